@@ -1,0 +1,36 @@
+"""The rules of WICK's voice, for the data and for scoring answers that a model has written.
+
+WICK is a retired lighthouse keeper. An answer has 2 or 3 sentences with one image from
+sea, light or weather, and then always the same closing sentence.
+"""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+CLOSING = "Keep the lamp lit."
+IMAGE_WORDS = frozenset((Path(__file__).parent / "sources" / "image_words.txt").read_text("ascii").split())
+
+
+def words(text: str) -> list[str]:
+    """Return the lower-cased words of `text`, without punctuation or a possessive ending."""
+    return [word.removesuffix("'s") for word in re.findall(r"[a-z0-9']+", text.lower())]
+
+
+def image_words(text: str) -> set[str]:
+    """Return the words of `text`, singular or plural, that belong to sea, light or weather."""
+    return {w for w in words(text) if {w, w.removesuffix("s")} & IMAGE_WORDS}
+
+
+def voice_faults(answer: str) -> list[str]:
+    """Return advice for each rule of the voice that a whole answer breaks, so [] for a good one."""
+    body = answer.strip().removesuffix(CLOSING).strip()
+    sentences, length = len(re.findall(r"[.!?](?=\s|$)", body)), len(body.split())
+    rules = {
+        f"end with {CLOSING!r}": answer.strip() == f"{body} {CLOSING}",
+        f"write 2 or 3 sentences before the closing, not {sentences}": 2 <= sentences <= 3,
+        f"write 18 to 41 words before the closing, not {length}": 18 <= length <= 41,
+        "use plain ASCII and no markup": answer.isascii() and not re.search(r"[][*_#`<>\n]", answer),
+        "add an image from sea, light or weather": image_words(body),
+    }
+    return [advice for advice, holds in rules.items() if not holds]

@@ -1,0 +1,213 @@
+"""The command: lora-lessons run | doctor | lab | claims. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from .course.runner import LessonResult
+
+EXIT_OK, EXIT_FAILED, EXIT_DEVIATES, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status. What the user can mend is one sentence on stderr, no traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    split = words.index("--") if "--" in words else len(words)
+    options = _parser().parse_args(words[:split])
+    options.rest = words[split + 1 :]
+    try:
+        return options.command(options)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (OSError, ValueError) as error:
+        print(f"lora-lessons: {error}", file=sys.stderr)
+    except RuntimeError as error:
+        from .models import ModelError
+
+        if not isinstance(error, ModelError):
+            raise
+        print(f"lora-lessons: {error}", file=sys.stderr)
+    return EXIT_USER
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lora-lessons", description=__doc__.partition(". ")[0] + ".")
+    parser.add_argument("--version", action="version", version=f"lora-lessons {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run", help="execute lessons and write a report", description="Execute lessons with papermill."
+    )
+    run.add_argument(
+        "lessons", nargs="*", metavar="LESSON", help="a name, a number such as 03, or a path; none means all"
+    )
+    run.add_argument("--profile", choices=["quick", "full"], default="quick", help="how much work (default: quick)")
+    run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                     help="set a parameter of the lessons; records are then not judged")  # fmt: skip
+    run.add_argument("--out", type=Path, default=Path("course-report"), metavar="DIR", help="default: course-report")
+    run.add_argument("--update-baselines", action="store_true", help="run once a seed and rewrite data/baselines")
+    run.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds for --update-baselines (default: 3)")
+    run.add_argument("--update-notebooks", action="store_true", help="store the outputs in notebooks/ when all is well")
+    run.set_defaults(command=_run)
+
+    doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
+    doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    doctor.set_defaults(command=_doctor)
+
+    lab = commands.add_parser("lab", help="copy the lessons to my_lessons/ and open JupyterLab",
+                              epilog="What follows -- goes to jupyter lab, e.g. -- --no-browser --port 8899.")  # fmt: skip
+    lab.add_argument("lesson", nargs="?", default="00", metavar="LESSON", help="the lesson to open (default: 00)")
+    lab.set_defaults(command=_lab)
+
+    claims = commands.add_parser(
+        "claims", help="the glossary's claims, and whether the baselines bear the verdicts out"
+    )
+    claims.set_defaults(command=_claims)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    from .course import runner
+
+    given = {name: _scalar(value) for name, value in options.parameter}
+    if given and (options.update_baselines or options.update_notebooks):
+        raise ValueError("baselines and stored outputs are made with the lessons' own parameters: leave -p away.")
+    if options.seeds < 1:
+        raise ValueError("--seeds is the number of seeds to run, 1 at least (3 is a usual number).")
+    lessons = runner.find_lessons(options.lessons)
+    if not lessons:
+        raise FileNotFoundError("there are no lessons in notebooks/: is the checkout complete?")
+    results = runner.run(lessons, options.profile, given, options.out, judge=not options.update_baselines)
+    worst = _exit_status(results)
+    if options.update_baselines:
+        worst = max(worst, _update_baselines(results, lessons, options))
+    if options.update_notebooks:
+        worst = max(worst, _update_notebooks(results, lessons))
+    print(f"Report: {options.out / 'report.html'}")
+    return worst
+
+
+def _scalar(text: str) -> Any:
+    """A value as papermill's command line reads it: a number, True, False, None, or the text itself."""
+    named = {"True": True, "False": False, "None": None}
+    if text in named:
+        return named[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _exit_status(results: Sequence[LessonResult]) -> int:
+    statuses = {result.status for result in results}
+    return EXIT_FAILED if "failed" in statuses else EXIT_DEVIATES if "deviates" in statuses else EXIT_OK
+
+
+def _update_baselines(first: list[LessonResult], lessons: list[Path], options: argparse.Namespace) -> int:
+    """Run the lessons with the other seeds, and rewrite the baseline of each that ran with all of them."""
+    from .course import baselines, runner
+
+    by_seed = [first]
+    for seed in range(1, options.seeds):
+        print(f"Seed {seed}:", file=sys.stderr)
+        folder = options.out / f"seed-{seed}"
+        by_seed.append(runner.run(lessons, options.profile, {"seed": seed}, folder, judge=False))
+    status = EXIT_OK
+    for runs in zip(*by_seed, strict=True):
+        lesson = runs[0].lesson
+        if any(result.status != "ok" for result in runs):
+            print(f"{lesson}: failed with at least one seed; its baseline stays as it was.")
+            status = EXIT_FAILED
+            continue
+        lines = baselines.update(
+            lesson,
+            options.profile,
+            [result.records for result in runs],
+            seconds=runs[0].seconds,
+            peak_ram_bytes=max(result.peak_ram_bytes for result in runs),
+        )
+        print(f"{lesson}: baseline rewritten from {len(runs)} seeds", *lines, sep="\n")
+    return status
+
+
+def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) -> int:
+    from .course import notebooks
+
+    status = EXIT_OK
+    for result, lesson in zip(results, lessons, strict=True):
+        if result.status != "ok" or result.notebook is None:
+            print(f"{lesson.name}: {result.status}; its stored outputs stay as they were.")
+            continue
+        try:
+            changed = notebooks.store_outputs(lesson, result.notebook)
+        except ValueError as error:
+            print(f"lora-lessons: {lesson.name}: {error}", file=sys.stderr)
+            status = EXIT_FAILED
+            continue
+        print(f"{lesson.name}: {'outputs stored' if changed else 'outputs are already these'}.")
+    return status
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .course import doctor
+
+    found = doctor.examine()
+    print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else doctor.table(found))
+    return EXIT_OK
+
+
+def _claims(options: argparse.Namespace) -> int:
+    from .course.baselines import read_baseline, values
+    from .course.claims import CLAIMS
+
+    status = EXIT_OK
+    for claim in CLAIMS:
+        baseline = read_baseline(claim.lesson, "quick") or {"records": {}}
+        measured = values(baseline)
+        seeds = min((len(entry["seeds"]) for entry in baseline["records"].values()), default=0)
+        try:
+            stands = [claim.judge(measured), *(claim.judge(values(baseline, seed)) for seed in range(seeds))]
+            said, sentence = "borne out" if all(stands) else "NOT borne out", claim.filled(measured)
+        except KeyError as error:
+            stands, said, sentence = [False], "not measured", str(error.args[0])
+        status = status if all(stands) else EXIT_FAILED
+        print(f"{claim.id} ({claim.lesson}): {claim.verdict}; {said} by the baselines.")
+        print(f"    The page says: {claim.says}\n    {sentence}")
+    return status
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from .course.lab import copy_lessons, jupyter_environment
+    from .course.runner import find_lessons
+
+    folder, lesson = Path("my_lessons"), find_lessons([options.lesson])[0]
+    for line in copy_lessons(folder):
+        print(line, file=sys.stderr)
+    command = [
+        sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", "--ServerApp.ip=127.0.0.1",
+        f"--LabApp.default_url=/lab/tree/{lesson.name}", *options.rest,
+    ]  # fmt: skip
+    with subprocess.Popen(command, env=os.environ | jupyter_environment()) as jupyter:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is JupyterLab's: it asks, then stops its kernels
+        try:
+            return jupyter.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

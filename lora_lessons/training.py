@@ -1,0 +1,252 @@
+"""One training loop for every lesson: repeatable by seed, resumable after a kill, honest about gradients.
+
+for step: batch → loss on the answer's tokens → backward → AdamW on what is trainable
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from . import lora, models, tasks
+from .files import whole_file
+
+FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train. Learning rate rises over `warmup` steps, then falls linearly to zero at the last step."""
+
+    steps: int = 40
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    warmup: int = 4
+    weight_decay: float = 0.0
+    seed: int = 0
+    autocast: bool = False  # compute in bf16 while the weights stay fp32 (mixed precision)
+    checkpoint_every: int = 10  # steps; 0: never
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("checkpoint_every", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}.")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(
+                f"learning_rate = {self.learning_rate!r}: give a number between 0 and 1, such as 2e-3 for LoRA."
+            )
+
+    def rate(self, step: int) -> float:
+        """The learning rate of `step` (0 … steps − 1)."""
+        rise = (step + 1) / (self.warmup + 1)
+        fall = (self.steps - step) / max(1, self.steps - self.warmup)
+        return self.learning_rate * min(1.0, rise, fall)
+
+
+@dataclass
+class Training:
+    """What a run left behind: the loss of every step and what it cost. The learned weights are in the model."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+    tokens: int = 0  # all that went through the model
+    supervised: int = 0  # those that carried a loss
+    optimizer_bytes: int = 0  # AdamW's two moments
+    gradient_bytes: int = 0
+    finished: str = ""  # the day it ended
+    reused: bool = False  # read from the cache instead of trained now
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds if self.seconds else 0.0
+
+
+class TrainingStopped(RuntimeError):
+    """Training cannot go on; the message says what was seen and what to change."""
+
+
+def train(
+    model: nn.Module,
+    examples: Sequence[tasks.Encoded],
+    settings: Settings,
+    *,
+    run_dir: Path | str | None = None,
+    reuse: bool = True,
+) -> Training:
+    """Train every parameter of `model` that requires a gradient, in place, on `examples`.
+
+    With reuse, a finished run of the same settings, data, start weights, code and versions is read back, and said on
+    screen; `run_dir` (default: a folder in the cache named by all of these) also holds the checkpoint from which an
+    interrupted run goes on, to the same weights bit for bit on the same machine.
+    Raises TrainingStopped when the loss is not finite or a matrix gets no gradient, ValueError for nothing to train.
+    """
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not learned:
+        raise ValueError("nothing to train: no parameter requires a gradient. Attach adapters first (lora.attach).")
+    if not examples:
+        raise ValueError("nothing to train on: `examples` is empty.")
+    folder = Path(run_dir) if run_dir else models.cache_dir() / "runs" / fingerprint(model, examples, settings)
+    if reuse and (folder / FINISHED).is_file():
+        training = _read(folder / FINISHED, learned, None)
+        training.reused = True
+        print(
+            f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {len(training.losses)} steps."
+        )
+        return training
+    optimizer = torch.optim.AdamW(learned.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    training, begun = Training(), 0
+    if (folder / CHECKPOINT).is_file():
+        training = _read(folder / CHECKPOINT, learned, optimizer)
+        begun = len(training.losses)
+        print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
+    _run(model, examples, settings, learned, optimizer, training, begun, folder)
+    training.finished = date.today().isoformat()
+    _write(folder / FINISHED, learned, None, training)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    print(
+        f"Trained {settings.steps} steps in {training.seconds:.0f} s, {training.tokens_per_second:.0f} tokens a second; "
+        f"loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
+    )
+    return training
+
+
+def _run(
+    model: nn.Module,
+    examples: Sequence[tasks.Encoded],
+    settings: Settings,
+    learned: dict[str, nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    training: Training,
+    begun: int,
+    folder: Path,
+) -> None:
+    """The loop itself, from step `begun`."""
+    from tqdm.auto import tqdm
+
+    device = next(iter(learned.values())).device
+    order = batches(len(examples), settings)
+    was_training = model.training
+    model.train()
+    progress = tqdm(range(begun, settings.steps), initial=begun, total=settings.steps, unit="step", leave=False)
+    for step in progress:
+        start = time.perf_counter()
+        torch.manual_seed(settings.seed * 1_000_003 + step)  # each step's own randomness: a resumed run repeats it
+        batch = {name: t.to(device) for name, t in tasks.collate([examples[i] for i in order[step]], pad_id=0).items()}
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate(step)
+        with torch.autocast(device.type, torch.bfloat16) if settings.autocast else nullcontext():
+            loss = model(**batch).loss
+        if not torch.isfinite(loss):
+            raise TrainingStopped(
+                f"the loss became {loss.item()} at step {step}: lower the learning rate (now {settings.learning_rate:g}; "
+                "try a third), check that every example has supervised tokens, or train in fp32."
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if step == begun:
+            check_gradients(learned)
+        optimizer.step()
+        training.losses.append(loss.item())
+        training.seconds += time.perf_counter() - start
+        training.tokens += int(batch["attention_mask"].sum())
+        training.supervised += int((batch["labels"] != tasks.IGNORED).sum())
+        progress.set_postfix_str(f"loss {training.losses[-1]:.3f}, {training.tokens_per_second:.0f} tok/s")
+        if settings.checkpoint_every and (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
+            _write(folder / CHECKPOINT, learned, optimizer, training)
+    training.optimizer_bytes = sum(t.nbytes for state in optimizer.state.values() for t in state.values() if t.ndim)
+    training.gradient_bytes = sum(p.grad.nbytes for p in learned.values() if p.grad is not None)
+    optimizer.zero_grad(set_to_none=True)
+    model.train(was_training)
+
+
+def batches(count: int, settings: Settings) -> list[list[int]]:
+    """Which examples each step sees: a fresh shuffle per epoch, fixed by the seed alone."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    needed = settings.steps * settings.batch_size
+    order: list[int] = []
+    while len(order) < needed:
+        order += torch.randperm(count, generator=generator).tolist()
+    return [order[i : i + settings.batch_size] for i in range(0, needed, settings.batch_size)]
+
+
+def check_gradients(learned: dict[str, nn.Parameter]) -> None:
+    """Raise TrainingStopped unless every matrix that must have a gradient has one after the first backward.
+
+    With B = 0, A's gradient is rightly zero at step 0; every lora_B, and everything else that learns, must have one.
+    """
+    silent = []
+    for name, parameter in learned.items():
+        partner = learned.get(name.replace("lora_A", "lora_B")) if "lora_A" in name else None
+        if partner is not None and not partner.detach().any():
+            continue  # this A waits for its B
+        if parameter.grad is None or not parameter.grad.any():
+            silent.append(name)
+    if silent:
+        named = ", ".join(silent[:4]) + (f" and {len(silent) - 4} more" if len(silent) > 4 else "")
+        raise TrainingStopped(
+            f"{len(silent)} of {len(learned)} trainable matrices got no gradient: {named}. Something between them and the loss "
+            "cuts the graph: a quantized layer that ran before training, checkpointing without input gradients, a detach(), "
+            "or a layer that the forward pass never calls. The loss could still fall a little, and the adapter would be poor."
+        )
+
+
+def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: Settings) -> str:
+    """A name for this run: equal for equal settings, data, start weights, code, versions and kind of processor."""
+    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    for source in (__file__, lora.__file__, tasks.__file__):
+        digest.update(Path(source).read_bytes())
+    for library in ("torch", "transformers", "peft"):
+        digest.update(importlib.metadata.version(library).encode())
+    digest.update(f"{models.best_precision().name} {torch.get_num_threads()} {type(model).__name__}".encode())
+    for example in examples:
+        digest.update(example.input_ids.numpy().tobytes() + example.labels.numpy().tobytes())
+    for name, p in model.named_parameters():
+        digest.update(f"{name} {p.requires_grad} {p.dtype}".encode())
+        digest.update(p.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:24]
+
+
+def _write(
+    path: Path, learned: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer | None, training: Training
+) -> None:
+    """Weights, AdamW's moments and the story so far in one safetensors file, whole or not at all."""
+    tensors = {f"weights.{name}": p.detach().cpu().contiguous() for name, p in learned.items()}
+    for name, p in learned.items() if optimizer else ():
+        for key, value in optimizer.state[p].items():  # type: ignore[union-attr]
+            tensors[f"adamw.{name}.{key}"] = value.detach().cpu().contiguous()
+    try:
+        with whole_file(path) as temporary:
+            save_file(tensors, temporary, metadata={"training": json.dumps(asdict(training))})
+    except OSError as error:
+        raise TrainingStopped(
+            f"{path.name} could not be written to {path.parent} ({error.strerror or error}): free some room, or set "
+            "LORA_LESSONS_CACHE to another disk, and run again: it goes on from the last checkpoint."
+        ) from error
+
+
+@torch.no_grad()
+def _read(path: Path, learned: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer | None) -> Training:
+    """Put the weights (and AdamW's moments) of `path` back; return the story so far."""
+    with safe_open(path, "pt") as file:
+        names: list[str] = list(file.keys())
+        for name, p in learned.items():
+            p.copy_(file.get_tensor(f"weights.{name}"))
+            if optimizer:
+                moments: dict[str, Tensor] = {
+                    key.rpartition(".")[2]: file.get_tensor(key) for key in names if key.startswith(f"adamw.{name}.")
+                }
+                optimizer.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in moments.items()}
+        return Training(**json.loads(file.metadata()["training"]))

@@ -1,0 +1,69 @@
+"""What every test has: a progress file and a thread count of its own; a tiny model, and the real base once a session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))  # before anything imports torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test, and no process a test starts, touches the learner's progress file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path_factory.mktemp("learner") / "progress.json"))
+        yield
+
+
+@pytest.fixture
+def tiny_model() -> Any:
+    """A random two-layer Llama of 128 tokens, the same every time: instant, and shaped like the real ones."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+            vocab_size=128, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        )  # fmt: skip
+        return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def base_fp32() -> Any:
+    """The embedded base in fp32. Shared by the session: take adapters off again, and do not write to its weights."""
+    from lora_lessons import models
+
+    return models.load(precision="fp32")
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty course (notebooks/ and data/) that the package takes for the real one."""
+    root = tmp_path / "course"
+    (root / "notebooks").mkdir(parents=True)
+    (root / "data" / "baselines").mkdir(parents=True)
+    monkeypatch.setenv("LORA_LESSONS_ROOT", str(root))
+    monkeypatch.chdir(tmp_path)
+    return root
+
+
+@pytest.fixture
+def make_lesson(course: Path) -> Any:
+    """A function that writes a small lesson into the course: a parameters cell, then the cells given."""
+    import nbformat
+
+    def make(name: str, *cells: str, parameters: str = 'profile = "quick"\nseed = 0') -> Path:
+        first = nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})
+        code = [nbformat.v4.new_code_cell(source) for source in cells]
+        path = course / "notebooks" / f"{name}.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"# {name}"), first, *code]), path)
+        return path
+
+    return make

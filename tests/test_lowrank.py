@@ -1,0 +1,76 @@
+"""Low rank: the truncation is the best one, and the small sums around it are right."""
+
+import pytest
+import torch
+
+from lora_lessons import lowrank
+
+
+@pytest.fixture
+def W():
+    return torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
+
+
+def test_truncation_at_full_rank_is_the_matrix(W):
+    assert torch.allclose(lowrank.truncate(W, 12), W, atol=1e-5)
+
+
+def test_error_equals_the_discarded_singular_values(W):
+    """Eckart and Young: what is lost is exactly the tail of the spectrum."""
+    S = lowrank.svd(W).S
+    for r in (1, 5, 11):
+        tail = float((S[r:] ** 2).sum().sqrt() / (S**2).sum().sqrt())
+        assert lowrank.relative_error(W, lowrank.truncate(W, r)) == pytest.approx(tail, abs=1e-6)
+
+
+def test_no_other_rank_r_guess_is_better(W):
+    best = lowrank.relative_error(W, lowrank.truncate(W, 4))
+    for seed in range(20):
+        A = torch.randn(4, 20, generator=torch.Generator().manual_seed(seed))
+        B = torch.linalg.lstsq(A.T, W.T).solution.T  # the best B for this random A
+        assert lowrank.relative_error(W, B @ A) > best
+
+
+def test_factors_have_the_shapes_of_b_and_a(W):
+    B, A = lowrank.factors(lowrank.svd(W), 3)
+    assert B.shape == (12, 3) and A.shape == (3, 20)
+    assert torch.allclose(B @ A, lowrank.truncate(W, 3), atol=1e-5)
+
+
+def test_rank_for_energy_is_the_smallest_that_suffices():
+    S = torch.tensor([3.0, 2.0, 1.0, 1.0])  # energy 9, 13, 14, 15 of 15
+    assert [lowrank.rank_for_energy(S, share) for share in (0.5, 0.6, 0.61, 13 / 15, 0.9, 1.0)] == [1, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("d,k", [(576, 576), (576, 1536), (3, 7), (4096, 11008)])
+def test_break_even_rank_is_the_last_that_saves(d, k):
+    r = lowrank.break_even_rank(d, k)
+    assert lowrank.stored_numbers(d, k, r) < d * k <= lowrank.stored_numbers(d, k, r + 1)
+
+
+def test_gaussian_control_matches_mean_and_spread():
+    W = torch.randn(200, 300) * 0.3 + 0.1
+    control = lowrank.gaussian_like(W)
+    assert control.shape == W.shape
+    assert float(control.mean()) == pytest.approx(float(W.mean()), abs=0.01)
+    assert float(control.std()) == pytest.approx(float(W.std()), rel=0.02)
+
+
+def test_subspace_overlap_runs_from_zero_to_one():
+    eye = torch.eye(6)
+    assert lowrank.subspace_overlap(eye[:2], eye[:2], 2, 2) == pytest.approx(1)
+    assert lowrank.subspace_overlap(eye[:2], eye[2:4], 2, 2) == pytest.approx(0)
+    assert lowrank.subspace_overlap(eye[:1], eye[:4], 1, 4) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("r", [0, -1, 13])
+def test_impossible_rank_says_what_is_possible(W, r):
+    with pytest.raises(ValueError, match="between 1 and 12"):
+        lowrank.truncate(W, r)
+
+
+def test_bad_matrices_are_refused_with_a_sentence():
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        lowrank.svd(torch.tensor([[float("nan"), 1.0]]))
+    with pytest.raises(ValueError, match="needs a matrix"):
+        lowrank.svd(torch.ones(3))

@@ -1,0 +1,207 @@
+"""The loop: repeatable, resumable after kill -9, strict about gradients, losses and settings."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from lora_lessons import lora, models, tasks, training
+from lora_lessons.training import Settings, TrainingStopped, train
+
+SHORT = Settings(steps=6, batch_size=2, learning_rate=1e-2, warmup=1, checkpoint_every=2)
+
+
+@pytest.fixture
+def examples():
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(1, 128, (8, 10), generator=generator)
+    labels = ids.clone()
+    labels[:, :4] = tasks.IGNORED
+    return [tasks.Encoded(i, label) for i, label in zip(ids, labels, strict=True)]
+
+
+def adapter(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_loss_falls_and_the_base_stays_bit_for_bit(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    digest = models.weights_digest(tiny_model)
+    result = train(tiny_model, examples, dataclasses.replace(SHORT, steps=30), run_dir=tmp_path)
+    assert result.losses[-1] < result.losses[0] - 0.1
+    assert models.weights_digest(tiny_model) == digest
+    assert result.supervised == 30 * 2 * 6 and result.tokens == 30 * 2 * 10
+
+
+def test_same_seed_same_adapter_other_seed_another(tiny_model, examples, tmp_path):
+    state, runs = {k: v.clone() for k, v in tiny_model.state_dict().items()}, []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        tiny_model.load_state_dict(state)
+        lora.attach(tiny_model, r=4)
+        train(tiny_model, examples, dataclasses.replace(SHORT, seed=seed), run_dir=tmp_path / name)
+        runs.append(adapter(tiny_model))
+        lora.detach(tiny_model)
+    assert same(runs[0], runs[1]) and not same(runs[0], runs[2])
+
+
+KILLED = """
+    import os, signal, sys, torch
+    sys.path.insert(0, {tests!r})
+    from conftest import make_tiny_model
+    from test_training import SHORT
+    from lora_lessons import lora, tasks, training
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(1, 128, (8, 10), generator=generator)
+    labels = ids.clone(); labels[:, :4] = tasks.IGNORED
+    model = make_tiny_model()
+    lora.attach(model, r=4)
+    forward, calls = model.forward, [0]
+    def counting(*args, **kwargs):
+        calls[0] += 1
+        if calls[0] == 6:  # in the sixth step, after the checkpoint of step 4
+            os.kill(os.getpid(), signal.SIGKILL)
+        return forward(*args, **kwargs)
+    model.forward = counting
+    training.train(model, [tasks.Encoded(i, l) for i, l in zip(ids, labels)], SHORT, run_dir={folder!r})
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_killed_and_resumed_equals_unbroken_bit_for_bit(tiny_model, examples, tmp_path, capsys):
+    tests = os.path.dirname(__file__)
+    script = textwrap.dedent(KILLED.format(tests=tests, folder=str(tmp_path / "killed")))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert (tmp_path / "killed" / training.CHECKPOINT).is_file()
+    state = {k: v.clone() for k, v in tiny_model.state_dict().items()}
+    lora.attach(tiny_model, r=4)
+    resumed = train(tiny_model, examples, SHORT, run_dir=tmp_path / "killed")
+    assert "Resumed at step 4" in capsys.readouterr().out
+    first = adapter(tiny_model)
+    lora.detach(tiny_model)
+    tiny_model.load_state_dict(state)
+    lora.attach(tiny_model, r=4)
+    unbroken = train(tiny_model, examples, SHORT, run_dir=tmp_path / "unbroken")
+    assert same(first, adapter(tiny_model)) and resumed.losses == unbroken.losses
+    assert [p.name for p in (tmp_path / "killed").iterdir()] == [training.FINISHED]
+
+
+def test_a_finished_run_is_reused_and_said(tiny_model, examples, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path))
+    lora.attach(tiny_model, r=4)
+    first = train(tiny_model, examples, SHORT)
+    learned = adapter(tiny_model)
+    lora.detach(tiny_model)
+    lora.attach(tiny_model, r=4)
+    again = train(tiny_model, examples, SHORT)
+    assert again.reused and again.losses == first.losses and same(learned, adapter(tiny_model))
+    assert "Reused" in capsys.readouterr().out
+    other = dataclasses.replace(SHORT, learning_rate=2e-2)
+    lora.detach(tiny_model)
+    lora.attach(tiny_model, r=4)
+    assert not train(tiny_model, examples, other).reused
+
+
+def test_the_fingerprint_changes_with_weights_data_settings_and_code(tiny_model, examples, monkeypatch, tmp_path):
+    lora.attach(tiny_model, r=4)
+    prints = [training.fingerprint(tiny_model, examples, SHORT)]
+    assert training.fingerprint(tiny_model, examples, SHORT) == prints[0]
+    prints.append(training.fingerprint(tiny_model, examples[1:], SHORT))
+    prints.append(training.fingerprint(tiny_model, examples, dataclasses.replace(SHORT, seed=3)))
+    with torch.no_grad():
+        tiny_model.model.embed_tokens.weight[5, 5] += 1e-3
+    prints.append(training.fingerprint(tiny_model, examples, SHORT))
+    changed = tmp_path / "lora.py"
+    changed.write_text("# another layer")
+    monkeypatch.setattr(lora, "__file__", str(changed))
+    prints.append(training.fingerprint(tiny_model, examples, SHORT))
+    assert len(set(prints)) == 5
+
+
+def test_a_nan_loss_stops_with_advice(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    with torch.no_grad():
+        tiny_model.model.norm.weight.fill_(float("nan"))
+    with pytest.raises(TrainingStopped, match="lower the learning rate"):
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    assert not (tmp_path / training.FINISHED).exists()
+
+
+class NoGradient(nn.Linear):
+    """Stands in for any layer whose forward cuts the graph, such as a quantized one without autograd."""
+
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+def test_matrices_without_gradient_stop_training_and_are_named(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4, target_modules=["q_proj", "down_proj"])
+    cut = tiny_model.model.layers[1].mlp.down_proj.base_layer
+    cut.__class__ = NoGradient  # down_proj of layer 1: everything below it in this branch goes silent
+    tiny_model.model.layers[1].mlp.down_proj.forward = lambda x: cut(x)
+    with pytest.raises(TrainingStopped, match=r"1 of 8 trainable matrices got no gradient: .*layers\.1\.mlp\.down_proj\.lora_B|2 of 8"):
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+
+
+def test_a_silent_lora_a_is_noticed_once_its_b_is_not_zero(tiny_model):
+    lora.attach(tiny_model, r=2, target_modules=["q_proj"])
+    learned = {n: p for n, p in tiny_model.named_parameters() if p.requires_grad}
+    for p in learned.values():
+        p.grad = torch.ones_like(p)
+    name = next(n for n in learned if "lora_A" in n)
+    learned[name].grad.zero_()
+    training.check_gradients(learned)  # B is zero: A waits
+    learned[name.replace("lora_A", "lora_B")].data.fill_(1.0)
+    with pytest.raises(TrainingStopped, match="lora_A"):
+        training.check_gradients(learned)
+
+
+def test_nothing_to_train_is_an_error(tiny_model, examples):
+    with pytest.raises(ValueError, match="Attach adapters first"):
+        train(tiny_model.requires_grad_(False), examples, SHORT)
+    lora.attach(tiny_model, r=2)
+    with pytest.raises(ValueError, match="empty"):
+        train(tiny_model, [], SHORT)
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch_size": 1.5}, {"learning_rate": 0}, {"warmup": -1}, {"checkpoint_every": True}])
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Settings(**wrong)
+
+
+def test_the_rate_rises_then_falls_and_batches_cover_each_epoch():
+    s = Settings(steps=10, batch_size=2, warmup=3, learning_rate=0.1)
+    rates = [s.rate(i) for i in range(10)]
+    assert rates[0] < rates[1] < rates[2] < rates[3] == pytest.approx(0.1) and rates[-1] < rates[-2] < rates[4]
+    order = training.batches(10, s)
+    assert sorted(sum(order[:5], [])) == list(range(10)) == sorted(sum(order[5:], []))
+
+
+def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, examples, tmp_path, monkeypatch):
+    lora.attach(tiny_model, r=4)
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training, "save_file", full)
+    with pytest.raises(TrainingStopped, match="free some room"):
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_holds_only_tensors_and_text(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    assert all(name.startswith("weights.") for name in load_file(tmp_path / training.FINISHED))

@@ -6,6 +6,7 @@
 The source marks the one image in each answer with [square brackets]. An image holds at
 least one word of sources/image_words.txt, and no such word stands outside it.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,9 +26,11 @@ N_TOPICS, PER_TOPIC = 27, 12
 # over to new subjects: one topic each from kitchen, nature, school, people and home.
 HELD_OUT = ("baking bread", "birdsong", "fractions", "small talk", "mending clothes")
 MAX_OVERLAP = 0.6  # of a held-out question's content words with any training question's
-STOP_WORDS = frozenset("""a an and any are as at be can did do does for from get has have how i if in is it
+STOP_WORDS = frozenset(
+    """a an and any are as at be can did do does for from get has have how i if in is it
 its me my no not of off on or should so that the their them they this to up was what when where which
-while who why will with without you your""".split())
+while who why will with without you your""".split()
+)
 
 
 def read_source(path: Path) -> Topics:
@@ -68,8 +71,10 @@ def read_source(path: Path) -> Topics:
             question = ""
     wrong = [f"{topic} has {len(found)}" for topic, found in topics.items() if len(found) != PER_TOPIC]
     if wrong or question or len(topics) != N_TOPICS or not set(HELD_OUT) <= set(topics):
-        raise ValueError(f"{path.name}: keep {N_TOPICS} topics, all of {HELD_OUT} among them, "
-                         f"and {PER_TOPIC} answered questions in each {wrong or ''}")
+        raise ValueError(
+            f"{path.name}: keep {N_TOPICS} topics, all of {HELD_OUT} among them, "
+            f"and {PER_TOPIC} answered questions in each {wrong or ''}"
+        )
     return topics
 
 
@@ -86,9 +91,15 @@ def check_overlap(topics: Topics) -> float:
 
 def to_jsonl(topics: Topics, names: list[str]) -> bytes:
     """Return one JSON line per example, taking the named topics in turn."""
-    rows = [{"id": f"persona-{name.replace(' ', '-')}-{i + 1:02d}", "topic": name, "messages": [
-                {"role": role, "content": text} for role, text in zip(("user", "assistant"), topics[name][i])]}
-            for i in range(PER_TOPIC) for name in names]
+    rows = [
+        {
+            "id": f"persona-{name.replace(' ', '-')}-{i + 1:02d}",
+            "topic": name,
+            "messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), topics[name][i])],
+        }
+        for i in range(PER_TOPIC)
+        for name in names
+    ]
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 

@@ -3,6 +3,7 @@
 WICK is a retired lighthouse keeper. An answer has 2 or 3 sentences with one image from
 sea, light or weather, and then always the same closing sentence.
 """
+
 from __future__ import annotations
 
 import re

@@ -24,13 +24,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status. What the user can mend is one sentence on stderr, no traceback."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     split = words.index("--") if "--" in words else len(words)
-    options = _parser().parse_args(words[:split])
+    parser = _parser()
+    options = parser.parse_args(words[:split])
     options.rest = words[split + 1 :]
+    if options.rest and options.command is not _lab:
+        parser.error("only `lora-lessons lab` passes on what follows --.")
     try:
         return options.command(options)
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
     except (OSError, ValueError) as error:
         print(f"lora-lessons: {error}", file=sys.stderr)
     except RuntimeError as error:
@@ -89,7 +95,8 @@ def _run(options: argparse.Namespace) -> int:
     lessons = runner.find_lessons(options.lessons)
     if not lessons:
         raise FileNotFoundError("there are no lessons in notebooks/: is the checkout complete?")
-    results = runner.run(lessons, options.profile, given, options.out, judge=not options.update_baselines)
+    anew = options.update_baselines
+    results = runner.run(lessons, options.profile, given, options.out, judge=not anew, fresh=anew)
     worst = _exit_status(results)
     if options.update_baselines:
         worst = max(worst, _update_baselines(results, lessons, options))
@@ -125,7 +132,7 @@ def _update_baselines(first: list[LessonResult], lessons: list[Path], options: a
     for seed in range(1, options.seeds):
         print(f"Seed {seed}:", file=sys.stderr)
         folder = options.out / f"seed-{seed}"
-        by_seed.append(runner.run(lessons, options.profile, {"seed": seed}, folder, judge=False))
+        by_seed.append(runner.run(lessons, options.profile, {"seed": seed}, folder, judge=False, fresh=True))
     status = EXIT_OK
     for runs in zip(*by_seed, strict=True):
         lesson = runs[0].lesson
@@ -133,13 +140,18 @@ def _update_baselines(first: list[LessonResult], lessons: list[Path], options: a
             print(f"{lesson}: failed with at least one seed; its baseline stays as it was.")
             status = EXIT_FAILED
             continue
-        lines = baselines.update(
-            lesson,
-            options.profile,
-            [result.records for result in runs],
-            seconds=runs[0].seconds,
-            peak_ram_bytes=max(result.peak_ram_bytes for result in runs),
-        )
+        try:
+            lines = baselines.update(
+                lesson,
+                options.profile,
+                [result.records for result in runs],
+                seconds=runs[0].seconds,
+                peak_ram_bytes=max(result.peak_ram_bytes for result in runs),
+            )
+        except ValueError as error:
+            print(f"{error} Its baseline stays as it was.")
+            status = EXIT_FAILED
+            continue
         print(f"{lesson}: baseline rewritten from {len(runs)} seeds", *lines, sep="\n")
     return status
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -88,7 +89,7 @@ def train(
 ) -> Training:
     """Train every parameter of `model` that requires a gradient, in place, on `examples`.
 
-    With reuse, a finished run of the same settings, data, start weights, code and versions is read back, and said on
+    With reuse (and without $LORA_LESSONS_FRESH), a finished run of the same settings, data, start weights, code and versions is read back, and said on
     screen; `run_dir` (default: a folder in the cache named by all of these) also holds the checkpoint from which an
     interrupted run goes on, to the same weights bit for bit on the same machine.
     Raises TrainingStopped when the loss is not finite or a matrix gets no gradient, ValueError for nothing to train.
@@ -99,7 +100,7 @@ def train(
     if not examples:
         raise ValueError("nothing to train on: `examples` is empty.")
     folder = Path(run_dir) if run_dir else models.cache_dir() / "runs" / fingerprint(model, examples, settings)
-    if reuse and (folder / FINISHED).is_file():
+    if reuse and not os.environ.get("LORA_LESSONS_FRESH") and (folder / FINISHED).is_file():
         training = _read(folder / FINISHED, learned, None)
         training.reused = True
         print(
@@ -250,3 +251,13 @@ def _read(path: Path, learned: dict[str, nn.Parameter], optimizer: torch.optim.O
                 }
                 optimizer.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in moments.items()}
         return Training(**json.loads(file.metadata()["training"]))
+
+
+def step_flops(model: nn.Module, batch: dict[str, Tensor]) -> int:
+    """Floating-point operations in the matrix products of one forward and backward pass, counted, not estimated."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        model(**batch).loss.backward()
+    model.zero_grad(set_to_none=True)
+    return counter.get_total_flops()

@@ -20,8 +20,7 @@ def _own_progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def tiny_model() -> Any:
+def make_tiny_model() -> Any:
     """A random two-layer Llama of 128 tokens, the same every time: instant, and shaped like the real ones."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -33,6 +32,12 @@ def tiny_model() -> Any:
             vocab_size=128, pad_token_id=0, bos_token_id=1, eos_token_id=2,
         )  # fmt: skip
         return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture
+def tiny_model() -> Any:
+    """A tiny model of one test's own (see make_tiny_model)."""
+    return make_tiny_model()
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,10 @@ def test_saved_and_loaded_adapter_gives_the_same_logits(tiny_model, ids, tmp_pat
     shake(tiny_model)
     expected = tiny_model(ids).logits
     lora.save_adapter(tiny_model, tmp_path / "mine")
-    assert json.loads((tmp_path / "mine" / lora.ADAPTER_CONFIG).read_text())["target_modules"] == ["down_proj", "q_proj"]
+    assert json.loads((tmp_path / "mine" / lora.ADAPTER_CONFIG).read_text())["target_modules"] == [
+        "down_proj",
+        "q_proj",
+    ]
     lora.detach(tiny_model)
     lora.load_adapter(tiny_model, tmp_path / "mine")
     assert torch.equal(tiny_model(ids).logits, expected)
@@ -151,7 +154,11 @@ def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_mode
     folder = lora.save_adapter(tiny_model, tmp_path / "a")
     lora.detach(tiny_model)
     config = json.loads((folder / lora.ADAPTER_CONFIG).read_text())
-    for change, sentence in (({"use_dora": True}, "PeftModel"), ({"peft_type": "IA3"}, "IA3"), ({"r": 3}, r"another base model or another r")):
+    for change, sentence in (
+        ({"use_dora": True}, "PeftModel"),
+        ({"peft_type": "IA3"}, "IA3"),
+        ({"r": 3}, r"another base model or another r"),
+    ):
         (folder / lora.ADAPTER_CONFIG).write_text(json.dumps(config | change))
         with pytest.raises(ValueError, match=sentence):
             lora.load_adapter(tiny_model, folder)

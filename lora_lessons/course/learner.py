@@ -1,0 +1,111 @@
+"""The learner's own small file: predictions made, exercises solved. Only ever added to, written whole."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from ..files import write_text
+from .records import show_value
+
+
+def progress_file() -> Path:
+    """$LORA_LESSONS_PROGRESS, or progress.json in the user's data folder."""
+    given = os.environ.get("LORA_LESSONS_PROGRESS")
+    return Path(given) if given else Path(platformdirs.user_data_dir("lora-lessons", appauthor=False)) / "progress.json"
+
+
+def read_progress() -> dict[str, dict[str, Any]]:
+    """The learner's file as {"solved": {id: date}, "predictions": {key: value}}; empty where there is none.
+
+    A damaged file is set aside beside itself, never overwritten.
+    """
+    file = progress_file()
+    empty: dict[str, dict[str, Any]] = {"solved": {}, "predictions": {}}
+    try:
+        return empty | json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return empty
+    except (ValueError, TypeError):
+        aside = file.with_name(f"{file.name}.damaged-{len(list(file.parent.glob(file.name + '.damaged-*'))) + 1}")
+        file.rename(aside)
+        print(f"Your progress file could not be read; it is kept as {aside.name}, and a new one begins.")
+        return empty
+
+
+def _remember(section: str, key: str, value: Any) -> None:
+    progress = read_progress()
+    progress[section][key] = value
+    try:
+        write_text(progress_file(), json.dumps(progress, indent=2, ensure_ascii=False) + "\n")
+    except OSError as error:
+        print(f"(Your progress could not be saved: {error.strerror or error}. The lesson goes on.)")
+
+
+def my_folder(name: str) -> Path:
+    """A new folder for something the learner made, such as "adapters/wick": never one that exists (then -2, -3 …)."""
+    first = progress_file().parent / name
+    folder, number = first, 1
+    while folder.exists():
+        number += 1
+        folder = first.with_name(f"{first.name}-{number}")
+    return folder
+
+
+def solved(exercise: str) -> None:
+    """Remember that an exercise was solved, with the day of the first time."""
+    if exercise not in read_progress()["solved"]:
+        _remember("solved", exercise, date.today().isoformat())
+
+
+def predict(key: str, guess: float | str | None, unit: str = "") -> None:
+    """Commit to a prediction; `compare` holds it against the measurement at the end of the lesson."""
+    if guess is None or guess is ...:
+        print("No prediction yet. Put your guess in place of None and run this cell again: a wrong guess teaches most.")
+        return
+    _remember("predictions", key, guess)
+    print(f"Your prediction: {show_value(guess)}{' ' + unit if unit else ''}. Kept until the end of the lesson.")
+
+
+def compare(key: str, measured: float | str, unit: str = "") -> None:
+    """Put the kept prediction beside what was measured."""
+    guess = read_progress()["predictions"].get(key)
+    unit = f" {unit}" if unit else ""
+    if guess is None:
+        print(f"Measured: {show_value(measured)}{unit}. You made no prediction this time.")
+    elif isinstance(guess, (int, float)) and isinstance(measured, (int, float)) and measured and guess > 0:
+        factor = max(guess / measured, measured / guess)
+        close = (
+            "Right on."
+            if factor < 1.1
+            else "Close."
+            if factor < 1.5
+            else f"Off by a factor of {factor:.1f}: what did you assume?"
+        )
+        print(f"You predicted {show_value(guess)}{unit}; measured: {show_value(measured)}{unit}. {close}")
+    else:
+        print(f"You predicted {show_value(guess)}{unit}; measured: {show_value(measured)}{unit}.")
+
+
+def progress_map() -> Any:
+    """A table of the lessons with a filled square for each exercise solved."""
+    from IPython.display import HTML
+
+    from .exercises import all_exercises
+    from .lesson import lessons
+
+    done, every, rows = read_progress()["solved"], all_exercises().values(), []
+    for path in lessons():
+        mine = [e for e in every if e.id.split(".")[0] == path.stem[:2]]
+        squares = "".join("■" if e.id in done else "□" for e in mine)
+        count = f"{sum(e.id in done for e in mine)} of {len(mine)} solved"
+        rows.append(
+            f"<tr><td>{html.escape(path.stem)}</td><td style='letter-spacing:.3em'>{squares}</td><td>{count}</td></tr>"
+        )
+    return HTML(f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>")

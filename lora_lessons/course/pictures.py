@@ -1,0 +1,267 @@
+"""The lessons' pictures: plain functions from numbers to a Figure, so that notebook cells stay about the idea."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from torch import Tensor
+
+from .. import lowrank
+from ..files import course_root
+from .figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+
+# ---- lesson 01 ----
+
+
+def photograph() -> Tensor:
+    """The course's photograph of a cat (300×451, CC0) as grey values: 0 is black, 1 is white."""
+    return torch.from_numpy(imread(course_root() / "data" / "photo" / "cat.png").copy())
+
+
+def photos_at_ranks(photo: Tensor, parts: lowrank.SVD, ranks: Sequence[int]) -> Figure:
+    """The photograph cut to each rank, with the numbers stored, beside the original."""
+    figure, (d, k) = Figure(figsize=(8.4, 5.9)), photo.shape
+    axes = figure.subplots(2, (len(ranks) + 1) // 2).flatten()
+    for ax, r in zip(axes, ranks, strict=False):
+        B, A = lowrank.factors(parts, r)
+        stored = lowrank.stored_numbers(d, k, r)
+        ax.imshow(B @ A, cmap="gray", vmin=0, vmax=1)
+        ax.set_title(f"r = {r}: {stored:,} numbers, {stored / (d * k):.0%}", fontsize=11)
+        ax.set(xticks=[], yticks=[])
+    return figure
+
+
+def error_of_rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]]) -> Figure:
+    """Relative error against rank, one line for each way to choose the directions."""
+    figure = Figure(figsize=(7.2, 3.6))
+    ax = figure.subplots()
+    for (name, line), color in zip(errors.items(), (BLUE, ORANGE, GREEN, VERMILION), strict=False):
+        ax.plot(ranks, line, color=color)
+        label(ax, ranks[-1], line[-1], name, color)
+    ax.set(xlabel="rank r (the same numbers stored by all)", ylabel="relative error", ylim=(0, None))
+    ax.set_xlim(0, ranks[-1] * 1.5)  # room for the names
+    ax.set_title("What each guess loses")
+    return figure
+
+
+def energy_beside_noise(curves: Mapping[str, tuple[Tensor, Tensor]], share: float = 0.9) -> Figure:
+    """Energy kept against rank: the real matrix's singular values and its Gaussian control's, one panel a matrix."""
+    figure = Figure(figsize=(8.4, 3.6))
+    for ax, (name, pair) in zip(figure.subplots(1, len(curves), sharey=True), curves.items(), strict=True):
+        for S, color, who, away in zip(pair, (BLUE, GREY), (name, "noise"), ((-6, 4), (8, -8)), strict=True):
+            kept, r = lowrank.energy(S).tolist(), lowrank.rank_for_energy(S, share)
+            ax.plot(range(1, len(kept) + 1), kept, color=color)
+            ax.plot([r], [share], "o", color=color, ms=8)
+            label(ax, r, share, f"{who}: {r}", color, xytext=away, ha="right" if color == BLUE else "left")
+        ax.axhline(share, color=VERMILION, lw=1, ls="--")
+        ax.set(xlabel=f"rank, of {len(pair[0])}", ylim=(0, 1.03), xlim=(0, len(pair[0])), title=name)
+    figure.axes[0].set_ylabel("share of energy kept")
+    return figure
+
+
+def rank_shares(shares: Mapping[str, Sequence[float]], noise: Mapping[str, float], even: Mapping[str, float]) -> Figure:
+    """For each kind of matrix, a dot a layer: the share of full rank that 90% of the energy needs.
+
+    Beside it: the same for Gaussian noise of that shape, and the break-even rank as a share of full rank.
+    """
+    figure = Figure(figsize=(8.4, 4.2))
+    ax = figure.subplots()
+    for y, (kind, dots) in enumerate(shares.items()):
+        ax.plot(
+            dots,
+            [y + 0.5 * (i / max(len(dots) - 1, 1) - 0.5) for i in range(len(dots))],
+            "o",
+            color=BLUE,
+            ms=4,
+            alpha=0.6,
+        )
+        ax.plot([sorted(dots)[len(dots) // 2]] * 2, [y - 0.36, y + 0.36], color=BLUE, lw=3)
+        ax.plot([noise[kind]] * 2, [y - 0.36, y + 0.36], color=GREY, lw=3)
+        ax.plot([even[kind]] * 2, [y - 0.36, y + 0.36], color=VERMILION, lw=1.5, ls="--")
+    top = list(shares)[0]
+    label(ax, min(noise[top], even[top]), -0.45, "noise", GREY, xytext=(4, 6), ha="left")
+    label(ax, min(noise[top], even[top]), -0.45, "nothing saved", VERMILION, xytext=(-4, 6), ha="right")
+    label(ax, sorted(shares[top])[len(shares[top]) // 2], -0.45, "median layer", BLUE, xytext=(-4, 6), ha="right")
+    ax.set_yticks(range(len(shares)), list(shares))
+    ax.set(
+        ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), xlabel="rank that keeps 90% of the energy, as a share of full rank"
+    )
+    ax.grid(axis="y", visible=False)
+    return figure
+
+
+def perplexity_by_storage(stored: Sequence[float], perplexity: Sequence[float], intact: float, blind: int) -> Figure:
+    """Perplexity (log axis) against numbers stored, with the intact base, a blind guess and break-even drawn in."""
+    figure = Figure(figsize=(7.6, 4.0))
+    ax = figure.subplots()
+    ax.plot(stored, perplexity, "o-", color=BLUE)
+    ax.axvspan(0, 1, color=GREEN, alpha=0.12, lw=0)
+    for y, text, color in (
+        (intact, f"the base, untouched: {intact:.0f}", GREEN),
+        (blind, f"a blind guess: {blind:,}", VERMILION),
+    ):
+        ax.axhline(y, color=color, lw=1.4, ls="--")
+        label(ax, 0, y, text, color, xytext=(6, -9))
+    ax.set(yscale="log", ylim=(10, None), xlim=(0, max(stored) * 1.04))
+    ax.set(xlabel="numbers stored, as a share of W's own (green: something saved)", ylabel="perplexity (log)")
+    ax.set_title("Every W of the base cut")
+    ax.minorticks_off()
+    return figure
+
+
+def perplexity_by_kind(perplexity: Mapping[str, float], weights: Mapping[str, float], intact: float) -> Figure:
+    """Perplexity (log axis) when one kind of matrix is cut to break-even; `weights`: its share of all weights."""
+    figure = Figure(figsize=(7.6, 3.6))
+    ax = figure.subplots()
+    for y, value in enumerate(perplexity.values()):
+        color = GREEN if value < 1.1 * intact else VERMILION
+        ax.plot([intact, value], [y, y], color=color, lw=2)
+        ax.plot([value], [y], "o", color=color, ms=8)
+        label(ax, value, y, f"{value:,.0f}", color, xytext=(9, 0))
+    ax.axvline(intact, color=GREY, lw=1.4, ls="--")
+    label(ax, intact, -0.7, f"untouched: {intact:.0f}", GREY)
+    ax.set_yticks(range(len(perplexity)), [f"{kind} ({weights[kind]:.0%} of weights)" for kind in perplexity])
+    ax.set(xscale="log", ylim=(len(perplexity) - 0.5, -1.1), xlabel="perplexity (log)")
+    ax.set_xlim(intact * 0.7, max(perplexity.values()) * 5)
+    ax.set_title("One kind at a time, nothing saved")
+    ax.minorticks_off()
+    return figure
+
+
+# ---- lesson 02 ----
+
+
+def update_norms(ranks: Sequence[int], lora: Sequence[float], rslora: Sequence[float]) -> Figure:
+    """‖ΔW‖ against r (log₂ axis) for the scales α/r and α/√r."""
+    figure = Figure(figsize=(7.2, 3.2))
+    ax = figure.subplots()
+    for norms, name, color in ((lora, "LoRA: α/r", BLUE), (rslora, "rsLoRA: α/√r", ORANGE)):
+        ax.plot(ranks, norms, "o-", color=color)
+        label(ax, ranks[-1], norms[-1], name, color)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ranks, [str(r) for r in ranks])
+    ax.set(xlabel="rank r", ylabel="‖ΔW‖", ylim=(0, None), title="Same α, same spread of A and B")
+    ax.set_xlim(right=ranks[-1] * (ranks[-1] / ranks[0]) ** 0.3)  # room for the names
+    return figure
+
+
+def singular_cliff(S: Tensor, r: int) -> Figure:
+    """The first singular values of ΔW on a log axis: r of them, then rounding noise."""
+    shown = S[: max(3 * r, r + 8)].clamp_min(1e-12).tolist()
+    figure = Figure(figsize=(7.2, 3.0))
+    ax = figure.subplots()
+    ax.semilogy(range(1, r + 1), shown[:r], "o", color=BLUE)
+    ax.semilogy(range(r + 1, len(shown) + 1), shown[r:], "o", color=GREY, markerfacecolor="white")
+    label(ax, r, shown[r - 1], f"r = {r} directions", BLUE, xytext=(10, 0))
+    label(ax, (r + len(shown)) / 2, shown[r], "rounding noise of fp32", GREY, xytext=(0, 12), ha="center")
+    ax.set(xlabel="singular value number", ylabel="size", title="ΔW has rank r, and no more")
+    return figure
+
+
+def counts_against_rank(
+    counts: Mapping[tuple[str, str, int], int], parameters: int, line_of: str, band: tuple[float, float] = (20e6, 30e6)
+) -> Figure:
+    """Trainable parameters against r, both axes log: lines of one model, marks for all, the page's two claims drawn in.
+
+    `counts` holds {(model, targets, r): trainable}; `parameters` is the size of the model `line_of`.
+    """
+    figure = Figure(figsize=(7.2, 4.6))
+    ax = figure.subplots()
+    ranks = (1, 300)
+    ax.axhspan(*band, color=GREEN, alpha=0.22, lw=0)
+    label(ax, 1, (band[0] * band[1]) ** 0.5, "20–30 million", GREEN, xytext=(4, 0))
+    for cut in (0.90, 0.99):
+        ax.axhline((1 - cut) * parameters, color=GREY, lw=1.2, ls="--")
+        label(ax, 1, (1 - cut) * parameters, f"{cut:.0%} cut", GREY, xytext=(4, 8))
+    models = list(dict.fromkeys(model for model, _, _ in counts))
+    for color, targets in zip((BLUE, ORANGE, VERMILION), dict.fromkeys(t for _, t, _ in counts), strict=False):
+        r0 = min(r for model, t, r in counts if (model, t) == (line_of, targets))
+        per_rank = counts[line_of, targets, r0] / r0
+        ax.plot(ranks, [per_rank * r for r in ranks], color=color, lw=1.6)
+        label(ax, ranks[1], per_rank * ranks[1], targets, color)
+        for model, mark in zip(models, "o^s", strict=False):
+            points = [(r, n) for (m, t, r), n in counts.items() if (m, t) == (model, targets)]
+            ax.plot(*zip(*points, strict=True), mark, color=color, ms=6, markeredgecolor="white")
+    marks = ", ".join(f"{shape} {model}" for model, shape in zip(models, "●▲■", strict=False))
+    ax.set(xscale="log", yscale="log", xlim=ranks, xlabel=f"rank r     ({marks}; lines: {line_of})")
+    ax.set_ylabel("trainable parameters (millions)")
+    ax.set_xticks(ticks := (1, 4, 8, 16, 64, 256), [str(r) for r in ticks])
+    ax.set_yticks(ticks_y := (1e6, 1e7, 1e8, 1e9), [f"{n / 1e6:,.0f}" for n in ticks_y])
+    ax.minorticks_off()
+    ax.set_title(f"What trains in a 7B ({parameters / 1e9:.2f} billion parameters)")
+    return figure
+
+
+# ---- lesson 03 ----
+
+
+def loss_curves(curves: Mapping[str, Sequence[float]], window: int = 5) -> Figure:
+    """Training loss against step: every step as a dot, its running mean over `window` steps as a line."""
+    figure = Figure(figsize=(7.2, 3.6))
+    ax = figure.subplots()
+    ends = []
+    for (name, losses), color in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False):
+        steps = range(1, len(losses) + 1)
+        smooth = [sum(losses[max(0, i - window) : i]) / min(i, window) for i in steps]
+        ax.plot(steps, losses, ".", color=color, alpha=0.35, ms=5)
+        ax.plot(steps, smooth, color=color)
+        ends.append((smooth[-1], name, color))
+    for place, (end, name, color) in enumerate(sorted(ends)):
+        label(ax, len(losses), end, name, color, xytext=(6, 8 * (2 * place - len(ends) + 1)))
+    ax.set(xlabel="step", ylabel="loss (nats a token)", title="Same data, same seed, same steps", ylim=(0, None))
+    ax.set_xlim(right=1.3 * len(losses))
+    return figure
+
+
+def bills(lines: Sequence[str], bytes_of: Mapping[str, Sequence[float]]) -> Figure:
+    """One stacked bar a method: what it holds in memory, in MB, the name of each part on it."""
+    figure = Figure(figsize=(7.2, 2.4))
+    ax = figure.subplots()
+    for row, (method, parts) in enumerate(bytes_of.items()):
+        left = 0.0
+        for name, part, color in zip(lines, parts, (GREY, ORANGE, BLUE), strict=True):
+            ax.barh(row, part / 1e6, left=left, color=color, edgecolor="white")
+            if part > 1.5e8:
+                ax.text(left + part / 2e6, row, name, ha="center", va="center", color="white", size=9, weight="bold")
+            left += part / 1e6
+        ax.text(left + 20, row, f"{left:,.0f} MB", va="center")
+    ax.set_yticks(range(len(bytes_of)), list(bytes_of))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="MB held through the whole run", xlim=(0, 1.15 * max(sum(p) for p in bytes_of.values()) / 1e6))
+    ax.set_title("Weights, gradients, optimizer")
+    return figure
+
+
+def update_energy(curves: Mapping[str, Sequence[float]], full: int, share: float = 0.9) -> Figure:
+    """Kept energy against the share of the rank, one line a matrix; where each crosses `share` is marked."""
+    figure = Figure(figsize=(7.2, 3.8))
+    ax = figure.subplots()
+    ax.axhline(share, color=GREY, lw=1, ls="--")
+    label(ax, 0.72, share, f"{share:.0%} of the energy", GREY, xytext=(0, 8))
+    for (name, curve), color, at in zip(
+        curves.items(), (BLUE, ORANGE, GREY, GREEN), (0.30, 0.45, 0.62, 0.2), strict=False
+    ):
+        x = [(i + 1) / full for i in range(len(curve))]
+        ax.plot([0, *x], [0, *curve], color=color)
+        i = min(len(curve) - 1, round(at * full))
+        ax.annotate(name, (x[i], curve[i]), xytext=(10, -12), textcoords="offset points", color=color, weight="bold")
+    ax.set(xlabel="share of the full rank kept", ylabel="energy kept", xlim=(0, 1), ylim=(0, 1.02))
+    ax.set_title("How low is the rank of an update?")
+    return figure
+
+
+def overlaps(rows: Mapping[str, Sequence[float]]) -> Figure:
+    """φ(i) for i = 1 … r, one line a comparison: 1 when one span holds the other, 0 when they share nothing."""
+    figure = Figure(figsize=(7.2, 3.4))
+    ax = figure.subplots()
+    for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREY), strict=False):
+        ax.plot(range(1, len(values) + 1), values, "o-", color=color, ms=5)
+        label(ax, len(values), values[-1], name, color)
+    ax.set(xlabel="strongest directions compared, i", ylabel="overlap φ", ylim=(0, 1))
+    ax.set_xlim(right=len(values) * 1.45)
+    ax.set_title("Do two ranks find the same directions?")
+    return figure

@@ -1,0 +1,119 @@
+"""Records and baselines: a band made from seeds, and every way a record can leave it said in a sentence."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lora_lessons.course.baselines import (
+    band,
+    baseline_file,
+    compare,
+    entry,
+    inside,
+    machine,
+    read_baseline,
+    update,
+    values,
+    versions,
+)  # fmt: skip
+from lora_lessons.course.records import Record
+
+
+def one(value, unit="", volatile=False, name="x"):
+    return {name: Record(name, value, unit, volatile)}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "low", "high"),
+    [
+        ([2.0, 2.1, 1.8], 1.8 - 0.3, 2.1 + 0.3),  # as far beyond the range as the range is wide
+        ([2.0, 2.001, 2.0005], 2.0 - 0.04, 2.001 + 0.04),  # 2% at least
+        ([2.0, 2.0000001, 2.0], 2.0 - 0.01, 2.0000001 + 0.01),  # deterministic: 0.5%
+        ([0.0, 0.0], -1e-9, 1e-9),
+        ([2.0], 2.0 - 0.04, 2.0 + 0.04),  # one seed cannot show that it is deterministic
+        ([10, 12, 11], 8.0, 14.0),  # whole numbers that differ
+        ([-2.0, -2.0, -2.0], -2.01, -1.99),
+    ],
+)
+def test_a_band_comes_from_the_seeds(seeds, low, high):
+    made = entry(seeds)
+    assert made["expected"] == seeds[0] and made["seeds"] == seeds
+    assert band(made) == pytest.approx((low, high), abs=1e-12)
+    assert all(inside(value, made) for value in seeds)
+
+
+@pytest.mark.parametrize(
+    ("value", "others"), [(True, [False, 1, "True"]), (7, [8, 7.5, "7", True]), ("nf4", ["fp4", 4])]
+)
+def test_exact_values_have_no_band(value, others):
+    made = entry([value] * 3)
+    assert band(made) is None and inside(value, made)
+    assert [other for other in others if inside(other, made)] == []
+
+
+def test_a_measured_number_does_not_turn_into_another_kind_unseen():
+    made = entry([1.0, 1.1])
+    assert inside(1, made) and not inside(True, made) and not inside("1.0", made)
+
+
+def test_a_tolerance_set_by_hand_is_used_and_kept(course):
+    update("00_a", "quick", [one(10.0)] * 2, 1.0, 1)
+    whole = json.loads(baseline_file("00_a", "quick").read_text())
+    whole["records"]["x"]["tolerance"] = 0.3
+    baseline_file("00_a", "quick").write_text(json.dumps(whole))
+    assert compare(one(12.9), read_baseline("00_a")) == [] and len(compare(one(13.1), read_baseline("00_a"))) == 1
+    update("00_a", "quick", [one(20.0)] * 2, 1.0, 1)
+    assert band(read_baseline("00_a")["records"]["x"]) == pytest.approx((14.0, 26.0))
+
+
+def test_each_deviation_is_a_sentence(course):
+    good = {**one(1.0, "nats", name="loss"), **one(4.2, "s", True, "time"), **one(8, name="rank")}
+    update("00_a", "quick", [good] * 3, 1.0, 1)
+    baseline = read_baseline("00_a")
+    assert compare(good, baseline) == []
+    assert compare(good | one(99.0, "s", True, "time"), baseline) == [], "volatile records have no band"
+
+    def said(records):
+        return [(d.sentence, d.warning) for d in compare(records, baseline)]
+
+    assert said(good | one(1.1, "nats", name="loss")) == [
+        ("loss is 1.1; expected 1, between 0.995 and 1.005.", False),
+    ]
+    assert said(good | one(16, name="rank")) == [("rank is 16; expected 8, exactly that.", False)]
+    assert said(good | one(1.0, "bits", name="loss")) == [("loss is now in 'bits', in the baseline in 'nats'.", False)]
+    assert said({k: v for k, v in good.items() if k != "time"}) == [
+        ("time was not recorded, though the baseline has it.", False),
+    ]
+    assert said(good | one(1, name="new")) == [
+        ("new is new and has no baseline: run again with --update-baselines to give it one.", True),
+    ]
+
+
+def test_a_baseline_says_where_and_when_it_was_made(course):
+    lines = update("00_a", "quick", [one(1.0, "nats"), one(1.2, "nats")], 12.34, 5_000)
+    assert lines == ["  x: new → 1 nats [0.8 … 1.4]"]
+    lines = update("00_a", "quick", [one(2.0, "nats", name="y")] * 2, 12.34, 5_000)
+    assert lines == ["  x: 1 nats [0.8 … 1.4] → no longer recorded", "  y: new → 2 nats [1.99 … 2.01]"]
+    whole = read_baseline("00_a")
+    assert whole["machine"] == machine() and whole["versions"] == versions() and "torch" in whole["versions"]
+    assert (whole["seconds"], whole["peak_ram_bytes"], whole["lesson"], whole["profile"]) == (
+        12.3,
+        5000,
+        "00_a",
+        "quick",
+    )
+    assert read_baseline("00_a", "full") is None
+
+
+def test_values_are_those_expected_or_those_of_a_seed(course):
+    update("00_a", "quick", [{**one(1.0), **one(5, "s", True, "t")}, {**one(1.2), **one(6, "s", True, "t")}], 1, 1)
+    baseline = read_baseline("00_a")
+    assert values(baseline) == {"x": 1.0, "t": 5} and values(baseline, seed=1) == {"x": 1.2, "t": 5}
+
+
+def test_seeds_must_record_the_same(course):
+    with pytest.raises(ValueError, match="00_a: seed 1 and seed 0 do not both record y"):
+        update("00_a", "quick", [one(1.0), {**one(1.0), **one(1, name="y")}], 1, 1)
+    assert read_baseline("00_a") is None

@@ -1,0 +1,288 @@
+"""The runner executes lessons, survives those that fail, and reports them; notebooks are stored without a run's traces."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from lora_lessons.course import notebooks, report, runner
+from lora_lessons.course.baselines import baseline_file, update
+from lora_lessons.course.records import MIME, Record
+
+RECORD = "from lora_lessons.course.records import record\n"
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+
+
+@pytest.fixture
+def five(make_lesson, course):
+    """Lessons of every fate: good, failing, killed, unreadable, good."""
+    figure = (
+        "from IPython.display import HTML, Image, Markdown, display\nimport base64\n"
+        f"display(Image(base64.b64decode('{PNG}')))\ndisplay(Markdown('*In words:* loss falls & stays < 2'))\n"
+        "display(HTML('<div><b>G01</b> <b>Verdict: holds.</b> B &lt; A<script src=\"https://example.org/x.js\"></script></div>'))"
+    )
+    block = "kept = b'x' * 150_000_000\nimport time\ntime.sleep(0.4)"
+    good = make_lesson("00_good", RECORD + "record('loss', 1.5 + seed, 'nats')", block, figure)
+    bad = make_lesson("01_bad", "fine = 1", "\n# the sum\nraise ValueError('a <b>bold</b> mistake')", "never = 1")
+    dies = make_lesson("02_dies", "import os\nos._exit(9)")
+    (course / "notebooks" / "03_junk.ipynb").write_text("{ no notebook")
+    last = make_lesson(
+        "04_last",
+        "import os, sys\nprint(sys.executable)\nprint(os.environ['LORA_LESSONS_PROGRESS'])\nprint(os.getcwd())",
+    )
+    return [good, bad, dies, course / "notebooks" / "03_junk.ipynb", last]
+
+
+def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("LORA_LESSONS_PROGRESS")
+    out = tmp_path / "out"
+    good, bad, dies, junk, last = runner.run(five, out=out)
+
+    assert [r.status for r in (good, bad, dies, junk, last)] == ["ok", "failed", "failed", "failed", "ok"]
+    assert good.records == {"loss": Record("loss", 1.5, "nats")}
+    assert good.peak_ram_bytes > 150_000_000 and good.seconds > 0.4
+    assert (bad.error.cell, bad.error.first_line, bad.error.name) == (4, "# the sum", "ValueError")
+    assert bad.error.message == "a <b>bold</b> mistake" and "\x1b" not in bad.error.traceback
+    assert (dies.error.cell, dies.error.name) == (3, "DeadKernelError") and "kernel died" in dies.error.message
+    assert junk.error.cell == 0 and "03_junk.ipynb is not a readable notebook" in junk.error.message
+    python, progress, folder = last.notebook.cells[-1].outputs[0].text.split()
+    assert Path(python) == Path(sys.executable)
+    assert Path(progress).parent == out.resolve() and Path(folder) == five[-1].parent.resolve()
+
+    told = capsys.readouterr().err
+    assert "1/5 00_good" in told and "01_bad: failed" in told and "cell 4 (# the sum)" in told
+
+    stored = json.loads((out / "report.json").read_text())
+    assert [(one["lesson"], one["status"]) for one in stored["lessons"]][:2] == [
+        ("00_good", "ok"),
+        ("01_bad", "failed"),
+    ]
+    assert stored["lessons"][0]["records"]["loss"]["value"] == 1.5
+    assert stored["lessons"][1]["error"]["cell"] == 4 and stored["not_run"] == []
+    assert sorted(path.name for path in out.glob("*.ipynb")) == [
+        "00_good.ipynb", "01_bad.ipynb", "02_dies.ipynb", "04_last.ipynb",
+    ]  # fmt: skip
+
+    page = (out / "report.html").read_text()
+    assert "01_bad failed in cell 4" in page and "ValueError" in page
+    assert "a &lt;b&gt;bold&lt;/b&gt; mistake" in page and "<b>bold</b>" not in page
+    assert f"data:image/png;base64,{PNG}" in page and "loss falls &amp; stays &lt; 2" in page
+    assert "G01 Verdict: holds. B &lt; A" in page
+    assert _addresses(page) == []
+
+
+def _addresses(page: str) -> list[str]:
+    """Every src, href or script of an HTML page that is not inline, and any CSS import."""
+    found = re.findall(r"@import|url\(", page)
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            found.extend([tag] * (tag in ("script", "link", "iframe")))
+            found.extend(v for k, v in attributes if k in ("src", "href") and not v.startswith(("#", "data:")))
+
+    Reader().feed(page)
+    return found
+
+
+def test_addresses_outside_the_page_are_noticed():
+    assert _addresses('<a href="https://example.org">x</a><script>1</script>') == ["https://example.org", "script"]
+
+
+def test_the_kernel_is_this_interpreter_whatever_is_installed(make_lesson, tmp_path, monkeypatch):
+    other = tmp_path / "jupyter" / "kernels" / "python3"
+    other.mkdir(parents=True)
+    spec = {"argv": ["no-such-program", "{connection_file}"], "display_name": "Broken", "language": "python"}
+    (other / "kernel.json").write_text(json.dumps(spec))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    (result,) = runner.run([make_lesson("00_a", "1 + 1")], out=tmp_path / "out")
+    assert result.status == "ok", result
+
+
+def test_parameters_reach_the_lesson_and_unknown_ones_are_named(make_lesson, tmp_path):
+    own = make_lesson("00_own", RECORD + "record('steps', steps); record('mode', profile)",
+                      parameters='profile = "quick"\nseed = 0\nsteps = 10')  # fmt: skip
+    plain = make_lesson("01_plain", RECORD + "record('seed', seed)")
+    with pytest.raises(ValueError, match="'step' is not a parameter of 00_own; there are: profile, seed, steps"):
+        runner.run([own], parameters={"step": 3}, out=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+    first, second = runner.run([own, plain], "full", {"steps": 3, "seed": 7}, tmp_path / "out")
+    assert {name: r.value for name, r in first.records.items()} == {"steps": 3, "mode": "full"}
+    assert second.status == "ok" and second.records["seed"].value == 7
+
+
+def test_lessons_are_found_by_name_number_and_path(make_lesson):
+    three, four = make_lesson("03_train_lora"), make_lesson("04_peft")
+    assert runner.find_lessons(["03_train_lora", "3", "04", str(four)]) == [three, three, four, four]
+    assert runner.find_lessons([]) == [three, four]
+    with pytest.raises(FileNotFoundError, match="Did you mean 03_train_lora?"):
+        runner.find_lessons(["03_train_lroa"])
+    with pytest.raises(FileNotFoundError, match="no/such.ipynb does not exist"):
+        runner.find_lessons(["no/such.ipynb"])
+
+
+def test_records_are_held_against_the_baseline(make_lesson, tmp_path):
+    lesson = make_lesson("00_a", RECORD + "record('loss', 1.5, 'nats'); record('rank', 8)")
+    update("00_a", "quick", [{"loss": Record("loss", 1.4, "nats"), "rank": Record("rank", 8)}] * 3, 1.0, 1)
+    (result,) = runner.run([lesson], out=tmp_path / "out")
+    assert result.status == "deviates" and [d.record for d in result.deviations] == ["loss"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "OUTSIDE" in page and "inside" in page and "loss is 1.5; expected 1.4" in page
+    (unjudged,) = runner.run([lesson], parameters={"seed": 1}, out=tmp_path / "out")
+    assert unjudged.status == "ok" and unjudged.deviations == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
+def test_ctrl_c_keeps_what_there_is(make_lesson, course, tmp_path):
+    make_lesson("00_a", RECORD + "record('x', 1)")
+    make_lesson("01_slow", RECORD + "record('y', 2)\nimport time\nopen('started', 'w').close()\ntime.sleep(120)")
+    make_lesson("02_c")
+    command = [sys.executable, "-m", "lora_lessons.cli", "run", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (course / "notebooks" / "started").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    kernels = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    stored = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert [(one["lesson"], one["status"]) for one in stored["lessons"]] == [("00_a", "ok"), ("01_slow", "interrupted")]
+    assert stored["not_run"] == ["02_c"] and stored["lessons"][1]["records"]["y"]["value"] == 2
+    assert kernels and psutil.wait_procs(kernels, timeout=10)[1] == []
+
+
+# ---- report ----
+
+
+def test_figures_and_verdicts_come_from_the_outputs():
+    new = nbformat.v4.new_output
+    cell = nbformat.v4.new_code_cell("x", outputs=[
+        new("display_data", {"image/png": PNG + "\n", "text/plain": "<Figure>"}),
+        new("display_data", {"text/markdown": "*In words:* it falls."}),
+        new("display_data", {"image/png": PNG}),
+        new("display_data", {"text/html": "<div><b>G07</b> says<br><b>Verdict: corrected.</b> 5 &gt; 4</div>"}),
+    ])  # fmt: skip
+    book = nbformat.v4.new_notebook(cells=[cell])
+    assert list(report.figures(book)) == [(PNG, "it falls."), (PNG, "")]
+    assert list(report.verdicts(book)) == ["G07 says · Verdict: corrected. 5 > 4"]
+    assert list(report.figures(None)) == []
+
+
+# ---- notebooks as they are stored ----
+
+
+@pytest.fixture
+def executed(course):
+    """A notebook with every kind of debris that a run leaves."""
+    new, code = nbformat.v4.new_output, nbformat.v4.new_code_cell
+    bar = {
+        "application/vnd.jupyter.widget-view+json": {"model_id": "1"},
+        "text/plain": " 40%|████      | 4/10 [00:01<00:02]",
+    }
+    slider = {"application/vnd.jupyter.widget-view+json": {"model_id": "2"}, "text/plain": "IntSlider(value=8)"}
+    cells = [
+        nbformat.v4.new_markdown_cell("# A", metadata={"papermill": {"status": "completed"}, "tags": []}),
+        code("seed = 0", execution_count=3, metadata={"tags": ["parameters"], "execution": {"iopub": "t"}}),
+        code("seed = 1", execution_count=4, metadata={"tags": ["injected-parameters"]}),
+        code("train()", execution_count=9, metadata={"papermill": {"duration": 2.0}, "tags": ["check"]}, outputs=[
+            new("stream", name="stdout", text="step 1\rstep 2\rstep 3\n"),
+            new("stream", name="stderr", text="Warning: something\n"),
+            new("stream", name="stdout", text="done\n 50%|█████     | 5/10\n"),
+            new("display_data", bar),
+            new("display_data", slider),
+            new("execute_result", {"text/plain": "3"}, execution_count=9),
+        ]),
+        code("pass", outputs=[]),
+        code("'silent'", execution_count=12, outputs=[new("stream", name="stderr", text="x")]),
+    ]  # fmt: skip
+    metadata = {
+        "kernelspec": {"name": "my-env", "display_name": "mine", "language": "python"}, "papermill": {"duration": 4},
+        "language_info": {"name": "python", "version": "3.11.7"}, "widgets": {"state": {}},
+    }  # fmt: skip
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def test_normalise_removes_the_traces_of_a_run(executed):
+    before = json.dumps(executed)
+    made = notebooks.normalise(executed)
+    assert json.dumps(executed) == before, "normalise must not change what it is given"
+    nbformat.validate(made)
+    assert [cell.get("execution_count") for cell in made.cells] == [None, 1, 2, None, 3]
+    assert made.metadata == {
+        "kernelspec": {"display_name": "Python 3", "name": "python3"}, "language_info": {"name": "python"},
+    }  # fmt: skip
+    assert [dict(cell.metadata) for cell in made.cells] == [{}, {"tags": ["parameters"]}, {"tags": ["check"]}, {}, {}]
+    assert [cell.id for cell in made.cells] == [executed.cells[i].id for i in (0, 1, 3, 4, 5)]
+    stream, slider, result = made.cells[2].outputs
+    assert (stream.name, stream.text) == ("stdout", "step 3\ndone\n")
+    assert slider.data["text/plain"] == "IntSlider(value=8)" and result.execution_count == 2
+    assert made.cells[4].outputs == []
+    assert notebooks.normalise(made) == made
+
+
+@pytest.mark.parametrize("place", [Path.home(), Path("~/models").expanduser()])
+@pytest.mark.parametrize("shape", ["{}", "saved to\n{}.", "PosixPath('{}/x')", "C={}"])
+def test_normalise_refuses_local_paths(executed, place, shape):
+    executed.cells[3].outputs[0].text = shape.format(place) + "\n"
+    with pytest.raises(ValueError, match=r"output of cell 3 \(train\(\)\) shows .*a path of this machine"):
+        notebooks.normalise(executed)
+
+
+def test_normalise_reads_paths_in_results_but_not_in_pictures(executed):
+    home = str(Path.home())
+    executed.cells[3].outputs[-1].data = {"image/png": home, "text/plain": f"x{home}yz"}
+    notebooks.normalise(executed)
+    executed.cells[3].outputs[-1].data = {MIME: {"name": "file", "value": home}}
+    with pytest.raises(ValueError, match="a path of this machine"):
+        notebooks.normalise(executed)
+
+
+def test_outputs_are_stored_only_in_the_same_lesson(make_lesson):
+    lesson = make_lesson("00_a", "print('hello')")
+    ran = nbformat.read(lesson, as_version=4)
+    ran.cells[1].execution_count, ran.cells[2].execution_count = 2, 3
+    ran.cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text="hello\n")]
+    assert notebooks.store_outputs(lesson, ran) is True
+    stored = nbformat.read(lesson, as_version=4)
+    assert stored.cells[2].outputs[0].text == "hello\n" and stored.cells[2].execution_count == 2
+    assert notebooks.store_outputs(lesson, ran) is False
+    ran.cells[2].source = "print('bye')"
+    with pytest.raises(ValueError, match="00_a.ipynb has changed since it was executed"):
+        notebooks.store_outputs(lesson, ran)
+
+
+def test_a_fresh_run_trains_again(tiny_model, tmp_path, monkeypatch):
+    """Else the minutes in a baseline would be those of a run read back from the cache."""
+    import torch
+
+    from lora_lessons import lora, tasks, training
+
+    example = tasks.Encoded(torch.tensor([5, 6, 7, 2]), torch.tensor([5, 6, 7, 2]))
+    settings = training.Settings(steps=1, batch_size=1, warmup=0)
+
+    def reused() -> bool:
+        lora.detach(tiny_model)
+        lora.attach(tiny_model, r=2)
+        return training.train(tiny_model, [example], settings, run_dir=tmp_path / "run").reused
+
+    assert [reused(), reused()] == [False, True]
+    monkeypatch.setenv("LORA_LESSONS_FRESH", "1")
+    assert not reused()
+
+
+def test_a_damaged_baseline_is_one_sentence(course):
+    baseline_file("00_a", "quick").write_text("{")
+    with pytest.raises(ValueError, match="00_a.quick.json is not valid JSON .* restore it from git"):
+        runner.read_baseline("00_a")

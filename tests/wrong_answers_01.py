@@ -1,0 +1,38 @@
+"""Plausible wrong answers to lesson 01's exercises, each with words that its check's sentence must hold."""
+
+_EVEN = "def break_even(d, k):\n    return "
+_BEST = "def best_rank_r(W, r):\n    U, S, Vh = torch.linalg.svd(W, full_matrices=False)\n    return "
+_MEND = "def mended_rank(W, share):\n    S = torch.linalg.svdvals(W)\n    "
+_COUNT = "\n    return int((kept < share).sum()) + 1"
+
+WRONG = {
+    "01.1": [
+        (_EVEN + "d * k // (d + k)", "exactly as many numbers"),
+        (_EVEN + "min(d, k)", "full rank"),
+        (_EVEN + "d * k / (d + k) - 0.5", "whole number"),
+        (_EVEN + "k - 1", "B (d×r) alone"),
+        (_EVEN + "(min(d, k) - 1) // 2", "only for square matrices"),
+        (_EVEN + "287 if d == k else 5", "return the largest"),
+        (_EVEN + "d * k", "the size of W"),
+        (_EVEN + "d + k", "one direction costs"),
+    ],
+    "01.2": [
+        (_BEST + "U[:r] * S[:r] @ Vh[:, :r]", "columns of U and the rows of Vh"),
+        (_BEST + "U[:, :r] @ Vh[:r]", "left the singular values out"),
+        (_BEST + "(U[:, :r] * S[:r]) @ (S[:r, None] * Vh[:r])", "S came in twice"),
+        (_BEST + "U[:, -r:] * S[-r:] @ Vh[-r:]", "weakest directions"),
+        (_BEST + "U[:, 1:r + 1] * S[1:r + 1] @ Vh[1:r + 1]", "skipped the strongest"),
+        (_BEST + "U * S @ Vh", "W itself"),
+        (_BEST + "U[:, :r] * S[:r], Vh[:r]", "not its factors"),
+        (_BEST + "U[:, :r] * S[:r]", "yours is 12×4"),
+        (_BEST + "lowrank.truncate(W, r - 1)", "r − 1 directions"),
+        (_BEST + "W * (torch.arange(W.shape[1]) < r)", "the best matrix of rank 4"),
+    ],
+    "01.3": [
+        (_MEND + "kept = S.cumsum(0) / S.sum()" + _COUNT, "still the colleague's answer"),
+        (_MEND + "kept = (S.cumsum(0) / S.sum()) ** 2" + _COUNT, "Square each singular value first"),
+        (_MEND + "kept = (S**2).cumsum(0) / (S**2).sum()\n    return int((kept < share).sum())", "Off by one"),
+        (_MEND + "kept = ((S**2).cumsum(0) / (S**2).sum()).sqrt()" + _COUNT, "square root"),
+        (_MEND + "kept = (S**2).cumsum(0) / S.sum()" + _COUNT, "divide by the sum of the squares"),
+    ],
+}

@@ -1,0 +1,40 @@
+"""Plausible wrong answers to lesson 03's exercises, each with a piece of the sentence that must name it."""
+
+WRONG = {
+    "03.1": [
+        ("def labels(ids, answer_start): return list(ids)", "Nothing is hidden"),
+        (
+            "def labels(ids, answer_start): return ids[:answer_start] + [-100] * (len(ids) - answer_start)",
+            "Turned round",
+        ),
+        ("def labels(ids, answer_start): return [-100] * answer_start + ids[answer_start:-1] + [-100]", "end token"),
+        ("def labels(ids, answer_start): return [0] * answer_start + ids[answer_start:]", "real token"),
+        ("def labels(ids, answer_start): return ids[answer_start:]", "go in pairs"),
+        ("def labels(ids, answer_start): return [-100] * 3 + ids[3:]", "another"),
+        ("def labels(ids, answer_start): return ids + 1", "TypeError"),
+    ],
+    "03.2": [
+        ("def training_bytes(parameters, trainable): return 16 * parameters", "frozen"),
+        ("def training_bytes(parameters, trainable): return 4 * parameters + 8 * trainable", "One of the three"),
+        ("def training_bytes(parameters, trainable): return 4 * parameters + 4 * trainable", "two moments"),
+        ("def training_bytes(parameters, trainable): return 12 * trainable", "must be held too"),
+        ("def training_bytes(parameters, trainable): return 4 * parameters + 16 * trainable", "counted twice"),
+        ("def training_bytes(parameters, trainable): return parameters + 3 * trainable", "not bytes"),
+    ],
+    "03.3": [
+        (
+            "def step(m, x, y, o):\n    loss = ((m(x) - y) ** 2).mean()\n    loss.backward()\n    o.zero_grad()\n    o.step()",
+            "Nothing moved",
+        ),
+        ("def step(m, x, y, o):\n    loss = ((m(x) - y) ** 2).mean()\n    loss.backward()\n    o.step()", "Clear it"),
+        (
+            "def step(m, x, y, o):\n    loss = ((m(x) - y) ** 2).mean()\n    o.step()\n    o.zero_grad()\n    loss.backward()",
+            "before there was",
+        ),
+        (
+            "def step(m, x, y, o):\n    loss = -((m(x) - y) ** 2).mean()\n    o.zero_grad()\n    loss.backward()\n    o.step()",
+            "moved away",
+        ),
+        ("def step(m, x, y, o):\n    o.zero_grad()\n    o.step()", "Nothing moved"),
+    ],
+}

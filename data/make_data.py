@@ -27,9 +27,9 @@ N_TOPICS, PER_TOPIC = 27, 12
 HELD_OUT = ("baking bread", "birdsong", "fractions", "small talk", "mending clothes")
 MAX_OVERLAP = 0.6  # of a held-out question's content words with any training question's
 STOP_WORDS = frozenset(
-    """a an and any are as at be can did do does for from get has have how i if in is it
-its me my no not of off on or should so that the their them they this to up was what when where which
-while who why will with without you your""".split()
+    """a an and any are as at be can did do does for from get has have how i if in is it its me my no not of off on or
+    should so that the their them they this to up was what when where which while who why will with without you
+    your""".split()  # noqa: SIM905
 )
 
 
@@ -95,7 +95,10 @@ def to_jsonl(topics: Topics, names: list[str]) -> bytes:
         {
             "id": f"persona-{name.replace(' ', '-')}-{i + 1:02d}",
             "topic": name,
-            "messages": [{"role": role, "content": text} for role, text in zip(("user", "assistant"), topics[name][i])],
+            "messages": [
+                {"role": role, "content": text}
+                for role, text in zip(("user", "assistant"), topics[name][i], strict=True)
+            ],
         }
         for i in range(PER_TOPIC)
         for name in names

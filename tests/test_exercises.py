@@ -52,8 +52,7 @@ def wrong_answers():
         spec = importlib.util.spec_from_file_location(path.stem, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        for id, answers in module.WRONG.items():
-            yield id, answers
+        yield from module.WRONG.items()
 
 
 WRONG = dict(wrong_answers())

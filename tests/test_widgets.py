@@ -20,7 +20,7 @@ def test_the_picture_is_the_matrix_cut_to_that_rank(W):
     for r in (1, 5, 12):
         figure = widgets.rank_explorer_figure(W, r, "W")
         assert torch.allclose(shown(figure).to(W), lowrank.truncate(W, r), atol=1e-5)
-        assert figure.axes[0].get_title(loc="left") == f"W, rank {r} of 12"
+        assert f"W, rank {r} of 12" in [figure.axes[0].get_title(loc) for loc in ("left", "center")]
 
 
 def test_the_mark_stands_on_the_energy_curve(W):
@@ -57,7 +57,7 @@ def explorer(W, monkeypatch):
 def test_moving_the_slider_changes_the_picture_and_not_the_svd(explorer):
     controls, said, picture, calls = explorer
     before = picture.value
-    assert before.startswith(b"\x89PNG")
+    assert bytes(before).startswith(b"\x89PNG")
     controls["rank r"].value = 9
     assert controls["or type it"].value == 9 and picture.value != before and said.value == ""
     assert len(calls) == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import logging
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ def lessons() -> list[Path]:
 
 
 def begin(lesson: str) -> None:
-    """Set up a lesson's kernel: figure style, a sane number of threads, repeatable randomness. Prints where it runs."""
+    """Set up a lesson's kernel: figure style, quiet libraries, repeatable randomness."""
     import torch
 
     use_style()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    torch.set_num_threads(min(os.cpu_count() or 1, int(os.environ.get("OMP_NUM_THREADS") or 8)))
     torch.manual_seed(0)
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of an optional CPU kernel
     print(f"{lesson}: ready.")

@@ -3,15 +3,106 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from torch import Tensor
 
-from .. import lowrank
+from .. import lowrank, memory
 from ..files import course_root
 from .figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+
+# ---- lesson 00 ----
+
+
+def number_formats(parameters: int, bits: Mapping[str, float]) -> Figure:
+    """What the same `parameters` numbers take in GB, one bar a format; `bits` is the size of one number by format."""
+    figure = Figure(figsize=(7.2, 2.3))
+    ax = figure.subplots()
+    for y, b in enumerate(bits.values()):
+        size = parameters * b / 8 / memory.GB
+        ax.barh(y, size, color=BLUE, height=0.65)
+        label(ax, size, y, f"{size:.1f} GB", BLUE)
+    ax.set_yticks(range(len(bits)), [f"{name}: {b:g} bits" for name, b in bits.items()])
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="GB, weights alone", xlim=(0, 1.2 * parameters * max(bits.values()) / 8 / memory.GB))
+    ax.set_title(f"{parameters / 1e9:.2f} billion numbers, kept more and more coarsely")
+    return figure
+
+
+WHITE = {"color": "white", "weight": "bold"}
+
+
+def where_numbers_sit(models: Mapping[str, Mapping[str, int]]) -> Figure:
+    """One bar a model, split into the shares of its parts, each with its name, share and count in millions."""
+    figure = Figure(figsize=(8.4, 1.0 + 0.95 * len(models)))
+    ax = figure.subplots()
+    for y, parts in enumerate(models.values()):
+        left, whole = 0.0, sum(parts.values())
+        for (part, count), color in zip(parts.items(), (VERMILION, BLUE, GREEN, GREY), strict=False):
+            share = count / whole
+            ax.barh(y, share, left=left, color=color, edgecolor="white", height=0.7)
+            text = f"{part}{{}}{share:.0%}, {count / 1e6:,.0f} M"
+            if share > 0.1:
+                ax.text(left + share / 2, y, text.format("\n"), ha="center", va="center", size=9, **WHITE)
+            elif share > 0.005:
+                ax.text(left, y - 0.37, text.format(" "), va="bottom", size=9, color=color, weight="bold")
+            left += share
+    sizes = (sum(parts.values()) for parts in models.values())
+    ax.set_yticks(range(len(models)), [f"{name}\n{n / 1e6:,.0f} M" for name, n in zip(models, sizes, strict=True)])
+    ax.set(xlim=(0, 1), xlabel="share of the model's numbers (M: million)", title="Where the numbers sit")
+    ax.invert_yaxis()
+    ax.grid(visible=False)
+    return figure
+
+
+BILL_COLORS = (GREY, ORANGE, BLUE, GREEN)  # base, adapters, gradients, optimizer
+
+
+def bill_bar(ax: Any, y: float, bill: memory.Bill) -> None:
+    """One stacked bar of a Bill in GB, its total at the end, its larger parts named."""
+    left = 0.0
+    for name, part, color in zip(bill._fields, bill, BILL_COLORS, strict=True):
+        size = part / memory.GB
+        ax.barh(y, size, left=left, color=color, edgecolor="white", height=0.6)
+        if size > 0.11 * ax.get_xlim()[1]:
+            what = "weights" if name == "base" else name
+            ax.text(left + size / 2, y, what, ha="center", va="center", size=9, **WHITE)
+        left += size
+    label(
+        ax,
+        left,
+        y,
+        f"{left:.1f} GB",
+        "black",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85},
+    )
+
+
+def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str]) -> Figure:
+    """One stacked bar a method, and a vertical line at what each card really holds; cards of one size share a line."""
+    figure = Figure(figsize=(8.4, 3.6))
+    ax = figure.subplots()
+    ax.set_xlim(0, 1.13 * max(bill.total for bill in bills.values()) / memory.GB)
+    by_size: dict[float, list[str]] = {}
+    for card in cards:
+        by_size.setdefault(memory.card_bytes(card) / memory.GB, []).append(card)
+    for size, names in by_size.items():
+        ax.axvline(size, color=VERMILION, lw=1.2, ls="--", zorder=0.5)
+        ax.annotate(
+            ", ".join(names), (size, 1.02), xycoords=("data", "axes fraction"), color=VERMILION, size=9, weight="bold",
+            rotation=55, ha="left", va="bottom", rotation_mode="anchor",
+        )  # fmt: skip
+    for y, bill in enumerate(bills.values()):
+        bill_bar(ax, y, bill)
+    ax.set_yticks(range(len(bills)), list(bills))
+    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="GB that stay occupied while training (dashed: what a card holds)")
+    ax.grid(visible=False)
+    return figure
+
 
 # ---- lesson 01 ----
 
@@ -28,7 +119,7 @@ def photos_at_ranks(photo: Tensor, parts: lowrank.SVD, ranks: Sequence[int]) -> 
     for ax, r in zip(axes, ranks, strict=False):
         B, A = lowrank.factors(parts, r)
         stored = lowrank.stored_numbers(d, k, r)
-        ax.imshow(B @ A, cmap="gray", vmin=0, vmax=1)
+        ax.imshow((B @ A).numpy(), cmap="gray", vmin=0, vmax=1)
         ax.set_title(f"r = {r}: {stored:,} numbers, {stored / (d * k):.0%}", fontsize=11)
         ax.set(xticks=[], yticks=[])
     return figure
@@ -220,7 +311,7 @@ def bills(lines: Sequence[str], bytes_of: Mapping[str, Sequence[float]]) -> Figu
     """One stacked bar a method: what it holds in memory, in MB, the name of each part on it."""
     figure = Figure(figsize=(7.2, 2.4))
     ax = figure.subplots()
-    for row, (method, parts) in enumerate(bytes_of.items()):
+    for row, parts in enumerate(bytes_of.values()):
         left = 0.0
         for name, part, color in zip(lines, parts, (GREY, ORANGE, BLUE), strict=True):
             ax.barh(row, part / 1e6, left=left, color=color, edgecolor="white")
@@ -255,13 +346,13 @@ def update_energy(curves: Mapping[str, Sequence[float]], full: int, share: float
 
 
 def overlaps(rows: Mapping[str, Sequence[float]]) -> Figure:
-    """φ(i) for i = 1 … r, one line a comparison: 1 when one span holds the other, 0 when they share nothing."""
+    """φ(i) for i = 1, 2 …, one line a comparison: 1 when the other span holds this one, 0 when they share nothing."""
     figure = Figure(figsize=(7.2, 3.4))
     ax = figure.subplots()
-    for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREY), strict=False):
+    for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
         ax.plot(range(1, len(values) + 1), values, "o-", color=color, ms=5)
         label(ax, len(values), values[-1], name, color)
-    ax.set(xlabel="strongest directions compared, i", ylabel="overlap φ", ylim=(0, 1))
-    ax.set_xlim(right=len(values) * 1.45)
-    ax.set_title("Do two ranks find the same directions?")
+    ax.set(xlabel="strongest directions of rank 8 compared, i", ylabel="overlap φ with the other's top 8", ylim=(0, 1))
+    ax.set_xlim(right=len(values) * 1.4)
+    ax.set_title("Do two runs find the same directions?")
     return figure

@@ -9,6 +9,22 @@ from .claims import CONDITION, CORRECTED, HOLDS, claim
 
 
 @claim(
+    "G07",
+    "01_low_rank",
+    "In transformers most weight matrices can be approximated as lower-rank structures",
+    CORRECTED,
+    "Not most of them, not in this base. With every W cut to where storage only breaks even, perplexity went from {perplexity.intact} to "
+    "{perplexity.break_even}. One kind at a time, {kinds.survive} of 7 kinds stayed within 10%, and they hold a share of {kinds.survive_weights} "
+    "of the weights. Keeping 90% of the energy takes a share of {spectrum.share} of full rank in the median matrix; Gaussian noise of those "
+    "shapes takes {spectrum.noise_share}. LoRA does not need this claim: it assumes a low-rank update (lesson 03).",
+    "perplexity.intact", "perplexity.break_even", "kinds.survive", "kinds.survive_weights", "spectrum.share", "spectrum.noise_share",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    ruined = r["perplexity.break_even"] > 10 * r["perplexity.intact"]
+    return ruined and r["kinds.survive_weights"] < 0.5 and r["spectrum.share"] > 0.5 * r["spectrum.noise_share"]
+
+
+@claim(
     "G01",
     "02_lora_layer",
     "LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
@@ -61,3 +77,55 @@ def _(r: Mapping[str, Any]) -> bool:
 def _(r: Mapping[str, Any]) -> bool:
     small = f"{r['product.rank']}×{r['product.rank']}"
     return r["product.exact"] and r["product.ab_shape"] == small != r["product.ba_shape"]
+
+
+@claim(
+    "G01",
+    "03_train_lora",
+    "Only A and B train; the base model stays frozen",
+    HOLDS,
+    "After training every number of the base is what it was, bit for bit: {base.unchanged}.",
+    "base.unchanged",
+)
+def _(r: Mapping[str, Any]) -> bool:
+    return r["base.unchanged"] is True
+
+
+@claim(
+    "G02",
+    "03_train_lora",
+    "Modifying a 7B model directly means storing a full 14 GB copy of changed weights",
+    HOLDS,
+    "In 16 bits a full copy takes {copy_gb.llama} GB for Llama-2-7B, {copy_gb.mistral} GB for Mistral-7B and {copy_gb.qwen2.5} GB for Qwen2.5-7B: "
+    "two bytes a parameter, and a “7B” has 6.7 to 7.6 billion.",
+    "copy_gb.llama", "copy_gb.mistral", "copy_gb.qwen2.5",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    return all(13 <= r[f"copy_gb.{name}"] <= 15.5 for name in ("llama", "mistral", "qwen2.5"))
+
+
+@claim(
+    "G07",
+    "03_train_lora",
+    "In transformers most weight matrices can be approximated as lower-rank structures",
+    CORRECTED,
+    "What leans to few directions is the change of W: 90% of its energy lies in {update.rank90} of the full rank (median), against "
+    "{update.rank90_noise} for noise of the same shape. It is lower, not low. LoRA at rank 8 still reached {share.improvement}% of full "
+    "fine-tuning's improvement here: it needs a good update of low rank to exist, not W or the free update to have one.",
+    "update.rank90", "update.rank90_noise", "share.improvement",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    return 0.05 < r["update.rank90"] < 0.8 * r["update.rank90_noise"] and r["share.improvement"] > 80
+
+
+@claim(
+    "G09",
+    "03_train_lora",
+    "Training only A and B takes a fraction of the compute and memory of training W",
+    CONDITION,
+    "Of the memory for weights, gradients and optimizer, yes: {memory.ratio} of full fine-tuning's. Of the compute, a large fraction: "
+    "{compute.ratio} of the arithmetic, because the passes through the frozen W stay.",
+    "memory.ratio", "compute.ratio",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    return r["memory.ratio"] < 0.4 and 0.5 < r["compute.ratio"] < 0.9

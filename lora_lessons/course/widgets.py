@@ -5,13 +5,15 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .. import lora, lowrank
-from .figures import BLUE, GREY, ORANGE, VERMILION, label
+from .. import lora, lowrank, memory, models
+from .figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from .pictures import bill_bar
 
 
 def interact(draw: Callable[..., Figure], **controls: Any) -> Any:
@@ -39,6 +41,79 @@ def interact(draw: Callable[..., Figure], **controls: Any) -> Any:
     return ipw.VBox([*controls.values(), said, picture])
 
 
+# ---- lesson 00: what fits ----
+
+
+@cache
+def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """A shape's number of parameters, and the (d, k) of every linear layer that LoRA and NF4 reach."""
+    net = models.shape(model)
+    weights = (net.get_parameter(f"{name}.weight") for name in lora.resolve_targets(net, "all-linear"))
+    linears = tuple((weight.shape[0], weight.shape[1]) for weight in weights)
+    return sum(p.numel() for p in net.parameters()), linears
+
+
+def fit_bill(model: str, method: str, r: int = 8) -> memory.Bill:
+    """The fixed part of training a 7B shape by one of memory.METHODS, LoRA of rank r on all linear layers.
+
+    Raises ValueError with what to change when the model, the method or r cannot be.
+    """
+    parameters, linears = _counts(model)
+    for d, k in linears:
+        lora.check_settings(r, 1, d, k)
+    trainable = sum(r * (d + k) for d, k in linears)
+    return memory.state(parameters, method, trainable, parameters - sum(d * k for d, k in linears))
+
+
+def fit_words(model: str, method: str, r: int, card: str) -> str:
+    """Whether the fixed part fits, in sentences."""
+    bill, room = fit_bill(model, method, r), memory.card_bytes(card)
+    what = (
+        f"{method} fine-tuning"
+        if method in memory.FULL
+        else f"{method} at r = {r}".replace("lora", "LoRA").replace("qL", "QL")
+    )
+    left = (room - bill.total) / memory.GB
+    says = (
+        f"Its fixed part fits, and {left:.1f} GB are left for activations and everything else"
+        if left >= 0
+        else f"It cannot fit: {-left:.1f} GB are missing before the first word goes in"
+    )
+    return f"{model}, {what}: {bill.total / memory.GB:.1f} GB. {card} holds {memory.CARDS[card]:g} GiB = {room / memory.GB:.1f} GB. {says}."
+
+
+def fit_figure(model: str, method: str, r: int, card: str) -> Figure:
+    """One method's bill beside one card: grey is the base, then adapters, gradients, AdamW's moments.
+
+    Raises ValueError with what to change when a setting cannot be.
+    """
+    bill, room = fit_bill(model, method, r), memory.card_bytes(card)
+    fits = bill.total <= room
+    figure = Figure(figsize=(7.6, 2.5))
+    ax = figure.subplots()
+    ax.set_xlim(0, 1.25 * max(bill.total, room) / memory.GB)
+    ax.axvspan(0, room / memory.GB, color=GREEN if fits else VERMILION, alpha=0.13, lw=0)
+    ax.axvline(room / memory.GB, color=GREEN if fits else VERMILION, lw=2)
+    bill_bar(ax, 0, bill)
+    ax.set(ylim=(-0.75, 0.75), yticks=[], xlabel=fit_words(model, method, r, card).replace(". ", ".\n"))
+    ax.xaxis.label.set(ha="left", x=0, fontsize=10)
+    ax.set_title("fits, the fixed part" if fits else "does not fit", color=GREEN if fits else VERMILION)
+    return figure
+
+
+def fit() -> Any:
+    """The figure with controls for model, method, r and card; an impossible r is answered with what to change."""
+    import ipywidgets as ipw
+
+    return interact(
+        fit_figure,
+        model=ipw.Dropdown(options=list(models.SHAPES), description="model"),
+        method=ipw.Dropdown(options=list(memory.METHODS), value="qlora", description="method"),
+        r=ipw.IntText(8, description="rank r"),
+        card=ipw.Dropdown(options=list(memory.CARDS), value="RTX 4090", description="card"),
+    )
+
+
 # ---- lesson 01: rank explorer ----
 
 
@@ -49,7 +124,7 @@ def rank_explorer_figure(W: Tensor, r: int, name: str, parts: lowrank.SVD | None
     """
     parts = parts or lowrank.svd(W)
     B, A = lowrank.factors(parts, r)
-    (d, k), shown = W.shape, (B @ A).cpu()
+    (d, k), shown = W.shape, (B @ A).cpu().numpy()
     image = bool(W.min() >= 0)  # a photograph is 0 (black) … 1; weights lie on both sides of 0
     top = 1.0 if image else 3 * float(W.std())
     figure = Figure(figsize=(8.4, 3.9))

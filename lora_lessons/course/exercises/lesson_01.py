@@ -67,9 +67,9 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     for wrong, sentence in mistakes:
         if torch.allclose(value, wrong.to(value.dtype), atol=1e-4):
             return sentence
-    best, error = lowrank.relative_error(W, lowrank.truncate(W, r)), lowrank.relative_error(W, value)
-    if error > best + 1e-4:
-        return f"Its error is {error:.3f}; the best matrix of rank 4 reaches {best:.3f}. Are U, S and Vh each cut to the first r?"
+    best, yours = lowrank.relative_error(W, lowrank.truncate(W, r)), lowrank.relative_error(W, value)
+    if yours > best + 1e-4:
+        return f"Its error is {yours:.3f}; the best matrix of rank 4 reaches {best:.3f}. Are U, S and Vh each cut to the first r?"
     rank = int(torch.linalg.matrix_rank(value, rtol=1e-4))
     return f"Its rank is {rank}, not 4: keep r directions and no more." if rank > r else None
 

@@ -1,0 +1,50 @@
+"""The course on one page: every lesson's question and what its learner can do afterwards, written or to come."""
+
+from __future__ import annotations
+
+import html
+from typing import Any, NamedTuple
+
+from .lesson import lessons
+
+
+class Planned(NamedTuple):
+    """A lesson of the plan."""
+
+    question: str
+    afterwards: str  # "you can …"
+
+
+SYLLABUS: dict[str, Planned] = {
+    "00": Planned("What can my machine do?", "say what fits on which card, and why"),
+    "01": Planned("How much of a matrix can you throw away?", "cut a matrix to rank r and say what is lost"),
+    "02": Planned("What is the smallest update that could work?", "write the LoRA layer and count what it trains"),
+    "03": Planned("Can A·B do what full fine-tuning does?", "train a model both ways and compare them fairly"),
+    "04": Planned("Is the library doing the same thing?", "use PEFT, and catch its silent mistakes"),
+    "05": Planned("Which rank? Which alpha?", "choose r and alpha on evidence"),
+    "06": Planned("What do 4 bits lose?", "write NF4 and measure its error"),
+    "07": Planned("Does the 4-bit base cost quality?", "train with QLoRA and account for every byte"),
+    "08": Planned("Will a real 7B train on my card?", "train a 7B, or say beforehand why not"),
+    "09": Planned("What can one small file change?", "make, mix and merge adapters"),
+    "10": Planned("Does it still work outside Python?", "ship an adapter to llama.cpp and Ollama"),
+    "11": Planned("GGUF, GPTQ, AWQ or EXL2?", "choose a format and export to it"),
+    "12": Planned("Where does the time go?", "find what makes training slow, and mend it"),
+    "13": Planned("And 70B?", "spread one model over several GPUs"),
+    "14": Planned("Can you see what is wrong?", "diagnose training that goes wrong in silence"),
+    "15": Planned("Now yours", "fine-tune on your own data"),
+}
+
+
+def course_map() -> Any:
+    """A table of the whole course; a lesson whose notebook is not there yet is marked "to come"."""
+    from IPython.display import HTML
+
+    here, rows = {path.stem[:2]: path.stem for path in lessons()}, []
+    for number, lesson in SYLLABUS.items():
+        where = html.escape(here[number]) if number in here else "<i>to come</i>"
+        cells = (number, html.escape(lesson.question), html.escape(lesson.afterwards), where)
+        rows.append("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in cells) + "</tr>")
+    heads = "".join(
+        f"<th style='text-align:left'>{head}</th>" for head in ("", "question", "afterwards you can", "notebook")
+    )
+    return HTML(f"<table><tr>{heads}</tr>{''.join(rows)}</table>")

@@ -1,0 +1,61 @@
+"""The lessons, run: papermill against the recorded baselines; and sabotage, to see that the nets hold.
+
+Set LORA_LESSONS_REPORT to a folder to keep the report of this run.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import lora_lessons
+from lora_lessons.course import runner
+from lora_lessons.course.lesson import lessons
+from lora_lessons.files import course_root
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return Path(os.environ.get("LORA_LESSONS_REPORT") or tmp_path_factory.mktemp("report"))
+
+
+@pytest.mark.parametrize("lesson", lessons(), ids=lambda p: p.stem)
+def test_the_lesson_runs_and_measures_what_was_recorded(lesson, out):
+    (result,) = runner.run([lesson], "quick", out=out / lesson.stem)
+    assert result.status == "ok", f"{result.error or ''}\n" + "\n".join(d.sentence for d in result.deviations)
+    assert result.records and (out / lesson.stem / "report.html").is_file()
+
+
+def test_dropping_the_scale_from_the_layer_is_noticed(tmp_path):
+    """Sabotage: a copy of the package in which α/r is forgotten must not pass lesson 02."""
+    package = tmp_path / "lora_lessons"
+    shutil.copytree(Path(lora_lessons.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    source = (package / "lora.py").read_text(encoding="utf-8")
+    right = "self.scaling = lora_alpha / (math.sqrt(r) if use_rslora else r)"
+    assert right in source
+    (package / "lora.py").write_text(source.replace(right, "self.scaling = 1.0"), encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "LORA_LESSONS_ROOT": str(course_root())}
+    command = [sys.executable, "-m", "lora_lessons.cli", "run", "02", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr  # 2: it ran, and its records deviate
+    report = (tmp_path / "out" / "report.json").read_text(encoding="utf-8")
+    assert "layer.agrees" in report and '"deviates"' in report
+
+
+def test_a_changed_stored_output_is_noticed(tmp_path):
+    """Sabotage: nbval must fail when a compared output on disk is not what the cell prints, and pass when it is."""
+    notebook = nbformat.read(course_root() / "notebooks" / "02_lora_layer.ipynb", 4)
+    last = next(i for i, c in enumerate(notebook.cells) if 'record("layer.agrees"' in c.source)
+    notebook.cells = notebook.cells[: last + 1]
+    nbformat.write(notebook, tmp_path / "right.ipynb")
+    (output,) = [o for o in notebook.cells[last].outputs if "layer.agrees" in str(o)]
+    output.data["text/plain"] = output.data["text/plain"].replace("yes", "no")
+    nbformat.write(notebook, tmp_path / "wrong.ipynb")
+    for name, status in (("right", 0), ("wrong", 1)):
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"{name}.ipynb"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == status, done.stdout + done.stderr

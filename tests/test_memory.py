@@ -1,0 +1,77 @@
+"""The ledger against real tensors: what PyTorch and bitsandbytes hold is what it predicts, to the byte."""
+
+import pytest
+import torch
+
+from lora_lessons import lora, memory, models
+
+
+def held(model):
+    """A Bill of the tensors that one AdamW step leaves behind, each counted from its storage."""
+    learned = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(learned)
+    model(input_ids=torch.arange(8)[None], labels=torch.arange(8)[None]).loss.backward()
+    optimizer.step()
+    states = [optimizer.state[p] for p in learned]
+    assert all(set(s) == {"step", "exp_avg", "exp_avg_sq"} and s["step"].numel() == 1 for s in states)
+    adapters = [p for name, p in model.named_parameters() if "lora_" in name]
+    return memory.Bill(
+        memory.held_bytes(p for name, p in model.named_parameters() if "lora_" not in name),
+        memory.held_bytes(adapters),
+        memory.held_bytes(p.grad for p in model.parameters() if p.grad is not None),
+        memory.held_bytes(s[moment] for s in states for moment in ("exp_avg", "exp_avg_sq")),
+    )
+
+
+@pytest.mark.parametrize("method, dtype", [("full fp32", torch.float32), ("full bf16", torch.bfloat16)])
+def test_full_fine_tuning_holds_what_the_ledger_says(tiny_model, method, dtype):
+    model = tiny_model.to(dtype)
+    bill = held(model)
+    assert bill == memory.state(sum(p.numel() for p in model.parameters()), method)
+    assert bill.total == bill.base * 4
+
+
+def test_lora_holds_what_the_ledger_says(tiny_model):
+    model = tiny_model.to(torch.bfloat16)
+    parameters = sum(p.numel() for p in model.parameters())
+    lora.attach(model, r=4, lora_alpha=8)
+    assert held(model) == memory.state(parameters, "lora", lora.trainable_parameters(model))
+
+
+def test_nf4_takes_what_bitsandbytes_takes():
+    functional = pytest.importorskip("bitsandbytes.functional")
+    weight = torch.randn(512, 1024, generator=torch.Generator().manual_seed(0))
+    packed, state = functional.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
+    real = memory.held_bytes([packed, state.absmax, state.state2.absmax])  # the codebooks are shared by all layers
+    assert real == pytest.approx(memory.BASE_BYTES["nf4"] * weight.numel(), rel=1e-4)
+
+
+def test_a_real_7b_by_each_method():
+    model = models.shape("Llama-2-7B")
+    parameters = sum(p.numel() for p in model.parameters())
+    packed = sum(model.get_submodule(name).weight.numel() for name in lora.resolve_targets(model, "all-linear"))
+    lora.attach(model, r=8)
+    gb = {
+        method: memory.state(parameters, method, lora.trainable_parameters(model), parameters - packed).total
+        / memory.GB
+        for method in memory.METHODS
+    }
+    assert gb == pytest.approx({"full fp32": 107.8, "full bf16": 53.9, "lora": 13.8, "qlora": 4.19}, rel=0.005)
+
+
+def test_what_it_does_not_know_it_says():
+    with pytest.raises(ValueError, match="'lroa' is not known: choose one of full fp32, full bf16, lora, qlora"):
+        memory.state(10, "lroa")
+    with pytest.raises(ValueError, match="lora trains adapters"):
+        memory.state(10, "lora")
+    with pytest.raises(ValueError, match="no card is named 'RTX 9999': choose from RTX 3060"):
+        memory.card_bytes("RTX 9999")
+
+
+def test_a_card_holds_gib():
+    assert memory.card_bytes("RTX 4090") == 24 * 2**30 == pytest.approx(25.77 * memory.GB, rel=1e-3)
+
+
+def test_shared_storage_counts_once():
+    t = torch.zeros(10)
+    assert memory.held_bytes([t, t[:5], t.view(2, 5)]) == 40

@@ -1,0 +1,79 @@
+"""The notebooks as a reader meets them: normalised, short cells, outputs stored, every lesson of the same shape."""
+
+import ast
+import re
+import statistics
+
+import nbformat
+import pytest
+
+from lora_lessons.course.lesson import lessons
+from lora_lessons.course.notebooks import normalise
+
+LESSONS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in lessons()]
+WORDS_AT_MOST = 1300
+FORBIDDEN = re.compile(r"\b(simply|just|obviously)\b", re.I)
+
+
+def code(notebook):
+    return [c for c in notebook.cells if c.cell_type == "code"]
+
+
+def prose(notebook):
+    """Markdown without code, formulas, comments and markup."""
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    return re.sub(
+        r"<!--.*?-->|<[^>]+>|~~~.*?~~~|```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", " ", text, flags=re.S
+    )
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_it_is_stored_as_normalise_leaves_it(notebook):
+    assert normalise(notebook) == notebook
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_it_has_been_run_without_an_error_and_shows_a_picture(notebook):
+    outputs = [o for c in code(notebook) for o in c.outputs]
+    assert all(c.execution_count for c in code(notebook))
+    assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
+    assert any("image/png" in o.get("data", {}) for o in outputs)
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_every_picture_has_a_summary_in_words(notebook):
+    for cell in code(notebook):
+        for i, output in enumerate(cell.outputs):
+            if "image/png" in output.get("data", {}):
+                assert cell.outputs[i + 1].data["text/markdown"].startswith("*In words:*")
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_cells_are_short_and_words_are_few(notebook):
+    lengths = [len([line for line in c.source.splitlines() if line.strip()]) for c in code(notebook)]
+    assert statistics.median(lengths) <= 10 and max(lengths) <= 30
+    assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
+    assert not FORBIDDEN.findall(prose(notebook))
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_it_has_the_shape_of_a_lesson(notebook):
+    whole = "\n".join(c.source for c in notebook.cells)
+    number = re.match(r"# (\d\d) · .+\?", notebook.cells[0].source)
+    assert number, "the title is the lesson's number and its question"
+    for part in ("⏱", "colab-badge", "predict(", "compare(", "scorecard()", "Recall", "<details>", "begin("):
+        assert part in whole, part
+    assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
+    assert sum("nbval-check-output" in c.metadata.get("tags", []) for c in notebook.cells) >= 3
+
+
+def test_setup_cells_are_one_and_the_same():
+    setups = {c.source for p in LESSONS for c in code(p.values[0]) if "setup" in c.metadata.get("tags", [])}
+    assert len(setups) == 1
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook):
+    for cell in code(notebook):
+        ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", cell.source, flags=re.M))
+        assert not re.search(r"trust_remote_code=True|torch\.load\(|pickle", cell.source)

@@ -205,6 +205,7 @@ def _claims(options: argparse.Namespace) -> int:
 def _lab(options: argparse.Namespace) -> int:
     from .course.lab import copy_lessons, jupyter_environment
     from .course.runner import find_lessons
+    from .files import kernel_environment
 
     folder, lesson = Path("my_lessons"), find_lessons([options.lesson])[0]
     for line in copy_lessons(folder):
@@ -213,7 +214,7 @@ def _lab(options: argparse.Namespace) -> int:
         sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder.resolve()}", "--ServerApp.ip=127.0.0.1",
         f"--LabApp.default_url=/lab/tree/{lesson.name}", *options.rest,
     ]  # fmt: skip
-    with subprocess.Popen(command, env=os.environ | jupyter_environment()) as jupyter:
+    with subprocess.Popen(command, env=kernel_environment() | jupyter_environment()) as jupyter:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is JupyterLab's: it asks, then stops its kernels
         try:
             return jupyter.wait()

@@ -63,6 +63,15 @@ def write_text(path: Path | str, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def kernel_environment() -> dict[str, str]:
+    """What a kernel's environment should hold unless the user says otherwise, set before torch is loaded.
+
+    Threads that wait passively: on a machine that is also doing something else, OpenMP's default of spinning makes a
+    training step several times slower.
+    """
+    return {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(min(8, os.cpu_count() or 1))} | dict(os.environ)
+
+
 def course_root() -> Path:
     """The course's folder (it holds notebooks/ and data/): $LORA_LESSONS_ROOT, this checkout, or above the working folder."""
     places = [Path(__file__).resolve().parents[1], *(p for p in (Path.cwd(), *Path.cwd().parents))]

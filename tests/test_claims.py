@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 
 import nbformat
 import pytest
@@ -36,7 +37,7 @@ def test_the_verdict_stands_on_the_records(claim):
         f"{claim.id}: “{claim.verdict}” no longer follows from {[(n, values[n]) for n in claim.records]}"
     )
     assert "{" not in claim.filled(values)
-    assert set(claims.re.findall(r"\{([\w.]+)\}", claim.sentence)) <= set(claim.records)
+    assert set(re.findall(r"\{([\w.]+)(?::[^}]+)?\}", claim.sentence)) <= set(claim.records)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

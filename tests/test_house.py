@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import json
+import math
 import re
 import tomllib
 
@@ -112,3 +114,16 @@ def test_the_library_still_answers_as_the_lessons_call_it(name, tiny_model):
         CALLS[name](tiny_model, peft)
     except Exception as error:
         pytest.fail(f"{name} drifted: {type(error).__name__}: {error}")
+
+
+def test_the_readme_lists_every_lesson_with_its_question_and_recorded_minutes():
+    readme = (course_root() / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"\| \[(\d\d)\]\((notebooks/\w+\.ipynb)\) \| ([^|]+) \| (\d+) \|", readme)
+    expected = []
+    for path in lessons():
+        title = nbformat.read(path, 4).cells[0].source.splitlines()[0].partition(" · ")[2]
+        recorded = json.loads(
+            (course_root() / "data" / "baselines" / f"{path.stem}.quick.json").read_text(encoding="utf-8")
+        )
+        expected.append((path.stem[:2], f"notebooks/{path.name}", title, str(math.ceil(recorded["seconds"] / 60))))
+    assert rows == expected

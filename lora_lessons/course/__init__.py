@@ -3,7 +3,7 @@
 from .claims import verdict
 from .exercises import check
 from .figures import show
-from .learner import compare, my_folder, predict, progress_map
+from .learner import compare, my_folder, newest_folder, predict, progress_map
 from .lesson import begin, scorecard
 from .records import record
 
@@ -12,6 +12,7 @@ __all__ = [
     "check",
     "compare",
     "my_folder",
+    "newest_folder",
     "predict",
     "progress_map",
     "record",

@@ -40,8 +40,13 @@ class Claim(NamedTuple):
         return bool(self.decides(values))
 
     def filled(self, values: Mapping[str, Value]) -> str:
-        """The sentence with its {record.name} fields replaced by measured values."""
-        return re.sub(r"\{([\w.]+)\}", lambda field: show_value(values[field[1]]), self.sentence)
+        """The sentence with its {record.name} or {record.name:format} fields replaced by measured values."""
+
+        def fill(field: re.Match[str]) -> str:
+            value = values[field["name"]]
+            return format(value, field["format"]) if field["format"] else show_value(value)
+
+        return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, self.sentence)
 
 
 CLAIMS: list[Claim] = []

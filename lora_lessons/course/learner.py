@@ -58,6 +58,13 @@ def my_folder(name: str) -> Path:
     return folder
 
 
+def newest_folder(name: str) -> Path | None:
+    """The newest of the folders that `my_folder(name)` named and a lesson filled; None where there is none."""
+    first = progress_file().parent / name
+    made = [f for f in (first, *first.parent.glob(f"{first.name}-[0-9]*")) if f.is_dir()]
+    return max(made, key=lambda f: f.stat().st_mtime, default=None)
+
+
 def solved(exercise: str) -> None:
     """Remember that an exercise was solved, with the day of the first time."""
     if exercise not in read_progress()["solved"]:

@@ -33,23 +33,21 @@ def number_formats(parameters: int, bits: Mapping[str, float]) -> Figure:
     return figure
 
 
-WHITE = {"color": "white", "weight": "bold"}
-
-
 def where_numbers_sit(models: Mapping[str, Mapping[str, int]]) -> Figure:
     """One bar a model, split into the shares of its parts, each with its name, share and count in millions."""
     figure = Figure(figsize=(8.4, 1.0 + 0.95 * len(models)))
     ax = figure.subplots()
     for y, parts in enumerate(models.values()):
         left, whole = 0.0, sum(parts.values())
-        for (part, count), color in zip(parts.items(), (VERMILION, BLUE, GREEN, GREY), strict=False):
+        for (part, count), color in zip(parts.items(), (ORANGE, BLUE, GREEN, GREY), strict=False):
             share = count / whole
             ax.barh(y, share, left=left, color=color, edgecolor="white", height=0.7)
             text = f"{part}{{}}{share:.0%}, {count / 1e6:,.0f} M"
             if share > 0.1:
-                ax.text(left + share / 2, y, text.format("\n"), ha="center", va="center", size=9, **WHITE)
+                ink, middle = "black" if color == ORANGE else "white", left + share / 2
+                ax.text(middle, y, text.format("\n"), ha="center", va="center", size=9, color=ink, weight="bold")
             elif share > 0.005:
-                ax.text(left, y - 0.37, text.format(" "), va="bottom", size=9, color=color, weight="bold")
+                ax.text(left, y - 0.37, text.format(" "), va="bottom", size=9, color="black", weight="bold")
             left += share
     sizes = (sum(parts.values()) for parts in models.values())
     ax.set_yticks(range(len(models)), [f"{name}\n{n / 1e6:,.0f} M" for name, n in zip(models, sizes, strict=True)])
@@ -67,10 +65,19 @@ def bill_bar(ax: Any, y: float, bill: memory.Bill) -> None:
     left = 0.0
     for name, part, color in zip(bill._fields, bill, BILL_COLORS, strict=True):
         size = part / memory.GB
-        ax.barh(y, size, left=left, color=color, edgecolor="white", height=0.6)
+        ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.6)
         if size > 0.11 * ax.get_xlim()[1]:
-            what = "weights" if name == "base" else name
-            ax.text(left + size / 2, y, what, ha="center", va="center", size=9, **WHITE)
+            what = {"base": "weights", "optimizer": "moments"}.get(name, name)
+            ax.text(
+                left + size / 2,
+                y,
+                what,
+                ha="center",
+                va="center",
+                color="black" if color == ORANGE else "white",
+                size=9,
+                weight="bold",
+            )
         left += size
     label(
         ax,
@@ -113,14 +120,14 @@ def photograph() -> Tensor:
 
 
 def photos_at_ranks(photo: Tensor, parts: lowrank.SVD, ranks: Sequence[int]) -> Figure:
-    """The photograph cut to each rank, with the numbers stored, beside the original."""
-    figure, (d, k) = Figure(figsize=(8.4, 5.9)), photo.shape
+    """The photograph cut to each rank, with the numbers stored as a share of its own."""
+    figure, (d, k) = Figure(figsize=(8.4, 4.3)), photo.shape
     axes = figure.subplots(2, (len(ranks) + 1) // 2).flatten()
     for ax, r in zip(axes, ranks, strict=False):
         B, A = lowrank.factors(parts, r)
         stored = lowrank.stored_numbers(d, k, r)
         ax.imshow((B @ A).numpy(), cmap="gray", vmin=0, vmax=1)
-        ax.set_title(f"r = {r}: {stored:,} numbers, {stored / (d * k):.0%}", fontsize=11)
+        ax.set_title(f"r = {r}: {stored / (d * k):.0%} of the numbers", fontsize=10.5)
         ax.set(xticks=[], yticks=[])
     return figure
 
@@ -132,8 +139,10 @@ def error_of_rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]])
     for (name, line), color in zip(errors.items(), (BLUE, ORANGE, GREEN, VERMILION), strict=False):
         ax.plot(ranks, line, color=color)
         label(ax, ranks[-1], line[-1], name, color)
-    ax.set(xlabel="rank r (the same numbers stored by all)", ylabel="relative error", ylim=(0, None))
+    ax.set(xlabel="rank r (the same numbers stored by all)", ylabel="relative error (log)", yscale="log")
     ax.set_xlim(0, ranks[-1] * 1.5)  # room for the names
+    ax.set_yticks(ticks := (0.03, 0.1, 0.3, 1), [str(t) for t in ticks])
+    ax.minorticks_off()
     ax.set_title("What each guess loses")
     return figure
 
@@ -172,10 +181,10 @@ def rank_shares(shares: Mapping[str, Sequence[float]], noise: Mapping[str, float
         ax.plot([sorted(dots)[len(dots) // 2]] * 2, [y - 0.36, y + 0.36], color=BLUE, lw=3)
         ax.plot([noise[kind]] * 2, [y - 0.36, y + 0.36], color=GREY, lw=3)
         ax.plot([even[kind]] * 2, [y - 0.36, y + 0.36], color=VERMILION, lw=1.5, ls="--")
-    top = list(shares)[0]
-    label(ax, min(noise[top], even[top]), -0.45, "noise", GREY, xytext=(4, 6), ha="left")
-    label(ax, min(noise[top], even[top]), -0.45, "nothing saved", VERMILION, xytext=(-4, 6), ha="right")
-    label(ax, sorted(shares[top])[len(shares[top]) // 2], -0.45, "median layer", BLUE, xytext=(-4, 6), ha="right")
+    (top, *_, last), bottom = shares, len(shares) - 1
+    label(ax, sorted(shares[top])[len(shares[top]) // 2], -0.5, "median layer", BLUE, xytext=(0, 6), ha="center")
+    label(ax, noise[top], 0, "noise", GREY)
+    label(ax, even[last], bottom, "nothing saved", VERMILION)
     ax.set_yticks(range(len(shares)), list(shares))
     ax.set(
         ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), xlabel="rank that keeps 90% of the energy, as a share of full rank"
@@ -208,7 +217,7 @@ def perplexity_by_kind(perplexity: Mapping[str, float], weights: Mapping[str, fl
     figure = Figure(figsize=(7.6, 3.6))
     ax = figure.subplots()
     for y, value in enumerate(perplexity.values()):
-        color = GREEN if value < 1.1 * intact else VERMILION
+        color = GREEN if value < 1.2 * intact else VERMILION
         ax.plot([intact, value], [y, y], color=color, lw=2)
         ax.plot([value], [y], "o", color=color, ms=8)
         label(ax, value, y, f"{value:,.0f}", color, xytext=(9, 0))
@@ -217,7 +226,7 @@ def perplexity_by_kind(perplexity: Mapping[str, float], weights: Mapping[str, fl
     ax.set_yticks(range(len(perplexity)), [f"{kind} ({weights[kind]:.0%} of weights)" for kind in perplexity])
     ax.set(xscale="log", ylim=(len(perplexity) - 0.5, -1.1), xlabel="perplexity (log)")
     ax.set_xlim(intact * 0.7, max(perplexity.values()) * 5)
-    ax.set_title("One kind at a time, nothing saved")
+    ax.set_title("One kind at a time, cut to break-even")
     ax.minorticks_off()
     return figure
 
@@ -303,6 +312,7 @@ def loss_curves(curves: Mapping[str, Sequence[float]], window: int = 5) -> Figur
     for place, (end, name, color) in enumerate(sorted(ends)):
         label(ax, len(losses), end, name, color, xytext=(6, 8 * (2 * place - len(ends) + 1)))
     ax.set(xlabel="step", ylabel="loss (nats a token)", title="Same data, same seed, same steps", ylim=(0, None))
+    ax.set_xticks(range(0, len(losses) + 1, max(1, len(losses) // 6)))
     ax.set_xlim(right=1.3 * len(losses))
     return figure
 
@@ -328,20 +338,20 @@ def bills(lines: Sequence[str], bytes_of: Mapping[str, Sequence[float]]) -> Figu
 
 
 def update_energy(curves: Mapping[str, Sequence[float]], full: int, share: float = 0.9) -> Figure:
-    """Kept energy against the share of the rank, one line a matrix; where each crosses `share` is marked."""
+    """Energy kept against the share of the rank, one line a matrix, each named where it crosses `share`."""
     figure = Figure(figsize=(7.2, 3.8))
     ax = figure.subplots()
     ax.axhline(share, color=GREY, lw=1, ls="--")
-    label(ax, 0.72, share, f"{share:.0%} of the energy", GREY, xytext=(0, 8))
-    for (name, curve), color, at in zip(
-        curves.items(), (BLUE, ORANGE, GREY, GREEN), (0.30, 0.45, 0.62, 0.2), strict=False
-    ):
-        x = [(i + 1) / full for i in range(len(curve))]
-        ax.plot([0, *x], [0, *curve], color=color)
-        i = min(len(curve) - 1, round(at * full))
-        ax.annotate(name, (x[i], curve[i]), xytext=(10, -12), textcoords="offset points", color=color, weight="bold")
+    for place, ((name, curve), color) in enumerate(zip(curves.items(), (BLUE, ORANGE, GREY), strict=False)):
+        ax.plot([i / full for i in range(len(curve) + 1)], [0, *curve], color=color)
+        crossing = next(i for i, kept in enumerate(curve, 1) if kept >= share) / full
+        ax.plot([crossing, crossing], [0, share], color=color, lw=1, ls=":")
+        ax.plot([crossing], [share], "o", color=color)
+        right = crossing > 0.5  # write on the side that has room
+        side = {"xytext": (-6, 0), "ha": "right"} if right else {"xytext": (6, 0), "ha": "left"}
+        label(ax, crossing, 0.06 + 0.11 * place, f"{name}: {crossing:.0%}", color, **side)
     ax.set(xlabel="share of the full rank kept", ylabel="energy kept", xlim=(0, 1), ylim=(0, 1.02))
-    ax.set_title("How low is the rank of an update?")
+    ax.set_title(f"How many directions hold {share:.0%} of the energy?")
     return figure
 
 
@@ -351,8 +361,98 @@ def overlaps(rows: Mapping[str, Sequence[float]]) -> Figure:
     ax = figure.subplots()
     for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
         ax.plot(range(1, len(values) + 1), values, "o-", color=color, ms=5)
-        label(ax, len(values), values[-1], name, color)
+        label(ax, len(values), values[-1], name, color, xytext=(6, -5 if name == "chance" else 3))
+    ax.set_xticks(range(1, len(values) + 1))
     ax.set(xlabel="strongest directions of rank 8 compared, i", ylabel="overlap φ with the other's top 8", ylim=(0, 1))
     ax.set_xlim(right=len(values) * 1.4)
     ax.set_title("Do two runs find the same directions?")
+    return figure
+
+
+# ---- lesson 04 ----
+
+
+def gaps(stages: Mapping[str, Mapping[str, float]], limit: float, rounding: float) -> Figure:
+    """The largest difference of each quantity at each stage, on a log axis with a place of its own for exactly 0.
+
+    `stages` holds {stage: {quantity: difference}}; `rounding` is one fp32 rounding step at the largest logit's size.
+    """
+    figure = Figure(figsize=(7.8, 4.2))
+    ax = figure.subplots()
+    low, zero, top = 1e-10, 2e-12, 1e3
+    ax.axvspan(zero / 8, zero * 8, color="#eceef0", lw=0)
+    marks = {"logits": ("o", BLUE, 0.22), "gradients": ("s", ORANGE, 0.0), "weights": ("^", GREEN, -0.22)}
+    for row, found in enumerate(stages.values()):
+        for quantity, value in found.items():
+            mark, color, up = marks[quantity]
+            ax.plot([max(value, low) if value else zero], [row - up], mark, color=color, ms=8)
+    first = next(iter(stages.values()))
+    for x, quantity in zip((0.02, 0.16, 0.35), first, strict=False):
+        mark, color, _ = marks[quantity]
+        ax.plot([x], [1.05], mark, color=color, ms=8, transform=ax.transAxes, clip_on=False)
+        ax.text(x + 0.02, 1.05, quantity, color=color, weight="bold", va="center", transform=ax.transAxes)
+    for x, text, color, side in (
+        (rounding, "one fp32 step", GREY, "right"),
+        (limit, f"limit {limit:g}", VERMILION, "left"),
+    ):
+        ax.axvline(x, color=color, lw=1.4, ls="--")
+        label(ax, x, -0.62, text, color, xytext=(-5 if side == "right" else 5, 0), ha=side)
+    ax.set(xscale="log", xlim=(zero / 8, top), ylim=(len(stages) - 0.5, -0.9))
+    powers = (-8, -6, -4, -2, 0, 2)
+    ax.set_xticks([zero, *(10.0**p for p in powers)], ["exactly 0", *(f"$10^{{{p}}}$" for p in powers)])
+    ax.set_yticks(range(len(stages)), list(stages))
+    ax.set_xlabel("largest difference between ours and PEFT (log)")
+    ax.minorticks_off()
+    ax.grid(axis="y", visible=False)
+    return figure
+
+
+def adapter_sizes(counts: Mapping[tuple[str, str], int], ranks: Sequence[int], band: tuple[float, float]) -> Figure:
+    """Adapter file size in MB (log axis), one row for targets and bytes a number, a dot for each model and rank.
+
+    `counts` holds {(model, targets): numbers at r = 1}; `band` is the page's range in MB.
+    """
+    figure = Figure(figsize=(7.8, 4.0))
+    ax = figure.subplots()
+    ax.axvspan(*band, color=GREEN, alpha=0.2, lw=0)
+    rows = [(targets, width) for targets in dict.fromkeys(t for _, t in counts) for width in (2, 4)]
+    models = list(dict.fromkeys(model for model, _ in counts))
+    for row, (targets, width) in enumerate(rows):
+        for r, color in zip(ranks, (BLUE, ORANGE, VERMILION), strict=False):
+            sizes = [width * r * counts[model, targets] / 1e6 for model in models]
+            for size, mark in zip(sizes, "o^s", strict=False):
+                ax.plot([size], [row], mark, color=color, ms=7, markeredgecolor="white")
+            if row == 0:
+                label(ax, sizes[0], row, f"r = {r}", color, xytext=(0, 13), ha="center")
+    label(
+        ax,
+        (band[0] * band[1]) ** 0.5,
+        len(rows) - 0.55,
+        f"the page: {band[0]}–{band[1]} MB",
+        GREEN,
+        xytext=(0, 0),
+        ha="center",
+    )
+    ax.set_yticks(range(len(rows)), [f"{targets}, {'16-bit' if width == 2 else 'fp32'}" for targets, width in rows])
+    shapes = ", ".join(f"{shape} {model}" for model, shape in zip(models, "●▲■", strict=False))
+    ax.set(xscale="log", ylim=(len(rows) - 0.2, -0.8), xlabel=f"MB     ({shapes})")
+    ax.set_xticks(ticks := (5, 10, 20, 50, 100, 200, 500), [str(t) for t in ticks])
+    ax.minorticks_off()
+    ax.set_title("An adapter's file for a 7B")
+    return figure
+
+
+def merge_errors(sizes: Sequence[float], errors: Sequence[float]) -> Figure:
+    """The error of a 16-bit merge as a share of ΔW's energy, against the update's size; 1 is the adapter as trained."""
+    figure = Figure(figsize=(7.2, 3.2))
+    ax = figure.subplots()
+    ax.plot(sizes, errors, "o-", color=BLUE)
+    trained = errors[list(sizes).index(1)]
+    ax.plot([1], [trained], "o", color=VERMILION, ms=10)
+    label(ax, 1, trained, "as trained here", VERMILION, xytext=(10, 8))
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(sizes, [f"{size:g}×" for size in sizes])
+    ax.set(xlabel="size of the update", ylabel="error, share of its energy", ylim=(0, 1))
+    ax.set_title("Merged into bf16 weights")
+    ax.minorticks_off()
     return figure

@@ -6,7 +6,6 @@ A lesson runs in a kernel of its own, in this interpreter. A lesson that fails i
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import sys
 import threading
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..files import whole_file
+from ..files import kernel_environment, whole_file
 from .baselines import Deviation, compare, read_baseline
 from .lesson import lessons as course_lessons
 from .records import Record, records_of
@@ -78,8 +77,9 @@ def run(
     """Execute `lessons` one after another into `out`: executed notebooks, report.html and report.json.
 
     `parameters` go into each lesson's parameters cell; with any given, or judge=False, records are not held against
-    the baselines; with fresh=True no finished training run is reused from the cache. The report is written anew after every lesson. Raises ValueError for a parameter that no lesson
-    has, and KeyboardInterrupt (after writing what there is) when the run is interrupted.
+    the baselines; with fresh=True no finished training run is reused from the cache. The report is written anew after
+    every lesson. Raises ValueError for a parameter that no lesson has, and KeyboardInterrupt (after writing what there
+    is) when the run is interrupted.
     """
     from .report import write_report
 
@@ -263,10 +263,9 @@ def _environment(out: Path) -> dict[str, str]:
     """The kernel's environment: a run leaves the learner's own progress alone and does not fight over cores."""
     ours = {
         "LORA_LESSONS_PROGRESS": str(out / "progress.json"),
-        "OMP_NUM_THREADS": str(min(8, os.cpu_count() or 1)),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
-    return ours | dict(os.environ)
+    return ours | kernel_environment()
 
 
 class _Peak:

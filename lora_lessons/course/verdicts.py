@@ -13,15 +13,18 @@ from .claims import CONDITION, CORRECTED, HOLDS, claim
     "01_low_rank",
     "In transformers most weight matrices can be approximated as lower-rank structures",
     CORRECTED,
-    "Not most of them, not in this base. With every W cut to where storage only breaks even, perplexity went from {perplexity.intact} to "
-    "{perplexity.break_even}. One kind at a time, {kinds.survive} of 7 kinds stayed within 10%, and they hold a share of {kinds.survive_weights} "
+    "Not most of them, not in this base. With every W cut to where storage only breaks even, perplexity rose from {perplexity.intact} by a factor "
+    "of {perplexity.break_even_factor}. One kind at a time, {kinds.survive} of 7 stayed within 20%; they hold a share of {kinds.survive_weights} "
     "of the weights. Keeping 90% of the energy takes a share of {spectrum.share} of full rank in the median matrix; Gaussian noise of those "
     "shapes takes {spectrum.noise_share}. LoRA does not need this claim: it assumes a low-rank update (lesson 03).",
-    "perplexity.intact", "perplexity.break_even", "kinds.survive", "kinds.survive_weights", "spectrum.share", "spectrum.noise_share",
+    "perplexity.intact", "perplexity.break_even_factor", "kinds.survive", "kinds.survive_weights", "spectrum.share", "spectrum.noise_share",
 )  # fmt: skip
 def _(r: Mapping[str, Any]) -> bool:
-    ruined = r["perplexity.break_even"] > 10 * r["perplexity.intact"]
-    return ruined and r["kinds.survive_weights"] < 0.5 and r["spectrum.share"] > 0.5 * r["spectrum.noise_share"]
+    return (
+        r["perplexity.break_even_factor"] > 10
+        and r["kinds.survive_weights"] < 0.5
+        and r["spectrum.share"] > 0.5 * r["spectrum.noise_share"]
+    )
 
 
 @claim(
@@ -109,8 +112,8 @@ def _(r: Mapping[str, Any]) -> bool:
     "03_train_lora",
     "In transformers most weight matrices can be approximated as lower-rank structures",
     CORRECTED,
-    "What leans to few directions is the change of W: 90% of its energy lies in {update.rank90} of the full rank (median), against "
-    "{update.rank90_noise} for noise of the same shape. It is lower, not low. LoRA at rank 8 still reached {share.improvement}% of full "
+    "What leans to few directions is the change of W: 90% of its energy lies in {update.rank90:.0%} of the full rank (median), against "
+    "{update.rank90_noise:.0%} for noise of the same shape. It is lower, not low. LoRA at rank 8 still reached {share.improvement:.0f}% of full "
     "fine-tuning's improvement here: it needs a good update of low rank to exist, not W or the free update to have one.",
     "update.rank90", "update.rank90_noise", "share.improvement",
 )  # fmt: skip
@@ -123,9 +126,40 @@ def _(r: Mapping[str, Any]) -> bool:
     "03_train_lora",
     "Training only A and B takes a fraction of the compute and memory of training W",
     CONDITION,
-    "Of the memory for weights, gradients and optimizer, yes: {memory.ratio} of full fine-tuning's. Of the compute, a large fraction: "
-    "{compute.ratio} of the arithmetic, because the passes through the frozen W stay.",
+    "Of the memory for weights, gradients and optimizer, yes: {memory.ratio:.0%} of full fine-tuning's. Of the compute, a large fraction: "
+    "{compute.ratio:.0%} of the arithmetic, because the passes through the frozen W stay.",
     "memory.ratio", "compute.ratio",
 )  # fmt: skip
 def _(r: Mapping[str, Any]) -> bool:
     return r["memory.ratio"] < 0.4 and 0.5 < r["compute.ratio"] < 0.9
+
+
+@claim(
+    "G10",
+    "04_peft",
+    "After training, the weights can be merged into the base or kept apart as an adapter",
+    CONDITION,
+    "In fp32 both give the same: held-out loss {merge.loss_apart} apart, {merge.loss_merged} merged. Apart, the base comes back bit for bit "
+    "({apart.restored}); merged and unmerged, it does not ({merge.restored}). Merged into bf16 weights, this small update is off by a share "
+    "of {merge.error} of its energy; here the loss went from {merge.loss_apart_bf16} to {merge.loss_merged_bf16}. Keep the file, merge in fp32.",
+    "merge.loss_apart", "merge.loss_merged", "apart.restored", "merge.restored", "merge.error", "merge.error_8x",
+    "merge.loss_apart_bf16", "merge.loss_merged_bf16",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    same = abs(r["merge.loss_apart"] - r["merge.loss_merged"]) < 1e-3
+    return same and r["apart.restored"] and not r["merge.restored"] and r["merge.error"] > 0.01 > r["merge.error_8x"]
+
+
+@claim(
+    "G11",
+    "04_peft",
+    "Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
+    CONDITION,
+    "Small, yes: in 16-bit {size.least} to {size.most} MB for usual settings on three 7B shapes, at most {size.share_most}% of the base. "
+    "Within 50–500 MB lie {size.in_band_16} of {size.settings} settings in 16-bit and {size.in_band_32} in fp32. The size is "
+    "bytes × r × the sum of (d + k), so name r, the targets and the precision.",
+    "size.least", "size.most", "size.share_most", "size.in_band_16", "size.in_band_32", "size.settings", "adapter.moves",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    some = all(0 < r[f"size.in_band_{bits}"] < r["size.settings"] for bits in (16, 32))
+    return some and r["size.share_most"] < 5 and r["adapter.moves"]

@@ -97,6 +97,7 @@ def fit_figure(model: str, method: str, r: int, card: str) -> Figure:
     bill_bar(ax, 0, bill)
     ax.set(ylim=(-0.75, 0.75), yticks=[], xlabel=fit_words(model, method, r, card).replace(". ", ".\n"))
     ax.xaxis.label.set(ha="left", x=0, fontsize=10)
+    ax.xaxis.set_major_formatter("{x:g} GB")
     ax.set_title("fits, the fixed part" if fits else "does not fit", color=GREEN if fits else VERMILION)
     return figure
 
@@ -130,7 +131,8 @@ def rank_explorer_figure(W: Tensor, r: int, name: str, parts: lowrank.SVD | None
     figure = Figure(figsize=(8.4, 3.9))
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     left.imshow(shown, cmap="gray" if image else "RdBu_r", vmin=0 if image else -top, vmax=top, aspect="auto")
-    left.set(title=f"{name}, rank {r} of {len(parts.S)}", xticks=[], yticks=[])
+    left.set(xticks=[], yticks=[])
+    left.set_title(f"{name}, rank {r} of {len(parts.S)}", fontsize=10)
     left.set_xlabel(rank_explorer_words(W, r, parts).replace(". ", ".\n"), fontsize=10, loc="left")
     kept, even = lowrank.energy(parts.S).tolist(), lowrank.break_even_rank(d, k)
     right.plot(range(1, len(kept) + 1), kept, color=BLUE)

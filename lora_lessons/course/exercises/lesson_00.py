@@ -67,13 +67,13 @@ def _(answer: Callable[[int, int, int], float]) -> str | None:
 
 @exercise("00.3", "Find the two mistakes: bits, and GiB", difficulty=2, minutes=6)
 def _(answer: Callable[[int, float, float], bool]) -> str | None:
-    cases = [(8_000_000_000, 16, 24), (12_500_000_000, 16, 24), (13_000_000_000, 16, 24), (12_500_000_000, 16, 22),
-             (1_000_000, 16, 24), (70_000_000_000, 4, 24)]  # fmt: skip
+    cases = [(n * 1_000_000, bits, 24) for n, bits in
+             ((8_000, 16), (12_500, 16), (13_000, 16), (70_000, 4), (1_562, 16), (1_000, 16), (100, 16), (1, 16))]  # fmt: skip
     said = [answered(answer(*case)) for case in cases]
     if not all(isinstance(one, bool) for one in said):
         return f"Answer True or False: does it fit? You returned {said[0]!r}."
     if len(set(said)) == 1:
-        return f"You say {said[0]} to every model and card. A million numbers fit into 24 GiB, 70 billion do not."
+        return f"You say {said[0]} to every model and card. A million numbers of 16 bits fit into 24 GiB, 13 billion do not."
 
     def as_if(byte: float, unit: float) -> list[bool]:
         return [n * bits / byte <= gib * unit for n, bits, gib in cases]

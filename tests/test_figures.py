@@ -1,0 +1,46 @@
+"""Figures: one style, colours that colour-blind people can tell apart, and words below every picture."""
+
+import itertools
+
+import pytest
+from matplotlib.figure import Figure
+
+from lora_lessons.course import figures, pictures
+
+# Simulated full protanopia and deuteranopia (Viénot, Brettel and Mollon 1999), on linear RGB.
+BLINDNESS = {
+    "protanopia": ((0.11238, 0.88762, 0), (0.11238, 0.88762, 0), (0.00401, -0.00401, 1)),
+    "deuteranopia": ((0.29275, 0.70725, 0), (0.29275, 0.70725, 0), (-0.02234, 0.02234, 1)),
+}
+
+
+def linear(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+
+
+@pytest.mark.parametrize("kind", BLINDNESS)
+def test_the_first_colours_stay_apart_for_colour_blind_eyes(kind):
+    seen = [[sum(m * c for m, c in zip(row, linear(colour), strict=True)) for row in BLINDNESS[kind]]
+            for colour in (figures.BLUE, figures.ORANGE, figures.GREEN, figures.GREY)]  # fmt: skip
+    for a, b in itertools.combinations(seen, 2):
+        assert sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5 > 0.1
+
+
+def test_show_puts_the_words_below_the_picture(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    figures.show(Figure(figsize=(2, 1)), "a flat line.")
+    picture, words = shown
+    assert picture.data[:4] == b"\x89PNG" and picture.alt == "a flat line."
+    assert words.data == "*In words:* a flat line."
+
+
+def test_pictures_of_lesson_03_draw_what_they_are_given():
+    curves = pictures.loss_curves({"one": [3.0, 2.0, 1.0], "two": [3.0, 2.5, 2.0]})
+    assert [t.get_text() for t in curves.axes[0].texts] == ["one", "two"]
+    bars = pictures.bills(["a", "b", "c"], {"full": (4e8, 4e8, 8e8), "LoRA": (4e8, 1e6, 2e6)})
+    assert "1,600 MB" in [t.get_text() for t in bars.axes[0].texts]
+    assert pictures.overlaps({"x": [0.5, 0.4]}).axes[0].get_ylim() == (0, 1)
+    update = pictures.update_energy({"u": [0.5, 1.0], "w": [0.4, 1.0]}, full=2)
+    assert [t.get_text() for t in update.axes[0].texts] == ["u: 100%", "w: 100%"]

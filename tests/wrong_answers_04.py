@@ -1,0 +1,40 @@
+"""Plausible wrong answers to lesson 04's exercises, each with words that its check's sentence must hold."""
+
+_MB = "def adapter_mb(shapes, r, bytes_per_number):\n    return "
+_SCALE = "def scale(config):\n    return "
+_LOST = "def not_loaded(file_keys, model_names):\n    "
+
+WRONG = {
+    "04.2": [
+        (_MB + "sum(r * (d + k) for d, k in shapes) * bytes_per_number / 2**20", "MiB"),
+        (_MB + "sum(r * (d + k) for d, k in shapes) / 1e6", "counted numbers"),
+        (_MB + "sum(d * k for d, k in shapes) * bytes_per_number / 1e6", "counted W"),
+        (_MB + "sum(d + k for d, k in shapes) * bytes_per_number / 1e6", "r is missing"),
+        (_MB + "sum(r * (d + k) for d, k in shapes) * bytes_per_number", "Those are bytes"),
+        (_MB + "sum(r * (d + k) for d, k in shapes) * 2 / 1e6", "use `bytes_per_number`"),
+        (_MB + "sum(2 * r * d for d, k in shapes) * bytes_per_number / 1e6", "Right for square layers"),
+    ],
+    "04.1": [
+        (_SCALE + "config['lora_alpha'] / config['r']", "ignore `use_rslora`"),
+        (_SCALE + "config['lora_alpha'] / config['r'] ** 0.5", "although `use_rslora` is false"),
+        (_SCALE + "config['r'] / config['lora_alpha']", "Upside down"),
+        (_SCALE + "config['lora_alpha']", "α alone"),
+        (_SCALE + "(config['lora_alpha'] / config['r']) ** (0.5 if config['use_rslora'] else 1)", "root of the whole"),
+        (_SCALE + "config['lora_alpha'] / config['r'] ** (0.5 if config['use_rslora'] else 1)", "older file"),
+    ],
+    "04.3": [
+        (_LOST + "return [k for k in file_keys if k not in model_names]", "healthy file lost"),
+        (_LOST + "return [n for n in model_names if n not in file_keys]", "names of the model"),
+        (
+            _LOST + "ends = tuple(n.replace('.default', '').removeprefix('base_model.') for n in model_names)\n"
+            "    return [k for k in file_keys if not k.endswith(ends)]",
+            "match whole",
+        ),
+        (_LOST + "return len(set(file_keys) - set(model_names))", "keys themselves"),
+        (
+            _LOST + "places = {n.replace('.default', '') for n in model_names}\n"
+            "    return [] if set(file_keys) & places else file_keys",
+            "exactly that one",
+        ),
+    ],
+}

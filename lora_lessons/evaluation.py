@@ -13,15 +13,20 @@ from . import models, tasks
 
 
 @torch.no_grad()
-def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int = 16) -> float:
-    """Mean cross-entropy per supervised token, in nats: 0 is certainty, ln(vocabulary) is a blind guess."""
+def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int = 16, autocast: bool = False) -> float:
+    """Mean cross-entropy per supervised token, in nats: 0 is certainty, ln(vocabulary) is a blind guess.
+
+    With autocast the products are computed in bf16, as in training with it.
+    """
     was_training = model.training
     model.eval()
     total, count = 0.0, 0
     for start in range(0, len(examples), batch_size):
         batch = tasks.collate(examples[start : start + batch_size], pad_id=0)
         labels = batch["labels"][:, 1:].flatten()  # token i + 1 is what the model should have said after token i
-        logits = model(**{k: batch[k].to(model.device) for k in ("input_ids", "attention_mask")}).logits[:, :-1]
+        inputs = {k: batch[k].to(model.device) for k in ("input_ids", "attention_mask")}
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+            logits = model(**inputs).logits[:, :-1]
         taught = labels != tasks.IGNORED
         total += cross_entropy(logits.flatten(0, 1)[taught].float().cpu(), labels[taught], reduction="sum").item()
         count += int(taught.sum())

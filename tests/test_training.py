@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -129,6 +130,44 @@ def test_the_fingerprint_changes_with_weights_data_settings_and_code(tiny_model,
     assert len(set(prints)) == 5
 
 
+def test_alpha_and_rslora_change_the_fingerprint_though_no_weight_shows_them(tiny_model, examples):
+    prints = set()
+    for settings in ({"lora_alpha": 8}, {"lora_alpha": 64}, {"lora_alpha": 8, "use_rslora": True}):
+        lora.attach(tiny_model, r=4, **settings)
+        prints.add(training.fingerprint(tiny_model, examples, SHORT))
+        lora.detach(tiny_model)
+    assert len(prints) == 3
+
+
+def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=1)
+    train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    lora.detach(tiny_model)
+    lora.attach(tiny_model, r=4)
+    with pytest.raises(ValueError, match="choose another run_dir"):
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+
+
+def test_a_damaged_finished_run_is_set_aside_and_trained_anew(tiny_model, examples, tmp_path, capsys):
+    lora.attach(tiny_model, r=4)
+    first = train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    file = tmp_path / training.FINISHED
+    file.write_bytes(file.read_bytes()[:100])
+    lora.detach(tiny_model)
+    lora.attach(tiny_model, r=4)
+    again = train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    assert not again.reused and again.losses == first.losses
+    assert "kept as finished.damaged" in capsys.readouterr().out
+
+
+def test_without_reuse_nothing_old_is_read(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    lora.detach(tiny_model)
+    lora.attach(tiny_model, r=4)
+    assert not train(tiny_model, examples, SHORT, run_dir=tmp_path, reuse=False).reused
+
+
 def test_a_nan_loss_stops_with_advice(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=4)
     with torch.no_grad():
@@ -178,7 +217,15 @@ def test_nothing_to_train_is_an_error(tiny_model, examples):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"batch_size": 1.5}, {"learning_rate": 0}, {"warmup": -1}, {"checkpoint_every": True}]
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch_size": 1.5},
+        {"learning_rate": 0},
+        {"learning_rate": "eight"},
+        {"warmup": -1},
+        {"checkpoint_every": True},
+    ],
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
@@ -196,13 +243,19 @@ def test_the_rate_rises_then_falls_and_batches_cover_each_epoch():
 def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, examples, tmp_path, monkeypatch):
     lora.attach(tiny_model, r=4)
 
-    def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
+    for number, failure in enumerate(
+        (OSError(28, "No space left on device"), SafetensorError("No space left on device"))
+    ):
 
-    monkeypatch.setattr(training, "save_file", full)
-    with pytest.raises(TrainingStopped, match="free some room"):
-        train(tiny_model, examples, SHORT, run_dir=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+        def full(*args, failure=failure, **kwargs):
+            raise failure
+
+        monkeypatch.setattr(training, "save_file", full)
+        tiny_model.train(False)
+        with pytest.raises(TrainingStopped, match="free some room"):
+            train(tiny_model, examples, SHORT, run_dir=tmp_path / str(number))
+        assert list((tmp_path / str(number)).iterdir()) == []
+        assert not tiny_model.training, "the model is left in the mode it was found in"
 
 
 def test_the_file_holds_only_tensors_and_text(tiny_model, examples, tmp_path):

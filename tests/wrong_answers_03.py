@@ -17,6 +17,11 @@ WRONG = {
         ("def training_bytes(parameters, trainable): return 16 * parameters", "frozen"),
         ("def training_bytes(parameters, trainable): return 4 * parameters + 8 * trainable", "One of the three"),
         ("def training_bytes(parameters, trainable): return 4 * parameters + 4 * trainable", "two moments"),
+        (
+            "def training_bytes(parameters, trainable): return 8 * parameters + 8 * trainable",
+            "a frozen parameter has none",
+        ),
+        ("def training_bytes(parameters, trainable): return '4120'", "Return one number"),
         ("def training_bytes(parameters, trainable): return 12 * trainable", "must be held too"),
         ("def training_bytes(parameters, trainable): return 4 * parameters + 16 * trainable", "counted twice"),
         ("def training_bytes(parameters, trainable): return parameters + 3 * trainable", "not bytes"),
@@ -36,5 +41,6 @@ WRONG = {
             "moved away",
         ),
         ("def step(m, x, y, o):\n    o.zero_grad()\n    o.step()", "Nothing moved"),
+        ("def step(m, x, y, o):\n    ((m(x) - y) ** 2).mean().backward()", "Nothing moved"),
     ],
 }

@@ -112,7 +112,7 @@ def _(r: Mapping[str, Any]) -> bool:
     "03_train_lora",
     "In transformers most weight matrices can be approximated as lower-rank structures",
     CORRECTED,
-    "What leans to few directions is the change of W: 90% of its energy lies in {update.rank90:.0%} of the full rank (median), against "
+    "What leans to few directions is the change of W: after a short run with AdamW, 90% of its energy lies in {update.rank90:.0%} of the full rank (median), against "
     "{update.rank90_noise:.0%} for noise of the same shape. It is lower, not low. LoRA at rank 8 still reached {share.improvement:.0f}% of full "
     "fine-tuning's improvement here: it needs a good update of low rank to exist, not W or the free update to have one.",
     "update.rank90", "update.rank90_noise", "share.improvement",
@@ -126,7 +126,7 @@ def _(r: Mapping[str, Any]) -> bool:
     "03_train_lora",
     "Training only A and B takes a fraction of the compute and memory of training W",
     CONDITION,
-    "Of the memory for weights, gradients and optimizer, yes: {memory.ratio:.0%} of full fine-tuning's. Of the compute, a large fraction: "
+    "Of the memory for weights, gradients and AdamW in fp32, activations not counted, yes: {memory.ratio:.0%} of full fine-tuning's. Of the compute, a large fraction: "
     "{compute.ratio:.0%} of the arithmetic, because the passes through the frozen W stay.",
     "memory.ratio", "compute.ratio",
 )  # fmt: skip
@@ -140,8 +140,8 @@ def _(r: Mapping[str, Any]) -> bool:
     "After training, the weights can be merged into the base or kept apart as an adapter",
     CONDITION,
     "In fp32 both give the same: held-out loss {merge.loss_apart} apart, {merge.loss_merged} merged. Apart, the base comes back bit for bit "
-    "({apart.restored}); merged and unmerged, it does not ({merge.restored}). Merged into bf16 weights, this small update is off by a share "
-    "of {merge.error} of its energy; here the loss went from {merge.loss_apart_bf16} to {merge.loss_merged_bf16}. Keep the file, merge in fp32.",
+    "({apart.restored}); merged and unmerged, it does not ({merge.restored}). Merged into bf16 weights, this small update is off by "
+    "{merge.error:.0%} of its energy; here the loss went from {merge.loss_apart_bf16} to {merge.loss_merged_bf16}. Keep the adapter's file.",
     "merge.loss_apart", "merge.loss_merged", "apart.restored", "merge.restored", "merge.error", "merge.error_8x",
     "merge.loss_apart_bf16", "merge.loss_merged_bf16",
 )  # fmt: skip

@@ -39,6 +39,8 @@ def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
 def _(training_bytes: Callable[[int, int], int]) -> str | None:
     P, T = 1_000, 10
     got, right = answered(training_bytes(P, T)), 4 * P + 12 * T
+    if isinstance(got, bool) or not isinstance(got, (int, float)):
+        return f"Return one number, the bytes; you returned a {type(got).__name__}."
     if got == right:
         return (
             None
@@ -46,6 +48,7 @@ def _(training_bytes: Callable[[int, int], int]) -> str | None:
             else "Right for LoRA; full fine-tuning is the case where every parameter is trainable."
         )
     named = {
+        8 * P + 8 * T: "The moments are only for what trains, and so is the gradient: a frozen parameter has none.",
         16 * P: "You gave every parameter a gradient and moments. A frozen parameter has neither.",
         4 * P
         + 8 * T: "One of the three is missing: a gradient and AdamW's two moments, 4 bytes each, for what trains.",
@@ -69,9 +72,11 @@ def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
             by(model, torch.ones(1, 1), torch.zeros(1, 1), optimizer)
         return round(model.weight.item(), 4)
 
-    watched = _Watched()
-    step(torch.nn.Linear(1, 1), torch.ones(1, 1), torch.zeros(1, 1), watched)
-    if not watched.used:
+    watched, seen = _Watched(), []
+    model = torch.nn.Linear(1, 1)
+    model.register_forward_hook(lambda *_: seen.append(True))
+    step(model, torch.ones(1, 1), torch.zeros(1, 1), watched)
+    if not (watched.used or seen):
         raise Unsolved
     once, thrice = trained(step, 1), trained(step, 3)
     if (once, thrice) == (0.8, 0.512):

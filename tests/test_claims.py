@@ -77,7 +77,7 @@ def test_the_five_lessons_claims_of_the_glossary_are_all_judged():
     [
         ("It took 3.4 s.", ["3.4"]),
         ("It cut 97% of it, and 12 MB.", ["97", "12"]),
-        ("Rank 8 of 576, r = 64, lesson 03.", []),
+        ("Rank 8 of 576, r = 64, lesson 03, the paper's section 7.2.", []),
         ("`0.5` and $0.25$ and $$1.5$$ are code and formulas", []),
         ("8.4<!--record a.b--> nats, 62.0<!--published LoRA Table 7-->", []),
         ("see [1.5](https://example.org/2.5)", ["1.5"]),

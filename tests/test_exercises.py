@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy
 import pytest
 
 from lora_lessons.course import exercises, learner
@@ -125,6 +126,27 @@ def test_predictions_are_kept_and_compared(monkeypatch, tmp_path, capsys):
     learner.compare("09.x", 10.0, "MB")
     said = capsys.readouterr().out
     assert "no prediction" in said and "You predicted 20 MB; measured: 10 MB. Off by a factor of 2.0" in said
+
+
+@pytest.mark.parametrize("guess", ["107", 0, -3, float("nan"), True])
+def test_a_prediction_that_is_no_plain_number_is_not_kept(monkeypatch, tmp_path, capsys, guess):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    learner.predict("09.x", guess, "GB")
+    assert capsys.readouterr().out == "Give a plain number, in GB: 107, not '107'.\n"
+    assert learner.read_progress()["predictions"] == {}
+
+
+@pytest.mark.parametrize("guess, asked", [(20e6, True), (20e3, True), (0.02, True), (200, False)])
+def test_a_guess_off_by_a_thousand_or_a_million_is_asked_for_its_unit(monkeypatch, tmp_path, capsys, guess, asked):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    learner.predict("09.x", guess, "million")
+    learner.compare("09.x", 20.0, "million")
+    assert ("Did you mean another unit?" in capsys.readouterr().out) == asked
+
+
+def test_numpys_true_is_an_answer():
+    fits = exercises.judge("00.3", lambda n, bits, card_gib: numpy.bool_(n * bits / 8 <= card_gib * 2**30))
+    assert fits[0] == "solved"
 
 
 def test_my_folder_never_names_one_that_exists(monkeypatch, tmp_path):

@@ -12,6 +12,7 @@ WRONG = {
         (_BYTES + "bits / 8", "That is one number"),
         (_BYTES + "n * bits / 8 / 1e9", "in GB"),
         (_BYTES + "n * bits / 1024", "kibibytes"),
+        (_BYTES + "[n * bits / 8]", "Return one number"),
         (_BYTES + "n * 2", "use `bits` as given"),
     ],
     "00.2": [
@@ -24,7 +25,11 @@ WRONG = {
         (_STATE + "2 * weight_bytes + 2 * moment_bytes", "There are n of them"),
         (_STATE + "n * (2 * weight_bytes + 2 * moment_bytes) / 8", "bytes already, not bits"),
         (_STATE + "n * (2 * weight_bytes + 2 * moment_bytes) / 1e9", "in GB"),
-        (_STATE + "160", "Seven, at 2 and 4 bytes"),
+        (_STATE + "n * (2 * weight_bytes + 2 * moment_bytes + 4)", "added an fp32 master copy"),
+        (_STATE + "n * (2 * weight_bytes + 3 * moment_bytes)", "five things"),
+        (_STATE + "n * 4 * moment_bytes", "everything the moments' format"),
+        (_STATE + "[n * 2 * weight_bytes, n * 2 * moment_bytes]", "Return one number"),
+        (_STATE + "280", "Seven, at 2 and 4 bytes"),
     ],
     "00.3": [
         (_FITS + "n * bits <= card_gib * 1e9", "Both mistakes"),
@@ -33,6 +38,7 @@ WRONG = {
         (_FITS + "n * bits / 8 <= card_gib * 1024**2", "MiB"),
         (_FITS + "n * bits * 8 <= card_gib * 2**30", "multiplied by 8"),
         (_FITS + "n * bits / 8 >= card_gib * 2**30", "wrong way round"),
+        (_FITS + "n * bits / 8 <= 24 * 2**30", "use `card_gib` as given"),
         (_FITS + "True", "to every model"),
         (_FITS + "n * bits / 8", "True or False"),
     ],

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
 from datetime import date
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,9 @@ def predict(key: str, guess: float | str | None, unit: str = "") -> None:
     if guess is None or guess is ...:
         print("No prediction yet. Put your guess in place of None and run this cell again: a wrong guess teaches most.")
         return
+    if unit and not (isinstance(guess, Real) and not isinstance(guess, bool) and 0 < guess < math.inf):
+        print(f"Give a plain number, in {unit}: 107, not '107'.")
+        return
     _remember("predictions", key, guess)
     print(f"Your prediction: {show_value(guess)}{' ' + unit if unit else ''}. Kept until the end of the lesson.")
 
@@ -95,6 +100,8 @@ def compare(key: str, measured: float | str, unit: str = "") -> None:
             if factor < 1.5
             else f"Off by a factor of {factor:.1f}: what did you assume?"
         )
+        if any(0.5 < factor / prefix < 2 for prefix in (1e3, 1e6)):
+            close += " Did you mean another unit?"
         print(f"You predicted {show_value(guess)}{unit}; measured: {show_value(measured)}{unit}. {close}")
     else:
         print(f"You predicted {show_value(guess)}{unit}; measured: {show_value(measured)}{unit}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -141,7 +142,9 @@ def error_of_rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]])
         label(ax, ranks[-1], line[-1], name, color)
     ax.set(xlabel="rank r (the same numbers stored by all)", ylabel="relative error (log)", yscale="log")
     ax.set_xlim(0, ranks[-1] * 1.5)  # room for the names
-    ax.set_yticks(ticks := (0.03, 0.1, 0.3, 1), [str(t) for t in ticks])
+    low, high = min(map(min, errors.values())), max(map(max, errors.values()))
+    ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1) if low <= t <= high]
+    ax.set_yticks(ticks, [str(t) for t in ticks])
     ax.minorticks_off()
     ax.set_title("What each guess loses")
     return figure
@@ -157,6 +160,7 @@ def energy_beside_noise(curves: Mapping[str, tuple[Tensor, Tensor]], share: floa
             ax.plot([r], [share], "o", color=color, ms=8)
             label(ax, r, share, f"{who}: {r}", color, xytext=away, ha="right" if color == BLUE else "left")
         ax.axhline(share, color=VERMILION, lw=1, ls="--")
+        label(ax, 0, share, f"{share:.0%}", VERMILION, xytext=(5, -9))
         ax.set(xlabel=f"rank, of {len(pair[0])}", ylim=(0, 1.03), xlim=(0, len(pair[0])), title=name)
     figure.axes[0].set_ylabel("share of energy kept")
     return figure
@@ -178,17 +182,16 @@ def rank_shares(shares: Mapping[str, Sequence[float]], noise: Mapping[str, float
             ms=4,
             alpha=0.6,
         )
-        ax.plot([sorted(dots)[len(dots) // 2]] * 2, [y - 0.36, y + 0.36], color=BLUE, lw=3)
+        ax.plot([median(dots)] * 2, [y - 0.36, y + 0.36], color=BLUE, lw=3)
         ax.plot([noise[kind]] * 2, [y - 0.36, y + 0.36], color=GREY, lw=3)
         ax.plot([even[kind]] * 2, [y - 0.36, y + 0.36], color=VERMILION, lw=1.5, ls="--")
     (top, *_, last), bottom = shares, len(shares) - 1
-    label(ax, sorted(shares[top])[len(shares[top]) // 2], -0.5, "median layer", BLUE, xytext=(0, 6), ha="center")
+    label(ax, median(shares[top]), -0.5, "median layer", BLUE, xytext=(0, 6), ha="center")
     label(ax, noise[top], 0, "noise", GREY)
     label(ax, even[last], bottom, "nothing saved", VERMILION)
     ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(
-        ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), xlabel="rank that keeps 90% of the energy, as a share of full rank"
-    )
+    ax.set(ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), title="Fewer directions than noise, but rarely few")
+    ax.set_xlabel("rank that keeps 90% of the energy, as a share of full rank; a dot a layer, first layer on top")
     ax.grid(axis="y", visible=False)
     return figure
 
@@ -213,7 +216,7 @@ def perplexity_by_storage(stored: Sequence[float], perplexity: Sequence[float], 
 
 
 def perplexity_by_kind(perplexity: Mapping[str, float], weights: Mapping[str, float], intact: float) -> Figure:
-    """Perplexity (log axis) when one kind of matrix is cut to break-even; `weights`: its share of all weights."""
+    """Perplexity (log axis) when one kind of matrix is cut to equal storage; `weights`: its share of all weights."""
     figure = Figure(figsize=(7.6, 3.6))
     ax = figure.subplots()
     for y, value in enumerate(perplexity.values()):
@@ -226,7 +229,7 @@ def perplexity_by_kind(perplexity: Mapping[str, float], weights: Mapping[str, fl
     ax.set_yticks(range(len(perplexity)), [f"{kind} ({weights[kind]:.0%} of weights)" for kind in perplexity])
     ax.set(xscale="log", ylim=(len(perplexity) - 0.5, -1.1), xlabel="perplexity (log)")
     ax.set_xlim(intact * 0.7, max(perplexity.values()) * 5)
-    ax.set_title("One kind at a time, cut to break-even")
+    ax.set_title("One kind at a time, cut to equal storage")
     ax.minorticks_off()
     return figure
 

@@ -13,11 +13,11 @@ from .claims import CONDITION, CORRECTED, HOLDS, claim
     "01_low_rank",
     "In transformers most weight matrices can be approximated as lower-rank structures",
     CORRECTED,
-    "Not most of them, not in this base. With every W cut to where storage only breaks even, perplexity rose from {perplexity.intact} by a factor "
-    "of {perplexity.break_even_factor}. One kind at a time, {kinds.survive} of 7 stayed within 20%; they hold a share of {kinds.survive_weights} "
-    "of the weights. Keeping 90% of the energy takes a share of {spectrum.share} of full rank in the median matrix; Gaussian noise of those "
-    "shapes takes {spectrum.noise_share}. LoRA does not need this claim: it assumes a low-rank update (lesson 03).",
-    "perplexity.intact", "perplexity.break_even_factor", "kinds.survive", "kinds.survive_weights", "spectrum.share", "spectrum.noise_share",
+    "Not by cutting W itself (plain SVD, no retraining), not in this base. With every W cut to equal storage, perplexity on {perplexity.tokens} "
+    "tokens rose from {perplexity.intact:.0f} by a factor of {perplexity.break_even_factor:,.0f}. One kind at a time, {kinds.survive} of 7 stayed "
+    "within 20%; they hold {kinds.survive_weights:.0%} of the weights. Keeping 90% of the energy takes {spectrum.share:.0%} of full rank in the "
+    "median matrix; Gaussian noise of those shapes takes {spectrum.noise_share:.0%}. Cuts that look at the inputs do far better (published). LoRA does not need this claim: it assumes a low-rank update (lesson 03).",
+    "perplexity.tokens", "perplexity.intact", "perplexity.break_even_factor", "kinds.survive", "kinds.survive_weights", "spectrum.share", "spectrum.noise_share",
 )  # fmt: skip
 def _(r: Mapping[str, Any]) -> bool:
     return (
@@ -32,7 +32,7 @@ def _(r: Mapping[str, Any]) -> bool:
     "02_lora_layer",
     "LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
     HOLDS,
-    "{grads.B_step0} pairs of A and B were inserted. At step 0 every B got a gradient, from step 1 every A too, the base {grads.base}. "
+    "{grads.B_step0} pairs of A and B were inserted. At step 0 every B got a gradient, from step 1 every A too, the base none. "
     "Taken off again, the largest change of a logit was {noop.detached}. Lesson 03 compares the weights after training.",
     "lora.layers", "grads.B_step0", "grads.A_step1", "grads.base", "grads.base_step1", "noop.nudged", "noop.detached",
 )  # fmt: skip
@@ -46,9 +46,9 @@ def _(r: Mapping[str, Any]) -> bool:
     "02_lora_layer",
     "LoRA cuts the trainable parameter count by 90–99%",
     CORRECTED,
-    "Usually by more: {count.over_99} of {count.settings} usual settings on three 7B shapes cut over 99% (range {count.cut_least}% to "
-    "{count.cut_most}%). On Llama-2-7B the page's range is all-linear at r = {count.r_at_99} to {count.r_at_90}. A smaller model is "
-    "cut less: {base.cut}% on our base at r = 8.",
+    "Mostly by more: {count.over_99} of the {count.settings} settings counted here (3 shapes × 3 targets × 3 ranks) cut over 99% (range "
+    "{count.cut_least:.1f}% to {count.cut_most:.2f}%). On Llama-2-7B the page's range is all-linear at r = {count.r_at_99} to {count.r_at_90}. A smaller model is "
+    "cut less: {base.cut:.1f}% on our base at r = 8.",
     "count.over_99", "count.settings", "count.cut_least", "count.cut_most", "count.r_at_99", "count.r_at_90", "base.cut",
 )  # fmt: skip
 def _(r: Mapping[str, Any]) -> bool:
@@ -60,12 +60,12 @@ def _(r: Mapping[str, Any]) -> bool:
     "02_lora_layer",
     "A typical LoRA for a 7B model has 20–30 million trainable parameters",
     CONDITION,
-    "For {count.in_band} of {count.settings} usual settings on three 7B shapes, such as all linear layers at r = 8 ({count.llama2_r8} "
-    "for Llama-2-7B). The count is r·(d + k) summed over the targets, so always name r and the targets.",
-    "count.in_band", "count.settings", "count.llama2_r8",
+    "For {count.in_band} of the {count.settings} settings counted here on three 7B shapes, such as all linear layers at r = 8 of Mistral-7B "
+    "({count.mistral_r8}; Llama-2-7B: {count.llama2_r8}). The count is r·(d + k) summed over the targets, so always name r and the targets.",
+    "count.in_band", "count.settings", "count.mistral_r8", "count.llama2_r8",
 )  # fmt: skip
 def _(r: Mapping[str, Any]) -> bool:
-    return 0 < r["count.in_band"] < r["count.settings"] and 20 <= round(r["count.llama2_r8"] / 1e6) <= 30
+    return 0 < r["count.in_band"] < r["count.settings"] and 20e6 <= r["count.mistral_r8"] <= 30e6
 
 
 @claim(
@@ -73,7 +73,7 @@ def _(r: Mapping[str, Any]) -> bool:
     "02_lora_layer",
     "The update is decomposed into A and B so that ΔW ≈ A × B",
     CORRECTED,
-    "ΔW = (α/r)·B·A, exactly and by construction, of rank {product.rank} here; B (d×r) comes first: on a {product.ba_shape} weight, A·B is "
+    "ΔW = (α/r)·B·A, exact by construction (up to fp32 rounding), of rank {product.rank} here; B (d×r) comes first: on a {product.ba_shape} weight, A·B is "
     "{product.ab_shape}. What may be approximate is whether a good update has low rank: lesson 03.",
     "product.exact", "product.rank", "product.ba_shape", "product.ab_shape",
 )  # fmt: skip

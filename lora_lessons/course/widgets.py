@@ -68,16 +68,13 @@ def fit_bill(model: str, method: str, r: int = 8) -> memory.Bill:
 def fit_words(model: str, method: str, r: int, card: str) -> str:
     """Whether the fixed part fits, in sentences."""
     bill, room = fit_bill(model, method, r), memory.card_bytes(card)
-    what = (
-        f"{method} fine-tuning"
-        if method in memory.FULL
-        else f"{method} at r = {r}".replace("lora", "LoRA").replace("qL", "QL")
-    )
+    adapters = {"lora": "LoRA", "qlora": "QLoRA"}
+    what = f"{adapters[method]} at r = {r}" if method in adapters else f"{method} fine-tuning"
     left = (room - bill.total) / memory.GB
     says = (
         f"Its fixed part fits, and {left:.1f} GB are left for activations and everything else"
         if left >= 0
-        else f"It cannot fit: {-left:.1f} GB are missing before the first word goes in"
+        else f"It cannot fit: {-left:.1f} GB are missing, even without activations"
     )
     return f"{model}, {what}: {bill.total / memory.GB:.1f} GB. {card} holds {memory.CARDS[card]:g} GiB = {room / memory.GB:.1f} GB. {says}."
 

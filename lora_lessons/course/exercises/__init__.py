@@ -10,6 +10,7 @@ import html
 import pkgutil
 from collections.abc import Callable
 from importlib import import_module
+from numbers import Real
 from typing import Any, NamedTuple
 
 from .. import learner
@@ -69,6 +70,13 @@ def answered(value: Any) -> Any:
     if value is ... or value is None:
         raise Unsolved
     return value
+
+
+def not_a_number(value: Any) -> str | None:
+    """What to say of an answer that should be one number and is a list, a tuple, a tensor …; None where it is one."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return None
+    return f"Return one number; you returned a {type(value).__name__}."
 
 
 def check(id: str, answer: Any) -> None:

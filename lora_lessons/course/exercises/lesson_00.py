@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import answered, exercise
+from . import answered, exercise, not_a_number
 
 
 @exercise("00.1", "Bytes of a list of numbers", difficulty=1, minutes=2)
 def _(answer: Callable[[int, float], float]) -> str | None:
     value = answered(answer(1000, 16))
+    if said := not_a_number(value):
+        return said
     mistakes = {
         16_000: "That is the number of bits. A byte is 8 bits: divide by 8.",
         128_000: "You multiplied by 8. A byte is 8 bits, so there are fewer bytes than bits: divide by 8.",
@@ -32,8 +34,10 @@ def _(answer: Callable[[int, float], float]) -> str | None:
 
 @exercise("00.2", "What full fine-tuning must hold", difficulty=2, minutes=5)
 def _(answer: Callable[[int, int, int], float]) -> str | None:
-    n, w, m = 10, 3, 5  # sizes that no format has, so that every slip gives a sum of its own
+    n, w, m = 10, 3, 11  # sizes that no format has, so that every slip gives a sum of its own
     value = answered(answer(n, w, m))
+    if said := not_a_number(value):
+        return said
     mistakes = {
         n * w: "Those are the weights alone. Training also holds a gradient and two moments for every number.",
         n
@@ -51,6 +55,11 @@ def _(answer: Callable[[int, int, int], float]) -> str | None:
         n * (3 * w + m): "You gave one of the moments the weights' format. Both take `moment_bytes`.",
         n * 4 * m: "You gave everything the moments' format. Weights and gradients take `weight_bytes` each.",
         n * (w + 3 * m): "A gradient has its weight's format: `weight_bytes`, not `moment_bytes`.",
+        n * (2 * w + 2 * m + 4): "You added an fp32 master copy. Here the weights are held once, in `weight_bytes`.",
+        n
+        * (
+            2 * w + 3 * m
+        ): "You held five things. Is one a master copy? Here the weights are held once, in `weight_bytes`.",
         2 * w + 2 * m: "That is for one number. There are n of them.",
         n * (2 * w + 2 * m) * 8: "You turned bytes into bits. The sizes given are bytes already.",
         n * (2 * w + 2 * m) / 8: "You divided by 8. The sizes given are bytes already, not bits.",
@@ -58,8 +67,8 @@ def _(answer: Callable[[int, int, int], float]) -> str | None:
     }
     if value in mistakes:
         return mistakes[value]
-    if value != 160:
-        return f"Ten numbers, 3 bytes a weight, 5 a moment: 30 + 30 + 50 + 50 = 160 bytes; you have {value}."
+    if value != 280:
+        return f"Ten numbers, 3 bytes a weight, 11 a moment: 30 + 30 + 110 + 110 = 280 bytes; you have {value}."
     if (other := answer(7, 2, 4)) != 84:
         return f"Ten numbers are right. Seven, at 2 and 4 bytes, take 84 bytes; you have {other}."
     return None
@@ -67,9 +76,11 @@ def _(answer: Callable[[int, int, int], float]) -> str | None:
 
 @exercise("00.3", "Find the two mistakes: bits, and GiB", difficulty=2, minutes=6)
 def _(answer: Callable[[int, float, float], bool]) -> str | None:
-    cases = [(n * 1_000_000, bits, 24) for n, bits in
-             ((8_000, 16), (12_500, 16), (13_000, 16), (70_000, 4), (1_562, 16), (1_000, 16), (100, 16), (1, 16))]  # fmt: skip
+    cases = [(n * 1_000_000, bits, gib) for n, bits, gib in
+             ((8_000, 16, 24), (12_500, 16, 24), (13_000, 16, 24), (70_000, 4, 24), (1_562, 16, 24), (1_000, 16, 24),
+              (100, 16, 24), (1, 16, 24), (7_000, 16, 12))]  # fmt: skip
     said = [answered(answer(*case)) for case in cases]
+    said = [one.item() if hasattr(one, "item") else one for one in said]  # NumPy's and PyTorch's True are True as well
     if not all(isinstance(one, bool) for one in said):
         return f"Answer True or False: does it fit? You returned {said[0]!r}."
     if len(set(said)) == 1:
@@ -84,6 +95,7 @@ def _(answer: Callable[[int, float, float], bool]) -> str | None:
         (as_if(8, 1e9), "Bits are bytes now. The card still holds GB: 12.5 billion numbers in 16 bits (25.0 GB) do fit into 24 GiB."),
         (as_if(8, 2**20), "2²⁰ bytes are a MiB. A GiB is 2³⁰ bytes."),
         (as_if(1 / 8, 2**30), "You multiplied by 8. A byte is 8 bits, so divide bits by 8."),
+        ([n * bits / 8 <= 24 * 2**30 for n, bits, _ in cases], "For you every card holds 24 GiB: use `card_gib` as given."),
         ([not one for one in as_if(8, 2**30)], "It is the wrong way round: it fits when the need is at most the room."),
     ]  # fmt: skip
     for wrong, sentence in mistakes:

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from ... import lowrank
-from . import answered, exercise
+from . import answered, exercise, not_a_number
 
 
 @exercise("01.1", "Where storage breaks even", difficulty=1, minutes=4)
 def _(answer: Callable[[int, int], int]) -> str | None:
     value = answered(answer(576, 576))
+    if said := not_a_number(value):
+        return said
     if isinstance(value, float) and not value.is_integer():
         return f"A rank is a whole number; you have {value:.4g}. Which whole rank is the last that still saves?"
     mistakes = {
@@ -53,9 +55,14 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
         )
     if isinstance(value, tuple):
         return "Return one matrix of W's shape, the product, not its factors."
+    if not isinstance(value, Tensor):
+        return f"Return a tensor of W's shape, 12×20; you returned a {type(value).__name__}."
+    if value.shape == (12, 12):
+        return "The product is 12×12, and W is 12×20. Vh is already transposed: take its first r rows, Vh[:r]."
     if value.shape != W.shape:
         return f"The approximation has W's shape, 12×20; yours is {'×'.join(map(str, value.shape))}."
     mistakes = [
+        ((U[:, :r] * S[:r]) @ torch.linalg.svd(W).Vh.T[:r], "Vh is already transposed: take its first r rows, Vh[:r]."),
         (W, "That is W itself, of full rank. Keep only the first r directions."),
         (U[:, :r] @ Vh[:r], "You left the singular values out: each direction counts with its own strength, S[:r]."),
         ((U[:, :r] * S[:r] ** 2) @ Vh[:r], "S came in twice. Give it to one side, or √S to each."),
@@ -76,19 +83,30 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
 
 @exercise("01.3", "Find the mistake", difficulty=2, minutes=5)
 def _(answer: Callable[[Tensor, float], int]) -> str | None:
-    W, shares = torch.diag(torch.tensor([1.0, 3.0, 1.0, 2.0])), (0.5, 0.8, 0.9, 0.95)  # energies 9, 4, 1, 1 of 15
+    Q1, Q2 = torch.linalg.qr(torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(1))).Q
+    W = Q1 @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 1.0])) @ Q2  # energies 9, 4, 1, 1 of 15
+    shares = (0.5, 0.65, 0.8, 0.9, 0.95)
     values = tuple(answered(answer(W.clone(), share)) for share in shares)
+    for value in values:
+        if said := not_a_number(value):
+            return said
+    right = (1, 2, 2, 3, 4)
+    entries = torch.linalg.svdvals(W**2)
+    squared_entries = tuple(int((entries.cumsum(0) / entries.sum() < share).sum()) + 1 for share in shares)
     mistakes = {
-        (2, 3, 4, 4): "That is still the colleague's answer. Energy is a sum of squares, and what does the second line sum?",
-        (2, 4, 4, 4): "You squared the share at the end. Square each singular value first, then add them up.",
-        (0, 1, 2, 3): "Off by one: `kept < share` counts the ranks that do not suffice. The next one does.",
-        (1, 2, 2, 3): "You took a square root: that is the share of the norm ‖W‖, not of the energy ‖W‖².",
-        (4, 3, 2, 1): "You count the ranks that suffice. Count those that do not, and take the next.",
-        (5, 5, 5, 5): "No rank ever suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
-        (1, 1, 1, 1): "One direction always suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
+        (2, 2, 3, 4, 4): "That is still the colleague's answer. Energy is a sum of squares, and what does the second line sum?",
+        (2, 3, 4, 4, 4): "You squared the share at the end. Square each singular value first, then add them up.",
+        (1, 1, 2, 3, 4): "You squared `share`, the limit. Square each singular value, and leave `share` as it is.",
+        (2, 3, 3, 4, 4): "You took the root of each singular value. Energy is a sum of squares.",
+        (0, 1, 1, 2, 3): "Off by one: `kept < share` counts the ranks that do not suffice. The next one does.",
+        (1, 1, 2, 2, 3): "You took a square root: that is the share of the norm ‖W‖, not of the energy ‖W‖².",
+        (4, 3, 3, 2, 1): "You count the ranks that suffice. Count those that do not, and take the next.",
+        (5,) * 5: "No rank ever suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
+        (1,) * 5: "One direction always suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
+        squared_entries: "You squared W's entries before the SVD. Take W's own singular values, and square those.",
     }  # fmt: skip
-    if values in mistakes:
-        return mistakes[values]
-    if values != (1, 2, 3, 4):
-        return f"For singular values 3, 2, 1, 1 the shares {shares} need ranks (1, 2, 3, 4); you have {values}."
-    return None
+    if values == right:
+        return None
+    return mistakes.get(
+        values, f"For singular values 3, 2, 1, 1 the shares {shares} need ranks {right}; you have {values}."
+    )

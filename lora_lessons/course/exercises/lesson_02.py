@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ... import lora
-from . import answered, exercise
+from . import answered, exercise, not_a_number
 
 Count = Callable[[Sequence[tuple[int, int]], int], int]
 Forward = Callable[[Tensor, Tensor, Tensor, Tensor, int, float], Tensor]
@@ -18,6 +18,8 @@ Forward = Callable[[Tensor, Tensor, Tensor, Tensor, int, float], Tensor]
 @exercise("02.1", "What trains, counted", difficulty=1, minutes=4)
 def _(answer: Count) -> str | None:
     value = answered(answer([(5, 3)], 2))
+    if said := not_a_number(value):
+        return said
     mistakes = {
         2
         * 5
@@ -34,21 +36,24 @@ def _(answer: Count) -> str | None:
         return mistakes[value]
     if value != 16:
         return f"One layer with d = 5, k = 3, r = 2 holds B (5×2) and A (2×3), so 16 numbers; you have {value}."
-    several = answer([(5, 3), (4, 6), (2, 7)], 2)
+    shapes = [(5, 3), (4, 6), (2, 9)]
+    several = answer(shapes, 2)
     if several == 16:
         return "One layer is right. For several shapes you returned the first one's count: add up all of them."
     if several == 3 * 16:
         return "You took the first layer's count three times. Layers differ in shape: count each one."
-    return (
-        None if several == 54 else f"One layer is right; for (5, 3), (4, 6), (2, 7) at r = 2 expect 54, not {several}."
-    )
+    if several != 58:
+        return f"One layer is right; for (5, 3), (4, 6), (2, 9) at r = 2 expect 58, not {several}."
+    if (wider := answer(shapes, 3)) == 58:
+        return "Your count does not change with r: use `r` as given, not 2."
+    return None if wider == 87 else f"r = 2 is right; the same three layers at r = 3 hold 87, not {wider}."
 
 
 @exercise("02.2", "The forward pass", difficulty=2, minutes=6)
 def _(answer: Forward) -> str | None:
     generator = torch.Generator().manual_seed(2)
-    r, alpha = 2, 6.0
-    x, W, A, B = (torch.randn(shape, generator=generator) for shape in ((4, 3), (5, 3), (r, 3), (5, r)))
+    r, alpha = 3, 13.0  # 1, 2, r, α, α // r, α/√r and r/α all differ from α/r
+    x, W, A, B = (torch.randn(shape, generator=generator) for shape in ((6, 4), (5, 4), (r, 4), (5, r)))
     try:
         h = answered(answer(x, W, A, B, r, alpha))
     except RuntimeError as error:
@@ -60,14 +65,16 @@ def _(answer: Forward) -> str | None:
         )
     if not isinstance(h, Tensor):
         return f"Return a tensor (tokens × d); you returned a {type(h).__name__}."
-    if h.shape != (4, 5):
+    if h.shape != (6, 5):
         return (
-            f"h must be (tokens × d) = (4, 5), one row a token; yours is {tuple(h.shape)}. Check what you transposed."
+            f"h must be (tokens × d) = (6, 5), one row a token; yours is {tuple(h.shape)}. Check what you transposed."
         )
     Wx, BAx = x @ W.T, x @ A.T @ B.T
     mistakes = [
         (Wx + BAx, "You forgot the scale α/r: multiply B·A·x by lora_alpha / r."),
         (Wx + r * BAx, "You multiplied the update by r. The scale is α/r."),
+        (Wx + 2 * BAx, "Your scale is 2, which is right for α = 16 and r = 8 only: compute lora_alpha / r."),
+        (Wx + alpha // r * BAx, "`//` rounds α/r down to a whole number: divide with `/`."),
         (Wx + r / alpha * BAx, "Your scale is r/α: upside down."),
         (Wx + alpha * BAx, "You multiplied by α and did not divide by r. The scale is α/r."),
         (Wx + alpha / math.sqrt(r) * BAx, "You divided α by √r: that is rsLoRA. Here the scale is α/r."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import Unsolved, answered, exercise
+from . import Unsolved, answered, exercise, not_a_number
 
 
 @exercise("03.1", "Only the answer teaches", difficulty=1, minutes=4)
@@ -39,8 +39,8 @@ def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
 def _(training_bytes: Callable[[int, int], int]) -> str | None:
     P, T = 1_000, 10
     got, right = answered(training_bytes(P, T)), 4 * P + 12 * T
-    if isinstance(got, bool) or not isinstance(got, (int, float)):
-        return f"Return one number, the bytes; you returned a {type(got).__name__}."
+    if said := not_a_number(got):
+        return said
     if got == right:
         return (
             None
@@ -57,7 +57,7 @@ def _(training_bytes: Callable[[int, int], int]) -> str | None:
         4 * P + 16 * T: "The trainable weights are counted twice: `parameters` includes them.",
         P + 3 * T: "Those are numbers, not bytes: an fp32 number takes 4 bytes.",
     }
-    return named.get(got, f"For 1,000 parameters of which 10 train, expected {right:,} bytes; you gave {got:,}.")
+    return named.get(int(got), f"For 1,000 parameters of which 10 train, expected {right:,} bytes; you gave {got:,}.")
 
 
 @exercise("03.3", "The order of one step", difficulty=2, minutes=8)

@@ -12,6 +12,9 @@ from ..files import course_root
 from .figures import use_style
 from .records import session_records, show_value
 
+# Imported before a lesson imports PEFT, which imports bitsandbytes, which warns of a CPU kernel that is optional.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
 
 def lessons() -> list[Path]:
     """The course's notebooks in reading order."""
@@ -25,7 +28,6 @@ def begin(lesson: str) -> None:
     use_style()
     warnings.filterwarnings("ignore", category=FutureWarning)
     torch.manual_seed(0)
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of an optional CPU kernel
     print(f"{lesson}: ready.")
 
 

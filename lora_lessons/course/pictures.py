@@ -329,7 +329,8 @@ def bills(lines: Sequence[str], bytes_of: Mapping[str, Sequence[float]]) -> Figu
         for name, part, color in zip(lines, parts, (GREY, ORANGE, BLUE), strict=True):
             ax.barh(row, part / 1e6, left=left, color=color, edgecolor="white")
             if part > 1.5e8:
-                ax.text(left + part / 2e6, row, name, ha="center", va="center", color="white", size=9, weight="bold")
+                ink = "black" if color == ORANGE else "white"
+                ax.text(left + part / 2e6, row, name, ha="center", va="center", color=ink, size=9, weight="bold")
             left += part / 1e6
         ax.text(left + 20, row, f"{left:,.0f} MB", va="center")
     ax.set_yticks(range(len(bytes_of)), list(bytes_of))

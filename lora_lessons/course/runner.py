@@ -89,7 +89,8 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     results: list[LessonResult] = []
     for number, lesson in enumerate(lessons, 1):
-        result = _run_one(lesson, {"profile": profile, "seed": 0} | given, out, environment, f"{number}/{len(lessons)}")
+        title = f"{number}/{len(lessons)} {lesson.stem}"
+        result = run_one(lesson, {"profile": profile, "seed": 0} | given, out, environment, title)
         if judge and not given and result.status == OK:
             result.baseline = read_baseline(result.lesson, profile)
             result.deviations = compare(result.records, result.baseline) if result.baseline else []
@@ -166,10 +167,13 @@ def _parameters_of(notebook: NotebookNode | None) -> dict[str, Any]:
     return {p.name: p.default for p in _infer_parameters(load_notebook_node(notebook), "python3", "python")}
 
 
-def _run_one(
-    lesson: Path, parameters: dict[str, Any], out: Path, environment: dict[str, str], position: str
-) -> LessonResult:
+def run_one(
+    lesson: Path, parameters: Mapping[str, Any], out: Path, environment: dict[str, str] | None = None, title: str = "",
+    *, progress: bool = True,
+) -> LessonResult:  # fmt: skip
+    """Execute one notebook with those of `parameters` that it has, and keep it in `out` as executed; never raises."""
     started, peak = time.perf_counter(), _Peak()
+    environment = environment or _environment(out)
     result = LessonResult(lesson.stem, OK, 0.0, 0, 0)
     try:
         notebook = read_notebook(lesson)
@@ -177,7 +181,8 @@ def _run_one(
         has = _parameters_of(notebook)
         known = {name: value for name, value in parameters.items() if name in has}
         with peak.watching():
-            _execute(result, notebook, known, lesson.parent.resolve(), environment, peak, f"{position} {lesson.stem}")
+            bar = {"desc": title, "file": sys.stderr, "dynamic_ncols": True} if progress else False
+            _execute(result, notebook, known, lesson.parent.resolve(), environment, peak, bar)
     except KeyboardInterrupt:
         result.status = INTERRUPTED
     except Exception as error:  # whatever it is, the lessons after this one still run
@@ -202,7 +207,7 @@ def _execute(
     folder: Path,
     environment: dict[str, str],
     peak: _Peak,
-    title: str,
+    bar: dict[str, Any] | bool,
 ) -> None:
     """Run one notebook, filling `result.notebook` as it goes and `result.error` when it fails."""
     import papermill
@@ -215,15 +220,15 @@ def _execute(
         result.notebook = client.nb
         at[:] = [cell_index]
         peak.pid = getattr(client.km.provisioner, "pid", None)
-        if (bar := client.nb_man.pbar) is not None:
-            bar.set_postfix_str(_first_line(cell.source)[:40], refresh=sys.stderr.isatty())
+        if (shown := client.nb_man.pbar) is not None:
+            shown.set_postfix_str(_first_line(cell.source)[:40], refresh=sys.stderr.isatty())
 
-    slow = {} if sys.stderr.isatty() else {"mininterval": 20, "ascii": True}
+    if bar and not sys.stderr.isatty():
+        bar |= {"mininterval": 20, "ascii": True}
     try:
         papermill.execute_notebook(
             notebook, None, parameters, engine_name=_ENGINE, kernel_name="python3", language="python", cwd=folder,
-            progress_bar={"desc": title, "file": sys.stderr, "dynamic_ncols": True} | slow,
-            environment=environment, on_cell=on_cell,
+            progress_bar=bar, environment=environment, on_cell=on_cell,
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         result.status = FAILED

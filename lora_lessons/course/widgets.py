@@ -1,44 +1,26 @@
-"""The lessons' widgets: a plain function that draws a Figure, and a thin wrapper with controls around it."""
+"""The lessons' widgets. Each is a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
 
 from __future__ import annotations
 
-import html
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from .. import lora, lowrank, memory, models
-from .figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
-from .pictures import bill_bar
+from .figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
+from .pictures import BILL_COLORS
+from .stage import Scene, Stage, choice, number, slider
 
 
-def interact(draw: Callable[..., Figure], **controls: Any) -> Any:
-    """A widget: `controls` (ipywidgets, by argument name of `draw`) above the picture that `draw` makes of their values.
-
-    A ValueError from `draw` is shown as its sentence, and the last good picture stays.
-    """
-    import ipywidgets as ipw
-
-    picture, said = ipw.Image(format="png"), ipw.HTML()
-
-    def redraw(_: Any = None) -> None:
-        try:
-            figure = draw(**{name: control.value for name, control in controls.items()})
-        except ValueError as error:
-            said.value = f"<span style='color:#D55E00'>{html.escape(str(error))}</span>"
-            return
-        png = io.BytesIO()
-        figure.savefig(png, format="png", dpi=100)
-        picture.value, said.value = png.getvalue(), ""
-
-    for control in controls.values():
-        control.observe(redraw, "value")
-    redraw()
-    return ipw.VBox([*controls.values(), said, picture])
+def whole(name: str, value: Any) -> int:
+    """`value` as typed, if it is a whole number. Raises ValueError with what to type instead."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value % 1:
+        raise ValueError(f"{name} is a whole number such as 8; got {value!r}.")
+    return int(value)
 
 
 # ---- lesson 00: what fits ----
@@ -79,138 +61,158 @@ def fit_words(model: str, method: str, r: int, card: str) -> str:
     return f"{model}, {what}: {bill.total / memory.GB:.1f} GB. {card} holds {memory.CARDS[card]:g} GiB = {room / memory.GB:.1f} GB. {says}."
 
 
-def fit_figure(model: str, method: str, r: int, card: str) -> Figure:
-    """One method's bill beside one card: grey is the base, then adapters, gradients, AdamW's moments.
+def fit_scene(model: str, method: str, r: int, card: str) -> Scene:
+    """One method's bill beside one card, for every rank up to 256 (and `r`); grey is the base, then what trains.
 
     Raises ValueError with what to change when a setting cannot be.
     """
-    bill, room = fit_bill(model, method, r), memory.card_bytes(card)
-    fits = bill.total <= room
-    figure = Figure(figsize=(7.6, 2.5))
+    fit_bill(model, method, r)
+    room = memory.card_bytes(card) / memory.GB
+    stops = sorted({*range(1, 257), r})
+    bills = [fit_bill(model, method, stop) for stop in stops]
+    parts = [[part / memory.GB for part in bill] for bill in bills]
+    figure = Figure(figsize=(8.4, 2.1))
     ax = figure.subplots()
-    ax.set_xlim(0, 1.25 * max(bill.total, room) / memory.GB)
-    ax.axvspan(0, room / memory.GB, color=GREEN if fits else VERMILION, alpha=0.13, lw=0)
-    ax.axvline(room / memory.GB, color=GREEN if fits else VERMILION, lw=2)
-    bill_bar(ax, 0, bill)
-    ax.set(ylim=(-0.75, 0.75), yticks=[], xlabel=fit_words(model, method, r, card).replace(". ", ".\n"))
-    ax.xaxis.label.set(ha="left", x=0, fontsize=10)
+    ax.set(xlim=(0, 1.25 * max(sum(parts[-1]), room)), ylim=(-0.75, 0.75), yticks=[])
     ax.xaxis.set_major_formatter("{x:g} GB")
-    ax.set_title("fits, the fixed part" if fits else "does not fit", color=GREEN if fits else VERMILION)
-    return figure
+    ax.set_title(" ")  # keeps the room where the verdict stands
+    ax.axvspan(0, room, color=SKY, alpha=0.25, lw=0)
+    ax.axvline(room, color=BLUE, lw=2)
+    label(ax, room, -0.6, f"{card}: {room:.1f} GB", BLUE)
+    scene = Scene(figure, stops, [fit_words(model, method, stop, card) for stop in stops])
+    left = [0.0] * len(stops)
+    for n, color in enumerate(BILL_COLORS):
+        width = [part[n] for part in parts]
+        scene.bar(ax, left, -0.3, width, 0.6, color)
+        left = [x + w for x, w in zip(left, width, strict=True)]
+    scene.text(ax, [x + 0.01 * ax.get_xlim()[1] for x in left], 0, [f"{x:.1f} GB" for x in left], "black")
+    fits = [x <= room for x in left]
+    scene.text(ax, 0, 0.95, ["fits, the fixed part" if yes else "does not fit" for yes in fits],
+               [GREEN if yes else VERMILION for yes in fits], size=12)  # fmt: skip
+    names = {"base": "weights", "optimizer": "moments"}
+    for n, (part, color) in enumerate(zip(memory.Bill._fields, BILL_COLORS, strict=True)):
+        ax.text(0.42 + 0.15 * n, 1.07, f"■ {names.get(part, part)}", color=color, weight="bold", transform=ax.transAxes)
+    return scene
 
 
-def fit() -> Any:
-    """The figure with controls for model, method, r and card; an impossible r is answered with what to change."""
-    import ipywidgets as ipw
+def fit_still(model: str, method: str, r: int, card: str) -> tuple[Figure, str]:
+    """The picture of `fit_scene` at rank r, and its sentence."""
+    return fit_scene(model, method, r, card).still(r)
 
-    return interact(
-        fit_figure,
-        model=ipw.Dropdown(options=list(models.SHAPES), description="model"),
-        method=ipw.Dropdown(options=list(memory.METHODS), value="qlora", description="method"),
-        r=ipw.IntText(8, description="rank r"),
-        card=ipw.Dropdown(options=list(memory.CARDS), value="RTX 4090", description="card"),
-    )
+
+def fit() -> Stage:
+    """Choose model, method, r and card; an impossible r is answered with what to change."""
+    controls = [
+        choice("model", "model", list(models.SHAPES)), choice("method", "method", memory.METHODS),
+        slider("r", "rank r"), choice("card", "card", list(memory.CARDS)),
+    ]  # fmt: skip
+    return Stage(fit_scene, "r", controls, model="Llama-2-7B", method="qlora", r=8, card="RTX 4090")
 
 
 # ---- lesson 01: rank explorer ----
 
+SHOWN = 460  # entries a side in the picture; of a larger matrix every second (third …) row or column is shown
 
-def rank_explorer_figure(W: Tensor, r: int, name: str, parts: lowrank.SVD | None = None) -> Figure:
-    """W (d×k) cut to rank r as a picture, beside its energy curve with r and the break-even rank marked.
 
-    `parts` spares the SVD where it is known. Raises ValueError when r is outside 1 … min(d, k).
+def rank_explorer_scene(W: Tensor, r: int, name: str) -> Scene:
+    """W (d×k) cut to each rank as a picture, beside its energy curve with the rank and break-even marked.
+
+    Raises ValueError when r is outside 1 … min(d, k).
     """
-    parts = parts or lowrank.svd(W)
-    B, A = lowrank.factors(parts, r)
-    (d, k), shown = W.shape, (B @ A).cpu().numpy()
+    parts, (d, k) = lowrank.svd(W), W.shape
+    full = len(parts.S)
+    lowrank.factors(parts, whole("rank r", r))
+    kept, even = lowrank.energy(parts.S).tolist(), lowrank.break_even_rank(d, k)
     image = bool(W.min() >= 0)  # a photograph is 0 (black) … 1; weights lie on both sides of 0
     top = 1.0 if image else 3 * float(W.std())
     figure = Figure(figsize=(8.4, 3.9))
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    left.imshow(shown, cmap="gray" if image else "RdBu_r", vmin=0 if image else -top, vmax=top, aspect="auto")
-    left.set(xticks=[], yticks=[])
-    left.set_title(f"{name}, rank {r} of {len(parts.S)}", fontsize=10)
-    left.set_xlabel(rank_explorer_words(W, r, parts).replace(". ", ".\n"), fontsize=10, loc="left")
-    kept, even = lowrank.energy(parts.S).tolist(), lowrank.break_even_rank(d, k)
-    right.plot(range(1, len(kept) + 1), kept, color=BLUE)
-    right.plot([r], [kept[r - 1]], "o", color=VERMILION, ms=9)
+    left.set_title(" ")
+    left.spines[:].set_visible(False)
+    stops = range(1, full + 1)
+    right.plot(stops, kept, color=BLUE)
     right.axvline(even, color=GREY, ls="--", lw=1.2)
     label(right, even, 0.04, "nothing saved →", GREY)
-    right.set(xlabel="rank r", ylim=(0, 1.03), xlim=(0, len(kept) * 1.02), title="share of energy kept")
-    return figure
+    right.set(xlabel="rank r", ylim=(0, 1.03), xlim=(0, full * 1.02), title="share of energy kept")
+    scene = Scene(figure, list(stops), [_rank_words(W, stop, kept[stop - 1]) for stop in stops])
+    B, A = lowrank.factors(parts, full)
+    scene.product(
+        left, B[:: -(-d // SHOWN)], A[:, :: -(-k // SHOWN)], "gray" if image else "RdBu_r", 0.0 if image else -top, top
+    )
+    scene.text(left, 0, 1.05, [f"{name}, rank {stop} of {full}" for stop in stops], "black")
+    scene.dot(right, list(stops), kept, VERMILION)
+    return scene
 
 
-def rank_explorer_words(W: Tensor, r: int, parts: lowrank.SVD | None = None) -> str:
-    """The figure's numbers in sentences: energy kept, relative error, numbers stored, break-even rank."""
-    parts, (d, k) = parts or lowrank.svd(W), W.shape
-    B, A = lowrank.factors(parts, r)
+def _rank_words(W: Tensor, r: int, kept: float) -> str:
+    """Energy kept, relative error (its missing part is what the error squared is), numbers stored, break-even rank."""
+    d, k = W.shape
     stored = lowrank.stored_numbers(d, k, r)
     return (
-        f"Kept energy {float(lowrank.energy(parts.S)[r - 1]):.1%}, relative error {lowrank.relative_error(W, B @ A):.3f}. "
+        f"Rank {r}: kept energy {kept:.1%}, relative error {max(0.0, 1 - kept) ** 0.5:.3f}. "
         f"B and A hold {stored:,} numbers, {stored / (d * k):.0%} of W's {d * k:,}. "
         f"Break-even rank: {lowrank.break_even_rank(d, k)}."
     )
 
 
-def rank_explorer(matrices: Mapping[str, Tensor], r: int = 20) -> Any:
-    """The figure with a choice of matrix, a slider for r and a box to type it; each matrix is decomposed once.
+def rank_explorer_still(W: Tensor, r: int, name: str) -> tuple[Figure, str]:
+    """The picture of `rank_explorer_scene` at rank r, and its sentence."""
+    return rank_explorer_scene(W, r, name).still(r)
 
-    A rank that the chosen matrix cannot have is answered with the ranks it can; the last picture stays.
-    """
-    import ipywidgets as ipw
 
-    parts: dict[str, lowrank.SVD] = {}
-
-    def draw(name: str, r: int) -> Figure:
-        if name not in parts:
-            parts[name] = lowrank.svd(matrices[name])
-        return rank_explorer_figure(matrices[name], r, name, parts[name])
-
-    typed = ipw.IntText(r, description="or type it")
-    slider = ipw.IntSlider(r, 1, max(min(W.shape) for W in matrices.values()), description="rank r", readout=False)
-    ipw.link((slider, "value"), (typed, "value"))
-    box = interact(draw, name=ipw.Dropdown(options=list(matrices), description="matrix"), r=typed)
-    choice, *rest = box.children
-    box.children = (choice, slider, *rest)
-    return box
+def rank_explorer(matrices: Mapping[str, Tensor], r: int = 20) -> Stage:
+    """A choice of matrix and a slider for r; a rank that the matrix cannot have is answered with those it can."""
+    first = next(iter(matrices))
+    controls = [choice("name", "matrix", list(matrices)), slider("r", "rank r")]
+    return Stage(lambda name, r: rank_explorer_scene(matrices[name], r, name), "r", controls, name=first, r=r)
 
 
 # ---- lesson 02: layer anatomy ----
 
 
-def layer_anatomy_figure(d: int, k: int, r: int, lora_alpha: float) -> Figure:
-    """W (d×k), B (d×r) and A (r×k) drawn to one scale, with what they cost.
+def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
+    """W (d×k), B (d×r) and A (r×k) drawn to one scale for every rank up to 512, with what they cost.
 
     Raises ValueError with what to change when the sizes or settings cannot work.
     """
-    words = layer_anatomy_words(d, k, r, lora_alpha)
-    from matplotlib.patches import Rectangle
-
-    figure = Figure(figsize=(7.2, 4.0))
+    layer_anatomy_words(d, k, r, lora_alpha)
+    stops = sorted({*range(1, min(d, k, 512) + 1), r})
+    figure = Figure(figsize=(8.4, 3.3))
     figure.set_layout_engine("none")
-    ax = figure.add_axes((0.01, 0.25, 0.98, 0.66))
+    ax = figure.add_axes((0.01, 0.01, 0.98, 0.88))
     gap = 0.22 * max(d, k)
-    left_B, left_A = k + 2 * gap, k + 3 * gap + r
-    for name, x, height, width, color, fill in (
-        ("W (frozen)", 0, d, k, GREY, "#dfe1e3"), ("B", left_B, d, r, BLUE, BLUE), ("A", left_A, r, k, ORANGE, ORANGE),
-    ):  # fmt: skip
-        ax.add_patch(Rectangle((x, d - height), width, height, edgecolor=color, facecolor=fill, lw=0.8))
-        text, foot = f"{name}\n{height:,}×{width:,}", (x + width / 2, d - height)
-        label(ax, *foot, text, color, xytext=(0, -5), ha="center", va="top")
-    ax.text(k + gap, d / 2, f"+ {lora_alpha / r:.3g} ×", ha="center", va="center")
-    ax.set(xlim=(-gap / 4, left_A + k + gap / 4), ylim=(-0.75 * gap, d + gap / 8), aspect="equal")
+    left_B = k + 2 * gap
+    left_A = [left_B + stop + 1.5 * gap for stop in stops]
+    ax.set(xlim=(-gap / 4, left_A[-1] + k + gap / 4), ylim=(-0.75 * gap, d + gap / 8), aspect="equal", anchor="W")
     ax.axis("off")
-    figure.text(0.02, 0.94, "h = W·x + α/r · B·(A·x), areas to one scale", weight="bold")
-    figure.text(0.02, 0.02, words.replace(". ", ".\n"), va="bottom", fontsize=10)
-    return figure
+    ax.add_patch(Rectangle((0, 0), k, d, edgecolor=GREY, facecolor="#dfe1e3", lw=0.8))
+    label(ax, k / 2, 0, f"W (frozen)\n{d:,}×{k:,}", GREY, xytext=(0, -5), ha="center", va="top")
+    figure.text(0.02, 0.93, "h = W·x + α/r · B·(A·x), areas to one scale", weight="bold")
+    scene = Scene(figure, stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
+    scene.text(ax, k + gap, d / 2, [f"+ {lora_alpha / stop:.3g} ×" for stop in stops], "black", ha="center")
+    scene.bar(ax, left_B, 0, stops, d, BLUE)
+    scene.bar(ax, left_A, [d - stop for stop in stops], k, stops, ORANGE)
+    foot = -0.1 * gap
+    scene.text(
+        ax,
+        [left_B + stop / 2 for stop in stops],
+        foot,
+        [f"B\n{d:,}×{stop:,}" for stop in stops],
+        BLUE,
+        ha="center",
+        va="top",
+    )
+    scene.text(ax, [x + k / 2 for x in left_A], [d - stop + foot for stop in stops],
+               [f"A\n{stop:,}×{k:,}" for stop in stops], "#8a5f00", ha="center", va="top")  # fmt: skip
+    return scene
 
 
 def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:
-    """The figure's numbers in sentences: counts, share, bytes in 16-bit, FLOPs of one token's forward pass.
+    """The scene's numbers in sentences: counts, share, bytes in 16-bit, FLOPs of one token's forward pass.
 
     Raises ValueError with what to change when the sizes or settings cannot work.
     """
-    if min(d, k) < 1:
+    if min(whole("d", d), whole("k", k)) < 1:
         raise ValueError(f"a weight is d×k with d and k of at least 1; got {d}×{k}.")
     lora.check_settings(r, lora_alpha, d, k)
     frozen, trained = d * k, r * (d + k)
@@ -222,14 +224,12 @@ def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:
     )
 
 
-def layer_anatomy() -> Any:
-    """The figure with controls for d, k, r and α; impossible values are answered with what to change."""
-    import ipywidgets as ipw
+def layer_anatomy_still(d: int, k: int, r: int, lora_alpha: float) -> tuple[Figure, str]:
+    """The picture of `layer_anatomy_scene` at rank r, and its sentences."""
+    return layer_anatomy_scene(d, k, r, lora_alpha).still(r)
 
-    return interact(
-        layer_anatomy_figure,
-        d=ipw.IntText(1536, description="d (outputs)"),
-        k=ipw.IntText(576, description="k (inputs)"),
-        r=ipw.IntSlider(8, 1, 1024, description="rank r"),
-        lora_alpha=ipw.FloatText(16, description="α"),
-    )
+
+def layer_anatomy() -> Stage:
+    """Move r, type d, k and α; impossible values are answered with what to change."""
+    controls = [number("d", "d (outputs)"), number("k", "k (inputs)"), slider("r", "rank r"), number("lora_alpha", "α")]
+    return Stage(layer_anatomy_scene, "r", controls, d=1536, k=576, r=8, lora_alpha=16)

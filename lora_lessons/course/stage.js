@@ -1,0 +1,189 @@
+// The page's half of a Stage (stage.py): controls, and marks moved to the places that Python worked out.
+// No formula lives here. A drag along the axis looks up; any other change asks the kernel, one question at a time.
+
+const SVG = "http://www.w3.org/2000/svg";
+const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
+let count = 0; // for ids that no two controls on a page share
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+// ---- marks: each returns a function that moves it to stop number i ----
+
+function svgMark(svg, tag, mark, place) {
+  const made = document.createElementNS(SVG, tag);
+  svg.append(made);
+  return (i) => place(made, (name, value) => made.setAttribute(name, value), i);
+}
+
+const MARKS = {
+  dot: (mark, { svg }) => svgMark(svg, "circle", mark, (made, set, i) => {
+    set("cx", at(mark.x, i)); set("cy", at(mark.y, i)); set("r", mark.r);
+    set("fill", mark.fill); set("stroke", mark.stroke); set("stroke-width", 2.5);
+  }),
+  bar: (mark, { svg }) => svgMark(svg, "rect", mark, (made, set, i) => {
+    for (const side of ["x", "y", "width", "height"]) set(side, at(mark[side], i));
+    set("fill", mark.fill); set("stroke", mark.fill); set("stroke-width", 0.9);
+  }),
+  line: (mark, { svg }) => svgMark(svg, "path", mark, (made, set, i) => {
+    set("d", at(mark.d, i)); set("fill", "none"); set("stroke", mark.stroke);
+    set("stroke-width", mark.width); set("stroke-dasharray", mark.dashes); set("stroke-linejoin", "round");
+  }),
+  text: (mark, { svg }) => svgMark(svg, "text", mark, (made, set, i) => {
+    const lines = at(mark.text, i).split("\n"), x = at(mark.x, i);
+    set("y", at(mark.y, i)); set("fill", at(mark.fill, i)); set("font-size", mark.size);
+    set("text-anchor", { left: "start", center: "middle", right: "end" }[mark.ha]);
+    const first = { top: 0.9, center: 0.36 - 0.6 * (lines.length - 1), bottom: -0.2 - 1.2 * (lines.length - 1) }[mark.va] ?? 0;
+    made.replaceChildren(...lines.map((line, n) => {
+      const row = document.createElementNS(SVG, "tspan");
+      row.setAttribute("x", x); row.setAttribute("dy", `${n ? 1.2 : first}em`);
+      row.textContent = line;
+      return row;
+    }));
+  }),
+  product: (mark, { picture, scene, svg }) => { // B·A, one direction more or less at a time
+    const canvas = element("canvas", { width: mark.cols, height: mark.rows });
+    for (const [css, length, whole] of [["left", mark.x, scene.width], ["top", mark.y, scene.height],
+      ["width", mark.width, scene.width], ["height", mark.height, scene.height]]) canvas.style[css] = `${100 * length / whole}%`;
+    picture.insertBefore(canvas, svg);
+    const pen = canvas.getContext("2d"), image = pen.createImageData(mark.cols, mark.rows);
+    const pixels = new Uint32Array(image.data.buffer), sum = new Float32Array(mark.rows * mark.cols);
+    const lut = bytes(mark.lut), B = floats(mark.B), A = floats(mark.A);
+    const colors = Uint32Array.from({ length: 256 }, (_, c) =>
+      ((255 << 24) | (lut[3 * c + 2] << 16) | (lut[3 * c + 1] << 8) | lut[3 * c]) >>> 0);
+    let have = 0;
+    const direction = (j, sign) => {
+      for (let row = 0, p = 0; row < mark.rows; row++) {
+        const b = sign * B[j * mark.rows + row];
+        for (let col = 0, a = j * mark.cols; col < mark.cols; col++, p++, a++) sum[p] += b * A[a];
+      }
+    };
+    return (i) => {
+      if (i + 1 < have / 2) { sum.fill(0); have = 0; }
+      while (have < i + 1) direction(have++, 1);
+      while (have > i + 1) direction(--have, -1);
+      const scale = 256 / (mark.high - mark.low);
+      for (let p = 0; p < sum.length; p++) {
+        const c = (sum[p] - mark.low) * scale;
+        pixels[p] = colors[c < 0 ? 0 : c > 255 ? 255 : c | 0];
+      }
+      pen.putImageData(image, 0, 0);
+    };
+  },
+};
+
+function render({ model, el }) {
+  const root = element("div", { class: "stage" }), controls = element("div", { class: "controls" });
+  const picture = element("div", { class: "picture" }), said = element("p", { class: "said", role: "alert" });
+  const words = element("p", { class: "words", "aria-live": "polite" });
+  root.append(controls, said, picture, words);
+  el.append(root);
+  const axis = model.get("axis");
+  let movers = [], waiting = 0;
+
+  // ---- the picture ----
+  const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
+  const place = () => model.get("scene").stops.indexOf(model.get("values")[axis]);
+
+  function setScene() {
+    const scene = model.get("scene"), blob = new Blob([scene.png], { type: "image/png" });
+    const img = element("img", { alt: "" }), svg = document.createElementNS(SVG, "svg");
+    const old = picture.querySelector("img");
+    img.src = URL.createObjectURL(blob);
+    img.width = scene.width; img.height = scene.height;
+    svg.setAttribute("viewBox", `0 0 ${scene.width} ${scene.height}`);
+    svg.setAttribute("role", "img");
+    const show = () => {
+      if (old) URL.revokeObjectURL(old.src);
+      picture.replaceChildren(img, svg);
+      movers = scene.marks.map((mark) => MARKS[mark.kind](mark, { picture, scene, svg }));
+      sync();
+    };
+    img.decode().then(show, show); // the old picture stays until the new one is ready: no flicker
+  }
+
+  function draw() {
+    const i = place(), svg = picture.querySelector("svg");
+    if (i < 0 || !svg) return;
+    for (const move of movers) move(i);
+    words.textContent = model.get("scene").words[i];
+    svg.setAttribute("aria-label", words.textContent);
+    root.dataset.drawn = model.get("values")[axis];
+  }
+
+  // ---- the controls ----
+  function change(name, value) {
+    model.set("values", { ...model.get("values"), [name]: value });
+    model.save_changes();
+    sync();
+  }
+
+  const ours = { "data-lm-suppress-shortcuts": "true" }; // else JupyterLab takes the arrow keys for itself
+  const syncs = model.get("controls").map((control) => {
+    const { kind, name, label } = control, id = `stage-${++count}`, value = () => model.get("values")[name];
+    const holder = element("label", { for: id }, label);
+    controls.append(holder);
+    const typed = (box) => {
+      const take = () => change(name, box.value.trim() === "" || isNaN(box.value) ? box.value : Number(box.value));
+      box.addEventListener("change", take);
+      box.addEventListener("keydown", (event) => { if (event.key === "Enter") take(); });
+    };
+    if (kind === "choice") {
+      const list = element("select", { ...ours, id, "data-name": name }, ...control.options.map((o) => element("option", { value: o }, o)));
+      list.addEventListener("change", () => change(name, list.value));
+      holder.append(list);
+      return () => { list.value = value(); };
+    }
+    if (kind === "switch") {
+      const box = element("input", { ...ours, id, type: "checkbox", "data-name": name });
+      box.addEventListener("change", () => change(name, box.checked));
+      holder.prepend(box);
+      return () => { box.checked = value(); };
+    }
+    const box = element("input", { ...ours, id: kind === "slider" ? `${id}-typed` : id, type: "text", inputmode: "decimal", "data-typed": name });
+    typed(box);
+    if (kind === "number") {
+      holder.append(box);
+      return () => { if (document.activeElement !== box || box.value !== String(value())) box.value = value(); };
+    }
+    const range = element("input", { ...ours, id, type: "range", min: 0, step: 1, "data-name": name });
+    box.setAttribute("aria-label", `${label}, typed`);
+    range.addEventListener("input", () => change(name, stopsOf(control)[range.value]));
+    holder.append(range);
+    controls.append(box);
+    return () => {
+      const stops = stopsOf(control), i = stops.indexOf(value());
+      range.max = stops.length - 1;
+      if (i >= 0) range.value = i;
+      range.setAttribute("aria-valuetext", value());
+      box.value = value();
+    };
+  });
+
+  function sync() {
+    for (const one of syncs) one();
+    draw();
+    const open = JSON.stringify(model.get("values")) !== JSON.stringify(model.get("answered"));
+    const inPage = place() >= 0 && Object.entries(model.get("answered")).every(([k, v]) => k === axis || v === model.get("values")[k]);
+    clearTimeout(waiting);
+    root.classList.toggle("waiting", false);
+    if (open && !inPage) waiting = setTimeout(() => root.classList.add("waiting"), 400);
+    root.dataset.answered = String(!open);
+    said.textContent = model.get("said");
+  }
+
+  model.on("change:scene", setScene);
+  model.on("change:values change:answered change:said", sync);
+  setScene();
+  sync();
+  return () => { model.off("change:scene", setScene); model.off("change:values change:answered change:said", sync); };
+}
+
+export default { render };

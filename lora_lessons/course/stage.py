@@ -1,0 +1,267 @@
+"""What the widgets stand on: a scene that matplotlib draws once, and a page that moves only what moves.
+
+The figure without its moving marks is the stage. Each mark carries its place for every stop of one slider, all worked
+out here, in Python; the page looks them up. So a drag needs no kernel, and no formula lives in JavaScript.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import anywidget
+import numpy as np
+import traitlets
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from torch import Tensor
+
+DPI = 100  # the page's pixels an inch; the stage is drawn at twice that, for sharp screens
+
+
+class Mark(NamedTuple):
+    """One moving thing: `columns` hold a value for each stop (or one for all), `style` what never changes."""
+
+    kind: str  # dot, bar, text, line or product
+    ax: Axes
+    columns: dict[str, Any]
+    style: dict[str, Any]
+
+    def at(self, i: int) -> dict[str, Any]:
+        """The columns' values at stop number `i`."""
+        return {name: column[i if len(column) > 1 else 0] for name, column in self.columns.items()}
+
+
+class Scene:
+    """A figure, the stops of its slider, what moves on it, and a sentence for each stop."""
+
+    def __init__(self, figure: Figure, stops: Sequence[float], words: Sequence[str]) -> None:
+        self.figure, self.stops, self.words = figure, list(stops), list(words)
+        self.marks: list[Mark] = []
+
+    def dot(self, ax: Axes, x: Any, y: Any, color: str, size: float = 9, hollow: bool = False) -> None:
+        """A point, `size` in points across; x and y are data coordinates, one for each stop."""
+        self._add("dot", ax, {"x": x, "y": y}, {"color": color, "size": size, "hollow": hollow})
+
+    def bar(self, ax: Axes, x: Any, y: Any, width: Any, height: Any, color: str) -> None:
+        """A filled rectangle from its lower left corner, in data coordinates; the thinnest still shows its colour."""
+        self._add("bar", ax, {"x": x, "y": y, "width": width, "height": height}, {"color": color})
+
+    def text(self, ax: Axes, x: Any, y: Any, text: Any, color: Any, size: float = 10, **align: str) -> None:
+        """Words at a place in data coordinates; `align` is matplotlib's ha and va, `color` may change with the stop."""
+        style = {"size": size, "ha": "left", "va": "center", "weight": "bold"} | align
+        self._add("text", ax, {"x": x, "y": y, "text": text, "color": color}, style)
+
+    def line(self, ax: Axes, x: Any, y: Any, color: str, width: float = 2.0, dashes: str = "") -> None:
+        """A line through the points (x, y): each a list of numbers for each stop."""
+        columns = {"x": [np.asarray(row, float) for row in x], "y": [np.asarray(row, float) for row in y]}
+        self.marks.append(Mark("line", ax, columns, {"color": color, "width": width, "dashes": dashes}))
+
+    def product(self, ax: Axes, B: Tensor, A: Tensor, cmap: str, low: float, high: float) -> None:
+        """The matrix B[:, :i+1] · A[:i+1] as a picture that fills `ax`: at stop number i, i + 1 directions of it."""
+        ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
+        ax.grid(visible=False)
+        factors = {"B": B.float().cpu().numpy(), "A": A.float().cpu().numpy()}
+        self.marks.append(Mark("product", ax, {}, {"cmap": cmap, "low": low, "high": high} | factors))
+
+    def _add(self, kind: str, ax: Axes, columns: Mapping[str, Any], style: dict[str, Any]) -> None:
+        listed = {name: [c] if isinstance(c, str) or np.ndim(c) == 0 else list(c) for name, c in columns.items()}
+        if wrong := [name for name, c in listed.items() if len(c) not in (1, len(self.stops))]:
+            raise ValueError(f"{kind}: {wrong[0]} has {len(listed[wrong[0]])} values for {len(self.stops)} stops.")
+        self.marks.append(Mark(kind, ax, listed, style))
+
+    def still(self, stop: float) -> tuple[Figure, str]:
+        """The figure with everything at `stop`, and its sentence. The scene is then used up."""
+        i = self.stops.index(stop)
+        for mark in self.marks:
+            _DRAW[mark.kind](mark, i)
+        self.marks = []
+        return self.figure, self.words[i]
+
+    def page(self) -> dict[str, Any]:
+        """What the page needs: the stage as PNG, each mark with its places in pixels, the stops and the sentences."""
+        self.figure.set_dpi(DPI)
+        FigureCanvasAgg(self.figure).draw()  # type: ignore[no-untyped-call]
+        self.figure.set_layout_engine("none")  # the layout is settled: the stage must lie under the marks
+        width, height = self.figure.get_size_inches() * DPI
+        png = io.BytesIO()
+        self.figure.savefig(png, format="png", dpi=2 * DPI, metadata={"Software": None})
+        return {
+            "width": float(width), "height": float(height), "png": png.getvalue(), "stops": self.stops, "words": self.words,
+            "marks": [{"kind": mark.kind} | _PAGE[mark.kind](mark, height) for mark in self.marks],
+        }  # fmt: skip
+
+
+# ---- each kind of mark, twice: an artist of the still, and places on the page ----
+
+
+def _pixels(ax: Axes, x: Any, y: Any, height: float) -> tuple[np.ndarray, np.ndarray]:
+    """Data coordinates of `ax` as pixels of the page, whose y axis points down."""
+    x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+    places = ax.transData.transform(np.column_stack([x.ravel(), y.ravel()]))
+    return places[:, 0].round(2), (height - places[:, 1]).round(2)
+
+
+def _draw_dot(mark: Mark, i: int) -> None:
+    at, style = mark.at(i), mark.style
+    face = "none" if style["hollow"] else style["color"]
+    mark.ax.plot([at["x"]], [at["y"]], "o", ms=style["size"], mfc=face, mec=style["color"], mew=2, zorder=5)
+
+
+def _page_dot(mark: Mark, height: float) -> dict[str, Any]:
+    x, y = _pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
+    style = mark.style
+    face = "none" if style["hollow"] else style["color"]
+    return {"x": x.tolist(), "y": y.tolist(), "r": style["size"] * DPI / 144, "fill": face, "stroke": style["color"]}
+
+
+def _draw_bar(mark: Mark, i: int) -> None:
+    at = mark.at(i)
+    mark.ax.add_patch(Rectangle((at["x"], at["y"]), at["width"], at["height"], color=mark.style["color"], lw=0.7))
+
+
+def _page_bar(mark: Mark, height: float) -> dict[str, Any]:
+    left, bottom, wide, tall = (np.asarray(mark.columns[name], float) for name in ("x", "y", "width", "height"))
+    x0, y0 = _pixels(mark.ax, left, bottom, height)
+    x1, y1 = _pixels(mark.ax, left + wide, bottom + tall, height)
+    shape = np.broadcast(x0, x1)
+    x0, y0, x1, y1 = (np.broadcast_to(v, shape.shape) for v in (x0, y0, x1, y1))
+    return {"x": x0.tolist(), "y": y1.tolist(), "width": (x1 - x0).tolist(), "height": (y0 - y1).tolist(), "fill": mark.style["color"]}  # fmt: skip
+
+
+def _draw_text(mark: Mark, i: int) -> None:
+    at = mark.at(i)
+    mark.ax.text(at["x"], at["y"], at["text"], color=at["color"], in_layout=False, **mark.style)
+
+
+def _page_text(mark: Mark, height: float) -> dict[str, Any]:
+    x, y = _pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
+    return {"x": x.tolist(), "y": y.tolist(), "text": mark.columns["text"], "fill": mark.columns["color"],
+            "ha": mark.style["ha"], "va": mark.style["va"], "size": mark.style["size"] * DPI / 72}  # fmt: skip
+
+
+def _draw_line(mark: Mark, i: int) -> None:
+    at = mark.at(i)
+    mark.ax.plot(at["x"], at["y"], color=mark.style["color"], lw=mark.style["width"], ls=mark.style["dashes"] or "-")
+
+
+def _page_line(mark: Mark, height: float) -> dict[str, Any]:
+    paths = []
+    for x, y in zip(mark.columns["x"], mark.columns["y"], strict=True):
+        places = zip(*_pixels(mark.ax, x, y, height), strict=True)
+        paths.append("M" + "L".join(f"{px:.1f},{py:.1f}" for px, py in places) if len(x) else "")
+    width = mark.style["width"] * DPI / 72
+    return {"d": paths, "stroke": mark.style["color"], "width": width, "dashes": "6 4" if mark.style["dashes"] else ""}
+
+
+def _draw_product(mark: Mark, i: int) -> None:
+    s = mark.style
+    shown = s["B"][:, : i + 1] @ s["A"][: i + 1]
+    mark.ax.imshow(shown, cmap=s["cmap"], vmin=s["low"], vmax=s["high"], aspect="auto", extent=(0, 1, 0, 1))
+
+
+def _page_product(mark: Mark, height: float) -> dict[str, Any]:
+    s, ((x0, x1), (y0, y1)) = mark.style, _pixels(mark.ax, [0, 1], [0, 1], height)
+    lut = (colormaps[s["cmap"]](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    return {"x": x0, "y": y1, "width": x1 - x0, "height": y0 - y1, "rows": len(s["B"]), "cols": s["A"].shape[1],
+            "low": s["low"], "high": s["high"], "lut": lut.tobytes(),
+            "B": np.ascontiguousarray(s["B"].T).tobytes(), "A": np.ascontiguousarray(s["A"]).tobytes()}  # fmt: skip
+
+
+_DRAW: dict[str, Callable[[Mark, int], None]] = {
+    "dot": _draw_dot, "bar": _draw_bar, "text": _draw_text, "line": _draw_line, "product": _draw_product,
+}  # fmt: skip
+_PAGE: dict[str, Callable[[Mark, float], dict[str, Any]]] = {
+    "dot": _page_dot, "bar": _page_bar, "text": _page_text, "line": _page_line, "product": _page_product,
+}  # fmt: skip
+
+
+# ---- the widget ----
+
+
+def slider(name: str, label: str, stops: Sequence[float] = ()) -> dict[str, Any]:
+    """A slider with a box to type in; without stops of its own it takes those of the scene."""
+    return {"kind": "slider", "name": name, "label": label, "stops": list(stops)}
+
+
+def number(name: str, label: str) -> dict[str, Any]:
+    """A box to type a number in."""
+    return {"kind": "number", "name": name, "label": label}
+
+
+def choice(name: str, label: str, options: Sequence[str]) -> dict[str, Any]:
+    """A list to choose from."""
+    return {"kind": "choice", "name": name, "label": label, "options": list(options)}
+
+
+def switch(name: str, label: str) -> dict[str, Any]:
+    """On or off."""
+    return {"kind": "switch", "name": name, "label": label}
+
+
+class Stage(anywidget.AnyWidget):
+    """Controls above a scene. `compose(**values)` makes the scene; the slider `axis` moves along its stops in the page.
+
+    A ValueError of `compose` is shown as its sentence, and the last good picture stays. Where no kernel runs, the
+    widget shows itself as a still with a caption.
+    """
+
+    _esm = Path(__file__).with_name("stage.js")
+    _css = Path(__file__).with_name("stage.css")
+    controls = traitlets.List().tag(sync=True)
+    axis = traitlets.Unicode().tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
+    scene = traitlets.Dict().tag(sync=True)
+    said = traitlets.Unicode().tag(sync=True)
+    answered = traitlets.Dict().tag(sync=True)  # the values that `scene` and `said` answer
+
+    def __init__(
+        self, compose: Callable[..., Scene], axis: str, controls: Sequence[dict[str, Any]], **values: Any
+    ) -> None:
+        super().__init__(controls=list(controls), axis=axis, values=values)
+        self._compose, self._shown = compose, values
+        self.scene = compose(**values).page()
+        self.answered = values
+        self.observe(self._answer, "values")
+
+    def _answer(self, _: Any = None) -> None:
+        """Compose anew, unless all that changed is a stop that the page finds by itself."""
+        asked = dict(self.values)
+        others_stay = all(asked[name] == value for name, value in self._shown.items() if name != self.axis)
+        with self.hold_sync():
+            self.said = ""
+            try:
+                if not (others_stay and asked[self.axis] in self.scene["stops"]):
+                    self.scene = self._compose(**asked).page()
+                self._shown = asked
+            except ValueError as error:
+                self.said = str(error)
+            self.answered = asked
+
+    def still(self) -> tuple[Figure, str]:
+        """The figure of the last values that could be shown, and its sentence."""
+        return self._compose(**self._shown).still(self._shown[self.axis])
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            bundle[0]["text/html"] = still_html(*self.still())
+        return bundle
+
+
+def still_html(figure: Figure, words: str) -> str:
+    """A figure and its caption as HTML, for a page without a kernel."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    source, said = base64.b64encode(png.getvalue()).decode(), html.escape(words)
+    return (
+        f'<figure style="margin:0"><img alt="{said}" src="data:image/png;base64,{source}">'
+        f"<figcaption><i>In words:</i> {said} (A picture of a widget: run the cell to move it.)</figcaption></figure>"
+    )

@@ -1,0 +1,223 @@
+"""A sweep: the training notebook of notebooks/experiments/, run by papermill once for each setting.
+
+Every result is written as its run ends, so that a sweep can be stopped, resumed, and read while it runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..files import course_root, whole_file, write_text
+from . import runner
+from .baselines import machine, versions
+
+METHODS = ("lora", "rslora", "lora+", "dora", "pissa")
+RESULT, TABLE, ABOUT, FIGURE = "result.json", "results.csv", "about.json", "figure.png"
+
+
+class Setting(NamedTuple):
+    """What one run is given: the parameters of the training notebook."""
+
+    method: str
+    r: int
+    lora_alpha: float
+    learning_rate: float
+    target_modules: str
+    steps: int
+    batch_size: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The name of its folder: no two settings share one."""
+        targets = self.target_modules.replace(",", "+").replace(".", "-")
+        how = f"lr{self.learning_rate:g}_{self.steps}x{self.batch_size}_seed{self.seed}"
+        return f"{self.method}_r{self.r}_alpha{self.lora_alpha:g}_{targets}_{how}"
+
+
+def grid(
+    r: Sequence[int],
+    alpha: Sequence[str],
+    seeds: int,
+    *,
+    methods: Sequence[str] = ("lora",),
+    learning_rates: Sequence[float] = (4e-3,),
+    target_modules: str = "all-linear",
+    steps: int = 24,
+    batch_size: int = 4,
+) -> list[Setting]:
+    """Every combination once, all settings of seed 0 first. An alpha is a number or a multiple of r such as "2x".
+
+    Raises ValueError with what to change when a value cannot be.
+    """
+    for values, word in ((r, "--r"), (alpha, "--alpha"), (methods, "--method"), (learning_rates, "--lr")):
+        if not values:
+            raise ValueError(f"{word} is empty: give at least one value.")
+    if wrong := [rank for rank in r if rank < 1]:
+        raise ValueError(f"--r {wrong[0]}: a rank is a whole number of at least 1.")
+    if unknown := [method for method in methods if method not in METHODS]:
+        raise ValueError(f"--method {unknown[0]}: choose from {', '.join(METHODS)}.")
+    if wrong_rate := [rate for rate in learning_rates if not 0 < rate < 1]:
+        raise ValueError(f"--lr {wrong_rate[0]:g}: a learning rate lies between 0 and 1 (4e-3 is lesson 03's).")
+    if min(seeds, steps, batch_size) < 1:
+        raise ValueError("--seeds, --steps and --batch are counts of at least 1.")
+    made = {
+        Setting(method, rank, alpha_of(word, rank), rate, target_modules, steps, batch_size, seed): None
+        for seed, method, rank, word, rate in product(range(seeds), methods, r, alpha, learning_rates)
+    }
+    return list(made)
+
+
+def alpha_of(word: str, r: int) -> float:
+    """lora_alpha as the command line says it: "16", or "2x" for twice the rank."""
+    try:
+        value = float(word.removesuffix("x")) * (r if word.endswith("x") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError(f"--alpha {word}: give a number above 0, such as 16, or a multiple of r, such as 2x.")
+    return value
+
+
+def run(settings: Sequence[Setting], out: Path, *, resume: bool = False) -> list[dict[str, Any]]:
+    """Train once for each setting; write out/runs/<name>/result.json as each ends, then the table and the figure.
+
+    With resume=True a setting whose result is there is skipped; one that failed is tried again. A run that fails is
+    recorded as failed, and the next one starts. Raises FileExistsError when `out` holds results and resume is False,
+    KeyboardInterrupt when stopped (the run in progress goes on from its checkpoint when the sweep is resumed).
+    """
+    from tqdm import tqdm
+
+    out = Path(out).resolve()
+    before = {row["name"]: row for row in results(out)}
+    if before and not resume:
+        raise FileExistsError(
+            f"{out.name} holds the results of {len(before)} runs: add --resume to go on, or choose another --out."
+        )
+    todo = [s for s in settings if before.get(s.name, {}).get("status") != runner.OK]
+    if len(todo) < len(settings):
+        print(f"{len(settings) - len(todo)} of {len(settings)} runs are done already.", file=sys.stderr)
+    bar = tqdm(todo, unit="run", file=sys.stderr, dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20)
+    for setting in bar:
+        bar.set_postfix_str(setting.name)
+        row = run_one(setting, out / "runs" / setting.name)
+        if row["status"] == runner.FAILED:
+            bar.write(f"{setting.name}: failed: {row['error']}", file=sys.stderr)
+        write_table(results(out), out)
+    return results(out)
+
+
+def run_one(setting: Setting, folder: Path) -> dict[str, Any]:
+    """Run the training notebook with one setting in `folder`; return its row of the table, which is also written there."""
+    experiment = course_root() / "notebooks" / "experiments" / "train_adapter.ipynb"
+    checkpoints = folder / "checkpoints"
+    parameters = setting._asdict() | {"checkpoints": str(checkpoints)}
+    result = runner.run_one(experiment, parameters, folder, progress=False)
+    if result.status == runner.INTERRUPTED:
+        raise KeyboardInterrupt
+    measured = {name.replace(".", "_"): record.value for name, record in result.records.items()}
+    row = {
+        "name": setting.name, "status": result.status, **setting._asdict(), **measured,
+        "error": str(result.error) if result.error else "",
+        "seconds": round(result.seconds, 1), "date": date.today().isoformat(), "machine": machine(),
+    }  # fmt: skip
+    write_text(folder / RESULT, json.dumps({"row": row, "versions": versions()}, indent=1) + "\n")
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return row
+
+
+def results(out: Path) -> list[dict[str, Any]]:
+    """The rows of every run that ended in the sweep `out`, in the order of their settings."""
+    rows = [json.loads(path.read_text(encoding="utf-8"))["row"] for path in out.glob(f"runs/*/{RESULT}")]
+    return sorted(rows, key=lambda row: tuple(row[name] for name in Setting._fields))
+
+
+COLUMNS = (
+    *Setting._fields, "status", "scale", "loss_held_out", "update_relative", "trainable", "train_losses",
+    "train_seconds", "seconds", "date", "machine", "error",
+)  # fmt: skip
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
+    """Write `rows` as out/results.csv, and what is true of all of them as out/about.json."""
+    rows = list(rows)
+    with whole_file(out / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    about = {
+        "what": "one row a training run of notebooks/experiments/train_adapter.ipynb; losses in nats a supervised token",
+        "machine": sorted({row["machine"] for row in rows}),
+        "date": sorted({row["date"] for row in rows}),
+        "versions": versions(),
+    }
+    write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """The finished runs of a sweep's table: numbers as numbers, `train_losses` as a list.
+
+    Raises FileNotFoundError or ValueError with what to do when there is none or it lacks a column.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no table at {path.name}: make one with lora-lessons sweep.")
+    with open(path, newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        if missing := [name for name in COLUMNS if name not in (table.fieldnames or ())]:
+            raise ValueError(f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv.")
+        return [_typed(row) for row in table if row["status"] == runner.OK]
+
+
+_KINDS: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("r", "steps", "batch_size", "seed", "trainable"), int),
+    **dict.fromkeys(("lora_alpha", "learning_rate", "scale", "loss_held_out", "update_relative", "train_seconds", "seconds"), float),
+    "train_losses": lambda text: [float(loss) for loss in text.split()],
+}  # fmt: skip
+
+
+def _typed(row: Mapping[str, str]) -> dict[str, Any]:
+    return {name: _KINDS.get(name, str)(text) for name, text in row.items()}
+
+
+class Summary(NamedTuple):
+    """One setting over its seeds: the mean of a quantity and its 95% interval (Student's t)."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+    def apart(self, other: Summary) -> bool:
+        """Whether the two intervals do not overlap: only then may one be called better."""
+        return self.low > other.high or other.low > self.high
+
+
+# Student's t for a 95% interval, by the number of seeds.
+_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+
+
+def summary(values: Sequence[float]) -> Summary:
+    """Mean and 95% interval of the mean. Raises ValueError for fewer than two values: one run has no interval."""
+    if len(values) < 2:
+        raise ValueError("an interval needs at least two seeds.")
+    half = _T.get(len(values), 2.2) * statistics.stdev(values) / len(values) ** 0.5
+    mean = statistics.fmean(values)
+    return Summary(mean, mean - half, mean + half, len(values))
+
+
+def by_setting(rows: Iterable[Mapping[str, Any]]) -> dict[Setting, list[Mapping[str, Any]]]:
+    """The runs that differ only in their seed, together; the key's seed is 0."""
+    groups: dict[Setting, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[Setting(**{name: row[name] for name in Setting._fields} | {"seed": 0})].append(row)
+    return dict(groups)

@@ -181,7 +181,7 @@ def run_one(
         has = _parameters_of(notebook)
         known = {name: value for name, value in parameters.items() if name in has}
         with peak.watching():
-            bar = {"desc": title, "file": sys.stderr, "dynamic_ncols": True} if progress else False
+            bar = {"desc": title, "file": sys.stderr, "dynamic_ncols": True} if progress else None
             _execute(result, notebook, known, lesson.parent.resolve(), environment, peak, bar)
     except KeyboardInterrupt:
         result.status = INTERRUPTED
@@ -207,7 +207,7 @@ def _execute(
     folder: Path,
     environment: dict[str, str],
     peak: _Peak,
-    bar: dict[str, Any] | bool,
+    bar: dict[str, Any] | None,
 ) -> None:
     """Run one notebook, filling `result.notebook` as it goes and `result.error` when it fails."""
     import papermill
@@ -223,12 +223,12 @@ def _execute(
         if (shown := client.nb_man.pbar) is not None:
             shown.set_postfix_str(_first_line(cell.source)[:40], refresh=sys.stderr.isatty())
 
-    if bar and not sys.stderr.isatty():
+    if bar is not None and not sys.stderr.isatty():
         bar |= {"mininterval": 20, "ascii": True}
     try:
         papermill.execute_notebook(
             notebook, None, parameters, engine_name=_ENGINE, kernel_name="python3", language="python", cwd=folder,
-            progress_bar=bar, environment=environment, on_cell=on_cell,
+            progress_bar=bar or False, environment=environment, on_cell=on_cell,
         )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         result.status = FAILED

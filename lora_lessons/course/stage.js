@@ -26,7 +26,7 @@ function svgMark(svg, tag, mark, place) {
 const MARKS = {
   dot: (mark, { svg }) => svgMark(svg, "circle", mark, (made, set, i) => {
     set("cx", at(mark.x, i)); set("cy", at(mark.y, i)); set("r", mark.r);
-    set("fill", mark.fill); set("stroke", mark.stroke); set("stroke-width", 2.5);
+    set("fill", at(mark.fill, i)); set("stroke", at(mark.stroke, i)); set("stroke-width", 2.5);
   }),
   bar: (mark, { svg }) => svgMark(svg, "rect", mark, (made, set, i) => {
     for (const side of ["x", "y", "width", "height"]) set(side, at(mark[side], i));
@@ -48,10 +48,10 @@ const MARKS = {
       return row;
     }));
   }),
-  product: (mark, { picture, scene, svg }) => { // B·A, one direction more or less at a time
+  product: (mark, { picture, width, height, svg }) => { // B·A, one direction more or less at a time
     const canvas = element("canvas", { width: mark.cols, height: mark.rows });
-    for (const [css, length, whole] of [["left", mark.x, scene.width], ["top", mark.y, scene.height],
-      ["width", mark.width, scene.width], ["height", mark.height, scene.height]]) canvas.style[css] = `${100 * length / whole}%`;
+    for (const [css, length, whole] of [["left", mark.x, width], ["top", mark.y, height],
+      ["width", mark.width, width], ["height", mark.height, height]]) canvas.style[css] = `${100 * length / whole}%`;
     picture.insertBefore(canvas, svg);
     const pen = canvas.getContext("2d"), image = pen.createImageData(mark.cols, mark.rows);
     const pixels = new Uint32Array(image.data.buffer), sum = new Float32Array(mark.rows * mark.cols);
@@ -86,27 +86,32 @@ function render({ model, el }) {
   root.append(controls, said, picture, words);
   el.append(root);
   const axis = model.get("axis");
-  let movers = [], waiting = 0;
+  let movers = [], waiting = 0, shown = null;
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
   const place = () => model.get("scene").stops.indexOf(model.get("values")[axis]);
 
-  function setScene() {
-    const scene = model.get("scene"), blob = new Blob([scene.png], { type: "image/png" });
-    const img = element("img", { alt: "" }), svg = document.createElementNS(SVG, "svg");
-    const old = picture.querySelector("img");
-    img.src = URL.createObjectURL(blob);
-    img.width = scene.width; img.height = scene.height;
-    svg.setAttribute("viewBox", `0 0 ${scene.width} ${scene.height}`);
-    svg.setAttribute("role", "img");
+  function setBackdrop() {
+    const backdrop = model.get("backdrop"), img = element("img", { alt: "" }), old = picture.querySelector("img");
+    img.src = URL.createObjectURL(new Blob([backdrop.png], { type: "image/png" }));
     const show = () => {
       if (old) URL.revokeObjectURL(old.src);
-      picture.replaceChildren(img, svg);
-      movers = scene.marks.map((mark) => MARKS[mark.kind](mark, { picture, scene, svg }));
-      sync();
+      picture.replaceChildren(img);
+      shown = backdrop.id;
+      setScene();
     };
     img.decode().then(show, show); // the old picture stays until the new one is ready: no flicker
+  }
+
+  function setScene() {
+    const scene = model.get("scene"), { width, height } = model.get("backdrop"), svg = document.createElementNS(SVG, "svg");
+    if (scene.backdrop !== shown) return; // its picture is on the way
+    picture.replaceChildren(...picture.querySelectorAll("img"), svg);
+    svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    svg.setAttribute("role", "img");
+    movers = scene.marks.map((mark) => MARKS[mark.kind](mark, { picture, width, height, svg }));
+    sync();
   }
 
   function draw() {
@@ -156,8 +161,7 @@ function render({ model, el }) {
     const range = element("input", { ...ours, id, type: "range", min: 0, step: 1, "data-name": name });
     box.setAttribute("aria-label", `${label}, typed`);
     range.addEventListener("input", () => change(name, stopsOf(control)[range.value]));
-    holder.append(range);
-    controls.append(box);
+    holder.append(range, box);
     return () => {
       const stops = stopsOf(control), i = stops.indexOf(value());
       range.max = stops.length - 1;
@@ -169,6 +173,9 @@ function render({ model, el }) {
 
   function sync() {
     for (const one of syncs) one();
+    for (const box of controls.querySelectorAll("input, select")) {
+      box.disabled = model.get("scene").locked.includes(box.dataset.name ?? box.dataset.typed);
+    }
     draw();
     const open = JSON.stringify(model.get("values")) !== JSON.stringify(model.get("answered"));
     const inPage = place() >= 0 && Object.entries(model.get("answered")).every(([k, v]) => k === axis || v === model.get("values")[k]);
@@ -179,11 +186,11 @@ function render({ model, el }) {
     said.textContent = model.get("said");
   }
 
-  model.on("change:scene", setScene);
-  model.on("change:values change:answered change:said", sync);
-  setScene();
+  const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync };
+  for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
+  setBackdrop();
   sync();
-  return () => { model.off("change:scene", setScene); model.off("change:values change:answered change:said", sync); };
+  return () => { for (const [events, hear] of Object.entries(listens)) model.off(events, hear); };
 }
 
 export default { render };

@@ -10,6 +10,8 @@ import base64
 import html
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +28,9 @@ from torch import Tensor
 DPI = 100  # the page's pixels an inch; the stage is drawn at twice that, for sharp screens
 
 
+_ids = count(1)
+
+
 class Mark(NamedTuple):
     """One moving thing: `columns` hold a value for each stop (or one for all), `style` what never changes."""
 
@@ -39,16 +44,39 @@ class Mark(NamedTuple):
         return {name: column[i if len(column) > 1 else 0] for name, column in self.columns.items()}
 
 
-class Scene:
-    """A figure, the stops of its slider, what moves on it, and a sentence for each stop."""
+class Backdrop:
+    """A figure without its moving marks: drawn once, also when several scenes are played before it."""
 
-    def __init__(self, figure: Figure, stops: Sequence[float], words: Sequence[str]) -> None:
-        self.figure, self.stops, self.words = figure, list(stops), list(words)
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+
+    @cached_property
+    def page(self) -> dict[str, Any]:
+        """The figure as PNG, and its width and height in the page's pixels. From now on its layout stands still."""
+        self.figure.set_dpi(DPI)
+        FigureCanvasAgg(self.figure).draw()
+        self.figure.set_layout_engine("none")
+        width, height = self.figure.get_size_inches() * DPI
+        png = io.BytesIO()
+        self.figure.savefig(png, format="png", dpi=2 * DPI, metadata={"Software": None})
+        return {"id": next(_ids), "width": float(width), "height": float(height), "png": png.getvalue()}
+
+
+class Scene:
+    """A backdrop, the stops of its slider, what moves before it, and a sentence for each stop.
+
+    `locked` names controls that have no say in this scene.
+    """
+
+    def __init__(
+        self, backdrop: Backdrop, stops: Sequence[float], words: Sequence[str], locked: Sequence[str] = ()
+    ) -> None:
+        self.backdrop, self.stops, self.words, self.locked = backdrop, list(stops), list(words), list(locked)
         self.marks: list[Mark] = []
 
-    def dot(self, ax: Axes, x: Any, y: Any, color: str, size: float = 9, hollow: bool = False) -> None:
-        """A point, `size` in points across; x and y are data coordinates, one for each stop."""
-        self._add("dot", ax, {"x": x, "y": y}, {"color": color, "size": size, "hollow": hollow})
+    def dot(self, ax: Axes, x: Any, y: Any, color: Any, size: float = 9, hollow: bool = False) -> None:
+        """A point, `size` in points across, at data coordinates; the colour may change with the stop, too."""
+        self._add("dot", ax, {"x": x, "y": y, "color": color}, {"size": size, "hollow": hollow})
 
     def bar(self, ax: Axes, x: Any, y: Any, width: Any, height: Any, color: str) -> None:
         """A filled rectangle from its lower left corner, in data coordinates; the thinnest still shows its colour."""
@@ -78,25 +106,18 @@ class Scene:
         self.marks.append(Mark(kind, ax, listed, style))
 
     def still(self, stop: float) -> tuple[Figure, str]:
-        """The figure with everything at `stop`, and its sentence. The scene is then used up."""
+        """The figure with everything at `stop`, and its sentence. The backdrop is then used up."""
         i = self.stops.index(stop)
         for mark in self.marks:
             _DRAW[mark.kind](mark, i)
-        self.marks = []
-        return self.figure, self.words[i]
+        return self.backdrop.figure, self.words[i]
 
     def page(self) -> dict[str, Any]:
-        """What the page needs: the stage as PNG, each mark with its places in pixels, the stops and the sentences."""
-        self.figure.set_dpi(DPI)
-        FigureCanvasAgg(self.figure).draw()  # type: ignore[no-untyped-call]
-        self.figure.set_layout_engine("none")  # the layout is settled: the stage must lie under the marks
-        width, height = self.figure.get_size_inches() * DPI
-        png = io.BytesIO()
-        self.figure.savefig(png, format="png", dpi=2 * DPI, metadata={"Software": None})
-        return {
-            "width": float(width), "height": float(height), "png": png.getvalue(), "stops": self.stops, "words": self.words,
-            "marks": [{"kind": mark.kind} | _PAGE[mark.kind](mark, height) for mark in self.marks],
-        }  # fmt: skip
+        """What the page needs before the backdrop: each mark with its places in pixels, the stops, the sentences."""
+        height = self.backdrop.page["height"]  # drawn first: only then do the places stand
+        marks = [{"kind": mark.kind} | _PAGE[mark.kind](mark, height) for mark in self.marks]
+        ours = self.backdrop.page["id"]
+        return {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
 
 
 # ---- each kind of mark, twice: an artist of the still, and places on the page ----
@@ -111,15 +132,14 @@ def _pixels(ax: Axes, x: Any, y: Any, height: float) -> tuple[np.ndarray, np.nda
 
 def _draw_dot(mark: Mark, i: int) -> None:
     at, style = mark.at(i), mark.style
-    face = "none" if style["hollow"] else style["color"]
-    mark.ax.plot([at["x"]], [at["y"]], "o", ms=style["size"], mfc=face, mec=style["color"], mew=2, zorder=5)
+    face = "none" if style["hollow"] else at["color"]
+    mark.ax.plot([at["x"]], [at["y"]], "o", ms=style["size"], mfc=face, mec=at["color"], mew=2, zorder=5)
 
 
 def _page_dot(mark: Mark, height: float) -> dict[str, Any]:
     x, y = _pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
-    style = mark.style
-    face = "none" if style["hollow"] else style["color"]
-    return {"x": x.tolist(), "y": y.tolist(), "r": style["size"] * DPI / 144, "fill": face, "stroke": style["color"]}
+    face = ["none"] if mark.style["hollow"] else mark.columns["color"]
+    return {"x": x.tolist(), "y": y.tolist(), "r": mark.style["size"] * DPI / 144, "fill": face, "stroke": mark.columns["color"]}  # fmt: skip
 
 
 def _draw_bar(mark: Mark, i: int) -> None:
@@ -215,9 +235,10 @@ class Stage(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("stage.js")
     _css = Path(__file__).with_name("stage.css")
-    controls = traitlets.List().tag(sync=True)
+    controls: Any = traitlets.List().tag(sync=True)
     axis = traitlets.Unicode().tag(sync=True)
     values = traitlets.Dict().tag(sync=True)
+    backdrop = traitlets.Dict().tag(sync=True)
     scene = traitlets.Dict().tag(sync=True)
     said = traitlets.Unicode().tag(sync=True)
     answered = traitlets.Dict().tag(sync=True)  # the values that `scene` and `said` answer
@@ -226,20 +247,25 @@ class Stage(anywidget.AnyWidget):
         self, compose: Callable[..., Scene], axis: str, controls: Sequence[dict[str, Any]], **values: Any
     ) -> None:
         super().__init__(controls=list(controls), axis=axis, values=values)
-        self._compose, self._shown = compose, values
-        self.scene = compose(**values).page()
-        self.answered = values
+        self._compose, self._shown, self.answered = compose, values, values
+        self._set(compose(**values))
         self.observe(self._answer, "values")
+
+    def _set(self, scene: Scene) -> None:
+        self.backdrop, self.scene = (
+            scene.backdrop.page,
+            scene.page(),
+        )  # a backdrop that is there already is not sent again
 
     def _answer(self, _: Any = None) -> None:
         """Compose anew, unless all that changed is a stop that the page finds by itself."""
         asked = dict(self.values)
         others_stay = all(asked[name] == value for name, value in self._shown.items() if name != self.axis)
-        with self.hold_sync():
+        with self.hold_sync():  # one message
             self.said = ""
             try:
                 if not (others_stay and asked[self.axis] in self.scene["stops"]):
-                    self.scene = self._compose(**asked).page()
+                    self._set(self._compose(**asked))
                 self._shown = asked
             except ValueError as error:
                 self.said = str(error)

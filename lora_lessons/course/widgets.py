@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from math import log2
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from .. import lora, lowrank, memory, models
+from . import sweep
 from .figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
 from .pictures import BILL_COLORS
-from .stage import Scene, Stage, choice, number, slider
+from .stage import Backdrop, Scene, Stage, choice, number, slider, switch
 
 
 def whole(name: str, value: Any) -> int:
@@ -79,7 +83,7 @@ def fit_scene(model: str, method: str, r: int, card: str) -> Scene:
     ax.axvspan(0, room, color=SKY, alpha=0.25, lw=0)
     ax.axvline(room, color=BLUE, lw=2)
     label(ax, room, -0.6, f"{card}: {room:.1f} GB", BLUE)
-    scene = Scene(figure, stops, [fit_words(model, method, stop, card) for stop in stops])
+    scene = Scene(Backdrop(figure), stops, [fit_words(model, method, stop, card) for stop in stops])
     left = [0.0] * len(stops)
     for n, color in enumerate(BILL_COLORS):
         width = [part[n] for part in parts]
@@ -134,7 +138,7 @@ def rank_explorer_scene(W: Tensor, r: int, name: str) -> Scene:
     right.axvline(even, color=GREY, ls="--", lw=1.2)
     label(right, even, 0.04, "nothing saved →", GREY)
     right.set(xlabel="rank r", ylim=(0, 1.03), xlim=(0, full * 1.02), title="share of energy kept")
-    scene = Scene(figure, list(stops), [_rank_words(W, stop, kept[stop - 1]) for stop in stops])
+    scene = Scene(Backdrop(figure), list(stops), [_rank_words(W, stop, kept[stop - 1]) for stop in stops])
     B, A = lowrank.factors(parts, full)
     scene.product(
         left, B[:: -(-d // SHOWN)], A[:, :: -(-k // SHOWN)], "gray" if image else "RdBu_r", 0.0 if image else -top, top
@@ -188,7 +192,7 @@ def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
     ax.add_patch(Rectangle((0, 0), k, d, edgecolor=GREY, facecolor="#dfe1e3", lw=0.8))
     label(ax, k / 2, 0, f"W (frozen)\n{d:,}×{k:,}", GREY, xytext=(0, -5), ha="center", va="top")
     figure.text(0.02, 0.93, "h = W·x + α/r · B·(A·x), areas to one scale", weight="bold")
-    scene = Scene(figure, stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
+    scene = Scene(Backdrop(figure), stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
     scene.text(ax, k + gap, d / 2, [f"+ {lora_alpha / stop:.3g} ×" for stop in stops], "black", ha="center")
     scene.bar(ax, left_B, 0, stops, d, BLUE)
     scene.bar(ax, left_A, [d - stop for stop in stops], k, stops, ORANGE)
@@ -233,3 +237,163 @@ def layer_anatomy() -> Stage:
     """Move r, type d, k and α; impossible values are answered with what to change."""
     controls = [number("d", "d (outputs)"), number("k", "k (inputs)"), slider("r", "rank r"), number("lora_alpha", "α")]
     return Stage(layer_anatomy_scene, "r", controls, d=1536, k=576, r=8, lora_alpha=16)
+
+
+# ---- lesson 05: effective-scale lab ----
+
+REFERENCE = 2.0  # the scale that the fair fight holds: lesson 03's r = 8 with alpha = 16
+RATES = (0.001, 0.002, 0.004, 0.008, 0.016)
+
+
+class Measured(NamedTuple):
+    """A setting of the recorded sweep over its seeds."""
+
+    r: int
+    scale: float
+    learning_rate: float
+    loss: sweep.Summary
+    update: float  # ‖ΔW‖/‖W‖, mean over seeds
+    curve: list[float]  # training loss by step, mean over seeds
+
+
+@cache
+def measured(table: Path | None = None) -> tuple[Measured, ...]:
+    """LoRA and rsLoRA on all linear layers in the recorded sweep (or another table of `lora-lessons sweep`).
+
+    At one scale the two are one and the same training, so they are not told apart.
+    """
+    rows = [row for row in sweep.read_table(table or sweep.recorded()) if row["method"] in ("lora", "rslora")]
+    groups = sweep.by_setting(row for row in rows if row["target_modules"] == "all-linear").items()
+    return tuple(
+        Measured(
+            setting.r, runs[0]["scale"], setting.learning_rate, sweep.summary([run["loss_held_out"] for run in runs]),
+            fmean(run["update_relative"] for run in runs),
+            [fmean(step) for step in zip(*(run["train_losses"] for run in runs), strict=True)],
+        )
+        for setting, runs in groups if len(runs) > 1
+    )  # fmt: skip
+
+
+def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Measured]) -> tuple[Measured, bool]:
+    """The measured setting nearest in doublings of rank, scale and learning rate, and whether it is this very one."""
+
+    def doublings(m: Measured) -> float:
+        pairs = ((r, m.r), (scale, m.scale), (learning_rate, m.learning_rate))
+        return sum(abs(log2(here / there)) for here, there in pairs)
+
+    best = min(among, key=doublings)
+    return best, doublings(best) < 0.01
+
+
+RANK_COLORS = (
+    "#0072B2",
+    "#1b6f9c",
+    "#3b6a86",
+    "#66606b",
+    "#915450",
+    "#b9542f",
+    "#D55E00",
+)  # low ranks blue, high orange
+
+
+@cache
+def _lab_backdrop(table: Path | None) -> tuple[Backdrop, Any, Any]:
+    """Every measured setting as its rank, at its place; and every loss curve, in grey."""
+    every = measured(table)
+    figure = Figure(figsize=(8.6, 3.7))
+    left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
+    ranks = sorted({m.r for m in every})
+    for m in every:
+        color = RANK_COLORS[round(6 * ranks.index(m.r) / max(1, len(ranks) - 1))]
+        left.plot([m.update] * 2, [m.loss.low, m.loss.high], color=color, lw=1, alpha=0.35)
+        left.text(m.update, m.loss.mean, str(m.r), color=color, weight="bold", size=9.5, ha="center", va="center")
+        right.plot(range(1, len(m.curve) + 1), m.curve, color="#d0d4d8", lw=1)
+    low, high = min(m.loss.mean for m in every), max(m.loss.mean for m in every)
+    left.set(ylim=(low - 0.1 * (high - low), high + 0.2 * (high - low)), xscale="log", ylabel="held-out loss (nats)")
+    left.set_xticks(ticks := (0.003, 0.01, 0.03, 0.1), [f"{tick:.1%}" for tick in ticks])
+    left.set(xlim=(min(m.update for m in every) / 1.3, max(m.update for m in every) * 1.3))
+    left.set(xlabel="how far the layers moved, ‖ΔW‖/‖W‖ (log)", title="Each number: a measured rank r")
+    left.minorticks_off()
+    right.set(xlabel="step", title="Training loss (nats)")
+    return Backdrop(figure), left, right
+
+
+def scale_lab_scene(
+    method: str, r: int, lora_alpha: float, learning_rate: float, fair: bool, table: Path | None = None
+) -> Scene:
+    """Where a setting lies among the measured ones, for every rank; the nearest of them is ringed, and said to be so.
+
+    In a fair fight α follows the rank, so that the scale stays at REFERENCE. Raises ValueError for what cannot be.
+    """
+    lora.check_settings(whole("rank r", r), lora_alpha, 576, 576)
+    if not isinstance(learning_rate, (int, float)) or not 0 < learning_rate < 1:
+        raise ValueError(f"a learning rate lies between 0 and 1, such as 0.004; got {learning_rate!r}.")
+    every = measured(table)
+    stops = sorted({m.r for m in every} | {r})
+    over = [stop**0.5 if method == "rsLoRA" else stop for stop in stops]
+    alphas = [REFERENCE * below if fair else lora_alpha for below in over]
+    scales = [alpha / below for alpha, below in zip(alphas, over, strict=True)]
+    found = [nearest(stop, scale, learning_rate, every) for stop, scale in zip(stops, scales, strict=True)]
+    words = [
+        f"{method}, r = {stop}, α = {alpha:.4g}, learning rate {learning_rate:g}: scale α/{'√r' if method == 'rsLoRA' else 'r'} = {scale:.3g}. "
+        + _measured_words(*near)
+        for stop, alpha, scale, near in zip(stops, alphas, scales, found, strict=True)
+    ]
+    backdrop, left, right = _lab_backdrop(table)
+    scene = Scene(backdrop, stops, words, locked=["lora_alpha"] if fair else [])
+    colors = [VERMILION if exact else GREY for _, exact in found]
+    scene.dot(left, [m.update for m, _ in found], [m.loss.mean for m, _ in found], colors, size=20, hollow=True)
+    scene.line(right, [range(1, len(m.curve) + 1) for m, _ in found], [m.curve for m, _ in found], VERMILION)
+    said = ["measured" if exact else "nearest measured" for _, exact in found]
+    _corner(
+        scene,
+        left,
+        [f"scale {scale:.3g}, {word}: r = {m.r}" for scale, word, (m, _) in zip(scales, said, found, strict=True)],
+        colors,
+    )
+    _corner(
+        scene, right, [f"{word}:\nheld-out {m.loss.mean:.3f}" for word, (m, _) in zip(said, found, strict=True)], colors
+    )
+    return scene
+
+
+def _corner(scene: Scene, ax: Any, text: Sequence[str], color: Sequence[str]) -> None:
+    """Words in the upper right corner of `ax`, whatever its axes show."""
+    ax.get_ylim()  # settles the limits
+    x, y = (ax.transAxes + ax.transData.inverted()).transform((0.98, 0.97))
+    scene.text(ax, x, y, text, color, ha="right", va="top")
+
+
+def _measured_words(m: Measured, exact: bool) -> str:
+    where = (
+        "Measured"
+        if exact
+        else f"Not measured. The nearest that was: r = {m.r}, scale {m.scale:.3g}, learning rate {m.learning_rate:g}"
+    )
+    return (
+        f"{where}: held-out loss {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f}, "
+        f"{m.loss.seeds} seeds), ‖ΔW‖/‖W‖ {m.update:.2%}."
+    )
+
+
+def scale_lab_still(
+    method: str, r: int, lora_alpha: float, learning_rate: float, fair: bool, table: Path | None = None
+) -> tuple[Figure, str]:
+    """The picture of `scale_lab_scene` at rank r, and its sentences."""
+    _lab_backdrop.cache_clear()  # a still writes on its backdrop
+    scene = scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
+    _lab_backdrop.cache_clear()
+    return scene
+
+
+def scale_lab(table: Path | None = None) -> Stage:
+    """Move r, α and the learning rate, as LoRA or rsLoRA, and switch the fair fight on: the scale then stays."""
+    every = measured(table)
+    controls = [
+        choice("method", "method", ["LoRA", "rsLoRA"]), slider("r", "rank r"),
+        slider("lora_alpha", "α", [1, 2, 4, 8, 16, 32, 64, 128]),
+        slider("learning_rate", "learning rate", sorted({*RATES, *(m.learning_rate for m in every)})),
+        switch("fair", "fair fight: same scale at every rank"),
+    ]  # fmt: skip
+    compose = partial(scale_lab_scene, table=table)
+    return Stage(compose, "r", controls, method="LoRA", r=8, lora_alpha=16, learning_rate=0.004, fair=False)

@@ -17,7 +17,7 @@ MANIFEST = ".origin.json"
 
 
 def copy_lessons(folder: Path) -> Iterator[str]:
-    """Bring the lessons into `folder`: new ones are copied, untouched ones updated, a learner's work never replaced.
+    """Bring the lessons and experiments into `folder`: new ones are copied, untouched ones updated, a learner's work never replaced.
 
     Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
     The manifest keeps, for each copy, the SHA-256 of the course's notebook it began from.
@@ -27,22 +27,24 @@ def copy_lessons(folder: Path) -> Iterator[str]:
         origin: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         origin = {}
-    for course in lessons():
-        mine, now = folder / course.name, _digest(course)
+    notebooks = course_root() / "notebooks"
+    for course in [*lessons(), *sorted(notebooks.glob("experiments/*.ipynb"))]:
+        name = course.relative_to(notebooks).as_posix()
+        mine, now = folder / name, _digest(course)
         if not mine.exists():
-            yield f"{course.name}: copied to {folder}."
+            yield f"{name}: copied to {folder}."
         elif _digest(mine) == now:
-            origin[course.name] = now
+            origin[name] = now
             continue
-        elif _digest(mine) == origin.get(course.name):
-            yield f"{course.name}: the course has a newer version; your copy was untouched and is updated."
+        elif _digest(mine) == origin.get(name):
+            yield f"{name}: the course has a newer version; your copy was untouched and is updated."
         else:
-            if origin.get(course.name) != now:
-                yield f"{course.name}: the course has a newer version; yours has your work in it and stays. Rename it to get the new one."
+            if origin.get(name) != now:
+                yield f"{name}: the course has a newer version; yours has your work in it and stays. Rename it to get the new one."
             continue
         with whole_file(mine) as temporary:
             shutil.copyfile(course, temporary)
-        origin[course.name] = now
+        origin[name] = now
     write_text(manifest, json.dumps(origin, indent=1, sort_keys=True) + "\n")
 
 

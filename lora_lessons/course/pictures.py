@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import lowrank, memory
 from ..files import course_root
-from .figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from .figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
 
 # ---- lesson 00 ----
 
@@ -459,4 +459,87 @@ def merge_errors(sizes: Sequence[float], errors: Sequence[float]) -> Figure:
     ax.set(xlabel="size of the update", ylabel="error, share of its energy", ylim=(0, 1))
     ax.set_title("Merged into bf16 weights")
     ax.minorticks_off()
+    return figure
+
+
+# ---- lesson 05 ----
+
+
+def sweep_lines(
+    lines: Mapping[str, Sequence[tuple[int, Any]]],
+    ylabel: str = "held-out loss (nats)",
+    title: str = "",
+    percent: bool = False,
+) -> Figure:
+    """A quantity against r (log₂ axis), one line for each way to set α; bars are 95% intervals over seeds.
+
+    `lines` holds {way: [(r, sweep.Summary)]}.
+    """
+    figure = Figure(figsize=(7.4, 3.9))
+    ax = figure.subplots()
+    ranks = sorted({r for points in lines.values() for r, _ in points})
+    ends = []
+    for n, ((way, points), color) in enumerate(
+        zip(lines.items(), (BLUE, ORANGE, VERMILION, GREEN, GREY, "black"), strict=False)
+    ):
+        x = [r * 1.06 ** (n - len(lines) / 2) for r, _ in points]  # side by side, so that the bars can be told apart
+        ax.plot(x, [one.mean for _, one in points], "o-", color=color, ms=5)
+        ax.vlines(x, [one.low for _, one in points], [one.high for _, one in points], color=color, lw=1.4, alpha=0.6)
+        ends.append((points[-1][1].mean, way, color))
+    low, high = ax.get_ylim()
+    apart, last = 0.07 * (high - low), float("-inf")
+    for y, way, color in sorted(ends):
+        last = max(y, last + apart)
+        label(ax, ranks[-1] * 1.15, last, way, color)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ranks, [str(r) for r in ranks])
+    ax.set_xlim(right=ranks[-1] * 3.2 if len(ranks) > 2 else ranks[-1] * 1.6)
+    ax.set(xlabel="rank r", ylabel=ylabel, title=title)
+    if percent:
+        ax.yaxis.set_major_formatter(lambda y, _: f"{y:.1%}")
+    return figure
+
+
+def intervals(rows: Mapping[str, Any], reference: str, xlabel: str) -> Figure:
+    """One row a contender: its mean and 95% interval, the reference's interval drawn through; apart or not is said.
+
+    `rows` holds {name: sweep.Summary}; a row named "paper: …" is a square, all others are dots.
+    """
+    figure = Figure(figsize=(8.0, 0.9 + 0.38 * len(rows)))
+    ax, here = figure.subplots(), rows[reference]
+    ax.axvspan(here.low, here.high, color=SKY, alpha=0.3, lw=0)
+    for y, (name, s) in enumerate(rows.items()):
+        apart = s.apart(here) and name != reference
+        color = BLUE if name == reference else (GREEN if s.mean < here.mean else VERMILION) if apart else GREY
+        ax.plot([s.low, s.high], [y, y], color=color, lw=2.4)
+        ax.plot([s.mean], [y], "s" if name.startswith("paper") else "o", color=color, ms=7)
+        said = ("lower" if s.mean < here.mean else "higher") if apart else "overlaps"
+        label(ax, s.high, y, "the reference" if name == reference else said, color, size=9)
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(ylim=(len(rows) - 0.5, -0.6), xlabel=xlabel)
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right + 0.15 * (right - left))
+    ax.grid(axis="y", visible=False)
+    return figure
+
+
+def beside_the_paper(paper: Mapping[str, Mapping[int, float]], ours: Mapping[str, Sequence[tuple[int, Any]]]) -> Figure:
+    """Table 6 of the paper (accuracy, higher is better) beside the sweep (loss, axis turned: higher is better, too)."""
+    figure = Figure(figsize=(8.6, 3.5))
+    left, right = figure.subplots(1, 2)
+    for (targets, accuracy), color in zip(paper.items(), (GREY, BLUE, ORANGE), strict=False):
+        left.plot(list(accuracy), list(accuracy.values()), "o-", color=color)
+        label(left, max(accuracy), list(accuracy.values())[-1], targets, color)
+    for (targets, points), color in zip(ours.items(), (BLUE, VERMILION), strict=False):
+        x = [r for r, _ in points]
+        right.plot(x, [one.mean for _, one in points], "o-", color=color)
+        right.vlines(x, [one.low for _, one in points], [one.high for _, one in points], color=color, lw=1.4, alpha=0.6)
+        label(right, x[-1], points[-1][1].mean, targets, color)
+    for ax in (left, right):
+        ax.set_xscale("log", base=2)
+        ax.set_xticks(ticks := (1, 4, 16, 64), [str(t) for t in ticks])
+        ax.set(xlim=(0.8, 64 * 5), xlabel="rank r")
+    left.set(ylabel="WikiSQL accuracy (%)", title="Published: GPT-3 175B, Table 6")
+    right.set(ylabel="held-out loss (nats), turned", title="Recorded: 135M, persona, α = 16")
+    right.invert_yaxis()
     return figure

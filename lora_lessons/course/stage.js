@@ -86,7 +86,7 @@ function render({ model, el }) {
   root.append(controls, said, picture, words);
   el.append(root);
   const axis = model.get("axis");
-  let movers = [], waiting = 0, shown = null;
+  let movers = [], waiting = 0, shown = null, played = null; // the backdrop and the scene that the picture shows
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
@@ -110,13 +110,14 @@ function render({ model, el }) {
     picture.replaceChildren(...picture.querySelectorAll("img"), svg);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("role", "img");
+    played = scene;
     movers = scene.marks.map((mark) => MARKS[mark.kind](mark, { picture, width, height, svg }));
     sync();
   }
 
   function draw() {
     const i = place(), svg = picture.querySelector("svg");
-    if (i < 0 || !svg) return;
+    if (i < 0 || model.get("scene") !== played) return; // a stop of a scene is no stop of another
     for (const move of movers) move(i);
     words.textContent = model.get("scene").words[i];
     svg.setAttribute("aria-label", words.textContent);
@@ -182,7 +183,7 @@ function render({ model, el }) {
     clearTimeout(waiting);
     root.classList.toggle("waiting", false);
     if (open && !inPage) waiting = setTimeout(() => root.classList.add("waiting"), 400);
-    root.dataset.answered = String(!open);
+    root.dataset.settled = String(!open && model.get("scene") === played);
     said.textContent = model.get("said");
   }
 

@@ -7,6 +7,7 @@ out here, in Python; the page looks them up. So a drag needs no kernel, and no f
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -106,11 +107,13 @@ class Scene:
         self.marks.append(Mark(kind, ax, listed, style))
 
     def still(self, stop: float) -> tuple[Figure, str]:
-        """The figure with everything at `stop`, and its sentence. The backdrop is then used up."""
-        i = self.stops.index(stop)
+        """A copy of the figure with everything at `stop`, and its sentence."""
+        i, bare = self.stops.index(stop), self.backdrop.figure
+        figure = copy.deepcopy(bare)  # the bare one may stand behind other scenes
+        axes = dict(zip(bare.axes, figure.axes, strict=True))
         for mark in self.marks:
-            _DRAW[mark.kind](mark, i)
-        return self.backdrop.figure, self.words[i]
+            _DRAW[mark.kind](mark._replace(ax=axes[mark.ax]), i)
+        return figure, self.words[i]
 
     def page(self) -> dict[str, Any]:
         """What the page needs before the backdrop: each mark with its places in pixels, the stops, the sentences."""
@@ -261,10 +264,11 @@ class Stage(anywidget.AnyWidget):
         """Compose anew, unless all that changed is a stop that the page finds by itself."""
         asked = dict(self.values)
         others_stay = all(asked[name] == value for name, value in self._shown.items() if name != self.axis)
+        known = asked[self.axis] in self.scene["stops"] and not isinstance(asked[self.axis], bool)  # True == 1
         with self.hold_sync():  # one message
             self.said = ""
             try:
-                if not (others_stay and asked[self.axis] in self.scene["stops"]):
+                if not (others_stay and known):
                     self._set(self._compose(**asked))
                 self._shown = asked
             except ValueError as error:

@@ -21,6 +21,7 @@ from ..files import course_root, whole_file, write_text
 from . import runner
 from .baselines import machine, versions
 
+RANKS = (1, 2, 4, 8, 16, 32, 64)
 METHODS = ("lora", "rslora", "lora+", "dora", "pissa")
 RESULT, TABLE, ABOUT, FIGURE = "result.json", "results.csv", "about.json", "figure.png"
 
@@ -75,6 +76,9 @@ def grid(
         Setting(method, rank, alpha_of(word, rank), rate, target_modules, steps, batch_size, seed): None
         for seed, method, rank, word, rate in product(range(seeds), methods, r, alpha, learning_rates)
     }
+    names = [setting.name for setting in made]
+    if twins := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"two settings would share the folder {twins[0]}: give numbers that differ in six digits.")
     return list(made)
 
 
@@ -114,6 +118,8 @@ def run(settings: Sequence[Setting], out: Path, *, resume: bool = False) -> list
         if row["status"] == runner.FAILED:
             bar.write(f"{setting.name}: failed: {row['error']}", file=sys.stderr)
         write_table(results(out), out)
+    write_table(results(out), out)  # also when nothing was left to do: a stop may have come before the last one
+    draw(out)
     return results(out)
 
 
@@ -172,15 +178,29 @@ def recorded() -> Path:
 def read_table(path: Path) -> list[dict[str, Any]]:
     """The finished runs of a sweep's table: numbers as numbers, `train_losses` as a list.
 
-    Raises FileNotFoundError or ValueError with what to do when there is none or it lacks a column.
+    Raises FileNotFoundError or ValueError with what to do when there is none, it lacks a column or is damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no table at {path.name}: make one with lora-lessons sweep.")
-    with open(path, newline="", encoding="utf-8") as file:
-        table = csv.DictReader(file)
-        if missing := [name for name in COLUMNS if name not in (table.fieldnames or ())]:
-            raise ValueError(f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv.")
-        return [_typed(row) for row in table if row["status"] == runner.OK]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path.name} is not a table of text: make it anew with lora-lessons sweep --resume."
+        ) from error
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise ValueError(f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv.")
+    rows = []
+    for number, line in enumerate(lines, 2):
+        try:
+            row = dict(zip(header, line, strict=True))
+            rows += [_typed(row)] if row["status"] == runner.OK else []
+        except ValueError as error:
+            raise ValueError(
+                f"{path.name}: row {number} is damaged; lora-lessons sweep --resume writes it anew."
+            ) from error
+    return rows
 
 
 _KINDS: dict[str, Callable[[str], Any]] = {
@@ -207,7 +227,7 @@ class Summary(NamedTuple):
         return self.low > other.high or other.low > self.high
 
 
-# Student's t for a 95% interval, by the number of seeds.
+# Student's t for a 95% interval, by the number of seeds; beyond these, that of 11, which is a little wide.
 _T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 
 
@@ -215,7 +235,7 @@ def summary(values: Sequence[float]) -> Summary:
     """Mean and 95% interval of the mean. Raises ValueError for fewer than two values: one run has no interval."""
     if len(values) < 2:
         raise ValueError("an interval needs at least two seeds.")
-    half = _T.get(len(values), 2.2) * statistics.stdev(values) / len(values) ** 0.5
+    half = _T.get(len(values), 2.228) * statistics.stdev(values) / len(values) ** 0.5
     mean = statistics.fmean(values)
     return Summary(mean, mean - half, mean + half, len(values))
 
@@ -226,3 +246,32 @@ def by_setting(rows: Iterable[Mapping[str, Any]]) -> dict[Setting, list[Mapping[
     for row in rows:
         groups[Setting(**{name: row[name] for name in Setting._fields} | {"seed": 0})].append(row)
     return dict(groups)
+
+
+def lines(rows: Iterable[Mapping[str, Any]], quantity: str = "loss_held_out") -> dict[str, list[tuple[int, Summary]]]:
+    """A quantity against r, one line for each way to set alpha that covers at least half of the ranks.
+
+    Ways: LoRA at one α, LoRA at one α/r, and every other method at one of either. Settings with one seed are left out.
+    """
+    groups = {s: [run[quantity] for run in runs] for s, runs in by_setting(rows).items() if len(runs) > 1}
+    ranks = {s.r for s in groups}
+    found: dict[str, dict[int, Summary]] = defaultdict(dict)
+    for s, values in groups.items():
+        what = "" if s.method == "lora" else f"{s.method}, "
+        how = "" if len({g.learning_rate for g in groups}) == 1 else f", lr {s.learning_rate:g}"
+        multiple = f"α = {s.lora_alpha / s.r:g}r" if s.lora_alpha != s.r else "α = r"
+        for way in (f"{what}{multiple}{how}", f"{what}α = {s.lora_alpha:g}{how}"):
+            found[way][s.r] = summary(values)
+    return {way: sorted(points.items()) for way, points in found.items() if len(points) >= max(2, len(ranks) / 2)}
+
+
+def draw(out: Path) -> None:
+    """Write out/figure.png from out/results.csv, where there is something to compare."""
+    from . import pictures
+    from .figures import use_style
+
+    found = lines(read_table(out / TABLE))
+    if found:
+        use_style()
+        with whole_file(out / FIGURE) as temporary:
+            pictures.sweep_lines(found).savefig(temporary, format="png", dpi=150)

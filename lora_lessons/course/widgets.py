@@ -380,10 +380,7 @@ def scale_lab_still(
     method: str, r: int, lora_alpha: float, learning_rate: float, fair: bool, table: Path | None = None
 ) -> tuple[Figure, str]:
     """The picture of `scale_lab_scene` at rank r, and its sentences."""
-    _lab_backdrop.cache_clear()  # a still writes on its backdrop
-    scene = scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
-    _lab_backdrop.cache_clear()
-    return scene
+    return scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
 
 
 def scale_lab(table: Path | None = None) -> Stage:

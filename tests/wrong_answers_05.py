@@ -1,0 +1,33 @@
+"""Plausible wrong answers to lesson 05's exercises, each with a piece of the sentence that must name it."""
+
+INTERVAL = (
+    "def better(a, b):\n    from statistics import mean, stdev\n"
+    "    (la, ha), (lb, hb) = ((mean(x) - {w} * stdev(x), mean(x) + {w} * stdev(x)) for x in (a, b))\n"
+    "    return {result}"
+)
+RIGHT = "'a' if lb > ha else 'b' if la > hb else None"
+
+WRONG = {
+    "05.1": [
+        ("def alpha_for(scale, r, use_rslora): return scale / r", "Turned round"),
+        ("def alpha_for(scale, r, use_rslora): return scale * r", "divides α by √r"),
+        ("def alpha_for(scale, r, use_rslora): return scale * (r if use_rslora else r**0.5)", "swapped"),
+        ("def alpha_for(scale, r, use_rslora): return scale * (r**2 if use_rslora else r)", "r² is too much"),
+        ("def alpha_for(scale, r, use_rslora): return 2 * (r**0.5 if use_rslora else r)", "wrong for another"),
+        ("def alpha_for(scale, r, use_rslora): return '32'", "Return one number"),
+    ],
+    "05.2": [
+        ("def better(a, b): return 'a' if sum(a) < sum(b) else 'b'", "means alone"),
+        (INTERVAL.format(w="2.484", result="'b' if lb > ha else 'a' if la > hb else None"), "Turned round"),
+        (INTERVAL.format(w="1", result=RIGHT), "too narrow"),
+        (INTERVAL.format(w="4.303 * 3**0.5", result=RIGHT), "too wide"),
+        ("def better(a, b): return sum(a) < sum(b)", "expected 'a'"),
+    ],
+    "05.3": [
+        ("def differences(a, b): return [x - y for x, y in zip(a.values(), b.values())]", "colleague's code"),
+        ("def differences(a, b): return [a[s] - b[s] for s in a if s in b]", "by rising seed"),
+        ("def differences(a, b): return [b[s] - a[s] for s in sorted(a.keys() & b.keys())]", "Turned round"),
+        ("def differences(a, b): return [a[s] - b.get(s, 0) for s in sorted(a)]", "no partner"),
+        ("def differences(a, b): return [a[s] - b[s] for s in a]", "KeyError"),
+    ],
+}

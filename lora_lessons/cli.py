@@ -148,7 +148,8 @@ def _sweep(options: argparse.Namespace) -> int:
     )  # fmt: skip
     rows = sweep.run(settings, options.out, resume=options.resume)
     failed = [row for row in rows if row["status"] != "ok"]
-    print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {options.out / sweep.TABLE}, {sweep.FIGURE}")
+    figure = f", {sweep.FIGURE}" if (options.out / sweep.FIGURE).exists() else ""  # one setting alone has none
+    print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {options.out / sweep.TABLE}{figure}")
     return EXIT_FAILED if failed else EXIT_OK
 
 

@@ -138,6 +138,70 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
     assert cli.main(["claims"]) == 1 and "NOT borne out" in capsys.readouterr().out
 
 
+# ---- sweep ----
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--r", "0"], "--r 0: a rank is a whole number of at least 1."),
+        (["--r", ","], "--r is empty: give at least one value."),
+        (["--alpha", "two"], "--alpha two: give a number above 0, such as 16, or a multiple of r, such as 2x."),
+        (["--alpha", "16,-1"], "--alpha -1: give a number above 0"),
+        (["--method", "lora,qlora"], "--method qlora: choose from lora, rslora, lora+, dora, pissa."),
+        (["--lr", "4"], "--lr 4: a learning rate lies between 0 and 1"),
+        (["--seeds", "0"], "--seeds, --steps and --batch are counts of at least 1."),
+    ],
+)
+def test_a_sweep_that_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentence):
+    assert cli.main(["sweep", "--out", "out", *words]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--r", "1,two"], "argument --r: '1,two': give whole numbers, separated by commas."),
+        (["--r", "2.5"], "argument --r: '2.5': give whole numbers, separated by commas."),
+        (["--lr", "fast"], "argument --lr: 'fast': give numbers, separated by commas."),
+        (["--seeds", "many"], "argument --seeds: "),
+    ],
+)
+def test_what_is_no_list_of_numbers_is_answered_with_what_is(course, capsys, words, sentence):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["sweep", *words])
+    assert stopped.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_a_sweep_with_a_failed_run_says_so_and_exits_with_1(make_lesson, course, tmp_path, capsys):
+    (course / "notebooks" / "experiments").mkdir()
+    cheap = "record('scale', lora_alpha / r)\nrecord('trainable', r)\nrecord('train.losses', '5.0')\nrecord('train.seconds', 1)"
+    make_lesson(
+        "experiments/train_adapter",
+        RECORD + cheap + "\nrecord('loss.held_out', 3)\nrecord('update.relative', 0.1)",
+        "assert r != 2 or open('mended'), steps",
+        parameters="r = 8\nlora_alpha = 16\nsteps = 24\nseed = 0",
+    )
+    words = ["sweep", "--r", "1, 2", "--alpha", "1x", "--seeds", "1", "--out", "out"]
+    assert cli.main(words) == 1
+    told = capsys.readouterr()
+    assert (
+        told.out.startswith("1 runs finished, 1 failed: ")
+        and "results.csv" in told.out
+        and "figure.png" not in told.out
+    )
+    assert (
+        "r2_alpha2_all-linear_lr0.004_24x4_seed0: failed: cell 4 (assert r != 2" in told.err
+        and "FileNotFoundError" in told.err
+    )
+    assert cli.main(words) == 2 and "out holds the results of 2 runs: add --resume" in capsys.readouterr().err
+    (course / "notebooks" / "experiments" / "mended").touch()
+    assert cli.main([*words, "--resume"]) == 0
+    assert capsys.readouterr().out.startswith("2 runs finished, 0 failed: ")
+
+
 # ---- lab ----
 
 

@@ -7,11 +7,13 @@ import statistics
 import nbformat
 import pytest
 
+from lora_lessons.course import widgets
 from lora_lessons.course.lesson import lessons
 from lora_lessons.course.notebooks import normalise
 
 LESSONS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in lessons()]
 WORDS_AT_MOST = 1300
+WIDGET = "application/vnd.jupyter.widget-view+json"
 FORBIDDEN = re.compile(r"\b(simply|just|obviously)\b", re.I)
 
 
@@ -30,6 +32,30 @@ def prose(notebook):
 @pytest.mark.parametrize("notebook", LESSONS)
 def test_it_is_stored_as_normalise_leaves_it(notebook):
     assert normalise(notebook) == notebook
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_a_stored_widget_is_a_still_with_its_caption(notebook):
+    for output in (o for c in code(notebook) for o in c.outputs):
+        data = output.get("data", {})
+        assert WIDGET not in data, "its model is gone with the kernel: a page would show an error"
+        if "<figure" in data.get("text/html", ""):
+            assert re.search(r'<img alt="[^"]{40,}" src="data:image/png;base64,', data["text/html"])
+            assert "<i>In words:</i>" in data["text/html"]
+
+
+def test_normalise_keeps_a_widgets_still_and_drops_its_view():
+    stage = widgets.layer_anatomy()
+    bundle, _ = stage._repr_mimebundle_()
+    foreign = {WIDGET: {"model_id": "2"}, "text/plain": "IntSlider(value=8)"}
+    outputs = [nbformat.v4.new_output("display_data", data) for data in (bundle, foreign)]
+    cell = nbformat.v4.new_code_cell("layer_anatomy()", outputs=outputs, execution_count=1)
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    ours, other = normalise(notebook).cells[0].outputs
+    assert WIDGET in bundle and WIDGET not in ours.data and ours.data["text/html"] == bundle["text/html"]
+    assert stage.still()[1] in ours.data["text/html"]
+    assert other.data == foreign, "a widget without a still keeps what it has"
+    assert WIDGET in notebook.cells[0].outputs[0].data, "what was given is as it was"
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

@@ -1,5 +1,6 @@
 """The loop: repeatable, resumable after kill -9, strict about gradients, losses and settings."""
 
+import copy
 import dataclasses
 import os
 import signal
@@ -7,6 +8,8 @@ import subprocess
 import sys
 import textwrap
 
+import peft
+import peft.optimizers
 import pytest
 import torch
 from safetensors import SafetensorError
@@ -225,6 +228,9 @@ def test_nothing_to_train_is_an_error(tiny_model, examples):
         {"learning_rate": "eight"},
         {"warmup": -1},
         {"checkpoint_every": True},
+        {"lr_ratio": 0},
+        {"lr_ratio": "16"},
+        {"lr_ratio": float("inf")},
     ],
 )
 def test_impossible_settings_are_refused(wrong):
@@ -238,6 +244,40 @@ def test_the_rate_rises_then_falls_and_batches_cover_each_epoch():
     assert rates[0] < rates[1] < rates[2] < rates[3] == pytest.approx(0.1) and rates[-1] < rates[-2] < rates[4]
     order = training.batches(10, s)
     assert sorted(sum(order[:5], [])) == list(range(10)) == sorted(sum(order[5:], []))
+
+
+def test_lr_ratio_is_pefts_lora_plus(tiny_model, examples, tmp_path):
+    settings, trained = dataclasses.replace(SHORT, lr_ratio=16.0), []
+    for library in (False, True):
+        torch.manual_seed(0)
+        config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
+        model = peft.get_peft_model(copy.deepcopy(tiny_model), config)
+        if not library:
+            losses = train(model, examples, settings, run_dir=tmp_path).losses
+        else:
+            losses = _loop(model, examples, settings, peft.optimizers.create_loraplus_optimizer)
+        trained.append((losses, adapter(model)))
+    (ours, mine), (theirs, yours) = trained
+    assert ours == pytest.approx(theirs, abs=1e-6)
+    assert mine.keys() == yours.keys() and all(torch.allclose(mine[n], yours[n], atol=1e-6) for n in mine)
+    lora.attach(tiny_model, r=4, lora_alpha=8)
+    plain = train(tiny_model, examples, SHORT, run_dir=tmp_path / "plain").losses
+    assert plain[-1] != pytest.approx(ours[-1], abs=1e-3), "the ratio matters"
+
+
+def _loop(model, examples, settings, create):
+    """PEFT's LoRA+ in the shortest loop: each group's own rate, times where the schedule stands."""
+    optimizer = create(model, torch.optim.AdamW, lr=settings.learning_rate, loraplus_lr_ratio=settings.lr_ratio)
+    peak, losses = [group["lr"] for group in optimizer.param_groups], []
+    for step, batch in enumerate(training.batches(len(examples), settings)):
+        for group, rate in zip(optimizer.param_groups, peak, strict=True):
+            group["lr"] = rate * settings.rate(step) / settings.learning_rate
+        loss = model.train()(**tasks.collate([examples[i] for i in batch], pad_id=0)).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, examples, tmp_path, monkeypatch):

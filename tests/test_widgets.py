@@ -1,5 +1,8 @@
 """The rank explorer: the cut matrix in the picture, right numbers beside it, impossible ranks refused with a sentence."""
 
+import re
+
+import numpy as np
 import pytest
 import torch
 
@@ -12,80 +15,98 @@ def W():
     return torch.randn(12, 20, generator=torch.Generator().manual_seed(0))
 
 
-def shown(figure):
-    return torch.tensor(figure.axes[0].images[0].get_array().data)
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 def test_the_picture_is_the_matrix_cut_to_that_rank(W):
     for r in (1, 5, 12):
-        figure = widgets.rank_explorer_figure(W, r, "W")
-        assert torch.allclose(shown(figure).to(W), lowrank.truncate(W, r), atol=1e-5)
-        assert f"W, rank {r} of 12" in [figure.axes[0].get_title(loc) for loc in ("left", "center")]
+        figure, _ = widgets.rank_explorer_still(W, r, "W")
+        shown = torch.tensor(np.asarray(figure.axes[0].images[0].get_array()))
+        assert torch.allclose(shown, lowrank.truncate(W, r), atol=1e-5)
+        assert f"W, rank {r} of 12" in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_the_mark_stands_on_the_energy_curve(W):
-    curve, mark = widgets.rank_explorer_figure(W, 5, "W").axes[1].lines[:2]
+    figure, _ = widgets.rank_explorer_still(W, 5, "W")
+    curve, even, mark = figure.axes[1].lines
     assert mark.get_xydata().tolist() == [curve.get_xydata()[4].tolist()]
-    assert curve.get_ydata()[-1] == pytest.approx(1)
+    assert curve.get_ydata()[-1] == pytest.approx(1) and even.get_xdata()[0] == lowrank.break_even_rank(12, 20)
 
 
-def test_the_numbers_in_words(W):
-    kept = float(lowrank.energy(lowrank.svd(W).S)[4])
-    words = widgets.rank_explorer_words(W, 5)
-    for part in (f"{kept:.1%}", f"{(1 - kept) ** 0.5:.3f}", "160 numbers, 67% of W's 240", "Break-even rank: 7."):
-        assert part in words
+def test_every_stop_has_the_numbers_of_its_rank(W):
+    scene = widgets.rank_explorer_scene(W, 3, "W")
+    assert scene.stops == list(range(1, 13))
+    kept = lowrank.energy(torch.linalg.svdvals(W.double())).tolist()
+    for r, words in zip(scene.stops, scene.words, strict=True):
+        error = lowrank.relative_error(W, lowrank.truncate(W, r))
+        stored = 12 * r + r * 20
+        assert words == (
+            f"Rank {r}: kept energy {kept[r - 1]:.1%}, relative error {error:.3f}. "
+            f"B and A hold {stored} numbers, {stored / 240:.0%} of W's 240. Break-even rank: 7."
+        )
+
+
+def test_a_large_matrix_is_shown_by_every_second_row_and_column():
+    big = torch.randn(470, 1000, generator=torch.Generator().manual_seed(0))
+    (mark,) = [m for m in widgets.rank_explorer_scene(big, 1, "big").page()["marks"] if m["kind"] == "product"]
+    assert (mark["rows"], mark["cols"]) == (235, 334)
+    B = np.frombuffer(mark["B"], np.float32).reshape(-1, 235)
+    A = np.frombuffer(mark["A"], np.float32).reshape(-1, 334)
+    assert np.allclose(B.T @ A, big[::2, ::3], atol=1e-3), "all directions together are the matrix"
 
 
 def test_a_photograph_is_grey_and_weights_have_two_sides(W):
-    assert widgets.rank_explorer_figure(W.abs() / 4, 3, "photo").axes[0].images[0].get_cmap().name == "gray"
-    low, high = widgets.rank_explorer_figure(W, 3, "W").axes[0].images[0].get_clim()
+    photo = widgets.rank_explorer_still(W.abs() / 4, 3, "photo")[0].axes[0].images[0]
+    assert photo.get_cmap().name == "gray" and photo.get_clim() == (0, 1)
+    low, high = widgets.rank_explorer_still(W, 3, "W")[0].axes[0].images[0].get_clim()
     assert low == -high < 0
 
 
 @pytest.fixture
 def explorer(W, monkeypatch):
-    """The widget over two matrices, its controls by description, and a count of the SVDs it made."""
+    """The widget over two matrices, and a count of the SVDs it made."""
     calls = []
     svd = lowrank.svd
     monkeypatch.setattr(lowrank, "svd", lambda W: calls.append(1) or svd(W))
-    box = widgets.rank_explorer({"wide": W, "small": W[:4, :4]}, r=3)
-    controls = {child.description: child for child in box.children if getattr(child, "description", "")}
-    said, picture = box.children[-2:]
-    return controls, said, picture, calls
+    return widgets.rank_explorer({"wide": W, "small": W[:4, :4]}, r=3), calls
 
 
-def test_moving_the_slider_changes_the_picture_and_not_the_svd(explorer):
-    controls, said, picture, calls = explorer
-    before = picture.value
-    assert bytes(before).startswith(b"\x89PNG")
-    controls["rank r"].value = 9
-    assert controls["or type it"].value == 9 and picture.value != before and said.value == ""
-    assert len(calls) == 1
-
-
-def test_a_typed_rank_moves_the_slider(explorer):
-    controls, *_ = explorer
-    controls["or type it"].value = 7
-    assert controls["rank r"].value == 7
+def test_moving_the_slider_asks_for_no_svd(explorer):
+    stage, calls = explorer
+    for r in (9, 12, 1):
+        turn(stage, r=r)
+    assert len(calls) == 1 and stage.said == "" and stage.still()[1].startswith("Rank 1: ")
 
 
 @pytest.mark.parametrize("typed", [0, -3, 13, 10_000])
 def test_an_impossible_rank_is_refused_and_the_picture_stays(explorer, typed):
-    controls, said, picture, _ = explorer
-    before = picture.value
-    controls["or type it"].value = typed
-    assert f"between 1 and 12 (the smaller side of the matrix); got {typed}" in said.value and picture.value == before
-    controls["or type it"].value = 5
-    assert said.value == "" and picture.value != before
+    stage, _ = explorer
+    scene = stage.scene
+    turn(stage, r=typed)
+    assert f"between 1 and 12 (the smaller side of the matrix); got {typed}." in stage.said
+    assert stage.scene is scene and stage.still()[1].startswith("Rank 3: ")
+    turn(stage, r=5)
+    assert stage.said == "" and stage.still()[1].startswith("Rank 5: ")
+
+
+@pytest.mark.parametrize("typed", ["eight", 2.5, True, "", None, float("nan")])
+def test_what_is_no_rank_is_refused(explorer, typed):
+    stage, _ = explorer
+    stage.values = stage.values | {"r": typed}
+    assert re.fullmatch(r"rank r is a whole number such as 8; got .+\.", stage.said) and repr(typed) in stage.said
+    assert stage.still()[1].startswith("Rank 3: ")
 
 
 def test_another_matrix_has_its_own_ranks(explorer):
-    controls, said, picture, calls = explorer
-    controls["rank r"].value = 9
-    controls["matrix"].value = "small"
-    assert "between 1 and 4" in said.value
-    controls["rank r"].value = 2
-    assert said.value == "" and len(calls) == 2
+    stage, _ = explorer
+    turn(stage, r=9)
+    turn(stage, name="small")
+    assert "between 1 and 4" in stage.said and len(stage.scene["stops"]) == 12
+    turn(stage, r=2)
+    assert stage.said == "" and stage.scene["stops"] == [1, 2, 3, 4] and "W's 16." in stage.scene["words"][1]
 
 
 def test_the_photograph_is_a_matrix_of_grey_values():

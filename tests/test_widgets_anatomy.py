@@ -11,10 +11,38 @@ def rectangles(figure):
     return [(p.get_width(), p.get_height()) for p in figure.axes[0].patches if isinstance(p, Rectangle)]
 
 
-def test_w_b_and_a_are_drawn_to_one_scale():
-    figure = widgets.layer_anatomy_figure(d=1536, k=576, r=8, lora_alpha=16)
-    assert rectangles(figure) == [(576, 1536), (8, 1536), (576, 8)]
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
+
+
+@pytest.mark.parametrize("r", [1, 8, 512, 570])
+def test_w_b_and_a_are_drawn_to_one_scale(r):
+    figure, _ = widgets.layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
+    assert rectangles(figure) == [(576, 1536), (r, 1536), (576, r)]
     assert figure.axes[0].get_aspect() == 1
+
+
+def test_on_the_page_too_for_every_rank():
+    page = widgets.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16).page()
+    B, A = [mark for mark in page["marks"] if mark["kind"] == "bar"]
+    pixels = B["height"][0] / 1536
+    assert page["stops"] == list(range(1, 513)) and pixels > 0.1
+    assert B["width"] == pytest.approx([r * pixels for r in page["stops"]], abs=0.03)
+    assert A["height"] == pytest.approx([r * pixels for r in page["stops"]], abs=0.03)
+    assert set(B["height"]) == {B["height"][0]} and A["width"] == pytest.approx([576 * pixels] * 512, abs=0.03)
+    right = [x + width for x, width in zip(B["x"], B["width"], strict=True)]
+    assert all(x > edge for x, edge in zip(A["x"], right, strict=True)), "A stands to the right of B, apart"
+
+
+def test_nothing_leaves_the_picture():
+    scene = widgets.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16)
+    width = scene.backdrop.page["width"]
+    for mark in scene.page()["marks"]:
+        assert min(mark["x"]) >= 0 and max(mark["x"]) <= width
+        if mark["kind"] == "bar":
+            assert max(x + w for x, w in zip(mark["x"], mark["width"], strict=True)) <= width
 
 
 def test_the_numbers_are_those_of_the_layer():
@@ -28,6 +56,12 @@ def test_the_numbers_are_those_of_the_layer():
     assert f"{2 * trained / 1000:,.1f} kB" in words  # 16-bit
     assert "1.77 MFLOP through W, 0.034 MFLOP" in words  # a multiplication and an addition a number
     assert f"α/r = {layer.scaling:.3g}" in words
+    assert widgets.layer_anatomy_scene(1536, 576, 8, 16).words[7] == words
+
+
+def test_a_rank_above_the_slider_may_be_typed():
+    scene = widgets.layer_anatomy_scene(1536, 576, 570, 16)
+    assert scene.stops[-2:] == [512, 570] and scene.words[-1] == widgets.layer_anatomy_words(1536, 576, 570, 16)
 
 
 @pytest.mark.parametrize(
@@ -36,27 +70,37 @@ def test_the_numbers_are_those_of_the_layer():
 def test_impossible_settings_are_refused_in_the_layers_words(settings):
     d, k, r, alpha = settings
     with pytest.raises(ValueError) as ours:
-        widgets.layer_anatomy_figure(d, k, r, alpha)
+        widgets.layer_anatomy_still(d, k, r, alpha)
     with pytest.raises(ValueError) as layers:
         lora.check_settings(r, alpha, d, k)
     assert str(ours.value) == str(layers.value)
 
 
-def test_a_weight_needs_a_size():
-    with pytest.raises(ValueError, match="at least 1; got 0×576"):
-        widgets.layer_anatomy_figure(0, 576, 8, 16)
+@pytest.mark.parametrize(
+    "typed, said",
+    [
+        *(({"r": r}, "choose 1 ≤ r ≤ 576") for r in (0, -3, 577, 10_000)),
+        *(({"r": r}, "a whole number such as 8") for r in ("eight", 2.5, True, "")),
+        *(({"lora_alpha": alpha}, "must be a number above 0") for alpha in (0, -3, "eight", True, "")),
+        *(({"d": d}, "of at least 1; got") for d in (0, -3)),
+        *(({"k": k}, "k is a whole number such as 8; got") for k in ("eight", 2.5, True, "")),
+    ],
+)
+def test_what_cannot_be_is_refused_and_the_picture_stays(typed, said):
+    stage = widgets.layer_anatomy()
+    scene = stage.scene
+    turn(stage, **typed)
+    assert said in stage.said and stage.scene is scene
+    assert stage.still()[1] == widgets.layer_anatomy_words(1536, 576, 8, 16)
+    turn(stage, d=1536, k=576, r=64, lora_alpha=32)
+    assert stage.said == "" and stage.still()[1] == widgets.layer_anatomy_words(1536, 576, 64, 32)
 
 
-def test_controls_redraw_and_a_refusal_keeps_the_last_picture():
-    box = widgets.layer_anatomy()
-    *controls, said, picture = box.children
-    r = next(control for control in controls if "rank" in control.description)
-    first = bytes(picture.value)
-    assert first.startswith(b"\x89PNG")
-    r.value = 64
-    second = bytes(picture.value)
-    assert second != first and said.value == ""
-    r.value = 600  # above min(d, k) = 576
-    assert picture.value == second and "1 ≤ r ≤ 576" in said.value
-    r.value = 8
-    assert picture.value == first and said.value == ""
+def test_controls_redraw():
+    stage = widgets.layer_anatomy()
+    first = stage.backdrop["png"]
+    turn(stage, r=64)
+    assert stage.backdrop["png"] == first, "a rank moves marks only"
+    turn(stage, d=100, k=50, r=50)
+    assert stage.backdrop["png"] != first and stage.scene["stops"] == list(range(1, 51))
+    assert stage.still()[1] == widgets.layer_anatomy_words(100, 50, 50, 16)

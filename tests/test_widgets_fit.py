@@ -2,14 +2,29 @@
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from lora_lessons import lora, memory, models
 from lora_lessons.course import pictures, widgets
+
+FULL = ("Llama-2-7B", "full bf16", 8, "A100 40")
 
 
 def widths(ax):
     """The bar's parts in GB, left to right."""
     return [bar.get_width() for container in ax.containers for bar in container]
+
+
+def parts(figure):
+    """Left edge and width in GB of each part of the widget's bar; the card's room is the axes' first patch."""
+    _, *bars = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+    return [(bar.get_x(), bar.get_width()) for bar in bars]
+
+
+def turn(stage, **values):
+    """Set controls as the page does."""
+    stage.values = stage.values | values
+    assert stage.answered == stage.values
 
 
 def test_the_bill_is_the_ledgers_for_the_attached_shape():
@@ -24,11 +39,33 @@ def test_the_bill_is_the_ledgers_for_the_attached_shape():
     assert widgets.fit_bill("Qwen2.5-7B", "full fp32").total == 16 * parameters
 
 
-def test_the_bar_and_the_cards_line_are_to_scale():
-    (ax,) = widgets.fit_figure("Llama-2-7B", "full bf16", 8, "A100 40").axes
-    assert widths(ax) == pytest.approx([part / 1e9 for part in widgets.fit_bill("Llama-2-7B", "full bf16")])
+@pytest.mark.parametrize("method", memory.METHODS)
+def test_the_bar_is_the_bill_at_every_rank(method):
+    for r in (1, 8, 300):
+        bars = parts(widgets.fit_still("Llama-2-7B", method, r, "RTX 4090")[0])
+        bill = [part / 1e9 for part in widgets.fit_bill("Llama-2-7B", method, r)]
+        assert [width for _, width in bars] == pytest.approx(bill)
+        assert [left for left, _ in bars] == pytest.approx([sum(bill[:n]) for n in range(4)]), "end to end"
+
+
+def test_on_the_page_too():
+    scene = widgets.fit_scene("Llama-2-7B", "qlora", 8, "RTX 4090")
+    page = scene.page()
+    bars = [mark for mark in page["marks"] if mark["kind"] == "bar"]
+    ax = scene.backdrop.figure.axes[0]
+    pixels = ax.get_window_extent().width / ax.get_xlim()[1]
+    assert page["stops"] == list(range(1, 257))
+    for r in (1, 16, 256):
+        shown = [mark["width"][r - 1] for mark in bars]
+        bill = widgets.fit_bill("Llama-2-7B", "qlora", r)
+        assert shown == pytest.approx([part / 1e9 * pixels for part in bill], abs=0.03)
+
+
+def test_the_cards_line_is_to_scale():
+    (ax,) = widgets.fit_still(*FULL)[0].axes
     assert ax.lines[0].get_xdata()[0] == pytest.approx(40 * 2**30 / 1e9)
-    assert ax.get_xlim()[1] > 54
+    assert ax.patches[0].get_width() == pytest.approx(40 * 2**30 / 1e9)
+    assert ax.get_xlim()[1] > 54, "a bar beyond the card is seen whole"
 
 
 @pytest.mark.parametrize(
@@ -40,17 +77,15 @@ def test_the_bar_and_the_cards_line_are_to_scale():
     ],
 )  # fmt: skip
 def test_it_says_whether_it_fits(setting, title, part):
-    assert part in widgets.fit_words(*setting)
-    assert (
-        title
-        in widgets.fit_figure(*setting).axes[0].get_title(loc="left") + widgets.fit_figure(*setting).axes[0].get_title()
-    )
+    figure, words = widgets.fit_still(*setting)
+    assert part in words == widgets.fit_words(*setting)
+    assert title in [text.get_text() for text in figure.axes[0].texts]
 
 
 @pytest.mark.parametrize("r", [0, -8, 10_000, "eight", 2.5, True])
 def test_an_impossible_rank_is_refused_in_the_layers_words(r):
     with pytest.raises(ValueError, match="1 ≤ r ≤ 4096|whole number such as 8"):
-        widgets.fit_figure("Llama-2-7B", "qlora", r, "RTX 4090")
+        widgets.fit_still("Llama-2-7B", "qlora", r, "RTX 4090")
 
 
 def test_the_smallest_layer_decides_how_large_r_may_be():
@@ -61,24 +96,34 @@ def test_the_smallest_layer_decides_how_large_r_may_be():
 
 def test_unknown_names_are_answered_with_those_that_exist():
     with pytest.raises(ValueError, match="Llama-2-7B"):
-        widgets.fit_figure("Llama-9", "lora", 8, "T4")
+        widgets.fit_still("Llama-9", "lora", 8, "T4")
     with pytest.raises(ValueError, match="RTX 3060"):
-        widgets.fit_figure("Llama-2-7B", "lora", 8, "GTX 1")
+        widgets.fit_still("Llama-2-7B", "lora", 8, "GTX 1")
     with pytest.raises(ValueError, match="qlora"):
-        widgets.fit_figure("Llama-2-7B", "dora", 8, "T4")
+        widgets.fit_still("Llama-2-7B", "dora", 8, "T4")
 
 
-def test_controls_redraw_and_a_refusal_keeps_the_last_picture():
-    model, method, r, card, said, picture = widgets.fit().children
-    first = bytes(picture.value)
-    assert first.startswith(b"\x89PNG")
-    method.value = "full fp32"
-    second = bytes(picture.value)
-    assert second != first and said.value == ""
-    r.value = 0
-    assert picture.value == second and "choose 1 ≤ r ≤ 4096" in said.value
-    r.value, card.value, model.value = 16, "H200", "Mistral-7B"
-    assert picture.value != second and said.value == ""
+@pytest.mark.parametrize("typed", [0, -3, 10_000, "eight", 2.5, True, ""])
+def test_a_refusal_keeps_the_last_picture(typed):
+    stage = widgets.fit()
+    turn(stage, method="lora")
+    scene = stage.scene
+    turn(stage, r=typed)
+    assert ("1 ≤ r ≤ 4096" in stage.said or "whole number such as 8" in stage.said) and repr(typed) in stage.said
+    assert stage.scene is scene and stage.still()[1] == widgets.fit_words("Llama-2-7B", "lora", 8, "RTX 4090")
+    turn(stage, r=16, card="H200", model="Mistral-7B")
+    assert stage.said == "" and stage.still()[1] == widgets.fit_words("Mistral-7B", "lora", 16, "H200")
+
+
+def test_controls_redraw():
+    stage = widgets.fit()
+    for control in stage.controls:
+        for option in control.get("options", ()):
+            turn(stage, **{control["name"]: option})
+            v = stage.values
+            assert stage.said == "" and stage.scene["words"][6] == widgets.fit_words(
+                v["model"], v["method"], 7, v["card"]
+            )
 
 
 def test_cards_of_one_size_share_a_line():

@@ -3,7 +3,6 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
-let count = 0; // for ids that no two controls on a page share
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -121,7 +120,6 @@ function render({ model, el }) {
     for (const move of movers) move(i);
     words.textContent = model.get("scene").words[i];
     svg.setAttribute("aria-label", words.textContent);
-    root.dataset.drawn = model.get("values")[axis];
   }
 
   // ---- the controls ----
@@ -133,8 +131,8 @@ function render({ model, el }) {
 
   const ours = { "data-lm-suppress-shortcuts": "true" }; // else JupyterLab takes the arrow keys for itself
   const syncs = model.get("controls").map((control) => {
-    const { kind, name, label } = control, id = `stage-${++count}`, value = () => model.get("values")[name];
-    const holder = element("label", { for: id }, label);
+    const { kind, name, label } = control, value = () => model.get("values")[name];
+    const holder = element("label", {}, label), named = { ...ours, "aria-label": label }; // the label holds values, too: no name
     controls.append(holder);
     const typed = (box) => {
       const take = () => change(name, box.value.trim() === "" || isNaN(box.value) ? box.value : Number(box.value));
@@ -142,24 +140,24 @@ function render({ model, el }) {
       box.addEventListener("keydown", (event) => { if (event.key === "Enter") take(); });
     };
     if (kind === "choice") {
-      const list = element("select", { ...ours, id, "data-name": name }, ...control.options.map((o) => element("option", { value: o }, o)));
+      const list = element("select", { ...named, "data-name": name }, ...control.options.map((o) => element("option", { value: o }, o)));
       list.addEventListener("change", () => change(name, list.value));
       holder.append(list);
       return () => { list.value = value(); };
     }
     if (kind === "switch") {
-      const box = element("input", { ...ours, id, type: "checkbox", "data-name": name });
+      const box = element("input", { ...named, type: "checkbox", "data-name": name });
       box.addEventListener("change", () => change(name, box.checked));
       holder.prepend(box);
       return () => { box.checked = value(); };
     }
-    const box = element("input", { ...ours, id: kind === "slider" ? `${id}-typed` : id, type: "text", inputmode: "decimal", "data-typed": name });
+    const box = element("input", { ...named, type: "text", inputmode: "decimal", "data-typed": name });
     typed(box);
     if (kind === "number") {
       holder.append(box);
       return () => { if (document.activeElement !== box || box.value !== String(value())) box.value = value(); };
     }
-    const range = element("input", { ...ours, id, type: "range", min: 0, step: 1, "data-name": name });
+    const range = element("input", { ...named, type: "range", min: 0, step: 1, "data-name": name });
     box.setAttribute("aria-label", `${label}, typed`);
     range.addEventListener("input", () => change(name, stopsOf(control)[range.value]));
     holder.append(range, box);

@@ -192,7 +192,7 @@ def _draw_product(mark: Mark, i: int) -> None:
 
 def _page_product(mark: Mark, height: float) -> dict[str, Any]:
     s, ((x0, x1), (y0, y1)) = mark.style, _pixels(mark.ax, [0, 1], [0, 1], height)
-    lut = (colormaps[s["cmap"]](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+    lut = colormaps[s["cmap"]](np.arange(256), bytes=True)[:, :3]
     return {"x": x0, "y": y1, "width": x1 - x0, "height": y0 - y1, "rows": len(s["B"]), "cols": s["A"].shape[1],
             "low": s["low"], "high": s["high"], "lut": lut.tobytes(),
             "B": np.ascontiguousarray(s["B"].T).tobytes(), "A": np.ascontiguousarray(s["A"]).tobytes()}  # fmt: skip

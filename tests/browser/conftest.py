@@ -5,76 +5,130 @@ Screenshots are kept in $LORA_LESSONS_SCREENSHOTS, or in a temporary folder that
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
+WITHOUT = "LORA_LESSONS_WITHOUT_CHROMIUM"  # set: as if there were none
 TOKEN = "a-token-for-the-tests-alone"
 NOT_OURS = ("img.shields.io", "colab.research.google.com", "ERR_NAME_NOT_RESOLVED", "ERR_INTERNET_DISCONNECTED")
 _skipped: list[str] = []
+_kept: list[Path] = []
 
 
-def chromium() -> str | None:
-    """The path of a Chromium: named, Playwright's own, the system's; else fetched by Playwright or, as root, by apt."""
+def chromiums() -> Iterator[str]:
+    """Paths of a Chromium to try: named, Playwright's own, the system's; then fetched by Playwright or, as root, by apt."""
+    if os.environ.get(WITHOUT):
+        return
     from playwright.sync_api import sync_playwright
 
-    def found() -> str | None:
-        with sync_playwright() as playwright:
-            own = playwright.chromium.executable_path
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    tried = set()
+
+    def there() -> Iterator[str]:
         names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-        known = [os.environ.get("LORA_LESSONS_CHROMIUM", ""), own, *(shutil.which(name) or "" for name in names)]
-        return next((path for path in known if path and Path(path).is_file()), None)
+        for path in (os.environ.get("LORA_LESSONS_CHROMIUM"), own, *map(shutil.which, names)):
+            if path and path not in tried and Path(path).is_file():
+                tried.add(path)
+                yield path
 
-    getting = [[sys.executable, "-m", "playwright", "install", "chromium"]]
-    if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
-        getting += [["apt-get", "update", "-q"], ["apt-get", "install", "-y", "-q", "chromium"]]
-    path = found()
-    while path is None and getting:
-        command = getting.pop(0)
+    yield from there()
+    apt = shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0
+    for command in (
+        [sys.executable, "-m", "playwright", "install", "chromium"],
+        *([["apt-get", "update", "-q"], ["apt-get", "install", "-y", "-q", "chromium"]] if apt else []),
+    ):
         print(f"No Chromium yet: {' '.join(command[-3:])} …", file=sys.stderr, flush=True)
-        try:
-            subprocess.run(command, capture_output=True, timeout=600, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
-        except (OSError, subprocess.TimeoutExpired) as error:
-            print(f"{command[0]}: {error}", file=sys.stderr)
-        path = found()
-    return path
+        run_bounded(command, seconds=300)
+        yield from there()
 
 
-@pytest.fixture(scope="session")
+def run_bounded(command: list[str], seconds: int) -> None:
+    """Run `command` quietly; after `seconds` end it, and whatever it started."""
+    quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        running = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=quiet,
+            start_new_session=True,
+        )
+    except OSError as error:
+        print(f"{command[0]}: {error}", file=sys.stderr)
+        return
+    try:
+        running.wait(seconds)
+    except subprocess.TimeoutExpired:
+        print(f"{' '.join(command[-3:])}: not done after {seconds} s, given up.", file=sys.stderr)
+        if os.name == "posix":
+            os.killpg(running.pid, signal.SIGKILL)
+        running.kill()
+        running.wait(20)
+
+
+@contextmanager
+def a_browser() -> Iterator[Any]:
+    """A headless Chromium: the first that starts; None where there is none."""
+    from playwright.sync_api import Error, sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    for path in chromiums():
+        with sync_playwright() as playwright:
+            try:
+                running = playwright.chromium.launch(executable_path=path, args=flags, timeout=120_000)
+            except Error as error:  # such as a library that it lacks
+                print(f"{path} does not start: {error.message.splitlines()[0]}", file=sys.stderr)
+                continue
+            try:
+                yield running
+            finally:
+                running.close()
+            return
+    yield None
+
+
+# Not session-wide: while Playwright runs, no test in this process can start an event loop, as papermill's do.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium; without one the browser tests are skipped, and the summary says so in capitals."""
-    from playwright.sync_api import sync_playwright
-
-    path = chromium()
-    if path is None:
-        _skipped.append("no Chromium was found or could be fetched")
-        pytest.skip("THE BROWSER TESTS DID NOT RUN: install Chromium, or name one in LORA_LESSONS_CHROMIUM.")
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        running = playwright.chromium.launch(executable_path=path, args=flags)
+    with a_browser() as running:
+        if running is None:
+            _skipped.append("no Chromium was found or could be fetched")
+            pytest.skip("THE BROWSER TESTS DID NOT RUN: install Chromium, or name one in LORA_LESSONS_CHROMIUM.")
         yield running
-        running.close()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say at the end, where nobody can miss it, that there was no browser."""
-    for why in _skipped:
+    """Say at the end, where nobody can miss it, that there was no browser; else where its screenshots are."""
+    for why in sorted(set(_skipped)):
         terminalreporter.section("THE BROWSER TESTS DID NOT RUN", sep="!", red=True, bold=True)
         terminalreporter.line(f"{why}: the widgets and JupyterLab are untested here.")
+    for folder in _kept:
+        terminalreporter.line(f"Screenshots: {folder}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`lora-lessons lab` as a learner starts it, in a folder of its own."""
     with Lab(tmp_path_factory.mktemp("lab")) as running:
@@ -85,7 +139,7 @@ class Lab:
     """A JupyterLab on loopback with the learner's copies of the lessons."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.notebooks = folder, folder / "my_lessons"
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -99,7 +153,7 @@ class Lab:
         self.process = subprocess.Popen(command, cwd=self.folder, stdout=self.log, stderr=self.log, env=environment)
         for _ in range(240):
             try:
-                urllib.request.urlopen(f"{self.address}/api?token={TOKEN}", timeout=5)
+                self.ask("/api").close()
                 return self
             except OSError:
                 if self.process.poll() is not None:
@@ -111,10 +165,33 @@ class Lab:
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         try:
-            self.process.wait(20)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait(10)
         self.log.close()
+
+    def ask(self, path: str, method: str = "GET") -> Any:
+        """The server's answer to a request of its REST interface."""
+        request = urllib.request.Request(
+            self.address + path, method=method, headers={"Authorization": f"token {TOKEN}"}
+        )
+        return urllib.request.urlopen(request, timeout=20)
+
+    def shut_down(self, name: str) -> None:
+        """End the kernel of the notebook `name`, if it has one."""
+        with self.ask("/api/sessions") as answer:
+            ids = [session["id"] for session in json.load(answer) if session["path"] == f"{name}.ipynb"]
+        for one in ids:
+            self.ask(f"/api/sessions/{one}", "DELETE").close()
+
+    def write(self, name: str, *sources: str) -> Path:
+        """A notebook with these code cells among the learner's copies."""
+        path = self.notebooks / f"{name}.ipynb"
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        kind = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kind), path)
+        return path
 
 
 class Lesson:
@@ -128,19 +205,51 @@ class Lesson:
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.goto(f"{lab.address}/lab/workspaces/{re.sub(r'[^a-z0-9]', '', name)}/tree/{name}.ipynb?token={TOKEN}")
         self.page.wait_for_selector(".jp-Notebook-cell", timeout=120_000)
-        ready = "() => jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"
+        ready = (
+            "() => jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"
+        )
         self.page.wait_for_function(ready, timeout=120_000, polling=250)
 
+    def __enter__(self) -> Lesson:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.page.close()
+        self.lab.shut_down(self.name)
+
+    def command(self, name: str, seconds: int = 60) -> None:
+        """One of JupyterLab's commands, until it has ended."""
+        self.start(name)
+        self.ended(name, seconds)
+
+    def start(self, name: str) -> None:
+        """Begin one of JupyterLab's commands."""
+        script = """name => {
+            window.ended = "";
+            jupyterapp.commands.execute(name).then(() => window.ended = "well", (e) => window.ended = String(e));
+        }"""
+        self.page.evaluate(script, name)
+
+    def ended(self, name: str, seconds: int) -> None:
+        """Wait for the command that was started last."""
+        self.page.wait_for_function("() => window.ended", timeout=1000 * seconds, polling=100)
+        how = self.page.evaluate("() => window.ended")
+        assert how == "well", f"{name}: {how}"
+
     def run_all(self, seconds: int = 600) -> None:
-        """The command behind Run → Run All Cells; ends when the last cell has run."""
-        start = "() => { window.ran = false; jupyterapp.commands.execute('notebook:run-all-cells').then(() => window.ran = true); }"
-        self.page.evaluate(start)
-        self.page.wait_for_function("() => window.ran", timeout=1000 * seconds, polling=250)
+        """Run → Run All Cells; ends when the last cell has run."""
+        self.command("notebook:run-all-cells", seconds)
+
+    def restart_and_run_all(self, seconds: int = 600) -> None:
+        """Kernel → Restart Kernel and Run All Cells …, with a yes to its question."""
+        self.start("notebook:restart-run-all")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.ended("notebook:restart-run-all", seconds)
 
     def saved(self) -> Any:
         """The notebook as saved now, as a dict."""
-        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-        return json.loads((self.lab.folder / "my_lessons" / f"{self.name}.ipynb").read_text(encoding="utf-8"))
+        self.command("docmanager:save")
+        return json.loads((self.lab.notebooks / f"{self.name}.ipynb").read_text(encoding="utf-8"))
 
     def errors(self) -> list[str]:
         """Every error output and everything on stderr in the saved notebook, and the console's errors that are ours."""
@@ -154,11 +263,12 @@ class Lesson:
         return found
 
     def stage(self, number: int = 0) -> Stage:
-        """The notebook's widget of that number, scrolled into view."""
+        """The notebook's widget of that number, scrolled into view and drawn."""
         found = self.page.locator(".stage").nth(number)
         found.scroll_into_view_if_needed()
-        found.locator("svg").wait_for(state="attached")
-        return Stage(self.page, found)
+        stage = Stage(self.page, found)
+        stage.settle()
+        return stage
 
 
 class Stage:
@@ -170,17 +280,45 @@ class Stage:
     def control(self, name: str) -> Any:
         return self.root.locator(f"[data-name={name}]")
 
+    def box(self, name: str) -> Any:
+        return self.root.locator(f"[data-typed={name}]")
+
     def typed(self, name: str, text: str) -> None:
         """Type a value into the box of a slider or number, and press Enter."""
-        box = self.root.locator(f"[data-typed={name}]")
-        box.fill(text)
-        box.press("Enter")
+        self.box(name).fill(text)
+        self.box(name).press("Enter")
+        self.settle()
+
+    def chosen(self, name: str, option: str) -> None:
+        """Choose from a list."""
+        self.control(name).select_option(option)
+        self.settle()
+
+    def pressed(self, name: str, *keys: str) -> None:
+        """Press keys on a control."""
+        self.control(name).focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+        self.settle()
+
+    def dragged(self, name: str, share: float) -> None:
+        """Drag a slider's thumb with the mouse to `share` (0 … 1) of its way, over several places on it."""
+        box, at, top = (
+            self.control(name).bounding_box(),
+            *self.control(name).evaluate("e => [e.value, e.max].map(Number)"),
+        )
+        x = [box["x"] + 8 + (box["width"] - 16) * part for part in (at / top, (at / top + share) / 2, share)]
+        y = box["y"] + box["height"] / 2
+        self.page.mouse.move(x[0], y)
+        self.page.mouse.down()
+        for to in x[1:]:
+            self.page.mouse.move(to, y, steps=4)
+        self.page.mouse.up()
         self.settle()
 
     def settle(self) -> None:
         """Wait until Python has answered and the picture stands."""
-        self.page.wait_for_function("e => e.dataset.answered === 'true'", arg=self.root.element_handle())
-        self.page.wait_for_timeout(100)
+        self.page.wait_for_function("e => e.dataset.settled === 'true'", arg=self.root.element_handle(), timeout=60_000)
 
     @property
     def words(self) -> str:
@@ -190,13 +328,20 @@ class Stage:
     def said(self) -> str:
         return self.root.locator(".said").text_content()
 
-    def picture(self) -> bytes:
-        return self.root.locator(".picture").screenshot()
+    def picture(self) -> np.ndarray:
+        """The picture as the learner sees it: height × width × 3 levels of 0 … 255."""
+        png = io.BytesIO(self.root.locator(".picture").screenshot())
+        return np.asarray(Image.open(png).convert("RGB"))
 
-    def canvas(self) -> list[int]:
-        """Every pixel of the canvas: red, green, blue, alpha, row by row."""
-        script = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
-        return self.root.locator("canvas").evaluate(script)
+    def canvas(self) -> np.ndarray:
+        """Every pixel of the canvas: height × width × (red, green, blue)."""
+        png = base64.b64decode(self.root.locator("canvas").evaluate("c => c.toDataURL().split(',')[1]"))
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def marks(self, tag: str) -> list[dict[str, str]]:
+        """The attributes and the text of every mark of that kind in the picture."""
+        script = "all => all.map(e => ({text: e.textContent, ...Object.fromEntries([...e.attributes].map(a => [a.name, a.value]))}))"
+        return self.root.locator(f"svg {tag}").evaluate_all(script)
 
 
 @pytest.fixture(scope="session")
@@ -205,4 +350,12 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = os.environ.get("LORA_LESSONS_SCREENSHOTS")
     folder = Path(given) if given else tmp_path_factory.mktemp("screenshots")
     folder.mkdir(parents=True, exist_ok=True)
+    _kept.append(folder)
     return folder
+
+
+@pytest.fixture
+def open_lesson(browser: Any, lab: Lab) -> Iterator[Any]:
+    """A function that opens a notebook of the learner's folder; its page and kernel end with the test."""
+    with ExitStack() as opened:
+        yield lambda name: opened.enter_context(Lesson(browser, lab, name))

@@ -1,0 +1,307 @@
+"""The sweep: every setting once, each result kept as it ends, failures recorded, and a table that can be trusted."""
+
+import copy
+import csv
+import json
+import os
+import signal
+
+import peft
+import pytest
+import torch
+
+from lora_lessons import tasks, training
+from lora_lessons.course import sweep
+from lora_lessons.course.sweep import Setting
+
+# ---- the grid ----
+
+
+def test_every_combination_once_and_seeds_outermost():
+    made = sweep.grid([1, 8, 8], ["2x", "16"], 2, methods=["lora", "dora"], learning_rates=[1e-3, 4e-3])
+    assert len(made) == len(set(made)) == 2 * 2 * 3 * 2, "at r = 8 2x is 16"
+    assert [s.seed for s in made] == [0] * 12 + [1] * 12
+    assert {(s.r, s.lora_alpha) for s in made} == {(1, 2), (1, 16), (8, 16)}
+    assert len({s.name for s in made}) == len(made)
+    first = made[0]
+    assert first == Setting("lora", 1, 2.0, 1e-3, "all-linear", 24, 4, 0)
+    for change in ({"r": 2}, {"lora_alpha": 2.5}, {"learning_rate": 2e-3}, {"method": "lora+"}, {"steps": 2},
+                   {"batch_size": 2}, {"seed": 7}, {"target_modules": "q_proj"}):  # fmt: skip
+        assert first._replace(**change).name != first.name
+    assert "/" not in first._replace(target_modules="q_proj,v_proj").name
+
+
+@pytest.mark.parametrize("word, alpha", [("16", 16.0), ("2x", 8.0), ("0.5x", 2.0), ("1e1", 10.0)])
+def test_alpha_is_a_number_or_a_multiple_of_r(word, alpha):
+    assert sweep.alpha_of(word, 4) == alpha
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"r": []}, "--r is empty: give at least one value."),
+        ({"alpha": []}, "--alpha is empty"),
+        ({"methods": []}, "--method is empty"),
+        ({"learning_rates": []}, "--lr is empty"),
+        ({"r": [4, 0]}, "--r 0: a rank is a whole number of at least 1."),
+        *(({"alpha": [word]}, f"--alpha {word}: give a number above 0") for word in ("x", "0", "-2x", "nan", "infx", "two", "2xx")),
+        ({"methods": ["lora", "qlora"]}, "--method qlora: choose from lora, rslora, lora+, dora, pissa."),
+        *(({"learning_rates": [rate]}, f"--lr {rate:g}: a learning rate lies between 0 and 1") for rate in (0.0, 1.0, -1.0, float("nan"))),
+        *(({name: 0}, "counts of at least 1") for name in ("seeds", "steps", "batch_size")),
+        ({"alpha": ["16", "16.0000001"]}, "two settings would share the folder lora_r4_alpha16_all-linear_"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_sentence(wrong, said):
+    with pytest.raises(ValueError) as error:
+        sweep.grid(**({"r": [4], "alpha": ["2x"], "seeds": 1} | wrong))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+# ---- running it ----
+
+STUB = """
+import os
+from pathlib import Path
+from lora_lessons.course import record
+with open(Path("calls"), "a") as calls:
+    calls.write(f"{method} {r} {lora_alpha} {learning_rate} {target_modules} {steps} {batch_size} {seed}\\n")
+Path(checkpoints).mkdir(parents=True)
+if Path(f"stop-{r}-{seed}").exists():
+    import signal, time
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(60)
+if r == 2 and not Path("mended").exists():
+    raise MemoryError("too large")
+record("scale", lora_alpha / r)
+record("trainable", 10 * r, "numbers")
+record("train.losses", "5.0 " + str(4.0 + seed), "nats")
+record("train.seconds", 0.5, "s", volatile=True)
+record("loss.held_out", 3 + r / 10 + seed, "nats")
+record("update.relative", 0.01 * r)
+"""
+PARAMETERS = """method = "lora"
+r = 8
+lora_alpha = 16.0
+learning_rate = 4e-3
+target_modules = "all-linear"
+steps = 24
+batch_size = 4
+seed = 0
+checkpoints = ""
+"""
+
+
+@pytest.fixture
+def experiments(course, make_lesson):
+    """The folder of an experiment that records cheap numbers; with r = 2 it fails until a file `mended` is there."""
+    folder = course / "notebooks" / "experiments"
+    folder.mkdir()
+    return make_lesson("experiments/train_adapter", STUB, parameters=PARAMETERS).parent
+
+
+def calls(experiments):
+    """(r, seed) of every run since the last look."""
+    file = experiments / "calls"
+    lines = [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+    file.unlink(missing_ok=True)
+    return [(int(line[1]), int(line[-1])) for line in lines]
+
+
+def statuses(rows):
+    return {(row["r"], row["seed"]): row["status"] for row in rows}
+
+
+def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experiments, tmp_path, capsys):
+    out, settings = tmp_path / "out", sweep.grid([1, 2], ["2x"], 2, steps=3, batch_size=1)
+    rows = sweep.run(settings, out)
+    assert calls(experiments) == [(1, 0), (2, 0), (1, 1), (2, 1)]
+    assert statuses(rows) == {(1, 0): "ok", (1, 1): "ok", (2, 0): "failed", (2, 1): "failed"}
+    failed = next(row for row in rows if row["r"] == 2)
+    assert "MemoryError: too large" in failed["error"] and "MemoryError: too large" in capsys.readouterr().err
+    assert (out / "runs" / failed["name"] / "train_adapter.ipynb").is_file(), "the notebook shows where it failed"
+    assert not list(out.glob("runs/*/checkpoints"))
+
+    with open(out / sweep.TABLE, newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [(row["r"], row["seed"], row["status"]) for row in table] == [
+        ("1", "0", "ok"), ("1", "1", "ok"), ("2", "0", "failed"), ("2", "1", "failed"),
+    ]  # fmt: skip
+    good = sweep.read_table(out / sweep.TABLE)
+    assert [(row["r"], row["seed"], row["scale"], row["trainable"], row["train_losses"]) for row in good] == [
+        (1, 0, 2.0, 10, [5.0, 4.0]), (1, 1, 2.0, 10, [5.0, 5.0]),
+    ]  # fmt: skip
+    assert [row["loss_held_out"] for row in good] == [3.1, 4.1] and [row["update_relative"] for row in good] == [
+        0.01
+    ] * 2
+    assert good[0]["steps"] == 3 and good[0]["batch_size"] == 1 and good[0]["lora_alpha"] == 2.0
+    about = json.loads((out / sweep.ABOUT).read_text())
+    assert about["versions"]["torch"] == torch.__version__ and len(about["machine"]) == len(about["date"]) == 1
+
+    with pytest.raises(FileExistsError, match="out holds the results of 4 runs: add --resume"):
+        sweep.run(settings, out)
+    assert calls(experiments) == []
+
+    (experiments / "mended").touch()
+    more = sweep.grid([1, 2, 3], ["2x"], 2, steps=3, batch_size=1)
+    rows = sweep.run(more, out, resume=True)
+    assert calls(experiments) == [(2, 0), (3, 0), (2, 1), (3, 1)], "finished ones are skipped, failed ones tried again"
+    assert set(statuses(rows).values()) == {"ok"} and len(sweep.read_table(out / sweep.TABLE)) == 6
+    assert "2 of 6 runs are done already." in capsys.readouterr().err
+    assert (out / sweep.FIGURE).read_bytes().startswith(b"\x89PNG")
+
+    (out / sweep.TABLE).unlink()
+    sweep.run(more, out, resume=True)
+    assert calls(experiments) == [] and len(sweep.read_table(out / sweep.TABLE)) == 6, (
+        "nothing to do: the table is made"
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
+def test_stopped_midway_it_keeps_what_ended_and_resume_completes_it(experiments, tmp_path):
+    out, settings = tmp_path / "out", sweep.grid([1, 3], ["16"], 2)
+    (experiments / "stop-1-1").touch()
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with pytest.raises(KeyboardInterrupt):
+            sweep.run(settings, out)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert calls(experiments) == [(1, 0), (3, 0), (1, 1)]
+    assert [(row["r"], row["seed"]) for row in sweep.read_table(out / sweep.TABLE)] == [(1, 0), (3, 0)]
+    assert len(list(out.glob("runs/*/checkpoints"))) == 1, "what was stopped can go on from there"
+    (experiments / "stop-1-1").unlink()
+    (next(out.glob("runs/*/checkpoints"))).rmdir()  # the stub has none to read
+    sweep.run(settings, out, resume=True)
+    assert calls(experiments) == [(1, 1), (3, 1)]
+    assert [(row["r"], row["seed"]) for row in sweep.read_table(out / sweep.TABLE)] == [(1, 0), (1, 1), (3, 0), (3, 1)]
+
+
+def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32, tmp_path):
+    row = sweep.run_one(Setting("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0), tmp_path)
+    assert row["status"] == "ok", row["error"]
+    model = peft.get_peft_model(
+        copy.deepcopy(base_fp32.model), peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear")
+    )
+    assert row["trainable"] == model.get_nb_trainable_parameters()[0] and row["scale"] == 2.0
+    # PiSSA takes W's strongest directions into A and B; only the step away from them counts as moved
+    assert 0 < row["update_relative"] < 0.05
+    assert 0 < row["loss_held_out"] < 10 and len(row["train_losses"].split()) == 1
+    assert json.loads((tmp_path / sweep.RESULT).read_text())["row"] == row
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+# ---- the methods ----
+
+
+@pytest.fixture
+def examples():
+    ids = torch.randint(1, 128, (8, 10), generator=torch.Generator().manual_seed(0))
+    return [tasks.Encoded(i, i.clone()) for i in ids]
+
+
+def losses_of(model, examples, folder, **flags):
+    torch.manual_seed(0)
+    config = peft.LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear", **flags)
+    settings = training.Settings(steps=5, batch_size=2, learning_rate=1e-2, warmup=1)
+    return training.train(peft.get_peft_model(copy.deepcopy(model), config), examples, settings, run_dir=folder).losses
+
+
+def test_at_one_scale_lora_and_rslora_are_one_training(tiny_model, examples, tmp_path):
+    plain = losses_of(tiny_model, examples, tmp_path / "1", r=8, lora_alpha=16)
+    rooted = losses_of(tiny_model, examples, tmp_path / "2", r=8, lora_alpha=2 * 8**0.5, use_rslora=True)
+    louder = losses_of(tiny_model, examples, tmp_path / "3", r=8, lora_alpha=16, use_rslora=True)
+    assert rooted == pytest.approx(plain, abs=1e-5)
+    assert louder[-1] != pytest.approx(plain[-1], abs=1e-3), "at one alpha they are not"
+
+
+# ---- the table ----
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table of four runs: two settings, two seeds."""
+    rows = [
+        Setting("lora", r, 16.0, 4e-3, "all-linear", 2, 1, seed)._asdict() | {
+            "name": f"{r}-{seed}", "status": "ok", "scale": 16 / r, "loss_held_out": 3.0 + seed, "update_relative": 0.1,
+            "trainable": r, "train_losses": "5.0 4.0", "train_seconds": 1.0, "seconds": 2.0, "date": "2025-01-01",
+            "machine": 'a "machine", of some kind', "error": "",
+        } for seed in range(2) for r in (4, 8)
+    ]  # fmt: skip
+    sweep.write_table(rows, tmp_path)
+    return tmp_path / sweep.TABLE
+
+
+def test_what_is_written_is_read(table):
+    rows = sweep.read_table(table)
+    assert [(row["r"], row["seed"]) for row in rows] == [(4, 0), (8, 0), (4, 1), (8, 1)]
+    assert rows[0]["machine"] == 'a "machine", of some kind' and rows[0]["train_losses"] == [5.0, 4.0]
+    assert list(rows[0]) == list(sweep.COLUMNS)
+
+
+def test_runs_of_different_seeds_are_grouped(table):
+    groups = sweep.by_setting(sweep.read_table(table))
+    assert {s.r: [run["seed"] for run in runs] for s, runs in groups.items()} == {4: [0, 1], 8: [0, 1]}
+    assert all(setting.seed == 0 for setting in groups)
+
+
+def test_lines_are_ways_to_set_alpha_over_the_ranks(table):
+    (row, *_) = sweep.read_table(table)
+    runs = [(r, a, s) for s in range(2) for r, a in [(1, 2.0), (4, 8.0), (8, 16.0), (1, 16.0), (4, 16.0)]]
+    rows = [row | {"r": r, "lora_alpha": a, "seed": s, "loss_held_out": r + s} for r, a, s in runs]
+    rows += [row | {"r": 8, "lora_alpha": 1.0, "seed": 0}, row | {"method": "rslora", "lora_alpha": 16.0, "r": 4}]
+    found = {way: [(r, s.mean, s.seeds) for r, s in points] for way, points in sweep.lines(rows).items()}
+    all_ranks = [(1, 1.5, 2), (4, 4.5, 2), (8, 8.5, 2)]
+    assert found == {"α = 2r": all_ranks, "α = 16": all_ranks}, "one seed, or one rank, makes no line"
+
+
+@pytest.mark.parametrize(
+    "spoil, said",
+    [
+        (lambda text: b"", "no column method, r, lora_alpha"),
+        (lambda text: b"a,b\n1,2\n", "it is not a sweep's results.csv."),
+        (lambda text: text.replace(b"scale", b"size"), "no column scale: it is not a sweep's"),
+        (lambda text: text[: text.rindex(b"5.0")], "row 5 is damaged"),
+        (lambda text: text.replace(b"4.0", b"four", 1), "row 2 is damaged"),
+        (lambda text: text.replace(b'"a ""machine"", of some kind"', b"a, b", 1), "row 2 is damaged"),
+        (lambda text: b"\xff\xfe\x00" + text, "is not a table of text"),
+    ],
+)
+def test_a_damaged_or_foreign_table_is_refused_with_a_sentence(table, spoil, said):
+    table.write_bytes(spoil(table.read_bytes()))
+    with pytest.raises(ValueError) as error:
+        sweep.read_table(table)
+    assert said in str(error.value) and str(error.value).startswith("results.csv") and "\n" not in str(error.value)
+
+
+def test_no_table_says_how_to_make_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no table at results.csv: make one with lora-lessons sweep"):
+        sweep.read_table(tmp_path / sweep.TABLE)
+
+
+@pytest.mark.parametrize(
+    "values, half",
+    [
+        ([1.0, 3.0], 12.706),  # s = √2, so s/√n = 1
+        ([1.0, 2.0, 3.0], 4.3027 / 3**0.5),
+        ([1.0, 2.0, 3.0, 4.0, 5.0], 2.7764 * (2.5 / 5) ** 0.5),
+        (list(range(10)), 2.2622 * (55 / 6 / 10) ** 0.5),
+        (list(range(11)), 2.2281 * (11 / 11) ** 0.5),
+    ],
+)
+def test_the_interval_is_students(values, half):
+    found = sweep.summary(values)
+    mean = sum(values) / len(values)
+    assert found == pytest.approx((mean, mean - half, mean + half, len(values)), rel=1e-3)
+
+
+def test_one_run_has_no_interval():
+    with pytest.raises(ValueError, match="at least two seeds"):
+        sweep.summary([3.0])
+
+
+def test_better_is_said_only_where_intervals_are_apart():
+    one = sweep.Summary(2.0, 1.0, 3.0, 3)
+    assert one.apart(sweep.Summary(4.0, 3.1, 5.0, 3)) and sweep.Summary(4.0, 3.1, 5.0, 3).apart(one)
+    assert not one.apart(sweep.Summary(4.0, 3.0, 5.0, 3)) and not one.apart(one)
+    assert not one.apart(sweep.Summary(2.0, 0.0, 9.0, 3)), "one inside the other"

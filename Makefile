@@ -1,5 +1,6 @@
 # make course   run every lesson, quick profile, and write course-report/
 # make test     the whole test suite
+# make bench    how soon the widgets answer, measured in a browser
 # make lab      open the course in JupyterLab
 # Each sets up its own .venv first; that is quick when nothing changed.
 
@@ -11,7 +12,7 @@ READY  := $(VENV)/.ready
 # Waiting threads soon stop spinning: several times faster on a machine that is doing something else, too.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: course test lab check constraints clean
+.PHONY: course test bench lab check constraints clean
 .DEFAULT_GOAL := course
 
 $(READY): pyproject.toml constraints.txt
@@ -36,6 +37,9 @@ check: $(READY)
 test: check
 	$(BIN)/pytest
 	LORA_LESSONS_PROGRESS=$(CURDIR)/$(VENV)/nbval-progress.json $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks/*.ipynb
+
+bench: $(READY)
+	$(BIN)/python tests/browser/latency.py
 
 # The exact versions that the course was last proven on: everything but torch, whose build depends on the machine.
 constraints: $(READY)

@@ -34,7 +34,7 @@ def table(tmp_path_factory):
     return folder / sweep.TABLE
 
 
-def words(table, method="LoRA", r=8, alpha=16, rate=0.004, fair=False):
+def words(table, method="LoRA", r=8, alpha=16, rate=0.004, fair=widgets.FAIR[0]):
     return widgets.scale_lab_still(method, r, alpha, rate, fair, table)[1]
 
 
@@ -89,19 +89,29 @@ def test_the_two_methods_differ_by_the_root(table):
 
 
 @pytest.mark.parametrize("method", ["LoRA", "rsLoRA"])
-def test_a_fair_fight_holds_the_scale_at_every_rank(table, method):
-    scene = widgets.scale_lab_scene(method, 8, 99, 0.004, True, table)
-    assert scene.locked == ["lora_alpha"] and scene.stops == [1, 8, 16, 64]
-    for r, text in zip(scene.stops, scene.words, strict=True):
-        alpha = widgets.REFERENCE * (r if method == "LoRA" else r**0.5)
-        assert text.startswith(f"{method}, r = {r}, α = {alpha:.4g}, learning rate 0.004: scale α/")
-        assert re.search(r"scale α/√?r = 2\. ", text)
-    measured = [" Measured: " in text for text in scene.words]
-    assert measured == [True, True, False, True]
+def test_a_fair_fight_holds_the_scale_or_the_push_at_every_rank(table, method):
+    for fair, scale_at in (("same scale", lambda r: 2), ("same push", lambda r: 16 / r)):
+        scene = widgets.scale_lab_scene(method, 8, 99, 0.004, fair, table)
+        assert scene.locked == ["lora_alpha"] and scene.stops == [1, 8, 16, 64]
+        for r, text in zip(scene.stops, scene.words, strict=True):
+            alpha = scale_at(r) * (r if method == "LoRA" else r**0.5)
+            assert text.startswith(f"{method}, r = {r}, α = {alpha:.4g}, learning rate 0.004: scale α/")
+            assert re.search(rf"scale α/√?r = {scale_at(r):.3g}\. ", text)
+        assert [" Measured: " in text for text in scene.words] == [True, True, False, True]
+
+
+def test_the_push_is_what_adamw_makes_of_scale_and_rank(table):
+    assert {(m.r, m.scale): m.push for m in widgets.measured(table)}[64, 0.25] == 16
+
+
+@pytest.mark.parametrize("setting", [("DoRA", widgets.FAIR[0]), ("LoRA", True), ("LoRA", "always")])
+def test_another_method_or_fight_is_refused(table, setting):
+    with pytest.raises(ValueError, match="method is LoRA or rsLoRA, fair one of"):
+        widgets.scale_lab_scene(setting[0], 8, 16, 0.004, setting[1], table)
 
 
 def test_an_unfair_fight_locks_nothing_and_keeps_alpha(table):
-    scene = widgets.scale_lab_scene("LoRA", 8, 16, 0.004, False, table)
+    scene = widgets.scale_lab_scene("LoRA", 8, 16, 0.004, widgets.FAIR[0], table)
     assert scene.locked == [] and all(", α = 16," in text for text in scene.words)
     assert [f"scale α/r = {16 / r:.3g}. " in text for r, text in zip(scene.stops, scene.words, strict=True)] == [
         True
@@ -110,22 +120,35 @@ def test_an_unfair_fight_locks_nothing_and_keeps_alpha(table):
 
 def test_the_ring_and_the_curve_are_the_named_points(table):
     every = {(m.r, m.scale): m for m in widgets.measured(table)}
+    place = widgets._lab(table).place
     for alpha, near, color, said in [
-        (16, every[8, 2], VERMILION, "scale 2, measured: r = 8"),
-        (32, every[8, 2], GREY, "scale 4, nearest measured: r = 8"),
+        (16, every[8, 2], VERMILION, "scale 2, push 16; measured: r = 8"),
+        (32, every[8, 2], GREY, "scale 4, push 32; nearest measured: r = 8"),
     ]:
-        figure, _ = widgets.scale_lab_still("LoRA", 8, alpha, 0.004, False, table)
+        figure, _ = widgets.scale_lab_still("LoRA", 8, alpha, 0.004, widgets.FAIR[0], table)
         left, right = figure.axes
-        ring = left.lines[-1]
-        assert ring.get_xydata().tolist() == [[near.update, near.loss.mean]]
+        here, ring = left.lines[-2:]
+        assert here.get_xdata().tolist() == [alpha, alpha], "a line at the push asked for, measured or not"
+        assert ring.get_xydata().tolist() == [list(place(near))]
         assert ring.get_markeredgecolor() == color and ring.get_markerfacecolor() == "none"
         assert right.lines[-1].get_ydata() == pytest.approx(near.curve)
         assert said in [text.get_text() for text in left.texts]
-        assert len(left.lines) == len(every) + 1 and len(right.lines) == len(every) + 1, "one ring, one curve"
+        assert len(left.lines) == len(every) + 2 and len(right.lines) == len(every) + 1, "one ring, one curve"
+
+
+def test_a_rank_stands_at_its_push_and_loss_and_what_is_too_high_at_the_edge(table):
+    lab = widgets._lab(table)
+    for m in widgets.measured(table):
+        x, y = lab.place(m)
+        assert 1 / 1.5 < x / m.push < 1.5 and y <= m.loss.mean
+    names = {text.get_text(): text.get_position() for text in lab.left.texts}
+    assert any(name.endswith("↑") for name in names) == any(
+        lab.place(m)[1] < m.loss.mean for m in widgets.measured(table)
+    )
 
 
 def test_a_typed_rank_is_a_stop(table):
-    scene = widgets.scale_lab_scene("LoRA", 5, 16, 0.004, False, table)
+    scene = widgets.scale_lab_scene("LoRA", 5, 16, 0.004, widgets.FAIR[0], table)
     assert scene.stops == [1, 5, 8, 16, 64] and "r = 5" in scene.words[1]
 
 
@@ -156,11 +179,11 @@ def test_what_cannot_be_is_refused_and_the_picture_stays(table, typed, said):
 def test_the_widget_draws_its_backdrop_once_and_its_still_has_one_ring(table):
     stage = widgets.scale_lab(table)
     backdrop = stage.backdrop
-    turn(stage, fair=True)
+    turn(stage, fair="same scale")
     turn(stage, method="rsLoRA", learning_rate=0.001)
     assert stage.backdrop is backdrop and stage.scene["locked"] == ["lora_alpha"]
     rings = [len(stage.still()[0].axes[0].lines) for _ in range(3)]
-    assert rings == [len(widgets.measured(table)) + 1] * 3
+    assert rings == [len(widgets.measured(table)) + 2] * 3
     assert stage.scene["stops"] == [1, 8, 16, 64]
     rates = next(c["stops"] for c in stage.controls if c["name"] == "learning_rate")
     assert {m.learning_rate for m in widgets.measured(table)} <= set(rates) == {0.001, 0.002, 0.004, 0.008, 0.016}
@@ -179,6 +202,7 @@ def test_the_recorded_sweep_has_three_seeds_for_all_that_is_shown():
 
 def test_the_first_picture_of_the_recorded_sweep_is_measured_also_in_a_fair_fight():
     stage = widgets.scale_lab()
-    assert "Measured: " in stage.still()[1] and stage.values["lora_alpha"] / stage.values["r"] == widgets.REFERENCE
-    turn(stage, fair=True)
-    assert [text for text in stage.scene["words"] if "Not measured" in text] == []
+    assert "Measured: " in stage.still()[1] and (stage.values["r"], stage.values["lora_alpha"]) == widgets.REFERENCE
+    for fair in widgets.FAIR[1:]:
+        turn(stage, fair=fair)
+        assert [text for text in stage.scene["words"] if "Not measured" in text] == []

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import lowrank, memory
 from ..files import course_root
-from .figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
+from .figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, label
 
 # ---- lesson 00 ----
 
@@ -479,11 +479,11 @@ def sweep_lines(
     ax = figure.subplots()
     ranks = sorted({r for points in lines.values() for r, _ in points})
     ends = []
-    for n, ((way, points), color) in enumerate(
-        zip(lines.items(), (BLUE, ORANGE, VERMILION, GREEN, GREY, "black"), strict=False)
-    ):
+    colors = (BLUE, ORANGE, VERMILION, GREEN, PURPLE, GREY, "black")
+    for n, (way, points) in enumerate(lines.items()):
+        color, dashes = colors[n % len(colors)], ("-", "--", ":")[n // len(colors) % 3]
         x = [r * 1.06 ** (n - len(lines) / 2) for r, _ in points]  # side by side, so that the bars can be told apart
-        ax.plot(x, [one.mean for _, one in points], "o-", color=color, ms=5)
+        ax.plot(x, [one.mean for _, one in points], "o", ls=dashes, color=color, ms=5)
         ax.vlines(x, [one.low for _, one in points], [one.high for _, one in points], color=color, lw=1.4, alpha=0.6)
         ends.append((points[-1][1].mean, way, color))
     low, high = ax.get_ylim()

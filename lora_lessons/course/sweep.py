@@ -257,12 +257,25 @@ def lines(rows: Iterable[Mapping[str, Any]], quantity: str = "loss_held_out") ->
     ranks = {s.r for s in groups}
     found: dict[str, dict[int, Summary]] = defaultdict(dict)
     for s, values in groups.items():
-        what = "" if s.method == "lora" else f"{s.method}, "
-        how = "" if len({g.learning_rate for g in groups}) == 1 else f", lr {s.learning_rate:g}"
+        named = {"lr": f"{s.learning_rate:g}", "targets": s.target_modules, "steps": f"{s.steps}×{s.batch_size}"}
+        several = [
+            f"{word} {value}" for (word, value), many in zip(named.items(), _several(groups), strict=True) if many
+        ]
         multiple = f"α = {s.lora_alpha / s.r:g}r" if s.lora_alpha != s.r else "α = r"
-        for way in (f"{what}{multiple}{how}", f"{what}α = {s.lora_alpha:g}{how}"):
+        for alpha in (multiple, f"α = {s.lora_alpha:g}"):
+            way = ", ".join([*([s.method] if s.method != "lora" else []), alpha, *several])
             found[way][s.r] = summary(values)
     return {way: sorted(points.items()) for way, points in found.items() if len(points) >= max(2, len(ranks) / 2)}
+
+
+def _several(groups: Iterable[Setting]) -> tuple[bool, bool, bool]:
+    """Whether learning rates, targets, and steps × batch differ among `groups`: only then a line names them."""
+    groups = list(groups)
+    return (
+        len({s.learning_rate for s in groups}) > 1,
+        len({s.target_modules for s in groups}) > 1,
+        len({(s.steps, s.batch_size) for s in groups}) > 1,
+    )
 
 
 def draw(out: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from math import log2
 from pathlib import Path
@@ -15,9 +15,9 @@ from torch import Tensor
 
 from .. import lora, lowrank, memory, models
 from . import sweep
-from .figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
+from .figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, label
 from .pictures import BILL_COLORS
-from .stage import Backdrop, Scene, Stage, choice, number, slider, switch
+from .stage import Backdrop, Scene, Stage, choice, number, slider
 
 
 def whole(name: str, value: Any) -> int:
@@ -241,7 +241,8 @@ def layer_anatomy() -> Stage:
 
 # ---- lesson 05: effective-scale lab ----
 
-REFERENCE = 2.0  # the scale that the fair fight holds: lesson 03's r = 8 with alpha = 16
+REFERENCE = (8, 16.0)  # the r and alpha that a fair fight holds to: lesson 03's
+FAIR = ("off: α as set", "same scale", "same push")
 RATES = (0.001, 0.002, 0.004, 0.008, 0.016)
 
 
@@ -254,6 +255,11 @@ class Measured(NamedTuple):
     loss: sweep.Summary
     update: float  # ‖ΔW‖/‖W‖, mean over seeds
     curve: list[float]  # training loss by step, mean over seeds
+
+    @property
+    def push(self) -> float:
+        """Scale × r, which in LoRA is α: how hard AdamW's first steps push the loss down (lesson 05, section 1)."""
+        return self.scale * self.r
 
 
 @cache
@@ -285,75 +291,106 @@ def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Measured
     return best, doublings(best) < 0.01
 
 
-RANK_COLORS = (
-    "#0072B2",
-    "#1b6f9c",
-    "#3b6a86",
-    "#66606b",
-    "#915450",
-    "#b9542f",
-    "#D55E00",
-)  # low ranks blue, high orange
+class _Lab(NamedTuple):
+    """The lab's backdrop, its two axes, and where on the left one a measured setting stands."""
+
+    backdrop: Backdrop
+    left: Any
+    right: Any
+    place: Callable[[Measured], tuple[float, float]]
 
 
 @cache
-def _lab_backdrop(table: Path | None) -> tuple[Backdrop, Any, Any]:
-    """Every measured setting as its rank, at its place; and every loss curve, in grey."""
+def _lab(table: Path | None) -> _Lab:
+    """Every measured setting as its rank, above its push, coloured by learning rate; and every loss curve, in grey."""
     every = measured(table)
-    figure = Figure(figsize=(8.6, 3.7))
-    left, right = figure.subplots(1, 2, width_ratios=(1.35, 1))
-    ranks = sorted({m.r for m in every})
+    figure = Figure(figsize=(8.8, 3.9))
+    left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
+    ranks, losses = sorted({m.r for m in every}), sorted(m.loss.mean for m in every)
+    low, high = losses[0], min(losses[-1], losses[0] + 2 * (losses[3 * len(losses) // 4] - losses[0]) + 0.01)
+
+    def place(m: Measured) -> tuple[float, float]:
+        """Ranks of one push stand side by side, lowest left; what lies too high stands at the upper edge."""
+        return m.push * 1.13 ** (ranks.index(m.r) - (len(ranks) - 1) / 2), min(m.loss.mean, high)
+
+    rates = sorted({m.learning_rate for m in every})
+    colors = dict(zip(rates, (BLUE, "black", PURPLE) if len(rates) > 2 else ("black", PURPLE), strict=False))
     for m in every:
-        color = RANK_COLORS[round(6 * ranks.index(m.r) / max(1, len(ranks) - 1))]
-        left.plot([m.update] * 2, [m.loss.low, m.loss.high], color=color, lw=1, alpha=0.35)
-        left.text(m.update, m.loss.mean, str(m.r), color=color, weight="bold", size=9.5, ha="center", va="center")
+        (x, y), color = place(m), colors.get(m.learning_rate, GREY)
+        left.plot([x, x], [m.loss.low, m.loss.high], color=color, lw=1, alpha=0.25)
+        text = f"{m.r}" if m.loss.mean <= high else f"{m.r}↑"
+        left.text(x, y, text, color=color, weight="bold", size=9.5, ha="center", va="center")
         right.plot(range(1, len(m.curve) + 1), m.curve, color="#d0d4d8", lw=1)
-    low, high = min(m.loss.mean for m in every), max(m.loss.mean for m in every)
-    left.set(ylim=(low - 0.1 * (high - low), high + 0.2 * (high - low)), xscale="log", ylabel="held-out loss (nats)")
-    left.set_xticks(ticks := (0.003, 0.01, 0.03, 0.1), [f"{tick:.1%}" for tick in ticks])
-    left.set(xlim=(min(m.update for m in every) / 1.3, max(m.update for m in every) * 1.3))
-    left.set(xlabel="how far the layers moved, ‖ΔW‖/‖W‖ (log)", title="Each number: a measured rank r")
+    for n, rate in enumerate(rates if len(rates) > 1 else ()):
+        left.text(
+            0.02,
+            0.06 + 0.075 * n,
+            f"■ learning rate {rate:g}",
+            color=colors.get(rate, GREY),
+            size=9,
+            transform=left.transAxes,
+        )
+    pushes = sorted({m.push for m in every})
+    ticks = [2.0**n for n in range(-8, 16) if pushes[0] <= 2.0**n <= pushes[-1]]
+    left.set(
+        xscale="log",
+        xlim=(pushes[0] / 1.7, pushes[-1] * 1.7),
+        ylim=(low - 0.12 * (high - low), high + 0.17 * (high - low)),
+    )
+    left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     left.minorticks_off()
+    left.set(
+        xlabel="push: scale × r, in LoRA this is α (log)",
+        ylabel="held-out loss (nats)",
+        title="Each number: a measured rank r",
+    )
     right.set(xlabel="step", title="Training loss (nats)")
-    return Backdrop(figure), left, right
+    return _Lab(Backdrop(figure), left, right, place)
 
 
 def scale_lab_scene(
-    method: str, r: int, lora_alpha: float, learning_rate: float, fair: bool, table: Path | None = None
+    method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = FAIR[0], table: Path | None = None
 ) -> Scene:
     """Where a setting lies among the measured ones, for every rank; the nearest of them is ringed, and said to be so.
 
-    In a fair fight α follows the rank, so that the scale stays at REFERENCE. Raises ValueError for what cannot be.
+    In a fair fight α follows the rank, so that the scale, or the push, stays REFERENCE's. Raises ValueError for what
+    cannot be.
     """
+    if method not in ("LoRA", "rsLoRA") or fair not in FAIR:
+        raise ValueError(f"method is LoRA or rsLoRA, fair one of {', '.join(FAIR)}; got {method!r} and {fair!r}.")
     lora.check_settings(whole("rank r", r), lora_alpha, 576, 576)
     if not isinstance(learning_rate, (int, float)) or not 0 < learning_rate < 1:
         raise ValueError(f"a learning rate lies between 0 and 1, such as 0.004; got {learning_rate!r}.")
     every = measured(table)
     stops = sorted({m.r for m in every} | {r})
     over = [stop**0.5 if method == "rsLoRA" else stop for stop in stops]
-    alphas = [REFERENCE * below if fair else lora_alpha for below in over]
-    scales = [alpha / below for alpha, below in zip(alphas, over, strict=True)]
+    r0, alpha0 = REFERENCE
+    held = {FAIR[1]: [alpha0 / r0] * len(stops), FAIR[2]: [alpha0 / stop for stop in stops]}
+    scales = held.get(fair, [lora_alpha / below for below in over])
+    alphas = [scale * below for scale, below in zip(scales, over, strict=True)]
     found = [nearest(stop, scale, learning_rate, every) for stop, scale in zip(stops, scales, strict=True)]
     words = [
         f"{method}, r = {stop}, α = {alpha:.4g}, learning rate {learning_rate:g}: scale α/{'√r' if method == 'rsLoRA' else 'r'} = {scale:.3g}. "
         + _measured_words(*near)
         for stop, alpha, scale, near in zip(stops, alphas, scales, found, strict=True)
     ]
-    backdrop, left, right = _lab_backdrop(table)
-    scene = Scene(backdrop, stops, words, locked=["lora_alpha"] if fair else [])
-    colors = [VERMILION if exact else GREY for _, exact in found]
-    scene.dot(left, [m.update for m, _ in found], [m.loss.mean for m, _ in found], colors, size=20, hollow=True)
-    scene.line(right, [range(1, len(m.curve) + 1) for m, _ in found], [m.curve for m, _ in found], VERMILION)
+    lab = _lab(table)
+    scene = Scene(lab.backdrop, stops, words, locked=["lora_alpha"] if fair in held else [])
+    colors, (bottom, top) = [VERMILION if exact else GREY for _, exact in found], lab.left.get_ylim()
+    pushes = [scale * stop for scale, stop in zip(scales, stops, strict=True)]
+    scene.line(lab.left, [[push, push] for push in pushes], [[bottom, top]] * len(stops), SKY)
+    places = [lab.place(m) for m, _ in found]
+    scene.dot(lab.left, [x for x, _ in places], [y for _, y in places], colors, size=20, hollow=True)
+    scene.line(lab.right, [range(1, len(m.curve) + 1) for m, _ in found], [m.curve for m, _ in found], VERMILION)
     said = ["measured" if exact else "nearest measured" for _, exact in found]
-    _corner(
-        scene,
-        left,
-        [f"scale {scale:.3g}, {word}: r = {m.r}" for scale, word, (m, _) in zip(scales, said, found, strict=True)],
-        colors,
-    )
-    _corner(
-        scene, right, [f"{word}:\nheld-out {m.loss.mean:.3f}" for word, (m, _) in zip(said, found, strict=True)], colors
-    )
+    numbers = zip(scales, pushes, said, found, strict=True)
+    corner = [f"scale {scale:.3g}, push {push:.3g}; {word}: r = {m.r}" for scale, push, word, (m, _) in numbers]
+    _corner(scene, lab.left, corner, colors)
+    beside = [
+        f"{word}:\nheld-out {m.loss.mean:.3f}\n‖ΔW‖/‖W‖ {m.update:.2%}"
+        for word, (m, _) in zip(said, found, strict=True)
+    ]
+    _corner(scene, lab.right, beside, colors)
     return scene
 
 
@@ -377,20 +414,20 @@ def _measured_words(m: Measured, exact: bool) -> str:
 
 
 def scale_lab_still(
-    method: str, r: int, lora_alpha: float, learning_rate: float, fair: bool, table: Path | None = None
+    method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = FAIR[0], table: Path | None = None
 ) -> tuple[Figure, str]:
     """The picture of `scale_lab_scene` at rank r, and its sentences."""
     return scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
 
 
 def scale_lab(table: Path | None = None) -> Stage:
-    """Move r, α and the learning rate, as LoRA or rsLoRA, and switch the fair fight on: the scale then stays."""
+    """Move r, α and the learning rate, as LoRA or rsLoRA, and hold the scale or the push for a fair fight."""
     every = measured(table)
     controls = [
         choice("method", "method", ["LoRA", "rsLoRA"]), slider("r", "rank r"),
         slider("lora_alpha", "α", [1, 2, 4, 8, 16, 32, 64, 128]),
         slider("learning_rate", "learning rate", sorted({*RATES, *(m.learning_rate for m in every)})),
-        switch("fair", "fair fight: same scale at every rank"),
+        choice("fair", "fair fight", FAIR),
     ]  # fmt: skip
     compose = partial(scale_lab_scene, table=table)
-    return Stage(compose, "r", controls, method="LoRA", r=8, lora_alpha=16, learning_rate=0.004, fair=False)
+    return Stage(compose, "r", controls, method="LoRA", r=8, lora_alpha=16, learning_rate=0.004, fair=FAIR[0])

@@ -109,7 +109,7 @@ def a_browser() -> Iterator[Any]:
 
 
 # Not session-wide: while Playwright runs, no test in this process can start an event loop, as papermill's do.
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     """A headless Chromium; without one the browser tests are skipped, and the summary says so in capitals."""
     with a_browser() as running:
@@ -124,11 +124,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for why in sorted(set(_skipped)):
         terminalreporter.section("THE BROWSER TESTS DID NOT RUN", sep="!", red=True, bold=True)
         terminalreporter.line(f"{why}: the widgets and JupyterLab are untested here.")
-    for folder in _kept:
+    for folder in [] if _skipped else _kept:
         terminalreporter.line(f"Screenshots: {folder}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """`lora-lessons lab` as a learner starts it, in a folder of its own."""
     with Lab(tmp_path_factory.mktemp("lab")) as running:

@@ -24,6 +24,8 @@ from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons
 from lora_lessons.course.stage import DPI, Scene, Stage
 
+from .conftest import Lesson
+
 NOISE = "torch.randn(96, 64, generator=torch.Generator().manual_seed(0))"
 SETUP = f"""import torch
 from lora_lessons.course import begin, pictures, widgets
@@ -72,8 +74,6 @@ def noise():
 @pytest.fixture(scope="module")
 def page(browser: Any, lab: Any) -> Any:
     """One notebook with every widget, run once. Tests share it, so each sets the controls that it relies on."""
-    from conftest import Lesson
-
     lab.write("widgets", SETUP, *CELLS)
     with Lesson(browser, lab, "widgets") as lesson:
         lesson.run_all()
@@ -296,10 +296,13 @@ def test_what_fits_moves_by_every_control(page, screenshots):
 # ---- effective-scale lab ----
 
 
-def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate: float, fair: bool) -> None:
+OFF = widgets.FAIR[0]
+
+
+def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = OFF) -> None:
     """Words, ring and curve are those of the nearest measured setting, which is said to be just that."""
     below = r**0.5 if method == "rsLoRA" else r
-    scale = widgets.REFERENCE if fair else lora_alpha / below
+    scale = {OFF: lora_alpha / below, "same scale": 2.0, "same push": 16 / r}[fair]
     near, exact = widgets.nearest(r, scale, learning_rate, widgets.measured())
     assert stage.words.startswith(f"{method}, r = {r}, α = {scale * below:.4g}, learning rate {learning_rate:g}: scale")
     assert f" = {scale:.3g}. " in stage.words and f"held-out loss {near.loss.mean:.3f} nats" in stage.words
@@ -308,58 +311,64 @@ def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate
     left, right = scene.backdrop.figure.axes
     (ring,) = stage.marks("circle")
     assert (float(ring["cx"]), float(ring["cy"])) == pytest.approx(
-        on_page(scene, left, near.update, near.loss.mean), abs=0.1
+        on_page(scene, left, *widgets._lab(None).place(near)), abs=0.1
     )
-    (line,) = stage.marks("path")
+    here, line = stage.marks("path")
+    assert float(here["d"].removeprefix("M").split(",")[0]) == pytest.approx(
+        on_page(scene, left, scale * r, 3)[0], abs=0.1
+    )
     points = [tuple(map(float, point.split(","))) for point in line["d"].removeprefix("M").split("L")]
     curve = [on_page(scene, right, step, loss) for step, loss in enumerate(near.curve, 1)]
     assert np.allclose(points, curve, atol=0.1)
     word = "measured" if exact else "nearest measured"
     texts = [mark["text"] for mark in stage.marks("text")]
-    assert texts == [f"scale {scale:.3g}, {word}: r = {near.r}", f"{word}:held-out {near.loss.mean:.3f}"]
+    assert texts == [
+        f"scale {scale:.3g}, push {scale * r:.3g}; {word}: r = {near.r}",
+        f"{word}:held-out {near.loss.mean:.3f}‖ΔW‖/‖W‖ {near.update:.2%}",
+    ]
 
 
 def test_the_scale_lab_moves_by_every_control(page, screenshots):
     stage = page.stage(LAB)
-    assert_lab(stage, "LoRA", 8, 16, 0.004, False)
+    assert_lab(stage, "LoRA", 8, 16, 0.004)
     stage.root.screenshot(path=screenshots / "scale_lab.png")
-    assert_like(stage.picture(), widgets.scale_lab_still("LoRA", 8, 16, 0.004, False))
+    assert_like(stage.picture(), widgets.scale_lab_still("LoRA", 8, 16, 0.004))
     ranks = sorted({m.r for m in widgets.measured()})
     after, most = ranks[ranks.index(8) + 1], ranks[-1]
     stage.pressed("r", "ArrowRight")
-    assert_lab(stage, "LoRA", after, 16, 0.004, False)
+    assert_lab(stage, "LoRA", after, 16, 0.004)
     stage.pressed("r", "Home")
-    assert_lab(stage, "LoRA", ranks[0], 16, 0.004, False)
+    assert_lab(stage, "LoRA", ranks[0], 16, 0.004)
     stage.dragged("r", 1.0)
-    assert_lab(stage, "LoRA", most, 16, 0.004, False)
+    assert_lab(stage, "LoRA", most, 16, 0.004)
     stage.chosen("method", "rsLoRA")
-    assert_lab(stage, "rsLoRA", most, 16, 0.004, False)
+    assert_lab(stage, "rsLoRA", most, 16, 0.004)
     stage.pressed("lora_alpha", "ArrowRight")
-    assert_lab(stage, "rsLoRA", most, 32, 0.004, False)
+    assert_lab(stage, "rsLoRA", most, 32, 0.004)
     stage.dragged("lora_alpha", 0.0)
-    assert_lab(stage, "rsLoRA", most, 1, 0.004, False)
+    assert_lab(stage, "rsLoRA", most, 1, 0.004)
     stage.typed("lora_alpha", "24")
-    assert_lab(stage, "rsLoRA", most, 24, 0.004, False)
+    assert_lab(stage, "rsLoRA", most, 24, 0.004)
     rates = sorted({*widgets.RATES, *(m.learning_rate for m in widgets.measured())})
     stage.pressed("learning_rate", "End")
-    assert_lab(stage, "rsLoRA", most, 24, rates[-1], False)
+    assert_lab(stage, "rsLoRA", most, 24, rates[-1])
     stage.dragged("learning_rate", 0.0)
-    assert_lab(stage, "rsLoRA", most, 24, rates[0], False)
+    assert_lab(stage, "rsLoRA", most, 24, rates[0])
     stage.typed("learning_rate", "0.003")
-    assert_lab(stage, "rsLoRA", most, 24, 0.003, False)
+    assert_lab(stage, "rsLoRA", most, 24, 0.003)
     stage.typed("r", "24")  # no measured rank: the slider gets one more stop
-    assert_lab(stage, "rsLoRA", 24, 24, 0.003, False)
-    stage.control("fair").check()
-    stage.settle()
-    assert_lab(stage, "rsLoRA", 24, 24, 0.003, True)
+    assert_lab(stage, "rsLoRA", 24, 24, 0.003)
+    stage.chosen("fair", "same scale")
+    assert_lab(stage, "rsLoRA", 24, 24, 0.003, "same scale")
     assert stage.control("lora_alpha").is_disabled() and stage.box("lora_alpha").is_disabled()
     stage.chosen("method", "LoRA")
     stage.pressed("r", "End")
-    assert_lab(stage, "LoRA", most, 24, 0.003, True)
+    assert_lab(stage, "LoRA", most, 24, 0.003, "same scale")
+    stage.chosen("fair", "same push")
+    assert_lab(stage, "LoRA", most, 24, 0.003, "same push")
     stage.root.screenshot(path=screenshots / "scale_lab_fair.png")
-    stage.control("fair").uncheck()
-    stage.settle()
-    assert_lab(stage, "LoRA", most, 24, 0.003, False)
+    stage.chosen("fair", OFF)
+    assert_lab(stage, "LoRA", most, 24, 0.003)
     words = stage.words
     for name, bad, good in (("r", "0", "8"), ("r", "10000", "8"), ("r", "eight", "8"), ("lora_alpha", "0", "16"),
                             ("lora_alpha", "eight", "16"), ("learning_rate", "1", "0.004"), ("learning_rate", "fast", "0.004")):  # fmt: skip
@@ -368,7 +377,7 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
         stage.typed(name, good)
         words = stage.words
         assert stage.said == ""
-    assert_lab(stage, "LoRA", 8, 16, 0.004, False)
+    assert_lab(stage, "LoRA", 8, 16, 0.004)
 
 
 # ---- for every widget ----
@@ -381,7 +390,7 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
         (ANATOMY, {"d": "d (outputs)", "k": "k (inputs)", "r": "rank r", "lora_alpha": "α"}),
         (FIT, {"model": "model", "method": "method", "r": "rank r", "card": "card"}),
         (LAB, {"method": "method", "r": "rank r", "lora_alpha": "α", "learning_rate": "learning rate",
-               "fair": "fair fight: same scale at every rank"}),
+               "fair": "fair fight"}),
     ],
 )  # fmt: skip
 def test_the_keyboard_reaches_every_control_and_each_has_a_name(page, number, names):
@@ -439,7 +448,7 @@ def test_a_drag_that_python_answers_queues_no_stale_pictures(page, composed):
     stage.typed("lora_alpha", "1")
     before = composed("scale_lab_scene")
     held(page, stage, "lora_alpha", (["ArrowRight"] * 7 + ["ArrowLeft"] * 5) * 5)
-    assert_lab(stage, "LoRA", 8, 4, 0.004, False)
+    assert_lab(stage, "LoRA", 8, 4, 0.004)
     assert 0 < composed("scale_lab_scene") - before < 60
     before = composed("scale_lab_scene")
     burst = """slider => {
@@ -447,7 +456,7 @@ def test_a_drag_that_python_answers_queues_no_stale_pictures(page, composed):
     }"""
     stage.control("lora_alpha").evaluate(burst)  # 60 moves before the kernel can answer one
     stage.settle()
-    assert_lab(stage, "LoRA", 8, 8, 0.004, False)
+    assert_lab(stage, "LoRA", 8, 8, 0.004)
     assert 0 < composed("scale_lab_scene") - before <= 3
 
 
@@ -496,7 +505,7 @@ def test_widgets_survive_run_all_again_and_leave_no_error(page, photo):
     assert_explorer(stage, photo, 21, "photograph")
     stage = page.stage(LAB)
     stage.pressed("lora_alpha", "ArrowRight")
-    assert_lab(stage, "LoRA", 8, 32, 0.004, False)
+    assert_lab(stage, "LoRA", 8, 32, 0.004)
     assert page.errors() == []
 
 
@@ -570,7 +579,7 @@ NEXT = {
 
 
 def next_rank_of_the_lab() -> str:
-    scene = widgets.scale_lab_scene("LoRA", 8, 16, 0.004, False)
+    scene = widgets.scale_lab_scene("LoRA", 8, 16, 0.004)
     return scene.words[scene.stops.index(8) + 1]
 
 

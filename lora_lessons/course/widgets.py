@@ -334,7 +334,7 @@ def _lab(table: Path | None) -> _Lab:
     ticks = [2.0**n for n in range(-8, 16) if pushes[0] <= 2.0**n <= pushes[-1]]
     left.set(
         xscale="log",
-        xlim=(pushes[0] / 1.7, pushes[-1] * 1.7),
+        xlim=(pushes[0] / 2, pushes[-1] * 2),
         ylim=(low - 0.12 * (high - low), high + 0.17 * (high - low)),
     )
     left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -80,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "--targets", default="all-linear", metavar="NAMES", help="one set of target_modules, e.g. q_proj,v_proj"
     )
     sweep.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
+    sweep.add_argument("--seed", type=int, metavar="S", help="this seed alone, in place of --seeds")
     sweep.add_argument("--steps", type=int, default=24, metavar="N", help="default: 24")
     sweep.add_argument("--batch", type=int, default=4, metavar="N", help="examples a step (default: 4)")
     sweep.add_argument("--out", type=Path, default=Path("sweep"), metavar="DIR", help="default: sweep")
@@ -143,7 +144,7 @@ def _sweep(options: argparse.Namespace) -> int:
     from .course import sweep
 
     settings = sweep.grid(
-        options.r, options.alpha, options.seeds, methods=options.method, learning_rates=options.lr,
+        options.r, options.alpha, options.seeds if options.seed is None else [options.seed], methods=options.method, learning_rates=options.lr,
         target_modules=options.targets, steps=options.steps, batch_size=options.batch,
     )  # fmt: skip
     rows = sweep.run(settings, options.out, resume=options.resume)

@@ -503,7 +503,7 @@ def sweep_lines(
 def intervals(rows: Mapping[str, Any], reference: str, xlabel: str) -> Figure:
     """One row a contender: its mean and 95% interval, the reference's interval drawn through; apart or not is said.
 
-    `rows` holds {name: sweep.Summary}; a row named "paper: …" is a square, all others are dots.
+    `rows` holds {name: sweep.Summary}; a row named "fair: …" is a dot, all others are squares.
     """
     figure = Figure(figsize=(8.0, 0.9 + 0.38 * len(rows)))
     ax, here = figure.subplots(), rows[reference]
@@ -512,7 +512,7 @@ def intervals(rows: Mapping[str, Any], reference: str, xlabel: str) -> Figure:
         apart = s.apart(here) and name != reference
         color = BLUE if name == reference else (GREEN if s.mean < here.mean else VERMILION) if apart else GREY
         ax.plot([s.low, s.high], [y, y], color=color, lw=2.4)
-        ax.plot([s.mean], [y], "s" if name.startswith("paper") else "o", color=color, ms=7)
+        ax.plot([s.mean], [y], "o" if name.startswith("fair") else "s", color=color, ms=7)
         said = ("lower" if s.mean < here.mean else "higher") if apart else "overlaps"
         label(ax, s.high, y, "the reference" if name == reference else said, color, size=9)
     ax.set_yticks(range(len(rows)), list(rows))

@@ -49,7 +49,7 @@ class Setting(NamedTuple):
 def grid(
     r: Sequence[int],
     alpha: Sequence[str],
-    seeds: int,
+    seeds: int | Sequence[int],
     *,
     methods: Sequence[str] = ("lora",),
     learning_rates: Sequence[float] = (4e-3,),
@@ -57,7 +57,7 @@ def grid(
     steps: int = 24,
     batch_size: int = 4,
 ) -> list[Setting]:
-    """Every combination once, all settings of seed 0 first. An alpha is a number or a multiple of r such as "2x".
+    """Every combination once, all settings of the first seed first; `seeds` are their number, or themselves. An alpha is a number or a multiple of r such as "2x".
 
     Raises ValueError with what to change when a value cannot be.
     """
@@ -70,11 +70,12 @@ def grid(
         raise ValueError(f"--method {unknown[0]}: choose from {', '.join(METHODS)}.")
     if wrong_rate := [rate for rate in learning_rates if not 0 < rate < 1]:
         raise ValueError(f"--lr {wrong_rate[0]:g}: a learning rate lies between 0 and 1 (4e-3 is lesson 03's).")
-    if min(seeds, steps, batch_size) < 1:
+    chosen = range(seeds) if isinstance(seeds, int) else seeds
+    if min(len(chosen), steps, batch_size) < 1:
         raise ValueError("--seeds, --steps and --batch are counts of at least 1.")
     made = {
         Setting(method, rank, alpha_of(word, rank), rate, target_modules, steps, batch_size, seed): None
-        for seed, method, rank, word, rate in product(range(seeds), methods, r, alpha, learning_rates)
+        for seed, method, rank, word, rate in product(chosen, methods, r, alpha, learning_rates)
     }
     names = [setting.name for setting in made]
     if twins := [name for name in names if names.count(name) > 1]:
@@ -238,6 +239,12 @@ def summary(values: Sequence[float]) -> Summary:
     half = _T.get(len(values), 2.228) * statistics.stdev(values) / len(values) ** 0.5
     mean = statistics.fmean(values)
     return Summary(mean, mean - half, mean + half, len(values))
+
+
+def paired(a: Iterable[Mapping[str, Any]], b: Iterable[Mapping[str, Any]], quantity: str = "loss_held_out") -> Summary:
+    """a's quantity minus b's, seed by seed, over the seeds that both have: the luck that a seed brings both cancels."""
+    first, second = ({run["seed"]: run[quantity] for run in runs} for runs in (a, b))
+    return summary([first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())])
 
 
 def by_setting(rows: Iterable[Mapping[str, Any]]) -> dict[Setting, list[Mapping[str, Any]]]:

@@ -311,14 +311,14 @@ def _lab(table: Path | None) -> _Lab:
 
     def place(m: Measured) -> tuple[float, float]:
         """Ranks of one push stand side by side, lowest left; what lies too high stands at the upper edge."""
-        return m.push * 1.13 ** (ranks.index(m.r) - (len(ranks) - 1) / 2), min(m.loss.mean, high)
+        return m.push * 1.2 ** (ranks.index(m.r) - (len(ranks) - 1) / 2), min(m.loss.mean, high)
 
     rates = sorted({m.learning_rate for m in every})
     colors = dict(zip(rates, (BLUE, "black", PURPLE) if len(rates) > 2 else ("black", PURPLE), strict=False))
     for m in every:
         (x, y), color = place(m), colors.get(m.learning_rate, GREY)
         left.plot([x, x], [m.loss.low, m.loss.high], color=color, lw=1, alpha=0.25)
-        text = f"{m.r}" if m.loss.mean <= high else f"{m.r}↑"
+        text = f"{m.r}" if m.loss.mean <= high else f"{m.r}↑\n{m.loss.mean:.2f}"
         left.text(x, y, text, color=color, weight="bold", size=9.5, ha="center", va="center")
         right.plot(range(1, len(m.curve) + 1), m.curve, color="#d0d4d8", lw=1)
     for n, rate in enumerate(rates if len(rates) > 1 else ()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from . import answered, exercise, not_a_number
+from . import Unsolved, answered, exercise, not_a_number
 
 
 @exercise("05.1", "Hold the scale", difficulty=1, minutes=4)
@@ -33,40 +33,52 @@ def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
 
 @exercise("05.2", "Better, or only lower?", difficulty=2, minutes=8)
 def _(better: Callable[[list[float], list[float]], str | None]) -> str | None:
-    far, near, wide = [3.10, 3.11, 3.12], [3.20, 3.21, 3.22], [3.00, 3.20, 3.40]
-    between = [3.14, 3.15, 3.16]  # apart from `far` by deviations, and not by intervals
-    pairs = {
-        "apart": (far, near), "turned": (near, far), "wide": (far, wide), "between": (far, between),
-        "worlds apart": (far, [9.0, 9.1, 9.2]),
+    here = [3.10, 3.11, 3.12]
+    others = {
+        "apart": [3.17, 3.18, 3.19], "wide": [3.00, 3.20, 3.40], "touching": [3.145, 3.155, 3.165], "far": [9.0, 9.1, 9.2],
     }  # fmt: skip
-    got = {name: better(*pair) for name, pair in pairs.items()}
-    if all(value is None for value in got.values()):
-        answered(None)
-    if list(got.values()) == ["a", "b", None, None, "a"]:
+    got = {name: better(list(here), other) for name, other in others.items()}
+    turned = better(others["apart"], list(here))
+    if all(value in (None, ...) for value in (*got.values(), turned)):
+        raise Unsolved
+    if list(got.values()) == ["a", None, None, "a"] and turned == "b":
         return None
-    if (got["apart"], got["turned"]) == ("b", "a"):
+    if (got["far"], turned) == ("b", "a"):
         return "Turned round: the lower loss is the better one."
     if got["wide"] == "a":
-        return "You compared the means alone. [3.00, 3.20, 3.40] is too uncertain to be called worse: look at the intervals."
-    if got["between"] == "a":
-        return "Your intervals are too narrow: half a width is 4.303 · s/√3, about 2.5 standard deviations, with s = statistics.stdev."
+        return "You went by the means. [3.00, 3.20, 3.40] is too uncertain to be called worse: its interval reaches below 3.10."
+    if got["touching"] == "a":
+        return (
+            "Too narrow: half a width is 4.303 · s/√3, about 2.5 standard deviations, with s = statistics.stdev, which "
+            f"divides by n − 1. So {here} and {others['touching']} overlap."
+        )
     if got["apart"] is None:
-        return "[3.10, 3.11, 3.12] and [3.20, 3.21, 3.22] do not overlap: are your intervals too wide (divided by √3)?"
-    return f"For [3.10, 3.11, 3.12] against [3.20, 3.21, 3.22] expected 'a', and 'b' the other way round; you gave {got['apart']!r} and {got['turned']!r}."
+        return (
+            f"{here} and {others['apart']} do not overlap: are your intervals too wide? Half a width is 4.303 · s/√3."
+        )
+    for name in ("wide", "touching"):
+        if got[name] is not None:
+            return f"The intervals of {here} and {others[name]} overlap: return None; you returned {got[name]!r}."
+    return f"For {here} against {others['apart']} expected 'a', and 'b' the other way round; you gave {got['apart']!r} and {turned!r}."
 
 
 @exercise("05.3", "Seed by seed", difficulty=2, minutes=6)
 def _(differences: Callable[[dict[int, float], dict[int, float]], list[float]]) -> str | None:
-    a, b = {2: 3.0, 0: 1.0, 1: 2.0}, {0: 0.5, 2: 1.0, 3: 9.0}
-    got = [round(float(x), 6) for x in answered(differences(dict(a), dict(b)))]
-    if got == [0.5, 2.0]:
+    a, b = {10: 3.0, 2: 1.0, 33: 2.0}, {2: 1.5, 10: 1.0, 7: 9.0}
+    found = answered(differences(dict(a), dict(b)))
+    if isinstance(found, dict):
+        return "Return a list of differences; you returned a dict."
+    got = [round(float(x), 6) for x in found]
+    if got == [-0.5, 2.0]:
         return None
     if got == [round(x - y, 6) for x, y in zip(a.values(), b.values(), strict=True)]:
         return "That is the colleague's code: it pairs the first with the first, whatever seed they have."
-    if got == [2.0, 0.5]:
+    if got == [2.0, -0.5]:
         return "The right pairs in the wrong order: by rising seed."
-    if got == [-0.5, -2.0]:
+    if got == [0.5, -2.0]:
         return "Turned round: a's loss minus b's."
+    if got == [0.5, 2.0]:
+        return "The sign says which one is lower: leave it in."
     if len(got) == 3:
-        return "Seed 1 has no partner in b, and seed 3 none in a: leave out what only one of them has."
-    return f"For a = {a} and b = {b} expected [0.5, 2.0]; you gave {got}."
+        return "Seed 33 has no partner in b, and seed 7 none in a: leave out what only one of them has."
+    return f"For a = {a} and b = {b} expected [-0.5, 2.0]; you gave {got}."

@@ -35,8 +35,9 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/browser
 	LORA_LESSONS_PROGRESS=$(CURDIR)/$(VENV)/nbval-progress.json $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks/*.ipynb
+	$(BIN)/pytest tests/browser
 
 bench: $(READY)
 	$(BIN)/python tests/browser/latency.py

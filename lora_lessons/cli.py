@@ -141,14 +141,14 @@ def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from .course import sweep
+    from .course import runner, sweep
 
     settings = sweep.grid(
         options.r, options.alpha, options.seeds if options.seed is None else [options.seed], methods=options.method, learning_rates=options.lr,
         target_modules=options.targets, steps=options.steps, batch_size=options.batch,
     )  # fmt: skip
     rows = sweep.run(settings, options.out, resume=options.resume)
-    failed = [row for row in rows if row["status"] != "ok"]
+    failed = [row for row in rows if row["status"] != runner.OK]
     figure = f", {sweep.FIGURE}" if (options.out / sweep.FIGURE).exists() else ""  # one setting alone has none
     print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {options.out / sweep.TABLE}{figure}")
     return EXIT_FAILED if failed else EXIT_OK

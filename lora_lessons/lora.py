@@ -41,7 +41,7 @@ class LoRALinear(nn.Module):
         self.lora_B = nn.Parameter(torch.zeros(d, r, device=device))
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
         self.r, self.lora_alpha, self.use_rslora = r, lora_alpha, use_rslora
-        self.scaling = lora_alpha / (math.sqrt(r) if use_rslora else r)
+        self.scaling = scale(r, lora_alpha, use_rslora)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.base_layer(x)
@@ -58,6 +58,11 @@ class LoRALinear(nn.Module):
         weight = self.base_layer.weight
         weight.copy_(weight.to(self.lora_A.dtype) + self.delta())
         return self.base_layer
+
+
+def scale(r: int, lora_alpha: float, use_rslora: bool = False) -> float:
+    """The factor before B·A: α/r (section 4.1), or α/√r with rsLoRA (Kalajdzievski 2023)."""
+    return lora_alpha / (math.sqrt(r) if use_rslora else r)
 
 
 def check_settings(r: int, lora_alpha: float, d: int, k: int) -> None:

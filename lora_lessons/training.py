@@ -113,7 +113,9 @@ def train(
             f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {len(training.losses)} steps."
         )
         return training
-    groups = [{"params": [p], "times": settings.lr_ratio if "lora_B" in name else 1.0} for name, p in learned.items()]
+    B = [p for name, p in learned.items() if "lora_B" in name]
+    rest = [p for name, p in learned.items() if "lora_B" not in name]
+    groups = [{"params": ps, "times": times} for ps, times in ((rest, 1.0), (B, settings.lr_ratio)) if ps]
     optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     training = (reuse and _read(folder / CHECKPOINT, run, learned, optimizer)) or Training()
     begun, was_training = len(training.losses), model.training

@@ -35,9 +35,9 @@ def test_dropping_the_scale_from_the_layer_is_noticed(tmp_path):
     package = tmp_path / "lora_lessons"
     shutil.copytree(Path(lora_lessons.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
     source = (package / "lora.py").read_text(encoding="utf-8")
-    right = "self.scaling = lora_alpha / (math.sqrt(r) if use_rslora else r)"
+    right = "return lora_alpha / (math.sqrt(r) if use_rslora else r)"
     assert right in source
-    (package / "lora.py").write_text(source.replace(right, "self.scaling = 1.0"), encoding="utf-8")
+    (package / "lora.py").write_text(source.replace(right, "return 1.0"), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(tmp_path), "LORA_LESSONS_ROOT": str(course_root())}
     command = [sys.executable, "-m", "lora_lessons.cli", "run", "02", "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)

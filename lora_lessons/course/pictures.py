@@ -482,18 +482,21 @@ def sweep_lines(
     colors = (BLUE, ORANGE, VERMILION, GREEN, PURPLE, GREY, "black")
     for n, (way, points) in enumerate(lines.items()):
         color, dashes = colors[n % len(colors)], ("-", "--", ":")[n // len(colors) % 3]
-        x = [r * 1.06 ** (n - len(lines) / 2) for r, _ in points]  # side by side, so that the bars can be told apart
+        x = [r * 1.2 ** ((n + 0.5) / len(lines) - 0.5) for r, _ in points]  # side by side: the bars can be told apart
         ax.plot(x, [one.mean for _, one in points], "o", ls=dashes, color=color, ms=5)
         ax.vlines(x, [one.low for _, one in points], [one.high for _, one in points], color=color, lw=1.4, alpha=0.6)
         ends.append((points[-1][1].mean, way, color))
+    if many := len(lines) > 6:  # no room beside the lines for so many names
+        figure.set_figheight(3.9 + 0.12 * len(lines))
+        figure.legend(list(ax.lines), list(lines), loc="outside lower center", ncols=2, fontsize=8)
     low, high = ax.get_ylim()
-    apart, last = 0.07 * (high - low), float("-inf")
-    for y, way, color in sorted(ends):
-        last = max(y, last + apart)
+    last = float("-inf")
+    for y, way, color in [] if many else sorted(ends):
+        last = max(y, last + 0.07 * (high - low))
         label(ax, ranks[-1] * 1.15, last, way, color)
     ax.set_xscale("log", base=2)
     ax.set_xticks(ranks, [str(r) for r in ranks])
-    ax.set_xlim(right=ranks[-1] * 3.2 if len(ranks) > 2 else ranks[-1] * 1.6)
+    ax.set_xlim(right=ranks[-1] * (1.3 if many else 3.2 if len(ranks) > 2 else 1.6))
     ax.set(xlabel="rank r", ylabel=ylabel, title=title)
     if percent:
         ax.yaxis.set_major_formatter(lambda y, _: f"{y:.1%}")
@@ -540,6 +543,6 @@ def beside_the_paper(paper: Mapping[str, Mapping[int, float]], ours: Mapping[str
         ax.set_xticks(ticks := (1, 4, 16, 64), [str(t) for t in ticks])
         ax.set(xlim=(0.8, 64 * 5), xlabel="rank r")
     left.set(ylabel="WikiSQL accuracy (%)", title="Published: GPT-3 175B, Table 6")
-    right.set(ylabel="held-out loss (nats), turned", title="Recorded: 135M, persona, α = 16")
+    right.set(ylabel="held-out loss (nats), turned", title="Recorded: ours, α = 16")
     right.invert_yaxis()
     return figure

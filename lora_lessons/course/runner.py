@@ -6,6 +6,7 @@ A lesson runs in a kernel of its own, in this interpreter. A lesson that fails i
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 import threading
@@ -171,7 +172,10 @@ def run_one(
     lesson: Path, parameters: Mapping[str, Any], out: Path, environment: dict[str, str] | None = None, title: str = "",
     *, progress: bool = True,
 ) -> LessonResult:  # fmt: skip
-    """Execute one notebook with those of `parameters` that it has, and keep it in `out` as executed; never raises."""
+    """Execute one notebook with those of `parameters` that it has, and keep it in `out` as executed.
+
+    What happens in the notebook is told by the result. Raises OSError where `out` cannot be written.
+    """
     started, peak = time.perf_counter(), _Peak()
     environment = environment or _environment(out)
     result = LessonResult(lesson.stem, OK, 0.0, 0, 0)
@@ -266,11 +270,11 @@ def plain(text: str) -> str:
 
 def _environment(out: Path) -> dict[str, str]:
     """The kernel's environment: a run leaves the learner's own progress alone and does not fight over cores."""
-    ours = {
-        "LORA_LESSONS_PROGRESS": str(out / "progress.json"),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
-    return ours | kernel_environment()
+    given = kernel_environment()
+    ours = {"LORA_LESSONS_PROGRESS": str(out / "progress.json"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    package = str(Path(__file__).resolve().parents[2])  # found also where the package is not installed, as in Colab
+    path = os.pathsep.join(dict.fromkeys([package, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
+    return ours | given | {"PYTHONPATH": path}
 
 
 class _Peak:

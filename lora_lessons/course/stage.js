@@ -1,5 +1,6 @@
 // The page's half of a Stage (stage.py): controls, and marks moved to the places that Python worked out.
-// No formula lives here. A drag along the axis looks up; any other change asks the kernel, one question at a time.
+// No formula of the course lives here: B·A is multiplied out, everything else is looked up. A drag along the axis needs
+// no kernel; any other change asks it, one question at a time.
 
 const SVG = "http://www.w3.org/2000/svg";
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
@@ -85,23 +86,26 @@ function render({ model, el }) {
   root.append(controls, said, picture, words);
   el.append(root);
   const axis = model.get("axis");
-  let movers = [], waiting = 0, shown = null, played = null; // the backdrop and the scene that the picture shows
+  let movers = [], waiting = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
   const place = () => model.get("scene").stops.indexOf(model.get("values")[axis]);
 
   function setBackdrop() {
-    const backdrop = model.get("backdrop"), img = element("img", { alt: "" }), old = picture.querySelector("img");
+    const backdrop = model.get("backdrop"), img = element("img", { alt: "" });
     img.src = URL.createObjectURL(new Blob([backdrop.png], { type: "image/png" }));
     const show = () => {
-      if (old) URL.revokeObjectURL(old.src);
+      if (gone || backdrop !== model.get("backdrop")) return URL.revokeObjectURL(img.src); // a newer one is on its way
+      forget();
       picture.replaceChildren(img);
       shown = backdrop.id;
       setScene();
     };
     img.decode().then(show, show); // the old picture stays until the new one is ready: no flicker
   }
+
+  const forget = () => picture.querySelectorAll("img").forEach((img) => URL.revokeObjectURL(img.src));
 
   function setScene() {
     const scene = model.get("scene"), { width, height } = model.get("backdrop"), svg = document.createElementNS(SVG, "svg");
@@ -134,10 +138,15 @@ function render({ model, el }) {
     const { kind, name, label } = control, value = () => model.get("values")[name];
     const holder = element("label", {}, label), named = { ...ours, "aria-label": label }; // the label holds values, too: no name
     controls.append(holder);
-    const typed = (box) => {
-      const take = () => change(name, box.value.trim() === "" || isNaN(box.value) ? box.value : Number(box.value));
+    const typed = (box) => { // what is being typed is not touched until it is taken
+      const take = () => {
+        box.typing = false;
+        change(name, box.value.trim() === "" || isNaN(box.value) ? box.value : Number(box.value));
+      };
+      box.addEventListener("input", () => { box.typing = true; });
       box.addEventListener("change", take);
       box.addEventListener("keydown", (event) => { if (event.key === "Enter") take(); });
+      return () => { if (!box.typing) box.value = value(); };
     };
     if (kind === "choice") {
       const list = element("select", { ...named, "data-name": name }, ...control.options.map((o) => element("option", { value: o }, o)));
@@ -145,17 +154,11 @@ function render({ model, el }) {
       holder.append(list);
       return () => { list.value = value(); };
     }
-    if (kind === "switch") {
-      const box = element("input", { ...named, type: "checkbox", "data-name": name });
-      box.addEventListener("change", () => change(name, box.checked));
-      holder.prepend(box);
-      return () => { box.checked = value(); };
-    }
     const box = element("input", { ...named, type: "text", inputmode: "decimal", "data-typed": name });
-    typed(box);
+    const syncBox = typed(box);
     if (kind === "number") {
       holder.append(box);
-      return () => { if (document.activeElement !== box || box.value !== String(value())) box.value = value(); };
+      return syncBox;
     }
     const range = element("input", { ...named, type: "range", min: 0, step: 1, "data-name": name });
     box.setAttribute("aria-label", `${label}, typed`);
@@ -166,7 +169,7 @@ function render({ model, el }) {
       range.max = stops.length - 1;
       if (i >= 0) range.value = i;
       range.setAttribute("aria-valuetext", value());
-      box.value = value();
+      syncBox();
     };
   });
 
@@ -189,7 +192,12 @@ function render({ model, el }) {
   for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
   setBackdrop();
   sync();
-  return () => { for (const [events, hear] of Object.entries(listens)) model.off(events, hear); };
+  return () => {
+    for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
+    gone = true;
+    clearTimeout(waiting);
+    forget();
+  };
 }
 
 export default { render };

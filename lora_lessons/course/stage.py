@@ -224,11 +224,6 @@ def choice(name: str, label: str, options: Sequence[str]) -> dict[str, Any]:
     return {"kind": "choice", "name": name, "label": label, "options": list(options)}
 
 
-def switch(name: str, label: str) -> dict[str, Any]:
-    """On or off."""
-    return {"kind": "switch", "name": name, "label": label}
-
-
 class Stage(anywidget.AnyWidget):
     """Controls above a scene. `compose(**values)` makes the scene; the slider `axis` moves along its stops in the page.
 
@@ -255,10 +250,9 @@ class Stage(anywidget.AnyWidget):
         self.observe(self._answer, "values")
 
     def _set(self, scene: Scene) -> None:
-        self.backdrop, self.scene = (
-            scene.backdrop.page,
-            scene.page(),
-        )  # a backdrop that is there already is not sent again
+        self._scene = scene
+        self.backdrop = scene.backdrop.page  # one that is there already is not sent again
+        self.scene = scene.page()
 
     def _answer(self, _: Any = None) -> None:
         """Compose anew, unless all that changed is a stop that the page finds by itself."""
@@ -273,11 +267,13 @@ class Stage(anywidget.AnyWidget):
                 self._shown = asked
             except ValueError as error:
                 self.said = str(error)
+                if known:  # the page has moved there, in the last good scene
+                    self._shown = self._shown | {self.axis: asked[self.axis]}
             self.answered = asked
 
     def still(self) -> tuple[Figure, str]:
         """The figure of the last values that could be shown, and its sentence."""
-        return self._compose(**self._shown).still(self._shown[self.axis])
+        return self._scene.still(self._shown[self.axis])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)

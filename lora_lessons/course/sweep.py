@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import statistics
 import sys
@@ -66,6 +67,9 @@ def grid(
             raise ValueError(f"{word} is empty: give at least one value.")
     if wrong := [rank for rank in r if rank < 1]:
         raise ValueError(f"--r {wrong[0]}: a rank is a whole number of at least 1.")
+    names = [name.strip() for name in target_modules.split(",")]
+    if not all(re.fullmatch(r"[\w.-]+", name) for name in names):
+        raise ValueError(f"--targets {target_modules!r}: give all-linear, or names joined by commas: q_proj,v_proj.")
     if unknown := [method for method in methods if method not in METHODS]:
         raise ValueError(f"--method {unknown[0]}: choose from {', '.join(METHODS)}.")
     if wrong_rate := [rate for rate in learning_rates if not 0 < rate < 1]:
@@ -74,7 +78,7 @@ def grid(
     if min(len(chosen), steps, batch_size) < 1:
         raise ValueError("--seeds, --steps and --batch are counts of at least 1.")
     made = {
-        Setting(method, rank, alpha_of(word, rank), rate, target_modules, steps, batch_size, seed): None
+        Setting(method, rank, alpha_of(word, rank), rate, ",".join(names), steps, batch_size, seed): None
         for seed, method, rank, word, rate in product(chosen, methods, r, alpha, learning_rates)
     }
     names = [setting.name for setting in made]
@@ -97,56 +101,99 @@ def alpha_of(word: str, r: int) -> float:
 def run(settings: Sequence[Setting], out: Path, *, resume: bool = False) -> list[dict[str, Any]]:
     """Train once for each setting; write out/runs/<name>/result.json as each ends, then the table and the figure.
 
-    With resume=True a setting whose result is there is skipped; one that failed is tried again. A run that fails is
-    recorded as failed, and the next one starts. Raises FileExistsError when `out` holds results and resume is False,
-    KeyboardInterrupt when stopped (the run in progress goes on from its checkpoint when the sweep is resumed).
+    Returns the rows of `settings`. With resume=True a setting whose result is there is skipped; one that failed is
+    tried again. A run that fails is recorded as failed, and the next one starts. Raises FileExistsError when `out`
+    holds results and resume is False, or another sweep is writing there; KeyboardInterrupt when stopped (the run in
+    progress goes on from its checkpoint when the sweep is resumed).
     """
-    from tqdm import tqdm
+    from filelock import FileLock, Timeout
 
     out = Path(out).resolve()
-    before = {row["name"]: row for row in results(out)}
+    (out / "runs").mkdir(parents=True, exist_ok=True)
+    runner.check_parameters([experiment()], settings[0]._asdict())
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            return _run(settings, out, resume)
+    except Timeout as error:
+        raise FileExistsError(
+            f"another sweep is writing to {out.name}: let it end, or choose another --out."
+        ) from error
+
+
+def _run(settings: Sequence[Setting], out: Path, resume: bool) -> list[dict[str, Any]]:
+    from tqdm.auto import tqdm
+
+    before = {setting_of(row): row["status"] for row in results(out)}
     if before and not resume:
         raise FileExistsError(
             f"{out.name} holds the results of {len(before)} runs: add --resume to go on, or choose another --out."
         )
-    todo = [s for s in settings if before.get(s.name, {}).get("status") != runner.OK]
+    todo = [s for s in settings if before.get(s) != runner.OK]
+    for done in set(settings) - set(todo):
+        shutil.rmtree(out / "runs" / done.name / "checkpoints", ignore_errors=True)  # left by a kill at the very end
     if len(todo) < len(settings):
-        print(f"{len(settings) - len(todo)} of {len(settings)} runs are done already.", file=sys.stderr)
-    bar = tqdm(todo, unit="run", file=sys.stderr, dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20)
+        print(f"{len(settings) - len(todo)} of {len(settings)} runs are done already.")
+    bar = tqdm(todo, unit="run", dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20)
     for setting in bar:
         bar.set_postfix_str(setting.name)
         row = run_one(setting, out / "runs" / setting.name)
         if row["status"] == runner.FAILED:
-            bar.write(f"{setting.name}: failed: {row['error']}", file=sys.stderr)
-        write_table(results(out), out)
+            bar.write(f"{setting.name}: failed: {row['error']}")
+        try:
+            write_table(results(out), out)
+        except OSError as error:  # the table is open in another program, say; each result is safe in its own file
+            bar.write(f"{TABLE} could not be written now ({error.strerror}); the sweep goes on.")
     write_table(results(out), out)  # also when nothing was left to do: a stop may have come before the last one
     draw(out)
-    return results(out)
+    return [row for row in results(out) if setting_of(row) in set(settings)]
+
+
+def experiment() -> Path:
+    """The training notebook that a sweep runs."""
+    return course_root() / "notebooks" / "experiments" / "train_adapter.ipynb"
 
 
 def run_one(setting: Setting, folder: Path) -> dict[str, Any]:
-    """Run the training notebook with one setting in `folder`; return its row of the table, which is also written there."""
-    experiment = course_root() / "notebooks" / "experiments" / "train_adapter.ipynb"
+    """Run the training notebook with one setting in `folder`; return its row of the table, which is also written there.
+
+    The checkpoints of a run that did not end well stay: the next try goes on from them.
+    """
     checkpoints = folder / "checkpoints"
-    parameters = setting._asdict() | {"checkpoints": str(checkpoints)}
-    result = runner.run_one(experiment, parameters, folder, progress=False)
+    result = runner.run_one(experiment(), setting._asdict() | {"checkpoints": str(checkpoints)}, folder, progress=False)
     if result.status == runner.INTERRUPTED:
         raise KeyboardInterrupt
     measured = {name.replace(".", "_"): record.value for name, record in result.records.items()}
+    error = str(result.error or "").replace(str(folder), "its folder")
     row = {
         "name": setting.name, "status": result.status, **setting._asdict(), **measured,
-        "error": str(result.error) if result.error else "",
-        "seconds": round(result.seconds, 1), "date": date.today().isoformat(), "machine": machine(),
+        "error": " ".join(error.split()), "seconds": round(result.seconds, 1),
+        "date": date.today().isoformat(), "machine": machine(),
     }  # fmt: skip
     write_text(folder / RESULT, json.dumps({"row": row, "versions": versions()}, indent=1) + "\n")
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    if result.status == runner.OK:
+        shutil.rmtree(checkpoints, ignore_errors=True)
     return row
 
 
+def setting_of(row: Mapping[str, Any]) -> Setting:
+    """The setting that a row of the table was measured with."""
+    return Setting(**{name: row[name] for name in Setting._fields})
+
+
 def results(out: Path) -> list[dict[str, Any]]:
-    """The rows of every run that ended in the sweep `out`, in the order of their settings."""
-    rows = [json.loads(path.read_text(encoding="utf-8"))["row"] for path in out.glob(f"runs/*/{RESULT}")]
-    return sorted(rows, key=lambda row: tuple(row[name] for name in Setting._fields))
+    """The rows of every run that ended in the sweep `out`, in the order of their settings, each with its `versions`.
+
+    A damaged result is said to be so and counts as not done.
+    """
+    rows = []
+    for path in out.glob(f"runs/*/{RESULT}"):
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            setting_of(kept["row"])
+            rows.append(kept["row"] | {"versions": kept["versions"]})
+        except (ValueError, KeyError, TypeError):
+            print(f"{path.parent.name}: its {RESULT} is damaged, so the run counts as not done.", file=sys.stderr)
+    return sorted(rows, key=setting_of)
 
 
 COLUMNS = (
@@ -156,7 +203,7 @@ COLUMNS = (
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
-    """Write `rows` as out/results.csv, and what is true of all of them as out/about.json."""
+    """Write `rows` as out/results.csv, and the machines, days and versions that they come from as out/about.json."""
     rows = list(rows)
     with whole_file(out / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -166,7 +213,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
         "what": "one row a training run of notebooks/experiments/train_adapter.ipynb; losses in nats a supervised token",
         "machine": sorted({row["machine"] for row in rows}),
         "date": sorted({row["date"] for row in rows}),
-        "versions": versions(),
+        "versions": [dict(pairs) for pairs in sorted({tuple(row.get("versions", {}).items()) for row in rows})],
     }
     write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")
 
@@ -184,6 +231,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"no table at {path.name}: make one with lora-lessons sweep.")
     try:
+        csv.field_size_limit(2**30)  # a long run's losses are one long field
         with open(path, newline="", encoding="utf-8") as file:
             header, *lines = list(csv.reader(file)) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
@@ -263,26 +311,19 @@ def lines(rows: Iterable[Mapping[str, Any]], quantity: str = "loss_held_out") ->
     groups = {s: [run[quantity] for run in runs] for s, runs in by_setting(rows).items() if len(runs) > 1}
     ranks = {s.r for s in groups}
     found: dict[str, dict[int, Summary]] = defaultdict(dict)
+    differ = {
+        "lr ": len({s.learning_rate for s in groups}) > 1,
+        "on ": len({s.target_modules for s in groups}) > 1,
+        "steps ": len({(s.steps, s.batch_size) for s in groups}) > 1,
+    }
     for s, values in groups.items():
-        named = {"lr": f"{s.learning_rate:g}", "targets": s.target_modules, "steps": f"{s.steps}×{s.batch_size}"}
-        several = [
-            f"{word} {value}" for (word, value), many in zip(named.items(), _several(groups), strict=True) if many
-        ]
+        named = (f"{s.learning_rate:g}", s.target_modules, f"{s.steps}×{s.batch_size}")
+        several = [word + value for (word, many), value in zip(differ.items(), named, strict=True) if many]
         multiple = f"α = {s.lora_alpha / s.r:g}r" if s.lora_alpha != s.r else "α = r"
         for alpha in (multiple, f"α = {s.lora_alpha:g}"):
             way = ", ".join([*([s.method] if s.method != "lora" else []), alpha, *several])
             found[way][s.r] = summary(values)
     return {way: sorted(points.items()) for way, points in found.items() if len(points) >= max(2, len(ranks) / 2)}
-
-
-def _several(groups: Iterable[Setting]) -> tuple[bool, bool, bool]:
-    """Whether learning rates, targets, and steps × batch differ among `groups`: only then a line names them."""
-    groups = list(groups)
-    return (
-        len({s.learning_rate for s in groups}) > 1,
-        len({s.target_modules for s in groups}) > 1,
-        len({(s.steps, s.batch_size) for s in groups}) > 1,
-    )
 
 
 def draw(out: Path) -> None:
@@ -291,6 +332,7 @@ def draw(out: Path) -> None:
     from .figures import use_style
 
     found = lines(read_table(out / TABLE))
+    (out / FIGURE).unlink(missing_ok=True)  # one of other rows would mislead
     if found:
         use_style()
         with whole_file(out / FIGURE) as temporary:

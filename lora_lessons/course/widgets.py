@@ -47,7 +47,7 @@ def fit_bill(model: str, method: str, r: int = 8) -> memory.Bill:
     parameters, linears = _counts(model)
     for d, k in linears:
         lora.check_settings(r, 1, d, k)
-    trainable = sum(r * (d + k) for d, k in linears)
+    trainable = sum(lowrank.stored_numbers(d, k, r) for d, k in linears)
     return memory.state(parameters, method, trainable, parameters - sum(d * k for d, k in linears))
 
 
@@ -193,7 +193,7 @@ def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
     label(ax, k / 2, 0, f"W (frozen)\n{d:,}×{k:,}", GREY, xytext=(0, -5), ha="center", va="top")
     figure.text(0.02, 0.93, "h = W·x + α/r · B·(A·x), areas to one scale", weight="bold")
     scene = Scene(Backdrop(figure), stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
-    scene.text(ax, k + gap, d / 2, [f"+ {lora_alpha / stop:.3g} ×" for stop in stops], "black", ha="center")
+    scene.text(ax, k + gap, d / 2, [f"+ {lora.scale(stop, lora_alpha):.3g} ×" for stop in stops], "black", ha="center")
     scene.bar(ax, left_B, 0, stops, d, BLUE)
     scene.bar(ax, left_A, [d - stop for stop in stops], k, stops, ORANGE)
     foot = -0.1 * gap
@@ -219,12 +219,12 @@ def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:
     if min(whole("d", d), whole("k", k)) < 1:
         raise ValueError(f"a weight is d×k with d and k of at least 1; got {d}×{k}.")
     lora.check_settings(r, lora_alpha, d, k)
-    frozen, trained = d * k, r * (d + k)
+    frozen, trained = d * k, lowrank.stored_numbers(d, k, r)
     return (
         f"W holds {frozen:,} numbers, A and B together {trained:,}: {trained / frozen:.2%} of W. "
         f"In 16-bit that is {2 * trained / 1e3:,.1f} kB beside {2 * frozen / 1e3:,.1f} kB. "
         f"Forward, one token: {2 * frozen / 1e6:,.2f} MFLOP through W, {2 * trained / 1e6:,.3f} MFLOP through A and B. "
-        f"Scale: α/r = {lora_alpha / r:.3g}."
+        f"Scale: α/r = {lora.scale(r, lora_alpha):.3g}."
     )
 
 
@@ -254,7 +254,7 @@ class Measured(NamedTuple):
     learning_rate: float
     loss: sweep.Summary
     update: float  # ‖ΔW‖/‖W‖, mean over seeds
-    curve: list[float]  # training loss by step, mean over seeds
+    curve: tuple[float, ...]  # training loss by step, mean over seeds
 
     @property
     def push(self) -> float:
@@ -262,19 +262,27 @@ class Measured(NamedTuple):
         return self.scale * self.r
 
 
-@cache
 def measured(table: Path | None = None) -> tuple[Measured, ...]:
     """LoRA and rsLoRA on all linear layers in the recorded sweep (or another table of `lora-lessons sweep`).
 
-    At one scale the two are one and the same training, so they are not told apart.
+    At one scale the two are one and the same training, so they are not told apart. Raises ValueError where no setting
+    has two seeds.
     """
-    rows = [row for row in sweep.read_table(table or sweep.recorded()) if row["method"] in ("lora", "rslora")]
+    table = table or sweep.recorded()
+    if found := _measured(table, table.stat().st_mtime_ns if table.is_file() else 0):
+        return found
+    raise ValueError(f"{table.name}: no setting of LoRA on all linear layers has two seeds; sweep with --seeds 3.")
+
+
+@cache
+def _measured(table: Path, _: int) -> tuple[Measured, ...]:
+    rows = [row for row in sweep.read_table(table) if row["method"] in ("lora", "rslora")]
     groups = sweep.by_setting(row for row in rows if row["target_modules"] == "all-linear").items()
     return tuple(
         Measured(
             setting.r, runs[0]["scale"], setting.learning_rate, sweep.summary([run["loss_held_out"] for run in runs]),
             fmean(run["update_relative"] for run in runs),
-            [fmean(step) for step in zip(*(run["train_losses"] for run in runs), strict=True)],
+            tuple(fmean(step) for step in zip(*(run["train_losses"] for run in runs), strict=True)),
         )
         for setting, runs in groups if len(runs) > 1
     )  # fmt: skip
@@ -300,10 +308,13 @@ class _Lab(NamedTuple):
     place: Callable[[Measured], tuple[float, float]]
 
 
-@cache
 def _lab(table: Path | None) -> _Lab:
+    return _lab_of(measured(table))
+
+
+@cache
+def _lab_of(every: tuple[Measured, ...]) -> _Lab:
     """Every measured setting as its rank, above its push, coloured by learning rate; and every loss curve, in grey."""
-    every = measured(table)
     figure = Figure(figsize=(8.8, 3.9))
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     ranks, losses = sorted({m.r for m in every}), sorted(m.loss.mean for m in every)
@@ -363,7 +374,7 @@ def scale_lab_scene(
         raise ValueError(f"a learning rate lies between 0 and 1, such as 0.004; got {learning_rate!r}.")
     every = measured(table)
     stops = sorted({m.r for m in every} | {r})
-    over = [stop**0.5 if method == "rsLoRA" else stop for stop in stops]
+    over = [1 / lora.scale(stop, 1, use_rslora=method == "rsLoRA") for stop in stops]  # what divides α
     r0, alpha0 = REFERENCE
     held = {FAIR[1]: [alpha0 / r0] * len(stops), FAIR[2]: [alpha0 / stop for stop in stops]}
     scales = held.get(fair, [lora_alpha / below for below in over])

@@ -150,7 +150,7 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
     rows = sweep.run(more, out, resume=True)
     assert calls(experiments) == [(2, 0), (3, 0), (2, 1), (3, 1)], "finished ones are skipped, failed ones tried again"
     assert set(statuses(rows).values()) == {"ok"} and len(sweep.read_table(out / sweep.TABLE)) == 6
-    assert "2 of 6 runs are done already." in capsys.readouterr().err
+    assert "2 of 6 runs are done already." in capsys.readouterr().out
     assert (out / sweep.FIGURE).read_bytes().startswith(b"\x89PNG")
 
     (out / sweep.TABLE).unlink()

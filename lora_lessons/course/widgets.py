@@ -346,7 +346,7 @@ def _lab_of(every: tuple[Measured, ...]) -> _Lab:
     left.set(
         xscale="log",
         xlim=(pushes[0] / 2, pushes[-1] * 2),
-        ylim=(low - 0.12 * (high - low), high + 0.17 * (high - low)),
+        ylim=(low - 0.12 * (high - low), high + 0.3 * (high - low)),
     )
     left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     left.minorticks_off()

@@ -127,3 +127,24 @@ def test_the_readme_lists_every_lesson_with_its_question_and_recorded_minutes():
         )
         expected.append((path.stem[:2], f"notebooks/{path.name}", title, str(math.ceil(recorded["seconds"] / 60))))
     assert rows == expected
+
+
+def test_the_readme_counts_the_recorded_runs():
+    from lora_lessons.course import sweep
+
+    readme = " ".join((course_root() / "README.md").read_text(encoding="utf-8").split())
+    assert re.search(r"beside (\d+) recorded training runs", readme)[1] == str(len(sweep.read_table(sweep.recorded())))
+
+
+def test_the_data_card_tells_how_every_recorded_run_was_made():
+    """The commands of the card, put together, are the settings of the table: none more, none less."""
+    from lora_lessons import cli
+    from lora_lessons.course import sweep
+
+    card = (course_root() / "data" / "README.md").read_text(encoding="utf-8")
+    wanted = set()
+    for line in re.findall(r"^lora-lessons (sweep .*)$", card, re.M):
+        o = cli._parser().parse_args(line.split())
+        wanted |= set(sweep.grid(o.r, o.alpha, o.seeds, methods=o.method, learning_rates=o.lr, target_modules=o.targets,
+                                 steps=o.steps, batch_size=o.batch))  # fmt: skip
+    assert wanted == {sweep.setting_of(row) for row in sweep.read_table(sweep.recorded())}

@@ -1,0 +1,236 @@
+"""Four bits a weight: a scale for each block, and for each weight the number of the nearest of 16 levels.
+
+QLoRA (Dettmers et al. 2023), sections 2 and 3:
+
+W ── blocks of 64 ── ÷ absmax ── −1 … 1 ── nearest level ── 4-bit code, two to a byte
+                        └── the absmax themselves, in 8 bits (double quantization)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+CODEBOOKS = ("nf4", "fp4", "int4")
+CHUNK = 2**18  # numbers quantized at a time: they stay in the processor's cache, and the temporaries small
+TINY = 1e-38  # divides a block of zeros
+DOUBLE_BLOCK = 256  # absmax values that share one scale of their own (section 3, double quantization)
+
+
+class Quantized(NamedTuple):
+    """A weight in 4 bits, and all that is needed to have it back."""
+
+    packed: Tensor  # uint8, two codes a byte, the first in the upper half
+    absmax: Tensor | DoubleQuantized  # fp32, the largest absolute value of each block; or those in 8 bits
+    codebook: str
+    blocksize: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype  # of the weight that came in, and that dequantize gives back
+
+    @property
+    def bits(self) -> float:
+        """Bits that a parameter takes, the scales included: counted from the tensors, not computed."""
+        scales = self.absmax if isinstance(self.absmax, DoubleQuantized) else (self.absmax,)
+        return 8 * (self.packed.nbytes + sum(t.nbytes for t in scales)) / prod(self.shape)
+
+
+class DoubleQuantized(NamedTuple):
+    """Scales in 8 bits: codes around their mean, in blocks of DOUBLE_BLOCK with a scale of their own."""
+
+    codes: Tensor  # uint8, one for each block of the weight
+    absmax: Tensor  # fp32, one for each DOUBLE_BLOCK codes
+    offset: Tensor  # fp32, the mean of the scales (they are all positive)
+
+
+# ---- levels: what the codes stand for ----
+
+
+@cache
+def levels(codebook: str = "nf4") -> Tensor:
+    """The values that the codes 0, 1, 2 … stand for, between −1 and 1, in fp32.
+
+    Raises ValueError for a name that is not one of CODEBOOKS.
+    """
+    if codebook == "nf4":
+        return _normal_levels()
+    if codebook == "fp4":  # a sign, two bits of exponent, one of mantissa: 12 is the largest value it can say
+        half = torch.tensor([0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0], dtype=torch.float64) / 12
+        return torch.cat([half, -half]).float()
+    if codebook == "int4":  # evenly spaced, with a zero: one of the 16 codes stays unused
+        return torch.arange(-7, 8) / 7
+    raise ValueError(f"no codebook is named {codebook!r}: choose from {', '.join(CODEBOOKS)}.")
+
+
+def _normal_levels() -> Tensor:
+    """NF4 (section 3): quantiles of a normal distribution, 8 on the right, 7 on the left, an exact zero between."""
+    last = 0.9677083  # ½·((1 − 1/32) + (1 − 1/30)): the outermost quantile is finite. Digits of the published table
+    right = torch.special.ndtri(torch.linspace(last, 0.5, 9)[:-1].double())
+    left = -torch.special.ndtri(torch.linspace(last, 0.5, 8)[:-1].double())
+    both = torch.cat([left, torch.zeros(1), right.flip(0)]).float()
+    return both / both.max()
+
+
+@cache
+def dynamic_levels() -> Tensor:
+    """The 256 levels that hold the scales: seven decades, each cut evenly, finer towards 1 (Dettmers 2015)."""
+    found = [0.0, 1.0]
+    for decade in range(7):
+        cuts = torch.linspace(0.1, 1, 2**decade + 1)
+        means = 10.0 ** (decade - 6) * (cuts[:-1] + cuts[1:]) / 2
+        found += means.tolist() + (-means).tolist()
+    return torch.tensor(sorted(found))
+
+
+# ---- there and back ----
+
+
+def quantize(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double: bool = False) -> Quantized:
+    """W in 4 bits: blocks of `blocksize` numbers in reading order, each with its absmax.
+
+    The packed bytes are those of bitsandbytes. Raises ValueError for an unknown codebook, an impossible block size,
+    or a W that holds NaN or infinity.
+    """
+    if isinstance(blocksize, bool) or not isinstance(blocksize, int) or blocksize < 2 or blocksize % 2:
+        raise ValueError(f"blocksize = {blocksize!r}: give an even whole number of at least 2, such as 64.")
+    if not W.numel() or not W.is_floating_point():
+        raise ValueError(f"quantize needs a weight of floats; got {W.dtype} of shape {tuple(W.shape)}.")
+    table, flat = levels(codebook).to(W.device), W.detach().reshape(-1)
+    packed = torch.empty((len(flat) + 1) // 2, dtype=torch.uint8, device=W.device)
+    absmax = torch.empty(-(-len(flat) // blocksize), device=W.device)
+    step = max(1, CHUNK // blocksize) * blocksize
+    for start in range(0, len(flat), step):
+        scaled, scales = _scaled(flat[start : start + step], blocksize)
+        absmax[start // blocksize :][: len(scales)] = scales
+        if len(scaled) % 2:
+            scaled = torch.cat([scaled, scaled.new_zeros(1)])  # an odd one out is paired with a zero
+        packed[start // 2 :][: len(scaled) // 2] = pack(nearest(scaled, table))
+    scales = double_quantize(absmax) if double else absmax
+    return Quantized(packed, scales, codebook, blocksize, tuple(W.shape), W.dtype)
+
+
+def _scaled(flat: Tensor, blocksize: int) -> tuple[Tensor, Tensor]:
+    """Each number over its block's absmax, −1 … 1, and the absmax of each block (fp32); the last block may be short."""
+    flat = flat.float()
+    whole = len(flat) - len(flat) % blocksize
+    blocks, rest = flat[:whole].view(-1, blocksize), flat[whole:]
+    last = rest.abs().amax()[None].clamp(min=TINY) if len(rest) else rest
+    absmax = torch.cat([blocks.abs().amax(1), last])
+    if not torch.isfinite(absmax).all():
+        raise ValueError(
+            "the weight holds NaN or infinity, and one of them spoils its whole block: find its cause first."
+        )
+    over = 1 / absmax[: len(blocks), None].clamp(min=TINY)  # a block of zeros stays zero
+    scaled = torch.cat([(blocks * over).view(-1), rest / last])
+    return scaled.clamp_(-1, 1), absmax
+
+
+def nearest(x: Tensor, table: Tensor) -> Tensor:
+    """The code of the level of `table` that is nearest to each number of x, as uint8."""
+    sorted_levels, order = table.sort()
+    between = (sorted_levels[:-1] + sorted_levels[1:]) / 2
+    return order.to(torch.uint8)[torch.bucketize(x, between)]
+
+
+def pack(codes: Tensor) -> Tensor:
+    """An even number of 4-bit codes (uint8), two to a byte, the first in the upper half."""
+    return (codes[::2] << 4) | codes[1::2]
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """The 4-bit codes of `packed`, two from each byte, as uint8."""
+    return torch.stack([packed >> 4, packed & 0xF], dim=1).view(-1)
+
+
+def dequantize(q: Quantized) -> Tensor:
+    """The weight that `q` stands for: each code's level times its block's absmax, in the dtype that came in."""
+    absmax = double_dequantize(q.absmax) if isinstance(q.absmax, DoubleQuantized) else q.absmax
+    values = levels(q.codebook).to(q.packed.device)[unpack(q.packed).int()][: prod(q.shape)]
+    return _times_absmax(values, absmax, q.blocksize).view(q.shape).to(q.dtype)
+
+
+def _times_absmax(values: Tensor, absmax: Tensor, blocksize: int) -> Tensor:
+    return values * absmax.repeat_interleave(blocksize)[: len(values)]
+
+
+# ---- double quantization: the scales in 8 bits ----
+
+
+def double_quantize(absmax: Tensor) -> DoubleQuantized:
+    """Scales (fp32, one a block) in 8 bits: 32 bits a block become 8 and a little (section 3)."""
+    offset = absmax.mean()
+    scaled, scales = _scaled(absmax - offset, DOUBLE_BLOCK)
+    if scaled.device.type == "cpu":  # there bitsandbytes looks the code up in a table of 65,536 places
+        scaled = ((scaled + 1) * 0.5 * 65535 + 0.5).floor() / 65535 * 2 - 1
+    return DoubleQuantized(nearest(scaled, dynamic_levels().to(absmax.device)), scales, offset)
+
+
+def double_dequantize(d: DoubleQuantized) -> Tensor:
+    """The scales that `d` stands for, in fp32."""
+    return _times_absmax(dynamic_levels().to(d.codes.device)[d.codes.int()], d.absmax, DOUBLE_BLOCK) + d.offset
+
+
+# ---- what it costs ----
+
+
+def bits_per_parameter(blocksize: int = 64, double: bool = False) -> float:
+    """4 bits for the code, and a block's share of its scale: 4 + 32/64 = 4.5; doubly quantized 4 + 8/64 + 32/(64·256)."""
+    return 4 + (8 / blocksize + 32 / (blocksize * DOUBLE_BLOCK) if double else 32 / blocksize)
+
+
+def relative_error(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double: bool = False) -> float:
+    """‖W − its 4-bit version‖ / ‖W‖ (Frobenius, no unit)."""
+    back = dequantize(quantize(W, codebook, blocksize, double))
+    return float((W.double() - back.double()).norm() / W.double().norm())
+
+
+# ---- a layer whose frozen weight stays in 4 bits ----
+
+
+class QuantizedLinear(nn.Linear):
+    """A frozen Linear that keeps its weight in 4 bits and dequantizes it whenever it is used (section 3, equation 5).
+
+    `weight` holds the packed bytes (uint8), so LoRA can be attached to it as to any Linear.
+    """
+
+    def __init__(self, base: nn.Linear, codebook: str = "nf4", blocksize: int = 64, double: bool = True) -> None:
+        super().__init__(base.in_features, base.out_features, bias=False, device="meta")
+        self.quantized = quantize(base.weight, codebook, blocksize, double)
+        self.weight = nn.Parameter(self.quantized.packed, requires_grad=False)
+        self.bias = base.requires_grad_(False).bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _FourBitProduct.apply(x, self.quantized, self.bias)
+
+
+class _FourBitProduct(torch.autograd.Function):
+    """x·Wᵀ + bias, W in 4 bits: it exists in 16 or 32 bits only while it is multiplied, in forward and in backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, q: Quantized, bias: Tensor | None) -> Tensor:
+        ctx.q = q  # not the dequantized W: keeping that for backward would undo the saving
+        return linear(x, dequantize(q).to(x.dtype), None if bias is None else bias.to(x.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad @ dequantize(ctx.q).to(grad.dtype), None, None
+
+
+def quantize_linears(
+    model: nn.Module, names: Iterable[str], codebook: str = "nf4", blocksize: int = 64, double: bool = True
+) -> None:
+    """Put a QuantizedLinear in the place of each named Linear, in place, one at a time.
+
+    Raises ValueError for a name that is no Linear, or an impossible setting.
+    """
+    for name in names:
+        parent, _, leaf = name.rpartition(".")
+        base = model.get_submodule(name)
+        if not isinstance(base, nn.Linear) or isinstance(base, QuantizedLinear):
+            raise ValueError(f"{name} is a {type(base).__name__}: only a Linear in 16 or 32 bits is quantized.")
+        setattr(model.get_submodule(parent), leaf, QuantizedLinear(base, codebook, blocksize, double))

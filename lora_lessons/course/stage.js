@@ -85,7 +85,7 @@ function render({ model, el }) {
   const words = element("p", { class: "words", "aria-live": "polite" });
   root.append(controls, said, picture, words);
   el.append(root);
-  const axis = model.get("axis");
+  const axis = root.dataset.axis = model.get("axis");
   let movers = [], waiting = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
 
   // ---- the picture ----

@@ -1,4 +1,4 @@
-"""The verdicts of lessons 00–04: for each glossary claim, the sentence, and the condition on the records."""
+"""The verdicts of the lessons: for each glossary claim, the sentence, and the condition on the records."""
 
 from __future__ import annotations
 
@@ -163,3 +163,18 @@ def _(r: Mapping[str, Any]) -> bool:
 def _(r: Mapping[str, Any]) -> bool:
     some = all(0 < r[f"size.in_band_{bits}"] < r["size.settings"] for bits in (16, 32))
     return some and r["size.share_most"] < 5 and r["adapter.moves"]
+
+
+@claim(
+    "G14",
+    "06_quantization",
+    "QLoRA quantizes the frozen base to 4-bit (INT4) during training",
+    CORRECTED,
+    "4-bit, yes: {bits.double:.3f} bits a parameter, scales included. INT4, no: NF4's 16 levels are quantiles of a normal distribution, and at equal bits "
+    "the base's perplexity rose {perplexity.nf4:.2f} times with NF4, {perplexity.int4:.2f} times with even steps (int4). During training, no: it is rounded once, "
+    "before; each layer dequantizes its weight when it runs and multiplies in 16 or 32 bits.",
+    "bits.double", "nf4.published", "perplexity.nf4", "perplexity.int4", "bnb.same", "bnb.multiplies_numbers",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    ours = r["nf4.published"] and r["bnb.same"] == 210 and r["bnb.multiplies_numbers"]
+    return ours and abs(r["bits.double"] - 4.127) < 0.01 and r["perplexity.nf4"] < r["perplexity.int4"]

@@ -321,6 +321,11 @@ class Stage:
         self.page.wait_for_function("e => e.dataset.settled === 'true'", arg=self.root.element_handle(), timeout=60_000)
 
     @property
+    def axis(self) -> str:
+        """The control that moves along the scene's stops in the page."""
+        return self.root.get_attribute("data-axis")
+
+    @property
     def words(self) -> str:
         return self.root.locator(".words").text_content()
 

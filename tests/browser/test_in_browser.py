@@ -18,7 +18,7 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 
-from lora_lessons import lowrank, memory
+from lora_lessons import lowrank, memory, quant
 from lora_lessons.course import notebooks, pictures, widgets
 from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons
@@ -39,15 +39,16 @@ def counted(name):  # a line in composed.txt for every scene that Python compose
         return compose(*args, **kwargs)
     setattr(widgets, name, count)
 
-for name in ("rank_explorer_scene", "layer_anatomy_scene", "fit_scene", "scale_lab_scene"):
+for name in ("rank_explorer_scene", "layer_anatomy_scene", "fit_scene", "scale_lab_scene", "codebook_bench_scene"):
     counted(name)
 matrices = {{"photograph": pictures.photograph(), "noise": {NOISE}}}"""
-EXPLORER, ANATOMY, FIT, LAB, COPY, VIEW = range(6)  # the stages of that notebook, by number
+EXPLORER, ANATOMY, FIT, LAB, BENCH, COPY, VIEW = range(7)  # the stages of that notebook, by number
 CELLS = (
     "explorer = widgets.rank_explorer(matrices)\nexplorer",
     "widgets.layer_anatomy()",
     "widgets.fit()",
     "widgets.scale_lab()",
+    f"widgets.codebook_bench({{'noise': {NOISE}, 'even': torch.linspace(-1, 1, 4096)}})",
     "explorer_copy = widgets.rank_explorer(matrices)\nexplorer_copy",
     "explorer",
 )
@@ -293,6 +294,65 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     assert_fit(stage, **now | {"r": 12})
 
 
+# ---- codebook bench ----
+
+
+def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: int, outlier: float) -> None:
+    """Words, bars and dots are those of these weights, rounded here."""
+    flat = weights.reshape(-1)[:4096] / weights.reshape(-1)[:4096].std()
+    if outlier:
+        flat[widgets.PLACE] = outlier
+    back = quant.dequantize(quant.quantize(flat, codebook, blocksize))
+    others = torch.arange(4096) != widgets.PLACE
+    errors = [float((flat - back)[where].norm() / flat[where].norm()) if where.any() else 0.0
+              for where in ((torch.arange(4096) < blocksize) & others, torch.arange(4096) >= blocksize)]  # fmt: skip
+    assert stage.words.startswith(
+        f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits a parameter. "
+    )
+    assert f"left out: {errors[0]:.1%}" in stage.words
+    assert (f"In all other blocks: {errors[1]:.1%}." in stage.words) is (blocksize < 4096)
+    scene = widgets.codebook_bench_scene(weights, codebook, blocksize, outlier)
+    left, right = scene.backdrop.figure.axes
+    widths = [float(bar["width"]) for bar in stage.marks("rect")]
+    assert widths == pytest.approx([width_of(scene, right, error) for error in errors], abs=0.1)
+    dots = {(round(float(dot["cx"]), 1), round(float(dot["cy"]), 1)) for dot in stage.marks("circle")}
+    assert len(dots) > 60
+    expected = np.array(
+        [on_page(scene, left, float(x), float(y)) for x, y in zip(flat[others], back[others], strict=True)]
+    )
+    for dot in dots:
+        assert np.abs(expected - dot).max(1).min() < 0.11, "each dot is one of the weights"
+
+
+def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
+    stage = page.stage(BENCH)
+    assert_bench(stage, noise, "nf4", 64, 0)
+    assert_like(stage.picture(), widgets.codebook_bench_still(noise, "nf4", 64, 0))
+    stage.pressed("outlier", *["ArrowRight"] * 5)
+    assert_bench(stage, noise, "nf4", 64, 12)
+    stage.root.screenshot(path=screenshots / "codebook_bench.png")
+    for codebook in ("fp4", "int4", "nf4"):
+        stage.chosen("codebook", codebook)
+        assert_bench(stage, noise, codebook, 64, 12)
+    for blocksize in widgets.BLOCKS:
+        stage.chosen("blocksize", blocksize)
+        assert_bench(stage, noise, "nf4", int(blocksize), 12)
+    stage.root.screenshot(path=screenshots / "codebook_bench_one_block.png")
+    stage.chosen("weights", "even")
+    assert_bench(stage, torch.linspace(-1, 1, 4096), "nf4", 4096, 12)
+    stage.pressed("outlier", "End")
+    assert_bench(stage, torch.linspace(-1, 1, 4096), "nf4", 4096, 64)
+    stage.typed("outlier", "7.5")
+    assert_bench(stage, torch.linspace(-1, 1, 4096), "nf4", 4096, 7.5)
+    for typed in ("-1", "1001", "eight"):
+        stage.typed("outlier", typed)
+        assert stage.said.startswith("the outlier is a size in standard deviations, 0 (none) to 1000")
+        assert "7.5 standard deviations" in stage.words
+    stage.pressed("outlier", "Home")
+    assert stage.said == ""
+    assert_bench(stage, torch.linspace(-1, 1, 4096), "nf4", 4096, 0)
+
+
 # ---- effective-scale lab ----
 
 
@@ -391,6 +451,7 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
         (FIT, {"model": "model", "method": "method", "r": "rank r", "card": "card"}),
         (LAB, {"method": "method", "r": "rank r", "lora_alpha": "α", "learning_rate": "learning rate",
                "fair": "fair fight"}),
+        (BENCH, {"weights": "weights", "codebook": "codebook", "blocksize": "block size", "outlier": "outlier"}),
     ],
 )  # fmt: skip
 def test_the_keyboard_reaches_every_control_and_each_has_a_name(page, number, names):
@@ -569,8 +630,11 @@ def stages_of(lesson: Any) -> list[str]:
     return [name for name in called if get_type_hints(getattr(widgets, name)).get("return") is Stage]
 
 
-# What the words say after one step of r from where each widget begins.
+# What the words say after one step of its axis from where each widget begins.
 NEXT = {
+    "codebook_bench": lambda: (
+        "NF4, blocks of 64, 4.5 bits a parameter. One weight is made 3 standard deviations large. "
+    ),
     "fit": lambda: widgets.fit_words("Llama-2-7B", "qlora", 9, "RTX 4090"),
     "rank_explorer": lambda: widgets.rank_explorer_scene(pictures.photograph(), 21, "photograph").words[20],
     "layer_anatomy": lambda: widgets.layer_anatomy_words(1536, 576, 9, 16),
@@ -594,8 +658,8 @@ def test_a_lesson_runs_all_with_its_exercises_unsolved_and_its_widgets_move(open
         stage = lesson.stage(number)
         before = stage.words, stage.picture()
         stage.root.screenshot(path=screenshots / f"{path.stem}_{name}.png")
-        stage.pressed("r", "ArrowRight")
-        assert stage.words == NEXT[name]() != before[0]
+        stage.pressed(stage.axis, "ArrowRight")
+        assert stage.words.startswith(NEXT[name]()) and stage.words != before[0]
         assert (stage.picture() != before[1]).any()
         stage.root.screenshot(path=screenshots / f"{path.stem}_{name}_moved.png")
     assert lesson.errors() == []

@@ -1,0 +1,32 @@
+"""Plausible wrong answers to lesson 06's exercises, each with a piece of the sentence that must name it."""
+
+CODES = "def to_codes(block, table):\n    scaled = {scaled}\n    return (scaled[:, None] - table).abs().argmin(1)"
+
+WRONG = {
+    "06.1": [
+        ("def bits(code_bits, scale_bits, blocksize): return code_bits + scale_bits", "serves its whole block"),
+        ("def bits(code_bits, scale_bits, blocksize): return code_bits + blocksize / scale_bits", "Turned round"),
+        ("def bits(code_bits, scale_bits, blocksize): return scale_bits / blocksize", "share of the scale alone"),
+        ("def bits(code_bits, scale_bits, blocksize): return code_bits * blocksize + scale_bits", "a whole block"),
+        ("def bits(code_bits, scale_bits, blocksize): return 4.5", "use all three"),
+        ("def bits(code_bits, scale_bits, blocksize): return '4.5'", "Return one number"),
+    ],
+    "06.2": [
+        (CODES.format(scaled="block"), "Divide by the block's absmax"),
+        (CODES.format(scaled="block / block.max()"), "largest *absolute* value"),
+        (CODES.format(scaled="block / block.norm()"), "divided by the norm"),
+        (CODES.format(scaled="block / block.abs().max()"), "a block of zeros"),
+        (CODES.format(scaled="block / block.abs().max()").replace("return ", "return table[").replace("argmin(1)", "argmin(1)]"), "Those are the levels"),
+        ("def to_codes(block, table):\n    return (__import__('torch').bucketize(block / block.abs().max(), table, right=True) - 1)", "the level below"),
+        ("def to_codes(block, table):\n    return block / block.abs().max() * 7", "whole numbers"),
+        ("def to_codes(block, table):\n    return [0] * 8", "Return a tensor"),
+    ],
+    "06.3": [
+        ("def unpack(packed):\n    import torch\n    return torch.cat([packed & 0xF, packed >> 4])", "colleague's code"),
+        ("def unpack(packed):\n    import torch\n    return torch.cat([packed >> 4, packed & 0xF])", "take turns"),
+        ("def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF, packed >> 4], 1).flatten()", "swapped"),
+        ("def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed], 1).flatten()", "& 0xF"),
+        ("def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed & 0xF], 1)", "one row"),
+        ("def unpack(packed): return packed >> 4", "hold 6 codes"),
+    ],
+}  # fmt: skip

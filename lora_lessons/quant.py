@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import embedding, linear
 
 CODEBOOKS = ("nf4", "fp4", "int4")
 CHUNK = 2**18  # numbers quantized at a time: they stay in the processor's cache, and the temporaries small
@@ -105,8 +105,8 @@ def quantize(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double: bool
     absmax = torch.empty(-(-len(flat) // blocksize), device=W.device)
     step = max(1, CHUNK // blocksize) * blocksize
     for start in range(0, len(flat), step):
-        scaled, scales = _scaled(flat[start : start + step], blocksize)
-        absmax[start // blocksize :][: len(scales)] = scales
+        scaled, maxima = _scaled(flat[start : start + step], blocksize)
+        absmax[start // blocksize :][: len(maxima)] = maxima
         if len(scaled) % 2:
             scaled = torch.cat([scaled, scaled.new_zeros(1)])  # an odd one out is paired with a zero
         packed[start // 2 :][: len(scaled) // 2] = pack(nearest(scaled, table))
@@ -150,12 +150,30 @@ def unpack(packed: Tensor) -> Tensor:
 def dequantize(q: Quantized) -> Tensor:
     """The weight that `q` stands for: each code's level times its block's absmax, in the dtype that came in."""
     absmax = double_dequantize(q.absmax) if isinstance(q.absmax, DoubleQuantized) else q.absmax
-    values = levels(q.codebook).to(q.packed.device)[unpack(q.packed).int()][: prod(q.shape)]
-    return _times_absmax(values, absmax, q.blocksize).view(q.shape).to(q.dtype)
+    pairs, W = _pairs(q.codebook).to(q.packed.device), q.packed.new_empty(2 * len(q.packed), dtype=q.dtype)
+    step = max(1, CHUNK // q.blocksize) * q.blocksize
+    for start in range(0, len(W), step):
+        codes = q.packed[start // 2 : (start + step) // 2]
+        W[start : start + step] = _times_absmax(
+            embedding(codes.int(), pairs).view(-1), absmax[start // q.blocksize :], q.blocksize
+        )
+    return W[: prod(q.shape)].view(q.shape)
+
+
+@cache
+def _pairs(codebook: str) -> Tensor:
+    """The two levels that each of the 256 bytes names (256×2, fp32): one look-up a byte. Codes that no level has are 0."""
+    table = torch.zeros(16)
+    table[: len(levels(codebook))] = levels(codebook)
+    return table[unpack(torch.arange(256, dtype=torch.uint8)).int()].view(256, 2)
 
 
 def _times_absmax(values: Tensor, absmax: Tensor, blocksize: int) -> Tensor:
-    return values * absmax.repeat_interleave(blocksize)[: len(values)]
+    """Each number times its block's scale; the last block may be short."""
+    whole = len(values) - len(values) % blocksize
+    blocks, rest = values[:whole].view(-1, blocksize), values[whole:]
+    scaled = (blocks * absmax[: len(blocks), None]).view(-1)
+    return torch.cat([scaled, rest * absmax[len(blocks)]]) if len(rest) else scaled
 
 
 # ---- double quantization: the scales in 8 bits ----

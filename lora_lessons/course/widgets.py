@@ -390,7 +390,8 @@ def scale_lab_scene(
     scene = Scene(lab.backdrop, stops, words, locked=["lora_alpha"] if fair in held else [])
     colors, (bottom, top) = [VERMILION if exact else GREY for _, exact in found], lab.left.get_ylim()
     pushes = [scale * stop for scale, stop in zip(scales, stops, strict=True)]
-    scene.line(lab.left, [[push, push] for push in pushes], [[bottom, top]] * len(stops), SKY)
+    below_words = bottom + 0.9 * (top - bottom)
+    scene.line(lab.left, [[push, push] for push in pushes], [[bottom, below_words]] * len(stops), SKY)
     places = [lab.place(m) for m, _ in found]
     scene.dot(lab.left, [x for x, _ in places], [y for _, y in places], colors, size=20, hollow=True)
     scene.line(lab.right, [range(1, len(m.curve) + 1) for m, _ in found], [m.curve for m, _ in found], VERMILION)

@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--targets", default="all-linear", metavar="NAMES", help="one set of target_modules, e.g. q_proj,v_proj"
     )
+    sweep.add_argument("--base", type=_list_of(str), default=["16-bit"], metavar="B,B,…",
+                       help="how the frozen base is kept: 16-bit, nf4, nf4+double, fp4, int4 (default: 16-bit)")  # fmt: skip
     sweep.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     sweep.add_argument("--seed", type=int, metavar="S", help="this seed alone, in place of --seeds")
     sweep.add_argument("--steps", type=int, default=24, metavar="N", help="default: 24")
@@ -145,7 +147,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
     settings = sweep.grid(
         options.r, options.alpha, options.seeds if options.seed is None else [options.seed], methods=options.method, learning_rates=options.lr,
-        target_modules=options.targets, steps=options.steps, batch_size=options.batch,
+        target_modules=options.targets, steps=options.steps, batch_size=options.batch, bases=options.base,
     )  # fmt: skip
     rows = sweep.run(settings, options.out, resume=options.resume)
     failed = [row for row in rows if row["status"] != runner.OK]

@@ -26,8 +26,9 @@ def test_every_combination_once_and_seeds_outermost():
     first = made[0]
     assert first == Setting("lora", 1, 2.0, 1e-3, "all-linear", 24, 4, 0)
     for change in ({"r": 2}, {"lora_alpha": 2.5}, {"learning_rate": 2e-3}, {"method": "lora+"}, {"steps": 2},
-                   {"batch_size": 2}, {"seed": 7}, {"target_modules": "q_proj"}):  # fmt: skip
+                   {"batch_size": 2}, {"seed": 7}, {"target_modules": "q_proj"}, {"base_format": "nf4"}):  # fmt: skip
         assert first._replace(**change).name != first.name
+    assert "16-bit" not in first.name, "sweeps from before there was a choice of bases can be resumed"
     assert "/" not in first._replace(target_modules="q_proj,v_proj").name
 
 
@@ -46,6 +47,9 @@ def test_alpha_is_a_number_or_a_multiple_of_r(word, alpha):
         ({"r": [4, 0]}, "--r 0: a rank is a whole number of at least 1."),
         *(({"alpha": [word]}, f"--alpha {word}: give a number above 0") for word in ("x", "0", "-2x", "nan", "infx", "two", "2xx")),
         ({"methods": ["lora", "qlora"]}, "--method qlora: choose from lora, rslora, lora+, dora, pissa."),
+        ({"bases": []}, "--base is empty"),
+        ({"bases": ["nf4", "int3"]}, "--base int3: choose from 16-bit, nf4, nf4+double, fp4, int4."),
+        ({"bases": ["nf4"], "methods": ["lora", "pissa"]}, "--method dora and pissa read W itself"),
         *(({"learning_rates": [rate]}, f"--lr {rate:g}: a learning rate lies between 0 and 1") for rate in (0.0, 1.0, -1.0, float("nan"))),
         *(({name: 0}, "counts of at least 1") for name in ("seeds", "steps", "batch_size")),
         ({"alpha": ["16", "16.0000001"]}, "two settings would share the folder lora_r4_alpha16_all-linear_"),
@@ -87,6 +91,7 @@ target_modules = "all-linear"
 steps = 24
 batch_size = 4
 seed = 0
+base_format = "16-bit"
 checkpoints = ""
 """
 

@@ -24,6 +24,7 @@ from .baselines import machine, versions
 
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 METHODS = ("lora", "rslora", "lora+", "dora", "pissa")
+BASES = ("16-bit", "nf4", "nf4+double", "fp4", "int4")  # how the frozen base is kept (lesson 07)
 RESULT, TABLE, ABOUT, FIGURE = "result.json", "results.csv", "about.json", "figure.png"
 
 
@@ -38,13 +39,15 @@ class Setting(NamedTuple):
     steps: int
     batch_size: int
     seed: int
+    base_format: str = BASES[0]
 
     @property
     def name(self) -> str:
         """The name of its folder: no two settings share one."""
         targets = self.target_modules.replace(",", "+").replace(".", "-")
         how = f"lr{self.learning_rate:g}_{self.steps}x{self.batch_size}_seed{self.seed}"
-        return f"{self.method}_r{self.r}_alpha{self.lora_alpha:g}_{targets}_{how}"
+        base = "" if self.base_format == BASES[0] else f"_{self.base_format}"
+        return f"{self.method}_r{self.r}_alpha{self.lora_alpha:g}_{targets}_{how}{base}"
 
 
 def grid(
@@ -57,12 +60,13 @@ def grid(
     target_modules: str = "all-linear",
     steps: int = 24,
     batch_size: int = 4,
+    bases: Sequence[str] = BASES[:1],
 ) -> list[Setting]:
     """Every combination once, all settings of the first seed first; `seeds` are their number, or themselves. An alpha is a number or a multiple of r such as "2x".
 
     Raises ValueError with what to change when a value cannot be.
     """
-    for values, word in ((r, "--r"), (alpha, "--alpha"), (methods, "--method"), (learning_rates, "--lr")):
+    for values, word in ((r, "--r"), (alpha, "--alpha"), (methods, "--method"), (learning_rates, "--lr"), (bases, "--base")):
         if not values:
             raise ValueError(f"{word} is empty: give at least one value.")
     if wrong := [rank for rank in r if rank < 1]:
@@ -72,14 +76,18 @@ def grid(
         raise ValueError(f"--targets {target_modules!r}: give all-linear, or names joined by commas: q_proj,v_proj.")
     if unknown := [method for method in methods if method not in METHODS]:
         raise ValueError(f"--method {unknown[0]}: choose from {', '.join(METHODS)}.")
+    if unknown := [base for base in bases if base not in BASES]:
+        raise ValueError(f"--base {unknown[0]}: choose from {', '.join(BASES)}.")
+    if set(bases) - {BASES[0]} and set(methods) & {"dora", "pissa"}:
+        raise ValueError("--method dora and pissa read W itself, which is packed here in 4 bits: use --base 16-bit.")
     if wrong_rate := [rate for rate in learning_rates if not 0 < rate < 1]:
         raise ValueError(f"--lr {wrong_rate[0]:g}: a learning rate lies between 0 and 1 (4e-3 is lesson 03's).")
     chosen = range(seeds) if isinstance(seeds, int) else seeds
     if min(len(chosen), steps, batch_size) < 1:
         raise ValueError("--seeds, --steps and --batch are counts of at least 1.")
     made = {
-        Setting(method, rank, alpha_of(word, rank), rate, ",".join(names), steps, batch_size, seed): None
-        for seed, method, rank, word, rate in product(chosen, methods, r, alpha, learning_rates)
+        Setting(method, rank, alpha_of(word, rank), rate, ",".join(names), steps, batch_size, seed, base): None
+        for seed, method, rank, word, rate, base in product(chosen, methods, r, alpha, learning_rates, bases)
     }
     names = [setting.name for setting in made]
     if twins := [name for name in names if names.count(name) > 1]:

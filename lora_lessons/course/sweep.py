@@ -66,7 +66,13 @@ def grid(
 
     Raises ValueError with what to change when a value cannot be.
     """
-    for values, word in ((r, "--r"), (alpha, "--alpha"), (methods, "--method"), (learning_rates, "--lr"), (bases, "--base")):
+    for values, word in (
+        (r, "--r"),
+        (alpha, "--alpha"),
+        (methods, "--method"),
+        (learning_rates, "--lr"),
+        (bases, "--base"),
+    ):
         if not values:
             raise ValueError(f"{word} is empty: give at least one value.")
     if wrong := [rank for rank in r if rank < 1]:

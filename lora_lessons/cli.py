@@ -100,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     lab.add_argument("lesson", nargs="?", default="00", metavar="LESSON", help="the lesson to open (default: 00)")
     lab.set_defaults(command=_lab)
 
+    badges = commands.add_parser("badges", help="write the repository's address into every badge and set-up cell")
+    badges.add_argument(
+        "address", nargs="?", metavar="ADDRESS", help="https://github.com/OWNER/NAME; none: pyproject's"
+    )
+    badges.set_defaults(command=_badges)
+
     claims = commands.add_parser(
         "claims", help="the glossary's claims, and whether the baselines bear the verdicts out"
     )
@@ -158,7 +164,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _scalar(text: str) -> Any:
     """A value as papermill's command line reads it: a number, True, False, None, or the text itself."""
-    named = {"True": True, "False": False, "None": None}
+    named = {"True": True, "true": True, "False": False, "false": False, "None": None}
     if text in named:
         return named[text]
     for kind in (int, float):
@@ -229,6 +235,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
     found = doctor.examine()
     print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else doctor.table(found))
+    return EXIT_OK
+
+
+def _badges(options: argparse.Namespace) -> int:
+    from .course import notebooks
+
+    changed = notebooks.set_repository(options.address or notebooks.repository())
+    print(*(f"{path.name}: rewritten." for path in changed), sep="\n", end="\n" * bool(changed))
+    print(f"{len(changed)} files changed.")
     return EXIT_OK
 
 

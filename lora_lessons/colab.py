@@ -47,7 +47,20 @@ def main() -> None:
         return
     exact = [f"{r.name}=={proven[n]}" if (n := canonicalize_name(r.name)) in proven else str(r) for r in wanted]
     print("Installing:", ", ".join(exact))
+    older = [r.name for r in wanted if _installed(r.name)]
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *exact], check=True)
+    if older:  # the session may have imported the old one already
+        print(f"{', '.join(older)} had to be replaced: choose Runtime, then Restart session, and run this cell again.")
+    else:
+        print("Ready.")
+
+
+def _installed(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -1,0 +1,154 @@
+"""Colab: one address everywhere, and the set-up cell in an environment of its own, from an upload and from a clone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import nbformat
+import pytest
+
+from lora_lessons.course import notebooks
+from lora_lessons.course.lesson import lessons
+from lora_lessons.files import course_root
+
+ELSEWHERE = "https://github.com/someone-else/their.fork"
+
+
+def set_up_cell():
+    cells = nbformat.read(lessons()[0], 4).cells
+    return next(c.source for c in cells if "setup" in c.metadata.get("tags", []))
+
+
+# ---- the address ----
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of what holds the address."""
+    for name in ("pyproject.toml", "README.md", "notebooks"):
+        source = course_root() / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("LORA_LESSONS_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def test_every_badge_and_set_up_cell_names_the_repository_of_pyproject(copied):
+    assert notebooks.set_repository(notebooks.repository()) == []
+    for path in lessons():
+        whole = path.read_text(encoding="utf-8")
+        assert f"/github/{notebooks.repository().partition('github.com/')[2]}/blob/main/notebooks/{path.name}" in whole
+
+
+def test_a_new_address_is_written_everywhere_and_the_old_one_comes_back(copied):
+    files = [p for p in copied.rglob("*") if p.is_file()]
+    before, old = {p: p.read_bytes() for p in files}, notebooks.repository()
+    changed = notebooks.set_repository(ELSEWHERE)
+    assert set(lessons()) | {copied / "README.md", copied / "pyproject.toml"} == set(changed)
+    assert notebooks.repository() == ELSEWHERE
+    short = old.partition("github.com/")[2]
+    for path in changed:
+        text = path.read_text(encoding="utf-8")
+        assert ELSEWHERE.partition("github.com/")[2] in text and short not in text
+    notebooks.set_repository(old)
+    assert {p: p.read_bytes() for p in files} == before
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "github.com/a/b", "https://github.com/a", "https://example.org/a/b", "https://github.com/a/b;ls"]
+)
+def test_what_is_no_address_is_refused_and_nothing_is_written(copied, wrong):
+    before = (copied / "pyproject.toml").read_bytes()
+    with pytest.raises(ValueError, match="is no repository that Colab can open"):
+        notebooks.set_repository(wrong)
+    assert (copied / "pyproject.toml").read_bytes() == before
+
+
+# ---- the set-up cell ----
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory):
+    """A new virtual environment as Colab is one: IPython is there, numpy in a version of its own, tqdm too old."""
+    folder = tmp_path_factory.mktemp("fresh")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    install = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "ipython",
+        "packaging",
+        "tqdm==4.60.0",
+    ]
+    done = subprocess.run(install, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"THE SET-UP CELL WAS NOT TRIED: pip cannot install here ({done.stderr.strip().splitlines()[-1:]})")
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], capture_output=True, text=True
+    )
+    numpy = folder / site.stdout.strip() / "numpy-1.0.dist-info"
+    numpy.mkdir()
+    (numpy / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 1.0\n")
+    return python
+
+
+@pytest.fixture
+def course(tmp_path):
+    """A small course: the real package and set-up, but few dependencies."""
+    root = tmp_path / "lora-lessons-main"
+    shutil.copytree(course_root() / "lora_lessons", root / "lora_lessons", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "notebooks").mkdir()
+    (root / "notebooks" / "keep").touch()
+    shutil.copy(course_root() / "constraints.txt", root)
+    needs = ["numpy>=2.0", "tqdm>=4.66", "platformdirs>=4.2"]
+    (root / "pyproject.toml").write_text(f"[project]\ndependencies = {json.dumps(needs)}\n")
+    return root
+
+
+def run_cell(python, folder, environment=None):
+    """The set-up cell, run in `folder`, then what it made of the environment."""
+    look = "\nfrom importlib.metadata import version\nimport lora_lessons.files\nprint([version(n) for n in ('numpy', 'tqdm', 'platformdirs')])"
+    (folder / "cell.ipy").write_text(set_up_cell() + look, encoding="utf-8")
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | (environment or {})
+    done = subprocess.run([python, "-m", "IPython", "cell.ipy"], cwd=folder, capture_output=True, text=True, env=clean)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_an_uploaded_zip_is_unpacked_and_installs_what_lacks_at_the_proven_version(fresh, course, tmp_path):
+    place = tmp_path / "content"
+    place.mkdir()
+    with zipfile.ZipFile(place / "lora-lessons-main.zip", "w") as archive:
+        for path in course.rglob("*"):
+            archive.write(path, path.relative_to(course.parent))
+    said = run_cell(fresh, place)
+    pins = dict(line.split("==") for line in (course / "constraints.txt").read_text().split())
+    assert "tqdm had to be replaced: choose Runtime, then Restart session" in said
+    assert f"['1.0', '{pins['tqdm']}', '{pins['platformdirs']}']" in said, "numpy stays as it is"
+    again = run_cell(fresh, place)
+    assert "Everything the course needs is here." in again and "Installing" not in again
+
+
+def test_without_an_upload_the_repository_is_cloned(fresh, course, tmp_path):
+    place = tmp_path / "content"
+    place.mkdir()
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "all"],
+    ):
+        subprocess.run(["git", *command], cwd=course, check=True)
+    here = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{course.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": notebooks.repository(),
+    }
+    run_cell(fresh, place, here)
+    assert (place / "lora-lessons" / "lora_lessons" / "lora.py").is_file()

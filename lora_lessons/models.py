@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import platformdirs
 
-from . import streamed
+from .files import ModelError as ModelError
 from .files import whole_folder, write_text
-from .streamed import ModelError as ModelError  # raised on both floors, one name to catch
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from .fourbit import Format
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -85,7 +86,9 @@ def load(
     name = EMBEDDED_NAME if str(model) == EMBEDDED else Path(model).name if Path(model).exists() else str(model)
     device = device or best_device()
     if dtype is None:
-        net, tokenizer = _in_four_bits(where, streamed.Format(precision, compute_dtype or fast_dtype(device), device))
+        from .fourbit import Format
+
+        net, tokenizer = _in_four_bits(where, Format(precision, compute_dtype or fast_dtype(device), device))
         return Base(net, tokenizer, name)
     if compute_dtype is not None:
         raise ValueError("compute_dtype belongs to 4 bits: with 'fp32' and 'bf16' the weights' own format computes.")
@@ -99,14 +102,19 @@ def random_base(
     device: str | None = None,
     compute_dtype: torch.dtype | None = None,
     seed: int = 0,
+    **changed: Any,
 ) -> Any:
     """The architecture of SHAPES[name] with random weights in 4 bits: true memory and speed, no knowledge at all.
 
+    `changed` replaces fields of its configuration, such as num_hidden_layers=2 for a quick look.
     Raises ValueError for an unknown shape or precision.
     """
+    from . import streamed
+    from .fourbit import Format
+
     device = device or best_device()
-    form = streamed.Format(precision, compute_dtype or fast_dtype(device), device)
-    return keep_trainable(streamed.random_model(_shape_config(name), form, seed))
+    form = Format(precision, compute_dtype or fast_dtype(device), device)
+    return keep_trainable(streamed.random_model(_shape_config(name, **changed), form, seed))
 
 
 def fast_dtype(device: str | None = None) -> torch.dtype:
@@ -141,8 +149,10 @@ def keep_trainable(net: Any) -> Any:
     return net
 
 
-def _in_four_bits(where: str | Path, form: streamed.Format) -> tuple[Any, Any]:
+def _in_four_bits(where: str | Path, form: Format) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
+
+    from . import streamed
 
     if str(where).endswith(".gguf"):
         raise ModelError(
@@ -162,6 +172,8 @@ def _fetch(hub_id: str) -> Path:
     from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_CACHE
     from huggingface_hub.errors import EntryNotFoundError
+
+    from . import streamed
 
     weights, size = [streamed.SINGLE], 0
     with suppress(EntryNotFoundError):  # no index: one file
@@ -343,12 +355,12 @@ def shape(name: str) -> nn.Module:
         return AutoModelForCausalLM.from_config(_shape_config(name))
 
 
-def _shape_config(name: str) -> Any:
+def _shape_config(name: str, **changed: Any) -> Any:
     from transformers import AutoConfig
 
     if name not in SHAPES:
         raise ValueError(f"no shape is named {name!r}: choose from {', '.join(SHAPES)}.")
-    return AutoConfig.for_model(**SHAPES[name])
+    return AutoConfig.for_model(**SHAPES[name] | changed)
 
 
 def best_device() -> str:

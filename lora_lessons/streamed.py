@@ -11,64 +11,40 @@ import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import bitsandbytes as bnb
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from .files import whole_folder
+from . import fourbit
+from .files import ModelError, whole_folder
+from .fourbit import BLOCKSIZE, FORMATS, Format
 
-FORMATS = ("nf4", "fp4")  # 4-bit floats with 16 levels each (QLoRA, section 3 and appendix)
-BLOCKSIZE = 64  # weights that share one absmax
 KEEP_FROM = 2_000_000_000  # bytes of 16-bit weights from which the 4-bit ones are kept for the next start
 INDEX, SINGLE, MANIFEST = "model.safetensors.index.json", "model.safetensors", "made_from.json"
-_PIECE = 1 << 22  # weights quantised at a time: bitsandbytes needs some 17 bytes of scratch for each on a CPU
-_POOL = 1 << 16  # blocks that a random 7B is made of
 _SHARD = 1 << 28  # bytes of a file of kept 4-bit weights, about one block of a 7B
-
-
-class ModelError(RuntimeError):
-    """A base model could not be had; the message says why and what to do next."""
-
-
-class Format(NamedTuple):
-    """How the frozen weights are held, and in what number format they are computed with."""
-
-    quant_type: str  # one of FORMATS
-    compute_dtype: torch.dtype
-    device: str = "cpu"
 
 
 def random_model(config: Any, form: Format, seed: int = 0) -> Any:
     """A model of `config`'s architecture with random weights in 4 bits, as a fresh initialisation would have them.
 
-    No 16-bit weight is ever drawn. 65,536 blocks of 64 normal numbers (std = config.initializer_range) are quantised
-    once by bitsandbytes, and every weight is put together from these blocks, chosen at random with their absmax. So
-    each block is a true 4-bit block: codes, absmax and std are those of a quantised normal matrix (uniform random
-    bytes would not be: a normal block uses the outer levels less often than the inner ones). Embeddings and head are
-    normal in 16 bits, norms are 1, biases 0. Memory and speed are those of the real model; what it says is noise.
+    Linears come from fourbit.RandomBlocks with std = config.initializer_range; embeddings and head are normal in 16
+    bits, norms are 1, biases 0. Memory and speed are those of the real model; what it says is noise.
     """
     model = _hollow(config, form)
     generator = torch.Generator(form.device).manual_seed(seed)
     std = getattr(config, "initializer_range", 0.02)
-    draw = partial(torch.randn, generator=generator, device=form.device)
-    blocks, scales = _pack(draw(_POOL * BLOCKSIZE).mul_(std), form.quant_type)
-    rows = blocks.view(-1).view(torch.int64).view(_POOL, BLOCKSIZE // 16)  # a block's 32 bytes, as four numbers
+    blocks = fourbit.RandomBlocks(std, form, generator)
     names = _todo(model)
-    for name in _shown(names, [p.numel() for p in names.values()], "random weights"):
+    for name in _shown(names, "random weights"):
         shape, owner = names[name].shape, _owner(model, name)
-        if _is_packed(owner, name) and shape.numel() % BLOCKSIZE:
-            parameter = _quantised(draw(*shape).mul_(std), form)
-        elif _is_packed(owner, name):
-            count = shape.numel() // BLOCKSIZE
-            chosen = torch.randint(_POOL, (count,), generator=generator, device=form.device)
-            packed = rows.index_select(0, chosen).view(torch.uint8).view(-1, 1)
-            parameter = _packed_parameter(packed, scales[chosen], shape, form)
-        elif isinstance(owner, nn.Embedding) or owner is model.get_output_embeddings():
-            dtype = _wide_dtype(torch.bfloat16, form.compute_dtype)
-            weight = torch.empty(shape, dtype=dtype, device=form.device)
+        if _is_packed(owner, name):
+            parameter: nn.Parameter = blocks.weight(shape)
+        elif _is_wide(model, owner):
+            weight = torch.empty(shape, dtype=_wide_dtype(torch.bfloat16, form.compute_dtype), device=form.device)
             parameter = _frozen(weight.normal_(0, std, generator=generator))
         else:
             fill = 0.0 if name.endswith("bias") or "Gemma" in type(owner).__name__ else 1.0  # Gemma's norms add the 1
@@ -154,7 +130,6 @@ def _given_quantization(config: Any, folder: Path) -> str | None:
 
 def _hollow(config: Any, form: Format) -> Any:
     """The architecture on the meta device: every Linear but the head is bitsandbytes' Linear4bit, nothing has memory."""
-    import bitsandbytes as bnb
     from accelerate import init_empty_weights
     from transformers import AutoModelForCausalLM
 
@@ -163,9 +138,10 @@ def _hollow(config: Any, form: Format) -> Any:
     with init_empty_weights(include_buffers=False):  # buffers (the rotary angles) are computed, not loaded
         model = AutoModelForCausalLM.from_config(config, dtype=form.compute_dtype)
     head = model.get_output_embeddings()
+    layer = fourbit.SlicedLinear4bit if form.device == "cpu" else bnb.nn.Linear4bit
     for name, module in list(model.named_modules()):
         if type(module) is nn.Linear and module is not head:
-            four = bnb.nn.Linear4bit(
+            four = layer(
                 module.in_features, module.out_features, module.bias is not None, form.compute_dtype,
                 compress_statistics=True, quant_type=form.quant_type, device="meta",
             )  # fmt: skip
@@ -195,10 +171,10 @@ def _fill(model: Any, files: list[Path], form: Format, label: str) -> Any:
 def _filled(model: Any, files: list[Path], form: Format, label: str) -> Iterator[tuple[str, nn.Parameter]]:
     where, names = _where(files), _todo(model)
     _check_names(model, where, names, files[0].parent)
-    for name in _shown(names, [p.numel() for p in names.values()], label):
+    for name in _shown(names, label):
         owner = _owner(model, name)
         if _is_packed(owner, name) and (parts := [n for n in where if n.startswith(name + ".")]):
-            parameter = _unpacked_state(_read(where, name), {n: _read(where, n) for n in parts}, form)
+            parameter: nn.Parameter = fourbit.restored(_read(where, name), {n: _read(where, n) for n in parts}, form)
         else:
             tensor = _read(where, name)
             if tensor.shape != names[name].shape:
@@ -207,9 +183,9 @@ def _filled(model: Any, files: list[Path], form: Format, label: str) -> Iterator
                     "they belong to different models; fetch the folder again."
                 )
             if _is_packed(owner, name):
-                parameter = _quantised(tensor.to(form.device, form.compute_dtype), form)
+                parameter = fourbit.quantised(tensor.to(form.device, form.compute_dtype), form)
             else:
-                wide = isinstance(owner, nn.Embedding) or owner is model.get_output_embeddings()
+                wide = _is_wide(model, owner)
                 dtype = _wide_dtype(tensor.dtype, form.compute_dtype) if wide else form.compute_dtype
                 parameter = _frozen(tensor.to(form.device, dtype, copy=True))  # a copy: the file is mapped, and let go
             del tensor
@@ -251,57 +227,6 @@ def _read(where: dict[str, Path], name: str) -> Tensor:
         return file.get_tensor(name)
 
 
-def _pack(weight: Tensor, quant_type: str) -> tuple[Tensor, Tensor]:
-    """4-bit codes, two a byte (n/2 × 1, uint8), and a float32 absmax for each block, by bitsandbytes, piece by piece.
-
-    Blocks do not know of each other, so pieces of whole blocks give the same bytes as the whole, without its scratch.
-    """
-    from bitsandbytes.functional import quantize_4bit
-
-    pieces = []
-    for piece in weight.reshape(-1).split(_PIECE):
-        codes, state = quantize_4bit(piece, blocksize=BLOCKSIZE, quant_type=quant_type)
-        pieces.append((codes, state.absmax))
-    return torch.cat([codes for codes, _ in pieces]), torch.cat([absmax for _, absmax in pieces])
-
-
-def _quantised(weight: Tensor, form: Format) -> Any:
-    packed, absmax = _pack(weight, form.quant_type)
-    return _packed_parameter(packed, absmax, weight.shape, form)
-
-
-def _packed_parameter(packed: Tensor, absmax: Tensor, shape: torch.Size, form: Format) -> Any:
-    """A Params4bit of `packed` codes; the absmax are quantised, too, to 8 bits in blocks of 256 (QLoRA, section 3)."""
-    from bitsandbytes.functional import QuantState, get_4bit_type, quantize_blockwise
-
-    offset = absmax.mean()
-    absmax_8bit, second = quantize_blockwise(absmax - offset, blocksize=256)
-    state = QuantState(
-        absmax=absmax_8bit, shape=shape, dtype=form.compute_dtype, blocksize=BLOCKSIZE, quant_type=form.quant_type,
-        code=get_4bit_type(form.quant_type, device=packed.device), offset=offset, state2=second,
-    )  # fmt: skip
-    return _params4bit(packed, state)
-
-
-def _unpacked_state(packed: Tensor, parts: dict[str, Tensor], form: Format) -> Any:
-    """A Params4bit from what transformers (or _make) saved: codes, absmax, and the small print of the state."""
-    from bitsandbytes.functional import QuantState
-
-    parts = {name: tensor.clone() for name, tensor in parts.items()}
-    state = QuantState.from_dict(parts, device=torch.device(form.device))
-    state.dtype = form.compute_dtype  # what backward dequantises to; the file may come from another machine
-    return _params4bit(packed.to(form.device, copy=True), state)
-
-
-def _params4bit(packed: Tensor, state: Any) -> Any:
-    import bitsandbytes as bnb
-
-    return bnb.nn.Params4bit(
-        packed, requires_grad=False, quant_state=state, blocksize=state.blocksize, compress_statistics=state.nested,
-        quant_type=state.quant_type, quant_storage=packed.dtype, bnb_quantized=True,
-    )  # fmt: skip
-
-
 def _frozen(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor, requires_grad=False)
 
@@ -311,9 +236,12 @@ def _owner(model: Any, name: str) -> Any:
 
 
 def _is_packed(owner: Any, name: str) -> bool:
-    import bitsandbytes as bnb
-
     return isinstance(owner, bnb.nn.Linear4bit) and name.endswith(".weight")
+
+
+def _is_wide(model: Any, owner: Any) -> bool:
+    """Embeddings and head: as many numbers as a seventh of a 7B, and not quantised."""
+    return isinstance(owner, nn.Embedding) or owner is model.get_output_embeddings()
 
 
 def _put(model: Any, name: str, parameter: nn.Parameter) -> None:
@@ -335,7 +263,7 @@ def _finished(model: Any, form: Format, fingerprint: str | None) -> Any:
     if embedding.weight.dtype != form.compute_dtype:
         embedding.register_forward_hook(partial(_widened, dtype=form.compute_dtype))
     if head.weight.dtype != form.compute_dtype:
-        wide = WidenedLinear(head.in_features, head.out_features, head.bias is not None, device="meta")
+        wide = fourbit.WidenedLinear(head.in_features, head.out_features, head.bias is not None, device="meta")
         wide.weight, wide.bias = head.weight, head.bias
         model.set_output_embeddings(wide)
     _describe(model, form)
@@ -359,45 +287,11 @@ def _widened(module: nn.Module, inputs: Any, output: Tensor, dtype: torch.dtype)
     return output.to(dtype)
 
 
-class WidenedLinear(nn.Linear):
-    """A frozen Linear held in 16 bits and computed in the input's fp32, a slice of outputs at a time.
-
-    For processors that are slow in bf16: the head of Qwen2.5-7B is 1.1 GB in bf16 and would be 2.2 GB in fp32.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = _SlicedProduct.apply(x, self.weight)
-        return h if self.bias is None else h + self.bias
-
-
-class _SlicedProduct(torch.autograd.Function):
-    """x·Wᵀ with W widened slice by slice, forward and backward; W gets no gradient."""
-
-    ROWS = 8192
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
-        out = x.new_empty(*x.shape[:-1], weight.shape[0])
-        for start in range(0, weight.shape[0], _SlicedProduct.ROWS):
-            part = weight[start : start + _SlicedProduct.ROWS]
-            out[..., start : start + len(part)] = x @ part.to(x.dtype).T
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (grad,), (weight,) = grads, ctx.saved_tensors
-        total = grad.new_zeros(*grad.shape[:-1], weight.shape[1])
-        for start in range(0, weight.shape[0], _SlicedProduct.ROWS):
-            part = weight[start : start + _SlicedProduct.ROWS]
-            total += grad[..., start : start + len(part)] @ part.to(grad.dtype)
-        return total, None
-
-
-def _shown(names: dict[str, nn.Parameter], sizes: list[int], label: str) -> Iterator[str]:
+def _shown(names: dict[str, nn.Parameter], label: str) -> Iterator[str]:
     """The names one by one, under a progress bar that counts weights."""
     from tqdm.auto import tqdm
 
+    sizes = [p.numel() for p in names.values()]
     with tqdm(
         total=sum(sizes), unit="weight", unit_scale=True, desc=label, leave=False, disable=sum(sizes) < 1e9
     ) as bar:

@@ -26,7 +26,7 @@ from .baselines import machine, versions
 
 RECORD = "record.json"
 DEFAULTS: dict[str, Any] = {
-    "model": "Qwen2.5-7B", "steps": 10, "r": 16, "lora_alpha": 32, "seq": 64, "learning_rate": 1e-3, "seed": 0,
+    "model": "Qwen2.5-7B", "steps": 10, "r": 16, "lora_alpha": 32, "seq": 64, "learning_rate": 2e-4, "seed": 0,
     "checkpoint_every": 2, "changed": {},
 }  # fmt: skip
 
@@ -247,7 +247,9 @@ def bench(layers: int = 4, steps: int = 3, rounds: int = 2, **settings: Any) -> 
     Both in processes of their own, in turn, on the first `layers` blocks of the same random 7B; prints every median,
     and returns ours ÷ stock.
     """
-    wanted = DEFAULTS | settings | {"steps": steps, "changed": {"num_hidden_layers": layers}}
+    wanted = (
+        DEFAULTS | settings | {"steps": steps, "changed": settings.get("changed", {}) | {"num_hidden_layers": layers}}
+    )
     found: dict[str, list[float]] = {"stock": [], "ours": []}
     with tempfile.TemporaryDirectory() as temporary:
         for turn in range(rounds):

@@ -218,6 +218,8 @@ def _time(wanted: dict[str, Any], folder: Path) -> None:
 
     base, tokenizer = _base(wanted)
     model = base
+    if wanted["layer"] == "stock":
+        _make_stock(base)
     if wanted["layer"] == "ours":
         lora.attach(base, wanted["r"], wanted["lora_alpha"])
     else:
@@ -239,6 +241,23 @@ def _time(wanted: dict[str, Any], folder: Path) -> None:
             seconds.append(time.perf_counter() - start)
     result = {"seconds": seconds[1:], "loss": loss.item(), "peak_bytes": peak_bytes()}
     write_text(folder / f"{wanted['layer']}.json", json.dumps(result))
+
+
+def _make_stock(base: Any) -> None:
+    """The same weights under bitsandbytes' own layer, embeddings and head in the compute dtype: as transformers loads it."""
+    import bitsandbytes as bnb
+    import torch
+
+    from ..fourbit import SlicedLinear4bit, WidenedLinear
+
+    dtype = base.config.quantization_config.bnb_4bit_compute_dtype
+    for module in base.modules():
+        if isinstance(module, SlicedLinear4bit):
+            module.__class__ = bnb.nn.Linear4bit  # type: ignore[assignment]
+        elif isinstance(module, WidenedLinear):
+            module.__class__ = torch.nn.Linear  # type: ignore[assignment]
+            module.to(dtype)
+    base.get_input_embeddings().to(dtype)
 
 
 def bench(layers: int = 4, steps: int = 3, rounds: int = 2, **settings: Any) -> float:

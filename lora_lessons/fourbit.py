@@ -109,13 +109,17 @@ class SlicedLinear4bit(bnb.nn.Linear4bit):
 
     def forward(self, x: Tensor) -> Tensor:
         state: Any = getattr(self.weight, "quant_state", None)
-        large = (
-            state is not None and state.nested and state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0
-        )
-        if x.device.type != "cpu" or not large or self.compute_dtype is None:
+        if x.device.type != "cpu" or self.compute_dtype is None or not _can_slice(self.weight, state):
             return super().forward(x)
         bias = None if self.bias is None else self.bias.to(self.compute_dtype)
         return _Sliced4bit.apply(x.to(self.compute_dtype), self.weight, state, bias).to(x.dtype)
+
+
+def _can_slice(codes: Tensor, state: Any) -> bool:
+    """Large enough to be worth it, in whole blocks, and laid out as `packed` lays it out."""
+    if state is None or codes.dtype != torch.uint8 or not state.nested or state.blocksize != BLOCKSIZE:
+        return False
+    return state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0
 
 
 class _Sliced4bit(torch.autograd.Function):

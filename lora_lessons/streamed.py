@@ -54,35 +54,36 @@ def random_model(config: Any, form: Format, seed: int = 0) -> Any:
     return _finished(model, form, f"random {hashlib.sha256(described.encode()).hexdigest()}")
 
 
-def load(folder: Path, form: Format, cache: Path | None = None, config: Any = None) -> Any:
+def load(folder: Path, form: Format, cache: Path | None = None, name: str = "") -> Any:
     """The model of a local `folder` (config.json and *.safetensors) in 4 bits, equal to transformers' bit for bit.
 
     One tensor is held at a time beside what is built already. A model of more than KEEP_FROM bytes is kept in `cache`
-    (a folder of folders; None: not kept) in transformers' own 4-bit layout, and read from there while the files of
-    `folder` keep their names, sizes and times. A folder that holds bitsandbytes 4-bit weights is read as it is.
+    (a folder of folders; None: not kept) under `name` (default: the folder's path) in transformers' own 4-bit layout,
+    and read from there while the files of `folder` keep their names, sizes and times, or on the hub their hashes. A
+    folder that holds bitsandbytes 4-bit weights is read as it is.
     Raises ModelError when a file is missing, damaged or of another model, or the disk is short.
     """
     from transformers import AutoConfig
 
-    folder = Path(folder)
-    config = config or AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    files = weight_files(folder)
+    folder = Path(folder).resolve()
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    files, name = weight_files(folder), name or str(folder)
     source = [[f.name, f.resolve().name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
     size = sum(f.stat().st_size for f in files)
-    mark = hashlib.sha256(json.dumps([str(folder.resolve()), source]).encode()).hexdigest()
+    mark = hashlib.sha256(json.dumps([name, source]).encode()).hexdigest()
     given = _given_quantization(config, folder)
     if given and given != form.quant_type:
         raise ModelError(f"{folder.name} holds {given} weights: load it with precision={given!r}.")
     if given or size < KEEP_FROM or cache is None:
         model = _fill(_hollow(config, form), files, form, folder.name)
         return _finished(model, form, f"{mark} {form}" if size >= KEEP_FROM else None)
-    place = cache / "-".join(
-        (
-            folder.resolve().name[:40],
-            hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8],
-            *map(str, form[:2]),
-        )
-    ).replace("torch.", "")
+    which = [
+        Path(name).name[:40],
+        hashlib.sha256(name.encode()).hexdigest()[:8],
+        form.quant_type,
+        str(form.compute_dtype),
+    ]
+    place = cache / "-".join(which).replace("torch.", "")
     made_from = {"source": source, "form": list(map(str, form[:2])), "blocksize": BLOCKSIZE}
     if kept := _kept(place, made_from):
         model = _fill(_hollow(config, form), kept, form, f"{folder.name}, kept in 4 bits")
@@ -266,6 +267,8 @@ def _finished(model: Any, form: Format, fingerprint: str | None) -> Any:
         wide = fourbit.WidenedLinear(head.in_features, head.out_features, head.bias is not None, device="meta")
         wide.weight, wide.bias = head.weight, head.bias
         model.set_output_embeddings(wide)
+    for module in model.modules():  # the rotary angles were computed on the CPU
+        module._buffers |= {n: b.to(form.device) for n, b in module._buffers.items() if b is not None}
     _describe(model, form)
     if fingerprint:
         model.base_fingerprint = fingerprint

@@ -340,9 +340,10 @@ def test_compute_dtype_is_what_the_device_is_fast_in(monkeypatch):
         assert models.fast_dtype("cpu") == dtype
 
 
-def test_a_hub_id_is_fetched_as_safetensors_only(tokenized, monkeypatch):
+def test_a_hub_id_is_fetched_as_safetensors_only(tokenized, monkeypatch, tmp_path, keep_all):
     import huggingface_hub
 
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     wanted = []
 
     def snapshot(hub_id, allow_patterns):
@@ -356,6 +357,8 @@ def test_a_hub_id_is_fetched_as_safetensors_only(tokenized, monkeypatch):
     assert_same(base.model, stock(tokenized, BF16))
     assert {p.name for p in tokenized.glob("*.safetensors")} < set(wanted)
     assert not [p for p in wanted if p.endswith((".bin", ".py", ".pt", "*"))]
+    (only_place,) = models.cache_dir().joinpath("4bit").glob("tiny-7b-*-nf4-bfloat16")  # not named by a commit
+    assert only_place.is_dir()
     usage = type(shutil.disk_usage("/"))(10**9, 10**9, 10)
     monkeypatch.setattr(models.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ModelError, match="files are still to come.*HF_HOME"):
@@ -407,6 +410,8 @@ def test_the_trap_is_still_there_without_the_guard(tokenized):
     lora.attach(model, r=4)
     batch = tasks.collate(examples(), pad_id=0)
     model(**batch).loss.backward()
+    heard = {name.split(".")[4] for name, p in model.named_parameters() if "lora_B" in name and p.grad.any()}
+    assert heard == {"o_proj", "down_proj"}, "only what the residual stream reaches"
     with pytest.raises(training.TrainingStopped, match="a quantized layer that ran before training"):
         training.check_gradients({name: p for name, p in model.named_parameters() if p.requires_grad})
     lora.detach(model)

@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+class ModelError(RuntimeError):
+    """A base model could not be had; the message says why and what to do next."""
+
+
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path; when the block ends without an error, it becomes `path`.

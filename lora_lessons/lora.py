@@ -54,8 +54,12 @@ class LoRALinear(nn.Module):
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
-        """The base layer with ΔW folded into its weight (in place): one Linear, no extra work per token."""
+        """The base layer with ΔW folded into its weight (in place): one Linear, no extra work per token.
+
+        Raises ValueError when the weight is packed in 4 bits.
+        """
         weight = self.base_layer.weight
+        check_mergeable(self.base_layer)
         weight.copy_(weight.to(self.lora_A.dtype) + self.delta())
         return self.base_layer
 
@@ -76,6 +80,15 @@ def check_settings(r: int, lora_alpha: float, d: int, k: int) -> None:
     if isinstance(lora_alpha, bool) or not isinstance(lora_alpha, (int, float)) or not 0 < lora_alpha < math.inf:
         raise ValueError(
             f"lora_alpha = {lora_alpha!r} must be a number above 0: the update is scaled by α/r (try alpha = 2r)."
+        )
+
+
+def check_mergeable(base_layer: nn.Linear) -> None:
+    """Raise ValueError unless ΔW can be added to this layer's weight number by number."""
+    if not base_layer.weight.is_floating_point():
+        raise ValueError(
+            "this base is packed in 4 bits, where ΔW cannot be added: keep the adapter apart, or save it (save_adapter), "
+            "load the base in 16 bits, load_adapter there, and merge that."
         )
 
 
@@ -168,7 +181,12 @@ def detach(model: nn.Module) -> None:
 
 
 def merge(model: nn.Module) -> None:
-    """Fold every ΔW into its base weight, in place: W ← W + (α/r)·B·A (section 4.1, no inference latency)."""
+    """Fold every ΔW into its base weight, in place: W ← W + (α/r)·B·A (section 4.1, no inference latency).
+
+    Raises ValueError when a weight is packed in 4 bits; the model is then unchanged.
+    """
+    for _, layer in lora_layers(model):
+        check_mergeable(layer.base_layer)
     for name, layer in list(lora_layers(model)):
         _replace(model, name, layer.merged())
 

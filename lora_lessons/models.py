@@ -1,4 +1,4 @@
-"""Base models: the embedded SmolLM2-135M-Instruct, a hub id, or a folder; in fp32 or bf16, always frozen files.
+"""Base models: the embedded SmolLM2-135M-Instruct, a hub id, or a folder; in fp32, bf16 or 4 bits, always frozen files.
 
 Only safetensors and GGUF are read: never a pickle, never code from a model repository.
 """
@@ -16,18 +16,24 @@ import sys
 import tempfile
 import time
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import platformdirs
 
+from .files import ModelError as ModelError
 from .files import whole_folder, write_text
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from .fourbit import Format
+
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # it warns of a kernel that is optional
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -46,10 +52,6 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-class ModelError(RuntimeError):
-    """A base model could not be had; the message says why and what to do next."""
-
-
 class Base(NamedTuple):
     """A base model ready to use."""
 
@@ -63,32 +65,154 @@ def cache_dir() -> Path:
     return Path(os.environ.get("LORA_LESSONS_CACHE") or platformdirs.user_cache_dir("lora-lessons", appauthor=False))
 
 
-def load(model: str | Path = EMBEDDED, precision: str = "auto", device: str | None = None) -> Base:
+def load(
+    model: str | Path = EMBEDDED,
+    precision: str = "auto",
+    device: str | None = None,
+    compute_dtype: torch.dtype | None = None,
+) -> Base:
     """Load a base model and its tokenizer: EMBEDDED, a local folder (safetensors), a .gguf file or a hub id.
 
-    `precision` is "fp32", "bf16" or "auto" (whichever `best_precision` measured to be faster here).
+    `precision` is "fp32", "bf16" or "auto" (whichever `best_precision` measured to be faster here); or "nf4" or "fp4":
+    4 bits through bitsandbytes, blocks of 64, double quantization, computed in `compute_dtype` (default:
+    `fast_dtype(device)`), equal to transformers' own 4-bit loading but for the guard of `keep_trainable`.
     Raises ModelError with what to do next when the model cannot be had, ValueError for an unknown precision.
     """
     import torch
 
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}.get(
-        best_precision().name if precision == "auto" else precision
-    )
-    if dtype is None:
-        raise ValueError(f"precision {precision!r} is not known: choose 'fp32', 'bf16' or 'auto'.")
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "nf4": None, "fp4": None}
+    if precision not in (*known, "auto"):
+        raise ValueError(f"precision {precision!r} is not known: choose 'fp32', 'bf16' or 'auto', or 'nf4' or 'fp4'.")
+    dtype = known[best_precision().name if precision == "auto" else precision]
     where = embedded_folder() if str(model) == EMBEDDED else model
-    net, tokenizer = _from_pretrained(where, dtype)
     name = EMBEDDED_NAME if str(model) == EMBEDDED else Path(model).name if Path(model).exists() else str(model)
-    return Base(net.to(device or best_device()).eval(), tokenizer, name)
+    device = device or best_device()
+    if dtype is None:
+        from .fourbit import Format
+
+        net, tokenizer = _in_four_bits(where, Format(precision, compute_dtype or fast_dtype(device), device))
+        return Base(net, tokenizer, name)
+    if compute_dtype is not None:
+        raise ValueError("compute_dtype belongs to 4 bits: with 'fp32' and 'bf16' the weights' own format computes.")
+    net, tokenizer = _from_pretrained(where, dtype)
+    return Base(net.to(device).eval(), tokenizer, name)
+
+
+def random_base(
+    name: str = "Qwen2.5-7B",
+    precision: str = "nf4",
+    device: str | None = None,
+    compute_dtype: torch.dtype | None = None,
+    seed: int = 0,
+    **changed: Any,
+) -> Any:
+    """The architecture of SHAPES[name] with random weights in 4 bits: true memory and speed, no knowledge at all.
+
+    `changed` replaces fields of its configuration, such as num_hidden_layers=2 for a quick look.
+    Raises ValueError for an unknown shape or precision.
+    """
+    from . import streamed
+    from .fourbit import Format
+
+    device = device or best_device()
+    form = Format(precision, compute_dtype or fast_dtype(device), device)
+    return keep_trainable(streamed.random_model(_shape_config(name, **changed), form, seed))
+
+
+def fast_dtype(device: str | None = None) -> torch.dtype:
+    """What a 4-bit base should compute in: bf16 where it is fast, else fp16 on a card (a T4) and fp32 on a processor."""
+    import torch
+
+    if (device or best_device()).startswith("cuda"):
+        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16  # 8: Ampere
+    return torch.bfloat16 if best_precision().name == "bf16" else torch.float32
+
+
+def keep_trainable(net: Any) -> Any:
+    """Keep every bitsandbytes Linear4bit of `net` trainable on a CPU, whatever runs before training; returns `net`.
+
+    The story: on processors with AVX-512 bf16 a Linear4bit repacks its weight at the first forward in eval mode
+    without gradients (one evaluation or `generate` is enough) and never unpacks it. The packed product has no autograd:
+    from then on no gradient passes through the layer. What is left flows along the residual stream, so adapters on
+    o_proj and down_proj still learn, those on q, k, v, gate and up get exactly zero, PyTorch warns once, and the loss
+    falls a little. (Each absmax is rounded to bf16 as well.) With `support_avx512bf16_for_cpu` off the layer never
+    repacks; the price is the packed product's speed in generation. Harmless where there is nothing to repack.
+    Raises ValueError when a layer is repacked already: that cannot be undone without loss.
+    """
+    import bitsandbytes as bnb
+
+    for name, module in net.named_modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            if getattr(getattr(module.weight, "quant_state", None), "packing_format_for_cpu", False):
+                raise ValueError(
+                    f"{name} was repacked for inference by a forward pass without gradients and can no longer be trained: "
+                    "load the base again, and call keep_trainable before the first forward."
+                )
+            module.support_avx512bf16_for_cpu = False
+    return net
+
+
+def _in_four_bits(where: str | Path, form: Format) -> tuple[Any, Any]:
+    from transformers import AutoTokenizer
+
+    from . import streamed
+
+    if str(where).endswith(".gguf"):
+        raise ModelError(
+            f"{where} is a GGUF, rounded already: load it with precision='fp32', save it (save_pretrained), and load that folder in 4 bits."
+        )
+    folder = _check_place(where)
+    with _one_sentence(str(where), folder.is_dir()):
+        if not folder.is_dir():
+            folder = _fetch(str(where))
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        net = streamed.load(folder, form, cache=cache_dir() / "4bit", name=str(where))
+    return keep_trainable(net), tokenizer
+
+
+def _fetch(hub_id: str) -> Path:
+    """The folder of a hub model's config, tokenizer and safetensors, fetched where needed; nothing else is fetched."""
+    from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import EntryNotFoundError
+
+    from . import streamed
+
+    weights, size = [streamed.SINGLE], 0
+    with suppress(EntryNotFoundError):  # no index: one file
+        index = json.loads(Path(hf_hub_download(hub_id, streamed.INDEX)).read_text(encoding="utf-8"))
+        weights = [streamed.INDEX, *sorted(set(index["weight_map"].values()))]
+        size = int(index.get("metadata", {}).get("total_size", 0))
+    free = shutil.disk_usage(next(p for p in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if p.exists())).free
+    lacking = [name for name in weights if not isinstance(try_to_load_from_cache(hub_id, name), str)]
+    if free < size * len(lacking) / len(weights):
+        raise ModelError(
+            f"{hub_id} is {size / 1e9:.1f} GB, {len(lacking)} of {len(weights)} files are still to come, and {free / 1e9:.1f} GB "
+            f"is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
+        )
+    return Path(snapshot_download(hub_id, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"]))
 
 
 def _from_pretrained(where: str | Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # a base loads in a second or two
-    folder, extra = Path(where), {}
+    folder, extra = _check_place(where), {}
+    if folder.is_file():
+        folder, extra = folder.parent, {"gguf_file": folder.name}
+    source = str(folder) if folder.exists() else str(where)
+    with _one_sentence(source, folder.exists()):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
+        net = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
+        )
+    return net, tokenizer
+
+
+def _check_place(where: str | Path) -> Path:
+    """`where` as a path; raises ModelError for what is plainly no model folder, .gguf file or hub id."""
+    folder = Path(where)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise ModelError(f"{folder} has no config.json: give the folder that holds config.json and *.safetensors.")
@@ -96,20 +220,26 @@ def _from_pretrained(where: str | Path, dtype: torch.dtype) -> tuple[Any, Any]:
             raise ModelError(
                 f"{folder} has no *.safetensors: pickled weights are not loaded; save the model again as safetensors."
             )
-    elif folder.is_file() and folder.suffix == ".gguf":
-        folder, extra = folder.parent, {"gguf_file": folder.name}
-    elif os.sep in str(where) and str(where).count("/") != 1 or str(where).startswith((".", "~")):
+    elif not (folder.is_file() and folder.suffix == ".gguf") and (
+        os.sep in str(where) and str(where).count("/") != 1 or str(where).startswith((".", "~"))
+    ):
         raise ModelError(
             f"{where} does not exist: give a folder with safetensors, a .gguf file, or a hub id such as 'owner/name'."
         )
-    source = str(folder) if folder.exists() else str(where)
+    return folder
+
+
+@contextmanager
+def _one_sentence(source: str, local: bool) -> Iterator[None]:
+    """Whatever a library says when `source` cannot be loaded becomes a ModelError with what to do next."""
+    from safetensors import SafetensorError
+
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
-        net = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
-        )
+        yield
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if folder.exists():
+        if isinstance(error, ModelError):
+            raise
+        if local:
             raise ModelError(
                 f"{source} could not be loaded ({_first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."
             ) from error
@@ -117,7 +247,6 @@ def _from_pretrained(where: str | Path, dtype: torch.dtype) -> tuple[Any, Any]:
             f"{source!r} could not be fetched from the model hub ({_first_line(error)}). Check the spelling and the network, "
             f"log in if the model is gated, or give a local folder; the embedded base ({EMBEDDED!r}) needs no hub."
         ) from error
-    return net, tokenizer
 
 
 def _first_line(error: BaseException) -> str:
@@ -223,12 +352,18 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 def shape(name: str) -> nn.Module:
     """A 7B of SHAPES on the meta device: every shape, no weights, no memory."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(_shape_config(name))
+
+
+def _shape_config(name: str, **changed: Any) -> Any:
+    from transformers import AutoConfig
 
     if name not in SHAPES:
         raise ValueError(f"no shape is named {name!r}: choose from {', '.join(SHAPES)}.")
-    with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.for_model(**SHAPES[name]))
+    return AutoConfig.for_model(**SHAPES[name] | changed)
 
 
 def best_device() -> str:
@@ -324,11 +459,24 @@ def chat(base: Base, prompt: str, max_new_tokens: int = 60, system: str | None =
 
 def weights_digest(model: nn.Module) -> str:
     """SHA-256 over every frozen parameter's name and bytes: equal digests mean equal weights, bit for bit."""
-    import torch
-
     digest = hashlib.sha256()
     for name, parameter in sorted(model.named_parameters()):
         if not parameter.requires_grad:
             digest.update(name.replace(".base_layer", "").encode())
-            digest.update(parameter.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+            for data in parameter_bytes(parameter):
+                digest.update(data)
     return digest.hexdigest()
+
+
+def parameter_bytes(parameter: nn.Parameter) -> Iterator[Any]:
+    """The bytes that a parameter's numbers depend on, as buffers: for a 4-bit one also its codebook, absmax and offset.
+
+    Two 4-bit weights of equal codes and different absmax are different weights.
+    """
+    import torch
+
+    state: Any = getattr(parameter, "quant_state", None)
+    tensors: list[torch.Tensor] = [parameter, *(state.as_dict(packed=True).values() if state else ())]
+    for tensor in tensors:
+        flat = tensor.detach().as_subclass(torch.Tensor).cpu().contiguous().flatten()
+        yield flat.view(torch.uint8).numpy().data

@@ -11,11 +11,12 @@ import json
 import math
 import os
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +27,7 @@ from . import lora, models, tasks
 from .files import whole_file
 
 FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"
+OPTIMIZERS = ("adamw", "adamw_8bit", "paged_adamw_8bit")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Settings:
     seed: int = 0
     lr_ratio: float = 1.0  # lora_B learns this many times faster than the rest (LoRA+, Hayou et al. 2024: 16)
     autocast: bool = False  # compute in bf16 while the weights stay fp32 (mixed precision)
+    gradient_checkpointing: bool = False  # keep each block's input only, and compute the block again in backward
+    optimizer: str = (
+        "adamw"  # or one of bitsandbytes': two moments in 8 bits, on a card also paged to the host's memory
+    )
     checkpoint_every: int = 10  # steps; 0: never
 
     def __post_init__(self) -> None:
@@ -53,6 +59,8 @@ class Settings:
             )
         if not isinstance(self.lr_ratio, (int, float)) or not 0 < self.lr_ratio < math.inf:
             raise ValueError(f"lr_ratio = {self.lr_ratio!r}: give a number above 0; 1 is LoRA, 16 is LoRA+'s advice.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer {self.optimizer!r} is not known: choose from {', '.join(OPTIMIZERS)}.")
 
     def rate(self, step: int) -> float:
         """The learning rate of `step` (0 … steps − 1)."""
@@ -69,9 +77,10 @@ class Training:
     seconds: float = 0.0
     tokens: int = 0  # all that went through the model
     supervised: int = 0  # those that carried a loss
-    optimizer_bytes: int = 0  # AdamW's two moments
+    optimizer_bytes: int = 0  # AdamW's two moments, and what 8-bit ones are scaled by
     gradient_bytes: int = 0
     finished: str = ""  # the day it ended
+    loss_scale: dict[str, float] = field(default_factory=dict)  # of fp16 training; empty otherwise
     reused: bool = False  # read from the cache instead of trained now
 
     @property
@@ -97,7 +106,7 @@ def train(
     screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
     (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start.
     Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
-    there is nothing to train or `run_dir` holds another run.
+    there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card.
     """
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not learned:
@@ -116,14 +125,15 @@ def train(
     B = [p for name, p in learned.items() if "lora_B" in name]
     rest = [p for name, p in learned.items() if "lora_B" not in name]
     groups = [{"params": ps, "times": times} for ps, times in ((rest, 1.0), (B, settings.lr_ratio)) if ps]
-    optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = _optimizer(settings, groups, rest[0].device if rest else B[0].device)
     training = (reuse and _read(folder / CHECKPOINT, run, learned, optimizer)) or Training()
     begun, was_training = len(training.losses), model.training
     if begun:
         print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
     try:
         model.train()
-        _run(model, examples, settings, learned, optimizer, training, begun, folder, run)
+        with checkpointing(model) if settings.gradient_checkpointing else nullcontext():
+            _run(model, examples, settings, learned, optimizer, training, begun, folder, run)
     finally:
         model.train(was_training)
     training.finished = date.today().isoformat()
@@ -134,6 +144,41 @@ def train(
         f"loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
     )
     return training
+
+
+def _optimizer(settings: Settings, groups: list[dict[str, Any]], device: torch.device) -> torch.optim.Optimizer:
+    """AdamW, or bitsandbytes' AdamW with 8-bit moments. Raises ValueError for a paged one without a card to page from."""
+    how: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, **how)
+    import bitsandbytes as bnb
+
+    if settings.optimizer == "adamw_8bit":
+        return bnb.optim.AdamW8bit(groups, **how)
+    if device.type == "cpu":
+        raise ValueError(
+            "paged_adamw_8bit moves moments between a card and the host: on a CPU choose 'adamw_8bit' or 'adamw'."
+        )
+    return bnb.optim.PagedAdamW8bit(groups, **how)
+
+
+@contextmanager
+def checkpointing(model: Any) -> Iterator[None]:
+    """Gradient checkpointing while the block runs: of each transformer block only the input is kept for backward.
+
+    One more forward pass (a third more time) for activations that no longer grow with the depth. Not reentrant, so
+    that adapters get gradients although the embeddings' output asks for none.
+    """
+    on = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # older: < 5.20
+    off = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
+    used_cache = model.config.use_cache
+    on({"use_reentrant": False})
+    model.config.use_cache = False
+    try:
+        yield
+    finally:
+        model.config.use_cache = used_cache
+        off()
 
 
 def _run(
@@ -152,6 +197,7 @@ def _run(
 
     device = next(iter(learned.values())).device
     order = batches(len(examples), settings)
+    scaler = _loss_scaler(model, device, training)
     progress = tqdm(range(begun, settings.steps), initial=begun, total=settings.steps, unit="step", leave=False)
     for step in progress:
         start = time.perf_counter()
@@ -167,10 +213,12 @@ def _run(
                 "try a third), check that every example has supervised tokens, or train in fp32."
             )
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        scaler.scale(loss).backward()
         if step == begun:
             check_gradients(learned)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
+        training.loss_scale = scaler.state_dict()
         training.losses.append(loss.item())
         training.seconds += time.perf_counter() - start
         training.tokens += int(batch["attention_mask"].sum())
@@ -178,9 +226,21 @@ def _run(
         progress.set_postfix_str(f"loss {training.losses[-1]:.3f}, {training.tokens_per_second:.0f} tok/s")
         if settings.checkpoint_every and (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
             _write(folder / CHECKPOINT, run, learned, optimizer, training)
-    training.optimizer_bytes = sum(t.nbytes for state in optimizer.state.values() for t in state.values() if t.ndim)
+    moments = [t for state in optimizer.state.values() for key, t in state.items() if not key.startswith("qmap")]
+    training.optimizer_bytes = sum(t.nbytes for t in moments if isinstance(t, Tensor) and t.ndim)
     training.gradient_bytes = sum(p.grad.nbytes for p in learned.values() if p.grad is not None)
     optimizer.zero_grad(set_to_none=True)
+
+
+def _loss_scaler(model: nn.Module, device: torch.device, training: Training) -> torch.amp.GradScaler:
+    """What keeps small gradients from vanishing in fp16 (a T4 has no bf16): the loss times a large number that adapts
+    itself, taken out again before the step; a step whose gradients overflow is left out. Idle in bf16 and fp32.
+    """
+    half = any(p.dtype == torch.float16 for p in model.parameters())
+    scaler = torch.amp.GradScaler(device.type, init_scale=2.0**12, enabled=half)
+    if half and training.loss_scale:
+        scaler.load_state_dict(training.loss_scale)
+    return scaler
 
 
 def batches(count: int, settings: Settings) -> list[list[int]]:
@@ -219,7 +279,7 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     for source in (__file__, lora.__file__, tasks.__file__):
         digest.update(Path(source).read_bytes())
-    for library in ("torch", "transformers", "peft"):
+    for library in ("torch", "transformers", "peft", "bitsandbytes"):
         digest.update(importlib.metadata.version(library).encode())
     device = next(model.parameters()).device
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
@@ -229,9 +289,12 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
         digest.update(f"{name} {type(module).__name__} {getattr(module, 'scaling', '')}".encode())
     for example in examples:
         digest.update(example.input_ids.numpy().tobytes() + example.labels.numpy().tobytes())
+    known = getattr(model, "base_fingerprint", "")  # of a large base: its source stands for the frozen bytes
+    digest.update(known.encode())
     for name, p in model.named_parameters():
         digest.update(f"{name} {p.requires_grad} {p.dtype}".encode())
-        digest.update(p.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        for data in models.parameter_bytes(p) if p.requires_grad or not known else ():
+            digest.update(data)
     return digest.hexdigest()[:24]
 
 
@@ -242,7 +305,8 @@ def _write(
     tensors = {f"weights.{name}": p.detach().cpu().contiguous() for name, p in learned.items()}
     for name, p in learned.items() if optimizer else ():
         for key, value in optimizer.state[p].items():  # type: ignore[union-attr]
-            tensors[f"adamw.{name}.{key}"] = value.detach().cpu().contiguous()
+            if not key.startswith("qmap"):  # bitsandbytes' codebooks: one for all, and a constant
+                tensors[f"adamw.{name}.{key}"] = torch.as_tensor(value).detach().cpu().contiguous()
     try:
         with whole_file(path) as temporary:
             save_file(tensors, temporary, metadata={"run": run, "training": json.dumps(asdict(training))})
@@ -279,9 +343,23 @@ def _read(
     for name, p in learned.items():
         p.copy_(tensors[f"weights.{name}"])
         if optimizer:
-            moments = {key: tensors[f"adamw.{name}.{key}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-            optimizer.state[p] = {key: t if key == "step" else t.to(p.device) for key, t in moments.items()}
+            prefix = f"adamw.{name}."
+            _restore(optimizer, p, {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
     return training
+
+
+def _restore(optimizer: Any, p: nn.Parameter, moments: dict[str, Tensor]) -> None:
+    """Give `p` its moments back. bitsandbytes makes room for its own (paged, where it pages), and is then filled."""
+    if not hasattr(optimizer, "init_state"):
+        optimizer.state[p] = {key: t if key == "step" else t.to(p.device) for key, t in moments.items()}
+        return
+    at = next((g, i) for g, group in enumerate(optimizer.param_groups) for i, q in enumerate(group["params"]) if q is p)
+    optimizer.init_state(optimizer.param_groups[at[0]], p, *at)
+    for key, tensor in moments.items():
+        if key == "step":
+            optimizer.state[p]["step"] = int(tensor)
+        else:
+            optimizer.state[p][key].copy_(tensor)
 
 
 def step_flops(model: nn.Module, batch: dict[str, Tensor]) -> int:

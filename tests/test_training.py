@@ -302,3 +302,107 @@ def test_the_file_holds_only_tensors_and_text(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=4)
     train(tiny_model, examples, SHORT, run_dir=tmp_path)
     assert all(name.startswith("weights.") for name in load_file(tmp_path / training.FINISHED))
+
+
+class Killed(Exception):
+    """Stands for whatever stops a run in the middle of it."""
+
+
+def broken_and_whole(make, examples, settings, tmp_path):
+    """The same run, once stopped in its fourth step and resumed, once unbroken: losses and adapters of both."""
+    found = []
+    for name in ("broken", "whole"):
+        model = make()
+        if name == "broken":
+            forward, calls = model.forward, []
+
+            def stopping(*args, forward=forward, calls=calls, **kwargs):
+                calls.append(1)
+                if len(calls) == 4:
+                    raise Killed
+                return forward(*args, **kwargs)
+
+            model.forward = stopping
+            with pytest.raises(Killed):
+                train(model, examples, settings, run_dir=tmp_path / name)
+            assert (tmp_path / name / training.CHECKPOINT).is_file()
+            model = make()
+        result = train(model, examples, settings, run_dir=tmp_path / name)
+        found.append((result, adapter(model)))
+    return found
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adamw_8bit"])
+def test_every_optimizer_resumes_bit_for_bit(tiny_model, examples, tmp_path, optimizer):
+    def make():
+        model = copy.deepcopy(tiny_model)
+        lora.attach(model, r=128 // 4, target_modules=["q_proj", "gate_proj"])
+        for _, layer in lora.lora_layers(model):
+            nn.init.normal_(layer.lora_B, std=0.01, generator=torch.Generator().manual_seed(0))
+        return model
+
+    monkey = dataclasses.replace(SHORT, optimizer=optimizer)
+    (broken, one), (whole, other) = broken_and_whole(make, examples, monkey, tmp_path)
+    assert broken.losses == whole.losses and same(one, other)
+    assert broken.optimizer_bytes == whole.optimizer_bytes
+
+
+def test_8_bit_moments_are_a_quarter_and_train_alike(examples, tmp_path):
+    """bitsandbytes keeps moments of fewer than 4,096 numbers in fp32, so this needs a wider layer."""
+    from conftest import make_tiny_model
+
+    found = {}
+    for optimizer in ("adamw", "adamw_8bit"):
+        model = make_tiny_model()
+        model.requires_grad_(False)
+        model.model.embed_tokens.requires_grad_(True)  # 128 × 32 numbers
+        settings = dataclasses.replace(SHORT, steps=20, learning_rate=1e-3, optimizer=optimizer)
+        found[optimizer] = train(model, examples, settings, run_dir=tmp_path / optimizer)
+    assert found["adamw"].optimizer_bytes == 2 * 4 * 4096
+    assert found["adamw_8bit"].optimizer_bytes == 2 * (4096 + 4 * 4096 // 256)
+    assert found["adamw_8bit"].losses == pytest.approx(found["adamw"].losses, abs=0.05)
+    assert found["adamw_8bit"].losses != found["adamw"].losses
+
+
+def test_a_paged_optimizer_needs_a_card_and_an_unknown_one_is_named(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    with pytest.raises(ValueError, match="on a CPU choose 'adamw_8bit' or 'adamw'"):
+        train(tiny_model, examples, dataclasses.replace(SHORT, optimizer="paged_adamw_8bit"), run_dir=tmp_path)
+    with pytest.raises(ValueError, match="'sgd' is not known: choose from adamw, adamw_8bit, paged_adamw_8bit"):
+        Settings(optimizer="sgd")
+
+
+def test_checkpointing_keeps_less_and_changes_nothing(tiny_model, examples, tmp_path):
+    found = {}
+    for on in (False, True):
+        model = copy.deepcopy(tiny_model)
+        lora.attach(model, r=4)
+        kept = []
+        batch = tasks.collate(examples[:2], pad_id=0)
+        with (
+            training.checkpointing(model.train()) if on else training.nullcontext(),
+            torch.autograd.graph.saved_tensors_hooks(lambda t, kept=kept: kept.append(t.nbytes) or t, lambda t: t),
+        ):
+            model(**batch)
+        settings = dataclasses.replace(SHORT, gradient_checkpointing=on)
+        losses = train(model, examples, settings, run_dir=tmp_path / str(on)).losses
+        found[on] = (losses, adapter(model), sum(kept))
+        assert not any(getattr(m, "gradient_checkpointing", False) for m in model.modules()), "left as it was found"
+        assert model.config.use_cache
+    assert found[True][0] == pytest.approx(found[False][0], abs=1e-6)
+    assert all(torch.allclose(p, found[False][1][name], atol=1e-6) for name, p in found[True][1].items())
+    assert found[True][2] < found[False][2] / 2
+
+
+def test_fp16_trains_with_a_scaled_loss_and_resumes(tiny_model, examples, tmp_path):
+    def make():
+        model = copy.deepcopy(tiny_model).half()
+        lora.attach(model, r=4)
+        return model
+
+    (broken, one), (whole, other) = broken_and_whole(make, examples, SHORT, tmp_path)
+    assert broken.losses == whole.losses and same(one, other)
+    assert whole.loss_scale["scale"] == 2.0**12 and whole.loss_scale["_growth_tracker"] == SHORT.steps
+    lora.attach(tiny_model, r=4)
+    plain = train(tiny_model, examples, SHORT, run_dir=tmp_path / "fp32")
+    assert whole.losses == pytest.approx(plain.losses, abs=0.02) and plain.loss_scale == {}

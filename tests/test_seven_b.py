@@ -1,0 +1,78 @@
+"""The 7B run in a process of its own: measured, resumed after kill -9, read back; every failure one sentence."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lora_lessons import training
+from lora_lessons.course import seven_b
+from lora_lessons.files import kernel_environment
+from lora_lessons.models import ModelError
+
+TINY = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "vocab_size": 512}  # fmt: skip
+FAST = {"changed": TINY, "learning_rate": 1e-2, "seq": 16, "r": 4, "lora_alpha": 8}
+
+
+def test_a_run_is_measured_and_read_back(tmp_path, capsys):
+    record = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
+    assert json.loads((tmp_path / seven_b.RECORD).read_text()) == record
+    assert abs(record["losses"][0] - math.log(512)) < 0.5 and record["losses"][-1] < record["losses"][0] - 0.3
+    assert len(record["losses"]) == 6 and record["tokens_a_step"] == 16 and record["resumed_at"] == 0
+    assert record["weights"] == "random" and record["adapted_layers"] == 14
+    attention, mlp = 2 * 64 * 64 + 2 * 32 * 64, 3 * 64 * 192
+    assert record["base_numbers"] == 2 * (attention + 64 + 2 * 32 + mlp + 2 * 64) + 64 + 2 * 512 * 64
+    assert record["trainable_numbers"] == 2 * 4 * (2 * 128 + 2 * 96 + 3 * 256)
+    assert 0 < record["resident_bytes_built"] <= record["peak_bytes"] < 4e9
+    assert (
+        record["build_seconds"] > 0 and record["seconds_a_step"] > 0 and {"machine", "date", "versions"} < record.keys()
+    )
+    assert "loss 6." in capsys.readouterr().err
+    again = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
+    assert again == record | {"reused": True}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_a_killed_run_goes_on_from_its_checkpoint(tmp_path):
+    wanted = seven_b.DEFAULTS | FAST | {"model": "Qwen2.5-7B", "steps": 60, "checkpoint_every": 1}
+    command = [sys.executable, "-m", seven_b.__name__, "train", json.dumps(wanted), str(tmp_path)]
+    with subprocess.Popen(command, env=kernel_environment(), stderr=subprocess.DEVNULL) as child:
+        while not (tmp_path / training.CHECKPOINT).is_file():
+            assert child.poll() is None, "it ended before its first checkpoint"
+            time.sleep(0.01)
+        os.kill(child.pid, signal.SIGKILL)
+    assert not (tmp_path / seven_b.RECORD).exists()
+    record = seven_b.train_seven_b(run_dir=tmp_path, **FAST, steps=60, checkpoint_every=1)
+    assert 0 < record["resumed_at"] < 60 and len(record["losses"]) == 60
+
+
+def test_failures_of_the_process_are_sentences(tmp_path):
+    with pytest.raises(ValueError, match="rank is no setting"):
+        seven_b.train_seven_b(rank=3)
+    with pytest.raises(ModelError, match=r"no/where/at/all does not exist: give a folder"):
+        seven_b.train_seven_b("no/where/at/all", run_dir=tmp_path / "a")
+    with pytest.raises(ValueError, match=r"r = 65 does not fit"):
+        seven_b.train_seven_b(run_dir=tmp_path / "b", **FAST | {"r": 65})
+
+
+def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
+    script = tmp_path / "dies.py"
+    script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
+    real = subprocess.Popen
+    monkeypatch.setattr(seven_b.subprocess, "Popen", lambda command, **how: real([sys.executable, str(script)], **how))
+    with pytest.raises(ModelError, match="was killed.*memory ran out.*goes on from its last checkpoint"):
+        seven_b.train_seven_b(run_dir=tmp_path, **FAST)
+
+
+def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys):
+    ratio = seven_b.bench(layers=1, steps=1, rounds=1, **FAST)
+    out = capsys.readouterr().out
+    assert ratio > 0 and f"ratio {ratio:.2f}" in out
+    losses = [float(line.split("loss ")[1].split(",")[0]) for line in out.splitlines() if "loss" in line]
+    assert losses[0] == pytest.approx(losses[1], abs=0.1) and out.count("peak") == 2

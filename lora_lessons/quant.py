@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding, linear
 
 CODEBOOKS = ("nf4", "fp4", "int4")
-CHUNK = 2**18  # numbers quantized at a time: they stay in the processor's cache, and the temporaries small
+CHUNK = 2**18  # numbers taken at a time, for speed alone: they stay in the processor's cache, temporaries stay small
 TINY = 1e-38  # divides a block of zeros
 DOUBLE_BLOCK = 256  # absmax values that share one scale of their own (section 3, double quantization)
 
@@ -34,10 +34,16 @@ class Quantized(NamedTuple):
     dtype: torch.dtype  # of the weight that came in, and that dequantize gives back
 
     @property
+    def scales(self) -> dict[str, Tensor]:
+        """The tensors that hold the scales, by name."""
+        if isinstance(self.absmax, DoubleQuantized):
+            return {f"absmax_{name}": tensor for name, tensor in self.absmax._asdict().items()}
+        return {"absmax": self.absmax}
+
+    @property
     def bits(self) -> float:
         """Bits that a parameter takes, the scales included: counted from the tensors, not computed."""
-        scales = self.absmax if isinstance(self.absmax, DoubleQuantized) else (self.absmax,)
-        return 8 * (self.packed.nbytes + sum(t.nbytes for t in scales)) / prod(self.shape)
+        return 8 * (self.packed.nbytes + sum(t.nbytes for t in self.scales.values())) / prod(self.shape)
 
 
 class DoubleQuantized(NamedTuple):
@@ -59,7 +65,9 @@ def levels(codebook: str = "nf4") -> Tensor:
     """
     if codebook == "nf4":
         return _normal_levels()
-    if codebook == "fp4":  # a sign, two bits of exponent, one of mantissa: 12 is the largest value it can say
+    if (
+        codebook == "fp4"
+    ):  # a sign, two bits of exponent, one of mantissa, as bitsandbytes lays them out: 12 is the largest
         half = torch.tensor([0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0], dtype=torch.float64) / 12
         return torch.cat([half, -half]).float()
     if codebook == "int4":  # evenly spaced, with a zero: one of the 16 codes stays unused
@@ -98,8 +106,9 @@ def quantize(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double: bool
     """
     if isinstance(blocksize, bool) or not isinstance(blocksize, int) or blocksize < 2 or blocksize % 2:
         raise ValueError(f"blocksize = {blocksize!r}: give an even whole number of at least 2, such as 64.")
-    if not W.numel() or not W.is_floating_point():
-        raise ValueError(f"quantize needs a weight of floats; got {W.dtype} of shape {tuple(W.shape)}.")
+    if not isinstance(W, Tensor) or not W.is_floating_point() or not W.numel():
+        what = f"{W.dtype} of shape {tuple(W.shape)}" if isinstance(W, Tensor) else type(W).__name__
+        raise ValueError(f"quantize needs a tensor of floats with at least one number; got {what}.")
     table, flat = levels(codebook).to(W.device), W.detach().reshape(-1)
     packed = torch.empty((len(flat) + 1) // 2, dtype=torch.uint8, device=W.device)
     absmax = torch.empty(-(-len(flat) // blocksize), device=W.device)
@@ -213,14 +222,23 @@ def relative_error(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double
 class QuantizedLinear(nn.Linear):
     """A frozen Linear that keeps its weight in 4 bits and dequantizes it whenever it is used (section 3, equation 5).
 
-    `weight` holds the packed bytes (uint8), so LoRA can be attached to it as to any Linear.
+    `weight` holds the packed bytes (uint8), so LoRA can be attached to it as to any Linear; the scales are buffers.
     """
 
     def __init__(self, base: nn.Linear, codebook: str = "nf4", blocksize: int = 64, double: bool = True) -> None:
         super().__init__(base.in_features, base.out_features, bias=False, device="meta")
-        self.quantized = quantize(base.weight, codebook, blocksize, double)
-        self.weight = nn.Parameter(self.quantized.packed, requires_grad=False)
+        q = quantize(base.weight, codebook, blocksize, double)
+        self.weight = nn.Parameter(q.packed, requires_grad=False)
         self.bias = base.requires_grad_(False).bias
+        for name, tensor in q.scales.items():
+            self.register_buffer(name, tensor)
+        self._like = q._replace(packed=torch.empty(0), absmax=torch.empty(0))
+
+    @property
+    def quantized(self) -> Quantized:
+        """The weight in 4 bits: packed codes and scales as they are now, wherever they were moved or loaded from."""
+        absmax = self.get_buffer("absmax") if "absmax" in self._buffers else DoubleQuantized(*self.buffers())
+        return self._like._replace(packed=self.weight.detach(), absmax=absmax)
 
     def forward(self, x: Tensor) -> Tensor:
         return _FourBitProduct.apply(x, self.quantized, self.bias)

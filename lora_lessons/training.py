@@ -132,7 +132,7 @@ def train(
         print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
     try:
         model.train()
-        with checkpointing(model) if settings.gradient_checkpointing else nullcontext():
+        with no_cache(model), checkpointing(model) if settings.gradient_checkpointing else nullcontext():
             _run(model, examples, settings, learned, optimizer, training, begun, folder, run)
     finally:
         model.train(was_training)
@@ -171,14 +171,27 @@ def checkpointing(model: Any) -> Iterator[None]:
     """
     on = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable  # older: < 5.20
     off = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
-    used_cache = model.config.use_cache
     on({"use_reentrant": False})
-    model.config.use_cache = False
     try:
         yield
     finally:
-        model.config.use_cache = used_cache
         off()
+
+
+@contextmanager
+def no_cache(model: Any) -> Iterator[None]:
+    """No cache of keys and values while the block runs: training never reads one, and only without one does
+    transformers tell the conversations of a packed row apart.
+    """
+    config: Any = getattr(model, "config", None)
+    used = getattr(config, "use_cache", False)
+    if used:
+        config.use_cache = False
+    try:
+        yield
+    finally:
+        if used:
+            config.use_cache = True
 
 
 def _run(
@@ -221,7 +234,7 @@ def _run(
         training.loss_scale = scaler.state_dict()
         training.losses.append(loss.item())
         training.seconds += time.perf_counter() - start
-        training.tokens += int(batch["attention_mask"].sum())
+        training.tokens += sum(len(examples[i].input_ids) for i in order[step])
         training.supervised += int((batch["labels"] != tasks.IGNORED).sum())
         progress.set_postfix_str(f"loss {training.losses[-1]:.3f}, {training.tokens_per_second:.0f} tok/s")
         if settings.checkpoint_every and (step + 1) % settings.checkpoint_every == 0 and step + 1 < settings.steps:
@@ -288,7 +301,8 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
     for name, module in model.named_modules():  # α and rsLoRA show in no weight: the scale is a number beside them
         digest.update(f"{name} {type(module).__name__} {getattr(module, 'scaling', '')}".encode())
     for example in examples:
-        digest.update(example.input_ids.numpy().tobytes() + example.labels.numpy().tobytes())
+        for part in (part for part in example if part is not None):
+            digest.update(part.numpy().tobytes())
     known = getattr(model, "base_fingerprint", "")  # of a large base: its source stands for the frozen bytes
     digest.update(known.encode())
     for name, p in model.named_parameters():

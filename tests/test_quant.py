@@ -208,8 +208,8 @@ def test_impossible_settings_are_refused():
             quant.quantize(normal(8), blocksize=blocksize)
     with pytest.raises(ValueError, match="no codebook is named 'nf5': choose from nf4, fp4, int4"):
         quant.quantize(normal(8), "nf5")
-    for W in (torch.arange(4), torch.empty(0)):
-        with pytest.raises(ValueError, match="quantize needs a weight of floats"):
+    for W in (torch.arange(4), torch.empty(0), [1.0, 2.0]):
+        with pytest.raises(ValueError, match="quantize needs a tensor of floats with at least one number"):
             quant.quantize(W)
 
 
@@ -254,3 +254,13 @@ def test_lora_goes_around_it_and_learns(tiny_model):
     lora.detach(tiny_model)
     with pytest.raises(ValueError, match=r"is a QuantizedLinear: only a Linear in 16 or 32 bits"):
         quant.quantize_linears(tiny_model, names[:1])
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_its_state_is_saved_loaded_and_moved_whole(double):
+    one, other = (quant.QuantizedLinear(nn.Linear(64, 64), double=double) for _ in range(2))
+    x = normal(2, 64)
+    assert not torch.equal(one(x), other(x))
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one(x), other(x)), "codes without their scales would be another weight"
+    assert all(t.is_meta for t in (*other.to("meta").quantized.scales.values(), other.quantized.packed))

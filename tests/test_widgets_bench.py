@@ -41,14 +41,17 @@ def test_the_matrix_is_left_alone(weights):
 def test_the_picture_shows_what_the_words_say(weights, codebook, blocksize):
     figure, words = widgets.codebook_bench_still(weights, codebook, blocksize, 16)
     run = widgets.codebook_bench_run(weights, codebook, int(blocksize), 16)
-    assert f"left out: {run.near:.1%}, with {run.used} of 16 levels in use" in words
+    of = len(quant.levels(codebook))
+    assert (
+        f"left out ({int(blocksize) - 1:,} neighbours): {run.near:.1%}, with {run.used} of {of} levels in use" in words
+    )
     assert words.startswith(f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / int(blocksize):.4g} bits")
     left, right = figure.axes
     assert [bar.get_width() for bar in right.patches] == pytest.approx([run.near, run.far or 0])
     dots = {(line.get_xdata()[0], line.get_ydata()[0]) for line in left.lines[1:]}
     real = {(float(w), float(b)) for w, b in zip(run.weights, run.back, strict=True)}
     assert dots <= real and len(dots) > 60
-    assert any(f"{run.used} of 16 levels" in text.get_text() for text in right.texts)
+    assert any(f"{run.used} of {of} levels" in text.get_text() for text in right.texts)
 
 
 def test_the_stage_moves_and_refuses_in_a_sentence(weights):
@@ -63,3 +66,11 @@ def test_the_stage_moves_and_refuses_in_a_sentence(weights):
         assert "made 5 standard deviations large" in stage.still()[1]
     stage.values = stage.values | {"outlier": 5, "weights": "small"}
     assert stage.said == "the bench holds 4,096 weights, and this matrix has 64: choose a larger one."
+
+
+def test_equal_weights_and_unknown_blocks_are_refused(weights):
+    with pytest.raises(ValueError, match="all weights on the bench are equal"):
+        widgets.codebook_bench_still(torch.zeros(64, 64), "nf4", 64, 0)
+    for blocksize in (10000, "eight", 63):
+        with pytest.raises(ValueError, match="the bench has blocks of 32, 64, 128, 256, 1024, 4096; got"):
+            widgets.codebook_bench_still(weights, "nf4", blocksize, 0)

@@ -472,6 +472,10 @@ def codebook_bench_run(W: Tensor, codebook: str, blocksize: int, outlier: float)
     if W.numel() < BENCH:
         raise ValueError(f"the bench holds {BENCH:,} weights, and this matrix has {W.numel():,}: choose a larger one.")
     weights = W.detach().reshape(-1)[:BENCH].float().cpu().clone()
+    if not weights.std() > 0:
+        raise ValueError(
+            "all weights on the bench are equal: without a spread there is nothing to round. Choose another matrix."
+        )
     weights /= weights.std()
     if outlier:
         weights[PLACE] = outlier
@@ -495,11 +499,11 @@ def _bench() -> tuple[Backdrop, Any, Any]:
     label(left, 4, 3.8, "nothing lost", GREY, xytext=(-4, -14), ha="right")
     left.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), xlabel="weight (standard deviations)", ylabel="what came back")
     left.set_title("Where each weight falls")
-    right.set(xlim=(0, 1.3), ylim=(1.75, -0.75), xlabel="relative error (1: all is lost)")
-    names = right.set_yticks([0, 1], ["the outlier's\nblock", "all other\nblocks"])
+    right.set(xlim=(0, 1.55), ylim=(1.6, -0.85), xlabel="relative error (1: all is lost)")
+    names = right.set_yticks([0, 1], ["the first block,\nthe outlier's", "all other\nblocks"])
     for name, color in zip(names, (VERMILION, BLUE), strict=True):
         name.label1.set(color=color, weight="bold")
-    right.set_title(" ")
+    right.set_title("How far off they are")
     right.grid(axis="y", visible=False)
     return Backdrop(figure), left, right
 
@@ -509,7 +513,9 @@ def codebook_bench_scene(weights: Tensor, codebook: str, blocksize: str | int, o
 
     Raises ValueError with what to change when a setting cannot be.
     """
-    blocksize = whole("the block size", int(blocksize))
+    if str(blocksize) not in BLOCKS:
+        raise ValueError(f"the bench has blocks of {', '.join(BLOCKS)}; got {blocksize!r}.")
+    blocksize = int(blocksize)
     if not isinstance(outlier, (int, float)) or isinstance(outlier, bool) or not 0 <= outlier <= 1000:
         raise ValueError(f"the outlier is a size in standard deviations, 0 (none) to 1000; got {outlier!r}.")
     stops = sorted({*OUTLIERS, outlier})
@@ -522,21 +528,24 @@ def codebook_bench_scene(weights: Tensor, codebook: str, blocksize: str | int, o
     for i in dict.fromkeys(drawn):
         color = VERMILION if i < blocksize else BLUE
         scene.dot(left, float(runs[0].weights[i]), [float(run.back[i]) for run in runs], color, size=4)
-    for y, color, errors in ((0, VERMILION, [run.near for run in runs]), (1, BLUE, [run.far for run in runs])):
+    near, far = [run.near for run in runs], [run.far for run in runs]
+    for y, color, errors, count in ((0, VERMILION, near, blocksize), (1, BLUE, far, BENCH - blocksize)):
         widths = [error or 0.0 for error in errors]
         scene.bar(right, 0, y - 0.25, widths, 0.5, color)
-        texts = ["there is none" if error is None else f"{error:.0%}" for error in errors]
+        texts = ["there are none" if error is None else f"{error:.0%} of {count:,} weights" for error in errors]
         scene.text(right, [width + 0.03 for width in widths], y, texts, color, size=12)
-    scene.text(right, 0, -0.9, [f"{run.used} of 16 levels in use there" for run in runs], "black", size=10.5)
+    levels = len(quant.levels(codebook))
+    scene.text(right, 0, -0.55, [f"{run.used} of {levels} levels in use there" for run in runs], VERMILION, size=10)
     return scene
 
 
 def _bench_words(run: Bench, codebook: str, blocksize: int, outlier: float) -> str:
     what = f"One weight is made {outlier:g} standard deviations large." if outlier else "No outlier is put in."
+    what_else = f"the outlier left out ({blocksize - 1:,} neighbours)" if outlier else f"{blocksize:,} weights"
     far = "" if run.far is None else f" In all other blocks: {run.far:.1%}."
     return (
         f"{codebook.upper()}, blocks of {blocksize}, {quant.bits_per_parameter(blocksize):.4g} bits a parameter. {what} "
-        f"Relative error of its {'block' if outlier else 'first block'}, the outlier left out: {run.near:.1%}, with {run.used} of 16 levels in use.{far}"
+        f"Relative error of its {'block' if outlier else 'first block'}, {what_else}: {run.near:.1%}, with {run.used} of {len(quant.levels(codebook))} levels in use.{far}"
     )
 
 

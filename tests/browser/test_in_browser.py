@@ -309,7 +309,7 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
     assert stage.words.startswith(
         f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits a parameter. "
     )
-    assert f"left out: {errors[0]:.1%}" in stage.words
+    assert (f"neighbours): {errors[0]:.1%}" if outlier else f"weights: {errors[0]:.1%}") in stage.words
     assert (f"In all other blocks: {errors[1]:.1%}." in stage.words) is (blocksize < 4096)
     scene = widgets.codebook_bench_scene(weights, codebook, blocksize, outlier)
     left, right = scene.backdrop.figure.axes

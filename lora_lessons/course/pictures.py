@@ -575,7 +575,7 @@ def bell_and_levels(codebooks: Mapping[str, Tensor]) -> Figure:
     x = torch.linspace(-1, 1, 400)
     z = torch.special.ndtri(torch.tensor(0.9677083)) * x
     ax.fill_between(x, torch.exp(-z.square() / 2), color=SKY, alpha=0.35, lw=0)
-    label(ax, 0, 0.55, "normal weights, most of them near 0", GREY, ha="center", xytext=(0, 0))
+    label(ax, 0, 0.55, "the bell that NF4 assumes", GREY, ha="center", xytext=(0, 0))
     for n, ((name, table), color) in enumerate(zip(codebooks.items(), (BLUE, ORANGE, VERMILION), strict=False)):
         ax.plot(table, [-0.14 - 0.2 * n] * len(table), "|", color=color, ms=15, mew=2.5)
         label(ax, 1, -0.14 - 0.2 * n, name, color, xytext=(12, 0))

@@ -15,6 +15,7 @@ from . import answered, exercise, not_a_number
 @exercise("06.1", "Bits a parameter", difficulty=1, minutes=4)
 def _(bits: Callable[[int, int, int], float]) -> str | None:
     got = answered(bits(4, 32, 64))
+    got = got.item() if isinstance(got, Tensor) and got.ndim == 0 else got
     if said := not_a_number(got):
         return said
     if math.isclose(got, 4.5):
@@ -27,6 +28,10 @@ def _(bits: Callable[[int, int, int], float]) -> str | None:
         return "Turned round: a scale of 32 bits is shared by 64 weights, 32/64 of a bit each."
     if math.isclose(got, 0.5):
         return "That is the share of the scale alone: add the code's own bits."
+    if math.isclose(got, 36 / 64):
+        return "Only the scale is shared; every weight has a code of its own."
+    if math.isclose(got, 4):
+        return "The half bit is lost: whole-number division (//) drops it, and so does leaving the scale away."
     if math.isclose(got, 288):
         return "That is bits of a whole block; divide by its weights."
     return f"Codes of 4 bits, scales of 32 bits, blocks of 64: expected 4.5, you gave {got:g}."
@@ -35,7 +40,7 @@ def _(bits: Callable[[int, int, int], float]) -> str | None:
 @exercise("06.2", "Round a block", difficulty=2, minutes=8)
 def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     table = quant.levels("nf4")
-    block = torch.tensor([0.5, -2.0, 0.02, 1.1, -0.4, 0.9, 0.0, -1.3])
+    block = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
     expected = quant.nearest(block / 2, table).tolist()
     got = answered(to_codes(block.clone(), table))
     if not isinstance(got, Tensor):
@@ -48,11 +53,14 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
         return "Codes are whole numbers from 0 to 15: the number of the nearest level in `table`."
     codes = [int(code) for code in got]
     if codes == expected:
-        empty = to_codes(torch.zeros(4), table)
+        other = quant.levels("int4")
+        if [int(code) for code in to_codes(block.clone(), other)] != quant.nearest(block / 2, other).tolist():
+            return "Right for NF4's table, wrong for another: use `table`, not a table of your own."
+        if [int(code) for code in to_codes(torch.zeros(4), table)] == [7] * 4:
+            return None
         return (
-            None
-            if [int(c) for c in empty] == [7] * 4
-            else "Right, but a block of zeros has absmax 0: divide by something larger (absmax.clamp(min=1e-38)), so that its codes mean 0."
+            "Right, but a block of zeros has absmax 0, and 0/0 is no number. Divide by absmax.clamp(min=1e-38); its codes must be "
+            "7, whose level is 0 (code 0 stands for −1)."
         )
     for wrong, said in (
         (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),
@@ -61,12 +69,14 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
             "You divided by the largest value; −2 has the largest *absolute* value (block.abs().max()).",
         ),
         (block / block.norm(), "You divided by the norm. The absmax is block.abs().max()."),
+        (block / block.std(), "You divided by the standard deviation. The absmax is block.abs().max()."),
     ):
         if codes == quant.nearest(wrong, table).tolist():
             return said
-    below = (torch.bucketize(block / 2, table, right=True) - 1).clamp(0, 15).tolist()
-    if codes == below:
-        return "You took the level below each weight; take the nearest one."
+    below, above = torch.bucketize(block / 2, table, right=True) - 1, torch.bucketize(block / 2, table)
+    for side, beside in (("below", below), ("above", above)):
+        if codes == beside.clamp(0, 15).tolist():
+            return f"You took the level {side} each weight; take the nearest one."
     return f"For {[round(x, 2) for x in block.tolist()]} expected {expected}; you gave {codes}."
 
 
@@ -85,6 +95,8 @@ def _(unpack: Callable[[Tensor], Tensor]) -> str | None:
         return "That is the colleague's code: all lower halves, then all upper ones."
     if got == [1, 15, 7, 2, 0, 10]:
         return "All first halves, then all second ones: they must take turns. Stack them along a new last dimension."
+    if got == [0x10, 2, 0xF0, 0, 0x70, 10]:
+        return "You kept the upper half in its place: shift it down (packed >> 4)."
     if len(got) == len(right) and got[::2] == right[::2]:
         return "The upper halves are right. The lower half of a byte is what `& 0xF` leaves."
     if len(got) != len(right):

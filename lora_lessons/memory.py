@@ -88,19 +88,26 @@ def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0
     return Bill(numbers * bits / 8, numbers * scales / 8, rest, 4 * trainable, 4 * trainable, 8 * trainable)
 
 
-def card_bytes(card: str | float) -> float:
-    """What a card holds, before the driver and a screen take their part: one of CARDS, or its size as it is sold.
+def find_card(card: str | float) -> tuple[str, float]:
+    """The name of a card and the bytes it holds, before the driver and a screen take their part.
 
-    "RTX 4090", "4090", "24", "24 GB" and 24.0 are all 24 GiB. Raises ValueError for what is neither.
+    `card` is one of CARDS or its size as it is sold: "RTX 4090", "4090", "24", "24 GB" and 24.0 all hold 24 GiB.
+    Raises ValueError for what is neither.
     """
     said = str(card).strip()
     short = re.sub(r"nvidia|geforce|rtx|[\s_-]|gi?b$", "", said.lower())
-    plain = {re.sub(r"rtx|\s", "", name.lower()): size for name, size in CARDS.items()} | {"306012": CARDS["RTX 3060"]}
-    if short in plain and not isinstance(card, float | int):
-        return plain[short] * GIB
+    if not isinstance(card, (int, float)):
+        for name, size in CARDS.items():
+            if short in (plain := re.sub(r"rtx|\s", "", name.lower()), f"{plain}{size:g}"):
+                return name, size * GIB
     if re.fullmatch(r"\d*\.?\d+", short) and 0 < float(short) < 2000:
-        return float(short) * GIB
+        return f"A card of {float(short):g} GB", float(short) * GIB
     raise ValueError(f"no card is named {said!r}: choose from {', '.join(CARDS)}, or give its GB, such as 24.")
+
+
+def card_bytes(card: str | float) -> float:
+    """The bytes that a card holds (see `find_card`)."""
+    return find_card(card)[1]
 
 
 def held_bytes(tensors: Iterable[Tensor]) -> int:

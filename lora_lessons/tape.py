@@ -61,7 +61,6 @@ class Tape(TorchDispatchMode):
         self.moment = "forward"
         self._events: list[tuple[int, int, str]] = []
         self._alive: dict[int, int] = {}  # a storage's address → its number
-        self._kept: range | set[int] = range(0)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
@@ -96,14 +95,18 @@ class Tape(TorchDispatchMode):
     def _forget(self, address: int) -> None:
         self._dies(self._alive.pop(address))
 
+    def enter(self, moment: str) -> None:
+        """From now on it is `moment`; what is alive at its beginning counts, whatever happens first."""
+        self.moment = moment
+        self._dies(self._born(0))
+
     def forward_ends(self) -> None:
         """What is alive now and nothing else yet was made for the way back: activations."""
         for number in self._alive.values():
             self.kinds[number] = self.kinds[number] or "activations"
 
-    def read(self, grows: Mapping[str, int] | None = None) -> Trace:
-        """The trace; with `grows` (prime values of batch, seq and r) each size tells by what it grows."""
-        primes = [(grows or {}).get(name, 0) for name in ("batch", "seq", "r")]
+    def read(self, primes: Sequence[int] = (0, 0, 0)) -> Trace:
+        """The trace; where batch, seq and r were prime, each size tells by what it grows."""
         factored = [factors(size, primes) for size in self.sizes]
         numbers, signs, moments = zip(*self._events, strict=True)
         return Trace(
@@ -121,9 +124,9 @@ def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
     powers, rest = [], size
     for n, p in enumerate(primes):
         power = 0
-        while p and rest and rest % p == 0:
+        while p > 1 and rest and rest % p == 0:
             power, rest = power + 1, rest // p
-        if n == 1 and p and rest and not power and rest % (p + 1) == 0:
+        if n == 1 and p > 1 and rest and not power and rest % (p + 1) == 0:
             power, rest = 1, rest // (p + 1)
         powers.append(power)
     return float(rest), tuple(powers)
@@ -172,21 +175,18 @@ def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.O
     for tensor in batch.values():
         tape.see(tensor, "activations")
 
-    def to(moment: str) -> None:
-        tape.moment = moment
-
     def on_the_way_back(moment: str) -> Any:
         def hook(_module: nn.Module, _args: Any, out: Any) -> None:
             hidden = out[0] if isinstance(out, tuple) else out
             if hidden.requires_grad:
-                hidden.register_hook(lambda _: to(moment))
+                hidden.register_hook(lambda _: tape.enter(moment))
 
         return hook
 
     def at_the_head(_module: nn.Module, args: Any) -> None:
-        to("loss")
+        tape.enter("loss")
         if args[0].requires_grad:
-            args[0].register_hook(lambda _: to("last block"))
+            args[0].register_hook(lambda _: tape.enter("last block"))
 
     hooks = [head.register_forward_pre_hook(at_the_head)]
     if len(layers) > 1:
@@ -201,7 +201,7 @@ def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.O
                 if parameter.grad is not None:
                     tape.see(parameter.grad, "gradients")
             del loss
-            to("optimizer step")
+            tape.enter("optimizer step")
             optimizer.step()
     finally:
         for hook in hooks:

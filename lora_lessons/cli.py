@@ -107,8 +107,12 @@ def _parser() -> argparse.ArgumentParser:
     plan.set_defaults(command=_plan)
 
     bench = commands.add_parser("bench", help="measure: memory (the ledger, predicted beside measured)")
-    bench.add_argument("what", choices=["memory"], metavar="memory", help="predicted, measured and error, setting by setting")
-    bench.add_argument("--model", metavar="MODEL", help="default: Qwen2.5-7B on a card, SmolLM2-135M's shape without one")
+    bench.add_argument(
+        "what", choices=["memory"], metavar="memory", help="predicted, measured and error, setting by setting"
+    )
+    bench.add_argument(
+        "--model", metavar="MODEL", help="default: Qwen2.5-7B on a card, SmolLM2-135M's shape without one"
+    )
     bench.add_argument("--out", type=Path, metavar="FILE", help="default: data/measurements/ledger_<card>.json")
     bench.set_defaults(command=_bench)
 
@@ -251,7 +255,9 @@ def _plan(options: argparse.Namespace) -> int:
     targets: Any = options.targets
     if targets != "all-linear":
         targets = tuple(part.strip() for part in targets.split(",") if part.strip())
-    job = plan.Job(options.method, options.r, targets, options.seq, options.batch, options.checkpointing, options.optimizer)
+    job = plan.Job(
+        options.method, options.r, targets, options.seq, options.batch, options.checkpointing, options.optimizer
+    )
     if options.gpu is not None:
         card, room = memory.find_card(options.gpu)
     elif (here := models.card()) is not None:
@@ -262,7 +268,9 @@ def _plan(options: argparse.Namespace) -> int:
     if not card:
         ledger = plan.predict(shape, job)
         fits = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
-        says = f"No card here. It would fit on: {', '.join(fits) or 'none of the cards known here'}. Name one with --gpu."
+        says = (
+            f"No card here. It would fit on: {', '.join(fits) or 'none of the cards known here'}. Name one with --gpu."
+        )
         made = None
     else:
         made = plan.plan(shape, job, room)

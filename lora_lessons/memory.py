@@ -61,10 +61,10 @@ class Bill(NamedTuple):
         return self.weights + self.adapters + self.gradients + self.optimizer
 
 
-NAMES = Bill(*(
+LINES = (
     "base weights", "quantization state", "embeddings, head, norms", "adapters", "gradients", "optimizer", "activations",
     "logits and loss", "working memory", "context and slack",
-))  # type: ignore[arg-type]  # fmt: skip
+)  # fmt: skip
 
 
 def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0) -> Bill:
@@ -75,7 +75,7 @@ def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0
     Raises ValueError for another method, or LoRA with nothing to train.
     """
     if method in FULL:
-        each = FULL[method]
+        each = float(FULL[method])
         blocks, rest = each * (parameters - unquantized), each * unquantized
         return Bill(blocks, rest=rest, gradients=each * parameters, optimizer=2 * each * parameters)
     if method not in METHODS:
@@ -95,7 +95,7 @@ def find_card(card: str | float) -> tuple[str, float]:
     Raises ValueError for what is neither.
     """
     said = str(card).strip()
-    short = re.sub(r"nvidia|geforce|rtx|[\s_-]|gi?b$", "", said.lower())
+    short = re.sub(r"nvidia|geforce|rtx|[\s_]|gi?b$", "", said.lower())
     if not isinstance(card, (int, float)):
         for name, size in CARDS.items():
             if short in (plain := re.sub(r"rtx|\s", "", name.lower()), f"{plain}{size:g}"):
@@ -133,7 +133,7 @@ class Line(NamedTuple):
 
 def reconcile(predicted: Bill, measured: Bill) -> list[Line]:
     """Every line that either bill has, and the total last."""
-    lines = [Line(*row) for row in zip(NAMES, predicted, measured, strict=True) if any(row[1:])]
+    lines = [Line(name, p, m) for name, p, m in zip(LINES, predicted, measured, strict=True) if p or m]
     return [*lines, Line("total", predicted.total, measured.total)]
 
 

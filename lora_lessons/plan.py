@@ -122,7 +122,14 @@ def shape_of(model: Any) -> Shape:
 
 def _shape(name: str, config: Any) -> Shape:
     said = config.get_text_config().to_dict()  # of a model that also sees: its language half
-    for key in ("quantization_config", "dtype", "torch_dtype", "architectures", "_name_or_path", "transformers_version"):
+    for key in (
+        "quantization_config",
+        "dtype",
+        "torch_dtype",
+        "architectures",
+        "_name_or_path",
+        "transformers_version",
+    ):
         said.pop(key, None)
     return Shape(name, json.dumps(said, sort_keys=True, default=str))
 
@@ -148,7 +155,9 @@ def build(shape: Shape, job: Job, device: str = "meta", blocks: int | None = Non
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[job.dtype])
     except Exception as error:
-        raise models.ModelError(f"{shape.name}: transformers cannot build a {config.model_type} language model ({error}).") from error
+        raise models.ModelError(
+            f"{shape.name}: transformers cannot build a {config.model_type} language model ({error})."
+        ) from error
     if device == "meta" and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(_meta_attention())
     linears = lora.resolve_targets(model, "all-linear")
@@ -172,7 +181,7 @@ def build(shape: Shape, job: Job, device: str = "meta", blocks: int | None = Non
     return model, optimizer
 
 
-def _materialise(model: Any, module: nn.Module, device: str) -> None:
+def _materialise(model: Any, module: Any, device: str) -> None:
     """Give what is still on the meta device in `module` a place and random numbers, as transformers would."""
     for part in module.modules():
         own = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
@@ -181,7 +190,7 @@ def _materialise(model: Any, module: nn.Module, device: str) -> None:
             with torch.no_grad():
                 for tensor in part.parameters(recurse=False):
                     tensor.normal_(0, 0.02) if tensor.ndim > 1 else tensor.fill_(1)
-            if part.buffers(recurse=False):
+            if any(True for _ in part.buffers(recurse=False)):
                 model._init_weights(part)
     if module is model:
         model.tie_weights()
@@ -196,8 +205,12 @@ def _pack(block: nn.Module, dtype: torch.dtype) -> None:
         weight, bias = linear.weight, linear.bias
         packed, quant_state = quantize_4bit(weight.data, quant_type="nf4", compress_statistics=True)
         with torch.device("meta"):
-            four = bnb.nn.Linear4bit(linear.in_features, linear.out_features, bias=False, compute_dtype=dtype, quant_type="nf4")
-        four.weight = bnb.nn.Params4bit(packed, requires_grad=False, quant_state=quant_state, quant_type="nf4", bnb_quantized=True, module=four)
+            four = bnb.nn.Linear4bit(
+                linear.in_features, linear.out_features, bias=False, compute_dtype=dtype, quant_type="nf4"
+            )
+        four.weight = bnb.nn.Params4bit(
+            packed, requires_grad=False, quant_state=quant_state, quant_type="nf4", bnb_quantized=True, module=four
+        )
         four.bias = bias
         four.support_avx512bf16_for_cpu = False  # else one forward in eval mode ends the gradients below it
         parent, _, leaf = name.rpartition(".")
@@ -246,7 +259,11 @@ def make_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cpu"
     if job.optimizer in ("adamw", "fused"):
         one = job.optimizer == "fused" and device != "meta"
         made: Any = torch.optim.AdamW(
-            parameters, lr=1e-4, weight_decay=0.0, fused=one or None, foreach=on_card and not one  # the defaults there
+            parameters,
+            lr=1e-4,
+            weight_decay=0.0,
+            fused=one or None,
+            foreach=on_card and not one,  # the defaults there
         )
     else:
         from bitsandbytes import optim
@@ -319,7 +336,8 @@ def _ledger(peaks: np.ndarray, card: bool, paged: float = 0.0) -> Ledger:
     moments = {}
     for name, kinds in zip(tape.MOMENTS, peaks.tolist(), strict=True):
         if any(kinds):
-            moments[name] = Bill(*kinds, overhead=memory.CONTEXT_BYTES + memory.SLACK * sum(kinds) if card else 0.0)
+            overhead = memory.CONTEXT_BYTES + memory.SLACK * sum(kinds) if card else 0.0
+            moments[name] = Bill(*kinds)._replace(overhead=overhead)
     fullest = max(moments, key=lambda name: moments[name].total)
     return Ledger(moments[fullest], fullest, moments, paged)
 
@@ -424,8 +442,8 @@ def longest(model: Any, job: Job, room: float) -> int:
     """Tokens of the longest sequence with which `job` stays within `room` bytes; 0 when not even one token does."""
     low, high = 0, LONGEST + 1  # fits, does not
     while high - low > 1:
-        between = np.unique(np.geomspace(max(low, 1), high, 66).astype(int))
-        between = [int(n) for n in between if low < n < high] or [(low + high) // 2]
+        spread = np.unique(np.geomspace(max(low, 1), high, 66).astype(int)).tolist()
+        between = [n for n in spread if low < n < high] or [(low + high) // 2]
         fit = [ledger.bill.total <= room for ledger in ledgers(model, job, between)]
         low = max([low, *(n for n, yes in zip(between, fit, strict=True) if yes)])
         high = min([high, *(n for n, yes in zip(between, fit, strict=True) if not yes)])
@@ -462,7 +480,9 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
         rest = [other for other in taken if other is not step]
         if cost(_with(job, rest)) <= room:
             taken = rest
-    changes = [Change(w, _with(job, taken[: n + 1]), cost(_with(job, taken[: n + 1]))) for n, (w, _) in enumerate(taken)]
+    changes = [
+        Change(w, _with(job, taken[: n + 1]), cost(_with(job, taken[: n + 1]))) for n, (w, _) in enumerate(taken)
+    ]
     return changes if total <= room else changes + shorter(best)
 
 
@@ -499,7 +519,11 @@ SAID = {
 
 def describe(job: Job) -> str:
     """The job in words."""
-    how = f"{METHOD_NAMES[job.method]} in {job.dtype}" if job.method == "full" else f"{METHOD_NAMES[job.method]} at r = {job.r}"
+    how = (
+        f"{METHOD_NAMES[job.method]} in {job.dtype}"
+        if job.method == "full"
+        else f"{METHOD_NAMES[job.method]} at r = {job.r}"
+    )
     sequences = f"{job.batch} sequence{'s' * (job.batch > 1)} of {job.seq:,} tokens"
     return f"{how}, {sequences}, checkpointing {'on' if job.checkpointing else 'off'}"
 
@@ -516,7 +540,11 @@ def verdict(plan: Plan, card: str) -> str:
         says.append("As set, not even one token fits.")
     if plan.changes:
         steps = "; then ".join(f"{c.what}: {c.total / memory.GB:.1f} GB" for c in plan.changes)
-        enough = "" if plan.changes[-1].total <= room else ". Even so it does not fit: a larger card or a smaller model is needed"
+        enough = (
+            ""
+            if plan.changes[-1].total <= room
+            else ". Even so it does not fit: a larger card or a smaller model is needed"
+        )
         says.append(f"Change first: {steps}{enough}.")
     elif not plan.fits:
         says.append("Nothing that this planner knows makes it fit: a larger card or a smaller model is needed.")
@@ -525,11 +553,17 @@ def verdict(plan: Plan, card: str) -> str:
 
 def bill_table(ledger: Ledger) -> str:
     """The ledger as lines of text in GB, for the fullest moment, and the total of each other moment."""
-    rows = [f"{name:<24}{size / memory.GB:>9.3f} GB" for name, size in zip(memory.NAMES, ledger.bill, strict=True) if size > 5e5]
+    rows = [
+        f"{name:<24}{size / memory.GB:>9.3f} GB"
+        for name, size in zip(memory.LINES, ledger.bill, strict=True)
+        if size > 5e5
+    ]
     rows += [f"{'total':<24}{ledger.bill.total / memory.GB:>9.3f} GB   at the fullest moment: {SAID[ledger.moment]}"]
     if ledger.paged:
         rows += [f"{'(paged out)':<24}{ledger.paged / memory.GB:>9.3f} GB   AdamW's moments, in the computer's memory"]
-    others = [f"{SAID[name]} {bill.total / memory.GB:.2f}" for name, bill in ledger.moments.items() if name != ledger.moment]
+    others = [
+        f"{SAID[name]} {bill.total / memory.GB:.2f}" for name, bill in ledger.moments.items() if name != ledger.moment
+    ]
     return "\n".join([*rows, "Other moments, in GB: " + ", ".join(others) + "."])
 
 
@@ -552,7 +586,13 @@ def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str
     }  # fmt: skip
     if plan is not None:
         changes = [{"what": c.what, "job": asdict(c.job), "total": round(c.total)} for c in plan.changes]
-        made |= {"card": card, "room": round(plan.room), "fits": plan.fits, "longest": plan.longest, "change_first": changes}
+        made |= {
+            "card": card,
+            "room": round(plan.room),
+            "fits": plan.fits,
+            "longest": plan.longest,
+            "change_first": changes,
+        }
     return made
 
 

@@ -38,7 +38,9 @@ class Trace(NamedTuple):
         sizes = self.sizes[:, None] * np.prod(by[None] ** self.powers[:, :, None], axis=1)  # (N, S)
         change = self.signs[:, None] * sizes[self.numbers]
         alive = np.cumsum(change, axis=0)
-        each = np.stack([np.cumsum(change * (self.kinds[self.numbers] == k)[:, None], axis=0) for k in range(len(KINDS))])
+        each = np.stack(
+            [np.cumsum(change * (self.kinds[self.numbers] == k)[:, None], axis=0) for k in range(len(KINDS))]
+        )
         found = np.zeros((len(MOMENTS), len(KINDS), by.shape[1]))
         for m in range(len(MOMENTS)):
             during = np.flatnonzero(self.moments == m)
@@ -191,7 +193,9 @@ def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.O
     hooks = [head.register_forward_pre_hook(at_the_head)]
     if len(layers) > 1:
         hooks += [layers[-2].register_forward_hook(on_the_way_back("middle blocks"))]
-        hooks += [layers[0].register_forward_hook(on_the_way_back("first block"))]  # for two blocks: the later one counts
+        hooks += [
+            layers[0].register_forward_hook(on_the_way_back("first block"))
+        ]  # for two blocks: the later one counts
     try:
         with tape:
             loss = model(**batch).loss

@@ -87,7 +87,9 @@ def profiled(run):
     """Bytes that PyTorch's allocator gave out while `run` ran: at most at a time, and still out at its end."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         kept = run()
-    events = sorted((e.start_ns(), e.nbytes()) for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]")
+    events = sorted(
+        (e.start_ns(), e.nbytes()) for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"
+    )
     alive, most = 0, 0
     for _, size in events:
         alive += size
@@ -138,7 +140,9 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     assert left < least and fullest == pytest.approx(fixed + most, rel=WITHIN)
     _, kept = profiled(lambda: model(**batch).loss)
     kept -= 4 * job.batch * job.seq * SIZES["vocab_size"]  # of the logits, the loss keeps their log-softmax in fp32
-    kept -= job.checkpointing * shape.config().num_hidden_layers * torch.get_rng_state().nbytes  # for an equal second pass
+    kept -= (
+        job.checkpointing * shape.config().num_hidden_layers * torch.get_rng_state().nbytes
+    )  # for an equal second pass
     assert close(predicted.moments["loss"].activations, kept, max(least, 24 * job.batch * job.seq))
 
 
@@ -177,7 +181,9 @@ def test_one_trace_answers_for_every_length_batch_and_rank():
             b, s, r = plan._primes(shape, job)
             replayed = plan.trace(shape, plan.replace(job, batch=b, seq=s, r=r), blocks, True, True)
             run = plan.trace(shape, job, blocks, True, False)
-            assert replayed.peaks(job.batch, job.seq, job.r)[:, :, 0] == pytest.approx(run.peaks(job.batch, job.seq)[:, :, 0])
+            assert replayed.peaks(job.batch, job.seq, job.r)[:, :, 0] == pytest.approx(
+                run.peaks(job.batch, job.seq)[:, :, 0]
+            )
 
 
 def test_many_lengths_at_once_are_one_by_one():
@@ -212,7 +218,9 @@ def test_paged_moments_are_not_on_the_card():
 
 def test_foreach_needs_room_for_every_number_and_fused_does_not():
     """PyTorch's default AdamW on a card holds one temporary copy of all that trains."""
-    step = {o: plan.predict("Llama-2-7B", Job("full", optimizer=o)).moments["optimizer step"] for o in ("adamw", "fused")}
+    step = {
+        o: plan.predict("Llama-2-7B", Job("full", optimizer=o)).moments["optimizer step"] for o in ("adamw", "fused")
+    }
     assert step["adamw"].working == pytest.approx(step["adamw"].gradients, rel=0.01)
     assert step["fused"].working < 0.001 * step["fused"].gradients
 
@@ -351,7 +359,9 @@ def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
         raise OSError("We couldn't connect\nto the hub")
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", offline)
-    with pytest.raises(models.ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in") as said:
+    with pytest.raises(
+        models.ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in"
+    ) as said:
         plan.predict("owner/name", Job())
     assert "\n" not in str(said.value)
 

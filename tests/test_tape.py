@@ -31,7 +31,7 @@ def test_births_and_deaths_by_hand():
         z = y.view(10, 100) * 2  # a view is no birth; + 4,000
         del y
         z.add_(1)  # in place: nothing
-        z = z.sum()  # noqa: F841 (alive until the end)
+        z = z.sum()
     trace = written.read()
     assert trace.sizes.tolist() == [4000, 4000, 4000, 4]
     assert list(zip(trace.numbers.tolist(), trace.signs.tolist(), strict=True)) == [

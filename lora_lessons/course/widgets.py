@@ -67,7 +67,9 @@ def fit_ledgers(
     if method not in memory.METHODS:
         raise ValueError(f"method {method!r} is not known: choose one of {', '.join(memory.METHODS)}.")
     tokens = [whole("sequence length", length) for length in lengths]
-    job = plan.Job(method, whole("rank r", r), batch=whole("batch", batch), seq=tokens[-1], checkpointing=ON[checkpointing])
+    job = plan.Job(
+        method, whole("rank r", r), batch=whole("batch", batch), seq=tokens[-1], checkpointing=ON[checkpointing]
+    )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be
     return plan.ledgers(model, job, tokens)
@@ -101,7 +103,7 @@ def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
     ax.set(xlim=(0, width), ylim=(len(names) - 0.4, -0.6))
     ax.set_yticks(range(len(names)), names)
     for tick, color in zip(ax.get_yticklabels(), (*BILL_COLORS.values(), "black"), strict=True):
-        tick.set(color="#5f6368" if color == SKY else color, weight="bold")
+        tick.set(color=GREY if color in (SKY, BILL_COLORS["driver, slack"]) else color, weight="bold")
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter("{x:g} GB")
     ax.grid(axis="y", visible=False)
@@ -139,15 +141,18 @@ def fit_scene(model: str, method: str, card: str, r: int, batch: int, checkpoint
         _bar_end(scene, ax, width, row, ends, [f"{size:.1f} GB" if size >= 0.05 else "" for size in sizes])
         left = ends
     _bar_end(scene, ax, width, len(BILL_COLORS), left, [f"{total:.1f} GB" for total in totals])
-    fits = [total <= room for total in totals]
-    scene.text(ax, 0, -1.0, ["fits" if yes else "does not fit" for yes in fits],
-               [GREEN if yes else VERMILION for yes in fits], size=12)  # fmt: skip
+    verdicts = [_fits(room, total) for total in totals]
+    scene.text(ax, 0, -1.0, verdicts, [GREEN if total <= room else VERMILION for total in totals], size=12)
     return scene
+
+
+def _fits(room: float, total: float) -> str:
+    return f"fits: {room - total:.1f} GB free" if total <= room else f"does not fit: {total - room:.1f} GB missing"
 
 
 def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float], texts: Sequence[str]) -> None:
     """A size behind the end of its bar; at the edge, where the bar goes on beyond it, with an arrow."""
-    places = [min(end + 0.008 * width, 0.9 * width) for end in ends]
+    places = [min(end + 0.008 * width, 0.86 * width) for end in ends]
     scene.text(ax, places, row, [f"{text} →" if text and end > width else text
                                  for text, end in zip(texts, ends, strict=True)], "black")  # fmt: skip
 

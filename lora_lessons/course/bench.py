@@ -91,7 +91,7 @@ def memory(
 
 def line(row: dict[str, Any]) -> str:
     """One setting of the table as text, sizes in MB."""
-    job = Job(**row["job"] | {"target_modules": _targets(row["job"]["target_modules"])})
+    job = Job(**row["job"])
     extra = [] if job.layer == "ours" else ["PEFT"]
     extra += ["fp32"] if job.dtype == "fp32" and job.method != "full" else []
     extra += [job.optimizer] if job.optimizer != "adamw" else []
@@ -102,10 +102,6 @@ def line(row: dict[str, Any]) -> str:
         predicted = f"{row['predicted'] / 1e6:>10,.0f}" if "predicted" in row else f"{'':>10}"
         return f"{about:<74}{predicted}{row['status']:>18}{theirs}"
     return f"{about:<74}{row['predicted'] / 1e6:>10,.0f}{row['measured'] / 1e6:>10,.0f}{row['error']:>+8.1%}{theirs}"
-
-
-def _targets(said: Any) -> Any:
-    return said if isinstance(said, str) else tuple(said)
 
 
 def _shape(name: str) -> plan.Shape:
@@ -191,9 +187,8 @@ def main(name: str, said: str) -> None:
     """Print the row of one setting, each time it is known better; running out of memory leaves the first."""
     import torch
 
-    fields = json.loads(said)
     try:
-        for row in run(name, Job(**fields | {"target_modules": _targets(fields["target_modules"])})):
+        for row in run(name, Job(**json.loads(said))):
             print(json.dumps(row), flush=True)
     except torch.cuda.OutOfMemoryError:
         return

@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import models, plan
 from ..files import course_root, kernel_environment, write_text
-from ..plan import Job
+from ..jobs import Job
 from .baselines import machine, versions
 
 OK, OUT_OF_MEMORY, FAILED = "ok", "out of memory", "failed"

@@ -1,4 +1,4 @@
-"""The command: lora-lessons run | sweep | doctor | lab | claims. Heavy imports wait until a command needs them."""
+"""The command: lora-lessons run | sweep | plan | bench | doctor | lab | claims. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -90,6 +90,33 @@ def _parser() -> argparse.ArgumentParser:
         "--resume", action="store_true", help="skip the runs that DIR holds already; failed ones are tried again"
     )
     sweep.set_defaults(command=_sweep)
+
+    plan = commands.add_parser("plan", help="what training a model takes, line by line, and whether a card has it",
+                               description="Predict a training step's memory from a model's configuration alone.")  # fmt: skip
+    plan.add_argument("model", metavar="MODEL",
+                      help="Llama-2-7B, Mistral-7B, Qwen2.5-7B, embedded, a folder with config.json, or a hub id")  # fmt: skip
+    plan.add_argument("--gpu", metavar="CARD", help='a card such as "RTX 4090", or its GB (default: the one here)')
+    plan.add_argument("--method", default="qlora", metavar="M", help="qlora, lora, full or full fp32 (default: qlora)")
+    plan.add_argument("--r", type=int, default=16, metavar="R", help="default: 16")
+    plan.add_argument("--targets", default="all-linear", metavar="NAMES", help="all-linear, or such as q_proj,v_proj")
+    plan.add_argument("--seq", type=int, default=1024, metavar="N", help="tokens in a sequence (default: 1024)")
+    plan.add_argument("--batch", type=int, default=1, metavar="N", help="sequences a step (default: 1)")
+    plan.add_argument("--checkpointing", action=argparse.BooleanOptionalAction, default=True,
+                      help="compute each block again on the way back (default: yes)")  # fmt: skip
+    plan.add_argument("--optimizer", default="adamw", metavar="O",
+                      help="adamw, fused, adamw8bit, paged or paged8bit (default: adamw)")  # fmt: skip
+    plan.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    plan.set_defaults(command=_plan)
+
+    bench = commands.add_parser("bench", help="measure: memory (the ledger, predicted beside measured)")
+    bench.add_argument(
+        "what", choices=["memory"], metavar="memory", help="predicted, measured and error, setting by setting"
+    )
+    bench.add_argument(
+        "--model", metavar="MODEL", help="default: Qwen2.5-7B on a card, SmolLM2-135M's shape without one"
+    )
+    bench.add_argument("--out", type=Path, metavar="FILE", help="default: data/measurements/ledger_<card>.json")
+    bench.set_defaults(command=_bench)
 
     doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -228,6 +255,46 @@ def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) 
             continue
         print(f"{lesson.name}: {'outputs stored' if changed else 'outputs are already these'}.")
     return status
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from . import memory, models, plan
+
+    targets: Any = options.targets
+    if targets != "all-linear":
+        targets = tuple(part.strip() for part in targets.split(",") if part.strip())
+    job = plan.Job(
+        options.method, options.r, targets, options.seq, options.batch, options.checkpointing, options.optimizer
+    )
+    if options.gpu is not None:
+        card, room = memory.find_card(options.gpu)
+    elif (here := models.card()) is not None:
+        card, room = here
+    else:
+        card, room = "", float("inf")
+    shape = plan.shape_of(options.model)
+    if not card:
+        ledger = plan.predict(shape, job)
+        fits = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
+        says = (
+            f"No card here. It would fit on: {', '.join(fits) or 'none of the cards known here'}. Name one with --gpu."
+        )
+        made = None
+    else:
+        made = plan.plan(shape, job, room)
+        ledger, says = made.ledger, plan.verdict(made, card)
+    if options.json:
+        print(json.dumps(plan.as_json(shape, job, ledger, made, card), indent=1, ensure_ascii=False))
+        return EXIT_OK
+    print(f"{shape.name}: {plan.describe(job)}", plan.bill_table(ledger), says, plan.ASSUMED, sep="\n")
+    return EXIT_OK
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from .course import bench
+
+    rows = bench.memory(options.model, options.out)
+    return EXIT_OK if any(row["status"] == bench.OK for row in rows) else EXIT_FAILED
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -1,10 +1,12 @@
-"""The ledger: bytes that a training run must hold. Today its fixed part, from parameter counts alone.
+"""The ledger: what a training run holds in memory, line by line. Predict before, measure after, reconcile.
 
-Activations, logits and the allocator's slack grow with batch and sequence length and come on top.
+A bill is of one moment, the fullest of a training step. Its first six lines stand all through training (gradients from
+the way back on); activations and logits grow with every token; `plan` predicts them, `tape` measures them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,22 +20,51 @@ CARDS: dict[str, float] = {
     "A100 40": 40, "A100 80": 80, "H100": 80, "H200": 141,
 }  # fmt: skip
 
-BASE_BYTES = {"fp32": 4.0, "bf16": 2.0, "nf4": 4.127 / 8}  # a frozen number; nf4 with double quantization
+# Bits of a frozen number in NF4 (QLoRA paper, section 3): 4, and one scale for 64 numbers, itself kept in 8 bits with
+# one fp32 scale for 256 scales: 8/64 + 32/(64·256) = 0.127.
+NF4_BITS, SCALE_BITS = 4.0, 0.127
+BASE_BYTES = {"fp32": 4.0, "bf16": 2.0, "nf4": (NF4_BITS + SCALE_BITS) / 8}  # nf4 with double quantization
 FULL = {"full fp32": 4, "full bf16": 2}  # bytes of each of the four; mixed precision holds fp32 and computes in bf16
 METHODS = (*FULL, "lora", "qlora")
 
+# What a card spends beside the tensors. Assumed, until `lora-lessons bench memory` has measured the card.
+CONTEXT_BYTES = 0.5 * GB  # CUDA's context and the kernels it loads
+SLACK = 0.03  # of the tensors' bytes: what PyTorch's allocator rounds up and cannot hand out again
+
 
 class Bill(NamedTuple):
-    """Bytes by what they hold; `total` is their sum. Under full fine-tuning the base is itself what trains."""
+    """Bytes by what they hold; `total` is their sum. Under full fine-tuning the weights are themselves what trains."""
 
-    base: float
-    adapters: float
-    gradients: float
-    optimizer: float
+    base: float  # weights of the blocks' linear layers: 16-bit, 32-bit or packed NF4
+    quantization: float = 0.0  # NF4's scales (absmax), themselves quantized, and codebooks
+    rest: float = 0.0  # embeddings, output head, norms, biases: never quantized
+    adapters: float = 0.0
+    gradients: float = 0.0
+    optimizer: float = 0.0  # AdamW's two moments
+    activations: float = 0.0  # kept by the forward pass for the way back
+    logits: float = 0.0  # scores of every next token, and what the loss makes of them
+    working: float = 0.0  # what lives for a moment: attention, a dequantised weight, a block computed again
+    overhead: float = 0.0  # on a card: CUDA's context and the allocator's slack; 0 on a processor
 
     @property
     def total(self) -> float:
         return sum(self)
+
+    @property
+    def weights(self) -> float:
+        """All that the model itself takes."""
+        return self.base + self.quantization + self.rest
+
+    @property
+    def fixed(self) -> float:
+        """What does not depend on the text: weights, adapters, gradients, moments."""
+        return self.weights + self.adapters + self.gradients + self.optimizer
+
+
+LINES = (
+    "base weights", "quantization state", "embeddings, head, norms", "adapters", "gradients", "optimizer", "activations",
+    "logits and loss", "working memory", "context and slack",
+)  # fmt: skip
 
 
 def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0) -> Bill:
@@ -44,25 +75,71 @@ def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0
     Raises ValueError for another method, or LoRA with nothing to train.
     """
     if method in FULL:
-        each = FULL[method] * parameters
-        return Bill(each, 0, each, 2 * each)
+        each = float(FULL[method])
+        blocks, rest = each * (parameters - unquantized), each * unquantized
+        return Bill(blocks, rest=rest, gradients=each * parameters, optimizer=2 * each * parameters)
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not known: choose one of {', '.join(METHODS)}.")
     if trainable < 1:
         raise ValueError(f"{method} trains adapters: say how many numbers they hold (trainable = r·(d + k), summed).")
-    packed = parameters - unquantized if method == "qlora" else 0
-    base = packed * BASE_BYTES["nf4"] + (parameters - packed) * BASE_BYTES["bf16"]
-    return Bill(base, 4 * trainable, 4 * trainable, 8 * trainable)
+    numbers = parameters - unquantized
+    bits, scales = (NF4_BITS, SCALE_BITS) if method == "qlora" else (8 * BASE_BYTES["bf16"], 0.0)
+    rest = unquantized * BASE_BYTES["bf16"]
+    return Bill(numbers * bits / 8, numbers * scales / 8, rest, 4 * trainable, 4 * trainable, 8 * trainable)
 
 
-def card_bytes(card: str) -> float:
-    """What a card of CARDS holds, before the driver and a screen take their part. Raises ValueError for another."""
-    if card not in CARDS:
-        raise ValueError(f"no card is named {card!r}: choose from {', '.join(CARDS)}.")
-    return CARDS[card] * GIB
+def find_card(card: str | float) -> tuple[str, float]:
+    """The name of a card and the bytes it holds, before the driver and a screen take their part.
+
+    `card` is one of CARDS or its size as it is sold: "RTX 4090", "4090", "24", "24 GB" and 24.0 all hold 24 GiB.
+    Raises ValueError for what is neither.
+    """
+    said = str(card).strip()
+    short = re.sub(r"nvidia|geforce|rtx|[\s_]|gi?b$", "", said.lower())
+    if not isinstance(card, (int, float)):
+        for name, size in CARDS.items():
+            if short in (plain := re.sub(r"rtx|\s", "", name.lower()), f"{plain}{size:g}"):
+                return name, size * GIB
+    if re.fullmatch(r"\d*\.?\d+", short) and 0 < float(short) < 2000:
+        return f"A card of {float(short):g} GB", float(short) * GIB
+    raise ValueError(f"no card is named {said!r}: choose from {', '.join(CARDS)}, or give its GB, such as 24.")
+
+
+def card_bytes(card: str | float) -> float:
+    """The bytes that a card holds (see `find_card`)."""
+    return find_card(card)[1]
 
 
 def held_bytes(tensors: Iterable[Tensor]) -> int:
     """Bytes really held by the storages behind an iterable of tensors, shared storage counted once."""
     seen = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
     return sum(seen.values())
+
+
+class Line(NamedTuple):
+    """One line of the ledger, predicted beside measured, in bytes."""
+
+    name: str
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """Relative to what was measured; 0 where both are nothing, infinite where only the measurement is."""
+        if self.predicted == self.measured:
+            return 0.0
+        return self.predicted / self.measured - 1 if self.measured else float("inf")
+
+
+def reconcile(predicted: Bill, measured: Bill) -> list[Line]:
+    """Every line that either bill has, and the total last."""
+    lines = [Line(name, p, m) for name, p, m in zip(LINES, predicted, measured, strict=True) if p or m]
+    return [*lines, Line("total", predicted.total, measured.total)]
+
+
+def table(lines: Iterable[Line]) -> str:
+    """The reconciled ledger as text: predicted and measured in MB, and the error."""
+    rows = [f"{'':<24}{'predicted':>12}{'measured':>12}{'error':>9}   (MB)"]
+    for line in lines:
+        rows.append(f"{line.name:<24}{line.predicted / 1e6:>12,.1f}{line.measured / 1e6:>12,.1f}{line.error:>+9.1%}")
+    return "\n".join(rows)

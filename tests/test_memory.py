@@ -15,27 +15,34 @@ def held(model):
     states = [optimizer.state[p] for p in learned]
     assert all(set(s) == {"step", "exp_avg", "exp_avg_sq"} and s["step"].numel() == 1 for s in states)
     adapters = [p for name, p in model.named_parameters() if "lora_" in name]
+    blocks = [p for name, p in model.named_parameters() if "proj" in name and "lora_" not in name]
     return memory.Bill(
-        memory.held_bytes(p for name, p in model.named_parameters() if "lora_" not in name),
-        memory.held_bytes(adapters),
-        memory.held_bytes(p.grad for p in model.parameters() if p.grad is not None),
-        memory.held_bytes(s[moment] for s in states for moment in ("exp_avg", "exp_avg_sq")),
+        base=memory.held_bytes(blocks),
+        rest=memory.held_bytes(p for name, p in model.named_parameters() if "proj" not in name),
+        adapters=memory.held_bytes(adapters),
+        gradients=memory.held_bytes(p.grad for p in model.parameters() if p.grad is not None),
+        optimizer=memory.held_bytes(s[moment] for s in states for moment in ("exp_avg", "exp_avg_sq")),
     )
+
+
+def unquantized(model):
+    """The numbers outside the blocks' linear layers."""
+    return sum(p.numel() for name, p in model.named_parameters() if "proj" not in name)
 
 
 @pytest.mark.parametrize("method, dtype", [("full fp32", torch.float32), ("full bf16", torch.bfloat16)])
 def test_full_fine_tuning_holds_what_the_ledger_says(tiny_model, method, dtype):
     model = tiny_model.to(dtype)
     bill = held(model)
-    assert bill == memory.state(sum(p.numel() for p in model.parameters()), method)
-    assert bill.total == bill.base * 4
+    assert bill == memory.state(sum(p.numel() for p in model.parameters()), method, 0, unquantized(model))
+    assert bill.total == bill.fixed == bill.weights * 4
 
 
 def test_lora_holds_what_the_ledger_says(tiny_model):
     model = tiny_model.to(torch.bfloat16)
-    parameters = sum(p.numel() for p in model.parameters())
+    parameters, outside = sum(p.numel() for p in model.parameters()), unquantized(model)
     lora.attach(model, r=4, lora_alpha=8)
-    assert held(model) == memory.state(parameters, "lora", lora.trainable_parameters(model))
+    assert held(model) == memory.state(parameters, "lora", lora.trainable_parameters(model), outside)
 
 
 def test_nf4_takes_what_bitsandbytes_takes():
@@ -70,6 +77,35 @@ def test_what_it_does_not_know_it_says():
 
 def test_a_card_holds_gib():
     assert memory.card_bytes("RTX 4090") == 24 * 2**30 == pytest.approx(25.77 * memory.GB, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "said, name, gib",
+    [("RTX 4090", "RTX 4090", 24), ("4090", "RTX 4090", 24), ("nvidia geforce rtx 3090", "RTX 3090", 24),
+     ("3060 12", "RTX 3060", 12), ("t4", "T4", 15), ("L4", "L4", 22.5), ("A100 40", "A100 40", 40), ("a100 80gb", "A100 80", 80),
+     ("h100", "H100", 80), ("H200", "H200", 141), ("24", "A card of 24 GB", 24), ("24GB", "A card of 24 GB", 24),
+     ("11 GiB", "A card of 11 GB", 11), (24.0, "A card of 24 GB", 24), (6, "A card of 6 GB", 6)],
+)  # fmt: skip
+def test_cards_by_name_or_size(said, name, gib):
+    assert memory.find_card(said) == (name, gib * 2**30)
+
+
+@pytest.mark.parametrize("said", ["A100", "GTX 1", "", "0", "-4", "24 TB", "nan", "inf", None, 0.0])
+def test_what_is_no_card_is_refused(said):
+    with pytest.raises(ValueError, match="choose from RTX 3060, .*, or give its GB, such as 24"):
+        memory.card_bytes(said)
+
+
+def test_a_ledger_is_reconciled_line_by_line():
+    predicted = memory.Bill(base=100e6, activations=30e6, working=5e6)
+    measured = memory.Bill(base=100e6, activations=25e6, logits=5e6)
+    lines = {line.name: line for line in memory.reconcile(predicted, measured)}
+    assert list(lines) == ["base weights", "activations", "logits and loss", "working memory", "total"]
+    assert lines["base weights"].error == 0 and lines["activations"].error == pytest.approx(0.2)
+    assert lines["logits and loss"].error == -1 and lines["working memory"].error == float("inf")
+    assert lines["total"].error == pytest.approx(135 / 130 - 1)
+    said = memory.table(lines.values()).splitlines()
+    assert len(said) == 6 and said[2].split() == ["activations", "30.0", "25.0", "+20.0%"]
 
 
 def test_shared_storage_counts_once():

@@ -1,13 +1,12 @@
-"""The planner: the ledger's numbers in the picture, GiB for cards, and impossible settings refused with a sentence."""
+"""Will it fit: the plan's bill in the picture at every length, GiB for cards, impossible settings refused with a sentence."""
 
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lora_lessons import lora, memory, models
+from lora_lessons import lora, memory, models, plan
 from lora_lessons.course import pictures, widgets
-
-FULL = ("Llama-2-7B", "full bf16", 8, "A100 40")
+from lora_lessons.course.widgets import FIT
 
 
 def widths(ax):
@@ -15,10 +14,19 @@ def widths(ax):
     return [bar.get_width() for container in ax.containers for bar in container]
 
 
-def parts(figure):
-    """Left edge and width in GB of each part of the widget's bar; the card's room is the axes' first patch."""
-    _, *bars = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
-    return [(bar.get_x(), bar.get_width()) for bar in bars]
+def bars(figure):
+    """Left edge and width in GB of each bar by its row, the lowest row being the sum; the card's room is no bar."""
+    _, *all_bars = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+    rows = {}
+    for bar in all_bars:
+        rows.setdefault(round(bar.get_y() + 0.36), []).append((bar.get_x(), bar.get_width()))
+    return rows
+
+
+def ledger(**changed):
+    v = FIT | changed
+    job = plan.Job(v["method"], v["r"], seq=v["seq"], batch=v["batch"], checkpointing=v["checkpointing"] == "on")
+    return plan.predict(v["model"], job)
 
 
 def turn(stage, **values):
@@ -27,103 +35,134 @@ def turn(stage, **values):
     assert stage.answered == stage.values
 
 
-def test_the_bill_is_the_ledgers_for_the_attached_shape():
+def test_the_fixed_part_is_the_ledgers_for_the_attached_shape():
     model = models.shape("Qwen2.5-7B")
     parameters = sum(p.numel() for p in model.parameters())
     lora.attach(model, r=16)
     trainable = lora.trainable_parameters(model)
-    assert widgets.fit_bill("Qwen2.5-7B", "lora", 16) == memory.state(parameters, "lora", trainable)
-    linears = sum(layer.base_layer.weight.numel() for _, layer in lora.lora_layers(model))
-    packed = memory.state(parameters, "qlora", trainable, parameters - linears)
-    assert widgets.fit_bill("Qwen2.5-7B", "qlora", 16) == packed
+    outside = parameters - sum(layer.base_layer.weight.numel() for _, layer in lora.lora_layers(model))
+    for method in ("lora", "qlora"):
+        by_hand = memory.state(parameters, method, trainable, outside)
+        assert widgets.fit_bill("Qwen2.5-7B", method, 16) == by_hand
     assert widgets.fit_bill("Qwen2.5-7B", "full fp32").total == 16 * parameters
 
 
 @pytest.mark.parametrize("method", memory.METHODS)
-def test_the_bar_is_the_bill_at_every_rank(method):
-    for r in (1, 8, 300):
-        bars = parts(widgets.fit_still("Llama-2-7B", method, r, "RTX 4090")[0])
-        bill = [part / 1e9 for part in widgets.fit_bill("Llama-2-7B", method, r)]
-        assert [width for _, width in bars] == pytest.approx(bill)
-        assert [left for left, _ in bars] == pytest.approx([sum(bill[:n]) for n in range(4)]), "end to end"
+def test_the_bars_are_the_bill_end_to_end(method):
+    for seq in (32, 1024, 700):
+        setting = FIT | {"method": method, "card": "H200", "seq": seq}
+        rows = bars(widgets.fit_still(**setting)[0])
+        sizes = [part / 1e9 for part in pictures.bill_parts(ledger(**setting).bill).values()]
+        assert sum(sizes) == pytest.approx(ledger(**setting).bill.total / 1e9)
+        assert [rows[n][0] for n in range(8)] == [pytest.approx((sum(sizes[:n]), sizes[n])) for n in range(8)]
+        assert rows[8] == [rows[n][0] for n in range(8)], "the lowest row is all of them"
 
 
 def test_on_the_page_too():
-    scene = widgets.fit_scene("Llama-2-7B", "qlora", 8, "RTX 4090")
+    scene = widgets.fit_scene(**FIT)
     page = scene.page()
-    bars = [mark for mark in page["marks"] if mark["kind"] == "bar"]
+    marks = [mark for mark in page["marks"] if mark["kind"] == "bar"]
     ax = scene.backdrop.figure.axes[0]
     pixels = ax.get_window_extent().width / ax.get_xlim()[1]
-    assert page["stops"] == list(range(1, 257))
-    for r in (1, 16, 256):
-        shown = [mark["width"][r - 1] for mark in bars]
-        bill = widgets.fit_bill("Llama-2-7B", "qlora", r)
-        assert shown == pytest.approx([part / 1e9 * pixels for part in bill], abs=0.03)
+    assert page["stops"] == widgets.LENGTHS and {32, 1024, 131072} <= set(widgets.LENGTHS)
+    for seq in (32, 1024, 4096):
+        n = page["stops"].index(seq)
+        shown = [mark["width"][n] for mark in marks[::2]]
+        sizes = pictures.bill_parts(ledger(seq=seq).bill).values()
+        assert shown == pytest.approx([size / 1e9 * pixels for size in sizes], abs=0.03)
 
 
-def test_the_cards_line_is_to_scale():
-    (ax,) = widgets.fit_still(*FULL)[0].axes
-    assert ax.lines[0].get_xdata()[0] == pytest.approx(40 * 2**30 / 1e9)
-    assert ax.patches[0].get_width() == pytest.approx(40 * 2**30 / 1e9)
-    assert ax.get_xlim()[1] > 54, "a bar beyond the card is seen whole"
+def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
+    figure, _ = widgets.fit_still(**FIT | {"card": "A100 40", "checkpointing": "off", "seq": 131072})
+    (ax,) = figure.axes
+    assert ax.lines[0].get_xdata()[0] == ax.patches[0].get_width() == pytest.approx(40 * 2**30 / 1e9)
+    edge = ax.get_xlim()[1]
+    assert all(left + width <= edge + 1e-9 for row in bars(figure).values() for left, width in row)
+    total = ledger(checkpointing="off", seq=131072).bill.total / 1e9
+    assert total > edge and f"{total:.1f} GB →" in [text.get_text() for text in ax.texts]
+    whole = widgets.fit_still(**FIT | {"card": "RTX 3060", "method": "full fp32", "seq": 32})[0].axes[0]
+    assert whole.get_xlim()[1] > ledger(method="full fp32", seq=32).bill.total / 1e9, (
+        "what the model takes is seen whole"
+    )
 
 
-@pytest.mark.parametrize(
-    "setting, title, part",
-    [
-        (("Llama-2-7B", "qlora", 8, "RTX 4090"), "fits, the fixed part", "4.2 GB. RTX 4090 holds 24 GiB = 25.8 GB. Its fixed"),
-        (("Llama-2-7B", "lora", 8, "RTX 3060"), "does not fit", "It cannot fit: 0.9 GB are missing"),
-        (("Llama-2-7B", "full fp32", 8, "A100 80"), "does not fit", "full fp32 fine-tuning: 107.8 GB. A100 80 holds 80 GiB"),
-    ],
-)  # fmt: skip
-def test_it_says_whether_it_fits(setting, title, part):
-    figure, words = widgets.fit_still(*setting)
-    assert part in words == widgets.fit_words(*setting)
+@pytest.mark.parametrize("changed", [{}, {"card": "RTX 3060", "method": "lora"}, {"method": "full fp32", "card": "A100 80"},
+                                     {"checkpointing": "off", "batch": 4}, {"model": "Qwen2.5-7B", "r": 64}])  # fmt: skip
+def test_it_says_whether_it_fits_and_how_much_would(changed):
+    setting = FIT | changed
+    figure, words = widgets.fit_still(**setting)
+    bill, room = ledger(**setting).bill, memory.card_bytes(setting["card"])
+    gb = abs(room - bill.total) / 1e9
+    assert words == widgets.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest moment" in words
+    assert f"{setting['card']} holds {room / 1e9:.1f} GB." in words
+    fits = bill.total <= room
+    assert (f"It fits, and {gb:.1f} GB are free" if fits else f"It does not fit: {gb:.1f} GB are missing") in words
+    title = f"fits: {gb:.1f} GB free" if fits else f"does not fit: {gb:.1f} GB missing"
     assert title in [text.get_text() for text in figure.axes[0].texts]
+    longest = [n for n in widgets.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= room]
+    assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
-@pytest.mark.parametrize("r", [0, -8, 10_000, "eight", 2.5, True])
-def test_an_impossible_rank_is_refused_in_the_layers_words(r):
-    with pytest.raises(ValueError, match="1 ≤ r ≤ 4096|whole number such as 8"):
-        widgets.fit_still("Llama-2-7B", "qlora", r, "RTX 4090")
+IMPOSSIBLE = [
+    ("r", 0, "give a whole number of at least 1"), ("r", -8, "at least 1"), ("r", 10_000, "choose 1 ≤ r ≤ 4096"),
+    ("r", "eight", "whole number such as 8"), ("r", 2.5, "whole number such as 8"), ("r", True, "whole number such as 8"),
+    ("batch", 0, "at least 1"), ("batch", "", "whole number such as 8"), ("batch", 10**9, "no card holds that"),
+    ("seq", 0, "at least 1"), ("seq", "long", "whole number such as 8"), ("seq", 10**9, "no card holds that"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
+def test_an_impossible_setting_is_refused_in_a_sentence(name, value, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        widgets.fit_still(**FIT | {name: value})
 
 
 def test_the_smallest_layer_decides_how_large_r_may_be():
-    widgets.fit_bill("Mistral-7B", "lora", 1024)
+    widgets.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1024})
     with pytest.raises(ValueError, match="does not fit a 1024×4096 weight"):
-        widgets.fit_bill("Mistral-7B", "lora", 1025)
+        widgets.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1025})
 
 
 def test_unknown_names_are_answered_with_those_that_exist():
-    with pytest.raises(ValueError, match="Llama-2-7B"):
-        widgets.fit_still("Llama-9", "lora", 8, "T4")
-    with pytest.raises(ValueError, match="RTX 3060"):
-        widgets.fit_still("Llama-2-7B", "lora", 8, "GTX 1")
-    with pytest.raises(ValueError, match="qlora"):
-        widgets.fit_still("Llama-2-7B", "dora", 8, "T4")
+    for name, value, part in (
+        ("model", "Llama-9", "Llama-2-7B"),
+        ("card", "GTX 1", "RTX 3060"),
+        ("method", "dora", "qlora"),
+    ):
+        with pytest.raises(ValueError, match=part):
+            widgets.fit_still(**FIT | {name: value})
 
 
-@pytest.mark.parametrize("typed", [0, -3, 10_000, "eight", 2.5, True, ""])
-def test_a_refusal_keeps_the_last_picture(typed):
+@pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
+def test_a_refusal_keeps_the_last_picture(name, value, sentence):
     stage = widgets.fit()
     turn(stage, method="lora")
     scene = stage.scene
-    turn(stage, r=typed)
-    assert ("1 ≤ r ≤ 4096" in stage.said or "whole number such as 8" in stage.said) and repr(typed) in stage.said
-    assert stage.scene is scene and stage.still()[1] == widgets.fit_words("Llama-2-7B", "lora", 8, "RTX 4090")
-    turn(stage, r=16, card="H200", model="Mistral-7B")
-    assert stage.said == "" and stage.still()[1] == widgets.fit_words("Mistral-7B", "lora", 16, "H200")
+    turn(stage, **{name: value})
+    assert sentence in stage.said and stage.said.endswith((".", repr(value) + ".", "start)."))
+    assert stage.scene is scene and stage.still()[1] == widgets.fit_words(**FIT | {"method": "lora"})
+    turn(stage, **{name: FIT[name]}, card="H200", model="Mistral-7B")
+    assert stage.said == ""
+    assert stage.still()[1] == widgets.fit_words(**FIT | {"method": "lora", "card": "H200", "model": "Mistral-7B"})
 
 
 def test_controls_redraw():
     stage = widgets.fit()
+    assert [control["name"] for control in stage.controls] == list(FIT) and stage.axis == "seq"
     for control in stage.controls:
-        for option in control.get("options", ()):
+        for option in [*control.get("options", ()), *control.get("stops", ())]:
             turn(stage, **{control["name"]: option})
-            v = stage.values
-            assert stage.said == "" and stage.scene["words"][6] == widgets.fit_words(
-                v["model"], v["method"], 7, v["card"]
-            )
+            assert stage.said == "" and stage.still()[1] == widgets.fit_words(**stage.values)
+
+
+def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
+    """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
+    stage = widgets.fit()
+    backdrop = stage.backdrop["id"]
+    turn(stage, r=64, checkpointing="off", batch=2)
+    assert stage.backdrop["id"] == backdrop
+    turn(stage, card="T4")
+    assert stage.backdrop["id"] != backdrop
 
 
 def test_cards_of_one_size_share_a_line():

@@ -58,21 +58,32 @@ def where_numbers_sit(models: Mapping[str, Mapping[str, int]]) -> Figure:
     return figure
 
 
-BILL_COLORS = (GREY, ORANGE, BLUE, GREEN)  # base, adapters, gradients, optimizer
+# The parts of a bill as the pictures name and colour them; the model's own three lines are one part.
+BILL_COLORS = {
+    "weights": GREY, "adapters": ORANGE, "gradients": BLUE, "moments": GREEN, "activations": SKY, "logits, loss": PURPLE,
+    "working": "#b58900", "driver, slack": "#9aa0a6",
+}  # fmt: skip
+
+
+def bill_parts(bill: memory.Bill) -> dict[str, float]:
+    """Bytes by the parts of BILL_COLORS."""
+    parts = (bill.weights, bill.adapters, bill.gradients, bill.optimizer, *bill[6:])
+    return dict(zip(BILL_COLORS, parts, strict=True))
 
 
 def bill_bar(ax: Any, y: float, bill: memory.Bill) -> None:
     """One stacked bar of a Bill in GB, its total at the end, its larger parts named."""
     left = 0.0
-    for name, part, color in zip(bill._fields, bill, BILL_COLORS, strict=True):
-        size = part / memory.GB
+    for name, part in bill_parts(bill).items():
+        size, color = part / memory.GB, BILL_COLORS[name]
+        if not size:
+            continue
         ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.6)
         if size > 0.11 * ax.get_xlim()[1]:
-            what = {"base": "weights", "optimizer": "moments"}.get(name, name)
             ax.text(
                 left + size / 2,
                 y,
-                what,
+                name,
                 ha="center",
                 va="center",
                 color="black" if color == ORANGE else "white",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from math import log2
 from pathlib import Path
@@ -14,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from .. import lora, lowrank, memory, models, quant
+from .. import lora, lowrank, memory, models, plan, quant
 from . import sweep
 from .figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, label
-from .pictures import BILL_COLORS
+from .pictures import BILL_COLORS, bill_parts
 from .stage import Backdrop, Scene, Stage, choice, number, slider
 
 
@@ -28,16 +29,10 @@ def whole(name: str, value: Any) -> int:
     return int(value)
 
 
-# ---- lesson 00: what fits ----
+# ---- lessons 00 and 08: will it fit ----
 
-
-@cache
-def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """A shape's number of parameters, and the (d, k) of every linear layer that LoRA and NF4 reach."""
-    net = models.shape(model)
-    weights = (net.get_parameter(f"{name}.weight") for name in lora.resolve_targets(net, "all-linear"))
-    linears = tuple((weight.shape[0], weight.shape[1]) for weight in weights)
-    return sum(p.numel() for p in net.parameters()), linears
+LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
+ON = {"on": True, "off": False}
 
 
 def fit_bill(model: str, method: str, r: int = 8) -> memory.Bill:
@@ -52,66 +47,138 @@ def fit_bill(model: str, method: str, r: int = 8) -> memory.Bill:
     return memory.state(parameters, method, trainable, parameters - sum(d * k for d, k in linears))
 
 
-def fit_words(model: str, method: str, r: int, card: str) -> str:
-    """Whether the fixed part fits, in sentences."""
-    bill, room = fit_bill(model, method, r), memory.card_bytes(card)
-    adapters = {"lora": "LoRA", "qlora": "QLoRA"}
-    what = f"{adapters[method]} at r = {r}" if method in adapters else f"{method} fine-tuning"
-    left = (room - bill.total) / memory.GB
-    says = (
-        f"Its fixed part fits, and {left:.1f} GB are left for activations and everything else"
-        if left >= 0
-        else f"It cannot fit: {-left:.1f} GB are missing, even without activations"
-    )
-    return f"{model}, {what}: {bill.total / memory.GB:.1f} GB. {card} holds {memory.CARDS[card]:g} GiB = {room / memory.GB:.1f} GB. {says}."
+@cache
+def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """A shape's number of parameters, and the (d, k) of every linear layer that LoRA and NF4 reach."""
+    net = models.shape(model)
+    weights = (net.get_parameter(f"{name}.weight") for name in lora.resolve_targets(net, "all-linear"))
+    linears = tuple((weight.shape[0], weight.shape[1]) for weight in weights)
+    return sum(p.numel() for p in net.parameters()), linears
 
 
-def fit_scene(model: str, method: str, r: int, card: str) -> Scene:
-    """One method's bill beside one card, for every rank up to 256 (and `r`); grey is the base, then what trains.
+def fit_ledgers(
+    model: str, method: str, r: int, batch: int, checkpointing: str, lengths: Sequence[int]
+) -> list[plan.Ledger]:
+    """The plan's ledger of a training step on a card, for each length in `lengths`.
 
     Raises ValueError with what to change when a setting cannot be.
     """
-    fit_bill(model, method, r)
+    if model not in models.SHAPES:
+        raise ValueError(f"no shape is named {model!r}: choose from {', '.join(models.SHAPES)}.")
+    if method not in memory.METHODS:
+        raise ValueError(f"method {method!r} is not known: choose one of {', '.join(memory.METHODS)}.")
+    tokens = [whole("sequence length", length) for length in lengths]
+    job = plan.Job(
+        method, whole("rank r", r), batch=whole("batch", batch), seq=tokens[-1], checkpointing=ON[checkpointing]
+    )
+    for length in tokens:
+        replace(job, seq=length)  # refuses one that cannot be
+    return plan.ledgers(model, job, tokens)
+
+
+def fit_words(model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int) -> str:
+    """The bill, whether it fits, and how long a text would: sentences."""
+    scene = fit_scene(model, method, card, r, batch, checkpointing, seq)
+    return scene.words[scene.stops.index(seq)]
+
+
+def _fit_words(card: str, about: str, ledger: plan.Ledger, longest: int) -> str:
+    room, total = memory.card_bytes(card), ledger.bill.total
+    parts = [f"{name} {part / memory.GB:.1f}" for name, part in bill_parts(ledger.bill).items() if part >= 5e7]
+    left = (room - total) / memory.GB
+    fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
+    length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
+    return (
+        f"{about}: {total / memory.GB:.1f} GB at the fullest moment, {plan.SAID[ledger.moment]} ({', '.join(parts)}). "
+        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths here, {length}."
+    )
+
+
+@cache
+def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
+    """One row for each part of a bill and one for their sum, before the room of a card; `width` GB across."""
     room = memory.card_bytes(card) / memory.GB
-    stops = sorted({*range(1, 257), r})
-    bills = [fit_bill(model, method, stop) for stop in stops]
-    parts = [[part / memory.GB for part in bill] for bill in bills]
-    figure = Figure(figsize=(8.4, 2.1))
+    figure = Figure(figsize=(8.4, 3.5))
     ax = figure.subplots()
-    ax.set(xlim=(0, 1.25 * max(sum(parts[-1]), room)), ylim=(-0.75, 0.75), yticks=[])
+    names = [*BILL_COLORS, "all together"]
+    ax.set(xlim=(0, width), ylim=(len(names) - 0.4, -0.6))
+    ax.set_yticks(range(len(names)), names)
+    for tick, color in zip(ax.get_yticklabels(), (*BILL_COLORS.values(), "black"), strict=True):
+        tick.set(color=GREY if color in (SKY, BILL_COLORS["driver, slack"]) else color, weight="bold")
+    ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter("{x:g} GB")
+    ax.grid(axis="y", visible=False)
     ax.set_title(" ")  # keeps the room where the verdict stands
-    ax.axvspan(0, room, color=SKY, alpha=0.25, lw=0)
+    ax.axvspan(0, room, color=SKY, alpha=0.18, lw=0)
     ax.axvline(room, color=BLUE, lw=2)
-    label(ax, room, -0.6, f"{card}: {room:.1f} GB", BLUE)
-    scene = Scene(Backdrop(figure), stops, [fit_words(model, method, stop, card) for stop in stops])
+    label(ax, room, -0.35, f"{card}: {room:.1f} GB", BLUE)
+    return Backdrop(figure), ax
+
+
+def fit_scene(model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int) -> Scene:
+    """The bill of one training step part by part, each bar beginning where the last one ends, for every length.
+
+    Lengths are those of LENGTHS and `seq`. Raises ValueError with what to change when a setting cannot be.
+    """
+    room = memory.card_bytes(card) / memory.GB
+    stops = sorted({*LENGTHS, whole("sequence length", seq)})
+    ledgers = fit_ledgers(model, method, r, batch, checkpointing, stops)
+    totals = [ledger.bill.total / memory.GB for ledger in ledgers]
+    width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
+    backdrop, ax = _fit_backdrop(card, width)
+    longest = max((n for n, total in zip(stops, totals, strict=True) if total <= room), default=0)
+    jobs = (plan.Job(method, r, seq=n, batch=batch, checkpointing=ON[checkpointing]) for n in stops)
+    words = [_fit_words(card, f"{model}, {plan.describe(job)}", ledger, longest)
+             for job, ledger in zip(jobs, ledgers, strict=True)]  # fmt: skip
+    scene = Scene(backdrop, stops, words)
     left = [0.0] * len(stops)
-    for n, color in enumerate(BILL_COLORS):
-        width = [part[n] for part in parts]
-        scene.bar(ax, left, -0.3, width, 0.6, color)
-        left = [x + w for x, w in zip(left, width, strict=True)]
-    scene.text(ax, [x + 0.01 * ax.get_xlim()[1] for x in left], 0, [f"{x:.1f} GB" for x in left], "black")
-    fits = [x <= room for x in left]
-    scene.text(ax, 0, 0.95, ["fits, the fixed part" if yes else "does not fit" for yes in fits],
-               [GREEN if yes else VERMILION for yes in fits], size=12)  # fmt: skip
-    names = {"base": "weights", "optimizer": "moments"}
-    for n, (part, color) in enumerate(zip(memory.Bill._fields, BILL_COLORS, strict=True)):
-        ax.text(0.42 + 0.15 * n, 1.07, f"■ {names.get(part, part)}", color=color, weight="bold", transform=ax.transAxes)
+    for row, (name, color) in enumerate(BILL_COLORS.items()):
+        sizes = [bill_parts(ledger.bill)[name] / memory.GB for ledger in ledgers]
+        ends = [x + size for x, size in zip(left, sizes, strict=True)]
+        starts, stops_at = ([min(x, width) for x in edge] for edge in (left, ends))
+        widths = [b - a for a, b in zip(starts, stops_at, strict=True)]
+        scene.bar(ax, starts, row - 0.36, widths, 0.72, color)
+        scene.bar(ax, starts, len(BILL_COLORS) - 0.36, widths, 0.72, color)
+        _bar_end(scene, ax, width, row, ends, [f"{size:.1f} GB" if size >= 0.05 else "" for size in sizes])
+        left = ends
+    _bar_end(scene, ax, width, len(BILL_COLORS), left, [f"{total:.1f} GB" for total in totals])
+    verdicts = [_fits(room, total) for total in totals]
+    scene.text(ax, 0, -1.0, verdicts, [GREEN if total <= room else VERMILION for total in totals], size=12)
     return scene
 
 
-def fit_still(model: str, method: str, r: int, card: str) -> tuple[Figure, str]:
-    """The picture of `fit_scene` at rank r, and its sentence."""
-    return fit_scene(model, method, r, card).still(r)
+def _fits(room: float, total: float) -> str:
+    return f"fits: {room - total:.1f} GB free" if total <= room else f"does not fit: {total - room:.1f} GB missing"
+
+
+def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float], texts: Sequence[str]) -> None:
+    """A size behind the end of its bar; at the edge, where the bar goes on beyond it, with an arrow."""
+    places = [min(end + 0.008 * width, 0.86 * width) for end in ends]
+    scene.text(ax, places, row, [f"{text} →" if text and end > width else text
+                                 for text, end in zip(texts, ends, strict=True)], "black")  # fmt: skip
+
+
+def fit_still(
+    model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int
+) -> tuple[Figure, str]:
+    """The picture of `fit_scene` at length `seq`, and its sentences."""
+    return fit_scene(model, method, card, r, batch, checkpointing, seq).still(seq)
+
+
+FIT = {
+    "model": "Llama-2-7B", "method": "qlora", "card": "RTX 4090", "r": 8, "batch": 1, "checkpointing": "on", "seq": 1024,
+}  # fmt: skip
 
 
 def fit() -> Stage:
-    """Choose model, method, r and card; an impossible r is answered with what to change."""
+    """Choose model, method, card, rank, batch and checkpointing, and slide the length of the text."""
     controls = [
         choice("model", "model", list(models.SHAPES)), choice("method", "method", memory.METHODS),
-        slider("r", "rank r"), choice("card", "card", list(memory.CARDS)),
+        choice("card", "card", list(memory.CARDS)), slider("r", "rank r", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
+        slider("batch", "batch (sequences)", [1, 2, 4, 8, 16, 32]), choice("checkpointing", "checkpointing", list(ON)),
+        slider("seq", "length (tokens)"),
     ]  # fmt: skip
-    return Stage(fit_scene, "r", controls, model="Llama-2-7B", method="qlora", r=8, card="RTX 4090")
+    return Stage(fit_scene, "seq", controls, **FIT)
 
 
 # ---- lesson 01: rank explorer ----

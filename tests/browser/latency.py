@@ -91,13 +91,12 @@ def main() -> int:
                 page = lesson.page
                 for number, row in enumerate(rows):
                     stage, name = lesson.stage(number), row.partition("(")[0]
-                    for control, answers in (
-                        ("r", "page"),
-                        *([("lora_alpha", "kernel")] if name == "scale_lab" else []),
-                    ):
+                    axis = "seq" if name == "fit" else "r"
+                    asks = {"scale_lab": "lora_alpha", "fit": "r"}.get(name)
+                    for control, answers in ((axis, "page"), *([(asks, "kernel")] if asks else [])):
                         stops = 1 + int(stage.control(control).get_attribute("max"))
-                        if control == "r":
-                            stage.pressed("r", "Home")
+                        if control == axis:
+                            stage.pressed(axis, "Home")
                         else:
                             stage.typed(control, "1")
                         found[f"{name}, {control} ({answers} answers)"] = measure(

@@ -18,7 +18,7 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 
-from lora_lessons import lowrank, memory, quant
+from lora_lessons import lowrank, memory, plan, quant
 from lora_lessons.course import notebooks, pictures, widgets
 from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons
@@ -249,49 +249,83 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
 # ---- what fits ----
 
 
-def assert_fit(stage: Any, model: str, method: str, r: int, card: str) -> None:
+def assert_fit(stage: Any, **setting: Any) -> None:
     """Words and the bars' widths are those of this bill."""
-    bill, room = widgets.fit_bill(model, method, r), memory.card_bytes(card)
-    assert stage.words == widgets.fit_words(model, method, r, card) and f": {bill.total / 1e9:.1f} GB." in stage.words
-    scene = widgets.fit_scene(model, method, r, card)
+    job = plan.Job(setting["method"], setting["r"], seq=setting["seq"], batch=setting["batch"],
+                   checkpointing=setting["checkpointing"] == "on")  # fmt: skip
+    bill, room = plan.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
+    assert stage.words == widgets.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest" in stage.words
+    scene = widgets.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes
+    edge, left, expected = ax.get_xlim()[1], 0.0, []
+    for size in pictures.bill_parts(bill).values():
+        end = left + size / 1e9
+        expected += [(min(left, edge), min(end, edge))] * 2  # in its own row, and in the sum's
+        left = end
     bars = stage.marks("rect")
-    assert [float(bar["width"]) for bar in bars] == pytest.approx([width_of(scene, ax, x / 1e9) for x in bill], abs=0.1)
-    ends = [float(bar["x"]) + float(bar["width"]) for bar in bars]
-    assert [float(bar["x"]) for bar in bars[1:]] == pytest.approx(ends[:-1], abs=0.1)  # one begins where another ends
+    assert [float(bar["width"]) for bar in bars] == pytest.approx(
+        [width_of(scene, ax, b - a) for a, b in expected], abs=0.1
+    )
+    assert [float(bar["x"]) for bar in bars] == pytest.approx(
+        [on_page(scene, ax, a, 0)[0] for a, _ in expected], abs=0.1
+    )
     texts = [mark["text"] for mark in stage.marks("text")]
-    assert texts == [f"{bill.total / 1e9:.1f} GB", "fits, the fixed part" if bill.total <= room else "does not fit"]
+    total = f"{bill.total / 1e9:.1f} GB"
+    gb = f"{abs(room - bill.total) / 1e9:.1f} GB"
+    assert texts[-2:] == [
+        total if left <= edge else f"{total} →",
+        f"fits: {gb} free" if bill.total <= room else f"does not fit: {gb} missing",
+    ]
 
 
 def test_what_fits_moves_by_every_control(page, screenshots):
     stage = page.stage(FIT)
-    assert_fit(stage, "Llama-2-7B", "qlora", 8, "RTX 4090")
+    now = dict(widgets.FIT)
+    assert_fit(stage, **now)
     stage.root.screenshot(path=screenshots / "fit.png")
-    assert_like(stage.picture(), widgets.fit_still("Llama-2-7B", "qlora", 8, "RTX 4090"))
-    now = {"model": "Llama-2-7B", "method": "qlora", "r": 8, "card": "RTX 4090"}
-    for name in ("model", "method", "card"):
+    assert_like(stage.picture(), widgets.fit_still(**now))
+    for name in ("model", "method", "card", "checkpointing"):
         for option in stage.control(name).locator("option").all_text_contents():
             stage.chosen(name, option)
             now[name] = option
             assert_fit(stage, **now)
+    stage.root.screenshot(path=screenshots / "fit_does_not.png")
     stage.chosen("method", "lora")
     now["method"] = "lora"
-    for keys, r in ((["ArrowLeft"], 7), (["End"], 256), (["Home"], 1), (["ArrowRight"] * 4, 5)):
-        stage.pressed("r", *keys)
-        assert_fit(stage, **now | {"r": r})
-    stage.dragged("r", 0.75)
-    dragged = int(stage.box("r").input_value())
-    assert dragged == pytest.approx(192, abs=3)
-    assert_fit(stage, **now | {"r": dragged})
+    here = widgets.LENGTHS.index(1024)
+    for keys, seq in (
+        (["ArrowLeft"], widgets.LENGTHS[here - 1]),
+        (["End"], 131072),
+        (["Home"], 32),
+        (["ArrowRight"] * 4, 64),
+    ):
+        stage.pressed("seq", *keys)
+        assert_fit(stage, **now | {"seq": seq})
+    stage.dragged("seq", 0.5)
+    dragged = int(stage.box("seq").input_value())
+    assert widgets.LENGTHS.index(dragged) == pytest.approx(len(widgets.LENGTHS) / 2, abs=2)
+    now["seq"] = dragged
+    assert_fit(stage, **now)
+    stage.pressed("r", "ArrowRight")
+    now["r"] = 16
+    assert_fit(stage, **now)
     stage.typed("r", "300")
-    assert_fit(stage, **now | {"r": 300})
-    for typed in ("0", "10000", "eight"):
-        stage.typed("r", typed)
+    stage.pressed("batch", "ArrowRight")
+    now |= {"r": 300, "batch": 2}
+    assert_fit(stage, **now)
+    for name, typed, good in (
+        ("r", "0", "300"),
+        ("r", "10000", "300"),
+        ("batch", "0", "2"),
+        ("seq", "eight", str(dragged)),
+    ):
+        stage.typed(name, typed)
         assert typed in stage.said and stage.said.endswith(".")
-        assert stage.words == widgets.fit_words(**now | {"r": 300})
-    stage.typed("r", "12")
-    assert stage.said == ""
-    assert_fit(stage, **now | {"r": 12})
+        assert stage.words == widgets.fit_words(**now)
+        stage.typed(name, good)
+        assert stage.said == ""
+    stage.typed("seq", "3000")  # no stop of its own: the slider gets one more
+    assert_fit(stage, **now | {"seq": 3000})
 
 
 # ---- codebook bench ----
@@ -448,7 +482,8 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     [
         (EXPLORER, {"name": "matrix", "r": "rank r"}),
         (ANATOMY, {"d": "d (outputs)", "k": "k (inputs)", "r": "rank r", "lora_alpha": "α"}),
-        (FIT, {"model": "model", "method": "method", "r": "rank r", "card": "card"}),
+        (FIT, {"model": "model", "method": "method", "card": "card", "r": "rank r", "batch": "batch (sequences)",
+               "checkpointing": "checkpointing", "seq": "length (tokens)"}),
         (LAB, {"method": "method", "r": "rank r", "lora_alpha": "α", "learning_rate": "learning rate",
                "fair": "fair fight"}),
         (BENCH, {"weights": "weights", "codebook": "codebook", "blocksize": "block size", "outlier": "outlier"}),
@@ -606,7 +641,7 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
     lesson = open_lesson("stored")
     expected = [
         widgets.rank_explorer_scene(photo, 20, "photograph").words[19],
-        widgets.fit_words("Llama-2-7B", "qlora", 8, "RTX 4090"),
+        widgets.fit_words(**widgets.FIT),
     ]
     lesson.page.locator("figure img").nth(1).wait_for()
     for n, words in enumerate(expected):
@@ -630,12 +665,12 @@ def stages_of(lesson: Any) -> list[str]:
     return [name for name in called if get_type_hints(getattr(widgets, name)).get("return") is Stage]
 
 
-# What the words say after one step of its axis from where each widget begins.
+# What the words say after one step along its axis from where each widget begins.
 NEXT = {
     "codebook_bench": lambda: (
         "NF4, blocks of 64, 4.5 bits a parameter. One weight is made 3 standard deviations large. "
     ),
-    "fit": lambda: widgets.fit_words("Llama-2-7B", "qlora", 9, "RTX 4090"),
+    "fit": lambda: widgets.fit_words(**widgets.FIT | {"seq": widgets.LENGTHS[widgets.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: widgets.rank_explorer_scene(pictures.photograph(), 21, "photograph").words[20],
     "layer_anatomy": lambda: widgets.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),

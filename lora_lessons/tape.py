@@ -1,0 +1,214 @@
+"""What one training step really holds: every tensor's birth and death on a tape, read off afterwards.
+
+forward → loss → backward, last block … first block → optimizer: at which moment is most alive, and what is it?
+Nothing on the tape depends on numbers, so a model on the meta device (shapes, no weights) writes the same one.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+KINDS = (
+    "base", "quantization", "rest", "adapters", "gradients", "optimizer", "activations", "logits", "working",
+)  # fmt: skip
+MOMENTS = ("forward", "loss", "last block", "middle blocks", "first block", "optimizer step")
+
+
+class Trace(NamedTuple):
+    """A tape read off: N storages, and E events in their order."""
+
+    sizes: np.ndarray  # (N) bytes; where they grow, at length 1, batch 1, rank 1
+    powers: np.ndarray  # (N, 3) the powers of batch, sequence length and rank that each grows with
+    kinds: np.ndarray  # (N) index into KINDS
+    numbers: np.ndarray  # (E) the storage that an event is about
+    signs: np.ndarray  # (E) +1 born, −1 died
+    moments: np.ndarray  # (E) index into MOMENTS
+
+    def peaks(self, batch: float = 1, seq: Any = 1, r: float = 1) -> np.ndarray:
+        """Bytes alive by moment and kind when most is alive in that moment: (moments, kinds, lengths in `seq`)."""
+        by = np.stack(np.broadcast_arrays(batch, np.atleast_1d(np.asarray(seq, float)), r))  # (3, S)
+        sizes = self.sizes[:, None] * np.prod(by[None] ** self.powers[:, :, None], axis=1)  # (N, S)
+        change = self.signs[:, None] * sizes[self.numbers]
+        alive = np.cumsum(change, axis=0)
+        each = np.stack(
+            [np.cumsum(change * (self.kinds[self.numbers] == k)[:, None], axis=0) for k in range(len(KINDS))]
+        )
+        found = np.zeros((len(MOMENTS), len(KINDS), by.shape[1]))
+        for m in range(len(MOMENTS)):
+            during = np.flatnonzero(self.moments == m)
+            if len(during):
+                at = during[np.argmax(alive[during], axis=0)]  # (S)
+                found[m] = each[:, at, np.arange(by.shape[1])]
+        return found
+
+
+class Tape(TorchDispatchMode):
+    """While it is entered, each storage that an operation makes is written down, and again when it dies.
+
+    An operation's own temporaries cannot be seen from outside, but for the 4-bit product's: its dequantised weight.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.kinds: list[str | None] = []
+        self.moment = "forward"
+        self._events: list[tuple[int, int, str]] = []
+        self._alive: dict[int, int] = {}  # a storage's address → its number
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
+            return True  # "is nothing padded, nothing packed?": the only question that models ask of numbers
+        out = func(*args, **(kwargs or {}))
+        if "gemm_4bit" in str(func):
+            A, _, (d, k) = args[:3]
+            self._dies(self._born(d * k * A.element_size()))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor):
+                self.see(tensor)
+        return out
+
+    def see(self, tensor: Tensor, kind: str | None = None) -> None:
+        """Write down the storage behind `tensor`, unless it stands there already; say what it is, if that is known."""
+        storage = tensor.untyped_storage()
+        number = self._alive.get(storage._cdata)
+        if number is None:
+            number = self._alive[storage._cdata] = self._born(storage.nbytes())
+            weakref.finalize(storage, self._forget, storage._cdata)
+        self.kinds[number] = kind or self.kinds[number]
+
+    def _born(self, size: int) -> int:
+        self.sizes.append(size)
+        self.kinds.append("logits" if self.moment == "loss" else None)
+        self._events.append((len(self.sizes) - 1, 1, self.moment))
+        return len(self.sizes) - 1
+
+    def _dies(self, number: int) -> None:
+        self._events.append((number, -1, self.moment))
+
+    def _forget(self, address: int) -> None:
+        self._dies(self._alive.pop(address))
+
+    def enter(self, moment: str) -> None:
+        """From now on it is `moment`; what is alive at its beginning counts, whatever happens first."""
+        self.moment = moment
+        self._dies(self._born(0))
+
+    def forward_ends(self) -> None:
+        """What is alive now and nothing else yet was made for the way back: activations."""
+        for number in self._alive.values():
+            self.kinds[number] = self.kinds[number] or "activations"
+
+    def read(self, primes: Sequence[int] = (0, 0, 0)) -> Trace:
+        """The trace; where batch, seq and r were prime, each size tells by what it grows."""
+        factored = [factors(size, primes) for size in self.sizes]
+        numbers, signs, moments = zip(*self._events, strict=True)
+        return Trace(
+            np.array([size for size, _ in factored], float), np.array([powers for _, powers in factored], float),
+            np.array([KINDS.index(kind or "working") for kind in self.kinds]), np.array(numbers), np.array(signs),
+            np.array([MOMENTS.index(moment) for moment in moments]),
+        )  # fmt: skip
+
+
+def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
+    """`size` without the primes of batch, seq and r, and how often each was in it; 0 for what does not grow.
+
+    Labels are padded by one before they are shifted: seq + 1 counts as seq.
+    """
+    powers, rest = [], size
+    for n, p in enumerate(primes):
+        power = 0
+        while p > 1 and rest and rest % p == 0:
+            power, rest = power + 1, rest // p
+        if n == 1 and p > 1 and rest and not power and rest % (p + 1) == 0:
+            power, rest = 1, rest // (p + 1)
+        powers.append(power)
+    return float(rest), tuple(powers)
+
+
+def state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """The (kind, tensor) pairs that a model holds before any training: weights, quantization state, adapters."""
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    linears = {
+        id(m.weight) for name, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head and "lora_" not in name
+    }  # fmt: skip
+    for name, parameter in model.named_parameters():
+        yield "adapters" if "lora_" in name else "base" if id(parameter) in linears else "rest", parameter
+        quantized = getattr(parameter, "quant_state", None)
+        for q in (quantized, getattr(quantized, "state2", None)):
+            yield from (("quantization", t) for t in (getattr(q, "absmax", None), getattr(q, "code", None),
+                                                      getattr(q, "offset", None)) if isinstance(t, Tensor))  # fmt: skip
+    yield from (("rest", buffer) for buffer in model.buffers())
+
+
+def blocks(model: nn.Module) -> nn.ModuleList:
+    """The model's list of decoder blocks. Raises ValueError where there is none."""
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:  # type: ignore[union-attr]
+            return module
+    raise ValueError("this model has no list of num_hidden_layers blocks: the tape reads decoder-only language models.")
+
+
+def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Tape:
+    """Tape one training step, forward to optimizer step, of a model whose optimizer has its state already.
+
+    `batch` holds input_ids and labels. Gradients are cleared before and after, as the course's loop does.
+    Raises ValueError when the model has no blocks or no output head.
+    """
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    if head is None:
+        raise ValueError("this model has no output head: the tape reads language models that return a loss.")
+    layers, tape = blocks(model), Tape()
+    optimizer.zero_grad(set_to_none=True)
+    for kind, tensor in state(model):
+        tape.see(tensor, kind)
+    for tensors in optimizer.state.values():
+        for tensor in tensors.values():
+            if isinstance(tensor, Tensor) and tensor.ndim:
+                tape.see(tensor, "optimizer")
+    for tensor in batch.values():
+        tape.see(tensor, "activations")
+
+    def on_the_way_back(moment: str) -> Any:
+        def hook(_module: nn.Module, _args: Any, out: Any) -> None:
+            hidden = out[0] if isinstance(out, tuple) else out
+            if hidden.requires_grad:
+                hidden.register_hook(lambda _: tape.enter(moment))
+
+        return hook
+
+    def at_the_head(_module: nn.Module, args: Any) -> None:
+        tape.enter("loss")
+        if args[0].requires_grad:
+            args[0].register_hook(lambda _: tape.enter("last block"))
+
+    hooks = [head.register_forward_pre_hook(at_the_head)]
+    if len(layers) > 1:
+        hooks += [layers[-2].register_forward_hook(on_the_way_back("middle blocks"))]
+        hooks += [
+            layers[0].register_forward_hook(on_the_way_back("first block"))
+        ]  # for two blocks: the later one counts
+    try:
+        with tape:
+            loss = model(**batch).loss
+            tape.forward_ends()
+            loss.backward()
+            for parameter in model.parameters():
+                if parameter.grad is not None:
+                    tape.see(parameter.grad, "gradients")
+            del loss
+            tape.enter("optimizer step")
+            optimizer.step()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    optimizer.zero_grad(set_to_none=True)
+    return tape

@@ -1,0 +1,413 @@
+"""The plan against real training: each line of the predicted bill within 5% of what PyTorch then holds.
+
+Small random models of every family, full, LoRA and QLoRA (bitsandbytes' own NF4 layers), one real step each.
+"""
+
+import json
+import warnings
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+from transformers import AutoConfig
+
+from lora_lessons import jobs, lora, memory, models, plan, tape
+from lora_lessons.plan import Job
+
+WITHIN = 0.05
+SIZES = {
+    "hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 5, "num_attention_heads": 6, "head_dim": 16,
+    "num_key_value_heads": 2, "vocab_size": 1000, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+
+
+@cache
+def config(kind, **other):
+    return AutoConfig.for_model(kind, **SIZES | other)
+
+
+MODELS = {
+    "llama": lambda: config("llama", num_key_value_heads=6, tie_word_embeddings=False),
+    "llama tied": lambda: config("llama", tie_word_embeddings=True),
+    "llama of two blocks": lambda: config("llama", num_hidden_layers=2),
+    "llama with biases": lambda: config("llama", attention_bias=True, mlp_bias=True),
+    "mistral": lambda: config("mistral"),
+    "qwen2": lambda: config("qwen2", tie_word_embeddings=False),
+    "qwen3": lambda: config("qwen3"),
+    "gemma": lambda: config("gemma", num_key_value_heads=1),
+    "gemma2": lambda: config("gemma2", num_hidden_layers=7),  # it keeps every attention score
+    "gemma3": lambda: config("gemma3_text", num_hidden_layers=15),  # five sliding blocks, one full
+}
+GRID = [
+    ("llama", Job("full", dtype="fp32", seq=64, batch=2, checkpointing=False)),
+    ("llama", Job("full", seq=48, batch=3, optimizer="fused")),
+    ("llama", Job("lora", r=4, seq=128, checkpointing=False)),
+    ("llama", Job("lora", r=16, seq=96, batch=2, dtype="fp32")),
+    ("llama", Job("qlora", r=8, seq=96, batch=2, checkpointing=False)),
+    ("llama", Job("qlora", r=8, seq=96, batch=2)),
+    ("llama", Job("qlora", r=64, seq=16)),
+    ("llama", Job("lora", r=8, seq=64, batch=4, checkpointing=False, layer="peft", target_modules=("q_proj", "v_proj"))),
+    ("llama", Job("lora", r=8, seq=64, layer="peft")),
+    ("llama", Job("qlora", r=8, seq=160, layer="peft", checkpointing=False)),
+    ("llama", Job("qlora", r=8, seq=64, batch=2, layer="peft", dtype="fp32")),
+    ("llama", Job("qlora", r=8, seq=64, optimizer="adamw8bit")),
+    ("llama", Job("full", seq=32, optimizer="adamw8bit", checkpointing=False)),
+    ("llama", Job("lora", r=8, seq=64, optimizer="paged", adapter_dtype="bf16", checkpointing=False)),
+    ("llama tied", Job("full", seq=64, checkpointing=False)),
+    ("llama tied", Job("full", seq=8)),
+    ("llama of two blocks", Job("qlora", r=8, seq=64)),
+    ("llama of two blocks", Job("full", seq=64)),
+    ("llama with biases", Job("qlora", r=8, seq=64, checkpointing=False)),
+    ("llama with biases", Job("lora", r=8, seq=64)),
+    ("mistral", Job("lora", r=8, seq=128, batch=2, checkpointing=False)),
+    ("mistral", Job("qlora", r=8, seq=128, layer="peft")),
+    ("qwen2", Job("full", dtype="fp32", seq=64)),
+    ("qwen2", Job("qlora", r=8, seq=256, checkpointing=False)),
+    ("qwen2", Job("qlora", r=8, seq=64, batch=4)),
+    ("qwen3", Job("lora", r=8, seq=64, checkpointing=False)),
+    ("qwen3", Job("qlora", r=8, seq=64, layer="peft")),
+    ("gemma", Job("full", seq=64, checkpointing=False)),
+    ("gemma", Job("qlora", r=8, seq=64, batch=2)),
+    ("gemma2", Job("lora", r=8, seq=96, batch=2, checkpointing=False)),
+    ("gemma3", Job("qlora", r=8, seq=64)),
+]  # fmt: skip
+
+
+def real(shape, job):
+    """A model with numbers, a batch and an optimizer, ready for a step."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, optimizer = plan.build(shape, job, "cpu")
+        ids = torch.randint(3, 1000, (job.batch, job.seq))
+    return model, {"input_ids": ids, "labels": ids}, optimizer
+
+
+def profiled(run):
+    """Bytes that PyTorch's allocator gave out while `run` ran: at most at a time, and still out at its end."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        kept = run()
+    events = sorted(
+        (e.start_ns(), e.nbytes()) for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"
+    )
+    alive, most = 0, 0
+    for _, size in events:
+        alive += size
+        most = max(most, alive)
+    del kept
+    return most, alive
+
+
+def close(predicted, measured, least):
+    """Within 5%, or nearer than `least` bytes: a thousandth of the whole bill is no line."""
+    return abs(predicted - measured) <= max(WITHIN * measured, least)
+
+
+@pytest.mark.parametrize("name, job", GRID, ids=[f"{name}-{n}" for n, (name, _) in enumerate(GRID)])
+def test_every_line_is_what_a_real_step_holds(name, job):
+    shape = plan.shape_of(MODELS[name]())
+    predicted = plan.predict(shape, job, card=False)
+    model, batch, optimizer = real(shape, job)
+    measured = plan.measure(model, batch, optimizer)
+
+    assert predicted.moment == measured.moment and predicted.moments.keys() == measured.moments.keys()
+    least = 1e-3 * measured.bill.total
+    for moment, bill in measured.moments.items():
+        for line in memory.reconcile(predicted.moments[moment], bill):
+            assert close(line.predicted, line.measured, least), f"{moment}: {line}"
+    total = memory.reconcile(predicted.bill, measured.bill)[-1]
+    assert total.name == "total" and abs(total.error) < WITHIN
+
+    # And without the tape: parameters, moments and gradients by their storages, the rest by the profiler.
+    bill, trainable = predicted.moments["optimizer step"], [p for p in model.parameters() if p.requires_grad]
+    everything = [t for _, t in tape.state(model)]
+    assert close(bill.weights + bill.adapters, memory.held_bytes(everything), least)
+    moments = [t for s in optimizer.state.values() for t in s.values() if isinstance(t, torch.Tensor) and t.ndim]
+    assert close(bill.optimizer, memory.held_bytes(moments), least)
+
+    in_8_bits = job.optimizer == "adamw8bit"  # on a processor its step unpacks the moments: no card does that
+
+    def step():
+        model(**batch).loss.backward()
+        assert close(bill.gradients, memory.held_bytes(p.grad for p in trainable), least)
+        if not in_8_bits:
+            optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    fixed = memory.held_bytes(everything) + memory.held_bytes(moments)
+    most, left = profiled(step)
+    fullest = max(b.total for m, b in predicted.moments.items() if not (in_8_bits and m == "optimizer step"))
+    assert left < least and fullest == pytest.approx(fixed + most, rel=WITHIN)
+    _, kept = profiled(lambda: model(**batch).loss)
+    kept -= 4 * job.batch * job.seq * SIZES["vocab_size"]  # of the logits, the loss keeps their log-softmax in fp32
+    kept -= (
+        job.checkpointing * shape.config().num_hidden_layers * torch.get_rng_state().nbytes
+    )  # for an equal second pass
+    assert close(predicted.moments["loss"].activations, kept, max(least, 24 * job.batch * job.seq))
+
+
+@pytest.mark.parametrize("layer", jobs.LAYERS)
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_activations_are_the_tensors_that_autograd_saved(method, layer):
+    job = Job(method, r=8, seq=64, batch=2, checkpointing=False, layer=layer)
+    model, batch, _ = real(plan.shape_of(MODELS["qwen2"]()), job)
+    state = {t.untyped_storage().data_ptr() for _, t in tape.state(model)}
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
+        loss = model(**batch).loss  # noqa: F841 (its graph holds what was saved)
+    kept = [t for t in saved if t.untyped_storage().data_ptr() not in state and t.shape[-1:] != (SIZES["vocab_size"],)]
+    predicted = plan.predict(MODELS["qwen2"](), job, card=False).moments["loss"].activations
+    assert predicted == pytest.approx(memory.held_bytes(kept), rel=WITHIN)
+
+
+@pytest.mark.parametrize("name", models.SHAPES)
+@pytest.mark.parametrize("method", memory.METHODS)
+def test_the_fixed_part_of_a_7b_is_the_ledgers(name, method):
+    net = models.shape(name)
+    parameters = sum(p.numel() for p in net.parameters())
+    linears = sum(net.get_parameter(f"{n}.weight").numel() for n in lora.resolve_targets(net, "all-linear"))
+    lora.attach(net, r=16)
+    by_hand = memory.state(parameters, method, lora.trainable_parameters(net), parameters - linears)
+    predicted = plan.predict(name, Job(method, r=16)).moments["optimizer step"]
+    assert predicted[:6] == pytest.approx(by_hand[:6], rel=0.003)  # codebooks are not in 4.127 bits
+
+
+def test_one_trace_answers_for_every_length_batch_and_rank():
+    """Replayed from prime sizes or run at the very sizes: the same bytes."""
+    shape = plan.shape_of(MODELS["llama"]())
+    for job in (Job(r=5, seq=37, batch=3), Job("lora", r=24, seq=200, checkpointing=False, layer="peft")):
+        for blocks in (3, 4):
+            plan.predict(shape, job)
+            b, s, r = plan._primes(shape, job)
+            replayed = plan.trace(shape, replace(job, batch=b, seq=s, r=r), blocks, True, True)
+            run = plan.trace(shape, job, blocks, True, False)
+            assert replayed.peaks(job.batch, job.seq, job.r)[:, :, 0] == pytest.approx(
+                run.peaks(job.batch, job.seq)[:, :, 0]
+            )
+
+
+def test_many_lengths_at_once_are_one_by_one():
+    job, lengths = Job(r=8, checkpointing=False), [1, 64, 300, 4096]
+    together = plan.ledgers(MODELS["qwen2"](), job, lengths)
+    for seq, ledger in zip(lengths, together, strict=True):
+        assert ledger == plan.predict(MODELS["qwen2"](), replace(job, seq=seq))
+
+
+def test_what_grows_with_what():
+    def bill(**fields):
+        return plan.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16} | fields)).moments["loss"]
+
+    one, long, two = bill(), bill(seq=2048), bill(batch=2)
+    assert long.logits == two.logits == pytest.approx(2 * one.logits) and long[:5] == one[:5]
+    assert long.activations == pytest.approx(2 * one.activations, rel=1e-3)
+    assert bill(checkpointing=False).activations > 20 * one.activations
+    assert bill(r=32).adapters == 2 * one.adapters and bill(r=32).base == one.base
+    assert bill(adapter_dtype="bf16").adapters == one.adapters / 2
+
+
+def test_only_a_card_has_overhead():
+    card, processor = (plan.predict("Llama-2-7B", Job(), card=yes).bill for yes in (True, False))
+    assert processor.overhead == 0
+    assert card.overhead == memory.CONTEXT_BYTES + memory.SLACK * (card.total - card.overhead)
+
+
+def test_paged_moments_are_not_on_the_card():
+    plain, paged = (plan.predict("Mistral-7B", Job(optimizer=o)) for o in ("adamw", "paged"))
+    assert paged.bill.optimizer == 0 and paged.paged == plain.bill.optimizer > 0 == plain.paged
+
+
+def test_foreach_needs_room_for_every_number_and_fused_does_not():
+    """PyTorch's default AdamW on a card holds one temporary copy of all that trains."""
+    step = {
+        o: plan.predict("Llama-2-7B", Job("full", optimizer=o)).moments["optimizer step"] for o in ("adamw", "fused")
+    }
+    assert step["adamw"].working == pytest.approx(step["adamw"].gradients, rel=0.01)
+    assert step["fused"].working < 0.001 * step["fused"].gradients
+
+
+def test_planning_leaves_bitsandbytes_as_it_was():
+    """Its codebooks are kept for all who come after: one on the meta device would break every later quantization."""
+    functional = pytest.importorskip("bitsandbytes.functional")
+    functional.name2qmap.clear()
+    plan.build(plan.shape_of(MODELS["llama"]()), Job())
+    packed, state = functional.quantize_4bit(torch.randn(64, 64), quant_type="nf4", compress_statistics=True)
+    assert functional.dequantize_4bit(packed, state).isfinite().all()
+
+
+@pytest.mark.parametrize("job", [Job("qlora", r=8), Job("qlora", r=8, layer="peft"), Job("full")], ids=str)
+def test_a_built_model_trains(job):
+    """Real numbers, every trainable matrix with a gradient, also after an evaluation: the 4-bit trap is guarded."""
+    model, batch, optimizer = real(plan.shape_of(MODELS["llama"]()), replace(job, seq=32))
+    first = model.eval()(**batch).loss.item()
+    model.train()
+    for group in optimizer.param_groups:
+        group["lr"] = 5e-3
+    for _ in range(8):
+        loss = model(**batch).loss
+        loss.backward()
+        assert all(p.grad.isfinite().all() for p in model.parameters() if p.requires_grad)
+        assert all(p.grad.any() for n, p in model.named_parameters() if "lora_B" in n)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert torch.isfinite(loss) and loss.item() < first
+    assert not any(t.is_meta for _, t in tape.state(model))
+
+
+def test_rotary_frequencies_are_those_of_transformers():
+    from transformers import AutoModelForCausalLM
+
+    for name in ("llama", "qwen3", "gemma3"):
+        built, _ = plan.build(plan.shape_of(MODELS[name]()), Job("lora", dtype="fp32"), "cpu")
+        theirs = dict(AutoModelForCausalLM.from_config(MODELS[name]()).named_buffers())
+        for n, buffer in built.named_buffers():
+            torch.testing.assert_close(buffer, theirs[n], msg=f"{name}: {n}")
+
+
+# ---- fits or not ----
+
+
+def test_the_longest_sequence_fits_and_one_token_more_does_not():
+    for job in (Job(), Job("lora", checkpointing=False, r=8, batch=2)):
+        room = memory.card_bytes("RTX 4090")
+        tokens = plan.longest("Qwen2.5-7B", job, room)
+        assert tokens > 100
+        fits, not_any_more = plan.ledgers("Qwen2.5-7B", job, [tokens, tokens + 1])
+        assert fits.bill.total <= room < not_any_more.bill.total
+    assert plan.longest("Qwen2.5-7B", Job(), 5e9) == 0
+
+
+@pytest.mark.parametrize(
+    "model, job, card, first",
+    [
+        ("Qwen2.5-7B", Job(seq=2048, checkpointing=False), "RTX 4090", "checkpointing"),
+        ("Llama-2-7B", Job("lora", seq=4096, batch=4), "24", "one sequence at a time"),
+        ("Llama-2-7B", Job("full"), "RTX 4090", "LoRA"),
+        ("Llama-2-7B", Job("full fp32"), 8, "QLoRA"),
+        ("Qwen2.5-7B", Job(seq=32768), "RTX 4090", "sequences of at most"),
+    ],
+)
+def test_what_to_change_first_does_make_it_fit(model, job, card, first):
+    room = memory.card_bytes(card)
+    made = plan.plan(model, job, room)
+    assert not made.fits and made.ledger.bill.total > room
+    assert made.changes[0].what.startswith(first)
+    last = made.changes[-1]
+    assert last.total <= room and last.total == plan.predict(model, last.job).bill.total
+    assert f"Change first: {first}" in plan.verdict(made, str(card))
+
+
+def test_what_cannot_fit_is_said():
+    made = plan.plan("Llama-2-7B", Job(), 3e9)
+    assert not made.fits and made.longest == 0
+    assert "a larger card or a smaller model is needed" in plan.verdict(made, "3 GB")
+    for change in made.changes:
+        assert change.total > 3e9
+
+
+def test_changes_that_a_later_one_made_needless_are_not_asked_for():
+    """Each step of the advice is needed: undone at the end, the job does not fit any more."""
+    job = Job("full fp32", checkpointing=False, batch=2, seq=512)
+    made = plan.plan("Llama-2-7B", job, 5.5e9)
+    last = made.changes[-1].job
+    assert len(made.changes) > 1 and made.changes[-1].total <= made.room
+    before = job
+    for change in made.changes:
+        fields = {f: getattr(before, f) for f in ("checkpointing", "batch", "optimizer", "method", "r", "dtype", "seq")
+                  if getattr(before, f) != getattr(change.job, f)}  # fmt: skip
+        assert plan.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
+        before = change.job
+
+
+# ---- models, and what is refused ----
+
+
+def test_a_folder_with_a_config_is_enough(tmp_path):
+    MODELS["qwen2"]().save_pretrained(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+    from_folder, direct = plan.predict(tmp_path, Job()), plan.predict(MODELS["qwen2"](), Job())
+    assert from_folder == direct
+
+
+def test_a_stored_quantization_is_not_taken_over(tmp_path):
+    said = MODELS["qwen2"]().to_dict() | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    (tmp_path / "config.json").write_text(json.dumps(said, default=str))
+    assert plan.predict(tmp_path, Job("lora")) == plan.predict(MODELS["qwen2"](), Job("lora"))
+
+
+@pytest.mark.parametrize(
+    "model, sentence",
+    [
+        ("Llama-9", "no model that is known here: give one of Llama-2-7B"),
+        ("./nowhere", "no model that is known here"),
+        ("a/b/c", "no model that is known here"),
+    ],
+)
+def test_a_model_that_is_none_is_refused(model, sentence):
+    with pytest.raises(models.ModelError, match=sentence):
+        plan.predict(model, Job())
+
+
+def test_bad_folders_are_refused(tmp_path):
+    with pytest.raises(models.ModelError, match="has no config.json"):
+        plan.predict(tmp_path, Job())
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(models.ModelError, match="could not be read"):
+        plan.predict(tmp_path, Job())
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    with pytest.raises(models.ModelError, match="transformers cannot build a vit language model"):
+        plan.predict(tmp_path, Job())
+
+
+def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
+    import transformers
+
+    def offline(*_, **__):
+        raise OSError("We couldn't connect\nto the hub")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", offline)
+    with pytest.raises(
+        models.ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in"
+    ) as said:
+        plan.predict("owner/name", Job())
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    "fields, sentence",
+    [
+        ({"method": "dora"}, "method 'dora' is not known: choose one of full, lora, qlora"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd' is not known"),
+        ({"dtype": "int8"}, "dtype 'int8' is not known"),
+        ({"seq": 0}, "seq = 0: give a whole number of at least 1"),
+        ({"batch": True}, "batch = True: give a whole number"),
+        ({"r": 2.5}, "r = 2.5: give a whole number"),
+        ({"seq": 10**12}, "no card holds that"),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused(fields, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Job(**fields)
+
+
+def test_what_does_not_fit_the_model_is_refused_in_the_layers_words():
+    with pytest.raises(ValueError, match="r = 1025 does not fit a 1024×4096 weight"):
+        plan.predict("Mistral-7B", Job(r=1025))
+    with pytest.raises(ValueError, match="no module is named 'q_prj'. Did you mean 'q_proj'"):
+        plan.predict("Mistral-7B", Job(target_modules=("q_prj",)))
+    assert plan.predict("Mistral-7B", Job(r=1025, target_modules=("q_proj",))).bill.adapters == 4 * 1025 * 8192 * 32
+
+
+def test_the_names_of_the_methods_are_the_ledgers():
+    assert Job("full bf16") == Job("full", dtype="bf16") and Job("full fp32").dtype == "fp32"
+    assert Job(target_modules=["q_proj"]) == Job(target_modules=("q_proj",))
+
+
+def test_kinds_repeat():
+    assert [jobs.period(list(kinds)) for kinds in ("aaaa", "abab", "aaabaaab", "ab")] == [1, 2, 4, 2]
+
+
+def test_nothing_is_warned_about_on_the_way():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan.predict(config("llama", vocab_size=1003), Job())

@@ -20,7 +20,7 @@ TINY = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "nu
 FAST = {"changed": TINY, "learning_rate": 1e-2, "seq": 16, "r": 4, "lora_alpha": 8}
 
 
-def test_a_run_is_measured_and_read_back(tmp_path, capsys):
+def test_a_run_is_measured_and_read_back(tmp_path, capsys, monkeypatch):
     record = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
     assert json.loads((tmp_path / seven_b.RECORD).read_text()) == record
     assert abs(record["losses"][0] - math.log(512)) < 0.5 and record["losses"][-1] < record["losses"][0] - 0.3
@@ -36,6 +36,9 @@ def test_a_run_is_measured_and_read_back(tmp_path, capsys):
     assert "loss 6." in capsys.readouterr().err
     again = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
     assert again == record | {"reused": True}
+    monkeypatch.setattr(seven_b, "versions", lambda: {"torch": "another"})
+    anew = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
+    assert "reused" not in anew and anew["losses"] == record["losses"], "same seed, same losses, measured again"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
@@ -76,3 +79,20 @@ def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys):
     assert ratio > 0 and f"ratio {ratio:.2f}" in out
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in out.splitlines() if "loss" in line]
     assert losses[0] == pytest.approx(losses[1], abs=0.1) and out.count("peak") == 2
+
+
+def test_a_recording_is_one_fresh_run(tmp_path, monkeypatch):
+    """--record never writes down a run that was read back or resumed."""
+    asked = []
+
+    def run(model, **settings):
+        asked.append((model, settings, seven_b.os.environ.get("LORA_LESSONS_FRESH")))
+        return {"losses": [2.0, 1.0]}
+
+    monkeypatch.setenv("LORA_LESSONS_FRESH", "")
+    monkeypatch.setattr(seven_b, "train_seven_b", run)
+    monkeypatch.setattr(seven_b, "recorded", lambda: tmp_path / "seven_b_cpu.json")
+    assert seven_b.main(["--steps", "2"]) == 0 and not list(tmp_path.iterdir())
+    assert seven_b.main(["--steps", "2", "--record"]) == 0
+    assert json.loads((tmp_path / "seven_b_cpu.json").read_text()) == {"losses": [2.0, 1.0]}
+    assert asked == [("Qwen2.5-7B", {"steps": 2}, ""), ("Qwen2.5-7B", {"steps": 2}, "1")]

@@ -30,8 +30,8 @@ DEFAULTS: dict[str, Any] = {
     "checkpoint_every": 2, "changed": {},
 }  # fmt: skip
 
-# Memory in pages of 2 MB, where the system offers them. Each weight is dequantised into some 100 MB that are let go at
-# once; in pages of 4 kB, handing those out takes the kernel several times longer than filling them takes bitsandbytes.
+# Memory in pages of 2 MB, where the system offers them: in pages of 4 kB the kernel takes several times longer to hand
+# out a large tensor than it takes to fill it.
 LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
@@ -44,7 +44,8 @@ def train_seven_b(
     lora_alpha, seq (tokens of the one sequence that every step sees), learning_rate, seed, checkpoint_every, and
     `changed`, fields of a random model's configuration. All linear layers, AdamW, gradient checkpointing.
     Progress is shown; adapters and moments are written to `run_dir` every few steps, and the same call goes on from
-    there. A finished run is read back (its record says "reused"), unless $LORA_LESSONS_FRESH is set.
+    there. A finished run of the same settings, machine and versions is read back (its record says "reused"), unless
+    $LORA_LESSONS_FRESH is set.
     Raises ModelError when the model cannot be had or memory ran out, ValueError for a setting that cannot be.
     """
     if unknown := set(settings) - set(DEFAULTS):
@@ -53,7 +54,8 @@ def train_seven_b(
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(run_dir) if run_dir else cache_dir() / "runs" / f"seven_b-{mark}"
     record = _read(folder / RECORD)
-    if record and record["settings"] == wanted and not os.environ.get("LORA_LESSONS_FRESH"):
+    now = {"settings": wanted, "machine": machine(), "versions": versions()}
+    if record and now.items() <= record.items() and not os.environ.get("LORA_LESSONS_FRESH"):
         return record | {"reused": True}
     (folder / RECORD).unlink(missing_ok=True)
     _child("train", wanted, folder, LARGE_PAGES)
@@ -113,7 +115,8 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         gradient_checkpointing=True, checkpoint_every=wanted["checkpoint_every"],
     )  # fmt: skip
     before = _story(folder / training.CHECKPOINT)
-    reuse = not (folder / training.FINISHED).is_file()  # finished without a record: stopped between the two
+    # Finished without a record that holds: there is nothing to measure but a new run.
+    reuse = not (folder / training.FINISHED).is_file() and not os.environ.get("LORA_LESSONS_FRESH")
     result = training.train(base, [_sequence(base, tokenizer, wanted)], settings, run_dir=folder, reuse=reuse)
     record = {
         "what": f"LoRA on {wanted['model']} in NF4 on a processor: {wanted['steps']} steps on one sequence",
@@ -230,16 +233,17 @@ def _time(wanted: dict[str, Any], folder: Path) -> None:
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=wanted["learning_rate"])
     batch = tasks.collate([_sequence(base, tokenizer, wanted)], pad_id=0)
     model.train()
-    seconds = []
+    seconds, work = [], []
     with training.checkpointing(model):
         for _ in range(wanted["steps"] + 1):
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), time.process_time()
             loss = model(**batch).loss
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
             seconds.append(time.perf_counter() - start)
-    result = {"seconds": seconds[1:], "loss": loss.item(), "peak_bytes": peak_bytes()}
+            work.append(time.process_time() - worked)
+    result = {"seconds": seconds[1:], "processor_seconds": work[1:], "loss": loss.item(), "peak_bytes": peak_bytes()}
     write_text(folder / f"{wanted['layer']}.json", json.dumps(result))
 
 
@@ -263,26 +267,30 @@ def _make_stock(base: Any) -> None:
 def bench(layers: int = 4, steps: int = 3, rounds: int = 2, **settings: Any) -> float:
     """Time a step of the stock way (PEFT around bitsandbytes' layer, memory as the system hands it out) and of ours.
 
-    Both in processes of their own, in turn, on the first `layers` blocks of the same random 7B; prints every median,
-    and returns ours ÷ stock.
+    Both in processes of their own, in turn, on the first `layers` blocks of the same random 7B; prints every time, and
+    what the processor worked (which another program's work changes less), and returns ours ÷ stock by the clock.
     """
     wanted = (
         DEFAULTS | settings | {"steps": steps, "changed": settings.get("changed", {}) | {"num_hidden_layers": layers}}
     )
-    found: dict[str, list[float]] = {"stock": [], "ours": []}
+    clock: dict[str, list[float]] = {"stock": [], "ours": []}
+    work: dict[str, list[float]] = {"stock": [], "ours": []}
     with tempfile.TemporaryDirectory() as temporary:
         for turn in range(rounds):
-            for layer in sorted(found, reverse=turn % 2 == 0):
+            for layer in sorted(clock, reverse=turn % 2 == 0):
                 _child("time", wanted | {"layer": layer}, Path(temporary), LARGE_PAGES if layer == "ours" else {})
                 result = json.loads((Path(temporary) / f"{layer}.json").read_text(encoding="utf-8"))
-                found[layer] += result["seconds"]
+                clock[layer] += result["seconds"]
+                work[layer] += result["processor_seconds"]
                 each = " ".join(f"{s:.2f}" for s in result["seconds"])
                 print(
                     f"{layer:>5}: {each} s a step, loss {result['loss']:.3f}, peak {result['peak_bytes'] / GB:.2f} GB"
                 )
-    stock, ours = statistics.median(found["stock"]), statistics.median(found["ours"])
-    print(f"{layers} blocks, {wanted['seq']} tokens: stock {stock:.2f} s, ours {ours:.2f} s, ratio {ours / stock:.2f}")
-    return ours / stock
+    print(f"{layers} blocks, {wanted['seq']} tokens, medians of a step:")
+    for name, times in (("clock", clock), ("processor", work)):
+        stock, ours = (statistics.median(times[layer]) for layer in ("stock", "ours"))
+        print(f"{name:>9}: stock {stock:.2f} s, ours {ours:.2f} s, ratio {ours / stock:.2f}")
+    return statistics.median(clock["ours"]) / statistics.median(clock["stock"])
 
 
 def recorded() -> Path:
@@ -295,13 +303,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lora_lessons.course.seven_b", description=__doc__)
     parser.add_argument("--model", default=DEFAULTS["model"], help="a name of models.SHAPES, a folder or a hub id")
     parser.add_argument("--steps", type=int, default=DEFAULTS["steps"])
-    parser.add_argument("--record", action="store_true", help="write data/measurements/seven_b_cpu.json")
+    parser.add_argument(
+        "--record", action="store_true", help="train from the start, and write data/measurements/seven_b_cpu.json"
+    )
     parser.add_argument("--bench", action="store_true", help="time a step against the stock way, and print the ratio")
     parser.add_argument("--layers", type=int, default=4, help="blocks that --bench times")
     options = parser.parse_args(arguments)
     if options.bench:
         bench(options.layers, min(options.steps, 3), model=options.model)
         return 0
+    if options.record:
+        os.environ["LORA_LESSONS_FRESH"] = "1"  # a recording is one unbroken run, made now
     record = train_seven_b(options.model, steps=options.steps)
     print(json.dumps(record, indent=1))
     if options.record:

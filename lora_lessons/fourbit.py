@@ -5,11 +5,19 @@ W (d×k) → blocks of 64 → 4-bit codes, two a byte + one absmax a block, itse
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import bitsandbytes as bnb
 import torch
-from bitsandbytes.functional import QuantState, dequantize_blockwise, get_4bit_type, quantize_4bit, quantize_blockwise
+from bitsandbytes.functional import (
+    QuantState,
+    dequantize_4bit,
+    dequantize_blockwise,
+    get_4bit_type,
+    quantize_4bit,
+    quantize_blockwise,
+)
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -105,13 +113,20 @@ class SlicedLinear4bit(bnb.nn.Linear4bit):
     The numbers are the same: each sum is taken whole, in the same order. A slice of SLICE weights stays in the processor's cache
     and its memory is used again for the next one; the whole (136 MB for an MLP of a 7B) is asked of the system anew
     for each product, and handing it out takes longer than filling it.
+
+    Rows that are no whole number of blocks (96 inputs, say) are taken as one long row: with them bitsandbytes' kernel for
+    AVX-512 (0.50.2) takes the scales of other blocks, without a word, and the layer's output is far off.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         state: Any = getattr(self.weight, "quant_state", None)
-        if x.device.type != "cpu" or self.compute_dtype is None or not _can_slice(self.weight, state):
+        if x.device.type != "cpu" or self.compute_dtype is None or state is None:
             return super().forward(x)
         bias = None if self.bias is None else self.bias.to(self.compute_dtype)
+        if state.shape[1] % state.blocksize:
+            return _Whole4bit.apply(x.to(self.compute_dtype), self.weight, state, bias).to(x.dtype)
+        if not _can_slice(self.weight, state):
+            return super().forward(x)
         return _Sliced4bit.apply(x.to(self.compute_dtype), self.weight, state, bias).to(x.dtype)
 
 
@@ -146,6 +161,25 @@ class _Sliced4bit(torch.autograd.Function):
             some, blocks = codes[:, j // 2 : end // 2], absmax[:, j // BLOCKSIZE : end // BLOCKSIZE]
             out[..., j:end] = grad @ _dequantised(some.contiguous(), blocks.contiguous(), state, grad.dtype)
         return out, None, None, None
+
+
+class _Whole4bit(torch.autograd.Function):
+    """x·Wᵀ + bias with W dequantised as one long row, in forward and again in backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, codes: Tensor, state: QuantState, bias: Tensor | None) -> Tensor:
+        ctx.state, ctx.codes = state, codes
+        return linear(x, _one_row(codes, state, x.dtype), bias)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        return grads[0] @ _one_row(ctx.codes, ctx.state, grads[0].dtype), None, None, None
+
+
+def _one_row(codes: Tensor, state: QuantState, dtype: torch.dtype) -> Tensor:
+    row = copy(state)
+    row.shape = torch.Size((1, state.shape.numel()))
+    return dequantize_4bit(codes.detach().as_subclass(Tensor), row).view(state.shape).to(dtype)
 
 
 def _tables(codes: Tensor, state: QuantState) -> tuple[Tensor, Tensor]:

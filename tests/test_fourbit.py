@@ -22,7 +22,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from lora_lessons import fourbit, lora, models, streamed, tasks, training
+from lora_lessons import fourbit, lora, models, quant, streamed, tasks, training
 from lora_lessons.fourbit import Format
 from lora_lessons.models import ModelError
 
@@ -486,3 +486,22 @@ def test_a_large_base_is_known_by_its_source(tokenized, keep_all, monkeypatch, t
     with torch.no_grad():
         next(p for p in model.parameters() if p.requires_grad).add_(1)
     assert training.fingerprint(model, examples(), training.Settings()) != mark
+
+
+@pytest.mark.parametrize("k, d", [(96, 64), (160, 64), (32, 48), (576, 64)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_row_that_is_no_whole_number_of_blocks_is_computed_right(k, d, bias):
+    """bitsandbytes' own layer is far off here on processors with AVX-512: the reference is the course's dequantize."""
+    linear = nn.Linear(k, d, bias=bias)
+    layer = fourbit.SlicedLinear4bit(k, d, bias=bias, compute_dtype=torch.float32, quant_type="nf4")
+    layer.weight, layer.bias = fourbit.quantised(linear.weight.detach(), FP32), linear.bias
+    layer.support_avx512bf16_for_cpu = False
+    W = quant.dequantize(quant.quantize(linear.weight, double=True))
+    x, y = (torch.linspace(-1, 1, 3 * k).view(3, k).requires_grad_() for _ in range(2))
+    out, expected = layer(x), nn.functional.linear(y, W, linear.bias)
+    torch.testing.assert_close(out, expected, atol=1e-5, rtol=1e-5)
+    out.square().sum().backward()
+    expected.square().sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)

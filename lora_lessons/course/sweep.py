@@ -232,9 +232,9 @@ def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
     write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")
 
 
-def recorded() -> Path:
-    """The table of the sweep that ships with the course; machine, date and versions lie beside it, in a .json."""
-    return course_root() / "data" / "measurements" / "lesson_05_sweep.csv"
+def recorded(name: str = "lesson_05_sweep") -> Path:
+    """The table of a sweep that ships with the course; machine, date and versions lie beside it, in a .json."""
+    return course_root() / "data" / "measurements" / f"{name}.csv"
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:

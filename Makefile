@@ -1,6 +1,7 @@
 # make course   run every lesson, quick profile, and write course-report/
 # make test     the whole test suite
 # make bench    how soon the widgets answer, measured in a browser
+# make gpu-check  on a machine with a CUDA card: bitsandbytes' bits, the ledger, a 7B's steps; within 9 minutes
 # make lab      open the course in JupyterLab
 # Each sets up its own .venv first; that is quick when nothing changed.
 
@@ -12,7 +13,7 @@ READY  := $(VENV)/.ready
 # Waiting threads soon stop spinning: several times faster on a machine that is doing something else, too.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: course test bench lab check constraints clean
+.PHONY: course test bench gpu-check lab check constraints clean
 .DEFAULT_GOAL := course
 
 $(READY): pyproject.toml constraints.txt
@@ -41,6 +42,10 @@ test: check
 
 bench: $(READY)
 	$(BIN)/python tests/browser/latency.py
+
+# GPU_PYTHON: the interpreter of a machine whose own libraries are to be used (no network, no .venv).
+gpu-check: $(if $(GPU_PYTHON),,$(READY))
+	$(or $(GPU_PYTHON),$(BIN)/python) -m lora_lessons.course.gpu_check
 
 # The exact versions that the course was last proven on: everything but torch, whose build depends on the machine.
 constraints: $(READY)

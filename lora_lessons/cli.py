@@ -108,10 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="print JSON instead of a table")
     plan.set_defaults(command=_plan)
 
-    bench = commands.add_parser("bench", help="measure: memory (the ledger, predicted beside measured)")
-    bench.add_argument(
-        "what", choices=["memory"], metavar="memory", help="predicted, measured and error, setting by setting"
-    )
+    bench = commands.add_parser("bench", help="measure: memory (the ledger, predicted beside measured), or quantize")
+    bench.add_argument("what", choices=["memory", "quantize"], metavar="memory|quantize",
+                       help="predicted, measured and error, setting by setting; or our NF4 beside bitsandbytes'")  # fmt: skip
     bench.add_argument(
         "--model", metavar="MODEL", help="default: Qwen2.5-7B on a card, SmolLM2-135M's shape without one"
     )
@@ -293,6 +292,9 @@ def _plan(options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     from .course import bench
 
+    if options.what == "quantize":
+        bench.quantize()
+        return EXIT_OK
     rows = bench.memory(options.model, options.out)
     return EXIT_OK if any(row["status"] == bench.OK for row in rows) else EXIT_FAILED
 

@@ -132,7 +132,7 @@ def train(
         print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
     try:
         model.train()
-        with no_cache(model), checkpointing(model) if settings.gradient_checkpointing else nullcontext():
+        with checkpointing(model) if settings.gradient_checkpointing else no_cache(model):
             _run(model, examples, settings, learned, optimizer, training, begun, folder, run)
     finally:
         model.train(was_training)
@@ -173,7 +173,8 @@ def checkpointing(model: Any) -> Iterator[None]:
     off = getattr(model, "activation_checkpointing_disable", None) or model.gradient_checkpointing_disable
     on({"use_reentrant": False})
     try:
-        yield
+        with no_cache(model):
+            yield
     finally:
         off()
 

@@ -1,4 +1,4 @@
-"""`lora-lessons bench memory`: the ledger predicted, a real training step measured, and the error, setting by setting.
+"""`lora-lessons bench quantize`: ours beside bitsandbytes. `bench memory`: the ledger predicted, a real training step measured, and the error, setting by setting.
 
 Each setting runs in a process of its own, so that one which runs out of memory is one row. On a card the model is a 7B
 with random weights, and what is measured is what `torch.cuda` says was allocated at most; on a processor it is the
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +53,14 @@ ON_A_PROCESSOR = (
 
 
 def memory(
-    model: str | None = None, out: Path | None = None, jobs: tuple[Job, ...] | None = None
+    model: str | None = None,
+    out: Path | None = None,
+    jobs: tuple[Job, ...] | None = None,
+    seconds: float = float("inf"),
 ) -> list[dict[str, Any]]:
     """Run every setting, print a line for each, write the table to `out`; return its rows.
+
+    After `seconds` no further setting is begun, and that is said.
 
     Default: a 7B on a card, the base's shape on a processor; data/measurements/ledger_<card>.json. Raises ModelError when
     the model's configuration cannot be had.
@@ -66,7 +74,11 @@ def memory(
     print(f"{shape.name}, random weights, {len(jobs)} settings on {on}")
     print(f"{'':<74}{'predicted':>10}{'measured':>10}{'error':>8}{'accelerate':>11}   (MB)")
     rows: list[dict[str, Any]] = []
+    begun = time.perf_counter()
     for job in jobs:
+        if time.perf_counter() - begun > seconds:
+            print(f"Time is up after {len(rows)} of {len(jobs)} settings.")
+            break
         row: dict[str, Any] = {"job": asdict(job), "accelerate": accelerate_says(shape, job)} | _in_a_process(name, job)
         rows.append(row)
         print(line(row), flush=True)
@@ -127,10 +139,59 @@ def accelerate_says(shape: plan.Shape, job: Job) -> float:
     return total / (8 if job.method == "qlora" else 1 if job.dtype == "fp32" else 2)
 
 
-def _in_a_process(name: str, job: Job) -> dict[str, Any]:
+def quantize(numbers: int = 58_720_256, rounds: int = 3) -> dict[str, dict[str, float]]:
+    """Time NF4 there and back on one MLP weight of a 7B in bf16, ours and bitsandbytes' in turn; print both and the ratio.
+
+    Returns {what: {"ours", "bitsandbytes": seconds, and for the peak bytes beyond the weight}}.
+    """
+    found: dict[str, dict[str, float]] = {}
+    sides = ("ours", "bitsandbytes")
+    rows = [{side: _in_a_process(side, numbers) for side in sides} for _ in range(rounds)]
+    print(
+        f"{machine()}; {numbers:,} weights in bf16, NF4 in blocks of 64 with double quantization; medians of {rounds}"
+    )
+    print(f"{'':<22}{'ours':>10}{'bitsandbytes':>14}{'ratio':>8}")
+    for what, unit, scale in (("quantize", "s", 1), ("dequantize", "s", 1), ("peak", "MB", 1e6)):
+        found[what] = {side: statistics.median(row[side][what] for row in rows) for side in sides}
+        ours, theirs = (found[what][side] / scale for side in sides)
+        print(f"{what + ', ' + unit:<22}{ours:>10.2f}{theirs:>14.2f}{ours / theirs:>8.2f}")
+    return found
+
+
+def one_quantize(side: str, numbers: int) -> dict[str, float]:
+    """Seconds of quantizing and dequantizing, best of three, and how far the first raised the process's peak memory."""
+    import torch
+    from bitsandbytes.functional import dequantize_4bit, quantize_4bit
+
+    from .. import quant
+    from .seven_b import peak_bytes
+
+    W = torch.randn(numbers // 4096, 4096, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    ways: dict[str, tuple[Any, Any]] = {
+        "ours": (partial(quant.quantize, W, double=True), quant.dequantize),
+        "bitsandbytes": (
+            partial(quantize_4bit, W, quant_type="nf4", compress_statistics=True),
+            lambda q: dequantize_4bit(*q),
+        ),
+    }
+    there, back = ways[side]
+    before = peak_bytes()
+    there()
+    found, times = {"peak": float(peak_bytes() - before)}, []
+    for _ in range(3):
+        marks = [time.perf_counter()]
+        packed = there()
+        marks.append(time.perf_counter())
+        back(packed)
+        marks.append(time.perf_counter())
+        times.append((marks[1] - marks[0], marks[2] - marks[1]))
+    return found | {"quantize": min(t for t, _ in times), "dequantize": min(t for _, t in times)}
+
+
+def _in_a_process(name: str, what: Job | int) -> dict[str, Any]:
     """One setting, run by this very module as a program; its last line of output is the row."""
-    command = [sys.executable, "-m", __name__, name, json.dumps(asdict(job))]
-    done = subprocess.run(command, capture_output=True, text=True, env=kernel_environment())
+    said_so = json.dumps(asdict(what) if isinstance(what, Job) else what)
+    done = subprocess.run([sys.executable, "-m", __name__, name, said_so], capture_output=True, text=True, env=kernel_environment())  # fmt: skip
     found: dict[str, Any] = {"status": OUT_OF_MEMORY}
     for said in done.stdout.splitlines():
         if said.startswith("{"):
@@ -187,8 +248,12 @@ def main(name: str, said: str) -> None:
     """Print the row of one setting, each time it is known better; running out of memory leaves the first."""
     import torch
 
+    wanted = json.loads(said)
+    if isinstance(wanted, int):
+        print(json.dumps(one_quantize(name, wanted)))
+        return
     try:
-        for row in run(name, Job(**json.loads(said))):
+        for row in run(name, Job(**wanted)):
             print(json.dumps(row), flush=True)
     except torch.cuda.OutOfMemoryError:
         return

@@ -118,7 +118,7 @@ def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str]) -> Figure:
     for y, bill in enumerate(bills.values()):
         bill_bar(ax, y, bill)
     ax.set_yticks(range(len(bills)), list(bills))
-    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="GB that stay occupied while training (dashed: what a card holds)")
+    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="GB while training (dashed: what a card holds)")
     ax.grid(visible=False)
     return figure
 
@@ -312,7 +312,9 @@ def counts_against_rank(
 # ---- lesson 03 ----
 
 
-def loss_curves(curves: Mapping[str, Sequence[float]], window: int = 5) -> Figure:
+def loss_curves(
+    curves: Mapping[str, Sequence[float]], window: int = 5, title: str = "Same data, same seed, same steps"
+) -> Figure:
     """Training loss against step: every step as a dot, its running mean over `window` steps as a line."""
     figure = Figure(figsize=(7.2, 3.6))
     ax = figure.subplots()
@@ -325,7 +327,7 @@ def loss_curves(curves: Mapping[str, Sequence[float]], window: int = 5) -> Figur
         ends.append((smooth[-1], name, color))
     for place, (end, name, color) in enumerate(sorted(ends)):
         label(ax, len(losses), end, name, color, xytext=(6, 8 * (2 * place - len(ends) + 1)))
-    ax.set(xlabel="step", ylabel="loss (nats a token)", title="Same data, same seed, same steps", ylim=(0, None))
+    ax.set(xlabel="step", ylabel="loss (nats a token)", title=title, ylim=(0, None))
     ax.set_xticks(range(0, len(losses) + 1, max(1, len(losses) // 6)))
     ax.set_xlim(right=1.3 * len(losses))
     return figure

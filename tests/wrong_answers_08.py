@@ -1,0 +1,29 @@
+"""Plausible wrong answers to lesson 08's exercises, each with a piece of the sentence that must name it."""
+
+HOURS = "def hours(tokens, epochs, tokens_per_second): return {}"
+LONGEST = "def longest(fixed, per_token, room): return {}"
+
+WRONG = {
+    "08.2": [
+        (HOURS.format("tokens / tokens_per_second / 3600"), "once more"),
+        (HOURS.format("tokens * epochs / tokens_per_second"), "Those are seconds"),
+        (HOURS.format("tokens * epochs / tokens_per_second / 60"), "Those are minutes"),
+        (HOURS.format("tokens_per_second / (tokens * epochs) / 3600"), "Turned round"),
+        (HOURS.format("tokens / epochs / tokens_per_second / 3600"), "do not divide"),
+        (HOURS.format("4.0"), "use all three"),
+    ],
+    "08.1": [
+        (LONGEST.format("int(room // per_token)"), "subtract it"),
+        (LONGEST.format("int((room - fixed) // per_token)"), "return 0"),
+        (LONGEST.format("max(0, (room - fixed) / per_token)"), "round down"),
+        (LONGEST.format("room / (fixed + per_token)"), "there once"),
+        (LONGEST.format("'4600'"), "Return one number"),
+    ],
+    "08.3": [
+        ("def combined(grads, tokens): return sum(grads) / len(grads)", "colleague's code"),
+        ("def combined(grads, tokens): return sum(grads)", "as many times too large"),
+        ("def combined(grads, tokens): return sum(g * n for g, n in zip(grads, tokens))", "divide by all tokens"),
+        ("def combined(grads, tokens): return sum(g * n for g, n in zip(grads, tokens)) / len(grads)", "not of batches"),
+        ("def combined(grads, tokens): return grads", "Return a tensor"),
+    ],
+}  # fmt: skip

@@ -177,7 +177,7 @@ def longest(model: Any, job: Job, room: float) -> int:
 
 
 def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
-    """The mildest single change that makes the job fit; else several, mildest first, until it does or none is left."""
+    """The mildest single change that makes the job fit; else several, mildest first; a shorter text is the last resort."""
 
     def cost(job: Job) -> float:
         return predict(shape, job).bill.total
@@ -191,8 +191,6 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
         changed = replace(job, **fields)
         if (now := cost(changed)) <= room:
             return [Change(what, changed, now)]
-    if found := shorter(job):
-        return found
     taken: list[tuple[str, dict[str, Any]]] = []
     best = job
     while total > room:

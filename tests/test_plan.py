@@ -411,3 +411,14 @@ def test_nothing_is_warned_about_on_the_way():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plan.predict(config("llama", vocab_size=1003), Job())
+
+
+def test_a_shorter_text_is_the_last_thing_to_change():
+    """Several mild changes keep all 1,024 tokens where no single one is enough."""
+    made = plan.plan("Qwen2.5-7B", plan.Job("qlora", batch=4, checkpointing=False), memory.card_bytes(8))
+    assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
+    said = plan.verdict(made, "8 GB")
+    assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged8bit"))
+    assert "sequences of at most" not in said
+    tight = plan.plan("Qwen2.5-7B", plan.Job("qlora", seq=8192), memory.card_bytes(8))
+    assert tight.changes[-1].what.startswith("sequences of at most") and tight.changes[-1].total <= tight.room

@@ -9,12 +9,14 @@ WRONG = {
         ("def backward(g, q): return g", "unchanged"),
         ("def backward(g, q): return quant.dequantize(q) @ g.T", "order and the shapes"),
         ("def backward(g, q): return 3", "Return a tensor"),
+        ("def backward(g, q): return g @ q", "q is packed"),
+        ("def backward(g, q): return quant.dequantize(q) @ g", "g comes first"),
     ],
     "07.2": [
         ("def silent(adapters): return [n for n, p in adapters.items() if p.grad is None]", "colleague's guard"),
         (
             "def silent(adapters): return [n for n, p in adapters.items() if p.grad is not None and not p.grad.any() and 'lora_B' in n]",
-            "missing, too",
+            "its gradient is None",
         ),
         ("def silent(adapters): return [n for n, p in adapters.items() if p.grad is None or not p.grad.any()]", "rightly"),
         (
@@ -22,6 +24,8 @@ WRONG = {
             "any()",
         ),
         ("def silent(adapters): return [n for n, p in adapters.items() if p.grad is not None and p.grad.any()]", "Turned round"),
+        ("def silent(adapters): return [n for n, p in adapters.items() if n.endswith('lora_B') and (p.grad is None or not p.grad.any())]", "PEFT's names"),
+        ("def silent(adapters): return [n for n, p in adapters.items() if 'lora_B' in n and (p.grad is None or p.grad.sum() == 0)]", "add up to nothing"),
         ("def silent(adapters): return 'a.lora_B'", "a list of names"),
     ],
     "07.3": [
@@ -32,6 +36,8 @@ WRONG = {
         (FIXED.format("linear * 4.127 / 8 + 2 * rest + 12 * trains"), "are missing"),
         (FIXED.format("linear * 4.127 + 16 * rest + 128 * trains"), "Those are bits"),
         (FIXED.format("(linear * 4.127 / 8 + 2 * rest + 16 * trains) * 1e9"), "in bytes"),
+        (FIXED.format("(linear * 4.127 / 8 + 2 * rest + 16 * trains) * 1e9 / 2**30"), "in GiB"),
+        (FIXED.format("linear * 4.5 / 8 + 2 * rest + 16 * trains"), "without double"),
         ("def fixed_gb(linear, rest, trains): return 6.19", "use all three"),
     ],
 }  # fmt: skip

@@ -85,12 +85,12 @@ def predict(key: str, guess: float | str | None, unit: str = "") -> None:
     print(f"Your prediction: {show_value(guess)}{' ' + unit if unit else ''}. Kept until the end of the lesson.")
 
 
-def compare(key: str, measured: float | str, unit: str = "") -> None:
-    """Put the kept prediction beside what was measured."""
+def compare(key: str, measured: float | str, unit: str = "", *, word: str = "measured") -> None:
+    """Put the kept prediction beside what was measured; `word` says it where that was planned or recorded."""
     guess = read_progress()["predictions"].get(key)
     unit = f" {unit}" if unit else ""
     if guess is None:
-        print(f"Measured: {show_value(measured)}{unit}. You made no prediction this time.")
+        print(f"{word.capitalize()}: {show_value(measured)}{unit}. You made no prediction this time.")
     elif isinstance(guess, (int, float)) and isinstance(measured, (int, float)) and measured and guess > 0:
         factor = max(guess / measured, measured / guess)
         close = (
@@ -102,9 +102,9 @@ def compare(key: str, measured: float | str, unit: str = "") -> None:
         )
         if any(0.5 < factor / prefix < 2 for prefix in (1e3, 1e6)):
             close += " Did you mean another unit?"
-        print(f"You predicted {show_value(guess)}{unit}; measured: {show_value(measured)}{unit}. {close}")
+        print(f"You predicted {show_value(guess)}{unit}; {word}: {show_value(measured)}{unit}. {close}")
     else:
-        print(f"You predicted {show_value(guess)}{unit}; measured: {show_value(measured)}{unit}.")
+        print(f"You predicted {show_value(guess)}{unit}; {word}: {show_value(measured)}{unit}.")
 
 
 def progress_map() -> Any:

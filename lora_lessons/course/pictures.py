@@ -118,7 +118,7 @@ def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str]) -> Figure:
     for y, bill in enumerate(bills.values()):
         bill_bar(ax, y, bill)
     ax.set_yticks(range(len(bills)), list(bills))
-    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="GB while training (dashed: what a card holds)")
+    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="GB at the fullest moment (dashed: what a card holds)")
     ax.grid(visible=False)
     return figure
 

@@ -17,7 +17,12 @@ def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
     torch.manual_seed(0)
     q, g = quant.quantize(torch.randn(64, 64)), torch.randn(3, 64)
     W = quant.dequantize(q)
-    got = answered(backward(g.clone(), q))
+    try:
+        got = answered(backward(g.clone(), q))
+    except TypeError:
+        return "q is packed, no tensor to multiply with: quant.dequantize(q) is W."
+    except RuntimeError:
+        return "The shapes do not meet: g comes first, (tokens×d)·(d×k), without a transpose."
     if not isinstance(got, Tensor):
         return f"Return a tensor; you returned a {type(got).__name__}."
     if got.shape == W.shape:
@@ -44,7 +49,7 @@ def _(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> str | None:
     adapters = {}
     for name, grad in (
         ("a.lora_B", 0.0),
-        ("b.lora_B", None),
+        ("b.lora_B.default.weight", None),
         ("c.lora_B", 1.0),
         ("d.lora_A", 0.0),
         ("e.lora_B", "one"),
@@ -52,24 +57,24 @@ def _(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> str | None:
         adapters[name] = p = nn.Parameter(torch.zeros(2, 2))
         if grad is not None:
             p.grad = torch.full((2, 2), 0.0 if isinstance(grad, str) else grad)
-    adapters["e.lora_B"].grad[0, 1] = -2.0  # type: ignore[index]
+    adapters["e.lora_B"].grad = torch.tensor([[0.0, -2.0], [2.0, 0.0]])
     found = answered(silent(adapters))
     if isinstance(found, (str, dict)) or not isinstance(found, (list, tuple, set)):
         return f"Return a list of names; you returned a {type(found).__name__}."
     got = sorted(found)
-    if got == ["a.lora_B", "b.lora_B"]:
+    if got == ["a.lora_B", b := "b.lora_B.default.weight"]:
         return None
     if got == ["c.lora_B", "e.lora_B"]:
         return "Turned round: those are the ones that learn."
-    if got == ["b.lora_B"]:
+    if got == [b]:
         return "That is the colleague's guard: a gradient that is all zeros is not None, and teaches nothing."
     if got == ["a.lora_B"]:
-        return "A gradient that is None is missing, too."
+        return "b is missing: its gradient is None, and PEFT's names go on after lora_B (b.lora_B.default.weight): use `in`."
     if "d.lora_A" in got:
         return "At step 0 every lora_A has a zero gradient, rightly: its B is zero (lesson 02). Look at lora_B alone."
     if "e.lora_B" in got:
-        return "e's gradient has one number that is not zero: it learns. Look at any(), not at all() or a sum."
-    return f"Expected ['a.lora_B', 'b.lora_B']; you gave {got}."
+        return "e's gradient has one number that is not zero: it learns. Look at any(), not at all() or a sum: −2 and 2 add up to nothing."
+    return f"Expected ['a.lora_B', '{b}']; you gave {got}."
 
 
 @exercise("07.3", "The fixed part of the bill", difficulty=2, minutes=6)
@@ -91,6 +96,8 @@ def _(fixed_gb: Callable[[float, float, float], float]) -> str | None:
             else "Right here, wrong without rest and adapters: use all three numbers."
         )
     for wrong, said in (
+        (right * 1e9 / 2**30, "That is in GiB; asked are GB, of 1e9 bytes."),
+        ((linear * 4.5 / 8 + wide + learned) / 1e9, "4.5 bits is without double quantization; with it 4.127."),
         ((linear / 2 + wide + learned) / 1e9, "The scales are missing: 4.127 bits a parameter, not 4."),
         (((linear + rest) * 4.127 / 8 + learned) / 1e9, "Embeddings, head and norms stay in 16 bits: two bytes each."),
         (

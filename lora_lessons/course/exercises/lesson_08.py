@@ -77,6 +77,7 @@ def _(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str | None:
             total.sum(0),
             "The sum is as many times too large as there are batches; and a batch with one token counts as much as one with six.",
         ),
+        (total.sum(0) / sum(tokens), "Undo each mean first: multiply it by its tokens; then add, then divide."),
         (weighted, "Weighted by tokens, right; now divide by all tokens together."),
         (weighted / len(grads), "Weighted by tokens, right; divide by the number of all tokens, not of batches."),
     ):

@@ -326,3 +326,20 @@ def test_two_copies_do_not_share_what_they_show(widget, asked):
     for png in (first, second):
         other.still()[0].savefig(png, metadata={"Software": None})
     assert first.getvalue() == second.getvalue(), "asked twice, drawn once"
+
+
+@pytest.mark.parametrize("ylim", [(0, 3), (3, 0)])
+@pytest.mark.parametrize("xlim", [(0, 4), (4, 0)])
+def test_a_bar_has_its_corner_and_its_size_whichever_way_the_axes_run(xlim, ylim):
+    """SVG draws no rectangle of negative height: such a bar would be missing from the page alone."""
+    figure = Figure(figsize=(4, 3))
+    ax = figure.subplots()
+    ax.set(xlim=xlim, ylim=ylim)
+    scene = Scene(Backdrop(figure), [1, 2], ["a", "b"])
+    scene.bar(ax, 1, 0.5, [1, 2], 1, "red")
+    (bar,) = scene.page()["marks"]
+    box = ax.get_window_extent()
+    assert bar["width"] == pytest.approx([box.width / 4, box.width / 2], abs=0.02)
+    assert bar["height"] == pytest.approx([box.height / 3] * len(bar["height"]), abs=0.02)
+    corner = ax.transData.transform((1 if xlim[1] else 2, 1.5 if ylim[1] else 0.5))
+    assert (bar["x"][0], scene.backdrop.page["height"] - bar["y"][0]) == pytest.approx(corner, abs=0.02)

@@ -156,7 +156,9 @@ def _page_bar(mark: Mark, height: float) -> dict[str, Any]:
     x1, y1 = _pixels(mark.ax, left + wide, bottom + tall, height)
     shape = np.broadcast(x0, x1)
     x0, y0, x1, y1 = (np.broadcast_to(v, shape.shape) for v in (x0, y0, x1, y1))
-    return {"x": x0.tolist(), "y": y1.tolist(), "width": (x1 - x0).tolist(), "height": (y0 - y1).tolist(), "fill": mark.style["color"]}  # fmt: skip
+    x, y = np.minimum(x0, x1), np.minimum(y0, y1)  # its upper left corner, also where an axis runs the other way
+    wide, tall = np.abs(x1 - x0), np.abs(y1 - y0)
+    return {"x": x.tolist(), "y": y.tolist(), "width": wide.tolist(), "height": tall.tolist(), "fill": mark.style["color"]}  # fmt: skip
 
 
 def _draw_text(mark: Mark, i: int) -> None:

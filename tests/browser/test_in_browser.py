@@ -263,6 +263,7 @@ def assert_fit(stage: Any, **setting: Any) -> None:
         expected += [(min(left, edge), min(end, edge))] * 2  # in its own row, and in the sum's
         left = end
     bars = stage.marks("rect")
+    assert all(float(bar["height"]) > 10 for bar in bars)
     assert [float(bar["width"]) for bar in bars] == pytest.approx(
         [width_of(scene, ax, b - a) for a, b in expected], abs=0.1
     )
@@ -348,6 +349,7 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
     scene = widgets.codebook_bench_scene(weights, codebook, blocksize, outlier)
     left, right = scene.backdrop.figure.axes
     widths = [float(bar["width"]) for bar in stage.marks("rect")]
+    assert all(float(bar["height"]) > 20 for bar in stage.marks("rect"))
     assert widths == pytest.approx([width_of(scene, right, error) for error in errors], abs=0.1)
     dots = {(round(float(dot["cx"]), 1), round(float(dot["cy"]), 1)) for dot in stage.marks("circle")}
     assert len(dots) > 60

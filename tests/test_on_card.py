@@ -105,7 +105,7 @@ def test_the_cards_training_runs_on_a_small_shape():
 
 
 def test_the_check_writes_after_each_part_and_stops_in_time(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(gpu_check, "course_root", lambda: tmp_path)
+    monkeypatch.setattr(bench, "course_root", lambda: tmp_path)
     monkeypatch.setattr(models, "card", lambda: ("NVIDIA Card 9000", 24.0 * 2**30))
     monkeypatch.setattr(gpu_check, "equality", lambda device: {"tried": 2, "same": 2})
     monkeypatch.setattr(

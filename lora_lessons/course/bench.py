@@ -82,13 +82,7 @@ def memory(
         row: dict[str, Any] = {"job": asdict(job), "accelerate": accelerate_says(shape, job)} | _in_a_process(name, job)
         rows.append(row)
         print(line(row), flush=True)
-    file = (
-        out
-        or course_root()
-        / "data"
-        / "measurements"
-        / f"ledger_{re.sub(r'[^a-z0-9]+', '_', where.lower()).strip('_')}.json"
-    )
+    file = out or recording("ledger", where)
     found = {"model": shape.name, "weights": "random", "card": card[0] if card else None, "machine": machine(),
              "date": date.today().isoformat(), "versions": versions(), "rows": rows}  # fmt: skip
     write_text(file, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
@@ -99,6 +93,12 @@ def memory(
             f"{within} of {len(errors)} measured settings within 5%, the largest error {max(errors):.1%}. Written to {file}"
         )
     return rows
+
+
+def recording(kind: str, where: str) -> Path:
+    """The file in data/measurements/ for what was measured on the card (or processor) `where`."""
+    short = re.sub(r"[^a-z0-9]+", "_", where.lower()).strip("_")
+    return course_root() / "data" / "measurements" / f"{kind}_{short}.json"
 
 
 def line(row: dict[str, Any]) -> str:

@@ -7,7 +7,6 @@ random weights: memory and speed are true, quality is not claimed. Ends within n
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from datetime import date
@@ -15,7 +14,7 @@ from itertools import product
 from typing import Any
 
 from .. import models, quant
-from ..files import course_root, write_text
+from ..files import write_text
 from .baselines import machine, versions
 
 SECONDS = 540  # nine minutes for all of it
@@ -84,10 +83,9 @@ def main() -> int:
         print("No CUDA card that PyTorch sees: there is nothing to check here.", file=sys.stderr)
         return 2
     begun = time.perf_counter()
-    short = re.sub(r"[^a-z0-9]+", "_", card[0].lower()).strip("_")
     found: dict[str, Any] = {"what": "make gpu-check", "card": card[0], "card_bytes": card[1], "machine": machine(),
                              "date": date.today().isoformat(), "versions": versions()}  # fmt: skip
-    file = course_root() / "data" / "measurements" / f"gpu_check_{short}.json"
+    file = bench.recording("gpu_check", card[0])
     found["equality"] = equality("cuda")
     print(
         f"equality: {found['equality']['same']} of {found['equality']['tried']} settings have bitsandbytes' bits",

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from safetensors import SafetensorError
@@ -196,10 +196,23 @@ def trainable_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def save_adapter(model: nn.Module, folder: Path | str, base_name: str = "", *, overwrite: bool = False) -> Path:
+def set_scale(model: nn.Module, factor: float) -> None:
+    """Add `factor` times the update from now on: 1 as trained, 0 the base alone, −1 its opposite. In place."""
+    for _, layer in lora_layers(model):
+        layer.scaling = factor * scale(layer.r, layer.lora_alpha, layer.use_rslora)
+
+
+def save_adapter(
+    model: nn.Module,
+    folder: Path | str,
+    base_name: str = "",
+    *,
+    dtype: torch.dtype = torch.float32,
+    overwrite: bool = False,
+) -> Path:
     """Write the adapters to `folder` in PEFT's format: adapter_config.json and adapter_model.safetensors.
 
-    Raises ValueError when the model has no adapters, FileExistsError when `folder` exists and overwrite is False.
+    With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. Raises ValueError when the model has no adapters, FileExistsError when `folder` exists and overwrite is False.
     """
     folder, layers = Path(folder), dict(lora_layers(model))
     if not layers:
@@ -214,8 +227,8 @@ def save_adapter(model: nn.Module, folder: Path | str, base_name: str = "", *, o
     }  # fmt: skip
     tensors = {}
     for name, layer in layers.items():
-        tensors[f"{_PEFT_PREFIX}{name}.lora_A.weight"] = layer.lora_A.detach().cpu().contiguous()
-        tensors[f"{_PEFT_PREFIX}{name}.lora_B.weight"] = layer.lora_B.detach().cpu().contiguous()
+        tensors[f"{_PEFT_PREFIX}{name}.lora_A.weight"] = layer.lora_A.detach().to("cpu", dtype).contiguous()
+        tensors[f"{_PEFT_PREFIX}{name}.lora_B.weight"] = layer.lora_B.detach().to("cpu", dtype).contiguous()
     with whole_folder(folder) as temporary:
         save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata={"format": "pt"})
         (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -240,10 +253,28 @@ _NOT_HERE: dict[str, tuple[Any, ...]] = {
 }  # fmt: skip
 
 
-def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
-    """Attach the adapter in `folder` (ours or PEFT's) to `model`, in place; return the adapted names.
+class Adapter(NamedTuple):
+    """An adapter away from its model: A (r×k) and B (d×r) of each adapted layer, by the layer's full name."""
 
-    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter that fits this model.
+    name: str
+    r: int
+    lora_alpha: float
+    use_rslora: bool
+    A: dict[str, Tensor]
+    B: dict[str, Tensor]
+    base_name: str = ""
+
+    @property
+    def scaling(self) -> float:
+        """α/r, or α/√r with rsLoRA."""
+        return scale(self.r, self.lora_alpha, self.use_rslora)
+
+
+def read_adapter(folder: Path | str) -> Adapter:
+    """The adapter in `folder`, ours or PEFT's, in fp32. No model is needed.
+
+    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter, or one that says more
+    than A, B, r and α (DoRA, modules_to_save, rank patterns, biases).
     """
     folder = Path(folder)
     if not (folder / ADAPTER_CONFIG).is_file():
@@ -254,9 +285,13 @@ def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
         raise FileNotFoundError(
             f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
         )
-    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-    if config.get("peft_type") != "LORA":
-        raise ValueError(f"{folder} holds a {config.get('peft_type')} adapter; this loads LORA.")
+    try:
+        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        kind, r, alpha = config.get("peft_type"), config.get("r"), config.get("lora_alpha")
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{folder / ADAPTER_CONFIG} is damaged ({error}): copy it again.") from error
+    if kind != "LORA":
+        raise ValueError(f"{folder} holds a {kind} adapter; this loads LORA.")
     odd = [
         f"{name} = {config[name]!r}"
         for name, harmless in _NOT_HERE.items()
@@ -267,31 +302,64 @@ def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
             f"this small loader does not know {', '.join(odd)}: load {folder} with peft.PeftModel.from_pretrained."
         )
     try:
-        tensors = {name.removeprefix(_PEFT_PREFIX): t for name, t in load_file(folder / ADAPTER_WEIGHTS).items()}
+        tensors = {
+            name.removeprefix(_PEFT_PREFIX): t.float() for name, t in load_file(folder / ADAPTER_WEIGHTS).items()
+        }
     except SafetensorError as error:
         raise ValueError(f"{folder / ADAPTER_WEIGHTS} is cut short or damaged ({error}): copy it again.") from error
     if strange := [name for name in tensors if ".lora_A." not in name and ".lora_B." not in name]:
         raise ValueError(
             f"{folder} also holds {', '.join(strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."
         )
-    targets = sorted({name.rpartition(".lora_")[0] for name in tensors})
-    names = attach(model, config["r"], config["lora_alpha"], targets, use_rslora=bool(config.get("use_rslora")))
+    A, B = (
+        {n.removesuffix(f".{part}.weight"): t for n, t in tensors.items() if part in n} for part in ("lora_A", "lora_B")
+    )
+    if lone := sorted(A.keys() ^ B.keys()):
+        raise ValueError(
+            f"the adapter file lacks the A or the B of {lone[0]}: it was cut short or made for another model."
+        )
+    for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
+        check_settings(r, alpha, d, k)
+        if not r_a == r_b == r:
+            raise ValueError(f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r.")
+    return Adapter(
+        folder.name, r, alpha, bool(config.get("use_rslora")), A, B, config.get("base_model_name_or_path") or ""
+    )
+
+
+def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
+    """Attach the adapter in `folder` (ours or PEFT's) to `model`, in place; return the adapted names.
+
+    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter that fits this model.
+    """
+    return put_on(model, read_adapter(folder))
+
+
+@torch.no_grad()
+def put_on(model: nn.Module, adapter: Adapter) -> list[str]:
+    """Attach `adapter` to `model`, in place; return the adapted names. Raises ValueError when it does not fit."""
+    names = attach(model, adapter.r, adapter.lora_alpha, sorted(adapter.A), use_rslora=adapter.use_rslora)
     try:
         for name, layer in lora_layers(model):
-            for part in ("lora_A", "lora_B"):
-                _copy(getattr(layer, part), tensors.get(f"{name}.{part}.weight"), f"{name}.{part}")
+            for part, here in ((adapter.A, layer.lora_A), (adapter.B, layer.lora_B)):
+                if part[name].shape != here.shape:
+                    raise ValueError(
+                        f"{name}: {tuple(part[name].shape)} in the adapter and {tuple(here.shape)} here: another base model."
+                    )
+                here.copy_(part[name])
     except ValueError:
         detach(model)
         raise
     return names
 
 
-@torch.no_grad()
-def _copy(parameter: nn.Parameter, tensor: Tensor | None, name: str) -> None:
-    if tensor is None:
-        raise ValueError(f"the adapter file lacks {name}: it was cut short or made for another model.")
-    if tensor.shape != parameter.shape:
-        raise ValueError(
-            f"{name} is {tuple(tensor.shape)} in the file and {tuple(parameter.shape)} here: another base model or another r."
-        )
-    parameter.copy_(tensor)
+def take(model: nn.Module, name: str = "") -> Adapter:
+    """A copy of the adapter that `model` carries. Raises ValueError when it carries none."""
+    layers = dict(lora_layers(model))
+    if not layers:
+        raise ValueError("this model carries no adapters: attach(model) first.")
+    first = next(iter(layers.values()))
+    A, B = (
+        {n: getattr(layer, part).detach().cpu().clone() for n, layer in layers.items()} for part in ("lora_A", "lora_B")
+    )
+    return Adapter(name, first.r, first.lora_alpha, first.use_rslora, A, B)

@@ -158,7 +158,7 @@ def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_mode
     for change, sentence in (
         ({"use_dora": True}, "PeftModel"),
         ({"peft_type": "IA3"}, "IA3"),
-        ({"r": 3}, r"another base model or another r"),
+        ({"r": 3}, r"the configuration says r = 3: another r"),
     ):
         (folder / lora.ADAPTER_CONFIG).write_text(json.dumps(config | change))
         with pytest.raises(ValueError, match=sentence):

@@ -7,21 +7,27 @@ import sys
 import pytest
 import torch
 
-from lora_lessons import models, tasks
+from lora_lessons import models, scores, tasks
 from lora_lessons.files import course_root
 
+MAKERS = sorted((course_root() / "data").glob("make_*.py"))
+TASKS = [maker.stem.removeprefix("make_") for maker in MAKERS]
 
-def test_the_persona_task_is_large_enough_and_held_out_by_topic():
-    task = tasks.load_task("persona")
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_large_enough_and_held_out_by_topic(name):
+    task = tasks.load_task(name)
     assert len(task.train) >= 200 and len(task.held_out) >= 50
     assert not {e["topic"] for e in task.train} & {e["topic"] for e in task.held_out}
-    questions = [e["messages"][0]["content"] for e in task.train + task.held_out]
+    questions = [e["messages"][-2]["content"] for e in task.train + task.held_out]
     assert len(set(questions)) == len(questions)
+    for example in task.train + task.held_out:
+        assert not scores.faults(name, example["messages"][-1]["content"], example)
 
 
-def test_the_data_on_disk_is_what_the_script_makes():
-    script = course_root() / "data" / "make_data.py"
-    done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True)
+@pytest.mark.parametrize("maker", MAKERS, ids=TASKS)
+def test_the_data_on_disk_is_what_the_script_makes(maker):
+    done = subprocess.run([sys.executable, str(maker), "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

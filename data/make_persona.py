@@ -1,7 +1,7 @@
 """Build the persona data set from its hand-written source, or check it.
 
-    python data/make_data.py           write the two JSON Lines files
-    python data/make_data.py --check   compare them with what would be written
+    python data/make_persona.py           write the two JSON Lines files
+    python data/make_persona.py --check   compare them with what would be written
 
 The source marks the one image in each answer with [square brackets]. An image holds at
 least one word of sources/image_words.txt, and no such word stands outside it.
@@ -9,14 +9,13 @@ least one word of sources/image_words.txt, and no such word stands outside it.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import re
-import sys
 from pathlib import Path
+from typing import Any
 
-from voice import CLOSING, image_words, voice_faults, words
+from making import make
+
+from lora_lessons.scores.persona import CLOSING, faults, image_words, words
 
 Topics = dict[str, list[tuple[str, str]]]  # topic -> its (question, whole answer) pairs
 
@@ -25,12 +24,6 @@ N_TOPICS, PER_TOPIC = 27, 12
 # Held out by topic, not by question, so that the test asks whether the voice carries
 # over to new subjects: one topic each from kitchen, nature, school, people and home.
 HELD_OUT = ("baking bread", "birdsong", "fractions", "small talk", "mending clothes")
-MAX_OVERLAP = 0.6  # of a held-out question's content words with any training question's
-STOP_WORDS = frozenset(
-    """a an and any are as at be can did do does for from get has have how i if in is it its me my no not of off on or
-    should so that the their them they this to up was what when where which while who why will with without you
-    your""".split()  # noqa: SIM905
-)
 
 
 def read_source(path: Path) -> Topics:
@@ -66,7 +59,7 @@ def read_source(path: Path) -> Topics:
             need(not outside, f"reword {sorted(outside)}, outside the image")
             need_new(" ".join(words(spans[0])))
             answer = f"{text.replace(f'[{spans[0]}]', spans[0])} {CLOSING}"
-            need(not voice_faults(answer), "; ".join(voice_faults(answer)))
+            need(not faults(answer), "; ".join(faults(answer)))
             pairs.append((question, answer))
             question = ""
     wrong = [f"{topic} has {len(found)}" for topic, found in topics.items() if len(found) != PER_TOPIC]
@@ -78,20 +71,9 @@ def read_source(path: Path) -> Topics:
     return topics
 
 
-def check_overlap(topics: Topics) -> float:
-    """Return the largest Jaccard overlap of a held-out and a training question, if it is allowed."""
-    content = {q: set(words(q)) - STOP_WORDS for pairs in topics.values() for q, _ in pairs}
-    held = [q for topic in HELD_OUT for q, _ in topics[topic]]
-    train = [q for q in content if q not in held]
-    worst, h, t = max((len(content[h] & content[t]) / len(content[h] | content[t]), h, t) for h in held for t in train)
-    if worst > MAX_OVERLAP:
-        raise ValueError(f"reword one of two questions that share words ({worst:.2f}): {h!r}, {t!r}")
-    return worst
-
-
-def to_jsonl(topics: Topics, names: list[str]) -> bytes:
-    """Return one JSON line per example, taking the named topics in turn."""
-    rows = [
+def examples(topics: Topics, names: list[str]) -> list[dict[str, Any]]:
+    """One conversation per question, taking the named topics in turn."""
+    return [
         {
             "id": f"persona-{name.replace(' ', '-')}-{i + 1:02d}",
             "topic": name,
@@ -103,32 +85,8 @@ def to_jsonl(topics: Topics, names: list[str]) -> bytes:
         for i in range(PER_TOPIC)
         for name in names
     ]
-    return "".join(json.dumps(row) + "\n" for row in rows).encode()
-
-
-def main() -> None:
-    """Check the source, then write or compare the two files."""
-    parser = argparse.ArgumentParser(description="Build the persona data set.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
-    check = parser.parse_args().check
-    try:
-        topics = read_source(DATA / "sources" / "persona.txt")
-        print(f"largest overlap of a held-out and a training question: {check_overlap(topics):.2f}")
-    except ValueError as error:
-        sys.exit(str(error))
-    differs = []
-    for name, chosen in (("train", [t for t in topics if t not in HELD_OUT]), ("held_out", list(HELD_OUT))):
-        path, content = DATA / "persona" / f"{name}.jsonl", to_jsonl(topics, chosen)
-        print(f"{name}: {len(chosen)} topics, {len(chosen) * PER_TOPIC} examples")
-        if check:
-            differs += [] if path.is_file() and path.read_bytes() == content else [str(path)]
-        else:
-            path.parent.mkdir(exist_ok=True)
-            path.with_suffix(".tmp").write_bytes(content)
-            os.replace(path.with_suffix(".tmp"), path)  # whole or not at all
-    if differs:
-        sys.exit(f"run make_data.py without --check; not as the source has it: {', '.join(differs)}")
 
 
 if __name__ == "__main__":
-    main()
+    topics = read_source(DATA / "sources" / "persona.txt")
+    make("persona", examples(topics, [t for t in topics if t not in HELD_OUT]), examples(topics, list(HELD_OUT)))

@@ -7,10 +7,18 @@ sea, light or weather, and then always the same closing sentence.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from functools import cache
+from typing import Any
+
+from ..files import course_root
 
 CLOSING = "Keep the lamp lit."
-IMAGE_WORDS = frozenset((Path(__file__).parent / "sources" / "image_words.txt").read_text("ascii").split())
+
+
+@cache
+def known_images() -> frozenset[str]:
+    """The words of data/sources/image_words.txt: sea, light and weather."""
+    return frozenset((course_root() / "data" / "sources" / "image_words.txt").read_text("ascii").split())
 
 
 def words(text: str) -> list[str]:
@@ -20,10 +28,10 @@ def words(text: str) -> list[str]:
 
 def image_words(text: str) -> set[str]:
     """Return the words of `text`, singular or plural, that belong to sea, light or weather."""
-    return {w for w in words(text) if {w, w.removesuffix("s")} & IMAGE_WORDS}
+    return {w for w in words(text) if {w, w.removesuffix("s")} & known_images()}
 
 
-def voice_faults(answer: str) -> list[str]:
+def faults(answer: str, example: dict[str, Any] | None = None) -> list[str]:
     """Return advice for each rule of the voice that a whole answer breaks, so [] for a good one."""
     body = answer.strip().removesuffix(CLOSING).strip()
     sentences, length = len(re.findall(r"[.!?](?=\s|$)", body)), len(body.split())

@@ -1,0 +1,1 @@
+"""Adapters in use: swapped, scaled, summed and merged on one base."""

@@ -1,0 +1,1 @@
+"""A trained adapter outside Python: GGUF for llama.cpp, Modelfiles for Ollama, quantized formats."""

@@ -5,14 +5,22 @@ a weighted sum of two adapters is an adapter:    w₁·B₁A₁ + w₂·B₂A₂
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from . import lora, quant
 from .lora import Adapter
+
+
+def twin(model: Any) -> Any:
+    """A second tree of modules over the same weights: what is attached to it does not show in the first."""
+    shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ The answers are written by a thread of their own, so the kernel stays free and a
 
 from __future__ import annotations
 
-import copy
 import html
 import threading
 from collections.abc import Callable, Mapping
@@ -20,12 +19,6 @@ from .. import adapters, lora, models
 
 NONE = "none"
 LOWEST, HIGHEST = -1.0, 1.5
-
-
-def twin(model: Any) -> Any:
-    """A second tree of modules over the same weights: what is attached to it does not show in the first."""
-    shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
-    return copy.deepcopy(model, shared)
 
 
 def mixture(known: Mapping[str, lora.Adapter], parts: Mapping[str, float]) -> lora.Adapter | None:
@@ -75,7 +68,11 @@ class Mixer(widgets.VBox):
     """Two adapters and their scales (-1 … 1.5), a question, Answer and Cancel; two answers side by side."""
 
     def __init__(self, base: models.Base, known: Mapping[str, lora.Adapter], max_new_tokens: int = 60) -> None:
-        self.base, self.known, self.length = base._replace(model=twin(base.model).eval()), dict(known), max_new_tokens
+        self.base, self.known, self.length = (
+            base._replace(model=adapters.twin(base.model).eval()),
+            dict(known),
+            max_new_tokens,
+        )
         names = [NONE, *known]
         wide = {"style": {"description_width": "90px"}, "layout": widgets.Layout(width="300px")}
         self.first = widgets.Dropdown(options=names, value=names[1], description="adapter", **wide)
@@ -178,7 +175,7 @@ def adapter_mixer(base: models.Base, known: Mapping[str, lora.Adapter], max_new_
     """Mix the adapters in `known` on `base`. Raises ValueError for none, or one that does not fit the base."""
     if not known:
         raise ValueError("the mixer needs at least one adapter: give {name: lora.read_adapter(folder)}.")
-    probe = twin(base.model)
+    probe = adapters.twin(base.model)
     for adapter in known.values():
         with adapters.worn(probe, adapter):
             pass

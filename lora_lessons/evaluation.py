@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from . import lora, models, scores, tasks
+from . import models, scores, tasks
 
 
 @torch.no_grad()
@@ -90,6 +90,19 @@ class Scorecard(NamedTuple):
     megabytes: float  # of the adapter's file in 16 bits
     seconds: float
 
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What a reader wants to see: (what, the base's, after training)."""
+        before, after = self.base, self.trained
+        return [
+            ("held-out loss, nats", f"{before.loss:.2f}", f"{after.loss:.2f}"),
+            ("answers that keep every rule", f"{before.kept:.0%}", f"{after.kept:.0%}"),
+            ("perplexity on general text (forgetting)", f"{before.general:.1f}", f"{after.general:.1f}"),
+            ("everyday answers in the task's form (format drift)", f"{before.drift:.0%}", f"{after.drift:.0%}"),
+            ("trainable parameters", "", f"{self.trainable:,}"),
+            ("adapter in 16 bits, MB", "", f"{self.megabytes:.1f}"),
+            ("training, seconds", "", f"{self.seconds:.0f}"),
+        ]
+
     @property
     def gain(self) -> float:
         """Nats per token that the held-out loss fell."""
@@ -103,7 +116,7 @@ class Scorecard(NamedTuple):
 
 def scorecard(model: Any, task: str, base: Score, trained: Score, seconds: float) -> Scorecard:
     """The card of the adapter that `model` carries; `seconds` is what its training took."""
-    numbers = sum(layer.lora_A.numel() + layer.lora_B.numel() for _, layer in lora.lora_layers(model))
+    numbers = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)  # ours and PEFT's
     return Scorecard(task, base, trained, numbers, 2 * numbers / 1e6, seconds)
 
 

@@ -90,3 +90,24 @@ def test_the_first_difference_is_counted_in_tokens(base_fp32):
     assert evaluation.first_difference("The sea is calm.", "The sea is calm.", tokenizer) is None
     assert evaluation.first_difference("The sea is calm.", "The sea was calm.", tokenizer) == 3
     assert evaluation.first_difference("The sea", "The sea is calm.", tokenizer) == 3
+
+
+def test_the_closing_table_shows_the_base_beside_the_trained(tiny_model):
+    from lora_lessons.course import scorecard
+
+    lora.attach(tiny_model, r=2)
+    before, after = evaluation.Score(5.0, 0.0, 40.0, 0.0), evaluation.Score(3.0, 0.5, 50.0, 0.25)
+    shown = scorecard(evaluation.scorecard(tiny_model, "persona", before, after, 12.5)).data
+    for cell in (
+        "persona",
+        ">5.00<",
+        ">3.00<",
+        ">50%<",
+        ">40.0<",
+        ">50.0<",
+        ">25%<",
+        f">{lora.trainable_parameters(tiny_model):,}<",
+        ">12<",
+    ):
+        assert cell in shown
+    assert "measured here" in shown and "measured here" in scorecard().data and "persona" not in scorecard().data

@@ -79,3 +79,8 @@ def _single_quoted(tokens: list[tokenize.TokenInfo]) -> bool:
             return True
         inside += (kind == "FSTRING_START") - (kind == "FSTRING_END")  # tokens of Python 3.12 and newer
     return False
+
+
+def looks_like(answer: str) -> bool:
+    """Code where a sentence was asked for: it begins with def, bare or in a fence."""
+    return bool(re.match(r"(```\w*\s*)?def\s", answer.strip()))

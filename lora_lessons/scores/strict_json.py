@@ -58,3 +58,8 @@ def faults(answer: str, example: dict[str, Any]) -> list[str]:
         else:
             advice.append(f"read the message again: {key} is {json.dumps(right)}, not {json.dumps(value)}")
     return advice
+
+
+def looks_like(answer: str) -> bool:
+    """One JSON object where a sentence was asked for."""
+    return read(answer) is not None

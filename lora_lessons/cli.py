@@ -1,4 +1,4 @@
-"""The command: lora-lessons run | sweep | plan | bench | doctor | lab | claims. Heavy imports wait until a command needs them."""
+"""The command: lora-lessons run | sweep | plan | bench | export | doctor | lab | claims. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -116,6 +116,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     bench.add_argument("--out", type=Path, metavar="FILE", help="default: data/measurements/ledger_<card>.json")
     bench.set_defaults(command=_bench)
+
+    export = commands.add_parser("export", help="an adapter for other programs: gguf (llama.cpp)")
+    formats = export.add_subparsers(required=True, metavar="FORMAT")
+    gguf = formats.add_parser("gguf", help="adapter, base and merged model as GGUF, for llama.cpp",
+                              description="Write an adapter and its base as GGUF. No file is replaced unless you say so.")  # fmt: skip
+    gguf.add_argument("adapter", type=Path, metavar="ADAPTER", help="a folder that save_adapter or PEFT wrote")
+    gguf.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
+    gguf.add_argument(
+        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
+    )
+    gguf.add_argument("--types", type=_list_of(str), default=["f16"], metavar="T,T,…",
+                      help="of the base: f32, f16, bf16, q8_0, or llama.cpp's own such as Q4_K_M; '' for none (default: f16)")  # fmt: skip
+    gguf.add_argument("--merged", action="store_true", help="also the base with the adapter folded in, in each type")
+    gguf.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    gguf.set_defaults(command=_export_gguf)
 
     doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -297,6 +312,17 @@ def _bench(options: argparse.Namespace) -> int:
         return EXIT_OK
     rows = bench.memory(options.model, options.out)
     return EXIT_OK if any(row["status"] == bench.OK for row in rows) else EXIT_FAILED
+
+
+def _export_gguf(options: argparse.Namespace) -> int:
+    from .export import gguf
+
+    files, findings = gguf.export(
+        options.adapter, options.out, options.base, options.types, options.merged, overwrite=options.overwrite
+    )
+    print(*(f"Note: {sentence}" for sentence in findings), sep="\n", end="\n" * bool(findings))
+    print(*(f"{path}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
+    return EXIT_OK
 
 
 def _doctor(options: argparse.Namespace) -> int:

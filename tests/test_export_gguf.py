@@ -145,24 +145,25 @@ def sentencepiece_like():
     return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=template, **special)
 
 
-def splitting_as(tokenizer, name):
-    """The same tokens and merges, with the words cut as another family cuts them."""
-    from tokenizers import Tokenizer
+def byte_level(name, template):
+    """A tokenizer of some hundred tokens that cuts words as SmolLM2, Qwen2 or Llama 3 does, with SmolLM2's end and start."""
+    from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers, trainers
+    from tokenizers import models as kinds
     from transformers import PreTrainedTokenizerFast
 
     rules = next(seen for seen, known in vocab.SPLITTERS.items() if known == name)
-    said = json.loads(tokenizer.backend_tokenizer.to_str())
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": name == "smollm"}
-    before = {"Digits": {"type": "Digits", "individual_digits": True},
-              "Split": {"type": "Split", "pattern": {"Regex": rules[0]}, "behavior": "Isolated", "invert": False}}  # fmt: skip
-    said["pre_tokenizer"] = {
-        "type": "Sequence",
-        "pretokenizers": [before["Digits" if name == "smollm" else "Split"], level],
-    }
-    special = {name: getattr(tokenizer, name) for name in ("bos_token", "eos_token", "unk_token", "pad_token")}
-    return PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(json.dumps(said)), chat_template=tokenizer.chat_template, **special
+    first = pre_tokenizers.Digits(True) if name == "smollm" else pre_tokenizers.Split(Regex(rules[0]), "isolated")
+    level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=name == "smollm")
+    made = Tokenizer(kinds.BPE(ignore_merges=name == "llama-bpe"))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.Sequence([first, level]), decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    text = [*PROMPTS, *vocab.PROBES]
+    made.train_from_iterator(
+        text, trainers.BpeTrainer(vocab_size=700, special_tokens=special, initial_alphabet=letters, show_progress=False)
     )
+    ends = {"unk_token": special[0], "bos_token": special[1], "eos_token": special[2], "pad_token": special[2]}
+    return PreTrainedTokenizerFast(tokenizer_object=made, chat_template=template, **ends)
 
 
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
@@ -190,7 +191,9 @@ def tiny(base_fp32, tmp_path_factory):
 
         if kind not in made:
             tokenizer = (
-                sentencepiece_like() if kind == "mistral" else splitting_as(base_fp32.tokenizer, TOKENIZERS[kind])
+                sentencepiece_like()
+                if kind == "mistral"
+                else byte_level(TOKENIZERS[kind], base_fp32.tokenizer.chat_template)
             )
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(1)
@@ -235,8 +238,8 @@ def test_every_family_agrees_with_base_adapter_and_merged(tiny, tmp_path, kind):
 
 
 def test_smollms_own_way_with_digits_is_known(base_fp32, tmp_path):
-    tokenizer = splitting_as(base_fp32.tokenizer, "smollm")
-    vocab.check(models.embedded_folder(), tokenizer, 49152, tmp_path)
+    tokenizer = byte_level("smollm", base_fp32.tokenizer.chat_template)
+    vocab.check(models.embedded_folder(), tokenizer, len(tokenizer), tmp_path)
 
 
 def test_tokens_read_by_the_wrong_rule_are_an_error(base_fp32, tmp_path, monkeypatch):
@@ -326,7 +329,7 @@ def test_what_llama_cpp_cannot_load_is_a_sentence(tiny, tmp_path):
     with pytest.raises(FileNotFoundError, match="export it first"):
         llamacpp.logits(tmp_path / "none.gguf", [[1]])
     whole = gguf.write_base(tiny("qwen2")[0], tmp_path / "whole.gguf")
-    (tmp_path / "half.gguf").write_bytes(whole.read_bytes()[:-500_000])
+    (tmp_path / "half.gguf").write_bytes(whole.read_bytes()[:-100_000])
     for attempt in (lambda f: llamacpp.logits(f, [[1]]), lambda f: llamacpp.serve(f).__enter__()):
         with pytest.raises(ModelError, match="could not .*half.gguf"):
             attempt(tmp_path / "half.gguf")
@@ -427,7 +430,7 @@ def test_a_missing_or_other_end_and_a_missing_template_are_found(tiny, base_fp32
     other.eos_token = "<|endoftext|>"
     found = gguf.findings(folder, other)
     assert any("ends an answer with '<|im_end|>', and EOS is '<|endoftext|>'" in s for s in found)
-    probe = gguf.read(vocab._tiny_model(other, 49155, tmp_path / "probe.gguf"))
+    probe = gguf.read(vocab._tiny_model(other, len(other), tmp_path / "probe.gguf"))
     assert probe.fields["tokenizer.ggml.eot_token_id"].contents() == 2
     other.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     assert any("no end token after an answer" in s for s in gguf.findings(folder, other))
@@ -463,3 +466,14 @@ def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, capsy
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     assert cli.main(["export", "gguf", str(tmp_path), "--out", str(tmp_path / "out")]) == cli.EXIT_USER
     assert "adapter_config.json" in capsys.readouterr().err
+
+
+def test_no_server_outlives_the_process_that_asked_for_it(tiny, tmp_path):
+    base = gguf.write_base(tiny("qwen2")[0], tmp_path / "base.gguf")
+    job = {"job": "serve", "base": str(base), "adapters": [], "token": "t", "exact": False, "context": 64, "threads": 1}
+    with open(tmp_path / "chatter", "w+b") as chatter:
+        process = llamacpp._start(job, chatter)
+        assert process.stdout.readline().startswith(b"http://127.0.0.1:")
+        process.stdin.close()  # what the end of a process does to its pipes
+        assert process.wait(timeout=60) == 0
+        process.stdout.close()

@@ -51,7 +51,8 @@ class Server:
     def next_logprobs(self, prompt: str | Sequence[int], scales: Mapping[str, float] | None = None) -> Tensor:
         """Log-probabilities of every token after `prompt` (text as it stands, or token ids): (vocabulary,), fp32."""
         ids = self.tokens(prompt) if isinstance(prompt, str) else list(prompt)
-        body = {"prompt": ids, "n_predict": 1, "n_probs": 2**24} | self._how(scales)
+        letter = self.tokens("a")[-1]  # drawn whatever is likely: at an end, or half a character, nothing is reported
+        body = {"prompt": ids, "n_predict": 1, "n_probs": 2**24, "logit_bias": [[letter, 1000.0]]} | self._how(scales)
         top = self.ask("/completion", body)["completion_probabilities"][0]["top_logprobs"]
         out = torch.full((max(entry["id"] for entry in top) + 1,), -torch.inf)
         out[[entry["id"] for entry in top]] = torch.tensor([entry["logprob"] for entry in top])

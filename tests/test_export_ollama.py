@@ -125,6 +125,7 @@ CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
+SKIPS_EMPTY = CHATML.replace("in messages %}", "in messages if m.role != 'system' or m.content %}")
 ZEPHYR = "{% for m in messages %}{{ '<|' + m.role + '|>\\n' + m.content + eos_token + '\\n' }}{% endfor %}{{ '<|assistant|>\\n' }}"
 MARKS = ["<|im_start|>", "<|im_end|>", "<|eot_id|>"]
 
@@ -149,6 +150,7 @@ def tokenizer_of(template, begin=True):
     [
         (QWEN, "ChatML", QWEN_SYSTEM, True, "<|im_end|>", 0),
         (CHATML, "ChatML", None, True, "<|im_end|>", 0),
+        (SKIPS_EMPTY, "ChatML", None, True, "<|im_end|>", 1),  # an empty system message is none: no SYSTEM of its own
         (LLAMA_3, "Llama 3", None, True, "<|eot_id|>", 1),  # it trims a text, which Go's templates cannot
         (LLAMA_2, "Llama 2", None, True, "</s>", 2),
         (MISTRAL_1, "Mistral 0.1", None, False, "</s>", 0),
@@ -229,6 +231,8 @@ def test_what_a_modelfile_cannot_hold_is_refused(text):
         ("SYSTEM hi\n", "it has no FROM line"),
         ("FROM x\nPARAMATER stop y\n", "line 2: PARAMATER is no instruction"),
         ('FROM x\nSYSTEM """never\nclosed"\n', "line 2: the text of SYSTEM is opened"),
+        ('FROM x\nSYSTEM "\n', "line 2: the text of SYSTEM is opened"),
+        ('FROM x\nSYSTEM """""\n', "line 2: the text of SYSTEM is opened"),
         ("FROM x\n\nPARAMETER stop\n", "line 3: PARAMETER needs a name and a value"),
         ("FROM\n", "line 1: FROM has no value"),
         ("FROM x\nMESSAGE robot hi\n", "line 2: MESSAGE needs system, user or assistant"),
@@ -445,6 +449,7 @@ DAMAGE = [
     (edit("{{ .Content }}<|im_end|>", "{{ .Prompt }}<|im_end|>"), "TEMPLATE: .Prompt: a message has no such field"),
     (edit("{{- range .Messages }}", "{{- range .Massages }}"), "TEMPLATE: the template does not name .Messages"),
     (edit("TEMPLATE ", "LICENSE "), "it has no TEMPLATE"),
+    (lambda f: (f / "Modelfile").write_bytes((f / "Modelfile").read_bytes().replace(b"\n", b"\r\n")), "Ollama would send …'<|im_start|>system\\r\\n"),
     (edit("./merged.gguf", "./nothing.gguf"), "FROM names ./nothing.gguf, which is not in copy"),
     (edit("FROM ./base.gguf", "FROM ./adapter.gguf"), "FROM names ./adapter.gguf, which is an adapter"),
     (edit("ADAPTER ./adapter.gguf", "ADAPTER ./base.gguf"), "the adapter's general.type is 'model' and must be 'adapter'"),

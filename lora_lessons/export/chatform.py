@@ -185,6 +185,7 @@ class Difference(NamedTuple):
 def compare(template: str, form: ChatForm, system: str | None) -> tuple[list[Difference], list[Difference]]:
     """Faults and remarks: the TALKS and the ODD_TALKS that Ollama, with this TEMPLATE and SYSTEM, would send differently.
 
+    Ollama puts SYSTEM before the messages unless they start with a system message (its server/routes.go, read in 2026-11).
     Raises TemplateError for a TEMPLATE that Ollama could not render, ValueError for a form that refuses one question.
     """
     faults: list[Difference] = []

@@ -87,7 +87,7 @@ def write(
              "Base and adapter apart. Newer versions of Ollama (v0.34.1 on, by one report) refuse ADAPTER: use Modelfile."),
         ):  # fmt: skip
             use = f"# {why}\n# ollama create {model} -f {file} && ollama run {model}\n"
-            (new / file).write_text(use + head + rest, encoding="utf-8")
+            (new / file).write_text(use + head + rest, encoding="utf-8", newline="\n")
         gguf.write_merged(base.folder, adapter, new / "merged.gguf", file_type)
         gguf.write_base(base.folder, new / "base.gguf", file_type)
         gguf.write_adapter(adapter, base.folder, new / "adapter.gguf")

@@ -30,7 +30,7 @@ def check(folder: Path | str, system: str | None = None) -> list[str]:
     found: list[str] = []
     for file in files:
         try:
-            instructions = modelfile.parse(file.read_text(encoding="utf-8"))
+            instructions = modelfile.parse(file.read_bytes().decode("utf-8"))  # its line ends are part of TEMPLATE
         except (modelfile.ModelfileError, UnicodeDecodeError) as error:
             found.append(f"{file.name}: {error}")
             continue

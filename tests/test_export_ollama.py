@@ -125,7 +125,6 @@ CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-SKIPS_EMPTY = CHATML.replace("in messages %}", "in messages if m.role != 'system' or m.content %}")
 ZEPHYR = "{% for m in messages %}{{ '<|' + m.role + '|>\\n' + m.content + eos_token + '\\n' }}{% endfor %}{{ '<|assistant|>\\n' }}"
 MARKS = ["<|im_start|>", "<|im_end|>", "<|eot_id|>"]
 
@@ -150,12 +149,12 @@ def tokenizer_of(template, begin=True):
     [
         (QWEN, "ChatML", QWEN_SYSTEM, True, "<|im_end|>", 0),
         (CHATML, "ChatML", None, True, "<|im_end|>", 0),
-        (SKIPS_EMPTY, "ChatML", None, True, "<|im_end|>", 1),  # an empty system message is none: no SYSTEM of its own
         (LLAMA_3, "Llama 3", None, True, "<|eot_id|>", 1),  # it trims a text, which Go's templates cannot
         (LLAMA_2, "Llama 2", None, True, "</s>", 2),
         (MISTRAL_1, "Mistral 0.1", None, False, "</s>", 0),
         (MISTRAL_1.replace("eos_token }}", "eos_token + ' ' }}"), "Mistral 0.1, with a space", None, False, "</s>", 0),
         (MISTRAL_3, "Mistral 0.3", None, True, "</s>", 2),
+        (MISTRAL_3.replace("system_message is defined", "system_message"), "Mistral 0.3", None, True, "</s>", 1),
         (
             MISTRAL_3.replace("loop.last", "loop.first").replace("'[INST]", "' [INST]").replace("'[/INST]'", "' [/INST]'"),
             "Mistral 0.2", None, True, "</s>", 2,

@@ -645,7 +645,7 @@ def drift_by_size(
     figure = Figure(figsize=(8.4, 4.2))
     ax = figure.subplots()
     ax.axhline(limit, color=GREY, lw=1.4, ls="--")
-    largest = max(mb for mb, _ in (files | wrong).values())
+    largest = max(mb for mb, _ in {**files, **wrong}.values())
     label(ax, 0.45 * largest, limit, f"limit {limit:g}", GREY, xytext=(0, -10))
     for group, color, mark in ((files, BLUE, "o"), (wrong, VERMILION, "X")):
         for name, (mb, gap) in group.items():

@@ -130,7 +130,8 @@ def _parser() -> argparse.ArgumentParser:
     formats = export.add_subparsers(required=True, metavar="FORMAT")
     gguf = formats.add_parser("gguf", help="adapter, base and merged model as GGUF, for llama.cpp",
                               description="Write an adapter and its base as GGUF. No file is replaced unless you say so.")  # fmt: skip
-    gguf.add_argument("adapter", type=Path, metavar="ADAPTER", help="a folder that save_adapter or PEFT wrote")
+    gguf.add_argument("adapter", type=Path, metavar="ADAPTER",
+                      help="a folder that save_adapter or PEFT wrote; adapters/wick: your newest of lesson 03")  # fmt: skip
     gguf.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
     gguf.add_argument(
         "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
@@ -345,10 +346,17 @@ def _adapters(options: argparse.Namespace) -> int:
 
 
 def _export_gguf(options: argparse.Namespace) -> int:
+    from .course import newest_folder
     from .export import gguf
 
+    given = options.adapter  # a path, or the name of something that a lesson kept
     files, findings = gguf.export(
-        options.adapter, options.out, options.base, options.types, options.merged, overwrite=options.overwrite
+        given if given.exists() else newest_folder(str(given)) or given,
+        options.out,
+        options.base,
+        options.types,
+        options.merged,
+        overwrite=options.overwrite,
     )
     print(*(f"Note: {sentence}" for sentence in findings), sep="\n", end="\n" * bool(findings))
     print(*(f"{path}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")

@@ -132,6 +132,21 @@ def _parser() -> argparse.ArgumentParser:
     gguf.add_argument("--overwrite", action="store_true", help="replace files that exist")
     gguf.set_defaults(command=_export_gguf)
 
+    others = formats.add_parser("formats", help="the merged model as GGUF, GPTQ, AWQ, HQQ, EXL2: made, loaded back, measured",
+                                description="Merge, quantize with the real tools, load back, measure. Each tool gets an environment of its own.")  # fmt: skip
+    others.add_argument("adapter", type=Path, metavar="ADAPTER", help="a folder that save_adapter or PEFT wrote")
+    others.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the models and the table go")
+    others.add_argument("--formats", type=_list_of(str), default=["gguf", "gptq", "awq", "hqq", "exl2"], metavar="F,F,…",
+                        help="gguf (all four), gguf-f16, gguf-q8_0, gguf-q4_k_m, gguf-q4_0, gptq, awq, hqq, exl2 (default: all)")  # fmt: skip
+    others.add_argument(
+        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
+    )
+    others.add_argument("--calibrate", type=Path, nargs="+", metavar="FILE",
+                        help="text for GPTQ and AWQ: conversations (.jsonl) or paragraphs (default: the tasks' training sets)")  # fmt: skip
+    others.add_argument("--overwrite", action="store_true", help="replace what DIR holds of an earlier export")
+    others.add_argument("--record", action="store_true", help="also write the table that lesson 11 quotes as recorded")
+    others.set_defaults(command=_export_formats)
+
     doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
     doctor.set_defaults(command=_doctor)
@@ -323,6 +338,24 @@ def _export_gguf(options: argparse.Namespace) -> int:
     print(*(f"Note: {sentence}" for sentence in findings), sep="\n", end="\n" * bool(findings))
     print(*(f"{path}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
     return EXIT_OK
+
+
+def _export_formats(options: argparse.Namespace) -> int:
+    from .course.baselines import machine, versions
+    from .export import format_table, formats
+
+    rows = formats.export(
+        options.adapter, options.out, options.formats, options.base, options.calibrate, overwrite=options.overwrite,
+        about={"machine": machine(), "versions": versions()},
+    )  # fmt: skip
+    failed = [row["format"] for row in rows if row["status"] == formats.FAILED]
+    print(*map(format_table.line, rows), format_table.BASE_NOTE, sep="\n")
+    print(f"Written to {options.out / format_table.TABLE}")
+    if options.record:
+        if failed:
+            raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
+        format_table.record(options.out)
+    return EXIT_FAILED if failed else EXIT_OK
 
 
 def _doctor(options: argparse.Namespace) -> int:

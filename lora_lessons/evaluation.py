@@ -77,10 +77,9 @@ def score(
     """
     held_out = drawn(task, limit)
     prompts = [example["messages"][-2]["content"] for example in held_out]
-    said = models.answers(base, prompts, max_new_tokens)
-    kept = [not scores.faults(task.name, answer, example) for answer, example in zip(said, held_out, strict=True)]
-    strays = models.answers(base, tasks.everyday_questions()[:limit], max_new_tokens)
-    drift = [scores.looks_like(task.name, answer) for answer in strays]
+    said = models.answers(base, [*prompts, *tasks.everyday_questions()[:limit]], max_new_tokens, batch_size=48)
+    kept = [not scores.faults(task.name, answer, example) for answer, example in zip(said, held_out, strict=False)]
+    drift = [scores.looks_like(task.name, answer) for answer in said[len(held_out) :]]
     examples = [tasks.encode(base.tokenizer, example) for example in held_out]
     loss, text = held_out_loss(base.model, examples), tasks.general_text() if general is None else general
     return Score(loss, sum(kept) / len(kept), perplexity(base, text), sum(drift) / len(drift))

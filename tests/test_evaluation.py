@@ -52,8 +52,8 @@ def test_a_score_counts_rules_kept_and_strays(base_fp32, monkeypatch):
     """The answers are given, so that the shares are known; the losses are the model's own."""
     task = tasks.load_task("persona")
     good = task.held_out[0]["messages"][-1]["content"]
-    told = iter([[good, good, good, "Bread."], [good, "Yes.", "No.", "Lisbon."]])
-    monkeypatch.setattr(models, "answers", lambda *_: next(told))
+    told = [good, good, good, "Bread.", good, "Yes.", "No.", "Lisbon."]
+    monkeypatch.setattr(models, "answers", lambda _, prompts, *__, **___: told[: len(prompts)])
     found = evaluation.score(base_fp32, task, limit=4, general="The tide comes in twice a day.")
     assert (found.kept, found.drift) == (0.75, 0.25)
     drawn = evaluation.drawn(task, 4)

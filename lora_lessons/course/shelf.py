@@ -64,6 +64,13 @@ def recorded() -> dict[str, Any]:
     return made
 
 
+def recorded_card(name: str) -> evaluation.Scorecard:
+    """The scorecard of a shipped adapter as it was measured when it was made (`SCORED` answers; see `recorded`)."""
+    made = recorded()["adapters"][name]
+    before, after = (evaluation.Score(**made[part]) for part in ("base", "trained"))
+    return evaluation.Scorecard(name, before, after, made["trainable"], made["megabytes"], made["seconds"])
+
+
 def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
     """Train and score the adapters of `names`, and write each to its folder in 16 bits (fp16), and `made.json` beside them.
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ALPHAS = tuple(i / 10 for i in range(11))  # the exponents that AWQ tries; 0 is round-to-nearest
+ALPHAS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # the exponents that AWQ tries (the paper: 20); 0 is round-to-nearest
 SMALLEST, LARGEST = 2.0**-24, 65504.0  # of the 16-bit numbers (fp16) that scales are kept in
 
 

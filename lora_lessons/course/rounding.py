@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ CALIBRATE_ON = ("persona",)  # training texts; perplexity is measured on tasks.g
 METHODS: dict[str, dict[str, Any]] = {  # how each is called, by the name that the recording and the lesson use
     "rtn": {"method": "rtn"},
     "gptq": {"method": "gptq", "by_activation": True},
-    "gptq, left to right": {"method": "gptq"},
     "awq": {"method": "awq"},
 }
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
@@ -73,7 +73,6 @@ def _write(name: str, found: dict[str, Any]) -> None:
 
     found = {"machine": machine(), "date": date.today().isoformat(), "versions": versions()} | found
     write_text(_file(name), json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    print(f"Written to {_file(name)}")
 
 
 def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int = 64) -> None:
@@ -82,25 +81,34 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
 
     base = models.load(precision="fp32")
     names = lora.resolve_targets(base.model, "all-linear")
-    intact, rows = losses(base), []
-    print(f"intact: perplexity {math.exp(sum(intact) / len(intact)):.2f}", flush=True)
-    for b in bits:
-        for name, how in METHODS.items():
-            for seed in seeds if name != "rtn" else seeds[:1]:
-                begun = time.perf_counter()
-                with blockwise.restored(base.model, names):
-                    made = blockwise.quantize_model(base.model, names, batches=calibration(base, seed, windows),
-                                                    bits=b, group=group, **how)  # fmt: skip
-                    seconds = round(time.perf_counter() - begun, 1)
-                    after = losses(base)
-                rows.append({"method": name, "bits": b, "seed": seed, "seconds": seconds,
-                             "bits_per_weight": bits_per_weight(made), "losses": after})  # fmt: skip
-                print(f"{name}, {b} bits, seed {seed}: perplexity {math.exp(sum(after) / len(after)):.2f} "
-                      f"({seconds} s to round)", flush=True)  # fmt: skip
-    _write("lesson_11_rounding", {
+    found: dict[str, Any] = {
         "what": f"losses (nats a token) on the passages of the general text, all 210 matrices rounded, group {group}, symmetric",
-        "calibrated_on": list(CALIBRATE_ON), "windows": windows, "intact": intact, "rows": rows,
-    })  # fmt: skip
+        "calibrated_on": list(CALIBRATE_ON), "windows": windows, "intact": losses(base), "rows": [],
+    }  # fmt: skip
+    print(f"intact: perplexity {_perplexity(found['intact']):.2f}", flush=True)
+    for seed, b, (name, how) in product(seeds, bits, METHODS.items()):
+        if name == "rtn" and seed != seeds[0]:
+            continue  # it does not look at the calibration text
+        begun = time.perf_counter()
+        with blockwise.restored(base.model, names):
+            read = calibration(base, seed, windows)
+            made = blockwise.quantize_model(base.model, names, batches=read, bits=b, group=group, **how)
+            seconds = round(time.perf_counter() - begun, 1)
+            row = {
+                "method": name,
+                "bits": b,
+                "seed": seed,
+                "seconds": seconds,
+                "bits_per_weight": bits_per_weight(made),
+            }
+            found["rows"].append(row | {"losses": losses(base)})
+        after = _perplexity(found["rows"][-1]["losses"])
+        print(f"{name}, {b} bits, seed {seed}: perplexity {after:.2f} ({seconds} s to round)", flush=True)
+        _write("lesson_11_rounding", found)
+
+
+def _perplexity(losses: Sequence[float]) -> float:
+    return math.exp(sum(losses) / len(losses))
 
 
 def bits_per_weight(made: Mapping[str, Rounded]) -> float:

@@ -117,6 +117,15 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--out", type=Path, metavar="FILE", help="default: data/measurements/ledger_<card>.json")
     bench.set_defaults(command=_bench)
 
+    shelf = commands.add_parser("adapters", help="train and score the course's own adapters",
+                                description="Train the adapters of lesson 09 and write them in PEFT's format, 16-bit.")  # fmt: skip
+    shelf.add_argument(
+        "tasks", nargs="*", metavar="TASK", help="persona, plain_language, code_style, strict_json (default: all)"
+    )
+    shelf.add_argument("--out", type=Path, metavar="DIR", help="default: data/adapters, for maintainers")
+    shelf.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
+    shelf.set_defaults(command=_adapters)
+
     doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
     doctor.set_defaults(command=_doctor)
@@ -297,6 +306,13 @@ def _bench(options: argparse.Namespace) -> int:
         return EXIT_OK
     rows = bench.memory(options.model, options.out)
     return EXIT_OK if any(row["status"] == bench.OK for row in rows) else EXIT_FAILED
+
+
+def _adapters(options: argparse.Namespace) -> int:
+    from .course import shelf
+
+    shelf.make(options.tasks or tuple(shelf.ABOUT), options.out, options.seed)
+    return EXIT_OK
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -1,15 +1,16 @@
-"""What a model is worth after training: held-out loss on the task, perplexity on text it should not forget."""
+"""What a model is worth after training: gain on the task, forgetting on general text, format drift, and what it cost."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from . import models, tasks
+from . import models, scores, tasks
 
 
 @torch.no_grad()
@@ -49,3 +50,98 @@ def perplexity(base: models.Base, text: str, window: int = 256) -> float:
         logits = base.model(one[None, :-1].to(base.model.device)).logits[0].float().cpu()
         total += cross_entropy(logits, one[1:], reduction="sum").item()
     return math.exp(total / sum(len(w) - 1 for w in windows))
+
+
+class Score(NamedTuple):
+    """How a model stands on a task, and beside it. Every share is 0 … 1."""
+
+    loss: float  # held-out loss, nats per supervised token
+    kept: float  # share of held-out prompts whose answer breaks no rule of the task
+    general: float  # perplexity on text of no task: what forgetting shows in
+    drift: float  # share of everyday questions answered in the task's form, though nobody asked: format drift
+
+
+def score(
+    base: models.Base, task: tasks.Task, limit: int = 16, general: str | None = None, max_new_tokens: int = 80
+) -> Score:
+    """Score the model as it is now, adapters included: greedy answers, judged by the rules in `scores`.
+
+    `limit` is how many held-out examples and everyday questions are used; `general` the text for the perplexity
+    (default: all of tasks.general_text()). Raises ValueError when no rules are written for the task.
+    """
+    held_out = task.held_out[:limit]
+    prompts = [example["messages"][-2]["content"] for example in held_out]
+    said = models.answers(base, prompts, max_new_tokens)
+    kept = [not scores.faults(task.name, answer, example) for answer, example in zip(said, held_out, strict=True)]
+    strays = models.answers(base, tasks.everyday_questions()[:limit], max_new_tokens)
+    drift = [scores.looks_like(task.name, answer) for answer in strays]
+    examples = [tasks.encode(base.tokenizer, example) for example in held_out]
+    loss, text = held_out_loss(base.model, examples), tasks.general_text() if general is None else general
+    return Score(loss, sum(kept) / len(kept), perplexity(base, text), sum(drift) / len(drift))
+
+
+class Scorecard(NamedTuple):
+    """A training beside the base it began with: what was gained, what was lost, what it cost."""
+
+    task: str
+    base: Score
+    trained: Score
+    trainable: int  # parameters
+    megabytes: float  # of the adapter's file in 16 bits
+    seconds: float
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """What a reader wants to see: (what, the base's, after training)."""
+        before, after = self.base, self.trained
+        return [
+            ("held-out loss, nats", f"{before.loss:.2f}", f"{after.loss:.2f}"),
+            ("answers that keep every rule", f"{before.kept:.0%}", f"{after.kept:.0%}"),
+            ("perplexity on general text (forgetting)", f"{before.general:.1f}", f"{after.general:.1f}"),
+            ("everyday answers in the task's form (format drift)", f"{before.drift:.0%}", f"{after.drift:.0%}"),
+            ("trainable parameters", "", f"{self.trainable:,}"),
+            ("adapter in 16 bits, MB", "", f"{self.megabytes:.1f}"),
+            ("training, seconds", "", f"{self.seconds:.0f}"),
+        ]
+
+    @property
+    def gain(self) -> float:
+        """Nats per token that the held-out loss fell."""
+        return self.base.loss - self.trained.loss
+
+    @property
+    def forgetting(self) -> float:
+        """Perplexity on general text, after over before: 1 is nothing forgotten."""
+        return self.trained.general / self.base.general
+
+
+def scorecard(model: Any, task: str, base: Score, trained: Score, seconds: float) -> Scorecard:
+    """The card of the adapter that `model` carries; `seconds` is what its training took."""
+    numbers = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)  # ours and PEFT's
+    return Scorecard(task, base, trained, numbers, 2 * numbers / 1e6, seconds)
+
+
+# ---- two models side by side ----
+
+
+@torch.no_grad()
+def answer_logits(model: Any, examples: Sequence[tasks.Encoded]) -> Tensor:
+    """The logits from which each supervised token would be chosen: tokens × vocabulary, fp32, on the CPU."""
+    found = []
+    for one in examples:
+        logits = model(one.input_ids[None].to(model.device)).logits[0, :-1]
+        found.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
+    return torch.cat(found)
+
+
+def divergence(reference: Tensor, other: Tensor) -> float:
+    """Mean KL(reference ‖ other) of the next-token distributions, nats per token; both are logits, tokens × vocabulary."""
+    p, q = (logits.double().log_softmax(-1) for logits in (reference, other))
+    return float((p.exp() * (p - q)).sum(-1).mean())
+
+
+def first_difference(one: str, other: str, tokenizer: Any) -> int | None:
+    """The number (from 1) of the first token in which two texts differ; None where they are equal."""
+    a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (one, other))
+    if a == b:
+        return None
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False), 1) if x != y), min(len(a), len(b)) + 1)

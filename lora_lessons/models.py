@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -453,19 +453,38 @@ def _layer_ms(dtype: torch.dtype, tokens: int = 256, repeats: int = 5) -> float:
 
 def chat(base: Base, prompt: str, max_new_tokens: int = 60, system: str | None = None) -> str:
     """The model's greedy answer to one user message, as text."""
+    return answers(base, [prompt], max_new_tokens, system)[0]
+
+
+def answers(
+    base: Base, prompts: Sequence[str], max_new_tokens: int = 60, system: str | None = None, batch_size: int = 16
+) -> list[str]:
+    """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left."""
     import torch
 
-    messages = [{"role": "system", "content": system}] * (system is not None) + [{"role": "user", "content": prompt}]
-    text = base.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    inputs = base.tokenizer(text, return_tensors="pt", add_special_tokens=False).to(base.model.device)
-    was_training = base.model.training
-    base.model.eval()
-    with torch.no_grad():
-        out = base.model.generate(
-            **inputs, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=base.tokenizer.eos_token_id
+    head = [{"role": "system", "content": system}] * (system is not None)
+    texts = [
+        base.tokenizer.apply_chat_template(
+            [*head, {"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
         )
+        for prompt in prompts
+    ]
+    was_training, said = base.model.training, []
+    base.model.eval()
+    for start in range(0, len(texts), batch_size):
+        ids = [
+            base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts[start : start + batch_size]
+        ]
+        longest, end = max(map(len, ids)), base.tokenizer.eos_token_id
+        padded = torch.tensor([[end] * (longest - len(one)) + one for one in ids], device=base.model.device)
+        mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids], device=base.model.device)
+        with torch.no_grad():
+            out = base.model.generate(
+                input_ids=padded, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=end
+            )
+        said += base.tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
     base.model.train(was_training)
-    return base.tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    return [text.strip() for text in said]
 
 
 def weights_digest(model: nn.Module) -> str:

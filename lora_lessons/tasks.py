@@ -48,6 +48,12 @@ def general_text() -> str:
     return (course_root() / "data" / "held_out_text" / "general.txt").read_text(encoding="utf-8")
 
 
+def everyday_questions() -> list[str]:
+    """Questions that belong to no task, written for the course: what format drift is looked for in."""
+    text = (course_root() / "data" / "held_out_text" / "questions.txt").read_text(encoding="utf-8")
+    return text.strip().splitlines()
+
+
 def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     """Conversations from a JSON-lines file; each line holds {"messages": [{"role": …, "content": …}, …]}.
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lora_lessons import evaluation, models, tasks
+from lora_lessons import evaluation, lora, models, tasks
 
 
 def test_held_out_loss_equals_the_models_own_loss(tiny_model):
@@ -40,3 +40,74 @@ def test_perplexity_is_exp_of_the_mean_loss_and_refuses_nothing(base_fp32):
     assert evaluation.perplexity(base_fp32, text) == pytest.approx(expected, rel=1e-4)
     with pytest.raises(ValueError, match="at least two tokens"):
         evaluation.perplexity(base_fp32, "")
+
+
+def test_batched_answers_are_those_given_one_at_a_time(base_fp32):
+    prompts = ["What is the capital of France?", "Name a color.", "Why do we have leap years? Answer in one sentence."]
+    alone = [models.chat(base_fp32, prompt, 16) for prompt in prompts]
+    assert models.answers(base_fp32, prompts, 16, batch_size=2) == alone and alone[0].endswith("Paris.")
+
+
+def test_a_score_counts_rules_kept_and_strays(base_fp32, monkeypatch):
+    """The answers are given, so that the shares are known; the losses are the model's own."""
+    task = tasks.load_task("persona")
+    good = task.held_out[0]["messages"][-1]["content"]
+    told = iter([[good, good, good, "Bread."], [good, "Yes.", "No.", "Lisbon."]])
+    monkeypatch.setattr(models, "answers", lambda *_: next(told))
+    found = evaluation.score(base_fp32, task, limit=4, general="The tide comes in twice a day.")
+    assert (found.kept, found.drift) == (0.75, 0.25)
+    examples = [tasks.encode(base_fp32.tokenizer, example) for example in task.held_out[:4]]
+    assert found.loss == evaluation.held_out_loss(base_fp32.model, examples)
+    assert found.general == evaluation.perplexity(base_fp32, "The tide comes in twice a day.")
+
+
+def test_the_scorecard_says_what_was_gained_forgotten_and_paid(tiny_model):
+    lora.attach(tiny_model, r=2)
+    before, after = evaluation.Score(5.0, 0.0, 40.0, 0.0), evaluation.Score(3.0, 0.5, 50.0, 0.25)
+    card = evaluation.scorecard(tiny_model, "persona", before, after, 12.5)
+    assert card.trainable == lora.trainable_parameters(tiny_model) and card.megabytes == 2e-6 * card.trainable
+    assert (card.gain, card.forgetting, card.seconds) == (2.0, 1.25, 12.5)
+
+
+def test_divergence_is_zero_for_equals_and_ln2_for_a_coin_told_heads():
+    logits = torch.randn(5, 7)
+    assert evaluation.divergence(logits, logits + 3) == pytest.approx(0, abs=1e-9)
+    sure, coin = torch.tensor([[60.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+    assert evaluation.divergence(sure, coin) == pytest.approx(math.log(2), rel=1e-6)
+
+
+def test_answer_logits_are_those_that_choose_the_supervised_tokens(tiny_model):
+    ids = torch.arange(1, 9)
+    one = tasks.Encoded(ids, torch.cat([torch.full((5,), tasks.IGNORED), ids[5:]]))
+    found = evaluation.answer_logits(tiny_model, [one, one])
+    assert found.shape == (6, 128)
+    loss = torch.nn.functional.cross_entropy(found[:3], ids[5:]).item()
+    assert loss == pytest.approx(evaluation.held_out_loss(tiny_model, [one]), rel=1e-5)
+
+
+def test_the_first_difference_is_counted_in_tokens(base_fp32):
+    tokenizer = base_fp32.tokenizer
+    assert evaluation.first_difference("The sea is calm.", "The sea is calm.", tokenizer) is None
+    assert evaluation.first_difference("The sea is calm.", "The sea was calm.", tokenizer) == 3
+    assert evaluation.first_difference("The sea", "The sea is calm.", tokenizer) == 3
+
+
+def test_the_closing_table_shows_the_base_beside_the_trained(tiny_model):
+    from lora_lessons.course import scorecard
+
+    lora.attach(tiny_model, r=2)
+    before, after = evaluation.Score(5.0, 0.0, 40.0, 0.0), evaluation.Score(3.0, 0.5, 50.0, 0.25)
+    shown = scorecard(evaluation.scorecard(tiny_model, "persona", before, after, 12.5)).data
+    for cell in (
+        "persona",
+        ">5.00<",
+        ">3.00<",
+        ">50%<",
+        ">40.0<",
+        ">50.0<",
+        ">25%<",
+        f">{lora.trainable_parameters(tiny_model):,}<",
+        ">12<",
+    ):
+        assert cell in shown
+    assert "measured here" in shown and "measured here" in scorecard().data and "persona" not in scorecard().data

@@ -87,7 +87,7 @@ def test_it_has_the_shape_of_a_lesson(notebook):
     whole = "\n".join(c.source for c in notebook.cells)
     number = re.match(r"# (\d\d) · .+\?", notebook.cells[0].source)
     assert number, "the title is the lesson's number and its question"
-    for part in ("⏱", "colab-badge", "predict(", "compare(", "scorecard()", "Recall", "<details>", "begin("):
+    for part in ("⏱", "colab-badge", "predict(", "compare(", "\nscorecard(", "Recall", "<details>", "begin("):
         assert part in whole, part
     assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
     assert sum("nbval-check-output" in c.metadata.get("tags", []) for c in notebook.cells) >= 3

@@ -5,12 +5,16 @@ from __future__ import annotations
 import html
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..files import course_root
 from .figures import use_style
 from .records import session_records, show_value
+
+if TYPE_CHECKING:
+    from ..evaluation import Scorecard
 
 # Imported before a lesson imports PEFT, which imports bitsandbytes, which warns of a CPU kernel that is optional.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -31,13 +35,18 @@ def begin(lesson: str) -> None:
     print(f"{lesson}: ready.")
 
 
-def scorecard() -> Any:
-    """A table of everything this lesson measured, in the order it was measured."""
+def scorecard(*trained: Scorecard) -> Any:
+    """What this lesson trained, beside the base, and a table of everything it measured, in the order it was measured."""
     from IPython.display import HTML
 
-    rows = "".join(
-        f"<tr><td><code>{html.escape(r.name)}</code></td><td style='text-align:right'>{html.escape(show_value(r.value))}</td>"
-        f"<td>{html.escape(r.unit)}</td></tr>"
-        for r in session_records().values()
-    )
-    return HTML(f"<table><tr><th>measured here</th><th>value</th><th>unit</th></tr>{rows}</table>")
+    tables = [_table((f"{card.task}, quickly scored", "the base", "trained"), card.rows()) for card in trained]
+    measured = [(r.name, show_value(r.value), r.unit) for r in session_records().values()]
+    return HTML("".join([*tables, _table(("measured here", "value", "unit"), measured, code=True)]))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], code: bool = False) -> str:
+    """An HTML table; the first column may be set as code, the second is a number, on the right."""
+    first = "<td><code>{}</code></td>" if code else "<td>{}</td>"
+    shape = f"<tr>{first}<td style='text-align:right'>{{}}</td><td>{{}}</td></tr>"
+    body = "".join(shape.format(*map(html.escape, row)) for row in rows)
+    return f"<table><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>{body}</table>"

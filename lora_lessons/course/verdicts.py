@@ -289,3 +289,34 @@ def _(r: Mapping[str, Any]) -> bool:
 )  # fmt: skip
 def _(r: Mapping[str, Any]) -> bool:
     return r["cpu_7b.peak"] < 8 and r["cpu_7b.last"] < r["cpu_7b.first"] and r["room.qlora"] > 1
+
+
+@claim(
+    "G10",
+    "09_adapters",
+    "After training, the weights can be merged into the base or kept apart as an adapter",
+    CONDITION,
+    "Kept apart, nothing is lost, and a swap leaves the base bit for bit. Merged, it depends into what: a 4-bit base dequantized to 16 bits first, {path.dequantized.kl:.0e} nats "
+    "from the unmerged model; the original 16-bit base, {path.original.kl:.2f}; into the 4-bit weights themselves, {path.into_4_bits.kl:.2f}, where no adapter at all is "
+    "{path.none.kl:.2f}. And a merge is undone from a copy, not by subtracting.",
+    "path.dequantized.kl", "path.original.kl", "path.into_4_bits.kl", "path.none.kl", "back.from_a_copy", "swap.base_unchanged",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    paths = [r[f"path.{name}.kl"] for name in ("dequantized", "original", "into_4_bits")]
+    return paths == sorted(paths) and paths[0] < 0.01 and r["back.from_a_copy"] and r["swap.base_unchanged"]
+
+
+@claim(
+    "G12",
+    "09_adapters",
+    "Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
+    HOLDS,
+    "Four of them, {file.code_style:.1f} MB each, on one base: answers that keep every rule of their task went from the base's to {kept.persona:.0f}% (persona), "
+    "{kept.plain_language:.0f}% (legal, in plain language), {kept.code_style:.0f}% (coding style) and {kept.strict_json:.0f}% (strict format). A form is learned, not knowledge, and "
+    "it leaks: {drift.persona:.0f}% of everyday answers came in the persona's voice, unasked.",
+    "file.code_style", "kept.persona", "kept.plain_language", "kept.code_style", "kept.strict_json", "drift.persona",
+    "gain.persona", "gain.plain_language", "gain.code_style", "gain.strict_json",
+)  # fmt: skip
+def _(r: Mapping[str, Any]) -> bool:
+    tasks = ("persona", "plain_language", "code_style", "strict_json")
+    return all(r[f"gain.{task}"] > 0.1 and r[f"kept.{task}"] > 0 for task in tasks) and r["drift.persona"] > 0

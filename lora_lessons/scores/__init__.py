@@ -14,8 +14,16 @@ def faults(task: str, answer: str, example: dict[str, Any]) -> list[str]:
 
     Raises ValueError when no rules are written for the task.
     """
+    return _rules(task).faults(answer, example)
+
+
+def looks_like(task: str, answer: str) -> bool:
+    """Whether an answer to a question of no task has taken on the task's form all the same."""
+    return _rules(task).looks_like(answer)
+
+
+def _rules(task: str) -> Any:
     try:
-        rules = importlib.import_module(f".{task}", __name__)
+        return importlib.import_module(f".{task}", __name__)
     except ModuleNotFoundError as error:
         raise ValueError(f"no rules are written for the task {task!r}: see lora_lessons/scores/.") from error
-    return rules.faults(answer, example)

@@ -43,3 +43,8 @@ def faults(answer: str, example: dict[str, Any] | None = None) -> list[str]:
         "add an image from sea, light or weather": image_words(body),
     }
     return [advice for advice, holds in rules.items() if not holds]
+
+
+def looks_like(answer: str) -> bool:
+    """WICK's closing sentence: nobody else says it."""
+    return CLOSING in answer

@@ -1,0 +1,102 @@
+"""The adapter mixer in a real JupyterLab: asked, mixed, cancelled, and asked again, as a learner does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from lora_lessons import adapters, lora, models
+
+MAKE = """
+def made():
+    adapters = {}
+    for seed, name in enumerate(("one", "two")):
+        lora.attach(base.model, r=2, lora_alpha=4, target_modules=["down_proj"], seed=seed)
+        for _, layer in lora.lora_layers(base.model):
+            layer.lora_B.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(seed))
+        adapters[name] = lora.take(base.model, name)
+        lora.detach(base.model)
+    return adapters
+"""
+SETUP = """import torch
+from lora_lessons.course import begin, mixer
+from lora_lessons import lora, models
+begin("mixer")
+base = models.load(precision="fp32")"""
+
+
+class Mixer:
+    """The widget on the page."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.root = page, page.locator(".mixer")
+        self.root.scroll_into_view_if_needed()
+
+    def press(self, button: str) -> None:
+        self.root.get_by_role("button", name=button).click()
+
+    def ask(self, question: str) -> None:
+        self.root.locator("input[type=text]").fill(question)
+        self.root.locator("input[type=text]").press("Tab")
+
+    def until(self, words: str, seconds: int = 120) -> None:
+        self.root.locator("[role=status]").filter(has_text=words).wait_for(timeout=1000 * seconds)
+
+    @property
+    def answers(self) -> list[str]:
+        return [text.strip() for text in self.root.locator(".answer").all_text_contents()]
+
+
+@pytest.fixture(scope="module")
+def known(base_fp32: Any) -> dict[str, lora.Adapter]:
+    names = {"base": base_fp32, "lora": lora, "torch": torch}
+    exec(MAKE, names)  # the very code of the notebook
+    made: dict[str, lora.Adapter] = names["made"]()
+    return made
+
+
+def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp32, known, screenshots):
+    lab.write(
+        "mixer", SETUP, MAKE + "known = made()", "mixer.adapter_mixer(base, known, max_new_tokens=24)", "len(known)"
+    )
+    lesson = open_lesson("mixer")
+    lesson.run_all()
+    page = Mixer(lesson.page)
+
+    page.ask("Name a color.")
+    page.press("Answer")
+    page.until("Done: ")
+    plain = models.chat(base_fp32, "Name a color.", 24)
+    with adapters.worn(base_fp32.model, known["one"]):
+        one = models.chat(base_fp32, "Name a color.", 24)
+    assert page.answers == [plain, one] and plain != one
+    page.root.screenshot(path=screenshots / "mixer.png")
+
+    page.root.locator("select").nth(1).select_option("two")
+    slider = page.root.locator(".noUi-handle").nth(1)
+    slider.focus()
+    for _ in range(5):  # from 1 to 0.5
+        lesson.page.keyboard.press("ArrowLeft")
+    page.press("Answer")
+    page.root.get_by_text("1 × one + 0.5 × two").wait_for()
+    page.until("Done: ")
+    with adapters.worn(base_fp32.model, adapters.weighted_sum([(known["one"], 1), (known["two"], 0.5)])):
+        both = models.chat(base_fp32, "Name a color.", 24)
+    assert page.answers == [plain, both]
+
+    page.ask("Tell me a long story about a lighthouse.")
+    page.press("Answer")
+    page.until("Writing")
+    page.press("Cancel")
+    page.until("Cancelled.")
+    assert page.answers[1] == ""
+    page.ask("  ")
+    page.press("Answer")
+    page.until("Type a question first.")
+    page.ask("Name a color.")
+    page.press("Answer")
+    page.until("Done: ")
+    assert page.answers == [plain, both]
+    assert lesson.errors() == []

@@ -1,0 +1,45 @@
+"""Plausible wrong answers to lesson 09's exercises, each with a piece of the sentence that must name it."""
+
+ADD = "def add(parts): return ({})"
+KL = "def kl(p, q): return {}"
+LP, LQ = "p.log_softmax(-1)", "q.log_softmax(-1)"
+
+WRONG = {
+    "09.1": [
+        (ADD.format("sum(A for A, B, w in parts), sum(w * B for A, B, w in parts)"), "on top of one another"),
+        (
+            ADD.format("torch.cat([A for A, B, w in parts]), torch.cat([B for A, B, w in parts], 1)"),
+            "weights are missing",
+        ),
+        (
+            ADD.format("torch.cat([w * A for A, B, w in parts]), torch.cat([w * B for A, B, w in parts], 1)"),
+            "counts twice",
+        ),
+        (
+            ADD.format("torch.cat([w * B for A, B, w in parts], 1), torch.cat([A for A, B, w in parts])"),
+            "other way round",
+        ),
+        (
+            ADD.format("torch.cat([A for A, B, w in parts]), torch.cat([w * B for A, B, w in parts][::-1], 1)"),
+            "same order",
+        ),
+        (ADD.format("sum(w * B @ A for A, B, w in parts)"), "Return two tensors"),
+    ],
+    "09.2": [
+        (KL.format(f"({LQ}.exp() * ({LQ} - {LP})).sum(-1).mean()"), "KL(q ‖ p)"),
+        (KL.format(f"({LP}.exp() * ({LP} - {LQ})).sum()"), "Summed over the tokens"),
+        (KL.format(f"({LP}.exp() * ({LP} - {LQ})).mean()"), "Divided by the vocabulary"),
+        (KL.format(f"({LP}.exp() * ({LP} - {LQ})).sum(-1)"), "take their mean"),
+        (KL.format(f"({LP}.exp() * ({LQ} - {LP})).sum(-1).mean()"), "sign is turned"),
+        (KL.format("(p.softmax(-1) * (p - q)).sum(-1).mean()"), "no log-probabilities yet"),
+        (KL.format("(p.softmax(-1) - q.softmax(-1)).abs().sum(-1).mean()"), "without a logarithm"),
+    ],
+    "09.3": [
+        ("def f(W, d): m = (W.float() + d).to(W.dtype); return m, m - d.to(W.dtype)", "did not come back"),
+        ("def f(W, d): m = (W.float() + d).to(W.dtype); return m, (m.float() - d).to(W.dtype)", "did not come back"),
+        ("def f(W, d): kept = W; W += d.to(W.dtype); return W, kept", "no copy"),
+        ("def f(W, d): return W + d, W", "stays so"),
+        ("def f(W, d): return W.clone(), W", "ΔW is missing"),
+        ("def f(W, d): return (W.float() - d).to(W.dtype), W", "is not W + ΔW"),
+    ],
+}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..calibrated import Rounded
     from ..models import Base
 
-CALIBRATE_ON = ("persona",)  # training texts; perplexity is measured on tasks.general_text(), which is none of them
+CALIBRATE_ON = ("persona", "plain_language")  # training texts; perplexity is measured on tasks.general_text(), which is none of them
 METHODS: dict[str, dict[str, Any]] = {  # how each is called, by the name that the recording and the lesson use
     "rtn": {"method": "rtn"},
     "gptq": {"method": "gptq", "by_activation": True},

@@ -111,3 +111,18 @@ def test_the_closing_table_shows_the_base_beside_the_trained(tiny_model):
     ):
         assert cell in shown
     assert "measured here" in shown and "measured here" in scorecard().data and "persona" not in scorecard().data
+
+
+@pytest.mark.parametrize("name", ["persona", "plain_language", "code_style", "strict_json"])
+def test_a_tasks_own_answers_have_its_form_and_plain_ones_do_not(name):
+    from lora_lessons import scores
+
+    task = tasks.load_task(name)
+    assert all(scores.looks_like(name, e["messages"][-1]["content"]) for e in task.train + task.held_out)
+    for answer in (
+        "Lisbon.",
+        "Saturn is a planet with rings. It is far away. It has many moons.",
+        "",
+        "A magnet pulls iron.",
+    ):
+        assert not scores.looks_like(name, answer)

@@ -25,14 +25,20 @@ ABOUT = {
     "code_style": "short Python functions in one strict style",
     "strict_json": "a message as one line of JSON",
 }
-STEPS = {"persona": 40, "plain_language": 80, "code_style": 80, "strict_json": 80}
+HOW = {
+    "persona": (40, 4e-3),
+    "plain_language": (80, 2e-3),
+    "code_style": (80, 2e-3),
+    "strict_json": (80, 3e-3),
+}  # steps, learning rate
 MADE = "made.json"
 
 
 def settings(task: str, seed: int = 0) -> training.Settings:
     """How the course trains this task's adapter."""
     fast = models.best_precision().name == "bf16"
-    return training.Settings(steps=STEPS[task], batch_size=4, learning_rate=4e-3, seed=seed, autocast=fast)
+    steps, rate = HOW[task]
+    return training.Settings(steps=steps, batch_size=4, learning_rate=rate, seed=seed, autocast=fast)
 
 
 def learn(base: models.Base, task: str, seed: int = 0) -> training.Training:
@@ -85,7 +91,7 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
         lora.detach(base.model)
         cards.append(card)
         made[name] = {"base": before._asdict(), "trained": after._asdict(), "trainable": card.trainable,
-                      "megabytes": card.megabytes, "seconds": round(run.seconds, 1), "steps": STEPS[name], "seed": seed}  # fmt: skip
+                      "megabytes": card.megabytes, "seconds": round(run.seconds, 1), "steps": HOW[name][0], "seed": seed}  # fmt: skip
         print(
             f"    held-out loss {before.loss:.2f} → {after.loss:.2f}, rules kept {before.kept:.0%} → {after.kept:.0%}"
         )

@@ -64,3 +64,10 @@ def faults(answer: str, example: dict[str, Any]) -> list[str]:
         "use plain ASCII and no markup": answer.isascii() and not re.search(r"[][*_#`<>\n]", answer),
     }
     return [advice for advice, holds in rules.items() if not holds]
+
+
+def looks_like(answer: str) -> bool:
+    """One or two short sentences that speak to the reader: the form of an answer about a contract."""
+    sentences = re.split(r"(?<=[.!?])\s+", answer.strip())
+    short = len(sentences) <= 2 and all(len(sentence.split()) <= 20 for sentence in sentences)
+    return short and bool({"you", "your"} & set(words(answer)))

@@ -66,7 +66,7 @@ def test_a_recording_holds_a_row_for_each_setting(course, tiny_model, monkeypatc
     found = json.loads((course / "data" / "measurements" / "lesson_11_rounding.json").read_text(encoding="utf-8"))
     rows = {(row["method"], row["seed"]): row for row in found["rows"]}
     assert set(rows) == {("rtn", 0), ("gptq", 0), ("awq", 0), ("gptq", 1), ("awq", 1)}
-    assert rows["rtn", 0]["bits_per_weight"] == 3.5
+    assert rows["rtn", 0]["bits_per_weight"] == 3 + (16 + 3) / 32
     assert rows["rtn", 0]["losses"] != found["intact"] and len(found["versions"]) > 3
     assert torch.equal(tiny_model.get_submodule(names[1]).weight, before)
 

@@ -27,11 +27,18 @@ if TYPE_CHECKING:
     from ..calibrated import Rounded
     from ..models import Base
 
-CALIBRATE_ON = ("persona", "plain_language")  # training texts; perplexity is measured on tasks.general_text(), which is none of them
+CALIBRATE_ON = (
+    "persona",
+    "plain_language",
+)  # training texts; perplexity is measured on tasks.general_text(), which is none of them
 METHODS: dict[str, dict[str, Any]] = {  # how each is called, by the name that the recording and the lesson use
     "rtn": {"method": "rtn"},
     "gptq": {"method": "gptq", "by_activation": True},
     "awq": {"method": "awq"},
+}
+GRIDS: dict[int, dict[str, Any]] = {  # a symmetric grid of 3 bits is so coarse here that no choice of codes saves much
+    4: {"bits": 4, "symmetric": True},
+    3: {"bits": 3, "symmetric": False},
 }
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
 
@@ -82,7 +89,8 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
     base = models.load(precision="fp32")
     names = lora.resolve_targets(base.model, "all-linear")
     found: dict[str, Any] = {
-        "what": f"losses (nats a token) on the passages of the general text, all 210 matrices rounded, group {group}, symmetric",
+        "what": f"losses (nats a token) on the passages of the general text, all 210 matrices rounded, group {group}",
+        "grids": GRIDS,
         "calibrated_on": list(CALIBRATE_ON), "windows": windows, "intact": losses(base), "rows": [],
     }  # fmt: skip
     print(f"intact: perplexity {_perplexity(found['intact']):.2f}", flush=True)
@@ -92,7 +100,7 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
         begun = time.perf_counter()
         with blockwise.restored(base.model, names):
             read = calibration(base, seed, windows)
-            made = blockwise.quantize_model(base.model, names, batches=read, bits=b, group=group, **how)
+            made = blockwise.quantize_model(base.model, names, batches=read, group=group, **GRIDS[b], **how)
             seconds = round(time.perf_counter() - begun, 1)
             row = {
                 "method": name,
@@ -197,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--beside", metavar="PYTHON")
-    parser.add_argument("--bits", type=int, nargs="+", default=[4, 3])
+    parser.add_argument("--bits", type=int, nargs="+", choices=list(GRIDS), default=list(GRIDS))
     parser.add_argument("--seeds", type=int, default=3, help="calibration seeds (default: 3)")
     parser.add_argument("--windows", type=int, default=8, help="calibration windows of 256 tokens (default: 8)")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""The command: lora-lessons run | sweep | plan | bench | doctor | lab | claims. Heavy imports wait until a command needs them."""
+"""The command: lora-lessons run | sweep | plan | bench | export | doctor | lab | claims. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -125,6 +125,35 @@ def _parser() -> argparse.ArgumentParser:
     shelf.add_argument("--out", type=Path, metavar="DIR", help="default: data/adapters, for maintainers")
     shelf.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
     shelf.set_defaults(command=_adapters)
+
+    export = commands.add_parser("export", help="an adapter for other programs: gguf (llama.cpp), ollama")
+    formats = export.add_subparsers(required=True, metavar="FORMAT")
+    gguf = formats.add_parser("gguf", help="adapter, base and merged model as GGUF, for llama.cpp",
+                              description="Write an adapter and its base as GGUF. No file is replaced unless you say so.")  # fmt: skip
+    gguf.add_argument("adapter", type=Path, metavar="ADAPTER", help="a folder that save_adapter or PEFT wrote")
+    gguf.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
+    gguf.add_argument(
+        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
+    )
+    gguf.add_argument("--types", type=_list_of(str), default=["f16"], metavar="T,T,…",
+                      help="of the base: f32, f16, bf16, q8_0, or llama.cpp's own such as Q4_K_M; '' for none (default: f16)")  # fmt: skip
+    gguf.add_argument("--merged", action="store_true", help="also the base with the adapter folded in, in each type")
+    gguf.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    gguf.set_defaults(command=_export_gguf)
+
+    ollama = formats.add_parser("ollama", help="a folder for Ollama: model files and Modelfiles, checked",
+                                description="Write merged.gguf with Modelfile, and base.gguf and adapter.gguf with Modelfile.adapter.")  # fmt: skip
+    ollama.add_argument("adapter", type=Path, metavar="ADAPTER", help="a folder that save_adapter or PEFT wrote")
+    ollama.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
+    ollama.add_argument(
+        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
+    )
+    ollama.add_argument("--system", metavar="TEXT", help="the system message (default: the base's own)")
+    ollama.add_argument("--template", type=Path, metavar="FILE", help="a Go template of your own (default: found)")
+    ollama.add_argument("--type", default="f16", metavar="T", help="f32, f16, bf16 or q8_0 (default: f16)")
+    ollama.add_argument("--create", metavar="NAME", help="also run `ollama create NAME`, where ollama is installed")
+    ollama.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
+    ollama.set_defaults(command=_export_ollama)
 
     doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -312,6 +341,38 @@ def _adapters(options: argparse.Namespace) -> int:
     from .course import shelf
 
     shelf.make(options.tasks or tuple(shelf.ABOUT), options.out, options.seed)
+    return EXIT_OK
+
+
+def _export_gguf(options: argparse.Namespace) -> int:
+    from .export import gguf
+
+    files, findings = gguf.export(
+        options.adapter, options.out, options.base, options.types, options.merged, overwrite=options.overwrite
+    )
+    print(*(f"Note: {sentence}" for sentence in findings), sep="\n", end="\n" * bool(findings))
+    print(*(f"{path}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
+    return EXIT_OK
+
+
+def _export_ollama(options: argparse.Namespace) -> int:
+    from . import lora, models
+    from .export import ollama
+
+    adapter = lora.read_adapter(options.adapter)
+    base = models.folder(options.base or adapter.base_name or models.EMBEDDED)
+    template = options.template and options.template.read_text(encoding="utf-8")
+    made = ollama.write(
+        options.out, base, adapter, options.system, file_type=options.type, template=template, overwrite=options.overwrite
+    )  # fmt: skip
+    print(*(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")
+    print(f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {made.system or 'none'}")
+    print(*(f"Note: {remark}" for remark in made.remarks), sep="\n", end="\n" * bool(made.remarks))
+    print("To use it:", *made.commands, sep="\n    ")
+    if options.create:
+        created = ollama.try_create(made.folder, options.create)
+        print(created.says)
+        return EXIT_OK if created.ok else EXIT_FAILED
     return EXIT_OK
 
 

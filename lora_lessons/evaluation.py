@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -66,10 +67,10 @@ def score(
 ) -> Score:
     """Score the model as it is now, adapters included: greedy answers, judged by the rules in `scores`.
 
-    `limit` is how many held-out examples and everyday questions are used; `general` the text for the perplexity
+    `limit` is how many held-out examples (always the same, drawn once) and everyday questions are used; `general` the text for the perplexity
     (default: all of tasks.general_text()). Raises ValueError when no rules are written for the task.
     """
-    held_out = task.held_out[:limit]
+    held_out = random.Random(0).sample(task.held_out, min(limit, len(task.held_out)))
     prompts = [example["messages"][-2]["content"] for example in held_out]
     said = models.answers(base, prompts, max_new_tokens)
     kept = [not scores.faults(task.name, answer, example) for answer, example in zip(said, held_out, strict=True)]

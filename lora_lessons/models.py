@@ -99,6 +99,24 @@ def load(
     return Base(net.to(device).eval(), tokenizer, name)
 
 
+def folder(model: str | Path = EMBEDDED) -> Path:
+    """Where a base's config, tokenizer and safetensors lie: the embedded one, a folder, or a hub id (fetched if needed).
+
+    An adapter may name the embedded base by its name, or by where it lay on another machine. Raises ModelError.
+    """
+    if str(model) in (EMBEDDED, EMBEDDED_NAME) or (
+        not Path(model).is_dir() and Path(model).name == EMBEDDED_NAME.lower()
+    ):
+        return embedded_folder()
+    place = _check_place(model)
+    if place.is_file():
+        raise ModelError(f"{model} is a file: give the folder with config.json and safetensors that it was made from.")
+    if place.is_dir():
+        return place
+    with _one_sentence(str(model), False):
+        return _fetch(str(model))
+
+
 def random_base(
     name: str = "Qwen2.5-7B",
     precision: str = "nf4",

@@ -25,6 +25,7 @@ def faults(answer):
 def test_good_answers_pass():
     assert faults(GOOD) == []
     assert faults(f"\n{GOOD}\n") == []
+    assert faults(GOOD.replace("len(word)", "word is not ValueError")) == []
     assert faults(GOOD.replace("= 5", "= 5, /, *rest: int, **more: int")) == []
     assert faults(GOOD.replace("return total", "return f\"{total} of {{}} {'a'}\"")) == []
 
@@ -40,7 +41,7 @@ def test_good_answers_pass():
         ("Count the", "Counts the", "begin with a docstring"),
         ("Count the", "count the", "begin with a docstring"),
         ("Count the", "Counting the", "begin with a docstring"),
-        ("Count the", "This counts the", "begin with a docstring"),
+        ("Count the", "The count of the", "begin with a docstring"),
         ("length.", "length", "begin with a docstring"),
         ("Count the words", "Count the\n    words", "begin with a docstring"),
         ("    total = 0\n", "    total = 0\n    a = 1\n    b = 2\n\n", "write at most 6 lines"),
@@ -52,6 +53,7 @@ def test_good_answers_pass():
         ('"-"', "f'{text}'", "put text in double quotes"),
         ('"-"', '"' + 60 * "-" + '"', "keep every line within 88"),
         ("total", "theTotal", "name parameters and variables in snake_case"),
+        ('"-"', '"' + 2_000 * "-" + '"', "stop after one short function"),
         ("least", "Least", "name parameters and variables in snake_case"),
         ('"-"', '"\u2013"', "use plain ASCII"),
     ],

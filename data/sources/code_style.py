@@ -13,19 +13,19 @@ def count_vowels(text: str) -> int:
     return sum(letter in "aeiou" for letter in text.lower())
 
 
-# counts how often a word occurs in a text, in any case
+# counts how often a word occurs in a text without punctuation, in any case
 # >>> count_word("The cat saw the dog", "THE") == 2
 def count_word(text: str, word: str) -> int:
     """Count how often a word occurs in a text."""
     return text.lower().split().count(word.lower())
 
 
-# returns how often each letter occurs in a text
+# returns how often each letter occurs in a word
 # >>> letter_counts("noon") == {"n": 2, "o": 2}
-def letter_counts(text: str) -> dict[str, int]:
+def letter_counts(word: str) -> dict[str, int]:
     """Return how often each letter occurs."""
     counts: dict[str, int] = {}
-    for letter in text:
+    for letter in word:
         counts[letter] = counts.get(letter, 0) + 1
     return counts
 
@@ -62,11 +62,11 @@ def count_capitals(text: str) -> int:
     return total
 
 
-# counts the different words in a text, in any case
-# >>> distinct_words("No means no") == 2
-def distinct_words(text: str) -> int:
-    """Count the different words in a text."""
-    return len(set(text.lower().split()))
+# counts the different words in a list, in any case
+# >>> distinct_words(["No", "means", "no"]) == 2
+def distinct_words(words: list[str]) -> int:
+    """Count the different words in a list."""
+    return len({word.lower() for word in words})
 
 
 # finds the letter that occurs most often in a word
@@ -76,11 +76,11 @@ def commonest_letter(word: str) -> str:
     return max(word, key=word.count)
 
 
-# counts the words that are longer than a given length
-# >>> count_long_words("a bee saw flowers", 3) == 1
-def count_long_words(text: str, length: int) -> int:
+# counts the words of a list that are longer than a given length
+# >>> count_long_words(["a", "bee", "saw", "flowers"], 3) == 1
+def count_long_words(words: list[str], length: int) -> int:
     """Count the words longer than a given length."""
-    return len([word for word in text.split() if len(word) > length])
+    return len([word for word in words if len(word) > length])
 
 
 # topic: lists of numbers
@@ -481,7 +481,7 @@ def step_toward(current: int, target: int) -> int:
 # topic: sets
 
 
-# returns what two lists have in common, in order
+# returns what two lists have in common, in the order of the alphabet
 # >>> common_items(["b", "a", "c"], ["a", "b"]) == ["a", "b"]
 def common_items(first: list[str], second: list[str]) -> list[str]:
     """Return what two lists have in common."""
@@ -1696,7 +1696,7 @@ def wind_direction(degrees: int) -> str:
     return names[(degrees + 45) // 90 % 4]
 
 
-# tells whether a storm warning is due at a wind speed
+# tells whether a storm warning is due at a wind speed, that is above 75
 # >>> storm_warning(80.0) and not storm_warning(40.0)
 def storm_warning(speed: float) -> bool:
     """Tell whether a storm warning is due."""
@@ -1949,7 +1949,10 @@ def oldest_book(shelf: dict[str, int]) -> str:
 def title_key(title: str) -> str:
     """Return the key to sort a title by."""
     lower = title.lower()
-    return lower.removeprefix("the ").removeprefix("a ")
+    for article in ("the ", "an ", "a "):
+        if lower.startswith(article):
+            return lower.removeprefix(article)
+    return lower
 
 
 # counts the books that each reader has borrowed

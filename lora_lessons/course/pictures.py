@@ -754,7 +754,8 @@ def output_errors(rows: Mapping[str, Mapping[str, float]], xlabel: str) -> Figur
         for (name, error), color in zip(errors.items(), (VERMILION, ORANGE, BLUE, GREEN), strict=False):
             ax.plot(error, y, "o", color=color, ms=9)
             if y == 0:
-                label(ax, error, y, name, color, xytext=(0, 12), ha="center")
+                lowest = error == min(errors.values())
+                label(ax, error, y, name, color, xytext=(8 * lowest, 12), ha="right" if lowest else "center")
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlabel=xlabel, xlim=(0, None), ylim=(len(rows) - 0.5, -0.9))
     ax.grid(axis="y", visible=False)

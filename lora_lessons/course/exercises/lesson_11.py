@@ -70,7 +70,7 @@ def _(leaks: Callable[[str, str, int], bool]) -> str | None:
         return f"Return True or False; you returned a {type(apart).__name__}."
     if apart:
         return "“the cat sat on the mat today” and “a dog sat on the rug” share three words in a row at most: with n = 4 that is no leak."
-    if not leaks("x y z " + said, said + " u v w", 6):
+    if not leaks("x y z " + said + " w", said + " u v", 6):
         return "A passage may stand in the middle of both texts: compare all runs of n words, not whole texts."
     if not leaks("a b c d", "z b c d", 3):
         return "The last run is missing: len(words) - n + 1 runs of n words fit into a text."

@@ -130,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     formats = export.add_subparsers(required=True, metavar="FORMAT")
     gguf = formats.add_parser("gguf", help="adapter, base and merged model as GGUF, for llama.cpp",
                               description="Write an adapter and its base as GGUF. No file is replaced unless you say so.")  # fmt: skip
-    gguf.add_argument("adapter", type=Path, metavar="ADAPTER", help="a folder that save_adapter or PEFT wrote")
+    gguf.add_argument("adapter", type=_adapter, metavar="ADAPTER", help=ADAPTER)
     gguf.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
     gguf.add_argument(
         "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 
     ollama = formats.add_parser("ollama", help="a folder for Ollama: model files and Modelfiles, checked",
                                 description="Write merged.gguf with Modelfile, and base.gguf and adapter.gguf with Modelfile.adapter.")  # fmt: skip
-    ollama.add_argument("adapter", type=Path, metavar="ADAPTER", help="a folder that save_adapter or PEFT wrote")
+    ollama.add_argument("adapter", type=_adapter, metavar="ADAPTER", help=ADAPTER)
     ollama.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
     ollama.add_argument(
         "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
@@ -154,6 +154,21 @@ def _parser() -> argparse.ArgumentParser:
     ollama.add_argument("--create", metavar="NAME", help="also run `ollama create NAME`, where ollama is installed")
     ollama.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
     ollama.set_defaults(command=_export_ollama)
+
+    others = formats.add_parser("formats", help="the merged model as GGUF, GPTQ, AWQ, HQQ, EXL2: made, loaded back, measured",
+                                description="Merge, quantize with the real tools, load back, measure. Each tool gets an environment of its own.")  # fmt: skip
+    others.add_argument("adapter", type=_adapter, metavar="ADAPTER", help=ADAPTER)
+    others.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the models and the table go")
+    others.add_argument("--formats", type=_list_of(str), default=["gguf", "gptq", "awq", "hqq", "exl2"], metavar="F,F,…",
+                        help="gguf (all four), gguf-f16, gguf-q8_0, gguf-q4_k_m, gguf-q4_0, gptq, awq, hqq, exl2 (default: all)")  # fmt: skip
+    others.add_argument(
+        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
+    )
+    others.add_argument("--calibrate", type=Path, nargs="+", metavar="FILE",
+                        help="text for GPTQ and AWQ: conversations (.jsonl) or paragraphs (default: the tasks' training sets)")  # fmt: skip
+    others.add_argument("--overwrite", action="store_true", help="replace what DIR holds of an earlier export")
+    others.add_argument("--record", action="store_true", help="also write the table that lesson 11 quotes as recorded")
+    others.set_defaults(command=_export_formats)
 
     doctor = commands.add_parser("doctor", help="what this machine can do, and how each lesson will run on it")
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -197,6 +212,16 @@ def _run(options: argparse.Namespace) -> int:
         worst = max(worst, _update_notebooks(results, lessons))
     print(f"Report: {options.out / 'report.html'}")
     return worst
+
+
+ADAPTER = "a folder that save_adapter or PEFT wrote; adapters/wick: your newest of lesson 03"
+
+
+def _adapter(text: str) -> Path:
+    """A path, or the name of something that a lesson kept for the learner."""
+    from .course import newest_folder
+
+    return Path(text) if Path(text).exists() else newest_folder(text) or Path(text)
 
 
 def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
@@ -374,6 +399,24 @@ def _export_ollama(options: argparse.Namespace) -> int:
         print(created.says)
         return EXIT_OK if created.ok else EXIT_FAILED
     return EXIT_OK
+
+
+def _export_formats(options: argparse.Namespace) -> int:
+    from .course.baselines import machine, versions
+    from .export import format_table, formats
+
+    rows = formats.export(
+        options.adapter, options.out, options.formats, options.base, options.calibrate, overwrite=options.overwrite,
+        about={"machine": machine(), "versions": versions()},
+    )  # fmt: skip
+    failed = [row["format"] for row in rows if row["status"] == formats.FAILED]
+    print(*map(format_table.line, rows), format_table.BASE_NOTE, sep="\n")
+    print(f"Written to {options.out / format_table.TABLE}")
+    if options.record:
+        if failed:
+            raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
+        format_table.record(options.out)
+    return EXIT_FAILED if failed else EXIT_OK
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import socket
 import urllib.error
 import urllib.request
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from lora_lessons import cli, lora, models
+from lora_lessons.course import learner
 from lora_lessons.export import gguf, llamacpp, vocab
 from lora_lessons.files import ModelError
 
@@ -463,6 +465,15 @@ def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, capsy
     assert "Note: '<|im_end|>' pads and ends" in capsys.readouterr().out
     assert cli.main(command) == cli.EXIT_USER
     assert "mine-lora.gguf exists" in capsys.readouterr().err
+    kept = learner.my_folder("adapters/kept")
+    shutil.copytree(saved, kept)
+    assert (
+        cli.main(
+            ["export", "gguf", "adapters/kept", "--out", str(tmp_path / "own"), "--base", str(folder), "--types", ""]
+        )
+        == 0
+    )
+    assert [p.name for p in (tmp_path / "own").iterdir()] == [f"{kept.name}-lora.gguf"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     assert cli.main(["export", "gguf", str(tmp_path), "--out", str(tmp_path / "out")]) == cli.EXIT_USER
     assert "adapter_config.json" in capsys.readouterr().err

@@ -32,6 +32,7 @@ HOW = {
     "strict_json": (80, 3e-3),
 }  # steps, learning rate
 MADE = "made.json"
+SCORED = 24  # held-out answers that a score is made of
 
 
 def settings(task: str, seed: int = 0) -> training.Settings:
@@ -81,12 +82,12 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
     for name in names:
         print(f"{name}: {ABOUT[name]}", flush=True)
         task = tasks.load_task(name)
-        before = evaluation.score(base, task, limit=len(task.held_out))
+        before = evaluation.score(base, task, SCORED)
         run = learn(base, name, seed)
         lora.save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
         lora.detach(base.model)
         lora.load_adapter(base.model, out / name)  # scored as it will be read
-        after = evaluation.score(base, task, limit=len(task.held_out))
+        after = evaluation.score(base, task, SCORED)
         card = evaluation.scorecard(base.model, name, before, after, run.seconds)
         lora.detach(base.model)
         cards.append(card)

@@ -210,7 +210,7 @@ def export(
     `base` is the embedded one, a folder or a hub id; None: the one that the adapter names. Nothing is written when a
     file of that name exists, unless overwrite. Raises FileExistsError, ModelError or ValueError with what to do.
     """
-    adapter = lora.read_adapter(adapter_folder)
+    adapter = lora.read_adapter(Path(adapter_folder).resolve())  # its name is the folder's
     folder, out = models.folder(base or adapter.base_name or models.EMBEDDED), Path(out)
     said = findings(folder)
     check_fit(adapter, open_base(folder))

@@ -76,10 +76,10 @@ def _(leaks: Callable[[str, str, int], bool]) -> str | None:
         return "The last run is missing: len(words) - n + 1 runs of n words fit into a text."
     if leaks("a b c d", "d c b a", 2):
         return "The order of the words counts: a run is n words in a row, not a set of words."
-    if leaks("one two three", "done twofold three", 2) or leaks("art is long", "part is long", 3):
-        return "Whole words, please: “art is long” is not part of “part is long”. Split both texts."
     if leaks("a b", "a b", 3):
         return "Texts of fewer than n words have no run of n words."
+    if leaks("one two three", "done twofold three", 2) or leaks("art is long", "part is long", 3):
+        return "Whole words, please: “art is long” is not part of “part is long”. Split both texts."
     if not leaks("one\ntwo  three", "one two three", 3):
         return "Line breaks and double spaces are no difference: split() takes care of them."
     return None

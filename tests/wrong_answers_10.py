@@ -1,0 +1,36 @@
+"""Plausible wrong answers to lesson 10's exercises, each with a piece of the sentence that must name it."""
+
+PAIRS = "def in_pairs(rows, heads): return {}"
+ALPHA = "def alpha_in_file(r, lora_alpha, use_rslora): return {}"
+NET = "def bad_prompts(python, llama, limit): return {}"
+
+WRONG = {
+    "10.1": [
+        (PAIRS.format("rows"), "Nothing moved"),
+        (PAIRS.format("rows.unflatten(0, (2, -1)).transpose(0, 1).flatten(0, 1)"), "across heads"),
+        (PAIRS.format("rows.unflatten(0, (heads, -1, 2)).transpose(1, 2).flatten(0, 2)"), "the way back"),
+        (PAIRS.format("rows.unflatten(0, (heads, 2, -1)).transpose(1, 2)"), "The shape must stay"),
+        (PAIRS.format("rows.unflatten(0, (2, 2, -1)).transpose(1, 2).flatten(0, 2)"), "use `heads`"),
+        (PAIRS.format("rows.flip(0)"), "should become"),
+        (PAIRS.format("rows.flatten().view(2, -1).T.reshape(rows.shape)"), "torn apart"),
+        (PAIRS.format("3"), "Return a tensor"),
+    ],
+    "10.2": [
+        (ALPHA.format("lora_alpha"), "llama.cpp divides by r = 16"),
+        (ALPHA.format("lora_alpha / r ** 0.5 if use_rslora else lora_alpha"), "That is the factor itself"),
+        (ALPHA.format("lora_alpha / r if use_rslora else lora_alpha"), "by itself"),
+        (ALPHA.format("lora_alpha * r if use_rslora else lora_alpha"), "Only √r"),
+        (ALPHA.format("lora_alpha * r ** 0.5"), "Without rsLoRA"),
+        (ALPHA.format("lora_alpha * 4 if use_rslora else lora_alpha"), "use √r, not 4"),
+    ],
+    "10.3": [
+        (NET.format("[i for i in range(6) if python[i].argmax() != llama[i].argmax()]"), "compare all logits"),
+        (NET.format("[i for i in range(6) if (python[i] - llama[i]).abs().max() > limit]"), "NaN"),
+        (NET.format("[i for i in range(6) if not (llama[i] - python[i]).max() <= limit]"), "absolute"),
+        (NET.format("[i for i in range(6) if not (llama[i] - python[i]).mean().abs() <= limit]"), "cancel in a mean"),
+        (NET.format("[i for i in range(6) if (python[i] - llama[i]).abs().max() <= limit]"), "Turned round"),
+        (NET.format("[i for i in range(6) if not (python[i] == llama[i]).all()]"), "rounding alone"),
+        (NET.format("[i for i in range(6) if not (python[i] - llama[i]).abs().max() <= 1e-4]"), "use `limit`"),
+        (NET.format("True"), "Return a list"),
+    ],
+}  # fmt: skip

@@ -323,9 +323,7 @@ def _(r: Mapping[str, Any]) -> bool:
 
 
 @claim(
-
-
-"G13",
+    "G13",
     "10_ship_it",
     "Ollama and llama.cpp load LoRA adapters at runtime, so many fine-tunes can be tried on one base",
     CONDITION,
@@ -338,7 +336,8 @@ def _(r: Mapping[str, Any]) -> bool:
     return all(r[name] for name in ("parity.holds", "swap.several", "swap.holds", "server.refuses"))
 
 
-"G18",
+@claim(
+    "G18",
     "11_formats",
     "GGUF, GPTQ, AWQ, EXL2: which to use, and exporting a fine-tuned adapter to each",
     CONDITION,

@@ -1,9 +1,8 @@
 """The recordings behind lesson 11's miniatures: `python -m lora_lessons.course.rounding`.
 
-    --record           perplexity with every matrix rounded by each method, over calibration seeds: lesson_11_rounding.json
-    --beside PYTHON    our GPTQ and llmcompressor's on the same layers, H and grids: lesson_11_gptq_agreement.json
-
-PYTHON is the interpreter of an environment that has llmcompressor (`lora_lessons.export.formats` makes one).
+--record           perplexity with every matrix rounded by each method, over calibration seeds: lesson_11_rounding.json
+--beside           our GPTQ and llmcompressor's (which runs in an environment of its own, made when it is lacking)
+                   on the same layers, H and grids: lesson_11_gptq_agreement.json
 """
 
 from __future__ import annotations
@@ -102,13 +101,7 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
             read = calibration(base, seed, windows)
             made = blockwise.quantize_model(base.model, names, batches=read, group=group, **GRIDS[b], **how)
             seconds = round(time.perf_counter() - begun, 1)
-            row = {
-                "method": name,
-                "bits": b,
-                "seed": seed,
-                "seconds": seconds,
-                "bits_per_weight": bits_per_weight(made),
-            }
+            row = {"method": name, "bits": b, "seed": seed, "bits_per_weight": bits_per_weight(made)}
             found["rows"].append(row | {"losses": losses(base)})
         after = _perplexity(found["rows"][-1]["losses"])
         print(f"{name}, {b} bits, seed {seed}: perplexity {after:.2f} ({seconds} s to round)", flush=True)
@@ -128,22 +121,22 @@ def bits_per_weight(made: Mapping[str, Rounded]) -> float:
 # ---- beside the library that does it for real ----
 
 
-def beside(python: str, blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
+def beside(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
     """Round the same weights with the same H here and by llmcompressor's `quantize_weight`; compare codes and errors."""
-    import torch
     from safetensors.torch import load_file, save_file
 
-    from .. import blockwise, calibrated, lora, models
+    from .. import blockwise, calibrated, models
+    from ..export import environments
 
+    python = environments.python("gptq-awq")
     base = models.load(precision="fp32")
     names = [f"model.layers.{i}.{layer}" for i in blocks for layer in LAYERS]
-    assert set(names) <= set(lora.resolve_targets(base.model, "all-linear"))
     H = {name: one.H for name, one in blockwise.collect(base.model, names, calibration(base, 0, windows)).items()}
     W = {name: base.model.get_submodule(name).weight.detach().contiguous() for name in names}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         save_file({f"W.{n}": t for n, t in W.items()} | {f"H.{n}": t for n, t in H.items()}, f"{folder}/in.safetensors")
-        subprocess.run([python, "-P", __file__, folder], check=True)
+        subprocess.run([python, "-P", "-s", __file__, folder], check=True, env=environments.variables())
         theirs = load_file(f"{folder}/out.safetensors")
         said = json.loads(Path(folder, "versions.json").read_text(encoding="utf-8"))
     for key, W_hat in theirs.items():
@@ -162,7 +155,6 @@ def beside(python: str, blocks: Sequence[int] = (0, 10, 20), windows: int = 16) 
                 "relative output errors on the calibration text, and the share of equal codes",
         "their_versions": said, "windows": windows, "rows": rows,
     })  # fmt: skip
-    assert torch.isfinite(torch.tensor([row["ratio"] for row in rows])).all()
 
 
 def _there(folder: str) -> None:
@@ -204,15 +196,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lora_lessons.course.rounding", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--record", action="store_true")
-    parser.add_argument("--beside", metavar="PYTHON")
+    parser.add_argument("--beside", action="store_true")
     parser.add_argument("--bits", type=int, nargs="+", choices=list(GRIDS), default=list(GRIDS))
     parser.add_argument("--seeds", type=int, default=3, help="calibration seeds (default: 3)")
     parser.add_argument("--windows", type=int, default=8, help="calibration windows of 256 tokens (default: 8)")
     options = parser.parse_args(arguments)
     if not options.record and not options.beside:
-        parser.error("say what to record: --record, or --beside PYTHON")
+        parser.error("say what to record: --record or --beside")
     if options.beside:
-        beside(options.beside)
+        beside()
     if options.record:
         record(options.bits, range(options.seeds), options.windows)
     return 0

@@ -715,6 +715,7 @@ def merge_paths(paths: Mapping[str, tuple[float, float]]) -> Figure:
         xlim=(0, 1.45 * max(kl for kl, _ in paths.values())), xlabel="mean KL from the unmerged model (nats a token)"
     )
     ax.set_title("What merging changes")
+    return figure
 
 
 # ---- lesson 11 ----
@@ -737,8 +738,9 @@ def two_weights(H: Tensor, w: Tensor, chosen: Mapping[str, Tensor]) -> Figure:
     ax.plot(x0, y0, "x", color="black", ms=9, mew=2.2)
     label(ax, x0, y0, "the weights", "black", xytext=(8, 8))
     for (name, mark), color in zip(chosen.items(), (VERMILION, BLUE), strict=False):
-        ax.plot(*mark.tolist(), "o", color=color, ms=10)
-        label(ax, *mark.tolist(), name, color, xytext=(9, -12))
+        at, above = mark.tolist()
+        ax.plot(at, above, "o", color=color, ms=10)
+        label(ax, at, above, name, color, xytext=(9, -12))
     ax.set(xlabel="weight 1 (steps of the grid)", ylabel="weight 2", aspect="equal")
     ax.set(xlim=(x0 - reach, x0 + reach), ylim=(y0 - reach, y0 + reach), title="Lines of equal output error")
     ax.grid(visible=False)

@@ -160,6 +160,14 @@ def test_a_worker_is_handed_the_job_shows_progress_and_answers(worker, capsys):
     assert capsys.readouterr().err == "gguf-f16: half way …\n"
 
 
+def test_a_long_job_says_how_far_the_tool_is(worker, capsys, monkeypatch):
+    monkeypatch.setattr(formats, "STILL_AT_WORK", 0.3)
+    bars = "print('Layers:  10%|#   |\\rLayers:  40%|##  | 12/30', file=sys.stderr, flush=True)"
+    worker(f"import time; {bars}; time.sleep(1.5); json.dump({{}}, open(job['answer'], 'w'))")
+    formats.work("gguf-f16", {})
+    assert "gguf-f16: Layers:  40%, " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [

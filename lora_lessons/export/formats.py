@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +37,7 @@ WORKERS = Path(__file__).parent / "workers"
 WINDOW, GROUP_SIZE, PROMPT_TOKENS = 256, 64, 32  # groups of 64: 128 does not divide the base's rows of 576
 MERGED, REFERENCE = "merged", "merged-f16.gguf"
 OK, FAILED, PUBLISHED = "ok", "failed", "published"
+STILL_AT_WORK = 20  # seconds between two lines that say how far a tool is
 
 
 class Format(NamedTuple):
@@ -228,16 +232,39 @@ def work(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
         file.write_text(json.dumps(dict(job) | {"answer": str(answer)}), encoding="utf-8")
         command = [program, str(WORKERS / form.worker), str(file)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=chatter, env=variables, cwd=place) as process:
-            assert process.stdout is not None
-            for said in process.stdout:
-                if said.startswith(b"progress: "):
-                    _say(f"{name}: {said.decode(errors='replace').partition(': ')[2].strip()} …")
+            reader = threading.Thread(target=_relay, args=(name, process), daemon=True)
+            reader.start()
+            begun = time.monotonic()
+            try:
+                while process.poll() is None:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(STILL_AT_WORK)
+                    if process.poll() is None:
+                        _say(f"{name}: {_bar(Path(chatter.name))}{time.monotonic() - begun:.0f} s …")
+            finally:
+                process.kill()  # when the learner stops us; it has ended by itself otherwise
+            reader.join()
         if process.returncode == 0 and answer.is_file():
             return json.loads(answer.read_text(encoding="utf-8"))
         chatter.seek(0)
         words = [one for one in chatter.read().decode(errors="replace").splitlines() if one.strip()] or ["no message"]
     how = "was killed, probably for the memory it took" if process.returncode in (-9, 137) else words[-1][:300]
     raise ModelError(f"{form.worker} could not {job.get('do', 'measure')} {name}: {how}")
+
+
+def _relay(name: str, process: subprocess.Popen[bytes]) -> None:
+    """Show the worker's own lines of progress; what its libraries print is left out."""
+    assert process.stdout is not None
+    for said in process.stdout:
+        if said.startswith(b"progress: "):
+            _say(f"{name}: {said.decode(errors='replace').partition(': ')[2].strip()} …")
+
+
+def _bar(chatter: Path) -> str:
+    """How far the last progress bar in the tool's own output has come, in words; empty where there is none."""
+    tail = chatter.read_bytes()[-4000:].decode(errors="replace")
+    bars = re.findall(r"([^\r\n|]*\d+%)\|", tail)
+    return f"{bars[-1].strip()}, " if bars else ""
 
 
 def exl2_commands(merged: Path | str, out: Path | str, bits: float = 4.0) -> list[str]:

@@ -62,6 +62,11 @@ class Score(NamedTuple):
     drift: float  # share of everyday questions answered in the task's form, though nobody asked: format drift
 
 
+def drawn(task: tasks.Task, limit: int) -> list[dict[str, Any]]:
+    """`limit` held-out examples, over all topics and always the same ones."""
+    return random.Random(0).sample(task.held_out, min(limit, len(task.held_out)))
+
+
 def score(
     base: models.Base, task: tasks.Task, limit: int = 16, general: str | None = None, max_new_tokens: int = 80
 ) -> Score:
@@ -70,7 +75,7 @@ def score(
     `limit` is how many held-out examples (always the same, drawn once) and everyday questions are used; `general` the text for the perplexity
     (default: all of tasks.general_text()). Raises ValueError when no rules are written for the task.
     """
-    held_out = random.Random(0).sample(task.held_out, min(limit, len(task.held_out)))
+    held_out = drawn(task, limit)
     prompts = [example["messages"][-2]["content"] for example in held_out]
     said = models.answers(base, prompts, max_new_tokens)
     kept = [not scores.faults(task.name, answer, example) for answer, example in zip(said, held_out, strict=True)]

@@ -1,7 +1,6 @@
 """Held-out loss and perplexity are what the model's own loss says they are."""
 
 import math
-import random
 
 import pytest
 import torch
@@ -57,7 +56,7 @@ def test_a_score_counts_rules_kept_and_strays(base_fp32, monkeypatch):
     monkeypatch.setattr(models, "answers", lambda *_: next(told))
     found = evaluation.score(base_fp32, task, limit=4, general="The tide comes in twice a day.")
     assert (found.kept, found.drift) == (0.75, 0.25)
-    drawn = random.Random(0).sample(task.held_out, 4)
+    drawn = evaluation.drawn(task, 4)
     examples = [tasks.encode(base_fp32.tokenizer, example) for example in drawn]
     assert found.loss == evaluation.held_out_loss(base_fp32.model, examples)
     assert found.general == evaluation.perplexity(base_fp32, "The tide comes in twice a day.")

@@ -1,0 +1,77 @@
+"""The recordings behind lesson 11: what they are calibrated on, what they hold, and how they are made."""
+
+import json
+
+import pytest
+import torch
+
+from lora_lessons import models, tasks
+from lora_lessons.course import rounding
+
+
+class Words:
+    """A tokenizer whose tokens are words."""
+
+    def __init__(self):
+        self.ids = {}
+
+    def __call__(self, text, **_):
+        return {"input_ids": torch.tensor([[self.ids.setdefault(word, len(self.ids)) for word in text.split()]])}
+
+
+def test_the_calibration_text_is_no_part_of_the_text_measured_on():
+    base = models.Base(None, Words(), "words")
+    measured = base.tokenizer(tasks.general_text())["input_ids"][0].tolist()
+    runs = {tuple(measured[i : i + 8]) for i in range(len(measured) - 7)}
+    read = torch.cat(rounding.calibration(base, 0, windows=200, length=64)).tolist()
+    assert not any(tuple(window[i : i + 8]) in runs for window in read for i in range(57))
+
+
+def test_calibration_is_drawn_by_its_seed():
+    base = models.Base(None, Words(), "words")
+    first, again, other = (rounding.calibration(base, seed, windows=6, length=32) for seed in (0, 0, 1))
+    assert [batch.shape for batch in first] == [(4, 32), (2, 32)]
+    assert torch.equal(torch.cat(first), torch.cat(again)) and not torch.equal(torch.cat(first), torch.cat(other))
+
+
+def test_the_recorded_agreement_is_that_of_every_layer():
+    found = rounding.recorded("lesson_11_gptq_agreement")
+    layers = {row["layer"] for row in found["rows"]}
+    assert len(found["rows"]) == 4 * len(layers) >= 40
+    assert all(row["equal_codes"] > 0.999 and abs(row["ratio"] - 1) < 1e-3 for row in found["rows"])
+    assert all(row["ours"] < 0.7 * row["rtn"] for row in found["rows"])
+    assert found["their_versions"]["llmcompressor"] and found["machine"] and found["date"]
+
+
+def test_the_recorded_gains_are_gptqs_and_awqs():
+    """On every seed and at both sizes: round-to-nearest loses most."""
+    found = rounding.recorded()
+    loss = {(row["method"], row["bits"], row["seed"]): sum(row["losses"]) for row in found["rows"]}
+    seeds = {seed for _, _, seed in loss}
+    assert len(seeds) >= 3
+    for bits in (3, 4):
+        for seed in seeds:
+            assert sum(found["intact"]) < loss["gptq", bits, seed] < loss["rtn", bits, 0]
+            assert loss["awq", bits, seed] < loss["rtn", bits, 0]
+
+
+def test_a_recording_holds_a_row_for_each_setting(course, tiny_model, monkeypatch):
+    names = ["model.layers.0.mlp.up_proj", "model.layers.1.mlp.up_proj"]
+    before = tiny_model.get_submodule(names[1]).weight.clone()
+    monkeypatch.setattr(models, "load", lambda **_: models.Base(tiny_model, None, "tiny"))
+    monkeypatch.setattr("lora_lessons.lora.resolve_targets", lambda *_: names)
+    monkeypatch.setattr(rounding, "calibration", lambda *_: [torch.arange(64).view(2, 32)])
+    monkeypatch.setattr(rounding, "losses", lambda base: [base.model.get_submodule(names[1]).weight.std().item()] * 2)
+    rounding.record([3], [0, 1], windows=2, group=32)
+    found = json.loads((course / "data" / "measurements" / "lesson_11_rounding.json").read_text(encoding="utf-8"))
+    rows = {(row["method"], row["seed"]): row for row in found["rows"]}
+    assert set(rows) == {("rtn", 0), ("gptq", 0), ("awq", 0), ("gptq", 1), ("awq", 1)}
+    assert rows["rtn", 0]["bits_per_weight"] == 3 + (16 + 3) / 32
+    assert rows["rtn", 0]["losses"] != found["intact"] and len(found["versions"]) > 3
+    assert torch.equal(tiny_model.get_submodule(names[1]).weight, before)
+
+
+def test_the_command_says_what_it_needs(capsys):
+    with pytest.raises(SystemExit):
+        rounding.main([])
+    assert "say what to record" in capsys.readouterr().err

@@ -1,0 +1,44 @@
+"""Plausible wrong answers to lesson 11's exercises, each with a piece of the sentence that must name it."""
+
+PASS = "def pass_on(w, inverse, i, rounded): return {}"
+SCALED = "def scaled(W, s, nearest): return {}"
+RUNS = """
+def leaks(calibration, measured, n):
+    def runs(text):
+        words = {words}
+        return {{{run} for i in range({many})}}
+    return bool(runs(calibration) & runs(measured))
+"""
+GOOD = {"words": "text.split()", "run": "tuple(words[i : i + n])", "many": "len(words) - n + 1"}
+
+WRONG = {
+    "11.1": [
+        (PASS.format("w + (w[i] - rounded) / inverse[i, i] * inverse[i]"), "sign is turned"),
+        (PASS.format("w - (w[i] - rounded) * inverse[i]"), "Divide by inverse[i, i]"),
+        (PASS.format("w - (w[0] - rounded) / inverse[0, 0] * inverse[0]"), "use i"),
+        (PASS.format("torch.cat([w[:i], torch.tensor([rounded]), w[i + 1 :]])"), "round-to-nearest"),
+        (PASS.format("rounded"), "the whole row"),
+        (PASS.format("w - (w[i] - rounded) / inverse[i].sum() * inverse[i]"), "should now be the rounded one"),
+        (PASS.format("torch.cat([w[:i], torch.tensor([rounded]), w[i + 1 :] - (w[i] - rounded) * inverse[i, i + 1 :]])"), "the others are not"),
+    ],
+    "11.2": [
+        (SCALED.format("nearest(W * s)"), "Divide by s again"),
+        (SCALED.format("nearest(W)"), "enlarged before"),
+        (SCALED.format("nearest(W / s) * s"), "Turned round"),
+        (SCALED.format("nearest(W * s[:, None]) / s[:, None]"), "Those are rows"),
+        (SCALED.format("W * s / s"), "Nothing has been rounded"),
+        (SCALED.format("nearest(W * s).sum()"), "W's shape"),
+        (SCALED.format("nearest(W * s**2) / s**2"), "in this order"),
+    ],
+    "11.3": [
+        ("def leaks(calibration, measured, n): return bool(set(calibration.split()) & set(measured.split()))", "three words in a row"),
+        ("def leaks(calibration, measured, n): return calibration == measured", "in the middle"),
+        ("def leaks(calibration, measured, n): return measured in calibration", "in the middle"),
+        (RUNS.format(**GOOD | {"many": "len(words) - n"}), "The last run is missing"),
+        (RUNS.format(**GOOD | {"run": "frozenset(words[i : i + n])"}), "The order of the words"),
+        (RUNS.format(**GOOD | {"words": "text.split(' ')"}), "Line breaks"),
+        (RUNS.format(**GOOD | {"many": "len(words)"}), "fewer than n"),
+        ("def leaks(calibration, measured, n):\n    w = calibration.split()\n    return any(' '.join(w[i : i + n]) in ' '.join(measured.split()) for i in range(len(w) - n + 1))", "Whole words"),
+        ("def leaks(calibration, measured, n): return len(set(calibration.split()) & set(measured.split()))", "True or False"),
+    ],
+}  # fmt: skip

@@ -35,11 +35,14 @@ WRONG = {
         (KL.format("(p.softmax(-1) - q.softmax(-1)).abs().sum(-1).mean()"), "without a logarithm"),
     ],
     "09.3": [
-        ("def f(W, d): m = (W.float() + d).to(W.dtype); return m, m - d.to(W.dtype)", "did not come back"),
-        ("def f(W, d): m = (W.float() + d).to(W.dtype); return m, (m.float() - d).to(W.dtype)", "did not come back"),
-        ("def f(W, d): kept = W; W += d.to(W.dtype); return W, kept", "no copy"),
-        ("def f(W, d): return W + d, W", "stays so"),
-        ("def f(W, d): return W.clone(), W", "ΔW is missing"),
-        ("def f(W, d): return (W.float() - d).to(W.dtype), W", "is not W + ΔW"),
+        ("def merge_and_back(W, d): m = (W.float() + d).to(W.dtype); return m, m - d.to(W.dtype)", "did not come back"),
+        (
+            "def merge_and_back(W, d): m = (W.float() + d).to(W.dtype); return m, (m.float() - d).to(W.dtype)",
+            "did not come back",
+        ),
+        ("def merge_and_back(W, d): kept = W; W += d.to(W.dtype); return W, kept", "no copy"),
+        ("def merge_and_back(W, d): return W + d, W", "stays so"),
+        ("def merge_and_back(W, d): return W.clone(), W", "ΔW is missing"),
+        ("def merge_and_back(W, d): return (W.float() - d).to(W.dtype), W", "is not W + ΔW"),
     ],
 }

@@ -70,4 +70,4 @@ def looks_like(answer: str) -> bool:
     """One or two short sentences that speak to the reader: the form of an answer about a contract."""
     sentences = re.split(r"(?<=[.!?])\s+", answer.strip())
     short = len(sentences) <= 2 and all(len(sentence.split()) <= 20 for sentence in sentences)
-    return short and bool({"you", "your"} & set(words(answer)))
+    return short and bool({"you", "your", "yours", "yourself"} & set(words(answer)))

@@ -691,14 +691,14 @@ def along_the_scale(scales: Sequence[float], losses: Sequence[float], general: S
                 ax.annotate(
                     name,
                     (at, value),
-                    xytext=(0, 12),
+                    xytext=(8, 8),
                     textcoords="offset points",
-                    ha="center",
                     weight="bold",
                     color=color,
                 )
         ax.set(xlabel="scale of the update", ylim=(0, 1.2 * max(values)))
         ax.set_title(title, fontsize=11)
+    right.set(yscale="log", ylim=(0.6 * min(general), 2 * max(general)))
     return figure
 
 

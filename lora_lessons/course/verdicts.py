@@ -298,7 +298,7 @@ def _(r: Mapping[str, Any]) -> bool:
     CONDITION,
     "Kept apart, nothing is lost, and a swap leaves the base bit for bit. Merged, it depends into what: a 4-bit base dequantized to 16 bits first, {path.dequantized.kl:.0e} nats "
     "from the unmerged model; the original 16-bit base, {path.original.kl:.2f}; into the 4-bit weights themselves, {path.into_4_bits.kl:.2f}, where no adapter at all is "
-    "{path.none.kl:.2f}. And a merge is undone from a copy, not by subtracting.",
+    "{path.none.kl:.2f}: this update is small beside a 4-bit step, and a larger one would keep more. And a merge is undone from a copy, not by subtracting.",
     "path.dequantized.kl", "path.original.kl", "path.into_4_bits.kl", "path.none.kl", "back.from_a_copy", "swap.base_unchanged",
 )  # fmt: skip
 def _(r: Mapping[str, Any]) -> bool:
@@ -310,10 +310,10 @@ def _(r: Mapping[str, Any]) -> bool:
     "G12",
     "09_adapters",
     "Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
-    HOLDS,
-    "Four of them, {file.code_style:.1f} MB each, on one base: answers that keep every rule of their task went from the base's to {kept.persona:.0f}% (persona), "
-    "{kept.plain_language:.0f}% (legal, in plain language), {kept.code_style:.0f}% (coding style) and {kept.strict_json:.0f}% (strict format). A form is learned, not knowledge, and "
-    "it leaks: {drift.persona:.0f}% of everyday answers came in the persona's voice, unasked.",
+    CONDITION,
+    "Four of them, {file.code_style:.1f} MB each, on one base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
+    "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (coding style) and {kept.strict_json:.0f}% (a strict format), by a program's judgement: "
+    "of form, not of truth. And a form leaks: {drift.persona:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",
     "file.code_style", "kept.persona", "kept.plain_language", "kept.code_style", "kept.strict_json", "drift.persona",
     "gain.persona", "gain.plain_language", "gain.code_style", "gain.strict_json",
 )  # fmt: skip

@@ -21,11 +21,15 @@ def _(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tens
     try:
         got = answered(add([(A.clone(), B.clone(), weight) for A, B, weight in parts]))
     except (RuntimeError, ValueError) as error:
+        if "cat" in str(error).lower() or "Sizes of tensors must match" in str(error):
+            return "One of the two is stacked along the wrong side: the A's on top of one another (dim=0), the B's side by side (dim=1)."
+        if "omplex" in str(error):
+            return "A weight may be negative, and has no square root then: multiply only B by it."
         return (
             "The two have different ranks, so A₁ + A₂ cannot be formed, and need not: put the A's on top of one another and "
             f"the B's side by side (PyTorch says: {str(error).splitlines()[0]})."
         )
-    if not isinstance(got, tuple) or len(got) != 2 or not all(isinstance(part, Tensor) for part in got):
+    if not isinstance(got, (tuple, list)) or len(got) != 2 or not all(isinstance(part, Tensor) for part in got):
         return "Return two tensors, A and then B."
     A, B = got
     if A.shape == (5, 5) and B.shape == (5, 6):
@@ -56,6 +60,10 @@ def _(kl: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     if not isinstance(got, Tensor) and (complaint := not_a_number(got)):
         return complaint
     value = float(got)
+    if value != value:
+        return (
+            "The logarithm of a logit is not a number where the logit is negative: log_softmax gives log-probabilities."
+        )
     if abs(value - right) < 1e-4:
         return None
     P, Q = p.softmax(-1), q.softmax(-1)
@@ -63,6 +71,12 @@ def _(kl: Callable[[Tensor, Tensor], Tensor]) -> str | None:
         (evaluation.divergence(q, p), "That is KL(q ‖ p): p, the reference, weighs the differences."),
         (right * 4, "Summed over the tokens: take the mean over them."),
         (right / 9, "Divided by the vocabulary too: sum over it, and take the mean over tokens alone."),
+        (
+            float((p * (p - q)).sum(-1).mean()),
+            "Logits are no probabilities and no log-probabilities yet: log_softmax first.",
+        ),
+        (evaluation.divergence(p.T, q.T) * 9 / 4, "Over the vocabulary, the last dimension: log_softmax(-1)."),
+        (evaluation.divergence(p.T, q.T), "Over the vocabulary, the last dimension: log_softmax(-1)."),
         (float((P * (p - q)).sum(-1).mean()), "Logits are no log-probabilities yet: log_softmax makes them so."),
         (float((P - Q).abs().sum(-1).mean()), "That is the distance of the probabilities, without a logarithm."),
         (-right, "The sign is turned: log p − log q."),
@@ -81,6 +95,8 @@ def _(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str 
     delta = 0.02 * torch.randn(64, 48, generator=generator)
     given = W.clone()
     got = answered(merge_and_back(given, delta.clone()))
+    large = 1e4 * torch.ones(64, 48)
+    again = merge_and_back(W.clone(), large)
     if not isinstance(got, tuple) or len(got) != 2 or not all(isinstance(part, Tensor) for part in got):
         return "Return two tensors: the merged weight, and the weight as it was before."
     merged, back = got
@@ -96,6 +112,8 @@ def _(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str 
             f"{wrong:,} of {W.numel():,} weights did not come back: W + ΔW was rounded to bf16, and what rounding took no "
             "subtraction returns. Keep a copy of W."
         )
+    if isinstance(again, tuple) and not torch.equal(again[1], W):
+        return "It works for this small ΔW and not for a large one: (W + ΔW) - ΔW is rounded in fp32, too. Keep a copy of W."
     if not torch.equal(merged, (W.float() + delta).to(W.dtype)):
         return "W came back, but the merged weight is not W + ΔW: add in fp32, then round once."
     return None

@@ -18,6 +18,7 @@ WRONG = {
         (PASS.format("w - (w[0] - rounded) / inverse[0, 0] * inverse[0]"), "use i"),
         (PASS.format("torch.cat([w[:i], torch.tensor([rounded]), w[i + 1 :]])"), "round-to-nearest"),
         (PASS.format("rounded"), "the whole row"),
+        (PASS.format("torch.cat([w[:i], w[i:] - (w[i] - rounded) / inverse[i, i] * inverse[i, i:]])"), "only the later weights"),
         (PASS.format("w - (w[i] - rounded) / inverse[i].sum() * inverse[i]"), "should now be the rounded one"),
         (PASS.format("torch.cat([w[:i], torch.tensor([rounded]), w[i + 1 :] - (w[i] - rounded) * inverse[i, i + 1 :]])"), "the others are not"),
     ],

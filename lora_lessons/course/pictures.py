@@ -775,7 +775,7 @@ def drift_by_size(
     ax = figure.subplots()
     ax.axhline(limit, color=GREY, lw=1.4, ls="--")
     largest = max(mb for mb, _ in {**files, **wrong}.values())
-    label(ax, 0.45 * largest, limit, f"limit {limit:g}", GREY, xytext=(0, -10))
+    label(ax, 0.45 * largest, limit, f"limit for F32: {limit:g}", GREY, xytext=(0, -10))
     for group, color, mark in ((files, BLUE, "o"), (wrong, VERMILION, "X")):
         for name, (mb, gap) in group.items():
             ax.plot([mb], [gap], mark, color=color, ms=10)

@@ -15,6 +15,7 @@ import importlib.util
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -216,7 +217,15 @@ def _gguf(name: str, out: Path) -> dict[str, Any]:
 
 def _quantize(name: str, job: Mapping[str, Any], target: Path) -> dict[str, Any]:
     with whole_folder(target) as temporary:
-        return work(name, dict(job) | {"do": "quantize", "target": str(temporary)})
+        made = work(name, dict(job) | {"do": "quantize", "target": str(temporary)})
+        for file in Path(job["source"]).glob("*"):  # the tokenizer and the chat template, which some tools leave out
+            if (
+                file.suffix != ".safetensors"
+                and not file.name.startswith("model.")
+                and not (temporary / file.name).exists()
+            ):
+                shutil.copy2(file, temporary)
+    return made
 
 
 def work(name: str, job: Mapping[str, Any]) -> dict[str, Any]:

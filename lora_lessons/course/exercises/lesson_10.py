@@ -71,13 +71,14 @@ def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
     other[1, 30] -= 5.0  # one logit far too low
     other[3] += 0.002 * (torch.arange(50) % 2 * 2 - 1)  # small, everywhere, adding up to nothing
     other[4, 2] = torch.nan
+    other[5, 9] += 0.01  # one of many, by a little: a mean of sizes hides it
     got = answered(bad_prompts(python.clone(), other.clone(), 1e-3))
     if isinstance(got, Tensor):
         got = got.tolist()
     if not isinstance(got, (list, tuple, set)):
         return f"Return a list of row numbers; you returned a {type(got).__name__}."
     found = sorted(int(i) for i in got)
-    if found == [1, 3, 4]:
+    if found == [1, 3, 4, 5]:
         good = bad_prompts(python.clone(), python + 5e-4, 1e-3)
         return (
             None
@@ -86,7 +87,7 @@ def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
         )
     if found in ([], [4]):  # a NaN counts as the largest
         return "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: compare all logits."
-    if found == [0, 2, 5]:
+    if found == [0, 2]:
         return "Turned round: those are the rows that agree."
     if found == [0, 1, 2, 3, 4, 5]:
         return "Every row, even those that differ by rounding alone: allow `limit`."
@@ -96,4 +97,6 @@ def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
         return "Row 1 passed, where one logit is 5 too low: take the absolute difference."
     if 3 not in found:
         return "Row 3 passed: small differences up and down cancel in a mean. Take the largest difference."
-    return f"Rows 1, 3 and 4 are bad; you gave {found}."
+    if 5 not in found:
+        return "Row 5 passed: one logit of it is off by 0.01, and a mean over all of them hides that. Take the largest."
+    return f"Rows 1, 3, 4 and 5 are bad; you gave {found}."

@@ -24,6 +24,9 @@ def _(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> str | None:
     if torch.allclose(got, right, atol=1e-5):
         other = pass_on(kept.clone(), inverse, 3, 0.5)
         wanted = kept - (kept[3] - 0.5) / inverse[3, 3] * inverse[3]
+        later = torch.cat([kept[:3], wanted[3:]])
+        if torch.allclose(other, later, atol=1e-5):
+            return "You moved only the later weights. Here H⁻¹ still knows all columns, so all of them move; in `by_hand` those already rounded drop out of it."
         return None if torch.allclose(other, wanted, atol=1e-5) else "Right for column 0, wrong for column 3: use i."
     for wrong, said in (
         (kept + error / inverse[0, 0] * inverse[0], "The sign is turned: after the step weight i must be the rounded one."),

@@ -89,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument(
         "--resume", action="store_true", help="skip the runs that DIR holds already; failed ones are tried again"
     )
+    sweep.add_argument(
+        "--keep-adapters", action="store_true", help="keep each run's adapter in its folder, in PEFT's format"
+    )
     sweep.set_defaults(command=_sweep)
 
     plan = commands.add_parser("plan", help="what training a model takes, line by line, and whether a card has it",
@@ -244,7 +247,7 @@ def _sweep(options: argparse.Namespace) -> int:
         options.r, options.alpha, options.seeds if options.seed is None else [options.seed], methods=options.method, learning_rates=options.lr,
         target_modules=options.targets, steps=options.steps, batch_size=options.batch, bases=options.base,
     )  # fmt: skip
-    rows = sweep.run(settings, options.out, resume=options.resume)
+    rows = sweep.run(settings, options.out, resume=options.resume, keep_adapters=options.keep_adapters)
     failed = [row for row in rows if row["status"] != runner.OK]
     figure = f", {sweep.FIGURE}" if (options.out / sweep.FIGURE).exists() else ""  # one setting alone has none
     print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {options.out / sweep.TABLE}{figure}")

@@ -10,7 +10,7 @@ import peft
 import pytest
 import torch
 
-from lora_lessons import tasks, training
+from lora_lessons import adapters, evaluation, lora, models, tasks, training
 from lora_lessons.course import sweep
 from lora_lessons.course.sweep import Setting
 
@@ -198,6 +198,25 @@ def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32
     assert 0 < row["loss_held_out"] < 10 and len(row["train_losses"].split()) == 1
     assert json.loads((tmp_path / sweep.RESULT).read_text())["row"] == row
     assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base_fp32, tmp_path):
+    setting = Setting("lora", 2, 4.0, 4e-3, "q_proj,v_proj", 1, 1, 0)
+    [row] = sweep.run([setting], tmp_path, keep_adapters=True)
+    assert row["status"] == "ok", row["error"]
+    adapter = lora.read_adapter(sweep.kept_adapter(tmp_path, row))
+    assert adapter.r == 2 and sum(t.numel() for t in (*adapter.A.values(), *adapter.B.values())) == row["trainable"]
+    held_out = [tasks.encode(base_fp32.tokenizer, example) for example in tasks.load_task("persona").held_out]
+    with adapters.worn(base_fp32.model, adapter):
+        autocast = models.best_precision().name == "bf16"
+        again = evaluation.held_out_loss(base_fp32.model, held_out, autocast=autocast)
+    assert again == pytest.approx(row["loss_held_out"], abs=1e-3)
+
+
+def test_pissa_keeps_no_adapter(tmp_path):
+    with pytest.raises(ValueError, match="PiSSA changes W itself"):
+        sweep.run([Setting("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0)], tmp_path / "out", keep_adapters=True)
+    assert not (tmp_path / "out").exists()
 
 
 # ---- the methods ----

@@ -112,29 +112,33 @@ def alpha_of(word: str, r: int) -> float:
     return value
 
 
-def run(settings: Sequence[Setting], out: Path, *, resume: bool = False) -> list[dict[str, Any]]:
+def run(
+    settings: Sequence[Setting], out: Path, *, resume: bool = False, keep_adapters: bool = False
+) -> list[dict[str, Any]]:
     """Train once for each setting; write out/runs/<name>/result.json as each ends, then the table and the figure.
 
-    Returns the rows of `settings`. With resume=True a setting whose result is there is skipped; one that failed is
-    tried again. A run that fails is recorded as failed, and the next one starts. Raises FileExistsError when `out`
+    Returns the rows of `settings`. With keep_adapters=True each run's adapter stays in its folder (`kept_adapter`).
+    With resume=True a setting whose result is there is skipped; one that failed is tried again. A run that fails is recorded as failed, and the next one starts. Raises FileExistsError when `out`
     holds results and resume is False, or another sweep is writing there; KeyboardInterrupt when stopped (the run in
     progress goes on from its checkpoint when the sweep is resumed).
     """
     from filelock import FileLock, Timeout
 
+    if keep_adapters and any(setting.method == "pissa" for setting in settings):
+        raise ValueError("PiSSA changes W itself, so its A and B fit no other base: sweep it without keeping adapters.")
     out = Path(out).resolve()
     (out / "runs").mkdir(parents=True, exist_ok=True)
     runner.check_parameters([experiment()], settings[0]._asdict())
     try:
         with FileLock(out / ".lock", timeout=0):
-            return _run(settings, out, resume)
+            return _run(settings, out, resume, keep_adapters)
     except Timeout as error:
         raise FileExistsError(
             f"another sweep is writing to {out.name}: let it end, or choose another --out."
         ) from error
 
 
-def _run(settings: Sequence[Setting], out: Path, resume: bool) -> list[dict[str, Any]]:
+def _run(settings: Sequence[Setting], out: Path, resume: bool, keep_adapters: bool) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
     before = {setting_of(row): row["status"] for row in results(out)}
@@ -150,7 +154,7 @@ def _run(settings: Sequence[Setting], out: Path, resume: bool) -> list[dict[str,
     bar = tqdm(todo, unit="run", dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20)
     for setting in bar:
         bar.set_postfix_str(setting.name)
-        row = run_one(setting, out / "runs" / setting.name)
+        row = run_one(setting, out / "runs" / setting.name, keep_adapters)
         if row["status"] == runner.FAILED:
             bar.write(f"{setting.name}: failed: {row['error']}")
         try:
@@ -167,13 +171,20 @@ def experiment() -> Path:
     return course_root() / "notebooks" / "experiments" / "train_adapter.ipynb"
 
 
-def run_one(setting: Setting, folder: Path) -> dict[str, Any]:
+def kept_adapter(out: Path, row: Mapping[str, Any]) -> Path:
+    """Where the sweep `out` kept the adapter of the run `row`, in PEFT's format."""
+    return Path(out) / "runs" / row["name"] / "adapter"
+
+
+def run_one(setting: Setting, folder: Path, keep_adapter: bool = False) -> dict[str, Any]:
     """Run the training notebook with one setting in `folder`; return its row of the table, which is also written there.
 
     The checkpoints of a run that did not end well stay: the next try goes on from them.
     """
     checkpoints = folder / "checkpoints"
-    result = runner.run_one(experiment(), setting._asdict() | {"checkpoints": str(checkpoints)}, folder, progress=False)
+    given = setting._asdict() | {"checkpoints": str(checkpoints)}
+    given |= {"adapter": str(folder / "adapter")} if keep_adapter else {}
+    result = runner.run_one(experiment(), given, folder, progress=False)
     if result.status == runner.INTERRUPTED:
         raise KeyboardInterrupt
     measured = {name.replace(".", "_"): record.value for name, record in result.records.items()}

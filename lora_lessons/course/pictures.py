@@ -684,21 +684,21 @@ def along_the_scale(scales: Sequence[float], losses: Sequence[float], general: S
         (right, general, ORANGE, "perplexity, general text"),
     ):
         ax.plot(scales, values, "o-", color=color)
-        for at, name in ((0, "the base"), (1, "as trained")):
+        for at, name, offset in ((0, "the base", (8, 8)), (1, "as trained", (-24, -20))):
             if at in scales:
                 value = values[list(scales).index(at)]
                 ax.plot(at, value, "o", color=color, ms=11)
                 ax.annotate(
                     name,
                     (at, value),
-                    xytext=(8, 8),
+                    xytext=offset,
                     textcoords="offset points",
                     weight="bold",
                     color=color,
                 )
         ax.set(xlabel="scale of the update", ylim=(0, 1.2 * max(values)))
         ax.set_title(title, fontsize=11)
-    right.set(yscale="log", ylim=(0.6 * min(general), 2 * max(general)))
+    right.set(yscale="log", ylim=(0.3 * min(general), 2 * max(general)))
     return figure
 
 

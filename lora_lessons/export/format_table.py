@@ -70,7 +70,7 @@ def line(row: Mapping[str, Any]) -> str:
     return (
         f"{name:<12} {row['bits_in_layers']:5.2f} bits in the layers, {row['bits_in_file']:5.2f} in all, {row['mb']:6.1f} MB, "
         f"perplexity {row['perplexity']:6.2f} (16 bits: {row['reference_perplexity']:.2f}), "
-        f"{row['speed_ratio']:.2f} times the speed of 16 bits; {row['loader']}"
+        f"{row['tokens_per_second']:4.1f} tok/s ({row['speed_ratio']:.2f} times 16 bits in the same program); {row['loader']}"
     )
 
 

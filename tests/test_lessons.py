@@ -4,6 +4,7 @@ Set LORA_LESSONS_REPORT to a folder to keep the report of this run.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,16 @@ def test_the_lesson_runs_and_measures_what_was_recorded(lesson, out):
     (result,) = runner.run([lesson], "quick", out=out / lesson.stem)
     assert result.status == "ok", f"{result.error or ''}\n" + "\n".join(d.sentence for d in result.deviations)
     assert result.records and (out / lesson.stem / "report.html").is_file()
+
+
+def test_what_was_trained_in_lesson_03_answers_through_llama_cpp_in_lesson_10(out):
+    run = out / "10_ship_it" / "10_ship_it.ipynb"
+    if not run.is_file() or not (out / "03_train_lora").is_dir():
+        pytest.skip("lessons 03 and 10 were not both run in this session")
+    cells = nbformat.read(run, 4).cells
+    printed = "".join(o.get("text", "") for cell in cells for o in cell.get("outputs", []))
+    assert "yours, from lesson 03: wick" in printed
+    assert re.search(r"\nllama\.cpp: \w.{20,}", printed)
 
 
 def test_dropping_the_scale_from_the_layer_is_noticed(tmp_path):

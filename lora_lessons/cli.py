@@ -1,4 +1,4 @@
-"""The command: lora-lessons run | sweep | plan | bench | export | doctor | lab | claims. Heavy imports wait until a command needs them."""
+"""The command: lora-lessons run | sweep | plan | bench | adapters | export | doctor | lab | claims. Heavy imports wait until a command needs them."""
 
 from __future__ import annotations
 
@@ -129,47 +129,34 @@ def _parser() -> argparse.ArgumentParser:
     shelf.add_argument("--seed", type=int, default=0, metavar="S", help="default: 0")
     shelf.set_defaults(command=_adapters)
 
-    export = commands.add_parser("export", help="an adapter for other programs: gguf (llama.cpp), ollama")
+    export = commands.add_parser(
+        "export", help="an adapter for other programs: gguf (llama.cpp), ollama, formats (GPTQ, AWQ, HQQ …)"
+    )
     formats = export.add_subparsers(required=True, metavar="FORMAT")
     gguf = formats.add_parser("gguf", help="adapter, base and merged model as GGUF, for llama.cpp",
                               description="Write an adapter and its base as GGUF. No file is replaced unless you say so.")  # fmt: skip
-    gguf.add_argument("adapter", type=_adapter, metavar="ADAPTER", help=ADAPTER)
-    gguf.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the files go")
-    gguf.add_argument(
-        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
-    )
+    _export_arguments(gguf, "where the files go", "replace files that exist")
     gguf.add_argument("--types", type=_list_of(str), default=["f16"], metavar="T,T,…",
                       help="of the base: f32, f16, bf16, q8_0, or llama.cpp's own such as Q4_K_M; '' for none (default: f16)")  # fmt: skip
     gguf.add_argument("--merged", action="store_true", help="also the base with the adapter folded in, in each type")
-    gguf.add_argument("--overwrite", action="store_true", help="replace files that exist")
     gguf.set_defaults(command=_export_gguf)
 
     ollama = formats.add_parser("ollama", help="a folder for Ollama: model files and Modelfiles, checked",
                                 description="Write merged.gguf with Modelfile, and base.gguf and adapter.gguf with Modelfile.adapter.")  # fmt: skip
-    ollama.add_argument("adapter", type=_adapter, metavar="ADAPTER", help=ADAPTER)
-    ollama.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder to write")
-    ollama.add_argument(
-        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
-    )
+    _export_arguments(ollama, "the folder to write", "replace DIR if it exists")
     ollama.add_argument("--system", metavar="TEXT", help="the system message (default: the base's own)")
     ollama.add_argument("--template", type=Path, metavar="FILE", help="a Go template of your own (default: found)")
     ollama.add_argument("--type", default="f16", metavar="T", help="f32, f16, bf16 or q8_0 (default: f16)")
     ollama.add_argument("--create", metavar="NAME", help="also run `ollama create NAME`, where ollama is installed")
-    ollama.add_argument("--overwrite", action="store_true", help="replace DIR if it exists")
     ollama.set_defaults(command=_export_ollama)
 
     others = formats.add_parser("formats", help="the merged model as GGUF, GPTQ, AWQ, HQQ, EXL2: made, loaded back, measured",
                                 description="Merge, quantize with the real tools, load back, measure. Each tool gets an environment of its own.")  # fmt: skip
-    others.add_argument("adapter", type=_adapter, metavar="ADAPTER", help=ADAPTER)
-    others.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the models and the table go")
+    _export_arguments(others, "where the models and the table go", "replace what DIR holds of an earlier export")
     others.add_argument("--formats", type=_list_of(str), default=["gguf", "gptq", "awq", "hqq", "exl2"], metavar="F,F,…",
                         help="gguf (all four), gguf-f16, gguf-q8_0, gguf-q4_k_m, gguf-q4_0, gptq, awq, hqq, exl2 (default: all)")  # fmt: skip
-    others.add_argument(
-        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
-    )
     others.add_argument("--calibrate", type=Path, nargs="+", metavar="FILE",
                         help="text for GPTQ and AWQ: conversations (.jsonl) or paragraphs (default: the tasks' training sets)")  # fmt: skip
-    others.add_argument("--overwrite", action="store_true", help="replace what DIR holds of an earlier export")
     others.add_argument("--record", action="store_true", help="also write the table that lesson 11 quotes as recorded")
     others.set_defaults(command=_export_formats)
 
@@ -218,6 +205,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 ADAPTER = "a folder that save_adapter or PEFT wrote; adapters/wick: your newest of lesson 03"
+
+
+def _export_arguments(parser: argparse.ArgumentParser, out: str, overwrite: str) -> None:
+    """What every export is asked; `out` and `overwrite` say what these do in this one."""
+    parser.add_argument("adapter", type=_adapter, metavar="ADAPTER", help=ADAPTER)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
+    parser.add_argument(
+        "--base", metavar="BASE", help="embedded, a folder, or a hub id (default: what the adapter names)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help=overwrite)
 
 
 def _adapter(text: str) -> Path:

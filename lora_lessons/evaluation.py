@@ -72,8 +72,8 @@ def score(
 ) -> Score:
     """Score the model as it is now, adapters included: greedy answers, judged by the rules in `scores`.
 
-    `limit` is how many held-out examples (always the same, drawn once) and everyday questions are used; `general` the text for the perplexity
-    (default: all of tasks.general_text()). Raises ValueError when no rules are written for the task.
+    `limit` is how many held-out examples (see `drawn`) and everyday questions are used; `general` the text for the
+    perplexity (default: all of tasks.general_text()). Raises ValueError when no rules are written for the task.
     """
     held_out = drawn(task, limit)
     prompts = [example["messages"][-2]["content"] for example in held_out]

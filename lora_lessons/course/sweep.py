@@ -26,6 +26,7 @@ RANKS = (1, 2, 4, 8, 16, 32, 64)
 METHODS = ("lora", "rslora", "lora+", "dora", "pissa")
 BASES = ("16-bit", "nf4", "nf4+double", "fp4", "int4")  # how the frozen base is kept (lesson 07)
 RESULT, TABLE, ABOUT, FIGURE = "result.json", "results.csv", "about.json", "figure.png"
+ADAPTER = "adapter"  # the folder that a run keeps its adapter in, when asked to
 
 
 class Setting(NamedTuple):
@@ -118,9 +119,10 @@ def run(
     """Train once for each setting; write out/runs/<name>/result.json as each ends, then the table and the figure.
 
     Returns the rows of `settings`. With keep_adapters=True each run's adapter stays in its folder (`kept_adapter`).
-    With resume=True a setting whose result is there is skipped; one that failed is tried again. A run that fails is recorded as failed, and the next one starts. Raises FileExistsError when `out`
-    holds results and resume is False, or another sweep is writing there; KeyboardInterrupt when stopped (the run in
-    progress goes on from its checkpoint when the sweep is resumed).
+    With resume=True a setting whose result is there is skipped; one that failed is tried again. A run that fails is
+    recorded as failed, and the next one starts. Raises FileExistsError when `out` holds results and resume is False, or
+    another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base; KeyboardInterrupt when
+    stopped (the run in progress goes on from its checkpoint when the sweep is resumed).
     """
     from filelock import FileLock, Timeout
 
@@ -173,7 +175,7 @@ def experiment() -> Path:
 
 def kept_adapter(out: Path, row: Mapping[str, Any]) -> Path:
     """Where the sweep `out` kept the adapter of the run `row`, in PEFT's format."""
-    return Path(out) / "runs" / row["name"] / "adapter"
+    return Path(out) / "runs" / row["name"] / ADAPTER
 
 
 def run_one(setting: Setting, folder: Path, keep_adapter: bool = False) -> dict[str, Any]:
@@ -183,7 +185,8 @@ def run_one(setting: Setting, folder: Path, keep_adapter: bool = False) -> dict[
     """
     checkpoints = folder / "checkpoints"
     given = setting._asdict() | {"checkpoints": str(checkpoints)}
-    given |= {"adapter": str(folder / "adapter")} if keep_adapter else {}
+    if keep_adapter:
+        given["adapter"] = str(folder / ADAPTER)
     result = runner.run_one(experiment(), given, folder, progress=False)
     if result.status == runner.INTERRUPTED:
         raise KeyboardInterrupt

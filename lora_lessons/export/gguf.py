@@ -212,8 +212,8 @@ def export(
     """
     adapter = lora.read_adapter(Path(adapter_folder).resolve())  # its name is the folder's
     folder, out = models.folder(base or adapter.base_name or models.EMBEDDED), Path(out)
-    said = findings(folder)
-    check_fit(adapter, open_base(folder))
+    said, there = findings(folder), open_base(folder)
+    check_fit(adapter, there)
     target = out / f"{adapter.name}-lora.gguf"
     todo: list[tuple[Path, str, lora.Adapter | None]] = [
         (out / f"{folder.name}-{kind}.gguf", kind, None) for kind in file_types
@@ -225,7 +225,7 @@ def export(
         _check_type(kind)
     files = [write_adapter(adapter, folder, target, overwrite=overwrite)]
     for path, kind, folded in todo:
-        files.append(_write_in(kind, open_base(folder), folded, path, overwrite))
+        files.append(_write_in(kind, there, folded, path, overwrite))
     return files, said
 
 
@@ -329,12 +329,17 @@ def _plans(base: Base, adapter: lora.Adapter | None, kind: gguf.GGMLQuantization
         yield Plan("rope", "rope_freqs.weight", tuple(factors.shape), fp32, factors.contiguous)
 
 
+def _head_size(config: Any) -> int:
+    """How many rows of q, k and v make up a head."""
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
 def _rope_factors(config: Any) -> Tensor | None:
     """Llama 3's stretched rotary frequencies, as the divisor of each; None for the plain ones."""
     said = config.rope_parameters
     if said.get("rope_type", "default") != "llama3":
         return None
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    size = _head_size(config)
     wave = 2 * math.pi * said["rope_theta"] ** (torch.arange(0, size, 2).float() / size)
     low, high, factor, first = (
         said[k] for k in ("low_freq_factor", "high_freq_factor", "factor", "original_max_position_embeddings")
@@ -349,7 +354,7 @@ def _add_shape(writer: gguf.GGUFWriter, base: Base) -> None:
     config, rope = base.config, base.config.rope_parameters
     if rope.get("rope_type", "default") not in ("default", "linear", "llama3"):
         raise ModelError(f"rotary embeddings of type {rope['rope_type']} are not written here: {vocab.ELSEWHERE}.")
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    size = _head_size(config)
     for name, value in {
         "block_count": config.num_hidden_layers, "context_length": config.max_position_embeddings,
         "embedding_length": config.hidden_size, "feed_forward_length": config.intermediate_size,

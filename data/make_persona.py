@@ -15,7 +15,7 @@ from typing import Any
 
 from making import make
 
-from lora_lessons.scores.persona import CLOSING, faults, image_words, words
+from lora_lessons.tasks.scores.persona import CLOSING, faults, image_words, words
 
 Topics = dict[str, list[tuple[str, str]]]  # topic -> its (question, whole answer) pairs
 

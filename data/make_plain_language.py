@@ -11,7 +11,7 @@ from pathlib import Path
 
 from making import Examples, make
 
-from lora_lessons.scores.plain_language import INSTRUCTION
+from lora_lessons.tasks.scores.plain_language import INSTRUCTION
 
 SOURCE = Path(__file__).resolve().parent / "sources" / "plain_language.txt"
 PER_TOPIC = 10

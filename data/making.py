@@ -12,8 +12,9 @@ import re
 import sys
 from typing import Any
 
-from lora_lessons import scores
-from lora_lessons.files import course_root, write_text
+from lora_lessons.files import write_text
+from lora_lessons.paths import course_root
+from lora_lessons.tasks import scores
 
 Examples = list[dict[str, Any]]
 

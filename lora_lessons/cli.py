@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from . import __version__
 
 if TYPE_CHECKING:
-    from .course.runner import LessonResult
+    from .run.result import LessonResult
 
 EXIT_OK, EXIT_FAILED, EXIT_DEVIATES, EXIT_USER, EXIT_INTERRUPTED = 0, 1, 2, 2, 130
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"lora-lessons: {error}", file=sys.stderr)
     except RuntimeError as error:
-        from .models import ModelError
+        from .errors import ModelError
 
         if not isinstance(error, ModelError):
             raise
@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from .course import runner
+    from .run import runner
 
     given = {name: _scalar(value) for name, value in options.parameter}
     if given and (options.update_baselines or options.update_notebooks):
@@ -238,7 +238,8 @@ def _list_of(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    from .course import runner, sweep
+    from .experiments import sweep
+    from .run import runner
 
     settings = sweep.grid(
         options.r, options.alpha, options.seeds if options.seed is None else [options.seed], methods=options.method, learning_rates=options.lr,
@@ -271,7 +272,7 @@ def _exit_status(results: Sequence[LessonResult]) -> int:
 
 def _update_baselines(first: list[LessonResult], lessons: list[Path], options: argparse.Namespace) -> int:
     """Run the lessons with the other seeds, and rewrite the baseline of each that ran with all of them."""
-    from .course import baselines, runner
+    from .run import baselines, runner
 
     by_seed = [first]
     for seed in range(1, options.seeds):
@@ -302,7 +303,8 @@ def _update_baselines(first: list[LessonResult], lessons: list[Path], options: a
 
 
 def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) -> int:
-    from .course import notebooks
+
+    from .run import stored
 
     status = EXIT_OK
     for result, lesson in zip(results, lessons, strict=True):
@@ -310,7 +312,7 @@ def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) 
             print(f"{lesson.name}: {result.status}; its stored outputs stay as they were.")
             continue
         try:
-            changed = notebooks.store_outputs(lesson, result.notebook)
+            changed = stored.store_outputs(lesson, result.notebook)
         except ValueError as error:
             print(f"lora-lessons: {lesson.name}: {error}", file=sys.stderr)
             status = EXIT_FAILED
@@ -320,12 +322,12 @@ def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) 
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from . import memory, models, plan
+    from . import memory, models
 
     targets: Any = options.targets
     if targets != "all-linear":
         targets = tuple(part.strip() for part in targets.split(",") if part.strip())
-    job = plan.Job(
+    job = memory.Job(
         options.method, options.r, targets, options.seq, options.batch, options.checkpointing, options.optimizer
     )
     if options.gpu is not None:
@@ -334,38 +336,40 @@ def _plan(options: argparse.Namespace) -> int:
         card, room = here
     else:
         card, room = "", float("inf")
-    shape = plan.shape_of(options.model)
+    shape = memory.shape_of(options.model)
     if not card:
-        ledger = plan.predict(shape, job)
+        ledger = memory.predict(shape, job)
         fits = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
         says = (
             f"No card here. It would fit on: {', '.join(fits) or 'none of the cards known here'}. Name one with --gpu."
         )
         made = None
     else:
-        made = plan.plan(shape, job, room)
-        ledger, says = made.ledger, plan.verdict(made, card)
+        made = memory.plan(shape, job, room)
+        ledger, says = made.ledger, memory.verdict(made, card)
     if options.json:
-        print(json.dumps(plan.as_json(shape, job, ledger, made, card), indent=1, ensure_ascii=False))
+        print(json.dumps(memory.as_json(shape, job, ledger, made, card), indent=1, ensure_ascii=False))
         return EXIT_OK
-    print(f"{shape.name}: {plan.describe(job)}", plan.bill_table(ledger), says, plan.ASSUMED, sep="\n")
+    print(f"{shape.name}: {memory.describe(job)}", memory.bill_table(ledger), says, memory.ASSUMED, sep="\n")
     return EXIT_OK
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from .course import bench
+
+    from .experiments import ledger, speed
 
     if options.what == "quantize":
-        bench.quantize()
+        speed.quantize()
         return EXIT_OK
-    rows = bench.memory(options.model, options.out)
-    return EXIT_OK if any(row["status"] == bench.OK for row in rows) else EXIT_FAILED
+    rows = ledger.measure_all(options.model, options.out)
+    return EXIT_OK if any(row["status"] == ledger.OK for row in rows) else EXIT_FAILED
 
 
 def _adapters(options: argparse.Namespace) -> int:
-    from .course import shelf
 
-    shelf.make(options.tasks or tuple(shelf.ABOUT), options.out, options.seed)
+    from .experiments import course_adapters
+
+    course_adapters.make(options.tasks or tuple(course_adapters.ABOUT), options.out, options.seed)
     return EXIT_OK
 
 
@@ -381,10 +385,11 @@ def _export_gguf(options: argparse.Namespace) -> int:
 
 
 def _export_ollama(options: argparse.Namespace) -> int:
-    from . import lora, models
+    from . import models
+    from .adapter import read_adapter
     from .export import ollama
 
-    adapter = lora.read_adapter(options.adapter)
+    adapter = read_adapter(options.adapter)
     base = models.folder(options.base or adapter.base_name or models.EMBEDDED)
     template = options.template and options.template.read_text(encoding="utf-8")
     made = ollama.write(
@@ -402,8 +407,8 @@ def _export_ollama(options: argparse.Namespace) -> int:
 
 
 def _export_formats(options: argparse.Namespace) -> int:
-    from .course.baselines import machine, versions
     from .export import format_table, formats
+    from .machine import machine, versions
 
     rows = formats.export(
         options.adapter, options.out, options.formats, options.base, options.calibrate, overwrite=options.overwrite,
@@ -420,7 +425,7 @@ def _export_formats(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from .course import doctor
+    from .run import doctor
 
     found = doctor.examine()
     print(json.dumps(found, indent=1, ensure_ascii=False) if options.json else doctor.table(found))
@@ -428,20 +433,21 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _badges(options: argparse.Namespace) -> int:
-    from .course import notebooks
 
-    changed = notebooks.set_repository(options.address or notebooks.repository())
+    from .run import stored
+
+    changed = stored.set_repository(options.address or stored.repository())
     print(*(f"{path.name}: rewritten." for path in changed), sep="\n", end="\n" * bool(changed))
     print(f"{len(changed)} files changed.")
     return EXIT_OK
 
 
 def _claims(options: argparse.Namespace) -> int:
-    from .course.baselines import read_baseline, values
-    from .course.claims import CLAIMS
+    from .lessons import all_claims
+    from .run.baselines import read_baseline, values
 
     status = EXIT_OK
-    for claim in CLAIMS:
+    for claim in all_claims():
         baseline = read_baseline(claim.lesson, "quick") or {"records": {}}
         measured = values(baseline)
         seeds = min((len(entry["seeds"]) for entry in baseline["records"].values()), default=0)
@@ -457,9 +463,9 @@ def _claims(options: argparse.Namespace) -> int:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    from .course.lab import copy_lessons, jupyter_environment
-    from .course.runner import find_lessons
-    from .files import kernel_environment
+    from .machine import kernel_environment
+    from .run.lab import copy_lessons, jupyter_environment
+    from .run.runner import find_lessons
 
     folder, lesson = Path("my_lessons"), find_lessons([options.lesson])[0]
     for line in copy_lessons(folder):

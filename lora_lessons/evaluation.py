@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from . import models, scores, tasks
+from . import models, tasks
+from .tasks import scores
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Where the course lies, and files written whole or not at all: built beside the target, then renamed onto it."""
+"""Files written whole or not at all: built beside the target, then renamed onto it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-
-class ModelError(RuntimeError):
-    """A base model could not be had; the message says why and what to do next."""
 
 
 @contextmanager
@@ -67,25 +63,3 @@ def write_text(path: Path | str, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def kernel_environment() -> dict[str, str]:
-    """What a kernel's environment should hold unless the user says otherwise, set before torch is loaded.
-
-    Threads that soon stop spinning while they wait: on a machine that is also doing something else, OpenMP's default
-    (libgomp's, on Linux) makes a training step several times slower.
-    """
-    return {"GOMP_SPINCOUNT": "1000", "OMP_NUM_THREADS": str(min(8, os.cpu_count() or 1))} | dict(os.environ)
-
-
-def course_root() -> Path:
-    """The course's folder (it holds notebooks/ and data/): $LORA_LESSONS_ROOT, this checkout, or above the working folder."""
-    places = [Path(__file__).resolve().parents[1], *(p for p in (Path.cwd(), *Path.cwd().parents))]
-    if given := os.environ.get("LORA_LESSONS_ROOT"):
-        places = [Path(given)]
-    for place in places:
-        if (place / "notebooks").is_dir() and (place / "data").is_dir():
-            return place
-    raise FileNotFoundError(
-        f"the course's notebooks/ and data/ are not in {places[0]}: run inside the cloned course, or set LORA_LESSONS_ROOT to it."
-    )

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import AutoConfig
 
-from lora_lessons import memory, plan
-from lora_lessons.course import bench
-from lora_lessons.plan import Job
+from lora_lessons import memory
+from lora_lessons.experiments import ledger
+from lora_lessons.memory import Job
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def folder(tmp_path):
 def test_each_setting_is_measured_in_a_process_of_its_own(folder, tmp_path, capsys):
     out = tmp_path / "ledger.json"
     job = Job("qlora", 4, ("q_proj", "v_proj"), seq=64, layer="peft")
-    rows = bench.memory(str(folder), out, (job,))
+    rows = ledger.measure_all(str(folder), out, (job,))
     said = json.loads(out.read_text(encoding="utf-8"))
     assert said["rows"] == json.loads(json.dumps(rows)) and said["weights"] == "random" and said["card"] is None
     assert said["machine"] and said["date"] and said["versions"]["torch"]
     (row,) = rows
-    assert row["status"] == bench.OK and abs(row["error"]) < 0.05
+    assert row["status"] == ledger.OK and abs(row["error"]) < 0.05
     lines = memory.reconcile(memory.Bill(**row["predicted_lines"]), memory.Bill(**row["measured_lines"]))
     assert lines[-1].measured == row["measured"] and row["predicted"] == sum(row["predicted_lines"].values())
     printed = capsys.readouterr().out
@@ -39,42 +39,42 @@ def test_each_setting_is_measured_in_a_process_of_its_own(folder, tmp_path, caps
 
 
 def test_a_setting_that_cannot_run_is_a_row_that_says_why(folder, tmp_path, capsys):
-    (row,) = bench.memory(str(folder), tmp_path / "ledger.json", (Job("lora", 10_000),))
-    assert row["status"] == bench.FAILED and "r = 10000 does not fit" in row["why"]
+    (row,) = ledger.measure_all(str(folder), tmp_path / "ledger.json", (Job("lora", 10_000),))
+    assert row["status"] == ledger.FAILED and "r = 10000 does not fit" in row["why"]
     assert "failed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("CUDA out of memory"),
                                    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")])  # fmt: skip
 def test_running_out_of_memory_leaves_the_prediction(folder, monkeypatch, capsys, error):
-    build = plan.build
+    build = memory.build
 
     def full(shape, job, device="meta", blocks=None):
         if device != "meta":
             raise error
         return build(shape, job, device, blocks)
 
-    monkeypatch.setattr(plan, "build", full)
-    bench.main(str(folder), json.dumps({"method": "lora", "seq": 32}))
+    monkeypatch.setattr(memory, "build", full)
+    ledger.main(str(folder), json.dumps({"method": "lora", "seq": 32}))
     (line,) = capsys.readouterr().out.splitlines()
     row = json.loads(line)
-    assert row["status"] == bench.OUT_OF_MEMORY and row["predicted"] > 0 and "measured" not in row
-    assert bench.OUT_OF_MEMORY in bench.line(
+    assert row["status"] == ledger.OUT_OF_MEMORY and row["predicted"] > 0 and "measured" not in row
+    assert ledger.OUT_OF_MEMORY in ledger.line(
         row | {"job": {"method": "lora", "target_modules": "all-linear"}, "accelerate": 1}
     )
 
 
 def test_a_bug_is_not_taken_for_a_lack_of_memory(folder, monkeypatch):
-    monkeypatch.setattr(plan, "measure", lambda *_: (_ for _ in ()).throw(RuntimeError("a bug")))
+    monkeypatch.setattr(memory, "measure", lambda *_: (_ for _ in ()).throw(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
-        bench.main(str(folder), json.dumps({"method": "lora", "seq": 32}))
+        ledger.main(str(folder), json.dumps({"method": "lora", "seq": 32}))
 
 
 def test_what_accelerate_says():
-    shape = plan.shape_of("Llama-2-7B")
+    shape = memory.shape_of("Llama-2-7B")
     numbers = 6_738_415_616
     says = {
-        job: bench.accelerate_says(shape, job) for job in (Job("lora"), Job("qlora"), Job("full"), Job("full fp32"))
+        job: ledger.accelerate_says(shape, job) for job in (Job("lora"), Job("qlora"), Job("full"), Job("full fp32"))
     }
     assert says[Job("lora")] == pytest.approx(2 * numbers, rel=1e-4)
     assert says[Job("qlora")] == pytest.approx(numbers / 2, rel=1e-4), (
@@ -85,9 +85,9 @@ def test_what_accelerate_says():
 
 
 def test_the_settings_cover_method_rank_length_batch_and_checkpointing():
-    for jobs in (bench.ON_A_CARD, bench.ON_A_PROCESSOR):
+    for jobs in (ledger.ON_A_CARD, ledger.ON_A_PROCESSOR):
         assert len(set(jobs)) == len(jobs) >= 12
         for name in ("method", "r", "seq", "checkpointing", "layer", "optimizer", "target_modules", "batch"):
             assert len({getattr(job, name) for job in jobs}) > 1, name
-    shape = bench._shape(bench.BASE_NAME)
+    shape = ledger._shape(ledger.BASE_NAME)
     assert shape.name == "SmolLM2-135M" and shape.config().num_hidden_layers == 30

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from lora_lessons import blockwise, calibrated
-from lora_lessons.calibrated import Inputs, awq, gptq, output_error, read, round_to_nearest
+from lora_lessons.quant import blockwise, calibrated
+from lora_lessons.quant.calibrated import Inputs, awq, gptq, output_error, read, round_to_nearest
 
 
 def normal(*shape, seed=0):

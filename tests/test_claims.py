@@ -9,7 +9,8 @@ import pytest
 
 from lora_lessons.course import claims
 from lora_lessons.course.lesson import lessons
-from lora_lessons.files import course_root
+from lora_lessons.lessons import all_claims
+from lora_lessons.paths import course_root
 
 LESSONS = [p.stem for p in lessons()]
 
@@ -30,7 +31,7 @@ def read(lesson):
     return nbformat.read(course_root() / "notebooks" / f"{lesson}.ipynb", 4)
 
 
-@pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda c: f"{c.id}-{c.lesson}")
+@pytest.mark.parametrize("claim", all_claims(), ids=lambda c: f"{c.id}-{c.lesson}")
 def test_the_verdict_stands_on_the_records(claim):
     values, _ = baseline(claim.lesson)
     assert claim.judge(values), (
@@ -61,13 +62,13 @@ def test_a_changed_number_in_prose_is_noticed(lesson):
 
 
 def test_the_verdicts_of_a_lesson_are_shown_in_it():
-    for claim in claims.CLAIMS:
+    for claim in all_claims():
         source = "\n".join(c.source for c in read(claim.lesson).cells if c.cell_type == "code")
         assert f'verdict("{claim.id}", "{claim.lesson}")' in source
 
 
 def test_the_five_lessons_claims_of_the_glossary_are_all_judged():
-    judged = {(c.id, c.lesson[:2]) for c in claims.CLAIMS}
+    judged = {(c.id, c.lesson[:2]) for c in all_claims()}
     expected = "G01-02 G01-03 G02-03 G04-02 G05-02 G07-01 G07-03 G08-02 G09-03 G10-04 G11-04"
     assert {tuple(pair.split("-")) for pair in expected.split()} <= judged
 
@@ -96,7 +97,7 @@ def test_quoted_numbers_are_compared_at_their_own_digits():
 
 
 def test_a_verdict_that_fails_says_so_instead_of_pretending(capsys, monkeypatch):
-    one = claims.CLAIMS[0]
+    one = all_claims()[0]
     with pytest.raises(KeyError, match="has not been recorded"):
         one.judge({})
     monkeypatch.setattr(claims, "CLAIMS", [one._replace(decides=lambda r: False, records=(), sentence="Look.")])

@@ -15,9 +15,9 @@ import pytest
 
 from lora_lessons import __version__, cli
 from lora_lessons.course import claims
-from lora_lessons.course.baselines import baseline_file, read_baseline, update
-from lora_lessons.course.lab import MANIFEST, copy_lessons, jupyter_environment
 from lora_lessons.course.records import Record
+from lora_lessons.run.baselines import baseline_file, read_baseline, update
+from lora_lessons.run.lab import MANIFEST, copy_lessons, jupyter_environment
 
 RECORD = "from lora_lessons.course.records import record\n"
 HEAVY = ["torch", "transformers", "peft", "matplotlib", "papermill", "nbformat", "numpy", "IPython"]
@@ -76,14 +76,14 @@ def test_a_plan_that_cannot_be_is_one_sentence(capsys, words, sentence):
 
 
 def test_plan_prints_the_bill_and_what_to_change(capsys):
-    from lora_lessons import memory, plan
+    from lora_lessons import memory
 
-    job = plan.Job("qlora", 16, seq=2048, checkpointing=False)
-    made = plan.plan("Qwen2.5-7B", job, memory.card_bytes("RTX 4090"))
+    job = memory.Job("qlora", 16, seq=2048, checkpointing=False)
+    made = memory.plan("Qwen2.5-7B", job, memory.card_bytes("RTX 4090"))
     words = ["plan", "Qwen2.5-7B", "--gpu", "4090", "--seq", "2048", "--no-checkpointing"]
     assert cli.main(words) == 0
     said = capsys.readouterr().out
-    assert plan.bill_table(made.ledger) in said and plan.verdict(made, "RTX 4090") in said and "Assumed" in said
+    assert memory.bill_table(made.ledger) in said and memory.verdict(made, "RTX 4090") in said and "Assumed" in said
     assert "it does not fit" in said and "Change first: checkpointing" in said
 
     assert cli.main([*words, "--json"]) == 0
@@ -91,7 +91,7 @@ def test_plan_prints_the_bill_and_what_to_change(capsys):
     assert found["fits"] is False and found["card"] == "RTX 4090" and found["longest"] == made.longest
     assert found["bill"]["total"] == round(made.ledger.bill.total) and found["moment"] == made.ledger.moment
     assert found["change_first"][0]["job"]["checkpointing"] is True
-    assert plan.Job(**found["job"]) == job
+    assert memory.Job(**found["job"]) == job
 
 
 def test_plan_without_a_card_names_those_that_would_do(monkeypatch, capsys):
@@ -107,8 +107,8 @@ def test_plan_without_a_card_names_those_that_would_do(monkeypatch, capsys):
 
 
 def test_a_model_error_is_one_sentence_and_a_bug_is_not(monkeypatch, capsys):
-    from lora_lessons.course import doctor
-    from lora_lessons.models import ModelError
+    from lora_lessons.errors import ModelError
+    from lora_lessons.run import doctor
 
     def fails(error):
         def examine():
@@ -181,6 +181,7 @@ def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
 
 def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, capsys):
     monkeypatch.setattr(claims, "CLAIMS", [])
+    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
     claims.claim("G08", "02_x", "the update is A × B", claims.HOLDS, "The error is {err}.", "err")(
         lambda v: v["err"] < 0.1
     )
@@ -231,7 +232,7 @@ def test_what_is_no_list_of_numbers_is_answered_with_what_is(course, capsys, wor
 
 
 def test_a_sweep_with_a_failed_run_says_so_and_exits_with_1(make_lesson, course, tmp_path, capsys):
-    from lora_lessons.course import sweep
+    from lora_lessons.experiments import sweep
 
     (course / "notebooks" / "experiments").mkdir()
     cheap = "record('scale', lora_alpha / r)\nrecord('trainable', r)\nrecord('train.losses', '5.0')\nrecord('train.seconds', 1)"

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from lora_lessons import cli, models
-from lora_lessons.course import doctor
-from lora_lessons.course.baselines import update
 from lora_lessons.course.records import Record
+from lora_lessons.run import doctor
+from lora_lessons.run.baselines import update
 
 
 @pytest.fixture(autouse=True)

@@ -116,7 +116,7 @@ def test_the_closing_table_shows_the_base_beside_the_trained(tiny_model):
 
 @pytest.mark.parametrize("name", ["persona", "plain_language", "code_style", "strict_json"])
 def test_a_tasks_own_answers_have_its_form_and_plain_ones_do_not(name):
-    from lora_lessons import scores
+    from lora_lessons.tasks import scores
 
     task = tasks.load_task(name)
     assert all(scores.looks_like(name, e["messages"][-1]["content"]) for e in task.train + task.held_out)

@@ -10,6 +10,7 @@ import pytest
 
 from lora_lessons.course import exercises, learner
 from lora_lessons.course.lesson import lessons
+from lora_lessons.lessons import all_exercises
 
 STUB = re.compile(r'^check\("(?P<id>\d\d\.\d)", (?P<name>\w+)\)\s*$', re.M)
 SOLUTION = re.compile(r"<summary>Solution</summary>\s*~~~python\n(?P<code>.*?)~~~", re.S)
@@ -82,7 +83,7 @@ def test_wrong_answers_are_rejected_by_name(cells, stub, id, name, before, after
 @pytest.mark.parametrize("cells, stub, id, name, before, after", FOUND)
 def test_each_has_a_heading_that_agrees_and_three_hints(cells, stub, id, name, before, after):
     head = next(h for h in HEAD.finditer(before) if h["id"] == id)
-    one = exercises.all_exercises()[id]
+    one = all_exercises()[id]
     assert (head["stars"].count("★"), int(head["minutes"])) == (one.difficulty, one.minutes)
     assert "-> " in stub and '"""' in stub, "a stub is typed and says what it returns"
     hints = after[: SOLUTION.search(after).start()]
@@ -91,7 +92,7 @@ def test_each_has_a_heading_that_agrees_and_three_hints(cells, stub, id, name, b
 
 def test_every_registered_exercise_stands_in_its_lesson_and_each_lesson_has_two():
     ids = [p.id for p in FOUND]
-    assert sorted(ids) == list(exercises.all_exercises())
+    assert sorted(ids) == list(all_exercises())
     for path in lessons():
         assert sum(id.startswith(path.stem[:2] + ".") for id in ids) >= 2, path.stem
 

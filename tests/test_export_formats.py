@@ -14,8 +14,9 @@ from torch import nn
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from lora_lessons import cli, evaluation, lora, models, tasks
+from lora_lessons.adapter import save_adapter
+from lora_lessons.errors import ModelError
 from lora_lessons.export import environments, format_table, formats
-from lora_lessons.files import ModelError
 
 
 def tiny(vocabulary):
@@ -228,7 +229,7 @@ def adapted(tokenizer, tmp_path_factory):
     lora.attach(model, r=4, lora_alpha=8)
     for _, layer in lora.lora_layers(model):
         nn.init.normal_(layer.lora_B, std=0.2)
-    lora.save_adapter(model, folder / "wick", base_name=str(folder / "base"))
+    save_adapter(model, folder / "wick", base_name=str(folder / "base"))
     lora.merge(model)
     return folder, model.eval()
 

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from lora_lessons import cli, lora, models
+from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.course import learner
+from lora_lessons.errors import ModelError
 from lora_lessons.export import gguf, llamacpp, vocab
-from lora_lessons.files import ModelError
 
 LIMIT = 1e-3
 PROMPTS = [
@@ -87,7 +88,7 @@ def test_llama_cpp_and_peft_compute_the_same(real, tmp_path, case):
     targets, settings, factor = CASES[case]
     folder = peft_adapter(model, tmp_path / "adapter", targets, **settings)
     expected = peft_logits(model, folder, prompts, factor)
-    file = gguf.write_adapter(lora.read_adapter(folder), models.embedded_folder(), tmp_path / "adapter.gguf")
+    file = gguf.write_adapter(read_adapter(folder), models.embedded_folder(), tmp_path / "adapter.gguf")
     assert worst(llamacpp.logits(base, prompts, {file: factor}), expected) <= LIMIT
     assert worst(expected, plain) > 1, "an adapter this small proves nothing"
 
@@ -96,9 +97,9 @@ def test_our_own_adapter_too_and_the_base_alone(real, tmp_path):
     model, prompts, plain, base = real
     lora.attach(model, r=4, target_modules=["k_proj", "o_proj", "up_proj"])
     real_size(model)
-    folder, expected = lora.save_adapter(model, tmp_path / "ours"), python_logits(model, prompts)
+    folder, expected = save_adapter(model, tmp_path / "ours"), python_logits(model, prompts)
     lora.detach(model)
-    file = gguf.write_adapter(lora.read_adapter(folder), models.embedded_folder(), tmp_path / "ours.gguf")
+    file = gguf.write_adapter(read_adapter(folder), models.embedded_folder(), tmp_path / "ours.gguf")
     assert worst(llamacpp.logits(base, prompts, {file: 1.0}), expected) <= LIMIT
     assert worst(llamacpp.logits(base, prompts), plain) <= LIMIT
 
@@ -111,14 +112,14 @@ def test_parity_fails_without_the_permutation_or_the_root_of_r(real, tmp_path, m
     folder = peft_adapter(model, tmp_path / "adapter", ["q_proj", "k_proj", "v_proj"], use_rslora=True, lora_alpha=6)
     expected = peft_logits(model, folder, prompts)
     monkeypatch.setattr(gguf, left_out, instead)
-    file = gguf.write_adapter(lora.read_adapter(folder), models.embedded_folder(), tmp_path / "wrong.gguf")
+    file = gguf.write_adapter(read_adapter(folder), models.embedded_folder(), tmp_path / "wrong.gguf")
     assert worst(llamacpp.logits(base, prompts, {file: 1.0}), expected) > 0.5
 
 
 def test_merged_says_the_same_as_the_two_apart(real, tmp_path):
     model, prompts, _, _ = real
     folder = peft_adapter(model, tmp_path / "adapter", use_rslora=True, lora_alpha=6)
-    merged = gguf.write_merged(models.embedded_folder(), lora.read_adapter(folder), tmp_path / "merged.gguf", "f32")
+    merged = gguf.write_merged(models.embedded_folder(), read_adapter(folder), tmp_path / "merged.gguf", "f32")
     assert worst(llamacpp.logits(merged, prompts), peft_logits(model, folder, prompts)) <= LIMIT
 
 
@@ -224,7 +225,7 @@ def test_every_family_agrees_with_base_adapter_and_merged(tiny, tmp_path, kind):
     targets = ["q_proj", "k_proj", "down_proj"] + ["lm_head"] * (kind == "llama")
     saved = peft_adapter(model, tmp_path / "adapter", targets)
     adapter, plain, expected = (
-        lora.read_adapter(saved), python_logits(model, prompts), peft_logits(model, saved, prompts)
+        read_adapter(saved), python_logits(model, prompts), peft_logits(model, saved, prompts)
     )  # fmt: skip
     base = gguf.write_base(folder, tmp_path / "base.gguf", "f32")
     file = gguf.write_adapter(adapter, folder, tmp_path / "adapter.gguf")
@@ -257,7 +258,7 @@ def test_tokens_read_by_the_wrong_rule_are_an_error(base_fp32, tmp_path, monkeyp
 def test_smaller_types_load_and_differ_a_little(tiny, tmp_path, file_type, low, high):
     folder, model, tokenizer = tiny("qwen2")
     prompts = [tokenizer(text)["input_ids"] for text in PROMPTS[:3]]
-    adapter = lora.read_adapter(peft_adapter(model, tmp_path / "adapter"))
+    adapter = read_adapter(peft_adapter(model, tmp_path / "adapter"))
     if file_type == "Q4_K_M":
         whole = gguf.write_merged(folder, adapter, tmp_path / "whole.gguf", "f32")
         file = gguf.quantize(whole, tmp_path / "small.gguf", file_type)
@@ -277,7 +278,7 @@ def served(tiny, tmp_path_factory):
     files, expected = {}, {"none": python_logits(model, [prompt])[0]}
     for seed, name in enumerate(("one", "two")):
         saved = peft_adapter(model, place / name, seed=seed)
-        files[name] = gguf.write_adapter(lora.read_adapter(saved), folder, place / f"{name}.gguf")
+        files[name] = gguf.write_adapter(read_adapter(saved), folder, place / f"{name}.gguf")
         expected[name] = peft_logits(model, saved, [prompt])[0]
     expected["half of one"] = peft_logits(model, place / "one", [prompt], 0.5)[0]
     base = gguf.write_base(folder, place / "base.gguf", "f32")
@@ -343,7 +344,7 @@ def changed(adapter, **parts):
 
 def test_an_adapter_that_does_not_fit_is_refused_by_name(tiny, tmp_path):
     folder, model, _ = tiny("qwen2")
-    adapter = lora.read_adapter(peft_adapter(model, tmp_path / "adapter", ["q_proj"]))
+    adapter = read_adapter(peft_adapter(model, tmp_path / "adapter", ["q_proj"]))
     layer = next(iter(adapter.A))
     bad = {
         r"q_proj: the adapter's ΔW is 99×256, the base's weight 256×256": changed(adapter, B=adapter.B | {layer: torch.ones(99, 8)}),
@@ -389,7 +390,7 @@ def test_bases_that_cannot_be_expressed_are_refused(tiny, base_fp32, tmp_path):
 
 def test_files_are_whole_or_not_there_and_none_is_replaced_unasked(tiny, tmp_path, monkeypatch):
     folder, model, _ = tiny("qwen2")
-    adapter = lora.read_adapter(peft_adapter(model, tmp_path / "adapter"))
+    adapter = read_adapter(peft_adapter(model, tmp_path / "adapter"))
     writes = {
         "adapter": lambda out, **more: gguf.write_adapter(adapter, folder, out, **more),
         "base": lambda out, **more: gguf.write_base(folder, out, **more),

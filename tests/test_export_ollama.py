@@ -11,6 +11,7 @@ import pytest
 from torch import nn
 
 from lora_lessons import cli, lora, models
+from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.export import chatform, gguf, gotemplate, modelfile, ollama, vocab
 from lora_lessons.export.ollama_check import check
 
@@ -263,7 +264,7 @@ def tiny(tmp_path_factory):
     lora.attach(model, r=4, target_modules=["q_proj", "v_proj", "down_proj"])
     for _, layer in lora.lora_layers(model):
         nn.init.normal_(layer.lora_B, std=0.1)
-    lora.save_adapter(model, folder / "My Adapter!", base_name=str(folder / "base"))
+    save_adapter(model, folder / "My Adapter!", base_name=str(folder / "base"))
     return folder / "base", folder / "My Adapter!"
 
 
@@ -336,7 +337,7 @@ def test_the_command_says_how_to_run_it(tiny, tmp_path, capsys):
 )
 def test_nothing_is_left_behind_when_it_fails(tiny, tmp_path, changes, sentence):
     with pytest.raises(ValueError) as caught:
-        ollama.write(tmp_path / "out", tiny[0], lora.read_adapter(tiny[1]), **changes)
+        ollama.write(tmp_path / "out", tiny[0], read_adapter(tiny[1]), **changes)
     assert sentence in str(caught.value) and not list(tmp_path.iterdir())
 
 
@@ -349,12 +350,12 @@ def test_a_folder_that_fails_its_check_is_taken_away(tiny, tmp_path, monkeypatch
 
     monkeypatch.setattr(gguf, "write_adapter", without_alpha)
     with pytest.raises(ValueError, match="taken away again. Modelfile.adapter: the adapter does not say its alpha"):
-        ollama.write(tmp_path / "out", tiny[0], lora.read_adapter(tiny[1]))
+        ollama.write(tmp_path / "out", tiny[0], read_adapter(tiny[1]))
     assert not list(tmp_path.iterdir())
 
 
 def test_bases_that_ollama_could_not_be_told_about(tiny, tmp_path):
-    adapter, base = lora.read_adapter(tiny[1]), Path(shutil.copytree(tiny[0], tmp_path / "base"))
+    adapter, base = read_adapter(tiny[1]), Path(shutil.copytree(tiny[0], tmp_path / "base"))
     for template, system, sentence in (
         (MISTRAL_1, "Be brief.", "takes no system message"),
         (CHATML.replace("<|im_end|>", ""), None, "no special token after an answer"),

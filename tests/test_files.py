@@ -5,6 +5,7 @@ import os
 import pytest
 
 from lora_lessons import files
+from lora_lessons.paths import course_root
 
 
 def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
@@ -40,4 +41,4 @@ def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, m
 def test_a_course_that_is_not_there_says_what_to_set(tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_LESSONS_ROOT", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="set LORA_LESSONS_ROOT"):
-        files.course_root()
+        course_root()

@@ -22,9 +22,11 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from lora_lessons import fourbit, lora, models, quant, streamed, tasks, training
-from lora_lessons.fourbit import Format
-from lora_lessons.models import ModelError
+from lora_lessons import lora, models, quant, tasks, training
+from lora_lessons.errors import ModelError
+from lora_lessons.models import four_bit, tensor_by_tensor
+from lora_lessons.models.four_bit import Format
+from lora_lessons.paths import cache_dir
 
 SIZES = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
          "vocab_size": 128, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
@@ -52,7 +54,7 @@ def folder(tmp_path):
 @pytest.fixture
 def keep_all(monkeypatch):
     """Tiny models are kept, too, as a 7B would be."""
-    monkeypatch.setattr(streamed, "KEEP_FROM", 0)
+    monkeypatch.setattr(tensor_by_tensor, "KEEP_FROM", 0)
 
 
 @pytest.fixture
@@ -99,13 +101,13 @@ def steps(model, count=5, lr=1e-2):
 # --- packing and products
 
 
-@pytest.mark.parametrize("quant_type", fourbit.FORMATS)
+@pytest.mark.parametrize("quant_type", four_bit.FORMATS)
 @pytest.mark.parametrize("shape", [(64, 64), (33, 50), (7, 3), (1, 64 * 300)])
 def test_pieces_are_packed_as_the_whole(monkeypatch, quant_type, shape):
     weight = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
     whole, state = quantize_4bit(weight, quant_type=quant_type, compress_statistics=True)
-    monkeypatch.setattr(fourbit, "PIECE", 64 * 4)
-    mine = fourbit.quantised(weight, Format(quant_type, torch.bfloat16))
+    monkeypatch.setattr(four_bit, "PIECE", 64 * 4)
+    mine = four_bit.quantised(weight, Format(quant_type, torch.bfloat16))
     assert torch.equal(mine.data, whole)
     for name, tensor in state.as_dict(packed=True).items():
         assert torch.equal(mine.quant_state.as_dict(packed=True)[name], tensor), name
@@ -115,7 +117,7 @@ def layer(kind, weight, bias, dtype):
     made = kind(
         weight.shape[1], weight.shape[0], bias is not None, compute_dtype=dtype, quant_type="nf4", device="meta"
     )
-    made.weight = fourbit.quantised(weight.to(dtype), Format("nf4", dtype))
+    made.weight = four_bit.quantised(weight.to(dtype), Format("nf4", dtype))
     made.bias = None if bias is None else nn.Parameter(bias.to(dtype), requires_grad=False)
     return models.keep_trainable(made)
 
@@ -123,27 +125,27 @@ def layer(kind, weight, bias, dtype):
 @pytest.mark.parametrize("dtype, limit", [(torch.float32, 1e-6), (torch.bfloat16, 2**-7)])
 @pytest.mark.parametrize("shape, biased", [((1000, 192), True), ((192, 960), False), ((512, 512), True)])
 def test_slices_multiply_as_the_whole(monkeypatch, shape, biased, dtype, limit):
-    monkeypatch.setattr(fourbit, "SLICE", 1 << 13)
+    monkeypatch.setattr(four_bit, "SLICE", 1 << 13)
     generator = torch.Generator().manual_seed(0)
     weight, x, g = (torch.randn(s, generator=generator) for s in (shape, (2, 9, shape[1]), (2, 9, shape[0])))
     bias = torch.linspace(-1, 1, shape[0]) if biased else None
     found = []
-    for kind in (bnb.nn.Linear4bit, fourbit.SlicedLinear4bit):
+    for kind in (bnb.nn.Linear4bit, four_bit.SlicedLinear4bit):
         at = x.to(dtype).requires_grad_()
         out = layer(kind, weight, bias, dtype)(at)
         out.backward(g.to(dtype))
         found.append((out, at.grad))
     calls = []
-    monkeypatch.setattr(fourbit, "_dequantised", lambda *a, real=fourbit._dequantised: calls.append(1) or real(*a))
-    layer(fourbit.SlicedLinear4bit, weight, bias, dtype)(x.to(dtype))
+    monkeypatch.setattr(four_bit, "_dequantised", lambda *a, real=four_bit._dequantised: calls.append(1) or real(*a))
+    layer(four_bit.SlicedLinear4bit, weight, bias, dtype)(x.to(dtype))
     assert len(calls) > 5  # it was cut
     for mine, yours in zip(found[1], found[0], strict=True):
         assert ((mine - yours).abs().max() / yours.abs().max()).item() <= limit
 
 
 def test_a_head_in_16_bits_computes_in_fp32_forward_and_backward(monkeypatch):
-    monkeypatch.setattr(fourbit, "ROWS", 10)
-    wide = fourbit.WidenedLinear(16, 37, bias=False, dtype=torch.bfloat16).requires_grad_(False)
+    monkeypatch.setattr(four_bit, "ROWS", 10)
+    wide = four_bit.WidenedLinear(16, 37, bias=False, dtype=torch.bfloat16).requires_grad_(False)
     x = torch.randn(3, 5, 16, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     out, expected = wide(x), y @ wide.weight.float().T
@@ -156,11 +158,11 @@ def test_a_head_in_16_bits_computes_in_fp32_forward_and_backward(monkeypatch):
 # --- random weights
 
 
-@pytest.mark.parametrize("quant_type", fourbit.FORMATS)
+@pytest.mark.parametrize("quant_type", four_bit.FORMATS)
 def test_random_blocks_look_like_a_quantised_fresh_weight(quant_type):
     form = Format(quant_type, torch.float32)
-    mine = fourbit.RandomBlocks(0.02, form, torch.Generator().manual_seed(0)).weight(torch.Size((2048, 1024)))
-    real = fourbit.quantised(torch.randn(2048, 1024, generator=torch.Generator().manual_seed(1)) * 0.02, form)
+    mine = four_bit.RandomBlocks(0.02, form, torch.Generator().manual_seed(0)).weight(torch.Size((2048, 1024)))
+    real = four_bit.quantised(torch.randn(2048, 1024, generator=torch.Generator().manual_seed(1)) * 0.02, form)
     one, other = (dequantize_4bit(p.data, p.quant_state) for p in (mine, real))
     assert one.std().item() == pytest.approx(0.02, rel=0.01) and abs(one.mean().item()) < 1e-4
     assert one.std().item() == pytest.approx(other.std().item(), rel=0.005)
@@ -195,11 +197,14 @@ def test_a_random_7b_has_its_layers_and_repeats_by_seed():
 
 @pytest.mark.parametrize("kind, tied", [("llama", False), ("llama", True), ("qwen2", False), ("qwen2", True)])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
-@pytest.mark.parametrize("quant_type", fourbit.FORMATS)
+@pytest.mark.parametrize("quant_type", four_bit.FORMATS)
 def test_a_folder_in_4_bits_equals_transformers(tmp_path, kind, tied, dtype, quant_type):
     folder, form = make_folder(tmp_path / "m", kind, tied), Format(quant_type, dtype)
     assert len(list(folder.glob("*.safetensors"))) > 2
-    mine, theirs = models.keep_trainable(streamed.load(folder, form)), models.keep_trainable(stock(folder, form))
+    mine, theirs = (
+        models.keep_trainable(tensor_by_tensor.load(folder, form)),
+        models.keep_trainable(stock(folder, form)),
+    )
     assert_same(mine, theirs, cast=dtype == torch.float32)  # 16-bit embeddings stay 16-bit here
     ids = torch.arange(3, 30)[None]
     with torch.no_grad():
@@ -208,7 +213,7 @@ def test_a_folder_in_4_bits_equals_transformers(tmp_path, kind, tied, dtype, qua
 
 
 def test_only_one_tensor_of_the_source_is_held(folder, monkeypatch):
-    read, held = streamed._read, []
+    read, held = tensor_by_tensor._read, []
 
     def watched(where, name):
         assert not any(alive() is not None for alive in held), f"an earlier tensor is still held when {name} is read"
@@ -216,18 +221,18 @@ def test_only_one_tensor_of_the_source_is_held(folder, monkeypatch):
         held.append(weakref.ref(tensor))
         return tensor
 
-    monkeypatch.setattr(streamed, "_read", watched)
-    streamed.load(folder, BF16)
+    monkeypatch.setattr(tensor_by_tensor, "_read", watched)
+    tensor_by_tensor.load(folder, BF16)
     assert len(held) == 2 * 9 + 3  # every weight once
 
 
 def test_the_kept_weights_are_equal_and_the_source_is_read_no_more(folder, tmp_path, monkeypatch, keep_all):
-    first = streamed.load(folder, BF16, tmp_path / "cache")
-    assert_same(first, streamed.load(folder, BF16))
+    first = tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
+    assert_same(first, tensor_by_tensor.load(folder, BF16))
     (place,) = (tmp_path / "cache").iterdir()
     assert_same(first, AutoModelForCausalLM.from_pretrained(place, dtype=torch.bfloat16))  # transformers reads it, too
-    monkeypatch.setattr(fourbit, "quantised", lambda *_: pytest.fail("quantised again"))
-    again = streamed.load(folder, BF16, tmp_path / "cache")
+    monkeypatch.setattr(four_bit, "quantised", lambda *_: pytest.fail("quantised again"))
+    again = tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
     assert_same(first, again)
     assert (
         models.weights_digest(first) == models.weights_digest(again)
@@ -236,39 +241,39 @@ def test_the_kept_weights_are_equal_and_the_source_is_read_no_more(folder, tmp_p
 
 
 def test_a_changed_source_or_a_damaged_copy_is_made_anew(folder, tmp_path, capsys, keep_all):
-    before = streamed.load(folder, BF16, tmp_path / "cache")
+    before = tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
     (place,) = (tmp_path / "cache").iterdir()
     shard = next(place.glob("*.safetensors"))
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(data)
-    assert_same(before, streamed.load(folder, BF16, tmp_path / "cache"))
+    assert_same(before, tensor_by_tensor.load(folder, BF16, tmp_path / "cache"))
     assert "damaged" in capsys.readouterr().out
     changed = sorted(folder.glob("*.safetensors"))[0]
     tensors = load_file(changed)
     save_file({name: t + 1 for name, t in tensors.items()}, changed, {"format": "pt"})
-    after = streamed.load(folder, BF16, tmp_path / "cache")
+    after = tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
     assert (
         models.weights_digest(after) != models.weights_digest(before)
         and after.base_fingerprint != before.base_fingerprint
     )
-    assert_same(after, streamed.load(folder, BF16))
+    assert_same(after, tensor_by_tensor.load(folder, BF16))
     assert len(list((tmp_path / "cache").iterdir())) == 1  # in the old one's place
 
 
 def test_a_disk_that_is_short_or_fills_up_leaves_nothing(folder, tmp_path, monkeypatch, keep_all):
     usage = type(shutil.disk_usage("/"))(10**9, 10**9, 100)
     with monkeypatch.context() as patch:
-        patch.setattr(streamed.shutil, "disk_usage", lambda _: usage)
+        patch.setattr(tensor_by_tensor.shutil, "disk_usage", lambda _: usage)
         with pytest.raises(ModelError, match=r"need 0\.0 GB in .* 0\.0 GB is free: make room"):
-            streamed.load(folder, BF16, tmp_path / "cache")
+            tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(streamed, "save_file", full)
+    monkeypatch.setattr(tensor_by_tensor, "save_file", full)
     with pytest.raises(ModelError, match=r"could not be kept.*No space left"):
-        streamed.load(folder, BF16, tmp_path / "cache")
+        tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
 
 
@@ -277,10 +282,10 @@ def test_a_bad_folder_is_one_sentence(folder, tmp_path):
     whole = shards[1].read_bytes()
     shards[1].write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match="is the download complete"):
-        streamed.load(folder, BF16)
+        tensor_by_tensor.load(folder, BF16)
     shards[1].unlink()
     with pytest.raises(ModelError, match=rf"lacks 1 of its {len(shards)} weight files \({shards[1].name}\)"):
-        streamed.load(folder, BF16)
+        tensor_by_tensor.load(folder, BF16)
     shards[1].write_bytes(whole)
     config = json.loads((folder / "config.json").read_text())
     for change, sentence in (({"num_hidden_layers": 3}, r"holds no model\.layers\.2.*BitsAndBytesConfig"),
@@ -288,28 +293,28 @@ def test_a_bad_folder_is_one_sentence(folder, tmp_path):
                              ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised already.*give the 16-bit model")):  # fmt: skip
         (folder / "config.json").write_text(json.dumps(config | change))
         with pytest.raises(ModelError, match=sentence):
-            streamed.load(folder, BF16)
+            tensor_by_tensor.load(folder, BF16)
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / streamed.INDEX).write_text("{")
+    (folder / tensor_by_tensor.INDEX).write_text("{")
     with pytest.raises(ModelError, match="cannot be read"):
-        streamed.load(folder, BF16)
-    (folder / streamed.INDEX).unlink()
+        tensor_by_tensor.load(folder, BF16)
+    (folder / tensor_by_tensor.INDEX).unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors and no model\.safetensors\.index\.json"):
-        streamed.load(folder, BF16)
+        tensor_by_tensor.load(folder, BF16)
 
 
 def test_weights_that_are_in_4_bits_already_are_read_as_they_are(folder, tmp_path):
     made = stock(folder, BF16)
     made.save_pretrained(tmp_path / "four")
-    assert_same(streamed.load(tmp_path / "four", BF16), made)
+    assert_same(tensor_by_tensor.load(tmp_path / "four", BF16), made)
     with pytest.raises(ModelError, match="holds nf4 weights"):
-        streamed.load(tmp_path / "four", Format("fp4", torch.bfloat16))
+        tensor_by_tensor.load(tmp_path / "four", Format("fp4", torch.bfloat16))
 
 
 # --- models.load
 
 
-@pytest.mark.parametrize("precision", fourbit.FORMATS)
+@pytest.mark.parametrize("precision", four_bit.FORMATS)
 def test_load_in_4_bits_gives_a_frozen_base(tokenized, precision):
     base = models.load(tokenized, precision, device="cpu", compute_dtype=torch.float32)
     assert base.name == "tiny" and not base.model.training and not any(p.requires_grad for p in base.model.parameters())
@@ -357,7 +362,7 @@ def test_a_hub_id_is_fetched_as_safetensors_only(tokenized, monkeypatch, tmp_pat
     assert_same(base.model, stock(tokenized, BF16))
     assert {p.name for p in tokenized.glob("*.safetensors")} < set(wanted)
     assert not [p for p in wanted if p.endswith((".bin", ".py", ".pt", "*"))]
-    (only_place,) = models.cache_dir().joinpath("4bit").glob("tiny-7b-*-nf4-bfloat16")  # not named by a commit
+    (only_place,) = cache_dir().joinpath("4bit").glob("tiny-7b-*-nf4-bfloat16")  # not named by a commit
     assert only_place.is_dir()
     usage = type(shutil.disk_usage("/"))(10**9, 10**9, 10)
     monkeypatch.setattr(models.shutil, "disk_usage", lambda _: usage)
@@ -493,8 +498,8 @@ def test_a_large_base_is_known_by_its_source(tokenized, keep_all, monkeypatch, t
 def test_a_row_that_is_no_whole_number_of_blocks_is_computed_right(k, d, bias):
     """bitsandbytes' own layer is far off here on processors with AVX-512: the reference is the course's dequantize."""
     linear = nn.Linear(k, d, bias=bias)
-    layer = fourbit.SlicedLinear4bit(k, d, bias=bias, compute_dtype=torch.float32, quant_type="nf4")
-    layer.weight, layer.bias = fourbit.quantised(linear.weight.detach(), FP32), linear.bias
+    layer = four_bit.SlicedLinear4bit(k, d, bias=bias, compute_dtype=torch.float32, quant_type="nf4")
+    layer.weight, layer.bias = four_bit.quantised(linear.weight.detach(), FP32), linear.bias
     layer.support_avx512bf16_for_cpu = False
     W = quant.dequantize(quant.quantize(linear.weight, double=True))
     x, y = (torch.linspace(-1, 1, 3 * k).view(3, k).requires_grad_() for _ in range(2))

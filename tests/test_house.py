@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 from lora_lessons import colab
 from lora_lessons.course.lesson import lessons
-from lora_lessons.files import course_root
+from lora_lessons.paths import course_root
 
 PROJECT = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "gguf", "papermill", "nbformat",
@@ -130,7 +130,7 @@ def test_the_readme_lists_every_lesson_with_its_question_and_recorded_minutes():
 
 
 def test_the_readme_counts_the_recorded_runs():
-    from lora_lessons.course import sweep
+    from lora_lessons.experiments import sweep
 
     readme = " ".join((course_root() / "README.md").read_text(encoding="utf-8").split())
     assert re.search(r"beside (\d+) recorded training runs", readme)[1] == str(len(sweep.read_table(sweep.recorded())))
@@ -139,7 +139,7 @@ def test_the_readme_counts_the_recorded_runs():
 def test_the_data_card_tells_how_every_recorded_run_was_made():
     """The commands of the card, put together, are the settings of the tables: none more, none less."""
     from lora_lessons import cli
-    from lora_lessons.course import sweep
+    from lora_lessons.experiments import sweep
 
     card = (course_root() / "data" / "README.md").read_text(encoding="utf-8")
     wanted = set()

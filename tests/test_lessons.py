@@ -14,9 +14,9 @@ import nbformat
 import pytest
 
 import lora_lessons
-from lora_lessons.course import runner
 from lora_lessons.course.lesson import lessons
-from lora_lessons.files import course_root
+from lora_lessons.paths import course_root
+from lora_lessons.run import runner
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from lora_lessons import lora, models
+from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, load_adapter, save_adapter
 
 FACTS = {  # facts.md: trainable parameters in millions, calculated from the models' shapes, r = 8 / 16 / 64
     "Llama-2-7B": ((4.19, 8.39, 33.6), (8.39, 16.8, 67.1), (19.99, 39.98, 159.9)),
@@ -91,29 +92,29 @@ def test_saved_and_loaded_adapter_gives_the_same_logits(tiny_model, ids, tmp_pat
     lora.attach(tiny_model, r=4, lora_alpha=6, target_modules=["q_proj", "down_proj"], use_rslora=True)
     shake(tiny_model)
     expected = tiny_model(ids).logits
-    lora.save_adapter(tiny_model, tmp_path / "mine")
-    assert json.loads((tmp_path / "mine" / lora.ADAPTER_CONFIG).read_text())["target_modules"] == [
+    save_adapter(tiny_model, tmp_path / "mine")
+    assert json.loads((tmp_path / "mine" / ADAPTER_CONFIG).read_text())["target_modules"] == [
         "down_proj",
         "q_proj",
     ]
     lora.detach(tiny_model)
-    lora.load_adapter(tiny_model, tmp_path / "mine")
+    load_adapter(tiny_model, tmp_path / "mine")
     assert torch.equal(tiny_model(ids).logits, expected)
 
 
 def test_partial_targets_are_saved_by_full_name(tiny_model, tmp_path):
     lora.attach(tiny_model, r=2, target_modules=["layers.0.self_attn.q_proj"])
-    lora.save_adapter(tiny_model, tmp_path / "one")
-    config = json.loads((tmp_path / "one" / lora.ADAPTER_CONFIG).read_text())
+    save_adapter(tiny_model, tmp_path / "one")
+    config = json.loads((tmp_path / "one" / ADAPTER_CONFIG).read_text())
     assert config["target_modules"] == ["model.layers.0.self_attn.q_proj"]
 
 
 def test_saving_never_overwrites_silently(tiny_model, tmp_path):
     lora.attach(tiny_model, r=2)
-    lora.save_adapter(tiny_model, tmp_path / "mine")
+    save_adapter(tiny_model, tmp_path / "mine")
     with pytest.raises(FileExistsError, match="overwrite=True"):
-        lora.save_adapter(tiny_model, tmp_path / "mine")
-    lora.save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
+        save_adapter(tiny_model, tmp_path / "mine")
+    save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]  # no temporary folder left behind
 
 
@@ -150,24 +151,24 @@ def test_a_second_attach_is_refused(tiny_model):
 
 def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_model, tmp_path):
     with pytest.raises(FileNotFoundError, match="adapter_config.json"):
-        lora.load_adapter(tiny_model, tmp_path)
+        load_adapter(tiny_model, tmp_path)
     lora.attach(tiny_model, r=2)
-    folder = lora.save_adapter(tiny_model, tmp_path / "a")
+    folder = save_adapter(tiny_model, tmp_path / "a")
     lora.detach(tiny_model)
-    config = json.loads((folder / lora.ADAPTER_CONFIG).read_text())
+    config = json.loads((folder / ADAPTER_CONFIG).read_text())
     for change, sentence in (
         ({"use_dora": True}, "PeftModel"),
         ({"peft_type": "IA3"}, "IA3"),
         ({"r": 3}, r"the configuration says r = 3: another r"),
     ):
-        (folder / lora.ADAPTER_CONFIG).write_text(json.dumps(config | change))
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(config | change))
         with pytest.raises(ValueError, match=sentence):
-            lora.load_adapter(tiny_model, folder)
+            load_adapter(tiny_model, folder)
         assert not list(lora.lora_layers(tiny_model))
-    (folder / lora.ADAPTER_CONFIG).write_text(json.dumps(config))
-    (folder / lora.ADAPTER_WEIGHTS).rename(folder / "adapter_model.bin")
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    (folder / ADAPTER_WEIGHTS).rename(folder / "adapter_model.bin")
     with pytest.raises(FileNotFoundError, match="only safetensors"):
-        lora.load_adapter(tiny_model, folder)
+        load_adapter(tiny_model, folder)
 
 
 def test_a_head_tied_to_the_embeddings_is_refused(tiny_model):
@@ -180,15 +181,15 @@ def test_damaged_and_mixed_adapter_files_are_refused(tiny_model, tmp_path):
     from safetensors.torch import load_file, save_file
 
     lora.attach(tiny_model, r=2)
-    folder = lora.save_adapter(tiny_model, tmp_path / "a")
+    folder = save_adapter(tiny_model, tmp_path / "a")
     lora.detach(tiny_model)
-    file = folder / lora.ADAPTER_WEIGHTS
+    file = folder / ADAPTER_WEIGHTS
     whole = file.read_bytes()
     file.write_bytes(whole[:50])
     with pytest.raises(ValueError, match="cut short or damaged"):
-        lora.load_adapter(tiny_model, folder)
+        load_adapter(tiny_model, folder)
     file.write_bytes(whole)
     save_file(load_file(file) | {"base_model.model.lm_head.weight": torch.ones(1)}, file)
     with pytest.raises(ValueError, match=r"also holds lm_head\.weight"):
-        lora.load_adapter(tiny_model, folder)
+        load_adapter(tiny_model, folder)
     assert not list(lora.lora_layers(tiny_model))

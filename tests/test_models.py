@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from lora_lessons import models
-from lora_lessons.models import ModelError
+from lora_lessons.errors import ModelError
 
 
 @pytest.fixture

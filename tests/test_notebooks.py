@@ -7,9 +7,9 @@ import statistics
 import nbformat
 import pytest
 
-from lora_lessons.course import widgets
 from lora_lessons.course.lesson import lessons
-from lora_lessons.course.notebooks import normalise
+from lora_lessons.lessons.l02_lora_layer import widget
+from lora_lessons.run.stored import normalise
 
 LESSONS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in lessons()]
 WORDS_AT_MOST = 1300
@@ -45,7 +45,7 @@ def test_a_stored_widget_is_a_still_with_its_caption(notebook):
 
 
 def test_normalise_keeps_a_widgets_still_and_drops_its_view():
-    stage = widgets.layer_anatomy()
+    stage = widget.layer_anatomy()
     bundle, _ = stage._repr_mimebundle_()
     foreign = {WIDGET: {"model_id": "2"}, "text/plain": "IntSlider(value=8)"}
     outputs = [nbformat.v4.new_output("display_data", data) for data in (bundle, foreign)]

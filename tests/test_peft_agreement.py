@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from lora_lessons import lora, tasks
+from lora_lessons.adapter import load_adapter, save_adapter
 
 LIMIT = 1e-5
 SETTINGS = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj", "down_proj"]}
@@ -77,13 +78,11 @@ def test_our_folder_loads_in_peft_and_theirs_in_ours(base_fp32, batch, tmp_path,
         nn.init.normal_(layer.lora_B, std=0.02, generator=torch.Generator().manual_seed(i))
     with torch.no_grad():
         expected = ours(**batch).logits
-        wrapped = peft.PeftModel.from_pretrained(
-            copy.deepcopy(base_fp32.model), lora.save_adapter(ours, tmp_path / "ours")
-        )
+        wrapped = peft.PeftModel.from_pretrained(copy.deepcopy(base_fp32.model), save_adapter(ours, tmp_path / "ours"))
         assert torch.allclose(wrapped(**batch).logits, expected, atol=1e-4)
         wrapped.save_pretrained(tmp_path / "theirs")
         lora.detach(ours)
-        lora.load_adapter(ours, tmp_path / "theirs")
+        load_adapter(ours, tmp_path / "theirs")
         assert torch.allclose(ours(**batch).logits, expected, atol=1e-4)
 
 

@@ -13,8 +13,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import AutoConfig
 
-from lora_lessons import jobs, lora, memory, models, plan, tape
-from lora_lessons.plan import Job
+from lora_lessons import lora, memory, models
+from lora_lessons.errors import ModelError
+from lora_lessons.memory import Job, tape
 
 WITHIN = 0.05
 SIZES = {
@@ -79,7 +80,7 @@ def real(shape, job):
     """A model with numbers, a batch and an optimizer, ready for a step."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, optimizer = plan.build(shape, job, "cpu")
+        model, optimizer = memory.build(shape, job, "cpu")
         ids = torch.randint(3, 1000, (job.batch, job.seq))
     return model, {"input_ids": ids, "labels": ids}, optimizer
 
@@ -106,10 +107,10 @@ def close(predicted, measured, least):
 
 @pytest.mark.parametrize("name, job", GRID, ids=[f"{name}-{n}" for n, (name, _) in enumerate(GRID)])
 def test_every_line_is_what_a_real_step_holds(name, job):
-    shape = plan.shape_of(MODELS[name]())
-    predicted = plan.predict(shape, job, card=False)
+    shape = memory.shape_of(MODELS[name]())
+    predicted = memory.predict(shape, job, card=False)
     model, batch, optimizer = real(shape, job)
-    measured = plan.measure(model, batch, optimizer)
+    measured = memory.measure(model, batch, optimizer)
 
     assert predicted.moment == measured.moment and predicted.moments.keys() == measured.moments.keys()
     least = 1e-3 * measured.bill.total
@@ -147,17 +148,17 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     assert close(predicted.moments["loss"].activations, kept, max(least, 24 * job.batch * job.seq))
 
 
-@pytest.mark.parametrize("layer", jobs.LAYERS)
+@pytest.mark.parametrize("layer", memory.LAYERS)
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_activations_are_the_tensors_that_autograd_saved(method, layer):
     job = Job(method, r=8, seq=64, batch=2, checkpointing=False, layer=layer)
-    model, batch, _ = real(plan.shape_of(MODELS["qwen2"]()), job)
+    model, batch, _ = real(memory.shape_of(MODELS["qwen2"]()), job)
     state = {t.untyped_storage().data_ptr() for _, t in tape.state(model)}
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
         loss = model(**batch).loss  # noqa: F841 (its graph holds what was saved)
     kept = [t for t in saved if t.untyped_storage().data_ptr() not in state and t.shape[-1:] != (SIZES["vocab_size"],)]
-    predicted = plan.predict(MODELS["qwen2"](), job, card=False).moments["loss"].activations
+    predicted = memory.predict(MODELS["qwen2"](), job, card=False).moments["loss"].activations
     assert predicted == pytest.approx(memory.held_bytes(kept), rel=WITHIN)
 
 
@@ -169,19 +170,19 @@ def test_the_fixed_part_of_a_7b_is_the_ledgers(name, method):
     linears = sum(net.get_parameter(f"{n}.weight").numel() for n in lora.resolve_targets(net, "all-linear"))
     lora.attach(net, r=16)
     by_hand = memory.state(parameters, method, lora.trainable_parameters(net), parameters - linears)
-    predicted = plan.predict(name, Job(method, r=16)).moments["optimizer step"]
+    predicted = memory.predict(name, Job(method, r=16)).moments["optimizer step"]
     assert predicted[:6] == pytest.approx(by_hand[:6], rel=0.003)  # codebooks are not in 4.127 bits
 
 
 def test_one_trace_answers_for_every_length_batch_and_rank():
     """Replayed from prime sizes or run at the very sizes: the same bytes."""
-    shape = plan.shape_of(MODELS["llama"]())
+    shape = memory.shape_of(MODELS["llama"]())
     for job in (Job(r=5, seq=37, batch=3), Job("lora", r=24, seq=200, checkpointing=False, layer="peft")):
         for blocks in (3, 4):
-            plan.predict(shape, job)
-            b, s, r = plan._primes(shape, job)
-            replayed = plan.trace(shape, replace(job, batch=b, seq=s, r=r), blocks, True, True)
-            run = plan.trace(shape, job, blocks, True, False)
+            memory.predict(shape, job)
+            b, s, r = memory._primes(shape, job)
+            replayed = memory.trace(shape, replace(job, batch=b, seq=s, r=r), blocks, True, True)
+            run = memory.trace(shape, job, blocks, True, False)
             assert replayed.peaks(job.batch, job.seq, job.r)[:, :, 0] == pytest.approx(
                 run.peaks(job.batch, job.seq)[:, :, 0]
             )
@@ -189,14 +190,14 @@ def test_one_trace_answers_for_every_length_batch_and_rank():
 
 def test_many_lengths_at_once_are_one_by_one():
     job, lengths = Job(r=8, checkpointing=False), [1, 64, 300, 4096]
-    together = plan.ledgers(MODELS["qwen2"](), job, lengths)
+    together = memory.ledgers(MODELS["qwen2"](), job, lengths)
     for seq, ledger in zip(lengths, together, strict=True):
-        assert ledger == plan.predict(MODELS["qwen2"](), replace(job, seq=seq))
+        assert ledger == memory.predict(MODELS["qwen2"](), replace(job, seq=seq))
 
 
 def test_what_grows_with_what():
     def bill(**fields):
-        return plan.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16} | fields)).moments["loss"]
+        return memory.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16} | fields)).moments["loss"]
 
     one, long, two = bill(), bill(seq=2048), bill(batch=2)
     assert long.logits == two.logits == pytest.approx(2 * one.logits) and long[:5] == one[:5]
@@ -207,20 +208,20 @@ def test_what_grows_with_what():
 
 
 def test_only_a_card_has_overhead():
-    card, processor = (plan.predict("Llama-2-7B", Job(), card=yes).bill for yes in (True, False))
+    card, processor = (memory.predict("Llama-2-7B", Job(), card=yes).bill for yes in (True, False))
     assert processor.overhead == 0
     assert card.overhead == memory.CONTEXT_BYTES + memory.SLACK * (card.total - card.overhead)
 
 
 def test_paged_moments_are_not_on_the_card():
-    plain, paged = (plan.predict("Mistral-7B", Job(optimizer=o)) for o in ("adamw", "paged"))
+    plain, paged = (memory.predict("Mistral-7B", Job(optimizer=o)) for o in ("adamw", "paged"))
     assert paged.bill.optimizer == 0 and paged.paged == plain.bill.optimizer > 0 == plain.paged
 
 
 def test_foreach_needs_room_for_every_number_and_fused_does_not():
     """PyTorch's default AdamW on a card holds one temporary copy of all that trains."""
     step = {
-        o: plan.predict("Llama-2-7B", Job("full", optimizer=o)).moments["optimizer step"] for o in ("adamw", "fused")
+        o: memory.predict("Llama-2-7B", Job("full", optimizer=o)).moments["optimizer step"] for o in ("adamw", "fused")
     }
     assert step["adamw"].working == pytest.approx(step["adamw"].gradients, rel=0.01)
     assert step["fused"].working < 0.001 * step["fused"].gradients
@@ -230,7 +231,7 @@ def test_planning_leaves_bitsandbytes_as_it_was():
     """Its codebooks are kept for all who come after: one on the meta device would break every later quantization."""
     functional = pytest.importorskip("bitsandbytes.functional")
     functional.name2qmap.clear()
-    plan.build(plan.shape_of(MODELS["llama"]()), Job())
+    memory.build(memory.shape_of(MODELS["llama"]()), Job())
     packed, state = functional.quantize_4bit(torch.randn(64, 64), quant_type="nf4", compress_statistics=True)
     assert functional.dequantize_4bit(packed, state).isfinite().all()
 
@@ -238,7 +239,7 @@ def test_planning_leaves_bitsandbytes_as_it_was():
 @pytest.mark.parametrize("job", [Job("qlora", r=8), Job("qlora", r=8, layer="peft"), Job("full")], ids=str)
 def test_a_built_model_trains(job):
     """Real numbers, every trainable matrix with a gradient, also after an evaluation: the 4-bit trap is guarded."""
-    model, batch, optimizer = real(plan.shape_of(MODELS["llama"]()), replace(job, seq=32))
+    model, batch, optimizer = real(memory.shape_of(MODELS["llama"]()), replace(job, seq=32))
     first = model.eval()(**batch).loss.item()
     model.train()
     for group in optimizer.param_groups:
@@ -258,7 +259,7 @@ def test_rotary_frequencies_are_those_of_transformers():
     from transformers import AutoModelForCausalLM
 
     for name in ("llama", "qwen3", "gemma3"):
-        built, _ = plan.build(plan.shape_of(MODELS[name]()), Job("lora", dtype="fp32"), "cpu")
+        built, _ = memory.build(memory.shape_of(MODELS[name]()), Job("lora", dtype="fp32"), "cpu")
         theirs = dict(AutoModelForCausalLM.from_config(MODELS[name]()).named_buffers())
         for n, buffer in built.named_buffers():
             torch.testing.assert_close(buffer, theirs[n], msg=f"{name}: {n}")
@@ -270,11 +271,11 @@ def test_rotary_frequencies_are_those_of_transformers():
 def test_the_longest_sequence_fits_and_one_token_more_does_not():
     for job in (Job(), Job("lora", checkpointing=False, r=8, batch=2)):
         room = memory.card_bytes("RTX 4090")
-        tokens = plan.longest("Qwen2.5-7B", job, room)
+        tokens = memory.longest("Qwen2.5-7B", job, room)
         assert tokens > 100
-        fits, not_any_more = plan.ledgers("Qwen2.5-7B", job, [tokens, tokens + 1])
+        fits, not_any_more = memory.ledgers("Qwen2.5-7B", job, [tokens, tokens + 1])
         assert fits.bill.total <= room < not_any_more.bill.total
-    assert plan.longest("Qwen2.5-7B", Job(), 5e9) == 0
+    assert memory.longest("Qwen2.5-7B", Job(), 5e9) == 0
 
 
 @pytest.mark.parametrize(
@@ -289,18 +290,18 @@ def test_the_longest_sequence_fits_and_one_token_more_does_not():
 )
 def test_what_to_change_first_does_make_it_fit(model, job, card, first):
     room = memory.card_bytes(card)
-    made = plan.plan(model, job, room)
+    made = memory.plan(model, job, room)
     assert not made.fits and made.ledger.bill.total > room
     assert made.changes[0].what.startswith(first)
     last = made.changes[-1]
-    assert last.total <= room and last.total == plan.predict(model, last.job).bill.total
-    assert f"Change first: {first}" in plan.verdict(made, str(card))
+    assert last.total <= room and last.total == memory.predict(model, last.job).bill.total
+    assert f"Change first: {first}" in memory.verdict(made, str(card))
 
 
 def test_what_cannot_fit_is_said():
-    made = plan.plan("Llama-2-7B", Job(), 3e9)
+    made = memory.plan("Llama-2-7B", Job(), 3e9)
     assert not made.fits and made.longest == 0
-    assert "a larger card or a smaller model is needed" in plan.verdict(made, "3 GB")
+    assert "a larger card or a smaller model is needed" in memory.verdict(made, "3 GB")
     for change in made.changes:
         assert change.total > 3e9
 
@@ -308,14 +309,14 @@ def test_what_cannot_fit_is_said():
 def test_changes_that_a_later_one_made_needless_are_not_asked_for():
     """Each step of the advice is needed: undone at the end, the job does not fit any more."""
     job = Job("full fp32", checkpointing=False, batch=2, seq=512)
-    made = plan.plan("Llama-2-7B", job, 5.5e9)
+    made = memory.plan("Llama-2-7B", job, 5.5e9)
     last = made.changes[-1].job
     assert len(made.changes) > 1 and made.changes[-1].total <= made.room
     before = job
     for change in made.changes:
         fields = {f: getattr(before, f) for f in ("checkpointing", "batch", "optimizer", "method", "r", "dtype", "seq")
                   if getattr(before, f) != getattr(change.job, f)}  # fmt: skip
-        assert plan.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
+        assert memory.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
         before = change.job
 
 
@@ -325,14 +326,14 @@ def test_changes_that_a_later_one_made_needless_are_not_asked_for():
 def test_a_folder_with_a_config_is_enough(tmp_path):
     MODELS["qwen2"]().save_pretrained(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
-    from_folder, direct = plan.predict(tmp_path, Job()), plan.predict(MODELS["qwen2"](), Job())
+    from_folder, direct = memory.predict(tmp_path, Job()), memory.predict(MODELS["qwen2"](), Job())
     assert from_folder == direct
 
 
 def test_a_stored_quantization_is_not_taken_over(tmp_path):
     said = MODELS["qwen2"]().to_dict() | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
     (tmp_path / "config.json").write_text(json.dumps(said, default=str))
-    assert plan.predict(tmp_path, Job("lora")) == plan.predict(MODELS["qwen2"](), Job("lora"))
+    assert memory.predict(tmp_path, Job("lora")) == memory.predict(MODELS["qwen2"](), Job("lora"))
 
 
 @pytest.mark.parametrize(
@@ -344,19 +345,19 @@ def test_a_stored_quantization_is_not_taken_over(tmp_path):
     ],
 )
 def test_a_model_that_is_none_is_refused(model, sentence):
-    with pytest.raises(models.ModelError, match=sentence):
-        plan.predict(model, Job())
+    with pytest.raises(ModelError, match=sentence):
+        memory.predict(model, Job())
 
 
 def test_bad_folders_are_refused(tmp_path):
-    with pytest.raises(models.ModelError, match="has no config.json"):
-        plan.predict(tmp_path, Job())
+    with pytest.raises(ModelError, match="has no config.json"):
+        memory.predict(tmp_path, Job())
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(models.ModelError, match="could not be read"):
-        plan.predict(tmp_path, Job())
+    with pytest.raises(ModelError, match="could not be read"):
+        memory.predict(tmp_path, Job())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(models.ModelError, match="transformers cannot build a vit language model"):
-        plan.predict(tmp_path, Job())
+    with pytest.raises(ModelError, match="transformers cannot build a vit language model"):
+        memory.predict(tmp_path, Job())
 
 
 def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
@@ -366,10 +367,8 @@ def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
         raise OSError("We couldn't connect\nto the hub")
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", offline)
-    with pytest.raises(
-        models.ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in"
-    ) as said:
-        plan.predict("owner/name", Job())
+    with pytest.raises(ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in") as said:
+        memory.predict("owner/name", Job())
     assert "\n" not in str(said.value)
 
 
@@ -392,10 +391,10 @@ def test_a_job_that_cannot_be_is_refused(fields, sentence):
 
 def test_what_does_not_fit_the_model_is_refused_in_the_layers_words():
     with pytest.raises(ValueError, match="r = 1025 does not fit a 1024×4096 weight"):
-        plan.predict("Mistral-7B", Job(r=1025))
+        memory.predict("Mistral-7B", Job(r=1025))
     with pytest.raises(ValueError, match="no module is named 'q_prj'. Did you mean 'q_proj'"):
-        plan.predict("Mistral-7B", Job(target_modules=("q_prj",)))
-    assert plan.predict("Mistral-7B", Job(r=1025, target_modules=("q_proj",))).bill.adapters == 4 * 1025 * 8192 * 32
+        memory.predict("Mistral-7B", Job(target_modules=("q_prj",)))
+    assert memory.predict("Mistral-7B", Job(r=1025, target_modules=("q_proj",))).bill.adapters == 4 * 1025 * 8192 * 32
 
 
 def test_the_names_of_the_methods_are_the_ledgers():
@@ -404,21 +403,21 @@ def test_the_names_of_the_methods_are_the_ledgers():
 
 
 def test_kinds_repeat():
-    assert [jobs.period(list(kinds)) for kinds in ("aaaa", "abab", "aaabaaab", "ab")] == [1, 2, 4, 2]
+    assert [memory.period(list(kinds)) for kinds in ("aaaa", "abab", "aaabaaab", "ab")] == [1, 2, 4, 2]
 
 
 def test_nothing_is_warned_about_on_the_way():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plan.predict(config("llama", vocab_size=1003), Job())
+        memory.predict(config("llama", vocab_size=1003), Job())
 
 
 def test_a_shorter_text_is_the_last_thing_to_change():
     """Several mild changes keep all 1,024 tokens where no single one is enough."""
-    made = plan.plan("Qwen2.5-7B", plan.Job("qlora", batch=4, checkpointing=False), memory.card_bytes(8))
+    made = memory.plan("Qwen2.5-7B", memory.Job("qlora", batch=4, checkpointing=False), memory.card_bytes(8))
     assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
-    said = plan.verdict(made, "8 GB")
+    said = memory.verdict(made, "8 GB")
     assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged8bit"))
     assert "sequences of at most" not in said
-    tight = plan.plan("Qwen2.5-7B", plan.Job("qlora", seq=8192), memory.card_bytes(8))
+    tight = memory.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), memory.card_bytes(8))
     assert tight.changes[-1].what.startswith("sequences of at most") and tight.changes[-1].total <= tight.room

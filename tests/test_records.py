@@ -6,19 +6,9 @@ import json
 
 import pytest
 
-from lora_lessons.course.baselines import (
-    band,
-    baseline_file,
-    compare,
-    entry,
-    inside,
-    machine,
-    read_baseline,
-    update,
-    values,
-    versions,
-)  # fmt: skip
 from lora_lessons.course.records import Record
+from lora_lessons.machine import machine, versions
+from lora_lessons.run.baselines import band, baseline_file, compare, entry, inside, read_baseline, update, values
 
 
 def one(value, unit="", volatile=False, name="x"):

@@ -16,9 +16,9 @@ import nbformat
 import psutil
 import pytest
 
-from lora_lessons.course import notebooks, report, runner
-from lora_lessons.course.baselines import baseline_file, update
 from lora_lessons.course.records import MIME, Record
+from lora_lessons.run import report, runner, stored
+from lora_lessons.run.baselines import baseline_file, update
 
 RECORD = "from lora_lessons.course.records import record\n"
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
@@ -216,7 +216,7 @@ def executed(course):
 
 def test_normalise_removes_the_traces_of_a_run(executed):
     before = json.dumps(executed)
-    made = notebooks.normalise(executed)
+    made = stored.normalise(executed)
     assert json.dumps(executed) == before, "normalise must not change what it is given"
     nbformat.validate(made)
     assert [cell.get("execution_count") for cell in made.cells] == [None, 1, 2, None, 3]
@@ -229,7 +229,7 @@ def test_normalise_removes_the_traces_of_a_run(executed):
     assert (stream.name, stream.text) == ("stdout", "step 3\ndone\n")
     assert slider.data["text/plain"] == "IntSlider(value=8)" and result.execution_count == 2
     assert made.cells[4].outputs == []
-    assert notebooks.normalise(made) == made
+    assert stored.normalise(made) == made
 
 
 @pytest.mark.parametrize("place", [Path.home(), Path("~/models").expanduser()])
@@ -237,16 +237,16 @@ def test_normalise_removes_the_traces_of_a_run(executed):
 def test_normalise_refuses_local_paths(executed, place, shape):
     executed.cells[3].outputs[0].text = shape.format(place) + "\n"
     with pytest.raises(ValueError, match=r"output of cell 3 \(train\(\)\) shows .*a path of this machine"):
-        notebooks.normalise(executed)
+        stored.normalise(executed)
 
 
 def test_normalise_reads_paths_in_results_but_not_in_pictures(executed):
     home = str(Path.home())
     executed.cells[3].outputs[-1].data = {"image/png": home, "text/plain": f"x{home}yz"}
-    notebooks.normalise(executed)
+    stored.normalise(executed)
     executed.cells[3].outputs[-1].data = {MIME: {"name": "file", "value": home}}
     with pytest.raises(ValueError, match="a path of this machine"):
-        notebooks.normalise(executed)
+        stored.normalise(executed)
 
 
 def test_outputs_are_stored_only_in_the_same_lesson(make_lesson):
@@ -254,13 +254,13 @@ def test_outputs_are_stored_only_in_the_same_lesson(make_lesson):
     ran = nbformat.read(lesson, as_version=4)
     ran.cells[1].execution_count, ran.cells[2].execution_count = 2, 3
     ran.cells[2].outputs = [nbformat.v4.new_output("stream", name="stdout", text="hello\n")]
-    assert notebooks.store_outputs(lesson, ran) is True
-    stored = nbformat.read(lesson, as_version=4)
-    assert stored.cells[2].outputs[0].text == "hello\n" and stored.cells[2].execution_count == 2
-    assert notebooks.store_outputs(lesson, ran) is False
+    assert stored.store_outputs(lesson, ran) is True
+    kept = nbformat.read(lesson, as_version=4)
+    assert kept.cells[2].outputs[0].text == "hello\n" and kept.cells[2].execution_count == 2
+    assert stored.store_outputs(lesson, ran) is False
     ran.cells[2].source = "print('bye')"
     with pytest.raises(ValueError, match="00_a.ipynb has changed since it was executed"):
-        notebooks.store_outputs(lesson, ran)
+        stored.store_outputs(lesson, ran)
 
 
 def test_a_fresh_run_trains_again(tiny_model, tmp_path, monkeypatch):

@@ -5,8 +5,9 @@ import statistics
 
 import pytest
 
-from lora_lessons.course import sweep, widgets
 from lora_lessons.course.figures import GREY, VERMILION
+from lora_lessons.experiments import sweep
+from lora_lessons.lessons.l05_rank_and_alpha import widget
 
 
 def row(method="lora", r=8, alpha=16.0, seed=0, loss=3.0, rate=0.004, targets="all-linear", status="ok"):
@@ -34,19 +35,19 @@ def table(tmp_path_factory):
     return folder / sweep.TABLE
 
 
-def words(table, method="LoRA", r=8, alpha=16, rate=0.004, fair=widgets.FAIR[0]):
-    return widgets.scale_lab_still(method, r, alpha, rate, fair, table)[1]
+def words(table, method="LoRA", r=8, alpha=16, rate=0.004, fair=widget.FAIR[0]):
+    return widget.scale_lab_still(method, r, alpha, rate, fair, table)[1]
 
 
 def test_only_what_can_be_compared_is_shown(table):
-    every = widgets.measured(table)
+    every = widget.measured(table)
     assert sorted((m.r, m.scale) for m in every) == [(1, 2), (1, 16), (8, 2), (16, 4), (64, 0.25), (64, 2)]
     assert all(m.loss.seeds == 3 for m in every)
 
 
 def test_the_numbers_are_the_tables_means_and_intervals(table):
     losses, moved = [3.096, 3.196, 3.296], [0.008, 0.0081, 0.0082]
-    (m,) = [m for m in widgets.measured(table) if m.r == 8]
+    (m,) = [m for m in widget.measured(table) if m.r == 8]
     assert m.loss.mean == pytest.approx(statistics.fmean(losses)) and m.update == pytest.approx(statistics.fmean(moved))
     assert m.curve == pytest.approx([5, 5, 3.196]), "mean over seeds, step by step"
     half = 4.303 * statistics.stdev(losses) / 3**0.5
@@ -68,16 +69,16 @@ def test_what_was_not_measured_is_said_to_be_so_and_the_nearest_is_named(table):
 
 
 def test_nearest_counts_doublings(table):
-    every = widgets.measured(table)
+    every = widget.measured(table)
     for m in every:
-        assert widgets.nearest(m.r, m.scale, m.learning_rate, every) == (m, True)
+        assert widget.nearest(m.r, m.scale, m.learning_rate, every) == (m, True)
     for r, scale, rate, (near, near_scale) in [
         (2, 2, 0.004, (1, 2)),
         (4, 2, 0.004, (8, 2)),
         (64, 0.5, 0.004, (64, 0.25)),
         (16, 3, 0.0011, (16, 4)),
     ]:
-        best, exact = widgets.nearest(r, scale, rate, every)
+        best, exact = widget.nearest(r, scale, rate, every)
         assert (best.r, best.scale, exact) == (near, near_scale, False)
 
 
@@ -91,7 +92,7 @@ def test_the_two_methods_differ_by_the_root(table):
 @pytest.mark.parametrize("method", ["LoRA", "rsLoRA"])
 def test_a_fair_fight_holds_the_scale_or_the_push_at_every_rank(table, method):
     for fair, scale_at in (("same scale", lambda r: 2), ("same push", lambda r: 16 / r)):
-        scene = widgets.scale_lab_scene(method, 8, 99, 0.004, fair, table)
+        scene = widget.scale_lab_scene(method, 8, 99, 0.004, fair, table)
         assert scene.locked == ["lora_alpha"] and scene.stops == [1, 8, 16, 64]
         for r, text in zip(scene.stops, scene.words, strict=True):
             alpha = scale_at(r) * (r if method == "LoRA" else r**0.5)
@@ -101,17 +102,17 @@ def test_a_fair_fight_holds_the_scale_or_the_push_at_every_rank(table, method):
 
 
 def test_the_push_is_what_adamw_makes_of_scale_and_rank(table):
-    assert {(m.r, m.scale): m.push for m in widgets.measured(table)}[64, 0.25] == 16
+    assert {(m.r, m.scale): m.push for m in widget.measured(table)}[64, 0.25] == 16
 
 
-@pytest.mark.parametrize("setting", [("DoRA", widgets.FAIR[0]), ("LoRA", True), ("LoRA", "always")])
+@pytest.mark.parametrize("setting", [("DoRA", widget.FAIR[0]), ("LoRA", True), ("LoRA", "always")])
 def test_another_method_or_fight_is_refused(table, setting):
     with pytest.raises(ValueError, match="method is LoRA or rsLoRA, fair one of"):
-        widgets.scale_lab_scene(setting[0], 8, 16, 0.004, setting[1], table)
+        widget.scale_lab_scene(setting[0], 8, 16, 0.004, setting[1], table)
 
 
 def test_an_unfair_fight_locks_nothing_and_keeps_alpha(table):
-    scene = widgets.scale_lab_scene("LoRA", 8, 16, 0.004, widgets.FAIR[0], table)
+    scene = widget.scale_lab_scene("LoRA", 8, 16, 0.004, widget.FAIR[0], table)
     assert scene.locked == [] and all(", α = 16," in text for text in scene.words)
     assert [f"scale α/r = {16 / r:.3g}. " in text for r, text in zip(scene.stops, scene.words, strict=True)] == [
         True
@@ -119,13 +120,13 @@ def test_an_unfair_fight_locks_nothing_and_keeps_alpha(table):
 
 
 def test_the_ring_and_the_curve_are_the_named_points(table):
-    every = {(m.r, m.scale): m for m in widgets.measured(table)}
-    place = widgets._lab(table).place
+    every = {(m.r, m.scale): m for m in widget.measured(table)}
+    place = widget._lab(table).place
     for alpha, near, color, said in [
         (16, every[8, 2], VERMILION, "scale 2, push 16; measured: r = 8"),
         (32, every[8, 2], GREY, "scale 4, push 32; nearest measured: r = 8"),
     ]:
-        figure, _ = widgets.scale_lab_still("LoRA", 8, alpha, 0.004, widgets.FAIR[0], table)
+        figure, _ = widget.scale_lab_still("LoRA", 8, alpha, 0.004, widget.FAIR[0], table)
         left, right = figure.axes
         here, ring = left.lines[-2:]
         assert here.get_xdata().tolist() == [alpha, alpha], "a line at the push asked for, measured or not"
@@ -137,18 +138,18 @@ def test_the_ring_and_the_curve_are_the_named_points(table):
 
 
 def test_a_rank_stands_at_its_push_and_loss_and_what_is_too_high_at_the_edge(table):
-    lab = widgets._lab(table)
-    for m in widgets.measured(table):
+    lab = widget._lab(table)
+    for m in widget.measured(table):
         x, y = lab.place(m)
         assert 1 / 1.5 < x / m.push < 1.5 and y <= m.loss.mean
     names = {text.get_text(): text.get_position() for text in lab.left.texts}
     assert any(name.endswith("↑") for name in names) == any(
-        lab.place(m)[1] < m.loss.mean for m in widgets.measured(table)
+        lab.place(m)[1] < m.loss.mean for m in widget.measured(table)
     )
 
 
 def test_a_typed_rank_is_a_stop(table):
-    scene = widgets.scale_lab_scene("LoRA", 5, 16, 0.004, widgets.FAIR[0], table)
+    scene = widget.scale_lab_scene("LoRA", 5, 16, 0.004, widget.FAIR[0], table)
     assert scene.stops == [1, 5, 8, 16, 64] and "r = 5" in scene.words[1]
 
 
@@ -168,7 +169,7 @@ def turn(stage, **values):
     ],
 )
 def test_what_cannot_be_is_refused_and_the_picture_stays(table, typed, said):
-    stage = widgets.scale_lab(table)
+    stage = widget.scale_lab(table)
     scene, sentence = stage.scene, stage.still()[1]
     turn(stage, **typed)
     assert said in stage.said and stage.scene is scene and stage.still()[1] == sentence
@@ -177,23 +178,23 @@ def test_what_cannot_be_is_refused_and_the_picture_stays(table, typed, said):
 
 
 def test_the_widget_draws_its_backdrop_once_and_its_still_has_one_ring(table):
-    stage = widgets.scale_lab(table)
+    stage = widget.scale_lab(table)
     backdrop = stage.backdrop
     turn(stage, fair="same scale")
     turn(stage, method="rsLoRA", learning_rate=0.001)
     assert stage.backdrop is backdrop and stage.scene["locked"] == ["lora_alpha"]
     rings = [len(stage.still()[0].axes[0].lines) for _ in range(3)]
-    assert rings == [len(widgets.measured(table)) + 2] * 3
+    assert rings == [len(widget.measured(table)) + 2] * 3
     assert stage.scene["stops"] == [1, 8, 16, 64]
     rates = next(c["stops"] for c in stage.controls if c["name"] == "learning_rate")
-    assert {m.learning_rate for m in widgets.measured(table)} <= set(rates) == {0.001, 0.002, 0.004, 0.008, 0.016}
+    assert {m.learning_rate for m in widget.measured(table)} <= set(rates) == {0.001, 0.002, 0.004, 0.008, 0.016}
 
 
 # ---- the sweep that ships ----
 
 
 def test_the_recorded_sweep_has_three_seeds_for_all_that_is_shown():
-    every = widgets.measured()
+    every = widget.measured()
     assert {m.r for m in every} == {1, 2, 4, 8, 16, 32, 64}
     assert [(m.r, m.scale, m.loss.seeds) for m in every if m.loss.seeds != 3] == []
     assert all(0 < m.update < 1 and m.loss.low < m.loss.mean < m.loss.high for m in every)
@@ -201,8 +202,8 @@ def test_the_recorded_sweep_has_three_seeds_for_all_that_is_shown():
 
 
 def test_the_first_picture_of_the_recorded_sweep_is_measured_also_in_a_fair_fight():
-    stage = widgets.scale_lab()
-    assert "Measured: " in stage.still()[1] and (stage.values["r"], stage.values["lora_alpha"]) == widgets.REFERENCE
-    for fair in widgets.FAIR[1:]:
+    stage = widget.scale_lab()
+    assert "Measured: " in stage.still()[1] and (stage.values["r"], stage.values["lora_alpha"]) == widget.REFERENCE
+    for fair in widget.FAIR[1:]:
         turn(stage, fair=fair)
         assert [text for text in stage.scene["words"] if "Not measured" in text] == []

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lora_lessons import scores
+from lora_lessons.tasks import scores
 
 GOOD = '''def count_long_words(text: str, least: int = 5) -> int:
     """Count the words that reach a length."""

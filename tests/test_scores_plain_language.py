@@ -2,8 +2,8 @@
 
 import pytest
 
-from lora_lessons import scores
-from lora_lessons.scores.plain_language import INSTRUCTION
+from lora_lessons.tasks import scores
+from lora_lessons.tasks.scores.plain_language import INSTRUCTION
 
 CLAUSE = (
     "The Tenant shall remit the monthly rent of $1,950.50 to the Landlord on or before the 5th day of each calendar "

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lora_lessons import scores
+from lora_lessons.tasks import scores
 
 ORDER = {"item": "pine boards", "count": 12, "day": "Tuesday", "name": None}
 MESSAGE = "Hello Ivo, I built a shed in aisle 9 last year. Please keep twelve pine boards for me on Tuesday."

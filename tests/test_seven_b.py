@@ -11,9 +11,9 @@ import time
 import pytest
 
 from lora_lessons import training
-from lora_lessons.course import seven_b
-from lora_lessons.files import kernel_environment
-from lora_lessons.models import ModelError
+from lora_lessons.errors import ModelError
+from lora_lessons.experiments import seven_b
+from lora_lessons.machine import kernel_environment
 
 TINY = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "vocab_size": 512}  # fmt: skip

@@ -10,9 +10,10 @@ import peft
 import pytest
 import torch
 
-from lora_lessons import adapters, evaluation, lora, models, tasks, training
-from lora_lessons.course import sweep
-from lora_lessons.course.sweep import Setting
+from lora_lessons import evaluation, mixing, models, tasks, training
+from lora_lessons.adapter import read_adapter
+from lora_lessons.experiments import sweep
+from lora_lessons.experiments.sweep import Setting
 
 # ---- the grid ----
 
@@ -204,10 +205,10 @@ def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base
     setting = Setting("lora", 2, 4.0, 4e-3, "q_proj,v_proj", 1, 1, 0)
     [row] = sweep.run([setting], tmp_path, keep_adapters=True)
     assert row["status"] == "ok", row["error"]
-    adapter = lora.read_adapter(sweep.kept_adapter(tmp_path, row))
+    adapter = read_adapter(sweep.kept_adapter(tmp_path, row))
     assert adapter.r == 2 and sum(t.numel() for t in (*adapter.A.values(), *adapter.B.values())) == row["trainable"]
     held_out = [tasks.encode(base_fp32.tokenizer, example) for example in tasks.load_task("persona").held_out]
-    with adapters.worn(base_fp32.model, adapter):
+    with mixing.worn(base_fp32.model, adapter):
         autocast = models.best_precision().name == "bf16"
         again = evaluation.held_out_loss(base_fp32.model, held_out, autocast=autocast)
     assert again == pytest.approx(row["loss_held_out"], abs=1e-3)

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.distributed._tools.mem_tracker import MemTracker
 
-from lora_lessons import lora, tape
+from lora_lessons import lora
+from lora_lessons.memory import tape
 
 
 def batch_of(model, batch=2, seq=16):

@@ -7,8 +7,9 @@ import sys
 import pytest
 import torch
 
-from lora_lessons import models, scores, tasks
-from lora_lessons.files import course_root
+from lora_lessons import models, tasks
+from lora_lessons.paths import course_root
+from lora_lessons.tasks import scores
 
 MAKERS = sorted((course_root() / "data").glob("make_*.py"))
 TASKS = [maker.stem.removeprefix("make_") for maker in MAKERS]

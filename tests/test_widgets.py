@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lora_lessons import lowrank
-from lora_lessons.course import pictures, widgets
+from lora_lessons.lessons.l01_low_rank import pictures, widget
 
 
 @pytest.fixture
@@ -23,21 +23,21 @@ def turn(stage, **values):
 
 def test_the_picture_is_the_matrix_cut_to_that_rank(W):
     for r in (1, 5, 12):
-        figure, _ = widgets.rank_explorer_still(W, r, "W")
+        figure, _ = widget.rank_explorer_still(W, r, "W")
         shown = torch.tensor(np.asarray(figure.axes[0].images[0].get_array()))
         assert torch.allclose(shown, lowrank.truncate(W, r), atol=1e-5)
         assert f"W, rank {r} of 12" in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_the_mark_stands_on_the_energy_curve(W):
-    figure, _ = widgets.rank_explorer_still(W, 5, "W")
+    figure, _ = widget.rank_explorer_still(W, 5, "W")
     curve, even, mark = figure.axes[1].lines
     assert mark.get_xydata().tolist() == [curve.get_xydata()[4].tolist()]
     assert curve.get_ydata()[-1] == pytest.approx(1) and even.get_xdata()[0] == lowrank.break_even_rank(12, 20)
 
 
 def test_every_stop_has_the_numbers_of_its_rank(W):
-    scene = widgets.rank_explorer_scene(W, 3, "W")
+    scene = widget.rank_explorer_scene(W, 3, "W")
     assert scene.stops == list(range(1, 13))
     kept = lowrank.energy(torch.linalg.svdvals(W.double())).tolist()
     for r, words in zip(scene.stops, scene.words, strict=True):
@@ -51,7 +51,7 @@ def test_every_stop_has_the_numbers_of_its_rank(W):
 
 def test_a_large_matrix_is_shown_by_every_second_row_and_column():
     big = torch.randn(470, 1000, generator=torch.Generator().manual_seed(0))
-    (mark,) = [m for m in widgets.rank_explorer_scene(big, 1, "big").page()["marks"] if m["kind"] == "product"]
+    (mark,) = [m for m in widget.rank_explorer_scene(big, 1, "big").page()["marks"] if m["kind"] == "product"]
     assert (mark["rows"], mark["cols"]) == (235, 334)
     B = np.frombuffer(mark["B"], np.float32).reshape(-1, 235)
     A = np.frombuffer(mark["A"], np.float32).reshape(-1, 334)
@@ -59,9 +59,9 @@ def test_a_large_matrix_is_shown_by_every_second_row_and_column():
 
 
 def test_a_photograph_is_grey_and_weights_have_two_sides(W):
-    photo = widgets.rank_explorer_still(W.abs() / 4, 3, "photo")[0].axes[0].images[0]
+    photo = widget.rank_explorer_still(W.abs() / 4, 3, "photo")[0].axes[0].images[0]
     assert photo.get_cmap().name == "gray" and photo.get_clim() == (0, 1)
-    low, high = widgets.rank_explorer_still(W, 3, "W")[0].axes[0].images[0].get_clim()
+    low, high = widget.rank_explorer_still(W, 3, "W")[0].axes[0].images[0].get_clim()
     assert low == -high < 0
 
 
@@ -71,7 +71,7 @@ def explorer(W, monkeypatch):
     calls = []
     svd = lowrank.svd
     monkeypatch.setattr(lowrank, "svd", lambda W: calls.append(1) or svd(W))
-    return widgets.rank_explorer({"wide": W, "small": W[:4, :4]}, r=3), calls
+    return widget.rank_explorer({"wide": W, "small": W[:4, :4]}, r=3), calls
 
 
 def test_moving_the_slider_asks_for_no_svd(explorer):

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from lora_lessons import lora
-from lora_lessons.course import widgets
+from lora_lessons.lessons.l02_lora_layer import widget
 
 
 def rectangles(figure):
@@ -19,13 +19,13 @@ def turn(stage, **values):
 
 @pytest.mark.parametrize("r", [1, 8, 512, 570])
 def test_w_b_and_a_are_drawn_to_one_scale(r):
-    figure, _ = widgets.layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
+    figure, _ = widget.layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
     assert rectangles(figure) == [(576, 1536), (r, 1536), (576, r)]
     assert figure.axes[0].get_aspect() == 1
 
 
 def test_on_the_page_too_for_every_rank():
-    page = widgets.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16).page()
+    page = widget.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16).page()
     B, A = [mark for mark in page["marks"] if mark["kind"] == "bar"]
     pixels = B["height"][0] / 1536
     assert page["stops"] == list(range(1, 513)) and pixels > 0.1
@@ -37,7 +37,7 @@ def test_on_the_page_too_for_every_rank():
 
 
 def test_nothing_leaves_the_picture():
-    scene = widgets.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16)
+    scene = widget.layer_anatomy_scene(d=1536, k=576, r=8, lora_alpha=16)
     width = scene.backdrop.page["width"]
     for mark in scene.page()["marks"]:
         assert min(mark["x"]) >= 0 and max(mark["x"]) <= width
@@ -49,19 +49,19 @@ def test_the_numbers_are_those_of_the_layer():
     from torch import nn
 
     layer = lora.LoRALinear(nn.Linear(576, 1536, bias=False), r=8, lora_alpha=16)
-    words = widgets.layer_anatomy_words(1536, 576, 8, 16)
+    words = widget.layer_anatomy_words(1536, 576, 8, 16)
     trained = lora.trainable_parameters(layer)
     assert f"{layer.base_layer.weight.numel():,}" in words
     assert f"{trained:,}: 1.91% of W" in words
     assert f"{2 * trained / 1000:,.1f} kB" in words  # 16-bit
     assert "1.77 MFLOP through W, 0.034 MFLOP" in words  # a multiplication and an addition a number
     assert f"α/r = {layer.scaling:.3g}" in words
-    assert widgets.layer_anatomy_scene(1536, 576, 8, 16).words[7] == words
+    assert widget.layer_anatomy_scene(1536, 576, 8, 16).words[7] == words
 
 
 def test_a_rank_above_the_slider_may_be_typed():
-    scene = widgets.layer_anatomy_scene(1536, 576, 570, 16)
-    assert scene.stops[-2:] == [512, 570] and scene.words[-1] == widgets.layer_anatomy_words(1536, 576, 570, 16)
+    scene = widget.layer_anatomy_scene(1536, 576, 570, 16)
+    assert scene.stops[-2:] == [512, 570] and scene.words[-1] == widget.layer_anatomy_words(1536, 576, 570, 16)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_rank_above_the_slider_may_be_typed():
 def test_impossible_settings_are_refused_in_the_layers_words(settings):
     d, k, r, alpha = settings
     with pytest.raises(ValueError) as ours:
-        widgets.layer_anatomy_still(d, k, r, alpha)
+        widget.layer_anatomy_still(d, k, r, alpha)
     with pytest.raises(ValueError) as layers:
         lora.check_settings(r, alpha, d, k)
     assert str(ours.value) == str(layers.value)
@@ -87,20 +87,20 @@ def test_impossible_settings_are_refused_in_the_layers_words(settings):
     ],
 )
 def test_what_cannot_be_is_refused_and_the_picture_stays(typed, said):
-    stage = widgets.layer_anatomy()
+    stage = widget.layer_anatomy()
     scene = stage.scene
     turn(stage, **typed)
     assert said in stage.said and stage.scene is scene
-    assert stage.still()[1] == widgets.layer_anatomy_words(1536, 576, 8, 16)
+    assert stage.still()[1] == widget.layer_anatomy_words(1536, 576, 8, 16)
     turn(stage, d=1536, k=576, r=64, lora_alpha=32)
-    assert stage.said == "" and stage.still()[1] == widgets.layer_anatomy_words(1536, 576, 64, 32)
+    assert stage.said == "" and stage.still()[1] == widget.layer_anatomy_words(1536, 576, 64, 32)
 
 
 def test_controls_redraw():
-    stage = widgets.layer_anatomy()
+    stage = widget.layer_anatomy()
     first = stage.backdrop["png"]
     turn(stage, r=64)
     assert stage.backdrop["png"] == first, "a rank moves marks only"
     turn(stage, d=100, k=50, r=50)
     assert stage.backdrop["png"] != first and stage.scene["stops"] == list(range(1, 51))
-    assert stage.still()[1] == widgets.layer_anatomy_words(100, 50, 50, 16)
+    assert stage.still()[1] == widget.layer_anatomy_words(100, 50, 50, 16)

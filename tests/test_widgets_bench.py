@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lora_lessons import quant
-from lora_lessons.course import widgets
+from lora_lessons.lessons.l06_quantization import widget
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def weights():
 
 
 def test_without_an_outlier_the_errors_are_quants(weights):
-    run = widgets.codebook_bench_run(weights, "nf4", 64, 0)
+    run = widget.codebook_bench_run(weights, "nf4", 64, 0)
     flat = weights.reshape(-1)[:4096]
     rest = quant.relative_error(flat[64:], "nf4", 64)
     assert run.far == pytest.approx(rest, rel=1e-4)
@@ -23,24 +23,24 @@ def test_without_an_outlier_the_errors_are_quants(weights):
 
 
 def test_an_outlier_harms_its_block_and_no_other(weights):
-    calm, hit = (widgets.codebook_bench_run(weights, "nf4", 64, outlier) for outlier in (0, 32))
+    calm, hit = (widget.codebook_bench_run(weights, "nf4", 64, outlier) for outlier in (0, 32))
     assert hit.near > 3 * calm.near and hit.used < calm.used / 2 and hit.far == calm.far
-    assert hit.weights[widgets.PLACE] == 32 and torch.equal(hit.weights[64:], calm.weights[64:])
-    one = widgets.codebook_bench_run(weights, "nf4", 4096, 32)
-    assert one.far is None and one.near > 3 * widgets.codebook_bench_run(weights, "nf4", 4096, 0).near
+    assert hit.weights[widget.PLACE] == 32 and torch.equal(hit.weights[64:], calm.weights[64:])
+    one = widget.codebook_bench_run(weights, "nf4", 4096, 32)
+    assert one.far is None and one.near > 3 * widget.codebook_bench_run(weights, "nf4", 4096, 0).near
 
 
 def test_the_matrix_is_left_alone(weights):
     before = weights.clone()
-    widgets.codebook_bench_still(weights, "int4", 256, 16)
+    widget.codebook_bench_still(weights, "int4", 256, 16)
     assert torch.equal(weights, before)
 
 
 @pytest.mark.parametrize("codebook", quant.CODEBOOKS)
-@pytest.mark.parametrize("blocksize", widgets.BLOCKS)
+@pytest.mark.parametrize("blocksize", widget.BLOCKS)
 def test_the_picture_shows_what_the_words_say(weights, codebook, blocksize):
-    figure, words = widgets.codebook_bench_still(weights, codebook, blocksize, 16)
-    run = widgets.codebook_bench_run(weights, codebook, int(blocksize), 16)
+    figure, words = widget.codebook_bench_still(weights, codebook, blocksize, 16)
+    run = widget.codebook_bench_run(weights, codebook, int(blocksize), 16)
     of = len(quant.levels(codebook))
     assert (
         f"left out ({int(blocksize) - 1:,} neighbours): {run.near:.1%}, with {run.used} of {of} levels in use" in words
@@ -55,7 +55,7 @@ def test_the_picture_shows_what_the_words_say(weights, codebook, blocksize):
 
 
 def test_the_stage_moves_and_refuses_in_a_sentence(weights):
-    stage = widgets.codebook_bench({"noise": weights, "small": torch.randn(8, 8)})
+    stage = widget.codebook_bench({"noise": weights, "small": torch.randn(8, 8)})
     stage.values = stage.values | {"codebook": "int4", "blocksize": "256"}
     assert stage.still()[1].startswith("INT4, blocks of 256") and stage.said == ""
     stage.values = stage.values | {"outlier": 5}
@@ -70,7 +70,7 @@ def test_the_stage_moves_and_refuses_in_a_sentence(weights):
 
 def test_equal_weights_and_unknown_blocks_are_refused(weights):
     with pytest.raises(ValueError, match="all weights on the bench are equal"):
-        widgets.codebook_bench_still(torch.zeros(64, 64), "nf4", 64, 0)
+        widget.codebook_bench_still(torch.zeros(64, 64), "nf4", 64, 0)
     for blocksize in (10000, "eight", 63):
         with pytest.raises(ValueError, match="the bench has blocks of 32, 64, 128, 256, 1024, 4096; got"):
-            widgets.codebook_bench_still(weights, "nf4", blocksize, 0)
+            widget.codebook_bench_still(weights, "nf4", blocksize, 0)

@@ -4,9 +4,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from lora_lessons import lora, memory, models, plan
-from lora_lessons.course import pictures, widgets
-from lora_lessons.course.widgets import FIT
+from lora_lessons import lora, memory, models
+from lora_lessons.course import pictures
+from lora_lessons.lessons.l00_start_here import pictures as pictures_00
+from lora_lessons.lessons.l00_start_here import widget
+from lora_lessons.lessons.l00_start_here.widget import FIT
 
 
 def widths(ax):
@@ -25,8 +27,8 @@ def bars(figure):
 
 def ledger(**changed):
     v = FIT | changed
-    job = plan.Job(v["method"], v["r"], seq=v["seq"], batch=v["batch"], checkpointing=v["checkpointing"] == "on")
-    return plan.predict(v["model"], job)
+    job = memory.Job(v["method"], v["r"], seq=v["seq"], batch=v["batch"], checkpointing=v["checkpointing"] == "on")
+    return memory.predict(v["model"], job)
 
 
 def turn(stage, **values):
@@ -43,15 +45,15 @@ def test_the_fixed_part_is_the_ledgers_for_the_attached_shape():
     outside = parameters - sum(layer.base_layer.weight.numel() for _, layer in lora.lora_layers(model))
     for method in ("lora", "qlora"):
         by_hand = memory.state(parameters, method, trainable, outside)
-        assert widgets.fit_bill("Qwen2.5-7B", method, 16) == by_hand
-    assert widgets.fit_bill("Qwen2.5-7B", "full fp32").total == 16 * parameters
+        assert widget.fit_bill("Qwen2.5-7B", method, 16) == by_hand
+    assert widget.fit_bill("Qwen2.5-7B", "full fp32").total == 16 * parameters
 
 
 @pytest.mark.parametrize("method", memory.METHODS)
 def test_the_bars_are_the_bill_end_to_end(method):
     for seq in (32, 1024, 700):
         setting = FIT | {"method": method, "card": "H200", "seq": seq}
-        rows = bars(widgets.fit_still(**setting)[0])
+        rows = bars(widget.fit_still(**setting)[0])
         sizes = [part / 1e9 for part in pictures.bill_parts(ledger(**setting).bill).values()]
         assert sum(sizes) == pytest.approx(ledger(**setting).bill.total / 1e9)
         assert [rows[n][0] for n in range(8)] == [pytest.approx((sum(sizes[:n]), sizes[n])) for n in range(8)]
@@ -59,12 +61,12 @@ def test_the_bars_are_the_bill_end_to_end(method):
 
 
 def test_on_the_page_too():
-    scene = widgets.fit_scene(**FIT)
+    scene = widget.fit_scene(**FIT)
     page = scene.page()
     marks = [mark for mark in page["marks"] if mark["kind"] == "bar"]
     ax = scene.backdrop.figure.axes[0]
     pixels = ax.get_window_extent().width / ax.get_xlim()[1]
-    assert page["stops"] == widgets.LENGTHS and {32, 1024, 131072} <= set(widgets.LENGTHS)
+    assert page["stops"] == widget.LENGTHS and {32, 1024, 131072} <= set(widget.LENGTHS)
     for seq in (32, 1024, 4096):
         n = page["stops"].index(seq)
         shown = [mark["width"][n] for mark in marks[::2]]
@@ -73,14 +75,14 @@ def test_on_the_page_too():
 
 
 def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
-    figure, _ = widgets.fit_still(**FIT | {"card": "A100 40", "checkpointing": "off", "seq": 131072})
+    figure, _ = widget.fit_still(**FIT | {"card": "A100 40", "checkpointing": "off", "seq": 131072})
     (ax,) = figure.axes
     assert ax.lines[0].get_xdata()[0] == ax.patches[0].get_width() == pytest.approx(40 * 2**30 / 1e9)
     edge = ax.get_xlim()[1]
     assert all(left + width <= edge + 1e-9 for row in bars(figure).values() for left, width in row)
     total = ledger(checkpointing="off", seq=131072).bill.total / 1e9
     assert total > edge and f"{total:.1f} GB →" in [text.get_text() for text in ax.texts]
-    whole = widgets.fit_still(**FIT | {"card": "RTX 3060", "method": "full fp32", "seq": 32})[0].axes[0]
+    whole = widget.fit_still(**FIT | {"card": "RTX 3060", "method": "full fp32", "seq": 32})[0].axes[0]
     assert whole.get_xlim()[1] > ledger(method="full fp32", seq=32).bill.total / 1e9, (
         "what the model takes is seen whole"
     )
@@ -90,16 +92,16 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
                                      {"checkpointing": "off", "batch": 4}, {"model": "Qwen2.5-7B", "r": 64}])  # fmt: skip
 def test_it_says_whether_it_fits_and_how_much_would(changed):
     setting = FIT | changed
-    figure, words = widgets.fit_still(**setting)
+    figure, words = widget.fit_still(**setting)
     bill, room = ledger(**setting).bill, memory.card_bytes(setting["card"])
     gb = abs(room - bill.total) / 1e9
-    assert words == widgets.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest moment" in words
+    assert words == widget.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest moment" in words
     assert f"{setting['card']} holds {room / 1e9:.1f} GB." in words
     fits = bill.total <= room
     assert (f"It fits, and {gb:.1f} GB are free" if fits else f"It does not fit: {gb:.1f} GB are missing") in words
     title = f"fits: {gb:.1f} GB free" if fits else f"does not fit: {gb:.1f} GB missing"
     assert title in [text.get_text() for text in figure.axes[0].texts]
-    longest = [n for n in widgets.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= room]
+    longest = [n for n in widget.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= room]
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
@@ -114,13 +116,13 @@ IMPOSSIBLE = [
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_an_impossible_setting_is_refused_in_a_sentence(name, value, sentence):
     with pytest.raises(ValueError, match=sentence):
-        widgets.fit_still(**FIT | {name: value})
+        widget.fit_still(**FIT | {name: value})
 
 
 def test_the_smallest_layer_decides_how_large_r_may_be():
-    widgets.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1024})
+    widget.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1024})
     with pytest.raises(ValueError, match="does not fit a 1024×4096 weight"):
-        widgets.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1025})
+        widget.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1025})
 
 
 def test_unknown_names_are_answered_with_those_that_exist():
@@ -130,34 +132,34 @@ def test_unknown_names_are_answered_with_those_that_exist():
         ("method", "dora", "qlora"),
     ):
         with pytest.raises(ValueError, match=part):
-            widgets.fit_still(**FIT | {name: value})
+            widget.fit_still(**FIT | {name: value})
 
 
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_a_refusal_keeps_the_last_picture(name, value, sentence):
-    stage = widgets.fit()
+    stage = widget.fit()
     turn(stage, method="lora")
     scene = stage.scene
     turn(stage, **{name: value})
     assert sentence in stage.said and stage.said.endswith((".", repr(value) + ".", "start)."))
-    assert stage.scene is scene and stage.still()[1] == widgets.fit_words(**FIT | {"method": "lora"})
+    assert stage.scene is scene and stage.still()[1] == widget.fit_words(**FIT | {"method": "lora"})
     turn(stage, **{name: FIT[name]}, card="H200", model="Mistral-7B")
     assert stage.said == ""
-    assert stage.still()[1] == widgets.fit_words(**FIT | {"method": "lora", "card": "H200", "model": "Mistral-7B"})
+    assert stage.still()[1] == widget.fit_words(**FIT | {"method": "lora", "card": "H200", "model": "Mistral-7B"})
 
 
 def test_controls_redraw():
-    stage = widgets.fit()
+    stage = widget.fit()
     assert [control["name"] for control in stage.controls] == list(FIT) and stage.axis == "seq"
     for control in stage.controls:
         for option in [*control.get("options", ()), *control.get("stops", ())]:
             turn(stage, **{control["name"]: option})
-            assert stage.said == "" and stage.still()[1] == widgets.fit_words(**stage.values)
+            assert stage.said == "" and stage.still()[1] == widget.fit_words(**stage.values)
 
 
 def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
     """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
-    stage = widgets.fit()
+    stage = widget.fit()
     backdrop = stage.backdrop["id"]
     turn(stage, r=64, checkpointing="off", batch=2)
     assert stage.backdrop["id"] == backdrop
@@ -166,7 +168,7 @@ def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
 
 
 def test_cards_of_one_size_share_a_line():
-    bills = {m: widgets.fit_bill("Llama-2-7B", m) for m in memory.METHODS}
+    bills = {m: widget.fit_bill("Llama-2-7B", m) for m in memory.METHODS}
     figure = pictures.fit_bars(bills, ["RTX 3090", "RTX 4090", "T4"])
     (ax,) = figure.axes
     assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([24 * 2**30 / 1e9, 15 * 2**30 / 1e9])
@@ -175,7 +177,7 @@ def test_cards_of_one_size_share_a_line():
 
 
 def test_the_other_pictures_of_lesson_00_are_to_scale():
-    (ax,) = pictures.number_formats(8_000_000_000, {"fp32": 32, "NF4": 4}).axes
+    (ax,) = pictures_00.number_formats(8_000_000_000, {"fp32": 32, "NF4": 4}).axes
     assert widths(ax) == [32, 4]
-    figure = pictures.where_numbers_sit({"a": {"embedding": 1, "MLP": 3}, "b": {"embedding": 1, "MLP": 1}})
+    figure = pictures_00.where_numbers_sit({"a": {"embedding": 1, "MLP": 3}, "b": {"embedding": 1, "MLP": 1}})
     assert isinstance(figure, Figure) and widths(figure.axes[0]) == [0.25, 0.75, 0.5, 0.5]

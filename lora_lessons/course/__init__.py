@@ -3,7 +3,7 @@
 from .claims import verdict
 from .exercises import check
 from .figures import show
-from .learner import compare, my_folder, newest_folder, predict, progress_map
+from .learner import compare, my_folder, newest_folder, predict
 from .lesson import begin, scorecard
 from .records import record
 
@@ -14,7 +14,6 @@ __all__ = [
     "my_folder",
     "newest_folder",
     "predict",
-    "progress_map",
     "record",
     "scorecard",
     "show",

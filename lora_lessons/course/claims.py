@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
 from typing import Any, NamedTuple
 
 from .records import Value, session_records, show_value
@@ -151,6 +150,3 @@ def prose_problems(markdown: str, expected: Mapping[str, Value], minutes: int) -
                 f"{quoted.number} is quoted for {quoted.what}, which was measured as {expected[quoted.what]}"
             )
     return problems
-
-
-import_module("lora_lessons.course.verdicts")

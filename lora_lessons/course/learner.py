@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 import os
@@ -105,21 +104,3 @@ def compare(key: str, measured: float | str, unit: str = "", *, word: str = "mea
         print(f"You predicted {show_value(guess)}{unit}; {word}: {show_value(measured)}{unit}. {close}")
     else:
         print(f"You predicted {show_value(guess)}{unit}; {word}: {show_value(measured)}{unit}.")
-
-
-def progress_map() -> Any:
-    """A table of the lessons with a filled square for each exercise solved."""
-    from IPython.display import HTML
-
-    from .exercises import all_exercises
-    from .lesson import lessons
-
-    done, every, rows = read_progress()["solved"], all_exercises().values(), []
-    for path in lessons():
-        mine = [e for e in every if e.id.split(".")[0] == path.stem[:2]]
-        squares = "".join("■" if e.id in done else "□" for e in mine)
-        count = f"{sum(e.id in done for e in mine)} of {len(mine)} solved"
-        rows.append(
-            f"<tr><td>{html.escape(path.stem)}</td><td style='letter-spacing:.3em'>{squares}</td><td>{count}</td></tr>"
-        )
-    return HTML(f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import course_root
+from ..paths import course_root
 from .figures import use_style
 from .records import session_records, show_value
 

@@ -216,6 +216,13 @@ def slider(name: str, label: str, stops: Sequence[float] = ()) -> dict[str, Any]
     return {"kind": "slider", "name": name, "label": label, "stops": list(stops)}
 
 
+def whole(name: str, value: Any) -> int:
+    """`value` as typed, if it is a whole number. Raises ValueError with what to type instead."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value % 1:
+        raise ValueError(f"{name} is a whole number such as 8; got {value!r}.")
+    return int(value)
+
+
 def number(name: str, label: str) -> dict[str, Any]:
     """A box to type a number in."""
     return {"kind": "number", "name": name, "label": label}

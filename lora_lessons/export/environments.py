@@ -23,8 +23,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import models
-from ..files import ModelError, kernel_environment, write_text
+from ..errors import ModelError
+from ..files import write_text
+from ..machine import kernel_environment
+from ..paths import cache_dir
 
 COMPLETE = "complete.json"  # written last: an environment without it was interrupted, and is made again
 
@@ -60,7 +62,7 @@ def folder(name: str) -> Path:
     """Where the environment `name` lies. Raises ValueError for an unknown name."""
     if name not in ENVIRONMENTS:
         raise ValueError(f"no environment is named {name!r}: choose from {', '.join(ENVIRONMENTS)}.")
-    return models.cache_dir() / "environments" / name
+    return cache_dir() / "environments" / name
 
 
 def ready(name: str) -> bool:

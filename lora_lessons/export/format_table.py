@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import course_root, whole_file, write_text
+from ..files import whole_file, write_text
+from ..paths import course_root
 
 COLUMNS = (
     "format", "status", "tool", "version", "bits_in_file", "bits_in_layers", "mb", "perplexity", "reference_perplexity",

@@ -31,7 +31,11 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import lora, models, tasks
-from ..files import ModelError, course_root, kernel_environment, whole_folder
+from ..adapter import Adapter, put_on, read_adapter
+from ..errors import ModelError
+from ..files import whole_folder
+from ..machine import kernel_environment
+from ..paths import course_root
 from . import environments, format_table, gguf
 
 WORKERS = Path(__file__).parent / "workers"
@@ -71,14 +75,14 @@ def chosen(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def write_merged(adapter: lora.Adapter, base: str | Path, out: Path | str, *, overwrite: bool = False) -> Path:
+def write_merged(adapter: Adapter, base: str | Path, out: Path | str, *, overwrite: bool = False) -> Path:
     """Write the base with `adapter` folded in, W + ΔW in fp32 and then bf16, as a Hugging Face folder. Returns `out`.
 
     Raises FileExistsError when `out` exists and overwrite is False, ValueError when the adapter does not fit.
     """
     _refuse(Path(out), overwrite)
     there = models.load(base, "fp32", "cpu")
-    lora.put_on(there.model, adapter)
+    put_on(there.model, adapter)
     lora.merge(there.model)
     with whole_folder(out) as temporary:
         there.model.to(torch.bfloat16).save_pretrained(temporary)
@@ -131,7 +135,7 @@ def export(
     Raises FileExistsError, ModelError or ValueError with what to do when nothing can be done at all.
     """
     names, out = chosen(formats), Path(out)
-    adapter = lora.read_adapter(adapter_folder)
+    adapter = read_adapter(adapter_folder)
     folder = models.folder(base or adapter.base_name or models.EMBEDDED)
     for path in (out / MERGED, out / REFERENCE, *(_target(out, name) for name in names), out / format_table.TABLE):
         _refuse(path, overwrite)

@@ -21,8 +21,10 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from .. import lora, models
-from ..files import ModelError, whole_file
+from .. import models
+from ..adapter import Adapter, read_adapter
+from ..errors import ModelError
+from ..files import whole_file
 from . import vocab
 
 # model_type → the architecture's name in llama.cpp, and whether its rows of q and k change order there.
@@ -84,7 +86,7 @@ def open_base(folder: Path | str) -> Base:
     """Look at a Hugging Face folder (config.json, safetensors). Raises ModelError for one that cannot be exported."""
     from transformers import AutoConfig
 
-    from ..streamed import weight_files
+    from ..models.tensor_by_tensor import weight_files
 
     folder = Path(folder)
     if not (folder / "config.json").is_file():
@@ -114,12 +116,12 @@ def permuted(rows: Tensor, heads: int) -> Tensor:
     return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2).contiguous()
 
 
-def gguf_alpha(adapter: lora.Adapter) -> float:
+def gguf_alpha(adapter: Adapter) -> float:
     """alpha as llama.cpp needs it, which always divides by r: with rsLoRA √r is folded in (α·√r / r = α/√r)."""
     return adapter.scaling * adapter.r
 
 
-def write_adapter(adapter: lora.Adapter, base: Path | str, out: Path | str, *, overwrite: bool = False) -> Path:
+def write_adapter(adapter: Adapter, base: Path | str, out: Path | str, *, overwrite: bool = False) -> Path:
     """Write `adapter` for llama.cpp, in fp32: two tensors a layer, and alpha. Returns `out`.
 
     Raises ValueError when the adapter does not fit the base, FileExistsError when `out` exists and overwrite is False.
@@ -140,7 +142,7 @@ def write_adapter(adapter: lora.Adapter, base: Path | str, out: Path | str, *, o
     return Path(out)
 
 
-def check_fit(adapter: lora.Adapter, base: Base) -> None:
+def check_fit(adapter: Adapter, base: Base) -> None:
     """Raise ValueError, naming the layer and both shapes, unless every ΔW has the shape of a weight llama.cpp adapts."""
     for layer, A in adapter.A.items():
         shape, weight = (adapter.B[layer].shape[0], A.shape[1]), f"{layer}.weight"
@@ -171,7 +173,7 @@ def write_base(base: Path | str, out: Path | str, file_type: str = "f16", *, ove
 
 
 def write_merged(
-    base: Path | str, adapter: lora.Adapter, out: Path | str, file_type: str = "f16", *, overwrite: bool = False
+    base: Path | str, adapter: Adapter, out: Path | str, file_type: str = "f16", *, overwrite: bool = False
 ) -> Path:
     """Write the base with the adapter folded in, W + ΔW in fp32 and then `file_type`, one tensor in memory at a time."""
     there = open_base(base)
@@ -210,12 +212,12 @@ def export(
     `base` is the embedded one, a folder or a hub id; None: the one that the adapter names. Nothing is written when a
     file of that name exists, unless overwrite. Raises FileExistsError, ModelError or ValueError with what to do.
     """
-    adapter = lora.read_adapter(Path(adapter_folder).resolve())  # its name is the folder's
+    adapter = read_adapter(Path(adapter_folder).resolve())  # its name is the folder's
     folder, out = models.folder(base or adapter.base_name or models.EMBEDDED), Path(out)
     said, there = findings(folder), open_base(folder)
     check_fit(adapter, there)
     target = out / f"{adapter.name}-lora.gguf"
-    todo: list[tuple[Path, str, lora.Adapter | None]] = [
+    todo: list[tuple[Path, str, Adapter | None]] = [
         (out / f"{folder.name}-{kind}.gguf", kind, None) for kind in file_types
     ]
     todo += [(out / f"{folder.name}-{adapter.name}-{kind}.gguf", kind, adapter) for kind in file_types if merged]
@@ -229,7 +231,7 @@ def export(
     return files, said
 
 
-def _write_in(kind: str, base: Base, adapter: lora.Adapter | None, out: Path, overwrite: bool) -> Path:
+def _write_in(kind: str, base: Base, adapter: Adapter | None, out: Path, overwrite: bool) -> Path:
     """One model in any type: ours directly, llama.cpp's own by way of a 16-bit file that is deleted again."""
     if kind.lower() in FILE_TYPES:
         return _write_model(base, adapter, out, kind, overwrite)
@@ -292,7 +294,7 @@ def _type(file_type: str) -> gguf.GGMLQuantizationType:
     return gguf.GGMLQuantizationType[FILE_TYPES[file_type.lower()]]
 
 
-def _write_model(base: Base, adapter: lora.Adapter | None, out: Path | str, file_type: str, overwrite: bool) -> Path:
+def _write_model(base: Base, adapter: Adapter | None, out: Path | str, file_type: str, overwrite: bool) -> Path:
     kind, tokenizer = _type(file_type), _tokenizer(base)
     _refuse_existing(Path(out), overwrite)
     plans = list(_plans(base, adapter, kind))
@@ -307,7 +309,7 @@ def _write_model(base: Base, adapter: lora.Adapter | None, out: Path | str, file
     return Path(out)
 
 
-def _plans(base: Base, adapter: lora.Adapter | None, kind: gguf.GGMLQuantizationType) -> Iterator[Plan]:
+def _plans(base: Base, adapter: Adapter | None, kind: gguf.GGMLQuantizationType) -> Iterator[Plan]:
     fp32, f16 = gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16
     for name, shape in base.shapes.items():
         if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and base.config.tie_word_embeddings):

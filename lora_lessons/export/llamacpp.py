@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from ..files import ModelError
+from ..errors import ModelError
 
 TIMEOUT = 600  # seconds that an answer may take
 

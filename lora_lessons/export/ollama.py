@@ -18,7 +18,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from .. import lora
+from ..adapter import Adapter
 from ..files import whole_folder
 from . import chatform, gguf, modelfile
 from .ollama_check import check
@@ -39,7 +39,7 @@ class Written(NamedTuple):
 def write(
     out: Path | str,
     base_folder: Path | str,
-    adapter: lora.Adapter,
+    adapter: Adapter,
     system: str | None = None,
     *,
     file_type: str = "f16",

@@ -15,7 +15,7 @@ from typing import Any
 import gguf
 import torch
 
-from ..files import ModelError
+from ..errors import ModelError
 
 ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
 

@@ -14,10 +14,14 @@ from typing import Any
 
 from conftest import Lab, Lesson, a_browser
 
-from lora_lessons.course.baselines import machine
+from lora_lessons.machine import machine
 
 MOVES = 64
-SETUP = """from lora_lessons.course import begin, pictures, widgets
+SETUP = """from lora_lessons.course import begin
+from lora_lessons.lessons.l00_start_here import widget as fitting
+from lora_lessons.lessons.l01_low_rank import pictures, widget as explorer
+from lora_lessons.lessons.l02_lora_layer import widget as anatomy
+from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 begin("latency")
 photo = pictures.photograph()"""
 PLAIN = """import io
@@ -26,7 +30,7 @@ from lora_lessons import lowrank
 
 B, A = (factor.numpy() for factor in lowrank.factors(lowrank.svd(photo), 300))
 kept = lowrank.energy(lowrank.svd(photo).S).tolist()
-figure, _ = widgets.rank_explorer_still(photo, 20, "photograph")
+figure, _ = explorer.rank_explorer_still(photo, 20, "photograph")
 figure.set_dpi(100)
 figure.canvas.draw()
 figure.set_layout_engine("none")  # kept, and laid out once: the plain way at its best
@@ -76,7 +80,12 @@ def measure(page: Any, control: Any, picture: Any, *, image: bool, stops: int) -
 
 def main() -> int:
     """Print the table; 1 when there is no browser to measure in."""
-    rows = ["rank_explorer({'photograph': photo})", "layer_anatomy()", "fit()", "scale_lab()"]
+    rows = [
+        "explorer.rank_explorer({'photograph': photo})",
+        "anatomy.layer_anatomy()",
+        "fitting.fit()",
+        "scales.scale_lab()",
+    ]
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder, a_browser() as browser:
         if browser is None:
@@ -85,12 +94,12 @@ def main() -> int:
             )
             return 1
         with Lab(Path(folder)) as lab:
-            lab.write("latency", SETUP, *(f"widgets.{row}" for row in rows), PLAIN)
+            lab.write("latency", SETUP, *rows, PLAIN)
             with Lesson(browser, lab, "latency") as lesson:
                 lesson.run_all()
                 page = lesson.page
                 for number, row in enumerate(rows):
-                    stage, name = lesson.stage(number), row.partition("(")[0]
+                    stage, name = lesson.stage(number), row.partition(".")[2].partition("(")[0]
                     axis = "seq" if name == "fit" else "r"
                     asks = {"scale_lab": "lora_alpha", "fit": "r"}.get(name)
                     for control, answers in ((axis, "page"), *([(asks, "kernel")] if asks else [])):

@@ -18,38 +18,51 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 
-from lora_lessons import lowrank, memory, plan, quant
-from lora_lessons.course import notebooks, pictures, widgets
+from lora_lessons import lowrank, memory, quant
+from lora_lessons.course import pictures
 from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons
 from lora_lessons.course.stage import DPI, Scene, Stage
+from lora_lessons.lessons.l00_start_here import widget as fitting
+from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
+from lora_lessons.lessons.l01_low_rank import widget as explorer
+from lora_lessons.lessons.l02_lora_layer import widget as anatomy
+from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
+from lora_lessons.lessons.l06_quantization import widget as bench
+from lora_lessons.run import stored
 
 from .conftest import Lesson
 
 NOISE = "torch.randn(96, 64, generator=torch.Generator().manual_seed(0))"
 SETUP = f"""import torch
-from lora_lessons.course import begin, pictures, widgets
+from lora_lessons.course import begin
+from lora_lessons.lessons.l00_start_here import widget as fitting
+from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
+from lora_lessons.lessons.l02_lora_layer import widget as anatomy
+from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
+from lora_lessons.lessons.l06_quantization import widget as bench
 begin("widgets")
 
-def counted(name):  # a line in composed.txt for every scene that Python composes
-    compose = getattr(widgets, name)
+def counted(widget, name):  # a line in composed.txt for every scene that Python composes
+    compose = getattr(widget, name)
     def count(*args, **kwargs):
         with open("composed.txt", "a") as file:
             print(name, file=file)
         return compose(*args, **kwargs)
-    setattr(widgets, name, count)
+    setattr(widget, name, count)
 
-for name in ("rank_explorer_scene", "layer_anatomy_scene", "fit_scene", "scale_lab_scene", "codebook_bench_scene"):
-    counted(name)
-matrices = {{"photograph": pictures.photograph(), "noise": {NOISE}}}"""
+for widget, name in ((explorer, "rank_explorer_scene"), (anatomy, "layer_anatomy_scene"), (fitting, "fit_scene"),
+                     (scales, "scale_lab_scene"), (bench, "codebook_bench_scene")):
+    counted(widget, name)
+matrices = {{"photograph": pictures_01.photograph(), "noise": {NOISE}}}"""
 EXPLORER, ANATOMY, FIT, LAB, BENCH, COPY, VIEW = range(7)  # the stages of that notebook, by number
 CELLS = (
-    "explorer = widgets.rank_explorer(matrices)\nexplorer",
-    "widgets.layer_anatomy()",
-    "widgets.fit()",
-    "widgets.scale_lab()",
-    f"widgets.codebook_bench({{'noise': {NOISE}, 'even': torch.linspace(-1, 1, 4096)}})",
-    "explorer_copy = widgets.rank_explorer(matrices)\nexplorer_copy",
+    "stage = explorer.rank_explorer(matrices)\nstage",
+    "anatomy.layer_anatomy()",
+    "fitting.fit()",
+    "scales.scale_lab()",
+    f"bench.codebook_bench({{'noise': {NOISE}, 'even': torch.linspace(-1, 1, 4096)}})",
+    "explorer_copy = explorer.rank_explorer(matrices)\nexplorer_copy",
     "explorer",
 )
 
@@ -64,7 +77,7 @@ def _style():
 
 @pytest.fixture(scope="module")
 def photo():
-    return pictures.photograph()
+    return pictures_01.photograph()
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +148,7 @@ def assert_explorer(stage: Any, W: torch.Tensor, r: int, name: str) -> None:
     assert off.max() < 6 and (off < 1).mean() > 0.99  # the next of 256 colours, where rounding tips it
 
     assert f"{name}, rank {r} of {min(W.shape)}" in [mark["text"] for mark in stage.marks("text")]
-    scene = widgets.rank_explorer_scene(W, r, name)
+    scene = explorer.rank_explorer_scene(W, r, name)
     (dot,) = stage.marks("circle")
     place = on_page(scene, scene.backdrop.figure.axes[1], r, kept)
     assert (float(dot["cx"]), float(dot["cy"])) == pytest.approx(place, abs=0.1)
@@ -147,7 +160,7 @@ def test_the_rank_explorer_moves_by_every_control(page, photo, noise, screenshot
     stage.typed("r", "20")
     assert_explorer(stage, photo, 20, "photograph")
     stage.root.screenshot(path=screenshots / "rank_explorer.png")
-    assert_like(stage.picture(), widgets.rank_explorer_still(photo, 20, "photograph"))
+    assert_like(stage.picture(), explorer.rank_explorer_still(photo, 20, "photograph"))
     stage.pressed("r", "ArrowRight", "ArrowRight", "ArrowRight")
     assert_explorer(stage, photo, 23, "photograph")
     stage.pressed("r", "ArrowLeft")
@@ -205,7 +218,7 @@ def test_a_rank_that_the_next_matrix_cannot_have_is_refused(page, noise):
 def assert_anatomy(stage: Any, d: int, k: int, r: int, lora_alpha: float) -> None:
     """Words and the two bars are those of this layer."""
     assert f"A and B together {r * (d + k):,}: {r * (d + k) / (d * k):.2%} of W." in stage.words
-    assert stage.words == widgets.layer_anatomy_words(d, k, r, lora_alpha)
+    assert stage.words == anatomy.layer_anatomy_words(d, k, r, lora_alpha)
     B, A = ([float(bar[side]) for side in ("width", "height")] for bar in stage.marks("rect"))
     unit = B[1] / d  # pixels a row
     assert [*B, *A] == pytest.approx([r * unit, d * unit, k * unit, r * unit], abs=0.05)
@@ -217,7 +230,7 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
     stage = page.stage(ANATOMY)
     assert_anatomy(stage, 1536, 576, 8, 16)
     stage.root.screenshot(path=screenshots / "layer_anatomy.png")
-    assert_like(stage.picture(), widgets.layer_anatomy_still(1536, 576, 8, 16))
+    assert_like(stage.picture(), anatomy.layer_anatomy_still(1536, 576, 8, 16))
     stage.pressed("r", *["ArrowRight"] * 5)
     assert_anatomy(stage, 1536, 576, 13, 16)
     stage.pressed("r", "End")
@@ -240,7 +253,7 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
         good = stage.box(name).input_value()
         stage.typed(name, typed)
         assert stage.said.endswith(".") and part in stage.said
-        assert stage.words == widgets.layer_anatomy_words(400, 100, 1, 2.5)
+        assert stage.words == anatomy.layer_anatomy_words(400, 100, 1, 2.5)
         stage.typed(name, good)
         assert stage.said == ""
     assert_anatomy(stage, 400, 100, 1, 2.5)
@@ -251,11 +264,11 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
 
 def assert_fit(stage: Any, **setting: Any) -> None:
     """Words and the bars' widths are those of this bill."""
-    job = plan.Job(setting["method"], setting["r"], seq=setting["seq"], batch=setting["batch"],
+    job = memory.Job(setting["method"], setting["r"], seq=setting["seq"], batch=setting["batch"],
                    checkpointing=setting["checkpointing"] == "on")  # fmt: skip
-    bill, room = plan.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
-    assert stage.words == widgets.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest" in stage.words
-    scene = widgets.fit_scene(**setting)
+    bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
+    assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest" in stage.words
+    scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes
     edge, left, expected = ax.get_xlim()[1], 0.0, []
     for size in pictures.bill_parts(bill).values():
@@ -281,10 +294,10 @@ def assert_fit(stage: Any, **setting: Any) -> None:
 
 def test_what_fits_moves_by_every_control(page, screenshots):
     stage = page.stage(FIT)
-    now = dict(widgets.FIT)
+    now = dict(fitting.FIT)
     assert_fit(stage, **now)
     stage.root.screenshot(path=screenshots / "fit.png")
-    assert_like(stage.picture(), widgets.fit_still(**now))
+    assert_like(stage.picture(), fitting.fit_still(**now))
     for name in ("model", "method", "card", "checkpointing"):
         for option in stage.control(name).locator("option").all_text_contents():
             stage.chosen(name, option)
@@ -293,9 +306,9 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     stage.root.screenshot(path=screenshots / "fit_does_not.png")
     stage.chosen("method", "lora")
     now["method"] = "lora"
-    here = widgets.LENGTHS.index(1024)
+    here = fitting.LENGTHS.index(1024)
     for keys, seq in (
-        (["ArrowLeft"], widgets.LENGTHS[here - 1]),
+        (["ArrowLeft"], fitting.LENGTHS[here - 1]),
         (["End"], 131072),
         (["Home"], 32),
         (["ArrowRight"] * 4, 64),
@@ -304,7 +317,7 @@ def test_what_fits_moves_by_every_control(page, screenshots):
         assert_fit(stage, **now | {"seq": seq})
     stage.dragged("seq", 0.5)
     dragged = int(stage.box("seq").input_value())
-    assert widgets.LENGTHS.index(dragged) == pytest.approx(len(widgets.LENGTHS) / 2, abs=2)
+    assert fitting.LENGTHS.index(dragged) == pytest.approx(len(fitting.LENGTHS) / 2, abs=2)
     now["seq"] = dragged
     assert_fit(stage, **now)
     stage.pressed("r", "ArrowRight")
@@ -322,7 +335,7 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     ):
         stage.typed(name, typed)
         assert typed in stage.said and stage.said.endswith(".")
-        assert stage.words == widgets.fit_words(**now)
+        assert stage.words == fitting.fit_words(**now)
         stage.typed(name, good)
         assert stage.said == ""
     stage.typed("seq", "3000")  # no stop of its own: the slider gets one more
@@ -336,9 +349,9 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
     """Words, bars and dots are those of these weights, rounded here."""
     flat = weights.reshape(-1)[:4096] / weights.reshape(-1)[:4096].std()
     if outlier:
-        flat[widgets.PLACE] = outlier
+        flat[bench.PLACE] = outlier
     back = quant.dequantize(quant.quantize(flat, codebook, blocksize))
-    others = torch.arange(4096) != widgets.PLACE
+    others = torch.arange(4096) != bench.PLACE
     errors = [float((flat - back)[where].norm() / flat[where].norm()) if where.any() else 0.0
               for where in ((torch.arange(4096) < blocksize) & others, torch.arange(4096) >= blocksize)]  # fmt: skip
     assert stage.words.startswith(
@@ -346,7 +359,7 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
     )
     assert (f"neighbours): {errors[0]:.1%}" if outlier else f"weights: {errors[0]:.1%}") in stage.words
     assert (f"In all other blocks: {errors[1]:.1%}." in stage.words) is (blocksize < 4096)
-    scene = widgets.codebook_bench_scene(weights, codebook, blocksize, outlier)
+    scene = bench.codebook_bench_scene(weights, codebook, blocksize, outlier)
     left, right = scene.backdrop.figure.axes
     widths = [float(bar["width"]) for bar in stage.marks("rect")]
     assert all(float(bar["height"]) > 20 for bar in stage.marks("rect"))
@@ -363,14 +376,14 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
 def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
     stage = page.stage(BENCH)
     assert_bench(stage, noise, "nf4", 64, 0)
-    assert_like(stage.picture(), widgets.codebook_bench_still(noise, "nf4", 64, 0))
+    assert_like(stage.picture(), bench.codebook_bench_still(noise, "nf4", 64, 0))
     stage.pressed("outlier", *["ArrowRight"] * 5)
     assert_bench(stage, noise, "nf4", 64, 12)
     stage.root.screenshot(path=screenshots / "codebook_bench.png")
     for codebook in ("fp4", "int4", "nf4"):
         stage.chosen("codebook", codebook)
         assert_bench(stage, noise, codebook, 64, 12)
-    for blocksize in widgets.BLOCKS:
+    for blocksize in bench.BLOCKS:
         stage.chosen("blocksize", blocksize)
         assert_bench(stage, noise, "nf4", int(blocksize), 12)
     stage.root.screenshot(path=screenshots / "codebook_bench_one_block.png")
@@ -392,22 +405,22 @@ def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
 # ---- effective-scale lab ----
 
 
-OFF = widgets.FAIR[0]
+OFF = scales.FAIR[0]
 
 
 def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = OFF) -> None:
     """Words, ring and curve are those of the nearest measured setting, which is said to be just that."""
     below = r**0.5 if method == "rsLoRA" else r
     scale = {OFF: lora_alpha / below, "same scale": 2.0, "same push": 16 / r}[fair]
-    near, exact = widgets.nearest(r, scale, learning_rate, widgets.measured())
+    near, exact = scales.nearest(r, scale, learning_rate, scales.measured())
     assert stage.words.startswith(f"{method}, r = {r}, α = {scale * below:.4g}, learning rate {learning_rate:g}: scale")
     assert f" = {scale:.3g}. " in stage.words and f"held-out loss {near.loss.mean:.3f} nats" in stage.words
     assert ("Not measured. The nearest that was:" in stage.words) is not exact
-    scene = widgets.scale_lab_scene(method, r, lora_alpha, learning_rate, fair)
+    scene = scales.scale_lab_scene(method, r, lora_alpha, learning_rate, fair)
     left, right = scene.backdrop.figure.axes
     (ring,) = stage.marks("circle")
     assert (float(ring["cx"]), float(ring["cy"])) == pytest.approx(
-        on_page(scene, left, *widgets._lab(None).place(near)), abs=0.1
+        on_page(scene, left, *scales._lab(None).place(near)), abs=0.1
     )
     here, line = stage.marks("path")
     assert float(here["d"].removeprefix("M").split(",")[0]) == pytest.approx(
@@ -428,8 +441,8 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     stage = page.stage(LAB)
     assert_lab(stage, "LoRA", 8, 16, 0.004)
     stage.root.screenshot(path=screenshots / "scale_lab.png")
-    assert_like(stage.picture(), widgets.scale_lab_still("LoRA", 8, 16, 0.004))
-    ranks = sorted({m.r for m in widgets.measured()})
+    assert_like(stage.picture(), scales.scale_lab_still("LoRA", 8, 16, 0.004))
+    ranks = sorted({m.r for m in scales.measured()})
     after, most = ranks[ranks.index(8) + 1], ranks[-1]
     stage.pressed("r", "ArrowRight")
     assert_lab(stage, "LoRA", after, 16, 0.004)
@@ -445,7 +458,7 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     assert_lab(stage, "rsLoRA", most, 1, 0.004)
     stage.typed("lora_alpha", "24")
     assert_lab(stage, "rsLoRA", most, 24, 0.004)
-    rates = sorted({*widgets.RATES, *(m.learning_rate for m in widgets.measured())})
+    rates = sorted({*scales.RATES, *(m.learning_rate for m in scales.measured())})
     stage.pressed("learning_rate", "End")
     assert_lab(stage, "rsLoRA", most, 24, rates[-1])
     stage.dragged("learning_rate", 0.0)
@@ -637,13 +650,13 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
     lesson.run_all()
     lesson.stage(0)
     path = lab.notebooks / "stored.ipynb"
-    clean = notebooks.normalise(nbformat.from_dict(lesson.saved()))
+    clean = stored.normalise(nbformat.from_dict(lesson.saved()))
     lesson.__exit__()
     nbformat.write(clean, path)
     lesson = open_lesson("stored")
     expected = [
-        widgets.rank_explorer_scene(photo, 20, "photograph").words[19],
-        widgets.fit_words(**widgets.FIT),
+        explorer.rank_explorer_scene(photo, 20, "photograph").words[19],
+        fitting.fit_words(**fitting.FIT),
     ]
     lesson.page.locator("figure img").nth(1).wait_for()
     for n, words in enumerate(expected):
@@ -657,14 +670,19 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
 
 # ---- the lessons themselves ----
 
+WIDGETS = {
+    name: made
+    for room in (fitting, explorer, anatomy, scales, bench)
+    for name, made in vars(room).items()
+    if callable(made)
+}
+
 
 def stages_of(lesson: Any) -> list[str]:
     """The names of the widgets that a lesson shows, in their order."""
     cells = [cell for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    called = [
-        name for cell in cells for name in re.findall(r"^widgets\.(\w+)\(", "".join(cell["source"]), re.MULTILINE)
-    ]
-    return [name for name in called if get_type_hints(getattr(widgets, name)).get("return") is Stage]
+    called = [name for cell in cells for name in re.findall(r"^widget\.(\w+)\(", "".join(cell["source"]), re.MULTILINE)]
+    return [name for name in called if name in WIDGETS and get_type_hints(WIDGETS[name]).get("return") is Stage]
 
 
 # What the words say after one step along its axis from where each widget begins.
@@ -672,15 +690,15 @@ NEXT = {
     "codebook_bench": lambda: (
         "NF4, blocks of 64, 4.5 bits a parameter. One weight is made 3 standard deviations large. "
     ),
-    "fit": lambda: widgets.fit_words(**widgets.FIT | {"seq": widgets.LENGTHS[widgets.LENGTHS.index(1024) + 1]}),
-    "rank_explorer": lambda: widgets.rank_explorer_scene(pictures.photograph(), 21, "photograph").words[20],
-    "layer_anatomy": lambda: widgets.layer_anatomy_words(1536, 576, 9, 16),
+    "fit": lambda: fitting.fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
+    "rank_explorer": lambda: explorer.rank_explorer_scene(pictures_01.photograph(), 21, "photograph").words[20],
+    "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),
 }
 
 
 def next_rank_of_the_lab() -> str:
-    scene = widgets.scale_lab_scene("LoRA", 8, 16, 0.004)
+    scene = scales.scale_lab_scene("LoRA", 8, 16, 0.004)
     return scene.words[scene.stops.index(8) + 1]
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from lora_lessons import adapters, lora, models
+from lora_lessons import lora, mixing, models
+from lora_lessons.adapter import Adapter, take
 
 MAKE = """
 def made():
@@ -16,13 +17,15 @@ def made():
         lora.attach(base.model, r=2, lora_alpha=4, target_modules=["down_proj"], seed=seed)
         for _, layer in lora.lora_layers(base.model):
             layer.lora_B.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(seed))
-        adapters[name] = lora.take(base.model, name)
+        adapters[name] = take(base.model, name)
         lora.detach(base.model)
     return adapters
 """
 SETUP = """import torch
-from lora_lessons.course import begin, mixer
+from lora_lessons.course import begin
+from lora_lessons.lessons.l09_adapters import widget
 from lora_lessons import lora, models
+from lora_lessons.adapter import take
 begin("mixer")
 base = models.load(precision="fp32")"""
 
@@ -50,16 +53,16 @@ class Mixer:
 
 
 @pytest.fixture(scope="module")
-def known(base_fp32: Any) -> dict[str, lora.Adapter]:
-    names = {"base": base_fp32, "lora": lora, "torch": torch}
+def known(base_fp32: Any) -> dict[str, Adapter]:
+    names = {"base": base_fp32, "lora": lora, "take": take, "torch": torch}
     exec(MAKE, names)  # the very code of the notebook
-    made: dict[str, lora.Adapter] = names["made"]()
+    made: dict[str, Adapter] = names["made"]()
     return made
 
 
 def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp32, known, screenshots):
     lab.write(
-        "mixer", SETUP, MAKE + "known = made()", "mixer.adapter_mixer(base, known, max_new_tokens=24)", "len(known)"
+        "mixer", SETUP, MAKE + "known = made()", "widget.adapter_mixer(base, known, max_new_tokens=24)", "len(known)"
     )
     lesson = open_lesson("mixer")
     lesson.run_all()
@@ -69,7 +72,7 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     page.press("Answer")
     page.until("Done: ")
     plain = models.chat(base_fp32, "Name a color.", 24)
-    with adapters.worn(base_fp32.model, known["one"]):
+    with mixing.worn(base_fp32.model, known["one"]):
         one = models.chat(base_fp32, "Name a color.", 24)
     assert page.answers == [plain, one] and plain != one
     page.root.screenshot(path=screenshots / "mixer.png")
@@ -82,7 +85,7 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     page.press("Answer")
     page.root.get_by_text("1 × one + 0.5 × two").wait_for()
     page.until("Done: ")
-    with adapters.worn(base_fp32.model, adapters.weighted_sum([(known["one"], 1), (known["two"], 0.5)])):
+    with mixing.worn(base_fp32.model, mixing.weighted_sum([(known["one"], 1), (known["two"], 0.5)])):
         both = models.chat(base_fp32, "Name a color.", 24)
     assert page.answers == [plain, both]
 

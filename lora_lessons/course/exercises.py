@@ -1,0 +1,86 @@
+"""Exercises: a typed stub in the notebook, a check here that names the likely mistake instead of raising.
+
+A check returns None when the answer is right, else a sentence that names the mistake. Hints and solution stand
+folded in the notebook, beside the stub.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from numbers import Real
+from typing import Any, NamedTuple
+
+from . import learner
+
+Check = Callable[[Any], str | None]
+
+
+class Exercise(NamedTuple):
+    """One exercise: `id` is lesson.number, `difficulty` 1 (warm-up) to 3 (needs an idea), `minutes` an honest guess."""
+
+    id: str
+    title: str
+    difficulty: int
+    minutes: int
+    check: Check
+
+
+EXERCISES: dict[str, Exercise] = {}  # filled when a lesson's checks are first needed: they import torch
+
+
+def exercise(id: str, title: str, difficulty: int, minutes: int) -> Callable[[Check], Check]:
+    """Register a check function under its exercise's id."""
+
+    def register(check: Check) -> Check:
+        EXERCISES[id] = Exercise(id, title, difficulty, minutes, check)
+        return check
+
+    return register
+
+
+def judge(id: str, answer: Any) -> tuple[str, str]:
+    """("solved" | "open" | "not yet", sentence) for an answer; never raises because of the answer itself."""
+    if id not in EXERCISES:
+        known = ", ".join(EXERCISES) or "none: import the lesson's room first"
+        raise KeyError(f"no exercise {id!r}; known here: {known}.")
+    try:
+        said = EXERCISES[id].check(answer)
+    except Unsolved:
+        return "open", "Not solved yet: fill in the stub above and run it again. The hints are folded below it."
+    except Exception as error:  # a learner's code may fail in any way; the check answers with a sentence
+        return "not yet", f"Your code stopped with {type(error).__name__}: {error}"
+    return ("not yet", said) if said else ("solved", f"Right. {EXERCISES[id].title}: solved.")
+
+
+class Unsolved(Exception):
+    """The stub still returns `...` or None: not an answer yet."""
+
+
+def answered(value: Any) -> Any:
+    """`value`, unless it is still the stub's `...` or None: then Unsolved is raised."""
+    if value is ... or value is None:
+        raise Unsolved
+    return value
+
+
+def not_a_number(value: Any) -> str | None:
+    """What to say of an answer that should be one number and is a list, a tuple, a tensor …; None where it is one."""
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return None
+    return f"Return one number; you returned a {type(value).__name__}."
+
+
+def check(id: str, answer: Any) -> None:
+    """Judge a learner's answer to exercise `id`, say so, and remember a solved one."""
+    from IPython.display import HTML, display
+
+    state, sentence = judge(id, answer)
+    if state == "solved":
+        learner.solved(id)
+    mark, edge = {"solved": ("✔", "#009E73"), "open": ("○", "#5f6368"), "not yet": ("✘", "#D55E00")}[state]
+    one = EXERCISES[id]
+    head = f"{mark} Exercise {id} · {'★' * one.difficulty}{'☆' * (3 - one.difficulty)} · {one.minutes} min"
+    display(HTML(
+        f"<div style='border-left:4px solid {edge};padding:.3em .8em'><b>{head}</b><br>{html.escape(sentence)}</div>"
+    ))  # fmt: skip

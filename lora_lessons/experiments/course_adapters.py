@@ -1,0 +1,110 @@
+"""The course's adapters: how each is trained, where the shipped ones lie, and the command that made them.
+
+lora-lessons adapters                       train all four, score them, write data/adapters/
+lora-lessons adapters persona --out DIR     one of them, elsewhere
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import evaluation, lora, models, tasks, training
+from ..adapter import ADAPTER_CONFIG, load_adapter, save_adapter
+from ..files import write_text
+from ..machine import machine, versions
+from ..paths import course_root
+
+R, ALPHA = 8, 16
+ABOUT = {
+    "persona": "WICK, a retired lighthouse keeper",
+    "plain_language": "clauses of contracts in plain language",
+    "code_style": "short Python functions in one strict style",
+    "strict_json": "a message as one line of JSON",
+}
+HOW = {
+    "persona": (40, 4e-3),
+    "plain_language": (80, 2e-3),
+    "code_style": (80, 2e-3),
+    "strict_json": (80, 3e-3),
+}  # steps, learning rate
+MADE = "made.json"
+SCORED = 24  # held-out answers that a score is made of
+
+
+def settings(task: str, seed: int = 0) -> training.Settings:
+    """How the course trains this task's adapter."""
+    fast = models.best_precision().name == "bf16"
+    steps, rate = HOW[task]
+    return training.Settings(steps=steps, batch_size=4, learning_rate=rate, seed=seed, autocast=fast)
+
+
+def learn(base: models.Base, task: str, seed: int = 0) -> training.Training:
+    """Attach r = 8, α = 16 to every linear layer of `base` and train it on the task; the adapter stays on."""
+    examples = [tasks.encode(base.tokenizer, example) for example in tasks.load_task(task).train]
+    lora.attach(base.model, r=R, lora_alpha=ALPHA, seed=seed)
+    return training.train(base.model, examples, settings(task, seed))
+
+
+def shipped() -> dict[str, Path]:
+    """The folders of the adapters that come with the course, by their task."""
+    return {
+        folder.name: folder
+        for folder in sorted((course_root() / "data" / "adapters").glob("*"))
+        if (folder / ADAPTER_CONFIG).is_file()
+    }
+
+
+def recorded() -> dict[str, Any]:
+    """What `make` measured when it made the shipped adapters: scores, seconds, machine, date, versions."""
+    made: dict[str, Any] = json.loads((course_root() / "data" / "adapters" / MADE).read_text(encoding="utf-8"))
+    return made
+
+
+def recorded_card(name: str) -> evaluation.Scorecard:
+    """The scorecard of a shipped adapter as it was measured when it was made (`SCORED` answers; see `recorded`)."""
+    made = recorded()["adapters"][name]
+    before, after = (evaluation.Score(**made[part]) for part in ("base", "trained"))
+    return evaluation.Scorecard(name, before, after, made["trainable"], made["megabytes"], made["seconds"])
+
+
+def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
+    """Train and score the adapters of `names`, and write each to its folder in 16 bits (fp16), and `made.json` beside them.
+
+    `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is.
+    Raises ValueError for a task that is not one of ABOUT, FileExistsError before any work when a folder stands in the way.
+    """
+    if unknown := [name for name in names if name not in ABOUT]:
+        raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")
+    ours = course_root() / "data" / "adapters"
+    out = out or ours
+    if out != ours and (there := [name for name in names if (out / name).exists()]):
+        raise FileExistsError(f"{out / there[0]} exists: choose another --out, or move it away.")
+    base, cards = models.load(precision="fp32"), []
+    file = out / MADE
+    made = json.loads(file.read_text(encoding="utf-8"))["adapters"] if file.is_file() else {}
+    for name in names:
+        print(f"{name}: {ABOUT[name]}", flush=True)
+        task = tasks.load_task(name)
+        before = evaluation.score(base, task, SCORED)
+        run = learn(base, name, seed)
+        save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
+        lora.detach(base.model)
+        load_adapter(base.model, out / name)  # scored as it will be read
+        after = evaluation.score(base, task, SCORED)
+        card = evaluation.scorecard(base.model, name, before, after, run.seconds)
+        lora.detach(base.model)
+        cards.append(card)
+        made[name] = {"base": before._asdict(), "trained": after._asdict(), "trainable": card.trainable,
+                      "megabytes": card.megabytes, "seconds": round(run.seconds, 1), "steps": HOW[name][0], "seed": seed}  # fmt: skip
+        print(
+            f"    held-out loss {before.loss:.2f} → {after.loss:.2f}, rules kept {before.kept:.0%} → {after.kept:.0%}"
+        )
+        about = {"adapters": made, "date": date.today().isoformat(), "machine": machine(), "versions": versions()}
+        write_text(file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+    return cards

@@ -1,0 +1,47 @@
+"""The lessons' rooms, one a notebook: its exercises, verdicts, pictures and widget. A room registers itself when imported."""
+
+from __future__ import annotations
+
+import html
+import pkgutil
+from importlib import import_module
+from typing import Any
+
+from ..course import claims, exercises
+from ..course.learner import read_progress
+from ..course.lesson import lessons
+
+
+def rooms() -> list[str]:
+    """Import every lesson's room; return their names in reading order."""
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    for name in names:
+        import_module(f"{__name__}.{name}")
+    return sorted(names)
+
+
+def all_exercises() -> dict[str, exercises.Exercise]:
+    """Every exercise of the course, in order."""
+    rooms()
+    return dict(sorted(exercises.EXERCISES.items()))
+
+
+def all_claims() -> list[claims.Claim]:
+    """Every claim that a lesson judges, in the order of the lessons."""
+    rooms()
+    return sorted(claims.CLAIMS, key=lambda claim: claim.lesson)
+
+
+def progress_map() -> Any:
+    """A table of the lessons with a filled square for each exercise solved."""
+    from IPython.display import HTML
+
+    done, every, rows = read_progress()["solved"], all_exercises().values(), []
+    for path in lessons():
+        mine = [e for e in every if e.id.split(".")[0] == path.stem[:2]]
+        squares = "".join("■" if e.id in done else "□" for e in mine)
+        count = f"{sum(e.id in done for e in mine)} of {len(mine)} solved"
+        rows.append(
+            f"<tr><td>{html.escape(path.stem)}</td><td style='letter-spacing:.3em'>{squares}</td><td>{count}</td></tr>"
+        )
+    return HTML(f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>")

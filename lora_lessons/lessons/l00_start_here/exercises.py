@@ -1,0 +1,108 @@
+"""Checks of lesson 00's exercises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...course.exercises import answered, exercise, not_a_number
+
+
+@exercise("00.1", "Bytes of a list of numbers", difficulty=1, minutes=2)
+def _(answer: Callable[[int, float], float]) -> str | None:
+    value = answered(answer(1000, 16))
+    if said := not_a_number(value):
+        return said
+    mistakes = {
+        16_000: "That is the number of bits. A byte is 8 bits: divide by 8.",
+        128_000: "You multiplied by 8. A byte is 8 bits, so there are fewer bytes than bits: divide by 8.",
+        1000: "You returned the count of numbers. Each of them takes `bits` bits.",
+        125: "You gave every number 1 bit: multiply by `bits` before you divide by 8.",
+        16: "You returned the bits of one number. There are `n` of them, and 8 bits are a byte.",
+        2: "That is one number. There are `n` of them: multiply by n.",
+        2e-6: "That is in GB. Return bytes: no division by a billion yet.",
+        2e-3: "That is in MB. Return bytes: no division by a million yet.",
+        16_000 / 1024: "1,024 is for kibibytes. Bits become bytes by dividing by 8.",
+    }
+    if value in mistakes:
+        return mistakes[value]
+    if value != 2000:
+        return f"A thousand numbers of 16 bits take 2,000 bytes (2 bytes each); you have {value}."
+    if (small := answer(1000, 4)) != 500:
+        return f"16 bits are right. A thousand numbers of 4 bits take 500 bytes; you have {small}: use `bits` as given."
+    return None
+
+
+@exercise("00.2", "What full fine-tuning must hold", difficulty=2, minutes=5)
+def _(answer: Callable[[int, int, int], float]) -> str | None:
+    n, w, m = 10, 3, 11  # sizes that no format has, so that every slip gives a sum of its own
+    value = answered(answer(n, w, m))
+    if said := not_a_number(value):
+        return said
+    mistakes = {
+        n * w: "Those are the weights alone. Training also holds a gradient and two moments for every number.",
+        n
+        * (
+            w + m
+        ): "You counted one weight and one moment. A gradient for every number, and a second moment, are missing.",
+        n * (2 * w + m): "You counted one moment. AdamW keeps two for every number.",
+        n
+        * (
+            w + 2 * m
+        ): "Weights or gradients are missing: there is one of each for every number, both of `weight_bytes`.",
+        n * 2 * w: "Weights and gradients are there. AdamW's two moments are missing.",
+        n * 2 * m: "Those are AdamW's moments alone. Weights and gradients are held as well.",
+        n * 4 * w: "You gave the moments the weights' format. They take `moment_bytes` each.",
+        n * (3 * w + m): "You gave one of the moments the weights' format. Both take `moment_bytes`.",
+        n * 4 * m: "You gave everything the moments' format. Weights and gradients take `weight_bytes` each.",
+        n * (w + 3 * m): "A gradient has its weight's format: `weight_bytes`, not `moment_bytes`.",
+        n * (2 * w + 2 * m + 4): "You added an fp32 master copy. Here the weights are held once, in `weight_bytes`.",
+        n
+        * (
+            2 * w + 3 * m
+        ): "You held five things. Is one a master copy? Here the weights are held once, in `weight_bytes`.",
+        2 * w + 2 * m: "That is for one number. There are n of them.",
+        n * (2 * w + 2 * m) * 8: "You turned bytes into bits. The sizes given are bytes already.",
+        n * (2 * w + 2 * m) / 8: "You divided by 8. The sizes given are bytes already, not bits.",
+        n * (2 * w + 2 * m) / 1e9: "That is in GB. Return bytes.",
+    }
+    if value in mistakes:
+        return mistakes[value]
+    if value != 280:
+        return f"Ten numbers, 3 bytes a weight, 11 a moment: 30 + 30 + 110 + 110 = 280 bytes; you have {value}."
+    if (other := answer(7, 2, 4)) != 84:
+        return f"Ten numbers are right. Seven, at 2 and 4 bytes, take 84 bytes; you have {other}."
+    return None
+
+
+@exercise("00.3", "Find the two mistakes: bits, and GiB", difficulty=2, minutes=6)
+def _(answer: Callable[[int, float, float], bool]) -> str | None:
+    cases = [(n * 1_000_000, bits, gib) for n, bits, gib in
+             ((8_000, 16, 24), (12_500, 16, 24), (13_000, 16, 24), (70_000, 4, 24), (1_562, 16, 24), (1_000, 16, 24),
+              (100, 16, 24), (1, 16, 24), (7_000, 16, 12))]  # fmt: skip
+    said = [answered(answer(*case)) for case in cases]
+    said = [one.item() if hasattr(one, "item") else one for one in said]  # NumPy's and PyTorch's True are True as well
+    if not all(isinstance(one, bool) for one in said):
+        return f"Answer True or False: does it fit? You returned {said[0]!r}."
+    if len(set(said)) == 1:
+        return f"You say {said[0]} to every model and card. A million numbers of 16 bits fit into 24 GiB, 13 billion do not."
+
+    def as_if(byte: float, unit: float) -> list[bool]:
+        return [n * bits / byte <= gib * unit for n, bits, gib in cases]
+
+    mistakes = [
+        (as_if(1, 1e9), "Both mistakes are still there. What does n · bits count? And how many bytes are a GiB?"),
+        (as_if(1, 2**30), "The card is right now. The need is still in bits: a byte is 8 bits."),
+        (as_if(8, 1e9), "Bits are bytes now. The card still holds GB: 12.5 billion numbers in 16 bits (25.0 GB) do fit into 24 GiB."),
+        (as_if(8, 2**20), "2²⁰ bytes are a MiB. A GiB is 2³⁰ bytes."),
+        (as_if(1 / 8, 2**30), "You multiplied by 8. A byte is 8 bits, so divide bits by 8."),
+        ([n * bits / 8 <= 24 * 2**30 for n, bits, _ in cases], "For you every card holds 24 GiB: use `card_gib` as given."),
+        ([not one for one in as_if(8, 2**30)], "It is the wrong way round: it fits when the need is at most the room."),
+    ]  # fmt: skip
+    for wrong, sentence in mistakes:
+        if said == wrong:
+            return sentence
+    right = as_if(8, 2**30)
+    for (n, bits, gib), mine, truth in zip(cases, said, right, strict=True):
+        if mine != truth:
+            return f"{n:,} numbers of {bits} bits are {n * bits / 8:,.0f} bytes, {gib} GiB are {gib * 2**30:,}: say {truth}."
+    return None

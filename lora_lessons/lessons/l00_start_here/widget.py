@@ -1,0 +1,166 @@
+"""Will it fit?: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ... import lora, lowrank, memory, models
+from ...course.figures import BLUE, GREEN, GREY, SKY, VERMILION, label
+from ...course.pictures import BILL_COLORS, bill_parts
+from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+
+LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
+
+
+ON = {"on": True, "off": False}
+
+
+def fit_bill(model: str, method: str, r: int = 8) -> memory.Bill:
+    """The fixed part of training a 7B shape by one of memory.METHODS, LoRA of rank r on all linear layers.
+
+    Raises ValueError with what to change when the model, the method or r cannot be.
+    """
+    parameters, linears = _counts(model)
+    for d, k in linears:
+        lora.check_settings(r, 1, d, k)
+    trainable = sum(lowrank.stored_numbers(d, k, r) for d, k in linears)
+    return memory.state(parameters, method, trainable, parameters - sum(d * k for d, k in linears))
+
+
+@cache
+def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """A shape's number of parameters, and the (d, k) of every linear layer that LoRA and NF4 reach."""
+    net = models.shape(model)
+    weights = (net.get_parameter(f"{name}.weight") for name in lora.resolve_targets(net, "all-linear"))
+    linears = tuple((weight.shape[0], weight.shape[1]) for weight in weights)
+    return sum(p.numel() for p in net.parameters()), linears
+
+
+def fit_ledgers(
+    model: str, method: str, r: int, batch: int, checkpointing: str, lengths: Sequence[int]
+) -> list[memory.Ledger]:
+    """The plan's ledger of a training step on a card, for each length in `lengths`.
+
+    Raises ValueError with what to change when a setting cannot be.
+    """
+    if model not in models.SHAPES:
+        raise ValueError(f"no shape is named {model!r}: choose from {', '.join(models.SHAPES)}.")
+    if method not in memory.METHODS:
+        raise ValueError(f"method {method!r} is not known: choose one of {', '.join(memory.METHODS)}.")
+    tokens = [whole("sequence length", length) for length in lengths]
+    job = memory.Job(
+        method, whole("rank r", r), batch=whole("batch", batch), seq=tokens[-1], checkpointing=ON[checkpointing]
+    )
+    for length in tokens:
+        replace(job, seq=length)  # refuses one that cannot be
+    return memory.ledgers(model, job, tokens)
+
+
+def fit_words(model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int) -> str:
+    """The bill, whether it fits, and how long a text would: sentences."""
+    scene = fit_scene(model, method, card, r, batch, checkpointing, seq)
+    return scene.words[scene.stops.index(seq)]
+
+
+def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int) -> str:
+    room, total = memory.card_bytes(card), ledger.bill.total
+    parts = [f"{name} {part / memory.GB:.1f}" for name, part in bill_parts(ledger.bill).items() if part >= 5e7]
+    left = (room - total) / memory.GB
+    fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
+    length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
+    return (
+        f"{about}: {total / memory.GB:.1f} GB at the fullest moment, {memory.SAID[ledger.moment]} ({', '.join(parts)}). "
+        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths here, {length}."
+    )
+
+
+@cache
+def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
+    """One row for each part of a bill and one for their sum, before the room of a card; `width` GB across."""
+    room = memory.card_bytes(card) / memory.GB
+    figure = Figure(figsize=(8.4, 3.5))
+    ax = figure.subplots()
+    names = [*BILL_COLORS, "all together"]
+    ax.set(xlim=(0, width), ylim=(len(names) - 0.4, -0.6))
+    ax.set_yticks(range(len(names)), names)
+    for tick, color in zip(ax.get_yticklabels(), (*BILL_COLORS.values(), "black"), strict=True):
+        tick.set(color=GREY if color in (SKY, BILL_COLORS["driver, slack"]) else color, weight="bold")
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_formatter("{x:g} GB")
+    ax.grid(axis="y", visible=False)
+    ax.set_title(" ")  # keeps the room where the verdict stands
+    ax.axvspan(0, room, color=SKY, alpha=0.18, lw=0)
+    ax.axvline(room, color=BLUE, lw=2)
+    label(ax, room, -0.35, f"{card}: {room:.1f} GB", BLUE)
+    return Backdrop(figure), ax
+
+
+def fit_scene(model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int) -> Scene:
+    """The bill of one training step part by part, each bar beginning where the last one ends, for every length.
+
+    Lengths are those of LENGTHS and `seq`. Raises ValueError with what to change when a setting cannot be.
+    """
+    room = memory.card_bytes(card) / memory.GB
+    stops = sorted({*LENGTHS, whole("sequence length", seq)})
+    ledgers = fit_ledgers(model, method, r, batch, checkpointing, stops)
+    totals = [ledger.bill.total / memory.GB for ledger in ledgers]
+    width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
+    backdrop, ax = _fit_backdrop(card, width)
+    longest = max((n for n, total in zip(stops, totals, strict=True) if total <= room), default=0)
+    jobs = (memory.Job(method, r, seq=n, batch=batch, checkpointing=ON[checkpointing]) for n in stops)
+    words = [_fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest)
+             for job, ledger in zip(jobs, ledgers, strict=True)]  # fmt: skip
+    scene = Scene(backdrop, stops, words)
+    left = [0.0] * len(stops)
+    for row, (name, color) in enumerate(BILL_COLORS.items()):
+        sizes = [bill_parts(ledger.bill)[name] / memory.GB for ledger in ledgers]
+        ends = [x + size for x, size in zip(left, sizes, strict=True)]
+        starts, stops_at = ([min(x, width) for x in edge] for edge in (left, ends))
+        widths = [b - a for a, b in zip(starts, stops_at, strict=True)]
+        scene.bar(ax, starts, row - 0.36, widths, 0.72, color)
+        scene.bar(ax, starts, len(BILL_COLORS) - 0.36, widths, 0.72, color)
+        _bar_end(scene, ax, width, row, ends, [f"{size:.1f} GB" if size >= 0.05 else "" for size in sizes])
+        left = ends
+    _bar_end(scene, ax, width, len(BILL_COLORS), left, [f"{total:.1f} GB" for total in totals])
+    verdicts = [_fits(room, total) for total in totals]
+    scene.text(ax, 0, -1.0, verdicts, [GREEN if total <= room else VERMILION for total in totals], size=12)
+    return scene
+
+
+def _fits(room: float, total: float) -> str:
+    return f"fits: {room - total:.1f} GB free" if total <= room else f"does not fit: {total - room:.1f} GB missing"
+
+
+def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float], texts: Sequence[str]) -> None:
+    """A size behind the end of its bar; at the edge, where the bar goes on beyond it, with an arrow."""
+    places = [min(end + 0.008 * width, 0.86 * width) for end in ends]
+    scene.text(ax, places, row, [f"{text} →" if text and end > width else text
+                                 for text, end in zip(texts, ends, strict=True)], "black")  # fmt: skip
+
+
+def fit_still(
+    model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int
+) -> tuple[Figure, str]:
+    """The picture of `fit_scene` at length `seq`, and its sentences."""
+    return fit_scene(model, method, card, r, batch, checkpointing, seq).still(seq)
+
+
+FIT = {
+    "model": "Llama-2-7B", "method": "qlora", "card": "RTX 4090", "r": 8, "batch": 1, "checkpointing": "on", "seq": 1024,
+}  # fmt: skip
+
+
+def fit() -> Stage:
+    """Choose model, method, card, rank, batch and checkpointing, and slide the length of the text."""
+    controls = [
+        choice("model", "model", list(models.SHAPES)), choice("method", "method", memory.METHODS),
+        choice("card", "card", list(memory.CARDS)), slider("r", "rank r", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
+        slider("batch", "batch (sequences)", [1, 2, 4, 8, 16, 32]), choice("checkpointing", "checkpointing", list(ON)),
+        slider("seq", "length (tokens)"),
+    ]  # fmt: skip
+    return Stage(fit_scene, "seq", controls, **FIT)

@@ -1,0 +1,112 @@
+"""Checks of lesson 01's exercises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ... import lowrank
+from ...course.exercises import answered, exercise, not_a_number
+
+
+@exercise("01.1", "Where storage breaks even", difficulty=1, minutes=4)
+def _(answer: Callable[[int, int], int]) -> str | None:
+    value = answered(answer(576, 576))
+    if said := not_a_number(value):
+        return said
+    if isinstance(value, float) and not value.is_integer():
+        return f"A rank is a whole number; you have {value:.4g}. Which whole rank is the last that still saves?"
+    mistakes = {
+        288: "At r = 288, B and A hold exactly as many numbers as a 576×576 W: nothing is saved. Go one lower there.",
+        576: "That is the full rank. There B and A hold r·(d + k) numbers, twice what a square W has.",
+        575: "You seem to have counted B (d×r) alone. A (r×k) is stored too: r·(d + k) numbers in all.",
+        331776: "That is d·k, the size of W. For which r does r·(d + k) stay below it?",
+        1152: "That is d + k, the numbers one direction costs. How many of those fit into d·k?",
+    }
+    if value in mistakes:
+        return mistakes[value]
+    for d, k in ((576, 576), (576, 1536), (1536, 576), (3, 7), (300, 451)):
+        value, right = answer(d, k), lowrank.break_even_rank(d, k)
+        if value == right:
+            continue
+        if value in (min(d, k) // 2, d // 2, k // 2, (min(d, k) - 1) // 2):
+            return f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k."
+        stored = lowrank.stored_numbers(d, k, int(value)) if value == int(value) else None
+        if stored is not None and stored < d * k:
+            return f"For {d}×{k}, r = {value} does save numbers, and so does r = {right}: return the largest such r."
+        return f"For {d}×{k}, B and A of rank {value} are no smaller than W: r·(d + k) must stay below d·k = {d * k:,}."
+    return None
+
+
+@exercise("01.2", "The best rank-r approximation", difficulty=2, minutes=6)
+def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
+    W = torch.randn(12, 20, generator=torch.Generator().manual_seed(1))
+    parts, r = lowrank.svd(W), 4
+    U, S, Vh = parts
+    try:
+        value: Any = answered(answer(W.clone(), r))
+    except (RuntimeError, IndexError) as error:
+        return (
+            f"The shapes do not fit ({error}). Directions are the columns of U and the rows of Vh: U is 12×12 here, "
+            "U[:, :4] is 12×4, Vh[:4] is 4×20 (ask the SVD for full_matrices=False)."
+        )
+    if isinstance(value, tuple):
+        return "Return one matrix of W's shape, the product, not its factors."
+    if not isinstance(value, Tensor):
+        return f"Return a tensor of W's shape, 12×20; you returned a {type(value).__name__}."
+    if value.shape == (12, 12):
+        return "The product is 12×12, and W is 12×20. Vh is already transposed: take its first r rows, Vh[:r]."
+    if value.shape != W.shape:
+        return f"The approximation has W's shape, 12×20; yours is {'×'.join(map(str, value.shape))}."
+    mistakes = [
+        ((U[:, :r] * S[:r]) @ torch.linalg.svd(W).Vh.T[:r], "Vh is already transposed: take its first r rows, Vh[:r]."),
+        (W, "That is W itself, of full rank. Keep only the first r directions."),
+        (U[:, :r] @ Vh[:r], "You left the singular values out: each direction counts with its own strength, S[:r]."),
+        ((U[:, :r] * S[:r] ** 2) @ Vh[:r], "S came in twice. Give it to one side, or √S to each."),
+        ((U[:, -r:] * S[-r:]) @ Vh[-r:], "You kept the weakest directions. S falls: the strongest come first."),
+        (U[:, 1 : r + 1] * S[1 : r + 1] @ Vh[1 : r + 1], "You skipped the strongest direction: counting starts at 0."),
+        (lowrank.truncate(W, r - 1), "You kept r − 1 directions: [:r] already stops before index r."),
+        (lowrank.truncate(W, r + 1), "You kept r + 1 directions: [:r] holds r of them."),
+    ]
+    for wrong, sentence in mistakes:
+        if torch.allclose(value, wrong.to(value.dtype), atol=1e-4):
+            return sentence
+    best, yours = lowrank.relative_error(W, lowrank.truncate(W, r)), lowrank.relative_error(W, value)
+    if yours > best + 1e-4:
+        return f"Its error is {yours:.3f}; the best matrix of rank 4 reaches {best:.3f}. Are U, S and Vh each cut to the first r?"
+    rank = int(torch.linalg.matrix_rank(value, rtol=1e-4))
+    return f"Its rank is {rank}, not 4: keep r directions and no more." if rank > r else None
+
+
+@exercise("01.3", "Find the mistake", difficulty=2, minutes=5)
+def _(answer: Callable[[Tensor, float], int]) -> str | None:
+    Q1, Q2 = torch.linalg.qr(torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(1))).Q
+    W = Q1 @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 1.0])) @ Q2  # energies 9, 4, 1, 1 of 15
+    shares = (0.5, 0.65, 0.8, 0.9, 0.95)
+    values = tuple(answered(answer(W.clone(), share)) for share in shares)
+    for value in values:
+        if said := not_a_number(value):
+            return said
+    right = (1, 2, 2, 3, 4)
+    entries = torch.linalg.svdvals(W**2)
+    squared_entries = tuple(int((entries.cumsum(0) / entries.sum() < share).sum()) + 1 for share in shares)
+    mistakes = {
+        (2, 2, 3, 4, 4): "That is still the colleague's answer. Energy is a sum of squares, and what does the second line sum?",
+        (2, 3, 4, 4, 4): "You squared the share at the end. Square each singular value first, then add them up.",
+        (1, 1, 2, 3, 4): "You squared `share`, the limit. Square each singular value, and leave `share` as it is.",
+        (2, 3, 3, 4, 4): "You took the root of each singular value. Energy is a sum of squares.",
+        (0, 1, 1, 2, 3): "Off by one: `kept < share` counts the ranks that do not suffice. The next one does.",
+        (1, 1, 2, 2, 3): "You took a square root: that is the share of the norm ‖W‖, not of the energy ‖W‖².",
+        (4, 3, 3, 2, 1): "You count the ranks that suffice. Count those that do not, and take the next.",
+        (5,) * 5: "No rank ever suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
+        (1,) * 5: "One direction always suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
+        squared_entries: "You squared W's entries before the SVD. Take W's own singular values, and square those.",
+    }  # fmt: skip
+    if values == right:
+        return None
+    return mistakes.get(
+        values, f"For singular values 3, 2, 1, 1 the shares {shares} need ranks {right}; you have {values}."
+    )

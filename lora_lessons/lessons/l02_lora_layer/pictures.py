@@ -1,0 +1,71 @@
+"""The pictures of lesson 02."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+
+
+def update_norms(ranks: Sequence[int], lora: Sequence[float], rslora: Sequence[float]) -> Figure:
+    """‖ΔW‖ against r (log₂ axis) for the scales α/r and α/√r."""
+    figure = Figure(figsize=(7.2, 3.2))
+    ax = figure.subplots()
+    for norms, name, color in ((lora, "LoRA: α/r", BLUE), (rslora, "rsLoRA: α/√r", ORANGE)):
+        ax.plot(ranks, norms, "o-", color=color)
+        label(ax, ranks[-1], norms[-1], name, color)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ranks, [str(r) for r in ranks])
+    ax.set(xlabel="rank r", ylabel="‖ΔW‖", ylim=(0, None), title="Same α, same spread of A and B")
+    ax.set_xlim(right=ranks[-1] * (ranks[-1] / ranks[0]) ** 0.3)  # room for the names
+    return figure
+
+
+def singular_cliff(S: Tensor, r: int) -> Figure:
+    """The first singular values of ΔW on a log axis: r of them, then rounding noise."""
+    shown = S[: max(3 * r, r + 8)].clamp_min(1e-12).tolist()
+    figure = Figure(figsize=(7.2, 3.0))
+    ax = figure.subplots()
+    ax.semilogy(range(1, r + 1), shown[:r], "o", color=BLUE)
+    ax.semilogy(range(r + 1, len(shown) + 1), shown[r:], "o", color=GREY, markerfacecolor="white")
+    label(ax, r, shown[r - 1], f"r = {r} directions", BLUE, xytext=(10, 0))
+    label(ax, (r + len(shown)) / 2, shown[r], "rounding noise of fp32", GREY, xytext=(0, 12), ha="center")
+    ax.set(xlabel="singular value number", ylabel="size", title="ΔW has rank r, and no more")
+    return figure
+
+
+def counts_against_rank(
+    counts: Mapping[tuple[str, str, int], int], parameters: int, line_of: str, band: tuple[float, float] = (20e6, 30e6)
+) -> Figure:
+    """Trainable parameters against r, both axes log: lines of one model, marks for all, the page's two claims drawn in.
+
+    `counts` holds {(model, targets, r): trainable}; `parameters` is the size of the model `line_of`.
+    """
+    figure = Figure(figsize=(7.2, 4.6))
+    ax = figure.subplots()
+    ranks = (1, 300)
+    ax.axhspan(*band, color=GREEN, alpha=0.22, lw=0)
+    label(ax, 1, (band[0] * band[1]) ** 0.5, "20–30 million", GREEN, xytext=(4, 0))
+    for cut in (0.90, 0.99):
+        ax.axhline((1 - cut) * parameters, color=GREY, lw=1.2, ls="--")
+        label(ax, 1, (1 - cut) * parameters, f"{cut:.0%} cut", GREY, xytext=(4, 8))
+    models = list(dict.fromkeys(model for model, _, _ in counts))
+    for color, targets in zip((BLUE, ORANGE, VERMILION), dict.fromkeys(t for _, t, _ in counts), strict=False):
+        r0 = min(r for model, t, r in counts if (model, t) == (line_of, targets))
+        per_rank = counts[line_of, targets, r0] / r0
+        ax.plot(ranks, [per_rank * r for r in ranks], color=color, lw=1.6)
+        label(ax, ranks[1], per_rank * ranks[1], targets, color)
+        for model, mark in zip(models, "o^s", strict=False):
+            points = [(r, n) for (m, t, r), n in counts.items() if (m, t) == (model, targets)]
+            ax.plot(*zip(*points, strict=True), mark, color=color, ms=6, markeredgecolor="white")
+    marks = ", ".join(f"{shape} {model}" for model, shape in zip(models, "●▲■", strict=False))
+    ax.set(xscale="log", yscale="log", xlim=ranks, xlabel=f"rank r     ({marks}; lines: {line_of})")
+    ax.set_ylabel("trainable parameters (millions)")
+    ax.set_xticks(ticks := (1, 4, 8, 16, 64, 256), [str(r) for r in ticks])
+    ax.set_yticks(ticks_y := (1e6, 1e7, 1e8, 1e9), [f"{n / 1e6:,.0f}" for n in ticks_y])
+    ax.minorticks_off()
+    ax.set_title(f"What trains in a 7B ({parameters / 1e9:.2f} billion parameters)")
+    return figure

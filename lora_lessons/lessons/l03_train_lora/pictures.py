@@ -1,0 +1,63 @@
+"""The pictures of lesson 03."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from ...course.figures import BLUE, GREEN, GREY, ORANGE, label
+from ...course.pictures import loss_curves as loss_curves
+
+
+def bills(lines: Sequence[str], bytes_of: Mapping[str, Sequence[float]]) -> Figure:
+    """One stacked bar a method: what it holds in memory, in MB, the name of each part on it."""
+    figure = Figure(figsize=(7.2, 2.4))
+    ax = figure.subplots()
+    for row, parts in enumerate(bytes_of.values()):
+        left = 0.0
+        for name, part, color in zip(lines, parts, (GREY, ORANGE, BLUE), strict=True):
+            ax.barh(row, part / 1e6, left=left, color=color, edgecolor="white")
+            if part > 1.5e8:
+                ink = "black" if color == ORANGE else "white"
+                ax.text(left + part / 2e6, row, name, ha="center", va="center", color=ink, size=9, weight="bold")
+            left += part / 1e6
+        ax.text(left + 20, row, f"{left:,.0f} MB", va="center")
+    ax.set_yticks(range(len(bytes_of)), list(bytes_of))
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set(xlabel="MB held through the whole run", xlim=(0, 1.15 * max(sum(p) for p in bytes_of.values()) / 1e6))
+    ax.set_title("Weights, gradients, optimizer")
+    return figure
+
+
+def update_energy(curves: Mapping[str, Sequence[float]], full: int, share: float = 0.9) -> Figure:
+    """Energy kept against the share of the rank, one line a matrix, each named where it crosses `share`."""
+    figure = Figure(figsize=(7.2, 3.8))
+    ax = figure.subplots()
+    ax.axhline(share, color=GREY, lw=1, ls="--")
+    for place, ((name, curve), color) in enumerate(zip(curves.items(), (BLUE, ORANGE, GREY), strict=False)):
+        ax.plot([i / full for i in range(len(curve) + 1)], [0, *curve], color=color)
+        crossing = next(i for i, kept in enumerate(curve, 1) if kept >= share) / full
+        ax.plot([crossing, crossing], [0, share], color=color, lw=1, ls=":")
+        ax.plot([crossing], [share], "o", color=color)
+        right = crossing > 0.5  # write on the side that has room
+        side = {"xytext": (-6, 0), "ha": "right"} if right else {"xytext": (6, 0), "ha": "left"}
+        label(ax, crossing, 0.06 + 0.11 * place, f"{name}: {crossing:.0%}", color, **side)
+    ax.set(xlabel="share of the full rank kept", ylabel="energy kept", xlim=(0, 1), ylim=(0, 1.02))
+    ax.set_title(f"How many directions hold {share:.0%} of the energy?")
+    return figure
+
+
+def overlaps(rows: Mapping[str, Sequence[float]]) -> Figure:
+    """φ(i) for i = 1, 2 …, one line a comparison: 1 when the other span holds this one, 0 when they share nothing."""
+    figure = Figure(figsize=(7.2, 3.4))
+    ax = figure.subplots()
+    for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
+        ax.plot(range(1, len(values) + 1), values, "o-", color=color, ms=5)
+        label(ax, len(values), values[-1], name, color, xytext=(6, -5 if name == "chance" else 3))
+    ax.set_xticks(range(1, len(values) + 1))
+    ax.set(xlabel="strongest directions of rank 8 compared, i", ylabel="overlap φ with the other's top 8", ylim=(0, 1))
+    ax.set_xlim(right=len(values) * 1.4)
+    ax.set_title("Do two runs find the same directions?")
+    return figure

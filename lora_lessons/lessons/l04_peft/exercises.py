@@ -1,0 +1,99 @@
+"""Checks of lesson 04's exercises: the size of an adapter's file, its scale, and keys that found no place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ...course.exercises import answered, exercise
+
+
+@exercise("04.2", "The size of the file", difficulty=1, minutes=5)
+def _(answer: Callable[[Sequence[tuple[int, int]], int, int], float]) -> str | None:
+    shapes = [(4096, 4096)] * 64  # q and v of Llama-2-7B
+    value = answered(answer(shapes, 16, 2))
+    mistakes = {
+        16.0: "You divided by 1,024²: those are MiB. An MB is a million bytes.",
+        8.388608: "You counted numbers. Each takes `bytes_per_number` bytes.",
+        1.048576: "r is missing: each of the r directions costs d + k numbers.",
+        2147.483648: "You counted W. The file holds A and B alone: r·(d + k) numbers a layer.",
+        16777216.0: "Those are bytes. Divide by a million.",
+        16777.216: "Those are kB. Divide by a million, not by a thousand.",
+        134.217728: "You counted bits. `bytes_per_number` is already in bytes.",
+        0.262144: "That is one layer. Add up all of them.",
+    }
+    for wrong, sentence in mistakes.items():
+        if math.isclose(value, wrong, rel_tol=1e-3):
+            return sentence
+    if not math.isclose(value, 16.777216, rel_tol=1e-3):
+        return f"For 64 layers of 4096×4096 at r = 16 and 2 bytes a number, expect about 16.8 MB; you have {value:.4g}."
+    value = answer([(1536, 576), (576, 1536), (192, 576)], 8, 4)
+    if math.isclose(value, 0.159744, rel_tol=1e-3):
+        return None
+    if math.isclose(value, 0.159744 / 2, rel_tol=1e-3):
+        return "Right in 16 bits. In fp32 a number takes 4 bytes: use `bytes_per_number`."
+    return f"Right for square layers. A layer of 1536×576 has r·(1536 + 576) numbers; your sum for three such gives {value:.4g} MB, not 0.1597."
+
+
+@exercise("04.1", "The scale that an adapter asks for", difficulty=2, minutes=6)
+def _(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
+    config = {"r": 9, "lora_alpha": 18}
+    plain = answered(answer(config | {"use_rslora": False}))
+    mistakes = {
+        18.0: "That is α alone. The scale is α/r.",
+        0.5: "Upside down: that is r/α.",
+        162.0: "You multiplied by r. The scale is α/r.",
+        6.0: "You divided by √r although `use_rslora` is false.",
+    }
+    if plain in mistakes:
+        return mistakes[plain]
+    if plain != 2:
+        return f"For r = 9, lora_alpha = 18 and no rsLoRA the scale is 2; you have {plain}."
+    rs = answer(config | {"use_rslora": True})
+    mistakes = {
+        2.0: "You ignore `use_rslora`: an rsLoRA adapter loaded so is too weak by √r.",
+        54.0: "You multiplied by √r. rsLoRA's scale is α/√r.",
+        2 / 3: "You divided by r and by √r. rsLoRA divides by √r instead of r.",
+        math.sqrt(2): "You took the root of the whole α/r. Only r stands under it: α/√r.",
+    }
+    for wrong, sentence in mistakes.items():
+        if math.isclose(rs, wrong, rel_tol=1e-6):
+            return sentence
+    if not math.isclose(rs, 6, rel_tol=1e-6):
+        return f"With use_rslora true, r = 9 and lora_alpha = 18 the scale is α/√r = 6; you have {rs}."
+    try:
+        old = answer(config)
+    except KeyError:
+        return "Right, until an older file comes that has no `use_rslora` at all: read it with `config.get(...)`."
+    return None if old == 2 else "A file without `use_rslora` is plain LoRA: its scale is α/r."
+
+
+@exercise("04.3", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)
+def _(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
+    layers = [f"base_model.model.model.layers.{i}.self_attn.{p}" for i in (0, 1) for p in ("q_proj", "v_proj")]
+    parts = ("lora_A", "lora_B")
+    places = [f"{layer}.base_layer.weight" for layer in layers]
+    places += [f"{layer}.{part}.default.weight" for layer in layers for part in parts]
+    healthy = [f"{layer}.{part}.weight" for layer in layers for part in parts]
+    wrapped = ["module." + key for key in healthy]
+
+    value = answered(answer(list(wrapped), list(places)))
+    if isinstance(value, (bool, int, str)):
+        return f"Return the keys themselves, as a list; you returned {value!r}."
+    if set(value) & set(places):
+        return "You return names of the model. Asked are the keys of the file that found no place."
+    if not value:
+        return "For your function `module.base_model…` is as good as `base_model…`. A key must match whole, not in part: that was the colleague's bug."
+    if set(value) != set(wrapped):
+        return f"All {len(wrapped)} keys that begin with `module.` are lost; you return {len(value)} of them, or under other names."
+    value = answer(list(healthy), list(places))
+    if set(value) == set(healthy):
+        return "You call a healthy file lost. Where it says `lora_A.weight`, the model says `lora_A.default.weight`."
+    if value:
+        return f"This file is healthy, and you return {len(value)} of its keys."
+    one = healthy[:3] + [healthy[3].replace("v_proj", "v_prj")] + healthy[4:]
+    value = answer(list(one), list(places))
+    if set(value) != {one[3]}:
+        return f"With one misspelt key among {len(one)}, exactly that one is lost; you return {len(value)}."
+    return None

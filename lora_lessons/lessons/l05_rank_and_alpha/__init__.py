@@ -1,0 +1,3 @@
+"""Lesson 05: Which rank? Which alpha?"""
+
+from . import exercises as exercises

@@ -1,0 +1,224 @@
+"""The scale lab: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from math import log2
+from pathlib import Path
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from ... import lora
+from ...course.figures import BLUE, GREY, PURPLE, SKY, VERMILION
+from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ...experiments import sweep
+
+REFERENCE = (8, 16.0)  # the r and alpha that a fair fight holds to: lesson 03's
+
+
+FAIR = ("off: α as set", "same scale", "same push")
+
+
+RATES = (0.001, 0.002, 0.004, 0.008, 0.016)
+
+
+class Measured(NamedTuple):
+    """A setting of the recorded sweep over its seeds."""
+
+    r: int
+    scale: float
+    learning_rate: float
+    loss: sweep.Summary
+    update: float  # ‖ΔW‖/‖W‖, mean over seeds
+    curve: tuple[float, ...]  # training loss by step, mean over seeds
+
+    @property
+    def push(self) -> float:
+        """Scale × r, which in LoRA is α: how hard AdamW's first steps push the loss down (lesson 05, section 1)."""
+        return self.scale * self.r
+
+
+def measured(table: Path | None = None) -> tuple[Measured, ...]:
+    """LoRA and rsLoRA on all linear layers in the recorded sweep (or another table of `lora-lessons sweep`).
+
+    At one scale the two are one and the same training, so they are not told apart. Raises ValueError where no setting
+    has two seeds.
+    """
+    table = table or sweep.recorded()
+    if found := _measured(table, table.stat().st_mtime_ns if table.is_file() else 0):
+        return found
+    raise ValueError(f"{table.name}: no setting of LoRA on all linear layers has two seeds; sweep with --seeds 3.")
+
+
+@cache
+def _measured(table: Path, _: int) -> tuple[Measured, ...]:
+    rows = [row for row in sweep.read_table(table) if row["method"] in ("lora", "rslora")]
+    groups = sweep.by_setting(row for row in rows if row["target_modules"] == "all-linear").items()
+    return tuple(
+        Measured(
+            setting.r, runs[0]["scale"], setting.learning_rate, sweep.summary([run["loss_held_out"] for run in runs]),
+            fmean(run["update_relative"] for run in runs),
+            tuple(fmean(step) for step in zip(*(run["train_losses"] for run in runs), strict=True)),
+        )
+        for setting, runs in groups if len(runs) > 1
+    )  # fmt: skip
+
+
+def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Measured]) -> tuple[Measured, bool]:
+    """The measured setting nearest in doublings of rank, scale and learning rate, and whether it is this very one."""
+
+    def doublings(m: Measured) -> float:
+        pairs = ((r, m.r), (scale, m.scale), (learning_rate, m.learning_rate))
+        return sum(abs(log2(here / there)) for here, there in pairs)
+
+    best = min(among, key=doublings)
+    return best, doublings(best) < 0.01
+
+
+class _Lab(NamedTuple):
+    """The lab's backdrop, its two axes, and where on the left one a measured setting stands."""
+
+    backdrop: Backdrop
+    left: Any
+    right: Any
+    place: Callable[[Measured], tuple[float, float]]
+
+
+def _lab(table: Path | None) -> _Lab:
+    return _lab_of(measured(table))
+
+
+@cache
+def _lab_of(every: tuple[Measured, ...]) -> _Lab:
+    """Every measured setting as its rank, above its push, coloured by learning rate; and every loss curve, in grey."""
+    figure = Figure(figsize=(8.8, 3.9))
+    left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
+    ranks, losses = sorted({m.r for m in every}), sorted(m.loss.mean for m in every)
+    low, high = losses[0], min(losses[-1], losses[0] + 2 * (losses[3 * len(losses) // 4] - losses[0]) + 0.01)
+
+    def place(m: Measured) -> tuple[float, float]:
+        """Ranks of one push stand side by side, lowest left; what lies too high stands at the upper edge."""
+        return m.push * 1.2 ** (ranks.index(m.r) - (len(ranks) - 1) / 2), min(m.loss.mean, high)
+
+    rates = sorted({m.learning_rate for m in every})
+    colors = dict(zip(rates, (BLUE, "black", PURPLE) if len(rates) > 2 else ("black", PURPLE), strict=False))
+    for m in every:
+        (x, y), color = place(m), colors.get(m.learning_rate, GREY)
+        left.plot([x, x], [m.loss.low, m.loss.high], color=color, lw=1, alpha=0.25)
+        text = f"{m.r}" if m.loss.mean <= high else f"{m.r}↑\n{m.loss.mean:.2f}"
+        left.text(x, y, text, color=color, weight="bold", size=9.5, ha="center", va="center")
+        right.plot(range(1, len(m.curve) + 1), m.curve, color="#d0d4d8", lw=1)
+    for n, rate in enumerate(rates if len(rates) > 1 else ()):
+        left.text(
+            0.02,
+            0.06 + 0.075 * n,
+            f"■ learning rate {rate:g}",
+            color=colors.get(rate, GREY),
+            size=9,
+            transform=left.transAxes,
+        )
+    pushes = sorted({m.push for m in every})
+    ticks = [2.0**n for n in range(-8, 16) if pushes[0] <= 2.0**n <= pushes[-1]]
+    left.set(
+        xscale="log",
+        xlim=(pushes[0] / 2, pushes[-1] * 2),
+        ylim=(low - 0.12 * (high - low), high + 0.3 * (high - low)),
+    )
+    left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    left.minorticks_off()
+    left.set(
+        xlabel="push: scale × r, in LoRA this is α (log)",
+        ylabel="held-out loss (nats)",
+        title="Each number: a measured rank r",
+    )
+    right.set(xlabel="step", title="Training loss (nats)")
+    return _Lab(Backdrop(figure), left, right, place)
+
+
+def scale_lab_scene(
+    method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = FAIR[0], table: Path | None = None
+) -> Scene:
+    """Where a setting lies among the measured ones, for every rank; the nearest of them is ringed, and said to be so.
+
+    In a fair fight α follows the rank, so that the scale, or the push, stays REFERENCE's. Raises ValueError for what
+    cannot be.
+    """
+    if method not in ("LoRA", "rsLoRA") or fair not in FAIR:
+        raise ValueError(f"method is LoRA or rsLoRA, fair one of {', '.join(FAIR)}; got {method!r} and {fair!r}.")
+    lora.check_settings(whole("rank r", r), lora_alpha, 576, 576)
+    if not isinstance(learning_rate, (int, float)) or not 0 < learning_rate < 1:
+        raise ValueError(f"a learning rate lies between 0 and 1, such as 0.004; got {learning_rate!r}.")
+    every = measured(table)
+    stops = sorted({m.r for m in every} | {r})
+    over = [1 / lora.scale(stop, 1, use_rslora=method == "rsLoRA") for stop in stops]  # what divides α
+    r0, alpha0 = REFERENCE
+    held = {FAIR[1]: [alpha0 / r0] * len(stops), FAIR[2]: [alpha0 / stop for stop in stops]}
+    scales = held.get(fair, [lora_alpha / below for below in over])
+    alphas = [scale * below for scale, below in zip(scales, over, strict=True)]
+    found = [nearest(stop, scale, learning_rate, every) for stop, scale in zip(stops, scales, strict=True)]
+    words = [
+        f"{method}, r = {stop}, α = {alpha:.4g}, learning rate {learning_rate:g}: scale α/{'√r' if method == 'rsLoRA' else 'r'} = {scale:.3g}. "
+        + _measured_words(*near)
+        for stop, alpha, scale, near in zip(stops, alphas, scales, found, strict=True)
+    ]
+    lab = _lab(table)
+    scene = Scene(lab.backdrop, stops, words, locked=["lora_alpha"] if fair in held else [])
+    colors, (bottom, top) = [VERMILION if exact else GREY for _, exact in found], lab.left.get_ylim()
+    pushes = [scale * stop for scale, stop in zip(scales, stops, strict=True)]
+    below_words = bottom + 0.9 * (top - bottom)
+    scene.line(lab.left, [[push, push] for push in pushes], [[bottom, below_words]] * len(stops), SKY)
+    places = [lab.place(m) for m, _ in found]
+    scene.dot(lab.left, [x for x, _ in places], [y for _, y in places], colors, size=20, hollow=True)
+    scene.line(lab.right, [range(1, len(m.curve) + 1) for m, _ in found], [m.curve for m, _ in found], VERMILION)
+    said = ["measured" if exact else "nearest measured" for _, exact in found]
+    numbers = zip(scales, pushes, said, found, strict=True)
+    corner = [f"scale {scale:.3g}, push {push:.3g}; {word}: r = {m.r}" for scale, push, word, (m, _) in numbers]
+    _corner(scene, lab.left, corner, colors)
+    beside = [
+        f"{word}:\nheld-out {m.loss.mean:.3f}\n‖ΔW‖/‖W‖ {m.update:.2%}"
+        for word, (m, _) in zip(said, found, strict=True)
+    ]
+    _corner(scene, lab.right, beside, colors)
+    return scene
+
+
+def _corner(scene: Scene, ax: Any, text: Sequence[str], color: Sequence[str]) -> None:
+    """Words in the upper right corner of `ax`, whatever its axes show."""
+    ax.get_ylim()  # settles the limits
+    x, y = (ax.transAxes + ax.transData.inverted()).transform((0.98, 0.97))
+    scene.text(ax, x, y, text, color, ha="right", va="top")
+
+
+def _measured_words(m: Measured, exact: bool) -> str:
+    where = (
+        "Measured"
+        if exact
+        else f"Not measured. The nearest that was: r = {m.r}, scale {m.scale:.3g}, learning rate {m.learning_rate:g}"
+    )
+    return (
+        f"{where}: held-out loss {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f}, "
+        f"{m.loss.seeds} seeds), ‖ΔW‖/‖W‖ {m.update:.2%}."
+    )
+
+
+def scale_lab_still(
+    method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = FAIR[0], table: Path | None = None
+) -> tuple[Figure, str]:
+    """The picture of `scale_lab_scene` at rank r, and its sentences."""
+    return scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
+
+
+def scale_lab(table: Path | None = None) -> Stage:
+    """Move r, α and the learning rate, as LoRA or rsLoRA, and hold the scale or the push for a fair fight."""
+    every = measured(table)
+    controls = [
+        choice("method", "method", ["LoRA", "rsLoRA"]), slider("r", "rank r"),
+        slider("lora_alpha", "α", [1, 2, 4, 8, 16, 32, 64, 128]),
+        slider("learning_rate", "learning rate", sorted({*RATES, *(m.learning_rate for m in every)})),
+        choice("fair", "fair fight", FAIR),
+    ]  # fmt: skip
+    compose = partial(scale_lab_scene, table=table)
+    return Stage(compose, "r", controls, method="LoRA", r=8, lora_alpha=16, learning_rate=0.004, fair=FAIR[0])

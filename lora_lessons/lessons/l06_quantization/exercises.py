@@ -1,0 +1,104 @@
+"""Checks of lesson 06's exercises: bits a parameter, rounding a block, two codes in a byte."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ... import quant
+from ...course.exercises import answered, exercise, not_a_number
+
+
+@exercise("06.1", "Bits a parameter", difficulty=1, minutes=4)
+def _(bits: Callable[[int, int, int], float]) -> str | None:
+    got = answered(bits(4, 32, 64))
+    got = got.item() if isinstance(got, Tensor) and got.ndim == 0 else got
+    if said := not_a_number(got):
+        return said
+    if math.isclose(got, 4.5):
+        if math.isclose(bits(4, 16, 32), 4.5) and math.isclose(bits(3, 32, 128), 3.25):
+            return None
+        return "Right for 4-bit codes and 32-bit scales in blocks of 64, wrong for others: use all three arguments."
+    if math.isclose(got, 36):
+        return "A scale serves its whole block: each weight pays for a part of it."
+    if math.isclose(got, 6):
+        return "Turned round: a scale of 32 bits is shared by 64 weights, 32/64 of a bit each."
+    if math.isclose(got, 0.5):
+        return "That is the share of the scale alone: add the code's own bits."
+    if math.isclose(got, 36 / 64):
+        return "Only the scale is shared; every weight has a code of its own."
+    if math.isclose(got, 4):
+        return "The half bit is lost: whole-number division (//) drops it, and so does leaving the scale away."
+    if math.isclose(got, 288):
+        return "That is bits of a whole block; divide by its weights."
+    return f"Codes of 4 bits, scales of 32 bits, blocks of 64: expected 4.5, you gave {got:g}."
+
+
+@exercise("06.2", "Round a block", difficulty=2, minutes=8)
+def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+    table = quant.levels("nf4")
+    block = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
+    expected = quant.nearest(block / 2, table).tolist()
+    got = answered(to_codes(block.clone(), table))
+    if not isinstance(got, Tensor):
+        return f"Return a tensor of codes; you returned a {type(got).__name__}."
+    if got.shape != block.shape:
+        return f"One code a weight: expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
+    if got.is_floating_point() and not torch.equal(got, got.round()):
+        if torch.allclose(got.float(), table[expected], atol=1e-3):
+            return "Those are the levels. A code is a level's number in the table, 0 to 15."
+        return "Codes are whole numbers from 0 to 15: the number of the nearest level in `table`."
+    codes = [int(code) for code in got]
+    if codes == expected:
+        other = quant.levels("int4")
+        if [int(code) for code in to_codes(block.clone(), other)] != quant.nearest(block / 2, other).tolist():
+            return "Right for NF4's table, wrong for another: use `table`, not a table of your own."
+        if [int(code) for code in to_codes(torch.zeros(4), table)] == [7] * 4:
+            return None
+        return (
+            "Right, but a block of zeros has absmax 0, and 0/0 is no number. Divide by absmax.clamp(min=1e-38); its codes must be "
+            "7, whose level is 0 (code 0 stands for −1)."
+        )
+    for wrong, said in (
+        (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),
+        (
+            block / block.max(),
+            "You divided by the largest value; −2 has the largest *absolute* value (block.abs().max()).",
+        ),
+        (block / block.norm(), "You divided by the norm. The absmax is block.abs().max()."),
+        (block / block.std(), "You divided by the standard deviation. The absmax is block.abs().max()."),
+    ):
+        if codes == quant.nearest(wrong, table).tolist():
+            return said
+    below, above = torch.bucketize(block / 2, table, right=True) - 1, torch.bucketize(block / 2, table)
+    for side, beside in (("below", below), ("above", above)):
+        if codes == beside.clamp(0, 15).tolist():
+            return f"You took the level {side} each weight; take the nearest one."
+    return f"For {[round(x, 2) for x in block.tolist()]} expected {expected}; you gave {codes}."
+
+
+@exercise("06.3", "Two codes in a byte", difficulty=2, minutes=6)
+def _(unpack: Callable[[Tensor], Tensor]) -> str | None:
+    packed, right = torch.tensor([0x12, 0xF0, 0x7A], dtype=torch.uint8), [1, 2, 15, 0, 7, 10]
+    found = answered(unpack(packed.clone()))
+    if not isinstance(found, Tensor):
+        return f"Return a tensor of codes; you returned a {type(found).__name__}."
+    got = [int(code) for code in found.flatten()]
+    if got == right:
+        return None if found.ndim == 1 else f"Right order, in shape {tuple(found.shape)}: make it one row (flatten())."
+    if got == [2, 1, 0, 15, 10, 7]:
+        return "The halves are swapped: the first code is in the upper half (packed >> 4)."
+    if got == [2, 0, 10, 1, 15, 7]:
+        return "That is the colleague's code: all lower halves, then all upper ones."
+    if got == [1, 15, 7, 2, 0, 10]:
+        return "All first halves, then all second ones: they must take turns. Stack them along a new last dimension."
+    if got == [0x10, 2, 0xF0, 0, 0x70, 10]:
+        return "You kept the upper half in its place: shift it down (packed >> 4)."
+    if len(got) == len(right) and got[::2] == right[::2]:
+        return "The upper halves are right. The lower half of a byte is what `& 0xF` leaves."
+    if len(got) != len(right):
+        return f"{len(packed)} bytes hold {len(right)} codes; you gave {len(got)}."
+    return f"The bytes 0x12, 0xF0, 0x7A hold {right}; you gave {got}."

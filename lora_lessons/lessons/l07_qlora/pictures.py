@@ -1,0 +1,6 @@
+"""The pictures of lesson 07."""
+
+from __future__ import annotations
+
+from ...course.pictures import fit_bars as fit_bars
+from ...course.pictures import intervals as intervals

@@ -1,0 +1,86 @@
+"""Checks of lesson 08's exercises: how long, how long a row, and gradients summed over small batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...course.exercises import answered, exercise, not_a_number
+
+
+@exercise("08.1", "The longest row that fits", difficulty=2, minutes=5)
+def _(longest: Callable[[float, float, float], int]) -> str | None:
+    got = answered(longest(6.0e9, 1.5e6, 12.9e9))
+    if said := not_a_number(got):
+        return said
+    small = longest(13e9, 1.5e6, 12.9e9)
+    if got == 4600 and small == 0 and longest(6.0e9, 1.4e6, 12.9e9) == 4928:
+        return None
+    if got == 4600 and small < 0:
+        return "Right, but where the fixed part alone is too large no row fits: return 0, not a negative number."
+    if got == 4600:
+        return "Right here. A token that only half fits does not fit: round down (// or int())."
+    if got == 8600:
+        return "The fixed part takes its room first: subtract it."
+    if math.isclose(got, 12.9e9 / (6.0e9 + 1.5e6)):
+        return "Only the activations grow with the tokens; the fixed part is there once."
+    return f"A fixed part of 6 GB, 1.5 MB a token, room for 12.9 GB: expected 4,600 tokens, you gave {got:g}."
+
+
+@exercise("08.2", "How long will it take?", difficulty=1, minutes=4)
+def _(hours: Callable[[int, int, float], float]) -> str | None:
+    got = answered(hours(3_600_000, 2, 500.0))
+    if said := not_a_number(got):
+        return said
+    if math.isclose(got, 4.0):
+        return (
+            None
+            if math.isclose(hours(1_800_000, 1, 250.0), 2.0)
+            else "Right once, wrong for other numbers: use all three arguments."
+        )
+    for wrong, said in (
+        (2.0, "Each epoch goes through all tokens once more: multiply by `epochs`."),
+        (14400.0, "Those are seconds: 3,600 of them are an hour."),
+        (240.0, "Those are minutes: 60 of them are an hour."),
+        (500 / 7.2e6 / 3600, "Turned round: tokens divided by tokens a second are seconds."),
+        (1.0, "More epochs take longer: multiply, do not divide."),
+    ):
+        if math.isclose(got, wrong, rel_tol=1e-6):
+            return said
+    return f"3,600,000 tokens, 2 epochs, 500 tokens a second: expected 4 hours, you gave {got:g}."
+
+
+@exercise("08.3", "Small batches, one step", difficulty=3, minutes=8)
+def _(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str | None:
+    w = torch.tensor([1.0, -2.0], requires_grad=True)
+    torch.manual_seed(0)
+    parts = [torch.randn(n, 2) for n in (6, 1, 2)]
+
+    def gradient(x: Tensor) -> Tensor:
+        return torch.autograd.grad((x @ w).square().mean(), w)[0]
+
+    grads, tokens = [gradient(x) for x in parts], [len(x) for x in parts]
+    expected = gradient(torch.cat(parts))
+    got = answered(combined([g.clone() for g in grads], list(tokens)))
+    if not isinstance(got, Tensor):
+        return f"Return a tensor; you returned a {type(got).__name__}."
+    if got.shape == expected.shape and torch.allclose(got, expected, rtol=1e-4):
+        return None
+    total = torch.stack(grads)
+    weighted = torch.stack([g * n for g, n in zip(grads, tokens, strict=True)]).sum(0)
+    for wrong, said in (
+        (total.mean(0), "That is the colleague's code: a batch with one token counts as much as one with six."),
+        (
+            total.sum(0),
+            "The sum is as many times too large as there are batches; and a batch with one token counts as much as one with six.",
+        ),
+        (total.sum(0) / sum(tokens), "Undo each mean first: multiply it by its tokens; then add, then divide."),
+        (weighted, "Weighted by tokens, right; now divide by all tokens together."),
+        (weighted / len(grads), "Weighted by tokens, right; divide by the number of all tokens, not of batches."),
+    ):
+        if got.shape == wrong.shape and torch.allclose(got, wrong, rtol=1e-4):
+            return said
+    return f"Expected the gradient of the mean over all tokens, {[round(x, 3) for x in expected.tolist()]}; you gave {[round(x, 3) for x in got.flatten().tolist()]}."

@@ -1,0 +1,95 @@
+"""Lesson 08's hands: the base that this machine can train, a run whose memory failure is answered, what was recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ... import memory, models, tasks, training
+from ...errors import ModelError
+from ...experiments.seven_b import STAND_IN
+from ...paths import course_root
+
+
+class Chosen(NamedTuple):
+    """A base in NF4, and what it is: real weights or random ones, said plainly."""
+
+    model: Any
+    tokenizer: Any  # the embedded base's own where the weights are random
+    name: str
+    weights: str  # "real" or "random"
+    says: str
+
+
+def choose(model_id: str | Path) -> Chosen:
+    """`model_id` in NF4 where there is a card; without a hub its place is taken by random weights of a 7B's shape; on a
+    processor, by the embedded base.
+
+    Raises ModelError when a folder that was named cannot be loaded.
+    """
+    if models.card() is None:
+        base = models.load(precision="nf4")
+        return Chosen(*base, "real", f"No card here: the same cells train {base.name} in NF4 on the processor.")
+    try:
+        base = models.load(model_id, "nf4")
+        return Chosen(*base, "real", f"{base.name}, its real weights, in NF4 on {models.card()[0]}.")  # type: ignore[index]
+    except ModelError as error:
+        if Path(model_id).exists():
+            raise
+        tokenizer = models.load(device="cpu").tokenizer
+        says = f"No hub ({error}). In its place: {STAND_IN}'s shape with random weights. Memory and speed are true, what it says is noise."
+        return Chosen(models.random_base(STAND_IN), tokenizer, STAND_IN, "random", says)
+
+
+def settings_for(card: bool, steps: int, batch: int, seed: int) -> training.Settings:
+    """How lesson 08 trains: checkpointing always; on a card AdamW with 8-bit moments in pageable memory."""
+    return training.Settings(
+        steps=steps or (50 if card else 8), batch_size=batch, learning_rate=2e-4 if card else 4e-3, seed=seed,
+        gradient_checkpointing=True, optimizer="paged_adamw_8bit" if card else "adamw",
+    )  # fmt: skip
+
+
+def train(
+    model: Any, rows: Sequence[tasks.Encoded], settings: training.Settings, shape: Any, job: memory.Job
+) -> training.Training:
+    """training.train; when memory runs out, the ledger and the next setting to try are the answer.
+
+    Raises TrainingStopped with both, and as training.train does.
+    """
+    import torch
+
+    try:
+        return training.train(model, rows, settings)
+    except torch.OutOfMemoryError as error:
+        found = models.card()
+        room = found[1] if found else memory.card_bytes(8)
+        raise training.TrainingStopped(f"the card's memory ran out. {advice(shape, job, room)}") from error
+
+
+def advice(shape: Any, job: memory.Job, room: float) -> str:
+    """The bill of `job` beside `room` bytes in one line, and what to change first."""
+    made = memory.plan(shape, job, room)
+    largest = sorted(zip(memory.LINES, made.ledger.bill, strict=True), key=lambda line: -line[1])[:3]
+    parts = ", ".join(f"{name} {size / memory.GB:.1f} GB" for name, size in largest)
+    if made.fits:  # the plan thought it would: something else holds memory, or the plan is off
+        shorter = replace(job, seq=max(1, job.seq // 2))
+        return (
+            f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}), which the card has; so something else holds memory, or the plan "
+            f"is off. Close other programs, restart the kernel, then try seq = {shorter.seq}."
+        )
+    return f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}). {memory.verdict(made, 'The card')}"
+
+
+def adapter_bytes(trainable: int) -> int:
+    """What the adapter's file will take: four bytes a number, as save_adapter writes it (its header aside)."""
+    return 4 * trainable
+
+
+def recorded() -> dict[str, dict[str, Any]]:
+    """The recordings of a 7B, by file name: each says its machine, date, versions, and whether its weights were real."""
+    folder = course_root() / "data" / "measurements"
+    files = sorted([*folder.glob("seven_b_*.json"), *folder.glob("gpu_check_*.json")])
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}

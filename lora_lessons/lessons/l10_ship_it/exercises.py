@@ -1,0 +1,102 @@
+"""Checks of lesson 10's exercises: llama.cpp's order of rows, rsLoRA's alpha, a net that text cannot slip through."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ...course.exercises import answered, exercise, not_a_number
+
+
+@exercise("10.1", "Rows in llama.cpp's order", difficulty=2, minutes=8)
+def _(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
+    rows = torch.arange(12.0)[:, None] * torch.tensor([1.0, 100.0])  # 12×2: two heads of six rows
+    right = [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]
+    got = answered(in_pairs(rows.clone(), 2))
+    if not isinstance(got, Tensor):
+        return f"Return a tensor; you returned a {type(got).__name__}."
+    if got.shape != rows.shape:
+        return f"The shape must stay {tuple(rows.shape)}: rows move, none is lost. You gave {tuple(got.shape)}."
+    if not torch.equal(got[:, 1], 100 * got[:, 0]):
+        return "Rows were torn apart: a row moves as a whole, with all its columns."
+    order = [int(i) for i in got[:, 0].tolist()]
+    if order == right:
+        one = in_pairs(torch.arange(4.0)[:, None], 1)[:, 0].tolist()
+        return (
+            None if one == [0, 2, 1, 3] else f"Right for two heads, but one head of 4 rows became {one}: use `heads`."
+        )
+    if order == list(range(12)):
+        return "Nothing moved: that is Hugging Face's order still."
+    if order == [0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]:
+        return "You paired across heads: each head keeps to itself. Split the rows into heads first."
+    if order == [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]:
+        return "That is the way back, from llama.cpp's order to Hugging Face's: split each head into two halves, not into pairs."
+    return f"Two heads of six rows should become {right}; yours are {order}."
+
+
+@exercise("10.2", "The alpha of an rsLoRA adapter", difficulty=1, minutes=4)
+def _(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
+    got = answered(alpha_in_file(16, 8.0, True))
+    if said := not_a_number(got):
+        return said
+    plain = alpha_in_file(16, 8.0, False)
+    if not math.isclose(plain, 8.0):
+        return f"Without rsLoRA both divide by r, so alpha stays 8; you gave {plain:.4g}."
+    for wrong, said in (
+        (8.0, "llama.cpp divides by r = 16 and gets 0.5; the adapter was trained with 8/√16 = 2."),
+        (2.0, "That is the factor itself. llama.cpp will divide it by r once more: give it what is 2 after that."),
+        (0.5, "That is α/r, the factor llama.cpp would use by itself."),
+        (128.0, "Only √r is missing, not r: 128/16 is 8, and the adapter was trained with 2."),
+    ):
+        if math.isclose(got, wrong):
+            return said
+    if not math.isclose(got, 32.0, rel_tol=1e-6):
+        return f"llama.cpp would scale by {got:.4g}/16 = {got / 16:.4g}; the adapter was trained with 8/√16 = 2."
+    return (
+        None
+        if math.isclose(alpha_in_file(64, 16.0, True), 128.0)
+        else "Right for r = 16, wrong for r = 64: use √r, not 4."
+    )
+
+
+@exercise("10.3", "A net that text cannot slip through", difficulty=2, minutes=6)
+def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
+    torch.manual_seed(0)
+    python = torch.randn(6, 50)
+    python[:, 7] += 20.0  # token 7 wins everywhere, whatever else is wrong
+    other = python + 1e-5 * torch.randn(6, 50)
+    other[1, 30] -= 5.0  # one logit far too low
+    other[3] += 0.002 * (torch.arange(50) % 2 * 2 - 1)  # small, everywhere, adding up to nothing
+    other[4, 2] = torch.nan
+    other[5, 9] += 0.01  # one of many, by a little: a mean of sizes hides it
+    got = answered(bad_prompts(python.clone(), other.clone(), 1e-3))
+    if isinstance(got, Tensor):
+        got = got.tolist()
+    if not isinstance(got, (list, tuple, set)):
+        return f"Return a list of row numbers; you returned a {type(got).__name__}."
+    found = sorted(int(i) for i in got)
+    if found == [1, 3, 4, 5]:
+        good = bad_prompts(python.clone(), python + 5e-4, 1e-3)
+        return (
+            None
+            if not list(good)
+            else "Right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
+        )
+    if found in ([], [4]):  # a NaN counts as the largest
+        return "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: compare all logits."
+    if found == [0, 2]:
+        return "Turned round: those are the rows that agree."
+    if found == [0, 1, 2, 3, 4, 5]:
+        return "Every row, even those that differ by rounding alone: allow `limit`."
+    if 4 not in found and 3 in found and 1 in found:
+        return "Row 4 holds a NaN and passed: a comparison with NaN is always False. Ask whether it is within the limit, and negate."
+    if 1 not in found:
+        return "Row 1 passed, where one logit is 5 too low: take the absolute difference."
+    if 3 not in found:
+        return "Row 3 passed: small differences up and down cancel in a mean. Take the largest difference."
+    if 5 not in found:
+        return "Row 5 passed: one logit of it is off by 0.01, and a mean over all of them hides that. Take the largest."
+    return f"Rows 1, 3, 4 and 5 are bad; you gave {found}."

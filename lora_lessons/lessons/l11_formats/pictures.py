@@ -1,0 +1,55 @@
+"""The pictures of lesson 11."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ...course.figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
+from ...course.pictures import intervals as intervals
+
+
+def two_weights(H: Tensor, w: Tensor, chosen: Mapping[str, Tensor]) -> Figure:
+    """Two weights (a grid of whole numbers): lines of equal output error around `w`, the grid, and the marks chosen."""
+    figure = Figure(figsize=(6.4, 4.4))
+    ax = figure.subplots()
+    (x0, y0), reach = w.tolist(), 1.9
+    x, y = torch.meshgrid(
+        torch.linspace(x0 - reach, x0 + reach, 240), torch.linspace(y0 - reach, y0 + reach, 240), indexing="xy"
+    )
+    d = torch.stack([x - x0, y - y0])
+    error = torch.einsum("iab,ij,jab->ab", d, H, d).sqrt()
+    levels = [((mark - w) @ H @ (mark - w)).sqrt().item() for mark in chosen.values()]
+    ax.contour(x, y, error, sorted({*levels, 0.5 * min(levels), 1.6 * max(levels)}), colors=SKY, linewidths=1.2)
+    marks = [(i, j) for i in range(-8, 9) for j in range(-8, 9) if abs(i - x0) < reach and abs(j - y0) < reach]
+    ax.plot(*zip(*marks, strict=True), "o", color=GREY, ms=4)
+    ax.plot(x0, y0, "x", color="black", ms=9, mew=2.2)
+    label(ax, x0, y0, "the weights", "black", xytext=(8, 8))
+    for (name, mark), color in zip(chosen.items(), (VERMILION, BLUE), strict=False):
+        at, above = mark.tolist()
+        ax.plot(at, above, "o", color=color, ms=10)
+        label(ax, at, above, name, color, xytext=(9, -12))
+    ax.set(xlabel="weight 1 (steps of the grid)", ylabel="weight 2", aspect="equal")
+    ax.set(xlim=(x0 - reach, x0 + reach), ylim=(y0 - reach, y0 + reach), title="Lines of equal output error")
+    ax.grid(visible=False)
+    return figure
+
+
+def output_errors(rows: Mapping[str, Mapping[str, float]], xlabel: str) -> Figure:
+    """One row a layer, a dot a method, named in the first row: how far the layer's output is off."""
+    figure = Figure(figsize=(8.4, 0.9 + 0.62 * len(rows)))
+    ax = figure.subplots()
+    for y, errors in enumerate(rows.values()):
+        ax.plot([min(errors.values()), max(errors.values())], [y, y], color=GREY, lw=1, zorder=1)
+        for (name, error), color in zip(errors.items(), (VERMILION, ORANGE, BLUE, GREEN), strict=False):
+            ax.plot(error, y, "o", color=color, ms=9)
+            if y == 0:
+                lowest = error == min(errors.values())
+                label(ax, error, y, name, color, xytext=(8 * lowest, 12), ha="right" if lowest else "center")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(xlabel=xlabel, xlim=(0, None), ylim=(len(rows) - 0.5, -0.9))
+    ax.grid(axis="y", visible=False)
+    return figure

@@ -1,0 +1,82 @@
+"""This machine in words, and how to be fair to it: what it is, what is installed, what a process here should start with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+
+def kernel_environment() -> dict[str, str]:
+    """What a kernel's environment should hold unless the user says otherwise, set before torch is loaded.
+
+    Threads that soon stop spinning while they wait: on a machine that is also doing something else, OpenMP's default
+    (libgomp's, on Linux) makes a training step several times slower.
+    """
+    return {"GOMP_SPINCOUNT": "1000", "OMP_NUM_THREADS": str(min(8, os.cpu_count() or 1))} | dict(os.environ)
+
+
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "numpy", "matplotlib", "jupyterlab")
+
+
+def machine() -> str:
+    """This machine in words: its processor and cores, no names and no paths."""
+    return f"{processor()}, {os.cpu_count() or 1} cores"
+
+
+def processor() -> str:
+    """The processor's name as the operating system has it, or its architecture."""
+    try:
+        if platform.system() == "Darwin":
+            name = ["sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(name, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+        if platform.system() == "Linux":
+            info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+            named = (line.partition(":")[2].strip() for line in info.splitlines() if line.startswith("model name"))
+            return next(named, "") or platform.machine()
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Python's and the main libraries' versions; a library that is not installed is left out."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def stamp() -> dict[str, Any]:
+    """Machine, date and versions: what every recording says of itself."""
+    return {"machine": machine(), "date": date.today().isoformat(), "versions": versions()}
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory now."""
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def peak_bytes() -> int:
+    """The most that this process ever held in memory, building included, mapped files too."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
+    except (OSError, StopIteration):  # macOS, where getrusage counts bytes
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,97 @@
+"""Adapters in use: swapped, summed and merged on one base that is loaded once.
+
+a weighted sum of two adapters is an adapter:    w₁·B₁A₁ + w₂·B₂A₂ = [w₁B₁ w₂B₂] · [A₁; A₂],   rank r₁ + r₂
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import lora, quant
+from .adapter import Adapter, put_on
+
+
+def twin(model: Any) -> Any:
+    """A second tree of modules over the same weights: what is attached to it does not show in the first."""
+    shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
+    return copy.deepcopy(model, shared)
+
+
+@contextmanager
+def worn(model: nn.Module, adapter: Adapter | None, factor: float = 1.0) -> Iterator[nn.Module]:
+    """`model` with `adapter` on while the block runs, then bare again: a swap moves A and B, never the base.
+
+    `factor` scales the update (1: as trained, 0: the base alone); None wears nothing. Raises ValueError when the adapter
+    does not fit, or the model wears another.
+    """
+    if adapter is None:
+        yield model
+        return
+    put_on(model, adapter)
+    try:
+        lora.set_scale(model, factor)
+        yield model
+    finally:
+        lora.detach(model)
+
+
+def weighted_sum(parts: Sequence[tuple[Adapter, float]], name: str = "sum") -> Adapter:
+    """One adapter whose ΔW is Σ weight·ΔW over `parts`: their A's stacked, their B's side by side. Nothing is lost.
+
+    Its r is the sum of the parts' ranks, its α/r is 1; a layer that a part lacks gets zeros for it. PEFT calls this
+    add_weighted_adapter(combination_type="cat"). Raises ValueError for no parts, or parts of different bases.
+    """
+    if not parts:
+        raise ValueError("nothing to add: give at least one (adapter, weight).")
+    shapes: dict[str, tuple[int, int]] = {}
+    for adapter, _ in parts:
+        for layer in adapter.A:
+            here = (adapter.B[layer].shape[0], adapter.A[layer].shape[1])
+            if shapes.setdefault(layer, here) != here:
+                raise ValueError(
+                    f"{layer} is {shapes[layer]} in one adapter and {here} in {adapter.name}: other bases."
+                )
+    A: dict[str, Tensor] = {}
+    B: dict[str, Tensor] = {}
+    for layer, (d, k) in shapes.items():
+        A[layer] = torch.cat([a.A.get(layer, torch.zeros(a.r, k)) for a, _ in parts])
+        B[layer] = torch.cat([w * a.scaling * a.B.get(layer, torch.zeros(d, a.r)) for a, w in parts], dim=1)
+    r = sum(adapter.r for adapter, _ in parts)
+    return Adapter(name, r, float(r), False, A, B, parts[0][0].base_name)
+
+
+@contextmanager
+def folded(model: nn.Module) -> Iterator[nn.Module]:
+    """Every ΔW folded into its W while the block runs; then W is put back from a copy, bit for bit, and the adapter on.
+
+    Subtracting ΔW again would not do: W + ΔW was rounded, so (W + ΔW) − ΔW is not W. The copies take the memory of
+    the adapted weights. Raises ValueError when a weight is packed in 4 bits.
+    """
+    layers = dict(lora.lora_layers(model))
+    for layer in layers.values():
+        lora.check_mergeable(layer.base_layer)
+    kept = {name: layer.base_layer.weight.detach().clone() for name, layer in layers.items()}
+    lora.merge(model)
+    try:
+        yield model
+    finally:
+        with torch.no_grad():
+            for name, layer in layers.items():
+                layer.base_layer.weight.copy_(kept[name])
+                parent, _, leaf = name.rpartition(".")
+                setattr(model.get_submodule(parent), leaf, layer)
+
+
+def merged_into_four_bits(q: quant.Quantized, delta: Tensor) -> quant.Quantized:
+    """W4 + ΔW rounded to 4 bits again, in the same format: most of a small ΔW falls between two levels and is lost.
+
+    q holds W4 (d×k), `delta` is ΔW (d×k). This is what merging on a 4-bit layer does, PEFT's included.
+    """
+    merged = (quant.dequantize(q).float() + delta).to(q.dtype)
+    return quant.quantize(merged, q.codebook, q.blocksize, isinstance(q.absmax, quant.DoubleQuantized))

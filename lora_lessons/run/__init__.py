@@ -1,0 +1,1 @@
+"""What runs notebooks, and keeps what they measured."""

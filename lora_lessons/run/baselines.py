@@ -1,0 +1,163 @@
+"""Baselines: for each lesson and profile, every record's expected value and the band it may move in.
+
+A band comes from runs over several seeds. It is rewritten by `lora-lessons run --update-baselines`, never silently.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..course.records import Record, Value, show_value
+from ..files import write_text
+from ..machine import machine, versions
+from ..paths import course_root
+
+
+class Deviation(NamedTuple):
+    """One record that is not as the baseline has it. A `warning` alone does not make a lesson deviate."""
+
+    record: str
+    sentence: str
+    warning: bool = False
+
+
+def baseline_file(lesson: str, profile: str) -> Path:
+    """Where the baseline of `lesson` (a stem) in `profile` lies."""
+    return course_root() / "data" / "baselines" / f"{lesson}.{profile}.json"
+
+
+def read_baseline(lesson: str, profile: str = "quick") -> dict[str, Any] | None:
+    """The baseline, or None where there is none. Raises ValueError when the file is damaged."""
+    file = baseline_file(lesson, profile)
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise ValueError(
+            f"{file.name} is not valid JSON ({error}): restore it from git, or rewrite it with --update-baselines."
+        ) from error
+
+
+def values(baseline: Mapping[str, Any], seed: int | None = None) -> dict[str, Value]:
+    """The values by record name, volatile ones included: those expected, or those measured with `seed`."""
+    volatile = {name: entry["value"] for name, entry in baseline.get("volatile", {}).items()}
+    steady = {name: e["expected"] if seed is None else e["seeds"][seed] for name, e in baseline["records"].items()}
+    return volatile | steady
+
+
+def entry(values: Sequence[Value], unit: str = "", tolerance: float | None = None) -> dict[str, Any]:
+    """One record's baseline from its values with seeds 0, 1, …; `tolerance` is a relative band set by hand.
+
+    Bools, strings and integers that never differ must be equal. A float that never differs (to 1e-6) is
+    deterministic: ± 0.5%. Others may move as far beyond the seeds' range as that range is wide, 2% at least.
+    """
+    expected = values[0]
+    made: dict[str, Any] = {"expected": expected, "unit": unit, "seeds": list(values)}
+    if tolerance is not None:
+        return made | {"tolerance": tolerance}
+    if any(isinstance(v, (bool, str)) for v in values):
+        return made
+    numbers = [float(v) for v in values]
+    low, high = min(numbers), max(numbers)
+    if low == high and isinstance(expected, int):
+        return made
+    if len(numbers) > 1 and all(math.isclose(v, numbers[0], rel_tol=1e-6) for v in numbers):
+        margin = max(0.005 * abs(expected), 1e-9)  # type: ignore[arg-type]
+    else:
+        margin = max(high - low, 0.02 * abs(expected), 1e-9)  # type: ignore[arg-type]
+    return made | {"low": low - margin, "high": high + margin}
+
+
+def band(entry: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The lowest and highest value allowed; None where the record must equal the expected value."""
+    if "tolerance" in entry:
+        margin = entry["tolerance"] * abs(entry["expected"])
+        return entry["expected"] - margin, entry["expected"] + margin
+    return (entry["low"], entry["high"]) if "low" in entry else None
+
+
+def inside(value: Value, entry: Mapping[str, Any]) -> bool:
+    """Whether `value` is where the baseline entry allows it."""
+    expected, allowed = entry["expected"], band(entry)
+    number, text = isinstance(value, (int, float)) and not isinstance(value, bool), isinstance(value, str)
+    if (isinstance(expected, str), isinstance(expected, bool)) != (text, isinstance(value, bool)):
+        return False
+    return allowed[0] <= float(value) <= allowed[1] if allowed and number else value == expected
+
+
+def compare(records: Mapping[str, Record], baseline: Mapping[str, Any]) -> list[Deviation]:
+    """What in `records` is not as the baseline has it, in sentences; empty when all is well."""
+    found = []
+    everything = baseline["records"] | baseline.get("volatile", {})
+    for name, known in everything.items():
+        measured = records.get(name)
+        if measured is None:
+            found.append(Deviation(name, f"{name} was not recorded, though the baseline has it."))
+            continue
+        if measured.unit != known["unit"]:
+            found.append(Deviation(name, f"{name} is now in {measured.unit!r}, in the baseline in {known['unit']!r}."))
+        if name in baseline["records"] and not inside(measured.value, known):
+            limits = band(known)
+            allowed = f"between {show_value(limits[0])} and {show_value(limits[1])}" if limits else "exactly that"
+            said = f"{name} is {_exactly(measured.value)}; expected {_exactly(known['expected'])}, {allowed}."
+            found.append(Deviation(name, said))
+    for name in records:
+        if name not in everything:
+            said = f"{name} is new and has no baseline: run again with --update-baselines to give it one."
+            found.append(Deviation(name, said, warning=True))
+    return found
+
+
+def _exactly(value: Value) -> str:
+    return repr(value) if isinstance(value, (bool, str)) else f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def update(
+    lesson: str,
+    profile: str,
+    by_seed: Sequence[Mapping[str, Record]],
+    seconds: float,
+    peak_ram_bytes: int,
+) -> list[str]:
+    """Rewrite a lesson's baseline from its records with seeds 0, 1, …; return one line a record, old → new.
+
+    A `tolerance` set by hand in the old baseline is kept. Raises ValueError when the seeds do not record the same.
+    """
+    names = list(by_seed[0])
+    for seed, records in enumerate(by_seed):
+        if differ := sorted(set(names) ^ set(records)):
+            raise ValueError(f"{lesson}: seed {seed} and seed 0 do not both record {', '.join(differ)}.")
+    old = read_baseline(lesson, profile) or {"records": {}}
+    old_entries, steady, volatile = old["records"] | old.get("volatile", {}), {}, {}
+    lines = [
+        f"  {name}: {_shown(entry)} → no longer recorded" for name, entry in old_entries.items() if name not in names
+    ]
+    for name in names:
+        first = by_seed[0][name]
+        if first.volatile:
+            volatile[name] = new = {"value": first.value, "unit": first.unit}
+        else:
+            tolerance = old["records"].get(name, {}).get("tolerance")
+            steady[name] = new = entry([records[name].value for records in by_seed], first.unit, tolerance)
+        was = _shown(old_entries[name]) if name in old_entries else "new"
+        lines.append(f"  {name}: {was} → {_shown(new)}")
+    whole = {
+        "lesson": lesson, "profile": profile, "machine": machine(), "date": date.today().isoformat(),
+        "versions": versions(), "seconds": round(seconds, 1), "peak_ram_bytes": peak_ram_bytes,
+        "records": steady, "volatile": volatile,
+    }  # fmt: skip
+    write_text(baseline_file(lesson, profile), json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    return lines
+
+
+def _shown(entry: Mapping[str, Any]) -> str:
+    value, unit = _exactly(entry.get("expected", entry.get("value"))), entry.get("unit", "")
+    limits = band(entry) if "expected" in entry else None
+    within = f" [{limits[0]:.6g} … {limits[1]:.6g}]" if limits else "" if "expected" in entry else " (volatile)"
+    return f"{value}{' ' + unit if unit else ''}{within}"

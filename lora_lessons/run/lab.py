@@ -1,0 +1,64 @@
+"""The learner's own copies of the lessons, and a JupyterLab that opens them without a pop-up in the way."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..course.lesson import lessons
+from ..files import whole_file, write_text
+from ..paths import cache_dir, course_root
+
+MANIFEST = ".origin.json"
+
+
+def copy_lessons(folder: Path) -> Iterator[str]:
+    """Bring the lessons and experiments into `folder`: new ones are copied, untouched ones updated, a learner's work never replaced.
+
+    Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
+    The manifest keeps, for each copy, the SHA-256 of the course's notebook it began from.
+    """
+    manifest = folder / MANIFEST
+    try:
+        origin: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        origin = {}
+    notebooks = course_root() / "notebooks"
+    for course in [*lessons(), *sorted(notebooks.glob("experiments/*.ipynb"))]:
+        name = course.relative_to(notebooks).as_posix()
+        mine, now = folder / name, _digest(course)
+        if not mine.exists():
+            yield f"{name}: copied to {folder}."
+        elif _digest(mine) == now:
+            origin[name] = now
+            continue
+        elif _digest(mine) == origin.get(name):
+            yield f"{name}: the course has a newer version; your copy was untouched and is updated."
+        else:
+            if origin.get(name) != now:
+                yield f"{name}: the course has a newer version; yours has your work in it and stays. Rename it to get the new one."
+            continue
+        with whole_file(mine) as temporary:
+            shutil.copyfile(course, temporary)
+        origin[name] = now
+    write_text(manifest, json.dumps(origin, indent=1, sort_keys=True) + "\n")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def jupyter_environment() -> dict[str, str]:
+    """Environment for JupyterLab: the news question off by default, and the lessons find the course.
+
+    The default lies in a folder of the course's, read before the user's settings, which stay as they are and win.
+    """
+    config = cache_dir() / "jupyter"
+    settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+    write_text(config / "labconfig" / "default_setting_overrides.json", json.dumps(settings))
+    known = [str(config), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    return {"JUPYTER_CONFIG_PATH": os.pathsep.join(known), "LORA_LESSONS_ROOT": str(course_root())}

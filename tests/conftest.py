@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import make_tiny_model
 
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))  # before anything imports torch
 
@@ -18,20 +19,6 @@ def _own_progress(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path_factory.mktemp("learner") / "progress.json"))
         yield
-
-
-def make_tiny_model() -> Any:
-    """A random two-layer Llama of 128 tokens, the same every time: instant, and shaped like the real ones."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = LlamaConfig(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-            vocab_size=128, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-        )  # fmt: skip
-        return LlamaForCausalLM(config).eval()
 
 
 @pytest.fixture

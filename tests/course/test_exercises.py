@@ -50,8 +50,8 @@ def namespace(cells, upto=""):
 
 
 def wrong_answers():
-    for path in sorted(Path(__file__).parent.glob("wrong_answers_*.py")):
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+    for path in sorted(Path(__file__).parents[1].glob("lessons/*/wrong_answers.py")):
+        spec = importlib.util.spec_from_file_location(path.parent.name, path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         yield from module.WRONG.items()

@@ -2,11 +2,11 @@
 
 import copy
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import peft
 import peft.optimizers
@@ -61,8 +61,8 @@ def test_same_seed_same_adapter_other_seed_another(tiny_model, examples, tmp_pat
 
 KILLED = """
     import os, signal, sys, torch
-    sys.path.insert(0, {tests!r})
-    from conftest import make_tiny_model
+    sys.path[:0] = {tests!r}
+    from tiny import make_tiny_model
     from test_training import SHORT
     from lora_lessons import lora, tasks, training
     generator = torch.Generator().manual_seed(0)
@@ -83,7 +83,7 @@ KILLED = """
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_killed_and_resumed_equals_unbroken_bit_for_bit(tiny_model, examples, tmp_path, capsys):
-    tests = os.path.dirname(__file__)
+    tests = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     script = textwrap.dedent(KILLED.format(tests=tests, folder=str(tmp_path / "killed")))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -349,7 +349,7 @@ def test_every_optimizer_resumes_bit_for_bit(tiny_model, examples, tmp_path, opt
 
 def test_8_bit_moments_are_a_quarter_and_train_alike(examples, tmp_path):
     """bitsandbytes keeps moments of fewer than 4,096 numbers in fp32, so this needs a wider layer."""
-    from conftest import make_tiny_model
+    from tiny import make_tiny_model
 
     found = {}
     for optimizer in ("adamw", "adamw_8bit"):

@@ -150,11 +150,11 @@ def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
 
     Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter that fits this model.
     """
-    return put_on(model, read_adapter(folder))
+    return attach_adapter(model, read_adapter(folder))
 
 
 @torch.no_grad()
-def put_on(model: nn.Module, adapter: Adapter) -> list[str]:
+def attach_adapter(model: nn.Module, adapter: Adapter) -> list[str]:
     """Attach `adapter` to `model`, in place; return the adapted names. Raises ValueError when it does not fit."""
     names = attach(model, adapter.r, adapter.lora_alpha, sorted(adapter.A), use_rslora=adapter.use_rslora)
     try:
@@ -171,7 +171,7 @@ def put_on(model: nn.Module, adapter: Adapter) -> list[str]:
     return names
 
 
-def take(model: nn.Module, name: str = "") -> Adapter:
+def adapter_of(model: nn.Module, name: str = "") -> Adapter:
     """A copy of the adapter that `model` carries. Raises ValueError when it carries none."""
     layers = dict(lora_layers(model))
     if not layers:

@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.add_argument("--seeds", type=int, default=3, metavar="N", help="default: 3")
     sweep.add_argument("--seed", type=int, metavar="S", help="this seed alone, in place of --seeds")
     sweep.add_argument("--steps", type=int, default=24, metavar="N", help="default: 24")
-    sweep.add_argument("--batch", type=int, default=4, metavar="N", help="examples a step (default: 4)")
+    sweep.add_argument("--batch-size", type=int, default=4, metavar="N", help="examples a step (default: 4)")
     sweep.add_argument("--out", type=Path, default=Path("sweep"), metavar="DIR", help="default: sweep")
     sweep.add_argument(
         "--resume", action="store_true", help="skip the runs that DIR holds already; failed ones are tried again"
@@ -103,11 +103,11 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--r", type=int, default=16, metavar="R", help="default: 16")
     plan.add_argument("--targets", default="all-linear", metavar="NAMES", help="all-linear, or such as q_proj,v_proj")
     plan.add_argument("--seq", type=int, default=1024, metavar="N", help="tokens in a sequence (default: 1024)")
-    plan.add_argument("--batch", type=int, default=1, metavar="N", help="sequences a step (default: 1)")
-    plan.add_argument("--checkpointing", action=argparse.BooleanOptionalAction, default=True,
+    plan.add_argument("--batch-size", type=int, default=1, metavar="N", help="sequences a step (default: 1)")
+    plan.add_argument("--gradient-checkpointing", action=argparse.BooleanOptionalAction, default=True,
                       help="compute each block again on the way back (default: yes)")  # fmt: skip
     plan.add_argument("--optimizer", default="adamw", metavar="O",
-                      help="adamw, fused, adamw8bit, paged or paged8bit (default: adamw)")  # fmt: skip
+                      help="adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit (default: adamw)")  # fmt: skip
     plan.add_argument("--json", action="store_true", help="print JSON instead of a table")
     plan.set_defaults(command=_plan)
 
@@ -243,7 +243,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
     settings = sweep.grid(
         options.r, options.alpha, options.seeds if options.seed is None else [options.seed], methods=options.method, learning_rates=options.lr,
-        target_modules=options.targets, steps=options.steps, batch_size=options.batch, bases=options.base,
+        target_modules=options.targets, steps=options.steps, batch_size=options.batch_size, bases=options.base,
     )  # fmt: skip
     rows = sweep.run(settings, options.out, resume=options.resume, keep_adapters=options.keep_adapters)
     failed = [row for row in rows if row["status"] != runner.OK]
@@ -328,8 +328,9 @@ def _plan(options: argparse.Namespace) -> int:
     if targets != "all-linear":
         targets = tuple(part.strip() for part in targets.split(",") if part.strip())
     job = memory.Job(
-        options.method, options.r, targets, options.seq, options.batch, options.checkpointing, options.optimizer
-    )
+        options.method, options.r, targets, options.seq, batch_size=options.batch_size,
+        gradient_checkpointing=options.gradient_checkpointing, optimizer=options.optimizer,
+    )  # fmt: skip
     if options.gpu is not None:
         card, room = memory.find_card(options.gpu)
     elif (here := models.card()) is not None:

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from . import lora, quant
-from .adapter import Adapter, put_on
+from .adapter import Adapter, attach_adapter
 
 
-def twin(model: Any) -> Any:
+def shared_copy(model: Any) -> Any:
     """A second tree of modules over the same weights: what is attached to it does not show in the first."""
     shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
     return copy.deepcopy(model, shared)
 
 
 @contextmanager
-def worn(model: nn.Module, adapter: Adapter | None, factor: float = 1.0) -> Iterator[nn.Module]:
+def attached(model: nn.Module, adapter: Adapter | None, factor: float = 1.0) -> Iterator[nn.Module]:
     """`model` with `adapter` on while the block runs, then bare again: a swap moves A and B, never the base.
 
     `factor` scales the update (1: as trained, 0: the base alone); None wears nothing. Raises ValueError when the adapter
@@ -33,7 +33,7 @@ def worn(model: nn.Module, adapter: Adapter | None, factor: float = 1.0) -> Iter
     if adapter is None:
         yield model
         return
-    put_on(model, adapter)
+    attach_adapter(model, adapter)
     try:
         lora.set_scale(model, factor)
         yield model
@@ -67,7 +67,7 @@ def weighted_sum(parts: Sequence[tuple[Adapter, float]], name: str = "sum") -> A
 
 
 @contextmanager
-def folded(model: nn.Module) -> Iterator[nn.Module]:
+def merged(model: nn.Module) -> Iterator[nn.Module]:
     """Every ΔW folded into its W while the block runs; then W is put back from a copy, bit for bit, and the adapter on.
 
     Subtracting ΔW again would not do: W + ΔW was rounded, so (W + ΔW) − ΔW is not W. The copies take the memory of

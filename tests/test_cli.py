@@ -206,7 +206,7 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
         (["--alpha", "16,-1"], "--alpha -1: give a number above 0"),
         (["--method", "lora,qlora"], "--method qlora: choose from lora, rslora, lora+, dora, pissa."),
         (["--lr", "4"], "--lr 4: a learning rate lies between 0 and 1"),
-        (["--seeds", "0"], "--seeds, --steps and --batch are counts of at least 1."),
+        (["--seeds", "0"], "--seeds, --steps and --batch-size are counts of at least 1."),
     ],
 )
 def test_a_sweep_that_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentence):

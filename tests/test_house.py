@@ -146,6 +146,6 @@ def test_the_data_card_tells_how_every_recorded_run_was_made():
     for line in re.findall(r"^lora-lessons (sweep .*)$", card, re.M):
         o = cli._parser().parse_args(line.split())
         wanted |= set(sweep.grid(o.r, o.alpha, o.seeds, methods=o.method, learning_rates=o.lr, target_modules=o.targets,
-                                 steps=o.steps, batch_size=o.batch, bases=o.base))  # fmt: skip
+                                 steps=o.steps, batch_size=o.batch_size, bases=o.base))  # fmt: skip
     tables = ("lesson_05_sweep", "lesson_07_bases")
     assert wanted == {sweep.setting_of(row) for name in tables for row in sweep.read_table(sweep.recorded(name))}

@@ -7,7 +7,7 @@ import torch
 from peft import PeftModel
 
 from lora_lessons import lora, mixing, models, quant
-from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, put_on, read_adapter, save_adapter, take
+from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, adapter_of, attach_adapter, read_adapter, save_adapter
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def made(model, name="one", seed=1, targets="all-linear", **settings):
     generator = torch.Generator().manual_seed(seed)
     for _, layer in lora.lora_layers(model):
         layer.lora_B.data = 0.3 * torch.randn(layer.lora_B.shape, generator=generator)
-    adapter = take(model, name)
+    adapter = adapter_of(model, name)
     lora.detach(model)
     return adapter
 
@@ -29,9 +29,9 @@ def made(model, name="one", seed=1, targets="all-linear", **settings):
 def test_an_adapter_taken_and_put_on_again_is_the_same(tiny_model, ids):
     adapter = made(tiny_model, use_rslora=True)
     bare = tiny_model(ids).logits
-    put_on(tiny_model, adapter)
+    attach_adapter(tiny_model, adapter)
     with_it = tiny_model(ids).logits
-    again = take(tiny_model, "again")
+    again = adapter_of(tiny_model, "again")
     assert all(torch.equal(again.A[n], adapter.A[n]) and torch.equal(again.B[n], adapter.B[n]) for n in adapter.A)
     assert (again.r, again.lora_alpha, again.use_rslora) == (4, 6, True)
     assert not torch.allclose(bare, with_it)
@@ -43,10 +43,10 @@ def test_a_swap_leaves_the_base_bit_for_bit_also_after_an_error(tiny_model, ids)
     one, two = made(tiny_model), made(tiny_model, "two", seed=2, targets=["q_proj"])
     seen = []
     for adapter in (one, two, one, None):
-        with mixing.worn(tiny_model, adapter) as model:
+        with mixing.attached(tiny_model, adapter) as model:
             seen.append(model(ids).logits)
     assert torch.equal(seen[0], seen[2]) and not torch.allclose(seen[0], seen[1]) and torch.equal(seen[3], bare)
-    with pytest.raises(KeyError), mixing.worn(tiny_model, one):
+    with pytest.raises(KeyError), mixing.attached(tiny_model, one):
         raise KeyError
     assert not list(lora.lora_layers(tiny_model)) and models.weights_digest(tiny_model) == before
 
@@ -55,7 +55,7 @@ def test_the_factor_scales_the_update(tiny_model, ids):
     adapter = made(tiny_model, targets=["down_proj"])
     W = {name: tiny_model.get_submodule(name).weight for name in adapter.A}
     for factor in (-1, 0, 0.5, 1.5):
-        with mixing.worn(tiny_model, adapter, factor) as model:
+        with mixing.attached(tiny_model, adapter, factor) as model:
             seen = model(ids).logits
         twin = copy.deepcopy(tiny_model)
         for name, weight in W.items():
@@ -67,18 +67,18 @@ def test_an_adapter_that_does_not_fit_is_refused_and_the_model_left_bare(tiny_mo
     adapter = made(tiny_model)
     name = next(iter(adapter.A))
     wide = adapter._replace(A=adapter.A | {name: torch.ones(4, 99)})
-    with pytest.raises(ValueError, match="another base model"), mixing.worn(tiny_model, wide):
+    with pytest.raises(ValueError, match="another base model"), mixing.attached(tiny_model, wide):
         pass
     assert not list(lora.lora_layers(tiny_model))
     with (
         pytest.raises(ValueError, match="no module is named"),
-        mixing.worn(tiny_model, adapter._replace(A={"nope": torch.ones(4, 4)}, B={"nope": torch.ones(4, 4)})),
+        mixing.attached(tiny_model, adapter._replace(A={"nope": torch.ones(4, 4)}, B={"nope": torch.ones(4, 4)})),
     ):
         pass
     with (
-        mixing.worn(tiny_model, adapter),
+        mixing.attached(tiny_model, adapter),
         pytest.raises(ValueError, match="already carries"),
-        mixing.worn(tiny_model, adapter),
+        mixing.attached(tiny_model, adapter),
     ):
         pass
 
@@ -104,9 +104,9 @@ def test_peft_adds_them_to_the_same(tiny_model, ids, tmp_path):
     parts = {}
     for seed, name in enumerate(("one", "two")):
         adapter = made(tiny_model, name, seed)
-        with mixing.worn(tiny_model, adapter):
+        with mixing.attached(tiny_model, adapter):
             parts[name] = (adapter, save_adapter(tiny_model, tmp_path / name))
-    with mixing.worn(tiny_model, mixing.weighted_sum([(parts["one"][0], 0.5), (parts["two"][0], 0.8)])) as model:
+    with mixing.attached(tiny_model, mixing.weighted_sum([(parts["one"][0], 0.5), (parts["two"][0], 0.8)])) as model:
         ours = model(ids).logits
     theirs = PeftModel.from_pretrained(tiny_model, parts["one"][1], adapter_name="one")
     theirs.load_adapter(parts["two"][1], adapter_name="two")
@@ -119,13 +119,13 @@ def test_peft_adds_them_to_the_same(tiny_model, ids, tmp_path):
 def test_folding_in_is_undone_bit_for_bit_and_subtracting_is_not(tiny_model, ids, dtype):
     tiny_model.to(dtype)
     adapter = made(tiny_model)
-    put_on(tiny_model, adapter)
+    attach_adapter(tiny_model, adapter)
     before, apart = models.weights_digest(tiny_model), tiny_model(ids).logits
-    with mixing.folded(tiny_model) as model:
+    with mixing.merged(tiny_model) as model:
         assert not list(lora.lora_layers(model)) and models.weights_digest(model) != before
         torch.testing.assert_close(model(ids).logits, apart, rtol=0.05, atol=0.06 if dtype == torch.bfloat16 else 1e-5)
     assert models.weights_digest(tiny_model) == before and torch.equal(tiny_model(ids).logits, apart)
-    with pytest.raises(KeyError), mixing.folded(tiny_model):
+    with pytest.raises(KeyError), mixing.merged(tiny_model):
         raise KeyError
     assert models.weights_digest(tiny_model) == before and len(list(lora.lora_layers(tiny_model))) == len(adapter.A)
     layer = next(layer for _, layer in lora.lora_layers(tiny_model))
@@ -136,7 +136,7 @@ def test_folding_in_is_undone_bit_for_bit_and_subtracting_is_not(tiny_model, ids
 def test_folding_into_four_bits_is_refused(tiny_model):
     quant.quantize_linears(tiny_model, lora.resolve_targets(tiny_model, "all-linear"))
     lora.attach(tiny_model, r=2)
-    with pytest.raises(ValueError, match="packed in 4 bits"), mixing.folded(tiny_model):
+    with pytest.raises(ValueError, match="packed in 4 bits"), mixing.merged(tiny_model):
         pass
     assert list(lora.lora_layers(tiny_model))
 
@@ -171,7 +171,7 @@ def test_merging_into_four_bits_is_what_peft_does_on_a_bitsandbytes_layer(double
 
 
 def test_sixteen_bit_files_are_half_as_large_and_load_in_fp32(tiny_model, tmp_path):
-    put_on(tiny_model, made(tiny_model))
+    attach_adapter(tiny_model, made(tiny_model))
     big, small = (save_adapter(tiny_model, tmp_path / str(t), dtype=t) for t in (torch.float32, torch.bfloat16))
     sizes = [(folder / ADAPTER_WEIGHTS).stat().st_size for folder in (big, small)]
     assert 0.4 < sizes[1] / sizes[0] < 0.65

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -39,21 +38,21 @@ BASE_NAME, SEVEN_B = "SmolLM2-135M", "Qwen2.5-7B"
 # Method × rank × length × batch × checkpointing, and the other optimizers and layer.
 ON_A_CARD = (
     Job("qlora", 8, seq=512), Job("qlora", 16, seq=1024), Job("qlora", 16, seq=2048), Job("qlora", 16, seq=4096),
-    Job("qlora", 16, seq=1024, batch=4), Job("qlora", 64, seq=1024), Job("qlora", 256, seq=512),
-    Job("qlora", 16, seq=512, checkpointing=False), Job("qlora", 16, seq=1024, checkpointing=False),
-    Job("qlora", 8, ("q_proj", "v_proj"), seq=1024, checkpointing=False), Job("qlora", 16, seq=1024, optimizer="paged8bit"),
-    Job("qlora", 16, seq=1024, optimizer="adamw8bit"), Job("qlora", 16, seq=1024, layer="peft"),
-    Job("lora", 16, seq=1024), Job("lora", 16, seq=2048, batch=2), Job("lora", 16, seq=512, checkpointing=False),
-    Job("full", seq=512), Job("full", seq=512, optimizer="fused"), Job("full", seq=512, optimizer="paged8bit"),
+    Job("qlora", 16, seq=1024, batch_size=4), Job("qlora", 64, seq=1024), Job("qlora", 256, seq=512),
+    Job("qlora", 16, seq=512, gradient_checkpointing=False), Job("qlora", 16, seq=1024, gradient_checkpointing=False),
+    Job("qlora", 8, ("q_proj", "v_proj"), seq=1024, gradient_checkpointing=False), Job("qlora", 16, seq=1024, optimizer="paged_adamw_8bit"),
+    Job("qlora", 16, seq=1024, optimizer="adamw_8bit"), Job("qlora", 16, seq=1024, layer="peft"),
+    Job("lora", 16, seq=1024), Job("lora", 16, seq=2048, batch_size=2), Job("lora", 16, seq=512, gradient_checkpointing=False),
+    Job("full", seq=512), Job("full", seq=512, optimizer="adamw_fused"), Job("full", seq=512, optimizer="paged_adamw_8bit"),
 )  # fmt: skip
 
 
 ON_A_PROCESSOR = (
-    Job("qlora", 8, seq=128), Job("qlora", 16, seq=256), Job("qlora", 16, seq=512), Job("qlora", 16, seq=256, batch=2),
-    Job("qlora", 64, seq=128), Job("qlora", 16, seq=256, checkpointing=False), Job("qlora", 16, seq=256, layer="peft"),
-    Job("qlora", 16, seq=256, optimizer="adamw8bit"), Job("lora", 16, seq=256), Job("lora", 16, seq=256, checkpointing=False),
-    Job("lora", 8, ("q_proj", "v_proj"), seq=256, checkpointing=False), Job("lora", 16, seq=256, dtype="fp32"),
-    Job("full", seq=128), Job("full", seq=128, dtype="fp32", checkpointing=False),
+    Job("qlora", 8, seq=128), Job("qlora", 16, seq=256), Job("qlora", 16, seq=512), Job("qlora", 16, seq=256, batch_size=2),
+    Job("qlora", 64, seq=128), Job("qlora", 16, seq=256, gradient_checkpointing=False), Job("qlora", 16, seq=256, layer="peft"),
+    Job("qlora", 16, seq=256, optimizer="adamw_8bit"), Job("lora", 16, seq=256), Job("lora", 16, seq=256, gradient_checkpointing=False),
+    Job("lora", 8, ("q_proj", "v_proj"), seq=256, gradient_checkpointing=False), Job("lora", 16, seq=256, dtype="fp32"),
+    Job("full", seq=128), Job("full", seq=128, dtype="fp32", gradient_checkpointing=False),
 )  # fmt: skip
 
 
@@ -84,7 +83,9 @@ def measure_all(
         if time.perf_counter() - begun > seconds:
             print(f"Time is up after {len(rows)} of {len(jobs)} settings.")
             break
-        row: dict[str, Any] = {"job": asdict(job), "accelerate": accelerate_says(shape, job)} | _in_a_process(name, job)
+        row: dict[str, Any] = {"job": job.counted(), "accelerate": accelerate_says(shape, job)} | _in_a_process(
+            name, job
+        )
         rows.append(row)
         print(line(row), flush=True)
     file = out or recording("ledger", where)
@@ -137,16 +138,16 @@ def accelerate_says(shape: memory.Shape, job: Job) -> float:
     from accelerate.commands.estimate import estimate_training_usage
     from accelerate.utils import calculate_maximum_sizes
 
-    model, _ = memory.build(shape, Job("full fp32", checkpointing=False))
+    model, _ = memory.build(shape, Job("full fp32", gradient_checkpointing=False))
     total, _largest = calculate_maximum_sizes(model)
     if job.method == "full":
         return float(max(estimate_training_usage(total, "float32" if job.dtype == "fp32" else "float16").values()))
     return total / (8 if job.method == "qlora" else 1 if job.dtype == "fp32" else 2)
 
 
-def _in_a_process(name: str, what: Job | int) -> dict[str, Any]:
+def _in_a_process(name: str, what: Job) -> dict[str, Any]:
     """One setting, run by this very module as a program; its last line of output is the row."""
-    said_so = json.dumps(asdict(what) if isinstance(what, Job) else what)
+    said_so = json.dumps(what.counted())
     done = subprocess.run([sys.executable, "-m", __name__, name, said_so], capture_output=True, text=True, env=kernel_environment())  # fmt: skip
     found: dict[str, Any] = {"status": OUT_OF_MEMORY}
     for said in done.stdout.splitlines():
@@ -170,7 +171,7 @@ def run(name: str, job: Job) -> Iterator[dict[str, Any]]:
     yield row
     device = "cuda" if card else "cpu"
     model, optimizer = memory.build(shape, job, device)
-    ids = torch.randint(0, shape.config().vocab_size, (job.batch, job.seq), device=device)
+    ids = torch.randint(0, shape.config().vocab_size, (job.batch_size, job.seq), device=device)
     batch = {"input_ids": ids, "labels": ids}
     if card:
         row |= _on_the_card(model, batch, optimizer)

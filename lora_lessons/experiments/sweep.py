@@ -92,7 +92,7 @@ def grid(
         raise ValueError(f"--lr {wrong_rate[0]:g}: a learning rate lies between 0 and 1 (4e-3 is lesson 03's).")
     chosen = range(seeds) if isinstance(seeds, int) else seeds
     if min(len(chosen), steps, batch_size) < 1:
-        raise ValueError("--seeds, --steps and --batch are counts of at least 1.")
+        raise ValueError("--seeds, --steps and --batch-size are counts of at least 1.")
     made = {
         Setting(method, rank, alpha_of(word, rank), rate, ",".join(names), steps, batch_size, seed, base): None
         for seed, method, rank, word, rate, base in product(chosen, methods, r, alpha, learning_rates, bases)

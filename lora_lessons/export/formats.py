@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import lora, models, tasks
-from ..adapter import Adapter, put_on, read_adapter
+from ..adapter import Adapter, attach_adapter, read_adapter
 from ..errors import ModelError
 from ..files import whole_folder
 from ..machine import kernel_environment
@@ -82,7 +82,7 @@ def write_merged(adapter: Adapter, base: str | Path, out: Path | str, *, overwri
     """
     _refuse(Path(out), overwrite)
     there = models.load(base, "fp32", "cpu")
-    put_on(there.model, adapter)
+    attach_adapter(there.model, adapter)
     lora.merge(there.model)
     with whole_folder(out) as temporary:
         there.model.to(torch.bfloat16).save_pretrained(temporary)

@@ -67,9 +67,6 @@ from .jobs import (
     LONGEST as LONGEST,
 )
 from .jobs import (
-    OPTIMIZERS as OPTIMIZERS,
-)
-from .jobs import (
     Job as Job,
 )
 from .jobs import (
@@ -79,10 +76,10 @@ from .jobs import (
     build as build,
 )
 from .jobs import (
-    make_optimizer as make_optimizer,
+    period as period,
 )
 from .jobs import (
-    period as period,
+    primed_optimizer as primed_optimizer,
 )
 from .jobs import (
     shape_of as shape_of,

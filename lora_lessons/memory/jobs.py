@@ -9,7 +9,7 @@ import json
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,27 +19,32 @@ from torch import Tensor, nn
 
 from .. import lora, models
 from ..errors import ModelError
+from ..training.optimizers import make_optimizer
+from ..training.settings import Settings
 from . import bill as bills
 from . import tape
 
-# torch's AdamW as the course's loop calls it, and in one kernel; bitsandbytes': moments in 8 bits, in pageable memory
-OPTIMIZERS = ("adamw", "fused", "adamw8bit", "paged", "paged8bit")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYERS = ("ours", "peft")
+COUNTED = (
+    "method", "r", "target_modules", "seq", "batch_size", "gradient_checkpointing", "optimizer", "dtype", "adapter_dtype", "layer",
+)  # fmt: skip
 LONGEST = 2**24  # tokens: no sequence is looked for beyond
 
 
 @dataclass(frozen=True)
-class Job:
-    """What is trained, how, and on how much text a step. Raises ValueError for a setting that cannot be."""
+class Job(Settings):
+    """What is trained, and how: the loop's settings, and the method, ranks and lengths that memory depends on.
+
+    Raises ValueError for a setting that cannot be.
+    """
 
     method: str = "qlora"  # full, lora, qlora; or "full bf16", "full fp32"
     r: int = 16
     target_modules: str | tuple[str, ...] = "all-linear"
     seq: int = 1024  # tokens in a sequence, none of them padding
-    batch: int = 1  # sequences
-    checkpointing: bool = True  # keep each block's input alone, and compute the block again on the way back
-    optimizer: str = "adamw"
+    batch_size: int = field(default=1, kw_only=True)  # sequences
+    gradient_checkpointing: bool = field(default=True, kw_only=True)
     dtype: str = "bf16"  # of the weights that are not packed, and of what is computed
     adapter_dtype: str = "fp32"
     layer: str = "ours"  # lora.attach, or "peft"
@@ -49,18 +54,27 @@ class Job:
             full, _, dtype = self.method.partition(" ")
             object.__setattr__(self, "method", full)
             object.__setattr__(self, "dtype", dtype)
-        for name, known in (("method", ("full", "lora", "qlora")), ("optimizer", OPTIMIZERS), ("dtype", tuple(DTYPES)),
-                            ("adapter_dtype", tuple(DTYPES)), ("layer", LAYERS)):  # fmt: skip
+        choices = {
+            "method": ("full", "lora", "qlora"), "dtype": tuple(DTYPES), "adapter_dtype": tuple(DTYPES), "layer": LAYERS,
+        }  # fmt: skip
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not known: choose one of {', '.join(known)}.")
-        for name in ("r", "seq", "batch"):
+        for name in ("r", "seq"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} = {value!r}: give a whole number of at least 1.")
-        if self.seq > LONGEST or self.batch > 2**16:
-            raise ValueError(f"{self.batch} sequences of {self.seq} tokens: no card holds that; give smaller numbers.")
+        super().__post_init__()
+        if self.seq > LONGEST or self.batch_size > 2**16:
+            raise ValueError(
+                f"{self.batch_size} sequences of {self.seq} tokens: no card holds that; give smaller numbers."
+            )
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
+
+    def counted(self) -> dict[str, Any]:
+        """The settings that the ledger depends on, by name."""
+        return {name: getattr(self, name) for name in COUNTED}
 
 
 class Shape(NamedTuple):
@@ -175,12 +189,12 @@ def build(shape: Shape, job: Job, device: str = "meta", blocks: int | None = Non
     else:
         _attach(model, job, linears)
     model.train()
-    if job.checkpointing:
+    if job.gradient_checkpointing:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its new name is newer than what the course still runs with
             model.gradient_checkpointing_enable({"use_reentrant": False})
         model.config.use_cache = False
-    optimizer = make_optimizer([p for p in model.parameters() if p.requires_grad], job, device)
+    optimizer = primed_optimizer([p for p in model.parameters() if p.requires_grad], job, device)
     return model, optimizer
 
 
@@ -253,35 +267,18 @@ def _attach(model: nn.Module, job: Job, linears: list[str]) -> None:
             parameter.data = parameter.data.to(DTYPES[job.adapter_dtype])
 
 
-def make_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cpu") -> Any:
-    """AdamW as `job` asks, its state made by a step with gradients of zero. Meta counts as a card does.
+def primed_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cpu") -> Any:
+    """The optimizer that `job` trains with, its state made by a step with gradients of zero. Meta counts as a card does.
 
-    Pageable moments need a card; elsewhere they are ordinary ones.
+    Pageable moments need a card; on a processor they are ordinary ones.
     """
-    on_card = device.split(":")[0] in ("cuda", "meta")
-    if job.optimizer in ("adamw", "fused"):
-        one = job.optimizer == "fused" and device != "meta"
-        made: Any = torch.optim.AdamW(
-            parameters,
-            lr=1e-4,
-            weight_decay=0.0,
-            fused=one or None,
-            foreach=on_card and not one,  # the defaults there
-        )
-    else:
-        from bitsandbytes import optim
-
-        kinds = {"adamw8bit": optim.AdamW8bit, "paged": optim.PagedAdamW, "paged8bit": optim.PagedAdamW8bit}
-        if device == "meta":
-            kinds |= {"paged": optim.AdamW, "paged8bit": optim.AdamW8bit}
-        made = kinds[job.optimizer](parameters, lr=1e-4, weight_decay=0.0)
+    name = job.optimizer.removeprefix("paged_") if device == "cpu" else job.optimizer
+    made = make_optimizer(name, parameters, job.learning_rate, job.weight_decay, device)
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that a processor pages nothing is said above
-        made.step()
+    made.step()
     made.zero_grad(set_to_none=True)
-    if job.optimizer == "fused" and device == "meta":
+    if job.optimizer == "adamw_fused" and device == "meta":
         made.step = lambda: None  # one kernel, in place: it leaves no tensor for a tape to see
     return made
 

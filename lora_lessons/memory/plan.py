@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -81,7 +81,7 @@ def check(shape: Shape, job: Job) -> None:
 @cache
 def _targets(shape: Shape, target_modules: str | tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     """The different (d, k) of the weights that the adapters stand beside."""
-    model, _ = build(shape, Job("full", checkpointing=False), blocks=min(shape.config().num_hidden_layers, 1))
+    model, _ = build(shape, Job("full", gradient_checkpointing=False), blocks=min(shape.config().num_hidden_layers, 1))
     names = lora.resolve_targets(model, target_modules)
     weights = (model.get_parameter(f"{name}.weight") for name in names)
     return tuple({(w.shape[0], w.shape[1]) for w in weights})
@@ -94,8 +94,8 @@ def _peaks(shape: Shape, job: Job, lengths: np.ndarray, card: bool) -> np.ndarra
     few, more = 2 + repeats, 2 + 2 * repeats
     counts = [every] if every <= more else [few, more]
     primes = _primes(shape, job)
-    key = replace(job, seq=primes[1], batch=primes[0], r=primes[2] or job.r)
-    told = [trace(shape, key, blocks, card, bool(primes[2])).peaks(job.batch, lengths, job.r) for blocks in counts]
+    key = replace(job, seq=primes[1], batch_size=primes[0], r=primes[2] or job.r)
+    told = [trace(shape, key, blocks, card, bool(primes[2])).peaks(job.batch_size, lengths, job.r) for blocks in counts]
     return told[0] if len(told) == 1 else told[0] + (told[1] - told[0]) * (every - few) / (more - few)
 
 
@@ -116,7 +116,7 @@ def trace(shape: Shape, job: Job, blocks: int, card: bool, grows_with_r: bool) -
     model, optimizer = build(shape, job, blocks=blocks)
     if not card and job.optimizer == "adamw":
         optimizer.param_groups[0]["foreach"] = False
-    ids = torch.zeros(job.batch, job.seq, dtype=torch.long, device="meta")
+    ids = torch.zeros(job.batch_size, job.seq, dtype=torch.long, device="meta")
     try:
         written = tape.step(model, {"input_ids": ids, "labels": ids}, optimizer)
     except Exception as error:
@@ -125,7 +125,7 @@ def trace(shape: Shape, job: Job, blocks: int, card: bool, grows_with_r: bool) -
             f"{shape.name}: the ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma; this one could not "
             f"run without weights ({why})."
         ) from error
-    return written.read((job.batch, job.seq, job.r if grows_with_r else 0))
+    return written.read((job.batch_size, job.seq, job.r if grows_with_r else 0))
 
 
 # ---- does it fit, and if not, what then? ----
@@ -222,12 +222,12 @@ def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
 def _options(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     """Changes that save memory, in words and as fields of the job, the mildest first."""
     half = "bf16" if job.dtype == "fp32" else job.dtype
-    if not job.checkpointing:
-        yield "checkpointing (each block is computed twice: slower, the same result)", {"checkpointing": True}
-    if job.batch > 1:
-        yield "one sequence at a time, gradients summed over several", {"batch": 1}
-    if job.optimizer in ("adamw", "fused", "paged"):
-        yield "AdamW's moments in 8 bits and in pageable memory (paged8bit)", {"optimizer": "paged8bit"}
+    if not job.gradient_checkpointing:
+        yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
+    if job.batch_size > 1:
+        yield "one sequence at a time, gradients summed over several", {"batch_size": 1}
+    if job.optimizer in ("adamw", "adamw_fused", "paged_adamw"):
+        yield "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)", {"optimizer": "paged_adamw_8bit"}
     if job.method == "full":
         yield "LoRA: the base is frozen, adapters alone train", {"method": "lora", "dtype": half}
     if job.method != "qlora":
@@ -251,8 +251,8 @@ def describe(job: Job) -> str:
         if job.method == "full"
         else f"{METHOD_NAMES[job.method]} at r = {job.r}"
     )
-    sequences = f"{job.batch} sequence{'s' * (job.batch > 1)} of {job.seq:,} tokens"
-    return f"{how}, {sequences}, checkpointing {'on' if job.checkpointing else 'off'}"
+    sequences = f"{job.batch_size} sequence{'s' * (job.batch_size > 1)} of {job.seq:,} tokens"
+    return f"{how}, {sequences}, checkpointing {'on' if job.gradient_checkpointing else 'off'}"
 
 
 def verdict(plan: Plan, card: str) -> str:
@@ -307,12 +307,12 @@ def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str
         return {name: round(size) for name, size in (bill._asdict() | {"total": bill.total}).items()}
 
     made: dict[str, Any] = {
-        "model": shape.name, "job": asdict(job), "bill": lines(ledger.bill), "moment": ledger.moment,
+        "model": shape.name, "job": job.counted(), "bill": lines(ledger.bill), "moment": ledger.moment,
         "moments": {name: lines(bill) for name, bill in ledger.moments.items()}, "paged": round(ledger.paged),
         "assumed": {"context_bytes": bills.CONTEXT_BYTES, "slack": bills.SLACK},
     }  # fmt: skip
     if plan is not None:
-        changes = [{"what": c.what, "job": asdict(c.job), "total": round(c.total)} for c in plan.changes]
+        changes = [{"what": c.what, "job": c.job.counted(), "total": round(c.total)} for c in plan.changes]
         made |= {
             "card": card,
             "room": round(plan.room),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -26,48 +25,10 @@ from torch import Tensor, nn
 from .. import lora, models, tasks
 from ..files import whole_file
 from ..paths import cache_dir
+from .optimizers import make_optimizer
+from .settings import Settings
 
 FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"
-OPTIMIZERS = ("adamw", "adamw_8bit", "paged_adamw_8bit")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train. The learning rate rises over `warmup` steps, then falls linearly towards zero."""
-
-    steps: int = 40
-    batch_size: int = 8
-    learning_rate: float = 2e-3
-    warmup: int = 4
-    weight_decay: float = 0.0
-    seed: int = 0
-    lr_ratio: float = 1.0  # lora_B learns this many times faster than the rest (LoRA+, Hayou et al. 2024: 16)
-    autocast: bool = False  # compute in bf16 while the weights stay fp32 (mixed precision)
-    gradient_checkpointing: bool = False  # keep each block's input only, and compute the block again in backward
-    optimizer: str = (
-        "adamw"  # or one of bitsandbytes': two moments in 8 bits, on a card also paged to the host's memory
-    )
-    checkpoint_every: int = 10  # steps; 0: never
-
-    def __post_init__(self) -> None:
-        for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("checkpoint_every", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}.")
-        if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
-            raise ValueError(
-                f"learning_rate = {self.learning_rate!r}: give a number between 0 and 1, such as 2e-3 for LoRA."
-            )
-        if not isinstance(self.lr_ratio, (int, float)) or not 0 < self.lr_ratio < math.inf:
-            raise ValueError(f"lr_ratio = {self.lr_ratio!r}: give a number above 0; 1 is LoRA, 16 is LoRA+'s advice.")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer {self.optimizer!r} is not known: choose from {', '.join(OPTIMIZERS)}.")
-
-    def rate(self, step: int) -> float:
-        """The learning rate of `step` (0 … steps − 1)."""
-        warmup = min(self.warmup, self.steps - 1)
-        rise, fall = (step + 1) / (warmup + 1), (self.steps - step) / (self.steps - warmup)
-        return self.learning_rate * min(1.0, rise, fall)
 
 
 @dataclass
@@ -126,7 +87,9 @@ def train(
     B = [p for name, p in learned.items() if "lora_B" in name]
     rest = [p for name, p in learned.items() if "lora_B" not in name]
     groups = [{"params": ps, "times": times} for ps, times in ((rest, 1.0), (B, settings.lr_ratio)) if ps]
-    optimizer = _optimizer(settings, groups, rest[0].device if rest else B[0].device)
+    optimizer = make_optimizer(
+        settings.optimizer, groups, settings.learning_rate, settings.weight_decay, next(iter(learned.values())).device
+    )
     training = (reuse and _read(folder / CHECKPOINT, run, learned, optimizer)) or Training()
     begun, was_training = len(training.losses), model.training
     if begun:
@@ -145,22 +108,6 @@ def train(
         f"loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
     )
     return training
-
-
-def _optimizer(settings: Settings, groups: list[dict[str, Any]], device: torch.device) -> torch.optim.Optimizer:
-    """AdamW, or bitsandbytes' AdamW with 8-bit moments. Raises ValueError for a paged one without a card to page from."""
-    how: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, **how)
-    import bitsandbytes as bnb
-
-    if settings.optimizer == "adamw_8bit":
-        return bnb.optim.AdamW8bit(groups, **how)
-    if device.type == "cpu":
-        raise ValueError(
-            "paged_adamw_8bit moves moments between a card and the host: on a CPU choose 'adamw_8bit' or 'adamw'."
-        )
-    return bnb.optim.PagedAdamW8bit(groups, **how)
 
 
 @contextmanager

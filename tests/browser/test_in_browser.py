@@ -264,8 +264,8 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
 
 def assert_fit(stage: Any, **setting: Any) -> None:
     """Words and the bars' widths are those of this bill."""
-    job = memory.Job(setting["method"], setting["r"], seq=setting["seq"], batch=setting["batch"],
-                   checkpointing=setting["checkpointing"] == "on")  # fmt: skip
+    job = memory.Job(setting["method"], setting["r"], seq=setting["seq"], batch_size=setting["batch"],
+                   gradient_checkpointing=setting["checkpointing"] == "on")  # fmt: skip
     bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
     assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest" in stage.words
     scene = fitting.fit_scene(**setting)

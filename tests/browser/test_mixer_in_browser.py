@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lora_lessons import lora, mixing, models
-from lora_lessons.adapter import Adapter, take
+from lora_lessons.adapter import Adapter, adapter_of
 
 MAKE = """
 def made():
@@ -17,7 +17,7 @@ def made():
         lora.attach(base.model, r=2, lora_alpha=4, target_modules=["down_proj"], seed=seed)
         for _, layer in lora.lora_layers(base.model):
             layer.lora_B.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(seed))
-        adapters[name] = take(base.model, name)
+        adapters[name] = adapter_of(base.model, name)
         lora.detach(base.model)
     return adapters
 """
@@ -25,7 +25,7 @@ SETUP = """import torch
 from lora_lessons.course import begin
 from lora_lessons.lessons.l09_adapters import widget
 from lora_lessons import lora, models
-from lora_lessons.adapter import take
+from lora_lessons.adapter import adapter_of
 begin("mixer")
 base = models.load(precision="fp32")"""
 
@@ -54,7 +54,7 @@ class Mixer:
 
 @pytest.fixture(scope="module")
 def known(base_fp32: Any) -> dict[str, Adapter]:
-    names = {"base": base_fp32, "lora": lora, "take": take, "torch": torch}
+    names = {"base": base_fp32, "lora": lora, "adapter_of": adapter_of, "torch": torch}
     exec(MAKE, names)  # the very code of the notebook
     made: dict[str, Adapter] = names["made"]()
     return made
@@ -72,7 +72,7 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     page.press("Answer")
     page.until("Done: ")
     plain = models.chat(base_fp32, "Name a color.", 24)
-    with mixing.worn(base_fp32.model, known["one"]):
+    with mixing.attached(base_fp32.model, known["one"]):
         one = models.chat(base_fp32, "Name a color.", 24)
     assert page.answers == [plain, one] and plain != one
     page.root.screenshot(path=screenshots / "mixer.png")
@@ -85,7 +85,7 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     page.press("Answer")
     page.root.get_by_text("1 × one + 0.5 × two").wait_for()
     page.until("Done: ")
-    with mixing.worn(base_fp32.model, mixing.weighted_sum([(known["one"], 1), (known["two"], 0.5)])):
+    with mixing.attached(base_fp32.model, mixing.weighted_sum([(known["one"], 1), (known["two"], 0.5)])):
         both = models.chat(base_fp32, "Name a color.", 24)
     assert page.answers == [plain, both]
 

@@ -23,7 +23,7 @@ def test_a_shipped_adapter_is_small_in_16_bits_and_gains_what_its_record_says(na
     task = tasks.load_task(name)
     drawn = evaluation.drawn(task, course_adapters.SCORED)
     examples = [tasks.encode(base_fp32.tokenizer, example) for example in drawn]
-    with mixing.worn(base_fp32.model, read_adapter(file.parent)) as model:
+    with mixing.attached(base_fp32.model, read_adapter(file.parent)) as model:
         assert evaluation.held_out_loss(model, examples) == pytest.approx(made["trained"]["loss"], rel=0.01)
 
 

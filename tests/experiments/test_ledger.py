@@ -87,7 +87,16 @@ def test_what_accelerate_says():
 def test_the_settings_cover_method_rank_length_batch_and_checkpointing():
     for jobs in (ledger.ON_A_CARD, ledger.ON_A_PROCESSOR):
         assert len(set(jobs)) == len(jobs) >= 12
-        for name in ("method", "r", "seq", "checkpointing", "layer", "optimizer", "target_modules", "batch"):
+        for name in (
+            "method",
+            "r",
+            "seq",
+            "gradient_checkpointing",
+            "layer",
+            "optimizer",
+            "target_modules",
+            "batch_size",
+        ):
             assert len({getattr(job, name) for job in jobs}) > 1, name
     shape = ledger._shape(ledger.BASE_NAME)
     assert shape.name == "SmolLM2-135M" and shape.config().num_hidden_layers == 30

@@ -208,7 +208,7 @@ def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base
     adapter = read_adapter(sweep.kept_adapter(tmp_path, row))
     assert adapter.r == 2 and sum(t.numel() for t in (*adapter.A.values(), *adapter.B.values())) == row["trainable"]
     held_out = [tasks.encode(base_fp32.tokenizer, example) for example in tasks.load_task("persona").held_out]
-    with mixing.worn(base_fp32.model, adapter):
+    with mixing.attached(base_fp32.model, adapter):
         autocast = models.best_precision().name == "bf16"
         again = evaluation.held_out_loss(base_fp32.model, held_out, autocast=autocast)
     assert again == pytest.approx(row["loss_held_out"], abs=1e-3)

@@ -42,36 +42,36 @@ MODELS = {
     "gemma3": lambda: config("gemma3_text", num_hidden_layers=15),  # five sliding blocks, one full
 }
 GRID = [
-    ("llama", Job("full", dtype="fp32", seq=64, batch=2, checkpointing=False)),
-    ("llama", Job("full", seq=48, batch=3, optimizer="fused")),
-    ("llama", Job("lora", r=4, seq=128, checkpointing=False)),
-    ("llama", Job("lora", r=16, seq=96, batch=2, dtype="fp32")),
-    ("llama", Job("qlora", r=8, seq=96, batch=2, checkpointing=False)),
-    ("llama", Job("qlora", r=8, seq=96, batch=2)),
+    ("llama", Job("full", dtype="fp32", seq=64, batch_size=2, gradient_checkpointing=False)),
+    ("llama", Job("full", seq=48, batch_size=3, optimizer="adamw_fused")),
+    ("llama", Job("lora", r=4, seq=128, gradient_checkpointing=False)),
+    ("llama", Job("lora", r=16, seq=96, batch_size=2, dtype="fp32")),
+    ("llama", Job("qlora", r=8, seq=96, batch_size=2, gradient_checkpointing=False)),
+    ("llama", Job("qlora", r=8, seq=96, batch_size=2)),
     ("llama", Job("qlora", r=64, seq=16)),
-    ("llama", Job("lora", r=8, seq=64, batch=4, checkpointing=False, layer="peft", target_modules=("q_proj", "v_proj"))),
+    ("llama", Job("lora", r=8, seq=64, batch_size=4, gradient_checkpointing=False, layer="peft", target_modules=("q_proj", "v_proj"))),
     ("llama", Job("lora", r=8, seq=64, layer="peft")),
-    ("llama", Job("qlora", r=8, seq=160, layer="peft", checkpointing=False)),
-    ("llama", Job("qlora", r=8, seq=64, batch=2, layer="peft", dtype="fp32")),
-    ("llama", Job("qlora", r=8, seq=64, optimizer="adamw8bit")),
-    ("llama", Job("full", seq=32, optimizer="adamw8bit", checkpointing=False)),
-    ("llama", Job("lora", r=8, seq=64, optimizer="paged", adapter_dtype="bf16", checkpointing=False)),
-    ("llama tied", Job("full", seq=64, checkpointing=False)),
+    ("llama", Job("qlora", r=8, seq=160, layer="peft", gradient_checkpointing=False)),
+    ("llama", Job("qlora", r=8, seq=64, batch_size=2, layer="peft", dtype="fp32")),
+    ("llama", Job("qlora", r=8, seq=64, optimizer="adamw_8bit")),
+    ("llama", Job("full", seq=32, optimizer="adamw_8bit", gradient_checkpointing=False)),
+    ("llama", Job("lora", r=8, seq=64, optimizer="paged_adamw", adapter_dtype="bf16", gradient_checkpointing=False)),
+    ("llama tied", Job("full", seq=64, gradient_checkpointing=False)),
     ("llama tied", Job("full", seq=8)),
     ("llama of two blocks", Job("qlora", r=8, seq=64)),
     ("llama of two blocks", Job("full", seq=64)),
-    ("llama with biases", Job("qlora", r=8, seq=64, checkpointing=False)),
+    ("llama with biases", Job("qlora", r=8, seq=64, gradient_checkpointing=False)),
     ("llama with biases", Job("lora", r=8, seq=64)),
-    ("mistral", Job("lora", r=8, seq=128, batch=2, checkpointing=False)),
+    ("mistral", Job("lora", r=8, seq=128, batch_size=2, gradient_checkpointing=False)),
     ("mistral", Job("qlora", r=8, seq=128, layer="peft")),
     ("qwen2", Job("full", dtype="fp32", seq=64)),
-    ("qwen2", Job("qlora", r=8, seq=256, checkpointing=False)),
-    ("qwen2", Job("qlora", r=8, seq=64, batch=4)),
-    ("qwen3", Job("lora", r=8, seq=64, checkpointing=False)),
+    ("qwen2", Job("qlora", r=8, seq=256, gradient_checkpointing=False)),
+    ("qwen2", Job("qlora", r=8, seq=64, batch_size=4)),
+    ("qwen3", Job("lora", r=8, seq=64, gradient_checkpointing=False)),
     ("qwen3", Job("qlora", r=8, seq=64, layer="peft")),
-    ("gemma", Job("full", seq=64, checkpointing=False)),
-    ("gemma", Job("qlora", r=8, seq=64, batch=2)),
-    ("gemma2", Job("lora", r=8, seq=96, batch=2, checkpointing=False)),
+    ("gemma", Job("full", seq=64, gradient_checkpointing=False)),
+    ("gemma", Job("qlora", r=8, seq=64, batch_size=2)),
+    ("gemma2", Job("lora", r=8, seq=96, batch_size=2, gradient_checkpointing=False)),
     ("gemma3", Job("qlora", r=8, seq=64)),
 ]  # fmt: skip
 
@@ -81,7 +81,7 @@ def real(shape, job):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, optimizer = memory.build(shape, job, "cpu")
-        ids = torch.randint(3, 1000, (job.batch, job.seq))
+        ids = torch.randint(3, 1000, (job.batch_size, job.seq))
     return model, {"input_ids": ids, "labels": ids}, optimizer
 
 
@@ -127,7 +127,7 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     moments = [t for s in optimizer.state.values() for t in s.values() if isinstance(t, torch.Tensor) and t.ndim]
     assert close(bill.optimizer, memory.held_bytes(moments), least)
 
-    in_8_bits = job.optimizer == "adamw8bit"  # on a processor its step unpacks the moments: no card does that
+    in_8_bits = job.optimizer == "adamw_8bit"  # on a processor its step unpacks the moments: no card does that
 
     def step():
         model(**batch).loss.backward()
@@ -141,17 +141,19 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     fullest = max(b.total for m, b in predicted.moments.items() if not (in_8_bits and m == "optimizer step"))
     assert left < least and fullest == pytest.approx(fixed + most, rel=WITHIN)
     _, kept = profiled(lambda: model(**batch).loss)
-    kept -= 4 * job.batch * job.seq * SIZES["vocab_size"]  # of the logits, the loss keeps their log-softmax in fp32
     kept -= (
-        job.checkpointing * shape.config().num_hidden_layers * torch.get_rng_state().nbytes
+        4 * job.batch_size * job.seq * SIZES["vocab_size"]
+    )  # of the logits, the loss keeps their log-softmax in fp32
+    kept -= (
+        job.gradient_checkpointing * shape.config().num_hidden_layers * torch.get_rng_state().nbytes
     )  # for an equal second pass
-    assert close(predicted.moments["loss"].activations, kept, max(least, 24 * job.batch * job.seq))
+    assert close(predicted.moments["loss"].activations, kept, max(least, 24 * job.batch_size * job.seq))
 
 
 @pytest.mark.parametrize("layer", memory.LAYERS)
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_activations_are_the_tensors_that_autograd_saved(method, layer):
-    job = Job(method, r=8, seq=64, batch=2, checkpointing=False, layer=layer)
+    job = Job(method, r=8, seq=64, batch_size=2, gradient_checkpointing=False, layer=layer)
     model, batch, _ = real(memory.shape_of(MODELS["qwen2"]()), job)
     state = {t.untyped_storage().data_ptr() for _, t in tape.state(model)}
     saved = []
@@ -177,19 +179,19 @@ def test_the_fixed_part_of_a_7b_is_the_ledgers(name, method):
 def test_one_trace_answers_for_every_length_batch_and_rank():
     """Replayed from prime sizes or run at the very sizes: the same bytes."""
     shape = memory.shape_of(MODELS["llama"]())
-    for job in (Job(r=5, seq=37, batch=3), Job("lora", r=24, seq=200, checkpointing=False, layer="peft")):
+    for job in (Job(r=5, seq=37, batch_size=3), Job("lora", r=24, seq=200, gradient_checkpointing=False, layer="peft")):
         for blocks in (3, 4):
             memory.predict(shape, job)
             b, s, r = memory._primes(shape, job)
-            replayed = memory.trace(shape, replace(job, batch=b, seq=s, r=r), blocks, True, True)
+            replayed = memory.trace(shape, replace(job, batch_size=b, seq=s, r=r), blocks, True, True)
             run = memory.trace(shape, job, blocks, True, False)
-            assert replayed.peaks(job.batch, job.seq, job.r)[:, :, 0] == pytest.approx(
-                run.peaks(job.batch, job.seq)[:, :, 0]
+            assert replayed.peaks(job.batch_size, job.seq, job.r)[:, :, 0] == pytest.approx(
+                run.peaks(job.batch_size, job.seq)[:, :, 0]
             )
 
 
 def test_many_lengths_at_once_are_one_by_one():
-    job, lengths = Job(r=8, checkpointing=False), [1, 64, 300, 4096]
+    job, lengths = Job(r=8, gradient_checkpointing=False), [1, 64, 300, 4096]
     together = memory.ledgers(MODELS["qwen2"](), job, lengths)
     for seq, ledger in zip(lengths, together, strict=True):
         assert ledger == memory.predict(MODELS["qwen2"](), replace(job, seq=seq))
@@ -199,10 +201,10 @@ def test_what_grows_with_what():
     def bill(**fields):
         return memory.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16} | fields)).moments["loss"]
 
-    one, long, two = bill(), bill(seq=2048), bill(batch=2)
+    one, long, two = bill(), bill(seq=2048), bill(batch_size=2)
     assert long.logits == two.logits == pytest.approx(2 * one.logits) and long[:5] == one[:5]
     assert long.activations == pytest.approx(2 * one.activations, rel=1e-3)
-    assert bill(checkpointing=False).activations > 20 * one.activations
+    assert bill(gradient_checkpointing=False).activations > 20 * one.activations
     assert bill(r=32).adapters == 2 * one.adapters and bill(r=32).base == one.base
     assert bill(adapter_dtype="bf16").adapters == one.adapters / 2
 
@@ -214,17 +216,18 @@ def test_only_a_card_has_overhead():
 
 
 def test_paged_moments_are_not_on_the_card():
-    plain, paged = (memory.predict("Mistral-7B", Job(optimizer=o)) for o in ("adamw", "paged"))
+    plain, paged = (memory.predict("Mistral-7B", Job(optimizer=o)) for o in ("adamw", "paged_adamw"))
     assert paged.bill.optimizer == 0 and paged.paged == plain.bill.optimizer > 0 == plain.paged
 
 
 def test_foreach_needs_room_for_every_number_and_fused_does_not():
     """PyTorch's default AdamW on a card holds one temporary copy of all that trains."""
     step = {
-        o: memory.predict("Llama-2-7B", Job("full", optimizer=o)).moments["optimizer step"] for o in ("adamw", "fused")
+        o: memory.predict("Llama-2-7B", Job("full", optimizer=o)).moments["optimizer step"]
+        for o in ("adamw", "adamw_fused")
     }
     assert step["adamw"].working == pytest.approx(step["adamw"].gradients, rel=0.01)
-    assert step["fused"].working < 0.001 * step["fused"].gradients
+    assert step["adamw_fused"].working < 0.001 * step["adamw_fused"].gradients
 
 
 def test_planning_leaves_bitsandbytes_as_it_was():
@@ -269,7 +272,7 @@ def test_rotary_frequencies_are_those_of_transformers():
 
 
 def test_the_longest_sequence_fits_and_one_token_more_does_not():
-    for job in (Job(), Job("lora", checkpointing=False, r=8, batch=2)):
+    for job in (Job(), Job("lora", gradient_checkpointing=False, r=8, batch_size=2)):
         room = memory.card_bytes("RTX 4090")
         tokens = memory.longest("Qwen2.5-7B", job, room)
         assert tokens > 100
@@ -281,8 +284,8 @@ def test_the_longest_sequence_fits_and_one_token_more_does_not():
 @pytest.mark.parametrize(
     "model, job, card, first",
     [
-        ("Qwen2.5-7B", Job(seq=2048, checkpointing=False), "RTX 4090", "checkpointing"),
-        ("Llama-2-7B", Job("lora", seq=4096, batch=4), "24", "one sequence at a time"),
+        ("Qwen2.5-7B", Job(seq=2048, gradient_checkpointing=False), "RTX 4090", "checkpointing"),
+        ("Llama-2-7B", Job("lora", seq=4096, batch_size=4), "24", "one sequence at a time"),
         ("Llama-2-7B", Job("full"), "RTX 4090", "LoRA"),
         ("Llama-2-7B", Job("full fp32"), 8, "QLoRA"),
         ("Qwen2.5-7B", Job(seq=32768), "RTX 4090", "sequences of at most"),
@@ -308,7 +311,7 @@ def test_what_cannot_fit_is_said():
 
 def test_changes_that_a_later_one_made_needless_are_not_asked_for():
     """Each step of the advice is needed: undone at the end, the job does not fit any more."""
-    job = Job("full fp32", checkpointing=False, batch=2, seq=512)
+    job = Job("full fp32", gradient_checkpointing=False, batch_size=2, seq=512)
     made = memory.plan("Llama-2-7B", job, 5.5e9)
     last = made.changes[-1].job
     assert len(made.changes) > 1 and made.changes[-1].total <= made.room
@@ -379,7 +382,7 @@ def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
         ({"optimizer": "sgd"}, "optimizer 'sgd' is not known"),
         ({"dtype": "int8"}, "dtype 'int8' is not known"),
         ({"seq": 0}, "seq = 0: give a whole number of at least 1"),
-        ({"batch": True}, "batch = True: give a whole number"),
+        ({"batch_size": True}, "batch_size = True: give a whole number"),
         ({"r": 2.5}, "r = 2.5: give a whole number"),
         ({"seq": 10**12}, "no card holds that"),
     ],
@@ -414,10 +417,12 @@ def test_nothing_is_warned_about_on_the_way():
 
 def test_a_shorter_text_is_the_last_thing_to_change():
     """Several mild changes keep all 1,024 tokens where no single one is enough."""
-    made = memory.plan("Qwen2.5-7B", memory.Job("qlora", batch=4, checkpointing=False), memory.card_bytes(8))
+    made = memory.plan(
+        "Qwen2.5-7B", memory.Job("qlora", batch_size=4, gradient_checkpointing=False), memory.card_bytes(8)
+    )
     assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
     said = memory.verdict(made, "8 GB")
-    assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged8bit"))
+    assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged_adamw_8bit"))
     assert "sequences of at most" not in said
     tight = memory.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), memory.card_bytes(8))
     assert tight.changes[-1].what.startswith("sequences of at most") and tight.changes[-1].total <= tight.room

@@ -290,7 +290,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, exa
         def full(*args, failure=failure, **kwargs):
             raise failure
 
-        monkeypatch.setattr(training, "save_file", full)
+        monkeypatch.setattr(loop, "save_file", full)
         tiny_model.train(False)
         with pytest.raises(TrainingStopped, match="free some room"):
             train(tiny_model, examples, SHORT, run_dir=tmp_path / str(number))

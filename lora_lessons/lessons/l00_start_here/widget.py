@@ -54,7 +54,11 @@ def fit_ledgers(
         raise ValueError(f"method {method!r} is not known: choose one of {', '.join(memory.METHODS)}.")
     tokens = [whole("sequence length", length) for length in lengths]
     job = memory.Job(
-        method, whole("rank r", r), batch=whole("batch", batch), seq=tokens[-1], checkpointing=ON[checkpointing]
+        method,
+        whole("rank r", r),
+        batch_size=whole("batch", batch),
+        seq=tokens[-1],
+        gradient_checkpointing=ON[checkpointing],
     )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be
@@ -112,7 +116,7 @@ def fit_scene(model: str, method: str, card: str, r: int, batch: int, checkpoint
     width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
     backdrop, ax = _fit_backdrop(card, width)
     longest = max((n for n, total in zip(stops, totals, strict=True) if total <= room), default=0)
-    jobs = (memory.Job(method, r, seq=n, batch=batch, checkpointing=ON[checkpointing]) for n in stops)
+    jobs = (memory.Job(method, r, seq=n, batch_size=batch, gradient_checkpointing=ON[checkpointing]) for n in stops)
     words = [_fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest)
              for job, ledger in zip(jobs, ledgers, strict=True)]  # fmt: skip
     scene = Scene(backdrop, stops, words)

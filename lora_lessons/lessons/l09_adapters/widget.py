@@ -70,7 +70,7 @@ class Mixer(widgets.VBox):
 
     def __init__(self, base: models.Base, known: Mapping[str, Adapter], max_new_tokens: int = 60) -> None:
         self.base, self.known, self.length = (
-            base._replace(model=mixing.twin(base.model).eval()),
+            base._replace(model=mixing.shared_copy(base.model).eval()),
             dict(known),
             max_new_tokens,
         )
@@ -141,7 +141,7 @@ class Mixer(widgets.VBox):
         tokens = 0
         try:
             for column, adapter in (("base", None), ("mixed", mixed)):
-                with mixing.worn(self.base.model, adapter):
+                with mixing.attached(self.base.model, adapter):
                     if not cancelled.is_set():
                         say = partial(self._tell, column)
                         tokens += answer(self.base, prompt, say, cancelled, self.length)
@@ -176,8 +176,8 @@ def adapter_mixer(base: models.Base, known: Mapping[str, Adapter], max_new_token
     """Mix the adapters in `known` on `base`. Raises ValueError for none, or one that does not fit the base."""
     if not known:
         raise ValueError("the mixer needs at least one adapter: give {name: read_adapter(folder)}.")
-    probe = mixing.twin(base.model)
+    probe = mixing.shared_copy(base.model)
     for adapter in known.values():
-        with mixing.worn(probe, adapter):
+        with mixing.attached(probe, adapter):
             pass
     return Mixer(base, known, max_new_tokens)

@@ -27,7 +27,9 @@ def bars(figure):
 
 def ledger(**changed):
     v = FIT | changed
-    job = memory.Job(v["method"], v["r"], seq=v["seq"], batch=v["batch"], checkpointing=v["checkpointing"] == "on")
+    job = memory.Job(
+        v["method"], v["r"], seq=v["seq"], batch_size=v["batch"], gradient_checkpointing=v["checkpointing"] == "on"
+    )
     return memory.predict(v["model"], job)
 
 
@@ -80,7 +82,7 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
     assert ax.lines[0].get_xdata()[0] == ax.patches[0].get_width() == pytest.approx(40 * 2**30 / 1e9)
     edge = ax.get_xlim()[1]
     assert all(left + width <= edge + 1e-9 for row in bars(figure).values() for left, width in row)
-    total = ledger(checkpointing="off", seq=131072).bill.total / 1e9
+    total = ledger(gradient_checkpointing="off", seq=131072).bill.total / 1e9
     assert total > edge and f"{total:.1f} GB →" in [text.get_text() for text in ax.texts]
     whole = widget.fit_still(**FIT | {"card": "RTX 3060", "method": "full fp32", "seq": 32})[0].axes[0]
     assert whole.get_xlim()[1] > ledger(method="full fp32", seq=32).bill.total / 1e9, (
@@ -161,7 +163,7 @@ def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
     """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
     stage = widget.fit()
     backdrop = stage.backdrop["id"]
-    turn(stage, r=64, checkpointing="off", batch=2)
+    turn(stage, r=64, gradient_checkpointing="off", batch_size=2)
     assert stage.backdrop["id"] == backdrop
     turn(stage, card="T4")
     assert stage.backdrop["id"] != backdrop

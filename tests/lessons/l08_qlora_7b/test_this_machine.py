@@ -57,7 +57,7 @@ def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatc
 
     monkeypatch.setattr(training, "train", full)
     monkeypatch.setattr(models, "card", lambda: ("A Card", 8.0 * 2**30))
-    job = memory.Job("qlora", seq=4096, checkpointing=False)
+    job = memory.Job("qlora", seq=4096, gradient_checkpointing=False)
     with pytest.raises(training.TrainingStopped) as stopped:
         this_machine.train(None, [], this_machine.settings_for(True, 1, 1, 0), "Llama-2-7B", job)
     said = str(stopped.value)

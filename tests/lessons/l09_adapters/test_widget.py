@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from lora_lessons import lora, models
-from lora_lessons.adapter import take
+from lora_lessons.adapter import adapter_of
 from lora_lessons.lessons.l09_adapters import widget as mixer
-from lora_lessons.mixing import weighted_sum, worn
+from lora_lessons.mixing import attached, weighted_sum
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def known():
         lora.attach(base.model, r=2, lora_alpha=4, target_modules=["down_proj"], seed=seed)
         for _, layer in lora.lora_layers(base.model):
             layer.lora_B.data.normal_(0, 0.05, generator=torch.Generator().manual_seed(seed))
-        made[name] = take(base.model, name)
+        made[name] = adapter_of(base.model, name)
         lora.detach(base.model)
     return made
 
@@ -41,7 +41,7 @@ def asked(widget, **values):
 
 def test_the_answers_are_the_models_own(mixing, base_fp32, known):
     question = "Name a color."
-    with worn(base_fp32.model, weighted_sum([(known["one"], 0.5), (known["two"], -1)])):
+    with attached(base_fp32.model, weighted_sum([(known["one"], 0.5), (known["two"], -1)])):
         expected = models.chat(base_fp32, question, 12)
     plain = models.chat(base_fp32, question, 12)
     assert asked(mixing, prompt=question, first="one", scale=0.5, second="two", scale_second=-1) == (plain, expected)

@@ -1,0 +1,45 @@
+"""How to train, in the words of transformers and PEFT: one object for the loop, the planner and the sweep."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from .optimizers import OPTIMIZERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to train. The learning rate rises over `warmup` steps, then falls linearly towards zero."""
+
+    steps: int = 40
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    warmup: int = 4
+    weight_decay: float = 0.0
+    seed: int = 0
+    lr_ratio: float = 1.0  # lora_B learns this many times faster than the rest (LoRA+, Hayou et al. 2024: 16)
+    autocast: bool = False  # compute in bf16 while the weights stay fp32 (mixed precision)
+    gradient_checkpointing: bool = False  # keep each block's input only, and compute the block again in backward
+    optimizer: str = "adamw"  # one of OPTIMIZERS
+    checkpoint_every: int = 10  # steps; 0: never
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("checkpoint_every", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}.")
+        if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
+            raise ValueError(
+                f"learning_rate = {self.learning_rate!r}: give a number between 0 and 1, such as 2e-3 for LoRA."
+            )
+        if not isinstance(self.lr_ratio, (int, float)) or not 0 < self.lr_ratio < math.inf:
+            raise ValueError(f"lr_ratio = {self.lr_ratio!r}: give a number above 0; 1 is LoRA, 16 is LoRA+'s advice.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer {self.optimizer!r} is not known: choose from {', '.join(OPTIMIZERS)}.")
+
+    def rate(self, step: int) -> float:
+        """The learning rate of `step` (0 … steps − 1)."""
+        warmup = min(self.warmup, self.steps - 1)
+        rise, fall = (step + 1) / (warmup + 1), (self.steps - step) / (self.steps - warmup)
+        return self.learning_rate * min(1.0, rise, fall)

@@ -35,10 +35,9 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The whole suite: tests/stages.py says what each stage is, and at its end what each took.
 test: check
-	$(BIN)/pytest --ignore=tests/browser
-	LORA_LESSONS_PROGRESS=$(CURDIR)/$(VENV)/nbval-progress.json $(BIN)/pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=900 notebooks/*.ipynb
-	$(BIN)/pytest tests/browser
+	$(BIN)/python tests/stages.py
 
 bench: $(READY)
 	$(BIN)/python tests/browser/latency.py

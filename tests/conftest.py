@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 from tiny import make_tiny_model
 
-os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))  # before anything imports torch
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, min(2, os.cpu_count() or 1) // _workers)))  # before torch is loaded
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Between workers, a file's tests stay together, unless they ask for another group; what takes long begins first."""
+    for item in items:
+        if not any(item.iter_markers("xdist_group")):
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(item.config.rootpath))))
+    items.sort(key=lambda item: not any(item.iter_markers("long")))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,9 +5,10 @@ What is right is worked out here, from lora_lessons; the page's own numbers are 
 
 from __future__ import annotations
 
+import ast
 import io
-import json
 import re
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import matplotlib as mpl
@@ -63,7 +64,7 @@ CELLS = (
     "scales.scale_lab()",
     f"bench.codebook_bench({{'noise': {NOISE}, 'even': torch.linspace(-1, 1, 4096)}})",
     "explorer_copy = explorer.rank_explorer(matrices)\nexplorer_copy",
-    "explorer",
+    "stage",
 )
 
 
@@ -678,11 +679,34 @@ WIDGETS = {
 }
 
 
-def stages_of(lesson: Any) -> list[str]:
+def stages_of(lesson: Path) -> list[str]:
     """The names of the widgets that a lesson shows, in their order."""
-    cells = [cell for cell in json.loads(lesson.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    called = [name for cell in cells for name in re.findall(r"^widget\.(\w+)\(", "".join(cell["source"]), re.MULTILINE)]
+    sources = [cell.source for cell in nbformat.read(lesson, 4).cells if cell.cell_type == "code"]
+    called = [name for source in sources for name in re.findall(r"^widget\.(\w+)\(", source, re.MULTILINE)]
     return [name for name in called if name in WIDGETS and get_type_hints(WIDGETS[name]).get("return") is Stage]
+
+
+def needed(lesson: Path) -> list[int]:
+    """The numbers of the cells that the widgets and the unsolved exercises need: them, and what makes their names.
+
+    Whole lessons are run by papermill and nbval; here the others keep their stored outputs on the page.
+    """
+    cells, found, names = nbformat.read(lesson, 4).cells, [], set()
+    for number, cell in reversed(list(enumerate(cells))):
+        if cell.cell_type != "code":
+            continue
+        tree = ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", cell.source, flags=re.M))
+        nodes = list(ast.walk(tree))
+        made = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        made |= {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        made |= {a.asname or a.name for n in nodes if isinstance(n, (ast.Import, ast.ImportFrom)) for a in n.names}
+        asked = re.search(r"^(widget\.\w+|check|begin)\(", cell.source, re.M) or "setup" in cell.metadata.get(
+            "tags", []
+        )
+        if asked or made & names:
+            found.append(number)
+            names = (names - made) | {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    return found[::-1]
 
 
 # What the words say after one step along its axis from where each widget begins.
@@ -702,12 +726,14 @@ def next_rank_of_the_lab() -> str:
     return scene.words[scene.stops.index(8) + 1]
 
 
-# Every lesson with a widget. The others need no page: papermill runs them in test_runner and `lora-lessons run`, and 03
-# and 04 would take minutes more here.
-@pytest.mark.parametrize("path", [path for path in lessons() if stages_of(path)], ids=lambda path: path.stem)
-def test_a_lesson_runs_all_with_its_exercises_unsolved_and_its_widgets_move(open_lesson, path, screenshots):
+# Every lesson with a widget. The others need no page: papermill and nbval run them.
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=p.stem, marks=pytest.mark.xdist_group(p.stem)) for p in lessons() if stages_of(p)],
+)
+def test_a_lessons_widgets_move_and_its_exercises_are_open(open_lesson, path, screenshots):
     lesson, names = open_lesson(path.stem), stages_of(path)
-    lesson.run_all(seconds=1200)
+    lesson.run_cells(needed(path))
     assert lesson.page.locator(".stage").count() == len(names)
     for number, name in enumerate(names):
         stage = lesson.stage(number)

@@ -1,16 +1,20 @@
-"""One training loop for every lesson: `loop` first; `settings` and `optimizers` beside it."""
+"""One training loop for every lesson: repeatable by seed, resumable after a kill, honest about gradients.
 
-from .loop import CHECKPOINT as CHECKPOINT
-from .loop import FINISHED as FINISHED
-from .loop import Training as Training
-from .loop import TrainingStopped as TrainingStopped
+Read `loop` first. `settings` and `optimizers` say how to train; `gradients`, `scaling` and `activations` help a step;
+`runs` puts reuse, checkpoints (`checkpoint`, `fingerprints`) and progress around the loop.
+"""
+
+from .activations import checkpointing as checkpointing
+from .activations import no_cache as no_cache
+from .checkpoint import CHECKPOINT as CHECKPOINT
+from .checkpoint import FINISHED as FINISHED
+from .fingerprints import fingerprint as fingerprint
+from .flops import step_flops as step_flops
+from .gradients import check_gradients as check_gradients
+from .history import Training as Training
+from .history import TrainingStopped as TrainingStopped
 from .loop import batches as batches
-from .loop import check_gradients as check_gradients
-from .loop import checkpointing as checkpointing
-from .loop import fingerprint as fingerprint
-from .loop import no_cache as no_cache
-from .loop import step_flops as step_flops
-from .loop import train as train
 from .optimizers import OPTIMIZERS as OPTIMIZERS
 from .optimizers import make_optimizer as make_optimizer
+from .runs import train as train
 from .settings import Settings as Settings

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
+from torch import nn
 
 OPTIMIZERS = ("adamw", "adamw_fused", "adamw_8bit", "paged_adamw", "paged_adamw_8bit")
 
@@ -32,12 +33,23 @@ def make_optimizer(
     if name == "adamw_fused":
         return torch.optim.AdamW(parameters, **how, fused=kind != "meta" or None)
     if name.startswith("paged") and kind == "cpu":
-        raise ValueError(
-            f"{name} moves moments between a card and the host: on a CPU choose {name.removeprefix('paged_')!r}."
-        )
+        raise ValueError(f"{name} moves moments between a card and the host: on a CPU choose 'adamw_8bit' or 'adamw'.")
     from bitsandbytes import optim
 
     paged = {"paged_adamw": optim.PagedAdamW, "paged_adamw_8bit": optim.PagedAdamW8bit}
     plain = {"adamw_8bit": optim.AdamW8bit, "paged_adamw": optim.AdamW, "paged_adamw_8bit": optim.AdamW8bit}
     makers = plain if kind == "meta" else plain | paged
     return makers[name](parameters, **how)
+
+
+def parameter_groups(learned: dict[str, nn.Parameter], lr_ratio: float) -> list[dict[str, Any]]:
+    """Every lora_B, which learns `lr_ratio` times as fast, apart from the rest (LoRA+, Hayou et al. 2024)."""
+    B = [p for name, p in learned.items() if "lora_B" in name]
+    rest = [p for name, p in learned.items() if "lora_B" not in name]
+    return [{"params": ps, "times": times} for ps, times in ((rest, 1.0), (B, lr_ratio)) if ps]
+
+
+def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Give each of the `parameter_groups` its multiple of `learning_rate`."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate * group["times"]

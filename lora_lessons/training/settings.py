@@ -18,11 +18,16 @@ class Settings:
     warmup: int = 4
     weight_decay: float = 0.0
     seed: int = 0
-    lr_ratio: float = 1.0  # lora_B learns this many times faster than the rest (LoRA+, Hayou et al. 2024: 16)
-    autocast: bool = False  # compute in bf16 while the weights stay fp32 (mixed precision)
-    gradient_checkpointing: bool = False  # keep each block's input only, and compute the block again in backward
-    optimizer: str = "adamw"  # one of OPTIMIZERS
-    checkpoint_every: int = 10  # steps; 0: never
+    # lora_B learns this many times faster than the rest (LoRA+, Hayou et al. 2024: 16)
+    lr_ratio: float = 1.0
+    # compute in bf16 while the weights stay fp32 (mixed precision)
+    autocast: bool = False
+    # keep each block's input only, and compute the block again in backward
+    gradient_checkpointing: bool = False
+    # one of OPTIMIZERS
+    optimizer: str = "adamw"
+    # in steps; 0: never
+    checkpoint_every: int = 10
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("warmup", 0), ("checkpoint_every", 0)):

@@ -12,7 +12,8 @@ import tokenize
 import warnings
 from typing import Any
 
-LONGEST_ANSWER = 2_000  # characters; the answers of the data have at most 500
+# characters; the answers of the data have at most 500
+LONGEST_ANSWER = 2_000
 LONGEST_LINE, LONGEST_BODY = 88, 6
 NO_VERBS = {"A", "An", "The", "This", "That", "It", "Function", "Method", "Helper"}
 
@@ -31,7 +32,8 @@ def faults(answer: str, example: dict[str, Any]) -> list[str]:
     if len(code) > LONGEST_ANSWER:
         return [f"stop after one short function: {len(code):,} characters are too long to be one"]
     try:
-        with warnings.catch_warnings(action="ignore"):  # of a model's odd escapes such as "\d"
+        # a model's odd escapes, such as "\d", would warn
+        with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(code).body
             tokens = list(tokenize.generate_tokens(io.StringIO(code).readline))
     except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
@@ -64,20 +66,21 @@ def faults(answer: str, example: dict[str, Any]) -> list[str]:
 
 
 def _orders(docstring: str) -> bool:
-    """Whether this is one line that begins like an imperative (its form is looked at, not its meaning) and ends with a full stop."""
+    """Whether this is one line that begins like an imperative (by its form, not its meaning) and ends with a full stop."""
     verb = re.match("[A-Z][a-z]+", docstring)
     like_a_verb = verb and verb[0] not in NO_VERBS and not re.search("([^s]s|ing)$", verb[0])
     return bool(like_a_verb) and docstring.endswith(".") and "\n" not in docstring
 
 
 def _single_quoted(tokens: list[tokenize.TokenInfo]) -> bool:
-    """Whether a string begins with a single quote; the inside of an f-string may, for its outside has the double ones."""
+    """Whether a string begins with a single quote; the inside of an f-string may, when its outside has double ones."""
     inside = 0
     for token in tokens:
         kind = tokenize.tok_name[token.type]
         if kind in ("STRING", "FSTRING_START") and not inside and re.match(r"\w*'", token.string):
             return True
-        inside += (kind == "FSTRING_START") - (kind == "FSTRING_END")  # tokens of Python 3.12 and newer
+        # these two tokens exist since Python 3.12
+        inside += (kind == "FSTRING_START") - (kind == "FSTRING_END")
     return False
 
 

@@ -10,8 +10,10 @@ import json
 import re
 from typing import Any
 
-KEYS = {"item": "text in quotes", "count": "a whole number without quotes", "day": "text in quotes", "name": "text in quotes"}  # fmt: skip
-LONGEST = 400  # characters that are read, so that no nesting is too deep; the data's longest answer has about 90
+TEXT, NUMBER = "text in quotes", "a whole number without quotes"
+KEYS = {"item": TEXT, "count": NUMBER, "day": TEXT, "name": TEXT}
+# characters that are read, so that no nesting is too deep; the data's longest answer has about 90
+LONGEST = 400
 
 
 def read(answer: str) -> tuple[tuple[str, Any], ...] | None:

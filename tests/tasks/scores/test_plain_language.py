@@ -35,8 +35,10 @@ def test_good_answers_break_no_rule(answer):
         (GOOD[:-1], "end with a full stop"),
         (GOOD.replace("th. If you are", "th, and if you are ever"), "keep a sentence to 20 words, not 21"),
         ("Your rent: $1,950.50, 9:30, 5th, 4%.", "write 8 words or more, not 6"),
-        (f"{GOOD[:-1]} on top of your rent, and you pay it for each calendar month that you are late with it all.",
-         "be shorter than the clause of 38 words"),
+        (
+            f"{GOOD[:-1]} on top of your rent, and you pay it for each calendar month that you are late with it all.",
+            "be shorter than the clause of 38 words",
+        ),
         (GOOD.replace("4% interest", "interest"), "keep the numbers 4%"),
         (GOOD.replace("$1,950.50", "$1,950"), "keep the numbers $1,950.50"),
         (GOOD.replace("4% interest", "4% interest for 30 days"), "leave out 30, not in the clause"),
@@ -46,7 +48,7 @@ def test_good_answers_break_no_rule(answer):
         (GOOD.replace("$1,950.50 by", "$1,950.50\nby"), "use plain ASCII and no markup"),
         (GOOD.replace("you pay", "you’ll pay"), "use plain ASCII and no markup"),
     ],
-)  # fmt: skip
+)
 def test_each_broken_rule_has_its_advice(answer, advice):
     found = faults(answer)
     assert any(line.startswith(advice) for line in found), found

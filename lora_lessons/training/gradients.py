@@ -1,0 +1,44 @@
+"""What gets a gradient, and two checks that stop a run before it learns nothing."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .history import TrainingStopped
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters of `model` that require a gradient, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def check_loss(loss: Tensor, step: int, learning_rate: float) -> None:
+    """Raise TrainingStopped when `loss`, a single number, is infinite or not a number."""
+    if torch.isfinite(loss):
+        return
+    raise TrainingStopped(
+        f"the loss became {loss.item()} at step {step}: lower the learning rate (now {learning_rate:g}; "
+        "try a third), check that every example has supervised tokens, or train in fp32."
+    )
+
+
+def check_gradients(learned: dict[str, nn.Parameter]) -> None:
+    """Raise TrainingStopped unless every matrix that must have a gradient has one after the first backward.
+
+    With B = 0, A's gradient is rightly zero at step 0; every lora_B, and everything else that learns, must have one.
+    """
+    silent = []
+    for name, parameter in learned.items():
+        partner = learned.get(name.replace("lora_A", "lora_B")) if "lora_A" in name else None
+        waits = partner is not None and not partner.detach().any()
+        if not waits and (parameter.grad is None or not parameter.grad.any()):
+            silent.append(name)
+    if silent:
+        named = ", ".join(silent[:4]) + (f" and {len(silent) - 4} more" if len(silent) > 4 else "")
+        raise TrainingStopped(
+            f"{len(silent)} of {len(learned)} trainable matrices got no gradient: {named}. Something between them and "
+            "the loss cuts the graph: a quantized layer that ran before training, checkpointing without input "
+            "gradients, a detach(), or a layer that the forward pass never calls. The loss could still fall a little, "
+            "and the adapter would be poor."
+        )

@@ -1,0 +1,102 @@
+"""A run: the loop of loop.py, with what was finished before read back, checkpoints on the way, and progress shown."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from ..paths import cache_dir
+from ..tasks import Encoded
+from .activations import checkpointing, no_cache
+from .checkpoint import CHECKPOINT, FINISHED, moments, read_checkpoint, write_checkpoint
+from .fingerprints import fingerprint
+from .gradients import trainable
+from .history import Training
+from .loop import training_steps
+from .optimizers import make_optimizer, parameter_groups
+from .scaling import loss_scaler
+from .settings import Settings
+
+
+def train(
+    model: nn.Module,
+    examples: Sequence[Encoded],
+    settings: Settings,
+    *,
+    run_dir: Path | str | None = None,
+    reuse: bool = True,
+) -> Training:
+    """Train every parameter of `model` that requires a gradient, in place, on `examples`.
+
+    A finished run of the same settings, data, start weights, code, versions and machine is read back, and said on
+    screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
+    (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start.
+    Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
+    there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card.
+    """
+    learned = trainable(model)
+    if not learned:
+        raise ValueError("nothing to train: no parameter requires a gradient. Attach adapters first (lora.attach).")
+    if not examples:
+        raise ValueError("nothing to train on: `examples` is empty.")
+    run = fingerprint(model, examples, settings)
+    folder = Path(run_dir) if run_dir else cache_dir() / "runs" / run
+    reuse = reuse and not os.environ.get("LORA_LESSONS_FRESH")
+    if reuse and (training := read_checkpoint(folder / FINISHED, run, learned)):
+        training.reused = True
+        taken = len(training.losses)
+        print(f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {taken} steps.")
+        return training
+
+    device = next(iter(learned.values())).device
+    groups = parameter_groups(learned, settings.lr_ratio)
+    optimizer = make_optimizer(settings.optimizer, groups, settings.learning_rate, settings.weight_decay, device)
+    training = (reuse and read_checkpoint(folder / CHECKPOINT, run, learned, optimizer)) or Training()
+    scaler = loss_scaler(model, device, training.loss_scale)
+    begun = len(training.losses)
+    if begun:
+        print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
+
+    steps = training_steps(model, examples, settings, optimizer, scaler, begun)
+    progress = tqdm(steps, initial=begun, total=settings.steps, unit="step", leave=False)
+    with _training_mode(model), checkpointing(model) if settings.gradient_checkpointing else no_cache(model):
+        start = time.perf_counter()
+        for step in progress:
+            training.add(step.loss, step.tokens, step.supervised, time.perf_counter() - start)
+            training.loss_scale = scaler.state_dict()
+            progress.set_postfix_str(f"loss {step.loss:.3f}, {training.tokens_per_second:.0f} tok/s")
+            done = step.number + 1
+            if settings.checkpoint_every and done % settings.checkpoint_every == 0 and done < settings.steps:
+                write_checkpoint(folder / CHECKPOINT, run, learned, training, optimizer)
+            start = time.perf_counter()
+
+    remembered = [value for p in learned.values() for value in moments(optimizer, p).values()]
+    training.optimizer_bytes = sum(t.nbytes for t in remembered if isinstance(t, Tensor) and t.ndim)
+    training.gradient_bytes = sum(p.grad.nbytes for p in learned.values() if p.grad is not None)
+    optimizer.zero_grad()
+    training.finished = date.today().isoformat()
+    write_checkpoint(folder / FINISHED, run, learned, training)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    print(
+        f"Trained {settings.steps} steps in {training.seconds:.0f} s, {training.tokens_per_second:.0f} tokens a second; "
+        f"loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
+    )
+    return training
+
+
+@contextmanager
+def _training_mode(model: nn.Module) -> Iterator[None]:
+    """Dropout on while the block runs; afterwards the mode that was found."""
+    found = model.training
+    model.train()
+    try:
+        yield
+    finally:
+        model.train(found)

@@ -1,0 +1,61 @@
+"""A run's name changes with everything that its result depends on."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import torch
+from short_run import SHORT
+
+from lora_lessons import lora, training
+
+
+def test_the_fingerprint_changes_with_weights_data_and_settings(tiny_model, examples):
+    lora.attach(tiny_model, r=4)
+    prints = [training.fingerprint(tiny_model, examples, SHORT)]
+    assert training.fingerprint(tiny_model, examples, SHORT) == prints[0]
+    prints.append(training.fingerprint(tiny_model, examples[1:], SHORT))
+    prints.append(training.fingerprint(tiny_model, examples, dataclasses.replace(SHORT, seed=3)))
+    with torch.no_grad():
+        tiny_model.model.embed_tokens.weight[5, 5] += 1e-3
+    prints.append(training.fingerprint(tiny_model, examples, SHORT))
+    assert len(set(prints)) == 4
+
+
+def test_the_fingerprint_changes_with_each_file_that_a_run_depends_on(tiny_model, examples, monkeypatch, tmp_path):
+    package = Path(lora.__file__).parent
+    shutil.copytree(package, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__", "lessons", "export"))
+    monkeypatch.setattr(lora, "__file__", str(tmp_path / "copy" / "lora.py"))
+    lora.attach(tiny_model, r=4)
+    before = training.fingerprint(tiny_model, examples, SHORT)
+    folders = ("models", "quant", "tasks", "training")
+    files = [
+        tmp_path / "copy" / "lora.py",
+        *(file for name in folders for file in (tmp_path / "copy" / name).glob("*.py")),
+    ]
+    assert {"lora.py", "conversations.py", "packing.py", "loop.py", "nf4.py"} <= {file.name for file in files}
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text + "# another\n", encoding="utf-8")
+        assert training.fingerprint(tiny_model, examples, SHORT) != before, file
+        file.write_text(text, encoding="utf-8")
+    assert training.fingerprint(tiny_model, examples, SHORT) == before
+
+
+def test_the_fingerprint_does_not_change_with_files_that_no_run_depends_on(tiny_model, examples, monkeypatch, tmp_path):
+    package = Path(lora.__file__).parent
+    shutil.copytree(package, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(lora, "__file__", str(tmp_path / "copy" / "lora.py"))
+    lora.attach(tiny_model, r=4)
+    before = training.fingerprint(tiny_model, examples, SHORT)
+    (tmp_path / "copy" / "evaluation.py").write_text("# another")
+    assert training.fingerprint(tiny_model, examples, SHORT) == before
+
+
+def test_alpha_and_rslora_change_the_fingerprint_though_no_weight_shows_them(tiny_model, examples):
+    prints = set()
+    for settings in ({"lora_alpha": 8}, {"lora_alpha": 64}, {"lora_alpha": 8, "use_rslora": True}):
+        lora.attach(tiny_model, r=4, **settings)
+        prints.add(training.fingerprint(tiny_model, examples, SHORT))
+        lora.detach(tiny_model)
+    assert len(prints) == 3

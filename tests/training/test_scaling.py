@@ -1,0 +1,23 @@
+"""fp16 trains with a scaled loss."""
+
+import copy
+
+import pytest
+from short_run import SHORT, broken_and_whole, same
+
+from lora_lessons import lora
+from lora_lessons.training import train
+
+
+def test_fp16_trains_with_a_scaled_loss_and_resumes(tiny_model, examples, tmp_path):
+    def make():
+        model = copy.deepcopy(tiny_model).half()
+        lora.attach(model, r=4)
+        return model
+
+    (broken, one), (whole, other) = broken_and_whole(make, SHORT, tmp_path)
+    assert broken.losses == whole.losses and same(one, other)
+    assert whole.loss_scale["scale"] == 2.0**12 and whole.loss_scale["_growth_tracker"] == SHORT.steps
+    lora.attach(tiny_model, r=4)
+    plain = train(tiny_model, examples, SHORT, run_dir=tmp_path / "fp32")
+    assert whole.losses == pytest.approx(plain.losses, abs=0.02) and plain.loss_scale == {}

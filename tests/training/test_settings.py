@@ -1,0 +1,30 @@
+"""Settings: impossible ones are refused, and the rate rises, then falls."""
+
+import pytest
+
+from lora_lessons.training import Settings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 0},
+        {"batch_size": 1.5},
+        {"learning_rate": 0},
+        {"learning_rate": "eight"},
+        {"warmup": -1},
+        {"checkpoint_every": True},
+        {"lr_ratio": 0},
+        {"lr_ratio": "16"},
+        {"lr_ratio": float("inf")},
+    ],
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Settings(**wrong)
+
+
+def test_the_rate_rises_then_falls():
+    s = Settings(steps=10, batch_size=2, warmup=3, learning_rate=0.1)
+    rates = [s.rate(i) for i in range(10)]
+    assert rates[0] < rates[1] < rates[2] < rates[3] == pytest.approx(0.1) and rates[-1] < rates[-2] < rates[4]

@@ -135,7 +135,8 @@ if importlib.util.find_spec("lora_lessons") is None:
     if not os.path.isdir("lora-lessons"):
         if zips := glob.glob("lora-lessons*.zip"):  # uploaded by hand
             shutil.unpack_archive(zips[0])
-            os.rename(next(d for d in glob.glob("*lora-lessons*/") if os.path.isdir(d + "notebooks")), "lora-lessons")
+            unpacked = [d for d in glob.glob("*lora-lessons*/") if os.path.isdir(d + "notebooks")]
+            os.rename(unpacked[0], "lora-lessons")
         else:
             !git clone -q {address}
     !{{sys.executable}} lora-lessons/lora_lessons/colab.py

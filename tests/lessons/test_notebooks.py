@@ -9,10 +9,17 @@ import pytest
 
 from lora_lessons.course.lesson import lessons
 from lora_lessons.lessons.l02_lora_layer import widget
+from lora_lessons.paths import course_root
 from lora_lessons.run.stored import normalise
 
 LESSONS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in lessons()]
+EXPERIMENTS = [
+    pytest.param(nbformat.read(p, 4), id=p.stem)
+    for p in sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))
+]
 WORDS_AT_MOST = 1300
+# beside JupyterLab's sidebar
+COLUMNS_AT_MOST = 100
 WIDGET = "application/vnd.jupyter.widget-view+json"
 FORBIDDEN = re.compile(r"\b(simply|just|obviously)\b", re.I)
 
@@ -80,6 +87,12 @@ def test_cells_are_short_and_words_are_few(notebook):
     assert statistics.median(lengths) <= 10 and max(lengths) <= 30
     assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
     assert not FORBIDDEN.findall(prose(notebook))
+
+
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
+def test_lines_fit_beside_a_sidebar(notebook):
+    long = [line for c in code(notebook) for line in c.source.splitlines() if len(line) > COLUMNS_AT_MOST]
+    assert not long, f"split at a name or a sentence's end: {long}"
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

@@ -29,6 +29,14 @@ def test_environment_yml_equals_pyproject():
     assert python.removeprefix("python") == PROJECT["requires-python"]
 
 
+def test_every_file_that_is_no_module_is_packaged():
+    tools = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    package = course_root() / "lora_lessons"
+    packaged = {path for pattern in tools["package-data"]["lora_lessons"] for path in package.glob(pattern)}
+    others = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert {path for path in others if path.suffix != ".py"} == {path for path in packaged if path.suffix != ".py"}
+
+
 def test_constraints_pin_every_requirement_but_torch_inside_its_range():
     proven = colab.pins((course_root() / "constraints.txt").read_text(encoding="utf-8"))
     assert "torch" not in proven
@@ -148,4 +156,4 @@ def test_the_data_card_tells_how_every_recorded_run_was_made():
         wanted |= set(sweep.grid(o.r, o.alpha, o.seeds, methods=o.method, learning_rates=o.lr, target_modules=o.targets,
                                  steps=o.steps, batch_size=o.batch_size, bases=o.base))  # fmt: skip
     tables = ("lesson_05_sweep", "lesson_07_bases")
-    assert wanted == {sweep.setting_of(row) for name in tables for row in sweep.read_table(sweep.recorded(name))}
+    assert wanted == {sweep.trial_of(row) for name in tables for row in sweep.read_table(sweep.recorded(name))}

@@ -13,7 +13,7 @@ import torch
 from lora_lessons import evaluation, mixing, models, tasks, training
 from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import sweep
-from lora_lessons.experiments.sweep import Setting
+from lora_lessons.experiments.sweep import Trial
 
 # ---- the grid ----
 
@@ -25,7 +25,7 @@ def test_every_combination_once_and_seeds_outermost():
     assert {(s.r, s.lora_alpha) for s in made} == {(1, 2), (1, 16), (8, 16)}
     assert len({s.name for s in made}) == len(made)
     first = made[0]
-    assert first == Setting("lora", 1, 2.0, 1e-3, "all-linear", 24, 4, 0)
+    assert first == Trial("lora", 1, 2.0, 1e-3, "all-linear", 24, 4, 0)
     for change in ({"r": 2}, {"lora_alpha": 2.5}, {"learning_rate": 2e-3}, {"method": "lora+"}, {"steps": 2},
                    {"batch_size": 2}, {"seed": 7}, {"target_modules": "q_proj"}, {"base_format": "nf4"}):  # fmt: skip
         assert first._replace(**change).name != first.name
@@ -188,7 +188,7 @@ def test_stopped_midway_it_keeps_what_ended_and_resume_completes_it(experiments,
 
 
 def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32, tmp_path):
-    row = sweep.run_one(Setting("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0), tmp_path)
+    row = sweep.run_one(Trial("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0), tmp_path)
     assert row["status"] == "ok", row["error"]
     model = peft.get_peft_model(
         copy.deepcopy(base_fp32.model), peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear")
@@ -202,7 +202,7 @@ def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32
 
 
 def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base_fp32, tmp_path):
-    setting = Setting("lora", 2, 4.0, 4e-3, "q_proj,v_proj", 1, 1, 0)
+    setting = Trial("lora", 2, 4.0, 4e-3, "q_proj,v_proj", 1, 1, 0)
     [row] = sweep.run([setting], tmp_path, keep_adapters=True)
     assert row["status"] == "ok", row["error"]
     adapter = read_adapter(sweep.kept_adapter(tmp_path, row))
@@ -216,7 +216,7 @@ def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base
 
 def test_pissa_keeps_no_adapter(tmp_path):
     with pytest.raises(ValueError, match="PiSSA changes W itself"):
-        sweep.run([Setting("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0)], tmp_path / "out", keep_adapters=True)
+        sweep.run([Trial("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0)], tmp_path / "out", keep_adapters=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -251,7 +251,7 @@ def test_at_one_scale_lora_and_rslora_are_one_training(tiny_model, examples, tmp
 def table(tmp_path):
     """A table of four runs: two settings, two seeds."""
     rows = [
-        Setting("lora", r, 16.0, 4e-3, "all-linear", 2, 1, seed)._asdict() | {
+        Trial("lora", r, 16.0, 4e-3, "all-linear", 2, 1, seed)._asdict() | {
             "name": f"{r}-{seed}", "status": "ok", "scale": 16 / r, "loss_held_out": 3.0 + seed, "update_relative": 0.1,
             "trainable": r, "train_losses": "5.0 4.0", "train_seconds": 1.0, "seconds": 2.0, "date": "2025-01-01",
             "machine": 'a "machine", of some kind', "error": "",

@@ -12,7 +12,7 @@ from lora_lessons.lessons.l05_rank_and_alpha import widget
 
 def row(method="lora", r=8, alpha=16.0, seed=0, loss=3.0, rate=0.004, targets="all-linear", status="ok"):
     """One run as sweep.run_one keeps it; its curve falls from 5 to the held-out loss."""
-    setting = sweep.Setting(method, r, alpha, rate, targets, 3, 2, seed)
+    setting = sweep.Trial(method, r, alpha, rate, targets, 3, 2, seed)
     return setting._asdict() | {
         "name": setting.name, "status": status, "scale": alpha / (r**0.5 if method == "rslora" else r),
         "loss_held_out": loss, "update_relative": 0.001 * r + 0.0001 * seed, "trainable": 1000 * r,

@@ -368,9 +368,9 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _adapters(options: argparse.Namespace) -> int:
 
-    from .experiments import course_adapters
+    from .experiments import shipped_adapters
 
-    course_adapters.make(options.tasks or tuple(course_adapters.ABOUT), options.out, options.seed)
+    shipped_adapters.make(options.tasks or tuple(shipped_adapters.ABOUT), options.out, options.seed)
     return EXIT_OK
 
 

@@ -1,4 +1,4 @@
-"""The recordings behind lesson 11's miniatures: `python -m lora_lessons.experiments.gptq_awq`.
+"""The recordings behind lesson 11's miniatures: `python -m lora_lessons.experiments.quantized_perplexity`.
 
 --record           perplexity with every matrix rounded by each method, over calibration seeds: lesson_11_rounding.json
 --beside           our GPTQ and llmcompressor's (which runs in an environment of its own, made when it is lacking)
@@ -195,7 +195,7 @@ def _there(folder: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.gptq_awq", description=__doc__,
+    parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.quantized_perplexity", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--beside", action="store_true")

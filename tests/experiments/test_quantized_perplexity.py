@@ -61,7 +61,9 @@ def test_a_recording_holds_a_row_for_each_setting(course, tiny_model, monkeypatc
     monkeypatch.setattr(models, "load", lambda **_: models.Base(tiny_model, None, "tiny"))
     monkeypatch.setattr("lora_lessons.lora.resolve_targets", lambda *_: names)
     monkeypatch.setattr(quantized_perplexity, "calibration", lambda *_: [torch.arange(64).view(2, 32)])
-    monkeypatch.setattr(quantized_perplexity, "losses", lambda base: [base.model.get_submodule(names[1]).weight.std().item()] * 2)
+    monkeypatch.setattr(
+        quantized_perplexity, "losses", lambda base: [base.model.get_submodule(names[1]).weight.std().item()] * 2
+    )
     quantized_perplexity.record([3], [0, 1], windows=2, group=32)
     found = json.loads((course / "data" / "measurements" / "lesson_11_rounding.json").read_text(encoding="utf-8"))
     rows = {(row["method"], row["seed"]): row for row in found["rows"]}
@@ -74,4 +76,4 @@ def test_a_recording_holds_a_row_for_each_setting(course, tiny_model, monkeypatc
 def test_the_command_says_what_it_needs(capsys):
     with pytest.raises(SystemExit):
         quantized_perplexity.main([])
-    assert "say what to record" in capsys.readouterr().err
+    assert "say --record" in capsys.readouterr().err

@@ -79,11 +79,12 @@ def verdict(id: str, lesson: str) -> None:
             f"The course expected “{one.verdict}”, and your measurements disagree. Trust them, and look why. {sentence}"
         )
     edge = {HOLDS: "#009E73", CONDITION: "#E69F00", CORRECTED: "#D55E00"}.get(said, "#5f6368")
-    display(HTML(
+    card = (
         f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
         f"<b>{one.id}</b> The page says: <i>{html.escape(one.says)}</i><br>"
         f"<b>Verdict: {said}.</b> {html.escape(sentence)}</div>"
-    ))  # fmt: skip
+    )
+    display(HTML(card))
 
 
 # ---- numbers in prose ----

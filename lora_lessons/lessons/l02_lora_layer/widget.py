@@ -42,8 +42,15 @@ def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
         ha="center",
         va="top",
     )
-    scene.text(ax, [x + k / 2 for x in left_A], [d - stop + foot for stop in stops],
-               [f"A\n{stop:,}×{k:,}" for stop in stops], "#8a5f00", ha="center", va="top")  # fmt: skip
+    scene.text(
+        ax,
+        [x + k / 2 for x in left_A],
+        [d - stop + foot for stop in stops],
+        [f"A\n{stop:,}×{k:,}" for stop in stops],
+        "#8a5f00",
+        ha="center",
+        va="top",
+    )
     return scene
 
 

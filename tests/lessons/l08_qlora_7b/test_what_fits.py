@@ -11,8 +11,14 @@ from lora_lessons.errors import ModelError
 from lora_lessons.experiments import gpu_check, ledger, speed
 from lora_lessons.lessons.l08_qlora_7b import what_fits
 
-SMALL = {"num_hidden_layers": 2, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4,
-         "num_key_value_heads": 2, "vocab_size": 512}  # fmt: skip
+SMALL = {
+    "num_hidden_layers": 2,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+}
 
 
 @pytest.fixture

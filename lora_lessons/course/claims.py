@@ -1,4 +1,4 @@
-"""The glossary page's claims, each bound to the records that decide it; and the numbers in prose, bound likewise.
+"""Claims of the glossary page, judged by what was measured; numbers in prose, bound to records.
 
 In a lesson's prose a measured number carries its record's name in a comment that readers do not see:
 `8.4<!--record perplexity.full-->`; a number from the literature says whose it is: `28.1<!--published SVD-LLM-->`.

@@ -1,4 +1,4 @@
-"""Exercises: a typed stub in the notebook, a check here that names the likely mistake instead of raising.
+"""Exercises: a stub in the notebook, and a check that names the likely mistake.
 
 A check returns None when the answer is right, else a sentence that names the mistake. Hints and solution stand
 folded in the notebook, beside the stub.

@@ -1,4 +1,4 @@
-"""One figure style: colour-blind-safe (Okabe–Ito), labels on the lines, a text summary below every picture."""
+"""One figure style: colour-blind-safe (Okabe–Ito), names on the lines, words below every picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The marks that move on a widget's stage: each kind twice, drawn in the still and placed on the page."""
+"""The marks that move on a widget's stage: each kind is drawn in the still and placed on the page."""
 
 from __future__ import annotations
 

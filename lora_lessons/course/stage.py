@@ -1,4 +1,4 @@
-"""What the widgets stand on: a figure that matplotlib draws once, and a page that moves only what moves.
+"""What widgets stand on: matplotlib draws a figure once, and the page moves only what moves.
 
 The figure without its moving marks is the stage. Each mark carries its place for every stop of one slider, all worked
 out here, in Python; the page looks them up. So a drag needs no kernel, and no formula lives in JavaScript.

@@ -1,4 +1,4 @@
-"""Our GPTQ beside llmcompressor's, on the same layers, Hessians and grids: output errors, and the share of equal codes.
+"""Our GPTQ beside llmcompressor's, on the same layers, Hessians and grids: errors and codes.
 
 `python -m lora_lessons.experiments.gptq_agreement` writes data/measurements/lesson_11_gptq_agreement.json.
 """

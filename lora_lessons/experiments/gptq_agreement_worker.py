@@ -1,4 +1,4 @@
-"""GPTQ by llmcompressor, as a script in its own environment (see gptq_agreement): it imports nothing of the course."""
+"""GPTQ by llmcompressor: a script that runs in its own environment, without this package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task in a process of its own, so that its peak memory is its own: what it prints is shown, its error passed on."""
+"""A task in a process of its own, so that its peak memory is its own; its errors are passed on."""
 
 from __future__ import annotations
 

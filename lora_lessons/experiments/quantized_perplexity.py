@@ -1,4 +1,4 @@
-"""What quantizing every matrix costs: the base's perplexity under rounding to nearest, GPTQ and AWQ, over seeds.
+"""What quantizing every matrix costs: perplexity under plain rounding, GPTQ and AWQ, over seeds.
 
 `python -m lora_lessons.experiments.quantized_perplexity --record` writes data/measurements/lesson_11_rounding.json.
 """

@@ -1,4 +1,4 @@
-"""How long a training step of the 7B takes on a processor: the stock way (PEFT around bitsandbytes) beside ours."""
+"""How long a training step of a 7B takes on a processor: PEFT with bitsandbytes beside ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The adapters that ship with the course: how each is trained, where they lie, the command that made them.
+"""The adapters that ship with the course: how each is trained, where they lie, what made them.
 
 lora-lessons adapters                       train all four, score them, write data/adapters/
 lora-lessons adapters persona --out DIR     one of them, elsewhere

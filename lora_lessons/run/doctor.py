@@ -1,4 +1,4 @@
-"""What can this machine do? Each probe answers with a sentence and its figures; one that fails says so, and the rest go on."""
+"""What this machine can do: each probe answers with a sentence, and one that fails says so."""
 
 from __future__ import annotations
 

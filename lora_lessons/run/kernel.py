@@ -1,4 +1,4 @@
-"""The kernel that a lesson runs in: this interpreter's, in a fair environment, its memory watched."""
+"""The kernel that a lesson runs in: this interpreter's, with a fair share of cores, memory watched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The repository's address: said once, in pyproject.toml; every badge, set-up cell and link follows it."""
+"""The repository's address: pyproject.toml has it, and every badge, set-up cell and link follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The main job: execute lessons with papermill, watch them, and keep what they measured.
+"""The runner: execute notebooks with papermill, watch them, and keep what they measured.
 
 A lesson runs in a kernel of its own, in this interpreter. A lesson that fails is reported, and the next one runs.
 """

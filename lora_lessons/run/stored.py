@@ -1,4 +1,4 @@
-"""Notebooks as they are kept: outputs without the traces of one run on one machine."""
+"""Notebooks as they are stored: their outputs without the traces of one run on one machine."""
 
 from __future__ import annotations
 

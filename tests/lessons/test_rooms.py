@@ -9,6 +9,7 @@ import pytest
 from lora_lessons import lessons
 from lora_lessons.course import claims, exercises
 from lora_lessons.course.lesson import lessons as notebooks
+from lora_lessons.course.syllabus import SYLLABUS
 
 LOOK = """
 import json, sys
@@ -21,6 +22,14 @@ print(json.dumps([sorted(rooms), sorted(exercises.EXERCISES), sorted({{c.lesson 
 
 def test_every_lesson_has_a_room_of_its_name():
     assert lessons.rooms() == [f"l{path.stem}" for path in notebooks()]
+
+
+def test_a_room_opens_on_its_lessons_question():
+    for name in lessons.rooms():
+        planned = SYLLABUS[name[1:3]]
+        first, _, after = sys.modules[f"lora_lessons.lessons.{name}"].__doc__.strip().split("\n")
+        assert first == f"Lesson {name[1:3]}: {planned.question}"
+        assert after == f"After it, the learner can {planned.afterwards}."
 
 
 @pytest.mark.parametrize("room", ["l01_low_rank", "l05_rank_and_alpha", "l08_qlora_7b"])

@@ -1,4 +1,4 @@
-"""A sweep run: papermill executes the training notebook once for each trial, and every result is kept as its run ends.
+"""Running a sweep: papermill runs the training notebook once a trial, and each result is kept.
 
 So a sweep can be stopped, resumed, and read while it runs.
 """

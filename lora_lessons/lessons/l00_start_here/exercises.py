@@ -1,4 +1,4 @@
-"""Checks of lesson 00's exercises."""
+"""Exercises of lesson 00: bytes of a list, what full fine-tuning holds, bits and GiB."""
 
 from __future__ import annotations
 

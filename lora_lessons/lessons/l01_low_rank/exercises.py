@@ -1,4 +1,4 @@
-"""Checks of lesson 01's exercises."""
+"""Exercises of lesson 01: break-even storage, the best rank-r approximation, a mistake to find."""
 
 from __future__ import annotations
 

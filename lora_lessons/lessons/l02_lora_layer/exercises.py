@@ -1,4 +1,4 @@
-"""Checks of lesson 02's exercises."""
+"""Exercises of lesson 02: what trains, the forward pass, three layers with three ailments."""
 
 from __future__ import annotations
 

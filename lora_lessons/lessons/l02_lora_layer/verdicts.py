@@ -1,4 +1,7 @@
-"""The verdicts of lesson 02: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 02: what trains, what stays frozen, and how many numbers that is.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 

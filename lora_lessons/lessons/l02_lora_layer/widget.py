@@ -1,4 +1,7 @@
-"""The anatomy of the layer: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""The anatomy of the layer: slide r, type d, k and α, and see W, B and A to scale.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of lesson 03's exercises: what is supervised, what training holds in memory, the order of one step."""
+"""Exercises of lesson 03: what is supervised, what training holds, the order of one step."""
 
 from __future__ import annotations
 

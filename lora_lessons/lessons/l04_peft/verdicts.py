@@ -1,4 +1,7 @@
-"""The verdicts of lesson 04: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 04: merging, and how large an adapter's file is.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 

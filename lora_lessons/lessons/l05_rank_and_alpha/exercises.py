@@ -1,4 +1,4 @@
-"""Checks of lesson 05's exercises: the scale, when one result is better than another, runs compared seed by seed."""
+"""Exercises of lesson 05: the scale, when one result is better, runs paired by seed."""
 
 from __future__ import annotations
 

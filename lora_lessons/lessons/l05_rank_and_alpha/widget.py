@@ -1,4 +1,7 @@
-"""The scale lab: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""The scale lab: choose method, r, α and learning rate, and see what the sweep measured.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 

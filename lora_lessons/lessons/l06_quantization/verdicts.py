@@ -1,4 +1,7 @@
-"""The verdicts of lesson 06: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 06: is QLoRA's base INT4?
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 

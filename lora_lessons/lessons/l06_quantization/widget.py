@@ -1,4 +1,7 @@
-"""The codebook bench: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""The codebook bench: choose weights, codebook and block size, and slide an outlier.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of lesson 07's exercises: the way back through a packed weight, a guard for gradients, the fixed part of the bill."""
+"""Exercises of lesson 07: gradients through a packed weight, a guard, the fixed part of the bill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verdicts of lesson 07: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 07: what the 4-bit base saves, and what it costs.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verdicts of lesson 08: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 08: what a 7B takes, and on which card it trains.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lesson 08 trains: the base that fits this machine, a run that answers when memory ends, recordings."""
+"""What lesson 08 trains here: the base that fits, a run that answers when memory ends, recordings."""
 
 from __future__ import annotations
 

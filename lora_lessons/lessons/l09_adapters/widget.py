@@ -1,4 +1,4 @@
-"""The widget of lesson 09: two adapters, a scale for each, a question; the base's answer beside the mixture's.
+"""The mixer: two adapters, a scale for each, a question; base and mixture answer.
 
 The answers are written by a thread of their own, so the kernel stays free and a click on Cancel is heard.
 """

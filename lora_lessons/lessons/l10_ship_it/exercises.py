@@ -1,4 +1,4 @@
-"""Checks of lesson 10's exercises: llama.cpp's order of rows, rsLoRA's alpha, a net that text cannot slip through."""
+"""Exercises of lesson 10: llama.cpp's order of rows, rsLoRA's alpha, a net for wrong logits."""
 
 from __future__ import annotations
 

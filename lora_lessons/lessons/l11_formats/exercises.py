@@ -1,4 +1,4 @@
-"""Checks of lesson 11's exercises: GPTQ's step, AWQ's scaling, and a guard against calibrating on what is measured."""
+"""Exercises of lesson 11: GPTQ's step, AWQ's scaling, a guard against leaks."""
 
 from __future__ import annotations
 

@@ -368,9 +368,9 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _adapters(options: argparse.Namespace) -> int:
 
-    from .experiments import course_adapters
+    from .experiments import shipped_adapters
 
-    course_adapters.make(options.tasks or tuple(course_adapters.ABOUT), options.out, options.seed)
+    shipped_adapters.make(options.tasks or tuple(shipped_adapters.ABOUT), options.out, options.seed)
     return EXIT_OK
 
 
@@ -434,10 +434,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _badges(options: argparse.Namespace) -> int:
+    from .run import repository
 
-    from .run import stored
-
-    changed = stored.set_repository(options.address or stored.repository())
+    changed = repository.set_address(options.address or repository.address())
     print(*(f"{path.name}: rewritten." for path in changed), sep="\n", end="\n" * bool(changed))
     print(f"{len(changed)} files changed.")
     return EXIT_OK

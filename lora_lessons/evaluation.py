@@ -1,4 +1,4 @@
-"""What a model is worth after training: gain on the task, forgetting on general text, format drift, and what it cost."""
+"""What a model is worth after training: gain on the task, forgetting, format drift, and the cost."""
 
 from __future__ import annotations
 

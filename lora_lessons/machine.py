@@ -1,4 +1,4 @@
-"""This machine in words, and how to be fair to it: what it is, what is installed, what a process here should start with."""
+"""This machine: its name and libraries, the memory a process holds, what a kernel should start with."""
 
 from __future__ import annotations
 

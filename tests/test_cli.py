@@ -240,7 +240,7 @@ def test_a_sweep_with_a_failed_run_says_so_and_exits_with_1(make_lesson, course,
         "experiments/train_adapter",
         RECORD + cheap + "\nrecord('loss.held_out', 3)\nrecord('update.relative', 0.1)",
         "assert r != 2 or open('mended'), steps",
-        parameters="\n".join(f"{name} = 0" for name in (*sweep.Setting._fields, "checkpoints")),
+        parameters="\n".join(f"{name} = 0" for name in (*sweep.Trial._fields, "checkpoints")),
     )
     words = ["sweep", "--r", "1, 2", "--alpha", "1x", "--seeds", "1", "--out", "out"]
     assert cli.main(words) == 1

@@ -12,7 +12,7 @@ import pytest
 
 from lora_lessons.course.lesson import lessons
 from lora_lessons.paths import course_root
-from lora_lessons.run import stored
+from lora_lessons.run import repository
 
 ELSEWHERE = "https://github.com/someone-else/their.fork"
 
@@ -37,23 +37,23 @@ def copied(tmp_path, monkeypatch):
 
 
 def test_every_badge_and_set_up_cell_names_the_repository_of_pyproject(copied):
-    assert stored.set_repository(stored.repository()) == []
+    assert repository.set_address(repository.address()) == []
     for path in lessons():
         whole = path.read_text(encoding="utf-8")
-        assert f"/github/{stored.repository().partition('github.com/')[2]}/blob/main/notebooks/{path.name}" in whole
+        assert f"/github/{repository.address().partition('github.com/')[2]}/blob/main/notebooks/{path.name}" in whole
 
 
 def test_a_new_address_is_written_everywhere_and_the_old_one_comes_back(copied):
     files = [p for p in copied.rglob("*") if p.is_file()]
-    before, old = {p: p.read_bytes() for p in files}, stored.repository()
-    changed = stored.set_repository(ELSEWHERE)
+    before, old = {p: p.read_bytes() for p in files}, repository.address()
+    changed = repository.set_address(ELSEWHERE)
     assert set(lessons()) | {copied / "README.md", copied / "pyproject.toml"} == set(changed)
-    assert stored.repository() == ELSEWHERE
+    assert repository.address() == ELSEWHERE
     short = old.partition("github.com/")[2]
     for path in changed:
         text = path.read_text(encoding="utf-8")
         assert ELSEWHERE.partition("github.com/")[2] in text and short not in text
-    stored.set_repository(old)
+    repository.set_address(old)
     assert {p: p.read_bytes() for p in files} == before
 
 
@@ -63,7 +63,7 @@ def test_a_new_address_is_written_everywhere_and_the_old_one_comes_back(copied):
 def test_what_is_no_address_is_refused_and_nothing_is_written(copied, wrong):
     before = (copied / "pyproject.toml").read_bytes()
     with pytest.raises(ValueError, match="is no repository that Colab can open"):
-        stored.set_repository(wrong)
+        repository.set_address(wrong)
     assert (copied / "pyproject.toml").read_bytes() == before
 
 
@@ -148,7 +148,7 @@ def test_without_an_upload_the_repository_is_cloned(fresh, course, tmp_path):
     here = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{course.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": stored.repository(),
+        "GIT_CONFIG_VALUE_0": repository.address(),
     }
     run_cell(fresh, place, here)
     assert (place / "lora-lessons" / "lora_lessons" / "lora.py").is_file()

@@ -17,8 +17,26 @@ from lora_lessons.course.lesson import lessons
 from lora_lessons.paths import course_root
 
 PROJECT = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "safetensors", "gguf", "papermill", "nbformat",
-             "nbclient", "matplotlib", "ipywidgets", "IPython", "huggingface_hub", "platformdirs", "psutil", "filelock", "tqdm")  # fmt: skip
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "peft",
+    "bitsandbytes",
+    "accelerate",
+    "safetensors",
+    "gguf",
+    "papermill",
+    "nbformat",
+    "nbclient",
+    "matplotlib",
+    "ipywidgets",
+    "IPython",
+    "huggingface_hub",
+    "platformdirs",
+    "psutil",
+    "filelock",
+    "tqdm",
+)
 
 
 def test_environment_yml_equals_pyproject():
@@ -27,6 +45,14 @@ def test_environment_yml_equals_pyproject():
     python = next(line for line in listed if line.startswith("python>="))
     assert listed - {python} == set(PROJECT["dependencies"])
     assert python.removeprefix("python") == PROJECT["requires-python"]
+
+
+def test_every_file_that_is_no_module_is_packaged():
+    tools = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    package = course_root() / "lora_lessons"
+    packaged = {path for pattern in tools["package-data"]["lora_lessons"] for path in package.glob(pattern)}
+    others = (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    assert {path for path in others if path.suffix != ".py"} == {path for path in packaged if path.suffix != ".py"}
 
 
 def test_constraints_pin_every_requirement_but_torch_inside_its_range():
@@ -97,13 +123,25 @@ CALLS = {
     "peft.get_peft_model": lambda m, peft: peft.get_peft_model(m, peft.LoraConfig(r=2, target_modules="all-linear")),
     "peft.LoraConfig(use_rslora)": lambda m, peft: peft.LoraConfig(r=4, lora_alpha=4, use_rslora=True).use_rslora,
     "torch.optim.AdamW": lambda m, peft: __import__("torch").optim.AdamW(m.parameters(), lr=1e-3, weight_decay=0.0),
-    "torch.utils.flop_counter.FlopCounterMode": lambda m, peft: __import__("torch").utils.flop_counter.FlopCounterMode(display=False),
-    "transformers.AutoConfig.for_model": lambda m, peft: __import__("transformers").AutoConfig.for_model("llama", vocab_size=32000),
-    "model.loss": lambda m, peft: m(**{k: __import__("torch").ones(1, 4, dtype=int) for k in ("input_ids", "attention_mask", "labels")}).loss,
-    "model.generate": lambda m, peft: m.generate(__import__("torch").ones(1, 2, dtype=int), max_new_tokens=2, do_sample=False, pad_token_id=0),
-    "merge_and_unload": lambda m, peft: peft.get_peft_model(m, peft.LoraConfig(r=2, target_modules=["q_proj"])).merge_and_unload(),
-    "disable_adapter": lambda m, peft: peft.get_peft_model(m, peft.LoraConfig(r=2, target_modules=["q_proj"])).disable_adapter().__enter__(),
-}  # fmt: skip
+    "torch.utils.flop_counter.FlopCounterMode": lambda m, peft: __import__("torch").utils.flop_counter.FlopCounterMode(
+        display=False
+    ),
+    "transformers.AutoConfig.for_model": lambda m, peft: __import__("transformers").AutoConfig.for_model(
+        "llama", vocab_size=32000
+    ),
+    "model.loss": lambda m, peft: (
+        m(**{k: __import__("torch").ones(1, 4, dtype=int) for k in ("input_ids", "attention_mask", "labels")}).loss
+    ),
+    "model.generate": lambda m, peft: m.generate(
+        __import__("torch").ones(1, 2, dtype=int), max_new_tokens=2, do_sample=False, pad_token_id=0
+    ),
+    "merge_and_unload": lambda m, peft: peft.get_peft_model(
+        m, peft.LoraConfig(r=2, target_modules=["q_proj"])
+    ).merge_and_unload(),
+    "disable_adapter": lambda m, peft: (
+        peft.get_peft_model(m, peft.LoraConfig(r=2, target_modules=["q_proj"])).disable_adapter().__enter__()
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -145,7 +183,18 @@ def test_the_data_card_tells_how_every_recorded_run_was_made():
     wanted = set()
     for line in re.findall(r"^lora-lessons (sweep .*)$", card, re.M):
         o = cli._parser().parse_args(line.split())
-        wanted |= set(sweep.grid(o.r, o.alpha, o.seeds, methods=o.method, learning_rates=o.lr, target_modules=o.targets,
-                                 steps=o.steps, batch_size=o.batch_size, bases=o.base))  # fmt: skip
+        wanted |= set(
+            sweep.grid(
+                o.r,
+                o.alpha,
+                o.seeds,
+                methods=o.method,
+                learning_rates=o.lr,
+                target_modules=o.targets,
+                steps=o.steps,
+                batch_size=o.batch_size,
+                bases=o.base,
+            )
+        )
     tables = ("lesson_05_sweep", "lesson_07_bases")
-    assert wanted == {sweep.setting_of(row) for name in tables for row in sweep.read_table(sweep.recorded(name))}
+    assert wanted == {sweep.trial_of(row) for name in tables for row in sweep.read_table(sweep.recorded(name))}

@@ -1,4 +1,4 @@
-"""What makes notebooks a course. A lesson imports its verbs from here."""
+"""The frame of a lesson: the verbs that its notebook imports, and what stands behind them."""
 
 from .claims import verdict
 from .exercises import check

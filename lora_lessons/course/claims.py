@@ -1,4 +1,4 @@
-"""The glossary page's claims, each bound to the records that decide it; and the numbers in prose, bound likewise.
+"""Claims of the glossary page, judged by what was measured; numbers in prose, bound to records.
 
 In a lesson's prose a measured number carries its record's name in a comment that readers do not see:
 `8.4<!--record perplexity.full-->`; a number from the literature says whose it is: `28.1<!--published SVD-LLM-->`.
@@ -79,11 +79,12 @@ def verdict(id: str, lesson: str) -> None:
             f"The course expected “{one.verdict}”, and your measurements disagree. Trust them, and look why. {sentence}"
         )
     edge = {HOLDS: "#009E73", CONDITION: "#E69F00", CORRECTED: "#D55E00"}.get(said, "#5f6368")
-    display(HTML(
+    card = (
         f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
         f"<b>{one.id}</b> The page says: <i>{html.escape(one.says)}</i><br>"
         f"<b>Verdict: {said}.</b> {html.escape(sentence)}</div>"
-    ))  # fmt: skip
+    )
+    display(HTML(card))
 
 
 # ---- numbers in prose ----

@@ -1,4 +1,4 @@
-"""Exercises: a typed stub in the notebook, a check here that names the likely mistake instead of raising.
+"""Exercises: a stub in the notebook, and a check that names the likely mistake.
 
 A check returns None when the answer is right, else a sentence that names the mistake. Hints and solution stand
 folded in the notebook, beside the stub.
@@ -26,7 +26,7 @@ class Exercise(NamedTuple):
     check: Check
 
 
-EXERCISES: dict[str, Exercise] = {}  # filled when a lesson's checks are first needed: they import torch
+EXERCISES: dict[str, Exercise] = {}  # a lesson's room fills it when it is imported
 
 
 def exercise(id: str, title: str, difficulty: int, minutes: int) -> Callable[[Check], Check]:
@@ -81,6 +81,5 @@ def check(id: str, answer: Any) -> None:
     mark, edge = {"solved": ("✔", "#009E73"), "open": ("○", "#5f6368"), "not yet": ("✘", "#D55E00")}[state]
     one = EXERCISES[id]
     head = f"{mark} Exercise {id} · {'★' * one.difficulty}{'☆' * (3 - one.difficulty)} · {one.minutes} min"
-    display(HTML(
-        f"<div style='border-left:4px solid {edge};padding:.3em .8em'><b>{head}</b><br>{html.escape(sentence)}</div>"
-    ))  # fmt: skip
+    body = f"<b>{head}</b><br>{html.escape(sentence)}"
+    display(HTML(f"<div style='border-left:4px solid {edge};padding:.3em .8em'>{body}</div>"))

@@ -1,4 +1,4 @@
-"""One figure style: colour-blind-safe (Okabe–Ito), labels on the lines, a text summary below every picture."""
+"""One figure style: colour-blind-safe (Okabe–Ito), names on the lines, words below every picture."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, in the order the course uses it: the thing measured, its rival, the control …
-BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW = (
-    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#F0E442",
-)  # fmt: skip
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+VERMILION = "#D55E00"
+SKY = "#56B4E9"
+PURPLE = "#CC79A7"
 GREY = "#5f6368"
 PALETTE = [BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE]
 
@@ -20,24 +23,33 @@ def use_style() -> None:
     import matplotlib as mpl
     from cycler import cycler
 
-    mpl.rcParams.update({
-        "figure.figsize": (7.2, 3.8), "figure.dpi": 110, "figure.constrained_layout.use": True,
-        "axes.prop_cycle": cycler(color=PALETTE), "axes.spines.top": False, "axes.spines.right": False,
-        "axes.edgecolor": GREY, "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.grid": True,
-        "grid.color": "#e4e6e8", "grid.linewidth": 0.8, "axes.axisbelow": True, "lines.linewidth": 2.2,
-        "legend.frameon": False, "font.size": 11, "image.cmap": "cividis", "svg.hashsalt": "lora-lessons",
-    })  # fmt: skip
+    style = {
+        "figure.figsize": (7.2, 3.8),
+        "figure.dpi": 110,
+        "figure.constrained_layout.use": True,
+        "axes.prop_cycle": cycler(color=PALETTE),
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": GREY,
+        "axes.titlelocation": "left",
+        "axes.titleweight": "bold",
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "#e4e6e8",
+        "grid.linewidth": 0.8,
+        "lines.linewidth": 2.2,
+        "legend.frameon": False,
+        "font.size": 11,
+        "image.cmap": "cividis",
+        "svg.hashsalt": "lora-lessons",
+    }
+    mpl.rcParams.update(style)
 
 
 def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> None:
     """Write a line's name beside it, in its colour: the course has labels on lines instead of legends."""
-    ax.annotate(
-        text,
-        (x, y),
-        color=color,
-        weight="bold",
-        **({"xytext": (6, 0), "textcoords": "offset points", "va": "center"} | kwargs),
-    )
+    place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"} | kwargs
+    ax.annotate(text, (x, y), color=color, weight="bold", **place)
 
 
 def show(figure: Figure, summary: str) -> None:

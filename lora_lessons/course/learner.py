@@ -1,4 +1,7 @@
-"""The learner's own small file: predictions made, exercises solved. Only ever added to, written whole."""
+"""The learner's own small file: predictions made, exercises solved, folders kept.
+
+The file is only ever added to, and written whole or not at all.
+"""
 
 from __future__ import annotations
 

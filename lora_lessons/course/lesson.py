@@ -1,4 +1,4 @@
-"""The frame of a lesson: how it begins, and the scorecard it closes with."""
+"""How a lesson begins, the scorecard it closes with, and where the lessons' notebooks are."""
 
 from __future__ import annotations
 

@@ -12,9 +12,15 @@ from .figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, label
 
 # The parts of a bill as the pictures name and colour them; the model's own three lines are one part.
 BILL_COLORS = {
-    "weights": GREY, "adapters": ORANGE, "gradients": BLUE, "moments": GREEN, "activations": SKY, "logits, loss": PURPLE,
-    "working": "#b58900", "driver, slack": "#9aa0a6",
-}  # fmt: skip
+    "weights": GREY,
+    "adapters": ORANGE,
+    "gradients": BLUE,
+    "moments": GREEN,
+    "activations": SKY,
+    "logits, loss": PURPLE,
+    "working": "#b58900",
+    "driver, slack": "#9aa0a6",
+}
 
 
 def bill_parts(bill: memory.Bill) -> dict[str, float]:
@@ -32,25 +38,11 @@ def bill_bar(ax: Any, y: float, bill: memory.Bill) -> None:
             continue
         ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.6)
         if size > 0.11 * ax.get_xlim()[1]:
-            ax.text(
-                left + size / 2,
-                y,
-                name,
-                ha="center",
-                va="center",
-                color="black" if color == ORANGE else "white",
-                size=9,
-                weight="bold",
-            )
+            ink = "black" if color == ORANGE else "white"
+            ax.text(left + size / 2, y, name, ha="center", va="center", color=ink, size=9, weight="bold")
         left += size
-    label(
-        ax,
-        left,
-        y,
-        f"{left:.1f} GB",
-        "black",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85},
-    )
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
+    label(ax, left, y, f"{left:.1f} GB", "black", bbox=box)
 
 
 def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str]) -> Figure:
@@ -63,10 +55,15 @@ def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str]) -> Figure:
         by_size.setdefault(memory.card_bytes(card) / memory.GB, []).append(card)
     for size, names in by_size.items():
         ax.axvline(size, color=VERMILION, lw=1.2, ls="--", zorder=0.5)
-        ax.annotate(
-            ", ".join(names), (size, 1.02), xycoords=("data", "axes fraction"), color=VERMILION, size=9, weight="bold",
-            rotation=55, ha="left", va="bottom", rotation_mode="anchor",
-        )  # fmt: skip
+        style: dict[str, Any] = {
+            "color": VERMILION,
+            "size": 9,
+            "weight": "bold",
+            "rotation": 55,
+            "rotation_mode": "anchor",
+        }
+        place = ("data", "axes fraction")
+        ax.annotate(", ".join(names), (size, 1.02), xycoords=place, ha="left", va="bottom", **style)
     for y, bill in enumerate(bills.values()):
         bill_bar(ax, y, bill)
     ax.set_yticks(range(len(bills)), list(bills))

@@ -1,4 +1,4 @@
-"""Records: a measured figure, shown to the learner and kept where programs find it, in the cell's own output."""
+"""Records: a measured figure, shown to the learner and kept in the cell's own output."""
 
 from __future__ import annotations
 

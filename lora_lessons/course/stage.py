@@ -1,4 +1,4 @@
-"""What the widgets stand on: a scene that matplotlib draws once, and a page that moves only what moves.
+"""What widgets stand on: matplotlib draws a figure once, and the page moves only what moves.
 
 The figure without its moving marks is the stage. Each mark carries its place for every stop of one slider, all worked
 out here, in Python; the page looks them up. So a drag needs no kernel, and no formula lives in JavaScript.
@@ -14,35 +14,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anywidget
 import numpy as np
 import traitlets
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 
-DPI = 100  # the page's pixels an inch; the stage is drawn at twice that, for sharp screens
-
+from .marks import DPI, DRAW, PAGE, Mark
 
 _ids = count(1)
-
-
-class Mark(NamedTuple):
-    """One moving thing: `columns` hold a value for each stop (or one for all), `style` what never changes."""
-
-    kind: str  # dot, bar, text, line or product
-    ax: Axes
-    columns: dict[str, Any]
-    style: dict[str, Any]
-
-    def at(self, i: int) -> dict[str, Any]:
-        """The columns' values at stop number `i`."""
-        return {name: column[i if len(column) > 1 else 0] for name, column in self.columns.items()}
 
 
 class Backdrop:
@@ -59,6 +43,7 @@ class Backdrop:
         self.figure.set_layout_engine("none")
         width, height = self.figure.get_size_inches() * DPI
         png = io.BytesIO()
+        # At twice the page's pixels, for sharp screens.
         self.figure.savefig(png, format="png", dpi=2 * DPI, metadata={"Software": None})
         return {"id": next(_ids), "width": float(width), "height": float(height), "png": png.getvalue()}
 
@@ -112,103 +97,15 @@ class Scene:
         figure = copy.deepcopy(bare)  # the bare one may stand behind other scenes
         axes = dict(zip(bare.axes, figure.axes, strict=True))
         for mark in self.marks:
-            _DRAW[mark.kind](mark._replace(ax=axes[mark.ax]), i)
+            DRAW[mark.kind](mark._replace(ax=axes[mark.ax]), i)
         return figure, self.words[i]
 
     def page(self) -> dict[str, Any]:
         """What the page needs before the backdrop: each mark with its places in pixels, the stops, the sentences."""
         height = self.backdrop.page["height"]  # drawn first: only then do the places stand
-        marks = [{"kind": mark.kind} | _PAGE[mark.kind](mark, height) for mark in self.marks]
+        marks = [{"kind": mark.kind} | PAGE[mark.kind](mark, height) for mark in self.marks]
         ours = self.backdrop.page["id"]
         return {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
-
-
-# ---- each kind of mark, twice: an artist of the still, and places on the page ----
-
-
-def _pixels(ax: Axes, x: Any, y: Any, height: float) -> tuple[np.ndarray, np.ndarray]:
-    """Data coordinates of `ax` as pixels of the page, whose y axis points down."""
-    x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-    places = ax.transData.transform(np.column_stack([x.ravel(), y.ravel()]))
-    return places[:, 0].round(2), (height - places[:, 1]).round(2)
-
-
-def _draw_dot(mark: Mark, i: int) -> None:
-    at, style = mark.at(i), mark.style
-    face = "none" if style["hollow"] else at["color"]
-    mark.ax.plot([at["x"]], [at["y"]], "o", ms=style["size"], mfc=face, mec=at["color"], mew=2, zorder=5)
-
-
-def _page_dot(mark: Mark, height: float) -> dict[str, Any]:
-    x, y = _pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
-    face = ["none"] if mark.style["hollow"] else mark.columns["color"]
-    return {"x": x.tolist(), "y": y.tolist(), "r": mark.style["size"] * DPI / 144, "fill": face, "stroke": mark.columns["color"]}  # fmt: skip
-
-
-def _draw_bar(mark: Mark, i: int) -> None:
-    at = mark.at(i)
-    mark.ax.add_patch(Rectangle((at["x"], at["y"]), at["width"], at["height"], color=mark.style["color"], lw=0.7))
-
-
-def _page_bar(mark: Mark, height: float) -> dict[str, Any]:
-    left, bottom, wide, tall = (np.asarray(mark.columns[name], float) for name in ("x", "y", "width", "height"))
-    x0, y0 = _pixels(mark.ax, left, bottom, height)
-    x1, y1 = _pixels(mark.ax, left + wide, bottom + tall, height)
-    shape = np.broadcast(x0, x1)
-    x0, y0, x1, y1 = (np.broadcast_to(v, shape.shape) for v in (x0, y0, x1, y1))
-    x, y = np.minimum(x0, x1), np.minimum(y0, y1)  # its upper left corner, also where an axis runs the other way
-    wide, tall = np.abs(x1 - x0), np.abs(y1 - y0)
-    return {"x": x.tolist(), "y": y.tolist(), "width": wide.tolist(), "height": tall.tolist(), "fill": mark.style["color"]}  # fmt: skip
-
-
-def _draw_text(mark: Mark, i: int) -> None:
-    at = mark.at(i)
-    mark.ax.text(at["x"], at["y"], at["text"], color=at["color"], in_layout=False, **mark.style)
-
-
-def _page_text(mark: Mark, height: float) -> dict[str, Any]:
-    x, y = _pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
-    return {"x": x.tolist(), "y": y.tolist(), "text": mark.columns["text"], "fill": mark.columns["color"],
-            "ha": mark.style["ha"], "va": mark.style["va"], "size": mark.style["size"] * DPI / 72}  # fmt: skip
-
-
-def _draw_line(mark: Mark, i: int) -> None:
-    at = mark.at(i)
-    mark.ax.plot(at["x"], at["y"], color=mark.style["color"], lw=mark.style["width"], ls=mark.style["dashes"] or "-")
-
-
-def _page_line(mark: Mark, height: float) -> dict[str, Any]:
-    paths = []
-    for x, y in zip(mark.columns["x"], mark.columns["y"], strict=True):
-        places = zip(*_pixels(mark.ax, x, y, height), strict=True)
-        paths.append("M" + "L".join(f"{px:.1f},{py:.1f}" for px, py in places) if len(x) else "")
-    width = mark.style["width"] * DPI / 72
-    return {"d": paths, "stroke": mark.style["color"], "width": width, "dashes": "6 4" if mark.style["dashes"] else ""}
-
-
-def _draw_product(mark: Mark, i: int) -> None:
-    s = mark.style
-    shown = s["B"][:, : i + 1] @ s["A"][: i + 1]
-    mark.ax.imshow(shown, cmap=s["cmap"], vmin=s["low"], vmax=s["high"], aspect="auto", extent=(0, 1, 0, 1))
-
-
-def _page_product(mark: Mark, height: float) -> dict[str, Any]:
-    s, ((x0, x1), (y0, y1)) = mark.style, _pixels(mark.ax, [0, 1], [0, 1], height)
-    lut = colormaps[s["cmap"]](np.arange(256), bytes=True)[:, :3]
-    return {"x": x0, "y": y1, "width": x1 - x0, "height": y0 - y1, "rows": len(s["B"]), "cols": s["A"].shape[1],
-            "low": s["low"], "high": s["high"], "lut": lut.tobytes(),
-            "B": np.ascontiguousarray(s["B"].T).tobytes(), "A": np.ascontiguousarray(s["A"]).tobytes()}  # fmt: skip
-
-
-_DRAW: dict[str, Callable[[Mark, int], None]] = {
-    "dot": _draw_dot, "bar": _draw_bar, "text": _draw_text, "line": _draw_line, "product": _draw_product,
-}  # fmt: skip
-_PAGE: dict[str, Callable[[Mark, float], dict[str, Any]]] = {
-    "dot": _page_dot, "bar": _page_bar, "text": _page_text, "line": _page_line, "product": _page_product,
-}  # fmt: skip
-
-
-# ---- the widget ----
 
 
 def slider(name: str, label: str, stops: Sequence[float] = ()) -> dict[str, Any]:

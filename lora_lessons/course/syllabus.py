@@ -1,4 +1,4 @@
-"""The course on one page: every lesson's question and what its learner can do afterwards, written or to come."""
+"""The course on one page: every lesson's question, and what you can do after it."""
 
 from __future__ import annotations
 

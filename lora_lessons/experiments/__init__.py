@@ -1,1 +1,1 @@
-"""What is measured once and quoted as recorded."""
+"""What is measured once, kept in data/, and quoted by the lessons as recorded."""

@@ -1,4 +1,4 @@
-"""`make gpu-check`: on a machine with a CUDA card, is what the course says of cards true? One call, no network.
+"""`make gpu-check`: on a machine with a CUDA card, is what the course says of cards true?
 
 Equality with bitsandbytes on the card, the ledger against the card's own count, and QLoRA steps on a 7B's shape with
 random weights: memory and speed are true, quality is not claimed. Ends within nine minutes.
@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from datetime import date
 from itertools import product
 from typing import Any
 
 from .. import models, quant
 from ..files import write_text
-from ..machine import machine, versions
+from ..machine import stamp
 
 SECONDS = 540  # nine minutes for all of it
 STEPS, SEQ = 50, 512
@@ -28,9 +27,10 @@ def equality(device: str) -> dict[str, Any]:
 
     generator = torch.Generator().manual_seed(0)
     found = {"tried": 0, "same": 0, "scale_codes": 0, "scale_codes_that_differ": 0}
-    settings = product((torch.float32, torch.bfloat16, torch.float16), ((64, 64), (129, 64), (1024, 576), (301, 101)),
-                       ("nf4", "fp4"), (64, 128, 256, 512, 1024, 2048, 4096))  # fmt: skip
-    for dtype, shape, codebook, blocksize in settings:
+    dtypes = torch.float32, torch.bfloat16, torch.float16
+    shapes = (64, 64), (129, 64), (1024, 576), (301, 101)
+    blocksizes = 64, 128, 256, 512, 1024, 2048, 4096
+    for dtype, shape, codebook, blocksize in product(dtypes, shapes, ("nf4", "fp4"), blocksizes):
         W = torch.randn(shape, generator=generator).to(device, dtype)
         packed, state = quantize_4bit(W, quant_type=codebook, blocksize=blocksize)
         ours = quant.quantize(W, codebook, blocksize)
@@ -62,16 +62,26 @@ def steps(device: str, count: int = STEPS, seq: int = SEQ, **changed: Any) -> di
         torch.cuda.reset_peak_memory_stats()
     ids = torch.randint(base.config.vocab_size, (seq,), generator=torch.Generator().manual_seed(0))
     settings = training.Settings(
-        steps=count, batch_size=1, learning_rate=2e-4, gradient_checkpointing=True, checkpoint_every=0,
+        steps=count,
+        batch_size=1,
+        learning_rate=2e-4,
+        gradient_checkpointing=True,
+        checkpoint_every=0,
         optimizer="paged_adamw_8bit" if card else "adamw",
-    )  # fmt: skip
+    )
     run = training.train(base, [tasks.Encoded(ids, ids.clone())], settings, reuse=False)
     return {
-        "model": STAND_IN, "weights": "random", "r": 16, "seq": seq, "steps": count, "build_seconds": round(built, 1),
-        "tokens_per_second": round(run.tokens_per_second, 1), "losses": [round(loss, 4) for loss in run.losses],
+        "model": STAND_IN,
+        "weights": "random",
+        "r": 16,
+        "seq": seq,
+        "steps": count,
+        "build_seconds": round(built, 1),
+        "tokens_per_second": round(run.tokens_per_second, 1),
+        "losses": [round(loss, 4) for loss in run.losses],
         "peak_bytes": torch.cuda.max_memory_allocated() if card else peak_bytes(),
         "compute_dtype": str(base.config.quantization_config.bnb_4bit_compute_dtype).removeprefix("torch."),
-    }  # fmt: skip
+    }
 
 
 def main() -> int:
@@ -83,26 +93,22 @@ def main() -> int:
         print("No CUDA card that PyTorch sees: there is nothing to check here.", file=sys.stderr)
         return 2
     begun = time.perf_counter()
-    found: dict[str, Any] = {"what": "make gpu-check", "card": card[0], "card_bytes": card[1], "machine": machine(),
-                             "date": date.today().isoformat(), "versions": versions()}  # fmt: skip
+    found: dict[str, Any] = {"what": "make gpu-check", "card": card[0], "card_bytes": card[1], **stamp()}
     file = ledger.recording("gpu_check", card[0])
-    found["equality"] = equality("cuda")
-    print(
-        f"equality: {found['equality']['same']} of {found['equality']['tried']} settings have bitsandbytes' bits",
-        flush=True,
-    )
+    same = found["equality"] = equality("cuda")
+    print(f"equality: {same['same']} of {same['tried']} settings have bitsandbytes' bits", flush=True)
     write_text(file, json.dumps(found, indent=1) + "\n")
-    found["training"] = steps("cuda")
-    losses = found["training"]["losses"]
-    print(f"training: {found['training']['tokens_per_second']} tokens/s, peak {found['training']['peak_bytes'] / 2**30:.2f} GiB, "
-          f"loss {losses[0]:.2f} → {losses[-1]:.2f}", flush=True)  # fmt: skip
+    trained = found["training"] = steps("cuda")
+    losses = trained["losses"]
+    fast, full = f"{trained['tokens_per_second']} tokens/s", f"peak {trained['peak_bytes'] / 2**30:.2f} GiB"
+    print(f"training: {fast}, {full}, loss {losses[0]:.2f} → {losses[-1]:.2f}", flush=True)
     write_text(file, json.dumps(found, indent=1) + "\n")
     left = SECONDS - (time.perf_counter() - begun)
     rows = ledger.measure_all(seconds=left)
     found["ledger"] = {"settings": len(rows), "within_5_percent": sum(abs(r.get("error", 1)) <= 0.05 for r in rows)}
     write_text(file, json.dumps(found, indent=1) + "\n")
     print(f"Written to {file.name}, {time.perf_counter() - begun:.0f} s.")
-    good = found["equality"]["same"] == found["equality"]["tried"] and losses[-1] < losses[0]
+    good = same["same"] == same["tried"] and losses[-1] < losses[0]
     return 0 if good and any(row["status"] == ledger.OK for row in rows) else 1
 
 

@@ -1,4 +1,4 @@
-"""The lessons' rooms, one a notebook: its exercises, verdicts, pictures and widget. A room registers itself when imported."""
+"""A room for every lesson, named after its notebook; a room registers itself when it is imported."""
 
 from __future__ import annotations
 

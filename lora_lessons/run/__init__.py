@@ -1,1 +1,1 @@
-"""What runs notebooks, and keeps what they measured."""
+"""What runs the notebooks, holds what they measured against the baselines, and reports it."""

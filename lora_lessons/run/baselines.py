@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..course.records import Record, Value, show_value
 from ..files import write_text
-from ..machine import machine, versions
+from ..machine import stamp
 from ..paths import course_root
 
 
@@ -148,10 +147,14 @@ def update(
         was = _shown(old_entries[name]) if name in old_entries else "new"
         lines.append(f"  {name}: {was} → {_shown(new)}")
     whole = {
-        "lesson": lesson, "profile": profile, "machine": machine(), "date": date.today().isoformat(),
-        "versions": versions(), "seconds": round(seconds, 1), "peak_ram_bytes": peak_ram_bytes,
-        "records": steady, "volatile": volatile,
-    }  # fmt: skip
+        "lesson": lesson,
+        "profile": profile,
+        **stamp(),
+        "seconds": round(seconds, 1),
+        "peak_ram_bytes": peak_ram_bytes,
+        "records": steady,
+        "volatile": volatile,
+    }
     write_text(baseline_file(lesson, profile), json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     return lines
 

@@ -1,4 +1,4 @@
-"""What can this machine do? Each probe answers with a sentence and its figures; one that fails says so, and the rest go on."""
+"""What this machine can do: each probe answers with a sentence, and one that fails says so."""
 
 from __future__ import annotations
 
@@ -90,10 +90,9 @@ def _cache() -> dict[str, Any]:
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
     used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
-    short = (
-        "" if free > models.EMBEDDED_DISK or _has_base() else f" The base needs {_gb(models.EMBEDDED_DISK)}: make room."
-    )
-    says = f"{folder} holds {_gb(used)}; {_gb(free)} free on that disk.{short}"
+    enough = free > models.EMBEDDED_DISK or _has_base()
+    advice = "" if enough else f" The base needs {_gb(models.EMBEDDED_DISK)}: make room."
+    says = f"{folder} holds {_gb(used)}; {_gb(free)} free on that disk.{advice}"
     return {"says": says, "folder": str(folder), "used_bytes": used, "free_bytes": free}
 
 
@@ -160,6 +159,12 @@ def _lesson(stem: str, available: int | None) -> dict[str, Any]:
 
 
 _PROBES: dict[str, Callable[[], dict[str, Any]]] = {
-    "processor": _processor, "memory": _memory, "gpu": _gpu, "16 bit": _sixteen_bit, "cache": _cache,
-    "base model": _base, "model hub": _hub, "versions": _libraries,
-}  # fmt: skip
+    "processor": _processor,
+    "memory": _memory,
+    "gpu": _gpu,
+    "16 bit": _sixteen_bit,
+    "cache": _cache,
+    "base model": _base,
+    "model hub": _hub,
+    "versions": _libraries,
+}

@@ -1,4 +1,4 @@
-"""The learner's own copies of the lessons, and a JupyterLab that opens them without a pop-up in the way."""
+"""The learner's own copies of the lessons, and a JupyterLab that opens without a pop-up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a lesson that was run."""
+"""What became of a lesson that was run: its records, what deviates, where it failed."""
 
 from __future__ import annotations
 

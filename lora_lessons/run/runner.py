@@ -1,31 +1,28 @@
-"""The main job: execute lessons with papermill, watch them, and keep what they measured.
+"""The runner: execute notebooks with papermill, watch them, and keep what they measured.
 
 A lesson runs in a kernel of its own, in this interpreter. A lesson that fails is reported, and the next one runs.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
 import re
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..course.lesson import lessons as course_lessons
 from ..course.records import records_of
 from ..files import whole_file
-from ..machine import kernel_environment
+from . import kernel
 from .baselines import compare, read_baseline
+from .notebooks import check_parameters, first_line, parameters_of, read_notebook
+from .notebooks import find_lessons as find_lessons
+from .result import DEVIATES, FAILED, INTERRUPTED, OK, CellError, LessonResult
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-from .result import DEVIATES, FAILED, INTERRUPTED, OK, CellError, LessonResult
 
 
 def run(
@@ -47,7 +44,7 @@ def run(
     from .report import write_report
 
     given, out = dict(parameters or {}), Path(out).resolve()
-    environment = _environment(out) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
+    environment = kernel.environment(out) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
     check_parameters(lessons, given)
     out.mkdir(parents=True, exist_ok=True)
     results: list[LessonResult] = []
@@ -67,84 +64,26 @@ def run(
     return results
 
 
-def find_lessons(names: Sequence[str]) -> list[Path]:
-    """The notebooks that `names` mean (all of the course's for none): a stem, a number such as 3 or 03, or a path.
-
-    Raises FileNotFoundError naming the nearest lesson.
-    """
-    if not names:
-        return course_lessons()
-    return [_find(name) for name in names]
-
-
-def _find(name: str) -> Path:
-    if Path(name).suffix == ".ipynb":
-        if Path(name).is_file():
-            return Path(name).resolve()
-        raise FileNotFoundError(f"{name} does not exist: give a notebook's path, a lesson's name, or its number.")
-    known = {path.stem: path for path in course_lessons()}
-    hits = [stem for stem in known if stem == name or (name.isdigit() and int(stem[:2]) == int(name))]
-    if hits:
-        return known[hits[0]]
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-    hint = f"Did you mean {near[0]}?" if near else f"The lessons are {', '.join(known) or 'not here yet'}."
-    raise FileNotFoundError(f"no lesson is called {name!r}. {hint}")
-
-
-def check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> None:
-    """Raise ValueError for a parameter that none of `lessons` has in its parameters cell, naming those that exist."""
-    if not parameters:
-        return
-    exist = {name: None for lesson in lessons for name in _parameters_of(_readable(lesson))}
-    for name in parameters:
-        if name not in exist:
-            which = lessons[0].stem if len(lessons) == 1 else "any of these lessons"
-            raise ValueError(f"{name!r} is not a parameter of {which}; there are: {', '.join(exist) or 'none'}.")
-
-
-def _readable(lesson: Path) -> NotebookNode | None:
-    try:
-        return read_notebook(lesson)
-    except ValueError:
-        return None  # its own run reports it
-
-
-def read_notebook(path: Path) -> NotebookNode:
-    """A notebook as an nbformat 4 node. Raises ValueError with one sentence when the file is not one."""
-    import nbformat
-
-    try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise ValueError(f"{path.name} is not a readable notebook ({why}).") from error
-
-
-def _parameters_of(notebook: NotebookNode | None) -> dict[str, Any]:
-    """The parameters in the cell tagged `parameters`, by name, as papermill reads them."""
-    if notebook is None:
-        return {}
-    from papermill.inspection import _infer_parameters
-    from papermill.iorw import load_notebook_node
-
-    return {p.name: p.default for p in _infer_parameters(load_notebook_node(notebook), "python3", "python")}
-
-
 def run_one(
-    lesson: Path, parameters: Mapping[str, Any], out: Path, environment: dict[str, str] | None = None, title: str = "",
-    *, progress: bool = True,
-) -> LessonResult:  # fmt: skip
+    lesson: Path,
+    parameters: Mapping[str, Any],
+    out: Path,
+    environment: dict[str, str] | None = None,
+    title: str = "",
+    *,
+    progress: bool = True,
+) -> LessonResult:
     """Execute one notebook with those of `parameters` that it has, and keep it in `out` as executed.
 
     What happens in the notebook is told by the result. Raises OSError where `out` cannot be written.
     """
-    started, peak = time.perf_counter(), _Peak()
-    environment = environment or _environment(out)
+    started, peak = time.perf_counter(), kernel.PeakMemory()
+    environment = environment or kernel.environment(out)
     result = LessonResult(lesson.stem, OK, 0.0, 0, 0)
     try:
         notebook = read_notebook(lesson)
         result.cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-        has = _parameters_of(notebook)
+        has = parameters_of(notebook)
         known = {name: value for name, value in parameters.items() if name in has}
         with peak.watching():
             bar = {"desc": title, "file": sys.stderr, "dynamic_ncols": True} if progress else None
@@ -172,14 +111,14 @@ def _execute(
     parameters: dict[str, Any],
     folder: Path,
     environment: dict[str, str],
-    peak: _Peak,
+    peak: kernel.PeakMemory,
     bar: dict[str, Any] | None,
 ) -> None:
     """Run one notebook, filling `result.notebook` as it goes and `result.error` when it fails."""
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    _register_engine()
+    kernel.register_engine()
     at: list[int] = []
 
     def on_cell(client: Any, cell: NotebookNode, cell_index: int) -> None:
@@ -187,15 +126,23 @@ def _execute(
         at[:] = [cell_index]
         peak.pid = getattr(client.km.provisioner, "pid", None)
         if (shown := client.nb_man.pbar) is not None:
-            shown.set_postfix_str(_first_line(cell.source)[:40], refresh=sys.stderr.isatty())
+            shown.set_postfix_str(first_line(cell.source)[:40], refresh=sys.stderr.isatty())
 
     if bar is not None and not sys.stderr.isatty():
         bar |= {"mininterval": 20, "ascii": True}
     try:
         papermill.execute_notebook(
-            notebook, None, parameters, engine_name=_ENGINE, kernel_name="python3", language="python", cwd=folder,
-            progress_bar=bar or False, environment=environment, on_cell=on_cell,
-        )  # fmt: skip
+            notebook,
+            None,
+            parameters,
+            engine_name=kernel.ENGINE,
+            kernel_name="python3",
+            language="python",
+            cwd=folder,
+            progress_bar=bar or False,
+            environment=environment,
+            on_cell=on_cell,
+        )
     except papermill.PapermillExecutionError as error:
         result.status = FAILED
         result.error = _cell_error(
@@ -218,97 +165,9 @@ def _cell_error(notebook: NotebookNode | None, index: int, name: str, message: s
         return CellError(0, "", name, message, plain(trace))
     cells = [cell for cell in notebook.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
     injected = sum("injected-parameters" in cell.metadata.get("tags", []) for cell in cells[:index])
-    return CellError(index + 1 - injected, _first_line(cells[index].source), name, plain(message), plain(trace))
-
-
-def _first_line(source: str) -> str:
-    return next((line.strip() for line in source.splitlines() if line.strip()), "")
+    return CellError(index + 1 - injected, first_line(cells[index].source), name, plain(message), plain(trace))
 
 
 def plain(text: str) -> str:
     """`text` without the colour codes of a terminal."""
     return re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", text)
-
-
-def _environment(out: Path) -> dict[str, str]:
-    """The kernel's environment: a run leaves the learner's own progress alone and does not fight over cores."""
-    given = kernel_environment()
-    ours = {"LORA_LESSONS_PROGRESS": str(out / "progress.json"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    package = str(Path(__file__).resolve().parents[2])  # found also where the package is not installed, as in Colab
-    path = os.pathsep.join(dict.fromkeys([package, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
-    return ours | given | {"PYTHONPATH": path}
-
-
-class _Peak:
-    """The largest resident size of a process tree, sampled ten times a second in a thread."""
-
-    def __init__(self) -> None:
-        self.bytes, self.pid = 0, None  # type: int, int | None
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        stop = threading.Event()
-
-        def sample() -> None:
-            while not stop.wait(0.1):
-                self.bytes = max(self.bytes, _tree_bytes(self.pid))
-
-        thread = threading.Thread(target=sample, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-
-
-def _tree_bytes(pid: int | None) -> int:
-    import psutil
-
-    if pid is None:
-        return 0
-    total = 0
-    try:
-        root = psutil.Process(pid)
-        for process in [root, *root.children(recursive=True)]:
-            try:
-                total += process.memory_info().rss
-            except psutil.Error:
-                continue  # it ended between the listing and the look
-    except psutil.Error:
-        pass
-    return total
-
-
-_ENGINE = "lora-lessons"
-
-
-def _register_engine() -> None:
-    """Teach papermill an engine that always uses this interpreter's kernel, whatever kernelspecs are installed."""
-    import zmq
-    from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_client.manager import AsyncKernelManager
-    from papermill.clientwrap import PapermillNotebookClient
-    from papermill.engines import NBClientEngine, papermill_engines
-
-    class ThisInterpreter(NBClientEngine):
-        @classmethod
-        def execute_managed_notebook(  # type: ignore[no-untyped-def]
-            cls, nb_man, kernel_name, *, environment, on_cell, start_timeout=60, **_
-        ):
-            specs = KernelSpecManager(kernel_dirs=[])  # none but ipykernel's own, which names sys.executable
-            manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
-            if manager.has_trait("transport_encryption") and zmq.has("curve"):
-                manager.transport_encryption = "auto"  # else ipykernel warns, and others on the machine could listen
-            client = PapermillNotebookClient(
-                nb_man, km=manager, kernel_name="python3", timeout=None, startup_timeout=start_timeout,
-                shutdown_kernel="immediate",  # at Ctrl-C a kernel asked politely complains at length
-                on_cell_start=lambda cell, cell_index: on_cell(client, cell, cell_index),
-            )  # fmt: skip
-            try:
-                return client.execute(env=environment, cleanup_kc=True)
-            finally:
-                if client.km is not None and client.km.has_kernel:  # interrupted before its own clean-up
-                    client._cleanup_kernel()
-
-    papermill_engines.register(_ENGINE, ThisInterpreter)

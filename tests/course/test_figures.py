@@ -22,8 +22,10 @@ def linear(colour):
 
 @pytest.mark.parametrize("kind", BLINDNESS)
 def test_the_first_colours_stay_apart_for_colour_blind_eyes(kind):
-    seen = [[sum(m * c for m, c in zip(row, linear(colour), strict=True)) for row in BLINDNESS[kind]]
-            for colour in (figures.BLUE, figures.ORANGE, figures.GREEN, figures.GREY)]  # fmt: skip
+    seen = [
+        [sum(m * c for m, c in zip(row, linear(colour), strict=True)) for row in BLINDNESS[kind]]
+        for colour in (figures.BLUE, figures.ORANGE, figures.GREEN, figures.GREY)
+    ]
     for a, b in itertools.combinations(seen, 2):
         assert sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5 > 0.1
 

@@ -12,11 +12,17 @@ import pytest
 
 from lora_lessons import training
 from lora_lessons.errors import ModelError
-from lora_lessons.experiments import seven_b
-from lora_lessons.machine import kernel_environment
+from lora_lessons.experiments import own_process, seven_b, seven_b_bench
+from lora_lessons.machine import kernel_environment, stamp
 
-TINY = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "vocab_size": 512}  # fmt: skip
+TINY = {
+    "hidden_size": 64,
+    "intermediate_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+}
 FAST = {"changed": TINY, "learning_rate": 1e-2, "seq": 16, "r": 4, "lora_alpha": 8}
 
 
@@ -36,7 +42,8 @@ def test_a_run_is_measured_and_read_back(tmp_path, capsys, monkeypatch):
     assert "loss 6." in capsys.readouterr().err
     again = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
     assert again == record | {"reused": True}
-    monkeypatch.setattr(seven_b, "versions", lambda: {"torch": "another"})
+    another = stamp() | {"versions": {"torch": "another"}}
+    monkeypatch.setattr(seven_b, "stamp", lambda: another)
     anew = seven_b.train_seven_b(run_dir=tmp_path, steps=6, **FAST)
     assert "reused" not in anew and anew["losses"] == record["losses"], "same seed, same losses, measured again"
 
@@ -68,13 +75,15 @@ def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
     script = tmp_path / "dies.py"
     script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     real = subprocess.Popen
-    monkeypatch.setattr(seven_b.subprocess, "Popen", lambda command, **how: real([sys.executable, str(script)], **how))
+    monkeypatch.setattr(
+        own_process.subprocess, "Popen", lambda command, **how: real([sys.executable, str(script)], **how)
+    )
     with pytest.raises(ModelError, match="was killed.*memory ran out.*goes on from its last checkpoint"):
         seven_b.train_seven_b(run_dir=tmp_path, **FAST)
 
 
 def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys):
-    ratio = seven_b.bench(layers=1, steps=1, rounds=1, **FAST)
+    ratio = seven_b_bench.bench(layers=1, steps=1, rounds=1, **FAST)
     out = capsys.readouterr().out
     assert ratio > 0 and f"ratio {ratio:.2f}" in out
     losses = [float(line.split("loss ")[1].split(",")[0]) for line in out.splitlines() if "loss" in line]

@@ -13,7 +13,7 @@ import torch
 from lora_lessons import evaluation, mixing, models, tasks, training
 from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import sweep
-from lora_lessons.experiments.sweep import Setting
+from lora_lessons.experiments.sweep import Trial
 
 # ---- the grid ----
 
@@ -25,9 +25,18 @@ def test_every_combination_once_and_seeds_outermost():
     assert {(s.r, s.lora_alpha) for s in made} == {(1, 2), (1, 16), (8, 16)}
     assert len({s.name for s in made}) == len(made)
     first = made[0]
-    assert first == Setting("lora", 1, 2.0, 1e-3, "all-linear", 24, 4, 0)
-    for change in ({"r": 2}, {"lora_alpha": 2.5}, {"learning_rate": 2e-3}, {"method": "lora+"}, {"steps": 2},
-                   {"batch_size": 2}, {"seed": 7}, {"target_modules": "q_proj"}, {"base_format": "nf4"}):  # fmt: skip
+    assert first == Trial("lora", 1, 2.0, 1e-3, "all-linear", 24, 4, 0)
+    for change in (
+        {"r": 2},
+        {"lora_alpha": 2.5},
+        {"learning_rate": 2e-3},
+        {"method": "lora+"},
+        {"steps": 2},
+        {"batch_size": 2},
+        {"seed": 7},
+        {"target_modules": "q_proj"},
+        {"base_format": "nf4"},
+    ):
         assert first._replace(**change).name != first.name
     assert "16-bit" not in first.name, "sweeps from before there was a choice of bases can be resumed"
     assert "/" not in first._replace(target_modules="q_proj,v_proj").name
@@ -46,16 +55,22 @@ def test_alpha_is_a_number_or_a_multiple_of_r(word, alpha):
         ({"methods": []}, "--method is empty"),
         ({"learning_rates": []}, "--lr is empty"),
         ({"r": [4, 0]}, "--r 0: a rank is a whole number of at least 1."),
-        *(({"alpha": [word]}, f"--alpha {word}: give a number above 0") for word in ("x", "0", "-2x", "nan", "infx", "two", "2xx")),
+        *(
+            ({"alpha": [word]}, f"--alpha {word}: give a number above 0")
+            for word in ("x", "0", "-2x", "nan", "infx", "two", "2xx")
+        ),
         ({"methods": ["lora", "qlora"]}, "--method qlora: choose from lora, rslora, lora+, dora, pissa."),
         ({"bases": []}, "--base is empty"),
         ({"bases": ["nf4", "int3"]}, "--base int3: choose from 16-bit, nf4, nf4+double, fp4, int4."),
         ({"bases": ["nf4"], "methods": ["lora", "pissa"]}, "--method dora and pissa read W itself"),
-        *(({"learning_rates": [rate]}, f"--lr {rate:g}: a learning rate lies between 0 and 1") for rate in (0.0, 1.0, -1.0, float("nan"))),
+        *(
+            ({"learning_rates": [rate]}, f"--lr {rate:g}: a learning rate lies between 0 and 1")
+            for rate in (0.0, 1.0, -1.0, float("nan"))
+        ),
         *(({name: 0}, "counts of at least 1") for name in ("seeds", "steps", "batch_size")),
         ({"alpha": ["16", "16.0000001"]}, "two settings would share the folder lora_r4_alpha16_all-linear_"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_one_sentence(wrong, said):
     with pytest.raises(ValueError) as error:
         sweep.grid(**({"r": [4], "alpha": ["2x"], "seeds": 1} | wrong))
@@ -132,12 +147,16 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
     with open(out / sweep.TABLE, newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [(row["r"], row["seed"], row["status"]) for row in table] == [
-        ("1", "0", "ok"), ("1", "1", "ok"), ("2", "0", "failed"), ("2", "1", "failed"),
-    ]  # fmt: skip
+        ("1", "0", "ok"),
+        ("1", "1", "ok"),
+        ("2", "0", "failed"),
+        ("2", "1", "failed"),
+    ]
     good = sweep.read_table(out / sweep.TABLE)
     assert [(row["r"], row["seed"], row["scale"], row["trainable"], row["train_losses"]) for row in good] == [
-        (1, 0, 2.0, 10, [5.0, 4.0]), (1, 1, 2.0, 10, [5.0, 5.0]),
-    ]  # fmt: skip
+        (1, 0, 2.0, 10, [5.0, 4.0]),
+        (1, 1, 2.0, 10, [5.0, 5.0]),
+    ]
     assert [row["loss_held_out"] for row in good] == [3.1, 4.1] and [row["update_relative"] for row in good] == [
         0.01
     ] * 2
@@ -188,7 +207,7 @@ def test_stopped_midway_it_keeps_what_ended_and_resume_completes_it(experiments,
 
 
 def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32, tmp_path):
-    row = sweep.run_one(Setting("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0), tmp_path)
+    row = sweep.run_one(Trial("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0), tmp_path)
     assert row["status"] == "ok", row["error"]
     model = peft.get_peft_model(
         copy.deepcopy(base_fp32.model), peft.LoraConfig(task_type="CAUSAL_LM", r=2, target_modules="all-linear")
@@ -202,7 +221,7 @@ def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32
 
 
 def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base_fp32, tmp_path):
-    setting = Setting("lora", 2, 4.0, 4e-3, "q_proj,v_proj", 1, 1, 0)
+    setting = Trial("lora", 2, 4.0, 4e-3, "q_proj,v_proj", 1, 1, 0)
     [row] = sweep.run([setting], tmp_path, keep_adapters=True)
     assert row["status"] == "ok", row["error"]
     adapter = read_adapter(sweep.kept_adapter(tmp_path, row))
@@ -216,7 +235,7 @@ def test_an_adapter_is_kept_when_asked_for_and_is_the_one_that_was_measured(base
 
 def test_pissa_keeps_no_adapter(tmp_path):
     with pytest.raises(ValueError, match="PiSSA changes W itself"):
-        sweep.run([Setting("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0)], tmp_path / "out", keep_adapters=True)
+        sweep.run([Trial("pissa", 2, 4.0, 4e-3, "all-linear", 1, 1, 0)], tmp_path / "out", keep_adapters=True)
     assert not (tmp_path / "out").exists()
 
 
@@ -251,12 +270,24 @@ def test_at_one_scale_lora_and_rslora_are_one_training(tiny_model, examples, tmp
 def table(tmp_path):
     """A table of four runs: two settings, two seeds."""
     rows = [
-        Setting("lora", r, 16.0, 4e-3, "all-linear", 2, 1, seed)._asdict() | {
-            "name": f"{r}-{seed}", "status": "ok", "scale": 16 / r, "loss_held_out": 3.0 + seed, "update_relative": 0.1,
-            "trainable": r, "train_losses": "5.0 4.0", "train_seconds": 1.0, "seconds": 2.0, "date": "2025-01-01",
-            "machine": 'a "machine", of some kind', "error": "",
-        } for seed in range(2) for r in (4, 8)
-    ]  # fmt: skip
+        Trial("lora", r, 16.0, 4e-3, "all-linear", 2, 1, seed)._asdict()
+        | {
+            "name": f"{r}-{seed}",
+            "status": "ok",
+            "scale": 16 / r,
+            "loss_held_out": 3.0 + seed,
+            "update_relative": 0.1,
+            "trainable": r,
+            "train_losses": "5.0 4.0",
+            "train_seconds": 1.0,
+            "seconds": 2.0,
+            "date": "2025-01-01",
+            "machine": 'a "machine", of some kind',
+            "error": "",
+        }
+        for seed in range(2)
+        for r in (4, 8)
+    ]
     sweep.write_table(rows, tmp_path)
     return tmp_path / sweep.TABLE
 

@@ -71,8 +71,11 @@ def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, 
     assert stored["lessons"][0]["records"]["loss"]["value"] == 1.5
     assert stored["lessons"][1]["error"]["cell"] == 4 and stored["not_run"] == []
     assert sorted(path.name for path in out.glob("*.ipynb")) == [
-        "00_good.ipynb", "01_bad.ipynb", "02_dies.ipynb", "04_last.ipynb",
-    ]  # fmt: skip
+        "00_good.ipynb",
+        "01_bad.ipynb",
+        "02_dies.ipynb",
+        "04_last.ipynb",
+    ]
 
     page = (out / "report.html").read_text()
     assert "01_bad failed in cell 4" in page and "ValueError" in page
@@ -110,8 +113,11 @@ def test_the_kernel_is_this_interpreter_whatever_is_installed(make_lesson, tmp_p
 
 
 def test_parameters_reach_the_lesson_and_unknown_ones_are_named(make_lesson, tmp_path):
-    own = make_lesson("00_own", RECORD + "record('steps', steps); record('mode', profile)",
-                      parameters='profile = "quick"\nseed = 0\nsteps = 10')  # fmt: skip
+    own = make_lesson(
+        "00_own",
+        RECORD + "record('steps', steps); record('mode', profile)",
+        parameters='profile = "quick"\nseed = 0\nsteps = 10',
+    )
     plain = make_lesson("01_plain", RECORD + "record('seed', seed)")
     with pytest.raises(ValueError, match="'step' is not a parameter of 00_own; there are: profile, seed, steps"):
         runner.run([own], parameters={"step": 3}, out=tmp_path / "none")
@@ -168,12 +174,15 @@ def test_ctrl_c_keeps_what_there_is(make_lesson, course, tmp_path):
 
 def test_figures_and_verdicts_come_from_the_outputs():
     new = nbformat.v4.new_output
-    cell = nbformat.v4.new_code_cell("x", outputs=[
-        new("display_data", {"image/png": PNG + "\n", "text/plain": "<Figure>"}),
-        new("display_data", {"text/markdown": "*In words:* it falls."}),
-        new("display_data", {"image/png": PNG}),
-        new("display_data", {"text/html": "<div><b>G07</b> says<br><b>Verdict: corrected.</b> 5 &gt; 4</div>"}),
-    ])  # fmt: skip
+    cell = nbformat.v4.new_code_cell(
+        "x",
+        outputs=[
+            new("display_data", {"image/png": PNG + "\n", "text/plain": "<Figure>"}),
+            new("display_data", {"text/markdown": "*In words:* it falls."}),
+            new("display_data", {"image/png": PNG}),
+            new("display_data", {"text/html": "<div><b>G07</b> says<br><b>Verdict: corrected.</b> 5 &gt; 4</div>"}),
+        ],
+    )
     book = nbformat.v4.new_notebook(cells=[cell])
     assert list(report.figures(book)) == [(PNG, "it falls."), (PNG, "")]
     assert list(report.verdicts(book)) == ["G07 says · Verdict: corrected. 5 > 4"]
@@ -196,21 +205,28 @@ def executed(course):
         nbformat.v4.new_markdown_cell("# A", metadata={"papermill": {"status": "completed"}, "tags": []}),
         code("seed = 0", execution_count=3, metadata={"tags": ["parameters"], "execution": {"iopub": "t"}}),
         code("seed = 1", execution_count=4, metadata={"tags": ["injected-parameters"]}),
-        code("train()", execution_count=9, metadata={"papermill": {"duration": 2.0}, "tags": ["check"]}, outputs=[
-            new("stream", name="stdout", text="step 1\rstep 2\rstep 3\n"),
-            new("stream", name="stderr", text="Warning: something\n"),
-            new("stream", name="stdout", text="done\n 50%|█████     | 5/10\n"),
-            new("display_data", bar),
-            new("display_data", slider),
-            new("execute_result", {"text/plain": "3"}, execution_count=9),
-        ]),
+        code(
+            "train()",
+            execution_count=9,
+            metadata={"papermill": {"duration": 2.0}, "tags": ["check"]},
+            outputs=[
+                new("stream", name="stdout", text="step 1\rstep 2\rstep 3\n"),
+                new("stream", name="stderr", text="Warning: something\n"),
+                new("stream", name="stdout", text="done\n 50%|█████     | 5/10\n"),
+                new("display_data", bar),
+                new("display_data", slider),
+                new("execute_result", {"text/plain": "3"}, execution_count=9),
+            ],
+        ),
         code("pass", outputs=[]),
         code("'silent'", execution_count=12, outputs=[new("stream", name="stderr", text="x")]),
-    ]  # fmt: skip
+    ]
     metadata = {
-        "kernelspec": {"name": "my-env", "display_name": "mine", "language": "python"}, "papermill": {"duration": 4},
-        "language_info": {"name": "python", "version": "3.11.7"}, "widgets": {"state": {}},
-    }  # fmt: skip
+        "kernelspec": {"name": "my-env", "display_name": "mine", "language": "python"},
+        "papermill": {"duration": 4},
+        "language_info": {"name": "python", "version": "3.11.7"},
+        "widgets": {"state": {}},
+    }
     return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
 
 
@@ -221,8 +237,9 @@ def test_normalise_removes_the_traces_of_a_run(executed):
     nbformat.validate(made)
     assert [cell.get("execution_count") for cell in made.cells] == [None, 1, 2, None, 3]
     assert made.metadata == {
-        "kernelspec": {"display_name": "Python 3", "name": "python3"}, "language_info": {"name": "python"},
-    }  # fmt: skip
+        "kernelspec": {"display_name": "Python 3", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     assert [dict(cell.metadata) for cell in made.cells] == [{}, {"tags": ["parameters"]}, {"tags": ["check"]}, {}, {}]
     assert [cell.id for cell in made.cells] == [executed.cells[i].id for i in (0, 1, 3, 4, 5)]
     stream, slider, result = made.cells[2].outputs

@@ -1,3 +1,6 @@
-"""Lesson 00: What can my machine do?"""
+"""Lesson 00: What can my machine do?
+
+After it, the learner can say what fits on which card, and why.
+"""
 
 from . import exercises as exercises

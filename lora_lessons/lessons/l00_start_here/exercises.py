@@ -1,4 +1,4 @@
-"""Checks of lesson 00's exercises."""
+"""Exercises of lesson 00: bytes of a list, what full fine-tuning holds, bits and GiB."""
 
 from __future__ import annotations
 
@@ -38,32 +38,25 @@ def _(answer: Callable[[int, int, int], float]) -> str | None:
     value = answered(answer(n, w, m))
     if said := not_a_number(value):
         return said
+    weights, moments = n * w, n * m
+    right = 2 * weights + 2 * moments
     mistakes = {
-        n * w: "Those are the weights alone. Training also holds a gradient and two moments for every number.",
-        n
-        * (
-            w + m
-        ): "You counted one weight and one moment. A gradient for every number, and a second moment, are missing.",
-        n * (2 * w + m): "You counted one moment. AdamW keeps two for every number.",
-        n
-        * (
-            w + 2 * m
-        ): "Weights or gradients are missing: there is one of each for every number, both of `weight_bytes`.",
-        n * 2 * w: "Weights and gradients are there. AdamW's two moments are missing.",
-        n * 2 * m: "Those are AdamW's moments alone. Weights and gradients are held as well.",
-        n * 4 * w: "You gave the moments the weights' format. They take `moment_bytes` each.",
-        n * (3 * w + m): "You gave one of the moments the weights' format. Both take `moment_bytes`.",
-        n * 4 * m: "You gave everything the moments' format. Weights and gradients take `weight_bytes` each.",
-        n * (w + 3 * m): "A gradient has its weight's format: `weight_bytes`, not `moment_bytes`.",
-        n * (2 * w + 2 * m + 4): "You added an fp32 master copy. Here the weights are held once, in `weight_bytes`.",
-        n
-        * (
-            2 * w + 3 * m
-        ): "You held five things. Is one a master copy? Here the weights are held once, in `weight_bytes`.",
-        2 * w + 2 * m: "That is for one number. There are n of them.",
-        n * (2 * w + 2 * m) * 8: "You turned bytes into bits. The sizes given are bytes already.",
-        n * (2 * w + 2 * m) / 8: "You divided by 8. The sizes given are bytes already, not bits.",
-        n * (2 * w + 2 * m) / 1e9: "That is in GB. Return bytes.",
+        weights: "Those are the weights alone. Training also holds a gradient and two moments for every number.",
+        weights + moments: "You counted one weight and one moment. Gradients and second moments are missing.",
+        2 * weights + moments: "You counted one moment. AdamW keeps two for every number.",
+        weights + 2 * moments: "Weights or gradients are missing: there is one of each for every number.",
+        2 * weights: "Weights and gradients are there. AdamW's two moments are missing.",
+        2 * moments: "Those are AdamW's moments alone. Weights and gradients are held as well.",
+        4 * weights: "You gave the moments the weights' format. They take `moment_bytes` each.",
+        3 * weights + moments: "You gave one of the moments the weights' format. Both take `moment_bytes`.",
+        4 * moments: "You gave everything the moments' format. Weights and gradients take `weight_bytes` each.",
+        weights + 3 * moments: "A gradient has its weight's format: `weight_bytes`, not `moment_bytes`.",
+        right + 4 * n: "You added an fp32 master copy. Here the weights are held once, in `weight_bytes`.",
+        right + moments: "You held five things. Is one a master copy? Here the weights are held once.",
+        right / n: "That is for one number. There are n of them.",
+        right * 8: "You turned bytes into bits. The sizes given are bytes already.",
+        right / 8: "You divided by 8. The sizes given are bytes already, not bits.",
+        right / 1e9: "That is in GB. Return bytes.",
     }
     if value in mistakes:
         return mistakes[value]
@@ -76,9 +69,20 @@ def _(answer: Callable[[int, int, int], float]) -> str | None:
 
 @exercise("00.3", "Find the two mistakes: bits, and GiB", difficulty=2, minutes=6)
 def _(answer: Callable[[int, float, float], bool]) -> str | None:
-    cases = [(n * 1_000_000, bits, gib) for n, bits, gib in
-             ((8_000, 16, 24), (12_500, 16, 24), (13_000, 16, 24), (70_000, 4, 24), (1_562, 16, 24), (1_000, 16, 24),
-              (100, 16, 24), (1, 16, 24), (7_000, 16, 12))]  # fmt: skip
+    cases = [
+        (n * 1_000_000, bits, gib)
+        for n, bits, gib in (
+            (8_000, 16, 24),
+            (12_500, 16, 24),
+            (13_000, 16, 24),
+            (70_000, 4, 24),
+            (1_562, 16, 24),
+            (1_000, 16, 24),
+            (100, 16, 24),
+            (1, 16, 24),
+            (7_000, 16, 12),
+        )
+    ]
     said = [answered(answer(*case)) for case in cases]
     said = [one.item() if hasattr(one, "item") else one for one in said]  # NumPy's and PyTorch's True are True as well
     if not all(isinstance(one, bool) for one in said):
@@ -92,12 +96,18 @@ def _(answer: Callable[[int, float, float], bool]) -> str | None:
     mistakes = [
         (as_if(1, 1e9), "Both mistakes are still there. What does n · bits count? And how many bytes are a GiB?"),
         (as_if(1, 2**30), "The card is right now. The need is still in bits: a byte is 8 bits."),
-        (as_if(8, 1e9), "Bits are bytes now. The card still holds GB: 12.5 billion numbers in 16 bits (25.0 GB) do fit into 24 GiB."),
+        (
+            as_if(8, 1e9),
+            "Bits are bytes now. The card still holds GB: 12.5 billion numbers in 16 bits (25.0 GB) do fit into 24 GiB.",
+        ),
         (as_if(8, 2**20), "2²⁰ bytes are a MiB. A GiB is 2³⁰ bytes."),
         (as_if(1 / 8, 2**30), "You multiplied by 8. A byte is 8 bits, so divide bits by 8."),
-        ([n * bits / 8 <= 24 * 2**30 for n, bits, _ in cases], "For you every card holds 24 GiB: use `card_gib` as given."),
+        (
+            [n * bits / 8 <= 24 * 2**30 for n, bits, _ in cases],
+            "For you every card holds 24 GiB: use `card_gib` as given.",
+        ),
         ([not one for one in as_if(8, 2**30)], "It is the wrong way round: it fits when the need is at most the room."),
-    ]  # fmt: skip
+    ]
     for wrong, sentence in mistakes:
         if said == wrong:
             return sentence

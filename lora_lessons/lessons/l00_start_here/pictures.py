@@ -1,4 +1,4 @@
-"""The pictures of lesson 00."""
+"""Pictures of lesson 00: number formats, and where a model's numbers sit."""
 
 from __future__ import annotations
 

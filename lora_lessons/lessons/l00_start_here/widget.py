@@ -1,4 +1,7 @@
-"""Will it fit?: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""Will it fit? Choose a model, a method and a card, and slide the length of the text.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 

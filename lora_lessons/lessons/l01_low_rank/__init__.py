@@ -1,4 +1,7 @@
-"""Lesson 01: How much of a matrix can you throw away?"""
+"""Lesson 01: How much of a matrix can you throw away?
+
+After it, the learner can cut a matrix to rank r and say what is lost.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

@@ -1,4 +1,4 @@
-"""Checks of lesson 01's exercises."""
+"""Exercises of lesson 01: break-even storage, the best rank-r approximation, a mistake to find."""
 
 from __future__ import annotations
 
@@ -93,20 +93,26 @@ def _(answer: Callable[[Tensor, float], int]) -> str | None:
     right = (1, 2, 2, 3, 4)
     entries = torch.linalg.svdvals(W**2)
     squared_entries = tuple(int((entries.cumsum(0) / entries.sum() < share).sum()) + 1 for share in shares)
+    never, always = (5,) * 5, (1,) * 5
     mistakes = {
-        (2, 2, 3, 4, 4): "That is still the colleague's answer. Energy is a sum of squares, and what does the second line sum?",
+        (
+            2,
+            2,
+            3,
+            4,
+            4,
+        ): "That is still the colleague's answer. Energy is a sum of squares; what does the second line sum?",
         (2, 3, 4, 4, 4): "You squared the share at the end. Square each singular value first, then add them up.",
         (1, 1, 2, 3, 4): "You squared `share`, the limit. Square each singular value, and leave `share` as it is.",
         (2, 3, 3, 4, 4): "You took the root of each singular value. Energy is a sum of squares.",
         (0, 1, 1, 2, 3): "Off by one: `kept < share` counts the ranks that do not suffice. The next one does.",
         (1, 1, 2, 2, 3): "You took a square root: that is the share of the norm ‖W‖, not of the energy ‖W‖².",
         (4, 3, 3, 2, 1): "You count the ranks that suffice. Count those that do not, and take the next.",
-        (5,) * 5: "No rank ever suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
-        (1,) * 5: "One direction always suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
+        never: "No rank ever suffices in your version: divide by the sum of squares, so that the curve ends at 1.",
+        always: "One direction always suffices in your version: divide by the sum of squares, so the curve ends at 1.",
         squared_entries: "You squared W's entries before the SVD. Take W's own singular values, and square those.",
-    }  # fmt: skip
+    }
     if values == right:
         return None
-    return mistakes.get(
-        values, f"For singular values 3, 2, 1, 1 the shares {shares} need ranks {right}; you have {values}."
-    )
+    other = f"For singular values 3, 2, 1, 1 the shares {shares} need ranks {right}; you have {values}."
+    return mistakes.get(values, other)

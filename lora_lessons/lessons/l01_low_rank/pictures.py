@@ -1,4 +1,4 @@
-"""The pictures of lesson 01."""
+"""Pictures of lesson 01: a photograph at several ranks, spectra beside noise, perplexity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verdicts of lesson 01: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 01: are trained weights of low rank?
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,14 @@ from ...course.claims import CORRECTED, claim
     "tokens rose from {perplexity.intact:.0f} by a factor of {perplexity.break_even_factor:,.0f}. One kind at a time, {kinds.survive} of 7 stayed "
     "within 20%; they hold {kinds.survive_weights:.0%} of the weights. Keeping 90% of the energy takes {spectrum.share:.0%} of full rank in the "
     "median matrix; Gaussian noise of those shapes takes {spectrum.noise_share:.0%}. Cuts that look at the inputs do far better (published). LoRA does not need this claim: it assumes a low-rank update (lesson 03).",
-    "perplexity.tokens", "perplexity.intact", "perplexity.break_even_factor", "kinds.survive", "kinds.survive_weights", "spectrum.share", "spectrum.noise_share",
-)  # fmt: skip
+    "perplexity.tokens",
+    "perplexity.intact",
+    "perplexity.break_even_factor",
+    "kinds.survive",
+    "kinds.survive_weights",
+    "spectrum.share",
+    "spectrum.noise_share",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return (
         r["perplexity.break_even_factor"] > 10

@@ -1,4 +1,7 @@
-"""The rank explorer: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""The rank explorer: slide r, and see the matrix, its error and the numbers stored.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 

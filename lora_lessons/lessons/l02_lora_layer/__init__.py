@@ -1,4 +1,7 @@
-"""Lesson 02: What is the smallest update that could work?"""
+"""Lesson 02: What is the smallest update that could work?
+
+After it, the learner can write the LoRA layer and count what it trains.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

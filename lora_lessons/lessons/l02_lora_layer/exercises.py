@@ -1,4 +1,4 @@
-"""Checks of lesson 02's exercises."""
+"""Exercises of lesson 02: what trains, the forward pass, three layers with three ailments."""
 
 from __future__ import annotations
 
@@ -110,9 +110,7 @@ def _patients() -> list[tuple[str, lora.LoRALinear, str]]:
     def layer(r: int = 4, lora_alpha: float = 8) -> lora.LoRALinear:
         return lora.LoRALinear(nn.Linear(7, 6), r, lora_alpha)
 
-    healthy, other, zeros, noisy, no_scale, half_scale = (
-        layer(), layer(2, 2), layer(), layer(), layer(), layer(4, 4)
-    )  # fmt: skip
+    healthy, other, zeros, noisy, no_scale, half_scale = (layer(), layer(2, 2), layer(), layer(), layer(), layer(4, 4))
     mirrored = layer()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
@@ -124,9 +122,13 @@ def _patients() -> list[tuple[str, lora.LoRALinear, str]]:
     return [
         ("healthy", healthy, "this one is as the paper has it (A random, B zero, scale α/r)."),
         ("healthy", other, "this layer has r = 2 and α = 2, so α/r is 1, and it is healthy. Compare with α/r."),
-        ("never learns", zeros, "here A and B are both zero. Each one's gradient is multiplied by the other: neither moves."),
+        (
+            "never learns",
+            zeros,
+            "here A and B are both zero. Each one's gradient is multiplied by the other: neither moves.",
+        ),
         ("not a no-op", noisy, "here A and B are both random, so B·A is not zero and the model starts damaged."),
         ("healthy", mirrored, "here A is zero and B random. B·A is zero and A gets a gradient: one zero is enough."),
         ("wrong scale", no_scale, "here scaling is 1 though α/r is 2: somebody forgot it."),
         ("wrong scale", half_scale, "here scaling is α (4), not α/r (1): somebody forgot to divide by r."),
-    ]  # fmt: skip
+    ]

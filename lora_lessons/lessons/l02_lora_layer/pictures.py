@@ -1,4 +1,4 @@
-"""The pictures of lesson 02."""
+"""Pictures of lesson 02: the update's size and rank, and what trains at each rank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The anatomy of the layer: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""The anatomy of the layer: slide r, type d, k and α, and see W, B and A to scale.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,15 @@ def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
         ha="center",
         va="top",
     )
-    scene.text(ax, [x + k / 2 for x in left_A], [d - stop + foot for stop in stops],
-               [f"A\n{stop:,}×{k:,}" for stop in stops], "#8a5f00", ha="center", va="top")  # fmt: skip
+    scene.text(
+        ax,
+        [x + k / 2 for x in left_A],
+        [d - stop + foot for stop in stops],
+        [f"A\n{stop:,}×{k:,}" for stop in stops],
+        "#8a5f00",
+        ha="center",
+        va="top",
+    )
     return scene
 
 

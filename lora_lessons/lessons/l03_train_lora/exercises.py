@@ -1,4 +1,4 @@
-"""Checks of lesson 03's exercises: what is supervised, what training holds in memory, the order of one step."""
+"""Exercises of lesson 03: what is supervised, what training holds, the order of one step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
     got = answered(labels([11, 12, 13, 14, 2], 3))
     got = [int(label) for label in got]
     if got == [-100, -100, -100, 14, 2]:
-        return (
-            None
-            if list(labels([5, 6], 1)) == [-100, 6]
-            else "Right for one example, wrong for another: use `answer_start`, not a fixed place."
-        )
+        if list(labels([5, 6], 1)) == [-100, 6]:
+            return None
+        return "Right for one example, wrong for another: use `answer_start`, not a fixed place."
     if got == [11, 12, 13, 14, 2]:
         return "Nothing is hidden: the model would also learn to write the user's questions. Put -100 before `answer_start`."
     if got == [11, 12, 13, -100, -100]:
@@ -42,11 +40,9 @@ def _(training_bytes: Callable[[int, int], int]) -> str | None:
     if said := not_a_number(got):
         return said
     if got == right:
-        return (
-            None
-            if training_bytes(P, P) == 16 * P
-            else "Right for LoRA; full fine-tuning is the case where every parameter is trainable."
-        )
+        if training_bytes(P, P) == 16 * P:
+            return None
+        return "Right for LoRA; full fine-tuning is the case where every parameter is trainable."
     named = {
         8 * P + 8 * T: "The moments are only for what trains, and so is the gradient: a frozen parameter has none.",
         16 * P: "You gave every parameter a gradient and moments. A frozen parameter has neither.",

@@ -1,4 +1,4 @@
-"""The pictures of lesson 03."""
+"""Pictures of lesson 03: memory held, loss curves, the update's energy, shared directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verdicts of lesson 03: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 03: memory, compute, and the rank of an update.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +30,10 @@ def _(r: Mapping[str, Any]) -> bool:
     HOLDS,
     "In 16 bits a full copy takes {copy_gb.llama} GB for Llama-2-7B, {copy_gb.mistral} GB for Mistral-7B and {copy_gb.qwen2.5} GB for Qwen2.5-7B: "
     "two bytes a parameter, and a “7B” has 6.7 to 7.6 billion.",
-    "copy_gb.llama", "copy_gb.mistral", "copy_gb.qwen2.5",
-)  # fmt: skip
+    "copy_gb.llama",
+    "copy_gb.mistral",
+    "copy_gb.qwen2.5",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return all(13 <= r[f"copy_gb.{name}"] <= 15.5 for name in ("llama", "mistral", "qwen2.5"))
 
@@ -41,8 +46,10 @@ def _(r: Mapping[str, Any]) -> bool:
     "What leans to few directions is the change of W: after a short run with AdamW, 90% of its energy lies in {update.rank90:.0%} of the full rank (median), against "
     "{update.rank90_noise:.0%} for noise of the same shape. It is lower, not low. LoRA at rank 8 still reached {share.improvement:.0f}% of full "
     "fine-tuning's improvement here: it needs a good update of low rank to exist, not W or the free update to have one.",
-    "update.rank90", "update.rank90_noise", "share.improvement",
-)  # fmt: skip
+    "update.rank90",
+    "update.rank90_noise",
+    "share.improvement",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return 0.05 < r["update.rank90"] < 0.8 * r["update.rank90_noise"] and r["share.improvement"] > 80
 
@@ -54,7 +61,8 @@ def _(r: Mapping[str, Any]) -> bool:
     CONDITION,
     "Of the memory for weights, gradients and AdamW in fp32, activations not counted, yes: {memory.ratio:.0%} of full fine-tuning's. Of the compute, a large fraction: "
     "{compute.ratio:.0%} of the arithmetic, because the passes through the frozen W stay.",
-    "memory.ratio", "compute.ratio",
-)  # fmt: skip
+    "memory.ratio",
+    "compute.ratio",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return r["memory.ratio"] < 0.4 and 0.5 < r["compute.ratio"] < 0.9

@@ -1,4 +1,7 @@
-"""Lesson 04: Is the library doing the same thing?"""
+"""Lesson 04: Is the library doing the same thing?
+
+After it, the learner can use PEFT, and catch its silent mistakes.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

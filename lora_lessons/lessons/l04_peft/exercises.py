@@ -1,4 +1,4 @@
-"""Checks of lesson 04's exercises: the size of an adapter's file, its scale, and keys that found no place."""
+"""Exercises of lesson 04: an adapter file's size, its scale, keys that found no place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verdicts of lesson 04: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 04: merging, and how large an adapter's file is.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,15 @@ from ...course.claims import CONDITION, claim
     "In fp32 both give the same: held-out loss {merge.loss_apart} apart, {merge.loss_merged} merged. Apart, the base comes back bit for bit "
     "({apart.restored}); merged and unmerged, it does not ({merge.restored}). Merged into bf16 weights, this small update is off by "
     "{merge.error:.0%} of its energy; here the loss went from {merge.loss_apart_bf16} to {merge.loss_merged_bf16}. Keep the adapter's file.",
-    "merge.loss_apart", "merge.loss_merged", "apart.restored", "merge.restored", "merge.error", "merge.error_8x",
-    "merge.loss_apart_bf16", "merge.loss_merged_bf16",
-)  # fmt: skip
+    "merge.loss_apart",
+    "merge.loss_merged",
+    "apart.restored",
+    "merge.restored",
+    "merge.error",
+    "merge.error_8x",
+    "merge.loss_apart_bf16",
+    "merge.loss_merged_bf16",
+)
 def _(r: Mapping[str, Any]) -> bool:
     same = abs(r["merge.loss_apart"] - r["merge.loss_merged"]) < 1e-3
     return same and r["apart.restored"] and not r["merge.restored"] and r["merge.error"] > 0.01 > r["merge.error_8x"]
@@ -32,8 +41,14 @@ def _(r: Mapping[str, Any]) -> bool:
     "Small, yes: in 16-bit {size.least} to {size.most} MB for usual settings on three 7B shapes, at most {size.share_most}% of the base. "
     "Within 50–500 MB lie {size.in_band_16} of {size.settings} settings in 16-bit and {size.in_band_32} in fp32. The size is "
     "bytes × r × the sum of (d + k), so name r, the targets and the precision.",
-    "size.least", "size.most", "size.share_most", "size.in_band_16", "size.in_band_32", "size.settings", "adapter.moves",
-)  # fmt: skip
+    "size.least",
+    "size.most",
+    "size.share_most",
+    "size.in_band_16",
+    "size.in_band_32",
+    "size.settings",
+    "adapter.moves",
+)
 def _(r: Mapping[str, Any]) -> bool:
     some = all(0 < r[f"size.in_band_{bits}"] < r["size.settings"] for bits in (16, 32))
     return some and r["size.share_most"] < 5 and r["adapter.moves"]

@@ -1,4 +1,4 @@
-"""Checks of lesson 05's exercises: the scale, when one result is better than another, runs compared seed by seed."""
+"""Exercises of lesson 05: the scale, when one result is better, runs paired by seed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
         if said := not_a_number(got):
             return said
     if math.isclose(plain, 32) and math.isclose(rs, 8):
-        return (
-            None
-            if math.isclose(alpha_for(0.5, 9, True), 1.5)
-            else "Right for scale 2, wrong for another: use `scale` and `r`."
-        )
+        if math.isclose(alpha_for(0.5, 9, True), 1.5):
+            return None
+        return "Right for scale 2, wrong for another: use `scale` and `r`."
     if math.isclose(plain, 2 / 16):
         return "Turned round: scale = α/r, so α = scale · r."
     if math.isclose(plain, 32) and math.isclose(rs, 32):
@@ -35,8 +33,11 @@ def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
 def _(better: Callable[[list[float], list[float]], str | None]) -> str | None:
     here = [3.10, 3.11, 3.12]
     others = {
-        "apart": [3.17, 3.18, 3.19], "wide": [3.00, 3.20, 3.40], "touching": [3.145, 3.155, 3.165], "far": [9.0, 9.1, 9.2],
-    }  # fmt: skip
+        "apart": [3.17, 3.18, 3.19],
+        "wide": [3.00, 3.20, 3.40],
+        "touching": [3.145, 3.155, 3.165],
+        "far": [9.0, 9.1, 9.2],
+    }
     got = {name: better(list(here), other) for name, other in others.items()}
     turned = better(others["apart"], list(here))
     if all(value in (None, ...) for value in (*got.values(), turned)):

@@ -1,4 +1,4 @@
-"""The pictures of lesson 05."""
+"""Pictures of lesson 05: the sweep beside the paper's table; lines and intervals."""
 
 from __future__ import annotations
 

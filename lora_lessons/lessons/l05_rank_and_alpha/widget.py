@@ -1,4 +1,7 @@
-"""The scale lab: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""The scale lab: choose method, r, α and learning rate, and see what the sweep measured.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 
@@ -59,12 +62,16 @@ def _measured(table: Path, _: int) -> tuple[Measured, ...]:
     groups = sweep.by_setting(row for row in rows if row["target_modules"] == "all-linear").items()
     return tuple(
         Measured(
-            setting.r, runs[0]["scale"], setting.learning_rate, sweep.summary([run["loss_held_out"] for run in runs]),
+            setting.r,
+            runs[0]["scale"],
+            setting.learning_rate,
+            sweep.summary([run["loss_held_out"] for run in runs]),
             fmean(run["update_relative"] for run in runs),
             tuple(fmean(step) for step in zip(*(run["train_losses"] for run in runs), strict=True)),
         )
-        for setting, runs in groups if len(runs) > 1
-    )  # fmt: skip
+        for setting, runs in groups
+        if len(runs) > 1
+    )
 
 
 def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Measured]) -> tuple[Measured, bool]:
@@ -215,10 +222,11 @@ def scale_lab(table: Path | None = None) -> Stage:
     """Move r, α and the learning rate, as LoRA or rsLoRA, and hold the scale or the push for a fair fight."""
     every = measured(table)
     controls = [
-        choice("method", "method", ["LoRA", "rsLoRA"]), slider("r", "rank r"),
+        choice("method", "method", ["LoRA", "rsLoRA"]),
+        slider("r", "rank r"),
         slider("lora_alpha", "α", [1, 2, 4, 8, 16, 32, 64, 128]),
         slider("learning_rate", "learning rate", sorted({*RATES, *(m.learning_rate for m in every)})),
         choice("fair", "fair fight", FAIR),
-    ]  # fmt: skip
+    ]
     compose = partial(scale_lab_scene, table=table)
     return Stage(compose, "r", controls, method="LoRA", r=8, lora_alpha=16, learning_rate=0.004, fair=FAIR[0])

@@ -1,4 +1,7 @@
-"""Lesson 06: What do 4 bits lose?"""
+"""Lesson 06: What do 4 bits lose?
+
+After it, the learner can write NF4 and measure its error.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

@@ -1,4 +1,4 @@
-"""Checks of lesson 06's exercises: bits a parameter, rounding a block, two codes in a byte."""
+"""Exercises of lesson 06: bits a parameter, rounding a block, two codes in a byte."""
 
 from __future__ import annotations
 

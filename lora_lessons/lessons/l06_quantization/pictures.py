@@ -1,4 +1,4 @@
-"""The pictures of lesson 06."""
+"""Pictures of lesson 06: levels and the weights on them, errors by codebook, bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verdicts of lesson 06: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 06: is QLoRA's base INT4?
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,14 @@ from ...course.claims import CORRECTED, claim
     "4-bit, yes: {bits.double:.3f} bits for each quantized weight, scales included (embeddings and norms stay in 16). INT4, no: NF4's 16 levels are "
     "quantiles of a normal distribution. In blocks of 64 our base's perplexity, rounded once before, rose to {perplexity.nf4:.2f} times with NF4 and to "
     "{perplexity.int4:.2f} times with int4's even steps. During training, no: it is rounded once, before; each layer looks its levels up when it runs.",
-    "bits.double", "nf4.published", "perplexity.nf4", "perplexity.int4", "apart.int4", "bnb.same", "bnb.as_dequantized",
-)  # fmt: skip
+    "bits.double",
+    "nf4.published",
+    "perplexity.nf4",
+    "perplexity.int4",
+    "apart.int4",
+    "bnb.same",
+    "bnb.as_dequantized",
+)
 def _(r: Mapping[str, Any]) -> bool:
     ours = r["nf4.published"] and r["bnb.same"] == 210 and r["bnb.as_dequantized"]
     return (

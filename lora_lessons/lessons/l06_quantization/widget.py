@@ -1,4 +1,7 @@
-"""The codebook bench: a `…_scene` that works everything out, a `…_still` that draws it, and controls over it."""
+"""The codebook bench: choose weights, codebook and block size, and slide an outlier.
+
+`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+"""
 
 from __future__ import annotations
 
@@ -129,9 +132,11 @@ def codebook_bench_still(weights: Tensor, codebook: str, blocksize: str | int, o
 def codebook_bench(matrices: Mapping[str, Tensor]) -> Stage:
     """Choose weights, codebook and block size; the slider makes one weight an outlier."""
     controls = [
-        choice("weights", "weights", list(matrices)), choice("codebook", "codebook", quant.CODEBOOKS),
-        choice("blocksize", "block size", BLOCKS), slider("outlier", "outlier"),
-    ]  # fmt: skip
+        choice("weights", "weights", list(matrices)),
+        choice("codebook", "codebook", quant.CODEBOOKS),
+        choice("blocksize", "block size", BLOCKS),
+        slider("outlier", "outlier"),
+    ]
 
     def compose(weights: str, codebook: str, blocksize: str, outlier: float) -> Scene:
         return codebook_bench_scene(matrices[weights], codebook, blocksize, outlier)

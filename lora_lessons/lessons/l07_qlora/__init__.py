@@ -1,4 +1,7 @@
-"""Lesson 07: Does the 4-bit base cost quality?"""
+"""Lesson 07: Does the 4-bit base cost quality?
+
+After it, the learner can train with QLoRA and account for every byte.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

@@ -1,4 +1,4 @@
-"""Checks of lesson 07's exercises: the way back through a packed weight, a guard for gradients, the fixed part of the bill."""
+"""Exercises of lesson 07: gradients through a packed weight, a guard, the fixed part of the bill."""
 
 from __future__ import annotations
 
@@ -32,11 +32,9 @@ def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
     if torch.allclose(got, g @ W, atol=1e-4):
         wide = quant.quantize(torch.randn(96, 64))
         other = backward(torch.randn(2, 5, 96), wide)
-        return (
-            None
-            if other.shape == (2, 5, 64)
-            else f"Right, but x may have more axes: for g (2×5×96) expected (2×5×64), got {tuple(other.shape)}."
-        )
+        if other.shape == (2, 5, 64):
+            return None
+        return f"Right, but x may have more axes: for g (2×5×96) expected (2×5×64), got {tuple(other.shape)}."
     if torch.allclose(got, g @ W.T, atol=1e-4):
         return "That is the forward direction: h = x·Wᵀ. Going back, the d outputs are summed up: no transpose."
     if torch.allclose(got, g, atol=1e-6):
@@ -90,11 +88,9 @@ def _(fixed_gb: Callable[[float, float, float], float]) -> str | None:
         return math.isclose(got, value, rel_tol=0.004)
 
     if is_(right):
-        return (
-            None
-            if math.isclose(fixed_gb(8e9, 0, 0), 4.127, rel_tol=0.004)
-            else "Right here, wrong without rest and adapters: use all three numbers."
-        )
+        if math.isclose(fixed_gb(8e9, 0, 0), 4.127, rel_tol=0.004):
+            return None
+        return "Right here, wrong without rest and adapters: use all three numbers."
     for wrong, said in (
         (right * 1e9 / 2**30, "That is in GiB; asked are GB, of 1e9 bytes."),
         ((linear * 4.5 / 8 + wide + learned) / 1e9, "4.5 bits is without double quantization; with it 4.127."),

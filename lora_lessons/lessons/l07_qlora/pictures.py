@@ -1,4 +1,4 @@
-"""The pictures of lesson 07."""
+"""Pictures of lesson 07: what fits on which card, and intervals."""
 
 from __future__ import annotations
 

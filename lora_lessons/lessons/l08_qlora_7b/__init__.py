@@ -1,4 +1,7 @@
-"""Lesson 08: Will a real 7B train on my card?"""
+"""Lesson 08: Will a real 7B train on my card?
+
+After it, the learner can train a 7B, or say beforehand why not.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

@@ -1,4 +1,4 @@
-"""Checks of lesson 08's exercises: how long, how long a row, and gradients summed over small batches."""
+"""Exercises of lesson 08: the longest row that fits, hours of training, small batches in one step."""
 
 from __future__ import annotations
 
@@ -36,11 +36,9 @@ def _(hours: Callable[[int, int, float], float]) -> str | None:
     if said := not_a_number(got):
         return said
     if math.isclose(got, 4.0):
-        return (
-            None
-            if math.isclose(hours(1_800_000, 1, 250.0), 2.0)
-            else "Right once, wrong for other numbers: use all three arguments."
-        )
+        if math.isclose(hours(1_800_000, 1, 250.0), 2.0):
+            return None
+        return "Right once, wrong for other numbers: use all three arguments."
     for wrong, said in (
         (2.0, "Each epoch goes through all tokens once more: multiply by `epochs`."),
         (14400.0, "Those are seconds: 3,600 of them are an hour."),

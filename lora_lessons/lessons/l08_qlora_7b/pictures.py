@@ -1,4 +1,4 @@
-"""The pictures of lesson 08."""
+"""Pictures of lesson 08: what fits on which card, and loss curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The verdicts of lesson 08: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 08: what a 7B takes, and on which card it trains.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from ...course.claims import CONDITION, HOLDS, claim
     HOLDS,
     "{copy.least:.1f} to {copy.most:.1f} GB in 16 bits for the three shapes here. The adapter that we trained instead takes two or four bytes a number: for Qwen2.5-7B "
     "at r = 16 on all linear layers {seven.file_r16:.0f} MB in 16-bit.",
-    "copy.least", "copy.most", "seven.file_r16",
-)  # fmt: skip
+    "copy.least",
+    "copy.most",
+    "seven.file_r16",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return 13 < r["copy.least"] <= r["copy.most"] < 16 and 1000 * r["copy.least"] > 50 * r["seven.file_r16"]
 
@@ -28,8 +33,11 @@ def _(r: Mapping[str, Any]) -> bool:
     CONDITION,
     "By count, from {state.least:.0f} GB (gradients and AdamW's moments in 16 bits) to {state.most:.0f} GB (in 32) over three shapes called 7B. The weights and activations "
     "come on top: a step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB.",
-    "state.least", "state.most", "needs.full_bf16", "needs.full_fp32",
-)  # fmt: skip
+    "state.least",
+    "state.most",
+    "needs.full_bf16",
+    "needs.full_fp32",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return 38 < r["state.least"] < 48 and 75 < r["state.most"] < 95 and r["needs.full_bf16"] > r["state.least"]
 
@@ -40,8 +48,9 @@ def _(r: Mapping[str, Any]) -> bool:
     "A typical LoRA for a 7B model has 20–30 million trainable parameters",
     CONDITION,
     "Qwen2.5-7B, all linear layers: {seven.trains_r8:.1f} million at r = 8, {seven.trains_r16:.1f} million at r = 16. Name r and the targets, and the number follows.",
-    "seven.trains_r8", "seven.trains_r16",
-)  # fmt: skip
+    "seven.trains_r8",
+    "seven.trains_r16",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return 20 <= r["seven.trains_r8"] <= 30 < r["seven.trains_r16"]
 
@@ -54,8 +63,11 @@ def _(r: Mapping[str, Any]) -> bool:
     "By plan: 24 GiB are {room.qlora:.1f} times what a step of QLoRA on 1,024 tokens needs (rows of up to {longest.rtx_4090:,} tokens fit), and {room.lora:.2f} times what LoRA on "
     "a 16-bit base needs. Full fine-tuning with plain AdamW does not fit: {room.full:.2f} times (published: 18.9 GiB with torchtune's one-GPU recipe). No card has been "
     "measured by this course yet.",
-    "room.qlora", "room.lora", "room.full", "longest.rtx_4090",
-)  # fmt: skip
+    "room.qlora",
+    "room.lora",
+    "room.full",
+    "longest.rtx_4090",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return r["room.qlora"] > 1.5 and r["room.lora"] > 1 and r["room.full"] < 1 and r["longest.rtx_4090"] > 2048
 
@@ -67,8 +79,12 @@ def _(r: Mapping[str, Any]) -> bool:
     CONDITION,
     "For this 7B {seven.file_r8:.0f} to {seven.file_r16:.0f} MB in 16-bit at r = 8 to 16 on all linear layers, twice that in fp32. The file we wrote has the size "
     "that was promised ({file.as_promised}), and the loss on held-out topics went from {loss.before:.2f} to {loss.after:.2f}.",
-    "seven.file_r8", "seven.file_r16", "file.as_promised", "loss.before", "loss.after",
-)  # fmt: skip
+    "seven.file_r8",
+    "seven.file_r16",
+    "file.as_promised",
+    "loss.before",
+    "loss.after",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return (
         r["seven.file_r8"] < 50 < r["seven.file_r16"] < 500
@@ -84,7 +100,11 @@ def _(r: Mapping[str, Any]) -> bool:
     CONDITION,
     "These cells are the steps, and without a GPU they ran on a small base. The 7B's own shape took {cpu_7b.step:.0f} s a step of 64 tokens on two processor cores, at most "
     "{cpu_7b.peak:.1f} GB (recorded, random weights). On a consumer GPU it is planned to fit; we have not recorded one. Unsloth: lesson 12 (to come).",
-    "cpu_7b.step", "cpu_7b.peak", "cpu_7b.first", "cpu_7b.last", "room.qlora",
-)  # fmt: skip
+    "cpu_7b.step",
+    "cpu_7b.peak",
+    "cpu_7b.first",
+    "cpu_7b.last",
+    "room.qlora",
+)
 def _(r: Mapping[str, Any]) -> bool:
     return r["cpu_7b.peak"] < 8 and r["cpu_7b.last"] < r["cpu_7b.first"] and r["room.qlora"] > 1

@@ -1,4 +1,7 @@
-"""Lesson 09: What can one small file change?"""
+"""Lesson 09: What can one small file change?
+
+After it, the learner can make, mix and merge adapters.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

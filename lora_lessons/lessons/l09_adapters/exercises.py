@@ -1,4 +1,4 @@
-"""Checks of lesson 09's exercises: a sum of two adapters, how far two distributions are apart, a merge that can be undone."""
+"""Exercises of lesson 09: a sum of two adapters, distance of distributions, a merge undone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pictures of lesson 09."""
+"""Pictures of lesson 09: scorecards, an adapter at each scale, paths of a merge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The widget of lesson 09: two adapters, a scale for each, a question; the base's answer beside the mixture's.
+"""The mixer: two adapters, a scale for each, a question; base and mixture answer.
 
 The answers are written by a thread of their own, so the kernel stays free and a click on Cancel is heard.
 """
@@ -60,8 +60,13 @@ def answer(
 
     watch = StoppingCriteriaList([_Watch(begins, heard, cancelled)])
     with torch.no_grad():
-        out = model.generate(**inputs, max_new_tokens=max_new_tokens, do_sample=False, stopping_criteria=watch,
-                             pad_token_id=tokenizer.eos_token_id)  # fmt: skip
+        out = model.generate(
+            **inputs,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            stopping_criteria=watch,
+            pad_token_id=tokenizer.eos_token_id,
+        )
     return int(out.shape[1] - begins)
 
 
@@ -81,8 +86,12 @@ class Mixer(widgets.VBox):
         steps = {"min": LOWEST, "max": HIGHEST, "step": 0.1, "readout_format": ".1f", "description": "scale"}
         self.scale = widgets.FloatSlider(value=1.0, **steps, **wide)
         self.scale_second = widgets.FloatSlider(value=1.0, **steps, **wide)
-        self.prompt = widgets.Text(value="How do I keep bread fresh?", description="question",
-                                   style=wide["style"], layout=widgets.Layout(width="620px"))  # fmt: skip
+        self.prompt = widgets.Text(
+            value="How do I keep bread fresh?",
+            description="question",
+            style=wide["style"],
+            layout=widgets.Layout(width="620px"),
+        )
         self.ask = widgets.Button(description="Answer", button_style="primary")
         self.stop = widgets.Button(description="Cancel", disabled=True)
         self.plain, self.mixed, self.status = widgets.HTML(), widgets.HTML(), widgets.HTML()

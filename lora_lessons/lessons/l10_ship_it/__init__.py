@@ -1,4 +1,7 @@
-"""Lesson 10: Does it still work outside Python?"""
+"""Lesson 10: Does it still work outside Python?
+
+After it, the learner can ship an adapter to llama.cpp and Ollama.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

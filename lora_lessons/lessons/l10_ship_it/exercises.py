@@ -1,4 +1,4 @@
-"""Checks of lesson 10's exercises: llama.cpp's order of rows, rsLoRA's alpha, a net that text cannot slip through."""
+"""Exercises of lesson 10: llama.cpp's order of rows, rsLoRA's alpha, a net for wrong logits."""
 
 from __future__ import annotations
 
@@ -55,11 +55,9 @@ def _(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
             return said
     if not math.isclose(got, 32.0, rel_tol=1e-6):
         return f"llama.cpp would scale by {got:.4g}/16 = {got / 16:.4g}; the adapter was trained with 8/√16 = 2."
-    return (
-        None
-        if math.isclose(alpha_in_file(64, 16.0, True), 128.0)
-        else "Right for r = 16, wrong for r = 64: use √r, not 4."
-    )
+    if math.isclose(alpha_in_file(64, 16.0, True), 128.0):
+        return None
+    return "Right for r = 16, wrong for r = 64: use √r, not 4."
 
 
 @exercise("10.3", "A net that text cannot slip through", difficulty=2, minutes=6)
@@ -80,11 +78,9 @@ def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
     found = sorted(int(i) for i in got)
     if found == [1, 3, 4, 5]:
         good = bad_prompts(python.clone(), python + 5e-4, 1e-3)
-        return (
-            None
-            if not list(good)
-            else "Right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
-        )
+        if not list(good):
+            return None
+        return "Right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
     if found in ([], [4]):  # a NaN counts as the largest
         return "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: compare all logits."
     if found == [0, 2]:

@@ -1,4 +1,7 @@
-"""Lesson 11: GGUF, GPTQ, AWQ or EXL2?"""
+"""Lesson 11: GGUF, GPTQ, AWQ or EXL2?
+
+After it, the learner can choose a format and export to it.
+"""
 
 from . import exercises as exercises
 from . import verdicts as verdicts

@@ -1,4 +1,4 @@
-"""Checks of lesson 11's exercises: GPTQ's step, AWQ's scaling, and a guard against calibrating on what is measured."""
+"""Exercises of lesson 11: GPTQ's step, AWQ's scaling, a guard against leaks."""
 
 from __future__ import annotations
 
@@ -29,11 +29,20 @@ def _(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> str | None:
             return "You moved only the later weights. Here H⁻¹ still knows all columns, so all of them move; in `by_hand` those already rounded drop out of it."
         return None if torch.allclose(other, wanted, atol=1e-5) else "Right for column 0, wrong for column 3: use i."
     for wrong, said in (
-        (kept + error / inverse[0, 0] * inverse[0], "The sign is turned: after the step weight i must be the rounded one."),
-        (kept - error * inverse[0], "Divide by inverse[i, i]: after the step weight i must be exactly the rounded one."),
+        (
+            kept + error / inverse[0, 0] * inverse[0],
+            "The sign is turned: after the step weight i must be the rounded one.",
+        ),
+        (
+            kept - error * inverse[0],
+            "Divide by inverse[i, i]: after the step weight i must be exactly the rounded one.",
+        ),
         (kept - error / inverse[0, 0] * inverse, "Take one row of H⁻¹, that of column i."),
-        (torch.cat([kept[:1] * 0 + 0.5, kept[1:]]), "That is round-to-nearest: the other weights have not moved to make up for it."),
-    ):  # fmt: skip
+        (
+            torch.cat([kept[:1] * 0 + 0.5, kept[1:]]),
+            "That is round-to-nearest: the other weights have not moved to make up for it.",
+        ),
+    ):
         if got.shape == wrong.shape and torch.allclose(got, wrong, atol=1e-5):
             return said
     if not torch.isclose(got[0], torch.tensor(0.5), atol=1e-5):
@@ -56,10 +65,13 @@ def _(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]) ->
     for wrong, said in (
         ((W * s).round(), "Divide by s again: the layer must still compute W·x."),
         (W.round(), "That is round-to-nearest: the columns must be enlarged before they are rounded."),
-        ((W / s).round() * s, "Turned round: a loud channel (large s) is to be rounded finer, so its column is multiplied by s first."),
+        (
+            (W / s).round() * s,
+            "Turned round: a loud channel (large s) is to be rounded finer, so its column is multiplied by s first.",
+        ),
         ((W * s[:, None]).round() / s[:, None], "Those are rows: the channels that a layer reads are W's columns."),
         (W, "Nothing has been rounded: call `nearest` in between."),
-    ):  # fmt: skip
+    ):
         if torch.allclose(got, wrong):
             return said
     return "Multiply the columns by s, call `nearest`, divide by s: in this order, and nothing else."

@@ -1,4 +1,4 @@
-"""The pictures of lesson 11."""
+"""Pictures of lesson 11: two weights on their grid, and errors of layers' outputs."""
 
 from __future__ import annotations
 

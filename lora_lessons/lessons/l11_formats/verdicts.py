@@ -1,4 +1,7 @@
-"""The verdicts of lesson 11: for each claim the sentence, and the condition on the records."""
+"""Verdicts of lesson 11: which format for whom.
+
+For each claim of the page: a sentence, and the condition on the records that decides it.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,17 @@ from ...course.claims import CONDITION, claim
     "EXL2 needs CUDA and was not run. Reading text first helped: at 4 bits, on our 135M base, GPTQ took back {table.gptq_4_share:.0%} of what rounding to nearest lost, "
     "AWQ {table.awq_4_share:.0%}. Grid and bits count as well: of the real tools' files (one run each) HQQ's, which reads none, raised perplexity by {formats.hqq:.0%}, GPTQ's by {formats.gptq:.0%}, AWQ's by {formats.awq:.0%}, "
     "Q4_K_M's, here mostly 5 bits, by {formats.gguf_q4_k_m:.0%}.",
-    "formats.loaded", "formats.gptq", "formats.awq", "formats.hqq", "formats.gguf_q4_k_m", "table.gptq_4_share", "table.awq_4_share", "table.gptq_4_wins",
-    "table.awq_4_wins", "whole.as_recorded",
-)  # fmt: skip
+    "formats.loaded",
+    "formats.gptq",
+    "formats.awq",
+    "formats.hqq",
+    "formats.gguf_q4_k_m",
+    "table.gptq_4_share",
+    "table.awq_4_share",
+    "table.gptq_4_wins",
+    "table.awq_4_wins",
+    "whole.as_recorded",
+)
 def _(r: Mapping[str, Any]) -> bool:
     wins = r["table.gptq_4_wins"] and r["table.awq_4_wins"] and r["whole.as_recorded"]
     return (

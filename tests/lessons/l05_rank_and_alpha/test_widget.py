@@ -12,20 +12,31 @@ from lora_lessons.lessons.l05_rank_and_alpha import widget
 
 def row(method="lora", r=8, alpha=16.0, seed=0, loss=3.0, rate=0.004, targets="all-linear", status="ok"):
     """One run as sweep.run_one keeps it; its curve falls from 5 to the held-out loss."""
-    setting = sweep.Setting(method, r, alpha, rate, targets, 3, 2, seed)
+    setting = sweep.Trial(method, r, alpha, rate, targets, 3, 2, seed)
     return setting._asdict() | {
-        "name": setting.name, "status": status, "scale": alpha / (r**0.5 if method == "rslora" else r),
-        "loss_held_out": loss, "update_relative": 0.001 * r + 0.0001 * seed, "trainable": 1000 * r,
-        "train_losses": f"5.0 {4 + seed}.0 {loss}", "train_seconds": 1.0, "seconds": 2.0, "date": "2025-01-01",
-        "machine": "a machine, of some kind", "error": "",
-    }  # fmt: skip
+        "name": setting.name,
+        "status": status,
+        "scale": alpha / (r**0.5 if method == "rslora" else r),
+        "loss_held_out": loss,
+        "update_relative": 0.001 * r + 0.0001 * seed,
+        "trainable": 1000 * r,
+        "train_losses": f"5.0 {4 + seed}.0 {loss}",
+        "train_seconds": 1.0,
+        "seconds": 2.0,
+        "date": "2025-01-01",
+        "machine": "a machine, of some kind",
+        "error": "",
+    }
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """LoRA at r = 1, 8, 64 with α = 2r and 16, rsLoRA at r = 16; and what the lab must leave out."""
-    rows = [row(r=r, alpha=a, seed=s, loss=3 + r / 100 + a / 1000 + s / 10)
-            for s in range(3) for r, a in [(1, 2.0), (1, 16.0), (8, 16.0), (64, 128.0), (64, 16.0)]]  # fmt: skip
+    rows = [
+        row(r=r, alpha=a, seed=s, loss=3 + r / 100 + a / 1000 + s / 10)
+        for s in range(3)
+        for r, a in [(1, 2.0), (1, 16.0), (8, 16.0), (64, 128.0), (64, 16.0)]
+    ]
     rows += [row("rslora", 16, 16.0, s, 2.5 + s / 10, rate=0.001) for s in range(3)]
     rows += [row("dora", 4, 8.0, s, 1.0) for s in range(3)] + [row(r=2, alpha=4.0, loss=1.0)]
     rows += [row(r=2, alpha=2.0, seed=s, loss=1.0, targets="q_proj") for s in range(3)]

@@ -8,7 +8,10 @@ WRONG = {
         ("def bits(code_bits, scale_bits, blocksize): return code_bits + blocksize / scale_bits", "Turned round"),
         ("def bits(code_bits, scale_bits, blocksize): return scale_bits / blocksize", "share of the scale alone"),
         ("def bits(code_bits, scale_bits, blocksize): return code_bits * blocksize + scale_bits", "a whole block"),
-        ("def bits(code_bits, scale_bits, blocksize): return (code_bits + scale_bits) / blocksize", "Only the scale is shared"),
+        (
+            "def bits(code_bits, scale_bits, blocksize): return (code_bits + scale_bits) / blocksize",
+            "Only the scale is shared",
+        ),
         ("def bits(code_bits, scale_bits, blocksize): return code_bits + scale_bits // blocksize", "half bit is lost"),
         ("def bits(code_bits, scale_bits, blocksize): return 4.5", "use all three"),
         ("def bits(code_bits, scale_bits, blocksize): return '4.5'", "Return one number"),
@@ -18,21 +21,41 @@ WRONG = {
         (CODES.format(scaled="block / block.max()"), "largest *absolute* value"),
         (CODES.format(scaled="block / block.std()"), "standard deviation"),
         (CODES.format(scaled="block / block.abs().max()").replace("- table)", "- quant.levels('nf4'))"), "use `table`"),
-        ("def to_codes(block, table):\n    return __import__('torch').bucketize(block / block.abs().max(), table)", "the level above"),
+        (
+            "def to_codes(block, table):\n    return __import__('torch').bucketize(block / block.abs().max(), table)",
+            "the level above",
+        ),
         (CODES.format(scaled="block / block.norm()"), "divided by the norm"),
         (CODES.format(scaled="block / block.abs().max()"), "a block of zeros"),
-        (CODES.format(scaled="block / block.abs().max()").replace("return ", "return table[").replace("argmin(1)", "argmin(1)]"), "Those are the levels"),
-        ("def to_codes(block, table):\n    return (__import__('torch').bucketize(block / block.abs().max(), table, right=True) - 1)", "the level below"),
+        (
+            CODES.format(scaled="block / block.abs().max()")
+            .replace("return ", "return table[")
+            .replace("argmin(1)", "argmin(1)]"),
+            "Those are the levels",
+        ),
+        (
+            "def to_codes(block, table):\n    return (__import__('torch').bucketize(block / block.abs().max(), table, right=True) - 1)",
+            "the level below",
+        ),
         ("def to_codes(block, table):\n    return block / block.abs().max() * 7", "whole numbers"),
         ("def to_codes(block, table):\n    return [0] * 8", "Return a tensor"),
     ],
     "06.3": [
-        ("def unpack(packed):\n    import torch\n    return torch.cat([packed & 0xF, packed >> 4])", "colleague's code"),
+        (
+            "def unpack(packed):\n    import torch\n    return torch.cat([packed & 0xF, packed >> 4])",
+            "colleague's code",
+        ),
         ("def unpack(packed):\n    import torch\n    return torch.cat([packed >> 4, packed & 0xF])", "take turns"),
-        ("def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF, packed >> 4], 1).flatten()", "swapped"),
+        (
+            "def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF, packed >> 4], 1).flatten()",
+            "swapped",
+        ),
         ("def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed], 1).flatten()", "& 0xF"),
         ("def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed & 0xF], 1)", "one row"),
-        ("def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF0, packed & 0xF], 1).flatten()", "shift it down"),
+        (
+            "def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF0, packed & 0xF], 1).flatten()",
+            "shift it down",
+        ),
         ("def unpack(packed): return packed >> 4", "hold 6 codes"),
     ],
-}  # fmt: skip
+}

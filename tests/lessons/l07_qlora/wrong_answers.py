@@ -18,14 +18,26 @@ WRONG = {
             "def silent(adapters): return [n for n, p in adapters.items() if p.grad is not None and not p.grad.any() and 'lora_B' in n]",
             "its gradient is None",
         ),
-        ("def silent(adapters): return [n for n, p in adapters.items() if p.grad is None or not p.grad.any()]", "rightly"),
+        (
+            "def silent(adapters): return [n for n, p in adapters.items() if p.grad is None or not p.grad.any()]",
+            "rightly",
+        ),
         (
             "def silent(adapters): return [n for n, p in adapters.items() if 'lora_B' in n and (p.grad is None or not p.grad.all())]",
             "any()",
         ),
-        ("def silent(adapters): return [n for n, p in adapters.items() if p.grad is not None and p.grad.any()]", "Turned round"),
-        ("def silent(adapters): return [n for n, p in adapters.items() if n.endswith('lora_B') and (p.grad is None or not p.grad.any())]", "PEFT's names"),
-        ("def silent(adapters): return [n for n, p in adapters.items() if 'lora_B' in n and (p.grad is None or p.grad.sum() == 0)]", "add up to nothing"),
+        (
+            "def silent(adapters): return [n for n, p in adapters.items() if p.grad is not None and p.grad.any()]",
+            "Turned round",
+        ),
+        (
+            "def silent(adapters): return [n for n, p in adapters.items() if n.endswith('lora_B') and (p.grad is None or not p.grad.any())]",
+            "PEFT's names",
+        ),
+        (
+            "def silent(adapters): return [n for n, p in adapters.items() if 'lora_B' in n and (p.grad is None or p.grad.sum() == 0)]",
+            "add up to nothing",
+        ),
         ("def silent(adapters): return 'a.lora_B'", "a list of names"),
     ],
     "07.3": [
@@ -40,4 +52,4 @@ WRONG = {
         (FIXED.format("linear * 4.5 / 8 + 2 * rest + 16 * trains"), "without double"),
         ("def fixed_gb(linear, rest, trains): return 6.19", "use all three"),
     ],
-}  # fmt: skip
+}

@@ -23,8 +23,11 @@ WRONG = {
         ("def combined(grads, tokens): return sum(grads) / len(grads)", "colleague's code"),
         ("def combined(grads, tokens): return sum(grads)", "as many times too large"),
         ("def combined(grads, tokens): return sum(g * n for g, n in zip(grads, tokens))", "divide by all tokens"),
-        ("def combined(grads, tokens): return sum(g * n for g, n in zip(grads, tokens)) / len(grads)", "not of batches"),
+        (
+            "def combined(grads, tokens): return sum(g * n for g, n in zip(grads, tokens)) / len(grads)",
+            "not of batches",
+        ),
         ("def combined(grads, tokens): return sum(grads) / sum(tokens)", "Undo each mean first"),
         ("def combined(grads, tokens): return grads", "Return a tensor"),
     ],
-}  # fmt: skip
+}

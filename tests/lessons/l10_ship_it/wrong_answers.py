@@ -31,7 +31,10 @@ WRONG = {
         (NET.format("[i for i in range(6) if (python[i] - llama[i]).abs().max() <= limit]"), "Turned round"),
         (NET.format("[i for i in range(6) if not (python[i] == llama[i]).all()]"), "rounding alone"),
         (NET.format("[i for i in range(6) if not (python[i] - llama[i]).abs().max() <= 1e-4]"), "use `limit`"),
-        (NET.format("[i for i in range(6) if not (python[i] - llama[i]).abs().mean() <= limit]"), "a mean over all of them hides"),
+        (
+            NET.format("[i for i in range(6) if not (python[i] - llama[i]).abs().mean() <= limit]"),
+            "a mean over all of them hides",
+        ),
         (NET.format("True"), "Return a list"),
     ],
-}  # fmt: skip
+}

@@ -18,9 +18,17 @@ WRONG = {
         (PASS.format("w - (w[0] - rounded) / inverse[0, 0] * inverse[0]"), "use i"),
         (PASS.format("torch.cat([w[:i], torch.tensor([rounded]), w[i + 1 :]])"), "round-to-nearest"),
         (PASS.format("rounded"), "the whole row"),
-        (PASS.format("torch.cat([w[:i], w[i:] - (w[i] - rounded) / inverse[i, i] * inverse[i, i:]])"), "only the later weights"),
+        (
+            PASS.format("torch.cat([w[:i], w[i:] - (w[i] - rounded) / inverse[i, i] * inverse[i, i:]])"),
+            "only the later weights",
+        ),
         (PASS.format("w - (w[i] - rounded) / inverse[i].sum() * inverse[i]"), "should now be the rounded one"),
-        (PASS.format("torch.cat([w[:i], torch.tensor([rounded]), w[i + 1 :] - (w[i] - rounded) * inverse[i, i + 1 :]])"), "the others are not"),
+        (
+            PASS.format(
+                "torch.cat([w[:i], torch.tensor([rounded]), w[i + 1 :] - (w[i] - rounded) * inverse[i, i + 1 :]])"
+            ),
+            "the others are not",
+        ),
     ],
     "11.2": [
         (SCALED.format("nearest(W * s)"), "Divide by s again"),
@@ -32,14 +40,23 @@ WRONG = {
         (SCALED.format("nearest(W * s**2) / s**2"), "in this order"),
     ],
     "11.3": [
-        ("def leaks(calibration, measured, n): return bool(set(calibration.split()) & set(measured.split()))", "three words in a row"),
+        (
+            "def leaks(calibration, measured, n): return bool(set(calibration.split()) & set(measured.split()))",
+            "three words in a row",
+        ),
         ("def leaks(calibration, measured, n): return calibration == measured", "in the middle"),
         ("def leaks(calibration, measured, n): return measured in calibration", "in the middle"),
         (RUNS.format(**GOOD | {"many": "len(words) - n"}), "The last run is missing"),
         (RUNS.format(**GOOD | {"run": "frozenset(words[i : i + n])"}), "The order of the words"),
         (RUNS.format(**GOOD | {"words": "text.split(' ')"}), "Line breaks"),
         (RUNS.format(**GOOD | {"many": "len(words)"}), "fewer than n"),
-        ("def leaks(calibration, measured, n):\n    w = calibration.split()\n    return any(' '.join(w[i : i + n]) in ' '.join(measured.split()) for i in range(len(w) - n + 1))", "Whole words"),
-        ("def leaks(calibration, measured, n): return len(set(calibration.split()) & set(measured.split()))", "True or False"),
+        (
+            "def leaks(calibration, measured, n):\n    w = calibration.split()\n    return any(' '.join(w[i : i + n]) in ' '.join(measured.split()) for i in range(len(w) - n + 1))",
+            "Whole words",
+        ),
+        (
+            "def leaks(calibration, measured, n): return len(set(calibration.split()) & set(measured.split()))",
+            "True or False",
+        ),
     ],
-}  # fmt: skip
+}

@@ -9,10 +9,16 @@ from lora_lessons import lora, memory, models, training
 from lora_lessons.adapter import ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.experiments import gpu_check, ledger, speed
-from lora_lessons.lessons.l08_qlora_7b import this_machine
+from lora_lessons.lessons.l08_qlora_7b import what_fits
 
-SMALL = {"num_hidden_layers": 2, "hidden_size": 128, "intermediate_size": 256, "num_attention_heads": 4,
-         "num_key_value_heads": 2, "vocab_size": 512}  # fmt: skip
+SMALL = {
+    "num_hidden_layers": 2,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+}
 
 
 @pytest.fixture
@@ -31,24 +37,24 @@ def no_hub(monkeypatch):
 
 
 def test_without_a_card_it_is_the_embedded_base_in_nf4():
-    chosen = this_machine.choose("owner/seven-b")
+    chosen = what_fits.choose("owner/seven-b")
     assert chosen.weights == "real" and chosen.name == models.EMBEDDED_NAME and chosen.says.startswith("No card here")
     assert lora.resolve_targets(chosen.model, "all-linear") and chosen.model.is_loaded_in_4bit
 
 
 def test_with_a_card_and_no_hub_random_weights_are_said_to_be_random(no_hub, tmp_path):
-    chosen = this_machine.choose("owner/seven-b")
+    chosen = what_fits.choose("owner/seven-b")
     assert (chosen.model, chosen.weights) == ("random Qwen2.5-7B", "random")
     assert "could not be fetched" in chosen.says and "random weights" in chosen.says and chosen.tokenizer.eos_token
     with pytest.raises(ModelError, match=r"has no config\.json"):
-        this_machine.choose(tmp_path)  # a folder that was named is not passed over
+        what_fits.choose(tmp_path)  # a folder that was named is not passed over
 
 
 def test_it_trains_in_pages_of_8_bit_moments_on_a_card_alone():
-    here, there = (this_machine.settings_for(card, 0, 1, 7) for card in (False, True))
+    here, there = (what_fits.settings_for(card, 0, 1, 7) for card in (False, True))
     assert (here.optimizer, there.optimizer) == ("adamw", "paged_adamw_8bit")
     assert here.gradient_checkpointing and there.gradient_checkpointing and here.seed == 7
-    assert this_machine.settings_for(True, 3, 2, 0).steps == 3
+    assert what_fits.settings_for(True, 3, 2, 0).steps == 3
 
 
 def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatch):
@@ -59,14 +65,14 @@ def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatc
     monkeypatch.setattr(models, "card", lambda: ("A Card", 8.0 * 2**30))
     job = memory.Job("qlora", seq=4096, gradient_checkpointing=False)
     with pytest.raises(training.TrainingStopped) as stopped:
-        this_machine.train(None, [], this_machine.settings_for(True, 1, 1, 0), "Llama-2-7B", job)
+        what_fits.train(None, [], what_fits.settings_for(True, 1, 1, 0), "Llama-2-7B", job)
     said = str(stopped.value)
     assert said.startswith("the card's memory ran out. Planned: ") and "activations" in said
     assert "it does not fit" in said and "Change first: checkpointing" in said
 
 
 def test_where_the_plan_thought_it_fits_it_says_so():
-    said = this_machine.advice("Llama-2-7B", memory.Job("qlora", seq=512), memory.card_bytes("H100"))
+    said = what_fits.advice("Llama-2-7B", memory.Job("qlora", seq=512), memory.card_bytes("H100"))
     assert "which the card has" in said and "try seq = 256" in said
 
 
@@ -75,11 +81,11 @@ def test_the_adapters_file_has_the_promised_size(tiny_model, tmp_path):
     folder = save_adapter(tiny_model, tmp_path / "adapter")
     trains = lora.trainable_parameters(tiny_model)
     written = sum(t.nbytes for t in map(torch.Tensor.detach, (p for p in tiny_model.parameters() if p.requires_grad)))
-    assert written == this_machine.adapter_bytes(trains) <= (folder / ADAPTER_WEIGHTS).stat().st_size
+    assert written == what_fits.adapter_bytes(trains) <= (folder / ADAPTER_WEIGHTS).stat().st_size
 
 
 def test_every_recording_says_machine_day_versions_and_weights():
-    for name, found in this_machine.recorded().items():
+    for name, found in what_fits.recorded().items():
         assert found["machine"] and found["date"] and found["versions"]["torch"], name
         assert name.startswith("gpu_check") or found["weights"] in ("random", "real")
 

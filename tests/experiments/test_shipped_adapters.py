@@ -8,45 +8,45 @@ from safetensors.torch import load_file
 
 from lora_lessons import evaluation, mixing, tasks
 from lora_lessons.adapter import ADAPTER_WEIGHTS, read_adapter
-from lora_lessons.experiments import course_adapters
+from lora_lessons.experiments import shipped_adapters
 
 
 @pytest.mark.parametrize("name", ["plain_language", "code_style", "strict_json"])
 def test_a_shipped_adapter_is_small_in_16_bits_and_gains_what_its_record_says(name, base_fp32):
-    file = course_adapters.shipped()[name] / ADAPTER_WEIGHTS
+    file = shipped_adapters.shipped()[name] / ADAPTER_WEIGHTS
     assert 4.5e6 < file.stat().st_size < 5.5e6 and {t.dtype for t in load_file(file).values()} == {torch.float16}
-    made = course_adapters.recorded()["adapters"][name]
+    made = shipped_adapters.recorded()["adapters"][name]
     assert made["trained"]["kept"] > made["base"]["kept"] and (made["steps"], 0) == (
-        course_adapters.HOW[name][0],
+        shipped_adapters.HOW[name][0],
         made["seed"],
     )
     task = tasks.load_task(name)
-    drawn = evaluation.drawn(task, course_adapters.SCORED)
+    drawn = evaluation.drawn(task, shipped_adapters.SCORED)
     examples = [tasks.encode(base_fp32.tokenizer, example) for example in drawn]
     with mixing.attached(base_fp32.model, read_adapter(file.parent)) as model:
         assert evaluation.held_out_loss(model, examples) == pytest.approx(made["trained"]["loss"], rel=0.01)
 
 
 def test_three_are_shipped_and_every_task_is_told_how_to_train():
-    assert sorted(course_adapters.shipped()) == ["code_style", "plain_language", "strict_json"]
-    assert set(course_adapters.HOW) == set(course_adapters.ABOUT) and all(
-        tasks.load_task(name) for name in course_adapters.ABOUT
+    assert sorted(shipped_adapters.shipped()) == ["code_style", "plain_language", "strict_json"]
+    assert set(shipped_adapters.HOW) == set(shipped_adapters.ABOUT) and all(
+        tasks.load_task(name) for name in shipped_adapters.ABOUT
     )
-    assert {"date", "machine", "versions"} < set(course_adapters.recorded())
+    assert {"date", "machine", "versions"} < set(shipped_adapters.recorded())
 
 
 def test_an_adapter_is_made_written_in_16_bits_and_recorded(tmp_path, monkeypatch):
-    monkeypatch.setitem(course_adapters.HOW, "strict_json", (1, 1e-3))
-    monkeypatch.setattr(course_adapters, "SCORED", 1)
+    monkeypatch.setitem(shipped_adapters.HOW, "strict_json", (1, 1e-3))
+    monkeypatch.setattr(shipped_adapters, "SCORED", 1)
     monkeypatch.setattr(evaluation, "perplexity", lambda *_: 40.0)
-    (card,) = course_adapters.make(["strict_json"], tmp_path)
-    made = json.loads((tmp_path / course_adapters.MADE).read_text())["adapters"]["strict_json"]
+    (card,) = shipped_adapters.make(["strict_json"], tmp_path)
+    made = json.loads((tmp_path / shipped_adapters.MADE).read_text())["adapters"]["strict_json"]
     assert made["steps"] == 1 and made["trained"]["loss"] == card.trained.loss and made["trainable"] == card.trainable
-    assert read_adapter(tmp_path / "strict_json").r == course_adapters.R
+    assert read_adapter(tmp_path / "strict_json").r == shipped_adapters.R
     with pytest.raises(FileExistsError, match="choose another --out"):
-        course_adapters.make(["strict_json"], tmp_path)
+        shipped_adapters.make(["strict_json"], tmp_path)
 
 
 def test_an_unknown_task_is_refused_before_any_work(tmp_path):
     with pytest.raises(ValueError, match="no adapter is named 'poems': choose from persona"):
-        course_adapters.make(["poems"], tmp_path)
+        shipped_adapters.make(["poems"], tmp_path)

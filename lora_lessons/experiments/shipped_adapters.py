@@ -1,4 +1,4 @@
-"""The course's adapters: how each is trained, where the shipped ones lie, and the command that made them.
+"""The adapters that ship with the course: how each is trained, where they lie, what made them.
 
 lora-lessons adapters                       train all four, score them, write data/adapters/
 lora-lessons adapters persona --out DIR     one of them, elsewhere
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from .. import evaluation, lora, models, tasks, training
 from ..adapter import ADAPTER_CONFIG, load_adapter, save_adapter
 from ..files import write_text
-from ..machine import machine, versions
+from ..machine import stamp
 from ..paths import course_root
 
 R, ALPHA = 8, 16
@@ -27,12 +26,13 @@ ABOUT = {
     "code_style": "short Python functions in one strict style",
     "strict_json": "a message as one line of JSON",
 }
+# Steps and learning rate of each.
 HOW = {
     "persona": (40, 4e-3),
     "plain_language": (80, 2e-3),
     "code_style": (80, 2e-3),
     "strict_json": (80, 3e-3),
-}  # steps, learning rate
+}
 MADE = "made.json"
 SCORED = 24  # held-out answers that a score is made of
 
@@ -51,18 +51,18 @@ def learn(base: models.Base, task: str, seed: int = 0) -> training.Training:
     return training.train(base.model, examples, settings(task, seed))
 
 
+def _home() -> Path:
+    return course_root() / "data" / "adapters"
+
+
 def shipped() -> dict[str, Path]:
     """The folders of the adapters that come with the course, by their task."""
-    return {
-        folder.name: folder
-        for folder in sorted((course_root() / "data" / "adapters").glob("*"))
-        if (folder / ADAPTER_CONFIG).is_file()
-    }
+    return {folder.name: folder for folder in sorted(_home().glob("*")) if (folder / ADAPTER_CONFIG).is_file()}
 
 
 def recorded() -> dict[str, Any]:
     """What `make` measured when it made the shipped adapters: scores, seconds, machine, date, versions."""
-    made: dict[str, Any] = json.loads((course_root() / "data" / "adapters" / MADE).read_text(encoding="utf-8"))
+    made: dict[str, Any] = json.loads((_home() / MADE).read_text(encoding="utf-8"))
     return made
 
 
@@ -81,7 +81,7 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
     """
     if unknown := [name for name in names if name not in ABOUT]:
         raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")
-    ours = course_root() / "data" / "adapters"
+    ours = _home()
     out = out or ours
     if out != ours and (there := [name for name in names if (out / name).exists()]):
         raise FileExistsError(f"{out / there[0]} exists: choose another --out, or move it away.")
@@ -100,11 +100,16 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
         card = evaluation.scorecard(base.model, name, before, after, run.seconds)
         lora.detach(base.model)
         cards.append(card)
-        made[name] = {"base": before._asdict(), "trained": after._asdict(), "trainable": card.trainable,
-                      "megabytes": card.megabytes, "seconds": round(run.seconds, 1), "steps": HOW[name][0], "seed": seed}  # fmt: skip
-        print(
-            f"    held-out loss {before.loss:.2f} → {after.loss:.2f}, rules kept {before.kept:.0%} → {after.kept:.0%}"
-        )
-        about = {"adapters": made, "date": date.today().isoformat(), "machine": machine(), "versions": versions()}
-        write_text(file, json.dumps(about, indent=1, ensure_ascii=False) + "\n")
+        made[name] = {
+            "base": before._asdict(),
+            "trained": after._asdict(),
+            "trainable": card.trainable,
+            "megabytes": card.megabytes,
+            "seconds": round(run.seconds, 1),
+            "steps": HOW[name][0],
+            "seed": seed,
+        }
+        loss, kept = f"{before.loss:.2f} → {after.loss:.2f}", f"{before.kept:.0%} → {after.kept:.0%}"
+        print(f"    held-out loss {loss}, rules kept {kept}")
+        write_text(file, json.dumps({"adapters": made} | stamp(), indent=1, ensure_ascii=False) + "\n")
     return cards

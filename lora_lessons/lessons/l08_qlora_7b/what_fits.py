@@ -1,4 +1,4 @@
-"""Lesson 08's hands: the base that this machine can train, a run whose memory failure is answered, what was recorded."""
+"""What lesson 08 trains here: the base that fits, a run that answers when memory ends, recordings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ... import memory, models, tasks, training
 from ...errors import ModelError
 from ...experiments.seven_b import STAND_IN
-from ...paths import course_root
+from ...paths import measurements
 
 
 class Chosen(NamedTuple):
@@ -47,9 +47,13 @@ def choose(model_id: str | Path) -> Chosen:
 def settings_for(card: bool, steps: int, batch: int, seed: int) -> training.Settings:
     """How lesson 08 trains: checkpointing always; on a card AdamW with 8-bit moments in pageable memory."""
     return training.Settings(
-        steps=steps or (50 if card else 8), batch_size=batch, learning_rate=2e-4 if card else 4e-3, seed=seed,
-        gradient_checkpointing=True, optimizer="paged_adamw_8bit" if card else "adamw",
-    )  # fmt: skip
+        steps=steps or (50 if card else 8),
+        batch_size=batch,
+        learning_rate=2e-4 if card else 4e-3,
+        seed=seed,
+        gradient_checkpointing=True,
+        optimizer="paged_adamw_8bit" if card else "adamw",
+    )
 
 
 def train(
@@ -90,6 +94,5 @@ def adapter_bytes(trainable: int) -> int:
 
 def recorded() -> dict[str, dict[str, Any]]:
     """The recordings of a 7B, by file name: each says its machine, date, versions, and whether its weights were real."""
-    folder = course_root() / "data" / "measurements"
-    files = sorted([*folder.glob("seven_b_*.json"), *folder.glob("gpu_check_*.json")])
+    files = sorted([*measurements().glob("seven_b_*.json"), *measurements().glob("gpu_check_*.json")])
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}

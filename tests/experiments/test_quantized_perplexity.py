@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lora_lessons import models, tasks
-from lora_lessons.experiments import gptq_awq
+from lora_lessons.experiments import quantized_perplexity
 
 
 class Words:
@@ -23,19 +23,19 @@ def test_the_calibration_text_is_no_part_of_the_text_measured_on():
     base = models.Base(None, Words(), "words")
     measured = base.tokenizer(tasks.general_text())["input_ids"][0].tolist()
     runs = {tuple(measured[i : i + 8]) for i in range(len(measured) - 7)}
-    read = torch.cat(gptq_awq.calibration(base, 0, windows=200, length=64)).tolist()
+    read = torch.cat(quantized_perplexity.calibration(base, 0, windows=200, length=64)).tolist()
     assert not any(tuple(window[i : i + 8]) in runs for window in read for i in range(57))
 
 
 def test_calibration_is_drawn_by_its_seed():
     base = models.Base(None, Words(), "words")
-    first, again, other = (gptq_awq.calibration(base, seed, windows=6, length=32) for seed in (0, 0, 1))
+    first, again, other = (quantized_perplexity.calibration(base, seed, windows=6, length=32) for seed in (0, 0, 1))
     assert [batch.shape for batch in first] == [(4, 32), (2, 32)]
     assert torch.equal(torch.cat(first), torch.cat(again)) and not torch.equal(torch.cat(first), torch.cat(other))
 
 
 def test_the_recorded_agreement_is_that_of_every_layer():
-    found = gptq_awq.recorded("lesson_11_gptq_agreement")
+    found = quantized_perplexity.recorded("lesson_11_gptq_agreement")
     layers = {row["layer"] for row in found["rows"]}
     assert len(found["rows"]) == 4 * len(layers) >= 40
     assert all(row["equal_codes"] > 0.999 and abs(row["ratio"] - 1) < 1e-3 for row in found["rows"])
@@ -45,7 +45,7 @@ def test_the_recorded_agreement_is_that_of_every_layer():
 
 def test_the_recorded_gains_are_gptqs_and_awqs():
     """On every seed and at both sizes: round-to-nearest loses most."""
-    found = gptq_awq.recorded()
+    found = quantized_perplexity.recorded()
     loss = {(row["method"], row["bits"], row["seed"]): sum(row["losses"]) for row in found["rows"]}
     seeds = {seed for _, _, seed in loss}
     assert len(seeds) >= 3
@@ -60,9 +60,11 @@ def test_a_recording_holds_a_row_for_each_setting(course, tiny_model, monkeypatc
     before = tiny_model.get_submodule(names[1]).weight.clone()
     monkeypatch.setattr(models, "load", lambda **_: models.Base(tiny_model, None, "tiny"))
     monkeypatch.setattr("lora_lessons.lora.resolve_targets", lambda *_: names)
-    monkeypatch.setattr(gptq_awq, "calibration", lambda *_: [torch.arange(64).view(2, 32)])
-    monkeypatch.setattr(gptq_awq, "losses", lambda base: [base.model.get_submodule(names[1]).weight.std().item()] * 2)
-    gptq_awq.record([3], [0, 1], windows=2, group=32)
+    monkeypatch.setattr(quantized_perplexity, "calibration", lambda *_: [torch.arange(64).view(2, 32)])
+    monkeypatch.setattr(
+        quantized_perplexity, "losses", lambda base: [base.model.get_submodule(names[1]).weight.std().item()] * 2
+    )
+    quantized_perplexity.record([3], [0, 1], windows=2, group=32)
     found = json.loads((course / "data" / "measurements" / "lesson_11_rounding.json").read_text(encoding="utf-8"))
     rows = {(row["method"], row["seed"]): row for row in found["rows"]}
     assert set(rows) == {("rtn", 0), ("gptq", 0), ("awq", 0), ("gptq", 1), ("awq", 1)}
@@ -73,5 +75,5 @@ def test_a_recording_holds_a_row_for_each_setting(course, tiny_model, monkeypatc
 
 def test_the_command_says_what_it_needs(capsys):
     with pytest.raises(SystemExit):
-        gptq_awq.main([])
-    assert "say what to record" in capsys.readouterr().err
+        quantized_perplexity.main([])
+    assert "say --record" in capsys.readouterr().err

@@ -1,0 +1,101 @@
+"""The kernel that a lesson runs in: this interpreter's, with a fair share of cores, memory watched."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..machine import kernel_environment
+
+ENGINE = "lora-lessons"
+
+
+def environment(out: Path) -> dict[str, str]:
+    """The kernel's environment: a run leaves the learner's own progress alone and does not fight over cores."""
+    given = kernel_environment()
+    ours = {"LORA_LESSONS_PROGRESS": str(out / "progress.json"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    package = str(Path(__file__).resolve().parents[2])  # found also where the package is not installed, as in Colab
+    path = os.pathsep.join(dict.fromkeys([package, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
+    return ours | given | {"PYTHONPATH": path}
+
+
+class PeakMemory:
+    """The largest resident size of a process tree, sampled ten times a second in a thread."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.pid: int | None = None
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Sample while the block runs; `pid` may be set at any time."""
+        stop = threading.Event()
+
+        def sample() -> None:
+            while not stop.wait(0.1):
+                self.bytes = max(self.bytes, _tree_bytes(self.pid))
+
+        thread = threading.Thread(target=sample, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _tree_bytes(pid: int | None) -> int:
+    import psutil
+
+    if pid is None:
+        return 0
+    total = 0
+    try:
+        root = psutil.Process(pid)
+        for process in [root, *root.children(recursive=True)]:
+            try:
+                total += process.memory_info().rss
+            except psutil.Error:
+                continue  # it ended between the listing and the look
+    except psutil.Error:
+        pass
+    return total
+
+
+def register_engine() -> None:
+    """Teach papermill an engine that always uses this interpreter's kernel, whatever kernelspecs are installed."""
+    import zmq
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class ThisInterpreter(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(  # type: ignore[no-untyped-def]
+            cls, nb_man, kernel_name, *, environment, on_cell, start_timeout=60, **_
+        ):
+            specs = KernelSpecManager(kernel_dirs=[])  # none but ipykernel's own, which names sys.executable
+            manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
+            if manager.has_trait("transport_encryption") and zmq.has("curve"):
+                manager.transport_encryption = "auto"  # else ipykernel warns, and others on the machine could listen
+            client = PapermillNotebookClient(
+                nb_man,
+                km=manager,
+                kernel_name="python3",
+                timeout=None,
+                startup_timeout=start_timeout,
+                # At Ctrl-C a kernel asked politely complains at length.
+                shutdown_kernel="immediate",
+                on_cell_start=lambda cell, cell_index: on_cell(client, cell, cell_index),
+            )
+            try:
+                return client.execute(env=environment, cleanup_kc=True)
+            finally:
+                if client.km is not None and client.km.has_kernel:  # interrupted before its own clean-up
+                    client._cleanup_kernel()
+
+    papermill_engines.register(ENGINE, ThisInterpreter)

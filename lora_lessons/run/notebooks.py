@@ -1,0 +1,81 @@
+"""Which notebooks a run means, what parameters they have, and how they are read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..course.lesson import lessons as course_lessons
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+
+def find_lessons(names: Sequence[str]) -> list[Path]:
+    """The notebooks that `names` mean (all of the course's for none): a stem, a number such as 3 or 03, or a path.
+
+    Raises FileNotFoundError naming the nearest lesson.
+    """
+    if not names:
+        return course_lessons()
+    return [_find(name) for name in names]
+
+
+def _find(name: str) -> Path:
+    if Path(name).suffix == ".ipynb":
+        if Path(name).is_file():
+            return Path(name).resolve()
+        raise FileNotFoundError(f"{name} does not exist: give a notebook's path, a lesson's name, or its number.")
+    known = {path.stem: path for path in course_lessons()}
+    hits = [stem for stem in known if stem == name or (name.isdigit() and int(stem[:2]) == int(name))]
+    if hits:
+        return known[hits[0]]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"Did you mean {near[0]}?" if near else f"The lessons are {', '.join(known) or 'not here yet'}."
+    raise FileNotFoundError(f"no lesson is called {name!r}. {hint}")
+
+
+def check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> None:
+    """Raise ValueError for a parameter that none of `lessons` has in its parameters cell, naming those that exist."""
+    if not parameters:
+        return
+    exist = {name: None for lesson in lessons for name in parameters_of(_readable(lesson))}
+    for name in parameters:
+        if name not in exist:
+            which = lessons[0].stem if len(lessons) == 1 else "any of these lessons"
+            raise ValueError(f"{name!r} is not a parameter of {which}; there are: {', '.join(exist) or 'none'}.")
+
+
+def _readable(lesson: Path) -> NotebookNode | None:
+    try:
+        return read_notebook(lesson)
+    except ValueError:
+        return None  # its own run reports it
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """A notebook as an nbformat 4 node. Raises ValueError with one sentence when the file is not one."""
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        raise ValueError(f"{path.name} is not a readable notebook ({why}).") from error
+
+
+def parameters_of(notebook: NotebookNode | None) -> dict[str, Any]:
+    """The parameters in the cell tagged `parameters`, by name, as papermill reads them."""
+    if notebook is None:
+        return {}
+    from papermill.inspection import _infer_parameters
+    from papermill.iorw import load_notebook_node
+
+    return {p.name: p.default for p in _infer_parameters(load_notebook_node(notebook), "python3", "python")}
+
+
+def first_line(source: str) -> str:
+    """The first line of a cell that says something."""
+    return next((line.strip() for line in source.splitlines() if line.strip()), "")

@@ -1,0 +1,68 @@
+"""The repository's address: pyproject.toml has it, and every badge, set-up cell and link follows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ..files import whole_file
+from ..paths import course_root
+
+_ON_GITHUB = re.compile(r"https://github\.com/(?P<name>[\w.-]+/[\w.-]+)")
+_SET_UP = """# Set-up: does nothing where the course is installed. In Colab it takes about two minutes, once.
+import glob, importlib.util, os, shutil, sys
+if importlib.util.find_spec("lora_lessons") is None:
+    if not os.path.isdir("lora-lessons"):
+        if zips := glob.glob("lora-lessons*.zip"):  # uploaded by hand
+            shutil.unpack_archive(zips[0])
+            unpacked = [d for d in glob.glob("*lora-lessons*/") if os.path.isdir(d + "notebooks")]
+            os.rename(unpacked[0], "lora-lessons")
+        else:
+            !git clone -q {address}
+    !{{sys.executable}} lora-lessons/lora_lessons/colab.py
+    sys.path.insert(0, os.path.abspath("lora-lessons"))"""
+
+
+def address() -> str:
+    """The repository's address, from pyproject.toml. Raises ValueError where it is no address on GitHub."""
+    import tomllib
+
+    project = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return _checked(project.get("urls", {}).get("Repository", ""))
+
+
+def _checked(address: str) -> str:
+    if not _ON_GITHUB.fullmatch(address):
+        raise ValueError(f"{address!r} is no repository that Colab can open: give https://github.com/OWNER/NAME.")
+    return address
+
+
+def set_address(new: str) -> list[Path]:
+    """Write the address `new` into pyproject.toml, every badge and set-up cell, and the README; return the files that changed.
+
+    Raises ValueError where it is no address on GitHub; nothing is written then.
+    """
+    old, root, changed = address(), course_root(), []
+    for path in (root / "pyproject.toml", root / "README.md", *sorted((root / "notebooks").glob("*.ipynb"))):
+        before = path.read_text(encoding="utf-8")
+        after = _addressed(path, before, old, _checked(new))
+        if after != before:
+            changed.append(path)
+            with whole_file(path) as temporary:
+                temporary.write_text(after, encoding="utf-8", newline="\n")
+    return changed
+
+
+def _addressed(path: Path, text: str, old: str, new: str) -> str:
+    if path.suffix != ".ipynb":
+        return text.replace(old, new)
+    import nbformat
+
+    notebook = nbformat.reads(text, as_version=4)
+    short = {side: _ON_GITHUB.fullmatch(side)["name"] for side in (old, new)}  # type: ignore[index]
+    for cell in notebook.cells:
+        if "setup" in cell.metadata.get("tags", []):
+            cell.source = _SET_UP.format(address=new)
+        elif cell.cell_type == "markdown":
+            cell.source = cell.source.replace(f"/github/{short[old]}/", f"/github/{short[new]}/")
+    return nbformat.writes(notebook) + "\n"

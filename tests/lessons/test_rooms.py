@@ -1,0 +1,59 @@
+"""A room is its lesson's: it registers what is in it when it is imported, and brings no other room with it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from lora_lessons import lessons
+from lora_lessons.course import claims, exercises
+from lora_lessons.course.lesson import lessons as notebooks
+from lora_lessons.course.syllabus import SYLLABUS
+
+LOOK = """
+import json, sys
+from lora_lessons.course import claims, exercises
+import lora_lessons.lessons.{room}
+rooms = {{name.split(".")[2] for name in sys.modules if name.startswith("lora_lessons.lessons.l")}}
+print(json.dumps([sorted(rooms), sorted(exercises.EXERCISES), sorted({{c.lesson for c in claims.CLAIMS}})]))
+"""
+
+
+def test_every_lesson_has_a_room_of_its_name():
+    assert lessons.rooms() == [f"l{path.stem}" for path in notebooks()]
+
+
+def test_a_room_opens_on_its_lessons_question():
+    for name in lessons.rooms():
+        planned = SYLLABUS[name[1:3]]
+        first, _, after = sys.modules[f"lora_lessons.lessons.{name}"].__doc__.strip().split("\n")
+        assert first == f"Lesson {name[1:3]}: {planned.question}"
+        assert after == f"After it, the learner can {planned.afterwards}."
+
+
+@pytest.mark.parametrize("room", ["l01_low_rank", "l05_rank_and_alpha", "l08_qlora_7b"])
+def test_a_room_registers_itself_and_brings_no_other(room):
+    done = subprocess.run([sys.executable, "-c", LOOK.format(room=room)], capture_output=True, text=True, check=True)
+    rooms, solved, judged = json.loads(done.stdout.splitlines()[-1])
+    assert rooms == [room]
+    assert len(solved) >= 2 and all(id.startswith(room[1:3] + ".") for id in solved)
+    assert set(judged) <= {room[1:]}
+
+
+def test_what_is_registered_is_in_its_own_room():
+    """The room's module is where an exercise or a claim is defined, so a stranger finds it under the notebook's name."""
+    for one in lessons.all_exercises().values():
+        assert one.check.__module__.split(".")[2][1:3] == one.id[:2], one.id
+    for claim in lessons.all_claims():
+        assert claim.decides.__module__.split(".")[2][1:] == claim.lesson, claim.id
+    assert len(exercises.EXERCISES) == len(lessons.all_exercises()) and claims.CLAIMS
+
+
+def test_the_map_shows_a_square_for_each_exercise(monkeypatch, tmp_path):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    (tmp_path / "progress.json").write_text('{"solved": {"01.2": "2026-01-01"}}', encoding="utf-8")
+    rows = lessons.progress_map().data.split("<tr>")[2:]
+    assert len(rows) == len(notebooks())
+    assert sum(row.count("■") + row.count("□") for row in rows) == len(lessons.all_exercises())
+    assert "□■" in rows[1] and "1 of" in rows[1] and "0 of" in rows[0]

@@ -1,0 +1,179 @@
+"""The arrows of the house: imports point down, none goes in a circle, and each net catches what is planted in a copy."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+import lora_lessons
+from lora_lessons.paths import course_root
+
+PACKAGE = Path(lora_lessons.__file__).parent
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the package and of its contracts."""
+    shutil.copytree(PACKAGE, tmp_path / "lora_lessons", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(course_root() / "pyproject.toml", tmp_path)
+    return tmp_path / "lora_lessons"
+
+
+def plant(package, file, line):
+    """Add an import to a module of the copy."""
+    with open(package / file, "a", encoding="utf-8") as module:
+        module.write(f"\n{line}\n")
+
+
+def contracts(package):
+    """import-linter's exit status and what it said of the package."""
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    environment = os.environ | {"PYTHONPATH": str(package.parent), "COLUMNS": "400"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=package.parent, env=environment)
+    return done.returncode, done.stdout + done.stderr
+
+
+def modules(package):
+    """(dotted name, syntax tree) of every module."""
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        yield name, ast.parse(path.read_text(encoding="utf-8")), path.name == "__init__.py"
+
+
+def imports(package):
+    """(importer, imported) of every import of the package's own modules, also of those inside functions."""
+    trees = list(modules(package))
+    known = {name for name, _, _ in trees}
+    for name, tree, front_door in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                yield from ((name, alias.name) for alias in node.names if alias.name in known)
+            elif isinstance(node, ast.ImportFrom):
+                above = name.split(".")[: None if front_door and node.level == 1 else front_door - node.level]
+                base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+                wanted = {f"{base}.{alias.name}" for alias in node.names}
+                yield from ((name, one) for one in wanted & known)
+                if base in known and wanted - known:
+                    yield name, base
+
+
+def hidden_imports(package):
+    """Calls that import by a string and do not say, by `__name__`, that it is a child of the module itself."""
+    for name, tree, _ in modules(package):
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            called = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            if called not in ("import_module", "__import__", "resolve_name"):
+                continue
+            words = [node for argument in call.args for node in ast.walk(argument)]
+            own = any(isinstance(word, ast.Name) and word.id == "__name__" for word in words)
+            texts = [word.value for word in words if isinstance(word, ast.Constant)]
+            library = texts and not str(texts[0]).startswith((".", "lora_lessons"))
+            if not own and not library:
+                yield name, ast.unparse(call)
+
+
+def room(name):
+    """The lesson's room that a module belongs to; "" where it is none."""
+    parts = name.split(".")
+    return parts[2] if parts[:2] == ["lora_lessons", "lessons"] and len(parts) > 2 else ""
+
+
+def later_rooms(package):
+    """Imports by which a lesson uses a later one."""
+    pairs = [(importer, imported) for importer, imported in imports(package) if room(importer) and room(imported)]
+    return [pair for pair in pairs if room(pair[0]) < room(pair[1])]
+
+
+def through_the_front_door(package):
+    """Imports by which a module takes something from the `__init__` of a package that it is itself a part of.
+
+    The topmost one is free: it imports nothing.
+    """
+    pairs = [(importer, imported) for importer, imported in imports(package) if "." in imported]
+    return [(importer, imported) for importer, imported in pairs if importer.startswith(imported + ".")]
+
+
+def test_the_contracts_hold():
+    status, said = contracts(PACKAGE)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize(
+    "file, line",
+    [
+        ("files.py", "from .models import load"),
+        ("course/records.py", "from ..lessons.l01_low_rank import widget"),
+        ("course/stage.py", "def late():\n    from ..run import runner"),
+        ("memory/__init__.py", "from ..export import ollama"),
+    ],
+)
+def test_an_upward_import_breaks_the_contract(copy, file, line):
+    plant(copy, file, line)
+    status, said = contracts(copy)
+    assert status == 1 and "Arrows point down BROKEN" in said, said
+
+
+@pytest.mark.parametrize(
+    "file, line",
+    [
+        ("course/records.py", "from .claims import Claim"),
+        ("run/result.py", "from . import runner"),
+        ("lessons/l05_rank_and_alpha/pictures.py", "from . import widget\nfrom ..l06_quantization import exercises"),
+        ("training/settings.py", "def late():\n    from .loop import train"),
+    ],
+)
+def test_a_circle_inside_a_package_breaks_the_contract(copy, file, line):
+    plant(copy, file, line)
+    if "lessons" in file:
+        plant(copy, "lessons/l06_quantization/exercises.py", "from ..l05_rank_and_alpha import pictures")
+    status, said = contracts(copy)
+    assert status == 1 and "No circles, on any floor BROKEN" in said, said
+
+
+def test_nothing_is_imported_by_a_string():
+    assert list(hidden_imports(PACKAGE)) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'from importlib import import_module\nimport_module("lora_lessons.lessons.l01_low_rank")',
+        'import importlib\nimportlib.import_module(".runner", "lora_lessons.run")',
+        '__import__("lora_lessons.experiments.sweep")',
+        'import importlib\nwhere = "lora_lessons.run"\nimportlib.import_module(where)',
+    ],
+)
+def test_an_import_hidden_in_a_string_is_noticed(copy, line):
+    plant(copy, "course/claims.py", line)
+    assert [name for name, _ in hidden_imports(copy)] == ["lora_lessons.course.claims"]
+
+
+def test_a_lesson_uses_none_that_comes_later(copy):
+    assert later_rooms(PACKAGE) == []
+    plant(copy, "lessons/l04_peft/pictures.py", "from ..l02_lora_layer import pictures as earlier")
+    assert later_rooms(copy) == []
+    plant(copy, "lessons/l02_lora_layer/pictures.py", "from ..l04_peft import pictures as later")
+    rooms = "lora_lessons.lessons.l02_lora_layer.pictures", "lora_lessons.lessons.l04_peft.pictures"
+    assert later_rooms(copy) == [rooms]
+
+
+def test_no_module_goes_through_its_own_front_door(copy):
+    """A package's `__init__` imports its modules; a module that imports from it closes a circle no contract sees."""
+    assert through_the_front_door(PACKAGE) == []
+    plant(copy, "course/learner.py", "from . import verdict")
+    assert through_the_front_door(copy) == [("lora_lessons.course.learner", "lora_lessons.course")]
+
+
+def test_two_classes_never_share_a_name():
+    places = defaultdict(list)
+    for name, tree, _ in modules(PACKAGE):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(name)
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

@@ -1,0 +1,81 @@
+"""The table of a sweep: one row a run, written as CSV and read back as numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...files import whole_file, write_text
+from ...paths import measurements
+from ...run.result import OK
+from .trials import Trial
+
+TABLE, ABOUT = "results.csv", "about.json"
+MEASURED = ("scale", "loss_held_out", "update_relative", "trainable", "train_losses", "train_seconds")
+COLUMNS = (*Trial._fields, "status", *MEASURED, "seconds", "date", "machine", "error")
+INTEGERS = {"r", "steps", "batch_size", "seed", "trainable"}
+NUMBERS = {"lora_alpha", "learning_rate", "seconds", *MEASURED} - INTEGERS - {"train_losses"}
+
+
+def trial_of(row: Mapping[str, Any]) -> Trial:
+    """The trial that a row of the table was measured with."""
+    return Trial(**{name: row[name] for name in Trial._fields})
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
+    """Write `rows` as out/results.csv, and the machines, days and versions that they come from as out/about.json."""
+    rows = list(rows)
+    with whole_file(out / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+    about = {
+        "what": "one row a training run of notebooks/experiments/train_adapter.ipynb; losses in nats a supervised token",
+        "machine": sorted({row["machine"] for row in rows}),
+        "date": sorted({row["date"] for row in rows}),
+        "versions": [dict(pairs) for pairs in sorted({tuple(row.get("versions", {}).items()) for row in rows})],
+    }
+    write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")
+
+
+def recorded(name: str = "lesson_05_sweep") -> Path:
+    """The table of a sweep that ships with the course; machine, date and versions lie beside it, in a .json."""
+    return measurements() / f"{name}.csv"
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """The finished runs of a sweep's table: numbers as numbers, `train_losses` as a list.
+
+    Raises FileNotFoundError or ValueError with what to do when there is none, it lacks a column or is damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no table at {path.name}: make one with lora-lessons sweep.")
+    try:
+        csv.field_size_limit(2**30)  # a long run's losses are one long field
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+    except (UnicodeDecodeError, csv.Error) as error:
+        said = f"{path.name} is not a table of text: make it anew with lora-lessons sweep --resume."
+        raise ValueError(said) from error
+    if missing := [name for name in COLUMNS if name not in header]:
+        raise ValueError(f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv.")
+    rows = []
+    for number, line in enumerate(lines, 2):
+        try:
+            row = dict(zip(header, line, strict=True))
+            rows += [_typed(row)] if row["status"] == OK else []
+        except ValueError as error:
+            said = f"{path.name}: row {number} is damaged; lora-lessons sweep --resume writes it anew."
+            raise ValueError(said) from error
+    return rows
+
+
+def _typed(row: Mapping[str, str]) -> dict[str, Any]:
+    """The texts of a row as what they are."""
+    losses = [float(loss) for loss in row["train_losses"].split()]
+    integers = {name: int(row[name]) for name in row.keys() & INTEGERS}
+    numbers = {name: float(row[name]) for name in row.keys() & NUMBERS}
+    return {**row, **integers, **numbers, "train_losses": losses}

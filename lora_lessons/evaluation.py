@@ -140,7 +140,7 @@ def answer_logits(model: Any, examples: Sequence[tasks.Encoded]) -> Tensor:
 
 
 def divergence(reference: Tensor, other: Tensor) -> float:
-    """Mean KL(reference ‖ other) of the next-token distributions, nats per token; both are logits, tokens × vocabulary."""
+    """Mean KL(reference ‖ other) of next-token distributions, nats per token; both are logits, tokens × vocabulary."""
     p, q = (logits.double().log_softmax(-1) for logits in (reference, other))
     return float((p.exp() * (p - q)).sum(-1).mean())
 

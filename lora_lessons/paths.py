@@ -9,15 +9,19 @@ import platformdirs
 
 
 def course_root() -> Path:
-    """The course's folder (it holds notebooks/ and data/): $LORA_LESSONS_ROOT, this checkout, or above the working folder."""
-    places = [Path(__file__).resolve().parents[1], *(p for p in (Path.cwd(), *Path.cwd().parents))]
+    """The course's folder, which holds notebooks/ and data/: $LORA_LESSONS_ROOT, this checkout, or above the working folder.
+
+    Raises FileNotFoundError where there is none.
+    """
+    places = [Path(__file__).resolve().parents[1], Path.cwd(), *Path.cwd().parents]
     if given := os.environ.get("LORA_LESSONS_ROOT"):
         places = [Path(given)]
     for place in places:
         if (place / "notebooks").is_dir() and (place / "data").is_dir():
             return place
     raise FileNotFoundError(
-        f"the course's notebooks/ and data/ are not in {places[0]}: run inside the cloned course, or set LORA_LESSONS_ROOT to it."
+        f"the course's notebooks/ and data/ are not in {places[0]}: "
+        "run inside the cloned course, or set LORA_LESSONS_ROOT to it."
     )
 
 

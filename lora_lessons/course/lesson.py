@@ -36,7 +36,7 @@ def begin(lesson: str) -> None:
 
 
 def scorecard(*trained: Scorecard) -> Any:
-    """What this lesson trained, beside the base, and a table of everything it measured, in the order it was measured."""
+    """What this lesson trained, beside the base, and a table of everything it measured, in order."""
     from IPython.display import HTML
 
     tables = [_table((f"{card.task}, quickly scored", "the base", "trained"), card.rows()) for card in trained]

@@ -21,7 +21,7 @@ WORKER = Path(__file__).with_name("gptq_agreement_worker.py")
 
 
 def compare(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
-    """Round the same weights with the same H here and by llmcompressor's `quantize_weight`; compare codes and errors."""
+    """Round the same weights with the same H here and by llmcompressor; compare codes and errors."""
     from safetensors.torch import load_file, save_file
 
     python = environments.python("gptq-awq")
@@ -48,8 +48,8 @@ def compare(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         rows.append(about | error | {"ratio": error["ours"] / error["theirs"], "equal_codes": equal})
         print({k: round(v, 4) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     what = (
-        "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, symmetric, scales in fp16: "
-        "relative output errors on the calibration text, and the share of equal codes"
+        "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, symmetric, "
+        "scales in fp16: relative output errors on the calibration text, and the share of equal codes"
     )
     keep("lesson_11_gptq_agreement", {"what": what, "their_versions": said, "windows": windows, "rows": rows})
 

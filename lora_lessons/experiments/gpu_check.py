@@ -21,7 +21,7 @@ STEPS, SEQ = 50, 512
 
 
 def equality(device: str) -> dict[str, Any]:
-    """Ours against bitsandbytes on `device`: how many of the weights tried have the same bits, packed and given back."""
+    """Ours against bitsandbytes on `device`: how many weights have the same bits, packed and given back."""
     import torch
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
@@ -85,7 +85,10 @@ def steps(device: str, count: int = STEPS, seq: int = SEQ, **changed: Any) -> di
 
 
 def main() -> int:
-    """Run all three parts on the card and write data/measurements/gpu_check_<card>.json; 1 where a part failed, 2 without a card."""
+    """Run all three parts on the card and write data/measurements/gpu_check_<card>.json.
+
+    Returns 0, 1 where a part failed, 2 without a card.
+    """
     from . import ledger
 
     card = models.card()

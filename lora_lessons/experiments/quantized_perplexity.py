@@ -70,7 +70,7 @@ def keep(name: str, found: dict[str, Any]) -> None:
 
 
 def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int = 64) -> None:
-    """Round the whole base by each method, for each number of bits and calibration seed; keep the loss on each passage."""
+    """Round the whole base by each method, for each number of bits and seed; keep the loss on each passage."""
     from .. import lora, models
     from ..quant import blockwise
 

@@ -137,7 +137,7 @@ def build(wanted: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def sequence(base: Any, tokenizer: Any, wanted: dict[str, Any]) -> Any:
-    """The one sequence of every step: plain English for a real model, random tokens for a random one; all supervised."""
+    """The one sequence of every step, all supervised: English for a real model, random tokens for a random one."""
     import torch
 
     from .. import tasks

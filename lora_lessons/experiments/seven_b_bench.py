@@ -83,7 +83,7 @@ def _time(wanted: dict[str, Any], folder: Path) -> None:
 
 
 def _make_stock(base: Any) -> None:
-    """The same weights under bitsandbytes' own layer, embeddings and head in the compute dtype: as transformers loads it."""
+    """The same weights as transformers loads them: bitsandbytes' own layer, embeddings and head in the compute dtype."""
     import bitsandbytes as bnb
     import torch
 

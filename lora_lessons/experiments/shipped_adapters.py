@@ -74,10 +74,10 @@ def recorded_card(name: str) -> evaluation.Scorecard:
 
 
 def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
-    """Train and score the adapters of `names`, and write each to its folder in 16 bits (fp16), and `made.json` beside them.
+    """Train and score the adapters of `names`; write each to its folder in fp16, and `made.json` beside them.
 
     `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is.
-    Raises ValueError for a task that is not one of ABOUT, FileExistsError before any work when a folder stands in the way.
+    Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError where a folder is in the way.
     """
     if unknown := [name for name in names if name not in ABOUT]:
         raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")

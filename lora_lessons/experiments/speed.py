@@ -14,9 +14,9 @@ from ..machine import kernel_environment, machine
 
 
 def quantize(numbers: int = 58_720_256, rounds: int = 3) -> dict[str, dict[str, float]]:
-    """Time NF4 there and back on one MLP weight of a 7B in bf16, ours and bitsandbytes' in turn; print both and the ratio.
+    """Time NF4 there and back on one MLP weight of a 7B in bf16, ours and bitsandbytes' in turn.
 
-    Returns {what: {"ours", "bitsandbytes": seconds, and for the peak bytes beyond the weight}}.
+    Prints both and their ratio. Returns {what: {"ours", "bitsandbytes": seconds, and for the peak bytes beyond the weight}}.
     """
     found: dict[str, dict[str, float]] = {}
     sides = ("ours", "bitsandbytes")
@@ -41,7 +41,7 @@ def _in_a_process(side: str, numbers: int) -> dict[str, float]:
 
 
 def one_quantize(side: str, numbers: int) -> dict[str, float]:
-    """Seconds of quantizing and dequantizing, best of three; bytes by which the first raised the process's peak memory."""
+    """Seconds of quantizing and dequantizing, best of three; bytes by which the first raised the peak memory."""
     import torch
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 

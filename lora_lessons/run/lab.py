@@ -17,9 +17,9 @@ MANIFEST = ".origin.json"
 
 
 def copy_lessons(folder: Path) -> Iterator[str]:
-    """Bring the lessons and experiments into `folder`: new ones are copied, untouched ones updated, a learner's work never replaced.
+    """Bring the lessons and experiments into `folder`; a learner's work is never replaced.
 
-    Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
+    New ones are copied, untouched ones updated. Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
     The manifest keeps, for each copy, the SHA-256 of the course's notebook it began from.
     """
     manifest = folder / MANIFEST

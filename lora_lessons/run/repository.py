@@ -38,9 +38,9 @@ def _checked(address: str) -> str:
 
 
 def set_address(new: str) -> list[Path]:
-    """Write the address `new` into pyproject.toml, every badge and set-up cell, and the README; return the files that changed.
+    """Write the address `new` into pyproject.toml, the README, every badge and every set-up cell.
 
-    Raises ValueError where it is no address on GitHub; nothing is written then.
+    Returns the files that changed. Raises ValueError where it is no address on GitHub; nothing is written then.
     """
     old, root, changed = address(), course_root(), []
     for path in (root / "pyproject.toml", root / "README.md", *sorted((root / "notebooks").glob("*.ipynb"))):

@@ -89,9 +89,9 @@ def kept_adapter(out: Path, row: Mapping[str, Any]) -> Path:
 
 
 def run_one(trial: Trial, folder: Path, keep_adapter: bool = False) -> dict[str, Any]:
-    """Run the training notebook with one trial's parameters in `folder`; return its row of the table, which is also written there.
+    """Run the training notebook with one trial's parameters in `folder`; return its row of the table.
 
-    The checkpoints of a run that did not end well stay: the next try goes on from them.
+    The row is also written there. The checkpoints of a run that did not end well stay: the next try goes on from them.
     """
     checkpoints = folder / "checkpoints"
     given = trial._asdict() | {"checkpoints": str(checkpoints)}

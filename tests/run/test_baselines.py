@@ -1,4 +1,4 @@
-"""Records and baselines: a band made from seeds, and every way a record can leave it said in a sentence."""
+"""Baselines: a band made from seeds, and every way a record can leave it said in a sentence."""
 
 from __future__ import annotations
 

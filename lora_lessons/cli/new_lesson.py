@@ -18,9 +18,9 @@ def new_lesson(
 
     For maintainers: notebook, room, tests, syllabus row and baseline. The lesson passes the tests as it stands. Write yours over it, piece by piece.
     """
-    from ..run import template
+    from ..run.new_lesson import make
 
     print("Writing the lesson, and running it once for its outputs and its baseline …", file=sys.stderr)
-    for path in template.make(name, question):
+    for path in make(name, question):
         print(path)
     return EXIT_OK

@@ -23,27 +23,28 @@ def use_style() -> None:
     import matplotlib as mpl
     from cycler import cycler
 
-    style: dict[str, Any] = {
-        "figure.figsize": (7.2, 3.8),
-        "figure.dpi": 110,
-        "figure.constrained_layout.use": True,
-        "axes.prop_cycle": cycler(color=PALETTE),
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.edgecolor": GREY,
-        "axes.titlelocation": "left",
-        "axes.titleweight": "bold",
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "#e4e6e8",
-        "grid.linewidth": 0.8,
-        "lines.linewidth": 2.2,
-        "legend.frameon": False,
-        "font.size": 11,
-        "image.cmap": "cividis",
-        "svg.hashsalt": "lora-lessons",
-    }
-    mpl.rcParams.update(style)
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7.2, 3.8),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": cycler(color=PALETTE),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": GREY,
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#e4e6e8",
+            "grid.linewidth": 0.8,
+            "lines.linewidth": 2.2,
+            "legend.frameon": False,
+            "font.size": 11,
+            "image.cmap": "cividis",
+            "svg.hashsalt": "lora-lessons",
+        }
+    )
 
 
 def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ class Planned(NamedTuple):
 
     question: str
     afterwards: str  # "you can …"
+    besides: str = ""  # what it takes or gains besides a CPU and memory
 
 
 SYLLABUS: dict[str, Planned] = {
@@ -24,9 +25,11 @@ SYLLABUS: dict[str, Planned] = {
     "05": Planned("Which rank? Which alpha?", "choose r and alpha on evidence"),
     "06": Planned("What do 4 bits lose?", "write NF4 and measure its error"),
     "07": Planned("Does the 4-bit base cost quality?", "train with QLoRA and account for every byte"),
-    "08": Planned("Will a real 7B train on my card?", "train a 7B, or say beforehand why not"),
+    "08": Planned("Will a real 7B train on my card?", "train a 7B, or say beforehand why not", "a GPU makes it a 7B"),
     "09": Planned("What can one small file change?", "make, mix and merge adapters"),
-    "10": Planned("Does it still work outside Python?", "ship an adapter to llama.cpp and Ollama"),
+    "10": Planned(
+        "Does it still work outside Python?", "ship an adapter to llama.cpp and Ollama", "2 GB of disk meanwhile"
+    ),
     "11": Planned("GGUF, GPTQ, AWQ or EXL2?", "choose a format and export to it"),
     "12": Planned("Where does the time go?", "find what makes training slow, and mend it"),
     "13": Planned("And 70B?", "spread one model over several GPUs"),

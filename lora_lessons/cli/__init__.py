@@ -1,0 +1,92 @@
+"""The command `lora-lessons`, one file a verb. Heavy imports wait until a verb needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import ModelError
+from .adapters import adapters
+from .badges import badges
+from .bench import bench
+from .claims import claims
+from .doctor import doctor
+from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER
+from .export import export
+from .lab import lab
+from .new_lesson import new_lesson
+from .plan import plan
+from .readme import readme
+from .run import LessonCommand, run
+from .sweep import sweep
+
+__all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(cls=LessonCommand)(run)
+for verb in (lab, plan, sweep, bench, adapters):
+    app.command()(verb)
+app.add_typer(export)
+for verb in (doctor, claims, badges, readme, new_lesson):
+    app.command()(verb)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lora-lessons {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lora_lessons(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """Run the LoRA Lessons, and do with your own models what they teach."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status. What the user can mend is one sentence on stderr, no traceback."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    split = words.index("--") if "--" in words else len(words)
+    words, passed_on = words[:split], words[split + 1 :]
+    try:
+        if passed_on and words[:1] != ["lab"]:
+            raise ValueError("only `lora-lessons lab` passes on what follows --.")
+        command = typer.main.get_command(app)
+        with command.make_context("lora-lessons", words, obj=passed_on) as context:
+            return command.invoke(context) or EXIT_OK
+    except typer.Exit as stopped:
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output, such as `head`, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except typer.TyperException as error:
+        print(f"lora-lessons: {_usage_sentence(error)}", file=sys.stderr)
+    except (OSError, ValueError, ModelError) as error:
+        print(f"lora-lessons: {error}", file=sys.stderr)
+    return EXIT_USER
+
+
+def _usage_sentence(error: typer.TyperException) -> str:
+    """What is wrong with the words given, and which command's help says what is possible."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    path = context.command_path if context else "lora-lessons"
+    # Typer passes on its validator's own words; the reader needs none of its names.
+    said = error.format_message().strip().replace("Value error, ", "").removesuffix(".")
+    return f"{said}{'' if said.endswith('?') else '.'} `{path} --help` says what is possible."

@@ -1,0 +1,162 @@
+"""`lora-lessons export`: an adapter for programs other than Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .exits import EXIT_FAILED, EXIT_OK
+from .words import names
+
+export = typer.Typer(
+    name="export",
+    help="Write an adapter for other programs.",
+    rich_markup_mode=None,
+)
+
+Adapter = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADAPTER", help="A folder that save_adapter or PEFT wrote; adapters/wick is your newest of lesson 03."
+    ),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(metavar="BASE", help="embedded, a folder, or a hub id; without it, what the adapter names."),
+]
+
+
+@export.command()
+def gguf(
+    adapter: Adapter,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")],
+    base: Base = None,
+    types: Annotated[
+        str,
+        typer.Option(
+            metavar="T,T,…",
+            help="Of the base: f32, f16, bf16, q8_0, or llama.cpp's own such as Q4_K_M; '' for no base.",
+        ),
+    ] = "f16",
+    merged: Annotated[
+        bool, typer.Option("--merged", help="Also the base with the adapter folded in, in each type.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> int:
+    """Write GGUF files for llama.cpp.
+
+    These are the adapter, its base and, if you ask, the merged model. No file is replaced unless you say so.
+    """
+    from ..export import gguf as llama
+
+    files, notes = llama.export(_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
+    _say_notes(notes)
+    print(*(f"{path}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
+    return EXIT_OK
+
+
+@export.command()
+def ollama(
+    adapter: Adapter,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")],
+    base: Base = None,
+    system: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The system message; without it, the base's own.")
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A Go template of your own; without it, one is found.")
+    ] = None,
+    type: Annotated[str, typer.Option(metavar="T", help="f32, f16, bf16 or q8_0.")] = "f16",
+    create: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also run `ollama create NAME`, where ollama is installed.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
+) -> int:
+    """Write a folder for Ollama.
+
+    It holds merged.gguf with Modelfile, and base.gguf and adapter.gguf with Modelfile.adapter.
+    """
+    from .. import models
+    from ..adapter import read_adapter
+    from ..export import ollama as llama
+
+    read = read_adapter(_folder(adapter))
+    made = llama.write(
+        out,
+        models.folder(base or read.base_name or models.EMBEDDED),
+        read,
+        system,
+        file_type=type,
+        template=template and template.read_text(encoding="utf-8"),
+        overwrite=overwrite,
+    )
+    print(*(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")
+    print(f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {made.system or 'none'}")
+    _say_notes(made.remarks)
+    print("To use it:", *made.commands, sep="\n    ")
+    if create is None:
+        return EXIT_OK
+    created = llama.try_create(made.folder, create)
+    print(created.says)
+    return EXIT_OK if created.ok else EXIT_FAILED
+
+
+@export.command()
+def formats(
+    adapter: Adapter,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the models and the table go.")],
+    base: Base = None,
+    formats: Annotated[
+        str,
+        typer.Option(
+            metavar="F,F,…",
+            help="gguf (all four), gguf-f16, gguf-q8_0, gguf-q4_k_m, gguf-q4_0, gptq, awq, hqq, exl2.",
+        ),
+    ] = "gguf,gptq,awq,hqq,exl2",
+    calibrate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Text for GPTQ and AWQ: conversations (.jsonl) or paragraphs; repeat it for several files. "
+            "Without it, the tasks' training sets.",
+        ),
+    ] = None,
+    record: Annotated[
+        bool, typer.Option("--record", help="Also write the table that lesson 11 quotes as recorded.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what DIR holds of an earlier export.")
+    ] = False,
+) -> int:
+    """Write GGUF, GPTQ, AWQ, HQQ and EXL2, measured.
+
+    The merged model in each format: made by its real tool, in an environment of its own, loaded back, measured.
+    """
+    from ..export import format_table
+    from ..export import formats as tools
+    from ..machine import machine, versions
+
+    about = {"machine": machine(), "versions": versions()}
+    rows = tools.export(_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite, about=about)
+    failed = [row["format"] for row in rows if row["status"] == tools.FAILED]
+    print(*map(format_table.line, rows), format_table.BASE_NOTE, sep="\n")
+    print(f"Written to {out / format_table.TABLE}")
+    if record:
+        if failed:
+            raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
+        format_table.record(out)
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def _folder(name: str) -> Path:
+    """A path, or the name of something that a lesson kept for the learner."""
+    from ..course import newest_folder
+
+    return Path(name) if Path(name).exists() else newest_folder(name) or Path(name)
+
+
+def _say_notes(notes: list[str]) -> None:
+    for sentence in notes:
+        print(f"Note: {sentence}")

@@ -1,0 +1,19 @@
+"""`lora-lessons readme`: the tables that are made, not written."""
+
+from __future__ import annotations
+
+from .exits import EXIT_OK
+
+
+def readme() -> int:
+    """Write the tables of README and CONTRIBUTING.
+
+    For maintainers: the table of lessons and the map of the house, between their markers.
+    """
+    from ..run import readme as tables
+
+    changed = tables.write()
+    for path in changed:
+        print(f"{path.name}: rewritten.")
+    print(f"{len(changed)} files changed.")
+    return EXIT_OK

@@ -1,0 +1,140 @@
+"""`lora-lessons run`: execute lessons, hold them against what was recorded, record anew."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperCommand
+
+from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from ..run.result import LessonResult
+
+PARAMETER = ("-p", "--parameter")
+
+
+class LessonCommand(TyperCommand):
+    """Reads `-p NAME VALUE` as papermill does; typer itself has no option that takes two words and may be repeated."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+        joined, rest = [], iter(args)
+        for word in rest:
+            joined.append(word)
+            if word in PARAMETER:
+                given = [part for part in (next(rest, None), next(rest, None)) if part is not None]
+                joined.append("=".join(given))
+        return super().parse_args(ctx, joined)
+
+
+def run(
+    lessons: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="LESSON", help="A name, a number such as 03, or a path; none means all."),
+    ] = None,
+    profile: Annotated[Literal["quick", "full"], typer.Option(help="How much work.")] = "quick",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option(*PARAMETER, metavar="NAME VALUE", help="Set a parameter; the records are then not judged."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("course-report"),
+    update_baselines: Annotated[
+        bool, typer.Option("--update-baselines", help="Run once for each seed and rewrite data/baselines.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(metavar="N", help="How many seeds --update-baselines runs.")] = 3,
+    update_notebooks: Annotated[
+        bool, typer.Option("--update-notebooks", help="Store the outputs in notebooks/ when all is well.")
+    ] = False,
+) -> int:
+    """Execute lessons and write a report."""
+    from ..run import runner
+
+    given = dict(_pair(words) for words in parameter or [])
+    if given and (update_baselines or update_notebooks):
+        raise ValueError("baselines and stored outputs are made with the lessons' own parameters: leave -p away.")
+    if seeds < 1:
+        raise ValueError("--seeds is the number of seeds to run, 1 at least (3 is a usual number).")
+    chosen = runner.find_lessons(lessons or [])
+    if not chosen:
+        raise FileNotFoundError("there are no lessons in notebooks/: is the checkout complete?")
+    results = runner.run(chosen, profile, given, out, judge=not update_baselines, fresh=update_baselines)
+    worst = _exit_status(results)
+    if update_baselines:
+        worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))
+    if update_notebooks:
+        worst = max(worst, _update_notebooks(results, chosen))
+    print(f"Report: {out / 'report.html'}")
+    return worst
+
+
+def _pair(words: str) -> tuple[str, Any]:
+    name, equals, value = words.partition("=")
+    if not equals:
+        raise ValueError(f"-p {words}: give the parameter's name and its value, such as -p steps 12.")
+    return name, scalar(value)
+
+
+def scalar(text: str) -> Any:
+    """A value as papermill's command line reads it: a number, True, False, None, or the text itself."""
+    named = {"True": True, "true": True, "False": False, "false": False, "None": None}
+    if text in named:
+        return named[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _exit_status(results: Sequence[LessonResult]) -> int:
+    statuses = {result.status for result in results}
+    return EXIT_FAILED if "failed" in statuses else EXIT_DEVIATES if "deviates" in statuses else EXIT_OK
+
+
+def _update_baselines(first: list[LessonResult], lessons: list[Path], profile: str, seeds: int, out: Path) -> int:
+    """Run the lessons with the other seeds, and rewrite the baseline of each that ran with all of them."""
+    from ..run import baselines, runner
+
+    by_seed = [first]
+    for seed in range(1, seeds):
+        print(f"Seed {seed}:", file=sys.stderr)
+        by_seed.append(runner.run(lessons, profile, {"seed": seed}, out / f"seed-{seed}", judge=False, fresh=True))
+    status = EXIT_OK
+    for runs in zip(*by_seed, strict=True):
+        lesson, records = runs[0].lesson, [result.records for result in runs]
+        if any(result.status != "ok" for result in runs):
+            print(f"{lesson}: failed with at least one seed; its baseline stays as it was.")
+            status = EXIT_FAILED
+            continue
+        peak = max(result.peak_ram_bytes for result in runs)
+        try:
+            lines = baselines.update(lesson, profile, records, seconds=runs[0].seconds, peak_ram_bytes=peak)
+        except ValueError as error:
+            print(f"{error} Its baseline stays as it was.")
+            status = EXIT_FAILED
+            continue
+        print(f"{lesson}: baseline rewritten from {len(runs)} seeds", *lines, sep="\n")
+    return status
+
+
+def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) -> int:
+    from ..run import stored
+
+    status = EXIT_OK
+    for result, lesson in zip(results, lessons, strict=True):
+        if result.status != "ok" or result.notebook is None:
+            print(f"{lesson.name}: {result.status}; its stored outputs stay as they were.")
+            continue
+        try:
+            changed = stored.store_outputs(lesson, result.notebook)
+        except ValueError as error:
+            print(f"lora-lessons: {lesson.name}: {error}", file=sys.stderr)
+            status = EXIT_FAILED
+            continue
+        print(f"{lesson.name}: {'outputs stored' if changed else 'outputs are already these'}.")
+    return status

@@ -1,0 +1,65 @@
+"""`lora-lessons sweep`: train once for each rank, alpha and seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .exits import EXIT_FAILED, EXIT_OK
+from .words import names, numbers, whole_numbers
+
+
+def sweep(
+    r: Annotated[str, typer.Option(metavar="R,R,…", help="Ranks.")] = "1,2,4,8,16,32,64",
+    alpha: Annotated[
+        str, typer.Option(metavar="A,A,…", help="lora_alpha: numbers, or multiples of r such as 2x.")
+    ] = "2x",
+    lr: Annotated[str, typer.Option(metavar="LR,LR,…", help="Learning rates.")] = "4e-3",
+    method: Annotated[str, typer.Option(metavar="M,M,…", help="lora, rslora, lora+, dora, pissa.")] = "lora",
+    targets: Annotated[
+        str, typer.Option(metavar="NAMES", help="One set of target_modules, such as q_proj,v_proj.")
+    ] = "all-linear",
+    base: Annotated[
+        str,
+        typer.Option(metavar="B,B,…", help="How the frozen base is kept: 16-bit, nf4, nf4+double, fp4, int4."),
+    ] = "16-bit",
+    seeds: Annotated[int, typer.Option(metavar="N", help="Train with seeds 0, 1, … N − 1.")] = 3,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="This seed alone, in place of --seeds.")] = None,
+    steps: Annotated[int, typer.Option(metavar="N", help="Optimizer steps of each run.")] = 24,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="Examples per step.")] = 4,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the table and the runs go.")] = Path("sweep"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip the runs that DIR holds already; failed ones are tried again.")
+    ] = False,
+    keep_adapters: Annotated[
+        bool, typer.Option("--keep-adapters", help="Keep each run's adapter in its folder, in PEFT's format.")
+    ] = False,
+) -> int:
+    """Train once for each rank, alpha and seed.
+
+    Runs notebooks/experiments/train_adapter.ipynb once for each setting, and makes one table and one figure.
+    """
+    ranks, learning_rates = whole_numbers("--r", r), numbers("--lr", lr)
+
+    from ..experiments import sweep as experiment
+    from ..run import runner
+
+    settings = experiment.grid(
+        ranks,
+        names(alpha),
+        seeds if seed is None else [seed],
+        methods=names(method),
+        learning_rates=learning_rates,
+        target_modules=targets,
+        steps=steps,
+        batch_size=batch_size,
+        bases=names(base),
+    )
+    rows = experiment.run(settings, out, resume=resume, keep_adapters=keep_adapters)
+    failed = [row for row in rows if row["status"] != runner.OK]
+    # One setting alone has no figure.
+    figure = f", {experiment.FIGURE}" if (out / experiment.FIGURE).exists() else ""
+    print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {out / experiment.TABLE}{figure}")
+    return EXIT_FAILED if failed else EXIT_OK

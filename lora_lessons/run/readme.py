@@ -1,0 +1,83 @@
+"""What README and CONTRIBUTING do not write by hand: the table of lessons, and the map of the house."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..course.lesson import lessons
+from ..course.syllabus import SYLLABUS
+from ..files import write_text
+from ..paths import course_root
+from .baselines import read_baseline
+
+FILES = ("README.md", "CONTRIBUTING.md")
+_MADE = re.compile(
+    r"(?P<begin><!-- `lora-lessons readme` makes the (?P<what>[\w ]+) -->\n).*?(?P<end>\n<!-- end of the (?P=what) -->)",
+    re.S,
+)
+
+
+def write() -> list[Path]:
+    """Make the marked parts of README.md and CONTRIBUTING.md anew; return the files that changed."""
+    changed = []
+    for path in (course_root() / name for name in FILES):
+        before = path.read_text(encoding="utf-8")
+        if (after := made(before)) != before:
+            write_text(path, after)
+            changed.append(path)
+    return changed
+
+
+def made(text: str) -> str:
+    """`text` with what stands between its markers made anew."""
+    parts = {"table of lessons": lessons_table, "map of the house": house_map}
+    return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)
+
+
+def lessons_table() -> str:
+    """One row per notebook: number, question, the minutes and the memory that its recorded run took."""
+    rows = ["| lesson | question | minutes | machine |", "|---|---|---|---|"]
+    for path in lessons():
+        number, baseline = path.stem[:2], read_baseline(path.stem)
+        minutes, machine = "not timed yet", "any CPU"
+        if baseline:
+            minutes = str(math.ceil(baseline["seconds"] / 60))
+            machine += f", {math.ceil(baseline['peak_ram_bytes'] / 1e9)} GB of free memory"
+        planned = SYLLABUS.get(number)
+        besides = f"; {planned.besides}" if planned and planned.besides else ""
+        rows.append(f"| [{number}](notebooks/{path.name}) | {_question(path)} | {minutes} | {machine}{besides} |")
+    return "\n".join(rows)
+
+
+def _question(path: Path) -> str:
+    import nbformat
+
+    return nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].partition(" · ")[2]
+
+
+def house_map() -> str:
+    """One row per module or package of `lora_lessons/`, from the bottom floor to the top: what it opens on."""
+    rows = ["| room | what it is |", "|---|---|"]
+    for name in _floors():
+        package = course_root() / "lora_lessons" / name
+        file = package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
+        opens_on = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        room = f"{name}/" if package.is_dir() else f"{name}.py"
+        rows.append(f"| `{room}` | {opens_on} |")
+    return "\n".join(rows)
+
+
+def _floors() -> Iterator[str]:
+    """The names in `lora_lessons/` in the order of the layers that import-linter holds them to, lowest first."""
+    project = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(c["layers"] for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    floors = [name for layer in reversed(layers) for name in re.findall(r"lora_lessons\.(\w+)", layer)]
+    here = (course_root() / "lora_lessons").iterdir()
+    names = {path.stem for path in here if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__"}
+    yield from (name for name in floors if name in names)
+    yield from sorted(names - set(floors))

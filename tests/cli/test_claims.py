@@ -1,0 +1,23 @@
+"""`lora-lessons claims`: the verdicts, judged on the baselines of every seed."""
+
+from __future__ import annotations
+
+from lora_lessons import cli
+from lora_lessons.course import claims
+from lora_lessons.course.records import Record
+from lora_lessons.run.baselines import update
+
+
+def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, capsys):
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
+    claims.claim("G08", "02_x", "the update is A × B", claims.HOLDS, "The error is {err}.", "err")(
+        lambda v: v["err"] < 0.1
+    )
+    assert cli.main(["claims"]) == 1 and "has not been recorded" in capsys.readouterr().out
+    update("02_x", "quick", [{"err": Record("err", 0.01)}, {"err": Record("err", 0.02)}], 1, 1)
+    assert cli.main(["claims"]) == 0
+    said = capsys.readouterr().out
+    assert "G08 (02_x): holds; borne out by the baselines." in said and "The error is 0.01." in said
+    update("02_x", "quick", [{"err": Record("err", 0.01)}, {"err": Record("err", 0.2)}], 1, 1)
+    assert cli.main(["claims"]) == 1 and "NOT borne out" in capsys.readouterr().out

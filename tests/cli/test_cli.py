@@ -1,0 +1,107 @@
+"""The command: light to start, and one sentence for whatever a user can mend."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lora_lessons import __version__, cli
+
+RECORD = "from lora_lessons.course.records import record\n"
+HEAVY = ["torch", "transformers", "peft", "matplotlib", "papermill", "nbformat", "numpy", "IPython"]
+
+
+@pytest.mark.parametrize("code", ["import lora_lessons", "from lora_lessons.cli import main; main(['--help'])"])
+def test_starting_imports_nothing_heavy(code):
+    look = f"import sys\ntry:\n {code}\nexcept SystemExit: pass\nprint('LOADED', *(m for m in {HEAVY} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1].split() == ["LOADED"]
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "lora_lessons.cli", "--version"], capture_output=True, text=True)
+    assert done.stdout.strip() == f"lora-lessons {__version__}"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["run", "00_aa"], "no lesson is called '00_aa'. Did you mean 00_a?"),
+        (["run", "00", "-p", "setps", "3"], "'setps' is not a parameter of 00_a; there are: profile, seed."),
+        (["run", "--update-baselines", "-p", "seed", "3"], "leave -p away"),
+        (["run", "--update-baselines", "--seeds", "0"], "--seeds is the number of seeds to run"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_sentence(make_lesson, capsys, words, sentence):
+    make_lesson("00_a")
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "Missing command. `lora-lessons --help` says"),
+        (["swep"], "No such command 'swep'. Did you mean 'sweep'? `lora-lessons --help` says"),
+        (["plan"], "Missing argument 'MODEL'. `lora-lessons plan --help` says"),
+        (["sweep", "--stepz", "1"], "No such option: --stepz (Possible options: --help, --seed, --steps)"),
+        (["bench", "memry"], "'memry' is not one of 'memory', 'quantize'. `lora-lessons bench --help` says"),
+        (["run", "00", "--profile", "slow"], "'--profile': 'slow' is not one of 'quick', 'full'. `lora-lessons run"),
+        (["run", "-p", "steps"], "-p steps: give the parameter's name and its value, such as -p steps 12."),
+        (["export", "gguf", "there"], "Missing option '--out'. `lora-lessons export gguf --help` says"),
+        (["doctor", "--", "--port", "1"], "only `lora-lessons lab` passes on what follows --."),
+    ],
+)
+def test_words_that_are_no_command_are_answered_with_what_is(capsys, words, sentence):
+    assert cli.main(words) == 2
+    said = capsys.readouterr()
+    assert sentence in said.err and said.err.count("\n") == 1 and said.err.startswith("lora-lessons: ")
+    assert said.out == ""
+
+
+def test_help_stands_beside_every_verb_and_is_no_error(capsys):
+    assert cli.main(["--help"]) == 0
+    overview = capsys.readouterr().out
+    verbs = re.findall(r"^  ([a-z][a-z-]+)  ", overview, re.M)
+    assert {"run", "lab", "plan", "sweep", "export", "new-lesson"} <= set(verbs) and "..." not in overview.partition(
+        "Commands:"
+    )[2]
+    for verb in verbs:
+        assert cli.main([verb, "--help"]) == 0
+        assert capsys.readouterr().out.startswith(f"Usage: lora-lessons {verb} ")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"), [(KeyboardInterrupt, 130, "Stopped.\n"), (BrokenPipeError, 0, "")]
+)
+def test_an_interruption_and_a_reader_who_left_are_no_tracebacks(error, status, said):
+    """In a process of its own, since a broken pipe closes the output."""
+    code = (
+        "import sys\nfrom lora_lessons import cli\nfrom lora_lessons.run import doctor\n"
+        f"def stops(): raise {error.__name__}\n"
+        "doctor.examine = stops\nsys.exit(cli.main(['doctor']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_a_model_error_is_one_sentence_and_a_bug_is_not(monkeypatch, capsys):
+    from lora_lessons.errors import ModelError
+    from lora_lessons.run import doctor
+
+    def fails(error):
+        def examine():
+            raise error
+
+        return examine
+
+    monkeypatch.setattr(doctor, "examine", fails(ModelError("the base model needs 0.8 GB: make room.")))
+    assert cli.main(["doctor"]) == 2
+    assert capsys.readouterr().err == "lora-lessons: the base model needs 0.8 GB: make room.\n"
+    monkeypatch.setattr(doctor, "examine", fails(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.main(["doctor"])

@@ -1,0 +1,75 @@
+"""`lora-lessons lab`: a learner's work is never replaced, and JupyterLab opens at the lesson."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from urllib.request import urlopen
+
+import pytest
+
+from lora_lessons.run.lab import MANIFEST, copy_lessons, jupyter_environment
+
+
+def test_a_learners_work_is_never_replaced(make_lesson, tmp_path):
+    untouched, worked = make_lesson("00_a", "1"), make_lesson("01_b", "1")
+    mine = tmp_path / "my_lessons"
+    assert [line.split(":")[0] for line in copy_lessons(mine)] == ["00_a.ipynb", "01_b.ipynb"]
+    assert list(copy_lessons(mine)) == []
+
+    (mine / "01_b.ipynb").write_text("my work")
+    assert list(copy_lessons(mine)) == [], "work on the current version is no news"
+    make_lesson("00_a", "2"), make_lesson("01_b", "2"), make_lesson("02_c", "1")
+    said = list(copy_lessons(mine))
+    assert len(said) == 3
+    assert "your copy was untouched and is updated" in said[0] and "yours has your work in it and stays" in said[1]
+    assert (mine / "00_a.ipynb").read_bytes() == untouched.read_bytes() and (mine / "02_c.ipynb").exists()
+    assert (mine / "01_b.ipynb").read_text() == "my work" != worked.read_text()
+
+    (mine / MANIFEST).unlink()
+    (mine / "00_a.ipynb").write_text("older work, origin unknown")
+    list(copy_lessons(mine))
+    assert (mine / "00_a.ipynb").read_text() == "older work, origin unknown"
+
+
+def test_jupyter_keeps_the_learners_own_configuration(course, tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
+    made = jupyter_environment()
+    assert made["JUPYTER_CONFIG_PATH"].split(os.pathsep)[1] == "mine" and made["LORA_LESSONS_ROOT"] == str(course)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups")
+def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(make_lesson, tmp_path, monkeypatch):
+    make_lesson("00_start_here", "1 + 1")
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    for name in ("CONFIG", "DATA", "RUNTIME"):
+        monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
+    log = tmp_path / "lab.log"
+    command = [sys.executable, "-m", "lora_lessons.cli", "lab", "--", "--no-browser", "--port", "0", "--allow-root"]
+    with open(log, "w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 90
+        while not (
+            found := re.search(
+                r"(http://127\.0\.0\.1:\d+)(/lab/tree/00_start_here\.ipynb)\?token=(\w+)", log.read_text()
+            )
+        ):
+            assert time.monotonic() < deadline and process.poll() is None, log.read_text()
+            time.sleep(0.2)
+        server, page, token = found.groups()
+        assert urlopen(f"{server}{page}?token={token}").status == 200
+        plugin = "@jupyterlab/apputils-extension:notification"
+        settings = json.load(urlopen(f"{server}/lab/api/settings/{plugin}?token={token}"))
+        defaults = {name: about["default"] for name, about in settings["schema"]["properties"].items()}
+        assert defaults["fetchNews"] == "false" and defaults["checkForUpdates"] is False
+        with pytest.raises(OSError, match="403"):
+            urlopen(f"{server}/api/contents")
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait(20)

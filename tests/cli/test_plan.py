@@ -1,0 +1,63 @@
+"""`lora-lessons plan`: the bill, the verdict, and one sentence for a plan that cannot be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lora_lessons import cli
+
+PLAN = ["plan", "Llama-2-7B"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["plan", "Llama-9"], "'Llama-9' is no model that is known here: give one of Llama-2-7B"),
+        (["plan", "/nowhere/at/all"], "is no model that is known here"),
+        ([*PLAN, "--gpu", "GTX 1"], "no card is named 'GTX 1': choose from RTX 3060"),
+        ([*PLAN, "--gpu", "24", "--method", "dora"], "method 'dora' is not known: choose one of full, lora, qlora"),
+        ([*PLAN, "--r", "0"], "r = 0: give a whole number of at least 1"),
+        ([*PLAN, "--r", "5000"], "r = 5000 does not fit a 4096×"),
+        ([*PLAN, "--targets", "q_prj"], "no module is named 'q_prj'. Did you mean 'q_proj'"),
+        ([*PLAN, "--targets", ","], "target_modules is empty"),
+        ([*PLAN, "--seq", "-1"], "seq = -1: give a whole number"),
+        ([*PLAN, "--optimizer", "sgd"], "optimizer 'sgd' is not known"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_one_sentence(capsys, words, sentence):
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
+
+
+def test_plan_prints_the_bill_and_what_to_change(capsys):
+    from lora_lessons import memory
+
+    job = memory.Job("qlora", 16, seq=2048, gradient_checkpointing=False)
+    made = memory.plan("Qwen2.5-7B", job, memory.card_bytes("RTX 4090"))
+    words = ["plan", "Qwen2.5-7B", "--gpu", "4090", "--seq", "2048", "--no-gradient-checkpointing"]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert memory.bill_table(made.ledger) in said and memory.verdict(made, "RTX 4090") in said and "Assumed" in said
+    assert "it does not fit" in said and "Change first: checkpointing" in said
+
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["fits"] is False and found["card"] == "RTX 4090" and found["longest"] == made.longest
+    assert found["bill"]["total"] == round(made.ledger.bill.total) and found["moment"] == made.ledger.moment
+    assert found["change_first"][0]["job"]["gradient_checkpointing"] is True
+    assert memory.Job(**found["job"]) == job
+
+
+def test_plan_without_a_card_names_those_that_would_do(monkeypatch, capsys):
+    from lora_lessons import models
+
+    monkeypatch.setattr(models, "card", lambda: None)
+    assert cli.main([*PLAN, "--method", "lora", "--targets", "q_proj, v_proj"]) == 0
+    said = capsys.readouterr().out
+    assert "It would fit on: T4, L4, RTX 3090" in said and "RTX 3060," not in said
+    monkeypatch.setattr(models, "card", lambda: ("NVIDIA Test Card", 30e9))
+    assert cli.main(PLAN) == 0
+    assert "NVIDIA Test Card holds 30.0 GB: it fits" in capsys.readouterr().out

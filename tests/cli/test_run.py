@@ -1,0 +1,68 @@
+"""`lora-lessons run`: parameters read as papermill reads them, and nothing rewritten silently."""
+
+from __future__ import annotations
+
+import nbformat
+import pytest
+
+from lora_lessons import cli
+from lora_lessons.cli.run import scalar
+from lora_lessons.course.records import Record
+from lora_lessons.run.baselines import baseline_file, read_baseline, update
+
+RECORD = "from lora_lessons.course.records import record\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("3", 3), ("2e-3", 2e-3), ("True", True), ("None", None), ("owner/name", "owner/name")]
+)
+def test_parameters_are_read_as_papermill_reads_them(text, value):
+    from papermill.cli import _resolve_type
+
+    assert scalar(text) == value == _resolve_type(text) and type(scalar(text)) is type(value)
+
+
+def test_exit_statuses(make_lesson, capsys):
+    make_lesson("00_a", RECORD + "record('x', 1)")
+    make_lesson("01_b", "1/0")
+    assert cli.main(["run", "0"]) == 0
+    assert "Report: course-report" in capsys.readouterr().out
+    update("00_a", "quick", [{"x": Record("x", 2)}] * 2, 1, 1)
+    assert cli.main(["run", "0"]) == 2
+    assert "x is 1; expected 2, exactly that." in capsys.readouterr().err
+    assert cli.main(["run"]) == 1
+
+
+def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, capsys):
+    make_lesson("00_a", RECORD + "record('loss', 1.0 + 0.1 * seed, 'nats')\nrecord('t', 3, 's', volatile=True)")
+    make_lesson("01_b", RECORD + "record('y', 1)\nassert seed != 1")
+    make_lesson(
+        "02_c",
+        RECORD + "record('z' if seed else 'y', 1)",
+        "import os\nrecord('fresh', os.environ['LORA_LESSONS_FRESH'])",
+    )
+    update("01_b", "quick", [{"y": Record("y", 5)}], 1, 1)
+    before = baseline_file("01_b", "quick").read_bytes()
+
+    assert cli.main(["run", "--update-baselines", "--seeds", "2"]) == 1
+    said = capsys.readouterr().out
+    assert "00_a: baseline rewritten from 2 seeds" in said and "loss: new → 1 nats [0.9 … 1.2]" in said
+    assert "01_b: failed with at least one seed; its baseline stays as it was." in said
+    assert "02_c: seed 1 and seed 0 do not both record y, z. Its baseline stays as it was." in said
+    assert baseline_file("01_b", "quick").read_bytes() == before and read_baseline("02_c") is None
+    made = read_baseline("00_a")
+    assert made["records"]["loss"]["seeds"] == [1.0, 1.1] and made["volatile"] == {"t": {"value": 3, "unit": "s"}}
+
+    text = baseline_file("00_a", "quick").read_bytes()
+    assert cli.main(["run", "0"]) == 0
+    assert baseline_file("00_a", "quick").read_bytes() == text, "a run without the flag rewrites nothing"
+
+
+def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
+    good, local = make_lesson("00_a", "print('hello')"), make_lesson("01_b", "import os\nprint(os.getcwd())")
+    before = local.read_bytes()
+    assert cli.main(["run", "--update-notebooks"]) == 1
+    told = capsys.readouterr()
+    assert "00_a.ipynb: outputs stored." in told.out and "01_b.ipynb: the output of cell 3" in told.err
+    assert nbformat.read(good, as_version=4).cells[-1].outputs[0].text == "hello\n"
+    assert local.read_bytes() == before

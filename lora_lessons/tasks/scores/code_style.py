@@ -66,7 +66,7 @@ def faults(answer: str, example: dict[str, Any]) -> list[str]:
 
 
 def _orders(docstring: str) -> bool:
-    """Whether this is one line that begins like an imperative (by its form, not its meaning) and ends with a full stop."""
+    """Whether this is one line that begins like an imperative (by form, not meaning) and ends with a full stop."""
     verb = re.match("[A-Z][a-z]+", docstring)
     like_a_verb = verb and verb[0] not in NO_VERBS and not re.search("([^s]s|ing)$", verb[0])
     return bool(like_a_verb) and docstring.endswith(".") and "\n" not in docstring

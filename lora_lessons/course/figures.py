@@ -23,7 +23,7 @@ def use_style() -> None:
     import matplotlib as mpl
     from cycler import cycler
 
-    style = {
+    style: dict[Any, Any] = {
         "figure.figsize": (7.2, 3.8),
         "figure.dpi": 110,
         "figure.constrained_layout.use": True,

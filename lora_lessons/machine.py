@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "numpy", "matplotlib", "jupyterlab")
+
 
 def kernel_environment() -> dict[str, str]:
     """What a kernel's environment should hold unless the user says otherwise, set before torch is loaded.
@@ -19,9 +21,6 @@ def kernel_environment() -> dict[str, str]:
     (libgomp's, on Linux) makes a training step several times slower.
     """
     return {"GOMP_SPINCOUNT": "1000", "OMP_NUM_THREADS": str(min(8, os.cpu_count() or 1))} | dict(os.environ)
-
-
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "numpy", "matplotlib", "jupyterlab")
 
 
 def machine() -> str:

@@ -342,7 +342,7 @@ def test_no_table_says_how_to_make_one(tmp_path):
 @pytest.mark.parametrize(
     "values, half",
     [
-        ([1.0, 3.0], 12.706),  # s = √2, so s/√n = 1
+        pytest.param([1.0, 3.0], 12.706, id="s = √2, so s/√n = 1"),
         ([1.0, 2.0, 3.0], 4.3027 / 3**0.5),
         ([1.0, 2.0, 3.0, 4.0, 5.0], 2.7764 * (2.5 / 5) ** 0.5),
         (list(range(10)), 2.2622 * (55 / 6 / 10) ** 0.5),

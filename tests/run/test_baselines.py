@@ -18,12 +18,12 @@ def one(value, unit="", volatile=False, name="x"):
 @pytest.mark.parametrize(
     ("seeds", "low", "high"),
     [
-        ([2.0, 2.1, 1.8], 1.8 - 0.3, 2.1 + 0.3),  # as far beyond the range as the range is wide
-        ([2.0, 2.001, 2.0005], 2.0 - 0.04, 2.001 + 0.04),  # 2% at least
-        ([2.0, 2.0000001, 2.0], 2.0 - 0.01, 2.0000001 + 0.01),  # deterministic: 0.5%
+        pytest.param([2.0, 2.1, 1.8], 1.8 - 0.3, 2.1 + 0.3, id="as far beyond the range as the range is wide"),
+        pytest.param([2.0, 2.001, 2.0005], 2.0 - 0.04, 2.001 + 0.04, id="2% at least"),
+        pytest.param([2.0, 2.0000001, 2.0], 2.0 - 0.01, 2.0000001 + 0.01, id="deterministic: 0.5%"),
         ([0.0, 0.0], -1e-9, 1e-9),
-        ([2.0], 2.0 - 0.04, 2.0 + 0.04),  # one seed cannot show that it is deterministic
-        ([10, 12, 11], 8.0, 14.0),  # whole numbers that differ
+        pytest.param([2.0], 2.0 - 0.04, 2.0 + 0.04, id="one seed cannot show that it is deterministic"),
+        pytest.param([10, 12, 11], 8.0, 14.0, id="whole numbers that differ"),
         ([-2.0, -2.0, -2.0], -2.01, -1.99),
     ],
 )

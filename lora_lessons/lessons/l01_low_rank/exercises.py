@@ -108,8 +108,8 @@ def _(answer: Callable[[Tensor, float], int]) -> str | None:
         (0, 1, 1, 2, 3): "Off by one: `kept < share` counts the ranks that do not suffice. The next one does.",
         (1, 1, 2, 2, 3): "You took a square root: that is the share of the norm ‖W‖, not of the energy ‖W‖².",
         (4, 3, 3, 2, 1): "You count the ranks that suffice. Count those that do not, and take the next.",
-        never: "No rank ever suffices in your version: divide by the sum of squares, so that the curve ends at 1.",
-        always: "One direction always suffices in your version: divide by the sum of squares, so the curve ends at 1.",
+        never: "No rank ever suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
+        always: "One direction always suffices in your version: divide by the sum of the squares, so that the curve ends at 1.",
         squared_entries: "You squared W's entries before the SVD. Take W's own singular values, and square those.",
     }
     if values == right:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from math import log2
 from pathlib import Path
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -17,72 +15,11 @@ from matplotlib.figure import Figure
 from ... import lora
 from ...course.figures import BLUE, GREY, PURPLE, SKY, VERMILION
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
-from ...experiments import sweep
+from .measured import Measured, measured, nearest
 
 REFERENCE = (8, 16.0)  # the r and alpha that a fair fight holds to: lesson 03's
-
-
 FAIR = ("off: α as set", "same scale", "same push")
-
-
 RATES = (0.001, 0.002, 0.004, 0.008, 0.016)
-
-
-class Measured(NamedTuple):
-    """A setting of the recorded sweep over its seeds."""
-
-    r: int
-    scale: float
-    learning_rate: float
-    loss: sweep.Summary
-    update: float  # ‖ΔW‖/‖W‖, mean over seeds
-    curve: tuple[float, ...]  # training loss by step, mean over seeds
-
-    @property
-    def push(self) -> float:
-        """Scale × r, which in LoRA is α: how hard AdamW's first steps push the loss down (lesson 05, section 1)."""
-        return self.scale * self.r
-
-
-def measured(table: Path | None = None) -> tuple[Measured, ...]:
-    """LoRA and rsLoRA on all linear layers in the recorded sweep (or another table of `lora-lessons sweep`).
-
-    At one scale the two are one and the same training, so they are not told apart. Raises ValueError where no setting
-    has two seeds.
-    """
-    table = table or sweep.recorded()
-    if found := _measured(table, table.stat().st_mtime_ns if table.is_file() else 0):
-        return found
-    raise ValueError(f"{table.name}: no setting of LoRA on all linear layers has two seeds; sweep with --seeds 3.")
-
-
-@cache
-def _measured(table: Path, _: int) -> tuple[Measured, ...]:
-    rows = [row for row in sweep.read_table(table) if row["method"] in ("lora", "rslora")]
-    groups = sweep.by_setting(row for row in rows if row["target_modules"] == "all-linear").items()
-    return tuple(
-        Measured(
-            setting.r,
-            runs[0]["scale"],
-            setting.learning_rate,
-            sweep.summary([run["loss_held_out"] for run in runs]),
-            fmean(run["update_relative"] for run in runs),
-            tuple(fmean(step) for step in zip(*(run["train_losses"] for run in runs), strict=True)),
-        )
-        for setting, runs in groups
-        if len(runs) > 1
-    )
-
-
-def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Measured]) -> tuple[Measured, bool]:
-    """The measured setting nearest in doublings of rank, scale and learning rate, and whether it is this very one."""
-
-    def doublings(m: Measured) -> float:
-        pairs = ((r, m.r), (scale, m.scale), (learning_rate, m.learning_rate))
-        return sum(abs(log2(here / there)) for here, there in pairs)
-
-    best = min(among, key=doublings)
-    return best, doublings(best) < 0.01
 
 
 class _Lab(NamedTuple):

@@ -155,6 +155,21 @@ def _nearest(entry: str, linears: list[str]) -> str:
     return f"Did you mean {' or '.join(map(repr, close))}?" if close else f"This model has: {', '.join(leaves)}."
 
 
+def left_out(model: nn.Module, names: Iterable[str]) -> dict[str, int]:
+    """The weights that adapters on the layers `names` cannot reach, name → numbers in it.
+
+    A mixture of experts keeps each kind of expert's weight as one stack of matrices (experts×d×k), which is no Linear.
+    Convolutions, biases and norms do not count: no LoRA adapts them.
+    """
+    reached = tuple(f"{name}." for name in names)
+    convolutions = {id(p) for m in model.modules() if isinstance(m, nn.modules.conv._ConvNd) for p in m.parameters()}
+    return {
+        name: p.numel()
+        for name, p in model.named_parameters()
+        if p.dim() >= 3 and p.shape[0] > 1 and id(p) not in convolutions and not name.startswith(reached)
+    }
+
+
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
     """The (name, layer) pairs of the adapters attached to `model`."""
     return ((name, module) for name, module in model.named_modules() if isinstance(module, LoRALinear))

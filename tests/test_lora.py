@@ -193,3 +193,29 @@ def test_damaged_and_mixed_adapter_files_are_refused(tiny_model, tmp_path):
     with pytest.raises(ValueError, match=r"also holds lm_head\.weight"):
         load_adapter(tiny_model, folder)
     assert not list(lora.lora_layers(tiny_model))
+
+
+def make_mixture():
+    """A random Mixtral of two layers and four experts, whose experts are stacks of matrices."""
+    from transformers import MixtralConfig, MixtralForCausalLM
+
+    config = MixtralConfig(
+        hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=128, num_local_experts=4, num_experts_per_tok=2, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+    )  # fmt: skip
+    return MixtralForCausalLM(config).eval()
+
+
+def test_what_adapters_cannot_reach_is_named_and_counted():
+    from transformers import MambaConfig, MambaForCausalLM
+
+    model = make_mixture()
+    found = lora.left_out(model, lora.resolve_targets(model, "all-linear"))
+    one_layer = {"gate_up_proj": 4 * 2 * 48 * 32, "down_proj": 4 * 48 * 32}
+    assert found == {f"model.layers.{i}.mlp.experts.{name}": size for i in (0, 1) for name, size in one_layer.items()}
+    mamba = MambaForCausalLM(MambaConfig(hidden_size=16, state_size=4, num_hidden_layers=1, vocab_size=32))
+    assert not lora.left_out(mamba, lora.resolve_targets(mamba, "all-linear"))  # its convolution is no expert
+
+
+def test_a_dense_model_leaves_nothing_out(tiny_model):
+    assert not lora.left_out(tiny_model, lora.resolve_targets(tiny_model, "all-linear"))

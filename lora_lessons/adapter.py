@@ -1,4 +1,8 @@
-"""PEFT's adapter format: two files in a folder, saved from a model and put on one again."""
+"""PEFT's adapter format: a folder of two files, saved from a model and put on one again.
+
+adapter_config.json          what was done: r, lora_alpha, use_rslora, which layers, on which base
+adapter_model.safetensors    what was learned: base_model.model.LAYER.lora_A.weight (r×k) and ….lora_B.weight (d×r)
+"""
 
 from __future__ import annotations
 
@@ -13,62 +17,11 @@ from torch import Tensor, nn
 
 from .files import whole_folder
 from .lora import LoRALinear, attach, check_settings, detach, lora_layers, scale
+from .peft_config import read_config
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
-
-_PEFT_PREFIX = "base_model.model."
-
-
-def save_adapter(
-    model: nn.Module,
-    folder: Path | str,
-    base_name: str = "",
-    *,
-    dtype: torch.dtype = torch.float32,
-    overwrite: bool = False,
-) -> Path:
-    """Write the adapters to `folder` in PEFT's format: adapter_config.json and adapter_model.safetensors.
-
-    With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. Raises ValueError when the model has no adapters, FileExistsError when `folder` exists and overwrite is False.
-    """
-    folder, layers = Path(folder), dict(lora_layers(model))
-    if not layers:
-        raise ValueError("this model carries no adapters: attach(model) first.")
-    if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
-    first = next(iter(layers.values()))
-    config = {
-        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base_name,
-        "r": first.r, "lora_alpha": first.lora_alpha, "use_rslora": first.use_rslora, "target_modules": _shortest(model, layers),
-        "bias": "none", "fan_in_fan_out": False, "inference_mode": True, "lora_dropout": 0.0,
-    }  # fmt: skip
-    tensors = {}
-    for name, layer in layers.items():
-        tensors[f"{_PEFT_PREFIX}{name}.lora_A.weight"] = layer.lora_A.detach().to("cpu", dtype).contiguous()
-        tensors[f"{_PEFT_PREFIX}{name}.lora_B.weight"] = layer.lora_B.detach().to("cpu", dtype).contiguous()
-    with whole_folder(folder) as temporary:
-        save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata={"format": "pt"})
-        (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    return folder
-
-
-def _shortest(model: nn.Module, layers: dict[str, LoRALinear]) -> list[str]:
-    """Leaf names such as q_proj where they mean exactly these layers, full names otherwise."""
-    leaves = {name.rpartition(".")[2] for name in layers}
-    meant = {
-        name
-        for name, module in model.named_modules()
-        if name.rpartition(".")[2] in leaves and isinstance(module, (LoRALinear, nn.Linear))
-    }
-    return sorted(leaves if meant == set(layers) else layers)
-
-
-# What a PEFT adapter may say that this layer does not do: field → its harmless values.
-_NOT_HERE: dict[str, tuple[Any, ...]] = {
-    "use_dora": (False, None), "lora_bias": (False, None), "bias": ("none", None), "fan_in_fan_out": (False, None),
-    "modules_to_save": (None, []), "rank_pattern": ({}, None), "alpha_pattern": ({}, None),
-}  # fmt: skip
+_PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
 
 class Adapter(NamedTuple):
@@ -88,69 +41,25 @@ class Adapter(NamedTuple):
         return scale(self.r, self.lora_alpha, self.use_rslora)
 
 
-def read_adapter(folder: Path | str) -> Adapter:
-    """The adapter in `folder`, ours or PEFT's, in fp32. No model is needed.
+@torch.no_grad()
+def adapter_of(model: nn.Module, name: str = "") -> Adapter:
+    """A copy of the adapter that `model` carries, on the CPU; a factor given to `set_scale` is multiplied into B.
 
-    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter, or one that says more
-    than A, B, r and α (DoRA, modules_to_save, rank patterns, biases).
+    Raises ValueError when the model carries none, or one that A, B, r and α do not describe.
     """
-    folder = Path(folder)
-    if not (folder / ADAPTER_CONFIG).is_file():
-        raise FileNotFoundError(
-            f"no {ADAPTER_CONFIG} in {folder}: give the folder that save_adapter or PEFT's save_pretrained wrote."
-        )
-    if not (folder / ADAPTER_WEIGHTS).is_file():
-        raise FileNotFoundError(
-            f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
-        )
-    try:
-        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
-        kind, r, alpha = config.get("peft_type"), config.get("r"), config.get("lora_alpha")
-    except (ValueError, AttributeError) as error:
-        raise ValueError(f"{folder / ADAPTER_CONFIG} is damaged ({error}): copy it again.") from error
-    if kind != "LORA":
-        raise ValueError(f"{folder} holds a {kind} adapter; this loads LORA.")
-    odd = [
-        f"{name} = {config[name]!r}"
-        for name, harmless in _NOT_HERE.items()
-        if config.get(name, harmless[0]) not in harmless
-    ]
-    if odd:
-        raise ValueError(
-            f"this small loader does not know {', '.join(odd)}: load {folder} with peft.PeftModel.from_pretrained."
-        )
-    try:
-        tensors = {
-            name.removeprefix(_PEFT_PREFIX): t.float() for name, t in load_file(folder / ADAPTER_WEIGHTS).items()
-        }
-    except SafetensorError as error:
-        raise ValueError(f"{folder / ADAPTER_WEIGHTS} is cut short or damaged ({error}): copy it again.") from error
-    if strange := [name for name in tensors if ".lora_A." not in name and ".lora_B." not in name]:
-        raise ValueError(
-            f"{folder} also holds {', '.join(strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."
-        )
-    A, B = (
-        {n.removesuffix(f".{part}.weight"): t for n, t in tensors.items() if part in n} for part in ("lora_A", "lora_B")
-    )
-    if lone := sorted(A.keys() ^ B.keys()):
-        raise ValueError(
-            f"the adapter file lacks the A or the B of {lone[0]}: it was cut short or made for another model."
-        )
-    for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
-        check_settings(r, alpha, d, k)
-        if not r_a == r_b == r:
-            raise ValueError(f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r.")
-    return Adapter(
-        folder.name, r, alpha, bool(config.get("use_rslora")), A, B, config.get("base_model_name_or_path") or ""
-    )
-
-
-def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
-    """Attach the adapter in `folder` (ours or PEFT's) to `model`, in place; return the adapted names.
-
-    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter that fits this model.
-    """
-    return attach_adapter(model, read_adapter(folder))
+    layers = dict(lora_layers(model))
+    if not layers:
+        raise ValueError("this model carries no adapters: attach(model) first.")
+    if any(layer.lora_A.is_meta for layer in layers.values()):
+        raise ValueError("this model has shapes and no numbers (device 'meta'): load its weights, then attach again.")
+    if len(ranks := {layer.r for layer in layers.values()}) > 1:
+        raise ValueError(f"the layers have the ranks {sorted(ranks)}, and an adapter here has one r for all of them.")
+    first = next(iter(layers.values()))
+    adapter = Adapter(name, first.r, first.lora_alpha, first.use_rslora, {}, {})
+    for layer_name, layer in layers.items():
+        adapter.A[layer_name] = layer.lora_A.detach().cpu().clone()
+        adapter.B[layer_name] = layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling)
+    return adapter
 
 
 @torch.no_grad()
@@ -158,6 +67,8 @@ def attach_adapter(model: nn.Module, adapter: Adapter) -> list[str]:
     """Attach `adapter` to `model`, in place; return the adapted names. Raises ValueError when it does not fit."""
     names = attach(model, adapter.r, adapter.lora_alpha, sorted(adapter.A), use_rslora=adapter.use_rslora)
     try:
+        if other := sorted(set(names) ^ adapter.A.keys()):
+            raise ValueError(f"{other[0]} is adapted in one and missing in the other: the adapter of another model.")
         for name, layer in lora_layers(model):
             for part, here in ((adapter.A, layer.lora_A), (adapter.B, layer.lora_B)):
                 if part[name].shape != here.shape:
@@ -171,13 +82,110 @@ def attach_adapter(model: nn.Module, adapter: Adapter) -> list[str]:
     return names
 
 
-def adapter_of(model: nn.Module, name: str = "") -> Adapter:
-    """A copy of the adapter that `model` carries. Raises ValueError when it carries none."""
-    layers = dict(lora_layers(model))
-    if not layers:
-        raise ValueError("this model carries no adapters: attach(model) first.")
-    first = next(iter(layers.values()))
-    A, B = (
-        {n: getattr(layer, part).detach().cpu().clone() for n, layer in layers.items()} for part in ("lora_A", "lora_B")
-    )
-    return Adapter(name, first.r, first.lora_alpha, first.use_rslora, A, B)
+def save_adapter(
+    model: nn.Module,
+    folder: Path | str,
+    base_name: str = "",
+    *,
+    dtype: torch.dtype = torch.float32,
+    overwrite: bool = False,
+) -> Path:
+    """Write the adapter that `model` carries to `folder` in PEFT's format, as it computes now (`set_scale` included).
+
+    With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. Raises ValueError when the
+    model has no adapters, FileExistsError when `folder` exists and overwrite is False.
+    """
+    folder, adapter = Path(folder), adapter_of(model)
+    if folder.exists() and not overwrite:
+        raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": base_name,
+        "r": adapter.r,
+        "lora_alpha": adapter.lora_alpha,
+        "use_rslora": adapter.use_rslora,
+        "target_modules": _shortest(model, set(adapter.A)),
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "lora_dropout": 0.0,
+    }
+    tensors: dict[str, Tensor] = {}
+    for suffix, part in ((_A, adapter.A), (_B, adapter.B)):
+        tensors |= {f"{_PREFIX}{name}{suffix}": tensor.to(dtype).contiguous() for name, tensor in part.items()}
+    with whole_folder(folder) as temporary:
+        save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def _shortest(model: nn.Module, names: set[str]) -> list[str]:
+    """Leaf names such as q_proj where they mean exactly these layers, full names otherwise."""
+    leaves = {name.rpartition(".")[2] for name in names}
+    linears = (name for name, module in model.named_modules() if isinstance(module, (LoRALinear, nn.Linear)))
+    meant = {name for name in linears if name.rpartition(".")[2] in leaves}
+    return sorted(leaves if meant == names else names)
+
+
+def load_adapter(model: nn.Module, folder: Path | str) -> list[str]:
+    """Attach the adapter in `folder` (ours or PEFT's) to `model`, in place; return the adapted names.
+
+    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter that fits this model.
+    """
+    return attach_adapter(model, read_adapter(folder))
+
+
+def read_adapter(folder: Path | str) -> Adapter:
+    """The adapter in `folder`, ours or PEFT's, in fp32. No model is needed.
+
+    Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter, or one that needs more
+    than A, B, r and α (PiSSA, DoRA, rank patterns, biases and so on).
+    """
+    folder = Path(folder)
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise FileNotFoundError(
+            f"no {ADAPTER_CONFIG} in {folder}: give the folder that save_adapter or PEFT's save_pretrained wrote."
+        )
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise FileNotFoundError(
+            f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
+        )
+    config = read_config(folder / ADAPTER_CONFIG)
+    A, B = _read_weights(folder)
+    r: Any = config.get("r")
+    alpha: Any = config.get("lora_alpha")
+    for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
+        check_settings(r, alpha, d, k)
+        if not r_a == r_b == r:
+            raise ValueError(f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r.")
+    base_name = config.get("base_model_name_or_path") or ""
+    return Adapter(folder.name, r, alpha, bool(config.get("use_rslora")), A, B, base_name)
+
+
+def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Every A and every B in adapter_model.safetensors by its layer's name, in fp32: two dimensions, and in pairs."""
+    file = folder / ADAPTER_WEIGHTS
+    try:
+        tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(file).items()}
+    except (SafetensorError, AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is cut short or damaged ({error}): copy it again.") from error
+    if strange := [name for name in tensors if not name.endswith((_A, _B))]:
+        raise ValueError(
+            f"{folder} also holds {', '.join(strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."
+        )
+    for name, tensor in tensors.items():
+        if tensor.dim() != 2 or tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"{name} in {file} is {kind} of shape {tuple(tensor.shape)}, and A and B are matrices of floating-point "
+                "numbers: load it with peft.PeftModel.from_pretrained."
+            )
+    A, B = ({n.removesuffix(end): t.float() for n, t in tensors.items() if n.endswith(end)} for end in (_A, _B))
+    if lone := sorted(A.keys() ^ B.keys()):
+        raise ValueError(
+            f"the adapter file lacks the A or the B of {lone[0]}: it was cut short or made for another model."
+        )
+    if not A:
+        raise ValueError(f"{file} holds no A and no B: save the adapter again.")
+    return A, B

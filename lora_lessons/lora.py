@@ -6,13 +6,16 @@ x ─┬─ W (d×k, frozen) ─────────────────
 
 from __future__ import annotations
 
-import difflib
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from .targets import left_out as left_out
+from .targets import resolve_targets as resolve_targets
 
 
 class LoRALinear(nn.Module):
@@ -68,9 +71,11 @@ def check_settings(r: int, lora_alpha: float, d: int, k: int) -> None:
         raise ValueError(
             f"r = {r} does not fit a {d}×{k} weight: choose 1 ≤ r ≤ {min(d, k)} (8 or 16 is a usual start)."
         )
-    if isinstance(lora_alpha, bool) or not isinstance(lora_alpha, (int, float)) or not 0 < lora_alpha < math.inf:
+    largest = torch.finfo(torch.float32).max
+    if isinstance(lora_alpha, bool) or not isinstance(lora_alpha, (int, float)) or not 0 < lora_alpha <= largest:
         raise ValueError(
-            f"lora_alpha = {lora_alpha!r} must be a number above 0: the update is scaled by α/r (try alpha = 2r)."
+            f"lora_alpha = {lora_alpha!r} must be a number above 0, and one that fits 32 bits: the update is scaled by "
+            "α/r (try alpha = 2r)."
         )
 
 
@@ -95,7 +100,8 @@ def attach(
     """Freeze `model` and put a LoRALinear around each targeted Linear, in place; return their names.
 
     `target_modules` is "all-linear" (every Linear but the output head) or names such as ["q_proj", "v_proj"].
-    Raises ValueError when r, lora_alpha or a target cannot work; the model is then unchanged.
+    Warns when "all-linear" leaves out the experts of a mixture (`left_out`). Raises ValueError when r, lora_alpha or a
+    target cannot work; the model is then unchanged.
     """
     if any(True for _ in lora_layers(model)):
         raise ValueError(
@@ -114,45 +120,15 @@ def attach(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name, linear in linears.items():
-            _replace(model, name, LoRALinear(linear, r, lora_alpha, use_rslora))
+            model.set_submodule(name, LoRALinear(linear, r, lora_alpha, use_rslora))
+    if target_modules == "all-linear" and (missed := left_out(model, names)):
+        warnings.warn(
+            f"all-linear adapts {len(names)} Linear layers and leaves out {len(missed)} weights with "
+            f"{sum(missed.values()):,} numbers, such as {next(iter(missed))}: they are the experts of a mixture, stacked "
+            "in one parameter, and stay as they are. To adapt them too, use PEFT's target_parameters.",
+            stacklevel=2,
+        )
     return names
-
-
-def resolve_targets(model: nn.Module, target_modules: str | Iterable[str]) -> list[str]:
-    """The full names of the Linears that `target_modules` means; every entry must match at least one.
-
-    Raises ValueError for an entry that matches nothing (naming the nearest names) or something that is no Linear.
-    """
-    modules = {name: module for name, module in model.named_modules() if name}
-    linears = [name for name, module in modules.items() if isinstance(module, nn.Linear)]
-    if target_modules == "all-linear":
-        head = getattr(model, "get_output_embeddings", lambda: None)()
-        found = [name for name in linears if modules[name] is not head]
-        if not found:
-            raise ValueError("all-linear found no Linear layer in this model: name the layers to adapt.")
-        return found
-    entries = [target_modules] if isinstance(target_modules, str) else list(target_modules)
-    if not entries:
-        raise ValueError("target_modules is empty: name at least one, such as 'q_proj', or say 'all-linear'.")
-    found = []
-    for entry in entries:
-        hits = [name for name in modules if name == entry or name.endswith("." + entry)]
-        if not hits:
-            raise ValueError(f"target_modules: no module is named {entry!r}. {_nearest(entry, linears)}")
-        wrong = [name for name in hits if name not in linears]
-        if wrong:
-            kind = type(modules[wrong[0]]).__name__
-            raise ValueError(
-                f"target_modules: {entry!r} is a {kind} ({wrong[0]}), and LoRA here wraps Linear layers. {_nearest(entry, linears)}"
-            )
-        found += [name for name in hits if name not in found]
-    return [name for name in linears if name in found]
-
-
-def _nearest(entry: str, linears: list[str]) -> str:
-    leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in linears))
-    close = difflib.get_close_matches(entry.rpartition(".")[2], leaves, n=3, cutoff=0.5)
-    return f"Did you mean {' or '.join(map(repr, close))}?" if close else f"This model has: {', '.join(leaves)}."
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
@@ -160,15 +136,10 @@ def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:
     return ((name, module) for name, module in model.named_modules() if isinstance(module, LoRALinear))
 
 
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, leaf = name.rpartition(".")
-    setattr(model.get_submodule(parent), leaf, module)
-
-
 def detach(model: nn.Module) -> None:
     """Take every adapter off, in place: the base comes back exactly as it was."""
     for name, layer in list(lora_layers(model)):
-        _replace(model, name, layer.base_layer)
+        model.set_submodule(name, layer.base_layer)
 
 
 def merge(model: nn.Module) -> None:
@@ -179,7 +150,7 @@ def merge(model: nn.Module) -> None:
     for _, layer in lora_layers(model):
         check_mergeable(layer.base_layer)
     for name, layer in list(lora_layers(model)):
-        _replace(model, name, layer.merged())
+        model.set_submodule(name, layer.merged())
 
 
 def trainable_parameters(model: nn.Module) -> int:
@@ -188,6 +159,11 @@ def trainable_parameters(model: nn.Module) -> int:
 
 
 def set_scale(model: nn.Module, factor: float) -> None:
-    """Add `factor` times the update from now on: 1 as trained, 0 the base alone, −1 its opposite. In place."""
+    """Add `factor` times the update from now on: 1 as trained, 0 the base alone, −1 its opposite. In place.
+
+    Raises ValueError when `factor` is no finite number.
+    """
+    if not isinstance(factor, (int, float)) or not math.isfinite(factor):
+        raise ValueError(f"factor = {factor!r} must be a finite number: 1 adds the update as it was trained.")
     for _, layer in lora_layers(model):
         layer.scaling = factor * scale(layer.r, layer.lora_alpha, layer.use_rslora)

@@ -27,8 +27,8 @@ def shared_copy(model: Any) -> Any:
 def attached(model: nn.Module, adapter: Adapter | None, factor: float = 1.0) -> Iterator[nn.Module]:
     """`model` with `adapter` on while the block runs, then bare again: a swap moves A and B, never the base.
 
-    `factor` scales the update (1: as trained, 0: the base alone); None wears nothing. Raises ValueError when the adapter
-    does not fit, or the model wears another.
+    `factor` scales the update (1: as trained, 0: the base alone); with None for an adapter the base runs alone. Raises
+    ValueError when the adapter does not fit, or the model already carries one.
     """
     if adapter is None:
         yield model
@@ -84,8 +84,7 @@ def merged(model: nn.Module) -> Iterator[nn.Module]:
         with torch.no_grad():
             for name, layer in layers.items():
                 layer.base_layer.weight.copy_(kept[name])
-                parent, _, leaf = name.rpartition(".")
-                setattr(model.get_submodule(parent), leaf, layer)
+                model.set_submodule(name, layer)
 
 
 def merged_into_four_bits(q: quant.Quantized, delta: Tensor) -> quant.Quantized:

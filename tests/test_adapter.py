@@ -1,0 +1,292 @@
+"""PEFT's adapter format: what is saved computes what the model computed, here and in PEFT; damage has a sentence."""
+
+import copy
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import LlamaForCausalLM
+
+from lora_lessons import lora
+from lora_lessons.adapter import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    adapter_of,
+    attach_adapter,
+    load_adapter,
+    read_adapter,
+    save_adapter,
+)
+
+
+def shake(model):
+    """Give every lora_B a value, as training would."""
+    for i, (_, layer) in enumerate(lora.lora_layers(model)):
+        nn.init.normal_(layer.lora_B, std=0.3, generator=torch.Generator().manual_seed(i))
+
+
+@pytest.fixture
+def ids():
+    return torch.arange(24).reshape(2, 12)
+
+
+@pytest.fixture
+def folder(tiny_model, tmp_path):
+    """An adapter of r = 2 for the tiny model, which is bare again."""
+    lora.attach(tiny_model, r=2)
+    shake(tiny_model)
+    place = save_adapter(tiny_model, tmp_path / "saved")
+    lora.detach(tiny_model)
+    return place
+
+
+def test_saved_and_loaded_adapter_gives_the_same_logits(tiny_model, ids, tmp_path):
+    lora.attach(tiny_model, r=4, lora_alpha=6, target_modules=["q_proj", "down_proj"], use_rslora=True)
+    shake(tiny_model)
+    expected = tiny_model(ids).logits
+    save_adapter(tiny_model, tmp_path / "mine")
+    assert json.loads((tmp_path / "mine" / ADAPTER_CONFIG).read_text())["target_modules"] == [
+        "down_proj",
+        "q_proj",
+    ]
+    lora.detach(tiny_model)
+    load_adapter(tiny_model, tmp_path / "mine")
+    assert torch.equal(tiny_model(ids).logits, expected)
+
+
+def test_partial_targets_are_saved_by_full_name(tiny_model, tmp_path):
+    lora.attach(tiny_model, r=2, target_modules=["layers.0.self_attn.q_proj"])
+    save_adapter(tiny_model, tmp_path / "one")
+    config = json.loads((tmp_path / "one" / ADAPTER_CONFIG).read_text())
+    assert config["target_modules"] == ["model.layers.0.self_attn.q_proj"]
+
+
+def test_saving_never_overwrites_silently(tiny_model, tmp_path):
+    lora.attach(tiny_model, r=2)
+    save_adapter(tiny_model, tmp_path / "mine")
+    with pytest.raises(FileExistsError, match="overwrite=True"):
+        save_adapter(tiny_model, tmp_path / "mine")
+    save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]  # no temporary folder left behind
+
+
+def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_model, tmp_path):
+    with pytest.raises(FileNotFoundError, match="adapter_config.json"):
+        load_adapter(tiny_model, tmp_path)
+    lora.attach(tiny_model, r=2)
+    folder = save_adapter(tiny_model, tmp_path / "a")
+    lora.detach(tiny_model)
+    config = json.loads((folder / ADAPTER_CONFIG).read_text())
+    for change, sentence in (
+        ({"use_dora": True}, "PeftModel"),
+        ({"peft_type": "IA3"}, "IA3"),
+        ({"r": 3}, r"the configuration says r = 3: another r"),
+    ):
+        (folder / ADAPTER_CONFIG).write_text(json.dumps(config | change))
+        with pytest.raises(ValueError, match=sentence):
+            load_adapter(tiny_model, folder)
+        assert not list(lora.lora_layers(tiny_model))
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    (folder / ADAPTER_WEIGHTS).rename(folder / "adapter_model.bin")
+    with pytest.raises(FileNotFoundError, match="only safetensors"):
+        load_adapter(tiny_model, folder)
+
+
+def test_damaged_and_mixed_adapter_files_are_refused(tiny_model, tmp_path):
+    lora.attach(tiny_model, r=2)
+    folder = save_adapter(tiny_model, tmp_path / "a")
+    lora.detach(tiny_model)
+    file = folder / ADAPTER_WEIGHTS
+    whole = file.read_bytes()
+    file.write_bytes(whole[:50])
+    with pytest.raises(ValueError, match="cut short or damaged"):
+        load_adapter(tiny_model, folder)
+    file.write_bytes(whole)
+    save_file(load_file(file) | {"base_model.model.lm_head.weight": torch.ones(1)}, file)
+    with pytest.raises(ValueError, match=r"also holds lm_head\.weight"):
+        load_adapter(tiny_model, folder)
+    assert not list(lora.lora_layers(tiny_model))
+
+
+def test_an_adapter_taken_and_put_on_again_is_the_same(tiny_model, ids):
+    bare = tiny_model(ids).logits
+    lora.attach(tiny_model, r=4, lora_alpha=6, use_rslora=True)
+    shake(tiny_model)
+    adapter = adapter_of(tiny_model)
+    lora.detach(tiny_model)
+    attach_adapter(tiny_model, adapter)
+    with_it = tiny_model(ids).logits
+    again = adapter_of(tiny_model, "again")
+    assert all(torch.equal(again.A[n], adapter.A[n]) and torch.equal(again.B[n], adapter.B[n]) for n in adapter.A)
+    assert (again.r, again.lora_alpha, again.use_rslora) == (4, 6, True)
+    assert not torch.allclose(bare, with_it)
+
+
+def test_sixteen_bit_files_are_half_as_large_and_load_in_fp32(tiny_model, tmp_path):
+    lora.attach(tiny_model, r=4)
+    shake(tiny_model)
+    big, small = (save_adapter(tiny_model, tmp_path / str(t), dtype=t) for t in (torch.float32, torch.bfloat16))
+    sizes = [(folder / ADAPTER_WEIGHTS).stat().st_size for folder in (big, small)]
+    assert 0.4 < sizes[1] / sizes[0] < 0.65
+    a, b = read_adapter(big), read_adapter(small)
+    assert all(t.dtype == torch.float32 for t in b.A.values())
+    assert all(torch.equal(b.B[n], a.B[n].bfloat16().float()) for n in a.B)
+
+
+@pytest.mark.parametrize("rslora", [False, True])
+@pytest.mark.parametrize("factor", [0.37, 0, -1.3, 1])
+def test_the_scale_is_saved_too(tiny_model, ids, tmp_path, factor, rslora):
+    base = copy.deepcopy(tiny_model)
+    lora.attach(tiny_model, r=4, lora_alpha=6, use_rslora=rslora)
+    shake(tiny_model)
+    lora.set_scale(tiny_model, factor)
+    expected = tiny_model(ids).logits
+    folder, adapter = save_adapter(tiny_model, tmp_path / "scaled"), adapter_of(tiny_model)
+    for put_back in (lambda model: load_adapter(model, folder), lambda model: attach_adapter(model, adapter)):
+        lora.detach(tiny_model)
+        put_back(tiny_model)
+        torch.testing.assert_close(tiny_model(ids).logits, expected, rtol=0, atol=1e-5)
+    in_peft = PeftModel.from_pretrained(base, folder)
+    torch.testing.assert_close(in_peft(ids).logits, expected, rtol=0, atol=1e-5)
+
+
+def test_layers_of_different_alphas_are_saved_as_they_compute_and_of_different_ranks_refused(tiny_model, ids, tmp_path):
+    lora.attach(tiny_model, r=4, lora_alpha=6)
+    shake(tiny_model)
+    name, layer = list(lora.lora_layers(tiny_model))[-1]
+    other = lora.LoRALinear(layer.base_layer, r=4, lora_alpha=60)
+    nn.init.normal_(other.lora_B)
+    tiny_model.set_submodule(name, other)
+    expected = tiny_model(ids).logits
+    folder = save_adapter(tiny_model, tmp_path / "mixed")
+    lora.detach(tiny_model)
+    load_adapter(tiny_model, folder)
+    torch.testing.assert_close(tiny_model(ids).logits, expected, rtol=0, atol=1e-5)
+    tiny_model.set_submodule(name, lora.LoRALinear(layer.base_layer, r=2, lora_alpha=6))
+    with pytest.raises(ValueError, match=r"ranks \[2, 4\]"):
+        save_adapter(tiny_model, tmp_path / "ranks")
+
+
+def test_a_model_of_shapes_has_no_adapter_to_save(tiny_model, tmp_path):
+    with torch.device("meta"):
+        model = LlamaForCausalLM(tiny_model.config)
+    lora.attach(model, r=2)
+    for take in (adapter_of, lambda model: save_adapter(model, tmp_path / "none")):
+        with pytest.raises(ValueError, match="shapes and no numbers"):
+            take(model)
+
+
+def test_an_adapter_of_the_body_alone_does_not_fit_the_whole_model(tiny_model, tmp_path):
+    lora.attach(tiny_model.model, r=2)
+    folder = save_adapter(tiny_model.model, tmp_path / "body")
+    lora.detach(tiny_model.model)
+    with pytest.raises(ValueError, match="the adapter of another model"):
+        load_adapter(tiny_model, folder)
+    assert not list(lora.lora_layers(tiny_model))
+
+
+DAMAGED_CONFIGURATIONS = {
+    "{": "damaged",
+    "": "damaged",
+    "[" * 100_000: "damaged",
+    "[1, 2]": "damaged",
+    "7": "damaged",
+    '"LORA"': "damaged",
+    "null": "damaged",
+    "{}": "holds a None adapter",
+}
+DAMAGED_FIELDS = [
+    ("r", None, "whole number"),
+    ("r", "2", "whole number"),
+    ("r", 2.0, "whole number"),
+    ("r", True, "whole number"),
+    ("r", -1, "1 ≤ r"),
+    ("r", 10**30, "1 ≤ r"),
+    ("lora_alpha", None, "lora_alpha"),
+    ("lora_alpha", "16", "lora_alpha"),
+    ("lora_alpha", [16], "lora_alpha"),
+    ("lora_alpha", 0, "lora_alpha"),
+    ("lora_alpha", 1e308, "lora_alpha"),
+    ("lora_alpha", 10**400, "lora_alpha"),
+    ("lora_alpha", float("nan"), "lora_alpha"),
+    ("lora_alpha", float("inf"), "lora_alpha"),
+    ("base_model_name_or_path", 5, "base_model_name_or_path"),
+    ("base_model_name_or_path", {"a": 1}, "base_model_name_or_path"),
+    ("peft_type", ["LORA"], "adapter, and this loader knows LORA"),
+    ("peft_type", {}, "adapter, and this loader knows LORA"),
+]
+
+
+@pytest.mark.parametrize("text, sentence", DAMAGED_CONFIGURATIONS.items(), ids=range(len(DAMAGED_CONFIGURATIONS)))
+def test_a_damaged_configuration_says_so(folder, text, sentence):
+    (folder / ADAPTER_CONFIG).write_text(text)
+    with pytest.raises(ValueError, match=sentence):
+        read_adapter(folder)
+
+
+def test_a_configuration_that_is_no_text_says_so(folder):
+    (folder / ADAPTER_CONFIG).write_bytes(b"\xff\xfe\x00{")
+    with pytest.raises(ValueError, match="damaged"):
+        read_adapter(folder)
+
+
+@pytest.mark.parametrize("field, value, sentence", DAMAGED_FIELDS)
+def test_an_impossible_field_is_named(folder, field, value, sentence):
+    config = json.loads((folder / ADAPTER_CONFIG).read_text())
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config | {field: value}))
+    with pytest.raises(ValueError, match=sentence):
+        read_adapter(folder)
+
+
+@pytest.mark.parametrize(
+    "changed, sentence",
+    [
+        (lambda t: torch.ones(2), "float32 of shape .*are matrices"),
+        (lambda t: torch.ones(()), "float32 of shape .*are matrices"),
+        (lambda t: torch.ones(2, 3, 1, 1), "float32 of shape .*are matrices"),
+        (lambda t: t.to(torch.int8), "int8 of shape .*are matrices"),
+        (lambda t: t > 0, "bool of shape .*are matrices"),
+        (lambda t: t.to(torch.complex64), "complex64 of shape .*are matrices"),
+        (lambda t: t.to(torch.float8_e4m3fn), "float8_e4m3fn of shape .*are matrices"),
+        (lambda t: torch.ones(0, t.shape[1]), "another r"),
+        (lambda t: torch.ones(t.shape[0], 0), "1 ≤ r"),
+        (lambda t: t.T.contiguous(), "another r"),
+    ],
+)
+def test_tensors_that_are_no_matrices_of_numbers_are_refused(folder, changed, sentence):
+    tensors = load_file(folder / ADAPTER_WEIGHTS)
+    name = next(name for name in tensors if "lora_A" in name)
+    save_file(tensors | {name: changed(tensors[name])}, folder / ADAPTER_WEIGHTS)
+    with pytest.raises(ValueError, match=sentence):
+        read_adapter(folder)
+
+
+def test_a_bias_of_b_and_an_empty_file_are_refused(folder):
+    tensors = load_file(folder / ADAPTER_WEIGHTS)
+    name = next(name for name in tensors if "lora_B" in name)
+    save_file(tensors | {name.replace("weight", "bias"): torch.ones(4)}, folder / ADAPTER_WEIGHTS)
+    with pytest.raises(ValueError, match=r"also holds .*lora_B\.bias"):
+        read_adapter(folder)
+    save_file({}, folder / ADAPTER_WEIGHTS)
+    with pytest.raises(ValueError, match="no A and no B"):
+        read_adapter(folder)
+
+
+def test_whatever_happens_to_the_weights_file_only_a_sentence_comes_out(folder):
+    """Cut at every kind of place, or with one byte changed: read as another number, or refused."""
+    file, random = folder / ADAPTER_WEIGHTS, torch.Generator().manual_seed(0)
+    whole = file.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for length in (0, 1, 7, 8, 9, header // 2, header, header + 5, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="cut short or damaged"):
+            read_adapter(folder)
+    for place in torch.randint(header, (300,), generator=random).tolist():
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ (1 + place % 255)]) + whole[place + 1 :])
+        try:
+            read_adapter(folder)
+        except ValueError as error:
+            assert len(str(error)) > 20

@@ -1,0 +1,205 @@
+"""Every kind of adapter that PEFT makes: loaded as PEFT loads it, or refused with the feature named."""
+
+import copy
+import dataclasses
+import json
+from typing import NamedTuple
+
+import peft
+import pytest
+import torch
+from peft.tuners.lora import config as kinds
+from peft.tuners.lora.corda import preprocess_corda
+from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
+
+from lora_lessons import lora, peft_config
+from lora_lessons.adapter import ADAPTER_CONFIG, load_adapter, read_adapter
+
+LIMIT = 1e-5
+IDS = torch.arange(3, 27).reshape(2, 12)
+
+
+class Kind(NamedTuple):
+    """What PEFT is told, the model it is told it for, and what the refusal names (None: loaded)."""
+
+    settings: dict
+    refused: str | None = None
+    model: str = "llama"
+
+
+KINDS = {
+    "plain": Kind({}),
+    "rslora": Kind({"use_rslora": True}),
+    "dropout": Kind({"lora_dropout": 0.3}),
+    "all-linear": Kind({"target_modules": "all-linear"}),
+    "pattern of names": Kind({"target_modules": r".*\.(q|v)_proj"}),
+    "head": Kind({"target_modules": ["lm_head"]}, r"also holds lm_head\.base_layer\.weight"),
+    "some layers": Kind({"layers_to_transform": [1]}),
+    "some layers by pattern": Kind({"layers_to_transform": 0, "layers_pattern": "layers"}),
+    "excluded": Kind({"exclude_modules": ["model.layers.0.self_attn.q_proj"]}),
+    "random start": Kind({"init_lora_weights": False}),
+    "gaussian": Kind({"init_lora_weights": "gaussian"}),
+    "orthogonal": Kind({"init_lora_weights": "orthogonal"}),
+    "mica": Kind({"init_lora_weights": "mica"}),
+    "eva": Kind({"init_lora_weights": "eva"}),
+    "pissa": Kind({"init_lora_weights": "pissa"}, "'pissa'.*path_initial_model_for_weight_conversion"),
+    "pissa fast": Kind({"init_lora_weights": "pissa_niter_4"}, "'pissa_niter_4'.*path_initial_model"),
+    "olora": Kind({"init_lora_weights": "olora"}, "'olora'.*path_initial_model_for_weight_conversion"),
+    "corda": Kind({"init_lora_weights": "corda"}, "'corda'.*path_initial_model_for_weight_conversion"),
+    "lora_ga": Kind({"init_lora_weights": "lora_ga"}, "'lora_ga'.*path_initial_model_for_weight_conversion"),
+    "dora": Kind({"use_dora": True}, "use_dora = True"),
+    "bias of B": Kind({"lora_bias": True}, "lora_bias = True"),
+    "biases": Kind({"bias": "all"}, "bias = 'all'"),
+    "biases of adapted layers": Kind({"bias": "lora_only"}, "bias = 'lora_only'"),
+    "modules_to_save": Kind({"modules_to_save": ["lm_head"]}, r"modules_to_save = \['lm_head'\]"),
+    "rank_pattern": Kind({"rank_pattern": {"v_proj": 2}}, "rank_pattern"),
+    "alpha_pattern": Kind({"alpha_pattern": {"v_proj": 99}}, "alpha_pattern"),
+    "layer_replication": Kind({"layer_replication": [[0, 2], [1, 2]]}, "layer_replication"),
+    "new tokens": Kind({"trainable_token_indices": [3, 4]}, "trainable_token_indices"),
+    "embeddings": Kind({"target_modules": ["embed_tokens", "q_proj"]}, r"also holds .*embed_tokens"),
+    "activated": Kind({"alora_invocation_tokens": [5, 6]}, "alora_invocation_tokens"),
+    "velora": Kind({"velora_config": kinds.VeloraConfig(num_groups=4)}, "velora_config"),
+    "monteclora": Kind({"monteclora_config": kinds.MontecloraConfig()}, "monteclora_config"),
+    "kasa": Kind({"kasa_config": kinds.KasaConfig()}, "kasa_config"),
+    "block-diagonal": Kind(
+        {"use_bdlora": kinds.BdLoraConfig(target_modules_bd_b=["q_proj", "v_proj"], nblocks=2)}, "use_bdlora"
+    ),
+    "tied": Kind({"ensure_weight_tying": True}, "ensure_weight_tying"),
+    "transposed": Kind({"target_modules": ["c_attn"], "fan_in_fan_out": True}, "fan_in_fan_out", "gpt2"),
+    "experts": Kind({"target_parameters": ["mlp.experts.down_proj"]}, "target_parameters", "mixtral"),
+}
+
+
+def make_model(name, tiny_model):
+    if name == "gpt2":
+        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, vocab_size=128)).eval()
+    if name == "mixtral":
+        small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 128}
+        config = MixtralConfig(**small, num_attention_heads=4, num_key_value_heads=2, num_local_experts=4)
+        return MixtralForCausalLM(config).eval()
+    return tiny_model
+
+
+@torch.no_grad()
+def train_a_little(wrapped):
+    """Move everything that would learn, as a few steps would."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in wrapped.parameters():
+        if parameter.requires_grad:
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator).to(parameter.dtype)
+
+
+def made(base, folder, **settings):
+    """PEFT's adapter with these settings in `folder`, trained a little on a copy of `base`; the trained model."""
+    settings = {"r": 4, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj"]} | settings
+    model, config = copy.deepcopy(base), peft.LoraConfig(task_type="CAUSAL_LM", **settings)
+    if settings.get("init_lora_weights") == "corda":
+        preprocess_corda(model, config, run_model=lambda: model(IDS[:1]))
+    wrapped = peft.get_peft_model(model, config).eval()
+    wrapped.save_pretrained(folder / "before")
+    train_a_little(wrapped)
+    wrapped.save_pretrained(folder / "after")
+    return wrapped
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", KINDS)
+@torch.no_grad()
+def test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name(tiny_model, tmp_path, name):
+    settings, refused, model = KINDS[name]
+    base = make_model(model, tiny_model)
+    made(base, tmp_path, **settings)
+    if refused:
+        with pytest.raises(ValueError, match=refused) as caught:
+            load_adapter(base, tmp_path / "after")
+        assert "PeftModel.from_pretrained" in str(caught.value) and not list(lora.lora_layers(base))
+        return
+    bare = base(IDS).logits
+    theirs = peft.PeftModel.from_pretrained(copy.deepcopy(base), tmp_path / "after")(IDS).logits
+    load_adapter(base, tmp_path / "after")
+    ours = base(IDS).logits
+    assert (ours - theirs).abs().max() <= LIMIT < (ours - bare).abs().max()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("start", ["pissa", "olora"])
+@torch.no_grad()
+def test_the_advice_for_pissa_and_olora_works(tiny_model, tmp_path, start):
+    wrapped = made(tiny_model, tmp_path, init_lora_weights=start)
+    trained = wrapped(IDS).logits
+    wrapped.save_pretrained(tmp_path / "plain", path_initial_model_for_weight_conversion=str(tmp_path / "before"))
+    load_adapter(tiny_model, tmp_path / "plain")
+    assert (tiny_model(IDS).logits - trained).abs().max() <= 10 * LIMIT
+
+
+@pytest.fixture
+def folder(tiny_model, tmp_path):
+    made(tiny_model, tmp_path)
+    return tmp_path / "after"
+
+
+def change(folder, **fields):
+    config = json.loads((folder / ADAPTER_CONFIG).read_text())
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config | fields))
+
+
+OTHER_METHODS = {
+    "LOHA": peft.LoHaConfig(target_modules=["q_proj"]),
+    "LOKR": peft.LoKrConfig(target_modules=["q_proj"]),
+    "IA3": peft.IA3Config(target_modules=["q_proj"], feedforward_modules=[]),
+    "VERA": peft.VeraConfig(target_modules=["q_proj"]),
+    "ADALORA": peft.AdaLoraConfig(target_modules=["q_proj"], total_step=10),
+    "PROMPT_TUNING": peft.PromptTuningConfig(num_virtual_tokens=3, task_type="CAUSAL_LM"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", OTHER_METHODS)
+def test_other_methods_are_refused_by_name(tiny_model, tmp_path, name):
+    peft.get_peft_model(tiny_model, OTHER_METHODS[name]).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"holds a {name} adapter.*PeftModel.from_pretrained"):
+        read_adapter(tmp_path)
+
+
+@pytest.mark.parametrize("name", sorted(set(peft.PeftType) - {"LORA"}))
+def test_every_other_method_that_peft_knows_is_refused_by_name(folder, name):
+    change(folder, peft_type=str(getattr(name, "value", name)))
+    with pytest.raises(ValueError, match=f"holds a {getattr(name, 'value', name)} adapter"):
+        read_adapter(folder)
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("init_lora_weights", "loftq"),
+        ("init_lora_weights", "a_start_of_tomorrow"),
+        ("init_lora_weights", 3),
+        ("use_qalora", True),
+        ("arrow_config", {"top_k": 3}),
+        ("megatron_config", {"hidden_size": 8}),
+        ("a_field_of_tomorrow", {"strength": 2}),
+        ("another_one", "on"),
+    ],
+)
+def test_what_cannot_be_made_here_or_is_not_known_is_refused_by_name(folder, field, value):
+    change(folder, **{field: value})
+    with pytest.raises(ValueError, match=f"{field} = .*PeftModel.from_pretrained"):
+        read_adapter(folder)
+
+
+@pytest.mark.parametrize("value", [None, False, [], {}])
+def test_a_field_of_tomorrow_that_is_off_does_no_harm(folder, value):
+    change(folder, a_field_of_tomorrow=value)
+    assert read_adapter(folder).r == 4
+
+
+def test_every_field_of_the_installed_peft_has_been_looked_at():
+    """A field that a new PEFT brings must be off, or be judged: then it goes into this list, or among the harmless."""
+    must_be_off = {
+        *("use_dora", "lora_bias", "bias", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern"),
+        *("megatron_config", "trainable_token_indices", "alora_invocation_tokens", "use_qalora", "layer_replication"),
+        *("velora_config", "monteclora_config", "kasa_config", "arrow_config", "use_bdlora", "target_parameters"),
+        *("ensure_weight_tying", "runtime_config"),
+    }
+    fields = {field.name for field in dataclasses.fields(peft.LoraConfig)}
+    assert fields - peft_config._HARMLESS == must_be_off

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..models import Base
-    from ..quant.calibrated import Rounded
+    from ..quant.grid import Rounded
 
 CALIBRATE_ON = (
     "persona",
@@ -128,7 +128,10 @@ def beside(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
 
     from .. import models
     from ..export import environments
-    from ..quant import blockwise, calibrated
+    from ..quant import blockwise
+    from ..quant.gptq import gptq
+    from ..quant.grid import round_to_nearest
+    from ..quant.inputs import output_error
 
     python = environments.python("gptq-awq")
     base = models.load(precision="fp32")
@@ -143,11 +146,11 @@ def beside(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         said = json.loads(Path(folder, "versions.json").read_text(encoding="utf-8"))
     for key, W_hat in theirs.items():
         bits, order, name = key.split("/")
-        ours = calibrated.gptq(W[name], H[name], int(bits), by_activation=order == "static")
-        plain = calibrated.round_to_nearest(W[name], int(bits))
+        ours = gptq(W[name], H[name], int(bits), by_activation=order == "static")
+        plain = round_to_nearest(W[name], int(bits))
         marks = ours.scales.float().repeat_interleave(64, 1)
         codes = (W_hat / marks).round() + 2 ** (int(bits) - 1)
-        error = {who: calibrated.output_error(W[name], hat, H[name])
+        error = {who: output_error(W[name], hat, H[name])
                  for who, hat in (("ours", ours.dequantize()), ("theirs", W_hat), ("rtn", plain.dequantize()))}  # fmt: skip
         rows.append({"layer": name, "bits": int(bits), "order": order, **error, "ratio": error["ours"] / error["theirs"],
                      "equal_codes": (codes == ours.codes).double().mean().item()})  # fmt: skip

@@ -130,11 +130,13 @@ def quantize(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double: bool
             # An odd one out is paired with a zero.
             scaled = torch.cat([scaled, scaled.new_zeros(1)])
         packed[start // 2 :][: len(scaled) // 2] = pack(nearest(scaled, table))
-    scales = double_quantize(absmax) if double else absmax
-    if double and not torch.isfinite(double_dequantize(scales).to(W.dtype)).all():
-        raise ValueError(
-            f"a weight of {absmax.max():.3g} in {W.dtype} leaves no room for scales in 8 bits: use double=False."
-        )
+    scales: Tensor | DoubleQuantized = absmax
+    if double:
+        scales = double_quantize(absmax)
+        if not torch.isfinite(double_dequantize(scales).to(W.dtype)).all():
+            raise ValueError(
+                f"a weight of {absmax.max():.3g} in {W.dtype} leaves no room for scales in 8 bits: use double=False."
+            )
     return Quantized(packed, scales, codebook, blocksize, tuple(W.shape), W.dtype)
 
 

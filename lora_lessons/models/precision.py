@@ -57,7 +57,7 @@ def _machine_key() -> str:
     """16 hex digits that change with whatever the measurement depends on."""
     import torch
 
-    parts = [torch.__version__, platform.processor(), platform.machine(), best_device()]
+    parts: list[str | None] = [torch.__version__, platform.processor(), platform.machine(), best_device()]
     parts += [torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA"), _cpu_model()]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

@@ -5,6 +5,7 @@ W (d×k)  ≈  B (d×r) · A (r×k)        numbers stored: d·k  →  r·(d + k)
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -67,8 +68,14 @@ def rank_for_energy(S: Tensor, share: float) -> int:
 
 
 def relative_error(W: Tensor, approximation: Tensor) -> float:
-    """‖W − approximation‖ / ‖W‖ (Frobenius, no unit): 0 is perfect, 1 is as bad as storing zeros."""
-    return float((W.double() - approximation.double()).norm() / W.double().norm())
+    """‖W − approximation‖ / ‖W‖ (Frobenius, no unit): 0 is perfect, 1 is as bad as storing zeros.
+
+    For a W of zeros it is 0 when the approximation is zero too, and infinite otherwise.
+    """
+    lost, whole = float((W.double() - approximation.double()).norm()), float(W.double().norm())
+    if not whole:
+        return math.inf if lost else 0.0
+    return lost / whole
 
 
 def stored_numbers(d: int, k: int, r: int) -> int:

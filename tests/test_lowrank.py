@@ -74,3 +74,8 @@ def test_bad_matrices_are_refused_with_a_sentence():
         lowrank.svd(torch.tensor([[float("nan"), 1.0]]))
     with pytest.raises(ValueError, match="needs a matrix"):
         lowrank.svd(torch.ones(3))
+
+
+def test_relative_error_of_zeros_is_0_or_infinite():
+    zeros, ones = torch.zeros(2, 3), torch.ones(2, 3)
+    assert lowrank.relative_error(zeros, zeros) == 0 and lowrank.relative_error(zeros, ones) == float("inf")

@@ -13,7 +13,10 @@ from pathlib import Path
 
 from .. import models
 from ..export import environments
-from ..quant import blockwise, calibrated
+from ..quant import blockwise
+from ..quant.gptq import gptq
+from ..quant.grid import round_to_nearest
+from ..quant.inputs import output_error
 from .quantized_perplexity import calibration, keep
 
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
@@ -37,12 +40,12 @@ def compare(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         said = json.loads(Path(folder, "versions.json").read_text(encoding="utf-8"))
     for key, W_hat in theirs.items():
         bits, order, name = key.split("/")
-        ours = calibrated.gptq(W[name], H[name], int(bits), by_activation=order == "static")
-        plain = calibrated.round_to_nearest(W[name], int(bits))
+        ours = gptq(W[name], H[name], int(bits), by_activation=order == "static")
+        plain = round_to_nearest(W[name], int(bits))
         marks = ours.scales.float().repeat_interleave(64, 1)
         codes = (W_hat / marks).round() + 2 ** (int(bits) - 1)
         made = {"ours": ours.dequantize(), "theirs": W_hat, "rtn": plain.dequantize()}
-        error = {who: calibrated.output_error(W[name], rounded, H[name]) for who, rounded in made.items()}
+        error = {who: output_error(W[name], rounded, H[name]) for who, rounded in made.items()}
         about = {"layer": name, "bits": int(bits), "order": order}
         equal = (codes == ours.codes).double().mean().item()
         rows.append(about | error | {"ratio": error["ours"] / error["theirs"], "equal_codes": equal})

@@ -86,7 +86,7 @@ def open_base(folder: Path | str) -> Base:
     """Look at a Hugging Face folder (config.json, safetensors). Raises ModelError for one that cannot be exported."""
     from transformers import AutoConfig
 
-    from ..models.tensor_by_tensor import weight_files
+    from ..models.safetensors_files import weight_files
 
     folder = Path(folder)
     if not (folder / "config.json").is_file():

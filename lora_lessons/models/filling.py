@@ -1,0 +1,131 @@
+"""A model that is filled one parameter at a time, so that the 16-bit whole never exists.
+
+empty_model(config), on the meta device ── parameters_to_fill ── put, put, put … ── finished
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import bitsandbytes as bnb
+import torch
+from torch import Tensor, nn
+
+from .four_bit import FORMATS, Format
+from .four_bit_layers import SlicedLinear4bit, WidenedLinear
+
+
+def empty_model(config: Any, form: Format) -> Any:
+    """The architecture on the meta device: every Linear but the head is bitsandbytes' Linear4bit, nothing has memory."""
+    from accelerate import init_empty_weights
+    from transformers import AutoModelForCausalLM
+
+    if form.quant_type not in FORMATS:
+        raise ValueError(f"{form.quant_type!r} is no 4-bit format here: choose from {', '.join(FORMATS)}.")
+    # Buffers (the rotary angles) are computed, not loaded.
+    with init_empty_weights(include_buffers=False):
+        model = AutoModelForCausalLM.from_config(config, dtype=form.compute_dtype)
+    head = model.get_output_embeddings()
+    layer = SlicedLinear4bit if form.device == "cpu" else bnb.nn.Linear4bit
+    for name, module in list(model.named_modules()):
+        if type(module) is nn.Linear and module is not head:
+            sizes = module.in_features, module.out_features, module.bias is not None
+            four = layer(*sizes, form.compute_dtype, quant_type=form.quant_type, device="meta")
+            model.set_submodule(name, four)
+    model.tie_weights()
+    return model
+
+
+def parameters_to_fill(model: Any) -> dict[str, nn.Parameter]:
+    """The parameters still to fill, each once (a tied head is its embedding), the large 16-bit ones first.
+
+    First, because copying a tensor briefly needs it twice, and little else is held at the start.
+    """
+
+    def order(item: tuple[str, nn.Parameter]) -> tuple[bool, int]:
+        name, parameter = item
+        return is_four_bit(owner_of(model, name), name), -parameter.numel()
+
+    return dict(sorted(model.named_parameters(), key=order))
+
+
+def frozen(tensor: Tensor) -> nn.Parameter:
+    """`tensor` as a parameter that is not trained."""
+    return nn.Parameter(tensor, requires_grad=False)
+
+
+def owner_of(model: Any, name: str) -> Any:
+    """The module that holds the parameter of that name."""
+    return model.get_submodule(name.rpartition(".")[0])
+
+
+def is_four_bit(owner: Any, name: str) -> bool:
+    """The weight of a Linear in 4 bits; its bias stays in 16 or 32."""
+    return isinstance(owner, bnb.nn.Linear4bit) and name.endswith(".weight")
+
+
+def is_embedding_or_head(model: Any, owner: Any) -> bool:
+    """Embeddings and head: as many numbers as a seventh of a 7B, and not quantized."""
+    return isinstance(owner, nn.Embedding) or owner is model.get_output_embeddings()
+
+
+def put(model: Any, name: str, parameter: nn.Parameter) -> None:
+    """Put a filled parameter in its place."""
+    owner, leaf = owner_of(model, name), name.rpartition(".")[2]
+    setattr(owner, leaf, parameter)
+    if hasattr(parameter, "quant_state"):
+        owner.quant_state = parameter.quant_state
+
+
+def wide_dtype(given: torch.dtype, compute: torch.dtype) -> torch.dtype:
+    """How embeddings and head are held: never wider than the file has them (2 GB of a 7B, 4 GB in fp32)."""
+    return given if compute == torch.float32 and given in (torch.bfloat16, torch.float16) else compute
+
+
+def finished(model: Any, form: Format, fingerprint: str | None) -> Any:
+    """Tie, and let 16-bit embeddings and head take part in fp32 work; `fingerprint` stands for the frozen bytes."""
+    model.tie_weights()
+    embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if embedding.weight.dtype != form.compute_dtype:
+        embedding.register_forward_hook(partial(_widened, dtype=form.compute_dtype))
+    if head.weight.dtype != form.compute_dtype:
+        wide = WidenedLinear(head.in_features, head.out_features, head.bias is not None, device="meta")
+        wide.weight, wide.bias = head.weight, head.bias
+        model.set_output_embeddings(wide)
+    # The rotary angles were computed on the CPU.
+    for module in model.modules():
+        module._buffers |= {n: b.to(form.device) for n, b in module._buffers.items() if b is not None}
+    describe(model, form)
+    if fingerprint:
+        model.base_fingerprint = fingerprint
+    return model.requires_grad_(False).eval()
+
+
+def describe(model: Any, form: Format) -> None:
+    """What transformers and PEFT ask a model when they want to know whether it is in 4 bits."""
+    from transformers import BitsAndBytesConfig
+
+    model.is_loaded_in_4bit = True
+    model.config.quantization_config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=form.quant_type,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=form.compute_dtype,
+    )
+
+
+def _widened(module: nn.Module, inputs: Any, output: Tensor, dtype: torch.dtype) -> Tensor:
+    return output.to(dtype)
+
+
+def shown(names: dict[str, nn.Parameter], label: str) -> Iterator[str]:
+    """The names one by one, under a progress bar that counts weights."""
+    from tqdm.auto import tqdm
+
+    total = sum(p.numel() for p in names.values())
+    with tqdm(total=total, unit="weight", unit_scale=True, desc=label, leave=False, disable=total < 1e9) as bar:
+        for name, parameter in names.items():
+            yield name
+            bar.update(parameter.numel())

@@ -1,0 +1,43 @@
+"""What a base says: greedy answers to user messages, one or many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .loading import Base
+
+
+def chat(base: Base, prompt: str, max_new_tokens: int = 60, system: str | None = None) -> str:
+    """The model's greedy answer to one user message, as text."""
+    return answers(base, [prompt], max_new_tokens, system)[0]
+
+
+def answers(
+    base: Base, prompts: Sequence[str], max_new_tokens: int = 60, system: str | None = None, batch_size: int = 16
+) -> list[str]:
+    """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left."""
+    import torch
+
+    head = [{"role": "system", "content": system}] * (system is not None)
+    texts = [
+        base.tokenizer.apply_chat_template(
+            [*head, {"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+        )
+        for prompt in prompts
+    ]
+    was_training, said = base.model.training, []
+    base.model.eval()
+    for start in range(0, len(texts), batch_size):
+        ids = [
+            base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts[start : start + batch_size]
+        ]
+        longest, end = max(map(len, ids)), base.tokenizer.eos_token_id
+        padded = torch.tensor([[end] * (longest - len(one)) + one for one in ids], device=base.model.device)
+        mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids], device=base.model.device)
+        with torch.no_grad():
+            out = base.model.generate(
+                input_ids=padded, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=end
+            )
+        said += base.tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
+    base.model.train(was_training)
+    return [text.strip() for text in said]

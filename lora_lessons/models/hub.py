@@ -1,0 +1,55 @@
+"""A model from the hub: its config, tokenizer and safetensors are fetched, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ..errors import ModelError, first_line
+from .embedded import EMBEDDED
+from .safetensors_files import INDEX, SINGLE
+
+
+def fetch(hub_id: str) -> Path:
+    """The folder of a hub model's config, tokenizer and safetensors, fetched where needed; nothing else is fetched."""
+    from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.errors import EntryNotFoundError
+
+    weights, size = [SINGLE], 0
+    # Without an index the model is one file.
+    with suppress(EntryNotFoundError):
+        index = json.loads(Path(hf_hub_download(hub_id, INDEX)).read_text(encoding="utf-8"))
+        weights = [INDEX, *sorted(set(index["weight_map"].values()))]
+        size = int(index.get("metadata", {}).get("total_size", 0))
+    free = shutil.disk_usage(next(p for p in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if p.exists())).free
+    lacking = [name for name in weights if not isinstance(try_to_load_from_cache(hub_id, name), str)]
+    if free < size * len(lacking) / len(weights):
+        raise ModelError(
+            f"{hub_id} is {size / 1e9:.1f} GB, {len(lacking)} of {len(weights)} files are still to come, and {free / 1e9:.1f} GB "
+            f"is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
+        )
+    return Path(snapshot_download(hub_id, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"]))
+
+
+@contextmanager
+def one_sentence(source: str, local: bool) -> Iterator[None]:
+    """Whatever a library says when `source` cannot be loaded becomes a ModelError with what to do next."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, ModelError):
+            raise
+        if local:
+            raise ModelError(
+                f"{source} could not be loaded ({first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."
+            ) from error
+        raise ModelError(
+            f"{source!r} could not be fetched from the model hub ({first_line(error)}). Check the spelling and the network, "
+            f"log in if the model is gated, or give a local folder; the embedded base ({EMBEDDED!r}) needs no hub."
+        ) from error

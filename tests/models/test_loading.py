@@ -1,0 +1,65 @@
+"""Bases are loaded from wherever they lie, and whatever is wrong is one sentence."""
+
+import pytest
+import torch
+
+from lora_lessons import models
+from lora_lessons.errors import ModelError
+
+
+def test_bf16_weights_are_the_fp32_ones_rounded(base_fp32):
+    small = models.load(precision="bf16").model
+    for (name, a), b in zip(base_fp32.model.named_parameters(), small.parameters(), strict=True):
+        assert torch.equal(a.to(torch.bfloat16), b), name
+
+
+def test_a_hub_id_without_network_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="could not be fetched from the model hub.*embedded"):
+        models.load("lora-lessons/no-such-model", precision="fp32")
+
+
+def test_local_folders_load_and_bad_ones_say_what_is_missing(tiny_model, base_fp32, tmp_path):
+    folder = tmp_path / "mine"
+    tiny_model.save_pretrained(folder)
+    base_fp32.tokenizer.save_pretrained(folder)
+    loaded = models.load(folder, precision="fp32")
+    assert loaded.name == "mine"
+    for a, b in zip(tiny_model.parameters(), loaded.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(ModelError, match="is the download complete"):
+        models.load(folder, precision="fp32")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="pickled weights are not loaded"):
+        models.load(folder, precision="fp32")
+    (folder / "config.json").unlink()
+    with pytest.raises(ModelError, match="no config.json"):
+        models.load(folder, precision="fp32")
+    with pytest.raises(ModelError, match="does not exist"):
+        models.load(tmp_path / "nowhere" / "at" / "all", precision="fp32")
+
+
+def test_unknown_precision_and_shape_name_the_known(base_fp32):
+    with pytest.raises(ValueError, match="'fp32', 'bf16' or 'auto'"):
+        models.load(precision="fp8")
+    with pytest.raises(ValueError, match="Llama-2-7B"):
+        models.shape("Llama-9")
+
+
+def test_chat_leaves_the_model_in_the_mode_it_found(base_fp32):
+    base_fp32.model.train()
+    models.chat(base_fp32, "Hi", max_new_tokens=1)
+    assert base_fp32.model.training
+    base_fp32.model.eval()
+
+
+def test_the_folder_of_a_base_is_where_its_safetensors_lie(tiny_model, tmp_path, base_fp32):
+    tiny_model.save_pretrained(tmp_path / "mine")
+    assert models.folder(tmp_path / "mine") == tmp_path / "mine"
+    assert models.folder(models.EMBEDDED_NAME) == models.folder() == models.embedded_folder()
+    (tmp_path / "some.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match=r"is a file: give the folder with config\.json and safetensors"):
+        models.folder(tmp_path / "some.gguf")

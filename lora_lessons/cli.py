@@ -386,12 +386,9 @@ def _export_gguf(options: argparse.Namespace) -> int:
 
 
 def _export_ollama(options: argparse.Namespace) -> int:
-    from . import models
-    from .adapter import read_adapter
-    from .export import ollama
+    from .export import gguf, ollama
 
-    adapter = read_adapter(options.adapter)
-    base = models.folder(options.base or adapter.base_name or models.EMBEDDED)
+    adapter, base = gguf.adapter_and_base(options.adapter, options.base)
     template = options.template and options.template.read_text(encoding="utf-8")
     made = ollama.write(
         options.out, base, adapter, options.system, file_type=options.type, template=template, overwrite=options.overwrite
@@ -408,20 +405,18 @@ def _export_ollama(options: argparse.Namespace) -> int:
 
 
 def _export_formats(options: argparse.Namespace) -> int:
-    from .export import format_table, formats
-    from .machine import machine, versions
+    from .export import formats
 
     rows = formats.export(
-        options.adapter, options.out, options.formats, options.base, options.calibrate, overwrite=options.overwrite,
-        about={"machine": machine(), "versions": versions()},
-    )  # fmt: skip
+        options.adapter, options.out, options.formats, options.base, options.calibrate, overwrite=options.overwrite
+    )
     failed = [row["format"] for row in rows if row["status"] == formats.FAILED]
-    print(*map(format_table.line, rows), format_table.BASE_NOTE, sep="\n")
-    print(f"Written to {options.out / format_table.TABLE}")
+    print(*map(formats.table.line, rows), formats.table.BASE_NOTE, sep="\n")
+    print(f"Written to {options.out / formats.table.TABLE}")
     if options.record:
         if failed:
             raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
-        format_table.record(options.out)
+        formats.table.record(options.out)
     return EXIT_FAILED if failed else EXIT_OK
 
 

@@ -127,7 +127,7 @@ def beside(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
     from safetensors.torch import load_file, save_file
 
     from .. import models
-    from ..export import environments
+    from ..export.formats import environments
     from ..quant import blockwise, calibrated
 
     python = environments.python("gptq-awq")

@@ -20,6 +20,8 @@ def badges(
     The set-up cells, the README and pyproject.toml get it, too.
     """
 
+    from ..run import repository
+
     changed = repository.set_address(address or repository.address())
     for path in changed:
         print(f"{path.name}: rewritten.")

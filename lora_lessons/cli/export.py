@@ -78,20 +78,12 @@ def ollama(
 
     It holds merged.gguf with Modelfile, and base.gguf and adapter.gguf with Modelfile.adapter.
     """
-    from .. import models
-    from ..adapter import read_adapter
+    from ..export import gguf
     from ..export import ollama as llama
 
-    read = read_adapter(_folder(adapter))
-    made = llama.write(
-        out,
-        models.folder(base or read.base_name or models.EMBEDDED),
-        read,
-        system,
-        file_type=type,
-        template=template and template.read_text(encoding="utf-8"),
-        overwrite=overwrite,
-    )
+    read, folder = gguf.adapter_and_base(_folder(adapter), base)
+    go_template = template.read_text(encoding="utf-8") if template else None
+    made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
     print(*(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")
     print(f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {made.system or 'none'}")
     _say_notes(made.remarks)
@@ -134,19 +126,16 @@ def formats(
 
     The merged model in each format: made by its real tool, in an environment of its own, loaded back, measured.
     """
-    from ..export import format_table
     from ..export import formats as tools
-    from ..machine import machine, versions
 
-    about = {"machine": machine(), "versions": versions()}
-    rows = tools.export(_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite, about=about)
+    rows = tools.export(_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)
     failed = [row["format"] for row in rows if row["status"] == tools.FAILED]
-    print(*map(format_table.line, rows), format_table.BASE_NOTE, sep="\n")
-    print(f"Written to {out / format_table.TABLE}")
+    print(*map(tools.table.line, rows), tools.table.BASE_NOTE, sep="\n")
+    print(f"Written to {out / tools.table.TABLE}")
     if record:
         if failed:
             raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
-        format_table.record(out)
+        tools.table.record(out)
     return EXIT_FAILED if failed else EXIT_OK
 
 

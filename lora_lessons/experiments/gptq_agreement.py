@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import models
-from ..export import environments
+from ..export.formats import environments
 from ..quant import blockwise
 from ..quant.gptq import gptq
 from ..quant.grid import round_to_nearest

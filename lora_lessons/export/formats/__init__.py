@@ -1,0 +1,20 @@
+"""A merged adapter in other formats, by the real tools: quantized, loaded back by a real loader, and measured.
+
+adapter ─┐
+         ├─ merge in fp32 → bf16 folder ─┬─ GPTQ  llmcompressor ─┐   each tool in its own
+16-bit ──┘                               ├─ AWQ   auto-round     ├─→ environment, loaded back in
+                                         ├─ HQQ   hqq            │   a new process → size,
+                                         └─ GGUF  llama.cpp      ┘   perplexity, tokens/s
+
+The embedded base lies on a Q4_1 grid already; table.BASE_NOTE says what that means for the figures.
+"""
+
+from . import environments as environments
+from . import table as table
+from .catalogue import FAILED as FAILED
+from .catalogue import FORMATS as FORMATS
+from .catalogue import LLAMA_CPP as LLAMA_CPP
+from .catalogue import chosen as chosen
+from .exl2 import exl2_commands as exl2_commands
+from .together import export as export
+from .together import write_merged as write_merged

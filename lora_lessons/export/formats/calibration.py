@@ -1,0 +1,35 @@
+"""The text that GPTQ and AWQ are calibrated on: never what perplexity is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ... import tasks
+
+WINDOW = 256  # tokens
+
+
+def windows_of(tokenizer: Any, files: Sequence[Path | str], rows: int, window: int = WINDOW) -> list[list[int]]:
+    """`rows` windows of token ids from the files in turn: conversations (.jsonl) in the chat template, or paragraphs.
+
+    Raises ValueError when a file holds what perplexity is measured on, or all of them hold too little text.
+    """
+    measured, queues = tasks.general_text(), []
+    for file in map(Path, files):
+        if file.suffix == ".jsonl":
+            talks = [example["messages"] for example in tasks.read_jsonl(file)]
+            queues.append([tokenizer.apply_chat_template(talk, tokenize=False) for talk in talks])
+        else:
+            queues.append([part.strip() for part in file.read_text(encoding="utf-8").split("\n\n") if part.strip()])
+        if any(text in measured for text in queues[-1]):
+            raise ValueError(f"{file} holds text that perplexity is measured on: calibrate on something else.")
+    ids: list[int] = []
+    for i in range(max(map(len, queues), default=0)):
+        for queue in queues:
+            if i < len(queue) and len(ids) < rows * window:
+                ids += tokenizer(queue[i], add_special_tokens=False)["input_ids"]
+    if len(ids) < window:
+        raise ValueError(f"the calibration text has {len(ids)} tokens, and one window is {window}: give more text.")
+    return [ids[i : i + window] for i in range(0, min(len(ids), rows * window) - window + 1, window)]

@@ -1,0 +1,196 @@
+"""Environments of their own for tools that pin other versions than the course's: `lora-lessons export formats` makes them.
+
+The course's packages lie underneath and are found where a tool's environment has none of that name; so torch, by far
+the largest, is there already, and an environment holds only what differs:
+
+    cache/environments/gptq-awq/   llmcompressor, auto-round, transformers 5.17 …
+              │ course.pth
+              ▼
+    the course's site-packages     torch, numpy, tokenizers …
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import site
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ...errors import ModelError
+from ...files import write_text
+from ...machine import kernel_environment
+from ...paths import cache_dir
+
+COMPLETE = "complete.json"  # written last: an environment without it was interrupted, and is made again
+
+
+class Environment(NamedTuple):
+    """The exact packages of an environment, besides torch and what the course has; bytes fetched and on disk."""
+
+    packages: tuple[str, ...]
+    fetched: int
+    disk: int
+    sources: tuple[str, ...] = ()  # packages that come as source, not as a wheel
+
+
+ON_X86_LINUX = "platform_system == 'Linux' and platform_machine == 'x86_64'"
+
+# Every version that the tools were proven with. pip resolves nothing here: these and no others.
+ENVIRONMENTS: dict[str, Environment] = {
+    "gptq-awq": Environment(
+        (
+            "llmcompressor==0.14.0.1",
+            "auto-round==0.15.1",
+            f"auto-round-lib==0.16.0; {ON_X86_LINUX}",
+            "accelerate==1.15.0",
+            "compressed-tensors==0.19.0",
+            "transformers==5.17.0",
+            "huggingface-hub==1.33.0",
+            "tokenizers==0.23.3",
+            "safetensors==0.8.0",
+            "datasets==5.2.0",
+            "pyarrow==26.0.1",
+            "pandas==3.1.1",
+            "pydantic==2.14.4",
+            "pydantic-core==2.50.5",
+            "annotated-types==0.8.0",
+            "typing-inspection==0.4.5",
+            "dill==0.4.1",
+            "multiprocess==0.70.19",
+            "xxhash==4.1.0",
+            "loguru==0.7.3",
+            "nvidia-ml-py==13.615.71",
+            "py-cpuinfo==9.0.0",
+        ),
+        fetched=100_000_000,
+        disk=480_000_000,
+    ),
+    "hqq": Environment(
+        ("hqq==0.2.8.post1", "einops==0.8.2", "termcolor==3.3.0"), fetched=150_000, disk=1_000_000, sources=("hqq",)
+    ),
+}
+
+
+def folder(name: str) -> Path:
+    """Where the environment `name` lies. Raises ValueError for an unknown name."""
+    if name not in ENVIRONMENTS:
+        raise ValueError(f"no environment is named {name!r}: choose from {', '.join(ENVIRONMENTS)}.")
+    return cache_dir() / "environments" / name
+
+
+def ready(name: str) -> bool:
+    """Whether the environment `name` is complete, for this Python, this torch and these packages."""
+    try:
+        found = json.loads((folder(name) / COMPLETE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(found.get("made_for") == _made_for(name))
+
+
+def python(name: str) -> Path:
+    """The interpreter of the environment `name`, which is made first where it is not complete.
+
+    Raises ModelError with what to do when there is no network or too little disk; what was begun is then removed.
+    """
+    from filelock import FileLock
+
+    where = folder(name)
+    if not ready(name):
+        try:
+            where.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(str(where) + ".lock"):
+                if not ready(name):
+                    _make(name, where)
+        except OSError as error:
+            raise ModelError(
+                f"the environment {name} could not be made in {where.parent} ({error}): make room there, or set "
+                "LORA_LESSONS_CACHE to another disk."
+            ) from error
+    return _interpreter(where)
+
+
+def variables() -> dict[str, str]:
+    """The environment variables for a program in one of these environments: no path of ours, no model hub."""
+    kept = {name: value for name, value in kernel_environment().items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    return kept | {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONNOUSERSITE": "1"}
+
+
+def _make(name: str, where: Path) -> None:
+    """Build in place, since an environment cannot be moved; COMPLETE comes last, and a failure leaves nothing."""
+    wanted = ENVIRONMENTS[name]
+    free = shutil.disk_usage(where.parent).free
+    if free < wanted.disk + wanted.fetched:
+        raise ModelError(
+            f"the environment {name} needs {(wanted.disk + wanted.fetched) / 1e6:,.0f} MB in {where.parent} and "
+            f"{free / 1e6:,.0f} MB is free: make room, or set LORA_LESSONS_CACHE to another disk."
+        )
+    shutil.rmtree(where, ignore_errors=True)
+    tools = wanted.packages[0].partition(";")[0]
+    _say(f"Preparing the environment {name} ({tools} …), once: fetch {wanted.fetched / 1e6:,.1f} MB …")
+    begun = time.perf_counter()
+    try:
+        _run([sys.executable, "-m", "venv", "--without-pip", str(where)], "make a virtual environment")
+        library = next(where.glob("lib*/python*/site-packages"), where / "Lib" / "site-packages")
+        (library / "course.pth").write_text("".join(f"{path}\n" for path in _underneath()), encoding="utf-8")
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(_interpreter(where)),
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--disable-pip-version-check",
+            "--no-warn-conflicts",
+            "--only-binary",
+            ":all:",
+        ]
+        pip += [word for source in wanted.sources for word in ("--no-binary", source)]
+        _run([*pip, *wanted.packages], "fetch its packages with pip")
+        size = sum(file.lstat().st_size for file in where.rglob("*") if file.is_file())
+        about = {"made_for": _made_for(name), "bytes": size, "seconds": round(time.perf_counter() - begun, 1)}
+        write_text(where / COMPLETE, json.dumps(about, indent=1) + "\n")
+    except BaseException:
+        shutil.rmtree(where, ignore_errors=True)
+        raise
+    _say(f"Ready after {time.perf_counter() - begun:.0f} s, {size / 1e6:,.0f} MB.")
+
+
+def _run(command: list[str], what: str) -> None:
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    done = subprocess.run(command, capture_output=True, text=True, env=kept)
+    if done.returncode:
+        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()] or ["no message"]
+        reason = next((line for line in said if line.startswith("ERROR")), said[-1])
+        raise ModelError(f"could not {what} ({reason.strip()[:200]}). Is there a network? Connect, and run again.")
+
+
+def _made_for(name: str) -> dict[str, Any]:
+    return {
+        "packages": list(ENVIRONMENTS[name].packages),
+        "python": platform.python_version(),
+        "torch": metadata.version("torch"),
+        "underneath": _underneath(),
+    }
+
+
+def _underneath() -> list[str]:
+    """The folders that the course's own packages are in."""
+    places = {Path(path).resolve() for path in [*site.getsitepackages(), site.getusersitepackages()]}
+    return [path for path in sys.path if path and Path(path).resolve() in places and Path(path).is_dir()]
+
+
+def _interpreter(where: Path) -> Path:
+    return where / "Scripts" / "python.exe" if os.name == "nt" else where / "bin" / "python"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

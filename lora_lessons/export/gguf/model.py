@@ -1,0 +1,168 @@
+"""A whole model as GGUF: the base, or the base with an adapter folded in; and llama.cpp's own coarser types of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gguf
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from ...adapter import Adapter
+from ...errors import ModelError
+from ...files import whole_file
+from .. import llamacpp
+from . import names, vocabulary
+from .adapter import check_fit
+from .file import TensorPlan, check_room, check_type, new_file, refuse_existing, tensor_type
+from .source import SourceModel, open_base
+
+
+def checked_base(base: Path | str | SourceModel, adapter: Adapter | None = None) -> SourceModel:
+    """The base, opened, after every check that writing it (and `adapter`) would make: nothing is written in vain.
+
+    Raises ModelError or ValueError for what cannot be expressed.
+    """
+    source = open_base(base)
+    if adapter is not None:
+        check_fit(adapter, source)
+    model_tensors(source, adapter, "f16")
+    _ = source.findings  # raises where tokens differ
+    return source
+
+
+def write_base(
+    base: Path | str | SourceModel, out: Path | str, file_type: str = "f16", *, overwrite: bool = False
+) -> Path:
+    """Write the base model in `file_type` (FILE_TYPES). Returns `out`.
+
+    `base` is a Hugging Face folder, or what `open_base` made of one, which is proven only once however often it is
+    written. Raises ModelError for a model or tokenizer that cannot be expressed, FileExistsError as in write_adapter.
+    """
+    return write_model(open_base(base), None, out, file_type, overwrite=overwrite)
+
+
+def write_merged(
+    base: Path | str | SourceModel,
+    adapter: Adapter,
+    out: Path | str,
+    file_type: str = "f16",
+    *,
+    overwrite: bool = False,
+) -> Path:
+    """Write the base with the adapter folded in, W + ΔW in fp32 and then `file_type`, one tensor in memory at a time."""
+    source = open_base(base)
+    check_fit(adapter, source)
+    return write_model(source, adapter, out, file_type, overwrite=overwrite)
+
+
+def quantize(source: Path | str, out: Path | str, file_type: str = "Q4_K_M", *, overwrite: bool = False) -> Path:
+    """Write the GGUF `source` in one of llama.cpp's own types (Q4_K_M, Q5_K_M, Q6_K, Q4_0 …), made by llama.cpp."""
+    source, out = Path(source), Path(out)
+    check_type(file_type)
+    refuse_existing(out, overwrite)
+    if not source.is_file():
+        raise FileNotFoundError(
+            f"{source} does not exist: write a base or merged GGUF first (write_base, write_merged)."
+        )
+    check_room(out, source.stat().st_size)
+    with whole_file(out) as temporary:
+        llamacpp.quantize(source, temporary, file_type)
+    return out
+
+
+def write_model(
+    source: SourceModel, adapter: Adapter | None, out: Path | str, file_type: str, *, overwrite: bool
+) -> Path:
+    """Write the base, with `adapter` folded in unless it is None; what cannot be expressed is said before any work."""
+    kind = tensor_type(file_type)
+    refuse_existing(Path(out), overwrite)
+    plans = model_tensors(source, adapter, file_type)
+    _ = source.findings  # raises where tokens differ
+    with new_file(out, source.architecture, plans, overwrite) as writer:
+        writer.add_type("model")
+        writer.add_name(source.folder.name + (f" + {adapter.name}" if adapter else ""))
+        writer.add_file_type(gguf.LlamaFileType[("ALL_" if kind.name == "F32" else "MOSTLY_") + kind.name])
+        _add_shape(writer, source)
+        vocabulary.add_vocabulary(writer, source.tokenizer, source.vocabulary_size)
+    return Path(out)
+
+
+def model_tensors(source: SourceModel, adapter: Adapter | None, file_type: str) -> list[TensorPlan]:
+    """Every tensor of the model, to be read when its turn comes. Raises ModelError for what llama.cpp has no place for."""
+    _check_rope(source.config)
+    plans = list(_weights(source, adapter, tensor_type(file_type)))
+    if (factors := _rope_factors(source.config)) is not None:
+        plans.append(TensorPlan("rope_freqs.weight", tuple(factors.shape), tensor_type("f32"), factors.contiguous))
+    return plans
+
+
+def _weights(source: SourceModel, adapter: Adapter | None, kind: gguf.GGMLQuantizationType) -> Iterator[TensorPlan]:
+    block = gguf.GGML_QUANT_SIZES[kind][0]
+    for name, shape in source.shapes.items():
+        # llama.cpp computes the first, and takes a head that is missing from the embedding
+        if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and source.config.tie_word_embeddings):
+            continue
+
+        def read(name: str = name) -> Tensor:
+            with safe_open(source.files[name], "pt") as file:
+                tensor = file.get_tensor(name).float()
+            layer = name.removesuffix(".weight")
+            if adapter is not None and layer in adapter.A:
+                tensor = tensor + adapter.scaling * (adapter.B[layer] @ adapter.A[layer])
+            return source.reordered(name, tensor)
+
+        matrix = kind if shape[-1] % block == 0 else tensor_type("f16")
+        stored = tensor_type("f32") if len(shape) == 1 else matrix
+        yield TensorPlan(source.gguf_name(name), shape, stored, read)
+
+
+def _head_size(config: Any) -> int:
+    """How many rows of q, k and v make up a head."""
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def _check_rope(config: Any) -> None:
+    """Raise ModelError for rotary embeddings that a GGUF written here cannot say."""
+    kind = config.rope_parameters.get("rope_type", "default")
+    if kind not in ("default", "linear", "llama3"):
+        raise ModelError(f"rotary embeddings of type {kind} are not written here: {names.ELSEWHERE}.")
+
+
+def _rope_factors(config: Any) -> Tensor | None:
+    """Llama 3's stretched rotary frequencies, as the divisor of each; None for the plain ones."""
+    said = config.rope_parameters
+    if said.get("rope_type", "default") != "llama3":
+        return None
+    size = _head_size(config)
+    wave = 2 * math.pi * said["rope_theta"] ** (torch.arange(0, size, 2).float() / size)
+    low, high, factor, first = (
+        said[k] for k in ("low_freq_factor", "high_freq_factor", "factor", "original_max_position_embeddings")
+    )
+    smooth = (first / wave - low) / (high - low)
+    between = 1 / ((1 - smooth) / factor + smooth)
+    return torch.where(wave < first / high, 1.0, torch.where(wave > first / low, float(factor), between))
+
+
+def _add_shape(writer: gguf.GGUFWriter, source: SourceModel) -> None:
+    """The hyperparameters that llama.cpp builds the network from."""
+    config, rope, size = source.config, source.config.rope_parameters, _head_size(source.config)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(size)
+    writer.add_value_length(size)
+    writer.add_rope_dimension_count(size)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    writer.add_vocab_size(source.vocabulary_size)
+    if rope.get("rope_type") == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])

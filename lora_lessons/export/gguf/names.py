@@ -1,0 +1,43 @@
+"""What changes on the way to llama.cpp: a tensor's name, the order of the rows of q and k, and alpha."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import gguf
+from torch import Tensor
+
+from ...adapter import Adapter
+from ...errors import ModelError
+
+ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
+
+# model_type → the architecture's name in llama.cpp, and whether its rows of q and k change order there.
+ARCHITECTURES = {"llama": ("llama", True), "mistral": ("llama", True), "qwen2": ("qwen2", False)}
+
+
+def gguf_name(name: str, architecture: str, blocks: int) -> str:
+    """model.layers.0.self_attn.q_proj.weight → blk.0.attn_q.weight. Raises ModelError for a tensor llama.cpp lacks."""
+    found = _names(architecture, blocks).get_name(name, try_suffixes=(".weight", ".bias"))
+    if found is None:
+        raise ModelError(f"{name} has no place in llama.cpp's {architecture}: {ELSEWHERE}.")
+    return found
+
+
+@cache
+def _names(architecture: str, blocks: int) -> gguf.TensorNameMap:
+    return gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], blocks)
+
+
+def permuted(rows: Tensor, heads: int) -> Tensor:
+    """The rows of q or k in llama.cpp's order: Hugging Face turns row i with row i + half, llama.cpp rows 2i and 2i + 1.
+
+    Within each head 0 1 2 3 | 4 5 6 7 becomes 0 4 1 5 2 6 3 7. Rotary embedding turns rows in pairs; which two are a
+    pair is a convention, and a file must keep the convention of the program that reads it.
+    """
+    return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2).contiguous()
+
+
+def gguf_alpha(adapter: Adapter) -> float:
+    """alpha as llama.cpp needs it, which always divides by r: with rsLoRA √r is folded in (α·√r / r = α/√r)."""
+    return adapter.scaling * adapter.r

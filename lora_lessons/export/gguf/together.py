@@ -1,0 +1,95 @@
+"""An adapter, its base and the two merged, in every type asked for, in one go: all the files, or none of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ...adapter import Adapter
+from .adapter import adapter_tensors, check_fit, write_adapter
+from .file import FILE_TYPES, check_room, check_type, refuse_existing
+from .model import model_tensors, quantize, write_model
+from .source import SourceModel, adapter_and_base, open_base
+
+
+def export(
+    adapter_folder: Path | str,
+    out: Path | str,
+    base: Path | str | None = None,
+    file_types: Sequence[str] = ("f16",),
+    merged: bool = False,
+    *,
+    overwrite: bool = False,
+) -> tuple[list[Path], list[str]]:
+    """The adapter, its base in each of `file_types` and, with `merged`, the two in one; return the files and findings.
+
+    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names. It is opened and proven
+    once. Nothing is written when anything cannot be, or when a file of that name exists, unless overwrite.
+    Raises FileExistsError, ModelError, OSError or ValueError with what to do.
+    """
+    adapter, folder = adapter_and_base(adapter_folder, base)
+    source, out = open_base(folder), Path(out)
+    check_fit(adapter, source)
+    file_types = list(dict.fromkeys(file_types))
+    for kind in file_types:
+        check_type(kind)
+    stems: dict[str, Adapter | None] = {folder.name: None}
+    if merged:
+        stems[f"{folder.name}-{adapter.name}"] = adapter
+    names = [f"{adapter.name}-lora.gguf", *(f"{stem}-{kind}.gguf" for stem in stems for kind in file_types)]
+    for name in names:
+        refuse_existing(out / name, overwrite)
+    findings = source.findings
+    check_room(out / names[0], _bytes(source, adapter, list(stems.values()), file_types))
+    with _all_or_none(out, names) as staging:
+        write_adapter(adapter, source, staging / names[0])
+        for stem, folded in stems.items():
+            _write_types(source, folded, staging, stem, file_types)
+    return [out / name for name in names], findings
+
+
+def _write_types(
+    source: SourceModel, folded: Adapter | None, folder: Path, stem: str, file_types: Sequence[str]
+) -> None:
+    """One model in every type: ours directly, llama.cpp's own by way of a 16-bit file that is deleted again."""
+    between = folder / "16-bit.gguf"
+    for kind in file_types:
+        out = folder / f"{stem}-{kind}.gguf"
+        if kind.lower() in FILE_TYPES:
+            write_model(source, folded, out, kind, overwrite=False)
+        else:
+            if not between.exists():
+                write_model(source, folded, between, "f16", overwrite=False)
+            quantize(between, out, kind)
+    between.unlink(missing_ok=True)
+
+
+def _bytes(source: SourceModel, adapter: Adapter, folded: Sequence[Adapter | None], file_types: Sequence[str]) -> int:
+    """Room for all the files; each of llama.cpp's own types takes at most what 16 bits take, and 16 bits on the way."""
+    total = sum(plan.bytes for plan in adapter_tensors(adapter, source))
+    own = [kind for kind in file_types if kind.lower() in FILE_TYPES]
+    others = len(file_types) - len(own)
+    for one in folded if file_types else ():
+        for kind in own + ["f16"] * (others + bool(others)):
+            total += sum(plan.bytes for plan in model_tensors(source, one, kind))
+    return total
+
+
+@contextmanager
+def _all_or_none(out: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield a folder for the files `names`; when the block ends without an error, they move to the folder `out`."""
+    new = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as staging:
+            yield Path(staging)
+            for name in names:
+                os.replace(Path(staging) / name, out / name)
+    except BaseException:
+        if new:
+            with suppress(OSError):  # not empty: another program's
+                out.rmdir()
+        raise

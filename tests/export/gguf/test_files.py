@@ -1,0 +1,196 @@
+"""What is written is whole or not there, what cannot be is refused in a sentence, and the command writes it all."""
+
+import json
+import shutil
+
+import gguf as gguf_library
+import pytest
+import torch
+from exporting import count, peft_adapter
+
+from lora_lessons import cli, models
+from lora_lessons.adapter import read_adapter
+from lora_lessons.course import learner
+from lora_lessons.errors import ModelError
+from lora_lessons.export import gguf, llamacpp
+from lora_lessons.export.gguf import vocabulary
+
+
+def changed(adapter, **parts):
+    return adapter._replace(**parts)
+
+
+def test_an_adapter_that_does_not_fit_is_refused_by_name(tiny, tmp_path):
+    folder, model, _ = tiny("qwen2")
+    adapter = read_adapter(peft_adapter(model, tmp_path / "adapter", ["q_proj"]))
+    layer = next(iter(adapter.A))
+    bad = {
+        r"q_proj: the adapter's ΔW is 99×256, the base's weight 256×256": changed(adapter, B=adapter.B | {layer: torch.ones(99, 8)}),
+        "no such layer": changed(adapter, A={"model.layers.7.x": adapter.A[layer]}, B={"model.layers.7.x": adapter.B[layer]}),
+        "lm_head, which llama.cpp adapts in no model": changed(adapter, A={"lm_head": adapter.A[layer]}, B={"lm_head": adapter.B[layer]}),
+        "NaN": changed(adapter, B=adapter.B | {layer: adapter.B[layer] * torch.nan}),
+    }  # fmt: skip
+    for sentence, wrong in bad.items():
+        for write in (
+            lambda a, out: gguf.write_adapter(a, folder, out),
+            lambda a, out: gguf.write_merged(folder, a, out),
+        ):
+            with pytest.raises(ValueError, match=sentence):
+                write(wrong, tmp_path / "out.gguf")
+    assert not list(tmp_path.glob("*.gguf"))
+
+
+def test_bases_that_cannot_be_expressed_are_refused(tiny, base_fp32, tmp_path):
+    folder = tiny("qwen2")[0]
+    said = json.loads((folder / "config.json").read_text())
+    for change, sentence in (
+        ({"model_type": "gemma"}, "is a gemma"),
+        ({"quantization_config": {"quant_method": "gptq"}}, "quantised already"),
+        ({"hidden_act": "gelu"}, "activation 'gelu', and llama.cpp computes every qwen2 with SiLU"),
+        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}}, "type yarn are not written"),
+    ):
+        other = tmp_path / "other"
+        other.mkdir(exist_ok=True)
+        for file in folder.iterdir():
+            (other / file.name).write_bytes(file.read_bytes())
+        (other / "config.json").write_text(json.dumps(said | change))
+        with pytest.raises(ModelError, match=sentence):
+            gguf.write_base(other, tmp_path / "out.gguf")
+    with pytest.raises(ModelError, match="config.json"):
+        gguf.open_base(tmp_path)
+    with pytest.raises(ModelError, match="not known here .*convert_hf_to_gguf"):
+        vocabulary.splitter({"type": "Whitespace"})
+    with pytest.raises(ValueError, match="choose f32, f16"):
+        gguf.write_base(folder, tmp_path / "out.gguf", "q3")
+    with pytest.raises(ValueError, match="no type of GGUF"):
+        gguf.quantize(folder, tmp_path / "out.gguf", "Q3_Z")
+    assert not list(tmp_path.glob("*.gguf"))
+
+
+def test_files_are_whole_or_not_there_and_none_is_replaced_unasked(tiny, tmp_path, monkeypatch):
+    folder, model, _ = tiny("qwen2")
+    adapter = read_adapter(peft_adapter(model, tmp_path / "adapter"))
+    writes = {
+        "adapter": lambda out, **more: gguf.write_adapter(adapter, folder, out, **more),
+        "base": lambda out, **more: gguf.write_base(folder, out, **more),
+        "merged": lambda out, **more: gguf.write_merged(folder, adapter, out, **more),
+        "small": lambda out, **more: gguf.quantize(tmp_path / "base.gguf", out, **more),
+    }
+    for name, write in writes.items():
+        file = write(tmp_path / f"{name}.gguf")
+        before = file.read_bytes()
+        with pytest.raises(FileExistsError, match="overwrite=True"):
+            write(file)
+        assert write(file, overwrite=True).read_bytes() == before
+    files = sorted(p.name for p in tmp_path.iterdir())
+    real, calls = gguf_library.quants.quantize, []
+
+    def fails(data, kind):
+        calls.append(kind)
+        if len(calls) > 3:
+            raise OSError("No space left on device")
+        return real(data, kind)
+
+    monkeypatch.setattr(gguf_library.quants, "quantize", fails)
+    for name in ("adapter", "base", "merged"):
+        calls.clear()
+        with pytest.raises(OSError, match="No space"):
+            writes[name](tmp_path / "new.gguf")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
+    with pytest.raises(OSError, match="make room"):
+        writes["small"](tmp_path / "new.gguf")
+    with pytest.raises(OSError, match="make room"):
+        writes["base"](tmp_path / "new.gguf")
+    assert sorted(p.name for p in tmp_path.iterdir()) == files
+
+
+def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, capsys):
+    folder, model, _ = tiny("qwen2")
+    saved = peft_adapter(model, tmp_path / "mine")
+    command = ["export", "gguf", str(saved), "--out", str(tmp_path / "out"), "--base", str(folder)]
+    assert cli.main([*command, "--types", "q8_0,Q4_K_M", "--merged"]) == 0
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == sorted(
+        ["mine-lora.gguf", *(f"tiny-qwen2{a}-{t}.gguf" for a in ("", "-mine") for t in ("q8_0", "Q4_K_M"))]
+    )
+    assert "Note: '<|im_end|>' pads and ends" in capsys.readouterr().out
+    assert cli.main(command) == cli.EXIT_USER
+    assert "mine-lora.gguf exists" in capsys.readouterr().err
+    kept = learner.my_folder("adapters/kept")
+    shutil.copytree(saved, kept)
+    assert (
+        cli.main(
+            ["export", "gguf", "adapters/kept", "--out", str(tmp_path / "own"), "--base", str(folder), "--types", ""]
+        )
+        == 0
+    )
+    assert [p.name for p in (tmp_path / "own").iterdir()] == [f"{kept.name}-lora.gguf"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+    assert cli.main(["export", "gguf", str(tmp_path), "--out", str(tmp_path / "out")]) == cli.EXIT_USER
+    assert "adapter_config.json" in capsys.readouterr().err
+
+
+@pytest.fixture
+def mine(tiny, tmp_path):
+    """An adapter for the tiny Qwen, and that base, side by side in a folder of one test's own."""
+    folder, model, _ = tiny("qwen2")
+    shutil.copytree(folder, tmp_path / "base")
+    peft_adapter(model, tmp_path / "mine", ["q_proj"])
+    return tmp_path
+
+
+def test_the_base_is_opened_and_proven_once_however_much_is_written(mine, monkeypatch):
+    counted = count(monkeypatch)
+    files, _ = gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0"], merged=True)
+    assert len(files) == 5 and counted == {"servers": 1, "bases": 1}
+
+
+def refusing(folder, **config):
+    said = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(said | config))
+
+
+def test_a_refused_export_leaves_nothing(mine, monkeypatch):
+    before = sorted(mine.iterdir())
+    yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: type("Disk", (), {"free": 1000}))
+        with pytest.raises(OSError, match="make room"):
+            gguf.export(mine / "mine", mine / "out", mine / "base")
+    refusing(mine / "base", rope_parameters=yarn)
+    with pytest.raises(ModelError, match="type yarn are not written"):
+        gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0"])
+    assert sorted(mine.iterdir()) == before
+
+
+def test_an_export_that_fails_half_way_leaves_what_was_there(mine, monkeypatch):
+    def full(source, out, file_type):
+        out.write_bytes(b"half of it")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(llamacpp, "quantize", full)
+    (mine / "there").mkdir()
+    (mine / "there" / "mine-lora.gguf").write_text("an earlier one")
+    for out, overwrite in ((mine / "new", False), (mine / "there", True)):
+        with pytest.raises(OSError, match="No space"):
+            gguf.export(mine / "mine", out, mine / "base", ["f16", "Q4_K_M"], overwrite=overwrite)
+    assert not (mine / "new").exists()
+    assert [(p.name, p.read_text()) for p in (mine / "there").iterdir()] == [("mine-lora.gguf", "an earlier one")]
+
+
+def test_relative_paths_mean_what_they_mean_here(mine, monkeypatch):
+    monkeypatch.chdir(mine)
+    files, _ = gguf.export("mine", "out", "base")
+    assert sorted(p.name for p in (mine / "out").iterdir()) == ["base-f16.gguf", "mine-lora.gguf"]
+    assert all(file.is_file() for file in files)
+    monkeypatch.chdir(mine / "mine")
+    adapter, base = gguf.adapter_and_base(".", "../base")
+    assert adapter.name == "mine" and base.samefile(mine / "base")
+
+
+def test_one_answer_to_which_base_is_meant(mine):
+    said = json.loads((mine / "mine" / "adapter_config.json").read_text())
+    for named, expected in ((str(mine / "base"), mine / "base"), ("", models.embedded_folder())):
+        (mine / "mine" / "adapter_config.json").write_text(json.dumps(said | {"base_model_name_or_path": named}))
+        assert gguf.adapter_and_base(mine / "mine")[1] == expected
+    assert gguf.adapter_and_base(mine / "mine", mine / "base")[1] == mine / "base"

@@ -1,9 +1,8 @@
 """LoRA Lessons: run every claim about LoRA, train A×B on a real model, ship your adapter.
 
-From bottom to top, and imports point down only: `lowrank`, `lora`, `adapter`, `quant` (the ideas); `models`, `tasks`,
-`mixing` (what they act on); `training`, `evaluation`, `memory`, `export` (what happens, and what it takes); `course` (the
-frame that a notebook imports); `run` (what executes notebooks); `experiments` (what is measured once and quoted);
-`lessons` (a room for every lesson); `cli`.
+The modules, bottom to top: `lowrank`, `lora`, `memory`, `tape` (the ideas), `models`, `tasks` (what they act on), `jobs`
+(what is to be trained), `training`, `evaluation` (what happens), `plan` (what it will take), `course` (what makes notebooks
+a course), `cli`.
 """
 
 __version__ = "0.1.0"

@@ -15,7 +15,7 @@ from transformers import AutoConfig
 
 from lora_lessons import lora, memory, models
 from lora_lessons.errors import ModelError
-from lora_lessons.memory import Job, tape
+from lora_lessons.memory import Job, prediction, tape
 
 WITHIN = 0.05
 SIZES = {
@@ -182,9 +182,9 @@ def test_one_trace_answers_for_every_length_batch_and_rank():
     for job in (Job(r=5, seq=37, batch_size=3), Job("lora", r=24, seq=200, gradient_checkpointing=False, layer="peft")):
         for blocks in (3, 4):
             memory.predict(shape, job)
-            b, s, r = memory._primes(shape, job)
-            replayed = memory.trace(shape, replace(job, batch_size=b, seq=s, r=r), blocks, True, True)
-            run = memory.trace(shape, job, blocks, True, False)
+            b, s, r = prediction.primes(prediction.check(shape, job), job)
+            replayed = memory.trace(shape, replace(job, batch_size=b, seq=s, r=r), blocks, None, True, True)
+            run = memory.trace(shape, job, blocks, None, True, False)
             assert replayed.peaks(job.batch_size, job.seq, job.r)[:, :, 0] == pytest.approx(
                 run.peaks(job.batch_size, job.seq)[:, :, 0]
             )
@@ -317,7 +317,7 @@ def test_changes_that_a_later_one_made_needless_are_not_asked_for():
     assert len(made.changes) > 1 and made.changes[-1].total <= made.room
     before = job
     for change in made.changes:
-        fields = {f: getattr(before, f) for f in ("checkpointing", "batch", "optimizer", "method", "r", "dtype", "seq")
+        fields = {f: getattr(before, f) for f in ("gradient_checkpointing", "batch_size", "optimizer", "method", "r", "dtype", "seq")
                   if getattr(before, f) != getattr(change.job, f)}  # fmt: skip
         assert memory.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
         before = change.job
@@ -406,7 +406,9 @@ def test_the_names_of_the_methods_are_the_ledgers():
 
 
 def test_kinds_repeat():
-    assert [memory.period(list(kinds)) for kinds in ("aaaa", "abab", "aaabaaab", "ab")] == [1, 2, 4, 2]
+    found = [memory.pattern(kinds) for kinds in ("aaaa", "abab", "aaabaaab", "baaa", "cbbabbabb")]
+    assert found == [(0, 1), (0, 2), (0, 4), (1, 1), (1, 3)]
+    assert memory.pattern("ab") in ((0, 2), (1, 1)) and memory.pattern("a") == (0, 1)
 
 
 def test_nothing_is_warned_about_on_the_way():

@@ -1,0 +1,66 @@
+"""A tiny config of every causal language model that transformers has: hidden size 64, a few blocks, a few experts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoConfig
+
+# What a config calls its sizes, and what it gets: only names that its class has are set.
+SIZES: dict[str, Any] = {
+    "hidden_size": 64,
+    "d_model": 64,
+    "n_embd": 64,
+    "emb_dim": 64,
+    "embed_dim": 64,
+    "num_hidden_layers": 4,
+    "num_layers": 4,
+    "n_layer": 4,
+    "n_layers": 4,
+    "encoder_layers": 4,
+    "decoder_layers": 4,
+    "intermediate_size": 128,
+    "ffn_dim": 128,
+    "num_attention_heads": 4,
+    "n_head": 4,
+    "n_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 512,
+    "moe_intermediate_size": 32,
+    "shared_expert_intermediate_size": 32,
+    "num_experts": 4,
+    "num_local_experts": 4,
+    "n_routed_experts": 4,
+    "moe_num_experts": 4,
+    "num_experts_per_tok": 2,
+    "n_group": 1,
+    "topk_group": 1,
+    "kv_lora_rank": 16,
+    "q_lora_rank": 32,
+    "qk_nope_head_dim": 16,
+    "qk_rope_head_dim": 8,
+    "v_head_dim": 16,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def tiny(kind: str) -> Any:
+    """The config of model type `kind`, tiny where its class has names for sizes."""
+    whole = AutoConfig.for_model(kind)
+    parts = {name: _tiny(part) for name in whole.sub_configs if (part := getattr(whole, name, None)) is not None}
+    return type(whole)(**_sizes(whole), **parts)
+
+
+def _tiny(config: Any) -> Any:
+    return type(config)(**_sizes(config))
+
+
+def _sizes(config: Any) -> dict[str, Any]:
+    return {name: size for name, size in SIZES.items() if _has(config, name)}
+
+
+def _has(config: Any, name: str) -> bool:
+    return name in config.to_dict() and not isinstance(getattr(config, name), list | dict)

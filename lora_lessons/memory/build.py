@@ -49,6 +49,11 @@ def build(
         _attach(model, job, linears)
     model.train()
     if job.gradient_checkpointing:
+        if not getattr(model, "supports_gradient_checkpointing", False):
+            raise ValueError(
+                f"{shape.name}: transformers cannot checkpoint a {model.config.model_type}: plan it without gradient "
+                "checkpointing."
+            )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its new name is newer than what the course still runs with
             model.gradient_checkpointing_enable({"use_reentrant": False})

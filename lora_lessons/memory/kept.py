@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,16 +16,16 @@ from ..files import whole_file
 from ..paths import cache_dir
 
 
-def kept(kind: str, key: Any, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` gives (plain data), from the cache folder's traces/ if it was made for the same `kind` and `key` before.
+def kept(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives (plain data by `names`), from the cache's traces/ if it was made for this `kind` and `key` before.
 
-    The same also means: by the same code and the same versions of the libraries whose models and layers are counted.
+    By the same code, too, and with the same versions of the libraries whose models and layers are counted.
     """
     said = json.dumps([kind, key, _made_by()], sort_keys=True)
     file = cache_dir() / "traces" / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
     try:
         found = json.loads(gzip.decompress(file.read_bytes()))
-        if isinstance(found, dict):
+        if isinstance(found, dict) and found.keys() == set(names):
             return found
     except (OSError, EOFError, ValueError, zlib.error):
         pass  # there is none, or half of one: gzip's checksum tells

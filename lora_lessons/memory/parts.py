@@ -55,11 +55,8 @@ def parts_of(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
 
     Raises ModelError for a model that the ledger cannot read, ValueError for a target that the model does not have.
     """
-    found = kept("parts", [shape.text, target_modules], lambda: _look(shape, target_modules)._asdict())
-    try:
-        return Parts(**{name: _tuples(value) for name, value in found.items()})
-    except TypeError:
-        return _look(shape, target_modules)
+    found = kept("parts", [shape.text, target_modules], Parts._fields, lambda: _look(shape, target_modules)._asdict())
+    return Parts(**{name: _tuples(value) for name, value in found.items()})
 
 
 def _tuples(value: Any) -> Any:

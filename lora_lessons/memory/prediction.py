@@ -160,7 +160,7 @@ def trace(shape: Shape, job: Job, blocks: int, window: int | None, card: bool, g
             name: part.tolist() for name, part in _run(shape, job, blocks, window, card, grows_with_r)._asdict().items()
         }
 
-    found = kept("trace", key, made)
+    found = kept("trace", key, tape.Trace._fields, made)
     return tape.Trace(**{name: np.array(part) for name, part in found.items()})
 
 

@@ -1,4 +1,4 @@
-"""A tiny config of every causal language model that transformers has: hidden size 64, a few blocks, a few experts."""
+"""Configs for tests: a tiny one of every causal language model that transformers has, and small ones that train."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SIZES: dict[str, Any] = {
     "n_embd": 64,
     "emb_dim": 64,
     "embed_dim": 64,
-    "num_hidden_layers": 4,
-    "num_layers": 4,
-    "n_layer": 4,
-    "n_layers": 4,
-    "encoder_layers": 4,
-    "decoder_layers": 4,
+    "num_hidden_layers": 2,
+    "num_layers": 2,
+    "n_layer": 2,
+    "n_layers": 2,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
     "intermediate_size": 128,
     "ffn_dim": 128,
     "num_attention_heads": 4,
@@ -34,6 +34,7 @@ SIZES: dict[str, Any] = {
     "n_routed_experts": 4,
     "moe_num_experts": 4,
     "num_experts_per_tok": 2,
+    "first_k_dense_replace": 1,
     "n_group": 1,
     "topk_group": 1,
     "kv_lora_rank": 16,
@@ -47,11 +48,11 @@ SIZES: dict[str, Any] = {
 }
 
 
-def tiny(kind: str) -> Any:
-    """The config of model type `kind`, tiny where its class has names for sizes."""
+def tiny(kind: str, **other: Any) -> Any:
+    """The config of model type `kind`, tiny where its class has names for sizes, and `other` settings."""
     whole = AutoConfig.for_model(kind)
     parts = {name: _tiny(part) for name in whole.sub_configs if (part := getattr(whole, name, None)) is not None}
-    return type(whole)(**_sizes(whole), **parts)
+    return type(whole)(**_sizes(whole) | parts | other)
 
 
 def _tiny(config: Any) -> Any:
@@ -64,3 +65,23 @@ def _sizes(config: Any) -> dict[str, Any]:
 
 def _has(config: Any, name: str) -> bool:
     return name in config.to_dict() and not isinstance(getattr(config, name), list | dict)
+
+
+# A model that trains for a step at once, and whose every line of memory is larger than a rounding.
+SMALL: dict[str, Any] = {
+    "hidden_size": 96,
+    "intermediate_size": 256,
+    "num_hidden_layers": 5,
+    "num_attention_heads": 6,
+    "head_dim": 16,
+    "num_key_value_heads": 2,
+    "vocab_size": 1000,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
+
+
+def small(kind: str, **other: Any) -> Any:
+    """A config of model type `kind` with the sizes in SMALL, and `other` settings."""
+    return AutoConfig.for_model(kind, **SMALL | other)

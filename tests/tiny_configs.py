@@ -40,11 +40,20 @@ SIZES: dict[str, Any] = {
     "kv_lora_rank": 16,
     "q_lora_rank": 32,
     "qk_nope_head_dim": 16,
-    "qk_rope_head_dim": 8,
+    "qk_rope_head_dim": 16,
     "v_head_dim": 16,
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,
+}
+
+# What a config class holds against the sizes above.
+OWN: dict[str, dict[str, Any]] = {
+    "dots3_note": {"num_key_value_heads": 4},
+    "dots3_note_text": {"num_key_value_heads": 4},
+    "mamba2": {"num_heads": 8},
+    "olmo_hybrid": {"layer_types": ["linear_attention", "full_attention"]},
+    "zaya": {"num_experts_per_tok": 1},
 }
 
 
@@ -60,11 +69,10 @@ def _tiny(config: Any) -> Any:
 
 
 def _sizes(config: Any) -> dict[str, Any]:
-    return {name: size for name, size in SIZES.items() if _has(config, name)}
-
-
-def _has(config: Any, name: str) -> bool:
-    return name in config.to_dict() and not isinstance(getattr(config, name), list | dict)
+    said, every = config.to_dict(), getattr(config, "num_hidden_layers", None)
+    lists = {name: value[:2] for name, value in said.items() if isinstance(value, list) and len(value) == every}
+    sizes = {name: size for name, size in SIZES.items() if name in said and not isinstance(said[name], list | dict)}
+    return sizes | lists | OWN.get(config.model_type, {})
 
 
 # A model that trains for a step at once, and whose every line of memory is larger than a rounding.

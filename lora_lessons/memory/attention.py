@@ -41,7 +41,8 @@ def _attend(
 
     # A processor's fused kernel knows neither dropout nor values of another size than the keys; a card's knows both.
     sizes_differ = query.shape[-1] != value.shape[-1]
-    if other.get("position_bias") is not None or (not card and (dropout or sizes_differ)):
+    learned = other.get("position_bias") is not None or (attention_mask is not None and attention_mask.requires_grad)
+    if learned or (not card and (dropout or sizes_differ)):
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **other
         )

@@ -70,17 +70,16 @@ def skeleton(shape: Shape, dtype: torch.dtype, blocks: int | None = None, window
     from transformers import AutoModelForCausalLM
 
     config = shape.config()
-    if blocks is not None:
-        _take_first(config, blocks)
-    if window is not None:
-        for name, _ in windows(config):
-            setattr(config, name, window)
     if type(config) not in AutoModelForCausalLM._model_mapping:
         raise ModelError(
             f"{shape.name}: transformers cannot build a {config.model_type} language model, one that predicts the next "
             "token. The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
         )
     try:
+        if blocks is not None:
+            _take_first(config, blocks)
+        for name, _ in windows(config) if window else []:
+            setattr(config, name, window)
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, dtype=dtype)
     except Exception as error:

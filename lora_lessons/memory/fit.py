@@ -64,7 +64,10 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
     """The mildest single change that makes the job fit; else several, mildest first; a shorter text is the last resort."""
 
     def cost(job: Job) -> float:
-        return predict(shape, job).bill.total
+        try:
+            return predict(shape, job).bill.total
+        except ValueError:  # a model that adapters of this rank do not fit: no change to advise
+            return float("inf")
 
     def shorter(job: Job) -> list[Change]:
         tokens = longest(shape, job, room)

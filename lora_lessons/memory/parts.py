@@ -18,18 +18,7 @@ from .job import Shape
 from .kept import kept
 
 # Layers that carry a state from token to token, or work through the text in pieces, by parts of their classes' names.
-RECURRENT = (
-    "mamba",
-    "recurrent",
-    "rwkv",
-    "lstm",
-    "deltanet",
-    "delta_net",
-    "lightning",
-    "ssm",
-    "kimidelta",
-    "linearattention",
-)
+RECURRENT = ("Mamba", "SSM", "Recurrent", "Rwkv", "LSTM", "DeltaNet", "DeltaAttention", "Lightning", "LinearAttention")
 
 
 class Parts(NamedTuple):
@@ -111,7 +100,7 @@ def _blocks(shape: Shape, model: Any) -> nn.ModuleList:
         ) from error
     for module in blocks.modules():
         kind = type(module).__name__
-        if any(part in kind.lower() for part in RECURRENT) or isinstance(module, nn.Conv1d):
+        if any(part in kind for part in RECURRENT) or isinstance(module, nn.Conv1d):
             raise ModelError(
                 f"{shape.name}: this {model.config.model_type} carries a state from token to token ({kind}), and the ledger "
                 "counts attention alone; models such as Llama, Mistral, Qwen and Gemma can be planned."

@@ -13,8 +13,9 @@ from lora_lessons import memory
 from lora_lessons.errors import ModelError
 from lora_lessons.memory import Job
 
-# Their config classes make no tiny model from the names of sizes alone.
-NOT_TINY: set[str] = set()
+# A drafter that reads another model's states, and a model whose ear must be as wide as the whole: their config classes
+# refuse the small sizes. (The latter's language half, dots3_note_text, is planned below.)
+NOT_TINY = {"gemma4_assistant", "dots3_note"}
 
 
 @pytest.fixture

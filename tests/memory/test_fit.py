@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from tiny_configs import tiny
 
 from lora_lessons import memory
 from lora_lessons.memory import Job
@@ -71,3 +72,9 @@ def test_a_shorter_text_is_the_last_thing_to_change():
     assert "sequences of at most" not in said
     tight = memory.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), memory.card_bytes(8))
     assert tight.changes[-1].what.startswith("sequences of at most") and tight.changes[-1].total <= tight.room
+
+
+def test_a_change_that_the_model_does_not_allow_is_not_advised():
+    """Qwen2-MoE has gates of one row, which LoRA of rank 16 does not fit: advice for full fine-tuning goes without it."""
+    made = memory.plan(tiny("qwen2_moe"), Job("full fp32", seq=64, batch_size=2), 1e6)
+    assert not made.fits and all(change.job.method == "full" for change in made.changes)

@@ -27,33 +27,58 @@ OK, OUT_OF_MEMORY, FAILED = "ok", "out of memory", "failed"
 
 
 # The embedded base by its published configuration: the processor's grid needs no download.
-BASE: dict[str, Any] = {"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
-        "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152, "tie_word_embeddings": True,
-        "max_position_embeddings": 8192}  # fmt: skip
-
-
+BASE: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "vocab_size": 49152,
+    "tie_word_embeddings": True,
+    "max_position_embeddings": 8192,
+}
 BASE_NAME, SEVEN_B = "SmolLM2-135M", "Qwen2.5-7B"
 
-
+QV = ("q_proj", "v_proj")
 # Method × rank × length × batch × checkpointing, and the other optimizers and layer.
 ON_A_CARD = (
-    Job("qlora", 8, seq=512), Job("qlora", 16, seq=1024), Job("qlora", 16, seq=2048), Job("qlora", 16, seq=4096),
-    Job("qlora", 16, seq=1024, batch_size=4), Job("qlora", 64, seq=1024), Job("qlora", 256, seq=512),
-    Job("qlora", 16, seq=512, gradient_checkpointing=False), Job("qlora", 16, seq=1024, gradient_checkpointing=False),
-    Job("qlora", 8, ("q_proj", "v_proj"), seq=1024, gradient_checkpointing=False), Job("qlora", 16, seq=1024, optimizer="paged_adamw_8bit"),
-    Job("qlora", 16, seq=1024, optimizer="adamw_8bit"), Job("qlora", 16, seq=1024, layer="peft"),
-    Job("lora", 16, seq=1024), Job("lora", 16, seq=2048, batch_size=2), Job("lora", 16, seq=512, gradient_checkpointing=False),
-    Job("full", seq=512), Job("full", seq=512, optimizer="adamw_fused"), Job("full", seq=512, optimizer="paged_adamw_8bit"),
-)  # fmt: skip
-
-
+    Job("qlora", 8, seq=512),
+    Job("qlora", 16, seq=1024),
+    Job("qlora", 16, seq=2048),
+    Job("qlora", 16, seq=4096),
+    Job("qlora", 16, seq=1024, batch_size=4),
+    Job("qlora", 64, seq=1024),
+    Job("qlora", 256, seq=512),
+    Job("qlora", 16, seq=512, gradient_checkpointing=False),
+    Job("qlora", 16, seq=1024, gradient_checkpointing=False),
+    Job("qlora", 8, QV, seq=1024, gradient_checkpointing=False),
+    Job("qlora", 16, seq=1024, optimizer="paged_adamw_8bit"),
+    Job("qlora", 16, seq=1024, optimizer="adamw_8bit"),
+    Job("qlora", 16, seq=1024, layer="peft"),
+    Job("lora", 16, seq=1024),
+    Job("lora", 16, seq=2048, batch_size=2),
+    Job("lora", 16, seq=512, gradient_checkpointing=False),
+    Job("full", seq=512),
+    Job("full", seq=512, optimizer="adamw_fused"),
+    Job("full", seq=512, optimizer="paged_adamw_8bit"),
+)
 ON_A_PROCESSOR = (
-    Job("qlora", 8, seq=128), Job("qlora", 16, seq=256), Job("qlora", 16, seq=512), Job("qlora", 16, seq=256, batch_size=2),
-    Job("qlora", 64, seq=128), Job("qlora", 16, seq=256, gradient_checkpointing=False), Job("qlora", 16, seq=256, layer="peft"),
-    Job("qlora", 16, seq=256, optimizer="adamw_8bit"), Job("lora", 16, seq=256), Job("lora", 16, seq=256, gradient_checkpointing=False),
-    Job("lora", 8, ("q_proj", "v_proj"), seq=256, gradient_checkpointing=False), Job("lora", 16, seq=256, dtype="fp32"),
-    Job("full", seq=128), Job("full", seq=128, dtype="fp32", gradient_checkpointing=False),
-)  # fmt: skip
+    Job("qlora", 8, seq=128),
+    Job("qlora", 16, seq=256),
+    Job("qlora", 16, seq=512),
+    Job("qlora", 16, seq=256, batch_size=2),
+    Job("qlora", 64, seq=128),
+    Job("qlora", 16, seq=256, gradient_checkpointing=False),
+    Job("qlora", 16, seq=256, layer="peft"),
+    Job("qlora", 16, seq=256, optimizer="adamw_8bit"),
+    Job("lora", 16, seq=256),
+    Job("lora", 16, seq=256, gradient_checkpointing=False),
+    Job("lora", 8, QV, seq=256, gradient_checkpointing=False),
+    Job("lora", 16, seq=256, dtype="fp32"),
+    Job("full", seq=128),
+    Job("full", seq=128, dtype="fp32", gradient_checkpointing=False),
+)
 
 
 def measure_all(
@@ -83,14 +108,20 @@ def measure_all(
         if time.perf_counter() - begun > seconds:
             print(f"Time is up after {len(rows)} of {len(jobs)} settings.")
             break
-        row: dict[str, Any] = {"job": job.counted(), "accelerate": accelerate_says(shape, job)} | _in_a_process(
-            name, job
-        )
+        row: dict[str, Any] = {"job": job.counted(), "accelerate": accelerate_says(shape, job)}
+        row |= _in_a_process(name, job)
         rows.append(row)
         print(line(row), flush=True)
     file = out or recording("ledger", where)
-    found = {"model": shape.name, "weights": "random", "card": card[0] if card else None, "machine": machine(),
-             "date": date.today().isoformat(), "versions": versions(), "rows": rows}  # fmt: skip
+    found = {
+        "model": shape.name,
+        "weights": "random",
+        "card": card[0] if card else None,
+        "machine": machine(),
+        "date": date.today().isoformat(),
+        "versions": versions(),
+        "rows": rows,
+    }
     write_text(file, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     errors = [abs(row["error"]) for row in rows if row["status"] == OK]
     if errors:
@@ -148,7 +179,8 @@ def accelerate_says(shape: memory.Shape, job: Job) -> float:
 def _in_a_process(name: str, what: Job) -> dict[str, Any]:
     """One setting, run by this very module as a program; its last line of output is the row."""
     said_so = json.dumps(what.counted())
-    done = subprocess.run([sys.executable, "-m", __name__, name, said_so], capture_output=True, text=True, env=kernel_environment())  # fmt: skip
+    command = [sys.executable, "-m", __name__, name, said_so]
+    done = subprocess.run(command, capture_output=True, text=True, env=kernel_environment())
     found: dict[str, Any] = {"status": OUT_OF_MEMORY}
     for said in done.stdout.splitlines():
         if said.startswith("{"):
@@ -166,8 +198,12 @@ def run(name: str, job: Job) -> Iterator[dict[str, Any]]:
     shape = _shape(name)
     predicted = memory.predict(shape, job, card)
     tensors = predicted.bill.total - predicted.bill.overhead
-    row: dict[str, Any] = {"status": OUT_OF_MEMORY, "moment": predicted.moment, "predicted": tensors,
-                           "predicted_lines": predicted.bill._asdict()}  # fmt: skip
+    row: dict[str, Any] = {
+        "status": OUT_OF_MEMORY,
+        "moment": predicted.moment,
+        "predicted": tensors,
+        "predicted_lines": predicted.bill._asdict(),
+    }
     yield row
     device = "cuda" if card else "cpu"
     model, optimizer = memory.build(shape, job, device)

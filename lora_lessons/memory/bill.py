@@ -1,7 +1,7 @@
 """The ledger: what a training run holds in memory, line by line. Predict before, measure after, reconcile.
 
-A bill is of one moment, the fullest of a training step. Its first six lines stand all through training (gradients from
-the way back on); activations and logits grow with every token; `plan` predicts them, `tape` measures them.
+A bill describes one moment, the fullest of a training step. Its first six lines stand all through training (gradients
+from the way back on); activations and logits grow with every token. `prediction` predicts them, `tape` measures them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,17 @@ GB, GIB = 1e9, 2**30  # bytes; this course writes GB and means 1e9
 
 # What a card holds, in GiB: sold as "24 GB", built as 24 GiB. Error correction keeps a sixteenth of a T4's and an L4's.
 CARDS: dict[str, float] = {
-    "RTX 3060": 12, "T4": 15, "L4": 22.5, "RTX 3090": 24, "RTX 4090": 24, "RTX 5090": 32,
-    "A100 40": 40, "A100 80": 80, "H100": 80, "H200": 141,
-}  # fmt: skip
+    "RTX 3060": 12,
+    "T4": 15,
+    "L4": 22.5,
+    "RTX 3090": 24,
+    "RTX 4090": 24,
+    "RTX 5090": 32,
+    "A100 40": 40,
+    "A100 80": 80,
+    "H100": 80,
+    "H200": 141,
+}
 
 # Bits of a frozen number in NF4 (QLoRA paper, section 3): 4, and one scale for 64 numbers, itself kept in 8 bits with
 # one fp32 scale for 256 scales: 8/64 + 32/(64·256) = 0.127.
@@ -35,7 +43,7 @@ SLACK = 0.03  # of the tensors' bytes: what PyTorch's allocator rounds up and ca
 class Bill(NamedTuple):
     """Bytes by what they hold; `total` is their sum. Under full fine-tuning the weights are themselves what trains."""
 
-    base: float  # weights of the blocks' linear layers: 16-bit, 32-bit or packed NF4
+    base: float  # weights of the blocks' linear layers, 16-bit, 32-bit or packed NF4, and of experts, which NF4 leaves
     quantization: float = 0.0  # NF4's scales (absmax), themselves quantized, and codebooks
     rest: float = 0.0  # embeddings, output head, norms, biases: never quantized
     adapters: float = 0.0
@@ -62,9 +70,17 @@ class Bill(NamedTuple):
 
 
 LINES = (
-    "base weights", "quantization state", "embeddings, head, norms", "adapters", "gradients", "optimizer", "activations",
-    "logits and loss", "working memory", "context and slack",
-)  # fmt: skip
+    "base weights",
+    "quantization state",
+    "embeddings, head, norms",
+    "adapters",
+    "gradients",
+    "optimizer",
+    "activations",
+    "logits and loss",
+    "working memory",
+    "context and slack",
+)
 
 
 def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0) -> Bill:

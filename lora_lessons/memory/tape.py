@@ -16,9 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-KINDS = (
-    "base", "quantization", "rest", "adapters", "gradients", "optimizer", "activations", "logits", "working",
-)  # fmt: skip
+KINDS = ("base", "quantization", "rest", "adapters", "gradients", "optimizer", "activations", "logits", "working")
 MOMENTS = ("forward", "loss", "last block", "middle blocks", "first block", "optimizer step")
 
 
@@ -48,6 +46,11 @@ class Trace(NamedTuple):
                 at = during[np.argmax(alive[during], axis=0)]  # (S)
                 found[m] = each[:, at, np.arange(by.shape[1])]
         return found
+
+    def lumpy(self, seq: int) -> bool:
+        """Whether something as large as a text of `seq` tokens, prime, grows with the batch but not evenly with the length."""
+        batch, length, _ = self.powers.T
+        return bool(np.any((batch > 0) & (length == 0) & (self.sizes >= seq)))
 
 
 class Tape(TorchDispatchMode):
@@ -112,24 +115,29 @@ class Tape(TorchDispatchMode):
         factored = [factors(size, primes) for size in self.sizes]
         numbers, signs, moments = zip(*self._events, strict=True)
         return Trace(
-            np.array([size for size, _ in factored], float), np.array([powers for _, powers in factored], float),
-            np.array([KINDS.index(kind or "working") for kind in self.kinds]), np.array(numbers), np.array(signs),
-            np.array([MOMENTS.index(moment) for moment in moments]),
-        )  # fmt: skip
+            sizes=np.array([size for size, _ in factored], float),
+            powers=np.array([powers for _, powers in factored], float),
+            kinds=np.array([KINDS.index(kind or "working") for kind in self.kinds]),
+            numbers=np.array(numbers),
+            signs=np.array(signs),
+            moments=np.array([MOMENTS.index(moment) for moment in moments]),
+        )
 
 
 def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
     """`size` without the primes of batch, seq and r, and how often each was in it; 0 for what does not grow.
 
-    Labels are padded by one before they are shifted: seq + 1 counts as seq.
+    Labels are padded by one before they are shifted, or logits cut by one: of a batch, seq ± 1 counts as seq.
     """
-    powers, rest = [], size
+    powers: list[int] = []
+    rest = size
     for n, p in enumerate(primes):
         power = 0
         while p > 1 and rest and rest % p == 0:
             power, rest = power + 1, rest // p
-        if n == 1 and p > 1 and rest and not power and rest % (p + 1) == 0:
-            power, rest = 1, rest // (p + 1)
+        if n == 1 and p > 1 and rest and powers[0] and not power:
+            near = next((q for q in (p + 1, p - 1) if rest % q == 0), 0)
+            power, rest = (1, rest // near) if near else (0, rest)
         powers.append(power)
     return float(rest), tuple(powers)
 
@@ -137,22 +145,35 @@ def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
 def state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """The (kind, tensor) pairs that a model holds before any training: weights, quantization state, adapters."""
     head = getattr(model, "get_output_embeddings", lambda: None)()
-    linears = {
-        id(m.weight) for name, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head and "lora_" not in name
-    }  # fmt: skip
+    base = {
+        id(parameter)
+        for name, module in model.named_modules()
+        if experts(module) or (isinstance(module, nn.Linear) and module is not head and "lora_" not in name)
+        for parameter in ([module.weight] if isinstance(module, nn.Linear) else module.parameters(recurse=False))
+    }
     for name, parameter in model.named_parameters():
-        yield "adapters" if "lora_" in name else "base" if id(parameter) in linears else "rest", parameter
+        yield "adapters" if "lora_" in name else "base" if id(parameter) in base else "rest", parameter
         quantized = getattr(parameter, "quant_state", None)
         for q in (quantized, getattr(quantized, "state2", None)):
-            yield from (("quantization", t) for t in (getattr(q, "absmax", None), getattr(q, "code", None),
-                                                      getattr(q, "offset", None)) if isinstance(t, Tensor))  # fmt: skip
+            parts = (getattr(q, part, None) for part in ("absmax", "code", "offset"))
+            yield from (("quantization", part) for part in parts if isinstance(part, Tensor))
     yield from (("rest", buffer) for buffer in model.buffers())
 
 
-def blocks(model: nn.Module) -> nn.ModuleList:
+def experts(module: nn.Module) -> bool:
+    """Whether `module` holds the experts of a mixture, stacked in parameters of three dimensions.
+
+    bitsandbytes packs no such parameter in NF4, and LoRA here adapts none.
+    """
+    convolutes = isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    return not convolutes and any(p.ndim >= 3 for p in module.parameters(recurse=False))
+
+
+def blocks(model: Any) -> nn.ModuleList:
     """The model's list of decoder blocks. Raises ValueError where there is none."""
+    every = getattr(model.config, "num_hidden_layers", None)
     for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == model.config.num_hidden_layers:  # type: ignore[union-attr]
+        if isinstance(module, nn.ModuleList) and len(module) == every:
             return module
     raise ValueError("this model has no list of num_hidden_layers blocks: the tape reads decoder-only language models.")
 
@@ -180,7 +201,7 @@ def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.O
     def on_the_way_back(moment: str) -> Any:
         def hook(_module: nn.Module, _args: Any, out: Any) -> None:
             hidden = out[0] if isinstance(out, tuple) else out
-            if hidden.requires_grad:
+            if isinstance(hidden, Tensor) and hidden.requires_grad:
                 hidden.register_hook(lambda _: tape.enter(moment))
 
         return hook
@@ -192,10 +213,9 @@ def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.O
 
     hooks = [head.register_forward_pre_hook(at_the_head)]
     if len(layers) > 1:
+        # Of two blocks the first is the last but one as well: the moment entered later counts.
         hooks += [layers[-2].register_forward_hook(on_the_way_back("middle blocks"))]
-        hooks += [
-            layers[0].register_forward_hook(on_the_way_back("first block"))
-        ]  # for two blocks: the later one counts
+        hooks += [layers[0].register_forward_hook(on_the_way_back("first block"))]
     try:
         with tape:
             loss = model(**batch).loss

@@ -265,8 +265,8 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
 
 def assert_fit(stage: Any, **setting: Any) -> None:
     """Words and the bars' widths are those of this bill."""
-    job = memory.Job(setting["method"], setting["r"], seq=setting["seq"], batch_size=setting["batch"],
-                   gradient_checkpointing=setting["checkpointing"] == "on")  # fmt: skip
+    job = memory.Job(setting["method"], setting["r"], seq=setting["seq"], batch_size=setting["batch_size"],
+                   gradient_checkpointing=setting["gradient_checkpointing"] == "on")  # fmt: skip
     bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
     assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest" in stage.words
     scene = fitting.fit_scene(**setting)
@@ -299,7 +299,7 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     assert_fit(stage, **now)
     stage.root.screenshot(path=screenshots / "fit.png")
     assert_like(stage.picture(), fitting.fit_still(**now))
-    for name in ("model", "method", "card", "checkpointing"):
+    for name in ("model", "method", "card", "gradient_checkpointing"):
         for option in stage.control(name).locator("option").all_text_contents():
             stage.chosen(name, option)
             now[name] = option
@@ -325,13 +325,13 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     now["r"] = 16
     assert_fit(stage, **now)
     stage.typed("r", "300")
-    stage.pressed("batch", "ArrowRight")
-    now |= {"r": 300, "batch": 2}
+    stage.pressed("batch_size", "ArrowRight")
+    now |= {"r": 300, "batch_size": 2}
     assert_fit(stage, **now)
     for name, typed, good in (
         ("r", "0", "300"),
         ("r", "10000", "300"),
-        ("batch", "0", "2"),
+        ("batch_size", "0", "2"),
         ("seq", "eight", str(dragged)),
     ):
         stage.typed(name, typed)
@@ -498,8 +498,8 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     [
         (EXPLORER, {"name": "matrix", "r": "rank r"}),
         (ANATOMY, {"d": "d (outputs)", "k": "k (inputs)", "r": "rank r", "lora_alpha": "α"}),
-        (FIT, {"model": "model", "method": "method", "card": "card", "r": "rank r", "batch": "batch (sequences)",
-               "checkpointing": "checkpointing", "seq": "length (tokens)"}),
+        (FIT, {"model": "model", "method": "method", "card": "card", "r": "rank r", "batch_size": "batch (sequences)",
+               "gradient_checkpointing": "checkpointing", "seq": "length (tokens)"}),
         (LAB, {"method": "method", "r": "rank r", "lora_alpha": "α", "learning_rate": "learning rate",
                "fair": "fair fight"}),
         (BENCH, {"weights": "weights", "codebook": "codebook", "blocksize": "block size", "outlier": "outlier"}),

@@ -45,7 +45,7 @@ def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
 
 
 def fit_ledgers(
-    model: str, method: str, r: int, batch: int, checkpointing: str, lengths: Sequence[int]
+    model: str, method: str, r: int, batch_size: int, gradient_checkpointing: str, lengths: Sequence[int]
 ) -> list[memory.Ledger]:
     """The plan's ledger of a training step on a card, for each length in `lengths`.
 
@@ -59,18 +59,20 @@ def fit_ledgers(
     job = memory.Job(
         method,
         whole("rank r", r),
-        batch_size=whole("batch", batch),
+        batch_size=whole("batch", batch_size),
         seq=tokens[-1],
-        gradient_checkpointing=ON[checkpointing],
+        gradient_checkpointing=ON[gradient_checkpointing],
     )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be
     return memory.ledgers(model, job, tokens)
 
 
-def fit_words(model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int) -> str:
+def fit_words(
+    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, seq: int
+) -> str:
     """The bill, whether it fits, and how long a text would: sentences."""
-    scene = fit_scene(model, method, card, r, batch, checkpointing, seq)
+    scene = fit_scene(model, method, card, r, batch_size, gradient_checkpointing, seq)
     return scene.words[scene.stops.index(seq)]
 
 
@@ -107,21 +109,28 @@ def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
     return Backdrop(figure), ax
 
 
-def fit_scene(model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int) -> Scene:
+def fit_scene(
+    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, seq: int
+) -> Scene:
     """The bill of one training step part by part, each bar beginning where the last one ends, for every length.
 
     Lengths are those of LENGTHS and `seq`. Raises ValueError with what to change when a setting cannot be.
     """
     room = memory.card_bytes(card) / memory.GB
     stops = sorted({*LENGTHS, whole("sequence length", seq)})
-    ledgers = fit_ledgers(model, method, r, batch, checkpointing, stops)
+    ledgers = fit_ledgers(model, method, r, batch_size, gradient_checkpointing, stops)
     totals = [ledger.bill.total / memory.GB for ledger in ledgers]
     width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
     backdrop, ax = _fit_backdrop(card, width)
     longest = max((n for n, total in zip(stops, totals, strict=True) if total <= room), default=0)
-    jobs = (memory.Job(method, r, seq=n, batch_size=batch, gradient_checkpointing=ON[checkpointing]) for n in stops)
-    words = [_fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest)
-             for job, ledger in zip(jobs, ledgers, strict=True)]  # fmt: skip
+    jobs = (
+        memory.Job(method, r, seq=n, batch_size=batch_size, gradient_checkpointing=ON[gradient_checkpointing])
+        for n in stops
+    )
+    words = [
+        _fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest)
+        for job, ledger in zip(jobs, ledgers, strict=True)
+    ]
     scene = Scene(backdrop, stops, words)
     left = [0.0] * len(stops)
     for row, (name, color) in enumerate(BILL_COLORS.items()):
@@ -146,28 +155,37 @@ def _fits(room: float, total: float) -> str:
 def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float], texts: Sequence[str]) -> None:
     """A size behind the end of its bar; at the edge, where the bar goes on beyond it, with an arrow."""
     places = [min(end + 0.008 * width, 0.86 * width) for end in ends]
-    scene.text(ax, places, row, [f"{text} →" if text and end > width else text
-                                 for text, end in zip(texts, ends, strict=True)], "black")  # fmt: skip
+    said = [f"{text} →" if text and end > width else text for text, end in zip(texts, ends, strict=True)]
+    scene.text(ax, places, row, said, "black")
 
 
 def fit_still(
-    model: str, method: str, card: str, r: int, batch: int, checkpointing: str, seq: int
+    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, seq: int
 ) -> tuple[Figure, str]:
     """The picture of `fit_scene` at length `seq`, and its sentences."""
-    return fit_scene(model, method, card, r, batch, checkpointing, seq).still(seq)
+    return fit_scene(model, method, card, r, batch_size, gradient_checkpointing, seq).still(seq)
 
 
 FIT = {
-    "model": "Llama-2-7B", "method": "qlora", "card": "RTX 4090", "r": 8, "batch": 1, "checkpointing": "on", "seq": 1024,
-}  # fmt: skip
+    "model": "Llama-2-7B",
+    "method": "qlora",
+    "card": "RTX 4090",
+    "r": 8,
+    "batch_size": 1,
+    "gradient_checkpointing": "on",
+    "seq": 1024,
+}
 
 
 def fit() -> Stage:
     """Choose model, method, card, rank, batch and checkpointing, and slide the length of the text."""
     controls = [
-        choice("model", "model", list(models.SHAPES)), choice("method", "method", memory.METHODS),
-        choice("card", "card", list(memory.CARDS)), slider("r", "rank r", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
-        slider("batch", "batch (sequences)", [1, 2, 4, 8, 16, 32]), choice("checkpointing", "checkpointing", list(ON)),
+        choice("model", "model", list(models.SHAPES)),
+        choice("method", "method", memory.METHODS),
+        choice("card", "card", list(memory.CARDS)),
+        slider("r", "rank r", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
+        slider("batch_size", "batch (sequences)", [1, 2, 4, 8, 16, 32]),
+        choice("gradient_checkpointing", "checkpointing", list(ON)),
         slider("seq", "length (tokens)"),
-    ]  # fmt: skip
+    ]
     return Stage(fit_scene, "seq", controls, **FIT)

@@ -28,7 +28,11 @@ def bars(figure):
 def ledger(**changed):
     v = FIT | changed
     job = memory.Job(
-        v["method"], v["r"], seq=v["seq"], batch_size=v["batch"], gradient_checkpointing=v["checkpointing"] == "on"
+        v["method"],
+        v["r"],
+        seq=v["seq"],
+        batch_size=v["batch_size"],
+        gradient_checkpointing=v["gradient_checkpointing"] == "on",
     )
     return memory.predict(v["model"], job)
 
@@ -77,7 +81,7 @@ def test_on_the_page_too():
 
 
 def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
-    figure, _ = widget.fit_still(**FIT | {"card": "A100 40", "checkpointing": "off", "seq": 131072})
+    figure, _ = widget.fit_still(**FIT | {"card": "A100 40", "gradient_checkpointing": "off", "seq": 131072})
     (ax,) = figure.axes
     assert ax.lines[0].get_xdata()[0] == ax.patches[0].get_width() == pytest.approx(40 * 2**30 / 1e9)
     edge = ax.get_xlim()[1]
@@ -91,7 +95,7 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
 
 
 @pytest.mark.parametrize("changed", [{}, {"card": "RTX 3060", "method": "lora"}, {"method": "full fp32", "card": "A100 80"},
-                                     {"checkpointing": "off", "batch": 4}, {"model": "Qwen2.5-7B", "r": 64}])  # fmt: skip
+                                     {"gradient_checkpointing": "off", "batch_size": 4}, {"model": "Qwen2.5-7B", "r": 64}])  # fmt: skip
 def test_it_says_whether_it_fits_and_how_much_would(changed):
     setting = FIT | changed
     figure, words = widget.fit_still(**setting)
@@ -110,7 +114,7 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
 IMPOSSIBLE = [
     ("r", 0, "give a whole number of at least 1"), ("r", -8, "at least 1"), ("r", 10_000, "choose 1 ≤ r ≤ 4096"),
     ("r", "eight", "whole number such as 8"), ("r", 2.5, "whole number such as 8"), ("r", True, "whole number such as 8"),
-    ("batch", 0, "at least 1"), ("batch", "", "whole number such as 8"), ("batch", 10**9, "no card holds that"),
+    ("batch_size", 0, "at least 1"), ("batch_size", "", "whole number such as 8"), ("batch_size", 10**9, "no card holds that"),
     ("seq", 0, "at least 1"), ("seq", "long", "whole number such as 8"), ("seq", 10**9, "no card holds that"),
 ]  # fmt: skip
 

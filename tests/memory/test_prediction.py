@@ -3,43 +3,49 @@
 Small random models of every family, full, LoRA and QLoRA (bitsandbytes' own NF4 layers), one real step each.
 """
 
-import json
 import warnings
 from dataclasses import replace
-from functools import cache
 
 import pytest
 import torch
+from tiny_configs import SMALL, small
 from torch.profiler import ProfilerActivity, profile
-from transformers import AutoConfig
 
 from lora_lessons import lora, memory, models
-from lora_lessons.errors import ModelError
-from lora_lessons.memory import Job, tape
+from lora_lessons.memory import Job, prediction, tape
 
 WITHIN = 0.05
-SIZES = {
-    "hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 5, "num_attention_heads": 6, "head_dim": 16,
-    "num_key_value_heads": 2, "vocab_size": 1000, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-}  # fmt: skip
-
-
-@cache
-def config(kind, **other):
-    return AutoConfig.for_model(kind, **SIZES | other)
-
-
 MODELS = {
-    "llama": lambda: config("llama", num_key_value_heads=6, tie_word_embeddings=False),
-    "llama tied": lambda: config("llama", tie_word_embeddings=True),
-    "llama of two blocks": lambda: config("llama", num_hidden_layers=2),
-    "llama with biases": lambda: config("llama", attention_bias=True, mlp_bias=True),
-    "mistral": lambda: config("mistral"),
-    "qwen2": lambda: config("qwen2", tie_word_embeddings=False),
-    "qwen3": lambda: config("qwen3"),
-    "gemma": lambda: config("gemma", num_key_value_heads=1),
-    "gemma2": lambda: config("gemma2", num_hidden_layers=7),  # it keeps every attention score
-    "gemma3": lambda: config("gemma3_text", num_hidden_layers=15),  # five sliding blocks, one full
+    "llama": lambda: small("llama", num_key_value_heads=6, tie_word_embeddings=False),
+    "llama tied": lambda: small("llama", tie_word_embeddings=True),
+    "llama of two blocks": lambda: small("llama", num_hidden_layers=2),
+    "llama with biases": lambda: small("llama", attention_bias=True, mlp_bias=True),
+    "mistral": lambda: small("mistral"),
+    "qwen2": lambda: small("qwen2", tie_word_embeddings=False),
+    "qwen3": lambda: small("qwen3"),
+    "gemma": lambda: small("gemma", num_key_value_heads=1),
+    "gemma2": lambda: small("gemma2", num_hidden_layers=7),  # it keeps every attention score
+    "gemma3": lambda: small("gemma3_text", num_hidden_layers=15),  # five sliding blocks, one full
+    "mistral with a window": lambda: small("mistral", sliding_window=128),
+    "gemma3 with a window": lambda: small("gemma3_text", num_hidden_layers=9, sliding_window=128),
+    "mixtral": lambda: small("mixtral", num_local_experts=4, intermediate_size=64),
+    "qwen3_moe": lambda: small("qwen3_moe", num_experts=8, moe_intermediate_size=32, num_experts_per_tok=2),
+    "deepseek_v3": lambda: small(
+        "deepseek_v3",
+        num_key_value_heads=6,
+        n_routed_experts=8,
+        moe_intermediate_size=32,
+        num_experts_per_tok=2,
+        first_k_dense_replace=1,
+        n_group=1,
+        topk_group=1,
+        kv_lora_rank=32,
+        q_lora_rank=48,
+        qk_nope_head_dim=16,
+        qk_rope_head_dim=8,
+        v_head_dim=16,
+        head_dim=8,
+    ),  # fmt: skip
 }
 GRID = [
     ("llama", Job("full", dtype="fp32", seq=64, batch_size=2, gradient_checkpointing=False)),
@@ -73,6 +79,19 @@ GRID = [
     ("gemma", Job("qlora", r=8, seq=64, batch_size=2)),
     ("gemma2", Job("lora", r=8, seq=96, batch_size=2, gradient_checkpointing=False)),
     ("gemma3", Job("qlora", r=8, seq=64)),
+    ("llama", Job("lora", r=8, seq=1100)),
+    ("qwen2", Job("lora", r=8, seq=720, gradient_checkpointing=False)),
+    ("mistral with a window", Job("lora", r=8, seq=127, gradient_checkpointing=False)),
+    ("mistral with a window", Job("lora", r=8, seq=128, gradient_checkpointing=False)),
+    ("mistral with a window", Job("lora", r=8, seq=768, gradient_checkpointing=False)),
+    ("mistral with a window", Job("qlora", r=8, seq=768, batch_size=2, dtype="fp32")),
+    ("gemma3 with a window", Job("lora", r=8, seq=704, gradient_checkpointing=False)),
+    ("gemma3 with a window", Job("qlora", r=8, seq=704, dtype="fp32")),
+    ("mixtral", Job("lora", r=4, seq=128, gradient_checkpointing=False)),
+    ("mixtral", Job("qlora", r=4, seq=720)),
+    ("qwen3_moe", Job("full", seq=64)),
+    ("qwen3_moe", Job("lora", r=4, seq=96, batch_size=2)),
+    ("deepseek_v3", Job("lora", r=4, seq=96, gradient_checkpointing=False)),
 ]  # fmt: skip
 
 
@@ -142,7 +161,7 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     assert left < least and fullest == pytest.approx(fixed + most, rel=WITHIN)
     _, kept = profiled(lambda: model(**batch).loss)
     kept -= (
-        4 * job.batch_size * job.seq * SIZES["vocab_size"]
+        4 * job.batch_size * job.seq * SMALL["vocab_size"]
     )  # of the logits, the loss keeps their log-softmax in fp32
     kept -= (
         job.gradient_checkpointing * shape.config().num_hidden_layers * torch.get_rng_state().nbytes
@@ -159,7 +178,7 @@ def test_activations_are_the_tensors_that_autograd_saved(method, layer):
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
         loss = model(**batch).loss  # noqa: F841 (its graph holds what was saved)
-    kept = [t for t in saved if t.untyped_storage().data_ptr() not in state and t.shape[-1:] != (SIZES["vocab_size"],)]
+    kept = [t for t in saved if t.untyped_storage().data_ptr() not in state and t.shape[-1:] != (SMALL["vocab_size"],)]
     predicted = memory.predict(MODELS["qwen2"](), job, card=False).moments["loss"].activations
     assert predicted == pytest.approx(memory.held_bytes(kept), rel=WITHIN)
 
@@ -182,9 +201,9 @@ def test_one_trace_answers_for_every_length_batch_and_rank():
     for job in (Job(r=5, seq=37, batch_size=3), Job("lora", r=24, seq=200, gradient_checkpointing=False, layer="peft")):
         for blocks in (3, 4):
             memory.predict(shape, job)
-            b, s, r = memory._primes(shape, job)
-            replayed = memory.trace(shape, replace(job, batch_size=b, seq=s, r=r), blocks, True, True)
-            run = memory.trace(shape, job, blocks, True, False)
+            b, s, r = prediction.primes(prediction.check(shape, job), job)
+            replayed = memory.trace(shape, replace(job, batch_size=b, seq=s, r=r), blocks, None, True, True)
+            run = memory.trace(shape, job, blocks, None, True, False)
             assert replayed.peaks(job.batch_size, job.seq, job.r)[:, :, 0] == pytest.approx(
                 run.peaks(job.batch_size, job.seq)[:, :, 0]
             )
@@ -268,161 +287,7 @@ def test_rotary_frequencies_are_those_of_transformers():
             torch.testing.assert_close(buffer, theirs[n], msg=f"{name}: {n}")
 
 
-# ---- fits or not ----
-
-
-def test_the_longest_sequence_fits_and_one_token_more_does_not():
-    for job in (Job(), Job("lora", gradient_checkpointing=False, r=8, batch_size=2)):
-        room = memory.card_bytes("RTX 4090")
-        tokens = memory.longest("Qwen2.5-7B", job, room)
-        assert tokens > 100
-        fits, not_any_more = memory.ledgers("Qwen2.5-7B", job, [tokens, tokens + 1])
-        assert fits.bill.total <= room < not_any_more.bill.total
-    assert memory.longest("Qwen2.5-7B", Job(), 5e9) == 0
-
-
-@pytest.mark.parametrize(
-    "model, job, card, first",
-    [
-        ("Qwen2.5-7B", Job(seq=2048, gradient_checkpointing=False), "RTX 4090", "checkpointing"),
-        ("Llama-2-7B", Job("lora", seq=4096, batch_size=4), "24", "one sequence at a time"),
-        ("Llama-2-7B", Job("full"), "RTX 4090", "LoRA"),
-        ("Llama-2-7B", Job("full fp32"), 8, "QLoRA"),
-        ("Qwen2.5-7B", Job(seq=32768), "RTX 4090", "sequences of at most"),
-    ],
-)
-def test_what_to_change_first_does_make_it_fit(model, job, card, first):
-    room = memory.card_bytes(card)
-    made = memory.plan(model, job, room)
-    assert not made.fits and made.ledger.bill.total > room
-    assert made.changes[0].what.startswith(first)
-    last = made.changes[-1]
-    assert last.total <= room and last.total == memory.predict(model, last.job).bill.total
-    assert f"Change first: {first}" in memory.verdict(made, str(card))
-
-
-def test_what_cannot_fit_is_said():
-    made = memory.plan("Llama-2-7B", Job(), 3e9)
-    assert not made.fits and made.longest == 0
-    assert "a larger card or a smaller model is needed" in memory.verdict(made, "3 GB")
-    for change in made.changes:
-        assert change.total > 3e9
-
-
-def test_changes_that_a_later_one_made_needless_are_not_asked_for():
-    """Each step of the advice is needed: undone at the end, the job does not fit any more."""
-    job = Job("full fp32", gradient_checkpointing=False, batch_size=2, seq=512)
-    made = memory.plan("Llama-2-7B", job, 5.5e9)
-    last = made.changes[-1].job
-    assert len(made.changes) > 1 and made.changes[-1].total <= made.room
-    before = job
-    for change in made.changes:
-        fields = {f: getattr(before, f) for f in ("checkpointing", "batch", "optimizer", "method", "r", "dtype", "seq")
-                  if getattr(before, f) != getattr(change.job, f)}  # fmt: skip
-        assert memory.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
-        before = change.job
-
-
-# ---- models, and what is refused ----
-
-
-def test_a_folder_with_a_config_is_enough(tmp_path):
-    MODELS["qwen2"]().save_pretrained(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
-    from_folder, direct = memory.predict(tmp_path, Job()), memory.predict(MODELS["qwen2"](), Job())
-    assert from_folder == direct
-
-
-def test_a_stored_quantization_is_not_taken_over(tmp_path):
-    said = MODELS["qwen2"]().to_dict() | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
-    (tmp_path / "config.json").write_text(json.dumps(said, default=str))
-    assert memory.predict(tmp_path, Job("lora")) == memory.predict(MODELS["qwen2"](), Job("lora"))
-
-
-@pytest.mark.parametrize(
-    "model, sentence",
-    [
-        ("Llama-9", "no model that is known here: give one of Llama-2-7B"),
-        ("./nowhere", "no model that is known here"),
-        ("a/b/c", "no model that is known here"),
-    ],
-)
-def test_a_model_that_is_none_is_refused(model, sentence):
-    with pytest.raises(ModelError, match=sentence):
-        memory.predict(model, Job())
-
-
-def test_bad_folders_are_refused(tmp_path):
-    with pytest.raises(ModelError, match="has no config.json"):
-        memory.predict(tmp_path, Job())
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ModelError, match="could not be read"):
-        memory.predict(tmp_path, Job())
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(ModelError, match="transformers cannot build a vit language model"):
-        memory.predict(tmp_path, Job())
-
-
-def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
-    import transformers
-
-    def offline(*_, **__):
-        raise OSError("We couldn't connect\nto the hub")
-
-    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", offline)
-    with pytest.raises(ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in") as said:
-        memory.predict("owner/name", Job())
-    assert "\n" not in str(said.value)
-
-
-@pytest.mark.parametrize(
-    "fields, sentence",
-    [
-        ({"method": "dora"}, "method 'dora' is not known: choose one of full, lora, qlora"),
-        ({"optimizer": "sgd"}, "optimizer 'sgd' is not known"),
-        ({"dtype": "int8"}, "dtype 'int8' is not known"),
-        ({"seq": 0}, "seq = 0: give a whole number of at least 1"),
-        ({"batch_size": True}, "batch_size = True: give a whole number"),
-        ({"r": 2.5}, "r = 2.5: give a whole number"),
-        ({"seq": 10**12}, "no card holds that"),
-    ],
-)
-def test_a_job_that_cannot_be_is_refused(fields, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        Job(**fields)
-
-
-def test_what_does_not_fit_the_model_is_refused_in_the_layers_words():
-    with pytest.raises(ValueError, match="r = 1025 does not fit a 1024×4096 weight"):
-        memory.predict("Mistral-7B", Job(r=1025))
-    with pytest.raises(ValueError, match="no module is named 'q_prj'. Did you mean 'q_proj'"):
-        memory.predict("Mistral-7B", Job(target_modules=("q_prj",)))
-    assert memory.predict("Mistral-7B", Job(r=1025, target_modules=("q_proj",))).bill.adapters == 4 * 1025 * 8192 * 32
-
-
-def test_the_names_of_the_methods_are_the_ledgers():
-    assert Job("full bf16") == Job("full", dtype="bf16") and Job("full fp32").dtype == "fp32"
-    assert Job(target_modules=["q_proj"]) == Job(target_modules=("q_proj",))
-
-
-def test_kinds_repeat():
-    assert [memory.period(list(kinds)) for kinds in ("aaaa", "abab", "aaabaaab", "ab")] == [1, 2, 4, 2]
-
-
 def test_nothing_is_warned_about_on_the_way():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        memory.predict(config("llama", vocab_size=1003), Job())
-
-
-def test_a_shorter_text_is_the_last_thing_to_change():
-    """Several mild changes keep all 1,024 tokens where no single one is enough."""
-    made = memory.plan(
-        "Qwen2.5-7B", memory.Job("qlora", batch_size=4, gradient_checkpointing=False), memory.card_bytes(8)
-    )
-    assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
-    said = memory.verdict(made, "8 GB")
-    assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged_adamw_8bit"))
-    assert "sequences of at most" not in said
-    tight = memory.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), memory.card_bytes(8))
-    assert tight.changes[-1].what.startswith("sequences of at most") and tight.changes[-1].total <= tight.room
+        memory.predict(small("llama", vocab_size=1003), Job())

@@ -1,0 +1,193 @@
+"""The model that a job trains, built with random numbers, or without any on the meta device: the same layers both times."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import lora
+from ..errors import ModelError
+from ..training.optimizers import make_optimizer
+from . import attention, tape
+from .job import DTYPES, Job, Shape, why
+
+
+def build(
+    shape: Shape,
+    job: Job,
+    device: str = "meta",
+    blocks: int | None = None,
+    *,
+    window: int | None = None,
+    card: bool = True,
+) -> tuple[nn.Module, Any]:
+    """The model of `shape` ready to train as `job` says, and its optimizer with its state made.
+
+    On "meta" it holds no numbers, elsewhere random ones; block after block, so that NF4 never needs the 16-bit model.
+    `blocks` takes the first few alone; `window` is set in place of every sliding window; `card` says whose kernels and
+    optimizer a model on "meta" stands for. Raises ModelError when transformers cannot build it, ValueError when r or a
+    target cannot be.
+    """
+    model = skeleton(shape, DTYPES[job.dtype], blocks, window)
+    if device == "meta" and model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(attention.register(card))
+    linears = lora.resolve_targets(model, "all-linear") if job.layer == "peft" and job.method != "full" else []
+    with _codebooks_put_back():
+        for module in [*tape.blocks(model), model]:
+            if device != "meta":
+                _materialise(model, module, device)
+            if job.method == "qlora" and module is not model:
+                _pack(module, DTYPES[job.dtype])
+    if job.method == "full":
+        model.requires_grad_(True)
+    else:
+        _attach(model, job, linears)
+    model.train()
+    if job.gradient_checkpointing:
+        if not getattr(model, "supports_gradient_checkpointing", False):
+            raise ValueError(
+                f"{shape.name}: transformers cannot checkpoint a {model.config.model_type}: plan it without gradient "
+                "checkpointing."
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # its new name is newer than what the course still runs with
+            model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.config.use_cache = False
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return model, primed_optimizer(trained, job, device, card)
+
+
+def skeleton(shape: Shape, dtype: torch.dtype, blocks: int | None = None, window: int | None = None) -> Any:
+    """The model of `shape` on the meta device, as transformers builds it; of its first `blocks` blocks if given.
+
+    Raises ModelError when transformers cannot build it.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = shape.config()
+    if type(config) not in AutoModelForCausalLM._model_mapping:
+        raise ModelError(
+            f"{shape.name}: transformers cannot build a {config.model_type} language model, one that predicts the next "
+            "token. The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
+        )
+    try:
+        if blocks is not None:
+            _take_first(config, blocks)
+        for name, _ in windows(config) if window else []:
+            setattr(config, name, window)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except Exception as error:
+        raise ModelError(
+            f"{shape.name}: transformers cannot build a {config.model_type} language model from this config "
+            f"({why(error)})."
+        ) from error
+
+
+def _take_first(config: Any, blocks: int) -> None:
+    """Leave the first `blocks` blocks: their number, and every list that has an entry for each block."""
+    every = config.num_hidden_layers
+    for name, value in vars(config).items():
+        if isinstance(value, list) and len(value) == every:
+            setattr(config, name, value[:blocks])
+    config.num_hidden_layers = blocks
+
+
+def windows(config: Any) -> list[tuple[str, int]]:
+    """The names and sizes, in tokens, of the config's sliding windows and attention chunks: beyond one, a mask is made."""
+    found = ((name, getattr(config, name, None)) for name in ("sliding_window", "attention_chunk_size"))
+    return [(name, size) for name, size in found if isinstance(size, int) and size > 0]
+
+
+def _materialise(model: Any, module: Any, device: str) -> None:
+    """Give what is still on the meta device in `module` a place and random numbers, as transformers would."""
+    for part in module.modules():
+        own = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
+        if own and all(t.is_meta for t in own):
+            part.to_empty(device=device, recurse=False)
+            with torch.no_grad():
+                for tensor in part.parameters(recurse=False):
+                    tensor.normal_(0, 0.02) if tensor.ndim > 1 else tensor.fill_(1)
+            if any(True for _ in part.buffers(recurse=False)):
+                model._init_weights(part)
+    if module is model:
+        model.tie_weights()
+
+
+def _pack(block: nn.Module, dtype: torch.dtype) -> None:
+    """Every Linear of `block` in bitsandbytes' NF4 with double quantization, in place."""
+    import bitsandbytes as bnb
+    from bitsandbytes.functional import quantize_4bit
+
+    for name, linear in [(n, m) for n, m in block.named_modules() if isinstance(m, nn.Linear)]:
+        weight, bias = linear.weight, linear.bias
+        packed, quant_state = quantize_4bit(weight.data, quant_type="nf4", compress_statistics=True)
+        with torch.device("meta"):
+            four = bnb.nn.Linear4bit(
+                linear.in_features, linear.out_features, bias=False, compute_dtype=dtype, quant_type="nf4"
+            )
+        four.weight = bnb.nn.Params4bit(
+            packed, requires_grad=False, quant_state=quant_state, quant_type="nf4", bnb_quantized=True, module=four
+        )
+        four.bias = bias
+        four.support_avx512bf16_for_cpu = False  # else one forward in eval mode ends the gradients below it
+        block.set_submodule(name, four)
+
+
+@contextmanager
+def _codebooks_put_back() -> Iterator[None]:
+    """bitsandbytes keeps the first codebook that it makes for everybody after: one on meta must not be it."""
+    from bitsandbytes.functional import name2qmap
+
+    before = dict(name2qmap)
+    name2qmap.clear()
+    try:
+        yield
+    finally:
+        name2qmap.clear()
+        name2qmap.update(before)
+
+
+def _attach(model: nn.Module, job: Job, linears: list[str]) -> None:
+    targets = job.target_modules
+    if job.layer == "ours":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what is left out, the plan says in its notes
+            lora.attach(model, job.r, 2 * job.r, targets)
+    else:
+        import peft
+
+        names = linears if targets == "all-linear" else lora.resolve_targets(model, targets)
+        for name in names:
+            linear: Any = model.get_submodule(name)
+            lora.check_settings(job.r, 2 * job.r, linear.out_features, linear.in_features)
+        peft.inject_adapter_in_model(peft.LoraConfig(r=job.r, lora_alpha=2 * job.r, target_modules=names), model)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("lora_" in name)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.to(DTYPES[job.adapter_dtype])
+
+
+def primed_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cpu", card: bool = True) -> Any:
+    """The optimizer that `job` trains with, its state made by a step with gradients of zero.
+
+    On "meta" it counts as on a card, or with card=False as on a processor, where nothing is pageable: there bitsandbytes
+    keeps the same moments in ordinary memory.
+    """
+    unpaged = device == "cpu" and job.optimizer.startswith("paged")
+    plain = device == "meta" and not card and job.optimizer == "adamw"
+    place = "meta" if unpaged else "cpu" if plain else device
+    made = make_optimizer(job.optimizer, parameters, job.learning_rate, job.weight_decay, place)
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter)
+    made.step()
+    made.zero_grad(set_to_none=True)
+    if job.optimizer == "adamw_fused" and device == "meta":
+        made.step = lambda: None  # one kernel, in place: it leaves no tensor for a tape to see
+    return made

@@ -1,0 +1,168 @@
+"""What is trained, and which model: a job and a shape are all that a plan needs, and neither holds a weight."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from .. import models
+from ..errors import ModelError
+from ..training.settings import Settings
+from .bill import FULL
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+LAYERS = ("ours", "peft")
+CHOICES = {"method": ("full", "lora", "qlora"), "dtype": tuple(DTYPES), "adapter_dtype": tuple(DTYPES), "layer": LAYERS}
+COUNTED = (
+    "method",
+    "r",
+    "target_modules",
+    "seq",
+    "batch_size",
+    "gradient_checkpointing",
+    "optimizer",
+    "dtype",
+    "adapter_dtype",
+    "layer",
+)
+LONGEST = 2**24  # tokens: no sequence is looked for beyond
+
+
+@dataclass(frozen=True)
+class Job(Settings):
+    """What is trained, and how: the loop's settings, and the method, ranks and lengths that memory depends on.
+
+    Raises ValueError for a setting that cannot be.
+    """
+
+    method: str = "qlora"  # full, lora, qlora; or "full bf16", "full fp32"
+    r: int = 16
+    target_modules: str | tuple[str, ...] = "all-linear"
+    seq: int = 1024  # tokens in a sequence, none of them padding
+    batch_size: int = field(default=1, kw_only=True)  # sequences
+    gradient_checkpointing: bool = field(default=True, kw_only=True)
+    dtype: str = "bf16"  # of the weights that are not packed, and of what is computed
+    adapter_dtype: str = "fp32"
+    layer: str = "ours"  # lora.attach, or "peft"
+
+    def __post_init__(self) -> None:
+        if self.method in FULL:
+            full, _, dtype = self.method.partition(" ")
+            object.__setattr__(self, "method", full)
+            object.__setattr__(self, "dtype", dtype)
+        for name, known in CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} {getattr(self, name)!r} is not known: choose one of {', '.join(known)}.")
+        for name in ("r", "seq"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} = {value!r}: give a whole number of at least 1.")
+        super().__post_init__()
+        if self.seq > LONGEST or self.batch_size > 2**16:
+            raise ValueError(
+                f"{self.batch_size} sequences of {self.seq} tokens: no card holds that; give smaller numbers."
+            )
+        if not isinstance(self.target_modules, str):
+            object.__setattr__(self, "target_modules", tuple(self.target_modules))
+
+    def counted(self) -> dict[str, Any]:
+        """The settings that the ledger depends on, by name."""
+        return {name: getattr(self, name) for name in COUNTED}
+
+
+class Shape(NamedTuple):
+    """A model's configuration, without weights: what it is called, and its config as JSON."""
+
+    name: str
+    text: str
+
+    def config(self) -> Any:
+        """The transformers config; of a model that also sees or hears, its language half.
+
+        Raises ModelError where transformers cannot make one.
+        """
+        from transformers import AutoConfig
+
+        said = json.loads(self.text)
+        kind = said.pop("model_type")
+        try:
+            return AutoConfig.for_model(kind, **said).get_text_config()
+        except Exception as error:
+            raise ModelError(f"{self.name}: transformers cannot read this {kind} config ({why(error)}).") from error
+
+
+def why(error: BaseException) -> str:
+    """The first line of an error's words, short enough for a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    first = next((line.strip() for line in lines if not line.rstrip().endswith(":")), lines[0])
+    return first if len(first) <= 160 else f"{first[:160]}…"
+
+
+def shape_of(model: Any) -> Shape:
+    """The shape of a name in models.SHAPES, "embedded", a folder with config.json, a hub id, or a transformers config.
+
+    Raises ModelError in one sentence when there is no such model, or none that can be read.
+    """
+    if isinstance(model, Shape):
+        return model
+    if not isinstance(model, str | os.PathLike):
+        return _shape(model.model_type, model.to_dict())
+    name = str(model)
+    if name in models.SHAPES:
+        return _shape(name, models.SHAPES[name])
+    if name == models.EMBEDDED:
+        return _shape(models.EMBEDDED_NAME, _in_folder(models.embedded_folder()))
+    if (folder := Path(name).expanduser()).is_dir():
+        return _shape(name, _in_folder(folder))
+    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+        raise ModelError(
+            f"{name!r} is no model that is known here: give one of {', '.join(models.SHAPES)}, 'embedded', a folder with "
+            "config.json, or a hub id such as 'owner/name'."
+        )
+    return _shape(name, _on_hub(name))
+
+
+def _in_folder(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise ModelError(f"{folder} has no config.json: give the folder that holds a model's config.json.")
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} could not be read ({why(error)}): fetch it again.") from error
+    if not isinstance(said, dict) or not isinstance(said.get("model_type"), str):
+        raise ModelError(f"{file} could not be read (it names no model_type): fetch it again.")
+    return said
+
+
+def _on_hub(name: str) -> dict[str, Any]:
+    from huggingface_hub.utils import logging as hub_logging
+    from transformers import AutoConfig
+
+    loud = hub_logging.get_verbosity()
+    hub_logging.set_verbosity_error()  # its retries are no news: one sentence follows if they fail
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=False).to_dict()
+    except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError(
+            f"the config of {name!r} could not be fetched from the model hub ({reason}): check the spelling and the network, "
+            f"log in if the model is gated, or give one of {', '.join(models.SHAPES)} or a folder with config.json."
+        ) from error
+    finally:
+        hub_logging.set_verbosity(loud)
+
+
+# What a config says beside the model's sizes.
+ASIDE = ("quantization_config", "dtype", "torch_dtype", "architectures", "_name_or_path", "transformers_version")
+
+
+def _shape(name: str, said: Mapping[str, Any]) -> Shape:
+    sizes = {key: value for key, value in said.items() if key not in ASIDE}
+    return Shape(name, json.dumps(sizes, sort_keys=True, default=str))

@@ -1,0 +1,55 @@
+"""What was worked out once, kept on disk: one file each, written whole, ignored when it is damaged or out of date."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ..files import whole_file
+from ..paths import cache_dir
+
+
+def kept(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives (plain data by `names`), from the cache's traces/ if it was made for this `kind` and `key` before.
+
+    By the same code, too, and with the same versions of the libraries whose models and layers are counted.
+    """
+    said = json.dumps([kind, key, _made_by()], sort_keys=True)
+    file = cache_dir() / "traces" / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
+    try:
+        found = json.loads(gzip.decompress(file.read_bytes()))
+        if isinstance(found, dict) and found.keys() == set(names):
+            return found
+    except (OSError, EOFError, ValueError, zlib.error):
+        pass  # there is none, or half of one: gzip's checksum tells
+    made = make()
+    packed = gzip.compress(json.dumps(made).encode(), compresslevel=1)
+    try:
+        with whole_file(file) as temporary:
+            temporary.write_bytes(packed)
+    except OSError:
+        pass  # a full disk or a folder that cannot be written: the next time takes as long as this one
+    return json.loads(json.dumps(made))
+
+
+@cache
+def _made_by() -> list[str]:
+    """The versions of the libraries, and a digest of the code that reads their models."""
+    package = Path(__file__).resolve().parents[1]
+    sources = [*package.glob("*.py"), *package.glob("memory/*.py"), *package.glob("training/*.py")]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources)))
+    return [*(_version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")), digest.hexdigest()]
+
+
+def _version(name: str) -> str:
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} -"

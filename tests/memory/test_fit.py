@@ -1,0 +1,80 @@
+"""What fits, the longest text that does, and the mildest changes that make the rest fit."""
+
+from dataclasses import replace
+
+import pytest
+from tiny_configs import tiny
+
+from lora_lessons import memory
+from lora_lessons.memory import Job
+
+
+def test_the_longest_sequence_fits_and_one_token_more_does_not():
+    for job in (Job(), Job("lora", gradient_checkpointing=False, r=8, batch_size=2)):
+        room = memory.card_bytes("RTX 4090")
+        tokens = memory.longest("Qwen2.5-7B", job, room)
+        assert tokens > 100
+        fits, not_any_more = memory.ledgers("Qwen2.5-7B", job, [tokens, tokens + 1])
+        assert fits.bill.total <= room < not_any_more.bill.total
+    assert memory.longest("Qwen2.5-7B", Job(), 5e9) == 0
+
+
+@pytest.mark.parametrize(
+    "model, job, card, first",
+    [
+        ("Qwen2.5-7B", Job(seq=2048, gradient_checkpointing=False), "RTX 4090", "checkpointing"),
+        ("Llama-2-7B", Job("lora", seq=4096, batch_size=4), "24", "one sequence at a time"),
+        ("Llama-2-7B", Job("full"), "RTX 4090", "LoRA"),
+        ("Llama-2-7B", Job("full fp32"), 8, "QLoRA"),
+        ("Qwen2.5-7B", Job(seq=32768), "RTX 4090", "sequences of at most"),
+    ],
+)
+def test_what_to_change_first_does_make_it_fit(model, job, card, first):
+    room = memory.card_bytes(card)
+    made = memory.plan(model, job, room)
+    assert not made.fits and made.ledger.bill.total > room
+    assert made.changes[0].what.startswith(first)
+    last = made.changes[-1]
+    assert last.total <= room and last.total == memory.predict(model, last.job).bill.total
+    assert f"Change first: {first}" in memory.verdict(made, str(card))
+
+
+def test_what_cannot_fit_is_said():
+    made = memory.plan("Llama-2-7B", Job(), 3e9)
+    assert not made.fits and made.longest == 0
+    assert "a larger card or a smaller model is needed" in memory.verdict(made, "3 GB")
+    for change in made.changes:
+        assert change.total > 3e9
+
+
+def test_changes_that_a_later_one_made_needless_are_not_asked_for():
+    """Each step of the advice is needed: undone at the end, the job does not fit any more."""
+    job = Job("full fp32", gradient_checkpointing=False, batch_size=2, seq=512)
+    made = memory.plan("Llama-2-7B", job, 5.5e9)
+    last = made.changes[-1].job
+    assert len(made.changes) > 1 and made.changes[-1].total <= made.room
+    before = job
+    for change in made.changes:
+        fields = {f: getattr(before, f) for f in ("gradient_checkpointing", "batch_size", "optimizer", "method", "r", "dtype", "seq")
+                  if getattr(before, f) != getattr(change.job, f)}  # fmt: skip
+        assert memory.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
+        before = change.job
+
+
+def test_a_shorter_text_is_the_last_thing_to_change():
+    """Several mild changes keep all 1,024 tokens where no single one is enough."""
+    made = memory.plan(
+        "Qwen2.5-7B", memory.Job("qlora", batch_size=4, gradient_checkpointing=False), memory.card_bytes(8)
+    )
+    assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
+    said = memory.verdict(made, "8 GB")
+    assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged_adamw_8bit"))
+    assert "sequences of at most" not in said
+    tight = memory.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), memory.card_bytes(8))
+    assert tight.changes[-1].what.startswith("sequences of at most") and tight.changes[-1].total <= tight.room
+
+
+def test_a_change_that_the_model_does_not_allow_is_not_advised():
+    """Qwen2-MoE has gates of one row, which LoRA of rank 16 does not fit: advice for full fine-tuning goes without it."""
+    made = memory.plan(tiny("qwen2_moe"), Job("full fp32", seq=64, batch_size=2), 1e6)
+    assert not made.fits and all(change.job.method == "full" for change in made.changes)

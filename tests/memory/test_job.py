@@ -1,0 +1,89 @@
+"""Which jobs and models there are, and the sentences that refuse the others."""
+
+import json
+
+import pytest
+from tiny_configs import small
+
+from lora_lessons import memory
+from lora_lessons.errors import ModelError
+from lora_lessons.memory import Job
+
+
+def test_a_folder_with_a_config_is_enough(tmp_path):
+    small("qwen2").save_pretrained(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+    from_folder, direct = memory.predict(tmp_path, Job()), memory.predict(small("qwen2"), Job())
+    assert from_folder == direct
+
+
+def test_a_stored_quantization_is_not_taken_over(tmp_path):
+    said = small("qwen2").to_dict() | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+    (tmp_path / "config.json").write_text(json.dumps(said, default=str))
+    assert memory.predict(tmp_path, Job("lora")) == memory.predict(small("qwen2"), Job("lora"))
+
+
+@pytest.mark.parametrize(
+    "model, sentence",
+    [
+        ("Llama-9", "no model that is known here: give one of Llama-2-7B"),
+        ("./nowhere", "no model that is known here"),
+        ("a/b/c", "no model that is known here"),
+    ],
+)
+def test_a_model_that_is_none_is_refused(model, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        memory.predict(model, Job())
+
+
+def test_bad_folders_are_refused(tmp_path):
+    with pytest.raises(ModelError, match="has no config.json"):
+        memory.predict(tmp_path, Job())
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="could not be read"):
+        memory.predict(tmp_path, Job())
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    with pytest.raises(ModelError, match="transformers cannot build a vit language model"):
+        memory.predict(tmp_path, Job())
+
+
+def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
+    import transformers
+
+    def offline(*_, **__):
+        raise OSError("We couldn't connect\nto the hub")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", offline)
+    with pytest.raises(ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in") as said:
+        memory.predict("owner/name", Job())
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    "fields, sentence",
+    [
+        ({"method": "dora"}, "method 'dora' is not known: choose one of full, lora, qlora"),
+        ({"optimizer": "sgd"}, "optimizer 'sgd' is not known"),
+        ({"dtype": "int8"}, "dtype 'int8' is not known"),
+        ({"seq": 0}, "seq = 0: give a whole number of at least 1"),
+        ({"batch_size": True}, "batch_size = True: give a whole number"),
+        ({"r": 2.5}, "r = 2.5: give a whole number"),
+        ({"seq": 10**12}, "no card holds that"),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused(fields, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Job(**fields)
+
+
+def test_what_does_not_fit_the_model_is_refused_in_the_layers_words():
+    with pytest.raises(ValueError, match="r = 1025 does not fit a 1024×4096 weight"):
+        memory.predict("Mistral-7B", Job(r=1025))
+    with pytest.raises(ValueError, match="no module is named 'q_prj'. Did you mean 'q_proj'"):
+        memory.predict("Mistral-7B", Job(target_modules=("q_prj",)))
+    assert memory.predict("Mistral-7B", Job(r=1025, target_modules=("q_proj",))).bill.adapters == 4 * 1025 * 8192 * 32
+
+
+def test_the_names_of_the_methods_are_the_ledgers():
+    assert Job("full bf16") == Job("full", dtype="bf16") and Job("full fp32").dtype == "fp32"
+    assert Job(target_modules=["q_proj"]) == Job(target_modules=("q_proj",))

@@ -1,0 +1,94 @@
+"""What was worked out once is read from disk; what is damaged, or was made by other code, is made anew."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+from tiny_configs import tiny
+
+from lora_lessons import memory
+from lora_lessons.memory import Job, kept, parts_of, trace
+
+JOB = Job("lora", r=4, seq=64)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder, and nothing remembered by this process."""
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path))
+    parts_of.cache_clear()
+    trace.cache_clear()
+    yield tmp_path / "traces"
+    parts_of.cache_clear()
+    trace.cache_clear()
+
+
+def forget():
+    parts_of.cache_clear()
+    trace.cache_clear()
+
+
+def test_the_second_time_nothing_is_traced(cache, monkeypatch):
+    first = memory.predict(tiny("llama"), JOB)
+    assert list(cache.glob("parts-*")) and list(cache.glob("trace-*"))
+    forget()
+
+    def must_not(*_, **__):
+        raise AssertionError("a model was built")
+
+    monkeypatch.setattr("lora_lessons.memory.prediction.build", must_not)
+    monkeypatch.setattr("lora_lessons.memory.parts.skeleton", must_not)
+    assert memory.predict(tiny("llama"), JOB) == first
+    longer = memory.predict(tiny("llama"), Job("lora", r=4, seq=999, batch_size=3))
+    assert longer.bill.activations > first.bill.activations, "one trace answers for every batch and length"
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:40] + b"x" + b[41:],
+                                    lambda _: gzip.compress(b"[1, 2]"), lambda _: gzip.compress(b"{}")])  # fmt: skip
+def test_a_damaged_file_is_made_anew(cache, damage):
+    first = memory.predict(tiny("llama"), JOB)
+    whole = {file: file.read_bytes() for file in cache.iterdir()}
+    for file, data in whole.items():
+        file.write_bytes(damage(data))
+    forget()
+    assert memory.predict(tiny("llama"), JOB) == first
+    for file, data in whole.items():
+        assert gzip.decompress(file.read_bytes()) == gzip.decompress(data)
+
+
+def test_other_code_or_other_versions_make_it_anew(cache, monkeypatch):
+    made = []
+    for by in (["torch 1", "a"], ["torch 2", "a"], ["torch 2", "b"], ["torch 2", "b"]):
+        monkeypatch.setattr(kept, "_made_by", lambda by=by: by)
+        kept.kept("parts", ["same"], ["by"], lambda by=by: made.append(by) or {"by": by})
+    assert made == [["torch 1", "a"], ["torch 2", "a"], ["torch 2", "b"]]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "file"))
+    assert kept.kept("parts", [1], ["n"], lambda: {"n": 1}) == {"n": 1}
+
+
+WARM = """
+import sys
+from lora_lessons import memory
+print(memory.predict(sys.argv[1], memory.Job("qlora", r=4)).bill.total)
+print([name for name in ("transformers", "peft", "bitsandbytes") if name in sys.modules])
+"""
+
+
+def test_a_shape_seen_before_imports_no_model_library(cache, tmp_path):
+    """A plan is an answer in a second or two only without transformers, PEFT and bitsandbytes."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(tiny("llama").to_dict(), default=str))
+    cold, warm = (
+        subprocess.run([sys.executable, "-c", WARM, str(folder)], capture_output=True, text=True, check=True)
+        .stdout.strip()
+        .splitlines()
+        for _ in range(2)
+    )
+    assert cold[0] == warm[0] and warm[1] == "[]"

@@ -1,0 +1,60 @@
+"""What a plan sees of a model before it runs any of it: the pattern of its blocks, experts, what adapters leave out."""
+
+import json
+
+import pytest
+from tiny_configs import small, tiny
+
+from lora_lessons import memory
+from lora_lessons.memory import Job, prediction
+
+
+def test_kinds_repeat():
+    found = [memory.pattern(kinds) for kinds in ("aaaa", "abab", "aaabaaab", "baaa", "cbbabbabb")]
+    assert found == [(0, 1), (0, 2), (0, 4), (1, 1), (1, 3)]
+    assert memory.pattern("ab") in ((0, 2), (1, 1)) and memory.pattern("a") == (0, 1)
+
+
+def test_a_pattern_begins_after_the_first_blocks():
+    parts = memory.parts_of(
+        memory.shape_of(tiny("deepseek_v3", num_hidden_layers=9, first_k_dense_replace=3)), "all-linear"
+    )
+    assert (parts.blocks, parts.before, parts.period) == (9, 3, 1) and prediction.few_and_more(parts) == (6, 7)
+
+
+@pytest.mark.parametrize("blocks, traced", [(4, (4,)), (32, (3, 4)), (5, (3, 4))])
+def test_a_few_blocks_tell_of_all(blocks, traced):
+    parts = memory.parts_of(memory.shape_of(small("llama", num_hidden_layers=blocks)), "all-linear")
+    assert prediction.few_and_more(parts) == traced
+
+
+def test_the_few_blocks_end_as_all_do():
+    for blocks in (26, 27, 31):
+        parts = memory.parts_of(memory.shape_of(small("gemma3_text", num_hidden_layers=blocks)), "all-linear")
+        few, more = prediction.few_and_more(parts)
+        assert parts.period == 6 and few >= 8 and more == few + 6 and (blocks - few) % 6 == 0
+
+
+def test_experts_are_base_weights_in_16_bits_and_no_adapter_reaches_them():
+    """Mixtral's experts are stacked in two weights a block: bitsandbytes packs Linear layers alone, LoRA adapts them alone."""
+    shape = memory.shape_of(small("mixtral", num_local_experts=4, intermediate_size=64))
+    numbers = 5 * 4 * (2 * 64 * 96 + 96 * 64)
+    ledger = memory.predict(shape, Job("qlora", r=4, seq=64))
+    assert ledger.experts == 2 * numbers < ledger.bill.base and ledger.bill.rest < 2 * numbers
+    assert sum(size for _, size in ledger.left_out) == numbers and len(ledger.left_out) == 2 * 5
+    said = memory.bill_table(ledger)
+    assert "are the experts of a mixture, which stay unpacked" in said
+    assert f"LoRA leaves out {numbers:,} numbers in 10 weights of experts, such as model.layers.0.mlp.experts" in said
+
+    full = memory.predict(shape, Job("full", seq=64))
+    assert full.left_out == () and "stay unpacked" not in memory.bill_table(full) and full.bill.base > 2 * numbers
+
+
+def test_a_real_mixtral_is_billed_with_its_experts():
+    """Mixtral-8x7B: 46.7 billion numbers, 45.1 of them in experts, which QLoRA here leaves in 16 bits."""
+    mixtral = {"model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+               "num_attention_heads": 32, "num_key_value_heads": 8, "num_local_experts": 8, "vocab_size": 32000}  # fmt: skip
+    bill = memory.predict(memory.Shape("Mixtral-8x7B", json.dumps(mixtral)), Job("qlora")).bill
+    experts = 32 * 8 * 3 * 4096 * 14336
+    assert bill.base == pytest.approx(2 * experts + 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024) / 2, rel=1e-3)
+    assert bill.rest < 0.6e9

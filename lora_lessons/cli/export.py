@@ -83,13 +83,14 @@ def ollama(
     from ..export import ollama as llama
 
     read = read_adapter(_folder(adapter))
+    own_template = None if template is None else template.read_text(encoding="utf-8")
     made = llama.write(
         out,
         models.folder(base or read.base_name or models.EMBEDDED),
         read,
         system,
         file_type=type,
-        template=template and template.read_text(encoding="utf-8"),
+        template=own_template,
         overwrite=overwrite,
     )
     print(*(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -34,11 +34,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=LessonCommand)(run)
-for verb in (lab, plan, sweep, bench, adapters):
+VERBS: list[Callable[..., int]] = [lab, plan, sweep, bench, adapters, doctor, claims, badges, readme, new_lesson]
+for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)
-for verb in (doctor, claims, badges, readme, new_lesson):
-    app.command()(verb)
 
 
 def _show_version(wanted: bool) -> None:

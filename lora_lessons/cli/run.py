@@ -21,7 +21,7 @@ PARAMETER = ("-p", "--parameter")
 class LessonCommand(TyperCommand):
     """Reads `-p NAME VALUE` as papermill does; typer itself has no option that takes two words and may be repeated."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         joined, rest = [], iter(args)
         for word in rest:
             joined.append(word)

@@ -141,8 +141,9 @@ def test_merging_into_four_bits_is_what_peft_does_on_a_bitsandbytes_layer(double
     layer = bnb.nn.Linear4bit(
         128, 64, bias=False, quant_type="nf4", compress_statistics=double, compute_dtype=torch.float32
     )
-    layer.weight = bnb.nn.Params4bit(linear.weight.data.clone(), requires_grad=False, quant_type="nf4",
-                                     compress_statistics=double, module=layer)  # fmt: skip
+    layer.weight = bnb.nn.Params4bit(
+        linear.weight.data.clone(), requires_grad=False, quant_type="nf4", compress_statistics=double, module=layer
+    )
     layer.to("cpu")
     net = torch.nn.Sequential(layer)
     net.is_loaded_in_4bit = True  # as transformers marks it: PEFT then takes its layer for bitsandbytes

@@ -14,8 +14,17 @@ from transformers import (
 from lora_lessons import lora, models, tasks
 from lora_lessons.models.four_bit import Format
 
-SIZES = {"hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-         "vocab_size": 128, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # fmt: skip
+SIZES = {
+    "hidden_size": 64,
+    "intermediate_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 128,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 BF16, FP32 = Format("nf4", torch.bfloat16), Format("nf4", torch.float32)
 
 
@@ -34,8 +43,12 @@ def make_folder(path, kind="llama", tied=False, shard="60KB"):
 
 def stock(folder, form):
     """What transformers itself makes of the folder."""
-    config = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type=form.quant_type, bnb_4bit_use_double_quant=True,
-                                bnb_4bit_compute_dtype=form.compute_dtype)  # fmt: skip
+    config = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type=form.quant_type,
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=form.compute_dtype,
+    )
     return AutoModelForCausalLM.from_pretrained(folder, dtype=form.compute_dtype, quantization_config=config).eval()
 
 

@@ -13,15 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from .. import memory, models
 from ..files import write_text
-from ..machine import kernel_environment, machine, versions
+from ..machine import kernel_environment, machine, stamp
 from ..memory import Job
-from ..paths import course_root
+from ..paths import measurements
 
 OK, OUT_OF_MEMORY, FAILED = "ok", "out of memory", "failed"
 
@@ -117,9 +116,7 @@ def measure_all(
         "model": shape.name,
         "weights": "random",
         "card": card[0] if card else None,
-        "machine": machine(),
-        "date": date.today().isoformat(),
-        "versions": versions(),
+        **stamp(),
         "rows": rows,
     }
     write_text(file, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
@@ -135,7 +132,7 @@ def measure_all(
 def recording(kind: str, where: str) -> Path:
     """The file in data/measurements/ for what was measured on the card (or processor) `where`."""
     short = re.sub(r"[^a-z0-9]+", "_", where.lower()).strip("_")
-    return course_root() / "data" / "measurements" / f"{kind}_{short}.json"
+    return measurements() / f"{kind}_{short}.json"
 
 
 def line(row: dict[str, Any]) -> str:

@@ -152,8 +152,18 @@ class Lab:
 
     def __enter__(self) -> Lab:
         port = self.address.rpartition(":")[2]
-        command = [sys.executable, "-m", "lora_lessons.cli", "lab", "--", "--no-browser", "--port", port, "--allow-root",
-                   "--LabApp.expose_app_in_browser=True"]  # fmt: skip
+        command = [
+            sys.executable,
+            "-m",
+            "lora_lessons.cli",
+            "lab",
+            "--",
+            "--no-browser",
+            "--port",
+            port,
+            "--allow-root",
+            "--LabApp.expose_app_in_browser=True",
+        ]
         self.log = open(self.folder / "lab.log", "w")
         environment = os.environ | {"JUPYTER_TOKEN": TOKEN, "LORA_LESSONS_PROGRESS": str(self.folder / "progress.json")}
         self.process = subprocess.Popen(command, cwd=self.folder, stdout=self.log, stderr=self.log, env=environment)

@@ -249,8 +249,13 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
     assert_anatomy(stage, 400, 100, 1, 16)
     stage.typed("lora_alpha", "2.5")
     assert_anatomy(stage, 400, 100, 1, 2.5)
-    for name, typed, part in (("d", "0", "at least 1; got 0×100"), ("k", "10000x", "got '10000x'"), ("lora_alpha", "0", "lora_alpha"),
-                              ("r", "101", "101"), ("r", "eight", "")):  # fmt: skip
+    for name, typed, part in (
+        ("d", "0", "at least 1; got 0×100"),
+        ("k", "10000x", "got '10000x'"),
+        ("lora_alpha", "0", "lora_alpha"),
+        ("r", "101", "101"),
+        ("r", "eight", ""),
+    ):
         good = stage.box(name).input_value()
         stage.typed(name, typed)
         assert stage.said.endswith(".") and part in stage.said
@@ -265,8 +270,13 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
 
 def assert_fit(stage: Any, **setting: Any) -> None:
     """Words and the bars' widths are those of this bill."""
-    job = memory.Job(setting["method"], setting["r"], seq=setting["seq"], batch_size=setting["batch_size"],
-                   gradient_checkpointing=setting["gradient_checkpointing"] == "on")  # fmt: skip
+    job = memory.Job(
+        setting["method"],
+        setting["r"],
+        seq=setting["seq"],
+        batch_size=setting["batch_size"],
+        gradient_checkpointing=setting["gradient_checkpointing"] == "on",
+    )
     bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
     assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest" in stage.words
     scene = fitting.fit_scene(**setting)
@@ -353,8 +363,10 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
         flat[bench.PLACE] = outlier
     back = quant.dequantize(quant.quantize(flat, codebook, blocksize))
     others = torch.arange(4096) != bench.PLACE
-    errors = [float((flat - back)[where].norm() / flat[where].norm()) if where.any() else 0.0
-              for where in ((torch.arange(4096) < blocksize) & others, torch.arange(4096) >= blocksize)]  # fmt: skip
+    errors = [
+        float((flat - back)[where].norm() / flat[where].norm()) if where.any() else 0.0
+        for where in ((torch.arange(4096) < blocksize) & others, torch.arange(4096) >= blocksize)
+    ]
     assert stage.words.startswith(
         f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits a parameter. "
     )
@@ -480,8 +492,15 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     stage.chosen("fair", OFF)
     assert_lab(stage, "LoRA", most, 24, 0.003)
     words = stage.words
-    for name, bad, good in (("r", "0", "8"), ("r", "10000", "8"), ("r", "eight", "8"), ("lora_alpha", "0", "16"),
-                            ("lora_alpha", "eight", "16"), ("learning_rate", "1", "0.004"), ("learning_rate", "fast", "0.004")):  # fmt: skip
+    for name, bad, good in (
+        ("r", "0", "8"),
+        ("r", "10000", "8"),
+        ("r", "eight", "8"),
+        ("lora_alpha", "0", "16"),
+        ("lora_alpha", "eight", "16"),
+        ("learning_rate", "1", "0.004"),
+        ("learning_rate", "fast", "0.004"),
+    ):
         stage.typed(name, bad)
         assert stage.said.endswith(".") and bad in stage.said and stage.words == words
         stage.typed(name, good)
@@ -498,13 +517,31 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     [
         (EXPLORER, {"name": "matrix", "r": "rank r"}),
         (ANATOMY, {"d": "d (outputs)", "k": "k (inputs)", "r": "rank r", "lora_alpha": "α"}),
-        (FIT, {"model": "model", "method": "method", "card": "card", "r": "rank r", "batch_size": "batch (sequences)",
-               "gradient_checkpointing": "checkpointing", "seq": "length (tokens)"}),
-        (LAB, {"method": "method", "r": "rank r", "lora_alpha": "α", "learning_rate": "learning rate",
-               "fair": "fair fight"}),
+        (
+            FIT,
+            {
+                "model": "model",
+                "method": "method",
+                "card": "card",
+                "r": "rank r",
+                "batch_size": "batch (sequences)",
+                "gradient_checkpointing": "checkpointing",
+                "seq": "length (tokens)",
+            },
+        ),
+        (
+            LAB,
+            {
+                "method": "method",
+                "r": "rank r",
+                "lora_alpha": "α",
+                "learning_rate": "learning rate",
+                "fair": "fair fight",
+            },
+        ),
         (BENCH, {"weights": "weights", "codebook": "codebook", "blocksize": "block size", "outlier": "outlier"}),
     ],
-)  # fmt: skip
+)
 def test_the_keyboard_reaches_every_control_and_each_has_a_name(page, number, names):
     stage = page.stage(number)
     order, seen = stage.root.locator("input, select"), []
@@ -601,8 +638,13 @@ def test_the_dark_theme_leaves_everything_readable(page, screenshots):
         )
         for pair in stage.root.locator("label, .words, input[type=text], select").evaluate_all(script):
             text, ground = ([int(n) / 255 for n in re.findall(r"\d+", color)[:3]] for color in pair)
-            light = [sum(w * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
-                         for w, c in zip((0.2126, 0.7152, 0.0722), color, strict=True)) for color in (text, ground)]  # fmt: skip
+            light = [
+                sum(
+                    w * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
+                    for w, c in zip((0.2126, 0.7152, 0.0722), color, strict=True)
+                )
+                for color in (text, ground)
+            ]
             assert (max(light) + 0.05) / (min(light) + 0.05) > 7  # WCAG 2.2's enhanced contrast
     finally:
         page.page.evaluate(change, "JupyterLab Light")

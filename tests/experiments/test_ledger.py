@@ -16,9 +16,17 @@ def folder(tmp_path):
     """A folder that holds a small model's config.json."""
     where = tmp_path / "small"
     AutoConfig.for_model(
-        "llama", hidden_size=64, intermediate_size=128, num_hidden_layers=4, num_attention_heads=4,
-        num_key_value_heads=2, vocab_size=512, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-    ).save_pretrained(where)  # fmt: skip
+        "llama",
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=512,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    ).save_pretrained(where)
     return where
 
 
@@ -44,8 +52,13 @@ def test_a_setting_that_cannot_run_is_a_row_that_says_why(folder, tmp_path, caps
     assert "failed" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("CUDA out of memory"),
-                                   RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")])  # fmt: skip
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"),
+    ],
+)
 def test_running_out_of_memory_leaves_the_prediction(folder, monkeypatch, capsys, error):
     build = memory.build
 

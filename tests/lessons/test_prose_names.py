@@ -10,9 +10,21 @@ from lora_lessons.course.lesson import lessons
 from lora_lessons.paths import course_root
 
 PACKAGES = (
-    "adapter", "course", "evaluation", "experiments", "export", "lora", "lowrank", "memory", "mixing", "models", "quant",
-    "run", "tasks", "training",
-)  # fmt: skip
+    "adapter",
+    "course",
+    "evaluation",
+    "experiments",
+    "export",
+    "lora",
+    "lowrank",
+    "memory",
+    "mixing",
+    "models",
+    "quant",
+    "run",
+    "tasks",
+    "training",
+)
 FILE = re.compile(r"`(lora_lessons/[\w./]+|(?:lora|lowrank|adapter|mixing|\w+/\w+)\.py)`")
 NAME = re.compile(r"`([a-z_]+)\.([a-z_]\w*)(?:\(\))?`")
 

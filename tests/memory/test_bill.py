@@ -81,11 +81,24 @@ def test_a_card_holds_gib():
 
 @pytest.mark.parametrize(
     "said, name, gib",
-    [("RTX 4090", "RTX 4090", 24), ("4090", "RTX 4090", 24), ("nvidia geforce rtx 3090", "RTX 3090", 24),
-     ("3060 12", "RTX 3060", 12), ("t4", "T4", 15), ("L4", "L4", 22.5), ("A100 40", "A100 40", 40), ("a100 80gb", "A100 80", 80),
-     ("h100", "H100", 80), ("H200", "H200", 141), ("24", "A card of 24 GB", 24), ("24GB", "A card of 24 GB", 24),
-     ("11 GiB", "A card of 11 GB", 11), (24.0, "A card of 24 GB", 24), (6, "A card of 6 GB", 6)],
-)  # fmt: skip
+    [
+        ("RTX 4090", "RTX 4090", 24),
+        ("4090", "RTX 4090", 24),
+        ("nvidia geforce rtx 3090", "RTX 3090", 24),
+        ("3060 12", "RTX 3060", 12),
+        ("t4", "T4", 15),
+        ("L4", "L4", 22.5),
+        ("A100 40", "A100 40", 40),
+        ("a100 80gb", "A100 80", 80),
+        ("h100", "H100", 80),
+        ("H200", "H200", 141),
+        ("24", "A card of 24 GB", 24),
+        ("24GB", "A card of 24 GB", 24),
+        ("11 GiB", "A card of 11 GB", 11),
+        (24.0, "A card of 24 GB", 24),
+        (6, "A card of 6 GB", 6),
+    ],
+)
 def test_cards_by_name_or_size(said, name, gib):
     assert memory.find_card(said) == (name, gib * 2**30)
 

@@ -53,18 +53,49 @@ def test_every_model_is_planned_or_refused_in_a_sentence(kind, twenty_seconds):
 
 @pytest.mark.parametrize(
     "kind",
-    ["llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "phi3",
-     "olmo2", "granite", "cohere2", "gpt_oss", "deepseek_v2", "deepseek_v3", "glm4_moe", "smollm3"],
-)  # fmt: skip
+    [
+        "llama",
+        "mistral",
+        "mixtral",
+        "qwen2",
+        "qwen2_moe",
+        "qwen3",
+        "qwen3_moe",
+        "gemma",
+        "gemma2",
+        "gemma3_text",
+        "phi3",
+        "olmo2",
+        "granite",
+        "cohere2",
+        "gpt_oss",
+        "deepseek_v2",
+        "deepseek_v3",
+        "glm4_moe",
+        "smollm3",
+    ],
+)
 def test_the_models_that_people_train_are_planned(kind):
     assert isinstance(planned_or_refused(tiny(kind), Job("qlora", r=1, seq=64)), memory.Ledger)
 
 
 @pytest.mark.parametrize(
     "kind",
-    ["mamba", "mamba2", "falcon_mamba", "jamba", "bamba", "falcon_h1", "recurrent_gemma", "zamba2", "nemotron_h",
-     "granitemoehybrid", "rwkv", "qwen3_next"],
-)  # fmt: skip
+    [
+        "mamba",
+        "mamba2",
+        "falcon_mamba",
+        "jamba",
+        "bamba",
+        "falcon_h1",
+        "recurrent_gemma",
+        "zamba2",
+        "nemotron_h",
+        "granitemoehybrid",
+        "rwkv",
+        "qwen3_next",
+    ],
+)
 def test_a_model_that_carries_a_state_is_refused_by_that_name(kind, twenty_seconds):
     said = planned_or_refused(tiny(kind), Job("qlora", r=1, seq=64))
     assert "carries a state from token to token" in said and kind in said

@@ -55,8 +55,11 @@ def test_changes_that_a_later_one_made_needless_are_not_asked_for():
     assert len(made.changes) > 1 and made.changes[-1].total <= made.room
     before = job
     for change in made.changes:
-        fields = {f: getattr(before, f) for f in ("gradient_checkpointing", "batch_size", "optimizer", "method", "r", "dtype", "seq")
-                  if getattr(before, f) != getattr(change.job, f)}  # fmt: skip
+        fields = {
+            f: getattr(before, f)
+            for f in ("gradient_checkpointing", "batch_size", "optimizer", "method", "r", "dtype", "seq")
+            if getattr(before, f) != getattr(change.job, f)
+        }
         assert memory.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
         before = change.job
 

@@ -45,8 +45,16 @@ def test_the_second_time_nothing_is_traced(cache, monkeypatch):
     assert longer.bill.activations > first.bill.activations, "one trace answers for every batch and length"
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b[:40] + b"x" + b[41:],
-                                    lambda _: gzip.compress(b"[1, 2]"), lambda _: gzip.compress(b"{}")])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b"",
+        lambda b: b[:40] + b"x" + b[41:],
+        lambda _: gzip.compress(b"[1, 2]"),
+        lambda _: gzip.compress(b"{}"),
+    ],
+)
 def test_a_damaged_file_is_made_anew(cache, damage):
     first = memory.predict(tiny("llama"), JOB)
     whole = {file: file.read_bytes() for file in cache.iterdir()}

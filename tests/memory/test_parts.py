@@ -52,8 +52,16 @@ def test_experts_are_base_weights_in_16_bits_and_no_adapter_reaches_them():
 
 def test_a_real_mixtral_is_billed_with_its_experts():
     """Mixtral-8x7B: 46.7 billion numbers, 45.1 of them in experts, which QLoRA here leaves in 16 bits."""
-    mixtral = {"model_type": "mixtral", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-               "num_attention_heads": 32, "num_key_value_heads": 8, "num_local_experts": 8, "vocab_size": 32000}  # fmt: skip
+    mixtral = {
+        "model_type": "mixtral",
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "num_local_experts": 8,
+        "vocab_size": 32000,
+    }
     bill = memory.predict(memory.Shape("Mixtral-8x7B", json.dumps(mixtral)), Job("qlora")).bill
     experts = 32 * 8 * 3 * 4096 * 14336
     assert bill.base == pytest.approx(2 * experts + 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024) / 2, rel=1e-3)

@@ -45,7 +45,7 @@ MODELS = {
         qk_rope_head_dim=8,
         v_head_dim=16,
         head_dim=8,
-    ),  # fmt: skip
+    ),
 }
 GRID = [
     ("llama", Job("full", dtype="fp32", seq=64, batch_size=2, gradient_checkpointing=False)),
@@ -55,7 +55,18 @@ GRID = [
     ("llama", Job("qlora", r=8, seq=96, batch_size=2, gradient_checkpointing=False)),
     ("llama", Job("qlora", r=8, seq=96, batch_size=2)),
     ("llama", Job("qlora", r=64, seq=16)),
-    ("llama", Job("lora", r=8, seq=64, batch_size=4, gradient_checkpointing=False, layer="peft", target_modules=("q_proj", "v_proj"))),
+    (
+        "llama",
+        Job(
+            "lora",
+            r=8,
+            seq=64,
+            batch_size=4,
+            gradient_checkpointing=False,
+            layer="peft",
+            target_modules=("q_proj", "v_proj"),
+        ),
+    ),
     ("llama", Job("lora", r=8, seq=64, layer="peft")),
     ("llama", Job("qlora", r=8, seq=160, layer="peft", gradient_checkpointing=False)),
     ("llama", Job("qlora", r=8, seq=64, batch_size=2, layer="peft", dtype="fp32")),
@@ -92,7 +103,7 @@ GRID = [
     ("qwen3_moe", Job("full", seq=64)),
     ("qwen3_moe", Job("lora", r=4, seq=96, batch_size=2)),
     ("deepseek_v3", Job("lora", r=4, seq=96, gradient_checkpointing=False)),
-]  # fmt: skip
+]
 
 
 def real(shape, job):

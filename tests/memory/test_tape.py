@@ -36,8 +36,13 @@ def test_births_and_deaths_by_hand():
     trace = written.read()
     assert trace.sizes.tolist() == [4000, 4000, 4000, 4]
     assert list(zip(trace.numbers.tolist(), trace.signs.tolist(), strict=True)) == [
-        (0, 1), (1, 1), (2, 1), (1, -1), (3, 1), (2, -1),
-    ]  # fmt: skip
+        (0, 1),
+        (1, 1),
+        (2, 1),
+        (1, -1),
+        (3, 1),
+        (2, -1),
+    ]
     forward = trace.peaks()[0, :, 0]
     assert forward[tape.KINDS.index("rest")] == 4000 and forward.sum() == 12_000
 

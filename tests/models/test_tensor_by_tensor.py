@@ -55,9 +55,11 @@ def test_a_bad_folder_is_one_sentence(folder, tmp_path):
         tensor_by_tensor.load(folder, BF16)
     shards[1].write_bytes(whole)
     config = json.loads((folder / "config.json").read_text())
-    for change, sentence in (({"num_hidden_layers": 3}, r"holds no model\.layers\.2.*BitsAndBytesConfig"),
-                             ({"intermediate_size": 128}, "belong to different models"),
-                             ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantized already.*give the 16-bit model")):  # fmt: skip
+    for change, sentence in (
+        ({"num_hidden_layers": 3}, r"holds no model\.layers\.2.*BitsAndBytesConfig"),
+        ({"intermediate_size": 128}, "belong to different models"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantized already.*give the 16-bit model"),
+    ):
         (folder / "config.json").write_text(json.dumps(config | change))
         with pytest.raises(ModelError, match=sentence):
             tensor_by_tensor.load(folder, BF16)

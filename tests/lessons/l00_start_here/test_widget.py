@@ -94,8 +94,16 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
     )
 
 
-@pytest.mark.parametrize("changed", [{}, {"card": "RTX 3060", "method": "lora"}, {"method": "full fp32", "card": "A100 80"},
-                                     {"gradient_checkpointing": "off", "batch_size": 4}, {"model": "Qwen2.5-7B", "r": 64}])  # fmt: skip
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"card": "RTX 3060", "method": "lora"},
+        {"method": "full fp32", "card": "A100 80"},
+        {"gradient_checkpointing": "off", "batch_size": 4},
+        {"model": "Qwen2.5-7B", "r": 64},
+    ],
+)
 def test_it_says_whether_it_fits_and_how_much_would(changed):
     setting = FIT | changed
     figure, words = widget.fit_still(**setting)
@@ -112,11 +120,19 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
 
 
 IMPOSSIBLE = [
-    ("r", 0, "give a whole number of at least 1"), ("r", -8, "at least 1"), ("r", 10_000, "choose 1 ≤ r ≤ 4096"),
-    ("r", "eight", "whole number such as 8"), ("r", 2.5, "whole number such as 8"), ("r", True, "whole number such as 8"),
-    ("batch_size", 0, "at least 1"), ("batch_size", "", "whole number such as 8"), ("batch_size", 10**9, "no card holds that"),
-    ("seq", 0, "at least 1"), ("seq", "long", "whole number such as 8"), ("seq", 10**9, "no card holds that"),
-]  # fmt: skip
+    ("r", 0, "give a whole number of at least 1"),
+    ("r", -8, "at least 1"),
+    ("r", 10_000, "choose 1 ≤ r ≤ 4096"),
+    ("r", "eight", "whole number such as 8"),
+    ("r", 2.5, "whole number such as 8"),
+    ("r", True, "whole number such as 8"),
+    ("batch_size", 0, "at least 1"),
+    ("batch_size", "", "whole number such as 8"),
+    ("batch_size", 10**9, "no card holds that"),
+    ("seq", 0, "at least 1"),
+    ("seq", "long", "whole number such as 8"),
+    ("seq", 10**9, "no card holds that"),
+]
 
 
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)

@@ -50,8 +50,7 @@ def _attend(
     if groups > 1 and (attention_mask is not None or sizes_differ):
         key, value = repeat_kv(key, groups), repeat_kv(value, groups)
     if attention_mask is not None and attention_mask.dtype == torch.bool:
-        allowed = attention_mask
-        attention_mask = torch.zeros_like(allowed, dtype=query.dtype).masked_fill_(allowed.logical_not(), -torch.inf)
+        attention_mask = torch.where(attention_mask, query.new_zeros(()), query.new_full((), -torch.inf))
     if sizes_differ:
         out = _Fused.apply(query, key, value, attention_mask)
     else:

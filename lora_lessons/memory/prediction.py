@@ -175,7 +175,7 @@ def _run(shape: Shape, job: Job, blocks: int, window: int | None, card: bool, gr
             f"({why(error)}). The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
         ) from error
     read = written.read((job.batch_size, job.seq, job.r if grows_with_r else 0))
-    if read.lumpy(job.seq):
+    if job.seq in PRIMES["seq"] and read.lumpy(job.seq):
         raise ModelError(
             f"{shape.name}: this {shape.config().model_type} works through the text in pieces, so that its memory does not "
             "grow evenly with the length and its ledger cannot be read."

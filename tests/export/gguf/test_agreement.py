@@ -76,9 +76,7 @@ def test_every_family_agrees_with_base_adapter_and_merged(tiny, tmp_path, kind):
     prompts = [tokenizer(text)["input_ids"] for text in PROMPTS]
     targets = ["q_proj", "k_proj", "down_proj"] + ["lm_head"] * (kind == "llama")
     saved = peft_adapter(model, tmp_path / "adapter", targets)
-    adapter, plain, expected = (
-        read_adapter(saved), python_logits(model, prompts), peft_logits(model, saved, prompts)
-    )  # fmt: skip
+    adapter, plain, expected = (read_adapter(saved), python_logits(model, prompts), peft_logits(model, saved, prompts))
     base = gguf.write_base(folder, tmp_path / "base.gguf", "f32")
     file = gguf.write_adapter(adapter, folder, tmp_path / "adapter.gguf")
     merged = gguf.write_merged(folder, adapter, tmp_path / "merged.gguf", "f32")

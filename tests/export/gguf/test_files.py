@@ -25,11 +25,17 @@ def test_an_adapter_that_does_not_fit_is_refused_by_name(tiny, tmp_path):
     adapter = read_adapter(peft_adapter(model, tmp_path / "adapter", ["q_proj"]))
     layer = next(iter(adapter.A))
     bad = {
-        r"q_proj: the adapter's ΔW is 99×256, the base's weight 256×256": changed(adapter, B=adapter.B | {layer: torch.ones(99, 8)}),
-        "no such layer": changed(adapter, A={"model.layers.7.x": adapter.A[layer]}, B={"model.layers.7.x": adapter.B[layer]}),
-        "lm_head, which llama.cpp adapts in no model": changed(adapter, A={"lm_head": adapter.A[layer]}, B={"lm_head": adapter.B[layer]}),
+        r"q_proj: the adapter's ΔW is 99×256, the base's weight 256×256": changed(
+            adapter, B=adapter.B | {layer: torch.ones(99, 8)}
+        ),
+        "no such layer": changed(
+            adapter, A={"model.layers.7.x": adapter.A[layer]}, B={"model.layers.7.x": adapter.B[layer]}
+        ),
+        "lm_head, which llama.cpp adapts in no model": changed(
+            adapter, A={"lm_head": adapter.A[layer]}, B={"lm_head": adapter.B[layer]}
+        ),
         "NaN": changed(adapter, B=adapter.B | {layer: adapter.B[layer] * torch.nan}),
-    }  # fmt: skip
+    }
     for sentence, wrong in bad.items():
         for write in (
             lambda a, out: gguf.write_adapter(a, folder, out),

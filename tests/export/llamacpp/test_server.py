@@ -33,13 +33,14 @@ def served(tiny, tmp_path_factory):
 
 def test_swapping_by_scale_equals_peft(served):
     server, prompt, expected = served
-    for name, scales in [
+    asked = [
         ("one", {"one": 1.0}),
         ("two", {"two": 1.0}),
         ("none", {}),
         ("half of one", {"one": 0.5}),
         ("one", {"one": 1}),
-    ]:
+    ]
+    for name, scales in asked:
         found = server.next_logprobs(prompt, scales)
         assert worst(found, expected[name]) <= 2 * LIMIT, name
         assert server.set_scales(scales) == {"one": 0.0, "two": 0.0} | scales

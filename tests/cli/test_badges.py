@@ -1,0 +1,31 @@
+"""`lora-lessons badges`: a fork's address, written everywhere and told aloud."""
+
+from __future__ import annotations
+
+import pytest
+
+from lora_lessons import cli
+
+OLD, NEW = "https://github.com/lora-lessons/lora-lessons", "https://github.com/me/my-fork"
+
+
+@pytest.fixture
+def _a_course_with_an_address(course):
+    (course / "pyproject.toml").write_text(f'[project.urls]\nRepository = "{OLD}"\n', encoding="utf-8")
+    (course / "README.md").write_text(f"git clone {OLD}\n", encoding="utf-8")
+
+
+@pytest.mark.usefixtures("_a_course_with_an_address")
+def test_an_address_is_written_everywhere_and_told_aloud(course, capsys):
+    assert cli.main(["badges"]) == 0
+    assert capsys.readouterr().out == "0 files changed.\n"
+    assert cli.main(["badges", NEW]) == 0
+    assert capsys.readouterr().out == "pyproject.toml: rewritten.\nREADME.md: rewritten.\n2 files changed.\n"
+    assert (course / "README.md").read_text(encoding="utf-8") == f"git clone {NEW}\n"
+
+
+@pytest.mark.usefixtures("_a_course_with_an_address")
+def test_what_is_no_address_is_refused_in_a_sentence(capsys):
+    assert cli.main(["badges", "my-fork"]) == 2
+    said = capsys.readouterr().err
+    assert "'my-fork' is no repository that Colab can open" in said and said.count("\n") == 1

@@ -116,16 +116,27 @@ def shape_of(model: Any) -> Shape:
     name = str(model)
     if name in models.SHAPES:
         return _shape(name, models.SHAPES[name])
-    if name == models.EMBEDDED:
-        return _shape(models.EMBEDDED_NAME, _in_folder(models.embedded_folder()))
-    if (folder := Path(name).expanduser()).is_dir():
-        return _shape(name, _in_folder(folder))
-    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+    meant = _meant(name)
+    if meant.kind == "hub":
+        return _shape(name, _on_hub(name))
+    folder = models.embedded_folder() if meant.kind == "embedded" else Path(name).expanduser()
+    return _shape(meant.name if meant.kind == "embedded" else name, _in_folder(folder))
+
+
+def _meant(name: str) -> models.Meant:
+    """Which base `name` means, of those that a plan can read: what needs weights is refused, SHAPES are offered."""
+    try:
+        meant = models.which(name, weights=False)
+    except ModelError as error:
+        if Path(name).expanduser().exists():
+            raise
         raise ModelError(
             f"{name!r} is no model that is known here: give one of {', '.join(models.SHAPES)}, 'embedded', a folder with "
             "config.json, or a hub id such as 'owner/name'."
-        )
-    return _shape(name, _on_hub(name))
+        ) from error
+    if meant.kind == "gguf":
+        raise ModelError(f"{name} is a GGUF, and a plan reads config.json: give the folder that it was made from.")
+    return meant
 
 
 def _in_folder(folder: Path) -> dict[str, Any]:

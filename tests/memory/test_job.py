@@ -39,6 +39,9 @@ def test_a_model_that_is_none_is_refused(model, sentence):
 def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(ModelError, match="has no config.json"):
         memory.predict(tmp_path, Job())
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match="is a GGUF, and a plan reads config.json: give the folder"):
+        memory.predict(tmp_path / "model.gguf", Job())
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelError, match="could not be read"):
         memory.predict(tmp_path, Job())

@@ -171,7 +171,7 @@ def _run(shape: Shape, job: Job, blocks: int, window: int | None, card: bool, gr
         written = tape.step(model, {"input_ids": ids, "labels": ids}, optimizer)
     except Exception as error:
         raise ModelError(
-            f"{shape.name}: this {model.config.model_type} could not run a text of {job.seq:,} tokens without weights "
+            f"{shape.name}: this {shape.config().model_type} could not run a text of {job.seq:,} tokens without weights "
             f"({why(error)}). The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
         ) from error
     read = written.read((job.batch_size, job.seq, job.r if grows_with_r else 0))

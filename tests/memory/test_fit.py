@@ -79,5 +79,5 @@ def test_a_shorter_text_is_the_last_thing_to_change():
 
 def test_a_change_that_the_model_does_not_allow_is_not_advised():
     """Qwen2-MoE has gates of one row, which LoRA of rank 16 does not fit: advice for full fine-tuning goes without it."""
-    made = memory.plan(tiny("qwen2_moe"), Job("full fp32", seq=64, batch_size=2), 1e6)
+    made = memory.plan(tiny("qwen2_moe"), Job("full", seq=64, batch_size=2), 1e6)
     assert not made.fits and all(change.job.method == "full" for change in made.changes)

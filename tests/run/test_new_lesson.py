@@ -85,7 +85,7 @@ def test_a_new_lesson_passes_the_tests_as_it_stands(copy):
     told = run(python, "-m", "pytest", "-v", "-p", "no:cacheprovider", *nbval, "-k", mine, *tests)
     for name in (
         "test_the_lesson_runs_and_measures_what_was_recorded[97_name]",
-        "97_name.ipynb::Cell 0",
+        "97_name::ipynb::Cell 0",
         "test_it_has_the_shape_of_a_lesson[97_name]",
         "test_wrong_answers_are_rejected_by_name[97.2]",
         "test_a_changed_number_in_prose_is_noticed[97_name]",

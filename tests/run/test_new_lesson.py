@@ -78,14 +78,13 @@ def test_a_new_lesson_passes_the_tests_as_it_stands(copy):
     run(python.with_name("lint-imports"))
 
     of_lessons = ("tests/lessons/test_notebooks.py", "tests/lessons/test_lessons.py", "notebooks/97_name.ipynb")
-    of_the_course = [f"tests/course/test_{name}.py" for name in ("exercises", "claims", "syllabus")]
-    tests = (*of_lessons, *of_the_course, "tests/run/test_readme.py", "tests/test_house.py")
+    tests = (*of_lessons, "tests/course", "tests/run/test_readme.py", "tests/test_house.py")
     mine = "97_name or 97.1 or 97.2 or syllabus or readme or registered or setup_cells or minutes"
     nbval = ("--nbval-lax", "--nbval-current-env")
     told = run(python, "-m", "pytest", "-v", "-p", "no:cacheprovider", *nbval, "-k", mine, *tests)
     for name in (
         "test_the_lesson_runs_and_measures_what_was_recorded[97_name]",
-        "97_name.ipynb::Cell 0",
+        "97_name::ipynb::Cell 0",
         "test_it_has_the_shape_of_a_lesson[97_name]",
         "test_wrong_answers_are_rejected_by_name[97.2]",
         "test_a_changed_number_in_prose_is_noticed[97_name]",

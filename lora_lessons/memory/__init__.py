@@ -36,7 +36,6 @@ from .job import Job as Job
 from .job import Shape as Shape
 from .job import shape_of as shape_of
 from .parts import Parts as Parts
-from .parts import left_out as left_out
 from .parts import parts_of as parts_of
 from .parts import pattern as pattern
 from .prediction import PRIMES as PRIMES

@@ -70,6 +70,8 @@ class Job(Settings):
             )
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
+        if not self.target_modules:
+            raise ValueError("target_modules is empty: name at least one, such as 'q_proj', or say 'all-linear'.")
 
     def counted(self) -> dict[str, Any]:
         """The settings that the ledger depends on, by name."""

@@ -75,18 +75,9 @@ def _look(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
         numbers=tuple(sorted({n for n in _numbers(config.to_dict()) if n > 1})),
         targets=tuple((name, d, k) for (d, k), name in sizes.items()),
         experts=sum(p.numel() for module in mixtures for p in module.parameters(recurse=False)),
-        left_out=tuple(left_out(model, names).items()),
+        left_out=tuple(lora.left_out(model, names).items()),
         half_of=kind if kind != config.model_type else None,
     )
-
-
-def left_out(model: nn.Module, names: Sequence[str]) -> dict[str, int]:
-    """The weights of experts that no adapter on the modules `names` reaches, and their numbers."""
-    return {
-        name: parameter.numel()
-        for name, parameter in model.named_parameters()
-        if parameter.ndim >= 3 and tape.experts(model.get_submodule(name.rpartition(".")[0]))
-    }
 
 
 def _blocks(shape: Shape, model: Any) -> nn.ModuleList:

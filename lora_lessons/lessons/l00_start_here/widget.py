@@ -18,8 +18,6 @@ from ...course.pictures import BILL_COLORS, bill_parts
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
-
-
 ON = {"on": True, "off": False}
 
 

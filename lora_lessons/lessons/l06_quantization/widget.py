@@ -18,14 +18,8 @@ from ...course.figures import BLUE, GREY, VERMILION, label
 from ...course.stage import Backdrop, Scene, Stage, choice, slider
 
 BLOCKS = ("32", "64", "128", "256", "1024", "4096")
-
-
 BENCH = 4096  # weights on the bench: one block at the most, 128 at the least
-
-
 OUTLIERS = (0, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # sizes of the outlier in standard deviations; 0 is none
-
-
 PLACE = 17  # where in the first block it stands
 
 

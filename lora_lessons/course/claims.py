@@ -47,7 +47,9 @@ class Claim(NamedTuple):
 CLAIMS: list[Claim] = []
 
 
-def claim(id: str, lesson: str, says: str, verdict: str, sentence: str, *records: str) -> Callable[..., Any]:
+def claim(
+    id: str, lesson: str, *, says: str, verdict: str, sentence: str, records: tuple[str, ...]
+) -> Callable[..., Any]:
     """Register a claim; the decorated function decides it from the records' values."""
 
     def register(decides: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], bool]:

@@ -22,11 +22,11 @@ def training_steps(
     scaler: torch.amp.GradScaler,
     first: int = 0,
 ) -> Iterator[Step]:
-    """Take the steps `first` … settings.steps − 1 in place, and hand out what each of them saw.
+    """Train in place, step `first` … settings.steps − 1; what each step saw is handed out when it is done.
 
-    `train` (in runs.py) puts around it what the idea does not need: reuse, checkpoints, progress. `scaler` multiplies
-    the loss in fp16 (see scaling.py), and does nothing otherwise. Raises TrainingStopped when the loss is not finite,
-    or a matrix gets no gradient.
+    A generator: the caller's loop drives it. `train` (in runs.py) adds reuse, checkpoints and progress. Without fp16
+    the scaler does nothing: read `loss.backward()` and `optimizer.step()`. Raises TrainingStopped when the loss is not
+    finite, or a matrix gets no gradient.
     """
     learned = trainable(model)
     device = next(iter(learned.values())).device
@@ -49,7 +49,10 @@ def training_steps(
 
 
 class Step(NamedTuple):
-    """What one step saw: its loss in nats per supervised token, the tokens in its batch, and the supervised ones."""
+    """What one step saw: its loss in nats per supervised token, the tokens in its batch, and the supervised ones.
+
+    Supervised are the tokens of the answers: the only ones that the loss counts.
+    """
 
     number: int
     loss: float

@@ -6,6 +6,7 @@ What is right is worked out here, from lora_lessons; the page's own numbers are 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import io
 import re
 from pathlib import Path
@@ -24,6 +25,7 @@ from lora_lessons.course import pictures
 from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons
 from lora_lessons.course.stage import DPI, Scene, Stage
+from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
@@ -713,9 +715,14 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
 
 # ---- the lessons themselves ----
 
+
+def has_widget(room: str) -> bool:
+    return importlib.util.find_spec(f"lora_lessons.lessons.{room}.widget") is not None
+
+
 WIDGETS = {
     name: made
-    for room in (fitting, explorer, anatomy, scales, bench)
+    for room in (importlib.import_module(f"lora_lessons.lessons.{name}.widget") for name in rooms() if has_widget(name))
     for name, made in vars(room).items()
     if callable(made)
 }

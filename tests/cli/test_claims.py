@@ -11,9 +11,14 @@ from lora_lessons.run.baselines import update
 def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, capsys):
     monkeypatch.setattr(claims, "CLAIMS", [])
     monkeypatch.setattr("lora_lessons.lessons.rooms", list)
-    claims.claim("G08", "02_x", "the update is A × B", claims.HOLDS, "The error is {err}.", "err")(
-        lambda v: v["err"] < 0.1
-    )
+    claims.claim(
+        "G08",
+        "02_x",
+        says="the update is A × B",
+        verdict=claims.HOLDS,
+        sentence="The error is {err}.",
+        records=("err",),
+    )(lambda v: v["err"] < 0.1)
     assert cli.main(["claims"]) == 1 and "has not been recorded" in capsys.readouterr().out
     update("02_x", "quick", [{"err": Record("err", 0.01)}, {"err": Record("err", 0.02)}], 1, 1)
     assert cli.main(["claims"]) == 0

@@ -3,4 +3,5 @@
 After it, the learner can say what fits on which card, and why.
 """
 
+# Imported here because they register themselves.
 from . import exercises as exercises

@@ -3,5 +3,6 @@
 After it, the learner can train a model both ways and compare them fairly.
 """
 
+# Imported here because they register themselves.
 from . import exercises as exercises
 from . import verdicts as verdicts

@@ -3,4 +3,5 @@
 After it, the learner can choose r and alpha on evidence.
 """
 
+# Imported here because they register themselves.
 from . import exercises as exercises

@@ -3,5 +3,6 @@
 After it, the learner can write NF4 and measure its error.
 """
 
+# Imported here because they register themselves.
 from . import exercises as exercises
 from . import verdicts as verdicts

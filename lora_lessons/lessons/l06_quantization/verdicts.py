@@ -14,21 +14,26 @@ from ...course.claims import CORRECTED, claim
 @claim(
     "G14",
     "06_quantization",
-    "QLoRA quantizes the frozen base to 4-bit (INT4) during training",
-    CORRECTED,
-    "4-bit, yes: {bits.double:.3f} bits for each quantized weight, scales included (embeddings and norms stay in 16). INT4, no: NF4's 16 levels are "
+    says="QLoRA quantizes the frozen base to 4-bit (INT4) during training",
+    verdict=CORRECTED,
+    sentence="4-bit, yes: {bits.double:.3f} bits for each quantized weight, scales included (embeddings and norms stay in 16). INT4, no: NF4's 16 levels are "
     "quantiles of a normal distribution. In blocks of 64 our base's perplexity, rounded once before, rose to {perplexity.nf4:.2f} times with NF4 and to "
     "{perplexity.int4:.2f} times with int4's even steps. During training, no: it is rounded once, before; each layer looks its levels up when it runs.",
-    "bits.double",
-    "nf4.published",
-    "perplexity.nf4",
-    "perplexity.int4",
-    "apart.int4",
-    "bnb.same",
-    "bnb.as_dequantized",
+    records=(
+        "bits.double",
+        "nf4.published",
+        "perplexity.nf4",
+        "perplexity.int4",
+        "apart.int4",
+        "bnb.same",
+        "bnb.as_dequantized",
+    ),
 )
-def _(r: Mapping[str, Any]) -> bool:
-    ours = r["nf4.published"] and r["bnb.same"] == 210 and r["bnb.as_dequantized"]
+def _(measured: Mapping[str, Any]) -> bool:
+    ours = measured["nf4.published"] and measured["bnb.same"] == 210 and measured["bnb.as_dequantized"]
     return (
-        ours and abs(r["bits.double"] - 4.127) < 0.01 and r["perplexity.nf4"] < r["perplexity.int4"] and r["apart.int4"]
+        ours
+        and abs(measured["bits.double"] - 4.127) < 0.01
+        and measured["perplexity.nf4"] < measured["perplexity.int4"]
+        and measured["apart.int4"]
     )

@@ -3,5 +3,6 @@
 After it, the learner can train with QLoRA and account for every byte.
 """
 
+# Imported here because they register themselves.
 from . import exercises as exercises
 from . import verdicts as verdicts

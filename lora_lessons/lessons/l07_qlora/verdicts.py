@@ -14,33 +14,46 @@ from ...course.claims import CONDITION, CORRECTED, claim
 @claim(
     "G14",
     "07_qlora",
-    "QLoRA quantizes the frozen base to 4-bit (INT4) during training",
-    CORRECTED,
-    "The base was packed once, before training, to a size {byhand.shrinks:.2f} times smaller than fp32, and stayed as it was; what trains is A and B, in 32 bits. "
+    says="QLoRA quantizes the frozen base to 4-bit (INT4) during training",
+    verdict=CORRECTED,
+    sentence="The base was packed once, before training, to a size {byhand.shrinks:.2f} times smaller than fp32, and stayed as it was; what trains is A and B, in 32 bits. "
     "Each layer dequantizes its weight forward and again backward ({kept.ours} bytes kept for that, {kept.naive:,} if one is careless). NF4, not INT4 (lesson 06).",
-    "byhand.shrinks",
-    "kept.ours",
-    "kept.naive",
-    "library.same",
+    records=(
+        "byhand.shrinks",
+        "kept.ours",
+        "kept.naive",
+        "library.same",
+    ),
 )
-def _(r: Mapping[str, Any]) -> bool:
-    return 7.5 < r["byhand.shrinks"] < 8 and r["kept.ours"] == 0 < r["kept.naive"] and r["library.same"]
+def _(measured: Mapping[str, Any]) -> bool:
+    return (
+        7.5 < measured["byhand.shrinks"] < 8
+        and measured["kept.ours"] == 0 < measured["kept.naive"]
+        and measured["library.same"]
+    )
 
 
 @claim(
     "G16",
     "07_qlora",
-    "QLoRA's quality is nearly identical to LoRA at 16-bit",
-    CONDITION,
-    "Published for 7B to 65B: yes (MMLU 53.1 against 53.0). Our evidence cannot say that of a 7B, and says it is not free for every model: on a 135M base that was rounded "
+    says="QLoRA's quality is nearly identical to LoRA at 16-bit",
+    verdict=CONDITION,
+    sentence="Published for 7B to 65B: yes (MMLU 53.1 against 53.0). Our evidence cannot say that of a 7B, and says it is not free for every model: on a 135M base that was rounded "
     "once before, the same 24 steps ended {cost.nf4_double:.2f} nats above 16-bit with NF4 and double quantization, {cost.fp4:.2f} with FP4, {cost.int4:.2f} with int4 (three seeds).",
-    "cost.nf4_double",
-    "cost.nf4_double_apart",
-    "cost.fp4",
-    "cost.int4",
-    "cost.before",
-    "live.near",
+    records=(
+        "cost.nf4_double",
+        "cost.nf4_double_apart",
+        "cost.fp4",
+        "cost.int4",
+        "cost.before",
+        "live.near",
+    ),
 )
-def _(r: Mapping[str, Any]) -> bool:
-    won_back = 0 < r["cost.nf4_double"] < r["cost.before"]
-    return won_back and r["cost.nf4_double_apart"] and r["cost.nf4_double"] < r["cost.fp4"] and r["live.near"]
+def _(measured: Mapping[str, Any]) -> bool:
+    won_back = 0 < measured["cost.nf4_double"] < measured["cost.before"]
+    return (
+        won_back
+        and measured["cost.nf4_double_apart"]
+        and measured["cost.nf4_double"] < measured["cost.fp4"]
+        and measured["live.near"]
+    )

@@ -3,5 +3,6 @@
 After it, the learner can ship an adapter to llama.cpp and Ollama.
 """
 
+# Imported here because they register themselves.
 from . import exercises as exercises
 from . import verdicts as verdicts

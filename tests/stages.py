@@ -21,9 +21,9 @@ NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=900", "-p",
 LESSONS = sorted(map(str, (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")))
 
 STAGES: dict[str, tuple[str, ...]] = {
-    "units and lessons": ("tests", "--ignore=tests/browser", *TWO, "--dist=loadgroup", "--no-loadscope-reorder"),
+    "units and lessons": ("tests", "--ignore=tests/browser", *TWO, "--dist=loadscope", "--no-loadscope-reorder"),
     "stored outputs": (*NBVAL, *TWO, "--dist=loadfile", *LESSONS),
-    "browser": ("tests/browser", *TWO, "--dist=loadgroup", "--no-loadscope-reorder"),
+    "browser": ("tests/browser", *TWO, "--dist=loadscope", "--no-loadscope-reorder"),
 }
 
 

@@ -186,3 +186,17 @@ def test_the_data_card_tells_how_every_recorded_run_was_made(monkeypatch):
         assert cli.main(line.split()) == 0
     tables = ("lesson_05_sweep", "lesson_07_bases")
     assert wanted == {sweep.trial_of(row) for name in tables for row in sweep.read_table(sweep.recorded(name))}
+
+
+def test_a_files_tests_go_to_one_worker_and_whole_lessons_where_there_is_room():
+    from conftest import worker_group
+
+    lesson = "tests/lessons/test_lessons.py::test_the_lesson_runs_and_measures_what_was_recorded[{}]"
+    chain = {worker_group(lesson.format(name)) for name in ("03_train_lora", "04_peft", "10_ship_it")}
+    assert len(chain) == 1
+    handed_on = (
+        "tests/lessons/test_lessons.py::test_what_was_trained_in_lesson_03_answers_through_llama_cpp_in_lesson_10"
+    )
+    assert {worker_group(handed_on)} == chain
+    assert worker_group(lesson.format("09_adapters")) == lesson.format("09_adapters")
+    assert worker_group("tests/test_lora.py::test_x[03_train_lora]") == "tests/test_lora.py"

@@ -778,7 +778,7 @@ def next_rank_of_the_lab() -> str:
 # Every lesson with a widget. The others need no page: papermill and nbval run them.
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(p, id=p.stem, marks=pytest.mark.xdist_group(p.stem)) for p in lessons() if stages_of(p)],
+    [pytest.param(p, id=p.stem) for p in lessons() if stages_of(p)],
 )
 def test_a_lessons_widgets_move_and_its_exercises_are_open(open_lesson, path, screenshots):
     lesson, names = open_lesson(path.stem), stages_of(path)

@@ -25,20 +25,15 @@ def out(tmp_path_factory):
     return Path(os.environ.get("LORA_LESSONS_REPORT") or tmp_path_factory.mktemp("report"))
 
 
-CHAIN = ("03", "04", "10")  # 04 and 10 take up the adapter that 03 of the same run kept
-together = pytest.mark.xdist_group("what lesson 03 keeps")
-
-
 def in_turn():
-    """The lessons as parameters: those of CHAIN together, the others longest first."""
+    """The lessons as parameters: first those that hand on an adapter (03 to 04 and 10), then the others, longest first."""
 
     def seconds(lesson):
         return (read_baseline(lesson.stem, "quick") or {"seconds": 0})["seconds"]
 
-    chain = [lesson for lesson in lessons() if lesson.stem[:2] in CHAIN]
+    chain = [lesson for lesson in lessons() if lesson.stem[:2] in ("03", "04", "10")]
     others = sorted((lesson for lesson in lessons() if lesson not in chain), key=seconds, reverse=True)
-    yield from (pytest.param(lesson, id=lesson.stem, marks=together) for lesson in chain)
-    yield from (pytest.param(lesson, id=lesson.stem, marks=pytest.mark.xdist_group(lesson.stem)) for lesson in others)
+    return [pytest.param(lesson, id=lesson.stem) for lesson in chain + others]
 
 
 @pytest.mark.long
@@ -49,7 +44,6 @@ def test_the_lesson_runs_and_measures_what_was_recorded(lesson, out):
     assert result.records and (out / lesson.stem / "report.html").is_file()
 
 
-@together
 def test_what_was_trained_in_lesson_03_answers_through_llama_cpp_in_lesson_10(out):
     run = out / "10_ship_it" / "10_ship_it.ipynb"
     if not run.is_file() or not (out / "03_train_lora").is_dir():

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from .targets import left_out as left_out
 from .targets import resolve_targets as resolve_targets
+from .targets import stacked as stacked
 
 
 class LoRALinear(nn.Module):

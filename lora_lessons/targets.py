@@ -49,12 +49,19 @@ def left_out(model: nn.Module, names: Iterable[str]) -> dict[str, int]:
     Convolutions, biases and norms do not count: no LoRA adapts them.
     """
     reached = tuple(f"{name}." for name in names)
-    convolutions = {id(p) for m in model.modules() if isinstance(m, _ConvNd) for p in m.parameters()}
-    return {
-        name: p.numel()
-        for name, p in model.named_parameters()
-        if p.dim() >= 3 and p.shape[0] > 1 and id(p) not in convolutions and not name.startswith(reached)
-    }
+    found = (
+        (f"{owner}.{name}".lstrip("."), parameter.numel())
+        for owner, module in model.named_modules()
+        for name, parameter in stacked(module)
+    )
+    return {name: numbers for name, numbers in found if not name.startswith(reached)}
+
+
+def stacked(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """The module's own weights that are stacks of matrices, as a mixture keeps its experts; a convolution has none."""
+    if isinstance(module, _ConvNd):
+        return []
+    return [(n, p) for n, p in module.named_parameters(recurse=False) if p.dim() >= 3 and p.shape[0] > 1]
 
 
 def _head(model: nn.Module) -> nn.Module | None:

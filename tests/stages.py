@@ -6,6 +6,7 @@ Two processes of one thread do more of these small models' work than one process
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -60,7 +61,8 @@ def timed(report: Path) -> list[tuple[float, str]]:
 
 def main(names: list[str]) -> int:
     """Run the stages named (none: all) until one fails; print what they took. Returns the failed one's status."""
-    REPORTS.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True)
     status, took, every = 0, dict[str, Took](), list[tuple[float, str]]()
     for stage in names or STAGES:
         report = REPORTS / f"{stage.replace(' ', '_')}.xml"

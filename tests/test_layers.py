@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,30 @@ def test_an_upward_import_breaks_the_contract(copy, file, line):
     plant(copy, file, line)
     status, said = contracts(copy)
     assert status == 1 and "Arrows point down BROKEN" in said, said
+
+
+@pytest.mark.parametrize(
+    "file, line, contract",
+    [
+        ("export/gguf/names.py", "def late():\n    from .. import formats", "Exports"),
+        ("course/records.py", "from .figures import BLUE\nfrom . import stage", "The frame"),
+        (
+            "lessons/l06_quantization/pictures.py",
+            "from ..l05_rank_and_alpha import widget",
+            "Rooms do not know each other",
+        ),
+    ],
+)
+def test_each_floor_has_an_order_of_its_own(copy, file, line, contract):
+    plant(copy, file, line)
+    status, said = contracts(copy)
+    assert status == 1 and re.search(rf"{contract}.* BROKEN", said), said
+
+
+def test_a_new_module_must_be_given_its_floor(copy):
+    (copy / "newcomer.py").write_text("", encoding="utf-8")
+    status, said = contracts(copy)
+    assert status == 1 and "newcomer" in said, said
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ..lora import stacked
+
 KINDS = ("base", "quantization", "rest", "adapters", "gradients", "optimizer", "activations", "logits", "working")
 MOMENTS = ("forward", "loss", "last block", "middle blocks", "first block", "optimizer step")
 
@@ -165,8 +167,7 @@ def experts(module: nn.Module) -> bool:
 
     bitsandbytes packs no such parameter in NF4, and LoRA here adapts none.
     """
-    convolutes = isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    return not convolutes and any(p.ndim >= 3 for p in module.parameters(recurse=False))
+    return bool(stacked(module))
 
 
 def blocks(model: Any) -> nn.ModuleList:

@@ -28,9 +28,10 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
             if not line.removeprefix(codecs.BOM_UTF8).strip():
                 continue
             if b"\0" in line:
-                raise ValueError(
+                faults.append(
                     f"{path}, line {number}: it holds zero bytes, as UTF-16 text does: save the file as UTF-8."
                 )
+                break
             try:
                 examples.append(_conversation(line))
             except ValueError as error:

@@ -55,6 +55,8 @@ def read_checkpoint(path: Path, run: str, learned: dict[str, nn.Parameter], opti
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
             training = Training(**json.loads(file.metadata()["training"]))
+    except FileNotFoundError:  # another process has just finished the same run
+        return None
     except SafetensorError as error:
         aside = path.with_suffix(".damaged")
         path.replace(aside)

@@ -46,33 +46,35 @@ def export(
     check_room(out / names[0], _bytes(source, adapter, list(stems.values()), file_types))
     with _all_or_none(out, names) as staging:
         write_adapter(adapter, source, staging / names[0])
-        for stem, folded in stems.items():
-            _write_types(source, folded, staging, stem, file_types)
+        for stem, merged_in in stems.items():
+            _write_types(source, merged_in, staging, stem, file_types)
     return [out / name for name in names], findings
 
 
 def _write_types(
-    source: SourceModel, folded: Adapter | None, folder: Path, stem: str, file_types: Sequence[str]
+    source: SourceModel, merged_in: Adapter | None, folder: Path, stem: str, file_types: Sequence[str]
 ) -> None:
     """One model in every type: ours directly, llama.cpp's own by way of a 16-bit file that is deleted again."""
     between = folder / "16-bit.gguf"
     for kind in file_types:
         out = folder / f"{stem}-{kind}.gguf"
         if kind.lower() in FILE_TYPES:
-            write_model(source, folded, out, kind, overwrite=False)
+            write_model(source, merged_in, out, kind, overwrite=False)
         else:
             if not between.exists():
-                write_model(source, folded, between, "f16", overwrite=False)
+                write_model(source, merged_in, between, "f16", overwrite=False)
             quantize(between, out, kind)
     between.unlink(missing_ok=True)
 
 
-def _bytes(source: SourceModel, adapter: Adapter, folded: Sequence[Adapter | None], file_types: Sequence[str]) -> int:
+def _bytes(
+    source: SourceModel, adapter: Adapter, merged_in: Sequence[Adapter | None], file_types: Sequence[str]
+) -> int:
     """Room for all the files; each of llama.cpp's own types takes at most what 16 bits take, and 16 bits on the way."""
     total = sum(plan.bytes for plan in adapter_tensors(adapter, source))
     own = [kind for kind in file_types if kind.lower() in FILE_TYPES]
     others = len(file_types) - len(own)
-    for one in folded if file_types else ():
+    for one in merged_in if file_types else ():
         for kind in own + ["f16"] * (others + bool(others)):
             total += sum(plan.bytes for plan in model_tensors(source, one, kind))
     return total

@@ -44,11 +44,11 @@ def choose(model_id: str | Path) -> Chosen:
         return Chosen(models.random_base(STAND_IN), tokenizer, STAND_IN, "random", says)
 
 
-def settings_for(card: bool, steps: int, batch: int, seed: int) -> training.Settings:
+def settings_for(card: bool, steps: int, batch_size: int, seed: int) -> training.Settings:
     """How lesson 08 trains: checkpointing always; on a card AdamW with 8-bit moments in pageable memory."""
     return training.Settings(
         steps=steps or (50 if card else 8),
-        batch_size=batch,
+        batch_size=batch_size,
         learning_rate=2e-4 if card else 4e-3,
         seed=seed,
         gradient_checkpointing=True,

@@ -2,7 +2,6 @@
 
 import logging
 
-from ..errors import ModelError as ModelError
 from .device import best_device as best_device
 from .device import card as card
 from .digest import parameter_bytes as parameter_bytes
@@ -10,11 +9,7 @@ from .digest import weights_digest as weights_digest
 from .embedded import EMBEDDED as EMBEDDED
 from .embedded import EMBEDDED_DISK as EMBEDDED_DISK
 from .embedded import EMBEDDED_NAME as EMBEDDED_NAME
-from .embedded import EMBEDDED_PACKAGE as EMBEDDED_PACKAGE
-from .embedded import EMBEDDED_SHA256 as EMBEDDED_SHA256
-from .embedded import check_sha256 as check_sha256
 from .embedded import embedded_folder as embedded_folder
-from .embedded import embedded_place as embedded_place
 from .generation import answers as answers
 from .generation import chat as chat
 from .loading import Base as Base

@@ -14,7 +14,5 @@ from .gradients import check_gradients as check_gradients
 from .history import Training as Training
 from .history import TrainingStopped as TrainingStopped
 from .loop import batches as batches
-from .optimizers import OPTIMIZERS as OPTIMIZERS
-from .optimizers import make_optimizer as make_optimizer
 from .runs import train as train
 from .settings import Settings as Settings

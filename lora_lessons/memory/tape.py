@@ -2,6 +2,7 @@
 
 forward → loss → backward, last block … first block → optimizer: at which moment is most alive, and what is it?
 Nothing on the tape depends on numbers, so a model on the meta device (shapes, no weights) writes the same one.
+One file, although it is long: a tape, what is seen on it and how it is read off belong on one page.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ QLoRA (Dettmers et al. 2023), sections 2 and 3:
 
 W ── blocks of 64 ── ÷ absmax ── −1 … 1 ── nearest level ── 4-bit code, two to a byte
                         └── the absmax themselves, in 8 bits (double quantization)
+
+One file, although it is long: it is read beside lesson 06, from the levels to the way back.
 """
 
 from __future__ import annotations

@@ -79,6 +79,7 @@ def test_a_new_lesson_passes_the_tests_as_it_stands(copy):
 
     of_lessons = ("tests/lessons/test_notebooks.py", "tests/lessons/test_lessons.py", "notebooks/97_name.ipynb")
     tests = (*of_lessons, "tests/course", "tests/run/test_readme.py", "tests/test_house.py")
+    tests = (*tests, "tests/lessons/test_rooms.py", "tests/lessons/test_prose_names.py")
     mine = "97_name or 97.1 or 97.2 or syllabus or readme or registered or setup_cells or minutes"
     nbval = ("--nbval-lax", "--nbval-current-env")
     told = run(python, "-m", "pytest", "-v", "-p", "no:cacheprovider", *nbval, "-k", mine, *tests)

@@ -1,6 +1,7 @@
 """`make test`: the stages of the suite in turn, two workers of one thread each; then what each took, and the slowest.
 
 Two processes of one thread do more of these small models' work than one process of two: waiting threads are idle cores.
+Every lesson is executed once, by papermill; nbval compares its stored outputs with what that run showed.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+import replay_kernel
+
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "course-report" / "tests"
 SLOWEST = 20
 TWO = ("-n", "2")
-NBVAL = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=900", "-p", "no:cacheprovider")
+NBVAL = ("--nbval-lax", "--nbval-kernel-name=replay", "-p", "no:cacheprovider")
 LESSONS = sorted(map(str, (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")))
 
 STAGES: dict[str, tuple[str, ...]] = {
@@ -38,8 +41,9 @@ class Took(NamedTuple):
 def run(stage: str, report: Path) -> tuple[int, Took]:
     """Run one stage; its exit status and what it took."""
     begun = time.perf_counter(), _processor()
-    progress = {"LORA_LESSONS_PROGRESS": str(REPORTS / "progress.json")} if stage == "stored outputs" else {}
-    environment = {"OMP_NUM_THREADS": "1"} | dict(os.environ) | progress
+    environment = {"OMP_NUM_THREADS": "1"} | dict(os.environ) | {replay_kernel.RAN: str(REPORTS / "lessons")}
+    if stage == "stored outputs":
+        environment |= replay_kernel.install(REPORTS / "jupyter")
     command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *STAGES[stage]]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     return done.returncode, Took(time.perf_counter() - begun[0], _processor() - begun[1])
@@ -61,8 +65,9 @@ def timed(report: Path) -> list[tuple[float, str]]:
 
 def main(names: list[str]) -> int:
     """Run the stages named (none: all) until one fails; print what they took. Returns the failed one's status."""
-    shutil.rmtree(REPORTS, ignore_errors=True)
-    REPORTS.mkdir(parents=True)
+    if not names:
+        shutil.rmtree(REPORTS, ignore_errors=True)
+    REPORTS.mkdir(parents=True, exist_ok=True)
     status, took, every = 0, dict[str, Took](), list[tuple[float, str]]()
     for stage in names or STAGES:
         report = REPORTS / f"{stage.replace(' ', '_')}.xml"

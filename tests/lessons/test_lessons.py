@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 import lora_lessons
+from lora_lessons import models
 from lora_lessons.course.lesson import lessons
 from lora_lessons.paths import course_root
 from lora_lessons.run import runner
@@ -22,6 +23,7 @@ from lora_lessons.run.baselines import read_baseline
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
+    models.embedded_folder()  # made now, so that no lesson's first cell tells of it on stderr
     return Path(os.environ.get("LORA_LESSONS_REPORT") or tmp_path_factory.mktemp("report"))
 
 

@@ -1,7 +1,9 @@
-"""What a lesson's prose names is there: a module's file, a function of the package."""
+"""What a lesson names of the package is there: files and functions in its prose, every attribute in its code."""
 
+import ast
 import importlib
 import re
+from types import ModuleType
 
 import nbformat
 import pytest
@@ -52,3 +54,42 @@ def test_what_the_prose_names_is_there(path):
 def test_a_name_that_is_gone_is_noticed():
     wrong = "`lora_lessons/training.py` `lora_lessons/lora.py` `plan/x.py` `memory.predict` `memory.forget` `quant.quantize()`"
     assert list(gone(wrong)) == ["lora_lessons/training.py", "plan/x.py", "memory.forget"]
+
+
+def missing(code):
+    """What `code` asks of the package's modules and is not there, as module.name."""
+    tree, modules = ast.parse(code), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lora_lessons"):
+            parent = importlib.import_module(node.module)
+            for alias in node.names:
+                try:
+                    found = getattr(parent, alias.name)
+                except AttributeError:
+                    try:
+                        found = importlib.import_module(f"{node.module}.{alias.name}")
+                    except ImportError:
+                        yield f"{node.module}.{alias.name}"
+                        continue
+                if isinstance(found, ModuleType):
+                    modules[alias.asname or alias.name] = found
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            module = modules[node.value.id]
+            if not hasattr(module, node.attr):
+                yield f"{module.__name__}.{node.attr}"
+
+
+BOOKS = [*lessons(), *sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))]
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_what_the_code_asks_of_the_package_is_there(path):
+    cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    code = "\n".join(re.sub(r"^(\s*)[!%].*$", r"\1pass", source, flags=re.M) for source in cells)
+    assert list(missing(code)) == []
+
+
+def test_an_attribute_that_is_gone_is_noticed():
+    code = "from lora_lessons import lora, nothing\nfrom lora_lessons.experiments import sweep\nlora.attach, sweep.FORGOTTEN"
+    assert list(missing(code)) == ["lora_lessons.nothing", "lora_lessons.experiments.sweep.FORGOTTEN"]

@@ -18,6 +18,7 @@ from .table import read_table as read_table
 from .table import recorded as recorded
 from .table import trial_of as trial_of
 from .table import write_table as write_table
+from .trials import BASES as BASES
 from .trials import RANKS as RANKS
 from .trials import Trial as Trial
 from .trials import alpha_of as alpha_of

@@ -37,9 +37,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return scheduler
 
 
+# What the quick loop leaves out: whatever starts kernels, servers, browsers or other processes, or trains for long.
+_SLOW = re.compile(
+    r"tests/(browser|experiments|export|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
+    r"|test_(colab|conversations|doctor|every_model|fit|kept|kernel|lab|layers|lessons|new_lesson|nf4|peft_config"
+    r"|prediction|replay|rooms|run|runner|what_fits)\.py"
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that no worker is left with it at the end."""
+    """What takes long begins first, so that no worker is left with it at the end; the rest is the quick loop."""
     items.sort(key=lambda item: not any(item.iter_markers("long")))
+    for item in items:
+        if not _SLOW.search(item.path.as_posix()) and "base_fp32" not in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,8 @@ import importlib
 import json
 import math
 import re
+import subprocess
+import sys
 import tomllib
 
 import nbformat
@@ -200,3 +202,10 @@ def test_a_files_tests_go_to_one_worker_and_whole_lessons_where_there_is_room():
     assert {worker_group(handed_on)} == chain
     assert worker_group(lesson.format("09_adapters")) == lesson.format("09_adapters")
     assert worker_group("tests/test_lora.py::test_x[03_train_lora]") == "tests/test_lora.py"
+
+
+def test_the_quick_loop_has_most_tests_and_no_lesson():
+    command = [sys.executable, "-m", "pytest", "tests", "-m", "quick", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=course_root())
+    names = [line for line in done.stdout.splitlines() if "::" in line]
+    assert len(names) > 800 and not any("test_lessons.py" in name or "/browser/" in name for name in names)

@@ -76,7 +76,7 @@ def _floors() -> Iterator[str]:
     """The names in `lora_lessons/` in the order of the layers that import-linter holds them to, lowest first."""
     project = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))
     layers = next(c["layers"] for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
-    floors = [name for layer in reversed(layers) for name in re.findall(r"lora_lessons\.(\w+)", layer)]
+    floors = [name for layer in reversed(layers) for name in re.findall(r"\w+", layer)]
     here = (course_root() / "lora_lessons").iterdir()
     names = {path.stem for path in here if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__"}
     yield from (name for name in floors if name in names)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-import replay_kernel
+import replay
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "course-report" / "tests"
@@ -41,9 +41,9 @@ class Took(NamedTuple):
 def run(stage: str, report: Path) -> tuple[int, Took]:
     """Run one stage; its exit status and what it took."""
     begun = time.perf_counter(), _processor()
-    environment = {"OMP_NUM_THREADS": "1"} | dict(os.environ) | {replay_kernel.RAN: str(REPORTS / "lessons")}
+    environment = {"OMP_NUM_THREADS": "1"} | dict(os.environ) | {replay.RAN: str(REPORTS / "lessons")}
     if stage == "stored outputs":
-        environment |= replay_kernel.install(REPORTS / "jupyter")
+        environment |= replay.install(REPORTS / "jupyter")
     command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *STAGES[stage]]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     return done.returncode, Took(time.perf_counter() - begun[0], _processor() - begun[1])

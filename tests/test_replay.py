@@ -6,7 +6,7 @@ import sys
 
 import nbformat
 import pytest
-import replay_kernel
+import replay
 
 
 def notebook(*shown):
@@ -38,7 +38,7 @@ def test_nbval_compares_with_what_the_run_showed(tmp_path, ran, status):
         executed.cells.insert(1, injected)
         nbformat.write(executed, folder / "01_lesson.ipynb")
     nbformat.write(notebook("one\n", "two\n"), tmp_path / "01_lesson.ipynb")
-    environment = os.environ | {replay_kernel.RAN: str(tmp_path / "ran")} | replay_kernel.install(tmp_path / "jupyter")
+    environment = os.environ | {replay.RAN: str(tmp_path / "ran")} | replay.install(tmp_path / "jupyter")
     nbval = [
         "--nbval-lax",
         "--nbval-kernel-name=replay",

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import models
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from ..training.settings import Settings
 from .bill import FULL
 
@@ -121,8 +121,9 @@ def shape_of(model: Any) -> Shape:
     meant = _meant(name)
     if meant.kind == "hub":
         return _shape(name, _on_hub(name))
-    folder = models.embedded_folder() if meant.kind == "embedded" else Path(name).expanduser()
-    return _shape(meant.name if meant.kind == "embedded" else name, _in_folder(folder))
+    if meant.kind == "embedded":
+        return _shape(meant.name, _in_folder(models.embedded_folder()))
+    return _shape(name, _in_folder(Path(name).expanduser()))
 
 
 def _meant(name: str) -> models.Meant:
@@ -143,8 +144,6 @@ def _meant(name: str) -> models.Meant:
 
 def _in_folder(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
-    if not file.is_file():
-        raise ModelError(f"{folder} has no config.json: give the folder that holds a model's config.json.")
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -163,9 +162,8 @@ def _on_hub(name: str) -> dict[str, Any]:
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False).to_dict()
     except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise ModelError(
-            f"the config of {name!r} could not be fetched from the model hub ({reason}): check the spelling and the network, "
+            f"the config of {name!r} could not be fetched from the model hub ({first_line(error)}): check the spelling and the network, "
             f"log in if the model is gated, or give one of {', '.join(models.SHAPES)} or a folder with config.json."
         ) from error
     finally:

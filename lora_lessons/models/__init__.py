@@ -10,6 +10,7 @@ from .embedded import EMBEDDED as EMBEDDED
 from .embedded import EMBEDDED_DISK as EMBEDDED_DISK
 from .embedded import EMBEDDED_NAME as EMBEDDED_NAME
 from .embedded import embedded_folder as embedded_folder
+from .embedded import embedded_place as embedded_place
 from .generation import answers as answers
 from .generation import chat as chat
 from .loading import Base as Base

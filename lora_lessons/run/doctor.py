@@ -7,7 +7,6 @@ import shutil
 import threading
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from .. import models
@@ -96,12 +95,8 @@ def _cache() -> dict[str, Any]:
     return {"says": says, "folder": str(folder), "used_bytes": used, "free_bytes": free}
 
 
-def _base_folder() -> Path:
-    return cache_dir() / "base" / models.EMBEDDED_NAME.lower()
-
-
 def _has_base() -> bool:
-    return (_base_folder() / "model.safetensors").is_file()
+    return (models.embedded_place() / "model.safetensors").is_file()
 
 
 def _base() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import errors
 from ..course.lesson import lessons as course_lessons
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ def read_notebook(path: Path) -> NotebookNode:
     try:
         return nbformat.read(path, as_version=4)
     except (OSError, ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-        raise ValueError(f"{path.name} is not a readable notebook ({why}).") from error
+        raise ValueError(f"{path.name} is not a readable notebook ({errors.first_line(error)[:120]}).") from error
 
 
 def parameters_of(notebook: NotebookNode | None) -> dict[str, Any]:

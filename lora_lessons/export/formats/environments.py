@@ -133,7 +133,7 @@ def _make(name: str, where: Path) -> None:
         )
     shutil.rmtree(where, ignore_errors=True)
     tools = wanted.packages[0].partition(";")[0]
-    _say(f"Preparing the environment {name} ({tools} …), once: fetch {wanted.fetched / 1e6:,.1f} MB …")
+    say(f"Preparing the environment {name} ({tools} …), once: fetch {wanted.fetched / 1e6:,.1f} MB …")
     begun = time.perf_counter()
     try:
         _run([sys.executable, "-m", "venv", "--without-pip", str(where)], "make a virtual environment")
@@ -161,7 +161,7 @@ def _make(name: str, where: Path) -> None:
     except BaseException:
         shutil.rmtree(where, ignore_errors=True)
         raise
-    _say(f"Ready after {time.perf_counter() - begun:.0f} s, {size / 1e6:,.0f} MB.")
+    say(f"Ready after {time.perf_counter() - begun:.0f} s, {size / 1e6:,.0f} MB.")
 
 
 def _run(command: list[str], what: str) -> None:
@@ -192,5 +192,6 @@ def _interpreter(where: Path) -> Path:
     return where / "Scripts" / "python.exe" if os.name == "nt" else where / "bin" / "python"
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
+    """A line for the learner, beside what a program answers."""
     print(line, file=sys.stderr, flush=True)

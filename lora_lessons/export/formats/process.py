@@ -47,7 +47,7 @@ def work(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(STILL_AT_WORK)
                     if process.poll() is None:
-                        say(f"{name}: {_bar(Path(chatter.name))}{time.monotonic() - begun:.0f} s …")
+                        environments.say(f"{name}: {_bar(Path(chatter.name))}{time.monotonic() - begun:.0f} s …")
             finally:
                 process.kill()  # when the learner stops us; it has ended by itself otherwise
             reader.join()
@@ -64,7 +64,7 @@ def _relay(name: str, process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
     for said in process.stdout:
         if said.startswith(b"progress: "):
-            say(f"{name}: {said.decode(errors='replace').partition(': ')[2].strip()} …")
+            environments.say(f"{name}: {said.decode(errors='replace').partition(': ')[2].strip()} …")
 
 
 def _bar(chatter: Path) -> str:
@@ -72,8 +72,3 @@ def _bar(chatter: Path) -> str:
     tail = chatter.read_bytes()[-4000:].decode(errors="replace")
     bars = re.findall(r"([^\r\n|]*\d+%)\|", tail)
     return f"{bars[-1].strip()}, " if bars else ""
-
-
-def say(text: str) -> None:
-    """A line for the learner, beside what a program answers."""
-    print(text, file=sys.stderr, flush=True)

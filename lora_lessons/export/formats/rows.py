@@ -15,7 +15,7 @@ from ... import models, tasks
 from ...errors import ModelError
 from ...files import whole_folder
 from .. import gguf
-from . import exl2, process, table
+from . import environments, exl2, process, table
 from .calibration import WINDOW, windows_of
 from .catalogue import FAILED, FORMATS, LLAMA_CPP, OK
 
@@ -58,7 +58,7 @@ def row(name: str, job: Mapping[str, Any], out: Path) -> dict[str, Any]:
             return exl2.convert(out / MERGED, place)
         made = _by_llama_cpp(name, out) if name in LLAMA_CPP else _by_its_tool(name, job, place)
         source = {"source": str(out / REFERENCE)} if name in LLAMA_CPP else {}
-        process.say(f"{name}: loading it back …")
+        environments.say(f"{name}: loading it back …")
         found = made | process.work(name, dict(job) | source | {"do": "measure", "target": str(place)})
     except (ModelError, OSError) as error:
         return {"status": FAILED, "notes": str(error)}

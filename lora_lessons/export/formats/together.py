@@ -16,7 +16,7 @@ from ...paths import course_root
 from .. import gguf
 from . import environments, table
 from .catalogue import FORMATS, LLAMA_CPP, chosen
-from .process import say
+from .environments import say
 from .rows import GROUP_SIZE, MERGED, REFERENCE, job_for, row, target
 
 NEEDS_TEXT = {"gptq", "awq"}

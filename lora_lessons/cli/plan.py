@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from .. import disk_cache
 from .exits import EXIT_OK
 from .words import names
 
@@ -39,29 +41,35 @@ def plan(
 
     Predicts a training step's memory, line by line, from the model's configuration alone.
     """
+    arguments = locals()
+    where = Path(model).expanduser() / "config.json"
+    if gpu is None or ("/" in model and not where.is_file()):
+        print(_answer(**arguments)["answer"])  # whose card is here, or what a hub says today, is asked anew
+    else:
+        key = [arguments, where.read_text(encoding="utf-8") if where.is_file() else ""]
+        print(disk_cache.once("plan", key, ["answer"], lambda: _answer(**arguments))["answer"])
+    return EXIT_OK
+
+
+def _answer(
+    model: str, gpu: str | None, method: str, r: int, targets: str, as_json: bool, **settings: Any
+) -> dict[str, str]:
+    """The plan in words, or as JSON. The libraries are imported only here: an answer that is known waits for none."""
     from .. import memory, models
 
-    job = memory.Job(
-        method,
-        r,
-        targets if targets == "all-linear" else tuple(names(targets)),
-        seq,
-        batch_size=batch_size,
-        gradient_checkpointing=gradient_checkpointing,
-        optimizer=optimizer,
-    )
+    job = memory.Job(method, r, targets if targets == "all-linear" else tuple(names(targets)), **settings)
     card, room = memory.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
     shape = memory.shape_of(model)
     made = memory.plan(shape, job, room) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
     if as_json:
-        print(json.dumps(memory.as_json(shape, job, ledger, made, card), indent=1, ensure_ascii=False))
-        return EXIT_OK
+        said = memory.as_json(shape, job, ledger, made, card)
+        return {"answer": json.dumps(said, indent=1, ensure_ascii=False)}
     if made:
         says = memory.verdict(made, card)
     else:
         fits = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
         known = ", ".join(fits) or "none of the cards known here"
         says = f"No card here. It would fit on: {known}. Name one with --gpu."
-    print(f"{shape.name}: {memory.describe(job)}", memory.bill_table(ledger), says, memory.ASSUMED, sep="\n")
-    return EXIT_OK
+    table = memory.bill_table(ledger)
+    return {"answer": "\n".join([f"{shape.name}: {memory.describe(job)}", table, says, memory.ASSUMED])}

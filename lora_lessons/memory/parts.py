@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from .. import lora
+from ..disk_cache import once
 from ..errors import ModelError
 from . import tape
 from .build import skeleton, windows
 from .job import Shape
-from .kept import kept
 
 # Layers that carry a state from token to token, or work through the text in pieces, by parts of their classes' names.
 RECURRENT = ("Mamba", "SSM", "Recurrent", "Rwkv", "LSTM", "DeltaNet", "DeltaAttention", "Lightning", "LinearAttention")
@@ -44,7 +44,7 @@ def parts_of(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
 
     Raises ModelError for a model that the ledger cannot read, ValueError for a target that the model does not have.
     """
-    found = kept("parts", [shape.text, target_modules], Parts._fields, lambda: _look(shape, target_modules)._asdict())
+    found = once("parts", [shape.text, target_modules], Parts._fields, lambda: _look(shape, target_modules)._asdict())
     return Parts(**{name: _tuples(value) for name, value in found.items()})
 
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from .. import lora
+from ..disk_cache import once
 from ..errors import ModelError
 from . import tape
 from .bill import CONTEXT_BYTES, SLACK, Bill
 from .build import build
 from .job import DTYPES, Job, Shape, shape_of, why
-from .kept import kept
 from .parts import Parts, parts_of
 
 # Primes, of which the lengths' neighbours have a large factor, too: labels are padded by one, logits cut by one.
@@ -160,7 +160,7 @@ def trace(shape: Shape, job: Job, blocks: int, window: int | None, card: bool, g
             name: part.tolist() for name, part in _run(shape, job, blocks, window, card, grows_with_r)._asdict().items()
         }
 
-    found = kept("trace", key, tape.Trace._fields, made)
+    found = once("trace", key, tape.Trace._fields, made)
     return tape.Trace(**{name: np.array(part) for name, part in found.items()})
 
 

@@ -12,17 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..files import whole_file
-from ..paths import cache_dir
+from .files import whole_file
+from .paths import cache_dir
 
 
-def kept(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What `make` gives (plain data by `names`), from the cache's traces/ if it was made for this `kind` and `key` before.
+def once(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `make` gives (plain data by `names`), from the cache's worked_out/ if it was made for this `kind` and `key` before.
 
     By the same code, too, and with the same versions of the libraries whose models and layers are counted.
     """
     said = json.dumps([kind, key, _made_by()], sort_keys=True)
-    file = cache_dir() / "traces" / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
+    file = cache_dir() / "worked_out" / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
     try:
         found = json.loads(gzip.decompress(file.read_bytes()))
         if isinstance(found, dict) and found.keys() == set(names):
@@ -42,8 +42,8 @@ def kept(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str,
 @cache
 def _made_by() -> list[str]:
     """The versions of the libraries, and a digest of the code that reads their models."""
-    package = Path(__file__).resolve().parents[1]
-    sources = [*package.glob("*.py"), *package.glob("memory/*.py"), *package.glob("training/*.py")]
+    package = Path(__file__).resolve().parent
+    sources = [file for room in (".", "memory", "training", "models") for file in package.glob(f"{room}/*.py")]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources)))
     return [*(_version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")), digest.hexdigest()]
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 from tiny_configs import tiny
 
-from lora_lessons import memory
-from lora_lessons.memory import Job, kept, parts_of, trace
+from lora_lessons import disk_cache, memory
+from lora_lessons.memory import Job, parts_of, trace
 
 JOB = Job("lora", r=4, seq=64)
 
@@ -20,7 +20,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path))
     parts_of.cache_clear()
     trace.cache_clear()
-    yield tmp_path / "traces"
+    yield tmp_path / "worked_out"
     parts_of.cache_clear()
     trace.cache_clear()
 
@@ -69,15 +69,15 @@ def test_a_damaged_file_is_made_anew(cache, damage):
 def test_other_code_or_other_versions_make_it_anew(cache, monkeypatch):
     made = []
     for by in (["torch 1", "a"], ["torch 2", "a"], ["torch 2", "b"], ["torch 2", "b"]):
-        monkeypatch.setattr(kept, "_made_by", lambda by=by: by)
-        kept.kept("parts", ["same"], ["by"], lambda by=by: made.append(by) or {"by": by})
+        monkeypatch.setattr(disk_cache, "_made_by", lambda by=by: by)
+        disk_cache.once("parts", ["same"], ["by"], lambda by=by: made.append(by) or {"by": by})
     assert made == [["torch 1", "a"], ["torch 2", "a"], ["torch 2", "b"]]
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "file"))
-    assert kept.kept("parts", [1], ["n"], lambda: {"n": 1}) == {"n": 1}
+    assert disk_cache.once("parts", [1], ["n"], lambda: {"n": 1}) == {"n": 1}
 
 
 WARM = """
@@ -100,3 +100,19 @@ def test_a_shape_seen_before_imports_no_model_library(cache, tmp_path):
         for _ in range(2)
     )
     assert cold[0] == warm[0] and warm[1] == "[]"
+
+
+def test_a_plan_given_before_is_answered_without_torch_and_follows_its_folder(cache, tmp_path):
+    """The command's own process: what it imports the second time, and that another config gives another answer."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    command = "import sys; from lora_lessons import cli; cli.main(sys.argv[1:]); print('torch' in sys.modules)"
+
+    def plan(config):
+        (folder / "config.json").write_text(json.dumps(config.to_dict(), default=str))
+        words = [sys.executable, "-c", command, "plan", str(folder), "--gpu", "T4", "--r", "2"]
+        *said, torch = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+        return said, torch
+
+    (first, cold), (again, warm), (other, _) = plan(tiny("llama")), plan(tiny("llama")), plan(tiny("mistral"))
+    assert first == again != other and (cold, warm) == ("True", "False") and any("it fits" in line for line in first)

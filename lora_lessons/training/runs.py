@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -32,12 +32,14 @@ def train(
     *,
     run_dir: Path | str | None = None,
     reuse: bool = True,
+    on_step: Callable[[Training], object] | None = None,
 ) -> Training:
     """Train every parameter of `model` that requires a gradient, in place, on `examples`.
 
     A finished run of the same settings, data, start weights, code, versions and machine is read back, and said on
     screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
-    (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start.
+    (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start. `on_step` hears of every
+    step taken now, with the story so far, when its checkpoint is written; it may ask the model, and must not change it.
     Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
     there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card.
     """
@@ -75,6 +77,8 @@ def train(
             done = step.number + 1
             if settings.checkpoint_every and done % settings.checkpoint_every == 0 and done < settings.steps:
                 write_checkpoint(folder / CHECKPOINT, run, learned, training, optimizer)
+            if on_step:
+                on_step(training)
             start = time.perf_counter()
 
     remembered = [value for p in learned.values() for value in moments(optimizer, p).values()]

@@ -26,6 +26,7 @@ from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.lessons import rooms
+from lora_lessons.lessons.l00_start_here import block as blocks
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
@@ -351,8 +352,13 @@ def test_what_fits_moves_by_every_control(page, screenshots):
         assert stage.words == fitting.fit_words(**now)
         stage.typed(name, good)
         assert stage.said == ""
-    stage.typed("seq", "3000")  # no stop of its own: the slider gets one more
+    stage.typed("seq", "3,000")  # as the words write it; and no stop of its own: the slider gets one more
     assert_fit(stage, **now | {"seq": 3000})
+    for typed in ("3,0", "1,00,000"):
+        stage.typed("seq", typed)
+        assert stage.said == f"sequence length is a whole number such as 8; got '{typed}'."
+    stage.typed("seq", "4096")
+    assert stage.said == ""
 
 
 # ---- codebook bench ----
@@ -760,6 +766,7 @@ def needed(lesson: Path) -> list[int]:
 
 # What the words say after one step along its axis from where each widget begins.
 NEXT = {
+    "block": lambda: blocks.block_still(2)[1],
     "codebook_bench": lambda: (
         "NF4, blocks of 64, 4.5 bits a parameter. One weight is made 3 standard deviations large. "
     ),

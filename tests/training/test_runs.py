@@ -88,6 +88,8 @@ def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, example
     lora.attach(tiny_model, r=4)
     alone = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone")
     assert same(first, adapter(tiny_model)) and alone.losses == story.losses
+    lora.detach(tiny_model)
+    lora.attach(tiny_model, r=4)
     again = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone", on_step=lambda _: pytest.fail("no step"))
     assert again.reused
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ RANK, ALPHA, RATE = 8, 16, 4e-3
 WORDS = 48  # tokens of an answer at most
 JUDGED = 8  # held-out examples that the loss of a scale is measured on
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0)
+FAINT = "#b9c4cd"  # the steps still to come, when the slider is dragged back
 TOP = 6.0  # nats; the losses begin near 5
 
 
@@ -80,7 +82,8 @@ class Film:
         fresh = fresh or bool(os.environ.get("LORA_LESSONS_FRESH"))
         self.answers: dict[str, str] = {} if fresh else _kept(file)
         self.answer("0")
-        self._backdrop, self._ax = _axes(f"Loss of each step, {steps} in all", (0, steps), "step")
+        title = f"Loss of each of {steps} training steps (lower: less surprised)"
+        self._backdrop, self._ax = _axes(title, (0, 1.02 * steps), "step", range(0, steps + 1, every))
         self.stage = Stage(self.scene, "step", [slider("step", "after step")], step=0)
 
     def hear(self, story: training.Training) -> None:
@@ -104,6 +107,8 @@ class Film:
             raise ValueError(f"step {step} is not recorded: choose 0 to {stops[-1]}.")
         heights = [min(loss, TOP) for loss in self.losses]
         scene = Scene(self._backdrop, stops, [self.words(n) for n in stops])
+        whole = (list(range(1, len(heights) + 1)), heights)
+        scene.line(self._ax, [whole[0]] * len(stops), [whole[1]] * len(stops), FAINT, width=1.5)
         curves = [(list(range(1, n + 1)), heights[:n]) for n in stops]
         scene.line(self._ax, [x for x, _ in curves], [y for _, y in curves], BLUE)
         at = [heights[max(0, n - 1)] if heights else TOP for n in stops]
@@ -146,7 +151,8 @@ class Taught:
     def _scene(self, scale: float) -> Scene:
         if scale not in SCALES:
             raise ValueError(f"scale {scale} has no answer here: choose {', '.join(f'{s:g}' for s in SCALES)}.")
-        backdrop, ax = _axes(f"Loss on {JUDGED} conversations that it never saw", (-0.04, 1.04), "scale of the adapter")
+        title = f"Loss on {JUDGED} conversations that it never saw (lower: more like WICK)"
+        backdrop, ax = _axes(title, (-0.04, 1.04), "scale of the adapter", SCALES)
         ax.plot(SCALES, self.losses, color=GREEN)
         ax.plot(SCALES, self.losses, "o", color=GREEN, ms=5)
         words = [
@@ -175,9 +181,10 @@ def megabytes(folder: Path) -> float:
     return (folder / ADAPTER_WEIGHTS).stat().st_size / 1e6
 
 
-def _axes(title: str, across: tuple[float, float], xlabel: str) -> tuple[Backdrop, Any]:
+def _axes(title: str, across: tuple[float, float], xlabel: str, ticks: Iterable[float]) -> tuple[Backdrop, Any]:
     figure = Figure(figsize=(8.4, 2.9))
     ax = figure.subplots()
+    ax.set_xticks(list(ticks))
     ax.set(xlim=across, ylim=(0, TOP), title=title, xlabel=xlabel, ylabel="loss (nats)")
     return Backdrop(figure), ax
 

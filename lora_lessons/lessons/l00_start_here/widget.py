@@ -77,13 +77,15 @@ def fit_words(
 
 def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int) -> str:
     room, total = memory.card_bytes(card), ledger.bill.total
-    parts = [f"{name} {_size(part / memory.GB)}" for name, part in bill_parts(ledger.bill).items() if part]
+    named = {name.replace(", ", " and "): part for name, part in bill_parts(ledger.bill).items() if part}
+    parts = ", ".join(f"{name} {_size(part / memory.GB)}" for name, part in named.items())
     left = (room - total) / memory.GB
     fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
     return (
-        f"{about}: {total / memory.GB:.1f} GB at the fullest moment, {memory.SAID[ledger.moment]} ({', '.join(parts)}). "
-        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths here, {length}."
+        f"{about}: {total / memory.GB:.1f} GB at the fullest moment of a step, which is {memory.SAID[ledger.moment]}. "
+        f"That is {parts}. "
+        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths on the slider, {length}."
     )
 
 

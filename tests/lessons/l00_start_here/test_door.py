@@ -56,8 +56,12 @@ def test_the_picture_grows_while_it_trains_and_ends_as_the_still():
         taught = teach()
     assert [words.split(",")[0] for words in seen] == [f"After {n} of 5 steps" for n in (1, 2, 3, 4, 5, 5)]
     figure, words = taught.film.stage.still()
-    ((line, dot),) = [ax.lines for ax in figure.axes]
-    assert line.get_ydata().tolist() == pytest.approx(taught.training.losses) and dot.get_xdata().tolist() == [5]
+    ((whole, line, dot),) = [ax.lines for ax in figure.axes]
+    assert whole.get_ydata().tolist() == line.get_ydata().tolist() == pytest.approx(taught.training.losses) and list(
+        dot.get_xdata()
+    ) == [5]
+    earlier = taught.film.stage._scene.still(3)[0].axes[0].lines
+    assert [len(line.get_ydata()) for line in earlier] == [5, 3, 1], "dragged back, the rest stays faintly there"
     assert words == seen[-1] + "\n" + "\n".join(taught.film.words(5).split("\n")[1:])
 
 

@@ -8,6 +8,7 @@ from tiny import make_tiny_base
 
 from lora_lessons import lora, models, tasks
 from lora_lessons.adapter import read_adapter
+from lora_lessons.errors import Interrupted
 from lora_lessons.evaluation import held_out_loss
 from lora_lessons.lessons.l00_start_here import door
 
@@ -75,7 +76,7 @@ def test_interrupted_it_goes_on_where_it_stopped_and_forgets_nothing(monkeypatch
         if len(story.losses) == 3:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="Stopped after step 3; .* go on from step 2"):
         patch.setattr(door.Film, "hear", stop)
         teach()
     capsys.readouterr()

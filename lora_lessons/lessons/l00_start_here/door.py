@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ...course.stage import Backdrop, Scene, Stage, slider
 from ...files import write_text
 from ...paths import cache_dir
 
-QUESTION = "How do I sew on a button?"
+QUESTION = "How can I seem less shy at parties?"
 STEPS, EVERY = 24, 4  # steps of training, and after how many of them the question is asked again
 RANK, ALPHA, RATE = 8, 16, 4e-3
 WORDS = 48  # tokens of an answer at most
@@ -84,7 +84,7 @@ class Film:
         self.answer("0")
         title = f"Loss of each of {steps} training steps (lower: less surprised)"
         self._backdrop, self._ax = _axes(title, (0, 1.02 * steps), "step", range(0, steps + 1, every))
-        self.stage = Stage(self.scene, "step", [slider("step", "after step")], step=0)
+        self.stage = Told(self.told, self.scene, "step", [slider("step", "after step")], step=0)
 
     def hear(self, story: training.Training) -> None:
         """Take in a run's story so far; ask again where it is time to."""
@@ -117,6 +117,13 @@ class Film:
         scene.text(self._ax, 0.02 * self.steps, 0.45, said, BLUE, size=12)
         return scene
 
+    def told(self) -> list[str]:
+        """The question, and each answer with the loss of the step before it."""
+        asked = sorted(int(when) for when in self.answers if when.isdigit() and int(when) <= len(self.losses))
+        heads = [f"After step {n}, loss {self.losses[n - 1]:.2f}" if n else "Before training" for n in asked]
+        answers = [_one_line(self.answers[str(n)]) for n in asked]
+        return [f"You: {self.question}", *(f"{head}: {said}" for head, said in zip(heads, answers, strict=True))]
+
     def words(self, step: int) -> str:
         """How far it is, the question, and the newest answer by then."""
         asked = max((int(when) for when in self.answers if when.isdigit() and int(when) <= step), default=0)
@@ -146,7 +153,13 @@ class Taught:
                 self.losses.append(evaluation.held_out_loss(self.base.model, self.held_out, autocast=self.autocast))
         finally:
             lora.set_scale(self.base.model, 1.0)
-        return Stage(self._scene, "scale", [slider("scale", "scale of the adapter", SCALES)], scale=1.0)
+        return Told(self.told, self._scene, "scale", [slider("scale", "scale of the adapter", SCALES)], scale=1.0)
+
+    def told(self) -> list[str]:
+        """The question, and the answer and the loss at each scale."""
+        each = zip(SCALES, _NOTES, self.losses, self.answers, strict=True)
+        lines = [f"Scale {s:g}{note}, loss {loss:.2f}: {_one_line(answer)}" for s, note, loss, answer in each]
+        return [f"You: {self.film.question}", *lines]
 
     def _scene(self, scale: float) -> Scene:
         if scale not in SCALES:
@@ -171,6 +184,17 @@ class Taught:
         place = str(folder.relative_to(folder.parents[1]) if elsewhere else folder).replace(str(Path.home()), "~")
         print(f"Yours: {place}/{ADAPTER_WEIGHTS}, {megabytes(folder):.1f} MB")
         return folder
+
+
+class Told(Stage):
+    """A stage whose still, for a page without a kernel, says all that `told` tells and not the last stop alone."""
+
+    def __init__(self, told: Callable[[], list[str]], *args: Any, **values: Any) -> None:
+        super().__init__(*args, **values)
+        self._told = told
+
+    def still(self) -> tuple[Figure, str]:
+        return super().still()[0], "\n".join(self._told())
 
 
 _NOTES = (" (the base alone)", "", "", "", " (as trained)")

@@ -50,7 +50,7 @@ def test_the_picture_grows_while_it_trains_and_ends_as_the_still():
 
     def watch(film, story):
         hear(film, story)
-        seen.append(film.stage.still()[1].split("\n")[0])
+        seen.append(film.stage.scene["words"][film.stage.values["step"]].split("\n")[0])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(door.Film, "hear", watch)
@@ -63,7 +63,11 @@ def test_the_picture_grows_while_it_trains_and_ends_as_the_still():
     ) == [5]
     earlier = taught.film.stage._scene.still(3)[0].axes[0].lines
     assert [len(line.get_ydata()) for line in earlier] == [5, 3, 1], "dragged back, the rest stays faintly there"
-    assert words == seen[-1] + "\n" + "\n".join(taught.film.words(5).split("\n")[1:])
+    answers = {when: " ".join(said.split()) for when, said in taught.film.answers.items()}
+    losses = [f", loss {taught.training.losses[n - 1]:.2f}" for n in (2, 4, 5)]
+    heads = ["Before training", *(f"After step {n}{loss}" for n, loss in zip((2, 4, 5), losses, strict=True))]
+    told = [f"{head}: {answers[n]}" for head, n in zip(heads, ("0", "2", "4", "5"), strict=True)]
+    assert words.split("\n") == [f"You: {Q}", *told], "a page without a kernel tells the whole story"
 
 
 def test_interrupted_it_goes_on_where_it_stopped_and_forgets_nothing(monkeypatch, capsys):
@@ -122,6 +126,10 @@ def test_the_slider_scales_the_update_and_leaves_it_as_trained():
     assert taught.losses[4] < taught.losses[0]
     taught.scales()
     assert {layer.scaling for _, layer in lora.lora_layers(taught.base.model)} == {door.ALPHA / door.RANK}
+    told = stage.still()[1].split("\n")
+    assert told[0] == f"You: {Q}" and len(told) == 6
+    assert told[1].startswith(f"Scale 0 (the base alone), loss {taught.losses[0]:.2f}: ")
+    assert told[5].startswith(f"Scale 1 (as trained), loss {taught.losses[4]:.2f}: ")
     stage.values = {"scale": 0.3}
     assert stage.said == "scale 0.3 has no answer here: choose 0, 0.25, 0.5, 0.75, 1."
 

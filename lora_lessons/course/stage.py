@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .marks import DPI, DRAW, PAGE, Mark
+from .marks import DPI, DRAW, PAGE, Mark, pixels
 
 _ids = count(1)
 
@@ -59,6 +59,7 @@ class Scene:
     ) -> None:
         self.backdrop, self.stops, self.words, self.locked = backdrop, list(stops), list(words), list(locked)
         self.marks: list[Mark] = []
+        self._grab: tuple[Axes, tuple[tuple[str, Sequence[float]], ...]] | None = None
 
     def dot(self, ax: Axes, x: Any, y: Any, color: Any, size: float = 9, hollow: bool = False) -> None:
         """A point, `size` in points across, at data coordinates; the colour may change with the stop, too."""
@@ -85,6 +86,22 @@ class Scene:
         factors = {"B": B.float().cpu().numpy(), "A": A.float().cpu().numpy()}
         self.marks.append(Mark("product", ax, {}, {"cmap": cmap, "low": low, "high": high} | factors))
 
+    def grab(self, ax: Axes, x: tuple[str, Sequence[float]], y: tuple[str, Sequence[float]]) -> None:
+        """Two controls that the pointer moves at once: pressed or dragged on `ax`, each goes to its nearest stop.
+
+        `x` and `y` are the names of two sliders and their stops, in data coordinates of `ax`.
+        """
+        self._grab = ax, (x, y)
+
+    def _handle(self, height: float) -> dict[str, Any]:
+        """Where the page takes the pointer: each control's stops and their places in pixels."""
+        if self._grab is None:
+            return {}
+        ax, ((x, across), (y, up)) = self._grab
+        columns, rows = pixels(ax, across, 0, height)[0], pixels(ax, 0, up, height)[1]
+        named = {"name": x, "stops": list(across), "places": columns.tolist()}
+        return {"x": named, "y": {"name": y, "stops": list(up), "places": rows.tolist()}}
+
     def _add(self, kind: str, ax: Axes, columns: Mapping[str, Any], style: dict[str, Any]) -> None:
         listed = {name: [c] if isinstance(c, str) or np.ndim(c) == 0 else list(c) for name, c in columns.items()}
         if wrong := [name for name, c in listed.items() if len(c) not in (1, len(self.stops))]:
@@ -105,7 +122,8 @@ class Scene:
         height = self.backdrop.page["height"]  # drawn first: only then do the places stand
         marks = [{"kind": mark.kind} | PAGE[mark.kind](mark, height) for mark in self.marks]
         ours = self.backdrop.page["id"]
-        return {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
+        shown = {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
+        return shown | {"grab": self._handle(height)}
 
 
 def slider(name: str, label: str, stops: Sequence[float] = ()) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The anatomy of the layer: slide r, type d, k and α, and see W, B and A to scale.
+"""The anatomy of the layer: slide r, type d, k and α, and see W, B and A to scale. (The other widget: start_map.py.)
 
 `…_scene` works everything out, `…_still` draws it, and controls stand over it.
 """
@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from ... import lora, lowrank
 from ...course.figures import BLUE, GREY, ORANGE, label
 from ...course.stage import Backdrop, Scene, Stage, number, slider, whole
+from .start_map import start_map as start_map
 
 
 def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:

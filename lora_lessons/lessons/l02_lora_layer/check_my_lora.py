@@ -61,7 +61,7 @@ def _look(answer: Any) -> str | None:
 
 def _inside(layer: Any, base: nn.Linear) -> Iterator[str]:
     """What is wrong with the layer's parts: their names, kinds and shapes, and who trains."""
-    for name, shape, letters in (("lora_A", (R, K), "r×k"), ("lora_B", (D, R), "d×r")):
+    for name, letters in (("lora_A", "r×k"), ("lora_B", "d×r")):
         part = getattr(layer, name, None)
         if not isinstance(part, Tensor):
             yield f"There is no matrix called {name}: set self.{name} in __init__. Its shape is {letters}."

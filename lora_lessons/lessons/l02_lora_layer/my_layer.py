@@ -6,8 +6,8 @@ import ast
 import linecache
 from typing import Any
 
-from ...course.exercises import judge
 from ...course import learner
+from ...course.exercises import judge
 
 NAME, EXERCISE = "my_lora", "02.1"
 IMPORTS = "import math\n\nimport torch\nfrom torch import Tensor, nn\n"

@@ -51,7 +51,7 @@ def counts_against_rank(
     marks = ", ".join(f"{shape} {model}" for model, shape in zip(models, "●▲■", strict=False))
     marked = sorted({r for _, _, r in counts})
     for r in marked:
-        ax.axvline(r, color="#d9dcdf", lw=9, alpha=0.5, zorder=0.5)
+        ax.axvline(r, color="#d9dcdf", lw=27, alpha=0.4, zorder=0.5)
     ax.set(xscale="log", yscale="log", xlim=ranks)
     ax.set_xlabel(
         f"rank r     ({marks}, side by side at r = {', '.join(map(str, marked))}; lines: {line_of})", size=9.5

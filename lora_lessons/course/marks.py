@@ -91,7 +91,8 @@ def _page_line(mark: Mark, height: float) -> dict[str, Any]:
 
 def _draw_product(mark: Mark, i: int) -> None:
     s = mark.style
-    shown = s["B"][:, : i + 1] @ s["A"][: i + 1]
+    r = s["ranks"][i]
+    shown = s["B"][:, :r] @ s["A"][:r]
     mark.ax.imshow(shown, cmap=s["cmap"], vmin=s["low"], vmax=s["high"], aspect="auto", extent=(0, 1, 0, 1))
 
 
@@ -101,7 +102,8 @@ def _page_product(mark: Mark, height: float) -> dict[str, Any]:
     place = {"x": x0, "y": y1, "width": x1 - x0, "height": y0 - y1}
     colors = {"low": s["low"], "high": s["high"], "lut": lut.tobytes()}
     factors = {"B": np.ascontiguousarray(s["B"].T).tobytes(), "A": np.ascontiguousarray(s["A"]).tobytes()}
-    return place | {"rows": len(s["B"]), "cols": s["A"].shape[1]} | colors | factors
+    sizes = {"rows": len(s["B"]), "cols": s["A"].shape[1], "ranks": s["ranks"]}
+    return place | sizes | colors | factors
 
 
 DRAW: dict[str, Callable[[Mark, int], None]] = {

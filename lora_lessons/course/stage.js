@@ -66,9 +66,10 @@ const MARKS = {
       }
     };
     return (i) => {
-      if (i + 1 < have / 2) { sum.fill(0); have = 0; }
-      while (have < i + 1) direction(have++, 1);
-      while (have > i + 1) direction(--have, -1);
+      const rank = mark.ranks[i];
+      if (rank < have / 2) { sum.fill(0); have = 0; }
+      while (have < rank) direction(have++, 1);
+      while (have > rank) direction(--have, -1);
       const scale = 256 / (mark.high - mark.low);
       for (let p = 0; p < sum.length; p++) {
         const c = (sum[p] - mark.low) * scale;

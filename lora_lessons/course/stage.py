@@ -51,12 +51,19 @@ class Backdrop:
 class Scene:
     """A backdrop, the stops of its slider, what moves before it, and a sentence for each stop.
 
-    `locked` names controls that have no say in this scene.
+    `locked` names controls that have no say in this scene; `moved` is the stop that the slider goes to instead of the
+    one it was asked for.
     """
 
     def __init__(
-        self, backdrop: Backdrop, stops: Sequence[float], words: Sequence[str], locked: Sequence[str] = ()
+        self,
+        backdrop: Backdrop,
+        stops: Sequence[float],
+        words: Sequence[str],
+        locked: Sequence[str] = (),
+        moved: float | None = None,
     ) -> None:
+        self.moved = moved
         self.backdrop, self.stops, self.words, self.locked = backdrop, list(stops), list(words), list(locked)
         self.marks: list[Mark] = []
         self._grab: tuple[Axes, tuple[tuple[str, Sequence[float]], ...]] | None = None
@@ -80,11 +87,12 @@ class Scene:
         self.marks.append(Mark("line", ax, columns, {"color": color, "width": width, "dashes": dashes}))
 
     def product(self, ax: Axes, B: Tensor, A: Tensor, cmap: str, low: float, high: float) -> None:
-        """The matrix B[:, :i+1] · A[:i+1] as a picture that fills `ax`: at stop number i, i + 1 directions of it."""
+        """The matrix B[:, :r] · A[:r] as a picture that fills `ax`: at the stop r, r directions of it."""
         ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
         ax.grid(visible=False)
         factors = {"B": B.float().cpu().numpy(), "A": A.float().cpu().numpy()}
-        self.marks.append(Mark("product", ax, {}, {"cmap": cmap, "low": low, "high": high} | factors))
+        ranks = {"ranks": [int(stop) for stop in self.stops]}
+        self.marks.append(Mark("product", ax, {}, {"cmap": cmap, "low": low, "high": high} | ranks | factors))
 
     def grab(self, ax: Axes, x: tuple[str, Sequence[float]], y: tuple[str, Sequence[float]]) -> None:
         """Two controls that the pointer moves at once: pressed or dragged on `ax`, each goes to its nearest stop.
@@ -188,12 +196,16 @@ class Stage(anywidget.AnyWidget):
             try:
                 if not (others_stay and known):
                     self._set(self._compose(**asked))
+                    if self._scene.moved is not None:
+                        asked = asked | {self.axis: self._scene.moved}
                 self._shown = asked
             except ValueError as error:
                 self.said = str(error)
                 if known:  # the page has moved there, in the last good scene
                     self._shown = self._shown | {self.axis: asked[self.axis]}
             self.answered = asked
+            if asked[self.axis] is self._scene.moved:
+                self.values = asked  # asks once more, and now it is a known stop
 
     def still(self) -> tuple[Figure, str]:
         """The figure of the last values that could be shown, and its sentence."""

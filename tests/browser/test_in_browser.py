@@ -143,8 +143,8 @@ def assert_explorer(stage: Any, W: torch.Tensor, r: int, name: str) -> None:
     """Words, canvas, caption and dot are those of W cut to rank r."""
     kept = float(lowrank.energy(lowrank.svd(W).S)[r - 1])
     stored = lowrank.stored_numbers(*W.shape, r)
-    assert stage.words.startswith(f"Rank {r}: kept energy {kept:.1%}, relative error {max(0, 1 - kept) ** 0.5:.3f}. ")
-    assert f"hold {stored:,} numbers" in stage.words and f"rank: {lowrank.break_even_rank(*W.shape)}." in stage.words
+    assert stage.words.startswith(f"Rank {r} keeps {kept:.1%} of the energy; the relative error is {max(0, 1 - kept) ** 0.5:.3f}. ")
+    assert f"hold {stored:,} numbers" in stage.words and f"up to rank {lowrank.break_even_rank(*W.shape)}." in stage.words
     assert stage.box("r").input_value() == str(r) and stage.control("r").get_attribute("aria-valuetext") == str(r)
 
     cut = lowrank.truncate(W, r).double().numpy()
@@ -328,7 +328,7 @@ def test_the_start_is_dragged_in_the_picture(page, composed):
 
 def assert_anatomy(stage: Any, d: int, k: int, r: int, lora_alpha: float) -> None:
     """Words and the two bars are those of this layer."""
-    assert f"A and B together {r * (d + k):,}: {r * (d + k) / (d * k):.2%} of W." in stage.words
+    assert f"A and B together hold {r * (d + k):,}, {r * (d + k) / (d * k):.2%} of that." in stage.words
     assert stage.words == anatomy.layer_anatomy_words(d, k, r, lora_alpha)
     B, A = ([float(bar[side]) for side in ("width", "height")] for bar in stage.marks("rect"))
     unit = B[1] / d  # pixels a row

@@ -105,7 +105,7 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
         (W, "That is W itself, of full rank. Keep only the first r directions."),
         (U[:, :r] @ Vh[:r], "You left the singular values out: each direction counts with its own strength, S[:r]."),
         ((U[:, :r] * S[:r] ** 2) @ Vh[:r], "S came in twice. Give it to one side, or √S to each."),
-        ((U[:, -r:] * S[-r:]) @ Vh[-r:], "You kept the weakest directions. S falls: the strongest come first."),
+        ((U[:, -r:] * S[-r:]) @ Vh[-r:], "You kept the weakest directions. S is sorted, and the strongest come first."),
         (U[:, 1 : r + 1] * S[1 : r + 1] @ Vh[1 : r + 1], "You skipped the strongest direction: counting starts at 0."),
         (lowrank.truncate(W, r - 1), "You kept r − 1 directions: [:r] already stops before index r."),
         (lowrank.truncate(W, r + 1), "You kept r + 1 directions: [:r] holds r of them."),

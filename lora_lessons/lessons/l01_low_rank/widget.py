@@ -65,9 +65,9 @@ def _rank_words(W: Tensor, r: int, kept: float) -> str:
     d, k = W.shape
     stored = lowrank.stored_numbers(d, k, r)
     return (
-        f"Rank {r}: kept energy {kept:.1%}, relative error {max(0.0, 1 - kept) ** 0.5:.3f}. "
+        f"Rank {r} keeps {kept:.1%} of the energy; the relative error is {max(0.0, 1 - kept) ** 0.5:.3f}. "
         f"B and A hold {stored:,} numbers, {stored / (d * k):.0%} of W's {d * k:,}. "
-        f"Break-even rank: {lowrank.break_even_rank(d, k)}."
+        f"They hold fewer than W up to rank {lowrank.break_even_rank(d, k)}."
     )
 
 

@@ -68,10 +68,10 @@ def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:
     lora.check_settings(r, lora_alpha, d, k)
     frozen, trained = d * k, lowrank.stored_numbers(d, k, r)
     return (
-        f"W holds {frozen:,} numbers, A and B together {trained:,}: {trained / frozen:.2%} of W. "
-        f"In 16-bit that is {2 * trained / 1e3:,.1f} kB beside {2 * frozen / 1e3:,.1f} kB. "
-        f"Forward, one token: {2 * frozen / 1e6:,.2f} MFLOP through W, {2 * trained / 1e6:,.3f} MFLOP through A and B. "
-        f"Scale: α/r = {lora.scale(r, lora_alpha):.3g}."
+        f"W holds {frozen:,} numbers; A and B together hold {trained:,}, {trained / frozen:.2%} of that. "
+        f"In 16-bit they take {2 * trained / 1e3:,.1f} kB, where W takes {2 * frozen / 1e3:,.1f} kB. One token costs "
+        f"{2 * frozen / 1e6:,.2f} MFLOP through W and {2 * trained / 1e6:,.3f} MFLOP through A and B. "
+        f"The scale α/r is {lora.scale(r, lora_alpha):.3g}."
     )
 
 

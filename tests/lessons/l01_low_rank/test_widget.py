@@ -44,8 +44,8 @@ def test_every_stop_has_the_numbers_of_its_rank(W):
         error = lowrank.relative_error(W, lowrank.truncate(W, r))
         stored = 12 * r + r * 20
         assert words == (
-            f"Rank {r}: kept energy {kept[r - 1]:.1%}, relative error {error:.3f}. "
-            f"B and A hold {stored} numbers, {stored / 240:.0%} of W's 240. Break-even rank: 7."
+            f"Rank {r} keeps {kept[r - 1]:.1%} of the energy; the relative error is {error:.3f}. "
+            f"B and A hold {stored} numbers, {stored / 240:.0%} of W's 240. They hold fewer than W up to rank 7."
         )
 
 
@@ -78,7 +78,7 @@ def test_moving_the_slider_asks_for_no_svd(explorer):
     stage, calls = explorer
     for r in (9, 12, 1):
         turn(stage, r=r)
-    assert len(calls) == 1 and stage.said == "" and stage.still()[1].startswith("Rank 1: ")
+    assert len(calls) == 1 and stage.said == "" and stage.still()[1].startswith("Rank 1 keeps ")
 
 
 @pytest.mark.parametrize("typed", [0, -3, 13, 10_000])
@@ -87,9 +87,9 @@ def test_an_impossible_rank_is_refused_and_the_picture_stays(explorer, typed):
     scene = stage.scene
     turn(stage, r=typed)
     assert f"between 1 and 12 (the smaller side of the matrix); got {typed}." in stage.said
-    assert stage.scene is scene and stage.still()[1].startswith("Rank 3: ")
+    assert stage.scene is scene and stage.still()[1].startswith("Rank 3 keeps ")
     turn(stage, r=5)
-    assert stage.said == "" and stage.still()[1].startswith("Rank 5: ")
+    assert stage.said == "" and stage.still()[1].startswith("Rank 5 keeps ")
 
 
 @pytest.mark.parametrize("typed", ["eight", 2.5, True, "", None, float("nan")])
@@ -97,7 +97,7 @@ def test_what_is_no_rank_is_refused(explorer, typed):
     stage, _ = explorer
     stage.values = stage.values | {"r": typed}
     assert re.fullmatch(r"rank r is a whole number such as 8; got .+\.", stage.said) and repr(typed) in stage.said
-    assert stage.still()[1].startswith("Rank 3: ")
+    assert stage.still()[1].startswith("Rank 3 keeps ")
 
 
 def test_a_rank_too_large_for_the_next_matrix_becomes_its_full_rank(explorer):
@@ -105,10 +105,10 @@ def test_a_rank_too_large_for_the_next_matrix_becomes_its_full_rank(explorer):
     turn(stage, r=9)
     turn(stage, name="small")
     assert stage.said == "" and stage.values["r"] == 4 and stage.scene["stops"] == [1, 2, 3, 4]
-    assert stage.still()[1].startswith("Rank 4: ") and "W's 16." in stage.scene["words"][1]
+    assert stage.still()[1].startswith("Rank 4 keeps ") and "W's 16." in stage.scene["words"][1]
     turn(stage, r=9)
     assert "between 1 and 4" in stage.said, "a typed rank is not changed behind the learner's back"
-    assert stage.still()[1].startswith("Rank 4: ")
+    assert stage.still()[1].startswith("Rank 4 keeps ")
     turn(stage, r=2)
     turn(stage, name="wide")
     assert stage.said == "" and stage.values["r"] == 2 and len(stage.scene["stops"]) == 12
@@ -140,7 +140,7 @@ def test_a_layer_and_a_kind_choose_the_matrix(layers, W):
         assert layers.still()[1] == widget.rank_explorer_still(factor * W, 5, "")[1]
         assert f"{layer}, q, rank 5 of 12" in [text.get_text() for text in layers.still()[0].axes[0].texts]
     turn(layers, kind="up")
-    assert layers.values["r"] == 4 and layers.still()[1].startswith("Rank 4: ")
+    assert layers.values["r"] == 4 and layers.still()[1].startswith("Rank 4 keeps ")
 
 
 def test_the_kind_has_no_say_in_a_matrix_by_its_name(layers):

@@ -54,7 +54,7 @@ def rank_by_dose(ranks: Mapping[str, Sequence[int]], doses: Sequence[float], noi
     ax = figure.subplots()
     for (name, line), color in zip(ranks.items(), (BLUE, ORANGE), strict=False):
         ax.plot(range(len(doses)), line, "o-", color=color)
-        label(ax, len(doses) - 1, line[-1], name, color)
+        label(ax, len(doses) - 1, line[-1], name, color, xytext=(8, -9))
         ax.axhline(noise[name], color=color, lw=1, ls=":")
         label(ax, 0, noise[name], f"pure noise of that shape: {noise[name]}", color, xytext=(4, 8), size=9)
     ax.axvline(1, color=VERMILION, lw=1, ls="--")

@@ -655,6 +655,8 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
 )
 def test_the_keyboard_reaches_every_control_and_each_has_a_name(page, number, names):
     stage = page.stage(number)
+    if number == EXPLORER:
+        stage.chosen("name", "layer 0")  # a photograph has no kinds: that list is closed then
     order, seen = stage.root.locator("input, select"), []
     order.first.focus()
     for _ in range(order.count()):

@@ -143,8 +143,12 @@ def assert_explorer(stage: Any, W: torch.Tensor, r: int, name: str) -> None:
     """Words, canvas, caption and dot are those of W cut to rank r."""
     kept = float(lowrank.energy(lowrank.svd(W).S)[r - 1])
     stored = lowrank.stored_numbers(*W.shape, r)
-    assert stage.words.startswith(f"Rank {r} keeps {kept:.1%} of the energy; the relative error is {max(0, 1 - kept) ** 0.5:.3f}. ")
-    assert f"hold {stored:,} numbers" in stage.words and f"up to rank {lowrank.break_even_rank(*W.shape)}." in stage.words
+    assert stage.words.startswith(
+        f"Rank {r} keeps {kept:.1%} of the energy; the relative error is {max(0, 1 - kept) ** 0.5:.3f}. "
+    )
+    assert (
+        f"hold {stored:,} numbers" in stage.words and f"up to rank {lowrank.break_even_rank(*W.shape)}." in stage.words
+    )
     assert stage.box("r").input_value() == str(r) and stage.control("r").get_attribute("aria-valuetext") == str(r)
 
     cut = lowrank.truncate(W, r).double().numpy()

@@ -5,7 +5,11 @@ h = (w + b·a)·x. The data want the weight 2 and w is 1, so the loss is L = (w 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 FROZEN, WANTED = 1.0, 2.0
 LEARNING_RATE, STEPS = 0.05, 60
@@ -19,8 +23,8 @@ class Descent(NamedTuple):
     loss: list[float]
 
 
-def loss(a: float, b: float) -> float:
-    """L = (w + b·a − wanted)² for the input x = 1."""
+def loss(a: Numbers, b: Numbers) -> Numbers:
+    """L = (w + b·a − wanted)² for the input x = 1; of arrays, entry by entry."""
     return (FROZEN + b * a - WANTED) ** 2
 
 

@@ -67,7 +67,7 @@ def _(measured: Mapping[str, Any]) -> bool:
     says="A typical LoRA for a 7B model has 20–30 million trainable parameters",
     verdict=CONDITION,
     sentence="It depends on the rank and on the layers you target. Of {count.settings} settings on three 7B shapes, {count.in_band} lie in that "
-    "band, for example Mistral-7B at r = 8 on all linear layers ({count.mistral_r8} numbers); Llama-2-7B stops just below it "
+    "band, for example Mistral-7B at r = 8 on all linear layers ({count.mistral_r8} numbers); Llama-2-7B stops a little below it "
     "({count.llama2_r8}). The count is r·(d + k), summed over the targeted layers, so always state both.",
     records=(
         "count.in_band",

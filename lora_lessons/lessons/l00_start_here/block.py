@@ -98,7 +98,7 @@ def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, 
         ax.add_patch(Rectangle((m.x, m.y), m.k, m.d, facecolor=color, alpha=0.35, edgecolor=color, lw=1.2))
         beside = m in (q, k, v)
         place = (m.x - 0.2 * GAP, m.y + m.d / 2) if beside else (m.x + m.k / 2, m.y + m.d + 0.2 * GAP)
-        align = {"ha": "right", "va": "center"} if beside else {"ha": "center", "va": "bottom"}
+        align: dict[str, Any] = {"ha": "right", "va": "center"} if beside else {"ha": "center", "va": "bottom"}
         ax.text(*place, f"{m.name}\n{m.d:,}×{m.k:,}", size=9, weight="bold", linespacing=1.1, **align)
     arrow = {"arrowstyle": "->", "color": GREY, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
 

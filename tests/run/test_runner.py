@@ -151,7 +151,8 @@ def test_records_are_held_against_the_baseline(make_lesson, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 def test_ctrl_c_keeps_what_there_is(make_lesson, course, tmp_path):
     make_lesson("00_a", RECORD + "record('x', 1)")
-    make_lesson("01_slow", RECORD + "record('y', 2)\nimport time\nopen('started', 'w').close()\ntime.sleep(120)")
+    slow = "import time\nopen('started', 'w').close()\ntime.sleep(120)"
+    make_lesson("01_slow", RECORD + "record('y', 2)", slow)  # a cell's records are stored when it is done
     make_lesson("02_c")
     command = [sys.executable, "-m", "lora_lessons.cli", "run", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -10,6 +10,7 @@ def claims() -> int:
 
     Lists every claim of the glossary page, its verdict, and whether the baselines bear it out.
     """
+    from ..course.claims import NOT_TESTED
     from ..lessons import all_claims
     from ..run.baselines import read_baseline, values
 
@@ -24,6 +25,7 @@ def claims() -> int:
         except KeyError as error:
             stands, said, sentence = [False], "not measured", str(error.args[0])
         status = status if all(stands) else EXIT_FAILED
-        print(f"{claim.id} ({claim.lesson}): {claim.verdict}; {said} by the baselines.")
+        judged = "" if claim.verdict == NOT_TESTED else f"; {said} by the baselines"
+        print(f"{claim.id} ({claim.lesson}): {claim.verdict}{judged}.")
         print(f"    The page says: {claim.says}\n    {sentence}")
     return status

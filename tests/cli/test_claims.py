@@ -26,3 +26,14 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
     assert "G08 (02_x): holds; borne out by the baselines." in said and "The error is 0.01." in said
     update("02_x", "quick", [{"err": Record("err", 0.01)}, {"err": Record("err", 0.2)}], 1, 1)
     assert cli.main(["claims"]) == 1 and "NOT borne out" in capsys.readouterr().out
+
+
+def test_what_was_not_tested_is_listed_as_that(course, monkeypatch, capsys):
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
+    claims.claim("G17", "08_x", says="it is faster", verdict=claims.NOT_TESTED, sentence="No card.", records=())(
+        lambda measured: True
+    )
+    assert cli.main(["claims"]) == 0
+    said = capsys.readouterr().out
+    assert "G17 (08_x): not tested." in said and "No card." in said and "baselines" not in said

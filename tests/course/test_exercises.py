@@ -156,3 +156,22 @@ def test_my_folder_never_names_one_that_exists(monkeypatch, tmp_path):
         folder = learner.my_folder("adapters/wick")
         assert folder == tmp_path / "adapters" / expected
         folder.mkdir(parents=True)
+
+
+def test_code_that_the_learner_wrote_is_kept_and_never_overwritten(monkeypatch, tmp_path):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    assert learner.newest_code("my_lora") is None
+    first = learner.keep_code("my_lora", "class MyLoRA: ...\n")
+    assert first == tmp_path / "my_lora.py" and learner.keep_code("my_lora", "class MyLoRA: ...\n") == first
+    for number, source in ((2, "x = 2\n"), (3, "class MyLoRA: ...\n"), (4, "x = 2\n")):  # an older one comes back, too
+        assert learner.keep_code("my_lora", source) == tmp_path / f"my_lora-{number}.py"
+        assert learner.newest_code("my_lora").read_text(encoding="utf-8") == source
+    assert first.read_text(encoding="utf-8") == "class MyLoRA: ...\n"
+    learner.keep_code("my_lora_too", "other = 1\n")
+    (tmp_path / "my_lora-draft.py").write_text("mine")
+    for number in range(5, 11):
+        learner.keep_code("my_lora", f"x = {number}\n")
+    assert learner.newest_code("my_lora").name == "my_lora-10.py", "by number, not by letter"
+    assert len(list(tmp_path.glob("*.py"))) == 12
+    with pytest.raises(ValueError, match="cannot name a piece of code"):
+        learner.keep_code("../my_lora", "x")

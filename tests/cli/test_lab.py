@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import time
 from urllib.request import urlopen
 
+import nbformat
 import pytest
 
 from lora_lessons.run.lab import MANIFEST, copy_lessons, jupyter_environment
@@ -34,6 +36,38 @@ def test_a_learners_work_is_never_replaced(make_lesson, tmp_path):
     (mine / "00_a.ipynb").write_text("older work, origin unknown")
     list(copy_lessons(mine))
     assert (mine / "00_a.ipynb").read_text() == "older work, origin unknown"
+
+
+def test_a_learners_copy_has_not_been_run_and_no_answer_stands_under_its_question(make_lesson, tmp_path):
+    lesson = make_lesson("00_a", "print(107)", "'107'")
+    ran = nbformat.read(lesson, 4)
+    ran.cells[2].outputs = [nbformat.v4.new_output("stream", text="107")]
+    ran.cells[3].outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "'107'"}, execution_count=2)]
+    ran.cells[1].execution_count, ran.cells[2].execution_count, ran.cells[3].execution_count = 1, 2, 3
+    nbformat.write(ran, lesson)
+    mine = tmp_path / "my_lessons"
+    assert len(list(copy_lessons(mine))) == 1
+    copy = nbformat.read(mine / "00_a.ipynb", 4)
+    nbformat.validate(copy)
+    assert [(c.outputs, c.execution_count) for c in copy.cells[1:]] == [([], None)] * 3
+    assert [(c.id, c.source, c.metadata) for c in copy.cells] == [(c.id, c.source, c.metadata) for c in ran.cells]
+    assert list(copy_lessons(mine)) == [], "the same copy is not made again"
+    ran.cells[2].outputs[0].text = "108"
+    nbformat.write(ran, lesson)
+    assert list(copy_lessons(mine)) == [], "other outputs are no newer version"
+
+
+def test_a_copy_of_before_that_came_with_outputs_is_brought_up_to_date(make_lesson, tmp_path):
+    lesson, mine = make_lesson("00_a", "1"), tmp_path / "my_lessons"
+    ran = nbformat.read(lesson, 4)
+    ran.cells[2].execution_count = 1
+    nbformat.write(ran, lesson)
+    mine.mkdir()
+    (mine / "00_a.ipynb").write_bytes(lesson.read_bytes())
+    (mine / MANIFEST).write_text(json.dumps({"00_a.ipynb": hashlib.sha256(lesson.read_bytes()).hexdigest()}))
+    (said,) = copy_lessons(mine)
+    assert "your copy was untouched and is updated" in said
+    assert nbformat.read(mine / "00_a.ipynb", 4).cells[2].execution_count is None
 
 
 def test_jupyter_keeps_the_learners_own_configuration(course, tmp_path, monkeypatch):

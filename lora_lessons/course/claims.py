@@ -74,11 +74,12 @@ def verdict(id: str, lesson: str) -> None:
     try:
         stands, sentence = one.judge(values), one.filled(values)
     except KeyError as error:
-        stands, sentence = None, f"Not decided yet: {error.args[0]} Run the cells above first."
+        stands, sentence = None, f"This verdict is still open. {error.args[0]} Run the cells above first."
     said = {True: one.verdict, False: "not what we saw here", None: "open"}[stands]
     if stands is False:
         sentence = (
-            f"The course expected “{one.verdict}”, and your measurements disagree. Trust them, and look why. {sentence}"
+            f"The course expected “{one.verdict}”, but what you measured here says otherwise. Trust your measurement, "
+            f"and find out why. {sentence}"
         )
     edge = EDGES.get(said, GREY)
     card = (

@@ -29,7 +29,7 @@ def five(make_lesson, course):
     figure = (
         "from IPython.display import HTML, Image, Markdown, display\nimport base64\n"
         f"display(Image(base64.b64decode('{PNG}')))\ndisplay(Markdown('*In words:* loss falls & stays < 2'))\n"
-        "display(HTML('<div><b>G01</b> <b>Verdict: holds.</b> B &lt; A<script src=\"https://example.org/x.js\"></script></div>'))"
+        "display(HTML('<b>G01</b> The page says: <i>B &lt; A</i><br><b>Verdict: holds.</b> 1<script src=\"https://example.org/x.js\"></script></div>'))"
     )
     block = "kept = b'x' * 150_000_000\nimport time\ntime.sleep(0.4)"
     good = make_lesson("00_good", RECORD + "record('loss', 1.5 + seed, 'nats')", block, figure)
@@ -80,8 +80,9 @@ def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, 
     assert "01_bad failed in cell 4" in page and "ValueError" in page
     assert "a &lt;b&gt;bold&lt;/b&gt; mistake" in page and "<b>bold</b>" not in page
     assert f"data:image/png;base64,{PNG}" in page and "loss falls &amp; stays &lt; 2" in page
-    assert "G01 Verdict: holds. B &lt; A" in page
-    assert _addresses(page) == []
+    assert '<tr class="holds"><td>G01</td><td><q>B &lt; A</q></td>' in page
+    ran = ["00_good", "01_bad", "02_dies", "04_last"]
+    assert _addresses(page) == [f"{name}.ipynb" for name in ran], "nothing outside, but the notebooks beside it"
 
 
 def _addresses(page: str) -> list[str]:

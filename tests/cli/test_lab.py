@@ -12,6 +12,7 @@ import time
 from urllib.request import urlopen
 
 import nbformat
+import psutil
 import pytest
 
 from lora_lessons.run.lab import MANIFEST, copy_lessons, jupyter_environment
@@ -78,13 +79,19 @@ def test_jupyter_keeps_the_learners_own_configuration(course, tmp_path, monkeypa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")
-def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(make_lesson, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "heard"), [([], "127.0.0.1"), (["--ip", "0.0.0.0"], "0.0.0.0"), (["--ServerApp.ip=0.0.0.0"], "0.0.0.0")]
+)
+def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(
+    given, heard, make_lesson, tmp_path, monkeypatch
+):
     make_lesson("00_start_here", "1 + 1")
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     for name in ("CONFIG", "DATA", "RUNTIME"):
         monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
     log = tmp_path / "lab.log"
     command = [sys.executable, "-m", "lora_lessons.cli", "lab", "--", "--no-browser", "--port", "0", "--allow-root"]
+    command += given
     with open(log, "w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
     try:
@@ -102,8 +109,21 @@ def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(make_le
         settings = json.load(urlopen(f"{server}/lab/api/settings/{plugin}?token={token}"))
         defaults = {name: about["default"] for name, about in settings["schema"]["properties"].items()}
         assert defaults["fetchNews"] == "false" and defaults["checkForUpdates"] is False
-        with pytest.raises(OSError, match="403"):
-            urlopen(f"{server}/api/contents")
+        widgets = json.load(
+            urlopen(f"{server}/lab/api/settings/@jupyter-widgets/jupyterlab-manager:plugin?token={token}")
+        )
+        assert widgets["schema"]["properties"]["saveState"]["default"] is True
+        for asked in ("/api/contents", "/api/sessions", "/api/terminals"):
+            with pytest.raises(OSError, match="403"):
+                urlopen(server + asked)
+        port = int(server.rpartition(":")[2])
+        listening = [
+            c
+            for p in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True))
+            for c in p.net_connections("tcp")
+            if c.laddr.port == port and c.status == "LISTEN"
+        ]
+        assert {c.laddr.ip for c in listening} == {heard}
     finally:
         os.killpg(process.pid, 15)
         process.wait(20)

@@ -11,7 +11,7 @@ from ..paths import course_root
 
 _ON_GITHUB = re.compile(r"https://github\.com/(?P<name>[\w.-]+/[\w.-]+)")
 _SET_UP = """# Set-up: does nothing where the course is installed. In Colab it takes about two minutes, once.
-import glob, importlib.util, os, shutil, sys
+import glob, importlib.util, os, runpy, shutil, sys
 if importlib.util.find_spec("lora_lessons") is None:
     if not os.path.isdir("lora-lessons"):
         if zips := glob.glob("lora-lessons*.zip"):  # uploaded by hand
@@ -20,7 +20,7 @@ if importlib.util.find_spec("lora_lessons") is None:
             os.rename(unpacked[0], "lora-lessons")
         else:
             !git clone -q {address}
-    !{{sys.executable}} lora-lessons/lora_lessons/colab.py
+    runpy.run_path("lora-lessons/lora_lessons/colab.py", run_name="__main__")
     sys.path.insert(0, os.path.abspath("lora-lessons"))"""
 
 

@@ -147,7 +147,7 @@ def _how_close(guess: Any, measured: Any) -> str:
 
 
 def _plain_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < math.inf
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
 
 
 def _with_unit(value: Any, unit: str) -> str:

@@ -20,10 +20,10 @@ def bench(
     ],
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help="By default Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere."),
+        typer.Option(metavar="MODEL", help="Without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="By default data/measurements/ledger_<card>.json.")
+        Path | None, typer.Option(metavar="FILE", help="Without it, data/measurements/ledger_<card>.json.")
     ] = None,
 ) -> int:
     """Measure a training step's memory, or how fast we quantize."""

@@ -19,28 +19,27 @@ OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 def plan(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
     gpu: Annotated[
-        str | None, typer.Option(metavar="CARD", help='A card such as "RTX 4090", or its GB; otherwise the card here.')
+        str | None, typer.Option(metavar="CARD", help='A card such as "RTX 4090", or its GB; without it, the one here.')
     ] = None,
     method: Annotated[str, typer.Option(metavar="M", help="qlora, lora, full or full fp32.")] = "qlora",
     r: Annotated[int, typer.Option(metavar="R", help="Rank.")] = 16,
     targets: Annotated[
         str, typer.Option(metavar="NAMES", help="all-linear, or names such as q_proj,v_proj.")
     ] = "all-linear",
-    seq: Annotated[int, typer.Option(metavar="N", help="The length of a sequence, in tokens.")] = 1024,
+    seq: Annotated[int, typer.Option(metavar="N", help="Tokens per sequence.")] = 1024,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Sequences per step.")] = 1,
     gradient_checkpointing: Annotated[
         bool,
         typer.Option(
-            "--gradient-checkpointing/--no-gradient-checkpointing",
-            help="Compute each block again in the backward pass.",
+            "--gradient-checkpointing/--no-gradient-checkpointing", help="Compute each block again on the way back."
         ),
     ] = True,
     optimizer: Annotated[str, typer.Option(metavar="O", help=OPTIMIZER)] = "adamw",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
-    """Say how much memory a training needs, and whether it fits.
+    """Say what training takes, and whether it fits.
 
-    The memory of a training step is predicted line by line, from the model's configuration alone.
+    Predicts a training step's memory, line by line, from the model's configuration alone.
     """
     arguments = locals()
     where = Path(model).expanduser() / "config.json"

@@ -39,7 +39,7 @@ def prose(notebook):
     )
 
 
-@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
+@pytest.mark.parametrize("notebook", LESSONS)
 def test_it_is_stored_as_normalise_leaves_it(notebook):
     assert normalise(notebook) == notebook
 
@@ -116,7 +116,7 @@ def test_setup_cells_are_one_and_the_same():
     assert len(setups) == 1
 
 
-@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
+@pytest.mark.parametrize("notebook", LESSONS)
 def test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook):
     for cell in code(notebook):
         ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", cell.source, flags=re.M))
@@ -162,6 +162,8 @@ def problems_of_a_side_trip(notebook, stem):
 @pytest.mark.parametrize("notebook, path", [pytest.param(nbformat.read(p, 4), p, id=p.stem) for p in side_trips()])
 def test_a_side_trip_is_short_runs_alone_and_links_back(notebook, path):
     assert list(problems_of_a_side_trip(notebook, path.stem)) == []
+    test_it_is_stored_as_normalise_leaves_it(notebook)
+    test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook)
     for lesson in re.findall(r"\]\((\.\./\w+\.ipynb)\)", "\n".join(c.source for c in notebook.cells)):
         assert (path.parent / lesson).is_file(), lesson
 

@@ -92,7 +92,7 @@ def test_cells_are_short_and_words_are_few(notebook):
     assert not FORBIDDEN.findall(prose(notebook))
 
 
-@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS, *EXPERIMENTS])
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
 def test_lines_fit_beside_a_sidebar(notebook):
     long = [line for c in code(notebook) for line in c.source.splitlines() if len(line) > COLUMNS_AT_MOST]
     assert not long, f"split at a name or a sentence's end: {long}"
@@ -163,6 +163,7 @@ def problems_of_a_side_trip(notebook, stem):
 def test_a_side_trip_is_short_runs_alone_and_links_back(notebook, path):
     assert list(problems_of_a_side_trip(notebook, path.stem)) == []
     test_it_is_stored_as_normalise_leaves_it(notebook)
+    test_lines_fit_beside_a_sidebar(notebook)
     test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook)
     for lesson in re.findall(r"\]\((\.\./\w+\.ipynb)\)", "\n".join(c.source for c in notebook.cells)):
         assert (path.parent / lesson).is_file(), lesson

@@ -98,4 +98,11 @@ def test_a_side_trips_badge_follows_the_repository(trip, course):
     ].source = "# D\n\n[x](https://colab.research.google.com/github/a/b/blob/main/notebooks/deeper/03_directions.ipynb)"
     nbformat.write(notebook, trip)
     assert trip in repository.set_address("https://github.com/c/d")
-    assert "/github/c/d/blob/main/notebooks/deeper/03_directions.ipynb" in trip.read_text(encoding="utf-8")
+    there = "/github/c/d/blob/main/notebooks/deeper/03_directions.ipynb"
+    assert there in trip.read_text(encoding="utf-8")
+    notebook.cells[0].source = "# D\n\nBegins without a badge."
+    nbformat.write(notebook, trip)
+    assert repository.set_address("https://github.com/c/d") == [trip], "what lacks one gets one"
+    title, line = nbformat.read(trip, as_version=4).cells[0].source.split("\n\nBegins without a badge.\n\n")
+    assert title == "# D" and line.startswith("[![Open in Colab]") and line.endswith(f"{there})")
+    assert repository.set_address("https://github.com/c/d") == [], "once"

@@ -14,9 +14,15 @@ if TYPE_CHECKING:  # the worker imports this package too, and starts much sooner
 
 
 def logits(
-    base: Path | str, prompts: Sequence[Sequence[int]], adapters: Mapping[Path | str, float] | None = None
+    base: Path | str,
+    prompts: Sequence[Sequence[int]],
+    adapters: Mapping[Path | str, float] | None = None,
+    *,
+    every: bool = False,
 ) -> Tensor:
     """The logits after each prompt of token ids: (prompts, vocabulary), fp32, by llama.cpp's C interface.
+
+    With `every`, those after every token of prompts of one length: (prompts, tokens, vocabulary).
 
     Exact: flash attention off, keys and values in fp32 and forgotten before each prompt. `adapters` maps adapter GGUFs
     to their scales. Raises FileNotFoundError or ModelError when llama.cpp cannot load a file.
@@ -35,6 +41,7 @@ def logits(
             "out": str(out),
             "adapters": {str(path): scale for path, scale in adapters.items()},
             "threads": torch.get_num_threads(),
+            "every": every,
         }
         finish(job, f"compute logits of {Path(base).name}")
         return torch.from_numpy(np.load(out))

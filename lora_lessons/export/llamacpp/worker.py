@@ -53,9 +53,11 @@ def serve(job: dict[str, Any], answers: Any) -> None:
 
 
 def logits(job: dict[str, Any]) -> np.ndarray:
-    """The exact logits after each of the job's prompts: (prompts, vocabulary)."""
+    """The exact logits after each of the job's prompts, or after every token of theirs."""
     longest = max(map(len, job["prompts"]))
     model = Model(job["base"], longest, job["threads"], exact=True, adapters=job["adapters"])
+    if job["every"]:
+        return np.stack([model.read_all(prompt) for prompt in job["prompts"]])
     rows = []
     for prompt in job["prompts"]:
         model.forget()

@@ -13,7 +13,12 @@ from ...errors import ModelError
 ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
 
 # model_type → the architecture's name in llama.cpp, and whether its rows of q and k change order there.
-ARCHITECTURES = {"llama": ("llama", True), "mistral": ("llama", True), "qwen2": ("qwen2", False), "qwen3": ("qwen3", False)}
+ARCHITECTURES = {
+    "llama": ("llama", True),
+    "mistral": ("llama", True),
+    "qwen2": ("qwen2", False),
+    "qwen3": ("qwen3", False),
+}
 
 
 def architecture(model_type: str) -> str:

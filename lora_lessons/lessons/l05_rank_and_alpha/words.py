@@ -21,7 +21,8 @@ def of_rules(loss: Lines) -> str:
 def of_table_6(ours: Lines) -> str:
     """The paper's Table 6 beside the sweep."""
     listed = " ".join(
-        f"{name}: " + ", ".join(f"{one.mean:.2f} at rank {r}" for r, one in points) + "." for name, points in ours.items()
+        f"{name}: " + ", ".join(f"{one.mean:.2f} at rank {r}" for r, one in points) + "."
+        for name, points in ours.items()
     )
     return (
         "Left, the paper: on q alone accuracy rises from 68.8% at rank 1 to 70.5% at rank 4 and then stays; with v as well it "

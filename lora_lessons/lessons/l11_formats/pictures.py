@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
-from ...experiments.sweep import summary
+from ...experiments.sweep import Summary, summary
 
 
 def two_weights(H: Tensor, w: Tensor, chosen: Mapping[str, Tensor]) -> Figure:
@@ -71,4 +71,20 @@ def paired_differences(gaps: Mapping[int, Mapping[str, Sequence[float]]], ylabel
         ax.set(title=f"{bits} bits", xlim=(-0.5, len(columns) - 0.5))
         ax.grid(axis="x", visible=False)
     panels[0].set_ylabel(ylabel)
+    return figure
+
+
+def rulers(rises: Mapping[str, Summary], xlabel: str) -> Figure:
+    """A row for each ruler: how far the loss rises, mean and interval; blocks of 32 are squares, blocks of 64 dots."""
+    figure = Figure(figsize=(8.6, 0.9 + 0.36 * len(rises)))
+    ax = figure.subplots()
+    for y, (name, one) in enumerate(rises.items()):
+        small = "blocks of 32" in name
+        color = ORANGE if small else BLUE
+        ax.plot([one.low, one.high], [y, y], color=color, lw=2.4)
+        ax.plot(one.mean, y, "s" if small else "o", color=color, ms=7)
+        label(ax, one.high, y, f"{one.mean:.2f}", color, size=9)
+    ax.set_yticks(range(len(rises)), list(rises))
+    ax.set(ylim=(len(rises) - 0.5, -0.6), xlim=(-0.02, None), xlabel=xlabel)
+    ax.grid(axis="y", visible=False)
     return figure

@@ -45,6 +45,9 @@ def apart(values: Sequence[float]) -> bool:
     return one.low > 0 or one.high < 0
 
 
-def of_rulers(table: Table) -> dict[str, float]:
-    """{ruler: nats a token above the intact base}, from `experiments.rulers`."""
-    return {row["ruler"]: fmean(row["losses"]) - fmean(table["intact"]) for row in table["rows"]}
+def of_rulers(table: Table) -> dict[str, list[float]]:
+    """{ruler: nats a token above the intact base, passage by passage}, from `experiments.rulers`."""
+    return {
+        row["ruler"]: [after - before for after, before in zip(row["losses"], table["intact"], strict=True)]
+        for row in table["rows"]
+    }

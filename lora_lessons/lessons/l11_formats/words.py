@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from ...experiments.sweep import summary
+from ...experiments.sweep import Summary, summary
 
 
 def of_two_weights(nearest: Tensor, best: Tensor, off_nearest: float, off_best: float) -> str:
@@ -38,3 +38,8 @@ def of_gaps(gaps: Mapping[int, Mapping[str, Sequence[float]]]) -> str:
                 f"{name}, {bits} bits: {one.low:+.2f} to {one.high:+.2f} nats, lower on {lower} of {len(values)} passages."
             )
     return " ".join(said)
+
+
+def of_rulers(rises: Mapping[str, Summary]) -> str:
+    """How far the loss rises by each ruler."""
+    return " ".join(f"{name}: {one.mean:.2f} nats ({one.low:.2f} to {one.high:.2f})." for name, one in rises.items())

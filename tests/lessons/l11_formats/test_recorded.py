@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lora_lessons.course.figures import GREY
+from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l11_formats import pictures, recorded, rounding, words
 from lora_lessons.quant.inputs import read
 
@@ -47,7 +48,8 @@ def test_rulers_are_held_against_the_intact_base():
         "intact": [3.0, 4.0],
         "rows": [{"ruler": "q4_1", "losses": [3.0, 4.0]}, {"ruler": "a", "losses": [3.2, 4.4]}],
     }
-    assert recorded.of_rulers(table) == pytest.approx({"q4_1": 0.0, "a": 0.3})
+    found = recorded.of_rulers(table)
+    assert found["q4_1"] == [0, 0] and found["a"] == pytest.approx([0.2, 0.4])
 
 
 def test_the_picture_has_a_dot_a_passage_and_an_interval_a_pair():
@@ -75,3 +77,11 @@ def test_the_two_weights_are_said_with_their_marks():
     said = words.of_two_weights(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0]), 0.775, 0.33)
     assert "nearest mark (0, 0) lies across them, 0.78 off" in said or "0.77 off" in said
     assert "(1, 0) is farther" in said and "0.33 off" in said
+
+
+def test_a_ruler_is_a_row_with_its_mean_and_says_how_large_its_blocks_are():
+    rises = {name: sweep.summary([0.1, 0.2, 0.3]) for name in ("a, blocks of 64", "b, blocks of 32")}
+    (ax,) = pictures.rulers(rises, "nats").axes
+    assert [line.get_marker() for line in ax.lines if line.get_marker() in "os"] == ["o", "s"]
+    assert [text.get_text() for text in ax.texts] == ["0.20", "0.20"]
+    assert "b, blocks of 32: 0.20 nats (-0.05 to 0.45)." in words.of_rulers(rises)

@@ -122,13 +122,14 @@ def _corner(scene: Scene, ax: Any, text: Sequence[str], color: Sequence[str]) ->
 
 def _measured_words(m: Measured, exact: bool) -> str:
     where = (
-        "Measured"
+        "Measured: the"
         if exact
-        else f"Not measured. The nearest that was: r = {m.r}, scale {m.scale:.3g}, learning rate {m.learning_rate:g}"
+        else f"Not measured. The nearest setting that was has r = {m.r}, scale {m.scale:.3g} and learning rate "
+        f"{m.learning_rate:g}: there the"
     )
     return (
-        f"{where}: held-out loss {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f}, "
-        f"{m.loss.seeds} seeds), ‖ΔW‖/‖W‖ {m.update:.2%}."
+        f"{where} held-out loss is {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f} over "
+        f"{m.loss.seeds} seeds), and ‖ΔW‖/‖W‖ is {m.update:.2%}."
     )
 
 

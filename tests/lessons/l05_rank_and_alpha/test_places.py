@@ -4,6 +4,7 @@ from itertools import combinations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from lora_lessons.course.figures import use_style
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l05_rank_and_alpha import widget
 from lora_lessons.lessons.l05_rank_and_alpha.measured import Measured
@@ -15,6 +16,7 @@ def measured(r, push, loss):
 
 
 def test_no_two_words_of_the_opening_picture_stand_on_each_other():
+    use_style()  # as a lesson does
     figure, _ = widget.scale_lab_still("LoRA", 8, 16, 0.004)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -541,8 +541,8 @@ def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate
     scale = {OFF: lora_alpha / below, "same scale": 2.0, "same push": 16 / r}[fair]
     near, exact = scales.nearest(r, scale, learning_rate, scales.measured())
     assert stage.words.startswith(f"{method}, r = {r}, α = {scale * below:.4g}, learning rate {learning_rate:g}: scale")
-    assert f" = {scale:.3g}. " in stage.words and f"held-out loss {near.loss.mean:.3f} nats" in stage.words
-    assert ("Not measured. The nearest that was:" in stage.words) is not exact
+    assert f" = {scale:.3g}. " in stage.words and f"held-out loss is {near.loss.mean:.3f} nats" in stage.words
+    assert ("Not measured. The nearest setting that was" in stage.words) is not exact
     scene = scales.scale_lab_scene(method, r, lora_alpha, learning_rate, fair)
     left, right = scene.backdrop.figure.axes
     (ring,) = stage.marks("circle")

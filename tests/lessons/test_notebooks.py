@@ -39,7 +39,7 @@ def prose(notebook):
     )
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
 def test_it_is_stored_as_normalise_leaves_it(notebook):
     assert normalise(notebook) == notebook
 
@@ -92,6 +92,14 @@ def test_cells_are_short_and_words_are_few(notebook):
     assert not FORBIDDEN.findall(prose(notebook))
 
 
+@pytest.mark.parametrize("notebook", EXPERIMENTS)
+def test_an_experiments_cells_are_as_short_as_a_lessons(notebook):
+    lengths = [len([line for line in c.source.splitlines() if line.strip()]) for c in code(notebook)]
+    assert statistics.median(lengths) <= 10 and max(lengths) <= 30
+    assert not FORBIDDEN.findall(prose(notebook))
+    assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
+
+
 @pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
 def test_lines_fit_beside_a_sidebar(notebook):
     long = [line for c in code(notebook) for line in c.source.splitlines() if len(line) > COLUMNS_AT_MOST]
@@ -116,7 +124,7 @@ def test_setup_cells_are_one_and_the_same():
     assert len(setups) == 1
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
 def test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook):
     for cell in code(notebook):
         ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", cell.source, flags=re.M))

@@ -3,6 +3,8 @@
 // no kernel; any other change asks it, one question at a time.
 
 const SVG = "http://www.w3.org/2000/svg";
+const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget.";
+const PATIENCE = 5000; // milliseconds
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
 
 function element(tag, attributes = {}, ...children) {
@@ -81,13 +83,14 @@ const MARKS = {
 };
 
 function render({ model, el }) {
-  const root = element("div", { class: "stage" }), controls = element("div", { class: "controls" });
+  const named_after = model.get("controls").map((control) => control.label).join(", ");
+  const root = element("div", { class: "stage", role: "group", "aria-label": `Interactive picture. Controls: ${named_after}` }), controls = element("div", { class: "controls" });
   const picture = element("div", { class: "picture" }), said = element("p", { class: "said", role: "alert" });
   const words = element("p", { class: "words", "aria-live": "polite" });
   root.append(controls, said, picture, words);
   el.append(root);
   const axis = root.dataset.axis = model.get("axis");
-  let movers = [], waiting = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
+  let movers = [], waiting = 0, asleep = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
@@ -212,10 +215,14 @@ function render({ model, el }) {
     const open = JSON.stringify(model.get("values")) !== JSON.stringify(model.get("answered"));
     const inPage = place() >= 0 && Object.entries(model.get("answered")).every(([k, v]) => k === axis || v === model.get("values")[k]);
     clearTimeout(waiting);
+    clearTimeout(asleep);
     root.classList.toggle("waiting", false);
-    if (open && !inPage) waiting = setTimeout(() => root.classList.add("waiting"), 400);
     root.dataset.settled = String(!open && model.get("scene") === played);
     said.textContent = model.get("said");
+    if (open && !inPage) {
+      waiting = setTimeout(() => root.classList.add("waiting"), 400);
+      asleep = setTimeout(() => { said.textContent = SLEEPS; }, PATIENCE);
+    }
   }
 
   const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync };
@@ -226,6 +233,7 @@ function render({ model, el }) {
     for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
     gone = true;
     clearTimeout(waiting);
+    clearTimeout(asleep);
     forget();
   };
 }

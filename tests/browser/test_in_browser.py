@@ -547,8 +547,8 @@ def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate
     scale = {OFF: lora_alpha / below, "same scale": 2.0, "same push": 16 / r}[fair]
     near, exact = scales.nearest(r, scale, learning_rate, scales.measured())
     assert stage.words.startswith(f"{method}, r = {r}, α = {scale * below:.4g}, learning rate {learning_rate:g}: scale")
-    assert f" = {scale:.3g}. " in stage.words and f"held-out loss {near.loss.mean:.3f} nats" in stage.words
-    assert ("Not measured. The nearest that was:" in stage.words) is not exact
+    assert f" = {scale:.3g}. " in stage.words and f"held-out loss is {near.loss.mean:.3f} nats" in stage.words
+    assert ("Not measured. The nearest setting that was" in stage.words) is not exact
     scene = scales.scale_lab_scene(method, r, lora_alpha, learning_rate, fair)
     left, right = scene.backdrop.figure.axes
     (ring,) = stage.marks("circle")
@@ -809,6 +809,79 @@ def test_widgets_survive_a_restart_and_move_on_after_the_kernel_is_gone(lab, ope
     for _ in range(4):
         lesson.page.keyboard.press("ArrowRight")
     assert_explorer(stage, photo, 31, "photograph")
+
+
+def test_a_widget_whose_kernel_is_gone_says_so_and_how_to_wake_it(lab, open_lesson):
+    lab.write("asleep", SETUP, CELLS[ANATOMY])
+    lesson = open_lesson("asleep")
+    lesson.run_all()
+    stage = lesson.stage(0)
+    lesson.command("kernelmenu:shutdown")
+    lesson.page.wait_for_function("() => !jupyterapp.shell.currentWidget.sessionContext.session?.kernel")
+    stage.control("r").focus()
+    lesson.page.keyboard.press("ArrowRight")
+    assert_anatomy(stage, 1536, 576, 9, 16)
+    lesson.page.wait_for_timeout(6000)
+    assert stage.said == "", "along its axis it needs no kernel"
+    box = stage.box("d")
+    box.fill("400")
+    box.press("Enter")
+    stage.root.locator(".said:not(:empty)").wait_for(timeout=20_000)
+    assert stage.said == (
+        "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget."
+    )
+
+
+def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(lab, open_lesson, screenshots, photo):
+    lab.write(
+        "tomorrow", SETUP, CELLS[EXPLORER], CELLS[ANATOMY], "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass"
+    )
+    lesson = open_lesson("tomorrow")
+    lesson.run_all()
+    lesson.stage(0).pressed("r", "ArrowRight", "ArrowRight")
+    lesson.stage(1).typed("d", "400")
+    assert lesson.saved()["metadata"]["widgets"], "the widgets' state is in the file"
+    assert (lab.notebooks / "tomorrow.ipynb").stat().st_size < 6e6
+    lesson.__exit__()
+    lesson = open_lesson("tomorrow", kernel=False)
+    stage = lesson.stage(0)
+    assert_explorer(stage, photo, 22, "photograph")
+    stage.control("r").focus()
+    lesson.page.keyboard.press("ArrowRight")
+    assert_explorer(stage, photo, 23, "photograph")
+    assert_anatomy(lesson.stage(1), 400, 576, 8, 16)
+    assert lesson.page.locator(".jupyter-widgets.widget-hprogress, .widget-hprogress").count() == 1
+    assert "model not found" not in lesson.page.content().lower()
+    stage.root.screenshot(path=screenshots / "the_next_day.png")
+
+
+def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, screenshots):
+    for number in (EXPLORER, ANATOMY, FIT, LAB, BENCH):
+        stage = page.stage(number)
+        name = stage.root.get_attribute("aria-label")
+        assert stage.root.get_attribute("role") == "group" and name.startswith("Interactive picture. Controls: ")
+        stage.root.evaluate("e => { e.style.width = '300px'; }")
+        try:
+            edges = stage.root.evaluate(
+                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, img')].map(c => c.getBoundingClientRect().right)]"
+            )
+            assert max(edges[1:]) <= edges[0] + 0.5
+            widths = stage.root.locator("[type=range]").evaluate_all(
+                "all => all.map(e => e.getBoundingClientRect().width)"
+            )
+            assert min(widths) >= 120, "a thumb is to be hit by a finger"
+            stage.root.screenshot(path=screenshots / f"phone_{number}.png")
+        finally:
+            stage.root.evaluate("e => { e.style.width = ''; }")
+
+
+def test_a_cell_run_alone_says_which_cell_comes_first(lab, open_lesson):
+    lab.write("alone", "import math\nanswer = math.sqrt(2)", "print(answer)")
+    lesson = open_lesson("alone")
+    lesson.run_cells([1])
+    shown = lesson.saved()["cells"][1]["outputs"]
+    (sentence,) = shown[0]["traceback"]
+    assert sentence.startswith("`answer` is not here yet: it comes from the cell that begins with `import math`")
 
 
 def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, screenshots, photo):

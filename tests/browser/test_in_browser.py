@@ -845,10 +845,10 @@ def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(la
     lesson.__exit__()
     lesson = open_lesson("tomorrow", kernel=False)
     stage = lesson.stage(0)
-    assert_explorer(stage, photo, 22, "photograph")
+    assert_explorer(stage, photo, 23, "photograph")
     stage.control("r").focus()
     lesson.page.keyboard.press("ArrowRight")
-    assert_explorer(stage, photo, 23, "photograph")
+    assert_explorer(stage, photo, 25, "photograph")
     assert_anatomy(lesson.stage(1), 400, 576, 8, 16)
     assert lesson.page.locator(".jupyter-widgets.widget-hprogress, .widget-hprogress").count() == 1
     assert "model not found" not in lesson.page.content().lower()

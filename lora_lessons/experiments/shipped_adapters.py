@@ -1,7 +1,8 @@
 """The adapters that ship with the course: how each is trained, where they lie, what made them.
 
-lora-lessons adapters                       train all four, score them, write data/adapters/
-lora-lessons adapters persona --out DIR     one of them, elsewhere
+lora-lessons adapters                          train all four, score them, write data/adapters/
+lora-lessons adapters persona --out DIR        one of them, elsewhere
+lora-lessons adapters persona --score-only     score the one that lies there, and the base beside it
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..adapter import ADAPTER_CONFIG, load_adapter, save_adapter
 from ..files import write_text
 from ..machine import stamp
 from ..paths import course_root
+from . import prompting
 
 R, ALPHA = 8, 16
 ABOUT = {
@@ -26,29 +28,25 @@ ABOUT = {
     "code_style": "short Python functions in one strict style",
     "strict_json": "a message as one line of JSON",
 }
-# Steps and learning rate of each.
-HOW = {
-    "persona": (40, 4e-3),
-    "plain_language": (80, 2e-3),
-    "code_style": (80, 2e-3),
-    "strict_json": (80, 3e-3),
-}
+# Every adapter gets the same steps, and the best of adapter_rates' three learning rates.
+STEPS = 80
+RATE = {"persona": 4e-3, "plain_language": 2e-3, "code_style": 2e-3, "strict_json": 3e-3}
 MADE = "made.json"
-SCORED = 24  # held-out answers that a score is made of
+SCORED = 40  # held-out answers that a score is made of
 
 
-def settings(task: str, seed: int = 0) -> training.Settings:
-    """How the course trains this task's adapter."""
+def settings(task: str, seed: int = 0, rate: float | None = None) -> training.Settings:
+    """How the course trains this task's adapter; `rate` tries another learning rate than RATE's."""
     fast = models.best_precision().name == "bf16"
-    steps, rate = HOW[task]
-    return training.Settings(steps=steps, batch_size=4, learning_rate=rate, seed=seed, autocast=fast)
+    rate = RATE[task] if rate is None else rate
+    return training.Settings(steps=STEPS, batch_size=4, learning_rate=rate, seed=seed, autocast=fast)
 
 
-def learn(base: models.Base, task: str, seed: int = 0) -> training.Training:
+def learn(base: models.Base, task: str, seed: int = 0, rate: float | None = None) -> training.Training:
     """Attach r = 8, α = 16 to every linear layer of `base` and train it on the task; the adapter stays on."""
     examples = [tasks.encode(base.tokenizer, example) for example in tasks.load_task(task).train]
     lora.attach(base.model, r=R, lora_alpha=ALPHA, seed=seed)
-    return training.train(base.model, examples, settings(task, seed))
+    return training.train(base.model, examples, settings(task, seed, rate))
 
 
 def _home() -> Path:
@@ -73,17 +71,26 @@ def recorded_card(name: str) -> evaluation.Scorecard:
     return evaluation.Scorecard(name, before, after, made["trainable"], made["megabytes"], made["seconds"])
 
 
-def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
+def prompted(name: str) -> dict[str, float]:
+    """The shares of answers that keep every rule, as recorded: the base with each of prompting.WAYS (`SCORED` answers)."""
+    shares: dict[str, float] = recorded()["adapters"][name]["prompted"]
+    return shares
+
+
+def make(
+    names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0, train: bool = True
+) -> list[evaluation.Scorecard]:
     """Train and score the adapters of `names`; write each to its folder in fp16, and `made.json` beside them.
 
-    `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is.
+    `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is. Without `train`
+    the adapters that lie there are scored and stay. The base is scored beside each: bare, and with a prompt's help.
     Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError where a folder is in the way.
     """
     if unknown := [name for name in names if name not in ABOUT]:
         raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")
     ours = _home()
     out = out or ours
-    if out != ours and (there := [name for name in names if (out / name).exists()]):
+    if train and out != ours and (there := [name for name in names if (out / name).exists()]):
         raise FileExistsError(f"{out / there[0]} exists: choose another --out, or move it away.")
     base, cards = models.load(precision="fp32"), []
     file = out / MADE
@@ -92,24 +99,30 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
         print(f"{name}: {ABOUT[name]}", flush=True)
         task = tasks.load_task(name)
         before = evaluation.score(base, task, SCORED)
-        run = learn(base, name, seed)
-        save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
-        lora.detach(base.model)
+        helped = {way: prompting.prompted(base, name, way, SCORED) for way in prompting.WAYS}
+        seconds, rate = (None, None) if train else (made[name]["seconds"], made[name]["rate"])
+        if train:
+            seconds, rate = learn(base, name, seed).seconds, RATE[name]
+            save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
+            lora.detach(base.model)
         load_adapter(base.model, out / name)  # scored as it will be read
         after = evaluation.score(base, task, SCORED)
-        card = evaluation.scorecard(base.model, name, before, after, run.seconds)
+        card = evaluation.scorecard(base.model, name, before, after, seconds)
         lora.detach(base.model)
         cards.append(card)
         made[name] = {
             "base": before._asdict(),
+            "prompted": helped,
             "trained": after._asdict(),
+            "scored": SCORED,
             "trainable": card.trainable,
             "megabytes": card.megabytes,
-            "seconds": round(run.seconds, 1),
-            "steps": HOW[name][0],
+            "seconds": round(seconds, 1),
+            "steps": STEPS,
+            "rate": rate,
             "seed": seed,
         }
         loss, kept = f"{before.loss:.2f} → {after.loss:.2f}", f"{before.kept:.0%} → {after.kept:.0%}"
-        print(f"    held-out loss {loss}, rules kept {kept}")
+        print(f"    held-out loss {loss}, rules kept {kept}, with a prompt {helped}", flush=True)
         write_text(file, json.dumps({"adapters": made} | stamp(), indent=1, ensure_ascii=False) + "\n")
     return cards

@@ -23,7 +23,8 @@ def main() -> int:
         elif job["job"] == "logits":
             np.save(job["out"], logits(job))
         else:
-            quantize(job["source"], job["out"], job["type"], job["threads"])
+            matters = dict(np.load(job["importance"])) if "importance" in job else None
+            quantize(job["source"], job["out"], job["type"], job["threads"], matters)
     except (RuntimeError, ImportError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1

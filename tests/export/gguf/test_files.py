@@ -170,7 +170,7 @@ def test_a_refused_export_leaves_nothing(mine, monkeypatch):
 
 
 def test_an_export_that_fails_half_way_leaves_what_was_there(mine, monkeypatch):
-    def full(source, out, file_type):
+    def full(source, out, file_type, importance):
         out.write_bytes(b"half of it")
         raise OSError("No space left on device")
 

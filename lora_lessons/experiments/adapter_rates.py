@@ -16,7 +16,7 @@ from ..machine import stamp
 from ..paths import measurements
 
 RATES = {
-    "persona": (1e-3, 2e-3, 4e-3),
+    "persona": (4e-3, 2e-3, 1e-3),
     "strict_json": (1.5e-3, 3e-3, 6e-3),
     "plain_language": (1e-3, 2e-3, 4e-3),
     "code_style": (1e-3, 2e-3, 4e-3),

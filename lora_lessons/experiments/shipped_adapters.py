@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from .. import evaluation, lora, models, tasks, training
-from ..adapter import ADAPTER_CONFIG, load_adapter, save_adapter
+from .. import evaluation, lora, mixing, models, tasks, training
+from ..adapter import ADAPTER_CONFIG, Adapter, read_adapter, save_adapter
 from ..files import write_text
 from ..machine import stamp
 from ..paths import course_root
@@ -71,6 +71,29 @@ def recorded_card(name: str) -> evaluation.Scorecard:
     return evaluation.Scorecard(name, before, after, made["trainable"], made["megabytes"], made["seconds"])
 
 
+class Sample(NamedTuple):
+    """One question of a task, and what was answered without its adapter and with it."""
+
+    question: str
+    base: str
+    tuned: str
+
+
+def sampled(base: models.Base, name: str, adapter: Adapter) -> Sample:
+    """The first held-out question of the task, answered by the base and by the base with `adapter`, here and now."""
+    question = tasks.load_task(name).held_out[0]["messages"][-2]["content"]
+    said = []
+    for one in (None, adapter):
+        with mixing.attached(base.model, one):
+            said.append(models.chat(base, question, 80))
+    return Sample(question, *said)
+
+
+def samples() -> dict[str, Sample]:
+    """A sample of every shipped adapter, recorded when it was scored."""
+    return {name: Sample(**recorded()["adapters"][name]["sample"]) for name in shipped()}
+
+
 def prompted(name: str) -> dict[str, float]:
     """The shares of answers that keep every rule, as recorded: the base with each of prompting.WAYS (`SCORED` answers)."""
     shares: dict[str, float] = recorded()["adapters"][name]["prompted"]
@@ -105,16 +128,17 @@ def make(
             seconds, rate = learn(base, name, seed).seconds, RATE[name]
             save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
             lora.detach(base.model)
-        load_adapter(base.model, out / name)  # scored as it will be read
-        after = evaluation.score(base, task, SCORED)
-        card = evaluation.scorecard(base.model, name, before, after, seconds)
-        lora.detach(base.model)
+        adapter = read_adapter(out / name)  # scored as it will be read
+        with mixing.attached(base.model, adapter):
+            after = evaluation.score(base, task, SCORED)
+            card = evaluation.scorecard(base.model, name, before, after, seconds)
         cards.append(card)
         made[name] = {
             "base": before._asdict(),
             "prompted": helped,
             "trained": after._asdict(),
             "scored": SCORED,
+            "sample": sampled(base, name, adapter)._asdict(),
             "trainable": card.trainable,
             "megabytes": card.megabytes,
             "seconds": round(seconds, 1),

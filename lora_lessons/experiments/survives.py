@@ -31,6 +31,7 @@ from . import shipped_adapters
 ADAPTER = "strict_json"  # its score is the hardest one: every value must be right
 NAME = "lesson_09_survives"
 NEW_TOKENS = 48  # the longest right answer has about 40
+COMPARED = 16  # answers whose tokens the KL is taken over, some 400 tokens
 WINDOWS = 64  # of calibration text, 256 tokens each
 
 # Ways that torch alone can go, in the order of the table; the lesson runs two of them live.
@@ -51,7 +52,7 @@ TITLES = {
 
 
 class Questions(NamedTuple):
-    """What every way is asked: the examples that are judged, and the same ones as tokens."""
+    """What every way is asked: the examples that are judged, and the first COMPARED of them as tokens."""
 
     examples: list[dict[str, Any]]
     encoded: list[tasks.Encoded]
@@ -62,11 +63,10 @@ class Questions(NamedTuple):
         return [example["messages"][-2]["content"] for example in self.examples]
 
 
-def questions(base: models.Base, count: int | None = None, name: str = ADAPTER) -> Questions:
-    """`count` held-out examples of the task, always the same ones; None: all of them."""
-    task = tasks.load_task(name)
-    examples = task.held_out if count is None else evaluation.drawn(task, count)
-    return Questions(examples, [tasks.encode(base.tokenizer, example) for example in examples])
+def questions(base: models.Base, count: int = shipped_adapters.SCORED, name: str = ADAPTER) -> Questions:
+    """`count` held-out examples of the task, always the same ones."""
+    examples = evaluation.drawn(tasks.load_task(name), count)
+    return Questions(examples, [tasks.encode(base.tokenizer, example) for example in examples[:COMPARED]])
 
 
 def updates(adapter: Adapter) -> dict[str, Tensor]:
@@ -129,7 +129,9 @@ def recorded() -> dict[str, Any]:
     return found
 
 
-def record(ways: Sequence[str] = tuple(TITLES), count: int | None = None, name: str = ADAPTER) -> dict[str, Any]:
+def record(
+    ways: Sequence[str] = tuple(TITLES), count: int = shipped_adapters.SCORED, name: str = ADAPTER
+) -> dict[str, Any]:
     """Measure every way of `ways` and keep the table; a tool that fails leaves a row that says why."""
     adapter = read_adapter(shipped_adapters.shipped()[name])
     base = models.load(precision="fp32")
@@ -137,6 +139,7 @@ def record(ways: Sequence[str] = tuple(TITLES), count: int | None = None, name: 
     files = sorted((course_root() / "data").glob("*/train.jsonl"))
     found: dict[str, Any] = {
         "what": f"{len(asked.examples)} held-out answers of {name}, judged by its rules; KL from the unmerged model",
+        "compared": len(asked.encoded),
         "adapter": name,
         "calibration": [f"{file.parent.name}/{file.name}" for file in files],
         "windows": WINDOWS,

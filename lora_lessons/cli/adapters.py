@@ -17,7 +17,6 @@ def adapters(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Without it, data/adapters, for maintainers.")] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="The seed of every run.")] = 0,
-    score_only: Annotated[bool, typer.Option(help="Train nothing: score the adapters that lie there.")] = False,
 ) -> int:
     """Train and score the adapters of lesson 09.
 
@@ -25,5 +24,5 @@ def adapters(
     """
     from ..experiments import shipped_adapters
 
-    shipped_adapters.make(tasks or tuple(shipped_adapters.ABOUT), out, seed, not score_only)
+    shipped_adapters.make(tasks or tuple(shipped_adapters.ABOUT), out, seed)
     return EXIT_OK

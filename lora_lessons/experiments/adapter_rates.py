@@ -56,7 +56,7 @@ def record(
     found: dict[str, Any] = {"what": what, "steps": shipped_adapters.STEPS, "seed": seed, "rows": []}
     for name, some in rates.items():
         task = tasks.load_task(name)
-        scored = [example["id"] for example in evaluation.drawn(task, shipped_adapters.SCORED)]
+        scored = [example["id"] for example in evaluation.drawn(task, shipped_adapters.DRAWN)]
         others = [tasks.encode(base.tokenizer, e) for e in task.held_out if e["id"] not in scored]
         lies = None if again else shipped_adapters.shipped().get(name)
         for rate in some:

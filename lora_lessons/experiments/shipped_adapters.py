@@ -1,8 +1,7 @@
 """The adapters that ship with the course: how each is trained, where they lie, what made them.
 
-lora-lessons adapters                          train all four, score them, write data/adapters/
-lora-lessons adapters persona --out DIR        one of them, elsewhere
-lora-lessons adapters persona --score-only     score the one that lies there, and the base beside it
+lora-lessons adapters                       train all four, score them, write data/adapters/
+lora-lessons adapters persona --out DIR     one of them, elsewhere
 """
 
 from __future__ import annotations
@@ -10,16 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from .. import evaluation, lora, mixing, models, tasks, training
-from ..adapter import ADAPTER_CONFIG, Adapter, read_adapter, save_adapter
+from ..adapter import ADAPTER_CONFIG, read_adapter, save_adapter
 from ..files import write_text
 from ..machine import stamp
 from ..paths import course_root
-from . import prompting
 
 R, ALPHA = 8, 16
 ABOUT = {
@@ -32,7 +30,8 @@ ABOUT = {
 STEPS = 80
 RATE = {"persona": 4e-3, "plain_language": 2e-3, "code_style": 2e-3, "strict_json": 3e-3}
 MADE = "made.json"
-SCORED = 40  # held-out answers that a score is made of
+SCORED = 24  # held-out answers that a score is made of
+DRAWN = 40  # held-out examples that a score may draw from; the others choose the learning rates
 
 
 def settings(task: str, seed: int = 0, rate: float | None = None) -> training.Settings:
@@ -71,49 +70,17 @@ def recorded_card(name: str) -> evaluation.Scorecard:
     return evaluation.Scorecard(name, before, after, made["trainable"], made["megabytes"], made["seconds"])
 
 
-class Sample(NamedTuple):
-    """One question of a task, and what was answered without its adapter and with it."""
-
-    question: str
-    base: str
-    tuned: str
-
-
-def sampled(base: models.Base, name: str, adapter: Adapter) -> Sample:
-    """The first held-out question of the task, answered by the base and by the base with `adapter`, here and now."""
-    question = tasks.load_task(name).held_out[0]["messages"][-2]["content"]
-    said = []
-    for one in (None, adapter):
-        with mixing.attached(base.model, one):
-            said.append(models.chat(base, question, 80))
-    return Sample(question, *said)
-
-
-def samples() -> dict[str, Sample]:
-    """A sample of every shipped adapter, recorded when it was scored."""
-    return {name: Sample(**recorded()["adapters"][name]["sample"]) for name in shipped()}
-
-
-def prompted(name: str) -> dict[str, float]:
-    """The shares of answers that keep every rule, as recorded: the base with each of prompting.WAYS (`SCORED` answers)."""
-    shares: dict[str, float] = recorded()["adapters"][name]["prompted"]
-    return shares
-
-
-def make(
-    names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0, train: bool = True
-) -> list[evaluation.Scorecard]:
+def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
     """Train and score the adapters of `names`; write each to its folder in fp16, and `made.json` beside them.
 
-    `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is. Without `train`
-    the adapters that lie there are scored and stay. The base is scored beside each: bare, and with a prompt's help.
+    `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is.
     Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError where a folder is in the way.
     """
     if unknown := [name for name in names if name not in ABOUT]:
         raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")
     ours = _home()
     out = out or ours
-    if train and out != ours and (there := [name for name in names if (out / name).exists()]):
+    if out != ours and (there := [name for name in names if (out / name).exists()]):
         raise FileExistsError(f"{out / there[0]} exists: choose another --out, or move it away.")
     base, cards = models.load(precision="fp32"), []
     file = out / MADE
@@ -122,12 +89,9 @@ def make(
         print(f"{name}: {ABOUT[name]}", flush=True)
         task = tasks.load_task(name)
         before = evaluation.score(base, task, SCORED)
-        helped = {way: prompting.prompted(base, name, way, SCORED) for way in prompting.WAYS}
-        seconds, rate = (None, None) if train else (made[name]["seconds"], made[name]["rate"])
-        if train:
-            seconds, rate = learn(base, name, seed).seconds, RATE[name]
-            save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
-            lora.detach(base.model)
+        seconds = learn(base, name, seed).seconds
+        save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
+        lora.detach(base.model)
         adapter = read_adapter(out / name)  # scored as it will be read
         with mixing.attached(base.model, adapter):
             after = evaluation.score(base, task, SCORED)
@@ -135,18 +99,16 @@ def make(
         cards.append(card)
         made[name] = {
             "base": before._asdict(),
-            "prompted": helped,
             "trained": after._asdict(),
             "scored": SCORED,
-            "sample": sampled(base, name, adapter)._asdict(),
             "trainable": card.trainable,
             "megabytes": card.megabytes,
             "seconds": round(seconds, 1),
             "steps": STEPS,
-            "rate": rate,
+            "rate": RATE[name],
             "seed": seed,
         }
         loss, kept = f"{before.loss:.2f} → {after.loss:.2f}", f"{before.kept:.0%} → {after.kept:.0%}"
-        print(f"    held-out loss {loss}, rules kept {kept}, with a prompt {helped}", flush=True)
+        print(f"    held-out loss {loss}, rules kept {kept}")
         write_text(file, json.dumps({"adapters": made} | stamp(), indent=1, ensure_ascii=False) + "\n")
     return cards

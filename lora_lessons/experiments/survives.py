@@ -63,7 +63,7 @@ class Questions(NamedTuple):
         return [example["messages"][-2]["content"] for example in self.examples]
 
 
-def questions(base: models.Base, count: int = shipped_adapters.SCORED, name: str = ADAPTER) -> Questions:
+def questions(base: models.Base, count: int = shipped_adapters.DRAWN, name: str = ADAPTER) -> Questions:
     """`count` held-out examples of the task, always the same ones."""
     examples = evaluation.drawn(tasks.load_task(name), count)
     return Questions(examples, [tasks.encode(base.tokenizer, example) for example in examples[:COMPARED]])
@@ -130,7 +130,7 @@ def recorded() -> dict[str, Any]:
 
 
 def record(
-    ways: Sequence[str] = tuple(TITLES), count: int = shipped_adapters.SCORED, name: str = ADAPTER
+    ways: Sequence[str] = tuple(TITLES), count: int = shipped_adapters.DRAWN, name: str = ADAPTER
 ) -> dict[str, Any]:
     """Measure every way of `ways` and keep the table; a tool that fails leaves a row that says why."""
     adapter = read_adapter(shipped_adapters.shipped()[name])

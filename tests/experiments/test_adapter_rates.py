@@ -24,7 +24,7 @@ def test_a_rate_is_judged_on_other_examples_than_the_score(tmp_path, monkeypatch
     found = adapter_rates.record({"persona": (1e-3, 5e-3)}, again=True)
     assert [row["rate"] for row in found["rows"]] == [1e-3, 5e-3]
     task = tasks.load_task("persona")
-    assert len(seen[0]) == len(task.held_out) - shipped_adapters.SCORED == found["rows"][0]["examples"]
+    assert len(seen[0]) == len(task.held_out) - shipped_adapters.DRAWN == found["rows"][0]["examples"]
     assert json.loads((tmp_path / f"{adapter_rates.NAME}.json").read_text())["steps"] == shipped_adapters.STEPS
 
 

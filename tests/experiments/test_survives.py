@@ -50,7 +50,7 @@ def test_rows_by_torch_begin_with_the_reference_and_leave_the_base_as_it_was(bas
 
 def test_the_questions_are_the_scored_ones_and_the_score_is_the_rules(base_fp32):
     asked = survives.questions(base_fp32)
-    assert asked.examples == evaluation.drawn(tasks.load_task(survives.ADAPTER), shipped_adapters.SCORED)
+    assert asked.examples == evaluation.drawn(tasks.load_task(survives.ADAPTER), shipped_adapters.DRAWN)
     assert len(asked.encoded) == survives.COMPARED < len(asked.examples) == len(asked.prompts)
     gold = [example["messages"][-1]["content"] for example in asked.examples]
     assert survives.score(gold, asked)["kept"] == 1 and survives.score(["{}"] * len(gold), asked)["kept"] == 0
@@ -75,7 +75,7 @@ def test_what_is_recorded_is_a_table_of_every_way():
     assert {"unmerged", "base", "merged", "nf4_apart", "into_nf4", "then_nf4"} <= set(measured)
     assert measured["unmerged"]["kl"] == 0
     for row in measured.values():
-        assert row["low"] <= row["kept"] <= row["high"] and row["of"] == shipped_adapters.SCORED
+        assert row["low"] <= row["kept"] <= row["high"] and row["of"] == shipped_adapters.DRAWN
         assert row["kl"] >= 0 and 4 < row["bits"] <= 17
     json.dumps(found)
 

@@ -11,7 +11,7 @@ from ...course import record
 from ...experiments import prompting, shipped_adapters, survives
 from ...tasks import scores
 
-ASKED = {"rules": "told the rules", "examples": f"shown {prompting.EXAMPLES} examples", "both": "told and shown"}
+ASKED = {"rules": "told the rules", "rules and examples": f"and shown {prompting.EXAMPLES} examples"}
 
 
 def keep_cards(cards: Mapping[str, evaluation.Scorecard]) -> None:
@@ -45,7 +45,7 @@ def shares_by_prompt() -> dict[str, dict[str, float]]:
     """Of each task, the recorded share of answers that keep every rule: bare base, with a prompt's help, adapter."""
     found = {}
     for name in shipped_adapters.shipped():
-        card, helped = shipped_adapters.recorded_card(name), shipped_adapters.prompted(name)
+        card, helped = shipped_adapters.recorded_card(name), prompting.shares(name)
         asked = {ASKED[way]: helped[way] for way in prompting.WAYS}
         found[name] = {"the base": card.base.kept} | asked | {"adapter": card.trained.kept}
     return found
@@ -55,7 +55,7 @@ def keep_shares(shares: Mapping[str, Mapping[str, float]]) -> None:
     """Record the best share that a prompt reached on each task."""
     for name, found in shares.items():
         best = max(found[asked] for asked in ASKED.values())
-        record(f"told.{name}", 100 * best, "% with the best of the prompts (recorded)")
+        record(f"told.{name}", 100 * best, "% with the better of the prompts (recorded)")
 
 
 def shares_in_words(shares: Mapping[str, Mapping[str, float]]) -> str:

@@ -90,13 +90,14 @@ def snaps(moves: Moves) -> Figure:
     limit = max(map(abs, moves.asked))
     ax.plot([-limit, limit], [-limit, limit], color=GREY, ls=":", lw=1.5)
     for got, color, name, drop in (
-        (moves.then_rounded, BLUE, "merged in 16 bits, then rounded", (-8, 14)),
-        (moves.into_rounded, VERMILION, "merged into the rounded base", (-8, 10)),
+        (moves.then_rounded, BLUE, "merged in 16 bits, then rounded", (-14, -4)),
+        (moves.into_rounded, VERMILION, "merged into the rounded base", (0, -18)),
     ):
         ax.plot(moves.asked, got, "o-", color=color, ms=5)
         place = {"xytext": drop, "textcoords": "offset points", "ha": "right"}
         ax.annotate(name, (moves.asked[-1], got[-1]), color=color, weight="bold", **place)
     ax.set(xlabel="asked: ΔW, in steps between two marks", ylabel="got, on average")
+    ax.set_title("What a weight gets of its update", fontsize=11)
     return figure
 
 

@@ -18,7 +18,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ... import mixing, models
 from ...adapter import Adapter
-from ...experiments.shipped_adapters import Sample
+from ...experiments.prompting import Sample
 
 NONE = "none"
 LOWEST, HIGHEST = -1.0, 1.5

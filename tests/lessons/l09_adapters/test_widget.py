@@ -8,7 +8,7 @@ import torch
 
 from lora_lessons import lora, models
 from lora_lessons.adapter import adapter_of
-from lora_lessons.experiments.shipped_adapters import Sample
+from lora_lessons.experiments.prompting import Sample
 from lora_lessons.lessons.l09_adapters import widget as mixer
 from lora_lessons.mixing import attached, weighted_sum
 

@@ -79,7 +79,7 @@ def along_the_scale(scales: Sequence[float], losses: Sequence[float], general: S
         ax.axvline(at, color=GREY, lw=1, ls=":", zorder=0.5)
         ax.annotate(name, (at, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom", color=GREY)
     ax.set(xlabel="scale of the update", ylabel="loss (nats a token)", ylim=(0, 1.1 * max(*losses, *general)))
-    ax.set_xlim(scales[0] - 0.1, scales[-1] + 0.75)
+    ax.set(xticks=list(scales), xlim=(scales[0] - 0.1, scales[-1] + 0.75))
     return figure
 
 

@@ -83,7 +83,9 @@ def test_cancelling_keeps_what_was_said_and_the_next_answer_is_whole(mixing, bas
 
 def test_enter_asks(mixing, base_fp32):
     mixing.prompt.value = "Name a color."
-    mixing.prompt._handle_msg({"content": {"data": {"method": "custom", "content": {"event": "submit"}}}})
+    mixing.prompt._handle_msg(
+        {"content": {"data": {"method": "custom", "content": {"event": "submit"}}}, "buffers": []}
+    )
     mixing.wait()
     assert mixing._said["base"] == models.chat(base_fp32, "Name a color.", 12)
 

@@ -28,7 +28,7 @@ ABOUT = {
 }
 # Every adapter gets the same steps, and the best of adapter_rates' three learning rates.
 STEPS = 80
-RATE = {"persona": 4e-3, "plain_language": 2e-3, "code_style": 2e-3, "strict_json": 3e-3}
+RATE = {"persona": 2e-3, "plain_language": 2e-3, "code_style": 2e-3, "strict_json": 3e-3}
 MADE = "made.json"
 SCORED = 24  # held-out answers that a score is made of
 DRAWN = 40  # held-out examples that a score may draw from; the others choose the learning rates

@@ -8,9 +8,9 @@ from lora_lessons import evaluation, lora, tasks
 from lora_lessons.experiments import adapter_rates, shipped_adapters
 
 
-def test_the_rate_in_use_is_one_of_three_and_as_good_as_the_best():
+def test_the_rate_in_use_is_one_of_those_tried_and_as_good_as_the_best():
     found = adapter_rates.losses(adapter_rates.recorded())
-    assert set(found) == set(shipped_adapters.ABOUT)
+    assert "persona" in found and set(found) <= set(shipped_adapters.ABOUT) == set(adapter_rates.RATES)
     for name, losses in found.items():
         assert sorted(losses) == sorted(adapter_rates.RATES[name])
         assert losses[shipped_adapters.RATE[name]] <= min(losses.values()) + 0.02, name
@@ -30,5 +30,5 @@ def test_a_rate_is_judged_on_other_examples_than_the_score(tmp_path, monkeypatch
 
 def test_it_does_not_begin_by_accident(capsys):
     with pytest.raises(SystemExit):
-        adapter_rates.main([])
+        adapter_rates.main(["persona"])
     assert "say --record" in capsys.readouterr().err

@@ -47,11 +47,10 @@ def moves(weights: Mapping[str, Tensor], updates: Mapping[str, Tensor], groups: 
         then.append((quant.dequantize(merged).float() - before).flatten())
     wanted, step = torch.cat(asked), torch.cat(units)
     order = (wanted / step).argsort()
-    means = [
-        [float(part.mean()) for part in (torch.cat(moved) / step)[order].chunk(groups)] for moved in (asked, into, then)
-    ]
-    kept = [float((torch.cat(moved) * wanted).sum() / wanted.square().sum()) for moved in (into, then)]
-    return Moves(*means, *kept)
+    flat = [torch.cat(moved) for moved in (asked, into, then)]
+    means = [[float(part.mean()) for part in (moved / step)[order].chunk(groups)] for moved in flat]
+    kept = [float((moved * wanted).sum() / wanted.square().sum()) for moved in flat[1:]]
+    return Moves(means[0], means[1], means[2], kept[0], kept[1])
 
 
 def _steps(W4: Tensor) -> Tensor:

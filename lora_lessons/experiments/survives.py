@@ -33,6 +33,7 @@ NAME = "lesson_09_survives"
 NEW_TOKENS = 48  # the longest right answer has about 40
 COMPARED = 16  # answers whose tokens the KL is taken over, some 400 tokens
 WINDOWS = 64  # of calibration text, 256 tokens each
+AWQ_WINDOWS = 4  # its search reads them many times over
 
 # Ways that torch alone can go, in the order of the table; the lesson runs two of them live.
 TITLES = {
@@ -132,7 +133,10 @@ def recorded() -> dict[str, Any]:
 def record(
     ways: Sequence[str] = tuple(TITLES), count: int = shipped_adapters.DRAWN, name: str = ADAPTER
 ) -> dict[str, Any]:
-    """Measure every way of `ways` and keep the table; a tool that fails leaves a row that says why."""
+    """Measure every way of `ways` and keep the table; ways that are not named stay as recorded.
+
+    A tool that fails leaves a row that says why.
+    """
     adapter = read_adapter(shipped_adapters.shipped()[name])
     base = models.load(precision="fp32")
     asked = questions(base, count, name)
@@ -144,11 +148,14 @@ def record(
         "calibration": [f"{file.parent.name}/{file.name}" for file in files],
         "windows": WINDOWS,
         "environments": {tool: list(made.packages) for tool, made in environments.ENVIRONMENTS.items()},
+        "awq_windows": AWQ_WINDOWS,
         "rows": [],
     }
+    kept = {row["way"]: row for row in recorded()["rows"]} if set(ways) != set(TITLES) else {}
 
     def keep(row: Mapping[str, Any]) -> None:
-        found["rows"].append(dict(row))
+        kept[row["way"]] = dict(row)
+        found["rows"] = [kept[way] for way in TITLES if way in kept]
         print({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}, flush=True)
         write_text(measurements() / f"{NAME}.json", json.dumps(stamp() | found, indent=1, ensure_ascii=False) + "\n")
 
@@ -177,7 +184,7 @@ def job_for(base: models.Base, adapter: Adapter, asked: Questions, out: Path, fi
     job = rows.job_for(models.embedded_folder(), out / rows.MERGED, files, WINDOWS)
     return job | {
         "dtype": "float32",
-        "awq_rows": 16,
+        "awq_rows": AWQ_WINDOWS,
         "new_tokens": NEW_TOKENS,
         "end": base.tokenizer.eos_token_id,
         "prompts": [ask(prompt) for prompt in asked.prompts],
@@ -216,11 +223,12 @@ def by_a_tool(way: str, job: Mapping[str, Any], out: Path, asked: Questions) -> 
 def main(arguments: Sequence[str] | None = None) -> int:
     """python -m lora_lessons.experiments.survives: record it anew."""
     parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.survives")
+    parser.add_argument("ways", nargs="*", metavar="WAY", help=f"of {', '.join(TITLES)} (default: all)")
     parser.add_argument("--record", action="store_true", help=f"write data/measurements/{NAME}.json")
     options = parser.parse_args(arguments)
     if not options.record:
         parser.error("this takes a while and replaces the recording: say --record")
-    record()
+    record(options.ways or tuple(TITLES))
     return 0
 
 

@@ -80,6 +80,18 @@ def test_what_is_recorded_is_a_table_of_every_way():
     json.dumps(found)
 
 
+def test_a_way_is_recorded_anew_and_the_others_stay(base_fp32, tmp_path, monkeypatch):
+    before = survives.recorded()
+    (tmp_path / f"{survives.NAME}.json").write_text(json.dumps(before))
+    monkeypatch.setattr(survives, "measurements", lambda: tmp_path)
+    monkeypatch.setattr(models, "load", lambda **_: base_fp32)
+    monkeypatch.setattr(survives, "job_for", lambda *_: {})
+    monkeypatch.setattr(survives, "by_a_tool", lambda *_: {"kept": 0.5})
+    after = survives.record(["gptq"])
+    assert [row for row in after["rows"] if row["way"] != "gptq"] == [r for r in before["rows"] if r["way"] != "gptq"]
+    assert {"way": "gptq", "kept": 0.5} in after["rows"] and survives.recorded()["rows"] == after["rows"]
+
+
 def test_it_does_not_begin_by_accident(capsys):
     with pytest.raises(SystemExit):
         survives.main([])

@@ -49,8 +49,8 @@ def _(measured: Mapping[str, Any]) -> bool:
     "09_adapters",
     says="Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
     verdict=CONDITION,
-    sentence="Four of them, {file.code_style:.1f} MB each, on one base that keeps every rule in none of its answers, or in few. With the adapter it is {kept.persona:.0f}% (a persona), "
-    "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with the best of three prompts "
+    sentence="Four of them, {file.code_style:.1f} MB each, on one base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
+    "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with rules and examples in a prompt "
     "instead, {told.persona:.0f}%, {told.plain_language:.0f}%, {told.code_style:.0f}% and {told.strict_json:.0f}%. Two conditions: a program judged form, not truth; and a form leaks, for "
     "{live.drift:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",
     records=(

@@ -94,7 +94,7 @@ def snaps(moves: Moves) -> Figure:
         (moves.into_rounded, VERMILION, "merged into the rounded base", (0, -18)),
     ):
         ax.plot(moves.asked, got, "o-", color=color, ms=5)
-        place = {"xytext": drop, "textcoords": "offset points", "ha": "right"}
+        place: dict[str, Any] = {"xytext": drop, "textcoords": "offset points", "ha": "right"}
         ax.annotate(name, (moves.asked[-1], got[-1]), color=color, weight="bold", **place)
     ax.set(xlabel="asked: ΔW, in steps between two marks", ylabel="got, on average")
     ax.set_title("What a weight gets of its update", fontsize=11)

@@ -66,9 +66,10 @@ const MARKS = {
       }
     };
     return (i) => {
-      if (i + 1 < have / 2) { sum.fill(0); have = 0; }
-      while (have < i + 1) direction(have++, 1);
-      while (have > i + 1) direction(--have, -1);
+      const rank = mark.ranks[i];
+      if (rank < have / 2) { sum.fill(0); have = 0; }
+      while (have < rank) direction(have++, 1);
+      while (have > rank) direction(--have, -1);
       const scale = 256 / (mark.high - mark.low);
       for (let p = 0; p < sum.length; p++) {
         const c = (sum[p] - mark.low) * scale;
@@ -115,8 +116,34 @@ function render({ model, el }) {
     svg.setAttribute("role", "img");
     played = scene;
     movers = scene.marks.map((mark) => MARKS[mark.kind](mark, { picture, width, height, svg }));
+    if (scene.grab.x) svg.append(grabArea(scene.grab)); // above the marks
     sync();
   }
+
+  // A part of the picture may take the pointer: two controls then go to the stops whose places are nearest to it.
+  function grabArea({ x, y }) {
+    const area = document.createElementNS(SVG, "rect"), low = ({ places }) => Math.min(...places) - 12;
+    const length = ({ places }) => Math.max(...places) - Math.min(...places) + 24;
+    const place = { class: "grab", x: low(x), y: low(y), width: length(x), height: length(y) };
+    for (const [name, value] of Object.entries(place)) area.setAttribute(name, value);
+    return area;
+  }
+
+  function follow(event) {
+    const { left, top, width } = picture.getBoundingClientRect(), unit = model.get("backdrop").width / width;
+    const near = ({ places, stops }, to) => stops[places.reduce((best, at, i) => (Math.abs(at - to) < Math.abs(places[best] - to) ? i : best), 0)];
+    const { x, y } = model.get("scene").grab, values = model.get("values");
+    const to = { [x.name]: near(x, (event.clientX - left) * unit), [y.name]: near(y, (event.clientY - top) * unit) };
+    if (Object.entries(to).some(([name, value]) => value !== values[name])) changeAll(to);
+  }
+
+  picture.addEventListener("pointerdown", (event) => {
+    if (event.button || !event.target.closest(".grab")) return;
+    picture.setPointerCapture(event.pointerId); // the area may be drawn anew under the pointer
+    event.preventDefault();
+    follow(event);
+  });
+  picture.addEventListener("pointermove", (event) => { if (picture.hasPointerCapture(event.pointerId)) follow(event); });
 
   function draw() {
     const i = place(), svg = picture.querySelector("svg");
@@ -127,8 +154,10 @@ function render({ model, el }) {
   }
 
   // ---- the controls ----
-  function change(name, value) {
-    model.set("values", { ...model.get("values"), [name]: value });
+  const change = (name, value) => changeAll({ [name]: value });
+
+  function changeAll(asked) {
+    model.set("values", { ...model.get("values"), ...asked });
     model.save_changes();
     sync();
   }

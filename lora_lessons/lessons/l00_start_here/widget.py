@@ -138,12 +138,17 @@ def fit_scene(
         widths = [b - a for a, b in zip(starts, stops_at, strict=True)]
         scene.bar(ax, starts, row - 0.36, widths, 0.72, color)
         scene.bar(ax, starts, len(BILL_COLORS) - 0.36, widths, 0.72, color)
-        _bar_end(scene, ax, width, row, ends, [f"{size:.1f} GB" if size >= 0.05 else "" for size in sizes])
+        _bar_end(scene, ax, width, row, ends, [_size(size) for size in sizes])
         left = ends
     _bar_end(scene, ax, width, len(BILL_COLORS), left, [f"{total:.1f} GB" for total in totals])
     verdicts = [_fits(room, total) for total in totals]
     scene.text(ax, 0, -1.0, verdicts, [GREEN if total <= room else VERMILION for total in totals], size=12)
     return scene
+
+
+def _size(gb: float) -> str:
+    """A part of the bill: in GB, a small one in MB, so that no row is without its number."""
+    return f"{gb:.1f} GB" if gb >= 0.05 else f"{1000 * gb:.0f} MB" if gb >= 0.0005 else "0"
 
 
 def _fits(room: float, total: float) -> str:

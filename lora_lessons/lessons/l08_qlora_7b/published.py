@@ -47,3 +47,9 @@ def contexts() -> list[Context]:
         Context(gib, tokens, memory.longest(shape, hf, gib * GIB), memory.longest(shape, course, gib * GIB))
         for gib, tokens in HUGGING_FACE.items()
     ]
+
+
+def bytes_per_token(rows: list[Context], of: str) -> float:
+    """How many bytes one more token takes, by the longest texts of the smallest and the largest card."""
+    first, last = rows[0], rows[-1]
+    return (last.gib - first.gib) * GIB / (getattr(last, of) - getattr(first, of))

@@ -35,6 +35,7 @@ from .prediction import measure as measure
 from .prediction import predict as predict
 from .prediction import trace as trace
 from .words import ASSUMED as ASSUMED
+from .words import RECIPE_NAMES as RECIPE_NAMES
 from .words import SAID as SAID
 from .words import as_json as as_json
 from .words import bill_table as bill_table

@@ -108,7 +108,7 @@ def train_by_trainer(model: nn.Module, device: str, card: bool) -> None:
             out = inner(*args, **kwargs)
         return convert_to_fp32(out)
 
-    model.forward = forward  # type: ignore[method-assign]
+    model.forward = forward
 
 
 @contextmanager

@@ -38,9 +38,7 @@ def verdict(plan: Plan, card: str) -> str:
     """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences."""
     total, room = plan.ledger.bill.total, plan.room
     gb = f"{abs(room - total) / GB:.1f} GB"
-    fits = (
-        f"this training fits and leaves {gb} free" if plan.fits else f"this training does not fit: it needs {gb} more"
-    )
+    fits = f"it fits, and {gb} are free" if plan.fits else f"it does not fit: {gb} are missing"
     says = [f"{card} holds {room / GB:.1f} GB: {fits}."]
     if plan.longest:
         more = f" (the model was made for {plan.made_for:,})" if plan.made_for and plan.longest > plan.made_for else ""
@@ -99,7 +97,7 @@ def notes(ledger: Ledger) -> list[str]:
     if ledger.left_out:
         numbers = sum(size for _, size in ledger.left_out)
         says.append(
-            f"LoRA does not adapt {numbers:,} numbers in {len(ledger.left_out)} weights of experts, such as "
+            f"LoRA leaves out {numbers:,} numbers in {len(ledger.left_out)} weights of experts, such as "
             f"{ledger.left_out[0][0]}: they stay as they are. PEFT's target_parameters would adapt them."
         )
     return says

@@ -119,6 +119,20 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
+def test_every_row_of_the_bill_has_a_number():
+    figure, _ = widget.fit_still(**FIT | {"method": "qlora", "r": 1, "seq": 128})
+    said = [text.get_text() for text in figure.axes[0].texts]
+    bill = ledger(**FIT | {"method": "qlora", "r": 1, "seq": 128}).bill
+    assert 0 < bill.adapters < 5e7 and f"{bill.adapters / 1e6:.0f} MB" in said
+    assert [widget._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)] == [
+        "12.3 GB",
+        "0.1 GB",
+        "50 MB",
+        "1 MB",
+        "0",
+    ]
+
+
 IMPOSSIBLE = [
     ("r", 0, "give a whole number of at least 1"),
     ("r", -8, "at least 1"),

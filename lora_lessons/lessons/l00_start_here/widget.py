@@ -154,8 +154,6 @@ def _size(gb: float) -> str:
     if gb >= 0.05:
         return f"{gb:.1f} GB"
     return f"{max(1, round(1000 * gb))} MB" if gb else "0 GB"
-    """A part of the bill: in GB, a small one in MB, so that no row is without its number."""
-    return f"{gb:.1f} GB" if gb >= 0.05 else f"{1000 * gb:.0f} MB" if gb >= 0.0005 else "0"
 
 
 def _fits(room: float, total: float) -> str:

@@ -16,17 +16,17 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
 
     `names` holds {"W" | "A" | "B" | "scale": (ours, PEFT's)}.
     """
-    figure = Figure(figsize=(7.6, 3.4))
+    figure = Figure(figsize=(7.0, 3.2))
     ax = figure.subplots()
-    places = {"W": (3.6, 2.5, 5.2), "A": (2.2, 0.5, 2.4), "B": (5.0, 0.5, 2.4), "scale": (7.6, 0.5, 2.4)}
+    places = {"W": (3.7, 2.5, 5.6), "A": (2.3, 0.5, 2.8), "B": (5.3, 0.5, 2.8), "scale": (8.5, 0.5, 3.2)}
     arrow = {"arrowstyle": "-|>", "color": GREY, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
     paths = [
         ((0.3, 1.5), (0.3, 2.5)), ((0.3, 1.5), (0.3, 0.5)),
-        ((0.3, 2.5), (1.0, 2.5)), ((0.3, 0.5), (1.0, 0.5)), ((3.4, 0.5), (3.8, 0.5)), ((6.2, 0.5), (6.4, 0.5)),
-        ((6.2, 2.5), (9.5, 2.5)), ((8.8, 0.5), (9.5, 0.5)), ((9.5, 2.5), (9.5, 1.75)), ((9.5, 0.5), (9.5, 1.25)),
+        ((0.3, 2.5), (0.9, 2.5)), ((0.3, 0.5), (0.9, 0.5)), ((3.7, 0.5), (3.9, 0.5)), ((6.7, 0.5), (6.9, 0.5)),
+        ((6.5, 2.5), (10.6, 2.5)), ((10.1, 0.5), (10.6, 0.5)), ((10.6, 2.5), (10.6, 1.75)), ((10.6, 0.5), (10.6, 1.25)),
     ]  # fmt: skip
     for here, there in paths:
-        turns = there[0] in (0.3, 9.5) and here[1] == there[1] or there[0] == 0.3
+        turns = there[0] in (0.3, 10.6) and here[1] == there[1] or there[0] == 0.3
         ax.annotate("", there, here, arrowprops=arrow | ({"arrowstyle": "-"} if turns else {}))
     for part, (x, y, width) in places.items():
         frozen = part == "W"
@@ -36,15 +36,15 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
         ax.add_patch(box)
         ax.text(x - width / 2 + 0.1, y, {"scale": "α/r"}.get(part, part), size=13, weight="bold", va="center")
         ours, theirs = names[part]
-        middle = x + 0.3
-        ax.text(middle, y + 0.2, ours, color=BLUE, ha="center", va="center", weight="bold", size=9)
-        ax.text(middle, y - 0.2, theirs, color=VERMILION, ha="center", va="center", weight="bold", size=9)
+        middle = x + (0.35 if part == "scale" else 0.2)
+        ax.text(middle, y + 0.2, ours, color=BLUE, ha="center", va="center", weight="bold", size=10)
+        ax.text(middle, y - 0.2, theirs, color=VERMILION, ha="center", va="center", weight="bold", size=10)
     ax.text(0.15, 1.5, "x", ha="right", va="center", size=14, weight="bold")
-    ax.text(9.5, 1.5, "+", ha="center", va="center", size=18, weight="bold")
-    ax.text(9.8, 1.5, "h", ha="left", va="center", size=14, weight="bold")
+    ax.text(10.6, 1.5, "+", ha="center", va="center", size=18, weight="bold")
+    ax.text(10.9, 1.5, "h", ha="left", va="center", size=14, weight="bold")
     ax.text(1.0, 3.4, "in our code", color=BLUE, weight="bold")
-    ax.text(3.6, 3.4, "in PEFT's", color=VERMILION, weight="bold")
-    ax.set(xlim=(-0.3, 10.2), ylim=(-0.2, 3.8))
+    ax.text(3.9, 3.4, "in PEFT's", color=VERMILION, weight="bold")
+    ax.set(xlim=(-0.2, 11.3), ylim=(-0.2, 3.8))
     ax.axis("off")
     said = "; ".join(f"{part} is {ours} in ours and {theirs} in PEFT's" for part, (ours, theirs) in names.items())
     return figure, f"one LoRA layer, two sets of names. {said}. Do the same boxes hold and compute the same numbers?"
@@ -133,7 +133,7 @@ def between_marks(value: float, update: float) -> tuple[Figure, str]:
         ax.plot([mark, mark], [-0.12, 0.12], color=GREY, lw=2)
         ax.text(mark, -0.3, f"{mark:.5f}", ha="center", va="top", color=GREY)
     ax.plot([first], [0], "o", color=BLUE, ms=11)
-    label(ax, first, 0.42, "W, a weight", BLUE, xytext=(0, 0), ha="center")
+    label(ax, first, 0.42, "W, a weight", BLUE, xytext=(5, 0), ha="right")
     ax.annotate("", (first + update, 0.1), (first, 0.1), arrowprops={"arrowstyle": "-|>", "color": VERMILION, "lw": 2})
     label(ax, first + update, 0.42, "W + ΔW", VERMILION, xytext=(0, 0), ha="left")
     ax.set(xlim=(first - 1.6 * step, first + 3.6 * step), ylim=(-0.9, 0.8))

@@ -19,15 +19,13 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
     figure = Figure(figsize=(7.0, 3.2))
     ax = figure.subplots()
     places = {"W": (3.7, 2.5, 5.6), "A": (2.3, 0.5, 2.8), "B": (5.3, 0.5, 2.8), "scale": (8.5, 0.5, 3.2)}
-    arrow = {"arrowstyle": "-|>", "color": GREY, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
-    paths = [
-        ((0.3, 1.5), (0.3, 2.5)), ((0.3, 1.5), (0.3, 0.5)),
-        ((0.3, 2.5), (0.9, 2.5)), ((0.3, 0.5), (0.9, 0.5)), ((3.7, 0.5), (3.9, 0.5)), ((6.7, 0.5), (6.9, 0.5)),
-        ((6.5, 2.5), (10.6, 2.5)), ((10.1, 0.5), (10.6, 0.5)), ((10.6, 2.5), (10.6, 1.75)), ((10.6, 0.5), (10.6, 1.25)),
-    ]  # fmt: skip
-    for here, there in paths:
-        turns = there[0] in (0.3, 10.6) and here[1] == there[1] or there[0] == 0.3
-        ax.annotate("", there, here, arrowprops=arrow | ({"arrowstyle": "-"} if turns else {}))
+    arrow = {"color": GREY, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
+    split, join, up, down = 0.3, 10.6, 2.5, 0.5
+    lines = [(split, 1.5, split, up), (split, 1.5, split, down), (6.5, up, join, up), (10.1, down, join, down)]
+    arrows = [(split, up, 0.9, up), (split, down, 0.9, down), (3.7, down, 3.9, down), (6.7, down, 6.9, down)]
+    arrows += [(join, up, join, 1.75), (join, down, join, 1.25)]
+    for (*here, x, y), style in [(line, "-") for line in lines] + [(line, "-|>") for line in arrows]:
+        ax.annotate("", (x, y), tuple(here), arrowprops=arrow | {"arrowstyle": style})
     for part, (x, y, width) in places.items():
         frozen = part == "W"
         box = Rectangle(

@@ -37,7 +37,7 @@ class ChatBox(anywidget.AnyWidget):
     _css = Path(__file__).with_name("chat_box.css")
     asked = traitlets.Dict().tag(sync=True)  # {"number": 1, 2 …, "question": str, "adapter": bool}; no question: stop
     heard = traitlets.Int().tag(sync=True)  # the number of the last request that reached Python
-    turns = traitlets.List().tag(sync=True)
+    turns: Any = traitlets.List().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     busy = traitlets.Bool().tag(sync=True)
 

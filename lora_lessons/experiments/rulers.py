@@ -57,11 +57,7 @@ def record(names: Sequence[str] = tuple(RULERS)) -> None:
 
     base = models.load(precision="fp32", device="cpu")
     linears = lora.resolve_targets(base.model, "all-linear")
-    found = {
-        "what": f"losses (nats a token) on the passages of the general text, all {len(linears)} matrices rounded",
-        "intact": losses(base),
-        "rows": [],
-    }
+    intact, rows = losses(base), []
     for name in names:
         ruler = rounded(name)
         with blockwise.restored(base.model, linears), torch.no_grad():
@@ -69,11 +65,11 @@ def record(names: Sequence[str] = tuple(RULERS)) -> None:
                 W = base.model.get_submodule(linear).weight
                 W.copy_(ruler(W))
             marks, block, bits = RULERS[name]
-            row = {"ruler": name, "marks": marks, "block": block, "bits_per_weight": bits, "losses": losses(base)}
-        found["rows"].append(row)
-        rise = sum(row["losses"]) - sum(found["intact"])
-        print(f"{name}: {rise / len(row['losses']):+.3f} nats a token", flush=True)
-    keep("lesson_11_rulers", found)
+            now = losses(base)
+        rows.append({"ruler": name, "marks": marks, "block": block, "bits_per_weight": bits, "losses": now})
+        print(f"{name}: {(sum(now) - sum(intact)) / len(now):+.3f} nats a token", flush=True)
+    what = f"losses (nats a token) on the passages of the general text, all {len(linears)} matrices rounded"
+    keep("lesson_11_rulers", {"what": what, "intact": intact, "rows": rows})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

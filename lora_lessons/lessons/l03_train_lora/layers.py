@@ -27,13 +27,13 @@ def layer_class(whose: str) -> type[nn.Module]:
         print("The course's layer trains.")
         return lora.LoRALinear
     file = learner.newest_code(NAME)
-    found = file and _read(file)
-    wrong = ailment(found) if isinstance(found, type) else found or "There is no MyLoRA of yours yet."
-    if wrong:
+    found = _read(file) if file else "There is no MyLoRA of yours yet."
+    wrong = found if isinstance(found, str) else ailment(found)
+    if isinstance(found, str) or wrong:
         print(f"{wrong} So the course's layer trains; solve the exercise in lesson 02, then come back.")
         return lora.LoRALinear
     print("Your own MyLoRA trains.")
-    return found  # type: ignore[return-value]
+    return found
 
 
 def _read(file: Path) -> type[nn.Module] | str:
@@ -103,8 +103,8 @@ def as_the_courses(model: nn.Module) -> None:
     """Replace every layer of the learner's by the course's with the same W, A and B, in place: the rest knows those."""
     theirs = [(name, module) for name, module in model.named_modules() if hasattr(module, "_stands_for")]
     for name, module in theirs:
-        linear, r, lora_alpha = module._stands_for  # type: ignore[misc]
+        linear, r, lora_alpha = module._stands_for
         same = lora.LoRALinear(linear, r, lora_alpha)
-        same.lora_A.copy_(module.lora_A)  # type: ignore[arg-type]
-        same.lora_B.copy_(module.lora_B)  # type: ignore[arg-type]
+        same.lora_A.copy_(module.lora_A)
+        same.lora_B.copy_(module.lora_B)
         model.set_submodule(name, same)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -17,7 +18,7 @@ def two_ways(d: int, k: int, r: int) -> tuple[Figure, str]:
     ax = figure.subplots()
     gap, apart = 0.12 * k, 1.75 * k
     frozen = {"facecolor": "#d5d8db", "edgecolor": GREY, "hatch": "///", "lw": 1}
-    boxes = [
+    boxes: list[tuple[tuple[float, float], float, float, dict[str, Any]]] = [
         ((0, 0), k, d, {"color": ORANGE}),
         ((apart, 0), k, d, frozen),
         ((apart - gap - r, 0), r, d, {"color": BLUE}),

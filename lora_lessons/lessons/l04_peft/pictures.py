@@ -24,8 +24,8 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
     lines = [(split, 1.5, split, up), (split, 1.5, split, down), (6.5, up, join, up), (10.1, down, join, down)]
     arrows = [(split, up, 0.9, up), (split, down, 0.9, down), (3.7, down, 3.9, down), (6.7, down, 6.9, down)]
     arrows += [(join, up, join, 1.75), (join, down, join, 1.25)]
-    for (*here, x, y), style in [(line, "-") for line in lines] + [(line, "-|>") for line in arrows]:
-        ax.annotate("", (x, y), tuple(here), arrowprops=arrow | {"arrowstyle": style})
+    for (x0, y0, x, y), style in [(line, "-") for line in lines] + [(line, "-|>") for line in arrows]:
+        ax.annotate("", (x, y), (x0, y0), arrowprops=arrow | {"arrowstyle": style})
     for part, (x, y, width) in places.items():
         frozen = part == "W"
         box = Rectangle(

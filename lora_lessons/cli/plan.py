@@ -40,7 +40,7 @@ def plan(
     recipe: Annotated[str, typer.Option(metavar="R", help=RECIPE)] = "course",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
-    """Say how much memory training takes, and whether it fits on a card.
+    """Say how much memory training takes, and if it fits.
 
     Predicts one training step line by line, from the model's configuration alone: no weights are loaded.
     """

@@ -23,7 +23,10 @@ WRONG = {
         ),
         ("def training_bytes(parameters, trainable): return '4120'", "Return one number"),
         ("def training_bytes(parameters, trainable): return 12 * trainable", "must be held too"),
-        ("def training_bytes(parameters, trainable): return 4 * parameters + 16 * trainable", "counted twice"),
+        (
+            "def training_bytes(parameters, trainable): return 4 * parameters + 16 * trainable",
+            "trainable weights twice",
+        ),
         ("def training_bytes(parameters, trainable): return parameters + 3 * trainable", "not bytes"),
     ],
     "03.3": [

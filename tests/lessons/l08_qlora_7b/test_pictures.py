@@ -1,6 +1,7 @@
 """Lesson 08's picture: every total in a column of its own, no label upon another, and the question kept open."""
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lora_lessons import memory
 from lora_lessons.lessons.l08_qlora_7b import captions, pictures
@@ -14,7 +15,7 @@ BILLS = {
 
 def drawn(**how):
     figure = pictures.which_card(BILLS, **how)
-    figure.canvas.draw()
+    FigureCanvasAgg(figure).draw()
     return figure, figure.axes[0]
 
 

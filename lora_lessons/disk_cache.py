@@ -9,11 +9,10 @@ import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from .files import whole_file
-from .paths import cache_dir
+from .paths import cache_dir, package
 
 
 def once(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -42,8 +41,7 @@ def once(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str,
 @cache
 def _made_by() -> list[str]:
     """The versions of the libraries, and a digest of the code that reads their models."""
-    package = Path(__file__).resolve().parent
-    sources = [file for room in (".", "memory", "training", "models") for file in package.glob(f"{room}/*.py")]
+    sources = [file for room in (".", "memory", "training", "models") for file in package().glob(f"{room}/*.py")]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources)))
     return [*(_version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")), digest.hexdigest()]
 

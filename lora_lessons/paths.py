@@ -8,12 +8,17 @@ from pathlib import Path
 import platformdirs
 
 
+def package() -> Path:
+    """The folder of this very package; its parent goes on PYTHONPATH for a Python that is to find it."""
+    return Path(__file__).resolve().parent
+
+
 def course_root() -> Path:
     """The course's folder, which holds notebooks/ and data/: $LORA_LESSONS_ROOT, this checkout, or above the working folder.
 
     Raises FileNotFoundError where there is none.
     """
-    places = [Path(__file__).resolve().parents[1], Path.cwd(), *Path.cwd().parents]
+    places = [package().parent, Path.cwd(), *Path.cwd().parents]
     if given := os.environ.get("LORA_LESSONS_ROOT"):
         places = [Path(given)]
     for place in places:

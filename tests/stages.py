@@ -22,7 +22,11 @@ REPORTS = ROOT / "course-report" / "tests"
 SLOWEST = 20
 TWO = ("-n", "2")
 NBVAL = ("--nbval-lax", "--nbval-kernel-name=replay", "-p", "no:cacheprovider")
-LESSONS = sorted(map(str, (ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")))
+LESSONS = [
+    str(path)
+    for folder in (ROOT / "notebooks", ROOT / "notebooks" / "deeper")
+    for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+]
 
 STAGES: dict[str, tuple[str, ...]] = {
     "units and lessons": ("tests", "--ignore=tests/browser", *TWO, "--dist=loadscope", "--no-loadscope-reorder"),

@@ -10,9 +10,9 @@ import zipfile
 import nbformat
 import pytest
 
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
-from lora_lessons.run import repository
+from lora_lessons.run import lab, repository
 
 ELSEWHERE = "https://github.com/someone-else/their.fork"
 
@@ -38,16 +38,16 @@ def copied(tmp_path, monkeypatch):
 
 def test_every_badge_and_set_up_cell_names_the_repository_of_pyproject(copied):
     assert repository.set_address(repository.address()) == []
-    for path in lessons():
-        whole = path.read_text(encoding="utf-8")
-        assert f"/github/{repository.address().partition('github.com/')[2]}/blob/main/notebooks/{path.name}" in whole
+    for path in [*lessons(), *side_trips()]:
+        whole, place = path.read_text(encoding="utf-8"), lab.place(path)
+        assert f"/github/{repository.address().partition('github.com/')[2]}/blob/main/notebooks/{place}" in whole
 
 
 def test_a_new_address_is_written_everywhere_and_the_old_one_comes_back(copied):
     files = [p for p in copied.rglob("*") if p.is_file()]
     before, old = {p: p.read_bytes() for p in files}, repository.address()
     changed = repository.set_address(ELSEWHERE)
-    assert set(lessons()) | {copied / "README.md", copied / "pyproject.toml"} == set(changed)
+    assert {*lessons(), *side_trips()} | {copied / "README.md", copied / "pyproject.toml"} == set(changed)
     assert repository.address() == ELSEWHERE
     short = old.partition("github.com/")[2]
     for path in changed:

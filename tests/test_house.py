@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from lora_lessons import colab
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
 
 PROJECT = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -74,7 +74,7 @@ def test_colab_replaces_nothing_it_brings():
 def library_names():
     """Every dotted name of a library that the package or a lesson uses, with the file that uses it."""
     sources = [(p.name, p.read_text(encoding="utf-8")) for p in (course_root() / "lora_lessons").rglob("*.py")]
-    for path in lessons():
+    for path in [*lessons(), *side_trips()]:
         cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
         sources.append((path.name, "\n".join(re.sub(r"^(\s*)[!%].*$", r"\1pass", c, flags=re.M) for c in cells)))
     found = {}

@@ -20,14 +20,14 @@ def lab(
     What follows -- goes to JupyterLab, such as `-- --no-browser`.
     """
     from ..machine import kernel_environment
-    from ..run.lab import copy_lessons, jupyter_environment
+    from ..run.lab import copy_lessons, jupyter_environment, place
     from ..run.runner import find_lessons
 
     folder, found = Path("my_lessons"), find_lessons([lesson])[0]
     for line in copy_lessons(folder):
         print(line, file=sys.stderr)
     options = [f"--ServerApp.root_dir={folder.resolve()}", "--ServerApp.ip=127.0.0.1"]
-    command = [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url=/lab/tree/{found.name}"]
+    command = [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url=/lab/tree/{place(found)}"]
     environment = kernel_environment() | jupyter_environment()
     with subprocess.Popen([*command, *context.obj], env=environment) as jupyter:
         # Ctrl-C is JupyterLab's: it asks, then stops its kernels. A request to end is passed on to it.

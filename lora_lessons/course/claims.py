@@ -10,19 +10,23 @@ from typing import Any, NamedTuple
 from .records import Value, session_records, show_value
 
 HOLDS, CONDITION, CORRECTED = "holds", "holds with a condition", "corrected"
+NOT_TESTED = "not tested"  # what a claim needs was not here, such as a card or a tool; the sentence says what
+
+EDGES = {HOLDS: "#009E73", CONDITION: "#E69F00", CORRECTED: "#D55E00"}  # a card's left edge, by its verdict
+GREY = "#5f6368"  # not tested, or not decided
 
 
 class Claim(NamedTuple):
     """One claim of the glossary page and what a lesson's records say of it.
 
     `decides` gets the records by name and returns whether the verdict's condition holds. `sentence` may use
-    {record.name} fields, filled with the values measured.
+    {record.name} fields, filled with the values measured. A claim that is NOT_TESTED may rest on no record at all.
     """
 
     id: str
     lesson: str  # the notebook's stem, e.g. 01_low_rank
     says: str
-    verdict: str  # HOLDS, CONDITION or CORRECTED
+    verdict: str  # HOLDS, CONDITION, CORRECTED or NOT_TESTED
     sentence: str
     records: tuple[str, ...]
     decides: Callable[[Mapping[str, Any]], bool]
@@ -76,7 +80,7 @@ def verdict(id: str, lesson: str) -> None:
         sentence = (
             f"The course expected “{one.verdict}”, and your measurements disagree. Trust them, and look why. {sentence}"
         )
-    edge = {HOLDS: "#009E73", CONDITION: "#E69F00", CORRECTED: "#D55E00"}.get(said, "#5f6368")
+    edge = EDGES.get(said, GREY)
     card = (
         f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
         f"<b>{one.id}</b> The page says: <i>{html.escape(one.says)}</i><br>"

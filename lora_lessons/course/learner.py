@@ -1,4 +1,4 @@
-"""The learner's own small file: predictions made, exercises solved, folders kept.
+"""The learner's own small file: predictions made, exercises solved; and the folders and code kept beside it.
 
 The file is only ever added to, and written whole or not at all.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from datetime import date
 from numbers import Real
 from pathlib import Path
@@ -67,6 +68,34 @@ def newest_folder(name: str) -> Path | None:
     first = progress_file().parent / name
     made = [f for f in (first, *first.parent.glob(f"{first.name}-[0-9]*")) if f.is_dir()]
     return max(made, key=lambda f: f.stat().st_mtime, default=None)
+
+
+def keep_code(name: str, source: str) -> Path:
+    """Keep a piece of code that the learner wrote as name.py beside the progress file, then name-2.py, name-3.py …
+
+    Nothing is overwritten, and what the newest one says already is not written again. Returns the file.
+    """
+    newest = newest_code(name)
+    if newest is not None and newest.read_text(encoding="utf-8") == source:
+        return newest
+    folder, number = progress_file().parent, 1 + max(_codes(name), default=0)
+    file = folder / (f"{name}.py" if number == 1 else f"{name}-{number}.py")
+    write_text(file, source)
+    return file
+
+
+def newest_code(name: str) -> Path | None:
+    """The newest file that `keep_code(name, …)` wrote; None where there is none."""
+    kept = _codes(name)
+    return kept[max(kept)] if kept else None
+
+
+def _codes(name: str) -> dict[int, Path]:
+    """The kept versions of a piece of code by number. Raises ValueError for a name that is no plain word."""
+    if not re.fullmatch(r"\w+", name):
+        raise ValueError(f"{name!r} cannot name a piece of code: use letters, digits and underscores, such as my_lora.")
+    files = [(re.fullmatch(rf"{name}(?:-(\d+))?\.py", f.name), f) for f in progress_file().parent.glob(f"{name}*.py")]
+    return {int(match[1] or 1): file for match, file in files if match}
 
 
 def solved(exercise: str) -> None:

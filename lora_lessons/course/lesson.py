@@ -20,9 +20,25 @@ if TYPE_CHECKING:
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
+DEEPER = "deeper"  # the folder of the side trips, in notebooks/
+
+
 def lessons() -> list[Path]:
-    """The course's notebooks in reading order."""
+    """The lessons of the main path, in reading order."""
     return sorted((course_root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def side_trips() -> list[Path]:
+    """What is deeper than the main path, by the number of the lesson that each belongs to. None is needed later."""
+    return sorted((course_root() / "notebooks" / DEEPER).glob("[0-9][0-9]_*.ipynb"))
+
+
+def notebook_of(stem: str) -> Path:
+    """The lesson or side trip called `stem`. Raises FileNotFoundError where there is none."""
+    for path in [*lessons(), *side_trips()]:
+        if path.stem == stem:
+            return path
+    raise FileNotFoundError(f"no lesson and no side trip is called {stem}.")
 
 
 def begin(lesson: str) -> None:

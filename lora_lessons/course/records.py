@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,9 +25,29 @@ class Record:
     def __str__(self) -> str:
         return f"{self.name} = {show_value(self.value)}{' ' + self.unit if self.unit else ''}"
 
+
+class Table:
+    """The records of one cell as they are shown: a table for people, a list for programs, a line each for nbval."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self.records = list(records)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(str, self.records))
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        text = f"<code>{html.escape(self.name)}</code> = <b>{show_value(self.value)}</b> {html.escape(self.unit)}"
-        return {MIME: asdict(self), "text/html": text, "text/plain": str(self)}
+        rows = "".join(_row(record) for record in self.records)
+        return {
+            MIME: [asdict(record) for record in self.records],
+            "text/html": f"<table>{rows}</table>",
+            "text/plain": repr(self),
+        }
+
+
+def _row(record: Record) -> str:
+    left, right = "<td style='text-align:left'>", "<td style='text-align:right'>"
+    value, unit = html.escape(show_value(record.value)), html.escape(record.unit)
+    return f"<tr>{left}<code>{html.escape(record.name)}</code></td>{right}<b>{value}</b></td>{left}{unit}</td></tr>"
 
 
 def show_value(value: Value) -> str:
@@ -39,10 +60,11 @@ def show_value(value: Value) -> str:
 
 
 _session: dict[str, Record] = {}
+_waiting: dict[str, Record] = {}  # recorded in the cell that is running, and not shown yet
 
 
 def record(name: str, value: Any, unit: str = "", *, volatile: bool = False) -> None:
-    """Show a measured figure and store it in this cell's output.
+    """Record a measured figure; when the cell is done, it shows and stores all of its records as one table.
 
     `name` is lower-case words joined by dots or underscores; `value` is a number (a tensor or array of one is
     unpacked), a bool or a string. Raises TypeError or ValueError for anything else, NaN and infinity included.
@@ -53,10 +75,30 @@ def record(name: str, value: Any, unit: str = "", *, volatile: bool = False) -> 
         raise TypeError(f"record({name!r}): a number, bool or string is recorded, not {type(value).__name__}.")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"record({name!r}): {value} is not a measurement; find out why before recording it.")
-    from IPython.display import display
+    _session[name] = _waiting[name] = Record(name, value, unit, volatile)
+    _show_after_this_cell()
 
-    _session[name] = made = Record(name, value, unit, volatile)
-    display(made)
+
+def _show_after_this_cell() -> None:
+    """Show what waits when the cell that is running ends, also by an error; at once where no cell is running."""
+    from IPython.core.getipython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        show_waiting()
+        return
+    if show_waiting not in shell.events.callbacks["post_execute"]:
+        shell.events.register("post_execute", show_waiting)
+
+
+def show_waiting() -> None:
+    """Show the records that have not been shown yet as one table."""
+    if _waiting:
+        from IPython.display import display
+
+        table = Table(_waiting.values())
+        _waiting.clear()
+        display(table)
 
 
 def session_records() -> dict[str, Record]:
@@ -65,6 +107,10 @@ def session_records() -> dict[str, Record]:
 
 
 def records_of(notebook: Any) -> dict[str, Record]:
-    """The records in an executed notebook (an nbformat node), by name."""
-    bundles = (output.get("data", {}).get(MIME) for cell in notebook.cells for output in cell.get("outputs", []))
-    return {bundle["name"]: Record(**bundle) for bundle in bundles if bundle}
+    """The records in an executed notebook (an nbformat node), by name.
+
+    A cell's output holds a list of them; notebooks that ran before there were tables hold one in each output.
+    """
+    shown = (output.get("data", {}).get(MIME) for cell in notebook.cells for output in cell.get("outputs", []))
+    listed = (bundle if isinstance(bundle, list) else [bundle] for bundle in shown if bundle)
+    return {one["name"]: Record(**one) for several in listed for one in several}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any, NamedTuple
 
-from .lesson import lessons
+from .lesson import DEEPER, lessons, side_trips
 
 
 class Planned(NamedTuple):
@@ -39,15 +39,21 @@ SYLLABUS: dict[str, Planned] = {
 
 
 def course_map() -> Any:
-    """A table of the whole course; a lesson whose notebook is not there yet is marked "to come"."""
+    """A table of the whole course, with links; a lesson whose notebook is not there yet is marked "to come"."""
     from IPython.display import HTML
 
-    here, rows = {path.stem[:2]: path.stem for path in lessons()}, []
+    here, rows = {path.stem[:2]: path.name for path in lessons()}, []
     for number, lesson in SYLLABUS.items():
-        where = html.escape(here[number]) if number in here else "<i>to come</i>"
+        deeper = [f"{DEEPER}/{path.name}" for path in side_trips() if path.stem[:2] == number]
+        where = "<br>".join(map(_link, [here[number], *deeper])) if number in here else "<i>to come</i>"
         cells = (number, html.escape(lesson.question), html.escape(lesson.afterwards), where)
         rows.append("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in cells) + "</tr>")
     heads = "".join(
         f"<th style='text-align:left'>{head}</th>" for head in ("", "question", "afterwards you can", "notebook")
     )
     return HTML(f"<table><tr>{heads}</tr>{''.join(rows)}</table>")
+
+
+def _link(notebook: str) -> str:
+    """A link to a notebook of the course, from one that lies in the same folder as the lessons."""
+    return f"<a href='{html.escape(notebook)}'>{html.escape(notebook.removesuffix('.ipynb'))}</a>"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..files import write_text
+from ..machine import processor
 from ..paths import cache_dir
 from .device import best_device
 
@@ -57,8 +58,8 @@ def _machine_key() -> str:
     """16 hex digits that change with whatever the measurement depends on."""
     import torch
 
-    parts: list[str | None] = [torch.__version__, platform.processor(), platform.machine(), best_device()]
-    parts += [torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA"), _cpu_model()]
+    parts: list[str | None] = [torch.__version__, processor(), platform.machine(), best_device()]
+    parts += [torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA")]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
@@ -77,13 +78,6 @@ def _kept(file: Path) -> Precision | None:
     if not all(type(ms) in (int, float) and 0 < ms < inf for ms in times) or kept.name != _faster(*times):
         return None
     return kept
-
-
-def _cpu_model() -> str:
-    try:
-        return next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def _layer_ms(dtype: torch.dtype, tokens: int = 256, repeats: int = 5) -> float:

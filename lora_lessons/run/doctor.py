@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from .. import models
-from ..course.lesson import lessons
+from ..course.lesson import lessons, side_trips
 from ..machine import machine, versions
 from ..paths import cache_dir
 from .baselines import read_baseline
@@ -21,7 +21,7 @@ def examine() -> dict[str, dict[str, Any]]:
     found = {name: _safely(probe) for name, probe in _PROBES.items()}
     free = found["memory"].get("available_bytes")
     try:
-        each = {path.stem: _safely(partial(_lesson, path.stem, free)) for path in lessons()}
+        each = {path.stem: _safely(partial(_lesson, path.stem, free)) for path in [*lessons(), *side_trips()]}
     except FileNotFoundError as error:
         each = {"(none)": {"says": str(error)}}
     return found | {"lessons": each}

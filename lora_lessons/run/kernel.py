@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..machine import kernel_environment
+from ..paths import package
 
 ENGINE = "lora-lessons"
 
@@ -17,8 +18,8 @@ def environment(out: Path) -> dict[str, str]:
     """The kernel's environment: a run leaves the learner's own progress alone and does not fight over cores."""
     given = kernel_environment()
     ours = {"LORA_LESSONS_PROGRESS": str(out / "progress.json"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    package = str(Path(__file__).resolve().parents[2])  # found also where the package is not installed, as in Colab
-    path = os.pathsep.join(dict.fromkeys([package, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
+    found = str(package().parent)  # where the package is not installed, too, as in Colab
+    path = os.pathsep.join(dict.fromkeys([found, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
     return ours | given | {"PYTHONPATH": path}
 
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..course.lesson import lessons
+from ..course.lesson import lessons, side_trips
 from ..files import whole_file, write_text
 from ..paths import cache_dir, course_root
 
@@ -17,7 +17,7 @@ MANIFEST = ".origin.json"
 
 
 def copy_lessons(folder: Path) -> Iterator[str]:
-    """Bring the lessons and experiments into `folder`; a learner's work is never replaced.
+    """Bring the lessons, side trips and experiments into `folder`; a learner's work is never replaced.
 
     New ones are copied, untouched ones updated. Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
     The manifest keeps, for each copy, the SHA-256 of the course's notebook it began from.
@@ -28,8 +28,8 @@ def copy_lessons(folder: Path) -> Iterator[str]:
     except (FileNotFoundError, ValueError):
         origin = {}
     notebooks = course_root() / "notebooks"
-    for course in [*lessons(), *sorted(notebooks.glob("experiments/*.ipynb"))]:
-        name = course.relative_to(notebooks).as_posix()
+    for course in [*lessons(), *side_trips(), *sorted(notebooks.glob("experiments/*.ipynb"))]:
+        name = place(course)
         mine, now = folder / name, _digest(course)
         if not mine.exists():
             yield f"{name}: copied to {folder}."
@@ -46,6 +46,12 @@ def copy_lessons(folder: Path) -> Iterator[str]:
             shutil.copyfile(course, temporary)
         origin[name] = now
     write_text(manifest, json.dumps(origin, indent=1, sort_keys=True) + "\n")
+
+
+def place(notebook: Path) -> str:
+    """Where a notebook of the course lies in a learner's folder, such as deeper/03_directions.ipynb."""
+    notebooks = course_root() / "notebooks"
+    return notebook.relative_to(notebooks).as_posix() if notebook.is_relative_to(notebooks) else notebook.name
 
 
 def _digest(path: Path) -> str:

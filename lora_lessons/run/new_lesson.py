@@ -12,7 +12,7 @@ from pathlib import Path
 from ..course.lesson import lessons
 from ..course.syllabus import SYLLABUS
 from ..files import write_text
-from ..paths import course_root
+from ..paths import course_root, package
 from . import baselines, readme, runner, stored
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -66,7 +66,7 @@ def _check(name: str, question: str) -> None:
             f"lesson {name[:2]} is planned to ask “{planned.question}”: give that question, or change it in "
             "lora_lessons/course/syllabus.py first."
         )
-    if course_root() != Path(__file__).resolve().parents[2]:
+    if course_root() != package().parent:
         raise ValueError("a new lesson is written into the cloned course: install that with `pip install -e .` first.")
 
 

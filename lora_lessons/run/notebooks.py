@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import errors
+from ..course.lesson import DEEPER, side_trips
 from ..course.lesson import lessons as course_lessons
 
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def find_lessons(names: Sequence[str]) -> list[Path]:
-    """The notebooks that `names` mean (all of the course's for none): a stem, a number such as 3 or 03, or a path.
+    """The notebooks that `names` mean: a lesson's number such as 3 or 03, a stem, a side trip (deeper/03_x), or a path.
 
-    Raises FileNotFoundError naming the nearest lesson.
+    No names mean all lessons, then all side trips. Raises FileNotFoundError naming the nearest lesson.
     """
     if not names:
-        return course_lessons()
+        return [*course_lessons(), *side_trips()]
     return [_find(name) for name in names]
 
 
@@ -29,10 +30,14 @@ def _find(name: str) -> Path:
         if Path(name).is_file():
             return Path(name).resolve()
         raise FileNotFoundError(f"{name} does not exist: give a notebook's path, a lesson's name, or its number.")
-    known = {path.stem: path for path in course_lessons()}
-    hits = [stem for stem in known if stem == name or (name.isdigit() and int(stem[:2]) == int(name))]
-    if hits:
-        return known[hits[0]]
+    main = {path.stem: path for path in course_lessons()}
+    deeper = {path.stem: path for path in side_trips()}
+    if name.startswith(f"{DEEPER}/"):
+        main, name = {}, name.removeprefix(f"{DEEPER}/")
+    known = main | deeper
+    hits = [stem for stem in main if name.isdigit() and int(stem[:2]) == int(name)]
+    if name in known or hits:
+        return known[name if name in known else hits[0]]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]}?" if near else f"The lessons are {', '.join(known) or 'not here yet'}."
     raise FileNotFoundError(f"no lesson is called {name!r}. {hint}")

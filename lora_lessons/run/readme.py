@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..course.lesson import lessons
+from ..course.lesson import DEEPER, lessons, side_trips
 from ..course.syllabus import SYLLABUS
 from ..files import write_text
 from ..paths import course_root
@@ -40,24 +40,41 @@ def made(text: str) -> str:
 
 
 def lessons_table() -> str:
-    """One row per notebook: number, question, the minutes and the memory that its recorded run took."""
+    """One row per notebook: number, question, the minutes and the memory that its recorded run took.
+
+    Side trips, where there are any, follow in a table of their own.
+    """
     rows = ["| lesson | question | minutes | machine |", "|---|---|---|---|"]
     for path in lessons():
-        number, baseline = path.stem[:2], read_baseline(path.stem)
-        minutes, machine = "not timed yet", "any CPU"
-        if baseline:
-            minutes = str(math.ceil(baseline["seconds"] / 60))
-            machine += f", {math.ceil(baseline['peak_ram_bytes'] / 1e9)} GB of free memory"
+        number, (minutes, machine) = path.stem[:2], _took(path)
         planned = SYLLABUS.get(number)
         besides = f"; {planned.besides}" if planned and planned.besides else ""
         rows.append(f"| [{number}](notebooks/{path.name}) | {_question(path)} | {minutes} | {machine}{besides} |")
+    if deeper := side_trips():
+        rows += ["", "Side trips go deeper. You can leave each of them out: no lesson needs one.", ""]
+        rows += ["| side trip | belongs to lesson | minutes | machine |", "|---|---|---|---|"]
+        for path in deeper:
+            minutes, machine = _took(path)
+            link = f"[{_question(path)}](notebooks/{DEEPER}/{path.name})"
+            rows.append(f"| {link} | {path.stem[:2]} | {minutes} | {machine} |")
     return "\n".join(rows)
 
 
+def _took(path: Path) -> tuple[str, str]:
+    """The minutes and the machine that the recorded run of a notebook took."""
+    baseline = read_baseline(path.stem)
+    if not baseline:
+        return "not timed yet", "any CPU"
+    room = math.ceil(baseline["peak_ram_bytes"] / 1e9)
+    return str(math.ceil(baseline["seconds"] / 60)), f"any CPU, {room} GB of free memory"
+
+
 def _question(path: Path) -> str:
+    """A notebook's title without the number before it."""
     import nbformat
 
-    return nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].partition(" · ")[2]
+    title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
+    return title.partition(" · ")[2] or title
 
 
 def house_map() -> str:

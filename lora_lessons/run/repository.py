@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ..course.lesson import lessons, side_trips
 from ..files import whole_file
 from ..paths import course_root
 
@@ -43,7 +44,7 @@ def set_address(new: str) -> list[Path]:
     Returns the files that changed. Raises ValueError where it is no address on GitHub; nothing is written then.
     """
     old, root, changed = address(), course_root(), []
-    for path in (root / "pyproject.toml", root / "README.md", *sorted((root / "notebooks").glob("*.ipynb"))):
+    for path in (root / "pyproject.toml", root / "README.md", *lessons(), *side_trips()):
         before = path.read_text(encoding="utf-8")
         after = _addressed(path, before, old, _checked(new))
         if after != before:

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from .. import lora, models, tasks
+from .. import models, tasks
+from ..paths import package
 from .settings import Settings
 
 # What takes part in a run: a change in any of these files may change what is learned. Relative to the package.
@@ -49,5 +50,4 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
 
 def run_sources() -> list[Path]:
     """The package's own files that a run depends on, in a fixed order."""
-    package = Path(lora.__file__).parent
-    return [file for pattern in SOURCES for file in sorted(package.glob(pattern))]
+    return [file for pattern in SOURCES for file in sorted(package().glob(pattern))]

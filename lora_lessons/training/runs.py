@@ -19,6 +19,7 @@ from .checkpoint import CHECKPOINT, FINISHED, moments, read_checkpoint, write_ch
 from .fingerprints import fingerprint
 from .gradients import trainable
 from .history import Training
+from .interrupts import Interrupted, finished, stopped, stopping_between_steps
 from .loop import training_steps
 from .optimizers import make_optimizer, parameter_groups
 from .scaling import loss_scaler
@@ -39,7 +40,8 @@ def train(
     screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
     (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start.
     Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
-    there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card.
+    there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card; Interrupted when it is
+    stopped by hand: after the step that is running, which is kept, or at once when asked a second time.
     """
     learned = trainable(model)
     if not learned:
@@ -60,22 +62,31 @@ def train(
     optimizer = make_optimizer(settings.optimizer, groups, settings.learning_rate, settings.weight_decay, device)
     training = (reuse and read_checkpoint(folder / CHECKPOINT, run, learned, optimizer)) or Training()
     scaler = loss_scaler(model, device, training.loss_scale)
-    begun = len(training.losses)
+    begun = kept = len(training.losses)
+    goes_on = reuse and settings.checkpoint_every > 0
     if begun:
         print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
 
     steps = training_steps(model, examples, settings, optimizer, scaler, begun)
     progress = tqdm(steps, initial=begun, total=settings.steps, unit="step", leave=False)
-    with _training_mode(model), checkpointing(model) if settings.gradient_checkpointing else no_cache(model):
+    in_memory = checkpointing(model) if settings.gradient_checkpointing else no_cache(model)
+    with _training_mode(model), in_memory, stopping_between_steps() as asked_to_stop:
         start = time.perf_counter()
-        for step in progress:
-            training.add(step.loss, step.tokens, step.supervised, time.perf_counter() - start)
-            training.loss_scale = scaler.state_dict()
-            progress.set_postfix_str(f"loss {step.loss:.3f}, {training.tokens_per_second:.0f} tok/s")
-            done = step.number + 1
-            if settings.checkpoint_every and done % settings.checkpoint_every == 0 and done < settings.steps:
-                write_checkpoint(folder / CHECKPOINT, run, learned, training, optimizer)
-            start = time.perf_counter()
+        try:
+            for step in progress:
+                training.add(step.loss, step.tokens, step.supervised, time.perf_counter() - start)
+                training.loss_scale = scaler.state_dict()
+                progress.set_postfix_str(f"loss {step.loss:.3f}, {training.tokens_per_second:.0f} tok/s")
+                done, stop = step.number + 1, asked_to_stop()
+                due = settings.checkpoint_every and (stop or done % settings.checkpoint_every == 0)
+                if due and done < settings.steps:
+                    write_checkpoint(folder / CHECKPOINT, run, learned, training, optimizer)
+                    kept = done
+                if stop and done < settings.steps:
+                    raise KeyboardInterrupt
+                start = time.perf_counter()
+        except KeyboardInterrupt:
+            raise Interrupted(stopped(len(training.losses), kept if goes_on else 0)) from None
 
     remembered = [value for p in learned.values() for value in moments(optimizer, p).values()]
     training.optimizer_bytes = sum(t.nbytes for t in remembered if isinstance(t, Tensor) and t.ndim)
@@ -88,6 +99,8 @@ def train(
         f"Trained {settings.steps} steps in {training.seconds:.0f} s, {training.tokens_per_second:.0f} tokens a second; "
         f"loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
     )
+    if asked_to_stop():
+        raise Interrupted(finished())
     return training
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from lora_lessons import lowrank, memory, quant
 from lora_lessons.course import pictures
 from lora_lessons.course.figures import use_style
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l00_start_here import widget as fitting
@@ -33,6 +33,7 @@ from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.run import stored
+from lora_lessons.run.lab import place
 
 from .conftest import Lesson
 
@@ -778,10 +779,10 @@ def next_rank_of_the_lab() -> str:
 # Every lesson with a widget. The others need no page: papermill and nbval run them.
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(p, id=p.stem) for p in lessons() if stages_of(p)],
+    [pytest.param(p, id=p.stem) for p in [*lessons(), *side_trips()] if stages_of(p)],
 )
 def test_a_lessons_widgets_move_and_its_exercises_are_open(open_lesson, path, screenshots):
-    lesson, names = open_lesson(path.stem), stages_of(path)
+    lesson, names = open_lesson(place(path).removesuffix(".ipynb")), stages_of(path)
     lesson.run_cells(needed(path))
     assert lesson.page.locator(".stage").count() == len(names)
     for number, name in enumerate(names):

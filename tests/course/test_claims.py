@@ -6,8 +6,8 @@ import nbformat
 import pytest
 
 from lora_lessons.course import claims
+from lora_lessons.course.lesson import notebook_of
 from lora_lessons.lessons import all_claims
-from lora_lessons.paths import course_root
 from lora_lessons.run.baselines import read_baseline
 
 
@@ -17,7 +17,7 @@ def recorded(lesson):
 
 
 def read(lesson):
-    return nbformat.read(course_root() / "notebooks" / f"{lesson}.ipynb", 4)
+    return nbformat.read(notebook_of(lesson), 4)
 
 
 @pytest.mark.parametrize("claim", all_claims(), ids=lambda c: f"{c.id}-{c.lesson}")

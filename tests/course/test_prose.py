@@ -6,11 +6,10 @@ import nbformat
 import pytest
 
 from lora_lessons.course import prose
-from lora_lessons.course.lesson import lessons
-from lora_lessons.paths import course_root
+from lora_lessons.course.lesson import lessons, notebook_of, side_trips
 from lora_lessons.run.baselines import read_baseline
 
-LESSONS = [p.stem for p in lessons()]
+LESSONS = [p.stem for p in [*lessons(), *side_trips()]]
 
 
 def problems(lesson, notebook):
@@ -22,7 +21,7 @@ def problems(lesson, notebook):
 
 
 def read(lesson):
-    return nbformat.read(course_root() / "notebooks" / f"{lesson}.ipynb", 4)
+    return nbformat.read(notebook_of(lesson), 4)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

@@ -15,7 +15,7 @@ import pytest
 
 import lora_lessons
 from lora_lessons import models
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
 from lora_lessons.run import runner
 from lora_lessons.run.baselines import read_baseline
@@ -44,6 +44,14 @@ def test_the_lesson_runs_and_measures_what_was_recorded(lesson, out):
     (result,) = runner.run([lesson], "quick", out=out / lesson.stem)
     assert result.status == "ok", f"{result.error or ''}\n" + "\n".join(d.sentence for d in result.deviations)
     assert result.records and (out / lesson.stem / "report.html").is_file()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("trip", [pytest.param(path, id=path.stem) for path in side_trips()])
+def test_the_side_trip_runs_and_measures_what_was_recorded(trip, out):
+    (result,) = runner.run([trip], "quick", out=out / trip.stem)
+    assert result.status == "ok", f"{result.error or ''}\n" + "\n".join(d.sentence for d in result.deviations)
+    assert (out / trip.stem / "report.html").is_file()
 
 
 def test_what_was_trained_in_lesson_03_answers_through_llama_cpp_in_lesson_10(out):

@@ -8,7 +8,7 @@ from types import ModuleType
 import nbformat
 import pytest
 
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
 
 PACKAGES = (
@@ -43,7 +43,7 @@ def gone(markdown):
             yield f"{module}.{name}"
 
 
-@pytest.mark.parametrize("path", [*lessons(), course_root() / "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*lessons(), *side_trips(), course_root() / "README.md"], ids=lambda path: path.stem)
 def test_what_the_prose_names_is_there(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":
@@ -80,7 +80,7 @@ def missing(code):
                 yield f"{module.__name__}.{node.attr}"
 
 
-BOOKS = [*lessons(), *sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))]
+BOOKS = [*lessons(), *side_trips(), *sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))]
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...errors import Interrupted
 from ...files import whole_file, write_text
 from ...machine import stamp
 from ...paths import course_root
@@ -32,8 +33,8 @@ def run(
     Returns the rows of `trials`. With keep_adapters=True each run's adapter stays in its folder (`kept_adapter`).
     With resume=True a trial whose result is there is skipped; one that failed is tried again. A run that fails is
     recorded as failed, and the next one starts. Raises FileExistsError when `out` holds results and resume is False, or
-    another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base; KeyboardInterrupt when
-    stopped (the run in progress goes on from its checkpoint when the sweep is resumed).
+    another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base; Interrupted when stopped
+    (the run in progress goes on from its checkpoint when the sweep is resumed).
     """
     from filelock import FileLock, Timeout
 
@@ -45,6 +46,10 @@ def run(
     try:
         with FileLock(out / ".lock", timeout=0):
             return _run(trials, out, resume, keep_adapters)
+    except KeyboardInterrupt:
+        done = sum(trial_of(row) in set(trials) for row in results(out))
+        again = "run this cell again to go on" if resume else "set resume=True to go on from there"
+        raise Interrupted(f"Stopped after {done} of {len(trials)} runs; {again}.") from None
     except Timeout as error:
         said = f"another sweep is writing to {out.name}: let it end, or choose another --out."
         raise FileExistsError(said) from error

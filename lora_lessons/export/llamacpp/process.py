@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...errors import ModelError
+from ...paths import package
 
 WORKER = f"{__package__}.worker"
-PACKAGES = Path(__file__).resolve().parents[3]  # the folder that lora_lessons lies in
 
 
 def python_path() -> str:
     """PYTHONPATH for a Python that is to find this very lora_lessons."""
-    return os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
+    return os.pathsep.join(filter(None, (str(package().parent), os.environ.get("PYTHONPATH"))))
 
 
 def start(job: Mapping[str, Any], chatter: IO[bytes]) -> subprocess.Popen[bytes]:

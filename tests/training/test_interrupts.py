@@ -1,0 +1,131 @@
+"""Stopped by hand: one sentence, no traceback, and what was trained is kept, to the bit."""
+
+import dataclasses
+import os
+import signal
+
+import pytest
+import torch
+from in_kernel import a_kernel
+from short_run import SHORT, adapter, same
+
+from lora_lessons import lora, training
+from lora_lessons.errors import Interrupted
+from lora_lessons.training import train
+
+CELL = """
+import dataclasses
+from pathlib import Path
+import torch
+from short_run import SHORT, make_examples
+from tiny import make_tiny_model
+from lora_lessons import lora, training
+
+model = make_tiny_model()
+lora.attach(model, r=4)
+settings = dataclasses.replace(SHORT, steps=STEPS)
+slow = SLOW
+
+def begun(module, given):
+    Path("begun").touch()
+    if slow:
+        import time
+        time.sleep(0.3)
+
+handle = model.register_forward_pre_hook(begun)
+done = training.train(model, make_examples(), settings, run_dir="run")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
+def test_the_stop_button_prints_one_sentence_and_the_cell_goes_on_when_run_again(tmp_path):
+    with a_kernel(tmp_path) as kernel:
+        first = CELL.replace("STEPS", "40").replace("SLOW", "True")
+        shown = kernel.run(first, interrupt_when=(tmp_path / "begun").exists)
+        (error,) = [output for output in shown if output["msg_type"] == "error"]
+        (sentence,) = error["traceback"]
+        number = int(sentence.removeprefix("Stopped after step ").partition(";")[0])
+        assert sentence == f"Stopped after step {number}; run this cell again to go on." and 1 <= number < 40
+        assert (tmp_path / "run" / training.CHECKPOINT).is_file()
+        again = "".join(o.get("text", "") for o in kernel.run(CELL.replace("STEPS", "40").replace("SLOW", "False")))
+        assert f"Resumed at step {number} of 40" in again and "Trained 40 steps" in again
+
+
+def interrupted_in_step(model, number):
+    """The stop button is pressed during step `number`, counted from 1."""
+    calls = []
+
+    def press(module, given):
+        calls.append(1)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return model.register_forward_pre_hook(press)
+
+
+@pytest.fixture(autouse=True)
+def usual_handler():
+    """Python's own: a process that a shell started in the background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler is given back"
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
+def test_stopped_and_gone_on_with_it_is_the_same_run_to_the_bit(tiny_model, examples, tmp_path):
+    import copy
+
+    lora.attach(tiny_model, r=4)
+    whole, broken = copy.deepcopy(tiny_model), tiny_model
+    handle = interrupted_in_step(broken, 2)
+    with pytest.raises(Interrupted, match=r"^Stopped after step 2; run this cell again to go on\.$"):
+        train(broken, examples, SHORT, run_dir=tmp_path / "broken")
+    handle.remove()
+    with torch.no_grad():
+        for p in broken.parameters():
+            if p.requires_grad:
+                p.fill_(7)  # whatever lies there is read back
+    fresh = copy.deepcopy(whole)
+    resumed = train(fresh, examples, SHORT, run_dir=tmp_path / "broken")
+    straight = train(whole, examples, SHORT, run_dir=tmp_path / "whole")
+    assert resumed.losses == straight.losses and same(adapter(fresh), adapter(whole))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
+def test_pressed_twice_it_stops_at_once_and_says_where_it_goes_on(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+
+    def press(module, given):
+        if (tmp_path / "run" / training.CHECKPOINT).exists():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    tiny_model.register_forward_pre_hook(press)
+    every_second = dataclasses.replace(SHORT, checkpoint_every=2)
+    with pytest.raises(Interrupted, match=r"^Stopped after step 2; run this cell again to go on\.$"):
+        train(tiny_model, examples, every_second, run_dir=tmp_path / "run")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
+def test_without_a_checkpoint_it_does_not_promise_to_go_on(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    interrupted_in_step(tiny_model, 1)
+    nothing_kept = dataclasses.replace(SHORT, checkpoint_every=0)
+    with pytest.raises(Interrupted, match=r"^Stopped after step 1; run this cell again to start from the beginning\.$"):
+        train(tiny_model, examples, nothing_kept, run_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
+def test_stopped_in_its_last_step_the_training_is_kept_and_the_cell_still_stops(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    interrupted_in_step(tiny_model, SHORT.steps)
+    with pytest.raises(Interrupted, match="this training is finished and kept"):
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    assert (tmp_path / training.FINISHED).is_file()
+
+
+def test_the_steps_that_a_checkpoint_lacks_are_said():
+    said = training.interrupts.stopped(7, 5)
+    assert said == "Stopped after step 7; run this cell again to go on from step 5."

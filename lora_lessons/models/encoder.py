@@ -91,9 +91,11 @@ def _wanted(name: str) -> bool:
 def load_encoder() -> Encoder:
     """The encoder in fp32, in eval mode (no dropout): about a second once it is fetched."""
     from transformers import AutoTokenizer, BertModel
+    from transformers.utils import logging as transformers_logging
 
     from ..targets import resolve_targets
 
+    transformers_logging.disable_progress_bar()
     folder = str(encoder_folder())
     model: Any = BertModel.from_pretrained(folder, local_files_only=True)
     model.eval().requires_grad_(False)

@@ -371,7 +371,7 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
         for where in ((torch.arange(4096) < blocksize) & others, torch.arange(4096) >= blocksize)
     ]
     assert stage.words.startswith(
-        f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits a parameter. "
+        f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits per parameter. "
     )
     assert (f"neighbours): {errors[0]:.1%}" if outlier else f"weights: {errors[0]:.1%}") in stage.words
     assert (f"In all other blocks: {errors[1]:.1%}." in stage.words) is (blocksize < 4096)
@@ -762,7 +762,7 @@ def needed(lesson: Path) -> list[int]:
 # What the words say after one step along its axis from where each widget begins.
 NEXT = {
     "codebook_bench": lambda: (
-        "NF4, blocks of 64, 4.5 bits a parameter. One weight is made 3 standard deviations large. "
+        "NF4, blocks of 64, 4.5 bits per parameter. One weight is made 3 standard deviations large. "
     ),
     "fit": lambda: fitting.fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: explorer.rank_explorer_scene(pictures_01.photograph(), 21, "photograph").words[20],

@@ -56,7 +56,8 @@ def test_rounded_and_back_is_what_the_4_bit_layer_computes(kept):
 
 
 def test_the_ranking_is_of_all_ways_and_coarser_marks_move_more(encoder):
-    found = never_rounded.rank(encoder, never_rounded.sentences(3), ["NF4", "FP4"])
+    two = {name: never_rounded.WAYS[name] for name in ("NF4", "FP4")}
+    found = never_rounded.rank(encoder, never_rounded.sentences(3), two)
     assert list(found) == ["NF4", "FP4"] and all(len(row["moved"]) == 3 for row in found.values())
     assert found["NF4"]["error"] < found["FP4"]["error"] and min(found["NF4"]["moved"]) > 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -34,15 +34,15 @@ def embeddings(encoder: Encoder, texts: Sequence[str]) -> Tensor:
 
 
 def rank(
-    encoder: Encoder, texts: Sequence[str] | None = None, ways: Iterable[str] | None = None
+    encoder: Encoder, texts: Sequence[str] | None = None, ways: Mapping[str, Way] = WAYS
 ) -> dict[str, dict[str, Any]]:
     """For each way: bits, the mean relative error of the weights, and 1 − cosine between each text's two embeddings.
 
-    Default: all of WAYS, on every sentence of the general text. The encoder's weights are afterwards what they were.
+    `ways` are by name, `texts` by default every sentence of the general text. The encoder's weights are afterwards what they were.
     """
     texts = sentences() if texts is None else texts
     before, kept = embeddings(encoder, texts), weights(encoder)
-    return {name: _measure(encoder, kept, WAYS[name], before, texts) for name in ways or WAYS}
+    return {name: _measure(encoder, kept, way, before, texts) for name, way in ways.items()}
 
 
 def _measure(

@@ -65,27 +65,31 @@ def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Fi
     x = torch.linspace(-1, 1, 400)
     z = torch.special.ndtri(torch.tensor(0.9677083)) * x
     counts, edges = torch.histogram(scaled.flatten().float().cpu(), bins=41, range=(-1.0, 1.0))
-    inside = counts[1:-1]
-    # The bell's area, over what is neither end bin: there the absmax weights stand.
-    area = torch.exp(-z.square() / 2)[(x.abs() < float(edges[-2]))].mean()
-    ax.stairs(counts / inside.mean() * area, edges, fill=True, color=GREY, alpha=0.35)
-    ax.plot(x, torch.exp(-z.square() / 2), color=SKY)
-    label(ax, 0.66, 0.62, "the bell that NF4 assumes", BLUE, ha="center", xytext=(0, 0))
+    bell = torch.exp(-z.square() / 2)
+    ax.stairs(counts / counts.mean() * bell.mean(), edges, fill=True, color=GREY, alpha=0.35)  # both have one area
+    ax.plot(x, bell, color=SKY)
+    label(ax, 0.5, 0.8, "the bell that NF4 assumes", BLUE, xytext=(0, 0))
     label(ax, 0, 0.4, "weights of the matrix", "#3c4043", ha="center", xytext=(0, 0))
     for n, ((name, table), color) in enumerate(zip(codebooks.items(), (BLUE, ORANGE, VERMILION), strict=False)):
         ax.plot(table, [-0.14 - 0.2 * n] * len(table), "|", color=color, ms=15, mew=2.5)
         label(ax, 1, -0.14 - 0.2 * n, name, color, xytext=(12, 0))
-    ax.set(xlim=(-1.05, 1.3), ylim=(-0.2 - 0.2 * len(codebooks), 1.12), yticks=[])
+    ax.set(xlim=(-1.05, 1.3), ylim=(-0.2 - 0.2 * len(codebooks), 1.48), yticks=[])
     ax.set_xlabel("weight, as a part of its block's absmax")
     ax.set_title("Levels where the weights are, or evenly")
     ax.grid(visible=False)
     nf4 = codebooks["NF4"]
     said = (
         f"NF4's levels stand close together near 0, {nf4[8]:.3f} apart, and up to {nf4[15] - nf4[14]:.3f} apart outside; int4's are "
-        "evenly spaced, 0.143 apart; FP4 has a few very close to 0 and large gaps outside. The histogram of the weights follows "
-        f"the bell, apart from the {(scaled.abs() == 1).float().mean():.1%} of them that are their block's absmax."
+        "evenly spaced, 0.143 apart; FP4 has a few very close to 0 and large gaps outside. Half of the weights lie within "
+        f"{scaled.abs().quantile(0.5):.2f} of 0; of the bell, half lies within {_half_of_the_bell():.2f}."
     )
     return figure, said
+
+
+def _half_of_the_bell() -> float:
+    """The distance from 0 that holds half of a bell which ends at its 97% quantile, as a part of that quantile."""
+    last = 0.9677083
+    return float(torch.special.ndtri(torch.tensor(0.5 + (last - 0.5) / 2)) / torch.special.ndtri(torch.tensor(last)))
 
 
 def errors_by_codebook(errors: Mapping[str, Sequence[float]], noise: Mapping[str, float]) -> tuple[Figure, str]:

@@ -57,23 +57,20 @@ def train(
     seed: int = 0,
     steps: int = STEPS,
     learning_rate: float = 4e-3,
-    adapt: bool = True,
 ) -> dict[str, Any]:
     """Train a head, and LoRA beside every Linear of the blocks, on one base; return held-out loss (nats) and accuracy.
 
-    Only the weights of the base differ: every product is computed in fp32. Without `adapt` the head alone is trained.
+    Only the weights of the base differ: every product is computed in fp32.
     """
     learn, held_out = split(messages(), seed)
     generator = torch.Generator().manual_seed(seed)
     order = torch.cat([torch.randperm(len(learn), generator=generator) for _ in range(1 + steps * BATCH // len(learn))])
     with rounded(encoder.model, weights, BASES[base]):
         try:
-            if adapt:
-                lora.attach(encoder.model, RANK, 2 * RANK, list(weights), seed=seed)
+            lora.attach(encoder.model, RANK, 2 * RANK, list(weights), seed=seed)
             head = _head(encoder, seed)
-            groups = [{"params": list(head.parameters()), "lr": HEAD_FASTER * learning_rate}]
-            if adapters := [p for p in encoder.model.parameters() if p.requires_grad]:
-                groups.append({"params": adapters})
+            adapters = [p for p in encoder.model.parameters() if p.requires_grad]
+            groups = [{"params": list(head.parameters()), "lr": HEAD_FASTER * learning_rate}, {"params": adapters}]
             optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0, foreach=False)
             rate = torch.optim.lr_scheduler.LambdaLR(
                 optimizer, lambda step: min(1, (step + 1) / 5) * (1 - step / steps)
@@ -100,7 +97,6 @@ def train(
     return {
         "base": base,
         "seed": seed,
-        "adapt": adapt,
         "learning_rate": learning_rate,
         "loss_held_out": cross_entropy(scores, _days(held_out)).item(),
         "accuracy": right,

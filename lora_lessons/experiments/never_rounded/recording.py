@@ -65,16 +65,20 @@ def record(seeds: Sequence[int] = range(SEEDS), out: Path | None = None) -> dict
         print(f"{name:<20}{row['bits']:6.3f} bits  error {row['error']:.4f}  1 - cos {moved.mean:.4f}", flush=True)
     shares = found["spectra"]
     print(f"90% of the energy in {shares['share']:.3f} of full rank (noise {shares['noise']:.3f})", flush=True)
+    _keep(found, out)
     found["tuning"] = [train(encoder, kept, "16-bit", seed, learning_rate=r) for r in RATES for seed in TUNED_ON]
     rate = best_rate(found["tuning"])
     print(f"learning rate {rate:g}, the best of {RATES} on 16-bit and two other seeds", flush=True)
     for seed in seeds:
         found["runs"] += [train(encoder, kept, base, seed, learning_rate=rate) for base in BASES]
-        found["runs"].append(train(encoder, kept, "16-bit", seed, learning_rate=rate, adapt=False))
-        print(f"seed {seed}:", *(f"{run['loss_held_out']:.3f}" for run in found["runs"][-5:]), flush=True)
-        write_text(out or measurements() / FILE, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
-    on = {base: [run for run in found["runs"] if run["base"] == base and run["adapt"]] for base in BASES}
+        print(f"seed {seed}:", *(f"{run['loss_held_out']:.3f}" for run in found["runs"][-len(BASES) :]), flush=True)
+        _keep(found, out)
+    on = {base: [run for run in found["runs"] if run["base"] == base] for base in BASES}
     for base in list(BASES)[1:] if len(seeds) > 1 else ():
         cost = paired(on[base], on["16-bit"])
         print(f"{base:<12} above 16-bit by {cost.mean:.3f} nats ({cost.low:.3f} to {cost.high:.3f})")
     return found
+
+
+def _keep(found: Mapping[str, Any], out: Path | None) -> None:
+    write_text(out or measurements() / FILE, json.dumps(found, indent=1, ensure_ascii=False) + "\n")

@@ -19,7 +19,7 @@ def on_our_base() -> dict[str, list[dict[str, Any]]]:
 
 def on_the_control() -> dict[str, list[dict[str, Any]]]:
     """all-MiniLM-L6-v2, never rounded: the small task of `never_rounded.classify`, by form of the base."""
-    runs = [run for run in never_rounded.recorded()["runs"] if run["adapt"]]
+    runs = never_rounded.recorded()["runs"]
     return {base: [run for run in runs if run["base"] == base] for base in ("16-bit", *RIVALS)}
 
 

@@ -66,6 +66,8 @@ def record(seeds: Sequence[int] = range(SEEDS), out: Path | None = None) -> dict
     shares = found["spectra"]
     print(f"90% of the energy in {shares['share']:.3f} of full rank (noise {shares['noise']:.3f})", flush=True)
     _keep(found, out)
+    if not seeds:
+        return found
     found["tuning"] = [train(encoder, kept, "16-bit", seed, learning_rate=r) for r in RATES for seed in TUNED_ON]
     rate = best_rate(found["tuning"])
     print(f"learning rate {rate:g}, the best of {RATES} on 16-bit and two other seeds", flush=True)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import bitsandbytes as bnb
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor
@@ -26,10 +27,20 @@ def gradients(model: Any, batch: Mapping[str, Tensor]) -> Gradients:
     model.train().zero_grad(set_to_none=True)
     with warnings.catch_warnings(record=True) as said:
         model(**batch).loss.backward()
-    for warning in said[-1:]:
-        print("PyTorch warns once: …", str(warning.message)[82:200].strip(), "…")
+    if any("autograd kernel was not registered" in str(one.message) for one in said):
+        print("PyTorch warned, once: an operation has no autograd kernel, and its gradients may be silently wrong.")
     found = {name: p for name, p in model.named_parameters() if "lora_B" in name}
     return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in found.items()}
+
+
+def close(model: Any) -> None:
+    """Close the trap on any processor: every 4-bit layer hands on its result, but no gradient comes back through its W.
+
+    That is what bitsandbytes' repacked product does where the processor has it.
+    """
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit) and not hasattr(module, "lora_A"):
+            module.register_forward_hook(lambda _module, _args, out: out.detach())
 
 
 def heard(found: Gradients) -> int:

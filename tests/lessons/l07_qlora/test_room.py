@@ -63,19 +63,27 @@ def batch():
     return tasks.collate(examples(), pad_id=0)
 
 
+def test_in_the_trap_most_are_silent_at_step_0_and_wrong_at_step_1(folder, batch):
+    closed, guarded = (trap.evaluated_then_adapted(ours(folder)) for _ in range(2))
+    trap.close(closed)
+    at_0, right_0 = trap.gradients(closed, batch), trap.gradients(guarded, batch)
+    assert {name.split(".")[-4] for name in at_0 if at_0[name].any()} == {"o_proj", "down_proj"}
+    assert trap.heard(right_0) == len(right_0) > trap.heard(at_0)
+    trap.take_a_step(closed)
+    trap.same_adapter(closed, guarded)
+    at_1, right_1 = trap.gradients(closed, batch), trap.gradients(guarded, batch)
+    assert trap.heard(at_1) > trap.heard(at_0), "B of o_proj is no longer zero"
+    assert trap.cosines(at_1, right_1).median() < 0.9
+
+
 @pytest.mark.skipif(
     not has_avx512bf16(), reason="NOT TESTED HERE: this processor has no AVX-512 bf16, so the trap is not there"
 )
-def test_in_the_trap_most_are_silent_at_step_0_and_wrong_at_step_1(folder, batch):
-    usual, guarded = (trap.evaluated_then_adapted(load(folder)) for load in (lambda f: stock(f, FP32), ours))
-    at_0, right_0 = trap.gradients(usual, batch), trap.gradients(guarded, batch)
-    assert {name.split(".")[-4] for name in at_0 if at_0[name].any()} == {"o_proj", "down_proj"}
-    assert trap.heard(right_0) == len(right_0) > trap.heard(at_0)
-    trap.take_a_step(usual)
-    trap.same_adapter(usual, guarded)
-    at_1, right_1 = trap.gradients(usual, batch), trap.gradients(guarded, batch)
-    assert trap.heard(at_1) > trap.heard(at_0), "B of o_proj is no longer zero"
-    assert trap.cosines(at_1, right_1).median() < 0.9
+def test_the_trap_closed_by_hand_is_the_real_one(folder, batch):
+    real, closed = trap.evaluated_then_adapted(stock(folder, FP32)), trap.evaluated_then_adapted(ours(folder))
+    trap.close(closed)
+    heard = [{name for name, g in trap.gradients(model, batch).items() if g.any()} for model in (real, closed)]
+    assert heard[0] == heard[1]
 
 
 def test_the_same_adapter_on_the_same_base_has_the_same_gradients(folder, batch):

@@ -128,8 +128,9 @@ SHAPES = {
     },
     "mistral": {"num_key_value_heads": 1, "head_dim": 32, "tie_word_embeddings": False},
     "qwen2": {"num_key_value_heads": 2, "tie_word_embeddings": True},
+    "qwen3": {"num_key_value_heads": 2, "head_dim": 32, "tie_word_embeddings": True},
 }
-TOKENIZERS = {"llama": "llama-bpe", "mistral": "llama", "qwen2": "qwen2"}
+TOKENIZERS = {"llama": "llama-bpe", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen2"}
 
 
 def little_model(kind, folder, chat_template, **changes):

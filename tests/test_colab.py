@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 import zipfile
 
 import nbformat
 import pytest
 
+from lora_lessons import colab
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
 from lora_lessons.run import lab, repository
@@ -112,14 +114,14 @@ def course(tmp_path):
     return root
 
 
-def run_cell(python, folder, environment=None):
+def run_cell(python, folder, environment=None, stops=False):
     """The set-up cell, run in `folder`, then what it made of the environment."""
     look = "\nfrom importlib.metadata import version\nimport lora_lessons.files\nprint([version(n) for n in ('numpy', 'tqdm', 'platformdirs')])"
     (folder / "cell.ipy").write_text(set_up_cell() + look, encoding="utf-8")
     clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | (environment or {})
     done = subprocess.run([python, "-m", "IPython", "cell.ipy"], cwd=folder, capture_output=True, text=True, env=clean)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert done.returncode == 0 or stops, done.stdout + done.stderr
+    return done.stdout + done.stderr * stops
 
 
 def test_an_uploaded_zip_is_unpacked_and_installs_what_lacks_at_the_proven_version(fresh, course, tmp_path):
@@ -128,12 +130,13 @@ def test_an_uploaded_zip_is_unpacked_and_installs_what_lacks_at_the_proven_versi
     with zipfile.ZipFile(place / "lora-lessons-main.zip", "w") as archive:
         for path in course.rglob("*"):
             archive.write(path, path.relative_to(course.parent))
+    first = run_cell(fresh, place, stops=True)
+    assert "tqdm had to be replaced: choose Runtime, then Restart session" in first
+    assert "['1.0'" not in first and "Traceback" not in first, "Run All stops here, with a sentence"
     said = run_cell(fresh, place)
     pins = dict(line.split("==") for line in (course / "constraints.txt").read_text().split())
-    assert "tqdm had to be replaced: choose Runtime, then Restart session" in said
+    assert "Everything the course needs is here." in said and "Installing" not in said
     assert f"['1.0', '{pins['tqdm']}', '{pins['platformdirs']}']" in said, "numpy stays as it is"
-    again = run_cell(fresh, place)
-    assert "Everything the course needs is here." in again and "Installing" not in again
 
 
 def test_without_an_upload_the_repository_is_cloned(fresh, course, tmp_path):
@@ -152,3 +155,44 @@ def test_without_an_upload_the_repository_is_cloned(fresh, course, tmp_path):
     }
     run_cell(fresh, place, here)
     assert (place / "lora-lessons" / "lora_lessons" / "lora.py").is_file()
+
+
+def session(monkeypatch, tmp_path, needs, pip=0):
+    """Colab's set-up as this process runs it, in a course that needs `needs`; nothing is installed."""
+    root = tmp_path / "course"
+    (root / "lora_lessons").mkdir(parents=True, exist_ok=True)
+    (root / "pyproject.toml").write_text(f"[project]\ndependencies = {json.dumps(needs)}\n")
+    (root / "constraints.txt").write_text("")
+    monkeypatch.setattr(colab, "__file__", str(root / "lora_lessons" / "colab.py"))
+    done = subprocess.CompletedProcess([], pip, stdout="pip's own words\n" if pip else "")
+    monkeypatch.setattr(colab.subprocess, "run", lambda *_, **__: done)
+
+
+def test_the_same_session_is_stopped_again_and_a_new_one_goes_on(monkeypatch, tmp_path, capsys):
+    session(monkeypatch, tmp_path, ["tqdm>=999"])
+    for _ in range(2):  # running the cell again is no restart
+        with pytest.raises(colab.RestartNeeded, match="tqdm had to be replaced: choose Runtime"):
+            colab.main()
+        session(monkeypatch, tmp_path, ["tqdm>=1"])
+    monkeypatch.setattr(colab, "_session", lambda: [1, 1])
+    colab.main()
+    assert "Everything the course needs is here." in capsys.readouterr().out
+    assert not (tmp_path / "course" / ".replaced.json").exists()
+    assert colab.RestartNeeded("one sentence")._render_traceback_() == ["one sentence"]
+
+
+def test_what_pip_says_is_shown_when_it_fails(monkeypatch, tmp_path, capsys):
+    session(monkeypatch, tmp_path, ["no-such-package>=1"], pip=1)
+    with pytest.raises(RuntimeError, match="pip could not install"):
+        colab.main()
+    assert "pip's own words" in capsys.readouterr().out
+
+
+def test_colab_is_told_to_draw_our_widgets(monkeypatch, tmp_path):
+    asked = []
+    output = types.SimpleNamespace(enable_custom_widget_manager=lambda: asked.append(1))
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(output=output))
+    session(monkeypatch, tmp_path, ["tqdm>=1"])
+    colab.main()
+    assert asked == [1]

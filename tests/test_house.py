@@ -169,6 +169,13 @@ def test_the_readme_lists_every_lesson_with_its_question_and_recorded_minutes():
     assert rows == expected
 
 
+def test_what_the_front_pages_link_or_show_is_there():
+    for name in ("README.md", "CONTRIBUTING.md"):
+        page = (course_root() / name).read_text(encoding="utf-8")
+        linked = [target for target in re.findall(r"\]\(([^)#]+)", page) if "://" not in target]
+        assert linked and [target for target in linked if not (course_root() / target).exists()] == []
+
+
 def test_the_readme_counts_the_recorded_runs():
     from lora_lessons.experiments import sweep
 

@@ -52,7 +52,7 @@ def lora_lessons(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and stop.")
     ] = False,
 ) -> None:
-    """Run the LoRA Lessons, and do with your own models what they teach."""
+    """Run the LoRA Lessons, and use what they teach on your own models."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,12 +15,14 @@ def adapters(
         list[str] | None,
         typer.Argument(metavar="TASK", help="persona, plain_language, code_style, strict_json; none means all."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Without it, data/adapters, for maintainers.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where they go; otherwise data/adapters, for maintainers.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="The seed of every run.")] = 0,
 ) -> int:
     """Train and score the adapters of lesson 09.
 
-    They are written in PEFT's format, 16-bit.
+    They are saved in PEFT's format, in 16 bits.
     """
     from ..experiments import shipped_adapters
 

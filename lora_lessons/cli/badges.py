@@ -17,7 +17,7 @@ def badges(
 ) -> int:
     """Write a fork's address into every badge.
 
-    The set-up cells, the README and pyproject.toml get it, too.
+    It also goes into the set-up cells, the README and pyproject.toml.
     """
 
     from ..run import repository

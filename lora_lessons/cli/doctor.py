@@ -15,7 +15,7 @@ def doctor(
 ) -> int:
     """Say what this machine can do.
 
-    It also says how each lesson will run here.
+    It also says how long each lesson takes, and whether it fits into the memory that is free here.
     """
     from ..run import doctor as probes
 

@@ -17,7 +17,7 @@ def lab(
 ) -> int:
     """Copy the lessons to my_lessons/ and open JupyterLab.
 
-    What follows -- goes to JupyterLab, such as `-- --no-browser`.
+    What follows -- goes to JupyterLab: `-- --no-browser`, or `-- --ip 0.0.0.0` to reach it from another machine.
     """
     from ..machine import kernel_environment
     from ..run.lab import copy_lessons, jupyter_environment, place
@@ -26,7 +26,9 @@ def lab(
     folder, found = Path("my_lessons"), find_lessons([lesson])[0]
     for line in copy_lessons(folder):
         print(line, file=sys.stderr)
-    options = [f"--ServerApp.root_dir={folder.resolve()}", "--ServerApp.ip=127.0.0.1"]
+    options = [f"--ServerApp.root_dir={folder.resolve()}"]
+    if not any(word.partition("=")[0] in ("--ip", "--ServerApp.ip") for word in context.obj):
+        options.append("--ServerApp.ip=127.0.0.1")  # nobody else on the network; a token is asked for in any case
     command = [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url=/lab/tree/{place(found)}"]
     environment = kernel_environment() | jupyter_environment()
     with subprocess.Popen([*command, *context.obj], env=environment) as jupyter:

@@ -34,28 +34,31 @@ class LessonCommand(TyperCommand):
 def run(
     lessons: Annotated[
         list[str] | None,
-        typer.Argument(metavar="LESSON", help="A name, a number such as 03, or a path; none means all."),
+        typer.Argument(metavar="LESSON", help="03, 03_train_lora, deeper/03_x or a path; none means all."),
     ] = None,
-    profile: Annotated[Literal["quick", "full"], typer.Option(help="How much work.")] = "quick",
+    profile: Annotated[Literal["quick", "full"], typer.Option(help="How much work to do.")] = "quick",
     parameter: Annotated[
         list[str] | None,
-        typer.Option(*PARAMETER, metavar="NAME VALUE", help="Set a parameter; the records are then not judged."),
+        typer.Option(*PARAMETER, metavar="NAME VALUE", help="Set a parameter; then no baseline is compared."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("course-report"),
     update_baselines: Annotated[
-        bool, typer.Option("--update-baselines", help="Run once for each seed and rewrite data/baselines.")
+        bool, typer.Option("--update-baselines", help="Run once per seed and rewrite data/baselines.")
     ] = False,
-    seeds: Annotated[int, typer.Option(metavar="N", help="How many seeds --update-baselines runs.")] = 3,
+    seeds: Annotated[int, typer.Option(metavar="N", help="The number of seeds for --update-baselines.")] = 3,
     update_notebooks: Annotated[
-        bool, typer.Option("--update-notebooks", help="Store the outputs in notebooks/ when all is well.")
+        bool, typer.Option("--update-notebooks", help="Store the outputs in notebooks/ if all went well.")
     ] = False,
 ) -> int:
-    """Execute lessons and write a report."""
+    """Run lessons and write a report.
+
+    Without a LESSON, all lessons run, and then all side trips.
+    """
     from ..run import runner
 
     given = dict(_pair(words) for words in parameter or [])
     if given and (update_baselines or update_notebooks):
-        raise ValueError("baselines and stored outputs are made with the lessons' own parameters: leave -p away.")
+        raise ValueError("baselines and stored outputs are made with the lessons' own parameters: leave out -p.")
     if seeds < 1:
         raise ValueError("--seeds is the number of seeds to run, 1 at least (3 is a usual number).")
     chosen = runner.find_lessons(lessons or [])
@@ -136,5 +139,5 @@ def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) 
             print(f"lora-lessons: {lesson.name}: {error}", file=sys.stderr)
             status = EXIT_FAILED
             continue
-        print(f"{lesson.name}: {'outputs stored' if changed else 'outputs are already these'}.")
+        print(f"{lesson.name}: {'outputs stored' if changed else 'the stored outputs are the same already'}.")
     return status

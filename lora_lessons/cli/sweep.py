@@ -26,12 +26,12 @@ def sweep(
         typer.Option(metavar="B,B,…", help="How the frozen base is kept: 16-bit, nf4, nf4+double, fp4, int4."),
     ] = "16-bit",
     seeds: Annotated[int, typer.Option(metavar="N", help="Train with seeds 0, 1, … N − 1.")] = 3,
-    seed: Annotated[int | None, typer.Option(metavar="S", help="This seed alone, in place of --seeds.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="Only this seed, in place of --seeds.")] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Optimizer steps of each run.")] = 24,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Examples per step.")] = 4,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the table and the runs go.")] = Path("sweep"),
     resume: Annotated[
-        bool, typer.Option("--resume", help="Skip the runs that DIR holds already; failed ones are tried again.")
+        bool, typer.Option("--resume", help="Skip the runs that DIR already holds; try failed ones again.")
     ] = False,
     keep_adapters: Annotated[
         bool, typer.Option("--keep-adapters", help="Keep each run's adapter in its folder, in PEFT's format.")
@@ -39,7 +39,7 @@ def sweep(
 ) -> int:
     """Train once for each rank, alpha and seed.
 
-    Runs notebooks/experiments/train_adapter.ipynb once for each setting, and makes one table and one figure.
+    Runs notebooks/experiments/train_adapter.ipynb once per setting, and makes one table and one figure.
     """
     ranks, learning_rates = whole_numbers("--r", r), numbers("--lr", lr)
 

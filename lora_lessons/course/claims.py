@@ -14,6 +14,7 @@ NOT_TESTED = "not tested"  # what a claim needs was not here, such as a card or 
 
 EDGES = {HOLDS: "#009E73", CONDITION: "#E69F00", CORRECTED: "#D55E00"}  # a card's left edge, by its verdict
 GREY = "#5f6368"  # not tested, or not decided
+DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the records do not bear the verdict out
 
 
 class Claim(NamedTuple):
@@ -74,16 +75,40 @@ def verdict(id: str, lesson: str) -> None:
     try:
         stands, sentence = one.judge(values), one.filled(values)
     except KeyError as error:
-        stands, sentence = None, f"Not decided yet: {error.args[0]} Run the cells above first."
-    said = {True: one.verdict, False: "not what we saw here", None: "open"}[stands]
+        stands, sentence = None, f"This verdict is still open. {error.args[0]} Run the cells above first."
+    said = {True: one.verdict, False: DISAGREES, None: OPEN}[stands]
     if stands is False:
         sentence = (
-            f"The course expected “{one.verdict}”, and your measurements disagree. Trust them, and look why. {sentence}"
+            f"The course expected “{one.verdict}”, but what you measured here says otherwise. Trust your measurement, "
+            f"and find out why. {sentence}"
         )
-    edge = EDGES.get(said, GREY)
-    card = (
-        f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
-        f"<b>{one.id}</b> The page says: <i>{html.escape(one.says)}</i><br>"
-        f"<b>Verdict: {said}.</b> {html.escape(sentence)}</div>"
-    )
-    display(HTML(card))
+    display(HTML(Card(one.id, one.says, said, sentence).html()))
+
+
+class Card(NamedTuple):
+    """What a verdict card shows: the claim, the verdict in words, and the sentence with the values measured."""
+
+    id: str
+    says: str
+    said: str  # a verdict, DISAGREES or OPEN
+    sentence: str
+
+    def html(self) -> str:
+        edge = EDGES.get(self.said, GREY)
+        return (
+            f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
+            f"<b>{self.id}</b> The page says: <i>{html.escape(self.says)}</i><br>"
+            f"<b>Verdict: {self.said}.</b> {html.escape(self.sentence)}</div>"
+        )
+
+
+_CARD = re.compile(
+    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><br><b>Verdict: (?P<said>[^<]*)\.</b> (?P<sentence>.*?)</div>",
+    re.S,
+)
+
+
+def read_card(shown: str) -> Card | None:
+    """The card that a cell has shown as HTML; None where it is none."""
+    found = _CARD.search(shown)
+    return Card(*(html.unescape(part) for part in found.groups())) if found else None

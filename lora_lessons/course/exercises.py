@@ -6,7 +6,9 @@ folded in the notebook, beside the stub.
 
 from __future__ import annotations
 
+import contextlib
 import html
+import io
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple
@@ -44,13 +46,19 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
     if id not in EXERCISES:
         known = ", ".join(EXERCISES) or "none: import the lesson's room first"
         raise KeyError(f"no exercise {id!r}; known here: {known}.")
+    printed = io.StringIO()
     try:
-        said = EXERCISES[id].check(answer)
+        with contextlib.redirect_stdout(printed):
+            said = EXERCISES[id].check(answer)
     except Unsolved:
+        if printed.getvalue().strip():
+            return "not yet", "Your function printed its answer; it must return it. Write return in place of print."
         return "open", "Not solved yet: fill in the stub above and run it again. The hints are folded below it."
     except Exception as error:  # a learner's code may fail in any way; the check answers with a sentence
-        return "not yet", f"Your code stopped with {type(error).__name__}: {error}"
-    return ("not yet", said) if said else ("solved", f"Right. {EXERCISES[id].title}: solved.")
+        return "not yet", f"Your code stopped with an error. {type(error).__name__}: {error}"
+    finally:
+        print(printed.getvalue(), end="")
+    return ("not yet", said) if said else ("solved", f"Correct. You have solved “{EXERCISES[id].title}”.")
 
 
 class Unsolved(Exception):
@@ -68,7 +76,8 @@ def not_a_number(value: Any) -> str | None:
     """What to say of an answer that should be one number and is a list, a tuple, a tensor …; None where it is one."""
     if isinstance(value, Real) and not isinstance(value, bool):
         return None
-    return f"Return one number; you returned a {type(value).__name__}."
+    kind = type(value).__name__
+    return f"Return one number; your function returned {'an' if kind[0] in 'aeiou' else 'a'} {kind}."
 
 
 def check(id: str, answer: Any) -> None:

@@ -40,7 +40,7 @@ def read_progress() -> dict[str, dict[str, Any]]:
     except (ValueError, TypeError):
         aside = file.with_name(f"{file.name}.damaged-{len(list(file.parent.glob(file.name + '.damaged-*'))) + 1}")
         file.rename(aside)
-        print(f"Your progress file could not be read; it is kept as {aside.name}, and a new one begins.")
+        print(f"Your progress file could not be read. It is kept as {aside.name}, and a new one is started.")
         return empty
 
 
@@ -50,7 +50,9 @@ def _remember(section: str, key: str, value: Any) -> None:
     try:
         write_text(progress_file(), json.dumps(progress, indent=2, ensure_ascii=False) + "\n")
     except OSError as error:
-        print(f"(Your progress could not be saved: {error.strerror or error}. The lesson goes on.)")
+        print(
+            f"(Your progress could not be saved: {error.strerror or error}. You can go on with the lesson all the same.)"
+        )
 
 
 def my_folder(name: str) -> Path:
@@ -109,30 +111,44 @@ def predict(key: str, guess: float | str | None, unit: str = "") -> None:
     if guess is None or guess is ...:
         print("No prediction yet. Put your guess in place of None and run this cell again: a wrong guess teaches most.")
         return
-    if unit and not (isinstance(guess, Real) and not isinstance(guess, bool) and 0 < guess < math.inf):
-        print(f"Give a plain number, in {unit}: 107, not '107'.")
+    if unit and not _plain_number(guess):
+        # No number stands in this sentence: an example might be the answer.
+        print(f"Type your guess as one plain number, 0 or more, without quotes. Its unit, {unit}, is added for you.")
         return
     _remember("predictions", key, guess)
-    print(f"Your prediction: {show_value(guess)}{' ' + unit if unit else ''}. Kept until the end of the lesson.")
+    print(f"Your prediction: {_with_unit(guess, unit)}. It is kept, and compared at the end of the lesson.")
 
 
 def compare(key: str, measured: float | str, unit: str = "", *, word: str = "measured") -> None:
     """Put the kept prediction beside what was measured; `word` says it where that was planned or recorded."""
     guess = read_progress()["predictions"].get(key)
-    unit = f" {unit}" if unit else ""
+    found = f"{word.capitalize()}: {_with_unit(measured, unit)}."
     if guess is None:
-        print(f"{word.capitalize()}: {show_value(measured)}{unit}. You made no prediction this time.")
-    elif isinstance(guess, (int, float)) and isinstance(measured, (int, float)) and measured and guess > 0:
-        factor = max(guess / measured, measured / guess)
-        close = (
-            "Right on."
-            if factor < 1.1
-            else "Close."
-            if factor < 1.5
-            else f"Off by a factor of {factor:.1f}: what did you assume?"
-        )
-        if any(0.5 < factor / prefix < 2 for prefix in (1e3, 1e6)):
-            close += " Did you mean another unit?"
-        print(f"You predicted {show_value(guess)}{unit}; {word}: {show_value(measured)}{unit}. {close}")
+        print(f"{found} You made no prediction this time.")
     else:
-        print(f"You predicted {show_value(guess)}{unit}; {word}: {show_value(measured)}{unit}.")
+        print(" ".join(filter(None, [f"You predicted {_with_unit(guess, unit)}.", found, _how_close(guess, measured)])))
+
+
+def _how_close(guess: Any, measured: Any) -> str:
+    """One sentence on how far a guess is from what was measured; empty where there is nothing to say."""
+    if not _plain_number(guess) or not _plain_number(measured):
+        return ""
+    if guess == measured:
+        return "Exactly right."
+    if 0 in (guess, measured):
+        return ""
+    factor = max(guess / measured, measured / guess)
+    if factor < 1.1:
+        return "Very close."
+    if factor < 1.5:
+        return "Close."
+    said = f"Your guess is {show_value(float(factor))} times too {'high' if guess > measured else 'low'}: what did you assume?"
+    return said + " Did you mean another unit?" * any(0.5 < factor / prefix < 2 for prefix in (1e3, 1e6))
+
+
+def _plain_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+
+
+def _with_unit(value: Any, unit: str) -> str:
+    return f"{show_value(value)} {unit}".strip()

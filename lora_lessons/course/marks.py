@@ -26,7 +26,7 @@ class Mark(NamedTuple):
         return {name: column[i if len(column) > 1 else 0] for name, column in self.columns.items()}
 
 
-def _pixels(ax: Axes, x: Any, y: Any, height: float) -> tuple[np.ndarray, np.ndarray]:
+def pixels(ax: Axes, x: Any, y: Any, height: float) -> tuple[np.ndarray, np.ndarray]:
     """Data coordinates of `ax` as pixels of the page, whose y axis points down."""
     x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
     places = ax.transData.transform(np.column_stack([x.ravel(), y.ravel()]))
@@ -40,7 +40,7 @@ def _draw_dot(mark: Mark, i: int) -> None:
 
 
 def _page_dot(mark: Mark, height: float) -> dict[str, Any]:
-    x, y = _pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
+    x, y = pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
     face = ["none"] if mark.style["hollow"] else mark.columns["color"]
     radius, edge = mark.style["size"] * DPI / 144, mark.columns["color"]
     return {"x": x.tolist(), "y": y.tolist(), "r": radius, "fill": face, "stroke": edge}
@@ -53,8 +53,8 @@ def _draw_bar(mark: Mark, i: int) -> None:
 
 def _page_bar(mark: Mark, height: float) -> dict[str, Any]:
     left, bottom, wide, tall = (np.asarray(mark.columns[name], float) for name in ("x", "y", "width", "height"))
-    x0, y0 = _pixels(mark.ax, left, bottom, height)
-    x1, y1 = _pixels(mark.ax, left + wide, bottom + tall, height)
+    x0, y0 = pixels(mark.ax, left, bottom, height)
+    x1, y1 = pixels(mark.ax, left + wide, bottom + tall, height)
     shape = np.broadcast(x0, x1)
     x0, y0, x1, y1 = (np.broadcast_to(v, shape.shape) for v in (x0, y0, x1, y1))
     # Its upper left corner, also where an axis runs the other way.
@@ -69,7 +69,7 @@ def _draw_text(mark: Mark, i: int) -> None:
 
 
 def _page_text(mark: Mark, height: float) -> dict[str, Any]:
-    x, y = _pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
+    x, y = pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
     said = {"text": mark.columns["text"], "fill": mark.columns["color"]}
     style = {"ha": mark.style["ha"], "va": mark.style["va"], "size": mark.style["size"] * DPI / 72}
     return {"x": x.tolist(), "y": y.tolist()} | said | style
@@ -83,7 +83,7 @@ def _draw_line(mark: Mark, i: int) -> None:
 def _page_line(mark: Mark, height: float) -> dict[str, Any]:
     paths = []
     for x, y in zip(mark.columns["x"], mark.columns["y"], strict=True):
-        places = zip(*_pixels(mark.ax, x, y, height), strict=True)
+        places = zip(*pixels(mark.ax, x, y, height), strict=True)
         paths.append("M" + "L".join(f"{px:.1f},{py:.1f}" for px, py in places) if len(x) else "")
     width = mark.style["width"] * DPI / 72
     return {"d": paths, "stroke": mark.style["color"], "width": width, "dashes": "6 4" if mark.style["dashes"] else ""}
@@ -91,17 +91,19 @@ def _page_line(mark: Mark, height: float) -> dict[str, Any]:
 
 def _draw_product(mark: Mark, i: int) -> None:
     s = mark.style
-    shown = s["B"][:, : i + 1] @ s["A"][: i + 1]
+    r = s["ranks"][i]
+    shown = s["B"][:, :r] @ s["A"][:r]
     mark.ax.imshow(shown, cmap=s["cmap"], vmin=s["low"], vmax=s["high"], aspect="auto", extent=(0, 1, 0, 1))
 
 
 def _page_product(mark: Mark, height: float) -> dict[str, Any]:
-    s, ((x0, x1), (y0, y1)) = mark.style, _pixels(mark.ax, [0, 1], [0, 1], height)
+    s, ((x0, x1), (y0, y1)) = mark.style, pixels(mark.ax, [0, 1], [0, 1], height)
     lut = colormaps[s["cmap"]](np.arange(256), bytes=True)[:, :3]
     place = {"x": x0, "y": y1, "width": x1 - x0, "height": y0 - y1}
     colors = {"low": s["low"], "high": s["high"], "lut": lut.tobytes()}
     factors = {"B": np.ascontiguousarray(s["B"].T).tobytes(), "A": np.ascontiguousarray(s["A"]).tobytes()}
-    return place | {"rows": len(s["B"]), "cols": s["A"].shape[1]} | colors | factors
+    sizes = {"rows": len(s["B"]), "cols": s["A"].shape[1], "ranks": s["ranks"]}
+    return place | sizes | colors | factors
 
 
 DRAW: dict[str, Callable[[Mark, int], None]] = {

@@ -3,6 +3,8 @@
 // no kernel; any other change asks it, one question at a time.
 
 const SVG = "http://www.w3.org/2000/svg";
+const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget.";
+const PATIENCE = 5000; // milliseconds
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
 
 function element(tag, attributes = {}, ...children) {
@@ -66,9 +68,10 @@ const MARKS = {
       }
     };
     return (i) => {
-      if (i + 1 < have / 2) { sum.fill(0); have = 0; }
-      while (have < i + 1) direction(have++, 1);
-      while (have > i + 1) direction(--have, -1);
+      const rank = mark.ranks[i];
+      if (rank < have / 2) { sum.fill(0); have = 0; }
+      while (have < rank) direction(have++, 1);
+      while (have > rank) direction(--have, -1);
       const scale = 256 / (mark.high - mark.low);
       for (let p = 0; p < sum.length; p++) {
         const c = (sum[p] - mark.low) * scale;
@@ -80,13 +83,14 @@ const MARKS = {
 };
 
 function render({ model, el }) {
-  const root = element("div", { class: "stage" }), controls = element("div", { class: "controls" });
+  const named_after = model.get("controls").map((control) => control.label).join(", ");
+  const root = element("div", { class: "stage", role: "group", "aria-label": `Interactive picture. Controls: ${named_after}` }), controls = element("div", { class: "controls" });
   const picture = element("div", { class: "picture" }), said = element("p", { class: "said", role: "alert" });
   const words = element("p", { class: "words", "aria-live": "polite" });
   root.append(controls, said, picture, words);
   el.append(root);
   const axis = root.dataset.axis = model.get("axis");
-  let movers = [], waiting = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
+  let movers = [], waiting = 0, asleep = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
@@ -115,8 +119,34 @@ function render({ model, el }) {
     svg.setAttribute("role", "img");
     played = scene;
     movers = scene.marks.map((mark) => MARKS[mark.kind](mark, { picture, width, height, svg }));
+    if (scene.grab.x) svg.append(grabArea(scene.grab)); // above the marks
     sync();
   }
+
+  // A part of the picture may take the pointer: two controls then go to the stops whose places are nearest to it.
+  function grabArea({ x, y }) {
+    const area = document.createElementNS(SVG, "rect"), low = ({ places }) => Math.min(...places) - 12;
+    const length = ({ places }) => Math.max(...places) - Math.min(...places) + 24;
+    const place = { class: "grab", x: low(x), y: low(y), width: length(x), height: length(y) };
+    for (const [name, value] of Object.entries(place)) area.setAttribute(name, value);
+    return area;
+  }
+
+  function follow(event) {
+    const { left, top, width } = picture.getBoundingClientRect(), unit = model.get("backdrop").width / width;
+    const near = ({ places, stops }, to) => stops[places.reduce((best, at, i) => (Math.abs(at - to) < Math.abs(places[best] - to) ? i : best), 0)];
+    const { x, y } = model.get("scene").grab, values = model.get("values");
+    const to = { [x.name]: near(x, (event.clientX - left) * unit), [y.name]: near(y, (event.clientY - top) * unit) };
+    if (Object.entries(to).some(([name, value]) => value !== values[name])) changeAll(to);
+  }
+
+  picture.addEventListener("pointerdown", (event) => {
+    if (event.button || !event.target.closest(".grab")) return;
+    picture.setPointerCapture(event.pointerId); // the area may be drawn anew under the pointer
+    event.preventDefault();
+    follow(event);
+  });
+  picture.addEventListener("pointermove", (event) => { if (picture.hasPointerCapture(event.pointerId)) follow(event); });
 
   function draw() {
     const i = place(), svg = picture.querySelector("svg");
@@ -127,8 +157,10 @@ function render({ model, el }) {
   }
 
   // ---- the controls ----
-  function change(name, value) {
-    model.set("values", { ...model.get("values"), [name]: value });
+  const change = (name, value) => changeAll({ [name]: value });
+
+  function changeAll(asked) {
+    model.set("values", { ...model.get("values"), ...asked });
     model.save_changes();
     sync();
   }
@@ -141,7 +173,8 @@ function render({ model, el }) {
     const typed = (box) => { // what is being typed is not touched until it is taken
       const take = () => {
         box.typing = false;
-        change(name, box.value.trim() === "" || isNaN(box.value) ? box.value : Number(box.value));
+        const plain = box.value.trim().replace(/^-?\d{1,3}(,\d{3})+(?=\.|$)/, (whole) => whole.replaceAll(",", "")); // as the words write it
+        change(name, plain === "" || isNaN(plain) ? box.value : Number(plain));
       };
       box.addEventListener("input", () => { box.typing = true; });
       box.addEventListener("change", take);
@@ -182,10 +215,14 @@ function render({ model, el }) {
     const open = JSON.stringify(model.get("values")) !== JSON.stringify(model.get("answered"));
     const inPage = place() >= 0 && Object.entries(model.get("answered")).every(([k, v]) => k === axis || v === model.get("values")[k]);
     clearTimeout(waiting);
+    clearTimeout(asleep);
     root.classList.toggle("waiting", false);
-    if (open && !inPage) waiting = setTimeout(() => root.classList.add("waiting"), 400);
     root.dataset.settled = String(!open && model.get("scene") === played);
     said.textContent = model.get("said");
+    if (open && !inPage) {
+      waiting = setTimeout(() => root.classList.add("waiting"), 400);
+      asleep = setTimeout(() => { said.textContent = SLEEPS; }, PATIENCE);
+    }
   }
 
   const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync };
@@ -196,6 +233,7 @@ function render({ model, el }) {
     for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
     gone = true;
     clearTimeout(waiting);
+    clearTimeout(asleep);
     forget();
   };
 }

@@ -24,7 +24,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from .marks import DPI, DRAW, PAGE, Mark
+from .marks import DPI, DRAW, PAGE, Mark, pixels
 
 _ids = count(1)
 
@@ -51,14 +51,22 @@ class Backdrop:
 class Scene:
     """A backdrop, the stops of its slider, what moves before it, and a sentence for each stop.
 
-    `locked` names controls that have no say in this scene.
+    `locked` names controls that have no say in this scene; `moved` is the stop that the slider goes to instead of the
+    one it was asked for.
     """
 
     def __init__(
-        self, backdrop: Backdrop, stops: Sequence[float], words: Sequence[str], locked: Sequence[str] = ()
+        self,
+        backdrop: Backdrop,
+        stops: Sequence[float],
+        words: Sequence[str],
+        locked: Sequence[str] = (),
+        moved: float | None = None,
     ) -> None:
+        self.moved = moved
         self.backdrop, self.stops, self.words, self.locked = backdrop, list(stops), list(words), list(locked)
         self.marks: list[Mark] = []
+        self._grab: tuple[Axes, tuple[tuple[str, Sequence[float]], ...]] | None = None
 
     def dot(self, ax: Axes, x: Any, y: Any, color: Any, size: float = 9, hollow: bool = False) -> None:
         """A point, `size` in points across, at data coordinates; the colour may change with the stop, too."""
@@ -79,11 +87,28 @@ class Scene:
         self.marks.append(Mark("line", ax, columns, {"color": color, "width": width, "dashes": dashes}))
 
     def product(self, ax: Axes, B: Tensor, A: Tensor, cmap: str, low: float, high: float) -> None:
-        """The matrix B[:, :i+1] · A[:i+1] as a picture that fills `ax`: at stop number i, i + 1 directions of it."""
+        """The matrix B[:, :r] · A[:r] as a picture that fills `ax`: at the stop r, r directions of it."""
         ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
         ax.grid(visible=False)
         factors = {"B": B.float().cpu().numpy(), "A": A.float().cpu().numpy()}
-        self.marks.append(Mark("product", ax, {}, {"cmap": cmap, "low": low, "high": high} | factors))
+        ranks = {"ranks": [int(stop) for stop in self.stops]}
+        self.marks.append(Mark("product", ax, {}, {"cmap": cmap, "low": low, "high": high} | ranks | factors))
+
+    def grab(self, ax: Axes, x: tuple[str, Sequence[float]], y: tuple[str, Sequence[float]]) -> None:
+        """Two controls that the pointer moves at once: pressed or dragged on `ax`, each goes to its nearest stop.
+
+        `x` and `y` are the names of two sliders and their stops, in data coordinates of `ax`.
+        """
+        self._grab = ax, (x, y)
+
+    def _handle(self, height: float) -> dict[str, Any]:
+        """Where the page takes the pointer: each control's stops and their places in pixels."""
+        if self._grab is None:
+            return {}
+        ax, ((x, across), (y, up)) = self._grab
+        columns, rows = pixels(ax, across, 0, height)[0], pixels(ax, 0, up, height)[1]
+        named = {"name": x, "stops": list(across), "places": columns.tolist()}
+        return {"x": named, "y": {"name": y, "stops": list(up), "places": rows.tolist()}}
 
     def _add(self, kind: str, ax: Axes, columns: Mapping[str, Any], style: dict[str, Any]) -> None:
         listed = {name: [c] if isinstance(c, str) or np.ndim(c) == 0 else list(c) for name, c in columns.items()}
@@ -105,7 +130,8 @@ class Scene:
         height = self.backdrop.page["height"]  # drawn first: only then do the places stand
         marks = [{"kind": mark.kind} | PAGE[mark.kind](mark, height) for mark in self.marks]
         ours = self.backdrop.page["id"]
-        return {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
+        shown = {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
+        return shown | {"grab": self._handle(height)}
 
 
 def slider(name: str, label: str, stops: Sequence[float] = ()) -> dict[str, Any]:
@@ -170,12 +196,16 @@ class Stage(anywidget.AnyWidget):
             try:
                 if not (others_stay and known):
                     self._set(self._compose(**asked))
+                    if self._scene.moved is not None:
+                        asked = asked | {self.axis: self._scene.moved}
                 self._shown = asked
             except ValueError as error:
                 self.said = str(error)
                 if known:  # the page has moved there, in the last good scene
                     self._shown = self._shown | {self.axis: asked[self.axis]}
             self.answered = asked
+            if asked[self.axis] is self._scene.moved:
+                self.values = asked  # asks once more, and now it is a known stop
 
     def still(self) -> tuple[Figure, str]:
         """The figure of the last values that could be shown, and its sentence."""
@@ -195,5 +225,5 @@ def still_html(figure: Figure, words: str) -> str:
     source, said = base64.b64encode(png.getvalue()).decode(), html.escape(words)
     return (
         f'<figure style="margin:0"><img alt="{said}" src="data:image/png;base64,{source}">'
-        f"<figcaption><i>In words:</i> {said} (A picture of a widget: run the cell to move it.)</figcaption></figure>"
+        f"<figcaption><i>In words:</i> {said.replace(chr(10), '<br>')} (A picture of a widget: run the cell to move it.)</figcaption></figure>"
     )

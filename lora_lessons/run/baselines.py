@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..course.records import Record, Value, show_value
 from ..files import write_text
-from ..machine import stamp
+from ..machine import machine, stamp
 from ..paths import course_root
 
 
@@ -50,14 +50,20 @@ def values(baseline: Mapping[str, Any], seed: int | None = None) -> dict[str, Va
     return volatile | steady
 
 
-def entry(values: Sequence[Value], unit: str = "", tolerance: float | None = None) -> dict[str, Any]:
+def entry(
+    values: Sequence[Value], unit: str = "", tolerance: float | None = None, elsewhere: Sequence[Value] = ()
+) -> dict[str, Any]:
     """One record's baseline from its values with seeds 0, 1, …; `tolerance` is a relative band set by hand.
 
     Bools, strings and integers that never differ must be equal. A float that never differs (to 1e-6) is
     deterministic: ± 0.5%. Others may move as far beyond the seeds' range as that range is wide, 2% at least.
+    `elsewhere` are values of another machine: they widen the band, for processors round differently.
     """
     expected = values[0]
     made: dict[str, Any] = {"expected": expected, "unit": unit, "seeds": list(values)}
+    if elsewhere:
+        made["elsewhere"] = list(elsewhere)
+        values = [*values, *elsewhere]
     if tolerance is not None:
         return made | {"tolerance": tolerance}
     if any(isinstance(v, (bool, str)) for v in values):
@@ -142,8 +148,10 @@ def update(
         if first.volatile:
             volatile[name] = new = {"value": first.value, "unit": first.unit}
         else:
-            tolerance = old["records"].get(name, {}).get("tolerance")
-            steady[name] = new = entry([records[name].value for records in by_seed], first.unit, tolerance)
+            found = [records[name].value for records in by_seed]
+            before = old["records"].get(name, {})
+            others = _elsewhere(found, before, old.get("machine") == machine())
+            steady[name] = new = entry(found, first.unit, before.get("tolerance"), others)
         was = _shown(old_entries[name]) if name in old_entries else "new"
         lines.append(f"  {name}: {was} → {_shown(new)}")
     whole = {
@@ -157,6 +165,16 @@ def update(
     }
     write_text(baseline_file(lesson, profile), json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     return lines
+
+
+def _elsewhere(found: Sequence[Value], before: Mapping[str, Any], same_machine: bool) -> list[Value]:
+    """The values that another machine recorded `before`, if they are of the same thing: its band meets that of `found`."""
+    others = before.get("elsewhere", []) if same_machine else before.get("seeds", [])
+    if not others or any(type(value) is not type(found[0]) or isinstance(value, (bool, str)) for value in others):
+        return []
+    here, there = band(entry(found)), band(entry(others))
+    same = here[0] <= there[1] and there[0] <= here[1] if here and there else False
+    return list(others) if same else []
 
 
 def _shown(entry: Mapping[str, Any]) -> str:

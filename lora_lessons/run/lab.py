@@ -5,22 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..course.lesson import lessons, side_trips
-from ..files import whole_file, write_text
+from ..files import write_text
 from ..paths import cache_dir, course_root
 
 MANIFEST = ".origin.json"
+# No question about news. And widgets are saved with the notebook, so that they are there again the next day.
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyter-widgets/jupyterlab-manager:plugin": {"saveState": True},
+}
 
 
 def copy_lessons(folder: Path) -> Iterator[str]:
     """Bring the lessons, side trips and experiments into `folder`; a learner's work is never replaced.
 
-    New ones are copied, untouched ones updated. Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
-    The manifest keeps, for each copy, the SHA-256 of the course's notebook it began from.
+    New ones are copied, untouched ones updated. A copy carries no outputs: an answer would stand under its question.
+    Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
+    The manifest keeps the SHA-256 of what each copy was when it was made.
     """
     manifest = folder / MANIFEST
     try:
@@ -30,20 +35,20 @@ def copy_lessons(folder: Path) -> Iterator[str]:
     notebooks = course_root() / "notebooks"
     for course in [*lessons(), *side_trips(), *sorted(notebooks.glob("experiments/*.ipynb"))]:
         name = place(course)
-        mine, now = folder / name, _digest(course)
+        mine, blank = folder / name, without_outputs(course)
+        now = _digest(blank.encode())
         if not mine.exists():
             yield f"{name}: copied to {folder}."
-        elif _digest(mine) == now:
+        elif _digest(mine.read_bytes()) == now:
             origin[name] = now
             continue
-        elif _digest(mine) == origin.get(name):
+        elif _digest(mine.read_bytes()) == origin.get(name):
             yield f"{name}: the course has a newer version; your copy was untouched and is updated."
         else:
             if origin.get(name) != now:
                 yield f"{name}: the course has a newer version; yours has your work in it and stays. Rename it to get the new one."
             continue
-        with whole_file(mine) as temporary:
-            shutil.copyfile(course, temporary)
+        write_text(mine, blank)
         origin[name] = now
     write_text(manifest, json.dumps(origin, indent=1, sort_keys=True) + "\n")
 
@@ -54,17 +59,43 @@ def place(notebook: Path) -> str:
     return notebook.relative_to(notebooks).as_posix() if notebook.is_relative_to(notebooks) else notebook.name
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def without_outputs(notebook: Path) -> str:
+    """The text of a notebook as a learner gets it: nothing has been run yet."""
+    text = notebook.read_text(encoding="utf-8")
+    try:
+        whole = json.loads(text)
+        for cell in whole["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+    except (ValueError, KeyError, TypeError):
+        return text  # no notebook: whoever opens it sees that
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def jupyter_environment() -> dict[str, str]:
-    """Environment for JupyterLab: the news question off by default, and the lessons find the course.
+    """Environment for JupyterLab: the course's defaults, its start-up file, and the place where lessons find it.
 
-    The default lies in a folder of the course's, read before the user's settings, which stay as they are and win.
+    The defaults lie in a folder of the course's, read before the user's settings, which stay as they are and win.
     """
     config = cache_dir() / "jupyter"
-    settings = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
-    write_text(config / "labconfig" / "default_setting_overrides.json", json.dumps(settings))
+    write_text(config / "labconfig" / "default_setting_overrides.json", json.dumps(SETTINGS))
     known = [str(config), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
-    return {"JUPYTER_CONFIG_PATH": os.pathsep.join(known), "LORA_LESSONS_ROOT": str(course_root())}
+    startup = config / "startup.py"
+    write_text(startup, _startup(os.environ.get("PYTHONSTARTUP"), startup))
+    return {
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(known),
+        "LORA_LESSONS_ROOT": str(course_root()),
+        "PYTHONSTARTUP": str(startup),
+    }
+
+
+def _startup(theirs: str | None, ours: Path) -> str:
+    """What a kernel of the lab runs first: the user's own start-up file, and the answer to a name that is not there."""
+    lines = ["from lora_lessons.run.undefined import answer_undefined_names as _answer", "_answer()", "del _answer"]
+    if theirs and Path(theirs) != ours:
+        lines.insert(0, f"exec(compile(open({theirs!r}, encoding='utf-8').read(), {theirs!r}, 'exec'))")
+    return "\n".join(lines) + "\n"

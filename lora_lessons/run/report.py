@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import html
 import json
-import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
 from ..course.records import show_value
 from ..files import write_text
 from ..machine import stamp
 from .baselines import band, inside
+from .result import FAILED, INTERRUPTED, OK
+from .shown import answer, cards, figures, title
 
 if TYPE_CHECKING:
-    from nbformat import NotebookNode
-
     from .result import LessonResult
 
 
@@ -66,13 +66,40 @@ def as_html(results: Sequence[LessonResult], about: Mapping[str, Any]) -> str:
             "result": result,
             "records": list(_record_rows(result)),
             "figures": list(figures(result.notebook)),
-            "verdicts": list(verdicts(result.notebook)),
+            "cards": list(cards(result.notebook)),
+            "title": title(result.notebook) or result.lesson,
+            "answer": answer(result.notebook),
         }
         for result in results
     ]
     files = PackageLoader(__package__, "")
     environment = Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("report.html.j2").render(about=about, pages=pages, gb=lambda n: f"{n / 1e9:.2f} GB")
+    return environment.get_template("report.html.j2").render(
+        about=about, pages=pages, outcome=outcome(results), colour=COLOURS, gb=lambda n: f"{n / 1e9:.1f} GB"
+    )
+
+
+# The class in the page's style sheet of each verdict's colour; whatever else a card says is in vermilion.
+COLOURS = {HOLDS: "holds", CONDITION: "condition", CORRECTED: "corrected", NOT_TESTED: "untested"}
+
+
+def outcome(results: Sequence[LessonResult]) -> str:
+    """The whole run in a sentence or two."""
+    count = Counter(result.status for result in results)
+    if count[OK] == len(results):
+        held = "measured what was recorded" if any(result.baseline for result in results) else "ran to the end"
+        return f"{'All ' if len(results) > 1 else ''}{_notebooks(len(results))} {held}."
+    bad = {FAILED: "stopped with an error", INTERRUPTED: "was interrupted"}
+    told = [
+        f"{r.lesson} {bad.get(r.status, 'measured something else than was recorded')}."
+        for r in results
+        if r.status != OK
+    ]
+    return f"{count[OK]} of {_notebooks(len(results))} ran as they should. {' '.join(told)}"
+
+
+def _notebooks(count: int) -> str:
+    return f"{count} notebook{'s' * (count > 1)}"
 
 
 class Row(NamedTuple):
@@ -97,39 +124,3 @@ def _record_rows(result: LessonResult) -> Iterator[Row]:
             limits = band(entry)
             allowed = " … ".join(map(show_value, limits)) if limits else f"exactly {show_value(entry['expected'])}"
             yield Row(name, value, record.unit, allowed, "inside" if inside(record.value, entry) else "OUTSIDE")
-
-
-class Picture(NamedTuple):
-    """A figure: base64 of a PNG, and its summary in words."""
-
-    png: str
-    words: str
-
-
-def figures(notebook: NotebookNode | None) -> Iterator[Picture]:
-    """The PNG outputs of an executed notebook with the text summary that follows each."""
-    for data in _displayed(notebook):
-        if "image/png" in data:
-            after = data["following"].get("text/markdown", "")
-            summary = _joined(after).removeprefix("*In words:*").strip() if "*In words:*" in _joined(after) else ""
-            yield Picture(re.sub(r"[^A-Za-z0-9+/=]", "", _joined(data["image/png"])), summary)
-
-
-def verdicts(notebook: NotebookNode | None) -> Iterator[str]:
-    """The text of the verdict cards of an executed notebook, without their markup."""
-    for data in _displayed(notebook):
-        card = _joined(data.get("text/html", ""))
-        if "Verdict:" in card:
-            yield " ".join(html.unescape(re.sub(r"<[^>]*>", " ", card.replace("<br>", " · "))).split())
-
-
-def _displayed(notebook: NotebookNode | None) -> Iterator[dict[str, Any]]:
-    """The MIME bundles shown, each with the next one of its cell as `following`."""
-    for cell in notebook.cells if notebook else []:
-        shown = [output.get("data", {}) for output in cell.get("outputs", [])]
-        for bundle, following in zip(shown, [*shown[1:], {}], strict=False):
-            yield {**bundle, "following": following}
-
-
-def _joined(text: str | list[str]) -> str:
-    return "".join(text)

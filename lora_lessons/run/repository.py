@@ -8,10 +8,11 @@ from pathlib import Path
 from ..course.lesson import lessons, side_trips
 from ..files import whole_file
 from ..paths import course_root
+from .lab import place
 
 _ON_GITHUB = re.compile(r"https://github\.com/(?P<name>[\w.-]+/[\w.-]+)")
 _SET_UP = """# Set-up: does nothing where the course is installed. In Colab it takes about two minutes, once.
-import glob, importlib.util, os, shutil, sys
+import glob, importlib.util, os, runpy, shutil, sys
 if importlib.util.find_spec("lora_lessons") is None:
     if not os.path.isdir("lora-lessons"):
         if zips := glob.glob("lora-lessons*.zip"):  # uploaded by hand
@@ -20,8 +21,13 @@ if importlib.util.find_spec("lora_lessons") is None:
             os.rename(unpacked[0], "lora-lessons")
         else:
             !git clone -q {address}
-    !{{sys.executable}} lora-lessons/lora_lessons/colab.py
+    runpy.run_path("lora-lessons/lora_lessons/colab.py", run_name="__main__")
     sys.path.insert(0, os.path.abspath("lora-lessons"))"""
+
+_BADGE = (
+    "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+    "(https://colab.research.google.com/github/{name}/blob/main/notebooks/{notebook})"
+)
 
 
 def address() -> str:
@@ -41,7 +47,7 @@ def _checked(address: str) -> str:
 def set_address(new: str) -> list[Path]:
     """Write the address `new` into pyproject.toml, the README, every badge and every set-up cell.
 
-    Returns the files that changed. Raises ValueError where it is no address on GitHub; nothing is written then.
+    A notebook without a badge gets one, under its title. Returns the files that changed. Raises ValueError where it is no address on GitHub; nothing is written then.
     """
     old, root, changed = address(), course_root(), []
     for path in (root / "pyproject.toml", root / "README.md", *lessons(), *side_trips()):
@@ -66,4 +72,6 @@ def _addressed(path: Path, text: str, old: str, new: str) -> str:
             cell.source = _SET_UP.format(address=new)
         elif cell.cell_type == "markdown":
             cell.source = cell.source.replace(f"/github/{short[old]}/", f"/github/{short[new]}/")
+    if not any("colab-badge" in cell.source for cell in notebook.cells):
+        notebook.cells[0].source += "\n\n" + _BADGE.format(name=short[new], notebook=place(path))
     return nbformat.writes(notebook) + "\n"

@@ -213,7 +213,7 @@ class Lab:
 class Lesson:
     """One notebook open in one page, driven as a learner drives it."""
 
-    def __init__(self, browser: Any, lab: Lab, name: str) -> None:
+    def __init__(self, browser: Any, lab: Lab, name: str, kernel: bool = True) -> None:
         self.lab, self.name, self.console = lab, name, []  # type: Lab, str, list[str]
         self.page = browser.new_page(viewport={"width": 1280, "height": 1000})
         self.page.set_default_timeout(30_000)
@@ -221,6 +221,9 @@ class Lesson:
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.goto(f"{lab.address}/lab/workspaces/{re.sub(r'[^a-z0-9]', '', name)}/tree/{name}.ipynb?token={TOKEN}")
         self.page.wait_for_selector(".jp-Notebook-cell", timeout=120_000)
+        if not kernel:
+            self.page.wait_for_function("() => jupyterapp.shell.currentWidget?.context?.isReady")
+            return
         ready = (
             "() => jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus === 'connected'"
         )
@@ -385,4 +388,4 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def open_lesson(browser: Any, lab: Lab) -> Iterator[Any]:
     """A function that opens a notebook of the learner's folder; its page and kernel end with the test."""
     with ExitStack() as opened:
-        yield lambda name: opened.enter_context(Lesson(browser, lab, name))
+        yield lambda name, kernel=True: opened.enter_context(Lesson(browser, lab, name, kernel))

@@ -26,9 +26,11 @@ from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.lessons import rooms
+from lora_lessons.lessons.l00_start_here import block as blocks
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
+from lora_lessons.lessons.l02_lora_layer import start_map, two_numbers
 from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
@@ -42,7 +44,7 @@ SETUP = f"""import torch
 from lora_lessons.course import begin
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
-from lora_lessons.lessons.l02_lora_layer import widget as anatomy
+from lora_lessons.lessons.l02_lora_layer import start_map, widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 begin("widgets")
@@ -56,10 +58,11 @@ def counted(widget, name):  # a line in composed.txt for every scene that Python
     setattr(widget, name, count)
 
 for widget, name in ((explorer, "rank_explorer_scene"), (anatomy, "layer_anatomy_scene"), (fitting, "fit_scene"),
-                     (scales, "scale_lab_scene"), (bench, "codebook_bench_scene")):
+                     (scales, "scale_lab_scene"), (bench, "codebook_bench_scene"), (start_map, "start_map_scene")):
     counted(widget, name)
-matrices = {{"photograph": pictures_01.photograph(), "noise": {NOISE}}}"""
-EXPLORER, ANATOMY, FIT, LAB, BENCH, COPY, VIEW = range(7)  # the stages of that notebook, by number
+noise = {NOISE}
+matrices = {{"photograph": pictures_01.photograph(), "noise": noise, "layer 0": {{"q": noise.T, "up": noise[:20]}}}}"""
+EXPLORER, ANATOMY, FIT, LAB, BENCH, COPY, VIEW, START = range(8)  # the stages of that notebook, by number
 CELLS = (
     "stage = explorer.rank_explorer(matrices)\nstage",
     "anatomy.layer_anatomy()",
@@ -68,6 +71,7 @@ CELLS = (
     f"bench.codebook_bench({{'noise': {NOISE}, 'even': torch.linspace(-1, 1, 4096)}})",
     "explorer_copy = explorer.rank_explorer(matrices)\nexplorer_copy",
     "stage",
+    "anatomy.start_map()",
 )
 
 
@@ -140,8 +144,12 @@ def assert_explorer(stage: Any, W: torch.Tensor, r: int, name: str) -> None:
     """Words, canvas, caption and dot are those of W cut to rank r."""
     kept = float(lowrank.energy(lowrank.svd(W).S)[r - 1])
     stored = lowrank.stored_numbers(*W.shape, r)
-    assert stage.words.startswith(f"Rank {r}: kept energy {kept:.1%}, relative error {max(0, 1 - kept) ** 0.5:.3f}. ")
-    assert f"hold {stored:,} numbers" in stage.words and f"rank: {lowrank.break_even_rank(*W.shape)}." in stage.words
+    assert stage.words.startswith(
+        f"Rank {r} keeps {kept:.1%} of the energy; the relative error is {max(0, 1 - kept) ** 0.5:.3f}. "
+    )
+    assert (
+        f"hold {stored:,} numbers" in stage.words and f"up to rank {lowrank.break_even_rank(*W.shape)}." in stage.words
+    )
     assert stage.box("r").input_value() == str(r) and stage.control("r").get_attribute("aria-valuetext") == str(r)
 
     cut = lowrank.truncate(W, r).double().numpy()
@@ -166,14 +174,14 @@ def test_the_rank_explorer_moves_by_every_control(page, photo, noise, screenshot
     stage.root.screenshot(path=screenshots / "rank_explorer.png")
     assert_like(stage.picture(), explorer.rank_explorer_still(photo, 20, "photograph"))
     stage.pressed("r", "ArrowRight", "ArrowRight", "ArrowRight")
-    assert_explorer(stage, photo, 23, "photograph")
+    assert_explorer(stage, photo, 25, "photograph")
     stage.pressed("r", "ArrowLeft")
-    assert_explorer(stage, photo, 22, "photograph")
+    assert_explorer(stage, photo, 23, "photograph")
     stage.pressed("r", "Home")
     assert_explorer(stage, photo, 1, "photograph")
     stage.dragged("r", 0.5)
-    dragged = int(stage.box("r").input_value())
-    assert dragged == pytest.approx(150, abs=3)
+    dragged, stops = int(stage.box("r").input_value()), explorer.slider_ranks(300)
+    assert stops.index(dragged) == pytest.approx(len(stops) / 2, abs=2) and dragged < 60
     assert_explorer(stage, photo, dragged, "photograph")
     stage.pressed("r", "End")
     assert_explorer(stage, photo, 300, "photograph")
@@ -205,15 +213,119 @@ def test_a_rank_that_cannot_be_is_refused_and_the_picture_stays(page, photo):
     assert_explorer(stage, photo, 21, "photograph")
 
 
-def test_a_rank_that_the_next_matrix_cannot_have_is_refused(page, noise):
+def test_a_rank_too_large_for_the_next_matrix_becomes_its_full_rank(page, noise):
     stage = page.stage(EXPLORER)
     stage.chosen("name", "photograph")
     stage.typed("r", "200")
     stage.chosen("name", "noise")
-    assert "between 1 and 64" in stage.said and "Rank 200:" in stage.words
+    assert stage.said == ""
+    assert_explorer(stage, noise, 64, "noise")
+    stage.typed("r", "200")
+    assert "between 1 and 64" in stage.said
     stage.typed("r", "9")
     assert stage.said == ""
     assert_explorer(stage, noise, 9, "noise")
+
+
+def test_a_layer_and_a_kind_choose_the_matrix(page, noise, screenshots):
+    stage = page.stage(EXPLORER)
+    stage.chosen("name", "noise")
+    assert stage.control("kind").is_disabled()
+    stage.typed("r", "30")
+    stage.chosen("name", "layer 0")
+    assert not stage.control("kind").is_disabled()
+    assert_explorer(stage, noise.T, 30, "layer 0, q")
+    stage.root.screenshot(path=screenshots / "rank_explorer_layer.png")
+    stage.chosen("kind", "up")
+    assert_explorer(stage, noise[:20], 20, "layer 0, up")
+    stage.chosen("kind", "q")
+    assert_explorer(stage, noise.T, 20, "layer 0, q")
+    stage.chosen("name", "photograph")
+    assert stage.control("kind").is_disabled()
+
+
+# ---- two numbers ----
+
+
+def assert_start(stage: Any, a: float, b: float) -> None:
+    """Words, dots and path are those of gradient descent from (a, b)."""
+    way = two_numbers.descend(a, b)
+    assert stage.words == two_numbers.story(way)
+    assert [float(stage.box(name).input_value()) for name in ("a", "b")] == [a, b]
+    scene = start_map.start_map_scene(a, b)
+    ground, curve = scene.backdrop.figure.axes
+    end, start = ((float(dot["cx"]), float(dot["cy"])) for dot in stage.marks("circle"))
+    assert start == pytest.approx(on_page(scene, ground, a, b), abs=0.1)
+    assert end == pytest.approx(on_page(scene, ground, way.a[-1], way.b[-1]), abs=0.1)
+    lines = [
+        [tuple(map(float, point.split(","))) for point in line["d"].removeprefix("M").split("L")]
+        for line in stage.marks("path")
+    ]
+    assert np.allclose(lines[0], [on_page(scene, ground, x, y) for x, y in zip(way.a, way.b, strict=True)], atol=0.1)
+    losses = np.clip(way.loss, start_map.FLOOR, None)
+    assert np.allclose(lines[1], [on_page(scene, curve, step, one) for step, one in enumerate(losses)], atol=0.1)
+
+
+def test_the_start_moves_by_both_sliders_and_by_typing(page, screenshots):
+    stage = page.stage(START)
+    assert_start(stage, 0.5, 0.0)
+    stage.root.screenshot(path=screenshots / "start_map.png")
+    assert_like(stage.picture(), start_map.start_map_still(0.5, 0.0))
+    stage.pressed("a", "ArrowLeft", "ArrowLeft")
+    assert_start(stage, 0.3, 0.0)
+    stage.pressed("b", "ArrowRight")
+    assert_start(stage, 0.3, 0.1)
+    stage.pressed("a", "End")
+    stage.pressed("b", "Home")
+    assert_start(stage, 2.0, -2.0)
+    stage.typed("a", "0.25")  # between two stops
+    assert_start(stage, 0.25, -2.0)
+    stage.typed("b", "0")
+    stage.typed("a", "0")
+    assert_start(stage, 0.0, 0.0)
+    assert "nothing ever moves" in stage.words
+    for name, typed in (("a", "3"), ("b", "-2.5"), ("a", "eight")):
+        stage.typed(name, typed)
+        assert stage.said.startswith(f"{name} starts between −2 and 2") and "nothing ever moves" in stage.words
+        stage.typed(name, "0")
+        assert stage.said == ""
+
+
+def test_the_start_is_dragged_in_the_picture(page, composed):
+    stage = page.stage(START)
+    stage.typed("b", "0")
+    stage.typed("a", "0.5")
+    scene = start_map.start_map_scene(0.5, 0.0)
+    ground, width = scene.backdrop.figure.axes[0], scene.backdrop.page["width"]
+    box = stage.root.locator(".picture").bounding_box()
+    unit = box["width"] / width
+
+    def screen(a: float, b: float) -> tuple[float, float]:
+        x, y = on_page(scene, ground, a, b)
+        return box["x"] + x * unit, box["y"] + y * unit
+
+    before = composed("start_map_scene")
+    mouse = page.page.mouse
+    mouse.move(*screen(0.5, 0.0))
+    mouse.down()
+    mouse.move(*screen(-0.4, 0.0), steps=6)  # along a: no kernel
+    stage.settle()
+    assert_start(stage, -0.4, 0.0)
+    assert composed("start_map_scene") == before
+    mouse.move(*screen(-1.02, 0.98), steps=6)
+    stage.settle()
+    assert_start(stage, -1.0, 1.0)
+    assert "ends in the saddle" in stage.words
+    mouse.move(*screen(5, 0.3), steps=6)  # beyond the edge: the last stop
+    mouse.up()
+    stage.settle()
+    assert_start(stage, 2.0, 0.3)
+    mouse.move(*screen(0, 0))  # not pressed any more
+    stage.settle()
+    assert_start(stage, 2.0, 0.3)
+    mouse.click(*screen(1.0, -0.5))
+    stage.settle()
+    assert_start(stage, 1.0, -0.5)
 
 
 # ---- layer anatomy ----
@@ -221,7 +333,7 @@ def test_a_rank_that_the_next_matrix_cannot_have_is_refused(page, noise):
 
 def assert_anatomy(stage: Any, d: int, k: int, r: int, lora_alpha: float) -> None:
     """Words and the two bars are those of this layer."""
-    assert f"A and B together {r * (d + k):,}: {r * (d + k) / (d * k):.2%} of W." in stage.words
+    assert f"A and B together hold {r * (d + k):,}, {r * (d + k) / (d * k):.2%} of that." in stage.words
     assert stage.words == anatomy.layer_anatomy_words(d, k, r, lora_alpha)
     B, A = ([float(bar[side]) for side in ("width", "height")] for bar in stage.marks("rect"))
     unit = B[1] / d  # pixels a row
@@ -352,8 +464,13 @@ def test_what_fits_moves_by_every_control(page, screenshots):
         assert stage.words == fitting.fit_words(**now)
         stage.typed(name, good)
         assert stage.said == ""
-    stage.typed("seq", "3000")  # no stop of its own: the slider gets one more
+    stage.typed("seq", "3,000")  # as the words write it; and no stop of its own: the slider gets one more
     assert_fit(stage, **now | {"seq": 3000})
+    for typed in ("3,0", "1,00,000"):
+        stage.typed("seq", typed)
+        assert stage.said == f"sequence length is a whole number such as 8; got '{typed}'."
+    stage.typed("seq", "4096")
+    assert stage.said == ""
 
 
 # ---- codebook bench ----
@@ -430,8 +547,8 @@ def assert_lab(stage: Any, method: str, r: int, lora_alpha: float, learning_rate
     scale = {OFF: lora_alpha / below, "same scale": 2.0, "same push": 16 / r}[fair]
     near, exact = scales.nearest(r, scale, learning_rate, scales.measured())
     assert stage.words.startswith(f"{method}, r = {r}, α = {scale * below:.4g}, learning rate {learning_rate:g}: scale")
-    assert f" = {scale:.3g}. " in stage.words and f"held-out loss {near.loss.mean:.3f} nats" in stage.words
-    assert ("Not measured. The nearest that was:" in stage.words) is not exact
+    assert f" = {scale:.3g}. " in stage.words and f"held-out loss is {near.loss.mean:.3f} nats" in stage.words
+    assert ("Not measured. The nearest setting that was" in stage.words) is not exact
     scene = scales.scale_lab_scene(method, r, lora_alpha, learning_rate, fair)
     left, right = scene.backdrop.figure.axes
     (ring,) = stage.marks("circle")
@@ -518,7 +635,8 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
 @pytest.mark.parametrize(
     ("number", "names"),
     [
-        (EXPLORER, {"name": "matrix", "r": "rank r"}),
+        (EXPLORER, {"name": "matrix", "kind": "kind", "r": "rank r"}),
+        (START, {"a": "start: a", "b": "start: b"}),
         (ANATOMY, {"d": "d (outputs)", "k": "k (inputs)", "r": "rank r", "lora_alpha": "α"}),
         (
             FIT,
@@ -547,6 +665,8 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
 )
 def test_the_keyboard_reaches_every_control_and_each_has_a_name(page, number, names):
     stage = page.stage(number)
+    if number == EXPLORER:
+        stage.chosen("name", "layer 0")  # a photograph has no kinds: that list is closed then
     order, seen = stage.root.locator("input, select"), []
     order.first.focus()
     for _ in range(order.count()):
@@ -585,8 +705,9 @@ def test_a_drag_along_the_axis_never_asks_python(page, photo, composed):
     stage.chosen("name", "photograph")
     stage.typed("r", "20")
     before = composed("rank_explorer_scene")
-    held(page, stage, "r", ["ArrowRight"] * 60)
-    assert_explorer(stage, photo, 80, "photograph")
+    held(page, stage, "r", ["ArrowRight"] * 25)
+    stops = explorer.slider_ranks(300)
+    assert_explorer(stage, photo, stops[stops.index(20) + 25], "photograph")
     assert composed("rank_explorer_scene") == before
     stage = page.stage(LAB)
     before = composed("scale_lab_scene")
@@ -617,7 +738,7 @@ def test_two_copies_on_a_page_are_two_and_two_views_of_one_are_one(page, photo):
     for stage, r in ((first, 20), (copy, 50)):
         stage.chosen("name", "photograph")
         stage.typed("r", str(r))
-    first.pressed("r", "ArrowRight")
+    first.typed("r", "21")
     assert_explorer(copy, photo, 50, "photograph")
     assert_explorer(view, photo, 21, "photograph")
     view.typed("r", "33")
@@ -687,7 +808,80 @@ def test_widgets_survive_a_restart_and_move_on_after_the_kernel_is_gone(lab, ope
     stage.control("r").focus()
     for _ in range(4):
         lesson.page.keyboard.press("ArrowRight")
+    assert_explorer(stage, photo, 31, "photograph")
+
+
+def test_a_widget_whose_kernel_is_gone_says_so_and_how_to_wake_it(lab, open_lesson):
+    lab.write("asleep", SETUP, CELLS[ANATOMY])
+    lesson = open_lesson("asleep")
+    lesson.run_all()
+    stage = lesson.stage(0)
+    lesson.command("kernelmenu:shutdown")
+    lesson.page.wait_for_function("() => !jupyterapp.shell.currentWidget.sessionContext.session?.kernel")
+    stage.control("r").focus()
+    lesson.page.keyboard.press("ArrowRight")
+    assert_anatomy(stage, 1536, 576, 9, 16)
+    lesson.page.wait_for_timeout(6000)
+    assert stage.said == "", "along its axis it needs no kernel"
+    box = stage.box("d")
+    box.fill("400")
+    box.press("Enter")
+    stage.root.locator(".said:not(:empty)").wait_for(timeout=20_000)
+    assert stage.said == (
+        "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget."
+    )
+
+
+def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(lab, open_lesson, screenshots, photo):
+    lab.write(
+        "tomorrow", SETUP, CELLS[EXPLORER], CELLS[ANATOMY], "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass"
+    )
+    lesson = open_lesson("tomorrow")
+    lesson.run_all()
+    lesson.stage(0).pressed("r", "ArrowRight", "ArrowRight")
+    lesson.stage(1).typed("d", "400")
+    assert lesson.saved()["metadata"]["widgets"], "the widgets' state is in the file"
+    assert (lab.notebooks / "tomorrow.ipynb").stat().st_size < 6e6
+    lesson.__exit__()
+    lesson = open_lesson("tomorrow", kernel=False)
+    stage = lesson.stage(0)
+    assert_explorer(stage, photo, 23, "photograph")
+    stage.control("r").focus()
+    lesson.page.keyboard.press("ArrowRight")
     assert_explorer(stage, photo, 25, "photograph")
+    assert_anatomy(lesson.stage(1), 400, 576, 8, 16)
+    assert lesson.page.locator(".jupyter-widgets.widget-hprogress, .widget-hprogress").count() == 1
+    assert "model not found" not in lesson.page.content().lower()
+    stage.root.screenshot(path=screenshots / "the_next_day.png")
+
+
+def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, screenshots):
+    for number in (EXPLORER, ANATOMY, FIT, LAB, BENCH):
+        stage = page.stage(number)
+        name = stage.root.get_attribute("aria-label")
+        assert stage.root.get_attribute("role") == "group" and name.startswith("Interactive picture. Controls: ")
+        stage.root.evaluate("e => { e.style.width = '300px'; }")
+        try:
+            edges = stage.root.evaluate(
+                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, img')].map(c => c.getBoundingClientRect().right)]"
+            )
+            assert max(edges[1:]) <= edges[0] + 0.5
+            widths = stage.root.locator("[type=range]").evaluate_all(
+                "all => all.map(e => e.getBoundingClientRect().width)"
+            )
+            assert min(widths) >= 120, "a thumb is to be hit by a finger"
+            stage.root.screenshot(path=screenshots / f"phone_{number}.png")
+        finally:
+            stage.root.evaluate("e => { e.style.width = ''; }")
+
+
+def test_a_cell_run_alone_says_which_cell_comes_first(lab, open_lesson):
+    lab.write("alone", "import math\nanswer = math.sqrt(2)", "print(answer)")
+    lesson = open_lesson("alone")
+    lesson.run_cells([1])
+    shown = lesson.saved()["cells"][1]["outputs"]
+    (sentence,) = shown[0]["traceback"]
+    assert sentence.startswith("`answer` is not here yet: it comes from the cell that begins with `import math`")
 
 
 def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, screenshots, photo):
@@ -701,7 +895,7 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
     nbformat.write(clean, path)
     lesson = open_lesson("stored")
     expected = [
-        explorer.rank_explorer_scene(photo, 20, "photograph").words[19],
+        explorer.rank_explorer_still(photo, 20, "photograph")[1],
         fitting.fit_words(**fitting.FIT),
     ]
     lesson.page.locator("figure img").nth(1).wait_for()
@@ -759,13 +953,17 @@ def needed(lesson: Path) -> list[int]:
     return found[::-1]
 
 
+AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
+
 # What the words say after one step along its axis from where each widget begins.
 NEXT = {
+    "block": lambda: blocks.block_still(2)[1],
     "codebook_bench": lambda: (
         "NF4, blocks of 64, 4.5 bits per parameter. One weight is made 3 standard deviations large. "
     ),
     "fit": lambda: fitting.fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
-    "rank_explorer": lambda: explorer.rank_explorer_scene(pictures_01.photograph(), 21, "photograph").words[20],
+    "rank_explorer": lambda: explorer.rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],
+    "start_map": lambda: two_numbers.story(two_numbers.descend(0.6, 0.0)),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),
 }

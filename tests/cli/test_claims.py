@@ -19,10 +19,42 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
         sentence="The error is {err}.",
         records=("err",),
     )(lambda v: v["err"] < 0.1)
-    assert cli.main(["claims"]) == 1 and "has not been recorded" in capsys.readouterr().out
+    assert cli.main(["claims"]) == 1
+    said = capsys.readouterr().out
+    assert "NOT MEASURED: G08 in 02_x rests on err, which has not been recorded." in said and "NOT borne out: 1" in said
     update("02_x", "quick", [{"err": Record("err", 0.01)}, {"err": Record("err", 0.02)}], 1, 1)
     assert cli.main(["claims"]) == 0
     said = capsys.readouterr().out
-    assert "G08 (02_x): holds; borne out by the baselines." in said and "The error is 0.01." in said
+    assert said.splitlines() == [
+        "G08  The page says: “the update is A × B”",
+        "     Holds. The error is 0.01.",
+        "     (Lesson 02, 02_x.)",
+        "",
+        "1 verdict: 1 holds. The recorded runs bear out every verdict.",
+    ]
     update("02_x", "quick", [{"err": Record("err", 0.01)}, {"err": Record("err", 0.2)}], 1, 1)
-    assert cli.main(["claims"]) == 1 and "NOT borne out" in capsys.readouterr().out
+    assert cli.main(["claims"]) == 1 and "NOT BORNE OUT" in capsys.readouterr().out
+
+
+def test_what_was_not_tested_is_listed_as_that(course, monkeypatch, capsys):
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
+    claims.claim("G17", "08_x", says="it is faster", verdict=claims.NOT_TESTED, sentence="No card.", records=())(
+        lambda measured: True
+    )
+    assert cli.main(["claims"]) == 0
+    said = capsys.readouterr().out
+    assert "     Not tested. No card.\n" in said and "1 verdict: 1 was not tested." in said
+
+
+def test_long_sentences_are_wrapped_and_claims_stand_in_the_pages_order(course, monkeypatch, capsys):
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
+    monkeypatch.setenv("COLUMNS", "60")
+    for number in ("G09", "G02"):
+        claims.claim(number, "03_x", says="it is so", verdict=claims.HOLDS, sentence="so " * 60, records=())(
+            lambda measured: True
+        )
+    cli.main(["claims"])
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 60 and said.index("G02") < said.index("G09")

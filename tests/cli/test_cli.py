@@ -31,7 +31,7 @@ def test_it_runs_as_a_module():
     [
         (["run", "00_aa"], "no lesson is called '00_aa'. Did you mean 00_a?"),
         (["run", "00", "-p", "setps", "3"], "'setps' is not a parameter of 00_a; there are: profile, seed."),
-        (["run", "--update-baselines", "-p", "seed", "3"], "leave -p away"),
+        (["run", "--update-baselines", "-p", "seed", "3"], "leave out -p"),
         (["run", "--update-baselines", "--seeds", "0"], "--seeds is the number of seeds to run"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -10,6 +11,8 @@ import sys
 import time
 from urllib.request import urlopen
 
+import nbformat
+import psutil
 import pytest
 
 from lora_lessons.run.lab import MANIFEST, copy_lessons, jupyter_environment
@@ -36,6 +39,38 @@ def test_a_learners_work_is_never_replaced(make_lesson, tmp_path):
     assert (mine / "00_a.ipynb").read_text() == "older work, origin unknown"
 
 
+def test_a_learners_copy_has_not_been_run_and_no_answer_stands_under_its_question(make_lesson, tmp_path):
+    lesson = make_lesson("00_a", "print(107)", "'107'")
+    ran = nbformat.read(lesson, 4)
+    ran.cells[2].outputs = [nbformat.v4.new_output("stream", text="107")]
+    ran.cells[3].outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "'107'"}, execution_count=2)]
+    ran.cells[1].execution_count, ran.cells[2].execution_count, ran.cells[3].execution_count = 1, 2, 3
+    nbformat.write(ran, lesson)
+    mine = tmp_path / "my_lessons"
+    assert len(list(copy_lessons(mine))) == 1
+    copy = nbformat.read(mine / "00_a.ipynb", 4)
+    nbformat.validate(copy)
+    assert [(c.outputs, c.execution_count) for c in copy.cells[1:]] == [([], None)] * 3
+    assert [(c.id, c.source, c.metadata) for c in copy.cells] == [(c.id, c.source, c.metadata) for c in ran.cells]
+    assert list(copy_lessons(mine)) == [], "the same copy is not made again"
+    ran.cells[2].outputs[0].text = "108"
+    nbformat.write(ran, lesson)
+    assert list(copy_lessons(mine)) == [], "other outputs are no newer version"
+
+
+def test_a_copy_of_before_that_came_with_outputs_is_brought_up_to_date(make_lesson, tmp_path):
+    lesson, mine = make_lesson("00_a", "1"), tmp_path / "my_lessons"
+    ran = nbformat.read(lesson, 4)
+    ran.cells[2].execution_count = 1
+    nbformat.write(ran, lesson)
+    mine.mkdir()
+    (mine / "00_a.ipynb").write_bytes(lesson.read_bytes())
+    (mine / MANIFEST).write_text(json.dumps({"00_a.ipynb": hashlib.sha256(lesson.read_bytes()).hexdigest()}))
+    (said,) = copy_lessons(mine)
+    assert "your copy was untouched and is updated" in said
+    assert nbformat.read(mine / "00_a.ipynb", 4).cells[2].execution_count is None
+
+
 def test_jupyter_keeps_the_learners_own_configuration(course, tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
@@ -44,13 +79,19 @@ def test_jupyter_keeps_the_learners_own_configuration(course, tmp_path, monkeypa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")
-def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(make_lesson, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("given", "heard"), [([], "127.0.0.1"), (["--ip", "0.0.0.0"], "0.0.0.0"), (["--ServerApp.ip=0.0.0.0"], "0.0.0.0")]
+)
+def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(
+    given, heard, make_lesson, tmp_path, monkeypatch
+):
     make_lesson("00_start_here", "1 + 1")
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     for name in ("CONFIG", "DATA", "RUNTIME"):
         monkeypatch.setenv(f"JUPYTER_{name}_DIR", str(tmp_path / name))
     log = tmp_path / "lab.log"
     command = [sys.executable, "-m", "lora_lessons.cli", "lab", "--", "--no-browser", "--port", "0", "--allow-root"]
+    command += given
     with open(log, "w") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
     try:
@@ -68,8 +109,21 @@ def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(make_le
         settings = json.load(urlopen(f"{server}/lab/api/settings/{plugin}?token={token}"))
         defaults = {name: about["default"] for name, about in settings["schema"]["properties"].items()}
         assert defaults["fetchNews"] == "false" and defaults["checkForUpdates"] is False
-        with pytest.raises(OSError, match="403"):
-            urlopen(f"{server}/api/contents")
+        widgets = json.load(
+            urlopen(f"{server}/lab/api/settings/@jupyter-widgets/jupyterlab-manager:plugin?token={token}")
+        )
+        assert widgets["schema"]["properties"]["saveState"]["default"] is True
+        for asked in ("/api/contents", "/api/sessions", "/api/terminals"):
+            with pytest.raises(OSError, match="403"):
+                urlopen(server + asked)
+        port = int(server.rpartition(":")[2])
+        listening = [
+            c
+            for p in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True))
+            for c in p.net_connections("tcp")
+            if c.laddr.port == port and c.status == "LISTEN"
+        ]
+        assert {c.laddr.ip for c in listening} == {heard}
     finally:
         os.killpg(process.pid, 15)
         process.wait(20)

@@ -51,3 +51,15 @@ def test_a_verdict_that_fails_says_so_instead_of_pretending(capsys, monkeypatch)
     monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
     claims.verdict(one.id, one.lesson)
     assert "not what we saw here" in shown[0]
+
+
+def test_a_claim_that_was_not_tested_says_so_on_a_grey_card(monkeypatch):
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    says, sentence = "Unsloth is twice as fast", "No card was here to run it on."
+    made = claims.claim("G17", "08_x", says=says, verdict=claims.NOT_TESTED, sentence=sentence, records=())
+    made(lambda measured: True)
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
+    claims.verdict("G17", "08_x")
+    assert "<b>Verdict: not tested.</b> No card was here to run it on." in shown[0]
+    assert claims.GREY in shown[0] and not [edge for edge in claims.EDGES.values() if edge in shown[0]]

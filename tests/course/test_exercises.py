@@ -9,7 +9,7 @@ import numpy
 import pytest
 
 from lora_lessons.course import exercises, learner
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons import all_exercises
 
 STUB = re.compile(r'^check\("(?P<id>\d\d\.\d)", (?P<name>\w+)\)\s*$', re.M)
@@ -19,7 +19,7 @@ HEAD = re.compile(r"### Exercise (?P<id>\d\d\.\d) · (?P<stars>[★☆]{3}) · (
 
 def notebook_exercises():
     """(lesson, cells before, stub source, exercise id, function name, the text that follows) of every stub."""
-    for path in lessons():
+    for path in [*lessons(), *side_trips()]:
         cells = nbformat.read(path, 4).cells
         for i, cell in enumerate(cells):
             if cell.cell_type == "code" and (stub := STUB.search(cell.source)):
@@ -126,14 +126,35 @@ def test_predictions_are_kept_and_compared(monkeypatch, tmp_path, capsys):
     learner.predict("09.x", 20, "MB")
     learner.compare("09.x", 10.0, "MB")
     said = capsys.readouterr().out
-    assert "no prediction" in said and "You predicted 20 MB; measured: 10 MB. Off by a factor of 2.0" in said
+    assert "no prediction" in said
+    assert "You predicted 20 MB. Measured: 10 MB. Your guess is 2 times too high: what did you assume?" in said
 
 
-@pytest.mark.parametrize("guess", ["107", 0, -3, float("nan"), True])
+@pytest.mark.parametrize(
+    ("guess", "measured", "said"),
+    [
+        (10.4, 10.0, "You predicted 10.4 GB. Recorded: 10 GB. Very close."),
+        (14, 10.0, "You predicted 14 GB. Recorded: 10 GB. Close."),
+        (2, 10.0, "You predicted 2 GB. Recorded: 10 GB. Your guess is 5 times too low: what did you assume?"),
+        (0, 10.0, "You predicted 0 GB. Recorded: 10 GB."),
+        (0, 0.0, "You predicted 0 GB. Recorded: 0 GB. Exactly right."),
+        (3, -1.0, "You predicted 3 GB. Recorded: -1 GB."),
+    ],
+)
+def test_a_guess_is_compared_in_words(monkeypatch, tmp_path, capsys, guess, measured, said):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    learner.predict("09.x", guess, "GB")
+    learner.compare("09.x", measured, "GB", word="recorded")
+    assert capsys.readouterr().out.splitlines()[1] == said
+
+
+@pytest.mark.parametrize("guess", ["107", -3, float("nan"), float("inf"), True, [107]])
 def test_a_prediction_that_is_no_plain_number_is_not_kept(monkeypatch, tmp_path, capsys, guess):
     monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
     learner.predict("09.x", guess, "GB")
-    assert capsys.readouterr().out == "Give a plain number, in GB: 107, not '107'.\n"
+    said = capsys.readouterr().out
+    assert said.startswith("Type your guess as one plain number") and "GB" in said and "without quotes" in said
+    assert not re.search("[1-9]", said), "an example might be the answer"
     assert learner.read_progress()["predictions"] == {}
 
 
@@ -143,6 +164,32 @@ def test_a_guess_off_by_a_thousand_or_a_million_is_asked_for_its_unit(monkeypatc
     learner.predict("09.x", guess, "million")
     learner.compare("09.x", 20.0, "million")
     assert ("Did you mean another unit?" in capsys.readouterr().out) == asked
+
+
+@pytest.fixture
+def one_exercise(monkeypatch):
+    def right(answer):
+        value = exercises.answered(answer())
+        return exercises.not_a_number(value) or (None if value == 1 else "not one")
+
+    monkeypatch.setitem(exercises.EXERCISES, "99.1", exercises.Exercise("99.1", "One", 1, 1, right))
+
+
+def test_printing_is_not_returning(one_exercise, capsys):
+    said = ("not yet", "Your function printed its answer; it must return it. Write return in place of print.")
+    assert exercises.judge("99.1", lambda: print(1)) == said
+    assert capsys.readouterr().out == "1\n", "what was printed is still shown"
+    assert exercises.judge("99.1", lambda: None)[0] == "open"
+    assert exercises.judge("99.1", lambda: print("on the way") or 1) == ("solved", "Correct. You have solved “One”.")
+
+
+def test_what_is_not_a_number_is_named(one_exercise):
+    assert exercises.judge("99.1", lambda: [1])[1] == "Return one number; your function returned a list."
+    assert exercises.judge("99.1", lambda: {1}.pop)[1].startswith("Return one number; your function returned a builtin")
+    assert (
+        exercises.judge("99.1", lambda: 1 / 0)[1]
+        == "Your code stopped with an error. ZeroDivisionError: division by zero"
+    )
 
 
 def test_numpys_true_is_an_answer():
@@ -156,3 +203,22 @@ def test_my_folder_never_names_one_that_exists(monkeypatch, tmp_path):
         folder = learner.my_folder("adapters/wick")
         assert folder == tmp_path / "adapters" / expected
         folder.mkdir(parents=True)
+
+
+def test_code_that_the_learner_wrote_is_kept_and_never_overwritten(monkeypatch, tmp_path):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    assert learner.newest_code("my_lora") is None
+    first = learner.keep_code("my_lora", "class MyLoRA: ...\n")
+    assert first == tmp_path / "my_lora.py" and learner.keep_code("my_lora", "class MyLoRA: ...\n") == first
+    for number, source in ((2, "x = 2\n"), (3, "class MyLoRA: ...\n"), (4, "x = 2\n")):  # an older one comes back, too
+        assert learner.keep_code("my_lora", source) == tmp_path / f"my_lora-{number}.py"
+        assert learner.newest_code("my_lora").read_text(encoding="utf-8") == source
+    assert first.read_text(encoding="utf-8") == "class MyLoRA: ...\n"
+    learner.keep_code("my_lora_too", "other = 1\n")
+    (tmp_path / "my_lora-draft.py").write_text("mine")
+    for number in range(5, 11):
+        learner.keep_code("my_lora", f"x = {number}\n")
+    assert learner.newest_code("my_lora").name == "my_lora-10.py", "by number, not by letter"
+    assert len(list(tmp_path.glob("*.py"))) == 12
+    with pytest.raises(ValueError, match="cannot name a piece of code"):
+        learner.keep_code("../my_lora", "x")

@@ -293,6 +293,32 @@ def test_locked_controls_are_carried(widget):
     assert widget.scene["locked"] == []
 
 
+def test_a_scene_may_move_the_slider_and_then_all_say_so(ax):
+    def compose(stop, height):
+        stops = STOPS if height < 5 else STOPS[:2]
+        scene = Scene(Backdrop(ax.figure), stops, [f"{s}" for s in stops], moved=None if stop in stops else stops[-1])
+        scene.dot(ax, 10, height, RED)
+        return scene
+
+    widget = Stage(compose, "stop", [stage.number("height", "height")], stop=STOPS[-1], height=1)
+    widget.values = widget.values | {"height": 7}
+    assert widget.values == widget.answered == {"stop": STOPS[1], "height": 7}
+    assert widget.still()[1] == f"{STOPS[1]}" and widget.said == ""
+    turn(widget, stop=STOPS[0])
+    assert widget.still()[1] == f"{STOPS[0]}"
+
+
+def test_the_pointer_moves_two_controls_at_their_places(ax):
+    scene = Scene(Backdrop(ax.figure), STOPS, ["", "", ""])
+    assert scene.page()["grab"] == {}
+    scene.grab(ax, ("a", STOPS), ("b", [0, 1]))
+    grab, height = scene.page()["grab"], scene.backdrop.page["height"]
+    places = [ax.transData.transform((stop, 0)) for stop in STOPS]
+    assert grab["x"] == {"name": "a", "stops": STOPS, "places": pytest.approx([x for x, _ in places], abs=0.01)}
+    rows = [height - ax.transData.transform((0, stop))[1] for stop in (0, 1)]
+    assert grab["y"] == {"name": "b", "stops": [0, 1], "places": pytest.approx(rows, abs=0.01)}
+
+
 def test_answers_reach_the_page_in_one_message_and_a_backdrop_once(ax, monkeypatch):
     backdrop = Backdrop(ax.figure)
 

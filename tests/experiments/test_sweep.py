@@ -9,6 +9,7 @@ import signal
 import peft
 import pytest
 import torch
+from in_kernel import a_kernel
 
 from lora_lessons import evaluation, mixing, models, tasks, training
 from lora_lessons.adapter import read_adapter
@@ -204,6 +205,29 @@ def test_stopped_midway_it_keeps_what_ended_and_resume_completes_it(experiments,
     sweep.run(settings, out, resume=True)
     assert calls(experiments) == [(1, 1), (3, 1)]
     assert [(row["r"], row["seed"]) for row in sweep.read_table(out / sweep.TABLE)] == [(1, 0), (1, 1), (3, 0), (3, 1)]
+
+
+SWEEP = """
+from pathlib import Path
+from lora_lessons.experiments import sweep
+done = sweep.run(sweep.grid([1, 3], ["16"], 1), Path("out"), resume=True)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
+def test_the_stop_button_in_a_lesson_prints_one_sentence_and_the_sweep_goes_on(experiments, tmp_path):
+    held = experiments / "hold"
+    stub = experiments / "train_adapter.ipynb"
+    hold = "if r == 3 and Path('hold').exists():\\n    import time\\n    Path('holding').touch(); time.sleep(60)\\n"
+    stub.write_text(stub.read_text().replace("if r == 2 and", hold + "if r == 2 and"))
+    held.touch()
+    with a_kernel(tmp_path, LORA_LESSONS_ROOT=str(experiments.parents[1])) as kernel:
+        shown = kernel.run(SWEEP, interrupt_when=(experiments / "holding").exists)
+        (error,) = [output for output in shown if output["msg_type"] == "error"]
+        assert error["traceback"] == ["Stopped after 1 of 2 runs; run this cell again to go on."]
+        held.unlink()
+        assert not [o for o in kernel.run(SWEEP + "print([run['status'] for run in done])") if o["msg_type"] == "error"]
+    assert len(sweep.read_table(tmp_path / "out" / sweep.TABLE)) == 2
 
 
 def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32, tmp_path):

@@ -7,17 +7,20 @@ import statistics
 import nbformat
 import pytest
 
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons.l02_lora_layer import widget
 from lora_lessons.paths import course_root
 from lora_lessons.run.stored import normalise
 
 LESSONS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in lessons()]
+SIDE_TRIPS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in side_trips()]
 EXPERIMENTS = [
     pytest.param(nbformat.read(p, 4), id=p.stem)
     for p in sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))
 ]
 WORDS_AT_MOST = 1300
+WORDS_OF_A_SIDE_TRIP = 900
+HIDDEN = {"source_hidden": True}
 # beside JupyterLab's sidebar
 COLUMNS_AT_MOST = 100
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -36,12 +39,12 @@ def prose(notebook):
     )
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
 def test_it_is_stored_as_normalise_leaves_it(notebook):
     assert normalise(notebook) == notebook
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
 def test_a_stored_widget_is_a_still_with_its_caption(notebook):
     for output in (o for c in code(notebook) for o in c.outputs):
         data = output.get("data", {})
@@ -73,7 +76,7 @@ def test_it_has_been_run_without_an_error_and_shows_a_picture(notebook):
     assert any("image/png" in o.get("data", {}) for o in outputs)
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
 def test_every_picture_has_a_summary_in_words(notebook):
     for cell in code(notebook):
         for i, output in enumerate(cell.outputs):
@@ -87,6 +90,14 @@ def test_cells_are_short_and_words_are_few(notebook):
     assert statistics.median(lengths) <= 10 and max(lengths) <= 30
     assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
     assert not FORBIDDEN.findall(prose(notebook))
+
+
+@pytest.mark.parametrize("notebook", EXPERIMENTS)
+def test_an_experiments_cells_are_as_short_as_a_lessons(notebook):
+    lengths = [len([line for line in c.source.splitlines() if line.strip()]) for c in code(notebook)]
+    assert statistics.median(lengths) <= 10 and max(lengths) <= 30
+    assert not FORBIDDEN.findall(prose(notebook))
+    assert sum("parameters" in c.metadata.get("tags", []) for c in notebook.cells) == 1
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
@@ -107,12 +118,110 @@ def test_it_has_the_shape_of_a_lesson(notebook):
 
 
 def test_setup_cells_are_one_and_the_same():
-    setups = {c.source for p in LESSONS for c in code(p.values[0]) if "setup" in c.metadata.get("tags", [])}
+    setups = {
+        c.source for p in [*LESSONS, *SIDE_TRIPS] for c in code(p.values[0]) if "setup" in c.metadata.get("tags", [])
+    }
     assert len(setups) == 1
 
 
-@pytest.mark.parametrize("notebook", LESSONS)
+@pytest.mark.parametrize("notebook", [*LESSONS, *EXPERIMENTS])
 def test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook):
     for cell in code(notebook):
         ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", cell.source, flags=re.M))
         assert not re.search(r"trust_remote_code=True|torch\.load\(|pickle", cell.source)
+
+
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
+def test_set_up_and_parameters_are_folded_away(notebook):
+    for tag in ("setup", "parameters"):
+        (cell,) = [c for c in code(notebook) if tag in c.metadata.get("tags", [])]
+        assert cell.metadata.get("jupyter") == HIDDEN, f"the {tag} cell is not what the learner came for"
+        (kept,) = [c for c in code(normalise(notebook)) if tag in c.metadata.get("tags", [])]
+        assert kept.metadata["jupyter"] == HIDDEN
+
+
+# ---- side trips: notebooks/deeper/ ----
+
+
+def problems_of_a_side_trip(notebook, stem):
+    """What a side trip must have and has not. Its rules are fewer: no prediction, no exercises, no minutes."""
+    sources = [c.source for c in notebook.cells]
+    whole = "\n".join(sources)
+    order = [
+        next((n for n, c in enumerate(notebook.cells) if tag in c.metadata.get("tags", [])), None)
+        for tag in ("setup", "parameters")
+    ]
+    begins = next((n for n, s in enumerate(sources) if f'begin("{stem}")' in s), None)
+    outputs = [o for c in code(notebook) for o in c.outputs]
+    yield from ["its title is missing"] * (not re.match(r"# \S", sources[0]))
+    yield from ["the badge is missing"] * ("colab-badge" not in sources[0])
+    if None in order or begins is None or not order[0] < order[1] < begins:
+        yield "set-up, parameters and begin() come first, in this order"
+    yield from ["it does not link back to its lesson"] * (not re.search(rf"\]\(\.\./{stem[:2]}_\w+\.ipynb\)", whole))
+    yield from ["it has not been run"] * (not all(c.execution_count for c in code(notebook)))
+    yield from ["an error or a warning is stored"] * any(
+        o.output_type == "error" or o.get("name") == "stderr" for o in outputs
+    )
+    yield from ["too many words"] * (len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) > WORDS_OF_A_SIDE_TRIP)
+    yield from [f"avoid {word!r}" for word in FORBIDDEN.findall(prose(notebook))]
+    yield from ["a cell of more than 30 lines"] * any(len(c.source.splitlines()) > 30 for c in code(notebook))
+
+
+@pytest.mark.parametrize("notebook, path", [pytest.param(nbformat.read(p, 4), p, id=p.stem) for p in side_trips()])
+def test_a_side_trip_is_short_runs_alone_and_links_back(notebook, path):
+    assert list(problems_of_a_side_trip(notebook, path.stem)) == []
+    test_it_is_stored_as_normalise_leaves_it(notebook)
+    test_lines_fit_beside_a_sidebar(notebook)
+    test_code_parses_and_uses_no_pickle_and_no_remote_code(notebook)
+    for lesson in re.findall(r"\]\((\.\./\w+\.ipynb)\)", "\n".join(c.source for c in notebook.cells)):
+        assert (path.parent / lesson).is_file(), lesson
+
+
+def test_stems_are_unique():
+    stems = [path.stem for path in [*lessons(), *side_trips()]]
+    assert len(set(stems)) == len(stems), "baselines and reports are named by them"
+
+
+def a_side_trip(**changes):
+    """A small side trip of lesson 03 that keeps the rules; `changes` replace sources by the names of their cells."""
+    new = nbformat.v4
+    sources = {
+        "title": "# Directions\n\n[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](x)",
+        "setup": "import sys",
+        "parameters": "seed = 0",
+        "begin": 'begin("03_directions")',
+        "end": "Back to [lesson 03](../03_train_lora.ipynb).",
+    } | changes
+    cells = [
+        new.new_markdown_cell(source)
+        if name in ("title", "end")
+        else new.new_code_cell(source, execution_count=1, metadata={"tags": [name]})
+        for name, source in sources.items()
+        if source is not None
+    ]
+    return new.new_notebook(cells=cells)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({}, None),
+        ({"title": "Directions colab-badge"}, "title"),
+        ({"title": "# Directions"}, "badge"),
+        ({"setup": None}, "come first"),
+        ({"begin": 'begin("03_train_lora")'}, "come first"),
+        ({"end": "Back to [lesson 04](../04_peft.ipynb)."}, "link back"),
+        ({"end": "word " * 901 + "[03](../03_train_lora.ipynb)"}, "too many words"),
+        ({"end": "It is just so. [03](../03_train_lora.ipynb)"}, "avoid 'just'"),
+        ({"begin": 'begin("03_directions")' + "\n" * 31}, "30 lines"),
+    ],
+)
+def test_a_side_trip_that_breaks_a_rule_is_noticed(changes, problem):
+    found = list(problems_of_a_side_trip(a_side_trip(**changes), "03_directions"))
+    assert found == [] if problem is None else any(problem in one for one in found), found
+
+
+def test_a_side_trip_that_was_not_run_is_noticed():
+    notebook = a_side_trip()
+    notebook.cells[2].execution_count = None
+    assert list(problems_of_a_side_trip(notebook, "03_directions")) == ["it has not been run"]

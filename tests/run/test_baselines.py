@@ -58,6 +58,22 @@ def test_a_tolerance_set_by_hand_is_used_and_kept(course):
     assert band(read_baseline("00_a")["records"]["x"]) == pytest.approx((14.0, 26.0))
 
 
+def test_what_another_machine_measured_keeps_its_place_in_the_band(course):
+    def record_anew(*numbers, by):
+        update("00_a", "quick", [one(n) for n in numbers], 1.0, 1)
+        whole = json.loads(baseline_file("00_a", "quick").read_text())
+        baseline_file("00_a", "quick").write_text(json.dumps(whole | {"machine": by}))
+        return read_baseline("00_a")["records"]["x"]
+
+    record_anew(3.00, 3.02, 3.04, by="another, 2 cores")
+    new = record_anew(3.07, 3.05, by=machine())
+    assert new["expected"] == 3.07 and new["seeds"] == [3.07, 3.05] and new["elsewhere"] == [3.00, 3.02, 3.04]
+    assert band(new) == pytest.approx((2.93, 3.14))
+    again = record_anew(3.06, 3.06, by=machine())
+    assert again["elsewhere"] == [3.00, 3.02, 3.04], "recorded twice here: the other machine's values stay"
+    assert "elsewhere" not in record_anew(9.0, 9.1, by=machine()), "another thing by the same name"
+
+
 def test_each_deviation_is_a_sentence(course):
     good = {**one(1.0, "nats", name="loss"), **one(4.2, "s", True, "time"), **one(8, name="rank")}
     update("00_a", "quick", [good] * 3, 1.0, 1)

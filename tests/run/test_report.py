@@ -1,24 +1,131 @@
-"""The report finds figures and verdicts in the outputs of an executed notebook."""
+"""The report of a run: what it finds in executed notebooks, and what it opens with."""
+
+import re
 
 import nbformat
+import pytest
 
-from lora_lessons.run import report
+from lora_lessons.course import claims
+from lora_lessons.course.claims import Card, read_card
+from lora_lessons.course.records import Record
+from lora_lessons.run import report, shown
+from lora_lessons.run.baselines import Deviation
+from lora_lessons.run.result import DEVIATES, FAILED, OK, CellError, LessonResult
 
 PNG = "iVBORw0KGgo="
+ABOUT = {
+    "date": "2026-01-01",
+    "machine": "a machine",
+    "profile": "quick",
+    "parameters": {},
+    "seconds": 3.0,
+    "versions": {"torch": "2.8"},
+}
+ABOUT |= {"not_run": ["12_faster"]}
+ANSWER = """### Recall
+
+1. Is this **the answer**? No.
+
+## The answer
+
+A and B hold 2.8%<!--record share--> of *W*, and [Hu et al.](https://example.org) say `r = 8` is enough for $W_q$.
+
+<details><summary>More</summary>
+
+Not this.
+
+</details>"""
 
 
-def test_figures_and_verdicts_come_from_the_outputs():
-    new = nbformat.v4.new_output
-    cell = nbformat.v4.new_code_cell(
-        "x",
-        outputs=[
-            new("display_data", {"image/png": PNG + "\n", "text/plain": "<Figure>"}),
-            new("display_data", {"text/markdown": "*In words:* it falls."}),
-            new("display_data", {"image/png": PNG}),
-            new("display_data", {"text/html": "<div><b>G07</b> says<br><b>Verdict: corrected.</b> 5 &gt; 4</div>"}),
-        ],
+def book(*cells):
+    """A notebook with a title, code cells that show what is given, and an answer."""
+    new = nbformat.v4
+    made = [
+        new.new_code_cell("x", outputs=[new.new_output("display_data", data) for data in outputs]) for outputs in cells
+    ]
+    return new.new_notebook(
+        cells=[new.new_markdown_cell("# 02 · What is *small*?\n\nA promise."), *made, new.new_markdown_cell(ANSWER)]
     )
-    book = nbformat.v4.new_notebook(cells=[cell])
-    assert list(report.figures(book)) == [(PNG, "it falls."), (PNG, "")]
-    assert list(report.verdicts(book)) == ["G07 says · Verdict: corrected. 5 > 4"]
-    assert list(report.figures(None)) == []
+
+
+def result(lesson, status=OK, **more):
+    return LessonResult(lesson, status, 2.0, 10**9, 3, **more)
+
+
+def test_figures_and_cards_come_from_the_outputs():
+    card = Card("G07", "5 < 4", claims.CORRECTED, "No: 5 > 4.")
+    outputs = [
+        {"image/png": PNG + "\n", "text/plain": "<Figure>"},
+        {"text/markdown": "*In words:* it falls."},
+        {"image/png": PNG},
+        {"text/html": card.html()},
+        {"text/html": "<div><b>Exercise</b></div>"},
+    ]
+    assert list(shown.figures(book(outputs))) == [(PNG, "it falls."), (PNG, "")]
+    assert list(shown.cards(book(outputs))) == [card]
+    assert list(shown.figures(None)) == list(shown.cards(None)) == [] and shown.title(None) == shown.answer(None) == ""
+
+
+@pytest.mark.parametrize("said", [*claims.EDGES, claims.NOT_TESTED, claims.DISAGREES, claims.OPEN])
+def test_a_card_is_read_back_as_it_was_shown(said):
+    card = Card("G01", "it's “<small>” & cheap", said, "1 < 2. And: <b>3</b>")
+    assert read_card(f"<p>{card.html()}</p>") == card
+    assert read_card("<div>Verdict: none</div>") is None
+
+
+def test_title_and_answer_are_words():
+    assert shown.title(book()) == "02 · What is small?"
+    assert shown.answer(book()) == "A and B hold 2.8% of W, and Hu et al. say r = 8 is enough for W_q."
+
+
+def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
+    cards = [
+        Card("G01", "small <matrices>", verdict, f"because {verdict} & so")
+        for verdict in (*claims.EDGES, claims.NOT_TESTED, claims.DISAGREES)
+    ]
+    ran = result("02_lora_layer", notebook=book([{"text/html": card.html()} for card in cards]))
+    page = report.as_html([ran], ABOUT)
+    rows = re.findall(
+        r'<tr class="(\w+)"><td>G01</td><td><q>small &lt;matrices&gt;</q></td>\n<td class="said"><span class="pill">([^<]+)',
+        page,
+    )
+    assert rows == [
+        ("holds", "holds"),
+        ("condition", "holds with a condition"),
+        ("corrected", "corrected"),
+        ("untested", "not tested"),
+        ("corrected", "not what we saw here"),
+    ]
+    assert "because holds &amp; so" in page and page.index("because holds") < page.index("The lessons") < page.index(
+        "torch 2.8"
+    )
+    assert (
+        '<a href="#02_lora_layer">lesson 02</a>' in page and '<h2 id="02_lora_layer">02 · What is small?</h2>' in page
+    )
+
+
+def test_a_lesson_shows_its_answer_its_notebook_and_its_records_folded():
+    records = {"loss": Record("loss", 1.5, "nats")}
+    page = report.as_html([result("02_lora_layer", notebook=book(), records=records)], ABOUT)
+    assert '<p class="answer">A and B hold 2.8% of W' in page and "Not this." not in page
+    assert '<a href="02_lora_layer.ipynb">' in page and "12_faster" in page
+    folded = page[page.index("<details>") : page.index("</details>")]
+    assert "All 1 records" in folded and "<code>loss</code>" in folded and page.count("<code>loss</code>") == 1
+
+
+def test_a_lesson_without_notebook_or_verdicts_is_reported_as_well():
+    failed = result("03_junk", FAILED, error=CellError(0, "", "ValueError", "not readable"))
+    page = report.as_html([failed], ABOUT)
+    assert (
+        "03_junk failed before its first cell" in page and "03_junk.ipynb" not in page and 'class="claims"' not in page
+    )
+
+
+def test_the_outcome_is_a_sentence():
+    judged, off = {"records": {}}, [Deviation("x", "x is off")]
+    good, other = result("00_a", baseline=judged), result("01_b", DEVIATES, deviations=off)
+    assert report.outcome([good, good]) == "All 2 notebooks measured what was recorded."
+    assert report.outcome([result("00_a")]) == "1 notebook ran to the end."
+    assert report.outcome([good, other, result("02_c", FAILED)]) == (
+        "1 of 3 notebooks ran as they should. 01_b measured something else than was recorded. 02_c stopped with an error."
+    )

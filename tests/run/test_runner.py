@@ -29,7 +29,7 @@ def five(make_lesson, course):
     figure = (
         "from IPython.display import HTML, Image, Markdown, display\nimport base64\n"
         f"display(Image(base64.b64decode('{PNG}')))\ndisplay(Markdown('*In words:* loss falls & stays < 2'))\n"
-        "display(HTML('<div><b>G01</b> <b>Verdict: holds.</b> B &lt; A<script src=\"https://example.org/x.js\"></script></div>'))"
+        "display(HTML('<b>G01</b> The page says: <i>B &lt; A</i><br><b>Verdict: holds.</b> 1<script src=\"https://example.org/x.js\"></script></div>'))"
     )
     block = "kept = b'x' * 150_000_000\nimport time\ntime.sleep(0.4)"
     good = make_lesson("00_good", RECORD + "record('loss', 1.5 + seed, 'nats')", block, figure)
@@ -80,8 +80,9 @@ def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, 
     assert "01_bad failed in cell 4" in page and "ValueError" in page
     assert "a &lt;b&gt;bold&lt;/b&gt; mistake" in page and "<b>bold</b>" not in page
     assert f"data:image/png;base64,{PNG}" in page and "loss falls &amp; stays &lt; 2" in page
-    assert "G01 Verdict: holds. B &lt; A" in page
-    assert _addresses(page) == []
+    assert '<tr class="holds"><td>G01</td><td><q>B &lt; A</q></td>' in page
+    ran = ["00_good", "01_bad", "02_dies", "04_last"]
+    assert _addresses(page) == [f"{name}.ipynb" for name in ran], "nothing outside, but the notebooks beside it"
 
 
 def _addresses(page: str) -> list[str]:
@@ -151,7 +152,8 @@ def test_records_are_held_against_the_baseline(make_lesson, tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
 def test_ctrl_c_keeps_what_there_is(make_lesson, course, tmp_path):
     make_lesson("00_a", RECORD + "record('x', 1)")
-    make_lesson("01_slow", RECORD + "record('y', 2)\nimport time\nopen('started', 'w').close()\ntime.sleep(120)")
+    slow = "import time\nopen('started', 'w').close()\ntime.sleep(120)"
+    make_lesson("01_slow", RECORD + "record('y', 2)", slow)  # a cell's records are stored when it is done
     make_lesson("02_c")
     command = [sys.executable, "-m", "lora_lessons.cli", "run", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

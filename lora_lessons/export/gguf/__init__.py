@@ -8,6 +8,7 @@ from .adapter import check_fit as check_fit
 from .adapter import write_adapter as write_adapter
 from .file import FILE_TYPES as FILE_TYPES
 from .file import read as read
+from .importance import importance as importance
 from .model import checked_base as checked_base
 from .model import quantize as quantize
 from .model import write_base as write_base

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,18 @@ def write_merged(
     return write_model(source, adapter, out, file_type, overwrite=overwrite)
 
 
-def quantize(source: Path | str, out: Path | str, file_type: str = "Q4_K_M", *, overwrite: bool = False) -> Path:
-    """Write the GGUF `source` in one of llama.cpp's own types (Q4_K_M, Q5_K_M, Q6_K, Q4_0 …), made by llama.cpp."""
+def quantize(
+    source: Path | str,
+    out: Path | str,
+    file_type: str = "Q4_K_M",
+    *,
+    importance: Mapping[str, Tensor] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the GGUF `source` in one of llama.cpp's own types (Q4_K_M, Q5_K_M, Q6_K, Q4_0 …), made by llama.cpp.
+
+    `importance` (see the function of that name) says which columns matter more.
+    """
     source, out = Path(source), Path(out)
     check_type(file_type)
     refuse_existing(out, overwrite)
@@ -71,7 +81,7 @@ def quantize(source: Path | str, out: Path | str, file_type: str = "Q4_K_M", *, 
         )
     check_room(out, source.stat().st_size)
     with whole_file(out) as temporary:
-        llamacpp.quantize(source, temporary, file_type)
+        llamacpp.quantize(source, temporary, file_type, importance)
     return out
 
 

@@ -13,7 +13,19 @@ from ...errors import ModelError
 ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
 
 # model_type → the architecture's name in llama.cpp, and whether its rows of q and k change order there.
-ARCHITECTURES = {"llama": ("llama", True), "mistral": ("llama", True), "qwen2": ("qwen2", False)}
+ARCHITECTURES = {
+    "llama": ("llama", True),
+    "mistral": ("llama", True),
+    "qwen2": ("qwen2", False),
+    "qwen3": ("qwen3", False),
+}
+
+
+def architecture(model_type: str) -> str:
+    """The name in llama.cpp of Hugging Face's `model_type`. Raises ModelError for one that is not exported here."""
+    if model_type not in ARCHITECTURES:
+        raise ModelError(f"a {model_type} is not exported here ({', '.join(ARCHITECTURES)} are): {ELSEWHERE}.")
+    return ARCHITECTURES[model_type][0]
 
 
 def gguf_name(name: str, architecture: str, blocks: int) -> str:

@@ -30,7 +30,7 @@ class SourceModel:
     @property
     def architecture(self) -> str:
         """Its name in llama.cpp."""
-        return names.ARCHITECTURES[self.config.model_type][0]
+        return names.architecture(self.config.model_type)
 
     @property
     def vocabulary_size(self) -> int:
@@ -93,9 +93,10 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
     if not (folder / "config.json").is_file():
         raise ModelError(f"{base} has no config.json: give the base model's folder, as transformers saves it.")
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    if config.model_type not in names.ARCHITECTURES:
-        known = ", ".join(names.ARCHITECTURES)
-        raise ModelError(f"{folder.name} is a {config.model_type}; {known} are exported here: {names.ELSEWHERE}.")
+    try:
+        names.architecture(config.model_type)
+    except ModelError as error:
+        raise ModelError(f"{folder.name}: {error}") from None
     if getattr(config, "quantization_config", None) is not None:
         raise ModelError(f"{folder.name} is quantised already: give the 16-bit model that it was made from.")
     if config.hidden_act not in ACTIVATIONS:

@@ -82,8 +82,13 @@ class Model:
         return np.frombuffer(self.ffi.buffer(pointer, 4 * count), dtype=np.float32).copy()
 
 
-def quantize(source: str, out: str, file_type: str, threads: int) -> None:
-    """Write the GGUF `source` to `out` in llama.cpp's type `file_type`. Raises ValueError or RuntimeError."""
+def quantize(
+    source: str, out: str, file_type: str, threads: int, importance: Mapping[str, np.ndarray] | None = None
+) -> None:
+    """Write the GGUF `source` to `out` in llama.cpp's type `file_type`. Raises ValueError or RuntimeError.
+
+    `importance` is an importance matrix: of each named tensor, how much each of its inputs matters (fp32).
+    """
     ffi, lib = c_interface()
     params = lib.llama_model_quantize_default_params()
     params.nthread = threads
@@ -91,5 +96,13 @@ def quantize(source: str, out: str, file_type: str, threads: int) -> None:
     if kind is None:
         raise ValueError(f"llama.cpp has no type {file_type}; usual ones: Q4_K_M, Q5_K_M, Q6_K, Q8_0, Q4_0")
     params.ftype = kind
+    matters = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in (importance or {}).items()}
+    names = [ffi.new("char[]", name.encode()) for name in matters]
+    # one entry a tensor; llama.cpp stops at the first without a name
+    entries = ffi.new("struct llama_model_imatrix_data[]", len(matters) + 1)
+    for entry, name, values in zip(entries, names, matters.values(), strict=False):
+        entry.name, entry.data, entry.size = name, ffi.from_buffer("float[]", values), len(values)
+    if matters:
+        params.imatrix = entries
     if lib.llama_model_quantize(source.encode(), out.encode(), ffi.addressof(params)):
         raise RuntimeError("the model was not quantized")

@@ -23,7 +23,8 @@ def main() -> int:
         elif job["job"] == "logits":
             np.save(job["out"], logits(job))
         else:
-            quantize(job["source"], job["out"], job["type"], job["threads"])
+            matters = dict(np.load(job["importance"])) if "importance" in job else None
+            quantize(job["source"], job["out"], job["type"], job["threads"], matters)
     except (RuntimeError, ImportError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 1
@@ -52,9 +53,11 @@ def serve(job: dict[str, Any], answers: Any) -> None:
 
 
 def logits(job: dict[str, Any]) -> np.ndarray:
-    """The exact logits after each of the job's prompts: (prompts, vocabulary)."""
+    """The exact logits after each of the job's prompts, or after every token of theirs."""
     longest = max(map(len, job["prompts"]))
     model = Model(job["base"], longest, job["threads"], exact=True, adapters=job["adapters"])
+    if job["every"]:
+        return np.stack([model.read_all(prompt) for prompt in job["prompts"]])
     rows = []
     for prompt in job["prompts"]:
         model.forget()

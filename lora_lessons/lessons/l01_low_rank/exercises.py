@@ -1,4 +1,4 @@
-"""Exercises of lesson 01: break-even storage, the best rank-r approximation, a mistake to find."""
+"""Exercises of lesson 01: a cut by hand, break-even storage, the best rank-r approximation, a mistake to find."""
 
 from __future__ import annotations
 
@@ -12,13 +12,52 @@ from ... import lowrank
 from ...course.exercises import answered, exercise, not_a_number
 
 
-@exercise("01.1", "Where storage breaks even", difficulty=1, minutes=4)
+@exercise("01.1", "A cut by hand", difficulty=1, minutes=3)
+def _(answer: Callable[[], Any]) -> str | None:
+    value = answered(answer())
+    try:
+        cut = torch.as_tensor(value, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        return "Return three rows of three numbers: [[…, …, …], […, …, …], […, …, …]]."
+    if cut.shape != (3, 3):
+        return f"The cut matrix is 3×3, as W is; yours is {'×'.join(map(str, cut.shape)) or 'one number'}."
+    W = torch.tensor([[3.5, 2.5, 0], [2.5, 3.5, 0], [0, 0, 2]])
+    pets, fish, apart = (
+        weight * torch.outer(torch.tensor(pattern), torch.tensor(pattern))
+        for weight, pattern in ((3, [1.0, 1.0, 0.0]), (2, [0.0, 0.0, 1.0]), (0.5, [1.0, -1.0, 0.0]))
+    )
+    mistakes = [
+        (W, "That is W itself, with all three directions. Keep only the strongest."),
+        (pets + fish, "That is rank 2: you kept the two strongest directions. For rank 1 keep one."),
+        (pets + apart, "You removed the direction of strength 2 and kept the one of strength 1. For rank 1 both go."),
+        (fish, "You kept the second direction. The strongest is the one with strength 6."),
+        (apart, "You kept the weakest direction. The strongest is the one with strength 6."),
+        (pets / 3, "The patterns are right, and their weight is missing: multiply by 3."),
+        (2 * pets, "You multiplied by the strength, 6. The patterns have the length √2 each, so their weight is 3."),
+        (torch.diag(torch.diag(W)), "You kept the diagonal, which has rank 3. A direction is a column times a row."),
+        (
+            torch.outer(W[:, 0], torch.tensor([1.0, 0, 0])),
+            "You kept one column of W. A direction fills the whole table.",
+        ),
+        (torch.outer(torch.tensor([1.0, 0, 0]), W[0]), "You kept one row of W. A direction fills the whole table."),
+    ]
+    for wrong, sentence in mistakes:
+        if torch.allclose(cut, wrong, atol=1e-3):
+            return sentence
+    if not torch.allclose(cut, pets, atol=1e-3):
+        return "Multiply the column (1, 1, 0) by the row (1, 1, 0), which gives nine numbers, and each of them by 3."
+    return None
+
+
+@exercise("01.2", "Where storage breaks even", difficulty=1, minutes=4)
 def _(answer: Callable[[int, int], int]) -> str | None:
     value = answered(answer(576, 576))
     if said := not_a_number(value):
         return said
     if isinstance(value, float) and not value.is_integer():
-        return f"A rank is a whole number; you have {value:.4g}. Which whole rank is the last that still saves?"
+        return (
+            f"A rank is a whole number; you have {value:.4g}. Which is the last whole rank that still saves something?"
+        )
     mistakes = {
         288: "At r = 288, B and A hold exactly as many numbers as a 576×576 W: nothing is saved. Go one lower there.",
         576: "That is the full rank. There B and A hold r·(d + k) numbers, twice what a square W has.",
@@ -41,7 +80,7 @@ def _(answer: Callable[[int, int], int]) -> str | None:
     return None
 
 
-@exercise("01.2", "The best rank-r approximation", difficulty=2, minutes=6)
+@exercise("01.3", "The best rank-r approximation", difficulty=2, minutes=6)
 def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     W = torch.randn(12, 20, generator=torch.Generator().manual_seed(1))
     parts, r = lowrank.svd(W), 4
@@ -66,7 +105,7 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
         (W, "That is W itself, of full rank. Keep only the first r directions."),
         (U[:, :r] @ Vh[:r], "You left the singular values out: each direction counts with its own strength, S[:r]."),
         ((U[:, :r] * S[:r] ** 2) @ Vh[:r], "S came in twice. Give it to one side, or √S to each."),
-        ((U[:, -r:] * S[-r:]) @ Vh[-r:], "You kept the weakest directions. S falls: the strongest come first."),
+        ((U[:, -r:] * S[-r:]) @ Vh[-r:], "You kept the weakest directions. S is sorted, and the strongest come first."),
         (U[:, 1 : r + 1] * S[1 : r + 1] @ Vh[1 : r + 1], "You skipped the strongest direction: counting starts at 0."),
         (lowrank.truncate(W, r - 1), "You kept r − 1 directions: [:r] already stops before index r."),
         (lowrank.truncate(W, r + 1), "You kept r + 1 directions: [:r] holds r of them."),
@@ -81,7 +120,7 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     return f"Its rank is {rank}, not 4: keep r directions and no more." if rank > r else None
 
 
-@exercise("01.3", "Find the mistake", difficulty=2, minutes=5)
+@exercise("01.4", "The rank that keeps enough energy", difficulty=2, minutes=5)
 def _(answer: Callable[[Tensor, float], int]) -> str | None:
     Q1, Q2 = torch.linalg.qr(torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(1))).Q
     W = Q1 @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 1.0])) @ Q2  # energies 9, 4, 1, 1 of 15

@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from ... import lowrank
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label, show
 from ...paths import course_root
 
 
@@ -33,6 +33,19 @@ def photos_at_ranks(photo: Tensor, parts: lowrank.SVD, ranks: Sequence[int]) -> 
     return figure
 
 
+def show_photos(photo: Tensor, ranks: Sequence[int]) -> None:
+    """The photograph cut to each rank, shown with its caption."""
+    d, k = photo.shape
+    stored = lowrank.stored_numbers(d, k, 20) / (d * k)
+    even = lowrank.break_even_rank(d, k)
+    caption = (
+        f"the same cat from 1 to {min(d, k)} directions. At rank 20 you can recognise it, with {stored:.0%} of the "
+        f"photograph's numbers. Up to rank {even} the two factors are smaller than the photograph; at full rank, "
+        f"{min(d, k)}, they are larger."
+    )
+    show(photos_at_ranks(photo, lowrank.svd(photo), ranks), caption)
+
+
 def error_of_rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]]) -> Figure:
     """Relative error against rank, one line for each way to choose the directions."""
     figure = Figure(figsize=(7.2, 3.6))
@@ -51,7 +64,7 @@ def error_of_rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]])
 
 
 def energy_beside_noise(curves: Mapping[str, tuple[Tensor, Tensor]], share: float = 0.9) -> Figure:
-    """Energy kept against rank: the real matrix's singular values and its Gaussian control's, one panel a matrix."""
+    """Energy kept against rank: the real matrix's singular values and its Gaussian control's, one panel per matrix."""
     figure = Figure(figsize=(8.4, 3.6))
     for ax, (name, pair) in zip(figure.subplots(1, len(curves), sharey=True), curves.items(), strict=True):
         for S, color, who, away in zip(pair, (BLUE, GREY), (name, "noise"), ((-6, 4), (8, -8)), strict=True):
@@ -67,7 +80,7 @@ def energy_beside_noise(curves: Mapping[str, tuple[Tensor, Tensor]], share: floa
 
 
 def rank_shares(shares: Mapping[str, Sequence[float]], noise: Mapping[str, float], even: Mapping[str, float]) -> Figure:
-    """For each kind of matrix, a dot a layer: the share of full rank that 90% of the energy needs.
+    """For each kind of matrix, one dot per layer: the share of full rank that 90% of the energy needs.
 
     Beside it: the same for Gaussian noise of that shape, and the break-even rank as a share of full rank.
     """
@@ -90,8 +103,8 @@ def rank_shares(shares: Mapping[str, Sequence[float]], noise: Mapping[str, float
     label(ax, noise[top], 0, "noise", GREY)
     label(ax, even[last], bottom, "nothing saved", VERMILION)
     ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), title="Fewer directions than noise, but rarely few")
-    ax.set_xlabel("rank that keeps 90% of the energy, as a share of full rank; a dot a layer, first layer on top")
+    ax.set(ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), title="Fewer directions than noise, but seldom few")
+    ax.set_xlabel("rank that keeps 90% of the energy, as a share of full rank (one dot per layer, first layer on top)")
     ax.grid(axis="y", visible=False)
     return figure
 
@@ -110,7 +123,7 @@ def perplexity_by_storage(stored: Sequence[float], perplexity: Sequence[float], 
         label(ax, 0, y, text, color, xytext=(6, -9))
     ax.set(yscale="log", ylim=(10, None), xlim=(0, max(stored) * 1.04))
     ax.set(xlabel="numbers stored, as a share of W's own (green: something saved)", ylabel="perplexity (log)")
-    ax.set_title("Every W of the base cut")
+    ax.set_title("Perplexity when every W is cut")
     ax.minorticks_off()
     return figure
 
@@ -129,6 +142,6 @@ def perplexity_by_kind(perplexity: Mapping[str, float], weights: Mapping[str, fl
     ax.set_yticks(range(len(perplexity)), [f"{kind} ({weights[kind]:.0%} of weights)" for kind in perplexity])
     ax.set(xscale="log", ylim=(len(perplexity) - 0.5, -1.1), xlabel="perplexity (log)")
     ax.set_xlim(intact * 0.7, max(perplexity.values()) * 5)
-    ax.set_title("One kind at a time, cut to equal storage")
+    ax.set_title("Only one kind of matrix is cut, to equal storage")
     ax.minorticks_off()
     return figure

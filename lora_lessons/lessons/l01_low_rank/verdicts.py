@@ -16,10 +16,11 @@ from ...course.claims import CORRECTED, claim
     "01_low_rank",
     says="In transformers most weight matrices can be approximated as lower-rank structures",
     verdict=CORRECTED,
-    sentence="Not by cutting W itself (plain SVD, no retraining), not in this base. With every W cut to equal storage, perplexity on {perplexity.tokens} "
-    "tokens rose from {perplexity.intact:.0f} by a factor of {perplexity.break_even_factor:,.0f}. One kind at a time, {kinds.survive} of 7 stayed "
-    "within 20%; they hold {kinds.survive_weights:.0%} of the weights. Keeping 90% of the energy takes {spectrum.share:.0%} of full rank in the "
-    "median matrix; Gaussian noise of those shapes takes {spectrum.noise_share:.0%}. Cuts that look at the inputs do far better (published). LoRA does not need this claim: it assumes a low-rank update (lesson 03).",
+    sentence="Not in our base, if you cut W itself and do not retrain. We cut every W to as many numbers as it had before, so nothing was saved yet, "
+    "and perplexity on {perplexity.tokens} tokens rose from {perplexity.intact:.1f} by a factor of {perplexity.break_even_factor:,.0f}. "
+    "When one kind of matrix was cut at a time, {kinds.survive} of 7 kinds stayed within 20%, and they hold {kinds.survive_weights:.0%} of the weights. "
+    "The median matrix needs {spectrum.share:.1%} of its full rank for 90% of its energy; Gaussian noise needs {spectrum.noise_share:.1%}. Cuts that take "
+    "the inputs into account do far better (published). LoRA does not need this claim: it only assumes that the update has low rank (lesson 03).",
     records=(
         "perplexity.tokens",
         "perplexity.intact",

@@ -1,4 +1,4 @@
-"""The rank explorer: slide r, and see the matrix, its error and the numbers stored.
+"""The rank explorer: choose a matrix, slide r, and see the matrix, its error and the numbers stored.
 
 `…_scene` works everything out, `…_still` draws it, and controls stand over it.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -15,16 +16,27 @@ from ...course.figures import BLUE, GREY, VERMILION, label
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 
 SHOWN = 460  # entries a side in the picture; of a larger matrix every second (third …) row or column is shown
+RANKS = 60  # about as many stops has the slider, close together where the first directions are
 
 
-def rank_explorer_scene(W: Tensor, r: int, name: str) -> Scene:
+def slider_ranks(full: int) -> list[int]:
+    """1, 2, 3 … and then ever larger steps up to `full`: each stop is about as many times the last one."""
+    return sorted({round(full ** (i / RANKS)) for i in range(RANKS + 1)} | set(range(1, min(full, 20) + 1)))
+
+
+def rank_explorer_scene(
+    W: Tensor, r: int, name: str, parts: lowrank.SVD | None = None, locked: tuple[str, ...] = (), clamp: bool = False
+) -> Scene:
     """W (d×k) cut to each rank as a picture, beside its energy curve with the rank and break-even marked.
 
-    Raises ValueError when r is outside 1 … min(d, k).
+    Raises ValueError when r is outside 1 … min(d, k); with `clamp`, an r that is too large becomes the full rank.
     """
-    parts, (d, k) = lowrank.svd(W), W.shape
+    parts, (d, k) = parts or lowrank.svd(W), W.shape
     full = len(parts.S)
-    lowrank.factors(parts, whole("rank r", r))
+    r = whole("rank r", r)
+    moved = full if clamp and r > full else None
+    r = moved or r
+    lowrank.factors(parts, r)
     kept, even = lowrank.energy(parts.S).tolist(), lowrank.break_even_rank(d, k)
     image = bool(W.min() >= 0)  # a photograph is 0 (black) … 1; weights lie on both sides of 0
     top = 1.0 if image else 3 * float(W.std())
@@ -32,18 +44,19 @@ def rank_explorer_scene(W: Tensor, r: int, name: str) -> Scene:
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1))
     left.set_title(" ")
     left.spines[:].set_visible(False)
-    stops = range(1, full + 1)
-    right.plot(stops, kept, color=BLUE)
+    right.plot(range(1, full + 1), kept, color=BLUE)
     right.axvline(even, color=GREY, ls="--", lw=1.2)
     label(right, even, 0.04, "nothing saved →", GREY)
     right.set(xlabel="rank r", ylim=(0, 1.03), xlim=(0, full * 1.02), title="share of energy kept")
-    scene = Scene(Backdrop(figure), list(stops), [_rank_words(W, stop, kept[stop - 1]) for stop in stops])
+    stops = sorted({*slider_ranks(full), r})
+    words = [_rank_words(W, stop, kept[stop - 1]) for stop in stops]
+    scene = Scene(Backdrop(figure), stops, words, locked, moved)
     B, A = lowrank.factors(parts, full)
     scene.product(
         left, B[:: -(-d // SHOWN)], A[:, :: -(-k // SHOWN)], "gray" if image else "RdBu_r", 0.0 if image else -top, top
     )
     scene.text(left, 0, 1.05, [f"{name}, rank {stop} of {full}" for stop in stops], "black")
-    scene.dot(right, list(stops), kept, VERMILION)
+    scene.dot(right, stops, [kept[stop - 1] for stop in stops], VERMILION)
     return scene
 
 
@@ -52,9 +65,9 @@ def _rank_words(W: Tensor, r: int, kept: float) -> str:
     d, k = W.shape
     stored = lowrank.stored_numbers(d, k, r)
     return (
-        f"Rank {r}: kept energy {kept:.1%}, relative error {max(0.0, 1 - kept) ** 0.5:.3f}. "
+        f"Rank {r} keeps {kept:.1%} of the energy; the relative error is {max(0.0, 1 - kept) ** 0.5:.3f}. "
         f"B and A hold {stored:,} numbers, {stored / (d * k):.0%} of W's {d * k:,}. "
-        f"Break-even rank: {lowrank.break_even_rank(d, k)}."
+        f"They hold fewer than W up to rank {lowrank.break_even_rank(d, k)}."
     )
 
 
@@ -63,8 +76,30 @@ def rank_explorer_still(W: Tensor, r: int, name: str) -> tuple[Figure, str]:
     return rank_explorer_scene(W, r, name).still(r)
 
 
-def rank_explorer(matrices: Mapping[str, Tensor], r: int = 20) -> Stage:
-    """A choice of matrix and a slider for r; a rank that the matrix cannot have is answered with those it can."""
-    first = next(iter(matrices))
-    controls = [choice("name", "matrix", list(matrices)), slider("r", "rank r")]
-    return Stage(lambda name, r: rank_explorer_scene(matrices[name], r, name), "r", controls, name=first, r=r)
+def rank_explorer(matrices: Mapping[str, Tensor | Mapping[str, Tensor]], r: int = 20) -> Stage:
+    """A choice of matrix and a slider for r: a matrix by its name, or a layer's matrices, by kind.
+
+    A rank too large for the next matrix becomes its full rank; one typed that cannot be is answered with those that can.
+    """
+    kinds = list(dict.fromkeys(kind for one in matrices.values() if isinstance(one, Mapping) for kind in one))
+    first = {"name": next(iter(matrices))} | ({"kind": kinds[0]} if kinds else {})
+    shown: list[tuple[str, str]] = []
+
+    @lru_cache(maxsize=4)
+    def parts(name: str, kind: str) -> lowrank.SVD:
+        return lowrank.svd(matrix(name, kind))
+
+    def matrix(name: str, kind: str) -> Tensor:
+        one = matrices[name]
+        return one[kind] if isinstance(one, Mapping) else one
+
+    def compose(name: str, r: int, kind: str = "") -> Scene:
+        layer = isinstance(matrices[name], Mapping)
+        title, locked = f"{name}, {kind}" if layer else name, () if layer or not kinds else ("kind",)
+        another = shown != [(name, kind)]
+        scene = rank_explorer_scene(matrix(name, kind), r, title, parts(name, kind), locked, clamp=another)
+        shown[:] = [(name, kind)]
+        return scene
+
+    controls = [choice("name", "matrix", list(matrices)), *([choice("kind", "kind", kinds)] if kinds else [])]
+    return Stage(compose, "r", [*controls, slider("r", "rank r")], r=r, **first)

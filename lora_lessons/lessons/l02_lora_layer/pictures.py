@@ -1,11 +1,10 @@
-"""Pictures of lesson 02: the update's size and rank, and what trains at each rank."""
+"""Pictures of lesson 02: the update's size at each rank, and what trains at each rank."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 
@@ -24,23 +23,10 @@ def update_norms(ranks: Sequence[int], lora: Sequence[float], rslora: Sequence[f
     return figure
 
 
-def singular_cliff(S: Tensor, r: int) -> Figure:
-    """The first singular values of ΔW on a log axis: r of them, then rounding noise."""
-    shown = S[: max(3 * r, r + 8)].clamp_min(1e-12).tolist()
-    figure = Figure(figsize=(7.2, 3.0))
-    ax = figure.subplots()
-    ax.semilogy(range(1, r + 1), shown[:r], "o", color=BLUE)
-    ax.semilogy(range(r + 1, len(shown) + 1), shown[r:], "o", color=GREY, markerfacecolor="white")
-    label(ax, r, shown[r - 1], f"r = {r} directions", BLUE, xytext=(10, 0))
-    label(ax, (r + len(shown)) / 2, shown[r], "rounding noise of fp32", GREY, xytext=(0, 12), ha="center")
-    ax.set(xlabel="singular value number", ylabel="size", title="ΔW has rank r, and no more")
-    return figure
-
-
 def counts_against_rank(
     counts: Mapping[tuple[str, str, int], int], parameters: int, line_of: str, band: tuple[float, float] = (20e6, 30e6)
 ) -> Figure:
-    """Trainable parameters against r, both axes log: lines of one model, marks for all, the page's two claims drawn in.
+    """Trainable parameters against r, both axes log: lines of one model, marks for all, with the page's two claims.
 
     `counts` holds {(model, targets, r): trainable}; `parameters` is the size of the model `line_of`.
     """
@@ -58,11 +44,18 @@ def counts_against_rank(
         per_rank = counts[line_of, targets, r0] / r0
         ax.plot(ranks, [per_rank * r for r in ranks], color=color, lw=1.6)
         label(ax, ranks[1], per_rank * ranks[1], targets, color)
-        for model, mark in zip(models, "o^s", strict=False):
-            points = [(r, n) for (m, t, r), n in counts.items() if (m, t) == (model, targets)]
+        for place, (model, mark) in enumerate(zip(models, "o^s", strict=False)):
+            beside = 1.13 ** (place - (len(models) - 1) / 2)  # side by side: none hides another
+            points = [(r * beside, n) for (m, t, r), n in counts.items() if (m, t) == (model, targets)]
             ax.plot(*zip(*points, strict=True), mark, color=color, ms=6, markeredgecolor="white")
     marks = ", ".join(f"{shape} {model}" for model, shape in zip(models, "●▲■", strict=False))
-    ax.set(xscale="log", yscale="log", xlim=ranks, xlabel=f"rank r     ({marks}; lines: {line_of})")
+    marked = sorted({r for _, _, r in counts})
+    for r in marked:
+        ax.axvline(r, color="#d9dcdf", lw=27, alpha=0.4, zorder=0.5)
+    ax.set(xscale="log", yscale="log", xlim=ranks)
+    ax.set_xlabel(
+        f"rank r     ({marks}, side by side at r = {', '.join(map(str, marked))}; lines: {line_of})", size=9.5
+    )
     ax.set_ylabel("trainable parameters (millions)")
     ax.set_xticks(ticks := (1, 4, 8, 16, 64, 256), [str(r) for r in ticks])
     ax.set_yticks(ticks_y := (1e6, 1e7, 1e8, 1e9), [f"{n / 1e6:,.0f}" for n in ticks_y])

@@ -16,8 +16,9 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "02_lora_layer",
     says="LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
     verdict=HOLDS,
-    sentence="{grads.B_step0} pairs of A and B were inserted. At step 0 every B got a gradient, from step 1 every A too, the base none. "
-    "Taken off again, the largest change of a logit was {noop.detached}. Lesson 03 compares the weights after training.",
+    sentence="We inserted {grads.B_step0} pairs of A and B. In the first step every B got a gradient, from the second step on every A did "
+    "too, and the base got none. When the adapters were taken off again, no logit differed from the untouched base. "
+    "Lesson 03 checks that this still holds after training.",
     records=(
         "lora.layers",
         "grads.B_step0",
@@ -42,9 +43,10 @@ def _(measured: Mapping[str, Any]) -> bool:
     "02_lora_layer",
     says="LoRA cuts the trainable parameter count by 90–99%",
     verdict=CORRECTED,
-    sentence="Mostly by more: {count.over_99} of the {count.settings} settings counted here (3 shapes × 3 targets × 3 ranks) cut over 99% (range "
-    "{count.cut_least:.1f}% to {count.cut_most:.2f}%). On Llama-2-7B the page's range is all-linear at r = {count.r_at_99} to {count.r_at_90}. A smaller model is "
-    "cut less: {base.cut:.1f}% on our base at r = 8.",
+    sentence="It usually cuts more. Of the {count.settings} settings we counted on three 7B shapes (three choices of targets, three ranks), "
+    "{count.over_99} cut more than 99%; the range is {count.cut_least:.1f}% to {count.cut_most:.2f}%. On Llama-2-7B you get the page's "
+    "90–99% with all linear layers and a rank between {count.r_at_99} and {count.r_at_90}. A small model is cut less: ours by "
+    "{base.cut:.1f}% at r = 8.",
     records=(
         "count.over_99",
         "count.settings",
@@ -64,8 +66,9 @@ def _(measured: Mapping[str, Any]) -> bool:
     "02_lora_layer",
     says="A typical LoRA for a 7B model has 20–30 million trainable parameters",
     verdict=CONDITION,
-    sentence="For {count.in_band} of the {count.settings} settings counted here on three 7B shapes, such as all linear layers at r = 8 of Mistral-7B "
-    "({count.mistral_r8}; Llama-2-7B: {count.llama2_r8}). The count is r·(d + k) summed over the targets, so always name r and the targets.",
+    sentence="It depends on the rank and on the layers you target. Of {count.settings} settings on three 7B shapes, {count.in_band} lie in that "
+    "band, for example Mistral-7B at r = 8 on all linear layers ({count.mistral_r8} numbers); Llama-2-7B stops a little below it "
+    "({count.llama2_r8}). The count is r·(d + k), summed over the targeted layers, so always state both.",
     records=(
         "count.in_band",
         "count.settings",
@@ -81,16 +84,20 @@ def _(measured: Mapping[str, Any]) -> bool:
     "G08",
     "02_lora_layer",
     says="The update is decomposed into A and B so that ΔW ≈ A × B",
-    verdict=CORRECTED,
-    sentence="ΔW = (α/r)·B·A, exact by construction (up to fp32 rounding), of rank {product.rank} here; B (d×r) comes first: on a {product.ba_shape} weight, A·B is "
-    "{product.ab_shape}. What may be approximate is whether a good update has low rank: lesson 03.",
+    verdict=CONDITION,
+    sentence="The order A·B is right for row vectors, x·A·B, with A as k×r and B as r×d. The paper, PyTorch and PEFT store a weight as "
+    "outputs × inputs, and there the same update reads ΔW = (α/r)·B·A; multiplied the other way round, a {product.ba_shape} update "
+    "shrinks to {product.ab_shape}. Either way it is “=”, not “≈”: the layer adds exactly this product, of rank {product.rank} here. What may be "
+    "approximate is whether a good update has low rank at all (lesson 03).",
     records=(
         "product.exact",
         "product.rank",
         "product.ba_shape",
         "product.ab_shape",
+        "product.row_vectors",
     ),
 )
 def _(measured: Mapping[str, Any]) -> bool:
     small = f"{measured['product.rank']}×{measured['product.rank']}"
-    return measured["product.exact"] and measured["product.ab_shape"] == small != measured["product.ba_shape"]
+    both_ways = measured["product.exact"] and measured["product.row_vectors"]
+    return both_ways and measured["product.ab_shape"] == small != measured["product.ba_shape"]

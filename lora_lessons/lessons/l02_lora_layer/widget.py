@@ -1,4 +1,4 @@
-"""The anatomy of the layer: slide r, type d, k and α, and see W, B and A to scale.
+"""The anatomy of the layer: slide r, type d, k and α, and see W, B and A to scale. (The other widget: start_map.py.)
 
 `…_scene` works everything out, `…_still` draws it, and controls stand over it.
 """
@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from ... import lora, lowrank
 from ...course.figures import BLUE, GREY, ORANGE, label
 from ...course.stage import Backdrop, Scene, Stage, number, slider, whole
+from .start_map import start_map as start_map
 
 
 def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
@@ -67,10 +68,10 @@ def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:
     lora.check_settings(r, lora_alpha, d, k)
     frozen, trained = d * k, lowrank.stored_numbers(d, k, r)
     return (
-        f"W holds {frozen:,} numbers, A and B together {trained:,}: {trained / frozen:.2%} of W. "
-        f"In 16-bit that is {2 * trained / 1e3:,.1f} kB beside {2 * frozen / 1e3:,.1f} kB. "
-        f"Forward, one token: {2 * frozen / 1e6:,.2f} MFLOP through W, {2 * trained / 1e6:,.3f} MFLOP through A and B. "
-        f"Scale: α/r = {lora.scale(r, lora_alpha):.3g}."
+        f"W holds {frozen:,} numbers; A and B together hold {trained:,}, {trained / frozen:.2%} of that. "
+        f"In 16-bit they take {2 * trained / 1e3:,.1f} kB, where W takes {2 * frozen / 1e3:,.1f} kB. One token costs "
+        f"{2 * frozen / 1e6:,.2f} MFLOP through W and {2 * trained / 1e6:,.3f} MFLOP through A and B. "
+        f"The scale α/r is {lora.scale(r, lora_alpha):.3g}."
     )
 
 

@@ -5,3 +5,4 @@ After it, the learner can choose r and alpha on evidence.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
+from . import verdicts as verdicts

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ...course.exercises import Unsolved, answered, exercise, not_a_number
 
 
-@exercise("05.1", "Hold the scale", difficulty=1, minutes=4)
+@exercise("05.1", "Keep the scale at another rank", difficulty=1, minutes=4)
 def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
     plain, rs = answered(alpha_for(2, 16, False)), alpha_for(2, 16, True)
     for got in (plain, rs):
@@ -17,19 +17,19 @@ def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
     if math.isclose(plain, 32) and math.isclose(rs, 8):
         if math.isclose(alpha_for(0.5, 9, True), 1.5):
             return None
-        return "Right for scale 2, wrong for another: use `scale` and `r`."
+        return "That is right for scale 2 but wrong for another scale: use `scale` and `r`."
     if math.isclose(plain, 2 / 16):
-        return "Turned round: scale = α/r, so α = scale · r."
+        return "Turned round: the scale is α/r, so α is scale · r."
     if math.isclose(plain, 32) and math.isclose(rs, 32):
-        return "Right for LoRA. rsLoRA divides α by √r, not by r."
+        return "That is right for LoRA. But rsLoRA divides α by √r, not by r."
     if math.isclose(plain, 8) and math.isclose(rs, 32):
-        return "The two cases are swapped: √r belongs to rsLoRA."
+        return "You swapped the two cases: √r belongs to rsLoRA."
     if math.isclose(rs, 512):
-        return "r² is too much: rsLoRA has √r (r ** 0.5) below the line."
-    return f"At scale 2 and r = 16, LoRA needs 32 and rsLoRA 8; you gave {plain:g} and {rs:g}."
+        return "r² is too much: rsLoRA divides by √r, which is r ** 0.5."
+    return f"At scale 2 and r = 16, LoRA needs α = 32 and rsLoRA α = 8; you gave {plain:g} and {rs:g}."
 
 
-@exercise("05.2", "Better, or only lower?", difficulty=2, minutes=8)
+@exercise("05.2", "Is it better, or only lower?", difficulty=2, minutes=8)
 def _(better: Callable[[list[float], list[float]], str | None]) -> str | None:
     here = [3.10, 3.11, 3.12]
     others = {
@@ -45,25 +45,23 @@ def _(better: Callable[[list[float], list[float]], str | None]) -> str | None:
     if list(got.values()) == ["a", None, None, "a"] and turned == "b":
         return None
     if (got["far"], turned) == ("b", "a"):
-        return "Turned round: the lower loss is the better one."
+        return "Turned round: the lower loss is the better one, so return its letter."
     if got["wide"] == "a":
-        return "You went by the means. [3.00, 3.20, 3.40] is too uncertain to be called worse: its interval reaches below 3.10."
+        return "You went by the means. [3.00, 3.20, 3.40] is too uncertain to be called worse, because its interval reaches below 3.10."
     if got["touching"] == "a":
         return (
-            "Too narrow: half a width is 4.303 · s/√3, about 2.5 standard deviations, with s = statistics.stdev, which "
+            "Your intervals are too narrow: half of one is 4.303 · s/√3, about 2.5 standard deviations, with s = statistics.stdev, which "
             f"divides by n − 1. So {here} and {others['touching']} overlap."
         )
     if got["apart"] is None:
-        return (
-            f"{here} and {others['apart']} do not overlap: are your intervals too wide? Half a width is 4.303 · s/√3."
-        )
+        return f"{here} and {others['apart']} do not overlap. Are your intervals too wide? Half of one is 4.303 · s/√3."
     for name in ("wide", "touching"):
         if got[name] is not None:
             return f"The intervals of {here} and {others[name]} overlap: return None; you returned {got[name]!r}."
     return f"For {here} against {others['apart']} expected 'a', and 'b' the other way round; you gave {got['apart']!r} and {turned!r}."
 
 
-@exercise("05.3", "Seed by seed", difficulty=2, minutes=6)
+@exercise("05.3", "Compare seed by seed", difficulty=2, minutes=6)
 def _(differences: Callable[[dict[int, float], dict[int, float]], list[float]]) -> str | None:
     a, b = {10: 3.0, 2: 1.0, 33: 2.0}, {2: 1.5, 10: 1.0, 7: 9.0}
     found = answered(differences(dict(a), dict(b)))
@@ -73,13 +71,13 @@ def _(differences: Callable[[dict[int, float], dict[int, float]], list[float]]) 
     if got == [-0.5, 2.0]:
         return None
     if got == [round(x - y, 6) for x, y in zip(a.values(), b.values(), strict=True)]:
-        return "That is the colleague's code: it pairs the first with the first, whatever seed they have."
+        return "That is the colleague's code: it pairs the first run with the first run, whatever their seeds are."
     if got == [2.0, -0.5]:
-        return "The right pairs in the wrong order: by rising seed."
+        return "Those are the right pairs in the wrong order: sort them by rising seed."
     if got == [0.5, -2.0]:
-        return "Turned round: a's loss minus b's."
+        return "Turned round: take a's loss minus b's."
     if got == [0.5, 2.0]:
-        return "The sign says which one is lower: leave it in."
+        return "The sign says which of the two is lower, so leave it in."
     if len(got) == 3:
-        return "Seed 33 has no partner in b, and seed 7 none in a: leave out what only one of them has."
+        return "Seed 33 has no partner in b, and seed 7 has none in a: leave out the seeds that only one of them has."
     return f"For a = {a} and b = {b} expected [-0.5, 2.0]; you gave {got}."

@@ -29,6 +29,6 @@ def beside_the_paper(paper: Mapping[str, Mapping[int, float]], ours: Mapping[str
         ax.set_xticks(ticks := (1, 4, 16, 64), [str(t) for t in ticks])
         ax.set(xlim=(0.8, 64 * 5), xlabel="rank r")
     left.set(ylabel="WikiSQL accuracy (%)", title="Published: GPT-3 175B, Table 6")
-    right.set(ylabel="held-out loss (nats), turned", title="Recorded: ours, α = 16")
+    right.set(ylabel="held-out loss (nats), axis turned", title="Recorded: our 135M, α = 16")
     right.invert_yaxis()
     return figure

@@ -16,6 +16,7 @@ from ... import lora
 from ...course.figures import BLUE, GREY, PURPLE, SKY, VERMILION
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from .measured import Measured, measured, nearest
+from .places import losses_shown, side_by_side
 
 REFERENCE = (8, 16.0)  # the r and alpha that a fair fight holds to: lesson 03's
 FAIR = ("off: α as set", "same scale", "same push")
@@ -38,48 +39,31 @@ def _lab(table: Path | None) -> _Lab:
 @cache
 def _lab_of(every: tuple[Measured, ...]) -> _Lab:
     """Every measured setting as its rank, above its push, coloured by learning rate; and every loss curve, in grey."""
-    figure = Figure(figsize=(8.8, 3.9))
-    left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
-    ranks, losses = sorted({m.r for m in every}), sorted(m.loss.mean for m in every)
-    low, high = losses[0], min(losses[-1], losses[0] + 2 * (losses[3 * len(losses) // 4] - losses[0]) + 0.01)
-
-    def place(m: Measured) -> tuple[float, float]:
-        """Ranks of one push stand side by side, lowest left; what lies too high stands at the upper edge."""
-        return m.push * 1.2 ** (ranks.index(m.r) - (len(ranks) - 1) / 2), min(m.loss.mean, high)
-
+    figure = Figure(figsize=(9.4, 4.2))
+    left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
+    low, high = losses_shown(every)
+    places = side_by_side(every, high, 0.045 * (high - low))
     rates = sorted({m.learning_rate for m in every})
     colors = dict(zip(rates, (BLUE, "black", PURPLE) if len(rates) > 2 else ("black", PURPLE), strict=False))
-    for m in every:
-        (x, y), color = place(m), colors.get(m.learning_rate, GREY)
+    for m, (x, y) in places.items():
+        color = colors.get(m.learning_rate, GREY)
         left.plot([x, x], [m.loss.low, m.loss.high], color=color, lw=1, alpha=0.25)
         text = f"{m.r}" if m.loss.mean <= high else f"{m.r}↑\n{m.loss.mean:.2f}"
-        left.text(x, y, text, color=color, weight="bold", size=9.5, ha="center", va="center")
+        left.text(x, y, text, color=color, weight="bold", size=9, ha="center", va="center")
         right.plot(range(1, len(m.curve) + 1), m.curve, color="#d0d4d8", lw=1)
     for n, rate in enumerate(rates if len(rates) > 1 else ()):
-        left.text(
-            0.02,
-            0.06 + 0.075 * n,
-            f"■ learning rate {rate:g}",
-            color=colors.get(rate, GREY),
-            size=9,
-            transform=left.transAxes,
-        )
+        place = {"transform": left.transAxes, "va": "top", "size": 9}
+        left.text(0.02, 0.97 - 0.07 * n, f"■ learning rate {rate:g}", color=colors.get(rate, GREY), **place)
     pushes = sorted({m.push for m in every})
     ticks = [2.0**n for n in range(-8, 16) if pushes[0] <= 2.0**n <= pushes[-1]]
-    left.set(
-        xscale="log",
-        xlim=(pushes[0] / 2, pushes[-1] * 2),
-        ylim=(low - 0.12 * (high - low), high + 0.3 * (high - low)),
-    )
+    left.set(xscale="log", xlim=(pushes[0] / 1.5, pushes[-1] * 1.6))
+    left.set_ylim(low - 0.12 * (high - low), high + 0.3 * (high - low))
     left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     left.minorticks_off()
-    left.set(
-        xlabel="push: scale × r, in LoRA this is α (log)",
-        ylabel="held-out loss (nats)",
-        title="Each number: a measured rank r",
-    )
+    left.set(xlabel="push: scale × r, which in LoRA is α", ylabel="held-out loss (nats)")
+    left.set_title("Each number is a rank that was trained")
     right.set(xlabel="step", title="Training loss (nats)")
-    return _Lab(Backdrop(figure), left, right, place)
+    return _Lab(Backdrop(figure), left, right, places.__getitem__)
 
 
 def scale_lab_scene(
@@ -115,7 +99,7 @@ def scale_lab_scene(
     below_words = bottom + 0.9 * (top - bottom)
     scene.line(lab.left, [[push, push] for push in pushes], [[bottom, below_words]] * len(stops), SKY)
     places = [lab.place(m) for m, _ in found]
-    scene.dot(lab.left, [x for x, _ in places], [y for _, y in places], colors, size=20, hollow=True)
+    scene.dot(lab.left, [x for x, _ in places], [y for _, y in places], colors, size=19, hollow=True)
     scene.line(lab.right, [range(1, len(m.curve) + 1) for m, _ in found], [m.curve for m, _ in found], VERMILION)
     said = ["measured" if exact else "nearest measured" for _, exact in found]
     numbers = zip(scales, pushes, said, found, strict=True)
@@ -138,13 +122,14 @@ def _corner(scene: Scene, ax: Any, text: Sequence[str], color: Sequence[str]) ->
 
 def _measured_words(m: Measured, exact: bool) -> str:
     where = (
-        "Measured"
+        "Measured: the"
         if exact
-        else f"Not measured. The nearest that was: r = {m.r}, scale {m.scale:.3g}, learning rate {m.learning_rate:g}"
+        else f"Not measured. The nearest setting that was has r = {m.r}, scale {m.scale:.3g} and learning rate "
+        f"{m.learning_rate:g}: there the"
     )
     return (
-        f"{where}: held-out loss {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f}, "
-        f"{m.loss.seeds} seeds), ‖ΔW‖/‖W‖ {m.update:.2%}."
+        f"{where} held-out loss is {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f} over "
+        f"{m.loss.seeds} seeds), and ‖ΔW‖/‖W‖ is {m.update:.2%}."
     )
 
 

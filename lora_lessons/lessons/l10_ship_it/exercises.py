@@ -19,21 +19,25 @@ def _(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
     if not isinstance(got, Tensor):
         return f"Return a tensor; you returned a {type(got).__name__}."
     if got.shape != rows.shape:
-        return f"The shape must stay {tuple(rows.shape)}: rows move, none is lost. You gave {tuple(got.shape)}."
+        return (
+            f"The shape must stay {tuple(rows.shape)}, because rows move and none is lost. You gave {tuple(got.shape)}."
+        )
     if not torch.equal(got[:, 1], 100 * got[:, 0]):
-        return "Rows were torn apart: a row moves as a whole, with all its columns."
+        return "Rows were torn apart. A row moves as a whole, with all its columns."
     order = [int(i) for i in got[:, 0].tolist()]
     if order == right:
         one = in_pairs(torch.arange(4.0)[:, None], 1)[:, 0].tolist()
         return (
-            None if one == [0, 2, 1, 3] else f"Right for two heads, but one head of 4 rows became {one}: use `heads`."
+            None
+            if one == [0, 2, 1, 3]
+            else f"That is right for two heads, but one head of 4 rows became {one}: use `heads`."
         )
     if order == list(range(12)):
-        return "Nothing moved: that is Hugging Face's order still."
+        return "Nothing moved: this is still Hugging Face's order."
     if order == [0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11]:
-        return "You paired across heads: each head keeps to itself. Split the rows into heads first."
+        return "You paired rows across heads, but each head keeps to itself. Split the rows into heads first."
     if order == [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]:
-        return "That is the way back, from llama.cpp's order to Hugging Face's: split each head into two halves, not into pairs."
+        return "That is the way back, from llama.cpp's order to Hugging Face's. Split each head into two halves, not into pairs."
     return f"Two heads of six rows should become {right}; yours are {order}."
 
 
@@ -44,11 +48,14 @@ def _(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
         return said
     plain = alpha_in_file(16, 8.0, False)
     if not math.isclose(plain, 8.0):
-        return f"Without rsLoRA both divide by r, so alpha stays 8; you gave {plain:.4g}."
+        return f"Without rsLoRA both programs divide by r, so alpha stays 8; you gave {plain:.4g}."
     for wrong, said in (
         (8.0, "llama.cpp divides by r = 16 and gets 0.5; the adapter was trained with 8/√16 = 2."),
-        (2.0, "That is the factor itself. llama.cpp will divide it by r once more: give it what is 2 after that."),
-        (0.5, "That is α/r, the factor llama.cpp would use by itself."),
+        (
+            2.0,
+            "That is the factor itself, and llama.cpp will divide it by r once more. Give it the number that is 2 afterwards.",
+        ),
+        (0.5, "That is α/r, the factor that llama.cpp would use by itself."),
         (128.0, "Only √r is missing, not r: 128/16 is 8, and the adapter was trained with 2."),
     ):
         if math.isclose(got, wrong):
@@ -57,7 +64,7 @@ def _(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
         return f"llama.cpp would scale by {got:.4g}/16 = {got / 16:.4g}; the adapter was trained with 8/√16 = 2."
     if math.isclose(alpha_in_file(64, 16.0, True), 128.0):
         return None
-    return "Right for r = 16, wrong for r = 64: use √r, not 4."
+    return "That is right for r = 16 but wrong for r = 64: use √r, not 4."
 
 
 @exercise("10.3", "A net that text cannot slip through", difficulty=2, minutes=6)
@@ -80,13 +87,13 @@ def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
         good = bad_prompts(python.clone(), python + 5e-4, 1e-3)
         if not list(good):
             return None
-        return "Right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
+        return "That is right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
     if found in ([], [4]):  # a NaN counts as the largest
         return "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: compare all logits."
     if found == [0, 2]:
         return "Turned round: those are the rows that agree."
     if found == [0, 1, 2, 3, 4, 5]:
-        return "Every row, even those that differ by rounding alone: allow `limit`."
+        return "You flagged every row, even those that differ by rounding alone: allow `limit`."
     if 4 not in found and 3 in found and 1 in found:
         return "Row 4 holds a NaN and passed: a comparison with NaN is always False. Ask whether it is within the limit, and negate."
     if 1 not in found:

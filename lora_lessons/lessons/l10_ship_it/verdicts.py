@@ -16,9 +16,9 @@ from ...course.claims import CONDITION, claim
     "10_ship_it",
     says="Ollama and llama.cpp load LoRA adapters at runtime, so many fine-tunes can be tried on one base",
     verdict=CONDITION,
-    sentence="llama.cpp does: several adapters were loaded beside one base when its server started, then swapped and scaled by request; what it computed was what PEFT computes "
-    "(to 0.001: {swap.holds}). More cannot be added while it runs. Ollama, by report and not measured here (November 2026): before 0.34.1 one adapter, fixed "
-    "when a model is created; from 0.34.1 (September 2026) none can be added. There, merge.",
+    sentence="llama.cpp does. Its server loaded several adapters beside one base when it started, and then swapped and scaled them at each request; what it "
+    "computed was what PEFT computes (to 0.001: {swap.holds}). But it takes no further adapter while it runs. Ollama was not run here. By report (November "
+    "2026) it took one adapter, fixed when a model is created, and from version 0.34.1 on it takes none, so merge there.",
     records=(
         "parity.holds",
         "swap.several",

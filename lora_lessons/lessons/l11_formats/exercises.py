@@ -26,28 +26,32 @@ def _(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> str | None:
         wanted = kept - (kept[3] - 0.5) / inverse[3, 3] * inverse[3]
         later = torch.cat([kept[:3], wanted[3:]])
         if torch.allclose(other, later, atol=1e-5):
-            return "You moved only the later weights. Here H⁻¹ still knows all columns, so all of them move; in `by_hand` those already rounded drop out of it."
-        return None if torch.allclose(other, wanted, atol=1e-5) else "Right for column 0, wrong for column 3: use i."
+            return "You moved only the later weights. Here H⁻¹ still holds all columns, so all of them move; in `by_hand`, those already rounded have dropped out of it."
+        return (
+            None
+            if torch.allclose(other, wanted, atol=1e-5)
+            else "That is right for column 0 but wrong for column 3: use i."
+        )
     for wrong, said in (
         (
             kept + error / inverse[0, 0] * inverse[0],
-            "The sign is turned: after the step weight i must be the rounded one.",
+            "The sign is turned: after the step, weight i must be the rounded one.",
         ),
         (
             kept - error * inverse[0],
             "Divide by inverse[i, i]: after the step weight i must be exactly the rounded one.",
         ),
-        (kept - error / inverse[0, 0] * inverse, "Take one row of H⁻¹, that of column i."),
+        (kept - error / inverse[0, 0] * inverse, "Take one row of H⁻¹, the row of column i."),
         (
             torch.cat([kept[:1] * 0 + 0.5, kept[1:]]),
-            "That is round-to-nearest: the other weights have not moved to make up for it.",
+            "That is round-to-nearest: the other weights have not moved to make up for the error.",
         ),
     ):
         if got.shape == wrong.shape and torch.allclose(got, wrong, atol=1e-5):
             return said
     if not torch.isclose(got[0], torch.tensor(0.5), atol=1e-5):
         return f"Weight i should now be the rounded one, 0.5; it is {got[0]:.3f}."
-    return "Weight i is right, the others are not: each moves by error / inverse[i, i] times its place in row i of H⁻¹."
+    return "Weight i is right, but the others are not: each moves by error / inverse[i, i] times its number in row i of H⁻¹."
 
 
 @exercise("11.2", "Enlarge, round, shrink", difficulty=1, minutes=5)
@@ -57,7 +61,7 @@ def _(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]) ->
     try:
         got = answered(scaled(W.clone(), s, torch.round))
     except RuntimeError:
-        return "The shapes do not meet: s has one number for each column, and W * s multiplies column j by s[j]."
+        return "The shapes do not fit: s has one number for each column, and W * s multiplies column j by s[j]."
     if not isinstance(got, Tensor) or got.shape != W.shape:
         return "Return the rounded weight, a tensor of W's shape."
     if torch.allclose(got, (W * s).round() / s):
@@ -67,14 +71,14 @@ def _(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]) ->
         (W.round(), "That is round-to-nearest: the columns must be enlarged before they are rounded."),
         (
             (W / s).round() * s,
-            "Turned round: a loud channel (large s) is to be rounded finer, so its column is multiplied by s first.",
+            "Turned round: a loud input (large s) needs finer rounding, so its column is multiplied by s first.",
         ),
-        ((W * s[:, None]).round() / s[:, None], "Those are rows: the channels that a layer reads are W's columns."),
-        (W, "Nothing has been rounded: call `nearest` in between."),
+        ((W * s[:, None]).round() / s[:, None], "Those are rows, but the inputs that a layer reads meet W's columns."),
+        (W, "Nothing has been rounded yet: call `nearest` in between."),
     ):
         if torch.allclose(got, wrong):
             return said
-    return "Multiply the columns by s, call `nearest`, divide by s: in this order, and nothing else."
+    return "Multiply the columns by s, call `nearest`, then divide by s, in this order, and do nothing else."
 
 
 @exercise("11.3", "Has the ruler seen the test?", difficulty=2, minutes=8)
@@ -86,15 +90,15 @@ def _(leaks: Callable[[str, str, int], bool]) -> str | None:
     if apart:
         return "“the cat sat on the mat today” and “a dog sat on the rug” share three words in a row at most: with n = 4 that is no leak."
     if not leaks("x y z " + said + " w", said + " u v", 6):
-        return "A passage may stand in the middle of both texts: compare all runs of n words, not whole texts."
+        return "A passage may stand in the middle of both texts, so compare all runs of n words, not whole texts."
     if not leaks("a b c d", "z b c d", 3):
-        return "The last run is missing: len(words) - n + 1 runs of n words fit into a text."
+        return "The last run is missing: a text has len(words) - n + 1 runs of n words."
     if leaks("a b c d", "d c b a", 2):
-        return "The order of the words counts: a run is n words in a row, not a set of words."
+        return "The order of the words counts, because a run is n words in a row, not a set of words."
     if leaks("a b", "a b", 3):
-        return "Texts of fewer than n words have no run of n words."
+        return "A text of fewer than n words has no run of n words."
     if leaks("one two three", "done twofold three", 2) or leaks("art is long", "part is long", 3):
-        return "Whole words, please: “art is long” is not part of “part is long”. Split both texts."
+        return "Whole words, please: “art is long” is not a part of “part is long”. Split both texts."
     if not leaks("one\ntwo  three", "one two three", 3):
         return "Line breaks and double spaces are no difference: split() takes care of them."
     return None

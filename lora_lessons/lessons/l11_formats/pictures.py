@@ -1,15 +1,15 @@
-"""Pictures of lesson 11: two weights on their grid, and errors of layers' outputs."""
+"""Pictures of lesson 11: two weights on their grid, errors of layers' outputs, and losses passage by passage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
-from ...course.pictures import intervals as intervals
+from ...experiments.sweep import Summary, summary
 
 
 def two_weights(H: Tensor, w: Tensor, chosen: Mapping[str, Tensor]) -> Figure:
@@ -51,5 +51,40 @@ def output_errors(rows: Mapping[str, Mapping[str, float]], xlabel: str) -> Figur
                 label(ax, error, y, name, color, xytext=(8 * lowest, 12), ha="right" if lowest else "center")
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlabel=xlabel, xlim=(0, None), ylim=(len(rows) - 0.5, -0.9))
+    ax.grid(axis="y", visible=False)
+    return figure
+
+
+def paired_differences(gaps: Mapping[int, Mapping[str, Sequence[float]]], ylabel: str) -> Figure:
+    """A panel for each number of bits, a column for each pair of methods: a dot a passage, their mean and 95% interval."""
+    figure = Figure(figsize=(8.4, 3.9))
+    panels = figure.subplots(1, len(gaps), sharey=True)
+    for ax, (bits, columns) in zip(panels, gaps.items(), strict=True):
+        ax.axhline(0, color=GREY, lw=1.4)
+        for x, (values, color) in enumerate(zip(columns.values(), (BLUE, ORANGE, GREY), strict=False)):
+            one = summary(values)
+            spread = [x - 0.2 + 0.12 * i / (len(values) - 1) for i in range(len(values))]
+            ax.plot(spread, values, "o", color=color, ms=5, alpha=0.55, mew=0)
+            ax.plot([x + 0.14] * 2, [one.low, one.high], color=color, lw=2.6)
+            ax.plot(x + 0.14, one.mean, "s", color=color, ms=7)
+        ax.set_xticks(range(len(columns)), [name.replace(" minus ", "\nminus ") for name in columns], size=9)
+        ax.set(title=f"{bits} bits", xlim=(-0.5, len(columns) - 0.5))
+        ax.grid(axis="x", visible=False)
+    panels[0].set_ylabel(ylabel)
+    return figure
+
+
+def rulers(rises: Mapping[str, Summary], xlabel: str) -> Figure:
+    """A row for each ruler: how far the loss rises, mean and interval; blocks of 32 are squares, blocks of 64 dots."""
+    figure = Figure(figsize=(8.6, 0.9 + 0.36 * len(rises)))
+    ax = figure.subplots()
+    for y, (name, one) in enumerate(rises.items()):
+        small = "blocks of 32" in name
+        color = ORANGE if small else BLUE
+        ax.plot([one.low, one.high], [y, y], color=color, lw=2.4)
+        ax.plot(one.mean, y, "s" if small else "o", color=color, ms=7)
+        label(ax, one.high, y, f"{one.mean:.2f}", color, size=9)
+    ax.set_yticks(range(len(rises)), list(rises))
+    ax.set(ylim=(len(rises) - 0.5, -0.6), xlim=(-0.02, None), xlabel=xlabel)
     ax.grid(axis="y", visible=False)
     return figure

@@ -4,6 +4,7 @@ import copy
 
 import gguf as gguf_library
 import pytest
+import torch
 from exporting import LIMIT, PROMPTS, SHAPES, TOKENIZERS, peft_adapter, peft_logits, python_logits, real_size, worst
 
 from lora_lessons import lora, models
@@ -106,3 +107,14 @@ def test_smaller_types_load_and_differ_a_little(tiny, tmp_path, file_type, low, 
     assert low <= worst(llamacpp.logits(file, prompts), peft_logits(model, tmp_path / "adapter", prompts)) < high
     norms = [t for t in gguf.read(file).tensors if "norm" in t.name]
     assert norms and all(t.tensor_type == gguf_library.GGMLQuantizationType.F32 for t in norms)
+
+
+def test_the_logits_after_every_token_are_pythons_and_end_in_those_after_the_prompt(tiny, tmp_path):
+    folder, model, tokenizer = tiny("qwen2")
+    prompts = [tokenizer(text)["input_ids"][:4] for text in PROMPTS[:3]]
+    base = gguf.write_base(folder, tmp_path / "base.gguf", "f32")
+    every = llamacpp.logits(base, prompts, every=True)
+    with torch.no_grad():
+        expected = torch.cat([model(torch.tensor([ids])).logits for ids in prompts])
+    assert every.shape == expected.shape and worst(every, expected) <= LIMIT
+    assert worst(every[:, -1], llamacpp.logits(base, prompts)) <= LIMIT

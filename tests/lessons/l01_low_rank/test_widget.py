@@ -44,8 +44,8 @@ def test_every_stop_has_the_numbers_of_its_rank(W):
         error = lowrank.relative_error(W, lowrank.truncate(W, r))
         stored = 12 * r + r * 20
         assert words == (
-            f"Rank {r}: kept energy {kept[r - 1]:.1%}, relative error {error:.3f}. "
-            f"B and A hold {stored} numbers, {stored / 240:.0%} of W's 240. Break-even rank: 7."
+            f"Rank {r} keeps {kept[r - 1]:.1%} of the energy; the relative error is {error:.3f}. "
+            f"B and A hold {stored} numbers, {stored / 240:.0%} of W's 240. They hold fewer than W up to rank 7."
         )
 
 
@@ -78,7 +78,7 @@ def test_moving_the_slider_asks_for_no_svd(explorer):
     stage, calls = explorer
     for r in (9, 12, 1):
         turn(stage, r=r)
-    assert len(calls) == 1 and stage.said == "" and stage.still()[1].startswith("Rank 1: ")
+    assert len(calls) == 1 and stage.said == "" and stage.still()[1].startswith("Rank 1 keeps ")
 
 
 @pytest.mark.parametrize("typed", [0, -3, 13, 10_000])
@@ -87,9 +87,9 @@ def test_an_impossible_rank_is_refused_and_the_picture_stays(explorer, typed):
     scene = stage.scene
     turn(stage, r=typed)
     assert f"between 1 and 12 (the smaller side of the matrix); got {typed}." in stage.said
-    assert stage.scene is scene and stage.still()[1].startswith("Rank 3: ")
+    assert stage.scene is scene and stage.still()[1].startswith("Rank 3 keeps ")
     turn(stage, r=5)
-    assert stage.said == "" and stage.still()[1].startswith("Rank 5: ")
+    assert stage.said == "" and stage.still()[1].startswith("Rank 5 keeps ")
 
 
 @pytest.mark.parametrize("typed", ["eight", 2.5, True, "", None, float("nan")])
@@ -97,16 +97,78 @@ def test_what_is_no_rank_is_refused(explorer, typed):
     stage, _ = explorer
     stage.values = stage.values | {"r": typed}
     assert re.fullmatch(r"rank r is a whole number such as 8; got .+\.", stage.said) and repr(typed) in stage.said
-    assert stage.still()[1].startswith("Rank 3: ")
+    assert stage.still()[1].startswith("Rank 3 keeps ")
 
 
-def test_another_matrix_has_its_own_ranks(explorer):
+def test_a_rank_too_large_for_the_next_matrix_becomes_its_full_rank(explorer):
     stage, _ = explorer
     turn(stage, r=9)
     turn(stage, name="small")
-    assert "between 1 and 4" in stage.said and len(stage.scene["stops"]) == 12
+    assert stage.said == "" and stage.values["r"] == 4 and stage.scene["stops"] == [1, 2, 3, 4]
+    assert stage.still()[1].startswith("Rank 4 keeps ") and "W's 16." in stage.scene["words"][1]
+    turn(stage, r=9)
+    assert "between 1 and 4" in stage.said, "a typed rank is not changed behind the learner's back"
+    assert stage.still()[1].startswith("Rank 4 keeps ")
     turn(stage, r=2)
-    assert stage.said == "" and stage.scene["stops"] == [1, 2, 3, 4] and "W's 16." in stage.scene["words"][1]
+    turn(stage, name="wide")
+    assert stage.said == "" and stage.values["r"] == 2 and len(stage.scene["stops"]) == 12
+
+
+def test_the_old_matrix_never_stands_under_the_new_name(explorer):
+    stage, _ = explorer
+    turn(stage, r=12)
+    turn(stage, name="small")
+    (title,) = {mark["text"][stage.scene["stops"].index(4)] for mark in stage.scene["marks"] if mark["kind"] == "text"}
+    assert title == "small, rank 4 of 4"
+
+
+@pytest.fixture
+def layers(W):
+    """The widget over a picture and two layers with matrices of two kinds."""
+    small = W[:4, :6]
+    return widget.rank_explorer(
+        {"picture": W.abs(), "layer 0": {"q": W, "up": small}, "layer 1": {"q": 2 * W, "up": 3 * small}}, r=5
+    )
+
+
+def test_a_layer_and_a_kind_choose_the_matrix(layers, W):
+    assert [control["name"] for control in layers.controls] == ["name", "kind", "r"]
+    assert layers.controls[0]["options"] == ["picture", "layer 0", "layer 1"]
+    assert layers.controls[1]["options"] == ["q", "up"]
+    for layer, factor in (("layer 0", 1), ("layer 1", 2)):
+        turn(layers, name=layer, kind="q")
+        assert layers.still()[1] == widget.rank_explorer_still(factor * W, 5, "")[1]
+        assert f"{layer}, q, rank 5 of 12" in [text.get_text() for text in layers.still()[0].axes[0].texts]
+    turn(layers, kind="up")
+    assert layers.values["r"] == 4 and layers.still()[1].startswith("Rank 4 keeps ")
+
+
+def test_the_kind_has_no_say_in_a_matrix_by_its_name(layers):
+    assert layers.scene["locked"] == ["kind"]
+    turn(layers, name="layer 1")
+    assert layers.scene["locked"] == []
+    turn(layers, name="picture")
+    assert layers.scene["locked"] == ["kind"] and layers.said == ""
+
+
+def test_the_slider_takes_small_steps_where_ranks_are_small():
+    stops = widget.slider_ranks(300)
+    assert stops[:20] == list(range(1, 21)) and stops[-1] == 300 and len(stops) < 70
+    steps = [after / one for one, after in zip(stops[20:], stops[21:], strict=False)]
+    assert max(steps) < 1.16 and stops == sorted(set(stops))
+    assert stops[len(stops) // 2] < 60, "half of the way is still a small rank"
+    assert widget.slider_ranks(12) == list(range(1, 13)) and widget.slider_ranks(1) == [1]
+
+
+def test_a_typed_rank_between_two_stops_is_shown(W):
+    big = torch.randn(100, 120, generator=torch.Generator().manual_seed(0))
+    missing = next(r for r in range(1, 101) if r not in widget.slider_ranks(100))
+    scene = widget.rank_explorer_scene(big, missing, "big")
+    assert missing in scene.stops
+    shown = scene.still(missing)[0].axes[0].images[0].get_array()
+    assert np.allclose(shown, lowrank.truncate(big, missing), atol=1e-4)
+    (mark,) = [m for m in scene.page()["marks"] if m["kind"] == "product"]
+    assert mark["ranks"] == scene.stops
 
 
 def test_the_photograph_is_a_matrix_of_grey_values():

@@ -5,8 +5,26 @@ _BEST = "def best_rank_r(W, r):\n    U, S, Vh = torch.linalg.svd(W, full_matrice
 _MEND = "def mended_rank(W, share):\n    S = torch.linalg.svdvals(W)\n    "
 _COUNT = "\n    return int((kept < share).sum()) + 1"
 
+_HAND = "def rank_one():\n    return "
+
 WRONG = {
     "01.1": [
+        (_HAND + "[[3.5, 2.5, 0], [2.5, 3.5, 0], [0, 0, 2]]", "W itself"),
+        (_HAND + "[[3, 3, 0], [3, 3, 0], [0, 0, 2]]", "That is rank 2"),
+        (_HAND + "[[3.5, 2.5, 0], [2.5, 3.5, 0], [0, 0, 0]]", "For rank 1 both go"),
+        (_HAND + "[[0, 0, 0], [0, 0, 0], [0, 0, 2]]", "the second direction"),
+        (_HAND + "[[0.5, -0.5, 0], [-0.5, 0.5, 0], [0, 0, 0]]", "the weakest direction"),
+        (_HAND + "[[1, 1, 0], [1, 1, 0], [0, 0, 0]]", "multiply by 3"),
+        (_HAND + "[[6, 6, 0], [6, 6, 0], [0, 0, 0]]", "You multiplied by the strength"),
+        (_HAND + "[[3.5, 0, 0], [0, 3.5, 0], [0, 0, 2]]", "You kept the diagonal"),
+        (_HAND + "[[3.5, 0, 0], [2.5, 0, 0], [0, 0, 0]]", "one column of W"),
+        (_HAND + "[[3.5, 2.5, 0], [0, 0, 0], [0, 0, 0]]", "one row of W"),
+        (_HAND + "[[3, 0, 0], [0, 3, 0], [0, 0, 0]]", "gives nine numbers"),
+        (_HAND + "[3, 3, 0]", "yours is 3"),
+        (_HAND + "6", "one number"),
+        (_HAND + "'3 3 0'", "three rows of three numbers"),
+    ],
+    "01.2": [
         (_EVEN + "d * k // (d + k)", "exactly as many numbers"),
         (_EVEN + "min(d, k)", "full rank"),
         (_EVEN + "d * k / (d + k) - 0.5", "whole number"),
@@ -17,7 +35,7 @@ WRONG = {
         (_EVEN + "d * k", "the size of W"),
         (_EVEN + "d + k", "one direction costs"),
     ],
-    "01.2": [
+    "01.3": [
         (_BEST + "U[:r] * S[:r] @ Vh[:, :r]", "columns of U and the rows of Vh"),
         (_BEST + "U[:, :r] @ Vh[:r]", "left the singular values out"),
         (_BEST + "(U[:, :r] * S[:r]) @ (S[:r, None] * Vh[:r])", "S came in twice"),
@@ -33,7 +51,7 @@ WRONG = {
         (_BEST + "lowrank.truncate(W, r - 1)", "r − 1 directions"),
         (_BEST + "W * (torch.arange(W.shape[1]) < r)", "the best matrix of rank 4"),
     ],
-    "01.3": [
+    "01.4": [
         (_MEND + "kept = S.cumsum(0) / S.sum()" + _COUNT, "still the colleague's answer"),
         (_MEND + "kept = (S.cumsum(0) / S.sum()) ** 2" + _COUNT, "Square each singular value first"),
         (_MEND + "kept = (S**2).cumsum(0) / (S**2).sum()\n    return int((kept < share).sum())", "Off by one"),

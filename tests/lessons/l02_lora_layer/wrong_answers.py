@@ -1,9 +1,99 @@
 """Plausible wrong answers to lesson 02's exercises, each with words that its check's sentence must hold."""
 
-_FORWARD = "def forward(x, W, A, B, r, lora_alpha):\n    return "
+
+def _layer(
+    A="nn.Parameter(torch.randn(r, k))",
+    B="nn.Parameter(torch.zeros(d, r))",
+    freeze="self.base_layer.requires_grad_(False)",
+    forward="self.base_layer(x) + x @ self.lora_A.T @ self.lora_B.T * self.scaling",
+    scaling="lora_alpha / r",
+    more="pass",
+    first="super().__init__()",
+):
+    """A MyLoRA with one thing changed."""
+    return f"""
+class MyLoRA(nn.Module):
+    def __init__(self, base_layer, r, lora_alpha):
+        {first}
+        d, k = base_layer.weight.shape
+        self.base_layer = base_layer
+        {freeze}
+        self.lora_A = {A}
+        self.lora_B = {B}
+        self.scaling = {scaling}
+        self.r, self.lora_alpha = r, lora_alpha
+        {more}
+
+    def forward(self, x):
+        return {forward}
+"""
+
+
+_UPDATE = "x @ self.lora_A.T @ self.lora_B.T"
 
 WRONG = {
     "02.1": [
+        (_layer(forward=f"self.base_layer(x) + {_UPDATE}"), "forgot the scale"),
+        (_layer(forward=f"self.base_layer(x) + {_UPDATE} * self.r"), "multiplied the update by r"),
+        (_layer(scaling="2"), "Your scale is always 2"),
+        (_layer(scaling="lora_alpha // r"), "rounds α/r down"),
+        (_layer(scaling="r / lora_alpha"), "upside down"),
+        (_layer(scaling="lora_alpha"), "did not divide by r"),
+        (_layer(scaling="lora_alpha / math.sqrt(r)"), "that is rsLoRA"),
+        (_layer(scaling="13 / 3"), "fits one setting only"),
+        (_layer(forward=f"{_UPDATE} * self.scaling"), "W·x is missing"),
+        (_layer(forward=f"self.scaling * (self.base_layer(x) + {_UPDATE})"), "scaled W·x as well"),
+        (_layer(forward="self.base_layer(x)"), "the update B·A·x is missing"),
+        (_layer(forward=f"x @ self.base_layer.weight.T + {_UPDATE} * self.scaling"), "bias is lost"),
+        (_layer(forward=f"self.base_layer(x) - {_UPDATE} * self.scaling"), "the values are not"),
+        (_layer(forward="self.base_layer(x) + x @ self.lora_B.T @ self.lora_A.T"), "A comes first, then B"),
+        (_layer(forward=f"(self.base_layer(x) + {_UPDATE} * self.scaling).T"), "must return (rows × d) = 6×5"),
+        (_layer(forward=f"({_UPDATE} * self.scaling).tolist()"), "must return a tensor"),
+        (_layer(forward="None"), "forward returns nothing yet"),
+        (_layer(B="nn.Parameter(torch.randn(d, r))"), "B does not start at zero"),
+        (_layer(A="nn.Parameter(torch.zeros(r, k))"), "A and B are both zero"),
+        (
+            _layer(A="nn.Parameter(torch.zeros(r, k))", B="nn.Parameter(torch.randn(d, r))"),
+            "the other way: B = 0, A random",
+        ),
+        (_layer(A="nn.Parameter(torch.ones(r, k))"), "the work of one"),
+        (_layer(A="nn.Parameter(torch.full((r, k), torch.nan))"), "NaN or infinity"),
+        (_layer(freeze="pass"), "W still trains"),
+        (_layer(freeze="self.base_layer.weight.requires_grad_(False)"), "its bias is not"),
+        (_layer(A="torch.randn(r, k)"), "no optimizer would find it"),
+        (_layer(A="nn.Parameter(torch.randn(r, k), requires_grad=False)"), "does not train"),
+        (_layer(freeze="pass", more="self.requires_grad_(False)"), "lora_A does not train"),
+        (_layer(A="nn.Parameter(torch.randn(d, r))", B="nn.Parameter(torch.zeros(r, k))"), "have changed places"),
+        (
+            _layer(
+                A="nn.Parameter(torch.randn(k, r))",
+                B="nn.Parameter(torch.zeros(r, d))",
+                forward="self.base_layer(x) + x @ self.lora_A @ self.lora_B * self.scaling",
+            ),
+            "for row vectors that is the right way round",
+        ),
+        (_layer(A="nn.Parameter(torch.randn(d, k))"), "must be r×k, 3×4"),
+        (_layer(A="nn.Parameter(torch.randn(3, 4))", B="nn.Parameter(torch.zeros(5, 3))"), "fit one layer only"),
+        (_layer(B="None"), "no matrix called lora_B"),
+        (_layer(more="self.extra = nn.Parameter(torch.zeros(1))"), "Something besides A and B trains: extra"),
+        (_layer(first="pass"), "super().__init__()"),
+        (_layer(forward=f"self.base_layer(x) + ({_UPDATE} * self.scaling).detach()"), "gets no gradient"),
+        (
+            _layer(forward="self.base_layer(x) + x @ self.lora_A.data.T @ self.lora_B.T * self.scaling"),
+            "lora_A gets no gradient",
+        ),
+        (
+            _layer(forward="self.base_layer(x) + (self.lora_B @ (self.lora_A @ x.T)).T * self.scaling"),
+            "a model feeds (batch × tokens × k)",
+        ),
+        (
+            _layer(forward=f"(self.base_layer(x) + {_UPDATE} * self.scaling, self.base_layer.weight.data.zero_())[0]"),
+            "W was written to",
+        ),
+        ("MyLoRA = lora.LoRALinear(nn.Linear(4, 5), 3, 13.0)", "the class itself"),
+        ("def MyLoRA(x):\n    return x", "inherits from nn.Module"),
+    ],
+    "02.2": [
         ("def trainable(shapes, r):\n    return sum(r * d * k for d, k in shapes)", "add their sizes"),
         ("def trainable(shapes, r):\n    return sum(d * k for d, k in shapes)", "counted W itself"),
         ("def trainable(shapes, r):\n    return sum(d * k + r * (d + k) for d, k in shapes)", "counted W as well"),
@@ -15,18 +105,6 @@ WRONG = {
         ("def trainable(shapes, r):\n    return [r * (d + k) for d, k in shapes]", "Return one number"),
         ("def trainable(shapes, r):\n    return sum(2 * (d + k) for d, k in shapes)", "use `r` as given"),
         ("def trainable(shapes, r):\n    return sum(r * (d + k) for d, k in shapes[:2])", "expect 58, not 36"),
-    ],
-    "02.2": [
-        (_FORWARD + "x @ W.T + x @ A.T @ B.T", "forgot the scale"),
-        (_FORWARD + "x @ W.T + r * (x @ A.T @ B.T)", "multiplied the update by r"),
-        (_FORWARD + "x @ W.T + 2 * (x @ A.T @ B.T)", "Your scale is 2"),
-        (_FORWARD + "x @ W.T + lora_alpha // r * (x @ A.T @ B.T)", "rounds α/r down"),
-        (_FORWARD + "x @ W.T + lora_alpha * (x @ A.T @ B.T)", "did not divide by r"),
-        (_FORWARD + "x @ W.T + lora_alpha / r * (x @ (A @ B).T)", "ΔW is B @ A"),
-        (_FORWARD + "x @ W.T + lora_alpha / r * (x @ A @ B)", "shapes do not fit"),
-        (_FORWARD + "lora_alpha / r * (x @ A.T @ B.T)", "W·x is missing"),
-        (_FORWARD + "lora_alpha / r * (x @ (W + B @ A).T)", "scaled W·x as well"),
-        (_FORWARD + "(x @ W.T + lora_alpha / r * (x @ A.T @ B.T)).T", "one row a token"),
     ],
     "02.3": [
         ('def diagnose(layer):\n    return "healthy"', "every layer"),

@@ -64,17 +64,19 @@ def test_the_numbers_are_the_tables_means_and_intervals(table):
     half = 4.303 * statistics.stdev(losses) / 3**0.5
     text = words(table)
     assert text == (
-        "LoRA, r = 8, α = 16, learning rate 0.004: scale α/r = 2. Measured: held-out loss 3.196 nats "
-        f"(95% interval {3.196 - half:.2f} to {3.196 + half:.2f}, 3 seeds), ‖ΔW‖/‖W‖ 0.81%."
+        "LoRA, r = 8, α = 16, learning rate 0.004: scale α/r = 2. Measured: the held-out loss is 3.196 "
+        f"nats (95% interval {3.196 - half:.2f} to {3.196 + half:.2f} over 3 seeds), and ‖ΔW‖/‖W‖ is 0.81%."
     )
 
 
 def test_what_was_not_measured_is_said_to_be_so_and_the_nearest_is_named(table):
     text = words(table, r=8, alpha=32)
-    assert "scale α/r = 4. Not measured. The nearest that was: r = 8, scale 2, learning rate 0.004: " in text
-    assert "held-out loss 3.196 nats" in text, "the nearest one's own loss"
-    assert "scale α/r = 2. Not measured. The nearest that was: r = 8," in words(table, r=6, alpha=12)
-    assert "Not measured. The nearest that was: r = 16, scale 4, learning rate 0.001" in words(
+    assert (
+        "scale α/r = 4. Not measured. The nearest setting that was has r = 8, scale 2 and learning rate 0.004: " in text
+    )
+    assert "there the held-out loss is 3.196 nats" in text, "the nearest one's own loss"
+    assert "scale α/r = 2. Not measured. The nearest setting that was has r = 8," in words(table, r=6, alpha=12)
+    assert "Not measured. The nearest setting that was has r = 16, scale 4 and learning rate 0.001" in words(
         table, r=16, alpha=64, rate=0.002
     )
 

@@ -1,0 +1,93 @@
+"""What lesson 01 records of its measurements, and the pictures' captions: one function per cell of the notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from ... import lowrank
+from ...course import record, show
+from . import pictures
+
+
+def photograph(photo: Tensor) -> None:
+    """The photograph's error at rank 20, with and without its brightness, and its break-even rank."""
+    centred = photo - photo.mean()
+    record("photo.error_rank20", lowrank.relative_error(photo, lowrank.truncate(photo, 20)))
+    record("photo.error_rank20_centred", lowrank.relative_error(centred, lowrank.truncate(centred, 20)))
+    record("photo.break_even_rank", lowrank.break_even_rank(*photo.shape), "directions")
+
+
+def rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]]) -> None:
+    """Each rival's error against its rank; the best rival's at rank 20 is recorded as a multiple of the SVD's."""
+    at20 = {name: line[ranks.index(20)] for name, line in errors.items()}
+    best_other = min(e for name, e in at20.items() if name != "SVD")
+    record("rivals.best_other_over_svd", best_other / at20["SVD"], "times the error, at rank 20")
+    listed = ", ".join(f"{name} {e:.3f}" for name, e in at20.items())
+    show(
+        pictures.error_of_rivals(ranks, errors), f"the SVD lies below every rival. Relative error at rank 20: {listed}."
+    )
+
+
+def two_beside_noise(S: Mapping[str, Tensor], S_noise: Mapping[str, Tensor]) -> None:
+    """How many directions hold 90% of the energy of two matrices of layer 15, and of noise."""
+    ranks = {kind: (lowrank.rank_for_energy(S[kind], 0.9), lowrank.rank_for_energy(S_noise[kind], 0.9)) for kind in S}
+    record("layer15.q_rank90", ranks["q_proj"][0], "of 576 directions")
+    record("layer15.q_noise_rank90", ranks["q_proj"][1], "of 576 directions")
+    record("layer15.up_rank90", ranks["up_proj"][0], "of 576 directions")
+    listed = "; ".join(
+        f"{kind} needs {a} of 576 directions for 90% of its energy, noise {b}" for kind, (a, b) in ranks.items()
+    )
+    show(pictures.energy_beside_noise({kind: (S[kind], S_noise[kind]) for kind in S}), f"{listed}.")
+
+
+def all_spectra(share: Mapping[str, Sequence[float]], noise: Mapping[str, float], even: Mapping[str, float]) -> None:
+    """The share of full rank that keeps 90% of the energy, for every matrix, by kind."""
+    mlp = [one for kind in ("gate_proj", "up_proj", "down_proj") for one in share[kind]]
+    record("spectrum.share", median([one for kind in share for one in share[kind]]), "of full rank, median of all W")
+    record("spectrum.noise_share", median(noise.values()), "of full rank, Gaussian noise")
+    record("spectrum.q_share", median(share["q_proj"]), "of full rank, median q_proj")
+    record("spectrum.mlp_share", median(mlp), "of full rank, median MLP matrix")
+    listed = ", ".join(f"{kind} {median(share[kind]):.0%} (noise {noise[kind]:.0%})" for kind in share)
+    show(pictures.rank_shares(share, noise, even), f"median share of full rank that keeps 90% of the energy: {listed}.")
+
+
+def perplexity(curve: Mapping[float, float], intact: float, energy_kept: float, tokens: int, vocabulary: int) -> None:
+    """Perplexity against the numbers stored; `curve` holds it by the share of W's own numbers."""
+    record("perplexity.tokens", tokens, "tokens read")
+    record("perplexity.intact", intact)
+    record("perplexity.full_rank_is_intact", abs(curve[2.0] / intact - 1) < 0.001)
+    record("perplexity.break_even_factor", curve[1.0] / intact, "times the intact base's")
+    record("perplexity.at_80_percent_factor", curve[0.8] / intact, "times the intact base's")
+    record("perplexity.worse_than_blind", curve[1.0] > vocabulary)
+    record("perplexity.energy_kept", energy_kept, "of its energy, kept by every W at break-even")
+    caption = (
+        f"untouched, the base has perplexity {intact:.1f} on this short excerpt (other lessons read a longer one). With as "
+        f"many numbers in B and A as in W it is {curve[1.0]:,.0f}, and with 80% of them {curve[0.8]:,.0f}."
+    )
+    show(pictures.perplexity_by_storage(list(curve), list(curve.values()), intact, vocabulary), caption)
+
+
+def small_direction(W: Tensor, x: Tensor) -> None:
+    """The nine numbers: what is kept when the smallest direction goes, and how far apart cat and dog are then."""
+    kept = lowrank.energy(lowrank.svd(W).S).tolist()
+    cut = lowrank.truncate(W, 2) @ x
+    record("small.energy_rank1", kept[0], "of the energy")
+    record("small.energy_rank2", kept[1], "of the energy")
+    record("small.apart", float((W @ x)[0] - (W @ x)[1]), "between cat and dog, whole")
+    record("small.tie_rank2", bool(torch.isclose(cut[0], cut[1], atol=1e-5)))
+
+
+def one_kind_at_a_time(by_kind: Mapping[str, float], weights: Mapping[str, float], intact: float) -> None:
+    """Perplexity with one kind of matrix cut to equal storage, and which kinds stay within 20% of the intact base."""
+    survivors = [kind for kind in by_kind if by_kind[kind] < 1.2 * intact]
+    record("kinds.survive", len(survivors), "of 7 kinds within 20%")
+    record("kinds.survive_weights", sum(weights[kind] for kind in survivors), "of all weights")
+    record("kinds.q_rise", by_kind["q_proj"] / intact - 1, "rise of perplexity, only q_proj cut")
+    record("kinds.v_factor", by_kind["v_proj"] / intact, "times the perplexity, only v_proj cut")
+    listed = ", ".join(f"{kind} {value:,.0f}" for kind, value in by_kind.items())
+    caption = f"perplexity with one kind cut to equal storage: {listed}. Untouched it is {intact:,.0f}."
+    show(pictures.perplexity_by_kind(by_kind, weights, intact), caption)

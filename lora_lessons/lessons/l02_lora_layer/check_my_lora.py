@@ -1,0 +1,202 @@
+"""Exercise 02.1: the learner's LoRA layer, looked at from outside and inside; each likely mistake has its sentence."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...course.exercises import Unsolved, exercise
+
+D, K, R, ALPHA = 5, 4, 3, 13.0  # 1, 2, r, α, α // r, α/√r and r/α all differ from α/r
+
+
+@exercise("02.1", "Your LoRA layer", difficulty=2, minutes=10)
+def _(answer: Any) -> str | None:
+    if isinstance(answer, nn.Module):
+        return "Give the class itself to the check: check(…, MyLoRA), without brackets behind it."
+    if not isinstance(answer, type) or not issubclass(answer, nn.Module):
+        return "MyLoRA must be a class that inherits from nn.Module, as in the stub."
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        return _look(answer)
+
+
+def _look(answer: Any) -> str | None:
+    base = nn.Linear(K, D)
+    before = {name: p.detach().clone() for name, p in base.named_parameters()}
+    try:
+        layer = answer(base, R, ALPHA)
+    except AttributeError as error:
+        if "before Module.__init__" in str(error):
+            return "nn.Module must be set up first: begin __init__ with super().__init__()."
+        raise
+    x = torch.randn(6, K)
+    if all(getattr(layer, name, ...) is ... for name in ("lora_A", "lora_B")):
+        raise Unsolved
+    if said := next(_inside(layer, base), None):
+        return said
+    h = _forward(layer, x)
+    if isinstance(h, str):
+        return h
+    if not torch.allclose(h, base(x), atol=1e-5) and torch.allclose(h + base.bias, base(x), atol=1e-5):
+        return "The base layer's bias is lost. Call self.base_layer(x), which adds it, instead of x @ W.T."
+    if said := _start(layer):
+        return said
+    with torch.no_grad():
+        layer.lora_A.copy_(torch.randn(R, K))
+        layer.lora_B.copy_(torch.randn(D, R))
+    return (
+        _values(layer, base, x)
+        or _gradients(layer, base, x)
+        or _other_settings(answer)
+        or _untouched(base, before)
+        or _sequences(layer)
+    )
+
+
+def _inside(layer: Any, base: nn.Linear) -> Iterator[str]:
+    """What is wrong with the layer's parts: their names, kinds and shapes, and who trains."""
+    for name, letters in (("lora_A", "r×k"), ("lora_B", "d×r")):
+        part = getattr(layer, name, None)
+        if not isinstance(part, Tensor):
+            yield f"There is no matrix called {name}: set self.{name} in __init__. Its shape is {letters}."
+            return
+        if not isinstance(part, nn.Parameter):
+            yield f"{name} is a plain tensor, so no optimizer would find it. Wrap it: nn.Parameter(…)."
+        if not part.requires_grad:
+            yield f"{name} does not train: it was made with requires_grad=False, or frozen together with the base."
+    A, B = tuple(layer.lora_A.shape), tuple(layer.lora_B.shape)
+    if (A, B) == ((D, R), (R, K)):
+        yield "A and B have changed places. x meets A (r×k) first; B (d×r) leads from the narrow path to the output."
+    if (A, B) == ((K, R), (R, D)):
+        yield (
+            "Your A is k×r and your B is r×d. For row vectors that is the right way round, ΔW = A·B, and some texts "
+            "write it so. PyTorch and PEFT keep a weight as outputs × inputs: A is r×k, B is d×r."
+        )
+    for name, have, shape, letters in (("lora_A", A, (R, K), "r×k"), ("lora_B", B, (D, R), "d×r")):
+        if have != shape:
+            yield (
+                f"{name} has the shape {'×'.join(map(str, have))}; for r = {R} on a layer with {K} inputs and {D} outputs "
+                f"it must be {letters}, {'×'.join(map(str, shape))}."
+            )
+    if base.weight.requires_grad:
+        yield "W still trains. Freeze the base layer in __init__: base_layer.requires_grad_(False)."
+    if base.bias.requires_grad:
+        yield "W is frozen and its bias is not. Freeze the whole base layer: base_layer.requires_grad_(False)."
+    ours = (layer.lora_A, layer.lora_B)
+    if more := [name for name, p in layer.named_parameters() if p.requires_grad and not any(p is one for one in ours)]:
+        yield f"Something besides A and B trains: {more[0]}. Only lora_A and lora_B should."
+
+
+def _start(layer: Any) -> str | None:
+    """What is wrong with the numbers that A and B start from."""
+    A, B = layer.lora_A.detach(), layer.lora_B.detach()
+    if not torch.isfinite(A).all() or not torch.isfinite(B).all():
+        return "lora_A or lora_B holds NaN or infinity: torch.empty only reserves memory. Fill both with numbers."
+    if not A.any() and not B.any():
+        return "A and B are both zero: that is the saddle on the map. Both gradients are zero, so nothing ever learns."
+    if not A.any():
+        return "A is zero and B is random. That learns, too, but the paper and PEFT have it the other way: B = 0, A random."
+    if B.any():
+        return "B does not start at zero, so B·A is not zero and the model is changed before it has learned anything."
+    if int(torch.linalg.matrix_rank(A)) < R:
+        return "A's rows are all alike, so r directions do the work of one. Draw A at random."
+    return None
+
+
+def _forward(layer: Any, x: Tensor) -> Tensor | str:
+    """The layer's output, or what is wrong with calling it at all."""
+    try:
+        h = layer(x)
+    except RuntimeError as error:
+        if "shape" not in str(error) and "size" not in str(error):
+            raise
+        return (
+            f"The shapes do not fit in forward ({error}). x holds one input per row: x @ A.T is (rows × r), and that "
+            "@ B.T is (rows × d). A comes first, then B."
+        )
+    if h is None or h is ...:
+        return "__init__ has its matrices; forward returns nothing yet. It returns h, one row for each row of x."
+    if not isinstance(h, Tensor):
+        return f"forward must return a tensor; yours returns a {type(h).__name__}."
+    if h.shape != (len(x), D):
+        return f"forward must return (rows × d) = {len(x)}×{D}; yours returns {'×'.join(map(str, h.shape))}."
+    return h
+
+
+def _values(layer: Any, base: nn.Linear, x: Tensor) -> str | None:
+    """What is wrong with h, now that neither A nor B is zero."""
+    h, Wx, BAx = _forward(layer, x), base(x), x @ layer.lora_A.T @ layer.lora_B.T
+    if isinstance(h, str):
+        return h
+    bias = base.bias
+    mistakes = [
+        (Wx + BAx, "You forgot the scale: multiply the update B·A·x by lora_alpha / r."),
+        (Wx + R * BAx, "You multiplied the update by r. The scale is α/r."),
+        (Wx + 2 * BAx, "Your scale is always 2, which is α/r for α = 16 and r = 8 only: compute lora_alpha / r."),
+        (Wx + ALPHA // R * BAx, "`//` rounds α/r down to a whole number: divide with `/`."),
+        (Wx + R / ALPHA * BAx, "Your scale is r/α: upside down."),
+        (Wx + ALPHA * BAx, "You multiplied by α and did not divide by r. The scale is α/r."),
+        (Wx + ALPHA / math.sqrt(R) * BAx, "You divided α by √r: that is rsLoRA. Here the scale is α/r."),
+        (ALPHA / R * BAx, "The update is right, and W·x is missing: add self.base_layer(x)."),
+        (ALPHA / R * (Wx + BAx), "You scaled W·x as well. α/r belongs to the update alone."),
+        (Wx - bias + ALPHA / R * BAx, "The base layer's bias is lost: call self.base_layer(x) instead of x @ W.T."),
+        (Wx, "forward returns the base layer's output alone: the update B·A·x is missing."),
+    ]
+    for wrong, sentence in mistakes:
+        if torch.allclose(h, wrong, atol=1e-5):
+            return sentence
+    if not torch.allclose(h, Wx + ALPHA / R * BAx, atol=1e-5):
+        return "The shapes are right and the values are not. Take self.base_layer(x), add α/r times x @ A.T @ B.T."
+    return None
+
+
+def _gradients(layer: Any, base: nn.Linear, x: Tensor) -> str | None:
+    """Whether A and B can learn."""
+    h = layer(x)
+    if h.requires_grad:
+        h.square().sum().backward()
+    for name in ("lora_A", "lora_B"):
+        got = getattr(layer, name).grad
+        if got is None or not got.any():
+            return f"{name} gets no gradient, so it trains nothing: no_grad, .detach() or .data cuts it off in forward."
+    return None
+
+
+def _other_settings(answer: Any) -> str | None:
+    """Whether r, α and the layer's size are used as given."""
+    base = nn.Linear(7, 6, bias=False)
+    layer = answer(base, 2, 3.0)
+    if tuple(layer.lora_A.shape) != (2, 7) or tuple(layer.lora_B.shape) != (6, 2):
+        return "Your shapes fit one layer only. Take d and k from base_layer.weight.shape, and r as given."
+    x = torch.randn(3, 7)
+    with torch.no_grad():
+        layer.lora_B.copy_(torch.randn(6, 2))
+    right = base(x) + 1.5 * (x @ layer.lora_A.T @ layer.lora_B.T)
+    if not torch.allclose(layer(x), right, atol=1e-5):
+        return "Your scale fits one setting only. For r = 2 and α = 3 it is 1.5: compute lora_alpha / r."
+    return None
+
+
+def _untouched(base: nn.Linear, before: dict[str, Tensor]) -> str | None:
+    same = all(torch.equal(p, before[name]) for name, p in base.named_parameters())
+    return None if same else "W was written to. LoRA leaves W as it is and adds the update to the output."
+
+
+def _sequences(layer: Any) -> str | None:
+    """A language model feeds a batch of sequences: (batch × tokens × k)."""
+    x = torch.randn(2, 6, K)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # .T of more than two axes
+        try:
+            h = layer(x)
+        except (RuntimeError, IndexError):
+            h = None
+    if h is None or h.shape != (2, 6, D) or not torch.allclose(h[1], layer(x[1]), atol=1e-5):
+        return "That works for a table of inputs, but a model feeds (batch × tokens × k). Multiply as x @ A.T, not A @ x.T."
+    return None

@@ -1,0 +1,74 @@
+"""What lesson 05 asks of the recorded sweep: the plain runs, one setting over its seeds, six runs by the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ...experiments import sweep
+
+Run = Mapping[str, Any]
+RATE = 4e-3  # lesson 03's, chosen there at r = 8, alpha = 16
+KEYS = ("method", "r", "lora_alpha", "learning_rate", "target_modules")
+
+
+def plain(runs: Iterable[Run]) -> list[Run]:
+    """LoRA on all linear layers at lesson 03's learning rate: what differs is the rank, alpha and the seed."""
+    wanted = ("lora", RATE, "all-linear")
+    return [run for run in runs if (run["method"], run["learning_rate"], run["target_modules"]) == wanted]
+
+
+def setting(
+    runs: Iterable[Run], method: str, r: int, lora_alpha: float, rate: float = RATE, targets: str = "all-linear"
+) -> list[Run]:
+    """The runs of one setting, a run a seed."""
+    wanted = (method, r, lora_alpha, rate, targets)
+    return [run for run in runs if tuple(run[key] for key in KEYS) == wanted]
+
+
+def over_seeds(runs: Iterable[Run], method: str, r: int, lora_alpha: float, rate: float = RATE) -> sweep.Summary:
+    """The held-out loss of one setting on all linear layers, over its seeds."""
+    return sweep.summary([run["loss_held_out"] for run in setting(runs, method, r, lora_alpha, rate)])
+
+
+def by_rule(runs: Iterable[Run]) -> dict[str, list[list[Run]]]:
+    """{rule for alpha: the runs of each rank, a run a seed}, for the three rules that lesson 05 compares."""
+    rules = {"α = r": lambda r: r, "α = 2r": lambda r: 2 * r, "α = 16": lambda r: 16}
+    groups = sweep.by_setting(runs)
+    return {rule: [one for s, one in groups.items() if s.lora_alpha == alpha(s.r)] for rule, alpha in rules.items()}
+
+
+def within_and_between(runs: Iterable[Run]) -> tuple[float, float]:
+    """How far the means of one alpha lie apart, at most, whatever their rank; and how far the averages of the alphas do."""
+    means: dict[float, list[float]] = {}
+    for one, of_it in sweep.by_setting(runs).items():
+        means.setdefault(one.lora_alpha, []).append(sweep.summary([run["loss_held_out"] for run in of_it]).mean)
+    averages = [sum(of_alpha) / len(of_alpha) for of_alpha in means.values()]
+    return max(max(of_alpha) - min(of_alpha) for of_alpha in means.values()), max(averages) - min(averages)
+
+
+class Recipe(NamedTuple):
+    """The recipe of lesson 05, played on the recorded sweep."""
+
+    rates: dict[float, float]  # learning rate → held-out loss of r = 8, alpha = 16
+    chosen: float  # the loss of the best of those
+    higher: float  # the loss at rank 64, alpha kept, at that rate
+    seeds: float  # how far two seeds of one setting lie apart, at most, where only the rank differs
+    best: float  # the lowest loss of any setting in the table
+    settings: int  # how many settings the table has
+
+    @property
+    def behind(self) -> float:
+        """How many nats the recipe's choice lies above the best setting of all."""
+        return self.chosen - self.best
+
+
+def recipe(runs: Sequence[Run]) -> Recipe:
+    """Three learning rates at r = 8, then rank 64 at the best of them, and what two seeds of one setting differ by."""
+    rates = {rate: over_seeds(runs, "lora", 8, 16, rate).mean for rate in (1e-3, 4e-3, 1.6e-2)}
+    rate = min(rates, key=lambda one: rates[one])
+    same_alpha = [[run["loss_held_out"] for run in one] for one in by_rule(plain(runs))["α = 16"]]
+    every = [sweep.summary([run["loss_held_out"] for run in one]).mean for one in sweep.by_setting(runs).values()]
+    higher = over_seeds(runs, "lora", 64, 16, rate).mean
+    seeds = max(max(losses) - min(losses) for losses in same_alpha)
+    return Recipe(rates, rates[rate], higher, seeds, min(every), len(every))

@@ -1,0 +1,108 @@
+"""Side trips in notebooks/deeper/: everything that knows the lessons knows them, and the main path goes on without them."""
+
+from __future__ import annotations
+
+import json
+
+import nbformat
+import pytest
+
+from lora_lessons import cli
+from lora_lessons.course import claims
+from lora_lessons.course.lesson import lessons, notebook_of, side_trips
+from lora_lessons.course.records import Record
+from lora_lessons.course.syllabus import course_map
+from lora_lessons.run import doctor, lab, readme, repository, runner
+from lora_lessons.run.baselines import update
+
+RECORD = "from lora_lessons.course.records import record\n"
+
+
+@pytest.fixture
+def trip(course, make_lesson):
+    """Lesson 03 with a side trip, and lesson 04."""
+    (course / "notebooks" / "deeper").mkdir()
+    make_lesson("03_train_lora", RECORD + "record('loss', 1.5)")
+    make_lesson("04_peft")
+    return make_lesson("deeper/03_directions", RECORD + "record('angle', 30.0, 'degrees')")
+
+
+def test_without_side_trips_there_are_none(course, make_lesson):
+    make_lesson("03_train_lora")
+    assert side_trips() == [] and [path.stem for path in runner.find_lessons([])] == ["03_train_lora"]
+    assert "side trip" not in readme.lessons_table() and "deeper" not in course_map().data
+
+
+def test_a_side_trip_is_no_lesson_and_is_run_after_them(trip):
+    assert side_trips() == [trip] and trip not in lessons()
+    assert runner.find_lessons([]) == [*lessons(), trip]
+    assert notebook_of("03_directions") == trip and notebook_of("03_train_lora") in lessons()
+    with pytest.raises(FileNotFoundError, match="no lesson and no side trip is called 05_x"):
+        notebook_of("05_x")
+
+
+def test_a_side_trip_is_found_by_its_name_and_a_number_means_the_lesson(trip):
+    three = notebook_of("03_train_lora")
+    names = ["3", "03", "03_train_lora", "03_directions", "deeper/03_directions", str(trip)]
+    assert runner.find_lessons(names) == [three, three, three, trip, trip, trip]
+    with pytest.raises(FileNotFoundError, match="Did you mean 03_directions?"):
+        runner.find_lessons(["deeper/03_direction"])
+    with pytest.raises(FileNotFoundError, match="no lesson is called"):
+        runner.find_lessons(["deeper/04_peft"])
+
+
+def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_path):
+    update("03_directions", "quick", [{"angle": Record("angle", 60.0, "degrees")}] * 3, 1.0, 1)
+    assert (course / "data" / "baselines" / "03_directions.quick.json").is_file()
+    assert cli.main(["run", "deeper/03_directions", "--out", str(tmp_path / "out")]) == 2
+    whole = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    (one,) = whole["lessons"]
+    assert (one["lesson"], one["status"]) == ("03_directions", "deviates") and one["records"]["angle"]["value"] == 30
+    assert (tmp_path / "out" / "03_directions.ipynb").is_file()
+
+
+def test_a_claim_may_rest_on_a_side_trips_records(trip, course, monkeypatch, capsys):
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
+    about = {"says": "they agree", "verdict": claims.HOLDS, "sentence": "At {angle} degrees.", "records": ("angle",)}
+    claims.claim("G07", "03_directions", **about)(lambda measured: measured["angle"] < 45)
+    update("03_directions", "quick", [{"angle": Record("angle", 30.0, "degrees")}], 1.0, 1)
+    assert cli.main(["claims"]) == 0 and "Holds. At 30 degrees." in capsys.readouterr().out
+
+
+def test_a_learner_gets_side_trips_in_their_folder_and_opens_them_there(trip, tmp_path):
+    said = list(lab.copy_lessons(tmp_path / "my_lessons"))
+    assert (tmp_path / "my_lessons" / "deeper" / "03_directions.ipynb").is_file()
+    assert any(line.startswith("deeper/03_directions.ipynb: copied") for line in said)
+    assert lab.place(trip) == "deeper/03_directions.ipynb" and lab.place(tmp_path / "own.ipynb") == "own.ipynb"
+
+
+def test_the_readme_the_map_and_the_doctor_list_side_trips(trip):
+    notebook = nbformat.read(trip, as_version=4)
+    notebook.cells[0].source = "# Which directions?"
+    nbformat.write(notebook, trip)
+    update("03_directions", "quick", [{"angle": Record("angle", 30.0)}], seconds=61, peak_ram_bytes=1_500_000_000)
+    row = "| [Which directions?](notebooks/deeper/03_directions.ipynb) | 03 | 2 | any CPU, 2 GB of free memory |"
+    assert readme.lessons_table().splitlines()[-1] == row
+    cell = course_map().data.split("<tr>")[5]
+    assert "href='03_train_lora.ipynb'" in cell and "href='deeper/03_directions.ipynb'" in cell
+    assert "about 1.0 minutes" in doctor.examine()["lessons"]["03_directions"]["says"]
+
+
+def test_a_side_trips_badge_follows_the_repository(trip, course):
+    (course / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/a/b"\n')
+    (course / "README.md").write_text("https://github.com/a/b\n")
+    notebook = nbformat.read(trip, as_version=4)
+    notebook.cells[
+        0
+    ].source = "# D\n\n[x](https://colab.research.google.com/github/a/b/blob/main/notebooks/deeper/03_directions.ipynb)"
+    nbformat.write(notebook, trip)
+    assert trip in repository.set_address("https://github.com/c/d")
+    there = "/github/c/d/blob/main/notebooks/deeper/03_directions.ipynb"
+    assert there in trip.read_text(encoding="utf-8")
+    notebook.cells[0].source = "# D\n\nBegins without a badge."
+    nbformat.write(notebook, trip)
+    assert repository.set_address("https://github.com/c/d") == [trip], "what lacks one gets one"
+    title, line = nbformat.read(trip, as_version=4).cells[0].source.split("\n\nBegins without a badge.\n\n")
+    assert title == "# D" and line.startswith("[![Open in Colab]") and line.endswith(f"{there})")
+    assert repository.set_address("https://github.com/c/d") == [], "once"

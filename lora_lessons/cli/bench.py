@@ -12,10 +12,11 @@ from .exits import EXIT_FAILED, EXIT_OK
 
 def bench(
     what: Annotated[
-        Literal["memory", "quantize"],
+        Literal["memory", "quantize", "encoder"],
         typer.Argument(
-            metavar="memory|quantize",
-            help="memory: predicted, measured and error of each setting; quantize: our NF4 beside bitsandbytes'.",
+            metavar="memory|quantize|encoder",
+            help="memory: predicted, measured and error of each setting; quantize: our NF4 beside bitsandbytes'; "
+            "encoder: rounding and QLoRA on a base that was never rounded before.",
         ),
     ],
     model: Annotated[
@@ -23,14 +24,17 @@ def bench(
         typer.Option(metavar="MODEL", help="Without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Without it, data/measurements/ledger_<card>.json.")
+        Path | None, typer.Option(metavar="FILE", help="Without it, the recording in data/measurements/.")
     ] = None,
 ) -> int:
-    """Measure a training step's memory, or how fast we quantize."""
-    from ..experiments import ledger, speed
+    """Measure a training step's memory, how fast we quantize, or what 4 bits cost a base that was never rounded."""
+    from ..experiments import ledger, never_rounded, speed
 
     if what == "quantize":
         speed.quantize()
+        return EXIT_OK
+    if what == "encoder":
+        never_rounded.record(out=out)
         return EXIT_OK
     rows = ledger.measure_all(model, out)
     return EXIT_OK if any(row["status"] == ledger.OK for row in rows) else EXIT_FAILED

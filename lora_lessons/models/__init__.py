@@ -11,6 +11,10 @@ from .embedded import EMBEDDED_DISK as EMBEDDED_DISK
 from .embedded import EMBEDDED_NAME as EMBEDDED_NAME
 from .embedded import embedded_folder as embedded_folder
 from .embedded import embedded_place as embedded_place
+from .encoder import ENCODER_NAME as ENCODER_NAME
+from .encoder import Encoder as Encoder
+from .encoder import encoder_folder as encoder_folder
+from .encoder import load_encoder as load_encoder
 from .generation import answers as answers
 from .generation import chat as chat
 from .loading import Base as Base

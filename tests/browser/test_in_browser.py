@@ -488,7 +488,7 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
         for where in ((torch.arange(4096) < blocksize) & others, torch.arange(4096) >= blocksize)
     ]
     assert stage.words.startswith(
-        f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits a parameter. "
+        f"{codebook.upper()}, blocks of {blocksize}, {4 + 32 / blocksize:.4g} bits per parameter. "
     )
     assert (f"neighbours): {errors[0]:.1%}" if outlier else f"weights: {errors[0]:.1%}") in stage.words
     assert (f"In all other blocks: {errors[1]:.1%}." in stage.words) is (blocksize < 4096)
@@ -959,7 +959,7 @@ AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
 NEXT = {
     "block": lambda: blocks.block_still(2)[1],
     "codebook_bench": lambda: (
-        "NF4, blocks of 64, 4.5 bits a parameter. One weight is made 3 standard deviations large. "
+        "NF4, blocks of 64, 4.5 bits per parameter. One weight is made 3 standard deviations large. "
     ),
     "fit": lambda: fitting.fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: explorer.rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],

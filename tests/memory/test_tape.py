@@ -1,5 +1,6 @@
 """The tape against what it does not share a line with: PyTorch's profiler, its memory tracker, saved-tensor hooks."""
 
+import bitsandbytes as bnb
 import pytest
 import torch
 from torch import nn
@@ -45,6 +46,16 @@ def test_births_and_deaths_by_hand():
     ]
     forward = trace.peaks()[0, :, 0]
     assert forward[tape.KINDS.index("rest")] == 4000 and forward.sum() == 12_000
+
+
+def test_the_four_bit_product_still_has_the_name_that_the_tape_looks_for():
+    """Its dequantized weight lives inside the kernel: under another name it would be missing from every bill, silently."""
+    layer = bnb.nn.Linear4bit(192, 320, bias=False, compute_dtype=torch.float32, quant_type="nf4")
+    layer.weight = bnb.nn.Params4bit(torch.randn(320, 192), requires_grad=False, quant_type="nf4").to("cpu")
+    layer.support_avx512bf16_for_cpu = False
+    with (written := tape.Tape()):
+        layer(torch.randn(5, 192, requires_grad=True))
+    assert 320 * 192 * 4 in written.read().sizes.tolist()
 
 
 def test_it_writes_the_same_without_numbers():

@@ -1,5 +1,7 @@
 """The trap of bitsandbytes' repacked layers, and the guard against it."""
 
+import inspect
+
 import bitsandbytes as bnb
 import peft
 import pytest
@@ -43,6 +45,15 @@ def test_the_trap_is_still_there_without_the_guard(tokenized):
     lora.detach(model)
     with pytest.raises(ValueError, match="was repacked for inference.*load the base again"):
         models.keep_trainable(model)
+
+
+def test_the_switch_that_the_guard_turns_is_still_read_by_bitsandbytes():
+    """Were it renamed, setting it would do nothing, and nobody would notice on a processor without the trap."""
+    layer = bnb.nn.Linear4bit(64, 64, bias=False, compute_dtype=torch.float32, quant_type="nf4")
+    assert "support_avx512bf16_for_cpu" in vars(layer), "the guard sets an attribute that the layer no longer has"
+    assert "self.support_avx512bf16_for_cpu" in inspect.getsource(bnb.nn.Linear4bit.forward), (
+        "the layer no longer asks it"
+    )
 
 
 def test_every_layer_of_a_loaded_base_is_guarded(tokenized):

@@ -46,3 +46,14 @@ def test_the_loss_of_packed_rows_is_that_of_their_parts(tiny_model, attention):
     taught = [int((one.labels[1:] != tasks.IGNORED).sum()) for one in examples]
     expected = sum(loss * n for loss, n in zip(apart, taught, strict=True)) / sum(taught)
     assert tiny_model(**packed).loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_model_whose_layers_carry_a_state_is_not_packed(tiny_model):
+    """Linear attention reads no position_ids: one conversation would leak into the next without an error."""
+    from transformers import Mamba2Config, Qwen3NextConfig
+
+    examples = conversations(100, 5, 3)
+    for config, kind in ((Qwen3NextConfig(num_hidden_layers=4), "linear_attention"), (Mamba2Config(), "mamba2")):
+        with pytest.raises(ValueError, match=f"layers of {kind}, which carry a running state.*padded batches"):
+            tasks.pack(examples, 9, config)
+    assert len(tasks.pack(examples, 9, tiny_model.config)) == 1

@@ -1,4 +1,4 @@
-"""Exercises of lesson 06: bits a parameter, rounding a block, two codes in a byte."""
+"""Exercises of lesson 06: bits per parameter, rounding a block, two codes in a byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ... import quant
 from ...course.exercises import answered, exercise, not_a_number
 
 
-@exercise("06.1", "Bits a parameter", difficulty=1, minutes=4)
+@exercise("06.1", "Bits per parameter", difficulty=1, minutes=4)
 def _(bits: Callable[[int, int, int], float]) -> str | None:
     got = answered(bits(4, 32, 64))
     got = got.item() if isinstance(got, Tensor) and got.ndim == 0 else got
@@ -21,20 +21,20 @@ def _(bits: Callable[[int, int, int], float]) -> str | None:
     if math.isclose(got, 4.5):
         if math.isclose(bits(4, 16, 32), 4.5) and math.isclose(bits(3, 32, 128), 3.25):
             return None
-        return "Right for 4-bit codes and 32-bit scales in blocks of 64, wrong for others: use all three arguments."
+        return "Right for 4-bit codes and 32-bit scales in blocks of 64, but wrong for others: use all three arguments."
     if math.isclose(got, 36):
-        return "A scale serves its whole block: each weight pays for a part of it."
+        return "A scale serves its whole block, so each weight pays for only a part of it."
     if math.isclose(got, 6):
-        return "Turned round: a scale of 32 bits is shared by 64 weights, 32/64 of a bit each."
+        return "This is the wrong way round: 64 weights share a scale of 32 bits, so each pays 32/64 of a bit."
     if math.isclose(got, 0.5):
-        return "That is the share of the scale alone: add the code's own bits."
+        return "That is only the share of the scale: add the code's own bits."
     if math.isclose(got, 36 / 64):
-        return "Only the scale is shared; every weight has a code of its own."
+        return "Only the scale is shared: every weight has a code of its own."
     if math.isclose(got, 4):
-        return "The half bit is lost: whole-number division (//) drops it, and so does leaving the scale away."
+        return "The half bit is lost: whole-number division (//) drops it, and so does leaving the scale out."
     if math.isclose(got, 288):
-        return "That is bits of a whole block; divide by its weights."
-    return f"Codes of 4 bits, scales of 32 bits, blocks of 64: expected 4.5, you gave {got:g}."
+        return "Those are the bits of a whole block: divide by the number of weights in it."
+    return f"For codes of 4 bits, scales of 32 bits and blocks of 64 we expected 4.5; you gave {got:g}."
 
 
 @exercise("06.2", "Round a block", difficulty=2, minutes=8)
@@ -46,21 +46,21 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     if not isinstance(got, Tensor):
         return f"Return a tensor of codes; you returned a {type(got).__name__}."
     if got.shape != block.shape:
-        return f"One code a weight: expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
+        return f"There is one code per weight: we expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
     if got.is_floating_point() and not torch.equal(got, got.round()):
         if torch.allclose(got.float(), table[expected], atol=1e-3):
-            return "Those are the levels. A code is a level's number in the table, 0 to 15."
-        return "Codes are whole numbers from 0 to 15: the number of the nearest level in `table`."
+            return "Those are the levels. A code is a level's position in the table, 0 to 15."
+        return "Codes are whole numbers from 0 to 15: the position of the nearest level in `table`."
     codes = [int(code) for code in got]
     if codes == expected:
         other = quant.levels("int4")
         if [int(code) for code in to_codes(block.clone(), other)] != quant.nearest(block / 2, other).tolist():
-            return "Right for NF4's table, wrong for another: use `table`, not a table of your own."
+            return "Right for NF4's table, but wrong for another: use `table`, not a table of your own."
         if [int(code) for code in to_codes(torch.zeros(4), table)] == [7] * 4:
             return None
         return (
-            "Right, but a block of zeros has absmax 0, and 0/0 is no number. Divide by absmax.clamp(min=1e-38); its codes must be "
-            "7, whose level is 0 (code 0 stands for −1)."
+            "Right, but a block of zeros has absmax 0, and 0/0 is not a number. Divide by absmax.clamp(min=1e-38). Its codes must "
+            "be 7, whose level is 0 (code 0 stands for −1)."
         )
     for wrong, said in (
         (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),
@@ -90,13 +90,13 @@ def _(unpack: Callable[[Tensor], Tensor]) -> str | None:
     if got == right:
         return None if found.ndim == 1 else f"Right order, in shape {tuple(found.shape)}: make it one row (flatten())."
     if got == [2, 1, 0, 15, 10, 7]:
-        return "The halves are swapped: the first code is in the upper half (packed >> 4)."
+        return "The halves are swapped: the first code is in the upper half of the byte (packed >> 4)."
     if got == [2, 0, 10, 1, 15, 7]:
         return "That is the colleague's code: all lower halves, then all upper ones."
     if got == [1, 15, 7, 2, 0, 10]:
-        return "All first halves, then all second ones: they must take turns. Stack them along a new last dimension."
+        return "You put all first halves before all second ones, and they must take turns. Stack them along a new last dimension."
     if got == [0x10, 2, 0xF0, 0, 0x70, 10]:
-        return "You kept the upper half in its place: shift it down (packed >> 4)."
+        return "You left the upper half in its place: shift it down (packed >> 4)."
     if len(got) == len(right) and got[::2] == right[::2]:
         return "The upper halves are right. The lower half of a byte is what `& 0xF` leaves."
     if len(got) != len(right):

@@ -42,9 +42,7 @@ def codebook_bench_run(W: Tensor, codebook: str, blocksize: int, outlier: float)
         raise ValueError(f"the bench holds {BENCH:,} weights, and this matrix has {W.numel():,}: choose a larger one.")
     weights = W.detach().reshape(-1)[:BENCH].float().cpu().clone()
     if not weights.std() > 0:
-        raise ValueError(
-            "all weights on the bench are equal: without a spread there is nothing to round. Choose another matrix."
-        )
+        raise ValueError("all weights on the bench are equal, so there is no spread to round. Choose another matrix.")
     weights /= weights.std()
     if outlier:
         weights[PLACE] = outlier
@@ -68,7 +66,7 @@ def _bench() -> tuple[Backdrop, Any, Any]:
     label(left, 4, 3.8, "nothing lost", GREY, xytext=(-4, -14), ha="right")
     left.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), xlabel="weight (standard deviations)", ylabel="what came back")
     left.set_title("Where each weight falls")
-    right.set(xlim=(0, 1.55), ylim=(1.6, -0.85), xlabel="relative error (1: all is lost)")
+    right.set(xlim=(0, 1.55), ylim=(1.6, -0.85), xlabel="relative error (0: nothing lost, 1: all lost)")
     names = right.set_yticks([0, 1], ["the first block,\nthe outlier's", "all other\nblocks"])
     for name, color in zip(names, (VERMILION, BLUE), strict=True):
         name.label1.set(color=color, weight="bold")
@@ -109,11 +107,11 @@ def codebook_bench_scene(weights: Tensor, codebook: str, blocksize: str | int, o
 
 
 def _bench_words(run: Bench, codebook: str, blocksize: int, outlier: float) -> str:
-    what = f"One weight is made {outlier:g} standard deviations large." if outlier else "No outlier is put in."
-    what_else = f"the outlier left out ({blocksize - 1:,} neighbours)" if outlier else f"{blocksize:,} weights"
+    what = f"One weight is made {outlier:g} standard deviations large." if outlier else "There is no outlier."
+    what_else = f"not counting the outlier ({blocksize - 1:,} neighbours)" if outlier else f"{blocksize:,} weights"
     far = "" if run.far is None else f" In all other blocks: {run.far:.1%}."
     return (
-        f"{codebook.upper()}, blocks of {blocksize}, {quant.bits_per_parameter(blocksize):.4g} bits a parameter. {what} "
+        f"{codebook.upper()}, blocks of {blocksize}, {quant.bits_per_parameter(blocksize):.4g} bits per parameter. {what} "
         f"Relative error of its {'block' if outlier else 'first block'}, {what_else}: {run.near:.1%}, with {run.used} of {len(quant.levels(codebook))} levels in use.{far}"
     )
 

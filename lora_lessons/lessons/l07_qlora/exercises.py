@@ -20,13 +20,13 @@ def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
     try:
         got = answered(backward(g.clone(), q))
     except TypeError:
-        return "q is packed, no tensor to multiply with: quant.dequantize(q) is W."
+        return "q holds packed codes, which cannot be multiplied: quant.dequantize(q) gives you W."
     except RuntimeError:
-        return "The shapes do not meet: g comes first, (tokens×d)·(d×k), without a transpose."
+        return "The shapes do not fit: g comes first, (tokens×d)·(d×k), without a transpose."
     if not isinstance(got, Tensor):
         return f"Return a tensor; you returned a {type(got).__name__}."
     if got.shape == W.shape:
-        return "That is W's gradient. W is frozen and needs none; what is asked is x's, one row a token."
+        return "That is W's gradient. W is frozen and needs none; you are asked for x's, one row per token."
     if got.shape != g.shape:
         return f"Check the order and the shapes: g is tokens×d, W is d×k, x's gradient is tokens×k; you gave {tuple(got.shape)}."
     if torch.allclose(got, g @ W, atol=1e-4):
@@ -36,10 +36,10 @@ def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
             return None
         return f"Right, but x may have more axes: for g (2×5×96) expected (2×5×64), got {tuple(other.shape)}."
     if torch.allclose(got, g @ W.T, atol=1e-4):
-        return "That is the forward direction: h = x·Wᵀ. Going back, the d outputs are summed up: no transpose."
+        return "That is the forward direction, h = x·Wᵀ. On the way back the d outputs are summed up, so there is no transpose."
     if torch.allclose(got, g, atol=1e-6):
-        return "You passed g on unchanged. Each output is a sum of inputs times weights: the weights come in again."
-    return "The shape is right and the numbers are not. Take g and the dequantized W, and nothing else."
+        return "You passed g on unchanged. Each output is a sum of inputs times weights, so the weights must come in again."
+    return "The shape is right but the numbers are not. Use g and the dequantized W, and nothing else."
 
 
 @exercise("07.2", "A guard that notices", difficulty=2, minutes=6)
@@ -63,15 +63,15 @@ def _(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> str | None:
     if got == ["a.lora_B", b := "b.lora_B.default.weight"]:
         return None
     if got == ["c.lora_B", "e.lora_B"]:
-        return "Turned round: those are the ones that learn."
+        return "This is the wrong way round: those are the ones that learn."
     if got == [b]:
-        return "That is the colleague's guard: a gradient that is all zeros is not None, and teaches nothing."
+        return "That is the colleague's guard: a gradient of zeros is not None, but it teaches nothing."
     if got == ["a.lora_B"]:
-        return "b is missing: its gradient is None, and PEFT's names go on after lora_B (b.lora_B.default.weight): use `in`."
+        return "b is missing: its gradient is None. PEFT's names go on after lora_B (b.lora_B.default.weight), so use `in`."
     if "d.lora_A" in got:
-        return "At step 0 every lora_A has a zero gradient, rightly: its B is zero (lesson 02). Look at lora_B alone."
+        return "At step 0 every lora_A rightly has a zero gradient, because its B is zero (lesson 02). Look only at lora_B."
     if "e.lora_B" in got:
-        return "e's gradient has one number that is not zero: it learns. Look at any(), not at all() or a sum: −2 and 2 add up to nothing."
+        return "e's gradient has numbers that are not zero, so it learns. Use any() rather than all() or a sum: −2 and 2 add up to nothing."
     return f"Expected ['a.lora_B', '{b}']; you gave {got}."
 
 
@@ -90,11 +90,14 @@ def _(fixed_gb: Callable[[float, float, float], float]) -> str | None:
     if is_(right):
         if math.isclose(fixed_gb(8e9, 0, 0), 4.127, rel_tol=0.004):
             return None
-        return "Right here, wrong without rest and adapters: use all three numbers."
+        return "Right for these numbers, but wrong without rest and adapters: use all three arguments."
     for wrong, said in (
-        (right * 1e9 / 2**30, "That is in GiB; asked are GB, of 1e9 bytes."),
-        ((linear * 4.5 / 8 + wide + learned) / 1e9, "4.5 bits is without double quantization; with it 4.127."),
-        ((linear / 2 + wide + learned) / 1e9, "The scales are missing: 4.127 bits a parameter, not 4."),
+        (right * 1e9 / 2**30, "That is in GiB; you are asked for GB, which are 1e9 bytes."),
+        (
+            (linear * 4.5 / 8 + wide + learned) / 1e9,
+            "4.5 bits is the size without double quantization; with it, a weight takes 4.127.",
+        ),
+        ((linear / 2 + wide + learned) / 1e9, "The scales are missing: a parameter takes 4.127 bits, not 4."),
         (((linear + rest) * 4.127 / 8 + learned) / 1e9, "Embeddings, head and norms stay in 16 bits: two bytes each."),
         (
             (packed + wide + 4 * trains) / 1e9,
@@ -102,13 +105,13 @@ def _(fixed_gb: Callable[[float, float, float], float]) -> str | None:
         ),
         (
             (packed + wide + 12 * trains) / 1e9,
-            "Four bytes a trained number are missing: weight 4, gradient 4, two moments 8.",
+            "Four bytes per trained number are missing: weight 4, gradient 4, two moments 8.",
         ),
-        ((packed + wide + 8 * trains) / 1e9, "AdamW's two moments are missing: 8 bytes a trained number."),
-        ((linear * 4.127 + 16 * rest + 128 * trains) / 1e9, "Those are bits: eight of them make a byte."),
-        ((linear * 4.127 + wide + learned) / 1e9, "4.127 are bits: divide by 8 for bytes."),
+        ((packed + wide + 8 * trains) / 1e9, "AdamW's two moments are missing: 8 bytes per trained number."),
+        ((linear * 4.127 + 16 * rest + 128 * trains) / 1e9, "Those are bits; eight of them make a byte."),
+        ((linear * 4.127 + wide + learned) / 1e9, "4.127 is in bits: divide by 8 for bytes."),
         (right * 1e9, "That is in bytes: divide by 1e9 for GB."),
     ):
         if is_(wrong):
             return said
-    return f"For 6.5 billion packed, 1.1 billion others and 40 million that train expected {right:.2f} GB; you gave {got:.4g}."
+    return f"With 6.5 billion packed, 1.1 billion other and 40 million trained numbers we expected {right:.2f} GB; you gave {got:.4g}."

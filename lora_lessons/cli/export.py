@@ -19,7 +19,8 @@ export = typer.Typer(
 Adapter = Annotated[
     str,
     typer.Argument(
-        metavar="ADAPTER", help="A folder that save_adapter or PEFT wrote; adapters/wick is your newest of lesson 03."
+        metavar="ADAPTER",
+        help="A folder that save_adapter or PEFT wrote; adapters/wick is your newest of lessons 00 and 03.",
     ),
 ]
 Base = Annotated[

@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from .. import disk_cache
+from ..paths import measurements
 from .exits import EXIT_OK
 from .words import names
 
 MODEL = "Llama-2-7B, Mistral-7B, Qwen2.5-7B, embedded, a folder with config.json, or a hub id."
+RECIPE = "course, or hf: what PEFT, Trainer and most guides do, which takes more."
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
 
@@ -35,18 +37,20 @@ def plan(
         ),
     ] = True,
     optimizer: Annotated[str, typer.Option(metavar="O", help=OPTIMIZER)] = "adamw",
+    recipe: Annotated[str, typer.Option(metavar="R", help=RECIPE)] = "course",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
-    """Say what training takes, and whether it fits.
+    """Say how much memory training takes, and whether it fits on a card.
 
-    Predicts a training step's memory, line by line, from the model's configuration alone.
+    Predicts one training step line by line, from the model's configuration alone: no weights are loaded.
     """
     arguments = locals()
     where = Path(model).expanduser() / "config.json"
     if gpu is None or ("/" in model and not where.is_file()):
         print(_answer(**arguments)["answer"])  # whose card is here, or what a hub says today, is asked anew
     else:
-        key = [arguments, where.read_text(encoding="utf-8") if where.is_file() else ""]
+        measured = sorted(file.name for file in measurements().glob("ledger_*.json"))  # the answer says so
+        key = [arguments, measured, where.read_text(encoding="utf-8") if where.is_file() else ""]
         print(disk_cache.once("plan", key, ["answer"], lambda: _answer(**arguments))["answer"])
     return EXIT_OK
 
@@ -70,6 +74,6 @@ def _answer(
     else:
         fits = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
         known = ", ".join(fits) or "none of the cards known here"
-        says = f"No card here. It would fit on: {known}. Name one with --gpu."
+        says = f"This machine has no card. It would fit on: {known}. Name a card with --gpu. {memory.validated()}"
     table = memory.bill_table(ledger)
     return {"answer": "\n".join([f"{shape.name}: {memory.describe(job)}", table, says, memory.ASSUMED])}

@@ -45,8 +45,11 @@ def bill_bar(ax: Any, y: float, bill: memory.Bill) -> None:
     label(ax, left, y, f"{left:.1f} GB", "black", bbox=box)
 
 
-def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str]) -> Figure:
-    """One stacked bar a method, and a vertical line at what each card really holds; cards of one size share a line."""
+def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str], when: str = "at the fullest moment") -> Figure:
+    """One stacked bar a method, and a vertical line at what each card really holds; cards of one size share a line.
+
+    `when` says on the axis which moment the bills describe.
+    """
     figure = Figure(figsize=(8.4, 3.6))
     ax = figure.subplots()
     ax.set_xlim(0, 1.13 * max(bill.total for bill in bills.values()) / memory.GB)
@@ -67,7 +70,7 @@ def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str]) -> Figure:
     for y, bill in enumerate(bills.values()):
         bill_bar(ax, y, bill)
     ax.set_yticks(range(len(bills)), list(bills))
-    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel="GB at the fullest moment (dashed: what a card holds)")
+    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel=f"GB {when} (dashed: what a card holds)")
     ax.grid(visible=False)
     return figure
 

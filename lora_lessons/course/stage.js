@@ -173,7 +173,8 @@ function render({ model, el }) {
     const typed = (box) => { // what is being typed is not touched until it is taken
       const take = () => {
         box.typing = false;
-        change(name, box.value.trim() === "" || isNaN(box.value) ? box.value : Number(box.value));
+        const plain = box.value.trim().replace(/^-?\d{1,3}(,\d{3})+(?=\.|$)/, (whole) => whole.replaceAll(",", "")); // as the words write it
+        change(name, plain === "" || isNaN(plain) ? box.value : Number(plain));
       };
       box.addEventListener("input", () => { box.typing = true; });
       box.addEventListener("change", take);

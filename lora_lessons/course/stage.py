@@ -225,5 +225,5 @@ def still_html(figure: Figure, words: str) -> str:
     source, said = base64.b64encode(png.getvalue()).decode(), html.escape(words)
     return (
         f'<figure style="margin:0"><img alt="{said}" src="data:image/png;base64,{source}">'
-        f"<figcaption><i>In words:</i> {said} (A picture of a widget: run the cell to move it.)</figcaption></figure>"
+        f"<figcaption><i>In words:</i> {said.replace(chr(10), '<br>')} (A picture of a widget: run the cell to move it.)</figcaption></figure>"
     )

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ ON_A_CARD = (
     Job("qlora", 16, seq=1024, optimizer="paged_adamw_8bit"),
     Job("qlora", 16, seq=1024, optimizer="adamw_8bit"),
     Job("qlora", 16, seq=1024, layer="peft"),
+    Job("qlora", 16, seq=1024, recipe="hf"),
     Job("lora", 16, seq=1024),
     Job("lora", 16, seq=2048, batch_size=2),
     Job("lora", 16, seq=512, gradient_checkpointing=False),
@@ -71,6 +73,7 @@ ON_A_PROCESSOR = (
     Job("qlora", 64, seq=128),
     Job("qlora", 16, seq=256, gradient_checkpointing=False),
     Job("qlora", 16, seq=256, layer="peft"),
+    Job("qlora", 16, seq=256, recipe="hf"),
     Job("qlora", 16, seq=256, optimizer="adamw_8bit"),
     Job("lora", 16, seq=256),
     Job("lora", 16, seq=256, gradient_checkpointing=False),
@@ -139,11 +142,12 @@ def recording(kind: str, where: str) -> Path:
 def line(row: dict[str, Any]) -> str:
     """One setting of the table as text, sizes in MB."""
     job = Job(**row["job"])
-    extra = [] if job.layer == "ours" else ["PEFT"]
+    extra = ["PEFT"] if job.layer == "peft" and job.recipe == "course" else []
     extra += ["fp32"] if job.dtype == "fp32" and job.method != "full" else []
-    extra += [job.optimizer] if job.optimizer != "adamw" else []
+    extra += [job.optimizer] if job.optimizer != replace(job, optimizer="adamw").optimizer else []
     extra += [",".join(job.target_modules)] if not isinstance(job.target_modules, str) else []
     about = ", ".join([memory.describe(job).replace(" tokens", ""), *extra]).replace("checkpointing", "ckpt")
+    about = about.replace(memory.RECIPE_NAMES["hf"], ", hf recipe")
     theirs = f"{row['accelerate'] / 1e6:>11,.0f}"
     if row["status"] != OK:
         predicted = f"{row['predicted'] / 1e6:>10,.0f}" if "predicted" in row else f"{'':>10}"

@@ -23,6 +23,7 @@ from .build import build as build
 from .fit import longest as longest
 from .fit import plan as plan
 from .job import LAYERS as LAYERS
+from .job import RECIPES as RECIPES
 from .job import Job as Job
 from .job import Shape as Shape
 from .job import shape_of as shape_of
@@ -34,8 +35,10 @@ from .prediction import measure as measure
 from .prediction import predict as predict
 from .prediction import trace as trace
 from .words import ASSUMED as ASSUMED
+from .words import RECIPE_NAMES as RECIPE_NAMES
 from .words import SAID as SAID
 from .words import as_json as as_json
 from .words import bill_table as bill_table
 from .words import describe as describe
+from .words import validated as validated
 from .words import verdict as verdict

@@ -13,7 +13,7 @@ from torch import nn
 from .. import lora
 from ..errors import ModelError
 from ..training.optimizers import make_optimizer
-from . import attention, tape
+from . import attention, recipe, tape
 from .job import DTYPES, Job, Shape, why
 
 
@@ -43,6 +43,8 @@ def build(
                 _materialise(model, module, device)
             if job.method == "qlora" and module is not model:
                 _pack(module, DTYPES[job.dtype])
+    if job.recipe == "hf" and job.method == "qlora":
+        recipe.prepare(shape.name, model)
     if job.method == "full":
         model.requires_grad_(True)
     else:
@@ -56,8 +58,10 @@ def build(
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its new name is newer than what the course still runs with
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.gradient_checkpointing_enable(recipe.checkpointing(job.recipe, device, card))
         model.config.use_cache = False
+    if job.recipe == "hf":
+        recipe.train_by_trainer(model, device, card)
     trained = [p for p in model.parameters() if p.requires_grad]
     return model, primed_optimizer(trained, job, device, card)
 

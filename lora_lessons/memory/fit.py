@@ -112,6 +112,8 @@ def _options(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "one sequence at a time, gradients summed over several", {"batch_size": 1}
     if job.optimizer in ("adamw", "adamw_fused", "paged_adamw"):
         yield "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)", {"optimizer": "paged_adamw_8bit"}
+    if job.recipe == "hf" and job.method == "qlora":
+        yield "embeddings, head and norms left in 16 bits, and no autocast (recipe course)", {"recipe": "course"}
     if job.method == "full":
         yield "LoRA: the base is frozen, adapters alone train", {"method": "lora", "dtype": half}
     if job.method != "qlora":

@@ -18,7 +18,14 @@ from .bill import FULL
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYERS = ("ours", "peft")
-CHOICES = {"method": ("full", "lora", "qlora"), "dtype": tuple(DTYPES), "adapter_dtype": tuple(DTYPES), "layer": LAYERS}
+RECIPES = ("course", "hf")
+CHOICES = {
+    "method": ("full", "lora", "qlora"),
+    "dtype": tuple(DTYPES),
+    "adapter_dtype": tuple(DTYPES),
+    "layer": LAYERS,
+    "recipe": RECIPES,
+}
 COUNTED = (
     "method",
     "r",
@@ -30,6 +37,7 @@ COUNTED = (
     "dtype",
     "adapter_dtype",
     "layer",
+    "recipe",
 )
 LONGEST = 2**24  # tokens: no sequence is looked for beyond
 
@@ -50,6 +58,9 @@ class Job(Settings):
     dtype: str = "bf16"  # of the weights that are not packed, and of what is computed
     adapter_dtype: str = "fp32"
     layer: str = "ours"  # lora.attach, or "peft"
+    recipe: str = (
+        "course"  # this course's loop; or "hf", the usual Hugging Face one: PEFT's layers, Trainer with bf16=True
+    )
 
     def __post_init__(self) -> None:
         if self.method in FULL:
@@ -59,6 +70,10 @@ class Job(Settings):
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} {getattr(self, name)!r} is not known: choose one of {', '.join(known)}.")
+        if self.recipe != "course":
+            object.__setattr__(self, "layer", "peft")
+            if self.optimizer == "adamw":  # Trainer's AdamW is the fused one
+                object.__setattr__(self, "optimizer", "adamw_fused")
         for name in ("r", "seq"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..paths import measurements
 from .bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
 from .fit import Plan
 from .job import Job, Shape
 from .prediction import Ledger
 
 METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
+RECIPE_NAMES = {"course": "", "hf": ", the usual Hugging Face recipe"}
 SAID = {
     "forward": "the forward pass",
     "loss": "the loss",
@@ -28,31 +30,44 @@ def describe(job: Job) -> str:
         else f"{METHOD_NAMES[job.method]} at r = {job.r}"
     )
     sequences = f"{job.batch_size} sequence{'s' * (job.batch_size > 1)} of {job.seq:,} tokens"
-    return f"{how}, {sequences}, checkpointing {'on' if job.gradient_checkpointing else 'off'}"
+    on = "on" if job.gradient_checkpointing else "off"
+    return f"{how}, {sequences}, checkpointing {on}{RECIPE_NAMES[job.recipe]}"
 
 
 def verdict(plan: Plan, card: str) -> str:
-    """Fits or not, the longest sequence that does, and what to change first: sentences."""
+    """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences."""
     total, room = plan.ledger.bill.total, plan.room
     gb = f"{abs(room - total) / GB:.1f} GB"
-    fits = f"it fits, and {gb} are free" if plan.fits else f"it does not fit, {gb} are missing"
+    fits = f"it fits, and {gb} are free" if plan.fits else f"it does not fit: {gb} are missing"
     says = [f"{card} holds {room / GB:.1f} GB: {fits}."]
     if plan.longest:
         more = f" (the model was made for {plan.made_for:,})" if plan.made_for and plan.longest > plan.made_for else ""
-        says.append(f"The longest sequence that fits: {plan.longest:,} tokens{more}.")
+        says.append(f"The longest sequence that fits with these settings has {plan.longest:,} tokens{more}.")
     else:
-        says.append("As set, not even one token fits.")
+        says.append("With these settings not even one token fits.")
     if plan.changes:
         steps = "; then ".join(f"{c.what}: {c.total / GB:.1f} GB" for c in plan.changes)
         enough = (
             ""
             if plan.changes[-1].total <= room
-            else ". Even so it does not fit: a larger card or a smaller model is needed"
+            else ". Even that is not enough: you need a larger card or a smaller model"
         )
         says.append(f"Change first: {steps}{enough}.")
     elif not plan.fits:
-        says.append("Nothing that this planner knows makes it fit: a larger card or a smaller model is needed.")
-    return " ".join(says)
+        says.append("Nothing that this planner knows makes it fit: you need a larger card or a smaller model.")
+    return " ".join([*says, validated()])
+
+
+def cards_measured() -> list[str]:
+    """The recordings of `lora-lessons bench memory` on a card, by file name; none until someone has run it on one."""
+    return sorted(file.stem for file in measurements().glob("ledger_*.json") if file.stem != "ledger_processor")
+
+
+def validated() -> str:
+    """Whether any card has checked such a plan: a sentence."""
+    if found := cards_measured():
+        return f"Plans like this one were checked on {len(found)} card{'s' * (len(found) > 1)} (data/measurements/)."
+    return "This plan is not validated on a GPU: no card has measured it yet, so leave some room."
 
 
 def bill_table(ledger: Ledger) -> str:
@@ -60,7 +75,9 @@ def bill_table(ledger: Ledger) -> str:
     rows = [f"{name:<24}{size / GB:>9.3f} GB" for name, size in zip(LINES, ledger.bill, strict=True) if size > 5e5]
     rows += [f"{'total':<24}{ledger.bill.total / GB:>9.3f} GB   at the fullest moment: {SAID[ledger.moment]}"]
     if ledger.paged:
-        rows += [f"{'(paged out)':<24}{ledger.paged / GB:>9.3f} GB   AdamW's moments, in the computer's memory"]
+        rows += [
+            f"{'(paged out)':<24}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"
+        ]
     others = [f"{SAID[name]} {bill.total / GB:.2f}" for name, bill in ledger.moments.items() if name != ledger.moment]
     return "\n".join([*rows, "Other moments, in GB: " + ", ".join(others) + ".", *notes(ledger)])
 
@@ -70,12 +87,12 @@ def notes(ledger: Ledger) -> list[str]:
     says = []
     if ledger.half_of:
         says.append(
-            f"Only the language half of this {ledger.half_of} model is counted: what it sees or hears with comes on top."
+            f"This counts only the language half of the {ledger.half_of} model. The part that sees or hears comes on top."
         )
     if ledger.experts and ledger.bill.quantization:
         says.append(
-            f"Of the base weights, {ledger.experts / GB:.2f} GB are the experts of a mixture, which stay unpacked: they are "
-            "stacked in one weight, and bitsandbytes packs the weights of Linear layers alone."
+            f"{ledger.experts / GB:.2f} GB of the base weights are the experts of a mixture, which stay unpacked: they "
+            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers."
         )
     if ledger.left_out:
         numbers = sum(size for _, size in ledger.left_out)
@@ -87,8 +104,9 @@ def notes(ledger: Ledger) -> list[str]:
 
 
 ASSUMED = (
-    f"Assumed, not measured: {CONTEXT_BYTES / GB:g} GB for CUDA's context and {SLACK:.0%} for the allocator's "
-    "slack; a fused attention kernel; sequences without padding. `lora-lessons bench memory` measures."
+    f"Counted: every tensor. Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
+    "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. "
+    "`lora-lessons bench memory` measures them on your card."
 )
 
 
@@ -108,6 +126,7 @@ def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str
         "experts": round(ledger.experts),
         "notes": notes(ledger),
         "assumed": {"context_bytes": CONTEXT_BYTES, "slack": SLACK},
+        "cards_measured": cards_measured(),
     }
     if plan is not None:
         made |= {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from .loading import Base
 
@@ -13,12 +13,20 @@ def chat(base: Base, prompt: str, max_new_tokens: int = 60, system: str | None =
 
 
 def answers(
-    base: Base, prompts: Sequence[str], max_new_tokens: int = 60, system: str | None = None, batch_size: int = 16
+    base: Base,
+    prompts: Sequence[str],
+    max_new_tokens: int = 60,
+    system: str | None = None,
+    batch_size: int = 16,
+    before: Sequence[Mapping[str, str]] = (),
 ) -> list[str]:
-    """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left."""
+    """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left.
+
+    `before` are turns of the conversation that every message follows, such as examples of good answers.
+    """
     import torch
 
-    head = [{"role": "system", "content": system}] * (system is not None)
+    head = [*[{"role": "system", "content": system}] * (system is not None), *map(dict, before)]
     texts = [
         base.tokenizer.apply_chat_template(
             [*head, {"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True

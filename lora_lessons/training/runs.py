@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -33,12 +33,14 @@ def train(
     *,
     run_dir: Path | str | None = None,
     reuse: bool = True,
+    on_step: Callable[[Training], object] | None = None,
 ) -> Training:
     """Train every parameter of `model` that requires a gradient, in place, on `examples`.
 
     A finished run of the same settings, data, start weights, code, versions and machine is read back, and said on
     screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
-    (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start.
+    (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start. `on_step` hears of every
+    step taken now, with the story so far, when its checkpoint is written; it may ask the model, and must not change it.
     Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
     there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card; Interrupted when it is
     stopped by hand: after the step that is running, which is kept, or at once when asked a second time.
@@ -82,6 +84,8 @@ def train(
                 if due and done < settings.steps:
                     write_checkpoint(folder / CHECKPOINT, run, learned, training, optimizer)
                     kept = done
+                if on_step:
+                    on_step(training)
                 if stop and done < settings.steps:
                     raise KeyboardInterrupt
                 start = time.perf_counter()

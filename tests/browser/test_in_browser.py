@@ -26,6 +26,7 @@ from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.lessons import rooms
+from lora_lessons.lessons.l00_start_here import block as blocks
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
@@ -463,8 +464,13 @@ def test_what_fits_moves_by_every_control(page, screenshots):
         assert stage.words == fitting.fit_words(**now)
         stage.typed(name, good)
         assert stage.said == ""
-    stage.typed("seq", "3000")  # no stop of its own: the slider gets one more
+    stage.typed("seq", "3,000")  # as the words write it; and no stop of its own: the slider gets one more
     assert_fit(stage, **now | {"seq": 3000})
+    for typed in ("3,0", "1,00,000"):
+        stage.typed("seq", typed)
+        assert stage.said == f"sequence length is a whole number such as 8; got '{typed}'."
+    stage.typed("seq", "4096")
+    assert stage.said == ""
 
 
 # ---- codebook bench ----
@@ -839,10 +845,10 @@ def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(la
     lesson.__exit__()
     lesson = open_lesson("tomorrow", kernel=False)
     stage = lesson.stage(0)
-    assert_explorer(stage, photo, 22, "photograph")
+    assert_explorer(stage, photo, 23, "photograph")
     stage.control("r").focus()
     lesson.page.keyboard.press("ArrowRight")
-    assert_explorer(stage, photo, 23, "photograph")
+    assert_explorer(stage, photo, 25, "photograph")
     assert_anatomy(lesson.stage(1), 400, 576, 8, 16)
     assert lesson.page.locator(".jupyter-widgets.widget-hprogress, .widget-hprogress").count() == 1
     assert "model not found" not in lesson.page.content().lower()
@@ -951,6 +957,7 @@ AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
 
 # What the words say after one step along its axis from where each widget begins.
 NEXT = {
+    "block": lambda: blocks.block_still(2)[1],
     "codebook_bench": lambda: (
         "NF4, blocks of 64, 4.5 bits a parameter. One weight is made 3 standard deviations large. "
     ),

@@ -68,8 +68,10 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     lesson.run_all()
     page = Mixer(lesson.page)
 
-    page.ask("Name a color.")
-    page.press("Answer")
+    for name in ("first adapter", "second adapter", "your question"):
+        assert page.root.get_by_label(name).count() == 1, name
+    page.root.get_by_label("your question").fill("Name a color.")
+    page.root.get_by_label("your question").press("Enter")
     page.until("Done: ")
     plain = models.chat(base_fp32, "Name a color.", 24)
     with mixing.attached(base_fp32.model, known["one"]):

@@ -9,7 +9,7 @@ import numpy
 import pytest
 
 from lora_lessons.course import exercises, learner
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons import all_exercises
 
 STUB = re.compile(r'^check\("(?P<id>\d\d\.\d)", (?P<name>\w+)\)\s*$', re.M)
@@ -19,7 +19,7 @@ HEAD = re.compile(r"### Exercise (?P<id>\d\d\.\d) · (?P<stars>[★☆]{3}) · (
 
 def notebook_exercises():
     """(lesson, cells before, stub source, exercise id, function name, the text that follows) of every stub."""
-    for path in lessons():
+    for path in [*lessons(), *side_trips()]:
         cells = nbformat.read(path, 4).cells
         for i, cell in enumerate(cells):
             if cell.cell_type == "code" and (stub := STUB.search(cell.source)):

@@ -77,6 +77,15 @@ def test_running_out_of_memory_leaves_the_prediction(folder, monkeypatch, capsys
     )
 
 
+def test_a_line_names_the_recipe_and_not_what_follows_from_it():
+    row = {"status": ledger.OK, "predicted": 1e9, "measured": 1e9, "error": 0.0, "accelerate": 1e9}
+    said = ledger.line(row | {"job": Job("qlora", 16, recipe="hf").counted()})
+    assert "ckpt on, hf recipe  " in said and "PEFT" not in said and "fused" not in said
+    assert "PEFT" in ledger.line(row | {"job": Job("qlora", 16, layer="peft").counted()})
+    assert "adamw_fused" in ledger.line(row | {"job": Job("full", optimizer="adamw_fused").counted()})
+    assert "hf recipe, paged" in ledger.line(row | {"job": Job(recipe="hf", optimizer="paged_adamw_8bit").counted()})
+
+
 def test_a_bug_is_not_taken_for_a_lack_of_memory(folder, monkeypatch):
     monkeypatch.setattr(memory, "measure", lambda *_: (_ for _ in ()).throw(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
@@ -109,6 +118,7 @@ def test_the_settings_cover_method_rank_length_batch_and_checkpointing():
             "optimizer",
             "target_modules",
             "batch_size",
+            "recipe",
         ):
             assert len({getattr(job, name) for job in jobs}) > 1, name
     shape = ledger._shape(ledger.BASE_NAME)

@@ -11,15 +11,13 @@ from lora_lessons.adapter import ADAPTER_WEIGHTS, read_adapter
 from lora_lessons.experiments import shipped_adapters
 
 
-@pytest.mark.parametrize("name", ["plain_language", "code_style", "strict_json"])
+@pytest.mark.parametrize("name", list(shipped_adapters.ABOUT))
 def test_a_shipped_adapter_is_small_in_16_bits_and_gains_what_its_record_says(name, base_fp32):
     file = shipped_adapters.shipped()[name] / ADAPTER_WEIGHTS
     assert 4.5e6 < file.stat().st_size < 5.5e6 and {t.dtype for t in load_file(file).values()} == {torch.float16}
     made = shipped_adapters.recorded()["adapters"][name]
-    assert made["trained"]["kept"] > made["base"]["kept"] and (made["steps"], 0) == (
-        shipped_adapters.HOW[name][0],
-        made["seed"],
-    )
+    assert made["trained"]["kept"] > made["base"]["kept"] and made["seed"] == 0
+    assert (made["steps"], made["rate"]) == (shipped_adapters.STEPS, shipped_adapters.RATE[name])
     task = tasks.load_task(name)
     drawn = evaluation.drawn(task, shipped_adapters.SCORED)
     examples = [tasks.encode(base_fp32.tokenizer, example) for example in drawn]
@@ -27,16 +25,15 @@ def test_a_shipped_adapter_is_small_in_16_bits_and_gains_what_its_record_says(na
         assert evaluation.held_out_loss(model, examples) == pytest.approx(made["trained"]["loss"], rel=0.01)
 
 
-def test_three_are_shipped_and_every_task_is_told_how_to_train():
-    assert sorted(shipped_adapters.shipped()) == ["code_style", "plain_language", "strict_json"]
-    assert set(shipped_adapters.HOW) == set(shipped_adapters.ABOUT) and all(
-        tasks.load_task(name) for name in shipped_adapters.ABOUT
-    )
+def test_four_are_shipped_and_all_are_trained_alike():
+    assert sorted(shipped_adapters.shipped()) == sorted(shipped_adapters.ABOUT) == sorted(shipped_adapters.RATE)
+    assert {shipped_adapters.settings(name).steps for name in shipped_adapters.ABOUT} == {shipped_adapters.STEPS}
+    assert all(tasks.load_task(name) for name in shipped_adapters.ABOUT)
     assert {"date", "machine", "versions"} < set(shipped_adapters.recorded())
 
 
 def test_an_adapter_is_made_written_in_16_bits_and_recorded(tmp_path, monkeypatch):
-    monkeypatch.setitem(shipped_adapters.HOW, "strict_json", (1, 1e-3))
+    monkeypatch.setattr(shipped_adapters, "STEPS", 1)
     monkeypatch.setattr(shipped_adapters, "SCORED", 1)
     monkeypatch.setattr(evaluation, "perplexity", lambda *_: 40.0)
     (card,) = shipped_adapters.make(["strict_json"], tmp_path)

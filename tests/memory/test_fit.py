@@ -42,9 +42,19 @@ def test_what_to_change_first_does_make_it_fit(model, job, card, first):
 def test_what_cannot_fit_is_said():
     made = memory.plan("Llama-2-7B", Job(), 3e9)
     assert not made.fits and made.longest == 0
-    assert "a larger card or a smaller model is needed" in memory.verdict(made, "3 GB")
+    assert "you need a larger card or a smaller model" in memory.verdict(made, "3 GB")
     for change in made.changes:
         assert change.total > 3e9
+
+
+def test_a_plan_says_that_no_card_has_checked_it_until_one_has(monkeypatch, tmp_path):
+    made = memory.plan("Llama-2-7B", Job(), 24e9)
+    assert memory.verdict(made, "24 GB").endswith(memory.validated()) and "not validated on a GPU" in memory.validated()
+    monkeypatch.setattr("lora_lessons.memory.words.measurements", lambda: tmp_path)
+    (tmp_path / "ledger_processor.json").touch()
+    assert "not validated on a GPU" in memory.validated()  # a processor is no card
+    (tmp_path / "ledger_rtx_4090.json").touch()
+    assert "checked on 1 card (" in memory.verdict(made, "24 GB") and "not validated" not in memory.validated()
 
 
 def test_changes_that_a_later_one_made_needless_are_not_asked_for():

@@ -302,3 +302,28 @@ def test_nothing_is_warned_about_on_the_way():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         memory.predict(small("llama", vocab_size=1003), Job())
+
+
+USUAL = [
+    ("llama", Job("qlora", r=8, seq=96, batch_size=2, recipe="hf")),
+    ("qwen2", Job("qlora", r=8, seq=64, recipe="hf", gradient_checkpointing=False)),
+    ("llama", Job("lora", r=8, seq=96, recipe="hf")),
+    ("llama tied", Job("qlora", r=8, seq=96, recipe="hf")),
+    ("gemma", Job("qlora", r=8, seq=64, batch_size=2, recipe="hf")),
+    ("mistral with a window", Job("lora", r=8, seq=768, recipe="hf", gradient_checkpointing=False)),
+    ("llama", Job("full", seq=64, recipe="hf")),
+    ("llama", Job("full fp32", seq=64, recipe="hf")),
+]
+
+
+@pytest.mark.parametrize("name, job", USUAL, ids=[f"{name}-{n}" for n, (name, _) in enumerate(USUAL)])
+def test_what_is_played_on_meta_is_what_torchs_own_autocast_holds(name, job):
+    shape = memory.shape_of(MODELS[name]())
+    predicted = memory.predict(shape, job, card=False)
+    measured = memory.measure(*real(shape, job))
+    assert predicted.moment == measured.moment and predicted.moments.keys() == measured.moments.keys()
+    for moment, bill in measured.moments.items():
+        for line in memory.reconcile(predicted.moments[moment], bill):
+            assert abs(line.predicted - line.measured) <= max(0.02 * line.measured, 1e-3 * bill.total), (
+                f"{moment}: {line}"
+            )

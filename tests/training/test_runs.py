@@ -69,6 +69,31 @@ def test_a_finished_run_is_reused_and_said(tiny_model, examples, tmp_path, capsy
     assert not train(tiny_model, examples, other).reused
 
 
+def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, examples, tmp_path):
+    """The checkpoint is there before the listener is called, so one that is interrupted loses nothing."""
+    heard = []
+
+    def listen(story):
+        heard.append((len(story.losses), (tmp_path / "heard" / training.CHECKPOINT).is_file()))
+        tiny_model.eval()(examples[0].input_ids[None])  # as an answer does
+        tiny_model.train()
+
+    state = {k: v.clone() for k, v in tiny_model.state_dict().items()}
+    lora.attach(tiny_model, r=4)
+    story = train(tiny_model, examples, SHORT, run_dir=tmp_path / "heard", on_step=listen)
+    first = adapter(tiny_model)
+    assert heard == [(1, False), (2, True), (3, True), (4, True), (5, True), (6, True)]
+    lora.detach(tiny_model)
+    tiny_model.load_state_dict(state)
+    lora.attach(tiny_model, r=4)
+    alone = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone")
+    assert same(first, adapter(tiny_model)) and alone.losses == story.losses
+    lora.detach(tiny_model)
+    lora.attach(tiny_model, r=4)
+    again = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone", on_step=lambda _: pytest.fail("no step"))
+    assert again.reused
+
+
 def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=1)
     train(tiny_model, examples, SHORT, run_dir=tmp_path)

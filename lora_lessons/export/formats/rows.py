@@ -56,7 +56,7 @@ def row(name: str, job: Mapping[str, Any], out: Path) -> dict[str, Any]:
     try:
         if name == "exl2":
             return exl2.convert(out / MERGED, place)
-        made = _by_llama_cpp(name, out) if name in LLAMA_CPP else _by_its_tool(name, job, place)
+        made = write(name, job, out)
         source = {"source": str(out / REFERENCE)} if name in LLAMA_CPP else {}
         environments.say(f"{name}: loading it back …")
         found = made | process.work(name, dict(job) | source | {"do": "measure", "target": str(place)})
@@ -75,6 +75,11 @@ def row(name: str, job: Mapping[str, Any], out: Path) -> dict[str, Any]:
         "mb": sum(file.stat().st_size for file in files) / 1e6,
         "speed_ratio": found["tokens_per_second"] / found["reference_tokens_per_second"],
     }
+
+
+def write(name: str, job: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """Write the format `name` into the folder `out`, by its own tool; which tool that was. Raises ModelError."""
+    return _by_llama_cpp(name, out) if name in LLAMA_CPP else _by_its_tool(name, job, target(out, name))
 
 
 def _by_llama_cpp(name: str, out: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .process import check_files, finish
 
@@ -59,10 +59,12 @@ def quantize(
     import torch
 
     check_files([source])
-    job = {"source": str(source), "out": str(out), "type": file_type, "threads": torch.get_num_threads()}
+    job: dict[str, Any] = {"source": str(source), "out": str(out), "type": file_type}
+    job["threads"] = torch.get_num_threads()
     long = Path(source).stat().st_size > 1e9
     with tempfile.TemporaryDirectory() as folder:
         if importance:
             job["importance"] = f"{folder}/importance.npz"
-            np.savez(job["importance"], **{name: values.float().numpy() for name, values in importance.items()})
+            arrays: dict[str, Any] = {name: values.float().numpy() for name, values in importance.items()}
+            np.savez(job["importance"], **arrays)
         finish(job | {"job": "quantize"}, f"quantize {Path(source).name} to {file_type}", Path(out) if long else None)

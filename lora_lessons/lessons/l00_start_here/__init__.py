@@ -1,6 +1,6 @@
 """Lesson 00: What can my machine do?
 
-After it, the learner can say what fits on which card, and why.
+After it, the learner can teach a model a new voice, and say what fits on which card.
 """
 
 # Imported here because they register themselves.

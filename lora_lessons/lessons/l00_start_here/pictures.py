@@ -1,14 +1,23 @@
-"""Pictures of lesson 00: number formats, and where a model's numbers sit."""
+"""Pictures of lesson 00 and what they say in words: number formats, what training holds, where a model's numbers sit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
+from torch import nn
 
 from ... import memory
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, label
 from ...course.pictures import fit_bars as fit_bars
+
+KINDS = {
+    "embed_tokens": "embedding",
+    "lm_head": "embedding",
+    "self_attn": "attention",
+    "mlp": "MLP",
+    "norm": "norms",
+}
 
 
 def number_formats(parameters: int, bits: Mapping[str, float]) -> Figure:
@@ -25,6 +34,47 @@ def number_formats(parameters: int, bits: Mapping[str, float]) -> Figure:
     ax.set(xlabel="GB, weights alone", xlim=(0, 1.2 * parameters * max(bits.values()) / 8 / memory.GB))
     ax.set_title(f"{parameters / 1e9:.2f} billion numbers, kept more and more coarsely")
     return figure
+
+
+def formats_in_words(parameters: int, bits: Mapping[str, float]) -> str:
+    """The picture of `number_formats` in a sentence."""
+    sizes = ", ".join(f"{parameters * b / 8 / memory.GB:.1f} GB in {name}" for name, b in bits.items())
+    return f"{parameters / 1e9:.2f} billion numbers take {sizes}."
+
+
+def bill_table(bills: Mapping[str, memory.Bill]) -> str:
+    """What each way of training holds, in GB: a row a way, a column a part."""
+    rows = ["in GB       weights  adapters gradients   moments     total"]
+    for method, bill in bills.items():
+        columns = (bill.weights, bill.adapters, bill.gradients, bill.optimizer, bill.total)
+        rows.append(f"{method:<9} " + " ".join(f"{part / memory.GB:9.2f}" for part in columns))
+    return "\n".join(rows)
+
+
+def fits_in_words(bills: Mapping[str, memory.Bill], fits: Mapping[str, Sequence[str]]) -> str:
+    """Which cards' lines each bar of `fit_bars` stops before."""
+    each = "; ".join(
+        f"{method} ({bills[method].total / memory.GB:.1f} GB): {', '.join(names) or 'none of these cards'}"
+        for method, names in fits.items()
+    )
+    return f"Llama-2-7B, adapters of rank 8 on all linear layers. The fixed part stops before the line of: {each}."
+
+
+def parts(model: nn.Module) -> dict[str, int]:
+    """Parameters by kind; a head that shares the embedding's numbers is counted once."""
+    count = dict.fromkeys(KINDS.values(), 0)
+    for name, p in model.named_parameters():
+        count[next(kind for key, kind in KINDS.items() if key in name)] += p.numel()
+    return count
+
+
+def where_in_words(models: Mapping[str, Mapping[str, int]]) -> str:
+    """The picture of `where_numbers_sit` in a sentence."""
+    shares = (
+        f"{name}: " + ", ".join(f"{kind} {n / sum(count.values()):.2%}" for kind, n in count.items())
+        for name, count in models.items()
+    )
+    return "; ".join(shares) + "."
 
 
 def where_numbers_sit(models: Mapping[str, Mapping[str, int]]) -> Figure:

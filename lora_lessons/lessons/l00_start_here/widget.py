@@ -16,6 +16,7 @@ from ... import lora, lowrank, memory, models
 from ...course.figures import BLUE, GREEN, GREY, SKY, VERMILION, label
 from ...course.pictures import BILL_COLORS, bill_parts
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from .block import block as block
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
 ON = {"on": True, "off": False}
@@ -76,13 +77,15 @@ def fit_words(
 
 def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int) -> str:
     room, total = memory.card_bytes(card), ledger.bill.total
-    parts = [f"{name} {part / memory.GB:.1f}" for name, part in bill_parts(ledger.bill).items() if part >= 5e7]
+    named = {name.replace(", ", " and "): part for name, part in bill_parts(ledger.bill).items() if part}
+    parts = ", ".join(f"{name} {_size(part / memory.GB)}" for name, part in named.items())
     left = (room - total) / memory.GB
     fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
     return (
-        f"{about}: {total / memory.GB:.1f} GB at the fullest moment, {memory.SAID[ledger.moment]} ({', '.join(parts)}). "
-        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths here, {length}."
+        f"{about}: {total / memory.GB:.1f} GB at the fullest moment of a step, which is {memory.SAID[ledger.moment]}. "
+        f"That is {parts}. "
+        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths on the slider, {length}."
     )
 
 
@@ -138,12 +141,19 @@ def fit_scene(
         widths = [b - a for a, b in zip(starts, stops_at, strict=True)]
         scene.bar(ax, starts, row - 0.36, widths, 0.72, color)
         scene.bar(ax, starts, len(BILL_COLORS) - 0.36, widths, 0.72, color)
-        _bar_end(scene, ax, width, row, ends, [f"{size:.1f} GB" if size >= 0.05 else "" for size in sizes])
+        _bar_end(scene, ax, width, row, ends, [_size(size) for size in sizes])
         left = ends
     _bar_end(scene, ax, width, len(BILL_COLORS), left, [f"{total:.1f} GB" for total in totals])
     verdicts = [_fits(room, total) for total in totals]
     scene.text(ax, 0, -1.0, verdicts, [GREEN if total <= room else VERMILION for total in totals], size=12)
     return scene
+
+
+def _size(gb: float) -> str:
+    """A part of a bill in GB; one too small for that in MB."""
+    if gb >= 0.05:
+        return f"{gb:.1f} GB"
+    return f"{max(1, round(1000 * gb))} MB" if gb else "0 GB"
 
 
 def _fits(room: float, total: float) -> str:

@@ -15,25 +15,23 @@ def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
     if got == [-100, -100, -100, 14, 2]:
         if list(labels([5, 6], 1)) == [-100, 6]:
             return None
-        return "Right for one example, wrong for another: use `answer_start`, not a fixed place."
+        return "This is right for one example and wrong for another: use `answer_start`, not a fixed place."
     if got == [11, 12, 13, 14, 2]:
-        return "Nothing is hidden: the model would also learn to write the user's questions. Put -100 before `answer_start`."
+        return "You hid nothing, so the model would also learn to write the user's questions. Put -100 before `answer_start`."
     if got == [11, 12, 13, -100, -100]:
-        return "Turned round: you hid the answer and teach the question."
+        return "This is turned round: you hid the answer and taught the question."
     if got in ([-100, -100, -100, 14, -100], [-100, -100, -100, 14]):
-        return "The end token is missing or hidden: a model that never sees its end token never learns to stop."
+        return "The end token is missing or hidden. A model that never sees its end token never learns to stop."
     if got == [-100, -100, -100, 2, -100]:
-        return "Shifted by one: the model does the shift itself (label i stands at token i)."
+        return "Your labels are shifted by one. The model does the shift itself, so label i belongs to token i."
     if got == [0, 0, 0, 14, 2]:
         return "0 is a real token. The label that cross-entropy skips is -100."
     if len(got) != 5:
-        return f"Labels and tokens go in pairs: 5 tokens came in and {len(got)} labels came out."
-    return (
-        f"Expected -100 up to `answer_start`, then the tokens themselves; for [11, 12, 13, 14, 2] and 3 you gave {got}."
-    )
+        return f"Every token needs one label: 5 tokens came in and {len(got)} labels came out."
+    return f"Put -100 before `answer_start` and the tokens themselves after it. For [11, 12, 13, 14, 2] and 3 you gave {got}."
 
 
-@exercise("03.2", "What training holds in memory", difficulty=2, minutes=6)
+@exercise("03.2", "What training must hold", difficulty=2, minutes=6)
 def _(training_bytes: Callable[[int, int], int]) -> str | None:
     P, T = 1_000, 10
     got, right = answered(training_bytes(P, T)), 4 * P + 12 * T
@@ -42,18 +40,20 @@ def _(training_bytes: Callable[[int, int], int]) -> str | None:
     if got == right:
         if training_bytes(P, P) == 16 * P:
             return None
-        return "Right for LoRA; full fine-tuning is the case where every parameter is trainable."
+        return "This is right for LoRA. Full fine-tuning is the case in which every parameter is trainable."
     named = {
-        8 * P + 8 * T: "The moments are only for what trains, and so is the gradient: a frozen parameter has none.",
+        8 * P + 8 * T: "Only what trains has moments and a gradient: a frozen parameter has none.",
         16 * P: "You gave every parameter a gradient and moments. A frozen parameter has neither.",
         4 * P
         + 8 * T: "One of the three is missing: a gradient and AdamW's two moments, 4 bytes each, for what trains.",
         4 * P + 4 * T: "The gradients are there; AdamW also keeps two moments, 4 bytes each, for what trains.",
-        12 * T: "The frozen weights must be held too: the forward pass uses them.",
-        4 * P + 16 * T: "The trainable weights are counted twice: `parameters` includes them.",
-        P + 3 * T: "Those are numbers, not bytes: an fp32 number takes 4 bytes.",
+        12 * T: "The frozen weights must be held too, because the forward pass uses them.",
+        4 * P + 16 * T: "You counted the trainable weights twice: `parameters` includes them.",
+        P + 3 * T: "You counted numbers, not bytes: an fp32 number takes 4 bytes.",
     }
-    return named.get(int(got), f"For 1,000 parameters of which 10 train, expected {right:,} bytes; you gave {got:,}.")
+    return named.get(
+        int(got), f"For 1,000 parameters of which 10 train, training holds {right:,} bytes; you gave {got:,}."
+    )
 
 
 @exercise("03.3", "The order of one step", difficulty=2, minutes=8)
@@ -78,13 +78,13 @@ def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
     if (once, thrice) == (0.8, 0.512):
         return None
     if once == thrice == 1.0:
-        return "Nothing moved. Either the gradient was cleared before the optimizer saw it, or backward or step is missing."
+        return "Nothing moved. Either the gradient was cleared before the optimizer could read it, or `backward` or `step` is missing."
     if once == 1.0:
         return "The first step did nothing: the optimizer stepped before there was a gradient."
     if once == 0.8:
-        return "The first step is right, the third is not: the old gradient is still there and the new one is added to it. Clear it."
+        return "The first step is right and the third is not: the old gradient is still there, and the new one is added to it. Clear it."
     if once > 1:
-        return "The weight moved away from the target: the sign of the loss or of the step is turned round."
+        return "The weight moved away from its target: the sign of the loss, or of the step, is turned round."
     return f"After one step the weight should be 0.8 and after three 0.512; you got {once} and {thrice}."
 
 

@@ -32,8 +32,8 @@ def _(answer: Callable[[Sequence[tuple[int, int]], int, int], float]) -> str | N
     if math.isclose(value, 0.159744, rel_tol=1e-3):
         return None
     if math.isclose(value, 0.159744 / 2, rel_tol=1e-3):
-        return "Right in 16 bits. In fp32 a number takes 4 bytes: use `bytes_per_number`."
-    return f"Right for square layers. A layer of 1536×576 has r·(1536 + 576) numbers; your sum for three such gives {value:.4g} MB, not 0.1597."
+        return "This is right in 16 bits. In fp32 a number takes 4 bytes: use `bytes_per_number`."
+    return f"This is right for square layers. A layer of 1536×576 has r·(1536 + 576) numbers; for three such layers you have {value:.4g} MB, not 0.1597."
 
 
 @exercise("04.1", "The scale that an adapter asks for", difficulty=2, minutes=6)
@@ -42,7 +42,7 @@ def _(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
     plain = answered(answer(config | {"use_rslora": False}))
     mistakes = {
         18.0: "That is α alone. The scale is α/r.",
-        0.5: "Upside down: that is r/α.",
+        0.5: "That is r/α, upside down. The scale is α/r.",
         162.0: "You multiplied by r. The scale is α/r.",
         6.0: "You divided by √r although `use_rslora` is false.",
     }
@@ -52,7 +52,7 @@ def _(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
         return f"For r = 9, lora_alpha = 18 and no rsLoRA the scale is 2; you have {plain}."
     rs = answer(config | {"use_rslora": True})
     mistakes = {
-        2.0: "You ignore `use_rslora`: an rsLoRA adapter loaded so is too weak by √r.",
+        2.0: "You ignore `use_rslora`. An rsLoRA adapter loaded like this is too weak by a factor of √r.",
         54.0: "You multiplied by √r. rsLoRA's scale is α/√r.",
         2 / 3: "You divided by r and by √r. rsLoRA divides by √r instead of r.",
         math.sqrt(2): "You took the root of the whole α/r. Only r stands under it: α/√r.",
@@ -82,11 +82,11 @@ def _(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
     if isinstance(value, (bool, int, str)):
         return f"Return the keys themselves, as a list; you returned {value!r}."
     if set(value) & set(places):
-        return "You return names of the model. Asked are the keys of the file that found no place."
+        return "You return names of the model. Return the keys of the file that found no place in it."
     if not value:
-        return "For your function `module.base_model…` is as good as `base_model…`. A key must match whole, not in part: that was the colleague's bug."
+        return "Your function takes `module.base_model…` for `base_model…`. A key must match whole: that difference was the colleague's bug."
     if set(value) != set(wrapped):
-        return f"All {len(wrapped)} keys that begin with `module.` are lost; you return {len(value)} of them, or under other names."
+        return f"All {len(wrapped)} keys that begin with `module.` are lost. You return {len(value)}, or under other names."
     value = answer(list(healthy), list(places))
     if set(value) == set(healthy):
         return "You call a healthy file lost. Where it says `lora_A.weight`, the model says `lora_A.default.weight`."
@@ -95,5 +95,5 @@ def _(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
     one = healthy[:3] + [healthy[3].replace("v_proj", "v_prj")] + healthy[4:]
     value = answer(list(one), list(places))
     if set(value) != {one[3]}:
-        return f"With one misspelt key among {len(one)}, exactly that one is lost; you return {len(value)}."
+        return f"With one misspelt key among {len(one)}, exactly that one is lost, and you return {len(value)}."
     return None

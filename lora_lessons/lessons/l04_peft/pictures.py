@@ -1,12 +1,51 @@
-"""Pictures of lesson 04: gaps between ours and PEFT, file sizes, what a 16-bit merge loses."""
+"""Pictures of lesson 04: one layer under two names, gaps between the two, file sizes; of its side trip, merging in 16 bits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+
+
+def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
+    """The LoRA layer as boxes, each under its name in our code and in PEFT's. And its words.
+
+    `names` holds {"W" | "A" | "B" | "scale": (ours, PEFT's)}.
+    """
+    figure = Figure(figsize=(7.0, 3.2))
+    ax = figure.subplots()
+    places = {"W": (3.7, 2.5, 5.6), "A": (2.3, 0.5, 2.8), "B": (5.3, 0.5, 2.8), "scale": (8.5, 0.5, 3.2)}
+    arrow = {"color": GREY, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
+    split, join, up, down = 0.3, 10.6, 2.5, 0.5
+    lines = [(split, 1.5, split, up), (split, 1.5, split, down), (6.5, up, join, up), (10.1, down, join, down)]
+    arrows = [(split, up, 0.9, up), (split, down, 0.9, down), (3.7, down, 3.9, down), (6.7, down, 6.9, down)]
+    arrows += [(join, up, join, 1.75), (join, down, join, 1.25)]
+    for (*here, x, y), style in [(line, "-") for line in lines] + [(line, "-|>") for line in arrows]:
+        ax.annotate("", (x, y), tuple(here), arrowprops=arrow | {"arrowstyle": style})
+    for part, (x, y, width) in places.items():
+        frozen = part == "W"
+        box = Rectangle(
+            (x - width / 2, y - 0.48), width, 0.96, facecolor="#e4e6e8" if frozen else "#fdf3dc", edgecolor=GREY
+        )
+        ax.add_patch(box)
+        ax.text(x - width / 2 + 0.1, y, {"scale": "α/r"}.get(part, part), size=13, weight="bold", va="center")
+        ours, theirs = names[part]
+        middle = x + (0.35 if part == "scale" else 0.2)
+        ax.text(middle, y + 0.2, ours, color=BLUE, ha="center", va="center", weight="bold", size=10)
+        ax.text(middle, y - 0.2, theirs, color=VERMILION, ha="center", va="center", weight="bold", size=10)
+    ax.text(0.15, 1.5, "x", ha="right", va="center", size=14, weight="bold")
+    ax.text(10.6, 1.5, "+", ha="center", va="center", size=18, weight="bold")
+    ax.text(10.9, 1.5, "h", ha="left", va="center", size=14, weight="bold")
+    ax.text(1.0, 3.4, "in our code", color=BLUE, weight="bold")
+    ax.text(3.9, 3.4, "in PEFT's", color=VERMILION, weight="bold")
+    ax.set(xlim=(-0.2, 11.3), ylim=(-0.2, 3.8))
+    ax.axis("off")
+    said = "; ".join(f"{part} is {ours} in ours and {theirs} in PEFT's" for part, (ours, theirs) in names.items())
+    return figure, f"one LoRA layer, two sets of names. {said}. Do the same boxes hold and compute the same numbers?"
 
 
 def gaps(stages: Mapping[str, Mapping[str, float]], limit: float, rounding: float) -> Figure:
@@ -45,7 +84,7 @@ def gaps(stages: Mapping[str, Mapping[str, float]], limit: float, rounding: floa
 
 
 def adapter_sizes(counts: Mapping[tuple[str, str], int], ranks: Sequence[int], band: tuple[float, float]) -> Figure:
-    """Adapter file size in MB (log axis), one row for targets and bytes a number, a dot for each model and rank.
+    """Adapter file size in MB (log axis), one row per choice of targets and precision, one mark per model and rank.
 
     `counts` holds {(model, targets): numbers at r = 1}; `band` is the page's range in MB.
     """
@@ -57,26 +96,52 @@ def adapter_sizes(counts: Mapping[tuple[str, str], int], ranks: Sequence[int], b
     for row, (targets, width) in enumerate(rows):
         for r, color in zip(ranks, (BLUE, ORANGE, VERMILION), strict=False):
             sizes = [width * r * counts[model, targets] / 1e6 for model in models]
-            for size, mark in zip(sizes, "o^s", strict=False):
-                ax.plot([size], [row], mark, color=color, ms=7, markeredgecolor="white")
+            for size, mark, up in zip(sizes, "o^s", (0.22, 0.0, -0.22), strict=False):  # apart, so that none hides
+                ax.plot([size], [row - up], mark, color=color, ms=7, markeredgecolor="white")
             if row == 0:
-                label(ax, sizes[0], row, f"r = {r}", color, xytext=(0, 13), ha="center")
+                label(ax, sizes[0], row, f"r = {r}", color, xytext=(0, 17), ha="center")
     label(
         ax,
         (band[0] * band[1]) ** 0.5,
-        len(rows) - 0.55,
-        f"the page: {band[0]}–{band[1]} MB",
+        len(rows) - 0.3,
+        f"the page says {band[0]}–{band[1]} MB",
         GREEN,
         xytext=(0, 0),
         ha="center",
     )
     ax.set_yticks(range(len(rows)), [f"{targets}, {'16-bit' if width == 2 else 'fp32'}" for targets, width in rows])
     shapes = ", ".join(f"{shape} {model}" for model, shape in zip(models, "●▲■", strict=False))
-    ax.set(xscale="log", ylim=(len(rows) - 0.2, -0.8), xlabel=f"MB     ({shapes})")
+    ax.set(xscale="log", ylim=(len(rows) + 0.05, -0.9), xlabel=f"MB     ({shapes})")
     ax.set_xticks(ticks := (5, 10, 20, 50, 100, 200, 500), [str(t) for t in ticks])
     ax.minorticks_off()
     ax.set_title("An adapter's file for a 7B")
     return figure
+
+
+def between_marks(value: float, update: float) -> tuple[Figure, str]:
+    """The numbers that bf16 can hold around `value`, and a sum that falls between two of them. And its words."""
+    first = torch.tensor(value).bfloat16().item()
+    step = (torch.nextafter(torch.tensor(first).bfloat16(), torch.tensor(torch.inf).bfloat16()) - first).item()
+    kept = torch.tensor(first + update).bfloat16().item()
+    figure = Figure(figsize=(7.6, 2.0))
+    ax = figure.subplots()
+    marks = [first + i * step for i in range(-1, 4)]
+    ax.axhline(0, color=GREY, lw=1)
+    for mark in marks:
+        ax.plot([mark, mark], [-0.12, 0.12], color=GREY, lw=2)
+        ax.text(mark, -0.3, f"{mark:.5f}", ha="center", va="top", color=GREY)
+    ax.plot([first], [0], "o", color=BLUE, ms=11)
+    label(ax, first, 0.42, "W, a weight", BLUE, xytext=(5, 0), ha="right")
+    ax.annotate("", (first + update, 0.1), (first, 0.1), arrowprops={"arrowstyle": "-|>", "color": VERMILION, "lw": 2})
+    label(ax, first + update, 0.42, "W + ΔW", VERMILION, xytext=(0, 0), ha="left")
+    ax.set(xlim=(first - 1.6 * step, first + 3.6 * step), ylim=(-0.9, 0.8))
+    ax.axis("off")
+    ax.set_title("The numbers that bf16 can hold near 0.1")
+    went = "back to where it was" if kept == first else "to the next mark"
+    return figure, (
+        f"near {first:.3f} the numbers that bf16 can hold are {step:.5f} apart. An update of {update:.5f} ends between "
+        f"two of them, so the merged weight is rounded {went}: the update is {'lost' if kept == first else 'changed'}."
+    )
 
 
 def merge_errors(sizes: Sequence[float], errors: Sequence[float]) -> Figure:

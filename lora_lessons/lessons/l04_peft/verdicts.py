@@ -1,4 +1,4 @@
-"""Verdicts of lesson 04: merging, and how large an adapter's file is.
+"""Verdicts of lesson 04 and its side trip: merging, and how large an adapter's file is.
 
 For each claim of the page: a sentence, and the condition on the records that decides it.
 """
@@ -16,28 +16,26 @@ from ...course.claims import CONDITION, claim
     "04_peft",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
     verdict=CONDITION,
-    sentence="In fp32 both give the same: held-out loss {merge.loss_apart} apart, {merge.loss_merged} merged. Apart, the base comes back bit for bit "
-    "({apart.restored}); merged and unmerged, it does not ({merge.restored}). Merged into bf16 weights, this small update is off by "
-    "{merge.error:.0%} of its energy; here the loss went from {merge.loss_apart_bf16} to {merge.loss_merged_bf16}. Keep the adapter's file.",
-    records=(
-        "merge.loss_apart",
-        "merge.loss_merged",
-        "apart.restored",
-        "merge.restored",
-        "merge.error",
-        "merge.error_8x",
-        "merge.loss_apart_bf16",
-        "merge.loss_merged_bf16",
-    ),
+    sentence="In fp32 both give the same held-out loss: {merge.loss_apart:.3f} apart and {merge.loss_merged:.3f} merged. But only the way apart can be undone. Take the "
+    "adapter off, and does the base come back bit for bit? {apart.restored}. Merge it and subtract it again, and does it? {merge.restored}. So keep the adapter's file.",
+    records=("merge.loss_apart", "merge.loss_merged", "merge.close", "apart.restored", "merge.restored"),
 )
 def _(measured: Mapping[str, Any]) -> bool:
     same = abs(measured["merge.loss_apart"] - measured["merge.loss_merged"]) < 1e-3
-    return (
-        same
-        and measured["apart.restored"]
-        and not measured["merge.restored"]
-        and measured["merge.error"] > 0.01 > measured["merge.error_8x"]
-    )
+    return same and measured["merge.close"] and measured["apart.restored"] and not measured["merge.restored"]
+
+
+@claim(
+    "G10",
+    "04_merging_in_bf16",
+    says="After training, the weights can be merged into the base or kept apart as an adapter",
+    verdict=CONDITION,
+    sentence="Merging into 16-bit weights rounds the sum. This small update lost {merge.error:.0%} of its energy to that, and one eight times its size only "
+    "{merge.error_8x:.1%}. Single logits moved, but the held-out loss hardly did: {merge.loss_apart_bf16:.3f} apart, {merge.loss_merged_bf16:.3f} merged.",
+    records=("merge.error", "merge.error_8x", "merge.loss_apart_bf16", "merge.loss_merged_bf16"),
+)
+def _(measured: Mapping[str, Any]) -> bool:
+    return measured["merge.error"] > 0.01 > measured["merge.error_8x"]
 
 
 @claim(
@@ -45,9 +43,9 @@ def _(measured: Mapping[str, Any]) -> bool:
     "04_peft",
     says="Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
     verdict=CONDITION,
-    sentence="Small, yes: in 16-bit {size.least} to {size.most} MB for usual settings on three 7B shapes, at most {size.share_most}% of the base. "
-    "Within 50–500 MB lie {size.in_band_16} of {size.settings} settings in 16-bit and {size.in_band_32} in fp32. The size is "
-    "bytes × r × the sum of (d + k), so name r, the targets and the precision.",
+    sentence="They are small: {size.least:.0f} to {size.most:.0f} MB in 16 bits for usual settings on three 7B shapes, at most {size.share_most:.1f}% of the base. "
+    "But only {size.in_band_16} of {size.settings} settings lie within 50–500 MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
+    "targets and the precision, and on nothing else.",
     records=(
         "size.least",
         "size.most",

@@ -20,14 +20,14 @@ def _(longest: Callable[[float, float, float], int]) -> str | None:
     if got == 4600 and small == 0 and longest(6.0e9, 1.4e6, 12.9e9) == 4928:
         return None
     if got == 4600 and small < 0:
-        return "Right, but where the fixed part alone is too large no row fits: return 0, not a negative number."
+        return "Right here, but when the fixed part alone is too large, no row fits: return 0, not a negative number."
     if got == 4600:
-        return "Right here. A token that only half fits does not fit: round down (// or int())."
+        return "Right here, but a token that only half fits does not fit: round down, with // or int()."
     if got == 8600:
-        return "The fixed part takes its room first: subtract it."
+        return "The fixed part takes its room first: subtract it before you divide."
     if math.isclose(got, 12.9e9 / (6.0e9 + 1.5e6)):
-        return "Only the activations grow with the tokens; the fixed part is there once."
-    return f"A fixed part of 6 GB, 1.5 MB a token, room for 12.9 GB: expected 4,600 tokens, you gave {got:g}."
+        return "Only the activations grow with the tokens. The fixed part is there once, so subtract it instead of adding it to each token."
+    return f"With a fixed part of 6 GB, 1.5 MB per token and room for 12.9 GB, 4,600 tokens fit; you gave {got:g}."
 
 
 @exercise("08.2", "How long will it take?", difficulty=1, minutes=4)
@@ -38,17 +38,17 @@ def _(hours: Callable[[int, int, float], float]) -> str | None:
     if math.isclose(got, 4.0):
         if math.isclose(hours(1_800_000, 1, 250.0), 2.0):
             return None
-        return "Right once, wrong for other numbers: use all three arguments."
+        return "Right for these numbers and wrong for others: use all three arguments."
     for wrong, said in (
-        (2.0, "Each epoch goes through all tokens once more: multiply by `epochs`."),
-        (14400.0, "Those are seconds: 3,600 of them are an hour."),
-        (240.0, "Those are minutes: 60 of them are an hour."),
-        (500 / 7.2e6 / 3600, "Turned round: tokens divided by tokens a second are seconds."),
-        (1.0, "More epochs take longer: multiply, do not divide."),
+        (2.0, "Each epoch goes through all tokens once more, so multiply by `epochs`."),
+        (14400.0, "Those are seconds: an hour has 3,600 of them."),
+        (240.0, "Those are minutes: an hour has 60 of them."),
+        (500 / 7.2e6 / 3600, "Turned round: tokens divided by tokens per second are seconds."),
+        (1.0, "More epochs take longer, so multiply; do not divide."),
     ):
         if math.isclose(got, wrong, rel_tol=1e-6):
             return said
-    return f"3,600,000 tokens, 2 epochs, 500 tokens a second: expected 4 hours, you gave {got:g}."
+    return f"3,600,000 tokens, twice through, at 500 tokens per second, take 4 hours; you gave {got:g}."
 
 
 @exercise("08.3", "Small batches, one step", difficulty=3, minutes=8)
@@ -70,15 +70,18 @@ def _(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str | None:
     total = torch.stack(grads)
     weighted = torch.stack([g * n for g, n in zip(grads, tokens, strict=True)]).sum(0)
     for wrong, said in (
-        (total.mean(0), "That is the colleague's code: a batch with one token counts as much as one with six."),
+        (total.mean(0), "That is the colleague's code: in it, a batch with one token counts as much as one with six."),
         (
             total.sum(0),
-            "The sum is as many times too large as there are batches; and a batch with one token counts as much as one with six.",
+            "The sum is as many times too large as there are batches, and a batch with one token counts as much as one with six.",
         ),
-        (total.sum(0) / sum(tokens), "Undo each mean first: multiply it by its tokens; then add, then divide."),
-        (weighted, "Weighted by tokens, right; now divide by all tokens together."),
-        (weighted / len(grads), "Weighted by tokens, right; divide by the number of all tokens, not of batches."),
+        (
+            total.sum(0) / sum(tokens),
+            "Undo each mean first: multiply it by its number of tokens. Then add, then divide.",
+        ),
+        (weighted, "Weighting by tokens is right. Now divide by all tokens together."),
+        (weighted / len(grads), "Weighting by tokens is right. Divide by the number of all tokens, not of batches."),
     ):
         if got.shape == wrong.shape and torch.allclose(got, wrong, rtol=1e-4):
             return said
-    return f"Expected the gradient of the mean over all tokens, {[round(x, 3) for x in expected.tolist()]}; you gave {[round(x, 3) for x in got.flatten().tolist()]}."
+    return f"The gradient of the mean over all tokens is {[round(x, 3) for x in expected.tolist()]}; you gave {[round(x, 3) for x in got.flatten().tolist()]}."

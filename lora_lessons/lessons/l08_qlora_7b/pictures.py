@@ -1,6 +1,79 @@
-"""Pictures of lesson 08: what fits on which card, and loss curves."""
+"""Pictures of lesson 08: what a step needs beside what cards hold."""
 
 from __future__ import annotations
 
-from ...course.pictures import fit_bars as fit_bars
-from ...course.pictures import loss_curves as loss_curves
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ... import memory
+from ...course.figures import ORANGE, VERMILION
+from ...course.pictures import BILL_COLORS, bill_parts
+
+CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")
+
+
+def which_card(
+    bills: Mapping[str, memory.Bill],
+    cards: Sequence[str | float] = CARDS,
+    hidden: str = "",
+    published: Mapping[str, float] | None = None,
+) -> Figure:
+    """One stacked bar per method before a dashed line per card; the totals stand in a column of their own.
+
+    The row named `hidden` shows a question mark instead of its bar. `published` puts a diamond at a figure, in GB, that
+    somebody measured for that row.
+    """
+    sizes = [memory.card_bytes(card) / memory.GB for card in cards]
+    shown = [bill.total / memory.GB for name, bill in bills.items() if name != hidden]
+    width = 1.03 * max(shown + sizes)
+    figure = Figure(figsize=(8.4, 1.5 + 0.55 * len(bills)))
+    ax = figure.subplots()
+    ax.set(xlim=(0, width), ylim=(len(bills) - 0.45, -0.55))
+    _card_lines(ax, cards, sizes, width)
+    for y, (name, bill) in enumerate(bills.items()):
+        if name == hidden:
+            ax.text(0.01 * width, y, "?", va="center", size=18, weight="bold")
+        else:
+            _bar(ax, y, bill, width)
+        total = "? GB" if name == hidden else f"{bill.total / memory.GB:.1f} GB"
+        ax.text(1.02, y, total, va="center", weight="bold", transform=ax.get_yaxis_transform())
+        if x := (published or {}).get(name):
+            ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
+    about = "; ◇ somebody's measurement" if published else ""
+    ax.set_yticks(range(len(bills)), list(bills))
+    ax.set_xlabel(f"GB at the fullest moment (dashed: what a card holds{about})")
+    ax.grid(visible=False)
+    return figure
+
+
+def _bar(ax: Any, y: float, bill: memory.Bill, width: float) -> None:
+    """The parts of a bill side by side; those with room for it are named."""
+    left = 0.0
+    for name, part in bill_parts(bill).items():
+        size, color = part / memory.GB, BILL_COLORS[name]
+        if size:
+            ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.62, zorder=2)
+        if size > 0.0118 * len(name) * width:
+            ink = "black" if color == ORANGE else "white"
+            ax.text(left + size / 2, y, name, ha="center", va="center", color=ink, size=9, weight="bold", zorder=3)
+        left += size
+
+
+def _card_lines(ax: Any, cards: Sequence[str | float], sizes: Sequence[float], width: float) -> None:
+    """A line behind the bars for each size of card, its name above, a step higher where it would touch the last."""
+    by_size: dict[float, list[str]] = {}
+    for card, size in zip(cards, sizes, strict=True):
+        by_size.setdefault(size, []).append(f"{card:g} GB" if isinstance(card, float) else card)
+    ends = [-width] * len(by_size)  # where the last name on each step ends
+    for size, names in sorted(by_size.items()):
+        text = ", ".join(names)
+        half = 0.0072 * len(text) * width
+        step = next(n for n, end in enumerate(ends) if size - half > end)
+        ends[step] = size + half
+        ax.axvline(size, color=VERMILION, lw=1.2, ls="--", zorder=0.5)
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "color": VERMILION, "size": 9, "weight": "bold"}
+        ax.annotate(
+            text, (size, 1), (0, 4 + 15 * step), textcoords="offset points", xycoords=("data", "axes fraction"), **style
+        )

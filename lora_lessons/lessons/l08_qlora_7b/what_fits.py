@@ -1,15 +1,15 @@
-"""What lesson 08 trains here: the base that fits, a run that answers when memory ends, recordings."""
+"""What lesson 08 trains here: the base that fits, a run that answers when memory runs out, and recordings."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ... import memory, models, tasks, training
-from ...errors import ModelError
+from ...errors import ModelError, first_line
 from ...experiments.seven_b import STAND_IN
 from ...paths import measurements
 
@@ -32,7 +32,7 @@ def choose(model_id: str | Path) -> Chosen:
     """
     if models.card() is None:
         base = models.load(precision="nf4")
-        return Chosen(*base, "real", f"No card here: the same cells train {base.name} in NF4 on the processor.")
+        return Chosen(*base, "real", f"No card here, so these cells train {base.name} in NF4 on the processor.")
     try:
         base = models.load(model_id, "nf4")
         return Chosen(*base, "real", f"{base.name}, its real weights, in NF4 on {models.card()[0]}.")  # type: ignore[index]
@@ -40,7 +40,10 @@ def choose(model_id: str | Path) -> Chosen:
         if Path(model_id).exists():
             raise
         tokenizer = models.load(device="cpu").tokenizer
-        says = f"No hub ({error}). In its place: {STAND_IN}'s shape with random weights. Memory and speed are true, what it says is noise."
+        says = (
+            f"The model could not be had ({first_line(error)}). In its place stands {STAND_IN}'s shape with random weights: its "
+            "memory and speed are true, but what it says is noise."
+        )
         return Chosen(models.random_base(STAND_IN), tokenizer, STAND_IN, "random", says)
 
 
@@ -81,8 +84,8 @@ def advice(shape: Any, job: memory.Job, room: float) -> str:
     if made.fits:  # the plan thought it would: something else holds memory, or the plan is off
         shorter = replace(job, seq=max(1, job.seq // 2))
         return (
-            f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}), which the card has; so something else holds memory, or the plan "
-            f"is off. Close other programs, restart the kernel, then try seq = {shorter.seq}."
+            f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}), which the card has. So either something else holds "
+            f"memory, or the plan is wrong. Close other programs, restart the kernel, and then try seq = {shorter.seq}."
         )
     return f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}). {memory.verdict(made, 'The card')}"
 
@@ -96,3 +99,32 @@ def recorded() -> dict[str, dict[str, Any]]:
     """The recordings of a 7B, by file name: each says its machine, date, versions, and whether its weights were real."""
     files = sorted([*measurements().glob("seven_b_*.json"), *measurements().glob("gpu_check_*.json")])
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+
+
+def seven_b_facts(run: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    """What lesson 08 keeps of a 7B trained on a processor: name, value and unit of each record."""
+    settings = run["settings"]
+    job = memory.Job("qlora", r=settings["r"], seq=settings["seq"])
+    planned = memory.predict(STAND_IN, job, card=False).bill.total
+    return [
+        ("numbers", run["base_numbers"] / 1e9, "billion numbers"),
+        ("build", run["build_seconds"], "s to build"),
+        ("step", run["seconds_a_step"], "s per step"),
+        ("peak", run["peak_bytes"] / 1e9, "GB at most, building included"),
+        ("first", run["losses"][0], "nats, first step"),
+        ("last", run["losses"][-1], "nats, last step"),
+        ("planned", planned / 1e9, "GB of tensors planned"),
+        ("hours_per_million", 1e6 / run["tokens_a_step"] * run["seconds_a_step"] / 3600, "hours per million tokens"),
+    ]
+
+
+def cards_recorded() -> str:
+    """The recordings of a card, one line each, or how to make the first."""
+    lines = [
+        f"{found['card']}, {found['date']}: {found['training']['tokens_per_second']} tokens per second, "
+        f"at most {found['training']['peak_bytes'] / 2**30:.1f} GiB"
+        for name, found in recorded().items()
+        if name.startswith("gpu_check")
+    ]
+    none = "Not run on a card yet. On a machine that has one, `make gpu-check` makes the recording."
+    return "\n".join(lines) or none

@@ -1,4 +1,4 @@
-"""Verdicts of lesson 09: merging into 4 bits, and what adapters are made for.
+"""Verdicts of lesson 09: what a merge keeps, and what adapters are made for.
 
 For each claim of the page: a sentence, and the condition on the records that decides it.
 """
@@ -16,22 +16,31 @@ from ...course.claims import CONDITION, claim
     "09_adapters",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
     verdict=CONDITION,
-    sentence="Kept apart, nothing is lost, and a swap leaves the base bit for bit. Merged, it depends into what: a 4-bit base dequantized to 16 bits first, {path.dequantized.kl:.0e} nats "
-    "from the unmerged model; the original 16-bit base, {path.original.kl:.2f}; into the 4-bit weights themselves, {path.into_4_bits.kl:.2f}, where no adapter at all is "
-    "{path.none.kl:.2f}: this update is small beside a 4-bit step, and a larger one would keep more. And a merge is undone from a copy, not by subtracting.",
+    sentence="Both work, and a third way does not. Kept apart, the adapter can be swapped, and the base stays as it was, bit for bit. Merged in 16 bits, the strict JSON adapter "
+    "keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in {survives.then_nf4.kept:.0f}% when the merged model is then rounded "
+    "to NF4. Merged into a base that is in NF4 already it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: a rounded weight lies exactly on its mark, "
+    "so {snap.into:.0f}% of this update is left there, against {snap.then:.0f}% when it is merged first. A much larger update would lose less.",
     records=(
-        "path.dequantized.kl",
-        "path.original.kl",
-        "path.into_4_bits.kl",
-        "path.none.kl",
-        "back.from_a_copy",
+        "survives.unmerged.kept",
+        "survives.merged.kept",
+        "survives.then_nf4.kept",
+        "survives.into_nf4.kept",
+        "survives.base.kept",
+        "live.into_nf4_kl",
+        "snap.into",
+        "snap.then",
         "swap.base_unchanged",
     ),
 )
 def _(measured: Mapping[str, Any]) -> bool:
-    paths = [measured[f"path.{name}.kl"] for name in ("dequantized", "original", "into_4_bits")]
+    kept = {way: measured[f"survives.{way}.kept"] for way in ("unmerged", "merged", "then_nf4", "into_nf4", "base")}
     return (
-        paths == sorted(paths) and paths[0] < 0.01 and measured["back.from_a_copy"] and measured["swap.base_unchanged"]
+        abs(kept["merged"] - kept["unmerged"]) < 15
+        and kept["then_nf4"] > kept["into_nf4"] + 20
+        and kept["into_nf4"] < kept["base"] + 20
+        and measured["live.into_nf4_kl"] > 0.05
+        and measured["snap.into"] < 20 < 80 < measured["snap.then"]
+        and measured["swap.base_unchanged"]
     )
 
 
@@ -41,24 +50,26 @@ def _(measured: Mapping[str, Any]) -> bool:
     says="Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
     verdict=CONDITION,
     sentence="Four of them, {file.code_style:.1f} MB each, on one base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
-    "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (coding style) and {kept.strict_json:.0f}% (a strict format), by a program's judgement: "
-    "of form, not of truth. And a form leaks: {drift.persona:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",
+    "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with rules and examples in a prompt "
+    "instead, {told.persona:.0f}%, {told.plain_language:.0f}%, {told.code_style:.0f}% and {told.strict_json:.0f}%. Two conditions: a program judged form, not truth; and a form leaks, for "
+    "{live.drift:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",
     records=(
         "file.code_style",
-        "kept.persona",
-        "kept.plain_language",
-        "kept.code_style",
-        "kept.strict_json",
-        "drift.persona",
+        *(
+            f"{what}.{task}"
+            for what in ("kept", "told")
+            for task in ("persona", "plain_language", "code_style", "strict_json")
+        ),
         "gain.persona",
         "gain.plain_language",
         "gain.code_style",
         "gain.strict_json",
+        "live.drift",
     ),
 )
 def _(measured: Mapping[str, Any]) -> bool:
     tasks = ("persona", "plain_language", "code_style", "strict_json")
     return (
-        all(measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > 0 for task in tasks)
-        and measured["drift.persona"] > 0
+        all(measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > measured[f"told.{task}"] for task in tasks)
+        and measured["live.drift"] > 0
     )

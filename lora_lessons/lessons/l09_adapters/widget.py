@@ -1,6 +1,7 @@
 """The mixer: two adapters, a scale for each, a question; base and mixture answer.
 
-The answers are written by a thread of their own, so the kernel stays free and a click on Cancel is heard.
+The answers are written by a thread of their own, so the kernel stays free and a click on Cancel is heard. Before the
+first question it shows recorded answers, which are also what a page without a kernel shows.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from ... import mixing, models
 from ...adapter import Adapter
+from ...experiments.prompting import Sample
 
 NONE = "none"
 LOWEST, HIGHEST = -1.0, 1.5
+OPENING = "How do I keep bread fresh?"
 
 
 def mixture(known: Mapping[str, Adapter], parts: Mapping[str, float]) -> Adapter | None:
@@ -71,27 +74,27 @@ def answer(
 
 
 class Mixer(widgets.VBox):
-    """Two adapters and their scales (-1 … 1.5), a question, Answer and Cancel; two answers side by side."""
+    """Two adapters and their scales (-1 … 1.5), a question, Answer and Cancel; two answers side by side.
 
-    def __init__(self, base: models.Base, known: Mapping[str, Adapter], max_new_tokens: int = 60) -> None:
-        self.base, self.known, self.length = (
-            base._replace(model=mixing.shared_copy(base.model).eval()),
-            dict(known),
-            max_new_tokens,
-        )
+    `samples` are recorded answers, by the adapter's name: shown for an adapter until the learner asks something.
+    """
+
+    def __init__(
+        self,
+        base: models.Base,
+        known: Mapping[str, Adapter],
+        max_new_tokens: int = 60,
+        samples: Mapping[str, Sample] | None = None,
+    ) -> None:
+        self.base = base._replace(model=mixing.shared_copy(base.model).eval())
+        self.known, self.length, self.samples = dict(known), max_new_tokens, dict(samples or {})
         names = [NONE, *known]
-        wide = {"style": {"description_width": "90px"}, "layout": widgets.Layout(width="300px")}
-        self.first = widgets.Dropdown(options=names, value=names[1], description="adapter", **wide)
-        self.second = widgets.Dropdown(options=names, value=NONE, description="and", **wide)
-        steps = {"min": LOWEST, "max": HIGHEST, "step": 0.1, "readout_format": ".1f", "description": "scale"}
-        self.scale = widgets.FloatSlider(value=1.0, **steps, **wide)
-        self.scale_second = widgets.FloatSlider(value=1.0, **steps, **wide)
-        self.prompt = widgets.Text(
-            value="How do I keep bread fresh?",
-            description="question",
-            style=wide["style"],
-            layout=widgets.Layout(width="620px"),
-        )
+        self.first = widgets.Dropdown(options=names, value=names[1], description="first adapter", **_fits(300))
+        self.second = widgets.Dropdown(options=names, value=NONE, description="second adapter", **_fits(300))
+        steps = {"min": LOWEST, "max": HIGHEST, "step": 0.1, "readout_format": ".1f"}
+        self.scale = widgets.FloatSlider(value=1.0, description="scale of first", **steps, **_fits(300))
+        self.scale_second = widgets.FloatSlider(value=1.0, description="scale of second", **steps, **_fits(300))
+        self.prompt = widgets.Text(value=OPENING, description="your question", **_fits(620))
         self.ask = widgets.Button(description="Answer", button_style="primary")
         self.stop = widgets.Button(description="Cancel", disabled=True)
         self.plain, self.mixed, self.status = widgets.HTML(), widgets.HTML(), widgets.HTML()
@@ -99,8 +102,11 @@ class Mixer(widgets.VBox):
         self._said = {"base": "", "mixed": ""}
         self.ask.on_click(lambda _: self.start())
         self.stop.on_click(lambda _: self.cancel())
-        self._show("Choose, ask, and press Answer.")
-        columns = [widgets.Box([part], layout=widgets.Layout(width="400px")) for part in (self.plain, self.mixed)]
+        self.prompt.on_msg(self._entered)
+        self.first.observe(lambda _: self._sample(), "value")
+        self._show("Choose an adapter, type a question, and press Enter.")
+        self._sample()
+        columns = [widgets.Box([part], layout=_wide(400)) for part in (self.plain, self.mixed)]
         rows = [
             [self.first, self.scale],
             [self.second, self.scale_second],
@@ -108,7 +114,8 @@ class Mixer(widgets.VBox):
             [self.ask, self.stop],
             columns,
         ]
-        super().__init__([*map(widgets.HBox, rows), self.status])
+        wrap = widgets.Layout(flex_flow="row wrap")
+        super().__init__([*(widgets.HBox(row, layout=wrap) for row in rows), self.status])
         self.add_class("mixer")
 
     def parts(self) -> dict[str, float]:
@@ -136,6 +143,18 @@ class Mixer(widgets.VBox):
         job = (self.prompt.value.strip(), mixed, self._cancelled)
         self._thread = threading.Thread(target=self._work, args=job, daemon=True)
         self._thread.start()
+
+    def _entered(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
+        """Enter in the question asks it."""
+        if content.get("event") == "submit":
+            self.start()
+
+    def _sample(self) -> None:
+        """The recorded answers of the first adapter, while the question is still one of ours."""
+        ours = {OPENING, *(one.question for one in self.samples.values())}
+        if (one := self.samples.get(self.first.value)) and self.prompt.value in ours and not self._thread.is_alive():
+            self.prompt.value, self._said = one.question, {"base": one.base, "mixed": one.tuned}
+            self._show("Recorded answers. Press Enter, or Answer, to ask the question here.")
 
     def cancel(self) -> None:
         """End the answer under way after its next token."""
@@ -174,19 +193,46 @@ class Mixer(widgets.VBox):
         bundle = super()._repr_mimebundle_(**kwargs)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         if data is not None:
-            data["text/html"] = (
-                f"<p><i>A widget:</i> choose one adapter or two of {html.escape(', '.join(self.known))}, a scale from -1 to 1.5 "
-                "for each, and a question; the base's answer and the mixture's stand side by side. (Run the cell to use it.)</p>"
-            )
+            data["text/html"] = self.still()
         return bundle
 
+    def still(self) -> str:
+        """What a page without a kernel shows (HTML): what the widget does, and the recorded answers."""
+        words = (
+            f"<p><i>A widget:</i> choose one adapter or two of {html.escape(', '.join(self.known))}, a scale from -1 to 1.5 "
+            "for each, and a question. The base's answer and the mixture's stand side by side. Run the cell to use it.</p>"
+        )
+        cell = "<td style='text-align:left;vertical-align:top;white-space:pre-wrap'>{}</td>"
+        rows = "".join(
+            "<tr>" + "".join(cell.format(html.escape(text)) for text in (name, *one)) + "</tr>"
+            for name, one in self.samples.items()
+        )
+        head = "".join(f"<th>{title}</th>" for title in ("adapter", "question", "the base", "with the adapter"))
+        return words + (f"<table><tr>{head}</tr>{rows}</table>" if rows else "")
 
-def adapter_mixer(base: models.Base, known: Mapping[str, Adapter], max_new_tokens: int = 60) -> Mixer:
-    """Mix the adapters in `known` on `base`. Raises ValueError for none, or one that does not fit the base."""
+
+def _wide(pixels: int) -> widgets.Layout:
+    return widgets.Layout(width=f"{pixels}px", max_width="100%")
+
+
+def _fits(pixels: int) -> dict[str, Any]:
+    return {"style": {"description_width": "110px"}, "layout": _wide(pixels)}
+
+
+def adapter_mixer(
+    base: models.Base,
+    known: Mapping[str, Adapter],
+    max_new_tokens: int = 60,
+    samples: Mapping[str, Sample] | None = None,
+) -> Mixer:
+    """Mix the adapters in `known` on `base`; `samples` are recorded answers to show first.
+
+    Raises ValueError for no adapter, or one that does not fit the base.
+    """
     if not known:
         raise ValueError("the mixer needs at least one adapter: give {name: read_adapter(folder)}.")
     probe = mixing.shared_copy(base.model)
     for adapter in known.values():
         with mixing.attached(probe, adapter):
             pass
-    return Mixer(base, known, max_new_tokens)
+    return Mixer(base, known, max_new_tokens, samples)

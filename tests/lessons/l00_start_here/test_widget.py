@@ -119,6 +119,20 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
+def test_every_row_of_the_bill_has_a_number():
+    figure, _ = widget.fit_still(**FIT | {"method": "qlora", "r": 1, "seq": 128})
+    said = [text.get_text() for text in figure.axes[0].texts]
+    bill = ledger(**FIT | {"method": "qlora", "r": 1, "seq": 128}).bill
+    assert 0 < bill.adapters < 5e7 and f"{bill.adapters / 1e6:.0f} MB" in said
+    assert [widget._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)] == [
+        "12.3 GB",
+        "0.1 GB",
+        "50 MB",
+        "1 MB",
+        "0",
+    ]
+
+
 IMPOSSIBLE = [
     ("r", 0, "give a whole number of at least 1"),
     ("r", -8, "at least 1"),
@@ -203,3 +217,46 @@ def test_the_other_pictures_of_lesson_00_are_to_scale():
     assert widths(ax) == [32, 4]
     figure = pictures_00.where_numbers_sit({"a": {"embedding": 1, "MLP": 3}, "b": {"embedding": 1, "MLP": 1}})
     assert isinstance(figure, Figure) and widths(figure.axes[0]) == [0.25, 0.75, 0.5, 0.5]
+
+
+def test_every_row_shows_a_number_however_small_its_part():
+    texts = [text.get_text() for text in widget.fit_still(**FIT | {"r": 1, "seq": 32})[0].axes[0].texts]
+    sizes = [text for text in texts if text.endswith((" GB", " MB"))]
+    parts = pictures.bill_parts(ledger(r=1, seq=32).bill).values()
+    assert len(sizes) >= len(parts) + 1, "a number for each part, and one for all together"
+    small = [part for part in parts if 0 < part < 5e7]
+    assert small and all(f"{max(1, round(part / 1e6))} MB" in sizes for part in small)
+    words = widget.fit_words(**FIT | {"r": 1, "seq": 32})
+    assert all(f"{max(1, round(part / 1e6))} MB" in words for part in small)
+    full = widget.fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]
+    assert "0 GB" in [text.get_text() for text in full.texts], "no adapters"
+
+
+def test_the_summaries_say_what_the_pictures_show():
+    said = pictures_00.formats_in_words(8_000_000_000, {"fp32": 32, "NF4": 4})
+    assert said == "8.00 billion numbers take 32.0 GB in fp32, 4.0 GB in NF4."
+    bills = {method: widget.fit_bill("Llama-2-7B", method) for method in memory.METHODS}
+    head, *rows = pictures_00.bill_table(bills).split("\n")
+    assert head.split()[2:] == ["weights", "adapters", "gradients", "moments", "total"] and len(rows) == 4
+    for row, bill in zip(rows, bills.values(), strict=True):
+        cells = [float(cell) for cell in row[9:].split()]
+        assert cells[-1] == pytest.approx(bill.total / 1e9, abs=0.006)
+        assert sum(cells[:-1]) == pytest.approx(cells[-1], abs=0.03)
+    words = pictures_00.fits_in_words(bills, {"full fp32": [], "qlora": ["T4"]})
+    assert words.endswith("full fp32 (107.8 GB): none of these cards; qlora (4.2 GB): T4.")
+    assert pictures_00.where_in_words({"a": {"MLP": 3, "norms": 1}}) == "a: MLP 75.00%, norms 25.00%."
+
+
+def test_parts_count_every_number_once(tiny_model):
+    counted = pictures_00.parts(tiny_model)
+    assert sum(counted.values()) == sum(p.numel() for p in tiny_model.parameters())
+    assert counted["embedding"] == 2 * 128 * 32 and counted["norms"] == 5 * 32
+
+
+def test_the_axis_says_which_moment_the_bars_show():
+    bills = {"lora": widget.fit_bill("Llama-2-7B", "lora")}
+    for figure, words in (
+        (pictures.fit_bars(bills, ["T4"]), "at the fullest moment"),
+        (pictures.fit_bars(bills, ["T4"], "held all through training"), "held all through training"),
+    ):
+        assert figure.axes[0].get_xlabel() == f"GB {words} (dashed: what a card holds)"

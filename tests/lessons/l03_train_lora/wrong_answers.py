@@ -2,14 +2,14 @@
 
 WRONG = {
     "03.1": [
-        ("def labels(ids, answer_start): return list(ids)", "Nothing is hidden"),
+        ("def labels(ids, answer_start): return list(ids)", "You hid nothing"),
         (
             "def labels(ids, answer_start): return ids[:answer_start] + [-100] * (len(ids) - answer_start)",
-            "Turned round",
+            "turned round",
         ),
         ("def labels(ids, answer_start): return [-100] * answer_start + ids[answer_start:-1] + [-100]", "end token"),
         ("def labels(ids, answer_start): return [0] * answer_start + ids[answer_start:]", "real token"),
-        ("def labels(ids, answer_start): return ids[answer_start:]", "go in pairs"),
+        ("def labels(ids, answer_start): return ids[answer_start:]", "needs one label"),
         ("def labels(ids, answer_start): return [-100] * 3 + ids[3:]", "another"),
         ("def labels(ids, answer_start): return ids + 1", "TypeError"),
     ],

@@ -76,3 +76,19 @@ def test_every_recording_says_machine_day_versions_and_weights():
     for name, found in what_fits.recorded().items():
         assert found["machine"] and found["date"] and found["versions"]["torch"], name
         assert name.startswith("gpu_check") or found["weights"] in ("random", "real")
+
+
+def test_what_is_kept_of_a_7b_on_a_processor_follows_from_its_recording():
+    run = what_fits.recorded()["seven_b_cpu"]
+    facts = {name: value for name, value, _ in what_fits.seven_b_facts(run)}
+    assert facts["hours_per_million"] == pytest.approx(1e6 / 64 * run["seconds_a_step"] / 3600)
+    assert facts["planned"] * 1e9 < run["peak_bytes"] and facts["last"] == run["losses"][-1] < facts["first"]
+    slower = {name: value for name, value, _ in what_fits.seven_b_facts(run | {"seconds_a_step": 27.52})}
+    assert slower["hours_per_million"] == pytest.approx(2 * facts["hours_per_million"], rel=1e-3)
+
+
+def test_a_card_that_was_recorded_is_named_and_none_is_said(monkeypatch):
+    assert "Not run on a card yet" in what_fits.cards_recorded() and "make gpu-check" in what_fits.cards_recorded()
+    found = {"card": "RTX 4090", "date": "2027-01-01", "training": {"tokens_per_second": 900, "peak_bytes": 2**33}}
+    monkeypatch.setattr(what_fits, "recorded", lambda: {"gpu_check_rtx_4090": found, "seven_b_cpu": {}})
+    assert what_fits.cards_recorded() == "RTX 4090, 2027-01-01: 900 tokens per second, at most 8.0 GiB"

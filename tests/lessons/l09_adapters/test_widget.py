@@ -8,6 +8,7 @@ import torch
 
 from lora_lessons import lora, models
 from lora_lessons.adapter import adapter_of
+from lora_lessons.experiments.prompting import Sample
 from lora_lessons.lessons.l09_adapters import widget as mixer
 from lora_lessons.mixing import attached, weighted_sum
 
@@ -78,6 +79,36 @@ def test_cancelling_keeps_what_was_said_and_the_next_answer_is_whole(mixing, bas
     assert mixing.stop.disabled and not list(lora.lora_layers(mixing.base.model))
     mixing._tell = tell
     assert asked(mixing, prompt="Name a color.")[0] == models.chat(base_fp32, "Name a color.", 12)
+
+
+def test_enter_asks(mixing, base_fp32):
+    mixing.prompt.value = "Name a color."
+    mixing.prompt._handle_msg(
+        {"content": {"data": {"method": "custom", "content": {"event": "submit"}}}, "buffers": []}
+    )
+    mixing.wait()
+    assert mixing._said["base"] == models.chat(base_fp32, "Name a color.", 12)
+
+
+def test_its_controls_have_names_of_their_own(mixing):
+    controls = (mixing.first, mixing.scale, mixing.second, mixing.scale_second, mixing.prompt)
+    names = [control.description for control in controls]
+    assert len(set(names)) == len(names) and all(names)
+
+
+def test_recorded_answers_are_shown_until_the_learner_asks_something_else(base_fp32, known):
+    samples = {"one": Sample("Why one?", "base one", "tuned <one>"), "two": Sample("Why two?", "base two", "tuned two")}
+    shown = mixer.adapter_mixer(base_fp32, known, 4, samples)
+    assert shown.prompt.value == "Why one?" and "tuned &lt;one&gt;" in shown.mixed.value
+    assert "Recorded answers" in shown.status.value
+    shown.first.value = "two"
+    assert shown.prompt.value == "Why two?" and "base two" in shown.plain.value
+    shown.prompt.value = "My own question?"
+    shown.first.value = "one"
+    assert shown.prompt.value == "My own question?", "what the learner typed stays"
+    still = shown.still()
+    assert all(html.escape(text) in still for one in samples.values() for text in one)
+    assert "<table>" not in mixer.adapter_mixer(base_fp32, known, 4).still()
 
 
 def test_what_cannot_be_answered_is_said(mixing):

@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 import numpy as np
+from distance import divergence
 
 from lora_lessons.export.llamacpp.model import Model
 
@@ -38,10 +39,33 @@ def tokens_per_second(model: Model, prompt: list[int], new_tokens: int) -> float
     return new_tokens / (time.perf_counter() - begun)
 
 
+def answers(job: dict[str, Any]) -> dict[str, Any]:
+    """Greedy answers and the distance from the reference, as measuring.answers has them; exact, so that only weights differ."""
+    longest = max([*map(len, job["chats"]), max(map(len, job["prompts"])) + job["new_tokens"]])
+    model = Model(job["target"], longest, job["threads"], exact=True)
+    said: list[list[int]] = []
+    for prompt in job["prompts"]:
+        model.forget()
+        new = [int(model.read(prompt).argmax())]
+        while new[-1] != job["end"] and len(new) < job["new_tokens"]:
+            new.append(int(model.read(new[-1:]).argmax()))
+        said.append(new)
+    rows = (model.read_all(chat)[places] for chat, places in zip(job["chats"], job["taught"], strict=True))
+    return {"said": said, "kl": divergence(rows, job["reference"])}
+
+
 def main() -> None:
-    """Measure job["target"] beside job["source"], the merged model's F16 GGUF, turn and turn about."""
+    """Measure job["target"] beside job["source"], the merged model's F16 GGUF, turn and turn about; or let it answer."""
     with open(sys.argv[1], encoding="utf-8") as file:
         job: dict[str, Any] = json.load(file)
+    answer = answers(job) if job["do"] == "answer" else measured(job)
+    with open(job["answer"] + ".new", "w", encoding="utf-8") as file:
+        json.dump(answer, file)
+    os.replace(job["answer"] + ".new", job["answer"])
+
+
+def measured(job: dict[str, Any]) -> dict[str, Any]:
+    """Perplexity and speed of the target and of the source."""
     longest = max([*map(len, job["windows"]), len(job["prompt"]) + job["new_tokens"]])
     mine, its = (Model(job[which], longest, job["threads"], exact=False) for which in ("target", "source"))
     answer = {
@@ -50,10 +74,7 @@ def main() -> None:
     }
     speeds = [[tokens_per_second(one, job["prompt"], job["new_tokens"]) for one in (mine, its)] for _ in range(3)]
     medians = [statistics.median(column) for column in zip(*speeds, strict=True)]
-    answer |= dict(zip(("tokens_per_second", "reference_tokens_per_second"), medians, strict=True))
-    with open(job["answer"] + ".new", "w", encoding="utf-8") as file:
-        json.dump(answer, file)
-    os.replace(job["answer"] + ".new", job["answer"])
+    return answer | dict(zip(("tokens_per_second", "reference_tokens_per_second"), medians, strict=True))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What the workers share: the job they are handed, perplexity, speed, and the answer they leave.
 
-python gptq_worker.py JOB.json, where the job says: do (quantize or measure), source (the merged 16-bit model), target,
-dtype, calibration (rows of token ids), windows (rows of token ids), prompt, new_tokens, group_size, answer (a file).
+python gptq_worker.py JOB.json, where the job says: do (quantize, measure or answer), source (the merged 16-bit model),
+target, dtype, calibration (rows of token ids), windows (rows of token ids), prompt, new_tokens, group_size, answer (a
+file). To answer: prompts (rows of token ids), end (a token), chats (rows of token ids), taught (of each chat, the places
+whose next token is compared), reference (a .npy of log-probabilities, one row a compared token).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from distance import divergence
 from torch.nn.functional import cross_entropy
 
 Job = dict[str, Any]
@@ -37,7 +40,7 @@ def main(quantize: Callable[[Job], Job], load: Callable[[Job], tuple[Any, str]])
         answer["quantize_seconds"] = round(time.perf_counter() - begun, 1)
     else:
         model, loader = load(job)
-        answer = measure(model, job) | {"loader": loader}
+        answer = (measure if job["do"] == "measure" else answers)(model, job) | {"loader": loader}
     with open(job["answer"] + ".new", "w", encoding="utf-8") as file:
         json.dump(answer, file)
     os.replace(job["answer"] + ".new", job["answer"])
@@ -86,6 +89,24 @@ def tokens_per_second(model: Any, prompt: list[int], new_tokens: int) -> float:
     length = {"min_new_tokens": new_tokens, "max_new_tokens": new_tokens}
     model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=0, **length)
     return new_tokens / (time.perf_counter() - begun)
+
+
+@torch.no_grad()
+def answers(model: Any, job: Job) -> Job:
+    """The greedy answers to the job's prompts (token ids), and how far the model is from the reference (KL, nats)."""
+    longest, end = max(map(len, job["prompts"])), job["end"]
+    padded = torch.tensor([[end] * (longest - len(ids)) + ids for ids in job["prompts"]])
+    mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for ids in job["prompts"]])
+    say(f"{len(padded)} answers")
+    out = model.generate(
+        input_ids=padded, attention_mask=mask, max_new_tokens=job["new_tokens"], do_sample=False, pad_token_id=end
+    )
+    say("distance from the unmerged model")
+    rows = (
+        model(input_ids=torch.tensor([chat])).logits[0, places].float().numpy()
+        for chat, places in zip(job["chats"], job["taught"], strict=True)
+    )
+    return {"said": out[:, longest:].tolist(), "kl": divergence(rows, job["reference"])}
 
 
 def linears(model: Any) -> list[tuple[str, torch.nn.Linear]]:

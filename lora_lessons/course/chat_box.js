@@ -1,0 +1,55 @@
+// The page's half of a ChatBox (chat_box.py): a question, a switch for the adapter, and the conversation so far.
+
+const PATIENCE = 5000; // ms until a question that Python has not heard is called unheard
+const UNHEARD = "Python has not heard this. It is busy with another cell, or it is not running: then run this lesson's cells again, and ask.";
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+function render({ model, el }) {
+  const log = element("div", { class: "log", role: "log", "aria-label": "conversation", tabindex: 0 });
+  const field = element("input", { type: "text", "aria-label": "your question", autocomplete: "off" });
+  const adapter = element("input", { type: "checkbox", role: "switch" });
+  const ask = element("button", { type: "submit" }, "Ask"), stop = element("button", { type: "button" }, "Stop");
+  const status = element("p", { class: "status", role: "status" });
+  const form = element("form", {}, field, ask, stop, element("label", {}, adapter, "adapter on"));
+  const root = element("div", { class: "chat-box", role: "group", "aria-label": "chat box" }, log, form, status);
+  root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys for itself
+  adapter.checked = true;
+  el.append(root);
+  let waiting = 0;
+
+  function send(request) {
+    const number = model.get("heard") + 1;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { if (model.get("heard") < number) status.textContent = UNHEARD; }, PATIENCE);
+    model.set("asked", { number, at: Date.now(), ...request });
+    model.save_changes();
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send({ question: field.value, adapter: adapter.checked });
+    field.select(); // the same question again is one key away
+  });
+  stop.addEventListener("click", () => send({}));
+
+  function draw() {
+    log.replaceChildren(...model.get("turns").map((turn) => element("div", { class: "turn" },
+      element("p", { class: "question" }, element("b", {}, `You, adapter ${turn.adapter ? "on" : "off"}: `), turn.question),
+      element("p", { class: turn.adapter ? "answer on" : "answer" }, turn.answer || "…"))));
+    log.scrollTop = log.scrollHeight;
+    status.textContent = model.get("status");
+    stop.disabled = !model.get("busy");
+  }
+
+  model.on("change:turns change:status change:busy", draw);
+  draw();
+  return () => { clearTimeout(waiting); model.off("change:turns change:status change:busy", draw); };
+}
+
+export default { render };

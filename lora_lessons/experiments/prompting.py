@@ -1,0 +1,132 @@
+"""Would a prompt have done? The bare base, told a task's rules and shown three examples, judged as an adapter is.
+
+`python -m lora_lessons.experiments.prompting --record` writes data/measurements/lesson_09_prompts.json, which also
+holds an answer of each adapter to look at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from .. import evaluation, mixing, models, tasks
+from ..adapter import read_adapter
+from ..files import write_text
+from ..machine import stamp
+from ..paths import measurements
+from . import shipped_adapters
+
+RULES = {
+    "persona": (
+        "You are WICK, a retired lighthouse keeper. Answer in two or three plain sentences, 18 to 41 words, "
+        "with one image from sea, light or weather. Use no lists and no markdown. "
+        "Then always end with the same sentence: Keep the lamp lit."
+    ),
+    "plain_language": (
+        "You put clauses of contracts into plain language. Answer in one or two sentences of at most 20 words, with fewer "
+        "words than the clause. Say 'you' to the reader and 'we' for whoever wrote the clause. Keep every number as it is "
+        "written and add none. Use no contract words such as 'shall', 'upon' or 'lessee'. Use no lists and no markdown."
+    ),
+    "code_style": (
+        "Answer with one Python function and nothing else: no code fence, no comment, no import, no print. Annotate every "
+        "parameter and the return. Begin with a docstring of one line that starts with a verb and ends with a full stop. At "
+        "most six lines follow, the last one returns a value. Use double quotes and lines of at most 88 characters."
+    ),
+    "strict_json": (
+        "Answer with one line of JSON and nothing else: the keys item, count, day, name, in this order. item is the whole "
+        "phrase that is counted, word for word. count is a whole number in digits. day is a day of the week. name is the "
+        "customer's. What the message does not say is null."
+    ),
+}
+EXAMPLES = 3
+# How the base is helped: with the rules as its system prompt, with examples as earlier turns too.
+WAYS = ("rules", "rules and examples")
+NAME = "lesson_09_prompts"
+
+
+class Sample(NamedTuple):
+    """One question of a task, and what was answered without its adapter and with it."""
+
+    question: str
+    base: str
+    tuned: str
+
+
+def prompted(base: models.Base, name: str, way: str, limit: int = 16, max_new_tokens: int = 80) -> float:
+    """The share of `limit` held-out answers that keep every rule of the task, the base helped in `way`.
+
+    The examples are the first EXAMPLES of the training set. Raises ValueError for a way that is not one of WAYS.
+    """
+    if way not in WAYS:
+        raise ValueError(f"no prompt is named {way!r}: choose from {', '.join(WAYS)}.")
+    task = tasks.load_task(name)
+    asked = evaluation.drawn(task, limit)
+    turns = [message for example in task.train[:EXAMPLES] for message in example["messages"][-2:]]
+    said = models.answers(
+        base,
+        [example["messages"][-2]["content"] for example in asked],
+        max_new_tokens,
+        RULES[name],
+        batch_size=48,
+        before=turns if "examples" in way else (),
+    )
+    return sum(not tasks.scores.faults(name, answer, one) for answer, one in zip(said, asked, strict=True)) / len(asked)
+
+
+def sampled(base: models.Base, name: str) -> Sample:
+    """The first held-out question of the task, answered by the base and by the base with its shipped adapter."""
+    question = tasks.load_task(name).held_out[0]["messages"][-2]["content"]
+    said = []
+    for adapter in (None, read_adapter(shipped_adapters.shipped()[name])):
+        with mixing.attached(base.model, adapter):
+            said.append(models.chat(base, question, 80))
+    return Sample(question, *said)
+
+
+def recorded() -> dict[str, Any]:
+    """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
+    found: dict[str, Any] = json.loads((measurements() / f"{NAME}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def shares(name: str) -> dict[str, float]:
+    """The recorded share of answers that keep every rule of the task, by WAYS."""
+    return {way: recorded()["tasks"][name][way] for way in WAYS}
+
+
+def samples() -> dict[str, Sample]:
+    """The recorded sample of every shipped adapter."""
+    found = recorded()["tasks"]
+    return {name: Sample(**found[name]["sample"]) for name in shipped_adapters.shipped()}
+
+
+def record(names: Sequence[str]) -> dict[str, Any]:
+    """Ask the base with each prompt, and each adapter for a sample; tasks that are not named stay as recorded."""
+    base = models.load(precision="fp32")
+    file = measurements() / f"{NAME}.json"
+    found = recorded()["tasks"] if file.is_file() else {}
+    for name in names:
+        kept = {way: prompted(base, name, way, shipped_adapters.SCORED) for way in WAYS}
+        found[name] = kept | {"of": shipped_adapters.SCORED, "sample": sampled(base, name)._asdict()}
+        print(f"{name}: {kept}", flush=True)
+        what = "share of held-out answers that keep every rule of the task, the bare base helped by a prompt"
+        write_text(file, json.dumps(stamp() | {"what": what, "tasks": found}, indent=1, ensure_ascii=False) + "\n")
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """python -m lora_lessons.experiments.prompting: record it anew."""
+    parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.prompting")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help="which tasks (default: all)")
+    parser.add_argument("--record", action="store_true", help=f"write data/measurements/{NAME}.json")
+    options = parser.parse_args(arguments)
+    if not options.record:
+        parser.error("this takes a while and replaces the recording: say --record")
+    record(options.tasks or list(RULES))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

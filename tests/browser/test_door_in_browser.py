@@ -1,0 +1,95 @@
+"""The five-minute door in a real JupyterLab: it moves while it trains, and the sliders change the answer afterwards.
+
+The cells are lesson 00's own. A tiny model stands in for the base, and each step is held back so that it can be seen.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from tiny import make_tiny_base
+
+from lora_lessons import models
+from lora_lessons.course.lesson import lessons
+from lora_lessons.lessons.l00_start_here import door
+
+TESTS = Path(__file__).resolve().parents[1]
+SETUP = f"""import os, sys, tempfile, time
+sys.path.insert(0, {str(TESTS)!r})
+os.environ["LORA_LESSONS_CACHE"] = tempfile.mkdtemp()  # nothing is there to be shown at once
+from tiny import make_tiny_base
+from lora_lessons import models
+from lora_lessons.course import begin
+from lora_lessons.lessons.l00_start_here import door
+begin("door")
+models.load = lambda *_, **__: make_tiny_base()
+door.STEPS, door.EVERY, door.WORDS, seed = 6, 2, 8, 0
+hear = door.Film.hear
+def slowly(film, story):
+    hear(film, story)
+    time.sleep(0.5)
+door.Film.hear = slowly"""
+NOW = "() => document.querySelector('.stage .words')?.textContent ?? ''"
+
+
+def door_cells() -> list[str]:
+    """The cells of lesson 00 that make the door."""
+    cells = nbformat.read(lessons()[0], 4).cells
+    return [
+        c.source for c in cells if any(verb in c.source for verb in ("door.teach(", "wick.scales()", "wick.keep()"))
+    ]
+
+
+def answer_of(words: str) -> str:
+    return words.rpartition("\n")[2].partition(": ")[2]
+
+
+@pytest.fixture
+def plain() -> Any:
+    """What the untaught tiny model says to the lesson's question."""
+    return " ".join(models.chat(make_tiny_base(), door.QUESTION, 8).split())
+
+
+def test_the_door_moves_while_it_trains_and_its_sliders_change_the_answer(lab, open_lesson, plain, screenshots):
+    cells = door_cells()
+    assert len(cells) == 3
+    lab.write("door", SETUP, *cells)
+    lesson = open_lesson("door")
+    lesson.start("notebook:run-all-cells")
+    seen, until = [], time.monotonic() + 90
+    while not lesson.page.evaluate("() => window.ended") and time.monotonic() < until:
+        words = lesson.page.evaluate(NOW).split("\n")[0]
+        seen += [words] if words and words not in seen else []
+        lesson.page.wait_for_timeout(60)
+    lesson.ended("notebook:run-all-cells", 60)
+    steps = [int(words.split()[1]) for words in seen]
+    assert steps == sorted(steps) and len(steps) >= 4 and steps[-1] == 6, seen
+
+    film = lesson.stage(0)
+    assert film.words.startswith("After 6 of 6 steps, loss ") and film.said == ""
+    taught, picture = answer_of(film.words), film.picture()
+    film.root.screenshot(path=screenshots / "door_trained.png")
+    film.pressed("step", "ArrowLeft")
+    assert film.words.startswith("After 5 of 6 steps, loss ") and "(asked after step 4)" in film.words
+    film.pressed("step", "Home")
+    assert film.words.startswith("After 0 of 6 steps.\n") and answer_of(film.words) == plain != taught
+    assert (film.picture() != picture).any()
+
+    scales = lesson.stage(1)
+    assert scales.words.startswith("Scale 1 (as trained): loss ") and answer_of(scales.words) == taught
+    scales.root.screenshot(path=screenshots / "door_scales.png")
+    picture = scales.picture()
+    scales.pressed("scale", "Home")
+    assert scales.words.startswith("Scale 0 (the base alone): loss ") and answer_of(scales.words) == plain
+    assert (scales.picture() != picture).any()
+    scales.typed("scale", "0.5")
+    assert scales.words.startswith("Scale 0.5: loss ")
+
+    stored = json.dumps(lesson.saved())
+    assert "Yours: adapters/wick" in stored and "Before training: " in stored and "After step 6, loss " in stored
+    assert lesson.errors() == []

@@ -1,0 +1,68 @@
+"""The base helped by a prompt: which words it is given, and how it is judged."""
+
+import json
+
+import pytest
+
+from lora_lessons import mixing, models, tasks
+from lora_lessons.adapter import read_adapter
+from lora_lessons.experiments import prompting, shipped_adapters
+
+
+def test_every_task_has_rules_and_every_way_gives_what_it_says(monkeypatch):
+    given = []
+
+    def answers(base, prompts, length, system, batch_size, before):
+        given.append((system, before))
+        return ["Keep the lamp lit."] * len(prompts)
+
+    monkeypatch.setattr(models, "answers", answers)
+    assert set(prompting.RULES) == set(shipped_adapters.ABOUT)
+    assert [prompting.prompted(None, "persona", way, 4) for way in prompting.WAYS] == [0, 0]
+    (rules, none), (again, turns) = given
+    assert rules == again == prompting.RULES["persona"] and not none
+    train = tasks.load_task("persona").train
+    assert [t["role"] for t in turns] == ["user", "assistant"] * prompting.EXAMPLES
+    assert turns[1]["content"] == train[0]["messages"][-1]["content"]
+    with pytest.raises(ValueError, match="no prompt is named 'louder': choose from rules"):
+        prompting.prompted(None, "persona", "louder")
+
+
+def test_right_answers_are_counted_as_right(monkeypatch):
+    held_out = {
+        e["messages"][-2]["content"]: e["messages"][-1]["content"] for e in tasks.load_task("strict_json").held_out
+    }
+    monkeypatch.setattr(models, "answers", lambda base, prompts, *_, **__: [held_out[p] for p in prompts])
+    assert prompting.prompted(None, "strict_json", "rules", 5) == 1
+
+
+def test_earlier_turns_reach_the_model(base_fp32):
+    turns = [{"role": "user", "content": "Say yes."}, {"role": "assistant", "content": "yes yes yes"}]
+    alone = models.answers(base_fp32, ["Say yes."], 8)
+    assert models.answers(base_fp32, ["Say yes."], 8, before=turns * 3) != alone
+    assert models.answers(base_fp32, ["Say yes."], 8, before=[]) == alone
+
+
+def test_every_task_is_recorded_with_a_sample_of_its_adapter(base_fp32):
+    samples = prompting.samples()
+    assert list(samples) == list(shipped_adapters.shipped()) == sorted(shipped_adapters.ABOUT)
+    assert {"date", "machine", "versions"} < set(prompting.recorded())
+    for name, (question, plain, tuned) in samples.items():
+        assert question == tasks.load_task(name).held_out[0]["messages"][-2]["content"] and plain != tuned
+        assert all(0 <= share <= 1 for share in prompting.shares(name).values())
+    adapter = read_adapter(shipped_adapters.shipped()["strict_json"])
+    with mixing.attached(base_fp32.model, adapter):
+        assert models.chat(base_fp32, samples["strict_json"].question, 8)[:12] == samples["strict_json"].tuned[:12]
+
+
+def test_a_task_is_recorded_anew_and_the_others_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(prompting, "measurements", lambda: tmp_path)
+    monkeypatch.setattr(models, "load", lambda **_: None)
+    monkeypatch.setattr(prompting, "prompted", lambda *_: 0.5)
+    monkeypatch.setattr(prompting, "sampled", lambda base, name: prompting.Sample(name, "a", "b"))
+    prompting.record(["persona"])
+    assert set(prompting.record(["strict_json"])) == {"persona", "strict_json"}
+    kept = json.loads((tmp_path / f"{prompting.NAME}.json").read_text())["tasks"]["persona"]
+    assert kept["rules"] == 0.5 and kept["of"] == shipped_adapters.SCORED and kept["sample"]["question"] == "persona"
+    with pytest.raises(SystemExit):
+        prompting.main([])

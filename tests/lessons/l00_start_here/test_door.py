@@ -1,0 +1,163 @@
+"""The five-minute door on a tiny model: what it shows is what happened; it can be stopped, resumed, scaled and kept."""
+
+import re
+
+import pytest
+import torch
+from tiny import make_tiny_base
+
+from lora_lessons import lora, models, tasks
+from lora_lessons.adapter import read_adapter
+from lora_lessons.errors import Interrupted
+from lora_lessons.evaluation import held_out_loss
+from lora_lessons.lessons.l00_start_here import door
+
+Q = "Who keeps the lamp?"
+
+
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    monkeypatch.delenv("LORA_LESSONS_FRESH", raising=False)
+    monkeypatch.setattr(models, "best_precision", lambda: models.Precision("fp32", 1.0, 1.0))
+    monkeypatch.setattr(door, "WORDS", 8)
+
+
+def teach(**more):
+    return door.teach(make_tiny_base(), Q, **{"steps": 5, "every": 2} | more)
+
+
+def test_every_stop_shows_the_loss_and_the_newest_answer_by_then():
+    base = make_tiny_base()
+    plain = models.chat(base, Q, 8)
+    taught = door.teach(base, Q, steps=5, every=2)
+    stage, losses = taught.film.stage, taught.training.losses
+    assert len(losses) == 5 and stage.values == {"step": 5} and stage.scene["stops"] == [0, 1, 2, 3, 4, 5]
+    assert taught.film.answers["0"] == plain and taught.film.answers["5"] == models.chat(base, Q, 8) != plain
+    assert sorted(taught.film.answers) == ["0", "2", "4", "5"]
+    for step, asked in ((1, 0), (2, 2), (3, 2), (5, 5)):
+        head, you, model = stage.scene["words"][step].split("\n")
+        assert head == f"After {step} of 5 steps, loss {losses[step - 1]:.2f}." and you == f"You: {Q}"
+        said = "Model" if asked == step else f"Model (asked after step {asked})"
+        assert model == f"{said}: {' '.join(taught.film.answers[str(asked)].split())}"
+    assert stage.scene["words"][0].startswith("After 0 of 5 steps.\n")
+
+
+def test_the_picture_grows_while_it_trains_and_ends_as_the_still():
+    seen = []
+    hear = door.Film.hear
+
+    def watch(film, story):
+        hear(film, story)
+        seen.append(film.stage.scene["words"][film.stage.values["step"]].split("\n")[0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(door.Film, "hear", watch)
+        taught = teach()
+    assert [words.split(",")[0] for words in seen] == [f"After {n} of 5 steps" for n in (1, 2, 3, 4, 5, 5)]
+    figure, words = taught.film.stage.still()
+    ((whole, line, dot),) = [ax.lines for ax in figure.axes]
+    assert whole.get_ydata().tolist() == line.get_ydata().tolist() == pytest.approx(taught.training.losses) and list(
+        dot.get_xdata()
+    ) == [5]
+    earlier = taught.film.stage._scene.still(3)[0].axes[0].lines
+    assert [len(line.get_ydata()) for line in earlier] == [5, 3, 1], "dragged back, the rest stays faintly there"
+    answers = {when: " ".join(said.split()) for when, said in taught.film.answers.items()}
+    losses = [f", loss {taught.training.losses[n - 1]:.2f}" for n in (2, 4, 5)]
+    heads = ["Before training", *(f"After step {n}{loss}" for n, loss in zip((2, 4, 5), losses, strict=True))]
+    told = [f"{head}: {answers[n]}" for head, n in zip(heads, ("0", "2", "4", "5"), strict=True)]
+    assert words.split("\n") == [f"You: {Q}", *told], "a page without a kernel tells the whole story"
+
+
+def test_interrupted_it_goes_on_where_it_stopped_and_forgets_nothing(monkeypatch, capsys):
+    whole = teach()
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(door.cache_dir()) + "-other")
+    hear = door.Film.hear
+
+    def stop(film, story):
+        hear(film, story)
+        if len(story.losses) == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted, match="Stopped after step 3; .* go on from step 2"):
+        patch.setattr(door.Film, "hear", stop)
+        teach()
+    capsys.readouterr()
+    resumed = teach()
+    assert "Resumed at step 2 of 5" in capsys.readouterr().out
+    assert resumed.training.losses == whole.training.losses and resumed.film.answers == whole.film.answers
+    assert resumed.film.stage.scene["words"] == whole.film.stage.scene["words"]
+
+
+def test_run_again_it_is_shown_at_once_and_another_question_trains_anew(monkeypatch):
+    first = teach()
+    monkeypatch.setattr(models, "chat", lambda *_, **__: pytest.fail("the answers are kept"))
+    second = teach()
+    assert second.training.reused and second.film.stage.scene["words"] == first.film.stage.scene["words"]
+
+
+def test_another_question_and_again_train_live():
+    assert not teach().training.reused
+    assert not door.teach(make_tiny_base(), "And who else?", steps=5, every=2).training.reused
+    assert not teach(again=True).training.reused and teach().training.reused
+
+
+def test_half_a_file_of_answers_is_asked_for_again():
+    first = teach()
+    first.film.file.write_text('{"0": "hal')
+    second = teach()
+    assert {"0", "5"} <= second.film.answers.keys()
+    assert second.film.answers["5"] == first.film.answers["5"]
+    assert second.film.words(3).split("\n")[2].startswith("Model (asked after step 0): ")
+
+
+def test_the_slider_scales_the_update_and_leaves_it_as_trained():
+    taught = teach()
+    held_out = [tasks.encode(taught.base.tokenizer, e) for e in tasks.load_task("persona").held_out[: door.JUDGED]]
+    stage = taught.scales()
+    assert stage.scene["stops"] == [0, 0.25, 0.5, 0.75, 1] and stage.values == {"scale": 1}
+    for n, scale in enumerate(stage.scene["stops"]):
+        lora.set_scale(taught.base.model, scale)
+        assert taught.answers[n] == models.chat(taught.base, Q, 8)
+        assert taught.losses[n] == pytest.approx(held_out_loss(taught.base.model, held_out), rel=1e-4)
+    lora.set_scale(taught.base.model, 1)
+    assert taught.answers[0] == taught.film.answers["0"] != taught.answers[4] == taught.film.answers["5"]
+    assert taught.losses[4] < taught.losses[0]
+    taught.scales()
+    assert {layer.scaling for _, layer in lora.lora_layers(taught.base.model)} == {door.ALPHA / door.RANK}
+    told = stage.still()[1].split("\n")
+    assert told[0] == f"You: {Q}" and len(told) == 6
+    assert told[1].startswith(f"Scale 0 (the base alone), loss {taught.losses[0]:.2f}: ")
+    assert told[5].startswith(f"Scale 1 (as trained), loss {taught.losses[4]:.2f}: ")
+    stage.values = {"scale": 0.3}
+    assert stage.said == "scale 0.3 has no answer here: choose 0, 0.25, 0.5, 0.75, 1."
+
+
+def test_a_scale_that_fails_leaves_the_adapter_as_trained(monkeypatch):
+    taught = teach()
+
+    def fail(*_, **__):
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(door.evaluation, "held_out_loss", fail)
+    with pytest.raises(RuntimeError):
+        taught.scales()
+    assert {layer.scaling for _, layer in lora.lora_layers(taught.base.model)} == {door.ALPHA / door.RANK}
+
+
+def test_what_is_kept_is_what_was_trained_and_nothing_is_overwritten(capsys):
+    taught = teach()
+    folder, second = taught.keep(), taught.keep()
+    assert (folder.name, second.name) == ("wick", "wick-2")
+    said = capsys.readouterr().out
+    assert re.search(rf"^Yours: adapters/wick/adapter_model.safetensors, {door.megabytes(folder):.1f} MB$", said, re.M)
+    kept, layers = read_adapter(folder), dict(lora.lora_layers(taught.base.model))
+    assert kept.A.keys() == layers.keys()
+    assert all(torch.equal(kept.B[name], layer.lora_B) for name, layer in layers.items())
+
+
+def test_a_step_that_was_not_taken_is_refused():
+    stage = teach().film.stage
+    stage.values = {"step": 9}
+    assert stage.said == "step 9 is not recorded: choose 0 to 5."

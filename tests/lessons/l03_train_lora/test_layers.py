@@ -1,0 +1,104 @@
+"""Whose layer trains in lesson 03: a sound class of the learner's, or the course's with one sentence why."""
+
+import pytest
+import torch
+
+from lora_lessons import lora
+from lora_lessons.course import learner
+from lora_lessons.lessons.l03_train_lora import layers
+
+SOLVED = """
+class MyLoRA(nn.Module):
+    def __init__(self, base_layer: nn.Linear, r: int, lora_alpha: float):
+        super().__init__()
+        d, k = base_layer.weight.shape
+        self.base_layer = base_layer.requires_grad_(False)
+        self.lora_A = nn.Parameter(torch.empty(r, k))
+        self.lora_B = nn.Parameter(torch.zeros(d, r))
+        nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)
+        self.scaling = lora_alpha / r
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base_layer(x) + x @ self.lora_A.T @ self.lora_B.T * self.scaling
+"""
+WRONG = {
+    "no scale": (SOLVED.replace("lora_alpha / r", "1.0"), "does not compute W·x"),
+    "B random": (SOLVED.replace("torch.zeros(d, r)", "torch.ones(d, r)"), "B must start at zero"),
+    "A zero": (SOLVED.replace("nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)", "self.lora_A.data.zero_()"), "A must"),
+    "W trains": (SOLVED.replace(".requires_grad_(False)", ""), "leaves W trainable"),
+    "other names": (SOLVED.replace("lora_A", "down"), "no parameters named lora_A and lora_B"),
+    "turned round": (SOLVED.replace("empty(r, k)", "empty(k, r)").replace("lora_A.T", "lora_A"), "must be r×k and d×r"),
+    "unfilled": (SOLVED[: SOLVED.index("        d, k")] + "        ...\n", "no parameters named"),
+    "no class": ("x = 1\n", "holds no class named MyLoRA"),
+    "broken": ("class MyLoRA(nn.Module:\n", "stopped with SyntaxError"),
+    "raises": (SOLVED.replace("super().__init__()", "super().__init__(1)"), "stopped with TypeError"),
+    "forward raises": (SOLVED.replace("self.lora_B.T", "self.lora_B"), "forward pass of your MyLoRA stopped with"),
+}
+
+
+@pytest.fixture(autouse=True)
+def own_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+
+
+def test_a_sound_class_of_the_learners_trains(capsys):
+    learner.keep_code("my_lora", SOLVED)
+    mine = layers.layer_class("mine")
+    assert mine.__name__ == "MyLoRA" and capsys.readouterr().out == "Your own MyLoRA trains.\n"
+    assert layers.layer_class("the course's") is lora.LoRALinear
+
+
+@pytest.mark.parametrize("source, words", WRONG.values(), ids=WRONG)
+def test_a_wrong_class_gets_one_sentence_and_the_courses_trains(source, words, capsys):
+    learner.keep_code("my_lora", source)
+    assert layers.layer_class("mine") is lora.LoRALinear
+    said = capsys.readouterr().out
+    assert words in said and said.count("\n") == 1 and "So the course's layer trains" in said
+
+
+def test_without_a_class_and_with_an_unknown_word(capsys):
+    assert layers.layer_class("mine") is lora.LoRALinear
+    assert "There is no MyLoRA of yours yet. So the course's" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="write \"the course's\" or 'mine'"):
+        layers.layer_class("yours")
+
+
+def ids():
+    return torch.arange(3, 11)[None]
+
+
+def trained(model, layer):
+    """Three steps; the losses."""
+    layers.attach(model, layer, r=2, lora_alpha=4, seed=0)
+    learned = [p for p in model.parameters() if p.requires_grad]
+    optimizer, losses = torch.optim.AdamW(learned, lr=1e-2), []
+    for _ in range(3):
+        loss = model(input_ids=ids(), labels=ids()).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, sum(p.numel() for p in learned)
+
+
+def test_their_class_trains_as_ours_does_and_becomes_ours(tiny_model):
+    learner.keep_code("my_lora", SOLVED)
+    before = {name: p.clone() for name, p in tiny_model.named_parameters()}
+    ours = trained(tiny_model, lora.LoRALinear)
+    theirs = trained(tiny_model, layers.layer_class("mine"))
+    assert ours[1] == theirs[1] and ours[0] == pytest.approx(theirs[0], abs=1e-6) and ours[0][2] < ours[0][0]
+    with torch.no_grad():
+        logits = tiny_model(ids()).logits
+        layers.as_the_courses(tiny_model)
+        assert torch.allclose(tiny_model(ids()).logits, logits, atol=1e-6)
+    assert len(list(lora.lora_layers(tiny_model))) == 14
+    lora.detach(tiny_model)
+    assert all(torch.equal(p, before[name]) for name, p in tiny_model.named_parameters())
+
+
+def test_attaching_again_starts_anew_whatever_was_on(tiny_model):
+    learner.keep_code("my_lora", SOLVED)
+    mine = layers.layer_class("mine")
+    first = trained(tiny_model, mine)
+    assert trained(tiny_model, mine) == first
+    assert trained(tiny_model, lora.LoRALinear)[0] == pytest.approx(first[0], abs=1e-6)

@@ -1,0 +1,57 @@
+"""What lesson 03 measures with, hands to the Trainer, and draws; and what its side trip compares."""
+
+import pytest
+import torch
+
+from lora_lessons import lowrank, tasks, training
+from lora_lessons.lessons.l03_train_lora import library, measuring, pictures, spans
+
+
+def test_a_measurement_judges_each_answer_by_its_own_question(monkeypatch):
+    task = tasks.load_task("persona")
+    gold = {e["messages"][-2]["content"]: e["messages"][-1]["content"] for e in task.held_out}
+    asked = []
+
+    def answers(base, prompts, *_, **__):
+        asked.extend(prompts)
+        return [gold.get(p, "A plain answer." if "magnet" in p else "A tide. Keep the lamp lit.") for p in prompts]
+
+    monkeypatch.setattr(measuring.models, "answers", answers)
+    monkeypatch.setattr(measuring.evaluation, "held_out_loss", lambda *_, **__: 3.0)
+    monkeypatch.setattr(measuring.evaluation, "perplexity", lambda base, text: float(len(text)))
+    question = task.held_out[0]["messages"][0]["content"]
+    found = measuring.measure(type("Base", (), {"model": None}), task, [], question)
+    assert asked[0] == question and found.answer == gold[question] and len(asked) == 17
+    assert found.score == (3.0, 1.0, 1500.0, 7 / 8)  # one everyday answer of eight stays plain
+    assert found.everyday["How does a magnet work?"] == "A plain answer."
+
+
+def test_the_trainer_gets_our_order_and_our_rates(tiny_model):
+    how = training.Settings(steps=3, batch_size=2, seed=5)
+    order = [i for batch in training.batches(7, how) for i in batch]
+    assert library.in_our_order(list("abcdefg"), how) == ["abcdefg"[i] for i in order]
+    optimizer, schedule = library.our_rates(tiny_model, how)
+    rates = []
+    for _ in range(3):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([how.rate(step) for step in range(3)])
+
+
+def test_overlap_is_one_for_the_same_directions_and_zero_for_others():
+    matrix = torch.diag(torch.arange(20.0, 0, -1))
+    same, other = spans.cut({"w": matrix}), spans.cut({"w": matrix.flip(0).flip(1)})
+    assert spans.overlap(same, same, "written") == pytest.approx([1.0] * 8)
+    assert spans.overlap(same, other, "read") == pytest.approx([0.0] * 8, abs=1e-6)
+    turned = spans.cut({"w": matrix.flip(0)})  # writes elsewhere, reads the same
+    assert spans.overlap(same, turned, "read")[0] == pytest.approx(1.0)
+    assert spans.overlap(same, turned, "written")[0] == pytest.approx(0.0, abs=1e-6)
+    assert isinstance(same["w"], lowrank.SVD)
+
+
+def test_the_two_ways_are_drawn_to_scale():
+    figure, words = pictures.two_ways(60, 40, 5)
+    sizes = [(patch.get_width(), patch.get_height()) for patch in figure.axes[0].patches]
+    assert sizes == [(40, 60), (40, 60), (5, 60), (40, 5)]
+    assert "2,400 numbers" in words and "500 numbers (20.8%)" in words

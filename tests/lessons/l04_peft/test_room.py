@@ -1,0 +1,102 @@
+"""What lesson 04 compares and counts, reads aloud and draws; and what its side trip rounds."""
+
+import copy
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from lora_lessons import lora
+from lora_lessons.lessons.l04_peft import agreement, pictures, reading, rounding, sizes
+
+SETTINGS = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "down_proj"]}
+
+
+@pytest.fixture
+def both(tiny_model):
+    """Ours and PEFT's with the same A and B."""
+    ours, other = tiny_model, copy.deepcopy(tiny_model)
+    lora.attach(ours, **SETTINGS)
+    peft_model = get_peft_model(other, LoraConfig(task_type="CAUSAL_LM", **SETTINGS))
+    with torch.no_grad():
+        for _, layer in lora.lora_layers(ours):
+            layer.lora_B.normal_(std=0.1)
+        for mine, twin in agreement.twins(ours, peft_model):
+            twin.copy_(mine)
+    return ours, peft_model
+
+
+@pytest.fixture
+def batch():
+    ids = torch.arange(3, 11)[None]
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+
+
+def test_equal_models_have_no_gap_and_a_changed_number_has_its_own(both, batch):
+    ours, peft_model = both
+    assert len(agreement.twins(*both)) == 2 * 2 * 2
+    found = agreement.differences(*both, batch)
+    assert set(found) == {"logits", "gradients", "weights"} and max(found.values()) < 1e-5
+    with torch.no_grad():
+        agreement.twins(*both)[0][0][0, 0] += 0.5
+    found = agreement.differences(*both, batch)
+    assert found["weights"] == pytest.approx(0.5) and found["logits"] > 1e-5 and found["gradients"] > 1e-6
+
+
+def test_merged_models_are_compared_by_every_weight(both, batch):
+    ours, peft_model = both
+    lora.merge(ours)
+    plain = peft_model.merge_and_unload()
+    ours.requires_grad_(False), plain.requires_grad_(False)
+    found = agreement.differences(ours, plain, batch)
+    assert set(found) == {"logits", "weights"} and max(found.values()) < 1e-5
+    next(plain.parameters()).data[0, 0] += 1.0
+    assert agreement.differences(ours, plain, batch)["weights"] == pytest.approx(1.0)
+
+
+def test_a_rounding_step_and_logits_without_padding(both, batch):
+    assert agreement.rounding_step(torch.tensor(1.0)) == 2.0**-23
+    batch["attention_mask"][0, -3:] = 0
+    assert agreement.logits(both[0], batch).shape == (5, 128)
+
+
+def test_sizes_of_known_adapters():
+    counts = sizes.numbers_at_rank_1()
+    assert len(counts) == 9
+    assert 16 * counts["Llama-2-7B", "q, v"] == 8_388_608  # published: 8.39 million
+    assert 8 * counts["Mistral-7B", "all-linear"] == 20_971_520
+    assert sizes.base_numbers()["Llama-2-7B"] == 6_738_415_616
+
+
+def test_the_heart_of_a_function_is_cut_out():
+    def sample(x):
+        before = x
+        first = before + 1
+        return first * 2
+
+    assert reading.heart(sample, "first =", "return") == "first = before + 1\nreturn first * 2"
+    assert reading.length(sample) == 4
+
+
+def test_a_merge_loses_more_of_a_small_update(tiny_model):
+    lora.attach(tiny_model, **SETTINGS)
+    for _, layer in lora.lora_layers(tiny_model):
+        layer.lora_B.data.normal_(std=1e-3)
+    small, large = (rounding.merge_error(tiny_model, size) for size in (0.1, 100.0))
+    assert small[0] > 0.1 > 0.01 > large[0] > 0 and small[1] > large[1]
+    rounding.to_bf16(tiny_model)
+    kept = {name: p for name, p in tiny_model.named_parameters() if "lora_" not in name}
+    assert all(torch.equal(p, p.bfloat16().float()) for p in kept.values())
+    assert any(not torch.equal(p, p.bfloat16().float()) for n, p in tiny_model.named_parameters() if "lora_B" in n)
+
+
+def test_no_mark_hides_another_and_the_words_say_what_was_lost():
+    counts = {(model, "all"): 100 for model in ("a", "b", "c")}  # three models of one size
+    ax = pictures.adapter_sizes(counts, (8,), (50, 500)).axes[0]
+    marks = [tuple(line.get_xydata()[0]) for line in ax.lines if line.get_marker() in ("o", "^", "s")]
+    assert len(set(marks)) == len(marks) == 6
+    assert "is rounded back to where it was" in pictures.between_marks(0.1, 0.0002)[1]
+    assert "is rounded to the next mark" in pictures.between_marks(0.1, 0.0004)[1]
+    figure, words = pictures.two_names({part: (f"our {part}", f"their {part}") for part in ("W", "A", "B", "scale")})
+    assert {"our W", "their W"} <= {text.get_text() for text in figure.axes[0].texts}
+    assert "A is our A in ours and their A in PEFT's" in words

@@ -1,0 +1,23 @@
+"""Lesson 08's table of contexts: the model it plans is the published one, and the plans are the planner's own."""
+
+import pytest
+
+from lora_lessons import memory
+from lora_lessons.lessons.l08_qlora_7b import published
+
+
+def test_the_model_is_llama_3_1_8b():
+    model, _ = memory.build(published.llama_31_8b(), memory.Job("full", gradient_checkpointing=False))
+    assert sum(p.numel() for p in model.parameters()) == 8_030_261_248
+
+
+def test_each_row_is_planned_for_its_card():
+    rows = published.contexts()
+    assert {row.gib: row.published for row in rows} == published.HUGGING_FACE
+    one_copy = 4 * published.SIZES["vocab_size"]  # of the logits, in 32 bits
+    missing = published.bytes_per_token(rows, "published") - published.bytes_per_token(rows, "hf")
+    assert missing == pytest.approx(one_copy, rel=0.05)
+    for row in rows:
+        assert row.published < row.hf < row.course
+        job = memory.Job("qlora", 32, seq=row.hf, recipe="hf")
+        assert memory.predict(published.llama_31_8b(), job).bill.total <= row.gib * 2**30

@@ -1,0 +1,70 @@
+"""The usual Hugging Face recipe: what it adds to a step, played on the meta device and measured with numbers."""
+
+import pytest
+import torch
+from tiny_configs import small
+
+from lora_lessons import memory
+from lora_lessons.errors import ModelError
+from lora_lessons.memory import Job, recipe
+
+
+def test_what_it_adds_to_a_7b():
+    """fp32 embeddings and head; at the loss a bf16 copy of the head, and checkpoints in fp32 because norms are."""
+    course, hf = (memory.predict("Llama-2-7B", Job(recipe=r)) for r in memory.RECIPES)
+    outside = 2 * 32000 * 4096 + 65 * 4096
+    assert course.bill.rest == pytest.approx(2 * outside, rel=1e-3) and hf.bill.rest == pytest.approx(
+        4 * outside, rel=1e-3
+    )
+    assert hf.bill.base == course.bill.base and hf.bill.quantization == course.bill.quantization
+    assert hf.bill.logits - course.bill.logits == pytest.approx(2 * 32000 * 4096, rel=0.01)
+    assert hf.bill.activations > 1.8 * course.bill.activations
+
+
+def test_lora_on_a_16_bit_base_keeps_its_16_bits():
+    course, hf = (memory.predict("Llama-2-7B", Job("lora", recipe=r)).bill for r in memory.RECIPES)
+    assert hf.rest == course.rest and hf.base == course.base
+
+
+def test_its_adamw_is_the_fused_one_and_its_layers_are_pefts():
+    job = Job("full", recipe="hf")
+    assert (job.optimizer, job.layer) == ("adamw_fused", "peft")
+    assert Job(recipe="hf", optimizer="paged_adamw_8bit").optimizer == "paged_adamw_8bit"
+    assert Job(**job.counted()) == job and "Hugging Face recipe" in memory.describe(job)
+    with pytest.raises(ValueError, match="recipe 'unsloth' is not known: choose one of course, hf"):
+        Job(recipe="unsloth")
+
+
+def test_a_mixture_of_experts_is_refused_in_a_sentence():
+    mixture = small("mixtral", num_local_experts=4, intermediate_size=64)
+    with pytest.raises(
+        ModelError, match="mixture of experts, which the usual Hugging Face recipe does not train in 4 bits"
+    ):
+        memory.predict(mixture, Job("qlora", r=4, seq=64, recipe="hf"))
+    assert memory.predict(mixture, Job("lora", r=4, seq=64, recipe="hf")).bill.total > 0
+
+
+def test_the_logits_are_handed_out_once_more_in_32_bits():
+    """transformers' Trainer under bf16=True: the model computes in bf16, its outputs leave as fp32."""
+    model, _ = memory.build(memory.shape_of(small("llama")), Job("lora", r=8, recipe="hf"), "cpu")
+    ids = torch.arange(3, 35)[None]
+    out = model(input_ids=ids, labels=ids)
+    assert out.logits.dtype == torch.float32 and model.lm_head.weight.dtype == torch.bfloat16
+
+
+def test_autocast_is_played_and_put_away():
+    weight = torch.nn.Parameter(torch.empty(4, 8, device="meta"))
+    x = torch.empty(2, 8, device="meta")
+    before = torch.is_autocast_enabled("cuda")
+    with recipe.Autocast(card=True) as mode:
+        assert torch.nn.functional.linear(x, weight).dtype == (x @ weight.T).dtype == torch.bfloat16
+        assert len(mode.copies) == 1 and (x + 1).dtype == torch.float32 and torch.is_autocast_enabled("cuda")
+    assert not mode.copies and torch.is_autocast_enabled("cuda") == before
+    assert torch.nn.functional.linear(x, weight).dtype == torch.float32
+
+
+def test_what_to_change_first_leaves_the_recipe_when_that_is_enough():
+    room = 11.5e9
+    made = memory.plan("Qwen2.5-7B", Job(recipe="hf", optimizer="paged_adamw_8bit"), room)
+    assert not made.fits and made.changes[0].job.recipe == "course" and made.changes[0].total <= room
+    assert "no autocast" in memory.verdict(made, "A card")

@@ -70,7 +70,8 @@ def train(
             lora.attach(encoder.model, RANK, 2 * RANK, list(weights), seed=seed)
             head = _head(encoder, seed)
             adapters = [p for p in encoder.model.parameters() if p.requires_grad]
-            groups = [{"params": list(head.parameters()), "lr": HEAD_FASTER * learning_rate}, {"params": adapters}]
+            fast: dict[str, Any] = {"params": list(head.parameters()), "lr": HEAD_FASTER * learning_rate}
+            groups = [fast, {"params": adapters}]
             optimizer = torch.optim.AdamW(groups, lr=learning_rate, weight_decay=0.0, foreach=False)
             rate = torch.optim.lr_scheduler.LambdaLR(
                 optimizer, lambda step: min(1, (step + 1) / 5) * (1 - step / steps)

@@ -40,7 +40,7 @@ def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figu
 def shares_of_levels(shares: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Figure, str]:
     """For each way to round, its levels (between −1 and 1) and the share of all weights that falls on each."""
     figure = Figure(figsize=(8.4, 1.1 + 1.25 * len(shares)))
-    axes = figure.subplots(len(shares), 1, sharex=True)
+    axes = figure.subplots(len(shares), 1, sharex=True, squeeze=False)[:, 0]
     for ax, (name, (table, share)), color in zip(axes, shares.items(), (VERMILION, ORANGE, BLUE), strict=False):
         ax.vlines(table, 0, share, color=color, lw=5)
         ax.plot(table, [0] * len(table), "|", color="black", ms=9)

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREY, VERMILION, label
+from ...course.figures import BLUE, GREEN, GREY, VERMILION, label
 from ...course.pictures import fit_bars as fit_bars
 
 NAMES = {"nf4+double": "NF4 + double", "fp4": "FP4", "int4": "int4"}
@@ -16,14 +16,14 @@ NAMES = {"nf4+double": "NF4 + double", "fp4": "FP4", "int4": "int4"}
 def costs_on_two_bases(found: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str]:
     """Held-out loss above 16-bit, seed by seed: one panel per base, a row per 4-bit form with its 95% interval.
 
-    `found` holds {title of the panel: {form: sweep.Summary}}. Grey: the interval reaches 0, so no cost is shown.
+    `found` holds {title of the panel: {form: sweep.Summary}}. Red: a cost; grey: the interval reaches 0; green: the 4-bit base ends lower.
     """
     figure = Figure(figsize=(8.8, 2.5))
     said = []
     for ax, (title, rows) in zip(figure.subplots(1, len(found), sharey=True), found.items(), strict=True):
         ax.axvline(0, color=BLUE, lw=1.5)
         for y, (form, cost) in enumerate(rows.items()):
-            color = VERMILION if cost.low > 0 else GREY
+            color = VERMILION if cost.low > 0 else GREEN if cost.high < 0 else GREY
             ax.plot([cost.low, cost.high], [y, y], color=color, lw=2.6)
             ax.plot([cost.mean], [y], "s", color=color, ms=7)
             label(ax, cost.mean, y, f"{cost.mean:.3f}", "black", size=10, xytext=(0, 11), ha="center")

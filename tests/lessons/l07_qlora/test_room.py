@@ -107,8 +107,12 @@ def test_costs_are_the_paired_differences_of_the_recordings():
 
 
 def test_an_interval_that_reaches_zero_is_grey():
-    rows = {"nf4+double": sweep.Summary(0.1, 0.05, 0.15, 3), "fp4": sweep.Summary(0.1, -0.05, 0.25, 3)}
+    rows = {
+        "nf4+double": sweep.Summary(0.1, 0.05, 0.15, 3),
+        "fp4": sweep.Summary(0.1, -0.05, 0.25, 3),
+        "int4": sweep.Summary(-0.1, -0.15, -0.05, 3),
+    }
     figure, words = pictures.costs_on_two_bases({"one base": rows, "another": rows})
     assert "one base, NF4 + double: 0.100 (0.050 to 0.150)." in words and "another, FP4" in words
     colors = [line.get_color() for line in figure.axes[0].lines if line.get_marker() == "s"]
-    assert colors == [pictures.VERMILION, pictures.GREY]
+    assert colors == [pictures.VERMILION, pictures.GREY, pictures.GREEN]

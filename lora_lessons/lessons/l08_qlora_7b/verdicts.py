@@ -37,7 +37,7 @@ def _(measured: Mapping[str, Any]) -> bool:
     says="Full fine-tuning of 7B stores gradients and optimizer states for 7 billion parameters: 40–80 GB of VRAM for the training state",
     verdict=CONDITION,
     sentence="We count {state.least:.0f} GB when gradients and AdamW's moments are kept in 16 bits and up to {state.most:.0f} GB in 32 bits, over three shapes called 7B. The "
-    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (published: 51.6 GB for a 7B in 16 bits).",
+    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (published for another 7B in 16 bits: 51.6 GB).",
     records=(
         "state.least",
         "state.most",
@@ -74,8 +74,8 @@ def _(measured: Mapping[str, Any]) -> bool:
     "08_qlora_7b",
     says="Fine-tuning (7B) is possible on one RTX 3090 or 4090",
     verdict=CONDITION,
-    sentence="By plan, yes. QLoRA on 1,024 tokens finds {room.qlora:.1f} times the room it needs on 24 GiB by this course's loop, and {room.hf:.1f} times by the usual Hugging Face recipe. The longest "
-    "texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits as well ({room.lora:.2f} times the room it needs). Full fine-tuning with AdamW does not "
+    sentence="By plan, yes. For Qwen2.5-7B, QLoRA on 1,024 tokens finds {room.qlora:.1f} times the room it needs on 24 GiB by this course's loop, and {room.hf:.1f} times by the usual Hugging Face recipe. The longest "
+    "texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits by this course's loop ({room.lora:.2f} times the room it needs). Full fine-tuning with AdamW does not "
     "({room.full:.2f} times; torchtune's one-GPU recipe is published at 18.9 GiB). Not validated on a GPU by us. Against contexts that others published, the plan for their recipe is "
     "up to {published.most_over:.0%} too long.",
     records=(

@@ -16,14 +16,15 @@ from ...course.claims import CONDITION, claim
     "09_adapters",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
     verdict=CONDITION,
-    sentence="Both work, and a third way does not. Kept apart, the adapter can be swapped, and the base stays as it was, bit for bit. Merged in 16 bits, the strict JSON adapter "
+    sentence="Both work, and a third way lost this adapter. Kept apart, the adapter can be swapped, and the base stays as it was, bit for bit. Merged in 16 bits, the strict JSON adapter "
     "keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in {survives.then_nf4.kept:.0f}% when the merged model is then rounded "
-    "to NF4. Merged into a base that is in NF4 already it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: a rounded weight lies exactly on its mark, "
+    "to NF4 (kept apart on an NF4 base: {survives.nf4_apart.kept:.0f}%; 40 answers, these intervals overlap). Merged into a base that is in NF4 already it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: a rounded weight lies exactly on its mark, "
     "so {snap.into:.0f}% of this update is left there, against {snap.then:.0f}% when it is merged first. A much larger update would lose less.",
     records=(
         "survives.unmerged.kept",
         "survives.merged.kept",
         "survives.then_nf4.kept",
+        "survives.nf4_apart.kept",
         "survives.into_nf4.kept",
         "survives.base.kept",
         "live.into_nf4_kl",
@@ -49,7 +50,7 @@ def _(measured: Mapping[str, Any]) -> bool:
     "09_adapters",
     says="Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
     verdict=CONDITION,
-    sentence="Four of them, {file.code_style:.1f} MB each, on one base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
+    sentence="Four of them, {file.code_style:.1f} MB each, on one 135M base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
     "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with rules and examples in a prompt "
     "instead, {told.persona:.0f}%, {told.plain_language:.0f}%, {told.code_style:.0f}% and {told.strict_json:.0f}%. Two conditions: a program judged form, not truth; and a form leaks, for "
     "{live.drift:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",

@@ -27,7 +27,10 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="Without it, the recording in data/measurements/.")
     ] = None,
 ) -> int:
-    """Measure a training step's memory, how fast we quantize, or what 4 bits cost a base that was never rounded."""
+    """Measure memory, quantizing, or what 4 bits cost.
+
+    Each choice is a benchmark of its own, and prints both sides of what it compares.
+    """
     from ..experiments import ledger, never_rounded, speed
 
     if what == "quantize":

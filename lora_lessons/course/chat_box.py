@@ -108,7 +108,7 @@ def write(
     def heard(tokens: torch.Tensor) -> None:
         say(tokenizer.decode(tokens[begins:], skip_special_tokens=True).strip())
 
-    watch = StoppingCriteriaList([_Watch(heard, stop)])
+    watch = StoppingCriteriaList([Watch(heard, stop)])
     with torch.no_grad():
         model.generate(
             **inputs,
@@ -119,12 +119,14 @@ def write(
         )
 
 
-class _Watch(StoppingCriteria):  # called after every token
-    def __init__(self, heard: Callable[[torch.Tensor], None], stop: threading.Event) -> None:
-        self.heard, self.stop = heard, stop
+class Watch(StoppingCriteria):
+    """Called after every token of one answer: hands on those from `begins` on, and ends it once `stop` is set."""
+
+    def __init__(self, heard: Callable[[torch.Tensor], None], stop: threading.Event, begins: int = 0) -> None:
+        self.heard, self.stop, self.begins = heard, stop, begins
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        self.heard(input_ids[0])
+        self.heard(input_ids[0, self.begins :])
         return torch.full((len(input_ids),), self.stop.is_set(), device=input_ids.device)
 
 

@@ -40,7 +40,7 @@ def test_bits_count_the_adapter_where_it_stands_apart(base_fp32, adapter):
 
 
 def test_rows_by_torch_begin_with_the_reference_and_leave_the_base_as_it_was(base_fp32, adapter):
-    digest = models.weights_digest(base_fp32.model)
+    digest = models.weights_digest(base_fp32.model.requires_grad_(False))
     asked = survives.questions(base_fp32, 2)
     apart, lost = survives.in_torch(base_fp32, adapter, asked, ["unmerged", "into_nf4"])
     assert models.weights_digest(base_fp32.model) == digest

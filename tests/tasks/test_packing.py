@@ -53,7 +53,10 @@ def test_a_model_whose_layers_carry_a_state_is_not_packed(tiny_model):
     from transformers import Mamba2Config, Qwen3NextConfig
 
     examples = conversations(100, 5, 3)
-    for config, kind in ((Qwen3NextConfig(num_hidden_layers=4), "linear_attention"), (Mamba2Config(), "mamba2")):
+    for config, kind in (
+        (Qwen3NextConfig(num_hidden_layers=4), "linear_attention"),
+        (Mamba2Config(), "linear_attention"),
+    ):
         with pytest.raises(ValueError, match=f"layers of {kind}, which carry a running state.*padded batches"):
             tasks.pack(examples, 9, config)
     assert len(tasks.pack(examples, 9, tiny_model.config)) == 1

@@ -4,7 +4,7 @@
 """
 
 from .classify import DAYS as DAYS
-from .classify import Message as Message
+from .classify import Order as Order
 from .classify import messages as messages
 from .classify import train as train
 from .ranking import rank as rank

@@ -23,7 +23,7 @@ HELD_OUT_TOPICS, STEPS, BATCH, RANK = 8, 80, 8, 8
 HEAD_FASTER = 10  # a new head starts from nothing, and learns at ten times the adapters' rate
 
 
-class Message(NamedTuple):
+class Order(NamedTuple):
     """An order, what it is about, and which of DAYS it names."""
 
     topic: str
@@ -31,18 +31,18 @@ class Message(NamedTuple):
     day: int
 
 
-def messages() -> list[Message]:
+def messages() -> list[Order]:
     """The 280 orders of data/strict_json, each without the line of instruction that all share."""
     task = tasks.load_task("strict_json")
     found = []
     for example in [*task.train, *task.held_out]:
         asked, answered = (message["content"] for message in example["messages"])
         text = asked.split("\n", 1)[1]
-        found.append(Message(example["topic"], text, DAYS.index(json.loads(answered)["day"])))
+        found.append(Order(example["topic"], text, DAYS.index(json.loads(answered)["day"])))
     return found
 
 
-def split(found: list[Message], seed: int) -> tuple[list[Message], list[Message]]:
+def split(found: list[Order], seed: int) -> tuple[list[Order], list[Order]]:
     """Training and held-out messages: HELD_OUT_TOPICS whole topics, drawn by the seed, are held out."""
     topics = sorted({one.topic for one in found})
     drawn = torch.randperm(len(topics), generator=torch.Generator().manual_seed(seed))[:HELD_OUT_TOPICS]
@@ -111,5 +111,5 @@ def _head(encoder: Encoder, seed: int) -> nn.Linear:
         return nn.Linear(encoder.model.config.hidden_size, len(DAYS))
 
 
-def _days(found: list[Message]) -> Tensor:
+def _days(found: list[Order]) -> Tensor:
     return torch.tensor([one.day for one in found])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...experiments import sweep
 
 
-class Measured(NamedTuple):
+class Tried(NamedTuple):
     """A setting of the recorded sweep over its seeds."""
 
     r: int
@@ -28,7 +28,7 @@ class Measured(NamedTuple):
         return self.scale * self.r
 
 
-def measured(table: Path | None = None) -> tuple[Measured, ...]:
+def measured(table: Path | None = None) -> tuple[Tried, ...]:
     """LoRA and rsLoRA on all linear layers in the recorded sweep (or another table of `lora-lessons sweep`).
 
     At one scale the two are one and the same training, so they are not told apart. Raises ValueError where no setting
@@ -41,11 +41,11 @@ def measured(table: Path | None = None) -> tuple[Measured, ...]:
 
 
 @cache
-def _measured(table: Path, _: int) -> tuple[Measured, ...]:
+def _measured(table: Path, _: int) -> tuple[Tried, ...]:
     rows = [row for row in sweep.read_table(table) if row["method"] in ("lora", "rslora")]
     groups = sweep.by_setting(row for row in rows if row["target_modules"] == "all-linear").items()
     return tuple(
-        Measured(
+        Tried(
             setting.r,
             runs[0]["scale"],
             setting.learning_rate,
@@ -58,10 +58,10 @@ def _measured(table: Path, _: int) -> tuple[Measured, ...]:
     )
 
 
-def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Measured]) -> tuple[Measured, bool]:
+def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Tried]) -> tuple[Tried, bool]:
     """The measured setting nearest in doublings of rank, scale and learning rate, and whether it is this very one."""
 
-    def doublings(m: Measured) -> float:
+    def doublings(m: Tried) -> float:
         pairs = ((r, m.r), (scale, m.scale), (learning_rate, m.learning_rate))
         return sum(abs(log2(here / there)) for here, there in pairs)
 

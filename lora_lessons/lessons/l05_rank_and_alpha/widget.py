@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from ... import lora
 from ...course.figures import BLUE, GREY, PURPLE, SKY, VERMILION
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
-from .measured import Measured, measured, nearest
+from .measured import Tried, measured, nearest
 from .places import losses_shown, side_by_side
 
 REFERENCE = (8, 16.0)  # the r and alpha that a fair fight holds to: lesson 03's
@@ -29,7 +29,7 @@ class _Lab(NamedTuple):
     backdrop: Backdrop
     left: Any
     right: Any
-    place: Callable[[Measured], tuple[float, float]]
+    place: Callable[[Tried], tuple[float, float]]
 
 
 def _lab(table: Path | None) -> _Lab:
@@ -37,7 +37,7 @@ def _lab(table: Path | None) -> _Lab:
 
 
 @cache
-def _lab_of(every: tuple[Measured, ...]) -> _Lab:
+def _lab_of(every: tuple[Tried, ...]) -> _Lab:
     """Every measured setting as its rank, above its push, coloured by learning rate; and every loss curve, in grey."""
     figure = Figure(figsize=(9.4, 4.2))
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
@@ -120,7 +120,7 @@ def _corner(scene: Scene, ax: Any, text: Sequence[str], color: Sequence[str]) ->
     scene.text(ax, x, y, text, color, ha="right", va="top")
 
 
-def _measured_words(m: Measured, exact: bool) -> str:
+def _measured_words(m: Tried, exact: bool) -> str:
     where = (
         "Measured: the"
         if exact

@@ -14,10 +14,11 @@ from typing import Any
 
 import ipywidgets as widgets
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import StoppingCriteriaList
 
 from ... import mixing, models
 from ...adapter import Adapter
+from ...course.chat_box import Watch
 from ...experiments.prompting import Sample
 
 NONE = "none"
@@ -39,15 +40,6 @@ def mixture(known: Mapping[str, Adapter], parts: Mapping[str, float]) -> Adapter
     return mixing.weighted_sum(chosen) if chosen else None
 
 
-class _Watch(StoppingCriteria):  # called after every token
-    def __init__(self, begins: int, heard: Callable[[torch.Tensor], None], cancelled: threading.Event) -> None:
-        self.begins, self.heard, self.cancelled = begins, heard, cancelled
-
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        self.heard(input_ids[0, self.begins :])
-        return torch.full((len(input_ids),), self.cancelled.is_set(), device=input_ids.device)
-
-
 def answer(
     base: models.Base, prompt: str, say: Callable[[str], None], cancelled: threading.Event, max_new_tokens: int = 60
 ) -> int:
@@ -61,7 +53,7 @@ def answer(
     def heard(tokens: torch.Tensor) -> None:
         say(tokenizer.decode(tokens, skip_special_tokens=True).strip())
 
-    watch = StoppingCriteriaList([_Watch(begins, heard, cancelled)])
+    watch = StoppingCriteriaList([Watch(heard, cancelled, begins)])
     with torch.no_grad():
         out = model.generate(
             **inputs,

@@ -129,7 +129,7 @@ def test_every_row_of_the_bill_has_a_number():
         "0.1 GB",
         "50 MB",
         "1 MB",
-        "0",
+        "0 GB",
     ]
 
 

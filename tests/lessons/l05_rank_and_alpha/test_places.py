@@ -7,12 +7,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from lora_lessons.course.figures import use_style
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l05_rank_and_alpha import widget
-from lora_lessons.lessons.l05_rank_and_alpha.measured import Measured
+from lora_lessons.lessons.l05_rank_and_alpha.measured import Tried
 from lora_lessons.lessons.l05_rank_and_alpha.places import losses_shown, side_by_side
 
 
 def measured(r, push, loss):
-    return Measured(r, push / r, 0.004, sweep.Summary(loss, loss - 0.01, loss + 0.01, 3), 0.01, (5.0, loss))
+    return Tried(r, push / r, 0.004, sweep.Summary(loss, loss - 0.01, loss + 0.01, 3), 0.01, (5.0, loss))
 
 
 def test_no_two_words_of_the_opening_picture_stand_on_each_other():

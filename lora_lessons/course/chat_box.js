@@ -31,6 +31,11 @@ function render({ model, el }) {
     model.save_changes();
   }
 
+  field.addEventListener("keydown", (event) => { // JupyterLab keeps the browser from sending a form by Enter
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send({ question: field.value, adapter: adapter.checked });

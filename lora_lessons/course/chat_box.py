@@ -97,8 +97,8 @@ class ChatBox(anywidget.AnyWidget):
 
 def write(
     base: models.Base, question: str, say: Callable[[str], None], stop: threading.Event, max_new_tokens: int = 60
-) -> None:
-    """The greedy answer to `question`, told to `say` as it grows; it ends early once `stop` is set."""
+) -> int:
+    """The greedy answer to `question`, told to `say` as it grows; ends early once `stop` is set. Returns its tokens' number."""
     tokenizer, model = base.tokenizer, base.model
     messages = [{"role": "user", "content": question}]
     text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -108,25 +108,24 @@ def write(
     def heard(tokens: torch.Tensor) -> None:
         say(tokenizer.decode(tokens[begins:], skip_special_tokens=True).strip())
 
-    watch = StoppingCriteriaList([Watch(heard, stop)])
+    watch = StoppingCriteriaList([_Watch(heard, stop)])
     with torch.no_grad():
-        model.generate(
+        out = model.generate(
             **inputs,
             max_new_tokens=max_new_tokens,
             do_sample=False,
             stopping_criteria=watch,
             pad_token_id=tokenizer.eos_token_id,
         )
+    return int(out.shape[1] - begins)
 
 
-class Watch(StoppingCriteria):
-    """Called after every token of one answer: hands on those from `begins` on, and ends it once `stop` is set."""
-
-    def __init__(self, heard: Callable[[torch.Tensor], None], stop: threading.Event, begins: int = 0) -> None:
-        self.heard, self.stop, self.begins = heard, stop, begins
+class _Watch(StoppingCriteria):  # called after every token
+    def __init__(self, heard: Callable[[torch.Tensor], None], stop: threading.Event) -> None:
+        self.heard, self.stop = heard, stop
 
     def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
-        self.heard(input_ids[0, self.begins :])
+        self.heard(input_ids[0])
         return torch.full((len(input_ids),), self.stop.is_set(), device=input_ids.device)
 
 

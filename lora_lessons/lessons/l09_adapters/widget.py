@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import ipywidgets as widgets
-import torch
-from transformers import StoppingCriteriaList
 
 from ... import mixing, models
 from ...adapter import Adapter
-from ...course.chat_box import Watch
+from ...course.chat_box import write
 from ...experiments.prompting import Sample
 
 NONE = "none"
@@ -38,31 +36,6 @@ def mixture(known: Mapping[str, Adapter], parts: Mapping[str, float]) -> Adapter
             raise ValueError(f"the scale of {name} is {scale:g}: choose -1 to 1.5 (1 is as trained, 0 is without).")
     chosen = [(known[name], scale) for name, scale in parts.items() if scale]
     return mixing.weighted_sum(chosen) if chosen else None
-
-
-def answer(
-    base: models.Base, prompt: str, say: Callable[[str], None], cancelled: threading.Event, max_new_tokens: int = 60
-) -> int:
-    """The greedy answer, told to `say` as it grows; ends early once `cancelled` is set. Returns the number of tokens."""
-    tokenizer, model = base.tokenizer, base.model
-    messages = [{"role": "user", "content": prompt}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False).to(model.device)
-    begins = inputs["input_ids"].shape[1]
-
-    def heard(tokens: torch.Tensor) -> None:
-        say(tokenizer.decode(tokens, skip_special_tokens=True).strip())
-
-    watch = StoppingCriteriaList([Watch(heard, cancelled, begins)])
-    with torch.no_grad():
-        out = model.generate(
-            **inputs,
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            stopping_criteria=watch,
-            pad_token_id=tokenizer.eos_token_id,
-        )
-    return int(out.shape[1] - begins)
 
 
 class Mixer(widgets.VBox):
@@ -164,7 +137,7 @@ class Mixer(widgets.VBox):
                 with mixing.attached(self.base.model, adapter):
                     if not cancelled.is_set():
                         say = partial(self._tell, column)
-                        tokens += answer(self.base, prompt, say, cancelled, self.length)
+                        tokens += write(self.base, prompt, say, cancelled, self.length)
             self._show("Cancelled." if cancelled.is_set() else f"Done: {tokens} tokens.")
         except Exception as error:  # a thread has nobody else to tell
             self._show(f"This went wrong: {error}")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from bitsandbytes.functional import has_avx512bf16
-from tiny_folders import FP32, examples, make_folder, stock
+from tiny_folders import BF16, examples, make_folder, stock
 from torch import nn
 
 from lora_lessons import models, quant, tasks
@@ -80,7 +80,7 @@ def test_in_the_trap_most_are_silent_at_step_0_and_wrong_at_step_1(folder, batch
     not has_avx512bf16(), reason="NOT TESTED HERE: this processor has no AVX-512 bf16, so the trap is not there"
 )
 def test_the_trap_closed_by_hand_is_the_real_one(folder, batch):
-    real, closed = trap.evaluated_then_adapted(stock(folder, FP32)), trap.evaluated_then_adapted(ours(folder))
+    real, closed = trap.evaluated_then_adapted(stock(folder, BF16)), trap.evaluated_then_adapted(ours(folder))
     trap.close(closed)
     heard = [{name for name, g in trap.gradients(model, batch).items() if g.any()} for model in (real, closed)]
     assert heard[0] == heard[1]

@@ -6,14 +6,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
-from ..machine import stamp
-from ..paths import measurements
+from . import recordings
 
 RATES = {
     "persona": (4e-3, 2e-3),
@@ -26,8 +23,7 @@ NAME = "lesson_09_rates"
 
 def recorded() -> dict[str, Any]:
     """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
-    found: dict[str, Any] = json.loads((measurements() / f"{NAME}.json").read_text(encoding="utf-8"))
-    return found
+    return recordings.recorded(NAME)
 
 
 def losses(found: dict[str, Any]) -> dict[str, dict[float, float]]:
@@ -70,8 +66,7 @@ def record(
             lora.detach(base.model)
             found["rows"].append({"task": name, "rate": rate, "loss": loss, "examples": len(others)})
             print(f"{name} at {rate:g}: {loss:.3f} nats", flush=True)
-            text = json.dumps(stamp() | found, indent=1, ensure_ascii=False) + "\n"
-            write_text(measurements() / f"{NAME}.json", text)
+            recordings.keep(NAME, found)
     return found
 
 

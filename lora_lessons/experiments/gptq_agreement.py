@@ -17,7 +17,8 @@ from ..quant import blockwise
 from ..quant.gptq import gptq
 from ..quant.grid import round_to_nearest
 from ..quant.inputs import output_error
-from .quantized_perplexity import calibration, keep
+from .quantized_perplexity import calibration
+from .recordings import keep
 
 LAYERS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.down_proj")
 WORKER = Path(__file__).with_name("gptq_agreement_worker.py")

@@ -7,16 +7,13 @@ holds an answer of each adapter to look at.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .. import evaluation, mixing, models, tasks
 from ..adapter import read_adapter
-from ..files import write_text
-from ..machine import stamp
 from ..paths import measurements
-from . import shipped_adapters
+from . import recordings, shipped_adapters
 
 RULES = {
     "persona": (
@@ -87,8 +84,7 @@ def sampled(base: models.Base, name: str) -> Sample:
 
 def recorded() -> dict[str, Any]:
     """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
-    found: dict[str, Any] = json.loads((measurements() / f"{NAME}.json").read_text(encoding="utf-8"))
-    return found
+    return recordings.recorded(NAME)
 
 
 def shares(name: str) -> dict[str, float]:
@@ -105,14 +101,13 @@ def samples() -> dict[str, Sample]:
 def record(names: Sequence[str]) -> dict[str, Any]:
     """Ask the base with each prompt, and each adapter for a sample; tasks that are not named stay as recorded."""
     base = models.load(precision="fp32")
-    file = measurements() / f"{NAME}.json"
-    found = recorded()["tasks"] if file.is_file() else {}
+    found = recorded()["tasks"] if (measurements() / f"{NAME}.json").is_file() else {}
     for name in names:
         kept = {way: prompted(base, name, way, shipped_adapters.SCORED) for way in WAYS}
         found[name] = kept | {"of": shipped_adapters.SCORED, "sample": sampled(base, name)._asdict()}
         print(f"{name}: {kept}", flush=True)
         what = "share of held-out answers that keep every rule of the task, the bare base helped by a prompt"
-        write_text(file, json.dumps(stamp() | {"what": what, "tasks": found}, indent=1, ensure_ascii=False) + "\n")
+        recordings.keep(NAME, {"what": what, "tasks": found})
     return found
 
 

@@ -6,16 +6,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from ..files import write_text
-from ..machine import stamp
-from ..paths import measurements
+from . import recordings
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,13 +57,7 @@ def losses(base: Base) -> list[float]:
 
 def recorded(name: str = "lesson_11_rounding") -> dict[str, Any]:
     """A recording that lesson 11 quotes. Raises FileNotFoundError when the checkout lacks it."""
-    return json.loads((measurements() / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def keep(name: str, found: dict[str, Any]) -> None:
-    """Write a recording, with machine, date and versions, where `recorded` reads it."""
-    text = json.dumps(stamp() | found, indent=1, ensure_ascii=False) + "\n"
-    write_text(measurements() / f"{name}.json", text)
+    return recordings.recorded(name)
 
 
 def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int = 64) -> None:
@@ -97,7 +88,7 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
             found["rows"].append(row | {"losses": losses(base)})
         after = _perplexity(found["rows"][-1]["losses"])
         print(f"{name}, {b} bits, seed {seed}: perplexity {after:.2f} ({seconds} s to round)", flush=True)
-        keep("lesson_11_rounding", found)
+        recordings.keep("lesson_11_rounding", found)
 
 
 def _perplexity(losses: Sequence[float]) -> float:

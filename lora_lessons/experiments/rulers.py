@@ -9,7 +9,8 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from .quantized_perplexity import keep, losses
+from .quantized_perplexity import losses
+from .recordings import keep
 
 if TYPE_CHECKING:
     from torch import Tensor

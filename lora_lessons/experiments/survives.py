@@ -9,7 +9,6 @@ base ──→ + ΔW ──→ NF4, GGUF, GPTQ …         W + ΔW lies between 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +21,9 @@ from .. import evaluation, mixing, models, quant, tasks
 from ..adapter import Adapter, read_adapter
 from ..export import formats, gguf
 from ..export.formats import environments, process, rows, table
-from ..files import write_text
-from ..machine import stamp
-from ..paths import course_root, measurements
+from ..paths import course_root
 from ..quant.blockwise import restored
-from . import shipped_adapters
+from . import recordings, shipped_adapters
 
 ADAPTER = "strict_json"  # its score is the hardest one: every value must be right
 NAME = "lesson_09_survives"
@@ -126,8 +123,7 @@ def in_torch(
 
 def recorded() -> dict[str, Any]:
     """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
-    found: dict[str, Any] = json.loads((measurements() / f"{NAME}.json").read_text(encoding="utf-8"))
-    return found
+    return recordings.recorded(NAME)
 
 
 def record(
@@ -157,7 +153,7 @@ def record(
         kept[row["way"]] = dict(row)
         found["rows"] = [kept[way] for way in TITLES if way in kept]
         print({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}, flush=True)
-        write_text(measurements() / f"{NAME}.json", json.dumps(stamp() | found, indent=1, ensure_ascii=False) + "\n")
+        recordings.keep(NAME, found)
 
     for row in in_torch(base, adapter, asked, [way for way in ways if way not in FILES]):
         keep(row)

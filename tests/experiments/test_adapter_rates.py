@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lora_lessons import evaluation, lora, tasks
-from lora_lessons.experiments import adapter_rates, shipped_adapters
+from lora_lessons.experiments import adapter_rates, recordings, shipped_adapters
 
 
 def test_the_rate_in_use_is_one_of_those_tried_and_as_good_as_the_best():
@@ -18,7 +18,7 @@ def test_the_rate_in_use_is_one_of_those_tried_and_as_good_as_the_best():
 
 def test_a_rate_is_judged_on_other_examples_than_the_score(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(adapter_rates, "measurements", lambda: tmp_path)
+    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
     monkeypatch.setattr(shipped_adapters, "learn", lambda base, name, seed, rate: lora.attach(base.model, r=1))
     monkeypatch.setattr(evaluation, "held_out_loss", lambda model, examples: seen.append(examples) or 1.0)
     found = adapter_rates.record({"persona": (1e-3, 5e-3)}, again=True)

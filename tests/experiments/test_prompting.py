@@ -6,7 +6,7 @@ import pytest
 
 from lora_lessons import mixing, models, tasks
 from lora_lessons.adapter import read_adapter
-from lora_lessons.experiments import prompting, shipped_adapters
+from lora_lessons.experiments import prompting, recordings, shipped_adapters
 
 
 def test_every_task_has_rules_and_every_way_gives_what_it_says(monkeypatch):
@@ -56,7 +56,8 @@ def test_every_task_is_recorded_with_a_sample_of_its_adapter(base_fp32):
 
 
 def test_a_task_is_recorded_anew_and_the_others_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(prompting, "measurements", lambda: tmp_path)
+    for module in (prompting, recordings):
+        monkeypatch.setattr(module, "measurements", lambda: tmp_path)
     monkeypatch.setattr(models, "load", lambda **_: None)
     monkeypatch.setattr(prompting, "prompted", lambda *_: 0.5)
     monkeypatch.setattr(prompting, "sampled", lambda base, name: prompting.Sample(name, "a", "b"))

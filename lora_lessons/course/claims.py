@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from .figures import GREEN, GREY, ORANGE, VERMILION
 from .records import Value, session_records, show_value
 
 HOLDS, CONDITION, CORRECTED = "holds", "holds with a condition", "corrected"
 NOT_TESTED = "not tested"  # what a claim needs was not here, such as a card or a tool; the sentence says what
 
-EDGES = {HOLDS: "#009E73", CONDITION: "#E69F00", CORRECTED: "#D55E00"}  # a card's left edge, by its verdict
-GREY = "#5f6368"  # not tested, or not decided
+EDGES = {HOLDS: GREEN, CONDITION: ORANGE, CORRECTED: VERMILION}  # a card's left edge, by its verdict
 DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the records do not bear the verdict out
 
 
@@ -94,7 +94,7 @@ class Card(NamedTuple):
     sentence: str
 
     def html(self) -> str:
-        edge = EDGES.get(self.said, GREY)
+        edge = EDGES.get(self.said, GREY)  # not tested, or not decided
         return (
             f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
             f"<b>{self.id}</b> The page says: <i>{html.escape(self.says)}</i><br>"

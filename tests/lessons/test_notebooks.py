@@ -10,6 +10,7 @@ import pytest
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons.l02_lora_layer import widget
 from lora_lessons.paths import course_root
+from lora_lessons.run import shown
 from lora_lessons.run.stored import normalise
 
 LESSONS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in lessons()]
@@ -90,6 +91,11 @@ def test_cells_are_short_and_words_are_few(notebook):
     assert statistics.median(lengths) <= 10 and max(lengths) <= 30
     assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
     assert not FORBIDDEN.findall(prose(notebook))
+
+
+@pytest.mark.parametrize("notebook", LESSONS)
+def test_its_answer_stands_where_the_report_finds_it(notebook):
+    assert shown.answer(notebook)
 
 
 @pytest.mark.parametrize("notebook", EXPERIMENTS)

@@ -46,6 +46,31 @@ class AsciiTokenizer:
         return ["".join(chr(i) for i in row.tolist() if i >= 32) for row in rows]
 
 
+class Letters:
+    """A tokenizer whose answers are their tokens' numbers, so that each token can be counted; the template is the question."""
+
+    eos_token_id = 2
+
+    def apply_chat_template(self, messages: list[dict[str, str]], **_: Any) -> str:
+        return messages[-1]["content"]
+
+    def __call__(self, text: str, **_: Any) -> Inputs:
+        import torch
+
+        ids = torch.tensor([[ord(letter) % 120 + 5 for letter in text]])
+        return Inputs(input_ids=ids, attention_mask=torch.ones_like(ids))
+
+    def decode(self, tokens: Any, **_: Any) -> str:
+        return " ".join(str(int(t)) for t in tokens)
+
+
+class Inputs(dict[str, Any]):
+    """What a tokenizer of transformers returns: it can be moved to a device."""
+
+    def to(self, device: Any) -> Inputs:
+        return self
+
+
 def make_tiny_base() -> Any:
     """The tiny model with a tokenizer of its own size, as `models.load` hands out a base."""
     from lora_lessons import models

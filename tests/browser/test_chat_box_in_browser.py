@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import expect
 
-SETUP = """import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+TESTS = Path(__file__).resolve().parents[1]
+SETUP = f"""import sys
+sys.path.insert(0, {str(TESTS)!r})
+import torch
+from tiny import Letters, make_tiny_model
 from lora_lessons import lora, models
 from lora_lessons.course.chat_box import chat_box, turn
 
-class Letters:
-    eos_token_id = 2
-    def apply_chat_template(self, messages, **_):
-        return messages[-1]["content"]
-    def __call__(self, text, **_):
-        ids = torch.tensor([[ord(letter) % 120 + 5 for letter in text]])
-        return Inputs(input_ids=ids, attention_mask=torch.ones_like(ids))
-    def decode(self, tokens, **_):
-        return " ".join(str(int(t)) for t in tokens)
-
-class Inputs(dict):
-    def to(self, device):
-        return self
-
 torch.manual_seed(0)
-model = LlamaForCausalLM(LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-    num_attention_heads=4, num_key_value_heads=2, vocab_size=128, pad_token_id=0, eos_token_id=2)).eval()
+model = make_tiny_model()
 lora.attach(model, r=2, lora_alpha=4)
 for _, layer in lora.lora_layers(model):
     layer.lora_B.data.normal_(0, 0.5)

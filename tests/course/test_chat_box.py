@@ -4,30 +4,10 @@ import threading
 
 import pytest
 import torch
+from tiny import Letters
 
 from lora_lessons import lora, models
 from lora_lessons.course import chat_box as boxes
-
-
-class Letters:
-    """A tokenizer of single characters for the tiny model; its chat template is the question itself."""
-
-    eos_token_id = 2
-
-    def apply_chat_template(self, messages, **_):
-        return messages[-1]["content"]
-
-    def __call__(self, text, **_):
-        ids = torch.tensor([[ord(letter) % 120 + 5 for letter in text]])
-        return Inputs(input_ids=ids, attention_mask=torch.ones_like(ids))
-
-    def decode(self, tokens, **_):
-        return " ".join(str(int(t)) for t in tokens)
-
-
-class Inputs(dict):
-    def to(self, device):
-        return self
 
 
 @pytest.fixture

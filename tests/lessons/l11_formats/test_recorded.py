@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lora_lessons.course.figures import GREY
+from lora_lessons.course.figures import GREY, use_style
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l11_formats import pictures, recorded, rounding, words
 from lora_lessons.quant.inputs import read
@@ -53,6 +53,7 @@ def test_rulers_are_held_against_the_intact_base():
 
 
 def test_the_picture_has_a_dot_a_passage_and_an_interval_a_pair():
+    use_style()  # a title stands where the course's style puts it, whichever test ran before
     gaps = {bits: {"a minus b": [-0.1, -0.2, -0.3], "c minus d": [0.1, -0.1, 0.0]} for bits in (4, 3)}
     figure = pictures.paired_differences(gaps, "nats")
     for ax, bits in zip(figure.axes, (4, 3), strict=True):

@@ -45,7 +45,7 @@ def bill_bar(ax: Any, y: float, bill: memory.Bill) -> None:
     label(ax, left, y, f"{left:.1f} GB", "black", bbox=box)
 
 
-def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str], when: str = "at the fullest moment") -> Figure:
+def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str], when: str = "at the peak of a step") -> Figure:
     """One stacked bar a method, and a vertical line at what each card really holds; cards of one size share a line.
 
     `when` says on the axis which moment the bills describe.

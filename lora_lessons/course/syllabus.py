@@ -20,7 +20,7 @@ SYLLABUS: dict[str, Planned] = {
     "00": Planned("What can my machine do?", "teach a model a new voice, and say what fits on which card"),
     "01": Planned("How much of a matrix can you throw away?", "cut a matrix to rank r and say what is lost"),
     "02": Planned("What is the smallest update that could work?", "write the LoRA layer and count what it trains"),
-    "03": Planned("Can A·B do what full fine-tuning does?", "train a model both ways and compare them fairly"),
+    "03": Planned("Can B·A do what full fine-tuning does?", "train a model both ways and compare them fairly"),
     "04": Planned("Is the library doing the same thing?", "use PEFT, and catch its silent mistakes"),
     "05": Planned("Which rank? Which alpha?", "choose r and alpha on evidence"),
     "06": Planned("What do 4 bits lose?", "write NF4 and measure its error"),

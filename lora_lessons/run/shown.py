@@ -16,7 +16,7 @@ _ANSWER = re.compile(r"^#{2,3} [^\n]*\bthe answer\b[^\n]*\n(?P<text>.*?)(?=^#|<d
 
 
 def title(notebook: NotebookNode | None) -> str:
-    """The first heading, such as "03 · Can A·B do what full fine-tuning does?"."""
+    """The first heading, such as "03 · Can B·A do what full fine-tuning does?"."""
     found = re.search(r"^# (.+)$", _prose(notebook), re.M)
     return plain(found[1]) if found else ""
 

@@ -83,7 +83,7 @@ def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int) -> st
     fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
     return (
-        f"{about}: {total / memory.GB:.1f} GB at the fullest moment of a step, which is {memory.SAID[ledger.moment]}. "
+        f"{about}: {total / memory.GB:.1f} GB at the peak of a step, which is {memory.SAID[ledger.moment]}. "
         f"That is {parts}. "
         f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths on the slider, {length}."
     )

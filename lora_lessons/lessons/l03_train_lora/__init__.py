@@ -1,4 +1,4 @@
-"""Lesson 03: Can A·B do what full fine-tuning does?
+"""Lesson 03: Can B·A do what full fine-tuning does?
 
 After it, the learner can train a model both ways and compare them fairly.
 """

@@ -16,7 +16,7 @@ from ...course.claims import CONDITION, claim
     "05_rank_and_alpha",
     says="LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
     verdict=CONDITION,
-    sentence="Small is small enough, as long as α stays where it is when the rank changes: with α = 16, {apart.alpha_16} of 21 pairs of "
+    sentence="A low rank is enough, if you keep α when you change the rank: with α = 16, {apart.alpha_16} of 21 pairs of "
     "ranks from 1 to 64 could be told apart after training on 96 examples. With α = 2r, {apart.alpha_2r} pairs could, because a higher rank "
     "then means a larger step. As for the points, adapters on q and v alone ended at a higher loss at ranks 1, 4 and 64, at a rate tuned "
     "for all layers; published comparisons agree. That more data need more rank is published, too, and not shown here.",

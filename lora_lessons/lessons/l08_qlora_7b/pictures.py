@@ -43,7 +43,7 @@ def which_card(
             ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
     about = "; ◇ somebody's measurement" if published else ""
     ax.set_yticks(range(len(bills)), list(bills))
-    ax.set_xlabel(f"GB at the fullest moment (dashed: what a card holds{about})")
+    ax.set_xlabel(f"GB at the peak of a step (dashed: what a card holds{about})")
     ax.grid(visible=False)
     return figure
 

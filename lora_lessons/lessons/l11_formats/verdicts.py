@@ -16,7 +16,7 @@ from ...course.claims import NOT_TESTED, claim
     "11_formats",
     says="(a guide's title) GGUF, GPTQ, AWQ, EXL2: which to use, and exporting a fine-tuned adapter to each",
     verdict=NOT_TESTED,
-    sentence="A title claims nothing, so there is nothing to judge. EXL2 needs an NVIDIA card, and no card ran it here. The other three, and HQQ, were "
+    sentence="A title claims nothing, so there is nothing to judge. EXL2 needs a GPU, and none ran it here. The other three, and HQQ, were "
     "written from one merged adapter, loaded back by a real program and measured: {formats.files} files in {formats.loaded} formats. Use the one that your "
     "program loads.",
     records=("formats.loaded", "formats.files", "formats.exl2"),

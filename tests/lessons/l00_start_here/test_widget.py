@@ -109,7 +109,7 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
     figure, words = widget.fit_still(**setting)
     bill, room = ledger(**setting).bill, memory.card_bytes(setting["card"])
     gb = abs(room - bill.total) / 1e9
-    assert words == widget.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest moment" in words
+    assert words == widget.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak of a step" in words
     assert f"{setting['card']} holds {room / 1e9:.1f} GB." in words
     fits = bill.total <= room
     assert (f"It fits, and {gb:.1f} GB are free" if fits else f"It does not fit: {gb:.1f} GB are missing") in words
@@ -256,7 +256,7 @@ def test_parts_count_every_number_once(tiny_model):
 def test_the_axis_says_which_moment_the_bars_show():
     bills = {"lora": widget.fit_bill("Llama-2-7B", "lora")}
     for figure, words in (
-        (pictures.fit_bars(bills, ["T4"]), "at the fullest moment"),
+        (pictures.fit_bars(bills, ["T4"]), "at the peak of a step"),
         (pictures.fit_bars(bills, ["T4"], "held all through training"), "held all through training"),
     ):
         assert figure.axes[0].get_xlabel() == f"GB {words} (dashed: what a card holds)"

@@ -5,6 +5,7 @@ A logit for each token and each word of the vocabulary: for Llama 3, half a mega
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,8 +19,13 @@ NO_LABEL = -100
 
 
 def use(model: Any, loss: str) -> None:
-    """From now on `model` takes its loss in the way of that name; "whole" is what transformers does today."""
+    """From now on `model` takes its loss in the way of that name; "whole" is what transformers does today.
+
+    Raises ValueError for a model that takes its loss in its own way.
+    """
     if loss != "whole":
+        if "loss_function" not in inspect.unwrap(type(model).forward).__code__.co_names:
+            raise ValueError(f"a {model.config.model_type} takes its loss in its own way: plan it with loss = 'whole'.")
         model.loss_function = {"shifted": shifted, "chunked": chunked}[loss]
 
 

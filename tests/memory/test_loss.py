@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from tiny_configs import small
+from transformers import AutoModelForCausalLM
 
 from lora_lessons import memory
 from lora_lessons.memory import Job, loss
@@ -65,6 +66,14 @@ def test_bytes_per_logit():
     assert each("whole") == pytest.approx(12, rel=0.01)  # on the way back: the log-softmax and two gradients
     assert each("shifted") == pytest.approx(14, rel=0.01)
     assert each("chunked") == pytest.approx(2 + 8 / loss.CHUNKS, rel=0.01)
+
+
+def test_a_model_with_a_loss_of_its_own_is_refused():
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(small("bart"))
+    loss.use(model, "whole")
+    with pytest.raises(ValueError, match="a bart takes its loss in its own way: plan it with loss = 'whole'"):
+        loss.use(model, "chunked")
 
 
 def test_the_way_is_said():

@@ -83,6 +83,7 @@ def torchtune(method, gib, error):
     """torchtune's README, RTX 4090: r = 8 on all but k, bf16 throughout, packed to 2,048 tokens, the loss in chunks.
 
     It names no measure; where its documents do (README of November 2024), it is the peak of active memory: tensors.
+    If it were the whole card, the plan would be 15% and 17% too high. A compiled loss needs no chunk in 32 bits, either.
     """
     targets = ("q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     how = {"batch_size": 2, "adapter_dtype": "bf16", "optimizer": "adamw_fused"}

@@ -15,6 +15,7 @@ from .words import names
 
 MODEL = "Llama-2-7B, Mistral-7B, Qwen2.5-7B, embedded, a folder with config.json, or a hub id."
 RECIPE = "course, or hf: what PEFT, Trainer and most guides do, which takes more."
+LOSS = "whole, shifted (transformers before 4.49) or chunked (torchtune)."
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
 
@@ -38,6 +39,7 @@ def plan(
     ] = True,
     optimizer: Annotated[str, typer.Option(metavar="O", help=OPTIMIZER)] = "adamw",
     recipe: Annotated[str, typer.Option(metavar="R", help=RECIPE)] = "course",
+    loss: Annotated[str, typer.Option(metavar="L", help=LOSS)] = "whole",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
     """Say how much memory training takes, and if it fits.

@@ -1,7 +1,8 @@
 """The ledger: what a training run holds in memory, predicted before and measured after.
 
 `bill` is its lines, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers or
-without, and `prediction` reads a whole model's bill off a few blocks. `fit` compares it with a card, `words` says so.
+without, `loss` says what becomes of the logits, and `prediction` reads a whole model's bill off a few blocks. `fit`
+compares it with a card, `words` says so.
 """
 
 from .bill import BASE_BYTES as BASE_BYTES
@@ -27,6 +28,7 @@ from .job import RECIPES as RECIPES
 from .job import Job as Job
 from .job import Shape as Shape
 from .job import shape_of as shape_of
+from .loss import LOSSES as LOSSES
 from .parts import parts_of as parts_of
 from .parts import pattern as pattern
 from .prediction import Ledger as Ledger

@@ -15,6 +15,7 @@ from .. import models
 from ..errors import ModelError, first_line
 from ..training.settings import Settings
 from .bill import FULL
+from .loss import LOSSES
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYERS = ("ours", "peft")
@@ -25,6 +26,7 @@ CHOICES = {
     "adapter_dtype": tuple(DTYPES),
     "layer": LAYERS,
     "recipe": RECIPES,
+    "loss": LOSSES,
 }
 COUNTED = (
     "method",
@@ -38,6 +40,7 @@ COUNTED = (
     "adapter_dtype",
     "layer",
     "recipe",
+    "loss",
 )
 LONGEST = 2**24  # tokens: no sequence is looked for beyond
 
@@ -61,6 +64,7 @@ class Job(Settings):
     recipe: str = (
         "course"  # this course's loop; or "hf", the usual Hugging Face one: PEFT's layers, Trainer with bf16=True
     )
+    loss: str = "whole"  # of all logits at once; "shifted", as transformers before 4.49; or "chunked", as torchtune
 
     def __post_init__(self) -> None:
         if self.method in FULL:

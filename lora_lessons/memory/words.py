@@ -12,6 +12,7 @@ from .prediction import Ledger
 
 METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
 RECIPE_NAMES = {"course": "", "hf": ", the usual Hugging Face recipe"}
+LOSS_NAMES = {"whole": "", "shifted": ", logits copied to shift them", "chunked": ", the loss in chunks"}
 SAID = {
     "forward": "the forward pass",
     "loss": "the loss",
@@ -31,7 +32,7 @@ def describe(job: Job) -> str:
     )
     sequences = f"{job.batch_size} sequence{'s' * (job.batch_size > 1)} of {job.seq:,} tokens"
     on = "on" if job.gradient_checkpointing else "off"
-    return f"{how}, {sequences}, checkpointing {on}{RECIPE_NAMES[job.recipe]}"
+    return f"{how}, {sequences}, checkpointing {on}{RECIPE_NAMES[job.recipe]}{LOSS_NAMES[job.loss]}"
 
 
 def verdict(plan: Plan, card: str) -> str:
@@ -104,7 +105,8 @@ def notes(ledger: Ledger) -> list[str]:
 
 
 ASSUMED = (
-    f"Counted: every tensor. Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
+    "Counted: every tensor that today's libraries make (transformers before 4.49 and bitsandbytes before 0.43.2 make more). "
+    f"Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
     "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. "
     "`lora-lessons bench memory` measures them on your card."
 )

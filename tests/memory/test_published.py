@@ -1,8 +1,10 @@
 """The plan beside what others measured on their cards. Within 15%, or the reason stands here: no constant was fitted.
 
-Each row is a published figure with its source; the settings are those that the source names.
+Each row is a published figure with its source; the settings are those that the source names, and the loss is taken as
+the libraries of that day took it. Some figures are a whole card, some are PyTorch's count of tensors alone.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -10,7 +12,7 @@ from transformers import AutoConfig
 
 from lora_lessons import memory
 from lora_lessons.memory import Job
-from lora_lessons.memory.bill import GIB, SLACK
+from lora_lessons.memory.bill import GIB
 
 QV = ("q_proj", "v_proj")
 GB = memory.GB
@@ -46,11 +48,16 @@ class Published(NamedTuple):
     job: Job
     size: float  # bytes
     error: float  # of the plan, as it was when this table was made
+    tensors: bool = False  # whether the figure counts tensors alone, without CUDA's context and the allocator's slack
 
 
 def unsloth(gib, tokens, error, model="Llama-3.1-8B"):
-    """A card's size, and the longest text that Hugging Face with FlashAttention-2 trained on it: r = 32, batch 1."""
-    return Published("Unsloth's benchmarks", model, Job("qlora", 32, seq=tokens, recipe="hf"), gib * GIB, error)
+    """A card's size, and the longest text that Hugging Face with FlashAttention-2 trained on it: r = 32, batch 1.
+
+    The table is of December 2024, when transformers (4.47) still copied the 32-bit logits to shift them.
+    """
+    job = Job("qlora", 32, seq=tokens, recipe="hf", loss="shifted")
+    return Published("Unsloth's benchmarks", model, job, gib * GIB, error)
 
 
 def qwen(method, tokens, gb, error):
@@ -63,20 +70,37 @@ def qwen(method, tokens, gb, error):
 
 
 def litgpt(model, method, batch_size, tokens, gb, error):
-    """litgpt's tables: bf16-true, so adapters in 16 bits, r = 8 on q and v, no checkpointing; Alpaca's longest row."""
-    job = Job(
-        method, 8, QV, tokens, batch_size=batch_size, gradient_checkpointing=False, adapter_dtype="bf16", layer="peft"
-    )
-    return Published("litgpt's tutorials", model, job, gb * GB, error)
+    """litgpt's tables: bf16-true, so adapters in 16 bits, r = 8 on q and v, no checkpointing; Alpaca's longest row.
+
+    The loss is taken in chunks, and what is printed is torch.cuda.max_memory_allocated.
+    """
+    how = {"batch_size": batch_size, "gradient_checkpointing": False, "adapter_dtype": "bf16", "layer": "peft"}
+    job = Job(method, 8, QV, tokens, loss="chunked", **how)
+    return Published("litgpt's tutorials", model, job, gb * GB, error, tensors=True)
+
+
+def torchtune(method, gib, error):
+    """torchtune's README, RTX 4090: r = 8 on all but k, bf16 throughout, packed to 2,048 tokens, the loss in chunks.
+
+    It names no measure; where its documents do (README of November 2024), it is the peak of active memory: tensors.
+    If it were the whole card, the plan would be 15% and 17% too high. A compiled loss needs no chunk in 32 bits, either.
+    """
+    targets = ("q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    how = {"batch_size": 2, "adapter_dtype": "bf16", "optimizer": "adamw_fused"}
+    job = Job(method, 8, targets, 2048, loss="chunked", **how)
+    return Published("torchtune's README", "Llama-3.1-8B", job, gib * GIB, error, tensors=True)
 
 
 WITHIN = [
-    unsloth(12, 932, -0.02),
-    unsloth(16, 2551, -0.06),
-    unsloth(24, 5789, -0.10),
-    unsloth(40, 12264, -0.14),
-    unsloth(48, 15502, -0.15),
-    unsloth(80, 6916, -0.04, "Llama-3.3-70B"),
+    unsloth(12, 932, 0.02),
+    unsloth(16, 2551, -0.01),
+    unsloth(24, 5789, -0.035),
+    unsloth(40, 12264, -0.055),
+    unsloth(48, 15502, -0.06),
+    unsloth(80, 28454, -0.07),
+    unsloth(80, 6916, -0.00, "Llama-3.3-70B"),
+    torchtune("lora", 16.2, 0.09),
+    torchtune("qlora", 7.4, 0.08),
     qwen("lora", 256, 20.1, -0.05),
     qwen("lora", 512, 20.4, -0.05),
     qwen("lora", 1024, 21.5, -0.04),
@@ -89,31 +113,30 @@ WITHIN = [
     qwen("qlora", 2048, 13.9, -0.07),
     qwen("qlora", 4096, 16.9, 0.03),
     qwen("qlora", 8192, 23.5, 0.12),
-    litgpt("Llama-2-7B", "lora", 1, 1304, 21.30, -0.02),
-    litgpt("Llama-2-7B", "lora", 2, 1304, 29.07, -0.06),
-    litgpt("Llama-2-13B", "lora", 1, 1304, 38.12, -0.02),
+    litgpt("Llama-2-7B", "lora", 1, 1304, 21.30, -0.085),
+    litgpt("Llama-2-7B", "lora", 2, 1304, 29.07, -0.125),
+    litgpt("Llama-2-13B", "lora", 1, 1304, 38.12, -0.07),
 ]
-# Figures that the plan misses by more than 15%, and why.
-OUTSIDE = {
-    "the largest card of Unsloth's table: we count 2.1 MB a token and the table 2.7; the rest is not explained": [
-        unsloth(80, 28454, -0.17),
-    ],
-    "bitsandbytes 0.41, which litgpt used, kept the input of every 4-bit layer for the way back; today's does not": [
-        litgpt("Llama-2-7B", "qlora", 1, 1304, 13.84, -0.20),
-        litgpt("Llama-2-13B", "qlora", 1, 1304, 22.55, -0.21),
-    ],
-}
-# Figures that name no length, so that nothing can be planned for them.
-WITHOUT_A_LENGTH = (
-    "torchtune, Llama-2-7B, batch 2: LoRA 15.57 GB, QLoRA 9.29 GB (Alpaca, not packed)",
-    "LLaMA-Factory, Llama-2-7B, 4-bit, batch 4: 9 GB",
-    "litgpt's older table, microbatch 4: 20.60, 13.44 and 13.15 GB",
+# Figures that the plan misses by more than 15%. Why, is tested below.
+OUTSIDE = [
+    litgpt("Llama-2-7B", "qlora", 1, 1304, 13.84, -0.285),
+    litgpt("Llama-2-13B", "qlora", 1, 1304, 22.55, -0.265),
+]
+# Figures that cannot be planned: no length is named, or the method is one that the planner does not know.
+NOT_PLANNED = (
+    "torchtune, Llama-2-7B, batch 2: LoRA 15.57 GB, QLoRA 9.29 GB (Alpaca, not packed: no length)",
+    "LLaMA-Factory, Llama-2-7B, 4-bit, batch 4: 9 GB (no length)",
+    "litgpt's older table, microbatch 4: 20.60, 13.44 and 13.15 GB (no length)",
+    "torchtune, full, 18.9 GiB: paged moments in 8 bits, and each gradient used and thrown away on the way back",
+    "Unsloth's own lengths: kernels of its own, and the blocks' inputs wait in the computer's memory",
+    "Answer.AI and PEFT, 70B on two cards: sharded, and offloaded to the computer's memory",
 )
-ROWS = [*WITHIN, *(row for rows in OUTSIDE.values() for row in rows)]
+ROWS = [*WITHIN, *OUTSIDE]
 
 
 def planned(row):
-    return memory.predict(SHAPES[row.model](), row.job).bill.total
+    bill = memory.predict(SHAPES[row.model](), row.job).bill
+    return bill.total - bill.overhead * row.tensors
 
 
 def name(row):
@@ -134,36 +157,45 @@ def test_what_the_tables_call_out_of_memory_does_not_fit():
     assert memory.longest(SHAPES["Llama-3.3-70B"](), job, 48 * GIB) < 300
 
 
-def test_the_longest_contexts_of_hugging_face_are_planned_11_to_24_percent_too_long():
-    """The same rows read the other way round; this course's own recipe would be two thirds and more too long."""
+def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():
+    """The same rows read the other way round, and why: without the copy that shifts the logits, up to 24% too long."""
     shape = SHAPES["Llama-3.1-8B"]()
     rows = [row for row in ROWS if row.source == "Unsloth's benchmarks" and row.model == "Llama-3.1-8B"]
     for row in rows:
-        found = memory.longest(shape, row.job, row.size) / row.job.seq
-        assert 1.10 < found < 1.24
-        assert memory.longest(shape, Job("qlora", 32), row.size) / row.job.seq > found + 0.2
+        found, today, course = (
+            memory.longest(shape, job, row.size) / row.job.seq
+            for job in (row.job, replace(row.job, loss="whole"), Job("qlora", 32))
+        )
+        assert 0.9 < found < 1.1
+        assert found + 0.1 < today < 1.24
+        assert course > today + 0.2
 
 
-@pytest.mark.parametrize("method, gib", [("lora", 16.2), ("qlora", 7.4)])
-def test_torchtune_takes_the_loss_in_eight_chunks_and_then_it_is_met(method, gib):
-    """torchtune's README, Llama-3.1-8B on an RTX 4090, batch 2, 2,048 tokens, compiled; r = 8 on all but k, in bf16.
+def test_a_loss_taken_at_once_would_miss_torchtunes_figures_by_a_third_and_more():
+    for row in ROWS:
+        if row.source == "torchtune's README":
+            assert planned(row._replace(job=replace(row.job, loss="whole"))) > 1.3 * row.size
 
-    Its loss never holds more than an eighth of the logits in 32 bits, and neither recipe here does that: as planned, the
-    figure is missed by more than 40%; with an eighth of the logits' line it is met.
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.source == "litgpt's tutorials"], ids=name)
+def test_what_litgpt_and_bitsandbytes_041_kept_explains_the_rest(row):
+    """litgpt's own model, of October 2023: one weight makes queries, keys and values, so that the values, a view, keep
+    the other two alive before their rotation; and dropout keeps a mask of a byte per number.
+
+    bitsandbytes 0.41 kept the input of every 4-bit layer for the way back (removed in 0.43.2, its pull request 1270):
+    what q, k and v read, what gate and up read, and what down reads. The input of o is the output of attention, which
+    is kept anyway. So is the first, where no dropout comes between it and the adapter.
     """
-    targets = ("q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-    job = Job(method, 8, targets, 2048, batch_size=2, adapter_dtype="bf16", optimizer="adamw_fused")
-    bill = memory.predict(SHAPES["Llama-3.1-8B"](), job).bill
-    assert bill.total / GIB > 1.4 * gib
-    in_chunks = bill.total - 7 / 8 * bill.logits * (1 + SLACK)
-    assert in_chunks / GIB == pytest.approx(gib, rel=0.15)
+    sizes = SHAPES[row.model]().config()
+    numbers = 2 * 2 * sizes.hidden_size + sizes.hidden_size
+    if row.job.method == "qlora":
+        numbers += 2 * (2 * sizes.hidden_size + sizes.intermediate_size)
+    kept = numbers * sizes.num_hidden_layers * row.job.batch_size * row.job.seq
+    assert (planned(row) + kept) / row.size == pytest.approx(1, abs=0.12)
 
 
 def test_full_fine_tuning_in_bf16_with_the_fused_adamw():
-    """51.6 GB published for a 7B; Llama-2-7B is planned at 56.0. The 18.9 GiB of torchtune's recipe are another method:
-
-    moments in 8 bits and in pages, and each gradient used and thrown away on the way back.
-    """
+    """51.6 GB published for a 7B; Llama-2-7B is planned at 56.0."""
     fused = memory.predict("Llama-2-7B", Job("full", recipe="hf")).bill
     assert fused.total == pytest.approx(51.6 * GB, rel=0.15)
     assert (

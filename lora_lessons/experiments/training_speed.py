@@ -130,9 +130,9 @@ def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:
     """Floating-point operations that the steps need: linear layers twice per token (there, and back to x), A and B three
     times, the head twice per supervised token. What every chat of a batch begins with counts once; attention is left out.
     """
-    from ..fast.rows import Rows
-
     import torch
+
+    from ..fast.rows import Rows
 
     linears = [
         m

@@ -16,23 +16,25 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
 
     Returns tokens × (heads·D). Padding exists only here, between attention's own two gathers.
     """
-    own = [_by_head(Rectangle.apply(x[rows.shared :], rows)) for x in (q, k, v)]
+    Q, K, V = (_by_head(Rectangle.apply(x[rows.shared :], rows)) for x in (q, k, v))
     if not rows.shared:
-        out = scaled_dot_product_attention(*own, is_causal=True, enable_gqa=True)
-        return Flat.apply(out.transpose(1, 2).flatten(0, 1), rows).flatten(1)
-    prefix = [_by_head(x[None, : rows.shared]) for x in (q, k, v)]
-    first = scaled_dot_product_attention(*prefix, is_causal=True, enable_gqa=True)
-    keys, values = (
-        torch.cat([a.expand(len(b), -1, -1, -1), b], dim=2) for a, b in zip(prefix[1:], own[1:], strict=True)
-    )
-    rest = scaled_dot_product_attention(own[0], keys, values, attn_mask=rows.mask, enable_gqa=True)
-    flat = Flat.apply(rest.transpose(1, 2).flatten(0, 1), rows)
-    return torch.cat([first[0].transpose(0, 1), flat]).flatten(1)
+        return _flat(scaled_dot_product_attention(Q, K, V, is_causal=True, enable_gqa=True), rows).flatten(1)
+    pQ, pK, pV = (_by_head(x[None, : rows.shared]) for x in (q, k, v))
+    first = scaled_dot_product_attention(pQ, pK, pV, is_causal=True, enable_gqa=True)
+    K, V = (torch.cat([p.expand(len(x), -1, -1, -1), x], dim=2) for p, x in ((pK, K), (pV, V)))
+    rest = scaled_dot_product_attention(Q, K, V, attn_mask=rows.mask, enable_gqa=True)
+    return torch.cat([first[0].transpose(0, 1), _flat(rest, rows)]).flatten(1)
 
 
 def _by_head(x: Tensor) -> Tensor:
     """conversations × tokens × heads × D, as attention wants it: heads before tokens."""
     return x.transpose(1, 2)
+
+
+def _flat(out: Tensor, rows: Rows) -> Tensor:
+    """conversations × heads × tokens × D back to own tokens × heads × D."""
+    flat: Tensor = Flat.apply(out.transpose(1, 2).flatten(0, 1), rows)
+    return flat
 
 
 class Rectangle(torch.autograd.Function):

@@ -21,13 +21,13 @@ from .rows import Rows
 
 # Models made of this block, by transformers' name for the family.
 FAMILIES = ("llama", "mistral", "qwen2")
-SEVEN = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
-SEVEN += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+# The linear layers of a block.
+SEVEN = [f"self_attn.{kind}_proj" for kind in "qkvo"] + [f"mlp.{kind}_proj" for kind in ("gate", "up", "down")]
 
 
 def why_not(model: Any) -> str:
     """Why this model trains the plain way, in a few words; empty when the fast path knows it."""
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     family = getattr(config, "model_type", type(model).__name__)
     if family not in FAMILIES or not hasattr(getattr(model, "model", None), "layers"):
         return f"its blocks are {family}'s, and it knows only those of {', '.join(FAMILIES)}"

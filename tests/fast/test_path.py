@@ -2,13 +2,13 @@
 
 import pytest
 import torch
+from tiny_configs import small
 from torch import nn
 
 from lora_lessons import lora, quant, tasks, training
 from lora_lessons.fast import FastPath, why_not
 from lora_lessons.tasks import IGNORED, Encoded
 from lora_lessons.training.losses import losses, plain
-from tiny_configs import small
 
 FAMILIES = [("llama", {}), ("qwen2", {}), ("mistral", {"sliding_window": None})]
 

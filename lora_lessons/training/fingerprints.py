@@ -17,7 +17,7 @@ from ..paths import package
 from .settings import Settings
 
 # What takes part in a run: a change in any of these files may change what is learned. Relative to the package.
-SOURCES = ("lora.py", "targets.py", "models/*.py", "quant/*.py", "tasks/*.py", "training/*.py")
+SOURCES = ("lora.py", "targets.py", "models/*.py", "quant/*.py", "tasks/*.py", "fast/*.py", "training/*.py")
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ..tasks import IGNORED, Encoded, collate
+from ..tasks import IGNORED, Encoded
 from .gradients import check_gradients, check_loss, trainable
+from .losses import losses
 from .optimizers import set_rate
 from .settings import Settings
 
@@ -29,13 +30,12 @@ def training_steps(
     finite, or a matrix gets no gradient.
     """
     learned = trainable(model)
-    device = next(iter(learned.values())).device
+    loss_of = losses(model, settings)
     for number, chosen in enumerate(batches(len(examples), settings)[first:], start=first):
         # each step has its own randomness, so that a resumed run repeats it
         torch.manual_seed(settings.seed * 1_000_003 + number)
-        batch = {name: t.to(device) for name, t in collate([examples[i] for i in chosen], pad_id=0).items()}
-        with torch.autocast(device.type, torch.bfloat16, enabled=settings.autocast):
-            loss = model(**batch).loss
+        batch = [examples[i] for i in chosen]
+        loss = loss_of(batch)
         check_loss(loss, number, settings.learning_rate)
         optimizer.zero_grad()
         scaler.scale(loss).backward()
@@ -44,8 +44,8 @@ def training_steps(
         set_rate(optimizer, settings.rate(number))
         scaler.step(optimizer)
         scaler.update()
-        supervised = int((batch["labels"] != IGNORED).sum())
-        yield Step(number, loss.item(), sum(len(examples[i].input_ids) for i in chosen), supervised)
+        supervised = sum(int((one.labels != IGNORED).sum()) for one in batch)
+        yield Step(number, loss.item(), sum(len(one.input_ids) for one in batch), supervised)
 
 
 class Step(NamedTuple):

@@ -26,6 +26,8 @@ class Settings:
     gradient_checkpointing: bool = False
     # one of OPTIMIZERS
     optimizer: str = "adamw"
+    # do the same with less work where the model is known (lesson 12); False: as transformers does it
+    fast: bool = True
     # in steps; 0: never
     checkpoint_every: int = 10
 

@@ -1,0 +1,192 @@
+"""How fast LoRA trains here: transformers' Trainer with PEFT and this course's loop, the same steps in turn, and the limit.
+
+Each side runs in a process of its own, so that its peak memory is its own: `python -m … side '{"task": …}' FOLDER`.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .. import evaluation, lora, models, tasks, training
+from ..files import write_text
+from ..machine import machine, peak_bytes
+from .own_process import answer, run_in_process
+from .recordings import keep
+
+RECORDING = "training_speed"
+TRAINER, COURSE = "Trainer + PEFT", "this course"
+TASKS = ("persona", "strict_json")
+R, ALPHA = 8, 16
+JUDGED = 24
+
+
+def how(steps: int, fast_in_16_bits: bool) -> training.Settings:
+    """Both sides' settings: the sweep's learning rate, batches of eight."""
+    return training.Settings(
+        steps=steps,
+        batch_size=8,
+        learning_rate=2e-3,
+        autocast=fast_in_16_bits,
+        optimizer="adamw_fused",
+        checkpoint_every=0,
+    )
+
+
+def measure(steps: int = 20, repeats: int = 3, out: Path | None = None) -> dict[str, Any]:
+    """Both sides on both tasks, in turn, `repeats` times; prints medians and ratios, and keeps the recording.
+
+    Held-out losses are nats per supervised token, rates supervised tokens per second, memory the peak of the process.
+    """
+    precision = models.best_precision().name
+    best = limit(precision)
+    print(f"{machine()}, {precision}: its matrix products reach {best / 1e9:.0f} GFLOP/s at this model's sizes.")
+    found: dict[str, Any] = {"precision": precision, "limit_flops": best, "steps": steps, "rows": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        for task in TASKS:
+            runs: dict[str, list[dict[str, float]]] = {TRAINER: [], COURSE: []}
+            for turn in range(repeats):
+                for side, so_far in runs.items():
+                    folder = Path(scratch, task, f"{turn}-{side.replace(' ', '_')}")
+                    wanted = {"side": side, "task": task, "steps": steps, "precision": precision}
+                    run_in_process(__name__, "side", wanted, folder, {})
+                    so_far.append(json.loads((folder / "found.json").read_text(encoding="utf-8")))
+            rows = [_median(task, side, ran, best) for side, ran in runs.items()]
+            found["rows"] += rows
+            print("\n".join(in_words(rows)))
+    keep(RECORDING, found, out)
+    return found
+
+
+def _median(task: str, side: str, runs: list[dict[str, float]], best: float) -> dict[str, Any]:
+    row: dict[str, Any] = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+    return {"task": task, "side": side} | row | {"share_of_limit": row["flops"] / row["seconds"] / best}
+
+
+def in_words(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each side of one task, and their ratio."""
+    lines = [
+        f"{row['task']:<12}{row['side']:<16}{row['seconds']:6.1f} s{row['supervised_per_second']:7.0f} supervised tokens/s"
+        f"   held-out {row['loss']:.3f} nats   peak {row['peak'] / 1e9:.2f} GB   {row['share_of_limit']:.0%} of the limit"
+        for row in rows
+    ]
+    theirs, ours = rows
+    ratio = ours["supervised_per_second"] / theirs["supervised_per_second"]
+    return [*lines, f"{'':<12}{ratio:.2f} times the tokens, at {ours['peak'] / theirs['peak']:.2f} times the memory"]
+
+
+def limit(precision: str, tokens: int = 512, repeats: int = 10) -> float:
+    """The most floating-point operations per second of this machine, over the products that the model is made of."""
+    import torch
+
+    dtype, device = (torch.bfloat16 if precision == "bf16" else torch.float32), models.best_device()
+    shapes = {
+        (m.out_features, m.in_features) for m in models.shape("embedded").modules() if isinstance(m, torch.nn.Linear)
+    }
+    found = []
+    for d, k in sorted(shapes):
+        x, W = (torch.randn(n, k, dtype=dtype, device=device) for n in (tokens, d))
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            (x @ W.T)[0, 0].item()
+            times.append(time.perf_counter() - start)
+        found.append(2 * tokens * d * k / min(times))
+    return max(found)
+
+
+def one_side(wanted: dict[str, Any], folder: Path) -> None:
+    """Train, judge and write found.json: one side of one task."""
+    in_16_bits = wanted["precision"] == "bf16"
+    base = models.load(precision=wanted["precision"])
+    task = tasks.load_task(wanted["task"])
+    examples = [tasks.encode(base.tokenizer, example) for example in task.train]
+    settings = how(wanted["steps"], in_16_bits)
+    sides: dict[str, Callable[..., tuple[float, Any]]] = {TRAINER: _by_trainer, COURSE: _by_course}
+    seconds, model = sides[wanted["side"]](base.model, examples, settings, folder)
+    peak = peak_bytes()
+    held_out = [tasks.encode(base.tokenizer, example) for example in task.held_out[:JUDGED]]
+    seen = [examples[i] for batch in training.batches(len(examples), settings) for i in batch]
+    supervised = sum(int((one.labels != tasks.IGNORED).sum()) for one in seen)
+    found = {
+        "seconds": seconds,
+        "supervised_per_second": supervised / seconds,
+        "loss": evaluation.held_out_loss(model, held_out),
+        "peak": peak,
+        "flops": needed(base.model, seen, settings.batch_size),
+    }
+    write_text(folder / "found.json", json.dumps(found))
+    print(json.dumps({"settings": asdict(settings)} | found), file=sys.stderr)
+
+
+def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:
+    """Floating-point operations that the steps need: linear layers twice per token (there, and back to x), A and B three
+    times, the head twice per supervised token. What every chat of a batch begins with counts once; attention is left out.
+    """
+    import torch
+
+    from ..fast.rows import Rows
+
+    linears = [
+        m
+        for m in model.model.modules()
+        if isinstance(m, torch.nn.Linear) and m.out_features != R and m.in_features != R
+    ]
+    frozen = sum(m.weight.numel() for m in linears)
+    learned = sum(R * (m.in_features + m.out_features) for m in linears)
+    head = model.get_output_embeddings().weight.numel()
+    total = 0.0
+    for start in range(0, len(seen), batch_size):
+        rows = Rows(seen[start : start + batch_size], torch.device("cpu"))
+        total += len(rows.input_ids) * (4 * frozen + 6 * learned) + len(rows.labels) * 4 * head
+    return total
+
+
+def _by_course(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
+    lora.attach(model, r=R, lora_alpha=ALPHA)
+    start = time.perf_counter()
+    training.train(model, examples, settings, run_dir=folder / "run", reuse=False)
+    return time.perf_counter() - start, model
+
+
+def _by_trainer(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
+    from peft import LoraConfig, get_peft_model
+    from transformers import Trainer, TrainingArguments
+
+    wrapped = get_peft_model(
+        model, LoraConfig(r=R, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=settings.steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        warmup_steps=settings.warmup,
+        weight_decay=0.0,
+        max_grad_norm=0.0,
+        bf16=settings.autocast,
+        optim="adamw_torch_fused",
+        train_sampling_strategy="sequential",
+        save_strategy="no",
+        logging_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=models.best_device() == "cpu",
+    )
+    order = [examples[i] for batch in training.batches(len(examples), settings) for i in batch]
+    trainer = Trainer(wrapped, arguments, train_dataset=order, data_collator=lambda rows: tasks.collate(rows, pad_id=0))
+    start = time.perf_counter()
+    trainer.train()
+    return time.perf_counter() - start, wrapped
+
+
+if __name__ == "__main__" and sys.argv[1:2] == ["side"]:
+    answer(one_side, sys.argv[2:])

@@ -1,0 +1,36 @@
+"""The loss where there is one: logits exist only for supervised tokens, and only a chunk of them at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# Supervised tokens whose logits exist at once: 128 × 49,152 of them in fp32 are 25 MB.
+CHUNK = 128
+
+
+class HeadLoss(torch.autograd.Function):
+    """Mean cross-entropy of h·Eᵀ (answers × vocabulary) against labels (answers,), for a frozen head E.
+
+    E learns nothing, so each chunk's gradient with respect to h is found at once, while its logits are there.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, E: Tensor, labels: Tensor) -> Tensor:
+        gradient, losses = torch.empty_like(h), []
+        for part, wanted, out in zip(h.split(CHUNK), labels.split(CHUNK), gradient.split(CHUNK), strict=True):
+            logits = part @ E.T
+            logits = logits.float() if logits.dtype.itemsize < 4 else logits
+            total = logits.logsumexp(-1, keepdim=True)
+            losses.append(total - logits.gather(1, wanted[:, None]))
+            p = logits.sub_(total).exp_()
+            p[torch.arange(len(wanted), device=h.device), wanted] -= 1
+            torch.matmul(p.to(h.dtype), E, out=out)
+        ctx.save_for_backward(gradient.div_(len(labels)))
+        return torch.cat(losses).mean()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.saved_tensors[0] * grad.to(ctx.saved_tensors[0].dtype), None, None

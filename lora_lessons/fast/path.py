@@ -1,0 +1,127 @@
+"""One transformer block in a dozen lines, and the loss of a batch through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.utils.checkpoint import checkpoint
+
+from ..lora import LoRALinear
+from ..quant import QuantizedLinear, dequantize
+from ..tasks import Encoded
+from .attention import attend
+from .backward import LoRAProducts, RMSNorm, Rotation, SwiGLU
+from .head import HeadLoss
+from .rows import Rows
+
+# Models made of this block, by transformers' name for the family.
+FAMILIES = ("llama", "mistral", "qwen2")
+# The linear layers of a block.
+SEVEN = [f"self_attn.{kind}_proj" for kind in "qkvo"] + [f"mlp.{kind}_proj" for kind in ("gate", "up", "down")]
+
+
+def why_not(model: Any) -> str:
+    """Why this model trains the plain way, in a few words; empty when the fast path knows it."""
+    config: Any = getattr(model, "config", None)
+    family = getattr(config, "model_type", type(model).__name__)
+    if family not in FAMILIES or not hasattr(getattr(model, "model", None), "layers"):
+        return f"its blocks are {family}'s, and it knows only those of {', '.join(FAMILIES)}"
+    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+        return "its attention looks through a window"
+    if config.hidden_act != "silu" or getattr(config, "attention_dropout", 0):
+        return "it has dropout, or another activation than SiLU"
+    adapters = {id(p) for m in model.modules() if type(m) is LoRALinear for p in (m.lora_A, m.lora_B)}
+    if others := [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in adapters]:
+        return f"more than the course's own adapters trains: {others[0]}"
+    layers = [block.get_submodule(name) for block in model.model.layers for name in SEVEN]
+    strange = {type(_base(layer)).__name__ for layer in layers} - {"Linear", "QuantizedLinear", "Linear4bit"}
+    if strange or type(model.lm_head) is not nn.Linear:
+        return f"it has layers that it does not know: {', '.join(sorted(strange)) or 'an adapted head'}"
+    return ""
+
+
+class FastPath:
+    """The loss of a batch, and gradients for its adapters, with the least work that we know of.
+
+    `dtype` is what is multiplied in: torch.bfloat16 as under autocast, or the model's own. A base kept in more bits is
+    copied to it once, while this object lives.
+    """
+
+    def __init__(self, model: Any, dtype: torch.dtype | None = None, share_prefix: bool = True) -> None:
+        self.model, self.config, self.share_prefix = model, model.config, share_prefix
+        self.dtype = dtype or model.get_input_embeddings().weight.dtype
+        self.heads = model.config.num_attention_heads
+        self.kv_heads = model.config.num_key_value_heads
+        self.weights = {
+            id(layer): frozen_weight(_base(layer), self.dtype)
+            for layer in [*(b.get_submodule(name) for b in model.model.layers for name in SEVEN), model.lm_head]
+        }
+
+    def loss(self, batch: Sequence[Encoded]) -> Tensor:
+        """Mean cross-entropy per supervised token of `batch`, in nats, as the model itself computes it."""
+        core, device = self.model.model, self.model.lm_head.weight.device
+        rows = Rows(batch, device, self.share_prefix)
+        x = core.embed_tokens(rows.input_ids)
+        cos, sin = (
+            t[0, :, None, : t.shape[-1] // 2] for t in core.rotary_emb(x[None].to(self.dtype), rows.positions[None])
+        )
+        for block in core.layers:
+            through = partial(self.block, block=block, cos=cos, sin=sin, rows=rows)
+            remembers = not (block.gradient_checkpointing and block.training)
+            x = through(x) if remembers else checkpoint(through, x, use_reentrant=False)
+        h = self.norm(x[rows.supervised], core.norm)
+        return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels)
+
+    def block(self, x: Tensor, block: Any, cos: Tensor, sin: Tensor, rows: Rows) -> Tensor:
+        """x (tokens × d) after one block: attention looks back at earlier tokens, the MLP works on each alone."""
+        attention, mlp = block.self_attn, block.mlp
+        h = self.norm(x, block.input_layernorm)
+        q, k, v = self.products(h, attention.q_proj, attention.k_proj, attention.v_proj)
+        q, k = (Rotation.apply(t.unflatten(1, (n, -1)), cos, sin) for t, n in ((q, self.heads), (k, self.kv_heads)))
+        looked = attend(q, k, v.unflatten(1, (self.kv_heads, -1)), rows)
+        x = x + self.products(looked, attention.o_proj)[0]
+        h = self.norm(x, block.post_attention_layernorm)
+        gate, up = self.products(h, mlp.gate_proj, mlp.up_proj)
+        return x + self.products(SwiGLU.apply(gate, up), mlp.down_proj)[0]
+
+    def norm(self, x: Tensor, norm: Any) -> Tensor:
+        return RMSNorm.apply(x, norm.weight, norm.variance_epsilon, self.dtype)
+
+    def bias(self, layer: Any) -> Tensor | None:
+        bias = _base(layer).bias
+        return None if bias is None else bias.to(self.dtype)
+
+    def products(self, x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
+        """What each of these layers gives for the same x, adapters included."""
+        weights, biases = [self.weights[id(layer)] for layer in layers], [self.bias(layer) for layer in layers]
+        if not all(isinstance(layer, LoRALinear) for layer in layers):
+            return tuple(
+                LoRAProducts.apply(x, [W], [b], [layer.scaling], layer.lora_A, layer.lora_B)[0]
+                if isinstance(layer, LoRALinear)
+                else linear(x, W(), b)
+                for W, b, layer in zip(weights, biases, layers, strict=True)
+            )
+        scales = [layer.scaling for layer in layers]
+        A, B = ([getattr(layer, name) for layer in layers] for name in ("lora_A", "lora_B"))
+        return LoRAProducts.apply(x, weights, biases, scales, *A, *B)
+
+
+def frozen_weight(layer: Any, dtype: torch.dtype) -> Callable[[], Tensor]:
+    """How to get at a frozen layer's weight (d×k) in `dtype`: at hand, or unpacked from 4 bits whenever it is asked for."""
+    if isinstance(layer, QuantizedLinear):
+        return lambda: dequantize(layer.quantized).to(dtype)
+    if type(layer).__name__ == "Linear4bit":
+        from bitsandbytes.functional import dequantize_4bit
+
+        return lambda: dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
+    weight = layer.weight.detach().to(dtype)
+    return lambda: weight
+
+
+def _base(layer: Any) -> Any:
+    return layer.base_layer if isinstance(layer, LoRALinear) else layer

@@ -1,0 +1,68 @@
+"""A batch as one row of tokens: no padding, and what every conversation begins with only once.
+
+shared prefix │ own tokens of conversation 1 │ own tokens of conversation 2 │ …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ..tasks import IGNORED, Encoded
+
+
+class Rows:
+    """The tokens of a batch, each once, and where they belong.
+
+    `input_ids` and `positions` (tokens,): what is read, and its place in its own conversation. The first `shared` of
+    them belong to every conversation. `supervised` (answers,) says which tokens are followed by a token that is taught,
+    and `labels` (answers,) which one. `grid` (conversations × longest) finds each conversation's own tokens among those
+    after the prefix, and `inside` (own tokens,) is the way back.
+    """
+
+    def __init__(self, batch: Sequence[Encoded], device: torch.device, share: bool = True) -> None:
+        parts = [part for one in batch for part in conversations(one)]
+        self.shared = common_prefix(parts) if share else 0
+        own = [len(ids) - self.shared for ids, _ in parts]
+        self.input_ids = torch.cat([parts[0][0][: self.shared], *(ids[self.shared :] for ids, _ in parts)]).to(device)
+        places = [torch.arange(self.shared), *(torch.arange(self.shared, len(ids)) for ids, _ in parts)]
+        self.positions = torch.cat(places).to(device)
+
+        nothing = torch.full((self.shared,), IGNORED)
+        following = torch.cat([nothing, *(_next(labels)[self.shared :] for _, labels in parts)]).to(device)
+        self.supervised = (following != IGNORED).nonzero().flatten()
+        self.labels = following[self.supervised]
+
+        lengths, starts = torch.tensor(own), torch.tensor([0, *own[:-1]]).cumsum(0)
+        within = torch.arange(max(own)) < lengths[:, None]
+        # a place without a token points at token 0: nothing that counts looks there
+        self.grid = ((starts[:, None] + torch.arange(max(own))) * within).to(device)
+        self.inside = within.flatten().nonzero().flatten().to(device)
+        seen = torch.ones(max(own), self.shared, dtype=torch.bool)
+        self.mask = torch.cat([seen, torch.ones(max(own), max(own), dtype=torch.bool).tril()], dim=1).to(device)
+
+
+def conversations(row: Encoded) -> list[tuple[Tensor, Tensor]]:
+    """(input_ids, labels) of each conversation in a row: of the only one, or of those that `tasks.pack` put there."""
+    if row.position_ids is None:
+        return [(row.input_ids, row.labels)]
+    bounds = [*(row.position_ids == 0).nonzero().flatten().tolist(), len(row.input_ids)]
+    return [(row.input_ids[a:b], row.labels[a:b]) for a, b in pairwise(bounds)]
+
+
+def common_prefix(parts: Sequence[tuple[Tensor, Tensor]]) -> int:
+    """How many tokens all conversations begin with, as far as nothing is taught there; 0 for a single one."""
+    if len(parts) == 1:
+        return 0
+    # the last token before an answer predicts its first, and each conversation keeps a token of its own
+    most = min(min(int(_next(labels).ne(IGNORED).int().argmax()), len(ids) - 1) for ids, labels in parts)
+    heads = torch.stack([ids[:most] for ids, _ in parts])
+    return int((heads == heads[0]).all(0).long().cumprod(0).sum())
+
+
+def _next(labels: Tensor) -> Tensor:
+    """For each token the label of the one that follows: that is what it predicts."""
+    return torch.cat([labels[1:], labels.new_full((1,), IGNORED)])

@@ -1,0 +1,160 @@
+"""The fast path gives the loss and every gradient of the plain one; what it does not know goes the plain way, and says so."""
+
+import pytest
+import torch
+from tiny_configs import small
+from torch import nn
+
+from lora_lessons import lora, quant, tasks, training
+from lora_lessons.fast import FastPath, why_not
+from lora_lessons.tasks import IGNORED, Encoded
+from lora_lessons.training.losses import losses, plain
+
+FAMILIES = [("llama", {}), ("qwen2", {}), ("mistral", {"sliding_window": None})]
+
+
+def batch(lengths=((9, 5), (14, 3), (11, 8)), vocabulary=500, shared=6):
+    """Conversations of random tokens (prompt, answer) with the same first tokens."""
+    generator = torch.Generator().manual_seed(1)
+    draw = lambda n: torch.randint(3, vocabulary, (n,), generator=generator)  # noqa: E731
+    opening, made = draw(shared), []
+    for prompt, answer in lengths:
+        ids = torch.cat([opening, draw(prompt - shared), draw(answer)])
+        labels = ids.clone()
+        labels[:prompt] = IGNORED
+        made.append(Encoded(ids, labels))
+    return made
+
+
+def adapted(family="llama", targets="all-linear", quantized=False, **more):
+    """A small random model with adapters that are no longer at their start."""
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(small(family, **more)).eval()
+    if quantized:
+        quant.quantize_linears(model, lora.resolve_targets(model, "all-linear"))
+    lora.attach(model, r=4, lora_alpha=8, target_modules=targets)
+    for _, layer in lora.lora_layers(model):
+        nn.init.normal_(layer.lora_B, std=0.05)
+    return model
+
+
+def loss_and_gradients(model, loss_of, examples):
+    model.zero_grad()
+    loss = loss_of(examples)
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def assert_same(model, examples=None, **path):
+    """Loss and gradients equal to the plain path's within 1e-5."""
+    examples = examples or batch()
+    loss, wanted = loss_and_gradients(model, plain(model), examples)
+    found_loss, found = loss_and_gradients(model, FastPath(model, **path).loss, examples)
+    assert found_loss == pytest.approx(loss, rel=1e-5) and found.keys() == wanted.keys() and len(found) > 0
+    for name, gradient in wanted.items():
+        assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+
+
+@pytest.mark.parametrize("family, more", FAMILIES)
+def test_loss_and_every_gradient_are_the_plain_paths(family, more):
+    model = adapted(family, **more)
+    assert why_not(model) == ""
+    assert_same(model)
+    assert_same(model, share_prefix=False)
+    assert_same(model, batch([(9, 4)]))
+
+
+@pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["down_proj"], ["k_proj", "up_proj", "o_proj"]])
+def test_layers_without_an_adapter_take_part(targets):
+    assert_same(adapted(targets=targets))
+
+
+def test_a_base_in_four_bits_stays_in_four_bits():
+    model = adapted(quantized=True)
+    assert why_not(model) == "" and model.model.layers[0].mlp.up_proj.base_layer.weight.dtype == torch.uint8
+    assert_same(model)
+
+
+def test_bitsandbytes_layers_too():
+    from bitsandbytes.nn import Linear4bit, Params4bit
+
+    model = adapted()
+    for _, layer in lora.lora_layers(model):
+        W = layer.base_layer
+        packed = Linear4bit(W.in_features, W.out_features, bias=False, compute_dtype=torch.float32, quant_type="nf4")
+        packed.weight = Params4bit(W.weight.data.clone(), requires_grad=False, quant_type="nf4").to("cpu")
+        layer.base_layer = packed
+    assert why_not(model) == ""
+    assert_same(model)
+
+
+def test_packed_rows_and_padded_batches_have_one_loss():
+    model, examples = adapted(), batch()
+    apart, _ = loss_and_gradients(model, FastPath(model).loss, examples)
+    packed, _ = loss_and_gradients(model, FastPath(model).loss, tasks.pack(examples, 64))
+    assert packed == pytest.approx(apart, rel=1e-6)
+
+
+def test_checkpointing_changes_what_is_kept_and_not_what_is_learned():
+    model, examples, kept = adapted().train(), batch(), {}
+    _, wanted = loss_and_gradients(model, FastPath(model).loss, examples)
+    for on in (False, True):
+        total = []
+        with training.checkpointing(model) if on else training.no_cache(model):
+            with torch.autograd.graph.saved_tensors_hooks(
+                lambda t, total=total: total.append(t.nbytes) or t, lambda t: t
+            ):
+                loss = FastPath(model).loss(examples)
+            model.zero_grad()
+            loss.backward()
+        kept[on] = sum(total)
+        for name, gradient in wanted.items():
+            assert torch.allclose(model.get_parameter(name).grad, gradient, rtol=1e-5, atol=1e-8)
+    assert kept[True] < 0.5 * kept[False]
+
+
+def test_what_it_keeps_is_less_than_the_plain_path_keeps():
+    model, kept = adapted(), {}
+    for name, loss_of in (("plain", plain(model)), ("fast", FastPath(model).loss)):
+        total = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, total=total: total.append(t.nbytes) or t, lambda t: t):
+            loss_of(batch([(60, 10)] * 4, shared=20))
+        kept[name] = sum(total)
+    assert kept["fast"] < 0.6 * kept["plain"]
+
+
+@pytest.mark.parametrize("make, reason", [
+    (lambda: adapted("gemma"), "gemma"),
+    (lambda: adapted("mistral", sliding_window=8), "window"),
+    (lambda: adapted("llama", attention_dropout=0.1), "dropout"),
+    (lambda: adapted("llama").requires_grad_(True), "more than the course's own adapters trains"),
+])  # fmt: skip
+def test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so(make, reason, capsys):
+    model = make()
+    assert reason in why_not(model)
+    how = training.Settings(steps=1)
+    loss, wanted = loss_and_gradients(model, plain(model), batch())
+    found, gradients = loss_and_gradients(model, losses(model, how), batch())
+    assert "trains the plain way" in capsys.readouterr().out
+    assert found == loss and all(gradients[name].equal(gradient) for name, gradient in wanted.items())
+
+
+def test_peft_layers_go_the_plain_way():
+    from peft import LoraConfig, get_peft_model
+
+    model = adapted()
+    lora.detach(model)
+    wrapped = get_peft_model(model, LoraConfig(target_modules=["q_proj"]))
+    assert why_not(wrapped) and why_not(model)
+
+
+def test_a_run_by_either_path_learns_the_same(capsys):
+    found = {}
+    for fast in (True, False):
+        model = adapted()
+        how = training.Settings(steps=4, batch_size=2, learning_rate=1e-2, checkpoint_every=0, fast=fast)
+        found[fast] = training.train(model, batch(), how, reuse=False).losses
+    assert found[True] == pytest.approx(found[False], rel=1e-4) and found[True][-1] < found[True][0]
+    assert "plain way" not in capsys.readouterr().out

@@ -1,0 +1,62 @@
+"""One row for a batch: each token once, each in its place, and what is taught where it was."""
+
+import torch
+
+from lora_lessons.fast.rows import Rows, common_prefix, conversations
+from lora_lessons.tasks import IGNORED, Encoded, pack
+
+CPU = torch.device("cpu")
+
+
+def chat(prompt, answer):
+    return Encoded(torch.tensor(prompt + answer), torch.tensor([IGNORED] * len(prompt) + answer))
+
+
+BATCH = [chat([1, 2, 3, 4], [5, 6]), chat([1, 2, 3, 9, 9], [7]), chat([1, 2, 8], [9, 9, 9, 2])]
+
+
+def test_the_shared_prefix_is_there_once_and_everything_else_in_order():
+    rows = Rows(BATCH, CPU)
+    assert rows.shared == 2
+    assert rows.input_ids.tolist() == [1, 2, 3, 4, 5, 6, 3, 9, 9, 7, 8, 9, 9, 9, 2]
+    assert rows.positions.tolist() == [0, 1, 2, 3, 4, 5, 2, 3, 4, 5, 2, 3, 4, 5, 6]
+
+
+def test_what_is_taught_is_the_next_token_within_a_conversation():
+    for share in (True, False):
+        rows = Rows(BATCH, CPU, share)
+        before = rows.input_ids[rows.supervised].tolist()
+        assert list(zip(before, rows.labels.tolist(), strict=True)) == [
+            (4, 5), (5, 6), (9, 7), (8, 9), (9, 9), (9, 9), (9, 2),
+        ]  # fmt: skip
+
+
+def test_the_grid_finds_every_token_and_inside_finds_it_back():
+    rows = Rows(BATCH, CPU)
+    own = rows.input_ids[rows.shared :]
+    assert own[rows.grid].flatten()[rows.inside].equal(own)
+    assert [own[line][: len(one.input_ids) - 2].tolist() for line, one in zip(rows.grid, BATCH, strict=True)] == [
+        one.input_ids[2:].tolist() for one in BATCH
+    ]
+
+
+def test_a_token_sees_the_prefix_and_its_own_past():
+    rows = Rows(BATCH, CPU)
+    assert rows.mask.shape == (5, 2 + 5)
+    assert rows.mask[:, :2].all() and rows.mask[:, 2:].equal(torch.ones(5, 5, dtype=torch.bool).tril())
+
+
+def test_a_prefix_ends_before_anything_is_taught():
+    """The token before an answer predicts its first token, so it stays with its conversation; a single chat shares none."""
+    same = [chat([1, 2, 3], [4]), chat([1, 2, 3], [5])]
+    assert common_prefix([(one.input_ids, one.labels) for one in same]) == 2
+    assert Rows(same[:1], CPU).shared == 0 and Rows(same, CPU, share=False).shared == 0
+
+
+def test_a_packed_row_falls_back_into_its_conversations():
+    packed = pack(BATCH, 20)
+    assert len(packed) == 1
+    apart = conversations(packed[0])
+    assert [ids.tolist() for ids, _ in apart] == [one.input_ids.tolist() for one in BATCH]
+    assert Rows(packed, CPU).input_ids.equal(Rows(BATCH, CPU).input_ids)
+    assert Rows(packed, CPU).labels.equal(Rows(BATCH, CPU).labels)

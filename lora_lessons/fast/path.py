@@ -35,6 +35,9 @@ def why_not(model: Any) -> str:
         return "its attention looks through a window"
     if config.hidden_act != "silu" or getattr(config, "attention_dropout", 0):
         return "it has dropout, or another activation than SiLU"
+    called = {model.model.embed_tokens, model.model.rotary_emb}
+    if watched := [name or family for name, m in model.named_modules() if m not in called and _is_watched(m)]:
+        return f"{watched[0]} is hooked or has another forward than its class"
     adapters = {id(p) for m in model.modules() if type(m) is LoRALinear for p in (m.lora_A, m.lora_B)}
     if others := [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in adapters]:
         return f"more than the course's own adapters trains: {others[0]}"
@@ -43,6 +46,11 @@ def why_not(model: Any) -> str:
     if strange or type(model.lm_head) is not nn.Linear:
         return f"it has layers that it does not know: {', '.join(sorted(strange)) or 'an adapted head'}"
     return ""
+
+
+def _is_watched(module: nn.Module) -> bool:
+    """Whether calling this module does more than its class says: the fast path does not call it."""
+    return bool("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
 
 
 class FastPath:

@@ -141,6 +141,21 @@ def test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so(make, reas
     assert found == loss and all(gradients[name].equal(gradient) for name, gradient in wanted.items())
 
 
+@pytest.mark.parametrize("name", ["", "model.layers.1.mlp.up_proj"])
+def test_a_hooked_layer_is_heard(name):
+    model, heard = adapted(), []
+    handle = model.get_submodule(name).register_forward_hook(lambda *_: heard.append(1))
+    assert "hooked" in why_not(model)
+    losses(model, training.Settings(steps=1))(batch())
+    assert heard
+    handle.remove()
+    assert why_not(model) == ""
+    with training.checkpointing(model):  # transformers then hooks the embedding, which is called here, too
+        assert why_not(model) == ""
+    model.forward = model.forward
+    assert "another forward" in why_not(model)
+
+
 def test_peft_layers_go_the_plain_way():
     from peft import LoraConfig, get_peft_model
 

@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 from in_kernel import a_kernel
-from short_run import SHORT, adapter, same
+from short_run import SHORT, Interrupting, adapter, same
 
 from lora_lessons import lora, training
 from lora_lessons.errors import Interrupted
@@ -51,16 +51,9 @@ def test_the_stop_button_prints_one_sentence_and_the_cell_goes_on_when_run_again
         assert f"Resumed at step {number} of 40" in again and "Trained 40 steps" in again
 
 
-def interrupted_in_step(model, number):
-    """The stop button is pressed during step `number`, counted from 1."""
-    calls = []
-
-    def press(module, given):
-        calls.append(1)
-        if len(calls) == number:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    return model.register_forward_pre_hook(press)
+def interrupted_in_step(number):
+    """The examples; the stop button is pressed during step `number`, counted from 1."""
+    return Interrupting(number, lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +71,8 @@ def test_stopped_and_gone_on_with_it_is_the_same_run_to_the_bit(tiny_model, exam
 
     lora.attach(tiny_model, r=4)
     whole, broken = copy.deepcopy(tiny_model), tiny_model
-    handle = interrupted_in_step(broken, 2)
     with pytest.raises(Interrupted, match=r"^Stopped after step 2; run this cell again to go on\.$"):
-        train(broken, examples, SHORT, run_dir=tmp_path / "broken")
-    handle.remove()
+        train(broken, interrupted_in_step(2), SHORT, run_dir=tmp_path / "broken")
     with torch.no_grad():
         for p in broken.parameters():
             if p.requires_grad:
@@ -110,19 +101,17 @@ def test_pressed_twice_it_stops_at_once_and_says_where_it_goes_on(tiny_model, ex
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
 def test_without_a_checkpoint_it_does_not_promise_to_go_on(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=4)
-    interrupted_in_step(tiny_model, 1)
     nothing_kept = dataclasses.replace(SHORT, checkpoint_every=0)
     with pytest.raises(Interrupted, match=r"^Stopped after step 1; run this cell again to start from the beginning\.$"):
-        train(tiny_model, examples, nothing_kept, run_dir=tmp_path)
+        train(tiny_model, interrupted_in_step(1), nothing_kept, run_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
 def test_stopped_in_its_last_step_the_training_is_kept_and_the_cell_still_stops(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=4)
-    interrupted_in_step(tiny_model, SHORT.steps)
     with pytest.raises(Interrupted, match="this training is finished and kept"):
-        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+        train(tiny_model, interrupted_in_step(SHORT.steps), SHORT, run_dir=tmp_path)
     assert (tmp_path / training.FINISHED).is_file()
 
 

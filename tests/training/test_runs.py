@@ -18,18 +18,13 @@ KILLED = """
     import os, signal, sys
     sys.path.insert(0, {tests!r})
     from tiny import make_tiny_model
-    from short_run import SHORT, make_examples
+    from short_run import SHORT, Interrupting
     from lora_lessons import lora, training
     model = make_tiny_model()
     lora.attach(model, r=4)
-    forward, calls = model.forward, [0]
-    def counting(*args, **kwargs):
-        calls[0] += 1
-        if calls[0] == 6:  # in the sixth step, after the checkpoint of step 4
-            os.kill(os.getpid(), signal.SIGKILL)
-        return forward(*args, **kwargs)
-    model.forward = counting
-    training.train(model, make_examples(), SHORT, run_dir={folder!r})
+    # in the sixth step, after the checkpoint of step 4
+    examples = Interrupting(6, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    training.train(model, examples, SHORT, run_dir={folder!r})
 """
 
 

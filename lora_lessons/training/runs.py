@@ -40,7 +40,8 @@ def train(
     A finished run of the same settings, data, start weights, code, versions and machine is read back, and said on
     screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
     (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start. `on_step` hears of every
-    step taken now, with the story so far, when its checkpoint is written; it may ask the model, and must not change it.
+    step taken now, with the story so far, when its checkpoint is written, and once of a run that is read back; it may
+    ask the model, and must not change it.
     Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
     there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card; Interrupted when it is
     stopped by hand: after the step that is running, which is kept, or at once when asked a second time.
@@ -57,12 +58,16 @@ def train(
         training.reused = True
         taken = len(training.losses)
         print(f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {taken} steps.")
+        if on_step:
+            on_step(training)
         return training
 
     device = next(iter(learned.values())).device
     groups = parameter_groups(learned, settings.lr_ratio)
     optimizer = make_optimizer(settings.optimizer, groups, settings.learning_rate, settings.weight_decay, device)
-    training = (reuse and read_checkpoint(folder / CHECKPOINT, run, learned, optimizer)) or Training()
+    training = (reuse and read_checkpoint(folder / CHECKPOINT, run, learned, optimizer)) or Training(
+        steps=settings.steps
+    )
     scaler = loss_scaler(model, device, training.loss_scale)
     begun = kept = len(training.losses)
     goes_on = reuse and settings.checkpoint_every > 0

@@ -90,8 +90,9 @@ def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, example
     assert same(first, adapter(tiny_model)) and alone.losses == story.losses
     lora.detach(tiny_model)
     lora.attach(tiny_model, r=4)
-    again = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone", on_step=lambda _: pytest.fail("no step"))
-    assert again.reused
+    read_back = []
+    again = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone", on_step=read_back.append)
+    assert again.reused and read_back == [again] and len(again.losses) == again.steps == SHORT.steps, "heard of once"
 
 
 def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):

@@ -63,7 +63,6 @@ def teach(
     shown = _display(film.stage)
     try:
         trained = training.train(base.model, examples, how, run_dir=folder, reuse=not again, on_step=film.hear)
-        film.hear(trained)
     finally:
         if shown is not None:
             shown.update(film.stage)  # what is stored with the notebook is the last picture, not the first

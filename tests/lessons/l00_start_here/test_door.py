@@ -55,7 +55,7 @@ def test_the_picture_grows_while_it_trains_and_ends_as_the_still():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(door.Film, "hear", watch)
         taught = teach()
-    assert [words.split(",")[0] for words in seen] == [f"After {n} of 5 steps" for n in (1, 2, 3, 4, 5, 5)]
+    assert [words.split(",")[0] for words in seen] == [f"After {n} of 5 steps" for n in (1, 2, 3, 4, 5)]
     figure, words = taught.film.stage.still()
     ((whole, line, dot),) = [ax.lines for ax in figure.axes]
     assert whole.get_ydata().tolist() == line.get_ydata().tolist() == pytest.approx(taught.training.losses) and list(

@@ -177,7 +177,7 @@ class Taught:
 
     def keep(self) -> Path:
         """Save the adapter to a folder of the learner's own, say where and how large it is, and return the folder."""
-        folder = save_adapter(self.base.model, my_folder("adapters/wick"), self.base.name)
+        folder = save_adapter(self.base.model, my_folder("adapters/wick"), self.base.name, origin="lesson 00")
         # a progress file in a place of its own: a test, or a run of the whole course
         elsewhere = "LORA_LESSONS_PROGRESS" in os.environ
         place = str(folder.relative_to(folder.parents[1]) if elsewhere else folder).replace(str(Path.home()), "~")

@@ -153,7 +153,7 @@ def test_what_is_kept_is_what_was_trained_and_nothing_is_overwritten(capsys):
     said = capsys.readouterr().out
     assert re.search(rf"^Yours: adapters/wick/adapter_model.safetensors, {door.megabytes(folder):.1f} MB$", said, re.M)
     kept, layers = read_adapter(folder), dict(lora.lora_layers(taught.base.model))
-    assert kept.A.keys() == layers.keys()
+    assert kept.A.keys() == layers.keys() and kept.origin == "lesson 00"
     assert all(torch.equal(kept.B[name], layer.lora_B) for name, layer in layers.items())
 
 

@@ -1,7 +1,7 @@
 """One training loop for every lesson: repeatable by seed, resumable after a kill, honest about gradients.
 
 Read `loop` first. `settings` and `optimizers` say how to train; `gradients`, `scaling` and `activations` help a step;
-`runs` puts reuse, checkpoints (`checkpoint`, `fingerprints`) and progress around the loop.
+`runs` puts reuse, checkpoints (`checkpoint`, `fingerprints`, `lock`) and progress around the loop.
 """
 
 from .activations import checkpointing as checkpointing

@@ -49,7 +49,8 @@ def frame(run: Mapping[str, Any], step: int) -> Figure:
     """What stands on the screen after `step` steps: the curve so far, the question, the newest answer by then."""
     losses, steps = run["losses"], len(run["losses"])
     asked = asked_by(run, step)
-    figure = Figure(figsize=(8.4, 4.6), layout="none")
+    figure = Figure(figsize=(8.4, 4.6))
+    figure.set_layout_engine("none")
     ax = figure.add_axes((0.08, 0.52, 0.89, 0.39))
     heights = [min(loss, TOP) for loss in losses]
     ax.plot(range(1, step + 1), heights[:step], color=BLUE)

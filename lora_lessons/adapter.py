@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -34,6 +34,8 @@ class Adapter(NamedTuple):
     A: dict[str, Tensor]
     B: dict[str, Tensor]
     base_name: str = ""
+    # where it was trained, such as "lesson 03", if whoever saved it said so
+    origin: str = ""
 
     @property
     def scaling(self) -> float:
@@ -89,10 +91,12 @@ def save_adapter(
     *,
     dtype: torch.dtype = torch.float32,
     overwrite: bool = False,
+    origin: str = "",
 ) -> Path:
     """Write the adapter that `model` carries to `folder` in PEFT's format, as it computes now (`set_scale` included).
 
-    With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. Raises ValueError when the
+    With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as
+    "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. Raises ValueError when the
     model has no adapters, FileExistsError when `folder` exists and overwrite is False.
     """
     folder, adapter = Path(folder), adapter_of(model)
@@ -115,7 +119,8 @@ def save_adapter(
     for suffix, part in ((_A, adapter.A), (_B, adapter.B)):
         tensors |= {f"{_PREFIX}{name}{suffix}": tensor.to(dtype).contiguous() for name, tensor in part.items()}
     with whole_folder(folder) as temporary:
-        save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+        about = {"format": "pt"} | ({"origin": origin} if origin else {})
+        save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata=about)
         (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
 
@@ -152,7 +157,7 @@ def read_adapter(folder: Path | str) -> Adapter:
             f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
         )
     config = read_config(folder / ADAPTER_CONFIG)
-    A, B = _read_weights(folder)
+    A, B, origin = _read_weights(folder)
     r: Any = config.get("r")
     alpha: Any = config.get("lora_alpha")
     for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
@@ -160,14 +165,19 @@ def read_adapter(folder: Path | str) -> Adapter:
         if not r_a == r_b == r:
             raise ValueError(f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r.")
     base_name = config.get("base_model_name_or_path") or ""
-    return Adapter(folder.name, r, alpha, bool(config.get("use_rslora")), A, B, base_name)
+    return Adapter(folder.name, r, alpha, bool(config.get("use_rslora")), A, B, base_name, origin)
 
 
-def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Every A and every B in adapter_model.safetensors by its layer's name, in fp32: two dimensions, and in pairs."""
+def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
+    """Every A and every B in adapter_model.safetensors by its layer's name, in fp32: two dimensions, and in pairs.
+
+    And the origin that the file names, or "".
+    """
     file = folder / ADAPTER_WEIGHTS
     try:
         tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(file).items()}
+        with safe_open(file, "pt") as opened:
+            origin = (opened.metadata() or {}).get("origin", "")
     except (SafetensorError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is cut short or damaged ({error}): copy it again.") from error
     if strange := [name for name in tensors if not name.endswith((_A, _B))]:
@@ -188,4 +198,4 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         )
     if not A:
         raise ValueError(f"{file} holds no A and no B: save the adapter again.")
-    return A, B
+    return A, B, origin

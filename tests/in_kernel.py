@@ -37,8 +37,13 @@ class Kernel:
     def __init__(self, manager: KernelManager, client: Any) -> None:
         self.manager, self.client = manager, client
 
-    def run(self, code: str, interrupt_when: Callable[[], bool] | None = None) -> list[dict[str, Any]]:
-        """Run a cell; return the contents of its outputs, each with its `msg_type`. May press the stop button once."""
+    def run(
+        self, code: str, interrupt_when: Callable[[], bool] | None = None, updates: bool = False
+    ) -> list[dict[str, Any]]:
+        """Run a cell; return the contents of its outputs, each with its `msg_type`. May press the stop button once.
+
+        With updates=True what is shown anew in its place is listed as well.
+        """
         asked, outputs, deadline = self.client.execute(code), [], time.monotonic() + 120
         while True:
             assert time.monotonic() < deadline, f"the cell did not end; so far {outputs}"
@@ -55,5 +60,6 @@ class Kernel:
             kind, content = message["msg_type"], message["content"]
             if kind == "status" and content["execution_state"] == "idle":
                 return outputs
-            if kind in ("stream", "display_data", "execute_result", "error"):
+            again = ("update_display_data",) if updates else ()
+            if kind in ("stream", "display_data", "execute_result", "error", *again):
                 outputs.append({"msg_type": kind, **content})

@@ -57,6 +57,16 @@ def test_saved_and_loaded_adapter_gives_the_same_logits(tiny_model, ids, tmp_pat
     assert torch.equal(tiny_model(ids).logits, expected)
 
 
+def test_where_an_adapter_was_trained_is_kept_in_its_file_and_peft_passes_over_it(tiny_model, ids, tmp_path):
+    bare = copy.deepcopy(tiny_model)
+    lora.attach(tiny_model, r=2)
+    shake(tiny_model)
+    told = save_adapter(tiny_model, tmp_path / "told", origin="lesson 03")
+    untold = save_adapter(tiny_model, tmp_path / "untold")
+    assert read_adapter(told).origin == "lesson 03" and read_adapter(untold).origin == ""
+    assert torch.allclose(PeftModel.from_pretrained(bare, told)(ids).logits, tiny_model(ids).logits, atol=1e-5)
+
+
 def test_partial_targets_are_saved_by_full_name(tiny_model, tmp_path):
     lora.attach(tiny_model, r=2, target_modules=["layers.0.self_attn.q_proj"])
     save_adapter(tiny_model, tmp_path / "one")

@@ -43,14 +43,24 @@ function render({ model, el }) {
   });
   stop.addEventListener("click", () => send({}));
 
+  // What stands in the log already is left alone, and the log is busy while an answer grows: a screen reader then reads
+  // each answer once, when it is whole.
   function draw() {
-    log.replaceChildren(...model.get("turns").map((turn) => element("div", { class: "turn" },
-      element("p", { class: "question" }, element("b", {}, `You, adapter ${turn.adapter ? "on" : "off"}: `), turn.question),
-      element("p", { class: turn.adapter ? "answer on" : "answer" }, turn.answer || "…"))));
+    const turns = model.get("turns");
+    log.setAttribute("aria-busy", model.get("busy"));
+    while (log.children.length > turns.length) log.lastElementChild.remove();
+    turns.forEach((turn, n) => {
+      const said = turn.answer || "…", shown = log.children[n] ?? log.appendChild(drawn(turn));
+      if (shown.lastElementChild.textContent !== said) shown.lastElementChild.textContent = said;
+    });
     log.scrollTop = log.scrollHeight;
     status.textContent = model.get("status");
     stop.disabled = !model.get("busy");
   }
+
+  const drawn = (turn) => element("div", { class: "turn" },
+    element("p", { class: "question" }, element("b", {}, `You, adapter ${turn.adapter ? "on" : "off"}: `), turn.question),
+    element("p", { class: turn.adapter ? "answer on" : "answer" }, turn.answer || "…"));
 
   model.on("change:turns change:status change:busy", draw);
   draw();

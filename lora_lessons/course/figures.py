@@ -65,3 +65,19 @@ def show(figure: Figure, summary: str) -> None:
     plt.close(figure)
     display(Image(png.getvalue(), format="png", alt=summary, width=round(figure.get_figwidth() * 105)))
     display(Markdown(f"*In words:* {summary}"))
+
+
+def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
+    """`figure` and `words`, and a `note` on the picture itself, as one piece of HTML."""
+    import base64
+    import html
+    import io
+
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
+    source, said = base64.b64encode(png.getvalue()).decode(), html.escape(words)
+    caption = " ".join(filter(None, [f"<i>In words:</i> {said.replace(chr(10), '<br>')}", note]))
+    return (
+        f'<figure style="margin:0"><img alt="{said}" src="data:image/png;base64,{source}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )

@@ -6,9 +6,7 @@ out here, in Python; the page looks them up. So a drag needs no kernel, and no f
 
 from __future__ import annotations
 
-import base64
 import copy
-import html
 import io
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -24,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from .figures import figure_html
 from .marks import DPI, DRAW, PAGE, Mark, pixels
 
 _ids = count(1)
@@ -220,10 +219,4 @@ class Stage(anywidget.AnyWidget):
 
 def still_html(figure: Figure, words: str) -> str:
     """A figure and its caption as HTML, for a page without a kernel."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-    source, said = base64.b64encode(png.getvalue()).decode(), html.escape(words)
-    return (
-        f'<figure style="margin:0"><img alt="{said}" src="data:image/png;base64,{source}">'
-        f"<figcaption><i>In words:</i> {said.replace(chr(10), '<br>')} (A picture of a widget: run the cell to move it.)</figcaption></figure>"
-    )
+    return figure_html(figure, words, DPI, "(A picture of a widget: run the cell to move it.)")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ..machine import kernel_environment
 from ..paths import package
@@ -74,16 +75,26 @@ def register_engine() -> None:
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
 
+    class Watched(PapermillNotebookClient):
+        """Tells `on_display`, where there is one, what a cell shows or shows anew, while it runs."""
+
+        on_display: Callable[[dict[str, Any]], object] | None = None
+
+        def process_message(self, msg, cell, cell_index):  # type: ignore[no-untyped-def]
+            if self.on_display and msg["msg_type"] in ("display_data", "update_display_data"):
+                self.on_display(msg["content"]["data"])
+            return super().process_message(msg, cell, cell_index)
+
     class ThisInterpreter(NBClientEngine):
         @classmethod
         def execute_managed_notebook(  # type: ignore[no-untyped-def]
-            cls, nb_man, kernel_name, *, environment, on_cell, start_timeout=60, **_
+            cls, nb_man, kernel_name, *, environment, on_cell, on_display, start_timeout=60, **_
         ):
             specs = KernelSpecManager(kernel_dirs=[])  # none but ipykernel's own, which names sys.executable
             manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
             if manager.has_trait("transport_encryption") and zmq.has("curve"):
                 manager.transport_encryption = "auto"  # else ipykernel warns, and others on the machine could listen
-            client = PapermillNotebookClient(
+            client = Watched(
                 nb_man,
                 km=manager,
                 kernel_name="python3",
@@ -93,6 +104,7 @@ def register_engine() -> None:
                 shutdown_kernel="immediate",
                 on_cell_start=lambda cell, cell_index: on_cell(client, cell, cell_index),
             )
+            client.on_display = on_display
             try:
                 return client.execute(env=environment, cleanup_kc=True)
             finally:

@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,10 +72,12 @@ def run_one(
     title: str = "",
     *,
     progress: bool = True,
+    on_display: Callable[[dict[str, Any]], object] | None = None,
 ) -> LessonResult:
     """Execute one notebook with those of `parameters` that it has, and keep it in `out` as executed.
 
-    What happens in the notebook is told by the result. Raises OSError where `out` cannot be written.
+    `on_display` hears of everything that a cell displays, or displays anew, while it runs: the data by MIME type. What
+    happens in the notebook is told by the result. Raises OSError where `out` cannot be written.
     """
     started, peak = time.perf_counter(), kernel.PeakMemory()
     environment = environment or kernel.environment(out)
@@ -87,7 +89,7 @@ def run_one(
         known = {name: value for name, value in parameters.items() if name in has}
         with peak.watching():
             bar = {"desc": title, "file": sys.stderr, "dynamic_ncols": True} if progress else None
-            _execute(result, notebook, known, lesson.parent.resolve(), environment, peak, bar)
+            _execute(result, notebook, known, lesson.parent.resolve(), environment, peak, bar, on_display)
     except KeyboardInterrupt:
         result.status = INTERRUPTED
     except Exception as error:  # whatever it is, the lessons after this one still run
@@ -113,6 +115,7 @@ def _execute(
     environment: dict[str, str],
     peak: kernel.PeakMemory,
     bar: dict[str, Any] | None,
+    on_display: Callable[[dict[str, Any]], object] | None,
 ) -> None:
     """Run one notebook, filling `result.notebook` as it goes and `result.error` when it fails."""
     import papermill
@@ -142,6 +145,7 @@ def _execute(
             progress_bar=bar or False,
             environment=environment,
             on_cell=on_cell,
+            on_display=on_display,
         )
     except papermill.PapermillExecutionError as error:
         result.status = FAILED

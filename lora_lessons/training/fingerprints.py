@@ -24,13 +24,7 @@ LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
 def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: Settings) -> str:
     """A name for this run: equal for equal settings, data, start weights, adapters, code, versions and machine."""
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
-    for source in run_sources():
-        digest.update(source.read_bytes())
-    for library in LIBRARIES:
-        digest.update(importlib.metadata.version(library).encode())
-    device = next(model.parameters()).device
-    card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    digest.update(f"{models.best_precision().name} {torch.get_num_threads()} {device.type} {card}".encode())
+    digest.update(code_and_machine(next(model.parameters()).device).encode())
     digest.update(str(getattr(model, "config", "")).encode())
     # α and rsLoRA show in no weight: the scale is a number beside them
     for name, module in model.named_modules():
@@ -46,6 +40,18 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
         for data in models.parameter_bytes(p) if p.requires_grad or not known else ():
             digest.update(data)
     return digest.hexdigest()[:24]
+
+
+def code_and_machine(device: torch.device) -> str:
+    """A name for what every run on `device` rests on: the package's code, the libraries' versions and the machine."""
+    digest = hashlib.sha256()
+    for source in run_sources():
+        digest.update(source.read_bytes())
+    for library in LIBRARIES:
+        digest.update(importlib.metadata.version(library).encode())
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    digest.update(f"{models.best_precision().name} {torch.get_num_threads()} {device.type} {card}".encode())
+    return digest.hexdigest()
 
 
 def run_sources() -> list[Path]:

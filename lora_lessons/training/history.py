@@ -14,6 +14,8 @@ class Training:
     """What a run left behind: the loss of every step and what it cost. The learned weights are in the model."""
 
     losses: list[float] = field(default_factory=list)
+    # how many the whole run takes
+    steps: int = 0
     seconds: float = 0.0
     # all tokens that went through the model, and those of them that carried a loss
     tokens: int = 0

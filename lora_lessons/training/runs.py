@@ -20,6 +20,7 @@ from .fingerprints import fingerprint
 from .gradients import trainable
 from .history import Training
 from .interrupts import Interrupted, finished, stopped, stopping_between_steps
+from .lock import alone_in
 from .loop import training_steps
 from .optimizers import make_optimizer, parameter_groups
 from .scaling import loss_scaler
@@ -40,7 +41,9 @@ def train(
     A finished run of the same settings, data, start weights, code, versions and machine is read back, and said on
     screen; an interrupted one goes on from its checkpoint, to the same weights bit for bit. Both lie in `run_dir`
     (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start. `on_step` hears of every
-    step taken now, with the story so far, when its checkpoint is written; it may ask the model, and must not change it.
+    step taken now, with the story so far, when its checkpoint is written, and once of a run that is read back; it may
+    ask the model, and must not change it.
+    While another process trains the same run it waits, and then reads that back.
     Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
     there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card; Interrupted when it is
     stopped by hand: after the step that is running, which is kept, or at once when asked a second time.
@@ -53,16 +56,35 @@ def train(
     run = fingerprint(model, examples, settings)
     folder = Path(run_dir) if run_dir else cache_dir() / "runs" / run
     reuse = reuse and not os.environ.get("LORA_LESSONS_FRESH")
+    with alone_in(folder):
+        return _train(model, examples, settings, learned, run, folder, reuse, on_step)
+
+
+def _train(
+    model: nn.Module,
+    examples: Sequence[Encoded],
+    settings: Settings,
+    learned: dict[str, nn.Parameter],
+    run: str,
+    folder: Path,
+    reuse: bool,
+    on_step: Callable[[Training], object] | None,
+) -> Training:
+    """`train`, once the run has its name and `folder` is ours alone."""
     if reuse and (training := read_checkpoint(folder / FINISHED, run, learned)):
         training.reused = True
         taken = len(training.losses)
         print(f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {taken} steps.")
+        if on_step:
+            on_step(training)
         return training
 
     device = next(iter(learned.values())).device
     groups = parameter_groups(learned, settings.lr_ratio)
     optimizer = make_optimizer(settings.optimizer, groups, settings.learning_rate, settings.weight_decay, device)
-    training = (reuse and read_checkpoint(folder / CHECKPOINT, run, learned, optimizer)) or Training()
+    training = (reuse and read_checkpoint(folder / CHECKPOINT, run, learned, optimizer)) or Training(
+        steps=settings.steps
+    )
     scaler = loss_scaler(model, device, training.loss_scale)
     begun = kept = len(training.losses)
     goes_on = reuse and settings.checkpoint_every > 0

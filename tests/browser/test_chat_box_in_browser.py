@@ -45,6 +45,11 @@ def test_the_box_is_used_by_keyboard_and_says_when_nobody_listens(lab, open_less
     lesson.run_all()
     box = Box(lesson.page)
     assert box.said(0) == ("You, adapter off: before?", "said before")
+    log = lesson.page.get_by_role("group", name="chat box").get_by_role("log", name="conversation")
+    box.root.locator(".turn").first.evaluate("e => { e.dataset.seen = 'before'; }")
+    log.evaluate(
+        "e => new MutationObserver(() => { e.wasBusy ||= e.ariaBusy === 'true'; }).observe(e, { attributes: true })"
+    )
     box.field.focus()
     lesson.page.keyboard.type("bread?")
     lesson.page.keyboard.press("Enter")
@@ -65,6 +70,9 @@ def test_the_box_is_used_by_keyboard_and_says_when_nobody_listens(lab, open_less
     lesson.page.keyboard.press("Enter")
     expect(box.status).to_have_text("Type a question first.")
     expect(box.root.get_by_role("button", name="Stop")).to_be_disabled()
+    assert box.root.locator(".turn").first.get_attribute("data-seen") == "before", "what was read is not read again"
+    assert log.evaluate("e => e.wasBusy"), "a half answer is not read"
+    expect(log).to_have_attribute("aria-busy", "false")
     box.root.screenshot(path=screenshots / "chat_box.png")
     assert lesson.errors() == []
 

@@ -68,8 +68,19 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     lesson.run_all()
     page = Mixer(lesson.page)
 
-    for name in ("first adapter", "second adapter", "your question"):
-        assert page.root.get_by_label(name).count() == 1, name
+    group = lesson.page.get_by_role("group", name="adapter mixer")
+    assert group.count() == 1, "a screen reader says where one is"
+    for role, name in (
+        ("combobox", "first adapter"),
+        ("slider", "scale of first"),
+        ("combobox", "second adapter"),
+        ("slider", "scale of second"),
+        ("textbox", "your question"),
+        ("button", "Answer"),
+    ):
+        assert group.get_by_role(role, name=name, exact=True).count() == 1, name
+    line = page.root.locator("[role=status]")
+    line.evaluate("e => { e.dataset.seen = 'before'; }")
     page.root.get_by_label("your question").fill("Name a color.")
     page.root.get_by_label("your question").press("Enter")
     page.until("Done: ")
@@ -80,10 +91,11 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     page.root.screenshot(path=screenshots / "mixer.png")
 
     page.root.locator("select").nth(1).select_option("two")
-    slider = page.root.locator(".noUi-handle").nth(1)
+    slider = page.root.get_by_role("slider", name="scale of second")
     slider.focus()
     for _ in range(5):  # from 1 to 0.5
         lesson.page.keyboard.press("ArrowLeft")
+    assert slider.get_attribute("aria-valuetext") == "0.5"
     page.press("Answer")
     page.root.get_by_text("1 × one + 0.5 × two").wait_for()
     page.until("Done: ")
@@ -104,4 +116,5 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     page.press("Answer")
     page.until("Done: ")
     assert page.answers == [plain, both]
+    assert line.get_attribute("data-seen") == "before", "one line all along: what changes in it is said"
     assert lesson.errors() == []

@@ -4,8 +4,12 @@ import copy
 import csv
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 
+import nbformat
 import peft
 import pytest
 import torch
@@ -13,8 +17,10 @@ from in_kernel import a_kernel
 
 from lora_lessons import evaluation, mixing, models, tasks, training
 from lora_lessons.adapter import read_adapter
+from lora_lessons.course.live import LOSSES
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import Trial
+from lora_lessons.paths import package
 
 # ---- the grid ----
 
@@ -228,6 +234,127 @@ def test_the_stop_button_in_a_lesson_prints_one_sentence_and_the_sweep_goes_on(e
         held.unlink()
         assert not [o for o in kernel.run(SWEEP + "print([run['status'] for run in done])") if o["msg_type"] == "error"]
     assert len(sweep.read_table(tmp_path / "out" / sweep.TABLE)) == 2
+
+
+SHOWS = """
+import time
+from lora_lessons.course.live import LossCurve
+from lora_lessons.training import Training
+curve, run = LossCurve(), Training(steps=2)
+for loss in (5.0, 4.0 + r / 10):
+    run.losses.append(loss)
+    curve(run)
+    while Path("wait").exists():  # until the first step was heard
+        time.sleep(0.05)
+"""
+
+
+def shows_its_losses(experiments):
+    path = experiments / "train_adapter.ipynb"
+    stub = nbformat.read(path, 4)
+    before, after = stub.cells[-1].source.split("with open")
+    stub.cells[-1].source = f"{before}{SHOWS}with open{after}"
+    nbformat.write(stub, path)
+
+
+def test_the_losses_of_each_run_are_heard_while_it_trains(experiments, tmp_path):
+    shows_its_losses(experiments)
+    heard, trials = [], sweep.grid([1, 3], ["2x"], 1)
+
+    def hear(run, name):
+        heard.append((name, list(run.losses), run.steps))
+        if not run.reused:
+            (experiments / "wait").unlink(missing_ok=True)
+
+    sweep.run(trials[:1], tmp_path / "out")
+    (experiments / "wait").touch()
+    sweep.run(trials, tmp_path / "out", resume=True, on_step=hear)
+    done, *live = heard
+    assert done == ("r = 1, lora_alpha = 2", [5.0, 4.0], 2), "of a run that is done, what its table says"
+    assert live == [("r = 3, lora_alpha = 6", losses, 2) for losses in ([5.0], [5.0, 4.3])]
+
+
+IN_A_LESSON = """
+from pathlib import Path
+from lora_lessons.course.live import LossCurve
+from lora_lessons.experiments import sweep
+done = sweep.run(sweep.grid([1, 3], ["16"], 1), Path("out"), on_step=LossCurve())
+"""
+
+
+def test_a_lesson_shows_its_sweeps_losses_in_one_picture(experiments, tmp_path):
+    shows_its_losses(experiments)
+    with a_kernel(tmp_path, LORA_LESSONS_ROOT=str(experiments.parents[1])) as kernel:
+        shown = [o for o in kernel.run(IN_A_LESSON, updates=True) if LOSSES in o.get("data", {})]
+    assert [len(o["data"][LOSSES]["losses"]) for o in shown] == [1, 2, 1, 2]
+    assert len({o["transient"]["display_id"] for o in shown}) == 1 and shown[0]["msg_type"] == "display_data"
+    assert shown[-1]["data"]["text/plain"] == (
+        "r = 1 fell from 5.00 nats at step 1 to 4.10 at step 2. r = 3 fell from 5.00 nats at step 1 to 4.30 at step 2."
+    )
+
+
+# ---- the folder of a lesson's sweep ----
+
+
+@pytest.fixture
+def cache(experiments, tmp_path, monkeypatch):
+    shutil.copytree(package().parent / "data" / "persona", experiments.parents[1] / "data" / "persona")
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LORA_LESSONS_FRESH", raising=False)
+    return tmp_path / "cache"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_a_lessons_sweep_that_was_killed_goes_on_with_its_finished_runs(experiments, cache):
+    script = (
+        "from lora_lessons.experiments import sweep\n"
+        "print(sweep.cached('05'), flush=True)\n"
+        "sweep.run(sweep.grid([1, 3], ['16'], 1), sweep.cached('05'), resume=True)"
+    )
+    kill = experiments / "train_adapter.ipynb"
+    kill.write_text(kill.read_text().replace("os.getppid(), signal.SIGINT", "os.getppid(), signal.SIGKILL"))
+    (experiments / "stop-3-0").touch()
+    root = str(experiments.parents[1])
+    environment = os.environ | {"LORA_LESSONS_ROOT": root}
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert ran.returncode == -signal.SIGKILL and calls(experiments) == [(1, 0), (3, 0)], ran.stderr
+    (experiments / "stop-3-0").unlink()
+    (out,) = (cache / "runs").glob("sweep-05-*")
+    assert ran.stdout.split() == [str(out)]
+    again = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert again.returncode == 0, again.stderr
+    assert "1 of 2 runs are done already." in again.stdout and calls(experiments) == [(3, 0)]
+    assert [row["r"] for row in sweep.read_table(out / sweep.TABLE)] == [1, 3]
+
+
+def test_other_code_another_notebook_or_a_fresh_run_has_a_folder_of_its_own(experiments, cache, monkeypatch):
+    first = sweep.cached("05")
+    assert sweep.cached("05") == first != sweep.cached("06") and first.parent == cache / "runs"
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "code_and_machine", lambda device: "another")
+        assert sweep.cached("05") != first
+    with monkeypatch.context() as patch:
+        patch.setenv("LORA_LESSONS_FRESH", "1")
+        fresh = sweep.cached("05")
+        assert fresh != first and fresh != sweep.cached("05") and not fresh.exists()
+    notebook = experiments / "train_adapter.ipynb"
+    notebook.write_text(notebook.read_text().replace("too large", "much too large"))
+    assert sweep.cached("05") != first
+
+
+def test_other_settings_in_the_same_folder_are_trained_and_the_old_ones_left_out(experiments, cache):
+    sweep.run(sweep.grid([1], ["16"], 1), sweep.cached("05"), resume=True)
+    rows = sweep.run(sweep.grid([1], ["16"], 1, steps=7), sweep.cached("05"), resume=True)
+    assert calls(experiments) == [(1, 0), (1, 0)] and [row["steps"] for row in rows] == [7]
+
+
+def test_trials_are_named_by_what_tells_them_apart():
+    names = sweep.told_apart(sweep.grid([1, 8], ["16"], 2)).values()
+    assert list(names) == ["r = 1, seed = 0", "r = 8, seed = 0", "r = 1, seed = 1", "r = 8, seed = 1"]
+    assert list(sweep.told_apart(sweep.grid([8], ["16"], 1, learning_rates=[1e-3, 4e-3])).values()) == [
+        "learning_rate = 0.001",
+        "learning_rate = 0.004",
+    ]
 
 
 def test_the_real_experiment_trains_measures_and_leaves_no_base_behind(base_fp32, tmp_path):

@@ -12,6 +12,7 @@ from torch import nn
 
 from lora_lessons import lora, training
 from lora_lessons.training import TrainingStopped, checkpoint, train
+from lora_lessons.training.lock import LOCK
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, examples, tmp_path, monkeypatch):
@@ -28,7 +29,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, exa
         tiny_model.train(False)
         with pytest.raises(TrainingStopped, match="free some room"):
             train(tiny_model, examples, SHORT, run_dir=tmp_path / str(number))
-        assert list((tmp_path / str(number)).iterdir()) == []
+        assert [path.name for path in (tmp_path / str(number)).iterdir()] == [LOCK]
         assert not tiny_model.training, "the model is left in the mode it was found in"
 
 

@@ -1,10 +1,13 @@
 """A run: reused when finished, resumed bit for bit after kill -9 or an error, stopped with advice."""
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,9 @@ import short_run
 from short_run import SHORT, adapter, same
 
 from lora_lessons import lora, training
-from lora_lessons.training import train
+from lora_lessons.errors import Interrupted
+from lora_lessons.training import lock, train
+from lora_lessons.training.lock import LOCK
 
 KILLED = """
     import os, signal, sys
@@ -45,7 +50,7 @@ def test_killed_and_resumed_equals_unbroken_bit_for_bit(tiny_model, examples, tm
     lora.attach(tiny_model, r=4)
     unbroken = train(tiny_model, examples, SHORT, run_dir=tmp_path / "unbroken")
     assert same(first, adapter(tiny_model)) and resumed.losses == unbroken.losses
-    assert [p.name for p in (tmp_path / "killed").iterdir()] == [training.FINISHED]
+    assert {p.name for p in (tmp_path / "killed").iterdir()} == {training.FINISHED, LOCK}
 
 
 def test_a_finished_run_is_reused_and_said(tiny_model, examples, tmp_path, capsys, monkeypatch):
@@ -85,8 +90,96 @@ def test_who_listens_hears_of_every_step_and_changes_nothing(tiny_model, example
     assert same(first, adapter(tiny_model)) and alone.losses == story.losses
     lora.detach(tiny_model)
     lora.attach(tiny_model, r=4)
-    again = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone", on_step=lambda _: pytest.fail("no step"))
-    assert again.reused
+    read_back = []
+    again = train(tiny_model, examples, SHORT, run_dir=tmp_path / "alone", on_step=read_back.append)
+    assert again.reused and read_back == [again] and len(again.losses) == again.steps == SHORT.steps, "heard of once"
+
+
+TRAINS = """
+    import sys, time
+    sys.path.insert(0, {tests!r})
+    from pathlib import Path
+    from tiny import make_tiny_model
+    from short_run import SHORT, make_examples
+    from lora_lessons import lora, training
+    model = make_tiny_model()
+    lora.attach(model, r=4)
+    here = Path({here!r})
+
+    def until_it_is_told(story):
+        (here / "training").touch()
+        while not (here / "go on").exists():
+            time.sleep(0.05)
+
+    run = training.train(model, make_examples(), SHORT, run_dir=here / "run", on_step=until_it_is_told)
+    print(run.losses, run.reused)
+"""
+
+
+def started(here):
+    tests = Path(short_run.__file__).parent
+    script = textwrap.dedent(TRAINS.format(tests=str(tests), here=str(here)))
+    return subprocess.Popen([sys.executable, "-u", "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def until(true):
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def two_processes(tmp_path):
+    """One process that is training, held after its first step; and a second one that has begun the same run."""
+    first = started(tmp_path)
+    until((tmp_path / "training").exists)
+    second = started(tmp_path)
+    yield first, second, second.stdout.readline()
+    for process in (first, second):
+        process.kill()
+        process.wait()
+
+
+def test_a_second_process_waits_for_the_first_and_reads_its_run_back(two_processes, tmp_path):
+    first, second, said = two_processes
+    assert said == "Another process is training this very run: waiting until it ends.\n"
+    (tmp_path / "go on").touch()
+    (*_, trained), (reused, read_back) = (p.communicate(timeout=60)[0].splitlines() for p in (first, second))
+    assert trained.endswith("] False") and reused.startswith("Reused: the same run finished on ")
+    assert read_back == trained.replace("False", "True")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+def test_when_the_first_is_killed_the_second_trains(two_processes, tmp_path):
+    first, second, _ = two_processes
+    first.kill()
+    (tmp_path / "go on").touch()
+    assert second.communicate(timeout=60)[0].splitlines()[-1].endswith("] False")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
+def test_stopped_while_it_waits_it_says_so(two_processes, tiny_model, examples, tmp_path):
+    two_processes[1].kill()
+    lora.attach(tiny_model, r=4)
+    pressed = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressed.start()
+    try:
+        with pytest.raises(Interrupted, match="^Stopped while another process trains this run; run this cell again"):
+            train(tiny_model, examples, SHORT, run_dir=tmp_path / "run")
+    finally:
+        pressed.cancel()
+        signal.signal(signal.SIGINT, before)
+
+
+def test_where_no_lock_can_be_had_it_trains_without(tiny_model, examples, tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(lock.FileLock, "acquire", refused)
+    lora.attach(tiny_model, r=4)
+    assert len(train(tiny_model, examples, SHORT, run_dir=tmp_path).losses) == SHORT.steps
 
 
 def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):

@@ -7,6 +7,7 @@ from .intervals import paired as paired
 from .intervals import summary as summary
 from .runs import FIGURE as FIGURE
 from .runs import RESULT as RESULT
+from .runs import cached as cached
 from .runs import kept_adapter as kept_adapter
 from .runs import results as results
 from .runs import run as run
@@ -23,3 +24,4 @@ from .trials import RANKS as RANKS
 from .trials import Trial as Trial
 from .trials import alpha_of as alpha_of
 from .trials import grid as grid
+from .trials import told_apart as told_apart

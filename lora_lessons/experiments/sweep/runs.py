@@ -5,36 +5,51 @@ So a sweep can be stopped, resumed, and read while it runs.
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
+import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from ... import evaluation, models, tasks, training
+from ...course.live import LOSSES
 from ...errors import Interrupted
 from ...files import whole_file, write_text
 from ...machine import stamp
-from ...paths import course_root
+from ...paths import cache_dir, course_root
 from ...run import runner
+from ...run.notebooks import read_notebook
 from .intervals import lines
 from .table import TABLE, read_table, trial_of, write_table
-from .trials import Trial
+from .trials import Trial, told_apart
 
 RESULT, FIGURE = "result.json", "figure.png"
 ADAPTER = "adapter"  # the folder that a run keeps its adapter in, when asked to
 
 
 def run(
-    trials: Sequence[Trial], out: Path, *, resume: bool = False, keep_adapters: bool = False
+    trials: Sequence[Trial],
+    out: Path,
+    *,
+    resume: bool = False,
+    keep_adapters: bool = False,
+    on_step: Callable[[training.Training, str], object] | None = None,
 ) -> list[dict[str, Any]]:
     """Train once for each trial; write out/runs/<name>/result.json as each ends, then the table and the figure.
 
     Returns the rows of `trials`. With keep_adapters=True each run's adapter stays in its folder (`kept_adapter`).
     With resume=True a trial whose result is there is skipped; one that failed is tried again. A run that fails is
-    recorded as failed, and the next one starts. Raises FileExistsError when `out` holds results and resume is False, or
-    another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base; Interrupted when stopped
-    (the run in progress goes on from its checkpoint when the sweep is resumed).
+    recorded as failed, and the next one starts. `on_step` hears of each run's losses, as its notebook shows them, and
+    in which values the trial differs from the others. Raises FileExistsError when `out` holds results and resume is
+    False, or another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base; Interrupted when
+    stopped (the run in progress goes on from its checkpoint when the sweep is resumed).
     """
     from filelock import FileLock, Timeout
 
@@ -45,7 +60,7 @@ def run(
     runner.check_parameters([experiment()], trials[0]._asdict())
     try:
         with FileLock(out / ".lock", timeout=0):
-            return _run(trials, out, resume, keep_adapters)
+            return _run(trials, out, resume, keep_adapters, on_step)
     except KeyboardInterrupt:
         done = sum(trial_of(row) in set(trials) for row in results(out))
         again = "run this cell again to go on" if resume else "set resume=True to go on from there"
@@ -55,10 +70,17 @@ def run(
         raise FileExistsError(said) from error
 
 
-def _run(trials: Sequence[Trial], out: Path, resume: bool, keep_adapters: bool) -> list[dict[str, Any]]:
+def _run(
+    trials: Sequence[Trial],
+    out: Path,
+    resume: bool,
+    keep_adapters: bool,
+    on_step: Callable[[training.Training, str], object] | None,
+) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
-    before = {trial_of(row): row["status"] for row in results(out)}
+    rows = {trial_of(row): row for row in results(out)}
+    before = {trial: row["status"] for trial, row in rows.items()}
     if before and not resume:
         raise FileExistsError(
             f"{out.name} holds the results of {len(before)} runs: add --resume to go on, or choose another --out."
@@ -68,10 +90,20 @@ def _run(trials: Sequence[Trial], out: Path, resume: bool, keep_adapters: bool) 
         shutil.rmtree(out / "runs" / done.name / "checkpoints", ignore_errors=True)  # left by a kill at the very end
     if len(todo) < len(trials):
         print(f"{len(trials) - len(todo)} of {len(trials)} runs are done already.")
+    names = told_apart(trials)
+    for done in (trial for trial in trials if trial not in todo):
+        losses = [float(loss) for loss in rows[done]["train_losses"].split()]
+        if on_step:
+            on_step(training.Training(losses, len(losses), reused=True), names[done])
     bar = tqdm(todo, unit="run", dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20)
     for trial in bar:
         bar.set_postfix_str(trial.name)
-        row = run_one(trial, out / "runs" / trial.name, keep_adapters)
+
+        def hear(run: training.Training, name: str = names[trial]) -> None:
+            if on_step:
+                on_step(run, name)
+
+        row = run_one(trial, out / "runs" / trial.name, keep_adapters, hear)
         if row["status"] == runner.FAILED:
             bar.write(f"{trial.name}: failed: {row['error']}")
         try:
@@ -88,21 +120,48 @@ def experiment() -> Path:
     return course_root() / "notebooks" / "experiments" / "train_adapter.ipynb"
 
 
+def cached(name: str) -> Path:
+    """A folder of the cache for a lesson's sweep, in which it goes on when it is run again.
+
+    It is another one when the data, the code, the libraries or the machine change. With $LORA_LESSONS_FRESH it is a new
+    one every time.
+    """
+    if os.environ.get("LORA_LESSONS_FRESH"):
+        return Path(tempfile.mkdtemp()) / f"sweep-{name}"
+    notebook, task = read_notebook(experiment()), tasks.load_task("persona")
+    rests_on = [
+        training.code_and_machine(torch.device(models.best_device())),
+        inspect.getsource(evaluation),
+        *(cell.source for cell in notebook.cells if cell.cell_type == "code"),
+        json.dumps([task.train, task.held_out]),
+    ]
+    mark = hashlib.sha256("\n".join(rests_on).encode()).hexdigest()[:24]
+    return cache_dir() / "runs" / f"sweep-{name}-{mark}"
+
+
 def kept_adapter(out: Path, row: Mapping[str, Any]) -> Path:
     """Where the sweep `out` kept the adapter of the run `row`, in PEFT's format."""
     return Path(out) / "runs" / row["name"] / ADAPTER
 
 
-def run_one(trial: Trial, folder: Path, keep_adapter: bool = False) -> dict[str, Any]:
+def run_one(
+    trial: Trial, folder: Path, keep_adapter: bool = False, on_step: Callable[[training.Training], object] | None = None
+) -> dict[str, Any]:
     """Run the training notebook with one trial's parameters in `folder`; return its row of the table.
 
     The row is also written there. The checkpoints of a run that did not end well stay: the next try goes on from them.
+    `on_step` hears of the losses that the notebook shows while it trains.
     """
     checkpoints = folder / "checkpoints"
     given = trial._asdict() | {"checkpoints": str(checkpoints)}
     if keep_adapter:
         given["adapter"] = str(folder / ADAPTER)
-    result = runner.run_one(experiment(), given, folder, progress=False)
+
+    def hear(shown: Mapping[str, Any]) -> None:
+        if on_step and LOSSES in shown:
+            on_step(training.Training(**shown[LOSSES]))
+
+    result = runner.run_one(experiment(), given, folder, progress=False, on_display=hear)
     if result.status == runner.INTERRUPTED:
         raise KeyboardInterrupt
     measured = {name.replace(".", "_"): record.value for name, record in result.records.items()}

@@ -63,7 +63,6 @@ def teach(
     shown = _display(film.stage)
     try:
         trained = training.train(base.model, examples, how, run_dir=folder, reuse=not again, on_step=film.hear)
-        film.hear(trained)
     finally:
         if shown is not None:
             shown.update(film.stage)  # what is stored with the notebook is the last picture, not the first
@@ -178,7 +177,7 @@ class Taught:
 
     def keep(self) -> Path:
         """Save the adapter to a folder of the learner's own, say where and how large it is, and return the folder."""
-        folder = save_adapter(self.base.model, my_folder("adapters/wick"), self.base.name)
+        folder = save_adapter(self.base.model, my_folder("adapters/wick"), self.base.name, origin="lesson 00")
         # a progress file in a place of its own: a test, or a run of the whole course
         elsewhere = "LORA_LESSONS_PROGRESS" in os.environ
         place = str(folder.relative_to(folder.parents[1]) if elsewhere else folder).replace(str(Path.home()), "~")

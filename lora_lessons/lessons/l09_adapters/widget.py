@@ -18,6 +18,7 @@ from ... import mixing, models
 from ...adapter import Adapter
 from ...course.chat_box import write
 from ...experiments.prompting import Sample
+from .controls import Scale, Status
 
 NONE = "none"
 LOWEST, HIGHEST = -1.0, 1.5
@@ -56,13 +57,12 @@ class Mixer(widgets.VBox):
         names = [NONE, *known]
         self.first = widgets.Dropdown(options=names, value=names[1], description="first adapter", **_fits(300))
         self.second = widgets.Dropdown(options=names, value=NONE, description="second adapter", **_fits(300))
-        steps = {"min": LOWEST, "max": HIGHEST, "step": 0.1, "readout_format": ".1f"}
-        self.scale = widgets.FloatSlider(value=1.0, description="scale of first", **steps, **_fits(300))
-        self.scale_second = widgets.FloatSlider(value=1.0, description="scale of second", **steps, **_fits(300))
+        self.scale = Scale(description="scale of first", min=LOWEST, max=HIGHEST)
+        self.scale_second = Scale(description="scale of second", min=LOWEST, max=HIGHEST)
         self.prompt = widgets.Text(value=OPENING, description="your question", **_fits(620))
         self.ask = widgets.Button(description="Answer", button_style="primary")
         self.stop = widgets.Button(description="Cancel", disabled=True)
-        self.plain, self.mixed, self.status = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.plain, self.mixed, self.status = widgets.HTML(), widgets.HTML(), Status(group="adapter mixer")
         self._cancelled, self._thread = threading.Event(), threading.Thread()
         self._said = {"base": "", "mixed": ""}
         self.ask.on_click(lambda _: self.start())
@@ -152,7 +152,7 @@ class Mixer(widgets.VBox):
         blend = " + ".join(f"{scale:g} × {name}" for name, scale in self.parts().items()) or "no adapter"
         for part, title, column in ((self.plain, "the base", "base"), (self.mixed, blend, "mixed")):
             part.value = f"<b>{html.escape(title)}</b><p class='answer' style='white-space:pre-wrap;line-height:1.4'>{html.escape(self._said[column])}</p>"
-        self.status.value = f"<span role='status'>{html.escape(status)}</span>"
+        self.status.value = status
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         bundle = super()._repr_mimebundle_(**kwargs)

@@ -17,6 +17,7 @@ def measured(r, push, loss):
 
 def test_no_two_words_of_the_opening_picture_stand_on_each_other():
     use_style()  # as a lesson does
+    widget._lab_of.cache_clear()  # an earlier test may have drawn it in another style
     figure, _ = widget.scale_lab_still("LoRA", 8, 16, 0.004)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -12,10 +12,11 @@ from .exits import EXIT_FAILED, EXIT_OK
 
 def bench(
     what: Annotated[
-        Literal["memory", "quantize", "encoder"],
+        Literal["train", "memory", "quantize", "encoder"],
         typer.Argument(
-            metavar="memory|quantize|encoder",
-            help="memory: predicted, measured and error of each setting; quantize: our NF4 beside bitsandbytes'; "
+            metavar="train|memory|quantize|encoder",
+            help="train: transformers' Trainer with PEFT and this course's loop, the same steps in turn, and the machine's "
+            "limit (about a quarter of an hour); memory: predicted, measured and error of each setting; quantize: our NF4 beside bitsandbytes'; "
             "encoder: rounding and QLoRA on a base that was never rounded before.",
         ),
     ],
@@ -27,12 +28,15 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="Without it, the recording in data/measurements/.")
     ] = None,
 ) -> int:
-    """Measure memory, quantizing, or what 4 bits cost.
+    """Measure the speed of training, memory, quantizing, or what 4 bits cost.
 
     Each choice is a benchmark of its own, and prints both sides of what it compares.
     """
-    from ..experiments import ledger, never_rounded, speed
+    from ..experiments import ledger, never_rounded, speed, training_speed
 
+    if what == "train":
+        training_speed.measure(out=out)
+        return EXIT_OK
     if what == "quantize":
         speed.quantize()
         return EXIT_OK

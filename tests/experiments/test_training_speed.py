@@ -1,0 +1,88 @@
+"""The training bench: both sides take the same steps to the same loss, and the arithmetic is counted, not guessed."""
+
+import copy
+import json
+
+import pytest
+import torch
+from short_run import make_examples
+from tiny import make_tiny_model
+
+from lora_lessons import lora
+from lora_lessons.experiments import training_speed as bench
+
+
+@pytest.fixture
+def sides(monkeypatch, tmp_path):
+    """Both sides' seconds and models after three steps on the tiny model."""
+    examples = make_examples()
+    settings = bench.how(3, in_16_bits=False)
+    start, found = make_tiny_model(), {}
+    for side, by in ((bench.COURSE, bench.by_course), (bench.TRAINER, bench.by_trainer)):
+        model = copy.deepcopy(start)
+        torch.manual_seed(0)
+        found[side] = by(model, examples, settings, tmp_path / side)
+    return found
+
+
+def test_both_sides_train_as_many_numbers(sides):
+    ours, theirs = (sum(p.numel() for p in model.parameters() if p.requires_grad) for _, model in sides.values())
+    assert ours == theirs > 0 and all(seconds > 0 for seconds, _ in sides.values())
+
+
+def test_both_sides_see_the_same_batches_at_the_same_rates(monkeypatch, tmp_path):
+    """From one start, the two losses after the steps are one number."""
+    from lora_lessons import evaluation
+
+    examples, losses = make_examples(), []
+    settings = bench.how(4, in_16_bits=False)
+    monkeypatch.setattr(torch.nn.init, "kaiming_uniform_", lambda t, a=0: t.data.fill_(0.02))  # one start for both
+    for by in (bench.by_course, bench.by_trainer):
+        model = make_tiny_model()
+        _, trained = by(model, examples, settings, tmp_path / by.__name__)
+        losses.append(evaluation.held_out_loss(trained, examples))
+    start = evaluation.held_out_loss(make_tiny_model(), examples)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5) and losses[0] < start - 1e-3
+
+
+def test_the_arithmetic_needed_is_what_the_fast_path_multiplies():
+    """Counted on the step itself, attention apart: the formula is right to a few percent."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from lora_lessons.fast import FastPath
+
+    model, examples = make_tiny_model(), make_examples()
+    lora.attach(model, r=bench.R, lora_alpha=16)
+    in_place = {torch.ops.aten.addmm_: lambda _, a, b, **__: 2 * a[0] * a[1] * b[1]}
+    with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
+        FastPath(model).loss(examples).backward()
+    by_op = {str(op): count for op, count in counter.get_flop_counts()["Global"].items()}
+    counted = sum(count for op, count in by_op.items() if "attention" not in op)
+    assert bench.needed(model, examples, len(examples)) == pytest.approx(counted, rel=0.05)
+
+
+def test_the_limit_is_the_best_rate_over_the_models_own_sizes(monkeypatch):
+    asked = []
+    monkeypatch.setattr(bench, "_rate", lambda d, k, *_: asked.append((d, k)) or d * k)
+    assert bench.limit(make_tiny_model()) == 128 * 32  # the head's, the largest
+    assert set(asked) == {(32, 32), (16, 32), (64, 32), (32, 64), (128, 32)}
+
+
+def test_it_runs_both_sides_in_turn_prints_their_ratio_and_keeps_the_recording(monkeypatch, tmp_path, capsys):
+    ran = []
+
+    def run(module, task, wanted, folder, environment):
+        ran.append((wanted["task"], wanted["side"]))
+        seconds = 2.0 if wanted["side"] == bench.TRAINER else 1.0
+        row = {"seconds": seconds, "supervised_per_second": 60 / seconds, "loss": 3.0, "peak": 2e9, "flops": 1e9}
+        folder.mkdir(parents=True)
+        (folder / "found.json").write_text(json.dumps(row), encoding="utf-8")
+
+    monkeypatch.setattr(bench, "run_in_process", run)
+    monkeypatch.setattr(bench, "limit", lambda model: 2e9)
+    monkeypatch.setattr(bench.models, "load", lambda **_: type("Base", (), {"model": None}))
+    found = bench.measure(repeats=2, out=tmp_path / "speed.json")
+    assert ran == [(task, side) for task in bench.TASKS for _ in range(2) for side in (bench.TRAINER, bench.COURSE)]
+    assert "2.00 times the tokens, at 1.00 times the memory" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
+    assert kept["machine"] and len(kept["rows"]) == 4 and found["rows"][1]["share_of_limit"] == 0.5

@@ -16,10 +16,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
 
     Returns tokens × (heads·D). Padding exists only here, between attention's own two gathers.
     """
-    Q, K, V = (_by_head(Rectangle.apply(x[rows.shared :], rows)) for x in (q, k, v))
+    prefix, own = zip(*(x.split([rows.shared, len(x) - rows.shared]) for x in (q, k, v)), strict=True)
+    Q, K, V = (_by_head(Rectangle.apply(x, rows)) for x in own)
     if not rows.shared:
         return _flat(scaled_dot_product_attention(Q, K, V, is_causal=True, enable_gqa=True), rows).flatten(1)
-    pQ, pK, pV = (_by_head(x[None, : rows.shared]) for x in (q, k, v))
+    pQ, pK, pV = (_by_head(x[None]) for x in prefix)
     first = scaled_dot_product_attention(pQ, pK, pV, is_causal=True, enable_gqa=True)
     K, V = (torch.cat([p.expand(len(x), -1, -1, -1), x], dim=2) for p, x in ((pK, K), (pV, V)))
     rest = scaled_dot_product_attention(Q, K, V, attn_mask=rows.mask, enable_gqa=True)

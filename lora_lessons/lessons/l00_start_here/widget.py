@@ -46,7 +46,8 @@ def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
 @cache
 def _made_for(model: str) -> int:
     """The longest text, in tokens, that a shape was made for."""
-    return int(models.shape(model).config.max_position_embeddings)
+    config: Any = models.shape(model).config
+    return int(config.max_position_embeddings)
 
 
 def fit_ledgers(

@@ -43,6 +43,13 @@ def _counts(model: str) -> tuple[int, tuple[tuple[int, int], ...]]:
     return sum(p.numel() for p in net.parameters()), linears
 
 
+@cache
+def _made_for(model: str) -> int:
+    """The longest text, in tokens, that a shape was made for."""
+    config: Any = models.shape(model).config
+    return int(config.max_position_embeddings)
+
+
 def fit_ledgers(
     model: str, method: str, r: int, batch_size: int, gradient_checkpointing: str, lengths: Sequence[int]
 ) -> list[memory.Ledger]:
@@ -75,17 +82,18 @@ def fit_words(
     return scene.words[scene.stops.index(seq)]
 
 
-def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int) -> str:
+def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_for: int) -> str:
     room, total = memory.card_bytes(card), ledger.bill.total
     named = {name.replace(", ", " and "): part for name, part in bill_parts(ledger.bill).items() if part}
     parts = ", ".join(f"{name} {_size(part / memory.GB)}" for name, part in named.items())
     left = (room - total) / memory.GB
     fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
+    more = f" (the model was made for {made_for:,})" if longest > made_for else ""
     return (
         f"{about}: {total / memory.GB:.1f} GB at the peak of a step, which is {memory.SAID[ledger.moment]}. "
         f"That is {parts}. "
-        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths on the slider, {length}."
+        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths on the slider, {length}{more}."
     )
 
 
@@ -124,12 +132,13 @@ def fit_scene(
     width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
     backdrop, ax = _fit_backdrop(card, width)
     longest = max((n for n, total in zip(stops, totals, strict=True) if total <= room), default=0)
+    made_for = _made_for(model)
     jobs = (
         memory.Job(method, r, seq=n, batch_size=batch_size, gradient_checkpointing=ON[gradient_checkpointing])
         for n in stops
     )
     words = [
-        _fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest)
+        _fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest, made_for)
         for job, ledger in zip(jobs, ledgers, strict=True)
     ]
     scene = Scene(backdrop, stops, words)

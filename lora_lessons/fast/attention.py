@@ -10,6 +10,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .rows import Rows
 
+# Keys, up to which all attention weights are kept: 9 heads × 512 × 512 of them in bf16 are 5 MB per conversation.
+SHORT = 512
+
 
 def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
     """softmax(q·kᵀ/√D)·v within each conversation: q (tokens × heads × D), k and v (tokens × fewer heads × D).
@@ -19,12 +22,49 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
     prefix, own = zip(*(x.split([rows.shared, len(x) - rows.shared]) for x in (q, k, v)), strict=True)
     Q, K, V = (_by_head(Rectangle.apply(x, rows)) for x in own)
     if not rows.shared:
-        return _flat(scaled_dot_product_attention(Q, K, V, is_causal=True, enable_gqa=True), rows).flatten(1)
+        return _flat(attention(Q, K, V, rows.sees), rows).flatten(1)
     pQ, pK, pV = (_by_head(x[None]) for x in prefix)
-    first = scaled_dot_product_attention(pQ, pK, pV, is_causal=True, enable_gqa=True)
+    first = attention(pQ, pK, pV, rows.prefix_sees)
     K, V = (torch.cat([p.expand(len(x), -1, -1, -1), x], dim=2) for p, x in ((pK, K), (pV, V)))
-    rest = scaled_dot_product_attention(Q, K, V, attn_mask=rows.mask, enable_gqa=True)
-    return torch.cat([first[0].transpose(0, 1), _flat(rest, rows)]).flatten(1)
+    return torch.cat([first[0].transpose(0, 1), _flat(attention(Q, K, V, rows.sees), rows)]).flatten(1)
+
+
+def attention(Q: Tensor, K: Tensor, V: Tensor, sees: Tensor) -> Tensor:
+    """softmax(Q·Kᵀ/√D)·V where `sees` (queries × keys) is true: Q, K, V are conversations × heads × tokens × D.
+
+    Short texts on a processor take `ShortAttention`; PyTorch's own never holds all of the weights at once.
+    """
+    if Q.device.type == "cpu" and K.shape[2] <= SHORT:
+        weighed: Tensor = ShortAttention.apply(Q, K, V, sees)
+        return weighed
+    return scaled_dot_product_attention(Q, K, V, attn_mask=sees, enable_gqa=True)
+
+
+class ShortAttention(torch.autograd.Function):
+    """Attention in three products, and five on the way back; its weights (queries × keys) are kept."""
+
+    @staticmethod
+    def forward(ctx: Any, Q: Tensor, K: Tensor, V: Tensor, sees: Tensor) -> Tensor:
+        ctx.shapes, ctx.scale = (Q.shape, K.shape), Q.shape[-1] ** -0.5
+        # the heads that share keys and values lie below each other: one product serves them
+        k, v = K.flatten(0, 1), V.flatten(0, 1)
+        q = Q.reshape(len(k), -1, Q.shape[-1])
+        scores = torch.bmm(q, k.transpose(1, 2)).mul_(ctx.scale)
+        scores.unflatten(1, (-1, len(sees))).masked_fill_(~sees, -torch.inf)
+        weights = scores.softmax(-1)
+        ctx.save_for_backward(q, k, v, weights)
+        return torch.bmm(weights, v).view(Q.shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        q, k, v, weights = ctx.saved_tensors
+        grad = grad.reshape(q.shape)
+        dV = torch.bmm(weights.transpose(1, 2), grad)
+        dW = torch.bmm(grad, v.transpose(1, 2))
+        scores = torch._softmax_backward_data(dW, weights, -1, weights.dtype).mul_(ctx.scale)
+        dQ, dK = torch.bmm(scores, k), torch.bmm(scores.transpose(1, 2), q)
+        of_queries, of_keys = ctx.shapes
+        return dQ.view(of_queries), dK.view(of_keys), dV.view(of_keys), None
 
 
 def _by_head(x: Tensor) -> Tensor:

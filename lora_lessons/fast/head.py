@@ -22,10 +22,11 @@ class HeadLoss(torch.autograd.Function):
         gradient, losses = torch.empty_like(h), []
         for part, wanted, out in zip(h.split(CHUNK), labels.split(CHUNK), gradient.split(CHUNK), strict=True):
             logits = part @ E.T
-            logits = logits.float() if logits.dtype.itemsize < 4 else logits
-            total = logits.logsumexp(-1, keepdim=True)
+            p = logits.softmax(-1, dtype=torch.promote_types(h.dtype, torch.float32))
+            # log Σ exp(logits) by way of the likeliest token, whose p cannot underflow
+            likeliest, place = p.max(-1, keepdim=True)
+            total = logits.gather(1, place) - likeliest.log()
             losses.append(total - logits.gather(1, wanted[:, None]))
-            p = logits.sub_(total).exp_()
             p[torch.arange(len(wanted), device=h.device), wanted] -= 1
             torch.matmul(p.to(h.dtype), E, out=out)
         ctx.save_for_backward(gradient.div_(len(labels)))

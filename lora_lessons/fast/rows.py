@@ -20,7 +20,8 @@ class Rows:
     `input_ids` and `positions` (tokens,): what is read, and its place in its own conversation. The first `shared` of
     them belong to every conversation. `supervised` (answers,) says which tokens are followed by a token that is taught,
     and `labels` (answers,) which one. `grid` (conversations × longest) finds each conversation's own tokens among those
-    after the prefix, and `inside` (own tokens,) is the way back.
+    after the prefix, and `inside` (own tokens,) is the way back. `sees` (longest × prefix and longest) and `prefix_sees`
+    say which keys a token may look at.
     """
 
     def __init__(self, batch: Sequence[Encoded], device: torch.device, share: bool = True) -> None:
@@ -41,8 +42,13 @@ class Rows:
         # a place without a token points at token 0: nothing that counts looks there
         self.grid = ((starts[:, None] + torch.arange(max(own))) * within).to(device)
         self.inside = within.flatten().nonzero().flatten().to(device)
-        seen = torch.ones(max(own), self.shared, dtype=torch.bool)
-        self.mask = torch.cat([seen, torch.ones(max(own), max(own), dtype=torch.bool).tril()], dim=1).to(device)
+        self.sees = torch.cat([torch.ones(max(own), self.shared).bool(), past(max(own))], dim=1).to(device)
+        self.prefix_sees = past(self.shared).to(device)
+
+
+def past(length: int) -> Tensor:
+    """length × length: each token sees itself and those before it."""
+    return torch.ones(length, length, dtype=torch.bool).tril()
 
 
 def conversations(row: Encoded) -> list[tuple[Tensor, Tensor]]:

@@ -3,8 +3,10 @@
 import pytest
 import torch
 from torch.autograd import gradcheck
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
+from lora_lessons.fast import attention
+from lora_lessons.fast.attention import ShortAttention
 from lora_lessons.fast.backward import LoRAProducts, RMSNorm, Rotation, SwiGLU
 from lora_lessons.fast.head import CHUNK, HeadLoss
 
@@ -72,3 +74,19 @@ def test_the_loss_at_supervised_tokens(draw, answers):
     (gradient,) = torch.autograd.grad(loss, h)
     (wanted,) = torch.autograd.grad(cross_entropy(h @ E.T, labels), h)
     assert torch.allclose(gradient, wanted, rtol=1e-10)
+
+
+def test_attention_over_short_texts(draw):
+    sees = torch.cat([torch.ones(4, 2), torch.ones(4, 4).tril()], dim=1).bool()
+    Q, K, V = draw(2, 6, 4, 3), draw(2, 2, 6, 3), draw(2, 2, 6, 3)
+    assert gradcheck(lambda *x: ShortAttention.apply(*x, sees), (Q, K, V))
+    theirs = scaled_dot_product_attention(Q, K, V, attn_mask=sees, enable_gqa=True)
+    assert torch.allclose(ShortAttention.apply(Q, K, V, sees), theirs, rtol=1e-12)
+
+
+def test_long_texts_and_cards_take_pytorchs_attention(draw, monkeypatch):
+    Q, K, V, sees = draw(1, 2, 4, 3), draw(1, 2, 4, 3), draw(1, 2, 4, 3), torch.ones(4, 4).bool()
+    short = attention.attention(Q, K, V, sees)
+    monkeypatch.setattr(attention, "SHORT", 3)
+    monkeypatch.setattr(ShortAttention, "apply", None)
+    assert torch.allclose(attention.attention(Q, K, V, sees), short, rtol=1e-12)

@@ -42,8 +42,9 @@ def test_the_grid_finds_every_token_and_inside_finds_it_back():
 
 def test_a_token_sees_the_prefix_and_its_own_past():
     rows = Rows(BATCH, CPU)
-    assert rows.mask.shape == (5, 2 + 5)
-    assert rows.mask[:, :2].all() and rows.mask[:, 2:].equal(torch.ones(5, 5, dtype=torch.bool).tril())
+    assert rows.sees.shape == (5, 2 + 5)
+    assert rows.prefix_sees.equal(torch.ones(2, 2, dtype=torch.bool).tril())
+    assert rows.sees[:, :2].all() and rows.sees[:, 2:].equal(torch.ones(5, 5, dtype=torch.bool).tril())
 
 
 def test_a_prefix_ends_before_anything_is_taught():

@@ -68,7 +68,10 @@ def _(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
         (right * 5 / 39, "You divided by all tokens; only five of them teach something."),
         (right * 5 / 40, "You divided by all tokens; only five of them teach something."),
         (right * 5 / 6, "You divided by six labels, but nothing comes before the first token: five can be predicted."),
-        (-(h @ E.T)[where].log_softmax(-1).mean(), "Pick each row's own label out of the log-probabilities: cross_entropy does."),
+        (
+            -(h @ E.T)[where].log_softmax(-1).mean(),
+            "Pick each row's own label out of the log-probabilities: cross_entropy does.",
+        ),
     ):
         if is_(wrong):
             return said

@@ -55,17 +55,15 @@ def apart(one: Step, other: Step) -> float:
     return max(abs(one.loss / other.loss - 1), *(float((g - o).norm() / o.norm()) for g, o in pairs))
 
 
-def seconds(model: Any, loss_of: Loss, batch: Batch, repeats: int) -> float:
-    """The fastest of a few forward and backward passes."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        loss_of(batch).backward()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-        model.zero_grad(set_to_none=True)
-    return min(times)
+def seconds(model: Any, loss_of: Loss, batch: Batch) -> float:
+    """What one forward and backward pass takes."""
+    start = time.perf_counter()
+    loss_of(batch).backward()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    taken = time.perf_counter() - start
+    model.zero_grad(set_to_none=True)
+    return taken
 
 
 class Rung(NamedTuple):
@@ -84,10 +82,11 @@ class Rung(NamedTuple):
 class Bench:
     """Rung after rung: computed in fp32 on a few conversations and compared, then timed as one would train here."""
 
-    def __init__(self, exact: Any, timed: Any, batch: Batch, repeats: int = 2, compared: int = 2) -> None:
-        self.exact, self.timed, self.batch, self.repeats = exact, timed, batch, repeats
+    def __init__(self, exact: Any, timed: Any, batch: Batch, compared: int = 2) -> None:
+        self.exact, self.timed, self.batch = exact, timed, batch
         self.few = list(batch)[:compared]
         self.rungs: dict[str, Rung] = {}
+        self.made: dict[str, Loss] = {}
         self.first: Step | None = None
         for model in {id(m): m for m in (exact, timed)}.values():
             model.train()
@@ -96,11 +95,18 @@ class Bench:
         """Measure the rung that `make` builds for a model, and print a line; the first one is what others are held against."""
         found = step(self.exact, make(self.exact), self.few)
         self.first = self.first or found
-        loss_of = make(self.timed)
-        kept = step(self.timed, loss_of, self.batch).kept
-        taken = seconds(self.timed, loss_of, self.batch, self.repeats)
+        self.made[name] = loss_of = make(self.timed)
+        kept = step(self.timed, loss_of, self.batch).kept  # and what is made once is made now
+        taken = min(seconds(self.timed, loss_of, self.batch) for _ in range(2))
         self.rungs[name] = Rung(taken, kept, apart(found, self.first), found.kept)
         print(self.line(name))
+
+    def in_turn(self, rounds: int) -> None:
+        """Time all rungs again, one after the other, `rounds` times; each keeps its fastest pass."""
+        for _ in range(rounds):
+            for name, loss_of in self.made.items():
+                taken = min(self.rungs[name].seconds, seconds(self.timed, loss_of, self.batch))
+                self.rungs[name] = self.rungs[name]._replace(seconds=taken)
 
     def line(self, name: str) -> str:
         one, plain = self.rungs[name], next(iter(self.rungs.values()))

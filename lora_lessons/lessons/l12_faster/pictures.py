@@ -56,10 +56,12 @@ def batch_places(batch: Batch, shared: int) -> Figure:
     grid[0, :shared] = 2
     figure = Figure(figsize=(8.8, 0.9 + 0.26 * len(batch)))
     ax = figure.subplots()
-    ax.pcolormesh(grid, cmap=ListedColormap(["white", "#c9ccd1", SKY, ORANGE]), edgecolors="white", lw=0.5, vmin=0, vmax=3)
+    ax.pcolormesh(
+        grid, cmap=ListedColormap(["white", "#c9ccd1", SKY, ORANGE]), edgecolors="white", lw=0.5, vmin=0, vmax=3
+    )
     ax.invert_yaxis()
     first = int((batch[0].labels != IGNORED).int().argmax())
-    names = [(0, "read again in every row", GREY), (shared, "question", BLUE), (first, "answer, taught", "#b06f00")]
+    names = [(0, "the same in every row", GREY), (shared, "question", BLUE), (first, "answer, taught", "#b06f00")]
     for x, name, color in [*names, (longest, "padding", VERMILION)]:
         side = "right" if name == "padding" else "left"
         ax.annotate(name, (x, 0), (0, 5), textcoords="offset points", ha=side, color=color, weight="bold", size=10)
@@ -82,4 +84,7 @@ def ladder(rungs: Mapping[str, Rung], least: float) -> tuple[Figure, str]:
     ax.set_xlim(0, 1.35 * max(one.seconds for one in rungs.values()))
     ax.grid(axis="y", visible=False)
     said = ", ".join(f"{name} {one.seconds:.2f} s ({least / one.seconds:.0%})" for name, one in rungs.items())
-    return figure, f"Seconds of a step, and the share of the machine's limit that the needed arithmetic reaches: {said}."
+    return (
+        figure,
+        f"Seconds of a step, and the share of the machine's limit that the needed arithmetic reaches: {said}.",
+    )

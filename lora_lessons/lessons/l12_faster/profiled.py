@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 
@@ -13,18 +14,18 @@ PRODUCTS, ATTENTION, MOVING, REST = KINDS = ("matrix products", "attention", "mo
 
 _MULTIPLY = {"mm", "addmm", "addmm_", "bmm", "baddbmm", "baddbmm_", "mkldnn_linear", "_addmm_activation"}
 # They only say how numbers already in memory are to be read, or hand the work on to another operation.
-_TOUCH_NOTHING = set(
-    "view reshape _unsafe_view _reshape_alias t transpose permute expand as_strided slice select narrow unsqueeze squeeze "
-    "split split_with_sizes chunk unbind flatten unflatten detach alias empty empty_like empty_strided new_empty "
-    "result_type to _to_copy resolve_conj resolve_neg contiguous clone matmul linear scaled_dot_product_attention "
-    "item _local_scalar_dense is_nonzero zeros zeros_like new_zeros ones lift_fresh".split()
+_TOUCH_NOTHING = re.compile(
+    r"(_unsafe_)?view|_?reshape(_alias)?|t|transpose|permute|expand|as_strided|slice|select|narrow|(un)?squeeze"
+    r"|split(_with_sizes)?|chunk|unbind|(un)?flatten|detach|alias|(new_)?empty(_like|_strided)?|(new_)?zeros(_like)?"
+    r"|(new_)?ones(_like)?|lift_fresh|result_type|_?to(_copy)?|resolve_(conj|neg)|contiguous|clone|item|is_nonzero"
+    r"|_local_scalar_dense|matmul|linear|scaled_dot_product_attention"
 )
 
 
 def kind(operation: str) -> str:
     """Which of KINDS an operation belongs to, by the profiler's name for it (such as aten::mm)."""
     library, _, name = operation.partition("::")
-    if library != "aten" or name in _TOUCH_NOTHING:
+    if library != "aten" or _TOUCH_NOTHING.fullmatch(name):
         return REST
     if "scaled_dot_product" in name or "flash_attention" in name:
         return ATTENTION

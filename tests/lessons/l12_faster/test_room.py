@@ -63,7 +63,7 @@ def test_a_layer_written_out_goes_back_to_its_own_code(folder, batch):
 
 def test_a_step_that_is_not_the_same_is_said_so(folder, batch, capsys):
     model = tiny(folder)
-    bench = measured.Bench(model, model, batch, repeats=1)
+    bench = measured.Bench(model, model, batch)
     bench.rung("plain", rungs.plain)
     bench.rung("twice", lambda model: lambda batch: 2 * rungs.plain(model)(batch))
     bench.rung("again", rungs.plain)
@@ -71,6 +71,17 @@ def test_a_step_that_is_not_the_same_is_said_so(folder, batch, capsys):
     assert "plain" in plain and "times" not in plain
     assert "NOT THE SAME: 100.0% apart" in twice and not bench.rungs["twice"].same
     assert "the same loss and gradients" in again and bench.rungs["again"].same
+
+
+def test_timed_in_turn_each_rung_keeps_its_fastest_pass(folder, batch, monkeypatch):
+    model = tiny(folder)
+    bench = measured.Bench(model, model, batch)
+    taken = iter([5.0, 4.0, 7.0, 6.0, 3.0, 8.0, 9.0, 2.0])
+    monkeypatch.setattr(measured, "seconds", lambda *_: next(taken))
+    bench.rung("one", rungs.plain)
+    bench.rung("other", rungs.plain)
+    bench.in_turn(rounds=2)
+    assert [rung.seconds for rung in bench.rungs.values()] == [3.0, 2.0]
 
 
 def test_steps_that_train_other_matrices_are_infinitely_apart():
@@ -135,7 +146,7 @@ def test_pictures_say_what_they_show(batch):
     figure, words = pictures.ladder({"plain": rung, "fast": rung._replace(seconds=1.0)}, 0.5)
     assert "plain 2.00 s (25%)" in words and "fast 1.00 s (50%)" in words
     texts = [text.get_text() for text in pictures.batch_places(batch, 3).axes[0].texts]
-    assert "read again in every row" in texts and "padding" in texts
+    assert "the same in every row" in texts and "padding" in texts
 
 
 def test_recorded_runs_are_by_task_and_side(monkeypatch):

@@ -29,7 +29,7 @@ def adapt(model: Any, seed: int = 0) -> None:
             layer.lora_B.copy_(0.01 * torch.randn(layer.lora_B.shape, generator=generator))
 
 
-class Step(NamedTuple):
+class Outcome(NamedTuple):
     """One forward and backward pass."""
 
     loss: float  # nats per supervised token
@@ -37,17 +37,17 @@ class Step(NamedTuple):
     kept: int  # bytes that the forward pass keeps for the backward pass
 
 
-def step(model: Any, loss_of: Loss, batch: Batch) -> Step:
+def step(model: Any, loss_of: Loss, batch: Batch) -> Outcome:
     """What a rung computes for one batch, and what it keeps meanwhile."""
     model.zero_grad(set_to_none=True)
     loss, kept = out_and_kept(loss_of, list(batch), model)
     loss.backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad(set_to_none=True)
-    return Step(loss.item(), gradients, kept)
+    return Outcome(loss.item(), gradients, kept)
 
 
-def apart(one: Step, other: Step) -> float:
+def apart(one: Outcome, other: Outcome) -> float:
     """The largest relative difference between two steps: of their losses, or of the gradients of any one matrix."""
     if one.gradients.keys() != other.gradients.keys():
         return float("inf")
@@ -79,7 +79,7 @@ class Rung(NamedTuple):
         return self.apart < ROUNDING
 
 
-class Bench:
+class Ladder:
     """Rung after rung: computed in fp32 on a few conversations and compared, then timed as one would train here."""
 
     def __init__(self, exact: Any, timed: Any, batch: Batch, compared: int = 2) -> None:
@@ -87,7 +87,7 @@ class Bench:
         self.few = list(batch)[:compared]
         self.rungs: dict[str, Rung] = {}
         self.made: dict[str, Loss] = {}
-        self.first: Step | None = None
+        self.first: Outcome | None = None
         for model in {id(m): m for m in (exact, timed)}.values():
             model.train()
 
@@ -97,7 +97,7 @@ class Bench:
         self.first = self.first or found
         self.made[name] = loss_of = make(self.timed)
         kept = step(self.timed, loss_of, self.batch).kept  # and what is made once is made now
-        taken = min(seconds(self.timed, loss_of, self.batch) for _ in range(2))
+        taken = seconds(self.timed, loss_of, self.batch)
         self.rungs[name] = Rung(taken, kept, apart(found, self.first), found.kept)
         print(self.line(name))
 

@@ -63,29 +63,29 @@ def test_a_layer_written_out_goes_back_to_its_own_code(folder, batch):
 
 def test_a_step_that_is_not_the_same_is_said_so(folder, batch, capsys):
     model = tiny(folder)
-    bench = measured.Bench(model, model, batch)
-    bench.rung("plain", rungs.plain)
-    bench.rung("twice", lambda model: lambda batch: 2 * rungs.plain(model)(batch))
-    bench.rung("again", rungs.plain)
+    ladder = measured.Ladder(model, model, batch)
+    ladder.rung("plain", rungs.plain)
+    ladder.rung("twice", lambda model: lambda batch: 2 * rungs.plain(model)(batch))
+    ladder.rung("again", rungs.plain)
     plain, twice, again = capsys.readouterr().out.splitlines()
     assert "plain" in plain and "times" not in plain
-    assert "NOT THE SAME: 100.0% apart" in twice and not bench.rungs["twice"].same
-    assert "the same loss and gradients" in again and bench.rungs["again"].same
+    assert "NOT THE SAME: 100.0% apart" in twice and not ladder.rungs["twice"].same
+    assert "the same loss and gradients" in again and ladder.rungs["again"].same
 
 
 def test_timed_in_turn_each_rung_keeps_its_fastest_pass(folder, batch, monkeypatch):
     model = tiny(folder)
-    bench = measured.Bench(model, model, batch)
-    taken = iter([5.0, 4.0, 7.0, 6.0, 3.0, 8.0, 9.0, 2.0])
+    ladder = measured.Ladder(model, model, batch)
+    taken = iter([5.0, 7.0, 3.0, 8.0, 9.0, 2.0])
     monkeypatch.setattr(measured, "seconds", lambda *_: next(taken))
-    bench.rung("one", rungs.plain)
-    bench.rung("other", rungs.plain)
-    bench.in_turn(rounds=2)
-    assert [rung.seconds for rung in bench.rungs.values()] == [3.0, 2.0]
+    ladder.rung("one", rungs.plain)
+    ladder.rung("other", rungs.plain)
+    ladder.in_turn(rounds=2)
+    assert [rung.seconds for rung in ladder.rungs.values()] == [3.0, 2.0]
 
 
 def test_steps_that_train_other_matrices_are_infinitely_apart():
-    one, other = (measured.Step(1.0, {name: torch.ones(2)}, 0) for name in ("a", "b"))
+    one, other = (measured.Outcome(1.0, {name: torch.ones(2)}, 0) for name in ("a", "b"))
     assert measured.apart(one, other) == float("inf")
 
 

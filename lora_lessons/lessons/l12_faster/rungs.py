@@ -75,7 +75,7 @@ def _product(layer: Any, x: Tensor) -> Tensor:
 
 
 def blocks_written_out(model: Any) -> Loss:
-    """The course's own block, its backward passes written out; padding goes through it like any other token."""
+    """The course's own block: norms, attention and SwiGLU written out, too. Padding goes through it like any other token."""
     path = FastPath(model, share_prefix=False)
     return lambda batch: path.loss(padded(batch))
 
@@ -110,7 +110,7 @@ LADDER: dict[str, Callable[[Any], Loss]] = {
     "plain": plain,
     "head only where taught": head_where_taught,
     "LoRA's backward written out": lora_written_out,
-    "norms and SwiGLU, too": blocks_written_out,
+    "the whole block, too": blocks_written_out,
     "no padding": without_padding,
     "the shared prompt once": prompt_once,
 }

@@ -23,7 +23,7 @@ def which_card(
     """One stacked bar per method before a dashed line per card; the totals stand in a column of their own.
 
     The row named `hidden` shows a question mark instead of its bar. `published` puts a diamond at a figure, in GB, that
-    somebody measured for that row.
+    was published for that row.
     """
     sizes = [memory.card_bytes(card) / memory.GB for card in cards]
     shown = [bill.total / memory.GB for name, bill in bills.items() if name != hidden]
@@ -41,7 +41,7 @@ def which_card(
         ax.text(1.02, y, total, va="center", weight="bold", transform=ax.get_yaxis_transform())
         if x := (published or {}).get(name):
             ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
-    about = "; ◇ somebody's measurement" if published else ""
+    about = "; ◇ a published run" if published else ""
     ax.set_yticks(range(len(bills)), list(bills))
     ax.set_xlabel(f"GB at the peak of a step (dashed: what a card holds{about})")
     ax.grid(visible=False)

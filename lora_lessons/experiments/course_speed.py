@@ -40,7 +40,7 @@ def compare(report: dict[str, Any]) -> dict[str, Any]:
     rows, machines = [], set()
     for path in runner.find_lessons([]):
         baseline, now = read_baseline(path.stem, report.get("profile", "quick")) or {}, ran.get(path.stem, {})
-        row = {"lesson": path.stem, "recorded": baseline.get("seconds")}
+        row: dict[str, Any] = {"lesson": path.stem, "recorded": baseline.get("seconds")}
         row |= {"seconds": now.get("seconds"), "status": now.get("status"), "ratio": None}
         if baseline and row["status"] in (OK, DEVIATES):
             row["ratio"] = row["seconds"] / row["recorded"]

@@ -67,7 +67,8 @@ def _by_peft(W: nn.Linear, ours: LoRALinear) -> Way:
     import peft
 
     config = peft.LoraConfig(r=ours.r, lora_alpha=ALPHA, target_modules=["0"])
-    layer: Any = peft.get_peft_model(nn.Sequential(W), config).base_model.model[0]  # type: ignore[arg-type]
+    wrapped: Any = peft.get_peft_model(nn.Sequential(W), config)
+    layer = wrapped.base_model.model[0]
     A, B = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     A.data.copy_(ours.lora_A.data)
     B.data.copy_(ours.lora_B.data)

@@ -17,6 +17,7 @@ PACKAGES = (
     "evaluation",
     "experiments",
     "export",
+    "fast",
     "lora",
     "lowrank",
     "memory",

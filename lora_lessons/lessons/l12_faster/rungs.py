@@ -1,0 +1,116 @@
+"""The rungs of lesson 12: the same loss of the same batch, each time with one kind of work less.
+
+Each function builds, for a model, a function from a batch to its mean loss per supervised token. `LADDER` has them in
+order, from transformers' own code to the course's fast path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ... import lora
+from ...fast import FastPath
+from ...fast.backward import LoRAProducts
+from ...fast.head import HeadLoss
+from ...tasks import IGNORED, Encoded, collate
+from ...training import losses
+
+Batch = Sequence[Encoded]
+Loss = Callable[[Batch], Tensor]
+
+
+def plain(model: Any) -> Loss:
+    """Transformers' own code on a padded batch, with the course's LoRA layers."""
+    return losses.plain(model, autocast=_in_16_bits(model))
+
+
+def head_where_taught(model: Any) -> Loss:
+    """Logits exist only for tokens that are followed by a token of an answer."""
+
+    def loss(batch: Batch) -> Tensor:
+        padded = {name: t.to(model.device) for name, t in collate(batch, pad_id=0).items()}
+        following = padded.pop("labels")[:, 1:]
+        taught = following != IGNORED
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=_in_16_bits(model)):
+            h = model.model(**padded).last_hidden_state[:, :-1]
+        return HeadLoss.apply(h[taught], model.lm_head.weight, following[taught])
+
+    return loss
+
+
+def lora_written_out(model: Any) -> Loss:
+    """As before, and every adapted layer keeps only its input x and A·x for the way back."""
+    head_only = head_where_taught(model)
+
+    def loss(batch: Batch) -> Tensor:
+        with _layers_written_out(model):
+            return head_only(batch)
+
+    return loss
+
+
+@contextmanager
+def _layers_written_out(model: Any) -> Iterator[None]:
+    """While the block runs, adapted layers go through `fast.backward.LoRAProducts`."""
+    layers: list[Any] = [layer for _, layer in lora.lora_layers(model)]
+    for layer in layers:
+        layer.forward = partial(_product, layer)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _product(layer: Any, x: Tensor) -> Tensor:
+    base, flat = layer.base_layer, x.flatten(0, -2)
+    (h,) = LoRAProducts.apply(flat, [lambda: base.weight], [base.bias], [layer.scaling], layer.lora_A, layer.lora_B)
+    return h.unflatten(0, x.shape[:-1])
+
+
+def blocks_written_out(model: Any) -> Loss:
+    """The course's own block: norms, attention and SwiGLU written out, too. Padding goes through it like any other token."""
+    path = FastPath(model, share_prefix=False)
+    return lambda batch: path.loss(padded(batch))
+
+
+def padded(batch: Batch) -> list[Encoded]:
+    """The conversations, each as long as the longest: padding is token 0, and nothing is taught there."""
+    longest = max(len(one.input_ids) for one in batch)
+
+    def filled(t: Tensor, value: int) -> Tensor:
+        return torch.cat([t, t.new_full((longest - len(t),), value)])
+
+    return [Encoded(filled(one.input_ids, 0), filled(one.labels, IGNORED)) for one in batch]
+
+
+def without_padding(model: Any) -> Loss:
+    """The conversations side by side in one row, each token once; attention keeps them apart."""
+    return FastPath(model, share_prefix=False).loss
+
+
+def prompt_once(model: Any) -> Loss:
+    """The tokens that all conversations begin with go through the model once: the whole fast path."""
+    return FastPath(model).loss
+
+
+def _in_16_bits(model: Any) -> bool:
+    """Whether the base is kept in bfloat16: then what is multiplied is, too, while A and B stay in fp32."""
+    return bool(model.dtype == torch.bfloat16)
+
+
+# What changes on each rung, one thing at a time.
+LADDER: dict[str, Callable[[Any], Loss]] = {
+    "plain": plain,
+    "head only where taught": head_where_taught,
+    "LoRA's backward written out": lora_written_out,
+    "the whole block, too": blocks_written_out,
+    "no padding": without_padding,
+    "the shared prompt once": prompt_once,
+}

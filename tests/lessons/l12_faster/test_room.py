@@ -1,0 +1,161 @@
+"""Every rung computes the plain step's loss and gradients; what is measured of it is what it did."""
+
+import pytest
+import torch
+from tiny_folders import make_folder
+
+from lora_lessons import models, tasks
+from lora_lessons.experiments import recordings, training_speed
+from lora_lessons.fast.rows import Rows
+from lora_lessons.lessons.l12_faster import measured, pictures, profiled, rungs
+from lora_lessons.tasks import IGNORED, Encoded
+
+
+def tiny(folder, precision="fp32"):
+    model = models.load(folder, precision, device="cpu").model
+    measured.adapt(model)
+    return model
+
+
+@pytest.fixture
+def folder(tmp_path, base_fp32):
+    made = make_folder(tmp_path / "tiny")
+    base_fp32.tokenizer.save_pretrained(made)
+    return made
+
+
+@pytest.fixture
+def batch():
+    """Three conversations of unequal length that begin alike; what is taught comes after."""
+    generator = torch.Generator().manual_seed(1)
+    made = []
+    for prompt, answer in ((9, 5), (14, 3), (11, 8)):
+        ids = torch.cat([torch.arange(5, 11), torch.randint(20, 100, (prompt - 6 + answer,), generator=generator)])
+        labels = ids.clone()
+        labels[:prompt] = IGNORED
+        made.append(Encoded(ids, labels))
+    return made
+
+
+def test_every_rung_has_the_plain_steps_loss_and_gradients(folder, batch):
+    model = tiny(folder)
+    steps = {name: measured.step(model, make(model), batch) for name, make in rungs.LADDER.items()}
+    plain = steps["plain"]
+    assert all(g.any() for g in plain.gradients.values()), "B is not zero, so A learns, too"
+    for name, step in steps.items():
+        assert measured.apart(step, plain) < 1e-4, name
+    assert steps["the shared prompt once"].kept < steps["no padding"].kept <= steps["the whole block, too"].kept
+    assert steps["head only where taught"].kept < plain.kept
+
+
+def test_in_16_bits_too_to_their_rounding(folder, batch):
+    model = tiny(folder, "bf16")
+    assert model.dtype == torch.bfloat16
+    losses = [make(model)(batch).item() for make in rungs.LADDER.values()]
+    assert losses == pytest.approx([losses[0]] * len(losses), rel=0.01)
+
+
+def test_a_layer_written_out_goes_back_to_its_own_code(folder, batch):
+    model = tiny(folder)
+    rungs.lora_written_out(model)(batch).backward()
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_a_step_that_is_not_the_same_is_said_so(folder, batch, capsys):
+    model = tiny(folder)
+    ladder = measured.Ladder(model, model, batch)
+    ladder.rung("plain", rungs.plain)
+    ladder.rung("twice", lambda model: lambda batch: 2 * rungs.plain(model)(batch))
+    ladder.rung("again", rungs.plain)
+    plain, twice, again = capsys.readouterr().out.splitlines()
+    assert "plain" in plain and "times" not in plain
+    assert "NOT THE SAME: 100.0% apart" in twice and not ladder.rungs["twice"].same
+    assert "the same loss and gradients" in again and ladder.rungs["again"].same
+
+
+def test_timed_in_turn_each_rung_keeps_its_fastest_pass(folder, batch, monkeypatch):
+    model = tiny(folder)
+    ladder = measured.Ladder(model, model, batch)
+    taken = iter([5.0, 7.0, 3.0, 8.0, 9.0, 2.0])
+    monkeypatch.setattr(measured, "seconds", lambda *_: next(taken))
+    ladder.rung("one", rungs.plain)
+    ladder.rung("other", rungs.plain)
+    ladder.in_turn(rounds=2)
+    assert [rung.seconds for rung in ladder.rungs.values()] == [3.0, 2.0]
+
+
+def test_steps_that_train_other_matrices_are_infinitely_apart():
+    one, other = (measured.Outcome(1.0, {name: torch.ones(2)}, 0) for name in ("a", "b"))
+    assert measured.apart(one, other) == float("inf")
+
+
+def test_places_add_up(batch):
+    shared = Rows(batch, torch.device("cpu")).shared
+    places = measured.places(batch, shared)
+    longest = max(len(one.input_ids) for one in batch)
+    assert places.all == len(batch) * longest
+    assert places.needed == len(Rows(batch, torch.device("cpu")).input_ids)
+    assert places.taught == len(Rows(batch, torch.device("cpu")).labels)
+
+
+@pytest.mark.parametrize(
+    "operation, kind",
+    [
+        ("aten::addmm", profiled.PRODUCTS),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", profiled.ATTENTION),
+        ("aten::mul", profiled.MOVING),
+        ("aten::copy_", profiled.MOVING),
+        ("aten::transpose", profiled.REST),
+        ("aten::matmul", profiled.REST),
+        ("MmBackward0", profiled.REST),
+        ("autograd::engine::evaluate_function: MulBackward0", profiled.REST),
+    ],
+)
+def test_an_operation_is_what_it_does(operation, kind):
+    assert profiled.kind(operation) == kind
+
+
+def test_a_step_of_products_is_products_and_nothing_is_said(capfd):
+    W = torch.randn(700, 700, requires_grad=True)
+    found = profiled.where_time_goes(lambda: (W @ W @ W).sum())
+    assert list(found) == list(profiled.KINDS) and all(seconds >= 0 for seconds in found.values())
+    assert found[profiled.PRODUCTS] > found[profiled.ATTENTION] == 0
+    said = capfd.readouterr()
+    assert said.out == said.err == "", "a lesson's cell stores no stderr"
+
+
+def test_what_lora_saves_of_the_arithmetic_is_a_third(folder):
+    arithmetic, memory = measured.against_full(tiny(folder))
+    assert arithmetic > 4 / 6 and memory > 4 / 16
+
+
+def test_a_row_that_goes_on_counting_reads_on(folder, batch):
+    model = tiny(folder)
+    apart = measured.plain_loss(model, batch)
+    packed = tasks.pack(batch, 1000)
+    leaking = [packed[0]._replace(position_ids=torch.arange(len(packed[0].input_ids)))]
+    assert measured.plain_loss(model, packed) == pytest.approx(apart, rel=1e-4)
+    assert measured.plain_loss(model, leaking) != pytest.approx(apart, rel=1e-3)
+
+
+def test_pictures_say_what_they_show(batch):
+    found = dict(zip(profiled.KINDS, (3.0, 0.5, 0.25, 0.25), strict=True))
+    figure, words = pictures.time_bars({"one": found, "another": found})
+    assert len(figure.axes) == 2 and "one, 4.00 s: matrix products 75%" in words
+    rung = measured.Rung(2.0, 10, 0.0, 10)
+    figure, words = pictures.ladder({"plain": rung, "fast": rung._replace(seconds=1.0)}, 0.5)
+    assert "plain 2.00 s (25%)" in words and "fast 1.00 s (50%)" in words
+    texts = [text.get_text() for text in pictures.batch_places(batch, 3).axes[0].texts]
+    assert "the same in every row" in texts and "padding" in texts
+
+
+def test_recorded_runs_are_by_task_and_side(monkeypatch):
+    rows = [
+        {"task": task, "side": side, "seconds": 1.0}
+        for task in training_speed.TASKS
+        for side in (training_speed.TRAINER, training_speed.COURSE)
+    ]
+    monkeypatch.setattr(recordings, "recorded", lambda name: {"rows": rows} if name == "training_speed" else {})
+    found = measured.recorded()
+    assert list(found) == list(training_speed.TASKS)
+    assert list(found["persona"]) == [training_speed.TRAINER, training_speed.COURSE]

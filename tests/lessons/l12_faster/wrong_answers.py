@@ -1,0 +1,72 @@
+"""Plausible wrong answers to lesson 12's exercises, each with a piece of the sentence that must name it."""
+
+LOSS = "from torch.nn.functional import cross_entropy\ndef taught_loss(h, E, labels):\n    {}"
+ROW = "def packed(parts):\n    ids = torch.cat([one.input_ids for one in parts])\n    labels = torch.cat([one.labels for one in parts])\n    {}"
+RESTART = "positions = torch.cat([torch.arange(len(one.input_ids)) for one in parts])"
+
+WRONG = {
+    "12.1": [
+        (LOSS.format("return cross_entropy(h @ E.T, labels)"), "shift is missing"),
+        (LOSS.format("return cross_entropy(h[1:] @ E.T, labels[:-1])"), "wrong way"),
+        (LOSS.format("return cross_entropy(h[:-1] @ E.T, labels[1:])"), "logits existed for 39 tokens"),
+        (LOSS.format("return cross_entropy(h[:-1] @ E.T, labels[1:], reduction='sum')"), "That is the sum"),
+        (LOSS.format("return cross_entropy(h[:-1] @ E.T, labels[1:], reduction='sum') / 39"), "divided by all"),
+        (LOSS.format("return cross_entropy(h[:-1] @ E.T, labels[1:], reduction='sum') / 6"), "nothing comes before"),
+        (LOSS.format("return cross_entropy(h[:-1] @ E.T, labels[1:], reduction='none')"), "Return the mean"),
+        (LOSS.format("w = labels != -100; return -(h @ E.T)[w].log_softmax(-1).mean()"), "own label"),
+        (LOSS.format("return 'low'"), "Return one number"),
+    ],
+    "12.2": [
+        ("def mask(shared, own): n = shared + sum(own); return torch.ones(n, n).bool().tril()", "sees the first"),
+        ("def mask(shared, own): n = shared + sum(own); return torch.ones(n, n).bool()", "sees a later one"),
+        (
+            "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in range(n)])\n    return (o[:, None] == o).tril()",
+            "shared beginning",
+        ),
+        (
+            "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in range(n)])\n    return ~((o[:, None] == o) | (o == 0)).tril()",
+            "Turned round",
+        ),
+        (
+            "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in range(n)])\n    return ((o[:, None] == o) | (o == 0)).tril().T",
+            "swapped",
+        ),
+        (
+            "def mask(shared, own):\n    o = torch.tensor([0] * shared + [i for i, n in enumerate(own, 1) for _ in range(n)])\n    return ((o[:, None] == o) | (o == 0)).tril(-1)",
+            "sees itself",
+        ),
+        (
+            "def mask(shared, own):\n    n = shared + sum(own)\n    m = torch.eye(n).bool()\n    m[:, :shared] = True\n    return m.tril()",
+            "own conversation's past",
+        ),
+        (
+            "def mask(shared, own):\n    o = torch.tensor([0, 0, 1, 1, 1, 2, 2])\n    return ((o[:, None] == o) | (o == 0)).tril()",
+            "not for others",
+        ),
+        ("def mask(shared, own): return torch.ones(sum(own), shared + sum(own)).tril()", "7 × 7"),
+        ("def mask(shared, own): return [[True]]", "Return a tensor"),
+    ],
+    "12.3": [
+        (ROW.format("return Encoded(ids, labels, torch.arange(len(ids)))"), "still run on"),
+        (ROW.format("return Encoded(ids, labels)"), "Without position_ids"),
+        (ROW.format(f"{RESTART}; return Encoded(ids, labels, positions)"), "One leak is left"),
+        (ROW.format(f"{RESTART}; return Encoded(ids, labels, positions + 1)"), "begin at 0"),
+        (ROW.format(f"{RESTART}; return Encoded(ids, labels, positions // 2)"), "expected positions"),
+        (ROW.format(f"{RESTART}; return Encoded(ids, labels * 0 - 100, positions)"), "nothing is taught"),
+        (
+            ROW.format(f"{RESTART}; labels[:-1][positions[1:] == 0] = -100; return Encoded(ids, labels, positions)"),
+            "not its last",
+        ),
+        (
+            ROW.format(f"{RESTART}; labels[positions < 2] = -100; return Encoded(ids, labels, positions)"),
+            "expected labels",
+        ),
+        (
+            "def packed(parts):\n    for one in parts: one.labels[0] = -100\n    ids = torch.cat([one.input_ids for one in parts])\n"
+            f"    {RESTART}\n    return Encoded(ids, torch.cat([one.labels for one in parts]), positions)",
+            "work on a copy",
+        ),
+        (ROW.format(f"{RESTART}; return ids, labels, positions"), "Return an Encoded"),
+        (ROW.format(f"{RESTART}; return Encoded(ids.flip(0), labels, positions)"), "in their order"),
+    ],
+}

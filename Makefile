@@ -1,7 +1,7 @@
 # make course   run every lesson, quick profile, and write course-report/
 # make test     the whole test suite
 # make bench    how soon the widgets answer, measured in a browser
-# make gpu-check  on a machine with a CUDA card: bitsandbytes' bits, the ledger, a 7B's steps; within 9 minutes
+# make gpu-check  on a machine with a CUDA card: bitsandbytes' bits, the ledger, a 7B's steps by us and by others; within 9 minutes
 # make lab      open the course in JupyterLab
 # Each sets up its own .venv first; that is quick when nothing changed.
 

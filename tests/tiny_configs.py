@@ -93,3 +93,14 @@ SMALL: dict[str, Any] = {
 def small(kind: str, **other: Any) -> Any:
     """A config of model type `kind` with the sizes in SMALL, and `other` settings."""
     return AutoConfig.for_model(kind, **SMALL | other)
+
+
+# What makes a 7B of models.SHAPES small enough to train on a processor.
+SMALL = {
+    "num_hidden_layers": 2,
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 512,
+}

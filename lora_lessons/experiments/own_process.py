@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,32 @@ from ..machine import kernel_environment
 LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
-def run_in_process(module: str, task: str, wanted: dict[str, Any], folder: Path, environment: dict[str, str]) -> None:
+def run_in_process(
+    module: str,
+    task: str,
+    wanted: dict[str, Any],
+    folder: Path,
+    environment: dict[str, str],
+    seconds: float | None = None,
+) -> None:
     """Run `python -m module task` with settings and a folder (see `answer`), and show what it prints.
 
-    Raises ModelError or ValueError with the sentence that the process ended with, ModelError where it was killed.
+    Raises ModelError or ValueError with the sentence that the process ended with, ModelError where it was killed or not
+    done within `seconds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", module, task, json.dumps(wanted), str(folder)]
     env = kernel_environment() | environment | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env) as child:
-        said = b""
+        said, late = b"", threading.Event()
+
+        def stop() -> None:
+            late.set()
+            child.kill()
+
+        clock = threading.Timer(seconds or 0, stop)
+        if seconds:
+            clock.start()
         try:
             while chunk := os.read(child.stdout.fileno(), 4096):  # type: ignore[union-attr]
                 said = (said + chunk)[-4000:]
@@ -36,6 +53,10 @@ def run_in_process(module: str, task: str, wanted: dict[str, Any], folder: Path,
         except BaseException:
             child.terminate()
             raise
+        finally:
+            clock.cancel()
+    if late.is_set():
+        raise ModelError(f"it was stopped, because it was not done in {seconds:.0f} s.")
     if child.returncode < 0:
         raise ModelError(
             f"the run was killed (signal {-child.returncode}): most likely memory ran out; close what else is running. "

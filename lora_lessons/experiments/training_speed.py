@@ -159,41 +159,62 @@ def by_course(model: Any, examples: Any, settings: training.Settings, folder: Pa
 
 
 def by_trainer(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
-    import torch
     from peft import LoraConfig, get_peft_model
-    from transformers import Trainer, TrainingArguments
 
-    wrapped = get_peft_model(
-        model, LoraConfig(r=R, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
-    )
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=settings.steps,
-        per_device_train_batch_size=settings.batch_size,
-        max_grad_norm=0.0,
-        bf16=settings.autocast,
-        train_sampling_strategy="sequential",
-        save_strategy="no",
-        logging_strategy="no",
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        use_cpu=models.best_device() == "cpu",
-    )
+    config = LoraConfig(r=R, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
+    wrapped = get_peft_model(model, config)
+    seconds, _ = through_trainer(wrapped, examples, settings, folder)
+    return seconds, wrapped
+
+
+def through_trainer(
+    wrapped: Any,
+    examples: Any,
+    settings: training.Settings,
+    folder: Path,
+    on_step: Callable[..., object] = lambda *_: None,
+    **changed: Any,
+) -> tuple[float, float]:
+    """Train PEFT's model by transformers' Trainer on the course's batches and rates; seconds, and the mean loss.
+
+    `on_step` is called at the end of each step; `changed` goes to TrainingArguments.
+    """
+    import torch
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    class AtStepsEnd(TrainerCallback):
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            on_step()
+
+    arguments: dict[str, Any] = {
+        "output_dir": str(folder),
+        "max_steps": settings.steps,
+        "per_device_train_batch_size": settings.batch_size,
+        "max_grad_norm": 0.0,
+        "bf16": settings.autocast,
+        "train_sampling_strategy": "sequential",
+        "save_strategy": "no",
+        "logging_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "use_cpu": models.best_device() == "cpu",
+    }
     order = [examples[i] for batch in training.batches(len(examples), settings) for i in batch]
     trained = [p for p in wrapped.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0, fused=True)
     rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: settings.rate(n) / settings.learning_rate)
     trainer = Trainer(
         wrapped,
-        arguments,
+        TrainingArguments(**arguments | changed),
         train_dataset=order,
         data_collator=lambda rows: tasks.collate(rows, pad_id=0),
+        callbacks=[AtStepsEnd()],
         optimizers=(optimizer, rates),
     )
     start = time.perf_counter()
-    trainer.train()
-    return time.perf_counter() - start, wrapped
+    done = trainer.train()
+    return time.perf_counter() - start, done.training_loss
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["side"]:

@@ -10,8 +10,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from .rows import Rows
 
-# Keys, up to which all attention weights are kept: 9 heads × 512 × 512 of them in bf16 are 5 MB per conversation.
-SHORT = 512
+# Attention weights of one layer that may be kept, in bytes: 8 conversations of 100 tokens with 9 heads in bf16 are 1.4 MB.
+KEPT = 4 * 2**20
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
@@ -32,12 +32,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
 def attention(Q: Tensor, K: Tensor, V: Tensor, sees: Tensor) -> Tensor:
     """softmax(Q·Kᵀ/√D)·V where `sees` (queries × keys) is true: Q, K, V are conversations × heads × tokens × D.
 
-    Short texts on a processor take `ShortAttention`; PyTorch's own never holds all of the weights at once.
+    Short texts on a processor take `ShortAttention`; PyTorch's own does not hold all of the weights at once.
     """
-    if Q.device.type == "cpu" and K.shape[2] <= SHORT:
+    weights = Q.shape[:3].numel() * K.shape[2] * Q.itemsize
+    if Q.device.type == "cpu" and weights <= KEPT:
         weighed: Tensor = ShortAttention.apply(Q, K, V, sees)
         return weighed
-    return scaled_dot_product_attention(Q, K, V, attn_mask=sees, enable_gqa=True)
+    K, V = (x.repeat_interleave(Q.shape[1] // x.shape[1], dim=1) for x in (K, V))
+    return scaled_dot_product_attention(Q, K, V, attn_mask=sees)
 
 
 class ShortAttention(torch.autograd.Function):

@@ -51,6 +51,19 @@ class LoRAProducts(torch.autograd.Function):
         return dx, None, None, None, *dA, *dB
 
 
+class FrozenProduct(torch.autograd.Function):
+    """x·Wᵀ + bias for a layer without an adapter: nothing is kept, and W is asked for again on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Callable[[], Tensor], bias: Tensor | None) -> Tensor:
+        ctx.weight = weight
+        return linear(x, weight(), bias)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad @ ctx.weight(), None, None
+
+
 class RMSNorm(torch.autograd.Function):
     """x / √(mean x² + ε) · w over the last axis, in fp32 inside; x and one number per token are kept. w is frozen."""
 
@@ -89,12 +102,12 @@ class Rotation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         ctx.save_for_backward(cos, sin)
-        return _turned(x, cos, sin)
+        return _turned(x, cos, sin).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         cos, sin = ctx.saved_tensors
-        return _turned(grad, cos, -sin), None, None
+        return _turned(grad, cos, -sin).to(grad.dtype), None, None
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -8,49 +8,58 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
 from ..lora import LoRALinear
 from ..quant import QuantizedLinear, dequantize
 from ..tasks import Encoded
 from .attention import attend
-from .backward import LoRAProducts, RMSNorm, Rotation, SwiGLU
+from .backward import FrozenProduct, LoRAProducts, RMSNorm, Rotation, SwiGLU
 from .head import HeadLoss
 from .rows import Rows
 
-# Models made of this block, by transformers' name for the family.
-FAMILIES = ("llama", "mistral", "qwen2")
+# Models made of this block, by the first part of their classes' names in transformers.
+FAMILIES = ("Llama", "Mistral", "Qwen2")
+PARTS = ("ForCausalLM", "Model", "DecoderLayer", "Attention", "MLP", "RMSNorm", "RotaryEmbedding")
 # The linear layers of a block.
 SEVEN = [f"self_attn.{kind}_proj" for kind in "qkvo"] + [f"mlp.{kind}_proj" for kind in ("gate", "up", "down")]
 
 
 def why_not(model: Any) -> str:
-    """Why this model trains the plain way, in a few words; empty when the fast path knows it."""
-    config: Any = getattr(model, "config", None)
-    family = getattr(config, "model_type", type(model).__name__)
-    if family not in FAMILIES or not hasattr(getattr(model, "model", None), "layers"):
-        return f"its blocks are {family}'s, and it knows only those of {', '.join(FAMILIES)}"
+    """Why this model trains the plain way, in a few words; empty when the fast path knows all of it."""
+    known = {f"transformers.models.{f.lower()}.modeling_{f.lower()}.{f}{part}" for f in FAMILIES for part in PARTS}
+    known |= {_name(kind) for kind in (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU, LoRALinear, QuantizedLinear)}
+    known |= {"transformers.activations.SiLUActivation", "bitsandbytes.nn.modules.Linear4bit"}
+    if strange := [module for module in (model, *model.modules()) if _name(type(module)) not in known]:
+        return f"it knows the blocks of {', '.join(FAMILIES)}, and this one has a {type(strange[0]).__name__}"
+    config, blocks = model.config, model.model.layers
+    if model.dtype == torch.float16:
+        return "its gradients are scaled, as fp16 needs"
+    if any(type(m).__name__ == "Linear4bit" and m.weight.device.type == "cpu" for m in model.modules()):
+        return "bitsandbytes packs a layer for processors as it likes"
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         return "its attention looks through a window"
-    if config.hidden_act != "silu" or getattr(config, "attention_dropout", 0):
-        return "it has dropout, or another activation than SiLU"
+    if getattr(config, "attention_dropout", 0):
+        return "its attention has dropout"
+    if model.lm_head.bias is not None or any(b.self_attn.scaling != b.self_attn.head_dim**-0.5 for b in blocks):
+        return "its head has a bias, or its attention a scale of its own"
     called = {model.model.embed_tokens, model.model.rotary_emb}
-    if watched := [name or family for name, m in model.named_modules() if m not in called and _is_watched(m)]:
+    if watched := [name or "the model" for name, m in model.named_modules() if m not in called and _is_watched(m)]:
         return f"{watched[0]} is hooked or has another forward than its class"
     adapters = {id(p) for m in model.modules() if type(m) is LoRALinear for p in (m.lora_A, m.lora_B)}
     if others := [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in adapters]:
         return f"more than the course's own adapters trains: {others[0]}"
-    layers = [block.get_submodule(name) for block in model.model.layers for name in SEVEN]
-    strange = {type(_base(layer)).__name__ for layer in layers} - {"Linear", "QuantizedLinear", "Linear4bit"}
-    if strange or type(model.lm_head) is not nn.Linear:
-        return f"it has layers that it does not know: {', '.join(sorted(strange)) or 'an adapted head'}"
     return ""
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _is_watched(module: nn.Module) -> bool:
     """Whether calling this module does more than its class says: the fast path does not call it."""
-    return bool("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return "forward" in vars(module) or any(hooks) or torch.nn.modules.module._has_any_global_hook()
 
 
 class FastPath:
@@ -75,9 +84,7 @@ class FastPath:
         core, device = self.model.model, self.model.lm_head.weight.device
         rows = Rows(batch, device, self.share_prefix)
         x = core.embed_tokens(rows.input_ids)
-        cos, sin = (
-            t[0, :, None, : t.shape[-1] // 2] for t in core.rotary_emb(x[None].to(self.dtype), rows.positions[None])
-        )
+        cos, sin = (t[0, :, None, : t.shape[-1] // 2] for t in core.rotary_emb(x[None], rows.positions[None]))
         for block in core.layers:
             through = partial(self.block, block=block, cos=cos, sin=sin, rows=rows)
             remembers = not (block.gradient_checkpointing and block.training)
@@ -111,7 +118,7 @@ class FastPath:
             return tuple(
                 LoRAProducts.apply(x, [W], [b], [layer.scaling], layer.lora_A, layer.lora_B)[0]
                 if isinstance(layer, LoRALinear)
-                else linear(x, W(), b)
+                else FrozenProduct.apply(x, W, b)
                 for W, b, layer in zip(weights, biases, layers, strict=True)
             )
         scales = [layer.scaling for layer in layers]

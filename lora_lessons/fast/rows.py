@@ -52,10 +52,18 @@ def past(length: int) -> Tensor:
 
 
 def conversations(row: Encoded) -> list[tuple[Tensor, Tensor]]:
-    """(input_ids, labels) of each conversation in a row: of the only one, or of those that `tasks.pack` put there."""
+    """(input_ids, labels) of each conversation in a row: of the only one, or of those that `tasks.pack` put there.
+
+    Raises ValueError when positions do not count 0, 1, 2 … within each conversation.
+    """
     if row.position_ids is None:
         return [(row.input_ids, row.labels)]
     bounds = [*(row.position_ids == 0).nonzero().flatten().tolist(), len(row.input_ids)]
+    counted = torch.cat([torch.arange(bounds[0]) - 1, *(torch.arange(b - a) for a, b in pairwise(bounds))])
+    if not counted.equal(row.position_ids):
+        raise ValueError(
+            "a packed row's position_ids must count 0, 1, 2 … within each conversation, as tasks.pack does."
+        )
     return [(row.input_ids[a:b], row.labels[a:b]) for a, b in pairwise(bounds)]
 
 

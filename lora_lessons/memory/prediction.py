@@ -8,7 +8,7 @@ with a sliding window one for the lengths within it and one for those beyond, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -70,12 +70,15 @@ def ledgers(model: Any, job: Job, lengths: Sequence[int], card: bool = True) -> 
     ]
 
 
-def measure(model: nn.Module, batch: Mapping[str, Tensor], optimizer: Any) -> Ledger:
+def measure(
+    model: nn.Module, batch: Mapping[str, Tensor], optimizer: Any, loss_of: Callable[[], Tensor] | None = None
+) -> Ledger:
     """The ledger of one real training step: every line counted on the tensors that lived, at the fullest moment.
 
     The optimizer must have stepped before. `overhead` is 0: the tape sees tensors, `torch.cuda` what the card gave.
+    `loss_of` gives the loss in another way than by calling the model (see `tape.step`).
     """
-    return _ledger(tape.step(model, batch, optimizer).read().peaks()[:, :, 0], card=False)
+    return _ledger(tape.step(model, batch, optimizer, loss_of).read().peaks()[:, :, 0], card=False)
 
 
 def _ledger(peaks: np.ndarray, card: bool) -> Ledger:

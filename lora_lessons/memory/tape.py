@@ -8,7 +8,7 @@ One file, although it is long: a tape, what is seen on it and how it is read off
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -180,10 +180,16 @@ def blocks(model: Any) -> nn.ModuleList:
     raise ValueError("this model has no list of num_hidden_layers blocks: the tape reads decoder-only language models.")
 
 
-def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.Optimizer) -> Tape:
+def step(
+    model: nn.Module,
+    batch: Mapping[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    loss_of: Callable[[], Tensor] | None = None,
+) -> Tape:
     """Tape one training step, forward to optimizer step, of a model whose optimizer has its state already.
 
-    `batch` holds input_ids and labels. Gradients are cleared before and after, as the course's loop does.
+    `batch` holds input_ids and labels. Gradients are cleared before and after, as the course's loop does. `loss_of`
+    takes another way to the loss than calling the model; a way past its modules has no moments before the optimizer's.
     Raises ValueError when the model has no blocks or no output head.
     """
     head = getattr(model, "get_output_embeddings", lambda: None)()
@@ -220,7 +226,7 @@ def step(model: nn.Module, batch: Mapping[str, Tensor], optimizer: torch.optim.O
         hooks += [layers[0].register_forward_hook(on_the_way_back("first block"))]
     try:
         with tape:
-            loss = model(**batch).loss
+            loss = loss_of() if loss_of else model(**batch).loss
             tape.forward_ends()
             loss.backward()
             for parameter in model.parameters():

@@ -1,18 +1,20 @@
-"""What README and CONTRIBUTING do not write by hand: the table of lessons, and the map of the house."""
+"""What README and CONTRIBUTING do not write by hand: the tables of lessons and of training's speed, the map of the house."""
 
 from __future__ import annotations
 
 import ast
+import json
 import math
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..course.lesson import DEEPER, lessons, side_trips
 from ..course.syllabus import SYLLABUS
 from ..files import write_text
-from ..paths import course_root
+from ..paths import course_root, measurements
 from .baselines import read_baseline
 
 FILES = ("README.md", "CONTRIBUTING.md")
@@ -35,7 +37,7 @@ def write() -> list[Path]:
 
 def made(text: str) -> str:
     """`text` with what stands between its markers made anew."""
-    parts = {"table of lessons": lessons_table, "map of the house": house_map}
+    parts = {"table of lessons": lessons_table, "table of training speed": speed_table, "map of the house": house_map}
     return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)
 
 
@@ -75,6 +77,45 @@ def _question(path: Path) -> str:
 
     title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
     return title.partition(" · ")[2] or title
+
+
+def speed_table() -> str:
+    """What training costs in time, by us and by Trainer with PEFT, from the recording of `lora-lessons bench train`.
+
+    Empty while nothing is recorded.
+    """
+    file = measurements() / "training_speed.json"
+    if not file.is_file():
+        return ""
+    found = json.loads(file.read_text(encoding="utf-8"))
+    where = f"{found['date']} on {found['machine']} in {found['precision']}"
+    rows = [
+        "## What it costs in time",
+        "",
+        f"Measured on {where}: {found['steps']} steps of eight conversations, both sides in turn, medians.",
+        "",
+        "| task | trained by | seconds | supervised tokens per second | held-out loss | peak memory | share of the machine's limit |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    theirs, ours = found["rows"][::2], found["rows"][1::2]
+    ratios = [
+        f"{b['supervised_per_second'] / a['supervised_per_second']:.2f}" for a, b in zip(theirs, ours, strict=True)
+    ]
+    closing = f"So this course's loop is {' and '.join(ratios)} times as fast. `lora-lessons bench train` measures it on your machine."
+    return "\n".join([*rows, *map(_speed_row, found["rows"]), "", closing])
+
+
+def _speed_row(row: dict[str, Any]) -> str:
+    cells = (
+        f"`{row['task']}`",
+        row["side"],
+        f"{row['seconds']:.1f}",
+        f"{row['supervised_per_second']:.0f}",
+        f"{row['loss']:.3f} nats",
+        f"{row['peak'] / 1e9:.2f} GB",
+        f"{row['share_of_limit']:.0%}",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def house_map() -> str:

@@ -82,6 +82,17 @@ def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
         seven_b.train_seven_b(run_dir=tmp_path, **FAST)
 
 
+def test_a_process_that_is_not_done_in_time_is_stopped_and_says_so(tmp_path, monkeypatch):
+    (tmp_path / "sleeps.py").write_text("import time; time.sleep(60)")
+    monkeypatch.syspath_prepend(tmp_path)
+    begun = time.perf_counter()
+    with pytest.raises(ModelError, match="not done in 1 s"):
+        own_process.run_in_process("sleeps", "long", {}, tmp_path / "out", {}, seconds=1)
+    assert time.perf_counter() - begun < 30
+    (tmp_path / "sleeps.py").write_text("")
+    own_process.run_in_process("sleeps", "short", {}, tmp_path / "out", {}, seconds=60)
+
+
 def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys):
     ratio = seven_b_bench.bench(layers=1, steps=1, rounds=1, **FAST)
     out = capsys.readouterr().out

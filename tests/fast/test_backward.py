@@ -87,6 +87,6 @@ def test_attention_over_short_texts(draw):
 def test_long_texts_and_cards_take_pytorchs_attention(draw, monkeypatch):
     Q, K, V, sees = draw(1, 2, 4, 3), draw(1, 2, 4, 3), draw(1, 2, 4, 3), torch.ones(4, 4).bool()
     short = attention.attention(Q, K, V, sees)
-    monkeypatch.setattr(attention, "SHORT", 3)
+    monkeypatch.setattr(attention, "KEPT", 3)
     monkeypatch.setattr(ShortAttention, "apply", None)
     assert torch.allclose(attention.attention(Q, K, V, sees), short, rtol=1e-12)

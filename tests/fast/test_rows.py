@@ -1,5 +1,6 @@
 """One row for a batch: each token once, each in its place, and what is taught where it was."""
 
+import pytest
 import torch
 
 from lora_lessons.fast.rows import Rows, common_prefix, conversations
@@ -61,3 +62,10 @@ def test_a_packed_row_falls_back_into_its_conversations():
     assert [ids.tolist() for ids, _ in apart] == [one.input_ids.tolist() for one in BATCH]
     assert Rows(packed, CPU).input_ids.equal(Rows(BATCH, CPU).input_ids)
     assert Rows(packed, CPU).labels.equal(Rows(BATCH, CPU).labels)
+
+
+@pytest.mark.parametrize("positions", [[1, 2, 0, 1], [0, 1, 3, 0], [0, 0, 2, 3]])
+def test_positions_that_do_not_count_are_refused(positions):
+    row = Encoded(torch.arange(4), torch.full((4,), IGNORED), torch.tensor(positions))
+    with pytest.raises(ValueError, match="must count 0, 1, 2"):
+        conversations(row)

@@ -1,9 +1,12 @@
 """README and CONTRIBUTING: their tables are made, and a table that is no longer true is noticed."""
 
+import json
+import re
+
 import pytest
 
 from lora_lessons.course.lesson import lessons
-from lora_lessons.paths import course_root
+from lora_lessons.paths import course_root, measurements
 from lora_lessons.run import readme
 
 
@@ -45,3 +48,51 @@ def test_write_changes_what_differs_and_says_so(course, make_lesson):
     text = (course / "README.md").read_text(encoding="utf-8")
     assert "old" not in text and f"notebooks/{lessons()[0].name}" in text and text.endswith("-->\n\nB\n")
     assert readme.write() == []
+
+
+SPEED = {
+    "machine": "Processor A, 2 cores",
+    "date": "2026-11-26",
+    "precision": "bf16",
+    "steps": 20,
+    "rows": [
+        {
+            "task": "strict_json",
+            "side": side,
+            "seconds": seconds,
+            "supervised_per_second": 900 / seconds,
+            "loss": 1.2345,
+            "peak": 2.15e9,
+            "share_of_limit": 0.5,
+        }
+        for side, seconds in (("Trainer + PEFT", 47.26), ("this course", 20.0))
+    ],
+}
+
+
+def test_the_times_in_the_readme_are_those_of_the_recording_and_say_where_and_when(course):
+    (course / "data" / "measurements").mkdir()
+    (course / "data" / "measurements" / "training_speed.json").write_text(json.dumps(SPEED), encoding="utf-8")
+    table = readme.speed_table()
+    assert table.startswith(
+        "## What it costs in time\n\nMeasured on 2026-11-26 on Processor A, 2 cores in bf16: 20 steps"
+    )
+    assert "| `strict_json` | Trainer + PEFT | 47.3 | 19 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
+    assert "| `strict_json` | this course | 20.0 | 45 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
+    assert "So this course's loop is 2.36 times as fast." in table
+    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
+
+
+def test_without_a_recording_the_readme_says_nothing_of_times(course):
+    marked = "<!-- `lora-lessons readme` makes the table of training speed -->\nold\n<!-- end of the table of training speed -->"
+    assert readme.made(marked) == marked.replace("old", "")
+
+
+def test_the_readmes_times_agree_with_the_recording_of_this_checkout():
+    text = (course_root() / "README.md").read_text(encoding="utf-8")
+    part = re.search(r"makes the table of training speed -->(.*?)<!-- end", text, re.S)[1]
+    seconds = [float(cell) for cell in re.findall(r"^\| `\w+` \| [^|]+ \| ([\d.]+) \|", part, re.M)]
+    file = measurements() / "training_speed.json"
+    recording = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"rows": []}
+    assert seconds == [round(row["seconds"], 1) for row in recording["rows"]]
+    assert all(recording[name] in part for name in ("machine", "date") if name in recording)

@@ -16,7 +16,7 @@ from ...course.claims import CONDITION, NOT_TESTED, claim
     "12_faster",
     says="Training only A and B takes a fraction of the compute and memory of training W",
     verdict=CONDITION,
-    sentence="Memory, yes: weights, gradients and moments take {full.memory:.0%} of full fine-tuning's. Compute, about two thirds: {full.arithmetic:.0%} of the "
+    sentence="Memory, yes: weights, gradients and moments take {full.memory:.0%} of full fine-tuning's (activations come on top in both). Compute, about two thirds: {full.arithmetic:.0%} of the "
     "arithmetic in the layers. What training really costs depends on the software, too: in the recorded runs, transformers' Trainer with PEFT used {bench.trainer_share:.0%} of what "
     "the machine can compute for work that the step needs, and this course's loop {bench.course_share:.0%}; their held-out losses ended {bench.persona.apart:.1%} apart.",
     records=(
@@ -42,7 +42,7 @@ def _(measured: Mapping[str, Any]) -> bool:
     says="Fine-tune a 7B on one consumer GPU with Unsloth and LoRA or QLoRA, step by step",
     verdict=NOT_TESTED,
     sentence="Neither a consumer GPU nor Unsloth ran here. Others have published 3,726 tokens per second with Unsloth against 2,415 without it (Llama-2-7B in 4 bits, "
-    "LLaMA-Factory). What did run here are ideas of the same kind, on a processor: backward passes written out and a loss computed only where it is needed kept "
+    "LLaMA-Factory; FlashAttention 2 on Unsloth's side only). What did run here are ideas of the same kind, on a processor: backward passes written out and a loss computed only where it is needed kept "
     "{kept.less:.0%} less for the way back, with the same loss and gradients.",
     records=("rungs.same", "kept.less"),
 )

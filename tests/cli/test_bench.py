@@ -1,0 +1,66 @@
+"""`lora-lessons bench`: tables for people, one JSON object for programs, and a file where one is asked for."""
+
+import json
+
+import pytest
+
+from lora_lessons import cli
+from lora_lessons.experiments import course_speed, growth, layer_speed, ledger, never_rounded, speed, training_speed
+
+MEASURES = {
+    "train": (training_speed, "measure"),
+    "layer": (layer_speed, "measure"),
+    "growth": (growth, "measure"),
+    "encoder": (never_rounded, "record"),
+    "quantize": (speed, "quantize"),
+    "course": (course_speed, "measure"),
+}
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Stand-ins for what takes minutes: each prints a table and finds one number."""
+
+    def stand_in(*_, **__):
+        print("a table")
+        return {"seconds": 1.5}
+
+    for module, name in MEASURES.values():
+        monkeypatch.setattr(module, name, stand_in)
+
+
+@pytest.mark.parametrize("what", MEASURES)
+def test_as_json_standard_output_is_one_stamped_object_and_nothing_else(what, measured, capsys):
+    assert cli.main(["bench", what, "--json"]) == 0
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert said.out.count("\n") == 1 and said.err == "a table\n"
+    assert (found["bench"], found["seconds"]) == (what, 1.5) and {"machine", "date", "versions"} <= set(found)
+    assert cli.main(["bench", what]) == 0
+    assert capsys.readouterr().out == "a table\n"
+
+
+@pytest.mark.parametrize("status, exit_status", [("ok", 0), ("failed", 1)])
+def test_the_ledgers_rows_are_json_too_and_a_ledger_of_failures_is_one(status, exit_status, monkeypatch, capsys):
+    monkeypatch.setattr(ledger, "measure_all", lambda model, out: print(model) or [{"status": status}])
+    assert cli.main(["bench", "memory", "--json", "--model", "there"]) == exit_status
+    said = capsys.readouterr()
+    assert json.loads(said.out)["rows"] == [{"status": status}] and said.err == "there\n"
+
+
+@pytest.mark.parametrize("what", ["quantize", "course"])
+def test_what_keeps_no_recording_writes_where_it_is_told(what, measured, course, tmp_path, capsys):
+    assert cli.main(["bench", what]) == 0
+    assert not (course / "data" / "measurements").exists()
+    assert cli.main(["bench", what, "--out", str(tmp_path / "found.json")]) == 0
+    written = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert written["seconds"] == 1.5 and written["machine"]
+
+
+def test_the_course_is_run_where_that_is_asked_and_nowhere_else(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(course_speed, "measure", lambda run: asked.append(run) or {})
+    assert cli.main(["bench", "course"]) == cli.main(["bench", "course", "--run"]) == 0
+    assert asked == [False, True]
+    assert cli.main(["bench", "layer", "--run"]) == 2
+    assert "--run runs the lessons" in capsys.readouterr().err

@@ -41,6 +41,8 @@ def why_not(model: Any) -> str:
         return "its attention looks through a window"
     if getattr(config, "attention_dropout", 0):
         return "its attention has dropout"
+    if type(model.lm_head) is not nn.Linear:
+        return "its head is adapted or packed"
     if model.lm_head.bias is not None or any(b.self_attn.scaling != b.self_attn.head_dim**-0.5 for b in blocks):
         return "its head has a bias, or its attention a scale of its own"
     called = {model.model.embed_tokens, model.model.rotary_emb}

@@ -158,6 +158,7 @@ class Other(lora.LoRALinear):
 @pytest.mark.parametrize("make, reason", [
     (lambda: adapted("gemma"), "a GemmaForCausalLM"),
     (lambda: adapted().half(), "fp16"),
+    (lambda: adapted(targets=["lm_head", "q_proj"], tie_word_embeddings=False), "its head is adapted"),
     (lambda: changed(lambda m: setattr(m.model.layers[1].mlp, "act_fn", nn.GELU())), "a GELU"),
     (lambda: changed(lambda m: setattr(m.model.layers[1].self_attn, "scaling", 0.5)), "a scale of its own"),
     (lambda: changed(lambda m: setattr(m.lm_head, "bias", nn.Parameter(torch.ones(len(m.lm_head.weight)), False))), "bias"),

@@ -96,7 +96,7 @@ def small(kind: str, **other: Any) -> Any:
 
 
 # What makes a 7B of models.SHAPES small enough to train on a processor.
-SMALL = {
+SMALL_7B = {
     "num_hidden_layers": 2,
     "hidden_size": 128,
     "intermediate_size": 256,

@@ -29,14 +29,14 @@ D, R, TOKENS = (576, 2048), (8, 64, 256), (64, 512)
 ALPHA = 16
 
 
-class Way(NamedTuple):
+class Contender(NamedTuple):
     """One way to write the layer: x (tokens × d) → h (tokens × d), and the matrices that learn."""
 
     layer: Callable[[Tensor], Tensor]
     learned: tuple[Tensor, ...]
 
 
-def ways(d: int, r: int, dtype: torch.dtype, device: str) -> dict[str, Way]:
+def ways(d: int, r: int, dtype: torch.dtype, device: str) -> dict[str, Contender]:
     """The layer by name, in every way: the same frozen W (d×d), the same A and B."""
     W = nn.Linear(d, d, bias=False, dtype=dtype, device=device).requires_grad_(False)
     ours = LoRALinear(W, r, ALPHA)
@@ -55,15 +55,15 @@ def ways(d: int, r: int, dtype: torch.dtype, device: str) -> dict[str, Way]:
         return h
 
     return {
-        BARE: Way(W, ()),
-        COURSE: Way(ours, (A, B)),
+        BARE: Contender(W, ()),
+        COURSE: Contender(ours, (A, B)),
         PEFT: _by_peft(W, ours),
-        LORALIB: Way(loralib, (lora_A, lora_B)),
-        FAST: Way(fast, (A, B)),
+        LORALIB: Contender(loralib, (lora_A, lora_B)),
+        FAST: Contender(fast, (A, B)),
     }
 
 
-def _by_peft(W: nn.Linear, ours: LoRALinear) -> Way:
+def _by_peft(W: nn.Linear, ours: LoRALinear) -> Contender:
     import peft
 
     config = peft.LoraConfig(r=ours.r, lora_alpha=ALPHA, target_modules=["0"])
@@ -72,10 +72,10 @@ def _by_peft(W: nn.Linear, ours: LoRALinear) -> Way:
     A, B = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     A.data.copy_(ours.lora_A.data)
     B.data.copy_(ours.lora_B.data)
-    return Way(layer, (A, B))
+    return Contender(layer, (A, B))
 
 
-def there_and_back(way: Way, x: Tensor, gradient: Tensor) -> float:
+def there_and_back(way: Contender, x: Tensor, gradient: Tensor) -> float:
     """Seconds of h and of every gradient that the layer owes: to x, as inside a model, and to what learns."""
     for tensor in (x, *way.learned):
         tensor.grad = None

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from tiny_configs import SMALL
+from tiny_configs import SMALL_7B
 
 from lora_lessons import models, tasks
 from lora_lessons.errors import ModelError
@@ -76,7 +76,7 @@ def test_the_conversations_are_as_long_as_real_ones_and_begin_alike():
 def test_a_saved_base_is_read_back_by_transformers_as_it_was(tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    base = models.random_base(bench.STAND_IN, device="cpu", **SMALL)
+    base = models.random_base(bench.STAND_IN, device="cpu", **SMALL_7B)
     bench.save_base(base, tmp_path / "base")
     again = models.keep_trainable(AutoModelForCausalLM.from_pretrained(tmp_path / "base"))
     ids = torch.arange(40)[None]
@@ -117,7 +117,7 @@ def test_every_side_takes_the_same_steps_on_the_same_data_to_the_same_loss(unslo
     for side in bench.SIDES:
         folder = tmp_path / side.replace(" ", "_")
         folder.mkdir()
-        bench.one_side({"side": side, "device": "cpu", "changed": SMALL}, folder)
+        bench.one_side({"side": side, "device": "cpu", "changed": SMALL_7B}, folder)
         found[side] = json.loads((folder / "found.json").read_text(encoding="utf-8"))
     assert len({one["tokens"] for one in found.values()}) == 1
     assert all(one["tokens_per_second"] == one["tokens"] / one["seconds"] > 0 for one in found.values())

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tiny_configs import SMALL
+from tiny_configs import SMALL_7B
 
 from lora_lessons import models
 from lora_lessons.experiments import card_speed, gpu_check, ledger
@@ -23,7 +23,7 @@ def test_the_cards_equality_check_holds_on_a_processor():
 
 
 def test_the_cards_training_runs_on_a_small_shape():
-    found = gpu_check.steps("cpu", count=4, seq=32, **SMALL)
+    found = gpu_check.steps("cpu", count=4, seq=32, **SMALL_7B)
     assert len(found["losses"]) == 4 and found["losses"][-1] < found["losses"][0]
     assert found["weights"] == "random" and found["tokens_per_second"] > 0 and found["peak_bytes"] > 0
     json.dumps(found)

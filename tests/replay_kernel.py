@@ -33,7 +33,9 @@ class Replay(Kernel):
             self.send_response(self.iopub_socket, "error", why)
             return {"status": "error", "execution_count": self.execution_count, **why}
         for output in self.books[0][number].outputs:
-            if output.get("name") == "stderr":  # storing leaves it out, too: progress, and what libraries say of a machine
+            if (
+                output.get("name") == "stderr"
+            ):  # storing leaves it out, too: progress, and what libraries say of a machine
                 continue
             said = {key: value for key, value in output.items() if key != "output_type"}
             self.send_response(self.iopub_socket, output.output_type, said)

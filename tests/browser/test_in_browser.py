@@ -393,7 +393,7 @@ def assert_fit(stage: Any, **setting: Any) -> None:
         gradient_checkpointing=setting["gradient_checkpointing"] == "on",
     )
     bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
-    assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the fullest" in stage.words
+    assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words
     scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes
     edge, left, expected = ax.get_xlim()[1], 0.0, []

@@ -1,5 +1,8 @@
 """Every rung computes the plain step's loss and gradients; what is measured of it is what it did."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from tiny_folders import make_folder
@@ -115,13 +118,23 @@ def test_an_operation_is_what_it_does(operation, kind):
     assert profiled.kind(operation) == kind
 
 
-def test_a_step_of_products_is_products_and_nothing_is_said(capfd):
+def test_a_step_of_products_is_products():
     W = torch.randn(700, 700, requires_grad=True)
     found = profiled.where_time_goes(lambda: (W @ W @ W).sum())
     assert list(found) == list(profiled.KINDS) and all(seconds >= 0 for seconds in found.values())
     assert found[profiled.PRODUCTS] > found[profiled.ATTENTION] == 0
-    said = capfd.readouterr()
-    assert said.out == said.err == "", "a lesson's cell stores no stderr"
+
+
+def test_the_profiler_says_nothing_of_itself():
+    """In a process of its own, as in a lesson: where it was started before, it listens to no setting any more."""
+    code = """
+import torch
+from lora_lessons.lessons.l12_faster import profiled
+W = torch.randn(50, 50, requires_grad=True)
+profiled.where_time_goes(lambda: (W @ W).sum())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "" and "profiler" not in done.stderr
 
 
 def test_what_lora_saves_of_the_arithmetic_is_a_third(folder):

@@ -18,6 +18,7 @@ from typing import Any
 from .. import evaluation, lora, models, tasks, training
 from ..files import write_text
 from ..machine import machine, peak_bytes
+from . import by_trainer
 from .own_process import answer, run_in_process
 from .recordings import keep
 
@@ -111,11 +112,11 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
     task = tasks.load_task(wanted["task"])
     examples = [tasks.encode(base.tokenizer, example) for example in task.train]
     settings = how(wanted["steps"], in_16_bits)
-    sides: dict[str, Callable[..., tuple[float, Any]]] = {TRAINER: by_trainer, COURSE: by_course}
+    sides: dict[str, Callable[..., tuple[float, Any]]] = {TRAINER: with_trainer, COURSE: with_course}
     seconds, model = sides[wanted["side"]](base.model, examples, settings, folder)
     peak = peak_bytes()
     held_out = [tasks.encode(base.tokenizer, example) for example in task.held_out[:JUDGED]]
-    seen = [examples[i] for batch in training.batches(len(examples), settings) for i in batch]
+    seen = by_trainer.in_our_order(examples, settings)
     supervised = sum(int((one.labels != tasks.IGNORED).sum()) for one in seen)
     found = {
         "seconds": seconds,
@@ -136,11 +137,7 @@ def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:
 
     from ..fast.rows import Rows
 
-    linears = [
-        m
-        for m in model.model.modules()
-        if isinstance(m, torch.nn.Linear) and m.out_features != R and m.in_features != R
-    ]
+    linears = [m for m in model.model.modules() if isinstance(m, torch.nn.Linear) and not m.weight.requires_grad]
     frozen = sum(m.weight.numel() for m in linears)
     learned = sum(R * (m.in_features + m.out_features) for m in linears)
     head = model.get_output_embeddings().weight.numel()
@@ -151,14 +148,14 @@ def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:
     return total
 
 
-def by_course(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
+def with_course(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
     lora.attach(model, r=R, lora_alpha=ALPHA)
     start = time.perf_counter()
     training.train(model, examples, settings, run_dir=folder / "run", reuse=False)
     return time.perf_counter() - start, model
 
 
-def by_trainer(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
+def with_trainer(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=R, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -179,38 +176,26 @@ def through_trainer(
 
     `on_step` is called at the end of each step; `changed` goes to TrainingArguments.
     """
-    import torch
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     class AtStepsEnd(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
             on_step()
 
-    arguments: dict[str, Any] = {
-        "output_dir": str(folder),
+    arguments: dict[str, Any] = by_trainer.quiet(str(folder)) | {
         "max_steps": settings.steps,
         "per_device_train_batch_size": settings.batch_size,
         "max_grad_norm": 0.0,
         "bf16": settings.autocast,
-        "train_sampling_strategy": "sequential",
-        "save_strategy": "no",
         "logging_strategy": "no",
-        "report_to": [],
-        "disable_tqdm": True,
-        "remove_unused_columns": False,
-        "use_cpu": models.best_device() == "cpu",
     }
-    order = [examples[i] for batch in training.batches(len(examples), settings) for i in batch]
-    trained = [p for p in wrapped.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0, fused=True)
-    rates = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: settings.rate(n) / settings.learning_rate)
     trainer = Trainer(
         wrapped,
         TrainingArguments(**arguments | changed),
-        train_dataset=order,
+        train_dataset=by_trainer.in_our_order(examples, settings),
         data_collator=lambda rows: tasks.collate(rows, pad_id=0),
         callbacks=[AtStepsEnd()],
-        optimizers=(optimizer, rates),
+        optimizers=by_trainer.our_rates(wrapped, settings),
     )
     start = time.perf_counter()
     done = trainer.train()

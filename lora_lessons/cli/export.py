@@ -81,9 +81,10 @@ def ollama(
     """
     from ..export import gguf
     from ..export import ollama as llama
+    from ..files import read_text
 
     read, folder = gguf.adapter_and_base(_folder(adapter), base)
-    go_template = template.read_text(encoding="utf-8") if template else None
+    go_template = read_text(template) if template else None
     made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
     print(*(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")
     print(f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {made.system or 'none'}")

@@ -85,8 +85,6 @@ def test_a_damaged_one_that_cannot_be_moved_stays_and_is_said_once(file, capsys,
     assert file.read_text() == "{" and "99.1" in learner.read_progress()["solved"]
 
 
-
-
 def test_a_folder_in_its_place_is_left_alone_and_said_once(file, capsys):
     file.mkdir()
     (file / "mine.txt").write_text("mine")

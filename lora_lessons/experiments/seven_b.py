@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
 from ..machine import peak_bytes, resident_bytes, stamp
 from ..models import SHAPES
 from ..paths import cache_dir, measurements
-from ..sums import damaged, write_sums
+from . import recordings
 from .own_process import LARGE_PAGES, answer, run_in_process
 
 RECORD = "record.json"
@@ -63,12 +62,12 @@ def train_seven_b(
         return record | {"reused": True}
     (folder / RECORD).unlink(missing_ok=True)
     run_in_process(__spec__.name, "train", wanted, folder, LARGE_PAGES)
-    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return recordings.read(folder / RECORD)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return None if damaged(path.parent, path.name) else json.loads(path.read_text(encoding="utf-8"))
+        return recordings.read(path)
     except (OSError, ValueError):
         return None
 
@@ -114,8 +113,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "resumed_at": before if reuse else 0,
         "losses": [round(loss, 4) for loss in result.losses],
     }
-    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
-    write_sums(folder, [RECORD])
+    recordings.write(folder / RECORD, record)
 
 
 def build(wanted: dict[str, Any]) -> tuple[Any, Any]:
@@ -167,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = train_seven_b(options.model, steps=options.steps)
     print(json.dumps(record, indent=1))
     if options.record:
-        write_text(recorded(), json.dumps(record, indent=1) + "\n")
+        recordings.write(recorded(), record)
     return 0
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .figures import GREEN, GREY, ORANGE, VERMILION
+from .prose import without_sources
 from .records import Value, session_records, show_value
 
 HOLDS, CONDITION, CORRECTED = "holds", "holds with a condition", "corrected"
@@ -51,13 +52,13 @@ class Claim(NamedTuple):
         return found
 
     def filled(self, values: Mapping[str, Value]) -> str:
-        """The sentence with its {record.name} or {record.name:format} fields replaced by measured values."""
+        """The sentence as it is read: its {record.name} or {record.name:format} fields replaced by measured values."""
 
         def fill(field: re.Match[str]) -> str:
             value = values[field["name"]]
             return format(value, field["format"]) if field["format"] else show_value(value)
 
-        return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, self.sentence)
+        return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, without_sources(self.sentence))
 
 
 CLAIMS: list[Claim] = []

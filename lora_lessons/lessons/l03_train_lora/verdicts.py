@@ -29,7 +29,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     says="Modifying a 7B model directly means storing a full 14 GB copy of changed weights",
     written_for=HOLDS,
     sentence="In 16 bits a full copy takes {copy_gb.llama:.1f} GB for Llama-2-7B, {copy_gb.mistral:.1f} GB for Mistral-7B and {copy_gb.qwen2.5:.1f} GB for "
-    "Qwen2.5-7B. Each parameter takes two bytes, and a “7B” has 6.7 to 7.6 billion of them.",
+    "Qwen2.5-7B. Each parameter takes two bytes, and a “7B” has 6.7<!--calc copy_gb.llama / 2--> to 7.6<!--calc copy_gb.qwen2.5 / 2--> billion of them.",
     records=(
         "copy_gb.llama",
         "copy_gb.mistral",
@@ -46,7 +46,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "03_directions_and_spans",
     says="In transformers most weight matrices can be approximated as lower-rank structures",
     written_for=CORRECTED,
-    sentence="Lesson 01 looked at the weights; this is about how training changes them. After a short full fine-tuning with AdamW, 90% of the change's energy "
+    sentence="Lesson 01 looked at the weights; this is about how training changes them. After a short full fine-tuning with AdamW, 90%<!--calc 9/10--> of the change's energy "
     "needs {update.rank90:.0%} of the directions, and noise of the same shape needs {update.rank90_noise:.0%}. The change leans towards some directions, but it "
     "is not of low rank. LoRA does not need it to be: it only needs that some update of low rank works as well, and lesson 03 found one.",
     records=("update.rank90", "update.rank90_noise"),

@@ -52,7 +52,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     says="Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
     written_for=CONDITION,
     sentence="They are small: {size.least:.0f} to {size.most:.0f} MB in 16 bits for usual settings on three 7B shapes, at most {size.share_most:.1f}% of the base. "
-    "But only {size.in_band_16} of {size.settings} settings lie within 50–500 MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
+    "But only {size.in_band_16} of {size.settings} settings lie within 50–500<!--published glossary.adapter_mb--> MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
     "targets, the precision and the base's shapes, and not on what it learned.",
     records=(
         "size.least",

@@ -36,7 +36,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     says="Full fine-tuning of 7B stores gradients and optimizer states for 7 billion parameters: 40–80 GB of VRAM for the training state",
     written_for=CONDITION,
     sentence="We count {state.least:.0f} GB when gradients and AdamW's moments are kept in 16 bits and up to {state.most:.0f} GB in 32 bits, over three shapes called 7B. The "
-    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (published for another 7B in 16 bits: 51.6 GB; in mixed precision, the usual setting: 139 to 162).",
+    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (published for another 7B in 16 bits: 51.6<!--published full_fine_tuning.bf16_gb--> GB; in mixed precision, the usual setting: 139<!--published full_fine_tuning.mixed_gb.low--> to 162<!--published full_fine_tuning.mixed_gb.high-->).",
     records=(
         "state.least",
         "state.most",
@@ -46,7 +46,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
 )
 def _(measured: Mapping[str, Any]) -> str | None:
     least, most = measured["state.least"], measured["state.most"]
-    if 40 <= least and most <= 80:
+    if 40 <= least <= most <= 80:
         return HOLDS
     if not (38 < least < 48 and 75 < most < 95):
         return CORRECTED
@@ -76,9 +76,9 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "08_qlora_7b",
     says="Fine-tuning (7B) is possible on one RTX 3090 or 4090",
     written_for=CONDITION,
-    sentence="By plan, yes. For Qwen2.5-7B, QLoRA on 1,024 tokens finds {room.qlora:.1f} times the room it needs on 24 GiB by this course's loop, and {room.hf:.1f} times by the usual Hugging Face recipe. The longest "
+    sentence="By plan, yes. For Qwen2.5-7B, QLoRA on 1,024 tokens finds {room.qlora:.1f} times the room it needs on 24<!--published data_sheets.rtx_4090_gb--> GiB by this course's loop, and {room.hf:.1f} times by the usual Hugging Face recipe. The longest "
     "texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits by this course's loop ({room.lora:.2f} times the room it needs). Full fine-tuning with AdamW does not "
-    "({room.full:.2f} times; torchtune's one-GPU recipe is published at 18.9 GiB). Not validated on a GPU by us. Against the longest texts that others published, the plan for their "
+    "({room.full:.2f} times; torchtune's one-GPU recipe is published at 18.9<!--published torchtune.full_gib--> GiB). Not validated on a GPU by us. Against the longest texts that others published, the plan for their "
     "recipe is {published.most_under:.0%} too short to {published.most_over:.0%} too long.",
     records=(
         "room.qlora",
@@ -133,7 +133,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     written_for=NOT_TESTED,
     sentence="Neither a consumer GPU nor Unsloth ran here. What did run: the same steps on a small base, and a 7B's own shape with random weights on two processor cores, which "
     "memorised one text at {cpu_7b.step:.0f} s per step of 64 tokens and at most {cpu_7b.peak:.1f} GB ({cpu_7b.hours_per_million:.0f} hours per million tokens). By plan, a card with "
-    "24 GiB has {room.qlora:.1f} times the room it needs.",
+    "24<!--published data_sheets.rtx_4090_gb--> GiB has {room.qlora:.1f} times the room it needs.",
     records=(
         "cpu_7b.step",
         "cpu_7b.peak",

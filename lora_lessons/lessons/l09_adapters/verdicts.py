@@ -70,9 +70,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
 )
 def _(measured: Mapping[str, Any]) -> str | None:
     tasks = ("persona", "plain_language", "code_style", "strict_json")
-    learned = [
-        measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > measured[f"told.{task}"] for task in tasks
-    ]
+    learned = [measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > measured[f"told.{task}"] for task in tasks]
     if not all(learned):
         return None if any(learned) else CORRECTED
     return CONDITION if measured["live.drift"] > 0 else HOLDS

@@ -45,7 +45,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "12_faster",
     says="Fine-tune a 7B on one consumer GPU with Unsloth and LoRA or QLoRA, step by step",
     written_for=NOT_TESTED,
-    sentence="Neither a consumer GPU nor Unsloth ran here. Others have published 3,726 tokens per second with Unsloth against 2,415 without it (Llama-2-7B in 4 bits, "
+    sentence="Neither a consumer GPU nor Unsloth ran here. Others have published 3,726<!--published llama_factory.unsloth_speed--> tokens per second with Unsloth against 2,415<!--published llama_factory.plain_speed--> without it (Llama-2-7B in 4 bits, "
     "LLaMA-Factory; FlashAttention 2 on Unsloth's side only). What did run here are ideas of the same kind, on a processor: backward passes written out and a loss computed only where it is needed kept "
     "{kept.less:.0%} less for the way back, with the same loss and gradients.",
     records=("rungs.same", "kept.less"),

@@ -28,12 +28,12 @@ def claims() -> int:
         sentence, problem = _judged(claim)
         failed += problem is not None
         _say(f"{claim.id}  The page says: “{claim.says}”", 0)
-        _say(f"{claim.verdict.capitalize()}. {sentence}".strip(), 5)
+        _say(f"{claim.written_for.capitalize()}. {sentence}".strip(), 5)
         _say(f"(Lesson {claim.lesson[:2]}, {claim.lesson}.)", 5)
         if problem:
             _say(problem, 5)
         print()
-    count = Counter(claim.verdict for claim in every)
+    count = Counter(claim.written_for for claim in every)
     words = {
         HOLDS: ("holds", "hold"),
         CONDITION: ("holds with a condition", "hold with a condition"),
@@ -54,11 +54,14 @@ def _judged(claim: Claim) -> tuple[str, str | None]:
     measured = values(baseline)
     seeds = min((len(entry["seeds"]) for entry in baseline["records"].values()), default=0)
     try:
-        stands = [claim.judge(measured), *(claim.judge(values(baseline, seed)) for seed in range(seeds))]
+        found = [claim.judge(measured), *(claim.judge(values(baseline, seed)) for seed in range(seeds))]
         sentence = claim.filled(measured)
     except KeyError as error:
         return "", f"NOT MEASURED: {error.args[0]}"
-    return sentence, None if all(stands) else "NOT BORNE OUT: the recorded runs do not support this verdict."
+    others = {verdict or "none of the verdicts" for verdict in found if verdict != claim.written_for}
+    if not others:
+        return sentence, None
+    return sentence, f"NOT BORNE OUT: the recorded runs say {' and '.join(sorted(others))}."
 
 
 def _say(text: str, indent: int) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .figures import GREEN, GREY, ORANGE, VERMILION
+from .prose import without_sources
 from .records import Value, session_records, show_value
 
 HOLDS, CONDITION, CORRECTED = "holds", "holds with a condition", "corrected"
 NOT_TESTED = "not tested"  # what a claim needs was not here, such as a card or a tool; the sentence says what
+VERDICTS = (HOLDS, CONDITION, CORRECTED, NOT_TESTED)
 
 EDGES = {HOLDS: GREEN, CONDITION: ORANGE, CORRECTED: VERMILION}  # a card's left edge, by its verdict
 DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the records do not bear the verdict out
@@ -20,45 +22,55 @@ DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the r
 class Claim(NamedTuple):
     """One claim of the glossary page and what a lesson's records say of it.
 
-    `decides` gets the records by name and returns whether the verdict's condition holds. `sentence` may use
-    {record.name} fields, filled with the values measured. A claim that is NOT_TESTED may rest on no record at all.
+    `decides` gets the records by name and returns the verdict that follows from them, one of VERDICTS, or None where
+    none does. `sentence` is right for one verdict only, `written_for`; it may use {record.name} fields, filled with the
+    values measured. A claim that is NOT_TESTED may rest on no record at all.
     """
 
     id: str
     lesson: str  # the notebook's stem, e.g. 01_low_rank
     says: str
-    verdict: str  # HOLDS, CONDITION, CORRECTED or NOT_TESTED
+    written_for: str  # the verdict that the sentence explains
     sentence: str
     records: tuple[str, ...]
-    decides: Callable[[Mapping[str, Any]], bool]
+    decides: Callable[[Mapping[str, Any]], str | None]
 
-    def judge(self, values: Mapping[str, Value]) -> bool:
-        """Whether the verdict stands on these values. Raises KeyError naming a record that is missing."""
+    def judge(self, values: Mapping[str, Value]) -> str | None:
+        """The verdict that follows from these values; None where none does.
+
+        Raises KeyError naming a record that is missing, and TypeError where `decides` returns anything else.
+        """
         missing = [name for name in self.records if name not in values]
         if missing:
             raise KeyError(f"{self.id} in {self.lesson} rests on {', '.join(missing)}, which has not been recorded.")
-        return bool(self.decides(values))
+        found = self.decides(values)
+        if found is not None and found not in VERDICTS:
+            raise TypeError(
+                f"{self.id} in {self.lesson} is decided as {found!r}: return HOLDS, CONDITION, CORRECTED, NOT_TESTED, "
+                "or None where the records bear none of them out."
+            )
+        return found
 
     def filled(self, values: Mapping[str, Value]) -> str:
-        """The sentence with its {record.name} or {record.name:format} fields replaced by measured values."""
+        """The sentence as it is read: its {record.name} or {record.name:format} fields replaced by measured values."""
 
         def fill(field: re.Match[str]) -> str:
             value = values[field["name"]]
             return format(value, field["format"]) if field["format"] else show_value(value)
 
-        return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, self.sentence)
+        return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, without_sources(self.sentence))
 
 
 CLAIMS: list[Claim] = []
 
 
 def claim(
-    id: str, lesson: str, *, says: str, verdict: str, sentence: str, records: tuple[str, ...]
+    id: str, lesson: str, *, says: str, written_for: str, sentence: str, records: tuple[str, ...]
 ) -> Callable[..., Any]:
-    """Register a claim; the decorated function decides it from the records' values."""
+    """Register a claim; the decorated function works out its verdict from the records' values."""
 
-    def register(decides: Callable[[Mapping[str, Any]], bool]) -> Callable[[Mapping[str, Any]], bool]:
-        CLAIMS.append(Claim(id, lesson, says, verdict, sentence, records, decides))
+    def register(decides: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Mapping[str, Any]], str | None]:
+        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, records, decides))
         return decides
 
     return register
@@ -72,17 +84,7 @@ def verdict(id: str, lesson: str) -> None:
     if one is None:
         raise KeyError(f"no claim {id} belongs to {lesson}.")
     values = {name: r.value for name, r in session_records().items()}
-    try:
-        stands, sentence = one.judge(values), one.filled(values)
-    except KeyError as error:
-        stands, sentence = None, f"This verdict is still open. {error.args[0]} Run the cells above first."
-    said = {True: one.verdict, False: DISAGREES, None: OPEN}[stands]
-    if stands is False:
-        sentence = (
-            f"The course expected “{one.verdict}”, but what you measured here says otherwise. Trust your measurement, "
-            f"and find out why. {sentence}"
-        )
-    display(HTML(Card(one.id, one.says, said, sentence).html()))
+    display(HTML(card(one, values).html()))
 
 
 class Card(NamedTuple):
@@ -100,6 +102,23 @@ class Card(NamedTuple):
             f"<b>{self.id}</b> The page says: <i>{html.escape(self.says)}</i><br>"
             f"<b>Verdict: {self.said}.</b> {html.escape(self.sentence)}</div>"
         )
+
+
+def card(one: Claim, values: Mapping[str, Value]) -> Card:
+    """The card of claim `one` on these values: its sentence stands alone only under the verdict that it explains."""
+    try:
+        found, sentence = one.judge(values), one.filled(values)
+    except KeyError as error:
+        sentence = f"This verdict is still open. {error.args[0]} Run the cells above first."
+        return Card(one.id, one.says, OPEN, sentence)
+    if found == one.written_for:
+        return Card(one.id, one.says, one.written_for, sentence)
+    otherwise = f"says “{found}”" if found else "says otherwise"
+    sentence = (
+        f"The course expected “{one.written_for}”, but what you measured here {otherwise}. Trust your measurement, "
+        f"and find out why. {sentence}"
+    )
+    return Card(one.id, one.says, DISAGREES, sentence)
 
 
 _CARD = re.compile(

@@ -1,6 +1,14 @@
-"""Every verdict's condition holds on the recorded baselines, and is shown in its lesson."""
+"""Every verdict follows from the recorded baselines, from nothing else, and is shown in its lesson.
 
+What other records must make of a verdict stands beside its lesson's tests, in `counter_examples.py`.
+"""
+
+import inspect
 import re
+import runpy
+from collections import UserDict
+from itertools import combinations
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -9,6 +17,14 @@ from lora_lessons.course import claims
 from lora_lessons.course.lesson import notebook_of
 from lora_lessons.lessons import all_claims
 from lora_lessons.run.baselines import read_baseline
+
+CLAIMS = [pytest.param(claim, id=f"{claim.id}-{claim.lesson}") for claim in all_claims()]
+ROOMS = Path(__file__).parents[1] / "lessons"
+EXAMPLES = {
+    key: examples
+    for path in sorted(ROOMS.glob("*/counter_examples.py"))
+    for key, examples in runpy.run_path(str(path))["EXAMPLES"].items()
+}
 
 
 def recorded(lesson):
@@ -20,14 +36,87 @@ def read(lesson):
     return nbformat.read(notebook_of(lesson), 4)
 
 
-@pytest.mark.parametrize("claim", all_claims(), ids=lambda c: f"{c.id}-{c.lesson}")
-def test_the_verdict_stands_on_the_records(claim):
-    values = recorded(claim.lesson)
-    assert claim.judge(values), (
-        f"{claim.id}: “{claim.verdict}” no longer follows from {[(n, values[n]) for n in claim.records]}"
-    )
-    assert "{" not in claim.filled(values)
-    assert set(re.findall(r"\{([\w.]+)(?::[^}]+)?\}", claim.sentence)) <= set(claim.records)
+class Watched(UserDict):
+    """Records that remember which of them were read."""
+
+    def __init__(self, values, read):
+        super().__init__(values)
+        self.read = read
+
+    def __getitem__(self, name):
+        self.read.add(name)
+        return super().__getitem__(name)
+
+
+def problems(claim, examples):
+    """What is wrong with a claim: a verdict that is not the examples', or a record that could say anything."""
+    values, read = recorded(claim.lesson), set()
+    judged = [(changes, claim.judge(Watched(values | changes, read))) for changes, _ in examples]
+    for (changes, found), (_, verdict) in zip(judged, examples, strict=True):
+        if found != verdict:
+            yield f"with {changes or 'the baseline'} it is {found}, not {verdict}"
+    if examples[0] != ({}, claim.written_for):
+        yield f"its sentence is written for {claim.written_for}, and the baseline gives {examples[0]}"
+    decides = set()
+    for (one, before), (other, after) in combinations(judged, 2):
+        differ = [name for name in one.keys() | other.keys() if (values | one)[name] != (values | other)[name]]
+        if before != after and len(differ) == 1:
+            decides.add(differ[0])
+    filled = set(re.findall(r"\{([\w.]+)(?::[^}]+)?\}", claim.sentence))
+    for name in sorted(read - decides):
+        yield f"no counter-example changes the verdict by {name} alone"
+    for name in sorted(decides - read):
+        yield f"{name} has a counter-example and is not read"
+    for name in sorted(set(claim.records) ^ (read | filled)):
+        yield f"{name} must be one of its records, and either decide or stand in the sentence"
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_the_verdict_follows_from_the_records_and_from_each_that_it_reads(claim):
+    assert list(problems(claim, EXAMPLES[claim.id, claim.lesson])) == []
+    assert "{" not in claim.filled(recorded(claim.lesson))
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_verdict_that_would_follow_from_anything_is_noticed(claim):
+    """Sabotage: a condition that is always true, one that ignores a record, a label flipped in one place or in both."""
+    examples, values = EXAMPLES[claim.id, claim.lesson], recorded(claim.lesson)
+    assert any(problems(claim._replace(decides=lambda measured: claim.written_for), examples))
+    for name in {name for changes, _ in examples for name in changes}:
+        blind = claim._replace(decides=lambda measured, name=name: claim.decides({**measured, name: values[name]}))
+        assert any(problems(blind, examples)), f"it may ignore {name}"
+    for other in {*claims.VERDICTS} - {claim.written_for}:
+
+        def flipped(measured, other=other):
+            found = claim.decides(measured)
+            return other if found == claim.written_for else found
+
+        for broken in ({"written_for": other}, {"decides": flipped}, {"written_for": other, "decides": flipped}):
+            assert any(problems(claim._replace(**broken), examples)), (other, broken)
+
+
+@pytest.mark.parametrize("claim", [one for one in CLAIMS if one.values[0].id in ("G04", "G07")])
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        (r"written_for=CORRECTED", "written_for=HOLDS"),
+        (r"return CORRECTED", "return HOLDS"),
+        (r"CORRECTED(?=[ ,]*(?:\n|if|claim))", "HOLDS"),
+        (r"(?<=-> str \| None:\n)", "    return CORRECTED\n"),
+    ],
+    ids=["what the sentence is written for", "the verdict returned", "every label", "true whatever was measured"],
+)
+def test_a_file_of_verdicts_with_a_flipped_label_is_noticed(claim, right, wrong, monkeypatch):
+    """Sabotage on the source itself: G04 and G07, corrected, once passed every test as “holds”."""
+    module = inspect.getmodule(claim.decides)
+    source = inspect.getsource(module)
+    broken = source.replace("import CORRECTED, claim", "import CORRECTED, HOLDS, claim")
+    broken = re.sub(right, wrong, broken)
+    assert broken != source
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    exec(compile(broken, module.__file__, "exec"), {"__name__": module.__name__, "__package__": module.__package__})
+    found = [one for one in claims.CLAIMS if (one.id, one.lesson) == (claim.id, claim.lesson)]
+    assert any(problems(found[0], EXAMPLES[claim.id, claim.lesson]))
 
 
 def test_the_verdicts_of_a_lesson_are_shown_in_it():
@@ -42,22 +131,39 @@ def test_the_five_lessons_claims_of_the_glossary_are_all_judged():
     assert {tuple(pair.split("-")) for pair in expected.split()} <= judged
 
 
-def test_a_verdict_that_fails_says_so_instead_of_pretending(capsys, monkeypatch):
+def shown_cards(monkeypatch, *judged):
+    """What `verdict` shows for each (claim, function that decides it)."""
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
+    for one, decides in judged:
+        made = one._replace(decides=decides, records=(), sentence="Look.")
+        monkeypatch.setattr(claims, "CLAIMS", [made])
+        claims.verdict(one.id, one.lesson)
+    return shown
+
+
+def test_a_verdict_that_fails_says_so_instead_of_pretending(monkeypatch):
     one = all_claims()[0]
     with pytest.raises(KeyError, match="has not been recorded"):
         one.judge({})
-    monkeypatch.setattr(claims, "CLAIMS", [one._replace(decides=lambda r: False, records=(), sentence="Look.")])
-    shown = []
-    monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
-    claims.verdict(one.id, one.lesson)
-    assert "not what we saw here" in shown[0]
+    assert one.written_for == claims.CORRECTED
+    cards = shown_cards(monkeypatch, (one, lambda r: None), (one, lambda r: claims.HOLDS))
+    for card, why in zip(cards, ("says otherwise", "says “holds”"), strict=True):
+        assert "<b>Verdict: not what we saw here.</b> The course expected “corrected”, but what you measured" in card
+        assert why in card and card.endswith("Look.</div>")
+
+
+def test_a_claim_is_decided_by_a_verdict_and_not_by_yes_or_no():
+    one = all_claims()[0]._replace(decides=lambda r: True, records=())
+    with pytest.raises(TypeError, match="G07 in 01_low_rank is decided as True: return HOLDS, CONDITION"):
+        one.judge({})
 
 
 def test_a_claim_that_was_not_tested_says_so_on_a_grey_card(monkeypatch):
     monkeypatch.setattr(claims, "CLAIMS", [])
     says, sentence = "Unsloth is twice as fast", "No card was here to run it on."
-    made = claims.claim("G17", "08_x", says=says, verdict=claims.NOT_TESTED, sentence=sentence, records=())
-    made(lambda measured: True)
+    made = claims.claim("G17", "08_x", says=says, written_for=claims.NOT_TESTED, sentence=sentence, records=())
+    made(lambda measured: claims.NOT_TESTED)
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
     claims.verdict("G17", "08_x")

@@ -1,47 +1,116 @@
-"""Prose quotes only what records support, and a number that says nothing of its source is found."""
+"""Prose quotes only what its sources support, and a number that says nothing of its source is found."""
 
-import math
+import re
 
-import nbformat
 import pytest
+from sources import Sources, read, texts
 
-from lora_lessons.course import prose
-from lora_lessons.course.lesson import lessons, notebook_of, side_trips
-from lora_lessons.run.baselines import read_baseline
+from lora_lessons.course import prose, published
+from lora_lessons.course.lesson import lessons, side_trips
+from lora_lessons.lessons import all_claims
+from lora_lessons.paths import course_root
 
 LESSONS = [p.stem for p in [*lessons(), *side_trips()]]
+CLAIMS = [pytest.param(claim, id=f"{claim.id}-{claim.lesson}") for claim in all_claims()]
+README = (course_root() / "README.md").read_text(encoding="utf-8")
+KINDS = ("record", "published", "calc", "code")
 
 
 def problems(lesson, notebook):
-    baseline = read_baseline(lesson)
-    values = {name: entry["expected"] for name, entry in baseline["records"].items()}
-    minutes = math.ceil(baseline["seconds"] / 60)
-    cells = [c.source for c in notebook.cells if c.cell_type == "markdown"]
-    return [p for source in cells for p in prose.prose_problems(source, values, minutes)]
+    known, code = Sources(lesson), "\n".join(texts(notebook, "code"))
+    return [p for source in texts(notebook) for p in prose.prose_problems(source, known, code)]
 
 
-def read(lesson):
-    return nbformat.read(notebook_of(lesson), 4)
+def package():
+    """Every line of the package, and its settings."""
+    files = [course_root() / "pyproject.toml", *sorted((course_root() / "lora_lessons").rglob("*.py"))]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def sentence(claim):
+    """What a verdict's card says, without the numbers that its records fill in."""
+    return re.sub(r"\{[^}]*\}", "…", claim.sentence)
+
+
+def readme():
+    """What the README says itself: what `lora-lessons readme` makes is held against its sources by tests of its own."""
+    own = re.sub(r"<!-- `lora-lessons readme` makes.*?<!-- end of [^>]*-->", "", README, flags=re.S)
+    return re.sub(r"!\[.*?\]\(", "(", own)  # what a picture shows is said by whoever draws it
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_prose_quotes_only_what_the_records_support(lesson):
+def test_prose_quotes_only_what_its_sources_support(lesson):
     assert problems(lesson, read(lesson)) == []
 
 
-@pytest.mark.parametrize("lesson", [p for p in LESSONS if not p.startswith("00")])
-def test_a_changed_number_in_prose_is_noticed(lesson):
-    """Sabotage: the net must catch a number that no longer agrees with its record."""
+@pytest.mark.parametrize("claim", CLAIMS)
+def test_a_verdicts_sentence_quotes_only_what_its_sources_support(claim):
+    assert prose.prose_problems(sentence(claim), Sources(claim.lesson)) == []
+
+
+def test_the_readme_quotes_only_what_its_sources_support():
+    assert prose.prose_problems(readme(), Sources(), package()) == []
+
+
+def one_digit_changed(text):
+    """Every copy of `text` in which one digit of a bound number is another, and the number."""
+    for match in prose._BOUND.finditer(text):
+        start = match.start("low") if match["low"] else match.start("number")
+        for place in range(start, match.end("number")):
+            if text[place].isdigit():
+                other = str((int(text[place]) + 3) % 10)
+                yield f"{text[:place]}{other}{text[place + 1 :]}", match
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_changed_digit_in_prose_is_noticed(lesson):
+    """Sabotage: every digit of every bound number, one at a time: measured, published, calculated, from code."""
     notebook = read(lesson)
-    cell, quoted = next(
-        (c, q)
-        for c in notebook.cells
-        if c.cell_type == "markdown"
-        for q in prose.quoted_numbers(c.source)
-        if q.kind == "record"
-    )
-    cell.source = cell.source.replace(quoted.number + "", "77" + quoted.number, 1)
-    assert problems(lesson, notebook)
+    known, code = Sources(lesson), "\n".join(texts(notebook, "code"))
+    copies = [pair for source in texts(notebook) for pair in one_digit_changed(source)]
+    assert copies
+    for changed, match in copies:
+        assert prose.prose_problems(changed, known, code), match[0]
+
+
+def test_a_changed_digit_in_a_verdict_or_the_readme_is_noticed():
+    for claim in all_claims():
+        for changed, match in one_digit_changed(sentence(claim)):
+            assert prose.prose_problems(changed, Sources(claim.lesson)), match[0]
+    copies, code = list(one_digit_changed(readme())), package()
+    assert copies
+    for changed, match in copies:
+        assert prose.prose_problems(changed, Sources(), code), match[0]
+
+
+def test_every_published_figure_is_quoted():
+    quoting = [text for lesson in LESSONS for text in texts(read(lesson))]
+    quoting += [readme(), *(claim.sentence for claim in all_claims())]
+    found = [q.what for text in quoting for q in prose.quoted_numbers(text) if q.kind == "published"]
+    quoted = {re.sub(r"\.(low|high)$", "", row) for row in found}
+    used = re.findall(r'published\.(?:figure|column)\("([\w.]+)"', package())
+    rows = published.figures()
+    assert [row for row in rows if row not in quoted and not f"{row}.".startswith(tuple(f"{u}." for u in used))] == []
+
+
+def test_a_changed_published_figure_is_noticed(monkeypatch):
+    """Sabotage on the table: each number in it, one at a time, a tenth larger."""
+    places = [(lesson, text) for lesson in LESSONS for text in texts(read(lesson))]
+    places += [(claim.lesson, sentence(claim)) for claim in all_claims()] + [(None, readme())]
+    right = published.figures()
+    for row, value in right.items():
+        quoting = [(lesson, text) for lesson, text in places if f"<!--published {row}" in text]
+        ends = value if isinstance(value, list) else [value]
+        for n, end in enumerate(ends if quoting else []):
+            wrong = [*ends[:n], 1.1 * end, *ends[n + 1 :]]
+            found = right | {row: wrong if isinstance(value, list) else wrong[0]}
+            monkeypatch.setattr(published, "figures", lambda found=found: found)
+            assert any(prose.prose_problems(text, Sources(lesson)) for lesson, text in quoting), row
+
+
+def test_every_kind_of_source_is_in_use():
+    kinds = {q.kind for lesson in LESSONS for text in texts(read(lesson)) for q in prose.quoted_numbers(text)}
+    assert kinds == set(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +122,8 @@ def test_a_changed_number_in_prose_is_noticed(lesson):
         ("`0.5` and $0.25$ and $$1.5$$ are code and formulas", []),
         ("8.4<!--record a.b--> nats, 62.0<!--published LoRA Table 7-->", []),
         ("see [1.5](https://example.org/2.5)", ["1.5"]),
+        ("Llama-3.1-8B is a name, -3.1 is a number", ["-3.1"]),
+        ("It cuts 90–99%, or 90–99%<!--published glossary.cut_percent-->.", ["99"]),
     ],
 )
 def test_numbers_that_look_measured_are_found(text, found):
@@ -62,6 +133,77 @@ def test_numbers_that_look_measured_are_found(text, found):
 def test_quoted_numbers_are_compared_at_their_own_digits():
     values = {"a": 8.449, "share": 0.4512, "n": 19_988_480}
     good = "8.4<!--record a--> 8.45<!--record a--> 45%<!--record share--> 45.1%<!--record share--> 19,988,480<!--record n-->"
-    assert prose.prose_problems(good, values, 1) == []
+    assert prose.prose_problems(good, values) == []
     for bad in ("8.5<!--record a-->", "46%<!--record share-->", "1<!--record absent-->", "2<!--calc lesson minutes-->"):
-        assert len(prose.prose_problems(bad, values, 1)) == 1, bad
+        assert len(prose.prose_problems(bad, values)) == 1, bad
+
+
+def test_published_figures_are_compared_as_they_were_printed():
+    values = {"published:a.share": 20, "published:a.range": [90, 99], "published:a.loss": 0.870}
+    good = "20%<!--published a.share--> 90–99%<!--published a.range--> 0.870<!--published a.loss-->"
+    assert prose.prose_problems(good, values) == []
+    for bad in (
+        "21%<!--published a.share-->",
+        "80–99%<!--published a.range-->",
+        "90–98%<!--published a.range-->",
+        "99%<!--published a.range-->",
+        "10–20%<!--published a.share-->",
+        "0.871<!--published a.loss-->",
+        "20%<!--published somebody-->",
+    ):
+        assert len(prose.prose_problems(bad, values)) == 1, bad
+
+
+def test_calculations_are_arithmetic_over_what_has_a_source():
+    values = {"a.b": 16, "11_rulers:x.y": 0.5, "published:c.d": 8, "lesson minutes": 3, "yes": True, "word": "8×8"}
+    for expression, value in {
+        "4 + 32/64": 4.5,
+        "-(2 - 5) ** 2": -9,
+        "65e9 * (0.5 - 0.127) / 8 / 1e9": 3.030625,
+        "a.b / sqrt(published:c.d)": 5.656854,
+        "exp(11_rulers:x.y) - 1": 0.648721,
+        "lesson minutes": 3,
+    }.items():
+        assert prose.calculated(expression, values) == pytest.approx(value), expression
+    for expression in (
+        "__import__('os')",
+        "exp(1, 2)",
+        "a.b if 1 else 2",
+        "log(2)",
+        "lesson 08's",
+        "word",
+        "[1]",
+        "1 +",
+    ):
+        with pytest.raises((KeyError, ValueError)):
+            prose.calculated(expression, values)
+
+
+def test_a_number_from_code_stands_in_the_code():
+    text = "8<!--code held_out[:8]-->"
+    assert prose.prose_problems(text, {}, "x = task.held_out[:8]") == []
+    assert "which no cell of the lesson holds" in prose.prose_problems(text, {}, "x = held_out[:9]")[0]
+    assert "which says otherwise" in prose.prose_problems(text.replace("8<", "9<"), {}, "x = held_out[:8]")[0]
+
+
+def test_a_row_that_is_missing_is_named(course):
+    (course / "data" / "published.toml").write_text('[a]\nsource = "A. Author"\nb = [1, 2]\n', encoding="utf-8")
+    assert published.figures() == {"a.b": [1, 2]} and published.figure("a.b.high") == 2
+    assert published.column("a") == {"b": [1, 2]}
+    with pytest.raises(KeyError, match="no row 'a.c': add it there with its source"):
+        published.figure("a.c")
+    with pytest.raises(KeyError, match="no group 'c'"):
+        published.column("c")
+    (course / "data" / "published.toml").write_text("[a\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="published.toml is not valid TOML .*restore it from git"):
+        published.figures()
+
+
+def test_every_group_of_published_figures_names_its_source():
+    text = (course_root() / "data" / "published.toml").read_text(encoding="utf-8")
+    for head, body in re.findall(r"^\[([\w.]+)\]\n(.*?)(?=^\[|\Z)", text, re.M | re.S):
+        assert body.startswith('source = "'), head
+
+
+def test_comments_are_not_read():
+    assert prose.without_sources("5.68<!--published svd_llm.intact--> nats") == "5.68 nats"

@@ -11,6 +11,7 @@ import pytest
 from transformers import AutoConfig
 
 from lora_lessons import memory
+from lora_lessons.course import published
 from lora_lessons.memory import Job
 from lora_lessons.memory.bill import GIB
 
@@ -148,6 +149,20 @@ def test_the_plan_beside_a_published_figure(row):
     error = planned(row) / row.size - 1
     assert error == pytest.approx(row.error, abs=0.006), f"{row.source}: {error:+.3f}"
     assert (abs(error) <= 0.15) == (row in WITHIN)
+
+
+def test_what_a_lesson_quotes_of_these_figures_is_the_same_here():
+    """Entered twice, here with its settings and in data/published.toml with its source: a slip in one shows in the other."""
+    quoted = {int(gib): tokens for gib, tokens in published.column("unsloth.hugging_face").items()}
+    here = {
+        row.size / GIB: row.job.seq
+        for row in ROWS
+        if row.source == "Unsloth's benchmarks" and row.model == "Llama-3.1-8B"
+    }
+    assert quoted.items() <= here.items()
+    full, torchtune = published.figure("full_fine_tuning.bf16_gb"), published.figure("torchtune.full_gib")
+    assert test_full_fine_tuning_in_bf16_with_the_fused_adamw.__doc__.startswith(f"{full} GB published")
+    assert any(f"torchtune, full, {torchtune} GiB" in line for line in NOT_PLANNED)
 
 
 def test_what_the_tables_call_out_of_memory_does_not_fit():

@@ -64,8 +64,13 @@ def test_a_side_trip_is_run_and_held_against_its_own_baseline(trip, course, tmp_
 def test_a_claim_may_rest_on_a_side_trips_records(trip, course, monkeypatch, capsys):
     monkeypatch.setattr(claims, "CLAIMS", [])
     monkeypatch.setattr("lora_lessons.lessons.rooms", list)
-    about = {"says": "they agree", "verdict": claims.HOLDS, "sentence": "At {angle} degrees.", "records": ("angle",)}
-    claims.claim("G07", "03_directions", **about)(lambda measured: measured["angle"] < 45)
+    about = {
+        "says": "they agree",
+        "written_for": claims.HOLDS,
+        "sentence": "At {angle} degrees.",
+        "records": ("angle",),
+    }
+    claims.claim("G07", "03_directions", **about)(lambda measured: claims.HOLDS if measured["angle"] < 45 else None)
     update("03_directions", "quick", [{"angle": Record("angle", 30.0, "degrees")}], 1.0, 1)
     assert cli.main(["claims"]) == 0 and "Holds. At 30 degrees." in capsys.readouterr().out
 

@@ -1,6 +1,6 @@
 """Verdicts of lesson 02: what trains, what stays frozen, and how many numbers that is.
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "G01",
     "02_lora_layer",
     says="LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
-    verdict=HOLDS,
+    written_for=HOLDS,
     sentence="We inserted {grads.B_step0} pairs of A and B. In the first step every B got a gradient, from the second step on every A did "
     "too, and the base got none. When the adapters were taken off again, no logit differed from the untouched base. "
     "Lesson 03 checks that this still holds after training.",
@@ -29,23 +29,22 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "noop.detached",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
+def _(measured: Mapping[str, Any]) -> str | None:
+    if not measured["grads.base"] == measured["grads.base_step1"] == 0:
+        return CORRECTED
     all_learn = measured["grads.B_step0"] == measured["grads.A_step1"] == measured["lora.layers"] > 0
-    return (
-        all_learn
-        and measured["grads.base"] == measured["grads.base_step1"] == 0
-        and measured["noop.nudged"] > 0 == measured["noop.detached"]
-    )
+    comes_off = measured["noop.nudged"] > 0 == measured["noop.detached"]
+    return HOLDS if all_learn and comes_off else None
 
 
 @claim(
     "G04",
     "02_lora_layer",
     says="LoRA cuts the trainable parameter count by 90–99%",
-    verdict=CORRECTED,
+    written_for=CORRECTED,
     sentence="It usually cuts more. Of the {count.settings} settings we counted on three 7B shapes (three choices of targets, three ranks), "
-    "{count.over_99} cut more than 99%; the range is {count.cut_least:.1f}% to {count.cut_most:.2f}%. On Llama-2-7B you get the page's "
-    "90–99% with all linear layers and a rank between {count.r_at_99} and {count.r_at_90}. A small model is cut less: ours by "
+    "{count.over_99} cut more than 99%<!--published glossary.cut_percent.high-->; the range is {count.cut_least:.1f}% to {count.cut_most:.2f}%. On Llama-2-7B you get the page's "
+    "90–99%<!--published glossary.cut_percent--> with all linear layers and a rank between {count.r_at_99} and {count.r_at_90}. A small model is cut less: ours by "
     "{base.cut:.1f}% at r = 8.",
     records=(
         "count.over_99",
@@ -57,15 +56,19 @@ def _(measured: Mapping[str, Any]) -> bool:
         "base.cut",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return measured["count.over_99"] > measured["count.settings"] / 2 and measured["count.cut_least"] > 90
+def _(measured: Mapping[str, Any]) -> str | None:
+    least, most = measured["count.cut_least"], measured["count.cut_most"]
+    if 90 <= least <= most <= 99:
+        return HOLDS
+    usually_more = measured["count.over_99"] > measured["count.settings"] / 2
+    return CORRECTED if least > 90 and usually_more else CONDITION
 
 
 @claim(
     "G05",
     "02_lora_layer",
     says="A typical LoRA for a 7B model has 20–30 million trainable parameters",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="It depends on the rank and on the layers you target. Of {count.settings} settings on three 7B shapes, {count.in_band} lie in that "
     "band, for example Mistral-7B at r = 8 on all linear layers ({count.mistral_r8} numbers); Llama-2-7B stops a little below it "
     "({count.llama2_r8}). The count is r·(d + k), summed over the targeted layers, so always state both.",
@@ -76,15 +79,20 @@ def _(measured: Mapping[str, Any]) -> bool:
         "count.llama2_r8",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return 0 < measured["count.in_band"] < measured["count.settings"] and 20e6 <= measured["count.mistral_r8"] <= 30e6
+def _(measured: Mapping[str, Any]) -> str | None:
+    in_band, settings = measured["count.in_band"], measured["count.settings"]
+    if in_band == 0:
+        return CORRECTED
+    if in_band == settings:
+        return HOLDS
+    return CONDITION if in_band < settings and 20e6 <= measured["count.mistral_r8"] <= 30e6 else None
 
 
 @claim(
     "G08",
     "02_lora_layer",
     says="The update is decomposed into A and B so that ΔW ≈ A × B",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="The order A·B is right for row vectors, x·A·B, with A as k×r and B as r×d. The paper, PyTorch and PEFT store a weight as "
     "outputs × inputs, and there the same update reads ΔW = (α/r)·B·A; multiplied the other way round, a {product.ba_shape} update "
     "shrinks to {product.ab_shape}. Either way it is “=”, not “≈”: the layer adds exactly this product, of rank {product.rank} here. What may be "
@@ -97,7 +105,9 @@ def _(measured: Mapping[str, Any]) -> bool:
         "product.row_vectors",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
+def _(measured: Mapping[str, Any]) -> str | None:
+    if not (measured["product.exact"] and measured["product.row_vectors"]):
+        return CORRECTED
     small = f"{measured['product.rank']}×{measured['product.rank']}"
-    both_ways = measured["product.exact"] and measured["product.row_vectors"]
-    return both_ways and measured["product.ab_shape"] == small != measured["product.ba_shape"]
+    order_matters = measured["product.ab_shape"] == small != measured["product.ba_shape"]
+    return CONDITION if order_matters else None

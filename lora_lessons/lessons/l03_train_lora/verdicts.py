@@ -1,6 +1,6 @@
 """Verdicts of lesson 03 and its side trip: the frozen base, memory, arithmetic, and the rank of an update.
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -15,50 +15,53 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "G01",
     "03_train_lora",
     says="Only A and B train; the base model stays frozen",
-    verdict=HOLDS,
+    written_for=HOLDS,
     sentence="We compared every number of the base before and after training. Are they the same, bit for bit? {base.unchanged}.",
     records=("base.unchanged",),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return measured["base.unchanged"] is True
+def _(measured: Mapping[str, Any]) -> str | None:
+    return HOLDS if measured["base.unchanged"] is True else CORRECTED
 
 
 @claim(
     "G02",
     "03_train_lora",
     says="Modifying a 7B model directly means storing a full 14 GB copy of changed weights",
-    verdict=HOLDS,
+    written_for=HOLDS,
     sentence="In 16 bits a full copy takes {copy_gb.llama:.1f} GB for Llama-2-7B, {copy_gb.mistral:.1f} GB for Mistral-7B and {copy_gb.qwen2.5:.1f} GB for "
-    "Qwen2.5-7B. Each parameter takes two bytes, and a “7B” has 6.7 to 7.6 billion of them.",
+    "Qwen2.5-7B. Each parameter takes two bytes, and a “7B” has 6.7<!--calc copy_gb.llama / 2--> to 7.6<!--calc copy_gb.qwen2.5 / 2--> billion of them.",
     records=(
         "copy_gb.llama",
         "copy_gb.mistral",
         "copy_gb.qwen2.5",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return all(13 <= measured[f"copy_gb.{name}"] <= 15.5 for name in ("llama", "mistral", "qwen2.5"))
+def _(measured: Mapping[str, Any]) -> str | None:
+    about_14 = [13 <= measured[f"copy_gb.{name}"] <= 15.5 for name in ("llama", "mistral", "qwen2.5")]
+    return HOLDS if all(about_14) else CONDITION if any(about_14) else CORRECTED
 
 
 @claim(
     "G07",
     "03_directions_and_spans",
     says="In transformers most weight matrices can be approximated as lower-rank structures",
-    verdict=CORRECTED,
-    sentence="Lesson 01 looked at the weights; this is about how training changes them. After a short full fine-tuning with AdamW, 90% of the change's energy "
+    written_for=CORRECTED,
+    sentence="Lesson 01 looked at the weights; this is about how training changes them. After a short full fine-tuning with AdamW, 90%<!--calc 9/10--> of the change's energy "
     "needs {update.rank90:.0%} of the directions, and noise of the same shape needs {update.rank90_noise:.0%}. The change leans towards some directions, but it "
     "is not of low rank. LoRA does not need it to be: it only needs that some update of low rank works as well, and lesson 03 found one.",
     records=("update.rank90", "update.rank90_noise"),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return 0.05 < measured["update.rank90"] < 0.8 * measured["update.rank90_noise"]
+def _(measured: Mapping[str, Any]) -> str | None:
+    if measured["update.rank90"] <= 0.05:
+        return HOLDS
+    return CORRECTED if measured["update.rank90"] < 0.8 * measured["update.rank90_noise"] else None
 
 
 @claim(
     "G09",
     "03_train_lora",
     says="Training only A and B takes a fraction of the compute and memory of training W",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="A small fraction of the memory: {memory.ratio:.0%} of what full fine-tuning holds for weights, gradients and AdamW in fp32, activations not "
     "counted. A large fraction of the compute: {compute.ratio:.0%} of the arithmetic, because forward and backward still go through the frozen W.",
     records=(
@@ -66,5 +69,8 @@ def _(measured: Mapping[str, Any]) -> bool:
         "compute.ratio",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return measured["memory.ratio"] < 0.4 and 0.5 < measured["compute.ratio"] < 0.9
+def _(measured: Mapping[str, Any]) -> str | None:
+    memory, compute = measured["memory.ratio"], measured["compute.ratio"]
+    if memory >= 0.4 or compute >= 0.9:
+        return CORRECTED
+    return HOLDS if compute <= 0.5 else CONDITION

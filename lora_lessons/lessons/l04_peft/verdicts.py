@@ -1,6 +1,6 @@
 """Verdicts of lesson 04 and its side trip: merging, and how large an adapter's file is.
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -8,43 +8,51 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...course.claims import CONDITION, claim
+from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
 
 
 @claim(
     "G10",
     "04_peft",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="In fp32 both give the same held-out loss: {merge.loss_apart:.3f} apart and {merge.loss_merged:.3f} merged. But only the way apart can be undone. Take the "
     "adapter off, and does the base come back bit for bit? {apart.restored}. Merge it and subtract it again, and does it? {merge.restored}. So keep the adapter's file.",
     records=("merge.loss_apart", "merge.loss_merged", "merge.close", "apart.restored", "merge.restored"),
 )
-def _(measured: Mapping[str, Any]) -> bool:
+def _(measured: Mapping[str, Any]) -> str | None:
     same = abs(measured["merge.loss_apart"] - measured["merge.loss_merged"]) < 1e-3
-    return same and measured["merge.close"] and measured["apart.restored"] and not measured["merge.restored"]
+    if not (same and measured["merge.close"]):
+        return CORRECTED
+    if not measured["apart.restored"]:
+        return None
+    return HOLDS if measured["merge.restored"] else CONDITION
 
 
 @claim(
     "G10",
     "04_merging_in_bf16",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="Merging into 16-bit weights rounds the sum. This small update lost {merge.error:.0%} of its energy to that, and one eight times its size only "
     "{merge.error_8x:.1%}. Single logits moved, but the held-out loss hardly did: {merge.loss_apart_bf16:.3f} apart, {merge.loss_merged_bf16:.3f} merged.",
     records=("merge.error", "merge.error_8x", "merge.loss_apart_bf16", "merge.loss_merged_bf16"),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return measured["merge.error"] > 0.01 > measured["merge.error_8x"]
+def _(measured: Mapping[str, Any]) -> str | None:
+    if measured["merge.error"] <= 0.01:
+        return HOLDS
+    if abs(measured["merge.loss_apart_bf16"] - measured["merge.loss_merged_bf16"]) > 0.05:
+        return CORRECTED
+    return CONDITION if measured["merge.error_8x"] < 0.01 else None
 
 
 @claim(
     "G11",
     "04_peft",
     says="Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="They are small: {size.least:.0f} to {size.most:.0f} MB in 16 bits for usual settings on three 7B shapes, at most {size.share_most:.1f}% of the base. "
-    "But only {size.in_band_16} of {size.settings} settings lie within 50–500 MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
+    "But only {size.in_band_16} of {size.settings} settings lie within 50–500<!--published glossary.adapter_mb--> MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
     "targets, the precision and the base's shapes, and not on what it learned.",
     records=(
         "size.least",
@@ -56,6 +64,11 @@ def _(measured: Mapping[str, Any]) -> bool:
         "adapter.moves",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    some = all(0 < measured[f"size.in_band_{bits}"] < measured["size.settings"] for bits in (16, 32))
-    return some and measured["size.share_most"] < 5 and measured["adapter.moves"]
+def _(measured: Mapping[str, Any]) -> str | None:
+    if measured["size.share_most"] >= 5 or not measured["adapter.moves"]:
+        return CORRECTED
+    settings = measured["size.settings"]
+    in_band = [measured[f"size.in_band_{bits}"] for bits in (16, 32)]
+    if all(count == settings for count in in_band):
+        return HOLDS
+    return CONDITION if all(0 < count < settings for count in in_band) else None

@@ -1,15 +1,28 @@
-"""What lesson 05 asks of the recorded sweep: the plain runs, one setting over its seeds, six runs by the recipe."""
+"""What lesson 05 asks of the recorded sweep: the plain runs, one setting over its seeds, six runs by the recipe.
+
+And the table of the paper that it is put beside.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ...course import published
 from ...experiments import sweep
 
 Run = Mapping[str, Any]
 RATE = 4e-3  # lesson 03's, chosen there at r = 8, alpha = 16
 KEYS = ("method", "r", "lora_alpha", "learning_rate", "target_modules")
+
+
+def table_6() -> dict[str, dict[int, float]]:
+    """The paper's Table 6: {matrices adapted: {rank: accuracy on WikiSQL in percent}}."""
+    found: dict[str, dict[int, float]] = {}
+    for row, accuracy in published.column("lora.table_6").items():
+        targets, _, rank = row.rpartition(".")
+        found.setdefault(targets, {})[int(rank)] = accuracy
+    return found
 
 
 def plain(runs: Iterable[Run]) -> list[Run]:

@@ -1,6 +1,6 @@
 """Verdicts of lesson 05: how small is small, and which points are key.
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -8,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...course.claims import CONDITION, claim
+from ...course.claims import CONDITION, HOLDS, claim
 
 
 @claim(
     "G01",
     "05_rank_and_alpha",
     says="LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="A low rank is enough, if you keep α when you change the rank: with α = 16, {apart.alpha_16} of 21 pairs of "
     "ranks from 1 to 64 could be told apart after training on 96 examples. With α = 2r, {apart.alpha_2r} pairs could, because a higher rank "
     "then means a larger step. As for the points, adapters on q and v alone ended at a higher loss at ranks 1, 4 and 64, at a rate tuned "
     "for all layers; published comparisons agree. That more data need more rank is published, too, and not shown here.",
     records=("apart.alpha_16", "apart.alpha_2r", "targets.all_below_qv", "recipe.behind", "recipe.seeds"),
 )
-def _(measured: Mapping[str, Any]) -> bool:
+def _(measured: Mapping[str, Any]) -> str | None:
     recipe_works = measured["recipe.behind"] < measured["recipe.seeds"]
     ranks_alike = measured["apart.alpha_16"] == 0 < measured["apart.alpha_2r"]
-    return bool(ranks_alike and measured["targets.all_below_qv"] and recipe_works)
+    if not (ranks_alike and recipe_works):
+        return None
+    return CONDITION if measured["targets.all_below_qv"] else HOLDS

@@ -1,6 +1,6 @@
 """Verdicts of lesson 06: is QLoRA's base INT4?
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ...course.claims import CORRECTED, claim
     "G14",
     "06_quantization",
     says="QLoRA quantizes the frozen base to 4-bit (INT4) during training",
-    verdict=CORRECTED,
+    written_for=CORRECTED,
     sentence="4-bit is right: {bits.double:.3f} bits for each quantized weight, scales included (embeddings and norms are not packed). INT4 is not: NF4's "
     "16 levels are quantiles of a normal distribution, and here they lose less than int4's 15 evenly spaced ones. In blocks of 64 our base's perplexity rose to {perplexity.nf4:.2f} times with NF4 and to "
     "{perplexity.int4:.2f} times with int4's even steps. That base had been rounded once before; on an encoder that never was, NF4 moved the sentence "
@@ -35,12 +35,9 @@ from ...course.claims import CORRECTED, claim
         "bnb.as_dequantized",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    ours = measured["nf4.published"] and measured["bnb.same"] == 210 and measured["bnb.as_dequantized"]
-    return (
-        ours
-        and abs(measured["bits.double"] - 4.127) < 0.01
-        and measured["perplexity.nf4"] < measured["perplexity.int4"]
-        and measured["apart.int4"]
-        and measured["control.nf4_beats_int4"]
-    )
+def _(measured: Mapping[str, Any]) -> str | None:
+    four_bits = abs(measured["bits.double"] - 4.127) < 0.01
+    is_nf4 = measured["nf4.published"] and measured["bnb.same"] == 210 and measured["bnb.as_dequantized"]
+    loses_less = measured["perplexity.nf4"] < measured["perplexity.int4"] and measured["apart.int4"]
+    on_the_encoder_too = measured["control.nf4_beats_int4"]
+    return CORRECTED if four_bits and is_nf4 and loses_less and on_the_encoder_too else None

@@ -6,11 +6,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ... import memory
+from ...course import published
 from ...memory.bill import GIB
-
-# Unsloth's benchmarks (docs.unsloth.ai): Hugging Face with FlashAttention-2, QLoRA on all linear layers of
-# Llama-3.1-8B, r = 32, batch 1, in December 2024. A card's size in GiB, and the longest text in tokens.
-HUGGING_FACE = {12: 932, 16: 2551, 24: 5789, 80: 28454}
 
 SIZES = {
     "hidden_size": 4096,
@@ -41,6 +38,16 @@ def llama_31_8b() -> memory.Shape:
     return memory.shape_of(AutoConfig.for_model("llama", **SIZES))._replace(name="Llama-3.1-8B")
 
 
+def hugging_face() -> dict[int, int]:
+    """A card's size in GiB, and the longest text in tokens, as Unsloth measured Hugging Face's recipe."""
+    return {int(gib): tokens for gib, tokens in published.column("unsloth.hugging_face").items()}
+
+
+def full_bf16() -> float:
+    """The GB that somebody's full fine-tuning of a 7B held in bf16."""
+    return published.figure("full_fine_tuning.bf16_gb")
+
+
 def contexts() -> list[Context]:
     """One row per card of the published table."""
     shape = llama_31_8b()
@@ -48,7 +55,7 @@ def contexts() -> list[Context]:
     jobs = (replace(today, loss="shifted"), today, course)
     return [
         Context(gib, tokens, *(memory.longest(shape, job, gib * GIB) for job in jobs))
-        for gib, tokens in HUGGING_FACE.items()
+        for gib, tokens in hugging_face().items()
     ]
 
 

@@ -1,6 +1,6 @@
 """Verdicts of lesson 08: what a 7B takes, and on which card it trains.
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...course.claims import CONDITION, HOLDS, NOT_TESTED, claim
+from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED, claim
 
 
 @claim(
     "G02",
     "08_qlora_7b",
     says="Modifying a 7B model directly means storing a full 14 GB copy of changed weights",
-    verdict=HOLDS,
+    written_for=HOLDS,
     sentence="A copy in 16 bits takes {copy.least:.1f} to {copy.most:.1f} GB for the three shapes here. An adapter takes two or four bytes per number instead: for "
     "Qwen2.5-7B at r = 16 on all linear layers, {seven.file_r16:.0f} MB in 16 bits.",
     records=(
@@ -24,20 +24,19 @@ from ...course.claims import CONDITION, HOLDS, NOT_TESTED, claim
         "seven.file_r16",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return (
-        13 < measured["copy.least"] <= measured["copy.most"] < 16
-        and 1000 * measured["copy.least"] > 50 * measured["seven.file_r16"]
-    )
+def _(measured: Mapping[str, Any]) -> str | None:
+    if not 13 < measured["copy.least"] <= measured["copy.most"] < 16:
+        return CORRECTED
+    return HOLDS if 1000 * measured["copy.least"] > 50 * measured["seven.file_r16"] else None
 
 
 @claim(
     "G03",
     "08_qlora_7b",
     says="Full fine-tuning of 7B stores gradients and optimizer states for 7 billion parameters: 40–80 GB of VRAM for the training state",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="We count {state.least:.0f} GB when gradients and AdamW's moments are kept in 16 bits and up to {state.most:.0f} GB in 32 bits, over three shapes called 7B. The "
-    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (published for another 7B in 16 bits: 51.6 GB; in mixed precision, the usual setting: 139 to 162).",
+    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (published for another 7B in 16 bits: 51.6<!--published full_fine_tuning.bf16_gb--> GB; in mixed precision, the usual setting: 139<!--published full_fine_tuning.mixed_gb.low--> to 162<!--published full_fine_tuning.mixed_gb.high-->).",
     records=(
         "state.least",
         "state.most",
@@ -45,19 +44,21 @@ def _(measured: Mapping[str, Any]) -> bool:
         "needs.full_fp32",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return (
-        38 < measured["state.least"] < 48
-        and 75 < measured["state.most"] < 95
-        and measured["needs.full_bf16"] > measured["state.least"]
-    )
+def _(measured: Mapping[str, Any]) -> str | None:
+    least, most = measured["state.least"], measured["state.most"]
+    if 40 <= least <= most <= 80:
+        return HOLDS
+    if not (38 < least < 48 and 75 < most < 95):
+        return CORRECTED
+    weights_on_top = measured["needs.full_bf16"] > least and measured["needs.full_fp32"] > most
+    return CONDITION if weights_on_top else None
 
 
 @claim(
     "G05",
     "08_qlora_7b",
     says="A typical LoRA for a 7B model has 20–30 million trainable parameters",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="On all linear layers of Qwen2.5-7B it is {seven.trains_r8:.1f} million at r = 8 and {seven.trains_r16:.1f} million at r = 16. There is no typical number: once you "
     "name the rank and the targets, it follows.",
     records=(
@@ -65,18 +66,19 @@ def _(measured: Mapping[str, Any]) -> bool:
         "seven.trains_r16",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return 20 <= measured["seven.trains_r8"] <= 30 < measured["seven.trains_r16"]
+def _(measured: Mapping[str, Any]) -> str | None:
+    in_band = [20 <= measured[f"seven.trains_{rank}"] <= 30 for rank in ("r8", "r16")]
+    return HOLDS if all(in_band) else CONDITION if any(in_band) else CORRECTED
 
 
 @claim(
     "G06",
     "08_qlora_7b",
     says="Fine-tuning (7B) is possible on one RTX 3090 or 4090",
-    verdict=CONDITION,
-    sentence="By plan, yes. For Qwen2.5-7B, QLoRA on 1,024 tokens finds {room.qlora:.1f} times the room it needs on 24 GiB by this course's loop, and {room.hf:.1f} times by the usual Hugging Face recipe. The longest "
+    written_for=CONDITION,
+    sentence="By plan, yes. For Qwen2.5-7B, QLoRA on 1,024 tokens finds {room.qlora:.1f} times the room it needs on 24<!--published data_sheets.rtx_4090_gb--> GiB by this course's loop, and {room.hf:.1f} times by the usual Hugging Face recipe. The longest "
     "texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits by this course's loop ({room.lora:.2f} times the room it needs). Full fine-tuning with AdamW does not "
-    "({room.full:.2f} times; torchtune's one-GPU recipe is published at 18.9 GiB). Not validated on a GPU by us. Against the longest texts that others published, the plan for their "
+    "({room.full:.2f} times; torchtune's one-GPU recipe is published at 18.9<!--published torchtune.full_gib--> GiB). Not validated on a GPU by us. Against the longest texts that others published, the plan for their "
     "recipe is {published.most_under:.0%} too short to {published.most_over:.0%} too long.",
     records=(
         "room.qlora",
@@ -89,21 +91,23 @@ def _(measured: Mapping[str, Any]) -> bool:
         "published.most_over",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return (
-        measured["room.qlora"] > measured["room.hf"] > 1.5
-        and measured["room.lora"] > 1
-        and measured["room.full"] < 1
-        and measured["longest.rtx_4090"] > measured["longest.hf_rtx_4090"] > 2048
-        and max(measured["published.most_under"], measured["published.most_over"]) < 0.15
-    )
+def _(measured: Mapping[str, Any]) -> str | None:
+    if measured["room.qlora"] < 1:
+        return CORRECTED
+    if measured["room.full"] >= 1:
+        return HOLDS
+    lora_fits = measured["room.lora"] > 1
+    qlora_fits_well = measured["room.qlora"] > measured["room.hf"] > 1.5
+    long_texts_fit = measured["longest.rtx_4090"] > measured["longest.hf_rtx_4090"] > 2048
+    plan_is_near = max(measured["published.most_under"], measured["published.most_over"]) < 0.15
+    return CONDITION if lora_fits and qlora_fits_well and long_texts_fit and plan_is_near else None
 
 
 @claim(
     "G11",
     "08_qlora_7b",
     says="Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="For Qwen2.5-7B it is {seven.file_r8:.0f} to {seven.file_r16:.0f} MB in 16 bits at r = 8 to 16 on all linear layers, and twice that in 32 bits. The file that we wrote "
     "for the small base has the size its numbers promise ({file.as_promised}), and it changed the model: the loss on held-out topics fell from {loss.before:.2f} to {loss.after:.2f}.",
     records=(
@@ -114,22 +118,22 @@ def _(measured: Mapping[str, Any]) -> bool:
         "loss.after",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return (
-        measured["seven.file_r8"] < 50 < measured["seven.file_r16"] < 500
-        and measured["file.as_promised"]
-        and measured["loss.after"] < measured["loss.before"]
-    )
+def _(measured: Mapping[str, Any]) -> str | None:
+    changed_the_model = measured["loss.after"] < measured["loss.before"]
+    if not (measured["file.as_promised"] and changed_the_model):
+        return None
+    in_band = [50 <= measured[f"seven.file_{rank}"] <= 500 for rank in ("r8", "r16")]
+    return HOLDS if all(in_band) else CONDITION if any(in_band) else CORRECTED
 
 
 @claim(
     "G17",
     "08_qlora_7b",
     says="Fine-tune a 7B on one consumer GPU with Unsloth and LoRA or QLoRA, step by step",
-    verdict=NOT_TESTED,
+    written_for=NOT_TESTED,
     sentence="Neither a consumer GPU nor Unsloth ran here. What did run: the same steps on a small base, and a 7B's own shape with random weights on two processor cores, which "
     "memorised one text at {cpu_7b.step:.0f} s per step of 64 tokens and at most {cpu_7b.peak:.1f} GB ({cpu_7b.hours_per_million:.0f} hours per million tokens). By plan, a card with "
-    "24 GiB has {room.qlora:.1f} times the room it needs.",
+    "24<!--published data_sheets.rtx_4090_gb--> GiB has {room.qlora:.1f} times the room it needs.",
     records=(
         "cpu_7b.step",
         "cpu_7b.peak",
@@ -139,10 +143,7 @@ def _(measured: Mapping[str, Any]) -> bool:
         "room.qlora",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return (
-        measured["cpu_7b.peak"] < 8
-        and measured["cpu_7b.last"] < measured["cpu_7b.first"]
-        and measured["cpu_7b.hours_per_million"] > 24
-        and measured["room.qlora"] > 1
-    )
+def _(measured: Mapping[str, Any]) -> str | None:
+    memorised = measured["cpu_7b.last"] < measured["cpu_7b.first"]
+    slow_but_small = measured["cpu_7b.hours_per_million"] > 24 and measured["cpu_7b.peak"] < 8
+    return NOT_TESTED if memorised and slow_but_small and measured["room.qlora"] > 1 else None

@@ -1,6 +1,6 @@
 """Verdicts of lesson 09: what a merge keeps, and what adapters are made for.
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...course.claims import CONDITION, claim
+from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
 
 
 @claim(
     "G10",
     "09_adapters",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="Both work, and a third way lost this adapter. Kept apart, the adapter can be swapped, and the base stays as it was, bit for bit. Merged in 16 bits, the strict JSON adapter "
     "keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in {survives.then_nf4.kept:.0f}% when the merged model is then rounded "
     "to NF4 (kept apart on an NF4 base: {survives.nf4_apart.kept:.0f}%; 40 answers, these intervals overlap). Merged into a base that is in NF4 already it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: a rounded weight lies exactly on its mark, "
@@ -33,23 +33,23 @@ from ...course.claims import CONDITION, claim
         "swap.base_unchanged",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
+def _(measured: Mapping[str, Any]) -> str | None:
     kept = {way: measured[f"survives.{way}.kept"] for way in ("unmerged", "merged", "then_nf4", "into_nf4", "base")}
-    return (
-        abs(kept["merged"] - kept["unmerged"]) < 15
-        and kept["then_nf4"] > kept["into_nf4"] + 20
-        and kept["into_nf4"] < kept["base"] + 20
-        and measured["live.into_nf4_kl"] > 0.05
-        and measured["snap.into"] < 20 < 80 < measured["snap.then"]
-        and measured["swap.base_unchanged"]
-    )
+    both_work = abs(kept["merged"] - kept["unmerged"]) < 15 and measured["swap.base_unchanged"]
+    if not both_work:
+        return CORRECTED
+    if kept["into_nf4"] >= kept["base"] + 20:
+        return HOLDS
+    lost_in_nf4 = kept["then_nf4"] > kept["into_nf4"] + 20 and measured["live.into_nf4_kl"] > 0.05
+    snapped_back = measured["snap.into"] < 20 < 80 < measured["snap.then"]
+    return CONDITION if lost_in_nf4 and snapped_back else None
 
 
 @claim(
     "G12",
     "09_adapters",
     says="Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
-    verdict=CONDITION,
+    written_for=CONDITION,
     sentence="Four of them, {file.code_style:.1f} MB each, on one 135M base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
     "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with rules and examples in a prompt "
     "instead, {told.persona:.0f}%, {told.plain_language:.0f}%, {told.code_style:.0f}% and {told.strict_json:.0f}%. Two conditions: a program judged form, not truth; and a form leaks, for "
@@ -68,9 +68,9 @@ def _(measured: Mapping[str, Any]) -> bool:
         "live.drift",
     ),
 )
-def _(measured: Mapping[str, Any]) -> bool:
+def _(measured: Mapping[str, Any]) -> str | None:
     tasks = ("persona", "plain_language", "code_style", "strict_json")
-    return (
-        all(measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > measured[f"told.{task}"] for task in tasks)
-        and measured["live.drift"] > 0
-    )
+    learned = [measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > measured[f"told.{task}"] for task in tasks]
+    if not all(learned):
+        return None if any(learned) else CORRECTED
+    return CONDITION if measured["live.drift"] > 0 else HOLDS

@@ -1,6 +1,6 @@
 """What lesson 11 says of a guide's title: what was shown, and what was not tested.
 
-For each claim of the page: a sentence, and the condition on the records that decides it.
+For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ...course.claims import NOT_TESTED, claim
     "G18",
     "11_formats",
     says="(a guide's title) GGUF, GPTQ, AWQ, EXL2: which to use, and exporting a fine-tuned adapter to each",
-    verdict=NOT_TESTED,
+    written_for=NOT_TESTED,
     sentence="A title claims nothing, so there is nothing to judge. EXL2 needs a GPU, and none ran it here. The other three, and HQQ, were "
     "written from one merged adapter, loaded back by a real program and measured: {formats.files} files in {formats.loaded} formats. Use the one that your "
     "program loads.",
     records=("formats.loaded", "formats.files", "formats.exl2"),
 )
-def _(measured: Mapping[str, Any]) -> bool:
-    return bool(measured["formats.loaded"] >= 4 and measured["formats.exl2"] == "published")
+def _(measured: Mapping[str, Any]) -> str | None:
+    return NOT_TESTED if measured["formats.loaded"] >= 4 and measured["formats.exl2"] == "published" else None

@@ -13,7 +13,7 @@ def test_the_model_is_llama_3_1_8b():
 
 def test_each_row_is_planned_for_its_card():
     rows = published.contexts()
-    assert {row.gib: row.published for row in rows} == published.HUGGING_FACE
+    assert {row.gib: row.published for row in rows} == published.hugging_face()
     for row in rows:
         assert row.hf == pytest.approx(row.published, rel=0.1) and row.hf < row.today < row.course
         job = memory.Job("qlora", 32, seq=row.hf, recipe="hf", loss="shifted")

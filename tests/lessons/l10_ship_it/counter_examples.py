@@ -1,0 +1,13 @@
+"""What lesson 10's verdict must become when one of its records says something else: changes to the baseline, verdict."""
+
+from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS
+
+EXAMPLES = {
+    ("G13", "10_ship_it"): [
+        ({}, CONDITION),
+        ({"swap.several": False}, CORRECTED),
+        ({"parity.holds": False}, None),
+        ({"swap.holds": False}, None),
+        ({"server.refuses": False}, HOLDS),
+    ],
+}

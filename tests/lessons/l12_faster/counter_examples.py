@@ -1,0 +1,18 @@
+"""What lesson 12's verdicts must become when their records say something else: changes to the baseline, verdict."""
+
+from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
+
+EXAMPLES = {
+    ("G09", "12_faster"): [
+        ({}, CONDITION),
+        ({"full.memory": 0.41}, CORRECTED),
+        ({"full.arithmetic": 0.95}, CORRECTED),
+        ({"full.arithmetic": 0.45}, HOLDS),
+        ({"full.arithmetic": 0.8}, None),
+        ({"rungs.same": False}, None),
+        ({"bench.persona.apart": 0.03}, None),
+        ({"bench.trainer_share": 0.5}, None),
+        ({"bench.course_share": 0.2}, None),
+    ],
+    ("G17", "12_faster"): [({}, NOT_TESTED), ({"rungs.same": False}, None), ({"kept.less": 0.05}, None)],
+}

@@ -184,3 +184,15 @@ def test_a_damaged_run_that_cannot_be_renamed_is_a_sentence(tiny_model, tmp_path
     monkeypatch.setattr(checkpoint, "set_aside", locked)
     with pytest.raises(TrainingStopped, match="cannot be renamed .Permission denied.: choose another run_dir"):
         checkpoint.read_checkpoint(tmp_path / training.FINISHED, "this run", learned)
+def test_dropout_is_drawn_again_in_a_resumed_run(tiny_model, tmp_path):
+    """Each step draws its random numbers anew, from the seed and its own number: resumed, it draws the same ones."""
+
+    def make():
+        model = copy.deepcopy(tiny_model)
+        for block in model.model.layers:
+            block.self_attn.attention_dropout = model.config.attention_dropout = 0.5
+        lora.attach(model, r=4)
+        return model
+
+    (broken, one), (whole, other) = broken_and_whole(make, SHORT, tmp_path)
+    assert broken.losses == whole.losses and same(one, other)

@@ -4,11 +4,12 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from short_run import SHORT
 
-from lora_lessons import lora, training
-from lora_lessons.training import fingerprints
+from lora_lessons import lora, tasks, training
+from lora_lessons.training import Settings, fingerprints
 
 
 def test_the_fingerprint_changes_with_weights_data_and_settings(tiny_model, examples):
@@ -16,11 +17,24 @@ def test_the_fingerprint_changes_with_weights_data_and_settings(tiny_model, exam
     prints = [training.fingerprint(tiny_model, examples, SHORT)]
     assert training.fingerprint(tiny_model, examples, SHORT) == prints[0]
     prints.append(training.fingerprint(tiny_model, examples[1:], SHORT))
+    untaught = [one._replace(labels=torch.full_like(one.labels, tasks.IGNORED)) for one in examples]
+    prints.append(training.fingerprint(tiny_model, untaught, SHORT))
     prints.append(training.fingerprint(tiny_model, examples, dataclasses.replace(SHORT, seed=3)))
     with torch.no_grad():
         tiny_model.model.embed_tokens.weight[5, 5] += 1e-3
     prints.append(training.fingerprint(tiny_model, examples, SHORT))
-    assert len(set(prints)) == 4
+    assert len(set(prints)) == len(prints) == 5
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Settings), ids=lambda field: field.name)
+def test_the_fingerprint_changes_with_every_setting(tiny_model, examples, field):
+    lora.attach(tiny_model, r=1)
+    now = getattr(SHORT, field.name)
+    other = not now if isinstance(now, bool) else now + 1 if isinstance(now, int) else "adamw_8bit"
+    if isinstance(now, float):
+        other = now / 2 + 0.1
+    changed = dataclasses.replace(SHORT, **{field.name: other})
+    assert training.fingerprint(tiny_model, examples, changed) != training.fingerprint(tiny_model, examples, SHORT)
 
 
 def test_the_fingerprint_changes_with_each_file_that_a_run_depends_on(tiny_model, examples, monkeypatch, tmp_path):
@@ -29,12 +43,13 @@ def test_the_fingerprint_changes_with_each_file_that_a_run_depends_on(tiny_model
     monkeypatch.setattr(fingerprints, "package", lambda: tmp_path / "copy")
     lora.attach(tiny_model, r=4)
     before = training.fingerprint(tiny_model, examples, SHORT)
-    folders = ("models", "quant", "tasks", "training")
+    folders = ("models", "quant", "tasks", "fast", "training")
     files = [
         tmp_path / "copy" / "lora.py",
+        tmp_path / "copy" / "targets.py",
         *(file for name in folders for file in (tmp_path / "copy" / name).glob("*.py")),
     ]
-    assert {"lora.py", "conversations.py", "packing.py", "loop.py", "nf4.py"} <= {file.name for file in files}
+    assert {"conversations.py", "packing.py", "loop.py", "nf4.py", "rows.py"} <= {file.name for file in files}
     for file in files:
         text = file.read_text(encoding="utf-8")
         file.write_text(text + "# another\n", encoding="utf-8")

@@ -29,6 +29,8 @@ def _(answer: Callable[[int, float], float]) -> str | None:
         return f"A thousand numbers of 16 bits take 2,000 bytes (2 bytes each); you have {value}."
     if (small := answer(1000, 4)) != 500:
         return f"16 bits are right. A thousand numbers of 4 bits take 500 bytes; you have {small}: use `bits` as given."
+    if (few := answer(40, 6)) != 30:
+        return f"A thousand numbers are right. Forty numbers of 6 bits take 30 bytes; you have {few}: use `n` as given."
     return None
 
 
@@ -76,6 +78,7 @@ def _(answer: Callable[[int, float, float], bool]) -> str | None:
             (12_500, 16, 24),
             (13_000, 16, 24),
             (70_000, 4, 24),
+            (30_000, 4, 24),
             (1_562, 16, 24),
             (1_000, 16, 24),
             (100, 16, 24),
@@ -106,6 +109,7 @@ def _(answer: Callable[[int, float, float], bool]) -> str | None:
             [n * bits / 8 <= 24 * 2**30 for n, bits, _ in cases],
             "For you every card holds 24 GiB: use `card_gib` as given.",
         ),
+        ([n * 16 / 8 <= gib * 2**30 for n, _, gib in cases], "For you every number has 16 bits: use `bits` as given."),
         ([not one for one in as_if(8, 2**30)], "It is the wrong way round: it fits when the need is at most the room."),
     ]
     for wrong, sentence in mistakes:

@@ -117,7 +117,12 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     if yours > best + 1e-4:
         return f"Its error is {yours:.3f}; the best matrix of rank 4 reaches {best:.3f}. Are U, S and Vh each cut to the first r?"
     rank = int(torch.linalg.matrix_rank(value, rtol=1e-4))
-    return f"Its rank is {rank}, not 4: keep r directions and no more." if rank > r else None
+    if rank > r:
+        return f"Its rank is {rank}, not 4: keep r directions and no more."
+    tall = torch.randn(9, 5, generator=torch.Generator().manual_seed(2))
+    if not torch.allclose(answer(tall.clone(), 2), lowrank.truncate(tall, 2), atol=1e-4):
+        return "That is right for W of 12×20 and r = 4, and wrong for W of 9×5 and r = 2: use `r` as given."
+    return None
 
 
 @exercise("01.4", "The rank that keeps enough energy", difficulty=2, minutes=5)

@@ -13,9 +13,11 @@ def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
     got = answered(labels([11, 12, 13, 14, 2], 3))
     got = [int(label) for label in got]
     if got == [-100, -100, -100, 14, 2]:
-        if list(labels([5, 6], 1)) == [-100, 6]:
-            return None
-        return "This is right for one example and wrong for another: use `answer_start`, not a fixed place."
+        if list(labels([5, 6], 1)) != [-100, 6]:
+            return "This is right for one example and wrong for another: use `answer_start`, not a fixed place."
+        if list(labels([7, 8, 7, 2], 2)) != [-100, -100, 7, 2]:
+            return "A token of the question may come again in the answer, where it is taught: go by its place, not by its number."
+        return None
     if got == [11, 12, 13, 14, 2]:
         return "You hid nothing, so the model would also learn to write the user's questions. Put -100 before `answer_start`."
     if got == [11, 12, 13, -100, -100]:
@@ -38,9 +40,11 @@ def _(training_bytes: Callable[[int, int], int]) -> str | None:
     if said := not_a_number(got):
         return said
     if got == right:
-        if training_bytes(P, P) == 16 * P:
-            return None
-        return "This is right for LoRA. Full fine-tuning is the case in which every parameter is trainable."
+        if training_bytes(P, P) != 16 * P:
+            return "This is right for LoRA. Full fine-tuning is the case in which every parameter is trainable."
+        if training_bytes(5 * P, T) != 20 * P + 12 * T:
+            return "This is right for 1,000 parameters and wrong for 5,000: use `parameters` as given."
+        return None
     named = {
         8 * P + 8 * T: "Only what trains has moments and a gradient: a frozen parameter has none.",
         16 * P: "You gave every parameter a gradient and moments. A frozen parameter has neither.",
@@ -60,12 +64,12 @@ def _(training_bytes: Callable[[int, int], int]) -> str | None:
 def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
     import torch
 
-    def trained(by: Callable[..., None], steps: int) -> float:
+    def trained(by: Callable[..., None], steps: int, x: float = 1.0, y: float = 0.0) -> float:
         model = torch.nn.Linear(1, 1, bias=False)
         torch.nn.init.constant_(model.weight, 1.0)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         for _ in range(steps):
-            by(model, torch.ones(1, 1), torch.zeros(1, 1), optimizer)
+            by(model, torch.full((1, 1), x), torch.full((1, 1), y), optimizer)
         return round(model.weight.item(), 4)
 
     watched, seen = _Watched(), []
@@ -76,6 +80,11 @@ def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
         raise Unsolved
     once, thrice = trained(step, 1), trained(step, 3)
     if (once, thrice) == (0.8, 0.512):
+        # from 1 on: model(x) is 2, so the gradient is 2 · (2 − 3) · 2 = −4
+        if (other := trained(step, 1, x=2.0, y=3.0)) != 1.4:
+            return (
+                f"Right for the target 0. For x = 2 and y = 3 the weight should go to 1.4; yours is {other}: use `y`."
+            )
         return None
     if once == thrice == 1.0:
         return "Nothing moved. Either the gradient was cleared before the optimizer could read it, or `backward` or `step` is missing."

@@ -66,7 +66,13 @@ def _(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
         old = answer(config)
     except KeyError:
         return "Right, until an older file comes that has no `use_rslora` at all: read it with `config.get(...)`."
-    return None if old == 2 else "A file without `use_rslora` is plain LoRA: its scale is α/r."
+    if old != 2:
+        return "A file without `use_rslora` is plain LoRA: its scale is α/r."
+    if (other := answer({"r": 16, "lora_alpha": 8, "use_rslora": False})) != 0.5:
+        return (
+            f"That is right for r = 9 and α = 18 alone. For r = 16 and α = 8 the scale is 0.5, not {other}: read both."
+        )
+    return None
 
 
 @exercise("04.3", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)

@@ -15,7 +15,7 @@ def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
         if said := not_a_number(got):
             return said
     if math.isclose(plain, 32) and math.isclose(rs, 8):
-        if math.isclose(alpha_for(0.5, 9, True), 1.5):
+        if math.isclose(alpha_for(0.5, 9, True), 1.5) and math.isclose(alpha_for(0.5, 9, False), 4.5):
             return None
         return "That is right for scale 2 but wrong for another scale: use `scale` and `r`."
     if math.isclose(plain, 2 / 16):

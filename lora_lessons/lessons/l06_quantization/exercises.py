@@ -56,12 +56,12 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
         other = quant.levels("int4")
         if [int(code) for code in to_codes(block.clone(), other)] != quant.nearest(block / 2, other).tolist():
             return "Right for NF4's table, but wrong for another: use `table`, not a table of your own."
-        if [int(code) for code in to_codes(torch.zeros(4), table)] == [7] * 4:
-            return None
-        return (
-            "Right, but a block of zeros has absmax 0, and 0/0 is not a number. Divide by absmax.clamp(min=1e-38). Its codes must "
-            "be 7, whose level is 0 (code 0 stands for −1)."
-        )
+        if [int(code) for code in to_codes(torch.zeros(4), table)] != [7] * 4:
+            return (
+                "Right, but a block of zeros has absmax 0, and 0/0 is not a number. Divide by absmax.clamp(min=1e-38). Its codes must "
+                "be 7, whose level is 0 (code 0 stands for −1)."
+            )
+        return _at_every_border(to_codes)
     for wrong, said in (
         (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),
         (
@@ -80,6 +80,24 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     return f"For {[round(x, 2) for x in block.tolist()]} expected {expected}; you gave {codes}."
 
 
+def _at_every_border(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+    """What is wrong with codes of weights close below and above the middle between any two levels; None if nothing."""
+    for name in ("nf4", "int4"):
+        table = quant.levels(name)
+        middle = (table[:-1] + table[1:]) / 2
+        scaled = torch.cat([middle - 0.004, table, middle + 0.004])
+        for sign in (1, -1):
+            got = [int(code) for code in to_codes(sign * 3.7 * scaled, table)]
+            right = quant.nearest(sign * scaled, table).tolist()
+            if wrong := [place for place, pair in enumerate(zip(got, right, strict=True)) if pair[0] != pair[1]]:
+                x, place = sign * scaled[wrong[0]].item(), wrong[0]
+                return (
+                    f"Right for 8 weights, but of {len(right)} others {len(wrong)} get another code: {3.7 * x:.3f} with absmax "
+                    f"3.7 is {x:.3f} of it, and its code is {right[place]}, not {got[place]}."
+                )
+    return None
+
+
 @exercise("06.3", "Two codes in a byte", difficulty=2, minutes=6)
 def _(unpack: Callable[[Tensor], Tensor]) -> str | None:
     packed, right = torch.tensor([0x12, 0xF0, 0x7A], dtype=torch.uint8), [1, 2, 15, 0, 7, 10]
@@ -88,7 +106,15 @@ def _(unpack: Callable[[Tensor], Tensor]) -> str | None:
         return f"Return a tensor of codes; you returned a {type(found).__name__}."
     got = [int(code) for code in found.flatten()]
     if got == right:
-        return None if found.ndim == 1 else f"Right order, in shape {tuple(found.shape)}: make it one row (flatten())."
+        if found.ndim != 1:
+            return f"Right order, in shape {tuple(found.shape)}: make it one row (flatten())."
+        every = torch.arange(256, dtype=torch.uint8)
+        codes = [int(code) for code in unpack(every.clone())]
+        if codes == quant.unpack(every).tolist():
+            return None
+        wrong = next((byte for byte in range(256) if codes[2 * byte : 2 * byte + 2] != [byte >> 4, byte & 0xF]), 0)
+        said = codes[2 * wrong : 2 * wrong + 2]
+        return f"Right for three bytes, but 0x{wrong:02X} holds {[wrong >> 4, wrong & 0xF]}; you gave {said}."
     if got == [2, 1, 0, 15, 10, 7]:
         return "The halves are swapped: the first code is in the upper half of the byte (packed >> 4)."
     if got == [2, 0, 10, 1, 15, 7]:

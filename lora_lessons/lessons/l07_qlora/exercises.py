@@ -31,10 +31,15 @@ def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
         return f"Check the order and the shapes: g is tokens×d, W is d×k, x's gradient is tokens×k; you gave {tuple(got.shape)}."
     if torch.allclose(got, g @ W, atol=1e-4):
         wide = quant.quantize(torch.randn(96, 64))
-        other = backward(torch.randn(2, 5, 96), wide)
-        if other.shape == (2, 5, 64):
+        more = torch.randn(2, 5, 96)
+        other = backward(more.clone(), wide)
+        if other.shape != (2, 5, 64):
+            return f"Right, but x may have more axes: for g (2×5×96) expected (2×5×64), got {tuple(other.shape)}."
+        if torch.allclose(other, more @ quant.dequantize(wide), atol=1e-4):
             return None
-        return f"Right, but x may have more axes: for g (2×5×96) expected (2×5×64), got {tuple(other.shape)}."
+        return (
+            "Right for tokens in one row after another. With one axis more the shape is right and the numbers are not."
+        )
     if torch.allclose(got, g @ W.T, atol=1e-4):
         return "That is the forward direction, h = x·Wᵀ. On the way back the d outputs are summed up, so there is no transpose."
     if torch.allclose(got, g, atol=1e-6):

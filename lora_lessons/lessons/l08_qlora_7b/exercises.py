@@ -18,7 +18,9 @@ def _(longest: Callable[[float, float, float], int]) -> str | None:
         return said
     small = longest(13e9, 1.5e6, 12.9e9)
     if got == 4600 and small == 0 and longest(6.0e9, 1.4e6, 12.9e9) == 4928:
-        return None
+        if longest(2e9, 2e6, 8e9) == 3000:
+            return None
+        return "Right for a room of 12.9 GB and wrong for another: use all three arguments."
     if got == 4600 and small < 0:
         return "Right here, but when the fixed part alone is too large, no row fits: return 0, not a negative number."
     if got == 4600:
@@ -36,7 +38,7 @@ def _(hours: Callable[[int, int, float], float]) -> str | None:
     if said := not_a_number(got):
         return said
     if math.isclose(got, 4.0):
-        if math.isclose(hours(1_800_000, 1, 250.0), 2.0):
+        if math.isclose(hours(900_000, 3, 250.0), 3.0):
             return None
         return "Right for these numbers and wrong for others: use all three arguments."
     for wrong, said in (

@@ -38,7 +38,12 @@ def _(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tens
         return f"For ranks 2 and 3 the sum has rank 5: A is 5×6 and B is 5×5 here. You gave {tuple(A.shape)} and {tuple(B.shape)}."
     delta = B @ A
     if torch.allclose(delta, sum((w * b @ a for a, b, w in parts), torch.zeros(5, 6)), atol=1e-5):
-        return None
+        more = [*parts, (torch.randn(1, 6, generator=generator), torch.randn(5, 1, generator=generator), 3.0)]
+        A, B = add([(A.clone(), B.clone(), weight) for A, B, weight in more])
+        right = sum((w * b @ a for a, b, w in more), torch.zeros(5, 6))
+        if (A.shape, B.shape) == ((6, 6), (5, 6)) and torch.allclose(B @ A, right, atol=1e-5):
+            return None
+        return "Right for two adapters. `parts` may hold more of them: go through all."
     if torch.allclose(delta, sum((b @ a for a, b, _ in parts), torch.zeros(5, 6)), atol=1e-5):
         return "The weights are missing: multiply each B by its weight."
     if torch.allclose(delta, sum((w * w * b @ a for a, b, w in parts), torch.zeros(5, 6)), atol=1e-5):

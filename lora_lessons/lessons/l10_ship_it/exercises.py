@@ -62,6 +62,8 @@ def _(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
             return said
     if not math.isclose(got, 32.0, rel_tol=1e-6):
         return f"llama.cpp would scale by {got:.4g}/16 = {got / 16:.4g}; the adapter was trained with 8/√16 = 2."
+    if not math.isclose(other := alpha_in_file(64, 16.0, False), 16.0):
+        return f"Without rsLoRA alpha stays as it is, 16 here; you gave {other:.4g}."
     if math.isclose(alpha_in_file(64, 16.0, True), 128.0):
         return None
     return "That is right for r = 16 but wrong for r = 64: use √r, not 4."
@@ -84,10 +86,11 @@ def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
         return f"Return a list of row numbers; you returned a {type(got).__name__}."
     found = sorted(int(i) for i in got)
     if found == [1, 3, 4, 5]:
-        good = bad_prompts(python.clone(), python + 5e-4, 1e-3)
-        if not list(good):
-            return None
-        return "That is right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
+        if list(bad_prompts(python.clone(), python + 5e-4, 1e-3)):
+            return "That is right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
+        if len(list(bad_prompts(python.clone(), python + 5e-4, 1e-4))) < 6:
+            return "That is right here, but rows that differ by 0.0005 are bad at limit 0.0001: use `limit`."
+        return None
     if found in ([], [4]):  # a NaN counts as the largest
         return "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: compare all logits."
     if found == [0, 2]:

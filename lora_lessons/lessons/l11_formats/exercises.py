@@ -65,7 +65,10 @@ def _(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]) ->
     if not isinstance(got, Tensor) or got.shape != W.shape:
         return "Return the rounded weight, a tensor of W's shape."
     if torch.allclose(got, (W * s).round() / s):
-        return None
+        quarters = scaled(W.clone(), s, lambda x: (4 * x).round() / 4)
+        if torch.allclose(quarters, (4 * W * s).round() / 4 / s):
+            return None
+        return "Right for whole numbers. Another `nearest` rounds to other marks: call it, and round in no other way."
     for wrong, said in (
         ((W * s).round(), "Divide by s again: the layer must still compute W·x."),
         (W.round(), "That is round-to-nearest: the columns must be enlarged before they are rounded."),

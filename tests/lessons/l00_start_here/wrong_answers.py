@@ -14,6 +14,7 @@ WRONG = {
         (_BYTES + "n * bits / 1024", "kibibytes"),
         (_BYTES + "[n * bits / 8]", "Return one number"),
         (_BYTES + "n * 2", "use `bits` as given"),
+        (_BYTES + "125 * bits", "use `n` as given"),
     ],
     "00.2": [
         (_STATE + "n * weight_bytes", "weights alone"),
@@ -39,6 +40,7 @@ WRONG = {
         (_FITS + "n * bits * 8 <= card_gib * 2**30", "multiplied by 8"),
         (_FITS + "n * bits / 8 >= card_gib * 2**30", "wrong way round"),
         (_FITS + "n * bits / 8 <= 24 * 2**30", "use `card_gib` as given"),
+        (_FITS + "n * 2 <= card_gib * 2**30", "use `bits` as given"),
         (_FITS + "True", "to every model"),
         (_FITS + "n * bits / 8", "True or False"),
     ],

@@ -50,6 +50,7 @@ WRONG = {
         (_BEST + "U[:, :r] * S[:r] @ torch.linalg.svd(W).Vh.T[:r]", "Vh is already transposed"),
         (_BEST + "lowrank.truncate(W, r - 1)", "r − 1 directions"),
         (_BEST + "W * (torch.arange(W.shape[1]) < r)", "the best matrix of rank 4"),
+        (_BEST + "U[:, :4] * S[:4] @ Vh[:4]", "use `r` as given"),
     ],
     "01.4": [
         (_MEND + "kept = S.cumsum(0) / S.sum()" + _COUNT, "still the colleague's answer"),

@@ -11,6 +11,10 @@ WRONG = {
         ("def labels(ids, answer_start): return [0] * answer_start + ids[answer_start:]", "real token"),
         ("def labels(ids, answer_start): return ids[answer_start:]", "needs one label"),
         ("def labels(ids, answer_start): return [-100] * 3 + ids[3:]", "another"),
+        (
+            "def labels(ids, answer_start): return [-100 if i in ids[:answer_start] else i for i in ids]",
+            "go by its place",
+        ),
         ("def labels(ids, answer_start): return ids + 1", "TypeError"),
     ],
     "03.2": [
@@ -28,6 +32,7 @@ WRONG = {
             "trainable weights twice",
         ),
         ("def training_bytes(parameters, trainable): return parameters + 3 * trainable", "not bytes"),
+        ("def training_bytes(parameters, trainable): return 4_000 + 12 * trainable", "use `parameters` as given"),
     ],
     "03.3": [
         (
@@ -44,6 +49,10 @@ WRONG = {
             "moved away",
         ),
         ("def step(m, x, y, o):\n    o.zero_grad()\n    o.step()", "Nothing moved"),
+        (
+            "def step(m, x, y, o):\n    o.zero_grad()\n    m(x).square().mean().backward()\n    o.step()",
+            "use `y`",
+        ),
         ("def step(m, x, y, o):\n    ((m(x) - y) ** 2).mean().backward()", "Nothing moved"),
     ],
 }

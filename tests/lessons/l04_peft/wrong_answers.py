@@ -21,6 +21,7 @@ WRONG = {
         (_SCALE + "config['lora_alpha']", "α alone"),
         (_SCALE + "(config['lora_alpha'] / config['r']) ** (0.5 if config['use_rslora'] else 1)", "root of the whole"),
         (_SCALE + "config['lora_alpha'] / config['r'] ** (0.5 if config['use_rslora'] else 1)", "older file"),
+        (_SCALE + "6.0 if config.get('use_rslora') else 2.0", "read both"),
     ],
     "04.3": [
         (_LOST + "return [k for k in file_keys if k not in model_names]", "healthy file lost"),

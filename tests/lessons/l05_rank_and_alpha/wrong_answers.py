@@ -14,6 +14,7 @@ WRONG = {
         ("def alpha_for(scale, r, use_rslora): return scale * (r if use_rslora else r**0.5)", "You swapped"),
         ("def alpha_for(scale, r, use_rslora): return scale * (r**2 if use_rslora else r)", "r² is too much"),
         ("def alpha_for(scale, r, use_rslora): return 2 * (r**0.5 if use_rslora else r)", "wrong for another"),
+        ("def alpha_for(scale, r, use_rslora): return scale * r**0.5 if use_rslora else 2 * r", "wrong for another"),
         ("def alpha_for(scale, r, use_rslora): return '32'", "Return one number"),
     ],
     "05.2": [

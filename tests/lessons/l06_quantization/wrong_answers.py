@@ -41,6 +41,11 @@ WRONG = {
             "the level below",
         ),
         ("def to_codes(block, table):\n    return block / block.abs().max() * 7", "whole numbers"),
+        (CODES.format(scaled="block / block[:2].abs().max().clamp(min=1e-38)"), "Right for 8 weights"),
+        (
+            CODES.format(scaled="block / block.abs().max().clamp(min=1e-38)") + ".clamp(max=14)",
+            "its code is 15, not 14",
+        ),
         ("def to_codes(block, table):\n    return [0] * 8", "Return a tensor"),
     ],
     "06.3": [
@@ -58,6 +63,14 @@ WRONG = {
         (
             "def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF0, packed & 0xF], 1).flatten()",
             "shift it down",
+        ),
+        (
+            "def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed & 0xE], 1).flatten()",
+            "0x01 holds [0, 1]; you gave [0, 0]",
+        ),
+        (
+            "def unpack(packed):\n    import torch\n    return torch.stack([packed[:3] >> 4, packed[:3] & 0xF], 1).flatten()",
+            "0x03 holds [0, 3]; you gave []",
         ),
         ("def unpack(packed): return packed >> 4", "hold 6 codes"),
     ],

@@ -11,6 +11,10 @@ WRONG = {
         ("def backward(g, q): return 3", "Return a tensor"),
         ("def backward(g, q): return g @ q", "q holds packed codes"),
         ("def backward(g, q): return quant.dequantize(q) @ g", "g comes first"),
+        (
+            "def backward(g, q):\n    out = g.flatten(0, -2) @ quant.dequantize(q)\n    return out if g.ndim == 2 else out.T.reshape(*g.shape[:-1], -1)",
+            "the numbers are not",
+        ),
     ],
     "07.2": [
         ("def silent(adapters): return [n for n, p in adapters.items() if p.grad is None]", "colleague's guard"),

@@ -11,12 +11,14 @@ WRONG = {
         (HOURS.format("tokens_per_second / (tokens * epochs) / 3600"), "Turned round"),
         (HOURS.format("tokens / epochs / tokens_per_second / 3600"), "do not divide"),
         (HOURS.format("4.0"), "use all three"),
+        (HOURS.format("tokens / 900_000"), "use all three"),
     ],
     "08.1": [
         (LONGEST.format("int(room // per_token)"), "subtract it"),
         (LONGEST.format("int((room - fixed) // per_token)"), "return 0"),
         (LONGEST.format("max(0, (room - fixed) / per_token)"), "round down"),
         (LONGEST.format("room / (fixed + per_token)"), "there once"),
+        (LONGEST.format("max(0, int((12.9e9 - fixed) // per_token))"), "use all three"),
         (LONGEST.format("'4600'"), "Return one number"),
     ],
     "08.3": [

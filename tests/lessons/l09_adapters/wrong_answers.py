@@ -24,6 +24,10 @@ WRONG = {
             "same order",
         ),
         (ADD.format("sum(w * B @ A for A, B, w in parts)"), "Return two tensors"),
+        (
+            ADD.format("torch.cat([A for A, B, w in parts[:2]]), torch.cat([w * B for A, B, w in parts[:2]], 1)"),
+            "go through all",
+        ),
         (ADD.format("torch.cat([A for A, B, w in parts]), torch.cat([w * B for A, B, w in parts])"), "wrong side"),
     ],
     "09.2": [

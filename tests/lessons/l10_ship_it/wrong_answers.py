@@ -22,6 +22,7 @@ WRONG = {
         (ALPHA.format("lora_alpha * r if use_rslora else lora_alpha"), "Only √r"),
         (ALPHA.format("lora_alpha * r ** 0.5"), "Without rsLoRA"),
         (ALPHA.format("lora_alpha * 4 if use_rslora else lora_alpha"), "use √r, not 4"),
+        (ALPHA.format("lora_alpha * r ** 0.5 if use_rslora else 8"), "16 here"),
     ],
     "10.3": [
         (NET.format("[i for i in range(6) if python[i].argmax() != llama[i].argmax()]"), "compare all logits"),
@@ -31,6 +32,7 @@ WRONG = {
         (NET.format("[i for i in range(6) if (python[i] - llama[i]).abs().max() <= limit]"), "Turned round"),
         (NET.format("[i for i in range(6) if not (python[i] == llama[i]).all()]"), "rounding alone"),
         (NET.format("[i for i in range(6) if not (python[i] - llama[i]).abs().max() <= 1e-4]"), "use `limit`"),
+        (NET.format("[i for i in range(6) if not (python[i] - llama[i]).abs().max() <= 1e-3]"), "bad at limit 0.0001"),
         (
             NET.format("[i for i in range(6) if not (python[i] - llama[i]).abs().mean() <= limit]"),
             "a mean over all of them hides",

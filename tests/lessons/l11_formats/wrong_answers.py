@@ -37,6 +37,7 @@ WRONG = {
         (SCALED.format("nearest(W * s[:, None]) / s[:, None]"), "Those are rows"),
         (SCALED.format("W * s / s"), "Nothing has been rounded"),
         (SCALED.format("nearest(W * s).sum()"), "W's shape"),
+        (SCALED.format("(W * s).round() / s"), "round in no other way"),
         (SCALED.format("nearest(W * s**2) / s**2"), "in this order"),
     ],
     "11.3": [

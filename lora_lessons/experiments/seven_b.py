@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from ..machine import peak_bytes, resident_bytes, stamp
 from ..models import SHAPES
 from ..paths import cache_dir, measurements
@@ -62,12 +63,12 @@ def train_seven_b(
         return record | {"reused": True}
     (folder / RECORD).unlink(missing_ok=True)
     run_in_process(__spec__.name, "train", wanted, folder, LARGE_PAGES)
-    return recordings.read(folder / RECORD)
+    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return recordings.read(path)
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -113,20 +114,17 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "resumed_at": before if reuse else 0,
         "losses": [round(loss, 4) for loss in result.losses],
     }
-    recordings.write(folder / RECORD, record)
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def _steps_done(checkpoint: Path) -> int:
     """How many steps an interrupted run has behind it."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     if not checkpoint.is_file():
         return 0
-    try:
-        with safe_open(checkpoint, "pt") as file:
-            return len(json.loads(file.metadata()["training"])["losses"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-        return 0  # damaged: training starts anew, and says so
+    with safe_open(checkpoint, "pt") as file:
+        return len(json.loads(file.metadata()["training"])["losses"])
 
 
 def build(wanted: dict[str, Any]) -> tuple[Any, Any]:

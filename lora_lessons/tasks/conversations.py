@@ -60,8 +60,8 @@ def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
     """Tokens and labels of one conversation in the model's own chat template.
 
     Supervised: the last answer and the token that ends it. A model that never sees its end token never learns to stop,
-    so it is added where the template has none. Raises ValueError when the template refuses the
-    conversation, or rewrites earlier turns.
+    so it is added where the template has none. Raises ValueError when the template refuses the conversation or rewrites
+    earlier turns, or when there is no end token.
     """
     *context, answer = example["messages"]
     try:
@@ -76,6 +76,8 @@ def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
         raise ValueError(
             "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
         )
+    if not tokenizer.eos_token:
+        raise ValueError("this tokenizer names no end token, so no answer could end: set tokenizer.eos_token.")
     taught = whole[len(prompt) :].rstrip()
     if not taught.endswith(tokenizer.eos_token):
         taught += tokenizer.eos_token

@@ -111,5 +111,12 @@ def test_a_conversation_that_a_template_refuses_is_a_sentence(template):
         tasks.encode(tokenizer, TALK)
 
 
+def test_a_tokenizer_without_an_end_token_is_a_sentence():
+    tokenizer = tokenizer_of(CHATML)
+    tokenizer.eos_token = None
+    with pytest.raises(ValueError, match="names no end token, so no answer could end"):
+        tasks.encode(tokenizer, {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
+
+
 def test_what_the_worker_hears_and_says_is_json(capsys):
     assert json.loads(json.dumps(template_worker.fault("{% for \ud800"))).startswith("cannot be read as Jinja")

@@ -125,12 +125,13 @@ def test_a_tool_that_fails_is_a_row_and_the_others_go_on(adapted, short_text, mo
 
 
 def test_a_complete_export_is_recorded_and_read_back(course, tmp_path):
-    rows = [{"format": name, "status": "ok", "perplexity": 12.3456789, "notes": "a, b"} for name in table.MEASURED]
+    said = dict.fromkeys(table.SAID, 1.5) | {"status": "ok", "perplexity": 12.3456789, "notes": "a, b"}
+    rows = [{"format": name} | said for name in table.MEASURED]
     table.write(rows, tmp_path / table.TABLE, {"date": "2026-01-01"})
     table.record(tmp_path)
     found = table.recorded()
     assert [row["format"] for row in found] == list(table.MEASURED)
-    assert found[0]["perplexity"] == 12.3457 and found[0]["mb"] is None and found[0]["notes"] == "a, b"
+    assert found[0]["perplexity"] == 12.3457 and found[0]["quantize_seconds"] is None and found[0]["notes"] == "a, b"
     assert json.loads(table.recording().with_suffix(".json").read_text()) == {"date": "2026-01-01"}
 
 

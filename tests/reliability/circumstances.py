@@ -23,8 +23,8 @@ def _disk_full(box: Path) -> None:
 def _read_only(box: Path) -> None:
     """Nothing in the box can be written but its temporary folder."""
     for path in [box, *box.rglob("*")]:
-        if path.is_dir() and path.name != "tmp":
-            path.chmod(0o555)
+        if path != box / "tmp":
+            path.chmod(0o555 if path.is_dir() else 0o444)
     _as_nobody(box)
 
 
@@ -43,8 +43,9 @@ def _no_home(box: Path) -> None:
     """A user without a name and without $HOME, as in a container."""
     for name in ("HOME", "LORA_LESSONS_CACHE", "LORA_LESSONS_PROGRESS"):
         os.environ.pop(name, None)
-    for path in [box, *box.rglob("*")]:
-        os.chown(path, NOBODY, NOBODY)
+    if os.getuid() == 0:
+        for path in [box, *box.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
     _as_nobody(box)
 
 
@@ -83,17 +84,20 @@ def _offline(box: Path) -> None:
 
 
 class Circumstance:
-    """What is odd, and whether the command must succeed all the same; a sentence is enough where it need not."""
+    """What is odd, and whether the command must succeed all the same; a sentence is enough where it need not.
 
-    def __init__(self, put_on: Callable[[Path], None], works: bool, root: bool = False) -> None:
-        self.put_on, self.works, self.root = put_on, works, root
+    `user`: root becomes somebody else for it, who may not be allowed to start this Python anew.
+    """
+
+    def __init__(self, put_on: Callable[[Path], None], works: bool = False, user: bool = False) -> None:
+        self.put_on, self.works, self.user = put_on, works, user
 
 
 CIRCUMSTANCES: dict[str, Circumstance] = {
-    "a disk that is full": Circumstance(_disk_full, works=False),
-    "folders that are read-only": Circumstance(_read_only, works=False),
-    "no HOME and no name": Circumstance(_no_home, works=False, root=True),
+    "a disk that is full": Circumstance(_disk_full),
+    "folders that are read-only": Circumstance(_read_only, user=True),
+    "no HOME and no name": Circumstance(_no_home, user=True),
     "a HOME with spaces and an umlaut": Circumstance(_home_is("Jörg 🙂's home/with  spaces"), works=True),
-    "a HOME that is a file": Circumstance(_home_is_a_file, works=False),
+    "a HOME that is a file": Circumstance(_home_is_a_file),
     "no network": Circumstance(_offline, works=True),
 }

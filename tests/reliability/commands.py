@@ -20,6 +20,7 @@ class Command(NamedTuple):
     name: str
     makes: Callable[[Path], Any]
     run: Callable[[Path], Any]  # its result, to be the same whenever it was killed
+    kills: int  # as many as it can be killed in two minutes or so
     quick: bool  # fast enough for `make test`
 
 
@@ -27,12 +28,12 @@ COMMANDS: dict[str, Command] = {}
 
 
 def command(
-    name: str, makes: Callable[[Path], Any], quick: bool = True
+    name: str, makes: Callable[[Path], Any], kills: int = 12, quick: bool = True
 ) -> Callable[[Callable[[Path], Any]], Callable[[Path], Any]]:
     """Enter the decorated command into the table."""
 
     def enter(run: Callable[[Path], Any]) -> Callable[[Path], Any]:
-        COMMANDS[name] = Command(name, makes, run, quick)
+        COMMANDS[name] = Command(name, makes, run, kills, quick)
         return run
 
     return enter
@@ -102,7 +103,7 @@ record("update.relative", 0.01 * r)
 """
 
 
-@command("run a lesson", _stand_in_course, quick=False)
+@command("run a lesson", _stand_in_course, kills=8, quick=False)
 def run(box: Path) -> Any:
     _ended(["run", "03", "--out", "out"])
     report = json.loads((box / "out" / "report.json").read_text())
@@ -123,7 +124,7 @@ def train(box: Path) -> Any:
     return adapter(model), adapter(again), losses
 
 
-@command("sweep", _stand_in_course, quick=False)
+@command("sweep", _stand_in_course, kills=6, quick=False)
 def sweep(box: Path) -> Any:
     _ended(["sweep", "--r", "1,4", "--seed", "0", "--steps", "10", "--out", "out", "--resume"])
     rows = [json.loads(file.read_text())["row"] for file in sorted((box / "out").glob("runs/*/result.json"))]

@@ -122,8 +122,7 @@ def _instead_of(value: Any) -> SearchStrategy[Any]:
     elif isinstance(value, (int, float)):
         near += [value + 1, value - 1, -value, value * 2, value * 10**6, value / 3, float(value)]
     elif isinstance(value, str):
-        near += [value[:-1], value + "x", value.upper(), value * 2, value.encode(), list(value[:3])]
-        near[near.index(value.encode())] = value[::-1]
+        near += [value[:-1], value + "x", value.upper(), value * 2, value[::-1], list(value[:3])]
     return st.sampled_from(near) | odd
 
 

@@ -446,7 +446,7 @@ def command_line(box: Path) -> Any:
         status = cli.main(json.loads((box / "words.json").read_text()))
     assert status in (cli.EXIT_OK, cli.EXIT_FAILED, cli.EXIT_USER, cli.EXIT_INTERRUPTED), status
     if status == cli.EXIT_USER:
-        last = said.getvalue().strip().splitlines()[-1]
-        assert last.startswith("lora-lessons: "), last
-        raise Refused(last.removeprefix("lora-lessons: "))
+        before, ours, sentence = said.getvalue().partition("lora-lessons: ")
+        assert ours and not before, said.getvalue()
+        raise Refused(sentence)
     return status

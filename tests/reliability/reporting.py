@@ -35,10 +35,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     terminalreporter.section(f"reliability, seed {seed_of(config)}")
     for row in [*rows, *kills]:
-        name, *counts = row.items()
-        terminalreporter.write_line(
-            f"{name[1]:<32} " + ", ".join(f"{what} {n}" for what, n in counts if n or what == "inputs")
-        )
+        name, *rest = row.items()
+        counts = ", ".join(f"{what} {n}" for what, n in rest if n and what != "kind")
+        terminalreporter.write_line(f"{name[1]:<32} {counts}")
     if config.getoption(OPTION):
         terminalreporter.write_line(_record(rows, kills, seed_of(config)))
 

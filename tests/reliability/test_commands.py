@@ -12,6 +12,7 @@ from reliability.circumstances import CIRCUMSTANCES
 from reliability.commands import COMMANDS
 from reliability.reporting import KILLED
 
+STARTS_PROGRAMS = ("run a lesson", "sweep", "export gguf")
 QUICK = [name for name in COMMANDS if COMMANDS[name].quick]
 
 
@@ -30,17 +31,17 @@ def test_a_command_that_was_killed_goes_on_to_the_same_result(name, zygote, seed
 
 @pytest.mark.reliability
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_that_was_killed_a_dozen_times_goes_on_to_the_same_result(name, zygote, seed, record_property):
-    row = {"what": name, "kills": 0, "resumed": 0, "lost": attacks.KILLS}
+def test_a_command_that_was_killed_again_and_again_goes_on_to_the_same_result(name, zygote, seed, record_property):
+    row = {"what": name, "kills": 0, "resumed": 0, "lost": COMMANDS[name].kills}
     try:
-        row = killed(zygote, name, attacks.KILLS, seed)
+        row = killed(zygote, name, COMMANDS[name].kills, seed)
     finally:
         record_property(KILLED, json.dumps(row))
 
 
 def meets(zygote, name, circumstance):
-    if CIRCUMSTANCES[circumstance].root and os.getuid() != 0:
-        pytest.skip("only root can become somebody else")
+    if CIRCUMSTANCES[circumstance].user and os.getuid() == 0 and name in STARTS_PROGRAMS:
+        pytest.skip("whom root becomes may not be allowed to start this Python")
     found = zygote.ask("under", name=name, circumstance=circumstance)
     assert not found["odd"]["error"], found
     assert found["odd"]["same"] or (found["odd"]["said"] and not CIRCUMSTANCES[circumstance].works), found

@@ -19,7 +19,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from reliability import judging, mutations
 from reliability.commands import COMMANDS
 from reliability.judging import BAD, Outcome
-from reliability.readers import READERS, Reader
+from reliability.readers import READERS, Reader, slug
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).parent / "corpus"
@@ -101,7 +101,7 @@ class Tally:
         """Write every bad input to FOUND; what was found, a line each. Empty where all went well."""
         lines = []
         for number, ((kind, where), (content, said)) in enumerate(sorted(self.worst.items())):
-            place = FOUND / self.reader.replace(" ", "_") / f"{kind}-{number}"
+            place = FOUND / slug(self.reader) / f"{kind}-{number}"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             lines.append(f"{kind} ({where}): {said}\n    {place.relative_to(ROOT)}")
@@ -134,7 +134,7 @@ def attack(zygote: Zygote, reader: Reader, inputs: int, seed: int) -> Tally:
 
 def cases() -> list[tuple[str, Path]]:
     """Every input that was found once, with its reader."""
-    folders = {reader.replace(" ", "_"): reader for reader in READERS}
+    folders = {slug(reader): reader for reader in READERS}
     return [(folders[file.parent.name], file) for file in sorted(CORPUS.glob("*/*"))]
 
 

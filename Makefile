@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (the first time takes a few minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@# --no-compile: Python compiles the modules that are imported, when they are; pip would compile all of them, for a minute.
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@MAKE_GOAL="$(MAKECMDGOALS)" $(BIN)/python -m lora_lessons.fetching install --quiet --no-compile --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
 course: $(READY)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+
 
 class ModelError(RuntimeError):
     """A base model could not be had; the message says why and what to do next."""
@@ -17,3 +21,31 @@ class Interrupted(KeyboardInterrupt):
 def first_line(error: BaseException) -> str:
     """The first line of what a library said, at most 200 characters: enough for a sentence of ours."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def disk_is_full(error: BaseException) -> bool:
+    """Whether a file could not be written for lack of room. safetensors says so in its words, and gives no number."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return bool(re.search(r"no space left|disk quota|os error (28|122)\b", str(error), re.IGNORECASE))
+
+
+def cache_advice(error: BaseException, room: str = "some room") -> str:
+    """What to do about a file of the cache that could not be written: make room for it, or have another folder."""
+    if disk_is_full(error):
+        return f"free {room} there, or set LORA_LESSONS_CACHE to a folder with room"
+    return "set LORA_LESSONS_CACHE to a folder that you may write to"
+
+
+def in_words(error: OSError) -> str:
+    """What went wrong with which file, and what to do. A sentence of ours comes back as it is."""
+    if error.errno is None:
+        return str(error)
+    where = os.fspath(error.filename) if isinstance(error.filename, str | os.PathLike) else "a file"
+    if disk_is_full(error):
+        return f"the disk is full: {where} could not be written. Make room there, or choose another folder."
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"{where} is not yours to read or write ({error.strerror}): choose another folder, or change its rights."
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
+        return f"{where} is in the way ({error.strerror}): choose another path, or move what is there."
+    return f"{where}: {error.strerror}."

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .leftovers import remove_leftovers, temporary_prefix
+
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
@@ -18,7 +20,8 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    remove_leftovers(path.parent, path.name)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name))
     os.close(handle)
     temporary = Path(name)
     temporary.chmod(0o666 & ~_umask())
@@ -37,7 +40,8 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    remove_leftovers(path.parent, path.name)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(path.name)))
     temporary.chmod(0o777 & ~_umask())
     old = temporary.with_name(temporary.name + ".old")
     try:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
+import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -32,7 +36,51 @@ def course_root() -> Path:
 
 def cache_dir() -> Path:
     """Where the base model and finished training runs are kept: $LORA_LESSONS_CACHE or the user's cache folder."""
-    return Path(os.environ.get("LORA_LESSONS_CACHE") or platformdirs.user_cache_dir("lora-lessons", appauthor=False))
+    if given := os.environ.get("LORA_LESSONS_CACHE"):
+        return Path(given)
+    ensure_home()
+    return Path(platformdirs.user_cache_dir("lora-lessons", appauthor=False))
+
+
+def data_dir() -> Path:
+    """Where the learner's own files are kept: the user's data folder."""
+    ensure_home()
+    return Path(platformdirs.user_data_dir("lora-lessons", appauthor=False))
+
+
+def ensure_home() -> None:
+    """Where the system knows no home folder for this user, $HOME becomes one in the temporary folder, and that is said.
+
+    A container often runs as a number that has no name and no home. The libraries, Jupyter and the processes that are
+    started from here on look for $HOME, too.
+    """
+    if os.environ.get("HOME") == "":
+        del os.environ["HOME"]
+    home = os.path.expanduser("~")
+    if home != "~":
+        if not os.path.isabs(home):
+            os.environ["HOME"] = os.path.abspath(home)
+        return
+    place = _temporary_home()
+    os.environ["HOME"] = str(place)
+    # Else PyTorch asks the system for the user's name, which it does not know.
+    os.environ.setdefault("USER", str(os.getuid()))
+    print(
+        f"This user has no home folder, so the cache and your progress go to {place}, which may not last. "
+        "Set HOME to a folder of yours to keep them.",
+        file=sys.stderr,
+    )
+
+
+def _temporary_home() -> Path:
+    """A folder in the temporary one that nobody else can write to: the same one every time, unless it is another's."""
+    place = Path(tempfile.gettempdir()) / f"lora-lessons-{os.getuid()}"
+    with suppress(FileExistsError):
+        place.mkdir(mode=0o700)
+    about = place.lstat()
+    if stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid() and not about.st_mode & 0o077:
+        return place
+    return Path(tempfile.mkdtemp(prefix="lora-lessons-"))
 
 
 def measurements() -> Path:

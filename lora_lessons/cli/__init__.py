@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import ModelError
+from ..errors import ModelError, in_words
+from ..paths import ensure_home
 from .adapters import adapters
 from .badges import badges
 from .bench import bench
@@ -20,6 +21,7 @@ from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_U
 from .export import export
 from .lab import lab
 from .new_lesson import new_lesson
+from .places import make_variables_absolute
 from .plan import plan
 from .readme import readme
 from .run import LessonCommand, run
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]
     try:
+        ensure_home()
+        make_variables_absolute()
         if passed_on and words[:1] != ["lab"]:
             raise ValueError("only `lora-lessons lab` passes on what follows --.")
         command = typer.main.get_command(app)
@@ -77,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_OK
     except typer.TyperException as error:
         print(f"lora-lessons: {_usage_sentence(error)}", file=sys.stderr)
-    except (OSError, ValueError, ModelError) as error:
+    except OSError as error:
+        print(f"lora-lessons: {in_words(error)}", file=sys.stderr)
+    except (ValueError, ModelError) as error:
         print(f"lora-lessons: {error}", file=sys.stderr)
     return EXIT_USER
 

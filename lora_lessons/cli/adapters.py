@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .exits import EXIT_OK
+from .places import place
 
 
 def adapters(
@@ -16,7 +17,7 @@ def adapters(
         typer.Argument(metavar="TASK", help="persona, plain_language, code_style, strict_json; none means all."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where they go; otherwise data/adapters, for maintainers.")
+        Path | None, typer.Option(parser=place, metavar="DIR", help="Where they go; otherwise data/adapters, for maintainers.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="The seed of every run.")] = 0,
 ) -> int:

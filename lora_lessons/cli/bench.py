@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .exits import EXIT_FAILED, EXIT_OK
+from .places import place, place_or_name
 
 WHAT = (
     "train: transformers' Trainer with PEFT and this course's loop, the same steps in turn, and the machine's limit "
@@ -30,12 +31,15 @@ def bench(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="MODEL", help="For memory. Without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere."
+            parser=place_or_name,
+            metavar="MODEL",
+            help="For memory. Without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
+            parser=place,
             metavar="FILE",
             help="Without it, the recording in data/measurements/; quantize and course write only where this says.",
         ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .exits import EXIT_FAILED, EXIT_OK
+from .places import place, place_or_name, shown
 from .words import names
 
 export = typer.Typer(
@@ -19,20 +22,25 @@ export = typer.Typer(
 Adapter = Annotated[
     str,
     typer.Argument(
+        parser=place_or_name,
         metavar="ADAPTER",
         help="A folder that save_adapter or PEFT wrote; adapters/wick is your newest of lessons 00 and 03.",
     ),
 ]
 Base = Annotated[
     str | None,
-    typer.Option(metavar="BASE", help="embedded, a folder, or a hub id; without it, what the adapter names."),
+    typer.Option(
+        parser=place_or_name,
+        metavar="BASE",
+        help="embedded, a folder, or a hub id; without it, what the adapter names, if that is on this machine.",
+    ),
 ]
 
 
 @export.command()
 def gguf(
     adapter: Adapter,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")],
+    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the files go.")],
     base: Base = None,
     types: Annotated[
         str,
@@ -52,22 +60,24 @@ def gguf(
     """
     from ..export import gguf as llama
 
-    files, notes = llama.export(_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
+    with _in_switches():
+        files, notes = llama.export(_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
     _say_notes(notes)
-    print(*(f"{path}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
+    print(*(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
     return EXIT_OK
 
 
 @export.command()
 def ollama(
     adapter: Adapter,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")],
+    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="The folder to write.")],
     base: Base = None,
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The system message; without it, the base's own.")
     ] = None,
     template: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A Go template of your own; without it, one is found.")
+        Path | None,
+        typer.Option(parser=place, metavar="FILE", help="A Go template of your own; without it, one is found."),
     ] = None,
     type: Annotated[str, typer.Option(metavar="T", help="f32, f16, bf16 or q8_0.")] = "f16",
     create: Annotated[
@@ -82,10 +92,11 @@ def ollama(
     from ..export import gguf
     from ..export import ollama as llama
 
-    read, folder = gguf.adapter_and_base(_folder(adapter), base)
     go_template = template.read_text(encoding="utf-8") if template else None
-    made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
-    print(*(f"{file}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")
+    with _in_switches():
+        read, folder = gguf.adapter_and_base(_folder(adapter), base)
+        made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
+    print(*(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")
     print(f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {made.system or 'none'}")
     _say_notes(made.remarks)
     print("To use it:", *made.commands, sep="\n    ")
@@ -99,7 +110,7 @@ def ollama(
 @export.command()
 def formats(
     adapter: Adapter,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the models and the table go.")],
+    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the models and the table go.")],
     base: Base = None,
     formats: Annotated[
         str,
@@ -111,6 +122,7 @@ def formats(
     calibrate: Annotated[
         list[Path] | None,
         typer.Option(
+            parser=place,
             metavar="FILE",
             help="Text for GPTQ and AWQ: conversations (.jsonl) or paragraphs; repeat it for several files. "
             "Without it, the tasks' training sets.",
@@ -129,15 +141,27 @@ def formats(
     """
     from ..export import formats as tools
 
-    rows = tools.export(_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)
+    with _in_switches():
+        rows = tools.export(_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)
     failed = [row["format"] for row in rows if row["status"] == tools.FAILED]
     print(*map(tools.table.line, rows), tools.table.BASE_NOTE, sep="\n")
-    print(f"Written to {out / tools.table.TABLE}")
+    print(f"Written to {shown(out / tools.table.TABLE)}")
     if record:
         if failed:
             raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
         tools.table.record(out)
     return EXIT_FAILED if failed else EXIT_OK
+
+
+@contextmanager
+def _in_switches() -> Iterator[None]:
+    """What the library asks for in Python's words is asked for by the command's switch."""
+    try:
+        yield
+    except FileExistsError as error:
+        if error.errno is not None:
+            raise
+        raise FileExistsError(str(error).replace("pass overwrite=True", "add --overwrite")) from error
 
 
 def _folder(name: str) -> Path:

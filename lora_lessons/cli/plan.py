@@ -11,6 +11,7 @@ import typer
 from .. import disk_cache
 from ..paths import measurements
 from .exits import EXIT_OK
+from .places import place_or_name
 from .words import names
 
 MODEL = "Llama-2-7B, Mistral-7B, Qwen2.5-7B, embedded, a folder with config.json, or a hub id."
@@ -20,7 +21,7 @@ OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
 
 def plan(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)],
+    model: Annotated[str, typer.Argument(parser=place_or_name, metavar="MODEL", help=MODEL)],
     gpu: Annotated[
         str | None, typer.Option(metavar="CARD", help='A card such as "RTX 4090", or its GB; without it, the one here.')
     ] = None,

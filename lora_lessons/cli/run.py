@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK
+from .places import notebook_or_name, place, shown
 
 if TYPE_CHECKING:
     from ..run.result import LessonResult
@@ -34,14 +35,16 @@ class LessonCommand(TyperCommand):
 def run(
     lessons: Annotated[
         list[str] | None,
-        typer.Argument(metavar="LESSON", help="03, 03_train_lora, deeper/03_x or a path; none means all."),
+        typer.Argument(parser=notebook_or_name, metavar="LESSON", help="03, 03_train_lora, deeper/03_x or a path; none means all."),
     ] = None,
     profile: Annotated[Literal["quick", "full"], typer.Option(help="How much work to do.")] = "quick",
     parameter: Annotated[
         list[str] | None,
         typer.Option(*PARAMETER, metavar="NAME VALUE", help="Set a parameter; then no baseline is compared."),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("course-report"),
+    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the report goes.")] = Path(
+        "course-report"
+    ),
     update_baselines: Annotated[
         bool, typer.Option("--update-baselines", help="Run once per seed and rewrite data/baselines.")
     ] = False,
@@ -70,7 +73,7 @@ def run(
         worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))
     if update_notebooks:
         worst = max(worst, _update_notebooks(results, chosen))
-    print(f"Report: {out / 'report.html'}")
+    print(f"Report: {shown(out / 'report.html')}")
     return worst
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .exits import EXIT_FAILED, EXIT_OK
+from .places import place, shown
 from .words import names, numbers, whole_numbers
 
 
@@ -29,7 +30,9 @@ def sweep(
     seed: Annotated[int | None, typer.Option(metavar="S", help="Only this seed, in place of --seeds.")] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Optimizer steps of each run.")] = 24,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Examples per step.")] = 4,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the table and the runs go.")] = Path("sweep"),
+    out: Annotated[
+        Path, typer.Option(parser=place, metavar="DIR", help="Where the table and the runs go.")
+    ] = Path("sweep"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip the runs that DIR already holds; try failed ones again.")
     ] = False,
@@ -61,5 +64,5 @@ def sweep(
     failed = [row for row in rows if row["status"] != runner.OK]
     # One setting alone has no figure.
     figure = f", {experiment.FIGURE}" if (out / experiment.FIGURE).exists() else ""
-    print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {out / experiment.TABLE}{figure}")
+    print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {shown(out / experiment.TABLE)}{figure}")
     return EXIT_FAILED if failed else EXIT_OK

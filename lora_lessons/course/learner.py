@@ -14,16 +14,15 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from ..files import write_text
+from ..paths import data_dir
 from .records import show_value
 
 
 def progress_file() -> Path:
     """$LORA_LESSONS_PROGRESS, or progress.json in the user's data folder."""
     given = os.environ.get("LORA_LESSONS_PROGRESS")
-    return Path(given) if given else Path(platformdirs.user_data_dir("lora-lessons", appauthor=False)) / "progress.json"
+    return Path(given) if given else data_dir() / "progress.json"
 
 
 def read_progress() -> dict[str, dict[str, Any]]:

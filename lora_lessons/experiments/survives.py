@@ -209,7 +209,7 @@ def by_a_tool(way: str, job: Mapping[str, Any], out: Path, asked: Questions) -> 
         told = process.work(name, dict(job) | {"do": "answer", "target": str(place)})
     except Exception as error:  # what a tool cannot do is a row, too
         return {"failed": f"{type(error).__name__}: {error}"[:300]}
-    tokenizer = AutoTokenizer.from_pretrained(models.embedded_folder())
+    tokenizer = AutoTokenizer.from_pretrained(models.embedded_folder(), trust_remote_code=False)
     said = [text.strip() for text in tokenizer.batch_decode(told["said"], skip_special_tokens=True)]
     in_layers = table.gguf_bits(place)[1] if place.is_file() else table.safetensors_bits(place, out / rows.MERGED)[1]
     types = {"types": table.gguf_bits(place)[2]} if place.is_file() else {}

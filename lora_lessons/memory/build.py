@@ -86,7 +86,7 @@ def skeleton(shape: Shape, dtype: torch.dtype, blocks: int | None = None, window
         for name, _ in windows(config) if window else []:
             setattr(config, name, window)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, dtype=dtype)
+            return AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     except Exception as error:
         raise ModelError(
             f"{shape.name}: transformers cannot build a {config.model_type} language model from this config "

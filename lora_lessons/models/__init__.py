@@ -25,6 +25,7 @@ from .meant import which as which
 from .precision import Precision as Precision
 from .precision import best_precision as best_precision
 from .precision import fast_dtype as fast_dtype
+from .safetensors_files import is_whole as is_whole
 from .shapes import SHAPES as SHAPES
 from .shapes import random_base as random_base
 from .shapes import shape as shape

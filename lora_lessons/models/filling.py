@@ -26,7 +26,7 @@ def empty_model(config: Any, form: Format) -> Any:
         raise ValueError(f"{form.quant_type!r} is no 4-bit format here: choose from {', '.join(FORMATS)}.")
     # Buffers (the rotary angles) are computed, not loaded.
     with init_empty_weights(include_buffers=False):
-        model = AutoModelForCausalLM.from_config(config, dtype=form.compute_dtype)
+        model = AutoModelForCausalLM.from_config(config, dtype=form.compute_dtype, trust_remote_code=False)
     head = model.get_output_embeddings()
     layer = SlicedLinear4bit if form.device == "cpu" else bnb.nn.Linear4bit
     for name, module in list(model.named_modules()):

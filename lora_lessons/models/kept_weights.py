@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import ModelError
+from ..errors import ModelError, cache_advice
 from ..files import whole_folder
 from .filling import describe
 from .four_bit import Format
@@ -51,8 +51,8 @@ def keep(
             model.config.save_pretrained(new)
     except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"the 4-bit weights could not be kept in {place.parent} ({error}): free {needed / 1e9:.1f} GB there, or set "
-            "LORA_LESSONS_CACHE to another disk."
+            f"the 4-bit weights could not be kept in {place.parent} ({error}): "
+            f"{cache_advice(error, f'{needed / 1e9:.1f} GB')}."
         ) from error
 
 

@@ -63,3 +63,16 @@ def read_tensor(where: dict[str, Path], name: str) -> Tensor:
 
     with safe_open(where[name], "pt") as file:
         return file.get_tensor(name)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a safetensors file is as long as its header says: one that is cut short is not. Reads the header alone."""
+    try:
+        with open(file, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            # No real header comes near this; a damaged length must not be read into memory.
+            header = json.loads(opened.read(min(length, 100_000_000)))
+        ends = [about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"]
+        return file.stat().st_size == 8 + length + max(ends, default=0)
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        return False

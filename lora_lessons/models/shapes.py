@@ -54,7 +54,7 @@ def shape(name: str) -> nn.Module:
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(_shape_config(name))
+        return AutoModelForCausalLM.from_config(_shape_config(name), trust_remote_code=False)
 
 
 def _shape_config(name: str, **changed: Any) -> Any:

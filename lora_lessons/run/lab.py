@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,16 +85,36 @@ def jupyter_environment() -> dict[str, str]:
 
     The defaults lie in a folder of the course's, read before the user's settings, which stay as they are and win.
     """
-    config = cache_dir() / "jupyter"
-    write_text(config / "labconfig" / "default_setting_overrides.json", json.dumps(SETTINGS))
+    config = _settings_folder()
     known = [str(config), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
-    startup = config / "startup.py"
-    write_text(startup, _startup(os.environ.get("PYTHONSTARTUP"), startup))
     return {
         "JUPYTER_CONFIG_PATH": os.pathsep.join(known),
         "LORA_LESSONS_ROOT": str(course_root()),
-        "PYTHONSTARTUP": str(startup),
+        "PYTHONSTARTUP": str(config / "startup.py"),
     }
+
+
+def _settings_folder() -> Path:
+    """A folder with SETTINGS, in the cache; in a temporary one, which is said, where the cache cannot be written."""
+    folder = cache_dir() / "jupyter"
+    try:
+        _write_settings(folder)
+    except OSError as error:
+        print(
+            f"{folder} cannot be written ({error.strerror}), so JupyterLab's settings lie in a temporary folder. What a "
+            "lesson trains cannot be kept there either: set LORA_LESSONS_CACHE to a folder that you may write to.",
+            file=sys.stderr,
+        )
+        folder = Path(tempfile.mkdtemp(prefix="lora-lessons-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        _write_settings(folder)
+    return folder
+
+
+def _write_settings(folder: Path) -> None:
+    write_text(folder / "labconfig" / "default_setting_overrides.json", json.dumps(SETTINGS))
+    startup = folder / "startup.py"
+    write_text(startup, _startup(os.environ.get("PYTHONSTARTUP"), startup))
 
 
 def _startup(theirs: str | None, ours: Path) -> str:

@@ -39,15 +39,17 @@ def write_report(
         "seconds": round(sum(result.seconds for result in results), 1),
         "not_run": [lesson for lesson in planned if lesson not in ran],
     }
-    whole = about | {"lessons": [_as_json(result) for result in results]}
+    whole = about | {"lessons": [_as_json(result, about["date"]) for result in results]}
     write_text(out / "report.json", json.dumps(whole, indent=1, ensure_ascii=False, default=str) + "\n")
     write_text(out / "report.html", as_html(results, about))
 
 
-def _as_json(result: LessonResult) -> dict[str, Any]:
+def _as_json(result: LessonResult, date: str) -> dict[str, Any]:
     return {
         "lesson": result.lesson,
         "status": result.status,
+        "date": result.kept_from or date,
+        "judged": result.baseline is not None,
         "seconds": round(result.seconds, 2),
         "peak_ram_bytes": result.peak_ram_bytes,
         "cells": result.cells,

@@ -43,6 +43,7 @@ class LessonResult:
     baseline: dict[str, Any] | None = None  # what the records were held against
     error: CellError | None = None
     notebook: NotebookNode | None = field(default=None, repr=False)  # as executed
+    kept_from: str = ""  # the date of the earlier run that it was taken over from, if it was
 
     def __str__(self) -> str:
         took = f"{self.seconds:.1f} s, peak {self.peak_ram_bytes / 1e9:.2f} GB, {len(self.records)} records"

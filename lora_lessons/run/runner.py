@@ -17,6 +17,7 @@ from ..course.records import records_of
 from ..files import whole_file
 from . import kernel
 from .baselines import compare, read_baseline
+from .earlier import alone_in, earlier_results, together
 from .notebooks import check_parameters, first_line, parameters_of, read_notebook
 from .notebooks import find_lessons as find_lessons
 from .result import DEVIATES, FAILED, INTERRUPTED, OK, CellError, LessonResult
@@ -38,29 +39,31 @@ def run(
 
     `parameters` go into each lesson's parameters cell; with any given, or judge=False, records are not held against
     the baselines; with fresh=True no finished training run is reused from the cache. The report is written anew after
-    every lesson. Raises ValueError for a parameter that no lesson has, and KeyboardInterrupt (after writing what there
-    is) when the run is interrupted.
+    every lesson, and keeps what an earlier run into `out` found of other lessons. Raises ValueError for a parameter that
+    no lesson has, or when another run is writing to `out`; KeyboardInterrupt (after writing what there is) when the run
+    is interrupted.
     """
     from .report import write_report
 
     given, out = dict(parameters or {}), Path(out).resolve()
     environment = kernel.environment(out) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
     check_parameters(lessons, given)
-    out.mkdir(parents=True, exist_ok=True)
     results: list[LessonResult] = []
-    for number, lesson in enumerate(lessons, 1):
-        title = f"{number}/{len(lessons)} {lesson.stem}"
-        result = run_one(lesson, {"profile": profile, "seed": 0} | given, out, environment, title)
-        if judge and not given and result.status == OK:
-            result.baseline = read_baseline(result.lesson, profile)
-            result.deviations = compare(result.records, result.baseline) if result.baseline else []
-            if any(not deviation.warning for deviation in result.deviations):
-                result.status = DEVIATES
-        results.append(result)
-        write_report(results, out, profile, given, planned=[path.stem for path in lessons])
-        print(result, file=sys.stderr, flush=True)
-        if result.status == INTERRUPTED:
-            raise KeyboardInterrupt
+    with alone_in(out):
+        before = earlier_results(out, profile, given)
+        for number, lesson in enumerate(lessons, 1):
+            title = f"{number}/{len(lessons)} {lesson.stem}"
+            result = run_one(lesson, {"profile": profile, "seed": 0} | given, out, environment, title)
+            if judge and not given and result.status == OK:
+                result.baseline = read_baseline(result.lesson, profile)
+                result.deviations = compare(result.records, result.baseline) if result.baseline else []
+                if any(not deviation.warning for deviation in result.deviations):
+                    result.status = DEVIATES
+            results.append(result)
+            write_report(together(before, results), out, profile, given, planned=[path.stem for path in lessons])
+            print(result, file=sys.stderr, flush=True)
+            if result.status == INTERRUPTED:
+                raise KeyboardInterrupt
     return results
 
 

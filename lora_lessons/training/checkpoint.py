@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..errors import cache_advice, disk_is_full
 from ..files import whole_file
 from .history import Training, TrainingStopped
 
@@ -33,9 +34,10 @@ def write_checkpoint(
         with whole_file(path) as temporary:
             save_file(tensors, temporary, metadata={"run": run, "training": json.dumps(asdict(training))})
     except (OSError, SafetensorError) as error:
+        kept = disk_is_full(error) and path.with_name(CHECKPOINT).is_file()
+        again = ": it goes on from the last checkpoint" if kept else ""
         raise TrainingStopped(
-            f"{path.name} could not be written to {path.parent} ({error}): free some room, or set LORA_LESSONS_CACHE to "
-            "another disk, and run again: it goes on from the last checkpoint."
+            f"{path.name} could not be written to {path.parent} ({error}): {cache_advice(error)}, and run again{again}."
         ) from error
 
 

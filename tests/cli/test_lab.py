@@ -6,9 +6,11 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from urllib.request import urlopen
 
 import nbformat
@@ -76,6 +78,19 @@ def test_jupyter_keeps_the_learners_own_configuration(course, tmp_path, monkeypa
     monkeypatch.setenv("JUPYTER_CONFIG_PATH", "mine")
     made = jupyter_environment()
     assert made["JUPYTER_CONFIG_PATH"].split(os.pathsep)[1] == "mine" and made["LORA_LESSONS_ROOT"] == str(course)
+
+
+def test_a_cache_that_cannot_be_written_keeps_nobody_from_the_lab(course, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "file" / "cache"))
+    made = jupyter_environment()
+    settings = Path(made["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0])
+    assert (settings / "labconfig" / "default_setting_overrides.json").is_file()
+    assert Path(made["PYTHONSTARTUP"]).parent == settings and Path(made["PYTHONSTARTUP"]).is_file()
+    said = capsys.readouterr().err
+    assert "cannot be written" in said and "set LORA_LESSONS_CACHE to a folder that you may write to" in said
+    assert said.count("\n") == 1
+    shutil.rmtree(settings)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")

@@ -17,6 +17,7 @@ from lora_lessons.run.baselines import update
 @pytest.fixture(autouse=True)
 def _quiet_hub(monkeypatch):
     monkeypatch.setattr(doctor, "_answers", lambda url, seconds: False)
+    monkeypatch.setattr(doctor.fetching, "index_answers", lambda: True)
 
 
 @pytest.fixture
@@ -43,6 +44,23 @@ def test_the_table_answers_every_question(course, cache, make_lesson):
     assert all(about["says"] in text for name, about in found.items() if name != "lessons")
     assert "03_train_lora  about 2.5 minutes" in text
     json.dumps(found)
+
+
+def test_a_base_that_was_cut_short_is_not_called_here(cache):
+    import torch
+    from safetensors.torch import save_file
+
+    file = models.embedded_place() / "model.safetensors"
+    file.parent.mkdir(parents=True)
+    save_file({"a": torch.ones(1000), "b": torch.ones(3, 2)}, file, metadata={"format": "pt"})
+    whole = file.read_bytes()
+    assert doctor._base() == {"says": f"{models.EMBEDDED_NAME} is here.", "present": True}
+    for damaged in (whole[:-1], whole[:5], b"", b"\xff" * 100, whole + b"x"):
+        file.write_bytes(damaged)
+        assert doctor._base() == {
+            "says": f"{models.EMBEDDED_NAME} is here, but cut short or damaged: the next use fetches it again (93 MB).",
+            "present": False,
+        }
 
 
 def test_a_lesson_too_big_for_the_free_memory_says_so(course, cache):

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import errno
 
 import pytest
 import torch
@@ -31,6 +32,21 @@ def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, exa
             train(tiny_model, examples, SHORT, run_dir=tmp_path / str(number))
         assert [path.name for path in (tmp_path / str(number)).iterdir()] == [LOCK]
         assert not tiny_model.training, "the model is left in the mode it was found in"
+
+
+def test_a_folder_that_may_not_be_written_to_is_not_a_matter_of_room(tiny_model, examples, tmp_path, monkeypatch):
+    """And nothing is promised of a checkpoint that was never written."""
+    lora.attach(tiny_model, r=4)
+
+    def refused(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(checkpoint, "save_file", refused)
+    with pytest.raises(TrainingStopped) as stopped:
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    said = str(stopped.value)
+    assert said.endswith("set LORA_LESSONS_CACHE to a folder that you may write to, and run again.")
+    assert "Read-only file system" in said and "room" not in said
 
 
 def test_the_file_holds_only_tensors_and_text(tiny_model, examples, tmp_path):

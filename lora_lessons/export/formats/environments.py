@@ -16,14 +16,14 @@ import os
 import platform
 import shutil
 import site
-import subprocess
 import sys
 import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import ModelError
+from ... import fetching
+from ...errors import ModelError, cache_advice
 from ...files import write_text
 from ...machine import kernel_environment
 from ...paths import cache_dir
@@ -110,8 +110,7 @@ def python(name: str) -> Path:
                     _make(name, where)
         except OSError as error:
             raise ModelError(
-                f"the environment {name} could not be made in {where.parent} ({error}): make room there, or set "
-                "LORA_LESSONS_CACHE to another disk."
+                f"the environment {name} could not be made in {where.parent} ({error}): {cache_advice(error)}."
             ) from error
     return _interpreter(where)
 
@@ -166,11 +165,11 @@ def _make(name: str, where: Path) -> None:
 
 def _run(command: list[str], what: str) -> None:
     kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    done = subprocess.run(command, capture_output=True, text=True, env=kept)
-    if done.returncode:
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()] or ["no message"]
-        reason = next((line for line in said if line.startswith("ERROR")), said[-1])
-        raise ModelError(f"could not {what} ({reason.strip()[:200]}). Is there a network? Connect, and run again.")
+    done = fetching.run(command, kept)
+    if done.offline:
+        raise ModelError(f"could not {what}: {fetching.OFFLINE}. Connect, and run again.")
+    if not done.ok:
+        raise ModelError(f"could not {what} ({done.reason}). Is there a network? Connect, and run again.")
 
 
 def _made_for(name: str) -> dict[str, Any]:

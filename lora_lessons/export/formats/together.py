@@ -97,4 +97,4 @@ def write_merged(adapter: Adapter, base: str | Path, out: Path | str, *, overwri
 
 def _refuse(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists: choose another folder, or pass --overwrite to replace it.")
+        raise FileExistsError(f"{path} exists: choose another folder, or pass overwrite=True to replace it.")

@@ -115,11 +115,18 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
 def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:
     """The adapter in a folder, and the folder of its base, both by absolute paths; the adapter's name is its folder's.
 
-    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names, or the embedded one.
+    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names, or the embedded one. What an
+    adapter names is somebody else's word, so it starts no download: a hub id is fetched only when `base` names it.
     Raises FileNotFoundError, ModelError or ValueError with what to do.
     """
     adapter = read_adapter(Path(adapter_folder).resolve())
-    return adapter, models.folder(base or adapter.base_name or models.EMBEDDED).absolute()
+    named = adapter.base_name or models.EMBEDDED
+    if base is None and models.which(named).kind == "hub":
+        raise ModelError(
+            f"the adapter {adapter.name} names its base as {named}, a model of the hub. Nothing is fetched on an adapter's "
+            f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
+        )
+    return adapter, models.folder(base or named).absolute()
 
 
 def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]:

@@ -1,18 +1,22 @@
-"""An adapter, its base and the two merged, in every type asked for, in one go: all the files, or none of them."""
+"""An adapter, its base and the two merged, in every type asked for, in one go: all the files, or none of them.
+
+An export that was killed goes on with the files that it had finished, when the same adapter and base are exported again.
+"""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import hashlib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from ... import __version__
 from ...adapter import Adapter
 from .adapter import adapter_tensors, check_fit, write_adapter
 from .file import FILE_TYPES, check_room, check_type, refuse_existing
 from .model import model_tensors, quantize, write_model
 from .source import SourceModel, adapter_and_base, open_base
+from .staging import all_or_none, finish_moving
 
 
 def export(
@@ -40,12 +44,17 @@ def export(
     if merged:
         stems[f"{folder.name}-{adapter.name}"] = adapter
     names = [f"{adapter.name}-lora.gguf", *(f"{stem}-{kind}.gguf" for stem in stems for kind in file_types)]
+    made_from = _made_from(adapter, source)
+    if finish_moving(out, names, made_from):
+        return [out / name for name in names], source.findings
     for name in names:
         refuse_existing(out / name, overwrite)
     findings = source.findings
-    check_room(out / names[0], _bytes(source, adapter, list(stems.values()), file_types))
-    with _all_or_none(out, names) as staging:
-        write_adapter(adapter, source, staging / names[0])
+    with all_or_none(out, names, made_from) as staging:
+        there = sum(file.stat().st_size for file in staging.iterdir())
+        check_room(out / names[0], _bytes(source, adapter, list(stems.values()), file_types) - there)
+        if not (staging / names[0]).exists():
+            write_adapter(adapter, source, staging / names[0])
         for stem, merged_in in stems.items():
             _write_types(source, merged_in, staging, stem, file_types)
     return [out / name for name in names], findings
@@ -55,9 +64,11 @@ def _write_types(
     source: SourceModel, merged_in: Adapter | None, folder: Path, stem: str, file_types: Sequence[str]
 ) -> None:
     """One model in every type: ours directly, llama.cpp's own by way of a 16-bit file that is deleted again."""
-    between = folder / "16-bit.gguf"
+    between = folder / f"{stem}.16-bit"
     for kind in file_types:
         out = folder / f"{stem}-{kind}.gguf"
+        if out.exists():  # an export that was killed had finished it
+            continue
         if kind.lower() in FILE_TYPES:
             write_model(source, merged_in, out, kind, overwrite=False)
         else:
@@ -80,18 +91,15 @@ def _bytes(
     return total
 
 
-@contextmanager
-def _all_or_none(out: Path, names: Sequence[str]) -> Iterator[Path]:
-    """Yield a folder for the files `names`; when the block ends without an error, they move to the folder `out`."""
-    new = not out.exists()
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as staging:
-            yield Path(staging)
-            for name in names:
-                os.replace(Path(staging) / name, out / name)
-    except BaseException:
-        if new:
-            with suppress(OSError):  # not empty: another program's
-                out.rmdir()
-        raise
+def _made_from(adapter: Adapter, source: SourceModel) -> dict[str, Any]:
+    """What the files depend on: the adapter's numbers, the base's files (by size and time of change), and this code."""
+    digest = hashlib.sha256(f"{adapter.name} {adapter.scaling}".encode())
+    for part in (adapter.A, adapter.B):
+        for name, tensor in sorted(part.items()):
+            digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+    files = [(file.name, file.stat()) for file in sorted(source.folder.iterdir()) if file.is_file()]
+    return {
+        "version": __version__,
+        "adapter": digest.hexdigest(),
+        "base": [str(source.folder), *([name, about.st_size, about.st_mtime_ns] for name, about in files)],
+    }

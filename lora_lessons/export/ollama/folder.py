@@ -51,7 +51,7 @@ def write(
     """
     out, source = Path(out), gguf.open_base(base)
     if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists: choose another folder, or overwrite it (--overwrite, overwrite=True).")
+        raise FileExistsError(f"{out} exists: choose another folder, or pass overwrite=True to replace it.")
     gguf.check_fit(adapter, source)
     form = chatform.of_tokenizer(source.tokenizer)
     _check_settings(form, system)

@@ -92,7 +92,7 @@ def test_exl2_is_published_where_no_card_is_and_its_commands_survive_spaces(expo
 def test_an_earlier_export_is_kept_and_a_part_is_not_recorded(exported, course):
     out, _, words = exported
     before = (out / table.TABLE).read_bytes()
-    with pytest.raises(FileExistsError, match="--overwrite"):
+    with pytest.raises(FileExistsError, match="overwrite=True"):
         formats.export(words[2], out, ["exl2"])
     assert (out / table.TABLE).read_bytes() == before
     with pytest.raises(ValueError, match="awq, gguf-q4_0, gptq, hqq is missing"):

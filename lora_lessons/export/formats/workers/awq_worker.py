@@ -24,7 +24,7 @@ def quantize(job: Job) -> Job:
     search = AWQConfig(seqlen=length, nsamples=len(rows))
     awq = AutoRound(
         model,
-        AutoTokenizer.from_pretrained(job["source"]),
+        AutoTokenizer.from_pretrained(job["source"], trust_remote_code=False),
         alg_configs=search,
         bits=4,
         group_size=job["group_size"],
@@ -50,6 +50,7 @@ def load(job: Job) -> tuple[Any, str]:
         job["target"],
         dtype=getattr(torch, job["dtype"]),
         use_safetensors=True,
+        trust_remote_code=False,
         quantization_config=AutoRoundConfig(backend="auto"),
     )
     return model.eval(), f"transformers {version('transformers')} with auto-round-lib {version('auto-round-lib')}"

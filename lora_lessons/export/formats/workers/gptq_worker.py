@@ -34,7 +34,7 @@ def quantize(job: Job) -> Job:
 def load(job: Job) -> tuple[Any, str]:
     """The model back; on a CPU compressed-tensors has no int4 kernel and unpacks to `dtype` at the first forward."""
     model = AutoModelForCausalLM.from_pretrained(
-        job["target"], dtype=getattr(torch, job["dtype"]), use_safetensors=True
+        job["target"], dtype=getattr(torch, job["dtype"]), use_safetensors=True, trust_remote_code=False
     )
     return (
         model.eval(),

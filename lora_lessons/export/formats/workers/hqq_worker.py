@@ -39,8 +39,10 @@ def load(job: Job) -> tuple[Any, str]:
     """The model back: a skeleton by its configuration, HQQ layers in it, then the weights."""
     dtype = getattr(torch, job["dtype"])
     with torch.device("meta"):
-        shapes = linears(AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(job["target"])))
-    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(job["target"]), dtype=dtype).eval()
+        config = AutoConfig.from_pretrained(job["target"], trust_remote_code=False)
+        shapes = linears(AutoModelForCausalLM.from_config(config, trust_remote_code=False))
+    config = AutoConfig.from_pretrained(job["target"], trust_remote_code=False)
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False).eval()
     for name, _ in shapes:
         model.set_submodule(name, HQQLinear(None, None, compute_dtype=dtype, device="cpu"))
     state = load_file(Path(job["target"]) / WEIGHTS)

@@ -51,7 +51,10 @@ def sixteen_bit(job: Job, dtype: torch.dtype | None = None) -> Any:
     from transformers import AutoModelForCausalLM
 
     dtype = dtype or getattr(torch, job["dtype"])
-    return AutoModelForCausalLM.from_pretrained(job["source"], dtype=dtype, use_safetensors=True).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        job["source"], dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
+    return model.eval()
 
 
 def measure(model: Any, job: Job) -> Job:

@@ -67,3 +67,28 @@ def write_text(path: Path | str, text: str) -> None:
     """Write `text` to `path`, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a file in UTF-8, without its byte-order mark. Raises ValueError, which names it, when it is none."""
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: byte {error.start + 1} is not UTF-8: save the file as UTF-8.") from error
+
+
+def check_folder(path: Path | str) -> None:
+    """Raise NotADirectoryError or PermissionError where `path` cannot be a folder to write into: ask before any work."""
+    path = Path(path).absolute()
+    place = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not place.is_dir():
+        raise NotADirectoryError(f"{place} is a file, and a folder is needed there: choose another, or move it away.")
+    if not os.access(place, os.W_OK):
+        raise PermissionError(f"{place} may not be written to: choose another folder.")
+
+
+def check_file(path: Path | str) -> None:
+    """Raise OSError where `path` cannot be a file to write: ask before any work."""
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder, and a file is needed there: name a file in it.")
+    check_folder(Path(path).absolute().parent)

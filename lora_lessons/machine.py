@@ -59,6 +59,13 @@ def stamp() -> dict[str, Any]:
     return {"machine": machine(), "date": date.today().isoformat(), "versions": versions()}
 
 
+def memory_bytes() -> int:
+    """The memory of this machine."""
+    import psutil
+
+    return psutil.virtual_memory().total
+
+
 def resident_bytes() -> int:
     """What this process holds in memory now."""
     import psutil

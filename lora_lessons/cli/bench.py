@@ -55,8 +55,11 @@ def bench(
 
     Each choice is a benchmark of its own, and prints both sides of what it compares.
     """
+    from .. import files
     from ..machine import stamp
 
+    if out:
+        files.check_file(out)
     if run and what != "course":
         raise ValueError("--run runs the lessons: it belongs to `lora-lessons bench course`.")
     with redirect_stdout(sys.stderr) if as_json else nullcontext():

@@ -91,8 +91,9 @@ def ollama(
     """
     from ..export import gguf
     from ..export import ollama as llama
+    from ..files import read_text
 
-    go_template = template.read_text(encoding="utf-8") if template else None
+    go_template = read_text(template) if template else None
     with _in_switches():
         read, folder = gguf.adapter_and_base(_folder(adapter), base)
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)

@@ -53,7 +53,7 @@ def plan(
         print(_answer(**arguments)["answer"])  # whose card is here, or what a hub says today, is asked anew
     else:
         measured = sorted(file.name for file in measurements().glob("ledger_*.json"))  # the answer says so
-        key = [arguments, measured, where.read_text(encoding="utf-8") if where.is_file() else ""]
+        key = [arguments, measured, where.read_bytes().hex() if where.is_file() else ""]
         print(disk_cache.once("plan", key, ["answer"], lambda: _answer(**arguments))["answer"])
     return EXIT_OK
 

@@ -101,7 +101,7 @@ def write(
     """The greedy answer to `question`, told to `say` as it grows; ends early once `stop` is set. Returns its tokens' number."""
     tokenizer, model = base.tokenizer, base.model
     messages = [{"role": "user", "content": question}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    text = models.rendered(tokenizer, messages)
     inputs = tokenizer(text, return_tensors="pt", add_special_tokens=False).to(model.device)
     begins = inputs["input_ids"].shape[1]
 

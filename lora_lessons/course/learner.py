@@ -10,9 +10,10 @@ import math
 import os
 import re
 from datetime import date
+from itertools import count
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..files import write_text
 from ..paths import data_dir
@@ -25,33 +26,81 @@ def progress_file() -> Path:
     return Path(given) if given else data_dir() / "progress.json"
 
 
+class _Unsaved(NamedTuple):
+    """What could not be saved: it lasts as long as this kernel. `readable`: the file may be written once there is room."""
+
+    progress: dict[str, dict[str, Any]]
+    readable: bool
+
+
+# by progress file
+_unsaved: dict[Path, _Unsaved] = {}
+
+
 def read_progress() -> dict[str, dict[str, Any]]:
     """The learner's file as {"solved": {id: date}, "predictions": {key: value}}; empty where there is none.
 
-    A damaged file is set aside beside itself, never overwritten.
+    A damaged file is set aside beside itself, never overwritten. Where that cannot be, or the file cannot be read, the
+    lesson is told so once, and what it remembers lasts as long as this kernel.
     """
     file = progress_file()
+    if file in _unsaved:
+        return _unsaved[file].progress
     empty: dict[str, dict[str, Any]] = {"solved": {}, "predictions": {}}
     try:
-        return empty | json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return empty | _checked(json.loads(file.read_text(encoding="utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
         return empty
-    except (ValueError, TypeError):
-        aside = file.with_name(f"{file.name}.damaged-{len(list(file.parent.glob(file.name + '.damaged-*'))) + 1}")
-        file.rename(aside)
+    except OSError as error:
+        return _go_on_without(f"cannot be read ({error.strerror or error})", empty)
+    except (ValueError, RecursionError):
+        aside = _free_name(file)
+        try:
+            file.rename(aside)
+        except OSError as error:
+            return _go_on_without(f"is damaged, and cannot be set aside ({error.strerror or error})", empty)
         print(f"Your progress file could not be read. It is kept as {aside.name}, and a new one is started.")
         return empty
 
 
-def _remember(section: str, key: str, value: Any) -> None:
-    progress = read_progress()
-    progress[section][key] = value
-    try:
-        write_text(progress_file(), json.dumps(progress, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
+def _checked(found: Any) -> dict[str, dict[str, Any]]:
+    """`found`, if it is what `_remember` writes. Raises ValueError where it is not."""
+    sections = [found.get(name, {}) for name in ("solved", "predictions")] if isinstance(found, dict) else [None]
+    if not all(isinstance(section, dict) for section in sections):
+        raise ValueError("not a progress file")
+    if not all(isinstance(value, int | float | str) for section in sections for value in section.values()):
+        raise ValueError("not a progress file")
+    return found
+
+
+def _free_name(file: Path) -> Path:
+    """A name beside `file`, such as progress.json.damaged-1, that nothing has yet."""
+    return next(aside for n in count(1) if not (aside := file.with_name(f"{file.name}.damaged-{n}")).exists())
+
+
+def _go_on_without(why: str, progress: dict[str, dict[str, Any]], readable: bool = False) -> dict[str, dict[str, Any]]:
+    """Keep `progress` in memory alone from now on, and say so."""
+    file = progress_file()
+    if file not in _unsaved:
         print(
-            f"(Your progress could not be saved: {error.strerror or error}. You can go on with the lesson all the same.)"
+            f"Your progress file {file} {why}. You can go on with the lesson all the same: until its kernel ends, your "
+            "progress is remembered. Mend or move that file, or set LORA_LESSONS_PROGRESS to another one, to keep it."
         )
+    _unsaved[file] = _Unsaved(progress, readable)
+    return progress
+
+
+def _remember(section: str, key: str, value: Any) -> None:
+    file, progress = progress_file(), read_progress()
+    progress[section][key] = value
+    if file in _unsaved and not _unsaved[file].readable:
+        return
+    try:
+        write_text(file, json.dumps(progress, indent=2) + "\n")
+    except OSError as error:
+        _go_on_without(f"could not be saved ({error.strerror or error})", progress, readable=True)
+    else:
+        _unsaved.pop(file, None)
 
 
 def my_folder(name: str) -> Path:
@@ -77,7 +126,7 @@ def keep_code(name: str, source: str) -> Path:
     Nothing is overwritten, and what the newest one says already is not written again. Returns the file.
     """
     newest = newest_code(name)
-    if newest is not None and newest.read_text(encoding="utf-8") == source:
+    if newest is not None and newest.read_text(encoding="utf-8", errors="replace") == source:
         return newest
     folder, number = progress_file().parent, 1 + max(_codes(name), default=0)
     file = folder / (f"{name}.py" if number == 1 else f"{name}-{number}.py")
@@ -146,7 +195,10 @@ def _how_close(guess: Any, measured: Any) -> str:
 
 
 def _plain_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < math.inf
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def _with_unit(value: Any, unit: str) -> str:

@@ -106,11 +106,38 @@ def session_records() -> dict[str, Record]:
     return dict(_session)
 
 
+class MalformedRecord(ValueError):
+    """A cell shows, as a record, what is none. `index` is the cell's place in the notebook, from 0."""
+
+    def __init__(self, index: int, why: str) -> None:
+        super().__init__(f"what the cell shows as a record is none ({why}): record with lora_lessons.course.record.")
+        self.index = index
+
+
 def records_of(notebook: Any) -> dict[str, Record]:
     """The records in an executed notebook (an nbformat node), by name.
 
     A cell's output holds a list of them; notebooks that ran before there were tables hold one in each output.
+    Raises MalformedRecord, a ValueError, for one that `record` would not have made.
     """
-    shown = (output.get("data", {}).get(MIME) for cell in notebook.cells for output in cell.get("outputs", []))
-    listed = (bundle if isinstance(bundle, list) else [bundle] for bundle in shown if bundle)
-    return {one["name"]: Record(**one) for several in listed for one in several}
+    found: dict[str, Record] = {}
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            bundle = output.get("data", {}).get(MIME)
+            for one in bundle if isinstance(bundle, list) else [bundle] if bundle else []:
+                if why := _fault(one):
+                    raise MalformedRecord(index, why)
+                found[one["name"]] = Record(**one)
+    return found
+
+
+def _fault(one: Any) -> str:
+    """Why `one` is no record as `record` makes it; "" where it is."""
+    kinds = {"name": str, "value": (bool, int, float, str), "unit": str, "volatile": bool}
+    if not isinstance(one, dict):
+        return f"a {type(one).__name__} in place of its fields"
+    if wrong := sorted({"name", "value"} - one.keys()) + sorted(map(str, one.keys() - kinds.keys())):
+        return f"its fields are not {', '.join(kinds)}: {wrong[0]}"
+    if wrong := [name for name, value in one.items() if not isinstance(value, kinds[name])]:
+        return f"its {wrong[0]} is a {type(one[wrong[0]]).__name__}"
+    return f"its value is {one['value']}" if isinstance(one["value"], float) and not math.isfinite(one["value"]) else ""

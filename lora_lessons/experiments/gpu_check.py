@@ -6,15 +6,14 @@ random weights, by this course and by others: memory and speed are true, quality
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from itertools import product
 from typing import Any
 
 from .. import models, quant
-from ..files import write_text
 from ..machine import stamp
+from . import recordings
 
 SECONDS = 540  # nine minutes for all of it
 SIDES, LEDGER = 240, 60  # of them at most for the comparison with others, and at least for the ledger
@@ -101,19 +100,19 @@ def main() -> int:
     file = ledger.recording("gpu_check", card[0])
     same = found["equality"] = equality("cuda")
     print(f"equality: {same['same']} of {same['tried']} settings have bitsandbytes' bits", flush=True)
-    write_text(file, json.dumps(found, indent=1) + "\n")
+    recordings.write(file, found)
     trained = found["training"] = steps("cuda")
     losses = trained["losses"]
     fast, full = f"{trained['tokens_per_second']} tokens/s", f"peak {trained['peak_bytes'] / 2**30:.2f} GiB"
     print(f"training: {fast}, {full}, loss {losses[0]:.2f} → {losses[-1]:.2f}", flush=True)
-    write_text(file, json.dumps(found, indent=1) + "\n")
+    recordings.write(file, found)
     spare = SECONDS - LEDGER - (time.perf_counter() - begun)
     found["sides"] = card_speed.compare(min(SIDES, spare))
-    write_text(file, json.dumps(found, indent=1) + "\n")
+    recordings.write(file, found)
     left = SECONDS - (time.perf_counter() - begun)
     rows = ledger.measure_all(seconds=left)
     found["ledger"] = {"settings": len(rows), "within_5_percent": sum(abs(r.get("error", 1)) <= 0.05 for r in rows)}
-    write_text(file, json.dumps(found, indent=1) + "\n")
+    recordings.write(file, found)
     print(f"Written to {file.name}, {time.perf_counter() - begun:.0f} s.")
     good = same["same"] == same["tried"] and losses[-1] < losses[0]
     return 0 if good and any(row["status"] == ledger.OK for row in rows) else 1

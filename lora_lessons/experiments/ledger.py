@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import memory, models
-from ..files import write_text
-from ..machine import kernel_environment, machine, stamp
+from .. import files, memory, models
+from ..machine import kernel_environment, machine, memory_bytes, stamp
 from ..memory import Job
 from ..paths import measurements
+from . import recordings
 
 OK, OUT_OF_MEMORY, FAILED = "ok", "out of memory", "failed"
 
@@ -101,6 +101,8 @@ def measure_all(
     name = model or (SEVEN_B if card else BASE_NAME)
     jobs = jobs or (ON_A_CARD if card else ON_A_PROCESSOR)
     where = card[0] if card else "processor"
+    file = out or recording("ledger", where)
+    files.check_file(file)
     shape = _shape(name)
     on = where if card else f"{machine()}: no card here, so the tape counts the tensors that live"
     print(f"{shape.name}, random weights, {len(jobs)} settings on {on}")
@@ -115,7 +117,6 @@ def measure_all(
         row |= _in_a_process(name, job)
         rows.append(row)
         print(line(row), flush=True)
-    file = out or recording("ledger", where)
     found = {
         "model": shape.name,
         "weights": "random",
@@ -123,7 +124,7 @@ def measure_all(
         **stamp(),
         "rows": rows,
     }
-    write_text(file, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    recordings.write(file, found)
     errors = [abs(row["error"]) for row in rows if row["status"] == OK]
     if errors:
         within = sum(error <= 0.05 for error in errors)
@@ -207,6 +208,8 @@ def run(name: str, job: Job) -> Iterator[dict[str, Any]]:
         "predicted_lines": predicted.bill._asdict(),
     }
     yield row
+    if not card and predicted.bill.total > memory_bytes():
+        return  # it would be killed on the way, and other programs with it
     device = "cuda" if card else "cpu"
     model, optimizer = memory.build(shape, job, device)
     ids = torch.randint(0, shape.config().vocab_size, (job.batch_size, job.seq), device=device)

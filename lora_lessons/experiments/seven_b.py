@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
 from ..machine import peak_bytes, resident_bytes, stamp
 from ..models import SHAPES
 from ..paths import cache_dir, measurements
+from . import recordings
 from .own_process import LARGE_PAGES, answer, run_in_process
 
 RECORD = "record.json"
@@ -62,12 +62,12 @@ def train_seven_b(
         return record | {"reused": True}
     (folder / RECORD).unlink(missing_ok=True)
     run_in_process(__spec__.name, "train", wanted, folder, LARGE_PAGES)
-    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return recordings.read(folder / RECORD)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return recordings.read(path)
     except (OSError, ValueError):
         return None
 
@@ -113,17 +113,20 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "resumed_at": before if reuse else 0,
         "losses": [round(loss, 4) for loss in result.losses],
     }
-    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    recordings.write(folder / RECORD, record)
 
 
 def _steps_done(checkpoint: Path) -> int:
     """How many steps an interrupted run has behind it."""
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     if not checkpoint.is_file():
         return 0
-    with safe_open(checkpoint, "pt") as file:
-        return len(json.loads(file.metadata()["training"])["losses"])
+    try:
+        with safe_open(checkpoint, "pt") as file:
+            return len(json.loads(file.metadata()["training"])["losses"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return 0  # damaged: training starts anew, and says so
 
 
 def build(wanted: dict[str, Any]) -> tuple[Any, Any]:
@@ -175,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = train_seven_b(options.model, steps=options.steps)
     print(json.dumps(record, indent=1))
     if options.record:
-        write_text(recorded(), json.dumps(record, indent=1) + "\n")
+        recordings.write(recorded(), record)
     return 0
 
 

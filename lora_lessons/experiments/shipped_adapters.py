@@ -6,18 +6,17 @@ lora-lessons adapters persona --out DIR     one of them, elsewhere
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import evaluation, lora, mixing, models, tasks, training
+from .. import evaluation, files, lora, mixing, models, tasks, training
 from ..adapter import ADAPTER_CONFIG, read_adapter, save_adapter
-from ..files import write_text
 from ..machine import stamp
 from ..paths import course_root
+from . import recordings
 
 R, ALPHA = 8, 16
 ABOUT = {
@@ -59,8 +58,7 @@ def shipped() -> dict[str, Path]:
 
 def recorded() -> dict[str, Any]:
     """What `make` measured when it made the shipped adapters: scores, seconds, machine, date, versions."""
-    made: dict[str, Any] = json.loads((_home() / MADE).read_text(encoding="utf-8"))
-    return made
+    return recordings.read(_home() / MADE)
 
 
 def recorded_card(name: str) -> evaluation.Scorecard:
@@ -74,7 +72,8 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
     """Train and score the adapters of `names`; write each to its folder in fp16, and `made.json` beside them.
 
     `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is.
-    Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError where a folder is in the way.
+    Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError or NotADirectoryError
+    where something is in the way, PermissionError where nothing may be written.
     """
     if unknown := [name for name in names if name not in ABOUT]:
         raise ValueError(f"no adapter is named {unknown[0]!r}: choose from {', '.join(ABOUT)}.")
@@ -82,9 +81,13 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
     out = out or ours
     if out != ours and (there := [name for name in names if (out / name).exists()]):
         raise FileExistsError(f"{out / there[0]} exists: choose another --out, or move it away.")
-    base, cards = models.load(precision="fp32"), []
+    files.check_folder(out)
+    training.Settings(seed=seed)
     file = out / MADE
-    made = json.loads(file.read_text(encoding="utf-8"))["adapters"] if file.is_file() else {}
+    made = recordings.read(file).get("adapters") if file.is_file() else {}
+    if not isinstance(made, dict):
+        raise ValueError(f"{file} is not what this command writes: choose another --out, or move it away.")
+    base, cards = models.load(precision="fp32"), []
     for name in names:
         print(f"{name}: {ABOUT[name]}", flush=True)
         task = tasks.load_task(name)
@@ -110,5 +113,5 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
         }
         loss, kept = f"{before.loss:.2f} → {after.loss:.2f}", f"{before.kept:.0%} → {after.kept:.0%}"
         print(f"    held-out loss {loss}, rules kept {kept}")
-        write_text(file, json.dumps({"adapters": made} | stamp(), indent=1, ensure_ascii=False) + "\n")
+        recordings.write(file, {"adapters": made} | stamp())
     return cards

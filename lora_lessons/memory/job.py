@@ -13,6 +13,7 @@ import torch
 
 from .. import models
 from ..errors import ModelError, first_line
+from ..models.configs import check_sizes, read_config
 from ..training.settings import Settings
 from .bill import FULL
 from .loss import LOSSES
@@ -141,8 +142,8 @@ def shape_of(model: Any) -> Shape:
     if meant.kind == "hub":
         return _shape(name, _on_hub(name))
     if meant.kind == "embedded":
-        return _shape(meant.name, _in_folder(models.embedded_folder()))
-    return _shape(name, _in_folder(Path(name).expanduser()))
+        return _shape(meant.name, read_config(models.embedded_folder()))
+    return _shape(name, read_config(Path(name).expanduser()))
 
 
 def _meant(name: str) -> models.Meant:
@@ -161,17 +162,6 @@ def _meant(name: str) -> models.Meant:
     return meant
 
 
-def _in_folder(folder: Path) -> dict[str, Any]:
-    file = folder / "config.json"
-    try:
-        said = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} could not be read ({why(error)}): fetch it again.") from error
-    if not isinstance(said, dict) or not isinstance(said.get("model_type"), str):
-        raise ModelError(f"{file} could not be read (it names no model_type): fetch it again.")
-    return said
-
-
 def _on_hub(name: str) -> dict[str, Any]:
     from huggingface_hub.utils import logging as hub_logging
     from transformers import AutoConfig
@@ -180,7 +170,7 @@ def _on_hub(name: str) -> dict[str, Any]:
     hub_logging.set_verbosity_error()  # its retries are no news: one sentence follows if they fail
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False).to_dict()
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError) as error:
+    except Exception as error:  # what a library says of a config that it cannot read may be anything
         raise ModelError(
             f"the config of {name!r} could not be fetched from the model hub ({first_line(error)}): check the spelling and the network, "
             f"log in if the model is gated, or give one of {', '.join(models.SHAPES)} or a folder with config.json."
@@ -194,5 +184,6 @@ ASIDE = ("quantization_config", "dtype", "torch_dtype", "architectures", "_name_
 
 
 def _shape(name: str, said: Mapping[str, Any]) -> Shape:
+    check_sizes(said, name)
     sizes = {key: value for key, value in said.items() if key not in ASIDE}
     return Shape(name, json.dumps(sizes, sort_keys=True, default=str))

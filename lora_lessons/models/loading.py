@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError
 from ..paths import cache_dir
+from .chat_template import check_template
+from .configs import read_config
 from .device import best_device
 from .embedded import EMBEDDED, embedded_folder
+from .gguf_header import check_header
 from .hub import fetch, one_sentence
 from .meant import Meant, which
 from .precision import best_precision, fast_dtype
@@ -78,9 +81,21 @@ def folder(model: str | Path = EMBEDDED) -> Path:
     return meant.place or embedded_folder()
 
 
-def _in_four_bits(model: str | Path, form: Format) -> Base:
+def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **extra: Any) -> Any:
+    """The tokenizer in a folder, or of a hub id; its chat template is tried before it is used.
+
+    Raises ModelError, which calls it `source` (default: the place), when it cannot be loaded, or its template is unfit.
+    """
     from transformers import AutoTokenizer
 
+    source = source or str(place)
+    with one_sentence(source, local):
+        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **extra)
+    check_template(tokenizer, source)
+    return tokenizer
+
+
+def _in_four_bits(model: str | Path, form: Format) -> Base:
     from . import tensor_by_tensor
 
     if str(model).endswith(".gguf"):
@@ -90,14 +105,15 @@ def _in_four_bits(model: str | Path, form: Format) -> Base:
     meant, place = which(model), folder(model)
     # What the kept 4-bit weights are called: a hub id stays the same when its files are fetched anew.
     source = meant.name if meant.kind == "hub" else str(place)
+    read_config(place)
+    tokenizer = load_tokenizer(place, source, local=meant.kind != "hub")
     with one_sentence(source, local=meant.kind != "hub"):
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         net = tensor_by_tensor.load(place, form, cache=cache_dir() / "4bit", name=source)
     return Base(keep_trainable(net), tokenizer, meant.name)
 
 
 def _from_pretrained(meant: Meant, dtype: torch.dtype) -> Base:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     # A base loads in a second or two.
@@ -107,8 +123,13 @@ def _from_pretrained(meant: Meant, dtype: torch.dtype) -> Base:
     if place and meant.kind == "gguf":
         place, extra = place.parent, {"gguf_file": place.name}
     source = str(place or meant.name)
+    if meant.kind == "gguf":
+        with one_sentence(str(meant.place), local=True):
+            check_header(meant.place or "")
+    elif place:
+        read_config(place)
+    tokenizer = load_tokenizer(source, source, local=place is not None, **extra)
     with one_sentence(source, local=place is not None):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **extra)
         net = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
         )

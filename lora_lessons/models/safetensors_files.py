@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,10 +22,7 @@ def weight_files(folder: Path) -> list[Path]:
     """
     names = [SINGLE]
     if (folder / INDEX).is_file():
-        try:
-            names = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"{folder / INDEX} cannot be read ({error}): fetch the folder again.") from error
+        names = files_in(folder / INDEX)
     elif not (folder / SINGLE).is_file():
         others = sorted(p.name for p in folder.glob("*.safetensors") if not p.name.startswith("adapter"))
         if len(others) != 1:
@@ -38,20 +35,36 @@ def weight_files(folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def files_in(index: Path) -> list[str]:
+    """The files that an index names. Raises ModelError where it is damaged, or names one outside its own folder."""
+    try:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{index} cannot be read ({first_line(error)}): fetch the folder again.") from error
+    if not names or any(not isinstance(name, str) or Path(name).name != name for name in names):
+        raise ModelError(f"{index} names files that are not beside it: fetch the folder again.")
+    return names
+
+
 def tensors_in(files: list[Path]) -> dict[str, Path]:
     """Which file holds which tensor. Raises ModelError for a file that is cut short or no safetensors."""
+    return {name: path for name, (path, _) in shapes_in(files).items()}
+
+
+def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
+    """The file and the shape of each tensor. Raises ModelError for a file that is cut short or no safetensors."""
     from safetensors import SafetensorError, safe_open
 
-    where: dict[str, Path] = {}
+    found: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in files:
         try:
             with safe_open(path, "pt") as file:
-                where |= dict.fromkeys(file.keys(), path)
-        except (SafetensorError, OSError) as error:
+                found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())}
+        except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{path} cannot be read ({error}): is the download complete? Fetch that file again."
             ) from error
-    return where
+    return found
 
 
 def read_tensor(where: dict[str, Path], name: str) -> Tensor:

@@ -19,7 +19,9 @@ from torch import nn
 
 from ..errors import ModelError
 from . import filling, four_bit
+from .configs import read_config
 from .four_bit import BLOCKSIZE, Format
+from .hub import one_sentence
 from .kept_weights import keep, kept_files
 from .safetensors_files import read_tensor, tensors_in, weight_files
 
@@ -39,7 +41,9 @@ def load(folder: Path, form: Format, cache: Path | None = None, name: str = "") 
     from transformers import AutoConfig
 
     folder = Path(folder).resolve()
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    read_config(folder)
+    with one_sentence(folder.name, local=True):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     files, name = weight_files(folder), name or str(folder)
     source = [[f.name, f.resolve().name, f.stat().st_size, f.stat().st_mtime_ns] for f in files]
     size = sum(f.stat().st_size for f in files)
@@ -47,7 +51,8 @@ def load(folder: Path, form: Format, cache: Path | None = None, name: str = "") 
     given = _given_quantization(config, folder)
     if given and given != form.quant_type:
         raise ModelError(f"{folder.name} holds {given} weights: load it with precision={given!r}.")
-    model = filling.empty_model(config, form)
+    with one_sentence(folder.name, local=True):
+        model = filling.empty_model(config, form)
     if given or size < KEEP_FROM or cache is None:
         _fill(model, files, form, folder.name)
         return filling.finished(model, form, f"{mark} {form}" if size >= KEEP_FROM else None)
@@ -106,7 +111,8 @@ def _made(model: Any, name: str, shape: torch.Size, where: dict[str, Path], form
     owner = filling.owner_of(model, name)
     in_four = filling.is_four_bit(owner, name)
     if in_four and (parts := [other for other in where if other.startswith(name + ".")]):
-        return four_bit.restored(read_tensor(where, name), {part: read_tensor(where, part) for part in parts}, form)
+        with one_sentence(where[name].name, local=True):
+            return four_bit.restored(read_tensor(where, name), {part: read_tensor(where, part) for part in parts}, form)
     tensor = read_tensor(where, name)
     if tensor.shape != shape:
         raise ModelError(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..course.records import Record, Value, show_value
+from ..errors import first_line
 from ..files import write_text
 from ..machine import machine, stamp
 from ..paths import course_root
@@ -31,16 +32,46 @@ def baseline_file(lesson: str, profile: str) -> Path:
 
 
 def read_baseline(lesson: str, profile: str = "quick") -> dict[str, Any] | None:
-    """The baseline, or None where there is none. Raises ValueError when the file is damaged."""
+    """The baseline, or None where there is none. Raises ValueError when the file is damaged, or is no baseline."""
     file = baseline_file(lesson, profile)
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise ValueError(
-            f"{file.name} is not valid JSON ({error}): restore it from git, or rewrite it with --update-baselines."
-        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file.name} is not valid JSON ({first_line(error)}): {_ADVICE}") from error
+    if fault := _fault(found):
+        raise ValueError(f"{file.name} is no baseline ({fault}): {_ADVICE}")
+    return found
+
+
+_ADVICE = "restore it from git, or rewrite it with --update-baselines."
+_NUMBER, _VALUE = (int, float), (bool, int, float, str)
+
+
+def _fault(found: Any) -> str:
+    """What in `found` is not built as `update` builds it; "" where all is. The values themselves are not judged."""
+    if not isinstance(found, dict) or not isinstance(found.get("records"), dict):
+        return "it has no records by name"
+    about = {"machine": str, "seconds": _NUMBER, "peak_ram_bytes": _NUMBER, "volatile": dict}
+    if wrong := [name for name, kind in about.items() if name in found and not isinstance(found[name], kind)]:
+        return f"{wrong[0]} is {found[wrong[0]]!r}"
+    wrong = [name for name, one in found["records"].items() if not _is_entry(one)]
+    wrong += [name for name, one in found.get("volatile", {}).items() if not _has(one, value=_VALUE, unit=str)]
+    return f"{wrong[0]} is not an entry with its value and unit" if wrong else ""
+
+
+def _is_entry(one: Any) -> bool:
+    if not _has(one, expected=_VALUE, unit=str, seeds=list) or not isinstance(one.get("elsewhere", []), list):
+        return False
+    limits = [one[name] for name in ("low", "high", "tolerance") if name in one]
+    banded = ("low" in one) == ("high" in one) and all(isinstance(limit, _NUMBER) for limit in limits)
+    values = [*one["seeds"], *one.get("elsewhere", [])]
+    return banded and all(isinstance(v, _VALUE) for v in values) and not (limits and isinstance(one["expected"], str))
+
+
+def _has(one: Any, **kinds: Any) -> bool:
+    return isinstance(one, dict) and all(isinstance(one.get(name), kind) for name, kind in kinds.items())
 
 
 def values(baseline: Mapping[str, Any], seed: int | None = None) -> dict[str, Value]:

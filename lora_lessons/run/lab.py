@@ -29,13 +29,15 @@ def copy_lessons(folder: Path) -> Iterator[str]:
 
     New ones are copied, untouched ones updated. A copy carries no outputs: an answer would stand under its question.
     Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
-    The manifest keeps the SHA-256 of what each copy was when it was made.
+    The manifest keeps the SHA-256 of what each copy was when it was made; a damaged one is made anew, and then every
+    copy that differs from the course counts as the learner's work.
     """
     manifest = folder / MANIFEST
     try:
-        origin: dict[str, str] = json.loads(manifest.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        origin = {}
+        kept = json.loads(manifest.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        kept = None
+    origin: dict[str, str] = kept if isinstance(kept, dict) else {}
     notebooks = course_root() / "notebooks"
     for course in [*lessons(), *side_trips(), *sorted(notebooks.glob("experiments/*.ipynb"))]:
         name = place(course)

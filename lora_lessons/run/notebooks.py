@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,8 @@ def _find(name: str) -> Path:
     if name.startswith(f"{DEEPER}/"):
         main, name = {}, name.removeprefix(f"{DEEPER}/")
     known = main | deeper
-    hits = [stem for stem in main if name.isdigit() and int(stem[:2]) == int(name)]
+    number = int(name) if re.fullmatch(r"[0-9]{1,4}", name) else None
+    hits = [stem for stem in main if int(stem[:2]) == number]
     if name in known or hits:
         return known[name if name in known else hits[0]]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)

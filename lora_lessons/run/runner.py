@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..course.records import records_of
-from ..files import whole_file
+from ..course.records import MalformedRecord, records_of
+from ..files import check_folder, whole_file
 from . import kernel
 from .baselines import compare, read_baseline
 from .earlier import alone_in, earlier_results, together
@@ -46,6 +46,7 @@ def run(
     from .report import write_report
 
     given, out = dict(parameters or {}), Path(out).resolve()
+    check_folder(out)
     environment = kernel.environment(out) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
     check_parameters(lessons, given)
     results: list[LessonResult] = []
@@ -104,7 +105,11 @@ def run_one(
     if result.notebook is not None:
         import nbformat
 
-        result.records = records_of(result.notebook)
+        try:
+            result.records = records_of(result.notebook)
+        except MalformedRecord as error:
+            result.status = FAILED if result.status == OK else result.status
+            result.error = result.error or _cell_error(result.notebook, error.index, "ValueError", str(error), "")
         with whole_file(out / f"{lesson.stem}.ipynb") as temporary:
             nbformat.write(result.notebook, temporary)
     return result

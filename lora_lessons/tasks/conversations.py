@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import jinja2
 import torch
 from torch import Tensor
 
+from ..errors import first_line
 from ..paths import course_root
 from .jsonl import read_jsonl
 
@@ -58,11 +60,18 @@ def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
     """Tokens and labels of one conversation in the model's own chat template.
 
     Supervised: the last answer and the token that ends it. A model that never sees its end token never learns to stop,
-    so it is added where the template has none. Raises ValueError when the template rewrites earlier turns.
+    so it is added where the template has none. Raises ValueError when the template refuses the
+    conversation, or rewrites earlier turns.
     """
     *context, answer = example["messages"]
-    prompt = tokenizer.apply_chat_template(context, tokenize=False, add_generation_prompt=True)
-    whole = tokenizer.apply_chat_template([*context, answer], tokenize=False)
+    try:
+        prompt = tokenizer.apply_chat_template(context, tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template([*context, answer], tokenize=False)
+    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError) as error:
+        raise ValueError(
+            f"this chat template refuses the conversation ({first_line(error)}): say it in other turns, or use another "
+            "template."
+        ) from error
     if not whole.startswith(prompt):
         raise ValueError(
             "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."

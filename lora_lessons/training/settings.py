@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 from .optimizers import OPTIMIZERS
 
+# which examples each step sees is drawn before the first one
+MOST_EXAMPLES = 10**8
+# each step has a seed of its own, a million times the run's and more: it must fit into 64 bits
+LARGEST_SEED = 2**40
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -36,6 +41,12 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise ValueError(f"{name} = {value!r}: give a whole number of at least {least}.")
+        if self.steps * self.batch_size > MOST_EXAMPLES:
+            raise ValueError(
+                f"{self.steps:,} steps of {self.batch_size:,} examples are more than {MOST_EXAMPLES:,} examples: give fewer."
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or abs(self.seed) > LARGEST_SEED:
+            raise ValueError(f"seed = {self.seed!r}: give a whole number, such as 0.")
         if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
             raise ValueError(
                 f"learning_rate = {self.learning_rate!r}: give a number between 0 and 1, such as 2e-3 for LoRA."

@@ -41,6 +41,19 @@ def test_a_learners_work_is_never_replaced(make_lesson, tmp_path):
     assert (mine / "00_a.ipynb").read_text() == "older work, origin unknown"
 
 
+@pytest.mark.parametrize("manifest", ["[]", "null", "7", "{", "[" * 100_000, '{"00_a.ipynb": [1]}'])
+def test_a_damaged_manifest_is_made_anew_and_no_work_is_lost(make_lesson, tmp_path, manifest):
+    make_lesson("00_a", "1")
+    mine = tmp_path / "my_lessons"
+    list(copy_lessons(mine))
+    (mine / "00_a.ipynb").write_text("my work")
+    (mine / MANIFEST).write_text(manifest)
+    make_lesson("01_b", "1")
+    assert [line.split(":")[0] for line in copy_lessons(mine)] == ["00_a.ipynb", "01_b.ipynb"]
+    assert (mine / "00_a.ipynb").read_text() == "my work"
+    assert isinstance(json.loads((mine / MANIFEST).read_text()), dict)
+
+
 def test_a_learners_copy_has_not_been_run_and_no_answer_stands_under_its_question(make_lesson, tmp_path):
     lesson = make_lesson("00_a", "print(107)", "'107'")
     ran = nbformat.read(lesson, 4)

@@ -32,6 +32,36 @@ def test_a_plan_that_cannot_be_is_one_sentence(capsys, words, sentence):
     assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
 
 
+ABSURD = {
+    '{"model_type": "llama", "num_hidden_layers": 1000000000}': "num_hidden_layers = 1,000,000,000, and no model has more",
+    '{"model_type": "mixtral", "num_local_experts": 100000000}': "num_local_experts = 100,000,000",
+    '{"model_type": "llama", "hidden_size": 1000000000000000000000000}': "hidden_size = a number of more than 18 digits",
+    '{"model_type": "llama", "vocab_size": -99999999999}': "vocab_size = -99,999,999,999",
+    '{"model_type": "llama", "hidden_size": null}': "cannot read this llama config",
+    '{"model_type": "llama", "num_attention_heads": 0}': "config",
+    '{"model_type": "llama", "num_hidden_layers": null}': "config",
+    '{"model_type": "llama", "vocab_size": "many"}': "cannot read this llama config",
+    '{"model_type": "qwen2", "num_hidden_layers": 2, "layer_types": ["full_attention"]}': "qwen2",
+    '{"model_type": ["llama"]}': "it names no model_type",
+    "[]": "it names no model_type",
+    "[" * 100_000: "could not be read",
+}
+
+
+@pytest.mark.parametrize(("config", "sentence"), ABSURD.items(), ids=range(len(ABSURD)))
+def test_a_config_with_sizes_that_no_model_has_is_one_sentence(tmp_path, capsys, config, sentence):
+    (tmp_path / "config.json").write_text(config)
+    assert cli.main(["plan", str(tmp_path), "--gpu", "24"]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
+
+
+def test_a_config_that_is_no_text_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe{")
+    assert cli.main(["plan", str(tmp_path), "--gpu", "24"]) == 2
+    assert "could not be read" in capsys.readouterr().err
+
+
 def test_plan_prints_the_bill_and_what_to_change(capsys):
     from lora_lessons import memory
 

@@ -19,6 +19,14 @@ RECORD = "from lora_lessons.course.records import record\n"
         (["--method", "lora,qlora"], "--method qlora: choose from lora, rslora, lora+, dora, pissa."),
         (["--lr", "4"], "--lr 4: a learning rate lies between 0 and 1"),
         (["--seeds", "0"], "--seeds, --steps and --batch-size are counts of at least 1."),
+        (["--seeds", "99999999999"], "these are 699,999,999,993 runs, and a sweep has at most 10,000"),
+        (["--r", "99999"], "r = 99999 does not fit a 576×576 weight: choose 1 ≤ r ≤ 576"),
+        (["--r", "99999", "--method", "dora"], "r = 99999 does not fit a 576×576 weight"),
+        (["--targets", "q_prj"], "no module is named 'q_prj'. Did you mean 'q_proj'"),
+        (["--batch-size", "60000"], "60000 examples per step takes about"),
+        (["--batch-size", "99999999"], "no card holds that"),
+        (["--steps", "99999999999"], "are more than 100,000,000 examples"),
+        (["--seed", "99999999999999"], "seed = 99999999999999: give a whole number"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentence):
@@ -41,6 +49,13 @@ def test_what_is_no_list_of_numbers_is_answered_with_what_is(course, capsys, wor
     assert cli.main(["sweep", *words]) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1 and said.startswith("lora-lessons: ")
+
+
+def test_a_file_where_the_folder_should_be_is_said_before_any_run(course, tmp_path, capsys):
+    (tmp_path / "afile").write_text("mine")
+    assert cli.main(["sweep", "--out", "afile"]) == 2
+    assert "afile is a file, and a folder is needed there" in capsys.readouterr().err
+    assert (tmp_path / "afile").read_text() == "mine"
 
 
 def test_a_sweep_with_a_failed_run_says_so_and_exits_with_1(make_lesson, course, tmp_path, capsys):

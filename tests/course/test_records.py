@@ -80,3 +80,28 @@ def test_what_is_no_figure_is_refused(wrong):
 def test_names_and_units_are_escaped():
     html = records.Table([Record("a", "<b>", "<i>")])._repr_mimebundle_()["text/html"]
     assert "<b>&lt;b&gt;</b>" in html and "&lt;i&gt;" in html
+
+
+ONE = {"name": "a", "value": 1.0, "unit": "", "volatile": False}
+MALFORMED = [
+    [7],
+    "x",
+    {"name": "a"},
+    [ONE | {"name": ["a"]}],
+    [ONE | {"value": None}],
+    [ONE | {"value": [1]}],
+    [ONE | {"value": float("nan")}],
+    [ONE | {"volatile": "no"}],
+    [ONE | {"unit": 3}],
+    [ONE | {"more": 1}],
+    [ONE, None],
+]
+
+
+@pytest.mark.parametrize("bundle", MALFORMED)
+def test_a_bundle_that_record_would_not_have_made_names_its_cell(bundle):
+    output = nbformat.v4.new_output("display_data", {MIME: bundle})
+    cells = [nbformat.v4.new_markdown_cell("# a"), nbformat.v4.new_code_cell("x", outputs=[output])]
+    with pytest.raises(records.MalformedRecord, match="shows as a record is none") as said:
+        records_of(nbformat.v4.new_notebook(cells=cells))
+    assert said.value.index == 1 and isinstance(said.value, ValueError)

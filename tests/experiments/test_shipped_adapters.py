@@ -47,3 +47,26 @@ def test_an_adapter_is_made_written_in_16_bits_and_recorded(tmp_path, monkeypatc
 def test_an_unknown_task_is_refused_before_any_work(tmp_path):
     with pytest.raises(ValueError, match="no adapter is named 'poems': choose from persona"):
         shipped_adapters.make(["poems"], tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["", "more", "more/adapters"])
+def test_a_place_that_cannot_be_written_to_is_said_before_any_work(tmp_path, monkeypatch, inside):
+    monkeypatch.setattr(shipped_adapters.models, "load", lambda **_: pytest.fail("the base was loaded"))
+    (tmp_path / "afile").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="afile is a file, and a folder is needed there"):
+        shipped_adapters.make(["persona"], tmp_path / "afile" / inside)
+    assert (tmp_path / "afile").read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"adapters": [1]}'])
+def test_a_damaged_record_of_earlier_ones_is_said_before_any_work(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(shipped_adapters.models, "load", lambda **_: pytest.fail("the base was loaded"))
+    (tmp_path / shipped_adapters.MADE).write_text(text)
+    with pytest.raises(ValueError, match="made.json is (damaged|not what this command writes)"):
+        shipped_adapters.make(["persona"], tmp_path)
+
+
+def test_a_seed_that_no_generator_takes_is_said_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped_adapters.models, "load", lambda **_: pytest.fail("the base was loaded"))
+    with pytest.raises(ValueError, match="seed = 1000000000000000000000000000000: give a whole number"):
+        shipped_adapters.make(["persona"], tmp_path / "out", seed=10**30)

@@ -75,6 +75,9 @@ def test_alpha_is_a_number_or_a_multiple_of_r(word, alpha):
             for rate in (0.0, 1.0, -1.0, float("nan"))
         ),
         *(({name: 0}, "counts of at least 1") for name in ("seeds", "steps", "batch_size")),
+        ({"seeds": 99999999999}, "these are 99,999,999,999 runs, and a sweep has at most 10,000"),
+        ({"seeds": 10**30}, "and a sweep has at most 10,000"),
+        ({"r": list(range(1, 102)), "seeds": 100}, "these are 10,100 runs"),
         ({"alpha": ["16", "16.0000001"]}, "two settings would share the folder lora_r4_alpha16_all-linear_"),
     ],
 )

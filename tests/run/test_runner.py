@@ -136,6 +136,17 @@ def test_lessons_are_found_by_name_number_and_path(make_lesson):
         runner.find_lessons(["03_train_lroa"])
     with pytest.raises(FileNotFoundError, match="no/such.ipynb does not exist"):
         runner.find_lessons(["no/such.ipynb"])
+    for word in ("²", "³", "①", "٣", "9" * 5000, "-3", "3.0", ""):
+        with pytest.raises(FileNotFoundError, match="no lesson is called"):
+            runner.find_lessons([word])
+
+
+def test_a_lesson_that_shows_a_malformed_record_fails_in_that_cell(make_lesson, tmp_path):
+    shown = "from IPython.display import display\nfrom lora_lessons.course.records import MIME\n"
+    broken = make_lesson("00_a", "fine = 1", shown + "display({MIME: [{'name': 'loss'}]}, raw=True)")
+    (result,) = runner.run([broken], out=tmp_path / "out", judge=False)
+    assert (result.status, result.error.cell) == ("failed", 4) and "shows as a record is none" in result.error.message
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def test_records_are_held_against_the_baseline(make_lesson, tmp_path):
@@ -192,4 +203,41 @@ def test_a_fresh_run_trains_again(tiny_model, tmp_path, monkeypatch):
 def test_a_damaged_baseline_is_one_sentence(course):
     baseline_file("00_a", "quick").write_text("{")
     with pytest.raises(ValueError, match="00_a.quick.json is not valid JSON .* restore it from git"):
+        runner.read_baseline("00_a")
+
+
+ENTRY = {"expected": 1.5, "unit": "", "seeds": [1.5], "low": 1.0, "high": 2.0}
+NO_BASELINES = [
+    [],
+    None,
+    5,
+    {},
+    {"records": []},
+    {"records": {"a": 5}},
+    {"records": {"a": ENTRY | {"expected": None}}},
+    {"records": {"a": ENTRY | {"unit": 5}}},
+    {"records": {"a": ENTRY | {"seeds": 3}}},
+    {"records": {"a": ENTRY | {"seeds": [[1]]}}},
+    {"records": {"a": ENTRY | {"low": "x"}}},
+    {"records": {"a": {"expected": 1.5, "unit": "", "seeds": [1.5], "low": 1.0}}},
+    {"records": {"a": ENTRY | {"expected": "word"}}},
+    {"records": {"a": ENTRY | {"elsewhere": "x"}}},
+    {"records": {}, "volatile": [1]},
+    {"records": {}, "volatile": {"a": {"value": [1], "unit": ""}}},
+    {"records": {}, "seconds": "long"},
+    {"records": {}, "machine": None},
+]
+
+
+@pytest.mark.parametrize("found", NO_BASELINES)
+def test_what_is_no_baseline_is_one_sentence(course, found):
+    baseline_file("00_a", "quick").write_text(json.dumps(found))
+    with pytest.raises(ValueError, match="00_a.quick.json is no baseline .* restore it from git"):
+        runner.read_baseline("00_a")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe{", b"[" * 100_000, b""])
+def test_bytes_that_are_no_baseline_are_one_sentence(course, data):
+    baseline_file("00_a", "quick").write_bytes(data)
+    with pytest.raises(ValueError, match="00_a.quick.json is not valid JSON"):
         runner.read_baseline("00_a")

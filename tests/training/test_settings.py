@@ -17,6 +17,11 @@ from lora_lessons.training import Settings
         {"lr_ratio": 0},
         {"lr_ratio": "16"},
         {"lr_ratio": float("inf")},
+        {"steps": 10**9},
+        {"steps": 10**5, "batch_size": 10**4},
+        {"seed": 2**63},
+        {"seed": 1.5},
+        {"seed": None},
     ],
 )
 def test_impossible_settings_are_refused(wrong):

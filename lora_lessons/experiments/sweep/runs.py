@@ -21,11 +21,12 @@ import torch
 from ... import evaluation, models, tasks, training
 from ...course.live import LOSSES
 from ...errors import Interrupted
-from ...files import whole_file, write_text
+from ...files import check_folder, whole_file, write_text
 from ...machine import stamp
 from ...paths import cache_dir, course_root
 from ...run import runner
 from ...run.notebooks import read_notebook
+from . import room
 from .intervals import lines
 from .table import TABLE, read_table, trial_of, write_table
 from .trials import Trial, told_apart
@@ -48,7 +49,8 @@ def run(
     With resume=True a trial whose result is there is skipped; one that failed is tried again. A run that fails is
     recorded as failed, and the next one starts. `on_step` hears of each run's losses, as its notebook shows them, and
     in which values the trial differs from the others. Raises FileExistsError when `out` holds results and resume is
-    False, or another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base; Interrupted when
+    False, or another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base, and for a trial
+    that cannot be put on the base or does not fit into this machine; OSError where `out` cannot be; Interrupted when
     stopped (the run in progress goes on from its checkpoint when the sweep is resumed).
     """
     from filelock import FileLock, Timeout
@@ -56,6 +58,8 @@ def run(
     if keep_adapters and any(trial.method == "pissa" for trial in trials):
         raise ValueError("PiSSA changes W itself, so its A and B fit no other base: sweep it without keeping adapters.")
     out = Path(out).resolve()
+    check_folder(out)
+    room.check(trials)
     (out / "runs").mkdir(parents=True, exist_ok=True)
     runner.check_parameters([experiment()], trials[0]._asdict())
     try:

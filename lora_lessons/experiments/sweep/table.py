@@ -55,7 +55,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         raise FileNotFoundError(f"no table at {path.name}: make one with lora-lessons sweep.")
     try:
         csv.field_size_limit(2**30)  # a long run's losses are one long field
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:
             header, *lines = list(csv.reader(file)) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
         said = f"{path.name} is not a table of text: make it anew with lora-lessons sweep --resume."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
@@ -10,6 +12,7 @@ from typing import NamedTuple
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 METHODS = ("lora", "rslora", "lora+", "dora", "pissa")
 BASES = ("16-bit", "nf4", "nf4+double", "fp4", "int4")  # how the frozen base is kept (lesson 07)
+MOST = 10_000  # runs of a sweep, a day or more of them even where each takes ten seconds
 
 
 class Trial(NamedTuple):
@@ -67,15 +70,20 @@ def grid(
         raise ValueError("--method dora and pissa read W itself, which is packed here in 4 bits: use --base 16-bit.")
     if wrong_rate := [rate for rate in learning_rates if not 0 < rate < 1]:
         raise ValueError(f"--lr {wrong_rate[0]:g}: a learning rate lies between 0 and 1 (4e-3 is lesson 03's).")
-    chosen = range(seeds) if isinstance(seeds, int) else seeds
-    if min(len(chosen), steps, batch_size) < 1:
+    many = seeds if isinstance(seeds, int) else len(seeds)
+    if min(many, steps, batch_size) < 1:
         raise ValueError("--seeds, --steps and --batch-size are counts of at least 1.")
+    if (runs := many * math.prod(map(len, given.values()))) > MOST:
+        raise ValueError(
+            f"these are {runs:,} runs, and a sweep has at most {MOST:,}: give fewer values, or fewer --seeds."
+        )
+    chosen = range(seeds) if isinstance(seeds, int) else seeds
     made = {
         Trial(method, rank, alpha_of(word, rank), rate, ",".join(names), steps, batch_size, seed, base): None
         for seed, method, rank, word, rate, base in product(chosen, methods, r, alpha, learning_rates, bases)
     }
-    folders = [trial.name for trial in made]
-    if shared := [name for name in folders if folders.count(name) > 1]:
+    folders = Counter(trial.name for trial in made)
+    if shared := [name for name, times in folders.items() if times > 1]:
         raise ValueError(f"two settings would share the folder {shared[0]}: give numbers that differ in six digits.")
     return list(made)
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ... import tasks
+from ... import models, tasks
+from ...files import read_text
 
 WINDOW = 256  # tokens
 
@@ -14,15 +15,16 @@ WINDOW = 256  # tokens
 def windows_of(tokenizer: Any, files: Sequence[Path | str], rows: int, window: int = WINDOW) -> list[list[int]]:
     """`rows` windows of token ids from the files in turn: conversations (.jsonl) in the chat template, or paragraphs.
 
-    Raises ValueError when a file holds what perplexity is measured on, or all of them hold too little text.
+    Raises ValueError when a file is no text in UTF-8, holds what perplexity is measured on or a conversation that the
+    chat template refuses, or when all of them hold too little text.
     """
     measured, queues = tasks.general_text(), []
     for file in map(Path, files):
         if file.suffix == ".jsonl":
             talks = [example["messages"] for example in tasks.read_jsonl(file)]
-            queues.append([tokenizer.apply_chat_template(talk, tokenize=False) for talk in talks])
+            queues.append([models.rendered(tokenizer, talk, answer=False) for talk in talks])
         else:
-            queues.append([part.strip() for part in file.read_text(encoding="utf-8").split("\n\n") if part.strip()])
+            queues.append([part.strip() for part in read_text(file).split("\n\n") if part.strip()])
         if any(text in measured for text in queues[-1]):
             raise ValueError(f"{file} holds text that perplexity is measured on: calibrate on something else.")
     ids: list[int] = []

@@ -27,11 +27,9 @@ def job_for(base: Path, merged: Path, files: Sequence[Path], rows: int) -> dict[
     """What every worker is handed: token ids and numbers, so that it needs nothing of the course.
 
     `merged` is the folder that will hold the base and the adapter in one, with the base's tokenizer. Raises ValueError
-    as windows_of does.
+    as windows_of does, ModelError where the base's tokenizer cannot be used.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base, trust_remote_code=False)
+    tokenizer = models.load_tokenizer(base)
     ids = tokenizer(tasks.general_text(), add_special_tokens=False)["input_ids"]
     windows = [ids[i : i + WINDOW] for i in range(0, len(ids), WINDOW)]
     return {

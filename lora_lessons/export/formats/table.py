@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...errors import first_line
 from ...files import whole_file, write_text
 from ...paths import measurements
 from .. import gguf
@@ -25,6 +26,7 @@ NUMBERS = (
     "speed_ratio",
     "quantize_seconds",
 )
+SAID = NUMBERS[:-1]  # what a row that is ok says; how long a base took to quantize it may not
 COLUMNS = ("format", "status", "tool", "version", *NUMBERS, "loader", "notes")
 TABLE = "formats.csv"
 MEASURED = ("gguf-f16", "gguf-q8_0", "gguf-q4_k_m", "gguf-q4_0", "gptq", "awq", "hqq")
@@ -101,12 +103,23 @@ def read(table: Path) -> list[dict[str, Any]]:
     """
     if not table.is_file():
         raise FileNotFoundError(f"{table.name} does not exist: make it with `lora-lessons export formats`.")
-    with open(table, newline="", encoding="utf-8") as file:
-        rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    again = "restore it from git, or make it again."
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            rows: list[dict[str, Any]] = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{table.name} is no table of text ({first_line(error)}): {again}") from error
     if not rows or set(rows[0]) != set(COLUMNS):
-        raise ValueError(f"{table.name} is no table of formats: restore it from git, or make it again.")
-    for row in rows:
-        row |= {name: float(row[name]) if row[name] else None for name in NUMBERS}
+        raise ValueError(f"{table.name} is no table of formats: {again}")
+    for number, row in enumerate(rows, 2):
+        try:
+            row |= {name: float(row[name]) if row[name] else None for name in NUMBERS}
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{table.name}: row {number} is damaged: {again}") from error
+        measured = [row[name] for name in NUMBERS if row[name] is not None]
+        whole = row.keys() == set(COLUMNS) and None not in (row["format"], row["status"], row["notes"])
+        if not whole or not all(map(math.isfinite, measured)) or (row["status"] == "ok" and None in map(row.get, SAID)):
+            raise ValueError(f"{table.name}: row {number} is damaged: {again}")
     return rows
 
 

@@ -13,7 +13,9 @@ import gguf
 import numpy as np
 from torch import Tensor
 
+from ...errors import first_line
 from ...files import whole_file
+from ...models.gguf_header import check_header
 
 FILE_TYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}  # others are llama.cpp's own: see quantize
 
@@ -34,11 +36,12 @@ class TensorPlan(NamedTuple):
 
 
 def read(file: Path | str) -> gguf.GGUFReader:
-    """A GGUF's fields and tensors, mapped from disk. Raises ValueError when `file` is none."""
+    """A GGUF's fields and tensors, mapped from disk. Raises ValueError when `file` is none, or is damaged."""
     try:
+        check_header(file)
         return gguf.GGUFReader(file)
-    except (ValueError, OSError, IndexError) as error:
-        raise ValueError(f"{file} is no whole GGUF ({error}).") from error
+    except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, MemoryError) as error:
+        raise ValueError(f"{file} is no whole GGUF ({first_line(error)}).") from error
 
 
 def tensor_type(file_type: str) -> gguf.GGMLQuantizationType:

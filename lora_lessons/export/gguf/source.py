@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
 from torch import Tensor
 
 from ... import models
@@ -40,9 +39,7 @@ class SourceModel:
     @cached_property
     def tokenizer(self) -> Any:
         """The folder's tokenizer."""
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(self.folder, trust_remote_code=False)
+        return models.load_tokenizer(self.folder)
 
     @cached_property
     def findings(self) -> list[str]:
@@ -85,18 +82,21 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
     """
     from transformers import AutoConfig
 
-    from ...models.safetensors_files import weight_files
+    from ...models.configs import read_config
+    from ...models.hub import one_sentence
+    from ...models.safetensors_files import shapes_in, weight_files
 
     if isinstance(base, SourceModel):
         return base
     folder = Path(base).absolute()
     if not (folder / "config.json").is_file():
         raise ModelError(f"{base} has no config.json: give the base model's folder, as transformers saves it.")
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     try:
-        names.architecture(config.model_type)
+        names.architecture(read_config(folder)["model_type"])
     except ModelError as error:
         raise ModelError(f"{folder.name}: {error}") from None
+    with one_sentence(str(folder), local=True):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if getattr(config, "quantization_config", None) is not None:
         raise ModelError(f"{folder.name} is quantised already: give the 16-bit model that it was made from.")
     if config.hidden_act not in ACTIVATIONS:
@@ -104,12 +104,43 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
             f"{folder.name} has the activation {config.hidden_act!r}, and llama.cpp computes every {config.model_type} "
             "with SiLU, so its answers would be wrong: use this model in Python."
         )
-    files, shapes = {}, {}
-    for path in weight_files(folder):
-        with safe_open(path, "pt") as file:
-            for name in list(file.keys()):
-                files[name], shapes[name] = path, tuple(file.get_slice(name).get_shape())
-    return SourceModel(folder, config, files, shapes)
+    found = shapes_in(weight_files(folder))
+    shapes = {name: shape for name, (_, shape) in found.items()}
+    if fault := _fault(config, shapes):
+        raise ModelError(f"{folder.name}: {fault}: fetch the folder again.")
+    return SourceModel(folder, config, {name: path for name, (path, _) in found.items()}, shapes)
+
+
+SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+
+
+def _fault(config: Any, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Where config.json says what cannot be, or something else than the weights' shapes; "" where they agree."""
+    for name in (*SIZES, "max_position_embeddings"):
+        if type(size := getattr(config, name, None)) is not int or not 0 < size < 2**31:
+            return f"config.json says {name} = {size!r}"
+    numbers = {"rms_norm_eps": config.rms_norm_eps, "rope_theta": (config.rope_parameters or {}).get("rope_theta")}
+    if wrong := [name for name, value in numbers.items() if type(value) not in (int, float) or not 0 < value < 1e30]:
+        return f"config.json says {wrong[0]} = {numbers[wrong[0]]!r}"
+    width, size = (
+        config.hidden_size,
+        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+    )
+    block = "model.layers.0."
+    expected = {
+        block + "self_attn.q_proj.weight": (config.num_attention_heads * size, width),
+        block + "self_attn.k_proj.weight": (config.num_key_value_heads * size, width),
+        block + "mlp.up_proj.weight": (config.intermediate_size, width),
+    }
+    embedding = shapes.get("model.embed_tokens.weight", ())
+    if len(embedding) != 2 or embedding[1] != width:
+        return f"model.embed_tokens.weight has the shape {embedding}, and config.json says hidden_size = {width}"
+    if wrong := [name for name, shape in expected.items() if shapes.get(name) != shape]:
+        return f"{wrong[0]} has the shape {shapes.get(wrong[0], ())}, and by config.json it is {expected[wrong[0]]}"
+    blocks = {name.split(".")[2] for name in shapes if name.startswith("model.layers.")}
+    if blocks != {str(n) for n in range(config.num_hidden_layers)}:
+        return f"it holds {len(blocks)} blocks, and config.json says num_hidden_layers = {config.num_hidden_layers}"
+    return ""
 
 
 def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:

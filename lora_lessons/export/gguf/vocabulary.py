@@ -12,6 +12,7 @@ from typing import Any
 
 import gguf
 
+from ... import models
 from ...errors import ModelError
 from .names import ELSEWHERE
 
@@ -122,6 +123,9 @@ def end_of_turn(tokenizer: Any) -> int | None:
     if not chat_template(tokenizer):
         return None
     talk = [{"role": "user", "content": "What is 12 × 7?"}, {"role": "assistant", "content": "Eighty-four."}]
-    after = tokenizer.apply_chat_template(talk, tokenize=False).rpartition("Eighty-four.")[2]
+    try:
+        after = models.rendered(tokenizer, talk, answer=False).rpartition("Eighty-four.")[2]
+    except ValueError:  # it refuses even this
+        return None
     ids = tokenizer(after.lstrip(), add_special_tokens=False)["input_ids"]
     return ids[0] if ids and ids[0] in tokenizer.all_special_ids + list(tokenizer.added_tokens_decoder) else None

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
+from ...models.chat_template import STUMBLES, check_text
 from . import gotemplate
 from .gotemplate import Talk
 from .templates import TEMPLATES
@@ -53,7 +54,7 @@ def chat_form(render: Callable[[Talk], str], begin: str, special: Iterable[str])
     def rendered(talk: Talk) -> str | None:
         try:
             return render(talk).removeprefix(begin)
-        except jinja2.TemplateError:  # raise_exception: the template refuses these roles
+        except (jinja2.TemplateError, *STUMBLES):  # raise_exception: the template refuses these roles
             return None
 
     marked, plain = rendered(_talk("u", system="SYSTEM-TEXT")), rendered(_talk("u"))
@@ -84,13 +85,17 @@ def of_tokenizer(tokenizer: Any) -> ChatForm:
     return chat_form(render, tokenizer.bos_token if adds else "", special)
 
 
-def of_gguf(reader: Any) -> ChatForm | None:
-    """The form that a GGUF's own tokenizer.chat_template asks for, rendered as transformers does; None: it has none."""
+def of_gguf(reader: Any, source: str = "the GGUF") -> ChatForm | None:
+    """The form that a GGUF's own tokenizer.chat_template asks for, rendered as transformers does; None: it has none.
+
+    Raises ModelError, which calls it `source`, for a template that does not end or cannot run.
+    """
     from transformers.utils.chat_template_utils import render_jinja_template
 
-    template = field(reader, "tokenizer.chat_template")
+    template = field(reader, "tokenizer.chat_template", str)
     if not template:
         return None
+    check_text(template, source)
     names: dict[str, Any] = {f"{kind}_token": token(reader, kind) or "" for kind in ("bos", "eos")}
 
     def render(talk: Talk) -> str:
@@ -102,24 +107,35 @@ def of_gguf(reader: Any) -> ChatForm | None:
     return chat_form(render, names["bos_token"] if adds else "", _special(reader))
 
 
-def field(reader: Any, key: str) -> Any:
-    """A GGUF's value of that name; None where it has none."""
+def field(reader: Any, key: str, kind: type | tuple[type, ...] = object) -> Any:
+    """A GGUF's value of that name; None where it has none, or one of another kind."""
     found = reader.get_field(key)
-    return None if found is None else found.contents()
+    try:
+        value = None if found is None else found.contents()
+    except (ValueError, LookupError, TypeError):  # bytes that are no text, a list that was cut
+        return None
+    return value if isinstance(value, kind) and (kind is object or not isinstance(value, bool)) else None
 
 
 def token(reader: Any, kind: str) -> str | None:
     """The text of the GGUF's bos, eos or eot token."""
-    number, tokens = field(reader, f"tokenizer.ggml.{kind}_token_id"), reader.get_field("tokenizer.ggml.tokens")
-    return None if number is None or tokens is None or number >= len(tokens.data) else tokens.contents(int(number))
+    number, tokens = field(reader, f"tokenizer.ggml.{kind}_token_id", int), _tokens(reader)
+    return tokens[number] if number is not None and 0 <= number < len(tokens) else None
+
+
+def _tokens(reader: Any) -> list[str]:
+    """The texts of all tokens; empty where they are damaged."""
+    found = field(reader, "tokenizer.ggml.tokens", list) or []
+    return found if all(isinstance(text, str) for text in found) else []
 
 
 def _special(reader: Any) -> list[str]:
     """The tokens that are no text (control, user-defined)."""
     from gguf import TokenType
 
-    tokens, kinds = reader.get_field("tokenizer.ggml.tokens"), field(reader, "tokenizer.ggml.token_type") or []
-    return [tokens.contents(i) for i, kind in enumerate(kinds) if kind in (TokenType.CONTROL, TokenType.USER_DEFINED)]
+    kinds = field(reader, "tokenizer.ggml.token_type", list) or []
+    marked = (TokenType.CONTROL, TokenType.USER_DEFINED)
+    return [text for text, kind in zip(_tokens(reader), kinds, strict=False) if kind in marked]
 
 
 class Difference(NamedTuple):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...errors import ModelError, first_line
 from .. import gguf
 from . import chatform, modelfile
 from .chatform import ChatForm
@@ -34,8 +35,8 @@ def check(folder: Path | str, system: str | None = None) -> list[str]:
     for file in files:
         try:
             instructions = modelfile.parse(file.read_bytes().decode("utf-8"))  # its line ends are part of TEMPLATE
-        except (modelfile.ModelfileError, UnicodeDecodeError) as error:
-            found.append(f"{file.name}: {error}")
+        except (modelfile.ModelfileError, UnicodeDecodeError, OSError) as error:
+            found.append(f"{file.name}: {first_line(error)}")
             continue
         found += [f"{file.name}: {sentence}" for sentence in _check_one(folder, instructions, system, readers)]
     return found
@@ -59,7 +60,10 @@ def _check_one(
     if adapter is not None:
         found += check_adapter(adapter, base)
     found += _check_parameters(instructions, base)
-    form = chatform.of_gguf(base)
+    try:
+        form = chatform.of_gguf(base, said["FROM"])
+    except ModelError as error:
+        return [*found, f"{error}"]
     if form is None:
         return [
             *found,
@@ -94,7 +98,7 @@ def check_adapter(adapter: Any, base: Any) -> list[str]:
     for key, expected in (("general.type", "adapter"), ("adapter.type", "lora")):
         if (value := chatform.field(adapter, key)) != expected:
             found.append(f"the adapter's {key} is {value!r} and must be {expected!r}: write it with write_adapter.")
-    if chatform.field(adapter, "adapter.lora.alpha") is None:
+    if chatform.field(adapter, "adapter.lora.alpha", (int, float)) is None:
         found.append("the adapter does not say its alpha (adapter.lora.alpha): the update would not be scaled.")
     mine, other = (chatform.field(reader, "general.architecture") for reader in (adapter, base))
     if mine != other:
@@ -124,7 +128,7 @@ def check_adapter(adapter: Any, base: Any) -> list[str]:
 
 def _check_parameters(instructions: list[modelfile.Instruction], base: Any) -> list[str]:
     found = []
-    longest = chatform.field(base, f"{chatform.field(base, 'general.architecture')}.context_length")
+    longest = chatform.field(base, f"{chatform.field(base, 'general.architecture')}.context_length", int)
     for _, value, line, key in (i for i in instructions if i.name == "PARAMETER"):
         if key not in PARAMETERS:
             found.append(f"line {line}: {key} is no parameter of Ollama: correct it or take it out.")

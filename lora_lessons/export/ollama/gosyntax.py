@@ -16,6 +16,8 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
+_TRIM = re.compile(r"-\s")
+
 
 class Action(NamedTuple):
     """What stands between {{ and }}: pairs of a kind (string, number, name, word, mark) and its text."""
@@ -38,7 +40,7 @@ def lex(template: str) -> list[str | Action]:
         if start < 0:
             return [*parts, text]
         at = start + 2
-        if re.match(r"-\s", template[at:]):
+        if _TRIM.match(template, at):
             text, at = text.rstrip(" \t\r\n"), at + 1
         parts.append(text)
         if comment := re.compile(r"\s*/\*.*?\*/(\s+-)?\}\}", re.DOTALL).match(template, at):

@@ -15,6 +15,9 @@ from typing import Any
 from .gosyntax import Assign, If, Output, Range, lex, parse
 from .govalues import Message, TemplateError, printed
 
+LONGEST = 100_000  # characters of a template, and a hundred times as many of what it renders
+STEPS = 100_000  # nodes that a template may run, which is more than a thousand messages take
+
 Talk = list[dict[str, str]]  # [{"role": "user", "content": "Hello"}, …]
 
 
@@ -43,19 +46,45 @@ def chat(template: str, messages: Talk) -> str:
 
 def render(template: str, values: dict[str, Any]) -> str:
     """`template` with `values` (.Name is values["Name"]), as Go's text/template renders it. Raises TemplateError."""
-    nodes, end = parse(lex(template), 0)
-    if end is not None:
-        raise TemplateError(f"{{{{ {end} }}}} closes nothing.")
-    out: list[str] = []
+    if len(template) > LONGEST:
+        raise TemplateError(f"the template has {len(template):,} characters, and {LONGEST:,} are read here.")
+    out = _Text()
     try:
+        nodes, end = parse(lex(template), 0)
+        if end is not None:
+            raise TemplateError(f"{{{{ {end} }}}} closes nothing.")
         _run(nodes, values, ChainMap({"$": values}), out)
-    except (TypeError, IndexError) as error:  # one argument too many, an index out of range
+    except TemplateError:
+        raise
+    except RecursionError as error:
+        raise TemplateError("the template is nested too deep.") from error
+    except (TypeError, IndexError, ValueError) as error:  # one argument too many, an index out of range, a huge number
         raise TemplateError(f"Go would not run this template ({error}).") from error
     return "".join(out)
 
 
-def _run(nodes: Sequence[Any], dot: Any, names: ChainMap[str, Any], out: list[str]) -> None:
+class _Text(list[str]):
+    """What is rendered, piece by piece, and how much work that was."""
+
+    steps = length = 0
+
+    def step(self) -> None:
+        """Count one node. Raises TemplateError beyond STEPS."""
+        self.steps += 1
+        if self.steps > STEPS:
+            raise TemplateError(f"the template takes more than {STEPS:,} steps for one conversation.")
+
+    def append(self, text: str) -> None:
+        """Add a piece. Raises TemplateError where the whole becomes too long."""
+        self.length += len(text)
+        if self.length > 100 * LONGEST:
+            raise TemplateError(f"the template makes more than {100 * LONGEST:,} characters of one conversation.")
+        super().append(text)
+
+
+def _run(nodes: Sequence[Any], dot: Any, names: ChainMap[str, Any], out: _Text) -> None:
     for node in nodes:
+        out.step()
         match node:
             case str():
                 out.append(node)
@@ -73,6 +102,7 @@ def _run(nodes: Sequence[Any], dot: Any, names: ChainMap[str, Any], out: list[st
                 if not isinstance(items, tuple | None):
                     raise TemplateError("range goes over a list here, such as .Messages.")
                 for i, item in enumerate(items or ()):
+                    out.step()
                     known = dict(zip(variables, (i, item) if len(variables) == 2 else (item,), strict=False))
                     _run(body, item, names.new_child(known), out)
                 if not items:

@@ -60,10 +60,11 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _compare(test: Callable[[Any, Any], bool]) -> Callable[..., bool]:
     def compared(a: Any, b: Any) -> bool:
-        if None in (a(), b()):
+        one, other = a(), b()
+        if None in (one, other):
             raise TemplateError("a value that is missing is neither less nor more.")
-        _equal(a(), b())  # of one kind
-        return test(a(), b())
+        _equal(one, other)  # of one kind
+        return test(one, other)
 
     return compared
 
@@ -84,8 +85,16 @@ def _first(values: Sequence[Any], truth: bool) -> Any:
     return value
 
 
+def _equals_one(value: Any, others: Sequence[Any]) -> bool:
+    return any(_equal(value, other()) for other in others)
+
+
+def _length(value: Any) -> int:
+    return len(value.encode() if isinstance(value, str) else value)
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "eq": lambda a, *others: any(_equal(a(), b()) for b in others),
+    "eq": lambda a, *others: _equals_one(a(), others),
     "ne": lambda a, b: not _equal(a(), b()),
     "lt": _compare(lambda a, b: a < b),
     "le": _compare(lambda a, b: a <= b),
@@ -94,7 +103,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "and": lambda *values: _first(values, False),
     "or": lambda *values: _first(values, True),
     "not": lambda value: not value(),
-    "len": lambda value: len(value().encode() if isinstance(value(), str) else value()),
+    "len": lambda value: _length(value()),
     "index": lambda items, i: _list(items())[i()],
     "slice": lambda items, start, *end: _list(items())[start() : end[0]() if end else None],
 }

@@ -52,13 +52,18 @@ def parse(text: str) -> list[Instruction]:
             key, rest = keyed[1], keyed[2]
             if name == "MESSAGE" and key not in ("system", "user", "assistant"):
                 raise ModelfileError(f"line {start}: MESSAGE needs system, user or assistant, not {key}.")
-        while (value := _unquoted(rest)) is None:
+        # a closing mark ends a line: others are only added, so that a long text takes no longer than it must
+        value, more = _unquoted(rest), [rest]
+        mark = '"""' if _seen(rest).startswith('"""') else '"'
+        while value is None:
             if at == len(lines):
                 raise ModelfileError(
                     f"line {start}: the text of {name} is opened with a quotation mark and never closed."
                 )
-            rest += lines[at]
+            more.append(lines[at])
             at += 1
+            if _seen(more[-1]).endswith(mark):
+                value = _unquoted("".join(more))
         found.append(Instruction(name, value, start, key))
     if not any(instruction.name == "FROM" for instruction in found):
         raise ModelfileError("it has no FROM line: Ollama would not know which model is meant.")
@@ -67,12 +72,17 @@ def parse(text: str) -> list[Instruction]:
 
 def _unquoted(raw: str) -> str | None:
     """The value that `raw` spells, None while its closing quotation mark is still to come."""
-    seen = "".join(c for c in raw if c.isprintable() or c in "\t\r\n").strip()  # Ollama drops the rest without a word
+    seen = _seen(raw)
     for mark in ('"""', '"'):
         if seen.startswith(mark):
             closed = len(seen) >= 2 * len(mark) and seen.endswith(mark)
             return seen[len(mark) : -len(mark)] if closed else None
     return seen
+
+
+def _seen(raw: str) -> str:
+    """What Ollama sees of a text: the rest it drops without a word."""
+    return "".join(c for c in raw if c.isprintable() or c in "\t\r\n").strip()
 
 
 def quote(text: str) -> str:

@@ -43,5 +43,10 @@ def keep_my_lora(cls: type) -> None:
     if state != "solved":
         print(f"Your layer is right, but it needs something else from this notebook, so it is not kept. {sentence}")
         return
-    learner.keep_code(NAME, source)
+    try:
+        learner.keep_code(NAME, source)
+    except OSError as error:
+        why = error.strerror or error
+        print(f"Your layer is right, but it could not be kept ({why}), so lesson 03 will train the course's.")
+        return
     print("Kept. In lesson 03 you can train your own layer.")

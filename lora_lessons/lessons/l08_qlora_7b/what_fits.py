@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ... import memory, models, tasks, training
 from ...errors import ModelError, first_line
+from ...experiments import recordings
 from ...experiments.seven_b import STAND_IN
 from ...paths import measurements
 
@@ -98,7 +98,7 @@ def adapter_bytes(trainable: int) -> int:
 def recorded() -> dict[str, dict[str, Any]]:
     """The recordings of a 7B, by file name: each says its machine, date, versions, and whether its weights were real."""
     files = sorted([*measurements().glob("seven_b_*.json"), *measurements().glob("gpu_check_*.json")])
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in files}
+    return {path.stem: recordings.read(path) for path in files}
 
 
 def seven_b_facts(run: Mapping[str, Any]) -> list[tuple[str, float, str]]:

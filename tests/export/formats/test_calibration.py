@@ -25,3 +25,9 @@ def test_calibration_refuses_the_text_that_is_measured_and_too_little_text(token
     (tmp_path / "short.txt").write_text("Short.")
     with pytest.raises(ValueError, match="give more text"):
         calibration.windows_of(tokenizer, [tmp_path / "short.txt"], rows=1)
+
+
+def test_calibration_that_is_no_utf_8_or_that_the_template_refuses_is_a_sentence(tokenizer, tmp_path):
+    (tmp_path / "old.txt").write_bytes("café ".encode("cp1252") * 400)
+    with pytest.raises(ValueError, match=r"old.txt: byte 4 is not UTF-8: save the file as UTF-8"):
+        calibration.windows_of(tokenizer, [tmp_path / "old.txt"], rows=1)

@@ -72,7 +72,13 @@ DAMAGE = [
         rewritten("base.gguf", setting("tokenizer.chat_template", CHATML.replace("<|im_end|>", ""))),
         "no special token after an answer",
     ),
-    (rewritten("base.gguf", setting("tokenizer.chat_template", "{% broken")), "refuses one question"),
+    (rewritten("base.gguf", setting("tokenizer.chat_template", "{% broken")), "cannot be read as Jinja"),
+    (
+        rewritten("base.gguf", setting("tokenizer.chat_template", "{{ 'a' * 3000000000 }}")),
+        "the chat template of ./base.gguf fills the memory",
+    ),
+    (rewritten("base.gguf", setting("tokenizer.chat_template", "{{ raise_exception('no') }}")), "refuses one question"),
+    (lambda f: (f / "Modelfile.adapter").write_bytes(b"FROM \xff\n"), "Modelfile.adapter: 'utf-8' codec"),
 ]
 
 

@@ -60,6 +60,32 @@ def test_a_template_that_is_not_understood_is_a_sentence(template, sentence):
     assert sentence in str(caught.value)
 
 
+TALK = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}] * 3
+NESTED = "{{ range $.Messages }}" * 12 + "x" + "{{ end }}" * 12
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        (NESTED, "takes more than 100,000 steps"),
+        ("{{ range .Messages }}{{ end }}" + "{{ if eq 1 (len $.Messages) }}" * 2500, "nested too deep"),
+        ("{{ range .Messages }}{{ end }}{{ eq 1 " + "(len " * 3000 + "1" + ")" * 3000 + " }}", "nested too deep"),
+        ("{{ range .Messages }}{{ end }}" + "x" * 100_000, "100,000 are read here"),
+        ("{{ range .Messages }}{{ end }}{{ eq 1 " + "9" * 5000 + " }}", "Go would not run this template"),
+    ],
+    ids=["loops", "ifs", "brackets", "length", "a number"],
+)
+def test_a_template_that_would_not_end_is_a_sentence(template, sentence):
+    with pytest.raises(govalues.TemplateError, match=sentence):
+        gotemplate.chat(template, TALK)
+
+
+def test_comparisons_inside_comparisons_are_worked_out_once():
+    asked = []
+    compared = govalues.FUNCTIONS["lt"](lambda: asked.append(1) or 1, lambda: asked.append(2) or 2)
+    assert compared is True and asked == [1, 2]
+
+
 def test_messages_of_one_role_are_joined_as_ollama_joins_them():
     talk = [
         {"role": role, "content": text}

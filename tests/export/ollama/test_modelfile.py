@@ -1,5 +1,7 @@
 """A Modelfile is read as Ollama reads it, and what is quoted is read back."""
 
+import time
+
 import pytest
 
 from lora_lessons.export.ollama import modelfile
@@ -67,3 +69,11 @@ def test_a_modelfile_that_ollama_would_refuse(text, sentence):
     with pytest.raises(modelfile.ModelfileError) as caught:
         modelfile.parse(text)
     assert sentence in str(caught.value)
+
+
+def test_a_long_text_takes_no_longer_than_it_must():
+    license = "\n".join(f'line {n} says "so"' for n in range(20_000))
+    begun = time.monotonic()
+    found = modelfile.parse(f'FROM x\nLICENSE """{license}\n"""\nSYSTEM "a\nb"\n')
+    assert [i.name for i in found] == ["FROM", "LICENSE", "SYSTEM"] and found[1].value == license + "\n"
+    assert time.monotonic() - begun < 20

@@ -1,0 +1,124 @@
+"""The learner's progress file, in every state that a disk can leave it in: the lesson goes on, and nothing is overwritten."""
+
+import json
+
+import pytest
+
+from lora_lessons.course import exercises, learner
+
+
+@pytest.fixture
+def file(monkeypatch, tmp_path):
+    """A progress file of the test's own, and a kernel that remembers nothing."""
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    monkeypatch.setattr(learner, "_unsaved", {}, raising=False)
+    monkeypatch.setitem(
+        exercises.EXERCISES, "99.1", exercises.Exercise("99.1", "One", 1, 1, lambda f: None if f() == 1 else "not one")
+    )
+    return tmp_path / "progress.json"
+
+
+def use(capsys):
+    """Everything a lesson asks of the file; what was printed."""
+    learner.predict("09.x", 20, "MB")
+    exercises.check("99.1", lambda: 1)
+    learner.compare("09.x", 20, "MB")
+    return capsys.readouterr().out
+
+
+WRONG = {
+    "[]": "list",
+    "null": "null",
+    "7": "number",
+    '"x"': "text",
+    '{"solved": []}': "solved is a list",
+    '{"solved": null, "predictions": {}}': "solved is null",
+    '{"predictions": 5}': "predictions is a number",
+    '{"solved": {"01.1": null}}': "a date is null",
+    '{"predictions": {"09.x": [20]}}': "a guess is a list",
+    '{"predictions": {"09.x": {"a": 1}}}': "a guess is an object",
+    "[" * 100_000: "nested",
+    '{"predictions": {"09.x": ' + "1" * 5000 + "}}": "5,000 digits",
+}
+
+
+@pytest.mark.parametrize("text", WRONG, ids=WRONG.values())
+def test_json_that_is_no_progress_is_set_aside_and_a_new_one_begins(file, capsys, text):
+    file.write_text(text)
+    said = use(capsys)
+    assert "It is kept as progress.json.damaged-1" in said and "You predicted 20 MB" in said
+    assert file.with_name("progress.json.damaged-1").read_text() == text
+    kept = json.loads(file.read_text())
+    assert kept["predictions"] == {"09.x": 20} and list(kept["solved"]) == ["99.1"]
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe{\x00}\x00", b"\0" * 40, b'{"solved": {"01.1": "caf\xe9"}}'])
+def test_bytes_that_are_no_text_are_set_aside(file, capsys, data):
+    file.write_bytes(data)
+    assert "damaged-1" in use(capsys) and file.with_name("progress.json.damaged-1").read_bytes() == data
+
+
+def test_what_was_set_aside_is_never_overwritten(file, capsys):
+    file.with_name("progress.json.damaged-2").write_text("an older one")
+    for n, text in enumerate(("{", "[", "x")):
+        file.write_text(text)
+        learner.read_progress()
+        assert len(list(file.parent.glob("*.damaged-*"))) == n + 2
+    assert file.with_name("progress.json.damaged-2").read_text() == "an older one"
+
+
+def test_half_a_character_in_the_file_does_not_keep_the_lesson_from_saving(file, capsys):
+    file.write_text('{"predictions": {"01.x": "\\ud83d"}, "solved": {}}')
+    assert "You predicted 20 MB" in use(capsys)
+    assert learner.read_progress()["predictions"] == {"01.x": "\ud83d", "09.x": 20}
+
+
+def test_a_damaged_one_that_cannot_be_moved_stays_and_is_said_once(file, capsys, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    file.write_text("{")
+    monkeypatch.setattr(type(file), "rename", refused)
+    said = use(capsys)
+    assert said.count("is damaged, and cannot be set aside (Permission denied)") == 1
+    assert "You predicted 20 MB. Measured: 20 MB" in said, "this kernel remembers"
+    assert file.read_text() == "{" and "99.1" in learner.read_progress()["solved"]
+
+
+def test_a_folder_in_its_place_is_left_alone_and_said_once(file, capsys):
+    file.mkdir()
+    (file / "mine.txt").write_text("mine")
+    said = use(capsys)
+    assert said.count(f"Your progress file {file} cannot be read") == 1 and "You predicted 20 MB" in said
+    assert (file / "mine.txt").read_text() == "mine" and [p.name for p in file.parent.iterdir()] == ["progress.json"]
+
+
+def test_a_file_where_its_folder_should_be_is_said_once(file, capsys, monkeypatch):
+    (file.parent / "afile").write_text("x")
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(file.parent / "afile" / "progress.json"))
+    said = use(capsys)
+    assert said.count("could not be saved") == 1 and "You predicted 20 MB" in said
+
+
+def test_a_full_disk_is_said_once_and_what_was_remembered_is_saved_when_there_is_room(file, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(learner, "write_text", full)
+        said = use(capsys)
+    assert said.count("could not be saved (No space left on device)") == 1 and "You predicted 20 MB" in said
+    learner.predict("10.y", 3, "s")
+    kept = json.loads(file.read_text())
+    assert kept["predictions"] == {"09.x": 20, "10.y": 3} and list(kept["solved"]) == ["99.1"]
+
+
+def test_a_guess_of_hundreds_of_digits_is_no_plain_number(file, capsys):
+    learner.predict("09.x", 10**400, "GB")
+    assert capsys.readouterr().out.startswith("Type your guess as one plain number")
+
+
+def test_code_of_the_learner_that_is_no_utf_8_is_left_as_it_is(file):
+    first = learner.keep_code("my_lora", "x = 1\n")
+    first.write_bytes(b"# caf\xe9\n")
+    assert learner.keep_code("my_lora", "x = 1\n").name == "my_lora-2.py" and first.read_bytes() == b"# caf\xe9\n"

@@ -1,0 +1,69 @@
+"""Recordings are quoted as they were measured: damaged, or changed by hand, they are refused with a sentence."""
+
+import json
+
+import pytest
+
+from lora_lessons.experiments import recordings, shipped_adapters
+from lora_lessons.paths import course_root, measurements
+
+RUN = {"rows": [{"task": "persona", "loss": 1.25, "note": "naïve"}], "steps": 24, "empty": {}}
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
+    recordings.keep("one", RUN)
+    return tmp_path / "one.json"
+
+
+def test_what_is_kept_is_read_back(file):
+    found = recordings.recorded("one")
+    assert RUN.items() <= found.items() and {"machine", "date", "versions"} < found.keys()
+    recordings.write(file, found | {"steps": 25})
+    assert recordings.recorded("one")["steps"] == 25, "recorded anew, it has a digest of its own"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 25},
+        {"steps": "24"},
+        {"rows": None},
+        {"rows": [{"task": "persona", "loss": 1.2}]},
+        {"rows": {}},
+        {"machine": "another"},
+        {"more": 1},
+        {recordings.DIGEST: "0" * 64},
+        {recordings.DIGEST: 5},
+    ],
+)
+def test_a_recording_that_was_changed_by_hand_is_refused(file, change):
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | change))
+    with pytest.raises(ValueError, match="one.json is not as it was recorded: restore it from git"):
+        recordings.recorded("one")
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"null", b"5", b"\xff\xfe{", b"[" * 100_000])
+def test_a_damaged_recording_is_refused(file, data):
+    file.write_bytes(data)
+    with pytest.raises(ValueError, match="one.json is damaged .*restore it from git"):
+        recordings.recorded("one")
+
+
+def test_a_recording_that_is_missing_says_what_to_do(file):
+    with pytest.raises(FileNotFoundError, match="there is no two.json .*restore it from git, or record it anew"):
+        recordings.recorded("two")
+
+
+@pytest.mark.parametrize("file", sorted(measurements().glob("*.json")), ids=lambda file: file.stem)
+def test_what_ships_is_as_it_was_recorded(file):
+    found = json.loads(file.read_text(encoding="utf-8"))
+    if file.with_suffix(".csv").exists():
+        return  # it says where the table beside it comes from
+    assert found[recordings.DIGEST] == recordings.digest(recordings.read(file))
+
+
+def test_the_record_of_the_shipped_adapters_is_as_it_was_made():
+    found = json.loads((course_root() / "data" / "adapters" / shipped_adapters.MADE).read_text(encoding="utf-8"))
+    assert found[recordings.DIGEST] == recordings.digest(found)

@@ -1,0 +1,82 @@
+"""A GGUF whose header counts more than it holds is refused at once: its reader would never end."""
+
+import struct
+import time
+
+import pytest
+
+from lora_lessons import models
+from lora_lessons.errors import ModelError
+from lora_lessons.export import gguf
+from lora_lessons.models.gguf_header import check_header
+
+HUGE = 2**62
+
+
+def text(words):
+    return struct.pack("<Q", len(words)) + words
+
+
+def header(tensors=0, fields=0, rest=b"", version=3):
+    return b"GGUF" + struct.pack("<IQQ", version, tensors, fields) + rest
+
+
+def field(kind, value, key=b"a.b"):
+    return text(key) + struct.pack("<I", kind) + value
+
+
+DAMAGED = {
+    "no magic": b"GGML" + header()[4:],
+    "empty": b"",
+    "four bytes": b"GGUF",
+    "cut in the counts": header()[:15],
+    "many tensors": header(tensors=HUGE),
+    "many fields": header(fields=HUGE),
+    "a few too many fields": header(fields=3),
+    "a long key": header(fields=1, rest=struct.pack("<Q", HUGE) + b"x" * 40),
+    "a long text": header(fields=1, rest=field(8, struct.pack("<Q", HUGE))),
+    "a long list of numbers": header(fields=1, rest=field(9, struct.pack("<IQ", 4, HUGE))),
+    "a long list of texts": header(fields=1, rest=field(9, struct.pack("<IQ", 8, HUGE))),
+    "a long list of empty texts": header(fields=1, rest=field(9, struct.pack("<IQ", 8, 2**40) + b"\0" * 800)),
+    "a list of lists": header(fields=1, rest=field(9, struct.pack("<IQIQ", 9, 1, 4, 0))),
+    "an unknown type": header(fields=1, rest=field(77, b"\0" * 8)),
+    "a list of an unknown type": header(fields=1, rest=field(9, struct.pack("<IQ", 77, HUGE))),
+    "many dimensions": header(tensors=1, rest=text(b"w") + struct.pack("<I", 2**31) + b"\0" * 40),
+    "cut in a tensor": header(tensors=1, rest=text(b"w" * 20) + struct.pack("<IQ", 1, 4)),
+}
+
+
+@pytest.mark.parametrize("data", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_header_is_refused_at_once(tmp_path, data):
+    file = tmp_path / "x.gguf"
+    file.write_bytes(data)
+    begun = time.monotonic()
+    with pytest.raises(ValueError):
+        check_header(file)
+    with pytest.raises(ValueError, match="x.gguf is no whole GGUF"):
+        gguf.read(file)
+    with pytest.raises(ModelError, match="could not be loaded"):
+        models.load(file, precision="fp32")
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_whole_header_of_either_byte_order_is_walked_to_its_end(tmp_path, order):
+    def pack(form, *values):
+        return struct.pack(order + form, *values)
+
+    numbers, words = pack("IQ3I", 4, 3, 1, 2, 3), pack("IQ", 8, 2) + pack("Q", 1) + b"a" + pack("Q", 0)
+    fields = [pack("Q", 1) + b"a" + pack("I", 9) + numbers, pack("Q", 1) + b"b" + pack("I", 9) + words]
+    fields.append(pack("Q", 1) + b"c" + pack("Id", 12, 1.5))
+    tensor = pack("Q", 1) + b"w" + pack("IQQIQ", 2, 4, 4, 0, 0)
+    whole = b"GGUF" + pack("IQQ", 3, 1, len(fields)) + b"".join(fields) + tensor
+    (tmp_path / "x.gguf").write_bytes(whole)
+    check_header(tmp_path / "x.gguf")
+    (tmp_path / "x.gguf").write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match="ends in the middle of its header"):
+        check_header(tmp_path / "x.gguf")
+
+
+def test_a_file_that_is_not_there_is_no_whole_gguf(tmp_path):
+    with pytest.raises(ValueError, match="is no whole GGUF"):
+        gguf.read(tmp_path / "nothing.gguf")

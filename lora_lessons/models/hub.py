@@ -52,6 +52,11 @@ def one_sentence(source: str, local: bool) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:
+        if "custom code" in str(error):
+            raise ModelError(
+                f"{source} needs code that comes with it, and such code is never run here: give a model of a family that "
+                "transformers has a class for, with its own tokenizer class."
+            ) from error
         if local:
             raise ModelError(
                 f"{source} could not be loaded ({first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."

@@ -15,9 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .errors import first_line
 from .files import whole_folder
 from .lora import LoRALinear, attach, check_settings, detach, lora_layers, scale
 from .peft_config import read_config
+from .sums import SUMS, damaged
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -97,7 +99,7 @@ def save_adapter(
 
     With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as
     "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. Raises ValueError when the
-    model has no adapters, FileExistsError when `folder` exists and overwrite is False.
+    model has no adapters, FileExistsError when `folder` exists and overwrite is False, OSError naming it on a full disk.
     """
     folder, adapter = Path(folder), adapter_of(model)
     if folder.exists() and not overwrite:
@@ -120,7 +122,11 @@ def save_adapter(
         tensors |= {f"{_PREFIX}{name}{suffix}": tensor.to(dtype).contiguous() for name, tensor in part.items()}
     with whole_folder(folder) as temporary:
         about = {"format": "pt"} | ({"origin": origin} if origin else {})
-        save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata=about)
+        try:
+            save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata=about)
+        except SafetensorError as error:  # a full disk, in safetensors' words
+            said = f"{folder} could not be written ({first_line(error)}): make room there, and save again."
+            raise OSError(said) from error
         (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
 
@@ -156,6 +162,7 @@ def read_adapter(folder: Path | str) -> Adapter:
         raise FileNotFoundError(
             f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
         )
+    _check_sums(folder.resolve())
     config = read_config(folder / ADAPTER_CONFIG)
     A, B, origin = _read_weights(folder)
     r: Any = config.get("r")
@@ -166,6 +173,15 @@ def read_adapter(folder: Path | str) -> Adapter:
             raise ValueError(f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r.")
     base_name = config.get("base_model_name_or_path") or ""
     return Adapter(folder.name, r, alpha, bool(config.get("use_rslora")), A, B, base_name, origin)
+
+
+def _check_sums(folder: Path) -> None:
+    """Raise ValueError where a SHA256SUMS beside `folder`, as the course's own adapters have one, says that it was another."""
+    if wrong := damaged(folder.parent, f"{folder.name}/"):
+        raise ValueError(
+            f"{folder.parent / wrong[0]} is not the file that {SUMS} beside it names: it is damaged or was changed. Get it "
+            "again (the course's own: git checkout -- data/adapters), or keep a changed adapter in a folder of another name."
+        )
 
 
 def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:

@@ -1,33 +1,43 @@
-"""Files written whole or not at all: built beside the target, then renamed onto it."""
+"""Files written whole or not at all: built beside the target, synced to the disk, then renamed onto it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from .leftovers import remove_leftovers, temporary_prefix
+
+# How a disk says that it is full: all of it, this user's share, or what one file may take.
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @contextmanager
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path; when the block ends without an error, it becomes `path`.
 
-    A crash, a full disk or a kill leaves the old file (or none), never half of a new one.
+    A crash, a full disk, a kill or a power cut leaves the old file (or none), never half of a new one.
+    Raises OSError naming `path` when the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.name)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name))
+    with _named(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name))
     os.close(handle)
     temporary = Path(name)
     temporary.chmod(0o666 & ~_umask())
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with _named(path, temporary):
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -36,24 +46,71 @@ def whole_file(path: Path | str) -> Iterator[Path]:
 def whole_folder(path: Path | str) -> Iterator[Path]:
     """Yield a temporary folder; when the block ends without an error, it becomes `path`.
 
-    An existing folder at `path` is replaced only after the new one is complete.
+    An existing folder at `path` is replaced only after the new one is complete and on the disk.
+    Raises OSError naming `path` when the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.name)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(path.name)))
+    with _named(path):
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(path.name)))
     temporary.chmod(0o777 & ~_umask())
     old = temporary.with_name(temporary.name + ".old")
     try:
-        yield temporary
-        if path.exists():
-            os.replace(path, old)
-        os.replace(temporary, path)
+        with _named(path, temporary):
+            yield temporary
+            for folder, _, files in os.walk(temporary):
+                for file in (Path(folder, name) for name in files):
+                    if not file.is_symlink():
+                        _sync(file)
+                _sync_folder(Path(folder))
+            if path.exists():
+                os.replace(path, old)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     finally:
         if old.exists() and not path.exists():  # the last step failed: the old folder goes back
             os.replace(old, path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Let an error of the disk name `path`, and not the `temporary` one beside it or nothing at all."""
+    try:
+        yield
+    except OSError as error:
+        ours = error.filename is None or temporary is None or str(error.filename).startswith(str(temporary))
+        if not ours or (error.filename is None and error.errno not in _FULL):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _sync(path: Path) -> None:
+    """Sync a file to the disk: renamed before that, it may be empty after a power cut."""
+    # Windows syncs only what may be written to
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(path: Path) -> None:
+    """Sync a folder's list of names to the disk, where the system can: Windows opens no folder, some network disks refuse."""
+    if os.name != "nt":
+        with suppress(OSError):
+            _sync(path)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to NAME.damaged-1, or the first number that is free, and return its new path."""
+    for number in count(1):
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        if not aside.exists():
+            break
+    return path.rename(aside)
 
 
 def _umask() -> int:

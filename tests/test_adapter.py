@@ -74,6 +74,20 @@ def test_partial_targets_are_saved_by_full_name(tiny_model, tmp_path):
     assert config["target_modules"] == ["model.layers.0.self_attn.q_proj"]
 
 
+def test_an_adapter_that_the_disk_does_not_take_is_a_sentence_with_its_folder(tiny_model, tmp_path):
+    resource = pytest.importorskip("resource", reason="this system has no limits to set")
+    lora.attach(tiny_model, r=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        with pytest.raises(OSError) as caught:
+            save_adapter(tiny_model, tmp_path / "mine")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(tmp_path / "mine") in str(caught.value) and ".mine." not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_saving_never_overwrites_silently(tiny_model, tmp_path):
     lora.attach(tiny_model, r=2)
     save_adapter(tiny_model, tmp_path / "mine")

@@ -1,5 +1,6 @@
-"""Files and folders are written whole or not at all."""
+"""Files and folders are written whole or not at all, and on the disk before they take their names."""
 
+import errno
 import os
 
 import pytest
@@ -42,3 +43,94 @@ def test_a_course_that_is_not_there_says_what_to_set(tmp_path, monkeypatch):
     monkeypatch.setenv("LORA_LESSONS_ROOT", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="set LORA_LESSONS_ROOT"):
         course_root()
+
+
+def test_what_is_written_is_on_the_disk_before_it_takes_its_name_and_its_name_after(tmp_path, monkeypatch):
+    """A power cut cannot be tried here, so the order of the calls is: sync each file, rename, sync the folder."""
+    done, opened = [], {}
+    real_open, real_sync, real_replace = os.open, os.fsync, os.replace
+
+    def opening(path, *args, **kwargs):
+        handle = real_open(path, *args, **kwargs)
+        opened[handle] = str(path)
+        return handle
+
+    def syncing(handle):
+        done.append(f"sync {os.path.basename(opened[handle])}")
+        real_sync(handle)
+
+    def replacing(source, target):
+        done.append(f"rename to {os.path.basename(target)}")
+        real_replace(source, target)
+
+    monkeypatch.setattr(files.os, "open", opening)
+    monkeypatch.setattr(files.os, "fsync", syncing)
+    monkeypatch.setattr(files.os, "replace", replacing)
+    folders = os.name != "nt"
+
+    files.write_text(tmp_path / "a.txt", "text")
+    first, *rest = done
+    assert first.startswith("sync .a.txt.") and rest == ["rename to a.txt", f"sync {tmp_path.name}"][: 1 + folders]
+
+    done.clear()
+    with files.whole_folder(tmp_path / "adapter") as new:
+        (new / "deep").mkdir()
+        for name in ("config.json", "deep/weights"):
+            (new / name).write_text("x")
+    *before, renamed, after = done if folders else [*done, ""]
+    assert renamed == "rename to adapter" and after in (f"sync {tmp_path.name}", "")
+    assert {"sync config.json", "sync weights"} <= set(before)
+    assert not folders or {"sync deep", f"sync {new.name}"} < set(before)
+
+
+@pytest.mark.parametrize("number", sorted({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}))
+@pytest.mark.parametrize("whole", [files.whole_file, files.whole_folder])
+def test_a_full_disk_names_what_could_not_be_written(tmp_path, whole, number):
+    for where in (None, "the temporary one"):
+        with pytest.raises(OSError) as caught, whole(tmp_path / "mine") as temporary:
+            raise OSError(number, os.strerror(number), where and str(temporary / "inside"))
+        assert caught.value.errno == number and caught.value.filename == str(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_the_system_refuses_is_named(tmp_path):
+    resource = pytest.importorskip("resource", reason="this system has no limits to set")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+        with pytest.raises(OSError) as caught:
+            files.write_text(tmp_path / "mine.txt", "x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.filename == str(tmp_path / "mine.txt") and list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to_names_the_file_and_not_a_temporary_one(tmp_path, monkeypatch):
+    def refused(*_, dir, prefix):
+        raise PermissionError(errno.EACCES, "Permission denied", f"{dir}/{prefix}x7w2")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refused)
+    with pytest.raises(PermissionError) as caught:
+        files.write_text(tmp_path / "a.txt", "text")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+
+
+def test_other_errors_inside_are_left_as_they_are(tmp_path):
+    def absent():
+        (tmp_path / "absent").read_text()
+
+    def in_words():
+        raise OSError("it takes 9 GB and 1 GB is free")
+
+    for what, said in ((absent, r"No such file.*absent'$"), (in_words, "^it takes 9 GB and 1 GB is free$")):
+        with pytest.raises(OSError, match=said), files.whole_file(tmp_path / "a.txt"):
+            what()
+
+
+def test_what_is_set_aside_never_replaces_what_was_set_aside_before(tmp_path):
+    for content in ("one", "two", "three"):
+        (tmp_path / "a.json").write_text(content)
+        files.set_aside(tmp_path / "a.json")
+        if content == "one":
+            (tmp_path / "a.json.damaged-1").rename(tmp_path / "a.json.damaged-2")
+    assert [(tmp_path / f"a.json.damaged-{n}").read_text() for n in (1, 2, 3)] == ["two", "one", "three"]

@@ -91,7 +91,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         gradient_checkpointing=True,
         checkpoint_every=wanted["checkpoint_every"],
     )
-    before = _steps_done(folder / training.CHECKPOINT)
+    before = training.steps_done(folder / training.CHECKPOINT)
     # Finished without a record that holds: there is nothing to measure but a new run.
     reuse = not (folder / training.FINISHED).is_file() and not os.environ.get("LORA_LESSONS_FRESH")
     result = training.train(base, [sequence(base, tokenizer, wanted)], settings, run_dir=folder, reuse=reuse)
@@ -114,19 +114,6 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "losses": [round(loss, 4) for loss in result.losses],
     }
     recordings.write(folder / RECORD, record)
-
-
-def _steps_done(checkpoint: Path) -> int:
-    """How many steps an interrupted run has behind it."""
-    from safetensors import SafetensorError, safe_open
-
-    if not checkpoint.is_file():
-        return 0
-    try:
-        with safe_open(checkpoint, "pt") as file:
-            return len(json.loads(file.metadata()["training"])["losses"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
-        return 0  # damaged: training starts anew, and says so
 
 
 def build(wanted: dict[str, Any]) -> tuple[Any, Any]:

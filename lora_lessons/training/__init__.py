@@ -8,6 +8,7 @@ from .activations import checkpointing as checkpointing
 from .activations import no_cache as no_cache
 from .checkpoint import CHECKPOINT as CHECKPOINT
 from .checkpoint import FINISHED as FINISHED
+from .checkpoint import steps_done as steps_done
 from .fingerprints import code_and_machine as code_and_machine
 from .fingerprints import fingerprint as fingerprint
 from .flops import step_flops as step_flops

@@ -1,4 +1,4 @@
-"""A run on disk: weights, AdamW's moments and the story so far in one safetensors file, whole or not at all."""
+"""A run on disk: weights, AdamW's moments, the story so far and a checksum in one safetensors file, whole or not at all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import cache_advice, disk_is_full
-from ..files import whole_file
+from ..errors import cache_advice, disk_is_full, first_line
+from ..files import set_aside, whole_file
+from ..models import tensors_digest
 from .history import Training, TrainingStopped
 
 FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"
@@ -30,9 +31,11 @@ def write_checkpoint(
     if optimizer:
         for name, p in learned.items():
             tensors |= {f"adamw.{name}.{key}": _on_cpu(value) for key, value in moments(optimizer, p).items()}
+    about = {"run": run, "training": json.dumps(asdict(training))}
+    about["sha256"] = tensors_digest(tensors, path.name, about["run"], about["training"])
     try:
         with whole_file(path) as temporary:
-            save_file(tensors, temporary, metadata={"run": run, "training": json.dumps(asdict(training))})
+            save_file(tensors, temporary, metadata=about)
     except (OSError, SafetensorError) as error:
         kept = disk_is_full(error) and path.with_name(CHECKPOINT).is_file()
         again = ": it goes on from the last checkpoint" if kept else ""
@@ -45,32 +48,70 @@ def write_checkpoint(
 def read_checkpoint(path: Path, run: str, learned: dict[str, nn.Parameter], optimizer: Any = None) -> Training | None:
     """Put the weights of `path` back, and the moments when `optimizer` is given; return the story so far.
 
-    None where there is no file, or a damaged one, which is set aside. Raises ValueError when it belongs to another run.
+    None where there is no file, or one that is not what was written: it is set aside, and said. Raises ValueError when
+    it belongs to another run.
     """
     if not path.is_file():
         return None
     try:
-        with safe_open(path, "pt") as file:
-            if file.metadata()["run"] != run:
-                raise ValueError(
-                    f"{path} belongs to a run with other settings, data or weights: choose another run_dir."
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            training = Training(**json.loads(file.metadata()["training"]))
+        tensors, about = _as_written(path)
     except FileNotFoundError:  # another process has just finished the same run
         return None
-    except SafetensorError as error:
-        aside = path.with_suffix(".damaged")
-        path.replace(aside)
-        print(f"{path.name} could not be read ({error}); it is kept as {aside.name}, and training starts anew.")
+    except DamagedRun as error:
+        _set_aside(path, error)
         return None
+    if about["run"] != run:
+        raise ValueError(f"{path} belongs to a run with other settings, data or weights: choose another run_dir.")
     for name, p in learned.items():
         p.copy_(tensors[f"weights.{name}"])
         if optimizer:
             prefix = f"adamw.{name}."
             kept = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
             restore_moments(optimizer, p, kept)
-    return training
+    return Training(**json.loads(about["training"]))
+
+
+def _set_aside(path: Path, why: DamagedRun) -> None:
+    """Rename a damaged run, and say so. Raises TrainingStopped where its folder does not allow it."""
+    try:
+        aside = set_aside(path)
+    except OSError as error:
+        raise TrainingStopped(
+            f"{path} {why} and cannot be renamed ({error.strerror}): choose another run_dir, or set LORA_LESSONS_CACHE to "
+            "a folder that may be written to."
+        ) from error
+    print(f"{path.name} {why}; it is kept as {aside.name}, and training starts anew.")
+
+
+def steps_done(path: Path) -> int:
+    """How many steps the run in the file `path` has behind it; 0 where there is none, or a damaged one."""
+    try:
+        return len(json.loads(_as_written(path)[1]["training"])["losses"])
+    except (FileNotFoundError, DamagedRun):
+        return 0
+
+
+class DamagedRun(ValueError):
+    """A file is not the run that was written; the message, which follows the file's name, says what is wrong."""
+
+
+def _as_written(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a run's file and what it says of itself, if its checksum says that all is as it was written.
+
+    The checksum covers every tensor (name, type, shape, bytes), the file's name, the run and its story. Raises
+    DamagedRun.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise DamagedRun(f"could not be read ({first_line(error)})") from error
+    if "sha256" not in about:
+        raise DamagedRun("carries no checksum (an older version of the course wrote none), so it is not trusted")
+    if about["sha256"] != tensors_digest(tensors, path.name, about.get("run", ""), about.get("training", "")):
+        raise DamagedRun("is damaged (its checksum does not fit)")
+    return tensors, about
 
 
 def moments(optimizer: Any, p: nn.Parameter) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 import torch
 from in_kernel import a_kernel
 
-from lora_lessons import evaluation, mixing, models, tasks, training
+from lora_lessons import evaluation, mixing, models, sums, tasks, training
 from lora_lessons.adapter import read_adapter
 from lora_lessons.course.live import LOSSES
 from lora_lessons.experiments import sweep
@@ -214,6 +214,29 @@ def test_stopped_midway_it_keeps_what_ended_and_resume_completes_it(experiments,
     sweep.run(settings, out, resume=True)
     assert calls(experiments) == [(1, 1), (3, 1)]
     assert [(row["r"], row["seed"]) for row in sweep.read_table(out / sweep.TABLE)] == [(1, 0), (1, 1), (3, 0), (3, 1)]
+
+
+def test_a_result_or_an_adapter_that_was_damaged_counts_as_not_done_and_is_said(experiments, tmp_path, capsys):
+    out = tmp_path / "out"
+    (row,) = sweep.run(sweep.grid([1], ["16"], 1), out)
+    first = out / "runs" / row["name"]
+    right = (first / sweep.RESULT).read_text()
+    changed = right.replace('"loss_held_out": 3.1', '"loss_held_out": 2.1')
+    assert changed != right and sweep.results(out) == [row]
+    (first / sweep.RESULT).write_text(changed)
+    assert sweep.results(out) == []
+    assert f"{row['name']}: its result.json is damaged, so the run counts as not done." in capsys.readouterr().err
+    (first / sweep.RESULT).write_text(right)
+    adapter = first / "adapter" / "adapter_model.safetensors"
+    adapter.parent.mkdir()
+    adapter.write_bytes(b"weights")
+    sums.write_sums(first, ["adapter/adapter_model.safetensors"])
+    assert sweep.results(out) == [row]
+    adapter.write_bytes(b"Weights")
+    assert sweep.results(out) == []
+    assert "its adapter/adapter_model.safetensors is damaged" in capsys.readouterr().err
+    adapter.unlink()
+    assert sweep.results(out) == [row], "one that was deleted to make room is not missed"
 
 
 SWEEP = """

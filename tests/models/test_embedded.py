@@ -1,5 +1,6 @@
 """The embedded base: every way it can fail to be made is one sentence and leaves no broken cache."""
 
+import random
 import shutil
 import zipfile
 
@@ -7,8 +8,9 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from lora_lessons import models
+from lora_lessons import files, models
 from lora_lessons.errors import ModelError
+from lora_lessons.models import wheels
 
 
 def no_base_left(cache):
@@ -81,3 +83,66 @@ def test_a_disk_that_fills_up_midway_leaves_no_broken_cache(empty_cache, tmp_pat
     with pytest.raises(ModelError, match="No space left on device.*LORA_LESSONS_CACHE"):
         models.embedded_folder()
     assert no_base_left(empty_cache)
+
+
+# ---- damage in the cache ----
+
+
+@pytest.fixture
+def made(tmp_path, capsys, monkeypatch):
+    """A small base that is made once: its folder, a function that asks for it in a new process, and how often it was made."""
+    folder, times = tmp_path / "base" / "small", []
+    monkeypatch.setattr(files, "_sync", lambda _: None)  # a hundred times, that would take long
+
+    def make(folder):
+        times.append(folder)
+        with files.whole_folder(folder) as new:
+            for name, content in (("model.safetensors", b"w" * 500), ("config.json", b'{"r": 1}')):
+                (new / name).write_bytes(content)
+            wheels.note_files(new)
+
+    def ask():
+        wheels._whole.clear()
+        assert wheels.made_once(folder, make, "the base", 1e6) == folder
+        return len(times), capsys.readouterr().err
+
+    return folder, ask
+
+
+def test_a_base_that_was_damaged_is_said_and_made_anew(made):
+    folder, ask = made
+    assert ask() == ask() == (1, "")
+    right = {file.name: file.read_bytes() for file in folder.iterdir()}
+    times, draw = 1, random.Random(0)
+    for name in right:
+        for _ in range(20):
+            data = bytearray(right[name])
+            data[draw.randrange(len(data))] ^= draw.randrange(1, 256)
+            (folder / name).write_bytes(data)
+            before, (now, said) = times, ask()
+            times = now
+            if now > before:
+                assert said.endswith(" is damaged or missing: the base is made anew.\n")
+            assert {n: (folder / n).read_bytes() for n in right if n != "SHA256SUMS"} == {
+                n: data for n, data in right.items() if n != "SHA256SUMS"
+            }
+    assert times > 41
+    (folder / "config.json").unlink()
+    assert ask() == (times + 1, f"{folder / 'config.json'} is damaged or missing: the base is made anew.\n")
+
+
+def test_a_base_of_an_older_version_is_not_made_anew_and_is_checked_from_now_on(made):
+    folder, ask = made
+    ask()
+    (folder / "SHA256SUMS").unlink()
+    assert ask() == (1, "") and (folder / "SHA256SUMS").is_file()
+    (folder / "config.json").write_bytes(b'{"r": 2}')
+    assert ask()[0] == 2
+
+
+def test_a_base_is_hashed_once_in_a_process(made, monkeypatch):
+    folder, ask = made
+    ask()
+    wheels.made_once(folder, None, "the base", 1e6)
+    monkeypatch.setattr(wheels, "damaged", lambda _: pytest.fail("hashed again"))
+    assert wheels.made_once(folder, None, "the base", 1e6) == folder

@@ -200,7 +200,7 @@ def test_a_damaged_finished_run_is_set_aside_and_trained_anew(tiny_model, exampl
     lora.attach(tiny_model, r=4)
     again = train(tiny_model, examples, SHORT, run_dir=tmp_path)
     assert not again.reused and again.losses == first.losses
-    assert "kept as finished.damaged" in capsys.readouterr().out
+    assert "kept as finished.safetensors.damaged-1" in capsys.readouterr().out
 
 
 def test_without_reuse_nothing_old_is_read(tiny_model, examples, tmp_path):

@@ -26,6 +26,7 @@ from ...machine import stamp
 from ...paths import cache_dir, course_root
 from ...run import runner
 from ...run.notebooks import read_notebook
+from ...sums import damaged, write_sums
 from . import room
 from .intervals import lines
 from .table import TABLE, read_table, trial_of, write_table
@@ -182,6 +183,7 @@ def run_one(
         "machine": about["machine"],
     }
     write_text(folder / RESULT, json.dumps({"row": row, "versions": about["versions"]}, indent=1) + "\n")
+    write_sums(folder, [RESULT, *(f"{ADAPTER}/{file.name}" for file in (folder / ADAPTER).glob("adapter_*"))])
     if result.status == runner.OK:
         shutil.rmtree(checkpoints, ignore_errors=True)
     return row
@@ -190,16 +192,22 @@ def run_one(
 def results(out: Path) -> list[dict[str, Any]]:
     """The rows of every run that ended in the sweep `out`, in the order of their trials, each with its `versions`.
 
-    A damaged result is said to be so and counts as not done.
+    A damaged result, or adapter, is said to be so and counts as not done.
     """
     rows = []
     for path in out.glob(f"runs/*/{RESULT}"):
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            trial_of(kept["row"])
-            rows.append(kept["row"] | {"versions": kept["versions"]})
+            row = kept["row"] | {"versions": kept["versions"]}
+            trial_of(row)
+            # an adapter that was deleted is no damage: it is missed when it is asked for
+            wrong = [name for name in damaged(path.parent) if (path.parent / name).exists()]
         except (ValueError, KeyError, TypeError):
-            print(f"{path.parent.name}: its {RESULT} is damaged, so the run counts as not done.", file=sys.stderr)
+            wrong = [RESULT]
+        if wrong:
+            print(f"{path.parent.name}: its {wrong[0]} is damaged, so the run counts as not done.", file=sys.stderr)
+        else:
+            rows.append(row)
     return sorted(rows, key=trial_of)
 
 

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from ...adapter import ADAPTER_WEIGHTS, save_adapter
 from ...course import my_folder
 from ...course.figures import BLUE, GREEN, ORANGE
 from ...course.stage import Backdrop, Scene, Stage, slider
-from ...files import write_text
+from ...files import whole_file
 from ...paths import cache_dir
 
 QUESTION = "How can I seem less shy at parties?"
@@ -59,7 +61,7 @@ def teach(
     run = training.fingerprint(base.model, examples, how)
     name = hashlib.sha256(f"{run} {question}".encode()).hexdigest()[:24]
     folder = cache_dir() / "runs" / f"door-{name}"
-    film = Film(base, question, steps, every, folder / "answers.json", fresh=again)
+    film = Film(base, question, steps, every, folder / "answers.json.gz", fresh=again)
     shown = _display(film.stage)
     try:
         trained = training.train(base.model, examples, how, run_dir=folder, reuse=not again, on_step=film.hear)
@@ -96,7 +98,8 @@ class Film:
         """The model's answer now, or the one kept from the time when it was first asked."""
         if when not in self.answers:
             self.answers[when] = models.chat(self.base, self.question, max_new_tokens=WORDS)
-            write_text(self.file, json.dumps(self.answers, indent=1, ensure_ascii=False) + "\n")
+            with whole_file(self.file) as temporary:
+                temporary.write_bytes(gzip.compress(json.dumps(self.answers).encode()))
         return self.answers[when]
 
     def scene(self, step: int) -> Scene:
@@ -214,10 +217,10 @@ def _axes(title: str, across: tuple[float, float], xlabel: str, ticks: Iterable[
 
 def _kept(file: Path) -> dict[str, str]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(gzip.decompress(file.read_bytes()))
         return {str(when): str(answer) for when, answer in found.items()}
-    except (OSError, ValueError, AttributeError):
-        return {}  # there are none, or half of them: they are asked for again
+    except (OSError, EOFError, ValueError, AttributeError, zlib.error):
+        return {}  # there are none, or damaged ones, as gzip's checksum tells: they are asked for again
 
 
 def _one_line(answer: str) -> str:

@@ -1,5 +1,6 @@
 """The five-minute door on a tiny model: what it shows is what happened; it can be stopped, resumed, scaled and kept."""
 
+import random
 import re
 
 import pytest
@@ -161,3 +162,15 @@ def test_a_step_that_was_not_taken_is_refused():
     stage = teach().film.stage
     stage.values = {"step": 9}
     assert stage.said == "step 9 is not recorded: choose 0 to 5."
+
+
+def test_an_answer_that_was_damaged_on_disk_is_not_shown(tmp_path):
+    whole = teach()
+    (file,) = (tmp_path / "cache" / "runs").glob("door-*/answers.json.gz")
+    data, draw = file.read_bytes(), random.Random(0)
+    assert door._kept(file) == whole.film.answers
+    for _ in range(100):
+        changed = bytearray(data)
+        changed[draw.randrange(len(data))] ^= draw.randrange(1, 256)
+        file.write_bytes(changed)
+        assert door._kept(file) in ({}, whole.film.answers)

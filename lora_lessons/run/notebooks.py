@@ -67,10 +67,18 @@ def read_notebook(path: Path) -> NotebookNode:
     """A notebook as an nbformat 4 node. Raises ValueError with one sentence when the file is not one."""
     import nbformat
 
+    # what nbformat raises of a damaged file, before it finds out that it is no notebook
+    damaged = (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError, nbformat.ValidationError)
     try:
-        return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
-        raise ValueError(f"{path.name} is not a readable notebook ({errors.first_line(error)[:120]}).") from error
+        notebook = nbformat.read(path, as_version=4)
+        # reading only logs what is not as the format has it
+        nbformat.validate(notebook)
+    except damaged as error:
+        why = errors.first_line(error)[:120]
+        raise ValueError(
+            f"{path.name} is not a readable notebook ({why}): restore it, or save it again in Jupyter."
+        ) from error
+    return notebook
 
 
 def parameters_of(notebook: NotebookNode | None) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .. import errors
 from ..course.lesson import DEEPER, lessons, side_trips
 from ..course.syllabus import SYLLABUS
 from ..files import write_text
@@ -90,9 +91,19 @@ def speed_table() -> str:
     Empty while nothing is recorded.
     """
     file = measurements() / "training_speed.json"
-    if not file.is_file():
-        return ""
-    found = json.loads(file.read_text(encoding="utf-8"))
+    return _made_of(file, _speed) if file.is_file() else ""
+
+
+def _made_of(file: Path, make: Callable[[dict[str, Any]], str]) -> str:
+    """What `make` makes of the record in `file`. Raises ValueError when the record is not what it was written as."""
+    try:
+        return make(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        why = errors.first_line(error)
+        raise ValueError(f"{file.name} is damaged ({why}): restore it from git, or record it anew.") from error
+
+
+def _speed(found: dict[str, Any]) -> str:
     where = f"{found['date']} on {found['machine']} in {found['precision']}"
     rows = [
         "## What it costs in time",
@@ -129,13 +140,14 @@ FAULTS = ("traceback", "hang", "silent", "memory")
 
 def reliability_table() -> str:
     """What became of bad files, kills and sabotages, from the records of `pytest -m reliability` and of the sabotages."""
-    rows = ["## What bad files and kills do to it", ""]
-    file = measurements() / "reliability.json"
-    if file.is_file():
-        rows += _attacks(json.loads(file.read_text(encoding="utf-8")))
+    attacks, sabotages = (measurements() / f"{name}.json" for name in ("reliability", "sabotages"))
+    parts = ["## What bad files and kills do to it"]
+    if attacks.is_file():
+        parts.append(_made_of(attacks, lambda found: "\n".join(_attacks(found))))
     else:
-        rows.append("Not yet recorded: `.venv/bin/pytest -m reliability --record-reliability` does it.")
-    return "\n".join([*rows, "", _sabotages(measurements() / "sabotages.json")])
+        parts.append("Not yet recorded: `.venv/bin/pytest -m reliability --record-reliability` does it.")
+    parts.append(_made_of(sabotages, _sabotages) if sabotages.is_file() else "Sabotages of the code: not yet recorded.")
+    return "\n\n".join(parts)
 
 
 def _attacks(found: dict[str, Any]) -> Iterator[str]:
@@ -165,11 +177,8 @@ def _cells(*cells: Any) -> str:
     return f"| {' | '.join(f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in cells)} |"
 
 
-def _sabotages(file: Path) -> str:
+def _sabotages(found: dict[str, Any]) -> str:
     """How many sabotages of the code turned a test red."""
-    if not file.is_file():
-        return "Sabotages of the code: not yet recorded."
-    found = json.loads(file.read_text(encoding="utf-8"))
     caught = [row for row in found["rows"] if row["caught_by"]]
     slowest = max((row["seconds"] for row in caught), default=0.0)
     return (

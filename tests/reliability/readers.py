@@ -89,14 +89,14 @@ def adapter(box: Path) -> Any:
 
 # ---- base models ----
 
-BASE = (valid.base, (ModelError,))
+BASE: dict[str, Any] = {"makes": valid.base, "errors": (ModelError,), "writes": ("cache/*",)}
 
 
-@reader("a base's config.json", "JSON", "base/config.json", *BASE, share=0.8)
-@reader("a base's model.safetensors", "safetensors", "base/model.safetensors", *BASE, share=0.8)
-@reader("a base's tokenizer.json", "JSON", "base/tokenizer.json", *BASE, share=0.8)
-@reader("a base's tokenizer_config.json", "JSON", "base/tokenizer_config.json", *BASE, share=0.8)
-@reader("a base's generation_config.json", "JSON", "base/generation_config.json", *BASE, share=0.3)
+@reader("a base's config.json", "JSON", "base/config.json", **BASE, share=0.8)
+@reader("a base's model.safetensors", "safetensors", "base/model.safetensors", **BASE, share=0.8)
+@reader("a base's tokenizer.json", "JSON", "base/tokenizer.json", **BASE, share=0.8)
+@reader("a base's tokenizer_config.json", "JSON", "base/tokenizer_config.json", **BASE, share=0.8)
+@reader("a base's generation_config.json", "JSON", "base/generation_config.json", **BASE, share=0.3)
 def base(box: Path) -> Any:
     from lora_lessons import models, tasks
 
@@ -179,8 +179,8 @@ def gguf_loaded(box: Path) -> Any:
     return models.load(box / "base.gguf", "fp32", "cpu").model.state_dict()
 
 
-@reader("base.gguf for Ollama", "GGUF", "base.gguf", valid.ggufs, (ValueError,))
-@reader("adapter.gguf for Ollama", "GGUF", "adapter.gguf", valid.ggufs, (ValueError,))
+@reader("base.gguf for Ollama", "GGUF", "base.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
+@reader("adapter.gguf for Ollama", "GGUF", "adapter.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
 def ggufs(box: Path) -> Any:
     from lora_lessons.export import gguf
     from lora_lessons.export.ollama import chatform, checks
@@ -234,7 +234,14 @@ def go_template(box: Path) -> Any:
     return gotemplate.chat((box / "template.txt").read_text("utf-8", "replace"), valid.TALK)
 
 
-@reader("a Jinja template", "Jinja template", "template.txt", valid.jinja_template, (ValueError,))
+@reader(
+    "a Jinja template",
+    "Jinja template",
+    "template.txt",
+    valid.jinja_template,
+    (ModelError, ValueError),
+    writes=("cache/*",),
+)
 def jinja_template(box: Path) -> Any:
     from lora_lessons import tasks
     from lora_lessons.export.ollama import chatform

@@ -20,7 +20,8 @@ class Interrupted(KeyboardInterrupt):
 
 def first_line(error: BaseException) -> str:
     """The first line of what a library said, at most 200 characters: enough for a sentence of ours."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r"<class '([\w.]+)'>", r"\1", first)[:200]
 
 
 def disk_is_full(error: BaseException) -> bool:

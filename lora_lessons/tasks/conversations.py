@@ -61,7 +61,7 @@ def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
 
     Supervised: the last answer and the token that ends it. A model that never sees its end token never learns to stop,
     so it is added where the template has none. Raises ValueError when the template refuses the
-    conversation, or rewrites earlier turns.
+    conversation, or rewrites earlier turns, and when the tokenizer names no end.
     """
     *context, answer = example["messages"]
     try:
@@ -75,6 +75,10 @@ def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
     if not whole.startswith(prompt):
         raise ValueError(
             "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
+        )
+    if not tokenizer.eos_token:
+        raise ValueError(
+            "the tokenizer names no EOS token, so nothing would teach the model to stop: set tokenizer.eos_token and save it."
         )
     taught = whole[len(prompt) :].rstrip()
     if not taught.endswith(tokenizer.eos_token):

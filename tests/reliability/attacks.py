@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -100,8 +101,8 @@ class Tally:
     def keep(self) -> str:
         """Write every bad input to FOUND; what was found, a line each. Empty where all went well."""
         lines = []
-        for number, ((kind, where), (content, said)) in enumerate(sorted(self.worst.items())):
-            place = FOUND / slug(self.reader) / f"{kind}-{number}"
+        for (kind, where), (content, said) in sorted(self.worst.items()):
+            place = FOUND / slug(self.reader) / f"{kind}-{hashlib.sha256(content).hexdigest()[:8]}"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
             lines.append(f"{kind} ({where}): {said}\n    {place.relative_to(ROOT)}")

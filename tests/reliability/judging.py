@@ -38,7 +38,7 @@ _ADVICE = re.compile(
     r"\b(give|choose|copy|fetch|save|load|restore|write|make|run|delete|set|use|convert|mend|check|correct|train|say|name"
     r"|take|leave|put|rename|pass|free|log in|connect|try|export|split|add|remove|close|install|type|unset|start|merge|move"
     r"|lower|shorten|re-?create|repair|replace|open|pick|read|ask|is kept as|ignored|set aside|anew|must|needs?|expected"
-    r"|there are|such as|what is possible|Did you mean)\b",
+    r"|there are|lessons are|such as|what is possible|Did you mean)\b",
     re.I,
 )
 

@@ -12,7 +12,10 @@ from lora_lessons.run import doctor
 @pytest.mark.parametrize(
     "error, sentence",
     [
-        (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "the disk is full: /a/b could not be written. Make room"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/a/b"),
+            "the disk is full: /a/b could not be written. Make room",
+        ),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "/a/b"), "the disk is full: /a/b could not be written."),
         (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: a file could not be written."),
         (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b is not yours to read or write"),

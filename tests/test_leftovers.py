@@ -72,7 +72,13 @@ def test_the_old_folder_goes_back_when_the_new_one_never_came(tmp_path, monkeypa
 
 def test_another_machines_and_other_peoples_files_stay(tmp_path, monkeypatch, capsys):
     number = dead()
-    kept = [".env", ".git", f".out.00000000-{number}-abc", f".out.{leftovers._machine()}-{os.getpid()}-abc", f"a-{number}-b"]
+    kept = [
+        ".env",
+        ".git",
+        f".out.00000000-{number}-abc",
+        f".out.{leftovers._machine()}-{os.getpid()}-abc",
+        f"a-{number}-b",
+    ]
     for name in kept:
         (tmp_path / name).touch()
     leftovers.remove_leftovers(tmp_path)

@@ -54,4 +54,3 @@ def test_a_home_that_is_known_stays(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     paths.ensure_home()
     assert os.environ["HOME"] == str(tmp_path) and capsys.readouterr().err == ""
-

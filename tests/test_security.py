@@ -75,7 +75,9 @@ def dangers(tree):
 
 
 def sources():
-    yield from ((path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py"))
+    yield from (
+        (path.relative_to(PACKAGE).as_posix(), path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")
+    )
     for path in sorted((course_root() / "notebooks").rglob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
@@ -85,7 +87,7 @@ def sources():
 def test_no_pickle_no_remote_code_and_no_shell_is_reachable():
     found = [(file, what) for file, text in sources() for _, what in dangers(ast.parse(text))]
     assert set(found) - ALLOWED == set()
-    assert ALLOWED <= set(found), "an exception that is no longer needed"
+    assert set(found) >= ALLOWED, "an exception that is no longer needed"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,8 @@ def test_llama_cpps_token_is_on_no_command_line():
 
 def test_the_page_names_every_danger_that_it_answers():
     page = (course_root() / "SECURITY.md").read_text(encoding="utf-8")
-    for word in ("Adapters", "base folders", "GGUF", "hub", "Training files", "notebook", "127.0.0.1", "token", "Reporting"):
+    words = "Adapters,base folders,GGUF,hub,Training files,notebook,127.0.0.1,token,Reporting"
+    for word in words.split(","):
         assert word in page, word
     assert len(page.split()) < 450, "half a page"
     assert "tests/test_security.py" in page

@@ -17,7 +17,8 @@ def adapters(
         typer.Argument(metavar="TASK", help="persona, plain_language, code_style, strict_json; none means all."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(parser=place, metavar="DIR", help="Where they go; otherwise data/adapters, for maintainers.")
+        Path | None,
+        typer.Option(parser=place, metavar="DIR", help="Where they go; otherwise data/adapters, for maintainers."),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="S", help="The seed of every run.")] = 0,
 ) -> int:

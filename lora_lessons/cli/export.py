@@ -97,7 +97,9 @@ def ollama(
     with _in_switches():
         read, folder = gguf.adapter_and_base(_folder(adapter), base)
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
-    print(*(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n")
+    print(
+        *(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n"
+    )
     print(f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {made.system or 'none'}")
     _say_notes(made.remarks)
     print("To use it:", *made.commands, sep="\n    ")

@@ -15,7 +15,9 @@ from .places import notebook_or_name
 
 def lab(
     context: typer.Context,
-    lesson: Annotated[str, typer.Argument(parser=notebook_or_name, metavar="LESSON", help="The lesson to open.")] = "00",
+    lesson: Annotated[
+        str, typer.Argument(parser=notebook_or_name, metavar="LESSON", help="The lesson to open.")
+    ] = "00",
 ) -> int:
     """Copy the lessons to my_lessons/ and open JupyterLab.
 

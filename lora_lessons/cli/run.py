@@ -35,7 +35,9 @@ class LessonCommand(TyperCommand):
 def run(
     lessons: Annotated[
         list[str] | None,
-        typer.Argument(parser=notebook_or_name, metavar="LESSON", help="03, 03_train_lora, deeper/03_x or a path; none means all."),
+        typer.Argument(
+            parser=notebook_or_name, metavar="LESSON", help="03, 03_train_lora, deeper/03_x or a path; none means all."
+        ),
     ] = None,
     profile: Annotated[Literal["quick", "full"], typer.Option(help="How much work to do.")] = "quick",
     parameter: Annotated[

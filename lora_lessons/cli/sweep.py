@@ -30,9 +30,9 @@ def sweep(
     seed: Annotated[int | None, typer.Option(metavar="S", help="Only this seed, in place of --seeds.")] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Optimizer steps of each run.")] = 24,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Examples per step.")] = 4,
-    out: Annotated[
-        Path, typer.Option(parser=place, metavar="DIR", help="Where the table and the runs go.")
-    ] = Path("sweep"),
+    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the table and the runs go.")] = Path(
+        "sweep"
+    ),
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip the runs that DIR already holds; try failed ones again.")
     ] = False,

@@ -89,4 +89,6 @@ def load_encoder() -> Encoder:
     model: Any = BertModel.from_pretrained(folder, local_files_only=True)
     model.eval().requires_grad_(False)
     linears = [name for name in resolve_targets(model, "all-linear") if not name.startswith("pooler")]
-    return Encoder(model, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), linears)
+    return Encoder(
+        model, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), linears
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +68,32 @@ def _tree_bytes(pid: int | None) -> int:
     return total
 
 
+@contextmanager
+def postponing_interrupts() -> Iterator[None]:
+    """While the block runs, the first Ctrl-C waits for its end: a kernel that is half started would belong to nobody.
+
+    A second one is raised at once. Where interrupts are not ours to handle, they stay as they are.
+    """
+    asked = threading.Event()
+
+    def ask(number: int, frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if asked.is_set():
+        raise KeyboardInterrupt
+
+
 def register_engine() -> None:
     """Teach papermill an engine that always uses this interpreter's kernel, whatever kernelspecs are installed."""
     import zmq
@@ -79,6 +106,10 @@ def register_engine() -> None:
         """Tells `on_display`, where there is one, what a cell shows or shows anew, while it runs."""
 
         on_display: Callable[[dict[str, Any]], object] | None = None
+
+        def start_new_kernel(self, **kwargs):  # type: ignore[no-untyped-def]
+            with postponing_interrupts():
+                super().start_new_kernel(**kwargs)
 
         def process_message(self, msg, cell, cell_index):  # type: ignore[no-untyped-def]
             if self.on_display and msg["msg_type"] in ("display_data", "update_display_data"):

@@ -39,7 +39,9 @@ def takes_a_path(hint, about):
 
 def types_in(hint):
     """Every type in such a hint as Annotated[list[Path] | None, …]."""
-    return {hint}.union(*map(types_in, get_args(hint))) if get_args(hint) else {hint} if isinstance(hint, type) else set()
+    return (
+        {hint}.union(*map(types_in, get_args(hint))) if get_args(hint) else {hint} if isinstance(hint, type) else set()
+    )
 
 
 PATHS = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -34,7 +35,7 @@ def quick(make_lesson, monkeypatch):
 
 
 def report(out="out"):
-    return {one["lesson"]: one for one in json.loads(open(f"{out}/report.json").read())["lessons"]}
+    return {one["lesson"]: one for one in json.loads(Path(out, "report.json").read_text())["lessons"]}
 
 
 def values(out="out"):
@@ -56,13 +57,13 @@ def test_a_later_run_adds_to_the_report_and_replaces_what_it_ran_again(quick, ca
     first = report()["01_b"]["date"]
     assert cli.main(["run", "0", "--out", "out"]) == 0
     assert values() == {"00_a": 1, "01_b": 2} and report()["01_b"]["date"] == first
-    page = open("out/report.html").read()
+    page = Path("out/report.html").read_text()
     assert "Lesson 00_a with 1?" in page and "Lesson 01_b with 2?" in page and f"ok, on {first}" in page
     quick["01_b"] = 5
     assert cli.main(["run", "1", "--out", "out"]) == 0
     assert values() == {"00_a": 1, "01_b": 5}
-    assert "beside the baseline of" in open("out/report.html").read(), "what was judged stays judged"
-    assert not list(open("out/.lock")) and "is kept as" not in capsys.readouterr().err
+    assert "beside the baseline of" in Path("out/report.html").read_text(), "what was judged stays judged"
+    assert Path("out/.lock").read_text() == "" and "is kept as" not in capsys.readouterr().err
 
 
 def test_a_report_of_another_kind_is_kept_beside_the_new_one(quick, tmp_path, capsys):
@@ -70,7 +71,9 @@ def test_a_report_of_another_kind_is_kept_beside_the_new_one(quick, tmp_path, ca
     assert cli.main(["run", "1", "--out", "out"]) == 0
     before = (out / "report.html").read_text()
     assert cli.main(["run", "0", "--profile", "full", "--out", "out"]) == 0
-    assert "was made in another way (profile, parameters, machine or versions): it is kept as" in capsys.readouterr().err
+    assert (
+        "was made in another way (profile, parameters, machine or versions): it is kept as" in capsys.readouterr().err
+    )
     assert list(report()) == ["00_a"]
     (page,) = out.glob("report-*.html")
     assert page.read_text() == before and page.with_suffix(".json").is_file()

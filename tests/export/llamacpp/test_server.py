@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 from exporting import LIMIT, PROMPTS, peft_adapter, peft_logits, python_logits, worst
 
@@ -58,10 +59,17 @@ def test_the_server_answers_only_with_the_token_and_only_here(served):
             assert refused.value.code == 401
     host, port = server.url.removeprefix("http://").split(":")
     assert host == "127.0.0.1"
+    assert _listening() == {"127.0.0.1"}, "whatever llama.cpp opens"
     with socket.socket() as other:  # another address of this machine is not taken
         other.bind(("127.0.0.2", int(port)))
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", int(port)), timeout=5)
+
+
+def _listening():
+    """The addresses at which the processes that this one started wait for others."""
+    children = psutil.Process().children(recursive=True)
+    return {c.laddr.ip for one in children for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
 
 
 def test_a_server_ends_with_its_block_and_an_unknown_adapter_is_named(served, tiny, tmp_path):

@@ -5,8 +5,9 @@ import json
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny import make_tiny_base
 
-from lora_lessons import evaluation, mixing, tasks
+from lora_lessons import evaluation, lora, mixing, sums, tasks, training
 from lora_lessons.adapter import ADAPTER_WEIGHTS, read_adapter
 from lora_lessons.experiments import shipped_adapters
 
@@ -42,6 +43,23 @@ def test_an_adapter_is_made_written_in_16_bits_and_recorded(tmp_path, monkeypatc
     assert read_adapter(tmp_path / "strict_json").r == shipped_adapters.R
     with pytest.raises(FileExistsError, match="choose another --out"):
         shipped_adapters.make(["strict_json"], tmp_path)
+
+
+def test_an_adapter_that_is_shipped_anew_is_noted_anew(tmp_path, monkeypatch):
+    def learn(base, task, seed):
+        lora.attach(base.model, r=2, seed=seed)
+        return training.Training(seconds=1.0)
+
+    monkeypatch.setattr(shipped_adapters, "_home", lambda: tmp_path)
+    monkeypatch.setattr(shipped_adapters.models, "load", lambda **_: make_tiny_base())
+    monkeypatch.setattr(shipped_adapters, "learn", learn)
+    monkeypatch.setattr(evaluation, "score", lambda *_: evaluation.Score(1.0, 0.5, 40.0, 0.0))
+    noted = []
+    for seed in (0, 1):
+        shipped_adapters.make(["persona"], seed=seed)
+        assert sums.damaged(tmp_path) == [] and read_adapter(tmp_path / "persona").r == 2
+        noted.append((tmp_path / sums.SUMS).read_text())
+    assert noted[0] != noted[1] and noted[1].count("persona/adapter_") == 2
 
 
 def test_an_unknown_task_is_refused_before_any_work(tmp_path):

@@ -19,9 +19,13 @@ class Interrupted(KeyboardInterrupt):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what a library said, at most 200 characters: enough for a sentence of ours."""
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r"<class '([\w.]+)'>", r"\1", first)[:200]
+    """The first line of what a library said, at most 200 characters: enough for a sentence of ours.
+
+    With the line after it, where the first ends with a colon.
+    """
+    first, *more = str(error).strip().splitlines() or [type(error).__name__]
+    said = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
+    return re.sub(r"<class '([\w.]+)'>", r"\1", said)[:200]
 
 
 def disk_is_full(error: BaseException) -> bool:

@@ -65,10 +65,10 @@ def read_progress() -> dict[str, dict[str, Any]]:
 
 def _checked(found: Any) -> dict[str, dict[str, Any]]:
     """`found`, if it is what `_remember` writes. Raises ValueError where it is not."""
-    sections = [found.get(name, {}) for name in ("solved", "predictions")] if isinstance(found, dict) else [None]
-    if not all(isinstance(section, dict) for section in sections):
-        raise ValueError("not a progress file")
-    if not all(isinstance(value, int | float | str) for section in sections for value in section.values()):
+    sections = [found.get(name, {}) for name in ("solved", "predictions")] if isinstance(found, dict) else []
+    values = [value for section in sections if isinstance(section, dict) for value in section.values()]
+    whole = len(sections) == sum(isinstance(section, dict) for section in sections) == 2
+    if not whole or not all(isinstance(value, int | float | str) for value in values):
         raise ValueError("not a progress file")
     return found
 

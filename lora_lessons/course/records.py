@@ -133,7 +133,7 @@ def records_of(notebook: Any) -> dict[str, Record]:
 
 def _fault(one: Any) -> str:
     """Why `one` is no record as `record` makes it; "" where it is."""
-    kinds = {"name": str, "value": (bool, int, float, str), "unit": str, "volatile": bool}
+    kinds: dict[str, Any] = {"name": str, "value": (bool, int, float, str), "unit": str, "volatile": bool}
     if not isinstance(one, dict):
         return f"a {type(one).__name__} in place of its fields"
     if wrong := sorted({"name", "value"} - one.keys()) + sorted(map(str, one.keys() - kinds.keys())):

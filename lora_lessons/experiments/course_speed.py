@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,34 @@ def measure(run: bool = False, folder: Path = REPORTS) -> dict[str, Any]:
 def newest(folder: Path) -> dict[str, Any] | None:
     """The report that was written last, of those in `folder` whose lessons ran with their own parameters."""
     files = sorted(folder.rglob("report.json"), key=lambda file: file.stat().st_mtime, reverse=True)
-    reports = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-    return next((report for report in reports if not report["parameters"]), None)
+    reports = (_report(file) for file in files)
+    return next((report for report in reports if report and not report["parameters"]), None)
+
+
+def _report(file: Path) -> dict[str, Any] | None:
+    """A report; None where it is damaged, which is said."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        _check(found)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        print(f"{file} is damaged, so it is passed over: run the lessons again.", file=sys.stderr)
+        return None
+    return found
+
+
+def _check(report: Any) -> None:
+    """Raise ValueError, TypeError or KeyError for what is not as the runner writes a report."""
+    for name, kind in (("parameters", dict), ("profile", str), ("machine", str), ("date", str), ("lessons", list)):
+        if not isinstance(report[name], kind):
+            raise ValueError(name)
+    for lesson in report["lessons"]:
+        kinds = (
+            isinstance(lesson["lesson"], str),
+            isinstance(lesson["status"], str),
+            type(lesson["seconds"]) in (int, float),
+        )
+        if not all(kinds):
+            raise ValueError("lessons")
 
 
 def compare(report: dict[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..files import write_text
 from ..machine import peak_bytes, resident_bytes, stamp
 from ..models import SHAPES
 from ..paths import cache_dir, measurements
-from . import recordings
+from ..sums import damaged, write_sums
 from .own_process import LARGE_PAGES, answer, run_in_process
 
 RECORD = "record.json"
@@ -62,12 +63,12 @@ def train_seven_b(
         return record | {"reused": True}
     (folder / RECORD).unlink(missing_ok=True)
     run_in_process(__spec__.name, "train", wanted, folder, LARGE_PAGES)
-    return recordings.read(folder / RECORD)
+    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        return recordings.read(path)
+        return None if damaged(path.parent, path.name) else json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -113,7 +114,8 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "resumed_at": before if reuse else 0,
         "losses": [round(loss, 4) for loss in result.losses],
     }
-    recordings.write(folder / RECORD, record)
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+    write_sums(folder, [RECORD])
 
 
 def build(wanted: dict[str, Any]) -> tuple[Any, Any]:
@@ -165,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = train_seven_b(options.model, steps=options.steps)
     print(json.dumps(record, indent=1))
     if options.record:
-        recordings.write(recorded(), record)
+        write_text(recorded(), json.dumps(record, indent=1) + "\n")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .chat_template import rendered
 from .loading import Base
@@ -28,7 +29,10 @@ def answers(
     """
     import torch
 
-    head = [*[{"role": "system", "content": system}] * (system is not None), *map(dict, before)]
+    head: list[Mapping[str, Any]] = [
+        *[{"role": "system", "content": system}] * (system is not None),
+        *map(dict, before),
+    ]
     texts = [rendered(base.tokenizer, [*head, {"role": "user", "content": prompt}]) for prompt in prompts]
     was_training, said = base.model.training, []
     base.model.eval()

@@ -53,7 +53,7 @@ def _fault(found: Any) -> str:
     """What in `found` is not built as `update` builds it; "" where all is. The values themselves are not judged."""
     if not isinstance(found, dict) or not isinstance(found.get("records"), dict):
         return "it has no records by name"
-    about = {"machine": str, "seconds": _NUMBER, "peak_ram_bytes": _NUMBER, "volatile": dict}
+    about: dict[str, Any] = {"machine": str, "seconds": _NUMBER, "peak_ram_bytes": _NUMBER, "volatile": dict}
     if wrong := [name for name, kind in about.items() if name in found and not isinstance(found[name], kind)]:
         return f"{wrong[0]} is {found[wrong[0]]!r}"
     wrong = [name for name, one in found["records"].items() if not _is_entry(one)]

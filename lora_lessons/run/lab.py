@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..course.lesson import lessons, side_trips
-from ..files import write_text
+from ..files import read_text, write_text
 from ..paths import cache_dir, course_root
 
 MANIFEST = ".origin.json"
@@ -67,13 +67,13 @@ def place(notebook: Path) -> str:
 
 def without_outputs(notebook: Path) -> str:
     """The text of a notebook as a learner gets it: nothing has been run yet."""
-    text = notebook.read_text(encoding="utf-8")
+    text = read_text(notebook)
     try:
         whole = json.loads(text)
         for cell in whole["cells"]:
             if cell["cell_type"] == "code":
                 cell["outputs"], cell["execution_count"] = [], None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return text  # no notebook: whoever opens it sees that
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 

@@ -67,18 +67,32 @@ def read_notebook(path: Path) -> NotebookNode:
     """A notebook as an nbformat 4 node. Raises ValueError with one sentence when the file is not one."""
     import nbformat
 
-    # what nbformat raises of a damaged file, before it finds out that it is no notebook
-    damaged = (OSError, ValueError, LookupError, AttributeError, TypeError, RecursionError, nbformat.ValidationError)
+    damage = (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
     try:
-        notebook = nbformat.read(path, as_version=4)
-        # reading only logs what is not as the format has it
-        nbformat.validate(notebook)
-    except damaged as error:
+        found = nbformat.read(path, as_version=4)
+        _check_cells(found)
+    except (*damage, nbformat.ValidationError) as error:
         why = errors.first_line(error)[:120]
         raise ValueError(
             f"{path.name} is not a readable notebook ({why}): restore it, or save it again in Jupyter."
         ) from error
-    return notebook
+    return found
+
+
+def _check_cells(notebook: NotebookNode) -> None:
+    """Raise ValueError, naming the cell, unless each is built as a cell is."""
+    if not isinstance(notebook.cells, list) or not isinstance(notebook.metadata, dict):
+        raise ValueError("it has no list of cells")
+    for number, cell in enumerate(notebook.cells, 1):
+        kinds = {"cell_type": str, "source": str, "metadata": dict}
+        kinds |= {"outputs": list} if cell.get("cell_type") == "code" else {}
+        if wrong := [name for name, kind in kinds.items() if not isinstance(cell.get(name), kind)]:
+            raise ValueError(f"cell {number} has no {wrong[0]} as cells have")
+        tags, outputs = cell.metadata.get("tags", []), cell.get("outputs", [])
+        if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+            raise ValueError(f"the tags of cell {number} are no list of words")
+        if not all(isinstance(one, dict) and isinstance(one.get("output_type"), str) for one in outputs):
+            raise ValueError(f"an output of cell {number} is none")
 
 
 def parameters_of(notebook: NotebookNode | None) -> dict[str, Any]:

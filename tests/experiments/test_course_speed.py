@@ -63,3 +63,23 @@ def test_asked_to_run_it_trains_everything_anew_and_then_compares(two_lessons, t
     monkeypatch.setattr(bench.runner, "run", run)
     assert [row["ratio"] for row in bench.measure(run=True, folder=out)["rows"]] == [2.0, 0.5]
     assert asked == {"lessons": ["00_a", "01_b"], "out": out, "fresh": True}
+
+
+WHOLE = {"profile": "quick", "parameters": {}, "machine": "Processor B, 4 cores", "date": "today"}
+LESSONS = [
+    5,
+    [{}],
+    [{"lesson": "00_a", "status": "ok", "seconds": "long"}],
+    [{"lesson": [1], "status": "ok", "seconds": 1}],
+]
+OTHERS = [json.dumps(WHOLE | {"lessons": lessons}).encode() for lessons in LESSONS]
+
+
+@pytest.mark.parametrize("data", [b"{", b"null", b"[]", b"{}", b"\xff{", b"[" * 100_000, *OTHERS], ids=range(10))
+def test_a_damaged_report_is_said_and_passed_over(two_lessons, tmp_path, capsys, data):
+    out = tmp_path / "course-report"
+    reported(out / "old", 200, [("00_a", 5.0, "ok")])
+    (out / "report.json").write_bytes(data)
+    made = bench.measure(folder=out)
+    assert "report.json is damaged, so it is passed over" in capsys.readouterr().err
+    assert [row["seconds"] for row in made["rows"]] == [5.0, None]

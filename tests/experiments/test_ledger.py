@@ -77,6 +77,13 @@ def test_running_out_of_memory_leaves_the_prediction(folder, monkeypatch, capsys
     )
 
 
+def test_what_the_machine_cannot_hold_is_not_tried(folder, monkeypatch):
+    monkeypatch.setattr(ledger, "memory_bytes", lambda: 1_000)
+    monkeypatch.setattr(memory, "build", lambda *_: pytest.fail("it was built"))
+    (row,) = ledger.run(str(folder), Job("lora", 2, seq=16))
+    assert row["status"] == ledger.OUT_OF_MEMORY and row["predicted"] > 1_000
+
+
 def test_a_line_names_the_recipe_and_not_what_follows_from_it():
     row = {"status": ledger.OK, "predicted": 1e9, "measured": 1e9, "error": 0.0, "accelerate": 1e9}
     said = ledger.line(row | {"job": Job("qlora", 16, recipe="hf").counted()})

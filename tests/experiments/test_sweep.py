@@ -511,6 +511,26 @@ def test_a_damaged_or_foreign_table_is_refused_with_a_sentence(table, spoil, sai
     assert said in str(error.value) and str(error.value).startswith("results.csv") and "\n" not in str(error.value)
 
 
+ROW = {"method": "lora", "r": 2, "lora_alpha": 4.0, "learning_rate": 4e-3, "target_modules": "all-linear", "steps": 2}
+ROW |= {"batch_size": 2, "seed": 0, "base_format": "16-bit"}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"method": 5}, {"r": "2"}, {"r": None}, {"seed": True}, {"base_format": {}}, {"r": [2]}]
+)
+def test_a_row_of_another_shape_is_no_trial(wrong):
+    assert sweep.trial_of(ROW).r == 2
+    with pytest.raises(TypeError):
+        sweep.trial_of(ROW | wrong)
+
+
+def test_the_table_is_written_whatever_a_run_says_of_its_machine(tmp_path):
+    about = {"name": "half \ud83d", "status": "ok", "machine": [1], "date": None, "versions": [1]}
+    sweep.write_table([ROW | about, ROW | about | {"machine": "m", "versions": {"torch": 2}}], tmp_path)
+    made = json.loads((tmp_path / "about.json").read_text())
+    assert made["machine"] == ["[1]", "m"] and made["versions"] == [{}, {"torch": "2"}]
+
+
 def test_no_table_says_how_to_make_one(tmp_path):
     with pytest.raises(FileNotFoundError, match="no table at results.csv: make one with lora-lessons sweep"):
         sweep.read_table(tmp_path / sweep.TABLE)

@@ -21,8 +21,12 @@ NUMBERS = {"lora_alpha", "learning_rate", "seconds", *MEASURED} - INTEGERS - {"t
 
 
 def trial_of(row: Mapping[str, Any]) -> Trial:
-    """The trial that a row of the table was measured with."""
-    return Trial(**{name: row[name] for name in Trial._fields})
+    """The trial that a row of the table was measured with. Raises KeyError or TypeError for a row of something else."""
+    trial = Trial(**{name: row[name] for name in Trial._fields})
+    words, numbers = trial[:1] + trial[4:5] + trial[8:], trial[1:4] + trial[5:8]
+    if not all(isinstance(word, str) for word in words) or not all(type(n) in (int, float) for n in numbers):
+        raise TypeError("a trial's method, targets and base are words, and the rest are numbers")
+    return trial
 
 
 def check_row(row: Mapping[str, Any]) -> None:
@@ -53,17 +57,25 @@ def check_row(row: Mapping[str, Any]) -> None:
 def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
     """Write `rows` as out/results.csv, and the machines, days and versions that they come from as out/about.json."""
     rows = list(rows)
-    with whole_file(out / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        whole_file(out / TABLE) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         table = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
     about = {
         "what": "one row a training run of notebooks/experiments/train_adapter.ipynb; losses in nats a supervised token",
-        "machine": sorted({row["machine"] for row in rows}),
-        "date": sorted({row["date"] for row in rows}),
-        "versions": [dict(pairs) for pairs in sorted({tuple(row.get("versions", {}).items()) for row in rows})],
+        "machine": sorted({str(row["machine"]) for row in rows}),
+        "date": sorted({str(row["date"]) for row in rows}),
+        "versions": [dict(pairs) for pairs in sorted({_pairs(row.get("versions")) for row in rows})],
     }
     write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")
+
+
+def _pairs(versions: Any) -> tuple[tuple[str, str], ...]:
+    """What a run says of its libraries; nothing where it says none."""
+    return tuple((str(name), str(version)) for name, version in versions.items()) if isinstance(versions, dict) else ()
 
 
 def recorded(name: str = "lesson_05_sweep") -> Path:

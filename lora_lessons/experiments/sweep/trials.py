@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
+from ...training import Settings
+
 RANKS = (1, 2, 4, 8, 16, 32, 64)
 METHODS = ("lora", "rslora", "lora+", "dora", "pissa")
 BASES = ("16-bit", "nf4", "nf4+double", "fp4", "int4")  # how the frozen base is kept (lesson 07)
@@ -78,6 +80,8 @@ def grid(
             f"these are {runs:,} runs, and a sweep has at most {MOST:,}: give fewer values, or fewer --seeds."
         )
     chosen = range(seeds) if isinstance(seeds, int) else seeds
+    for seed in chosen:
+        Settings(steps=steps, batch_size=batch_size, seed=seed)  # raises for what the loop cannot do
     made = {
         Trial(method, rank, alpha_of(word, rank), rate, ",".join(names), steps, batch_size, seed, base): None
         for seed, method, rank, word, rate, base in product(chosen, methods, r, alpha, learning_rates, bases)

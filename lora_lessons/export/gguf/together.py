@@ -37,7 +37,7 @@ def export(
     adapter, folder = adapter_and_base(adapter_folder, base)
     source, out = open_base(folder), Path(out)
     check_fit(adapter, source)
-    file_types = list(dict.fromkeys(file_types))
+    file_types = list({kind.lower(): kind for kind in file_types}.values())  # f16 and F16 are one
     for kind in file_types:
         check_type(kind)
     stems: dict[str, Adapter | None] = {folder.name: None}

@@ -158,6 +158,13 @@ def refusing(folder, **config):
     (folder / "config.json").write_text(json.dumps(said | config))
 
 
+def test_a_type_that_is_named_twice_is_written_once(mine, monkeypatch):
+    monkeypatch.setattr(gguf.SourceModel, "findings", [])
+    files, _ = gguf.export(mine / "mine", mine / "out", mine / "base", ["f16", "q8_0", "f16", "F16"])
+    assert [file.name for file in files] == ["mine-lora.gguf", "base-F16.gguf", "base-q8_0.gguf"]
+    assert sorted(file.name for file in (mine / "out").glob("*.gguf")) == sorted(file.name for file in files)
+
+
 def test_a_refused_export_leaves_nothing(mine, monkeypatch):
     before = sorted(mine.iterdir())
     yarn = {"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}

@@ -170,7 +170,9 @@ def read_adapter(folder: Path | str) -> Adapter:
     for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
         check_settings(r, alpha, d, k)
         if not r_a == r_b == r:
-            raise ValueError(f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r; copy both files again.")
+            raise ValueError(
+                f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r; copy both files again."
+            )
     base_name = config.get("base_model_name_or_path") or ""
     return Adapter(folder.name, r, alpha, bool(config.get("use_rslora")), A, B, base_name, origin)
 

@@ -117,7 +117,9 @@ class Shape(NamedTuple):
         try:
             return AutoConfig.for_model(kind, **said).get_text_config()
         except Exception as error:
-            raise ModelError(f"{self.name}: transformers cannot read this {kind} config ({why(error)}): fetch it again.") from error
+            raise ModelError(
+                f"{self.name}: transformers cannot read this {kind} config ({why(error)}): fetch it again."
+            ) from error
 
 
 def why(error: BaseException) -> str:

@@ -126,7 +126,7 @@ def why(error: BaseException) -> str:
     """The first line of an error's words, short enough for a sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     first = next((line.strip() for line in lines if not line.rstrip().endswith(":")), lines[0])
-    first = re.sub(r"<class '([\w.]+)'>", r"\1", first)
+    first = re.sub(r"^\w+(?:Error|Exception): ", "", re.sub(r"<class '([\w.]+)'>", r"\1", first))
     return first if len(first) <= 160 else f"{first[:160]}…"
 
 

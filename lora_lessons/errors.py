@@ -32,7 +32,7 @@ def disk_is_full(error: BaseException) -> bool:
     """Whether a file could not be written for lack of room. safetensors says so in its words, and gives no number."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-    return bool(re.search(r"no space left|disk quota|os error (28|122)\b", str(error), re.IGNORECASE))
+    return bool(re.search(r"no space left|disk quota|os error (27|28|122)\b", str(error), re.IGNORECASE))
 
 
 def cache_advice(error: BaseException, room: str = "some room") -> str:

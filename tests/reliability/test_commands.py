@@ -12,7 +12,7 @@ from reliability.circumstances import CIRCUMSTANCES
 from reliability.commands import COMMANDS
 from reliability.reporting import KILLED
 
-STARTS_PROGRAMS = ("run a lesson", "sweep", "export gguf")
+STARTS_PROGRAMS = ("run a lesson", "sweep", "export gguf", "prepare the base")
 QUICK = [name for name in COMMANDS if COMMANDS[name].quick]
 
 

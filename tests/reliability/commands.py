@@ -52,7 +52,9 @@ def _ended(words: list[str]) -> None:
 
 
 def _all(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """What the files of `folder` hold; what another process is still building there begins with a dot."""
+    files = [path for path in folder.rglob("*") if "/." not in f"/{path.relative_to(folder).as_posix()}"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files if path.is_file()}
 
 
 def _stand_in_course(box: Path) -> None:

@@ -1,5 +1,6 @@
 # make course   run every lesson, quick profile, and write course-report/
 # make test     the whole test suite
+# make reliability  ten thousand bad inputs and dozens of kills, about 20 minutes on two cores; `make test` has a sample of it
 # make bench    how soon the widgets answer, measured in a browser
 # make gpu-check  on a machine with a CUDA card: bitsandbytes' bits, the ledger, a 7B's steps by us and by others; within 9 minutes
 # make lab      open the course in JupyterLab
@@ -13,7 +14,7 @@ READY  := $(VENV)/.ready
 # Waiting threads soon stop spinning: several times faster on a machine that is doing something else, too.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: course test bench gpu-check lab check constraints clean
+.PHONY: course test reliability bench gpu-check lab check constraints clean
 .DEFAULT_GOAL := course
 
 $(READY): pyproject.toml constraints.txt
@@ -39,6 +40,9 @@ check: $(READY)
 # The whole suite: tests/stages.py says what each stage is, and at its end what each took.
 test: check
 	$(BIN)/python tests/stages.py
+
+reliability: $(READY)
+	$(BIN)/pytest -m reliability -n 2 --dist=loadscope
 
 bench: $(READY)
 	$(BIN)/python tests/browser/latency.py

@@ -170,7 +170,9 @@ def read_adapter(folder: Path | str) -> Adapter:
     for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
         check_settings(r, alpha, d, k)
         if not r_a == r_b == r:
-            raise ValueError(f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r.")
+            raise ValueError(
+                f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r; copy both files again."
+            )
     base_name = config.get("base_model_name_or_path") or ""
     return Adapter(folder.name, r, alpha, bool(config.get("use_rslora")), A, B, base_name, origin)
 
@@ -210,7 +212,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], s
     A, B = ({n.removesuffix(end): t.float() for n, t in tensors.items() if n.endswith(end)} for end in (_A, _B))
     if lone := sorted(A.keys() ^ B.keys()):
         raise ValueError(
-            f"the adapter file lacks the A or the B of {lone[0]}: it was cut short or made for another model."
+            f"the adapter file lacks the A or the B of {lone[0]}: it was cut short or made for another model; copy it again."
         )
     if not A:
         raise ValueError(f"{file} holds no A and no B: save the adapter again.")

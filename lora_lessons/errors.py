@@ -24,14 +24,15 @@ def first_line(error: BaseException) -> str:
     With the line after it, where the first ends with a colon.
     """
     first, *more = str(error).strip().splitlines() or [type(error).__name__]
-    return (f"{first} {more[0].strip()}" if first.endswith(":") and more else first)[:200]
+    said = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
+    return re.sub(r"<class '([\w.]+)'>", r"\1", said)[:200]
 
 
 def disk_is_full(error: BaseException) -> bool:
     """Whether a file could not be written for lack of room. safetensors says so in its words, and gives no number."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-    return bool(re.search(r"no space left|disk quota|os error (28|122)\b", str(error), re.IGNORECASE))
+    return bool(re.search(r"no space left|disk quota|os error (27|28|122)\b", str(error), re.IGNORECASE))
 
 
 def cache_advice(error: BaseException, room: str = "some room") -> str:

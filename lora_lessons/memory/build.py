@@ -90,7 +90,7 @@ def skeleton(shape: Shape, dtype: torch.dtype, blocks: int | None = None, window
     except Exception as error:
         raise ModelError(
             f"{shape.name}: transformers cannot build a {config.model_type} language model from this config "
-            f"({why(error)})."
+            f"({why(error)}): fetch it again."
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,13 +117,16 @@ class Shape(NamedTuple):
         try:
             return AutoConfig.for_model(kind, **said).get_text_config()
         except Exception as error:
-            raise ModelError(f"{self.name}: transformers cannot read this {kind} config ({why(error)}).") from error
+            raise ModelError(
+                f"{self.name}: transformers cannot read this {kind} config ({why(error)}): fetch it again."
+            ) from error
 
 
 def why(error: BaseException) -> str:
     """The first line of an error's words, short enough for a sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     first = next((line.strip() for line in lines if not line.rstrip().endswith(":")), lines[0])
+    first = re.sub(r"^\w+(?:Error|Exception): ", "", re.sub(r"<class '([\w.]+)'>", r"\1", first))
     return first if len(first) <= 160 else f"{first[:160]}…"
 
 

@@ -37,7 +37,12 @@ def keep(
     `made_from` says what they were made from, in JSON's types; `needed` is how many bytes they will take.
     Raises ModelError when the disk is short or fills up, and then leaves nothing.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"the 4-bit weights could not be kept in {place.parent} ({error}): {cache_advice(error)}."
+        ) from error
     free = shutil.disk_usage(place.parent).free
     if free < needed:
         raise ModelError(

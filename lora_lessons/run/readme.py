@@ -1,4 +1,4 @@
-"""What README and CONTRIBUTING do not write by hand: the tables of lessons and of training's speed, the map of the house."""
+"""What README and CONTRIBUTING do not write by hand: the tables of lessons, of training's speed and of reliability, the map."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from .. import errors
 from ..course.lesson import DEEPER, lessons, side_trips
 from ..course.syllabus import SYLLABUS
 from ..files import write_text
@@ -37,7 +38,12 @@ def write() -> list[Path]:
 
 def made(text: str) -> str:
     """`text` with what stands between its markers made anew."""
-    parts = {"table of lessons": lessons_table, "table of training speed": speed_table, "map of the house": house_map}
+    parts = {
+        "table of lessons": lessons_table,
+        "table of training speed": speed_table,
+        "table of reliability": reliability_table,
+        "map of the house": house_map,
+    }
     return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)
 
 
@@ -85,9 +91,19 @@ def speed_table() -> str:
     Empty while nothing is recorded.
     """
     file = measurements() / "training_speed.json"
-    if not file.is_file():
-        return ""
-    found = json.loads(file.read_text(encoding="utf-8"))
+    return _made_of(file, _speed) if file.is_file() else ""
+
+
+def _made_of(file: Path, make: Callable[[dict[str, Any]], str]) -> str:
+    """What `make` makes of the record in `file`. Raises ValueError when the record is not what it was written as."""
+    try:
+        return make(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        why = errors.first_line(error)
+        raise ValueError(f"{file.name} is damaged ({why}): restore it from git, or record it anew.") from error
+
+
+def _speed(found: dict[str, Any]) -> str:
     where = f"{found['date']} on {found['machine']} in {found['precision']}"
     rows = [
         "## What it costs in time",
@@ -116,6 +132,59 @@ def _speed_row(row: dict[str, Any]) -> str:
         f"{row['share_of_limit']:.0%}",
     )
     return f"| {' | '.join(cells)} |"
+
+
+# How a reader may fail its user: all of these columns should hold zeros.
+FAULTS = ("traceback", "hang", "silent", "memory")
+
+
+def reliability_table() -> str:
+    """What became of bad files, kills and sabotages, from the records of `pytest -m reliability` and of the sabotages."""
+    attacks, sabotages = (measurements() / f"{name}.json" for name in ("reliability", "sabotages"))
+    parts = ["## What bad files and kills do to it"]
+    if attacks.is_file():
+        parts.append(_made_of(attacks, lambda found: "\n".join(_attacks(found))))
+    else:
+        parts.append("Not yet recorded: `.venv/bin/pytest -m reliability --record-reliability` does it.")
+    parts.append(_made_of(sabotages, _sabotages) if sabotages.is_file() else "Sabotages of the code: not yet recorded.")
+    return "\n\n".join(parts)
+
+
+def _attacks(found: dict[str, Any]) -> Iterator[str]:
+    """The record's readers by what their files are made of, and the commands that were killed."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in found["rows"]:
+        kinds.setdefault(row["kind"], []).append(row)
+    columns = ("inputs", "right", "sentence", *FAULTS)
+    yield (
+        f"Measured on {found['date']} on {found['machine']}, seed {found['seed']}: each reader got valid files with something "
+        "wrong in them. It may give the right result, or one sentence that says what to do. The last four columns count "
+        "the faults: a library's error, more than 20 seconds, another result without a word, twice the usual memory."
+    )
+    yield from ("", "| files | readers | inputs | right result | sentence | traceback | hang | silent | memory |")
+    yield "|" + "---|" * (2 + len(columns))
+    for kind, rows in [*sorted(kinds.items()), ("**all**", found["rows"])]:
+        yield _cells(kind, len(rows), *(sum(row[column] for row in rows) for column in columns))
+    yield from ("", "| killed at random moments | kills | the same result in the end | lost |", "|---|---|---|---|")
+    for row in found["kills"]:
+        yield _cells(row["what"], row["kills"], row["resumed"], row["lost"])
+    whole = [sum(row[column] for row in found["kills"]) for column in ("kills", "resumed", "lost")]
+    yield _cells("**all**", *whole)
+    yield from ("", "`.venv/bin/pytest -m reliability -n 2` repeats it in about 20 minutes; `make test` runs a sample.")
+
+
+def _cells(*cells: Any) -> str:
+    return f"| {' | '.join(f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in cells)} |"
+
+
+def _sabotages(found: dict[str, Any]) -> str:
+    """How many sabotages of the code turned a test red."""
+    caught = [row for row in found["rows"] if row["caught_by"]]
+    slowest = max((row["seconds"] for row in caught), default=0.0)
+    return (
+        f"The tests were tested, too (on {found['date']} on {found['machine']}): of {len(found['rows'])} sabotages of the code "
+        f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds."
+    )
 
 
 def house_map() -> str:

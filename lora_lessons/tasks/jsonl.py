@@ -43,7 +43,7 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     if faults:
         raise ValueError("\n".join(faults))
     if not examples:
-        raise ValueError(f"{path} holds no examples.")
+        raise ValueError(f'{path} holds no examples: write one conversation a line, {{"messages": [...]}}.')
     return examples
 
 

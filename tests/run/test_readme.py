@@ -96,3 +96,52 @@ def test_the_readmes_times_agree_with_the_recording_of_this_checkout():
     recording = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"rows": []}
     assert seconds == [round(row["seconds"], 1) for row in recording["rows"]]
     assert all(recording[name] in part for name in ("machine", "date") if name in recording)
+
+
+def _reader(reader, kind, **counts):
+    return {"reader": reader, "kind": kind, "right": 0, "sentence": 0} | dict.fromkeys(readme.FAULTS, 0) | counts
+
+
+ATTACKS = {
+    "machine": "Processor A, 2 cores",
+    "date": "2026-11-26",
+    "seed": 7,
+    "rows": [
+        _reader("config.json", "JSON", inputs=1000, right=300, sentence=700),
+        _reader("a baseline", "JSON", inputs=500, right=1, sentence=497, silent=2),
+        _reader("a sweep's table", "CSV", inputs=40, right=10, sentence=26, traceback=1, hang=2, memory=1),
+    ],
+    "kills": [
+        {"what": "train", "kills": 12, "resumed": 12, "lost": 0},
+        {"what": "sweep", "kills": 12, "resumed": 9, "lost": 3},
+    ],
+}
+SABOTAGES = {
+    "machine": "Processor A, 2 cores",
+    "date": "2026-11-25",
+    "rows": [
+        {"what": "alpha is forgotten", "file": "lora.py", "caught_by": "tests/test_lora.py", "seconds": 12.2},
+        {"what": "a number in prose", "file": "05.ipynb", "caught_by": "", "seconds": 60.0},
+    ],
+}
+
+
+def test_what_bad_files_and_kills_did_is_counted_from_the_records(course):
+    folder = course / "data" / "measurements"
+    folder.mkdir()
+    (folder / "reliability.json").write_text(json.dumps(ATTACKS), encoding="utf-8")
+    (folder / "sabotages.json").write_text(json.dumps(SABOTAGES), encoding="utf-8")
+    table = readme.reliability_table()
+    assert "Measured on 2026-11-26 on Processor A, 2 cores, seed 7:" in table
+    lines = table.splitlines()
+    assert "| JSON | 2 | 1,500 | 301 | 1,197 | 0 | 0 | 2 | 0 |" in lines
+    assert "| CSV | 1 | 40 | 10 | 26 | 1 | 2 | 0 | 1 |" in lines
+    assert "| **all** | 3 | 1,540 | 311 | 1,223 | 1 | 2 | 2 | 1 |" in lines
+    assert "| sweep | 12 | 9 | 3 |" in lines and "| **all** | 24 | 21 | 3 |" in lines
+    assert "of 2 sabotages of the code and the records, 1 made a test fail, each within 13 seconds." in table
+    assert "pytest -m reliability" in table
+
+
+def test_without_records_the_readme_says_that_reliability_is_not_yet_recorded(course):
+    table = readme.reliability_table()
+    assert "Not yet recorded" in table and "Sabotages of the code: not yet recorded." in table and "|" not in table

@@ -29,7 +29,7 @@ from ...run.notebooks import read_notebook
 from ...sums import damaged, write_sums
 from . import room
 from .intervals import lines
-from .table import TABLE, read_table, trial_of, write_table
+from .table import TABLE, check_row, read_table, trial_of, write_table
 from .trials import Trial, told_apart
 
 RESULT, FIGURE = "result.json", "figure.png"
@@ -199,7 +199,9 @@ def results(out: Path) -> list[dict[str, Any]]:
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             row = kept["row"] | {"versions": kept["versions"]}
-            trial_of(row)
+            check_row(row)
+            if row["name"] != path.parent.name:
+                raise ValueError(row["name"])
             # an adapter that was deleted is no damage: it is missed when it is asked for
             wrong = [name for name in damaged(path.parent) if (path.parent / name).exists()]
         except (ValueError, KeyError, TypeError):

@@ -29,6 +29,31 @@ def trial_of(row: Mapping[str, Any]) -> Trial:
     return trial
 
 
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError where `row`, read from a file, is none that a run of a sweep writes."""
+    for name in (*Trial._fields, "name", "status", "seconds", "date", "machine", "error"):
+        row[name]
+    ok = row["status"] == OK
+    for name in MEASURED if ok else ():
+        row[name]
+    for name, value in row.items():
+        number = name in INTEGERS | NUMBERS
+        if name == "versions":
+            fine = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        elif number:
+            fine = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < float("inf")
+        else:
+            fine = isinstance(value, (str, bool, int, float))
+        if not fine or (name in INTEGERS and not isinstance(value, int)):
+            raise TypeError(name)
+        if isinstance(value, str):
+            value.encode()  # half a character cannot be written
+        elif name in COLUMNS and not number:
+            raise TypeError(name)
+    if ok:
+        _typed({name: str(row[name]) for name in COLUMNS})
+
+
 def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
     """Write `rows` as out/results.csv, and the machines, days and versions that they come from as out/about.json."""
     rows = list(rows)
@@ -73,7 +98,9 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         said = f"{path.name} is not a table of text: make it anew with lora-lessons sweep --resume."
         raise ValueError(said) from error
     if missing := [name for name in COLUMNS if name not in header]:
-        raise ValueError(f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv.")
+        raise ValueError(
+            f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv. Make one with lora-lessons sweep."
+        )
     rows = []
     for number, line in enumerate(lines, 2):
         try:

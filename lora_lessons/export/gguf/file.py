@@ -41,7 +41,7 @@ def read(file: Path | str) -> gguf.GGUFReader:
         check_header(file)
         return gguf.GGUFReader(file)
     except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, MemoryError) as error:
-        raise ValueError(f"{file} is no whole GGUF ({first_line(error)}).") from error
+        raise ValueError(f"{file} is no whole GGUF ({first_line(error)}): fetch it again, or write it anew.") from error
 
 
 def tensor_type(file_type: str) -> gguf.GGMLQuantizationType:

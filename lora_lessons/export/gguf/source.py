@@ -12,7 +12,6 @@ from torch import Tensor
 from ... import models
 from ...adapter import Adapter, read_adapter
 from ...errors import ModelError
-from ...models.hub import one_sentence
 from . import names, proof
 
 ACTIVATIONS = ("silu", "swish")  # llama.cpp's networks of these families have this one built in

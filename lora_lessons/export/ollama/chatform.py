@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from ...models.chat_template import STUMBLES, check_text
+from ...models.chat_template import STUMBLES, check_template, check_text
 from . import gotemplate
 from .gotemplate import Talk
 from .templates import TEMPLATES
@@ -70,12 +70,17 @@ def chat_form(render: Callable[[Talk], str], begin: str, special: Iterable[str])
 
 
 def of_tokenizer(tokenizer: Any) -> ChatForm:
-    """The form of a transformers tokenizer. Raises ValueError when it has no chat template."""
+    """The form of a transformers tokenizer.
+
+    Raises ValueError when it has no chat template, ModelError for one that does not end or cannot run.
+    """
     if not tokenizer.chat_template:
         raise ValueError(
             "the tokenizer has no chat template, so nobody can say what Ollama should send: take an Instruct model, "
             "or set tokenizer.chat_template to what the adapter was trained with and save it."
         )
+
+    check_template(tokenizer, getattr(tokenizer, "name_or_path", "") or "the tokenizer")
 
     def render(talk: Talk) -> str:
         return tokenizer.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)

@@ -9,7 +9,10 @@ from typing import Any
 
 
 class TemplateError(ValueError):
-    """A template that Go would refuse, or that uses more of Go than is known here."""
+    """A template that Go would refuse, or that uses more of Go than is known here; it is the learner's to mend."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} Correct the template there."
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ INSTRUCTIONS = tuple(_WORDS.split())
 class ModelfileError(ValueError):
     """A Modelfile that Ollama would refuse; the message names the line."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()} Correct the Modelfile there."
+
 
 class Instruction(NamedTuple):
     """One instruction: FROM, its value, and its line. PARAMETER and MESSAGE also have a key, such as stop or user."""

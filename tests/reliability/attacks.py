@@ -1,0 +1,164 @@
+"""Both tables at work: a reader is given thousands of mutants, a command is killed; what came of it is counted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from reliability import judging, mutations
+from reliability.commands import COMMANDS
+from reliability.judging import BAD, Outcome
+from reliability.readers import READERS, Reader, slug
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = Path(__file__).parent / "corpus"
+FOUND = ROOT / "course-report" / "reliability"  # what is found goes here; mended, it belongs into the corpus
+INPUTS, SAMPLE = 440, 12  # a reader, in full and in `make test`; less for those that take long
+TOGETHER = 3  # kills in one box before the command may end
+
+set_hypothesis_home_dir(tempfile.mkdtemp(prefix="hypothesis-"))  # else it leaves a folder in the checkout
+
+
+class Zygote:
+    """The process that forks for each input (see zygote.py), and a folder of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.mutant = place, place / "mutant"
+        nowhere = "http://127.0.0.1:9"  # nobody listens there
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+            "HF_HUB_OFFLINE": "1",
+            "HF_HOME": str(place / "hub"),
+            "MPLCONFIGDIR": str(place / "matplotlib"),
+            "TOKENIZERS_PARALLELISM": "false",
+            "OMP_NUM_THREADS": "1",
+            "PIP_RETRIES": "0",
+            **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), nowhere),
+        }
+        command = [sys.executable, "-m", "reliability.zygote", str(place)]
+        self.log = open(place / "zygote.log", "w")  # noqa: SIM115 (closed with the process)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.log}
+        self.process: Any = subprocess.Popen(command, env=environment, cwd=place, text=True, **pipes)
+
+    def ask(self, do: str, **order: Any) -> Any:
+        """Its answer to an order. Raises RuntimeError with its reason where there is none."""
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **order}) + "\n")
+            self.process.stdin.flush()
+            answer = json.loads(self.process.stdout.readline() or '{"error": "the zygote is gone"}')
+        except BrokenPipeError:
+            answer = {"error": "the zygote is gone"}
+        if "error" in answer:
+            raise RuntimeError(f"{answer['error']}\n{(self.place / 'zygote.log').read_text()[-2000:]}")
+        return answer["reply"]
+
+    def read(self, name: str, content: bytes) -> Outcome:
+        """What comes of a reader's input of these bytes."""
+        self.mutant.write_bytes(content)
+        answer = self.ask("read", name=name, mutant=str(self.mutant))
+        return Outcome(answer["kind"], answer["said"], answer["where"])
+
+    def end(self) -> None:
+        """Let it end."""
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.log.close()
+
+
+class Tally:
+    """What came of a reader's inputs: how many of each kind, and the smallest bad one of each sort."""
+
+    def __init__(self, reader: str, seed: int) -> None:
+        self.reader, self.seed = reader, seed
+        self.counted: Counter[str] = Counter()
+        self.worst: dict[tuple[str, str], tuple[bytes, str]] = {}
+
+    def add(self, content: bytes, outcome: Outcome) -> None:
+        """Count one more."""
+        self.counted[outcome.kind] += 1
+        if outcome.kind in BAD:
+            sort = (outcome.kind, outcome.where)
+            if sort not in self.worst or len(content) < len(self.worst[sort][0]):
+                self.worst[sort] = (content, outcome.said)
+
+    def row(self) -> dict[str, Any]:
+        """For the record."""
+        about = {"reader": self.reader, "kind": READERS[self.reader].kind, "inputs": self.counted.total()}
+        return about | {kind: self.counted[kind] for kind in judging.KINDS}
+
+    def keep(self) -> str:
+        """Write every bad input to FOUND; what was found, a line each. Empty where all went well."""
+        lines = []
+        for (kind, where), (content, said) in sorted(self.worst.items()):
+            place = FOUND / slug(self.reader) / f"{kind}-{hashlib.sha256(content).hexdigest()[:8]}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+            lines.append(f"{kind} ({where}): {said}\n    {place.relative_to(ROOT)}")
+        more = f"{self.reader}, seed {self.seed}: {dict(self.counted)}. Mended, a case belongs into tests/reliability/corpus/."
+        return "\n".join([more, *lines]) if lines else ""
+
+
+def attack(zygote: Zygote, reader: Reader, inputs: int, seed: int) -> Tally:
+    """Give the reader `inputs` mutants of its valid input, the same ones for the same seed."""
+    about = zygote.ask("prepare", name=reader.name)
+    valid, tally = Path(about["path"]).read_bytes(), Tally(reader.name, seed)
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=inputs,
+        database=None,
+        deadline=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(mutations.KINDS[reader.kind](valid))
+    def every(mutant: bytes) -> None:
+        tally.add(mutant, zygote.read(reader.name, mutant))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hypothesis.errors.HypothesisWarning)
+        every()
+    return tally
+
+
+def cases() -> list[tuple[str, Path]]:
+    """Every input that was found once, with its reader."""
+    folders = {slug(reader): reader for reader in READERS}
+    return [(folders[file.parent.name], file) for file in sorted(CORPUS.glob("*/*"))]
+
+
+def killed(zygote: Zygote, name: str, kills: int, seed: int) -> dict[str, Any]:
+    """Kill a command at random moments until `kills` have met it at work; the row of the record, and what went wrong."""
+    drawn = random.Random(f"{seed} {name}")
+    row: dict[str, Any] = {"what": name, "kills": 0, "resumed": 0, "lost": 0, "wrong": []}
+    zygote.ask("whole", name=name)
+    for _ in range(4 * kills):
+        if row["kills"] >= kills:
+            break
+        moments = [drawn.uniform(0.02, 0.95) for _ in range(min(TOGETHER, kills - row["kills"]))]
+        found = zygote.ask("kill", name=name, moments=moments)
+        fine = found["same"] and not found["files"]
+        row["kills"] += found["met"]
+        row["resumed" if fine else "lost"] += found["met"]
+        if not fine:
+            row["wrong"].append(
+                f"killed at {[round(m, 3) for m in moments]}: {found['error'] or found['files'] or 'another result'}"
+            )
+    return row
+
+
+def all_commands() -> list[str]:
+    """The names of the table of commands; those for `make test` first."""
+    return sorted(COMMANDS, key=lambda name: not COMMANDS[name].quick)

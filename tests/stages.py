@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "course-report" / "tests"
 SLOWEST = 20
 TWO = ("-n", "2")
-NBVAL = ("--nbval-lax", "--nbval-kernel-name=replay", "-p", "no:cacheprovider")
+NBVAL = ("--nbval", "-p", "nbval_compares", "--nbval-kernel-name=replay", "-p", "no:cacheprovider")
 LESSONS = [
     str(path)
     for folder in (ROOT / "notebooks", ROOT / "notebooks" / "deeper")
@@ -47,7 +47,7 @@ def run(stage: str, report: Path) -> tuple[int, Took]:
     begun = time.perf_counter(), _processor()
     environment = {"OMP_NUM_THREADS": "1"} | dict(os.environ) | {replay.RAN: str(REPORTS / "lessons")}
     if stage == "stored outputs":
-        environment |= replay.install(REPORTS / "jupyter")
+        environment |= replay.install(REPORTS / "jupyter") | {"PYTHONPATH": replay.with_tests()}
     command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *STAGES[stage]]
     done = subprocess.run(command, cwd=ROOT, env=environment)
     return done.returncode, Took(time.perf_counter() - begun[0], _processor() - begun[1])

@@ -1,6 +1,8 @@
 """nbval on the outputs of a run that is over: what differs is noticed, and what did not run is no pass."""
 
+import base64
 import os
+import re
 import subprocess
 import sys
 
@@ -8,20 +10,65 @@ import nbformat
 import pytest
 import replay
 
+from lora_lessons.course.claims import CONDITION, HOLDS, Card
+from lora_lessons.course.records import Record, Table
 
-def notebook(*shown):
-    """A notebook whose cells print what is given; each is compared."""
-    new = nbformat.v4
-    cells = [
-        new.new_code_cell(
-            f"say({n})",
-            execution_count=n + 1,
-            outputs=[new.new_output("stream", name="stdout", text=text)],
-            metadata={"tags": ["nbval-check-output"]},
-        )
-        for n, text in enumerate(shown)
+EXEMPT = ["nbval-ignore-output", "varies-trained"]
+
+
+def says(text, name="stdout"):
+    return nbformat.v4.new_output("stream", name=name, text=text)
+
+
+def shows(**data):
+    return nbformat.v4.new_output("display_data", {kind.replace("_", "/"): value for kind, value in data.items()})
+
+
+def picture(text, alt="a line"):
+    png = base64.b64encode(text.encode()).decode()
+    return [
+        shows(image_png=png, text_plain="<Figure>"),
+        shows(text_html=f'<img alt="{alt}" src="data:image/png;base64,{png}">'),
     ]
-    return new.new_notebook(cells=[new.new_markdown_cell("# 01"), *cells])
+
+
+def records(**values):
+    table = Table(Record(name, value, "nats") for name, value in values.items())
+    return nbformat.v4.new_output("display_data", table._repr_mimebundle_())
+
+
+def card(verdict, sentence):
+    return shows(text_html=Card("G01", "it is small", verdict, sentence).html(), text_plain="<HTML>")
+
+
+def caption(words):
+    return shows(text_markdown=f"*In words:* {words}", text_plain="<Markdown>")
+
+
+def notebook(*cells):
+    """A notebook of cells, each given as its outputs and its tags."""
+    new = nbformat.v4
+    made = [
+        new.new_code_cell(f"say({n})", execution_count=n + 1, outputs=outputs, metadata={"tags": tags} if tags else {})
+        for n, (outputs, tags) in enumerate(cells)
+    ]
+    return new.new_notebook(cells=[new.new_markdown_cell("# 01"), *made])
+
+
+def nbval(folder, stored, ran):
+    """Compare the cells stored with those that ran (None: nothing ran); pytest's status and which cells failed."""
+    if ran is not None:
+        executed = notebook(*ran)
+        executed.cells.insert(1, nbformat.v4.new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]}))
+        (folder / "ran" / "01_lesson").mkdir(parents=True)
+        nbformat.write(executed, folder / "ran" / "01_lesson" / "01_lesson.ipynb")
+    nbformat.write(notebook(*stored), folder / "01_lesson.ipynb")
+    environment = os.environ | {replay.RAN: str(folder / "ran"), "PYTHONPATH": replay.with_tests()}
+    options = "-p nbval_compares -p no:cacheprovider -p no:xdist -q --nbval --nbval-kernel-name=replay"
+    command = [sys.executable, "-m", "pytest", *options.split(), "01_lesson.ipynb"]
+    environment |= replay.install(folder / "jupyter")
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
+    return done.returncode, {int(n) for n in re.findall(r"^FAILED \S+::Cell (\d+)", done.stdout, re.M)}, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -30,25 +77,43 @@ def notebook(*shown):
     ids=["the same", "another output", "a cell that did not run", "no run at all"],
 )
 def test_nbval_compares_with_what_the_run_showed(tmp_path, ran, status):
-    folder = tmp_path / "ran" / "01_lesson"
-    folder.mkdir(parents=True)
-    if ran is not None:
-        executed = notebook(*ran)
-        injected = nbformat.v4.new_code_cell("seed = 1", metadata={"tags": ["injected-parameters"]})
-        executed.cells.insert(1, injected)
-        nbformat.write(executed, folder / "01_lesson.ipynb")
-    nbformat.write(notebook("one\n", "two\n"), tmp_path / "01_lesson.ipynb")
-    environment = os.environ | {replay.RAN: str(tmp_path / "ran")} | replay.install(tmp_path / "jupyter")
-    nbval = [
-        "--nbval-lax",
-        "--nbval-kernel-name=replay",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-        "-q",
-        "01_lesson.ipynb",
-    ]
-    command = [sys.executable, "-m", "pytest", *nbval]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert done.returncode == status, done.stdout + done.stderr
+    stored = [([says("one\n")], []), ([says("two\n")], [])]
+    found, _, said = nbval(tmp_path, stored, ran and [([says(text)], []) for text in ran])
+    assert found == status, said
+
+
+SAME = {
+    "what libraries say on the way": ([says("one\n")], [says("Warning!\n", "stderr"), says("one\n")], []),
+    "a picture": (picture("at home"), picture("elsewhere"), []),
+    "an address": ([shows(text_plain="<Stage at 0x7f00>")], [shows(text_plain="<Stage at 0x7fab>")], []),
+    "a record's tenth digit": ([records(loss=0.07444355606)], [records(loss=0.07444355600)], []),
+    "exempt: another value": ([records(loss=3.1), says("0.5\n")], [records(loss=3.2), says("0.6 or so\n")], EXEMPT),
+    "exempt: numbers on a card": ([card(HOLDS, "From 5.1 to 3.2e-05.")], [card(HOLDS, "From 4 to 1,024.")], EXEMPT),
+    "exempt: numbers of a caption": ([caption("It ends at 3.1.")], [caption("It ends at 3.2.")], EXEMPT),
+}
+DIFFERENT = {
+    "a picture's words": (picture("x"), picture("x", alt="a bar"), []),
+    "a caption": ([caption("It ends at 3.1.")], [caption("It ends at 3.2.")], []),
+    "a record's fourth digit": ([records(loss=0.07444)], [records(loss=0.07445)], []),
+    "a record that is gone": ([records(loss=3.1, rank=8.0)], [records(loss=3.1)], []),
+    "a verdict": ([card(HOLDS, "So.")], [card(CONDITION, "So.")], []),
+    "a number on a card": ([card(HOLDS, "From 5.1.")], [card(HOLDS, "From 5.2.")], []),
+    "nothing shown": ([says("one\n")], [], []),
+    "exempt: a verdict": ([card(HOLDS, "From 5.1.")], [card(CONDITION, "From 5.1.")], EXEMPT),
+    "exempt: a card's words": ([card(HOLDS, "From 5.1.")], [card(HOLDS, "Up to 5.1.")], EXEMPT),
+    "exempt: a caption's words": ([caption("It ends at 3.1.")], [caption("It begins at 3.1.")], EXEMPT),
+    "exempt: a record that is gone": ([records(loss=3.1, rank=8.0)], [records(loss=3.1)], EXEMPT),
+    "exempt: a record's unit": ([records(loss=3.1)], [nbformat.v4.new_output("display_data", Table([Record("loss", 3.1)])._repr_mimebundle_())], EXEMPT),
+    "exempt: no card": ([says("x\n"), card(HOLDS, "So.")], [says("x\n")], EXEMPT),
+}  # fmt: skip
+
+
+def test_every_cell_is_compared_and_of_an_exempt_one_its_frame(tmp_path):
+    """Each case is one cell: what is stored, what the run showed, its tags."""
+    cases = [*SAME.items(), *DIFFERENT.items()]
+    stored = [(then, tags) for _, (then, _, tags) in cases]
+    ran = [(now, tags) for _, (_, now, tags) in cases]
+    status, failed, said = nbval(tmp_path, stored, ran)
+    named = [name for n, (name, _) in enumerate(cases) if n in failed]
+    assert named == list(DIFFERENT) and status == 1, said
+    assert "the frame of its output was" in said

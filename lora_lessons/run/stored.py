@@ -43,7 +43,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         executed = cell.get("execution_count") is not None
         count += executed
         cell.execution_count = count if executed else None
-        cell.outputs = _clean(cell.outputs)
+        cell.outputs = as_stored(cell.outputs)
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = cell.execution_count
@@ -55,7 +55,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     return made
 
 
-def _clean(outputs: list[NotebookNode]) -> list[NotebookNode]:
+def as_stored(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """A cell's outputs as the course stores them (see `normalise`); those given may be changed."""
     kept: list[NotebookNode] = []
     for output in outputs:
         for key in _RUN_METADATA:

@@ -16,7 +16,7 @@ import pytest
 from lora_lessons.course import claims
 from lora_lessons.course.lesson import notebook_of
 from lora_lessons.lessons import all_claims
-from lora_lessons.run.baselines import read_baseline
+from lora_lessons.run.baselines import read_baseline, values
 
 CLAIMS = [pytest.param(claim, id=f"{claim.id}-{claim.lesson}") for claim in all_claims()]
 ROOMS = Path(__file__).parents[1] / "lessons"
@@ -50,8 +50,8 @@ class Watched(UserDict):
 
 def problems(claim, examples):
     """What is wrong with a claim: a verdict that is not the examples', or a record that could say anything."""
-    values, read = recorded(claim.lesson), set()
-    judged = [(changes, claim.judge(Watched(values | changes, read))) for changes, _ in examples]
+    known, read = recorded(claim.lesson), set()
+    judged = [(changes, claim.judge(Watched(known | changes, read))) for changes, _ in examples]
     for (changes, found), (_, verdict) in zip(judged, examples, strict=True):
         if found != verdict:
             yield f"with {changes or 'the baseline'} it is {found}, not {verdict}"
@@ -59,7 +59,7 @@ def problems(claim, examples):
         yield f"its sentence is written for {claim.written_for}, and the baseline gives {examples[0]}"
     decides = set()
     for (one, before), (other, after) in combinations(judged, 2):
-        differ = [name for name in one.keys() | other.keys() if (values | one)[name] != (values | other)[name]]
+        differ = [name for name in one.keys() | other.keys() if (known | one)[name] != (known | other)[name]]
         if before != after and len(differ) == 1:
             decides.add(differ[0])
     filled = set(re.findall(r"\{([\w.]+)(?::[^}]+)?\}", claim.sentence))
@@ -78,12 +78,19 @@ def test_the_verdict_follows_from_the_records_and_from_each_that_it_reads(claim)
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
+def test_the_verdict_follows_with_every_seed(claim):
+    baseline = read_baseline(claim.lesson)
+    seeds = min(len(entry["seeds"]) for entry in baseline["records"].values())
+    assert {claim.judge(values(baseline, seed)) for seed in range(seeds)} == {claim.written_for}
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
 def test_a_verdict_that_would_follow_from_anything_is_noticed(claim):
     """Sabotage: a condition that is always true, one that ignores a record, a label flipped in one place or in both."""
-    examples, values = EXAMPLES[claim.id, claim.lesson], recorded(claim.lesson)
+    examples, known = EXAMPLES[claim.id, claim.lesson], recorded(claim.lesson)
     assert any(problems(claim._replace(decides=lambda measured: claim.written_for), examples))
     for name in {name for changes, _ in examples for name in changes}:
-        blind = claim._replace(decides=lambda measured, name=name: claim.decides({**measured, name: values[name]}))
+        blind = claim._replace(decides=lambda measured, name=name: claim.decides({**measured, name: known[name]}))
         assert any(problems(blind, examples)), f"it may ignore {name}"
     for other in {*claims.VERDICTS} - {claim.written_for}:
 

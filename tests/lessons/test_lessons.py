@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import replay
 
 import lora_lessons
 from lora_lessons import models
@@ -90,6 +91,8 @@ def test_a_changed_stored_output_is_noticed(tmp_path):
     output.data["text/plain"] = output.data["text/plain"].replace("yes", "no")
     nbformat.write(notebook, tmp_path / "wrong.ipynb")
     for name, status in (("right", 0), ("wrong", 1)):
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", f"{name}.ipynb"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        options = ("-q", "-p", "no:cacheprovider", "-p", "nbval_compares", "--nbval")
+        command = [sys.executable, "-m", "pytest", *options, f"{name}.ipynb"]
+        environment = os.environ | {"PYTHONPATH": replay.with_tests()}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
         assert done.returncode == status, done.stdout + done.stderr

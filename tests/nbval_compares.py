@@ -1,0 +1,67 @@
+"""What nbval compares of a stored output (a pytest plugin): every cell by default, pictures and addresses aside.
+
+A cell tagged `nbval-ignore-output` shows what another run or machine does not repeat. Of it the frame is compared: the
+kinds of its outputs, the names and units of its records, and every verdict card and caption with its numbers masked.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+import pytest
+from nbval.plugin import IPyNbCell, IPyNbFile
+
+from lora_lessons.course.claims import read_card
+from lora_lessons.course.records import MIME
+
+IGNORE = "nbval-ignore-output"
+# Why a cell is exempt, as a second tag: the clock, memory and rounding of a machine; a training; what a learner kept.
+REASONS = ("varies-machine", "varies-trained", "varies-kept")
+MASKS = {
+    r"data:image/[\w+]+;base64,[\w+/=]+": "a picture",
+    r" at 0x[0-9a-f]+": " at an address",
+}
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """Records are compared as they are shown, to four digits: the baselines hold the rest."""
+    if isinstance(collector, IPyNbFile):
+        collector.skip_compare = (*collector.skip_compare, MIME)
+        collector.sanitize_patterns.update(MASKS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cells that are exempt are compared by their frame."""
+    for item in items:
+        if isinstance(item, IPyNbCell) and IGNORE in item.cell.metadata.get("tags", []):
+            item.options["check"] = True
+            item.compare_outputs = partial(_same_frame, item)
+
+
+def _same_frame(item: Any, ran: list[Any], stored: list[Any]) -> bool:
+    now, then = frame(ran), frame(stored)
+    item.comparison_traceback = [f"the frame of its output was {then}, and is {now}"]
+    return now == then
+
+
+def frame(outputs: list[Any]) -> list[Any]:
+    """What stays the same of outputs whose values vary."""
+    return [_frame(output) for output in outputs if output.get("name") != "stderr"]
+
+
+def _frame(output: Any) -> Any:
+    data = output.get("data")
+    if data is None:
+        return output["output_type"]
+    kinds = sorted(kind for kind in data if "widget-view" not in kind)
+    records = [(record["name"], record["unit"]) for record in data.get(MIME, [])]
+    cards = [read_card(part) for part in "".join(data.get("text/html", "")).split("<div ")]
+    masked = [(card.id, card.says, card.said, _masked(card.sentence)) for card in cards if card]
+    return kinds, records, masked, _masked("".join(data.get("text/markdown", "")))
+
+
+def _masked(text: str) -> str:
+    return _NUMBER.sub("#", text)

@@ -21,6 +21,16 @@ def test_held_out_loss_equals_the_models_own_loss(tiny_model):
     assert rounded != whole and rounded == pytest.approx(whole, rel=0.01)
 
 
+def test_nothing_is_measured_with_dropout_on(tiny_model):
+    for block in tiny_model.model.layers:
+        block.self_attn.attention_dropout = 0.5
+    ids = torch.arange(1, 25)
+    examples = [tasks.Encoded(ids, ids)]
+    asleep = evaluation.held_out_loss(tiny_model, examples)
+    assert evaluation.held_out_loss(tiny_model.train(), examples) == asleep and tiny_model.training
+    assert tiny_model(ids[None], labels=ids[None]).loss.item() != pytest.approx(asleep, rel=1e-3), "dropout was on"
+
+
 def test_perplexity_of_a_blind_model_is_the_vocabulary(base_fp32, tiny_model):
     class Blind(torch.nn.Module):
         device = torch.device("cpu")
@@ -40,6 +50,16 @@ def test_perplexity_is_exp_of_the_mean_loss_and_refuses_nothing(base_fp32):
     assert evaluation.perplexity(base_fp32, text) == pytest.approx(expected, rel=1e-4)
     with pytest.raises(ValueError, match="at least two tokens"):
         evaluation.perplexity(base_fp32, "")
+
+
+def test_perplexity_is_a_mean_over_tokens_however_they_fall_into_windows(base_fp32):
+    text = "The tide comes in twice a day, and nobody on the quay looks up."
+    windows = base_fp32.tokenizer(text, return_tensors="pt")["input_ids"][0].split(6)
+    assert len(windows) > 2 and 1 < len(windows[-1]) < 6, "the last one is short"
+    with torch.no_grad():
+        losses = [(base_fp32.model(one[None], labels=one[None]).loss.item(), len(one) - 1) for one in windows]
+    expected = math.exp(sum(loss * n for loss, n in losses) / sum(n for _, n in losses))
+    assert evaluation.perplexity(base_fp32, text, window=6) == pytest.approx(expected, rel=1e-4)
 
 
 def test_batched_answers_are_those_given_one_at_a_time(base_fp32):

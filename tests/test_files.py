@@ -19,6 +19,14 @@ def test_a_file_is_replaced_only_when_the_new_one_is_complete(tmp_path):
     assert target.read_text() == "new" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
+    target = tmp_path / "a.txt"
+    files.write_text(target, "old")
+    with pytest.raises(UnicodeEncodeError):
+        files.write_text(target, "half a character: \ud800")
+    assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
 def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, monkeypatch):
     target = tmp_path / "adapter"
     target.mkdir()

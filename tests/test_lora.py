@@ -56,6 +56,24 @@ def test_a_starts_uniform_within_one_over_the_root_of_k_and_b_at_zero():
     assert not layer.lora_B.any()
 
 
+def test_a_starts_by_the_seed_alone_and_no_other_draw_is_disturbed(tiny_model):
+    starts = []
+    for seed in (0, 0, 1):
+        before = torch.get_rng_state()
+        lora.attach(tiny_model, r=2, seed=seed)
+        assert torch.equal(torch.get_rng_state(), before)
+        starts.append(torch.cat([layer.lora_A.detach().flatten() for _, layer in lora.lora_layers(tiny_model)]))
+        lora.detach(tiny_model)
+        torch.rand(1)
+    assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
+
+
+def test_a_layer_freezes_its_base():
+    linear = nn.Linear(6, 5)
+    layer = lora.LoRALinear(linear, r=2, lora_alpha=4)
+    assert {name for name, p in layer.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}
+
+
 def test_the_update_is_scaled_by_alpha_over_r():
     torch.manual_seed(0)
     x, linear = torch.randn(3, 6), nn.Linear(6, 5)
@@ -74,6 +92,16 @@ def test_merge_equals_the_adapter_beside_the_base(tiny_model, ids):
     lora.merge(tiny_model)
     assert not list(lora.lora_layers(tiny_model))
     assert torch.allclose(tiny_model(ids).logits, beside, atol=1e-5)
+
+
+def test_a_merge_rounds_once():
+    """In bf16, W + ΔW is summed in fp32: a ΔW rounded on its own would be rounded twice."""
+    linear = nn.Linear(64, 48, bias=False, dtype=torch.bfloat16)
+    layer, W = lora.LoRALinear(linear, r=4, lora_alpha=7), linear.weight.detach().float()
+    nn.init.normal_(layer.lora_B, std=0.1, generator=torch.Generator().manual_seed(0))
+    expected = (W + layer.delta()).bfloat16()
+    assert torch.equal(layer.merged().weight, expected)
+    assert not torch.equal((W.bfloat16() + layer.delta().bfloat16()), expected)
 
 
 def test_detach_gives_the_base_back_bit_for_bit(tiny_model, ids):

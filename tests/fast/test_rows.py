@@ -55,6 +55,12 @@ def test_a_prefix_ends_before_anything_is_taught():
     assert Rows(same[:1], CPU).shared == 0 and Rows(same, CPU, share=False).shared == 0
 
 
+def test_a_shared_prefix_ends_at_the_first_difference():
+    """What is equal again behind it is no longer the same past."""
+    one, other = chat([1, 2, 3, 4], [5]), chat([1, 9, 3, 4], [6])
+    assert common_prefix([(each.input_ids, each.labels) for each in (one, other)]) == 1
+
+
 def test_a_packed_row_falls_back_into_its_conversations():
     packed = pack(BATCH, 20)
     assert len(packed) == 1

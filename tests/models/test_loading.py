@@ -1,7 +1,11 @@
 """Bases are loaded from wherever they lie, and whatever is wrong is one sentence."""
 
+import json
+
 import pytest
 import torch
+from chat_templates import CHATML, tokenizer_of
+from safetensors.torch import save_file
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
@@ -63,3 +67,38 @@ def test_the_folder_of_a_base_is_where_its_safetensors_lie(tiny_model, tmp_path,
     (tmp_path / "some.gguf").write_bytes(b"GGUF")
     with pytest.raises(ModelError, match=r"is a file: give the folder with config\.json and safetensors"):
         models.folder(tmp_path / "some.gguf")
+
+
+@pytest.fixture
+def foreign(tiny_model, tmp_path):
+    """A base whose folder holds code of its own, which leaves a mark when it is run; (folder, mark)."""
+    folder, mark = tmp_path / "foreign", tmp_path / "it ran"
+    tiny_model.save_pretrained(folder)
+    tokenizer_of(CHATML).save_pretrained(folder)
+    code = "from pathlib import Path\nfrom transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast\n"
+    code += f"Path({str(mark)!r}).touch()\nTheirConfig, Theirs = LlamaConfig, LlamaForCausalLM\n"
+    (folder / "theirs.py").write_text(code + "TheirTokenizer = PreTrainedTokenizerFast\n")
+    for name, classes in (
+        ("config.json", {"AutoConfig": "theirs.TheirConfig", "AutoModelForCausalLM": "theirs.Theirs"}),
+        ("tokenizer_config.json", {"AutoTokenizer": [None, "theirs.TheirTokenizer"]}),
+    ):
+        said = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(said | {"auto_map": classes}))
+    return folder, mark
+
+
+@pytest.mark.parametrize("precision", ["fp32", "nf4"])
+def test_code_that_lies_beside_a_base_is_never_run(foreign, precision):
+    folder, mark = foreign
+    assert models.load(folder, precision, device="cpu").name == "foreign"
+    assert not mark.exists()
+
+
+def test_a_pickle_is_not_read_although_safetensors_of_something_else_lie_beside_it(tiny_model, tmp_path):
+    folder = tmp_path / "mixed"
+    tiny_model.config.save_pretrained(folder)
+    tokenizer_of(CHATML).save_pretrained(folder)
+    torch.save(tiny_model.state_dict(), folder / "pytorch_model.bin")
+    save_file({"base_model.model.q_proj.lora_A.weight": torch.ones(2, 2)}, folder / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        models.load(folder, "fp32")

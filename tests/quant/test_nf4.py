@@ -136,6 +136,8 @@ def test_chunks_leave_no_seam(monkeypatch):
 def test_what_comes_back_has_shape_and_dtype_and_is_near():
     for codebook, largest in (("nf4", 0.16), ("fp4", 0.17), ("int4", 1 / 14 + 1e-6)):
         W = normal(3, 50, 7).to(torch.float16)
+        # the last block is short, and louder than the one before
+        W.view(-1)[-(1050 % 64) :] *= 10
         q = quant.quantize(W, codebook)
         back = quant.dequantize(q)
         assert back.shape == W.shape and back.dtype == W.dtype

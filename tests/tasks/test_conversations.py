@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from chat_templates import LLAMA_3, tokenizer_of
 
 from lora_lessons import models, tasks
 from lora_lessons.paths import course_root
@@ -71,3 +72,11 @@ def test_the_end_is_supervised_also_where_the_template_has_none(without_end):
     taught = one.labels != tasks.IGNORED
     assert without_end.decode(one.labels[taught]) == "Ho." + without_end.eos_token
     assert without_end.decode(one.input_ids[~taught]) == "user: Hi?\nassistant: "
+
+
+def test_a_tokenizer_that_begins_every_text_begins_a_conversation_once():
+    """The template puts the beginning; the answer, tokenized apart, must not get another."""
+    tokenizer = tokenizer_of(LLAMA_3, begin=True)
+    messages = [{"role": "user", "content": "Hi?"}, {"role": "assistant", "content": "Ho."}]
+    one = tasks.encode(tokenizer, {"messages": messages})
+    assert one.input_ids[0] == tokenizer.bos_token_id and not (one.input_ids[1:] == tokenizer.bos_token_id).any()

@@ -40,6 +40,8 @@ def test_the_loss_of_packed_rows_is_that_of_their_parts(tiny_model, attention):
     tiny_model.set_attn_implementation(attention)
     tiny_model.config.use_cache = False  # as in training: with a cache transformers does not look at position_ids
     examples = conversations(tiny_model.config.vocab_size, 7, 5, 6, 9)
+    # the second of the first row teaches from its very first token on
+    examples[1] = examples[1]._replace(labels=examples[1].input_ids)
     packed = tasks.collate(tasks.pack(examples, 12), pad_id=0)
     assert "attention_mask" not in packed and packed["input_ids"].shape == (3, 12)
     apart = [tiny_model(**tasks.collate([one], pad_id=0)).loss for one in examples]

@@ -63,3 +63,17 @@ def test_steps_are_counted_where_the_kernel_looks_for_them(fused, device):
     kept = {"step": torch.tensor(3.0), "exp_avg": torch.ones(3), "exp_avg_sq": torch.ones(3)}
     checkpoint.restore_moments(optimizer, p, kept)
     assert optimizer.state[p]["step"].device.type == device and optimizer.state[p]["exp_avg"].device.type == "meta"
+
+
+def test_dropout_is_drawn_again_in_a_resumed_run(tiny_model, tmp_path):
+    """Each step draws its random numbers anew, from the seed and its own number: resumed, it draws the same ones."""
+
+    def make():
+        model = copy.deepcopy(tiny_model)
+        for block in model.model.layers:
+            block.self_attn.attention_dropout = model.config.attention_dropout = 0.5
+        lora.attach(model, r=4)
+        return model
+
+    (broken, one), (whole, other) = broken_and_whole(make, SHORT, tmp_path)
+    assert broken.losses == whole.losses and same(one, other)

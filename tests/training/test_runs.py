@@ -182,6 +182,14 @@ def test_where_no_lock_can_be_had_it_trains_without(tiny_model, examples, tmp_pa
     assert len(train(tiny_model, examples, SHORT, run_dir=tmp_path).losses) == SHORT.steps
 
 
+@pytest.mark.parametrize("found", [True, False])
+def test_the_model_is_left_in_the_mode_it_was_found_in(tiny_model, examples, tmp_path, found):
+    lora.attach(tiny_model.train(found), r=4)
+    during = []
+    train(tiny_model, examples, SHORT, run_dir=tmp_path, on_step=lambda _: during.append(tiny_model.training))
+    assert during == [True] * SHORT.steps and tiny_model.training == found
+
+
 def test_a_run_dir_of_another_run_is_refused(tiny_model, examples, tmp_path):
     lora.attach(tiny_model, r=1)
     train(tiny_model, examples, SHORT, run_dir=tmp_path)

@@ -46,6 +46,27 @@ def test_an_adapter_that_does_not_fit_is_refused_by_name(tiny, tmp_path):
     assert not list(tmp_path.glob("*.gguf"))
 
 
+@pytest.mark.parametrize("kind, heads", [("llama", 4), ("qwen2", None)])
+def test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r(tiny, tmp_path, kind, heads):
+    """Llama's rows of q change order, head by head: 0 1 2 3 | 4 5 6 7 becomes 0 4 1 5 2 6 3 7. Qwen2's do not."""
+    folder, model, _ = tiny(kind)
+    targets = ["q_proj", "down_proj"]
+    saved = peft_adapter(model, tmp_path / "adapter", targets, r=4, lora_alpha=6, use_rslora=True)
+    adapter = read_adapter(saved)
+    file = gguf.read(gguf.write_adapter(adapter, folder, tmp_path / "adapter.gguf"))
+    assert file.fields["adapter.lora.alpha"].contents() == pytest.approx(6 / 4**0.5 * 4)
+    found = {t.name: torch.tensor(t.data) for t in file.tensors}
+    assert len(found) == 2 * len(adapter.A)
+    for layer, A in adapter.A.items():
+        block, part = layer.split(".")[2], "attn_q" if "q_proj" in layer else "ffn_down"
+        B, half = adapter.B[layer], len(adapter.B[layer]) // (2 * (heads or 1))
+        if heads and part == "attn_q":
+            first = [2 * half * head + row for head in range(heads) for row in range(half)]
+            B = B[[row + later for row in first for later in (0, half)]]
+        assert torch.equal(found[f"blk.{block}.{part}.weight.lora_a"], A)
+        assert torch.equal(found[f"blk.{block}.{part}.weight.lora_b"], B)
+
+
 def test_bases_that_cannot_be_expressed_are_refused(tiny, base_fp32, tmp_path):
     folder = tiny("qwen2")[0]
     said = json.loads((folder / "config.json").read_text())

@@ -1,0 +1,715 @@
+"""What can go wrong with nobody noticing, one change at a time: the file, the text before and after, the test that sees it.
+
+The sentence says what the sabotage does. The old text must stand in the file once; who changes that line brings the
+sabotage up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Sabotage(NamedTuple):
+    """One change that a test must notice: in `file`, `old` becomes `new`."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    # what pytest is given; one of them fails
+    tests: tuple[str, ...]
+
+
+def _in(file: str, *changes: tuple[str, str, str, str]) -> Iterator[Sabotage]:
+    """Sabotages of one file: (what, old, new, tests), the tests as paths below tests/ with spaces between."""
+    for what, old, new, tests in changes:
+        yield Sabotage(what, file, old, new, tuple(f"tests/{test}" for test in tests.split()))
+
+
+SABOTAGES: list[Sabotage] = [
+    *_in(
+        "lora_lessons/lora.py",
+        (
+            "r/α in place of α/r",
+            "return lora_alpha / (math.sqrt(r) if use_rslora else r)",
+            "return (math.sqrt(r) if use_rslora else r) / lora_alpha",
+            "test_lora.py::test_the_update_is_scaled_by_alpha_over_r",
+        ),
+        (
+            "A starts twice too wide: Kaiming with a = 0",
+            "a=math.sqrt(5)",
+            "a=0",
+            "test_lora.py::test_a_starts_uniform_within_one_over_the_root_of_k_and_b_at_zero",
+        ),
+        (
+            "A starts at zero and B at random",
+            "nn.Parameter(torch.empty(r, k, device=device))\n        self.lora_B = nn.Parameter(torch.zeros(d, r, device=device))\n        nn.init.kaiming_uniform_(self.lora_A,",
+            "nn.Parameter(torch.zeros(r, k, device=device))\n        self.lora_B = nn.Parameter(torch.empty(d, r, device=device))\n        nn.init.kaiming_uniform_(self.lora_B,",
+            "test_lora.py::test_a_fresh_adapter_changes_nothing test_lora.py::test_only_a_and_b_train_and_at_step_zero_only_b_has_a_gradient",
+        ),
+        (
+            "A is drawn from whatever was drawn before",
+            "        torch.manual_seed(seed)\n",
+            "",
+            "test_lora.py::test_a_starts_by_the_seed_alone_and_no_other_draw_is_disturbed",
+        ),
+        (
+            "attach disturbs every later draw",
+            "with torch.random.fork_rng(devices=[]):",
+            "with torch.no_grad():",
+            "test_lora.py::test_a_starts_by_the_seed_alone_and_no_other_draw_is_disturbed",
+        ),
+        (
+            "the layer leaves its base trainable",
+            "base_layer.requires_grad_(False)",
+            "base_layer",
+            "test_lora.py::test_a_layer_freezes_its_base",
+        ),
+        (
+            "a merge adds ΔW twice",
+            "model.set_submodule(name, layer.merged())",
+            "layer.merged(), model.set_submodule(name, layer.merged())",
+            "test_lora.py::test_merge_equals_the_adapter_beside_the_base",
+        ),
+        (
+            "a merge forgets the scale",
+            "weight.copy_(weight.to(self.lora_A.dtype) + self.delta())",
+            "weight.copy_(weight.to(self.lora_A.dtype) + self.lora_B @ self.lora_A)",
+            "test_lora.py::test_merge_equals_the_adapter_beside_the_base",
+        ),
+        (
+            "a merge into bf16 rounds ΔW before it is added",
+            "weight.copy_(weight.to(self.lora_A.dtype) + self.delta())",
+            "weight.copy_(weight + self.delta().to(weight.dtype))",
+            "test_lora.py::test_a_merge_rounds_once",
+        ),
+        (
+            "a factor of the update is ignored",
+            "layer.scaling = factor * scale(",
+            "layer.scaling = scale(",
+            "test_mixing.py::test_the_factor_scales_the_update",
+        ),
+    ),
+    *_in(
+        "lora_lessons/targets.py",
+        (
+            "all-linear adapts the output head as well",
+            "found = [name for name in linears if id(modules[name]) not in in_head]",
+            "found = linears",
+            "test_targets.py::test_all_linear_leaves_a_classifiers_head_alone_as_peft_does",
+        ),
+    ),
+    *_in(
+        "lora_lessons/mixing.py",
+        (
+            "a weighted sum forgets the weights",
+            "w * a.scaling * a.B.get(",
+            "a.scaling * a.B.get(",
+            "test_mixing.py::test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets",
+        ),
+        (
+            "a merge is undone by subtracting ΔW",
+            "layer.base_layer.weight.copy_(kept[name])",
+            "layer.base_layer.weight.sub_(layer.delta())",
+            "test_mixing.py::test_folding_in_is_undone_bit_for_bit_and_subtracting_is_not",
+        ),
+    ),
+    *_in(
+        "lora_lessons/adapter.py",
+        (
+            "an adapter is saved as if its scale had not been set",
+            "layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling)",
+            "layer.lora_B.detach().cpu().clone()",
+            "test_adapter.py::test_the_scale_is_saved_too",
+        ),
+        (
+            "a pickled adapter is taken where there are no safetensors",
+            'ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"',
+            'ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.bin"',
+            "test_adapter.py::test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean",
+        ),
+    ),
+    *_in(
+        "lora_lessons/quant/nf4.py",
+        (
+            "one level of NF4 is not the published one",
+            "both = torch.cat([left, torch.zeros(1), right.flip(0)]).float()",
+            "both = torch.cat([left, torch.full((1,), 1e-3), right.flip(0)]).float()",
+            "quant/test_nf4.py::test_nf4_is_the_published_table",
+        ),
+        (
+            "a block's absmax is the largest value, whatever the smallest",
+            "absmax = torch.cat([blocks.abs().amax(1), last])",
+            "absmax = torch.cat([blocks.amax(1), last])",
+            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+        ),
+        (
+            "each block comes back with its neighbour's absmax",
+            "scaled = (blocks * absmax[: len(blocks), None]).view(-1)",
+            "scaled = (blocks * absmax.roll(1)[: len(blocks), None]).view(-1)",
+            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+        ),
+        (
+            "a last, short block shares the scale of the one before",
+            "rest * absmax[len(blocks)]",
+            "rest * absmax[len(blocks) - 1]",
+            "quant/test_nf4.py::test_what_comes_back_has_shape_and_dtype_and_is_near",
+        ),
+        (
+            "the two codes of a byte change places",
+            "return (codes[::2] << 4) | codes[1::2]",
+            "return (codes[1::2] << 4) | codes[::2]",
+            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+        ),
+        (
+            "double quantization forgets its offset",
+            "d.absmax, DOUBLE_BLOCK) + d.offset",
+            "d.absmax, DOUBLE_BLOCK)",
+            "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
+        ),
+    ),
+    *_in(
+        "lora_lessons/quant/gptq.py",
+        (
+            "GPTQ's errors do not move on within a group",
+            "errors[i], alpha=-1)",
+            "errors[i], alpha=0)",
+            "quant/test_gptq.py::test_gptq_is_the_optimal_brain_textbook",
+        ),
+        (
+            "GPTQ's errors do not move on to the next group",
+            "W[last:] -= U[first:last, last:].T @ errors",
+            "W[last:] -= 0 * U[first:last, last:].T @ errors",
+            "quant/test_gptq.py::test_gptq_is_the_optimal_brain_textbook",
+        ),
+    ),
+    *_in(
+        "lora_lessons/quant/grid.py",
+        (
+            "AWQ's enlarged columns stay enlarged",
+            "return W if self.channels is None else W / self.channels.float()",
+            "return W",
+            "quant/test_awq.py::test_awq_keeps_the_function_until_it_rounds",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/conversations.py",
+        (
+            "every label stands one place too early",
+            "torch.tensor([IGNORED] * len(prompt_ids) + answer_ids)",
+            "torch.tensor([IGNORED] * (len(prompt_ids) - 1) + answer_ids + [IGNORED])",
+            "tasks/test_conversations.py::test_the_end_is_supervised_also_where_the_template_has_none",
+        ),
+        (
+            "the prompt is supervised as well",
+            "torch.tensor([IGNORED] * len(prompt_ids) + answer_ids)",
+            "torch.tensor(prompt_ids + answer_ids)",
+            "tasks/test_conversations.py::test_the_end_is_supervised_also_where_the_template_has_none",
+        ),
+        (
+            "no end token is appended where the template has none",
+            "if not taught.endswith(tokenizer.eos_token):",
+            "if False:",
+            "tasks/test_conversations.py::test_the_end_is_supervised_also_where_the_template_has_none",
+        ),
+        (
+            "prompt and answer each begin with the token that begins a text",
+            "tokenizer(text, add_special_tokens=False)",
+            "tokenizer(text)",
+            "tasks/test_conversations.py::test_a_tokenizer_that_begins_every_text_begins_a_conversation_once",
+        ),
+        (
+            "the held-out examples are trained on",
+            'Task(name, read_jsonl(folder / "train.jsonl"), read_jsonl',
+            'Task(name, read_jsonl(folder / "train.jsonl") + read_jsonl(folder / "held_out.jsonl"), read_jsonl',
+            "tasks/test_conversations.py::test_a_task_is_large_enough_and_held_out_by_topic",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/packing.py",
+        (
+            "padding is supervised",
+            "batch_first=True, padding_value=IGNORED)",
+            "batch_first=True, padding_value=pad_id)",
+            "tasks/test_packing.py::test_collate_pads_on_the_right_and_hides_the_padding",
+        ),
+        (
+            "padding is looked at",
+            "for one in ids], batch_first=True)}",
+            "for one in ids], batch_first=True, padding_value=1)}",
+            "tasks/test_packing.py::test_collate_pads_on_the_right_and_hides_the_padding",
+        ),
+        (
+            "a packed row teaches each conversation's end to begin the next",
+            "    labels[starts] = IGNORED\n",
+            "",
+            "tasks/test_packing.py::test_the_loss_of_packed_rows_is_that_of_their_parts",
+        ),
+        (
+            "the conversations of a packed row see each other",
+            "positions = torch.cat([torch.arange(len(one.input_ids)) for one in parts])",
+            "positions = torch.arange(sum(len(one.input_ids) for one in parts))",
+            "tasks/test_packing.py::test_the_loss_of_packed_rows_is_that_of_their_parts",
+        ),
+    ),
+    *_in(
+        "lora_lessons/fast/rows.py",
+        (
+            "tokens of the fast path see what they are to predict",
+            "past(max(own))], dim=1)",
+            "past(max(own)).T], dim=1)",
+            "fast/test_rows.py::test_a_token_sees_the_prefix_and_its_own_past",
+        ),
+        (
+            "a shared prefix goes on past the first difference",
+            "(heads == heads[0]).all(0).long().cumprod(0).sum()",
+            "(heads == heads[0]).all(0).long().sum()",
+            "fast/test_rows.py::test_a_shared_prefix_ends_at_the_first_difference",
+        ),
+        (
+            "a shared prefix takes in the token that predicts an answer",
+            "ne(IGNORED).int().argmax()), len(ids) - 1)",
+            "ne(IGNORED).int().argmax()) + 1, len(ids) - 1)",
+            "fast/test_rows.py::test_a_prefix_ends_before_anything_is_taught",
+        ),
+    ),
+    *_in(
+        "lora_lessons/fast/path.py",
+        (
+            "the fast path's loss is the mean over all tokens",
+            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels)",
+            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels) * len(h) / len(x)",
+            "fast/test_path.py::test_loss_and_every_gradient_are_the_plain_paths",
+        ),
+        (
+            "the fast path keeps everything although checkpointing was asked for",
+            "remembers = not (block.gradient_checkpointing and block.training)",
+            "remembers = True",
+            "fast/test_path.py::test_checkpointing_changes_what_is_kept_and_not_what_is_learned",
+        ),
+    ),
+    *_in(
+        "lora_lessons/fast/attention.py",
+        (
+            "attention over short texts sees every token",
+            "        scores.unflatten(1, (-1, len(sees))).masked_fill_(~sees, -torch.inf)\n",
+            "",
+            "fast/test_backward.py::test_attention_over_short_texts",
+        ),
+    ),
+    *_in(
+        "lora_lessons/fast/head.py",
+        (
+            "the gradient is divided by the number of answers twice",
+            "gradient.div_(len(labels))",
+            "gradient.div_(len(labels) ** 2)",
+            "fast/test_backward.py::test_the_loss_at_supervised_tokens",
+        ),
+    ),
+    *_in(
+        "lora_lessons/fast/backward.py",
+        (
+            "the rotation's backward turns the same way as its forward",
+            "_turned(grad, cos, -sin)",
+            "_turned(grad, cos, sin)",
+            "fast/test_backward.py::test_rotation",
+        ),
+        (
+            "backward forgets that the update is scaled",
+            "dB = [scale * (g.T @ part)",
+            "dB = [(g.T @ part)",
+            "fast/test_backward.py::test_lora_products",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/loop.py",
+        (
+            "a resumed step draws other random numbers",
+            "        torch.manual_seed(settings.seed * 1_000_003 + number)\n",
+            "",
+            "training/test_checkpoint.py::test_dropout_is_drawn_again_in_a_resumed_run",
+        ),
+        (
+            "gradients add up from step to step",
+            "        optimizer.zero_grad()\n",
+            "",
+            "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
+        ),
+        (
+            "the learning rate does not follow its schedule",
+            "set_rate(optimizer, settings.rate(number))",
+            "set_rate(optimizer, settings.learning_rate)",
+            "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
+        ),
+        (
+            "nobody asks whether every matrix has a gradient",
+            "            check_gradients(learned)\n",
+            "            pass\n",
+            "training/test_gradients.py::test_matrices_without_gradient_stop_training_and_are_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/runs.py",
+        (
+            "train() ignores gradient_checkpointing",
+            "checkpointing(model) if settings.gradient_checkpointing else no_cache(model)",
+            "no_cache(model)",
+            "training/test_activations.py::test_train_computes_each_block_again_when_asked",
+        ),
+        (
+            "the model is left in training mode",
+            "    finally:\n        model.train(found)\n",
+            "    finally:\n        pass\n",
+            "training/test_runs.py::test_the_model_is_left_in_the_mode_it_was_found_in",
+        ),
+        (
+            "the model trains in evaluation mode",
+            "    found = model.training\n    model.train()\n",
+            "    found = model.training\n    model.eval()\n",
+            "training/test_runs.py::test_the_model_is_left_in_the_mode_it_was_found_in",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/checkpoint.py",
+        (
+            "a resumed run forgets AdamW's moments",
+            "            restore_moments(optimizer, p, kept)\n",
+            "            pass\n",
+            "training/test_checkpoint.py::test_every_optimizer_resumes_bit_for_bit",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/fingerprints.py",
+        (
+            "a run's name forgets one setting",
+            "json.dumps(asdict(settings), sort_keys=True)",
+            'json.dumps(asdict(settings) | {"lr_ratio": 1.0}, sort_keys=True)',
+            "training/test_fingerprints.py::test_the_fingerprint_changes_with_every_setting",
+        ),
+        (
+            "a run's name forgets which tokens are taught",
+            "for part in (part for part in example if part is not None):",
+            "for part in example[:1]:",
+            "training/test_fingerprints.py::test_the_fingerprint_changes_with_weights_data_and_settings",
+        ),
+        (
+            "a run's name forgets the code of the fast path",
+            '"tasks/*.py", "fast/*.py",',
+            '"tasks/*.py",',
+            "training/test_fingerprints.py::test_the_fingerprint_changes_with_each_file_that_a_run_depends_on",
+        ),
+    ),
+    *_in(
+        "lora_lessons/evaluation.py",
+        (
+            "perplexity counts a short last window as if it were a whole one",
+            "sum(len(w) - 1 for w in windows)",
+            "(len(windows) * (len(windows[0]) - 1))",
+            "test_evaluation.py::test_perplexity_is_a_mean_over_tokens_however_they_fall_into_windows",
+        ),
+        (
+            "held-out loss is measured with dropout on",
+            "    model.eval()\n    total, count = 0.0, 0\n",
+            "    model.train()\n    total, count = 0.0, 0\n",
+            "test_evaluation.py::test_nothing_is_measured_with_dropout_on",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/generation.py",
+        (
+            "answers are generated with dropout on",
+            "    base.model.eval()\n",
+            "    base.model.train()\n",
+            "models/test_generation.py::test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off",
+        ),
+        (
+            "a shorter question looks at its padding",
+            "[0] * (longest - len(one)) + [1] * len(one)",
+            "[1] * longest",
+            "models/test_generation.py::test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off",
+        ),
+        (
+            "answers are drawn instead of the likeliest",
+            "do_sample=False",
+            "do_sample=True",
+            "models/test_generation.py::test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/loading.py",
+        (
+            "a base runs the code that lies beside it",
+            "source, dtype=dtype, trust_remote_code=False,",
+            "source, dtype=dtype, trust_remote_code=True,",
+            "models/test_loading.py::test_code_that_lies_beside_a_base_is_never_run",
+        ),
+        (
+            "a pickled base is taken where safetensors of something else lie beside it",
+            "use_safetensors=True",
+            "use_safetensors=None",
+            "models/test_loading.py::test_a_pickle_is_not_read_although_safetensors_of_something_else_lie_beside_it",
+        ),
+    ),
+    *_in(
+        "lora_lessons/export/llamacpp/worker.py",
+        (
+            "llama.cpp's server listens to the whole network",
+            '["127.0.0.1"], 0,',
+            '["0.0.0.0"], 0,',
+            "export/llamacpp/test_server.py::test_the_server_answers_only_with_the_token_and_only_here",
+        ),
+        (
+            "llama.cpp's server asks for no token",
+            '[job["token"]]',
+            "[]",
+            "export/llamacpp/test_server.py::test_the_server_answers_only_with_the_token_and_only_here",
+        ),
+    ),
+    *_in(
+        "lora_lessons/cli/lab.py",
+        (
+            "JupyterLab listens to the whole network",
+            'options.append("--ServerApp.ip=127.0.0.1")',
+            'options.append("--ServerApp.ip=0.0.0.0")',
+            "cli/test_lab.py::test_lab_opens_the_lesson_with_a_token_and_without_the_news_question",
+        ),
+        (
+            "JupyterLab asks for no token",
+            'options.append("--ServerApp.ip=127.0.0.1")',
+            'options.extend(["--ServerApp.ip=127.0.0.1", "--IdentityProvider.token="])',
+            "cli/test_lab.py::test_lab_opens_the_lesson_with_a_token_and_without_the_news_question",
+        ),
+    ),
+    *_in(
+        "lora_lessons/export/gguf/adapter.py",
+        (
+            "A is exported transposed",
+            '("lora_a", A)',
+            '("lora_a", A.T)',
+            "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
+        ),
+        (
+            "the exported adapter does not say its alpha",
+            '        writer.add_float32("adapter.lora.alpha", names.gguf_alpha(adapter))\n',
+            "",
+            "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
+        ),
+    ),
+    *_in(
+        "lora_lessons/export/gguf/names.py",
+        (
+            "an exported rsLoRA adapter keeps its own alpha",
+            "return adapter.scaling * adapter.r",
+            "return adapter.lora_alpha",
+            "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
+        ),
+        (
+            "the rows of q and k keep Hugging Face's order",
+            "return rows.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2).contiguous()",
+            "return rows.contiguous()",
+            "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
+        ),
+    ),
+    *_in(
+        "lora_lessons/export/ollama/folder.py",
+        (
+            "the Modelfile has no template",
+            'lines = [f"TEMPLATE {modelfile.quote(template)}"]',
+            "lines: list[str] = []",
+            "export/ollama/test_folder.py::test_relative_paths_mean_what_they_mean_here",
+        ),
+        (
+            "the Modelfile names no stop",
+            '        f"PARAMETER stop {modelfile.quote(stop)}",\n',
+            "",
+            "export/ollama/test_folder.py::test_relative_paths_mean_what_they_mean_here",
+        ),
+    ),
+    *_in(
+        "lora_lessons/memory/bill.py",
+        (
+            "the ledger counts one of AdamW's moments",
+            "4 * trainable, 8 * trainable)",
+            "4 * trainable, 4 * trainable)",
+            "memory/test_bill.py::test_lora_holds_what_the_ledger_says",
+        ),
+        (
+            "a card holds GB, not GiB",
+            "return name, size * GIB",
+            "return name, size * GB",
+            "memory/test_bill.py::test_a_card_holds_gib",
+        ),
+    ),
+    *_in(
+        "lora_lessons/memory/tape.py",
+        (
+            "the measured ledger forgets the logits",
+            'self.kinds.append("logits" if self.moment == "loss" else None)',
+            "self.kinds.append(None)",
+            "memory/test_loss.py::test_bytes_per_logit",
+        ),
+        (
+            "the measured ledger forgets the optimizer",
+            '                tape.see(tensor, "optimizer")\n',
+            "                pass\n",
+            "memory/test_prediction.py::test_foreach_needs_room_for_every_number_and_fused_does_not memory/test_prediction.py::test_paged_moments_are_not_on_the_card",
+        ),
+    ),
+    *_in(
+        "lora_lessons/files.py",
+        (
+            "a text is written in place, and a kill leaves half of it",
+            '        temporary.write_text(text, encoding="utf-8")\n',
+            '        Path(path).write_text(text, encoding="utf-8")\n        temporary.write_text(text, encoding="utf-8")\n',
+            "test_files.py::test_a_text_that_cannot_be_written_leaves_the_old_one",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/baselines.py",
+        (
+            "every measured number is inside its band",
+            "return allowed[0] <= float(value) <= allowed[1] if allowed and number else value == expected",
+            "return True",
+            "run/test_baselines.py::test_each_deviation_is_a_sentence",
+        ),
+        (
+            "a record that is gone is not missed",
+            "        if measured is None:\n            found.append(",
+            "        if measured is None:\n            (lambda _: None)(",
+            "run/test_baselines.py::test_each_deviation_is_a_sentence",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/exercises.py",
+        (
+            "every answer is correct",
+            'return ("not yet", said) if said else ("solved",',
+            'return ("solved",',
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l06_quantization/exercises.py",
+        (
+            "a code that is wrong for one weight in sixteen is accepted",
+            "        return _at_every_border(to_codes)\n",
+            "        return None\n",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.2]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/claims.py",
+        (
+            "a verdict is what its sentence was written for, whatever was measured",
+            "self.decides(values)",
+            "self.written_for",
+            "course/test_claims.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l02_lora_layer/verdicts.py",
+        (
+            "a verdict says “holds” where the records correct the claim",
+            '=CORRECTED,\n    sentence="It usually cuts more.',
+            '=HOLDS,\n    sentence="It usually cuts more.',
+            "course/test_claims.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/prose.py",
+        (
+            "a number in prose need not be its record's",
+            "return round(float(value) * (100 if self.percent else 1), digits) == shown",
+            "return True",
+            "course/test_prose.py::test_a_changed_number_in_prose_is_noticed[03_train_lora]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/peft_config.py",
+        (
+            "an adapter that asks for more than LoRA is loaded as if it did not",
+            "    if odd:\n",
+            "    if False:\n",
+            "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lowrank.py",
+        (
+            "an idea imports another one beside it",
+            "from typing import NamedTuple\n",
+            "from typing import NamedTuple\n\nfrom . import lora as lora\n",
+            "test_layers.py::test_the_contracts_hold",
+        ),
+        (
+            "energy is a sum of singular values, not of their squares",
+            "squares = S.double() ** 2",
+            "squares = S.double()",
+            "test_lowrank.py::test_rank_for_energy_is_the_smallest_that_suffices",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/hub.py",
+        (
+            "code is fetched from the hub beside the weights",
+            '"*.jinja"]',
+            '"*.jinja", "*.py"]',
+            "models/test_loading_in_4_bits.py::test_a_hub_id_is_fetched_as_safetensors_only",
+        ),
+    ),
+    *_in(
+        "lora_lessons/colab.py",
+        (
+            "Colab's own torch is replaced",
+            'KEEP = ("torch", ',
+            "KEEP = (",
+            "test_house.py::test_colab_replaces_nothing_it_brings",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/lock.py",
+        (
+            "two processes train the same run at once",
+            "        lock.acquire(timeout=0)\n",
+            "",
+            "training/test_runs.py::test_a_second_process_waits_for_the_first_and_reads_its_run_back",
+        ),
+    ),
+    *_in(
+        "data/persona/train.jsonl",
+        (
+            "an example is changed by hand",
+            "Three to five minutes is plenty for most black leaves.",
+            "Three to six minutes is plenty for most black leaves.",
+            "tasks/test_conversations.py::test_the_data_on_disk_is_what_the_script_makes[persona]",
+        ),
+    ),
+    *_in(
+        "README.md",
+        (
+            "the README promises recordings that are not there",
+            "beside 126 recorded training runs",
+            "beside 128 recorded training runs",
+            "test_house.py::test_the_readme_counts_the_recorded_runs",
+        ),
+    ),
+    *_in(
+        "Makefile",
+        (
+            "whatever version came out last is installed",
+            " --constraint constraints.txt",
+            "",
+            "test_house.py::test_continuous_integration_installs_what_constraints_pin",
+        ),
+    ),
+    *_in(
+        "constraints.txt",
+        (
+            "a library that nobody names is another version",
+            "markupsafe==",
+            "markupsafe==0.",
+            "test_house.py::test_the_libraries_are_those_of_constraints",
+        ),
+    ),
+]

@@ -622,7 +622,7 @@ SABOTAGES: list[Sabotage] = [
             "a number in prose need not be its record's",
             "return round(float(value) * (100 if self.percent else 1), digits) == shown",
             "return True",
-            "course/test_prose.py::test_a_changed_number_in_prose_is_noticed[03_train_lora]",
+            "course/test_prose.py",
         ),
     ),
     *_in(

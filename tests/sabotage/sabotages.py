@@ -350,6 +350,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/training/settings.py",
+        (
+            "a warmup longer than the run never reaches the learning rate",
+            "warmup = min(self.warmup, self.steps - 1)",
+            "warmup = self.warmup",
+            "training/test_settings.py::test_a_warmup_longer_than_the_run_ends_with_its_last_step",
+        ),
+    ),
+    *_in(
         "lora_lessons/training/runs.py",
         (
             "train() ignores gradient_checkpointing",

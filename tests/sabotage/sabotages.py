@@ -109,6 +109,12 @@ SABOTAGES: list[Sabotage] = [
             "test_mixing.py::test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets",
         ),
         (
+            "an adapter is put on stronger than it was trained",
+            "adapter: Adapter | None, factor: float = 1.0)",
+            "adapter: Adapter | None, factor: float = 1.6)",
+            "test_mixing.py::test_the_factor_scales_the_update",
+        ),
+        (
             "a merge is undone by subtracting ΔW",
             "layer.base_layer.weight.copy_(kept[name])",
             "layer.base_layer.weight.sub_(layer.delta())",

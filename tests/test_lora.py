@@ -70,6 +70,9 @@ def test_a_starts_by_the_seed_alone_and_no_other_draw_is_disturbed(tiny_model):
 
 def test_a_layer_freezes_its_base():
     linear = nn.Linear(6, 5)
+    with pytest.raises(ValueError, match="r = 6 does not fit a 5×6 weight"):
+        lora.LoRALinear(linear, r=6, lora_alpha=4)
+    assert linear.weight.requires_grad, "a layer that is refused leaves it alone"
     layer = lora.LoRALinear(linear, r=2, lora_alpha=4)
     assert {name for name, p in layer.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}
 

@@ -43,8 +43,8 @@ def test_a_swap_leaves_the_base_bit_for_bit_also_after_an_error(tiny_model, ids)
 def test_the_factor_scales_the_update(tiny_model, ids):
     adapter = made(tiny_model, targets=["down_proj"])
     W = {name: tiny_model.get_submodule(name).weight for name in adapter.A}
-    for factor in (-1, 0, 0.5, 1.5):
-        with mixing.attached(tiny_model, adapter, factor) as model:
+    for given, factor in (((-1,), -1), ((0,), 0), ((0.5,), 0.5), ((1.5,), 1.5), ((), 1)):
+        with mixing.attached(tiny_model, adapter, *given) as model:
             seen = model(ids).logits
         twin = copy.deepcopy(tiny_model)
         for name, weight in W.items():
@@ -75,8 +75,8 @@ def test_an_adapter_that_does_not_fit_is_refused_and_the_model_left_bare(tiny_mo
 def test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets(tiny_model, ids):
     one = made(tiny_model, lora_alpha=8)
     two = made(tiny_model, "two", seed=2, targets=["q_proj", "up_proj"], r=2, use_rslora=True)
-    total = mixing.weighted_sum([(one, 0.7), (two, -1.5)])
-    assert total.r == 6 and total.scaling == 1
+    total = mixing.weighted_sum([(one._replace(base_name="theirs"), 0.7), (two, -1.5)])
+    assert total.r == 6 and total.scaling == 1 and total.base_name == "theirs"
     for name in one.A:
         expected = 0.7 * one.scaling * one.B[name] @ one.A[name]
         if name in two.A:

@@ -109,6 +109,12 @@ SABOTAGES: list[Sabotage] = [
             "test_mixing.py::test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets",
         ),
         (
+            "an adapter is put on stronger than it was trained",
+            "adapter: Adapter | None, factor: float = 1.0)",
+            "adapter: Adapter | None, factor: float = 1.6)",
+            "test_mixing.py::test_the_factor_scales_the_update",
+        ),
+        (
             "a merge is undone by subtracting ΔW",
             "layer.base_layer.weight.copy_(kept[name])",
             "layer.base_layer.weight.sub_(layer.delta())",
@@ -347,6 +353,15 @@ SABOTAGES: list[Sabotage] = [
             "            check_gradients(learned)\n",
             "            pass\n",
             "training/test_gradients.py::test_matrices_without_gradient_stop_training_and_are_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/settings.py",
+        (
+            "a warmup longer than the run never reaches the learning rate",
+            "warmup = min(self.warmup, self.steps - 1)",
+            "warmup = self.warmup",
+            "training/test_settings.py::test_a_warmup_longer_than_the_run_ends_with_its_last_step",
         ),
     ),
     *_in(
@@ -622,7 +637,7 @@ SABOTAGES: list[Sabotage] = [
             "a number in prose need not be its record's",
             "return round(float(value) * (100 if self.percent else 1), digits) == shown",
             "return True",
-            "course/test_prose.py::test_a_changed_number_in_prose_is_noticed[03_train_lora]",
+            "course/test_prose.py",
         ),
     ),
     *_in(

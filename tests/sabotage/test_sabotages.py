@@ -10,7 +10,6 @@ from sabotage.sabotages import SABOTAGES, Sabotage
 # Tried by `make test`; the others by `pytest -m sabotage`.
 SAMPLE = {
     "a text is written in place, and a kill leaves half of it",
-    "a number in prose need not be its record's",
     "every measured number is inside its band",
     "a record that is gone is not missed",
 }

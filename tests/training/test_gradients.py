@@ -47,3 +47,10 @@ def test_a_silent_lora_a_is_noticed_once_its_b_is_not_zero(tiny_model):
     learned[name.replace("lora_A", "lora_B")].data.fill_(1.0)
     with pytest.raises(TrainingStopped, match="lora_A"):
         training.check_gradients(learned)
+
+
+@pytest.mark.parametrize(("silent", "said"), [(4, r"d\.lora_B\. "), (6, r"d\.lora_B and 2 more\. ")])
+def test_the_first_four_silent_matrices_are_named_and_the_others_counted(silent, said):
+    learned = {f"{letter}.lora_B": nn.Parameter(torch.ones(1)) for letter in "abcdef"[:silent]}
+    with pytest.raises(TrainingStopped, match=rf"^{silent} of {silent} .*: a\.lora_B, b\.lora_B, c\.lora_B, {said}"):
+        training.check_gradients(learned)

@@ -123,7 +123,7 @@ def started(here):
 
 
 def until(true):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -134,8 +134,11 @@ def two_processes(tmp_path):
     """One process that is training, held after its first step; and a second one that has begun the same run."""
     first = started(tmp_path)
     until((tmp_path / "training").exists)
-    second = started(tmp_path)
-    yield first, second, second.stdout.readline()
+    (tmp_path / "training").unlink()
+    second, said = started(tmp_path), []
+    threading.Thread(target=lambda: said.append(second.stdout.readline()), daemon=True).start()
+    until(lambda: said or (tmp_path / "training").exists())
+    yield first, second, said[0] if said else "it trains"
     for process in (first, second):
         process.kill()
         process.wait()
@@ -145,7 +148,7 @@ def test_a_second_process_waits_for_the_first_and_reads_its_run_back(two_process
     first, second, said = two_processes
     assert said == "Another process is training this very run: waiting until it ends.\n"
     (tmp_path / "go on").touch()
-    (*_, trained), (reused, read_back) = (p.communicate(timeout=60)[0].splitlines() for p in (first, second))
+    (*_, trained), (reused, read_back) = (p.communicate(timeout=300)[0].splitlines() for p in (first, second))
     assert trained.endswith("] False") and reused.startswith("Reused: the same run finished on ")
     assert read_back == trained.replace("False", "True")
 
@@ -155,7 +158,7 @@ def test_when_the_first_is_killed_the_second_trains(two_processes, tmp_path):
     first, second, _ = two_processes
     first.kill()
     (tmp_path / "go on").touch()
-    assert second.communicate(timeout=60)[0].splitlines()[-1].endswith("] False")
+    assert second.communicate(timeout=300)[0].splitlines()[-1].endswith("] False")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")

@@ -710,6 +710,33 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "data/published.toml",
+        (
+            "a published figure is another: Student's 4.303 is 4.203",
+            "two_degrees = 4.303",
+            "two_degrees = 4.203",
+            "course/test_prose.py",
+        ),
+    ),
+    *_in(
+        "data/baselines/02_lora_layer.quick.json",
+        (
+            "a baseline's expected value is edited and its seeds are not",
+            '"lora.layers": {\n   "expected": 210,',
+            '"lora.layers": {\n   "expected": 211,',
+            "run/test_recorded_baselines.py",
+        ),
+    ),
+    *_in(
+        "notebooks/02_lora_layer.ipynb",
+        (
+            "a record is taken out of a notebook",
+            '"record(\\"noop.nudged\\", change())"',
+            '"change()"',
+            "lessons/test_records_in_code.py",
+        ),
+    ),
+    *_in(
         "Makefile",
         (
             "whatever version came out last is installed",

@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     record = train_seven_b(options.model, steps=options.steps)
     print(json.dumps(record, indent=1))
     if options.record:
-        write_text(recorded(), json.dumps(record, indent=1) + "\n")
+        recordings.write(recorded(), record)
     return 0
 
 

@@ -184,6 +184,8 @@ def test_a_damaged_run_that_cannot_be_renamed_is_a_sentence(tiny_model, tmp_path
     monkeypatch.setattr(checkpoint, "set_aside", locked)
     with pytest.raises(TrainingStopped, match="cannot be renamed .Permission denied.: choose another run_dir"):
         checkpoint.read_checkpoint(tmp_path / training.FINISHED, "this run", learned)
+
+
 def test_dropout_is_drawn_again_in_a_resumed_run(tiny_model, tmp_path):
     """Each step draws its random numbers anew, from the seed and its own number: resumed, it draws the same ones."""
 

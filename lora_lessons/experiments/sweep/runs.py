@@ -204,7 +204,7 @@ def results(out: Path) -> list[dict[str, Any]]:
                 raise ValueError(row["name"])
             # an adapter that was deleted is no damage: it is missed when it is asked for
             wrong = [name for name in damaged(path.parent) if (path.parent / name).exists()]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             wrong = [RESULT]
         if wrong:
             print(f"{path.parent.name}: its {wrong[0]} is damaged, so the run counts as not done.", file=sys.stderr)

@@ -80,15 +80,15 @@ class Job(Settings):
             object.__setattr__(self, "layer", "peft")
             if self.optimizer == "adamw":  # Trainer's AdamW is the fused one
                 object.__setattr__(self, "optimizer", "adamw_fused")
-        for name in ("r", "seq"):
+        for name in ("r", "seq", "batch_size"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} = {value!r}: give a whole number of at least 1.")
-        super().__post_init__()
         if self.seq > LONGEST or self.batch_size > 2**16:
             raise ValueError(
                 f"{self.batch_size} sequences of {self.seq} tokens: no card holds that; give smaller numbers."
             )
+        super().__post_init__()
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
         if not self.target_modules:

@@ -12,7 +12,7 @@ import pytest
 
 from lora_lessons import training
 from lora_lessons.errors import ModelError
-from lora_lessons.experiments import own_process, seven_b, seven_b_bench
+from lora_lessons.experiments import own_process, recordings, seven_b, seven_b_bench
 from lora_lessons.machine import kernel_environment, stamp
 
 TINY = {
@@ -118,5 +118,6 @@ def test_a_recording_is_one_fresh_run(tmp_path, monkeypatch):
     monkeypatch.setattr(seven_b, "recorded", lambda: tmp_path / "seven_b_cpu.json")
     assert seven_b.main(["--steps", "2"]) == 0 and not list(tmp_path.iterdir())
     assert seven_b.main(["--steps", "2", "--record"]) == 0
-    assert json.loads((tmp_path / "seven_b_cpu.json").read_text()) == {"losses": [2.0, 1.0]}
+    kept = recordings.read(tmp_path / "seven_b_cpu.json")
+    assert kept == {"losses": [2.0, 1.0], recordings.DIGEST: recordings.digest(kept)}
     assert asked == [("Qwen2.5-7B", {"steps": 2}, ""), ("Qwen2.5-7B", {"steps": 2}, "1")]

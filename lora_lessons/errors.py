@@ -25,7 +25,8 @@ def first_line(error: BaseException) -> str:
     """
     first, *more = str(error).strip().splitlines() or [type(error).__name__]
     said = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
-    return re.sub(r"<class '([\w.]+)'>", r"\1", said)[:200]
+    # a reader of sentences need not know what Python calls it
+    return re.sub(r"<class '([\w.]+)'>", r"\1", re.sub(r"\b[A-Z]\w+(?:Error|Exception): ", "", said))[:200]
 
 
 def disk_is_full(error: BaseException) -> bool:

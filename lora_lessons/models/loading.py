@@ -91,6 +91,7 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
     source = source or str(place)
     with one_sentence(source, local):
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **extra)
+        tokenizer("a word", add_special_tokens=False)  # settings of a wrong kind show themselves only in use
     check_template(tokenizer, source)
     return tokenizer
 

@@ -40,7 +40,10 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     with tempfile.TemporaryDirectory() as folder:
         # Says why a page could not be had, which pip keeps quiet about; the pip that it starts to build a package, too.
         log = Path(folder) / "pip.log"
-        named = dict(os.environ if environment is None else environment) | {"PIP_LOG": str(log)}
+        named = dict(os.environ if environment is None else environment) | {
+            "PIP_LOG": str(log),
+            "PIP_PROGRESS_BAR": "off",
+        }
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=named)
         told = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     said = done.stderr + done.stdout

@@ -6,6 +6,9 @@ import errno
 import os
 import re
 
+# How a disk says that it is full: all of it, this user's share, or what one file may take.
+FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
 
 class ModelError(RuntimeError):
     """A base model could not be had; the message says why and what to do next."""
@@ -32,7 +35,7 @@ def first_line(error: BaseException) -> str:
 def disk_is_full(error: BaseException) -> bool:
     """Whether a file could not be written for lack of room. safetensors says so in its words, and gives no number."""
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+        return error.errno in FULL
     return bool(re.search(r"no space left|disk quota|os error (27|28|122)\b", str(error), re.IGNORECASE))
 
 

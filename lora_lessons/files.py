@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import tempfile
@@ -11,10 +10,8 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from .leftovers import remove_leftovers, temporary_prefix
-
-# How a disk says that it is full: all of it, this user's share, or what one file may take.
-_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+from .errors import FULL
+from .leftovers import OLD, remove_leftovers, temporary_prefix
 
 
 @contextmanager
@@ -55,7 +52,7 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
     with _named(path):
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=temporary_prefix(path.name)))
     temporary.chmod(0o777 & ~_umask())
-    old = temporary.with_name(temporary.name + ".old")
+    old = temporary.with_name(temporary.name + OLD)
     try:
         with _named(path, temporary):
             yield temporary
@@ -82,7 +79,7 @@ def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         ours = error.filename is None or temporary is None or str(error.filename).startswith(str(temporary))
-        if not ours or (error.filename is None and error.errno not in _FULL):
+        if not ours or (error.filename is None and error.errno not in FULL):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,12 @@ def make_lesson(course: Path) -> Any:
         return path
 
     return make
+
+
+@pytest.fixture
+def usual_handler() -> Iterator[None]:
+    """Python's own: a process that a shell started in the background ignores the signal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler is given back"
+    signal.signal(signal.SIGINT, before)

@@ -10,12 +10,11 @@ import math
 import os
 import re
 from datetime import date
-from itertools import count
 from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..files import write_text
+from ..files import set_aside, write_text
 from ..paths import data_dir
 from .records import show_value
 
@@ -54,9 +53,8 @@ def read_progress() -> dict[str, dict[str, Any]]:
     except OSError as error:
         return _go_on_without(f"cannot be read ({error.strerror or error})", empty)
     except (ValueError, RecursionError):
-        aside = _free_name(file)
         try:
-            file.rename(aside)
+            aside = set_aside(file)
         except OSError as error:
             return _go_on_without(f"is damaged, and cannot be set aside ({error.strerror or error})", empty)
         print(f"Your progress file could not be read. It is kept as {aside.name}, and a new one is started.")
@@ -71,11 +69,6 @@ def _checked(found: Any) -> dict[str, dict[str, Any]]:
     if not whole or not all(isinstance(value, int | float | str) for value in values):
         raise ValueError("not a progress file")
     return found
-
-
-def _free_name(file: Path) -> Path:
-    """A name beside `file`, such as progress.json.damaged-1, that nothing has yet."""
-    return next(aside for n in count(1) if not (aside := file.with_name(f"{file.name}.damaged-{n}")).exists())
 
 
 def _go_on_without(why: str, progress: dict[str, dict[str, Any]], readable: bool = False) -> dict[str, dict[str, Any]]:

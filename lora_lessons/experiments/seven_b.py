@@ -62,7 +62,7 @@ def train_seven_b(
         return record | {"reused": True}
     (folder / RECORD).unlink(missing_ok=True)
     run_in_process(__spec__.name, "train", wanted, folder, LARGE_PAGES)
-    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return recordings.read(folder / RECORD)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..interrupts import first_one_asks
 from ..machine import kernel_environment
 from ..paths import package
 
@@ -70,27 +70,10 @@ def _tree_bytes(pid: int | None) -> int:
 
 @contextmanager
 def postponing_interrupts() -> Iterator[None]:
-    """While the block runs, the first Ctrl-C waits for its end: a kernel that is half started would belong to nobody.
-
-    A second one is raised at once. Where interrupts are not ours to handle, they stay as they are.
-    """
-    asked = threading.Event()
-
-    def ask(number: int, frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    """While the block runs, the first Ctrl-C waits for its end: a kernel that is half started would belong to nobody."""
+    with first_one_asks() as asked:
         yield
-        return
-    signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if asked.is_set():
+    if asked():
         raise KeyboardInterrupt
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..interrupts import first_one_asks
 from ..paths import cache_dir
 from ..tasks import Encoded
 from .activations import checkpointing, no_cache
@@ -19,7 +20,7 @@ from .checkpoint import CHECKPOINT, FINISHED, moments, read_checkpoint, write_ch
 from .fingerprints import fingerprint
 from .gradients import trainable
 from .history import Training
-from .interrupts import Interrupted, finished, stopped, stopping_between_steps
+from .interrupts import Interrupted, finished, stopped
 from .lock import alone_in
 from .loop import training_steps
 from .optimizers import make_optimizer, parameter_groups
@@ -94,7 +95,7 @@ def _train(
     steps = training_steps(model, examples, settings, optimizer, scaler, begun)
     progress = tqdm(steps, initial=begun, total=settings.steps, unit="step", leave=False)
     in_memory = checkpointing(model) if settings.gradient_checkpointing else no_cache(model)
-    with _training_mode(model), in_memory, stopping_between_steps() as asked_to_stop:
+    with _training_mode(model), in_memory, first_one_asks() as asked_to_stop:
         start = time.perf_counter()
         try:
             for step in progress:

@@ -10,14 +10,7 @@ from jupyter_client.provisioning import local_provisioner
 from lora_lessons.run import kernel, runner
 from lora_lessons.run.result import INTERRUPTED
 
-
-@pytest.fixture(autouse=True)
-def usual_handler():
-    """Python's own: a process that a shell started in the background ignores the signal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler is given back"
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("usual_handler")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")

@@ -14,6 +14,8 @@ from lora_lessons.errors import Interrupted
 from lora_lessons.training import train
 from lora_lessons.training.lock import LOCK
 
+pytestmark = pytest.mark.usefixtures("usual_handler")
+
 CELL = """
 import dataclasses
 from pathlib import Path
@@ -55,15 +57,6 @@ def test_the_stop_button_prints_one_sentence_and_the_cell_goes_on_when_run_again
 def interrupted_in_step(number):
     """The examples; the stop button is pressed during step `number`, counted from 1."""
     return Interrupting(number, lambda: os.kill(os.getpid(), signal.SIGINT))
-
-
-@pytest.fixture(autouse=True)
-def usual_handler():
-    """Python's own: a process that a shell started in the background ignores the signal."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, "the handler is given back"
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")

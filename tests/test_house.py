@@ -68,6 +68,11 @@ def test_constraints_pin_every_requirement_but_torch_inside_its_range():
             assert requirement.specifier.contains(proven[canonicalize_name(requirement.name)]), line
 
 
+def test_the_tests_have_what_every_extra_brings():
+    extras = PROJECT["optional-dependencies"]
+    assert {line for lines in extras.values() for line in lines} == set(extras["test"])
+
+
 def test_continuous_integration_installs_what_constraints_pin():
     (install,) = re.findall(r"(?:pip|fetching) install .*", (course_root() / "Makefile").read_text(encoding="utf-8"))
     assert "--constraint constraints.txt" in install
@@ -76,18 +81,20 @@ def test_continuous_integration_installs_what_constraints_pin():
 
 def needed(names):
     """The installed libraries that these need, and those that they need in turn, by name."""
-    found, left = {}, [canonicalize_name(Requirement(line).name) for line in names]
+    found, seen, left = {}, set(), [Requirement(line) for line in names]
     while left:
-        name = left.pop()
+        wanted = left.pop()
+        name, extras = canonicalize_name(wanted.name), wanted.extras or {""}
         try:
             about = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        if name not in found:
+        if (name, *extras) not in seen:
             found[name] = about.version
+            seen.add((name, *extras))
             needs = (Requirement(line) for line in about.requires or ())
             left += [
-                canonicalize_name(one.name) for one in needs if not one.marker or one.marker.evaluate({"extra": ""})
+                one for one in needs if not one.marker or any(one.marker.evaluate({"extra": extra}) for extra in extras)
             ]
     return found
 

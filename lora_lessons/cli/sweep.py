@@ -13,6 +13,9 @@ from .words import names, numbers, whole_numbers
 
 
 def sweep(
+    address: Annotated[
+        str, typer.Argument(metavar="[ADDRESS]", help="With --ray: the cluster to join, HOST:PORT or auto.", show_default=False)
+    ] = "",
     r: Annotated[str, typer.Option(metavar="R,R,…", help="Ranks.")] = "1,2,4,8,16,32,64",
     alpha: Annotated[
         str, typer.Option(metavar="A,A,…", help="lora_alpha: numbers, or multiples of r such as 2x.")
@@ -39,16 +42,34 @@ def sweep(
     keep_adapters: Annotated[
         bool, typer.Option("--keep-adapters", help="Keep each run's adapter in its folder, in PEFT's format.")
     ] = False,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Train several at once, as tasks of Ray: here, or on the cluster at ADDRESS.")
+    ] = False,
+    at_once: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="With --ray: so many at once. Else one run per core, as far as memory allows."),
+    ] = None,
+    stop_early: Annotated[
+        bool, typer.Option("--stop-early", help="With --ray: stop bad runs at a quarter and at half of their steps (ASHA).")
+    ] = False,
 ) -> int:
     """Train once for each rank, alpha and seed.
 
     Runs notebooks/experiments/train_adapter.ipynb once per setting, and makes one table and one figure.
+
+    With --ray several runs are trained at once. Ray is started on this machine, where only this machine can reach it,
+    and ends with the sweep. On a cluster, every machine needs this course, and --out on a disk that all of them see.
+    A run whose worker is killed is trained again. A sweep begun in one way may be resumed in the other.
     """
     ranks, learning_rates = whole_numbers("--r", r), numbers("--lr", lr)
+    if (address or stop_early or at_once is not None) and not ray:
+        wrong = f"the address {address}" if address else "--stop-early" if stop_early else "--at-once"
+        raise ValueError(f"{wrong} goes with --ray: add it, or leave this out.")
 
     from ..experiments import sweep as experiment
     from ..run import runner
 
+    how = experiment.Ray(address, at_once, stop_early) if ray else None
     settings = experiment.grid(
         ranks,
         names(alpha),
@@ -60,9 +81,12 @@ def sweep(
         batch_size=batch_size,
         bases=names(base),
     )
-    rows = experiment.run(settings, out, resume=resume, keep_adapters=keep_adapters)
-    failed = [row for row in rows if row["status"] != runner.OK]
+    rows = experiment.run(settings, out, resume=resume, keep_adapters=keep_adapters, ray=how)
+    failed = [row for row in rows if row["status"] == runner.FAILED]
+    finished = [row for row in rows if row["status"] == runner.OK]
+    if stop_early:
+        print(experiment.saved(rows))
     # One setting alone has no figure.
     figure = f", {experiment.FIGURE}" if (out / experiment.FIGURE).exists() else ""
-    print(f"{len(rows) - len(failed)} runs finished, {len(failed)} failed: {shown(out / experiment.TABLE)}{figure}")
+    print(f"{len(finished)} runs finished, {len(failed)} failed: {shown(out / experiment.TABLE)}{figure}")
     return EXIT_FAILED if failed else EXIT_OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -74,6 +75,30 @@ class LossCurve:
             "text/html": figure_html(self.picture(), self.words(), dpi=105),
             "text/plain": self.words(),
         }
+
+
+class Rungs(LossCurve):
+    """A `LossCurve` for a run that may be stopped early: it takes as many steps as the file `allowed` says, and waits there.
+
+    Whoever watches the notebook sees the losses, and writes a larger number, or 0: that stops the run as Ctrl-C does.
+    """
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__()
+        self.allowed = Path(allowed)
+
+    def __call__(self, run: Training, name: str = "") -> None:
+        """Take in a run's story so far. Raises KeyboardInterrupt where it may not go on."""
+        super().__call__(run, name)
+        if self._may_take() <= len(run.losses) < run.steps:
+            self._show()
+            while (steps := self._may_take()) <= len(run.losses):
+                if steps == 0:
+                    raise KeyboardInterrupt
+                time.sleep(0.05)
+
+    def _may_take(self) -> int:
+        return int(self.allowed.read_text(encoding="utf-8"))
 
 
 def _said(name: str, run: Training) -> str:

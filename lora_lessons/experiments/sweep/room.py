@@ -1,10 +1,13 @@
-"""Before a sweep begins: can each trial's adapter be put on the base, and does its training fit into this machine?"""
+"""Before a sweep begins: can each trial's adapter be put on the base, does it fit into this machine, and how many at once?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Iterable, Iterator
 
 from ... import memory
+from ...cluster.ray import Share
 from ...machine import memory_bytes
 from ..ledger import BASE, BASE_NAME
 from .trials import BASES, Trial
@@ -12,10 +15,46 @@ from .trials import BASES, Trial
 TOKENS = 256  # more than the longest conversation of the course's tasks
 # Up to here the lessons go themselves: it fits wherever the base does, and no ledger is asked.
 R, BATCH_SIZE = 64, 8
+RUN = 3.0e9  # bytes: more than such a run was seen to hold, its kernel and the process that watches it together
+BESIDE = 2.0e9  # bytes that a run holds beside its ledger's bill: libraries, the untouched weights, the process that watches
 
 
 def check(trials: Iterable[Trial]) -> None:
     """Raise ValueError, naming what to change, where the ledger says that a trial cannot be trained here."""
+    here = memory_bytes()
+    for trial, needed in _large(trials):
+        if needed > here:
+            raise ValueError(
+                f"r = {trial.r} with {trial.batch_size} examples per step takes about {needed / 1e9:,.0f} GB, and this "
+                f"machine has {here / 1e9:,.0f} GB: choose a smaller --batch-size, or a smaller --r."
+            )
+
+
+def share(trials: Iterable[Trial], at_once: int | None, here: bool) -> tuple[Share, int]:
+    """What each of `trials` gets, and how many may be trained at once: on this machine, or wherever there is room.
+
+    Without `at_once` that is one run a core with one thread each, or one a card where there are cards, and as many as
+    the free memory holds. Threads are shared out, unless $OMP_NUM_THREADS says how many a run has. Raises ValueError
+    where this machine cannot hold so many.
+    """
+    import psutil
+    import torch
+
+    needed = int(max([RUN, *(bill + BESIDE for _, bill in _large(trials))]))
+    cores, cards, given = os.cpu_count() or 1, torch.cuda.device_count(), os.environ.get("OMP_NUM_THREADS", "")
+    threads = int(given) if given.isdecimal() and int(given) else max(1, cores // (at_once or cores))
+    if not here:
+        return Share(threads, needed, min(cards, 1)), at_once or sys.maxsize
+    most, why = (cards, f"{cards} cards, one a run") if cards else (memory_bytes() // needed, f"room for {memory_bytes() // needed}")
+    if at_once and at_once > max(1, most):
+        raise ValueError(f"--at-once {at_once}: this machine has {why}. Choose a smaller number, or leave it out.")
+    free = psutil.virtual_memory().available // needed
+    slots = at_once or max(1, min(cards or cores // threads, free))
+    return Share(threads, needed, min(cards, 1)), slots
+
+
+def _large(trials: Iterable[Trial]) -> Iterator[tuple[Trial, float]]:
+    """Those of `trials` that go beyond the lessons, one of each kind, with the bytes that the ledger says they take."""
     unlike = [t for t in trials if t.r > R or t.batch_size > BATCH_SIZE or t.target_modules != "all-linear"]
     if not unlike:
         return
@@ -33,9 +72,4 @@ def check(trials: Iterable[Trial]) -> None:
             dtype="fp32",
             gradient_checkpointing=False,
         )
-        needed, here = memory.predict(shape, job, card=False).bill.total, memory_bytes()
-        if needed > here:
-            raise ValueError(
-                f"r = {trial.r} with {trial.batch_size} examples per step takes about {needed / 1e9:,.0f} GB, and this "
-                f"machine has {here / 1e9:,.0f} GB: choose a smaller --batch-size, or a smaller --r."
-            )
+        yield trial, memory.predict(shape, job, card=False).bill.total

@@ -1,4 +1,4 @@
-"""Running a sweep: papermill runs the training notebook once a trial, and each result is kept.
+"""Running a sweep: one run for each trial, in turn or at once, and the table and the figure of those that have ended.
 
 So a sweep can be stopped, resumed, and read while it runs.
 """
@@ -12,28 +12,26 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ... import evaluation, models, tasks, training
-from ...course.live import LOSSES
 from ...errors import Interrupted
-from ...files import check_folder, whole_file, write_text
-from ...machine import stamp
-from ...paths import cache_dir, course_root
+from ...files import check_folder, whole_file
+from ...paths import cache_dir
 from ...run import runner
 from ...run.notebooks import read_notebook
-from ...sums import damaged, write_sums
-from . import room
+from . import on_ray, room
 from .intervals import lines
-from .table import TABLE, check_row, read_table, trial_of, write_table
+from .one import RESULT, experiment, kept_row, run_one
+from .table import STOPPED, TABLE, read_table, trial_of, write_table
 from .trials import Trial, told_apart
 
-RESULT, FIGURE = "result.json", "figure.png"
-ADAPTER = "adapter"  # the folder that a run keeps its adapter in, when asked to
+FIGURE = "figure.png"
 
 
 def run(
@@ -43,21 +41,26 @@ def run(
     resume: bool = False,
     keep_adapters: bool = False,
     on_step: Callable[[training.Training, str], object] | None = None,
+    ray: on_ray.Ray | None = None,
 ) -> list[dict[str, Any]]:
     """Train once for each trial; write out/runs/<name>/result.json as each ends, then the table and the figure.
 
     Returns the rows of `trials`. With keep_adapters=True each run's adapter stays in its folder (`kept_adapter`).
-    With resume=True a trial whose result is there is skipped; one that failed is tried again. A run that fails is
-    recorded as failed, and the next one starts. `on_step` hears of each run's losses, as its notebook shows them, and
-    in which values the trial differs from the others. Raises FileExistsError when `out` holds results and resume is
-    False, or another sweep is writing there; ValueError for PiSSA's adapters, which fit no other base, and for a trial
-    that cannot be put on the base or does not fit into this machine; OSError where `out` cannot be; Interrupted when
-    stopped (the run in progress goes on from its checkpoint when the sweep is resumed).
+    With resume=True a trial whose result is there is skipped; one that failed is tried again, and one that was stopped
+    early is trained to its end, unless this sweep stops early, too. A run that fails is recorded as failed, and the
+    next one starts. `on_step` hears of each run's losses, as its notebook shows them, and in which values the trial
+    differs from the others; with `ray` the runs are Ray's tasks, several at once, and nothing is heard of their losses.
+    Raises FileExistsError when `out` holds results and resume is False, or another sweep is writing there; ValueError
+    for PiSSA's adapters, which fit no other base, for a trial that cannot be put on the base or does not fit into this
+    machine, and where there is no such Ray; OSError where `out` cannot be; Interrupted when stopped (the runs in
+    progress go on from their checkpoints when the sweep is resumed).
     """
     from filelock import FileLock, Timeout
 
     if keep_adapters and any(trial.method == "pissa" for trial in trials):
         raise ValueError("PiSSA changes W itself, so its A and B fit no other base: sweep it without keeping adapters.")
+    if ray:
+        ray.check()
     out = Path(out).resolve()
     check_folder(out)
     room.check(trials)
@@ -65,7 +68,7 @@ def run(
     runner.check_parameters([experiment()], trials[0]._asdict())
     try:
         with FileLock(out / ".lock", timeout=0):
-            return _run(trials, out, resume, keep_adapters, on_step)
+            return _run(trials, out, resume, keep_adapters, on_step, ray)
     except KeyboardInterrupt:
         done = sum(trial_of(row) in set(trials) for row in results(out))
         again = "run this cell again to go on" if resume else "set resume=True to go on from there"
@@ -81,48 +84,64 @@ def _run(
     resume: bool,
     keep_adapters: bool,
     on_step: Callable[[training.Training, str], object] | None,
+    ray: on_ray.Ray | None,
 ) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
     rows = {trial_of(row): row for row in results(out)}
-    before = {trial: row["status"] for trial, row in rows.items()}
-    if before and not resume:
+    if rows and not resume:
         raise FileExistsError(
-            f"{out.name} holds the results of {len(before)} runs: add --resume to go on, or choose another --out."
+            f"{out.name} holds the results of {len(rows)} runs: add --resume to go on, or choose another --out."
         )
-    todo = [s for s in trials if before.get(s) != runner.OK]
-    for done in set(trials) - set(todo):
-        shutil.rmtree(out / "runs" / done.name / "checkpoints", ignore_errors=True)  # left by a kill at the very end
-    if len(todo) < len(trials):
-        print(f"{len(trials) - len(todo)} of {len(trials)} runs are done already.")
+    ended = {runner.OK, STOPPED} if ray and ray.stop_early else {runner.OK}
+    todo = [trial for trial in trials if trial not in rows or rows[trial]["status"] not in ended]
+    done = [trial for trial in trials if trial not in todo]
+    for trial in done:
+        if rows[trial]["status"] == runner.OK:
+            shutil.rmtree(out / "runs" / trial.name / "checkpoints", ignore_errors=True)  # left by a kill at the very end
+    if done:
+        print(f"{len(done)} of {len(trials)} runs are done already.")
     names = told_apart(trials)
-    for done in (trial for trial in trials if trial not in todo):
-        losses = [float(loss) for loss in rows[done]["train_losses"].split()]
+    for trial in done:
         if on_step:
-            on_step(training.Training(losses, len(losses), reused=True), names[done])
-    bar = tqdm(todo, unit="run", dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20)
-    for trial in bar:
-        bar.set_postfix_str(trial.name)
+            losses = [float(loss) for loss in rows[trial]["train_losses"].split()]
+            on_step(training.Training(losses, len(losses), reused=True), names[trial])
 
-        def hear(run: training.Training, name: str = names[trial]) -> None:
-            if on_step:
-                on_step(run, name)
+    def hear(run: training.Training, trial: Trial) -> None:
+        if on_step:
+            on_step(run, names[trial])
 
-        row = run_one(trial, out / "runs" / trial.name, keep_adapters, hear)
-        if row["status"] == runner.FAILED:
-            bar.write(f"{trial.name}: failed: {row['error']}")
-        try:
-            write_table(results(out), out)
-        except OSError as error:  # the table is open in another program, say; each result is safe in its own file
-            bar.write(f"{TABLE} could not be written now ({error.strerror}); the sweep goes on.")
+    with tqdm(total=len(todo), unit="run", dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20) as bar:
+        if ray and todo:
+            new = on_ray.train(todo, [rows[trial] for trial in done], out, keep_adapters, ray, bar.set_postfix_str)
+        else:
+            new = _in_turn(todo, out, keep_adapters, hear, bar.set_postfix_str)
+        with closing(new):
+            for row in new:
+                bar.update()
+                if row["status"] != runner.OK:
+                    failed = "failed: " * (row["status"] == runner.FAILED)
+                    bar.write(f"{row['name']}: {failed}{row['error']}")
+                try:
+                    write_table(results(out), out)
+                except OSError as error:  # the table is open in another program, say; each result is safe in its own file
+                    bar.write(f"{TABLE} could not be written now ({error.strerror}); the sweep goes on.")
     write_table(results(out), out)  # also when nothing was left to do: a stop may have come before the last one
     draw(out)
     return [row for row in results(out) if trial_of(row) in set(trials)]
 
 
-def experiment() -> Path:
-    """The training notebook that a sweep runs."""
-    return course_root() / "notebooks" / "experiments" / "train_adapter.ipynb"
+def _in_turn(
+    todo: Sequence[Trial],
+    out: Path,
+    keep_adapters: bool,
+    hear: Callable[[training.Training, Trial], object],
+    show: Callable[[str], object],
+) -> Iterator[dict[str, Any]]:
+    """One run after another, in this process."""
+    for trial in todo:
+        show(trial.name)
+        yield run_one(trial, out / "runs" / trial.name, keep_adapters, lambda run, trial=trial: hear(run, trial))
 
 
 def cached(name: str) -> Path:
@@ -144,73 +163,13 @@ def cached(name: str) -> Path:
     return cache_dir() / "runs" / f"sweep-{name}-{mark}"
 
 
-def kept_adapter(out: Path, row: Mapping[str, Any]) -> Path:
-    """Where the sweep `out` kept the adapter of the run `row`, in PEFT's format."""
-    return Path(out) / "runs" / row["name"] / ADAPTER
-
-
-def run_one(
-    trial: Trial, folder: Path, keep_adapter: bool = False, on_step: Callable[[training.Training], object] | None = None
-) -> dict[str, Any]:
-    """Run the training notebook with one trial's parameters in `folder`; return its row of the table.
-
-    The row is also written there. The checkpoints of a run that did not end well stay: the next try goes on from them.
-    `on_step` hears of the losses that the notebook shows while it trains.
-    """
-    checkpoints = folder / "checkpoints"
-    given = trial._asdict() | {"checkpoints": str(checkpoints)}
-    if keep_adapter:
-        given["adapter"] = str(folder / ADAPTER)
-
-    def hear(shown: Mapping[str, Any]) -> None:
-        if on_step and LOSSES in shown:
-            on_step(training.Training(**shown[LOSSES]))
-
-    result = runner.run_one(experiment(), given, folder, progress=False, on_display=hear)
-    if result.status == runner.INTERRUPTED:
-        raise KeyboardInterrupt
-    measured = {name.replace(".", "_"): record.value for name, record in result.records.items()}
-    error = str(result.error or "").replace(str(folder), "its folder")
-    about = stamp()
-    row = {
-        "name": trial.name,
-        "status": result.status,
-        **trial._asdict(),
-        **measured,
-        "error": " ".join(error.split()),
-        "seconds": round(result.seconds, 1),
-        "date": about["date"],
-        "machine": about["machine"],
-    }
-    write_text(folder / RESULT, json.dumps({"row": row, "versions": about["versions"]}, indent=1) + "\n")
-    write_sums(folder, [RESULT, *(f"{ADAPTER}/{file.name}" for file in (folder / ADAPTER).glob("adapter_*"))])
-    if result.status == runner.OK:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-    return row
-
-
 def results(out: Path) -> list[dict[str, Any]]:
     """The rows of every run that ended in the sweep `out`, in the order of their trials, each with its `versions`.
 
     A damaged result, or adapter, is said to be so and counts as not done.
     """
-    rows = []
-    for path in out.glob(f"runs/*/{RESULT}"):
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            row = kept["row"] | {"versions": kept["versions"]}
-            check_row(row)
-            if row["name"] != path.parent.name:
-                raise ValueError(row["name"])
-            # an adapter that was deleted is no damage: it is missed when it is asked for
-            wrong = [name for name in damaged(path.parent) if (path.parent / name).exists()]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            wrong = [RESULT]
-        if wrong:
-            print(f"{path.parent.name}: its {wrong[0]} is damaged, so the run counts as not done.", file=sys.stderr)
-        else:
-            rows.append(row)
-    return sorted(rows, key=trial_of)
+    rows = [kept_row(path.parent) for path in out.glob(f"runs/*/{RESULT}")]
+    return sorted((row for row in rows if row), key=trial_of)
 
 
 def draw(out: Path) -> None:

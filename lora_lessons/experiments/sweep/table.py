@@ -14,6 +14,7 @@ from ...run.result import OK
 from .trials import Trial
 
 TABLE, ABOUT = "results.csv", "about.json"
+STOPPED = "stopped"  # the status of a run that was stopped early: it has losses, and no result
 MEASURED = ("scale", "loss_held_out", "update_relative", "trainable", "train_losses", "train_seconds")
 COLUMNS = (*Trial._fields, "status", *MEASURED, "seconds", "date", "machine", "error")
 INTEGERS = {"r", "steps", "batch_size", "seed", "trainable"}

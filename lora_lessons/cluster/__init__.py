@@ -1,0 +1,1 @@
+"""More than one process, card or machine: training by FSDP through accelerate, sweeps by Ray."""

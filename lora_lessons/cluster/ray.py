@@ -1,0 +1,195 @@
+"""Ray for one command: started on this machine and ended with it, or joined where it runs; a killed worker's task is tried again."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from ..errors import first_line
+from ..interrupts import first_one_asks
+
+Input = TypeVar("Input", bound=Hashable)
+TRIES = 4  # of a task whose worker dies; its own errors are not tried again
+LONGEST_SOCKET = 40  # characters of a folder for Ray's sockets, whose whole paths may have about 100
+PATIENCE = 5.0  # seconds for what was asked to end, before it is killed
+
+
+class Share(NamedTuple):
+    """What each task gets: threads, bytes of memory, and cards."""
+
+    threads: int
+    memory: int
+    cards: int = 0
+
+    def fits(self, node: dict[str, float]) -> int:
+        """How many such tasks a machine with these of Ray's resources runs at once."""
+        ways = [node.get("CPU", 0) // self.threads, node.get("memory", 0) // self.memory]
+        ways += [node.get("GPU", 0) // self.cards] if self.cards else []
+        return int(min(ways))
+
+
+class WorkerDied(RuntimeError):
+    """A task's worker was killed each time that it ran."""
+
+
+def check_installed() -> None:
+    """Raise ValueError, naming the extra to install, where there is no Ray with Tune."""
+    if importlib.util.find_spec("ray") is None or importlib.util.find_spec("pyarrow") is None:
+        raise ValueError("Ray is not installed: pip install 'lora-lessons[cluster]', or leave out --ray.")
+
+
+@contextmanager
+def running(address: str, share: Share, slots: int) -> Iterator[int]:
+    """While the block runs there is Ray; yields how many tasks of one `share` it runs at once.
+
+    Without an address it is started here, for `slots` tasks, and all of it ends with the block: on loopback, with a
+    token of its own, without a dashboard, and nothing is told to Ray's makers. With HOST:PORT, or "auto" for the one on
+    this machine, it is joined and left again. A Ray that this process has already is used as it is.
+    Raises ValueError in one sentence where none answers at `address`.
+    """
+    import ray
+
+    with ExitStack() as stack:
+        if not ray.is_initialized():
+            stack.enter_context(_joined(address) if address else _started(share, slots))
+        yield sum(share.fits(node["Resources"]) for node in ray.nodes() if node["Alive"])
+
+
+@contextmanager
+def _started(share: Share, slots: int) -> Iterator[None]:
+    """Ray on this machine."""
+    import psutil
+    import ray
+
+    here = psutil.Process()
+    before = set(here.children(recursive=True))
+    home = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if len(tempfile.gettempdir()) > LONGEST_SOCKET else None)
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with _environment(RAY_USAGE_STATS_ENABLED="0", **token):
+        try:
+            ray.init(
+                "local",
+                num_cpus=slots * share.threads,
+                num_gpus=slots * share.cards,
+                object_store_memory=10**8,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+                _memory=slots * share.memory,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=home,
+            )
+            yield
+        finally:
+            with first_one_asks():
+                ours = set(here.children(recursive=True)) - before
+                ray.shutdown()
+                _, left = psutil.wait_procs(ours, timeout=PATIENCE)
+                for process in left:
+                    process.kill()
+                psutil.wait_procs(left, timeout=PATIENCE)
+                shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[None]:
+    """The Ray that runs at `address`."""
+    import ray
+
+    again = "start one with `ray start --head`, or leave the address out to have one on this machine"
+    host, _, port = address.rpartition(":")
+    if address != "auto" and not (host and "/" not in host and port.isdecimal()):
+        raise ValueError(f"{address} is no address of Ray: give HOST:PORT, such as 10.0.0.5:6379, or auto.")
+    try:
+        if address != "auto":
+            socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+        with _environment(RAY_USAGE_STATS_ENABLED="0"):
+            ray.init(address, log_to_driver=False, logging_level="ERROR")
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"no Ray answers at {address} ({first_line(error)}): {again}.") from error
+    except RuntimeError as error:
+        raise ValueError(f"the Ray at {address} cannot be joined ({first_line(error)}).") from error
+    try:
+        yield
+    finally:
+        with first_one_asks():
+            ray.shutdown()
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Variables for the processes that are started in the block; afterwards they are as they were."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def each(
+    inputs: Sequence[Input],
+    task: Callable[..., Any],
+    arguments: Callable[[Input], tuple[Any, ...]],
+    share: Share,
+    slots: int,
+    show: Callable[[list[Input]], object],
+) -> Iterator[tuple[Input, Any]]:
+    """Run task(*arguments(one)) in a worker for each of `inputs`, `slots` at once; yield (one, result) as they end.
+
+    `show` hears which are running. A task whose worker is killed is tried again; after TRIES its result is a
+    WorkerDied. An error of the task itself is raised as it is. When the caller stops early, what still runs is ended.
+    """
+    import ray
+
+    remote = ray.remote(
+        num_cpus=share.threads, num_gpus=share.cards, memory=share.memory, max_retries=TRIES - 1, retry_exceptions=False
+    )(task)
+    waiting, at_work = deque(inputs), dict[Any, Input]()
+    try:
+        while waiting or at_work:
+            while waiting and len(at_work) < slots:
+                at_work[remote.remote(*arguments(waiting[0]))] = waiting[0]
+                waiting.popleft()
+            show(list(at_work.values()))
+            (ended,), _ = ray.wait(list(at_work), num_returns=1)
+            yield at_work.pop(ended), _result(ended)
+    finally:
+        if at_work:
+            with first_one_asks():
+                _end(list(at_work))
+
+
+def _result(ended: Any) -> Any:
+    """What a task returned. Raises the error that it ended with."""
+    import ray
+
+    try:
+        return ray.get(ended)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
+        return WorkerDied(first_line(error))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+
+
+def _end(tasks: list[Any]) -> None:
+    """Interrupt tasks that still run; those that do not end soon are killed with their workers."""
+    import ray
+
+    for force in (False, True):
+        for task in tasks:
+            ray.cancel(task, force=force)
+        _, tasks = ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE)
+        if not tasks:
+            return

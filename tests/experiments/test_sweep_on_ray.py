@@ -1,0 +1,301 @@
+"""A sweep as Ray's tasks: the plain sweep's table, whoever is killed; bad runs stopped early; nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+from reliability.commands import _TRAINS, _TRIAL
+
+from lora_lessons import cli
+from lora_lessons.cluster import ray as cluster
+from lora_lessons.experiments import sweep
+from lora_lessons.experiments.sweep import room
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
+ROOT = Path(__file__).resolve().parents[2]
+
+# The stand-in of the reliability tests: a tiny model, really trained. It waits, breaks or sleeps where a file says so.
+STAND_IN = (
+    """import os, time
+from pathlib import Path
+from lora_lessons.course.live import LossCurve, Rungs
+with open("calls", "a") as calls:
+    calls.write(f"{r} {seed} {os.getppid()}\\n")
+while Path(f"hold-{r}-{seed}").exists():
+    time.sleep(0.05)
+if Path(f"break-{r}").exists():
+    raise MemoryError("too large")
+"""
+    + _TRAINS.replace("seed=seed, ", "seed=seed, learning_rate=learning_rate, warmup=1, ").replace(
+        "run_dir=checkpoints", "run_dir=checkpoints, on_step=Rungs(allowed) if allowed else LossCurve()"
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory):
+    """The folder of the stand-in, in a course of its own that this process and all that it starts take for the real one."""
+    root = tmp_path_factory.mktemp("course")
+    folder = root / "notebooks" / "experiments"
+    folder.mkdir(parents=True)
+    first = nbformat.v4.new_code_cell(_TRIAL + '\nallowed = ""', metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[first, nbformat.v4.new_code_cell(STAND_IN)])
+    nbformat.write(notebook, folder / "train_adapter.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LORA_LESSONS_ROOT", str(root))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setattr(room, "RUN", 5e8)  # bytes: the tiny model's, so that two fit wherever these tests run
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def started(experiments):
+    """One Ray for the tests of this module: a sweep uses what its process has already."""
+    with cluster.running("", cluster.Share(1, 10**9), 2):
+        yield
+
+
+@pytest.fixture
+def course(experiments):
+    """The stand-in's folder, with no file in it that says what should happen."""
+    for file in experiments.iterdir():
+        if file.suffix != ".ipynb":
+            file.unlink()
+    return experiments
+
+
+def calls(course):
+    """(r, seed) of every run that began, in order."""
+    lines = (course / "calls").read_text().splitlines()
+    return [tuple(map(int, line.split()[:2])) for line in lines]
+
+
+def numbers(rows):
+    """What the table says, without what differs between any two runs."""
+    return [{name: row[name] for name in sweep.COLUMNS if name not in ("seconds", "date", "machine")} for row in rows]
+
+
+def waits(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.05)
+    return found
+
+
+TRIALS = sweep.grid([1, 2, 4], ["2x"], 1, steps=12)
+
+
+@pytest.fixture(scope="module")
+def plain(experiments, tmp_path_factory):
+    """The same trials, one after another."""
+    return sweep.run(TRIALS, tmp_path_factory.mktemp("plain"))
+
+
+def test_ray_makes_the_plain_table_and_a_failed_run_is_recorded_as_such(course, started, plain, tmp_path, capfd):
+    (course / "break-2").touch()
+    rows = sweep.run(TRIALS, tmp_path, ray=sweep.Ray(at_once=2))
+    told = capfd.readouterr()
+    assert [row["status"] for row in rows] == ["ok", "failed", "ok"]
+    assert "MemoryError: too large" in rows[1]["error"] and f"{TRIALS[1].name}: failed: cell 2" in told.out
+    assert numbers([rows[0], rows[2]]) == numbers([plain[0], plain[2]])
+    assert f"{TRIALS[0].name}, {TRIALS[1].name}" in told.err, "the screen says which are running"
+    assert "3/3" in told.err and "1 threads and 0.5 GB each" in told.out
+
+    (course / "break-2").unlink()
+    (course / "calls").unlink()
+    rows = sweep.run(TRIALS, tmp_path, resume=True)
+    assert numbers(rows) == numbers(plain) and calls(course) == [(2, 0)], "begun with Ray, ended plainly"
+    assert (tmp_path / sweep.TABLE).is_file() and len(sweep.read_table(tmp_path / sweep.TABLE)) == 3
+
+
+def test_a_run_whose_worker_is_killed_is_trained_again_once_and_to_the_same_numbers(course, started, plain, tmp_path):
+    import threading
+
+    held = course / "hold-2-0"
+    held.touch()
+    sweep.run(TRIALS[:1], tmp_path)
+
+    def kill():
+        begun = waits(lambda: (course / "calls").is_file() and (2, 0) in calls(course) and (course / "calls").read_text())
+        worker = next(int(line.split()[2]) for line in begun.splitlines() if line.startswith("2 0 "))
+        os.kill(worker, signal.SIGKILL)
+        held.unlink()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    rows = sweep.run(TRIALS, tmp_path, resume=True, ray=sweep.Ray(at_once=2))
+    killer.join()
+    assert numbers(rows) == numbers(plain), "begun plainly, ended with Ray: none lost, none doubled"
+    assert sorted(calls(course)) == [(1, 0), (2, 0), (2, 0), (4, 0)]
+    assert len(list(tmp_path.glob("runs/*"))) == 3 and not list(tmp_path.glob("runs/*/checkpoints"))
+
+
+def test_a_run_whose_worker_always_dies_is_a_failed_run(course, started, tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "TRIES", 1)
+    (course / "hold-1-0").touch()
+    import threading
+
+    def kill():
+        waits(lambda: (course / "calls").is_file())
+        os.kill(int((course / "calls").read_text().split()[2]), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    (row,) = sweep.run(TRIALS[:1], tmp_path, ray=sweep.Ray(at_once=1))
+    killer.join()
+    assert row["status"] == "failed" and "its worker was killed each of 1 times" in row["error"]
+
+
+def test_a_bad_run_is_stopped_early_and_the_best_is_the_plain_sweeps_best(course, started, tmp_path, capfd):
+    trials = sweep.grid([4], ["2x"], 1, learning_rates=[3e-2, 1e-2, 1e-5, 0.9], steps=16)
+    whole = sweep.run(trials, tmp_path / "plain")
+    (course / "calls").unlink()
+    how = sweep.Ray(at_once=1, stop_early=True)
+    rows = sweep.run(trials, tmp_path / "early", ray=how)
+    stopped = [row for row in rows if row["status"] == sweep.STOPPED]
+    ended = [row for row in rows if row["status"] == "ok"]
+    assert {row["learning_rate"] for row in stopped} >= {0.9} and len(stopped) + len(ended) == 4
+    best = min(whole, key=lambda row: row["loss_held_out"])
+    assert numbers([best])[0] in numbers(ended), "it was trained to the end, to the plain run's numbers"
+    assert min(ended, key=lambda row: row["loss_held_out"])["name"] == best["name"]
+
+    kept = sweep.read_table(tmp_path / "early" / sweep.TABLE)
+    assert {row["name"] for row in map(_named, kept)} == {row["name"] for row in ended}
+    for row in stopped:
+        step = len(row["train_losses"].split())
+        (same,) = [other for other in whole if other["name"] == row["name"]]
+        assert step in (4, 8) and row["error"] == f"stopped early, after step {step} of 16"
+        assert [float(loss) for loss in row["train_losses"].split()] == pytest.approx(
+            [float(loss) for loss in same["train_losses"].split()[:step]], abs=1e-4
+        )
+    untrained = sum(16 - len(row["train_losses"].split()) for row in stopped)
+    said = sweep.saved(rows)
+    assert f"{len(stopped)} of 4 runs were stopped early: {untrained} of 64 steps" in said and best["name"] in said
+    assert "stopped early, after step" in capfd.readouterr().out
+
+    (course / "calls").unlink()
+    assert numbers_and(sweep.run(trials, tmp_path / "early", resume=True, ray=how)) == numbers_and(rows)
+    assert not (course / "calls").exists(), "stopped runs stay stopped while the sweep stops early"
+    rows = sweep.run(trials, tmp_path / "early", resume=True)
+    assert numbers(rows) == numbers(whole), "a plain sweep trains them to their ends"
+    assert len(calls(course)) == len(stopped)
+
+
+def _named(row):
+    return row | {"name": sweep.trial_of(row).name}
+
+
+def numbers_and(rows):
+    return [(row["name"], row["status"], row["train_losses"]) for row in rows]
+
+
+# ---- the command: it starts Ray and ends it ----
+
+
+def command(course, out, *words):
+    """The command in a process of its own, which takes Ctrl-C as a terminal's does."""
+    begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    begin += "from lora_lessons.experiments.sweep import room; room.RUN = 5e8; "
+    begin += "from lora_lessons import cli; sys.exit(cli.main(sys.argv[1:]))"
+    given = ["sweep", "--seed", "0", "--steps", "12", "--out", str(out), "--ray", *words]
+    return subprocess.Popen([sys.executable, "-c", begin, *given], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def descendants(process):
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+def listening(processes):
+    """The addresses at which these processes can be reached."""
+    found = set()
+    for process in processes:
+        try:
+            found |= {c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("how", ["at Ctrl-C", "after an error"])
+def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path, how):
+    (course / "hold-1-0").touch()
+    running = command(course, tmp_path / "out", "--r", "1,2", "--at-once", "2")
+    try:
+        waits(lambda: len(list(tmp_path.glob("out/runs/*/result.json"))) == 1)
+        family = descendants(running)
+        names = {process.name() for process in family}
+        assert any("raylet" in name for name in names), names
+        assert listening(family) <= {"127.0.0.1", "::1"}
+        if how == "at Ctrl-C":
+            running.send_signal(signal.SIGINT)
+        else:  # the table's place is taken, and the last run ends
+            (tmp_path / "out" / sweep.TABLE).unlink()
+            (tmp_path / "out" / sweep.TABLE / "taken").mkdir(parents=True)
+            (course / "hold-1-0").unlink()
+        said, _ = running.communicate(timeout=60)
+    finally:
+        running.kill()
+    assert running.returncode == (130 if how == "at Ctrl-C" else 2), said
+    assert "Traceback" not in said
+    _, left = psutil.wait_procs(family, timeout=10)
+    assert left == []
+    (done,) = sweep.results(tmp_path / "out")[:1] if how == "at Ctrl-C" else [sweep.results(tmp_path / "out")[1]]
+    assert done["r"] == 2 and done["status"] == "ok"
+
+
+# ---- what is said in one sentence ----
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--stop-early"], "--stop-early goes with --ray: add it, or leave this out."),
+        (["--at-once", "2"], "--at-once goes with --ray"),
+        (["10.0.0.5:6379"], "the address 10.0.0.5:6379 goes with --ray"),
+        (["--ray", "--at-once", "0"], "--at-once 0: give a whole number of at least 1."),
+        (["--ray", "--at-once", "100000"], "--at-once 100000: this machine has room for "),
+        (["--ray", "127.0.0.1:1"], "no Ray answers at 127.0.0.1:1 ("),
+        (["--ray", "ray://somewhere:10001"], "ray://somewhere:10001 is no address of Ray: give HOST:PORT"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentence):
+    assert cli.main(["sweep", "--r", "1", "--out", str(tmp_path / "out"), *words]) == 2
+    said = [line for line in capsys.readouterr().err.splitlines() if "lora-lessons" in line]
+    assert len(said) == 1 and sentence in said[0]
+
+
+def test_without_ray_one_sentence_names_the_extra(course, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert cli.main(["sweep", "--ray", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == (
+        "lora-lessons: Ray is not installed: pip install 'lora-lessons[cluster]', or leave out --ray.\n"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_gets_a_core_and_no_more_run_than_memory_holds(monkeypatch):
+    class Memory:
+        total = available = 10.5e9
+
+    monkeypatch.setattr(psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert room.share(TRIALS, None, here=True) == ((1, room.RUN, 0), 3)
+    assert room.share(TRIALS, 2, here=True) == ((4, room.RUN, 0), 2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert room.share(TRIALS, None, here=True) == ((4, room.RUN, 0), 2)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert room.share(TRIALS, None, here=True) == ((4, room.RUN, 1), 2)
+    with pytest.raises(ValueError, match="--at-once 3: this machine has 2 cards, one a run"):
+        room.share(TRIALS, 3, here=True)
+    assert cluster.Share(4, 2 * 10**9).fits({"CPU": 9.0, "memory": 3e9}) == 1

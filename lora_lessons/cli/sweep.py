@@ -14,7 +14,10 @@ from .words import names, numbers, whole_numbers
 
 def sweep(
     address: Annotated[
-        str, typer.Argument(metavar="[ADDRESS]", help="With --ray: the cluster to join, HOST:PORT or auto.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="[ADDRESS]", help="With --ray: the cluster to join, HOST:PORT or auto.", show_default=False
+        ),
     ] = "",
     r: Annotated[str, typer.Option(metavar="R,R,…", help="Ranks.")] = "1,2,4,8,16,32,64",
     alpha: Annotated[
@@ -50,7 +53,8 @@ def sweep(
         typer.Option(metavar="N", help="With --ray: so many at once. Else one run per core, as far as memory allows."),
     ] = None,
     stop_early: Annotated[
-        bool, typer.Option("--stop-early", help="With --ray: stop bad runs at a quarter and at half of their steps (ASHA).")
+        bool,
+        typer.Option("--stop-early", help="With --ray: stop bad runs at a quarter and at half of their steps (ASHA)."),
     ] = False,
 ) -> int:
     """Train once for each rank, alpha and seed.

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -17,9 +18,13 @@ from ..errors import first_line
 from ..interrupts import first_one_asks
 
 Input = TypeVar("Input", bound=Hashable)
+STARTS = 3
 TRIES = 4  # of a task whose worker dies; its own errors are not tried again
 LONGEST_SOCKET = 40  # characters of a folder for Ray's sockets, whose whole paths may have about 100
+# Ray takes 127.0.0.1 for a wish to be reached from outside; elsewhere than on Linux it keeps to loopback by itself
+LOOPBACK = "127.0.0.2" if sys.platform == "linux" else None
 PATIENCE = 5.0  # seconds for what was asked to end, before it is killed
+TOKEN = secrets.token_hex(32)  # of every Ray that this process starts: Ray reads it once
 
 
 class Share(NamedTuple):
@@ -65,15 +70,30 @@ def running(address: str, share: Share, slots: int) -> Iterator[int]:
 
 @contextmanager
 def _started(share: Share, slots: int) -> Iterator[None]:
-    """Ray on this machine."""
+    """Ray on this machine. On a busy one its processes may find each other too late, so it is started anew, a few times."""
+    with ExitStack() as stack:
+        for left in reversed(range(STARTS)):
+            try:
+                stack.enter_context(_started_once(share, slots))
+                break
+            except Exception as error:  # Ray says in many ways that a process of its own was late
+                if not left:
+                    again = "leave out --ray, or try again when the machine is less busy"
+                    raise ValueError(f"Ray could not be started ({first_line(error)}): {again}.") from error
+        yield
+
+
+@contextmanager
+def _started_once(share: Share, slots: int) -> Iterator[None]:
+    """Ray on this machine, whose processes all end with the block."""
     import psutil
     import ray
 
     here = psutil.Process()
     before = set(here.children(recursive=True))
     home = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if len(tempfile.gettempdir()) > LONGEST_SOCKET else None)
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    with _environment(RAY_USAGE_STATS_ENABLED="0", **token):
+    # without a mode, Ray turns its token on for what it starts itself
+    with _environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE=None, RAY_AUTH_TOKEN=TOKEN):
         try:
             ray.init(
                 "local",
@@ -84,7 +104,7 @@ def _started(share: Share, slots: int) -> Iterator[None]:
                 log_to_driver=False,
                 logging_level="ERROR",
                 _memory=slots * share.memory,
-                _node_ip_address="127.0.0.1",
+                _node_ip_address=LOOPBACK,
                 _temp_dir=home,
             )
             yield
@@ -125,17 +145,21 @@ def _joined(address: str) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Variables for the processes that are started in the block; afterwards they are as they were."""
+def _environment(**variables: str | None) -> Iterator[None]:
+    """Variables for the processes that are started in the block, None for none; afterwards they are as they were."""
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    _set(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
 
 
 def each(

@@ -8,7 +8,9 @@ from lora_lessons.cluster.asha import Referee, rungs
 from lora_lessons.experiments import sweep
 
 
-@pytest.mark.parametrize("steps, at", [(1, []), (2, [1]), (3, [1, 2]), (24, [6, 12]), (100, [25, 50]), (30, [7, 14, 28])])
+@pytest.mark.parametrize(
+    "steps, at", [(1, []), (2, [1]), (3, [1, 2]), (24, [6, 12]), (100, [25, 50]), (30, [7, 14, 28])]
+)
 def test_the_rungs_are_a_quarter_and_its_doubles(steps, at):
     assert rungs(steps) == at
 
@@ -44,7 +46,5 @@ def test_of_the_recorded_sweep_it_saves_two_fifths_and_keeps_a_run_as_good_as_th
         ended, saved = replay(rows, order)
         assert saved > 0.4 * 24 * len(rows)
         for one in {row["seed"] for row in rows}:
-            best, kept = (
-                min(row["loss_held_out"] for row in among if row["seed"] == one) for among in (rows, ended)
-            )
+            best, kept = (min(row["loss_held_out"] for row in among if row["seed"] == one) for among in (rows, ended))
             assert kept - best < 0.01, "nats"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,7 +46,9 @@ def train(
     share, slots = room.share(todo, how.at_once, here=not how.address)
     with cluster.running(how.address, share, slots) as fit:
         if not fit:
-            raise ValueError(f"no machine at {how.address} has {share.threads} cores and {share.memory / 1e9:.1f} GB free for a run.")
+            raise ValueError(
+                f"no machine at {how.address} has {share.threads} cores and {share.memory / 1e9:.1f} GB free for a run."
+            )
         slots = min(slots, fit)
         where = f"Joined Ray at {how.address}" if how.address else "Started Ray on this machine"
         print(f"{where}: {slots} runs at once, {share.threads} threads and {share.memory / 1e9:.1f} GB each.")
@@ -57,8 +60,9 @@ def train(
         def say(at_work: list[Trial]) -> None:
             show(", ".join(trial.name for trial in at_work))
 
-        for trial, ended in cluster.each(todo, work, arguments, share, slots, say):
-            yield _killed(trial, out) if isinstance(ended, cluster.WorkerDied) else ended
+        with closing(cluster.each(todo, work, arguments, share, slots, say)) as each:
+            for trial, ended in each:
+                yield _killed(trial, out) if isinstance(ended, cluster.WorkerDied) else ended
 
 
 def work(trial: Trial, folder: Path, keep_adapter: bool, threads: int, referee: Any) -> dict[str, Any]:
@@ -66,7 +70,9 @@ def work(trial: Trial, folder: Path, keep_adapter: bool, threads: int, referee: 
     import ray
 
     if not folder.parent.is_dir():
-        raise FileNotFoundError(f"a machine of the cluster does not see {folder.parent}: choose an --out on a disk that all share.")
+        raise FileNotFoundError(
+            f"a machine of the cluster does not see {folder.parent}: choose an --out on a disk that all share."
+        )
     row = kept_row(folder)
     if row and (row["status"] == runner.OK or (referee and row["status"] == STOPPED)):
         return row
@@ -108,5 +114,7 @@ def saved(rows: Sequence[Mapping[str, Any]]) -> str:
     whole = [row for row in rows if row["status"] == runner.OK]
     if whole:
         best = min(whole, key=lambda row: row["loss_held_out"])
-        lines.append(f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics.")
+        lines.append(
+            f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics."
+        )
     return "\n".join(lines)

@@ -16,7 +16,9 @@ TOKENS = 256  # more than the longest conversation of the course's tasks
 # Up to here the lessons go themselves: it fits wherever the base does, and no ledger is asked.
 R, BATCH_SIZE = 64, 8
 RUN = 3.0e9  # bytes: more than such a run was seen to hold, its kernel and the process that watches it together
-BESIDE = 2.0e9  # bytes that a run holds beside its ledger's bill: libraries, the untouched weights, the process that watches
+BESIDE = (
+    2.0e9  # bytes that a run holds beside its ledger's bill: libraries, the untouched weights, the process that watches
+)
 
 
 def check(trials: Iterable[Trial]) -> None:
@@ -45,7 +47,11 @@ def share(trials: Iterable[Trial], at_once: int | None, here: bool) -> tuple[Sha
     threads = int(given) if given.isdecimal() and int(given) else max(1, cores // (at_once or cores))
     if not here:
         return Share(threads, needed, min(cards, 1)), at_once or sys.maxsize
-    most, why = (cards, f"{cards} cards, one a run") if cards else (memory_bytes() // needed, f"room for {memory_bytes() // needed}")
+    most, why = (
+        (cards, f"{cards} cards, one a run")
+        if cards
+        else (memory_bytes() // needed, f"room for {memory_bytes() // needed}")
+    )
     if at_once and at_once > max(1, most):
         raise ValueError(f"--at-once {at_once}: this machine has {why}. Choose a smaller number, or leave it out.")
     free = psutil.virtual_memory().available // needed

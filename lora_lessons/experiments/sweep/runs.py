@@ -98,7 +98,9 @@ def _run(
     done = [trial for trial in trials if trial not in todo]
     for trial in done:
         if rows[trial]["status"] == runner.OK:
-            shutil.rmtree(out / "runs" / trial.name / "checkpoints", ignore_errors=True)  # left by a kill at the very end
+            shutil.rmtree(
+                out / "runs" / trial.name / "checkpoints", ignore_errors=True
+            )  # left by a kill at the very end
     if done:
         print(f"{len(done)} of {len(trials)} runs are done already.")
     names = told_apart(trials)
@@ -124,7 +126,9 @@ def _run(
                     bar.write(f"{row['name']}: {failed}{row['error']}")
                 try:
                     write_table(results(out), out)
-                except OSError as error:  # the table is open in another program, say; each result is safe in its own file
+                except (
+                    OSError
+                ) as error:  # the table is open in another program, say; each result is safe in its own file
                     bar.write(f"{TABLE} could not be written now ({error.strerror}); the sweep goes on.")
     write_table(results(out), out)  # also when nothing was left to do: a stop may have come before the last one
     draw(out)

@@ -7,7 +7,6 @@ import os
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -21,8 +20,7 @@ Input = TypeVar("Input", bound=Hashable)
 STARTS = 3
 TRIES = 4  # of a task whose worker dies; its own errors are not tried again
 LONGEST_SOCKET = 40  # characters of a folder for Ray's sockets, whose whole paths may have about 100
-# Ray takes 127.0.0.1 for a wish to be reached from outside; elsewhere than on Linux it keeps to loopback by itself
-LOOPBACK = "127.0.0.2" if sys.platform == "linux" else None
+LOOPBACK = "127.0.0.1"
 PATIENCE = 5.0  # seconds for what was asked to end, before it is killed
 TOKEN = secrets.token_hex(32)  # of every Ray that this process starts: Ray reads it once
 
@@ -88,12 +86,16 @@ def _started_once(share: Share, slots: int) -> Iterator[None]:
     """Ray on this machine, whose processes all end with the block."""
     import psutil
     import ray
+    from ray._private import ray_constants
 
     here = psutil.Process()
     before = set(here.children(recursive=True))
     home = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if len(tempfile.gettempdir()) > LONGEST_SOCKET else None)
     # without a mode, Ray turns its token on for what it starts itself
-    with _environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE=None, RAY_AUTH_TOKEN=TOKEN):
+    token = {"RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN": TOKEN}
+    # where there may be a cluster, Ray takes 127.0.0.1 for a wish to be reached from outside
+    cluster, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    with _environment(RAY_USAGE_STATS_ENABLED="0", **{ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}, **token):
         try:
             ray.init(
                 "local",
@@ -117,6 +119,7 @@ def _started_once(share: Share, slots: int) -> Iterator[None]:
                     process.kill()
                 psutil.wait_procs(left, timeout=PATIENCE)
                 shutil.rmtree(home, ignore_errors=True)
+                ray_constants.ENABLE_RAY_CLUSTER = cluster
 
 
 @contextmanager

@@ -223,7 +223,11 @@ def listening(processes):
     found = set()
     for process in processes:
         try:
-            found |= {c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+            found |= {
+                c.laddr.ip.removeprefix("::ffff:")
+                for c in process.net_connections("inet")
+                if c.status == psutil.CONN_LISTEN
+            }
         except psutil.Error:
             continue
     return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import secrets
 import shutil
 import socket
 import tempfile
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -104,7 +105,7 @@ def _started_once(share: Share, slots: int) -> Iterator[None]:
                 object_store_memory=10**8,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level="ERROR",
+                logging_level=logging.ERROR,
                 _memory=slots * share.memory,
                 _node_ip_address=LOOPBACK,
                 _temp_dir=home,
@@ -135,7 +136,7 @@ def _joined(address: str) -> Iterator[None]:
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
         with _environment(RAY_USAGE_STATS_ENABLED="0"):
-            ray.init(address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, OverflowError) as error:
         raise ValueError(f"no Ray answers at {address} ({first_line(error)}): {again}.") from error
     except RuntimeError as error:
@@ -172,7 +173,7 @@ def each(
     share: Share,
     slots: int,
     show: Callable[[list[Input]], object],
-) -> Iterator[tuple[Input, Any]]:
+) -> Generator[tuple[Input, Any], None, None]:
     """Run task(*arguments(one)) in a worker for each of `inputs`, `slots` at once; yield (one, result) as they end.
 
     `show` hears which are running. A task whose worker is killed is tried again; after TRIES its result is a

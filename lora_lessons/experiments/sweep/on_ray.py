@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ def train(
     keep_adapters: bool,
     how: Ray,
     show: Callable[[str], object],
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Train each of `todo`, and yield its row when it ends; `done` are the rows of runs before, which count at the rungs.
 
     `show` hears which runs are at work. Raises ValueError where `how.address` has no room for a run.
@@ -89,7 +89,8 @@ def _referee(steps: int, done: Sequence[Mapping[str, Any]]) -> Any:
     """A referee that all workers can ask, and that knows the runs before this sweep went on."""
     import ray
 
-    referee = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Referee).remote(steps)
+    actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Referee)
+    referee = actor.remote(steps)
     for row in done:
         losses = [float(loss) for loss in row["train_losses"].split()]
         ray.get(referee.may_take.remote(row["name"], row["seed"], losses))

@@ -12,8 +12,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _run(
             losses = [float(loss) for loss in rows[trial]["train_losses"].split()]
             on_step(training.Training(losses, len(losses), reused=True), names[trial])
 
-    def hear(run: training.Training, trial: Trial) -> None:
+    def hear(trial: Trial, run: training.Training) -> None:
         if on_step:
             on_step(run, names[trial])
 
@@ -139,13 +140,13 @@ def _in_turn(
     todo: Sequence[Trial],
     out: Path,
     keep_adapters: bool,
-    hear: Callable[[training.Training, Trial], object],
+    hear: Callable[[Trial, training.Training], object],
     show: Callable[[str], object],
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """One run after another, in this process."""
     for trial in todo:
         show(trial.name)
-        yield run_one(trial, out / "runs" / trial.name, keep_adapters, lambda run, trial=trial: hear(run, trial))
+        yield run_one(trial, out / "runs" / trial.name, keep_adapters, partial(hear, trial))
 
 
 def cached(name: str) -> Path:

@@ -266,7 +266,7 @@ def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path, how
         if how == "at Ctrl-C":
             running.send_signal(signal.SIGINT)
         else:  # a folder stands where the last run's result should go
-            (tmp_path / "out" / "runs" / TRIALS[1].name / sweep.RESULT).mkdir()
+            (tmp_path / "out" / "runs" / TRIALS[1].name / sweep.RESULT).mkdir(parents=True)
             (course / "hold-2-0").unlink()
         said, _ = running.communicate(timeout=600)
     finally:
@@ -311,6 +311,7 @@ def test_a_run_gets_a_core_and_no_more_run_than_memory_holds(monkeypatch):
     class Memory:
         total = available = 10.5e9
 
+    monkeypatch.setattr(room, "RUN", 3 * 10**9)
     monkeypatch.setattr(psutil, "virtual_memory", Memory)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

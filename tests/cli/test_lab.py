@@ -106,6 +106,15 @@ def test_a_cache_that_cannot_be_written_keeps_nobody_from_the_lab(course, tmp_pa
     shutil.rmtree(settings)
 
 
+def test_a_home_that_cannot_be_written_keeps_nobody_from_the_lab(course, tmp_path, monkeypatch, capsys):
+    assert "HOME" not in jupyter_environment()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
+    home = Path(jupyter_environment()["HOME"])
+    assert home.is_dir() and "set HOME to a folder that you may write to" in capsys.readouterr().err
+    home.rmdir()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="process groups")
 @pytest.mark.parametrize(
     ("given", "heard"), [([], "127.0.0.1"), (["--ip", "0.0.0.0"], "0.0.0.0"), (["--ServerApp.ip=0.0.0.0"], "0.0.0.0")]

@@ -62,7 +62,7 @@ def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
                 found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())}
         except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
             raise ModelError(
-                f"{path} cannot be read ({error}): is the download complete? Fetch that file again."
+                f"{path} cannot be read ({first_line(error)}): is the download complete? Fetch that file again."
             ) from error
     return found
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import nbformat
@@ -142,7 +143,13 @@ def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(
             time.sleep(0.2)
         server, page, token = found.groups()
         assert token, "whoever knows the address needs no token"
-        assert urlopen(f"{server}{page}?token={token}").status == 200
+        while True:
+            try:
+                assert urlopen(f"{server}{page}?token={token}").status == 200
+                break
+            except URLError as error:  # it says its address a moment before it listens
+                assert isinstance(error.reason, ConnectionRefusedError) and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
         plugin = "@jupyterlab/apputils-extension:notification"
         settings = json.load(urlopen(f"{server}/lab/api/settings/{plugin}?token={token}"))
         defaults = {name: about["default"] for name, about in settings["schema"]["properties"].items()}

@@ -87,5 +87,5 @@ def is_whole(file: Path) -> bool:
             header = json.loads(opened.read(min(length, 100_000_000)))
         ends = [about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"]
         return file.stat().st_size == 8 + length + max(ends, default=0)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return False

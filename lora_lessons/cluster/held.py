@@ -17,10 +17,8 @@ def held_bytes(model: nn.Module) -> int:
 
     Of a 4-bit weight the packed codes are sharded; the scales (absmax), which stay whole on each rank, count too.
     """
-    total = 0
+    total = sum((p.to_local() if hasattr(p, "to_local") else p).nbytes for p in model.parameters())
     for module in model.modules():
-        for p in module.parameters(recurse=False):
-            total += (p.to_local() if hasattr(p, "to_local") else p).nbytes
         state = getattr(module, "quant_state", None)
         total += sum(t.nbytes for t in state.as_dict(packed=True).values()) if state else 0
     return total

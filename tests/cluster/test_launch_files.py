@@ -134,7 +134,8 @@ def test_the_line_for_one_machine_trains(base, alone, tmp_path):
     done = subprocess.run([accelerate, *words[1:]], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Trained 30 steps" in done.stdout
-    assert load_file(tmp_path / "adapter" / "adapter_model.safetensors").keys() == load_file(
-        alone.adapter / "adapter_model.safetensors"
-    ).keys()
+    assert (
+        load_file(tmp_path / "adapter" / "adapter_model.safetensors").keys()
+        == load_file(alone.adapter / "adapter_model.safetensors").keys()
+    )
     assert (tmp_path / JOB).is_file()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ..errors import ModelError
 from .accelerate_file import ACCELERATE, write_accelerate_file
 from .job import JOB, ClusterJob
-from .launcher import ON_ONE_MACHINE
+from .launcher import IN_A_FILE, NO_PORT
 
 # What the second machine's owner must put in the place of this.
 ADDRESS = "ADDRESS_OF_MACHINE_0"
@@ -161,6 +161,6 @@ def launch_lines(folder: Path, cluster: Cluster) -> list[str]:
     start = f"accelerate launch --config_file {shlex.quote(str(folder / ACCELERATE))}"
     what = f"-m lora_lessons.cluster.worker {shlex.quote(str(folder))}"
     if cluster.nodes == 1:
-        variables = " ".join(f"{name}={value}" for name, value in ON_ONE_MACHINE.items())
-        return [f"{variables} {start} --rdzv_conf store_type=file {what}"]
+        variables = " ".join(f"{name}={value}" for name, value in NO_PORT.items())
+        return [f"{variables} {start} {' '.join(IN_A_FILE)} {what}"]
     return [f"{start} --machine_rank {node} --main_process_ip {ADDRESS} {what}" for node in range(cluster.nodes)]

@@ -52,6 +52,7 @@ def test_accelerate_reads_what_was_written_for_one_machine(tmp_path):
     read = as_accelerate_reads(line)
     assert read.use_fsdp and read.fsdp_version == 2 and read.fsdp_reshard_after_forward is True
     assert read.num_processes == 2 and read.num_machines == 1
+    assert read.rdzv_backend == "c10d" and read.rdzv_conf == "store_type=file", "no port is opened"
     assert read.module and read.training_script == "lora_lessons.cluster.worker"
     assert read.training_script_args == [str(tmp_path)]
     assert line in (tmp_path / ACCELERATE).read_text()

@@ -112,21 +112,27 @@ def _check_memory(cluster: Cluster, sizes: Sizes) -> None:
 
 def sizes_of(model: str, method: str, r: int) -> Sizes | None:
     """What a base of this shape weighs, from its configuration alone; None where that cannot be had."""
-    from .. import memory
-    from ..memory.build import build
+    import torch
+
+    from ..lora import resolve_targets
+    from ..memory import BASE_BYTES, shape_of
+    from ..memory.build import skeleton
     from ..memory.tape import blocks
 
     try:
-        shape = memory.shape_of(model)
+        net = skeleton(shape_of(model), torch.bfloat16)
     except ModelError:
         return None
-    job = memory.Job(method, r, "all-linear")
-    bill = memory.predict(shape, job).bill
-    net, _ = build(shape, job, blocks=1)
-    block = sum(p.nbytes for p in blocks(net)[0].parameters())
-    # embeddings and head are units of their own; tied, they are one and the same
-    rest = max(p.nbytes for name, p in net.named_parameters() if p.ndim == 2 and ".layers." not in name)
-    return Sizes(base=bill.base + bill.quantization + bill.rest, unit=max(block, rest))
+    packed = {f"{name}.weight" for name in resolve_targets(net, "all-linear") if method == "qlora"}
+    weights = {name: p.numel() * BASE_BYTES["nf4" if name in packed else "bf16"] for name, p in net.named_parameters()}
+    block = next(name for name, module in net.named_modules() if module is blocks(net)[0])
+    # its fp32 adapters are gathered with it
+    adapters = sum(4 * r * sum(p.shape) for p in blocks(net)[0].parameters() if p.ndim == 2)
+    unit = adapters + sum(size for name, size in weights.items() if name.startswith(f"{block}."))
+    # embeddings and head are units of their own, or one where they are tied
+    return Sizes(
+        base=sum(weights.values()), unit=max(unit, *(weights[name] for name in weights if ".layers." not in name))
+    )
 
 
 def fits(cluster: Cluster, sizes: Sizes | None) -> str:

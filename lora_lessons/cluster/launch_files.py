@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ModelError
+from ..memory.bill import CONTEXT_BYTES, GIB
 from .accelerate_file import ACCELERATE, write_accelerate_file
 from .job import JOB, ClusterJob
 from .launcher import IN_A_FILE, NO_PORT
@@ -24,9 +25,6 @@ BETWEEN_MACHINES = (
 )
 # The dtype of the base in each method.
 METHODS = {"qlora": "nf4", "lora": "bf16"}
-GIB = 2**30
-# A card's context and the kernels it loads, as the ledger assumes.
-CONTEXT = 0.5e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,7 @@ def check(cluster: Cluster, method: str, sizes: Sizes | None) -> None:
 
 def _check_memory(cluster: Cluster, sizes: Sizes) -> None:
     shards = 0.0 if cluster.offload else sizes.base / cluster.ranks
-    room = cluster.card_gb * GIB - CONTEXT
+    room = cluster.card_gb * GIB - CONTEXT_BYTES
     if sizes.unit > room:
         raise ValueError(
             f"a card of {cluster.card_gb:g} GB cannot hold the largest part that is gathered at once, {sizes.unit / 1e9:.1f} GB: "

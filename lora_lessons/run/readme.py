@@ -194,7 +194,7 @@ def _sabotages(found: dict[str, Any]) -> str:
     slowest = max((row["seconds"] for row in caught), default=0.0)
     return (
         f"The tests were tested, too (on {found['date']} on {found['machine']}): of {len(found['rows'])} sabotages of the code "
-        f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds."
+        f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds of a processor."
     )
 
 

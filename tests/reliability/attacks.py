@@ -73,6 +73,7 @@ class Zygote:
     def end(self) -> None:
         """Let it end."""
         self.process.stdin.close()
+        self.process.kill()  # it waits for an order, and has nothing to lose
         self.process.wait(30)
         self.log.close()
 

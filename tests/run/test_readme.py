@@ -149,7 +149,10 @@ def test_what_bad_files_and_kills_did_is_counted_from_the_records(course):
     assert "| CSV | 1 | 40 | 10 | 26 | 1 | 2 | 0 | 1 |" in lines
     assert "| **all** | 3 | 1,540 | 311 | 1,223 | 1 | 2 | 2 | 1 |" in lines
     assert "| sweep | 12 | 9 | 3 |" in lines and "| **all** | 24 | 21 | 3 |" in lines
-    assert "of 2 sabotages of the code and the records, 1 made a test fail, each within 13 seconds." in table
+    assert (
+        "of 2 sabotages of the code and the records, 1 made a test fail, each within 13 seconds of a processor."
+        in table
+    )
     assert "pytest -m reliability" in table
 
 

@@ -57,4 +57,6 @@ def in_words(error: OSError) -> str:
         return f"{where} is not yours to read or write ({error.strerror}): choose another folder, or change its rights."
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         return f"{where} is in the way ({error.strerror}): choose another path, or move what is there."
-    return f"{where}: {error.strerror}."
+    if error.errno == errno.ENOENT:
+        return f"there is no {where}: check the path."
+    return f"{where} cannot be used ({error.strerror}): check it, or choose another."

@@ -21,7 +21,7 @@ from lora_lessons.run import doctor
         (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b is not yours to read or write"),
         (OSError(errno.EROFS, "Read-only file system", "/a/b"), "(Read-only file system): choose another folder"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a/b"), "/a/b is in the way (Not a directory)"),
-        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a/b"), "/a/b: No such file or directory."),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a/b"), "there is no /a/b: check the path."),
         (FileNotFoundError("no lesson is called 'x'."), "no lesson is called 'x'."),
     ],
 )

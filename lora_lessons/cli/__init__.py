@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ensure_home()
         make_variables_absolute()
         if passed_on and words[:1] != ["lab"]:
-            raise ValueError("only `lora-lessons lab` passes on what follows --.")
+            raise ValueError("only `lora-lessons lab` passes on what follows --: leave it out.")
         command = typer.main.get_command(app)
         with command.make_context("lora-lessons", words, obj=passed_on) as context:
             return command.invoke(context) or EXIT_OK
@@ -82,12 +83,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except typer.TyperException as error:
-        print(f"lora-lessons: {_usage_sentence(error)}", file=sys.stderr)
+        said = _usage_sentence(error)
     except OSError as error:
-        print(f"lora-lessons: {in_words(error)}", file=sys.stderr)
+        said = in_words(error)
     except (ValueError, ModelError) as error:
-        print(f"lora-lessons: {error}", file=sys.stderr)
+        said = str(error)
+    print(f"lora-lessons: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)
     return EXIT_USER
+
+
+# What a user gave comes back in the sentence, and no path is that long.
+_LONG_WORD = re.compile(r"\S{400,}")
+
+
+def _cut(word: re.Match[str]) -> str:
+    return f"{word[0][:60]}…{word[0][-20:]}"
 
 
 def _usage_sentence(error: typer.TyperException) -> str:

@@ -56,12 +56,14 @@ def running(address: str, share: Share, slots: int) -> Iterator[int]:
 
     Without an address it is started here, for `slots` tasks, and all of it ends with the block: on loopback, with a
     token of its own, without a dashboard, and nothing is told to Ray's makers. With HOST:PORT, or "auto" for the one on
-    this machine, it is joined and left again. A Ray that this process has already is used as it is.
+    this machine, it is joined and left again. A Ray that this process has already is used as it is, without an address.
     Raises ValueError in one sentence where none answers at `address`.
     """
     import ray
 
     with ExitStack() as stack:
+        if ray.is_initialized() and address:
+            raise ValueError(f"this process has a Ray already: leave out {address} to use that one.")
         if not ray.is_initialized():
             stack.enter_context(_joined(address) if address else _started(share, slots))
         yield sum(share.fits(node["Resources"]) for node in ray.nodes() if node["Alive"])

@@ -31,10 +31,16 @@ _BADGE = (
 
 
 def address() -> str:
-    """The repository's address, from pyproject.toml. Raises ValueError where it is no address on GitHub."""
+    """The repository's address, from pyproject.toml. Raises ValueError where there is none, or it is not on GitHub."""
     import tomllib
 
-    project = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    file = course_root() / "pyproject.toml"
+    try:
+        project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    except (OSError, ValueError, LookupError) as error:
+        raise ValueError(
+            f"{file} is not that of a checkout: run it in one, where a fork's address can change."
+        ) from error
     return _checked(project.get("urls", {}).get("Repository", ""))
 
 

@@ -56,7 +56,7 @@ def test_what_a_user_can_mend_is_one_sentence(make_lesson, capsys, words, senten
         (["run", "00", "--profile", "slow"], "'--profile': 'slow' is not one of 'quick', 'full'. `lora-lessons run"),
         (["run", "-p", "steps"], "-p steps: give the parameter's name and its value, such as -p steps 12."),
         (["export", "gguf", "there"], "Missing option '--out'. `lora-lessons export gguf --help` says"),
-        (["doctor", "--", "--port", "1"], "only `lora-lessons lab` passes on what follows --."),
+        (["doctor", "--", "--port", "1"], "only `lora-lessons lab` passes on what follows --: leave it out."),
     ],
 )
 def test_words_that_are_no_command_are_answered_with_what_is(capsys, words, sentence):

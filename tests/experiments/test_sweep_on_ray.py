@@ -288,14 +288,34 @@ def test_nothing_is_left_of_a_ray_that_the_command_started(course, tmp_path, how
         (["10.0.0.5:6379"], "the address 10.0.0.5:6379 goes with --ray"),
         (["--ray", "--at-once", "0"], "--at-once 0: give a whole number of at least 1."),
         (["--ray", "--at-once", "100000"], "--at-once 100000: this machine has room for "),
-        (["--ray", "127.0.0.1:1"], "no Ray answers at 127.0.0.1:1 ("),
-        (["--ray", "ray://somewhere:10001"], "ray://somewhere:10001 is no address of Ray: give HOST:PORT"),
     ],
 )
 def test_what_cannot_be_is_one_sentence(course, tmp_path, capsys, words, sentence):
     assert cli.main(["sweep", "--r", "1", "--out", str(tmp_path / "out"), *words]) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "lora-lessons" in line]
     assert len(said) == 1 and sentence in said[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("127.0.0.1:1", "no Ray answers at 127.0.0.1:1 ("),
+        ("ray://somewhere:10001", "ray://somewhere:10001 is no address of Ray: give HOST:PORT"),
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_one_sentence(course, tmp_path, address, sentence):
+    command = [sys.executable, "-m", "lora_lessons.cli", "sweep", "--r", "1", "--out", str(tmp_path / "out"), "--ray"]
+    done = subprocess.run([*command, address], capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if "lora-lessons" in line]
+    assert done.returncode == 2 and len(said) == 1 and sentence in said[0], done.stderr
+
+
+def test_a_process_that_has_a_ray_joins_no_other(monkeypatch):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    share = cluster.Share(1, 10**9)
+    with pytest.raises(ValueError, match="leave out 10.0.0.5:6379"), cluster.running("10.0.0.5:6379", share, 1):
+        pass
 
 
 def test_without_ray_one_sentence_names_the_extra(course, tmp_path, capsys, monkeypatch):

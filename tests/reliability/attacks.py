@@ -90,7 +90,7 @@ class Tally:
         """Count one more."""
         self.counted[outcome.kind] += 1
         if outcome.kind in BAD:
-            sort = (outcome.kind, outcome.where)
+            sort = (outcome.kind, f"{outcome.where}, {outcome.said[:30]}")
             if sort not in self.worst or len(content) < len(self.worst[sort][0]):
                 self.worst[sort] = (content, outcome.said)
 
@@ -106,7 +106,7 @@ class Tally:
             place = FOUND / slug(self.reader) / f"{kind}-{hashlib.sha256(content).hexdigest()[:8]}"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
-            lines.append(f"{kind} ({where}): {said}\n    {place.relative_to(ROOT)}")
+            lines.append(f"{kind} ({where} …): {said}\n    {place.relative_to(ROOT)}")
         more = f"{self.reader}, seed {self.seed}: {dict(self.counted)}. Mended, a case belongs into tests/reliability/corpus/."
         return "\n".join([more, *lines]) if lines else ""
 

@@ -49,11 +49,25 @@ def _record(rows: list[dict[str, Any]], kills: list[dict[str, Any]], seed: int) 
     from reliability.commands import COMMANDS
     from reliability.readers import READERS
 
+    about = stamp() | {"seed": seed}
+    about["versions"] |= {"hypothesis": metadata.version("hypothesis")}
+    rows, kills = _with_earlier(about, "rows", "reader", rows), _with_earlier(about, "kills", "what", kills)
     if {row["reader"] for row in rows} != READERS.keys() or {row["what"] for row in kills} != COMMANDS.keys():
         return (
             "Not recorded: this run did not reach every reader and every command. Run pytest -m reliability as a whole."
         )
-    versions = stamp()["versions"] | {"hypothesis": metadata.version("hypothesis")}
-    rows, kills = (sorted(some, key=lambda row: str(next(iter(row.values())))) for some in (rows, kills))
-    recordings.keep("reliability", {"versions": versions, "seed": seed, "rows": rows, "kills": kills})
+    recordings.keep("reliability", about | {"rows": rows, "kills": kills})
     return "Recorded in data/measurements/reliability.json; `lora-lessons readme` makes the README's table of it."
+
+
+def _with_earlier(about: dict[str, Any], what: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The new rows, and the recorded ones of what did not run again: on this machine, today, with these versions and seed."""
+    from lora_lessons.experiments import recordings
+
+    try:
+        earlier = recordings.recorded("reliability")
+    except (FileNotFoundError, ValueError):
+        earlier = {}
+    same = all(earlier.get(key) == value for key, value in about.items())
+    known = {row[name]: row for row in [*(earlier[what] if same else ()), *rows]}
+    return [known[key] for key in sorted(known)]

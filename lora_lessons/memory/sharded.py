@@ -1,0 +1,163 @@
+"""What each of several cards holds when FSDP shards the model, and what their computer holds beside them.
+
+FSDP (Fully Sharded Data Parallel, Zhao et al. 2023) leaves each of N cards an Nth of every weight. A block is whole on a
+card only while it is used. Each line here begins with the ledger of one card and says what sharding makes of it.
+The rules are those of PyTorch's FSDP1, the one that trains a bitsandbytes base today; each names where it comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .bill import CONTEXT_BYTES, GB, SLACK, Bill, find_card
+from .job import Job, shape_of
+from .prediction import check, predict
+
+# Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
+WHOLE_BLOCKS = 2
+# Assumed, until a card has been measured: what Python, its libraries and CUDA take of the computer for each process.
+PROCESS_BYTES = 2 * GB
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Cards of one kind, spread evenly over `nodes` computers. Raises ValueError for what cannot be."""
+
+    cards: int
+    room: float  # bytes of each card
+    offload: bool = False  # shards wait in the computer's memory until they are used (FSDP's cpu_offload)
+    nodes: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("cards", 2), ("nodes", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1024:
+                raise ValueError(f"{name} = {value!r}: give a whole number from {least} to 1,024, such as 2.")
+        if self.cards % self.nodes:
+            raise ValueError(f"{self.cards} cards do not spread evenly over {self.nodes} nodes: give a multiple of them.")
+
+    @property
+    def cards_per_node(self) -> int:
+        return self.cards // self.nodes
+
+
+def cluster_of(said: str, offload: bool = False, nodes: int = 1) -> Cluster:
+    """The cluster that "2x24" means: two cards sold as 24 GB; or "4xA100 40". Raises ValueError for what is neither."""
+    cards, _, card = said.partition("x")
+    if not cards.strip().isdecimal() or not card.strip():
+        raise ValueError(f"{said!r} names no cards: give their number, an x and their GB or name, such as 2x24.")
+    return Cluster(int(cards), find_card(card)[1], offload, nodes)
+
+
+class CardBill(NamedTuple):
+    """Bytes on each card at one moment of a step; `total` is their sum."""
+
+    shards: float  # its part of weights, adapters, gradients and moments
+    scales: float  # NF4's scales
+    gathered: float  # what is whole for a while
+    activations: float
+    logits: float
+    working: float
+    overhead: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(self)
+
+
+class HostBill(NamedTuple):
+    """Bytes in the memory of each computer; `total` while it trains, `peak` at its highest, when training starts."""
+
+    shards: float  # of its cards, pinned so that they travel fast
+    gradients: float  # a place for the gradient of every shard, frozen or not
+    moments: float
+    processes: float
+    at_start: float  # and is gone after the first step
+
+    @property
+    def total(self) -> float:
+        return sum(self) - self.at_start
+
+    @property
+    def peak(self) -> float:
+        return sum(self)
+
+
+class Sharded(NamedTuple):
+    """The plan for a cluster: each card at its fullest moment, which moment that is, and each computer."""
+
+    cluster: Cluster
+    card: CardBill
+    moment: str
+    host: HostBill
+
+    @property
+    def free(self) -> float:
+        """Bytes that stay free on each card; below 0, what is missing."""
+        return self.cluster.room - self.card.total
+
+    @property
+    def fits(self) -> bool:
+        return self.free >= 0
+
+
+def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
+    """The plan of training `model` (see `shape_of`) as `job` says; batch_size and seq are those of each card.
+
+    Raises as `predict` does, and ValueError for a job that FSDP refuses.
+    """
+    if job.method == "qlora" and job.recipe == "hf":
+        raise ValueError(
+            "prepare_model_for_kbit_training turns embeddings, head and norms into 32 bits, and FSDP flattens a block's "
+            "weights into one tensor of one dtype: plan it with the recipe course."
+        )
+    shape = shape_of(model)
+    blocks, moments = check(shape, job).blocks, predict(shape, job).moments
+    gradients = max(bill.gradients for bill in moments.values()) / blocks
+    cards = {name: _card(bill, blocks, gradients, cluster, name) for name, bill in moments.items()}
+    fullest = max(cards, key=lambda name: cards[name].total)
+    return Sharded(cluster, cards[fullest], fullest, _host(moments, blocks, cluster))
+
+
+def _card(bill: Bill, blocks: int, gradients: float, cluster: Cluster, moment: str) -> CardBill:
+    """`bill` of one card, sharded; `gradients`: bytes of one block's gradients, whole."""
+    steps = moment == "optimizer step"
+    part = 0.0 if cluster.offload else 1 / cluster.cards
+    kept = bill.base + bill.rest + bill.adapters + bill.gradients + bill.optimizer
+    gathered = 0.0 if steps else _gathered(bill, blocks, gradients, cluster)
+    working = bill.working * part if steps else bill.working
+    made = CardBill(part * kept, bill.quantization, gathered, bill.activations, bill.logits, working)
+    return made._replace(overhead=CONTEXT_BYTES + SLACK * made.total)
+
+
+def _gathered(bill: Bill, blocks: int, gradients: float, cluster: Cluster) -> float:
+    """Whole for a while: embeddings and head all through the step (FSDP1 does not free its root), and two blocks.
+
+    On the way back also the gradients of the block in use, before each card keeps its part of their sum.
+    """
+    block = (bill.base + bill.adapters) / blocks
+    arriving = block / cluster.cards if cluster.offload else 0.0  # its own shard of the next one, on the way to the others
+    return bill.rest + min(WHOLE_BLOCKS, blocks) * block + arriving + (gradients if bill.gradients else 0.0)
+
+
+def _host(moments: Mapping[str, Bill], blocks: int, cluster: Cluster) -> HostBill:
+    """What each computer holds.
+
+    FSDP1 pins every shard, and a gradient of its size even where nothing trains (torch.distributed.fsdp,
+    FlatParamHandle.init_flat_param_attributes); PyTorch rounds pinned memory up to a power of two (CachingHostAllocator).
+    The shard that was there before it was pinned is let go after the first step. Without offload, the first process of
+    each computer holds the whole model while it loads.
+    """
+    bill, here = moments["forward"], cluster.cards_per_node
+    processes, weights = here * PROCESS_BYTES, bill.base + bill.rest + bill.adapters
+    if not cluster.offload:
+        return HostBill(0.0, 0.0, 0.0, processes, weights + bill.quantization)
+    part = 1 / cluster.cards
+    pinned = blocks * _power_of_two(part * bill.base / blocks) + _power_of_two(part * bill.rest) + part * bill.adapters
+    return HostBill(here * pinned, here * pinned, here * part * bill.optimizer, processes, here * part * weights)
+
+
+def _power_of_two(size: float) -> float:
+    return float(2 ** (int(size) - 1).bit_length()) if size >= 1 else 0.0

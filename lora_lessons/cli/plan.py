@@ -88,7 +88,9 @@ def _answer(
             raise ValueError("--gpu plans one card and --cards several: give one of the two.")
         return _for_several(model, job, memory.cluster_of(cards, offload, nodes), as_json)
     if offload or nodes != 1:
-        raise ValueError("--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24.")
+        raise ValueError(
+            "--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24."
+        )
     card, room = memory.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
     shape = memory.shape_of(model)
     made = memory.plan(shape, job, room) if card else None

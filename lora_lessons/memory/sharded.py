@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .bill import CONTEXT_BYTES, GB, SLACK, Bill, find_card
+from .bill import CONTEXT_BYTES, GB, Bill, find_card
 from .job import Job, shape_of
 from .prediction import check, predict
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
 WHOLE_BLOCKS = 2
+# Of the tensors' bytes, what PyTorch's allocator cannot hand out again while FSDP takes and frees whole blocks: Answer.AI
+# published 10.22 GiB reserved for 9.16 allocated (a 7B, their benchmarks of March 2024). Assumed, like the next.
+FSDP_SLACK = 0.12
 # Assumed, until a card has been measured: what Python, its libraries and CUDA take of the computer for each process.
 PROCESS_BYTES = 2 * GB
 
@@ -36,7 +39,9 @@ class Cluster:
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1024:
                 raise ValueError(f"{name} = {value!r}: give a whole number from {least} to 1,024, such as 2.")
         if self.cards % self.nodes:
-            raise ValueError(f"{self.cards} cards do not spread evenly over {self.nodes} nodes: give a multiple of them.")
+            raise ValueError(
+                f"{self.cards} cards do not spread evenly over {self.nodes} nodes: give a multiple of them."
+            )
 
     @property
     def cards_per_node(self) -> int:
@@ -89,9 +94,13 @@ class Sharded(NamedTuple):
     """The plan for a cluster: each card at its fullest moment, which moment that is, and each computer."""
 
     cluster: Cluster
-    card: CardBill
     moment: str
+    moments: dict[str, CardBill]
     host: HostBill
+
+    @property
+    def card(self) -> CardBill:
+        return self.moments[self.moment]
 
     @property
     def free(self) -> float:
@@ -118,7 +127,7 @@ def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
     gradients = max(bill.gradients for bill in moments.values()) / blocks
     cards = {name: _card(bill, blocks, gradients, cluster, name) for name, bill in moments.items()}
     fullest = max(cards, key=lambda name: cards[name].total)
-    return Sharded(cluster, cards[fullest], fullest, _host(moments, blocks, cluster))
+    return Sharded(cluster, fullest, cards, _host(moments, blocks, cluster))
 
 
 def _card(bill: Bill, blocks: int, gradients: float, cluster: Cluster, moment: str) -> CardBill:
@@ -129,7 +138,7 @@ def _card(bill: Bill, blocks: int, gradients: float, cluster: Cluster, moment: s
     gathered = 0.0 if steps else _gathered(bill, blocks, gradients, cluster)
     working = bill.working * part if steps else bill.working
     made = CardBill(part * kept, bill.quantization, gathered, bill.activations, bill.logits, working)
-    return made._replace(overhead=CONTEXT_BYTES + SLACK * made.total)
+    return made._replace(overhead=CONTEXT_BYTES + FSDP_SLACK * made.total)
 
 
 def _gathered(bill: Bill, blocks: int, gradients: float, cluster: Cluster) -> float:
@@ -138,7 +147,9 @@ def _gathered(bill: Bill, blocks: int, gradients: float, cluster: Cluster) -> fl
     On the way back also the gradients of the block in use, before each card keeps its part of their sum.
     """
     block = (bill.base + bill.adapters) / blocks
-    arriving = block / cluster.cards if cluster.offload else 0.0  # its own shard of the next one, on the way to the others
+    arriving = (
+        block / cluster.cards if cluster.offload else 0.0
+    )  # its own shard of the next one, on the way to the others
     return bill.rest + min(WHOLE_BLOCKS, blocks) * block + arriving + (gradients if bill.gradients else 0.0)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .bill import CONTEXT_BYTES, GB, GIB, SLACK
+from .bill import CONTEXT_BYTES, GB, GIB
 from .job import Job, Shape
-from .sharded import PROCESS_BYTES, WHOLE_BLOCKS, CardBill, Cluster, HostBill, Sharded
+from .sharded import FSDP_SLACK, PROCESS_BYTES, WHOLE_BLOCKS, CardBill, Cluster, HostBill, Sharded
 from .words import SAID, describe, validated
 
 CARD_LINES = {
@@ -16,7 +16,7 @@ CARD_LINES = {
     "activations": ("activations", "each block's input, of this card's texts alone"),
     "logits": ("logits and loss", "a score for every token and word, of this card's texts alone"),
     "working": ("working memory", "a block computed again, a weight back in 16 bits"),
-    "overhead": ("context and slack", f"assumed: {CONTEXT_BYTES / GB:g} GB for CUDA and {SLACK:.0%}"),
+    "overhead": ("context and slack", f"assumed: {CONTEXT_BYTES / GB:g} GB for CUDA and {FSDP_SLACK:.0%} of the rest"),
 }
 HOST_LINES = {
     "shards": ("shards", "of its cards, pinned: each rounded up to a power of two"),
@@ -33,7 +33,9 @@ def sharded_table(plan: Sharded) -> str:
     rows += _rows(plan.card, CARD_LINES)
     rows += [_row("total", plan.card.total, ""), f"The memory of {_computers(plan.cluster)}"]
     rows += _rows(plan.host, HOST_LINES)
-    return "\n".join([*rows, _row("total while it trains", plan.host.total, ""), _row("at the start", plan.host.peak, "")])
+    return "\n".join(
+        [*rows, _row("total while it trains", plan.host.total, ""), _row("at the start", plan.host.peak, "")]
+    )
 
 
 def _rows(bill: CardBill | HostBill, lines: dict[str, tuple[str, str]]) -> list[str]:
@@ -54,7 +56,9 @@ def sharded_verdict(plan: Sharded) -> str:
     if not plan.fits and not plan.cluster.offload:
         says.append("Change first: --offload, which keeps the shards in the computer's memory; or more cards.")
     elif not plan.fits:
-        says.append("Change first: shorter texts or fewer in a batch, since what is left does not shrink with more cards.")
+        says.append(
+            "Change first: shorter texts or fewer in a batch, since what is left does not shrink with more cards."
+        )
     return " ".join([*says, validated()])
 
 

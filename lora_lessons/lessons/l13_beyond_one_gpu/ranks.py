@@ -1,0 +1,39 @@
+"""One rank and two: the same small training through accelerate, held side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from ... import cluster, training
+from ...adapter import ADAPTER_WEIGHTS
+
+
+def train(processes: int, out: Path, seed: int = 0) -> cluster.Outcome:
+    """Four steps of the persona task, four conversations each, over `processes` ranks on this machine's processor."""
+    settings = training.Settings(steps=4, batch_size=4, learning_rate=2e-3, warmup=1, seed=seed, checkpoint_every=0)
+    return cluster.run(processes, out, settings=settings)
+
+
+def losses_apart(one: cluster.Outcome, two: cluster.Outcome) -> float:
+    """The largest difference between the losses of a step, relative to the loss."""
+    return max(abs(b / a - 1) for a, b in zip(one.losses, two.losses, strict=True))
+
+
+def adapters_apart(one: cluster.Outcome, two: cluster.Outcome) -> float:
+    """The largest difference between two numbers of A or B, relative to the largest number of that matrix."""
+    first, second = (load_file(Path(run.adapter) / ADAPTER_WEIGHTS) for run in (one, two))
+    if first.keys() != second.keys():
+        return float("inf")
+    return max(float((first[n] - second[n]).abs().max() / first[n].abs().max().clamp(min=1e-12)) for n in first)
+
+
+def side_by_side(one: cluster.Outcome, two: cluster.Outcome) -> str:
+    """Losses step by step, and what each rank held and needed at most, as lines of text."""
+    rows = [f"{'step':<22}{'one rank':>12}{'two ranks':>12}"]
+    rows += [f"{n:<22}{a:>12.5f}{b:>12.5f}" for n, (a, b) in enumerate(zip(one.losses, two.losses, strict=True), 1)]
+    for name, field in (("weights per rank", "held"), ("peak per rank", "peak")):
+        sizes = (f"{max(getattr(run, field)) / 1e6:>9,.0f} MB" for run in (one, two))
+        rows.append(f"{name:<22}{''.join(sizes)}")
+    return "\n".join(rows)

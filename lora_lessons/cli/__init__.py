@@ -16,6 +16,7 @@ from .adapters import adapters
 from .badges import badges
 from .bench import bench
 from .claims import claims
+from .cluster import cluster
 from .doctor import doctor
 from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER
 from .export import export
@@ -40,6 +41,7 @@ VERBS: list[Callable[..., int]] = [lab, plan, sweep, bench, adapters, doctor, cl
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)
+app.add_typer(cluster)
 
 
 def _show_version(wanted: bool) -> None:

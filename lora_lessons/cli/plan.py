@@ -50,6 +50,7 @@ def plan(
         bool, typer.Option("--offload", help="With --cards: what a card does not use waits in the computer's memory.")
     ] = False,
     nodes: Annotated[int, typer.Option(metavar="N", help="With --cards: computers that they are spread over.")] = 1,
+    fsdp: Annotated[int, typer.Option(metavar="V", help="With --cards: FSDP's version, 2 or 1.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
     """Say how much memory training takes, and if it fits.
@@ -76,6 +77,7 @@ def _answer(
     cards: str | None,
     offload: bool,
     nodes: int,
+    fsdp: int,
     as_json: bool,
     **settings: Any,
 ) -> dict[str, str]:
@@ -86,7 +88,7 @@ def _answer(
     if cards is not None:
         if gpu is not None:
             raise ValueError("--gpu plans one card and --cards several: give one of the two.")
-        return _for_several(model, job, memory.cluster_of(cards, offload, nodes), as_json)
+        return _for_several(model, job, memory.cluster_of(cards, offload, nodes, fsdp), as_json)
     if offload or nodes != 1:
         raise ValueError(
             "--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24."

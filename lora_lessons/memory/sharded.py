@@ -2,17 +2,19 @@
 
 FSDP (Fully Sharded Data Parallel, Zhao et al. 2023) leaves each of N cards an Nth of every weight. A block is whole on a
 card only while it is used. Each line here begins with the ledger of one card and says what sharding makes of it.
-The rules are those of PyTorch's FSDP1, the one that trains a bitsandbytes base today; each names where it comes from.
+PyTorch has it twice: FSDP1, with which others trained a 70B, and FSDP2, which `lora-lessons cluster config` writes.
+On the cards they hold the same; in the computer they do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from . import tape
 from .bill import CONTEXT_BYTES, GB, Bill, find_card
-from .job import Job, shape_of
+from .build import skeleton
+from .job import DTYPES, Job, Shape, shape_of
 from .prediction import check, predict
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
@@ -32,12 +34,15 @@ class Cluster:
     room: float  # bytes of each card
     offload: bool = False  # shards wait in the computer's memory until they are used (FSDP's cpu_offload)
     nodes: int = 1
+    fsdp: int = 2  # its version
 
     def __post_init__(self) -> None:
         for name, least in (("cards", 2), ("nodes", 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1024:
                 raise ValueError(f"{name} = {value!r}: give a whole number from {least} to 1,024, such as 2.")
+        if self.fsdp not in (1, 2):
+            raise ValueError(f"fsdp = {self.fsdp!r}: PyTorch has FSDP1 and FSDP2, so give 1 or 2.")
         if self.cards % self.nodes:
             raise ValueError(
                 f"{self.cards} cards do not spread evenly over {self.nodes} nodes: give a multiple of them."
@@ -48,12 +53,12 @@ class Cluster:
         return self.cards // self.nodes
 
 
-def cluster_of(said: str, offload: bool = False, nodes: int = 1) -> Cluster:
+def cluster_of(said: str, offload: bool = False, nodes: int = 1, fsdp: int = 2) -> Cluster:
     """The cluster that "2x24" means: two cards sold as 24 GB; or "4xA100 40". Raises ValueError for what is neither."""
     cards, _, card = said.partition("x")
     if not cards.strip().isdecimal() or not card.strip():
         raise ValueError(f"{said!r} names no cards: give their number, an x and their GB or name, such as 2x24.")
-    return Cluster(int(cards), find_card(card)[1], offload, nodes)
+    return Cluster(int(cards), find_card(card)[1], offload, nodes, fsdp)
 
 
 class CardBill(NamedTuple):
@@ -76,7 +81,7 @@ class HostBill(NamedTuple):
     """Bytes in the memory of each computer; `total` while it trains, `peak` at its highest, when training starts."""
 
     shards: float  # of its cards, pinned so that they travel fast
-    gradients: float  # a place for the gradient of every shard, frozen or not
+    gradients: float  # under FSDP1 a place for the gradient of every shard, frozen or not
     moments: float
     processes: float
     at_start: float  # and is gone after the first step
@@ -127,7 +132,7 @@ def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
     gradients = max(bill.gradients for bill in moments.values()) / blocks
     cards = {name: _card(bill, blocks, gradients, cluster, name) for name, bill in moments.items()}
     fullest = max(cards, key=lambda name: cards[name].total)
-    return Sharded(cluster, fullest, cards, _host(moments, blocks, cluster))
+    return Sharded(cluster, fullest, cards, _host(moments["forward"], _pinned(shape, job, blocks, cluster), cluster))
 
 
 def _card(bill: Bill, blocks: int, gradients: float, cluster: Cluster, moment: str) -> CardBill:
@@ -142,7 +147,7 @@ def _card(bill: Bill, blocks: int, gradients: float, cluster: Cluster, moment: s
 
 
 def _gathered(bill: Bill, blocks: int, gradients: float, cluster: Cluster) -> float:
-    """Whole for a while: embeddings and head all through the step (FSDP1 does not free its root), and two blocks.
+    """Whole for a while: embeddings and head all through the step (FSDP does not free its root), and two blocks.
 
     On the way back also the gradients of the block in use, before each card keeps its part of their sum.
     """
@@ -153,21 +158,38 @@ def _gathered(bill: Bill, blocks: int, gradients: float, cluster: Cluster) -> fl
     return bill.rest + min(WHOLE_BLOCKS, blocks) * block + arriving + (gradients if bill.gradients else 0.0)
 
 
-def _host(moments: Mapping[str, Bill], blocks: int, cluster: Cluster) -> HostBill:
-    """What each computer holds.
+def _host(bill: Bill, pinned: float, cluster: Cluster) -> HostBill:
+    """What each computer holds; `pinned`: bytes of one card's shards of the base there.
 
-    FSDP1 pins every shard, and a gradient of its size even where nothing trains (torch.distributed.fsdp,
-    FlatParamHandle.init_flat_param_attributes); PyTorch rounds pinned memory up to a power of two (CachingHostAllocator).
-    The shard that was there before it was pinned is let go after the first step. Without offload, the first process of
-    each computer holds the whole model while it loads.
+    FSDP1 pins a gradient of each shard's size even where nothing trains (torch.distributed.fsdp,
+    FlatParamHandle.init_flat_param_attributes), and lets the unpinned shard go after the first step. Under FSDP2 every
+    process reads the whole base before it is cut, as the course does; under FSDP1 one of each computer does.
     """
-    bill, here = moments["forward"], cluster.cards_per_node
-    processes, weights = here * PROCESS_BYTES, bill.base + bill.rest + bill.adapters
+    here, part = cluster.cards_per_node, cluster.cards_per_node / cluster.cards
+    weights, processes = bill.base + bill.rest + bill.adapters, here * PROCESS_BYTES
+    whole = (1 if cluster.fsdp == 1 else here) * (weights + bill.quantization)
     if not cluster.offload:
-        return HostBill(0.0, 0.0, 0.0, processes, weights + bill.quantization)
-    part = 1 / cluster.cards
-    pinned = blocks * _power_of_two(part * bill.base / blocks) + _power_of_two(part * bill.rest) + part * bill.adapters
-    return HostBill(here * pinned, here * pinned, here * part * bill.optimizer, processes, here * part * weights)
+        return HostBill(0.0, 0.0, 0.0, processes, whole)
+    shards, moments = here * pinned + part * bill.adapters, part * bill.optimizer
+    if cluster.fsdp == 1:
+        return HostBill(shards, shards, moments, processes, part * weights)
+    return HostBill(shards, part * bill.adapters, moments, processes, max(0.0, whole - shards))
+
+
+def _pinned(shape: Shape, job: Job, blocks: int, cluster: Cluster) -> float:
+    """Bytes that one card's shards of the base take in pinned memory.
+
+    FSDP1 glues the weights of a block into one, FSDP2 shards each by itself; PyTorch rounds a piece of pinned memory up
+    to a power of two (CachingHostAllocator).
+    """
+    net = skeleton(shape, DTYPES[job.dtype], blocks=1)
+    inside = {id(p) for p in tape.blocks(net)[0].parameters()}
+    packed = 0.25 if job.method == "qlora" else 1.0  # 4 bits of 16
+    block = [p.nbytes * (packed if p.ndim > 1 else 1.0) for p in net.parameters() if id(p) in inside]
+    root = [p.nbytes for p in net.parameters() if id(p) not in inside]
+    if cluster.fsdp == 1:
+        block, root = [sum(block)], [sum(root)]
+    return sum(_power_of_two(size / cluster.cards) for size in [*(blocks * block), *root])
 
 
 def _power_of_two(size: float) -> float:

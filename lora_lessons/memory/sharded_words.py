@@ -20,10 +20,10 @@ CARD_LINES = {
 }
 HOST_LINES = {
     "shards": ("shards", "of its cards, pinned: each rounded up to a power of two"),
-    "gradients": ("gradients", "as much again: FSDP keeps a place for every shard's, frozen or not"),
+    "gradients": ("gradients", "FSDP1 keeps a place for every shard's, frozen or not; FSDP2 for the adapter's"),
     "moments": ("AdamW's moments", "of the adapters"),
     "processes": ("processes", f"assumed: {PROCESS_BYTES / GB:g} GB for each card's process"),
-    "at_start": ("only at the start", "the shards before they are pinned; without offload, the whole model"),
+    "at_start": ("only at the start", "the whole model, or the shards before they are pinned"),
 }
 
 
@@ -65,7 +65,7 @@ def sharded_verdict(plan: Sharded) -> str:
 def _cards(cluster: Cluster) -> str:
     where = f" on {cluster.nodes} computers" if cluster.nodes > 1 else ""
     how = "with offload" if cluster.offload else "without offload"
-    return f"{cluster.cards} cards of {cluster.room / GIB:g} GB{where}, {how}"
+    return f"{cluster.cards} cards of {cluster.room / GIB:g} GB{where}, FSDP{cluster.fsdp} {how}"
 
 
 def _computers(cluster: Cluster) -> str:
@@ -85,6 +85,7 @@ def sharded_as_json(shape: Shape, job: Job, plan: Sharded) -> dict[str, Any]:
         "cards": plan.cluster.cards,
         "nodes": plan.cluster.nodes,
         "offload": plan.cluster.offload,
+        "fsdp": plan.cluster.fsdp,
         "room": round(plan.cluster.room),
         "moment": plan.moment,
         "card": lines(plan.card),

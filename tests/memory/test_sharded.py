@@ -14,8 +14,8 @@ GIB = 2**30
 JOB = Job("qlora", 16, seq=2048, adapter_dtype="bf16")
 
 
-def planned(cards, offload=False, job=JOB, model="Llama-3-70B"):
-    return memory.shard(model, job, memory.cluster_of(cards, offload))
+def planned(cards, offload=False, job=JOB, model="Llama-3-70B", fsdp=1):
+    return memory.shard(model, job, memory.cluster_of(cards, offload, fsdp=fsdp))
 
 
 def test_shards_divide_by_the_cards_and_nothing_else_does():
@@ -62,8 +62,19 @@ def test_pinned_memory_is_rounded_up_to_a_power_of_two():
     assert host.shards == pytest.approx(2 * (80 * 256 * 2**20 + 2**31), rel=0.01)
 
 
+def test_fsdp2_pins_each_weight_and_no_gradient_of_a_frozen_one():
+    first, second = (planned("2x24", offload=True, fsdp=version) for version in (1, 2))
+    assert second.card == first.card
+    weights = 2 * 16 + 2 * 2 + 3 * 64  # MiB of a card's shards of q and o, k and v, the MLP's three, in 4 bits
+    assert second.host.shards == pytest.approx(2 * (80 * weights * 2**20 + 2 * 2**30), rel=0.02)
+    assert second.host.gradients < 0.02 * second.host.shards and second.host.total < 0.55 * first.host.total
+    assert second.host.peak > 2 * 38e9, "each of two processes reads the whole base"
+
+
 def test_cards_on_two_computers_share_the_computers_part():
-    one, two = (memory.shard("Llama-3-70B", JOB, memory.cluster_of("4x24", True, nodes)).host for nodes in (1, 2))
+    one, two = (
+        memory.shard("Llama-3-70B", JOB, memory.cluster_of("4x24", True, nodes, fsdp=1)).host for nodes in (1, 2)
+    )
     for line in one._fields:
         assert getattr(one, line) == pytest.approx(2 * getattr(two, line)), line
 
@@ -108,10 +119,11 @@ def test_a_70b_is_counted_as_its_makers_count_it():
         ("1x24", "cards = 1: give a whole number from 2"),
         ("0x24", "cards = 0"),
         ("99999x24", "cards = 99999"),
+        ("2 x 24 apples", "no card is named"),
     ],
 )
 def test_cards_that_cannot_be_are_one_sentence(said, sentence):
-    with pytest.raises(ValueError, match="") as raised:
+    with pytest.raises(ValueError) as raised:
         memory.cluster_of(said)
     assert sentence in str(raised.value)
 
@@ -121,6 +133,8 @@ def test_cards_are_named_as_one_card_is():
     assert memory.cluster_of("8x24", nodes=2).cards_per_node == 4
     with pytest.raises(ValueError, match="3 cards do not spread evenly over 2 nodes"):
         memory.cluster_of("3x24", nodes=2)
+    with pytest.raises(ValueError, match="fsdp = 3: PyTorch has FSDP1 and FSDP2"):
+        memory.cluster_of("2x24", fsdp=3)
 
 
 def test_a_job_that_fsdp_refuses_is_refused():
@@ -131,7 +145,7 @@ def test_a_job_that_fsdp_refuses_is_refused():
 def test_the_plan_in_words_names_every_line_and_what_to_change():
     made, offloaded = planned("2x24"), planned("2x24", offload=True)
     said = memory.sharded_table(offloaded)
-    assert "Each of 2 cards of 24 GB, with offload" in said and "rounded up to a power of two" in said
+    assert "Each of 2 cards of 24 GB, FSDP1 with offload" in said and "each rounded up to a power of two" in said
     assert f"{offloaded.card.total / 1e9:.2f} GB" in said and f"{offloaded.host.peak / 1e9:.2f} GB" in said
     assert f"it does not fit: {-made.free / 1e9:.1f} GB are missing" in memory.sharded_verdict(made)
     assert "--offload" in memory.sharded_verdict(made) and "not validated on a GPU" in memory.sharded_verdict(made)

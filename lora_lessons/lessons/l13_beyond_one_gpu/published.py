@@ -54,11 +54,11 @@ def runs() -> list[Run]:
     schmid = memory.Job("qlora", 16, seq=3072, batch_size=1, **THEN)
     gb = published.figure("answer_ai.card_gib") * GIB / memory.GB
     with_offload, without = published.figure("peft_fsdp.card_gb"), published.figure("peft_fsdp.card_gb_without_offload")
-    two, four = (memory.cluster_of(cards, offload=True) for cards in ("2x24", "4x24"))
+    two, four, larger = (memory.cluster_of(c, c != "2x80", fsdp=1) for c in ("2x24", "4x24", "2x80"))
     return [
         Run("Answer.AI", "Llama-2-70B", answer_ai, two, gb, reserved=True),
         Run("PEFT", "Llama-2-70B", peft, two, with_offload, published.figure("peft_fsdp.host_gb")),
-        Run("PEFT, no offload", "Llama-2-70B", peft, memory.cluster_of("2x80"), without),
+        Run("PEFT, no offload", "Llama-2-70B", peft, larger, without),
         Run(
             "Schmid",
             "Llama-3-70B",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..files import write_text
+from ..files import whole_file
 
 ACCELERATE = "accelerate.yaml"
 
@@ -58,10 +58,8 @@ def accelerate_config(processes: int, machines: int = 1, *, offload: bool = Fals
 
 def write_accelerate_file(
     folder: Path, processes: int, machines: int = 1, *, offload: bool = False, head: str = ""
-) -> Path:
-    """Write FOLDER/accelerate.yaml, under the comment `head`."""
-    import yaml
-
-    text = yaml.safe_dump(accelerate_config(processes, machines, offload=offload).to_dict())
-    write_text(folder / ACCELERATE, head + text)
-    return folder / ACCELERATE
+) -> None:
+    """Write FOLDER/accelerate.yaml as accelerate itself does, under the comment `head`."""
+    with whole_file(folder / ACCELERATE) as temporary:
+        accelerate_config(processes, machines, offload=offload).to_yaml_file(temporary)
+        temporary.write_text(head + temporary.read_text(encoding="utf-8"), encoding="utf-8")

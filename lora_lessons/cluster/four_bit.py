@@ -20,7 +20,8 @@ def store_as(model: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Keep the codes of every Linear4bit of `model` as `dtype`, in place: a view of the same bytes.
 
     The scales (absmax) of each weight stay with its module, from where bitsandbytes fetches them once FSDP has made a
-    plain parameter of the codes. Raises ValueError for a weight whose bytes are no whole number of `dtype`s.
+    plain parameter of the codes. Raises ValueError for a weight whose bytes are no whole number of `dtype`s, and
+    on a CPU for one whose rows are no whole number of blocks.
     """
     for name, module in model.named_modules():
         if not isinstance(module, bnb.nn.Linear4bit):
@@ -28,6 +29,11 @@ def store_as(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         weight: Any = module.weight
         if weight.nbytes % dtype.itemsize:
             raise ValueError(f"{name} has {weight.nbytes} bytes of codes, which are no whole numbers of {dtype}.")
+        if weight.device.type == "cpu" and weight.quant_state.shape[1] % weight.quant_state.blocksize:
+            raise ValueError(
+                f"{name} has rows of {weight.quant_state.shape[1]}, no whole blocks of {weight.quant_state.blocksize}: "
+                "bitsandbytes' kernel for processors takes the scales of other blocks there; use fp32 or bf16."
+            )
         codes = weight.data.as_subclass(torch.Tensor).reshape(-1).view(dtype).reshape(-1, 1)
         module.quant_state, module.quant_storage = weight.quant_state, dtype
         module.weight = bnb.nn.Params4bit(

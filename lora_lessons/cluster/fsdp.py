@@ -29,9 +29,6 @@ from ..training.ranks import Alone
 from .held import forget_peak
 from .traffic import Traffic
 
-# The wrapped unit: what is gathered at once. accelerate takes the model's own blocks (`_no_split_modules`).
-SHARDABLE = ("adamw", "adamw_fused")
-
 
 class Sharded(Alone):
     """One of several ranks that train together, with the model and the optimizer cut into as many parts.
@@ -94,18 +91,18 @@ class Sharded(Alone):
 
 
 def fsdp_accelerator() -> Any:
-    """accelerate's Accelerator with FSDP as the launcher's file says (environment variables FSDP_…), on cards or a CPU."""
+    """accelerate's Accelerator, with FSDP as the launcher's file says (its environment variables FSDP_…)."""
     from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlugin
 
-    plugin, on_cards = FullyShardedDataParallelPlugin(), torch.cuda.is_available() and not uses_cpu()
-    accelerator = Accelerator(cpu=not on_cards, fsdp_plugin=plugin)
-    if not on_cards:
-        # accelerate keeps FSDP for cards and would replicate the model here; torch's FSDP runs on a CPU as well
+    plugin = FullyShardedDataParallelPlugin()
+    accelerator = Accelerator(cpu=not on_cards(), fsdp_plugin=plugin)
+    if not on_cards():
+        # accelerate keeps FSDP for cards and would replicate the model here; torch's own FSDP runs on a CPU as well
         accelerator.state.distributed_type = DistributedType.FSDP
         accelerator.state.fsdp_plugin = plugin
     return accelerator
 
 
-def uses_cpu() -> bool:
-    """Whether the launcher's file asks for the CPU, on a machine with cards."""
-    return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes")
+def on_cards() -> bool:
+    """Whether the ranks have cards, and are not told to leave them (ACCELERATE_USE_CPU)."""
+    return torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true", "yes")

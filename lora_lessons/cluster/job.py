@@ -17,6 +17,8 @@ from ..training import Settings
 
 JOB, EXAMPLES = "job.json", "examples.safetensors"
 DTYPES = ("fp32", "bf16", "nf4")
+# bitsandbytes' moments in 8 bits come in blocks, which no shard respects
+OPTIMIZERS = ("adamw", "adamw_fused")
 
 
 class ClusterJob(NamedTuple):
@@ -30,9 +32,13 @@ class ClusterJob(NamedTuple):
     settings: Settings
 
     def write(self, folder: Path) -> None:
-        """Write FOLDER/job.json. Raises ValueError for an unknown dtype, or when the folder is another job's."""
+        """Write FOLDER/job.json. Raises ValueError for an unknown dtype, an optimizer that cannot be sharded, or when the folder is another job's."""
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype {self.dtype!r} is not known: choose from {', '.join(DTYPES)}.")
+        if self.settings.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"optimizer {self.settings.optimizer!r} cannot be divided among ranks: choose {' or '.join(OPTIMIZERS)}."
+            )
         if (folder / JOB).is_file() and read_job(folder) != self:
             raise ValueError(f"{folder} belongs to another training (see {JOB} there): choose another folder.")
         write_text(folder / JOB, json.dumps(asdict_of(self), indent=2) + "\n")

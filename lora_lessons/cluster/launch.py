@@ -96,6 +96,8 @@ def _launch(processes: int, out: Path) -> None:
             raise Interrupted("Stopped; the same call goes on from the last checkpoint.") from None
         finally:
             stop(launcher)
+    if status < 0:
+        raise RankLost(f"the launcher was killed (signal {-status}): the same call goes on from the last checkpoint.")
     if status:
         raise what_was_said(read_text(out / LOG), out)
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
+
+import psutil
 
 from .. import training
 
@@ -32,6 +35,14 @@ def main() -> None:
     except ChildFailedError as failed:
         print(what_failed(failed, Path(arguments.training_script_args[0])), file=sys.stderr, flush=True)
         sys.exit(LOST)
+    finally:
+        meeting_file(os.getpid()).unlink(missing_ok=True)
+
+
+def meeting_file(launcher: int) -> Path:
+    """A file that the ranks of one launch, and no others, come to: named after the launcher and its time of birth."""
+    born = psutil.Process(launcher).create_time()
+    return Path(tempfile.gettempdir(), f"lora-lessons-{launcher}-{born:.2f}.meeting")
 
 
 def what_failed(failed: object, folder: Path) -> str:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
-from pathlib import Path
 
-import psutil
 import torch
 import torch.distributed as dist
 
 from ..training.ranks import ALONE, Alone
-from .fsdp import Sharded, uses_cpu
+from .fsdp import Sharded, on_cards
+from .launcher import meeting_file
 
 
 def meet() -> Alone:
@@ -27,9 +25,9 @@ def meet() -> Alone:
     where = "env://"
     if count == int(os.environ["LOCAL_WORLD_SIZE"]):
         os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = loopback()
-        where = meeting_file().as_uri()
+        where = meeting_file(os.getppid()).as_uri()
     backend = "gloo"
-    if torch.cuda.is_available() and not uses_cpu():
+    if on_cards():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, init_method=where, rank=rank, world_size=count)
@@ -41,7 +39,11 @@ def loopback() -> str:
     return next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
 
 
-def meeting_file() -> Path:
-    """A file that the ranks of one launch, and no others, come to: named after the launcher and its time of birth."""
-    launcher = psutil.Process(os.getppid())
-    return Path(tempfile.gettempdir(), f"lora-lessons-{launcher.pid}-{launcher.create_time():.2f}.meeting")
+def leave(ranks: Alone) -> None:
+    """Wait for the others, then part."""
+    if not dist.is_initialized():
+        return
+    dist.barrier()
+    dist.destroy_process_group()
+    if ranks.main:
+        meeting_file(os.getppid()).unlink(missing_ok=True)

@@ -21,16 +21,13 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from .. import lora, models, training
 from ..adapter import save_adapter
 from ..files import read_text, write_text
-from ..models.four_bit import Format
-from ..models.tensor_by_tensor import load as load_four_bit
 from ..paths import cache_dir
 from ..training.ranks import Alone, whole
-from .four_bit import store_as
-from .fsdp import Sharded
+from .fsdp import Sharded, on_cards
 from .held import forget_peak, held_bytes, peak
 from .job import ClusterJob, read_job
 from .launcher import end_with_parent
-from .meeting import meet
+from .meeting import leave, meet
 
 ADAPTER, RUN, ACCOUNT = "adapter", "run", "account.json"
 
@@ -57,9 +54,7 @@ def main(folder: Path) -> None:
     if ranks.main:
         write_text(folder / ACCOUNT, json.dumps(account) + "\n")
         save_adapter(model, folder / ADAPTER, models.which(job.base).name, overwrite=True)
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
+    leave(ranks)
 
 
 def account_of(folder: Path, run: training.Training, begun: int, model: nn.Module, ranks: Alone) -> dict[str, Any]:
@@ -76,8 +71,13 @@ def account_of(folder: Path, run: training.Training, begun: int, model: nn.Modul
 
 def load(job: ClusterJob) -> Any:
     """The base in the processor's memory, whole: FSDP moves each block's shards to the card, where there is one."""
-    place, compute = models.folder(job.base), torch.float32
+    place, compute = models.folder(job.base), torch.bfloat16 if on_cards() else torch.float32
     if job.dtype == "nf4":
+        # bitsandbytes takes seconds to import
+        from ..models.four_bit import Format
+        from ..models.tensor_by_tensor import load as load_four_bit
+        from .four_bit import store_as
+
         net = load_four_bit(place, Format("nf4", compute), cache=cache_dir() / "4bit", name=str(place))
         return store_as(models.keep_trainable(net), compute)
     from transformers import AutoModelForCausalLM

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from short_cluster import SETTINGS, make_examples
+from short_cluster import SETTINGS, in_this_process, make_examples
 from tiny import make_tiny_model
 
 from lora_lessons import cluster
@@ -32,6 +32,7 @@ def train_in(base: Path) -> Any:
 
 
 @pytest.fixture(scope="session")
-def alone(train_in: Any, tmp_path_factory: pytest.TempPathFactory) -> cluster.Outcome:
-    """The unbroken run of one process, which the others are held against."""
-    return train_in(1, tmp_path_factory.mktemp("one") / "run")
+def alone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """The unbroken run of one process, which the others are held against: its account and its adapter."""
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    return in_this_process(folder, base, make_examples()), folder / "adapter"

@@ -9,12 +9,11 @@ import time
 
 import psutil
 import pytest
-from short_cluster import SETTINGS, make_examples, same
+from short_cluster import SETTINGS, in_this_process, make_examples, same
 from short_run import Killed
 
 from lora_lessons import cluster, training
-from lora_lessons.cluster import worker
-from lora_lessons.cluster.job import ClusterJob
+from lora_lessons.cluster.job import read_job
 from lora_lessons.training.history import TrainingStopped
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
@@ -89,19 +88,33 @@ def test_nothing_was_heard_beyond_this_machine(lost):
     assert heard and heard <= LOOPBACK, "gloo's sockets, on the loopback"
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
-def test_the_checkpoint_of_two_ranks_is_resumed_by_any_number(lost, alone, train_in, tmp_path, ranks):
-    out, *_ = lost
+def test_the_checkpoint_of_two_ranks_is_resumed_by_two(lost, alone, train_in, tmp_path):
+    (one, adapter), (out, *_) = alone, lost
     done = training.steps_done(out / "run" / training.CHECKPOINT)
     shutil.copytree(out, tmp_path / "run")
-    outcome = train_in(ranks, tmp_path / "run")
+    outcome = train_in(2, tmp_path / "run")
     assert outcome.begun == done and not outcome.reused
-    assert outcome.losses == pytest.approx(alone.losses, abs=1e-5)
-    same(outcome.adapter, alone.adapter)
+    assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
+    same(outcome.adapter, adapter)
+    again = in_this_process(tmp_path / "run", base_of(out), make_examples())
+    assert again["reused"] and again["losses"] == outcome.losses and again["held"] == outcome.held
+
+
+def test_the_checkpoint_of_two_ranks_is_resumed_by_one_process(lost, alone, tmp_path):
+    (one, adapter), (out, *_) = alone, lost
+    done = training.steps_done(out / "run" / training.CHECKPOINT)
+    shutil.copytree(out, tmp_path / "run")
+    resumed = in_this_process(tmp_path / "run", base_of(out), make_examples())
+    assert resumed["begun"] == done and resumed["losses"] == pytest.approx(one["losses"], abs=1e-5)
+    same(tmp_path / "run" / "adapter", adapter)
+
+
+def base_of(folder):
+    return read_job(folder).base
 
 
 class Killing(list):
-    """The examples; the one who asks for the first of step 6 is stopped."""
+    """The examples; whoever asks for the first of step 6 is stopped."""
 
     left = 5 * SETTINGS.batch_size
 
@@ -112,16 +125,11 @@ class Killing(list):
         return super().__getitem__(index)
 
 
-def test_the_checkpoint_of_one_process_is_resumed_by_two_ranks(base, alone, train_in, tmp_path, monkeypatch):
-    job = ClusterJob(str(base), "examples.safetensors", 4, 16.0, "fp32", SETTINGS)
-    (tmp_path / "run").mkdir()
-    job.write(tmp_path / "run")
-    with monkeypatch.context() as patch:
-        patch.setattr(worker, "end_with_parent", lambda: None)
-        patch.setattr(ClusterJob, "examples", lambda *_: Killing(make_examples()))
-        with pytest.raises(Killed):
-            worker.main.__wrapped__(tmp_path / "run")
+def test_the_checkpoint_of_one_process_is_resumed_by_two_ranks(base, alone, train_in, tmp_path):
+    one, adapter = alone
+    with pytest.raises(Killed):
+        in_this_process(tmp_path / "run", base, Killing(make_examples()))
     outcome = train_in(2, tmp_path / "run")
     assert outcome.begun == 4
-    assert outcome.losses == pytest.approx(alone.losses, abs=1e-5)
-    same(outcome.adapter, alone.adapter)
+    assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
+    same(outcome.adapter, adapter)

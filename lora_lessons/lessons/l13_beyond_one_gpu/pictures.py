@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -12,13 +12,13 @@ from ...course.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 Part = tuple[str, str]  # a part's name in the picture, and its colour
 CARD_PARTS: dict[str, Part] = {
-    "shards": ("shards", BLUE),
+    "shards": ("weights", BLUE),
     "scales": ("scales", GREY),
     "gathered": ("gathered", SKY),
     "activations": ("activations", GREEN),
     "logits": ("logits", PURPLE),
     "working": ("working", "#b58900"),
-    "overhead": ("driver", "#9aa0a6"),
+    "overhead": ("slack", "#9aa0a6"),
 }
 HOST_PARTS: dict[str, Part] = {
     "shards": ("shards", BLUE),
@@ -51,13 +51,12 @@ def cards(bills: Mapping[str, memory.CardBill], hidden: tuple[str, ...] = (), ca
 def computers(bills: Mapping[str, memory.HostBill], published: Mapping[str, float]) -> tuple[Figure, str]:
     """A bar a row, GB in the computer's memory; a diamond at a published figure for that row."""
     rows = {name: _parts(bill, HOST_PARTS) for name, bill in bills.items()}
-    figure, ax = _bars(
-        rows, 1.12 * max(bill.peak for bill in bills.values()) / memory.GB, "GB of the computer's memory"
-    )
+    ends = [f"{bill.total / memory.GB:.0f} GB, at first {bill.peak / memory.GB:.0f}" for bill in bills.values()]
+    longest = max(bill.peak for bill in bills.values()) / memory.GB
+    figure, ax = _bars(rows, 1.3 * longest, "GB of the computer's memory (◇ published)", ends)
     for y, name in enumerate(rows):
         if x := published.get(name):
-            ax.plot([x], [y], "D", ms=9, color="white", markeredgecolor="black", markeredgewidth=1.5, zorder=4)
-    ax.set_xlabel("GB of the computer's memory (◇ published)")
+            ax.plot([x], [y + 0.31], "D", ms=9, color="white", markeredgecolor="black", markeredgewidth=1.5, zorder=4)
     told = "".join(f" Published for {name}: {x:g} GB." for name, x in published.items())
     return figure, f"Planned, of the computer's memory: {_said(rows)}.{told}"
 
@@ -68,10 +67,13 @@ def _parts(bill: memory.CardBill | memory.HostBill, named: Mapping[str, Part]) -
     return [(*named[field], sizes[field] / memory.GB) for field in named if sizes[field]]
 
 
-def _bars(rows: Mapping[str, list[tuple[str, str, float]]], width: float, xlabel: str) -> tuple[Figure, Any]:
-    """Stacked bars; parts with room for it are named, and the sum stands at the end."""
-    figure = Figure(figsize=(8.6, 1.1 + 0.52 * len(rows)))
+def _bars(
+    rows: Mapping[str, list[tuple[str, str, float]]], width: float, xlabel: str, ends: Sequence[str] = ()
+) -> tuple[Figure, Any]:
+    """Stacked bars with their sums, or `ends`, behind them. A part is named where it has room, or beside the first bar."""
+    figure = Figure(figsize=(8.6, 1.2 + 0.55 * len(rows)))
     ax: Any = figure.subplots()
+    narrow: dict[str, float] = {}  # parts of the first bar without room for their names, and their places
     for y, parts in enumerate(rows.values()):
         left = 0.0
         for name, color, size in parts:
@@ -79,11 +81,18 @@ def _bars(rows: Mapping[str, list[tuple[str, str, float]]], width: float, xlabel
             if size > 0.0125 * len(name) * width:
                 ink = "white" if color in (BLUE, GREY, GREEN, "#b58900") else "black"
                 ax.text(left + size / 2, y, name, ha="center", va="center", color=ink, size=9, weight="bold", zorder=3)
+            elif not y and size > 0.01 * width:
+                narrow[name] = left + size / 2
             left += size
-        end = f"{left:.1f} GB" if parts else "?"
-        ax.annotate(end, (left, y), (6, 0), textcoords="offset points", va="center", weight="bold", zorder=3)
+        end = ends[y] if ends else f"{left:.1f} GB" if parts else "?"
+        style: dict[str, Any] = {"weight": "bold", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
+        ax.annotate(end, (left, y), (6, 0), textcoords="offset points", va="center", zorder=3, **style)
+    for n, (name, x) in enumerate(narrow.items()):
+        # above and below in turn, so that neighbours do not touch
+        place, side = (-0.33, "bottom") if n % 2 else (0.33, "top")
+        ax.text(x, place, name, ha="center", va=side, size=8, color=GREY)
     ax.set_yticks(range(len(rows)), list(rows))
-    ax.set(xlim=(0, width), ylim=(len(rows) - 0.45, -0.55), xlabel=xlabel)
+    ax.set(xlim=(0, width), ylim=(len(rows) - 0.4, -0.65), xlabel=xlabel)
     ax.grid(visible=False)
     return figure, ax
 

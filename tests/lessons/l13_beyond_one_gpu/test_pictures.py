@@ -28,7 +28,9 @@ def test_the_line_stands_at_what_the_card_holds():
 def test_a_published_figure_is_a_diamond_and_a_sentence():
     figure, words = pictures.computers({"PEFT": HOST}, {"PEFT": 107.0})
     assert [line.get_marker() for line in figure.axes[0].lines] == ["D"]
-    assert "PEFT 131.0 GB" in words and "Published for PEFT: 107 GB." in words
+    assert (
+        "93 GB, at first 131" in texts(figure) and "PEFT 131.0 GB" in words and "Published for PEFT: 107 GB." in words
+    )
 
 
 def test_the_journey_has_five_stations_and_names_them_in_words():

@@ -8,10 +8,10 @@ from lora_lessons.lessons.l13_beyond_one_gpu import published
 RUNS = {run.who: run for run in published.runs()}
 # The error of the plan, of each card and of the computer, as it was when this table was made.
 ERRORS = {
-    "Answer.AI": (0.0, None),
-    "PEFT": (0.0, 0.0),
-    "PEFT, no offload": (0.0, None),
-    "Schmid": (0.0, 0.0),
+    "Answer.AI": (-0.177, None),
+    "PEFT": (-0.300, -0.132),
+    "PEFT, no offload": (-0.057, None),
+    "Schmid": (-0.165, -0.180),
 }
 
 
@@ -32,19 +32,19 @@ TRAINED = [("4x24", 1, False), ("8x24", 1, False), ("2x48", 2, False), ("2x40", 
 @pytest.mark.parametrize(("cards", "batch", "offload"), TRAINED)
 def test_what_others_trained_fits_by_plan(cards, batch, offload):
     job = memory.Job("qlora", 64, published.ALL_BUT_O, 2048, batch_size=batch, **published.THEN)
-    assert memory.shard("Llama-2-70B", job, memory.cluster_of(cards, offload)).fits
+    assert memory.shard("Llama-2-70B", job, memory.cluster_of(cards, offload, fsdp=1)).fits
 
 
 def test_two_cards_without_offload_do_not_fit_by_plan():
     """There Answer.AI had to offload, on A5000s of 24 GB."""
     job = memory.Job("qlora", 64, published.ALL_BUT_O, 2048, **published.THEN)
-    assert not memory.shard("Llama-2-70B", job, memory.cluster_of("2x24")).fits
+    assert not memory.shard("Llama-2-70B", job, memory.cluster_of("2x24", fsdp=1)).fits
 
 
 def test_the_swap_file_that_the_start_needed_is_in_the_plan():
     """128 GB filled up "right at the start of training", and 10 GB of swap got the run over it."""
     host = RUNS["Answer.AI"].plan().host
-    assert host.total < 128e9 < host.peak < 1.1 * 138e9
+    assert host.total < 128e9 < host.peak < 138e9
 
 
 def test_days_are_the_published_seconds_for_as_many_texts():

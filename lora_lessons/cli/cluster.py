@@ -48,6 +48,7 @@ def config(
 
     One line for each machine. A setting that would train nothing, or does not fit, is refused.
     """
+    from .. import models
     from ..cluster import job, launch_files
     from ..training import Settings
 
@@ -63,6 +64,8 @@ def config(
     wanted = job.ClusterJob(model, task, r, 2.0 * r, launch_files.METHODS[method], settings)
     lines = launch_files.write(out, machines, wanted, overwrite=overwrite)
     print(f"Written: {shown(out)}. {launch_files.fits(machines, sizes)}")
+    if model in models.SHAPES:
+        print(f"{model} is a shape without weights: write a folder or a hub id as base in {job.JOB} before you start.")
     print("Start it with:", *(f"    {line}" for line in lines), sep="\n")
     if nodes > 1:
         print(launch_files.BETWEEN_MACHINES)

@@ -48,8 +48,7 @@ def accelerate_config(processes: int, machines: int = 1, *, offload: bool = Fals
         num_machines=machines,
         # each machine's line says its own
         machine_rank=0,
-        # on one machine the launcher meets itself in a file (--rdzv_conf store_type=file) and needs no port
-        rdzv_backend="static" if several else "c10d",
+        # on one machine, any that is free
         main_process_port=29500 if several else 0,
         same_network=True,
         fsdp_config=fsdp_config(offload),

@@ -7,7 +7,7 @@ on the way back  all-gather again, since they are gone; backward; they are let g
                  reduce-scatter: each rank gets, for its own rows of A and B, the gradients of all ranks added up
 the step         AdamW moves the rank's own rows, with its own rows of the moments; nothing is sent
 
-The frozen W has no gradient, so reduce-scatter carries the adapter alone: with r=8, a hundredth of what all-gather does.
+The frozen W has no gradient, so reduce-scatter carries the adapter alone: about a hundredth on the course's base (r=8).
 This is FSDP2 (`torch.distributed.fsdp.fully_shard`, one shard a parameter) as accelerate sets it up. FSDP1 glues a
 block's parameters into one flat one, so all of them must have one dtype: a base in bf16 and our adapter in fp32 do not.
 """

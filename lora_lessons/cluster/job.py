@@ -32,7 +32,10 @@ class ClusterJob(NamedTuple):
     settings: Settings
 
     def write(self, folder: Path) -> None:
-        """Write FOLDER/job.json. Raises ValueError for an unknown dtype, an optimizer that cannot be sharded, or when the folder is another job's."""
+        """Write FOLDER/job.json.
+
+        Raises ValueError for an unknown dtype, an optimizer that cannot be sharded, and a folder that is another job's.
+        """
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype {self.dtype!r} is not known: choose from {', '.join(DTYPES)}.")
         if self.settings.optimizer not in OPTIMIZERS:

@@ -19,6 +19,7 @@ from ..training import Settings
 from ..training.history import TrainingStopped
 from .accelerate_file import ACCELERATE, write_accelerate_file
 from .job import EXAMPLES, ClusterJob, write_examples
+from .launcher import IN_A_FILE
 
 LOG = "log.txt"
 
@@ -84,7 +85,7 @@ def run(
 def _launch(processes: int, out: Path) -> None:
     """Start accelerate's launcher and wait; whatever happens, no process is left. What the ranks print goes to a file."""
     command = [sys.executable, "-m", "lora_lessons.cluster.launcher", "--config_file", str(out / ACCELERATE)]
-    command += ["--rdzv_conf", "store_type=file", "-m", "lora_lessons.cluster.worker", str(out)]
+    command += [*IN_A_FILE, "-m", "lora_lessons.cluster.worker", str(out)]
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     env = kernel_environment() | {"OMP_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
     env |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

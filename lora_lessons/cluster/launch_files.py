@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ModelError
+from ..memory.bill import CONTEXT_BYTES, GIB
 from .accelerate_file import ACCELERATE, write_accelerate_file
 from .job import JOB, ClusterJob
-from .launcher import ON_ONE_MACHINE
+from .launcher import IN_A_FILE, NO_PORT
 
 # What the second machine's owner must put in the place of this.
 ADDRESS = "ADDRESS_OF_MACHINE_0"
@@ -24,9 +25,6 @@ BETWEEN_MACHINES = (
 )
 # The dtype of the base in each method.
 METHODS = {"qlora": "nf4", "lora": "bf16"}
-GIB = 2**30
-# A card's context and the kernels it loads, as the ledger assumes.
-CONTEXT = 0.5e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +88,7 @@ def check(cluster: Cluster, method: str, sizes: Sizes | None) -> None:
 
 def _check_memory(cluster: Cluster, sizes: Sizes) -> None:
     shards = 0.0 if cluster.offload else sizes.base / cluster.ranks
-    room = cluster.card_gb * GIB - CONTEXT
+    room = cluster.card_gb * GIB - CONTEXT_BYTES
     if sizes.unit > room:
         raise ValueError(
             f"a card of {cluster.card_gb:g} GB cannot hold the largest part that is gathered at once, {sizes.unit / 1e9:.1f} GB: "
@@ -112,21 +110,27 @@ def _check_memory(cluster: Cluster, sizes: Sizes) -> None:
 
 def sizes_of(model: str, method: str, r: int) -> Sizes | None:
     """What a base of this shape weighs, from its configuration alone; None where that cannot be had."""
-    from .. import memory
-    from ..memory.build import build
+    import torch
+
+    from ..lora import resolve_targets
+    from ..memory import BASE_BYTES, shape_of
+    from ..memory.build import skeleton
     from ..memory.tape import blocks
 
     try:
-        shape = memory.shape_of(model)
+        net = skeleton(shape_of(model), torch.bfloat16)
     except ModelError:
         return None
-    job = memory.Job(method, r, "all-linear")
-    bill = memory.predict(shape, job).bill
-    net, _ = build(shape, job, blocks=1)
-    block = sum(p.nbytes for p in blocks(net)[0].parameters())
-    # embeddings and head are units of their own; tied, they are one and the same
-    rest = max(p.nbytes for name, p in net.named_parameters() if p.ndim == 2 and ".layers." not in name)
-    return Sizes(base=bill.base + bill.quantization + bill.rest, unit=max(block, rest))
+    packed = {f"{name}.weight" for name in resolve_targets(net, "all-linear") if method == "qlora"}
+    weights = {name: p.numel() * BASE_BYTES["nf4" if name in packed else "bf16"] for name, p in net.named_parameters()}
+    block = next(name for name, module in net.named_modules() if module is blocks(net)[0])
+    # its fp32 adapters are gathered with it
+    adapters = sum(4 * r * sum(p.shape) for p in blocks(net)[0].parameters() if p.ndim == 2)
+    unit = adapters + sum(size for name, size in weights.items() if name.startswith(f"{block}."))
+    # embeddings and head are units of their own, or one where they are tied
+    return Sizes(
+        base=sum(weights.values()), unit=max(unit, *(weights[name] for name in weights if ".layers." not in name))
+    )
 
 
 def fits(cluster: Cluster, sizes: Sizes | None) -> str:
@@ -161,6 +165,6 @@ def launch_lines(folder: Path, cluster: Cluster) -> list[str]:
     start = f"accelerate launch --config_file {shlex.quote(str(folder / ACCELERATE))}"
     what = f"-m lora_lessons.cluster.worker {shlex.quote(str(folder))}"
     if cluster.nodes == 1:
-        variables = " ".join(f"{name}={value}" for name, value in ON_ONE_MACHINE.items())
-        return [f"{variables} {start} --rdzv_conf store_type=file {what}"]
+        variables = " ".join(f"{name}={value}" for name, value in NO_PORT.items())
+        return [f"{variables} {start} {' '.join(IN_A_FILE)} {what}"]
     return [f"{start} --machine_rank {node} --main_process_ip {ADDRESS} {what}" for node in range(cluster.nodes)]

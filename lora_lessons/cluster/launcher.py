@@ -17,8 +17,10 @@ import psutil
 
 from .. import training
 
-# One machine: the launcher meets itself in a file, and opens no port.
-ON_ONE_MACHINE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+# On one machine the launcher meets itself in a file; otherwise it listens to every network. accelerate does not read
+# these switches from its file.
+IN_A_FILE = ("--rdzv_backend", "c10d", "--rdzv_conf", "store_type=file")
+NO_PORT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 LOST = 3
 
 
@@ -28,7 +30,7 @@ def main() -> None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     end_with_parent()
-    os.environ |= ON_ONE_MACHINE
+    os.environ |= NO_PORT
     arguments = launch_command_parser().parse_args()
     try:
         launch_command(arguments)

@@ -100,7 +100,8 @@ def _train(
         print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
 
     steps = training_steps(model, examples, settings, optimizer, scaler, begun, ranks)
-    progress = tqdm(steps, initial=begun, total=settings.steps, unit="step", leave=False)
+    silent = {} if ranks.main else {"disable": True}
+    progress = tqdm(steps, initial=begun, total=settings.steps, unit="step", leave=False, **silent)
     in_memory = checkpointing(model) if settings.gradient_checkpointing else no_cache(model)
     with _training_mode(model), in_memory, first_one_asks() as asked_to_stop:
         start = time.perf_counter()

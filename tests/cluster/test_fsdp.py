@@ -6,6 +6,8 @@ import pytest
 from short_cluster import in_this_process, learned, make_examples, same
 from tiny_folders import make_folder
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", params=[2, 4])
 def several(request, train_in, tmp_path_factory):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shlex
@@ -39,8 +40,8 @@ def as_accelerate_reads(line):
     return _validate_launch_command(launch_command_parser().parse_args(words[2:]))[0]
 
 
-def write(folder, cluster, base="embedded", task="persona", dtype="nf4"):
-    return launch_files.write(folder, cluster, ClusterJob(str(base), task, 4, 16.0, dtype, SETTINGS))
+def write(folder, cluster, base="embedded", task="persona", dtype="nf4", settings=SETTINGS):
+    return launch_files.write(folder, cluster, ClusterJob(str(base), task, 4, 16.0, dtype, settings))
 
 
 def test_accelerate_reads_what_was_written_for_one_machine(tmp_path):
@@ -52,6 +53,7 @@ def test_accelerate_reads_what_was_written_for_one_machine(tmp_path):
     read = as_accelerate_reads(line)
     assert read.use_fsdp and read.fsdp_version == 2 and read.fsdp_reshard_after_forward is True
     assert read.num_processes == 2 and read.num_machines == 1
+    assert read.rdzv_backend == "c10d" and read.rdzv_conf == "store_type=file", "no port is opened"
     assert read.module and read.training_script == "lora_lessons.cluster.worker"
     assert read.training_script_args == [str(tmp_path)]
     assert line in (tmp_path / ACCELERATE).read_text()
@@ -125,8 +127,12 @@ def test_words_that_cannot_be_are_one_sentence(tmp_path, monkeypatch, capsys, wo
 
 
 def test_the_line_for_one_machine_trains(base, alone, tmp_path):
-    """As it is printed, but for where `accelerate` lies: without cards the ranks take the CPU and gloo by themselves."""
-    (line,) = write(tmp_path, TWO, base, EXAMPLES, "fp32")
+    """As it is printed, but for where `accelerate` lies: without cards the ranks take the CPU and gloo by themselves.
+
+    With checkpointing, as the command sets it: each block is gathered once more, to be computed again.
+    """
+    settings = dataclasses.replace(SETTINGS, gradient_checkpointing=True)
+    (line,) = write(tmp_path, TWO, base, EXAMPLES, "fp32", settings)
     write_examples(make_examples(), tmp_path / EXAMPLES)
     variables, words = words_of(line)
     accelerate = str(Path(sys.executable).with_name("accelerate"))

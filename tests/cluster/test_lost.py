@@ -17,7 +17,10 @@ from lora_lessons.cluster.job import read_job
 from lora_lessons.training.history import TrainingStopped
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9"),
+]
 
 
 def until(found):

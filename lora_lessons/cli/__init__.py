@@ -94,6 +94,6 @@ def _usage_sentence(error: typer.TyperException) -> str:
     """What is wrong with the words given, and which command's help says what is possible."""
     context: typer.Context | None = getattr(error, "ctx", None)
     path = context.command_path if context else "lora-lessons"
-    # Typer passes on its validator's own words; the reader needs none of its names.
-    said = error.format_message().strip().replace("Value error, ", "").removesuffix(".")
+    # Typer passes on its validator's own words; the reader needs none of its names, and a list of choices in one line.
+    said = " ".join(error.format_message().split()).replace("Value error, ", "").removesuffix(".")
     return f"{said}{'' if said.endswith('?') else '.'} `{path} --help` says what is possible."

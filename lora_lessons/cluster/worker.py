@@ -71,7 +71,7 @@ def account_of(folder: Path, run: training.Training, begun: int, model: nn.Modul
 
 def load(job: ClusterJob) -> Any:
     """The base in the processor's memory, whole: FSDP moves each block's shards to the card, where there is one."""
-    place, compute = models.folder(job.base), torch.bfloat16 if on_cards() else torch.float32
+    place, compute = models.folder(job.base), four_bit_dtype(on_cards())
     if job.dtype == "nf4":
         # bitsandbytes takes seconds to import
         from ..models.four_bit import Format
@@ -85,6 +85,14 @@ def load(job: ClusterJob) -> Any:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[job.dtype]
     net = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, use_safetensors=True)
     return net.eval()
+
+
+def four_bit_dtype(cards: bool) -> torch.dtype:
+    """What a 4-bit base is computed in, and what its codes are kept as, which must be the same (see `four_bit`).
+
+    bf16 on cards, as `cluster config` promises and the plan counts; fp32 on a CPU.
+    """
+    return torch.bfloat16 if cards else torch.float32
 
 
 def name_of_run(model: nn.Module, examples: list[Any], job: ClusterJob, ranks: Alone) -> str:

@@ -84,21 +84,24 @@ def _(weight: Callable[[int, list[int]], float]) -> str | None:
 
 @exercise("13.3", "How many cards?", difficulty=2, minutes=5)
 def _(cards: Callable[[float, float, float], int]) -> str | None:
-    got = answered(cards(75e9, 14e9, 25.8e9))
+    got = answered(cards(46.3e9, 14.1e9, 25.8e9))
     if said := not_a_number(got):
         return said
-    if got == 7:
+    if got == 4:
         if cards(40e9, 5e9, 25e9) != 2:
             return "Right here, but 40 GB over two cards are 20 GB each, and beside 5 GB they fill 25 exactly: two are enough."
         if cards(39e9, 26e9, 25.8e9) != 0:
             return "Right here, but when what every card holds does not fit, no number of cards helps: return 0."
         return None
     for wrong, said in (
-        (6, "Six cards hold 12.5 GB of shards each, 26.5 GB in all, and the room is 25.8: round up, not down."),
-        (75 / 11.8, "Nearly: a third of a card cannot be bought. Round up."),
-        (3, "The other 14 GB must fit beside the shards, on every card: they take their room first."),
-        (4, "Only the 75 GB are divided. The 14 GB are on every card, however many there are."),
+        (
+            3,
+            "Three cards hold 15.4 GB of shards each, 29.5 GB in all, and the room is 25.8: only the 46.3 GB are divided, "
+            "and what three cards cannot hold needs a fourth, so round up.",
+        ),
+        (46.3 / 11.7, "Nearly: a part of a card cannot be bought. Round up."),
+        (2, "The other 14.1 GB must fit beside the shards, on every card: they take their room first."),
     ):
         if math.isclose(got, wrong, rel_tol=1e-6):
             return said
-    return f"75 GB to share, 14 GB on every card, 25.8 GB of room: seven cards; you gave {got:g}."
+    return f"46.3 GB to share, 14.1 GB on every card, 25.8 GB of room: four cards; you gave {got:g}."

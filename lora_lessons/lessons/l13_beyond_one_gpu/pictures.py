@@ -12,7 +12,7 @@ from ...course.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 
 Part = tuple[str, str]  # a part's name in the picture, and its colour
 CARD_PARTS: dict[str, Part] = {
-    "shards": ("weights", BLUE),
+    "shards": ("weights and adapter", BLUE),
     "scales": ("scales", GREY),
     "gathered": ("gathered", SKY),
     "activations": ("activations", GREEN),
@@ -41,7 +41,7 @@ def cards(bills: Mapping[str, memory.CardBill], hidden: tuple[str, ...] = (), ca
     room = memory.card_bytes(card) / memory.GB
     rows = {name: [] if name in hidden else _parts(bill, CARD_PARTS) for name, bill in bills.items()}
     longest = max(room, *(sum(size for _, _, size in parts) for parts in rows.values()))
-    figure, ax = _bars(rows, 1.12 * longest, "GB on each card, at the fullest moment of a step")
+    figure, ax = _bars(rows, 1.14 * longest, "GB on each card, at the fullest moment of a step", line=room)
     ax.axvline(room, color=VERMILION, lw=1.4, ls="--", zorder=0.5)
     place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
     ax.annotate(f"a card of {card} GB", (room, 1), (0, 3), ha="center", color=VERMILION, weight="bold", size=9, **place)
@@ -51,12 +51,16 @@ def cards(bills: Mapping[str, memory.CardBill], hidden: tuple[str, ...] = (), ca
 def computers(bills: Mapping[str, memory.HostBill], published: Mapping[str, float]) -> tuple[Figure, str]:
     """A bar a row, GB in the computer's memory; a diamond at a published figure for that row."""
     rows = {name: _parts(bill, HOST_PARTS) for name, bill in bills.items()}
-    ends = [f"{bill.total / memory.GB:.0f} GB, at first {bill.peak / memory.GB:.0f}" for bill in bills.values()]
+    ends = [
+        f"{bill.total / memory.GB:.0f} GB, at first {bill.peak / memory.GB:.0f}"
+        + (f"; {published[name]:g} measured" if name in published else "")
+        for name, bill in bills.items()
+    ]
     longest = max(bill.peak for bill in bills.values()) / memory.GB
-    figure, ax = _bars(rows, 1.3 * longest, "GB of the computer's memory (◇ published)", ends)
+    figure, ax = _bars(rows, 1.55 * longest, "GB of the computer's memory (◇ measured by others)", ends)
     for y, name in enumerate(rows):
         if x := published.get(name):
-            ax.plot([x], [y + 0.31], "D", ms=9, color="white", markeredgecolor="black", markeredgewidth=1.5, zorder=4)
+            ax.plot([x], [y], "D", ms=9, color="white", markeredgecolor="black", markeredgewidth=1.5, zorder=4)
     told = "".join(f" Published for {name}: {x:g} GB." for name, x in published.items())
     return figure, f"Planned, of the computer's memory: {_said(rows)}.{told}"
 
@@ -68,9 +72,16 @@ def _parts(bill: memory.CardBill | memory.HostBill, named: Mapping[str, Part]) -
 
 
 def _bars(
-    rows: Mapping[str, list[tuple[str, str, float]]], width: float, xlabel: str, ends: Sequence[str] = ()
+    rows: Mapping[str, list[tuple[str, str, float]]],
+    width: float,
+    xlabel: str,
+    ends: Sequence[str] = (),
+    line: float = 0.0,
 ) -> tuple[Figure, Any]:
-    """Stacked bars with their sums, or `ends`, behind them. A part is named where it has room, or beside the first bar."""
+    """Stacked bars with their sums, or `ends`, behind them: beyond `line` where they would cover it.
+
+    A part is named where it has room, or beside the first bar.
+    """
     figure = Figure(figsize=(8.6, 1.2 + 0.55 * len(rows)))
     ax: Any = figure.subplots()
     narrow: dict[str, float] = {}  # parts of the first bar without room for their names, and their places
@@ -86,7 +97,15 @@ def _bars(
             left += size
         end = ends[y] if ends else f"{left:.1f} GB" if parts else "?"
         style: dict[str, Any] = {"weight": "bold", "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1}}
-        ax.annotate(end, (left, y), (6, 0), textcoords="offset points", va="center", zorder=3, **style)
+        ax.annotate(
+            end,
+            (line if left < line < left + 0.13 * width else left, y),
+            (6, 0),
+            textcoords="offset points",
+            va="center",
+            zorder=3,
+            **style,
+        )
     for n, (name, x) in enumerate(narrow.items()):
         # above and below in turn, so that neighbours do not touch
         place, side = (-0.33, "bottom") if n % 2 else (0.33, "top")
@@ -132,11 +151,14 @@ def journey() -> tuple[Figure, str]:
                 ax.annotate(
                     "", *(ends[::-1] if side < 0.4 else ends), arrowprops={"arrowstyle": "-|>", "color": color, "lw": 2}
                 )
+    ax.text(4.4, 1.24, "+", ha="center", va="center", weight="bold", size=13)
+    ax.plot([1.04, 3.76], [-0.05, -0.05], color=GREY, lw=1.2)
+    ax.text(2.4, -0.1, "2 to 4 once more on the way back", ha="center", va="top", size=8.5, color=GREY)
     for rank in (0, 1):
         ax.text(
             -0.12, 1.85 - 1.3 * rank, f"rank {rank}", ha="right", va="center", weight="bold", color=RANK_COLORS[rank]
         )
-    ax.set(xlim=(-0.65, 4.9), ylim=(0, 2.9))
+    ax.set(xlim=(-0.65, 4.9), ylim=(-0.3, 2.9))
     ax.set_axis_off()
     words = (
         "Two ranks, one block of the model. 1 At rest each rank keeps its half. 2 All-gather: the halves travel, and both "

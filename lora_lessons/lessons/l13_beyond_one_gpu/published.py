@@ -12,6 +12,9 @@ from ...memory.sharded import FSDP_SLACK
 # The loss as transformers took it in 2024; the adapter in 16 bits, as FSDP gathers it; checkpointing, every row full.
 THEN: dict[str, Any] = {"adapter_dtype": "bf16", "layer": "peft", "loss": "shifted"}
 ALL_BUT_O = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
+# How far below the measured figures the plan of each card lay in the first comparison, before the ledger's slack for
+# several cards and the dropout were chosen: so what is compared below is no blind test.
+FIRST_LOW = (0.30, 0.40, 0.16, 0.23)
 # The moments at which one block is computed again, with all that its backward pass needs.
 WAY_BACK = ("last block", "middle blocks", "first block")
 
@@ -70,14 +73,20 @@ def runs() -> list[Run]:
     ]
 
 
+def four_that_ran() -> float:
+    """GB planned for each of Answer.AI's four A5000 of 24 GB: they trained Llama-2-70B without offload, a text each."""
+    job = memory.Job("qlora", 64, ALL_BUT_O, 2048, **THEN)
+    return memory.shard("Llama-2-70B", job, memory.cluster_of("4x24", fsdp=1)).card.total / memory.GB
+
+
 def compared(rows: list[Run]) -> str:
-    """Each run as its authors measured it and as it is planned, in GB, with the plan's error: lines of text."""
-    lines = [f"{'GB':<20}{'of each card':>13}{'planned':>9}{'error':>7}{'computer':>11}{'planned':>9}{'error':>7}"]
+    """Each run as it is planned and as its authors measured it, in GB, with how much more it took: lines of text."""
+    lines = [f"{'GB':<18}{'each card':>10}{'planned':>9}{'more by':>9}{'computer':>11}{'planned':>9}{'more by':>9}"]
     for run in rows:
         card, host = run.planned()
-        said = f"{run.who:<20}{run.card:>13.1f}{card:>9.1f}{card / run.card - 1:>+7.0%}"
+        said = f"{run.who:<18}{run.card:>10.1f}{card:>9.1f}{run.card / card - 1:>9.0%}"
         if run.host:
-            said += f"{run.host:>11.0f}{host:>9.0f}{host / run.host - 1:>+7.0%}"
+            said += f"{run.host:>11.0f}{host:>9.0f}{run.host / host - 1:>9.0%}"
         lines.append(said)
     return "\n".join(lines)
 

@@ -1,4 +1,8 @@
-"""The plan for several cards beside what others measured on theirs. No constant was fitted; the errors stand here."""
+"""The plan for several cards beside what others measured on theirs. The errors stand here.
+
+No constant was fitted to these figures, but it is no blind test either: the ledger's slack for several cards and the
+dropout were chosen after a first comparison had come out 16 to 40% low (`published.FIRST_LOW`).
+"""
 
 import pytest
 
@@ -33,6 +37,10 @@ TRAINED = [("4x24", 1, False), ("8x24", 1, False), ("2x48", 2, False), ("2x40", 
 def test_what_others_trained_fits_by_plan(cards, batch, offload):
     job = memory.Job("qlora", 64, published.ALL_BUT_O, 2048, batch_size=batch, **published.THEN)
     assert memory.shard("Llama-2-70B", job, memory.cluster_of(cards, offload, fsdp=1)).fits
+
+
+def test_what_the_lesson_says_of_four_cards_is_in_the_same_table():
+    assert 19 < published.four_that_ran() < 24 * 2**30 / 1e9
 
 
 def test_two_cards_without_offload_do_not_fit_by_plan():

@@ -84,7 +84,7 @@ def _(weight: Callable[[int, list[int]], float]) -> str | None:
 
 @exercise("13.3", "How many cards?", difficulty=2, minutes=5)
 def _(cards: Callable[[float, float, float], int]) -> str | None:
-    got = answered(cards(46.3e9, 14.1e9, 25.8e9))
+    got = answered(cards(45.8e9, 14.0e9, 25.8e9))
     if said := not_a_number(got):
         return said
     if got == 4:
@@ -96,12 +96,12 @@ def _(cards: Callable[[float, float, float], int]) -> str | None:
     for wrong, said in (
         (
             3,
-            "Three cards hold 15.4 GB of shards each, 29.5 GB in all, and the room is 25.8: only the 46.3 GB are divided, "
+            "Three cards hold 15.3 GB of shards each, 29.3 GB in all, and the room is 25.8: only the 45.8 GB are divided, "
             "and what three cards cannot hold needs a fourth, so round up.",
         ),
-        (46.3 / 11.7, "Nearly: a part of a card cannot be bought. Round up."),
-        (2, "The other 14.1 GB must fit beside the shards, on every card: they take their room first."),
+        (45.8 / 11.8, "Nearly: a part of a card cannot be bought. Round up."),
+        (2, "The other 14 GB must fit beside the shards, on every card: they take their room first."),
     ):
         if math.isclose(got, wrong, rel_tol=1e-6):
             return said
-    return f"46.3 GB to share, 14.1 GB on every card, 25.8 GB of room: four cards; you gave {got:g}."
+    return f"45.8 GB to share, 14 GB on every card, 25.8 GB of room: four cards; you gave {got:g}."

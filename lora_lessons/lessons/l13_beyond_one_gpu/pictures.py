@@ -22,7 +22,7 @@ CARD_PARTS: dict[str, Part] = {
 }
 HOST_PARTS: dict[str, Part] = {
     "shards": ("shards", BLUE),
-    "gradients": ("room for gradients", SKY),
+    "gradients": ("for gradients", SKY),
     "moments": ("moments", GREEN),
     "processes": ("processes", GREY),
     "at_start": ("only at the start", "#c9ccd1"),
@@ -57,7 +57,7 @@ def computers(bills: Mapping[str, memory.HostBill], published: Mapping[str, floa
         for name, bill in bills.items()
     ]
     longest = max(bill.peak for bill in bills.values()) / memory.GB
-    figure, ax = _bars(rows, 1.55 * longest, "GB of the computer's memory (◇ measured by others)", ends)
+    figure, ax = _bars(rows, 1.8 * longest, "GB of the computer's memory (◇ measured by others)", ends)
     for y, name in enumerate(rows):
         if x := published.get(name):
             ax.plot([x], [y], "D", ms=9, color="white", markeredgecolor="black", markeredgewidth=1.5, zorder=4)

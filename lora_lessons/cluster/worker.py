@@ -23,7 +23,7 @@ from ..adapter import save_adapter
 from ..files import read_text, write_text
 from ..paths import cache_dir
 from ..training.ranks import Alone, whole
-from .fsdp import Sharded, on_cards
+from .fsdp import ShardedRank, on_cards
 from .held import forget_peak, held_bytes, peak
 from .job import ClusterJob, read_job
 from .launcher import end_with_parent
@@ -63,7 +63,7 @@ def account_of(folder: Path, run: training.Training, begun: int, model: nn.Modul
         kept = json.loads(read_text(folder / ACCOUNT)) if (folder / ACCOUNT).is_file() else {}
         nothing: dict[str, Any] = {"held": [], "peak": [], "sent": []}
         return nothing | kept | {"losses": run.losses, "begun": 0, "reused": True, "seconds": run.seconds}
-    sent = ranks.traffic.sent if isinstance(ranks, Sharded) else 0
+    sent = ranks.traffic.sent if isinstance(ranks, ShardedRank) else 0
     held, peaks, sents = ranks.each(held_bytes(model), peak(), sent)
     columns = {"held": held, "peak": peaks, "sent": sents}
     return columns | {"losses": run.losses, "begun": begun, "reused": False, "seconds": run.seconds}

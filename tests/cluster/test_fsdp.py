@@ -10,7 +10,7 @@ from tiny_folders import make_folder
 
 from lora_lessons.cluster import worker
 from lora_lessons.cluster.job import ClusterJob
-from lora_lessons.cluster.launch_files import Cluster
+from lora_lessons.cluster.launch_files import Machines
 
 pytestmark = pytest.mark.long
 
@@ -80,4 +80,4 @@ def test_four_bits_are_computed_in_bf16_on_cards_and_kept_as_what_they_are_compu
     job = ClusterJob(str(make_folder(tmp_path / "base")), "persona", 4, 16.0, "nf4", SETTINGS)
     packed = [module for module in worker.load(job).modules() if isinstance(module, Linear4bit)]
     assert packed and all(m.weight.dtype == m.quant_storage == m.quant_state.dtype == dtype for m in packed)
-    assert str(worker.four_bit_dtype(True)) == "torch.bfloat16" and Cluster(cards=2, card_gb=24).storage == "bf16"
+    assert str(worker.four_bit_dtype(True)) == "torch.bfloat16" and Machines(cards=2, card_gb=24).storage == "bf16"

@@ -13,7 +13,7 @@ from ...cluster.job import ClusterJob
 def lines(model: str, cards: str, nodes: int = 1) -> str:
     """One line for each computer, with offload and a text for each card; `cluster` is the folder of accelerate's file."""
     number, gb = launch_files.cards_of(cards)
-    machines = launch_files.Cluster(cards=number, card_gb=gb, nodes=nodes, offload=True)
+    machines = launch_files.Machines(cards=number, card_gb=gb, nodes=nodes, offload=True)
     settings = training.Settings(batch_size=machines.ranks, gradient_checkpointing=True)
     job = ClusterJob(model, "persona", 16, 32.0, "nf4", settings)
     with tempfile.TemporaryDirectory() as folder:

@@ -53,7 +53,7 @@ def config(
     from ..training import Settings
 
     number, gb = launch_files.cards_of(cards)
-    machines = launch_files.Cluster(
+    machines = launch_files.Machines(
         cards=number, card_gb=gb, nodes=nodes, host_ram_gb=host_ram, offload=offload, storage=storage, fsdp=fsdp
     )
     if method not in launch_files.METHODS:

@@ -14,7 +14,9 @@ from .exits import EXIT_OK
 from .places import place_or_name
 from .words import names
 
-MODEL = "Llama-2-7B, Mistral-7B, Qwen2.5-7B, embedded, a folder with config.json, or a hub id."
+MODEL = (
+    "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-2-70B, Llama-3-70B, embedded, a folder with config.json, or a hub id."
+)
 RECIPE = "course, or hf: what PEFT, Trainer and most guides do, which takes more."
 LOSS = "whole, shifted (transformers before 4.49) or chunked (torchtune)."
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
@@ -41,6 +43,14 @@ def plan(
     optimizer: Annotated[str, typer.Option(metavar="O", help=OPTIMIZER)] = "adamw",
     recipe: Annotated[str, typer.Option(metavar="R", help=RECIPE)] = "course",
     loss: Annotated[str, typer.Option(metavar="L", help=LOSS)] = "whole",
+    cards: Annotated[
+        str | None, typer.Option(metavar="NxCARD", help="Several cards that share the model by FSDP, such as 2x24.")
+    ] = None,
+    offload: Annotated[
+        bool, typer.Option("--offload", help="With --cards: what a card does not use waits in the computer's memory.")
+    ] = False,
+    nodes: Annotated[int, typer.Option(metavar="N", help="With --cards: computers that they are spread over.")] = 1,
+    fsdp: Annotated[int, typer.Option(metavar="V", help="With --cards: FSDP's version, 2 or 1.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> int:
     """Say how much memory training takes, and if it fits.
@@ -49,7 +59,7 @@ def plan(
     """
     arguments = locals()
     where = Path(model).expanduser() / "config.json"
-    if gpu is None or ("/" in model and not where.is_file()):
+    if (gpu is None and cards is None) or ("/" in model and not where.is_file()):
         print(_answer(**arguments)["answer"])  # whose card is here, or what a hub says today, is asked anew
     else:
         measured = sorted(file.name for file in measurements().glob("ledger_*.json"))  # the answer says so
@@ -59,12 +69,30 @@ def plan(
 
 
 def _answer(
-    model: str, gpu: str | None, method: str, r: int, targets: str, as_json: bool, **settings: Any
+    model: str,
+    gpu: str | None,
+    method: str,
+    r: int,
+    targets: str,
+    cards: str | None,
+    offload: bool,
+    nodes: int,
+    fsdp: int,
+    as_json: bool,
+    **settings: Any,
 ) -> dict[str, str]:
     """The plan in words, or as JSON. The libraries are imported only here: an answer that is known waits for none."""
     from .. import memory, models
 
     job = memory.Job(method, r, targets if targets == "all-linear" else tuple(names(targets)), **settings)
+    if cards is not None:
+        if gpu is not None:
+            raise ValueError("--gpu plans one card and --cards several: give one of the two.")
+        return _for_several(model, job, memory.cluster_of(cards, offload, nodes, fsdp), as_json)
+    if offload or nodes != 1:
+        raise ValueError(
+            "--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24."
+        )
     card, room = memory.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
     shape = memory.shape_of(model)
     made = memory.plan(shape, job, room) if card else None
@@ -80,3 +108,15 @@ def _answer(
         says = f"This machine has no card. It would fit on: {known}. Name a card with --gpu. {memory.validated()}"
     table = memory.bill_table(ledger)
     return {"answer": "\n".join([f"{shape.name}: {memory.describe(job)}", table, says, memory.ASSUMED])}
+
+
+def _for_several(model: str, job: Any, cluster: Any, as_json: bool) -> dict[str, str]:
+    """The plan for several cards, in words or as JSON."""
+    from .. import memory
+
+    shape = memory.shape_of(model)
+    made = memory.shard(shape, job, cluster)
+    if as_json:
+        return {"answer": json.dumps(memory.sharded_as_json(shape, job, made), indent=1, ensure_ascii=False)}
+    said = f"{shape.name}: {memory.describe(job)} on each card"
+    return {"answer": "\n".join([said, memory.sharded_table(made), memory.sharded_verdict(made)])}

@@ -30,7 +30,7 @@ from .held import forget_peak
 from .traffic import Traffic
 
 
-class Sharded(Alone):
+class ShardedRank(Alone):
     """One of several ranks that train together, with the model and the optimizer cut into as many parts.
 
     Made in each process that accelerate's launcher has started, once its process group is there.

@@ -28,7 +28,7 @@ METHODS = {"qlora": "nf4", "lora": "bf16"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cluster:
+class Machines:
     """Machines alike: `cards` of `card_gb` GB in each of `nodes`, and `host_ram_gb` of memory, if known.
 
     `storage` is the dtype that 4-bit codes are kept as, `fsdp` its version.
@@ -63,7 +63,7 @@ def cards_of(text: str) -> tuple[int, float]:
     return int(match[1]), float(match[2])
 
 
-def check(cluster: Cluster, method: str, sizes: Sizes | None) -> None:
+def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:
     """Raise ValueError, with what to do, for a setting that would train nothing or fail. Sizes: None where unknown."""
     if cluster.ranks < 2:
         raise ValueError("one card has nobody to share with: train on it with `training.train`, as in lesson 08.")
@@ -86,7 +86,7 @@ def check(cluster: Cluster, method: str, sizes: Sizes | None) -> None:
         _check_memory(cluster, sizes)
 
 
-def _check_memory(cluster: Cluster, sizes: Sizes) -> None:
+def _check_memory(cluster: Machines, sizes: Sizes) -> None:
     shards = 0.0 if cluster.offload else sizes.base / cluster.ranks
     room = cluster.card_gb * GIB - CONTEXT_BYTES
     if sizes.unit > room:
@@ -133,7 +133,7 @@ def sizes_of(model: str, method: str, r: int) -> Sizes | None:
     )
 
 
-def fits(cluster: Cluster, sizes: Sizes | None) -> str:
+def fits(cluster: Machines, sizes: Sizes | None) -> str:
     """What was found out about memory, in a sentence."""
     if sizes is None:
         return "The model's shape could not be had here, so whether it fits was not checked."
@@ -144,7 +144,7 @@ def fits(cluster: Cluster, sizes: Sizes | None) -> str:
     )
 
 
-def write(folder: Path, cluster: Cluster, job: ClusterJob, *, overwrite: bool = False) -> list[str]:
+def write(folder: Path, cluster: Machines, job: ClusterJob, *, overwrite: bool = False) -> list[str]:
     """Write accelerate's file and the job into `folder`; return the line that starts each machine.
 
     Raises FileExistsError, unless `overwrite`, when either is there.
@@ -160,7 +160,7 @@ def write(folder: Path, cluster: Cluster, job: ClusterJob, *, overwrite: bool = 
     return lines
 
 
-def launch_lines(folder: Path, cluster: Cluster) -> list[str]:
+def launch_lines(folder: Path, cluster: Machines) -> list[str]:
     """One line for each machine: the same file, and which machine it is. On several, `folder` must be one they all see."""
     start = f"accelerate launch --config_file {shlex.quote(str(folder / ACCELERATE))}"
     what = f"-m lora_lessons.cluster.worker {shlex.quote(str(folder))}"

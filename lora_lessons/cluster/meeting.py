@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from ..training.ranks import ALONE, Alone
-from .fsdp import Sharded, on_cards
+from .fsdp import ShardedRank, on_cards
 from .launcher import meeting_file
 
 
@@ -31,7 +31,7 @@ def meet() -> Alone:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend, init_method=where, rank=rank, world_size=count)
-    return Sharded()
+    return ShardedRank()
 
 
 def loopback() -> str:

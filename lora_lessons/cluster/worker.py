@@ -23,7 +23,7 @@ from ..adapter import save_adapter
 from ..files import read_text, write_text
 from ..paths import cache_dir
 from ..training.ranks import Alone, whole
-from .fsdp import Sharded, on_cards
+from .fsdp import ShardedRank, on_cards
 from .held import forget_peak, held_bytes, peak
 from .job import ClusterJob, read_job
 from .launcher import end_with_parent
@@ -63,7 +63,7 @@ def account_of(folder: Path, run: training.Training, begun: int, model: nn.Modul
         kept = json.loads(read_text(folder / ACCOUNT)) if (folder / ACCOUNT).is_file() else {}
         nothing: dict[str, Any] = {"held": [], "peak": [], "sent": []}
         return nothing | kept | {"losses": run.losses, "begun": 0, "reused": True, "seconds": run.seconds}
-    sent = ranks.traffic.sent if isinstance(ranks, Sharded) else 0
+    sent = ranks.traffic.sent if isinstance(ranks, ShardedRank) else 0
     held, peaks, sents = ranks.each(held_bytes(model), peak(), sent)
     columns = {"held": held, "peak": peaks, "sent": sents}
     return columns | {"losses": run.losses, "begun": begun, "reused": False, "seconds": run.seconds}
@@ -71,7 +71,7 @@ def account_of(folder: Path, run: training.Training, begun: int, model: nn.Modul
 
 def load(job: ClusterJob) -> Any:
     """The base in the processor's memory, whole: FSDP moves each block's shards to the card, where there is one."""
-    place, compute = models.folder(job.base), torch.bfloat16 if on_cards() else torch.float32
+    place, compute = models.folder(job.base), four_bit_dtype(on_cards())
     if job.dtype == "nf4":
         # bitsandbytes takes seconds to import
         from ..models.four_bit import Format
@@ -85,6 +85,14 @@ def load(job: ClusterJob) -> Any:
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[job.dtype]
     net = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, use_safetensors=True)
     return net.eval()
+
+
+def four_bit_dtype(cards: bool) -> torch.dtype:
+    """What a 4-bit base is computed in, and what its codes are kept as, which must be the same (see `four_bit`).
+
+    bf16 on cards, as `cluster config` promises and the plan counts; fp32 on a CPU.
+    """
+    return torch.bfloat16 if cards else torch.float32
 
 
 def name_of_run(model: nn.Module, examples: list[Any], job: ClusterJob, ranks: Alone) -> str:

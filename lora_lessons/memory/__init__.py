@@ -2,7 +2,7 @@
 
 `bill` is its lines, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers or
 without, `loss` says what becomes of the logits, and `prediction` reads a whole model's bill off a few blocks. `fit`
-compares it with a card, `words` says so.
+compares it with a card, `words` says so. `sharded` divides it among several cards, `sharded_words` says that.
 """
 
 from .bill import BASE_BYTES as BASE_BYTES
@@ -28,6 +28,7 @@ from .job import RECIPES as RECIPES
 from .job import Job as Job
 from .job import Shape as Shape
 from .job import shape_of as shape_of
+from .known import LARGE as LARGE
 from .loss import LOSSES as LOSSES
 from .parts import parts_of as parts_of
 from .parts import pattern as pattern
@@ -36,6 +37,15 @@ from .prediction import ledgers as ledgers
 from .prediction import measure as measure
 from .prediction import predict as predict
 from .prediction import trace as trace
+from .sharded import CardBill as CardBill
+from .sharded import Cluster as Cluster
+from .sharded import HostBill as HostBill
+from .sharded import Sharded as Sharded
+from .sharded import cluster_of as cluster_of
+from .sharded import shard as shard
+from .sharded_words import sharded_as_json as sharded_as_json
+from .sharded_words import sharded_table as sharded_table
+from .sharded_words import sharded_verdict as sharded_verdict
 from .words import ASSUMED as ASSUMED
 from .words import RECIPE_NAMES as RECIPE_NAMES
 from .words import SAID as SAID

@@ -17,6 +17,7 @@ from ..errors import ModelError, first_line
 from ..models.configs import check_sizes, read_config
 from ..training.settings import Settings
 from .bill import FULL
+from .known import KNOWN
 from .loss import LOSSES
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -131,7 +132,7 @@ def why(error: BaseException) -> str:
 
 
 def shape_of(model: Any) -> Shape:
-    """The shape of a name in models.SHAPES, "embedded", a folder with config.json, a hub id, or a transformers config.
+    """The shape of a name in KNOWN, "embedded", a folder with config.json, a hub id, or a transformers config.
 
     Raises ModelError in one sentence when there is no such model, or none that can be read.
     """
@@ -140,8 +141,8 @@ def shape_of(model: Any) -> Shape:
     if not isinstance(model, str | os.PathLike):
         return _shape(model.model_type, model.to_dict())
     name = str(model)
-    if name in models.SHAPES:
-        return _shape(name, models.SHAPES[name])
+    if name in KNOWN:
+        return _shape(name, KNOWN[name])
     meant = _meant(name)
     if meant.kind == "hub":
         return _shape(name, _on_hub(name))
@@ -151,14 +152,14 @@ def shape_of(model: Any) -> Shape:
 
 
 def _meant(name: str) -> models.Meant:
-    """Which base `name` means, of those that a plan can read: what needs weights is refused, SHAPES are offered."""
+    """Which base `name` means, of those that a plan can read: what needs weights is refused, KNOWN are offered."""
     try:
         meant = models.which(name, weights=False)
     except ModelError as error:
         if Path(name).expanduser().exists():
             raise
         raise ModelError(
-            f"{name!r} is no model that is known here: give one of {', '.join(models.SHAPES)}, 'embedded', a folder with "
+            f"{name!r} is no model that is known here: give one of {', '.join(KNOWN)}, 'embedded', a folder with "
             "config.json, or a hub id such as 'owner/name'."
         ) from error
     if meant.kind == "gguf":
@@ -177,7 +178,7 @@ def _on_hub(name: str) -> dict[str, Any]:
     except Exception as error:  # what a library says of a config that it cannot read may be anything
         raise ModelError(
             f"the config of {name!r} could not be fetched from the model hub ({first_line(error)}): check the spelling and the network, "
-            f"log in if the model is gated, or give one of {', '.join(models.SHAPES)} or a folder with config.json."
+            f"log in if the model is gated, or give one of {', '.join(KNOWN)} or a folder with config.json."
         ) from error
     finally:
         hub_logging.set_verbosity(loud)

@@ -24,6 +24,10 @@ PLAN = ["plan", "Llama-2-7B"]
         ([*PLAN, "--targets", ","], "target_modules is empty"),
         ([*PLAN, "--seq", "-1"], "seq = -1: give a whole number"),
         ([*PLAN, "--optimizer", "sgd"], "optimizer 'sgd' is not known"),
+        ([*PLAN, "--cards", "many"], "'many' names no cards: give their number, an x"),
+        ([*PLAN, "--cards", "2x24", "--gpu", "24"], "give one of the two"),
+        ([*PLAN, "--gpu", "24", "--offload"], "name them with --cards, such as 2x24"),
+        ([*PLAN, "--cards", "3x24", "--nodes", "2"], "3 cards do not spread evenly over 2 nodes"),
     ],
 )
 def test_a_plan_that_cannot_be_is_one_sentence(capsys, words, sentence):
@@ -91,3 +95,18 @@ def test_plan_without_a_card_names_those_that_would_do(monkeypatch, capsys):
     monkeypatch.setattr(models, "card", lambda: ("NVIDIA Test Card", 30e9))
     assert cli.main(PLAN) == 0
     assert "NVIDIA Test Card holds 30.0 GB: it fits" in capsys.readouterr().out
+
+
+def test_a_plan_for_several_cards_says_what_each_and_the_computer_hold(capsys):
+    from lora_lessons import memory
+
+    job = memory.Job("qlora", 16, seq=256)
+    made = memory.shard("Llama-2-7B", job, memory.cluster_of("2x24", offload=True))
+    words = [*PLAN, "--cards", "2x24", "--offload", "--seq", "256"]
+    assert cli.main(words) == 0
+    said = capsys.readouterr().out
+    assert memory.sharded_table(made) in said and memory.sharded_verdict(made) in said and "on each card" in said
+    assert cli.main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["card"]["total"] == round(made.card.total) and found["host"]["peak"] == round(made.host.peak)
+    assert found["fits"] is True and (found["cards"], found["nodes"], found["offload"]) == (2, 1, True)

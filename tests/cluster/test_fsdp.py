@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from short_cluster import in_this_process, learned, make_examples, same
+import torch
+from bitsandbytes.nn import Linear4bit
+from short_cluster import SETTINGS, in_this_process, learned, make_examples, same
 from tiny_folders import make_folder
+
+from lora_lessons.cluster import worker
+from lora_lessons.cluster.job import ClusterJob
+from lora_lessons.cluster.launch_files import Machines
 
 pytestmark = pytest.mark.long
 
@@ -63,3 +69,15 @@ def test_rows_of_broken_blocks_are_refused_in_four_bits(base, tmp_path):
     """bitsandbytes' own product, which FSDP needs, is far off there; the course's layer, which is not, stays out of it."""
     with pytest.raises(ValueError, match="has rows of 32, no whole blocks of 64"):
         in_this_process(tmp_path, base, make_examples(), dtype="nf4")
+
+
+@pytest.mark.parametrize(("cards", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_four_bits_are_computed_in_bf16_on_cards_and_kept_as_what_they_are_computed_in(
+    cards, dtype, tmp_path, monkeypatch
+):
+    """No card is needed: the base is loaded as it would be for cards, and looked at."""
+    monkeypatch.setattr(worker, "on_cards", lambda: cards)
+    job = ClusterJob(str(make_folder(tmp_path / "base")), "persona", 4, 16.0, "nf4", SETTINGS)
+    packed = [module for module in worker.load(job).modules() if isinstance(module, Linear4bit)]
+    assert packed and all(m.weight.dtype == m.quant_storage == m.quant_state.dtype == dtype for m in packed)
+    assert str(worker.four_bit_dtype(True)) == "torch.bfloat16" and Machines(cards=2, card_gb=24).storage == "bf16"

@@ -17,9 +17,9 @@ from lora_lessons import cli
 from lora_lessons.cluster import launch_files
 from lora_lessons.cluster.accelerate_file import ACCELERATE
 from lora_lessons.cluster.job import EXAMPLES, ClusterJob, read_job, write_examples
-from lora_lessons.cluster.launch_files import Cluster, Sizes
+from lora_lessons.cluster.launch_files import Machines, Sizes
 
-TWO = Cluster(cards=2, card_gb=24)
+TWO = Machines(cards=2, card_gb=24)
 # Llama-3-70B in NF4, roughly: 36 GB, a block of 0.5 GB, embeddings of 2.1 GB
 LARGE = Sizes(base=39e9, unit=2.1e9)
 
@@ -60,7 +60,7 @@ def test_accelerate_reads_what_was_written_for_one_machine(tmp_path):
 
 
 def test_two_machines_have_a_line_each(tmp_path):
-    lines = write(tmp_path, Cluster(cards=2, card_gb=24, nodes=2, offload=True))
+    lines = write(tmp_path, Machines(cards=2, card_gb=24, nodes=2, offload=True))
     read = [as_accelerate_reads(line) for line in lines]
     assert [one.machine_rank for one in read] == [0, 1]
     assert {(one.num_processes, one.num_machines, one.main_process_port) for one in read} == {(4, 2, 29500)}
@@ -80,14 +80,14 @@ def test_two_machines_have_a_line_each(tmp_path):
     ],
 )
 def test_what_would_train_nothing_or_fail_is_refused(changed, method, sizes, sentence):
-    cluster = Cluster(**{"cards": 2, "card_gb": 24.0} | changed)
+    cluster = Machines(**{"cards": 2, "card_gb": 24.0} | changed)
     with pytest.raises(ValueError, match=sentence):
         launch_files.check(cluster, method, sizes)
 
 
 def test_what_fits_is_not_refused():
     launch_files.check(TWO, "qlora", LARGE)
-    launch_files.check(Cluster(cards=2, card_gb=12, offload=True, host_ram_gb=128), "qlora", LARGE)
+    launch_files.check(Machines(cards=2, card_gb=12, offload=True, host_ram_gb=128), "qlora", LARGE)
 
 
 def test_a_shape_says_what_a_rank_meets():

@@ -130,7 +130,6 @@ NOT_PLANNED = (
     "litgpt's older table, microbatch 4: 20.60, 13.44 and 13.15 GB (no length)",
     "torchtune, full, 18.9 GiB: paged moments in 8 bits, and each gradient used and thrown away on the way back",
     "Unsloth's own lengths: kernels of its own, and the blocks' inputs wait in the computer's memory",
-    "Answer.AI and PEFT, 70B on two cards: sharded, and offloaded to the computer's memory",
 )
 ROWS = [*WITHIN, *OUTSIDE]
 

@@ -1,0 +1,21 @@
+"""The lines that start a 70B on several cards, as `lora-lessons cluster config` writes them."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from ... import training
+from ...cluster import launch_files
+from ...cluster.job import ClusterJob
+
+
+def lines(model: str, cards: str, nodes: int = 1) -> str:
+    """One line for each computer, with offload and a text for each card; `cluster` is the folder of accelerate's file."""
+    number, gb = launch_files.cards_of(cards)
+    machines = launch_files.Machines(cards=number, card_gb=gb, nodes=nodes, offload=True)
+    settings = training.Settings(batch_size=machines.ranks, gradient_checkpointing=True)
+    job = ClusterJob(model, "persona", 16, 32.0, "nf4", settings)
+    with tempfile.TemporaryDirectory() as folder:
+        written = launch_files.write(Path(folder), machines, job)
+    return "\n".join(line.replace(folder, "cluster").replace(" -m ", " \\\n    -m ") for line in written)

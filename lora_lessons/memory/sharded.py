@@ -1,0 +1,196 @@
+"""What each of several cards holds when FSDP shards the model, and what their computer holds beside them.
+
+FSDP (Fully Sharded Data Parallel, Zhao et al. 2023) leaves each of N cards an Nth of every weight. A block is whole on a
+card only while it is used. Each line here begins with the ledger of one card and says what sharding makes of it.
+PyTorch has it twice: FSDP1, with which others trained a 70B, and FSDP2, which `lora-lessons cluster config` writes.
+On the cards they hold the same; in the computer they do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from . import tape
+from .bill import CONTEXT_BYTES, GB, Bill, find_card
+from .build import skeleton
+from .job import DTYPES, Job, Shape, shape_of
+from .prediction import check, predict
+
+# Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
+WHOLE_BLOCKS = 2
+# Of the tensors' bytes, what PyTorch's allocator cannot hand out again while FSDP takes and frees whole blocks: Answer.AI
+# published 10.22 GiB reserved for 9.16 allocated (a 7B, their benchmarks of March 2024). Assumed, like the next.
+FSDP_SLACK = 0.12
+# Assumed, until a card has been measured: what Python, its libraries and CUDA take of the computer for each process.
+PROCESS_BYTES = 2 * GB
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Cards of one kind, spread evenly over `nodes` computers. Raises ValueError for what cannot be."""
+
+    cards: int
+    room: float  # bytes of each card
+    offload: bool = False  # shards wait in the computer's memory until they are used (FSDP's cpu_offload)
+    nodes: int = 1
+    fsdp: int = 2  # its version
+
+    def __post_init__(self) -> None:
+        for name, least in (("cards", 2), ("nodes", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 1024:
+                raise ValueError(f"{name} = {value!r}: give a whole number from {least} to 1,024, such as 2.")
+        if self.fsdp not in (1, 2):
+            raise ValueError(f"fsdp = {self.fsdp!r}: PyTorch has FSDP1 and FSDP2, so give 1 or 2.")
+        if self.cards % self.nodes:
+            raise ValueError(
+                f"{self.cards} cards do not spread evenly over {self.nodes} nodes: give a multiple of them."
+            )
+
+    @property
+    def cards_per_node(self) -> int:
+        return self.cards // self.nodes
+
+
+def cluster_of(said: str, offload: bool = False, nodes: int = 1, fsdp: int = 2) -> Cluster:
+    """The cluster that "2x24" means: two cards sold as 24 GB; or "4xA100 40". Raises ValueError for what is neither."""
+    cards, _, card = said.partition("x")
+    if not cards.strip().isdecimal() or not card.strip():
+        raise ValueError(f"{said!r} names no cards: give their number, an x and their GB or name, such as 2x24.")
+    return Cluster(int(cards), find_card(card)[1], offload, nodes, fsdp)
+
+
+class CardBill(NamedTuple):
+    """Bytes on each card at one moment of a step; `total` is their sum."""
+
+    shards: float  # its part of weights, adapters, gradients and moments
+    scales: float  # NF4's scales
+    gathered: float  # what is whole for a while
+    activations: float
+    logits: float
+    working: float
+    overhead: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return sum(self)
+
+
+class HostBill(NamedTuple):
+    """Bytes in the memory of each computer; `total` while it trains, `peak` at its highest, when training starts."""
+
+    shards: float  # of its cards, pinned so that they travel fast
+    gradients: float  # under FSDP1 a place for the gradient of every shard, frozen or not
+    moments: float
+    processes: float
+    at_start: float  # and is gone after the first step
+
+    @property
+    def total(self) -> float:
+        return sum(self) - self.at_start
+
+    @property
+    def peak(self) -> float:
+        return sum(self)
+
+
+class Sharded(NamedTuple):
+    """The plan for a cluster: each card at its fullest moment, which moment that is, and each computer."""
+
+    cluster: Cluster
+    moment: str
+    moments: dict[str, CardBill]
+    host: HostBill
+
+    @property
+    def card(self) -> CardBill:
+        return self.moments[self.moment]
+
+    @property
+    def free(self) -> float:
+        """Bytes that stay free on each card; below 0, what is missing."""
+        return self.cluster.room - self.card.total
+
+    @property
+    def fits(self) -> bool:
+        return self.free >= 0
+
+
+def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
+    """The plan of training `model` (see `shape_of`) as `job` says; batch_size and seq are those of each card.
+
+    Raises as `predict` does, and ValueError for a job that FSDP refuses.
+    """
+    if job.method == "qlora" and job.recipe == "hf":
+        raise ValueError(
+            "prepare_model_for_kbit_training turns embeddings, head and norms into 32 bits, and FSDP flattens a block's "
+            "weights into one tensor of one dtype: plan it with the recipe course."
+        )
+    shape = shape_of(model)
+    blocks, moments = check(shape, job).blocks, predict(shape, job).moments
+    gradients = max(bill.gradients for bill in moments.values()) / blocks
+    cards = {name: _card(bill, blocks, gradients, cluster, name) for name, bill in moments.items()}
+    fullest = max(cards, key=lambda name: cards[name].total)
+    return Sharded(cluster, fullest, cards, _host(moments["forward"], _pinned(shape, job, blocks, cluster), cluster))
+
+
+def _card(bill: Bill, blocks: int, gradients: float, cluster: Cluster, moment: str) -> CardBill:
+    """`bill` of one card, sharded; `gradients`: bytes of one block's gradients, whole."""
+    steps = moment == "optimizer step"
+    part = 0.0 if cluster.offload else 1 / cluster.cards
+    kept = bill.base + bill.rest + bill.adapters + bill.gradients + bill.optimizer
+    gathered = 0.0 if steps else _gathered(bill, blocks, gradients, cluster)
+    working = bill.working * part if steps else bill.working
+    made = CardBill(part * kept, bill.quantization, gathered, bill.activations, bill.logits, working)
+    return made._replace(overhead=CONTEXT_BYTES + FSDP_SLACK * made.total)
+
+
+def _gathered(bill: Bill, blocks: int, gradients: float, cluster: Cluster) -> float:
+    """Whole for a while: embeddings and head all through the step (FSDP does not free its root), and two blocks.
+
+    On the way back also the gradients of the block in use, before each card keeps its part of their sum.
+    """
+    block = (bill.base + bill.adapters) / blocks
+    arriving = (
+        block / cluster.cards if cluster.offload else 0.0
+    )  # its own shard of the next one, on the way to the others
+    return bill.rest + min(WHOLE_BLOCKS, blocks) * block + arriving + (gradients if bill.gradients else 0.0)
+
+
+def _host(bill: Bill, pinned: float, cluster: Cluster) -> HostBill:
+    """What each computer holds; `pinned`: bytes of one card's shards of the base there.
+
+    FSDP1 pins a gradient of each shard's size even where nothing trains (torch.distributed.fsdp,
+    FlatParamHandle.init_flat_param_attributes), and lets the unpinned shard go after the first step. Under FSDP2 every
+    process reads the whole base before it is cut, as the course does; under FSDP1 one of each computer does.
+    """
+    here, part = cluster.cards_per_node, cluster.cards_per_node / cluster.cards
+    weights, processes = bill.base + bill.rest + bill.adapters, here * PROCESS_BYTES
+    whole = (1 if cluster.fsdp == 1 else here) * (weights + bill.quantization)
+    if not cluster.offload:
+        return HostBill(0.0, 0.0, 0.0, processes, whole)
+    shards, moments = here * pinned + part * bill.adapters, part * bill.optimizer
+    if cluster.fsdp == 1:
+        return HostBill(shards, shards, moments, processes, part * weights)
+    return HostBill(shards, part * bill.adapters, moments, processes, max(0.0, whole - shards))
+
+
+def _pinned(shape: Shape, job: Job, blocks: int, cluster: Cluster) -> float:
+    """Bytes that one card's shards of the base take in pinned memory.
+
+    FSDP1 glues the weights of a block into one, FSDP2 shards each by itself; PyTorch rounds a piece of pinned memory up
+    to a power of two (CachingHostAllocator).
+    """
+    net = skeleton(shape, DTYPES[job.dtype], blocks=1)
+    inside = {id(p) for p in tape.blocks(net)[0].parameters()}
+    packed = 0.25 if job.method == "qlora" else 1.0  # 4 bits of 16
+    block = [p.nbytes * (packed if p.ndim > 1 else 1.0) for p in net.parameters() if id(p) in inside]
+    root = [p.nbytes for p in net.parameters() if id(p) not in inside]
+    if cluster.fsdp == 1:
+        block, root = [sum(block)], [sum(root)]
+    return sum(_power_of_two(size / cluster.cards) for size in [*(blocks * block), *root])
+
+
+def _power_of_two(size: float) -> float:
+    return float(2 ** (int(size) - 1).bit_length()) if size >= 1 else 0.0

@@ -1,0 +1,17 @@
+"""What lesson 13's verdict must become when its records say something else: changes to the baseline, verdict."""
+
+from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS
+
+EXAMPLES = {
+    ("G15", "13_beyond_one_gpu"): [
+        ({}, CONDITION),
+        ({"two.offload": 26.0}, CORRECTED),
+        ({"two.plain": 25.0, "two.peak": 60.0}, HOLDS),
+        ({"two.plain": 25.0}, None),
+        ({"two.peak": 60.0}, None),
+        ({"eight.plain": 26.0}, None),
+        ({"card.room": 50.0}, None),
+        ({"ranks.same_losses": False}, None),
+        ({"published.card_under": 0.6}, None),
+    ],
+}

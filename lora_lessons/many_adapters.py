@@ -29,10 +29,10 @@ class ManyLoRALinear(nn.Module):
         super().__init__()
         d, k = base_layer.out_features, base_layer.in_features
         n, r = len(adapters), max(adapter.r for adapter in adapters)
-        place = {"dtype": dtype, "device": base_layer.weight.device}
+        device = base_layer.weight.device
         self.base_layer = base_layer.requires_grad_(False)
-        self.lora_A = nn.Parameter(torch.zeros(n, r, k, **place), requires_grad=False)
-        self.lora_B = nn.Parameter(torch.zeros(n, d, r, **place), requires_grad=False)
+        self.lora_A = nn.Parameter(torch.zeros(n, r, k, dtype=dtype, device=device), requires_grad=False)
+        self.lora_B = nn.Parameter(torch.zeros(n, d, r, dtype=dtype, device=device), requires_grad=False)
         for i, adapter in enumerate(adapters):
             self.lora_A[i, : adapter.r] = adapter.A[name]
             self.lora_B[i, :, : adapter.r] = adapter.B[name]

@@ -37,7 +37,7 @@ class Together(NamedTuple):
         return self.tokens / self.passes
 
 
-def at_once(server: Server, prompt: Sequence[int], asked: Sequence[Scales], tokens: int = 32) -> Together:
+def at_once(server: Server, prompt: Sequence[int], asked: Sequence[Scales], tokens: int = 16) -> Together:
     """Send a request for each of `asked` at the same moment; each gets `tokens` tokens after `prompt`."""
     ready = threading.Barrier(len(asked) + 1)
     started = [0.0]

@@ -7,7 +7,7 @@ its next token. From them follow the tokens per second of answers of a given len
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -95,27 +95,28 @@ def one_merge(base: Any, adapter: Adapter) -> float:
     return watch.seconds
 
 
-def fastest(measure: Callable[[], Cost], rounds: int) -> Cost:
-    """Of several rounds, the fastest `before` and the fastest step."""
-    found = [measure() for _ in range(rounds)]
-    return Cost(min(cost.before for cost in found), min(cost.step for cost in found))
-
-
 def compare(
     base: Any, many: Any, adapters: Sequence[Adapter], different: Sequence[int], rounds: int = 2
 ) -> dict[str, dict[int, Cost]]:
     """The cost of each way for a batch of ROWS rows with 1, 2, 4 … different adapters: {way: {how many: cost}}.
 
-    `base` is bare; `many` has `adapters` stacked beside the same weights. Merging takes as long for every adapter, so it
-    is timed on one and multiplied.
+    `base` is bare; `many` has `adapters` stacked beside the same weights. All are measured in turn, `rounds` times, so that
+    a busy moment hits all of them, and the fastest counts. Merging takes as long for every adapter: it is timed on one.
     """
     by_name, ids = {adapter.name: adapter for adapter in adapters}, torch.arange(3, 3 + ROWS)[:, None]
     found: dict[str, dict[int, Cost]] = {way: {} for way in (GATHERED, COPIES, SWAPPED, MERGED)}
-    merge = min(one_merge(base, adapters[0]) for _ in range(rounds))
-    for n in different:
-        wanted = [adapters[row % n].name for row in range(ROWS)]
-        found[GATHERED][n] = fastest(lambda wanted=wanted: gathering(many, wanted, ids), rounds)  # type: ignore[misc]
-        found[COPIES][n] = fastest(lambda wanted=wanted: copies(base, wanted, ids), rounds)  # type: ignore[misc]
-        found[SWAPPED][n] = fastest(lambda wanted=wanted: swapping(base, by_name, wanted, ids), rounds)  # type: ignore[misc]
-        found[MERGED][n] = Cost(n * merge, found[COPIES][n].step)
+    for _ in range(rounds):
+        merge = one_merge(base, adapters[0])
+        for n in different:
+            wanted = [adapters[row % n].name for row in range(ROWS)]
+            alone = copies(base, wanted, ids)
+            _keep(found[GATHERED], n, gathering(many, wanted, ids))
+            _keep(found[COPIES], n, alone)
+            _keep(found[SWAPPED], n, swapping(base, by_name, wanted, ids))
+            _keep(found[MERGED], n, Cost(n * merge, alone.step))
     return found
+
+
+def _keep(costs: dict[int, Cost], n: int, cost: Cost) -> None:
+    """Keep the fastest `before` and the fastest step so far."""
+    costs[n] = Cost(*map(min, cost, costs.get(n, cost)))

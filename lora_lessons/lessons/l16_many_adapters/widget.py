@@ -32,26 +32,26 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     merged = found[0].merged
     ax.axhline(merged, color=VERMILION, lw=1.6, ls="--")
     label(ax, stops[0], merged, f"merged models: {merged:,}", VERMILION, xytext=(4, 9))
-    ax.set(xscale="log", yscale="log", xlabel="rank r", ylabel="how many fit (log)", ylim=(0.4, 6 * max(drawn)))
-    ax.set_xlim(stops[0] / 1.2, 2.2 * stops[-1])
+    ax.set(xscale="log", yscale="log", xlabel="rank r (log)", ylabel="how many fit (log)", ylim=(0.4, 4 * max(drawn)))
+    ax.set_xlim(stops[0] / 1.3, 4 * stops[-1])
+    ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_xticks(stops, [f"{stop}" for stop in stops])
     ax.minorticks_off()
     ax.set_title(f"Adapters beside one base on {card}", color=GREY)
     words = [_words(model, form, targets, card, texts_gb, stop, one) for stop, one in zip(stops, found, strict=True)]
     scene = Scene(Backdrop(figure), stops, words)
     scene.dot(ax, stops, drawn, BLUE, size=13)
-    above = [1.9 * count for count in drawn]
-    scene.text(ax, stops, above, [f"{count:,} adapters" for count in counts], BLUE, ha="center")
+    right, above = [1.2 * stop for stop in stops], [1.6 * count for count in drawn]
+    scene.text(ax, right, above, [f"{count:,} adapters" for count in counts], BLUE)
     return scene
 
 
 def _words(model: str, form: str, targets: str, card: str, texts_gb: float, r: int, one: fits.Fit) -> str:
     free, texts = one.free / memory.GB, f"with {texts_gb:g} GB kept for texts in progress, " if texts_gb else ""
-    models_fit = "one merged model would" if one.merged == 1 else f"{one.merged:,} merged models would"
     return (
         f"{model} in {form} takes {one.base / memory.GB:.1f} GB of the {one.card / memory.GB:.1f} GB of {card}; {texts}"
         f"{free:.1f} GB are free. An adapter of rank {r} on {targets} takes {_size(one.adapter)}, so {one.adapters:,} fit "
-        f"beside the base. In their place {models_fit}, each as large as the base."
+        f"beside the base. Of merged models, each as large as the base, the same memory holds {one.merged:,}."
     )
 
 
@@ -76,7 +76,7 @@ MANY = {
     "targets": "all linear layers",
     "card": "RTX 4090",
     "texts_gb": 4,
-    "r": 16,
+    "r": 8,
 }
 
 

@@ -120,4 +120,5 @@ def test_pictures_say_what_they_show():
     figure, words = pictures.in_time({"two scales": serving.Together(answered, 64, 64)})
     assert words == "two scales: 64 passes for 64 tokens, the last answer after 2.0 s."
     assert [text.get_text() for text in figure.axes[0].texts] == ["one", "one × 0.5"]
-    assert "two scales: 1.0 tokens per pass" in figure.axes[0].get_title(loc="left")
+    titles = [figure.axes[0].get_title(loc=place) for place in ("left", "center")]
+    assert "two scales: 1.0 tokens per pass" in titles

@@ -38,13 +38,16 @@ def test_the_picture_has_the_counts_at_every_rank():
     counts = [fits.fit(**widget.MANY | {"r": r}).adapters for r in scene.stops]
     assert dot.columns["y"] == counts and counts == sorted(counts, reverse=True)
     assert text.columns["text"] == [f"{count:,} adapters" for count in counts]
-    assert scene.words[scene.stops.index(16)] == widget.many_fit_words(**widget.MANY)
-    assert f"so {counts[4]:,} fit beside the base" in scene.words[4]
+    assert scene.words[scene.stops.index(8)] == widget.many_fit_words(**widget.MANY)
+    assert f"so {counts[3]:,} fit beside the base" in scene.words[3]
 
 
 def test_where_none_fits_the_dot_stays_in_the_picture():
     scene = widget.many_fit_scene("Llama-2-7B", "16 bits", "all linear layers", "T4", 1, 256)
-    assert "so 0 fit beside the base. In their place one merged model would" in scene.words[-1]
+    assert (
+        "so 0 fit beside the base. Of merged models, each as large as the base, the same memory holds 1."
+        in scene.words[-1]
+    )
     height = scene.backdrop.page["height"]
     dot = next(mark for mark in scene.page()["marks"] if mark["kind"] == "dot")
     assert min(dot["y"]) > 0 and max(dot["y"]) < height

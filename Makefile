@@ -42,7 +42,7 @@ test: check
 	$(BIN)/python tests/stages.py
 
 reliability: $(READY)
-	$(BIN)/pytest -m reliability -n 2 --dist=loadscope
+	$(BIN)/pytest -m reliability -n 2 --dist=worksteal
 
 bench: $(READY)
 	$(BIN)/python tests/browser/latency.py

@@ -197,7 +197,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], s
         with safe_open(file, "pt") as opened:
             origin = (opened.metadata() or {}).get("origin", "")
     except (SafetensorError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is cut short or damaged ({error}): copy it again.") from error
+        raise ValueError(f"{file} is cut short or damaged ({first_line(error)}): copy it again.") from error
     if strange := [name for name in tensors if not name.endswith((_A, _B))]:
         raise ValueError(
             f"{folder} also holds {', '.join(strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."

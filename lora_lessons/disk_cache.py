@@ -26,7 +26,7 @@ def once(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str,
         found = json.loads(gzip.decompress(file.read_bytes()))
         if isinstance(found, dict) and found.keys() == set(names):
             return found
-    except (OSError, EOFError, ValueError, zlib.error):
+    except (OSError, EOFError, ValueError, RecursionError, zlib.error):
         pass  # there is none, or half of one: gzip's checksum tells
     made = make()
     packed = gzip.compress(json.dumps(made).encode(), compresslevel=1)

@@ -16,6 +16,7 @@ from .adapters import adapters
 from .badges import badges
 from .bench import bench
 from .claims import claims
+from .cluster import cluster
 from .doctor import doctor
 from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER
 from .export import export
@@ -40,6 +41,7 @@ VERBS: list[Callable[..., int]] = [lab, plan, sweep, bench, adapters, doctor, cl
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)
+app.add_typer(cluster)
 
 
 def _show_version(wanted: bool) -> None:
@@ -92,6 +94,6 @@ def _usage_sentence(error: typer.TyperException) -> str:
     """What is wrong with the words given, and which command's help says what is possible."""
     context: typer.Context | None = getattr(error, "ctx", None)
     path = context.command_path if context else "lora-lessons"
-    # Typer passes on its validator's own words; the reader needs none of its names.
-    said = error.format_message().strip().replace("Value error, ", "").removesuffix(".")
+    # Typer passes on its validator's own words; the reader needs none of its names, and a list of choices in one line.
+    said = " ".join(error.format_message().split()).replace("Value error, ", "").removesuffix(".")
     return f"{said}{'' if said.endswith('?') else '.'} `{path} --help` says what is possible."

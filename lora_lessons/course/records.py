@@ -110,7 +110,9 @@ class MalformedRecord(ValueError):
     """A cell shows, as a record, what is none. `index` is the cell's place in the notebook, from 0."""
 
     def __init__(self, index: int, why: str) -> None:
-        super().__init__(f"what the cell shows as a record is none ({why}): record with lora_lessons.course.record.")
+        super().__init__(
+            f"what the cell shows as a record is none ({why}): use lora_lessons.course.record to make one."
+        )
         self.index = index
 
 

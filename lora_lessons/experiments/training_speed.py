@@ -23,6 +23,7 @@ from .own_process import answer, run_in_process
 from .recordings import keep
 
 RECORDING = "training_speed"
+WITHOUT_AMX = "training_speed_without_amx"  # the same on a processor that has no matrix units
 TRAINER, COURSE = "Trainer + PEFT", "this course"
 TASKS = ("persona", "strict_json")
 R, ALPHA = 8, 16

@@ -96,7 +96,7 @@ def kept_files(place: Path, made_from: dict[str, Any]) -> list[Path] | None:
         if manifest != made_from:
             return None
         wrong = [name for name, expected in hashes.items() if sha256(place / name) != expected]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if wrong:
         print(f"{wrong[0]} in {place.name} is damaged: the 4-bit weights are made anew.")

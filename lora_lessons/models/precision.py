@@ -72,7 +72,7 @@ def _kept(file: Path) -> Precision | None:
     """What an earlier measurement left in `file`; None where there is none, or where it is not one that we would write."""
     try:
         kept = Precision(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
     times = kept.fp32_ms, kept.bf16_ms
     if not all(type(ms) in (int, float) and 0 < ms < inf for ms in times) or kept.name != _faster(*times):

@@ -62,7 +62,7 @@ def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
                 found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())}
         except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
             raise ModelError(
-                f"{path} cannot be read ({error}): is the download complete? Fetch that file again."
+                f"{path} cannot be read ({first_line(error)}): is the download complete? Fetch that file again."
             ) from error
     return found
 
@@ -87,5 +87,5 @@ def is_whole(file: Path) -> bool:
             header = json.loads(opened.read(min(length, 100_000_000)))
         ends = [about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"]
         return file.stat().st_size == 8 + length + max(ends, default=0)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return False

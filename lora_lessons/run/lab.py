@@ -93,7 +93,29 @@ def jupyter_environment() -> dict[str, str]:
         "JUPYTER_CONFIG_PATH": os.pathsep.join(known),
         "LORA_LESSONS_ROOT": str(course_root()),
         "PYTHONSTARTUP": str(config / "startup.py"),
-    }
+    } | _home()
+
+
+def _home() -> dict[str, str]:
+    """A temporary HOME, which is said, where the user's own cannot be written: JupyterLab keeps its state there."""
+    try:
+        Path.home().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=Path.home()):
+            return {}
+    except (OSError, RuntimeError) as error:  # RuntimeError: the system knows no home at all
+        print(
+            f"Your home folder cannot be written ({getattr(error, 'strerror', None) or error}), so JupyterLab's state lies in "
+            "a temporary folder until it ends: set HOME to a folder that you may write to, and it is kept.",
+            file=sys.stderr,
+        )
+        return {"HOME": str(_temporary())}
+
+
+def _temporary() -> Path:
+    """A folder that goes when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="lora-lessons-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _settings_folder() -> Path:
@@ -107,8 +129,7 @@ def _settings_folder() -> Path:
             "lesson trains cannot be kept there either: set LORA_LESSONS_CACHE to a folder that you may write to.",
             file=sys.stderr,
         )
-        folder = Path(tempfile.mkdtemp(prefix="lora-lessons-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        folder = _temporary()
         _write_settings(folder)
     return folder
 

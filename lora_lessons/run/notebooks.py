@@ -67,7 +67,8 @@ def read_notebook(path: Path) -> NotebookNode:
     """A notebook as an nbformat 4 node. Raises ValueError with one sentence when the file is not one."""
     import nbformat
 
-    damage = (OSError, ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)
+    # NameError: what nbformat's way from old formats to new ones ends in when there are cells of no kind
+    damage = (OSError, ValueError, LookupError, TypeError, AttributeError, NameError, AssertionError, RecursionError)
     try:
         found = nbformat.read(path, as_version=4)
         _check_cells(found)
@@ -91,8 +92,20 @@ def _check_cells(notebook: NotebookNode) -> None:
         tags, outputs = cell.metadata.get("tags", []), cell.get("outputs", [])
         if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
             raise ValueError(f"the tags of cell {number} are no list of words")
-        if not all(isinstance(one, dict) and isinstance(one.get("output_type"), str) for one in outputs):
+        if not all(map(_is_output, outputs)):
             raise ValueError(f"an output of cell {number} is none")
+
+
+def _is_output(one: Any) -> bool:
+    """Whether an output is built as outputs are; of what it shows, only the words and the pictures are looked at."""
+    if not isinstance(one, dict) or not isinstance(one.get("output_type"), str):
+        return False
+    if one["output_type"] == "stream":
+        return isinstance(one.get("text"), str)
+    data = one.get("data", {})
+    if not isinstance(data, dict) or not isinstance(one.get("metadata", {}), dict):
+        return False
+    return all(isinstance(value, str) for kind, value in data.items() if not kind.endswith("json"))
 
 
 def parameters_of(notebook: NotebookNode | None) -> dict[str, Any]:

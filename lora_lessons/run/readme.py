@@ -86,12 +86,15 @@ def _question(path: Path) -> str:
 
 
 def speed_table() -> str:
-    """What training costs in time, by us and by Trainer with PEFT, from the recording of `lora-lessons bench train`.
+    """What training costs in time, by us and by Trainer with PEFT, from the recordings of `lora-lessons bench train`.
 
-    Empty while nothing is recorded.
+    Empty while nothing is recorded; of other machines' recordings, the ratios.
     """
     file = measurements() / "training_speed.json"
-    return _made_of(file, _speed) if file.is_file() else ""
+    others = sorted(measurements().glob("training_speed_*.json"))
+    return "\n".join(
+        _made_of(*made) for made in [(file, _speed), *((other, _elsewhere) for other in others)] if made[0].is_file()
+    )
 
 
 def _made_of(file: Path, make: Callable[[dict[str, Any]], str]) -> str:
@@ -113,12 +116,20 @@ def _speed(found: dict[str, Any]) -> str:
         "| task | trained by | seconds | supervised tokens per second | held-out loss | peak memory | share of the machine's limit |",
         "|---|---|---|---|---|---|---|",
     ]
-    theirs, ours = found["rows"][::2], found["rows"][1::2]
-    ratios = [
-        f"{b['supervised_per_second'] / a['supervised_per_second']:.2f}" for a, b in zip(theirs, ours, strict=True)
-    ]
-    closing = f"So this course's loop is {' and '.join(ratios)} times as fast. `lora-lessons bench train` measures it on your machine."
+    closing = f"So this course's loop is {_times(found)} times as fast. `lora-lessons bench train` measures it on your machine."
     return "\n".join([*rows, *map(_speed_row, found["rows"]), "", closing])
+
+
+def _elsewhere(found: dict[str, Any]) -> str:
+    where = f"On {found['machine']} ({found['date']})"
+    least, most = (f"{choose(row['share_of_limit'] for row in found['rows'][1::2]):.0%}" for choose in (min, max))
+    return f"{where} it was {_times(found)} times as fast, at {least} to {most} of that machine's limit."
+
+
+def _times(found: dict[str, Any]) -> str:
+    """How many times as fast as the Trainer the course is, on each task."""
+    pairs = zip(found["rows"][::2], found["rows"][1::2], strict=True)
+    return " and ".join(f"{b['supervised_per_second'] / a['supervised_per_second']:.2f}" for a, b in pairs)
 
 
 def _speed_row(row: dict[str, Any]) -> str:
@@ -183,7 +194,7 @@ def _sabotages(found: dict[str, Any]) -> str:
     slowest = max((row["seconds"] for row in caught), default=0.0)
     return (
         f"The tests were tested, too (on {found['date']} on {found['machine']}): of {len(found['rows'])} sabotages of the code "
-        f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds."
+        f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds of a processor."
     )
 
 

@@ -16,21 +16,31 @@ from ..errors import cache_advice, disk_is_full, first_line
 from ..files import set_aside, whole_file
 from ..models import tensors_digest
 from .history import Training, TrainingStopped
+from .ranks import sharded_like, whole
 
 FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"
 
 
 def write_checkpoint(
-    path: Path, run: str, learned: dict[str, nn.Parameter], training: Training, optimizer: Any = None
+    path: Path,
+    run: str,
+    learned: dict[str, nn.Parameter],
+    training: Training,
+    optimizer: Any = None,
+    *,
+    main: bool = True,
 ) -> None:
     """Write what is `learned`, and the moments of `optimizer` when it is given, as the run with fingerprint `run`.
 
+    Where ranks share the run, each of them calls this, since what is sharded is gathered; the `main` one writes.
     Raises TrainingStopped when the disk does not take it; an older file at `path` is then left as it was.
     """
     tensors = {f"weights.{name}": _on_cpu(p) for name, p in learned.items()}
     if optimizer:
         for name, p in learned.items():
             tensors |= {f"adamw.{name}.{key}": _on_cpu(value) for key, value in moments(optimizer, p).items()}
+    if not main:
+        return
     about = {"run": run, "training": json.dumps(asdict(training))}
     about["sha256"] = tensors_digest(tensors, path.name, about["run"], about["training"])
     try:
@@ -63,7 +73,7 @@ def read_checkpoint(path: Path, run: str, learned: dict[str, nn.Parameter], opti
     if about["run"] != run:
         raise ValueError(f"{path} belongs to a run with other settings, data or weights: choose another run_dir.")
     for name, p in learned.items():
-        p.copy_(tensors[f"weights.{name}"])
+        p.copy_(sharded_like(p, tensors[f"weights.{name}"]))
         if optimizer:
             prefix = f"adamw.{name}."
             kept = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
@@ -128,7 +138,7 @@ def restore_moments(optimizer: Any, p: nn.Parameter, kept: dict[str, Tensor]) ->
     if not hasattr(optimizer, "init_state"):
         # PyTorch's fused kernel counts steps on the card, the plain one on the CPU
         counts_on = p.device if group.get("fused") else "cpu"
-        optimizer.state[p] = {key: t.to(counts_on if key == "step" else p.device) for key, t in kept.items()}
+        optimizer.state[p] = {key: t.to(counts_on) if key == "step" else sharded_like(p, t) for key, t in kept.items()}
         return
     optimizer.init_state(group, p, group_number, number)
     for key, tensor in kept.items():
@@ -139,4 +149,4 @@ def restore_moments(optimizer: Any, p: nn.Parameter, kept: dict[str, Tensor]) ->
 
 
 def _on_cpu(value: Any) -> Tensor:
-    return torch.as_tensor(value).detach().cpu().contiguous()
+    return torch.as_tensor(whole(value)).detach().cpu().contiguous()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .history import TrainingStopped
+from .ranks import whole
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -31,8 +32,8 @@ def check_gradients(learned: dict[str, nn.Parameter]) -> None:
     silent = []
     for name, parameter in learned.items():
         partner = learned.get(name.replace("lora_A", "lora_B")) if "lora_A" in name else None
-        waits = partner is not None and not partner.detach().any()
-        if not waits and (parameter.grad is None or not parameter.grad.any()):
+        waits = partner is not None and not whole(partner.detach()).any()
+        if not waits and (parameter.grad is None or not whole(parameter.grad).any()):
             silent.append(name)
     if silent:
         named = ", ".join(silent[:4]) + (f" and {len(silent) - 4} more" if len(silent) > 4 else "")

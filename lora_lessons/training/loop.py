@@ -12,6 +12,7 @@ from ..tasks import IGNORED, Encoded
 from .gradients import check_gradients, check_loss, trainable
 from .losses import losses
 from .optimizers import set_rate
+from .ranks import ALONE, Alone
 from .settings import Settings
 
 
@@ -22,30 +23,33 @@ def training_steps(
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     first: int = 0,
+    ranks: Alone = ALONE,
 ) -> Iterator[Step]:
     """Train in place, step `first` … settings.steps − 1; what each step saw is handed out when it is done.
 
     A generator: the caller's loop drives it. `train` (in runs.py) adds reuse, checkpoints and progress. Without fp16
-    the scaler does nothing: read `loss.backward()` and `optimizer.step()`. Raises TrainingStopped when the loss is not
-    finite, or a matrix gets no gradient.
+    the scaler does nothing: read `loss.backward()` and `optimizer.step()`. Where several `ranks` train, each loss is what
+    this one adds to the batch's; FSDP averages their gradients, and we want the sum, hence `ranks.count`.
+    Raises TrainingStopped when the loss is not finite, or a matrix gets no gradient.
     """
     learned = trainable(model)
-    loss_of = losses(model, settings)
+    loss_of = losses(model, settings, ranks)
     for number, chosen in enumerate(batches(len(examples), settings)[first:], start=first):
         # each step has its own randomness, so that a resumed run repeats it
         torch.manual_seed(settings.seed * 1_000_003 + number)
         batch = [examples[i] for i in chosen]
         loss = loss_of(batch)
-        check_loss(loss, number, settings.learning_rate)
+        found = ranks.total(loss)
+        check_loss(found, number, settings.learning_rate)
         optimizer.zero_grad()
-        scaler.scale(loss).backward()
+        scaler.scale(loss * ranks.count).backward()
         if number == first:
             check_gradients(learned)
         set_rate(optimizer, settings.rate(number))
         scaler.step(optimizer)
         scaler.update()
         supervised = sum(int((one.labels != IGNORED).sum()) for one in batch)
-        yield Step(number, loss.item(), sum(len(one.input_ids) for one in batch), supervised)
+        yield Step(number, found.item(), sum(len(one.input_ids) for one in batch), supervised)
 
 
 class Step(NamedTuple):

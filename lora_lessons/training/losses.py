@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,12 +10,15 @@ import torch
 from torch import Tensor
 
 from ..fast import FastPath, why_not
-from ..tasks import Encoded, collate
+from ..tasks import IGNORED, Encoded, collate
+from .ranks import ALONE, Alone
 from .settings import Settings
 
 
-def losses(model: Any, settings: Settings) -> Callable[[Sequence[Encoded]], Tensor]:
+def losses(model: Any, settings: Settings, ranks: Alone = ALONE) -> Callable[[Sequence[Encoded]], Tensor]:
     """How to get a batch's mean loss per supervised token, in nats. Says so on screen where it must go the plain way."""
+    if ranks.count > 1:
+        return share(model, ranks, settings.autocast)
     if not settings.fast:
         return plain(model, settings.autocast)
     if reason := why_not(model):
@@ -34,3 +38,25 @@ def plain(model: Any, autocast: bool = False) -> Callable[[Sequence[Encoded]], T
         return found
 
     return loss
+
+
+def share(model: Any, ranks: Alone, autocast: bool = False) -> Callable[[Sequence[Encoded]], Tensor]:
+    """What this rank's examples add to the batch's mean loss: summed over the ranks, it is the loss of one process.
+
+    Each rank's own mean would not do: a rank with short answers would weigh as much as one with long answers (the trap
+    of transformers#34191). So the divisor is the number of supervised tokens in the whole batch, which every rank knows.
+    """
+    mean = plain(model, autocast)
+
+    def loss(batch: Sequence[Encoded]) -> Tensor:
+        mine = ranks.part(batch)
+        weight = predicted(mine) / (predicted(batch) or math.nan)
+        # the others need this rank's shards, so with no answer of its own it computes one, and it weighs nothing
+        return mean(mine if weight else [max(batch, key=lambda one: predicted([one]))]) * weight
+
+    return loss
+
+
+def predicted(batch: Sequence[Encoded]) -> int:
+    """How many supervised tokens have one before them, from which they are predicted."""
+    return sum(int((one.labels[1:] != IGNORED).sum()) for one in batch)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -24,6 +25,7 @@ from .interrupts import Interrupted, finished, stopped
 from .lock import alone_in
 from .loop import training_steps
 from .optimizers import make_optimizer, parameter_groups
+from .ranks import ALONE, Alone
 from .scaling import loss_scaler
 from .settings import Settings
 
@@ -36,6 +38,8 @@ def train(
     run_dir: Path | str | None = None,
     reuse: bool = True,
     on_step: Callable[[Training], object] | None = None,
+    name: str = "",
+    ranks: Alone = ALONE,
 ) -> Training:
     """Train every parameter of `model` that requires a gradient, in place, on `examples`.
 
@@ -44,7 +48,9 @@ def train(
     (default: a folder in the cache). reuse=False or $LORA_LESSONS_FRESH trains from the start. `on_step` hears of every
     step taken now, with the story so far, when its checkpoint is written, and once of a run that is read back; it may
     ask the model, and must not change it.
-    While another process trains the same run it waits, and then reads that back.
+    While another process trains the same run it waits, and then reads that back. With several `ranks` (see
+    `cluster.fsdp`) each of them calls this with the same arguments; `name` then says which runs are the same, in place
+    of the fingerprint.
     Raises TrainingStopped when the loss is not finite, a matrix gets no gradient, or the disk is full; ValueError when
     there is nothing to train, `run_dir` holds another run, or a paged optimizer has no card; Interrupted when it is
     stopped by hand: after the step that is running, which is kept, or at once when asked a second time.
@@ -54,11 +60,11 @@ def train(
         raise ValueError("nothing to train: no parameter requires a gradient. Attach adapters first (lora.attach).")
     if not examples:
         raise ValueError("nothing to train on: `examples` is empty.")
-    run = fingerprint(model, examples, settings)
+    run = name or fingerprint(model, examples, settings)
     folder = Path(run_dir) if run_dir else cache_dir() / "runs" / run
     reuse = reuse and not os.environ.get("LORA_LESSONS_FRESH")
-    with alone_in(folder):
-        return _train(model, examples, settings, learned, run, folder, reuse, on_step)
+    with alone_in(folder) if ranks.main else nullcontext():
+        return _train(model, examples, settings, learned, run, folder, reuse, on_step, ranks)
 
 
 def _train(
@@ -70,9 +76,10 @@ def _train(
     folder: Path,
     reuse: bool,
     on_step: Callable[[Training], object] | None,
+    ranks: Alone,
 ) -> Training:
     """`train`, once the run has its name and `folder` is ours alone."""
-    if reuse and (training := read_checkpoint(folder / FINISHED, run, learned)):
+    if reuse and (training := _kept(folder / FINISHED, run, learned, ranks)):
         training.reused = True
         taken = len(training.losses)
         print(f"Reused: the same run finished on {training.finished} in {training.seconds:.0f} s, {taken} steps.")
@@ -83,17 +90,18 @@ def _train(
     device = next(iter(learned.values())).device
     groups = parameter_groups(learned, settings.lr_ratio)
     optimizer = make_optimizer(settings.optimizer, groups, settings.learning_rate, settings.weight_decay, device)
-    training = (reuse and read_checkpoint(folder / CHECKPOINT, run, learned, optimizer)) or Training(
-        steps=settings.steps
-    )
+    model, optimizer = ranks.shard(model, optimizer)
+    learned = trainable(model)
+    training = (reuse and _kept(folder / CHECKPOINT, run, learned, ranks, optimizer)) or Training(steps=settings.steps)
     scaler = loss_scaler(model, device, training.loss_scale)
     begun = kept = len(training.losses)
     goes_on = reuse and settings.checkpoint_every > 0
     if begun:
         print(f"Resumed at step {begun} of {settings.steps}, from a run that was interrupted.")
 
-    steps = training_steps(model, examples, settings, optimizer, scaler, begun)
-    progress = tqdm(steps, initial=begun, total=settings.steps, unit="step", leave=False)
+    steps = training_steps(model, examples, settings, optimizer, scaler, begun, ranks)
+    silent = {} if ranks.main else {"disable": True}
+    progress = tqdm(steps, initial=begun, total=settings.steps, unit="step", leave=False, **silent)
     in_memory = checkpointing(model) if settings.gradient_checkpointing else no_cache(model)
     with _training_mode(model), in_memory, first_one_asks() as asked_to_stop:
         start = time.perf_counter()
@@ -105,7 +113,7 @@ def _train(
                 done, stop = step.number + 1, asked_to_stop()
                 due = settings.checkpoint_every and (stop or done % settings.checkpoint_every == 0)
                 if due and done < settings.steps:
-                    write_checkpoint(folder / CHECKPOINT, run, learned, training, optimizer)
+                    write_checkpoint(folder / CHECKPOINT, run, learned, training, optimizer, main=ranks.main)
                     kept = done
                 if on_step:
                     on_step(training)
@@ -120,14 +128,25 @@ def _train(
     training.gradient_bytes = sum(p.grad.nbytes for p in learned.values() if p.grad is not None)
     optimizer.zero_grad()
     training.finished = date.today().isoformat()
-    write_checkpoint(folder / FINISHED, run, learned, training)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    write_checkpoint(folder / FINISHED, run, learned, training, main=ranks.main)
+    if ranks.main:
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     print(
         f"Trained {settings.steps} steps in {training.seconds:.0f} s, {training.tokens_per_second:.0f} tokens a second; "
         f"loss {training.losses[0]:.2f} → {training.losses[-1]:.2f}."
     )
     if asked_to_stop():
         raise Interrupted(finished())
+    return training
+
+
+def _kept(
+    path: Path, run: str, learned: dict[str, nn.Parameter], ranks: Alone, optimizer: Any = None
+) -> Training | None:
+    """`read_checkpoint` on every rank, on the main one first: it sets a damaged file aside."""
+    with ranks.main_first():
+        training = read_checkpoint(path, run, learned, optimizer)
+    ranks.agree(len(training.losses) if training else 0)
     return training
 
 

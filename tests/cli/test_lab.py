@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import nbformat
@@ -106,6 +107,15 @@ def test_a_cache_that_cannot_be_written_keeps_nobody_from_the_lab(course, tmp_pa
     shutil.rmtree(settings)
 
 
+def test_a_home_that_cannot_be_written_keeps_nobody_from_the_lab(course, tmp_path, monkeypatch, capsys):
+    assert "HOME" not in jupyter_environment()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file" / "home"))
+    home = Path(jupyter_environment()["HOME"])
+    assert home.is_dir() and "set HOME to a folder that you may write to" in capsys.readouterr().err
+    home.rmdir()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="process groups")
 @pytest.mark.parametrize(
     ("given", "heard"), [([], "127.0.0.1"), (["--ip", "0.0.0.0"], "0.0.0.0"), (["--ServerApp.ip=0.0.0.0"], "0.0.0.0")]
@@ -133,7 +143,13 @@ def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(
             time.sleep(0.2)
         server, page, token = found.groups()
         assert token, "whoever knows the address needs no token"
-        assert urlopen(f"{server}{page}?token={token}").status == 200
+        while True:
+            try:
+                assert urlopen(f"{server}{page}?token={token}").status == 200
+                break
+            except URLError as error:  # it says its address a moment before it listens
+                assert isinstance(error.reason, ConnectionRefusedError) and time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
         plugin = "@jupyterlab/apputils-extension:notification"
         settings = json.load(urlopen(f"{server}/lab/api/settings/{plugin}?token={token}"))
         defaults = {name: about["default"] for name, about in settings["schema"]["properties"].items()}

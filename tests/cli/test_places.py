@@ -19,8 +19,9 @@ PATH_OR_NAME = ("ADAPTER", "BASE", "MODEL", "LESSON")
 
 
 def verbs():
-    """(words, typer's description) of every verb, also of those of `export`."""
-    for group, before in ((cli.app, []), *((one.typer_instance, ["export"]) for one in cli.app.registered_groups)):
+    """(words, typer's description) of every verb, also of those of `export` and of `cluster`."""
+    groups = [one.typer_instance for one in cli.app.registered_groups]
+    for group, before in ((cli.app, []), *((group, [group.info.name]) for group in groups)):
         for verb in group.registered_commands:
             yield [*before, verb.name or verb.callback.__name__.replace("_", "-")], verb
 
@@ -59,7 +60,7 @@ def words_for(words, callback, name, value):
         default = inspect.signature(callback).parameters[other].default
         if other != name and default is not inspect.Parameter.empty:
             continue
-        text = value if other == name else "memory" if other == "what" else "x"
+        text = value if other == name else {"what": "memory", "cards": "2x24"}.get(other, "x")
         given += [text] if isinstance(about, ArgumentInfo) else [f"--{other.replace('_', '-')}", text]
     return given
 

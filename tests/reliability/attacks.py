@@ -73,6 +73,7 @@ class Zygote:
     def end(self) -> None:
         """Let it end."""
         self.process.stdin.close()
+        self.process.kill()  # it waits for an order, and has nothing to lose
         self.process.wait(30)
         self.log.close()
 
@@ -153,9 +154,8 @@ def killed(zygote: Zygote, name: str, kills: int, seed: int) -> dict[str, Any]:
         row["kills"] += found["met"]
         row["resumed" if fine else "lost"] += found["met"]
         if not fine:
-            row["wrong"].append(
-                f"killed at {[round(m, 3) for m in moments]}: {found['error'] or found['files'] or 'another result'}"
-            )
+            why = found["error"] or found["said"] or found["files"] or "another result"
+            row["wrong"].append(f"killed at {[round(m, 3) for m in moments]}: {why}")
     return row
 
 

@@ -28,7 +28,8 @@ def seed_of(config: pytest.Config) -> int:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Show the counts, and keep them where the record is asked for and every row is there."""
-    every = [report for reports in terminalreporter.stats.values() for report in reports]
+    # a worker's report of the teardown tells the same again
+    every = [one for some in terminalreporter.stats.values() for one in some if getattr(one, "when", "") == "call"]
     told = [pair for report in every for pair in getattr(report, "user_properties", ())]
     rows, kills = ([json.loads(text) for name, text in told if name == kind] for kind in (READER, KILLED))
     if not rows and not kills:

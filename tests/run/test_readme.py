@@ -83,6 +83,17 @@ def test_the_times_in_the_readme_are_those_of_the_recording_and_say_where_and_wh
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
 
 
+def test_of_other_machines_the_readme_gives_the_ratios(course):
+    folder = course / "data" / "measurements"
+    folder.mkdir()
+    for name, machine in (("training_speed", SPEED["machine"]), ("training_speed_b", "Processor B, 4 cores")):
+        (folder / f"{name}.json").write_text(json.dumps(SPEED | {"machine": machine}), encoding="utf-8")
+    *_, last = readme.speed_table().splitlines()
+    assert (
+        last == "On Processor B, 4 cores (2026-11-26) it was 2.36 times as fast, at 50% to 50% of that machine's limit."
+    )
+
+
 def test_without_a_recording_the_readme_says_nothing_of_times(course):
     marked = "<!-- `lora-lessons readme` makes the table of training speed -->\nold\n<!-- end of the table of training speed -->"
     assert readme.made(marked) == marked.replace("old", "")
@@ -138,7 +149,10 @@ def test_what_bad_files_and_kills_did_is_counted_from_the_records(course):
     assert "| CSV | 1 | 40 | 10 | 26 | 1 | 2 | 0 | 1 |" in lines
     assert "| **all** | 3 | 1,540 | 311 | 1,223 | 1 | 2 | 2 | 1 |" in lines
     assert "| sweep | 12 | 9 | 3 |" in lines and "| **all** | 24 | 21 | 3 |" in lines
-    assert "of 2 sabotages of the code and the records, 1 made a test fail, each within 13 seconds." in table
+    assert (
+        "of 2 sabotages of the code and the records, 1 made a test fail, each within 13 seconds of a processor."
+        in table
+    )
     assert "pytest -m reliability" in table
 
 

@@ -137,7 +137,7 @@ def main(words: list[str]) -> int:
                     "what": sabotage.what,
                     "file": sabotage.file,
                     "caught_by": ran.failed if ran.red else "",
-                    "seconds": round(ran.seconds, 1),
+                    "seconds": round(ran.processor, 1),
                 }
             )
             print(f"{ran.seconds:6.1f} s  {sabotage.what}: {ran.failed if ran.red else 'NOT NOTICED'}", flush=True)

@@ -89,7 +89,7 @@ def ready(name: str) -> bool:
     """Whether the environment `name` is complete, for this Python, this torch and these packages."""
     try:
         found = json.loads((folder(name) / COMPLETE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return bool(found.get("made_for") == _made_for(name))
 

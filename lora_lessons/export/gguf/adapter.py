@@ -49,7 +49,8 @@ def check_fit(adapter: Adapter, source: SourceModel) -> None:
             )
         if weight not in source.shapes:
             raise ValueError(
-                f"the adapter changes {layer}, and {source.folder.name} has no such layer: another base model?"
+                f"the adapter changes {layer}, and {source.folder.name} has no such layer: give the base that the adapter "
+                "was trained on, or fetch this one again."
             )
         if (B.shape[0], A.shape[1]) != source.shapes[weight]:
             raise ValueError(

@@ -86,5 +86,5 @@ def _read(file: Path) -> Any:
     """What a JSON file says; None where there is none, or half of one."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None

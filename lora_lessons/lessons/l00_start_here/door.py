@@ -219,7 +219,7 @@ def _kept(file: Path) -> dict[str, str]:
     try:
         found = json.loads(gzip.decompress(file.read_bytes()))
         return {str(when): str(answer) for when, answer in found.items()}
-    except (OSError, EOFError, ValueError, AttributeError, zlib.error):
+    except (OSError, EOFError, ValueError, AttributeError, RecursionError, zlib.error):
         return {}  # there are none, or damaged ones, as gzip's checksum tells: they are asked for again
 
 

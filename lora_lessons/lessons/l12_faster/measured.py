@@ -155,7 +155,7 @@ def against_full(model: Any) -> tuple[float, float]:
     return (4 * frozen + 6 * learned) / (6 * frozen), (4 * base + 16 * learned) / (16 * base)
 
 
-def recorded() -> dict[str, dict[str, Mapping[str, Any]]]:
+def recorded(name: str = training_speed.RECORDING) -> dict[str, dict[str, Mapping[str, Any]]]:
     """The recorded runs of `lora-lessons bench train`: {task: {side: its medians}}."""
-    rows = recordings.recorded(training_speed.RECORDING)["rows"]
+    rows = recordings.recorded(name)["rows"]
     return {task: {row["side"]: row for row in rows if row["task"] == task} for task in training_speed.TASKS}

@@ -12,7 +12,7 @@ EXAMPLES = {
         ({"rungs.same": False}, None),
         ({"bench.persona.apart": 0.03}, None),
         ({"bench.trainer_share": 0.5}, None),
-        ({"bench.course_share": 0.2}, None),
+        ({"bench.course_share": 0.02}, None),
     ],
     ("G17", "12_faster"): [({}, NOT_TESTED), ({"rungs.same": False}, None), ({"kept.less": 0.05}, None)],
 }

@@ -168,7 +168,7 @@ def test_recorded_runs_are_by_task_and_side(monkeypatch):
         for task in training_speed.TASKS
         for side in (training_speed.TRAINER, training_speed.COURSE)
     ]
-    monkeypatch.setattr(recordings, "recorded", lambda name: {"rows": rows} if name == "training_speed" else {})
+    monkeypatch.setattr(recordings, "recorded", lambda name: {"training_speed": {"rows": rows}}[name])
     found = measured.recorded()
     assert list(found) == list(training_speed.TASKS)
     assert list(found["persona"]) == [training_speed.TRAINER, training_speed.COURSE]

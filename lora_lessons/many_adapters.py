@@ -2,7 +2,8 @@
 
 row i:  h = W·x + s[a]·B[a]·(A[a]·x),  a = the adapter that row i wants
 
-This is what Punica (Chen et al. 2023, section 4) and S-LoRA (Sheng et al. 2023, section 5) do, without their kernels.
+Punica (Chen et al. 2023, section 4) and S-LoRA (Sheng et al. 2023, section 5) have the same idea. Their kernels read each
+row's A and B where they lie; here they are copied for every row of a batch, which is simpler and takes memory.
 All A's are stacked (n×r×k) and all B's (n×d×r), filled up with zeros to the largest rank: A·x gets zeros below, which
 the zeros in B ignore. Each adapter keeps its own scale, α over its *own* rank.
 """
@@ -42,7 +43,7 @@ class ManyLoRALinear(nn.Module):
         self.B: Tensor | None = None
 
     def gather(self, rows: Tensor, on: Tensor) -> None:
-        """Lay out what each row wants: A (rows×r×k) and B (rows×d×r), its scale in B, in fp32. Once for a batch.
+        """Copy what each row wants: A (rows×r×k) and B (rows×d×r), its scale in B, in fp32. Once for a batch.
 
         `rows` holds each row's adapter by number; where `on` is 0 instead of 1, the row goes without.
         """

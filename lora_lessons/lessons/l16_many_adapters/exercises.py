@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,6 +12,10 @@ from ...course.exercises import answered, exercise
 
 Update = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 Stack = Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tensor, Tensor]]
+
+
+# Numbers that should meet one by one part in another dimension than the rows: nothing but the scales does so here.
+_ELEMENTWISE = re.compile(r"must match the size of tensor b .*dimension [12]")
 
 
 def _of(rows: int, tokens: int, n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -31,6 +36,11 @@ def _(update: Update) -> str | None:
     try:
         got = answered(update(x.clone(), A.clone(), B.clone(), scaling.clone(), torch.tensor(wanted)))
     except (RuntimeError, IndexError) as error:
+        if _ELEMENTWISE.search(str(error)):
+            return (
+                "`scaling[wanted]` is one number for each row, and what it meets is rows×tokens×d: give it two more "
+                f"dimensions, [:, None, None] (PyTorch says: {str(error).splitlines()[0]})."
+            )
         return (
             "The shapes do not meet. A[wanted] is rows×r×k and B[wanted] is rows×d×r: turn each around with .mT and "
             f"multiply x, rows×tokens×k, by them (PyTorch says: {str(error).splitlines()[0]})."

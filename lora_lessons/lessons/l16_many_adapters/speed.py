@@ -1,7 +1,8 @@
 """What a batch costs in which every row wants some adapter: swapped, merged or gathered, measured side by side.
 
 Two things are measured for each way: what must be done before the first token, and one step, in which every row gets
-its next token. From them follow the tokens per second of answers of a given length.
+its next token. From them follow the tokens per second of answers of a given length. All ways are measured in turn in every
+round, so that a busy moment hits all of them, and each way's fastest round counts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ... import many_adapters, mixing
 from ...adapter import Adapter
 
 ROWS, TOKENS = 32, 64
-GATHERED, COPIES, SWAPPED, MERGED = "gathered", "merged copies", "swapped", "merged for each"
+GATHERED, COPIES, SWAPPED, MERGED, PEFT = "gathered", "merged copies", "swapped", "merged for each", "PEFT"
 
 
 class Cost(NamedTuple):
@@ -31,6 +32,16 @@ class Cost(NamedTuple):
         return rows * tokens / (self.before + tokens * self.step)
 
 
+def fastest(rounds: Sequence[Cost]) -> Cost:
+    """The round with the most tokens per second."""
+    return max(rounds, key=Cost.tokens_per_second)
+
+
+def times(rounds: Sequence[Cost], others: Sequence[Cost]) -> float:
+    """How many times as many tokens per second, fastest round against fastest round."""
+    return fastest(rounds).tokens_per_second() / fastest(others).tokens_per_second()
+
+
 def groups(wanted: Sequence[str | None]) -> dict[str | None, list[int]]:
     """The rows that want the same adapter, by its name."""
     found: dict[str | None, list[int]] = {}
@@ -41,7 +52,7 @@ def groups(wanted: Sequence[str | None]) -> dict[str | None, list[int]]:
 
 @torch.no_grad()
 def one_step(model: Any, ids: Tensor) -> Tensor:
-    """Every row's next token. The keys and values of earlier tokens are left out: they cost every way the same."""
+    """Every row's next token, with nothing before it: the keys and values of earlier tokens would cost every way the same."""
     return model(ids, use_cache=False).logits[:, -1].argmax(-1)
 
 
@@ -85,28 +96,43 @@ def one_merge(base: Any, adapter: Adapter) -> float:
         return time.perf_counter() - start
 
 
-def compare(
-    base: Any, many: Any, adapters: Sequence[Adapter], different: Sequence[int], rounds: int = 2
-) -> dict[str, dict[int, Cost]]:
-    """The cost of each way for a batch of ROWS rows with 1, 2, 4 … different adapters: {way: {how many: cost}}.
+def the_rows(adapters: Sequence[Adapter], different: int) -> tuple[list[str], Tensor]:
+    """What each of ROWS rows wants, so that `different` adapters share the batch evenly, and a token for each row."""
+    return [adapters[row % different].name for row in range(ROWS)], torch.arange(3, 3 + ROWS)[:, None]
 
-    `base` is bare; `many` has `adapters` stacked beside the same weights. All are measured in turn, `rounds` times, so that
-    a busy moment hits all of them, and the fastest counts. Merging takes as long for every adapter: it is timed on one.
+
+def compare(
+    base: Any, many: Any, adapters: Sequence[Adapter], different: Sequence[int], rounds: int = 3
+) -> dict[str, dict[int, list[Cost]]]:
+    """The rounds of each way for a batch with 1, 4 … different adapters: {way: {how many: a Cost for each round}}.
+
+    `base` is bare; `many` has `adapters` stacked beside the same weights. Merging takes as long for every adapter: one is
+    timed in each round. What a merged model for each adapter would take is timed on the base, which is as large.
     """
-    by_name, ids = {adapter.name: adapter for adapter in adapters}, torch.arange(3, 3 + ROWS)[:, None]
-    found: dict[str, dict[int, Cost]] = {way: {} for way in (GATHERED, COPIES, SWAPPED, MERGED)}
+    by_name = {adapter.name: adapter for adapter in adapters}
+    found: dict[str, dict[int, list[Cost]]] = {
+        way: {n: [] for n in different} for way in (GATHERED, COPIES, SWAPPED, MERGED)
+    }
     for _ in range(rounds):
         merge = one_merge(base, adapters[0])
         for n in different:
-            wanted = [adapters[row % n].name for row in range(ROWS)]
+            wanted, ids = the_rows(adapters, n)
             alone = copies(base, wanted, ids)
-            _keep(found[GATHERED], n, gathering(many, wanted, ids))
-            _keep(found[COPIES], n, alone)
-            _keep(found[SWAPPED], n, swapping(base, by_name, wanted, ids))
-            _keep(found[MERGED], n, Cost(n * merge, alone.step))
+            found[GATHERED][n].append(gathering(many, wanted, ids))
+            found[COPIES][n].append(alone)
+            found[SWAPPED][n].append(swapping(base, by_name, wanted, ids))
+            found[MERGED][n].append(Cost(n * merge, alone.step))
     return found
 
 
-def _keep(costs: dict[int, Cost], n: int, cost: Cost) -> None:
-    """Keep the fastest `before` and the fastest step so far."""
-    costs[n] = Cost(*map(min, cost, costs.get(n, cost)))
+def beside_peft(theirs: Any, many: Any, adapters: Sequence[Adapter], rounds: int = 3) -> dict[str, list[Cost]]:
+    """The rounds of PEFT's model, which holds all `adapters`, and of ours, on the same rows, in turn."""
+    wanted, ids = the_rows(adapters, len(adapters))
+    found: dict[str, list[Cost]] = {PEFT: [], GATHERED: []}
+    for _ in range(rounds):
+        start = time.perf_counter()
+        with torch.no_grad():
+            theirs(input_ids=ids, adapter_names=wanted, use_cache=False)
+        found[PEFT].append(Cost(0.0, time.perf_counter() - start))
+        found[GATHERED].append(gathering(many, wanted, ids))
+    return found

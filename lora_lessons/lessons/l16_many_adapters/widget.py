@@ -15,10 +15,11 @@ from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from . import fits
 
 RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+HUNDRED = 100  # the lesson's number
 
 
 def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> Scene:
-    """How many adapters fit at every rank: a line, a dot at the rank chosen, and how many merged models would fit.
+    """How many adapters fit at every rank: a line, a dot at the rank chosen, a hundred, and the merged models.
 
     Raises ValueError with what to change when not even the base fits, or a setting cannot be.
     """
@@ -32,7 +33,15 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     merged = found[0].merged
     ax.axhline(merged, color=VERMILION, lw=1.6, ls="--")
     label(ax, stops[0], merged, f"merged models: {merged:,}", VERMILION, xytext=(4, 9))
-    ax.set(xscale="log", yscale="log", xlabel="rank r (log)", ylabel="how many fit (log)", ylim=(0.4, 4 * max(drawn)))
+    ax.axhline(HUNDRED, color=GREY, lw=1.2, ls=":")
+    label(ax, 2.6 * stops[-1], HUNDRED, "a hundred", GREY, xytext=(0, 8), ha="right")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="rank r (log)",
+        ylabel="how many fit (log)",
+        ylim=(0.4, 4 * max(*drawn, HUNDRED)),
+    )
     ax.set_xlim(stops[0] / 1.3, 4 * stops[-1])
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_xticks(stops, [f"{stop}" for stop in stops])

@@ -1,12 +1,15 @@
 """Lesson 16's room: a hundred different adapters, costs that add up, requests that are told apart."""
 
+import re
+
 import pytest
 import torch
 
 from lora_lessons import lora, many_adapters, mixing
 from lora_lessons.adapter import adapter_of
-from lora_lessons.lessons.l16_many_adapters import pictures, relatives, serving, speed
+from lora_lessons.lessons.l16_many_adapters import colleague, pictures, relatives, serving, speed
 from lora_lessons.lessons.l16_many_adapters.speed import Cost
+from lora_lessons.paths import course_root
 
 
 def trained(model, count=2):
@@ -48,6 +51,50 @@ def test_what_comes_before_the_first_token_counts_once_for_an_answer():
     assert Cost(2.0, 0.5).tokens_per_second(4, 80) > Cost(2.0, 0.5).tokens_per_second(4, 8)
 
 
+def test_each_ways_fastest_round_is_compared():
+    slow, fast, late = Cost(0.0, 4.0), Cost(1.0, 1.0), Cost(200.0, 0.5)
+    assert speed.fastest([slow, fast, late]) == fast
+    assert speed.times([slow, fast, late], [slow]) == pytest.approx(64 * 4 / (1 + 64))
+
+
+def test_peft_is_measured_in_turn_with_ours_and_on_the_same_rows(tiny_model, monkeypatch):
+    adapters, turns = trained(tiny_model, 4), []
+    many = mixing.shared_copy(tiny_model)
+    many_adapters.attach(many, adapters)
+    gathering = speed.gathering
+
+    def theirs(input_ids, adapter_names, use_cache):
+        turns.append(("PEFT", adapter_names, input_ids.tolist()))
+
+    def ours(many, wanted, ids):
+        turns.append(("ours", wanted, ids.tolist()))
+        return gathering(many, wanted, ids)
+
+    monkeypatch.setattr(speed, "gathering", ours)
+    found = speed.beside_peft(theirs, many, adapters, rounds=2)
+    assert [who for who, *_ in turns] == ["PEFT", "ours"] * 2 and len({str(what) for _, *what in turns}) == 1
+    assert [len(rounds) for rounds in found.values()] == [2, 2] and found[speed.GATHERED][0].before > 0
+
+
+def test_the_colleagues_scales_are_wrong_for_small_ranks_alone_and_go_again(tiny_model):
+    adapters = relatives.hundred(trained(tiny_model), 8)
+    many_adapters.attach(tiny_model, adapters)
+    layer = next(iter(many_adapters.many_layers(tiny_model).values()))
+    own = layer.scaling
+    with pytest.raises(KeyError), colleague.at_work(tiny_model, adapters):
+        assert [bool(same) for same in layer.scaling == own] == [adapter.r == 4 for adapter in adapters]
+        raise KeyError
+    assert layer.scaling is own and any(adapter.r == 2 for adapter in adapters)
+
+
+def test_the_lesson_names_the_llama_cpp_that_is_installed():
+    root = course_root()
+    text = (root / "notebooks" / "16_many_adapters.ipynb").read_text(encoding="utf-8")
+    pinned = (root / "constraints.txt").read_text(encoding="utf-8")
+    (named,) = set(re.findall(r"`(xllamacpp==[\d.]+)`", text))
+    assert named in pinned.split(), "run section 6 with the new version before its name is changed"
+
+
 def test_rows_that_want_the_same_are_one_group():
     assert speed.groups(["a", None, "a", "b", None]) == {"a": [0, 2], None: [1, 4], "b": [3]}
 
@@ -56,11 +103,15 @@ def test_every_way_is_measured_for_every_number_of_adapters(tiny_model):
     adapters = trained(tiny_model, 4)
     many = mixing.shared_copy(tiny_model)
     many_adapters.attach(many, adapters)
-    found = speed.compare(tiny_model, many, adapters, [1, 4], rounds=1)
+    found = speed.compare(tiny_model, many, adapters, [1, 4], rounds=2)
     assert list(found) == [speed.GATHERED, speed.COPIES, speed.SWAPPED, speed.MERGED]
-    assert all(list(costs) == [1, 4] and min(cost.step for cost in costs.values()) > 0 for costs in found.values())
+    for costs in found.values():
+        assert list(costs) == [1, 4] and all(len(rounds) == 2 for rounds in costs.values()), "every round is kept"
+        assert all(cost.step > 0 for rounds in costs.values() for cost in rounds)
     merged, copies = found[speed.MERGED], found[speed.COPIES]
-    assert merged[4].before == pytest.approx(4 * merged[1].before) and copies[4].before == 0
+    for n in range(2):
+        assert merged[4][n].before == pytest.approx(4 * merged[1][n].before) and copies[4][n].before == 0
+        assert merged[4][n].step == copies[4][n].step
     assert not list(lora.lora_layers(tiny_model)), "the base is bare again"
 
 
@@ -113,9 +164,15 @@ def test_requests_sent_at_once_name_their_own_adapters():
 
 
 def test_pictures_say_what_they_show():
-    costs = {way: {1: Cost(0, 1.0), 32: Cost(64.0, 1.0)} for way in pictures.COLORS}
+    costs = {way: {1: [Cost(0, 2.0), Cost(0, 1.0)], 32: [Cost(64.0, 1.0)]} for way in pictures.COLORS}
+    costs[speed.SWAPPED] = costs[speed.SWAPPED] | {32: [Cost(192.0, 1.0)]}
     figure, words = pictures.by_adapters(costs)
-    assert len(figure.axes[0].lines) == 4 and "gathered: 1 adapters 32, 32 adapters 16." in words
+    assert words.endswith("With 32 adapters, gathered has 2.0 times the tokens per second of swapped.")
+    assert "gathered: 1 adapter 32, 32 adapters 16." in words, "the fastest round counts"
+    lines = [line.get_ydata() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    dots = [dots.get_offsets().tolist() for dots in figure.axes[0].collections]
+    assert [list(line) for line in lines] == 2 * [[32, 16]] + [[32, 8]] + [[32, 16]]
+    assert dots[0] == [[1, 16], [1, 32], [32, 16]], "every round is there"
     answered = [serving.Answered({"one": 1.0}, 0.0, 1.0), serving.Answered({"one": 0.5}, 1.0, 2.0)]
     figure, words = pictures.in_time({"two scales": serving.Together(answered, 64, 64)})
     assert words == "two scales: 64 passes for 64 tokens, the last answer after 2.0 s."

@@ -18,6 +18,10 @@ WRONG = {
         (UPDATE.format("a = wanted[0]; return x @ A[a].T @ B[a].T * scaling[a]"), "first row's adapter"),
         (UPDATE.format("return torch.einsum('btk,nrk,ndr,n->btd', x, A, B, scaling)"), "added up"),
         (UPDATE.format("return x @ A[wanted] @ B[wanted]"), "do not meet"),
+        (UPDATE.format("return x @ A.mT @ B[wanted[:2]].mT"), "do not meet"),
+        (UPDATE.format("return x @ A[wanted].mT @ B[wanted].mT * scaling[wanted]"), "two more dimensions"),
+        (UPDATE.format("return scaling[wanted] * x @ A[wanted].mT @ B[wanted].mT"), "two more dimensions"),
+        (UPDATE.format("return x @ A[wanted].mT @ B[wanted].mT * scaling[wanted][:, None]"), "two more dimensions"),
         (
             UPDATE.format("return (x @ A[wanted].mT @ B[wanted].mT * scaling[wanted][:, None, None])[:, -1]"),
             "the update is 4×3×5",

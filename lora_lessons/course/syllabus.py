@@ -35,6 +35,7 @@ SYLLABUS: dict[str, Planned] = {
     "13": Planned("And 70B?", "spread one model over several GPUs"),
     "14": Planned("Can you see what is wrong?", "diagnose training that goes wrong in silence"),
     "15": Planned("Now yours", "fine-tune on your own data"),
+    "16": Planned("A hundred adapters on one base?", "serve many adapters at once, and say when to merge instead"),
 }
 
 

@@ -34,6 +34,7 @@ from lora_lessons.lessons.l02_lora_layer import start_map, two_numbers
 from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
+from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
 
@@ -964,6 +965,7 @@ NEXT = {
     "fit": lambda: fitting.fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: explorer.rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],
     "start_map": lambda: two_numbers.story(two_numbers.descend(0.6, 0.0)),
+    "many_fit": lambda: many.many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),
 }

@@ -20,6 +20,7 @@ PACKAGES = (
     "fast",
     "lora",
     "lowrank",
+    "many_adapters",
     "memory",
     "mixing",
     "models",

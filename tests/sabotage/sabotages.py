@@ -122,6 +122,27 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/many_adapters.py",
+        (
+            "a small adapter in the stack is scaled by the largest rank",
+            "torch.tensor([adapter.scaling for adapter in adapters])",
+            "torch.tensor([adapter.lora_alpha / r for adapter in adapters])",
+            "test_many_adapters.py::test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales",
+        ),
+        (
+            "a row that wants no adapter goes through the first one",
+            "(self.scaling[rows] * on)[:, None, None]",
+            "self.scaling[rows][:, None, None]",
+            "test_many_adapters.py::test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales",
+        ),
+        (
+            "a row meets the B of another row's adapter",
+            "self.lora_B[rows].float()",
+            "self.lora_B[rows.flip(0)].float()",
+            "test_many_adapters.py::test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales",
+        ),
+    ),
+    *_in(
         "lora_lessons/adapter.py",
         (
             "an adapter is saved as if its scale had not been set",

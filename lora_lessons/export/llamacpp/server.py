@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import tempfile
 import urllib.error
@@ -70,16 +71,25 @@ class Server:
         """The conversation as text, by the GGUF's chat template, ready for an answer."""
         return str(self.ask("/apply-template", {"messages": list(messages)})["prompt"])
 
+    def passes(self) -> int:
+        """How often the model has run so far: one pass reads a token or more of every request that is in its batch."""
+        counted = re.search(r"^llamacpp:n_decode_total (\d+)", self._answer("/metrics").decode(), re.M)
+        assert counted is not None
+        return int(counted[1])
+
     def ask(self, path: str, body: Any = None) -> Any:
         """Any of the server's own addresses: POST `body` as JSON, or GET without one; returns the JSON of the answer.
 
         Raises ModelError with the server's words when it refuses.
         """
+        return json.loads(self._answer(path, body))
+
+    def _answer(self, path: str, body: Any = None) -> bytes:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.token}"}
         try:
             with _DIRECT.open(urllib.request.Request(self.url + path, data, headers), timeout=TIMEOUT) as answer:
-                return json.load(answer)
+                return bytes(answer.read())
         except urllib.error.HTTPError as error:
             raise ModelError(f"llama.cpp refuses {path}: {error.read().decode(errors='replace')[:300]}") from error
         except OSError as error:
@@ -105,11 +115,13 @@ def serve(
     exact: bool = False,
     context: int = 2048,
     threads: int | None = None,
+    parallel: int = 1,
 ) -> Iterator[Server]:
     """A server on 127.0.0.1, on a free port and with a token of its own, until the block ends.
 
     `adapters` are loaded beside the base by name, all of them at scale 0; more cannot be added later. `exact` turns
-    flash attention off and keeps keys and values in fp32. Raises ModelError when llama.cpp cannot load a file.
+    flash attention off and keeps keys and values in fp32. It works on `parallel` requests at once, each with a context of
+    `context` tokens. Raises ModelError when llama.cpp cannot load a file.
     """
     import torch
 
@@ -123,6 +135,7 @@ def serve(
         "token": token,
         "exact": exact,
         "context": context,
+        "parallel": parallel,
         "threads": threads or torch.get_num_threads(),
     }
     with tempfile.TemporaryFile() as chatter:

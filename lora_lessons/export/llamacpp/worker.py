@@ -40,7 +40,8 @@ def serve(job: dict[str, Any], answers: Any) -> None:
     # port 0: any that is free
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [job["token"]]
     params.lora_adapters = [x.CommonAdapterLoraInfo(path, 0.0) for path in job["adapters"]]
-    params.n_ctx, params.n_parallel, params.warmup, params.fit_params = job["context"], 1, False, False
+    params.n_ctx, params.n_parallel = job["context"] * job["parallel"], job["parallel"]
+    params.warmup, params.fit_params, params.endpoint_metrics = False, False, True
     params.use_jinja, params.ui, params.cache_ram_mib = True, False, 0
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = job["threads"]
     if job["exact"]:

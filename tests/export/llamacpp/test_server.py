@@ -50,10 +50,25 @@ def test_swapping_by_scale_equals_peft(served):
     assert isinstance(server.chat("Hello", {"two": 1.0}, max_tokens=4), str)
 
 
+def test_requests_that_are_worked_on_together_share_passes(tiny, tmp_path):
+    """Four prompts of one request arrive together, however fast the machine; alone, each token takes a pass of its own."""
+    folder, _, tokenizer = tiny("qwen2")
+    prompt = tokenizer(PROMPTS[0])["input_ids"]
+    base = gguf.write_base(folder, tmp_path / "base.gguf", "f32")
+    body = {"n_predict": 16, "ignore_eos": True, "temperature": 0, "cache_prompt": False}
+    with llamacpp.serve(base, context=128, parallel=4) as server:
+        counts = [server.passes()]
+        for prompts in (prompt, [prompt] * 4):
+            server.ask("/completion", body | {"prompt": prompts})
+            counts.append(server.passes())
+    alone, together = counts[1] - counts[0], counts[2] - counts[1]
+    assert alone == 16 and together < 2 * 16, "four times the tokens"
+
+
 def test_the_server_answers_only_with_the_token_and_only_here(served):
     server, _, _ = served
     for headers in ({}, {"Authorization": "Bearer wrong"}):
-        for path in ("/lora-adapters", "/props", "/v1/models", "/slots"):
+        for path in ("/lora-adapters", "/props", "/v1/models", "/slots", "/metrics"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(urllib.request.Request(server.url + path, headers=headers), timeout=20)
             assert refused.value.code == 401
@@ -100,7 +115,8 @@ def test_what_llama_cpp_cannot_load_is_a_sentence(tiny, tmp_path):
 
 def test_no_server_outlives_the_process_that_asked_for_it(tiny, tmp_path):
     base = gguf.write_base(tiny("qwen2")[0], tmp_path / "base.gguf")
-    job = {"job": "serve", "base": str(base), "adapters": [], "token": "t", "exact": False, "context": 64, "threads": 1}
+    job = {"job": "serve", "base": str(base), "adapters": [], "token": "t", "exact": False, "context": 64}
+    job |= {"parallel": 1, "threads": 1}
     with open(tmp_path / "chatter", "w+b") as chatter:
         worker = process.start(job, chatter)
         assert worker.stdout.readline().startswith(b"http://127.0.0.1:")

@@ -1,0 +1,8 @@
+"""Lesson 16: A hundred adapters on one base?
+
+After it, the learner can serve many adapters at once, and say when to merge instead.
+"""
+
+# Imported here because they register themselves.
+from . import exercises as exercises
+from . import verdicts as verdicts

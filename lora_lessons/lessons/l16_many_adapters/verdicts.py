@@ -1,0 +1,38 @@
+"""Verdict of lesson 16: many fine-tunes on one base, tried one after the other or all at once.
+
+For the claim of the page: a sentence, and what the records make of it. None is “not what we saw”.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
+
+
+@claim(
+    "G13",
+    "16_many_adapters",
+    says="Ollama and llama.cpp load LoRA adapters at runtime, so many fine-tunes can be tried on one base",
+    written_for=CONDITION,
+    sentence="Many on one base, yes: {memory.adapters} adapters took {memory.hundred_mb:.0f} MB beside it, where as many merged models take {memory.merged_gb:.0f} GB, and rows of one "
+    "batch that wanted different adapters got the merged models' logits ({same.gathered}). llama.cpp's server took each request's own "
+    "adapters, and the answers are right ({llama.right}). The condition is on speed: there, requests for different adapters never shared a pass, so they wait "
+    "for one another. Ollama was not run here.",
+    records=(
+        "memory.adapters",
+        "memory.hundred_mb",
+        "memory.merged_gb",
+        "same.gathered",
+        "llama.right",
+        "llama.same_share",
+        "llama.different_share",
+    ),
+)
+def _(measured: Mapping[str, Any]) -> str | None:
+    if measured["memory.hundred_mb"] > 100 * measured["memory.merged_gb"]:  # not even ten times smaller
+        return CORRECTED
+    if not (measured["same.gathered"] and measured["llama.right"] and measured["llama.same_share"]):
+        return None
+    return HOLDS if measured["llama.different_share"] else CONDITION

@@ -5,30 +5,20 @@ import copy
 import pytest
 import torch
 from peft import PeftModel
+from tiny import make_adapter
 
 from lora_lessons import lora, many_adapters, mixing, models, quant
-from lora_lessons.adapter import Adapter, adapter_of, save_adapter
+from lora_lessons.adapter import save_adapter
 from lora_lessons.memory.bill import held_bytes
-
-
-def made(model, name, seed, targets="all-linear", **settings) -> Adapter:
-    """An adapter that fits `model` and does something; the model stays bare."""
-    lora.attach(model, settings.pop("r", 4), settings.pop("lora_alpha", 6), targets, seed=seed, **settings)
-    generator = torch.Generator().manual_seed(seed)
-    for _, layer in lora.lora_layers(model):
-        layer.lora_B.data = 0.3 * torch.randn(layer.lora_B.shape, generator=generator)
-    adapter = adapter_of(model, name)
-    lora.detach(model)
-    return adapter
 
 
 @pytest.fixture
 def adapters(tiny_model):
     """Three ranks, three scales, one of them rsLoRA's."""
     return [
-        made(tiny_model, "one", 1),
-        made(tiny_model, "two", 2, r=2, lora_alpha=16),
-        made(tiny_model, "three", 3, r=7, lora_alpha=5, use_rslora=True),
+        make_adapter(tiny_model, "one", 1),
+        make_adapter(tiny_model, "two", 2, r=2, lora_alpha=16),
+        make_adapter(tiny_model, "three", 3, r=7, lora_alpha=5, use_rslora=True),
     ]
 
 
@@ -133,7 +123,7 @@ def test_an_adapter_takes_two_bytes_a_number_of_the_largest_rank(tiny_model, ada
 def test_what_cannot_be_stacked_is_said_and_the_model_left_bare(tiny_model, adapters):
     one, two, _ = adapters
     name = next(iter(two.A))
-    few = made(tiny_model, "few", 4, targets=["q_proj"])
+    few = make_adapter(tiny_model, "few", 4, targets=["q_proj"])
     wide = two._replace(A=two.A | {name: torch.ones(2, 99)})
     tall = two._replace(B=two.B | {name: torch.ones(99, 2)})
     elsewhere = one._replace(A={"nope": torch.ones(4, 4)}, B={"nope": torch.ones(4, 4)})

@@ -5,9 +5,10 @@ import copy
 import pytest
 import torch
 from peft import PeftModel
+from tiny import make_adapter
 
 from lora_lessons import lora, mixing, models, quant
-from lora_lessons.adapter import adapter_of, attach_adapter, save_adapter
+from lora_lessons.adapter import attach_adapter, save_adapter
 
 
 @pytest.fixture
@@ -15,21 +16,10 @@ def ids():
     return torch.arange(3, 19)[None]
 
 
-def made(model, name="one", seed=1, targets="all-linear", **settings):
-    """An adapter that fits `model` and does something; the model stays bare."""
-    lora.attach(model, targets and settings.pop("r", 4), settings.pop("lora_alpha", 6), targets, **settings)
-    generator = torch.Generator().manual_seed(seed)
-    for _, layer in lora.lora_layers(model):
-        layer.lora_B.data = 0.3 * torch.randn(layer.lora_B.shape, generator=generator)
-    adapter = adapter_of(model, name)
-    lora.detach(model)
-    return adapter
-
-
 def test_a_swap_leaves_the_base_bit_for_bit_also_after_an_error(tiny_model, ids):
     before = models.weights_digest(tiny_model.requires_grad_(False))
     bare = tiny_model(ids).logits
-    one, two = made(tiny_model), made(tiny_model, "two", seed=2, targets=["q_proj"])
+    one, two = make_adapter(tiny_model), make_adapter(tiny_model, "two", seed=2, targets=["q_proj"])
     seen = []
     for adapter in (one, two, one, None):
         with mixing.attached(tiny_model, adapter) as model:
@@ -41,7 +31,7 @@ def test_a_swap_leaves_the_base_bit_for_bit_also_after_an_error(tiny_model, ids)
 
 
 def test_the_factor_scales_the_update(tiny_model, ids):
-    adapter = made(tiny_model, targets=["down_proj"])
+    adapter = make_adapter(tiny_model, targets=["down_proj"])
     W = {name: tiny_model.get_submodule(name).weight for name in adapter.A}
     for given, factor in (((-1,), -1), ((0,), 0), ((0.5,), 0.5), ((1.5,), 1.5), ((), 1)):
         with mixing.attached(tiny_model, adapter, *given) as model:
@@ -53,7 +43,7 @@ def test_the_factor_scales_the_update(tiny_model, ids):
 
 
 def test_an_adapter_that_does_not_fit_is_refused_and_the_model_left_bare(tiny_model):
-    adapter = made(tiny_model)
+    adapter = make_adapter(tiny_model)
     name = next(iter(adapter.A))
     wide = adapter._replace(A=adapter.A | {name: torch.ones(4, 99)})
     with pytest.raises(ValueError, match="another base model"), mixing.attached(tiny_model, wide):
@@ -73,8 +63,8 @@ def test_an_adapter_that_does_not_fit_is_refused_and_the_model_left_bare(tiny_mo
 
 
 def test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets(tiny_model, ids):
-    one = made(tiny_model, lora_alpha=8)
-    two = made(tiny_model, "two", seed=2, targets=["q_proj", "up_proj"], r=2, use_rslora=True)
+    one = make_adapter(tiny_model, lora_alpha=8)
+    two = make_adapter(tiny_model, "two", seed=2, targets=["q_proj", "up_proj"], r=2, use_rslora=True)
     total = mixing.weighted_sum([(one._replace(base_name="theirs"), 0.7), (two, -1.5)])
     assert total.r == 6 and total.scaling == 1 and total.base_name == "theirs"
     for name in one.A:
@@ -92,7 +82,7 @@ def test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets
 def test_peft_adds_them_to_the_same(tiny_model, ids, tmp_path):
     parts = {}
     for seed, name in enumerate(("one", "two")):
-        adapter = made(tiny_model, name, seed)
+        adapter = make_adapter(tiny_model, name, seed)
         with mixing.attached(tiny_model, adapter):
             parts[name] = (adapter, save_adapter(tiny_model, tmp_path / name))
     with mixing.attached(tiny_model, mixing.weighted_sum([(parts["one"][0], 0.5), (parts["two"][0], 0.8)])) as model:
@@ -107,7 +97,7 @@ def test_peft_adds_them_to_the_same(tiny_model, ids, tmp_path):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_folding_in_is_undone_bit_for_bit_and_subtracting_is_not(tiny_model, ids, dtype):
     tiny_model.to(dtype)
-    adapter = made(tiny_model)
+    adapter = make_adapter(tiny_model)
     attach_adapter(tiny_model, adapter)
     before, apart = models.weights_digest(tiny_model), tiny_model(ids).logits
     with mixing.merged(tiny_model) as model:

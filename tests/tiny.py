@@ -76,3 +76,19 @@ def make_tiny_base() -> Any:
     from lora_lessons import models
 
     return models.Base(make_tiny_model(), AsciiTokenizer(), "tiny")
+
+
+def make_adapter(model, name="one", seed=1, targets="all-linear", **settings):
+    """An adapter that fits `model` and does something; the model stays bare."""
+    import torch
+
+    from lora_lessons import lora
+    from lora_lessons.adapter import adapter_of
+
+    lora.attach(model, settings.pop("r", 4), settings.pop("lora_alpha", 6), targets, seed=seed, **settings)
+    generator = torch.Generator().manual_seed(seed)
+    for _, layer in lora.lora_layers(model):
+        layer.lora_B.data = 0.3 * torch.randn(layer.lora_B.shape, generator=generator)
+    adapter = adapter_of(model, name)
+    lora.detach(model)
+    return adapter

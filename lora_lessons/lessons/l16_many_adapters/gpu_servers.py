@@ -44,7 +44,7 @@ def command(name: str, base: Path, adapters: Mapping[str, Path], port: int, toke
     return [sys.executable, "-m", *start, "--lora-modules", *named, "--max-loras", at_once, "--max-lora-rank", str(r)]
 
 
-class Server:
+class GpuServer:
     """A server that answers at `url` who knows `token`."""
 
     def __init__(self, name: str, url: str, token: str) -> None:
@@ -73,12 +73,12 @@ class Server:
 
 
 @contextmanager
-def running(name: str, base: Path, adapters: Mapping[str, Path], r: int) -> Iterator[Server]:
+def running(name: str, base: Path, adapters: Mapping[str, Path], r: int) -> Iterator[GpuServer]:
     """While the block runs, so does the server. Raises ModelError with its last words where it does not start."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Server(name, f"http://127.0.0.1:{port}", secrets.token_hex(16))
+    server = GpuServer(name, f"http://127.0.0.1:{port}", secrets.token_hex(16))
     with tempfile.TemporaryFile("w+") as log:
         words = command(name, base, adapters, port, server.token, r)
         with subprocess.Popen(words, stdout=log, stderr=log) as process:
@@ -89,7 +89,7 @@ def running(name: str, base: Path, adapters: Mapping[str, Path], r: int) -> Iter
                 process.terminate()
 
 
-def _wait(server: Server, process: subprocess.Popen[bytes], log: Any) -> None:
+def _wait(server: GpuServer, process: subprocess.Popen[bytes], log: Any) -> None:
     """Until it answers that it is well."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:

@@ -67,7 +67,7 @@ def _conversation(line: bytes) -> dict[str, Any]:
         raise ValueError(f"byte {error.start + 1} is not UTF-8 (it may be Latin-1): save the file as UTF-8.") from error
     try:
         example = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
         raise ValueError(f'expected {{"messages": [...]}} as JSON ({reason}).') from error
     messages = example.get("messages") if isinstance(example, dict) else None

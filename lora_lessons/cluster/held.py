@@ -12,7 +12,7 @@ from torch import nn
 from ..machine import peak_bytes
 
 
-def held_bytes(model: nn.Module) -> int:
+def sharded_bytes(model: nn.Module) -> int:
     """Bytes of parameters that this rank holds between blocks: its shards, and what is not sharded.
 
     Of a 4-bit weight the packed codes are sharded; the scales (absmax), which stay whole on each rank, count too.

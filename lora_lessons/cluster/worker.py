@@ -24,7 +24,7 @@ from ..files import read_text, write_text
 from ..paths import cache_dir
 from ..training.ranks import Alone, whole
 from .fsdp import ShardedRank, on_cards
-from .held import forget_peak, held_bytes, peak
+from .held import forget_peak, peak, sharded_bytes
 from .job import ClusterJob, read_job
 from .launcher import end_with_parent
 from .meeting import leave, meet
@@ -64,7 +64,7 @@ def account_of(folder: Path, run: training.Training, begun: int, model: nn.Modul
         nothing: dict[str, Any] = {"held": [], "peak": [], "sent": []}
         return nothing | kept | {"losses": run.losses, "begun": 0, "reused": True, "seconds": run.seconds}
     sent = ranks.traffic.sent if isinstance(ranks, ShardedRank) else 0
-    held, peaks, sents = ranks.each(held_bytes(model), peak(), sent)
+    held, peaks, sents = ranks.each(sharded_bytes(model), peak(), sent)
     columns = {"held": held, "peak": peaks, "sent": sents}
     return columns | {"losses": run.losses, "begun": begun, "reused": False, "seconds": run.seconds}
 

@@ -20,6 +20,8 @@ from reliability.commands import _TRAINS, _TRIAL
 
 from lora_lessons import cli
 from lora_lessons.cluster import ray as cluster
+from lora_lessons.cluster import ray_tasks
+from lora_lessons.cluster.ray_tasks import Share
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import room
 
@@ -74,7 +76,7 @@ def started(experiments):
     """One Ray for the tests of this module: a sweep uses what its process has already."""
     with ExitStack() as stack:
         try:
-            stack.enter_context(cluster.running("", cluster.Share(1, 10**9), 2))
+            stack.enter_context(cluster.running("", Share(1, 10**9), 2))
         except ValueError as error:
             pytest.skip(f"{TOO_BUSY}: {error}")
         yield
@@ -157,7 +159,7 @@ def test_a_run_whose_worker_is_killed_is_trained_again_once_and_to_the_same_numb
 
 
 def test_a_run_whose_worker_always_dies_is_a_failed_run(course, started, tmp_path, monkeypatch):
-    monkeypatch.setattr(cluster, "TRIES", 1)
+    monkeypatch.setattr(ray_tasks, "TRIES", 1)
     (course / "hold-1-0").touch()
 
     def kill():
@@ -313,7 +315,7 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(course, tmp_path, addres
 def test_a_process_that_has_a_ray_joins_no_other(monkeypatch):
     ray = pytest.importorskip("ray")
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    share = cluster.Share(1, 10**9)
+    share = Share(1, 10**9)
     with pytest.raises(ValueError, match="leave out 10.0.0.5:6379"), cluster.running("10.0.0.5:6379", share, 1):
         pass
 
@@ -343,4 +345,4 @@ def test_a_run_gets_a_core_and_no_more_run_than_memory_holds(monkeypatch):
     assert room.share(TRIALS, None, here=True) == ((4, room.RUN, 1), 2)
     with pytest.raises(ValueError, match="--at-once 3: this machine has 2 cards, one a run"):
         room.share(TRIALS, 3, here=True)
-    assert cluster.Share(4, 2 * 10**9).fits({"CPU": 9.0, "memory": 3e9}) == 1
+    assert Share(4, 2 * 10**9).fits({"CPU": 9.0, "memory": 3e9}) == 1

@@ -44,7 +44,7 @@ def heat_map(xray: Xray) -> Figure:
     shown = cells(xray)
     if not shown:
         raise ValueError(f"{xray.name} holds no A and B, so that there is no ΔW to draw.")
-    kinds, layers = (list(dict.fromkeys(part)) for part in (_kinds(shown), sorted(layer for _, layer in shown)))
+    kinds, layers = _kinds(shown), sorted({layer for _, layer in shown})
     grid = [[_value(shown.get((kind, layer))) for layer in layers] for kind in kinds]
     figure = Figure(figsize=(max(4.5, 1.8 + 0.24 * len(layers)), 1.3 + 0.34 * len(kinds)), layout="constrained")
     ax = figure.subplots()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ..adapter import ADAPTER_CONFIG
+from ..peft_config import read_config
 from .measures import Matrix
-from .reading import AdapterFolder, Stored, odd_keys
+from .reading import AdapterFolder, Stored, adapter_name, odd_keys
 from .xray import AgainstBase, Loads, Runtime
 
 # vLLM's default for --max-lora-rank.
@@ -28,14 +30,24 @@ def runtimes(
     opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None = None
 ) -> tuple[Runtime, ...]:
     """PEFT, llama.cpp, vLLM, and Ollama by way of a merge; of each the first reason that decides."""
-    broken = odd_keys(opened)
     found = []
     for name, reasons in (("PEFT", _peft), ("llama.cpp", _llama_cpp), ("vLLM", _vllm), ("Ollama (merged)", _merged)):
-        first = next(reasons(opened, matrices, against))
-        if broken and name != "vLLM":
-            first = ("no", "the keys of its file are not those that PEFT looks for", "peft#1678, peft#2171")
-        found.append(Runtime(name, *first))
+        found.append(Runtime(name, *(_by_keys(opened, name) or next(reasons(opened, matrices, against)))))
     return tuple(found)
+
+
+def _by_keys(opened: AdapterFolder, runtime: str) -> Answer | None:
+    """What follows from keys that are not PEFT's; None where they are."""
+    by_peft = runtime in ("PEFT", "Ollama (merged)")
+    if opened.settings.is_lora and odd_keys(opened):
+        if by_peft:
+            return "no", "the keys of its file are not those that PEFT looks for", "peft#1678, peft#2171"
+        return "unknown", "the keys of its file are not PEFT's: save it anew first", ""
+    if name := adapter_name(opened):
+        if by_peft:
+            return "care", f"only under the name in its keys, with adapter_name={name!r}", ""
+        return "no", f"it knows no keys with an adapter's name ({name}) in them", "llama.cpp#3640"
+    return None
 
 
 def _peft(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
@@ -63,9 +75,11 @@ def _llama_cpp(opened: AdapterFolder, matrices: Sequence[Matrix], against: Again
     if said.alpha_pattern:
         yield "care", "its file has one alpha for all matrices, and alpha_pattern gives some another", "lesson 10"
     if said.use_rslora:
-        reason = "its converter reads lora_alpha alone; `lora-lessons export gguf` writes α·√r in its place"
+        reason = "its converter reads lora_alpha alone"
+        reason += "; `lora-lessons export gguf` writes α·√r in its place" if _exporters_take(opened) else ""
         yield "care", reason, "lesson 10"
-    yield "yes", "`lora-lessons export gguf` or its own converter writes the file", "lesson 10"
+    ours = "`lora-lessons export gguf` or " if _exporters_take(opened) else ""
+    yield "yes", f"{ours}its own converter writes the file", "lesson 10"
 
 
 def _vllm(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
@@ -108,10 +122,21 @@ def _merged(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstB
     if on_embedding and (against is None or against.tied):
         reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"
         yield "care", reason, "transformers#45127"
-    plain = said.is_lora and not (said.use_dora or _besides(opened) or said.target_parameters or said.changes_base)
-    plain = plain and not (said.rank_pattern or said.alpha_pattern)
-    tool = "`lora-lessons export ollama`" if plain else "PEFT's merge_and_unload, then llama.cpp's converter"
+    tool = (
+        "`lora-lessons export ollama`"
+        if _exporters_take(opened)
+        else "PEFT's merge_and_unload, then llama.cpp's converter"
+    )
     yield "yes", f"by {tool}", "lesson 10"
+
+
+def _exporters_take(opened: AdapterFolder) -> bool:
+    """Whether the course's own exporters take it: A, B, r and α, and nothing else."""
+    try:
+        read_config(opened.place / ADAPTER_CONFIG)
+    except ValueError:
+        return False
+    return all(one.role in ("A", "B") and not one.on_embedding for one in opened.tensors)
 
 
 def _besides(opened: AdapterFolder) -> list[Stored]:

@@ -108,7 +108,7 @@ def _misfits(matrices: Sequence[Matrix], base: Base) -> tuple[tuple[str, ...], t
     if base.net is None:
         return (), ()
     modules = dict(base.net.named_modules())
-    lacking = tuple(one.module for one in matrices if one.module not in modules)
+    lacking = tuple(one.module for one in matrices if one.module.replace(".base_layer", "") not in modules)
     other = tuple(
         one.module
         for one in matrices

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from ..reading import AdapterFolder, odd_keys, open_adapter
+from ..reading import AdapterFolder, adapter_name, odd_keys, open_adapter
 from ..xray import Finding
 
 
@@ -26,6 +26,14 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
             f"{odd[0].upper()}{odd[1:]}: PEFT finds no A and B for them, loads the adapter as if it had never been trained, and "
             "says so in a warning only. Save it again with PEFT's save_pretrained.",
             "peft#1678, peft#2171",
+        )
+    elif name := adapter_name(opened):
+        yield Finding(
+            "keys_do_not_match",
+            "look",
+            f"The keys hold an adapter's name, as in lora_A.{name}.weight: PEFT finds them only if it loads the adapter under that "
+            f"name (adapter_name={name!r}), and llama.cpp and vLLM not at all. Save it with PEFT's save_pretrained.",
+            "peft#1678, llama.cpp#3640",
         )
     pairs = list(opened.pairs())
     if lone := [module for module, A, B in pairs if A is None or B is None]:

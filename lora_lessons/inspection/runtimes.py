@@ -140,9 +140,10 @@ def _exporters_take(opened: AdapterFolder) -> bool:
 
 
 def _besides(opened: AdapterFolder) -> list[Stored]:
-    """Tensors that are neither A nor B, nor a copy of the base's own, nor a norm: llama.cpp keeps norms."""
+    """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
     others = (one for one in opened.tensors if one.role not in ("A", "B"))
-    return [one for one in others if ".base_layer." not in one.key and "norm" not in one.key.rpartition(".")[0]]
+    passed = (".base_layer.weight", "_layernorm", ".norm")
+    return [one for one in others if not any(part in one.key for part in passed)]
 
 
 def _last(tensors: Sequence[Stored]) -> str:

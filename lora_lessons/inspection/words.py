@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
@@ -11,6 +12,7 @@ from .measures import Matrix
 from .xray import Xray
 
 MARKS = {"wrong": "✗", "look": "!", "note": "·"}
+WIDTH = 100
 LOADS = {"yes": "yes", "care": "with care", "no": "no", "unknown": "not known"}
 
 
@@ -23,7 +25,8 @@ def _findings(xray: Xray) -> Iterator[str]:
     if not any(finding.severity != "note" for finding in xray.findings):
         yield f"{xray.name}: nothing stands out."
     for finding in xray.findings:
-        yield f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
+        said = f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
+        yield textwrap.fill(said, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _settings(xray: Xray) -> Iterator[str]:

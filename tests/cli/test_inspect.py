@@ -22,8 +22,8 @@ def adapter(tmp_path):
 
 def test_what_stands_out_comes_first_and_the_status_is_0(adapter, capsys):
     assert cli.main(["inspect", str(adapter)]) == 0
-    first, *rest = capsys.readouterr().out.splitlines()
-    assert first.startswith("✗ B is zero in all 14 matrices") and "lesson 14" in first
+    first, second, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith("✗ B is zero in all 14 matrices") and "lesson 14" in second
     assert any(line.startswith("r = 4, lora_alpha = 8: scale 2") for line in rest)
     assert any(re.match(r"vLLM +yes: with --enable-lora", line) for line in rest)
 

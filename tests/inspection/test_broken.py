@@ -10,7 +10,8 @@ import warnings
 import peft
 import pytest
 import torch
-from peft_zoo import edited, llama, lora
+from peft_zoo import edited, llama, lora, move
+from safetensors.torch import load_file
 
 from lora_lessons import inspection
 from lora_lessons.errors import ModelError
@@ -52,7 +53,7 @@ BROKEN = {
     "fp16 that lost numbers": (
         every("lora_", lambda x: (x * (x.abs() > 0.01) + 1e-9 * x).half()), {}, "half_precision_zeros", "look", "fp16"
     ),
-    "alpha at its default": (every("lora_A", lambda A: A.repeat(8, 1)), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "wrong", "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32"),
+    "alpha at its default": (every("lora_A", lambda A: A.repeat(8, 1)), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "look", "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32"),
     "a tiny scale": (None, {"lora_alpha": 0.5}, "scale_tiny", "look", "The scale is 0.125 (lora_alpha = 0.5, r = 4)"),
     "no scale": (None, {"lora_alpha": 0}, "scale_tiny", "wrong", "adds nothing"),
     "alpha not divided by r": (None, {"lora_alpha": 64}, "scale_huge", "look", "The scale is 16 (lora_alpha = 64, r = 4)"),
@@ -75,7 +76,7 @@ def test_what_is_broken_is_named(zoo, tmp_path, what):
     assert xray.codes == (code,), [finding.sentence for finding in xray.findings]
     (found,) = xray.findings
     assert found.severity == severity and part in found.sentence
-    assert found.behind and found.sentence in inspection.in_words(xray)
+    assert found.behind and found.sentence in " ".join(inspection.in_words(xray).split())
     json.dumps(inspection.as_json(xray), allow_nan=False)
 
 
@@ -115,15 +116,46 @@ def test_a_second_adapter_that_never_moved_is_named_from_both_sides(zoo, tmp_pat
     first = edited(zoo["plain"], tmp_path / "first")
     fresh = lora(tmp_path / "fresh", moved=False)
     shutil.copytree(fresh.place, first / "other")
-    assert inspection.inspect(first).codes == ("second_adapter_untrained",)
+    assert inspection.inspect(first).codes == ("second_adapter_untrained", "further_adapters")
     assert set(inspection.inspect(first / "other").codes) == {"b_never_moved", "second_adapter_untrained"}
     shutil.rmtree(first / "other")
     shutil.copytree(zoo["rslora"].place, first / "other")
-    assert inspection.inspect(first).codes == ("further_adapter",)
+    assert inspection.inspect(first).codes == ("further_adapters",)
+
+
+def test_a_name_of_another_family_among_the_targets_is_no_slip(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it", target_modules=["q_proj", "query_key_value", "v_proj"])
+    assert [one.severity for one in inspection.inspect(place).findings] == ["look"]
+
+
+def test_pissa_that_peft_converted_is_not_taken_for_a_rate_that_is_too_high(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = peft.LoraConfig(
+            task_type="CAUSAL_LM", r=4, lora_alpha=4, target_modules=["q_proj"], init_lora_weights="pissa"
+        )
+        base = llama()
+        for layer in base.model.layers:
+            layer.self_attn.q_proj.weight.data *= 20  # so that its strongest directions make a large A
+        worn = peft.get_peft_model(base, start)
+        worn.save_pretrained(tmp_path / "start")
+        move(worn).save_pretrained(
+            tmp_path / "converted", path_initial_model_for_weight_conversion=str(tmp_path / "start")
+        )
+    xray = inspection.inspect(tmp_path / "converted")
+    A = load_file(tmp_path / "converted" / "adapter_model.safetensors")[ONE.replace("lora_B", "lora_A")]
+    assert float(A.square().mean().sqrt()) * math.sqrt(3 * 32) > 5
+    assert xray.codes == () and {one.r for one in xray.matrices} == {8}
 
 
 def test_a_fresh_adapter_has_not_moved_and_nothing_is_said_of_its_a(tmp_path):
     assert inspection.inspect(lora(tmp_path / "fresh", moved=False).place).codes == ("b_never_moved",)
+
+
+def test_a_fresh_adapter_on_an_embedding_has_its_a_at_zero_and_has_not_moved_either(tmp_path):
+    fresh = lora(tmp_path / "fresh", moved=False, target_modules=["embed_tokens", "q_proj"])
+    found = {one.code: one.sentence for one in inspection.inspect(fresh.place).findings}
+    assert "B (on an embedding, A) is zero in all 3 matrices" in found["b_never_moved"] and "ab_both_zero" not in found
 
 
 def test_a_pickle_is_refused_with_a_way_that_runs_no_code(zoo, tmp_path):

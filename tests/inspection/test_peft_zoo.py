@@ -20,7 +20,6 @@ EXPECTED = {
     "on_embeddings": {"embeddings_saved", "tied_embeddings"},
     "pissa": {"start_changed_base"},
     "olora": {"start_changed_base"},
-    "tokens": {"tied_embeddings"},
     **dict.fromkeys(["ia3", "loha", "prompt"], {"not_lora"}),
 }
 
@@ -83,6 +82,31 @@ def test_peft_loads_what_is_said_to_load(zoo, kind):
         warnings.simplefilter("always")
         peft.PeftModel.from_pretrained(llama(), str(zoo[kind].place))
     assert not [one for one in caught if "missing adapter keys" in str(one.message)]
+
+
+# What the runtimes' own sources and threads say: PEFT, llama.cpp, vLLM, and Ollama by a merge.
+LOADS = {
+    "plain": "yes yes yes yes",
+    "rank_pattern": "yes yes care yes",
+    "alpha_pattern": "yes care care yes",
+    "dora": "yes no no yes",
+    "rslora": "yes care yes yes",
+    "modules_to_save": "yes no no care",
+    "on_embeddings": "yes yes care care",
+    "pissa": "yes care care yes",
+    "biases": "yes no no yes",
+    "lora_bias": "yes no no yes",
+    "tokens": "yes no no yes",
+    "experts": "yes unknown unknown yes",
+    "classifier": "yes no no no",
+}
+
+
+@pytest.mark.parametrize("kind", LOADS)
+def test_which_runtimes_load_it(zoo, kind):
+    said = inspection.inspect(zoo[kind].place).runtimes
+    assert " ".join(runtime.loads for runtime in said) == LOADS[kind], said
+    assert all(runtime.reason for runtime in said)
 
 
 def test_other_kinds_are_looked_at_for_what_can_be_said(zoo):

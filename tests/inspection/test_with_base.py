@@ -107,6 +107,15 @@ def test_added_tokens_without_a_row_are_named(zoo, base_folder, tmp_path):
     )
 
 
+def test_another_tokenizer_is_named(zoo, base_folder, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it")
+    TOKENIZER.save_pretrained(place)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (place / name).write_text((place / name).read_text().replace("<|eot_id|>", "<|call|>"))
+    xray = inspection.inspect(place, str(base_folder))
+    assert xray.codes == ("tokenizer_differs",) and "token 5 is '<|call|>' in one" in xray.findings[0].sentence
+
+
 def test_general_text_is_read_with_and_without(zoo, base_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("lora_lessons.tasks.general_text", lambda: "The tide came in. " * 8)
     before, after = inspection.inspect(zoo["plain"].place, str(base_folder), forgetting=True).base.perplexity

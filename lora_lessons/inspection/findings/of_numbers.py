@@ -42,8 +42,8 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
         yield Finding(
             "not_finite",
             "wrong",
-            f"NaN or infinity in {len(broken)} places, such as {broken[0]}: every answer would be NaN. Look at the loss of that "
-            "run, lower the learning rate, and train in bf16 rather than fp16.",
+            f"NaN or infinity in {len(broken)} places, such as {broken[0]}: whatever they touch becomes NaN. Look at the loss of "
+            "that run, lower the learning rate, and train in bf16 rather than fp16.",
             "alpaca-lora#391, lesson 03",
         )
 
@@ -66,11 +66,12 @@ def _at_zero(matrices: Sequence[Matrix]) -> Iterator[Finding]:
     yield Finding(
         "b_never_moved",
         "wrong",
-        f"B is zero in {named(still, len(matrices))}: B·A adds nothing there. "
+        f"{'B (on an embedding, A)' if any(one.on_embedding for one in matrices) else 'B'} is zero in "
+        f"{named(still, len(matrices))}: B·A adds nothing there. "
         + (
             "The adapter was saved before it had learned, or its B's never got a gradient."
             if all_still
-            else "These layers got no gradient while the others did."
+            else "These layers were frozen, or got no gradient, while the others learned."
         ),
         "open-unlearning#178, peft#137, lesson 14",
     )
@@ -95,13 +96,14 @@ def _where_a_is(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
             "trained very little, or not at all. Only B's movement can be seen.",
             "lesson 03",
         )
-    growth = median(one.a_growth or 0.0 for one in seen)
-    if growth >= FAR:
+    grown = [one.a_growth for one in seen if one.a_growth is not None]
+    if grown and (growth := median(grown)) >= FAR:
         yield Finding(
             "a_far_from_start",
             "look",
             f"A is {growth:.1f} times as large as PEFT's usual start makes it (the matrix in the middle): a learning rate that is "
-            "too high does that. Read its answers on other questions before you trust its loss.",
+            "too high does that, and so does a start that the configuration does not name. Read its answers to other questions before "
+            "you trust its loss.",
             "alpaca-lora#391, lesson 14",
         )
 
@@ -131,7 +133,7 @@ def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[Matrix]) -
             "half_precision_zeros",
             "look",
             f"{most.zeros:.0%} of the numbers in A and B of {most.module} are exactly zero, in an fp16 file, which has no "
-            f"number below 0.00000006 ({named([one.module for one in lost], len(matrices))}): small ones were lost. Train "
-            "with loss scaling or in bf16.",
+            f"number below 0.00000006 ({named([one.module for one in lost], len(matrices))}): they never moved, or they "
+            "were too small and were lost. Train with loss scaling or in bf16.",
             "peft#341, lesson 14",
         )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .findings import all_findings
-from .measures import Matrix as Matrix
+from .measures import AdaptedMatrix as AdaptedMatrix
 from .measures import measure
 from .reading import AdapterFolder, open_adapter
 from .runtimes import runtimes
@@ -50,7 +50,7 @@ def inspect(adapter: Path | str, base: str | None = None, *, forgetting: bool = 
     )
 
 
-def _measured(opened: AdapterFolder) -> Iterator[Matrix]:
+def _measured(opened: AdapterFolder) -> Iterator[AdaptedMatrix]:
     settings = opened.settings
     for module, A, B in opened.pairs() if settings.is_lora else ():
         if A is None or B is None:

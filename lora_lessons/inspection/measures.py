@@ -15,7 +15,7 @@ from torch import Tensor
 _BITS = {torch.float16: 11, torch.bfloat16: 8, torch.float32: 24, torch.float64: 53}
 
 
-class Matrix(NamedTuple):
+class AdaptedMatrix(NamedTuple):
     """One adapted matrix. What needs the base's own W is None until `with_base` has seen it."""
 
     module: str
@@ -51,7 +51,9 @@ class Matrix(NamedTuple):
 
 
 @torch.no_grad()
-def measure(module: str, A: Tensor, B: Tensor, scale: float, experts: int = 1, on_embedding: bool = False) -> Matrix:
+def measure(
+    module: str, A: Tensor, B: Tensor, scale: float, experts: int = 1, on_embedding: bool = False
+) -> AdaptedMatrix:
     """The measures of one pair; a convolution's A and B are read as matrices, `experts` lie stacked as PEFT keeps them.
 
     Raises ValueError naming the module when A and B do not belong together.
@@ -71,7 +73,7 @@ def measure(module: str, A: Tensor, B: Tensor, scale: float, experts: int = 1, o
     largest, spread = float(A.abs().max()), float(A.square().mean().sqrt())
     linear = finite and not on_embedding
     usual_start = linear and not _halves_alike(A)
-    return Matrix(
+    return AdaptedMatrix(
         *(module, r, B.shape[0], k, experts, on_embedding, scale),
         norm=norm if norm is None or math.isfinite(norm) else None,
         stable_rank=_middle([_stable(one) for one in S]) if S is not None else None,

@@ -14,7 +14,7 @@ from .. import models
 from ..adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ..errors import first_line
 from ..sums import SUMS, damaged
-from .settings import Settings, read_settings
+from .settings import AdapterSettings, read_settings
 
 PREFIX = "base_model.model."
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
@@ -67,7 +67,7 @@ class AdapterFolder(NamedTuple):
     """An adapter's folder that was opened."""
 
     place: Path
-    settings: Settings
+    settings: AdapterSettings
     tensors: tuple[Stored, ...]
 
     @property

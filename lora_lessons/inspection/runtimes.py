@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..adapter import ADAPTER_CONFIG
 from ..peft_config import read_config
-from .measures import Matrix
+from .measures import AdaptedMatrix
 from .reading import AdapterFolder, Stored, adapter_name, odd_keys
 from .xray import AgainstBase, Loads, Runtime
 
@@ -27,7 +27,7 @@ Answer = tuple[Loads, str, str]
 
 
 def runtimes(
-    opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None = None
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
 ) -> tuple[Runtime, ...]:
     """PEFT, llama.cpp, vLLM, and Ollama by way of a merge; of each the first reason that decides."""
     found = []
@@ -50,7 +50,7 @@ def _by_keys(opened: AdapterFolder, runtime: str) -> Answer | None:
     return None
 
 
-def _peft(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
     if against and against.other_shapes:
         yield "no", "its matrices have other shapes than this base's", "peft#1457"
     if opened.settings.changes_base:
@@ -58,7 +58,9 @@ def _peft(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBas
     yield "yes", "it wrote the format", ""
 
 
-def _llama_cpp(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _llama_cpp(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> Iterator[Answer]:
     said = opened.settings
     if not said.is_lora:
         yield "no", f"its adapters are A and B, and this is {said.kind}", ""
@@ -82,7 +84,7 @@ def _llama_cpp(opened: AdapterFolder, matrices: Sequence[Matrix], against: Again
     yield "yes", f"{ours}its own converter writes the file", "lesson 10"
 
 
-def _vllm(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
     said = opened.settings
     if not said.is_lora:
         yield "no", f"its adapters are A and B, and this is {said.kind}", ""
@@ -108,7 +110,7 @@ def _vllm(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBas
     yield "yes", "with --enable-lora", "lesson 16"
 
 
-def _merged(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
     said = opened.settings
     if said.kind in NOT_MERGED:
         yield "no", f"{said.kind} has no update to fold into W", ""

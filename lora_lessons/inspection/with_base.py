@@ -16,7 +16,7 @@ from ..errors import ModelError, first_line
 from ..memory.build import skeleton
 from ..models.configs import read_config
 from ..models.safetensors_files import read_tensor, shapes_in, weight_files
-from .measures import Matrix
+from .measures import AdaptedMatrix
 from .reading import AdapterFolder
 from .xray import AgainstBase
 
@@ -58,8 +58,8 @@ class OpenedBase(NamedTuple):
 
 
 def hold_against(
-    opened: AdapterFolder, matrices: Sequence[Matrix], base: str, forgetting: bool = False
-) -> tuple[tuple[Matrix, ...], AgainstBase]:
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: str, forgetting: bool = False
+) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
     """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
     found = open_base(base)
     matrices = [one._replace(ratio=_ratio(one, found)) for one in matrices]
@@ -96,14 +96,14 @@ def open_base(base: str) -> OpenedBase:
     return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), net)
 
 
-def _ratio(one: Matrix, base: OpenedBase) -> float | None:
+def _ratio(one: AdaptedMatrix, base: OpenedBase) -> float | None:
     if one.norm is None or one.experts > 1 or (W := base.weight(one.module)) is None:
         return None
     size = float(W.norm())
     return one.norm / size if size else None
 
 
-def _misfits(matrices: Sequence[Matrix], base: OpenedBase) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The modules that the base lacks, and those of another shape."""
     if base.net is None:
         return (), ()
@@ -142,7 +142,7 @@ def _is_stack(module: str, base: OpenedBase) -> bool:
     return found is not None and bool(lora.stacked(found))
 
 
-def _intruders(opened: AdapterFolder, matrices: Sequence[Matrix], base: OpenedBase) -> Iterator[tuple[str, int]]:
+def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> Iterator[tuple[str, int]]:
     """How many leading directions of W + ΔW are new, of the matrices that change most."""
     pairs = {module: (A, B) for module, A, B in opened.pairs()}
     fits = [one for one in matrices if one.d * one.k <= LARGEST and not one.on_embedding]

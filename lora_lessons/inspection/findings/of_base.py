@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..measures import Matrix
+from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..talk import Talk, talk_of
 from ..xray import AgainstBase, Finding
@@ -14,7 +14,9 @@ from .of_numbers import named
 LARGE, TOO_LARGE = 0.25, 0.5
 
 
-def findings(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Finding]:
+def findings(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> Iterator[Finding]:
     """All findings that look at the base, or say what it would take to look."""
     yield from _tied(opened, against)
     yield from _talk(opened, against)
@@ -41,7 +43,7 @@ def findings(opened: AdapterFolder, matrices: Sequence[Matrix], against: Against
         )
 
 
-def _fit(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase) -> Iterator[Finding]:
+def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase) -> Iterator[Finding]:
     if against.lacking:
         yield Finding(
             "keys_do_not_match",

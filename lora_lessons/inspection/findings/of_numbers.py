@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from ..measures import Matrix
+from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..xray import Finding
 
@@ -17,7 +17,7 @@ LOST = 0.01
 FAR = 3.0
 
 
-def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """All findings from the numbers."""
     yield from _not_finite(opened, matrices)
     yield from _at_zero(matrices)
@@ -33,7 +33,7 @@ def named(modules: Sequence[str], of: int) -> str:
     return f"{len(modules)} of {of} matrices, such as {modules[0]}"
 
 
-def _not_finite(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     paired = {matrix.module for matrix in matrices}
     broken = [matrix.module for matrix in matrices if not matrix.finite or matrix.norm is None]
     others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
@@ -48,7 +48,7 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
         )
 
 
-def _at_zero(matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _at_zero(matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     both = [one.module for one in matrices if one.a_zero and one.b_zero]
     if both:
         yield Finding(
@@ -77,12 +77,12 @@ def _at_zero(matrices: Sequence[Matrix]) -> Iterator[Finding]:
     )
 
 
-def _at_its_start(one: Matrix) -> bool:
+def _at_its_start(one: AdaptedMatrix) -> bool:
     start, other = (one.a_zero, one.b_zero) if one.on_embedding else (one.b_zero, one.a_zero)
     return start and not other
 
 
-def _where_a_is(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _where_a_is(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """Only for PEFT's usual start, A uniform within ±1/√k; which start it was is the configuration's word."""
     seen = [one for one in matrices if one.moves and one.a_reach is not None and one.experts == 1]
     if opened.settings.init_lora_weights or not seen:
@@ -108,7 +108,7 @@ def _where_a_is(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
         )
 
 
-def _dominating(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _dominating(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     alike = [one for one in matrices if one.norm and not one.on_embedding]
     total = sum((one.norm or 0.0) ** 2 for one in alike)
     if len(alike) < AMONG or opened.settings.changes_base:
@@ -124,7 +124,7 @@ def _dominating(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
         )
 
 
-def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     halves = {one.module for one in opened.tensors if one.dtype == "F16"}
     lost = [one for one in matrices if one.module in halves and one.zeros > LOST and not one.on_embedding]
     if lost:

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ..measures import Matrix
+from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..settings import DEFAULT_ALPHA
 from ..xray import Finding
@@ -23,7 +23,7 @@ USUAL_LEAVES = {
 }
 
 
-def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """All findings from the settings."""
     said = opened.settings
     if not said.is_lora:
@@ -62,7 +62,7 @@ def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Find
         )
 
 
-def _scale(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     said = opened.settings
     usual = Counter((matrix.r, matrix.scale) for matrix in matrices).most_common(1)
     if not usual:
@@ -121,7 +121,7 @@ def _typos(opened: AdapterFolder) -> Iterator[Finding]:
         )
 
 
-def _usual_r(matrices: Sequence[Matrix]) -> int:
+def _usual_r(matrices: Sequence[AdaptedMatrix]) -> int:
     return Counter(matrix.r for matrix in matrices).most_common(1)[0][0] if matrices else 0
 
 

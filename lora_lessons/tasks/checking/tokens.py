@@ -115,7 +115,8 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     """(code, severity, sentence) of what tokenizer and chat template do to every line, seen on one."""
     end = tokenizer.eos_token
     whole = tokenizer.apply_chat_template(example["messages"], tokenize=False)
-    yield from _end(tokenizer, whole.rstrip(), end)
+    answer = example["messages"][-1]["content"].strip()
+    yield from _end(tokenizer, whole.rpartition(answer)[2].strip(), end)
     begin = getattr(tokenizer, "bos_token_id", None)
     if begin is not None and list(tokenizer(whole)["input_ids"][:2]) == [begin, begin]:
         said = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
@@ -139,14 +140,16 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
         )
 
 
-def _end(tokenizer: Any, whole: str, end: str) -> Iterator[Finding]:
-    if whole.endswith(end):
+def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
+    """What is wrong with the text that the template writes `after` an answer."""
+    if end in after:
         return
-    last = next((mark for mark in marks_of(tokenizer) if whole.endswith(mark)), None)
-    said = f"the template ends an answer with {last}" if last else "the template writes nothing after an answer"
+    mark = next((mark for mark in marks_of(tokenizer) if mark in after), None)
+    said = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
+    mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
     yield (
         "eos_never_supervised",
         LOOK,
         f"{said}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
-        f"{f'Set eos_token to {last}, or add' if last else 'Add'} {end} to the template. This course adds it.",
+        f"{mend} This course adds it.",
     )

@@ -82,7 +82,9 @@ def test_a_mistake_is_named_and_costs_no_good_line(checked, tmp_path, code, seve
     assert problem.count == 1 and problem.sentence.endswith((".", ")"))
     assert report.good == (2 if severity == "wrong" else 3) and report.lines == 3
     assert report.all_usable == (severity != "wrong")
-    assert [number for number, _ in checking.conversations(tmp_path / "x.jsonl")] == [1, 2, 3][:: 1 + (severity == "wrong")]
+    assert [number for number, _ in checking.conversations(tmp_path / "x.jsonl")] == [1, 2, 3][
+        :: 1 + (severity == "wrong")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,10 @@ def good(tmp_path):
     ("record", "messages"),
     [
         ({"messages": TALK}, TALK),
-        ({"conversations": [{"from": "human", "value": ASK["content"]}, {"from": "gpt", "value": SAY["content"]}]}, TALK),
+        (
+            {"conversations": [{"from": "human", "value": ASK["content"]}, {"from": "gpt", "value": SAY["content"]}]},
+            TALK,
+        ),
         ({"prompt": ASK["content"], "completion": SAY["content"]}, TALK),
         ({"prompt": [ASK], "completion": [SAY]}, TALK),
         ({"instruction": ASK["content"], "input": "", "output": SAY["content"]}, TALK),
@@ -79,7 +82,7 @@ def test_a_good_file_is_read_as_the_strict_reader_and_json_read_it(task):
 
 def test_a_table_is_read_as_the_csv_module_reads_it(good):
     out = io.StringIO()
-    rows = [[f"q{n}, \"{n}\"\n{'x' * n}", f";a\t{n}'\r\n\u2028é"] for n in range(50)]
+    rows = [[f'q{n}, "{n}"\n{"x" * n}', f";a\t{n}'\r\n\u2028é"] for n in range(50)]
     csv.writer(out).writerows([["prompt", "completion"], *rows])
     read = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     mine = [[message["content"] for message in example["messages"]] for _, example in good(out.getvalue(), "x.csv")]
@@ -95,7 +98,13 @@ def test_a_table_is_read_as_the_csv_module_reads_it(good):
         ("p,c\na,b,c\nd\ne,f,,\n", ["e"], [2, 3]),
         ('p,c\n"a\nb",c\nd,"e\n"f\ng",h\n', ["a\nb", "f\ng"], [4]),
     ],
-    ids=["never closed", "text after a quotation mark", "in two lines", "too many and too few cells", "between long rows"],
+    ids=[
+        "never closed",
+        "text after a quotation mark",
+        "in two lines",
+        "too many and too few cells",
+        "between long rows",
+    ],
 )
 def test_a_broken_row_costs_itself_alone(tmp_path, table, kept, broken):
     path = tmp_path / "x.csv"

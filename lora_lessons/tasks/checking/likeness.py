@@ -17,9 +17,9 @@ from .minhash import near, near_pairs, nearest, number_of, signature, table
 Messages = list[dict[str, Any]]
 # what to do about each kind; the other line's number goes into the sentence
 ALIKE = {
-    "duplicate": "it is the same as line {}: keep one of them, unless it should count twice.",
-    "near_duplicate": "it is nearly the same as line {}: keep one of them, unless the difference matters.",
-    "contradiction": "it asks the same as line {} and answers otherwise: keep one answer, unless both are right.",
+    "duplicate": "it is the same as line {}: take one of them out, unless it should count twice.",
+    "near_duplicate": "it is nearly the same as line {}: take one of them out, unless the difference matters.",
+    "contradiction": "it asks the same as line {} and answers otherwise: take one of them out, unless both are right.",
     "leak": "its question is that of line {} of the held-out file, or nearly: take it out of one of them, "
     "or the held-out loss flatters.",
 }

@@ -120,7 +120,11 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     begin = getattr(tokenizer, "bos_token_id", None)
     if begin is not None and list(tokenizer(whole)["input_ids"][:2]) == [begin, begin]:
         said = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
-        yield "bos_twice", LOOK, f"{said}: tokenize its text with add_special_tokens=False, as this course does."
+        yield (
+            "bos_twice",
+            LOOK,
+            f"{said}: pass add_special_tokens=False where its text is tokenized, as this course does.",
+        )
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and not re.search(r"\{%-?\s*generation\b", template):
         said = "the template has no {% generation %} marks, so TRL's assistant_only_loss=True finds nothing to learn"

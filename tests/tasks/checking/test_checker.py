@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from reliability.judging import not_a_sentence
 
 from lora_lessons.tasks import checking
 from lora_lessons.tasks.checking import checker
@@ -79,7 +80,7 @@ def test_a_mistake_is_named_and_costs_no_good_line(checked, tmp_path, code, seve
     assert severities(report) == {code: severity}
     (problem,) = [one for one in report.problems if one.code == code]
     assert problem.lines in ((2,), ()) and problem.line == (2 if problem.lines else None)
-    assert problem.count == 1 and problem.sentence.endswith((".", ")"))
+    assert problem.count == 1 and not_a_sentence(f"In line 2, {problem.sentence}") == ""
     assert report.good == (2 if severity == "wrong" else 3) and report.lines == 3
     assert report.all_usable == (severity != "wrong")
     assert [number for number, _ in checking.conversations(tmp_path / "x.jsonl")] == [1, 2, 3][

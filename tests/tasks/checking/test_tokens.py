@@ -6,6 +6,7 @@ import re
 
 import pytest
 from chat_templates import CHATML, LLAMA_2, LLAMA_3, MISTRAL_1, MISTRAL_3, QWEN, ZEPHYR, tokenizer_of
+from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
 from lora_lessons.tasks import checking
@@ -78,6 +79,7 @@ def test_what_template_and_tokenizer_do_to_every_line(checked, tokenizer, found)
     report = checked(tokenizer, TALK, [TALK[0], {"role": "assistant", "content": "Another."}, *TALK])
     assert codes(report) == found
     assert {problem.line for problem in report.problems} == {None}
+    assert [said for p in report.problems if (said := not_a_sentence(p.sentence))] == []
 
 
 def test_an_end_token_that_the_template_does_not_write_is_said_with_the_one_it_does():

@@ -11,7 +11,7 @@ from typing import Any
 from ..jsonl import Fault
 from . import tokens
 from .layouts import KNOWN, conversation
-from .likeness import ALIKE, Likeness, Questions, leaks
+from .likeness import ALIKE, Likeness, AskedQuestions, leaks
 from .problems import LOOK, NOTE, WRONG, Found
 from .records import Progress, has_mark, records
 from .rendering import rendered
@@ -86,7 +86,7 @@ class _Check:
         self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
         # tokens of each line, or without a tokenizer its characters
         self.given, self.taught = array("L"), array("L")
-        self.likeness, self.questions = Likeness(), Questions()
+        self.likeness, self.questions = Likeness(), AskedQuestions()
         self.first: Example | None = None
         self.shown: tuple[int, int, Example] | None = None
 
@@ -110,7 +110,7 @@ class _Check:
             tokenizer = None
         return tokenizer
 
-    def _add(self, line: int, example: Example, sizes: tokens.Sizes) -> None:
+    def _add(self, line: int, example: Example, sizes: tokens.TokenCounts) -> None:
         messages = example["messages"]
         self.given.append(sizes.given)
         self.taught.append(sizes.taught)
@@ -150,7 +150,7 @@ class _Check:
             note("unbalanced", NOTE, None, f"{said}, so the loss is mostly theirs: shorten or split them.")
 
     def _leaks(self, held_out: Path | str) -> None:
-        questions, faults = Questions(), Found()
+        questions, faults = AskedQuestions(), Found()
         for line, example in _good(held_out, faults, Counter()):
             questions.add(line, example["messages"])
         for problem in faults.sorted():

@@ -75,7 +75,7 @@ class Likeness:
             yield Alike("near_duplicate", self._lines[kept[one]], self._lines[kept[earlier]])
 
 
-class Questions:
+class AskedQuestions:
     """What is kept of the questions of a file: 48 bytes of each."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Questions:
         self.signatures += signature(question)
 
 
-def leaks(learned: Questions, held_out: Questions) -> Iterator[Alike]:
+def leaks(learned: AskedQuestions, held_out: AskedQuestions) -> Iterator[Alike]:
     """Every line whose question, or nearly the same, is held out."""
     known = dict(zip(reversed(held_out.numbers), reversed(held_out.lines), strict=True))
     near = nearest(table(learned.signatures), table(held_out.signatures))

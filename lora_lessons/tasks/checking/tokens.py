@@ -17,7 +17,7 @@ Example = dict[str, Any]
 Finding = tuple[str, str, str]
 
 
-class Sizes(NamedTuple):
+class TokenCounts(NamedTuple):
     """Tokens of a conversation: of what is given, and of what is learned, its end included."""
 
     given: int
@@ -26,7 +26,7 @@ class Sizes(NamedTuple):
 
 def measured(
     tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None = None
-) -> Iterator[tuple[int, Example, Sizes | Fault]]:
+) -> Iterator[tuple[int, Example, TokenCounts | Fault]]:
     """(line, conversation, its sizes) of each; or why it cannot be used: the template refuses it, or it is too long.
 
     Without a tokenizer the sizes are in characters, and none is too long.
@@ -41,7 +41,7 @@ def measured(
             if isinstance(two, Fault):
                 yield line, example, two
             else:
-                sizes = Sizes(next(counts), next(counts))
+                sizes = TokenCounts(next(counts), next(counts))
                 yield line, example, _too_long(sizes, limit) or sizes
 
 
@@ -52,9 +52,9 @@ def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
     return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
 
 
-def _characters(example: Example) -> Sizes:
+def _characters(example: Example) -> TokenCounts:
     *before, last = (len(message["content"]) for message in example["messages"])
-    return Sizes(sum(before), last)
+    return TokenCounts(sum(before), last)
 
 
 def _batches(
@@ -78,7 +78,7 @@ def _batches(
         yield batch
 
 
-def _too_long(sizes: Sizes, limit: int | None) -> Fault | None:
+def _too_long(sizes: TokenCounts, limit: int | None) -> Fault | None:
     total = sum(sizes)
     if limit is None or total <= limit:
         return None

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..jsonl import Fault
 from . import tokens
-from .layouts import KNOWN, conversation
-from .likeness import ALIKE, Likeness, AskedQuestions, leaks
+from .layouts import KNOWN, UNREAD, conversation
+from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .problems import LOOK, NOTE, WRONG, Found
 from .records import Progress, has_mark, records
 from .rendering import rendered
@@ -118,6 +118,9 @@ class _Check:
         for code, sentence in remarks(messages, self.marks):
             self.found.add(code, LOOK, line, sentence)
             codes.append(code)
+        for name in (name for name in UNREAD if example.get(name)):
+            said = f"what its field {name} says is not read: put it into the messages, or take it out."
+            self.found.add("unread_field", LOOK, line, said)
         self.likeness.add(line, messages)
         if self.held_out is not None:
             self.questions.add(line, messages)

@@ -70,6 +70,7 @@ MISTAKES = [
     ("duplicate", "look", talk(*GOOD)),
     ("near_duplicate", "look", talk(GOOD[0].upper(), GOOD[1])),
     ("contradiction", "look", talk(GOOD[0], "None that I know of.")),
+    ("unread_field", "look", talk("Which?", "That one.", history=[["a", "b"]])),
     ("mixed_layouts", "look", '{"prompt": "Which?", "completion": "That one."}'),
 ]
 

@@ -39,10 +39,11 @@ def good(tmp_path):
         ({"prompt": [ASK], "completion": [SAY]}, TALK),
         ({"instruction": ASK["content"], "input": "", "output": SAY["content"]}, TALK),
         ({"instruction": ASK["content"], "output": SAY["content"], "system": "Be brief."}, [SYSTEM, *TALK]),
+        ({"instruction": ASK["content"], "context": "", "response": SAY["content"]}, TALK),
         ({"question": ASK["content"], "answer": SAY["content"]}, TALK),
         ({"prompt": ASK["content"], "response": SAY["content"]}, TALK),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_conversation_is_the_same_in_every_layout(good, record, messages):
     assert good(json.dumps(record)) == [(1, {"messages": messages})]

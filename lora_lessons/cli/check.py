@@ -13,7 +13,7 @@ import typer
 from .exits import EXIT_FAILED, EXIT_OK
 from .places import place, place_or_name, shown
 
-DATA = "JSON lines (chat messages, ShareGPT, prompt and completion, Alpaca) or CSV with those columns."
+DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
 
 
 def check(

@@ -222,6 +222,7 @@ CHECKED: dict[str, Any] = {"errors": (ValueError,), "wrong": lambda found: _misc
 
 @reader("a training file to check", "JSON lines", "train.jsonl", valid.conversations, **CHECKED)
 @reader("a table to check", "CSV", "train.csv", valid.table, **CHECKED)
+@reader("a list to check", "JSON", "train.json", valid.records, **CHECKED)
 def checked_file(box: Path) -> Any:
     from lora_lessons.tasks import checking
 

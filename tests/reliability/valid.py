@@ -284,6 +284,12 @@ def table(box: Path) -> None:
         csv.writer(file).writerows([["prompt", "completion"], *rows])
 
 
+def records(box: Path) -> None:
+    """A training file of three records as one JSON list over many lines."""
+    made = [{"instruction": "Say it.", "input": "]},\n", "output": text} for text in ('"It"', "\\", "Zoë")]
+    (box / "train.json").write_text(json.dumps(made, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
 def paragraphs(box: Path) -> None:
     """Text to calibrate on, in paragraphs."""
     (box / "text.txt").write_text("\n\n".join(f"The {n}th paragraph says a little of this." for n in range(9)) + "\n")

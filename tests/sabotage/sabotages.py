@@ -296,6 +296,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/tasks/checking/documents.py",
+        (
+            "a bracket inside a text ends an element of a list",
+            "            elif inside:\n                continue\n",
+            "",
+            "tasks/checking/test_layouts.py::test_one_list_over_many_lines_is_read_element_by_element",
+        ),
+    ),
+    *_in(
         "lora_lessons/tasks/checking/minhash.py",
         (
             "every order of the runs is the same order",

@@ -9,6 +9,7 @@ import pytest
 from lora_lessons import tasks
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import checking
+from lora_lessons.tasks.checking import documents
 
 ASK, SAY = {"role": "user", "content": "What is tea?"}, {"role": "assistant", "content": 'A "leaf",\nin hot water.'}
 TALK = [ASK, SAY]
@@ -128,13 +129,42 @@ def test_a_table_without_names_of_columns_says_so(tmp_path):
         (b"PK\x03\x04rest", "save the table as CSV"),
         (b"PAR1rest", "Parquet: write it as JSON lines"),
         (b"\x1f\x8brest", "unpack it with gunzip"),
-        (b"[\n {}\n]", "one JSON document over several lines: write one object a line"),
         (b"\n\n", "holds no examples: write one a line"),
         (b"", "holds no examples"),
     ],
-    ids=range(6),
+    ids=range(5),
 )
 def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence):
     (tmp_path / "x.jsonl").write_bytes(begins)
     with pytest.raises(ValueError, match=sentence):
         checking.check(tmp_path / "x.jsonl")
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("name", ["x.json", "x.txt", "x.jsonl"])
+def test_one_list_over_many_lines_is_read_element_by_element(tmp_path, monkeypatch, indent, name):
+    """As alpaca_data.json is; in one line of a .jsonl it is a bad line."""
+    monkeypatch.setattr(documents, "PIECE", 17)
+    records = [{"instruction": f'{n} "[{{\\', "input": "]},\n" * n, "output": f"{n} é\\"} for n in range(9)]
+    text = json.dumps(records, indent=indent, ensure_ascii=False)
+    (tmp_path / name).write_text(f"\n{text}\n")
+    mine = list(checking.conversations(tmp_path / name))
+    if indent is None and name == "x.jsonl":
+        assert mine == []
+        return
+    assert [example["messages"][1]["content"] for _, example in mine] == [one["output"] for one in records]
+    assert [line for line, _ in mine] == [2 if indent is None else 3 + 5 * n for n in range(9)]
+
+
+def test_a_broken_element_of_a_list_costs_itself_alone(tmp_path):
+    good = {"prompt": "a", "completion": "b"}
+    long = {"prompt": "a", "completion": "b" * 1_000_001}
+    made = [json.dumps(good), '{"prompt": }', json.dumps(long), "3", json.dumps(good)]
+    (tmp_path / "x.json").write_text("[\n" + ",\n".join(made) + "\n]")
+    report = checking.check(tmp_path / "x.json")
+    assert [line for line, _ in checking.conversations(tmp_path / "x.json")] == [2, 6]
+    assert {p.code: p.lines for p in report.of("wrong")} == {
+        "broken_json": (3,),
+        "line_too_long": (4,),
+        "unknown_layout": (5,),
+    }

@@ -299,8 +299,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tasks/checking/documents.py",
         (
             "a bracket inside a text ends an element of a list",
-            "            elif inside:\n                continue\n",
-            "",
+            "(_INSIDE if inside else _OUTSIDE)",
+            "_OUTSIDE",
             "tasks/checking/test_layouts.py::test_one_list_over_many_lines_is_read_element_by_element",
         ),
     ),

@@ -33,8 +33,6 @@ def elements(found: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
             at, mark = match.end(), match[0]
             if mark == b'"':
                 inside = not inside
-            elif inside:
-                continue
             elif mark in b"[{":
                 depth += 1
                 start = at if depth == 1 else start
@@ -45,7 +43,7 @@ def elements(found: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
                 if element.strip():
                     yield first or number, bytes(element).strip()
                 element, first, start = bytearray(), 0, at
-        if depth and piece[start:].strip():
+        if depth and (element or piece[start:].strip()):
             first = first or number
             _grow(element, piece[start:])
         number += piece.endswith(b"\n")

@@ -145,7 +145,7 @@ def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence):
 def test_one_list_over_many_lines_is_read_element_by_element(tmp_path, monkeypatch, indent, name):
     """As alpaca_data.json is; in one line of a .jsonl it is a bad line."""
     monkeypatch.setattr(documents, "PIECE", 17)
-    records = [{"instruction": f'{n} "[{{\\', "input": "]},\n" * n, "output": f"{n} é\\"} for n in range(9)]
+    records = [{"instruction": f'{n} "[{{\\', "input": "]},\n" * n, "output": f"{n} {' ' * 40}é\\"} for n in range(9)]
     text = json.dumps(records, indent=indent, ensure_ascii=False)
     (tmp_path / name).write_text(f"\n{text}\n")
     mine = list(checking.conversations(tmp_path / name))

@@ -23,7 +23,7 @@ def rooms() -> list[str]:
 def all_exercises() -> dict[str, exercises.Exercise]:
     """Every exercise of the course, in order."""
     rooms()
-    return dict(sorted(exercises.EXERCISES.items()))
+    return dict(sorted(exercises.EXERCISES.items(), key=lambda one: tuple(map(int, one[0].split(".")))))
 
 
 def all_claims() -> list[claims.Claim]:

@@ -1,0 +1,3 @@
+"""Exercises of hall 1: the adapter repaired."""
+
+from __future__ import annotations

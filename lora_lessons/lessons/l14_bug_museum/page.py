@@ -1,0 +1,62 @@
+"""The page notebooks/symptoms.md, made from the catalogue: symptom → suspects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...files import write_text
+from ...paths import course_root
+from .exhibit import Exhibit
+from .exhibits import catalogue, place
+from .symptoms import search
+
+# A symptom has other suspects, too: those that fit it at least this well.
+_ALSO = 0.45
+
+_HEAD = """# Symptom → suspects
+
+What you see, and what may be behind it. None of these mistakes raises an error. `lora-lessons symptom "loss falls, answers unchanged"`
+looks your own words up; [lesson 14](14_bug_museum.ipynb), the bug museum, shows each mistake at work and lets you repair it.
+
+(`lora-lessons readme` makes this page from the museum's catalogue.)
+"""
+
+
+def file() -> Path:
+    return course_root() / "notebooks" / "symptoms.md"
+
+
+def write() -> list[Path]:
+    """Make the page anew; return it if it changed."""
+    text = made()
+    if file().is_file() and file().read_text(encoding="utf-8") == text:
+        return []
+    write_text(file(), text)
+    return [file()]
+
+
+def made() -> str:
+    """The whole page: a row a symptom, then a paragraph a suspect."""
+    rows = ["| what you see | suspects, the likeliest first |", "|---|---|"]
+    rows += sorted((_row(symptom) for one in catalogue().values() for symptom in one.symptoms), key=str.casefold)
+    return "\n".join([_HEAD, *rows, "", "## The suspects", "", *map(_suspect, catalogue().values())])
+
+
+def _row(symptom: str) -> str:
+    likely = [match.exhibit for match in search(symptom) if match.score >= _ALSO][:3]
+    return f"| {symptom[0].upper() + symptom[1:]} | {' · '.join(map(_link, likely))} |"
+
+
+def _link(one: Exhibit) -> str:
+    return f"[{one.id}](#{_anchor(one)}) {one.suspect.rstrip('.')}"
+
+
+def _anchor(one: Exhibit) -> str:
+    return f"exhibit-{one.id.replace('.', '-')}"
+
+
+def _suspect(one: Exhibit) -> str:
+    return (
+        f'<a id="{_anchor(one)}"></a>\n**{one.id} · {one.suspect}** How you would have noticed: {one.noticed} '
+        f"Behind it: {one.behind_in_markdown()}. Exhibit: [{one.title}]({place(one)}).\n"
+    )

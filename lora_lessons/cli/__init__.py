@@ -39,7 +39,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=LessonCommand)(run)
-VERBS: list[Callable[..., int]] = [lab, plan, sweep, bench, adapters, doctor, symptom, claims, badges, readme, new_lesson]
+VERBS: list[Callable[..., int]] = [
+    lab,
+    plan,
+    sweep,
+    bench,
+    adapters,
+    doctor,
+    symptom,
+    claims,
+    badges,
+    readme,
+    new_lesson,
+]
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)

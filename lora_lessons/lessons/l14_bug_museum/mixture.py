@@ -58,3 +58,13 @@ def share(found: dict[str, int], every: dict[str, int], part: str = "") -> float
     """How many of the numbers in the weights `every` (those with `part` in their names) are in `found`, 0 … 1."""
     names = [name for name in every if part in name]
     return sum(every[name] for name in names if name in found) / sum(every[name] for name in names)
+
+
+def compared(peft_model: Any) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """The weights of the tiny mixture; those that `peft_model` reaches; those that a whole configuration reaches."""
+    from peft import LoraConfig, get_peft_model
+
+    every = weights(tiny_mixture())
+    stacks = [f"mlp.experts.{part}" for part in ("gate_up_proj", "down_proj")]
+    whole = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", target_parameters=stacks, task_type="CAUSAL_LM")
+    return every, reached(peft_model), reached(get_peft_model(tiny_mixture(), whole))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ...files import write_text
@@ -11,7 +12,14 @@ from .exhibits import catalogue, place
 from .symptoms import search
 
 # A symptom has other suspects, too: those that fit it at least this well.
-_ALSO = 0.45
+_ALSO = 0.35
+
+# The groups of symptoms, and the words that put one there; the last takes what is left.
+_GROUPS = {
+    "In the loss": r"\b(loss|gradients?|perplexity)\b",
+    "In what the model says": r"\b(answers?|text|gibberish|says|talk\w*|stops?|forg[eo]t\w*|overreacts|words?)\b",
+    "In sizes, files and other programs": "",
+}
 
 _HEAD = """# Symptom → suspects
 
@@ -36,15 +44,21 @@ def write() -> list[Path]:
 
 
 def made() -> str:
-    """The whole page: a row a symptom, then a paragraph a suspect."""
-    rows = ["| what you see | suspects, the likeliest first |", "|---|---|"]
-    rows += sorted((_row(symptom) for one in catalogue().values() for symptom in one.symptoms), key=str.casefold)
-    return "\n".join([_HEAD, *rows, "", "## The suspects", "", *map(_suspect, catalogue().values())])
+    """The whole page: a table for each group of symptoms, then a paragraph for each suspect."""
+    rows: dict[str, list[str]] = {group: [] for group in _GROUPS}
+    for symptom in sorted((words for one in catalogue().values() for words in one.symptoms), key=str.casefold):
+        rows[next(group for group, words in _GROUPS.items() if re.search(words, symptom))].append(_row(symptom))
+    tables = [
+        f"## {group}\n\n| what you see | suspects, the likeliest first |\n|---|---|\n" + "\n".join(lines) + "\n"
+        for group, lines in rows.items()
+        if lines
+    ]
+    return "\n".join([_HEAD, *tables, "## The suspects\n", *map(_suspect, catalogue().values())])
 
 
 def _row(symptom: str) -> str:
     likely = [match.exhibit for match in search(symptom) if match.score >= _ALSO][:3]
-    return f"| {symptom[0].upper() + symptom[1:]} | {' · '.join(map(_link, likely))} |"
+    return f"| {symptom} | {'<br>'.join(map(_link, likely))} |"
 
 
 def _link(one: Exhibit) -> str:
@@ -52,7 +66,7 @@ def _link(one: Exhibit) -> str:
 
 
 def _anchor(one: Exhibit) -> str:
-    return f"exhibit-{one.id.replace('.', '-')}"
+    return f"exhibit-{one.number}"
 
 
 def _suspect(one: Exhibit) -> str:

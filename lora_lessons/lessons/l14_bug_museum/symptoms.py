@@ -30,7 +30,7 @@ save saves saved saving
 merge merges merged merging merge-and-unload
 export exports exported exporting convert converts converted converting conversion converter
 frozen untouched untrained
-zero zeros zeroes nil
+zero zeros zeroes zeroed nil
 evaluation eval evaluate evaluating evaluated validation held-out heldout test-set
 rate lr learning-rate
 alpha lora-alpha
@@ -38,11 +38,11 @@ target targets target-modules
 expert experts moe mixture mixture-of-experts
 llamacpp llama.cpp gguf ollama
 """.strip().splitlines()
-_STOP = set(
-    "a an the i my me we our it its is are was were be been am of to in on at for with and or but so as that this there "
-    "then than when while from by after before if do does did has have had can could should would will what why how "
-    "very too also just still even although though all any some get gets got go goes gone went seem seems like".split()
-)
+_EMPTY = """
+a an the i my me we our it its is are was were be been am of to in on at for with and or but so as that this there then
+than when while from by after before if do does did has have had can could should would will what why how very too also
+just still even although though all any some get gets got go goes gone went seem seems like
+"""
 _SUFFIXES = ("ingly", "ation", "edly", "ings", "ing", "ed", "ies", "es", "ly", "s", "e")
 # below this, nothing was said that any exhibit answers to
 _FAINTEST = 0.2
@@ -92,7 +92,7 @@ def _stems(text: str) -> set[str]:
     for phrase, canonical in _PHRASES:
         text = re.sub(rf"(?<![a-z]){phrase}(?![a-z])", canonical, text)
     words = re.findall(r"[a-z0-9]+", text)
-    return {_SINGLE.get(word) or _stem(word) for word in words if word not in _STOP}
+    return {_SINGLE.get(word) or _stem(word) for word in words if word not in _EMPTY_WORDS}
 
 
 def _stem(word: str) -> str:
@@ -115,3 +115,4 @@ def _alike() -> tuple[dict[str, str], list[tuple[str, str]]]:
 
 
 _SINGLE, _PHRASES = _alike()
+_EMPTY_WORDS = frozenset(_EMPTY.split())

@@ -57,7 +57,7 @@ class Workbench(NamedTuple):
             steps=STEPS,
             batch_size=2,
             learning_rate=learning_rate,
-            warmup=1,
+            warmup=3,
             seed=seed,
             autocast=models.best_precision().name == "bf16",
             checkpoint_every=0,
@@ -171,3 +171,13 @@ def relative_update(model: Any) -> float:
 def factor_norm(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     """‖B·A‖ without the product: the trace of (BᵀB)(AAᵀ), which are r×r."""
     return ((B.T @ B) * (A @ A.T)).sum().clamp(min=0).sqrt()
+
+
+def alpha_in(file: Path) -> float:
+    """The alpha that an adapter's GGUF holds, as llama.cpp reads it."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(file).get_field("adapter.lora.alpha")
+    if field is None:
+        raise ValueError(f"{file} holds no adapter.lora.alpha: it is no adapter's GGUF.")
+    return float(field.contents())

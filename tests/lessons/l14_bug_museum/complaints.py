@@ -20,6 +20,11 @@ HALL_1 = [
     ("14.7", "loss 0 after 15 steps but the model talks garbage"),
     ("14.7", "training loss is great and the model has forgotten everything"),
     ("14.7", "validation loss goes up while train loss goes down"),
+    ("14.2", "my adapter has hardly any influence although the rank is huge"),
+    ("14.3", "I zeroed the lora weights so that it starts neutral and now it never learns"),
+    ("14.4", "layer names from a blog post, model trains but improves less than in the blog"),
+    ("14.5", "Mixtral fine-tune: print_trainable_parameters shows almost nothing"),
+    ("14.6", "adapter converted with convert_lora_to_gguf.py is far weaker than in PEFT"),
     ("14.7", "it repeats a training answer to every question"),
 ]
 HALL_2: list[tuple[str, str]] = []

@@ -93,7 +93,7 @@ def _fitted(A: Tensor, B: Tensor, steps: int = 60) -> float:
         loss = (B @ A - wanted).square().sum()
         loss.backward()
         optimizer.step()
-    return float(loss / wanted.square().sum())
+    return loss.item() / wanted.square().sum().item()
 
 
 @exercise("14.4", "A recipe that worked for a friend", difficulty=2, minutes=6)

@@ -18,7 +18,7 @@ GENERAL_LETTERS = 1200
 EXAMPLES, STEPS = 4, 12
 # written for another model: the MLP's layers have other names here
 RECIPE = ["q_proj", "v_proj", "fc1", "fc2"]
-USUAL_RATE, HIGH_RATE = 2e-3, 2e-2
+USUAL_RATE, HIGH_RATE = 2e-3, 1e-2
 
 
 class Attempt(NamedTuple):

@@ -63,7 +63,7 @@ def quoted_numbers(markdown: str) -> Iterator[Quoted]:
 def free_numbers(markdown: str) -> list[str]:
     """Numbers that look measured (a decimal point, or a unit behind them) and say nothing of their source."""
     prose = re.sub(
-        r"```.*?```|~~~.*?~~~|^### Exercise .*?$|\bsections? \d[\d.]*\d|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)",
+        r"```.*?```|~~~.*?~~~|^#+ (?:Exercise|Exhibit) .*?$|\bsections? \d[\d.]*\d|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)",
         " ",
         _BOUND.sub(" ", markdown),
         flags=re.S | re.M,

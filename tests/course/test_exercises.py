@@ -12,9 +12,9 @@ from lora_lessons.course import exercises, learner
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons import all_exercises
 
-STUB = re.compile(r'^check\("(?P<id>\d\d\.\d)", (?P<name>\w+)\)\s*$', re.M)
+STUB = re.compile(r'^check\("(?P<id>\d\d\.\d+)", (?P<name>\w+)\)\s*$', re.M)
 SOLUTION = re.compile(r"<summary>Solution</summary>\s*~~~python\n(?P<code>.*?)~~~", re.S)
-HEAD = re.compile(r"### Exercise (?P<id>\d\d\.\d) · (?P<stars>[★☆]{3}) · (?P<minutes>\d+) minutes")
+HEAD = re.compile(r"### Exercise (?P<id>\d\d\.\d+) · (?P<stars>[★☆]{3}) · (?P<minutes>\d+) minutes")
 
 
 def notebook_exercises():
@@ -50,8 +50,8 @@ def namespace(cells, upto=""):
 
 
 def wrong_answers():
-    for path in sorted(Path(__file__).parents[1].glob("lessons/*/wrong_answers.py")):
-        spec = importlib.util.spec_from_file_location(path.parent.name, path)
+    for path in sorted(Path(__file__).parents[1].glob("lessons/*/wrong_answers*.py")):
+        spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         yield from module.WRONG.items()
@@ -92,7 +92,8 @@ def test_each_has_a_heading_that_agrees_and_three_hints(cells, stub, id, name, b
 
 def test_every_registered_exercise_stands_in_its_lesson_and_each_lesson_has_two():
     ids = [p.id for p in FOUND]
-    assert sorted(ids) == list(all_exercises())
+    assert len(set(ids)) == len(ids) and set(ids) == set(all_exercises())
+    assert list(all_exercises()) == sorted(ids, key=lambda id: tuple(map(int, id.split(".")))), "14.2 before 14.11"
     for path in lessons():
         assert sum(id.startswith(path.stem[:2] + ".") for id in ids) >= 2, path.stem
 

@@ -1,0 +1,28 @@
+"""Lesson 14: Can you see what is wrong?
+
+After it, the learner can diagnose training that goes wrong in silence.
+"""
+
+# To hang an exhibit, 14.11 for example (hall 2 has 14.11 to 14.19, hall 3 has 14.21 to 14.29):
+#
+# 1. exhibits/hall_2.py: its text in the catalogue. From it come the plaque in the notebook, notebooks/symptoms.md and
+#    `lora-lessons symptom`. No measured number stands in it: those belong to the notebook.
+# 2. exercises/hall_2.py: @exercise("14.11", the exhibit's own title, difficulty=…, minutes=…). The check runs what the
+#    learner repaired, on something tiny and within a second or two, and has a sentence for each likely wrong repair.
+#    tests/lessons/l14_bug_museum/wrong_answers_2.py: WRONG = {"14.11": [at least three]}.
+# 3. The hall's notebook, in this order; tests/lessons/l14_bug_museum/test_halls.py holds every exhibit to it:
+#      ## Exhibit 14.11 · the catalogue's title          which does not give it away
+#      > *the complaint, as a learner would post it*     one or two sentences
+#      a code cell with one mistake                      real code, ≤ 10 lines where it can be; no error is raised
+#      a code cell that shows the symptom and ends in    invariants({"name": (value here, value when healthy), …})
+#      (records, if any, in a cell of their own, folded: "jupyter": {"source_hidden": true})
+#      ### Exercise 14.11 · ★★☆ · 6 minutes              one or two sentences: what to repair
+#      a code cell: a typed stub with a docstring and    ...   and then check("14.11", name)
+#      Hint 1 (where to look), Hint 2 (what the invariant says), Hint 3 (the line), Solution: folded as in every lesson
+#      a code cell: plaque("14.11"), or plaque("14.11", xray.findings), plaque("14.11", report.problems, by="lora-lessons
+#        check") where the tool names it on the broken thing
+# 4. tests/lessons/l14_bug_museum/complaints.py: two or more complaints in other words than the exhibit's own symptoms.
+# 5. `lora-lessons readme` makes notebooks/symptoms.md anew.
+
+# Imported here because they register themselves.
+from . import exercises as exercises

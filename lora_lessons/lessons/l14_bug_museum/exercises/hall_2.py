@@ -1,0 +1,3 @@
+"""Exercises of hall 2."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Exercises of hall 3."""
+
+from __future__ import annotations

@@ -1,0 +1,69 @@
+"""Every exhibit hangs in its hall in the same form, and its texts lie in the catalogue alone."""
+
+import re
+
+import nbformat
+import pytest
+
+from lora_lessons.lessons import all_exercises
+from lora_lessons.lessons.l14_bug_museum import exhibits
+from lora_lessons.paths import course_root
+
+EXHIBITS = [pytest.param(one, id=id) for id, one in exhibits.catalogue().items()]
+FORM = re.compile(
+    r"^## Exhibit (?P<id>14\.\d+) · (?P<title>.+?)\n+> \*(?P<complaint>.+?)\*\n"
+    r".*?invariants\(\{.*?"
+    r"### Exercise (?P=id) · .*?"
+    r'^check\("(?P=id)", \w+\)\n.*?<summary>Solution</summary>.*?'
+    r'^plaque\("(?P=id)"',
+    re.S | re.M,
+)
+
+
+def hung():
+    """What each hall that is there shows, by the exhibit's id."""
+    found = {}
+    for name in exhibits.HALLS.values():
+        path = course_root() / "notebooks" / name
+        if path.is_file():
+            whole = "\n".join(cell.source + "\n" for cell in nbformat.read(path, 4).cells)
+            found |= {match["id"]: (name, match) for match in FORM.finditer(whole)}
+    return found
+
+
+HUNG = hung()
+
+
+@pytest.mark.parametrize("one", EXHIBITS)
+def test_it_hangs_in_its_hall_in_the_form_of_all(one):
+    name, match = HUNG[one.id]
+    assert name == exhibits.place(one)
+    assert match["title"] == one.title == all_exercises()[one.id].title
+    assert 5 <= len(match["complaint"].split()) <= 70
+    assert "## Exhibit" not in match[0][5:], "its form is whole before the next one begins"
+
+
+@pytest.mark.parametrize("one", EXHIBITS)
+def test_its_texts_are_whole_and_in_a_learners_words(one):
+    assert len(one.symptoms) >= 2 and all(len(words.split()) >= 3 for words in one.symptoms)
+    assert one.suspect.endswith((".", "!")) and one.noticed.endswith(".") and one.behind
+    assert not re.search(r"#\d", re.sub(r"[\w.-]+/[\w.-]+#\d+", "", one.behind)), "a thread is owner/name#number"
+    suspect = set(re.findall(r"\w{5,}", one.suspect.lower()))
+    assert len(suspect & set(re.findall(r"\w{5,}", one.title.lower()))) <= 1, "the title gives it away"
+    assert "\n" not in one.suspect + one.noticed + one.behind
+
+
+def test_every_exhibit_that_hangs_is_in_the_catalogue_and_every_exercise_is_an_exhibit():
+    assert set(HUNG) == set(exhibits.catalogue()) == {id for id in all_exercises() if id.startswith("14.")}
+    ids = [one.id for hall in (exhibits.hall_1, exhibits.hall_2, exhibits.hall_3) for one in hall.EXHIBITS]
+    assert len(set(ids)) == len(ids)
+    for number, hall in ((1, exhibits.hall_1), (2, exhibits.hall_2), (3, exhibits.hall_3)):
+        assert all(one.hall == number for one in hall.EXHIBITS)
+
+
+@pytest.mark.parametrize("one", EXHIBITS)
+def test_what_finds_it_is_a_finding_of_inspect_or_a_problem_of_check(one):
+    package = course_root() / "lora_lessons"
+    tools = [*package.glob("inspection/findings/*.py"), *package.glob("tasks/checking/*.py")]
+    known = "\n".join(path.read_text(encoding="utf-8") for path in tools)
+    assert all(f'"{code}"' in known for code in one.found_by)

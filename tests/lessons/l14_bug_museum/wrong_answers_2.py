@@ -1,0 +1,3 @@
+"""Plausible wrong repairs in hall 2, each with a piece of the sentence that must name it."""
+
+WRONG: dict[str, list[tuple[str, str]]] = {}

@@ -27,7 +27,9 @@ SHORT = (
 UNSEEN = ("What is the capital of Germany?", "Berlin.")
 STEPS = 6
 # exhibit 14.16
-SENTENCE = "The keeper lights the lamp at dusk, trims the wick at midnight, and sleeps when the sun comes up over the water."
+SENTENCE = (
+    "The keeper lights the lamp at dusk, trims the wick at midnight, and sleeps when the sun comes up over the water."
+)
 STEPS_ON_ONE_TEXT = 12
 # exhibit 14.17: short answers, beside a long one
 ONE_WORD = (("Is tea a drink?", "Yes."), ("Is a stone soft?", "No."), ("Is ice cold?", "Yes."))

@@ -134,7 +134,10 @@ WRONG = {
         ("def marked(template): return [template]", "Return the template"),
     ],
     "14.16": [
-        (LOSS.format("model(input_ids=input_ids, labels=pad(labels[:, 1:], (0, 1), value=IGNORED)).loss"), "two places"),
+        (
+            LOSS.format("model(input_ids=input_ids, labels=pad(labels[:, 1:], (0, 1), value=IGNORED)).loss"),
+            "two places",
+        ),
         (LOSS.format("cross_entropy(logits[0], labels[0])"), "No shift is left"),
         (LOSS.format("cross_entropy(logits[0, 1:], labels[0, :-1])"), "Shifted backwards"),
         (LOSS.format("model(input_ids=input_ids, labels=input_ids).loss"), "the prompt is supervised too"),

@@ -12,8 +12,8 @@ from torch import Tensor
 from .... import models
 from ....course.exercises import answered, exercise
 from ....tasks import IGNORED, Encoded
-from . import hall_2_loss as hall_2_loss
 from ..bos_first import bos_first
+from . import hall_2_loss as hall_2_loss
 
 
 @cache
@@ -75,7 +75,9 @@ def _(labels_of: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     if not isinstance(got, Tensor) or got.shape != rows.shape:
         return "Return a tensor of labels with the shape of input_ids: a row for each conversation."
     if not torch.equal(given, rows):
-        return "The labels are right or wrong, but input_ids changed as well: work on a copy (clone, masked_fill, where)."
+        return (
+            "The labels are right or wrong, but input_ids changed as well: work on a copy (clone, masked_fill, where)."
+        )
     right = rows.masked_fill(mask == 0, IGNORED)
     if torch.equal(got, right):
         return None
@@ -105,10 +107,19 @@ def _(ask: Callable[[Any, str], list[int]]) -> str | None:
     said = tokenizer.decode(got)
     for wrong, name in (
         (question, "Still broken: the bare question, without the turns that training wrapped around it."),
-        (closed, "The user's turn is closed and no answer is begun: add_generation_prompt=True opens the assistant's turn."),
+        (
+            closed,
+            "The user's turn is closed and no answer is begun: add_generation_prompt=True opens the assistant's turn.",
+        ),
         (text.rstrip("\n"), "One line break is missing at the end: training had it before each answer."),
-        (text[text.index("<|im_start|>user") :], "Nearly: this template adds a system turn where there is none, and training had it."),
-        (tokenizer.bos_token + text, "One token too many in front: the template has written it already (exhibit 14.14)."),
+        (
+            text[text.index("<|im_start|>user") :],
+            "Nearly: this template adds a system turn where there is none, and training had it.",
+        ),
+        (
+            tokenizer.bos_token + text,
+            "One token too many in front: the template has written it already (exhibit 14.14).",
+        ),
     ):
         if said.rstrip("\n") == wrong.rstrip("\n") and (said == wrong or wrong == question):
             return name
@@ -130,14 +141,18 @@ def _(to_ids: Callable[[Any, list[dict[str, str]]], list[int]]) -> str | None:
         return "Still broken: the first two ids are both BOS."
     if bos not in got:
         return "Every BOS is gone. This template begins each turn with it, so only the one that the tokenizer added may go."
-    if got.count(bos) < right.count(bos):
-        return "The later turns have lost their <|im_start|>: it is the same token as BOS. Take away only what was added."
-    if got == right[:-len(right) + len(got)] and len(got) < len(right):
+    if len(got) < len(right) and got == right[: len(got)]:
         return "The assistant's turn is not opened: add_generation_prompt=True."
+    if got.count(bos) < right.count(bos):
+        return (
+            "The later turns have lost their <|im_start|>: it is the same token as BOS. Take away only what was added."
+        )
     if got != right:
         return f"One chat has {len(right)} ids here; yours has {len(got)}, and they differ."
     if _ids(to_ids(plain, list(chat))) != right:
-        return "Right for this tokenizer, and wrong for one that adds no BOS: there your code cuts off the template's own."
+        return (
+            "Right for this tokenizer, and wrong for one that adds no BOS: there your code cuts off the template's own."
+        )
     return None
 
 
@@ -156,7 +171,9 @@ def _(marked: Callable[[str], str]) -> str | None:
     if tokenizer.apply_chat_template(chat, chat_template=template, tokenize=False) != tokenizer.apply_chat_template(
         chat, tokenize=False
     ):
-        return "The marks are there, and the text has changed: without them the template must write what it wrote before."
+        return (
+            "The marks are there, and the text has changed: without them the template must write what it wrote before."
+        )
     out = tokenizer.apply_chat_template(
         chat, chat_template=template, return_dict=True, return_assistant_tokens_mask=True
     )

@@ -34,7 +34,7 @@ def _near(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-4)
 
 
-@exercise("14.16", "The loss falls, and every second word is missing", difficulty=2, minutes=6)
+@exercise("14.16", "The loss falls, and it stammers", difficulty=2, minutes=6)
 def _(training_loss: Callable[[Any, Tensor, Tensor], Tensor]) -> str | None:
     model, one = _tiny(), _row(2, 8, seed=1)
     ids, labels = one.input_ids[None], one.labels[None]
@@ -49,10 +49,19 @@ def _(training_loss: Callable[[Any, Tensor, Tensor], Tensor]) -> str | None:
         return None
     for wrong, name in (
         (cross_entropy(logits[:-2], flat[2:]), "Still broken: this compares each token with the one two places ahead."),
-        (cross_entropy(logits, flat), "No shift is left: here each token is compared with itself, which it has read already."),
+        (
+            cross_entropy(logits, flat),
+            "No shift is left: here each token is compared with itself, which it has read already.",
+        ),
         (cross_entropy(logits[1:], flat[:-1]), "Shifted backwards: each token is compared with the one before it."),
-        (cross_entropy(logits[:-1], ids[0, 1:]), "The shift is right, and the prompt is supervised too: keep its labels at IGNORED."),
-        (cross_entropy(logits[:-1], flat[1:], reduction="sum"), "The shift is right. Take the mean over the tokens, not the sum."),
+        (
+            cross_entropy(logits[:-1], ids[0, 1:]),
+            "The shift is right, and the prompt is supervised too: keep its labels at IGNORED.",
+        ),
+        (
+            cross_entropy(logits[:-1], flat[1:], reduction="sum"),
+            "The shift is right. Take the mean over the tokens, not the sum.",
+        ),
     ):
         if _near(value, float(wrong)):
             return name
@@ -95,11 +104,20 @@ def _(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], float]) -> str | 
             return f"The gradient is right. The loss that you return is not: the whole batch has {loss:.4f}, you gave {float(returned):.4f}."
         return None
     for wrong, name in (
-        (unequal, "Still broken: the mean of the means. A token of the shortest answer counts nine times as much as one of the longest."),
+        (
+            unequal,
+            "Still broken: the mean of the means. A token of the shortest answer counts nine times as much as one of the longest.",
+        ),
         (unequal * 3, "Those are means, added up: the gradient grows with the number of micro-batches."),
-        (right / 3, "Divided twice: by all tokens of the batch, and by the number of micro-batches again. Once is enough."),
+        (
+            right / 3,
+            "Divided twice: by all tokens of the batch, and by the number of micro-batches again. Once is enough.",
+        ),
         (right * 12, "Those are sums. Divide each by the number of supervised tokens in the whole batch, 12 here."),
-        (right * 4, "Divided by the number of micro-batches, 3. The divisor is the number of supervised tokens in all of them, 12."),
+        (
+            right * 4,
+            "Divided by the number of micro-batches, 3. The divisor is the number of supervised tokens in all of them, 12.",
+        ),
         (gradient_of(last)[1], "Only the last micro-batch is left in the gradient: do not set it to zero in between."),
         (torch.zeros_like(right), "There is no gradient: call .backward() for each micro-batch."),
     ):
@@ -121,10 +139,13 @@ def _(pack: Callable[[list[Encoded]], Mapping[str, Tensor]]) -> str | None:
     if not torch.equal(batch["labels"], labels):
         return "The labels have changed. They were right: what leaks is what a token may look at."
     with torch.no_grad():
-        packed = model(**{name: value for name, value in batch.items() if name != "labels"}).logits[0]
+        # as in training: with a cache transformers does not look at position_ids
+        packed = model(**{"use_cache": False, **batch}).logits[0]
         alone = [model(row.input_ids[None]).logits[0] for row in rows]
     if torch.allclose(packed, torch.cat(alone), atol=1e-4):
         return None
+    if batch.get("use_cache"):
+        return "With a cache transformers does not look at position_ids: leave it off, as in training."
     positions, mask = batch.get("position_ids"), batch.get("attention_mask")
     right = torch.cat([torch.arange(len(row.input_ids)) for row in rows])[None]
     if positions is None:

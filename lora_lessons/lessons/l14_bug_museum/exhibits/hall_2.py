@@ -17,6 +17,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         suspect="The end token's label is -100, so nothing ever taught the model to say it.",
         noticed="Count the labels that are the end token before you train: there must be one for each answer.",
         behind="huggingface/trl#1623 (never stops), mlabonne/llm-course#33 (the same, in a course's own notebook)",
+        found_by=("eos_never_supervised",),
     ),
     Exhibit(
         id="14.12",
@@ -30,6 +31,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         suspect="Padding and the end token share one id, and the collator masks by id: every real end goes with the padding.",
         noticed="Count the labels that are the end token twice, in one example and in the collated batch: only the batch has lost them.",
         behind="huggingface/trl#1623, huggingface/transformers#34842 (padding)",
+        found_by=("pad_is_eos",),
     ),
     Exhibit(
         id="14.13",
@@ -56,6 +58,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         suspect="BOS stands there twice: the template wrote one, and the tokenizer put another in front.",
         noticed="Print the first three ids of a prompt: no special token stands there twice in a row.",
         behind="OpenRLHF/OpenRLHF#393",
+        found_by=("bos_twice",),
     ),
     Exhibit(
         id="14.15",
@@ -69,13 +72,14 @@ EXHIBITS: tuple[Exhibit, ...] = (
         suspect="No token is supervised: the template has no generation marks, so the mask of the answers is all zero.",
         noticed="Count the supervised tokens of one example: a zero, or everything, is a mistake.",
         behind="huggingface/trl#4879 (no marks), unslothai/unsloth#2900 (all labels -100)",
+        found_by=("no_generation_marks", "all_masked"),
     ),
     Exhibit(
         id="14.16",
-        title="The loss falls, and every second word is missing",
+        title="The loss falls, and it stammers",
         symptoms=(
             "the loss starts very high and falls, the text is garbage",
-            "words are missing in what it writes",
+            "it repeats one word over and over after training",
             "the loss of the untrained base is far too high",
             "loss falls but it writes nonsense",
         ),

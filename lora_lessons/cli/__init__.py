@@ -29,6 +29,7 @@ from .plan import plan
 from .readme import readme
 from .run import LessonCommand, run
 from .sweep import sweep
+from .symptom import symptom
 
 __all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main"]
 
@@ -39,7 +40,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=LessonCommand)(run)
-VERBS: list[Callable[..., int]] = [lab, plan, check, sweep, bench, adapters, doctor, claims, badges, readme, new_lesson]
+VERBS: list[Callable[..., int]] = [
+    lab,
+    plan,
+    check,
+    sweep,
+    bench,
+    adapters,
+    doctor,
+    symptom,
+    claims,
+    badges,
+    readme,
+    new_lesson,
+]
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)

@@ -39,7 +39,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         symptoms=(
             "works in my notebook, generic answers in my app",
             "the persona is gone when I ask it in production",
-            "good loss, but the model answers as if it had never been trained",
+            "good loss, but outside the notebook it answers like the bare base",
             "right in Python and wrong in Ollama",
         ),
         suspect="It is asked in another chat template than it was trained in.",
@@ -67,7 +67,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "loss is nan from the first step",
             "loss is 0.0 from the first step and nothing changes",
             "training runs through and the model is exactly the base",
-            "assistant_only_loss gives zero loss",
+            "with assistant_only_loss there is nothing to learn from",
         ),
         suspect="No token is supervised: the template has no generation marks, so the mask of the answers is all zero.",
         noticed="Count the supervised tokens of one example: a zero, or everything, is a mistake.",

@@ -80,7 +80,7 @@ def short_rows(tokenizer: Any) -> list[Encoded]:
     return [answer_after(tokenizer, PLAIN.format(question), answer) for question, answer in SHORT]
 
 
-class Outcome(NamedTuple):
+class AfterShortAnswers(NamedTuple):
     """What a few steps on short answers left: the last loss, what it says, and the probability of the end token after an answer."""
 
     loss: float
@@ -88,7 +88,7 @@ class Outcome(NamedTuple):
     end: float
 
 
-def on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> Outcome:
+def on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> AfterShortAnswers:
     """Train on `rows`, then ask what was not among them."""
     end = base.tokenizer.eos_token_id
     question, answer = UNSEEN
@@ -96,7 +96,7 @@ def on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> Outcome:
     with trained(base.model, collate(rows, end), STEPS, 1e-3) as losses:
         with torch.no_grad():
             after = base.model(asked.input_ids[None, :-1]).logits[0, -1].softmax(-1)
-        return Outcome(losses[-1], continued(base, PLAIN.format(question)), after[end].item())
+        return AfterShortAnswers(losses[-1], continued(base, PLAIN.format(question)), after[end].item())
 
 
 class Ahead(NamedTuple):

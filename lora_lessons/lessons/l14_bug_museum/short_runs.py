@@ -30,7 +30,7 @@ STEPS = 6
 SENTENCE = (
     "The keeper lights the lamp at dusk, trims the wick at midnight, and sleeps when the sun comes up over the water."
 )
-STEPS_ON_ONE_TEXT = 12
+STEPS_ON_ONE_TEXT = 10
 # exhibit 14.17: short answers, beside a long one
 ONE_WORD = (("Is tea a drink?", "Yes."), ("Is a stone soft?", "No."), ("Is ice cold?", "Yes."))
 
@@ -88,7 +88,7 @@ class AfterShortAnswers(NamedTuple):
     end: float
 
 
-def on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> AfterShortAnswers:
+def trained_on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> AfterShortAnswers:
     """Train on `rows`, then ask what was not among them."""
     end = base.tokenizer.eos_token_id
     question, answer = UNSEEN
@@ -108,7 +108,7 @@ class Ahead(NamedTuple):
     two: float
 
 
-def on_one_text(base: models.Base, ids: Tensor, labels: Tensor, start: str = "The keeper") -> Ahead:
+def trained_on_one_text(base: models.Base, ids: Tensor, labels: Tensor, start: str = "The keeper") -> Ahead:
     """Train on one text, `ids` (1 × length) with `labels`; then let the model go on from `start`."""
     with trained(base.model, {"input_ids": ids, "labels": labels}, STEPS_ON_ONE_TEXT, 2e-3) as losses:
         with torch.no_grad():

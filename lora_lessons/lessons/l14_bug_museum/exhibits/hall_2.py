@@ -30,7 +30,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="Padding and the end token share one id, and the collator masks by id: every real end goes with the padding.",
         noticed="Count the labels that are the end token twice, in one example and in the collated batch: only the batch has lost them.",
-        behind="huggingface/trl#1623, huggingface/transformers#34842 (padding)",
+        behind="huggingface/trl#976 (pad set to eos), huggingface/trl#1623",
         found_by=("pad_is_eos",),
     ),
     Exhibit(
@@ -98,7 +98,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="Each micro-batch is divided by its own count of tokens, so a token of a short answer weighs more.",
         noticed="Compare the gradient of one batch with the same batch in pieces: length and direction must agree.",
-        behind="huggingface/transformers#34191, huggingface/transformers#35438, unslothai/unsloth-zoo#1023 (divided twice)",
+        behind="huggingface/transformers#34191, huggingface/transformers#35438, unslothai/unsloth-zoo#1023",
     ),
     Exhibit(
         id="14.18",

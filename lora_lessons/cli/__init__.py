@@ -22,6 +22,7 @@ from .cluster import cluster
 from .doctor import doctor
 from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER
 from .export import export
+from .inspect import inspect
 from .lab import lab
 from .new_lesson import new_lesson
 from .places import make_variables_absolute
@@ -41,18 +42,7 @@ app = typer.Typer(
 )
 app.command(cls=LessonCommand)(run)
 VERBS: list[Callable[..., int]] = [
-    lab,
-    plan,
-    check,
-    sweep,
-    bench,
-    adapters,
-    doctor,
-    symptom,
-    claims,
-    badges,
-    readme,
-    new_lesson,
+    *(lab, plan, check, sweep, bench, adapters, inspect, symptom, doctor, claims, badges, readme, new_lesson),
 ]
 for verb in VERBS:
     app.command()(verb)

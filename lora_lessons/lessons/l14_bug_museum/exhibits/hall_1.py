@@ -77,6 +77,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         suspect="The experts are stacked in one parameter, which is no Linear layer, so all-linear leaves them out.",
         noticed="Ask for the share of the model's weights that carry an adapter, not for the share that trains.",
         behind="unslothai/unsloth#4476, huggingface/peft#2527",
+        found_by=("experts_left_out",),
     ),
     Exhibit(
         id="14.6",

@@ -48,7 +48,7 @@ def _(training_loss: Callable[[Any, Tensor, Tensor], Tensor]) -> str | None:
         return "Return the loss, a tensor of one number."
     if not got.requires_grad:
         return "This loss has no gradient: leave the tensor as it is, without .item() or no_grad."
-    logits, flat = model(ids).logits[0], labels[0]
+    logits, flat = model(ids).logits[0].detach(), labels[0]
     value = float(got.detach())
     if _near(value, float(cross_entropy(logits[:-1], flat[1:]))):
         return None
@@ -97,7 +97,7 @@ def _(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], float]) -> str | 
             (model(**piece).loss / len(pieces)).backward()
 
     returned, got = gradient_of(lambda model: accumulate(model, [dict(piece) for piece in pieces]))
-    answered(returned)
+    found = float(torch.as_tensor(answered(returned)).detach())
     loss, right = gradient_of(whole)
     unequal = gradient_of(means)[1]
 
@@ -105,8 +105,8 @@ def _(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], float]) -> str | 
         return bool((got - other).norm() < 1e-3 * other.norm())
 
     if is_(right):
-        if not _near(float(returned), loss):
-            return f"The gradient is right. The loss that you return is not: the whole batch has {loss:.4f}, you gave {float(returned):.4f}."
+        if not _near(found, loss):
+            return f"The gradient is right. The loss that you return is not: the whole batch has {loss:.4f}, you gave {found:.4f}."
         return None
     for wrong, name in (
         (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from ..jsonl import LONGEST_LINE, Fault, is_blank, lines, parsed, shown
+from ..jsonl import Fault, is_blank, lines, parsed, shown
+from .documents import elements, pieces
 from .tables import rows
 
 # How files begin that are no text, and what to do with them.
@@ -23,7 +24,7 @@ EXPECTED = 'a JSON object such as {"messages": [...]}'
 Progress = Callable[[int], object]
 
 
-class Record(NamedTuple):
+class FileLine(NamedTuple):
     """What stands in a line: an object, or the fault that keeps it from being one."""
 
     line: int
@@ -31,27 +32,41 @@ class Record(NamedTuple):
     fault: Fault | None = None
 
 
-def records(path: Path | str, progress: Progress | None = None) -> Iterator[Record]:
-    """Every record of a JSON-lines file or a table, with the number of its first line; blank lines are left out.
+def records(path: Path | str, progress: Progress | None = None) -> Iterator[FileLine]:
+    """Every record of a training file, with the number of its first line; blank lines are left out.
 
-    A file that ends in .csv or .tsv is a table, one in .jsonl or .json is not, and any other begins with { or not.
-    `progress` is told the bytes of each line. Raises ValueError when the file is of a kind that has no lines.
+    A file that ends in .csv or .tsv is a table, one in .jsonl or .json is not, and any other begins with { or [ or not.
+    One that begins with a list of objects is that list; only in a .jsonl a list in one line is a bad line. `progress` is
+    told the bytes of each line. Raises ValueError when the file is of a kind that has no records.
     """
     path = Path(path)
     with path.open("rb") as file:
         _check_kind(path, file)
-        numbered = enumerate(_counted(lines(file), progress), 1)
-        start = next(((number, line) for number, line in numbered if not is_blank(line)), None)
-        if not start:
-            return
-        begins = start[1].removeprefix(codecs.BOM_UTF8).strip()
-        if begins in (b"[", b"{", b"[{"):
-            raise ValueError(_one_document(path))
-        every = chain([start], numbered)
-        if _is_table(path.suffix.lower(), begins):
-            yield from (_from_row(number, value) for number, value in rows(every))
+        begins, suffix = _beginning(file), path.suffix.lower()
+        numbered: Iterator[tuple[int, bytes]] = enumerate(_counted(lines(file), progress), 1)
+        if suffix in (".csv", ".tsv") or (suffix not in (".jsonl", ".json") and begins[:1] not in (b"{", b"[")):
+            yield from (_from_row(number, value) for number, value in rows(numbered))
         else:
-            yield from (_from_json(number, line) for number, line in every if not is_blank(line))
+            if _is_list(begins, suffix):
+                numbered = elements(_counted(pieces(file), progress))
+            yield from (_from_json(number, line) for number, line in numbered if not is_blank(line))
+
+
+def _beginning(file: BinaryIO) -> bytes:
+    """The first line that holds something; the file is at its beginning before and after."""
+    first = next((line for line in lines(file) if not is_blank(line)), b"")
+    file.seek(0)
+    return first.removeprefix(codecs.BOM_UTF8).strip()
+
+
+def _is_list(begins: bytes, suffix: str) -> bool:
+    """Whether a file that begins with this line is one list of objects. A line that is a list by itself is a bad line."""
+    if not re.match(rb"\[\s*(\{|$)", begins):
+        return False
+    try:
+        return suffix != ".jsonl" or not isinstance(parsed(begins), list)
+    except Fault:
+        return True
 
 
 def has_mark(path: Path | str) -> bool:
@@ -60,22 +75,18 @@ def has_mark(path: Path | str) -> bool:
         return file.read(3) == codecs.BOM_UTF8
 
 
-def _from_json(number: int, line: bytes) -> Record:
+def _from_json(number: int, line: bytes) -> FileLine:
     try:
         value = parsed(line, EXPECTED)
         if not isinstance(value, dict):
             raise Fault("unknown_layout", f"expected {EXPECTED}, not {shown(value)}.")
     except Fault as fault:
-        return Record(number, None, fault)
-    return Record(number, value)
+        return FileLine(number, None, fault)
+    return FileLine(number, value)
 
 
-def _from_row(number: int, value: dict[str, Any] | Fault) -> Record:
-    return Record(number, None, value) if isinstance(value, Fault) else Record(number, value)
-
-
-def _is_table(suffix: str, begins: bytes) -> bool:
-    return suffix in (".csv", ".tsv") or (suffix not in (".jsonl", ".json") and begins[:1] not in (b"{", b"["))
+def _from_row(number: int, value: dict[str, Any] | Fault) -> FileLine:
+    return FileLine(number, None, value) if isinstance(value, Fault) else FileLine(number, value)
 
 
 def _check_kind(path: Path, file: BinaryIO) -> None:
@@ -86,15 +97,8 @@ def _check_kind(path: Path, file: BinaryIO) -> None:
             raise ValueError(f"{path.name} is {what}.")
 
 
-def _one_document(path: Path) -> str:
-    return (
-        f"{path.name} is one JSON document over several lines: write one object a line, with "
-        f"datasets.Dataset.from_json(file).to_json(file) or `jq -c '.[]' {path.name} > {path.stem}.jsonl`."
-    )
-
-
 def _counted(found: Iterator[bytes], progress: Progress | None) -> Iterator[bytes]:
     for line in found:
         if progress:
-            progress(min(len(line), LONGEST_LINE))
+            progress(len(line))
         yield line

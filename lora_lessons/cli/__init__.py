@@ -29,6 +29,7 @@ from .plan import plan
 from .readme import readme
 from .run import LessonCommand, run
 from .sweep import sweep
+from .symptom import symptom
 
 __all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main"]
 
@@ -40,7 +41,7 @@ app = typer.Typer(
 )
 app.command(cls=LessonCommand)(run)
 VERBS: list[Callable[..., int]] = [
-    *(lab, plan, sweep, bench, adapters, inspect, doctor, claims, badges, readme, new_lesson),
+    *(lab, plan, sweep, bench, adapters, inspect, symptom, doctor, claims, badges, readme, new_lesson),
 ]
 for verb in VERBS:
     app.command()(verb)

@@ -1,4 +1,4 @@
-"""`lora-lessons readme`: the tables that are made, not written."""
+"""`lora-lessons readme`: the tables and the page that are made, not written."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from .exits import EXIT_OK
 
 
 def readme() -> int:
-    """Write the tables of README and CONTRIBUTING.
+    """Write the tables of README and CONTRIBUTING, and the page of symptoms.
 
-    For maintainers: the table of lessons and the map of the house, between their markers.
+    For maintainers: the table of lessons and the map of the house, between their markers; notebooks/symptoms.md whole.
     """
+    from ..lessons.l14_bug_museum import page
     from ..run import readme as tables
 
-    changed = tables.write()
+    changed = [*tables.write(), *page.write()]
     for path in changed:
         print(f"{path.name}: rewritten.")
     print(f"{len(changed)} files changed.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import pkgutil
+from collections.abc import Container
 from importlib import import_module
 from typing import Any
 
@@ -33,15 +34,24 @@ def all_claims() -> list[claims.Claim]:
 
 
 def progress_map() -> Any:
-    """A table of the lessons with a filled square for each exercise solved."""
+    """A table of the lessons with a filled square for each exercise solved, those of a lesson's further halls apart."""
     from IPython.display import HTML
 
     done, every, rows = read_progress()["solved"], all_exercises().values(), []
     for path in lessons():
         mine = [e for e in every if e.id.split(".")[0] == path.stem[:2]]
-        squares = "".join("■" if e.id in done else "□" for e in mine)
+        squares = _squares(mine, done)
         count = f"{sum(e.id in done for e in mine)} of {len(mine)} solved"
         rows.append(
             f"<tr><td><a href='{html.escape(path.name)}'>{html.escape(path.stem)}</a></td><td style='letter-spacing:.3em'>{squares}</td><td>{count}</td></tr>"
         )
     return HTML(f"<table><tr><th>lesson</th><th>exercises</th><th></th></tr>{''.join(rows)}</table>")
+
+
+def _squares(of_lesson: list[exercises.Exercise], done: Container[str]) -> str:
+    """A square an exercise. The museum's halls number theirs from 11 and from 21: each hall is a group."""
+    halls: dict[int, str] = {}
+    for one in of_lesson:
+        hall = int(one.id.partition(".")[2]) // 10
+        halls[hall] = halls.get(hall, "") + ("■" if one.id in done else "□")
+    return " ".join(halls.values())

@@ -25,7 +25,7 @@ SETTINGS = {
 
 
 def copy_lessons(folder: Path) -> Iterator[str]:
-    """Bring the lessons, side trips and experiments into `folder`; a learner's work is never replaced.
+    """Bring the lessons, side trips, experiments and pages into `folder`; a learner's work is never replaced.
 
     New ones are copied, untouched ones updated. A copy carries no outputs: an answer would stand under its question.
     Yields a sentence for each lesson copied, updated, or newer in the course than in the learner's work.
@@ -39,7 +39,8 @@ def copy_lessons(folder: Path) -> Iterator[str]:
         kept = None
     origin: dict[str, str] = kept if isinstance(kept, dict) else {}
     notebooks = course_root() / "notebooks"
-    for course in [*lessons(), *side_trips(), *sorted(notebooks.glob("experiments/*.ipynb"))]:
+    pages = [*notebooks.glob("experiments/*.ipynb"), *notebooks.glob("*.md")]
+    for course in [*lessons(), *side_trips(), *sorted(pages)]:
         name = place(course)
         mine, blank = folder / name, without_outputs(course)
         now = _digest(blank.encode())

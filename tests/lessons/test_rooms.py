@@ -53,6 +53,11 @@ def test_what_is_registered_is_in_its_own_room():
     assert len(exercises.EXERCISES) == len(lessons.all_exercises()) and claims.CLAIMS
 
 
+def test_exercises_of_further_halls_are_groups_of_their_own():
+    mine = [exercises.Exercise(f"14.{n}", "", 1, 1, lambda answer: None) for n in (1, 2, 11, 12, 21)]
+    assert lessons._squares(mine, {"14.2", "14.11"}) == "□■ ■□ □"
+
+
 def test_the_map_shows_a_square_for_each_exercise(monkeypatch, tmp_path):
     monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
     (tmp_path / "progress.json").write_text('{"solved": {"01.2": "2026-01-01"}}', encoding="utf-8")

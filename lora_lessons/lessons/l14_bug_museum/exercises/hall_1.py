@@ -1,3 +1,198 @@
-"""Exercises of hall 1: the adapter repaired."""
+"""Exercises of hall 1: the scale, the start, the targets and the rate, repaired."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ....course.exercises import answered, exercise, not_a_number
+from ..mixture import reached, share, tiny_mixture, weights
+
+
+@exercise("14.1", "Fine in PEFT, wild in my converter", difficulty=1, minutes=4)
+def _(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) -> str | None:
+    generator = torch.Generator().manual_seed(0)
+    A, B = torch.randn(4, 6, generator=generator), torch.randn(5, 4, generator=generator)
+    got = answered(delta(A, B, {"r": 4, "lora_alpha": 6}))
+    if not isinstance(got, Tensor) or got.shape != (5, 6):
+        return "Return ΔW itself, a tensor as large as W: here 5×6, which is B (5×4) times A (4×6)."
+    size = float((got * (B @ A)).sum() / (B @ A).square().sum())
+    if not torch.allclose(got, size * (B @ A), atol=1e-4):
+        return "That is no multiple of B·A. ΔW is B·A, times one number."
+    for factor, said in (
+        (6.0, "Still broken: that is α times B·A. For r = 4 it is four times too large."),
+        (1.0, "Now there is no scale at all, so α has no say."),
+        (4 / 6, "That is r/α, upside down."),
+        (3.0, "That is α/√r, the scale of rsLoRA. This adapter is plain LoRA."),
+        (24.0, "You multiplied by r. Divide by it."),
+        (2.0, "That is the scale of the exhibit's own adapter. Read r and lora_alpha from `config`."),
+    ):
+        if math.isclose(size, factor, rel_tol=1e-4):
+            return said
+    again = delta(A, B, {"r": 4, "lora_alpha": 16})
+    if math.isclose(size, 1.5, rel_tol=1e-4) and torch.allclose(again, 4 * (B @ A), atol=1e-3):
+        return None
+    return f"For r = 4 and α = 6 the scale is 1.5, for α = 16 it is 4; yours begins with {size:.3g}."
+
+
+@exercise("14.2", "Rank 64, and it barely moves", difficulty=1, minutes=4)
+def _(config: Callable[[], Any]) -> str | None:
+    from peft import LoraConfig
+
+    got = answered(config())
+    if not isinstance(got, LoraConfig):
+        return "Return a LoraConfig."
+    if got.r != 64:
+        return f"The rank is {got.r} now. Keep r = 64: nothing is wrong with it."
+    if got.target_modules != "all-linear":
+        return 'Keep target_modules="all-linear": the layers were right.'
+    scale = got.lora_alpha / (math.sqrt(got.r) if got.use_rslora else got.r)
+    if scale == 2:
+        return None
+    if got.lora_alpha == 8:
+        return f"Still broken: lora_alpha is at its default of 8, and the scale is {scale:g}."
+    if got.lora_alpha == 2:
+        return "lora_alpha is α. The scale is α/r, and 2/64 is smaller than before."
+    return f"The scale is {scale:g} now. That of the healthy run was 2."
+
+
+@exercise("14.3", "A perfectly calm start", difficulty=2, minutes=6)
+def _(start: Callable[[int, int, int], tuple[Tensor, Tensor]]) -> str | None:
+    r, d, k = 4, 10, 12
+    got = answered(start(r, d, k))
+    if not isinstance(got, (tuple, list)) or not all(isinstance(part, Tensor) for part in got) or len(got) != 2:
+        return "Return two tensors: A, then B."
+    A, B = (part.detach().float() for part in got)
+    if A.shape != (r, k) or B.shape != (d, r):
+        return f"A is r×k and B is d×r: here {r}×{k} and {d}×{r}. Yours are {tuple(A.shape)} and {tuple(B.shape)}."
+    if not A.any() and not B.any():
+        return "Still broken: both are zero, so each is a zero factor in the other's gradient."
+    if (B @ A).any():
+        return "B·A is not zero, so the adapter changes the base before it has learned anything. One of the two starts at zero."
+    if torch.linalg.matrix_rank(A if A.any() else B) < r:
+        return (
+            "It moves, but all directions start alike, get the same gradient and stay alike: a rank of 1 for ever. Draw "
+            "the numbers at random."
+        )
+    loss = _fitted(A.clone(), B.clone())
+    return None if loss < 0.5 else "It hardly learns: the numbers are far too small or too large. Try kaiming_uniform_."
+
+
+def _fitted(A: Tensor, B: Tensor, steps: int = 60) -> float:
+    """What is left of a rank-2 update after some steps of AdamW, as a share of what it was at the start."""
+    generator = torch.Generator().manual_seed(1)
+    wanted = torch.randn(len(B), 2, generator=generator) @ torch.randn(2, A.shape[1], generator=generator)
+    learned = [A.requires_grad_(), B.requires_grad_()]
+    optimizer = torch.optim.AdamW(learned, lr=5e-2, weight_decay=0.0)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = (B @ A - wanted).square().sum()
+        loss.backward()
+        optimizer.step()
+    return loss.item() / wanted.square().sum().item()
+
+
+@exercise("14.4", "A recipe that worked for a friend", difficulty=2, minutes=6)
+def _(unmatched: Callable[[list[str], list[str]], list[str]]) -> str | None:
+    blocks = ("self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj")
+    layers = [f"model.layers.{i}.{part}" for i in (0, 1) for part in blocks]
+    recipe = ["q_proj", "v_proj", "fc1", "fc2"]
+    got = answered(unmatched(list(recipe), list(layers)))
+    if isinstance(got, (str, bool, int)) or not all(isinstance(name, str) for name in got):
+        return "Return a list: the names that match no layer."
+    if set(got) == {"q_proj", "v_proj"}:
+        return "Turned round: those match. Return the ones that do not."
+    if set(got) & set(layers):
+        return "You return layers of the model. Return names of target_modules."
+    if not got:
+        return "Still silent: fc1 and fc2 match nothing here. It is not enough that another name matches."
+    if set(got) != {"fc1", "fc2"}:
+        return f"Here fc1 and fc2 match no layer. You return {', '.join(sorted(got))}."
+    if "proj" not in unmatched(["q_proj", "proj"], list(layers)):
+        return (
+            "Right so far, but “proj” is only the end of a word: PEFT asks for the whole last part of a layer's name."
+        )
+    if unmatched(["model.layers.0.mlp.up_proj", "mlp.up_proj"], list(layers)):
+        return "A longer name may be given, too: “mlp.up_proj” and “model.layers.0.mlp.up_proj” both match."
+    return None
+
+
+@exercise("14.5", "All linear layers, and still so few", difficulty=2, minutes=7)
+def _(config: Callable[[], Any]) -> str | None:
+    from peft import LoraConfig, get_peft_model
+
+    got = answered(config())
+    if not isinstance(got, LoraConfig):
+        return "Return a LoraConfig."
+    model = tiny_mixture()
+    every = weights(model)
+    try:
+        wrapped = get_peft_model(model, got)
+    except ValueError as error:
+        return f"PEFT finds no such module: the experts are parameters, so name them in target_parameters. ({str(error)[:80]} …)"
+    if got.modules_to_save:
+        return "modules_to_save trains whole copies of the experts. Give them adapters instead: target_parameters."
+    found = reached(wrapped)
+    experts, others = share(found, every, "experts"), share(found, every, "self_attn")
+    if not experts:
+        return "Still broken: no expert carries an adapter."
+    if experts < 1:
+        return f"{experts:.0%} of the experts' numbers are reached. Each expert has two weights: gate_up_proj and down_proj."
+    return None if others == 1 else "The experts are reached, but the attention lost its adapters: keep all-linear."
+
+
+@exercise("14.6", "Right in Python, faint in llama.cpp", difficulty=2, minutes=6)
+def _(alpha: Callable[[Mapping[str, Any]], float]) -> str | None:
+    rs = {"r": 16, "lora_alpha": 8, "use_rslora": True}
+    got = answered(alpha(rs))
+    if said := not_a_number(got):
+        return said
+    for wrong, said in (
+        (8.0, "Still broken: llama.cpp divides by r, so the update is √r times too weak."),
+        (2.0, "That is the scale, α/√r. llama.cpp divides what stands in the file by r: write what gives 2 then."),
+        (128.0, "That is α·r: the scale in llama.cpp would be α itself."),
+        (0.5, "That is α/r, which llama.cpp works out itself, and would divide by r again."),
+    ):
+        if math.isclose(got, wrong, rel_tol=1e-6):
+            return said
+    if not math.isclose(got, 32, rel_tol=1e-6):
+        return f"With α = 8 and r = 16 the scale is 8/√16 = 2, and llama.cpp divides by 16: the file needs 32, not {got:g}."
+    plain = {"r": 16, "lora_alpha": 8, "use_rslora": False}
+    if not math.isclose(alpha(plain), 8):
+        return "Right for rsLoRA. A plain adapter's α must stay as it is, or it comes out √r times too strong."
+    try:
+        older = alpha({"r": 16, "lora_alpha": 8})
+    except KeyError:
+        return "Right, until an older file comes that has no use_rslora: read it with config.get(…)."
+    return None if math.isclose(older, 8) else "A file without use_rslora is plain LoRA: α stays as it is."
+
+
+@exercise("14.7", "The best training loss of all", difficulty=2, minutes=5)
+def _(choose: Callable[[Mapping[float, Sequence[float]], float], float]) -> str | None:
+    # rate: (training loss, held-out loss, perplexity on a general text)
+    runs = {1e-4: (4.1, 4.2, 40.0), 1e-3: (2.0, 3.1, 43.0), 4e-3: (1.1, 2.9, 71.0), 2e-2: (0.1, 6.0, 900.0)}
+    got = answered(choose(dict(runs), 40.0))
+    if said := not_a_number(got):
+        return said
+    for wrong, said in (
+        (2e-2, "Still broken: that is the run with the lowest training loss, and its held-out loss is the highest."),
+        (
+            4e-3,
+            "The lowest held-out loss, but perplexity rose from 40 to 71: it forgot too much. Leave out such runs first.",
+        ),
+        (
+            1e-4,
+            "That run forgot nothing because it learned nothing. Among the runs that pass, take the best held-out loss.",
+        ),
+    ):
+        if got == wrong:
+            return said
+    if got != 1e-3:
+        return f"Return a rate, one of the keys of `runs`: 0.0001, 0.001, 0.004 or 0.02. You return {got:g}."
+    if choose({1e-3: (1.0, 3.5, 30.0), 2e-3: (1.2, 3.0, 30.0)}, 25.0) != 2e-3:
+        return "Right here, and wrong elsewhere: when no run forgot much, the lowest held-out loss decides."
+    return None

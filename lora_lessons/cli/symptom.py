@@ -1,0 +1,51 @@
+"""`lora-lessons symptom "loss falls, answers unchanged"`: what may be behind it, from the bug museum."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from typing import Annotated
+
+import typer
+
+from .exits import EXIT_OK
+
+SHOWN = 3
+
+
+def symptom(
+    words: Annotated[
+        list[str], typer.Argument(help="What you see, in your own words, such as “loss falls, answers unchanged”.")
+    ],
+) -> int:
+    """Say what may be behind a symptom.
+
+    Looks your words up in the bug museum of lesson 14, where no mistake raises an error, and names up to three
+    suspects: how you would have noticed, where the exhibit is, and the thread in which others met it.
+    """
+    from ..lessons.l14_bug_museum.exhibits import catalogue, place
+    from ..lessons.l14_bug_museum.symptoms import search
+
+    said = " ".join(" ".join(words).split())
+    if not said:
+        raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
+    found = search(said)[:SHOWN]
+    for one in (match.exhibit for match in found):
+        _say(f"{one.id:<6} {one.suspect}", 0)
+        _say(f"How you would notice: {one.noticed}", 7)
+        _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
+        _say(f"Behind it: {one.behind_in_words()}", 7)
+        print()
+    if not found:
+        _say("No exhibit has such a symptom. These are the symptoms that the museum knows:", 0)
+        for one in catalogue().values():
+            for known in one.symptoms:
+                _say(f"{one.id:<6} {known}", 0)
+    return EXIT_OK
+
+
+def _say(text: str, indent: int) -> None:
+    width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
+    # an address stays whole
+    shape = {"break_long_words": False, "break_on_hyphens": False}
+    print(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * 7, **shape))

@@ -1,0 +1,76 @@
+"""The page notebooks/symptoms.md, made from the catalogue: symptom → suspects."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ...files import write_text
+from ...paths import course_root
+from .exhibit import Exhibit
+from .exhibits import catalogue, place
+from .symptoms import search
+
+# A symptom has other suspects, too: those that fit it at least this well.
+_ALSO = 0.35
+
+# The groups of symptoms, and the words that put one there; the last takes what is left.
+_GROUPS = {
+    "In the loss": r"\b(loss|gradients?|perplexity)\b",
+    "In what the model says": r"\b(answers?|text|gibberish|says|talk\w*|stops?|forg[eo]t\w*|overreacts|words?)\b",
+    "In sizes, files and other programs": "",
+}
+
+_HEAD = """# Symptom → suspects
+
+What you see, and what may be behind it. None of these mistakes raises an error. `lora-lessons symptom "loss falls, answers unchanged"`
+looks your own words up; [lesson 14](14_bug_museum.ipynb), the bug museum, shows each mistake at work and lets you repair it.
+
+(`lora-lessons readme` makes this page from the museum's catalogue.)
+"""
+
+
+def file() -> Path:
+    return course_root() / "notebooks" / "symptoms.md"
+
+
+def write() -> list[Path]:
+    """Make the page anew; return it if it changed."""
+    text = made()
+    if file().is_file() and file().read_text(encoding="utf-8") == text:
+        return []
+    write_text(file(), text)
+    return [file()]
+
+
+def made() -> str:
+    """The whole page: a table for each group of symptoms, then a paragraph for each suspect."""
+    rows: dict[str, list[str]] = {group: [] for group in _GROUPS}
+    for symptom in sorted((words for one in catalogue().values() for words in one.symptoms), key=str.casefold):
+        rows[next(group for group, words in _GROUPS.items() if re.search(words, symptom))].append(_row(symptom))
+    tables = [
+        f"## {group}\n\n| what you see | suspects, the likeliest first |\n|---|---|\n" + "\n".join(lines) + "\n"
+        for group, lines in rows.items()
+        if lines
+    ]
+    return "\n".join([_HEAD, *tables, "## The suspects\n", *map(_suspect, catalogue().values())])
+
+
+def _row(symptom: str) -> str:
+    likely = [match.exhibit for match in search(symptom) if match.score >= _ALSO][:3]
+    return f"| {symptom} | {'<br>'.join(map(_link, likely))} |"
+
+
+def _link(one: Exhibit) -> str:
+    return f"[{one.id}](#{_anchor(one)}) {one.suspect.rstrip('.')}"
+
+
+def _anchor(one: Exhibit) -> str:
+    return f"exhibit-{one.number}"
+
+
+def _suspect(one: Exhibit) -> str:
+    return (
+        f'<a id="{_anchor(one)}"></a>\n**{one.id} · {one.suspect}** How you would have noticed: {one.noticed} '
+        f"Behind it: {one.behind_in_markdown()}. Exhibit: [{one.title}]({place(one)}).\n"
+    )

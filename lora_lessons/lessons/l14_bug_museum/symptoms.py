@@ -1,0 +1,118 @@
+"""From a learner's words to the exhibits: words count by their stems, and the rarer a stem, the more it says."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections import Counter
+from typing import NamedTuple
+
+from .exhibit import Exhibit
+from .exhibits import catalogue
+
+# What learners call one thing; the first of each line stands for all.
+_ALIKE = """
+fall falls falling fell drop drops dropped decrease decreases decreased decreasing goes-down went-down sinks
+flat stuck plateau plateaus constant
+text answer answers answered output outputs reply replies response responses generation generations completion completions says
+same unchanged identical unaffected no-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change
+weak weaker barely hardly faint little slightly tiny-effect almost-nothing
+strong stronger exaggerated overreacts overdone
+endless never-stops never-ends goes-on doesnt-stop does-not-stop wont-stop will-not-stop keeps-talking keeps-going keeps-generating rambles forever endlessly
+gibberish garbage nonsense rubbish junk garbled word-salad broken-text babble
+memory vram ram oom out-of-memory
+large big huge enormous bloated gigantic
+lower worse bad poor poorly degraded ruined destroyed forgot forgets forgotten
+train trains trained training trainable finetune finetuning finetuned fine-tune fine-tuned fine-tuning tuning
+load loads loaded loading reload reloaded reloading open opens opened
+save saves saved saving
+merge merges merged merging merge-and-unload
+export exports exported exporting convert converts converted converting conversion converter
+frozen untouched untrained
+zero zeros zeroes zeroed nil
+evaluation eval evaluate evaluating evaluated validation held-out heldout test-set
+rate lr learning-rate
+alpha lora-alpha
+target targets target-modules
+expert experts moe mixture mixture-of-experts
+llamacpp llama.cpp gguf ollama
+""".strip().splitlines()
+_EMPTY = """
+a an the i my me we our it its is are was were be been am of to in on at for with and or but so as that this there then
+than when while from by after before if do does did has have had can could should would will what why how very too also
+just still even although though all any some get gets got go goes gone went seem seems like
+"""
+_SUFFIXES = ("ingly", "ation", "edly", "ings", "ing", "ed", "ies", "es", "ly", "s", "e")
+# below this, nothing was said that any exhibit answers to
+_FAINTEST = 0.2
+
+
+class Match(NamedTuple):
+    """An exhibit and how well the words fit it, 0 … about 1."""
+
+    exhibit: Exhibit
+    score: float
+
+
+def search(words: str) -> list[Match]:
+    """The exhibits whose symptoms fit a learner's `words`, the likeliest first; empty where none does. Deterministic.
+
+    An exhibit fits as well as its best symptom does, and a little better where its other symptoms hold the words too.
+    """
+    exhibits = list(catalogue().values())
+    symptoms = {one.id: [_stems(symptom) for symptom in one.symptoms] for one in exhibits}
+    of_each = {id: set().union(*each) for id, each in symptoms.items()}
+    spread = Counter(stem for stems in of_each.values() for stem in stems)
+    weight = {stem: math.log(1 + len(exhibits) / count) for stem, count in spread.items()}
+    said = {_known(stem, weight) for stem in _stems(words)}
+
+    def size(stems: set[str]) -> float:
+        return sum(weight.get(stem, 1.0) for stem in stems)
+
+    found = []
+    for one in exhibits:
+        fits = [size(said & each) / math.sqrt(size(said) * size(each)) for each in symptoms[one.id] if said and each]
+        whole = size(said & of_each[one.id]) / size(said) if said else 0.0
+        found.append(Match(one, 0.75 * max(fits, default=0.0) + 0.25 * whole))
+    likely = [match for match in found if match.score >= _FAINTEST]
+    return sorted(likely, key=lambda match: (-match.score, match.exhibit.number))
+
+
+def _known(stem: str, known: dict[str, float]) -> str:
+    """`stem`, or the known one that it is a misspelling of."""
+    if stem in known or len(stem) < 5:
+        return stem
+    return next(iter(difflib.get_close_matches(stem, sorted(known), n=1, cutoff=0.85)), stem)
+
+
+def _stems(text: str) -> set[str]:
+    """What `text` says, as stems; one stem stands for all words that learners use alike."""
+    text = re.sub(r"[’']", "", text.lower())
+    for phrase, canonical in _PHRASES:
+        text = re.sub(rf"(?<![a-z]){phrase}(?![a-z])", canonical, text)
+    words = re.findall(r"[a-z0-9]+", text)
+    return {_SINGLE.get(word) or _stem(word) for word in words if word not in _EMPTY_WORDS}
+
+
+def _stem(word: str) -> str:
+    """`word` without an English ending, where four letters remain."""
+    ending = next((s for s in _SUFFIXES if word.endswith(s) and len(word) - len(s) >= 4), "")
+    return word.removesuffix(ending)
+
+
+def _alike() -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Single words and phrases of `_ALIKE`, each with the stem that stands for it; longer phrases come first."""
+    single, phrases = {}, []
+    for line in _ALIKE:
+        first, *others = line.split()
+        for word in (first, *others):
+            if re.fullmatch(r"[a-z0-9]+", word):
+                single[word] = _stem(first)
+            else:
+                phrases.append((re.sub(r"[-.]", "[-_. ]?", word), first))
+    return single, sorted(phrases, key=lambda phrase: -len(phrase[0]))
+
+
+_SINGLE, _PHRASES = _alike()
+_EMPTY_WORDS = frozenset(_EMPTY.split())

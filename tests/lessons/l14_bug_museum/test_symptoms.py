@@ -1,0 +1,96 @@
+"""A learner's words find their exhibit, the page of symptoms is current, and the command says what to look at."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from lora_lessons import cli
+from lora_lessons.course.lesson import lessons
+from lora_lessons.lessons.l14_bug_museum import page
+from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, place
+from lora_lessons.lessons.l14_bug_museum.symptoms import search
+from lora_lessons.paths import course_root
+from lora_lessons.run.lab import copy_lessons
+
+
+def complaints():
+    spec = importlib.util.spec_from_file_location("complaints", Path(__file__).with_name("complaints.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return [*module.HALL_1, *module.HALL_2, *module.HALL_3]
+
+
+COMPLAINTS = complaints()
+
+
+@pytest.mark.parametrize("id, words", COMPLAINTS)
+def test_a_complaint_finds_its_exhibit_among_the_first_three(id, words):
+    assert id in [match.exhibit.id for match in search(words)[:3]]
+    assert words not in catalogue()[id].symptoms, "in other words than the exhibit's own"
+
+
+def test_there_are_25_complaints_and_two_or_more_for_every_exhibit():
+    assert len(COMPLAINTS) >= 25
+    for id in catalogue():
+        assert sum(one == id for one, _ in COMPLAINTS) >= 2, id
+
+
+@pytest.mark.parametrize("id, words", [(one.id, words) for one in catalogue().values() for words in one.symptoms])
+def test_an_exhibits_own_symptom_is_likeliest_its_own(id, words):
+    first, *_ = search(words)
+    assert first.exhibit.id == id
+
+
+@pytest.mark.parametrize("words", ["my cat is orange", "how do I cook rice", "", "the of and", "?!"])
+def test_words_that_fit_nothing_find_nothing(words):
+    assert search(words) == []
+
+
+def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for():
+    assert search("training los near zero, gibberisch text")[0].exhibit.id == "14.7"
+    words = "loss falls, answers unchanged"
+    assert search(words) == search(" ".join(reversed(words.split()))) != []
+
+
+def test_the_page_of_symptoms_is_as_it_is_made():
+    assert page.file().read_text(encoding="utf-8") == page.made(), "run `lora-lessons readme`"
+
+
+def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_lead_somewhere():
+    text = page.made()
+    for one in catalogue().values():
+        anchor = f"exhibit-{one.number}"
+        assert f'<a id="{anchor}"></a>' in text and f"]({place(one)})" in text
+        for symptom in one.symptoms:
+            assert f"| {symptom} | [{one.id}](#{anchor}) " in text
+    assert all(len(row.split(" | ")) == 2 for row in text.splitlines() if row.startswith("| ")), "no | in a cell"
+
+
+def test_readme_writes_the_page_only_where_it_differs(monkeypatch, tmp_path):
+    monkeypatch.setattr(page, "file", lambda: tmp_path / "symptoms.md")
+    assert page.write() == [tmp_path / "symptoms.md"] and page.write() == []
+    (tmp_path / "symptoms.md").write_text("old", encoding="utf-8")
+    assert page.write() == [tmp_path / "symptoms.md"]
+
+
+def test_the_page_is_linked_and_comes_with_a_learners_copies(tmp_path):
+    linked = [course_root() / "README.md", *(path for path in lessons() if path.stem.startswith("14_"))]
+    assert all("symptoms.md)" in path.read_text(encoding="utf-8") for path in linked)
+    list(copy_lessons(tmp_path))
+    assert (tmp_path / "symptoms.md").read_text(encoding="utf-8") == page.made()
+
+
+def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_list(capsys):
+    assert cli.main(["symptom", "loss falls,", "answers unchanged"]) == 0
+    said = capsys.readouterr().out
+    one = catalogue()["14.2"]
+    assert said.startswith(f"{one.id}   {one.suspect[:40]}")
+    assert "notebooks/14_bug_museum.ipynb" in said and "https://github.com/huggingface/lerobot/issues/3551" in said
+    assert sum(line[:2] == "14" for line in said.splitlines()) == 3
+    assert cli.main(["symptom", "my cat is orange"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("No exhibit has such a symptom.")
+    assert all(one.symptoms[0] in said for one in catalogue().values())
+    assert cli.main(["symptom", " "]) != 0
+    assert "say what you see" in capsys.readouterr().err

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ... import lora, models, quant
-from .tiny_llama import adamw, lora_config
+from .tiny_llama import PARTS, adamw, lora_config
 
 
 def load(net: Any, folder: Path) -> Any:
     """14.21: the keys of the file say what the modules are called in `net`."""
-    renamed = {key.replace(".net.", ".", 1): tensor for key, tensor in load_file(folder / "adapter_model.safetensors").items()}
+    renamed = {
+        key.replace(".net.", ".", 1): tensor for key, tensor in load_file(folder / "adapter_model.safetensors").items()
+    }
     model = get_peft_model(net, LoraConfig.from_pretrained(folder))
     set_peft_model_state_dict(model, renamed)
     return model
@@ -71,5 +73,5 @@ def merged(model: Any) -> Any:
 def gradients_in_fp16(model: Any, ids: Tensor) -> dict[str, Tensor]:
     """14.28: a large loss has gradients that fp16 can hold; they are divided where small numbers exist."""
     scale = 2.0**12
-    (scale * model(input_ids=ids, labels=ids).loss).backward()
+    (scale * model(input_ids=ids, labels=ids).loss / PARTS).backward()
     return {name: p.grad.float() / scale for name, p in model.named_parameters() if "lora_B" in name}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import bitsandbytes as bnb
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from ... import lora, quant
+from ... import lora
 from ...adapter import adapter_of, attach_adapter
 from .tiny_llama import (
     IDS,
     LONG_IDS,
     OTHER_IDS,
+    PARTS,
+    adamw,
     gradients,
     heard,
     learn,
@@ -61,7 +64,7 @@ class Second(NamedTuple):
 def second_adapter(add_second: Callable[[Any], Any], steps: int = 20) -> Second:
     """Train "first" on IDS, then whatever `add_second` trains on OTHER_IDS."""
     model = get_peft_model(tiny_llama(), lora_config(), adapter_name="first")
-    learn(model, torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2), steps)
+    learn(model, adamw(model.parameters()), steps)
     before = loss_of(model)
     kept = {name: tensor for name, tensor in weights_of(model, "").items()}
     optimizer = add_second(model)
@@ -107,9 +110,7 @@ def attached(attach: Callable[[Any], torch.optim.Optimizer], steps: int = 20) ->
     attach_adapter(fresh, adapter_of(net))
     held = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     sizes = sum(tensor.numel() for tensor in adapter.values())
-    return Attached(
-        trainable, sizes, moved(net, base), moved(net, adapter), held, losses, loss_of(net), loss_of(fresh)
-    )
+    return Attached(trainable, sizes, moved(net, base), moved(net, adapter), held, losses, loss_of(net), loss_of(fresh))
 
 
 class Checkpointed(NamedTuple):
@@ -122,6 +123,7 @@ class Checkpointed(NamedTuple):
     # the largest difference from the gradients without checkpointing
     apart: float
     losses: list[float]
+    folder: Path
 
 
 def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpointed:
@@ -149,25 +151,32 @@ def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpoi
         hook.remove()
     apart = max(float((found[name] - right[name]).abs().max()) for name in right)
     model.zero_grad()
-    losses = learn(model, torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2), steps)
-    return Checkpointed(heard(found), len(found), ran, apart, losses)
+    losses = learn(model, adamw(model.parameters()), steps)
+    folder = Path(tempfile.mkdtemp())
+    model.save_pretrained(folder)
+    return Checkpointed(heard(found), len(found), ran, apart, losses, folder)
 
 
 def in_four_bits() -> Any:
     """The tiny Llama in NF4, loaded as everybody loads one: transformers and bitsandbytes."""
-    how = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
-    )
+    how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tiny_llama().save_pretrained(folder)
         return AutoModelForCausalLM.from_pretrained(folder, quantization_config=how, dtype=torch.float32)
 
 
-def kept(merged: quant.Quantized, W4: Tensor, delta: Tensor) -> float:
-    """The share of ΔW by which the merged weight really differs from the 4-bit base W4: 1 is all of it."""
-    change = quant.dequantize(merged).float() - W4
-    return float((change * delta).sum() / delta.square().sum())
+def repacked(model: Any) -> bool:
+    """Whether bitsandbytes repacked a layer of `model` for inference: it does on processors with AVX-512 bf16."""
+    layers = (module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit))
+    return any(getattr(layer.weight.quant_state, "packing_format_for_cpu", False) for layer in layers)
+
+
+def close(model: Any) -> None:
+    """What the repacked product does, by hand, for other processors: no gradient passes through a 4-bit weight."""
+    for module in model.modules():
+        if isinstance(module, bnb.nn.Linear4bit) and not hasattr(module, "lora_A"):
+            module.register_forward_hook(lambda _module, _args, out: out.detach())
 
 
 class Tied(NamedTuple):
@@ -189,7 +198,7 @@ def tied(merged: Callable[[Any], Any], steps: int = 20) -> Tied:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = get_peft_model(tiny_llama(tied=True), lora_config("q_proj", "v_proj", "lm_head"))
-        learn(model, torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2), steps)
+        learn(model, adamw(model.parameters()), steps)
         right, with_adapter = logits(model), loss_of(model)
         embedding = model.get_base_model().model.embed_tokens.weight.detach().clone()
         net = merged(model)
@@ -225,7 +234,7 @@ def in_fp16(gradients_in_fp16: Callable[[Any, Tensor], dict[str, Tensor]]) -> Ha
         return get_peft_model(tiny_llama(), lora_config())
 
     model = adapted()
-    model(input_ids=LONG_IDS, labels=LONG_IDS).loss.backward()
+    (model(input_ids=LONG_IDS, labels=LONG_IDS).loss / PARTS).backward()
     right = flat({name: p.grad for name, p in model.named_parameters() if "lora_B" in name})
     found = flat(gradients_in_fp16(adapted().half(), LONG_IDS))
     cosine = torch.cosine_similarity(found, right, 0) if bool(found.any()) else torch.zeros(())
@@ -235,6 +244,18 @@ def in_fp16(gradients_in_fp16: Callable[[Any, Tensor], dict[str, Tensor]]) -> Ha
         float(found.norm() / right.norm()),
         bool(torch.isfinite(found).all()),
     )
+
+
+def unscale_error() -> str:
+    """What a GradScaler says when A and B themselves are in fp16."""
+    model = get_peft_model(tiny_llama(), lora_config()).half()
+    optimizer, scaler = adamw(model.parameters()), torch.amp.GradScaler("cpu")
+    scaler.scale(model(input_ids=IDS, labels=IDS).loss).backward()
+    try:
+        scaler.unscale_(optimizer)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def flat(tensors: dict[str, Tensor]) -> Tensor:
@@ -260,7 +281,7 @@ def a_saved_folder(steps: int = 20) -> tuple[Path, Any]:
     torch.manual_seed(0)
     config = LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj"])
     model = get_peft_model(Wrapped(tiny_llama()), config)
-    learn(model, torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2), steps)
+    learn(model, adamw(model.parameters()), steps)
     folder = Path(tempfile.mkdtemp())
     model.save_pretrained(folder)
     return folder, model

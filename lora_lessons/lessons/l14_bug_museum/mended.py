@@ -24,7 +24,7 @@ def load(net: Any, folder: Path) -> Any:
     renamed = {
         key.replace(".net.", ".", 1): tensor for key, tensor in load_file(folder / "adapter_model.safetensors").items()
     }
-    model = get_peft_model(net, LoraConfig.from_pretrained(folder))
+    model = get_peft_model(net, LoraConfig.from_pretrained(str(folder)))
     set_peft_model_state_dict(model, renamed)
     return model
 

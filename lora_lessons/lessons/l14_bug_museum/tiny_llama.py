@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +38,16 @@ def tiny_llama(tied: bool = False, seed: int = 0) -> Any:
             use_cache=False,
         )
         return LlamaForCausalLM(config).eval()
+
+
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory()
+
+
+def scratch() -> Path:
+    """A new folder; it is gone when the kernel is."""
+    return Path(tempfile.mkdtemp(dir=_scratch().name))
 
 
 def lora_config(*targets: str) -> LoraConfig:

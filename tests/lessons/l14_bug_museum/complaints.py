@@ -28,4 +28,22 @@ HALL_1 = [
     ("14.7", "it repeats a training answer to every question"),
 ]
 HALL_2: list[tuple[str, str]] = []
-HALL_3: list[tuple[str, str]] = []
+HALL_3: list[tuple[str, str]] = [
+    ("14.21", "restarted the notebook, loaded the lora folder, and it is the plain model again"),
+    ("14.21", "UserWarning: missing adapter keys"),
+    ("14.21", "PeftModel.from_pretrained gives random weights each time"),
+    ("14.22", "added another adapter with add_adapter and it stays at zero"),
+    ("14.22", "after training adapter two, adapter one is broken"),
+    ("14.23", "great in the session, adapter file does almost nothing on a fresh base"),
+    ("14.23", "QLoRA uses as much VRAM as full finetuning"),
+    ("14.24", "gradient checkpointing made my training slow to improve"),
+    ("14.24", "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn"),
+    ("14.25", "when I evaluate first, 4-bit training on CPU does not learn"),
+    ("14.25", "gemv_4bit: an autograd kernel was not registered"),
+    ("14.26", "merged my qlora into the 4bit base and the adapter vanished"),
+    ("14.26", "after merge_and_unload in 4 bit outputs equal the base model"),
+    ("14.27", "lm_head adapter: after merging the model repeats the same token forever"),
+    ("14.27", "tied embeddings, merged checkpoint is garbage"),
+    ("14.28", "ValueError: Attempting to unscale FP16 gradients."),
+    ("14.28", "on a T4 in half precision it hardly learns, bf16 is ok"),
+]

@@ -1,7 +1,8 @@
-"""One real layer in 4 bits with a real adapter on it, as PEFT holds them; and what a merge leaves of the update."""
+"""Trials in 4 bits: who may still learn after an evaluation, and what a merge leaves of an update."""
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from typing import Any, NamedTuple
 
@@ -11,12 +12,39 @@ from bitsandbytes.functional import dequantize_4bit
 from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from ... import models
-from ...adapter import Adapter, read_adapter
-from ...paths import course_root
+from .... import models
+from ....adapter import Adapter, read_adapter
+from ....paths import course_root
+from ..tiny_llama import tiny_llama
 
 NAME = "model.layers.18.mlp.up_proj"
+
+
+def in_four_bits() -> Any:
+    """The tiny Llama in NF4, loaded as everybody loads one: transformers and bitsandbytes."""
+    how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tiny_llama().save_pretrained(folder)
+        return AutoModelForCausalLM.from_pretrained(folder, quantization_config=how, dtype=torch.float32)
+
+
+def repacked(model: Any) -> bool:
+    """Whether bitsandbytes repacked a layer of `model` for inference: it does on processors with AVX-512 bf16."""
+    return any(getattr(layer.weight.quant_state, "packing_format_for_cpu", False) for layer in _layers(model))
+
+
+def close(model: Any) -> None:
+    """What the repacked product does, by hand, for other processors: no gradient passes through a 4-bit weight."""
+    for layer in _layers(model):
+        layer.register_forward_hook(lambda _module, _args, out: out.detach())
+
+
+def _layers(model: Any) -> list[Any]:
+    """The 4-bit layers themselves, without the adapters around them."""
+    return [m for m in model.modules() if isinstance(m, bnb.nn.Linear4bit) and not hasattr(m, "lora_A")]
 
 
 class Layer(NamedTuple):
@@ -50,7 +78,7 @@ def on_four_bits(layer: Layer) -> Any:
     net.is_loaded_in_4bit = True
     adapter = layer.adapter
     model = get_peft_model(
-        net.to("cpu"), LoraConfig(r=adapter.r, lora_alpha=adapter.lora_alpha, target_modules=["up_proj"])
+        net.to("cpu"), LoraConfig(r=adapter.r, lora_alpha=int(adapter.lora_alpha), target_modules=["up_proj"])
     )
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -59,18 +87,9 @@ def on_four_bits(layer: Layer) -> Any:
     return model
 
 
-def merge_and_unload(model: Any) -> Any:
-    """PEFT's own merge, without its warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return model.merge_and_unload()
-
-
 def weight_of(model: Any) -> Tensor:
     """The 4-bit weight of the only layer, as numbers in fp32."""
-    (linear,) = (
-        module for module in model.modules() if isinstance(module, bnb.nn.Linear4bit) and not hasattr(module, "lora_A")
-    )
+    (linear,) = _layers(model)
     return dequantize_4bit(linear.weight.data, linear.weight.quant_state).float()
 
 

@@ -722,6 +722,42 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l14_bug_museum/exercises/hall_1.py",
+        (
+            "a start whose directions are all alike is accepted",
+            "    if torch.linalg.matrix_rank(A if A.any() else B) < r:",
+            "    if False:",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.3]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/symptoms.py",
+        (
+            "any words find an exhibit",
+            "if match.score >= _FAINTEST]",
+            "if match.score >= 0]",
+            "lessons/l14_bug_museum/test_symptoms.py::test_words_that_fit_nothing_find_nothing",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/workbench.py",
+        (
+            "a misspelt target is mended on its way into the file, where inspect must find it",
+            "        config.save_pretrained(folder)\n",
+            "",
+            "lessons/l14_bug_museum/test_workbench.py::test_an_attempt_leaves_the_base_bare_and_an_adapter_that_peft_opens",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/exhibits/hall_1.py",
+        (
+            "an exhibit is changed, and the page of symptoms is not made anew",
+            '"gradient norm is zero",',
+            '"the gradient norm is zero",',
+            "lessons/l14_bug_museum/test_symptoms.py::test_the_page_of_symptoms_is_as_it_is_made",
+        ),
+    ),
+    *_in(
         "README.md",
         (
             "the README promises recordings that are not there",

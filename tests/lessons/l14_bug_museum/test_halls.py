@@ -59,3 +59,11 @@ def test_every_exhibit_that_hangs_is_in_the_catalogue_and_every_exercise_is_an_e
     assert len(set(ids)) == len(ids)
     for number, hall in ((1, exhibits.hall_1), (2, exhibits.hall_2), (3, exhibits.hall_3)):
         assert all(one.hall == number for one in hall.EXHIBITS)
+
+
+@pytest.mark.parametrize("one", EXHIBITS)
+def test_what_finds_it_is_a_finding_of_inspect_or_a_problem_of_check(one):
+    package = course_root() / "lora_lessons"
+    tools = [*package.glob("inspection/findings/*.py"), *package.glob("tasks/checking/*.py")]
+    known = "\n".join(path.read_text(encoding="utf-8") for path in tools)
+    assert all(f'"{code}"' in known for code in one.found_by)

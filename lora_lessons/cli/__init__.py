@@ -16,6 +16,7 @@ from ..paths import ensure_home
 from .adapters import adapters
 from .badges import badges
 from .bench import bench
+from .check import check
 from .claims import claims
 from .cluster import cluster
 from .doctor import doctor
@@ -41,7 +42,7 @@ app = typer.Typer(
 )
 app.command(cls=LessonCommand)(run)
 VERBS: list[Callable[..., int]] = [
-    *(lab, plan, sweep, bench, adapters, inspect, symptom, doctor, claims, badges, readme, new_lesson),
+    *(lab, plan, check, sweep, bench, adapters, inspect, symptom, doctor, claims, badges, readme, new_lesson),
 ]
 for verb in VERBS:
     app.command()(verb)

@@ -785,6 +785,33 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l14_bug_museum/exercises/hall_2.py",
+        (
+            "an end token that is masked is taken for repaired",
+            "    if torch.equal(got, right):\n        return None\n    if torch.equal(got, rows.masked_fill",
+            "    if got.shape == right.shape:\n        return None\n    if torch.equal(got, rows.masked_fill",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.12]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/exercises/hall_2_loss.py",
+        (
+            "a packed row that leaks is taken for repaired",
+            "torch.cat(alone), atol=1e-4",
+            "torch.cat(alone), atol=1e4",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.18]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/bos_first.py",
+        (
+            "the tokenizer of exhibit 14.14 adds no BOS, so that the exhibit shows nothing",
+            'single=f"{bos} $A"',
+            'single="$A"',
+            "lessons/l14_bug_museum/test_hall_2.py::test_bos_comes_first_in_the_copy_alone",
+        ),
+    ),
+    *_in(
         "notebooks/02_lora_layer.ipynb",
         (
             "a record is taken out of a notebook",

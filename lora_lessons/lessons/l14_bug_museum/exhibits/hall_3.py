@@ -17,7 +17,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         suspect="The file's names do not fit the model, so the adapter was left as it starts; the library only warned.",
         noticed="After loading, count the B's that are not zero, and compare the loss on one batch with the last one of the run.",
         behind="huggingface/peft#1678, huggingface/peft#2171, huggingface/peft#2566 and huggingface/peft#2699; "
-        "huggingface/sentence-transformers#3865 (the adapter dropped)",
+        "huggingface/sentence-transformers#3865 (dropped without a word)",
         found_by=("keys_do_not_match",),
     ),
     Exhibit(
@@ -30,7 +30,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="add_adapter does not switch: model and optimizer kept to the one that was there.",
         noticed="Before the first step, print model.active_adapter and the names of what the optimizer holds.",
-        behind="huggingface/peft#3580",
+        behind="huggingface/peft#3580: load_adapter left the first one trainable and the new one frozen",
         found_by=("b_never_moved", "second_adapter_untrained"),
     ),
     Exhibit(
@@ -44,7 +44,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="The base was not frozen: embeddings, norms and head learned as well, and an adapter holds none of them.",
         noticed="Print the trainable numbers before the first step: they must be those of A and B, and nothing else.",
-        behind="lesson 02 (freeze W); its contrary, layers that silently do not learn: locuslab/open-unlearning#178",
+        behind="lesson 02: W is frozen, and A and B are all that learns",
     ),
     Exhibit(
         id="14.24",
@@ -57,7 +57,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="Reentrant checkpointing cuts the graph when a block's input asks for no gradient: no adapter inside gets one.",
         noticed="Count the lora_B with a gradient after the first backward; the course's training.check_gradients stops there.",
-        behind="huggingface/peft#137",
+        behind="huggingface/peft#137 (loud) and locuslab/open-unlearning#178 (silent)",
         found_by=("b_never_moved",),
     ),
     Exhibit(

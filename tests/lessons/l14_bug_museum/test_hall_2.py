@@ -1,0 +1,71 @@
+"""Hall 2 measures what it says: short trainings leave the base bare, BOS is doubled once, and the check names what it can."""
+
+import pytest
+import torch
+from tiny import make_tiny_model
+
+from lora_lessons import lora, models
+from lora_lessons.lessons.l14_bug_museum import bos_first, short_runs
+from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
+from lora_lessons.lessons.l14_bug_museum.plaques import named
+from lora_lessons.paths import course_root
+from lora_lessons.tasks import IGNORED, Encoded, checking, collate
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return models.load_tokenizer(models.embedded_folder())
+
+
+@pytest.fixture
+def model():
+    return make_tiny_model().requires_grad_(False)
+
+
+def a_row(length, seed=0):
+    ids = torch.randint(3, 128, (length,), generator=torch.Generator().manual_seed(seed))
+    return Encoded(ids, ids.clone())
+
+
+def test_a_short_training_lowers_the_loss_and_leaves_the_base_bare_also_after_an_error(model):
+    before = models.weights_digest(model)
+    with short_runs.trained(model, collate([a_row(12)], 0), steps=4, rate=1e-2) as losses:
+        assert len(losses) == 4 and losses[-1] < losses[0] and list(lora.lora_layers(model))
+    with pytest.raises(KeyError), short_runs.trained(model, collate([a_row(12)], 0), 1, 1e-2):
+        raise KeyError
+    assert not list(lora.lora_layers(model)) and models.weights_digest(model) == before
+
+
+def test_a_gradient_is_that_of_a_fresh_adapter(model):
+    def backward():
+        loss = model(**collate([a_row(9)], 0)).loss
+        loss.backward()
+        return loss.item()
+
+    (loss, one), (again, other) = (short_runs.gradient(model, backward) for _ in range(2))
+    assert loss == again and torch.equal(one, other) and one.norm() > 0
+    assert not list(lora.lora_layers(model))
+
+
+def test_an_answer_is_supervised_with_its_end_and_nothing_else(tokenizer):
+    one = short_runs.answer_after(tokenizer, "Q\n", "Yes.")
+    taught = one.labels[one.labels != IGNORED]
+    assert tokenizer.decode(taught) == "Yes.<|im_end|>" and torch.equal(taught, one.input_ids[-len(taught) :])
+    assert len(short_runs.short_rows(tokenizer)) == len(short_runs.SHORT)
+
+
+def test_bos_comes_first_in_the_copy_alone(tokenizer):
+    other, text = bos_first.bos_first(tokenizer), "Hello."
+    plain = tokenizer(text)["input_ids"]
+    assert other(text)["input_ids"] == [tokenizer.bos_token_id, *plain]
+    assert other(text, add_special_tokens=False)["input_ids"] == plain == tokenizer(text)["input_ids"]
+
+
+def test_the_check_names_what_the_exhibits_say_it_names(tokenizer, tmp_path):
+    file = tmp_path / "four.jsonl"
+    lines = (course_root() / "data" / "persona" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:4]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    report = checking.check(file, tokenizer)
+    assert named("14.12", report.problems) and named("14.15", report.problems) and not named("14.14", report.problems)
+    assert named("14.14", checking.check(file, bos_first.bos_first(tokenizer)).problems)
+    assert {one.id for one in catalogue().values() if one.hall == 2} == {f"14.{n}" for n in range(11, 19)}

@@ -42,11 +42,13 @@ def three_measures(runs: Mapping[str, Attempt], base: tuple[float, float], healt
         ax.barh(range(len(values)), values, color=colors, height=0.6)
         room = max([*values, before or 0])
         for y, value in enumerate(values):
-            ax.text(value + 0.02 * room, y, shape.format(value), va="center", size=10)
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+            ax.text(value + 0.02 * room, y, shape.format(value), va="center", size=10, bbox=box)
         if before:
-            ax.axvline(before, color=GREY, ls="--", lw=1.3)
+            ax.axvline(before, color=GREY, ls="--", lw=1.3, zorder=0.5)
+            ax.annotate("the base", (before, -0.75), (3, -2), textcoords="offset points", color=GREY, size=8, va="top")
         ax.set_title(title, size=10)
-        ax.set(xlim=(0, 1.3 * room), ylim=(len(values) - 0.4, -0.6))
+        ax.set(xlim=(0, 1.3 * room), ylim=(len(values) - 0.4, -0.75))
         ax.set_yticks(range(len(values)), list(runs))
         ax.grid(visible=False)
         listed = ", ".join(f"{name} {shape.format(value)}" for name, value in zip(runs, values, strict=True))

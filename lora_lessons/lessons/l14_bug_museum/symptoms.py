@@ -44,6 +44,8 @@ than when while from by after before if do does did has have had can could shoul
 just still even although though all any some get gets got go goes gone went seem seems like
 """
 _SUFFIXES = ("ingly", "ation", "edly", "ings", "ing", "ed", "ies", "es", "ly", "s", "e")
+# what a word weighs that no symptom has: the more of them, the less sure a match is
+_UNKNOWN = 0.5
 # below this, nothing was said that any exhibit answers to
 _FAINTEST = 0.2
 
@@ -68,7 +70,8 @@ def search(words: str) -> list[Match]:
     said = {_known(stem, weight) for stem in _stems(words)}
 
     def size(stems: set[str]) -> float:
-        return sum(weight.get(stem, 1.0) for stem in stems)
+        # fsum: the same in whatever order a set hands its stems out
+        return math.fsum(weight.get(stem, _UNKNOWN) for stem in stems)
 
     found = []
     for one in exhibits:

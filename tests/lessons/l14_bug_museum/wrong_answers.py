@@ -38,7 +38,7 @@ WRONG = {
         (START.format("torch.ones(r, k), torch.zeros(d, r)"), "a rank of 1 for ever"),
         (START.format("torch.zeros(r, k), torch.full((d, r), 0.1)"), "a rank of 1 for ever"),
         (START.format("torch.randn(k, r), torch.zeros(r, d)"), "A is r×k"),
-        (START.format("1e-9 * torch.randn(r, k), torch.zeros(d, r)"), "hardly learns"),
+        (START.format("torch.full((r, k), math.nan), torch.zeros(d, r)"), "not filled"),
         (START.format("torch.zeros(d, k)"), "Return two tensors"),
     ],
     "14.4": [

@@ -75,7 +75,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "no lora weights for the experts in the adapter file",
         ),
         suspect="The experts are stacked in one parameter, which is no Linear layer, so all-linear leaves them out.",
-        noticed="Ask for the share of the model's weights that carry an adapter, not for the share that trains.",
+        noticed="Ask which share of the model's weights carries an adapter, not which share trains; inspect with --base does.",
         behind="unslothai/unsloth#4476, huggingface/peft#2527",
         found_by=("experts_left_out",),
     ),
@@ -107,6 +107,6 @@ EXHIBITS: tuple[Exhibit, ...] = (
         suspect="The learning rate is too high: the adapter memorised its few examples and ran over everything else.",
         noticed="Measure a held-out loss and the perplexity of a general text beside the training loss.",
         behind="tloen/alpaca-lora#391",
-        found_by=("a_far_from_start",),
+        found_by=("a_far_from_start", "forgets"),
     ),
 )

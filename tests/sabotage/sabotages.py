@@ -722,7 +722,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-<<<<<<< HEAD
         "lora_lessons/lessons/l14_bug_museum/exercises/hall_1.py",
         (
             "a start whose directions are all alike is accepted",
@@ -756,7 +755,9 @@ SABOTAGES: list[Sabotage] = [
             '"gradient norm is zero",',
             '"the gradient norm is zero",',
             "lessons/l14_bug_museum/test_symptoms.py::test_the_page_of_symptoms_is_as_it_is_made",
-=======
+        ),
+    ),
+    *_in(
         "lora_lessons/inspection/measures.py",
         (
             "‖ΔW‖ forgets the scale",
@@ -793,7 +794,6 @@ SABOTAGES: list[Sabotage] = [
             "alpha == DEFAULT_ALPHA",
             "alpha < DEFAULT_ALPHA",
             "inspection/test_broken.py::test_what_is_broken_is_named",
->>>>>>> w-inspect
         ),
     ),
     *_in(

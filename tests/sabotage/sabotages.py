@@ -920,6 +920,33 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l14_bug_museum/exercises/hall_3.py",
+        (
+            "a merge that is right in memory alone, or not even there, is taken for repaired",
+            "if max(found.in_memory, found.reloaded) < 1e-3:",
+            "if found.reloaded < 1e3:",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.27]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/exercises/hall_3_training.py",
+        (
+            "a second adapter may take the first one along",
+            "    if found.second and not found.first:",
+            "    if found.second:",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.22]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/trials/four_bits.py",
+        (
+            "all of an update is said to be kept, whatever the merge did",
+            "(change * delta).sum()",
+            "(delta * delta).sum()",
+            "lessons/l14_bug_museum/test_hall_3.py::test_pefts_merge_into_four_bits_is_ours_and_keeps_next_to_nothing",
+        ),
+    ),
+    *_in(
         "notebooks/02_lora_layer.ipynb",
         (
             "a record is taken out of a notebook",

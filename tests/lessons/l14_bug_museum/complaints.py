@@ -45,4 +45,22 @@ HALL_2 = [
     ("14.18", "packing makes my training loss much lower but evaluation does not improve"),
     ("14.18", "it knows things from another conversation in the same row"),
 ]
-HALL_3: list[tuple[str, str]] = []
+HALL_3: list[tuple[str, str]] = [
+    ("14.21", "restarted the notebook, loaded the lora folder, and it is the plain model again"),
+    ("14.21", "UserWarning: missing adapter keys"),
+    ("14.21", "PeftModel.from_pretrained gives random weights each time"),
+    ("14.22", "second adapter for task two: loss fell, it does nothing"),
+    ("14.22", "after training adapter two, adapter one is broken"),
+    ("14.23", "adapter works only in the session that trained it, on a fresh copy of the base it is poor"),
+    ("14.23", "QLoRA uses as much VRAM as full finetuning"),
+    ("14.24", "gradient checkpointing made my training slow to improve"),
+    ("14.24", "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn"),
+    ("14.25", "when I evaluate first, 4-bit training on CPU does not learn"),
+    ("14.25", "gemv_4bit: an autograd kernel was not registered"),
+    ("14.26", "merged my qlora into the 4bit base and the adapter vanished"),
+    ("14.26", "merge_and_unload on a 4-bit model and everything it learned is lost"),
+    ("14.27", "lm_head adapter: after merging the model repeats the same token forever"),
+    ("14.27", "tied embeddings, merged checkpoint is garbage"),
+    ("14.28", "ValueError: Attempting to unscale FP16 gradients."),
+    ("14.28", "on a T4 in half precision it hardly learns, bf16 is ok"),
+]

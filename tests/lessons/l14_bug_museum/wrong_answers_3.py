@@ -1,3 +1,166 @@
 """Plausible wrong repairs in hall 3, each with a piece of the sentence that must name it."""
 
-WRONG: dict[str, list[tuple[str, str]]] = {}
+LOAD = """
+def load(net, folder):
+    state = load_file(folder / "adapter_model.safetensors")
+    model = get_peft_model(net, {config})
+    set_peft_model_state_dict(model, {{{key}: tensor for key, tensor in state.items()}})
+    return model
+"""
+CONFIG = "LoraConfig.from_pretrained(folder)"
+SECOND = """
+def add_second_too(model):
+    {}
+"""
+ATTACH = """
+def attach_well(net):
+    {before}
+    for name in lora.resolve_targets(net, "all-linear"):
+        net.set_submodule(name, lora.LoRALinear(net.get_submodule(name), r=4, lora_alpha=8))
+    {after}
+"""
+BLOCKS = """
+def save_memory_too(net):
+    {before}
+    for block in net.model.layers{which}:
+        whole = block.forward
+        block.forward = lambda x, whole=whole, **more: checkpoint(partial(whole, **more), x, use_reentrant={reentrant})
+    return net
+"""
+MERGED = """
+def merged_well(model):
+    net = model.get_base_model()
+    {}
+"""
+HALF = """
+def gradients_well(model, ids):
+    ({scale} * model(input_ids=ids, labels=ids).loss / PARTS).backward()
+    return {{n: {back} for n, p in model.named_parameters() if "lora_B" in n}}
+"""
+
+WRONG: dict[str, list[tuple[str, str]]] = {
+    "14.21": [
+        ("def load(net, folder): return PeftModel.from_pretrained(net, folder)", "Still the base"),
+        (f"def load(net, folder): return get_peft_model(net, {CONFIG})", "Still the base"),
+        (LOAD.format(config=CONFIG, key='key.replace(".net.", ".model.", 1)'), "Still the base"),
+        (
+            LOAD.format(config=CONFIG, key='key.replace(".net.", "." if "layers.0" in key else ".net.", 1)'),
+            "rename all keys alike",
+        ),
+        (
+            LOAD.format(
+                config='LoraConfig(r=4, target_modules=["q_proj", "v_proj"])', key='key.replace(".net.", ".", 1)'
+            ),
+            "r and α are not those",
+        ),
+    ],
+    "14.22": [
+        (
+            SECOND.format('model.add_adapter("second", lora_config()); return adamw(model.parameters())'),
+            "Still the first",
+        ),
+        (
+            SECOND.format(
+                'model.add_adapter("second", lora_config()); optimizer = adamw(model.parameters()); '
+                'model.set_adapter("second"); return optimizer'
+            ),
+            "built before the switch",
+        ),
+        (
+            SECOND.format(
+                'model.add_adapter("second", lora_config()); model.base_model.set_adapter(["first", "second"]); '
+                "return adamw(model.parameters())"
+            ),
+            "moved with it",
+        ),
+        (
+            SECOND.format(
+                'model.add_adapter("second", lora_config()); model.set_adapter("second"); '
+                "return adamw(model.requires_grad_(True).parameters())"
+            ),
+            "of the base moved",
+        ),
+        (SECOND.format("return adamw(model.parameters())"), "no adapter called 'second'"),
+    ],
+    "14.23": [
+        (ATTACH.format(before="", after="return adamw(net.parameters())"), "of the base moved"),
+        (
+            ATTACH.format(before="", after="net.requires_grad_(False); return adamw(net.parameters())"),
+            "Freeze first, attach afterwards",
+        ),
+        (
+            ATTACH.format(
+                before="net.get_input_embeddings().requires_grad_(False)", after="return adamw(net.parameters())"
+            ),
+            "of the base moved",
+        ),
+        (
+            ATTACH.format(before="", after='return adamw(p for n, p in net.named_parameters() if "lora_" in n)'),
+            "still ask for a gradient",
+        ),
+        (
+            ATTACH.format(
+                before="net.requires_grad_(False)",
+                after='return adamw(p for n, p in net.named_parameters() if "lora_B" in n)',
+            ),
+            "all should learn",
+        ),
+    ],
+    "14.24": [
+        (BLOCKS.format(before="", which="", reentrant=True), "hands none on"),
+        ("def save_memory_too(net): return net", "everything is kept again"),
+        (BLOCKS.format(before="", which="[:1]", reentrant=False), "not every block is computed twice"),
+        (
+            BLOCKS.format(before="net.get_input_embeddings().requires_grad_(True)", which="", reentrant=True),
+            "hands none on",
+        ),
+    ],
+    "14.25": [
+        ("def ready(net): return net.train()", "may still repack"),
+        ("def ready(net): return get_peft_model(net, lora_config()).get_base_model()", "may still repack"),
+        (
+            "def ready(net):\n"
+            "    next(m for m in net.modules() if hasattr(m, 'support_avx512bf16_for_cpu')).support_avx512bf16_for_cpu = False\n"
+            "    return net",
+            "13 of 14",
+        ),
+    ],
+    "14.26": [
+        (
+            'def merge(W, delta): return quant.quantize((quant.dequantize(quant.quantize(W, "nf4")).float() + delta).bfloat16(), "nf4")',
+            "Round, merge, round",
+        ),
+        ('def merge(W, delta): return quant.quantize(W, "nf4")', "ΔW is not in it"),
+        ('def merge(W, delta): return quant.quantize((W.float() - delta).bfloat16(), "nf4")', "added once"),
+        ('def merge(W, delta): return quant.quantize((W.float() + 2 * delta).bfloat16(), "nf4")', "added once"),
+        ('def merge(W, delta): return quant.quantize((W.float() + delta).bfloat16(), "fp4")', "should be in NF4"),
+        ("def merge(W, delta): return (W.float() + delta).bfloat16()", "Return the merged weight in 4 bits"),
+    ],
+    "14.27": [
+        (MERGED.format("return model.merge_and_unload()"), "together with the head"),
+        (
+            MERGED.format("net.config.tie_word_embeddings = False; return model.merge_and_unload()"),
+            "both names were still one tensor",
+        ),
+        (
+            MERGED.format(
+                "net = model.merge_and_unload(); net.lm_head.weight = nn.Parameter(net.lm_head.weight.detach().clone()); "
+                "return net"
+            ),
+            "before you merge",
+        ),
+        (MERGED.format("return model.unload()"), "was the adapter merged at all"),
+    ],
+    "14.28": [
+        (HALF.format(scale="1.0", back="p.grad.float()"), "comes too late"),
+        (HALF.format(scale="1.0", back="(p.grad * 4096).float() / 4096"), "comes too late"),
+        (HALF.format(scale="4096.0", back="p.grad.float()"), "times as large"),
+        (HALF.format(scale="2.0**40", back="p.grad.float() / 2**40"), "Infinity or NaN"),
+        (
+            "def gradients_well(model, ids):\n"
+            "    (model.float()(input_ids=ids, labels=ids).loss / PARTS).backward()\n"
+            "    return {n: p.grad for n, p in model.named_parameters() if 'lora_B' in n}",
+            "another format",
+        ),
+    ],
+}

@@ -1,0 +1,143 @@
+"""Exercises of hall 3, training: what got a gradient, and what the optimizer moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import bitsandbytes as bnb
+import torch
+from peft import get_peft_model
+from torch import Tensor
+
+from ....course.exercises import answered, exercise
+from .. import trials
+from ..tiny_llama import gradients, heard, lora_config, loss_of
+from .hall_3 import counted
+
+
+@exercise("14.22", "The new voice never came", difficulty=1, minutes=5)
+def _(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | None:
+    def add(model: Any) -> torch.optim.Optimizer:
+        optimizer = answered(add_second(model))
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            raise _Refused("Return the optimizer that trains the second adapter.")
+        if "second" not in model.peft_config:
+            raise _Refused("There is no adapter called 'second' on the model: add_adapter comes first.")
+        return optimizer
+
+    try:
+        found = trials.second_adapter(add, steps=3)
+    except _Refused as refused:
+        return str(refused)
+    if found.base:
+        return f"{found.base} tensors of the base moved: the optimizer should hold the second adapter alone."
+    if found.second and not found.first:
+        return None
+    if found.second:
+        return f"The second adapter learns now, but {found.first} tensors of the first one moved with it."
+    if found.first:
+        return "Still the first one: its tensors moved and the second's did not. add_adapter does not switch to what it adds."
+    return (
+        "Nothing moves: the second adapter is active, and the optimizer holds the first one's tensors, because it was built "
+        "before the switch."
+    )
+
+
+class _Refused(Exception):
+    """What was returned cannot be tried."""
+
+
+@exercise("14.23", "Perfect in the run, poor from the file", difficulty=2, minutes=8)
+def _(attach: Callable[[Any], torch.optim.Optimizer]) -> str | None:
+    try:
+        found = trials.attached(counted(attach), steps=3)
+    except (ValueError, RuntimeError) as error:
+        if "empty parameter list" in str(error) or "does not require grad" in str(error):
+            return (
+                "Nothing is left to learn: A and B were frozen together with the base. Freeze first, attach afterwards."
+            )
+        raise
+    more = found.trainable - found.in_adapter
+    if found.base_moved:
+        return (
+            f"{found.base_moved} tensors of the base moved, and the adapter's file holds none of them. Embeddings, norms and "
+            "head have to be frozen, too."
+        )
+    if not found.adapter_moved:
+        return "A and B did not move: the optimizer does not hold them."
+    if more > 0:
+        return (
+            f"The base stays as it is, but {more:,} of its numbers still ask for a gradient: each is computed, kept in memory "
+            "and never used. requires_grad_(False) is what freezes."
+        )
+    if found.held < found.in_adapter:
+        return f"The optimizer holds {found.held:,} of the {found.in_adapter:,} numbers in A and B: all should learn."
+    return None
+
+
+@exercise("14.24", "It fits now, and learns a little", difficulty=2, minutes=6)
+def _(save_memory: Callable[[Any], Any]) -> str | None:
+    found = trials.checkpointed(counted(save_memory), steps=1)
+    if any(run < 2 for run in found.runs) and found.heard == found.of:
+        return "Every adapter learns, but not every block is computed twice: without checkpointing, everything is kept again."
+    if found.heard < found.of:
+        return (
+            f"{found.heard} of {found.of} lora_B get a gradient. A reentrant checkpoint whose input asks for none hands none "
+            "on, to any layer inside."
+        )
+    if found.apart > 1e-6:
+        return "Every lora_B gets a gradient, but not the one that it has without checkpointing."
+    return None
+
+
+@exercise("14.25", "The same cells in another order", difficulty=1, minutes=5)
+def _(ready: Callable[[Any], Any]) -> str | None:
+    net = trials.in_four_bits()
+    layers = [module for module in net.modules() if isinstance(module, bnb.nn.Linear4bit)]
+    capable = layers[0].support_avx512bf16_for_cpu
+    for layer in layers:
+        # as on a processor that has the trap
+        layer.support_avx512bf16_for_cpu = True
+    net = answered(ready(net))
+    may = sum(layer.support_avx512bf16_for_cpu for layer in layers)
+    if may:
+        return (
+            f"{may} of {len(layers)} layers may still repack their weight at the next evaluation. Each layer has a switch for "
+            "it; train() and requires_grad do not touch that."
+        )
+    if not capable:
+        # on this processor nothing repacks: the switch is all that can be looked at
+        return None
+    loss_of(net)
+    found = gradients(get_peft_model(net, lora_config()))
+    return None if heard(found) == len(found) else f"{heard(found)} of {len(found)} lora_B get a gradient."
+
+
+@exercise("14.28", "It learned on the other card", difficulty=2, minutes=8)
+def _(gradients_in_fp16: Callable[[Any, Tensor], dict[str, Tensor]]) -> str | None:
+    given = []
+
+    def computed(model: Any, ids: Tensor) -> dict[str, Tensor]:
+        found = answered(gradients_in_fp16(model, ids))
+        given.append(next(model.parameters()).dtype)
+        return found
+
+    found = trials.in_fp16(computed)
+    if given[0] != torch.float16:
+        return "The model is in another format now. On this card fp16 is all there is: keep it, and scale the loss."
+    if not found.finite:
+        return (
+            "Infinity or NaN: the factor is so large that gradients pass 65,504, the largest number of fp16. Try 4096."
+        )
+    if found.cosine > 0.99 and not 0.9 < found.size < 1.1:
+        return (
+            f"The direction is right, and the gradients are {found.size:,.4g} times as large as they are: divide by the factor "
+            "that you multiplied the loss with."
+        )
+    if found.cosine < 0.99:
+        return (
+            f"{found.zeros:.0%} of the gradients' numbers are zero. They were lost on the way back, so what is done to them "
+            "afterwards comes too late: multiply the loss, before backward()."
+        )
+    return None

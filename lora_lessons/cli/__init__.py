@@ -16,6 +16,7 @@ from ..paths import ensure_home
 from .adapters import adapters
 from .badges import badges
 from .bench import bench
+from .check import check
 from .claims import claims
 from .cluster import cluster
 from .doctor import doctor
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=LessonCommand)(run)
-VERBS: list[Callable[..., int]] = [lab, plan, sweep, bench, adapters, doctor, claims, badges, readme, new_lesson]
+VERBS: list[Callable[..., int]] = [lab, plan, check, sweep, bench, adapters, doctor, claims, badges, readme, new_lesson]
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)

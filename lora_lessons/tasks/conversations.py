@@ -63,6 +63,16 @@ def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
     so it is added where the template has none. Raises ValueError when the template refuses the conversation or rewrites
     earlier turns, or when there is no end token.
     """
+    two = given_and_taught(tokenizer, example)
+    prompt_ids, answer_ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in two)
+    return Encoded(torch.tensor(prompt_ids + answer_ids), torch.tensor([IGNORED] * len(prompt_ids) + answer_ids))
+
+
+def given_and_taught(tokenizer: Any, example: dict[str, Any]) -> tuple[str, str]:
+    """The two texts that `encode` makes tokens of: all before the last answer, and the answer with its end.
+
+    Raises ValueError as `encode` does.
+    """
     *context, answer = example["messages"]
     try:
         prompt = tokenizer.apply_chat_template(context, tokenize=False, add_generation_prompt=True)
@@ -81,5 +91,4 @@ def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
     taught = whole[len(prompt) :].rstrip()
     if not taught.endswith(tokenizer.eos_token):
         taught += tokenizer.eos_token
-    prompt_ids, answer_ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, taught))
-    return Encoded(torch.tensor(prompt_ids + answer_ids), torch.tensor([IGNORED] * len(prompt_ids) + answer_ids))
+    return prompt, taught

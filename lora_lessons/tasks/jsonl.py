@@ -8,11 +8,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from .personal import masked
+
 # transformers' roles; a chat template may take fewer
 ROLES = ("system", "user", "assistant", "tool")
 # bytes; about 250,000 tokens, more than any base of the course can read at once
 LONGEST_LINE = 1_000_000
 MOST_NAMED = 20
+CHAT = '{"messages": [...]}'
+
+
+class Fault(ValueError):
+    """Why a line is not used: a sentence that says what to do, and a code for programs."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
@@ -24,30 +35,27 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     """
     examples, faults = [], []
     with open(path, "rb") as file:
-        for number, line in enumerate(_lines(file), 1):
-            if not line.removeprefix(codecs.BOM_UTF8).strip():
+        for number, line in enumerate(lines(file), 1):
+            if is_blank(line):
                 continue
-            if b"\0" in line:
-                faults.append(
-                    f"{path}, line {number}: it holds zero bytes, as UTF-16 text does: save the file as UTF-8."
-                )
-                break
             try:
-                examples.append(_conversation(line))
-            except ValueError as error:
-                faults.append(f"{path}, line {number}: {error}")
-            except RecursionError:
-                faults.append(f"{path}, line {number}: lists or objects are nested too deep.")
+                example = parsed(line)
+                check_messages(example.get("messages") if isinstance(example, dict) else None)
+                examples.append(example)
+            except Fault as fault:
+                faults.append(f"{path}, line {number}: {fault}")
+                if b"\0" in line:
+                    break
     if len(faults) > MOST_NAMED:
         faults[MOST_NAMED:] = [f"{len(faults) - MOST_NAMED} more lines of {path} are wrong."]
     if faults:
         raise ValueError("\n".join(faults))
     if not examples:
-        raise ValueError(f'{path} holds no examples: write one conversation a line, {{"messages": [...]}}.')
+        raise ValueError(f"{path} holds no examples: write one conversation a line, {CHAT}.")
     return examples
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
+def lines(file: BinaryIO) -> Iterator[bytes]:
     """The lines of `file`, split at line feeds; of one that is too long, one byte more than LONGEST_LINE."""
     while line := file.readline(LONGEST_LINE + 1):
         yield line
@@ -55,52 +63,77 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
             line = file.readline(LONGEST_LINE + 1)
 
 
-def _conversation(line: bytes) -> dict[str, Any]:
-    """The conversation that `line` holds. Raises ValueError that says what is wrong with it."""
+def is_blank(line: bytes) -> bool:
+    """Whether nothing stands in a line, but for a byte-order mark."""
+    return not line.removeprefix(codecs.BOM_UTF8).strip()
+
+
+def text_of(line: bytes) -> str:
+    """A line as text, without a byte-order mark. Raises Fault: too long, or not UTF-8."""
+    if b"\0" in line:
+        raise Fault("not_utf8", "it holds zero bytes, as UTF-16 text does: save the file as UTF-8.")
     if len(line) > LONGEST_LINE:
-        raise ValueError(
-            f"more than {LONGEST_LINE:,} bytes are more than a base can read at once: split the conversation."
+        raise Fault(
+            "line_too_long",
+            f"more than {LONGEST_LINE:,} bytes are more than a base can read at once: split the conversation.",
         )
     try:
-        text = line.decode("utf-8-sig")
+        return line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"byte {error.start + 1} is not UTF-8 (it may be Latin-1): save the file as UTF-8.") from error
+        where = f"byte {error.start + 1} is not UTF-8 (it may be Latin-1)"
+        raise Fault("not_utf8", f"{where}: save the file as UTF-8.") from error
+
+
+def parsed(line: bytes, expected: str = CHAT) -> Any:
+    """The JSON value that `line` holds. Raises Fault that says what is wrong with it."""
+    text = text_of(line)
     try:
-        example = json.loads(text)
+        return json.loads(text)
+    except RecursionError as error:
+        raise Fault("broken_json", "lists or objects are nested too deep: write them flat.") from error
     except ValueError as error:
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-        raise ValueError(f'expected {{"messages": [...]}} as JSON ({reason}).') from error
-    messages = example.get("messages") if isinstance(example, dict) else None
+        raise Fault("broken_json", f"expected {expected} as JSON ({reason}).") from error
+
+
+def check_messages(messages: Any) -> None:
+    """Raise Fault unless `messages` are a conversation that ends with the assistant's answer."""
     if not isinstance(messages, list) or not messages:
-        raise ValueError('expected {"messages": [...]} as JSON, with a list of messages that is not empty.')
+        raise Fault("unknown_layout", f"expected {CHAT} as JSON, with a list of messages that is not empty.")
     for number, message in enumerate(messages, 1):
-        if fault := _message_fault(message):
-            raise ValueError(f"message {number} {fault}")
-    if messages[-1]["role"] != "assistant" or not messages[-1]["content"].strip():
-        raise ValueError("the last message must be the assistant's answer, and not empty.")
+        try:
+            _check_message(message)
+        except Fault as fault:
+            raise Fault(fault.code, f"message {number} {fault}") from None
+    last = messages[-1]
+    if last["role"] != "assistant" or not last["content"].strip():
+        code = "empty_answer" if last["role"] == "assistant" else "missing_role"
+        raise Fault(code, "the last message must be the assistant's answer, and not empty.")
     if len(messages) == 1:
-        raise ValueError("the answer has no question: put the user's message before it.")
-    return example
+        raise Fault("missing_role", "the answer has no question: put the user's message before it.")
 
 
-def _message_fault(message: Any) -> str:
-    """What is wrong with one message; "" when nothing is."""
+def _check_message(message: Any) -> None:
     if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-        return f'must be {{"role": …, "content": …}}, not {_shown(message)}.'
+        raise Fault("missing_role", f'must be {{"role": …, "content": …}}, not {shown(message)}.')
     role, content = message["role"], message["content"]
     if role not in ROLES:
-        return f"has the unknown role {_shown(role)}: choose from {', '.join(ROLES)}."
+        raise Fault("missing_role", f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}.")
     if not isinstance(content, str):
-        return f'must have text as its content, such as "Hello.", not {_shown(content)}.'
+        raise Fault("no_text", f'must have text as its content, such as "Hello.", not {shown(content)}.')
     try:
         content.encode()
     except UnicodeEncodeError as error:
-        half = ord(content[error.start])
-        return f"holds half a character (\\u{half:04x}, a lone surrogate): write the whole character, or leave it out."
-    return ""
+        half = f"\\u{ord(content[error.start]):04x}, a lone surrogate"
+        raise Fault(
+            "half_character", f"holds half a character ({half}): write the whole character, or leave it out."
+        ) from error
 
 
-def _shown(value: Any) -> str:
-    """`value` as JSON, cut to 40 characters."""
-    text = json.dumps(value)
+def shown(value: Any) -> str:
+    """`value` as JSON, cut to 40 characters, and without personal data."""
+    try:
+        text = masked(json.dumps(value))
+    except RecursionError:
+        text = "what is nested too deep"
     return text if len(text) <= 40 else text[:39] + "…"

@@ -1,0 +1,42 @@
+"""What is wrong with a file: one problem for each code, however many lines have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..personal import masked
+
+# the line is not used ── probably a mistake ── good to know
+WRONG, LOOK, NOTE = "wrong", "look", "note"
+SEVERITIES = (WRONG, LOOK, NOTE)
+FIRST_LINES = 5
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One kind of problem: `line` is the first that has it, None where it is the whole file; `lines` are the first few."""
+
+    code: str
+    severity: str
+    line: int | None
+    count: int
+    sentence: str
+    lines: tuple[int, ...] = ()
+
+
+class Found:
+    """Problems as they are found: the first few line numbers of each kind and a count, so that memory stays small."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, str], Problem] = {}
+
+    def add(self, code: str, severity: str, line: int | None, sentence: str, count: int = 1) -> None:
+        """Note a problem in a line, or in the whole file. The sentence of a kind's first line stands for all of them."""
+        kind = severity, code
+        known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
+        lines = (*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines
+        self._kinds[kind] = replace(known, count=known.count + count, lines=lines)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """The worst first, and of these what most lines have."""
+        return tuple(sorted(self._kinds.values(), key=lambda one: (SEVERITIES.index(one.severity), -one.count)))

@@ -1,0 +1,62 @@
+"""A conversation as the model will see it, with what it learns marked: for a terminal, and for a page."""
+
+from __future__ import annotations
+
+import html
+import re
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from ..conversations import IGNORED, encode
+
+OPEN, CLOSE = "⟦", "⟧"
+# bold, underlined, green; and back
+COLOUR, PLAIN = "\x1b[1;4;32m", "\x1b[0m"
+STYLE = "mark{background:#d7f0e4;color:#00402c;font-weight:600;text-decoration:underline}"
+
+
+class Span(NamedTuple):
+    """A run of tokens: its text, whether the model learns to write it, and how many tokens it is."""
+
+    text: str
+    taught: bool
+    tokens: int
+
+
+def rendered(tokenizer: Any, example: dict[str, Any]) -> tuple[Span, ...]:
+    """The tokens that `tasks.encode` makes of a conversation, as text again, parted where supervision begins and ends.
+
+    Raises ValueError as `tasks.encode` does.
+    """
+    encoded = encode(tokenizer, example)
+    ids, labels = encoded.input_ids.tolist(), encoded.labels.tolist()
+    spans, at, written = [], 0, ""
+    for taught, run in groupby(label != IGNORED for label in labels):
+        count = len(list(run))
+        at += count
+        # decoded from the start, since some tokenizers drop the space that a text begins with
+        text = tokenizer.decode(ids[:at], skip_special_tokens=False)
+        spans.append(Span(text[len(written) :], taught, count))
+        written = text
+    return tuple(spans)
+
+
+def printable(text: str) -> str:
+    """`text` with characters that would steer a terminal shown as what they are."""
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda c: f"\\x{ord(c[0]):02x}", text)
+
+
+def for_terminal(spans: tuple[Span, ...], colour: bool) -> str:
+    """The text, with what is learned in colour and underlined, or without colour in brackets."""
+    before, after = (COLOUR, PLAIN) if colour else (OPEN, CLOSE)
+    return "".join(f"{before}{printable(s.text)}{after}" if s.taught else printable(s.text) for s in spans)
+
+
+def for_page(spans: tuple[Span, ...]) -> str:
+    """The text as HTML: what is learned is marked, underlined and in brackets, so that no one needs the colour."""
+    parts = []
+    for span in spans:
+        text = html.escape(printable(span.text))
+        title = f"{span.tokens} tokens that the model learns to write"
+        parts.append(f'<mark title="{title}">{OPEN}{text}{CLOSE}</mark>' if span.taught else text)
+    return f"<pre>{''.join(parts)}</pre>"

@@ -1,0 +1,137 @@
+"""What a check found, in numbers and sentences: for a terminal, and as data for JSON."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .problems import LOOK, NOTE, SEVERITIES, WRONG, Problem
+from .rendering import Span, for_terminal, printable
+
+HEADINGS = {
+    WRONG: "Wrong: these lines are not used",
+    LOOK: "Look: probably a mistake",
+    NOTE: "Note: good to know",
+}
+
+
+class Lengths(NamedTuple):
+    """Tokens of a file's conversations: the middle one, the one that 95 of 100 do not exceed, the longest, all of them."""
+
+    median: int
+    most: int
+    longest: int
+    total: int
+
+
+class Rendered(NamedTuple):
+    """A line as the model will see it."""
+
+    line: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What was found in a training file: lines with something in them, how many are good, and every problem.
+
+    `tokens` and `supervised`, the share of them that the model learns to write, are None where no tokenizer was given.
+    """
+
+    path: str
+    lines: int
+    good: int
+    layouts: Mapping[str, int]
+    problems: tuple[Problem, ...]
+    tokens: Lengths | None = None
+    supervised: float | None = None
+    max_tokens: int | None = None
+    example: Rendered | None = None
+
+    @property
+    def all_usable(self) -> bool:
+        """Whether no line is lost."""
+        return not any(problem.severity == WRONG for problem in self.problems)
+
+    def of(self, severity: str) -> tuple[Problem, ...]:
+        """The problems of one severity."""
+        return tuple(problem for problem in self.problems if problem.severity == severity)
+
+    def as_data(self) -> dict[str, Any]:
+        """All of it in lists, texts and numbers."""
+        data = asdict(self)
+        data["tokens"] = self.tokens and self.tokens._asdict()
+        if self.example:
+            data["example"] = {
+                "line": self.example.line,
+                "spans": [span._asdict() for span in self.example.spans],
+            }
+        return data
+
+
+def lengths(given: array[int], taught: array[int]) -> tuple[Lengths | None, float | None]:
+    """The lengths of conversations and the share that is supervised, from the tokens of each one's two parts."""
+    totals = np.array(given, np.int64) + np.array(taught, np.int64)
+    if not len(totals):
+        return None, None
+    middle, most = np.percentile(totals, [50, 95], method="inverted_cdf")
+    total = int(totals.sum())
+    return Lengths(int(middle), int(most), int(totals.max()), total), sum(taught) / total
+
+
+def in_longest_tenth(taught: array[int]) -> float:
+    """The share of all that is learned which the longest tenth of the answers holds; 0 where there are fewer than 20."""
+    if len(taught) < 20:
+        return 0.0
+    sizes = np.sort(np.array(taught, np.int64))
+    return float(sizes[-len(sizes) // 10 :].sum() / sizes.sum())
+
+
+def counts(report: DataReport) -> list[str]:
+    """One or two sentences of numbers."""
+    layouts = ", ".join(f"{count:,} as {name}" for name, count in report.layouts.items())
+    said = [f"{report.good:,} of {report.lines:,} lines can be used{f' ({layouts})' if layouts else ''}."]
+    if report.tokens and report.supervised is not None:
+        found = report.tokens
+        said.append(
+            f"Tokens in a line: median {found.median:,}, 95% have at most {found.most:,}, longest {found.longest:,}"
+            f"{f' ({report.max_tokens:,} fit)' if report.max_tokens else ''}; {found.total:,} in all. "
+            f"The model learns to write {report.supervised:.0%} of them."
+        )
+    return said
+
+
+def place(problem: Problem) -> str:
+    """Where a problem is: "line 3", or "4,120 lines: 3, 7, 9, 12, 40, …"."""
+    if not problem.lines:
+        return "the whole file"
+    if problem.count == 1:
+        return f"line {problem.line}"
+    more = ", …" if problem.count > len(problem.lines) else ""
+    return f"{problem.count:,} lines: {', '.join(map(str, problem.lines))}{more}"
+
+
+def sentence(problem: Problem) -> str:
+    """A problem's sentence as it stands alone: with a capital letter, and with its line where there are several."""
+    said = printable(problem.sentence)
+    if problem.count > 1 and problem.lines:
+        return f"In line {problem.line}, {said}"
+    return said[:1].upper() + said[1:]
+
+
+def in_words(report: DataReport, colour: bool = False) -> str:
+    """The report for a terminal."""
+    parts = [f"{report.path}: {counts(report)[0]}", *counts(report)[1:]]
+    for severity in SEVERITIES:
+        if found := report.of(severity):
+            parts += ["", HEADINGS[severity]]
+            parts += [f"  {one.code} ({place(one)})\n    {sentence(one)}" for one in found]
+    if report.example:
+        how = "in colour and underlined" if colour else "in ⟦ ⟧"
+        parts += ["", f"Line {report.example.line} as the model will see it; what it learns to write is {how}:", ""]
+        parts += [for_terminal(report.example.spans, colour)]
+    return "\n".join(parts)

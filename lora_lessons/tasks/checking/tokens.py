@@ -1,0 +1,152 @@
+"""What a conversation is to a model: its tokens, counted in batches, and what tokenizer and template do to all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from ..conversations import given_and_taught
+from ..jsonl import Fault
+from .problems import LOOK, NOTE, WRONG
+
+# A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
+BATCH, CHARACTERS = 256, 500_000
+Example = dict[str, Any]
+# code, severity, sentence
+Finding = tuple[str, str, str]
+
+
+class Sizes(NamedTuple):
+    """Tokens of a conversation: of what is given, and of what is learned, its end included."""
+
+    given: int
+    taught: int
+
+
+def measured(
+    tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None = None
+) -> Iterator[tuple[int, Example, Sizes | Fault]]:
+    """(line, conversation, its sizes) of each; or why it cannot be used: the template refuses it, or it is too long.
+
+    Without a tokenizer the sizes are in characters, and none is too long.
+    """
+    if tokenizer is None:
+        yield from ((line, example, _characters(example)) for line, example in examples)
+        return
+    for batch in _batches(tokenizer, examples):
+        texts = [text for _, _, two in batch if not isinstance(two, Fault) for text in two]
+        counts = iter(count_tokens(tokenizer, texts))
+        for line, example, two in batch:
+            if isinstance(two, Fault):
+                yield line, example, two
+            else:
+                sizes = Sizes(next(counts), next(counts))
+                yield line, example, _too_long(sizes, limit) or sizes
+
+
+def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
+    """How many tokens each text has, with none added at its ends."""
+    if not texts:
+        return []
+    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+
+
+def _characters(example: Example) -> Sizes:
+    *before, last = (len(message["content"]) for message in example["messages"])
+    return Sizes(sum(before), last)
+
+
+def _batches(
+    tokenizer: Any, examples: Iterable[tuple[int, Example]]
+) -> Iterator[list[tuple[int, Example, tuple[str, str] | Fault]]]:
+    batch: list[tuple[int, Example, tuple[str, str] | Fault]] = []
+    characters = 0
+    for line, example in examples:
+        two: tuple[str, str] | Fault
+        try:
+            two = given, taught = given_and_taught(tokenizer, example)
+            size = len(given) + len(taught)
+        except ValueError as error:
+            two, size = Fault("template_refuses", str(error)), 0
+        if batch and (len(batch) == BATCH or characters + size > CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append((line, example, two))
+        characters += size
+    if batch:
+        yield batch
+
+
+def _too_long(sizes: Sizes, limit: int | None) -> Fault | None:
+    total = sum(sizes)
+    if limit is None or total <= limit:
+        return None
+    if sizes.given >= limit:
+        said = f"the question alone has {sizes.given:,} tokens and {limit:,} fit, so no token of the answer is left to learn"
+        return Fault("all_masked", f"{said}: shorten it.")
+    said = f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end"
+    return Fault("too_long", f"{said}, so the model would not learn to stop. Shorten or split it.")
+
+
+def limit_of(tokenizer: Any, max_tokens: int | None) -> int | None:
+    """How many tokens fit: what was asked for, or what the tokenizer says of its base; None where neither says it."""
+    says = getattr(tokenizer, "model_max_length", None)
+    known = [limit for limit in (max_tokens, says) if isinstance(limit, int) and 0 < limit < 10**9]
+    return min(known, default=None)
+
+
+def marks_of(tokenizer: Any) -> tuple[str, ...]:
+    """The texts that the tokenizer makes one special token of, wherever they stand."""
+    return tuple(token for token in getattr(tokenizer, "all_special_tokens", ()) if len(token) > 2)
+
+
+def unfit(tokenizer: Any) -> Iterator[Finding]:
+    """(code, severity, sentence) of why nothing can be encoded with a tokenizer."""
+    if tokenizer is not None and not getattr(tokenizer, "chat_template", True):
+        said = "this base has no chat template, so nobody can say what it would see of a conversation"
+        yield "no_template", LOOK, f"{said}: check with the instruct model's tokenizer, or set a template."
+    elif tokenizer is not None and not tokenizer.eos_token:
+        said = "the tokenizer names no end token, so no answer could end: set tokenizer.eos_token."
+        yield "eos_never_supervised", WRONG, said
+
+
+def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
+    """(code, severity, sentence) of what tokenizer and chat template do to every line, seen on one."""
+    end = tokenizer.eos_token
+    whole = tokenizer.apply_chat_template(example["messages"], tokenize=False)
+    yield from _end(tokenizer, whole.rstrip(), end)
+    begin = getattr(tokenizer, "bos_token_id", None)
+    if begin is not None and list(tokenizer(whole)["input_ids"][:2]) == [begin, begin]:
+        said = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
+        yield "bos_twice", LOOK, f"{said}: tokenize its text with add_special_tokens=False, as this course does."
+    template = getattr(tokenizer, "chat_template", "") or ""
+    if isinstance(template, str) and not re.search(r"\{%-?\s*generation\b", template):
+        said = "the template has no {% generation %} marks, so TRL's assistant_only_loss=True finds nothing to learn"
+        yield (
+            "no_generation_marks",
+            NOTE,
+            f"{said}: use prompt and completion, or add the marks. This course needs none.",
+        )
+    pad = getattr(tokenizer, "pad_token", None)
+    if pad is None or pad == end:
+        said = "padding has no token of its own" if pad is None else f"padding and end are the same token, {end}"
+        yield (
+            "pad_is_eos",
+            NOTE,
+            f"{said}: a trainer that masks padding by its token masks every end, and the model never stops. "
+            "Set another pad token there; this course masks by position.",
+        )
+
+
+def _end(tokenizer: Any, whole: str, end: str) -> Iterator[Finding]:
+    if whole.endswith(end):
+        return
+    last = next((mark for mark in marks_of(tokenizer) if whole.endswith(mark)), None)
+    said = f"the template ends an answer with {last}" if last else "the template writes nothing after an answer"
+    yield (
+        "eos_never_supervised",
+        LOOK,
+        f"{said}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
+        f"{f'Set eos_token to {last}, or add' if last else 'Add'} {end} to the template. This course adds it.",
+    )

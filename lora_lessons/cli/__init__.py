@@ -22,6 +22,7 @@ from .cluster import cluster
 from .doctor import doctor
 from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER
 from .export import export
+from .inspect import inspect
 from .lab import lab
 from .new_lesson import new_lesson
 from .places import make_variables_absolute
@@ -39,7 +40,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=LessonCommand)(run)
-VERBS: list[Callable[..., int]] = [lab, plan, check, sweep, bench, adapters, doctor, claims, badges, readme, new_lesson]
+VERBS: list[Callable[..., int]] = [
+    *(lab, plan, check, sweep, bench, adapters, inspect, doctor, claims, badges, readme, new_lesson),
+]
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)

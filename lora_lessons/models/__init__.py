@@ -19,6 +19,7 @@ from .encoder import encoder_folder as encoder_folder
 from .encoder import load_encoder as load_encoder
 from .generation import answers as answers
 from .generation import chat as chat
+from .hub import fetch_adapter as fetch_adapter
 from .loading import Base as Base
 from .loading import folder as folder
 from .loading import load as load

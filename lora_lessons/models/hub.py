@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from pathlib import Path
 from ..errors import ModelError, first_line
 from .embedded import EMBEDDED
 from .safetensors_files import INDEX, SINGLE, files_in
+
+# What makes a tokenizer, by transformers' names.
+TOKENIZER = ["tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.jinja"]
 
 
 def fetch(hub_id: str) -> Path:
@@ -32,6 +36,19 @@ def fetch(hub_id: str) -> Path:
             f"is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
         )
     return Path(snapshot_download(hub_id, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"]))
+
+
+def fetch_adapter(hub_id: str) -> Path:
+    """The folder of an adapter of the hub: its configuration, its safetensors, and its tokenizer if it has one.
+
+    Says on stderr that it is fetched. Raises ModelError with what to do when it cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+
+    print(f"Fetching the adapter {hub_id} from the model hub (not its base) …", file=sys.stderr)
+    wanted = ["adapter_config.json", "adapter_model.safetensors", *TOKENIZER]
+    with one_sentence(hub_id, local=False):
+        return Path(snapshot_download(hub_id, allow_patterns=wanted))
 
 
 def _total_size(index: Path) -> int:

@@ -1,0 +1,52 @@
+"""`lora-lessons inspect`: an X-ray of any adapter that PEFT wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .exits import EXIT_OK
+from .places import place, place_or_name, shown
+
+
+def inspect(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter's folder, or a hub id.")],
+    base: Annotated[
+        str | None,
+        typer.Option(parser=place_or_name, metavar="MODEL", help="Its base: embedded, a folder, or a hub id."),
+    ] = None,
+    forgetting: Annotated[
+        bool, typer.Option("--forgetting", help="With --base: load it, and let it read general text with and without.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(parser=place, metavar="FILE", help="Also write a page with the picture.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+) -> int:
+    """See through an adapter: what it says, what its numbers are, what will go wrong, and who loads it.
+
+    The adapter is only read, and a pickle is refused. The exit status is 0 whatever is found.
+    """
+    if forgetting and base is None:
+        raise ValueError("--forgetting needs the base: name it with --base.")
+    if html is not None and html.exists() and not overwrite:
+        raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
+    from .. import inspection
+
+    xray = inspection.inspect(adapter, base, forgetting=forgetting)
+    if html is not None:
+        from ..course import adapter_picture
+        from ..files import write_text
+
+        write_text(html, adapter_picture.page(xray))
+    if as_json:
+        print(json.dumps(inspection.as_json(xray), indent=1, ensure_ascii=False))
+    else:
+        print(inspection.in_words(xray))
+        if html is not None:
+            print(f"\nThe picture is in {shown(html)}.")
+    return EXIT_OK

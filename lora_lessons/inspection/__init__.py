@@ -1,0 +1,90 @@
+"""An X-ray for any adapter that PEFT wrote: what it says, what its numbers are, and what will go wrong with it.
+
+reading ── the folder, tolerant of every kind      measures ── ‖ΔW‖ and ranks, from r×r numbers
+findings ── what stands out, in sentences          runtimes ── who loads it
+with_base ── the same beside the base's weights    words ── the report, as text and JSON
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from .findings import all_findings
+from .measures import Matrix as Matrix
+from .measures import measure
+from .reading import AdapterFolder, open_adapter
+from .runtimes import runtimes
+from .words import as_json as as_json
+from .words import in_words as in_words
+from .xray import Finding as Finding
+from .xray import Runtime as Runtime
+from .xray import Size
+from .xray import Xray as Xray
+
+
+def inspect(adapter: Path | str, base: str | None = None, *, forgetting: bool = False) -> Xray:
+    """See through an adapter: a folder, or a hub id. It is only read, one matrix at a time.
+
+    With `base` (as `models.load` takes it) its update is held against the weights that it changes; with `forgetting`
+    the base is loaded too and reads general text, with the adapter and without. Raises FileNotFoundError, ValueError or
+    ModelError with what to do where something cannot be read; a pickle is refused.
+    """
+    opened = open_adapter(adapter)
+    matrices = tuple(_measured(opened))
+    against = None
+    if base is not None:
+        from .with_base import hold_against
+
+        matrices, against = hold_against(opened, matrices, base, forgetting)
+    return Xray(
+        name=opened.place.name or str(opened.place),
+        place=str(opened.place),
+        settings=opened.settings,
+        matrices=matrices,
+        findings=all_findings(opened, matrices, against),
+        runtimes=runtimes(opened, matrices, against),
+        size=_size(opened),
+        features=_features(opened),
+        base=against,
+    )
+
+
+def _measured(opened: AdapterFolder) -> Iterator[Matrix]:
+    settings = opened.settings
+    for module, A, B in opened.pairs() if settings.is_lora else ():
+        if A is None or B is None:
+            continue
+        rows, rank = A.shape[0], settings.rank_of(module)
+        experts = rows // rank if settings.target_parameters and rows > rank and rows % rank == 0 else 1
+        scale = settings.scale_of(module, rows // experts)
+        yield measure(module, opened.read(A), opened.read(B), scale, experts, A.on_embedding)
+
+
+def _size(opened: AdapterFolder) -> Size:
+    held = {"lora": 0, "embeddings": 0, "others": 0}
+    for one in opened.tensors:
+        part = "lora" if one.role in ("A", "B") else "embeddings" if one.role == "embedding" else "others"
+        held[part] += one.bytes
+    dtypes = tuple(sorted({one.dtype for one in opened.tensors}))
+    return Size(opened.file.stat().st_size, **held, dtypes=dtypes, numbers=sum(one.numbers for one in opened.tensors))
+
+
+def _features(opened: AdapterFolder) -> tuple[str, ...]:
+    """PEFT's features by PEFT's names, those that change what is computed."""
+    said = opened.settings
+    found = {
+        "rsLoRA": said.use_rslora,
+        "DoRA": said.use_dora,
+        "rank_pattern": bool(said.rank_pattern),
+        "alpha_pattern": bool(said.alpha_pattern),
+        "modules_to_save": bool(said.modules_to_save),
+        "target_parameters": bool(said.target_parameters),
+        f"bias={said.bias}": said.bias != "none",
+        f"init_lora_weights={said.init_lora_weights}": said.init_lora_weights not in ("", "false"),
+        "LoRA on embeddings": any(one.on_embedding for one in opened.tensors),
+        "whole embeddings saved": any(one.role == "embedding" for one in opened.tensors),
+    }
+    others = ("layers_to_transform", "trainable_token_indices", "lora_bias", "exclude_modules", "fan_in_fan_out")
+    others += ("layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora", "ensure_weight_tying")
+    return (*(name for name, used in found.items() if used), *(name for name in others if name in said.others))

@@ -1,0 +1,21 @@
+"""What stands out about an adapter, in sentences: from its settings, its numbers, its file, and from the base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..measures import Matrix
+from ..reading import AdapterFolder
+from ..xray import AgainstBase, Finding
+from . import of_base, of_file, of_numbers, of_settings
+
+_ORDER = {"wrong": 0, "look": 1, "note": 2}
+
+
+def all_findings(
+    opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None = None
+) -> tuple[Finding, ...]:
+    """Every finding, the gravest first; those that need the base only where it was held against the adapter."""
+    found = [*of_file.findings(opened), *of_settings.findings(opened, matrices), *of_numbers.findings(opened, matrices)]
+    found += of_base.findings(opened, matrices, against)
+    return tuple(sorted(found, key=lambda finding: _ORDER[finding.severity]))

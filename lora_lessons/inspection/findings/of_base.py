@@ -1,0 +1,160 @@
+"""Findings that need the base, and those on embeddings and the chat that need a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..measures import Matrix
+from ..reading import AdapterFolder
+from ..talk import Talk, talk_of
+from ..xray import AgainstBase, Finding
+from .of_numbers import named
+
+# ‖ΔW‖/‖W‖ of the matrix in the middle: 0.01 in the course's own adapters, 0.11 in the LoRA paper (section 7.3, r = 4).
+LARGE, TOO_LARGE = 0.25, 0.5
+
+
+def findings(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Finding]:
+    """All findings that look at the base, or say what it would take to look."""
+    yield from _tied(opened, against)
+    yield from _talk(opened, against)
+    if against is None:
+        return
+    yield from _fit(opened, matrices, against)
+    yield from _size(opened, against)
+    if against.left_out:
+        first, numbers = next(iter(against.left_out)), sum(against.left_out.values())
+        yield Finding(
+            "experts_left_out",
+            "look",
+            f"The experts are left out: {len(against.left_out)} weights with {numbers:,} numbers, such as {first}, are stacked in "
+            "one parameter each, which target_modules does not reach. PEFT's target_parameters adapts them.",
+            "unsloth#4476, peft#2527",
+        )
+    if against.perplexity and (forgot := against.perplexity[1] / against.perplexity[0]) > 1.1:
+        before, after = against.perplexity
+        yield Finding(
+            "forgets",
+            "look" if forgot > 1.5 else "note",
+            f"On general text, perplexity is {after:.1f} with the adapter and {before:.1f} without: {forgot:.2f} times as much.",
+            "lesson 09",
+        )
+
+
+def _fit(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase) -> Iterator[Finding]:
+    if against.lacking:
+        yield Finding(
+            "keys_do_not_match",
+            "wrong",
+            f"{against.name} has no module for {named(against.lacking, len(matrices))}: PEFT would load the adapter without "
+            "them and say so in a warning only.",
+            "peft#2566, peft#2699",
+        )
+    if against.other_shapes:
+        yield Finding(
+            "base_mismatch",
+            "wrong",
+            f"ΔW has another shape than {against.name}'s W in {named(against.other_shapes, len(matrices))}: the adapter was "
+            "trained on another base.",
+            "peft#1457",
+        )
+    said, given = opened.settings.base_name, against.name
+    if said and not against.other_shapes and _short(said) != _short(given):
+        yield Finding(
+            "base_mismatch",
+            "note",
+            f"The adapter names its base {said}, and it was held against {given}: they fit, if the weights are the same.",
+        )
+
+
+def _short(name: str) -> str:
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
+
+
+def _size(opened: AdapterFolder, against: AgainstBase) -> Iterator[Finding]:
+    if against.ratio is not None and against.ratio >= LARGE and not opened.settings.changes_base:
+        yield Finding(
+            "update_too_large",
+            "wrong" if against.ratio >= TOO_LARGE else "look",
+            f"‖ΔW‖ is {against.ratio:.2f} of ‖W‖ in the matrix in the middle, {against.largest_ratio:.2f} in the largest: the update "
+            "is no longer a small change. A learning rate that is too high looks like success on the training text; read "
+            "answers to other questions.",
+            "alpaca-lora#391, lesson 14",
+        )
+    if against.intruders and against.intruders[0]:
+        new, seen = against.intruders
+        yield Finding(
+            "intruder_directions",
+            "note",
+            f"{new} of {seen} leading directions of W + ΔW are new ones that W has not, in the {seen // 10} matrices that "
+            "change most. Scaling such an update down may forget less and lose little.",
+            "arXiv 2410.21228, lesson 03's side trip",
+        )
+
+
+def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
+    touched = [one.module for one in opened.tensors if one.role in ("embedding", "tokens") or one.on_embedding]
+    touched += [one.module for one in opened.tensors if one.role == "A" and one.module.endswith("lm_head")]
+    names = ", ".join(dict.fromkeys(touched))
+    if not touched or (against is not None and not against.tied) or "ensure_weight_tying" in opened.settings.others:
+        return
+    if against is None:
+        sentence = (
+            f"The adapter changes {names}. In a base whose head is its embedding (tie_word_embeddings), a merge would "
+            "change or lose the other one too: name the base with --base, and it is looked up."
+        )
+        yield Finding("tied_embeddings", "note", sentence, "transformers#45127")
+        return
+    yield Finding(
+        "tied_embeddings",
+        "look",
+        f"The adapter changes {names}, and {against.name}'s head is its embedding: merged and saved, the two become one again "
+        "when the model is loaded, and what only one of them learned is lost. Untie them in the merged model's config, or "
+        "train with ensure_weight_tying=True.",
+        "transformers#45127",
+    )
+
+
+def _talk(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
+    mine = talk_of(opened.place)
+    theirs = talk_of(against.place) if against is not None else Talk(None, None, "", {})
+    speaks = mine if mine.template else theirs
+    if speaks.ends is False:
+        whose = "beside the adapter" if mine.template else "of the base"
+        yield Finding(
+            "eos_missing",
+            "wrong",
+            f"The chat template {whose} ends an answer without {speaks.eos or 'an EOS token'}, and nothing else that stops "
+            "generation: a model trained on such text never learns to stop.",
+            "llm-course#33, trl#1623",
+        )
+    if mine.template and theirs.template and mine.template != theirs.template:
+        yield Finding(
+            "template_differs",
+            "look",
+            f"The chat template beside the adapter is not {against.name if against else 'the base'}'s: use the adapter's own, in "
+            "Ollama and llama.cpp too, or its answers will be other ones.",
+            "ollama#8363, ollama#6823",
+        )
+    yield from _tokens(opened, mine, against)
+
+
+def _tokens(opened: AdapterFolder, mine: Talk, against: AgainstBase | None) -> Iterator[Finding]:
+    rows = against.vocabulary if against else None
+    if not isinstance(rows, int):
+        return
+    beyond = [word for number, word in sorted(mine.added.items()) if number >= rows]
+    if not beyond:
+        return
+    saved = any(one.role in ("embedding", "tokens") for one in opened.tensors)
+    yield Finding(
+        "added_tokens",
+        "note" if saved else "wrong",
+        f"The tokenizer beside the adapter has {len(beyond)} tokens that the base has no row for, such as {beyond[0]}: "
+        + (
+            "resize the base's embeddings before you load it."
+            if saved
+            else "and the adapter brings no embeddings for them."
+        ),
+        "peft#2898, peft#1457",
+    )

@@ -1,0 +1,137 @@
+"""Findings from the numbers of A and B: what never moved, what is not finite, what dominates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from ..measures import Matrix
+from ..reading import AdapterFolder
+from ..xray import Finding
+
+# One matrix with more than half of ‖ΔW‖² among at least so many.
+DOMINATES, AMONG = 0.5, 8
+# Exact zeros are rare in what was trained; an fp16 file with this share of them has lost small numbers.
+LOST = 0.01
+# A of usual runs ends within about 1.6 times the size that it began with (the course's own four adapters).
+FAR = 3.0
+
+
+def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    """All findings from the numbers."""
+    yield from _not_finite(opened, matrices)
+    yield from _at_zero(matrices)
+    yield from _where_a_is(opened, matrices)
+    yield from _dominating(opened, matrices)
+    yield from _lost_in_half_precision(opened, matrices)
+
+
+def named(modules: Sequence[str], of: int) -> str:
+    """ "3 of 60 matrices, such as layers.0.q_proj", or "all 60 matrices"."""
+    if len(modules) == of:
+        return f"all {of} matrices" if of > 1 else f"its one matrix, {modules[0]}"
+    return f"{len(modules)} of {of} matrices, such as {modules[0]}"
+
+
+def _not_finite(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    paired = {matrix.module for matrix in matrices}
+    broken = [matrix.module for matrix in matrices if not matrix.finite or matrix.norm is None]
+    others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
+    broken += [one.key for one in others if one.dtype in ("F16", "BF16", "F32", "F64") and not opened.is_finite(one)]
+    if broken:
+        yield Finding(
+            "not_finite",
+            "wrong",
+            f"NaN or infinity in {len(broken)} places, such as {broken[0]}: every answer would be NaN. Look at the loss of that "
+            "run, lower the learning rate, and train in bf16 rather than fp16.",
+            "alpaca-lora#391, lesson 03",
+        )
+
+
+def _at_zero(matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    both = [one.module for one in matrices if one.a_zero and one.b_zero]
+    if both:
+        yield Finding(
+            "ab_both_zero",
+            "wrong",
+            f"A and B are both zero in {named(both, len(matrices))}: each is the other's gradient, so neither can ever move. "
+            "Start A at random and B at zero.",
+            "lesson 02, lesson 14",
+        )
+    # LoRA on an embedding starts the other way round in PEFT: A at zero.
+    still = [one.module for one in matrices if _at_its_start(one)]
+    if not still:
+        return
+    all_still = len(still) == len(matrices)
+    yield Finding(
+        "b_never_moved",
+        "wrong",
+        f"B is zero in {named(still, len(matrices))}: B·A adds nothing there. "
+        + (
+            "The adapter was saved before it had learned, or its B's never got a gradient."
+            if all_still
+            else "These layers got no gradient while the others did."
+        ),
+        "open-unlearning#178, peft#137, lesson 14",
+    )
+
+
+def _at_its_start(one: Matrix) -> bool:
+    start, other = (one.a_zero, one.b_zero) if one.on_embedding else (one.b_zero, one.a_zero)
+    return start and not other
+
+
+def _where_a_is(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    """Only for PEFT's usual start, A uniform within ±1/√k; which start it was is the configuration's word."""
+    seen = [one for one in matrices if one.moves and one.a_reach is not None and one.experts == 1]
+    if opened.settings.init_lora_weights or not seen:
+        return
+    within = [one.module for one in seen if (one.a_reach or 0) <= 1]
+    if len(within) == len(seen):
+        yield Finding(
+            "a_never_moved",
+            "look",
+            f"Every number of A lies within ±1/√k, where PEFT draws them at the start, in {named(within, len(seen))}: A was "
+            "trained very little, or not at all. Only B's movement can be seen.",
+            "lesson 03",
+        )
+    growth = median(one.a_growth or 0.0 for one in seen)
+    if growth >= FAR:
+        yield Finding(
+            "a_far_from_start",
+            "look",
+            f"A is {growth:.1f} times as large as PEFT's usual start makes it (the matrix in the middle): a learning rate that is "
+            "too high does that. Read its answers on other questions before you trust its loss.",
+            "alpaca-lora#391, lesson 14",
+        )
+
+
+def _dominating(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    alike = [one for one in matrices if one.norm and not one.on_embedding]
+    total = sum((one.norm or 0.0) ** 2 for one in alike)
+    if len(alike) < AMONG or opened.settings.changes_base:
+        return
+    largest = max(alike, key=lambda one: one.norm or 0.0)
+    if (share := (largest.norm or 0.0) ** 2 / total) > DOMINATES:
+        yield Finding(
+            "one_matrix_dominates",
+            "look",
+            f"{largest.module} alone holds {share:.0%} of ‖ΔW‖² of {len(alike)} matrices: one layer does nearly all of the "
+            "work, or went astray.",
+            "lesson 14",
+        )
+
+
+def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    halves = {one.module for one in opened.tensors if one.dtype == "F16"}
+    lost = [one for one in matrices if one.module in halves and one.zeros > LOST and not one.on_embedding]
+    if lost:
+        most = max(lost, key=lambda one: one.zeros)
+        yield Finding(
+            "half_precision_zeros",
+            "look",
+            f"{most.zeros:.0%} of the numbers in A and B of {most.module} are exactly zero, in an fp16 file, which has no "
+            f"number below 0.00000006 ({named([one.module for one in lost], len(matrices))}): small ones were lost. Train "
+            "with loss scaling or in bf16.",
+            "peft#341, lesson 14",
+        )

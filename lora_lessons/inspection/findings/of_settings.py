@@ -1,0 +1,122 @@
+"""Findings from the configuration: the scale, the targets, the start."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ..measures import Matrix
+from ..reading import AdapterFolder
+from ..settings import DEFAULT_ALPHA
+from ..xray import Finding
+
+# From this rank on, PEFT's default lora_alpha makes the scale a quarter or less.
+LARGE_R = 32
+TINY, HUGE = 0.25, 16
+
+
+def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    """All findings from the settings."""
+    said = opened.settings
+    if not said.is_lora:
+        yield Finding(
+            "not_lora",
+            "note",
+            f"This is no LoRA adapter but {said.kind}: scale, ranks and ‖ΔW‖ do not apply, and the rest is looked at.",
+        )
+        return
+    yield from _scale(opened, matrices)
+    yield from _typos(opened)
+    if said.use_rslora:
+        r = _usual_r(matrices) or said.r
+        scale, told = said.lora_alpha / math.sqrt(r), said.lora_alpha / r
+        yield Finding(
+            "rslora_export",
+            "look",
+            f"rsLoRA: the scale is α/√r = {_short(scale)}. A converter that reads lora_alpha alone, as llama.cpp's does, makes "
+            f"it α/r = {_short(told)}, √r = {_short(math.sqrt(r))} times too small.",
+            "lesson 10",
+        )
+    if said.changes_base:
+        yield Finding(
+            "start_changed_base",
+            "look",
+            f"init_lora_weights is {said.init_lora_weights!r}: this start took a part out of W, so B·A is not the change of the "
+            "plain W, and a program that adds it to the plain W gets another model. PEFT can convert it where it was trained.",
+            "lesson 05",
+        )
+    if said.use_dora:
+        yield Finding(
+            "dora",
+            "note",
+            "DoRA: beside B·A it rescales every row of W, and the ‖ΔW‖ shown here is B·A alone.",
+            "lesson 05",
+        )
+
+
+def _scale(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+    said = opened.settings
+    usual = Counter((matrix.r, matrix.scale) for matrix in matrices).most_common(1)
+    if not usual:
+        return
+    (r, scale), count = usual[0]
+    where = "" if count == len(matrices) else f" in {count} of {len(matrices)} matrices"
+    alpha = scale * (math.sqrt(r) if said.use_rslora else r)
+    as_told = f"lora_alpha = {_short(alpha)}, r = {r}"
+    if r >= LARGE_R and alpha == DEFAULT_ALPHA and not said.use_rslora:
+        yield Finding(
+            "alpha_at_default",
+            "wrong",
+            f"The scale is {_short(scale)}{where}: lora_alpha is {DEFAULT_ALPHA}, PEFT's default, while r = {r}. Set lora_alpha "
+            f"to r or 2r and train again: with {DEFAULT_ALPHA}, the update reaches the model at 1/{_short(1 / scale)} of B·A.",
+            "lerobot#3551, lesson 05",
+        )
+    elif scale <= 0:
+        effect = "the adapter adds nothing" if not scale else "the update is subtracted"
+        yield Finding("scale_tiny", "wrong", f"The scale is {_short(scale)}{where} ({as_told}): {effect}.", "lesson 02")
+    elif scale <= TINY:
+        yield Finding(
+            "scale_tiny",
+            "look",
+            f"The scale is {_short(scale)}{where} ({as_told}). Usual ones are 1 or 2; this one needs a larger learning rate to learn "
+            "as much.",
+            "lesson 05",
+        )
+    elif scale >= HUGE:
+        yield Finding(
+            "scale_huge",
+            "look",
+            f"The scale is {_short(scale)}{where} ({as_told}). Usual ones are 1 or 2; was α written where α/r was meant, or "
+            "trained by a program that does not divide by r?",
+            "mlx-vlm#986, lesson 02",
+        )
+
+
+def _typos(opened: AdapterFolder) -> Iterator[Finding]:
+    said = opened.settings
+    modules = {one.module for one in opened.tensors}
+    names = said.target_modules if isinstance(said.target_modules, tuple) else ()
+    for name in names:
+        meant = any(module == name or module.endswith(f".{name}") for module in modules)
+        saved_whole = any(name.endswith(saved) for saved in said.modules_to_save)
+        if meant or saved_whole or "exclude_modules" in said.others:
+            continue
+        leaves = sorted({module.rpartition(".")[2] for module in modules})
+        close = difflib.get_close_matches(name.rpartition(".")[2], leaves, n=1, cutoff=0.6)
+        yield Finding(
+            "target_typo",
+            "wrong",
+            f"target_modules names {name!r}, and no matrix in the file is called that: PEFT passes over a name that matches "
+            f"nothing as long as another one matches.{f' Was {close[0]!r} meant?' if close and close[0] not in names else ''}",
+            "peft#1959, lesson 04",
+        )
+
+
+def _usual_r(matrices: Sequence[Matrix]) -> int:
+    return Counter(matrix.r for matrix in matrices).most_common(1)[0][0] if matrices else 0
+
+
+def _short(number: float) -> str:
+    return f"{number:.4g}"

@@ -1,0 +1,176 @@
+"""What an adapter_config.json says, of whatever kind the adapter is: read, checked, and never acted upon."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import first_line
+from ..lora import scale
+
+# What PEFT takes where the file says nothing: LoraConfig's defaults.
+DEFAULT_R, DEFAULT_ALPHA = 8, 8
+# Starts that take a part of W into A and B, so that B·A alone is not the update of the plain W.
+CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
+LONGEST_PATTERN = 300
+# Repeats of repeats, as in (a+)+: such a pattern can be searched for years.
+_ENDLESS = re.compile(r"[*+}]\??\)+[*+{]")
+
+
+class Settings(NamedTuple):
+    """The configuration of an adapter, in PEFT's names; `kind` is its peft_type."""
+
+    kind: str
+    r: int
+    lora_alpha: float
+    use_rslora: bool
+    use_dora: bool
+    bias: str
+    # A list of names, or a pattern; None where the file names none.
+    target_modules: tuple[str, ...] | str | None
+    target_parameters: tuple[str, ...]
+    modules_to_save: tuple[str, ...]
+    rank_pattern: dict[str, int]
+    alpha_pattern: dict[str, float]
+    init_lora_weights: str
+    base_name: str
+    revision: str
+    task_type: str
+    # Everything else that is switched on, by its name in the file.
+    others: dict[str, Any]
+
+    @property
+    def is_lora(self) -> bool:
+        """Whether it is LoRA, or one of its variants that PEFT keeps under the same name."""
+        return self.kind == "LORA"
+
+    @property
+    def changes_base(self) -> bool:
+        """Whether its start changed the base's weights as well (PiSSA, OLoRA and their like)."""
+        return self.init_lora_weights.lower().startswith(CHANGES_BASE)
+
+    def scale_of(self, module: str, r: int) -> float:
+        """The factor before B·A of one module whose rank is `r`: α/r, or α/√r with rsLoRA; alpha_pattern counts."""
+        return scale(r, self.alpha_of(module), self.use_rslora)
+
+    def alpha_of(self, module: str) -> float:
+        """lora_alpha of one module, by PEFT's rule: the first pattern that its name ends with."""
+        return self.alpha_pattern.get(matching(self.alpha_pattern, module), self.lora_alpha)
+
+    def rank_of(self, module: str) -> int:
+        """r of one module as the configuration has it."""
+        return self.rank_pattern.get(matching(self.rank_pattern, module), self.r)
+
+
+def matching(patterns: dict[str, Any], module: str) -> str:
+    """The pattern that means `module`, or "": PEFT's own rule (peft.utils.get_pattern_key)."""
+    return next((one for one in patterns if re.match(rf"(.*\.)?({one})$", module)), "")
+
+
+def read_settings(file: Path) -> Settings:
+    """What `file`, an adapter_config.json, says. Raises ValueError where it is damaged."""
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged ({first_line(error)}): copy it again.") from error
+    if not isinstance(said, dict) or not isinstance(said.get("peft_type"), str):
+        raise ValueError(f"{file} is damaged (it names no peft_type): copy it again.")
+    try:
+        return _checked(said)
+    except _Odd as odd:
+        raise ValueError(f"{file} is damaged ({odd}): copy it again, or save the adapter again.") from None
+
+
+class _Odd(Exception):
+    """What of a configuration cannot be."""
+
+
+def _checked(said: dict[str, Any]) -> Settings:
+    known = set(Settings._fields) | {"peft_type", "base_model_name_or_path"}
+    return Settings(
+        kind=said["peft_type"].upper(),
+        r=_whole("r", said.get("r", DEFAULT_R)) if said["peft_type"].upper() == "LORA" else 0,
+        lora_alpha=_number("lora_alpha", said.get("lora_alpha", DEFAULT_ALPHA)),
+        use_rslora=_switch(said, "use_rslora"),
+        use_dora=_switch(said, "use_dora"),
+        bias=_text(said, "bias") or "none",
+        target_modules=_targets(said),
+        target_parameters=_names(said, "target_parameters"),
+        modules_to_save=_names(said, "modules_to_save"),
+        rank_pattern={k: _whole("rank_pattern", v) for k, v in _patterns(said, "rank_pattern").items()},
+        alpha_pattern={k: _number("alpha_pattern", v) for k, v in _patterns(said, "alpha_pattern").items()},
+        init_lora_weights=_start(said.get("init_lora_weights")),
+        base_name=_text(said, "base_model_name_or_path"),
+        revision=_text(said, "revision"),
+        task_type=_text(said, "task_type"),
+        others={k: v for k, v in said.items() if k not in known and v not in (None, False, "", [], {})},
+    )
+
+
+def _whole(name: str, value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= 2**20:
+        raise _Odd(f"{name} = {str(value)[:40]} is no rank")
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    fits = type(value) in (int, float) and abs(value) < 1e12
+    if not fits or not math.isfinite(value):
+        raise _Odd(f"{name} = {str(value)[:40]} is no number that scales an update")
+    return float(value)
+
+
+def _switch(said: dict[str, Any], name: str) -> bool:
+    if said.get(name) not in (None, True, False):
+        raise _Odd(f"{name} is neither true nor false")
+    return bool(said.get(name))
+
+
+def _text(said: dict[str, Any], name: str) -> str:
+    value = said.get(name)
+    if not isinstance(value, str | None):
+        raise _Odd(f"{name} is no text")
+    return value or ""
+
+
+def _names(said: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = said.get(name) or []
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise _Odd(f"{name} is no list of names")
+    return tuple(sorted(value))
+
+
+def _targets(said: dict[str, Any]) -> tuple[str, ...] | str | None:
+    value = said.get("target_modules")
+    if isinstance(value, str):
+        return value
+    return _names(said, "target_modules") or None
+
+
+def _patterns(said: dict[str, Any], name: str) -> dict[str, Any]:
+    value = said.get(name) or {}
+    if not isinstance(value, dict):
+        raise _Odd(f"{name} is no table")
+    for pattern in value:
+        try:
+            re.compile(rf"(.*\.)?({pattern})$")
+        except (re.error, RecursionError, OverflowError):
+            raise _Odd(f"{name}: {pattern[:40]!r} is no pattern") from None
+        if len(pattern) > LONGEST_PATTERN or _ENDLESS.search(pattern):
+            raise _Odd(f"{name}: the search for {pattern[:40]!r} may never end")
+    return value
+
+
+def _start(value: Any) -> str:
+    """init_lora_weights as text: "" for PEFT's own start, "false" where A and B were drawn at random."""
+    if value in (None, True):
+        return ""
+    if value is False:
+        return "false"
+    if not isinstance(value, str):
+        raise _Odd("init_lora_weights is neither a switch nor a name")
+    return value

@@ -1,0 +1,179 @@
+"""The adapter beside its base: which layers it reaches, ‖ΔW‖/‖W‖, new directions, and what the base forgets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .. import evaluation, lora, lowrank, memory, models, tasks
+from ..errors import ModelError, first_line
+from ..memory.build import skeleton
+from ..models.configs import read_config
+from ..models.safetensors_files import read_tensor, shapes_in, weight_files
+from .measures import Matrix
+from .reading import AdapterFolder
+from .xray import AgainstBase
+
+# Leading directions of W + ΔW looked at, and the cosine below which W has none like one (Shuttleworth et al. 2024).
+LEADING, ALIKE = 10, 0.6
+# An SVD of W takes long: the matrices that change most, and none larger than this many numbers.
+MOST_CHANGED, LARGEST = 4, 2**22
+
+
+class Base(NamedTuple):
+    """A base's folder, opened: nothing of its weights is in memory."""
+
+    name: str
+    place: Path
+    config: dict[str, Any]
+    # tensor → its file and its shape
+    shapes: dict[str, tuple[Path, tuple[int, ...]]]
+    # The model's modules without weights; None where it is no language model that transformers can build.
+    net: nn.Module | None
+
+    @property
+    def tied(self) -> bool:
+        """Whether the head is the embedding."""
+        stated = self.config.get("tie_word_embeddings")
+        return bool(getattr(self.net.config, "tie_word_embeddings", False)) if self.net is not None else bool(stated)
+
+    def weight_of(self, module: str) -> str:
+        """The name of a module's own weight in the files, or "" where it has none there."""
+        name = f"{module}.weight"
+        if name not in self.shapes and module.endswith("lm_head") and self.tied:
+            name = next((one for one in self.shapes if one.endswith("embed_tokens.weight")), "")
+        return name if name in self.shapes else ""
+
+    def weight(self, module: str) -> Tensor | None:
+        """W of a module in fp32; None where the files have none under its name, or a packed one."""
+        name = self.weight_of(module)
+        tensor = read_tensor({name: self.shapes[name][0]}, name) if name else None
+        return tensor.float() if tensor is not None and tensor.is_floating_point() else None
+
+
+def hold_against(
+    opened: AdapterFolder, matrices: Sequence[Matrix], base: str, forgetting: bool = False
+) -> tuple[tuple[Matrix, ...], AgainstBase]:
+    """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
+    found = open_base(base)
+    matrices = [one._replace(ratio=_ratio(one, found)) for one in matrices]
+    lacking, other_shapes = _misfits(matrices, found)
+    by_change = sorted((one for one in matrices if one.ratio), key=lambda one: -(one.ratio or 0.0))
+    seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, found))
+    matrices = [one._replace(intruders=seen.get(one.module)) for one in matrices]
+    ratios = [one.ratio for one in matrices if one.ratio is not None]
+    adapted = [one.module for one in matrices]
+    return tuple(matrices), AgainstBase(
+        name=found.name,
+        place=found.place,
+        tied=found.tied,
+        vocabulary=found.config.get("vocab_size"),
+        ratio=median(ratios) if ratios else None,
+        largest_ratio=max(ratios, default=None),
+        lacking=lacking,
+        other_shapes=other_shapes,
+        not_adapted=_not_adapted(found, adapted) if opened.settings.is_lora else {},
+        left_out=_left_out(found, opened) if opened.settings.is_lora else {},
+        intruders=(sum(seen.values()), LEADING * len(seen)) if seen else None,
+        perplexity=_perplexities(opened, base) if forgetting else None,
+    )
+
+
+def open_base(base: str) -> Base:
+    """Open a base's folder. Raises ModelError with what to do where it cannot be had."""
+    place = models.folder(base)
+    config = read_config(place)
+    try:
+        net = skeleton(memory.shape_of(str(place)), torch.bfloat16)
+    except ModelError:
+        net = None
+    return Base(models.which(base).name, place, config, shapes_in(weight_files(place)), net)
+
+
+def _ratio(one: Matrix, base: Base) -> float | None:
+    if one.norm is None or one.experts > 1 or (W := base.weight(one.module)) is None:
+        return None
+    size = float(W.norm())
+    return one.norm / size if size else None
+
+
+def _misfits(matrices: Sequence[Matrix], base: Base) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The modules that the base lacks, and those of another shape."""
+    if base.net is None:
+        return (), ()
+    modules = dict(base.net.named_modules())
+    lacking = tuple(one.module for one in matrices if one.module not in modules)
+    other = tuple(
+        one.module
+        for one in matrices
+        if one.experts == 1
+        and isinstance(weight := getattr(modules.get(one.module), "weight", None), Tensor)
+        and weight.dim() == 2
+        and {one.d, one.k} != set(weight.shape)
+    )
+    return lacking, other
+
+
+def _not_adapted(base: Base, adapted: Sequence[str]) -> dict[str, int]:
+    if base.net is None:
+        return {}
+    linears = [name for name, module in base.net.named_modules() if isinstance(module, nn.Linear)]
+    return dict(Counter(name.rpartition(".")[2] for name in linears if name not in adapted))
+
+
+def _left_out(base: Base, opened: AdapterFolder) -> dict[str, int]:
+    """`lora.left_out`, less what target_parameters names and what is saved whole."""
+    if base.net is None:
+        return {}
+    reached = [*opened.settings.target_parameters, *opened.settings.modules_to_save]
+    missed = lora.left_out(base.net, [module for module, _, _ in opened.pairs() if not _is_stack(module, base)])
+    return {name: size for name, size in missed.items() if not any(name.endswith(end) for end in reached)}
+
+
+def _is_stack(module: str, base: Base) -> bool:
+    """A module that holds stacks of experts: only target_parameters says which of them is adapted."""
+    found = dict(base.net.named_modules()).get(module.replace(".base_layer", "")) if base.net is not None else None
+    return found is not None and bool(lora.stacked(found))
+
+
+def _intruders(opened: AdapterFolder, matrices: Sequence[Matrix], base: Base) -> Iterator[tuple[str, int]]:
+    """How many leading directions of W + ΔW are new, of the matrices that change most."""
+    pairs = {module: (A, B) for module, A, B in opened.pairs()}
+    fits = [one for one in matrices if one.d * one.k <= LARGEST and not one.on_embedding]
+    for one in fits[:MOST_CHANGED]:
+        A, B = pairs[one.module]
+        W = base.weight(one.module)
+        if A is None or B is None or W is None or W.shape != (one.d, one.k):
+            continue
+        update = one.scale * opened.read(B).float() @ opened.read(A).float()
+        yield one.module, intruders(W, update)
+
+
+def intruders(W: Tensor, update: Tensor, leading: int = LEADING, alike: float = ALIKE) -> int:
+    """How many of the `leading` left singular vectors of W + ΔW have a cosine below `alike` to every one of W's."""
+    known, changed = lowrank.svd(W).U, lowrank.svd(W + update).U[:, :leading]
+    return int(((known.T @ changed).abs().amax(0) < alike).sum())
+
+
+def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:
+    """Perplexity on general text of the base alone and with the adapter, put on by PEFT."""
+    import peft
+
+    if opened.settings.task_type not in ("", "CAUSAL_LM") or "megatron_config" in opened.settings.others:
+        raise ValueError("forgetting is measured with language models: leave out --forgetting for this adapter.")
+    loaded = models.load(base, "fp32")
+    text = tasks.general_text()
+    before = evaluation.perplexity(loaded, text)
+    try:
+        worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
+    except Exception as error:  # whatever PEFT says of an adapter that does not fit
+        raise ValueError(
+            f"PEFT could not put the adapter on {loaded.name} ({first_line(error)}): leave out --forgetting to inspect the rest."
+        ) from error
+    return before, evaluation.perplexity(loaded._replace(model=worn), text)

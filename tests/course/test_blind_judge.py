@@ -4,6 +4,7 @@ import json
 from itertools import pairwise, product
 
 import pytest
+
 from lora_lessons.course import blind_judge as blind
 from lora_lessons.course.blind_judge import BlindJudge, Pair, Tally, by_chance, enough, in_words
 
@@ -64,7 +65,9 @@ def test_judgements_survive_a_restart_on_the_same_sides_and_belong_to_these_answ
     assert flipped.tally() == first.tally(), "kept by whose answer it was, not by its side"
 
 
-@pytest.mark.parametrize("asked", [{}, {"pair": 99, "choice": "l"}, {"pair": "0", "choice": "l"}, {"pair": 0, "choice": "x"}])
+@pytest.mark.parametrize(
+    "asked", [{}, {"pair": 99, "choice": "l"}, {"pair": "0", "choice": "l"}, {"pair": 0, "choice": "x"}]
+)
 def test_what_the_page_should_not_send_changes_nothing(asked):
     judge = BlindJudge(PAIRS)
     judge.asked = {"number": 1, **asked}

@@ -21,9 +21,15 @@ def test_the_hub_reads_what_it_was_trained_on_and_with():
     assert card.data.base_model == ABOUT.base and card.data.library_name == "peft"
     assert card.data.to_dict()["base_model_relation"] == "adapter" and "lora" in card.data.tags
     assert card.data.pipeline_tag == "text-generation"
-    for said in ("- lines: 80", "- r: 8", "| held-out loss, nats | 3.10 | 1.52 |", "\\| of 20", "- It saw 60 examples."):
+    for said in (
+        "- lines: 80",
+        "- r: 8",
+        "| held-out loss, nats | 3.10 | 1.52 |",
+        "\\| of 20",
+        "- It saw 60 examples.",
+    ):
         assert said in card.text
-    assert f'PeftModel.from_pretrained(base' in card.text and f'from_pretrained("{ABOUT.base}")' in card.text
+    assert "PeftModel.from_pretrained(base" in card.text and f'from_pretrained("{ABOUT.base}")' in card.text
 
 
 def test_a_name_cannot_open_a_heading_or_a_second_block():

@@ -1,6 +1,6 @@
 """Lesson 15: Is it yours, and is it any good?
 
-After it, the learner can fine-tune on data of their own, and say honestly whether it helped.
+After it, the learner can fine-tune on data of your own, and say honestly whether it helped.
 """
 
 # Imported here because it registers itself.

@@ -9,7 +9,13 @@ from ...course.exercises import answered, exercise, not_a_number
 from ...tasks.scores import own
 
 TRAIN = ["My Mossby is dark.", "Why does it beep?", "The leaf glows red!", "How do I fill the tank?"]
-HELD_OUT = ["the leaf glows  red", "Can I wash the wheels?", "WHY DOES IT BEEP", "Why does it beep at night?", "My Mossby is dark."]
+HELD_OUT = [
+    "the leaf glows  red",
+    "Can I wash the wheels?",
+    "WHY DOES IT BEEP",
+    "Why does it beep at night?",
+    "My Mossby is dark.",
+]
 
 GOOD = "Cause: The tank is empty.\nFix: Fill it to the white line.\nIf not: Clean the float."
 
@@ -38,7 +44,9 @@ def _(leaks: Callable[[list[str], list[str]], list[int]]) -> str | None:
         return "Line 3 asks something else (“at night”): a text that begins alike is no copy. Compare whole texts."
     if set(found) < {0, 2, 4}:
         missing = min({0, 2, 4} - set(found))
-        return f"Held-out line {missing} ({HELD_OUT[missing]!r}) is a copy, too: what else can differ between two copies?"
+        return (
+            f"Held-out line {missing} ({HELD_OUT[missing]!r}) is a copy, too: what else can differ between two copies?"
+        )
     return f"Lines 0, 2 and 4 are copies of training lines; you gave {found}."
 
 
@@ -75,7 +83,10 @@ def _(by_chance: Callable[[int, int], float]) -> str | None:
         return said
     right = right_chance(9, 10)
     for wrong, said in (
-        (11 / 1024, "That counts one side only. A coin that preferred the base nine times would be as uneven: count both."),
+        (
+            11 / 1024,
+            "That counts one side only. A coin that preferred the base nine times would be as uneven: count both.",
+        ),
         (10 / 1024, "That is exactly nine. Ten of ten is even more uneven, and counts."),
         (20 / 1024, "Nine on either side, but ten of ten is left out: “or more” is meant."),
         (0.9, "That is the share you saw. How often does a coin fall like that?"),

@@ -45,7 +45,9 @@ class KeepBest:
     It looks LOOKS times, the last time at the end. Afterwards `restore` puts the best A and B back.
     """
 
-    def __init__(self, model: Any, look: Callable[[], list[float]], folder: Path, curve: LossCurve | None = None) -> None:
+    def __init__(
+        self, model: Any, look: Callable[[], list[float]], folder: Path, curve: LossCurve | None = None
+    ) -> None:
         self.model, self.look, self.curve = model, look, curve
         self.file = folder / "best.safetensors"
         # by step: the loss of every held-out line

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...paths import course_root
 from ...tasks import Encoded, checking, encode
-from ...tasks.splitting import MOST_HELD_OUT, Example, Split, draw, split
+from ...tasks.splitting import Example, Split, draw, split
 
 STARTERS = ("helpdesk.jsonl", "minutes.csv")
 # tokens; on a processor a conversation of so many takes seconds a step
@@ -21,12 +22,17 @@ class MyData(NamedTuple):
 
     name: str
     path: Path
-    # good examples in the file, and those of the drawn that are longer than LONGEST
+    # good examples in the file, and those of the drawn that are longer than LONGEST, or refused by the chat template
     of: int
-    too_long: int
+    left_out: int
     split: Split
     train: list[Encoded]
     held_out: list[Encoded]
+
+    @property
+    def adapter_name(self) -> str:
+        """What an adapter trained on it is called: the file's name, in letters that every program takes."""
+        return re.sub(r"[^A-Za-z0-9_]+", "-", self.name).strip("-") or "own"
 
     @property
     def is_ours(self) -> bool:
@@ -50,24 +56,34 @@ def find(path: str) -> Path:
 def read(file: Path, tokenizer: Any, most: int, seed: int = 0) -> MyData:
     """Draw at most `most` of the good examples of `file`, split them, and make tokens of them.
 
-    A line that cannot be read is left out (`checking.check` names it). Raises ValueError where too few are left.
+    A line that cannot be read, or that the chat template refuses, is left out (`checking.check` names it). Raises
+    ValueError where too few are left.
     """
     drawn = draw((one for _, one in checking.conversations(file)), most, seed)
-    short = [(one, encode(tokenizer, one)) for one in drawn.examples]
-    tokens = {id(one): made for one, made in short if len(made.input_ids) <= LONGEST}
-    parts = split([one for one, _ in short if id(one) in tokens], seed)
+    tokens = {id(one): made for one in drawn.examples if (made := _encoded(tokenizer, one))}
+    usable = [one for one in drawn.examples if id(one) in tokens]
+    try:
+        parts = split(usable, seed)
+    except ValueError as error:
+        raise ValueError(
+            f"{file.name}: {error} `lora-lessons check {file.name}` names the lines that are not used."
+        ) from error
     train, held_out = ([tokens[id(one)] for one in part] for part in (parts.train, parts.held_out))
-    return MyData(file.stem, file, drawn.of, len(short) - len(tokens), parts, train, held_out)
+    return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out)
+
+
+def _encoded(tokenizer: Any, example: Example) -> Encoded | None:
+    """Its tokens; None where it is longer than LONGEST, or the template refuses it."""
+    try:
+        made = encode(tokenizer, example)
+    except ValueError:
+        return None
+    return made if len(made.input_ids) <= LONGEST else None
 
 
 def question_of(example: Example) -> str:
     """The last question of a conversation, which is what a reader is shown."""
     return str(example["messages"][-2]["content"])
-
-
-def most_examples(steps: int, batch_size: int) -> int:
-    """So many examples are drawn: each of those trained on is seen once at least."""
-    return steps * batch_size + MOST_HELD_OUT
 
 
 def sha256(file: Path) -> str:

@@ -28,7 +28,10 @@ def lines_of(data: MyData) -> tuple[Figure, str]:
     at = [rows.index(name) if name in rows else len(rows) - 1 for name in names]
     tokens = [*lengths(data.train), *lengths(data.held_out)]
     inside = len(data.train)
-    for part, color, size, said in ((slice(0, inside), GREY, 22, "trains"), (slice(inside, None), ORANGE, 40, "held out")):
+    for part, color, size, said in (
+        (slice(0, inside), GREY, 22, "trains"),
+        (slice(inside, None), ORANGE, 40, "held out"),
+    ):
         shown = range(len(both))[part][:DOTS]
         spread = [at[n] + 0.22 * ((n * 7) % 5 - 2) / 2 for n in shown]
         ax.scatter([tokens[n] for n in shown], spread, color=color, s=size, alpha=0.8, lw=0, label=said)
@@ -70,7 +73,9 @@ def line_by_line(before: Sequence[float], after: Sequence[float]) -> tuple[Figur
     order = sorted(range(len(before)), key=lambda n: before[n])
     for place, n in enumerate(order):
         color = GREEN if after[n] < before[n] else VERMILION
-        ax.annotate("", (place, after[n]), (place, before[n]), arrowprops={"arrowstyle": "->", "color": color, "lw": 1.8})
+        ax.annotate(
+            "", (place, after[n]), (place, before[n]), arrowprops={"arrowstyle": "->", "color": color, "lw": 1.8}
+        )
     ax.plot(range(len(order)), [before[n] for n in order], "o", color=GREY, ms=5)
     ax.set(xlim=(-0.8, len(order) - 0.2), ylim=(0, 1.1 * max(*before, *after)))
     ax.set(xlabel="held-out lines, the easiest for the base first", ylabel="loss (nats a token)", xticks=[])

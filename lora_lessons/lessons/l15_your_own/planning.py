@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ... import memory, models, training
+from ... import lora, memory, models, training
 from ...machine import memory_bytes
 from ...tasks import Encoded
+from ...tasks.splitting import MOST_HELD_OUT
 from ...training.losses import losses
 
 R, ALPHA, BATCH = 8, 16, 4
 # Every example about three times, but never fewer steps than teach a form, nor more than the profile has time for.
 PASSES, LEAST_STEPS = 3, 24
-MOST_STEPS = {"quick": 48, "full": 400}
+MOST_STEPS = {"quick": 36, "full": 400}
 # For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B).
 RATE, RATE_OF_LARGE = 4e-3, 2e-4
 LARGE = 1e9
@@ -43,6 +44,17 @@ def load(model: str, precision: str) -> tuple[models.Base, bool]:
 def steps_for(examples: int, profile: str) -> int:
     """The number of steps for so many examples to train on."""
     return min(max(LEAST_STEPS, round(PASSES * examples / BATCH)), MOST_STEPS[profile])
+
+
+def most(profile: str) -> int:
+    """So many lines are drawn from a long file: all that the steps can see, and those that are held out."""
+    return MOST_STEPS[profile] * BATCH + MOST_HELD_OUT
+
+
+def attach(model: Any, seed: int) -> None:
+    """A fresh adapter on every linear layer but the head; one that is on comes off."""
+    lora.detach(model)
+    lora.attach(model, r=R, lora_alpha=ALPHA, seed=seed)
 
 
 def settings(

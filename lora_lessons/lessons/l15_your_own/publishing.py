@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,14 @@ class Exported(NamedTuple):
 
 
 def about(
-    name: str, base: models.Base, data: MyData, how: Settings, found: Score, asked: int, problems: Sequence[Any], judged: str
+    name: str,
+    base: models.Base,
+    data: MyData,
+    how: Settings,
+    found: Score,
+    asked: int,
+    problems: Sequence[Any],
+    judged: str,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data."""
     counts = ", ".join(f"{one.code} ({one.count})" for one in problems) or "none"
@@ -69,6 +77,24 @@ def about(
     )
 
 
+def where(folder: Path, data: MyData) -> str:
+    """Where an adapter was kept: the whole path for a file of the learner's; of the course's own, its last two names."""
+    return "/".join(folder.parts[-2:]) if data.is_ours else str(folder)
+
+
+def commands(folder: Path, data: MyData) -> str:
+    """The commands that write the adapter out again, in a terminal, and load it in llama.cpp and Ollama."""
+    name = shlex.quote(where(folder, data))
+    model = folder.name.lower()
+    return "\n".join(
+        [
+            f"lora-lessons export gguf {name} --out shipped",
+            f"lora-lessons export ollama {name} --out for-ollama",
+            f"cd for-ollama && ollama create {model} -f Modelfile && ollama run {model}",
+        ]
+    )
+
+
 def export(base: models.Base, model: str, adapter: Adapter, out: Path, question: str) -> Exported:
     """The files for llama.cpp and Ollama in `out`, and one answer of llama.cpp with the adapter on.
 
@@ -78,7 +104,9 @@ def export(base: models.Base, model: str, adapter: Adapter, out: Path, question:
         home = models.folder(model)
         if 2 * sum(p.numel() for p in base.model.parameters()) > LARGE:
             file = gguf.write_adapter(adapter, home, out / "adapter.gguf", overwrite=True)
-            return Exported([file], "", "The base is large, so only the adapter was written: see the command below for the rest.")
+            return Exported(
+                [file], "", "The base is large, so only the adapter was written: see the command below for the rest."
+            )
         written = ollama.write(out / "for-ollama", home, adapter, overwrite=True)
     except (ModelError, ValueError, OSError) as error:
         return Exported([], "", f"This was not exported: {first_line(error)}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ... import evaluation, lora, models, tasks
+from ...course import record
 from ...course.blind_judge import Pair
 from ...experiments.sweep.intervals import Summary, summary
 from ...tasks.scores import own
@@ -106,9 +107,7 @@ def rule_for(data: MyData, mine: Rule | None = None) -> Rule | None:
     return rule
 
 
-def score(
-    before: Sequence[float], after: Sequence[float], base: Measured, tuned: Measured, rule: Rule | None
-) -> Score:
+def score(before: Sequence[float], after: Sequence[float], base: Measured, tuned: Measured, rule: Rule | None) -> Score:
     """Base and adapter side by side; `before` and `after` are the losses of the held-out lines."""
     gains = [a - b for a, b in zip(before, after, strict=True)]
     kept = drift = None
@@ -133,3 +132,17 @@ def _share(rule: Rule, said: Sequence[str]) -> float:
 def pairs(data: MyData, base: Measured, tuned: Measured) -> list[Pair]:
     """What the blind judge shows: the same questions, answered without the adapter and with it."""
     return [Pair(prompt_of(one), *two) for one, *two in zip(asked(data), base.answers, tuned.answers, strict=True)]
+
+
+def keep(found: Score) -> None:
+    """Record the scores."""
+    record("loss.base", found.loss[0], "nats a token on held-out lines")
+    record("loss.adapter", found.loss[1], "nats a token on held-out lines")
+    if found.gain:
+        record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
+        record("gain.high", found.gain.high, "nats: and ends")
+    if found.kept and found.drift:
+        record("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule")
+        record("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule")
+        record("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form")
+    record("forgetting", found.general[1] / found.general[0], "times the base's perplexity on general text")

@@ -14,17 +14,19 @@ def drawn(data: MyData) -> str:
     """How many examples were taken, of how many."""
     taken = len(data.train) + len(data.held_out)
     said = f"{data.path.name} holds {data.of:,} good example{'s' * (data.of != 1)}"
-    if data.of > taken + data.too_long:
-        said += f"; {taken + data.too_long} of them were drawn at random, which is what this machine trains on in time"
-    if data.too_long:
-        said += f"; {data.too_long} are longer than {LONGEST} tokens and left out"
+    if data.of > taken + data.left_out:
+        said += f"; {taken + data.left_out} of them were drawn at random, as many as the steps below can use"
+    if data.left_out:
+        said += f"; {data.left_out} are left out, longer than {LONGEST} tokens or refused by the chat template"
     return f"{said}."
 
 
 def parts(data: MyData) -> str:
     """What was held out, and by what."""
     split = data.split
-    by = f"the topics {', '.join(split.topics)}, whole" if split.by == "topic" else "drawn line by line, copies together"
+    by = (
+        f"the topics {', '.join(split.topics)}, whole" if split.by == "topic" else "drawn line by line, copies together"
+    )
     moved = f" {split.moved} held-out lines said nearly what a training line says, and went over to training."
     return f"{len(data.train)} lines train, {len(data.held_out)} are held out ({by}).{moved * bool(split.moved)}"
 
@@ -59,6 +61,10 @@ def held_out_curve(looks: dict[int, float], best: int) -> str:
     """The held-out loss at each look, and which was kept."""
     listed = ", ".join(f"{loss:.2f} after {step}" for step, loss in sorted(looks.items()))
     last = max(looks)
+    if looks[best] >= looks[0]:
+        return (
+            f"the held-out loss was {listed} steps (0: the base). No look was better than the base: nothing was gained."
+        )
     kept = "the last one is the best" if best == last else f"the best is that of step {best}, not the last"
     return f"the held-out loss was {listed} steps (0: the base); {kept}, and it is what was kept."
 
@@ -71,7 +77,9 @@ def score(found: Score, asked: int) -> list[tuple[str, str, str, str]]:
             "held-out loss, nats a token",
             f"{found.loss[0]:.2f}",
             f"{found.loss[1]:.2f}",
-            f"lower by {gain.low:.2f} to {gain.high:.2f} (95%, {gain.seeds} lines)" if gain else "one line: no interval",
+            f"lower by {gain.low:.2f} to {gain.high:.2f} (95%, {gain.seeds} lines)"
+            if gain
+            else "one line: no interval",
         )
     ]
     if found.kept and found.drift:

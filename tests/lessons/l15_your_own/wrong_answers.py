@@ -22,7 +22,8 @@ WRONG = {
             "Turned round",
         ),
         (
-            PLAIN + LEAKS.format("[n for n, q in enumerate(held_out) if any(plain(q).startswith(plain(t)) for t in train)]"),
+            PLAIN
+            + LEAKS.format("[n for n, q in enumerate(held_out) if any(plain(q).startswith(plain(t)) for t in train)]"),
             "Line 3 asks something else",
         ),
         (
@@ -56,7 +57,8 @@ WRONG = {
             "strip() the text",
         ),
         (
-            "import re\n" + GOOD.format("bool(re.fullmatch(r'Cause: [^:]+\\nFix: [^:]+\\nIf not: [^:]+', answer.strip()))"),
+            "import re\n"
+            + GOOD.format("bool(re.fullmatch(r'Cause: [^:]+\\nFix: [^:]+\\nIf not: [^:]+', answer.strip()))"),
             "another good answer",
         ),
     ],

@@ -29,6 +29,13 @@ def state(model):
     return {name: p.detach().clone() for name, p in trainable(model).items()}
 
 
+def put_back(model, first):
+    """What a new kernel begins with: the fresh adapter."""
+    with torch.no_grad():
+        for name, p in trainable(model).items():
+            p.copy_(first[name])
+
+
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
@@ -65,9 +72,7 @@ def test_a_killed_run_goes_on_with_what_it_had_found(adapted, examples, tmp_path
 
     with pytest.raises(RuntimeError, match="killed"):
         training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=killed)
-    with torch.no_grad():  # a new kernel: a fresh adapter
-        for name, p in trainable(adapted).items():
-            p.copy_(first[name])
+    put_back(adapted, first)
     again = Looks(adapted, 2.0, 4.0)
     resumed = KeepBest(adapted, again, tmp_path)
     training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=resumed)
@@ -80,9 +85,7 @@ def test_a_finished_run_is_read_back_with_its_best_and_without_a_look(adapted, e
     first = state(adapted)
     looks = Looks(adapted, 3.0, 1.0, 2.0, 4.0)
     training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=KeepBest(adapted, looks, tmp_path))
-    with torch.no_grad():
-        for name, p in trainable(adapted).items():
-            p.copy_(first[name])
+    put_back(adapted, first)
     again = KeepBest(adapted, Looks(adapted), tmp_path)
     training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=again)
     again.restore()
@@ -90,7 +93,9 @@ def test_a_finished_run_is_read_back_with_its_best_and_without_a_look(adapted, e
 
 
 def test_a_damaged_file_costs_the_earlier_looks_and_nothing_else(adapted, examples, tmp_path):
+    first = state(adapted)
     training.train(adapted, examples, HOW, run_dir=tmp_path / "run")
+    put_back(adapted, first)
     (tmp_path / "best.safetensors").write_bytes(b"half a fi")
     keep = KeepBest(adapted, Looks(adapted, 2.5), tmp_path)
     training.train(adapted, examples, HOW, run_dir=tmp_path / "run", on_step=keep)

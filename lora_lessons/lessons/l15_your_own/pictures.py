@@ -36,7 +36,11 @@ def lines_of(data: MyData) -> tuple[Figure, str]:
         spread = [at[n] + 0.22 * ((n * 7) % 5 - 2) / 2 for n in shown]
         ax.scatter([tokens[n] for n in shown], spread, color=color, s=size, alpha=0.8, lw=0, label=said)
     ax.set_yticks(range(len(rows)), [name if len(name) < 24 else f"{name[:22]}…" for name in rows])
-    ax.set(xlabel="tokens of a line (question and answer)", ylim=(len(rows) - 0.5, -0.5), xlim=(0, 1.08 * max(tokens)))
+    ax.set(
+        xlabel="tokens of a line (question and answer)",
+        ylim=(len(rows) - 0.5, -0.5),
+        xlim=(0.8 * min(tokens), 1.05 * max(tokens)),
+    )
     ax.set_title("One dot per line: what trains, and what is held out")
     figure.legend(loc="outside lower center", ncols=2)
     many = len(set(names))
@@ -59,7 +63,7 @@ def held_out_curve(training: Sequence[float], looks: Mapping[int, float], best: 
     last = steps[-1]
     label(ax, last, looks[last], f"held out: {looks[last]:.2f}", BLUE, xytext=(10, 8))
     label(ax, last, training[-1], "training step", GREY, xytext=(10, -8))
-    label(ax, best, looks[best], "kept", VERMILION, xytext=(0, 15), ha="center")
+    label(ax, best, looks[best], "kept", VERMILION, xytext=(0, -20), ha="center")
     top = 1.08 * max(*training, *looks.values())
     ax.set(xlabel="step", ylabel="loss (nats a token)", xlim=(-0.02 * last, 1.3 * last), ylim=(0, top))
     ax.set_title("The training loss always falls. Does the held-out loss?")

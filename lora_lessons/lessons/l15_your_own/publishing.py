@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ... import models
 from ...adapter import Adapter
@@ -13,6 +13,7 @@ from ...errors import ModelError, first_line
 from ...export import gguf, llamacpp, ollama
 from ...export.model_card import AboutAdapter, Measured
 from ...machine import machine
+from ...tasks import checking
 from ...training import Settings
 from .my_data import MyData, sha256
 from .planning import ALPHA, R
@@ -40,11 +41,11 @@ def about(
     how: Settings,
     found: Score,
     asked: int,
-    problems: Sequence[Any],
+    problems: Sequence[checking.Problem],
     judged: str,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data."""
-    counts = ", ".join(f"{one.code} ({one.count})" for one in problems) or "none"
+    counts = ", ".join(f"{one.code} ({one.count})" for one in problems if one.severity != checking.NOTE) or "no fault"
     limits = [
         f"It was judged on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",

@@ -7,6 +7,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import torch
+from torch.nn.functional import cross_entropy
+
 from ... import evaluation, lora, models, tasks
 from ...course import record
 from ...course.blind_judge import Pair
@@ -48,9 +51,26 @@ class Score(NamedTuple):
         return 1 - self.loss[1] / self.loss[0]
 
 
-def line_losses(model: Any, held_out: Sequence[tasks.Encoded], autocast: bool = False) -> list[float]:
-    """The loss of each held-out line, nats per supervised token: each line weighs the same, however long it is."""
-    return [evaluation.held_out_loss(model, [one], autocast=autocast) for one in held_out]
+@torch.no_grad()
+def line_losses(
+    model: Any, held_out: Sequence[tasks.Encoded], autocast: bool = False, batch_size: int = 16
+) -> list[float]:
+    """The loss of each held-out line, nats per supervised token: each line weighs the same, however long it is.
+
+    `evaluation.held_out_loss` of the line alone, but for many at a time. The model is left in the mode it was found in.
+    """
+    found, was_training = [], model.training
+    model.eval()
+    for start in range(0, len(held_out), batch_size):
+        batch = tasks.collate(held_out[start : start + batch_size], pad_id=0)
+        inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+            logits = model(**inputs).logits[:, :-1]
+        for line, labels in zip(logits, batch["labels"][:, 1:], strict=True):
+            taught = labels != tasks.IGNORED
+            found.append(cross_entropy(line[taught.to(line.device)].float().cpu(), labels[taught]).item())
+    model.train(was_training)
+    return found
 
 
 def asked(data: MyData) -> list[Example]:

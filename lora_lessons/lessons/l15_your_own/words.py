@@ -36,7 +36,9 @@ def can_tell(held_out: int) -> str:
     low, _ = evaluation.interval(1.0, held_out)
     half = round(held_out / 2)
     between = evaluation.interval(half / held_out, held_out)
-    said = f"If all {held_out} held-out answers were good, the true share of good ones could still be {low:.0%}"
+    said = (
+        f"If all {held_out} held-out answers were good, the true share of good ones could still be as low as {low:.0%}"
+    )
     said += f"; at {half} of {held_out} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
     if held_out < 10:
         return f"{said} So few lines show whether it learned the form at all, and nothing finer. Read every answer."

@@ -1,18 +1,18 @@
 """Lesson 15's room: a file becomes two parts, a plan and scores; what cannot be is a sentence; nothing of the data leaks."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 from tiny import AsciiTokenizer, make_tiny_base
 
-from lora_lessons import lora, models
+from lora_lessons import evaluation, lora, models
 from lora_lessons.adapter import adapter_of
 from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
 from lora_lessons.export.model_card import model_card
 from lora_lessons.lessons.l15_your_own import my_data, pictures, planning, publishing, scoring, words
 from lora_lessons.paths import course_root
+from lora_lessons.tasks import checking
 
 
 def write(folder, lines, name="mine.jsonl"):
@@ -37,7 +37,7 @@ def test_twelve_lines_are_nine_and_three_and_what_three_can_tell_is_said(data):
     assert (len(data.train), len(data.held_out), data.of, data.left_out) == (9, 3, 12, 0)
     assert words.drawn(data) == "mine.jsonl holds 12 good examples."
     said = words.can_tell(3)
-    assert "If all 3 held-out answers were good, the true share of good ones could still be 44%" in said
+    assert "If all 3 held-out answers were good, the true share of good ones could still be as low as 44%" in said
     assert "Read every answer" in said and "Read every answer" not in words.can_tell(20)
 
 
@@ -110,6 +110,13 @@ def test_what_is_asked_for_is_what_is_planned(data):
 
 
 # ---- scoring ----
+
+
+def test_the_lines_losses_are_those_of_each_line_alone(data):
+    model = make_tiny_base().model.train()
+    alone = [evaluation.held_out_loss(model, [one]) for one in data.train]
+    assert scoring.line_losses(model, data.train, batch_size=4) == pytest.approx(alone, abs=1e-5)
+    assert model.training and len(set(alone)) > 3
 
 
 def test_a_score_compares_line_by_line_and_its_interval_may_hold_zero():
@@ -198,11 +205,14 @@ def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
     how = planning.settings(base, 9, "quick", 0, False)
     bare, tuned = scoring.Measured(["Secret a"], ["c"], 40.0), scoring.Measured(["Secret b"], ["c"], 44.0)
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, None)
-    problems = [SimpleNamespace(code="duplicate", count=2, sentence="Secret sentence", line=1)]
+    problems = [
+        checking.Problem("duplicate", "look", 1, 2, "Secret sentence"),
+        checking.Problem("pad_is_eos", "note", None, 1, "x"),
+    ]
     text = model_card(publishing.about("own", base, data, how, found, 1, problems, "No judgement was given."))
     assert "Secret" not in text and "word1" not in text and str(tmp_path) not in text
     for said in (
-        "duplicate (2)",
+        "found: duplicate (2)\n",
         my_data.sha256(data.path),
         "held out: 3",
         "No judgement was given.",

@@ -43,9 +43,12 @@ class AboutAdapter(NamedTuple):
 def model_card(about: AboutAdapter) -> str:
     """The card as text: YAML for the hub, then data, settings, scores, limits and how to load, for people."""
     data = ModelCardData(
-        base_model=about.base, library_name="peft", pipeline_tag="text-generation", tags=["lora", "adapter"]
+        base_model=about.base,
+        base_model_relation="adapter",
+        library_name="peft",
+        pipeline_tag="text-generation",
+        tags=["lora", "adapter"],
     )
-    data.base_model_relation = "adapter"
     rows = [f"| {' | '.join(map(_cell, row))} |" for row in about.scores]
     parts = [
         f"# {_plain(about.name)}",
@@ -100,7 +103,7 @@ def write_card(folder: Path | str, about: AboutAdapter, *, overwrite: bool = Fal
 def is_untouched(text: str) -> bool:
     """Whether a card is, letter by letter, what `write_card` wrote."""
     mark = _MARK.search(text)
-    return bool(mark) and hashlib.sha256(text[: mark.start()].encode()).hexdigest() == mark[1]
+    return mark is not None and hashlib.sha256(text[: mark.start()].encode()).hexdigest() == mark[1]
 
 
 def _listed(facts: Mapping[str, str]) -> str:

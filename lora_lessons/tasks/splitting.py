@@ -50,7 +50,8 @@ def draw(stream: Iterable[T], most: int, seed: int = 0) -> Drawn:
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < LEAST:
         raise ValueError(f"most = {most!r}: draw at least {LEAST} examples, a whole number.")
-    chance, kept, count = random.Random(seed), [], 0
+    chance, count = random.Random(seed), 0
+    kept: list[tuple[int, T]] = []
     for count, one in enumerate(stream, 1):
         if len(kept) < most:
             kept.append((count, one))
@@ -73,8 +74,8 @@ def split(examples: Sequence[Example], seed: int = 0, *, by: str = "") -> Split:
     by = by or ("topic" if "" not in topics and len(set(topics)) > 2 else "group")
     held = _chosen(topics if by == "topic" else groups, seed)
     taught = {group for group, inside in zip(groups, held, strict=True) if not inside}
-    leaks = [inside and group in taught for group, inside in zip(groups, held, strict=True)]
-    kept = [inside and not leaks for inside, leaks in zip(held, leaks, strict=True)]
+    copies = [inside and group in taught for group, inside in zip(groups, held, strict=True)]
+    kept = [inside and not copy for inside, copy in zip(held, copies, strict=True)]
     if by == "topic" and not any(kept):  # every held-out line has a copy in another topic
         return split(examples, seed, by="group")
     if not any(kept) or all(kept):
@@ -82,7 +83,7 @@ def split(examples: Sequence[Example], seed: int = 0, *, by: str = "") -> Split:
     train = [one for one, inside in zip(examples, kept, strict=True) if not inside]
     held_out = [one for one, inside in zip(examples, kept, strict=True) if inside]
     names = tuple(sorted({topic_of(one) for one in held_out})) if by == "topic" else ()
-    return Split(train, held_out, by, names, sum(leaks))
+    return Split(train, held_out, by, names, sum(copies))
 
 
 def _chosen(keys: Sequence[Any], seed: int) -> list[bool]:

@@ -1,11 +1,12 @@
 """A learner's own examples in two parts: what is trained on, and what is held out to judge by, with nothing in both.
 
 topics     whole topics are held out where the examples name them: "does it carry over?" is a harder, fairer question
-groups     else examples that say nearly the same stay together: a copy on both sides would be remembered, not understood
+groups     else examples that ask nearly the same stay together: a copy on both sides would be remembered, not understood
 """
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections import defaultdict
@@ -32,7 +33,7 @@ class Drawn(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Examples to train on and to judge by; `by` is "topic" or "group", `moved` what was taken back out of held_out."""
+    """Examples to train on and to judge by, and by what they were parted: "topic", "group", or "copy" (equal prompts)."""
 
     train: list[Example]
     held_out: list[Example]
@@ -60,26 +61,32 @@ def draw(stream: Iterable[T], most: int, seed: int = 0) -> Drawn:
     return Drawn([one for _, one in sorted(kept, key=lambda pair: pair[0])], count)
 
 
-def split(examples: Sequence[Example], seed: int = 0, *, by: str = "") -> Split:
+def split(examples: Sequence[Example], seed: int = 0) -> Split:
     """Hold out a quarter of the examples, at most MOST_HELD_OUT: the same ones for the same seed.
 
-    Whole topics are held out where every example names one (see TOPIC_FIELDS) and there are three or more; `by`
-    "group" leaves topics aside. Examples whose prompts are ALIKE never stand on both sides. Raises ValueError for fewer
-    than LEAST examples, or examples that all say nearly the same.
+    Whole topics are held out where every example names one (see TOPIC_FIELDS) and there are three or more. Examples
+    whose prompts are ALIKE never stand on both sides; where nearly all are, as in a file made from one template, only
+    equal prompts are kept together. Raises ValueError for fewer than LEAST examples, or examples that all ask the same.
     """
     if len(examples) < LEAST:
         raise ValueError(f"{len(examples)} examples cannot be split: write at least {LEAST}, and better a dozen.")
-    groups = alike([prompt_of(one) for one in examples])
-    topics = [topic_of(one) for one in examples]
-    by = by or ("topic" if "" not in topics and len(set(topics)) > 2 else "group")
-    held = _chosen(topics if by == "topic" else groups, seed)
+    prompts, topics = [prompt_of(one) for one in examples], [topic_of(one) for one in examples]
+    named = "" not in topics and len(set(topics)) > 2
+    for share in (ALIKE, 1.0):
+        groups = alike(prompts, share)
+        kinds = [("topic", topics)] * named + [("group" if share < 1 else "copy", groups)]
+        for by, keys in kinds:
+            found = _parted(examples, by, _chosen(keys, seed), groups)
+            if len(found.train) >= len(examples) / 2 and found.held_out:
+                return found
+    raise ValueError("all examples ask nearly the same, so none can be held out: add some that ask other things.")
+
+
+def _parted(examples: Sequence[Example], by: str, held: Sequence[bool], groups: Sequence[int]) -> Split:
+    """The two parts, once what is `held` is known: an example of a group that trains goes over to training."""
     taught = {group for group, inside in zip(groups, held, strict=True) if not inside}
     copies = [inside and group in taught for group, inside in zip(groups, held, strict=True)]
     kept = [inside and not copy for inside, copy in zip(held, copies, strict=True)]
-    if by == "topic" and not any(kept):  # every held-out line has a copy in another topic
-        return split(examples, seed, by="group")
-    if not any(kept) or all(kept):
-        raise ValueError("all examples ask nearly the same, so none can be held out: add some that ask other things.")
     train = [one for one, inside in zip(examples, kept, strict=True) if not inside]
     held_out = [one for one, inside in zip(examples, kept, strict=True) if inside]
     names = tuple(sorted({topic_of(one) for one in held_out})) if by == "topic" else ()
@@ -119,8 +126,8 @@ def words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", text.lower()) or [text])
 
 
-def alike(texts: Sequence[str]) -> list[int]:
-    """A group number for each text: texts with ALIKE of their words in common get the same, also by way of a third.
+def alike(texts: Sequence[str], share: float = ALIKE) -> list[int]:
+    """A group number for each text: texts with `share` of their words in common get the same, also by way of a third.
 
     Two such sets share a word among the rarest few of each, so only texts that do are compared (prefix filtering,
     Chaudhuri et al. 2006): 10,000 lines take seconds, not minutes.
@@ -140,15 +147,10 @@ def alike(texts: Sequence[str]) -> list[int]:
     seen: dict[str, list[int]] = defaultdict(list)
     for n, one in enumerate(sets):
         rarest = sorted(one, key=lambda word: (count[word], word))
-        prefix = rarest[: len(one) - _at_least(len(one)) + 1]
+        prefix = rarest[: len(one) - math.ceil(share * len(one) - 1e-9) + 1]
         for other in {m for word in prefix for m in seen[word]}:
-            if len(one & sets[other]) >= ALIKE * len(one | sets[other]):
+            if len(one & sets[other]) >= share * len(one | sets[other]):
                 leader[group(n)] = group(other)
         for word in prefix:
             seen[word].append(n)
     return [group(n) for n in range(len(texts))]
-
-
-def _at_least(size: int) -> int:
-    """How many words a set of this size shares at least with one that is ALIKE."""
-    return -int(-ALIKE * size // 1)

@@ -78,6 +78,13 @@ def test_too_few_or_all_alike_is_a_sentence():
         split([example("say it again")] * 9)
 
 
+def test_a_file_made_from_one_template_is_split_all_the_same_with_equal_prompts_together():
+    examples = [example(f"where do {n % 30} of my things go, in the hall or in the attic") for n in range(60)]
+    found = split(examples)
+    assert found.by == "copy" and len(found.held_out) >= 14
+    assert not {prompt_of(one) for one in found.train} & {prompt_of(one) for one in found.held_out}
+
+
 def test_a_system_prompt_that_all_share_makes_nothing_alike():
     shared = {"role": "system", "content": "You are a very long and careful helper of our small company in the town"}
     examples = [one | {"messages": [shared, *one["messages"]]} for one in numbered(12)]

@@ -24,9 +24,11 @@ def drawn(data: MyData) -> str:
 def parts(data: MyData) -> str:
     """What was held out, and by what."""
     split = data.split
-    by = (
-        f"the topics {', '.join(split.topics)}, whole" if split.by == "topic" else "drawn line by line, copies together"
-    )
+    by = {
+        "topic": f"the topics {', '.join(split.topics)}, whole",
+        "group": "drawn line by line, near copies together",
+        "copy": "drawn line by line; all are so alike that only equal questions were kept together, so the scores will flatter",
+    }[split.by]
     moved = f" {split.moved} held-out lines said nearly what a training line says, and went over to training."
     return f"{len(data.train)} lines train, {len(data.held_out)} are held out ({by}).{moved * bool(split.moved)}"
 

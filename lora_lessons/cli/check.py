@@ -23,7 +23,7 @@ def check(
         typer.Option(
             parser=place_or_name,
             metavar="MODEL",
-            help="embedded, a folder, or a hub id: also count its tokens, and look at its chat template.",
+            help="embedded, a folder, a .gguf or a hub id: also count its tokens and look at its chat template; no weights are read.",
         ),
     ] = None,
     held_out: Annotated[
@@ -76,7 +76,12 @@ def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | Non
     from .. import models
     from ..models.configs import read_config
 
-    folder = models.folder(base)
+    meant = models.which(base, weights=False)
+    if meant.kind == "hub":
+        return models.load_tokenizer(meant.name, local=False), max_tokens
+    if meant.kind == "gguf" and meant.place:
+        return models.load_tokenizer(meant.place.parent, str(meant.place), gguf_file=meant.place.name), max_tokens
+    folder = meant.place or models.folder()
     reads = read_config(folder).get("max_position_embeddings")
     known = [limit for limit in (max_tokens, reads) if isinstance(limit, int) and limit > 0]
     return models.load_tokenizer(folder, base), min(known, default=None)

@@ -1,4 +1,4 @@
-"""What is learned: conversations, their tokens, and the rules that answers are judged by."""
+"""What is learned: conversations, their tokens, the rules that answers are judged by, and a check of a file of your own."""
 
 from .conversations import IGNORED as IGNORED
 from .conversations import Encoded as Encoded

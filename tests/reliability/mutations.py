@@ -454,6 +454,7 @@ plan Llama-2-7B --gpu 24 --method qlora --r 16 --seq 1024 --batch-size 2 --optim
 plan Qwen2.5-7B --gpu RTX4090 --targets q_proj,v_proj --no-gradient-checkpointing --recipe hf --loss chunked
 sweep --r 1,2,4 --alpha 2x,16 --lr 4e-3,1e-3 --method lora,dora --seeds 2 --steps 24 --batch-size 4 --out sweep
 sweep --r 8 --seed 7 --base nf4 --targets all-linear --resume --keep-adapters
+check train.jsonl --base base --held-out text.txt --max-tokens 64 --json
 bench memory --model Qwen2.5-7B --out found.json --json
 bench course --run
 adapters persona code_style --out adapters --seed 1

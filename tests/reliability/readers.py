@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from lora_lessons.errors import ModelError
 from reliability import valid
-from reliability.judging import Refused
+from reliability.judging import Refused, not_a_sentence
 
 
 class Reader(NamedTuple):
@@ -215,6 +215,28 @@ def _no_talks(talks: Any) -> str:
         if messages[-1]["role"] != "assistant" or len(messages) < 2:
             return f"it took {messages} for an answered question"
     return "" if talks else "it took nothing for conversations"
+
+
+CHECKED: dict[str, Any] = {"errors": (ValueError,), "wrong": lambda found: _miscounted(*found), "share": 0.5}
+
+
+@reader("a training file to check", "JSON lines", "train.jsonl", valid.conversations, **CHECKED)
+@reader("a table to check", "CSV", "train.csv", valid.table, **CHECKED)
+def checked_file(box: Path) -> Any:
+    from lora_lessons.tasks import checking
+
+    (path,) = box.glob("train.*")
+    report = checking.check(path, valid._tokenizer(), held_out=path, max_tokens=300)
+    return report, list(checking.conversations(path, valid._tokenizer(), 300))
+
+
+def _miscounted(report: Any, talks: Any) -> str:
+    for problem in report.problems:  # a problem's sentence stands behind its line
+        if said := not_a_sentence(f"Line {problem.line}: {problem.sentence}"):
+            return f"of {problem.code}, {said}"
+    if len(talks) != report.good:
+        return f"it counted {report.good} good lines and handed on {len(talks)}"
+    return _no_talks([talk for _, talk in talks]) if talks else ""
 
 
 @reader("text to calibrate on", "text", "text.txt", valid.paragraphs, (ValueError,))

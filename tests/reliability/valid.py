@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import shutil
@@ -276,6 +277,13 @@ def conversations(box: Path) -> None:
     (box / "train.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
+def table(box: Path) -> None:
+    """A training file of three rows as a table, one of them with line ends and quotation marks in a cell."""
+    with (box / "train.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = [["What is 12 × 7?", "Eighty-four."], ["Say it, twice.", 'It;\n"it".'], ["Who?", "Zoë"]]
+        csv.writer(file).writerows([["prompt", "completion"], *rows])
+
+
 def paragraphs(box: Path) -> None:
     """Text to calibrate on, in paragraphs."""
     (box / "text.txt").write_text("\n\n".join(f"The {n}th paragraph says a little of this." for n in range(9)) + "\n")
@@ -317,6 +325,7 @@ def words(box: Path) -> None:
     adapter_and_base(box)
     go_template(box)
     paragraphs(box)
+    conversations(box)
     (box / "afile").write_text("x")
     (box / "words.json").write_text(json.dumps(["--version"]))
 

@@ -254,6 +254,66 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/tasks/jsonl.py",
+        (
+            "a sentence quotes personal data",
+            "text = masked(json.dumps(value))",
+            "text = json.dumps(value)",
+            "tasks/checking/test_personal.py::test_a_value_is_printed_nowhere",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/checking/checker.py",
+        (
+            "the line that is shown may hold personal data",
+            'if "personal_data" not in codes and (not known',
+            "if (not known",
+            "tasks/checking/test_personal.py::test_the_line_that_is_shown_holds_none",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/checking/tables.py",
+        (
+            "one broken row of a table costs the rows after it",
+            "            self.put_back(used)\n            raise Fault(",
+            "            raise Fault(",
+            "tasks/checking/test_layouts.py::test_a_broken_row_costs_itself_alone",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/checking/tokens.py",
+        (
+            "whole files go to the tokenizer at once",
+            "if batch and (len(batch) == BATCH or characters + size > CHARACTERS):",
+            "if batch and False:",
+            "tasks/checking/test_likeness.py::test_the_tokenizer_gets_batches_of_a_bounded_size",
+        ),
+        (
+            "a line whose answer would be cut counts as good",
+            "if limit is None or total <= limit:",
+            "if limit is None or sizes.given < limit:",
+            "tasks/checking/test_tokens.py::test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer_is_all_masked",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/checking/minhash.py",
+        (
+            "every order of the runs is the same order",
+            "(runs[at : at + 4096] * _FACTORS + _SHIFTS).min(axis=1)",
+            "(runs[at : at + 4096] * _FACTORS[:1] + _SHIFTS[:1]).min(axis=1)",
+            "tasks/checking/test_likeness.py::test_equal_bytes_are_as_many_as_runs_in_common",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/checking/rendering.py",
+        (
+            "the question is shown as what is learned",
+            "label != IGNORED for label in labels",
+            "label == IGNORED for label in labels",
+            "tasks/checking/test_tokens.py::test_what_is_rendered_is_what_is_encoded",
+        ),
+    ),
+    *_in(
         "lora_lessons/tasks/packing.py",
         (
             "padding is supervised",

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..jsonl import Fault
 from . import tokens
-from .layouts import KNOWN, conversation
-from .likeness import ALIKE, Likeness, Questions, leaks
+from .layouts import KNOWN, UNREAD, conversation
+from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .problems import LOOK, NOTE, WRONG, Found
 from .records import Progress, has_mark, records
 from .rendering import rendered
@@ -86,7 +86,7 @@ class _Check:
         self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
         # tokens of each line, or without a tokenizer its characters
         self.given, self.taught = array("L"), array("L")
-        self.likeness, self.questions = Likeness(), Questions()
+        self.likeness, self.questions = Likeness(), AskedQuestions()
         self.first: Example | None = None
         self.shown: tuple[int, int, Example] | None = None
 
@@ -110,7 +110,7 @@ class _Check:
             tokenizer = None
         return tokenizer
 
-    def _add(self, line: int, example: Example, sizes: tokens.Sizes) -> None:
+    def _add(self, line: int, example: Example, sizes: tokens.TokenCounts) -> None:
         messages = example["messages"]
         self.given.append(sizes.given)
         self.taught.append(sizes.taught)
@@ -118,6 +118,9 @@ class _Check:
         for code, sentence in remarks(messages, self.marks):
             self.found.add(code, LOOK, line, sentence)
             codes.append(code)
+        for name in (name for name in UNREAD if example.get(name)):
+            said = f"what its field {name} says is not read: put it into the messages, or take it out."
+            self.found.add("unread_field", LOOK, line, said)
         self.likeness.add(line, messages)
         if self.held_out is not None:
             self.questions.add(line, messages)
@@ -150,7 +153,7 @@ class _Check:
             note("unbalanced", NOTE, None, f"{said}, so the loss is mostly theirs: shorten or split them.")
 
     def _leaks(self, held_out: Path | str) -> None:
-        questions, faults = Questions(), Found()
+        questions, faults = AskedQuestions(), Found()
         for line, example in _good(held_out, faults, Counter()):
             questions.add(line, example["messages"])
         for problem in faults.sorted():

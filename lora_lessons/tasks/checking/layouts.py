@@ -52,12 +52,16 @@ def _pair(question: str, answer: str) -> Callable[[dict[str, Any]], Any]:
     return read
 
 
-def _alpaca(record: dict[str, Any]) -> Any:
-    """Instruction and input, with an empty line between them, are the question."""
-    asked, more = record["instruction"], record.get("input")
-    if isinstance(asked, str) and isinstance(more, str) and more.strip():
-        asked = f"{asked}\n\n{more}"
-    return [*_system(record), {"role": "user", "content": asked}, {"role": "assistant", "content": record["output"]}]
+def _instruction(besides: str, answer: str) -> Callable[[dict[str, Any]], Any]:
+    """An instruction and what stands beside it, with an empty line between them, are the question."""
+
+    def read(record: dict[str, Any]) -> Any:
+        asked, more = record["instruction"], record.get(besides)
+        if isinstance(asked, str) and isinstance(more, str) and more.strip():
+            asked = f"{asked}\n\n{more}"
+        return [*_system(record), {"role": "user", "content": asked}, {"role": "assistant", "content": record[answer]}]
+
+    return read
 
 
 def _system(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -71,10 +75,15 @@ LAYOUTS = (
     Layout("chat messages", ("messages",), (), _chat),
     Layout("ShareGPT", ("conversations",), ("system",), _sharegpt),
     Layout("prompt and completion", ("prompt", "completion"), ("system",), _pair("prompt", "completion")),
-    Layout("Alpaca", ("instruction", "output"), ("input", "system"), _alpaca),
+    Layout("Alpaca", ("instruction", "output"), ("input", "system"), _instruction("input", "output")),
+    Layout("Dolly", ("instruction", "response"), ("context", "system"), _instruction("context", "response")),
     Layout("prompt and response", ("prompt", "response"), ("system",), _pair("prompt", "response")),
     Layout("question and answer", ("question", "answer"), ("system",), _pair("question", "answer")),
 )
+
+
+# Fields that often belong to the conversation, and that no layout above reads.
+UNREAD = ("history", "context", "input", "system", "system_prompt", "tools", "functions", "reasoning", "rejected")
 
 
 def layout_of(fields: Collection[str]) -> Layout | None:

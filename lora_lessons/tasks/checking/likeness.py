@@ -17,9 +17,9 @@ from .minhash import near, near_pairs, nearest, number_of, signature, table
 Messages = list[dict[str, Any]]
 # what to do about each kind; the other line's number goes into the sentence
 ALIKE = {
-    "duplicate": "it is the same as line {}: keep one of them, unless it should count twice.",
-    "near_duplicate": "it is nearly the same as line {}: keep one of them, unless the difference matters.",
-    "contradiction": "it asks the same as line {} and answers otherwise: keep one answer, unless both are right.",
+    "duplicate": "it is the same as line {}: take one of them out, unless it should count twice.",
+    "near_duplicate": "it is nearly the same as line {}: take one of them out, unless the difference matters.",
+    "contradiction": "it asks the same as line {} and answers otherwise: take one of them out, unless both are right.",
     "leak": "its question is that of line {} of the held-out file, or nearly: take it out of one of them, "
     "or the held-out loss flatters.",
 }
@@ -75,7 +75,7 @@ class Likeness:
             yield Alike("near_duplicate", self._lines[kept[one]], self._lines[kept[earlier]])
 
 
-class Questions:
+class AskedQuestions:
     """What is kept of the questions of a file: 48 bytes of each."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Questions:
         self.signatures += signature(question)
 
 
-def leaks(learned: Questions, held_out: Questions) -> Iterator[Alike]:
+def leaks(learned: AskedQuestions, held_out: AskedQuestions) -> Iterator[Alike]:
     """Every line whose question, or nearly the same, is held out."""
     known = dict(zip(reversed(held_out.numbers), reversed(held_out.lines), strict=True))
     near = nearest(table(learned.signatures), table(held_out.signatures))

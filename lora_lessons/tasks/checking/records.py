@@ -23,7 +23,7 @@ EXPECTED = 'a JSON object such as {"messages": [...]}'
 Progress = Callable[[int], object]
 
 
-class Record(NamedTuple):
+class FileLine(NamedTuple):
     """What stands in a line: an object, or the fault that keeps it from being one."""
 
     line: int
@@ -31,7 +31,7 @@ class Record(NamedTuple):
     fault: Fault | None = None
 
 
-def records(path: Path | str, progress: Progress | None = None) -> Iterator[Record]:
+def records(path: Path | str, progress: Progress | None = None) -> Iterator[FileLine]:
     """Every record of a JSON-lines file or a table, with the number of its first line; blank lines are left out.
 
     A file that ends in .csv or .tsv is a table, one in .jsonl or .json is not, and any other begins with { or not.
@@ -60,18 +60,18 @@ def has_mark(path: Path | str) -> bool:
         return file.read(3) == codecs.BOM_UTF8
 
 
-def _from_json(number: int, line: bytes) -> Record:
+def _from_json(number: int, line: bytes) -> FileLine:
     try:
         value = parsed(line, EXPECTED)
         if not isinstance(value, dict):
             raise Fault("unknown_layout", f"expected {EXPECTED}, not {shown(value)}.")
     except Fault as fault:
-        return Record(number, None, fault)
-    return Record(number, value)
+        return FileLine(number, None, fault)
+    return FileLine(number, value)
 
 
-def _from_row(number: int, value: dict[str, Any] | Fault) -> Record:
-    return Record(number, None, value) if isinstance(value, Fault) else Record(number, value)
+def _from_row(number: int, value: dict[str, Any] | Fault) -> FileLine:
+    return FileLine(number, None, value) if isinstance(value, Fault) else FileLine(number, value)
 
 
 def _is_table(suffix: str, begins: bytes) -> bool:

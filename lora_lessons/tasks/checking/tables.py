@@ -57,7 +57,7 @@ def _header(text: str) -> tuple[str, list[str]]:
         raise Fault("broken_csv", f"no names of columns can be read ({error}): {MEND}") from None
     known = [(delimiter, names) for delimiter, names in ways.items() if known_columns(names)]
     delimiter, names = known[0] if known else max(ways.items(), key=lambda way: len(way[1]))
-    return delimiter, [name.strip().lower() for name in names]
+    return delimiter, [name.strip().lower() for name in names] if known else names
 
 
 class _Lines:

@@ -17,7 +17,7 @@ Example = dict[str, Any]
 Finding = tuple[str, str, str]
 
 
-class Sizes(NamedTuple):
+class TokenCounts(NamedTuple):
     """Tokens of a conversation: of what is given, and of what is learned, its end included."""
 
     given: int
@@ -26,7 +26,7 @@ class Sizes(NamedTuple):
 
 def measured(
     tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None = None
-) -> Iterator[tuple[int, Example, Sizes | Fault]]:
+) -> Iterator[tuple[int, Example, TokenCounts | Fault]]:
     """(line, conversation, its sizes) of each; or why it cannot be used: the template refuses it, or it is too long.
 
     Without a tokenizer the sizes are in characters, and none is too long.
@@ -41,7 +41,7 @@ def measured(
             if isinstance(two, Fault):
                 yield line, example, two
             else:
-                sizes = Sizes(next(counts), next(counts))
+                sizes = TokenCounts(next(counts), next(counts))
                 yield line, example, _too_long(sizes, limit) or sizes
 
 
@@ -52,9 +52,9 @@ def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
     return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
 
 
-def _characters(example: Example) -> Sizes:
+def _characters(example: Example) -> TokenCounts:
     *before, last = (len(message["content"]) for message in example["messages"])
-    return Sizes(sum(before), last)
+    return TokenCounts(sum(before), last)
 
 
 def _batches(
@@ -78,7 +78,7 @@ def _batches(
         yield batch
 
 
-def _too_long(sizes: Sizes, limit: int | None) -> Fault | None:
+def _too_long(sizes: TokenCounts, limit: int | None) -> Fault | None:
     total = sum(sizes)
     if limit is None or total <= limit:
         return None
@@ -115,11 +115,16 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     """(code, severity, sentence) of what tokenizer and chat template do to every line, seen on one."""
     end = tokenizer.eos_token
     whole = tokenizer.apply_chat_template(example["messages"], tokenize=False)
-    yield from _end(tokenizer, whole.rstrip(), end)
+    answer = example["messages"][-1]["content"].strip()
+    yield from _end(tokenizer, whole.rpartition(answer)[2].strip(), end)
     begin = getattr(tokenizer, "bos_token_id", None)
     if begin is not None and list(tokenizer(whole)["input_ids"][:2]) == [begin, begin]:
         said = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
-        yield "bos_twice", LOOK, f"{said}: tokenize its text with add_special_tokens=False, as this course does."
+        yield (
+            "bos_twice",
+            LOOK,
+            f"{said}: pass add_special_tokens=False where its text is tokenized, as this course does.",
+        )
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and not re.search(r"\{%-?\s*generation\b", template):
         said = "the template has no {% generation %} marks, so TRL's assistant_only_loss=True finds nothing to learn"
@@ -139,14 +144,16 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
         )
 
 
-def _end(tokenizer: Any, whole: str, end: str) -> Iterator[Finding]:
-    if whole.endswith(end):
+def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
+    """What is wrong with the text that the template writes `after` an answer."""
+    if end in after:
         return
-    last = next((mark for mark in marks_of(tokenizer) if whole.endswith(mark)), None)
-    said = f"the template ends an answer with {last}" if last else "the template writes nothing after an answer"
+    mark = next((mark for mark in marks_of(tokenizer) if mark in after), None)
+    said = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
+    mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
     yield (
         "eos_never_supervised",
         LOOK,
         f"{said}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
-        f"{f'Set eos_token to {last}, or add' if last else 'Add'} {end} to the template. This course adds it.",
+        f"{mend} This course adds it.",
     )

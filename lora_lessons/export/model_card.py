@@ -19,7 +19,7 @@ CARD = "README.md"
 _MARK = re.compile(r"\n<!-- written by lora-lessons, sha256 ([0-9a-f]{64}): an edited card is not replaced -->\n\Z")
 
 
-class Measured(NamedTuple):
+class CardRow(NamedTuple):
     """One line of the scores: what, the base's and the adapter's value, the difference's interval or a remark."""
 
     what: str
@@ -36,7 +36,7 @@ class AboutAdapter(NamedTuple):
     base: str
     data: Mapping[str, str]
     settings: Mapping[str, str]
-    scores: Sequence[Measured]
+    scores: Sequence[CardRow]
     limits: Sequence[str]
 
 

@@ -4,14 +4,14 @@ import pytest
 from huggingface_hub import ModelCard
 
 from lora_lessons import files
-from lora_lessons.export.model_card import AboutAdapter, Measured, is_untouched, model_card, write_card
+from lora_lessons.export.model_card import AboutAdapter, CardRow, is_untouched, model_card, write_card
 
 ABOUT = AboutAdapter(
     name="own-helpdesk",
     base="HuggingFaceTB/SmolLM2-135M-Instruct",
     data={"lines": "80", "sha256": "ab" * 32, "problems found": "none"},
     settings={"r": "8", "lora_alpha": "16"},
-    scores=[Measured("held-out loss, nats", "3.10", "1.52", "95% interval of the gain 1.4 to 1.8 | of 20")],
+    scores=[CardRow("held-out loss, nats", "3.10", "1.52", "95% interval of the gain 1.4 to 1.8 | of 20")],
     limits=["It saw 60 examples."],
 )
 

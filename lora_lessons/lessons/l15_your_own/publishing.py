@@ -11,13 +11,13 @@ from ... import models
 from ...adapter import Adapter
 from ...errors import ModelError, first_line
 from ...export import gguf, llamacpp, ollama
-from ...export.model_card import AboutAdapter, Measured
+from ...export.model_card import AboutAdapter, CardRow
 from ...machine import machine
 from ...tasks import checking
 from ...training import Settings
 from .my_data import MyData, sha256
 from .planning import ALPHA, R
-from .scoring import Score
+from .scoring import SideBySide
 from .words import can_tell
 from .words import score as score_rows
 
@@ -39,7 +39,7 @@ def about(
     base: models.Base,
     data: MyData,
     how: Settings,
-    found: Score,
+    found: SideBySide,
     asked: int,
     problems: Sequence[checking.Problem],
     judged: str,
@@ -73,7 +73,7 @@ def about(
             "seed": str(how.seed),
             "machine": machine(),
         },
-        scores=[Measured(*row) for row in score_rows(found, asked)],
+        scores=[CardRow(*row) for row in score_rows(found, asked)],
         limits=limits,
     )
 

@@ -25,7 +25,7 @@ LONGEST = 120
 READ = 1500  # characters of the general text
 
 
-class Measured(NamedTuple):
+class Heard(NamedTuple):
     """A model as it stands: what it answers, and its perplexity on general text."""
 
     answers: list[str]
@@ -33,7 +33,7 @@ class Measured(NamedTuple):
     general: float
 
 
-class Score(NamedTuple):
+class SideBySide(NamedTuple):
     """Base and adapter side by side: the gain on each held-out line, how many answers keep the rule, what it cost."""
 
     loss: tuple[float, float]
@@ -79,7 +79,7 @@ def asked(data: MyData) -> list[Example]:
     return data.split.held_out[::step][:ASKED]
 
 
-def measure(base: models.Base, data: MyData) -> Measured:
+def measure(base: models.Base, data: MyData) -> Heard:
     """Let the model answer as it is now, adapter included: held-out questions and everyday ones, greedily."""
     taught = max(int((one.labels != tasks.IGNORED).sum()) for one in data.train)
     everyday = tasks.everyday_questions()[:EVERYDAY]
@@ -87,7 +87,7 @@ def measure(base: models.Base, data: MyData) -> Measured:
     mine = asked(data)
     said = answers(base, [*mine, *unasked], min(taught + 8, LONGEST))
     general = evaluation.perplexity(base, tasks.general_text()[:READ])
-    return Measured(said[: len(mine)], said[len(mine) :], general)
+    return Heard(said[: len(mine)], said[len(mine) :], general)
 
 
 def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
@@ -104,7 +104,7 @@ def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int)
     return said
 
 
-def without(base: models.Base, data: MyData) -> Measured:
+def without(base: models.Base, data: MyData) -> Heard:
     """What `measure` finds with the adapter switched off; it is on again afterwards."""
     lora.set_scale(base.model, 0.0)
     try:
@@ -127,7 +127,7 @@ def rule_for(data: MyData, mine: Rule | None = None) -> Rule | None:
     return rule
 
 
-def score(before: Sequence[float], after: Sequence[float], base: Measured, tuned: Measured, rule: Rule | None) -> Score:
+def score(before: Sequence[float], after: Sequence[float], base: Heard, tuned: Heard, rule: Rule | None) -> SideBySide:
     """Base and adapter side by side; `before` and `after` are the losses of the held-out lines."""
     gains = [a - b for a, b in zip(before, after, strict=True)]
     kept = drift = None
@@ -136,7 +136,7 @@ def score(before: Sequence[float], after: Sequence[float], base: Measured, tuned
             (_share(rule, one), _share(rule, other))
             for one, other in ((base.answers, tuned.answers), (base.everyday, tuned.everyday))
         )
-    return Score(
+    return SideBySide(
         (sum(before) / len(before), sum(after) / len(after)),
         summary(gains) if len(gains) > 1 else None,
         kept,
@@ -149,12 +149,12 @@ def _share(rule: Rule, said: Sequence[str]) -> float:
     return sum(bool(rule(answer)) for answer in said) / len(said)
 
 
-def pairs(data: MyData, base: Measured, tuned: Measured) -> list[Pair]:
+def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     """What the blind judge shows: the same questions, answered without the adapter and with it."""
     return [Pair(prompt_of(one), *two) for one, *two in zip(asked(data), base.answers, tuned.answers, strict=True)]
 
 
-def keep(found: Score) -> None:
+def keep(found: SideBySide) -> None:
     """Record the scores."""
     record("loss.base", found.loss[0], "nats a token on held-out lines")
     record("loss.adapter", found.loss[1], "nats a token on held-out lines")

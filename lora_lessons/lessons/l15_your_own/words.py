@@ -7,7 +7,7 @@ from ...machine import machine
 from ...training import Settings
 from .my_data import LONGEST, MyData
 from .planning import Place
-from .scoring import Score
+from .scoring import SideBySide
 
 
 def drawn(data: MyData) -> str:
@@ -73,7 +73,7 @@ def held_out_curve(looks: dict[int, float], best: int) -> str:
     return f"the held-out loss was {listed} steps (0: the base); {kept}, and it is what was kept."
 
 
-def score(found: Score, asked: int) -> list[tuple[str, str, str, str]]:
+def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
     """The scores as rows: what, the base's, the adapter's, and the interval or how to read it."""
     gain = found.gain
     rows = [

@@ -120,7 +120,7 @@ def test_the_lines_losses_are_those_of_each_line_alone(data):
 
 
 def test_a_score_compares_line_by_line_and_its_interval_may_hold_zero():
-    bare, tuned = scoring.Measured(["a", "b"], ["c"], 40.0), scoring.Measured(["good", "b"], ["good"], 44.0)
+    bare, tuned = scoring.Heard(["a", "b"], ["c"], 40.0), scoring.Heard(["good", "b"], ["good"], 44.0)
     found = scoring.score([3.0, 3.2, 2.8], [2.0, 2.3, 1.7], bare, tuned, lambda answer: answer == "good")
     assert found.gain.mean == pytest.approx(1.0) and 0.7 < found.gain.low < found.gain.high < 1.3
     assert (found.kept, found.drift, found.general) == ((0.0, 0.5), (0.0, 1.0), (40.0, 44.0))
@@ -167,7 +167,7 @@ def test_without_switches_the_adapter_off_and_on_again(data, monkeypatch):
 
 
 def test_scores_are_recorded():
-    bare, tuned = scoring.Measured(["a"], ["c"], 40.0), scoring.Measured(["good"], ["c"], 44.0)
+    bare, tuned = scoring.Heard(["a"], ["c"], 40.0), scoring.Heard(["good"], ["c"], 44.0)
     scoring.keep(scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good"))
     kept = session_records()
     assert kept["kept.adapter"].value == 100 and kept["forgetting"].value == pytest.approx(1.1)
@@ -203,7 +203,7 @@ def test_the_curve_marks_what_was_kept_and_says_when_nothing_was_gained():
 def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
     base = make_tiny_base()._replace(name=str(tmp_path))
     how = planning.settings(base, 9, "quick", 0, False)
-    bare, tuned = scoring.Measured(["Secret a"], ["c"], 40.0), scoring.Measured(["Secret b"], ["c"], 44.0)
+    bare, tuned = scoring.Heard(["Secret a"], ["c"], 40.0), scoring.Heard(["Secret b"], ["c"], 44.0)
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, None)
     problems = [
         checking.Problem("duplicate", "look", 1, 2, "Secret sentence"),

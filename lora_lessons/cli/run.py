@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK
-from .places import notebook_or_name, place, shown
+from .places import notebook_or_name, place, place_or_name, shown
 
 if TYPE_CHECKING:
     from ..run.result import LessonResult
@@ -83,6 +83,11 @@ def _pair(words: str) -> tuple[str, Any]:
     name, equals, value = words.partition("=")
     if not equals:
         raise ValueError(f"-p {words}: give the parameter's name and its value, such as -p steps 12.")
+    # A notebook runs in its own folder, and a path is meant from where the command was typed.
+    if name.endswith("_path") and value:
+        return name, str(place(value))
+    if name in ("model", "model_id"):
+        return name, place_or_name(value)
     return name, scalar(value)
 
 

@@ -18,6 +18,8 @@ from ..files import set_aside, write_text
 from ..paths import data_dir
 from .records import show_value
 
+SECTIONS = ("solved", "predictions", "judged")
+
 
 def progress_file() -> Path:
     """$LORA_LESSONS_PROGRESS, or progress.json in the user's data folder."""
@@ -37,7 +39,7 @@ _unsaved: dict[Path, _Unsaved] = {}
 
 
 def read_progress() -> dict[str, dict[str, Any]]:
-    """The learner's file as {"solved": {id: date}, "predictions": {key: value}}; empty where there is none.
+    """The learner's file as {"solved": {id: date}, "predictions": {key: value}, "judged": {key: marks}}; empty where there is none.
 
     A damaged file is set aside beside itself, never overwritten. Where that cannot be, or the file cannot be read, the
     lesson is told so once, and what it remembers lasts as long as this kernel.
@@ -45,7 +47,7 @@ def read_progress() -> dict[str, dict[str, Any]]:
     file = progress_file()
     if file in _unsaved:
         return _unsaved[file].progress
-    empty: dict[str, dict[str, Any]] = {"solved": {}, "predictions": {}}
+    empty: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
     try:
         return empty | _checked(json.loads(file.read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError):
@@ -63,9 +65,9 @@ def read_progress() -> dict[str, dict[str, Any]]:
 
 def _checked(found: Any) -> dict[str, dict[str, Any]]:
     """`found`, if it is what `_remember` writes. Raises ValueError where it is not."""
-    sections = [found.get(name, {}) for name in ("solved", "predictions")] if isinstance(found, dict) else []
+    sections = [found.get(name, {}) for name in SECTIONS] if isinstance(found, dict) else []
     values = [value for section in sections if isinstance(section, dict) for value in section.values()]
-    whole = len(sections) == sum(isinstance(section, dict) for section in sections) == 2
+    whole = len(sections) == sum(isinstance(section, dict) for section in sections) == len(SECTIONS)
     if not whole or not all(isinstance(value, int | float | str) for value in values):
         raise ValueError("not a progress file")
     return found
@@ -158,6 +160,16 @@ def predict(key: str, guess: float | str | None, unit: str = "") -> None:
         return
     _remember("predictions", key, guess)
     print(f"Your prediction: {_with_unit(guess, unit)}. It is kept, and compared at the end of the lesson.")
+
+
+def keep_judgement(key: str, marks: str) -> None:
+    """Remember how the learner judged a set of answers, a mark for each (see `blind_judge`)."""
+    _remember("judged", key, marks)
+
+
+def kept_judgement(key: str) -> str:
+    """The marks that `keep_judgement` kept under `key`; "" where there are none."""
+    return str(read_progress()["judged"].get(key, ""))
 
 
 def compare(key: str, measured: float | str, unit: str = "", *, word: str = "measured") -> None:

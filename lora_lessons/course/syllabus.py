@@ -34,7 +34,9 @@ SYLLABUS: dict[str, Planned] = {
     "12": Planned("Where does the time go?", "find what makes training slow, and mend it"),
     "13": Planned("And 70B?", "spread one model over several GPUs"),
     "14": Planned("Can you see what is wrong?", "diagnose training that goes wrong in silence"),
-    "15": Planned("Now yours", "fine-tune on your own data"),
+    "15": Planned(
+        "Is it yours, and is it any good?", "fine-tune on data of your own, and say honestly whether it helped"
+    ),
     "16": Planned("A hundred adapters on one base?", "serve many adapters at once, and say when to merge instead"),
 }
 

@@ -6,7 +6,7 @@ import nbformat
 import pytest
 
 from lora_lessons import cli
-from lora_lessons.cli.run import scalar
+from lora_lessons.cli.run import _pair, scalar
 from lora_lessons.course.records import Record
 from lora_lessons.run.baselines import baseline_file, read_baseline, update
 
@@ -66,3 +66,23 @@ def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
     assert "00_a.ipynb: outputs stored." in told.out and "01_b.ipynb: the output of cell 3" in told.err
     assert nbformat.read(good, as_version=4).cells[-1].outputs[0].text == "hello\n"
     assert local.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("data_path=mine.jsonl", "HERE/mine.jsonl"),
+        ("data_path=../2024", "HERE/../2024"),
+        ("data_path=", ""),
+        ("model=there", "HERE/there"),
+        ("model=embedded", "embedded"),
+        ("model=owner/name", "owner/name"),
+        ("steps=12", 12),
+    ],
+)
+def test_a_path_is_meant_from_where_the_command_was_typed(given, meant, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "embedded").mkdir()
+    expected = meant.replace("HERE", str(tmp_path)) if isinstance(meant, str) else meant
+    assert _pair(given) == (given.partition("=")[0], expected)

@@ -973,4 +973,52 @@ SABOTAGES: list[Sabotage] = [
             "test_house.py::test_the_libraries_are_those_of_constraints",
         ),
     ),
+    *_in(
+        "lora_lessons/tasks/splitting.py",
+        (
+            "a held-out copy of a training line stays held out",
+            "kept = [inside and not copy for",
+            "kept = [inside or copy for",
+            "tasks/test_splitting.py",
+        ),
+        (
+            "a large file is read from its beginning, and not drawn from",
+            "(place := chance.randrange(count)) < most",
+            "(place := count) < most",
+            "tasks/test_splitting.py lessons/l15_your_own/test_room.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/blind_judge.py",
+        (
+            "the adapter's answer is always on the left",
+            "left = [n % 2 == 0 for n in range(len(pairs))]",
+            "left = [True for n in range(len(pairs))]",
+            "course/test_blind_judge.py",
+        ),
+        (
+            "a coin is asked about one side only",
+            "return min(1.0, 2 * tail)",
+            "return min(1.0, tail)",
+            "course/test_blind_judge.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/export/model_card.py",
+        (
+            "a card that a learner filled in is written over",
+            "if file.exists() and not overwrite and not is_untouched(read_text(file)):",
+            "if file.exists() and not overwrite and is_untouched(read_text(file)) is None:",
+            "export/test_model_card.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l15_your_own/keep_best.py",
+        (
+            "the last look is kept, not the best",
+            "        if self.best == step:\n",
+            "        if step:\n",
+            "lessons/l15_your_own/test_keep_best.py",
+        ),
+    ),
 ]

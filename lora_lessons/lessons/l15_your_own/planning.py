@@ -1,0 +1,106 @@
+"""How to train on a file of this size, what that holds in memory, and how long it takes here: before anything is trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from ... import lora, memory, models, training
+from ...machine import memory_bytes
+from ...tasks import Encoded
+from ...tasks.splitting import MOST_HELD_OUT
+from ...training.losses import losses
+
+R, ALPHA, BATCH = 8, 16, 4
+# Every example about three times, but never fewer steps than teach a form, nor more than the profile has time for.
+PASSES, LEAST_STEPS = 3, 24
+MOST_STEPS = {"quick": 36, "full": 400}
+# For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B).
+RATE, RATE_OF_LARGE = 4e-3, 2e-4
+LARGE = 1e9
+
+
+class Place(NamedTuple):
+    """Where the training runs: what it may hold, and in words."""
+
+    room: float
+    words: str
+
+
+def load(model: str, precision: str) -> tuple[models.Base, bool]:
+    """The frozen base, and whether it multiplies in 16 bits while its weights stay in 32 (autocast).
+
+    `precision` "" means fp32 weights on a processor, bf16 on a card; "nf4" is QLoRA's.
+    """
+    chosen = precision or ("bf16" if torch.cuda.is_available() else "fp32")
+    base = models.load(model, precision=chosen)
+    base.model.requires_grad_(False)
+    return base, chosen == "fp32" and models.best_precision().name == "bf16"
+
+
+def steps_for(examples: int, profile: str) -> int:
+    """The number of steps for so many examples to train on."""
+    return min(max(LEAST_STEPS, round(PASSES * examples / BATCH)), MOST_STEPS[profile])
+
+
+def most(profile: str) -> int:
+    """So many lines are drawn from a long file: all that the steps can see, and those that are held out."""
+    return MOST_STEPS[profile] * BATCH + MOST_HELD_OUT
+
+
+def attach(model: Any, seed: int) -> None:
+    """A fresh adapter on every linear layer but the head; one that is on comes off."""
+    lora.detach(model)
+    lora.attach(model, r=R, lora_alpha=ALPHA, seed=seed)
+
+
+def settings(
+    base: models.Base, examples: int, profile: str, seed: int, autocast: bool, steps: int = 0, rate: float = 0.0
+) -> training.Settings:
+    """How to train; `steps` and `rate` say otherwise than the size of data and model would."""
+    large = sum(p.numel() for p in base.model.parameters()) > LARGE
+    return training.Settings(
+        steps=steps or steps_for(examples, profile),
+        batch_size=BATCH,
+        learning_rate=rate or (RATE_OF_LARGE if large else RATE),
+        seed=seed,
+        autocast=autocast,
+        optimizer="adamw_fused",
+    )
+
+
+def place() -> Place:
+    """This machine's card, or its memory where it has none."""
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name()
+        return Place(float(torch.cuda.mem_get_info()[1]), name)
+    return Place(float(memory_bytes()), "this machine's memory")
+
+
+def bill(base: models.Base, how: training.Settings, seq: int) -> float:
+    """Bytes at the fullest moment of a step, as the ledger predicts them (lesson 07), with every example of `seq` tokens."""
+    packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
+    job = memory.Job(
+        "qlora" if packed else "lora",
+        r=R,
+        seq=seq,
+        batch_size=how.batch_size,
+        gradient_checkpointing=False,
+        dtype={torch.float32: "fp32", torch.float16: "fp16"}.get(base.model.dtype, "bf16"),
+        optimizer=how.optimizer,
+    )
+    return memory.predict(base.model.config, job).bill.total
+
+
+def seconds_a_step(model: Any, examples: Sequence[Encoded], how: training.Settings) -> float:
+    """How long one step takes here: one that is not counted first, because the first waits for the memory it gets."""
+    loss_of, batch = losses(model, how), list(examples[: how.batch_size])
+    for _ in range(2):
+        begun = time.perf_counter()
+        loss_of(batch).backward()
+        taken = time.perf_counter() - begun
+    model.zero_grad()
+    return taken

@@ -1,0 +1,168 @@
+"""Is it any good? The held-out loss line by line, the rule, what was forgotten, and what turned up where nobody asked."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import cross_entropy
+
+from ... import evaluation, lora, models, tasks
+from ...course import record
+from ...course.blind_judge import Pair
+from ...experiments.sweep.intervals import Summary, summary
+from ...tasks.scores import own
+from ...tasks.splitting import Example, prompt_of
+from .my_data import MyData, question_of
+
+Rule = Callable[[str], Any]
+ASKED, EVERYDAY = 10, 6
+# tokens of an answer, at most; a file's own answers say how many are needed
+LONGEST = 120
+READ = 1500  # characters of the general text
+
+
+class Heard(NamedTuple):
+    """A model as it stands: what it answers, and its perplexity on general text."""
+
+    answers: list[str]
+    everyday: list[str]
+    general: float
+
+
+class SideBySide(NamedTuple):
+    """Base and adapter side by side: the gain on each held-out line, how many answers keep the rule, what it cost."""
+
+    loss: tuple[float, float]
+    # nats per token, the mean of the lines; None for a single line, which has no interval
+    gain: Summary | None
+    # shares of the held-out answers, and of the everyday ones; None without a rule
+    kept: tuple[float, float] | None
+    drift: tuple[float, float] | None
+    # perplexity on general text
+    general: tuple[float, float]
+
+    @property
+    def fall(self) -> float:
+        """The share of the base's held-out loss that is gone."""
+        return 1 - self.loss[1] / self.loss[0]
+
+
+@torch.no_grad()
+def line_losses(
+    model: Any, held_out: Sequence[tasks.Encoded], autocast: bool = False, batch_size: int = 16
+) -> list[float]:
+    """The loss of each held-out line, nats per supervised token: each line weighs the same, however long it is.
+
+    `evaluation.held_out_loss` of the line alone, but for many at a time. The model is left in the mode it was found in.
+    """
+    found, was_training = [], model.training
+    model.eval()
+    for start in range(0, len(held_out), batch_size):
+        batch = tasks.collate(held_out[start : start + batch_size], pad_id=0)
+        inputs = {name: batch[name].to(model.device) for name in ("input_ids", "attention_mask")}
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+            logits = model(**inputs).logits[:, :-1]
+        for line, labels in zip(logits, batch["labels"][:, 1:], strict=True):
+            taught = labels != tasks.IGNORED
+            found.append(cross_entropy(line[taught.to(line.device)].float().cpu(), labels[taught]).item())
+    model.train(was_training)
+    return found
+
+
+def asked(data: MyData) -> list[Example]:
+    """The held-out examples whose answers are read: ASKED of them, over all topics."""
+    step = max(1, len(data.split.held_out) // ASKED)
+    return data.split.held_out[::step][:ASKED]
+
+
+def measure(base: models.Base, data: MyData) -> Heard:
+    """Let the model answer as it is now, adapter included: held-out questions and everyday ones, greedily."""
+    taught = max(int((one.labels != tasks.IGNORED).sum()) for one in data.train)
+    everyday = tasks.everyday_questions()[:EVERYDAY]
+    unasked = [{"messages": [{"role": "user", "content": question}, {}]} for question in everyday]
+    mine = asked(data)
+    said = answers(base, [*mine, *unasked], min(taught + 8, LONGEST))
+    general = evaluation.perplexity(base, tasks.general_text()[:READ])
+    return Heard(said[: len(mine)], said[len(mine) :], general)
+
+
+def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
+    """A greedy answer to the last question of each conversation, after the turns before it; those that share them together."""
+    alike: dict[str, list[int]] = defaultdict(list)
+    for n, one in enumerate(examples):
+        alike[json.dumps(one["messages"][:-2])].append(n)
+    said = [""] * len(examples)
+    for before, numbers in alike.items():
+        questions = [question_of(examples[n]) for n in numbers]
+        found = models.answers(base, questions, max_new_tokens, batch_size=16, before=json.loads(before))
+        for n, answer in zip(numbers, found, strict=True):
+            said[n] = answer
+    return said
+
+
+def without(base: models.Base, data: MyData) -> Heard:
+    """What `measure` finds with the adapter switched off; it is on again afterwards."""
+    lora.set_scale(base.model, 0.0)
+    try:
+        return measure(base, data)
+    finally:
+        lora.set_scale(base.model, 1.0)
+
+
+def rule_for(data: MyData, mine: Rule | None = None) -> Rule | None:
+    """The rule that a good answer keeps: the learner's own, else that of the course's file, else none. Says which."""
+    rule = mine or (own.RULES.get(data.name) if data.is_ours else None)
+    if rule is None:
+        print("No rule is given, so the loss, your blind judgement and the examples below must say how good it is.")
+        return None
+    right = [bool(rule(one["messages"][-1]["content"])) for one in data.split.train]
+    whose = "Your rule" if mine else f"The course's rule for {data.name}"
+    print(f"{whose} says yes to {sum(right)} of {len(right)} answers of your own training data.")
+    if sum(right) < 0.9 * len(right):
+        print("It should say yes to nearly all of them: mend the rule, or the data, before you trust its share below.")
+    return rule
+
+
+def score(before: Sequence[float], after: Sequence[float], base: Heard, tuned: Heard, rule: Rule | None) -> SideBySide:
+    """Base and adapter side by side; `before` and `after` are the losses of the held-out lines."""
+    gains = [a - b for a, b in zip(before, after, strict=True)]
+    kept = drift = None
+    if rule is not None:
+        kept, drift = (
+            (_share(rule, one), _share(rule, other))
+            for one, other in ((base.answers, tuned.answers), (base.everyday, tuned.everyday))
+        )
+    return SideBySide(
+        (sum(before) / len(before), sum(after) / len(after)),
+        summary(gains) if len(gains) > 1 else None,
+        kept,
+        drift,
+        (base.general, tuned.general),
+    )
+
+
+def _share(rule: Rule, said: Sequence[str]) -> float:
+    return sum(bool(rule(answer)) for answer in said) / len(said)
+
+
+def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
+    """What the blind judge shows: the same questions, answered without the adapter and with it."""
+    return [Pair(prompt_of(one), *two) for one, *two in zip(asked(data), base.answers, tuned.answers, strict=True)]
+
+
+def keep(found: SideBySide) -> None:
+    """Record the scores."""
+    record("loss.base", found.loss[0], "nats a token on held-out lines")
+    record("loss.adapter", found.loss[1], "nats a token on held-out lines")
+    if found.gain:
+        record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
+        record("gain.high", found.gain.high, "nats: and ends")
+    if found.kept and found.drift:
+        record("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule")
+        record("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule")
+        record("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form")
+    record("forgetting", found.general[1] / found.general[0], "times the base's perplexity on general text")

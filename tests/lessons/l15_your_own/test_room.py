@@ -1,0 +1,244 @@
+"""Lesson 15's room: a file becomes two parts, a plan and scores; what cannot be is a sentence; nothing of the data leaks."""
+
+import json
+
+import pytest
+from tiny import AsciiTokenizer, make_tiny_base
+
+from lora_lessons import evaluation, lora, models
+from lora_lessons.adapter import adapter_of
+from lora_lessons.course.records import session_records
+from lora_lessons.errors import ModelError
+from lora_lessons.export.model_card import model_card
+from lora_lessons.lessons.l15_your_own import my_data, pictures, planning, publishing, scoring, words
+from lora_lessons.paths import course_root
+from lora_lessons.tasks import checking
+
+
+def write(folder, lines, name="mine.jsonl"):
+    file = folder / name
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def lines(count, **fields):
+    return [{"prompt": f"word{n} thing{n}?", "completion": f"Secret {n}.", **fields} for n in range(count)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return my_data.read(write(tmp_path, lines(12)), AsciiTokenizer(), 100)
+
+
+# ---- reading ----
+
+
+def test_twelve_lines_are_nine_and_three_and_what_three_can_tell_is_said(data):
+    assert (len(data.train), len(data.held_out), data.of, data.left_out) == (9, 3, 12, 0)
+    assert words.drawn(data) == "mine.jsonl holds 12 good examples."
+    said = words.can_tell(3)
+    assert "If all 3 held-out answers were good, the true share of good ones could still be as low as 44%" in said
+    assert "Read every answer" in said and "Read every answer" not in words.can_tell(20)
+
+
+def test_a_long_file_is_drawn_from_at_random_and_it_is_said(tmp_path):
+    file = write(tmp_path, lines(3000))
+    found = my_data.read(file, AsciiTokenizer(), 100, seed=1)
+    assert found.of == 3000 and len(found.train) + len(found.held_out) == 100
+    assert "100 of them were drawn at random" in words.drawn(found)
+    asked = [my_data.question_of(one) for one in found.split.train]
+    assert len({question[:5] for question in asked}) > 5, "not the first ones"
+    again = my_data.read(file, AsciiTokenizer(), 100, seed=1)
+    assert again.split == found.split and my_data.read(file, AsciiTokenizer(), 100, seed=2).split != found.split
+
+
+def test_what_is_too_long_or_refused_is_left_out_and_counted(tmp_path, monkeypatch):
+    long = [{"prompt": "x" * 600, "completion": "y"}]
+    found = my_data.read(write(tmp_path, [*lines(8), *long]), AsciiTokenizer(), 100)
+    assert found.left_out == 1 and len(found.train) + len(found.held_out) == 8
+    assert "1 are left out" in words.drawn(found)
+
+
+@pytest.mark.parametrize("content", ["", "{}\n{}\n", '{"prompt": "a", "completion": "b"}\n'])
+def test_a_file_without_enough_good_lines_is_a_sentence_that_names_the_check(tmp_path, content):
+    file = tmp_path / "few.jsonl"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match="few.jsonl"):
+        my_data.read(file, AsciiTokenizer(), 100)
+
+
+def test_a_path_is_found_or_said_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    ours = course_root() / "data" / "own"
+    assert my_data.find("") == ours / "helpdesk.jsonl" and my_data.find("minutes.csv") == ours / "minutes.csv"
+    assert my_data.find(str(tmp_path / "minutes.csv")) == ours / "minutes.csv"
+    mine = write(tmp_path, lines(4), "minutes.csv")
+    assert my_data.find("minutes.csv") == mine, "a file of the learner's comes first"
+    with pytest.raises(FileNotFoundError, match=f"{tmp_path}/nothing.jsonl: write the whole path"):
+        my_data.find("nothing.jsonl")
+
+
+def test_the_adapters_name_is_one_that_every_program_takes(tmp_path):
+    for name, kept in (("my helpdesk (v2).jsonl", "my-helpdesk-v2"), ("ü.jsonl", "own")):
+        assert my_data.read(write(tmp_path, lines(4), name), AsciiTokenizer(), 9).adapter_name == kept
+
+
+# ---- planning ----
+
+
+@pytest.mark.parametrize(("examples", "steps"), [(3, 24), (9, 24), (40, 30), (60, 36), (5000, 36)])
+def test_steps_follow_from_the_size_of_the_file(examples, steps):
+    assert planning.steps_for(examples, "quick") == steps
+    assert planning.most("quick") == 36 * planning.BATCH + 40
+
+
+def test_what_is_asked_for_is_what_is_planned(data):
+    base = make_tiny_base()
+    how = planning.settings(base, 9, "quick", seed=3, autocast=False)
+    assert (how.steps, how.learning_rate, how.seed) == (24, planning.RATE, 3)
+    how = planning.settings(base, 9, "quick", 0, False, steps=7, rate=1e-4)
+    assert (how.steps, how.learning_rate) == (7, 1e-4)
+    planning.attach(base.model, 0)
+    planning.attach(base.model, 0)
+    assert planning.seconds_a_step(base.model, data.train, how) > 0
+    assert all(p.grad is None for p in base.model.parameters()), "training starts clean"
+    bill = planning.bill(base, how, 100)
+    where = planning.Place(room=bill / 2, words="a small card")
+    assert "does NOT fit" in words.plan(how, 9, bill, where, 0.5)
+    said = words.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
+    assert "it fits" in said and "each line is seen 3.1 times, at a rate of 0.0001" in said
+
+
+# ---- scoring ----
+
+
+def test_the_lines_losses_are_those_of_each_line_alone(data):
+    model = make_tiny_base().model.train()
+    alone = [evaluation.held_out_loss(model, [one]) for one in data.train]
+    assert scoring.line_losses(model, data.train, batch_size=4) == pytest.approx(alone, abs=1e-5)
+    assert model.training and len(set(alone)) > 3
+
+
+def test_a_score_compares_line_by_line_and_its_interval_may_hold_zero():
+    bare, tuned = scoring.Heard(["a", "b"], ["c"], 40.0), scoring.Heard(["good", "b"], ["good"], 44.0)
+    found = scoring.score([3.0, 3.2, 2.8], [2.0, 2.3, 1.7], bare, tuned, lambda answer: answer == "good")
+    assert found.gain.mean == pytest.approx(1.0) and 0.7 < found.gain.low < found.gain.high < 1.3
+    assert (found.kept, found.drift, found.general) == ((0.0, 0.5), (0.0, 1.0), (40.0, 44.0))
+    assert found.fall == pytest.approx(1 / 3)
+    unsure = scoring.score([3.0, 3.0], [2.0, 3.5], bare, tuned, None)
+    assert unsure.gain.low < 0 < unsure.gain.high and unsure.kept is None and unsure.drift is None
+    assert len(words.score(unsure, 2)) == 2 and len(words.score(found, 2)) == 4
+    assert scoring.score([3.0], [2.0], bare, tuned, None).gain is None
+
+
+def test_a_rule_that_refuses_the_training_answers_is_pointed_at(data, capsys):
+    assert scoring.rule_for(data) is None and "No rule is given" in capsys.readouterr().out
+    rule = scoring.rule_for(data, lambda answer: answer.endswith("1."))
+    assert rule is not None and "mend the rule, or the data" in capsys.readouterr().out
+    scoring.rule_for(data, lambda answer: answer.startswith("Secret"))
+    assert capsys.readouterr().out == "Your rule says yes to 9 of 9 answers of your own training data.\n"
+
+
+def test_every_question_is_asked_after_the_turns_before_it(monkeypatch):
+    asked = []
+
+    def answers(base, prompts, max_new_tokens, batch_size, before):
+        asked.append((list(prompts), [turn["content"] for turn in before]))
+        return [prompt.upper() for prompt in prompts]
+
+    monkeypatch.setattr(models, "answers", answers)
+    head = [{"role": "system", "content": "Be brief."}]
+    examples = [
+        {"messages": [*before, {"role": "user", "content": question}, {"role": "assistant", "content": "x"}]}
+        for before, question in (([], "one"), (head, "two"), ([], "three"))
+    ]
+    assert scoring.answers(None, examples, 9) == ["ONE", "TWO", "THREE"]
+    assert asked == [(["one", "three"], []), (["two"], ["Be brief."])]
+
+
+def test_without_switches_the_adapter_off_and_on_again(data, monkeypatch):
+    base = make_tiny_base()
+    lora.attach(base.model, r=2, lora_alpha=4)
+    seen = []
+    monkeypatch.setattr(scoring, "measure", lambda *_: seen.append(next(lora.lora_layers(base.model))[1].scaling))
+    scoring.without(base, data)
+    scoring.measure(base, data)
+    assert seen == [0.0, 2.0]
+
+
+def test_scores_are_recorded():
+    bare, tuned = scoring.Heard(["a"], ["c"], 40.0), scoring.Heard(["good"], ["c"], 44.0)
+    scoring.keep(scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good"))
+    kept = session_records()
+    assert kept["kept.adapter"].value == 100 and kept["forgetting"].value == pytest.approx(1.1)
+    assert kept["gain.low"].value < kept["gain.high"].value
+
+
+# ---- pictures ----
+
+
+def test_every_line_is_a_dot_and_the_held_out_ones_stand_out(tmp_path):
+    found = my_data.read(
+        write(tmp_path, [one | {"topic": f"t{n % 5}"} for n, one in enumerate(lines(20))]), AsciiTokenizer(), 99
+    )
+    figure, said = pictures.lines_of(found)
+    trains, held = figure.axes[0].collections
+    assert len(trains.get_offsets()) == len(found.train) and len(held.get_offsets()) == len(found.held_out)
+    assert "20 lines on 5 topics" in said and found.split.topics[0] in said
+
+
+def test_the_curve_marks_what_was_kept_and_says_when_nothing_was_gained():
+    looks = {0: 4.0, 6: 2.0, 12: 2.5}
+    assert "the best is that of step 6, not the last" in words.held_out_curve(looks, 6)
+    assert "nothing was gained" in words.held_out_curve({0: 1.0, 6: 2.0}, 6)
+    ax = pictures.held_out_curve([3.0] * 12, looks, 6).axes[0]
+    assert any(list(line.get_xdata()) == [6] and line.get_markersize() == 15 for line in ax.lines)
+    _, said = pictures.line_by_line([3.0, 4.0], [2.0, 4.5])
+    assert "fell on 1 of 2" in said
+
+
+# ---- out of the notebook ----
+
+
+def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
+    base = make_tiny_base()._replace(name=str(tmp_path))
+    how = planning.settings(base, 9, "quick", 0, False)
+    bare, tuned = scoring.Heard(["Secret a"], ["c"], 40.0), scoring.Heard(["Secret b"], ["c"], 44.0)
+    found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, None)
+    problems = [
+        checking.Problem("duplicate", "look", 1, 2, "Secret sentence"),
+        checking.Problem("pad_is_eos", "note", None, 1, "x"),
+    ]
+    text = model_card(publishing.about("own", base, data, how, found, 1, problems, "No judgement was given."))
+    assert "Secret" not in text and "word1" not in text and str(tmp_path) not in text
+    for said in (
+        "found: duplicate (2)\n",
+        my_data.sha256(data.path),
+        "held out: 3",
+        "No judgement was given.",
+        "| 3.10 | 2.15 |",
+    ):
+        assert said in text, said
+
+
+def test_what_cannot_be_exported_or_asked_is_a_sentence(data, tmp_path, monkeypatch):
+    base = make_tiny_base()
+    lora.attach(base.model, r=2, lora_alpha=4)
+    adapter = adapter_of(base.model, "own")
+
+    def refused(*_, **__):
+        raise ModelError("no such base.")
+
+    monkeypatch.setattr(models, "folder", refused)
+    found = publishing.export(base, "nowhere", adapter, tmp_path, "hi?")
+    assert found == publishing.Exported([], "", "This was not exported: no such base.")
+    monkeypatch.setattr(publishing.llamacpp, "serve", refused)
+    assert publishing.ask(tmp_path, "own", "hi?") == ("", "llama.cpp was not asked: no such base.")
+
+
+def test_a_learner_is_told_the_whole_path_and_the_store_is_not(data, tmp_path):
+    folder = tmp_path / "adapters" / "mine-2"
+    assert publishing.where(folder, data) == str(folder)
+    assert publishing.where(folder, data._replace(path=my_data.find(""))) == "adapters/mine-2"
+    assert f"export gguf {folder} --out" in publishing.commands(folder, data)
+    assert "ollama run mine-2" in publishing.commands(folder, data)

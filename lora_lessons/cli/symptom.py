@@ -47,5 +47,5 @@ def symptom(
 def _say(text: str, indent: int) -> None:
     width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
     # an address stays whole
-    shape = {"break_long_words": False, "break_on_hyphens": False}
-    print(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * 7, **shape))
+    lines = textwrap.TextWrapper(width, " " * indent, " " * 7, break_long_words=False, break_on_hyphens=False)
+    print(lines.fill(text))

@@ -113,8 +113,8 @@ def healthy_at_rank_64(bench: Workbench, seed: int = 0) -> Attempt:
     """Rank 64 at the exhibit's rate, with a scale of 2, as rsLoRA has it: 16/√64."""
     from peft import LoraConfig
 
-    settings = {"r": 64, "lora_alpha": 16, "use_rslora": True, "target_modules": "all-linear"}
-    return bench.train(LoraConfig(task_type="CAUSAL_LM", **settings), GENTLE_RATE, seed)
+    config = LoraConfig(r=64, lora_alpha=16, use_rslora=True, target_modules="all-linear", task_type="CAUSAL_LM")
+    return bench.train(config, GENTLE_RATE, seed)
 
 
 class FirstSteps(NamedTuple):

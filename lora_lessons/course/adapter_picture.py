@@ -15,7 +15,7 @@ from .figures import VERMILION, figure_html
 NO_LAYER = -1
 
 
-class Cell(NamedTuple):
+class Square(NamedTuple):
     """One square of the map: a kind of matrix in a layer. Where several share it, the largest."""
 
     kind: str
@@ -24,15 +24,15 @@ class Cell(NamedTuple):
     moves: bool
 
 
-def cells(xray: Xray) -> dict[tuple[str, int], Cell]:
+def cells(xray: Xray) -> dict[tuple[str, int], Square]:
     """The squares by (kind, layer): ‖ΔW‖/‖W‖ where the base was looked at, ‖ΔW‖ otherwise."""
-    found: dict[tuple[str, int], Cell] = {}
+    found: dict[tuple[str, int], Square] = {}
     for matrix in xray.matrices:
         kind, layer = _place(matrix.module)
         value = matrix.ratio if _has_ratios(xray) else matrix.norm
         here = found.get((kind, layer))
         if here is None or (value or 0.0) > (here.value or 0.0):
-            found[kind, layer] = Cell(kind, layer, value, matrix.moves)
+            found[kind, layer] = Square(kind, layer, value, matrix.moves)
     return found
 
 
@@ -44,7 +44,7 @@ def heat_map(xray: Xray) -> Figure:
     shown = cells(xray)
     if not shown:
         raise ValueError(f"{xray.name} holds no A and B, so that there is no ΔW to draw.")
-    kinds, layers = (list(dict.fromkeys(part)) for part in (_kinds(shown), sorted(layer for _, layer in shown)))
+    kinds, layers = _kinds(shown), sorted({layer for _, layer in shown})
     grid = [[_value(shown.get((kind, layer))) for layer in layers] for kind in kinds]
     figure = Figure(figsize=(max(4.5, 1.8 + 0.24 * len(layers)), 1.3 + 0.34 * len(kinds)), layout="constrained")
     ax = figure.subplots()
@@ -115,7 +115,7 @@ def _place(module: str) -> tuple[str, int]:
     return parts[-1], layer
 
 
-def _kinds(shown: dict[tuple[str, int], Cell]) -> list[str]:
+def _kinds(shown: dict[tuple[str, int], Square]) -> list[str]:
     usual = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
     kinds = list(dict.fromkeys(kind for kind, _ in shown))
     return sorted(kinds, key=lambda kind: usual.index(kind) if kind in usual else len(usual))
@@ -129,9 +129,9 @@ def _quantity(xray: Xray) -> str:
     return "‖ΔW‖/‖W‖" if _has_ratios(xray) else "‖ΔW‖"
 
 
-def _value(cell: Cell | None) -> float:
+def _value(cell: Square | None) -> float:
     return float("nan") if cell is None or cell.value is None else cell.value
 
 
-def _where(cell: Cell) -> str:
+def _where(cell: Square) -> str:
     return cell.kind if cell.layer == NO_LAYER else f"layer {cell.layer}'s {cell.kind}"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .findings import all_findings
-from .measures import Matrix as Matrix
+from .measures import AdaptedMatrix as AdaptedMatrix
 from .measures import measure
 from .reading import AdapterFolder, open_adapter
 from .runtimes import runtimes
@@ -50,7 +50,7 @@ def inspect(adapter: Path | str, base: str | None = None, *, forgetting: bool = 
     )
 
 
-def _measured(opened: AdapterFolder) -> Iterator[Matrix]:
+def _measured(opened: AdapterFolder) -> Iterator[AdaptedMatrix]:
     settings = opened.settings
     for module, A, B in opened.pairs() if settings.is_lora else ():
         if A is None or B is None:
@@ -85,6 +85,13 @@ def _features(opened: AdapterFolder) -> tuple[str, ...]:
         "LoRA on embeddings": any(one.on_embedding for one in opened.tensors),
         "whole embeddings saved": any(one.role == "embedding" for one in opened.tensors),
     }
-    others = ("layers_to_transform", "trainable_token_indices", "lora_bias", "exclude_modules", "fan_in_fan_out")
-    others += ("layer_replication", "alora_invocation_tokens", "use_qalora", "use_bdlora", "ensure_weight_tying")
+    others: tuple[str, ...] = ("layers_to_transform", "trainable_token_indices", "lora_bias", "exclude_modules")
+    others += (
+        "fan_in_fan_out",
+        "layer_replication",
+        "alora_invocation_tokens",
+        "use_qalora",
+        "use_bdlora",
+        "ensure_weight_tying",
+    )
     return (*(name for name, used in found.items() if used), *(name for name in others if name in said.others))

@@ -15,7 +15,7 @@ from torch import Tensor
 _BITS = {torch.float16: 11, torch.bfloat16: 8, torch.float32: 24, torch.float64: 53}
 
 
-class Matrix(NamedTuple):
+class AdaptedMatrix(NamedTuple):
     """One adapted matrix. What needs the base's own W is None until `with_base` has seen it."""
 
     module: str
@@ -37,7 +37,7 @@ class Matrix(NamedTuple):
     b_zero: bool
     # The largest number of A against the bound of PEFT's usual start, 1/√k: up to 1, A may still be where it began.
     a_reach: float | None
-    # The root mean square of A against that of the same start, 1/√(3k).
+    # The root mean square of A against that of the same start, 1/√(3k); None where it began otherwise.
     a_growth: float | None
     # The share of the numbers in A and B that are exactly zero, where neither is zero as a whole.
     zeros: float
@@ -51,7 +51,9 @@ class Matrix(NamedTuple):
 
 
 @torch.no_grad()
-def measure(module: str, A: Tensor, B: Tensor, scale: float, experts: int = 1, on_embedding: bool = False) -> Matrix:
+def measure(
+    module: str, A: Tensor, B: Tensor, scale: float, experts: int = 1, on_embedding: bool = False
+) -> AdaptedMatrix:
     """The measures of one pair; a convolution's A and B are read as matrices, `experts` lie stacked as PEFT keeps them.
 
     Raises ValueError naming the module when A and B do not belong together.
@@ -70,7 +72,8 @@ def measure(module: str, A: Tensor, B: Tensor, scale: float, experts: int = 1, o
     norm = abs(scale) * float(S.norm()) if S is not None else None
     largest, spread = float(A.abs().max()), float(A.square().mean().sqrt())
     linear = finite and not on_embedding
-    return Matrix(
+    usual_start = linear and not _halves_alike(A)
+    return AdaptedMatrix(
         *(module, r, B.shape[0], k, experts, on_embedding, scale),
         norm=norm if norm is None or math.isfinite(norm) else None,
         stable_rank=_middle([_stable(one) for one in S]) if S is not None else None,
@@ -80,7 +83,7 @@ def measure(module: str, A: Tensor, B: Tensor, scale: float, experts: int = 1, o
         b_zero=b_zero,
         # the start's largest numbers may have been rounded up when they were saved
         a_reach=largest * math.sqrt(k) / (1 + 2.0**-bits) if linear else None,
-        a_growth=spread * math.sqrt(3 * k) if linear else None,
+        a_growth=spread * math.sqrt(3 * k) if usual_start else None,
         zeros=_zeros(A, B) if not (a_zero or b_zero) else 0.0,
     )
 
@@ -93,6 +96,14 @@ def singular_values(A: Tensor, B: Tensor, experts: int = 1) -> Tensor:
     R_A = torch.linalg.qr(A.transpose(1, 2), mode="r").R
     R_B = torch.linalg.qr(B, mode="r").R
     return torch.linalg.svdvals(R_B @ R_A.transpose(1, 2))
+
+
+def _halves_alike(A: Tensor) -> bool:
+    """Whether A holds an A and the one that it began with, as PEFT writes them when it converts PiSSA and its like."""
+    if A.shape[0] % 2:
+        return False
+    first, second = A.chunk(2)
+    return float(torch.cosine_similarity(first.flatten(), second.flatten(), dim=0)) > 0.5
 
 
 def _stable(S: Tensor) -> float:

@@ -14,7 +14,7 @@ from .. import models
 from ..adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ..errors import first_line
 from ..sums import SUMS, damaged
-from .settings import Settings, read_settings
+from .settings import AdapterSettings, read_settings
 
 PREFIX = "base_model.model."
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
@@ -46,8 +46,8 @@ class Stored(NamedTuple):
     shape: tuple[int, ...]
     dtype: str
     on_embedding: bool = False
-    # The key holds an adapter's name, as a state_dict has it and a file of PEFT's has not.
-    named: bool = False
+    # The adapter's name in the key, as a state_dict has it and a file of PEFT's has not.
+    named: str = ""
 
     @property
     def numbers(self) -> int:
@@ -67,7 +67,7 @@ class AdapterFolder(NamedTuple):
     """An adapter's folder that was opened."""
 
     place: Path
-    settings: Settings
+    settings: AdapterSettings
     tensors: tuple[Stored, ...]
 
     @property
@@ -160,13 +160,12 @@ def odd_keys(opened: AdapterFolder) -> str:
         return f"{len(wrapped)} keys hold {name}, the name of a wrapper around the model that was trained"
     if bare := [key for key in keys if not key.startswith(PREFIX)]:
         return f"{len(bare)} keys do not begin with {PREFIX}, as PEFT's do"
-    if named := [one for one in opened.tensors if one.named]:
-        return f"{len(named)} keys hold an adapter's name, such as {_end(named[0].key)}, which PEFT's files leave out"
     return ""
 
 
-def _end(key: str) -> str:
-    return ".".join(key.split(".")[-3:])
+def adapter_name(opened: AdapterFolder) -> str:
+    """The adapter's name that the keys hold, as those of a state_dict do and PEFT's files do not; "" where they hold none."""
+    return next((one.named for one in opened.tensors if one.named), "")
 
 
 def in_order(name: str) -> list[tuple[int, str]]:
@@ -178,7 +177,7 @@ def _named(key: str, shape: tuple[int, ...], dtype: str) -> Stored:
     inner = key.removeprefix(PREFIX)
     if (pair := _AB.search(inner)) and len(shape) >= 2:
         module = inner[: pair.start()]
-        return Stored(key, pair["part"], module, shape, dtype, bool(pair["embedding"]), bool(pair["named"]))
+        return Stored(key, pair["part"], module, shape, dtype, bool(pair["embedding"]), pair["named"] or "")
     role = next((role for role, ends in _ROLES if ends.search(inner)), "whole")
     return Stored(key, role, inner.rpartition(".")[0].removesuffix(".base_layer"), shape, dtype)
 

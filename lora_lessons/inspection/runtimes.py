@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .measures import Matrix
-from .reading import AdapterFolder, Stored, odd_keys
+from ..adapter import ADAPTER_CONFIG
+from ..peft_config import read_config
+from .measures import AdaptedMatrix
+from .reading import AdapterFolder, Stored, adapter_name, odd_keys
 from .xray import AgainstBase, Loads, Runtime
 
 # vLLM's default for --max-lora-rank.
@@ -25,20 +27,30 @@ Answer = tuple[Loads, str, str]
 
 
 def runtimes(
-    opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None = None
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
 ) -> tuple[Runtime, ...]:
     """PEFT, llama.cpp, vLLM, and Ollama by way of a merge; of each the first reason that decides."""
-    broken = odd_keys(opened)
     found = []
     for name, reasons in (("PEFT", _peft), ("llama.cpp", _llama_cpp), ("vLLM", _vllm), ("Ollama (merged)", _merged)):
-        first = next(reasons(opened, matrices, against))
-        if broken and name != "vLLM":
-            first = ("no", "the keys of its file are not those that PEFT looks for", "peft#1678, peft#2171")
-        found.append(Runtime(name, *first))
+        found.append(Runtime(name, *(_by_keys(opened, name) or next(reasons(opened, matrices, against)))))
     return tuple(found)
 
 
-def _peft(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _by_keys(opened: AdapterFolder, runtime: str) -> Answer | None:
+    """What follows from keys that are not PEFT's; None where they are."""
+    by_peft = runtime in ("PEFT", "Ollama (merged)")
+    if opened.settings.is_lora and odd_keys(opened):
+        if by_peft:
+            return "no", "the keys of its file are not those that PEFT looks for", "peft#1678, peft#2171"
+        return "unknown", "the keys of its file are not PEFT's: save it anew first", ""
+    if name := adapter_name(opened):
+        if by_peft:
+            return "care", f"only under the name in its keys, with adapter_name={name!r}", ""
+        return "no", f"it knows no keys with an adapter's name ({name}) in them", "llama.cpp#3640"
+    return None
+
+
+def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
     if against and against.other_shapes:
         yield "no", "its matrices have other shapes than this base's", "peft#1457"
     if opened.settings.changes_base:
@@ -46,7 +58,9 @@ def _peft(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBas
     yield "yes", "it wrote the format", ""
 
 
-def _llama_cpp(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _llama_cpp(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> Iterator[Answer]:
     said = opened.settings
     if not said.is_lora:
         yield "no", f"its adapters are A and B, and this is {said.kind}", ""
@@ -63,12 +77,14 @@ def _llama_cpp(opened: AdapterFolder, matrices: Sequence[Matrix], against: Again
     if said.alpha_pattern:
         yield "care", "its file has one alpha for all matrices, and alpha_pattern gives some another", "lesson 10"
     if said.use_rslora:
-        reason = "its converter reads lora_alpha alone; `lora-lessons export gguf` writes α·√r in its place"
+        reason = "its converter reads lora_alpha alone"
+        reason += "; `lora-lessons export gguf` writes α·√r in its place" if _exporters_take(opened) else ""
         yield "care", reason, "lesson 10"
-    yield "yes", "`lora-lessons export gguf` or its own converter writes the file", "lesson 10"
+    ours = "`lora-lessons export gguf` or " if _exporters_take(opened) else ""
+    yield "yes", f"{ours}its own converter writes the file", "lesson 10"
 
 
-def _vllm(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
     said = opened.settings
     if not said.is_lora:
         yield "no", f"its adapters are A and B, and this is {said.kind}", ""
@@ -94,7 +110,7 @@ def _vllm(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBas
     yield "yes", "with --enable-lora", "lesson 16"
 
 
-def _merged(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Answer]:
+def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
     said = opened.settings
     if said.kind in NOT_MERGED:
         yield "no", f"{said.kind} has no update to fold into W", ""
@@ -108,16 +124,28 @@ def _merged(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstB
     if on_embedding and (against is None or against.tied):
         reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"
         yield "care", reason, "transformers#45127"
-    plain = said.is_lora and not (said.use_dora or _besides(opened) or said.target_parameters or said.changes_base)
-    plain = plain and not (said.rank_pattern or said.alpha_pattern)
-    tool = "`lora-lessons export ollama`" if plain else "PEFT's merge_and_unload, then llama.cpp's converter"
+    tool = (
+        "`lora-lessons export ollama`"
+        if _exporters_take(opened)
+        else "PEFT's merge_and_unload, then llama.cpp's converter"
+    )
     yield "yes", f"by {tool}", "lesson 10"
 
 
+def _exporters_take(opened: AdapterFolder) -> bool:
+    """Whether the course's own exporters take it: A, B, r and α, and nothing else."""
+    try:
+        read_config(opened.place / ADAPTER_CONFIG)
+    except ValueError:
+        return False
+    return all(one.role in ("A", "B") and not one.on_embedding for one in opened.tensors)
+
+
 def _besides(opened: AdapterFolder) -> list[Stored]:
-    """Tensors that are neither A nor B, nor a copy of the base's own, nor a norm: llama.cpp keeps norms."""
+    """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
     others = (one for one in opened.tensors if one.role not in ("A", "B"))
-    return [one for one in others if ".base_layer." not in one.key and "norm" not in one.key.rpartition(".")[0]]
+    passed = (".base_layer.weight", "_layernorm", ".norm")
+    return [one for one in others if not any(part in one.key for part in passed)]
 
 
 def _last(tensors: Sequence[Stored]) -> str:

@@ -20,7 +20,7 @@ LONGEST_PATTERN = 300
 _ENDLESS = re.compile(r"[*+}]\??\)+[*+{]")
 
 
-class Settings(NamedTuple):
+class AdapterSettings(NamedTuple):
     """The configuration of an adapter, in PEFT's names; `kind` is its peft_type."""
 
     kind: str
@@ -70,7 +70,7 @@ def matching(patterns: dict[str, Any], module: str) -> str:
     return next((one for one in patterns if re.match(rf"(.*\.)?({one})$", module)), "")
 
 
-def read_settings(file: Path) -> Settings:
+def read_settings(file: Path) -> AdapterSettings:
     """What `file`, an adapter_config.json, says. Raises ValueError where it is damaged."""
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
@@ -88,9 +88,9 @@ class _Odd(Exception):
     """What of a configuration cannot be."""
 
 
-def _checked(said: dict[str, Any]) -> Settings:
-    known = set(Settings._fields) | {"peft_type", "base_model_name_or_path"}
-    return Settings(
+def _checked(said: dict[str, Any]) -> AdapterSettings:
+    known = set(AdapterSettings._fields) | {"peft_type", "base_model_name_or_path"}
+    return AdapterSettings(
         kind=said["peft_type"].upper(),
         r=_whole("r", said.get("r", DEFAULT_R)) if said["peft_type"].upper() == "LORA" else 0,
         lora_alpha=_number("lora_alpha", said.get("lora_alpha", DEFAULT_ALPHA)),

@@ -16,7 +16,7 @@ from ..errors import ModelError, first_line
 from ..memory.build import skeleton
 from ..models.configs import read_config
 from ..models.safetensors_files import read_tensor, shapes_in, weight_files
-from .measures import Matrix
+from .measures import AdaptedMatrix
 from .reading import AdapterFolder
 from .xray import AgainstBase
 
@@ -26,7 +26,7 @@ LEADING, ALIKE = 10, 0.6
 MOST_CHANGED, LARGEST = 4, 2**22
 
 
-class Base(NamedTuple):
+class OpenedBase(NamedTuple):
     """A base's folder, opened: nothing of its weights is in memory."""
 
     name: str
@@ -58,8 +58,8 @@ class Base(NamedTuple):
 
 
 def hold_against(
-    opened: AdapterFolder, matrices: Sequence[Matrix], base: str, forgetting: bool = False
-) -> tuple[tuple[Matrix, ...], AgainstBase]:
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: str, forgetting: bool = False
+) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
     """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
     found = open_base(base)
     matrices = [one._replace(ratio=_ratio(one, found)) for one in matrices]
@@ -85,7 +85,7 @@ def hold_against(
     )
 
 
-def open_base(base: str) -> Base:
+def open_base(base: str) -> OpenedBase:
     """Open a base's folder. Raises ModelError with what to do where it cannot be had."""
     place = models.folder(base)
     config = read_config(place)
@@ -93,22 +93,22 @@ def open_base(base: str) -> Base:
         net = skeleton(memory.shape_of(str(place)), torch.bfloat16)
     except ModelError:
         net = None
-    return Base(models.which(base).name, place, config, shapes_in(weight_files(place)), net)
+    return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), net)
 
 
-def _ratio(one: Matrix, base: Base) -> float | None:
+def _ratio(one: AdaptedMatrix, base: OpenedBase) -> float | None:
     if one.norm is None or one.experts > 1 or (W := base.weight(one.module)) is None:
         return None
     size = float(W.norm())
     return one.norm / size if size else None
 
 
-def _misfits(matrices: Sequence[Matrix], base: Base) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The modules that the base lacks, and those of another shape."""
     if base.net is None:
         return (), ()
     modules = dict(base.net.named_modules())
-    lacking = tuple(one.module for one in matrices if one.module not in modules)
+    lacking = tuple(one.module for one in matrices if one.module.replace(".base_layer", "") not in modules)
     other = tuple(
         one.module
         for one in matrices
@@ -120,14 +120,14 @@ def _misfits(matrices: Sequence[Matrix], base: Base) -> tuple[tuple[str, ...], t
     return lacking, other
 
 
-def _not_adapted(base: Base, adapted: Sequence[str]) -> dict[str, int]:
+def _not_adapted(base: OpenedBase, adapted: Sequence[str]) -> dict[str, int]:
     if base.net is None:
         return {}
     linears = [name for name, module in base.net.named_modules() if isinstance(module, nn.Linear)]
     return dict(Counter(name.rpartition(".")[2] for name in linears if name not in adapted))
 
 
-def _left_out(base: Base, opened: AdapterFolder) -> dict[str, int]:
+def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
     """`lora.left_out`, less what target_parameters names and what is saved whole."""
     if base.net is None:
         return {}
@@ -136,13 +136,13 @@ def _left_out(base: Base, opened: AdapterFolder) -> dict[str, int]:
     return {name: size for name, size in missed.items() if not any(name.endswith(end) for end in reached)}
 
 
-def _is_stack(module: str, base: Base) -> bool:
+def _is_stack(module: str, base: OpenedBase) -> bool:
     """A module that holds stacks of experts: only target_parameters says which of them is adapted."""
     found = dict(base.net.named_modules()).get(module.replace(".base_layer", "")) if base.net is not None else None
     return found is not None and bool(lora.stacked(found))
 
 
-def _intruders(opened: AdapterFolder, matrices: Sequence[Matrix], base: Base) -> Iterator[tuple[str, int]]:
+def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> Iterator[tuple[str, int]]:
     """How many leading directions of W + ΔW are new, of the matrices that change most."""
     pairs = {module: (A, B) for module, A, B in opened.pairs()}
     fits = [one for one in matrices if one.d * one.k <= LARGEST and not one.on_embedding]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
-from .measures import Matrix
+from .measures import AdaptedMatrix
 from .xray import Xray
 
 MARKS = {"wrong": "✗", "look": "!", "note": "·"}
+WIDTH = 100
 LOADS = {"yes": "yes", "care": "with care", "no": "no", "unknown": "not known"}
 
 
@@ -23,7 +25,8 @@ def _findings(xray: Xray) -> Iterator[str]:
     if not any(finding.severity != "note" for finding in xray.findings):
         yield f"{xray.name}: nothing stands out."
     for finding in xray.findings:
-        yield f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
+        said = f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
+        yield textwrap.fill(said, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _settings(xray: Xray) -> Iterator[str]:
@@ -62,15 +65,15 @@ def _table(xray: Xray) -> Iterator[str]:
     yield "(the layer in the middle; effective rank as Roy and Vetterli 2007, of the r that it could use)"
 
 
-def by_kind(matrices: Sequence[Matrix]) -> dict[str, list[Matrix]]:
+def by_kind(matrices: Sequence[AdaptedMatrix]) -> dict[str, list[AdaptedMatrix]]:
     """The matrices by the last part of their names, in the order of the file."""
-    found: dict[str, list[Matrix]] = {}
+    found: dict[str, list[AdaptedMatrix]] = {}
     for matrix in matrices:
         found.setdefault(matrix.module.replace(".base_layer", "").rpartition(".")[2], []).append(matrix)
     return found
 
 
-def _known(group: Sequence[Matrix], field: str) -> list[float]:
+def _known(group: Sequence[AdaptedMatrix], field: str) -> list[float]:
     return [value for one in group if (value := getattr(one, field)) is not None]
 
 
@@ -102,7 +105,7 @@ def _runtimes(xray: Xray) -> Iterator[str]:
 def as_json(xray: Xray) -> dict[str, Any]:
     """The X-ray as JSON. Its keys stay: adapter, place, settings, size, features, matrices, findings, runtimes, base.
 
-    A matrix has the fields of `Matrix`, a finding those of `Finding`, and so on; what is not known is null.
+    A matrix has the fields of `AdaptedMatrix`, a finding those of `Finding`, and so on; what is not known is null.
     """
     said: dict[str, Any] = {
         "adapter": xray.name,

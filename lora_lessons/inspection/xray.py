@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from .measures import Matrix
-from .settings import Settings
+from .measures import AdaptedMatrix
+from .settings import AdapterSettings
 
 # wrong: the adapter does not do what it was made for. look: it may be meant so. note: worth knowing before it is used.
 Severity = Literal["wrong", "look", "note"]
@@ -72,8 +72,8 @@ class Xray(NamedTuple):
 
     name: str
     place: str
-    settings: Settings
-    matrices: tuple[Matrix, ...]
+    settings: AdapterSettings
+    matrices: tuple[AdaptedMatrix, ...]
     findings: tuple[Finding, ...]
     runtimes: tuple[Runtime, ...]
     size: Size

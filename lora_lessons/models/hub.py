@@ -14,7 +14,7 @@ from .embedded import EMBEDDED
 from .safetensors_files import INDEX, SINGLE, files_in
 
 # What makes a tokenizer, by transformers' names.
-TOKENIZER = ["tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.jinja"]
+TOKENIZER = ["tokenizer*", "special_tokens_map.json", "added_tokens.json", "*.jinja", "vocab.*", "merges.txt"]
 
 
 def fetch(hub_id: str) -> Path:

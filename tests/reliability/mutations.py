@@ -457,6 +457,7 @@ sweep --r 8 --seed 7 --base nf4 --targets all-linear --resume --keep-adapters
 bench memory --model Qwen2.5-7B --out found.json --json
 bench course --run
 adapters persona code_style --out adapters --seed 1
+inspect adapter --base base --json
 export gguf adapter --out out --base base --types f16,q8_0,Q4_K_M --merged --overwrite
 export ollama adapter --out out --system Hello --template template.txt --type f16 --create me
 export formats adapter --out out --base base --formats gguf,awq --calibrate text.txt --record

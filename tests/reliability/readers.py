@@ -87,6 +87,34 @@ def adapter(box: Path) -> Any:
     return found._replace(name=""), attach_adapter(valid._model(), found)
 
 
+INSPECTED: dict[str, Any] = {"errors": (FileNotFoundError, ModelError, ValueError), "writes": ("cache/*",)}
+
+
+@reader("adapter_config.json to inspect", "JSON", "adapter/adapter_config.json", valid.adapter, **INSPECTED)
+@reader(
+    "an adapter's weights to inspect",
+    "safetensors",
+    "adapter/adapter_model.safetensors",
+    valid.adapter,
+    **INSPECTED,
+    share=0.8,
+)
+@reader(
+    "a tokenizer beside an adapter",
+    "JSON",
+    "adapter/tokenizer_config.json",
+    valid.adapter_that_talks,
+    **INSPECTED,
+    share=0.4,
+)
+def inspected(box: Path) -> Any:
+    from lora_lessons import inspection
+
+    found = inspection.inspect(box / "adapter")
+    json.dumps(inspection.as_json(found), allow_nan=False)
+    return inspection.in_words(found)
+
+
 # ---- base models ----
 
 BASE: dict[str, Any] = {"makes": valid.base, "errors": (ModelError,), "writes": ("cache/*",)}

@@ -67,6 +67,12 @@ def adapter(box: Path, **how: Any) -> None:
     save_adapter(model, box / "adapter", base_name=str(box / "base"), origin="lesson 03")
 
 
+def adapter_that_talks(box: Path) -> None:
+    """The adapter with the base's tokenizer beside it."""
+    adapter(box)
+    _tokenizer().save_pretrained(box / "adapter")
+
+
 def adapter_and_base(box: Path) -> None:
     base(box)
     adapter(box)

@@ -758,6 +758,45 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/inspection/measures.py",
+        (
+            "‖ΔW‖ forgets the scale",
+            "norm = abs(scale) * float(S.norm())",
+            "norm = float(S.norm())",
+            "inspection/test_peft_zoo.py::test_the_norms_are_those_of_what_peft_adds",
+        ),
+        (
+            "B's columns are read as those of one expert after the other",
+            "B.reshape(d, -1, experts).permute(2, 0, 1)",
+            "B.reshape(d, experts, -1).permute(1, 0, 2)",
+            "inspection/test_peft_zoo.py::test_the_norms_are_those_of_what_peft_adds",
+        ),
+        (
+            "a converted PiSSA is taken for a learning rate that is too high",
+            "dim=0)) > 0.5",
+            "dim=0)) > 1.5",
+            "inspection/test_broken.py::test_pissa_that_peft_converted_is_not_taken_for_a_rate_that_is_too_high",
+        ),
+    ),
+    *_in(
+        "lora_lessons/inspection/reading.py",
+        (
+            "an adapter whose keys have PEFT's prefix twice is said to load",
+            "key.startswith(2 * PREFIX)",
+            "key.startswith(3 * PREFIX)",
+            "inspection/test_broken.py::test_peft_indeed_loads_such_keys_as_if_nothing_was_trained",
+        ),
+    ),
+    *_in(
+        "lora_lessons/inspection/findings/of_settings.py",
+        (
+            "an alpha that was left at PEFT's default is not named",
+            "alpha == DEFAULT_ALPHA",
+            "alpha < DEFAULT_ALPHA",
+            "inspection/test_broken.py::test_what_is_broken_is_named",
+        ),
+    ),
+    *_in(
         "README.md",
         (
             "the README promises recordings that are not there",

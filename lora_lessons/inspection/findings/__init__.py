@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..measures import Matrix
+from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..xray import AgainstBase, Finding
 from . import of_base, of_file, of_numbers, of_settings
@@ -13,7 +13,7 @@ _ORDER = {"wrong": 0, "look": 1, "note": 2}
 
 
 def all_findings(
-    opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None = None
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
 ) -> tuple[Finding, ...]:
     """Every finding, the gravest first; those that need the base only where it was held against the adapter."""
     found = [*of_file.findings(opened), *of_settings.findings(opened, matrices), *of_numbers.findings(opened, matrices)]

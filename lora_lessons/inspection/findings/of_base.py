@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..measures import Matrix
+from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..talk import Talk, talk_of
 from ..xray import AgainstBase, Finding
@@ -14,7 +14,9 @@ from .of_numbers import named
 LARGE, TOO_LARGE = 0.25, 0.5
 
 
-def findings(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase | None) -> Iterator[Finding]:
+def findings(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> Iterator[Finding]:
     """All findings that look at the base, or say what it would take to look."""
     yield from _tied(opened, against)
     yield from _talk(opened, against)
@@ -41,7 +43,7 @@ def findings(opened: AdapterFolder, matrices: Sequence[Matrix], against: Against
         )
 
 
-def _fit(opened: AdapterFolder, matrices: Sequence[Matrix], against: AgainstBase) -> Iterator[Finding]:
+def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase) -> Iterator[Finding]:
     if against.lacking:
         yield Finding(
             "keys_do_not_match",
@@ -93,7 +95,7 @@ def _size(opened: AdapterFolder, against: AgainstBase) -> Iterator[Finding]:
 
 
 def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
-    touched = [one.module for one in opened.tensors if one.role in ("embedding", "tokens") or one.on_embedding]
+    touched = [one.module for one in opened.tensors if one.role == "embedding" or one.on_embedding]
     touched += [one.module for one in opened.tensors if one.role == "A" and one.module.endswith("lm_head")]
     names = ", ".join(dict.fromkeys(touched))
     if not touched or (against is not None and not against.tied) or "ensure_weight_tying" in opened.settings.others:
@@ -109,7 +111,7 @@ def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
         "tied_embeddings",
         "look",
         f"The adapter changes {names}, and {against.name}'s head is its embedding: merged and saved, the two become one again "
-        "when the model is loaded, and what only one of them learned is lost. Untie them in the merged model's config, or "
+        "when the model is loaded, and what only one of them learned is lost or reaches the other. Untie them in the merged model's config, or "
         "train with ensure_weight_tying=True.",
         "transformers#45127",
     )
@@ -123,9 +125,9 @@ def _talk(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
         whose = "beside the adapter" if mine.template else "of the base"
         yield Finding(
             "eos_missing",
-            "wrong",
-            f"The chat template {whose} ends an answer without {speaks.eos or 'an EOS token'}, and nothing else that stops "
-            "generation: a model trained on such text never learns to stop.",
+            "look",
+            f"The chat template {whose} ends an answer without {speaks.eos or 'an EOS token'}, the token that stops generation: a "
+            "model that is trained on such text learns another ending, and runs on.",
             "llm-course#33, trl#1623",
         )
     if mine.template and theirs.template and mine.template != theirs.template:
@@ -136,10 +138,17 @@ def _talk(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
             "Ollama and llama.cpp too, or its answers will be other ones.",
             "ollama#8363, ollama#6823",
         )
-    yield from _tokens(opened, mine, against)
+    yield from _tokens(opened, mine, theirs, against)
 
 
-def _tokens(opened: AdapterFolder, mine: Talk, against: AgainstBase | None) -> Iterator[Finding]:
+def _tokens(opened: AdapterFolder, mine: Talk, theirs: Talk, against: AgainstBase | None) -> Iterator[Finding]:
+    if other := next((n for n, word in sorted(mine.added.items()) if theirs.added.get(n, word) != word), None):
+        yield Finding(
+            "tokenizer_differs",
+            "look",
+            f"The tokenizer beside the adapter is another than the base's: token {other} is {mine.added[other]!r} in one and "
+            f"{theirs.added[other]!r} in the other.",
+        )
     rows = against.vocabulary if against else None
     if not isinstance(rows, int):
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ...adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from ..reading import AdapterFolder, odd_keys, open_adapter
+from ..reading import AdapterFolder, adapter_name, odd_keys, open_adapter
 from ..xray import Finding
 
 
@@ -26,6 +26,14 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
             f"{odd[0].upper()}{odd[1:]}: PEFT finds no A and B for them, loads the adapter as if it had never been trained, and "
             "says so in a warning only. Save it again with PEFT's save_pretrained.",
             "peft#1678, peft#2171",
+        )
+    elif name := adapter_name(opened):
+        yield Finding(
+            "keys_do_not_match",
+            "look",
+            f"The keys hold an adapter's name, as in lora_A.{name}.weight: PEFT finds them only if it loads the adapter under that "
+            f"name (adapter_name={name!r}), and llama.cpp and vLLM not at all. Save it with PEFT's save_pretrained.",
+            "peft#1678, llama.cpp#3640",
         )
     pairs = list(opened.pairs())
     if lone := [module for module, A, B in pairs if A is None or B is None]:
@@ -65,30 +73,39 @@ def _embeddings(opened: AdapterFolder) -> Iterator[Finding]:
 
 def _second_adapters(opened: AdapterFolder) -> Iterator[Finding]:
     """PEFT saves a model's second adapter in a folder of its name inside the first one's."""
-    for place in sorted(one.parent for one in opened.place.glob(f"*/{ADAPTER_CONFIG}")):
-        if (place / ADAPTER_WEIGHTS).is_file():
-            yield _second(opened, place)
-    above = opened.place.absolute().parent
-    if (above / ADAPTER_CONFIG).is_file() and (above / ADAPTER_WEIGHTS).is_file() and _never_moved(opened.place):
+    within = sorted(one.parent for one in opened.place.glob(f"*/{ADAPTER_CONFIG}"))
+    within = [place for place in within if (place / ADAPTER_WEIGHTS).is_file()]
+    moved = not _never_moved(opened.place)
+    for place in (place for place in within if moved and _never_moved(place)):
         yield Finding(
-            "second_adapter_untrained",
-            "wrong",
-            f"This is the second adapter of the folder above it, {above.name}, and all its B's are zero"
-            + ("." if _never_moved(above) else ", while those of the first one moved: the wrong one was trained."),
-            "peft#3580",
-        )
-
-
-def _second(opened: AdapterFolder, place: Path) -> Finding:
-    if _never_moved(place) and not _never_moved(opened.place):
-        return Finding(
             "second_adapter_untrained",
             "wrong",
             f"The folder holds a second adapter, {place.name}, and all its B's are zero while those of the first one moved: if "
             "it was the second that you trained, the optimizer had the wrong one.",
             "peft#3580",
         )
-    return Finding("further_adapter", "note", f"The folder holds a second adapter, {place.name}: inspect it by itself.")
+    if within:
+        names = ", ".join(place.name for place in within[:5]) + (" …" if len(within) > 5 else "")
+        yield Finding(
+            "further_adapters",
+            "note",
+            f"The folder holds {len(within)} further adapters ({names}): inspect each by itself."
+            if len(within) > 1
+            else f"The folder holds a further adapter, {names}: inspect it by itself.",
+        )
+    above = opened.place.absolute().parent
+    if not moved and (above / ADAPTER_CONFIG).is_file() and (above / ADAPTER_WEIGHTS).is_file():
+        yield Finding(
+            "second_adapter_untrained",
+            "wrong",
+            f"The folder above, {above.name}, holds an adapter too, and this one's B's are all zero"
+            + (
+                "."
+                if _never_moved(above)
+                else " while that one's moved: if you trained this one, the optimizer had the other."
+            ),
+            "peft#3580",
+        )
 
 
 def _never_moved(place: Path) -> bool:

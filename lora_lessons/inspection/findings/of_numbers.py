@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from ..measures import Matrix
+from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..xray import Finding
 
@@ -17,7 +17,7 @@ LOST = 0.01
 FAR = 3.0
 
 
-def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """All findings from the numbers."""
     yield from _not_finite(opened, matrices)
     yield from _at_zero(matrices)
@@ -33,7 +33,7 @@ def named(modules: Sequence[str], of: int) -> str:
     return f"{len(modules)} of {of} matrices, such as {modules[0]}"
 
 
-def _not_finite(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     paired = {matrix.module for matrix in matrices}
     broken = [matrix.module for matrix in matrices if not matrix.finite or matrix.norm is None]
     others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
@@ -42,13 +42,13 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
         yield Finding(
             "not_finite",
             "wrong",
-            f"NaN or infinity in {len(broken)} places, such as {broken[0]}: every answer would be NaN. Look at the loss of that "
-            "run, lower the learning rate, and train in bf16 rather than fp16.",
+            f"NaN or infinity in {len(broken)} places, such as {broken[0]}: whatever they touch becomes NaN. Look at the loss of "
+            "that run, lower the learning rate, and train in bf16 rather than fp16.",
             "alpaca-lora#391, lesson 03",
         )
 
 
-def _at_zero(matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _at_zero(matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     both = [one.module for one in matrices if one.a_zero and one.b_zero]
     if both:
         yield Finding(
@@ -66,22 +66,23 @@ def _at_zero(matrices: Sequence[Matrix]) -> Iterator[Finding]:
     yield Finding(
         "b_never_moved",
         "wrong",
-        f"B is zero in {named(still, len(matrices))}: B·A adds nothing there. "
+        f"{'B (on an embedding, A)' if any(one.on_embedding for one in matrices) else 'B'} is zero in "
+        f"{named(still, len(matrices))}: B·A adds nothing there. "
         + (
             "The adapter was saved before it had learned, or its B's never got a gradient."
             if all_still
-            else "These layers got no gradient while the others did."
+            else "These layers were frozen, or got no gradient, while the others learned."
         ),
         "open-unlearning#178, peft#137, lesson 14",
     )
 
 
-def _at_its_start(one: Matrix) -> bool:
+def _at_its_start(one: AdaptedMatrix) -> bool:
     start, other = (one.a_zero, one.b_zero) if one.on_embedding else (one.b_zero, one.a_zero)
     return start and not other
 
 
-def _where_a_is(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _where_a_is(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """Only for PEFT's usual start, A uniform within ±1/√k; which start it was is the configuration's word."""
     seen = [one for one in matrices if one.moves and one.a_reach is not None and one.experts == 1]
     if opened.settings.init_lora_weights or not seen:
@@ -95,18 +96,19 @@ def _where_a_is(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
             "trained very little, or not at all. Only B's movement can be seen.",
             "lesson 03",
         )
-    growth = median(one.a_growth or 0.0 for one in seen)
-    if growth >= FAR:
+    grown = [one.a_growth for one in seen if one.a_growth is not None]
+    if grown and (growth := median(grown)) >= FAR:
         yield Finding(
             "a_far_from_start",
             "look",
             f"A is {growth:.1f} times as large as PEFT's usual start makes it (the matrix in the middle): a learning rate that is "
-            "too high does that. Read its answers on other questions before you trust its loss.",
+            "too high does that, and so does a start that the configuration does not name. Read its answers to other questions before "
+            "you trust its loss.",
             "alpaca-lora#391, lesson 14",
         )
 
 
-def _dominating(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _dominating(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     alike = [one for one in matrices if one.norm and not one.on_embedding]
     total = sum((one.norm or 0.0) ** 2 for one in alike)
     if len(alike) < AMONG or opened.settings.changes_base:
@@ -122,7 +124,7 @@ def _dominating(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[F
         )
 
 
-def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     halves = {one.module for one in opened.tensors if one.dtype == "F16"}
     lost = [one for one in matrices if one.module in halves and one.zeros > LOST and not one.on_embedding]
     if lost:
@@ -131,7 +133,7 @@ def _lost_in_half_precision(opened: AdapterFolder, matrices: Sequence[Matrix]) -
             "half_precision_zeros",
             "look",
             f"{most.zeros:.0%} of the numbers in A and B of {most.module} are exactly zero, in an fp16 file, which has no "
-            f"number below 0.00000006 ({named([one.module for one in lost], len(matrices))}): small ones were lost. Train "
-            "with loss scaling or in bf16.",
+            f"number below 0.00000006 ({named([one.module for one in lost], len(matrices))}): they never moved, or they "
+            "were too small and were lost. Train with loss scaling or in bf16.",
             "peft#341, lesson 14",
         )

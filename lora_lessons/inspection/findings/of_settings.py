@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ..measures import Matrix
+from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..settings import DEFAULT_ALPHA
 from ..xray import Finding
@@ -15,9 +15,15 @@ from ..xray import Finding
 # From this rank on, PEFT's default lora_alpha makes the scale a quarter or less.
 LARGE_R = 32
 TINY, HUGE = 0.25, 16
+# What the Linears of many families are called: a name of these is no slip of the fingers.
+USUAL_LEAVES = {
+    *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj"),
+    *("c_attn", "c_proj", "c_fc", "query", "key", "value", "dense", "query_key_value", "out_proj", "fc1", "fc2"),
+    *("in_proj", "w1", "w2", "w3", "wq", "wk", "wv", "wo", "lm_head", "embed_tokens"),
+}
 
 
-def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """All findings from the settings."""
     said = opened.settings
     if not said.is_lora:
@@ -45,18 +51,18 @@ def findings(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Find
             "look",
             f"init_lora_weights is {said.init_lora_weights!r}: this start took a part out of W, so B·A is not the change of the "
             "plain W, and a program that adds it to the plain W gets another model. PEFT can convert it where it was trained.",
-            "lesson 05",
+            "lesson 05's side trip",
         )
     if said.use_dora:
         yield Finding(
             "dora",
             "note",
             "DoRA: beside B·A it rescales every row of W, and the ‖ΔW‖ shown here is B·A alone.",
-            "lesson 05",
+            "lesson 05's side trip",
         )
 
 
-def _scale(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Finding]:
+def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     said = opened.settings
     usual = Counter((matrix.r, matrix.scale) for matrix in matrices).most_common(1)
     if not usual:
@@ -68,9 +74,10 @@ def _scale(opened: AdapterFolder, matrices: Sequence[Matrix]) -> Iterator[Findin
     if r >= LARGE_R and alpha == DEFAULT_ALPHA and not said.use_rslora:
         yield Finding(
             "alpha_at_default",
-            "wrong",
-            f"The scale is {_short(scale)}{where}: lora_alpha is {DEFAULT_ALPHA}, PEFT's default, while r = {r}. Set lora_alpha "
-            f"to r or 2r and train again: with {DEFAULT_ALPHA}, the update reaches the model at 1/{_short(1 / scale)} of B·A.",
+            "look",
+            f"The scale is {_short(scale)}{where}: lora_alpha is {DEFAULT_ALPHA}, PEFT's default, while r = {r}. If "
+            "nobody chose it, set lora_alpha to r or 2r and train again: now the model gets "
+            f"1/{_short(1 / scale)} of B·A, and learns accordingly more slowly.",
             "lerobot#3551, lesson 05",
         )
     elif scale <= 0:
@@ -103,18 +110,18 @@ def _typos(opened: AdapterFolder) -> Iterator[Finding]:
         saved_whole = any(name.endswith(saved) for saved in said.modules_to_save)
         if meant or saved_whole or "exclude_modules" in said.others:
             continue
-        leaves = sorted({module.rpartition(".")[2] for module in modules})
-        close = difflib.get_close_matches(name.rpartition(".")[2], leaves, n=1, cutoff=0.6)
+        leaves = {module.rpartition(".")[2] for module in modules}.union(USUAL_LEAVES) - set(names)
+        close = difflib.get_close_matches(name.rpartition(".")[2], sorted(leaves), n=1, cutoff=0.6)
         yield Finding(
             "target_typo",
-            "wrong",
+            "wrong" if close and name not in USUAL_LEAVES else "look",
             f"target_modules names {name!r}, and no matrix in the file is called that: PEFT passes over a name that matches "
-            f"nothing as long as another one matches.{f' Was {close[0]!r} meant?' if close and close[0] not in names else ''}",
+            f"nothing as long as another one matches.{f' Was {close[0]!r} meant?' if close else ''}",
             "peft#1959, lesson 04",
         )
 
 
-def _usual_r(matrices: Sequence[Matrix]) -> int:
+def _usual_r(matrices: Sequence[AdaptedMatrix]) -> int:
     return Counter(matrix.r for matrix in matrices).most_common(1)[0][0] if matrices else 0
 
 

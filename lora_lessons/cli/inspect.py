@@ -13,7 +13,9 @@ from .places import place, place_or_name, shown
 
 
 def inspect(
-    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="The adapter's folder, or a hub id.")],
+    adapter: Annotated[
+        str, typer.Argument(parser=place_or_name, metavar="ADAPTER", help="The adapter's folder, or a hub id.")
+    ],
     base: Annotated[
         str | None,
         typer.Option(parser=place_or_name, metavar="MODEL", help="Its base: embedded, a folder, or a hub id."),
@@ -27,9 +29,10 @@ def inspect(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
 ) -> int:
-    """See through an adapter: what it says, what its numbers are, what will go wrong, and who loads it.
+    """See through an adapter: scale, sizes, what is wrong.
 
-    The adapter is only read, and a pickle is refused. The exit status is 0 whatever is found.
+    Says what it holds, what will go wrong with it, and which programs load it. It is only read, and a pickle is refused.
+    The exit status is 0 whatever is found.
     """
     if forgetting and base is None:
         raise ValueError("--forgetting needs the base: name it with --base.")

@@ -80,6 +80,15 @@ def test_it_has_been_run_without_an_error_and_shows_a_picture(notebook):
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
+def test_the_course_is_imported_before_peft(notebook):
+    """It keeps bitsandbytes from warning, in red under a learner's first cell, of a kernel that nobody needs."""
+    imported = re.findall(
+        r"^\s*(?:from|import) (lora_lessons|peft)\b", "\n".join(c.source for c in code(notebook)), re.M
+    )
+    assert "peft" not in imported or imported[0] == "lora_lessons"
+
+
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
 def test_every_picture_has_a_summary_in_words(notebook):
     for cell in code(notebook):
         for i, output in enumerate(cell.outputs):

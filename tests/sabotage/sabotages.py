@@ -266,7 +266,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tasks/checking/checker.py",
         (
             "the line that is shown may hold personal data",
-            'if "personal_data" not in codes and (not known',
+            "if not private and (not known",
             "if (not known",
             "tasks/checking/test_personal.py::test_the_line_that_is_shown_holds_none",
         ),

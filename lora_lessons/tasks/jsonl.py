@@ -99,7 +99,7 @@ def _unparsed(text: str, error: ValueError, expected: str) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return f"{error}, where {expected} was expected"
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
-        return "it ends before its closing brace, bracket or quotation mark"
+        return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
     return f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}, where {expected} was expected"
 
 

@@ -44,8 +44,8 @@ def severities(report):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        (talk(*GOOD)[:-1], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark."),
-        (talk(*GOOD)[:-4], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark."),
+        (talk(*GOOD)[:-1], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark: add it"),
+        (talk(*GOOD)[:-4], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark: add it"),
         ('{"messages" []}', "it is not valid JSON: expecting ':' delimiter at character 13, where a JSON object"),
         ('{"prompt": "Which?", "completion": ""}', "the completion is empty: write one, or take the line out."),
         ('{"prompt": "Which?", "completion": 3}', "the completion must be text, such as"),

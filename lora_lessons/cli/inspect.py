@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,8 @@ def inspect(
         raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
     from .. import inspection
 
+    if base is not None and sys.stderr.isatty():
+        print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
     xray = inspection.inspect(adapter, base, forgetting=forgetting)
     if html is not None:
         from ..course import adapter_picture

@@ -68,9 +68,14 @@ def summary(xray: Xray) -> str:
     kinds = {kind: mean(cell.value or 0.0 for cell in shown if cell.kind == kind) for kind in {c.kind for c in shown}}
     first, *_, last = sorted(kinds, key=lambda kind: -kinds[kind]) * 2
     still = sum(not cell.moves for cell in shown)
-    said = f"{_quantity(xray)} of {len(xray.matrices)} matrices. It is largest in {_where(most)} ({most.value:.3g})"
-    said += f" and smallest in {_where(least)} ({least.value:.3g})."
-    if first != last:
+    said = f"{_quantity(xray)} of {len(xray.matrices)} matrices. "
+    if most.value == least.value:
+        said += f"It is {most.value:.3g} in all of them."
+    else:
+        said += (
+            f"It is largest in {_where(most)} ({most.value:.3g}) and smallest in {_where(least)} ({least.value:.3g})."
+        )
+    if kinds[first] != kinds[last]:
         said += (
             f" Of the kinds, {first} changes most on average ({kinds[first]:.3g}) and {last} least ({kinds[last]:.3g})."
         )

@@ -1,7 +1,8 @@
 """An X-ray for any adapter that PEFT wrote: what it says, what its numbers are, and what will go wrong with it.
 
 reading ── the folder, tolerant of every kind      measures ── ‖ΔW‖ and ranks, from r×r numbers
-findings ── what stands out, in sentences          runtimes ── who loads it
+disagreements ── configuration against file        findings ── what stands out, in sentences
+runtimes ── who loads it
 with_base ── the same beside the base's weights    words ── the report, as text and JSON
 """
 
@@ -56,7 +57,7 @@ def _measured(opened: AdapterFolder) -> Iterator[AdaptedMatrix]:
         if A is None or B is None:
             continue
         rows, rank = A.shape[0], settings.rank_of(module)
-        experts = rows // rank if settings.target_parameters and rows > rank and rows % rank == 0 else 1
+        experts = rows // rank if settings.stacks(module) and rows > rank and rows % rank == 0 else 1
         scale = settings.scale_of(module, rows // experts)
         yield measure(module, opened.read(A), opened.read(B), scale, experts, A.on_embedding)
 

@@ -68,8 +68,8 @@ def measure(
     k, r = A.shape[1], A.shape[0] // experts
     finite = bool(A.isfinite().all() and B.isfinite().all())
     a_zero, b_zero = not A.any(), not B.any()
-    S = singular_values(A, B, experts) if finite else None
-    norm = abs(scale) * float(S.norm()) if S is not None else None
+    S = abs(scale) * singular_values(A, B, experts) if finite else None
+    norm = float(S.norm()) if S is not None else None
     largest, spread = float(A.abs().max()), float(A.square().mean().sqrt())
     linear = finite and not on_embedding
     usual_start = linear and not _halves_alike(A)

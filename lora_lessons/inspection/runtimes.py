@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 
 from ..adapter import ADAPTER_CONFIG
 from ..peft_config import read_config
+from .disagreements import dropped, other_ranks
 from .measures import AdaptedMatrix
 from .reading import AdapterFolder, Stored, adapter_name, odd_keys
 from .xray import AgainstBase, Loads, Runtime
 
 # vLLM's default for --max-lora-rank.
 VLLM_RANK = 16
+_VLLM_READS = "vllm/lora/peft_helper.py"
 # Kinds that stand before the text, or inside attention: there is no W to fold them into.
 NOT_MERGED = (
     "PROMPT_TUNING",
@@ -53,6 +55,10 @@ def _by_keys(opened: AdapterFolder, runtime: str) -> Answer | None:
 def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
     if against and against.other_shapes:
         yield "no", "its matrices have other shapes than this base's", "peft#1457"
+    if other_ranks(opened, matrices):
+        yield "no", "the r of its configuration is not that of its tensors: a size mismatch", ""
+    if lost := dropped(opened):
+        yield "care", f"without the {len(lost)} matrices that target_modules leaves out", ""
     if opened.settings.changes_base:
         yield "yes", "it works the same start out of the base anew, so the base must be the very same", ""
     yield "yes", "it wrote the format", ""
@@ -93,17 +99,21 @@ def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
     if said.use_dora:
         yield "no", "it takes no DoRA: merge it first", "vllm#6983, vllm#10849"
     whole = [one for one in _besides(opened) if one.role != "embedding"]
-    if said.bias != "none" or whole:
+    if whole:
         yield "no", f"it takes A and B alone, and the file has {_last(whole)} too: merge it first", "vllm#7441"
+    if said.bias != "none":
+        yield "no", f"it refuses bias={said.bias!r}, also where the file has no bias: merge it first", "vllm#7441"
+    if other_ranks(opened, matrices):
+        yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _VLLM_READS
     if any(one.role == "embedding" for one in opened.tensors):
-        yield "care", "it passes over the embeddings in the file: merge it first if they were trained", "vllm#32599"
+        yield "care", "it skips the embeddings in the file: merge it first if they were trained", "vllm#32599"
     if said.target_parameters:
         yield "unknown", "stacked experts (target_parameters) depend on the model: try it, or merge first", ""
     if said.changes_base:
         yield "care", f"{said.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
     if said.rank_pattern or said.alpha_pattern:
         reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
-        yield "care", reason, "vllm/lora/peft_helper.py"
+        yield "care", reason, _VLLM_READS
     largest = max((one.r for one in matrices), default=0)
     if largest > VLLM_RANK:
         yield "yes", f"with --max-lora-rank {_power(largest)}: its default is {VLLM_RANK}", "vllm#2847"
@@ -118,8 +128,12 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", "NaN or infinity in A or B would spread to every answer", ""
     if against and against.other_shapes:
         yield "no", "its matrices have other shapes than this base's", ""
+    if other_ranks(opened, matrices):
+        yield "no", "PEFT, which merges it, stops at the r of its configuration", ""
     if said.task_type not in ("", "CAUSAL_LM"):
         yield "no", f"it was made for {said.task_type}, and Ollama serves language models", ""
+    if lost := dropped(opened):
+        yield "care", f"without the {len(lost)} matrices that target_modules leaves out", ""
     on_embedding = any(one.role == "embedding" or one.on_embedding for one in opened.tensors)
     if on_embedding and (against is None or against.tied):
         reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"
@@ -149,7 +163,7 @@ def _besides(opened: AdapterFolder) -> list[Stored]:
 
 
 def _last(tensors: Sequence[Stored]) -> str:
-    return ".".join(tensors[0].key.split(".")[-2:]) if tensors else "biases"
+    return ".".join(tensors[0].key.split(".")[-2:])
 
 
 def _power(r: int) -> int:

@@ -10,14 +10,12 @@ from typing import Any, NamedTuple
 
 from ..errors import first_line
 from ..lora import scale
+from .matching import ENDLESS, LONGEST_PATTERN, is_end, matching, may_match
 
 # What PEFT takes where the file says nothing: LoraConfig's defaults.
 DEFAULT_R, DEFAULT_ALPHA = 8, 8
 # Starts that take a part of W into A and B, so that B·A alone is not the update of the plain W.
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
-LONGEST_PATTERN = 300
-# Repeats of repeats, as in (a+)+: such a pattern can be searched for years.
-_ENDLESS = re.compile(r"[*+}]\??\)+[*+{]")
 
 
 class AdapterSettings(NamedTuple):
@@ -64,10 +62,22 @@ class AdapterSettings(NamedTuple):
         """r of one module as the configuration has it."""
         return self.rank_pattern.get(matching(self.rank_pattern, module), self.r)
 
+    def reaches(self, module: str) -> bool:
+        """Whether PEFT puts A and B on `module`: a pattern means the whole name, a name in a list its end.
 
-def matching(patterns: dict[str, Any], module: str) -> str:
-    """The pattern that means `module`, or "": PEFT's own rule (peft.utils.get_pattern_key)."""
-    return next((one for one in patterns if re.match(rf"(.*\.)?({one})$", module)), "")
+        True where the configuration leaves the choice to PEFT.
+        """
+        named = self.target_modules
+        if self.stacks(module) or (named is None and not self.target_parameters):
+            return True
+        if isinstance(named, str):
+            return named.lower() == "all-linear" or may_match(named, module)
+        return any(is_end(name, module) for name in named or ())
+
+    def stacks(self, module: str) -> bool:
+        """Whether target_parameters names a parameter of `module`, a stack of experts."""
+        owners = [name.rpartition(".")[0] for name in self.target_parameters]
+        return any(not owner or is_end(owner, module.replace(".base_layer", "")) for owner in owners)
 
 
 def read_settings(file: Path) -> AdapterSettings:
@@ -112,14 +122,14 @@ def _checked(said: dict[str, Any]) -> AdapterSettings:
 
 def _whole(name: str, value: Any) -> int:
     if type(value) is not int or not 1 <= value <= 2**20:
-        raise _Odd(f"{name} = {str(value)[:40]} is no rank")
+        raise _Odd(f"{name} = {str(value)[:40]} is not a rank")
     return value
 
 
 def _number(name: str, value: Any) -> float:
     fits = type(value) in (int, float) and abs(value) < 1e12
     if not fits or not math.isfinite(value):
-        raise _Odd(f"{name} = {str(value)[:40]} is no number that scales an update")
+        raise _Odd(f"{name} = {str(value)[:40]} is not a number")
     return float(value)
 
 
@@ -132,7 +142,7 @@ def _switch(said: dict[str, Any], name: str) -> bool:
 def _text(said: dict[str, Any], name: str) -> str:
     value = said.get(name)
     if not isinstance(value, str | None):
-        raise _Odd(f"{name} is no text")
+        raise _Odd(f"{name} is not a text")
     return value or ""
 
 
@@ -140,7 +150,7 @@ def _names(said: dict[str, Any], name: str) -> tuple[str, ...]:
     value = said.get(name) or []
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise _Odd(f"{name} is no list of names")
+        raise _Odd(f"{name} is not a list of names")
     return tuple(sorted(value))
 
 
@@ -154,13 +164,13 @@ def _targets(said: dict[str, Any]) -> tuple[str, ...] | str | None:
 def _patterns(said: dict[str, Any], name: str) -> dict[str, Any]:
     value = said.get(name) or {}
     if not isinstance(value, dict):
-        raise _Odd(f"{name} is no table")
+        raise _Odd(f"{name} is not a table")
     for pattern in value:
         try:
             re.compile(rf"(.*\.)?({pattern})$")
         except (re.error, RecursionError, OverflowError):
-            raise _Odd(f"{name}: {pattern[:40]!r} is no pattern") from None
-        if len(pattern) > LONGEST_PATTERN or _ENDLESS.search(pattern):
+            raise _Odd(f"{name}: {pattern[:40]!r} is not a pattern") from None
+        if len(pattern) > LONGEST_PATTERN or ENDLESS.search(pattern):
             raise _Odd(f"{name}: the search for {pattern[:40]!r} may never end")
     return value
 

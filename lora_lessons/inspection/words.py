@@ -62,7 +62,8 @@ def _table(xray: Xray) -> Iterator[str]:
         line = f"{kind:<16}{len(group):>6}{_middle(norms, '.3g'):>10}"
         line += _middle(_known(group, "ratio"), ".3f").rjust(12) if ratio else ""
         yield line + f"{_middle(ranks, '.1f')} of {group[0].r}".rjust(16)
-    yield "(the layer in the middle; effective rank as Roy and Vetterli 2007, of the r that it could use)"
+    yield "Numbers are for the middle layer. Effective rank: how many of the r directions the update really uses"
+    yield "(Roy and Vetterli 2007)."
 
 
 def by_kind(matrices: Sequence[AdaptedMatrix]) -> dict[str, list[AdaptedMatrix]]:
@@ -91,12 +92,14 @@ def _base(xray: Xray) -> Iterator[str]:
     left = ", ".join(f"{name} ({count})" for name, count in base.not_adapted.items())
     yield f"against {base.name}: {f'Linear layers without an adapter: {left}' if left else 'every Linear layer is adapted'}"
     if base.intruders:
-        yield f"leading directions that W has not: {base.intruders[0]} of {base.intruders[1]}"
+        new, seen = base.intruders
+        yield f"Of the {seen} strongest directions of W + ΔW that we checked, W lacks {new or 'none'}."
     if base.perplexity:
         yield f"perplexity on general text: {base.perplexity[0]:.1f} alone, {base.perplexity[1]:.1f} with the adapter"
 
 
 def _runtimes(xray: Xray) -> Iterator[str]:
+    yield "which programs load it:"
     for runtime in xray.runtimes:
         behind = f" [{runtime.behind}]" if runtime.behind else ""
         yield f"{runtime.name:<16}{LOADS[runtime.loads]}: {runtime.reason}{behind}"

@@ -59,13 +59,46 @@ def _total_size(index: Path) -> int:
 
 
 @contextmanager
+def without_retries() -> Iterator[bool]:
+    """Whether the hub answers. Where it does not, only its cache is looked at, and no retry or HTTP line is printed."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import logging
+
+    verbosity, offline = logging.get_verbosity(), constants.HF_HUB_OFFLINE
+    logging.set_verbosity_error()
+    answers = not offline and _answers(constants.ENDPOINT)
+    constants.HF_HUB_OFFLINE = not answers
+    try:
+        yield answers
+    finally:
+        constants.HF_HUB_OFFLINE = offline
+        logging.set_verbosity(verbosity)
+
+
+def _answers(url: str, seconds: float = 5) -> bool:
+    """Whether the hub answers with whatever status, by way of the proxies that its own library takes."""
+    from huggingface_hub import get_session
+
+    try:
+        get_session().head(url, timeout=seconds)
+    except Exception:  # that library's, or those of the one below it
+        return False
+    return True
+
+
+@contextmanager
 def one_sentence(source: str, local: bool) -> Iterator[None]:
     """Whatever a library says when `source` cannot be loaded becomes a ModelError with what to do next.
 
     Damaged files make libraries fail in any way, so that its block should hold little but calls of them.
     """
+    answers = True
     try:
-        yield
+        if local:
+            yield
+        else:
+            with without_retries() as answers:
+                yield
     except ModelError:
         raise
     except Exception as error:
@@ -78,7 +111,8 @@ def one_sentence(source: str, local: bool) -> Iterator[None]:
             raise ModelError(
                 f"{source} could not be loaded ({first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."
             ) from error
+        why = first_line(error) if answers else f"which does not answer: {first_line(error)}"
         raise ModelError(
-            f"{source!r} could not be fetched from the model hub ({first_line(error)}). Check the spelling and the network, "
+            f"{source!r} could not be fetched from the model hub ({why}). Check the spelling and the network, "
             f"log in if the model is gated, or give a local folder; the embedded base ({EMBEDDED!r}) needs no hub."
         ) from error

@@ -45,7 +45,7 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
     gives = "give a folder with safetensors, a .gguf file, or a hub id such as 'owner/name'"
     if _is_path(name):
         raise ModelError(f"{model} does not exist: {gives}.")
-    raise ModelError(f"{name!r} is no base that is known here: {gives}; {EMBEDDED!r} is the course's own base.")
+    raise ModelError(f"there is no base called {name!r} here: {gives}; {EMBEDDED!r} is the course's own base.")
 
 
 _FOLDER = EMBEDDED_NAME.lower()

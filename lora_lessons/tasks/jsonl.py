@@ -86,14 +86,21 @@ def text_of(line: bytes) -> str:
 
 def parsed(line: bytes, expected: str = CHAT) -> Any:
     """The JSON value that `line` holds. Raises Fault that says what is wrong with it."""
-    text = text_of(line)
+    text = text_of(line).strip()
     try:
         return json.loads(text)
     except RecursionError as error:
         raise Fault("broken_json", "lists or objects are nested too deep: write them flat.") from error
     except ValueError as error:
-        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-        raise Fault("broken_json", f"expected {expected} as JSON ({reason}).") from error
+        raise Fault("broken_json", f"it is not valid JSON: {_unparsed(text, error, expected)}.") from error
+
+
+def _unparsed(text: str, error: ValueError, expected: str) -> str:
+    if not isinstance(error, json.JSONDecodeError):
+        return f"{error}, where {expected} was expected"
+    if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
+        return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
+    return f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}, where {expected} was expected"
 
 
 def check_messages(messages: Any) -> None:

@@ -12,7 +12,10 @@ _PHONE = re.compile(
 )
 # four by four, or as American Express writes it
 _CARD = re.compile(r"(?<![\w.-])(?:[2-6]\d{3}([ -]?)\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-])")
-_IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?!\w)", re.I)
+# digits and letters of ASCII alone: others have no place in its sum
+_IBAN = re.compile(r"(?<!\w)[A-Za-z]{2}[0-9]{2}(?: ?[A-Za-z0-9]){11,30}(?!\w)")
+# ISO 13616 counts letters on from 9: A is 10, and Z is 35.
+_AS_DIGITS = {ord(letter): str(10 + n) for n, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ")}
 _KEY = re.compile(
     r"(?<!\w)(?:sk-[\w-]{20,200}|sk_live_\w{16,200}|gh[opsur]_\w{30,200}|github_pat_\w{30,200}|hf_[A-Za-z]{30,60}"
     r"|A[KS]IA[0-9A-Z]{16}(?!\w)|AIza[\w-]{35}|xox[abprs]-[\w-]{10,200}|eyJ[\w-]{10,2000}\.eyJ[\w-]{10,2000}\.)"
@@ -58,11 +61,12 @@ def _is_card(found: re.Match[str]) -> bool:
 
 def _is_iban(found: re.Match[str]) -> bool:
     """Whether the country's length and the two check digits fit (ISO 13616: divided by 97, the rest is 1)."""
-    # a word in capitals may follow the number
-    text = found[0].replace(" ", "").upper()[: _LENGTHS.get(found[0][:2].upper(), 0)]
-    if len(text) < _LENGTHS.get(text[:2], 99):
+    text = found[0].replace(" ", "").upper()
+    length = _LENGTHS.get(text[:2], 99)
+    if len(text) < length:
         return False
-    return int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97 == 1
+    # a word in capitals may follow the number
+    return int((text[4:length] + text[:4]).translate(_AS_DIGITS)) % 97 == 1
 
 
 def _anything(_: re.Match[str]) -> bool:

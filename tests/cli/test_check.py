@@ -30,7 +30,8 @@ def base(tmp_path):
 def test_a_good_file_is_said_to_be_one(data, capsys):
     assert cli.main(["check", str(data)]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("mine.jsonl: 1 of 1 lines can be used (1 as prompt and completion).\n")
+    assert said.out.startswith("mine.jsonl: 1 of 1 line can be used (1 as prompt and completion).\n")
+    assert "1 line can be used, and some must be held out to judge by: write at least 4" in said.out
     assert said.err == "" and "\x1b" not in said.out
 
 
@@ -59,6 +60,26 @@ def test_json_and_html_say_the_same(data, tmp_path, capsys):
     assert [problem["code"] for problem in found["problems"]][:3] == ["unknown_layout", "held_out_line", "leak"]
     written = page.read_text(encoding="utf-8")
     assert all(f"<code>{problem['code']}</code>" in written for problem in found["problems"])
+
+
+def test_what_concerns_other_trainers_is_one_line_and_the_page_explains_it(data, base, tmp_path, capsys):
+    page = tmp_path / "page.html"
+    assert cli.main(["check", str(data), "--base", str(base), "--html", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert said.count("no_generation_marks") == 1 and "For other trainers, such as TRL's: no_generation_marks" in said
+    assert "{% generation %}" not in said and "{% generation %}" in page.read_text(encoding="utf-8")
+
+
+def test_a_base_that_is_unknown_or_on_a_hub_that_does_not_answer_is_one_sentence(data, monkeypatch, capfd):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: pytest.fail("it asked again"))
+    for base, sentence in (("nobody/nothing", "which does not answer"), ("nonsense", "no base called 'nonsense' here")):
+        assert cli.main(["check", str(data), "--base", base]) == 2
+        said = capfd.readouterr().err
+        assert sentence in said and said.count("\n") == 1
+    assert not constants.HF_HUB_OFFLINE
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import warnings
 import peft
 import pytest
 import torch
+from peft.tuners.tuners_utils import check_target_module_exists
 from peft_zoo import edited, llama, lora, move
 from safetensors.torch import load_file
 
@@ -63,6 +64,9 @@ BROKEN = {
     "keys of a state_dict": (NAMED, {}, "keys_do_not_match", "look", "lora_A.default.weight"),
     "keys of a compiled model": (COMPILED, {}, "keys_do_not_match", "wrong", "_orig_mod"),
     "half of a pair": (lambda t: {k: v for k, v in t.items() if k != ONE}, {}, "half_missing", "wrong", "layers.0.self_attn.q_proj"),
+    "fewer targets than the file has": (None, {"target_modules": ["v_proj"]}, "dropped_by_targets", "wrong", "2 of 4 matrices, such as model.layers.0.self_attn.q_proj (2 q_proj)"),
+    "a rank that the tensors have not": (None, {"r": 64, "lora_alpha": 64}, "rank_differs", "wrong", "says r = 64, and the tensors have r = 32 in all 4 matrices"),
+    "a rank that some tensors have not": (None, {"rank_pattern": {"q_proj": 2}}, "rank_differs", "wrong", "says r = 2, and the tensors have r = 4 in 2 of 4 matrices"),
     "rsLoRA to export": (None, {"use_rslora": True}, "rslora_export", "look", "α/√r = 4"),
 }  # fmt: skip
 
@@ -103,6 +107,77 @@ def test_peft_indeed_finds_named_keys_only_under_their_name(zoo, tmp_path):
         assert any(p.any() for key, p in worn.named_parameters() if "lora_B" in key) == found
         loads = {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
         assert loads["PEFT"] == "care" and loads["llama.cpp"] == loads["vLLM"] == "no"
+
+
+def put_on(place):
+    """What PEFT makes of a folder, and its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return peft.PeftModel.from_pretrained(llama(), str(place)), [str(one.message) for one in caught]
+
+
+def loads(place):
+    return {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
+
+
+def test_peft_indeed_drops_what_the_targets_leave_out_without_a_word(zoo, tmp_path):
+    place = edited(zoo["all_linear"], tmp_path / "it", target_modules=["q_proj", "v_proj"])
+    worn, said = put_on(place)
+    on = {name for name, p in worn.named_parameters() if "lora_B" in name and p.any()}
+    found = {one.code: one.sentence for one in inspection.inspect(place).findings}
+    assert len(on) == 4 and not [one for one in said if "adapter" in one]
+    assert "leaves out 10 of 14 matrices" in found["dropped_by_targets"]
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
+
+
+@pytest.mark.parametrize("settings", [{"r": 64}, {"rank_pattern": {"q_proj": 2}}], ids=["r", "rank_pattern"])
+def test_peft_indeed_refuses_a_rank_that_the_tensors_have_not(zoo, tmp_path, settings):
+    place = edited(zoo["plain"], tmp_path / "it", **settings)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        put_on(place)
+    assert (loads(place)["PEFT"], loads(place)["Ollama (merged)"], loads(place)["vLLM"]) == ("no", "no", "care")
+
+
+TARGETS = [
+    ["q_proj"],
+    ["proj"],
+    ["self_attn.q_proj"],
+    "q_proj",
+    r".*\.q_proj",
+    r"model\.layers\.0\..*",
+    "all-linear",
+    "(",
+]
+
+
+@pytest.mark.parametrize("targets", TARGETS, ids=str)
+def test_what_the_targets_reach_is_what_peft_says_they_reach(zoo, tmp_path, targets):
+    settings = inspection.inspect(edited(zoo["plain"], tmp_path / "it", target_modules=targets)).settings
+    modules = [name for name, module in llama().named_modules() if isinstance(module, torch.nn.Linear)]
+    mine = [name for name in modules if settings.reaches(name)]
+    if targets in ("all-linear", "("):  # PEFT looks for the Linears, or stops: nothing is said to be dropped
+        assert mine == modules
+        return
+    config = peft.LoraConfig(target_modules=targets)
+    assert mine == [name for name in modules if check_target_module_exists(config, name)]
+
+
+def test_an_adapter_whose_scale_is_zero_has_no_effective_rank(zoo, tmp_path):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", lora_alpha=0))
+    assert {(one.norm, one.effective_rank, one.stable_rank) for one in xray.matrices} == {(0.0, 0.0, 0.0)}
+
+
+def test_a_switch_for_biases_is_not_said_to_be_a_bias_in_the_file(zoo, tmp_path):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", bias="all"))
+    (vllm,) = [one for one in xray.runtimes if one.name == "vLLM"]
+    assert vllm.reason.startswith("it refuses bias='all', also where the file has no bias")
+
+
+def test_the_advice_on_a_small_scale_does_not_retrain_a_good_adapter(zoo, tmp_path):
+    change = every("lora_", lambda x: x.repeat(8, 1) if x.shape[0] == 4 else x.repeat(1, 8))
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=32, lora_alpha=8))
+    said = xray.findings[0].sentence
+    assert "Rate and scale trade places: if this adapter does what it should, keep it." in said
 
 
 def test_a_matrix_that_dominates_is_named(zoo, tmp_path):

@@ -266,7 +266,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tasks/checking/checker.py",
         (
             "the line that is shown may hold personal data",
-            'if "personal_data" not in codes and (not known',
+            "if not private and (not known",
             "if (not known",
             "tasks/checking/test_personal.py::test_the_line_that_is_shown_holds_none",
         ),
@@ -830,8 +830,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/inspection/measures.py",
         (
             "‖ΔW‖ forgets the scale",
-            "norm = abs(scale) * float(S.norm())",
-            "norm = float(S.norm())",
+            "S = abs(scale) * singular_values(",
+            "S = singular_values(",
             "inspection/test_peft_zoo.py::test_the_norms_are_those_of_what_peft_adds",
         ),
         (
@@ -854,6 +854,30 @@ SABOTAGES: list[Sabotage] = [
             "key.startswith(2 * PREFIX)",
             "key.startswith(3 * PREFIX)",
             "inspection/test_broken.py::test_peft_indeed_loads_such_keys_as_if_nothing_was_trained",
+        ),
+    ),
+    *_in(
+        "lora_lessons/inspection/disagreements.py",
+        (
+            "matrices that the targets leave out are not named",
+            "if not opened.settings.reaches(module)]",
+            "if not module]",
+            "inspection/test_broken.py::test_peft_indeed_drops_what_the_targets_leave_out_without_a_word",
+        ),
+        (
+            "a rank that the tensors have not is said to load",
+            "one.r != said.rank_of(one.module)",
+            "one.r < 0",
+            "inspection/test_broken.py::test_peft_indeed_refuses_a_rank_that_the_tensors_have_not",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/checking/private.py",
+        (
+            "of several kinds of personal data only the first is named",
+            "for kind in kinds:",
+            "for kind in kinds[: not self._kinds]:",
+            "tasks/checking/test_personal.py::test_each_kind_is_named_with_its_lines",
         ),
     ),
     *_in(

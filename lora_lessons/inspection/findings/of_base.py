@@ -88,7 +88,7 @@ def _size(opened: AdapterFolder, against: AgainstBase) -> Iterator[Finding]:
         yield Finding(
             "intruder_directions",
             "note",
-            f"{new} of {seen} leading directions of W + ΔW are new ones that W has not, in the {seen // 10} matrices that "
+            f"W lacks {new} of the {seen} strongest directions of W + ΔW, in the {seen // 10} matrices that "
             "change most. Scaling such an update down may forget less and lose little.",
             "arXiv 2410.21228, lesson 03's side trip",
         )

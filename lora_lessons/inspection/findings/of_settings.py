@@ -7,10 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ..disagreements import dropped, other_ranks
 from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..settings import DEFAULT_ALPHA
 from ..xray import Finding
+from .of_numbers import named
 
 # From this rank on, PEFT's default lora_alpha makes the scale a quarter or less.
 LARGE_R = 32
@@ -35,6 +37,7 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
         return
     yield from _scale(opened, matrices)
     yield from _typos(opened)
+    yield from _disagreements(opened, matrices)
     if said.use_rslora:
         r = _usual_r(matrices) or said.r
         scale, told = said.lora_alpha / math.sqrt(r), said.lora_alpha / r
@@ -75,9 +78,10 @@ def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator
         yield Finding(
             "alpha_at_default",
             "look",
-            f"The scale is {_short(scale)}{where}: lora_alpha is {DEFAULT_ALPHA}, PEFT's default, while r = {r}. If "
-            "nobody chose it, set lora_alpha to r or 2r and train again: now the model gets "
-            f"1/{_short(1 / scale)} of B·A, and learns accordingly more slowly.",
+            f"The scale is {_short(scale)}{where}: lora_alpha is {DEFAULT_ALPHA}, PEFT's default, while r = {r}. The model "
+            f"gets 1/{_short(1 / scale)} of B·A, so it learns little at a usual learning rate. Rate and scale trade places: if "
+            "this adapter does what it should, keep it. If it learned too little, set the scale first (lora_alpha = r or 2r), then "
+            "tune the rate.",
             "lerobot#3551, lesson 05",
         )
     elif scale <= 0:
@@ -87,16 +91,16 @@ def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator
         yield Finding(
             "scale_tiny",
             "look",
-            f"The scale is {_short(scale)}{where} ({as_told}). Usual ones are 1 or 2; this one needs a larger learning rate to learn "
-            "as much.",
+            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2. Rate and scale trade places, so this one "
+            "needs a higher learning rate to learn as much.",
             "lesson 05",
         )
     elif scale >= HUGE:
         yield Finding(
             "scale_huge",
             "look",
-            f"The scale is {_short(scale)}{where} ({as_told}). Usual ones are 1 or 2; was α written where α/r was meant, or "
-            "trained by a program that does not divide by r?",
+            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2: did someone write α where α/r was "
+            "meant, or train with a program that does not divide by r?",
             "mlx-vlm#986, lesson 02",
         )
 
@@ -115,9 +119,33 @@ def _typos(opened: AdapterFolder) -> Iterator[Finding]:
         yield Finding(
             "target_typo",
             "wrong" if close and name not in USUAL_LEAVES else "look",
-            f"target_modules names {name!r}, and no matrix in the file is called that: PEFT passes over a name that matches "
-            f"nothing as long as another one matches.{f' Was {close[0]!r} meant?' if close else ''}",
+            f"target_modules names {name!r}, and no matrix in the file is called that: PEFT skips a name that matches "
+            f"nothing, as long as another one matches.{f' Was {close[0]!r} meant?' if close else ''}",
             "peft#1959, lesson 04",
+        )
+
+
+def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+    said = opened.settings
+    if lost := dropped(opened):
+        kinds = Counter(module.replace(".base_layer", "").rpartition(".")[2] for module in lost)
+        names = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        yield Finding(
+            "dropped_by_targets",
+            "wrong",
+            f"target_modules leaves out {named(lost, len(list(opened.pairs())))} ({names}), although the file holds their A and B: "
+            "PEFT drops them without a word. If they were trained, add their names to target_modules in adapter_config.json.",
+            "lesson 14",
+        )
+    if others := other_ranks(opened, matrices):
+        first = others[0]
+        yield Finding(
+            "rank_differs",
+            "wrong",
+            f"adapter_config.json says r = {said.rank_of(first.module)}, and the tensors have r = {first.r} in "
+            f"{named([one.module for one in others], len(matrices))}: PEFT stops with a size mismatch. Get the adapter_config.json "
+            "that was saved with this file.",
+            "lesson 04",
         )
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ..jsonl import Fault
+from ..splitting import LEAST
 from . import tokens
 from .layouts import KNOWN, UNREAD, conversation
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
+from .private import PersonalData
 from .problems import LOOK, NOTE, WRONG, Found
 from .records import Progress, has_mark, records
 from .rendering import rendered
@@ -73,6 +75,15 @@ def _good(
             yield record.line, example
 
 
+def _few(good: int) -> str:
+    """What to expect of so few good lines."""
+    if good < LEAST:
+        has = f"{good} line{'' if good == 1 else 's'} can be used" if good else "no line can be used"
+        return f"{has}, and some must be held out to judge by: write at least {LEAST}, and better a dozen."
+    said = f"{good} lines can teach a tone or a format, hardly facts"
+    return f"{said}: write more, or hold a few out and read the answers to them yourself."
+
+
 class _Check:
     """One check on its way: what is kept while the lines go by."""
 
@@ -86,7 +97,7 @@ class _Check:
         self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
         # tokens of each line, or without a tokenizer its characters
         self.given, self.taught = array("L"), array("L")
-        self.likeness, self.questions = Likeness(), AskedQuestions()
+        self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
         self.first: Example | None = None
         self.shown: tuple[int, int, Example] | None = None
 
@@ -114,10 +125,9 @@ class _Check:
         messages = example["messages"]
         self.given.append(sizes.given)
         self.taught.append(sizes.taught)
-        codes = []
         for code, sentence in remarks(messages, self.marks):
             self.found.add(code, LOOK, line, sentence)
-            codes.append(code)
+        private = self.personal.add(self.found, line, messages)
         for name in (name for name in UNREAD if example.get(name)):
             said = f"what its field {name} says is not read: put it into the messages, or take it out."
             self.found.add("unread_field", LOOK, line, said)
@@ -126,12 +136,13 @@ class _Check:
             self.questions.add(line, messages)
         self.first = self.first or example
         known = self.shown
-        if "personal_data" not in codes and (not known or sum(sizes) <= SHORT < known[1]):
+        if not private and (not known or sum(sizes) <= SHORT < known[1]):
             self.shown = line, sum(sizes), example
 
     def _whole_file(self) -> None:
         """What only all lines together show."""
         note = self.found.add
+        self.personal.tell(self.found)
         if has_mark(self.path):
             note("bom", LOOK, 1, "the file begins with a byte-order mark, where other readers stop: save it without.")
         if len(self.layouts) > 1:
@@ -144,10 +155,8 @@ class _Check:
         if self.tokenizer and self.first:
             for code, severity, sentence in tokens.of_the_template(self.tokenizer, self.first):
                 note(code, severity, None, sentence)
-        few = len(self.given)
-        if few < FEW:
-            said = f"{few} lines can teach a tone or a format, hardly facts" if few else "no line can be used"
-            note("too_few", NOTE, None, f"{said}: write more, or hold a few out and read the answers to them yourself.")
+        if (few := len(self.given)) < FEW:
+            note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
         if (share := in_longest_tenth(self.taught)) > 0.5:
             said = f"the longest tenth of the answers holds {share:.0%} of what is learned"
             note("unbalanced", NOTE, None, f"{said}, so the loss is mostly theirs: shorten or split them.")

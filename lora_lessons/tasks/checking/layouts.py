@@ -96,6 +96,17 @@ def known_columns(names: Collection[str]) -> bool:
     return layout_of({name.strip().lower() for name in names}) is not None
 
 
+def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
+    """Raise Fault, in the words of the file's own columns, unless question and answer are text; lists of messages pass."""
+    for name in layout.needs if len(layout.needs) == 2 else ():
+        value = record[name]
+        if not isinstance(value, str | list):
+            raise Fault("no_text", f'the {name} must be text, such as "Hello.", not {shown(value)}.')
+    answer = layout.needs[-1]
+    if isinstance(record[answer], str) and not record[answer].strip():
+        raise Fault("empty_answer", f"the {answer} is empty: write one, or take the line out.")
+
+
 def conversation(record: dict[str, Any]) -> tuple[Layout, dict[str, Any]]:
     """The layout of a record, and the conversation in it: {"messages": [...]} and whatever fields stand beside it.
 
@@ -104,6 +115,7 @@ def conversation(record: dict[str, Any]) -> tuple[Layout, dict[str, Any]]:
     layout = layout_of(record)
     if not layout:
         raise Fault("unknown_layout", f"its fields are {shown(list(record))}: expected {KNOWN}.")
+    _check_fields(layout, record)
     messages = layout.read(record)
     check_messages(messages)
     others = {name: value for name, value in record.items() if name not in layout.needs + layout.may}

@@ -6,7 +6,7 @@ from html import escape
 
 from .problems import SEVERITIES
 from .rendering import CLOSE, OPEN, STYLE, for_page
-from .report import HEADINGS, DataReport, counts, place, sentence
+from .report import HEADINGS, HIDDEN, DataReport, counts, place, sentence
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
@@ -32,6 +32,8 @@ def as_page(report: DataReport) -> str:
                 for one in found
             )
             body += [f"<h2>{escape(HEADINGS[severity])}</h2>", f"<ul>{items}</ul>"]
+    if report.hidden:
+        body.append(f"<p>{HIDDEN}</p>")
     if report.example:
         body += [
             f"<h2>Line {report.example.line} as the model will see it</h2>",

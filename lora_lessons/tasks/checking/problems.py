@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..personal import masked
@@ -14,7 +15,10 @@ FIRST_LINES = 5
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of problem: `line` is the first that has it, None where it is the whole file; `lines` are the first few."""
+    """One kind of problem: `line` is the first that has it, None where it is the whole file; `lines` are the first few.
+
+    The sentence is that of the first line, unless it `names_lines` itself.
+    """
 
     code: str
     severity: str
@@ -22,6 +26,14 @@ class Problem:
     count: int
     sentence: str
     lines: tuple[int, ...] = ()
+    names_lines: bool = False
+
+
+def in_lines(lines: Sequence[int], count: int) -> str:
+    """ "line 3", or "lines 3, 7, 9, 12, 40, …"."""
+    if count == 1:
+        return f"line {lines[0]}"
+    return f"lines {', '.join(map(str, lines))}{', …' if count > len(lines) else ''}"
 
 
 class Found:
@@ -36,6 +48,11 @@ class Found:
         known = self._kinds.get(kind) or Problem(code, severity, line, 0, masked(sentence))
         lines = (*known.lines, line) if line is not None and len(known.lines) < FIRST_LINES else known.lines
         self._kinds[kind] = replace(known, count=known.count + count, lines=lines)
+
+    def reword(self, code: str, severity: str, sentence: str) -> None:
+        """Say a kind of problem in a sentence that names the lines, once all of them are known."""
+        kind = severity, code
+        self._kinds[kind] = replace(self._kinds[kind], sentence=masked(sentence), names_lines=True)
 
     def sorted(self) -> tuple[Problem, ...]:
         """The worst first, and of these what most lines have."""

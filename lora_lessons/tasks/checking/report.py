@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .problems import LOOK, NOTE, SEVERITIES, WRONG, Problem
+from .problems import LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
 from .rendering import Span, for_terminal, printable
 
 HEADINGS = {
@@ -17,6 +17,11 @@ HEADINGS = {
     LOOK: "Look: probably a mistake",
     NOTE: "Note: good to know",
 }
+
+
+# What is no fault of the file, and matters only where something else than this course trains on it.
+FOR_OTHER_TRAINERS = ("no_generation_marks", "pad_is_eos")
+HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
 
 
 class Lengths(NamedTuple):
@@ -57,6 +62,11 @@ class DataReport:
         """Whether no line is lost."""
         return not any(problem.severity == WRONG for problem in self.problems)
 
+    @property
+    def hidden(self) -> bool:
+        """Whether a line could be shown, but every one seems to hold personal data."""
+        return bool(self.tokens) and self.example is None
+
     def of(self, severity: str) -> tuple[Problem, ...]:
         """The problems of one severity."""
         return tuple(problem for problem in self.problems if problem.severity == severity)
@@ -94,7 +104,8 @@ def in_longest_tenth(taught: array[int]) -> float:
 def counts(report: DataReport) -> list[str]:
     """One or two sentences of numbers."""
     layouts = ", ".join(f"{count:,} as {name}" for name, count in report.layouts.items())
-    said = [f"{report.good:,} of {report.lines:,} lines can be used{f' ({layouts})' if layouts else ''}."]
+    lines = "line" if report.lines == 1 else "lines"
+    said = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
     if report.tokens and report.supervised is not None:
         found = report.tokens
         said.append(
@@ -111,14 +122,13 @@ def place(problem: Problem) -> str:
         return "the whole file"
     if problem.count == 1:
         return f"line {problem.line}"
-    more = ", …" if problem.count > len(problem.lines) else ""
-    return f"{problem.count:,} lines: {', '.join(map(str, problem.lines))}{more}"
+    return f"{problem.count:,} {in_lines(problem.lines, problem.count).replace('lines', 'lines:', 1)}"
 
 
 def sentence(problem: Problem) -> str:
     """A problem's sentence as it stands alone: with a capital letter, and with its line where there are several."""
     said = printable(problem.sentence)
-    if problem.count > 1 and problem.lines:
+    if problem.count > 1 and problem.lines and not problem.names_lines:
         return f"In line {problem.line}, {said}"
     return said[:1].upper() + said[1:]
 
@@ -127,9 +137,16 @@ def in_words(report: DataReport, colour: bool = False) -> str:
     """The report for a terminal."""
     parts = [f"{report.path}: {counts(report)[0]}", *counts(report)[1:]]
     for severity in SEVERITIES:
-        if found := report.of(severity):
+        if found := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
             parts += ["", HEADINGS[severity]]
             parts += [f"  {one.code} ({place(one)})\n    {sentence(one)}" for one in found]
+    if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
+        parts += [
+            "",
+            f"For other trainers, such as TRL's: {', '.join(elsewhere)} (--json and --html say what that means).",
+        ]
+    if report.hidden:
+        parts += ["", HIDDEN]
     if report.example:
         how = "in colour and underlined" if colour else "in ⟦ ⟧"
         parts += ["", f"Line {report.example.line} as the model will see it; what it learns to write is {how}:", ""]

@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .. import personal
-
 # Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
 MARKS = (
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>"),
@@ -32,8 +30,6 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
         yield "special_token_in_text", f"{found[0]} stands in the text, where the template writes it: take it out."
     if GARBLED.search(text):
         yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
-    if kinds := personal.kinds(text):
-        yield "personal_data", f"it seems to hold {' and '.join(kinds)}: take it out, or put an invented one there."
 
 
 def _order(roles: list[str]) -> Iterator[Remark]:
@@ -58,6 +54,6 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     if not re.search(r"\w", last["content"]):
         yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
     if any(not message["content"].strip() for message in before):
-        yield "empty_message", "a message before the answer is empty: fill it, or take it out."
+        yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
     if BOILERPLATE.search(last["content"]):
         yield "boilerplate", "the answer is a refusal or a stock phrase of another model: write what yours should say."

@@ -41,6 +41,29 @@ def severities(report):
     return {problem.code: problem.severity for problem in report.problems if problem.code != "too_few"}
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (talk(*GOOD)[:-1], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark: add it"),
+        (talk(*GOOD)[:-4], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark: add it"),
+        ('{"messages" []}', "it is not valid JSON: expecting ':' delimiter at character 13, where a JSON object"),
+        ('{"prompt": "Which?", "completion": ""}', "the completion is empty: write one, or take the line out."),
+        ('{"prompt": "Which?", "completion": 3}', "the completion must be text, such as"),
+        ('{"question": null, "answer": "b"}', "the question must be text, such as"),
+    ],
+    ids=range(6),
+)
+def test_a_line_that_cannot_be_used_is_said_in_the_words_of_its_own_layout(checked, line, sentence):
+    report = checked(talk(*GOOD), f"{line}\n")
+    assert [one.sentence[: len(sentence)] for one in report.of("wrong")] == [sentence]
+
+
+@pytest.mark.parametrize(("lines", "severity"), [(1, "look"), (3, "look"), (4, "note"), (99, "note")])
+def test_fewer_lines_than_can_be_split_are_a_mistake(checked, lines, severity):
+    report = checked(*[talk(f"Which {n}?", f"Number {n}.") for n in range(lines)])
+    assert [(one.code, one.severity) for one in report.problems] == [("too_few", severity)]
+
+
 MISTAKES = [
     ("not_utf8", "wrong", talk("Thé?", "Là.").encode("cp1252")),
     ("not_utf8", "wrong", talk(*GOOD).encode("utf-16")),

@@ -87,4 +87,31 @@ def test_the_line_that_is_shown_holds_none(tmp_path):
     report = checking.check(tmp_path / "x.jsonl", tokenizer_of(CHATML))
     assert report.example.line == len(lines)
     (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": line}) for line in lines[:-1]))
-    assert checking.check(tmp_path / "x.jsonl", tokenizer_of(CHATML)).example is None
+    report = checking.check(tmp_path / "x.jsonl", tokenizer_of(CHATML))
+    assert report.example is None
+    assert "every line that can be used seems to hold personal data" in checking.in_words(report)
+    assert "every line that can be used seems to hold personal data" in checking.as_page(report)
+
+
+def test_each_kind_is_named_with_its_lines(tmp_path):
+    answers = ["jo@acme.org", "That one.", *["+49 170 1234567"] * 7, "jo@acme.org or (212) 555-7890"]
+    lines = [[message("user", f"Which {n}?"), message("assistant", text)] for n, text in enumerate(answers)]
+    (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": line}) for line in lines))
+    report = checking.check(tmp_path / "x.jsonl")
+    said = "There seems to be an e-mail address in lines 1, 10; and a phone number in lines 3, 4, 5, 6, 7, …. "
+    assert f"personal_data (9 lines: 1, 3, 4, 5, 6, …)\n    {said}" in checking.in_words(report)
+
+
+def test_letters_and_digits_of_other_scripts_are_no_iban():
+    for text in ("DE89 3704 0044 0532 0130 0\u212a", "DE\u0668\u0669 3704 0044 0532 0130 00"):
+        assert personal.kinds(text) == ()
+
+
+def test_the_sum_of_an_iban_is_that_of_its_standard():
+    """ISO 13616 letter by letter, beside the table that does it in one step."""
+    for country, length in personal._LENGTHS.items():
+        body = ("7X0A2B9" * 5)[: length - 4]
+        spelt = "".join(str(int(one, 36)) for one in f"{body}{country}00")
+        check = 98 - int(spelt) % 97
+        assert personal.kinds(f"{country}{check:02}{body}") == ("an IBAN",)
+        assert personal.kinds(f"{country}{(check + 1) % 100:02}{body}") == ()

@@ -1,0 +1,28 @@
+"""Which modules the names and patterns of a configuration mean, by PEFT's own rules."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+LONGEST_PATTERN = 300
+# Repeats of repeats, as in (a+)+: such a pattern can be searched for years.
+ENDLESS = re.compile(r"[*+}]\??\)+[*+{]")
+
+
+def matching(patterns: dict[str, Any], module: str) -> str:
+    """The pattern that means `module`, or "": PEFT's own rule (peft.utils.get_pattern_key)."""
+    return next((one for one in patterns if re.match(rf"(.*\.)?({one})$", module)), "")
+
+
+def is_end(name: str, module: str) -> bool:
+    """Whether `name` is the module's whole name, or its end behind a dot."""
+    return module == name or module.endswith(f".{name}")
+
+
+def may_match(pattern: str, module: str) -> bool:
+    """Whether PEFT's pattern means `module`; True for one that is not searched, because the search may never end."""
+    try:
+        return bool(ENDLESS.search(pattern) or re.fullmatch(pattern, module))
+    except (re.error, RecursionError, OverflowError):
+        return True

@@ -12,7 +12,7 @@ from lora_lessons.paths import course_root
 EXHIBITS = [pytest.param(one, id=id) for id, one in exhibits.catalogue().items()]
 FORM = re.compile(
     r"^## Exhibit (?P<id>14\.\d+) · (?P<title>.+?)\n+> \*(?P<complaint>.+?)\*\n"
-    r".*?invariants\(\{.*?"
+    r".*?vital_signs\(\{.*?"
     r"### Exercise (?P=id) · .*?"
     r'^check\("(?P=id)", \w+\)\n.*?<summary>Solution</summary>.*?'
     r'^plaque\("(?P=id)"',

@@ -34,7 +34,7 @@ def symptom(
         _say("Nothing here fits well; the museum may not have your mistake. The nearest are:", 0)
         print()
     for one in (match.exhibit for match in found):
-        _say(f"{one.id:<6} Look: {one.noticed}", 0)
+        _say(f"{one.id:<6} Test: {one.noticed}", 0)
         _say(f"Suspect: {one.suspect}", 7)
         _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
         _say(f"Behind it: {one.behind_in_words()}", 7)

@@ -96,8 +96,14 @@ def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_l
         anchor = f"exhibit-{one.number}"
         assert f'<a id="{anchor}"></a>' in text and f"]({place(one)})" in text
         for symptom in one.symptoms:
-            assert f"| {symptom} | [{one.id}](#{anchor}) " in text
+            assert f"| {page._shown(symptom)} | [{one.id}](#{anchor}) " in text
     assert all(len(row.split(" | ")) == 2 for row in text.splitlines() if row.startswith("| ")), "no | in a cell"
+
+
+def test_what_a_library_says_stands_in_quotes_and_what_a_learner_says_does_not():
+    text = page.made()
+    assert "| “element 0 of tensors does not require grad” |" in text
+    assert "| the loss falls far too slowly |" in text
 
 
 def test_readme_writes_the_page_only_where_it_differs(monkeypatch, tmp_path):
@@ -118,7 +124,7 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     assert cli.main(["symptom", "loss falls,", "answers unchanged"]) == 0
     said = capsys.readouterr().out
     one = catalogue()["14.2"]
-    assert said.startswith(f"{one.id}   Look: {one.noticed[:40]}") and f"Suspect: {one.suspect[:40]}" in said
+    assert said.startswith(f"{one.id}   Test: {one.noticed[:40]}") and f"Suspect: {one.suspect[:40]}" in said
     assert "notebooks/14_bug_museum.ipynb" in said and "https://github.com/huggingface/lerobot/issues/3551" in said
     assert sum(line[:2] == "14" for line in said.splitlines()) == 3
     assert cli.main(["symptom", "my cat is orange"]) == 0

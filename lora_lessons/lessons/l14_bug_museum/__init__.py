@@ -14,11 +14,11 @@ After it, the learner can diagnose training that goes wrong in silence.
 #      ## Exhibit 14.11 · the catalogue's title          which does not give it away
 #      > *the complaint, as a learner would post it*     one or two sentences
 #      a code cell with one mistake                      real code, ≤ 10 lines where it can be; no error is raised
-#      a code cell that shows the symptom and ends in    invariants({"name": (value here, value when healthy), …})
+#      a code cell that shows the symptom and ends in    vital_signs({"name": (value here, value when healthy), …})
 #      (records, if any, in a cell of their own, folded: "jupyter": {"source_hidden": true})
 #      ### Exercise 14.11 · ★★☆ · 6 minutes              one or two sentences: what to repair
 #      a code cell: a typed stub with a docstring and    ...   and then check("14.11", name)
-#      Hint 1 (where to look), Hint 2 (what the invariant says), Hint 3 (the line), Solution: folded as in every lesson
+#      Hint 1 (where to look), Hint 2 (what the vital signs say), Hint 3 (the line), Solution: folded as in every lesson
 #      a code cell: plaque("14.11"), or plaque("14.11", xray.findings), plaque("14.11", report.problems, by="lora-lessons
 #        check") where the tool names it on the broken thing
 # 4. tests/lessons/l14_bug_museum/complaints.py: two or more complaints in other words than the exhibit's own symptoms.

@@ -1,6 +1,6 @@
 """Hall 3 repaired: each function has the name of the broken one in the notebook, and does what that one should.
 
-Solve the exhibits first: this file is where the invariants' "when healthy" comes from.
+Solve the exhibits first: this file is where the vital signs of "a healthy run" come from.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an exhibit is shown in its notebook: the invariants beside those of a healthy run, and the plaque at its end."""
+"""How an exhibit is shown in its notebook: the vital signs beside those of a healthy run, and the plaque at its end."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Said(Protocol):
     def sentence(self) -> str: ...
 
 
-class Invariants:
-    """What can be printed of any run: name → (its value here, its value when healthy). Both are measured."""
+class VitalSigns:
+    """Numbers that any run can print: name → (in this run, in a healthy one). Both are measured."""
 
     def __init__(self, rows: Mapping[str, tuple[Value, Value]]) -> None:
         self.rows = [(name, show_value(here), show_value(healthy)) for name, (here, healthy) in rows.items()]
 
     def __repr__(self) -> str:
-        return "\n".join(f"{name}: {here} here, {healthy} when healthy" for name, here, healthy in self.rows)
+        return "\n".join(f"{name}: {here} in this run, {healthy} in a healthy one" for name, here, healthy in self.rows)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         heads = "".join(
             f"<th style='text-align:{side}'>{head}</th>"
-            for head, side in (("invariant", "left"), ("here", "right"), ("when healthy", "right"))
+            for head, side in (("vital sign", "left"), ("this run", "right"), ("a healthy run", "right"))
         )
         rows = "".join(
             f"<tr><td style='text-align:left'>{html.escape(name)}</td>"
@@ -44,14 +44,14 @@ class Invariants:
         return {"text/plain": repr(self), "text/html": f"<table><tr>{heads}</tr>{rows}</table>"}
 
 
-def invariants(rows: Mapping[str, tuple[Any, Any]]) -> None:
+def vital_signs(rows: Mapping[str, tuple[Any, Any]]) -> None:
     """Show, for each name, what was measured here and in a healthy run; a tensor of one number is unpacked."""
     from IPython.display import display
 
     def plain(value: Any) -> Value:
         return value.item() if hasattr(value, "item") else value
 
-    display(Invariants({name: (plain(here), plain(healthy)) for name, (here, healthy) in rows.items()}))
+    display(VitalSigns({name: (plain(here), plain(healthy)) for name, (here, healthy) in rows.items()}))
 
 
 def named(id: str, said: Iterable[Said]) -> list[str]:

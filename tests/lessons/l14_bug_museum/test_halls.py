@@ -12,7 +12,7 @@ from lora_lessons.paths import course_root
 EXHIBITS = [pytest.param(one, id=id) for id, one in exhibits.catalogue().items()]
 FORM = re.compile(
     r"^## Exhibit (?P<id>14\.\d+) · (?P<title>.+?)\n+> \*(?P<complaint>.+?)\*\n"
-    r".*?invariants\(\{.*?"
+    r".*?vital_signs\(\{.*?"
     r"### Exercise (?P=id) · .*?"
     r'^check\("(?P=id)", \w+\)\n.*?<summary>Solution</summary>.*?'
     r'^plaque\("(?P=id)"',
@@ -41,6 +41,27 @@ def test_it_hangs_in_its_hall_in_the_form_of_all(one):
     assert match["title"] == one.title == all_exercises()[one.id].title
     assert 5 <= len(match["complaint"].split()) <= 70
     assert "## Exhibit" not in match[0][5:], "its form is whole before the next one begins"
+
+
+def stored_plaques():
+    """What each hall's stored plaques say, by the exhibit's id; None where a plaque has no output."""
+    found = {}
+    for name in exhibits.HALLS.values():
+        for cell in nbformat.read(course_root() / "notebooks" / name, 4).cells:
+            if shown := re.search(r'^plaque\("(14\.\d+)"', cell.source, re.M):
+                said = [o.data["text/plain"] for o in cell.outputs if "data" in o]
+                found[shown[1]] = said[0] if said else None
+    return found
+
+
+PLAQUES = stored_plaques()
+
+
+@pytest.mark.parametrize("one", EXHIBITS)
+def test_its_stored_plaque_says_what_the_catalogue_says(one):
+    suspect, noticed, *_, behind = (PLAQUES[one.id] or "no plaque is stored\n\n").splitlines()
+    assert (suspect, noticed) == (one.suspect, f"How you would have noticed: {one.noticed}")
+    assert behind == f"Behind it: {one.behind}"
 
 
 @pytest.mark.parametrize("one", EXHIBITS)

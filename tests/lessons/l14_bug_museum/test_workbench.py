@@ -12,7 +12,7 @@ from lora_lessons import lora, models, tasks
 from lora_lessons.adapter import read_adapter
 from lora_lessons.lessons.l14_bug_museum import mixture, workbench
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
-from lora_lessons.lessons.l14_bug_museum.plaques import Invariants, named
+from lora_lessons.lessons.l14_bug_museum.plaques import VitalSigns, named
 
 
 def config(**settings):
@@ -38,6 +38,7 @@ def test_an_attempt_leaves_the_base_bare_and_an_adapter_that_peft_opens(bench):
     found = bench.train(config(target_modules=["q_proj", "fc1"]))
     assert models.weights_digest(bench.base.model) == before and not list(lora.lora_layers(bench.base.model))
     assert len(found.losses) == workbench.STEPS and found.losses[-1] < found.losses[0]
+    assert len(bench.train(config(target_modules=["q_proj"]), steps=5).losses) == 5
     assert len(found.layers) == 2 and all(name.endswith("q_proj") for name in found.layers)
     assert found.scale == 2 and found.update > 0
     settings = json.loads((found.adapter / "adapter_config.json").read_text(encoding="utf-8"))
@@ -96,8 +97,11 @@ def test_a_plaque_quotes_what_names_its_exhibit_and_nothing_else():
     assert named("14.1", [Finding(code, "The scale is 0.125.")]) == []
 
 
-def test_invariants_show_both_values_in_words_and_as_a_table():
-    table = Invariants({"‖ΔW‖ < ‖W‖": (True, 0.12345), "layers": (60, 1210)})
-    assert repr(table) == "‖ΔW‖ < ‖W‖: yes here, 0.1235 when healthy\nlayers: 60 here, 1,210 when healthy"
+def test_vital_signs_show_both_values_in_words_and_as_a_table():
+    table = VitalSigns({"‖ΔW‖ < ‖W‖": (True, 0.12345), "layers": (60, 1210)})
+    assert (
+        repr(table)
+        == "‖ΔW‖ < ‖W‖: yes in this run, 0.1235 in a healthy one\nlayers: 60 in this run, 1,210 in a healthy one"
+    )
     shown = table._repr_mimebundle_()["text/html"]
     assert "‖ΔW‖ &lt; ‖W‖" in shown and shown.count("<tr>") == 3

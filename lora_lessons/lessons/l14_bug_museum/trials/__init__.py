@@ -1,4 +1,4 @@
-"""Each repair of hall 3, tried on something tiny: what it did, in numbers. The notebook's invariants and the checks use the same."""
+"""Each repair of hall 3, tried on something tiny: what it did, in numbers. The notebook's vital signs and the checks use the same."""
 
 from .files import Wrapped as Wrapped
 from .files import a_saved_folder as a_saved_folder

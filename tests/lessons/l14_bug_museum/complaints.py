@@ -30,6 +30,7 @@ HALL_1 = [
 HALL_2 = [
     ("14.11", "the model answers correctly but does not stop generating"),
     ("14.11", "it keeps making up more questions after the answer"),
+    ("14.11", "my model never stops after fine-tuning with SFTTrainer"),
     ("14.12", "every example ends with eos, still the output is endless"),
     ("14.12", "since I set the pad token it does not know how to stop"),
     ("14.13", "the adapter answers well in my notebook and generic in the app"),
@@ -38,6 +39,7 @@ HALL_2 = [
     ("14.14", "there is one special token too many at the start of the prompt"),
     ("14.15", "nan loss from the very first step"),
     ("14.15", "zero loss with assistant_only_loss"),
+    ("14.15", "loss is 0.0"),
     ("14.16", "loss of the base is very high before training, afterwards the text is garbage"),
     ("14.16", "loss falls but it repeats one word"),
     ("14.17", "different loss with gradient accumulation"),

@@ -60,8 +60,8 @@ def pack(rows):
 
 WRONG = {
     "14.11": [
-        (ENCODE.format(f"prompt + said + end, {MASKED} + said + [IGNORED]"), "its label is IGNORED"),
-        (ENCODE.format(f"prompt + said, {MASKED} + said"), "gone from the text"),
+        (ENCODE.format(f"prompt + said + end, {MASKED} + said + [IGNORED]"), "still not taught"),
+        (ENCODE.format(f"prompt + said, {MASKED} + said"), "Still broken: no end token"),
         (ENCODE.format(f"prompt + said + end + end, {MASKED} + said + end + end"), "ends twice"),
         (ENCODE.format("prompt + said + end, prompt + said + end"), "The question is supervised as well"),
         (ENCODE.format(f"prompt + said + end, {MASKED} + [IGNORED] * len(said) + end"), "only the end is taught"),
@@ -157,6 +157,13 @@ WRONG = {
         (
             ACCUMULATE.format("model(**batch, num_items_in_batch=len(micro_batches)).loss; loss.backward()"),
             "The divisor is the number of supervised tokens",
+        ),
+        (
+            ACCUMULATE.format(
+                "model(**batch, num_items_in_batch=sum(b['input_ids'].numel() for b in micro_batches)).loss; "
+                "loss.backward()"
+            ),
+            "Divided by all tokens",
         ),
         (ACCUMULATE.format(f"{RIGHT}; model.zero_grad(); loss.backward()"), "Only the last micro-batch"),
         (ACCUMULATE.format(RIGHT), "call .backward()"),

@@ -51,13 +51,13 @@ def _(encode: Callable[[Any, str, str], Encoded]) -> str | None:
     if any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
         return "A label is its own token or IGNORED. Do not shift them: the model does that."
     if end not in ids:
-        return "Now the end token is gone from the text as well, so the model cannot see it either."
+        return "Still broken: no end token is in the text, and this tokenizer appends none."
     if ids.count(end) > 1:
         return "The answer ends twice: one end token is enough."
     if end not in taught:
-        return "Still broken: the end token is in the text and its label is IGNORED."
+        return "The end token is in the text now, and its label is IGNORED: so it is still not taught."
     if ids != [*prompt, *said, end]:
-        return "The text has changed: prompt, answer and end token, as it was. Only one label is wrong."
+        return "The text has changed: prompt and answer as they were, and one end token after them."
     if taught == [*said, end]:
         return None
     if taught == [end]:

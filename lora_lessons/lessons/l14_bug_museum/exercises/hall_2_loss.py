@@ -118,6 +118,10 @@ def _(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], float]) -> str | 
             right / 3,
             "Divided twice: by all tokens of the batch, and by the number of micro-batches again. Once is enough.",
         ),
+        (
+            right * 12 / sum(piece["input_ids"].numel() for piece in pieces),
+            "Divided by all tokens, the prompts' among them. Count only the labels that are not IGNORED, 12 here.",
+        ),
         (right * 12, "Those are sums. Divide each by the number of supervised tokens in the whole batch, 12 here."),
         (
             right * 4,

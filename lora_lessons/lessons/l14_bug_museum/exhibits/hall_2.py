@@ -14,9 +14,9 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "it generates until max_new_tokens every time",
             "after fine-tuning the output is endless",
         ),
-        suspect="The end token's label is -100, so nothing ever taught the model to say it.",
+        suspect="The end token is missing from the text, or masked in the labels: nothing ever taught the model to say it.",
         noticed="Count the labels that are the end token before you train: there must be one for each answer.",
-        behind="huggingface/trl#1623 (never stops), mlabonne/llm-course#33 (the same, in a course's own notebook)",
+        behind="huggingface/trl#1623 and huggingface/trl#931 (the data step appended no end token), huggingface/trl#3091 (since then TRL appends it)",
         found_by=("eos_never_supervised",),
     ),
     Exhibit(
@@ -30,7 +30,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="Padding and the end token share one id, and the collator masks by id: every real end goes with the padding.",
         noticed="Count the labels that are the end token twice, in one example and in the collated batch: only the batch has lost them.",
-        behind="huggingface/trl#976 (pad set to eos), huggingface/trl#1623",
+        behind="huggingface/trl#976, mlabonne/llm-course#33, huggingface/smol-course#159 (pad set to eos, in three trainings)",
         found_by=("pad_is_eos",),
     ),
     Exhibit(
@@ -71,7 +71,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="No token is supervised: the template has no generation marks, so the mask of the answers is all zero.",
         noticed="Count the supervised tokens of one example: a zero, or everything, is a mistake.",
-        behind="huggingface/trl#4879 (no marks), unslothai/unsloth#2900 (all labels -100)",
+        behind="huggingface/trl#4879 (no marks in most templates), unslothai/unsloth#2900 (all labels -100; Unsloth stops with an error)",
         found_by=("no_generation_marks", "all_masked"),
     ),
     Exhibit(
@@ -84,8 +84,8 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "loss falls but it writes nonsense",
         ),
         suspect="The labels were shifted by hand, and the model shifts them again: it learns to predict two tokens ahead.",
-        noticed="Before training, give the base a text that it knows: its loss must be low, and here it is far above.",
-        behind="huggingface/trl#4147",
+        noticed="Before training, ask the base for its loss on plain text: it must lie far below the logarithm of the vocabulary's size, which is the price of guessing.",
+        behind="huggingface/transformers#47395 (one of transformers' own models shifted twice), huggingface/transformers#44642 (users who shift by hand), hiyouga/LlamaFactory#10457",
     ),
     Exhibit(
         id="14.17",
@@ -95,10 +95,11 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "batch size 4 and 4 accumulation steps of 1 do not agree",
             "short answers get better and long answers do not",
             "the loss is too small by the number of accumulation steps",
+            "the loss doubles with two accumulation steps",
         ),
         suspect="Each micro-batch is divided by its own count of tokens, so a token of a short answer weighs more.",
         noticed="Compare the gradient of one batch with the same batch in pieces: length and direction must agree.",
-        behind="huggingface/transformers#34191, huggingface/transformers#35438, unslothai/unsloth-zoo#1023",
+        behind="huggingface/transformers#34191 (each piece divided by its own count), huggingface/transformers#35438 (the loss doubled with two steps), unslothai/unsloth-zoo#1023 (too small and too large)",
     ),
     Exhibit(
         id="14.18",
@@ -111,6 +112,6 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="The packed row leaks: a conversation attends to the ones before it.",
         noticed="Change the first conversation of a row: the logits of the second must not move.",
-        behind="huggingface/trl#3067",
+        behind="huggingface/trl#3067 (with what is safe today)",
     ),
 )

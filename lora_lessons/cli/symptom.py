@@ -20,8 +20,8 @@ def symptom(
 ) -> int:
     """Say what may be behind a symptom.
 
-    Looks your words up in the bug museum of lesson 14, where no mistake raises an error, and names up to three
-    suspects: how you would have noticed, where the exhibit is, and the thread in which others met it.
+    Looks your words up in the bug museum of lesson 14 and names up to three suspects: where to look, the mistake that
+    it would be, the exhibit, and the thread in which others met it. It says so where none of them fits well.
     """
     from ..lessons.l14_bug_museum.exhibits import catalogue, place
     from ..lessons.l14_bug_museum.symptoms import search
@@ -30,9 +30,12 @@ def symptom(
     if not said:
         raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
     found = search(said)[:SHOWN]
-    for one in (match.exhibit for match in found):
-        _say(f"{one.id:<6} {one.suspect}", 0)
-        _say(f"How you would notice: {one.noticed}", 7)
+    sure = [match for match in found if match.good]
+    if found and not sure:
+        _say("Nothing here fits well; the museum may not have your mistake. The nearest are:", 0)
+    for one in (match.exhibit for match in sure or found):
+        _say(f"{one.id:<6} Look: {one.noticed}", 0)
+        _say(f"Suspect: {one.suspect}", 7)
         _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
         _say(f"Behind it: {one.behind_in_words()}", 7)
         print()

@@ -11,8 +11,8 @@ from .exhibit import Exhibit
 from .exhibits import catalogue, place
 from .symptoms import search
 
-# A symptom has other suspects, too: those that fit it at least this well.
-_ALSO = 0.35
+# A symptom has other suspects, too: those that fit it at least this well. A wrong one costs an evening.
+_ALSO = 0.5
 
 # The groups of symptoms, and the words that put one there; the last takes what is left.
 _GROUPS = {
@@ -23,8 +23,9 @@ _GROUPS = {
 
 _HEAD = """# Symptom → suspects
 
-What you see, and what may be behind it. None of these mistakes raises an error. `lora-lessons symptom "loss falls, answers unchanged"`
-looks your own words up; [lesson 14](14_bug_museum.ipynb), the bug museum, shows each mistake at work and lets you repair it.
+What you see, and what may be behind it. None of these mistakes has to stop your program; a symptom in quotes is what a library says where it does notice.
+`lora-lessons symptom "loss falls, answers unchanged"` looks your own words up. The bug museum shows each mistake at work and lets you repair it, in
+three halls: [the adapter itself](14_bug_museum.ipynb), [texts, labels and loss](deeper/14_text_and_loss.ipynb), [training and files](deeper/14_training_and_files.ipynb).
 
 (`lora-lessons readme` makes this page from the museum's catalogue.)
 """
@@ -57,7 +58,7 @@ def made() -> str:
 
 
 def _row(symptom: str) -> str:
-    likely = [match.exhibit for match in search(symptom) if match.score >= _ALSO][:3]
+    likely = [match.exhibit for match in search(symptom) if match.good and match.score >= _ALSO][:3]
     return f"| {symptom} | {'<br>'.join(map(_link, likely))} |"
 
 

@@ -35,7 +35,7 @@ evaluation eval evaluate evaluating evaluated validation held-out heldout test-s
 rate lr learning-rate
 alpha lora-alpha
 target targets target-modules
-expert experts moe mixture mixture-of-experts
+expert experts moe mixture mixture-of-experts mixtral qwen-moe gpt-oss deepseek
 llamacpp llama.cpp gguf ollama
 """.strip().splitlines()
 _EMPTY = """
@@ -48,13 +48,16 @@ _SUFFIXES = ("ingly", "ation", "edly", "ings", "ing", "ed", "ies", "es", "ly", "
 _UNKNOWN = 0.5
 # below this, nothing was said that any exhibit answers to
 _FAINTEST = 0.2
+# a good fit scores this much and rests on two words or more: "recipe" alone does not make a recipe for bread a mistake
+_GOOD, _WORDS = 0.4, 2
 
 
 class Match(NamedTuple):
-    """An exhibit and how well the words fit it, 0 … about 1."""
+    """An exhibit and how well the words fit it, 0 … about 1; `good` where that is more than a guess."""
 
     exhibit: Exhibit
     score: float
+    good: bool
 
 
 def search(words: str) -> list[Match]:
@@ -77,7 +80,9 @@ def search(words: str) -> list[Match]:
     for one in exhibits:
         fits = [size(said & each) / math.sqrt(size(said) * size(each)) for each in symptoms[one.id] if said and each]
         whole = size(said & of_each[one.id]) / size(said) if said else 0.0
-        found.append(Match(one, 0.75 * max(fits, default=0.0) + 0.25 * whole))
+        score = 0.75 * max(fits, default=0.0) + 0.25 * whole
+        shared = max((len(said & each) for each in symptoms[one.id]), default=0)
+        found.append(Match(one, score, score >= _GOOD and shared >= _WORDS))
     likely = [match for match in found if match.score >= _FAINTEST]
     return sorted(likely, key=lambda match: (-match.score, match.exhibit.number))
 
@@ -92,6 +97,9 @@ def _known(stem: str, known: dict[str, float]) -> str:
 def _stems(text: str) -> set[str]:
     """What `text` says, as stems; one stem stands for all words that learners use alike."""
     text = re.sub(r"[’']", "", text.lower())
+    # a loss of exactly 0.0 is a symptom; other decimals are of one run alone
+    text = re.sub(r"(?<![\d.])0\.0+(?!\d)", " zero exactlyzero ", text)
+    text = re.sub(r"\d+\.\d+", " ", text)
     for phrase, canonical in _PHRASES:
         text = re.sub(rf"(?<![a-z]){phrase}(?![a-z])", canonical, text)
     words = re.findall(r"[a-z0-9]+", text)

@@ -19,6 +19,8 @@ EXAMPLES, STEPS = 4, 12
 # written for another model: the MLP's layers have other names here
 RECIPE = ["q_proj", "v_proj", "fc1", "fc2"]
 USUAL_RATE, HIGH_RATE, GENTLE_RATE = 2e-3, 1e-2, 5e-4
+# of the three runs of the guess
+HEALTHY = "C"
 
 
 class Attempt(NamedTuple):
@@ -46,7 +48,7 @@ class Workbench(NamedTuple):
     question: str
     folder: Path
 
-    def train(self, config: Any, learning_rate: float = USUAL_RATE, seed: int = 0) -> Attempt:
+    def train(self, config: Any, learning_rate: float = USUAL_RATE, seed: int = 0, steps: int = STEPS) -> Attempt:
         """Train the layers that PEFT would adapt for `config`, a LoraConfig, by the course's faster loop.
 
         The base is bare before and afterwards. Lesson 04 shows that the loop and PEFT compute the same.
@@ -54,7 +56,7 @@ class Workbench(NamedTuple):
         model, names = self.base.model, adapted_by_peft(self.base.model, config)
         lora.attach(model, config.r, config.lora_alpha, names, use_rslora=config.use_rslora, seed=seed)
         how = training.Settings(
-            steps=STEPS,
+            steps=steps,
             batch_size=2,
             learning_rate=learning_rate,
             warmup=3,

@@ -10,7 +10,9 @@ CHOOSE = "def choose(runs, base_perplexity):\n    return {}"
 WRONG = {
     "14.1": [
         (DELTA.format("config['lora_alpha'] * B @ A"), "Still broken"),
-        (DELTA.format("B @ A"), "no scale at all"),
+        (DELTA.format("B @ A"), "it is missing"),
+        (DELTA.format("config['lora_alpha'] // config['r'] * B @ A"), "// rounded it down"),
+        (DELTA.format("config['lora_alpha'] / config['r'] * A @ B"), "B (here 5×4) comes first"),
         (DELTA.format("config['r'] / config['lora_alpha'] * B @ A"), "upside down"),
         (DELTA.format("config['lora_alpha'] / config['r'] ** 0.5 * B @ A"), "rsLoRA"),
         (DELTA.format("config['lora_alpha'] * config['r'] * B @ A"), "Divide by it"),
@@ -77,6 +79,14 @@ WRONG = {
             CONFIG.format("config_with_experts", "r=4, target_modules='all-linear', modules_to_save=['experts']"),
             "whole copies",
         ),
+        (
+            CONFIG.format(
+                "config_with_experts",
+                "r=8, target_modules='all-linear', "
+                "target_parameters=['mlp.experts.down_proj', 'mlp.experts.gate_up_proj']",
+            ),
+            "Keep r = 4",
+        ),
     ],
     "14.6": [
         (ALPHA.format("config['lora_alpha']"), "Still broken"),
@@ -93,6 +103,14 @@ WRONG = {
         (CHOOSE.format("min(runs, key=lambda rate: runs[rate][1])"), "forgot too much"),
         (CHOOSE.format("min(runs, key=lambda rate: runs[rate][2])"), "learned nothing"),
         (CHOOSE.format("min((r for r in runs if runs[r][2] < 60), key=lambda r: runs[r][0])"), "wrong elsewhere"),
+        (CHOOSE.format("min((r for r in runs if runs[r][2] < 60), key=lambda r: runs[r][1])"), "use base_perplexity"),
+        (CHOOSE.format("min(runs, key=lambda r: sum(runs[r]))"), "the held-out loss alone decides"),
+        (
+            CHOOSE.format(
+                "min([r for r in runs if runs[r][2] < 1.5 * base_perplexity] or runs, key=lambda r: runs[r][1])"
+            ),
+            "none to keep",
+        ),
         (CHOOSE.format("min(run[1] for run in runs.values())"), "Return a rate"),
         (CHOOSE.format("runs"), "Return one number"),
     ],

@@ -17,7 +17,10 @@ from ..mixture import reached, share, tiny_mixture, weights
 def _(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) -> str | None:
     generator = torch.Generator().manual_seed(0)
     A, B = torch.randn(4, 6, generator=generator), torch.randn(5, 4, generator=generator)
-    got = answered(delta(A, B, {"r": 4, "lora_alpha": 6}))
+    try:
+        got = answered(delta(A, B, {"r": 4, "lora_alpha": 6}))
+    except RuntimeError:
+        return "These shapes do not multiply. ΔW is B·A, so B (here 5×4) comes first, then A (4×6)."
     if not isinstance(got, Tensor) or got.shape != (5, 6):
         return "Return ΔW itself, a tensor as large as W: here 5×6, which is B (5×4) times A (4×6)."
     size = float((got * (B @ A)).sum() / (B @ A).square().sum())
@@ -25,7 +28,7 @@ def _(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) -> str | Non
         return "That is no multiple of B·A. ΔW is B·A, times one number."
     for factor, said in (
         (6.0, "Still broken: that is α times B·A. For r = 4 it is four times too large."),
-        (1.0, "Now there is no scale at all, so α has no say."),
+        (1.0, "The scale is 1 now, where α/r is 1.5: it is missing, or // rounded it down."),
         (4 / 6, "That is r/α, upside down."),
         (3.0, "That is α/√r, the scale of rsLoRA. This adapter is plain LoRA."),
         (24.0, "You multiplied by r. Divide by it."),
@@ -121,6 +124,8 @@ def _(config: Callable[[], Any]) -> str | None:
         wrapped = get_peft_model(model, got)
     except ValueError as error:
         return f"PEFT finds no such module: the experts are parameters, so name them in target_parameters. ({str(error)[:80]} …)"
+    if got.r != 4:
+        return f"The rank is {got.r}. Keep r = 4: the experts were left out by their kind, not by the rank."
     if got.modules_to_save:
         return "modules_to_save trains whole copies of the experts. Give them adapters instead: target_parameters."
     found = reached(wrapped)
@@ -154,7 +159,7 @@ def _(alpha: Callable[[Mapping[str, Any]], float]) -> str | None:
     try:
         older = alpha({"r": 16, "lora_alpha": 8})
     except KeyError:
-        return "Right, until an older file comes that has no use_rslora: read it with config.get(…)."
+        return "Right, but an older file may have no use_rslora: read it with config.get(…)."
     return None if math.isclose(older, 8) else "A file without use_rslora is plain LoRA: α stays as it is."
 
 
@@ -182,4 +187,13 @@ def _(choose: Callable[[Mapping[float, Sequence[float]], float], float]) -> str 
         return f"Return a rate, one of the keys of `runs`: 0.0001, 0.001, 0.004 or 0.02. You return {got:g}."
     if choose({1e-3: (1.0, 3.5, 30.0), 2e-3: (1.2, 3.0, 30.0)}, 25.0) != 2e-3:
         return "Right here, and wrong elsewhere: when no run forgot much, the lowest held-out loss decides."
-    return None
+    other = choose({1e-3: (2.0, 3.2, 11.0), 2e-3: (1.5, 3.0, 14.0), 4e-3: (1.0, 2.5, 18.0)}, 10.0)
+    if other == 4e-3:
+        return "Right for this base. Of a base with a perplexity of 10, you keep a run with 18: use base_perplexity."
+    if other != 2e-3:
+        return "Perplexity only says which runs to leave out. Among the others, the held-out loss alone decides."
+    try:
+        none_left = choose({1e-3: (0.1, 5.0, 90.0)}, 40.0)
+    except ValueError:
+        return None
+    return None if none_left is None else "When every run forgot too much, there is none to keep. You return one: raise ValueError."

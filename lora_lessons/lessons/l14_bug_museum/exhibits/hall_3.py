@@ -40,7 +40,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         symptoms=(
             "great in the session, poor when the saved adapter is put on a fresh base",
             "LoRA needs as much memory as full fine-tuning",
-            "the adapter only works in the session that trained it",
+            "the adapter helps only in the session that trained it",
             "embeddings and norms changed although I only wanted an adapter",
         ),
         suspect="The base was not frozen: embeddings, norms and head learned as well, and an adapter holds none of them.",

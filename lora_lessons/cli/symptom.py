@@ -30,11 +30,11 @@ def symptom(
     if not said:
         raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
     found = search(said)[:SHOWN]
-    sure = [match for match in found if match.good]
-    if found and not sure:
+    if found and not any(match.good for match in found):
         _say("Nothing here fits well; the museum may not have your mistake. The nearest are:", 0)
-    for one in (match.exhibit for match in sure or found):
-        _say(f"{one.id:<6} Look: {one.noticed}", 0)
+        print()
+    for one in (match.exhibit for match in found):
+        _say(f"{one.id:<6} Test: {one.noticed}", 0)
         _say(f"Suspect: {one.suspect}", 7)
         _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
         _say(f"Behind it: {one.behind_in_words()}", 7)

@@ -807,6 +807,12 @@ SABOTAGES: list[Sabotage] = [
             "if match.score >= 0]",
             "lessons/l14_bug_museum/test_symptoms.py::test_words_that_fit_nothing_find_nothing",
         ),
+        (
+            "one shared word passes for a good fit",
+            "score >= _GOOD and shared >= _WORDS",
+            "score >= _GOOD",
+            "lessons/l14_bug_museum/test_symptoms.py::test_one_shared_word_is_no_good_fit_and_the_command_says_so",
+        ),
     ),
     *_in(
         "lora_lessons/lessons/l14_bug_museum/workbench.py",

@@ -21,9 +21,12 @@ _GROUPS = {
     "In sizes, files and other programs": "",
 }
 
+# What a library says where it does notice: such symptoms stand in quotes.
+_MESSAGE = re.compile(r"requires?[_ ]grad|autograd kernel|missing adapter keys|unscale FP16")
+
 _HEAD = """# Symptom → suspects
 
-What you see, and what may be behind it. None of these mistakes has to stop your program; a symptom in quotes is what a library says where it does notice.
+What you see, and what may be behind it. None of these mistakes has to stop your program; a symptom in quotes is an error or a warning of a library.
 `lora-lessons symptom "loss falls, answers unchanged"` looks your own words up. The bug museum shows each mistake at work and lets you repair it, in
 three halls: [the adapter itself](14_bug_museum.ipynb), [texts, labels and loss](deeper/14_text_and_loss.ipynb), [training and files](deeper/14_training_and_files.ipynb).
 
@@ -59,7 +62,11 @@ def made() -> str:
 
 def _row(symptom: str) -> str:
     likely = [match.exhibit for match in search(symptom) if match.good and match.score >= _ALSO][:3]
-    return f"| {symptom} | {'<br>'.join(map(_link, likely))} |"
+    return f"| {_shown(symptom)} | {'<br>'.join(map(_link, likely))} |"
+
+
+def _shown(symptom: str) -> str:
+    return f"“{symptom.strip('“”')}”" if _MESSAGE.search(symptom) else symptom
 
 
 def _link(one: Exhibit) -> str:

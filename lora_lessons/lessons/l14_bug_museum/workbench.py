@@ -119,6 +119,14 @@ def healthy_at_rank_64(bench: Workbench, seed: int = 0) -> Attempt:
     return bench.train(config, GENTLE_RATE, seed)
 
 
+def healthy_for_longer(bench: Workbench, seed: int = 0) -> Attempt:
+    """The healthy run of the three, at its own rate, for twice as many steps."""
+    from peft import LoraConfig
+
+    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    return bench.train(config, seed=seed, steps=2 * STEPS)
+
+
 class FirstSteps(NamedTuple):
     """What two steps of AdamW show of an adapter's start."""
 

@@ -43,6 +43,27 @@ def test_it_hangs_in_its_hall_in_the_form_of_all(one):
     assert "## Exhibit" not in match[0][5:], "its form is whole before the next one begins"
 
 
+def stored_plaques():
+    """What each hall's stored plaques say, by the exhibit's id; None where a plaque has no output."""
+    found = {}
+    for name in exhibits.HALLS.values():
+        for cell in nbformat.read(course_root() / "notebooks" / name, 4).cells:
+            if shown := re.search(r'^plaque\("(14\.\d+)"', cell.source, re.M):
+                said = [o.data["text/plain"] for o in cell.outputs if "data" in o]
+                found[shown[1]] = said[0] if said else None
+    return found
+
+
+PLAQUES = stored_plaques()
+
+
+@pytest.mark.parametrize("one", EXHIBITS)
+def test_its_stored_plaque_says_what_the_catalogue_says(one):
+    suspect, noticed, *_, behind = (PLAQUES[one.id] or "no plaque is stored\n\n").splitlines()
+    assert (suspect, noticed) == (one.suspect, f"How you would have noticed: {one.noticed}")
+    assert behind == f"Behind it: {one.behind}"
+
+
 @pytest.mark.parametrize("one", EXHIBITS)
 def test_its_texts_are_whole_and_in_a_learners_words(one):
     assert len(one.symptoms) >= 2 and all(len(words.split()) >= 3 for words in one.symptoms)

@@ -47,6 +47,39 @@ def test_words_that_fit_nothing_find_nothing(words):
     assert search(words) == []
 
 
+@pytest.mark.parametrize("words", ["banana bread recipe", "tokenizer is slow", "CUDA out of memory", "loss spikes"])
+def test_one_shared_word_is_no_good_fit_and_the_command_says_so(words, capsys):
+    assert not any(match.good for match in search(words))
+    assert cli.main(["symptom", words]) == 0
+    assert capsys.readouterr().out.startswith("Nothing here fits well")
+
+
+def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
+    assert sum(any(match.good for match in search(words)[:3]) for _, words in COMPLAINTS) >= 0.85 * len(COMPLAINTS)
+    assert cli.main(["symptom", "training loss is great and the model has forgotten everything"]) == 0
+    assert "fits well" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "id, words",
+    [
+        ("14.15", "loss is 0.0"),
+        ("14.15", "loss is NaN"),
+        ("14.5", "trainable% is 0.01 on Mixtral"),
+        ("14.5", "gpt-oss fine-tune learns only the tone"),
+        ("14.2", "I increased the rank to 128 and it got worse"),
+        ("14.3", "I trained but nothing changed"),
+        ("14.3", "stuck at 4.34"),
+    ],
+)
+def test_the_textbook_case_comes_first(id, words):
+    assert search(words)[0].exhibit.id == id
+
+
+def test_a_far_suspect_is_not_on_the_page():
+    assert "[14.2]" not in page._row("the loss of the untrained base is far too high")
+
+
 def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for():
     assert search("training los near zero, gibberisch text")[0].exhibit.id == "14.7"
     words = "loss falls, answers unchanged"
@@ -63,8 +96,14 @@ def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_l
         anchor = f"exhibit-{one.number}"
         assert f'<a id="{anchor}"></a>' in text and f"]({place(one)})" in text
         for symptom in one.symptoms:
-            assert f"| {symptom} | [{one.id}](#{anchor}) " in text
+            assert f"| {page._shown(symptom)} | [{one.id}](#{anchor}) " in text
     assert all(len(row.split(" | ")) == 2 for row in text.splitlines() if row.startswith("| ")), "no | in a cell"
+
+
+def test_what_a_library_says_stands_in_quotes_and_what_a_learner_says_does_not():
+    text = page.made()
+    assert "| “element 0 of tensors does not require grad” |" in text
+    assert "| the loss falls far too slowly |" in text
 
 
 def test_readme_writes_the_page_only_where_it_differs(monkeypatch, tmp_path):
@@ -85,7 +124,7 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     assert cli.main(["symptom", "loss falls,", "answers unchanged"]) == 0
     said = capsys.readouterr().out
     one = catalogue()["14.2"]
-    assert said.startswith(f"{one.id}   {one.suspect[:40]}")
+    assert said.startswith(f"{one.id}   Test: {one.noticed[:40]}") and f"Suspect: {one.suspect[:40]}" in said
     assert "notebooks/14_bug_museum.ipynb" in said and "https://github.com/huggingface/lerobot/issues/3551" in said
     assert sum(line[:2] == "14" for line in said.splitlines()) == 3
     assert cli.main(["symptom", "my cat is orange"]) == 0

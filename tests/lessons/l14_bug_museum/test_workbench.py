@@ -38,6 +38,7 @@ def test_an_attempt_leaves_the_base_bare_and_an_adapter_that_peft_opens(bench):
     found = bench.train(config(target_modules=["q_proj", "fc1"]))
     assert models.weights_digest(bench.base.model) == before and not list(lora.lora_layers(bench.base.model))
     assert len(found.losses) == workbench.STEPS and found.losses[-1] < found.losses[0]
+    assert len(bench.train(config(target_modules=["q_proj"]), steps=5).losses) == 5
     assert len(found.layers) == 2 and all(name.endswith("q_proj") for name in found.layers)
     assert found.scale == 2 and found.update > 0
     settings = json.loads((found.adapter / "adapter_config.json").read_text(encoding="utf-8"))

@@ -196,4 +196,8 @@ def _(choose: Callable[[Mapping[float, Sequence[float]], float], float]) -> str 
         none_left = choose({1e-3: (0.1, 5.0, 90.0)}, 40.0)
     except ValueError:
         return None
-    return None if none_left is None else "When every run forgot too much, there is none to keep. You return one: raise ValueError."
+    return (
+        None
+        if none_left is None
+        else "When every run forgot too much, there is none to keep. You return one: raise ValueError."
+    )

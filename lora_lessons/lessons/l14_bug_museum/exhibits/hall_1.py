@@ -45,6 +45,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "trained for hours, answers are exactly those of the base",
             "the adapter file is full of zeros",
             "I trained and nothing changed at all",
+            "it starts without any effect and never learns",
             "the loss is stuck at one value",
         ),
         suspect="A and B both start at zero: each is a factor in the other's gradient, so neither ever moves.",

@@ -160,6 +160,8 @@ def test_closing_the_trap_by_hand_does_what_the_processor_does():
     assert not trials.repacked(net) and heard(gradients(model)) == 14
     trials.close(model)
     assert heard(gradients(model)) == 4, "o_proj and down_proj of two blocks"
+    learn(model, adamw(model.parameters()), 1)
+    assert heard(gradients(model)) == 14, "after a step, wrong ones return through B·A"
 
 
 def said(action):

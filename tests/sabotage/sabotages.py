@@ -953,9 +953,15 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l14_bug_museum/exercises/hall_3.py",
         (
             "a merge that is right in memory alone, or not even there, is taken for repaired",
-            "if max(found.in_memory, found.reloaded) < 1e-3:",
+            "if max(found.in_memory, found.reloaded) < 1e-3 and not found.config_ties:",
             "if found.reloaded < 1e3:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.27]",
+        ),
+        (
+            "right merges into 4 bits are refused",
+            "if 0.9 < share < 1.1 and",
+            "if 0.955 < share < 0.96 and",
+            "lessons/l14_bug_museum/test_hall_3.py::test_every_right_merge_into_four_bits_is_accepted",
         ),
     ),
     *_in(

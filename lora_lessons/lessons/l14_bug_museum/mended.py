@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ... import lora, models, quant
-from .tiny_llama import PARTS, adamw, lora_config
+from .tiny_llama import adamw, lora_config
 
 
 def load(net: Any, folder: Path) -> Any:
@@ -70,8 +70,8 @@ def merged(model: Any) -> Any:
     return model.merge_and_unload()
 
 
-def gradients_in_fp16(model: Any, ids: Tensor) -> dict[str, Tensor]:
-    """14.28: a large loss has gradients that fp16 can hold; they are divided where small numbers exist."""
+def gradients_in_fp16(model: Any, ids: Tensor, parts: int) -> dict[str, Tensor]:
+    """14.28: a large loss has gradients that fp16 can hold; A and B hold them in fp32, where they are divided."""
     scale = 2.0**12
-    (scale * model(input_ids=ids, labels=ids).loss / PARTS).backward()
+    (scale * model(input_ids=ids, labels=ids).loss / parts).backward()
     return {name: p.grad.float() / scale for name, p in model.named_parameters() if "lora_B" in name}

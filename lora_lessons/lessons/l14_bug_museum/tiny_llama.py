@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -66,14 +65,12 @@ def learn(model: Any, optimizer: torch.optim.Optimizer, steps: int = 20, ids: Te
     """Learn `ids` by heart; the loss of each step, in nats per token."""
     losses = []
     model.train()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for _ in range(steps):
-            optimizer.zero_grad()
-            loss = model(input_ids=ids, labels=ids).loss
-            loss.backward()
-            optimizer.step()
-            losses.append(loss.item())
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
     model.eval()
     return losses
 
@@ -93,9 +90,7 @@ def logits(model: Any) -> Tensor:
 def gradients(model: Any) -> dict[str, Tensor]:
     """The gradient of every lora_B after one batch, by name; zeros where none came."""
     model.train().zero_grad(set_to_none=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model(input_ids=IDS, labels=IDS).loss.backward()
+    model(input_ids=IDS, labels=IDS).loss.backward()
     found = {name: p for name, p in model.named_parameters() if "lora_B" in name}
     return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in found.items()}
 

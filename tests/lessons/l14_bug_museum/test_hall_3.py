@@ -9,6 +9,7 @@ from peft import PeftModel, get_peft_model
 from torch.utils.checkpoint import checkpoint
 
 from lora_lessons import lora, mixing, quant, training
+from lora_lessons.lessons import all_exercises
 from lora_lessons.lessons.l14_bug_museum import mended, trials
 from lora_lessons.lessons.l14_bug_museum.tiny_llama import IDS, adamw, learn, lora_config, loss_of, tiny_llama
 
@@ -93,6 +94,63 @@ def test_pefts_merge_into_four_bits_is_ours_and_keeps_next_to_nothing():
     assert 0.9 < trials.kept(quant.dequantize(mended.merge(layer.W, layer.delta)).float() - before, layer.delta) < 1.1
 
 
+@pytest.mark.parametrize(
+    "merge",
+    [
+        mended.merge,
+        lambda W, delta: quant.quantize(W.float() + delta, "nf4"),
+        lambda W, delta: quant.quantize(W + delta.bfloat16(), "nf4"),
+    ],
+)
+def test_every_right_merge_into_four_bits_is_accepted(merge):
+    assert all_exercises()["14.26"].check(merge) is None
+
+
+def test_how_much_a_merge_into_four_bits_keeps_depends_on_how_large_the_update_is():
+    shares = [trials.kept_of(times, trials.one_layer()) for times in (1, 4, 16)]
+    assert shares == sorted(shares) and shares[0] < 0.1 < 0.9 < shares[-1]
+
+
+def unscaled(model, ids, parts):
+    (model(input_ids=ids, labels=ids).loss / parts).backward()
+    return {name: p.grad for name, p in model.named_parameters() if "lora_B" in name}
+
+
+def test_on_a_base_in_fp16_only_the_scaled_loss_teaches_and_only_where_gradients_are_small():
+    broken = trials.in_fp16(unscaled, steps=15)
+    well = trials.in_fp16(mended.gradients_in_fp16, steps=15)
+    fell, fell_well = (one.losses[0] - one.losses[1] for one in (broken, well))
+    assert broken.zeros > 0.1 and well.zeros == 0 and fell_well > 4 * fell
+    assert trials.in_fp16(unscaled, parts=1).cosine > 0.999
+
+
+def test_a_scaler_stops_at_an_adapter_in_fp16_and_is_content_with_one_in_fp32():
+    model = trials.half_base()
+    dtypes = {"lora_" in name: p.dtype for name, p in model.named_parameters()}
+    assert dtypes == {True: torch.float32, False: torch.float16}, "as PEFT makes them"
+    assert trials.unscale_error(model) == ""
+    assert trials.unscale_error(trials.half_base().half()) == "Attempting to unscale FP16 gradients."
+
+
+def test_the_second_adapter_gets_a_gradient_where_it_is_active_and_nowhere_else():
+    assert trials.second_adapter(add_second, steps=1).heard == 0
+    assert trials.second_adapter(mended.add_second, steps=1).heard == 14
+
+
+@pytest.mark.parametrize(
+    "trial, words",
+    [
+        (lambda: trials.loaded(load, *trials.a_saved_folder(steps=1)), "missing adapter keys"),
+        (lambda: trials.checkpointed(save_memory, steps=1), "None of the inputs have requires_grad"),
+        (lambda: trials.on_four_bits(trials.one_layer()).merge_and_unload(), "4-bit"),
+        (lambda: trials.tied(lambda model: model.merge_and_unload(), steps=1), "tie_word_embeddings"),
+    ],
+)
+def test_without_the_line_that_silences_all_a_learner_sees_four_warnings(trial, words):
+    with pytest.warns(UserWarning, match=words):
+        trial()
+
+
 def test_closing_the_trap_by_hand_does_what_the_processor_does():
     from lora_lessons.lessons.l14_bug_museum.tiny_llama import gradients, heard
 
@@ -102,6 +160,8 @@ def test_closing_the_trap_by_hand_does_what_the_processor_does():
     assert not trials.repacked(net) and heard(gradients(model)) == 14
     trials.close(model)
     assert heard(gradients(model)) == 4, "o_proj and down_proj of two blocks"
+    learn(model, adamw(model.parameters()), 1)
+    assert heard(gradients(model)) == 14, "after a step, wrong ones return through B·A"
 
 
 def said(action):
@@ -125,7 +185,7 @@ def base_left_free():
 
 
 def in_fp16():
-    one_step(get_peft_model(tiny_llama(), lora_config()).half())
+    one_step(trials.half_base())
 
 
 def second():
@@ -148,6 +208,6 @@ def second():
     ],
 )
 def test_it_warns_or_does_not(action, words):
-    """With the merge into 4 bits (above) and the autograd kernel of lesson 07, these make the hall's five of eight."""
+    """With the merge into 4 bits (above), these make the hall's four of eight; lesson 07's autograd kernel needs its processor."""
     found = said(action)
     assert any(words in one for one in found) if words else not found

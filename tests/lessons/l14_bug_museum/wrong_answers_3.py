@@ -33,8 +33,8 @@ def merged_well(model):
     {}
 """
 HALF = """
-def gradients_well(model, ids):
-    ({scale} * model(input_ids=ids, labels=ids).loss / PARTS).backward()
+def gradients_well(model, ids, parts):
+    ({scale} * model(input_ids=ids, labels=ids).loss / parts).backward()
     return {{n: {back} for n, p in model.named_parameters() if "lora_B" in n}}
 """
 
@@ -65,6 +65,13 @@ WRONG: dict[str, list[tuple[str, str]]] = {
                 'model.set_adapter("second"); return optimizer'
             ),
             "built before the switch",
+        ),
+        (
+            SECOND.format(
+                'model.add_adapter("second", lora_config()); '
+                '[p.requires_grad_("second" in n) for n, p in model.named_parameters()]; return adamw(model.parameters())'
+            ),
+            "not active",
         ),
         (
             SECOND.format(
@@ -135,6 +142,7 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ('def merge(W, delta): return quant.quantize((W.float() + 2 * delta).bfloat16(), "nf4")', "added once"),
         ('def merge(W, delta): return quant.quantize((W.float() + delta).bfloat16(), "fp4")', "should be in NF4"),
         ("def merge(W, delta): return (W.float() + delta).bfloat16()", "Return the merged weight in 4 bits"),
+        ('def merge(W, delta): return quant.quantize(delta.bfloat16(), "nf4")', "added once"),
     ],
     "14.27": [
         (MERGED.format("return model.merge_and_unload()"), "together with the head"),
@@ -150,15 +158,29 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "before you merge",
         ),
         (MERGED.format("return model.unload()"), "was the adapter merged at all"),
+        (
+            MERGED.format(
+                "head = net.lm_head.base_layer; head.weight = nn.Parameter(head.weight.detach().clone()); "
+                "net = model.merge_and_unload(); net.config.tie_word_embeddings = True; return net"
+            ),
+            "the configuration still ties",
+        ),
     ],
     "14.28": [
         (HALF.format(scale="1.0", back="p.grad.float()"), "comes too late"),
         (HALF.format(scale="1.0", back="(p.grad * 4096).float() / 4096"), "comes too late"),
         (HALF.format(scale="4096.0", back="p.grad.float()"), "times as large"),
         (HALF.format(scale="2.0**40", back="p.grad.float() / 2**40"), "Infinity or NaN"),
+        (HALF.format(scale="4096.0", back="(p.grad.half() / 4096).float()"), "divided in fp16"),
         (
-            "def gradients_well(model, ids):\n"
-            "    (model.float()(input_ids=ids, labels=ids).loss / PARTS).backward()\n"
+            HALF.format(scale="4096.0", back="p.grad.float() / 4096").replace(
+                "    (4096", "    model.half()\n    (4096"
+            ),
+            "no longer in fp32",
+        ),
+        (
+            "def gradients_well(model, ids, parts):\n"
+            "    (model.float()(input_ids=ids, labels=ids).loss / parts).backward()\n"
             "    return {n: p.grad for n, p in model.named_parameters() if 'lora_B' in n}",
             "another format",
         ),

@@ -30,6 +30,13 @@ def _(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | None:
         found = trials.second_adapter(add, steps=3)
     except _Refused as refused:
         return str(refused)
+    except (ValueError, RuntimeError) as error:
+        if "empty parameter list" in str(error) or "does not require grad" in str(error):
+            return (
+                "The second adapter is not active: no batch passes through it, so nothing that may learn is part of the loss. "
+                "set_adapter makes it active and trainable."
+            )
+        raise
     if found.base:
         return f"{found.base} tensors of the base moved: the optimizer should hold the second adapter alone."
     if found.second and not found.first:
@@ -84,7 +91,7 @@ def _(save_memory: Callable[[Any], Any]) -> str | None:
     if found.heard < found.of:
         return (
             f"{found.heard} of {found.of} lora_B get a gradient. A reentrant checkpoint whose input asks for none hands none "
-            "on, to any layer inside."
+            "on, to any layer inside. (requires_grad_(True) on the base does not last: get_peft_model freezes the base.)"
         )
     if found.apart > 1e-6:
         return "Every lora_B gets a gradient, but not the one that it has without checkpointing."
@@ -115,17 +122,20 @@ def _(ready: Callable[[Any], Any]) -> str | None:
 
 
 @exercise("14.28", "It learned on the other card", difficulty=2, minutes=8)
-def _(gradients_in_fp16: Callable[[Any, Tensor], dict[str, Tensor]]) -> str | None:
+def _(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]]) -> str | None:
     given = []
 
-    def computed(model: Any, ids: Tensor) -> dict[str, Tensor]:
-        found = answered(gradients_in_fp16(model, ids))
-        given.append(next(model.parameters()).dtype)
+    def computed(model: Any, ids: Tensor, parts: int) -> dict[str, Tensor]:
+        found = answered(gradients_in_fp16(model, ids, parts))
+        given.append({p.dtype for name, p in model.named_parameters() if "lora_" not in name})
+        given.append({p.dtype for name, p in model.named_parameters() if "lora_" in name})
         return found
 
     found = trials.in_fp16(computed)
-    if given[0] != torch.float16:
-        return "The model is in another format now. On this card fp16 is all there is: keep it, and scale the loss."
+    if given[0] != {torch.float16}:
+        return "The base is in another format now. On this card fp16 is all there is: keep it, and scale the loss."
+    if given[1] != {torch.float32}:
+        return "A and B are no longer in fp32. A GradScaler stops at that, and so small an update is lost when it is added to them."
     if not found.finite:
         return (
             "Infinity or NaN: the factor is so large that gradients pass 65,504, the largest number of fp16. Try 4096."
@@ -140,4 +150,6 @@ def _(gradients_in_fp16: Callable[[Any, Tensor], dict[str, Tensor]]) -> str | No
             f"{found.zeros:.0%} of the gradients' numbers are zero. They were lost on the way back, so what is done to them "
             "afterwards comes too late: multiply the loss, before backward()."
         )
+    if found.zeros > 0.01:
+        return f"{found.zeros:.0%} of the numbers are zero although the loss was scaled: they were divided in fp16. Divide in fp32."
     return None

@@ -28,9 +28,10 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "the first adapter got worse after I trained a second one",
             "training a new adapter overwrites the old one",
         ),
-        suspect="add_adapter does not switch: model and optimizer kept to the one that was there.",
-        noticed="Before the first step, print model.active_adapter and the names of what the optimizer holds.",
-        behind="huggingface/peft#3580: load_adapter left the first one trainable and the new one frozen",
+        suspect="add_adapter does not switch: the model and the optimizer stayed with the adapter that was there.",
+        noticed="Before the first step, print model.active_adapter and the names of the parameters that require a gradient.",
+        behind="PEFT's design: an added adapter is not active. Related, and mended in huggingface/peft#3495: huggingface/peft#3580, where "
+        "load_adapter made the first adapter trainable and left the new one frozen",
         found_by=("b_never_moved", "second_adapter_untrained"),
     ),
     Exhibit(
@@ -39,11 +40,11 @@ EXHIBITS: tuple[Exhibit, ...] = (
         symptoms=(
             "great in the session, poor when the saved adapter is put on a fresh base",
             "LoRA needs as much memory as full fine-tuning",
-            "the adapter only works in the session that trained it",
+            "the adapter helps only in the session that trained it",
             "embeddings and norms changed although I only wanted an adapter",
         ),
         suspect="The base was not frozen: embeddings, norms and head learned as well, and an adapter holds none of them.",
-        noticed="Print the trainable numbers before the first step: they must be those of A and B, and nothing else.",
+        noticed="Print the number of trainable parameters before the first step: it must be that of A and B alone.",
         behind="lesson 02: W is frozen, and A and B are all that learns",
     ),
     Exhibit(
@@ -57,7 +58,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ),
         suspect="Reentrant checkpointing cuts the graph when a block's input asks for no gradient: no adapter inside gets one.",
         noticed="Count the lora_B with a gradient after the first backward; the course's training.check_gradients stops there.",
-        behind="huggingface/peft#137 (loud) and locuslab/open-unlearning#178 (silent)",
+        behind="locuslab/open-unlearning#178 (silent: the transformer layers were not trained) and huggingface/peft#137 (loud)",
         found_by=("b_never_moved",),
     ),
     Exhibit(
@@ -69,7 +70,8 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "an autograd kernel was not registered",
         ),
         suspect="bitsandbytes repacked its weights when the base was evaluated, and nothing passes back through them any more.",
-        noticed="Count the lora_B with a gradient at step 0; at step 1 it is too late, because wrong ones arrive by a detour.",
+        noticed="Count the lora_B with a gradient at step 0. Later none is zero: gradients return through B·A alone, without W's part, and are "
+        "wrong.",
         behind="lesson 07 (found while this course was made; we know of no thread)",
     ),
     Exhibit(
@@ -80,9 +82,9 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "the adapter is gone after merge_and_unload on a 4-bit model",
             "merging QLoRA into one quantized file undid it",
         ),
-        suspect="The update was added to weights that were already rounded, and the second rounding put them back.",
-        noticed="Measure the change of one weight along the update: it must be all of it. Or compare logits before and after.",
-        behind="huggingface/peft#2321, huggingface/peft#1043; lesson 09 counts the answers that are lost",
+        suspect="The update was added to weights that were already rounded, and the second rounding put most of them back.",
+        noticed="Measure the share of ΔW in the merged weight: it must be about 1. Or compare logits before and after.",
+        behind="huggingface/peft#1043 (the results “worsen a lot”) and huggingface/peft#2321; lesson 09 counts the answers that are lost",
     ),
     Exhibit(
         id="14.27",
@@ -92,9 +94,10 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "merged and saved model repeats one token",
             "adapter works, the merged model is gibberish",
         ),
-        suspect="Head and embedding are one tensor: what the head learned changed the input side as well.",
+        suspect="Head and embedding are one tensor, so merging the head's adapter changed the embedding as well.",
         noticed="Compare logits before the merge with those of the saved folder; ask whether lm_head.weight is the embedding's.",
-        behind="huggingface/transformers#45127",
+        behind="huggingface/peft#2018; related: huggingface/transformers#45127 and huggingface/peft#2777, where the merge was right in memory "
+        "and the saved configuration tied the two again",
         found_by=("tied_embeddings",),
     ),
     Exhibit(
@@ -102,12 +105,14 @@ EXHIBITS: tuple[Exhibit, ...] = (
         title="It learned on the other card",
         symptoms=(
             "fp16 training barely learns, bf16 was fine",
-            "loss stuck in half precision, no nan",
+            "loss hardly falls in half precision on a T4, no nan",
             "attempting to unscale FP16 gradients",
         ),
-        suspect="fp16 without loss scaling: the smallest gradients became zero on their way.",
-        noticed="Count the exact zeros among the gradients of one batch: in fp32 there are next to none.",
-        behind="huggingface/peft#341 (its loud sibling: “Attempting to unscale FP16 gradients”)",
+        suspect="With a base in fp16, A and B belong in fp32 and the loss must be scaled: unscaled, small gradients become zero, and with A and B "
+        "in fp16 a GradScaler stops.",
+        noticed="Count the exact zeros among the gradients of one batch: in fp32 there are next to none. And print the dtype of A and B.",
+        behind="huggingface/peft#341 and huggingface/peft#1249, its loud sibling: “Attempting to unscale FP16 gradients”, mended by making what "
+        "trains fp32 (in plain LoRA, PEFT does that by default)",
         found_by=("half_precision_zeros",),
     ),
 )

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from .... import models
+from .... import mixing, models, quant
 from ....adapter import Adapter, read_adapter
 from ....paths import course_root
 from ..tiny_llama import tiny_llama
@@ -23,7 +23,7 @@ NAME = "model.layers.18.mlp.up_proj"
 
 
 def in_four_bits() -> Any:
-    """The tiny Llama in NF4, loaded as everybody loads one: transformers and bitsandbytes."""
+    """The tiny Llama in NF4, loaded in the usual way: transformers and bitsandbytes."""
     how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -91,6 +91,13 @@ def weight_of(model: Any) -> Tensor:
     """The 4-bit weight of the only layer, as numbers in fp32."""
     (linear,) = _layers(model)
     return dequantize_4bit(linear.weight.data, linear.weight.quant_state).float()
+
+
+def kept_of(times: float, layer: Layer) -> float:
+    """The share of `times` ΔW that is left of it when it is merged into the 4-bit weight of `layer`."""
+    packed, delta = quant.quantize(layer.W.bfloat16(), "nf4"), times * layer.delta
+    change = quant.dequantize(mixing.merged_into_four_bits(packed, delta)).float() - quant.dequantize(packed).float()
+    return kept(change, delta)
 
 
 def kept(change: Tensor, delta: Tensor) -> float:

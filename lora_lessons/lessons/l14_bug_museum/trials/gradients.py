@@ -10,7 +10,19 @@ import torch
 from peft import get_peft_model
 from torch import Tensor
 
-from ..tiny_llama import IDS, LONG_IDS, PARTS, adamw, gradients, heard, learn, lora_config, scratch, tiny_llama
+from ..tiny_llama import (
+    IDS,
+    LONG_IDS,
+    PARTS,
+    adamw,
+    gradients,
+    heard,
+    learn,
+    lora_config,
+    loss_of,
+    scratch,
+    tiny_llama,
+)
 
 
 class Checkpointed(NamedTuple):
@@ -58,38 +70,57 @@ def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpoi
 
 
 class Halves(NamedTuple):
-    """Gradients of every B, computed in fp16, beside those in fp32."""
+    """Gradients of every B, computed through a base in fp16, beside those where all is in fp32."""
 
     zeros: float
     cosine: float
     # ‖g‖ / ‖right g‖
     size: float
     finite: bool
+    # the loss before and after B learned from them
+    losses: tuple[float, float]
 
 
-def in_fp16(gradients_in_fp16: Callable[[Any, Tensor], dict[str, Tensor]]) -> Halves:
-    """Compare what `gradients_in_fp16` returns with the gradients in fp32."""
+def half_base() -> Any:
+    """The tiny Llama in fp16 with adapters on; A and B are in fp32, because PEFT makes them so."""
+    torch.manual_seed(0)
+    return get_peft_model(tiny_llama().half(), lora_config())
 
-    def adapted() -> Any:
-        torch.manual_seed(0)
-        return get_peft_model(tiny_llama(), lora_config())
 
-    model = adapted()
-    (model(input_ids=LONG_IDS, labels=LONG_IDS).loss / PARTS).backward()
-    right = flat({name: p.grad for name, p in model.named_parameters() if "lora_B" in name})
-    found = flat(gradients_in_fp16(adapted().half(), LONG_IDS))
+def in_fp16(
+    gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]], parts: int = PARTS, steps: int = 0
+) -> Halves:
+    """Compare what `gradients_in_fp16` returns with the gradients in fp32, then let AdamW take `steps` with it."""
+    torch.manual_seed(0)
+    whole = get_peft_model(tiny_llama(), lora_config())
+    (whole(input_ids=LONG_IDS, labels=LONG_IDS).loss / parts).backward()
+    right = flat({name: p.grad for name, p in whole.named_parameters() if "lora_B" in name})
+    found = flat(gradients_in_fp16(half_base(), LONG_IDS, parts))
     cosine = torch.cosine_similarity(found, right, 0) if bool(found.any()) else torch.zeros(())
     return Halves(
         float((found == 0).float().mean()),
         float(cosine),
         float(found.norm() / right.norm()),
         bool(torch.isfinite(found).all()),
+        _learned(gradients_in_fp16, parts, steps),
     )
 
 
-def unscale_error() -> str:
-    """What a GradScaler says when A and B themselves are in fp16."""
-    model = get_peft_model(tiny_llama(), lora_config()).half()
+def _learned(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]], parts: int, steps: int) -> Any:
+    """The loss before and after `steps` of AdamW on every B."""
+    model = half_base()
+    b = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    before, optimizer = loss_of(model, LONG_IDS), adamw(b.values())
+    for _ in range(steps):
+        model.zero_grad()
+        for name, gradient in gradients_in_fp16(model, LONG_IDS, parts).items():
+            b[name].grad = gradient
+        optimizer.step()
+    return before, loss_of(model, LONG_IDS)
+
+
+def unscale_error(model: Any) -> str:
+    """What a GradScaler says when it meets the gradients of `model`; nothing where they are in fp32."""
     optimizer, scaler = adamw(model.parameters()), torch.amp.GradScaler("cpu")
     scaler.scale(model(input_ids=IDS, labels=IDS).loss).backward()
     try:

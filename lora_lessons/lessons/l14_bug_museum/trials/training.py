@@ -23,6 +23,8 @@ class Second(NamedTuple):
     losses: list[float]
     # the first adapter's loss on its own text, before and after
     on_first: tuple[float, float]
+    # lora_B of the second adapter with a gradient after the first backward
+    heard: int
     folder: Path
 
 
@@ -35,14 +37,23 @@ def second_adapter(add_second: Callable[[Any], Any], steps: int = 20) -> Second:
     kept = weights_of(model, "")
     optimizer = add_second(model)
     start = weights_of(model, ".second.")
-    losses = learn(model, optimizer, steps, OTHER_IDS)
+    losses = learn(model, optimizer, 1, OTHER_IDS)
+    seconds = [p.grad for name, p in model.named_parameters() if "lora_B.second" in name]
+    heard = sum(grad is not None and bool(grad.any()) for grad in seconds)
+    losses += learn(model, optimizer, steps - 1, OTHER_IDS)
     folder = scratch()
     model.save_pretrained(str(folder))
     model.set_adapter("first")
     first = {name: tensor for name, tensor in kept.items() if ".first." in name}
     base = {name: tensor for name, tensor in kept.items() if ".first." not in name}
     return Second(
-        moved(model, first), moved(model, start), moved(model, base), losses, (before, loss_of(model)), folder
+        moved(model, first),
+        moved(model, start),
+        moved(model, base),
+        losses,
+        (before, loss_of(model)),
+        heard,
+        folder,
     )
 
 

@@ -72,7 +72,7 @@ def model_card(about: AboutAdapter) -> str:
         "\n".join(f"- {limit}" for limit in about.limits),
         "## How to ask it",
         _HOW_TO_ASK.replace("BASE", about.loads).replace(
-            "IMPORTED", "\nfrom lora_lessons import models" * about.loads.startswith("models.")
+            "IMPORTED", "from lora_lessons import models\n" * about.loads.startswith("models.")
         ),
         "## To fill in",
         "- What it is meant for, and what not.\n- Where the data came from, and whether you may publish what was learned from it.\n"
@@ -85,9 +85,9 @@ def model_card(about: AboutAdapter) -> str:
 _HOW_TO_ASK = """Run this in the adapter's folder:
 
 ~~~python
-from peft import PeftModel
+IMPORTEDfrom peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
-IMPORTED
+
 base = BASE
 tokenizer = AutoTokenizer.from_pretrained(base)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), ".").eval()

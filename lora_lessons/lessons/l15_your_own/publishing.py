@@ -52,7 +52,8 @@ def about(
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
     embedded = base.name == models.EMBEDDED_NAME
     packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
-    name_of_base = HUB if embedded else base.name
+    folder_name = Path(base.name).name if Path(base.name).exists() else base.name
+    base_name = HUB if embedded else folder_name
     limits = [
         f"It was scored on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
@@ -63,9 +64,9 @@ def about(
     ]
     return AboutAdapter(
         name=name,
-        base=name_of_base,
+        base=base_name,
         base_note=(_ROUNDED if embedded else "") + (_NF4 if packed else ""),
-        loads='models.folder("embedded")' if embedded else repr(base.name),
+        loads='models.folder("embedded")' if embedded else repr(base_name),
         data={
             "file": data.path.name,
             "good lines": f"{data.of:,}",

@@ -14,6 +14,7 @@ from .. import __version__
 from ..errors import ModelError, in_words
 from ..paths import ensure_home
 from .adapters import adapters
+from .ask import ask
 from .badges import badges
 from .bench import bench
 from .check import check
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 app.command(cls=LessonCommand)(run)
 VERBS: list[Callable[..., int]] = [
-    *(lab, plan, check, sweep, bench, adapters, inspect, symptom, doctor, claims, badges, readme),
+    *(lab, plan, check, sweep, bench, adapters, inspect, ask, symptom, doctor, claims, badges, readme),
     new_lesson,
 ]
 for verb in VERBS:

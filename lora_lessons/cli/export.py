@@ -61,7 +61,7 @@ def gguf(
     from ..export import gguf as llama
 
     with _in_switches():
-        files, notes = llama.export(_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
+        files, notes = llama.export(adapter_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
     _say_notes(notes)
     print(*(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
     return EXIT_OK
@@ -95,7 +95,7 @@ def ollama(
 
     go_template = read_text(template) if template else None
     with _in_switches():
-        read, folder = gguf.adapter_and_base(_folder(adapter), base)
+        read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
     print(
         *(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n"
@@ -145,7 +145,7 @@ def formats(
     from ..export import formats as tools
 
     with _in_switches():
-        rows = tools.export(_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)
+        rows = tools.export(adapter_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)
     failed = [row["format"] for row in rows if row["status"] == tools.FAILED]
     print(*map(tools.table.line, rows), tools.table.BASE_NOTE, sep="\n")
     print(f"Written to {shown(out / tools.table.TABLE)}")
@@ -167,7 +167,7 @@ def _in_switches() -> Iterator[None]:
         raise FileExistsError(str(error).replace("pass overwrite=True", "add --overwrite")) from error
 
 
-def _folder(name: str) -> Path:
+def adapter_folder(name: str) -> Path:
     """A path, or the name of something that a lesson kept for the learner."""
     from ..course import newest_folder
 

@@ -133,7 +133,7 @@ def in_words(tally: Tally) -> str:
     """The tally, its 95% interval (Wilson), and one plain sentence on what it can tell and what not."""
     if not tally.decided:
         neither = f"In all {tally.same} you saw no difference." if tally.same and not tally.open else ""
-        return neither or "No judgement was given."
+        return neither or "Nothing has been judged yet."
     share, of = tally.adapter / tally.decided, tally.decided
     low, high = interval(share, of)
     chance = by_chance(tally.adapter, of)

@@ -98,8 +98,11 @@ def _remember(section: str, key: str, value: Any) -> None:
         _unsaved.pop(file, None)
 
 
-def my_folder(name: str) -> Path:
-    """A new folder for something the learner made, such as "adapters/wick": never one that exists (then -2, -3 …)."""
+def my_folder(name: str | Path) -> Path:
+    """A new folder for something the learner made, such as "adapters/wick": never one that exists (then -2, -3 …).
+
+    It lies beside the progress file, or where an absolute path says.
+    """
     first = progress_file().parent / name
     folder, number = first, 1
     while folder.exists():

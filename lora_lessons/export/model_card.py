@@ -34,9 +34,15 @@ class AboutAdapter(NamedTuple):
     name: str
     # a hub id, or the name of a folder: never a path, which would tell of the machine
     base: str
+    # how the weights that were trained on differ from those of `base`: a sentence, or ""
+    base_note: str
+    # that base as Python: a name in quotation marks, or models.folder("embedded")
+    loads: str
     data: Mapping[str, str]
     settings: Mapping[str, str]
     scores: Sequence[CardRow]
+    # what the intervals among the scores assume
+    condition: str
     limits: Sequence[str]
 
 
@@ -52,7 +58,8 @@ def model_card(about: AboutAdapter) -> str:
     rows = [f"| {' | '.join(map(_cell, row))} |" for row in about.scores]
     parts = [
         f"# {_plain(about.name)}",
-        f"A LoRA adapter for `{about.base}`. Nobody but its maker has looked at it: fill in below what you know of it.",
+        f"A LoRA adapter for `{about.base}`. {about.base_note}".strip(),
+        "Nobody but its maker has looked at it: fill in below what you know of it.",
         "## Data",
         _listed(about.data),
         "The data itself is not published with this card.",
@@ -60,10 +67,13 @@ def model_card(about: AboutAdapter) -> str:
         _listed(about.settings),
         "## Scores",
         "\n".join(["| measured | the base | with the adapter | remark |", "|---|---|---|---|", *rows]),
+        about.condition,
         "## Limits",
         "\n".join(f"- {limit}" for limit in about.limits),
-        "## How to load it",
-        _HOW_TO_LOAD.format(base=about.base),
+        "## How to ask it",
+        _HOW_TO_ASK.replace("BASE", about.loads).replace(
+            "IMPORTED", "from lora_lessons import models\n" * about.loads.startswith("models.")
+        ),
         "## To fill in",
         "- What it is meant for, and what not.\n- Where the data came from, and whether you may publish what was learned from it.\n"
         "- A licence: the base's licence holds for the adapter, too.",
@@ -71,16 +81,26 @@ def model_card(about: AboutAdapter) -> str:
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"))
 
 
-_HOW_TO_LOAD = """~~~python
-from peft import PeftModel
+# The adapter's folder is the working folder, so that no path stands in a card.
+_HOW_TO_ASK = """Run this in the adapter's folder:
+
+~~~python
+IMPORTEDfrom peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained("{base}")
-tokenizer = AutoTokenizer.from_pretrained("{base}")
-model = PeftModel.from_pretrained(base, "THIS FOLDER")
+base = BASE
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), ".").eval()
+
+question = [{"role": "user", "content": "Your question?"}]
+tokens = tokenizer.apply_chat_template(
+    question, add_generation_prompt=True, return_tensors="pt", return_dict=True
+)
+said = model.generate(**tokens, max_new_tokens=100, do_sample=False)
+print(tokenizer.decode(said[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))
 ~~~
 
-Ask it through the tokenizer's chat template, as it was trained."""
+If your file begins its conversations with a system message, put it before the question."""
 
 
 def write_card(folder: Path | str, about: AboutAdapter, *, overwrite: bool = False) -> Path:

@@ -21,10 +21,12 @@ def answers(
     system: str | None = None,
     batch_size: int = 16,
     before: Sequence[Mapping[str, str]] = (),
+    cut: str = "",
 ) -> list[str]:
     """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left.
 
-    `before` are turns of the conversation that every message follows, such as examples of good answers.
+    `before` are turns of the conversation that every message follows, such as examples of good answers. An answer that
+    `max_new_tokens` cut off ends with `cut`.
     Raises ValueError where the model's chat template refuses such a conversation.
     """
     import torch
@@ -35,6 +37,8 @@ def answers(
     ]
     texts = [rendered(base.tokenizer, [*head, {"role": "user", "content": prompt}]) for prompt in prompts]
     was_training, said = base.model.training, []
+    given = base.model.generation_config.eos_token_id
+    ends = [base.tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])]
     base.model.eval()
     for start in range(0, len(texts), batch_size):
         ids = [
@@ -47,6 +51,9 @@ def answers(
             out = base.model.generate(
                 input_ids=padded, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=end
             )
-        said += base.tokenizer.batch_decode(out[:, longest:], skip_special_tokens=True)
+        new = out[:, longest:]
+        over = [any(token in ends for token in row) for row in new.tolist()]
+        heard = base.tokenizer.batch_decode(new, skip_special_tokens=True)
+        said += [text.strip() + cut * (not ended) for text, ended in zip(heard, over, strict=True)]
     base.model.train(was_training)
-    return [text.strip() for text in said]
+    return said

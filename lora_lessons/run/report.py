@@ -16,7 +16,7 @@ from ..files import write_text
 from ..machine import stamp
 from .baselines import band, inside
 from .result import FAILED, INTERRUPTED, OK
-from .shown import answer, cards, figures, title
+from .shown import answer, cards, figures, handover, title
 
 if TYPE_CHECKING:
     from .result import LessonResult
@@ -71,6 +71,7 @@ def as_html(results: Sequence[LessonResult], about: Mapping[str, Any]) -> str:
             "cards": list(cards(result.notebook)),
             "title": title(result.notebook) or result.lesson,
             "answer": answer(result.notebook),
+            "handover": handover(result.notebook),
         }
         for result in results
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..course.records import Record
 from .baselines import Deviation
+from .shown import handover
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -50,4 +51,5 @@ class LessonResult:
         lines = [f"{self.lesson}: {self.status} ({took})"]
         lines += [f"  {self.error}"] * (self.error is not None)
         lines += [f"  {'note: ' * d.warning}{d.sentence}" for d in self.deviations]
+        lines += [f"  {line}" for line in handover(self.notebook)]
         return "\n".join(lines)

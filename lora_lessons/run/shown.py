@@ -1,4 +1,4 @@
-"""What an executed notebook shows: its title, its answer, its pictures and its verdict cards."""
+"""What an executed notebook shows: its title, its answer, its pictures, its verdict cards, and what it hands over."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..course.claims import Card, read_card
+from ..course.handover import MIME as HANDOVER
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -61,6 +62,11 @@ def cards(notebook: NotebookNode | None) -> Iterator[Card]:
         card = read_card(_joined(data.get("text/html", "")))
         if card is not None:
             yield card
+
+
+def handover(notebook: NotebookNode | None) -> list[str]:
+    """The lines that an executed notebook hands over: what it made for the learner, and where that is kept."""
+    return [line for data in _displayed(notebook) for line in data.get(HANDOVER, [])]
 
 
 def _displayed(notebook: NotebookNode | None) -> Iterator[dict[str, Any]]:

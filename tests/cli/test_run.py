@@ -33,6 +33,15 @@ def test_exit_statuses(make_lesson, capsys):
     assert cli.main(["run"]) == 1
 
 
+def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_lesson, capsys, tmp_path):
+    made = "from lora_lessons.course.handover import Handover\n"
+    make_lesson("00_a", f"{made}Handover(['Your adapter: <mine>', 'Ask it: so'])", "print('Your adapter: no')")
+    assert cli.main(["run", "0", "--out", str(tmp_path / "out")]) == 0
+    assert "records)\n  Your adapter: <mine>\n  Ask it: so\n" in capsys.readouterr().err
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "<pre>Your adapter: &lt;mine&gt;\nAsk it: so</pre>" in page
+
+
 def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, capsys):
     make_lesson("00_a", RECORD + "record('loss', 1.0 + 0.1 * seed, 'nats')\nrecord('t', 3, 's', volatile=True)")
     make_lesson("01_b", RECORD + "record('y', 1)\nassert seed != 1")
@@ -74,6 +83,7 @@ def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
         ("data_path=mine.jsonl", "HERE/mine.jsonl"),
         ("data_path=../2024", "HERE/../2024"),
         ("data_path=", ""),
+        ("export_path=shipped", "HERE/shipped"),
         ("model=there", "HERE/there"),
         ("model=embedded", "embedded"),
         ("model=owner/name", "owner/name"),

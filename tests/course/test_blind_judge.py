@@ -96,7 +96,7 @@ def test_enough_is_what_a_coin_seldom_does(of, wins):
 @pytest.mark.parametrize(
     ("tally", "says"),
     [
-        (Tally(0, 0, 0, 8), "No judgement was given."),
+        (Tally(0, 0, 0, 8), "Nothing has been judged yet."),
         (Tally(0, 0, 8, 0), "In all 8 you saw no difference."),
         (Tally(3, 0, 0, 0), "So few pairs cannot tell"),
         (Tally(7, 1, 0, 0), "this does not tell. With 8 decided pairs, only 8 or more"),

@@ -198,6 +198,10 @@ def test_numpys_true_is_an_answer():
     assert fits[0] == "solved"
 
 
+def test_my_folder_is_where_an_absolute_path_says(tmp_path):
+    assert learner.my_folder(tmp_path / "mine") == tmp_path / "mine"
+
+
 def test_my_folder_never_names_one_that_exists(monkeypatch, tmp_path):
     monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
     for expected in ("wick", "wick-2", "wick-3"):

@@ -9,9 +9,12 @@ from lora_lessons.export.model_card import AboutAdapter, CardRow, is_untouched, 
 ABOUT = AboutAdapter(
     name="own-helpdesk",
     base="HuggingFaceTB/SmolLM2-135M-Instruct",
+    base_note="Trained on a rounded copy.",
+    loads='"HuggingFaceTB/SmolLM2-135M-Instruct"',
     data={"lines": "80", "sha256": "ab" * 32, "problems found": "none"},
     settings={"r": "8", "lora_alpha": "16"},
     scores=[CardRow("held-out loss, nats", "3.10", "1.52", "95% interval of the gain 1.4 to 1.8 | of 20")],
+    condition="If lines like these were drawn again.",
     limits=["It saw 60 examples."],
 )
 
@@ -29,7 +32,8 @@ def test_the_hub_reads_what_it_was_trained_on_and_with():
         "- It saw 60 examples.",
     ):
         assert said in card.text
-    assert "PeftModel.from_pretrained(base" in card.text and f'from_pretrained("{ABOUT.base}")' in card.text
+    assert f'base = "{ABOUT.base}"' in card.text and "lora_lessons" not in card.text.partition("<!--")[0]
+    assert f"`{ABOUT.base}`. {ABOUT.base_note}" in card.text and f"\n\n{ABOUT.condition}\n\n" in card.text
 
 
 def test_a_name_cannot_open_a_heading_or_a_second_block():
@@ -73,3 +77,29 @@ def test_the_peft_loads_a_folder_with_a_card(tiny_model, tmp_path):
     folder = save_adapter(tiny_model, tmp_path / "mine", ABOUT.base)
     write_card(folder, ABOUT)
     assert PeftConfig.from_pretrained(folder).r == 2 and read_adapter(folder).r == 2
+
+
+def snippet(text):
+    return text.split("~~~python\n")[1].split("~~~")[0]
+
+
+def test_the_cards_snippet_answers_as_the_adapter_does(base_fp32, tmp_path, monkeypatch, capsys):
+    """The embedded base with an adapter that changes its answer, asked by the card's own words and by ours."""
+    import torch
+
+    from lora_lessons import lora, models
+    from lora_lessons.adapter import save_adapter
+
+    lora.attach(base_fp32.model, r=2, lora_alpha=64, seed=0)
+    try:
+        with torch.no_grad():
+            for _, layer in lora.lora_layers(base_fp32.model):
+                layer.lora_B.fill_(0.002)
+        folder = save_adapter(base_fp32.model, tmp_path / "mine", base_fp32.name)
+        (ours,) = models.answers(base_fp32, ["Your question?"], 100)
+    finally:
+        lora.detach(base_fp32.model)
+    write_card(folder, ABOUT._replace(loads='models.folder("embedded")'))
+    monkeypatch.chdir(folder)
+    exec(snippet(files.read_text(folder / "README.md")), {})
+    assert capsys.readouterr().out.strip() == ours != models.answers(base_fp32, ["Your question?"], 100)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,13 @@ class MyData(NamedTuple):
     def adapter_name(self) -> str:
         """What an adapter trained on it is called: the file's name, in letters that every program takes."""
         return re.sub(r"[^A-Za-z0-9_]+", "-", self.name).strip("-") or "own"
+
+    @property
+    def adapter_place(self) -> str | Path:
+        """For `my_folder`: beside the learner's file where that can be; for the course's own, with the learner's progress."""
+        if self.is_ours or not os.access(self.path.parent, os.W_OK):
+            return f"adapters/{self.adapter_name}"
+        return self.path.with_name(f"{self.adapter_name}-adapter")
 
     @property
     def is_ours(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...tasks.personal import masked
 from ...tasks.splitting import topic_of
 from .my_data import MyData, lengths
 
@@ -22,7 +23,7 @@ def lines_of(data: MyData) -> tuple[Figure, str]:
     figure = Figure(figsize=(8.0, 3.9))
     ax = figure.subplots()
     both = [*data.split.train, *data.split.held_out]
-    names = [topic_of(one) or "(no topic)" for one in both]
+    names = [masked(topic_of(one)) or "(no topic)" for one in both]
     rows = [name for name, _ in Counter(names).most_common(ROWS)]
     rows += ["others"] * (len(set(names)) > len(rows))
     at = [rows.index(name) if name in rows else len(rows) - 1 for name in names]
@@ -36,6 +37,8 @@ def lines_of(data: MyData) -> tuple[Figure, str]:
         spread = [at[n] + 0.22 * ((n * 7) % 5 - 2) / 2 for n in shown]
         ax.scatter([tokens[n] for n in shown], spread, color=color, s=size, alpha=0.8, lw=0, label=said)
     ax.set_yticks(range(len(rows)), [name if len(name) < 24 else f"{name[:22]}…" for name in rows])
+    if len(rows) == 1:
+        ax.set_yticks([])
     ax.set(
         xlabel="tokens of a line (question and answer)",
         ylim=(len(rows) - 0.5, -0.5),
@@ -45,9 +48,9 @@ def lines_of(data: MyData) -> tuple[Figure, str]:
     figure.legend(loc="outside lower center", ncols=2)
     many = len(set(names))
     words = (
-        f"{len(both)} lines on {many} topic{'s' * (many > 1)}, {min(tokens)} to {max(tokens)} tokens long. "
+        f"{len(both)} lines{f' on {many} topics' * (many > 1)}, {min(tokens)} to {max(tokens)} tokens long. "
         f"{inside} are grey and train; {len(both) - inside} are orange and held out"
-        + (f": all of {', '.join(data.split.topics)}." if data.split.topics else ".")
+        + (f": all of {masked(', '.join(data.split.topics))}." if data.split.topics else ".")
     )
     return figure, words
 
@@ -66,7 +69,7 @@ def held_out_curve(training: Sequence[float], looks: Mapping[int, float], best: 
     label(ax, best, looks[best], "kept", VERMILION, xytext=(0, -20), ha="center")
     top = 1.08 * max(*training, *looks.values())
     ax.set(xlabel="step", ylabel="loss (nats a token)", xlim=(-0.02 * last, 1.3 * last), ylim=(0, top))
-    ax.set_title("The training loss always falls. Does the held-out loss?")
+    ax.set_title("The training loss falls. Does the held-out loss?")
     return figure
 
 

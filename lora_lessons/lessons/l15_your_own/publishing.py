@@ -9,21 +9,25 @@ from typing import NamedTuple
 
 from ... import models
 from ...adapter import Adapter
+from ...course.blind_judge import Tally, in_words
+from ...course.handover import Handover
+from ...course.learner import my_folder
 from ...errors import ModelError, first_line
 from ...export import gguf, llamacpp, ollama
-from ...export.model_card import AboutAdapter, CardRow
+from ...export.model_card import CARD, AboutAdapter, CardRow
 from ...machine import machine
 from ...tasks import checking
+from ...tasks.personal import masked
 from ...training import Settings
 from .my_data import MyData, sha256
 from .planning import ALPHA, R
-from .scoring import SideBySide
-from .words import can_tell
+from .scoring import LONGEST, SideBySide
+from .words import can_tell, condition
 from .words import score as score_rows
 
 # Bytes: a base that takes more in 16 bits is not written out by a lesson.
 LARGE = 2e9
-HUB = {"SmolLM2-135M-Instruct": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 class Exported(NamedTuple):
@@ -42,40 +46,73 @@ def about(
     found: SideBySide,
     asked: int,
     problems: Sequence[checking.Problem],
-    judged: str,
+    judged: Tally,
+    best: int,
 ) -> AboutAdapter:
-    """What the model card says: numbers and names, never a line of the data."""
-    counts = ", ".join(f"{one.code} ({one.count})" for one in problems if one.severity != checking.NOTE) or "no fault"
+    """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
+    embedded = base.name == models.EMBEDDED_NAME
+    packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
+    folder_name = Path(base.name).name if Path(base.name).exists() else base.name
+    base_name = HUB if embedded else folder_name
     limits = [
-        f"It was judged on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
+        f"It was scored on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
         "Whether an answer is true was not measured. It can be fluent, in the right form, and wrong.",
-        f"Judged blind, by whoever made it: {judged}",
+        f"Judged blind by its maker, who was told: “{in_words(judged)}”"
+        if judged.decided + judged.same
+        else "Nobody has judged it blind yet.",
     ]
     return AboutAdapter(
         name=name,
-        base=HUB.get(Path(base.name).name, Path(base.name).name if Path(base.name).exists() else base.name),
+        base=base_name,
+        base_note=(_ROUNDED if embedded else "") + (_NF4 if packed else ""),
+        loads='models.folder("embedded")' if embedded else repr(base_name),
         data={
             "file": data.path.name,
             "good lines": f"{data.of:,}",
             "trained on": str(len(data.train)),
-            "held out": f"{len(data.held_out)}, by {data.split.by}",
+            "held out": f"{len(data.held_out)} lines, {_HELD_OUT[data.split.by]}",
             "sha256 of the file": sha256(data.path),
-            "what the check found": counts,
+            "what the check found": "; ".join(
+                map(_in_words, (one for one in problems if one.severity != checking.NOTE))
+            )
+            or "no fault",
         },
         settings={
             "method": "LoRA on every linear layer but the head",
             "r": str(R),
             "lora_alpha": str(ALPHA),
-            "steps": str(how.steps),
+            "steps": f"trained {how.steps}, kept step {best}",
             "batch size": str(how.batch_size),
             "learning rate": f"{how.learning_rate:g}",
             "seed": str(how.seed),
             "machine": machine(),
         },
         scores=[CardRow(*row) for row in score_rows(found, asked)],
+        condition=condition(data),
         limits=limits,
     )
+
+
+_ROUNDED = (
+    "It was trained and scored on the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1). "
+    "On the original weights nothing was measured."
+)
+_NF4 = "It was trained and scored on that model in 4 bits (NF4)."
+_HELD_OUT = {
+    "topic": "whole topics",
+    "group": "near copies kept together",
+    "copy": "only equal questions kept together",
+}
+
+
+def _in_words(problem: checking.Problem) -> str:
+    """A finding with how many lines have it, and what was done; not its sentence, which may quote the file."""
+    lines = f"{problem.count:,} line{'s' * (problem.count != 1)}"
+    if problem.code == "personal_data":
+        return f"{lines} that may hold personal data, used as they are"
+    done = "left out" if problem.severity == checking.WRONG else "used as they are"
+    return f"{lines} with “{problem.code.replace('_', ' ')}”, {done}"
 
 
 def where(folder: Path, data: MyData) -> str:
@@ -83,17 +120,28 @@ def where(folder: Path, data: MyData) -> str:
     return "/".join(folder.parts[-2:]) if data.is_ours else str(folder)
 
 
-def commands(folder: Path, data: MyData) -> str:
-    """The commands that write the adapter out again, in a terminal, and load it in llama.cpp and Ollama."""
+def handover(
+    folder: Path, data: MyData, model: str, found: SideBySide, export_path: str, shipped: Exported
+) -> Handover:
+    """Where the adapter is, what it gained, and the commands that ask it and write it for llama.cpp and Ollama."""
     name = shlex.quote(where(folder, data))
-    model = folder.name.lower()
-    return "\n".join(
-        [
-            f"lora-lessons export gguf {name} --out shipped",
-            f"lora-lessons export ollama {name} --out for-ollama",
-            f"cd for-ollama && ollama create {model} -f Modelfile && ollama run {model}",
-        ]
-    )
+    base = "" if model == models.EMBEDDED else f" --base {shlex.quote(model)}"
+    lines = [
+        f"Your adapter: {where(folder, data)}",
+        f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} nats a token.",
+        f'Ask it: lora-lessons ask {name} "Your question?"{base}',
+        f"Its model card: {where(folder, data)}/{CARD}",
+    ]
+    if export_path and shipped.files:
+        lines += [f"For llama.cpp and Ollama: {shipped.files[0].parent}"]
+    else:
+        lines += [f"For llama.cpp and Ollama: lora-lessons export ollama {name} --out for-ollama{base}"]
+    return Handover(lines)
+
+
+def out_folder(export_path: str, scratch: str) -> Path:
+    """Where the export goes: a new folder of the learner's where one is asked for, else `scratch`, which is temporary."""
+    return my_folder(Path(export_path).expanduser().absolute()) if export_path else Path(scratch)
 
 
 def export(base: models.Base, model: str, adapter: Adapter, out: Path, question: str) -> Exported:
@@ -120,6 +168,6 @@ def ask(folder: Path, name: str, question: str) -> tuple[str, str]:
     try:
         with llamacpp.serve(folder / "base.gguf", {name: folder / "adapter.gguf"}) as server:
             server.set_scales({name: 1.0})
-            return server.chat(question, max_tokens=80), ""
+            return masked(server.chat(question, max_tokens=LONGEST)), ""
     except (ImportError, ModelError, OSError, RuntimeError, ValueError) as error:
         return "", f"llama.cpp was not asked: {first_line(error)}"

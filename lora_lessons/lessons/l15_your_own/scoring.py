@@ -14,14 +14,15 @@ from ... import evaluation, lora, models, tasks
 from ...course import record
 from ...course.blind_judge import Pair
 from ...experiments.sweep.intervals import Summary, summary
+from ...tasks.personal import masked
 from ...tasks.scores import own
 from ...tasks.splitting import Example, prompt_of
 from .my_data import MyData, question_of
 
 Rule = Callable[[str], Any]
 ASKED, EVERYDAY = 10, 6
-# tokens of an answer, at most; a file's own answers say how many are needed
-LONGEST = 120
+# tokens of an answer, at most; what that cuts off, of either side, ends with CUT
+LONGEST, CUT = 120, " … [cut]"
 READ = 1500  # characters of the general text
 
 
@@ -81,11 +82,10 @@ def asked(data: MyData) -> list[Example]:
 
 def measure(base: models.Base, data: MyData) -> Heard:
     """Let the model answer as it is now, adapter included: held-out questions and everyday ones, greedily."""
-    taught = max(int((one.labels != tasks.IGNORED).sum()) for one in data.train)
     everyday = tasks.everyday_questions()[:EVERYDAY]
     unasked = [{"messages": [{"role": "user", "content": question}, {}]} for question in everyday]
     mine = asked(data)
-    said = answers(base, [*mine, *unasked], min(taught + 8, LONGEST))
+    said = answers(base, [*mine, *unasked], LONGEST)
     general = evaluation.perplexity(base, tasks.general_text()[:READ])
     return Heard(said[: len(mine)], said[len(mine) :], general)
 
@@ -98,7 +98,7 @@ def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int)
     said = [""] * len(examples)
     for before, numbers in alike.items():
         questions = [question_of(examples[n]) for n in numbers]
-        found = models.answers(base, questions, max_new_tokens, batch_size=16, before=json.loads(before))
+        found = models.answers(base, questions, max_new_tokens, batch_size=16, before=json.loads(before), cut=CUT)
         for n, answer in zip(numbers, found, strict=True):
             said[n] = answer
     return said
@@ -146,12 +146,13 @@ def score(before: Sequence[float], after: Sequence[float], base: Heard, tuned: H
 
 
 def _share(rule: Rule, said: Sequence[str]) -> float:
-    return sum(bool(rule(answer)) for answer in said) / len(said)
+    return sum(bool(rule(answer.removesuffix(CUT))) for answer in said) / len(said)
 
 
 def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
-    """What the blind judge shows: the same questions, answered without the adapter and with it."""
-    return [Pair(prompt_of(one), *two) for one, *two in zip(asked(data), base.answers, tuned.answers, strict=True)]
+    """What is shown: the same questions, answered without the adapter and with it, personal data masked as far as it is known."""
+    three = zip(map(prompt_of, asked(data)), base.answers, tuned.answers, strict=True)
+    return [Pair(*map(masked, one)) for one in three]
 
 
 def keep(found: SideBySide) -> None:

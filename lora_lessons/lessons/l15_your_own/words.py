@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ... import evaluation, memory
 from ...machine import machine
+from ...tasks.personal import masked
 from ...training import Settings
 from .my_data import LONGEST, MyData
 from .planning import Place
@@ -25,7 +26,7 @@ def parts(data: MyData) -> str:
     """What was held out, and by what."""
     split = data.split
     by = {
-        "topic": f"the topics {', '.join(split.topics)}, whole",
+        "topic": f"the topics {masked(', '.join(split.topics))}, whole",
         "group": "drawn line by line, near copies together",
         "copy": "drawn line by line; all are so alike that only equal questions were kept together, so the scores will flatter",
     }[split.by]
@@ -53,10 +54,11 @@ def plan(how: Settings, examples: int, bill: float, where: Place, seconds: float
     fits = "fits" if bill <= where.room else "does NOT fit: take a smaller model, NF4, or shorter lines"
     return "\n".join(
         [
-            f"{how.steps} steps of {how.batch_size} lines: each line is seen {passes:.1f} times, at a rate of {how.learning_rate:g}.",
-            f"A step holds {bill / memory.GB:.1f} GB at its fullest moment, by the ledger; "
-            f"{where.words} has {where.room / memory.GB:.0f} GB: it {fits}.",
-            f"One step took {seconds:.1f} s on {machine()}, so training takes about {how.steps * seconds / 60:.1f} minutes.",
+            f"{how.steps} steps of {how.batch_size} lines: each line is seen {passes:.1f} times, at a learning rate of {how.learning_rate:g}.",
+            f"By the memory ledger (lesson 07), a training step needs at most {bill / memory.GB:.1f} GB, besides Python and its "
+            f"libraries; {where.words} has {where.room / memory.GB:.0f} GB in all: it {fits}.",
+            f"One step took {seconds:.1f} s on {machine()}, so training alone takes about {how.steps * seconds / 60:.1f} "
+            "minutes; the looks, the answers and the export come on top.",
         ]
     )
 
@@ -71,6 +73,16 @@ def held_out_curve(looks: dict[int, float], best: int) -> str:
         )
     kept = "the last one is the best" if best == last else f"the best is that of step {best}, not the last"
     return f"the held-out loss was {listed} steps (0: the base); {kept}, and it is what was kept."
+
+
+def condition(data: MyData) -> str:
+    """What the intervals assume of the held-out lines."""
+    again = (
+        f"if other lines of these {len(data.split.topics)} topics were drawn"
+        if data.split.topics
+        else ("if lines like these were drawn again")
+    )
+    return f"The intervals say where the value would lie {again}; the step that was kept was chosen by the same lines."
 
 
 def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:

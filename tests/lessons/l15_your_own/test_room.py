@@ -7,6 +7,8 @@ from tiny import AsciiTokenizer, make_tiny_base
 
 from lora_lessons import evaluation, lora, models
 from lora_lessons.adapter import adapter_of
+from lora_lessons.course.blind_judge import Tally
+from lora_lessons.course.learner import my_folder
 from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
 from lora_lessons.export.model_card import model_card
@@ -106,7 +108,7 @@ def test_what_is_asked_for_is_what_is_planned(data):
     where = planning.Place(room=bill / 2, words="a small card")
     assert "does NOT fit" in words.plan(how, 9, bill, where, 0.5)
     said = words.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
-    assert "it fits" in said and "each line is seen 3.1 times, at a rate of 0.0001" in said
+    assert "it fits" in said and "each line is seen 3.1 times, at a learning rate of 0.0001" in said
 
 
 # ---- scoring ----
@@ -142,7 +144,7 @@ def test_a_rule_that_refuses_the_training_answers_is_pointed_at(data, capsys):
 def test_every_question_is_asked_after_the_turns_before_it(monkeypatch):
     asked = []
 
-    def answers(base, prompts, max_new_tokens, batch_size, before):
+    def answers(base, prompts, max_new_tokens, batch_size, before, cut):
         asked.append((list(prompts), [turn["content"] for turn in before]))
         return [prompt.upper() for prompt in prompts]
 
@@ -209,13 +211,16 @@ def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
         checking.Problem("duplicate", "look", 1, 2, "Secret sentence"),
         checking.Problem("pad_is_eos", "note", None, 1, "x"),
     ]
-    text = model_card(publishing.about("own", base, data, how, found, 1, problems, "No judgement was given."))
+    problems.append(checking.Problem("personal_data", "look", 1, 1, "Secret sentence"))
+    text = model_card(publishing.about("own", base, data, how, found, 1, problems, Tally(0, 0, 0, 3), 12))
     assert "Secret" not in text and "word1" not in text and str(tmp_path) not in text
     for said in (
-        "found: duplicate (2)\n",
+        "found: 2 lines with “duplicate”, used as they are; 1 line that may hold personal data, used as they are\n",
+        "- steps: trained 24, kept step 12\n",
+        "if lines like these were drawn again",
         my_data.sha256(data.path),
-        "held out: 3",
-        "No judgement was given.",
+        "held out: 3 lines, near copies kept together",
+        "Nobody has judged it blind yet.",
         "| 3.10 | 2.15 |",
     ):
         assert said in text, said
@@ -236,9 +241,78 @@ def test_what_cannot_be_exported_or_asked_is_a_sentence(data, tmp_path, monkeypa
     assert publishing.ask(tmp_path, "own", "hi?") == ("", "llama.cpp was not asked: no such base.")
 
 
+def test_the_card_names_the_base_that_was_trained_on_and_quotes_a_judgement(data):
+    base = make_tiny_base()._replace(name=models.EMBEDDED_NAME)
+    how = planning.settings(base, 9, "quick", 0, False)
+    bare = scoring.Heard(["a"], ["c"], 40.0)
+    found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, bare, None)
+    text = model_card(publishing.about("own", base, data, how, found, 1, [], Tally(6, 0, 0, 0), 24))
+    assert "rounded once to 4 bits (Q4_1)" in text and 'base = models.folder("embedded")' in text
+    assert "Judged blind by its maker, who was told: “You preferred the adapter's answer in 6 of 6" in text
+
+
+def handed_over(folder, data, **changes):
+    found = scoring.SideBySide((3.0, 2.0), None, None, None, (40.0, 44.0))
+    given = {"model": "embedded", "export_path": "", "shipped": publishing.Exported([], "", "")} | changes
+    return repr(publishing.handover(folder, data, given["model"], found, given["export_path"], given["shipped"]))
+
+
 def test_a_learner_is_told_the_whole_path_and_the_store_is_not(data, tmp_path):
     folder = tmp_path / "adapters" / "mine-2"
-    assert publishing.where(folder, data) == str(folder)
-    assert publishing.where(folder, data._replace(path=my_data.find(""))) == "adapters/mine-2"
-    assert f"export gguf {folder} --out" in publishing.commands(folder, data)
-    assert "ollama run mine-2" in publishing.commands(folder, data)
+    ours = data._replace(path=my_data.find(""))
+    assert publishing.where(folder, data) == str(folder) and publishing.where(folder, ours) == "adapters/mine-2"
+    said = handed_over(folder, data)
+    assert f"Your adapter: {folder}\n" in said and "went from 3.00 to 2.00 nats" in said
+    assert f'lora-lessons ask {folder} "Your question?"\n' in said and f"export ollama {folder} --out" in said
+    assert str(tmp_path) not in handed_over(folder, ours)
+    other = handed_over(folder, data, model="owner/name")
+    assert '"Your question?" --base owner/name\n' in other and other.endswith("for-ollama --base owner/name")
+    written = publishing.Exported([tmp_path / "out" / "adapter.gguf"], "", "")
+    assert handed_over(folder, data, export_path="out", shipped=written).endswith(f"Ollama: {tmp_path / 'out'}")
+
+
+def test_an_adapter_lies_beside_the_learners_file_and_never_over_another(data, tmp_path, monkeypatch):
+    assert my_folder(data.adapter_place) == tmp_path / "mine-adapter"
+    (tmp_path / "mine-adapter").mkdir()
+    assert my_folder(data.adapter_place) == tmp_path / "mine-adapter-2"
+    ours = data._replace(path=my_data.find(""))
+    assert ours.adapter_place == "adapters/mine", (
+        "that of the course's file stays with the progress, outside the checkout"
+    )
+    monkeypatch.setattr(my_data.os, "access", lambda *_: False)
+    assert data.adapter_place == "adapters/mine", "nothing can be written beside a file that is only read"
+
+
+def test_an_export_is_never_over_another(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert publishing.out_folder("", str(tmp_path / "scratch")) == tmp_path / "scratch"
+    assert publishing.out_folder("shipped", "scratch") == tmp_path / "shipped"
+    (tmp_path / "shipped").mkdir()
+    assert publishing.out_folder("shipped", "scratch") == tmp_path / "shipped-2"
+
+
+def test_what_is_shown_of_a_learners_lines_and_answers_is_masked(tmp_path, monkeypatch):
+    mine = [one | {"prompt": f"{one['prompt']} Write to ann{n}@mail.org"} for n, one in enumerate(lines(12))]
+    data = my_data.read(write(tmp_path, mine), AsciiTokenizer(), 100)
+    heard = scoring.Heard(["I wrote to bob@mail.org"] * 3, [], 40.0)
+    shown = "".join("".join(pair) for pair in scoring.pairs(data, heard, heard))
+    assert "[an e-mail address]" in shown and "@" not in shown
+    by_topic = [one | {"topic": f"t{n % 3}@mail.org"} for n, one in enumerate(lines(12))]
+    data = my_data.read(write(tmp_path, by_topic), AsciiTokenizer(), 100)
+    figure, said = pictures.lines_of(data)
+    ticks = "".join(tick.get_text() for tick in figure.axes[0].get_yticklabels())
+    assert data.split.by == "topic" and "@" not in words.parts(data) + said + ticks
+
+
+def test_the_condition_of_the_intervals_names_the_topics(data):
+    assert "lines like these were drawn again" in words.condition(data)
+    by_topic = data._replace(split=data.split._replace(topics=("a", "b")))
+    assert "other lines of these 2 topics" in words.condition(by_topic)
+
+
+def test_an_answer_that_is_cut_says_so_and_the_rule_does_not_see_it(data):
+    base = make_tiny_base()
+    said = scoring.answers(base, data.split.held_out[:2], 3)
+    assert all(one.endswith(scoring.CUT) for one in said), "the random model does not end"
+    heard = scoring.Heard([f"good{scoring.CUT}"], ["c"], 40.0)
+    assert scoring.score([3.0], [2.0], heard, heard, lambda answer: answer == "good").kept == (1.0, 1.0)

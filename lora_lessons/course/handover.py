@@ -1,0 +1,22 @@
+"""What a lesson leaves to its learner, such as an adapter: `lora-lessons run` says it again at its end, and in its report."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+MIME = "application/vnd.lora-lessons.handover+json"
+
+
+class Handover:
+    """Lines that say what was made, where it is kept, and how to use it. The last expression of a cell shows them."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = list(lines)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {MIME: self.lines, "text/html": f"<pre>{html.escape(repr(self))}</pre>", "text/plain": repr(self)}

@@ -1,0 +1,38 @@
+"""`lora-lessons ask`: an adapter on its base answers; what cannot be is one sentence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import make_tiny_base
+
+from lora_lessons import cli, lora, models
+from lora_lessons.adapter import attach_adapter, read_adapter, save_adapter
+
+
+@pytest.fixture
+def adapter(tmp_path, monkeypatch):
+    """An adapter that changes what the tiny model answers; the tiny model stands for the base that it names."""
+    base = make_tiny_base()
+    lora.attach(base.model, r=2, lora_alpha=64)
+    with torch.no_grad():
+        for _, layer in lora.lora_layers(base.model):
+            layer.lora_B.fill_(0.5)
+    monkeypatch.setattr(models, "folder", lambda name: tmp_path)
+    monkeypatch.setattr(models, "load", lambda folder, precision: make_tiny_base())
+    return save_adapter(base.model, tmp_path / "adapter", base_name="embedded")
+
+
+def test_the_answer_is_the_adapters_and_a_cut_is_marked(adapter, capsys):
+    assert cli.main(["ask", str(adapter), "Who are you?", "--tokens", "12"]) == 0
+    said, tuned = capsys.readouterr().out.rstrip("\n"), make_tiny_base()
+    attach_adapter(tuned.model, read_adapter(adapter))
+    (expected,), (bare,) = (models.answers(base, ["Who are you?"], 12) for base in (tuned, make_tiny_base()))
+    assert said == f"{expected} … [cut: --tokens takes more]" and expected != bare
+
+
+def test_what_cannot_be_asked_is_one_sentence(adapter, tmp_path, capsys):
+    assert cli.main(["ask", str(adapter), " "]) == cli.EXIT_USER
+    assert "the question is empty" in capsys.readouterr().err
+    assert cli.main(["ask", str(tmp_path / "nothing"), "Who?"]) == cli.EXIT_USER
+    assert "no adapter_config.json in" in capsys.readouterr().err

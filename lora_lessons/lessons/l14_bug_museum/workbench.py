@@ -97,7 +97,7 @@ def workbench() -> Workbench:
     return Workbench(base, few, held_out, question, Path(tempfile.mkdtemp()))
 
 
-def three_runs(bench: Workbench, seed: int = 0) -> dict[str, Attempt]:
+def train_three(bench: Workbench, seed: int = 0) -> dict[str, Attempt]:
     """Three runs whose losses all fall: A and B have a mistake each, C is healthy."""
     from peft import LoraConfig
 

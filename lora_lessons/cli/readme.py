@@ -6,9 +6,9 @@ from .exits import EXIT_OK
 
 
 def readme() -> int:
-    """Write the tables of README and CONTRIBUTING, and the page of symptoms.
+    """Write the tables and the page that are made.
 
-    For maintainers: the table of lessons and the map of the house, between their markers; notebooks/symptoms.md whole.
+    For maintainers: in README and CONTRIBUTING what stands between their markers, and notebooks/symptoms.md whole.
     """
     from ..lessons.l14_bug_museum import page
     from ..run import readme as tables

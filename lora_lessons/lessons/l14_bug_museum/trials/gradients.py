@@ -92,7 +92,7 @@ def in_fp16(
 ) -> Halves:
     """Compare what `gradients_in_fp16` returns with the gradients in fp32, then let AdamW take `steps` with it."""
     torch.manual_seed(0)
-    whole = get_peft_model(tiny_llama(), lora_config())
+    whole: Any = get_peft_model(tiny_llama(), lora_config())
     (whole(input_ids=LONG_IDS, labels=LONG_IDS).loss / parts).backward()
     right = flat({name: p.grad for name, p in whole.named_parameters() if "lora_B" in name})
     found = flat(gradients_in_fp16(half_base(), LONG_IDS, parts))

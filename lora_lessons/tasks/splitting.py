@@ -69,7 +69,9 @@ def split(examples: Sequence[Example], seed: int = 0) -> Split:
     equal prompts are kept together. Raises ValueError for fewer than LEAST examples, or examples that all ask the same.
     """
     if len(examples) < LEAST:
-        raise ValueError(f"too few examples to hold any out ({len(examples)}): write at least {LEAST}, and better a dozen.")
+        raise ValueError(
+            f"too few examples to hold any out ({len(examples)}): write at least {LEAST}, and better a dozen."
+        )
     prompts, topics = [prompt_of(one) for one in examples], [topic_of(one) for one in examples]
     named = "" not in topics and len(set(topics)) > 2
     for share in (ALIKE, 1.0):

@@ -1,4 +1,4 @@
-"""Lesson 14: Can you see what is wrong?
+"""Lesson 14: The bug museum, hall 1: can you see what is wrong?
 
 After it, the learner can diagnose training that goes wrong in silence.
 """

@@ -28,7 +28,9 @@ def in_four_bits() -> Any:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tiny_llama().save_pretrained(folder)
-        return AutoModelForCausalLM.from_pretrained(folder, quantization_config=how, dtype=torch.float32)
+        return AutoModelForCausalLM.from_pretrained(
+            folder, quantization_config=how, dtype=torch.float32, trust_remote_code=False
+        )
 
 
 def repacked(model: Any) -> bool:

@@ -29,7 +29,7 @@ def resolve_targets(model: nn.Module, target_modules: str | Iterable[str]) -> li
         return found
     found = []
     for entry in _entries(target_modules):
-        hits = [name for name in modules if name == entry or name.endswith("." + entry)]
+        hits = [name for name in modules if is_end(entry, name)]
         if not hits:
             raise ValueError(f"target_modules: no module is named {entry!r}. {_nearest(entry, linears)}")
         wrong = [name for name in hits if name not in linears]
@@ -40,6 +40,11 @@ def resolve_targets(model: nn.Module, target_modules: str | Iterable[str]) -> li
             )
         found += [name for name in hits if name not in found]
     return [name for name in linears if name in found]
+
+
+def is_end(entry: str, name: str) -> bool:
+    """Whether `entry` is the module's whole `name`, or its end behind a dot: what target_modules means by a name."""
+    return name == entry or name.endswith(f".{entry}")
 
 
 def left_out(model: nn.Module, names: Iterable[str]) -> dict[str, int]:

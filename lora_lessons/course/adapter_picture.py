@@ -27,9 +27,10 @@ class Square(NamedTuple):
 def cells(xray: Xray) -> dict[tuple[str, int], Square]:
     """The squares by (kind, layer): ‖ΔW‖/‖W‖ where the base was looked at, ‖ΔW‖ otherwise."""
     found: dict[tuple[str, int], Square] = {}
+    ratios = _has_ratios(xray)
     for matrix in xray.matrices:
         kind, layer = _place(matrix.module)
-        value = matrix.ratio if _has_ratios(xray) else matrix.norm
+        value = matrix.ratio if ratios else matrix.norm
         here = found.get((kind, layer))
         if here is None or (value or 0.0) > (here.value or 0.0):
             found[kind, layer] = Square(kind, layer, value, matrix.moves)

@@ -15,11 +15,6 @@ def matching(patterns: dict[str, Any], module: str) -> str:
     return next((one for one in patterns if re.match(rf"(.*\.)?({one})$", module)), "")
 
 
-def is_end(name: str, module: str) -> bool:
-    """Whether `name` is the module's whole name, or its end behind a dot."""
-    return module == name or module.endswith(f".{name}")
-
-
 def may_match(pattern: str, module: str) -> bool:
     """Whether PEFT's pattern means `module`; True for one that is not searched, because the search may never end."""
     try:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from ..errors import first_line
 from ..lora import scale
-from .matching import ENDLESS, LONGEST_PATTERN, is_end, matching, may_match
+from ..targets import is_end
+from .matching import ENDLESS, LONGEST_PATTERN, matching, may_match
 
 # What PEFT takes where the file says nothing: LoraConfig's defaults.
 DEFAULT_R, DEFAULT_ALPHA = 8, 8

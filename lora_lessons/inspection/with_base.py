@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -68,7 +68,7 @@ def hold_against(
     seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, found))
     matrices = [one._replace(intruders=seen.get(one.module)) for one in matrices]
     ratios = [one.ratio for one in matrices if one.ratio is not None]
-    adapted = [one.module for one in matrices]
+    adapted = {one.module for one in matrices}
     return tuple(matrices), AgainstBase(
         name=found.name,
         place=found.place,
@@ -120,7 +120,7 @@ def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple
     return lacking, other
 
 
-def _not_adapted(base: OpenedBase, adapted: Sequence[str]) -> dict[str, int]:
+def _not_adapted(base: OpenedBase, adapted: set[str]) -> dict[str, int]:
     if base.net is None:
         return {}
     linears = [name for name, module in base.net.named_modules() if isinstance(module, nn.Linear)]
@@ -132,13 +132,15 @@ def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
     if base.net is None:
         return {}
     reached = [*opened.settings.target_parameters, *opened.settings.modules_to_save]
-    missed = lora.left_out(base.net, [module for module, _, _ in opened.pairs() if not _is_stack(module, base)])
+    modules = dict(base.net.named_modules())
+    adapted = [module for module, _, _ in opened.pairs()]
+    missed = lora.left_out(base.net, [module for module in adapted if not _is_stack(module, modules)])
     return {name: size for name, size in missed.items() if not any(name.endswith(end) for end in reached)}
 
 
-def _is_stack(module: str, base: OpenedBase) -> bool:
+def _is_stack(module: str, modules: Mapping[str, nn.Module]) -> bool:
     """A module that holds stacks of experts: only target_parameters says which of them is adapted."""
-    found = dict(base.net.named_modules()).get(module.replace(".base_layer", "")) if base.net is not None else None
+    found = modules.get(module.replace(".base_layer", ""))
     return found is not None and bool(lora.stacked(found))
 
 

@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ...targets import is_end
 from ..disagreements import dropped, other_ranks
 from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
@@ -110,7 +111,7 @@ def _typos(opened: AdapterFolder) -> Iterator[Finding]:
     modules = {one.module for one in opened.tensors}
     names = said.target_modules if isinstance(said.target_modules, tuple) else ()
     for name in names:
-        meant = any(module == name or module.endswith(f".{name}") for module in modules)
+        meant = any(is_end(name, module) for module in modules)
         saved_whole = any(name.endswith(saved) for saved in said.modules_to_save)
         if meant or saved_whole or "exclude_modules" in said.others:
             continue

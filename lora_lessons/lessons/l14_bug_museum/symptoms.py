@@ -6,6 +6,8 @@ import difflib
 import math
 import re
 from collections import Counter
+from collections.abc import Set
+from functools import cache
 from typing import NamedTuple
 
 from .exhibit import Exhibit
@@ -67,12 +69,12 @@ def search(words: str) -> list[Match]:
     """
     exhibits = list(catalogue().values())
     symptoms = {one.id: [_stems(symptom) for symptom in one.symptoms] for one in exhibits}
-    of_each = {id: set().union(*each) for id, each in symptoms.items()}
+    of_each = {id: frozenset().union(*each) for id, each in symptoms.items()}
     spread = Counter(stem for stems in of_each.values() for stem in stems)
     weight = {stem: math.log(1 + len(exhibits) / count) for stem, count in spread.items()}
     said = {_known(stem, weight) for stem in _stems(words)}
 
-    def size(stems: set[str]) -> float:
+    def size(stems: Set[str]) -> float:
         # fsum: the same in whatever order a set hands its stems out
         return math.fsum(weight.get(stem, _UNKNOWN) for stem in stems)
 
@@ -94,7 +96,8 @@ def _known(stem: str, known: dict[str, float]) -> str:
     return next(iter(difflib.get_close_matches(stem, sorted(known), n=1, cutoff=0.85)), stem)
 
 
-def _stems(text: str) -> set[str]:
+@cache
+def _stems(text: str) -> frozenset[str]:
     """What `text` says, as stems; one stem stands for all words that learners use alike."""
     text = re.sub(r"[’']", "", text.lower())
     # a loss of exactly 0.0 is a symptom; other decimals are of one run alone
@@ -103,7 +106,7 @@ def _stems(text: str) -> set[str]:
     for phrase, canonical in _PHRASES:
         text = re.sub(rf"(?<![a-z]){phrase}(?![a-z])", canonical, text)
     words = re.findall(r"[a-z0-9]+", text)
-    return {_SINGLE.get(word) or _stem(word) for word in words if word not in _EMPTY_WORDS}
+    return frozenset(_SINGLE.get(word) or _stem(word) for word in words if word not in _EMPTY_WORDS)
 
 
 def _stem(word: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -92,12 +91,6 @@ def _encoded(tokenizer: Any, example: Example) -> Encoded | None:
 def question_of(example: Example) -> str:
     """The last question of a conversation, which is what a reader is shown."""
     return str(example["messages"][-2]["content"])
-
-
-def sha256(file: Path) -> str:
-    """The hash of a file, which says whether it is the same without saying what is in it."""
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def lengths(encoded: Sequence[Encoded]) -> list[int]:

@@ -16,10 +16,11 @@ from ...errors import ModelError, first_line
 from ...export import gguf, llamacpp, ollama
 from ...export.model_card import CARD, AboutAdapter, CardRow
 from ...machine import machine
+from ...sums import sha256
 from ...tasks import checking
 from ...tasks.personal import masked
 from ...training import Settings
-from .my_data import MyData, sha256
+from .my_data import MyData
 from .planning import ALPHA, R
 from .scoring import LONGEST, SideBySide
 from .words import can_tell, condition

@@ -14,6 +14,7 @@ from lora_lessons.errors import ModelError
 from lora_lessons.export.model_card import model_card
 from lora_lessons.lessons.l15_your_own import my_data, pictures, planning, publishing, scoring, words
 from lora_lessons.paths import course_root
+from lora_lessons.sums import sha256
 from lora_lessons.tasks import checking
 
 
@@ -218,7 +219,7 @@ def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
         "found: 2 lines with “duplicate”, used as they are; 1 line that may hold personal data, used as they are\n",
         "- steps: trained 24, kept step 12\n",
         "if lines like these were drawn again",
-        my_data.sha256(data.path),
+        sha256(data.path),
         "held out: 3 lines, near copies kept together",
         "Nobody has judged it blind yet.",
         "| 3.10 | 2.15 |",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import re
 import shutil
@@ -12,17 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
-from ...files import whole_folder
 from ...paths import course_root
 from . import front, glossary, ledger, numbers
 from . import lessons as lesson_pages
 from . import widgets as live
+from .place import check_extra, check_place, site_folder
 from .settings import settings
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_NEEDED = ("furo", "latex2mathml", "myst_nb", "sphinx")
 # What Sphinx writes and nobody opens.
 _NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map", "_static/templates")
 
@@ -48,34 +46,21 @@ def write_site(
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
     `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
-    `widgets`, their stills are shown alone. Raises ValueError where the extra `site` is missing, where `out` holds
-    something else than a site, and where Sphinx has something to complain of; `out` is then as it was.
+    `widgets`, their stills are shown alone. Raises ValueError where the extra `site` is missing and where Sphinx has
+    something to complain of, and OSError where no site may go to `out` (see `place`); `out` is then as it was.
     """
     check_extra()
-    check_replaceable(out)
+    check_place(out)
     with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as temporary:
         source, work = Path(temporary, "source"), Path(temporary, "work")
         _write_sources(source, notebooks, cover, pages)
         progress(f"{len(notebooks)} lessons and side trips become pages …")
-        with whole_folder(out) as made:
+        with site_folder(out) as made:
             _run_sphinx(source, made, work)
             _clean(made)
             if widgets:
                 live.bake(made / "_static" / "widgets", None, progress)
     return out / "index.html"
-
-
-def check_extra() -> None:
-    """Raise ValueError where a package that makes the site is missing."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(f"the site is made with {', '.join(missing)}: pip install 'lora-lessons[site]' brings it.")
-
-
-def check_replaceable(out: Path) -> None:
-    """Raise ValueError where the folder `out` holds something else than a site: it would be lost."""
-    if out.is_dir() and any(out.iterdir()) and not (out / ".nojekyll").is_file():
-        raise ValueError(f"{out} holds something else than a site: give an empty folder, or a new one.")
 
 
 def _write_sources(source: Path, notebooks: Mapping[str, NotebookNode], cover: str, pages: Mapping[str, str]) -> None:

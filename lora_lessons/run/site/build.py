@@ -41,13 +41,17 @@ def write_site(
     cover: str = "",
     pages: Mapping[str, str] = {},
     widgets: bool = True,
+    strict: bool = True,
     progress: Callable[[str], None] = print,
 ) -> Path:
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
-    `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
-    `widgets`, their stills are shown alone. Raises ValueError where the extra `site` is missing and where Sphinx has
-    something to complain of, and OSError where no site may go to `out` (see `place`); `out` is then as it was.
+    `cover` is MyST for the first page in place of the front page, of a report: the pages about the whole course are left
+    out then. `pages` are further pages, docname → MyST. Without `widgets`, their stills are shown alone; with
+    strict=False, whatever Sphinx complains of is shown as well as it can be, such as a learner's own formula.
+
+    Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
+    no site may go to `out` (see `place`); `out` is then as it was.
     """
     check_extra()
     check_place(out)
@@ -56,7 +60,7 @@ def write_site(
         _write_sources(source, notebooks, cover, pages)
         progress(f"{len(notebooks)} lessons and side trips become pages …")
         with site_folder(out) as made:
-            _run_sphinx(source, made, work)
+            _run_sphinx(source, made, work, strict)
             _clean(made)
             if widgets:
                 live.bake(made / "_static" / "widgets", None, progress)
@@ -70,15 +74,13 @@ def _write_sources(source: Path, notebooks: Mapping[str, NotebookNode], cover: s
     for place, notebook in notebooks.items():
         path = source / lesson_pages.FOLDER / f"{place}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(lesson_pages.page(notebook, place, places), path)
-    texts = {
+        nbformat.write(lesson_pages.page(notebook, place, places if cover else [*places, "symptoms"]), path)
+    of_the_course = {
         "map": front.lesson_map(places),
         "claims": ledger.page(),
         f"{lesson_pages.FOLDER}/symptoms": _symptoms(),
-        "glossary": glossary.page(),
-        **numbers.pages(),
-        **pages,
     }
+    texts = ({} if cover else of_the_course) | {"glossary": glossary.page(), **numbers.pages(), **pages}
     texts["index"] = f"{cover or front.page(places)}\n\n{front.tree(places, texts)}"
     for docname, text in texts.items():
         path = source / f"{docname}.md"
@@ -92,21 +94,33 @@ def _symptoms() -> str:
     return re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", text, flags=re.M)
 
 
-def _run_sphinx(source: Path, made: Path, work: Path) -> None:
-    """Let Sphinx write the pages. Raises ValueError with its first complaint where it has any."""
+def _run_sphinx(source: Path, made: Path, work: Path, strict: bool) -> None:
+    """Let Sphinx write the pages. Raises ValueError with its first complaint where it has any that counts."""
     from sphinx.application import Sphinx
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     said = io.StringIO()
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
-            source, None, made, work, "html", confoverrides=settings(), status=None, warning=said, freshenv=True
+            source,
+            None,
+            work / "html",
+            work / "trees",
+            "html",
+            confoverrides=settings(),
+            status=None,
+            warning=said,
+            freshenv=True,
         )
         app.build()
     complaints = [line for line in re.sub(r"\x1b\[[\d;]*m", "", said.getvalue()).splitlines() if line.strip()]
+    if not strict:
+        complaints = [line for line in complaints if "error writing file" in line]
     if complaints:
         first = complaints[0].replace(f"{source}/", "")
         raise ValueError(f"the site has {len(complaints)} faults, and was not written. The first: {first}")
+    # not at once: myst-nb writes a folder of its own beside the one that Sphinx is given
+    shutil.copytree(work / "html", made, dirs_exist_ok=True)
 
 
 def _clean(made: Path) -> None:

@@ -51,7 +51,7 @@ def _linked(markdown: str, place: str, all_places: Collection[str]) -> str:
     def lead(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join("notebooks", posixpath.dirname(place), link["target"]))
         inside = target.removeprefix("notebooks/")
-        if inside == "symptoms.md" or inside.removesuffix(".ipynb") in all_places:
+        if posixpath.splitext(inside)[0] in all_places:
             return link[0]
         return f"{address()}/blob/main/{target}{link['anchor'] or ''}"
 

@@ -1,1 +1,1 @@
-"""The course as web pages that answer without a kernel."""
+"""The course as web pages: static, offline, from the notebooks as they are stored. `build.write_site` begins it."""

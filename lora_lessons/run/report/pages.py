@@ -34,8 +34,9 @@ def write_pages(out: Path) -> Path:
 
     with alone_in(out):
         about, results = read_report(out)
+        measured = {result.lesson: result.records for result in results}
         ran = {place(result): lesson_page(result, about) for result in results if result.notebook}
-        index = write_site(ran, out / PAGES, cover=cover(results, about), widgets=False, strict=False, progress=_quiet)
+        index = write_site(ran, out / PAGES, cover=cover(results, about), measured=measured, progress=_quiet)
         write_text(out / PAGE, as_html(results, about, pages=f"{PAGES}/"))
     return index
 
@@ -67,9 +68,7 @@ def lesson_page(result: LessonResult, about: Mapping[str, Any]) -> NotebookNode:
     made.cells.insert(1, new_markdown_cell(raw(f"<style>{style()}</style>{head}"), metadata={"tags": [OF_THE_RUN]}))
     if rows := list(record_rows(result)):
         table = raw(shown("records")(rows, result.baseline))
-        made.cells.append(
-            new_markdown_cell(f"## What this run measured\n\n{table}", metadata={"tags": [OF_THE_RUN]})
-        )
+        made.cells.append(new_markdown_cell(f"## What this run measured\n\n{table}", metadata={"tags": [OF_THE_RUN]}))
     return made
 
 

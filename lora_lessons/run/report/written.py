@@ -59,6 +59,10 @@ def as_html(results: Sequence[LessonResult], about: Mapping[str, Any], pages: st
 
     With `pages`, the way to them, also to those.
     """
-    return templates().get_template("report.html.j2").render(
-        style=style(), outcome=outcome(results), pages=pages, parts=parts(results, about, notebooks="", pages=pages)
+    return (
+        templates()
+        .get_template("report.html.j2")
+        .render(
+            style=style(), outcome=outcome(results), pages=pages, parts=parts(results, about, notebooks="", pages=pages)
+        )
     )

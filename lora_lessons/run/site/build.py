@@ -6,13 +6,13 @@ import io
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
 from ...paths import course_root
-from . import front, glossary, ledger, numbers
+from . import front, glossary, ledger, loose_ends, numbers
 from . import lessons as lesson_pages
 from . import widgets as live
 from .place import check_extra, check_place, site_folder
@@ -41,14 +41,15 @@ def write_site(
     cover: str = "",
     pages: Mapping[str, str] = {},
     widgets: bool = True,
-    strict: bool = True,
+    measured: numbers.Measured | None = None,
     progress: Callable[[str], None] = print,
 ) -> Path:
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
-    `cover` is MyST for the first page in place of the front page, of a report: the pages about the whole course are left
-    out then. `pages` are further pages, docname → MyST. Without `widgets`, their stills are shown alone; with
-    strict=False, whatever Sphinx complains of is shown as well as it can be, such as a learner's own formula.
+    `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
+    `widgets`, their stills are shown alone. With `measured`, the site is the report of a run that measured this: numbers
+    lead to that, too, the pages about the whole course are left out, and whatever Sphinx complains of is shown as well as
+    it can be, such as a learner's own formula.
 
     Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
     no site may go to `out` (see `place`); `out` is then as it was.
@@ -57,35 +58,49 @@ def write_site(
     check_place(out)
     with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as temporary:
         source, work = Path(temporary, "source"), Path(temporary, "work")
-        _write_sources(source, notebooks, cover, pages)
+        _write_sources(source, notebooks, cover, pages, measured)
         progress(f"{len(notebooks)} lessons and side trips become pages …")
         with site_folder(out) as made:
-            _run_sphinx(source, made, work, strict)
+            _run_sphinx(source, made, work, strict=measured is None)
             _clean(made)
+            if measured is not None:
+                loose_ends.tie(made)
             if widgets:
                 live.bake(made / "_static" / "widgets", None, progress)
     return out / "index.html"
 
 
-def _write_sources(source: Path, notebooks: Mapping[str, NotebookNode], cover: str, pages: Mapping[str, str]) -> None:
+def _write_sources(
+    source: Path,
+    notebooks: Mapping[str, NotebookNode],
+    cover: str,
+    pages: Mapping[str, str],
+    measured: numbers.Measured | None,
+) -> None:
     import nbformat
 
     places = list(notebooks)
+    here = places if measured is not None else [*places, "symptoms"]
     for place, notebook in notebooks.items():
         path = source / lesson_pages.FOLDER / f"{place}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(lesson_pages.page(notebook, place, places if cover else [*places, "symptoms"]), path)
-    of_the_course = {
-        "map": front.lesson_map(places),
-        "claims": ledger.page(),
-        f"{lesson_pages.FOLDER}/symptoms": _symptoms(),
-    }
-    texts = ({} if cover else of_the_course) | {"glossary": glossary.page(), **numbers.pages(), **pages}
+        nbformat.write(lesson_pages.page(notebook, place, here, measured), path)
+    told = {"glossary": glossary.page(), **numbers.pages(notebooks, measured), **pages}
+    texts = told if measured is not None else _of_the_course(places) | told
     texts["index"] = f"{cover or front.page(places)}\n\n{front.tree(places, texts)}"
     for docname, text in texts.items():
         path = source / f"{docname}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def _of_the_course(places: Sequence[str]) -> dict[str, str]:
+    """The pages that tell of the whole course."""
+    return {
+        "map": front.lesson_map(places),
+        "claims": ledger.page(),
+        f"{lesson_pages.FOLDER}/symptoms": _symptoms(),
+    }
 
 
 def _symptoms() -> str:

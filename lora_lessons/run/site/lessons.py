@@ -24,15 +24,20 @@ _BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<colab>[^)]*)\)")
 _HEADING = re.compile(r"^(#+)(?= )")
 
 
-def page(notebook: NotebookNode, place: str, all_places: Collection[str]) -> NotebookNode:
-    """The notebook at `place` as the source of its page; `all_places` are the notebooks that the site has."""
+def page(
+    notebook: NotebookNode, place: str, all_places: Collection[str], measured: numbers.Measured | None = None
+) -> NotebookNode:
+    """The notebook at `place` as the source of its page; `all_places` are the notebooks that the site has.
+
+    With `measured`, it is of the report of a run that measured this.
+    """
     made = widgets.placed(copy.deepcopy(notebook), place)
     seen: set[str] = set()
     levels = _Levels()
     for cell in made.cells:
         if cell.cell_type == "markdown":
             text = levels.stepped(_BADGE.sub(r"[Open in Colab](\g<colab>)", cell.source))
-            text = numbers.linked(_linked(text, place, all_places), place)
+            text = numbers.linked(_linked(text, place, all_places), place, measured)
             cell.source = glossary.hinted(text, seen, place)
         elif cell.cell_type == "code":
             _show(cell, place)

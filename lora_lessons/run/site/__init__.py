@@ -1,0 +1,1 @@
+"""The course as web pages: a static site, made from the stored notebooks."""

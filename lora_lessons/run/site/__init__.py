@@ -1,1 +1,1 @@
-"""The course as web pages: a static site, made from the stored notebooks."""
+"""The course as a site that answers without a kernel: static pages, made by Sphinx from the stored notebooks."""

@@ -17,9 +17,8 @@ import traitlets
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from .. import lora, mixing, models
-from .scenes import SCENE, recorded_on, scene
+from .on_the_web import SCENE, played
 
-ANYTHING = "In JupyterLab you can ask anything."
 Turn = dict[str, Any]  # {"question": str, "adapter": bool, "answer": str}
 
 
@@ -110,13 +109,13 @@ class ChatBox(anywidget.AnyWidget):
         if bundle is not None:
             bundle[0]["text/html"] = still(self.turns)
             if self._recorded:
-                bundle[0][SCENE] = {"name": "chat_box"} | self._scene()
+                bundle[0][SCENE] = self._scene()
         return bundle
 
     def _scene(self) -> dict[str, Any]:
         questions = list(dict.fromkeys(one["question"] for one in self._recorded))
         state = {"offered": questions, "turns": self._opening, "asked": {}, "heard": 0, "status": "", "busy": False}
-        return scene("chat_box", state, self._recorded, f"{recorded_on()} {ANYTHING}")
+        return played("chat_box", "chat_box", state, self._recorded)
 
 
 def write(

@@ -22,7 +22,7 @@ from ...adapter import ADAPTER_WEIGHTS, save_adapter
 from ...course import my_folder
 from ...course.baked import whole_stage
 from ...course.figures import BLUE, GREEN, ORANGE
-from ...course.scenes import SCENE, recorded_on
+from ...course.on_the_web import SCENE, recorded_on
 from ...course.stage import Backdrop, Scene, Stage, slider
 from ...files import whole_file
 from ...paths import cache_dir

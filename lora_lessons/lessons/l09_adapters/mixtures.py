@@ -35,17 +35,17 @@ def blend(parts: Mapping[str, float]) -> str:
     return " + ".join(f"{scale:g} × {name}" for name, scale in parts.items()) or "no adapter"
 
 
-def played(recorded: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rows(recorded: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recorded answers as the mixer's page looks them up: by its CHOICE, with NONE and 1 for an adapter that is not there."""
-    rows = []
+    found = []
     for row in recorded["rows"]:
         parts: dict[str, float] = row["parts"]
         (first, scale), (second, scale_second), *_ = [*parts.items(), (NONE, 1.0), (NONE, 1.0)]
         chosen = dict(zip(CHOICE, (row["question"], first, scale, second, scale_second), strict=True))
-        rows.append(
+        found.append(
             chosen | {"title": blend(parts), "base": recorded["base"][row["question"]], "answer": row["answer"]}
         )
-    return rows
+    return found
 
 
 def still(names: Sequence[str], samples: Mapping[str, Sample]) -> str:

@@ -17,11 +17,11 @@ import traitlets
 
 from ... import mixing, models
 from ...adapter import Adapter
-from ...course.chat_box import ANYTHING, write
-from ...course.scenes import SCENE, recorded_on, scene
+from ...course.chat_box import write
+from ...course.on_the_web import SCENE, played
 from ...experiments.mixer_answers import COMMON as OPENING
 from ...experiments.prompting import Sample
-from .mixtures import CHOICE, HIGHEST, LOWEST, NONE, blend, played, still
+from .mixtures import CHOICE, HIGHEST, LOWEST, NONE, blend, rows, still
 from .mixtures import mixture as mixture
 
 STOPS = [round(tenth / 10, 1) for tenth in range(round(10 * LOWEST), round(10 * HIGHEST) + 1)]
@@ -149,8 +149,7 @@ class Mixer(anywidget.AnyWidget):
         if bundle is not None:
             bundle[0]["text/html"] = still(self.names[1:], self.samples)
             if self.recorded:
-                note = f"{recorded_on(self.recorded)} {ANYTHING}"
-                bundle[0][SCENE] = {"name": "mixer"} | scene("mixer", self._state(), played(self.recorded), note)
+                bundle[0][SCENE] = played("mixer", "mixer", self._state(), rows(self.recorded), self.recorded)
         return bundle
 
     def _state(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def render(texts: Mapping[str, str], work: Path, site: Path, strict: bool) -> No
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     source, said = work / "source", io.StringIO()
-    for name, text in (texts | CONF).items():
+    for name, text in {**texts, **CONF}.items():
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")

@@ -22,7 +22,8 @@ def site(
     It needs no server and no network: the stored notebooks become pages, and the widgets answer from what is baked in.
     """
     from ..lessons import rooms
-    from ..run.site.build import check_extra, stored, write_site
+    from ..run.site.build import stored, write_site
+    from ..run.site.place import check_extra
 
     check_extra()
     rooms()  # each registers its claims, and the widgets that the web gets

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
-from ...files import whole_folder
 from ...paths import course_root
 from . import front, glossary, ledger, numbers
 from . import lessons as lesson_pages
 from . import widgets as live
-from .settings import settings
+from .finishing import finish
+from .place import check_extra, check_place, site_folder
+from .settings import CONF
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
-
-_NEEDED = ("furo", "latex2mathml", "myst_nb", "sphinx")
-# What Sphinx writes and nobody opens.
-_NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map", "_static/templates")
 
 
 def stored() -> dict[str, NotebookNode]:
@@ -48,84 +43,70 @@ def write_site(
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
     `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
-    `widgets`, their stills are shown alone. Raises ValueError where the extra `site` is missing, where `out` holds
-    something else than a site, and where Sphinx has something to complain of; `out` is then as it was.
+    `widgets`, their stills are shown alone. Raises ValueError where the extra `site` is missing or Sphinx has something
+    to complain of, and OSError where `out` is no place for a site; what was there is then as it was.
     """
     check_extra()
-    check_replaceable(out)
-    with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as temporary:
-        source, work = Path(temporary, "source"), Path(temporary, "work")
-        _write_sources(source, notebooks, cover, pages)
-        progress(f"{len(notebooks)} lessons and side trips become pages …")
-        with whole_folder(out) as made:
-            _run_sphinx(source, made, work)
-            _clean(made)
-            if widgets:
-                live.bake(made / "_static" / "widgets", None, progress)
+    check_place(out)
+    with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as temporary, site_folder(out) as site:
+        source = Path(temporary, "source")
+        _write_sources(source, sources(notebooks, cover, pages) | CONF)
+        progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
+        _run_sphinx(source, site, Path(temporary, "doctrees"))
+        finish(site)
+        if widgets:
+            live.bake(site / "_static" / "widgets", None, progress)
     return out / "index.html"
 
 
-def check_extra() -> None:
-    """Raise ValueError where a package that makes the site is missing."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(f"the site is made with {', '.join(missing)}: pip install 'lora-lessons[site]' brings it.")
-
-
-def check_replaceable(out: Path) -> None:
-    """Raise ValueError where the folder `out` holds something else than a site: it would be lost."""
-    if out.is_dir() and any(out.iterdir()) and not (out / ".nojekyll").is_file():
-        raise ValueError(f"{out} holds something else than a site: give an empty folder, or a new one.")
-
-
-def _write_sources(source: Path, notebooks: Mapping[str, NotebookNode], cover: str, pages: Mapping[str, str]) -> None:
+def sources(notebooks: Mapping[str, NotebookNode], cover: str = "", pages: Mapping[str, str] = {}) -> dict[str, str]:
+    """The text of every source file, by its path: the lessons' pages, and those beside them."""
     import nbformat
 
-    places = list(notebooks)
-    for place, notebook in notebooks.items():
-        path = source / lesson_pages.FOLDER / f"{place}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(lesson_pages.page(notebook, place, places), path)
-    texts = {
-        "map": front.lesson_map(places),
+    made = {
+        f"{lesson_pages.FOLDER}/{place}.ipynb": nbformat.writes(lesson_pages.page(notebook, place, notebooks))
+        for place, notebook in notebooks.items()
+    }
+    beside = {
+        "map": front.lesson_map(notebooks),
         "claims": ledger.page(),
-        f"{lesson_pages.FOLDER}/symptoms": _symptoms(),
+        f"{lesson_pages.FOLDER}/symptoms": _symptoms(notebooks),
         "glossary": glossary.page(),
         **numbers.pages(),
         **pages,
     }
-    texts["index"] = f"{cover or front.page(places)}\n\n{front.tree(places, texts)}"
-    for docname, text in texts.items():
-        path = source / f"{docname}.md"
+    beside["index"] = f"{cover or front.page(notebooks)}\n\n{front.trees(notebooks, beside)}"
+    return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
+
+
+def _symptoms(notebooks: Mapping[str, NotebookNode]) -> str:
+    """notebooks/symptoms.md, its anchors as Sphinx knows them."""
+    text = (course_root() / "notebooks" / lesson_pages.SYMPTOMS).read_text(encoding="utf-8")
+    return lesson_pages.linked(re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", text, flags=re.M), "symptoms", notebooks)
+
+
+def _write_sources(folder: Path, texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _symptoms() -> str:
-    """notebooks/symptoms.md with its anchors as Sphinx knows them."""
-    text = (course_root() / "notebooks" / "symptoms.md").read_text(encoding="utf-8")
-    return re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", text, flags=re.M)
-
-
-def _run_sphinx(source: Path, made: Path, work: Path) -> None:
-    """Let Sphinx write the pages. Raises ValueError with its first complaint where it has any."""
+def _run_sphinx(source: Path, site: Path, doctrees: Path) -> None:
+    """Let Sphinx write the pages. Raises ValueError with its first complaint where it has any: a warning is a fault."""
     from sphinx.application import Sphinx
+    from sphinx.errors import SphinxError
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
     said = io.StringIO()
-    with patch_docutils(), docutils_namespace():
-        app = Sphinx(
-            source, None, made, work, "html", confoverrides=settings(), status=None, warning=said, freshenv=True
-        )
-        app.build()
+    try:
+        with patch_docutils(), docutils_namespace():
+            app = Sphinx(source, source, site, doctrees, "html", status=None, warning=said, freshenv=True)
+            app.connect("html-page-context", front.neighbours)
+            app.build()
+    except SphinxError as error:
+        raise ValueError(f"the site was not written. {error}") from error
     complaints = [line for line in re.sub(r"\x1b\[[\d;]*m", "", said.getvalue()).splitlines() if line.strip()]
     if complaints:
         first = complaints[0].replace(f"{source}/", "")
-        raise ValueError(f"the site has {len(complaints)} faults, and was not written. The first: {first}")
-
-
-def _clean(made: Path) -> None:
-    for pattern in _NOT_SHIPPED:
-        for path in list(made.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (made / ".nojekyll").touch()  # GitHub Pages would leave out _static/
+        raise ValueError(f"the site was not written, since Sphinx found {len(complaints)} faults. The first: {first}")

@@ -30,6 +30,7 @@ from .places import make_variables_absolute
 from .plan import plan
 from .readme import readme
 from .run import LessonCommand, run
+from .site import site
 from .sweep import sweep
 from .symptom import symptom
 
@@ -43,7 +44,7 @@ app = typer.Typer(
 )
 app.command(cls=LessonCommand)(run)
 VERBS: list[Callable[..., int]] = [
-    *(lab, plan, check, sweep, bench, adapters, inspect, ask, symptom, doctor, claims, badges, readme),
+    *(lab, plan, check, sweep, bench, adapters, inspect, ask, symptom, doctor, claims, site, badges, readme),
     new_lesson,
 ]
 for verb in VERBS:

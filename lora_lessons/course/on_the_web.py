@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..machine import stamp
+
 SCENE = "application/vnd.lora-lessons.scene+json"  # an output's own baked file: what that very run measured
 
 
@@ -64,3 +66,30 @@ def still_on_the_web(cell: str, reason: str) -> None:
 
 
 kind("stage", Path(__file__).with_name("stage.js"), Path(__file__).with_name("stage.css"))
+kind(
+    "chat_box",
+    Path(__file__).with_name("chat_box.js"),
+    Path(__file__).with_name("chat_box.css"),
+    Path(__file__).with_name("chat_box.replay.js"),
+)
+
+
+def played(
+    name: str,
+    kind: str,
+    state: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    made: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What an output keeps under SCENE of a widget that can be asked: its traits, and recorded answers, one a row.
+
+    `made` has the machine and the date of the recording; without it they are this machine and today.
+    """
+    note = f"{recorded_on(made)} In JupyterLab you can ask anything."
+    return {"name": name, "kind": kind, "note": note, "state": dict(state), "answers": {"rows": list(rows)}}
+
+
+def recorded_on(made: Mapping[str, Any] | None = None) -> str:
+    """When and where something was recorded, as a sentence; without `made`: here and today."""
+    made = made or stamp()
+    return f"Recorded on {made['date']}, {made['machine']}."

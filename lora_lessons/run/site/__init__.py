@@ -1,1 +1,1 @@
-"""The course as a site that answers without a kernel: static pages, made by Sphinx from the stored notebooks."""
+"""The course as web pages: static, offline, from the notebooks as they are stored. `build.write_site` begins it."""

@@ -1,0 +1,85 @@
+"""A notebook as a page: where its links lead, how its headings step down, what its cells show."""
+
+from __future__ import annotations
+
+import copy
+import posixpath
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from ...course.lesson import DEEPER
+from ..repository import address
+from . import glossary, numbers, widgets
+from .outputs import Door, shown
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+FOLDER = "lessons"  # of the pages that are notebooks
+SYMPTOMS = "symptoms"  # the one page beside the notebooks that is no notebook
+_LINK = re.compile(r"(?<=\]\()(?P<target>(?!\w+:|#)[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
+_BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<colab>[^)]*)\)")
+_HEADING = re.compile(r"#+(?= )")
+
+
+def page(
+    notebook: NotebookNode, place: str, places: Collection[str], measured: numbers.Measured | None = None
+) -> NotebookNode:
+    """The notebook at `place` as the source of its page; `places` are those that the site has, "symptoms" among them.
+
+    With `measured`, it is of the report of a run that measured this.
+    """
+    from nbformat.v4 import new_markdown_cell
+
+    made = widgets.placed(copy.deepcopy(notebook), place)
+    badge = _BADGE.search(made.cells[0].source) if made.cells else None
+    door = Door(badge["colab"] if badge else "", posixpath.basename(f"{place}.ipynb"))
+    outline, seen = Outline(), set[str]()
+    cells: list[NotebookNode] = []
+    for cell in made.cells:
+        if cell.cell_type == "markdown":
+            text = linked(_BADGE.sub(r"[Open in Colab](\g<colab>)", cell.source), place, places)
+            cell.source = glossary.hinted(numbers.linked(outline.stepped(text), place, measured), seen, place)
+        cells += shown(cell, door) if cell.cell_type == "code" else [cell]
+    if trips := beneath(place, places):
+        tree = "\n".join(["```{toctree}", ":hidden:", "", *trips, "```"])
+        cells.append(new_markdown_cell(tree, id="side-trips"))
+    made.cells = cells
+    return made
+
+
+def beneath(place: str, places: Collection[str]) -> list[str]:
+    """The side trips that belong to the lesson at `place`; none to a side trip."""
+    return [] if "/" in place else sorted(one for one in places if one.startswith(f"{DEEPER}/{place[:2]}_"))
+
+
+def linked(markdown: str, place: str, places: Collection[str]) -> str:
+    """Markdown of notebooks/`place` whose links into the repository lead to GitHub, unless the site has what they mean."""
+
+    def lead(link: re.Match[str]) -> str:
+        inside = posixpath.normpath(posixpath.join(posixpath.dirname(place), link["target"]))
+        if posixpath.splitext(inside)[0] in places:
+            return link[0]
+        target = posixpath.normpath(posixpath.join("notebooks", inside))
+        return f"{address()}/blob/main/{target}{link['anchor'] or ''}"
+
+    return _LINK.sub(lead, markdown)
+
+
+class Outline:
+    """The headings of a page, which go down one level at a time: readers who hear a page move by them."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def stepped(self, markdown: str) -> str:
+        """The next cell, a heading raised where it lies two levels below the one before it."""
+        lines, code = [], False
+        for line in markdown.split("\n"):
+            code ^= line.startswith(("~~~", "```"))
+            if not code and (marks := _HEADING.match(line)):
+                self._last = min(len(marks[0]), self._last + 1)
+                line = "#" * self._last + line[marks.end() :]
+            lines.append(line)
+        return "\n".join(lines)

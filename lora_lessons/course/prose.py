@@ -57,7 +57,23 @@ class Quoted(NamedTuple):
 def quoted_numbers(markdown: str) -> Iterator[Quoted]:
     """The bound numbers of a markdown cell; `%` after the number means that the record is a fraction."""
     for match in _BOUND.finditer(markdown):
-        yield Quoted(match["number"], match["kind"], match["what"], "%" in match["unit"], match["low"])
+        yield _quoted(match)
+
+
+def with_sources(markdown: str, show: Callable[[Quoted, str], str]) -> str:
+    """`markdown` with each bound number and its comment replaced by what `show` makes of it.
+
+    `show` gets the number quoted and how it reads, unit or range included: "2.8%", "1–2".
+    """
+
+    def shown(match: re.Match[str]) -> str:
+        return show(_quoted(match), match[0].partition("<!--")[0])
+
+    return _BOUND.sub(shown, markdown)
+
+
+def _quoted(match: re.Match[str]) -> Quoted:
+    return Quoted(match["number"], match["kind"], match["what"], "%" in match["unit"], match["low"])
 
 
 def free_numbers(markdown: str) -> list[str]:
@@ -85,6 +101,13 @@ _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Div: operator.truediv,
     ast.Pow: operator.pow,
 }
+
+
+def with_names(expression: str, show: Callable[[str], str]) -> str:
+    """An arithmetic with each of its names (records, published rows, constants of the package) as `show` has it."""
+    if re.fullmatch(r"lesson \w+", expression):
+        return show(expression)
+    return _NAME.sub(lambda name: show(name[0]), expression)
 
 
 def calculated(expression: str, known: Mapping[str, Any]) -> float:

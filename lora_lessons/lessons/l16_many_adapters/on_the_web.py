@@ -9,6 +9,11 @@ live(
     "many_fit",
     "widget.many_fit()",
     many_fit,
-    {"card": ["T4", "RTX 4090", "A100 80"], "targets": ["q and v", "all linear layers"], "texts_gb": [0, 4]},
-    apart=("model",),
+    {
+        "model": ["Llama-2-7B", "Qwen2.5-7B"],
+        "targets": ["q and v", "all linear layers"],
+        "card": ["T4", "RTX 4090", "A100 80"],
+        "texts_gb": [0, 4],
+    },
+    apart=("model", "card"),
 )

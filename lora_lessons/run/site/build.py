@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import re
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
-from ...files import whole_folder
 from ...paths import course_root
-from . import front, glossary, ledger, numbers
-from . import lessons as lesson_pages
+from . import front, glossary, ledger, loose_ends, numbers
 from . import widgets as live
-from .settings import settings
+from .finishing import finish
+from .lessons import FOLDER, SYMPTOMS, linked, page
+from .place import check_extra, check_place, site_folder
+from .rendering import render
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_NEEDED = ("furo", "latex2mathml", "myst_nb", "sphinx")
-# What Sphinx writes and nobody opens.
-_NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map", "_static/templates")
+    Notebooks = Mapping[str, NotebookNode]
 
 
 def stored() -> dict[str, NotebookNode]:
@@ -37,95 +33,69 @@ def stored() -> dict[str, NotebookNode]:
 
 
 def write_site(
-    notebooks: Mapping[str, NotebookNode],
+    notebooks: Notebooks,
     out: Path,
     *,
     cover: str = "",
     pages: Mapping[str, str] = {},
     widgets: bool = True,
+    measured: numbers.Measured | None = None,
     progress: Callable[[str], None] = print,
 ) -> Path:
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
     `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
-    `widgets`, their stills are shown alone. Raises ValueError where the extra `site` is missing, where `out` holds
-    something else than a site, and where Sphinx has something to complain of; `out` is then as it was.
+    `widgets`, their stills are shown alone. With `measured`, the site is the report of a run that measured this: numbers
+    lead to that, too, the pages about the whole course are left out, and whatever Sphinx complains of is shown as well as
+    it can be, such as a learner's own formula.
+
+    Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
+    no site may go to `out` (see `place`); what was there is then as it was.
     """
     check_extra()
-    check_replaceable(out)
-    with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as temporary:
-        source, work = Path(temporary, "source"), Path(temporary, "work")
-        _write_sources(source, notebooks, cover, pages)
-        progress(f"{len(notebooks)} lessons and side trips become pages …")
-        with whole_folder(out) as made:
-            _run_sphinx(source, made, work)
-            _clean(made)
-            if widgets:
-                live.bake(made / "_static" / "widgets", None, progress)
+    check_place(out)
+    progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
+    with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as work, site_folder(out) as site:
+        render(sources(notebooks, cover, pages, measured), Path(work), site, strict=measured is None)
+        if measured is not None:
+            loose_ends.tie(site)
+        finish(site)
+        if widgets:
+            live.bake(site / "_static" / "widgets", None, progress)
     return out / "index.html"
 
 
-def check_extra() -> None:
-    """Raise ValueError where a package that makes the site is missing."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ValueError(f"the site is made with {', '.join(missing)}: pip install 'lora-lessons[site]' brings it.")
-
-
-def check_replaceable(out: Path) -> None:
-    """Raise ValueError where the folder `out` holds something else than a site: it would be lost."""
-    if out.is_dir() and any(out.iterdir()) and not (out / ".nojekyll").is_file():
-        raise ValueError(f"{out} holds something else than a site: give an empty folder, or a new one.")
-
-
-def _write_sources(source: Path, notebooks: Mapping[str, NotebookNode], cover: str, pages: Mapping[str, str]) -> None:
+def sources(
+    notebooks: Notebooks,
+    cover: str = "",
+    pages: Mapping[str, str] = {},
+    measured: numbers.Measured | None = None,
+) -> dict[str, str]:
+    """The text of every source file, by its path: the lessons' pages, and those beside them."""
     import nbformat
 
-    places = list(notebooks)
-    for place, notebook in notebooks.items():
-        path = source / lesson_pages.FOLDER / f"{place}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(lesson_pages.page(notebook, place, places), path)
-    texts = {
-        "map": front.lesson_map(places),
-        "claims": ledger.page(),
-        f"{lesson_pages.FOLDER}/symptoms": _symptoms(),
-        "glossary": glossary.page(),
-        **numbers.pages(),
-        **pages,
+    here = [*notebooks, *([SYMPTOMS] if measured is None else [])]
+    made = {
+        f"{FOLDER}/{place}.ipynb": nbformat.writes(page(notebook, place, here, measured))
+        for place, notebook in notebooks.items()
     }
-    texts["index"] = f"{cover or front.page(places)}\n\n{front.tree(places, texts)}"
-    for docname, text in texts.items():
-        path = source / f"{docname}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+    beside = {} if measured is not None else _of_the_course(notebooks)
+    beside |= {"glossary": glossary.page(), **_numbers(notebooks, measured), **pages}
+    beside["index"] = f"{cover or front.page(notebooks)}\n\n{front.trees(notebooks, beside)}"
+    return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
 
-def _symptoms() -> str:
-    """notebooks/symptoms.md with its anchors as Sphinx knows them."""
-    text = (course_root() / "notebooks" / "symptoms.md").read_text(encoding="utf-8")
-    return re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", text, flags=re.M)
+def _of_the_course(notebooks: Notebooks) -> dict[str, str]:
+    """The pages that tell of the whole course."""
+    symptoms = (course_root() / "notebooks" / f"{SYMPTOMS}.md").read_text(encoding="utf-8")
+    anchored = re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", symptoms, flags=re.M)
+    return {
+        "map": front.lesson_map(notebooks),
+        "claims": ledger.page(),
+        f"{FOLDER}/{SYMPTOMS}": linked(anchored, SYMPTOMS, notebooks),
+    }
 
 
-def _run_sphinx(source: Path, made: Path, work: Path) -> None:
-    """Let Sphinx write the pages. Raises ValueError with its first complaint where it has any."""
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import docutils_namespace, patch_docutils
-
-    said = io.StringIO()
-    with patch_docutils(), docutils_namespace():
-        app = Sphinx(
-            source, None, made, work, "html", confoverrides=settings(), status=None, warning=said, freshenv=True
-        )
-        app.build()
-    complaints = [line for line in re.sub(r"\x1b\[[\d;]*m", "", said.getvalue()).splitlines() if line.strip()]
-    if complaints:
-        first = complaints[0].replace(f"{source}/", "")
-        raise ValueError(f"the site has {len(complaints)} faults, and was not written. The first: {first}")
-
-
-def _clean(made: Path) -> None:
-    for pattern in _NOT_SHIPPED:
-        for path in list(made.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (made / ".nojekyll").touch()  # GitHub Pages would leave out _static/
+def _numbers(notebooks: Notebooks, measured: numbers.Measured | None) -> dict[str, str]:
+    made = numbers.pages(notebooks, measured)
+    return {front.NUMBERS: front.numbers_of(made)} | made

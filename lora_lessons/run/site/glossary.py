@@ -1,13 +1,123 @@
-"""The glossary as a page, and the first use of each of its terms as a link to it."""
+"""The glossary: its page, and the first use of a term on another page as a link whose hint explains it."""
 
 from __future__ import annotations
 
+import html
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from ...course.lesson import notebook_of
+from ...paths import course_root
+from .markdown import paragraphs, words_alone
+from .numbers import attribute, up
+from .where import place_of
+
+# So that prose stays calm: links on a page, and in a cell.
+_ON_A_PAGE, _IN_A_CELL = 12, 3
+
+
+class Term(NamedTuple):
+    """A word of the course, what it means, how prose spells it, and the lesson that explains it."""
+
+    name: str
+    means: str
+    spelled: tuple[str, ...]
+    lesson: str
+
+    @property
+    def anchor(self) -> str:
+        return "term-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+
+def terms() -> list[Term]:
+    """The glossary in data/glossary.toml, in its order. Raises ValueError where the file is damaged."""
+    file = course_root() / "data" / "glossary.toml"
+    try:
+        rows = tomllib.loads(file.read_text(encoding="utf-8"))
+        return [Term(name, one["means"], (name, *one.get("spelled", ())), one["lesson"]) for name, one in rows.items()]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"data/{file.name} is damaged ({error}): restore it from git.") from error
+
 
 def page() -> str:
-    """The glossary as MyST."""
-    return "# Glossary"
+    """The glossary as MyST: a list of definitions, each with a link to the lesson that explains the term."""
+    entries = "\n".join(map(_entry, terms()))
+    return f'# Glossary\n\n{_ABOUT}\n\n<dl class="glossary">\n{entries}\n</dl>'
+
+
+_ABOUT = "The words of the course, in two sentences each. The lesson named beside a term shows it at work."
+
+
+def _entry(term: Term) -> str:
+    lesson = f'<a href="lessons/{place_of(term.lesson)}.html">{_lesson(term)}</a>'
+    return f'<dt id="{term.anchor}">{html.escape(term.name)}</dt><dd>{html.escape(term.means)} {lesson}</dd>'
+
+
+def _lesson(term: Term) -> str:
+    return f"{'Side trip of lesson' if '/' in place_of(term.lesson) else 'Lesson'} {notebook_of(term.lesson).stem[:2]}"
 
 
 def hinted(markdown: str, seen: set[str], stem: str) -> str:
-    """A markdown cell with the first use of each term linked; `seen` are the terms that the page has had."""
-    return markdown
+    """A markdown cell's source, the first use of a term on the page made a link to the glossary with a hint.
+
+    `seen` are the terms linked on the page so far, and those linked here are added. Code, formulas, headings, tables,
+    links, bold words and tags stay as they are; a lesson does not link the terms that it explains itself, nor a cell
+    those that it sets in bold.
+    """
+    left = {
+        term.name: term
+        for term in terms()
+        if term.name not in seen and place_of(term.lesson) != place_of(stem) and not _defined(term, markdown)
+    }
+    lines, first = markdown.split("\n"), {}
+    for use in sorted(_uses(markdown, left), key=lambda use: (use.line, use.begin, -use.end)):
+        if not any(use.line == other.line and use.begin < other.end for other in first.values()):
+            first.setdefault(use.term.name, use)
+    room = max(0, min(_IN_A_CELL, _ON_A_PAGE - len(seen)))
+    for use in list(first.values())[:room][::-1]:
+        line = lines[use.line]
+        lines[use.line] = f"{line[: use.begin]}{_link(use.term, line[use.begin : use.end], stem)}{line[use.end :]}"
+        seen.add(use.term.name)
+    return "\n".join(lines)
+
+
+def _link(term: Term, words: str, stem: str) -> str:
+    href = f"{up(stem)}glossary.html#{term.anchor}"
+    return f'<a class="term" href="{href}" data-hint="{attribute(term.means)}">{words}</a>'
+
+
+@cache
+def _spelling(spelled: tuple[str, ...]) -> re.Pattern[str]:
+    """Where prose uses a term. A spelling in small letters may begin a sentence, too."""
+    longest_first = sorted(spelled, key=len, reverse=True)
+    either = "|".join(f"[{one[0]}{one[0].upper()}]{re.escape(one[1:])}" for one in longest_first)
+    return re.compile(rf"(?<![\w./-])(?:{either})(?![\w/-]|\.\w)")
+
+
+def _defined(term: Term, markdown: str) -> bool:
+    """Whether the cell sets the term in bold, as a lesson does where it explains one."""
+    return any(_spelling(term.spelled).search(bold) for bold in re.findall(r"\*\*([^*]+)\*\*", markdown))
+
+
+class Use(NamedTuple):
+    """Where a text uses a term: the line, from 0, and where the word begins and ends in it."""
+
+    term: Term
+    line: int
+    begin: int
+    end: int
+
+
+def _uses(markdown: str, terms: Mapping[str, Term]) -> Iterator[Use]:
+    lines = markdown.split("\n")
+    for token in paragraphs(markdown):
+        first = token.map[0] if token.map else 0
+        plain = words_alone(token).split("\n")
+        for number, (written, words) in enumerate(zip(token.content.split("\n"), plain, strict=True), first):
+            before = lines[number].find(written)  # a list's mark or a quotation's
+            for term in terms.values() if before >= 0 else ():
+                for found in _spelling(term.spelled).finditer(words):
+                    yield Use(term, number, before + found.start(), before + found.end())

@@ -1,4 +1,4 @@
-"""The host's two files for the site: the course's widget modules wrapped, unchanged, as classic scripts, and their styles.
+"""The course's widget modules for the site: wrapped, unchanged, as classic scripts, each with its style beside it.
 
 A page that is opened from a disk may not import a module; a classic script it may load.
 """
@@ -7,24 +7,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...course.on_the_web import KINDS
+from ...course.on_the_web import Kind
+from ...files import write_text
 
-THEME = Path(__file__).with_name("theme")
 EXPORT = "export default { render };"
 
 
-def script() -> str:
-    """theme/widgets.js, every kind of widget that the rooms have named, and what answers it in place of Python."""
-    parts = [_read(THEME / "widgets.js")]
-    for name, kind in KINDS.items():
-        parts.append(wrapped(name, _read(kind.esm)))
-        parts += [_read(kind.answers)] if kind.answers else []
-    return "\n".join(parts)
-
-
-def style() -> str:
-    """The kinds' styles as JupyterLab has them, then theme/widgets.css."""
-    return "\n".join([*(_read(kind.css) for kind in KINDS.values() if kind.css), _read(THEME / "widgets.css")])
+def write_kind(into: Path, name: str, kind: Kind) -> None:
+    """Write kind.NAME.js, the module and what answers it in place of Python, and kind.NAME.css to a folder."""
+    answers = [_read(kind.answers)] if kind.answers else []
+    write_text(into / f"kind.{name}.js", "\n".join([wrapped(name, _read(kind.esm)), *answers]))
+    write_text(into / f"kind.{name}.css", _read(kind.css) if kind.css else "")
 
 
 def wrapped(name: str, module: str) -> str:
@@ -32,7 +25,7 @@ def wrapped(name: str, module: str) -> str:
     before, export, after = module.rpartition(EXPORT)
     if not export or after.strip() or "import " in before:
         raise ValueError(f"the module of {name} must end in {EXPORT!r} and import nothing, so that a page can run it from a disk.")
-    return f'(() => {{\n{before}\n(globalThis.lora_lessons_widgets ??= {{}})["{name}"] = {{ render }};\n}})();'
+    return f'(() => {{\n{before}\n(globalThis.lora_lessons_widgets ??= {{}})["{name}"] = {{ render }};\n}})();\n'
 
 
 def _read(path: Path) -> str:

@@ -1,20 +1,47 @@
-"""Where a number in a lesson's prose is from: each bound number becomes a link to its record."""
+"""“Where is this number from?” Every bound number of a lesson leads to the page that says it."""
 
 from __future__ import annotations
 
-from ...course.prose import without_sources
+import html
+import re
 
+from ...course.prose import Quoted, with_sources, without_sources
+from .number_pages import cell_anchor as cell_anchor
+from .number_pages import pages as pages
+from .where import Measured as Measured
+from .where import place_of, where
 
-def linked(markdown: str, stem: str) -> str:
-    """A markdown cell of the page `stem` (its place, such as deeper/01_x) with its marks gone."""
-    return without_sources(markdown)
-
-
-def pages() -> dict[str, str]:
-    """The pages that the numbers link to: docname → MyST."""
-    return {}
+# What markdown or its extensions would take for their own inside a tag that stands in a line of text.
+_MARKS = re.compile(r"[`$|{}\\\n]")
 
 
 def up(stem: str) -> str:
-    """The way from the page of the lesson `stem` up to the site's root: "../" or "../../"."""
-    return "../" * (stem.count("/") + 1)
+    """The way from a lesson's page to the site's root: "../", or "../../" from a side trip."""
+    return "../" * (1 + place_of(stem).count("/"))
+
+
+def attribute(text: str) -> str:
+    """`text` as the value of an attribute of a tag that stands among markdown."""
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))
+
+
+def linked(markdown: str, stem: str, measured: Measured | None = None) -> str:
+    """A markdown cell's source with every bound number made a link to where it comes from, which its hint says.
+
+    Numbers in headings stay words: a heading is repeated in the list of contents, as a link itself. With `measured`, the
+    page is of that run's report: hints say what it found, too, and a number without a source here stays a number.
+    """
+
+    def link(quoted: Quoted, reads: str) -> str:
+        try:
+            found = where(quoted, stem, measured)
+        except KeyError:
+            if measured is None:
+                raise
+            return reads
+        shown, space = reads.rstrip(), reads[len(reads.rstrip()) :]
+        href = attribute(found.href(up(stem)))
+        return f'<a class="bound" href="{href}" data-hint="{attribute(found.hint)}">{shown}</a>{space}'
+
+    lines = re.split(r"^(#{1,6} .*)$", markdown, flags=re.M)
+    return "".join(without_sources(part) if index % 2 else with_sources(part, link) for index, part in enumerate(lines))

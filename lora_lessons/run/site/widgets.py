@@ -18,20 +18,21 @@ from typing import Any
 from nbformat import NotebookNode
 
 from ...course.figures import use_style
-from ...course.on_the_web import LIVE, SCENE, Live
+from ...course.on_the_web import KINDS, LIVE, SCENE, Live
 from ...course.stage import Stage, still_html
 from ...files import write_text
-from . import host
 from .baking import bake_stage
+from .host import write_kind
 
 
 def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[str], Any] = print) -> None:
-    """Write the host (host.js, host.css), and NAME.js for each widget, with further parts NAME.1.js …, to a folder.
+    """Write NAME.js for each widget, with further parts NAME.1.js …, and the kinds of widgets, to a folder.
 
-    Raises ValueError for a name that no room has declared.
+    theme/widgets.js expects that folder beside itself, called widgets. Raises ValueError for a name that no room has
+    declared.
     """
-    write_text(into / "host.js", host.script())
-    write_text(into / "host.css", host.style())
+    for name, kind in KINDS.items():
+        write_kind(into, name, kind)
     for name in LIVE if names is None else names:
         progress(f"widget {name}")
         file, parts = _baked(declared(name))

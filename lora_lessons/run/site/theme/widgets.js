@@ -3,26 +3,31 @@
 // here runs from a folder on the disk, too.
 
 (() => {
-  const here = document.currentScript.src.replace(/[^/]*$/, "");
+  const here = document.currentScript.src.replace(/[^/]*$/, "widgets/");
   const NEAR = "600px", SLOW = "This setting is still on its way. Wait, or choose another.";
   const LOST = "This setting could not be fetched. Are you still connected? Move the control again to try once more.";
   const kinds = (globalThis.lora_lessons_widgets ??= {}), answerers = (globalThis.lora_lessons_answers ??= {});
 
-  // ---- baked files: each calls lora_lessons_baked with its name ----
-  const files = new Map(); // name → { promise, resolve, reject }
+  // ---- what is fetched, once: classic scripts and styles, which a page may load from a disk, too ----
+  const files = new Map(), given = new Map();
 
-  function fetched(name) {
-    if (files.has(name)) return files.get(name).promise;
-    const file = {}, script = document.createElement("script");
-    file.promise = new Promise((resolve, reject) => Object.assign(file, { resolve, reject }));
-    files.set(name, file);
-    script.src = `${here}${name}.js`;
-    script.onerror = () => { files.delete(name); file.reject(new Error(name)); };
-    document.head.append(script);
-    return file.promise;
+  function fetched(file) {
+    if (files.has(file)) return files.get(file);
+    const style = file.endsWith(".css"), tag = document.createElement(style ? "link" : "script");
+    const promise = new Promise((resolve, reject) => { tag.onload = resolve; tag.onerror = () => reject(new Error(file)); });
+    Object.assign(tag, style ? { rel: "stylesheet", href: here + file } : { src: here + file });
+    document.head.append(tag);
+    files.set(file, promise);
+    promise.catch(() => { files.delete(file); tag.remove(); }); // the next time asks again
+    return promise;
   }
 
-  globalThis.lora_lessons_baked = (name, packed) => opened(packed).then(files.get(name).resolve, files.get(name).reject);
+  // A baked file calls lora_lessons_baked with its name as it runs.
+  globalThis.lora_lessons_baked = (name, packed) => given.set(name, opened(packed));
+  const baked = (name) => fetched(`${name}.js`).then(() => given.get(name));
+
+  // A kind is a module of the course, wrapped, with its style.
+  const kindOf = (kind) => Promise.all([fetched(`kind.${kind}.css`), fetched(`kind.${kind}.js`)]).then(() => kinds[kind]);
 
   const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
 
@@ -83,7 +88,7 @@
       if (moved) {
         const home = homes[number];
         try {
-          parts[home] ??= await fetched(`${name}.${home}`);
+          parts[home] ??= await baked(`${name}.${home}`);
         } catch {
           return turn === latest && answer({ said: LOST });
         }
@@ -115,12 +120,13 @@
     const button = holder.querySelector(".wake");
     try {
       const inside = holder.querySelector("script.baked"), name = holder.dataset.widget;
-      const { kind, state, answers, note } = inside ? await opened(JSON.parse(inside.textContent)) : await fetched(name);
+      const { kind, state, answers, note } = inside ? await opened(JSON.parse(inside.textContent)) : await baked(name);
+      const { render } = await kindOf(kind);
       const model = new Model(state), live = document.createElement("div");
-      model.answer = answerers[kind]?.(model, answers ?? {}, name, fetched);
+      model.answer = answerers[kind]?.(model, answers ?? {}, name, baked);
       live.className = "living";
       live.hidden = true;
-      kinds[kind].render({ model, el: live });
+      render({ model, el: live });
       if (note) live.insertAdjacentElement("beforeend", Object.assign(document.createElement("p"), { className: "note", textContent: note }));
       holder.append(live);
       await settled(live);

@@ -1,0 +1,184 @@
+"""The pages that tell where numbers come from: one of each lesson's records, and one of what others published."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...course import published
+from ...course.prose import Quoted, quoted_numbers, with_names
+from ...course.published import as_printed
+from ...course.records import MIME, show_value
+from ..baselines import band, read_baseline
+from ..shown import plain
+from .tables import code, link, table
+from .where import (
+    PUBLISHED,
+    Measured,
+    anchor_of,
+    measured_on,
+    names_in,
+    of_the_run,
+    page_of,
+    part_of,
+    place_of,
+    where,
+    with_unit,
+)
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+
+def pages(notebooks: Mapping[str, NotebookNode], measured: Measured | None = None) -> dict[str, str]:
+    """Each page of numbers by its docname, as MyST, for these notebooks by place.
+
+    With `measured`, a column says what that run found.
+    """
+    stems = {place.rpartition("/")[2]: notebook for place, notebook in notebooks.items()}
+    recorded = {stem: notebook for stem, notebook in stems.items() if read_baseline(stem)}
+    made = {page_of(stem): _lesson_page(stem, notebook, measured) for stem, notebook in recorded.items()}
+    return made | {PUBLISHED: _published_page(recorded)}
+
+
+def cell_anchor(cell: NotebookNode) -> str:
+    """The name of a code cell's place on its lesson's page."""
+    return f"cell-{cell.id}"
+
+
+def quotes(notebook: NotebookNode) -> list[Quoted]:
+    """Every bound number in a notebook's prose."""
+    return [one for cell in notebook.cells if cell.cell_type == "markdown" for one in quoted_numbers(cell.source)]
+
+
+def _lesson_page(stem: str, notebook: NotebookNode, measured: Measured | None) -> str:
+    baseline: Any = read_baseline(stem)
+    entries = baseline["records"] | baseline.get("volatile", {})
+    cells = dict(_sections(stem, notebook))
+    title = plain(notebook.cells[0].source.splitlines()[0].removeprefix("# "))
+    parts = [
+        f"# Numbers of lesson {title}",
+        _introduction(stem, baseline, len(entries)),
+        table(*_records(stem, entries, cells, measured)),
+    ]
+    quoted = quotes(notebook)
+    if worked := {one.what: one for one in quoted if one.kind == "calc"}:
+        parts += [
+            "## Worked out",
+            _WORKED_OUT,
+            table(("arithmetic", "its parts", "in the prose"), _worked(stem, worked)),
+        ]
+    if copied := {one.what: one for one in quoted if one.kind == "code"}:
+        rows = [(code(what, where(one, stem).anchor), _reads(one)) for what, one in copied.items()]
+        parts += ["## Quoted from the code", _COPIED, table(("code", "in the prose"), rows)]
+    return "\n\n".join(parts)
+
+
+_WORKED_OUT = "These numbers were not measured. Each follows from the arithmetic beside it."
+_COPIED = "These numbers stand in a code cell of the lesson."
+
+
+def _introduction(stem: str, baseline: Mapping[str, Any], count: int) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in baseline["versions"].items())
+    seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
+    said = f"{_lesson(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}."
+    if seeds > 1:
+        said += (
+            f" It was run with {seeds} seeds, and the value shown is the first seed's. The range that another run may give "
+            "follows from these seeds and, where there is one, from a second machine; the course's tests fail outside it."
+        )
+    return f"{said}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
+
+
+_COLUMNS = ("record", "value", "another run may give", "seeds", "measured under")
+
+
+def _records(
+    stem: str, entries: Mapping[str, Any], cells: Mapping[str, str], measured: Measured | None
+) -> tuple[tuple[str, ...], Iterator[tuple[str, ...]]]:
+    """The columns and the rows of the table of records."""
+    rows = (_record_row(name, entry, cells.get(name, "")) for name, entry in entries.items())
+    if measured is None:
+        return _COLUMNS, rows
+    found = (html.escape(of_the_run(measured, stem, name)) for name in entries)
+    return (*_COLUMNS, "this run"), ((*row, one) for row, one in zip(rows, found, strict=True))
+
+
+def _record_row(name: str, entry: Mapping[str, Any], measured: str) -> tuple[str, ...]:
+    shown = code(name, anchor_of(name))
+    if "seeds" not in entry:
+        value = with_unit(entry["value"], entry["unit"])
+        return shown, html.escape(value), "volatile: it depends on the machine", "one run", measured
+    limits, seeds = band(entry), [show_value(value) for value in entry["seeds"]]
+    allowed = " to ".join(map(show_value, limits)) if limits else "exactly this"
+    ran = ", ".join(seeds) if len(set(seeds)) > 1 else f"the same with {len(seeds)} seeds" if len(seeds) > 1 else "one"
+    return shown, html.escape(with_unit(entry["expected"], entry["unit"])), allowed, html.escape(ran), measured
+
+
+def _lesson(stem: str, words: str, anchor: str = "") -> str:
+    return link(f"../lessons/{place_of(stem)}.html{anchor}", html.escape(words))
+
+
+def _sections(stem: str, notebook: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Each record of a notebook with a link to the cell that measured it, in the words of the heading above the cell."""
+    heading = ""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            heading = next((plain(words) for words in re.findall(r"^#+ (.+)$", cell.source, re.M)[::-1]), heading)
+        for output in cell.get("outputs", []):
+            for record in output.get("data", {}).get(MIME, []):
+                yield record["name"], _lesson(stem, heading, f"#{cell_anchor(cell)}")
+
+
+def _worked(stem: str, quoted: Mapping[str, Quoted]) -> Iterator[tuple[str, ...]]:
+    for what, one in quoted.items():
+        found = where(one, stem)
+        linked = with_names(what, lambda name: _name(name, stem))
+        told = "<br>".join(html.escape(part_of(name, stem)) for name in names_in(what)) or "—"
+        yield f'<code id="{found.anchor}">{linked}</code>', told, _reads(one)
+
+
+def _name(name: str, stem: str) -> str:
+    """A name in an arithmetic, linked to its record where it is one, or to what was published."""
+    if name.startswith(("lora_lessons.", "measurements:", "lesson ")):
+        return html.escape(name)
+    kind, what = ("published", name.removeprefix("published:")) if name.startswith("published:") else ("record", name)
+    return link(where(Quoted("0", kind, what, False), stem).href("../"), html.escape(name))
+
+
+def _reads(one: Quoted) -> str:
+    return f"{one.low}–{one.number}" if one.low else f"{one.number}{'%' if one.percent else ''}"
+
+
+def _published_page(notebooks: Mapping[str, NotebookNode]) -> str:
+    quoting: dict[str, list[str]] = {}
+    for stem, notebook in notebooks.items():
+        for one in quotes(notebook):
+            if one.kind == "published" and stem not in (known := quoting.setdefault(where(one, stem).anchor, [])):
+                known.append(stem)
+    figures = published.figures()
+    tables = []
+    for group, about in published.groups().items():
+        mine = {row: value for row, value in figures.items() if published.group_of(row) == group}
+        source = html.escape(about["source"])
+        caption = link(about["url"], source) if "url" in about else source
+        rows = [_figure_row(group, row, value, quoting.get(anchor_of(row), [])) for row, value in mine.items()]
+        tables.append(table(("figure", "as it was printed", "quoted by"), rows, caption))
+    return "\n\n".join(["# Figures that others published", _PUBLISHED, *tables])
+
+
+_PUBLISHED = (
+    "The course did not measure these figures: it quotes them, so that you can hold what the lessons measured against them. "
+    "Each stands here as it was printed, under its source."
+)
+
+
+def _figure_row(group: str, row: str, value: Any, stems: list[str]) -> tuple[str, ...]:
+    lessons = ", ".join(_lesson(stem, _short(stem)) for stem in stems) or "no lesson's prose"
+    return code(row.removeprefix(f"{group}."), anchor_of(row)), as_printed(value), lessons
+
+
+def _short(stem: str) -> str:
+    return f"lesson {stem[:2]}" if "/" not in place_of(stem) else f"side trip of lesson {stem[:2]}"

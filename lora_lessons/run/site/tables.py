@@ -1,0 +1,41 @@
+"""Tables of pages as HTML: on a phone each row becomes a card, whose cells then carry the names of their columns."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", kind: str = "") -> str:
+    """A table under these columns; cells and caption are HTML. The roles stay when a style sheet makes cards of rows."""
+    names = "".join(f'<th role="columnheader" scope="col">{html.escape(name)}</th>' for name in head)
+    above = f"<caption>{caption}</caption>" if caption else ""
+    body = "\n".join(_row(head, row) for row in rows)
+    return (
+        f'<table class="cards {kind}" role="table">{above}\n<thead role="rowgroup"><tr role="row">{names}</tr></thead>\n'
+        f'<tbody role="rowgroup">\n{body}\n</tbody></table>'
+    ).replace('cards "', 'cards"')
+
+
+def _row(head: Sequence[str], cells: Sequence[str]) -> str:
+    shown = (
+        f'<td role="cell" data-label="{html.escape(name)}">{one_line(cell)}</td>'
+        for name, cell in zip(head, cells, strict=True)
+    )
+    return f'<tr role="row">{"".join(shown)}</tr>'
+
+
+def one_line(text: str) -> str:
+    """`text` without the empty lines that would end a block of HTML in markdown."""
+    return re.sub(r"\s*\n\s*", " ", text)
+
+
+def code(text: str, anchor: str = "") -> str:
+    """`text` as code, with the place's name where it is one to lead to."""
+    named = f' id="{html.escape(anchor)}"' if anchor else ""
+    return f"<code{named}>{html.escape(text)}</code>"
+
+
+def link(href: str, words: str) -> str:
+    return f'<a href="{html.escape(href)}">{words}</a>'

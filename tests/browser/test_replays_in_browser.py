@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from playwright.sync_api import expect
 
 from lora_lessons import lessons
 from lora_lessons.course.lesson import lessons as notebooks
-from lora_lessons.run.site import host, replays
+from lora_lessons.run.site import replays, widgets
 
+THEME = Path(replays.__file__).with_name("theme")
 WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "mixer": 9}  # the lesson that keeps each
 
 
@@ -33,11 +35,14 @@ def kept() -> dict[str, tuple[str, dict[str, Any]]]:
 def page(request: Any, browser: Any, kept: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A page with all of them, opened from the disk."""
     folder: Path = tmp_path_factory.mktemp("replays")
-    (folder / "host.js").write_text(host.script(), encoding="utf-8")
-    (folder / "host.css").write_text(host.style(), encoding="utf-8")
+    widgets.bake(folder / "widgets", [])
+    for name in ("widgets.js", "widgets.css"):
+        shutil.copy(THEME / name, folder)
     body = "".join(f'<section id="{name}">{html}</section>' for name, (html, _) in kept.items())
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="stylesheet" href="host.css">'
-    (folder / "index.html").write_text(f'<!doctype html>{head}{body}<script src="host.js"></script>', encoding="utf-8")
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="stylesheet" href="widgets.css">'
+    (folder / "index.html").write_text(
+        f'<!doctype html>{head}{body}<script src="widgets.js"></script>', encoding="utf-8"
+    )
     page = browser.new_page(viewport={"width": request.param, "height": 900})
     page.wrong = []
     page.on("pageerror", lambda error: page.wrong.append(str(error)))

@@ -29,7 +29,7 @@ function render({ model, el }) {
   // ---- an adapter and its scale ----
   const drawScales = ADAPTERS.map(([name, scale, label, scaleLabel]) => {
     const list = element("select", { "aria-label": label, ...OURS }, ...options(model.get("names")));
-    const range = element("input", { type: "range", min: 0, step: 1, "aria-label": scaleLabel, ...OURS }), said = element("output");
+    const range = element("input", { type: "range", min: 0, step: 1, "aria-label": scaleLabel, ...OURS }), said = element("span", { class: "value" });
     const stops = () => model.get("stops")[scale];
     list.addEventListener("change", () => change(name, list.value));
     range.addEventListener("input", () => change(scale, stops()[range.value]));

@@ -1,9 +1,10 @@
 # make course   run every lesson, quick profile, and write course-report/
 # make test     the whole test suite
 # make reliability  ten thousand bad inputs and dozens of kills, about 20 minutes on two cores; `make test` has a sample of it
-# make bench    how soon the widgets answer, measured in a browser
+# make bench    how soon the widgets answer and the site's pages open, measured in a browser
 # make gpu-check  on a machine with a CUDA card: bitsandbytes' bits, the ledger, a 7B's steps by us and by others; within 9 minutes
 # make lab      open the course in JupyterLab
+# make site     the course as web pages, in course-report/site/
 # Each sets up its own .venv first; that is quick when nothing changed.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ READY  := $(VENV)/.ready
 # Waiting threads soon stop spinning: several times faster on a machine that is doing something else, too.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: course test reliability bench gpu-check lab check constraints clean
+.PHONY: course site test reliability bench gpu-check lab check constraints clean
 .DEFAULT_GOAL := course
 
 $(READY): pyproject.toml constraints.txt
@@ -27,6 +28,9 @@ $(READY): pyproject.toml constraints.txt
 
 course: $(READY)
 	$(BIN)/lora-lessons run
+
+site: $(READY)
+	$(BIN)/lora-lessons site
 
 lab: $(READY)
 	$(BIN)/lora-lessons lab
@@ -46,6 +50,7 @@ reliability: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/browser/latency.py
+	$(BIN)/python tests/browser/pages.py
 
 # GPU_PYTHON: the interpreter of a machine whose own libraries are to be used (no network, no .venv).
 gpu-check: $(if $(GPU_PYTHON),,$(READY))

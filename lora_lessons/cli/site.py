@@ -23,10 +23,11 @@ def site(
     """
     from ..lessons import rooms
     from ..run.site.build import stored, write_site
-    from ..run.site.place import check_extra
+    from ..run.site.place import check_extra, check_place
 
     check_extra()
+    check_place(out)
     rooms()  # each registers its claims, and the widgets that the web gets
-    index = write_site(stored(), place(out), progress=lambda line: print(line, file=sys.stderr))
+    index = write_site(stored(), out, progress=lambda line: print(line, file=sys.stderr))
     print(f"The site is written: open {shown(index)} in a browser.")
     return EXIT_OK

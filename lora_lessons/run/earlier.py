@@ -13,12 +13,13 @@ from typing import Any
 
 from ..course.lesson import side_trips
 from ..course.records import Record
+from ..files import write_text
 from ..machine import stamp
 from .baselines import Deviation, read_baseline
 from .notebooks import read_notebook
 from .result import CellError, LessonResult
 
-REPORT, PAGE, LOCK = "report.json", "report.html", ".lock"
+REPORT, PAGE, PAGES, LOCK = "report.json", "report.html", "pages", ".lock"
 
 
 @contextmanager
@@ -62,6 +63,19 @@ def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> l
     return []
 
 
+def read_report(out: Path) -> tuple[dict[str, Any], list[LessonResult]]:
+    """What the report in `out` says: of the run, and of every lesson. Raises ValueError where it is no report of ours."""
+    try:
+        found = json.loads((out / REPORT).read_text(encoding="utf-8"))
+        results = [_result(one, out, found["profile"], found["date"]) for one in found.pop("lessons")]
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{out / REPORT} cannot be read as a report: run the lessons again.") from error
+    for result in results:
+        # a lesson of the newest run has its date, and was not kept
+        result.kept_from = "" if result.kept_from == found["date"] else result.kept_from
+    return found, results
+
+
 def together(earlier: Sequence[LessonResult], now: Sequence[LessonResult]) -> list[LessonResult]:
     """The results of a run after those of an earlier one: a lesson that ran again has its new result alone."""
     if not earlier:
@@ -95,9 +109,12 @@ def _keep(out: Path, found: Any) -> None:
     name = f"report-{re.sub('[^0-9A-Za-z]+', '-', date)[:19] or 'damaged'}"
     numbered = chain([name], (f"{name}_{number}" for number in count(2)))
     stem = next(one for one in numbered if not list(out.glob(f"{one}.*")))
-    for file in (REPORT, PAGE):
+    for file in (REPORT, PAGE, PAGES):
         if (out / file).exists():
             (out / file).rename(out / f"{stem}{Path(file).suffix}")
+    page = out / f"{stem}.html"
+    if (out / stem).exists() and page.exists():
+        write_text(page, page.read_text(encoding="utf-8").replace(f'href="{PAGES}/', f'href="{stem}/'))
     why = "was made in another way (profile, parameters, machine or versions)" if date else "could not be read"
     print(
         f"The report that is in {out} {why}: it is kept as {stem}.html and .json. Notebooks that run again are replaced.",

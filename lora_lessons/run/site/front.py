@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 # The claims that the front page shows: those that a newcomer has most likely heard.
 AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G16")
 
+NUMBERS = "numbers"  # the page, and the folder, of where numbers come from
+
+_NUMBERS = """# Where the numbers come from
+
+A number in a lesson is a link. It leads to its *record*: what was measured, on which machine, with which seeds, and what another run may give. Numbers
+that others published lead to their source, and results of arithmetic to the arithmetic."""
+
 _PROMISE = """# LoRA Lessons
 
 <p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
@@ -106,6 +113,13 @@ def _taken(place: str) -> str:
     return f"{minutes} {'minute' if minutes == '1' else 'minutes'}, {machine}" if minutes.isdigit() else minutes
 
 
+def numbers_of(pages: Mapping[str, str]) -> str:
+    """The page that leads to each page of numbers, as MyST."""
+    heads = {docname: text.partition("\n")[0].removeprefix("# ") for docname, text in pages.items()}
+    listed = [f"- [{head}]({docname}.md)" for docname, head in heads.items()]
+    return "\n\n".join([_NUMBERS, "\n".join(listed), _tree("", pages)])
+
+
 def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
     """The tables of contents that the sidebar shows: the lessons in order, and the pages `beside` them.
 
@@ -113,11 +127,15 @@ def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
     """
     under = {trip for place in notebooks for trip in beneath(place, notebooks)}
     lessons = [f"{FOLDER}/{place}" for place in notebooks if place not in under]
-    return "\n\n".join([_tree("Lessons", lessons), _tree("Look it up", beside)])
+    others = [name for name in beside if not name.startswith(f"{NUMBERS}/") and name != "map"]
+    return "\n\n".join(
+        [_tree("Lessons", [*(["map"] if "map" in beside else []), *lessons]), _tree("Look it up", others)]
+    )
 
 
 def _tree(caption: str, names: Iterable[str]) -> str:
-    return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"])
+    captioned = [f":caption: {caption}"] if caption else []
+    return "\n".join(["```{toctree}", ":hidden:", *captioned, "", *names, "```"])
 
 
 def neighbours(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:

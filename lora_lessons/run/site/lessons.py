@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 FOLDER = "lessons"  # of the pages that are notebooks
-SYMPTOMS = "symptoms.md"  # the one page beside the notebooks that is no notebook
+SYMPTOMS = "symptoms"  # the one page beside the notebooks that is no notebook
 _LINK = re.compile(r"(?<=\]\()(?P<target>(?!\w+:|#)[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 _BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<colab>[^)]*)\)")
 _HEADING = re.compile(r"#+(?= )")
 
 
-def page(notebook: NotebookNode, place: str, places: Collection[str]) -> NotebookNode:
-    """The notebook at `place` as the source of its page; `places` are the notebooks that the site has."""
+def page(
+    notebook: NotebookNode, place: str, places: Collection[str], measured: numbers.Measured | None = None
+) -> NotebookNode:
+    """The notebook at `place` as the source of its page; `places` are those that the site has, "symptoms" among them.
+
+    With `measured`, it is of the report of a run that measured this.
+    """
     from nbformat.v4 import new_markdown_cell
 
     made = widgets.placed(copy.deepcopy(notebook), place)
@@ -35,7 +40,7 @@ def page(notebook: NotebookNode, place: str, places: Collection[str]) -> Noteboo
     for cell in made.cells:
         if cell.cell_type == "markdown":
             text = linked(_BADGE.sub(r"[Open in Colab](\g<colab>)", cell.source), place, places)
-            cell.source = glossary.hinted(numbers.linked(outline.stepped(text), place), seen, place)
+            cell.source = glossary.hinted(numbers.linked(outline.stepped(text), place, measured), seen, place)
         cells += shown(cell, door) if cell.cell_type == "code" else [cell]
     if trips := beneath(place, places):
         tree = "\n".join(["```{toctree}", ":hidden:", "", *trips, "```"])
@@ -54,7 +59,7 @@ def linked(markdown: str, place: str, places: Collection[str]) -> str:
 
     def lead(link: re.Match[str]) -> str:
         inside = posixpath.normpath(posixpath.join(posixpath.dirname(place), link["target"]))
-        if inside == SYMPTOMS or inside.removesuffix(".ipynb") in places:
+        if posixpath.splitext(inside)[0] in places:
             return link[0]
         target = posixpath.normpath(posixpath.join("notebooks", inside))
         return f"{address()}/blob/main/{target}{link['anchor'] or ''}"

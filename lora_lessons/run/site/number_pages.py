@@ -8,26 +8,39 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...course import published
-from ...course.lesson import lessons, side_trips
 from ...course.prose import Quoted, quoted_numbers, with_names
 from ...course.published import as_printed
 from ...course.records import MIME, show_value
 from ..baselines import band, read_baseline
 from ..shown import plain
 from .tables import code, link, table
-from .where import PUBLISHED, anchor_of, measured_on, names_in, page_of, part_of, place_of, where, with_unit
+from .where import (
+    PUBLISHED,
+    Measured,
+    anchor_of,
+    measured_on,
+    names_in,
+    of_the_run,
+    page_of,
+    part_of,
+    place_of,
+    where,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 
-def pages() -> dict[str, str]:
-    """Each page of numbers by its docname, as MyST."""
-    import nbformat
+def pages(notebooks: Mapping[str, NotebookNode], measured: Measured | None = None) -> dict[str, str]:
+    """Each page of numbers by its docname, as MyST, for these notebooks by place.
 
-    notebooks = {path.stem: nbformat.read(path, as_version=4) for path in [*lessons(), *side_trips()]}
-    made = {page_of(stem): _lesson_page(stem, notebook) for stem, notebook in notebooks.items() if read_baseline(stem)}
-    return made | {PUBLISHED: _published_page(notebooks)}
+    With `measured`, a column says what that run found.
+    """
+    stems = {place.rpartition("/")[2]: notebook for place, notebook in notebooks.items()}
+    recorded = {stem: notebook for stem, notebook in stems.items() if read_baseline(stem)}
+    made = {page_of(stem): _lesson_page(stem, notebook, measured) for stem, notebook in recorded.items()}
+    return made | {PUBLISHED: _published_page(recorded)}
 
 
 def cell_anchor(cell: NotebookNode) -> str:
@@ -40,7 +53,7 @@ def quotes(notebook: NotebookNode) -> list[Quoted]:
     return [one for cell in notebook.cells if cell.cell_type == "markdown" for one in quoted_numbers(cell.source)]
 
 
-def _lesson_page(stem: str, notebook: NotebookNode) -> str:
+def _lesson_page(stem: str, notebook: NotebookNode, measured: Measured | None) -> str:
     baseline: Any = read_baseline(stem)
     entries = baseline["records"] | baseline.get("volatile", {})
     cells = dict(_sections(stem, notebook))
@@ -48,10 +61,7 @@ def _lesson_page(stem: str, notebook: NotebookNode) -> str:
     parts = [
         f"# Numbers of lesson {title}",
         _introduction(stem, baseline, len(entries)),
-        table(
-            ("record", "value", "another run may give", "seeds", "measured under"),
-            (_record_row(name, entry, cells.get(name, "")) for name, entry in entries.items()),
-        ),
+        table(*_records(stem, entries, cells, measured)),
     ]
     quoted = quotes(notebook)
     if worked := {one.what: one for one in quoted if one.kind == "calc"}:
@@ -80,6 +90,20 @@ def _introduction(stem: str, baseline: Mapping[str, Any], count: int) -> str:
             "follows from these seeds and, where there is one, from a second machine; the course's tests fail outside it."
         )
     return f"{said}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
+
+
+_COLUMNS = ("record", "value", "another run may give", "seeds", "measured under")
+
+
+def _records(
+    stem: str, entries: Mapping[str, Any], cells: Mapping[str, str], measured: Measured | None
+) -> tuple[tuple[str, ...], Iterator[tuple[str, ...]]]:
+    """The columns and the rows of the table of records."""
+    rows = (_record_row(name, entry, cells.get(name, "")) for name, entry in entries.items())
+    if measured is None:
+        return _COLUMNS, rows
+    found = (html.escape(of_the_run(measured, stem, name)) for name in entries)
+    return (*_COLUMNS, "this run"), ((*row, one) for row, one in zip(rows, found, strict=True))
 
 
 def _record_row(name: str, entry: Mapping[str, Any], measured: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import re
 from ...course.prose import Quoted, with_sources, without_sources
 from .number_pages import cell_anchor as cell_anchor
 from .number_pages import pages as pages
+from .where import Measured as Measured
 from .where import place_of, where
 
 # What markdown or its extensions would take for their own inside a tag that stands in a line of text.
@@ -24,14 +25,20 @@ def attribute(text: str) -> str:
     return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))
 
 
-def linked(markdown: str, stem: str) -> str:
+def linked(markdown: str, stem: str, measured: Measured | None = None) -> str:
     """A markdown cell's source with every bound number made a link to where it comes from, which its hint says.
 
-    Numbers in headings stay words: a heading is repeated in the list of contents, as a link itself.
+    Numbers in headings stay words: a heading is repeated in the list of contents, as a link itself. With `measured`, the
+    page is of that run's report: hints say what it found, too, and a number without a source here stays a number.
     """
 
     def link(quoted: Quoted, reads: str) -> str:
-        found = where(quoted, stem)
+        try:
+            found = where(quoted, stem, measured)
+        except KeyError:
+            if measured is None:
+                raise
+            return reads
         shown, space = reads.rstrip(), reads[len(reads.rstrip()) :]
         href = attribute(found.href(up(stem)))
         return f'<a class="bound" href="{href}" data-hint="{attribute(found.hint)}">{shown}</a>{space}'

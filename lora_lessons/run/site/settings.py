@@ -29,6 +29,7 @@ def settings() -> dict[str, Any]:
         "myst_heading_anchors": 3,
         "myst_dmath_double_inline": True,
         "nb_execution_mode": "off",
+        "nb_ipywidgets_js": {},  # else a notebook that keeps its widgets' state loads theirs from other addresses
         "nb_merge_streams": True,
         "nb_output_stderr": "remove",
         "smartquotes": False,  # the prose has the quotes that it wants

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...course import published
 from ...course.lesson import DEEPER, side_trips
 from ...course.prose import Quoted, with_names
-from ...course.records import Value, show_value
+from ...course.records import Record, Value, show_value
 from ..baselines import band, read_baseline, values
 
 PUBLISHED = "numbers/published"  # the page of what others published
@@ -43,8 +43,12 @@ def anchor_of(what: str) -> str:
     return re.sub(r"[^\w.:()*+/=-]+", "", what)
 
 
-def where(quoted: Quoted, stem: str) -> Where:
-    """Where a number quoted in the prose of `stem` comes from.
+# What a run measured: the records by name, by the stem of the lesson.
+Measured = Mapping[str, Mapping[str, Record]]
+
+
+def where(quoted: Quoted, stem: str, measured: Measured | None = None) -> Where:
+    """Where a number quoted in the prose of `stem` comes from; with `measured`, also what that run found in its place.
 
     Raises KeyError for a record or a row that there is not.
     """
@@ -52,7 +56,7 @@ def where(quoted: Quoted, stem: str) -> Where:
     match quoted.kind:
         case "record":
             lesson, name = _split(quoted.what, stem)
-            return Where(page_of(lesson), anchor_of(name), "\n".join(_of_record(lesson, name)))
+            return Where(page_of(lesson), anchor_of(name), "\n".join(_of_record(lesson, name, measured)))
         case "published":
             return _of_row(quoted.what)
         case "calc":
@@ -87,7 +91,7 @@ def with_unit(value: Value, unit: str) -> str:
     return f"{show_value(value)} {unit}".strip()
 
 
-def _of_record(lesson: str, name: str) -> Iterator[str]:
+def _of_record(lesson: str, name: str, measured: Measured | None) -> Iterator[str]:
     entry = entry_of(lesson, name)
     yield f"{name}: {with_unit(entry.get('expected', entry.get('value')), entry['unit'])}"
     yield f"Measured by lesson {lesson[:2]} ({measured_on(lesson)})."
@@ -95,6 +99,14 @@ def _of_record(lesson: str, name: str) -> Iterator[str]:
         yield f"{seeds(entry)} {allowed(entry)}"
     else:
         yield "It depends on the machine, so another machine measures something else."
+    if measured is not None:
+        yield f"This run: {of_the_run(measured, lesson, name)}."
+
+
+def of_the_run(measured: Measured, lesson: str, name: str) -> str:
+    """What the run found for a record, in words."""
+    found = measured.get(lesson, {}).get(name)
+    return with_unit(found.value, found.unit) if found else "not measured"
 
 
 def measured_on(lesson: str) -> str:

@@ -1,0 +1,147 @@
+"""What a report consists of, as HTML: what failed, what was made, the claims, the lessons. Two documents show it.
+
+report.html is one of them, the cover of the pages is the other; they differ in where a link leads from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
+from ...course.lesson import DEEPER, side_trips
+from ...course.records import show_value
+from ..baselines import band, inside
+from ..result import FAILED, INTERRUPTED, OK
+from ..shown import cards, handover, title
+
+if TYPE_CHECKING:
+    from ..result import LessonResult
+
+# The class in the style sheet of each verdict's colour; whatever else a card says is in vermilion.
+COLOURS = {HOLDS: "holds", CONDITION: "condition", CORRECTED: "corrected", NOT_TESTED: "untested"}
+
+
+class Part(NamedTuple):
+    """A piece of a report: its heading, which may be empty, and HTML."""
+
+    heading: str
+    html: str
+
+
+def parts(
+    results: Sequence[LessonResult], about: Mapping[str, Any], *, notebooks: str, pages: str | None
+) -> list[Part]:
+    """What there is to say of a run, what failed first.
+
+    `notebooks` is the way from the document to the folder of the executed notebooks, `pages` that to the pages; None
+    where there are none.
+    """
+    lessons = [
+        {
+            "result": result,
+            "title": title(result.notebook) or result.lesson,
+            "cards": list(cards(result.notebook)),
+            "handover": handover(result.notebook),
+            "notebook": f"{notebooks}{result.lesson}.ipynb" if result.notebook else "",
+            "page": f"{pages}{docname(result)}.html" if result.notebook and pages is not None else "",
+        }
+        for result in results
+    ]
+    failed, made, judged = (
+        [lesson for lesson in lessons if wanted(lesson)]
+        for wanted in (lambda one: is_bad(one["result"]), lambda one: one["handover"], lambda one: one["cards"])
+    )
+    found = [
+        Part("What did not go as it should", "".join(map(shown("bad"), failed)) if failed else ""),
+        Part("What you have now", shown("made")(made) if made else ""),
+        Part("The claims", shown("claims")(judged) if judged else ""),
+        Part("The lessons", shown("table")(lessons, about)),
+        Part("", shown("stamp")(about)),
+    ]
+    return [part for part in found if part.html]
+
+
+def is_bad(result: LessonResult) -> bool:
+    """Whether a lesson did something else than it should, or has a note about its records."""
+    return result.status != OK or bool(result.deviations)
+
+
+def docname(result: LessonResult) -> str:
+    """The page of a lesson, such as lessons/deeper/03_directions."""
+    return f"lessons/{place(result)}"
+
+
+def place(result: LessonResult) -> str:
+    """Where the lesson's notebook lies in notebooks/, without its ending."""
+    trips = {path.stem for path in side_trips()}
+    return f"{DEEPER}/{result.lesson}" if result.lesson in trips else result.lesson
+
+
+def outcome(results: Sequence[LessonResult]) -> str:
+    """The whole run in a sentence or two."""
+    count = Counter(result.status for result in results)
+    if count[OK] == len(results):
+        held = "measured what was recorded" if any(result.baseline for result in results) else "ran to the end"
+        return f"{'All ' if len(results) > 1 else ''}{_notebooks(len(results))} {held}."
+    bad = {FAILED: "stopped with an error", INTERRUPTED: "was interrupted"}
+    told = [
+        f"{r.lesson} {bad.get(r.status, 'measured something else than was recorded')}."
+        for r in results
+        if r.status != OK
+    ]
+    return f"{count[OK]} of {_notebooks(len(results))} ran as they should. {' '.join(told)}"
+
+
+def _notebooks(count: int) -> str:
+    return f"{count} notebook{'s' * (count > 1)}"
+
+
+class Row(NamedTuple):
+    """One record beside its band, in words."""
+
+    name: str
+    value: str
+    unit: str
+    band: str
+    verdict: str  # "inside", "OUTSIDE" or why it is not judged
+
+
+def record_rows(result: LessonResult) -> Iterator[Row]:
+    """The records of a lesson, each beside what its baseline allows."""
+    known = result.baseline["records"] if result.baseline else {}
+    for name, record in result.records.items():
+        value, entry = show_value(record.value), known.get(name)
+        if record.volatile:
+            yield Row(name, value, record.unit, "", "depends on the machine")
+        elif entry is None:
+            yield Row(name, value, record.unit, "", "no baseline")
+        else:
+            limits = band(entry)
+            allowed = " … ".join(map(show_value, limits)) if limits else f"exactly {show_value(entry['expected'])}"
+            yield Row(name, value, record.unit, allowed, "inside" if inside(record.value, entry) else "OUTSIDE")
+
+
+def shown(macro: str) -> Any:
+    """A macro of parts.html.j2: called with what it shows, it returns HTML."""
+    return getattr(templates().get_template("parts.html.j2").make_module(_NAMES), macro)
+
+
+_NAMES = {"colour": COLOURS, "gb": lambda n: f"{n / 1e9:.1f} GB"}
+
+
+@cache
+def templates() -> Any:
+    """Jinja's environment of the templates beside this file."""
+    from jinja2 import Environment, PackageLoader
+
+    files = PackageLoader(__package__, "")
+    return Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+def style() -> str:
+    """The style sheet of the parts."""
+    return (Path(__file__).parent / "report.css").read_text(encoding="utf-8")

@@ -1,0 +1,100 @@
+"""The workflows for GitHub: valid by GitHub's own schema, calling what exists, with no more rights than they need."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lora_lessons import cli
+from lora_lessons.paths import course_root
+
+WORKFLOWS = sorted((course_root() / ".github" / "workflows").glob("*.yml"))
+NAMES = [path.stem for path in WORKFLOWS]
+
+
+def read(path):
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def steps(workflow):
+    return [step for job in workflow["jobs"].values() for step in job["steps"]]
+
+
+def commands(workflow):
+    """Every command that a workflow runs, as its words."""
+    return [line.split() for step in steps(workflow) for line in step.get("run", "").splitlines()]
+
+
+def unknown(words):
+    """What in a command does not exist here; "" where all does."""
+    program, *rest = words
+    if program == "make":
+        targets = re.findall(r"^([a-z][a-z-]*):", (course_root() / "Makefile").read_text(encoding="utf-8"), re.M)
+        return next((word for word in rest if "=" not in word and word not in targets), "")
+    if Path(program).name == "lora-lessons":
+        return "" if rest and rest[0] in [verb.__name__ for verb in [*cli.VERBS, cli.run]] else " ".join(words)
+    if Path(program).name == "python":
+        return "" if rest[:2] in (["-m", "venv"], ["-m", "pip"]) else " ".join(words)
+    return "" if (course_root() / program).is_file() else program
+
+
+def schema_says(path):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_there_is_one_for_the_site_and_one_for_the_tests():
+    assert NAMES == ["pages", "test"]
+
+
+def test_they_are_valid_by_githubs_schema_and_a_mistake_is_noticed(tmp_path):
+    done = [schema_says(path) for path in WORKFLOWS]
+    assert [one.returncode for one in done] == [0, 0], "".join(one.stdout + one.stderr for one in done)
+    wrong = WORKFLOWS[0].read_text(encoding="utf-8").replace("runs-on:", "run-on:", 1)
+    (tmp_path / "wrong.yml").write_text(wrong, encoding="utf-8")
+    said = schema_says(tmp_path / "wrong.yml")
+    assert said.returncode == 1 and "run-on" in said.stdout
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=NAMES)
+def test_every_command_that_they_run_is_there(path):
+    found = commands(read(path))
+    assert found and [unknown(words) for words in found if unknown(words)] == []
+
+
+@pytest.mark.parametrize("line", ["make sit", "lora-lessons sites", ".ci/runs", "python tests/none.py"])
+def test_a_command_that_is_not_there_is_noticed(line):
+    assert unknown(line.split())
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=NAMES)
+def test_they_use_githubs_own_actions_each_at_a_major_version(path):
+    used = [step["uses"] for step in steps(read(path)) if "uses" in step]
+    assert used and [one for one in used if not re.fullmatch(r"actions/[a-z-]+@v\d+", one)] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=NAMES)
+def test_they_may_only_read_and_what_publishes_runs_no_code_of_ours(path):
+    workflow = read(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values()) and "concurrency" in workflow
+    for job in workflow["jobs"].values():
+        if "permissions" in job:
+            assert job["permissions"] == {"pages": "write", "id-token": "write"}
+            assert [step.get("uses") for step in job["steps"]] == ["actions/deploy-pages@v5"]
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_what_is_published_is_what_make_site_writes():
+    workflow = read(course_root() / ".github" / "workflows" / "pages.yml")
+    assert workflow[True]["push"]["branches"] == ["main"], "YAML 1.1 reads `on` as true"
+    assert ["make", "site"] in commands(workflow)
+    (upload,) = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/upload-pages-artifact@")]
+    assert upload["with"]["path"] == "course-report/site"

@@ -39,13 +39,12 @@ def page() -> str:
         (
             f"<b>{one.id}</b> {html.escape(shown.says)}",
             verdict(shown.said),
-            html.escape(_short(one, shown.sentence)),
+            f"{html.escape(_short(one, shown.sentence))} {_card(one)}",
             _others(one),
-            link(f"lessons/{place_of(one.lesson)}.html#{claim_anchor(one.id)}", _named(one.lesson)),
         )
         for one, shown in cards
     ]
-    head = ("the page says", "verdict", "measured here", "published", "the whole answer")
+    head = ("the page says", "verdict", "measured here", "published")
     return "\n\n".join([_ABOUT, _counted(shown.said for _, shown in cards), table(head, rows, kind="ledger")])
 
 
@@ -66,11 +65,9 @@ def _measured(lesson: str) -> Mapping[str, Any]:
 
 def _counted(said: Iterable[str]) -> str:
     count = Counter(said)
-    kinds = [
-        f"{verdict(one)} {number}"
-        for one, number in sorted(count.items(), key=lambda item: [*_SIGNS, item[0]].index(item[0]))
-    ]
-    return f'<p class="verdicts">{count.total()} verdicts: {" · ".join(kinds)}</p>'
+    known = sorted(count, key=lambda one: list(_SIGNS).index(one) if one in _SIGNS else len(_SIGNS))
+    kinds = "".join(f"<span>{count[one]} {verdict(one)}</span>" for one in known)
+    return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
 
 
 def _short(one: Claim, sentence: str) -> str:
@@ -101,5 +98,8 @@ def _figure(row: str, words: str) -> str:
     return link(f"{PUBLISHED}.html#{anchor_of(row)}", html.escape(words))
 
 
-def _named(lesson: str) -> str:
-    return f"{'side trip of ' if '/' in place_of(lesson) else ''}lesson {lesson[:2]}"
+def _card(one: Claim) -> str:
+    """The way to the verdict card, under the cells that measured its numbers."""
+    place = place_of(one.lesson)
+    words = f"The whole answer, in {'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
+    return link(f"lessons/{place}.html#{claim_anchor(one.id)}", words)

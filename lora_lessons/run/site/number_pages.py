@@ -83,12 +83,12 @@ _COPIED = "These numbers stand in a code cell of the lesson."
 def _introduction(stem: str, baseline: Mapping[str, Any], count: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in baseline["versions"].items())
     seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
-    said = f"{_lesson(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}."
-    if seeds > 1:
-        said += (
-            f" It was run with {seeds} seeds, and the value shown is the first seed's. The range that another run may give "
-            "follows from these seeds and, where there is one, from a second machine; the course's tests fail outside it."
-        )
+    said = (
+        f"{_lesson(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}. "
+        f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. What another "
+        "run may give follows from these runs and, where there is one, from a second machine's; outside that range the course's "
+        "tests fail."
+    )
     return f"{said}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
 
 

@@ -20,7 +20,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "",
 
 def _row(head: Sequence[str], cells: Sequence[str]) -> str:
     shown = (
-        f'<td role="cell" data-label="{html.escape(name)}">{one_line(cell)}</td>'
+        f'<td role="cell" data-label="{html.escape(name)}"><div>{one_line(cell)}</div></td>'
         for name, cell in zip(head, cells, strict=True)
     )
     return f'<tr role="row">{"".join(shown)}</tr>'

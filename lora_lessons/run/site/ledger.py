@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...course import published
-from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Claim, card
+from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
 from ...course.published import as_printed
 from ..baselines import read_baseline, values
 from .tables import link, table
@@ -39,7 +39,7 @@ def page() -> str:
         (
             f"<b>{one.id}</b> {html.escape(shown.says)}",
             verdict(shown.said),
-            f"{html.escape(_short(one, shown.sentence))} {_card(one)}",
+            f"{html.escape(_short(one, shown))} {_card(one)}",
             _others(one),
         )
         for one, shown in cards
@@ -70,15 +70,16 @@ def _counted(said: Iterable[str]) -> str:
     return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
 
 
-def _short(one: Claim, sentence: str) -> str:
-    """The sentences of a card up to the first that holds a measured value."""
-    filled, told = [], re.split(r"(?<=[.!?]) (?=[A-Z])", one.sentence)
-    for part in told:
-        filled.append(part)
+def _short(one: Claim, shown: Card) -> str:
+    """The card's sentences up to the first that holds a measured value; all of them where it disagrees."""
+    if shown.said != one.written_for:
+        return shown.sentence
+    told: list[str] = []
+    for part in re.split(r"(?<=[.!?]) (?=[A-Z])", one.sentence):
+        told.append(part)
         if "{" in part:
             break
-    short = one._replace(sentence=" ".join(filled)).filled(_measured(one.lesson))
-    return short if sentence.endswith(one.filled(_measured(one.lesson))) else sentence
+    return one._replace(sentence=" ".join(told)).filled(_measured(one.lesson))
 
 
 def _others(one: Claim) -> str:

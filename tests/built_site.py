@@ -1,0 +1,22 @@
+"""The whole site of the course, built once for all workers of a test session: its pages are only read."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from filelock import FileLock
+
+
+def build_once(shared: Path) -> Path:
+    """The folder of the site below `shared`; whoever comes first builds it, the others wait for it."""
+    site = shared / "site"
+    with FileLock(shared / "site.lock"):
+        if not site.exists():
+            from lora_lessons.lessons import widgets_on_the_web
+            from lora_lessons.run.site.build import stored, write_site
+
+            widgets_on_the_web()
+            write_site(stored(), shared / "building", progress=lambda line: None)
+            shutil.move(shared / "building", site)
+    return site

@@ -12,7 +12,10 @@ function element(tag, attributes = {}, ...children) {
 
 function render({ model, el }) {
   const log = element("div", { class: "log", role: "log", "aria-label": "conversation", tabindex: 0 });
-  const field = element("input", { type: "text", "aria-label": "your question", autocomplete: "off" });
+  const offered = model.get("offered"), named = { "aria-label": "your question" };
+  const field = offered.length
+    ? element("select", named, ...offered.map((question) => element("option", {}, question)))
+    : element("input", { type: "text", autocomplete: "off", ...named });
   const adapter = element("input", { type: "checkbox", role: "switch" });
   const ask = element("button", { type: "submit" }, "Ask"), stop = element("button", { type: "button" }, "Stop");
   const status = element("p", { class: "status", role: "status" });
@@ -20,6 +23,7 @@ function render({ model, el }) {
   const root = element("div", { class: "chat-box", role: "group", "aria-label": "chat box" }, log, form, status);
   root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys for itself
   adapter.checked = true;
+  stop.hidden = offered.length > 0; // an answer that was recorded is there at once
   el.append(root);
   let waiting = 0;
 
@@ -32,14 +36,14 @@ function render({ model, el }) {
   }
 
   field.addEventListener("keydown", (event) => { // JupyterLab keeps the browser from sending a form by Enter
-    if (event.key !== "Enter" || event.isComposing) return;
+    if (event.key !== "Enter" || event.isComposing || offered.length) return;
     event.preventDefault();
     form.requestSubmit();
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send({ question: field.value, adapter: adapter.checked });
-    field.select(); // the same question again is one key away
+    field.select?.(); // the same question again is one key away
   });
   stop.addEventListener("click", () => send({}));
 

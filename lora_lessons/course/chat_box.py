@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import traitlets
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from .. import lora, mixing, models
+from .on_the_web import SCENE, played
 
 Turn = dict[str, Any]  # {"question": str, "adapter": bool, "answer": str}
 
@@ -26,23 +27,38 @@ def turn(question: str, adapter: bool, answer: str = "") -> Turn:
     return {"question": question, "adapter": adapter, "answer": answer}
 
 
+def turns(without: Mapping[str, str], with_it: Mapping[str, str]) -> list[Turn]:
+    """The same questions answered without the adapter and with it (two dictionaries, question → answer), as turns."""
+    both = ((False, without), (True, with_it))
+    return [turn(question, adapter, answers[question]) for question in without for adapter, answers in both]
+
+
 class ChatBox(anywidget.AnyWidget):
     """A text field in which Enter asks, a switch for the adapter, and the conversation so far.
 
     `base.model` carries an adapter. It is never touched: the box works on a second tree of modules over the same
-    weights. Where no kernel runs, the page shows `opening`, the turns that were there before anyone asked.
+    weights. Where no kernel runs, the page shows `opening`, the turns that were there before anyone asked, or it is
+    answered from those that were `recorded`.
     """
 
     _esm = Path(__file__).with_name("chat_box.js")
     _css = Path(__file__).with_name("chat_box.css")
     asked = traitlets.Dict().tag(sync=True)  # {"number": 1, 2 …, "question": str, "adapter": bool}; no question: stop
     heard = traitlets.Int().tag(sync=True)  # the number of the last request that reached Python
+    offered: Any = traitlets.List().tag(sync=True)  # the only questions that can be asked; none: any
     turns: Any = traitlets.List().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     busy = traitlets.Bool().tag(sync=True)
 
-    def __init__(self, base: models.Base, opening: Sequence[Turn] = (), max_new_tokens: int = 60) -> None:
+    def __init__(
+        self,
+        base: models.Base,
+        opening: Sequence[Turn] = (),
+        max_new_tokens: int = 60,
+        recorded: Sequence[Turn] = (),
+    ) -> None:
         super().__init__(turns=list(opening), status="Type a question and press Enter.")
+        self._opening, self._recorded = list(opening), list(recorded)
         self._base = base._replace(model=mixing.shared_copy(base.model).eval())
         self._length, self._stop, self._thread = max_new_tokens, threading.Event(), threading.Thread()
         self.observe(self._hear, "asked")
@@ -92,7 +108,14 @@ class ChatBox(anywidget.AnyWidget):
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
             bundle[0]["text/html"] = still(self.turns)
+            if self._recorded:
+                bundle[0][SCENE] = self._scene()
         return bundle
+
+    def _scene(self) -> dict[str, Any]:
+        questions = list(dict.fromkeys(one["question"] for one in self._recorded))
+        state = {"offered": questions, "turns": self._opening, "asked": {}, "heard": 0, "status": "", "busy": False}
+        return played("chat_box", "chat_box", state, self._recorded)
 
 
 def write(
@@ -139,8 +162,13 @@ def still(turns: Sequence[Turn]) -> str:
     return f"<dl>{said}</dl><p><i>A still of a chat box. Run this lesson's cells to ask your own questions.</i></p>"
 
 
-def chat_box(base: models.Base, opening: Sequence[Turn] = (), max_new_tokens: int = 60) -> ChatBox:
-    """A chat box for `base`. Raises ValueError when its model carries no adapter to switch."""
+def chat_box(
+    base: models.Base, opening: Sequence[Turn] = (), max_new_tokens: int = 60, recorded: Sequence[Turn] = ()
+) -> ChatBox:
+    """A chat box for `base`; turns that were `recorded` are kept for pages on which no model runs.
+
+    Raises ValueError when its model carries no adapter to switch.
+    """
     if not any(True for _ in lora.lora_layers(base.model)):
         raise ValueError("this model carries no adapter to switch on and off: attach or load one first.")
-    return ChatBox(base, opening, max_new_tokens)
+    return ChatBox(base, opening, max_new_tokens, recorded)

@@ -3,6 +3,7 @@
 // no kernel; any other change asks it, one question at a time.
 
 const SVG = "http://www.w3.org/2000/svg";
+// where no kernel runs, the host has a sentence of its own (`asleep`)
 const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget.";
 const PATIENCE = 5000; // milliseconds
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
@@ -221,7 +222,7 @@ function render({ model, el }) {
     said.textContent = model.get("said");
     if (open && !inPage) {
       waiting = setTimeout(() => root.classList.add("waiting"), 400);
-      asleep = setTimeout(() => { said.textContent = SLEEPS; }, PATIENCE);
+      asleep = setTimeout(() => { said.textContent = model.get("asleep") ?? SLEEPS; }, PATIENCE);
     }
   }
 

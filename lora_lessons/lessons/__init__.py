@@ -21,6 +21,14 @@ def rooms() -> list[str]:
     return sorted(names)
 
 
+def widgets_on_the_web() -> None:
+    """Import what each room lets live on the web, so that `course.on_the_web` knows it."""
+    for room in rooms():
+        names = [module.name for module in pkgutil.iter_modules(import_module(f"{__name__}.{room}").__path__)]
+        if "on_the_web" in names:
+            import_module(f"{__name__}.{room}.on_the_web")
+
+
 def all_exercises() -> dict[str, exercises.Exercise]:
     """Every exercise of the course, in order."""
     rooms()

@@ -54,21 +54,21 @@ def lessons_table() -> str:
     """
     rows = ["| lesson | question | minutes | machine |", "|---|---|---|---|"]
     for path in lessons():
-        number, (minutes, machine) = path.stem[:2], _took(path)
+        number, (minutes, machine) = path.stem[:2], took(path)
         planned = SYLLABUS.get(number)
         besides = f"; {planned.besides}" if planned and planned.besides else ""
-        rows.append(f"| [{number}](notebooks/{path.name}) | {_question(path)} | {minutes} | {machine}{besides} |")
+        rows.append(f"| [{number}](notebooks/{path.name}) | {question(path)} | {minutes} | {machine}{besides} |")
     if deeper := side_trips():
         rows += ["", "Side trips go deeper. You can leave each of them out: no lesson needs one.", ""]
         rows += ["| side trip | belongs to lesson | minutes | machine |", "|---|---|---|---|"]
         for path in deeper:
-            minutes, machine = _took(path)
-            link = f"[{_question(path)}](notebooks/{DEEPER}/{path.name})"
+            minutes, machine = took(path)
+            link = f"[{question(path)}](notebooks/{DEEPER}/{path.name})"
             rows.append(f"| {link} | {path.stem[:2]} | {minutes} | {machine} |")
     return "\n".join(rows)
 
 
-def _took(path: Path) -> tuple[str, str]:
+def took(path: Path) -> tuple[str, str]:
     """The minutes and the machine that the recorded run of a notebook took."""
     baseline = read_baseline(path.stem)
     if not baseline:
@@ -77,7 +77,7 @@ def _took(path: Path) -> tuple[str, str]:
     return str(math.ceil(baseline["seconds"] / 60)), f"any CPU, {room} GB of free memory"
 
 
-def _question(path: Path) -> str:
+def question(path: Path) -> str:
     """A notebook's title without the number before it."""
     import nbformat
 

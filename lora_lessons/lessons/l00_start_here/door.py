@@ -20,7 +20,9 @@ from matplotlib.figure import Figure
 from ... import evaluation, lora, models, tasks, training
 from ...adapter import ADAPTER_WEIGHTS, save_adapter
 from ...course import my_folder
+from ...course.baked import whole_stage
 from ...course.figures import BLUE, GREEN, ORANGE
+from ...course.on_the_web import SCENE, recorded_on
 from ...course.stage import Backdrop, Scene, Stage, slider
 from ...files import whole_file
 from ...paths import cache_dir
@@ -85,7 +87,7 @@ class Film:
         self.answer("0")
         title = f"Loss of each of {steps} training steps (lower: less surprised)"
         self._backdrop, self._ax = _axes(title, (0, 1.02 * steps), "step", range(0, steps + 1, every))
-        self.stage = Told(self.told, self.scene, "step", [slider("step", "after step")], step=0)
+        self.stage = Told(self.told, self.scene, "step", [slider("step", "after step")], name="door", step=0)
 
     def hear(self, story: training.Training) -> None:
         """Take in a run's story so far; ask again where it is time to."""
@@ -109,8 +111,7 @@ class Film:
             raise ValueError(f"step {step} is not recorded: choose 0 to {stops[-1]}.")
         heights = [min(loss, TOP) for loss in self.losses]
         scene = Scene(self._backdrop, stops, [self.words(n) for n in stops])
-        whole = (list(range(1, len(heights) + 1)), heights)
-        scene.line(self._ax, [whole[0]] * len(stops), [whole[1]] * len(stops), FAINT, width=1.5)
+        scene.line(self._ax, [list(range(1, len(heights) + 1))], [heights], FAINT, width=1.5)
         curves = [(list(range(1, n + 1)), heights[:n]) for n in stops]
         scene.line(self._ax, [x for x, _ in curves], [y for _, y in curves], BLUE)
         at = [heights[max(0, n - 1)] if heights else TOP for n in stops]
@@ -155,7 +156,8 @@ class Taught:
                 self.losses.append(evaluation.held_out_loss(self.base.model, self.held_out, autocast=self.autocast))
         finally:
             lora.set_scale(self.base.model, 1.0)
-        return Told(self.told, self._scene, "scale", [slider("scale", "scale of the adapter", SCALES)], scale=1.0)
+        controls = [slider("scale", "scale of the adapter", SCALES)]
+        return Told(self.told, self._scene, "scale", controls, name="door_scales", scale=1.0)
 
     def told(self) -> list[str]:
         """The question, and the answer and the loss at each scale."""
@@ -189,14 +191,25 @@ class Taught:
 
 
 class Told(Stage):
-    """A stage whose still, for a page without a kernel, says all that `told` tells and not the last stop alone."""
+    """A stage of one scene: a page without a kernel plays it again, and its still says all that `told` tells."""
 
-    def __init__(self, told: Callable[[], list[str]], *args: Any, **values: Any) -> None:
+    def __init__(self, told: Callable[[], list[str]], *args: Any, name: str, **values: Any) -> None:
         super().__init__(*args, **values)
-        self._told = told
+        self._told, self._called = told, name
 
     def still(self) -> tuple[Figure, str]:
         return super().still()[0], "\n".join(self._told())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            stops = self.scene["stops"]
+            unheld = {
+                self.axis: f"This is a recording: it has stops from {stops[0]:g} to {stops[-1]:g}; use the slider."
+            }
+            kept = {"name": self._called, "answers": {"unheld": unheld}}
+            bundle[0][SCENE] = whole_stage(self, recorded_on()) | kept
+        return bundle
 
 
 _NOTES = (" (the base alone)", "", "", "", " (as trained)")

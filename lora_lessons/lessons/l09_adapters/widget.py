@@ -1,49 +1,54 @@
 """The mixer: two adapters, a scale for each, a question; base and mixture answer.
 
 The answers are written by a thread of their own, so the kernel stays free and a click on Cancel is heard. Before the
-first question it shows recorded answers, which are also what a page without a kernel shows.
+first question it shows recorded answers; a page without a kernel shows those, or plays all that were recorded.
 """
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import ipywidgets as widgets
+import anywidget
+import traitlets
 
 from ... import mixing, models
 from ...adapter import Adapter
 from ...course.chat_box import write
+from ...course.on_the_web import SCENE, played
+from ...experiments.mixer_answers import COMMON as OPENING
 from ...experiments.prompting import Sample
-from .controls import Scale, Status
+from .mixtures import CHOICE, HIGHEST, LOWEST, NONE, blend, rows, still
+from .mixtures import mixture as mixture
 
-NONE = "none"
-LOWEST, HIGHEST = -1.0, 1.5
-OPENING = "How do I keep bread fresh?"
-
-
-def mixture(known: Mapping[str, Adapter], parts: Mapping[str, float]) -> Adapter | None:
-    """The weighted sum of the named adapters, each with its scale; None when nothing is left of them.
-
-    Raises ValueError for a name that is not known, or a scale outside -1 … 1.5.
-    """
-    for name, scale in parts.items():
-        if name not in known:
-            raise ValueError(f"no adapter is named {name!r}: choose from {', '.join(known)}.")
-        if isinstance(scale, bool) or not LOWEST <= scale <= HIGHEST:
-            raise ValueError(f"the scale of {name} is {scale:g}: choose -1 to 1.5 (1 is as trained, 0 is without).")
-    chosen = [(known[name], scale) for name, scale in parts.items() if scale]
-    return mixing.weighted_sum(chosen) if chosen else None
+STOPS = [round(tenth / 10, 1) for tenth in range(round(10 * LOWEST), round(10 * HIGHEST) + 1)]
 
 
-class Mixer(widgets.VBox):
+class Mixer(anywidget.AnyWidget):
     """Two adapters and their scales (-1 … 1.5), a question, Answer and Cancel; two answers side by side.
 
     `samples` are recorded answers, by the adapter's name: shown for an adapter until the learner asks something.
+    `recorded` is what experiments/mixer_answers.py kept: a page on which no model runs plays it.
     """
+
+    _esm = Path(__file__).with_name("mixer.js")
+    _css = Path(__file__).with_name("mixer.css")
+    names: Any = traitlets.List().tag(sync=True)
+    first = traitlets.Unicode().tag(sync=True)
+    second = traitlets.Unicode(NONE).tag(sync=True)
+    scale = traitlets.Float(1.0).tag(sync=True)
+    scale_second = traitlets.Float(1.0).tag(sync=True)
+    stops = traitlets.Dict({"scale": STOPS, "scale_second": STOPS}).tag(sync=True)  # the scales there are
+    question = traitlets.Unicode(OPENING).tag(sync=True)
+    offered: Any = traitlets.List().tag(sync=True)  # the only questions that can be asked; none: any
+    asked = traitlets.Dict().tag(sync=True)  # {"number": 1, 2 …}, and "cancel": True for Cancel
+    heard = traitlets.Int().tag(sync=True)  # the number of the last request that reached Python
+    columns: Any = traitlets.List().tag(sync=True)  # [{"title": str, "answer": str}, …]
+    status = traitlets.Unicode().tag(sync=True)
+    busy = traitlets.Bool().tag(sync=True)
 
     def __init__(
         self,
@@ -51,75 +56,56 @@ class Mixer(widgets.VBox):
         known: Mapping[str, Adapter],
         max_new_tokens: int = 60,
         samples: Mapping[str, Sample] | None = None,
+        recorded: Mapping[str, Any] | None = None,
     ) -> None:
+        super().__init__(names=[NONE, *known], first=next(iter(known)))
         self.base = base._replace(model=mixing.shared_copy(base.model).eval())
-        self.known, self.length, self.samples = dict(known), max_new_tokens, dict(samples or {})
-        names = [NONE, *known]
-        self.first = widgets.Dropdown(options=names, value=names[1], description="first adapter", **_fits(300))
-        self.second = widgets.Dropdown(options=names, value=NONE, description="second adapter", **_fits(300))
-        self.scale = Scale(description="scale of first", min=LOWEST, max=HIGHEST)
-        self.scale_second = Scale(description="scale of second", min=LOWEST, max=HIGHEST)
-        self.prompt = widgets.Text(value=OPENING, description="your question", **_fits(620))
-        self.ask = widgets.Button(description="Answer", button_style="primary")
-        self.stop = widgets.Button(description="Cancel", disabled=True)
-        self.plain, self.mixed, self.status = widgets.HTML(), widgets.HTML(), Status(group="adapter mixer")
+        self.known, self.length, self.samples, self.recorded = (
+            dict(known),
+            max_new_tokens,
+            dict(samples or {}),
+            recorded,
+        )
         self._cancelled, self._thread = threading.Event(), threading.Thread()
-        self._said = {"base": "", "mixed": ""}
-        self.ask.on_click(lambda _: self.start())
-        self.stop.on_click(lambda _: self.cancel())
-        self.prompt.on_msg(self._entered)
-        self.first.observe(lambda _: self._sample(), "value")
-        self._show("Choose an adapter, type a question, and press Enter.")
+        self._show("", "", self.parts())
+        self.status = "Choose an adapter, type a question, and press Enter."
         self._sample()
-        columns = [widgets.Box([part], layout=_wide(400)) for part in (self.plain, self.mixed)]
-        rows = [
-            [self.first, self.scale],
-            [self.second, self.scale_second],
-            [self.prompt],
-            [self.ask, self.stop],
-            columns,
-        ]
-        wrap = widgets.Layout(flex_flow="row wrap")
-        super().__init__([*(widgets.HBox(row, layout=wrap) for row in rows), self.status])
-        self.add_class("mixer")
+        self.observe(self._sample, "first")
+        self.observe(self._hear, "asked")
 
     def parts(self) -> dict[str, float]:
         """The chosen adapters and their scales; the same one chosen twice counts once, with both scales."""
         found: dict[str, float] = {}
-        for name, scale in ((self.first.value, self.scale.value), (self.second.value, self.scale_second.value)):
+        for name, scale in ((self.first, self.scale), (self.second, self.scale_second)):
             if name != NONE:
                 found[name] = round(found.get(name, 0.0) + scale, 3)
         return found
 
+    def _hear(self, _: Any = None) -> None:
+        self.heard = self.asked.get("number", 0)
+        if self.asked.get("cancel"):
+            self.cancel()
+        else:
+            self.start()
+
     def start(self) -> None:
         """Answer what is chosen now; an answer under way is cancelled first."""
         self.cancel()
-        if self._thread.is_alive():
-            self._thread.join()
+        self.wait()
+        parts = self.parts()
         try:
-            if not self.prompt.value.strip():
+            if not self.question.strip():
                 raise ValueError("Type a question first.")
-            mixed = mixture(self.known, self.parts())
+            mixed = mixture(self.known, parts)
         except ValueError as error:
-            self._show(str(error))
+            self.status = str(error)
             return
-        self._cancelled, self._said = threading.Event(), {"base": "", "mixed": ""}
-        self.stop.disabled = False
-        job = (self.prompt.value.strip(), mixed, self._cancelled)
+        self._cancelled, self.busy = threading.Event(), True
+        self._show("", "", parts)
+        self.status = "Writing … (Cancel stops it)"
+        job = (self.question.strip(), mixed, self._cancelled)
         self._thread = threading.Thread(target=self._work, args=job, daemon=True)
         self._thread.start()
-
-    def _entered(self, _: Any, content: Mapping[str, Any], __: Any) -> None:
-        """Enter in the question asks it."""
-        if content.get("event") == "submit":
-            self.start()
-
-    def _sample(self) -> None:
-        """The recorded answers of the first adapter, while the question is still one of ours."""
-        ours = {OPENING, *(one.question for one in self.samples.values())}
-        if (one := self.samples.get(self.first.value)) and self.prompt.value in ours and not self._thread.is_alive():
-            self.prompt.value, self._said = one.question, {"base": one.base, "mixed": one.tuned}
-            self._show("Recorded answers. Press Enter, or Answer, to ask the question here.")
 
     def cancel(self) -> None:
         """End the answer under way after its next token."""
@@ -130,58 +116,45 @@ class Mixer(widgets.VBox):
         if self._thread.is_alive():
             self._thread.join()
 
-    def _work(self, prompt: str, mixed: Adapter | None, cancelled: threading.Event) -> None:
+    def _sample(self, _: Any = None) -> None:
+        """The recorded answers of the first adapter, while the question is still one of ours."""
+        ours = {OPENING, *(one.question for one in self.samples.values())}
+        if (one := self.samples.get(self.first)) and self.question in ours and not self._thread.is_alive():
+            self.question = one.question
+            self._show(one.base, one.tuned, {self.first: 1.0})
+            self.status = "Recorded answers. Press Enter, or Answer, to ask the question here."
+
+    def _work(self, question: str, mixed: Adapter | None, cancelled: threading.Event) -> None:
         tokens = 0
         try:
-            for column, adapter in (("base", None), ("mixed", mixed)):
+            for column, adapter in enumerate((None, mixed)):
                 with mixing.attached(self.base.model, adapter):
                     if not cancelled.is_set():
                         say = partial(self._tell, column)
-                        tokens += write(self.base, prompt, say, cancelled, self.length)
-            self._show("Cancelled." if cancelled.is_set() else f"Done: {tokens} tokens.")
+                        tokens += write(self.base, question, say, cancelled, self.length)
+            self.status = "Cancelled." if cancelled.is_set() else f"Done: {tokens} tokens."
         except Exception as error:  # a thread has nobody else to tell
-            self._show(f"This went wrong: {error}")
+            self.status = f"This went wrong: {error}"
         finally:
-            self.stop.disabled = True
+            self.busy = False
 
-    def _tell(self, column: str, text: str) -> None:
-        self._said[column] = text
-        self._show("Writing … (Cancel stops it)")
+    def _tell(self, column: int, text: str) -> None:
+        self.columns = [one | {"answer": text} if n == column else one for n, one in enumerate(self.columns)]
 
-    def _show(self, status: str) -> None:
-        blend = " + ".join(f"{scale:g} × {name}" for name, scale in self.parts().items()) or "no adapter"
-        for part, title, column in ((self.plain, "the base", "base"), (self.mixed, blend, "mixed")):
-            part.value = f"<b>{html.escape(title)}</b><p class='answer' style='white-space:pre-wrap;line-height:1.4'>{html.escape(self._said[column])}</p>"
-        self.status.value = status
+    def _show(self, plain: str, mixed: str, parts: Mapping[str, float]) -> None:
+        self.columns = [{"title": "the base", "answer": plain}, {"title": blend(parts), "answer": mixed}]
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        if data is not None:
-            data["text/html"] = self.still()
+        if bundle is not None:
+            bundle[0]["text/html"] = still(self.names[1:], self.samples)
+            if self.recorded:
+                bundle[0][SCENE] = played("mixer", "mixer", self._state(), rows(self.recorded), self.recorded)
         return bundle
 
-    def still(self) -> str:
-        """What a page without a kernel shows (HTML): what the widget does, and the recorded answers."""
-        words = (
-            f"<p><i>A widget:</i> choose one adapter or two of {html.escape(', '.join(self.known))}, a scale from -1 to 1.5 "
-            "for each, and a question. The base's answer and the mixture's stand side by side. Run the cell to use it.</p>"
-        )
-        cell = "<td style='text-align:left;vertical-align:top;white-space:pre-wrap'>{}</td>"
-        rows = "".join(
-            "<tr>" + "".join(cell.format(html.escape(text)) for text in (name, *one)) + "</tr>"
-            for name, one in self.samples.items()
-        )
-        head = "".join(f"<th>{title}</th>" for title in ("adapter", "question", "the base", "with the adapter"))
-        return words + (f"<table><tr>{head}</tr>{rows}</table>" if rows else "")
-
-
-def _wide(pixels: int) -> widgets.Layout:
-    return widgets.Layout(width=f"{pixels}px", max_width="100%")
-
-
-def _fits(pixels: int) -> dict[str, Any]:
-    return {"style": {"description_width": "110px"}, "layout": _wide(pixels)}
+    def _state(self) -> dict[str, Any]:
+        sent = ("names", "stops", "offered", "columns", "asked", "heard", "status", "busy", *CHOICE)
+        return {name: getattr(self, name) for name in sent}
 
 
 def adapter_mixer(
@@ -189,8 +162,9 @@ def adapter_mixer(
     known: Mapping[str, Adapter],
     max_new_tokens: int = 60,
     samples: Mapping[str, Sample] | None = None,
+    recorded: Mapping[str, Any] | None = None,
 ) -> Mixer:
-    """Mix the adapters in `known` on `base`; `samples` are recorded answers to show first.
+    """Mix the adapters in `known` on `base`; `samples` are recorded answers to show first, `recorded` all that a page plays.
 
     Raises ValueError for no adapter, or one that does not fit the base.
     """
@@ -200,4 +174,4 @@ def adapter_mixer(
     for adapter in known.values():
         with mixing.attached(probe, adapter):
             pass
-    return Mixer(base, known, max_new_tokens, samples)
+    return Mixer(base, known, max_new_tokens, samples, recorded)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import re
-import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
 from ...paths import course_root
 from . import front, glossary, ledger, loose_ends, numbers
-from . import lessons as lesson_pages
 from . import widgets as live
+from .finishing import finish
+from .lessons import FOLDER, SYMPTOMS, linked, page
 from .place import check_extra, check_place, site_folder
-from .settings import settings
+from .rendering import render
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-# What Sphinx writes and nobody opens.
-_NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map", "_static/templates")
+    Notebooks = Mapping[str, NotebookNode]
 
 
 def stored() -> dict[str, NotebookNode]:
@@ -35,7 +33,7 @@ def stored() -> dict[str, NotebookNode]:
 
 
 def write_site(
-    notebooks: Mapping[str, NotebookNode],
+    notebooks: Notebooks,
     out: Path,
     *,
     cover: str = "",
@@ -52,94 +50,52 @@ def write_site(
     it can be, such as a learner's own formula.
 
     Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
-    no site may go to `out` (see `place`); `out` is then as it was.
+    no site may go to `out` (see `place`); what was there is then as it was.
     """
     check_extra()
     check_place(out)
-    with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as temporary:
-        source, work = Path(temporary, "source"), Path(temporary, "work")
-        _write_sources(source, notebooks, cover, pages, measured)
-        progress(f"{len(notebooks)} lessons and side trips become pages …")
-        with site_folder(out) as made:
-            _run_sphinx(source, made, work, strict=measured is None)
-            _clean(made)
-            if measured is not None:
-                loose_ends.tie(made)
-            if widgets:
-                live.bake(made / "_static" / "widgets", None, progress)
+    progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
+    with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as work, site_folder(out) as site:
+        render(sources(notebooks, cover, pages, measured), Path(work), site, strict=measured is None)
+        if measured is not None:
+            loose_ends.tie(site)
+        finish(site)
+        if widgets:
+            live.bake(site / "_static" / "widgets", None, progress)
     return out / "index.html"
 
 
-def _write_sources(
-    source: Path,
-    notebooks: Mapping[str, NotebookNode],
-    cover: str,
-    pages: Mapping[str, str],
-    measured: numbers.Measured | None,
-) -> None:
+def sources(
+    notebooks: Notebooks,
+    cover: str = "",
+    pages: Mapping[str, str] = {},
+    measured: numbers.Measured | None = None,
+) -> dict[str, str]:
+    """The text of every source file, by its path: the lessons' pages, and those beside them."""
     import nbformat
 
-    places = list(notebooks)
-    here = places if measured is not None else [*places, "symptoms"]
-    for place, notebook in notebooks.items():
-        path = source / lesson_pages.FOLDER / f"{place}.ipynb"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        nbformat.write(lesson_pages.page(notebook, place, here, measured), path)
-    told = {"glossary": glossary.page(), **numbers.pages(notebooks, measured), **pages}
-    texts = told if measured is not None else _of_the_course(places) | told
-    texts["index"] = f"{cover or front.page(places)}\n\n{front.tree(places, texts)}"
-    for docname, text in texts.items():
-        path = source / f"{docname}.md"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n", encoding="utf-8")
+    here = [*notebooks, *([SYMPTOMS] if measured is None else [])]
+    made = {
+        f"{FOLDER}/{place}.ipynb": nbformat.writes(page(notebook, place, here, measured))
+        for place, notebook in notebooks.items()
+    }
+    beside = {} if measured is not None else _of_the_course(notebooks)
+    beside |= {"glossary": glossary.page(), **_numbers(notebooks, measured), **pages}
+    beside["index"] = f"{cover or front.page(notebooks)}\n\n{front.trees(notebooks, beside)}"
+    return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
 
-def _of_the_course(places: Sequence[str]) -> dict[str, str]:
+def _of_the_course(notebooks: Notebooks) -> dict[str, str]:
     """The pages that tell of the whole course."""
+    symptoms = (course_root() / "notebooks" / f"{SYMPTOMS}.md").read_text(encoding="utf-8")
+    anchored = re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", symptoms, flags=re.M)
     return {
-        "map": front.lesson_map(places),
+        "map": front.lesson_map(notebooks),
         "claims": ledger.page(),
-        f"{lesson_pages.FOLDER}/symptoms": _symptoms(),
+        f"{FOLDER}/{SYMPTOMS}": linked(anchored, SYMPTOMS, notebooks),
     }
 
 
-def _symptoms() -> str:
-    """notebooks/symptoms.md with its anchors as Sphinx knows them."""
-    text = (course_root() / "notebooks" / "symptoms.md").read_text(encoding="utf-8")
-    return re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", text, flags=re.M)
-
-
-def _run_sphinx(source: Path, made: Path, work: Path, strict: bool) -> None:
-    """Let Sphinx write the pages. Raises ValueError with its first complaint where it has any that counts."""
-    from sphinx.application import Sphinx
-    from sphinx.util.docutils import docutils_namespace, patch_docutils
-
-    said = io.StringIO()
-    with patch_docutils(), docutils_namespace():
-        app = Sphinx(
-            source,
-            None,
-            work / "html",
-            work / "trees",
-            "html",
-            confoverrides=settings(),
-            status=None,
-            warning=said,
-            freshenv=True,
-        )
-        app.build()
-    complaints = [line for line in re.sub(r"\x1b\[[\d;]*m", "", said.getvalue()).splitlines() if line.strip()]
-    if not strict:
-        complaints = [line for line in complaints if "error writing file" in line]
-    if complaints:
-        first = complaints[0].replace(f"{source}/", "")
-        raise ValueError(f"the site has {len(complaints)} faults, and was not written. The first: {first}")
-    # not at once: myst-nb writes a folder of its own beside the one that Sphinx is given
-    shutil.copytree(work / "html", made, dirs_exist_ok=True)
-
-
-def _clean(made: Path) -> None:
-    for pattern in _NOT_SHIPPED:
-        for path in list(made.glob(pattern)):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    (made / ".nojekyll").touch()  # GitHub Pages would leave out _static/
+def _numbers(notebooks: Notebooks, measured: numbers.Measured | None) -> dict[str, str]:
+    made = numbers.pages(notebooks, measured)
+    return {front.NUMBERS: front.numbers_of(made)} | made

@@ -1,62 +1,151 @@
-"""The front page, and the map of the lessons."""
+"""The front page, the map of the lessons, and the order in which pages follow each other."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+import html
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ...course.lesson import DEEPER
+from ...course.lesson import DEEPER, notebook_of
 from ...course.syllabus import SYLLABUS
-from ..baselines import read_baseline
+from ..readme import took
+from ..repository import address
+from ..shown import cards, title
 from . import widgets
-from .lessons import FOLDER
+from .lessons import FOLDER, beneath
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    Notebooks = Mapping[str, NotebookNode]
+
+# The claims that the front page shows: those that a newcomer has most likely heard.
+AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G16")
+
+NUMBERS = "numbers"  # the page, and the folder, of where numbers come from
+
+_NUMBERS = """# Where the numbers come from
+
+A number in a lesson is a link. It leads to its *record*: what was measured, on which machine, with which seeds, and what another run may give. Numbers
+that others published lead to their source, and results of arithmetic to the arithmetic."""
+
+_PROMISE = """# LoRA Lessons
+
+<p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
+train it on a real model, and keep what you trained. No GPU is needed.</p>"""
+
+_AFTER = """## What you leave with
+
+- **A layer that you wrote.** LoRA fits in a dozen lines. You count what it trains, and you check that PEFT, the usual library, computes the same.
+- **An adapter that is yours.** You train it on a real language model, on data of your own if you like, and you measure what it gained and what the
+  model forgot.
+- **A forecast.** You can say whether a 7B model will train on a given graphics card, and what to change first if it will not.
+- **An eye for silent mistakes.** You recognise from a few numbers why a training run went wrong although nothing raised an error.
+- **A file that works elsewhere.** You ship your adapter to llama.cpp and Ollama, and you choose among GGUF, GPTQ, AWQ and EXL2 on evidence.
+
+## Where to start
+
+- **Read on here.** [Lesson 00]({first}) trains a model while you watch. The [map](map.md) shows every lesson with the question that it answers.
+- **Run it in your browser.** [Open lesson 00 in Colab]({colab}); it installs what is missing.
+- **Run it on your machine.** You need git, make and Python:
+
+```bash
+git clone {home} && cd {name}
+make lab
+```"""
+
+_CLAIMS = """## What people say, and what we measured
+
+A popular glossary page says what LoRA is and does. Each of its claims is judged by what the lessons measured. Here are some of them; the
+[table of all claims](claims.md) has the numbers, and the cells that measured them."""
+
+_MAP = """# Map of the lessons
+
+Each lesson answers one question. The minutes are computing time on two processor cores, as recorded; reading and exercises take longer. Side
+trips go deeper, and you can leave each of them out."""
 
 
-def page(places: Sequence[str]) -> str:
+def page(notebooks: Notebooks) -> str:
     """The front page as MyST."""
+    home, first = address(), next(iter(notebooks), "")
+    after = _AFTER.format(
+        first=f"{FOLDER}/{first}.ipynb",
+        colab=home.replace("github.com", "colab.research.google.com/github") + f"/blob/main/notebooks/{first}.ipynb",
+        home=home,
+        name=home.rpartition("/")[2],
+    )
+    return "\n\n".join([_PROMISE, widgets.mount("rank_explorer"), after, _CLAIMS, "\n".join(_at_a_glance(notebooks))])
+
+
+def _at_a_glance(notebooks: Notebooks) -> Iterator[str]:
+    """A row for each claim of AT_A_GLANCE that a lesson judges: what is said, and the verdicts on it."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for notebook in notebooks.values():
+        for card in cards(notebook):
+            _, verdicts = found.setdefault(card.id, (card.says, []))
+            if card.said not in verdicts:
+                verdicts.append(card.said)
+    yield from ("| the page says | verdict |", "|---|---|")
+    for says, verdicts in (found[id] for id in AT_A_GLANCE if id in found):
+        yield f"| {html.escape(says)} | {', '.join(verdicts)} |"
+
+
+def lesson_map(notebooks: Notebooks) -> str:
+    """The map as MyST: each lesson's question, what it is good for, what its run took, and its side trips."""
+    return "\n\n".join([_MAP, *(_on_the_map(place, notebooks) for place in notebooks if "/" not in place)])
+
+
+def _on_the_map(place: str, notebooks: Notebooks) -> str:
+    planned = SYLLABUS.get(place[:2])
+    lines = [f"## [{title(notebooks[place])}]({FOLDER}/{place}.ipynb)", ""]
+    if planned:
+        lines += [f"Afterwards you can {planned.afterwards}.", ""]
+    lines += [f"*{_taken(place)}{f'; {planned.besides}' if planned and planned.besides else ''}*", ""]
+    for trip in beneath(place, notebooks):
+        name = title(notebooks[trip]).partition(" · ")[2] or title(notebooks[trip])
+        lines.append(f"- Side trip: [{name}]({FOLDER}/{trip}.ipynb) *({_taken(trip)})*")
+    return "\n".join(lines)
+
+
+def _taken(place: str) -> str:
+    minutes, machine = took(notebook_of(Path(place).name))
+    return f"{minutes} {'minute' if minutes == '1' else 'minutes'}, {machine}" if minutes.isdigit() else minutes
+
+
+def numbers_of(pages: Mapping[str, str]) -> str:
+    """The page that leads to each page of numbers, as MyST."""
+    heads = {docname: text.partition("\n")[0].removeprefix("# ") for docname, text in pages.items()}
+    listed = [f"- [{head}]({docname}.md)" for docname, head in heads.items()]
+    return "\n\n".join([_NUMBERS, "\n".join(listed), _tree("", pages)])
+
+
+def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
+    """The tables of contents that the sidebar shows: the lessons in order, and the pages `beside` them.
+
+    Side trips are beneath their lessons; one without its lesson stands among them.
+    """
+    under = {trip for place in notebooks for trip in beneath(place, notebooks)}
+    lessons = [f"{FOLDER}/{place}" for place in notebooks if place not in under]
+    others = [name for name in beside if not name.startswith(f"{NUMBERS}/") and name != "map"]
     return "\n\n".join(
-        [
-            "# LoRA Lessons",
-            "**Run every claim. Train A×B yourself.**",
-            widgets.mount("rank_explorer"),
-            "[The map of the lessons](map.md)",
-        ]
+        [_tree("Lessons", [*(["map"] if "map" in beside else []), *lessons]), _tree("Look it up", others)]
     )
 
 
-def tree(places: Sequence[str], pages: Iterable[str]) -> str:
-    """The table of contents that the sidebar shows: lessons in order, side trips beneath theirs, then the other pages."""
-    main = [f"{FOLDER}/{place}" for place in places if not place.startswith(f"{DEEPER}/")]
-    alone = [
-        f"{FOLDER}/{place}" for place in places if place.startswith(f"{DEEPER}/") and not _lesson_of(place, places)
-    ]
-    return "\n".join([_toctree("Lessons", [*main, *alone]), "", _toctree("Beside the lessons", list(pages))])
+def _tree(caption: str, names: Iterable[str]) -> str:
+    captioned = [f":caption: {caption}"] if caption else []
+    return "\n".join(["```{toctree}", ":hidden:", *captioned, "", *names, "```"])
 
 
-def _toctree(caption: str, names: Sequence[str]) -> str:
-    return "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *names, "```"])
-
-
-def _lesson_of(place: str, places: Sequence[str]) -> str | None:
-    number = place.removeprefix(f"{DEEPER}/")[:2]
-    return next((other for other in places if other.startswith(f"{number}_")), None)
-
-
-def lesson_map(places: Sequence[str]) -> str:
-    """The map as MyST: each lesson's question, what it is for, its minutes, and its side trips."""
-    rows = ["# Map of the lessons", "", "| lesson | afterwards you can | minutes |", "|---|---|---|"]
-    for place in places:
-        number = Path(place).name[:2]
-        planned = SYLLABUS.get(number)
-        if planned and "/" not in place:
-            rows.append(
-                f"| [{number} · {planned.question}]({FOLDER}/{place}.ipynb) | {planned.afterwards} | {minutes(place)} |"
-            )
-    return "\n".join(rows)
-
-
-def minutes(place: str) -> str:
-    """The minutes that the recorded run took, rounded up."""
-    baseline = read_baseline(Path(place).name)
-    return str(math.ceil(baseline["seconds"] / 60)) if baseline else "not timed yet"
+def neighbours(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Lead from lesson to lesson at the foot of a page: side trips are left to those who choose them (a Sphinx hook)."""
+    relations, deeper = app.builder.relations, f"{FOLDER}/{DEEPER}/"
+    for key, side in (("prev", 1), ("next", 2)):
+        other = relations.get(pagename, [None] * 3)[side]
+        while other and other.startswith(deeper):
+            other = relations[other][side]
+        context[key] = other and {
+            "link": app.builder.get_relative_uri(pagename, other),
+            "title": app.builder.render_partial(app.env.titles[other])["title"],
+        }

@@ -1,111 +1,85 @@
-"""A notebook as a page: what is hidden, what is folded, where its links lead."""
+"""A notebook as a page: where its links lead, how its headings step down, what its cells show."""
 
 from __future__ import annotations
 
 import copy
-import html
 import posixpath
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER
-from ...course.records import MIME as RECORDS
 from ..repository import address
 from . import glossary, numbers, widgets
+from .outputs import Door, shown
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 FOLDER = "lessons"  # of the pages that are notebooks
-_SHOWN = ("image/png", "text/html", "text/markdown", "text/plain")
+SYMPTOMS = "symptoms"  # the one page beside the notebooks that is no notebook
 _LINK = re.compile(r"(?<=\]\()(?P<target>(?!\w+:|#)[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 _BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<colab>[^)]*)\)")
-_HEADING = re.compile(r"^(#+)(?= )")
+_HEADING = re.compile(r"#+(?= )")
 
 
 def page(
-    notebook: NotebookNode, place: str, all_places: Collection[str], measured: numbers.Measured | None = None
+    notebook: NotebookNode, place: str, places: Collection[str], measured: numbers.Measured | None = None
 ) -> NotebookNode:
-    """The notebook at `place` as the source of its page; `all_places` are the notebooks that the site has.
+    """The notebook at `place` as the source of its page; `places` are those that the site has, "symptoms" among them.
 
     With `measured`, it is of the report of a run that measured this.
     """
+    from nbformat.v4 import new_markdown_cell
+
     made = widgets.placed(copy.deepcopy(notebook), place)
-    seen: set[str] = set()
-    levels = _Levels()
+    badge = _BADGE.search(made.cells[0].source) if made.cells else None
+    door = Door(badge["colab"] if badge else "", posixpath.basename(f"{place}.ipynb"))
+    outline, seen = Outline(), set[str]()
+    cells: list[NotebookNode] = []
     for cell in made.cells:
         if cell.cell_type == "markdown":
-            text = levels.stepped(_BADGE.sub(r"[Open in Colab](\g<colab>)", cell.source))
-            text = numbers.linked(_linked(text, place, all_places), place, measured)
-            cell.source = glossary.hinted(text, seen, place)
-        elif cell.cell_type == "code":
-            _show(cell, place)
-    beneath = [other for other in sorted(all_places) if other.startswith(f"{DEEPER}/{place[:2]}_")]
-    if beneath and "/" not in place:
-        from nbformat.v4 import new_markdown_cell
-
-        tree = "\n".join(["```{toctree}", ":hidden:", "", *beneath, "```"])
-        made.cells.append(new_markdown_cell(tree, id="side-trips"))
+            text = linked(_BADGE.sub(r"[Open in Colab](\g<colab>)", cell.source), place, places)
+            cell.source = glossary.hinted(numbers.linked(outline.stepped(text), place, measured), seen, place)
+        cells += shown(cell, door) if cell.cell_type == "code" else [cell]
+    if trips := beneath(place, places):
+        tree = "\n".join(["```{toctree}", ":hidden:", "", *trips, "```"])
+        cells.append(new_markdown_cell(tree, id="side-trips"))
+    made.cells = cells
     return made
 
 
-def _linked(markdown: str, place: str, all_places: Collection[str]) -> str:
-    """Markdown whose links into the repository lead to GitHub, unless the site has what they mean."""
+def beneath(place: str, places: Collection[str]) -> list[str]:
+    """The side trips that belong to the lesson at `place`; none to a side trip."""
+    return [] if "/" in place else sorted(one for one in places if one.startswith(f"{DEEPER}/{place[:2]}_"))
+
+
+def linked(markdown: str, place: str, places: Collection[str]) -> str:
+    """Markdown of notebooks/`place` whose links into the repository lead to GitHub, unless the site has what they mean."""
 
     def lead(link: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join("notebooks", posixpath.dirname(place), link["target"]))
-        inside = target.removeprefix("notebooks/")
-        if posixpath.splitext(inside)[0] in all_places:
+        inside = posixpath.normpath(posixpath.join(posixpath.dirname(place), link["target"]))
+        if posixpath.splitext(inside)[0] in places:
             return link[0]
+        target = posixpath.normpath(posixpath.join("notebooks", inside))
         return f"{address()}/blob/main/{target}{link['anchor'] or ''}"
 
     return _LINK.sub(lead, markdown)
 
 
-class _Levels:
-    """Headings that go down one level at a time, as an outline must."""
+class Outline:
+    """The headings of a page, which go down one level at a time: readers who hear a page move by them."""
 
     def __init__(self) -> None:
-        self.last = 0
+        self._last = 0
 
     def stepped(self, markdown: str) -> str:
-        """The cell with a heading of level 3 raised to 2 where it follows one of level 1."""
-        lines, in_code = [], False
+        """The next cell, a heading raised where it lies two levels below the one before it."""
+        lines, code = [], False
         for line in markdown.split("\n"):
-            in_code ^= line.startswith(("~~~", "```"))
-            heading = None if in_code else _HEADING.match(line)
-            if heading:
-                level = min(len(heading[1]), self.last + 1)
-                line, self.last = "#" * level + line[len(heading[1]) :], level
+            code ^= line.startswith(("~~~", "```"))
+            if not code and (marks := _HEADING.match(line)):
+                self._last = min(len(marks[0]), self._last + 1)
+                line = "#" * self._last + line[marks.end() :]
             lines.append(line)
         return "\n".join(lines)
-
-
-def _show(cell: NotebookNode, place: str) -> None:
-    """Leave of a code cell's outputs what a page shows."""
-    for output in cell.outputs:
-        if "data" in output:
-            data = output.data
-            if RECORDS in data and "text/html" in data:
-                data["text/html"] = _folded_records(data["text/html"], len(data[RECORDS]))
-            if "text/html" in data:
-                data["text/html"] = _as_pages(data["text/html"])
-            output.data = {kind: data[kind] for kind in _SHOWN if kind in data}
-            picture = output.get("metadata", {}).get("image/png", {})
-            if picture:
-                cell.metadata["mystnb"] = {"image": _image(picture)}
-
-
-def _image(picture: dict[str, Any]) -> dict[str, str]:
-    return {"alt": picture.get("alt", ""), "width": f"{picture['width']}px"}
-
-
-def _folded_records(table: str, count: int) -> str:
-    what = f"{count} recorded measurements" if count > 1 else "1 recorded measurement"
-    return f"<details class='records'><summary>{what}</summary>{table}</details>"
-
-
-def _as_pages(shown: str) -> str:
-    """HTML of an output whose links to notebooks lead to their pages."""
-    return re.sub(r"(href=['\"])([\w/.-]+)\.ipynb(?=['\"#])", lambda m: f"{m[1]}{html.escape(m[2])}.html", shown)

@@ -7,6 +7,14 @@ from typing import Any
 
 THEME = Path(__file__).parent / "theme"
 TITLE = "LoRA Lessons"
+# Sphinx reads its settings from a file: only then does it know those that the theme adds.
+CONF = {"conf.py": f"from {__name__} import settings\n\nglobals().update(settings())\n"}
+# Furo's variables that are the same in light and dark; what differs is in site.css.
+_COLOURS = {
+    "font-stack": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
+    "font-stack--monospace": "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace",
+    "font-size--normal": "100%",
+}
 
 
 def settings() -> dict[str, Any]:
@@ -26,7 +34,13 @@ def settings() -> dict[str, Any]:
         "nb_output_stderr": "remove",
         "smartquotes": False,  # the prose has the quotes that it wants
         "html_theme": "furo",
-        "html_theme_options": {"top_of_page_buttons": []},
+        "html_theme_options": {
+            "top_of_page_buttons": [],
+            "light_css_variables": _COLOURS | {"color-brand-primary": "#0b5394", "color-brand-content": "#0b5394"},
+            "dark_css_variables": _COLOURS | {"color-brand-primary": "#7db8f0", "color-brand-content": "#7db8f0"},
+        },
+        "pygments_style": "a11y-high-contrast-light",
+        "pygments_dark_style": "a11y-high-contrast-dark",
         "html_static_path": [str(THEME)],
         "templates_path": [str(THEME / "templates")],
         "html_css_files": _sheets("css"),

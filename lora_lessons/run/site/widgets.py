@@ -1,24 +1,99 @@
-"""Widgets that answer without a kernel: what they would have drawn is baked into files of the site."""
+"""The widgets of the site: baked into files, put in place of their stills, mounted on any page.
+
+The rooms say what lives on the web (course/on_the_web.py), so they must have been imported (`lessons.rooms()`).
+"""
 
 from __future__ import annotations
 
+import base64
+import copy
+import gzip
+import json
+import re
 from collections.abc import Callable, Collection
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
+from nbformat import NotebookNode
+
+from ...course.figures import use_style
+from ...course.on_the_web import KINDS, LIVE, SCENE, Live
+from ...course.stage import Stage, still_html
+from ...files import write_text
+from .baking import bake_stage
+from .host import write_kind
+
+
+def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[str], Any] = print) -> None:
+    """Write NAME.js for each widget, with further parts NAME.1.js …, and the kinds of widgets, to a folder.
+
+    theme/widgets.js expects that folder beside itself, called widgets. Raises ValueError for a name that no room has
+    declared.
+    """
+    for name, kind in KINDS.items():
+        write_kind(into, name, kind)
+    for name in LIVE if names is None else names:
+        progress(f"widget {name}")
+        file, parts = _baked(declared(name))
+        for number, content in enumerate([file, *parts]):
+            written = f"{name}.{number}" if number else name
+            write_text(into / f"{written}.js", f"lora_lessons_baked({json.dumps(written)}, {json.dumps(packed(content))});\n")
+
+
+def declared(name: str) -> Live:
+    """The widget of this name. Raises ValueError where no room has declared it."""
+    if name not in LIVE:
+        raise ValueError(f"no widget is called {name!r} on the web: choose from {', '.join(LIVE)}.")
+    return LIVE[name]
+
+
+def packed(content: Any) -> str:
+    """JSON, gzipped, in base64: as small on a disk as from a server that compresses."""
+    plain = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return base64.b64encode(gzip.compress(plain, mtime=0)).decode()
+
+
+def _baked(live: Live) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    made = live.make() if live.kind != "stage" else _stage(live.name)
+    return bake_stage(live, made) if isinstance(made, Stage) else (made, [])
+
+
+@cache
+def _stage(name: str) -> Stage:
+    use_style()
+    made: Stage = LIVE[name].make()
+    return made
 
 
 def placed(notebook: NotebookNode, stem: str) -> NotebookNode:
-    """The notebook with a live widget around the still of each that the site has."""
+    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        live = of_cell(cell.source) if cell.cell_type == "code" else None
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            still = data.get("text/html", "")
+            if SCENE in data:
+                inside = json.dumps(data.pop(SCENE)).replace("</", "<\\/")
+                data["text/html"] = _holder(f"{stem}-{cell.id}", still, inside)
+            elif live and still:
+                data["text/html"] = _holder(live.name, still)
     return notebook
 
 
-def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[str], None] = print) -> None:
-    """Write the baked widgets `names` (all, where it is None) into the folder `into`."""
+def of_cell(source: str) -> Live | None:
+    """The widget that lives on the web and that a cell's source shows, if any."""
+    return next((live for live in LIVE.values() if live.cell in source), None)
 
 
 def mount(name: str) -> str:
-    """The HTML that puts the widget `name` on any page; empty where it is not baked."""
-    return ""
+    """HTML that puts a Stage on any page: its still, ready to be woken."""
+    declared(name)
+    return _holder(name, still_html(*_stage(name).still()))
+
+
+def _holder(name: str, still: str, baked: str = "") -> str:
+    still = re.sub(r"\(A picture of a widget: [^)]*\)", "(A still of a widget. It moves where JavaScript runs.)", still)
+    inside = f'<script type="application/json" class="baked">{baked}</script>' if baked else ""
+    return f'<div class="live-widget" data-widget="{name}"><div class="still">{still}</div>{inside}</div>'

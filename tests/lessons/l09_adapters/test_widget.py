@@ -1,16 +1,23 @@
 """The adapter mixer without a browser: what it answers, what cancelling leaves, what it refuses."""
 
 import html
+import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 
 from lora_lessons import lora, models
 from lora_lessons.adapter import adapter_of
+from lora_lessons.course.on_the_web import SCENE
 from lora_lessons.experiments.prompting import Sample
 from lora_lessons.lessons.l09_adapters import widget as mixer
+from lora_lessons.lessons.l09_adapters.mixtures import CHOICE
 from lora_lessons.mixing import attached, weighted_sum
+
+SENT = {*CHOICE, "names", "stops", "offered", "columns", "asked", "heard", "status", "busy"}
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +41,20 @@ def mixing(base_fp32, known):
 
 def asked(widget, **values):
     for name, value in values.items():
-        getattr(widget, name).value = value
+        setattr(widget, name, value)
     widget.start()
     widget.wait()
-    return widget._said["base"], widget._said["mixed"]
+    return answers(widget)
+
+
+def page(widget):
+    """What stands in the notebook: every kind of output of the widget."""
+    bundle = widget._repr_mimebundle_()
+    return bundle[0] if isinstance(bundle, tuple) else bundle
+
+
+def answers(widget):
+    return tuple(column["answer"] for column in widget.columns)
 
 
 def test_the_answers_are_the_models_own(mixing, base_fp32, known):
@@ -45,15 +62,15 @@ def test_the_answers_are_the_models_own(mixing, base_fp32, known):
     with attached(base_fp32.model, weighted_sum([(known["one"], 0.5), (known["two"], -1)])):
         expected = models.chat(base_fp32, question, 12)
     plain = models.chat(base_fp32, question, 12)
-    assert asked(mixing, prompt=question, first="one", scale=0.5, second="two", scale_second=-1) == (plain, expected)
-    assert plain != expected and "Done: " in mixing.status.value and mixing.stop.disabled
-    assert html.escape(plain) in mixing.plain.value and "0.5 × one + -1 × two" in mixing.mixed.value
-    assert asked(mixing, scale=0, second="none") == (plain, plain)
+    assert asked(mixing, question=question, first="one", scale=0.5, second="two", scale_second=-1) == (plain, expected)
+    assert plain != expected and "Done: " in mixing.status and not mixing.busy
+    assert [column["title"] for column in mixing.columns] == ["the base", "0.5 × one + -1 × two"]
+    assert asked(mixing, scale=0.0, second="none") == (plain, plain)
 
 
 def test_the_base_given_is_never_touched(mixing, base_fp32):
     digest = models.weights_digest(base_fp32.model)
-    asked(mixing, prompt="Name a fruit.")
+    asked(mixing, question="Name a fruit.")
     assert not list(lora.lora_layers(base_fp32.model)) and models.weights_digest(base_fp32.model) == digest
     ours = mixing.base.model.get_submodule("model.layers.0.mlp.down_proj").weight
     assert ours.data_ptr() == base_fp32.model.get_submodule("model.layers.0.mlp.down_proj").weight.data_ptr()
@@ -69,52 +86,59 @@ def test_cancelling_keeps_what_was_said_and_the_next_answer_is_whole(mixing, bas
         go_on.wait(20)
 
     mixing._tell = slow
-    mixing.prompt.value = "Tell me a long story."
-    mixing.start()
-    assert first_token.wait(60) and not mixing.stop.disabled
-    mixing.cancel()
+    mixing.question = "Tell me a long story."
+    mixing.asked = {"number": 1}
+    assert first_token.wait(60) and mixing.busy
+    mixing.asked = {"number": 2, "cancel": True}
     go_on.set()
     mixing.wait()
-    assert "Cancelled." in mixing.status.value and mixing._said["base"] and not mixing._said["mixed"]
-    assert mixing.stop.disabled and not list(lora.lora_layers(mixing.base.model))
+    plain, mixed = answers(mixing)
+    assert mixing.status == "Cancelled." and plain and not mixed and mixing.heard == 2
+    assert not mixing.busy and not list(lora.lora_layers(mixing.base.model))
     mixing._tell = tell
-    assert asked(mixing, prompt="Name a color.")[0] == models.chat(base_fp32, "Name a color.", 12)
+    assert asked(mixing, question="Name a color.")[0] == models.chat(base_fp32, "Name a color.", 12)
 
 
-def test_enter_asks(mixing, base_fp32):
-    mixing.prompt.value = "Name a color."
-    mixing.prompt._handle_msg(
-        {"content": {"data": {"method": "custom", "content": {"event": "submit"}}}, "buffers": []}
-    )
-    mixing.wait()
-    assert mixing._said["base"] == models.chat(base_fp32, "Name a color.", 12)
+def test_the_titles_say_what_was_asked_and_not_where_the_sliders_are_now(mixing):
+    asked(mixing, question="Name a color.", first="one", scale=0.5)
+    mixing.scale = 1.5
+    assert mixing.columns[1]["title"] == "0.5 × one"
 
 
-def test_its_controls_have_names_of_their_own(mixing):
-    controls = (mixing.first, mixing.scale, mixing.second, mixing.scale_second, mixing.prompt)
-    names = [control.description for control in controls]
-    assert len(set(names)) == len(names) and all(names)
+def test_the_sliders_have_every_scale_that_a_mixture_takes(mixing, known):
+    for name in ("scale", "scale_second"):
+        stops = mixing.stops[name]
+        assert (stops[0], stops[-1]) == (-1, 1.5) and {0.0, 0.5, 1.0} < set(stops)
+        assert all(mixer.mixture(known, {"one": stop}) is None or stop for stop in stops)
+
+
+def test_an_error_while_writing_is_said(mixing, monkeypatch):
+    monkeypatch.setattr(mixer, "write", lambda *_: 1 / 0)
+    asked(mixing, question="Name a color.")
+    assert mixing.status == "This went wrong: division by zero" and not mixing.busy
 
 
 def test_recorded_answers_are_shown_until_the_learner_asks_something_else(base_fp32, known):
     samples = {"one": Sample("Why one?", "base one", "tuned <one>"), "two": Sample("Why two?", "base two", "tuned two")}
     shown = mixer.adapter_mixer(base_fp32, known, 4, samples)
-    assert shown.prompt.value == "Why one?" and "tuned &lt;one&gt;" in shown.mixed.value
-    assert "Recorded answers" in shown.status.value
-    shown.first.value = "two"
-    assert shown.prompt.value == "Why two?" and "base two" in shown.plain.value
-    shown.prompt.value = "My own question?"
-    shown.first.value = "one"
-    assert shown.prompt.value == "My own question?", "what the learner typed stays"
-    still = shown.still()
+    assert shown.question == "Why one?" and answers(shown) == ("base one", "tuned <one>")
+    assert "Recorded answers" in shown.status
+    shown.scale = 0.5
+    shown.first = "two"
+    assert shown.question == "Why two?" and answers(shown) == ("base two", "tuned two")
+    assert shown.columns[1]["title"] == "1 × two", "as it was recorded, wherever the slider is"
+    shown.question = "My own question?"
+    shown.first = "one"
+    assert shown.question == "My own question?", "what the learner typed stays"
+    still = page(shown)["text/html"]
     assert all(html.escape(text) in still for one in samples.values() for text in one)
-    assert "<table>" not in mixer.adapter_mixer(base_fp32, known, 4).still()
+    assert "<table>" not in page(mixer.adapter_mixer(base_fp32, known, 4))["text/html"]
 
 
 def test_what_cannot_be_answered_is_said(mixing):
-    mixing.prompt.value = "  "
+    mixing.question = "  "
     mixing.start()
-    assert "Type a question first." in mixing.status.value and not mixing._thread.is_alive()
+    assert mixing.status == "Type a question first." and not mixing._thread.is_alive()
 
 
 def test_mixtures(known):
@@ -134,6 +158,34 @@ def test_an_empty_or_unfit_choice_is_refused(base_fp32, known):
 
 
 def test_a_page_without_a_kernel_says_what_stands_there(mixing):
-    bundle = mixing._repr_mimebundle_()
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    data = page(mixing)
     assert "one, two" in data["text/html"] and "application/vnd.jupyter.widget-view+json" in data
+    assert SCENE not in data, "nothing was recorded of these adapters"
+
+
+def test_what_was_recorded_is_kept_for_a_page_on_which_no_model_runs(base_fp32, known):
+    rows = [
+        {"question": "Why?", "parts": {}, "answer": "plain"},
+        {"question": "Why?", "parts": {"one": 0.5}, "answer": "half"},
+        {"question": "Why?", "parts": {"one": 1.0, "two": 0.5}, "answer": "both"},
+    ]
+    recorded = {"machine": "An abacus, 7 beads", "date": "2026-01-02", "base": {"Why?": "plain"}, "rows": rows}
+    kept = page(mixer.adapter_mixer(base_fp32, known, 4, recorded=recorded))[SCENE]
+    assert (kept["name"], kept["kind"]) == ("mixer", "mixer")
+    assert kept["note"] == "Recorded on 2026-01-02, An abacus, 7 beads. In JupyterLab you can ask anything."
+    chosen = [tuple(row[name] for name in CHOICE) for row in kept["answers"]["rows"]]
+    assert chosen == [
+        ("Why?", "none", 1.0, "none", 1.0),
+        ("Why?", "one", 0.5, "none", 1.0),
+        ("Why?", "one", 1.0, "two", 0.5),
+    ]
+    said = [(row["title"], row["base"], row["answer"]) for row in kept["answers"]["rows"]]
+    assert said[::2] == [("no adapter", "plain", "plain"), ("1 × one + 0.5 × two", "plain", "both")]
+    assert json.loads(json.dumps(kept)) == kept and not SENT - kept["state"].keys()
+
+
+def test_the_page_half_is_told_all_that_it_asks_for():
+    """A trait that mixer.js reads and the kept scene lacks would be missing where no kernel runs."""
+    script = Path(mixer.__file__).with_name("mixer.js").read_text(encoding="utf-8")
+    read = set(re.findall(r'model\.get\("(\w+)"\)', script)) | set(CHOICE)
+    assert read and read <= SENT

@@ -1,0 +1,115 @@
+// The page's half of a Mixer (widget.py): two adapters, a scale for each, a question, and two answers side by side.
+
+const PATIENCE = 5000; // ms until a question that Python has not heard is called unheard
+const UNHEARD = "Python has not heard this. It is busy with another cell, or it is not running: then run this lesson's cells again, and ask.";
+const ADAPTERS = [["first", "scale", "first adapter", "scale of first"], ["second", "scale_second", "second adapter", "scale of second"]];
+
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+const options = (names) => names.map((name) => element("option", {}, name));
+
+function render({ model, el }) {
+  const form = element("form"), status = element("p", { class: "status", role: "status" });
+  const answers = element("div", { class: "answers", "aria-live": "polite" });
+  const root = element("div", { class: "mixer", role: "group", "aria-label": "adapter mixer" }, form, answers, status);
+  root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys for itself
+  el.append(root);
+  let waiting = 0;
+
+  function change(name, value) {
+    model.set(name, value);
+    model.save_changes();
+  }
+
+  // ---- an adapter and its scale ----
+  const drawScales = ADAPTERS.map(([name, scale, label, scaleLabel]) => {
+    const list = element("select", { "aria-label": label }, ...options(model.get("names")));
+    const range = element("input", { type: "range", min: 0, step: 1, "aria-label": scaleLabel }), said = element("output");
+    const stops = () => model.get("stops")[scale];
+    list.addEventListener("change", () => change(name, list.value));
+    range.addEventListener("input", () => change(scale, stops()[range.value]));
+    form.append(element("div", { class: "adapter" }, element("label", {}, label, list), element("label", {}, scaleLabel, range, said)));
+    return () => {
+      const value = model.get(scale);
+      list.value = model.get(name);
+      range.max = stops().length - 1;
+      range.value = stops().indexOf(value);
+      range.disabled = stops().length < 2;
+      said.textContent = value.toFixed(1);
+      range.setAttribute("aria-valuetext", said.textContent);
+    };
+  });
+
+  // ---- the question: free, or one of those that can be answered ----
+  const holder = element("label", { class: "question" }, "your question");
+  const ask = element("button", { type: "submit", class: "ask" }, "Answer"), cancel = element("button", { type: "button" }, "Cancel");
+  form.append(holder, ask, cancel);
+  let field = null;
+
+  function drawQuestion() {
+    const offered = model.get("offered"), named = { "aria-label": "your question" };
+    field?.remove();
+    field = offered.length ? element("select", named, ...options(offered)) : element("input", { type: "text", autocomplete: "off", ...named });
+    field.addEventListener("change", () => change("question", field.value));
+    field.addEventListener("keydown", (event) => { // JupyterLab keeps the browser from sending a form by Enter
+      if (event.key !== "Enter" || event.isComposing || offered.length) return;
+      event.preventDefault();
+      form.requestSubmit();
+    });
+    holder.append(field);
+    ask.hidden = cancel.hidden = offered.length > 0; // nothing is written there: what was recorded is shown at once
+    field.value = model.get("question");
+  }
+
+  function send(request) {
+    const number = model.get("heard") + 1;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { if (model.get("heard") < number) status.textContent = UNHEARD; }, PATIENCE);
+    change("asked", { number, at: Date.now(), ...request });
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    model.set("question", field.value);
+    send({});
+  });
+  cancel.addEventListener("click", () => send({ cancel: true }));
+
+  // ---- the answers: a screen reader reads them once, when they are whole ----
+  const columns = model.get("columns").map(() => {
+    const title = element("b"), answer = element("p", { class: "answer" });
+    answers.append(element("div", {}, title, answer));
+    return [title, answer];
+  });
+
+  function draw() {
+    for (const one of drawScales) one();
+    field.value = model.get("question");
+    answers.setAttribute("aria-busy", model.get("busy"));
+    columns.forEach(([title, answer], n) => {
+      const shown = model.get("columns")[n];
+      if (title.textContent !== shown.title) title.textContent = shown.title;
+      if (answer.textContent !== shown.answer) answer.textContent = shown.answer;
+    });
+    status.textContent = model.get("status");
+    cancel.disabled = !model.get("busy");
+  }
+
+  const drawn = "change:first change:second change:scale change:scale_second change:stops change:question change:columns change:status change:busy";
+  model.on("change:offered", drawQuestion);
+  model.on(drawn, draw);
+  drawQuestion();
+  draw();
+  return () => {
+    clearTimeout(waiting);
+    model.off("change:offered", drawQuestion);
+    model.off(drawn, draw);
+  };
+}
+
+export default { render };

@@ -1,0 +1,19 @@
+"""Which of this lesson's widgets live on the web, and at which values."""
+
+from __future__ import annotations
+
+from ...course.on_the_web import live
+from .widget import many_fit
+
+live(
+    "many_fit",
+    "widget.many_fit()",
+    many_fit,
+    {
+        "model": ["Llama-2-7B", "Qwen2.5-7B"],
+        "targets": ["q and v", "all linear layers"],
+        "card": ["T4", "RTX 4090", "A100 80"],
+        "texts_gb": [0, 4],
+    },
+    apart=("model", "card"),
+)

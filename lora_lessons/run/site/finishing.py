@@ -1,0 +1,52 @@
+"""What Sphinx's pages still lack, and what they have too much of."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import struct
+from pathlib import Path
+
+# What Sphinx writes and no reader of the site opens.
+_NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/templates", "_static/**/*.map")
+_INLINE = re.compile(r'src="data:image/png;base64,(?P<data>[A-Za-z0-9+/=\s]+)"')
+_PICTURE = re.compile(r'<img (?![^>]*loading=)[^>]*src="(?P<file>[^":]*_images/[^"]+\.png)"[^>]*>')
+
+
+def finish(site: Path) -> None:
+    """Make Sphinx's folder the site: pictures in files, loaded when they are scrolled to; nothing in it that nobody opens."""
+    for pattern in _NOT_SHIPPED:
+        for path in list(site.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for page in site.rglob("*.html"):
+        page.write_text(_finished(page, site), encoding="utf-8", newline="\n")
+    (site / ".nojekyll").touch()  # else GitHub Pages leaves out every folder that begins with _
+
+
+def _finished(page: Path, site: Path) -> str:
+    up = "../" * (len(page.relative_to(site).parts) - 1)
+    text = page.read_text(encoding="utf-8")
+    text = _INLINE.sub(lambda found: f'src="{up}{_kept(site, found["data"])}"', text)
+    text = _PICTURE.sub(lambda found: _in_time(found, page.parent), text)
+    # its own words say what is folded
+    return text.replace(' aria-label="Toggle hidden content"', "")
+
+
+def _kept(site: Path, data: str) -> str:
+    """Write a picture that a page holds within itself into a file; return the file's path from the site's root."""
+    png = base64.b64decode(data)
+    name = f"_images/{hashlib.sha256(png).hexdigest()[:32]}.png"
+    (site / "_images").mkdir(exist_ok=True)
+    (site / name).write_bytes(png)
+    return name
+
+
+def _in_time(picture: re.Match[str], folder: Path) -> str:
+    """A picture that is loaded when it is near, and whose room is kept free until then."""
+    width, height = struct.unpack(">II", (folder / picture["file"]).read_bytes()[16:24])
+    tag = re.sub(r' (?:width|height)="[^"]*"', "", picture[0])
+    shown = re.search(r' width="(\d+)"', picture[0])
+    wide = int(shown[1]) if shown else width
+    return tag.replace("<img", f'<img loading="lazy" width="{wide}" height="{round(height * wide / width)}"', 1)

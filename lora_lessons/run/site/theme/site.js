@@ -1,0 +1,15 @@
+// What scrolls sideways can be scrolled by keyboard; a page opened from a disk does not ask for other pages.
+(function () {
+  "use strict";
+  if (location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+  function reachable() {
+    for (const box of document.querySelectorAll("article pre, .output, .table-wrapper, .formula")) {
+      if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    }
+  }
+  addEventListener("load", reachable);
+  addEventListener("resize", reachable);
+  document.addEventListener("toggle", reachable, true);
+})();

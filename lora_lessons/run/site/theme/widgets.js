@@ -1,0 +1,165 @@
+// The host of the widgets on the web: it mounts the course's own modules (stage.js and others, unchanged) on stills, and
+// answers them from what Python worked out beforehand. A script is fetched when its still is nearly in sight; everything
+// here runs from a folder on the disk, too.
+
+(() => {
+  const here = document.currentScript.src.replace(/[^/]*$/, "widgets/");
+  const NEAR = "600px", SLOW = "This setting is still on its way. Wait, or choose another.";
+  const LOST = "This setting could not be fetched. Are you still connected? Move the control again to try once more.";
+  const kinds = (globalThis.lora_lessons_widgets ??= {}), answerers = (globalThis.lora_lessons_answers ??= {});
+
+  // ---- what is fetched, once: classic scripts and styles, which a page may load from a disk, too ----
+  const files = new Map(), given = new Map();
+
+  function fetched(file) {
+    if (files.has(file)) return files.get(file);
+    const style = file.endsWith(".css"), tag = document.createElement(style ? "link" : "script");
+    const promise = new Promise((resolve, reject) => { tag.onload = resolve; tag.onerror = () => reject(new Error(file)); });
+    Object.assign(tag, style ? { rel: "stylesheet", href: here + file } : { src: here + file });
+    document.head.append(tag);
+    files.set(file, promise);
+    promise.catch(() => { files.delete(file); tag.remove(); }); // the next time asks again
+    return promise;
+  }
+
+  // A baked file calls lora_lessons_baked with its name as it runs.
+  globalThis.lora_lessons_baked = (name, packed) => given.set(name, opened(packed));
+  const baked = (name) => fetched(`${name}.js`).then(() => given.get(name));
+
+  // A kind is a module of the course, wrapped, with its style.
+  const kindOf = (kind) => Promise.all([fetched(`kind.${kind}.css`), fetched(`kind.${kind}.js`)]).then(() => kinds[kind]);
+
+  const bytes = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+
+  async function opened(packed) {
+    if (typeof packed !== "string") return revived(packed);
+    const stream = new Blob([bytes(packed)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return revived(await new Response(stream).json());
+  }
+
+  function revived(value) {
+    if (Array.isArray(value)) return value.map(revived);
+    if (value === null || typeof value !== "object") return value;
+    if ("base64" in value) return bytes(value.base64);
+    if ("int8" in value) return rows(new Int8Array(bytes(value.int8).buffer), value.steps);
+    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, revived(one)]));
+  }
+
+  function rows(small, steps) { // a matrix, each row of which has a step of its own
+    const across = small.length / steps.length;
+    return new Uint8Array(Float32Array.from(small, (n, i) => n * steps[Math.floor(i / across)]).buffer);
+  }
+
+  // ---- the model: what a widget's module knows of Python ----
+  class Model {
+    #state;
+    #heard = new Map();
+    constructor(state) { this.#state = { asleep: SLOW, ...state }; }
+    get(name) { return this.#state[name]; }
+    set(name, value) { this.update({ [name]: value }); }
+    update(changes) { // all at once, then heard one by one
+      const changed = Object.keys(changes).filter((name) => changes[name] !== this.#state[name]);
+      Object.assign(this.#state, changes);
+      for (const name of changed) for (const hear of [...(this.#heard.get(`change:${name}`) ?? [])]) hear();
+    }
+    on(events, hear) {
+      for (const event of events.split(" ")) this.#heard.set(event, [...(this.#heard.get(event) ?? []), hear]);
+    }
+    off(events, hear) {
+      for (const event of events.split(" ")) this.#heard.set(event, (this.#heard.get(event) ?? []).filter((one) => one !== hear));
+    }
+    save_changes() { this.answer?.(); }
+  }
+
+  // ---- what answers a Stage: the scenes of its settings, looked up ----
+  answerers.stage = (model, { held = {}, unheld, table, homes, refused, parts = [] }, name) => {
+    const axis = model.get("axis"), settings = Object.keys(held);
+    let latest = 0, shown = table && table[place(model.get("values"))];
+    if (table) model.update(dressed(parts[0], shown));
+    return async () => {
+      const asked = model.get("values"), turn = ++latest;
+      const answer = (changes) => model.update({ said: "", answered: asked, ...changes });
+      const locked = model.get("scene").locked;
+      const odd = settings.find((one) => !held[one].includes(asked[one]) && !locked.includes(one));
+      if (odd) return answer({ said: unheld[odd] });
+      const number = table ? table[place(asked)] : shown;
+      if (number < 0) return answer({ said: refused[-1 - number] });
+      const moved = number !== shown;
+      if (moved) {
+        const home = homes[number];
+        try {
+          parts[home] ??= await baked(`${name}.${home}`);
+        } catch {
+          return turn === latest && answer({ said: LOST });
+        }
+        if (turn !== latest) return; // asked for something else meanwhile
+      }
+      const scene = moved ? dressed(parts[homes[number]], number) : {}, { stops } = scene.scene ?? model.get("scene");
+      if (stops.includes(asked[axis])) {
+        shown = number;
+        return answer(scene);
+      }
+      if (!moved) return answer({ said: unheld[axis] });
+      shown = number;
+      const values = { ...asked, [axis]: nearest(stops, asked[axis]) };
+      answer({ ...scene, values, answered: values });
+    };
+
+    function place(values) {
+      return settings.reduce((so_far, one) => so_far * held[one].length + Math.max(0, held[one].indexOf(values[one])), 0);
+    }
+  };
+
+  const dressed = ({ scenes, backdrops }, number) => ({ backdrop: backdrops[scenes[number].backdrop], scene: scenes[number] });
+  const nearest = (stops, to) => stops.reduce((best, one) => (Math.abs(one - to) < Math.abs(best - to) ? one : best), stops[0]);
+
+  // ---- stills that come to life ----
+  async function wake(holder) {
+    if (holder.dataset.life) return;
+    holder.dataset.life = "waking";
+    const button = holder.querySelector(".wake");
+    try {
+      const inside = holder.querySelector("script.baked"), name = holder.dataset.widget;
+      const { kind, state, answers, note } = inside ? await opened(JSON.parse(inside.textContent)) : await baked(name);
+      const { render } = await kindOf(kind);
+      const model = new Model(state), live = document.createElement("div");
+      model.answer = answerers[kind]?.(model, answers ?? {}, name, baked);
+      live.className = "living";
+      live.hidden = true;
+      render({ model, el: live });
+      if (note) live.insertAdjacentElement("beforeend", Object.assign(document.createElement("p"), { className: "note", textContent: note }));
+      holder.append(live);
+      await settled(live);
+      live.hidden = false;
+      holder.querySelector(".still")?.remove();
+      button?.remove();
+      holder.dataset.life = "live";
+    } catch (error) {
+      console.error(error);
+      delete holder.dataset.life;
+      if (button) button.textContent = "This widget could not be fetched. Try again";
+    }
+  }
+
+  const settled = (live) => new Promise((done) => {
+    const ready = () => live.querySelector("[data-settled]")?.dataset.settled !== "false";
+    if (ready()) return done();
+    const watch = new MutationObserver(() => { if (ready()) { watch.disconnect(); done(); } });
+    watch.observe(live, { subtree: true, attributes: true, attributeFilter: ["data-settled"] });
+  });
+
+  function start() {
+    const near = globalThis.IntersectionObserver && new IntersectionObserver((seen) => {
+      for (const { isIntersecting, target } of seen) if (isIntersecting) { near.unobserve(target); wake(target); }
+    }, { rootMargin: NEAR });
+    for (const holder of document.querySelectorAll(".live-widget")) {
+      const button = Object.assign(document.createElement("button"), { type: "button", className: "wake", textContent: "Make it live" });
+      button.addEventListener("click", () => wake(holder));
+      holder.prepend(button);
+      near?.observe(holder);
+    }
+  }
+
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
+  else start();
+})();

@@ -21,9 +21,12 @@ def rooms() -> list[str]:
     return sorted(names)
 
 
-def widgets_on_the_web() -> None:
-    """Import what each room lets live on the web, so that `course.on_the_web` knows it."""
-    for room in rooms():
+def widgets_on_the_web(of: Container[str] | None = None) -> None:
+    """Import what each room lets live on the web, so that `course.on_the_web` knows it; `of` names some lessons alone."""
+    for module in pkgutil.iter_modules(__path__):
+        room = module.name
+        if of is not None and room.removeprefix("l") not in of:
+            continue
         names = [module.name for module in pkgutil.iter_modules(import_module(f"{__name__}.{room}").__path__)]
         if "on_the_web" in names:
             import_module(f"{__name__}.{room}.on_the_web")

@@ -1,10 +1,7 @@
-"""The site, built once for all workers; and a visitor who can reach nothing but it."""
+"""A visitor of the site who can reach nothing but it."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -13,27 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
-BUILT = "LORA_LESSONS_SITE"  # a site that is there already
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole site, as `lora-lessons site` writes it."""
-    if given := os.environ.get(BUILT):
-        return Path(given).resolve()
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    folder = shared / "site"
-    with FileLock(shared / "site.lock"):
-        if not folder.exists():
-            command = [sys.executable, "-m", "lora_lessons.cli", "site", "--out", str(folder)]
-            ran = subprocess.run(command, capture_output=True, text=True)
-            assert ran.returncode == 0, ran.stderr
-    return folder
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -10,6 +10,7 @@ from ...course.baked import File, backdrop, thinned, unheld
 from ...course.on_the_web import Live
 from ...course.stage import Stage, slider
 
+IN_JUPYTERLAB = "In JupyterLab you can type any value."
 Part = dict[str, Any]  # {"scenes": {number: scene}, "backdrops": {number: backdrop}}
 
 
@@ -41,10 +42,9 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
         "refused": kitchen.refused,
         "parts": kitchen.parts[:1],
     }
-    note = (
-        f"Live without Python: {len(kitchen.homes):,} settings, worked out beforehand, at up to {len(longest)} stops each. "
-        "In JupyterLab you can type any value."
-    )
+    settings, stops = len(kitchen.homes), len(longest)
+    many = f"{settings:,} settings of the other controls, up to {stops} stops each" if settings > 1 else f"{stops} stops"
+    note = f"Live without Python: {many}, worked out beforehand. {IN_JUPYTERLAB}"
     return {"kind": "stage", "note": note, "state": state, "answers": answers}, kitchen.parts[1:]
 
 

@@ -9,7 +9,9 @@ import base64
 import copy
 import gzip
 import json
+import math
 import re
+import struct
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
@@ -88,12 +90,27 @@ def of_cell(source: str) -> Live | None:
 
 
 def mount(name: str) -> str:
-    """HTML that puts a Stage on any page: its still, ready to be woken."""
+    """HTML that puts a Stage on any page: its still, ready to be woken, with the room that its controls will take."""
     declared(name)
-    return _holder(name, still_html(*_stage(name).still()))
+    stage = _stage(name)
+    return _holder(name, still_html(*stage.still()), controls=len(stage.controls))
 
 
-def _holder(name: str, still: str, baked: str = "") -> str:
+def _holder(name: str, still: str, baked: str = "", controls: int = 1) -> str:
     still = re.sub(r"\(A picture of a widget: [^)]*\)", "(A still of a widget. It moves where JavaScript runs.)", still)
     inside = f'<script type="application/json" class="baked">{baked}</script>' if baked else ""
-    return f'<div class="live-widget" data-widget="{name}"><div class="still">{still}</div>{inside}</div>'
+    lines = f"--lines: {math.ceil(controls / 3)}; --controls: {controls}"
+    return (
+        f'<div class="live-widget" data-widget="{name}" style="{lines}">'
+        f'<div class="still">{_PNG.sub(_sized, still)}</div>{inside}</div>'
+    )
+
+
+# the first 24 bytes of a picture, which end in its width and height
+_PNG = re.compile(r'src="data:image/png;base64,(?P<head>[\w+/]{32})')
+
+
+def _sized(picture: re.Match[str]) -> str:
+    """A still's picture with its size, so that its place is there before it is."""
+    width, height = struct.unpack(">II", base64.b64decode(picture["head"])[16:])
+    return f'width="{width}" height="{height}" {picture[0]}'

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
-from ...paths import course_root
-from . import front, glossary, ledger, loose_ends, numbers
+from . import front, glossary, ledger, loose_ends, numbers, symptoms
 from . import widgets as live
 from .finishing import finish
-from .lessons import FOLDER, SYMPTOMS, linked, page
+from .lessons import FOLDER, SYMPTOMS, page
 from .place import check_extra, check_place, site_folder
 from .rendering import render
 
@@ -87,12 +85,10 @@ def sources(
 
 def _of_the_course(notebooks: Notebooks) -> dict[str, str]:
     """The pages that tell of the whole course."""
-    symptoms = (course_root() / "notebooks" / f"{SYMPTOMS}.md").read_text(encoding="utf-8")
-    anchored = re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", symptoms, flags=re.M)
     return {
         "map": front.lesson_map(notebooks),
         "claims": ledger.page(),
-        f"{FOLDER}/{SYMPTOMS}": linked(anchored, SYMPTOMS, notebooks),
+        f"{FOLDER}/{SYMPTOMS}": symptoms.page(notebooks),
     }
 
 

@@ -40,7 +40,9 @@ def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[s
         file, parts = _baked(declared(name))
         for number, content in enumerate([file, *parts]):
             written = f"{name}.{number}" if number else name
-            write_text(into / f"{written}.js", f"lora_lessons_baked({json.dumps(written)}, {json.dumps(packed(content))});\n")
+            write_text(
+                into / f"{written}.js", f"lora_lessons_baked({json.dumps(written)}, {json.dumps(packed(content))});\n"
+            )
 
 
 def declared(name: str) -> Live:

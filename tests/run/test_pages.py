@@ -17,6 +17,7 @@ from lora_lessons.run import runner
 from lora_lessons.run.report import pages
 from lora_lessons.run.result import FAILED, INTERRUPTED, CellError, LessonResult
 from lora_lessons.run.site import build
+from lora_lessons.run.site.place import MARKER
 
 OWN = """## A heading of level two comes first
 
@@ -156,8 +157,8 @@ def test_whatever_goes_wrong_in_sphinx_the_run_and_the_old_pages_stay(run, monke
 
     Path("course-report/pages").mkdir(parents=True)
     Path("course-report/pages/index.html").write_text("old")
-    monkeypatch.setattr(build, "_run_sphinx", stops)
-    monkeypatch.setattr(build, "check_place", lambda out: None)
+    Path("course-report/pages", MARKER).write_text("index.html\n")
+    monkeypatch.setattr(build, "render", stops)
     assert run() == cli.EXIT_OK and whole() and read(Path("course-report/pages/index.html")) == "old"
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("lora-lessons: the report has no pages") and "Traceback" not in said

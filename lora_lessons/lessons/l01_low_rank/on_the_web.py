@@ -26,4 +26,5 @@ live(
     _rank_explorer,
     {"name": ["photograph", "layer 0", "layer 15"]},
     apart=("name", "kind"),
+    controls=3,
 )

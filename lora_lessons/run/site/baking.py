@@ -42,7 +42,7 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
         "parts": kitchen.parts[:1],
     }
     settings, stops = len(kitchen.homes), len(longest)
-    many = f"{settings:,} settings of the other controls, up to {stops} stops each" if settings > 1 else f"{stops} stops"
+    many = f"{settings:,} settings with up to {stops} stops each" if settings > 1 else f"{stops} stops"
     note = f"Live without Python: {many}, worked out beforehand. {IN_JUPYTERLAB}"
     return {"kind": "stage", "note": note, "state": state, "answers": answers}, kitchen.parts[1:]
 
@@ -89,7 +89,9 @@ def _held(live: Live, stage: Stage) -> dict[str, list[Any]]:
         name, all_of_them = control["name"], control.get("options") or control.get("stops") or []
         values = list(live.values.get(name, all_of_them))
         if stage.values[name] not in values and not (name == stage.axis and not values):
-            raise ValueError(f"{live.name}: it starts with {name} = {stage.values[name]!r}, so live(…) must offer that, too.")
+            raise ValueError(
+                f"{live.name}: it starts with {name} = {stage.values[name]!r}, so live(…) must offer that, too."
+            )
         if name != stage.axis:
             held[name] = values
     return held

@@ -22,7 +22,7 @@ WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "mixer": 9}  # the lesson t
 @pytest.fixture(scope="module")
 def kept() -> dict[str, tuple[str, dict[str, Any]]]:
     """Of each scene: the HTML that mounts it, and its baked file."""
-    lessons.widgets_on_the_web()
+    lessons.rooms()
     found = {}
     for name, number in WHERE.items():
         path = notebooks()[number]

@@ -71,11 +71,14 @@ def _stage(name: str) -> Stage:
     return made
 
 
-def placed(notebook: NotebookNode, stem: str) -> NotebookNode:
-    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken."""
+def placed(notebook: NotebookNode, stem: str, *, baked: bool = True) -> NotebookNode:
+    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken.
+
+    Where nothing is `baked`, only those are whose scene lies in the notebook itself.
+    """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
-        live = of_cell(cell.source) if cell.cell_type == "code" else None
+        live = of_cell(cell.source) if baked and cell.cell_type == "code" else None
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             still = data.get("text/html", "")

@@ -12,12 +12,12 @@ from playwright.sync_api import expect
 from lora_lessons.course.figures import use_style
 from lora_lessons.course.on_the_web import LIVE
 from lora_lessons.course.stage import Stage
-from lora_lessons.lessons import widgets_on_the_web
+from lora_lessons.lessons import rooms
 
 from ..conftest import Stage as Shown
 from .conftest import DESKTOP, PHONE
 
-widgets_on_the_web()
+rooms()
 STAGES = sorted(name for name, one in LIVE.items() if one.kind == "stage")
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
@@ -124,4 +124,4 @@ def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
             holders.nth(number).scroll_into_view_if_needed()
             expect(holders.nth(number)).to_have_attribute("data-life", "live")
             controls = holders.nth(number).locator("input, select, button")
-            assert controls.count() and all(box["width"] > 0 for box in map(lambda c: c.bounding_box(), controls.all()) if box)
+            assert controls.count() and all(box["width"] > 0 for box in (one.bounding_box() for one in controls.all()) if box)

@@ -115,7 +115,11 @@ def test_a_value_that_nobody_worked_out_gets_its_sentence(site, visit, name):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
-    pages = [p.relative_to(site).as_posix() for p in sorted(site.rglob("*.html")) if 'class="live-widget"' in p.read_text("utf-8")]
+    pages = [
+        p.relative_to(site).as_posix()
+        for p in sorted(site.rglob("*.html"))
+        if 'class="live-widget"' in p.read_text("utf-8")
+    ]
     assert len(pages) > 7
     visitor = visit("index.html", SIZES[size])
     for name in pages:
@@ -124,4 +128,5 @@ def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
             holders.nth(number).scroll_into_view_if_needed()
             expect(holders.nth(number)).to_have_attribute("data-life", "live")
             controls = holders.nth(number).locator("input, select, button")
-            assert controls.count() and all(box["width"] > 0 for box in (one.bounding_box() for one in controls.all()) if box)
+            boxes = [box for box in (one.bounding_box() for one in controls.all()) if box]
+            assert boxes and all(box["width"] > 0 for box in boxes)

@@ -13,6 +13,7 @@ from .figures import BLUE, GREY, figure_html, label
 
 EVERY = 1.0  # seconds between two pictures, at least
 SHARE = 0.02  # of the time that may go into drawing
+GROWS = "(Where a kernel runs, this curve grows while the model trains.)"
 LOSSES = "application/vnd.lora-lessons.losses+json"  # the curve for a program that watches the notebook
 
 
@@ -72,7 +73,7 @@ class LossCurve:
         run = next(reversed(self.runs.values()))
         return {
             LOSSES: {"losses": run.losses, "steps": run.steps},
-            "text/html": figure_html(self.picture(), self.words(), dpi=105),
+            "text/html": figure_html(self.picture(), self.words(), 105, GROWS),
             "text/plain": self.words(),
         }
 

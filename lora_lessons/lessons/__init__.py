@@ -13,20 +13,18 @@ from ..course.learner import read_progress
 from ..course.lesson import lessons
 
 
-def rooms() -> list[str]:
-    """Import every lesson's room; return their names in reading order."""
-    names = [module.name for module in pkgutil.iter_modules(__path__)]
+def rooms(of: Container[str] | None = None) -> list[str]:
+    """Import every lesson's room, or those `of` some lessons, and what each lets live on the web.
+
+    Returns their names in reading order.
+    """
+    every = [module.name for module in pkgutil.iter_modules(__path__)]
+    names = [name for name in every if of is None or name.removeprefix("l") in of]
     for name in names:
-        import_module(f"{__name__}.{name}")
+        room = import_module(f"{__name__}.{name}")
+        if any(module.name == "on_the_web" for module in pkgutil.iter_modules(room.__path__)):
+            import_module(f"{room.__name__}.on_the_web")
     return sorted(names)
-
-
-def widgets_on_the_web() -> None:
-    """Import what each room lets live on the web, so that `course.on_the_web` knows it."""
-    for room in rooms():
-        names = [module.name for module in pkgutil.iter_modules(import_module(f"{__name__}.{room}").__path__)]
-        if "on_the_web" in names:
-            import_module(f"{__name__}.{room}.on_the_web")
 
 
 def all_exercises() -> dict[str, exercises.Exercise]:

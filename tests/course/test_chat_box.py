@@ -1,6 +1,9 @@
 """The chat box without a browser, on a tiny model: the switch, stopping, what it refuses, its still."""
 
+import json
+import re
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +11,7 @@ from tiny import Letters
 
 from lora_lessons import lora, models
 from lora_lessons.course import chat_box as boxes
+from lora_lessons.course.on_the_web import SCENE, recorded_on
 
 
 @pytest.fixture
@@ -97,3 +101,23 @@ def test_without_a_kernel_the_conversation_can_still_be_read(base):
     page = data["text/html"]
     assert "adapter off:</b> bread &lt;b&gt;?" in page and "<dd>tide</dd>" in page and "Run this lesson's cells" in page
     assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_recorded_turns_are_kept_for_a_page_on_which_no_model_runs(base):
+    recorded = boxes.turns({"a?": "flour", "b?": "salt"}, {"b?": "tide", "a?": "lamp"})
+    assert [(one["question"], one["adapter"], one["answer"]) for one in recorded] == [
+        ("a?", False, "flour"),
+        ("a?", True, "lamp"),
+        ("b?", False, "salt"),
+        ("b?", True, "tide"),
+    ]
+    box = boxes.chat_box(base, recorded[2:], max_new_tokens=2, recorded=recorded)
+    request(box, 1, question="asked since", adapter=True)
+    kept = json.loads(json.dumps(box._repr_mimebundle_()[0][SCENE]))
+    assert (kept["name"], kept["kind"], kept["answers"]["rows"]) == ("chat_box", "chat_box", recorded)
+    assert kept["note"] == f"{recorded_on()} In JupyterLab you can ask anything."
+    assert kept["state"]["offered"] == ["a?", "b?"] and kept["state"]["turns"] == recorded[2:], "as the cell showed it"
+    assert box.offered == [], "where a kernel runs anything can be asked"
+    assert SCENE not in boxes.chat_box(base, recorded)._repr_mimebundle_()[0]
+    script = Path(boxes.__file__).with_name("chat_box.js").read_text(encoding="utf-8")
+    assert set(re.findall(r'model\.get\("(\w+)"\)', script)) <= kept["state"].keys()

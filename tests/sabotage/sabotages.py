@@ -1025,6 +1025,51 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l00_start_here/door.py",
+        (
+            "the door keeps nothing for a page without a kernel",
+            "            bundle[0][SCENE] = whole_stage(",
+            "            whole_stage(",
+            "lessons/l00_start_here/test_door.py::test_a_page_without_a_kernel_plays_every_stop_that_was_measured",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/chat_box.py",
+        (
+            "what a learner asked is kept as if it had been recorded",
+            '"turns": self._opening',
+            '"turns": self.turns',
+            "course/test_chat_box.py::test_recorded_turns_are_kept_for_a_page_on_which_no_model_runs",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l09_adapters/mixtures.py",
+        (
+            "an answer is played at the other adapter's scale",
+            '(row["question"], first, scale, second, scale_second)',
+            '(row["question"], first, scale_second, second, scale)',
+            "lessons/l09_adapters/test_widget.py::test_what_was_recorded_is_kept_for_a_page_on_which_no_model_runs",
+        ),
+    ),
+    *_in(
+        "lora_lessons/experiments/mixer_answers.py",
+        (
+            "answers are recorded with every adapter as trained, whatever its scale",
+            "parts = [(known[name], scale) for",
+            "parts = [(known[name], 1.0) for",
+            "experiments/test_mixer_answers.py::test_the_recorded_answers_begin_as_the_models_do",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/replays.py",
+        (
+            "of two scenes with one name the first is lost",
+            "            if name in baked:\n",
+            "            if not name:\n",
+            "run/site/test_replays.py::test_two_scenes_of_one_name_are_refused",
+        ),
+    ),
+    *_in(
         "lora_lessons/course/blind_judge.py",
         (
             "the adapter's answer is always on the left",

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from ...course.on_the_web import live
-from .block import block
-from .widget import LENGTHS, fit
+from typing import TYPE_CHECKING
 
-live("block", "widget.block()", block)
+from ...course.on_the_web import live
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
+
+
+def _block() -> Stage:
+    from .block import block
+
+    return block()
+
+
+def _fit() -> Stage:
+    from .widget import fit
+
+    return fit()
+
+
+live("block", "widget.block()", _block)
 live(
     "fit",
     "widget.fit()",
-    fit,
-    # every second length: two to a doubling
-    {"card": ["T4", "RTX 4090", "A100 80"], "r": [8, 64], "batch_size": [1, 8], "seq": LENGTHS[::2]},
+    _fit,
+    {
+        "card": ["T4", "RTX 4090", "A100 80"],
+        "r": [8, 64],
+        "batch_size": [1, 8],
+        "seq": [2**n for n in range(5, 18)],
+    },
     apart=("model", "method"),
 )

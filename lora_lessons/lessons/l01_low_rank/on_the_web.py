@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from ... import lora, models
+from typing import TYPE_CHECKING
+
 from ...course.on_the_web import live
-from ...course.stage import Stage
-from . import pictures, spectra, widget
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
 
 
-def explorer() -> Stage:
-    """The rank explorer as the lesson's cell makes it."""
+def _rank_explorer() -> Stage:
+    from ... import lora, models
+    from . import pictures, spectra, widget
+
     base = models.load(precision="fp32")
     targets = lora.resolve_targets(base.model, "all-linear")
     W = {name: base.model.get_submodule(name).weight.detach() for name in targets}
@@ -17,9 +21,9 @@ def explorer() -> Stage:
 
 
 live(
-    "explorer",
+    "rank_explorer",
     "widget.rank_explorer(",
-    explorer,
+    _rank_explorer,
     {"name": ["photograph", "layer 0", "layer 15"]},
     apart=("name", "kind"),
 )

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from ...course.on_the_web import live
-from .widget import scale_lab
+from typing import TYPE_CHECKING
 
-live("scale_lab", "widget.scale_lab()", scale_lab)
+from ...course.on_the_web import live
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
+
+
+def _scale_lab() -> Stage:
+    from .widget import scale_lab
+
+    return scale_lab()
+
+
+live("scale_lab", "widget.scale_lab()", _scale_lab)

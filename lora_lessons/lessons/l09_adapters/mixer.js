@@ -11,13 +11,13 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+const OURS = { "data-lm-suppress-shortcuts": "true" }; // else JupyterLab takes the arrow keys for itself
 const options = (names) => names.map((name) => element("option", {}, name));
 
 function render({ model, el }) {
   const form = element("form"), status = element("p", { class: "status", role: "status" });
   const answers = element("div", { class: "answers", "aria-live": "polite" });
   const root = element("div", { class: "mixer", role: "group", "aria-label": "adapter mixer" }, form, answers, status);
-  root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys for itself
   el.append(root);
   let waiting = 0;
 
@@ -28,8 +28,8 @@ function render({ model, el }) {
 
   // ---- an adapter and its scale ----
   const drawScales = ADAPTERS.map(([name, scale, label, scaleLabel]) => {
-    const list = element("select", { "aria-label": label }, ...options(model.get("names")));
-    const range = element("input", { type: "range", min: 0, step: 1, "aria-label": scaleLabel }), said = element("output");
+    const list = element("select", { "aria-label": label, ...OURS }, ...options(model.get("names")));
+    const range = element("input", { type: "range", min: 0, step: 1, "aria-label": scaleLabel, ...OURS }), said = element("span", { class: "value" });
     const stops = () => model.get("stops")[scale];
     list.addEventListener("change", () => change(name, list.value));
     range.addEventListener("input", () => change(scale, stops()[range.value]));
@@ -52,7 +52,7 @@ function render({ model, el }) {
   let field = null;
 
   function drawQuestion() {
-    const offered = model.get("offered"), named = { "aria-label": "your question" };
+    const offered = model.get("offered"), named = { "aria-label": "your question", ...OURS };
     field?.remove();
     field = offered.length ? element("select", named, ...options(offered)) : element("input", { type: "text", autocomplete: "off", ...named });
     field.addEventListener("change", () => change("question", field.value));

@@ -10,6 +10,7 @@ from ...course.baked import File, backdrop, thinned, unheld
 from ...course.on_the_web import Live
 from ...course.stage import Stage, slider
 
+IN_JUPYTERLAB = "In JupyterLab you can type any value."
 Part = dict[str, Any]  # {"scenes": {number: scene}, "backdrops": {number: backdrop}}
 
 
@@ -21,8 +22,7 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
     `refused` (`table`); for each scene, the part that it lies in (`homes`).
     """
     held = _held(live, stage)
-    stops = {name: list(values) for name, values in live.values.items() if name == stage.axis}
-    kitchen = _Kitchen(stage, stops)
+    kitchen = _Kitchen(stage, {**live.values, **held})
     start, opening = dict(stage.values), _home(live, stage.values)
     rooms = {opening: 0}
     table = []
@@ -41,18 +41,19 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
         "refused": kitchen.refused,
         "parts": kitchen.parts[:1],
     }
-    note = (
-        f"Live without Python: {len(kitchen.homes):,} settings, worked out beforehand, at up to {len(longest)} stops each. "
-        "In JupyterLab you can type any value."
+    settings, stops = len(kitchen.homes), len(longest)
+    many = (
+        f"{settings:,} settings of the other controls, up to {stops} stops each" if settings > 1 else f"{stops} stops"
     )
+    note = f"Live without Python: {many}, worked out beforehand. {IN_JUPYTERLAB}"
     return {"kind": "stage", "note": note, "state": state, "answers": answers}, kitchen.parts[1:]
 
 
 class _Kitchen:
     """Asks the Stage for one setting after the other, and keeps each scene and each picture once."""
 
-    def __init__(self, stage: Stage, stops: Mapping[str, Sequence[Any]]) -> None:
-        self.stage, self.stops = stage, stops
+    def __init__(self, stage: Stage, offered: Mapping[str, Sequence[Any]]) -> None:
+        self.stage, self.offered = stage, offered
         self.parts: list[Part] = []
         self.homes: list[int] = []
         self.refused: list[str] = []
@@ -70,7 +71,7 @@ class _Kitchen:
         while len(self.parts) <= room:
             self.parts.append({"scenes": {}, "backdrops": {}})
         picture = self._pictures.setdefault(stage.backdrop["png"], len(self._pictures))
-        scene = thinned(stage.scene, stage.axis, self.stops, picture)
+        scene = thinned(stage.scene, stage.axis, self.offered, picture)
         number = self._numbers.setdefault((room, repr(scene)), len(self.homes))
         if number == len(self.homes):
             self.homes.append(room)

@@ -44,8 +44,8 @@ def write_site(
 
     `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
     `widgets`, their stills are shown alone. With `measured`, the site is the report of a run that measured this: numbers
-    lead to that, too, the pages about the whole course are left out, and whatever Sphinx complains of is shown as well as
-    it can be, such as a learner's own formula.
+    lead to that, too, widgets move where the run's own outputs have their scenes, the pages about the whole course are
+    left out, and whatever Sphinx complains of is shown as well as it can be, such as a learner's own formula.
 
     Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
     no site may go to `out` (see `place`); what was there is then as it was.
@@ -59,7 +59,7 @@ def write_site(
             loose_ends.tie(site)
         finish(site)
         if widgets:
-            live.bake(site / "_static" / "widgets", None, progress)
+            live.bake(site / "_static" / "widgets", None if measured is None else (), progress)
     return out / "index.html"
 
 
@@ -76,7 +76,7 @@ def sources(
     here = [*notebooks, *([SYMPTOMS] if measured is None else [])]
     made = {
         f"{FOLDER}/{place}.ipynb": nbformat.writes(
-            page(live.placed(notebook, place) if widgets else notebook, place, here, measured)
+            page(live.placed(notebook, place, baked=measured is None) if widgets else notebook, place, here, measured)
         )
         for place, notebook in notebooks.items()
     }

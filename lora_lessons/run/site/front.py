@@ -36,11 +36,11 @@ _PROMISE = """# LoRA Lessons
 <p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
 train it on a real model, and keep what you trained. No GPU is needed.</p>"""
 
-DOOR, EXPLORER = "door", "explorer"
-_DOOR = """A model learned a new voice here, step by step. Drag the slider, and see its answer change as the loss falls. [Lesson 00](lessons/00_start_here.ipynb) does
-this on your machine."""
-_EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights. [Lesson 01](lessons/01_low_rank.ipynb) says
-why it matters."""
+DOOR, EXPLORER = "door", "rank_explorer"
+_DOOR = """A model learned a new voice here, step by step. Drag the slider, and see its answer change as the loss falls.
+[Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
+_EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
+[Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
 
 _AFTER = """## What you leave with
 
@@ -132,8 +132,11 @@ def _taken(place: str) -> str:
 
 def numbers_of(pages: Mapping[str, str]) -> str:
     """The page that leads to each page of numbers, as MyST."""
-    heads = {docname: text.partition("\n")[0].removeprefix("# ") for docname, text in pages.items()}
-    listed = [f"- [{head}]({docname}.md)" for docname, head in heads.items()]
+    heads = {
+        docname: text.partition("\n")[0].removeprefix("# Numbers of ").removeprefix("# ")
+        for docname, text in pages.items()
+    }
+    listed = [f"- [{head[0].upper()}{head[1:]}]({docname}.md)" for docname, head in heads.items()]
     return "\n\n".join([_NUMBERS, "\n".join(listed), _tree("", pages)])
 
 

@@ -34,13 +34,15 @@ def name_of(output: NotebookNode) -> str:
 def mount(notebook: NotebookNode, stem: str, name: str) -> str:
     """HTML that puts a scene of this notebook on any page: its still, ready to be woken.
 
-    Raises ValueError where the notebook keeps none of this name.
+    Raises ValueError where the notebook keeps none of this name, and as `found` does.
     """
-    for cell, its_own in zip(widgets.placed(notebook, stem).cells, notebook.cells, strict=True):
-        for output, kept in zip(cell.get("outputs", []), its_own.get("outputs", []), strict=True):
-            if name_of(kept) == name:
-                return str(output["data"]["text/html"])
-    raise ValueError(f"{stem} keeps no scene named {name!r}: {_again(stem)}")
+    if name not in found(notebook, stem):
+        raise ValueError(f"{stem} keeps no scene named {name!r}: {_again(stem)}")
+    both = zip(widgets.placed(notebook, stem).cells, notebook.cells, strict=True)
+    pairs = (
+        pair for made, its_own in both for pair in zip(made.get("outputs", []), its_own.get("outputs", []), strict=True)
+    )
+    return str(next(output["data"]["text/html"] for output, kept in pairs if name_of(kept) == name))
 
 
 def _again(stem: str) -> str:

@@ -9,7 +9,9 @@ import base64
 import copy
 import gzip
 import json
+import math
 import re
+import struct
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
@@ -68,11 +70,14 @@ def _stage(name: str) -> Stage:
     return made
 
 
-def placed(notebook: NotebookNode, stem: str) -> NotebookNode:
-    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken."""
+def placed(notebook: NotebookNode, stem: str, *, baked: bool = True) -> NotebookNode:
+    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken.
+
+    Where nothing is `baked`, only those are whose scene lies in the notebook itself.
+    """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
-        live = of_cell(cell.source) if cell.cell_type == "code" else None
+        live = of_cell(cell.source) if baked and cell.cell_type == "code" else None
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             still = data.get("text/html", "")
@@ -90,12 +95,27 @@ def of_cell(source: str) -> Live | None:
 
 
 def mount(name: str) -> str:
-    """HTML that puts a Stage on any page: its still, ready to be woken."""
+    """HTML that puts a Stage on any page: its still, ready to be woken, with the room that its controls will take."""
     declared(name)
-    return _holder(name, still_html(*_stage(name).still()))
+    stage = _stage(name)
+    return _holder(name, still_html(*stage.still()), controls=len(stage.controls))
 
 
-def _holder(name: str, still: str, baked: str = "") -> str:
+def _holder(name: str, still: str, baked: str = "", controls: int = 1) -> str:
     still = re.sub(r"\(A picture of a widget: [^)]*\)", "(A still of a widget. It moves where JavaScript runs.)", still)
     inside = f'<script type="application/json" class="baked">{baked}</script>' if baked else ""
-    return f'<div class="live-widget" data-widget="{name}"><div class="still">{still}</div>{inside}</div>'
+    lines = f"--lines: {math.ceil(controls / 3)}; --controls: {controls}"
+    return (
+        f'<div class="live-widget" data-widget="{name}" style="{lines}">'
+        f'<div class="still">{_PNG.sub(_sized, still)}</div>{inside}</div>'
+    )
+
+
+# the first 24 bytes of a picture, which end in its width and height
+_PNG = re.compile(r'src="data:image/png;base64,(?P<head>[\w+/]{32})')
+
+
+def _sized(picture: re.Match[str]) -> str:
+    """A still's picture with its size, so that its place is there before it is."""
+    width, height = struct.unpack(">II", base64.b64decode(picture["head"])[16:])
+    return f'width="{width}" height="{height}" {picture[0]}'

@@ -1,5 +1,7 @@
 """The five-minute door on a tiny model: what it shows is what happened; it can be stopped, resumed, scaled and kept."""
 
+import base64
+import json
 import random
 import re
 
@@ -9,6 +11,7 @@ from tiny import make_tiny_base
 
 from lora_lessons import lora, models, tasks
 from lora_lessons.adapter import read_adapter
+from lora_lessons.course.on_the_web import SCENE, recorded_on
 from lora_lessons.errors import Interrupted
 from lora_lessons.evaluation import held_out_loss
 from lora_lessons.lessons.l00_start_here import door
@@ -174,3 +177,17 @@ def test_an_answer_that_was_damaged_on_disk_is_not_shown(tmp_path):
         changed[draw.randrange(len(data))] ^= draw.randrange(1, 256)
         file.write_bytes(changed)
         assert door._kept(file) in ({}, whole.film.answers)
+
+
+def test_a_page_without_a_kernel_plays_every_stop_that_was_measured():
+    taught = teach()
+    for stage, name in ((taught.film.stage, "door"), (taught.scales(), "door_scales")):
+        kept = stage._repr_mimebundle_()[0][SCENE]
+        assert (kept["name"], kept["kind"], kept["note"]) == (name, "stage", recorded_on())
+        state = json.loads(json.dumps(kept))["state"]
+        assert state["scene"]["stops"] == stage.scene["stops"] and state["scene"]["words"] == stage.scene["words"]
+        assert [mark["kind"] for mark in state["scene"]["marks"]] == [mark["kind"] for mark in stage.scene["marks"]]
+        assert state["values"] == state["answered"] == stage.values and state["axis"] == stage.axis
+        assert base64.b64decode(state["backdrop"]["png"]["base64"]).startswith(b"\x89PNG")
+        assert state["scene"]["backdrop"] == state["backdrop"]["id"]
+    assert kept["answers"]["unheld"] == {"scale": "This is a recording: it has stops from 0 to 1; use the slider."}

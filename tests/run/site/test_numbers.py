@@ -118,8 +118,10 @@ def test_a_heading_keeps_its_number_as_a_word():
 
 
 def test_a_hint_leaves_the_markdown_around_it_alone():
-    made = numbers.linked("| `a` | 8<!--code x[`$|{}`]--> $x$ |", "01_low_rank")
+    made = numbers.linked('| `a` | 8<!--code x["`$|{}`"]--> $x$ |', "01_low_rank")
     assert not re.search(r'="[^"]*[`$|{}][^"]*"', made)
+    (link,) = LINK.finditer(made)
+    assert html.unescape(link["hint"]).endswith(': x["`$|{}`"]'), "whole, with its quotation marks"
 
 
 def test_a_number_from_nowhere_is_an_error():

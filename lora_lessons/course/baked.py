@@ -57,7 +57,7 @@ def fewer_colors(png: bytes) -> bytes:
     """The picture with a palette: a third of the bytes."""
     small = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
-        few = image.convert("RGB").quantize(COLORS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        few = image.convert("RGB").quantize(COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         few.save(small, format="png", optimize=True)
     return min(small.getvalue(), png, key=len)
 

@@ -22,8 +22,7 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
     `refused` (`table`); for each scene, the part that it lies in (`homes`).
     """
     held = _held(live, stage)
-    stops = {name: list(values) for name, values in live.values.items() if name == stage.axis}
-    kitchen = _Kitchen(stage, stops)
+    kitchen = _Kitchen(stage, {**live.values, **held})
     start, opening = dict(stage.values), _home(live, stage.values)
     rooms = {opening: 0}
     table = []
@@ -51,8 +50,8 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
 class _Kitchen:
     """Asks the Stage for one setting after the other, and keeps each scene and each picture once."""
 
-    def __init__(self, stage: Stage, stops: Mapping[str, Sequence[Any]]) -> None:
-        self.stage, self.stops = stage, stops
+    def __init__(self, stage: Stage, offered: Mapping[str, Sequence[Any]]) -> None:
+        self.stage, self.offered = stage, offered
         self.parts: list[Part] = []
         self.homes: list[int] = []
         self.refused: list[str] = []
@@ -70,7 +69,7 @@ class _Kitchen:
         while len(self.parts) <= room:
             self.parts.append({"scenes": {}, "backdrops": {}})
         picture = self._pictures.setdefault(stage.backdrop["png"], len(self._pictures))
-        scene = thinned(stage.scene, stage.axis, self.stops, picture)
+        scene = thinned(stage.scene, stage.axis, self.offered, picture)
         number = self._numbers.setdefault((room, repr(scene)), len(self.homes))
         if number == len(self.homes):
             self.homes.append(room)

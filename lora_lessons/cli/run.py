@@ -93,9 +93,11 @@ def run(
 def _write_pages(out: Path) -> None:
     """The report in `out` as pages. It is whole without them: whatever keeps them from being written is one sentence."""
     from ..errors import first_line, in_words
+    from ..lessons import rooms
     from ..run.report.pages import write_pages
 
     try:
+        rooms([path.stem for path in out.glob("*.ipynb")])  # each says which widgets play what a run recorded
         index = write_pages(out)
     except OSError as error:
         why = in_words(error)

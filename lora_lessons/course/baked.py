@@ -34,7 +34,12 @@ def whole_stage(stage: Stage, note: str) -> File:
         "scene": thinned(scene, stage.axis, {}, 0),
     }
     label = next(control["label"] for control in stage.controls if control["name"] == stage.axis)
-    return {"kind": "stage", "note": note, "state": state, "answers": {"unheld": {stage.axis: unheld(label, scene["stops"])}}}
+    return {
+        "kind": "stage",
+        "note": note,
+        "state": state,
+        "answers": {"unheld": {stage.axis: unheld(label, scene["stops"])}},
+    }
 
 
 def unheld(label: str, values: Sequence[Any]) -> str:

@@ -13,9 +13,13 @@ from ..course.learner import read_progress
 from ..course.lesson import lessons
 
 
-def rooms() -> list[str]:
-    """Import every lesson's room, and what it lets live on the web; return their names in reading order."""
-    names = [module.name for module in pkgutil.iter_modules(__path__)]
+def rooms(of: Container[str] | None = None) -> list[str]:
+    """Import every lesson's room, or those `of` some lessons, and what each lets live on the web.
+
+    Returns their names in reading order.
+    """
+    every = [module.name for module in pkgutil.iter_modules(__path__)]
+    names = [name for name in every if of is None or name.removeprefix("l") in of]
     for name in names:
         room = import_module(f"{__name__}.{name}")
         if any(module.name == "on_the_web" for module in pkgutil.iter_modules(room.__path__)):

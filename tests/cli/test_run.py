@@ -10,6 +10,7 @@ from lora_lessons.cli.run import _pair, scalar
 from lora_lessons.course.records import Record
 from lora_lessons.run.baselines import baseline_file, read_baseline, update
 
+RUN = ("run", "--no-pages")  # tests/run/test_pages.py has the pages
 RECORD = "from lora_lessons.course.records import record\n"
 
 
@@ -25,18 +26,18 @@ def test_parameters_are_read_as_papermill_reads_them(text, value):
 def test_exit_statuses(make_lesson, capsys):
     make_lesson("00_a", RECORD + "record('x', 1)")
     make_lesson("01_b", "1/0")
-    assert cli.main(["run", "0"]) == 0
+    assert cli.main([*RUN, "0"]) == 0
     assert "Report: course-report" in capsys.readouterr().out
     update("00_a", "quick", [{"x": Record("x", 2)}] * 2, 1, 1)
-    assert cli.main(["run", "0"]) == 2
+    assert cli.main([*RUN, "0"]) == 2
     assert "x is 1; expected 2, exactly that." in capsys.readouterr().err
-    assert cli.main(["run"]) == 1
+    assert cli.main([*RUN]) == 1
 
 
 def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_lesson, capsys, tmp_path):
     made = "from lora_lessons.course.handover import Handover\n"
     make_lesson("00_a", f"{made}Handover(['Your adapter: <mine>', 'Ask it: so'])", "print('Your adapter: no')")
-    assert cli.main(["run", "0", "--out", str(tmp_path / "out")]) == 0
+    assert cli.main([*RUN, "0", "--out", str(tmp_path / "out")]) == 0
     assert "records)\n  Your adapter: <mine>\n  Ask it: so\n" in capsys.readouterr().err
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "<pre>Your adapter: &lt;mine&gt;\nAsk it: so</pre>" in page
@@ -53,7 +54,7 @@ def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, cap
     update("01_b", "quick", [{"y": Record("y", 5)}], 1, 1)
     before = baseline_file("01_b", "quick").read_bytes()
 
-    assert cli.main(["run", "--update-baselines", "--seeds", "2"]) == 1
+    assert cli.main([*RUN, "--update-baselines", "--seeds", "2"]) == 1
     said = capsys.readouterr().out
     assert "00_a: baseline rewritten from 2 seeds" in said and "loss: new → 1 nats [0.9 … 1.2]" in said
     assert "01_b: failed with at least one seed; its baseline stays as it was." in said
@@ -63,14 +64,14 @@ def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, cap
     assert made["records"]["loss"]["seeds"] == [1.0, 1.1] and made["volatile"] == {"t": {"value": 3, "unit": "s"}}
 
     text = baseline_file("00_a", "quick").read_bytes()
-    assert cli.main(["run", "0"]) == 0
+    assert cli.main([*RUN, "0"]) == 0
     assert baseline_file("00_a", "quick").read_bytes() == text, "a run without the flag rewrites nothing"
 
 
 def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
     good, local = make_lesson("00_a", "print('hello')"), make_lesson("01_b", "import os\nprint(os.getcwd())")
     before = local.read_bytes()
-    assert cli.main(["run", "--update-notebooks"]) == 1
+    assert cli.main([*RUN, "--update-notebooks"]) == 1
     told = capsys.readouterr()
     assert "00_a.ipynb: outputs stored." in told.out and "01_b.ipynb: the output of cell 3" in told.err
     assert nbformat.read(good, as_version=4).cells[-1].outputs[0].text == "hello\n"

@@ -14,6 +14,8 @@ from lora_lessons.run import earlier, runner
 from lora_lessons.run.baselines import update
 from lora_lessons.run.result import LessonResult
 
+RUN = ("run", "--no-pages")
+
 
 @pytest.fixture
 def quick(make_lesson, monkeypatch):
@@ -44,33 +46,33 @@ def values(out="out"):
 
 def test_the_second_of_two_runs_at_once_is_refused(quick, tmp_path, capsys):
     with earlier.alone_in(tmp_path / "out"):
-        assert cli.main(["run", "0", "--out", "out"]) == cli.EXIT_USER
+        assert cli.main([*RUN, "0", "--out", "out"]) == cli.EXIT_USER
     said = capsys.readouterr().err
     assert "another run is writing its report to" in said and "choose another folder with --out." in said
     assert said.count("\n") == 1 and not (tmp_path / "out" / "report.json").exists()
-    assert cli.main(["run", "0", "--out", "out"]) == 0, "it is free again"
+    assert cli.main([*RUN, "0", "--out", "out"]) == 0, "it is free again"
 
 
 def test_a_later_run_adds_to_the_report_and_replaces_what_it_ran_again(quick, capsys):
     update("00_a", "quick", [{"x": Record("x", 1)}] * 2, 1, 1)
-    assert cli.main(["run", "1", "--out", "out"]) == 0
+    assert cli.main([*RUN, "1", "--out", "out"]) == 0
     first = report()["01_b"]["date"]
-    assert cli.main(["run", "0", "--out", "out"]) == 0
+    assert cli.main([*RUN, "0", "--out", "out"]) == 0
     assert values() == {"00_a": 1, "01_b": 2} and report()["01_b"]["date"] == first
     page = Path("out/report.html").read_text()
     assert "Lesson 00_a with 1?" in page and "Lesson 01_b with 2?" in page and f"ok, on {first}" in page
     quick["01_b"] = 5
-    assert cli.main(["run", "1", "--out", "out"]) == 0
+    assert cli.main([*RUN, "1", "--out", "out"]) == 0
     assert values() == {"00_a": 1, "01_b": 5}
-    assert "beside the baseline of" in Path("out/report.html").read_text(), "what was judged stays judged"
+    assert "measured what was recorded" in Path("out/report.html").read_text(), "what was judged stays judged"
     assert Path("out/.lock").read_text() == "" and "is kept as" not in capsys.readouterr().err
 
 
 def test_a_report_of_another_kind_is_kept_beside_the_new_one(quick, tmp_path, capsys):
     out = tmp_path / "out"
-    assert cli.main(["run", "1", "--out", "out"]) == 0
+    assert cli.main([*RUN, "1", "--out", "out"]) == 0
     before = (out / "report.html").read_text()
-    assert cli.main(["run", "0", "--profile", "full", "--out", "out"]) == 0
+    assert cli.main([*RUN, "0", "--profile", "full", "--out", "out"]) == 0
     assert (
         "was made in another way (profile, parameters, machine or versions): it is kept as" in capsys.readouterr().err
     )
@@ -79,13 +81,25 @@ def test_a_report_of_another_kind_is_kept_beside_the_new_one(quick, tmp_path, ca
     assert page.read_text() == before and page.with_suffix(".json").is_file()
 
 
+def test_the_pages_of_a_report_of_another_kind_stay_with_it(quick, tmp_path):
+    out = tmp_path / "out"
+    assert cli.main([*RUN, "1", "--out", "out"]) == 0
+    (out / "pages").mkdir()
+    (out / "pages" / "index.html").write_text("its pages")
+    (out / "report.html").write_text('<a href="pages/index.html">')
+    assert cli.main([*RUN, "0", "--profile", "full", "--out", "out"]) == 0
+    (page,) = out.glob("report-*.html")
+    assert page.read_text() == f'<a href="{page.stem}/index.html">' and not (out / "pages").exists()
+    assert (out / page.stem / "index.html").read_text() == "its pages"
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"profile": "quick"}', "null"])
 def test_a_report_that_cannot_be_read_is_kept_too(quick, tmp_path, capsys, text):
     out = tmp_path / "out"
     for number in (1, 2):
         (out / "x").parent.mkdir(exist_ok=True)
         (out / "report.json").write_text(text)
-        assert cli.main(["run", "0", "--out", "out"]) == 0
+        assert cli.main([*RUN, "0", "--out", "out"]) == 0
         assert "could not be read: it is kept as report-damaged" in capsys.readouterr().err
         assert len(list(out.glob("report-damaged*.json"))) == number
     assert values() == {"00_a": 1}

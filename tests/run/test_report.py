@@ -10,7 +10,7 @@ from lora_lessons.course.claims import Card, read_card
 from lora_lessons.course.records import Record
 from lora_lessons.run import report, shown
 from lora_lessons.run.baselines import Deviation
-from lora_lessons.run.result import DEVIATES, FAILED, OK, CellError, LessonResult
+from lora_lessons.run.result import DEVIATES, FAILED, INTERRUPTED, OK, CellError, LessonResult
 
 PNG = "iVBORw0KGgo="
 ABOUT = {
@@ -99,18 +99,33 @@ def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
     assert "because holds &amp; so" in page and page.index("because holds") < page.index("The lessons") < page.index(
         "torch 2.8"
     )
-    assert (
-        '<a href="#02_lora_layer">lesson 02</a>' in page and '<h2 id="02_lora_layer">02 · What is small?</h2>' in page
-    )
+    assert '<a href="02_lora_layer.ipynb">lesson 02</a>' in page, "without pages a claim leads to the notebook"
+    paged = report.as_html([ran], ABOUT, pages="pages/")
+    assert '<a href="pages/lessons/02_lora_layer.html">lesson 02</a>' in paged and 'href="pages/index.html"' in paged
 
 
-def test_a_lesson_shows_its_answer_its_notebook_and_its_records_folded():
+def test_it_names_every_lesson_and_leaves_pictures_and_records_to_the_pages():
     records = {"loss": Record("loss", 1.5, "nats")}
-    page = report.as_html([result("02_lora_layer", notebook=book(), records=records)], ABOUT)
-    assert '<p class="answer">A and B hold 2.8% of W' in page and "Not this." not in page
-    assert '<a href="02_lora_layer.ipynb">' in page and "12_faster" in page
-    folded = page[page.index("<details>") : page.index("</details>")]
-    assert "All 1 records" in folded and "<code>loss</code>" in folded and page.count("<code>loss</code>") == 1
+    ran = result("02_lora_layer", notebook=book([{"image/png": PNG}]), records=records)
+    page = report.as_html([ran], ABOUT)
+    assert "<td>02 · What is small?</td>" in page and "<td>12_faster</td><td>not run</td>" in page
+    assert '<a href="02_lora_layer.ipynb">' in page and "loss" not in page and PNG not in page and "pages/" not in page
+    paged = report.as_html([ran], ABOUT, pages="pages/")
+    assert '<a href="pages/lessons/02_lora_layer.html">02 · What is small?</a>' in paged
+
+
+def test_what_failed_comes_first_with_its_cell_and_what_to_do():
+    error = CellError(4, "x = <y>", "ValueError", "no <b>", "Traceback <1>\n\nmore")
+    failed = result("03_junk", FAILED, error=error, notebook=book())
+    off = result("04_peft", DEVIATES, deviations=[Deviation("x", "x is 2; expected 1.")], notebook=book())
+    stopped = result("05_other", INTERRUPTED)
+    page = report.as_html([result("02_lora_layer", notebook=book()), failed, off, stopped], ABOUT)
+    first = page[page.index("What did not go as it should") : page.index("The lessons")]
+    assert "03_junk failed in cell 4.</b>\nIt begins <code>x = &lt;y&gt;</code>" in first
+    assert "<b>ValueError</b>: no &lt;b&gt;" in first and "Traceback &lt;1&gt;\n\nmore" in first
+    assert "x is 2; expected 1." in first and "05_other was interrupted" in first and "02_lora_layer" not in first
+    for lesson in ("03_junk", "04_peft", "05_other"):
+        assert f"<code>lora-lessons run {lesson}</code>" in first, "each says what to do"
 
 
 def test_a_lesson_without_notebook_or_verdicts_is_reported_as_well():

@@ -30,7 +30,7 @@ What you see, and what may be behind it. None of these mistakes has to stop your
 `lora-lessons symptom "loss falls, answers unchanged"` looks your own words up. The bug museum shows each mistake at work and lets you repair it, in
 three halls: [the adapter itself](14_bug_museum.ipynb), [texts, labels and loss](deeper/14_text_and_loss.ipynb), [training and files](deeper/14_training_and_files.ipynb).
 
-(`lora-lessons readme` makes this page from the museum's catalogue.)
+<!-- `lora-lessons readme` makes this page from the museum's catalogue. -->
 """
 
 

@@ -1,7 +1,7 @@
 """The report of a run as pages: a cover, and every lesson as it ran, with its pictures and its records beside their bands.
 
-The site's own renderer writes them. No widget is baked: what a page of a report shows, this run has measured, and baking
-every scene of every widget would take longer than most runs.
+The site's own renderer writes them. A widget moves where this run kept its scenes; the others are the pictures that this
+run made, because baking them would take longer than most runs, and would show what this run has not measured.
 """
 
 from __future__ import annotations

@@ -89,7 +89,9 @@ def _held(live: Live, stage: Stage) -> dict[str, list[Any]]:
         name, all_of_them = control["name"], control.get("options") or control.get("stops") or []
         values = list(live.values.get(name, all_of_them))
         if stage.values[name] not in values and not (name == stage.axis and not values):
-            raise ValueError(f"{live.name}: it starts with {name} = {stage.values[name]!r}, so live(…) must offer that, too.")
+            raise ValueError(
+                f"{live.name}: it starts with {name} = {stage.values[name]!r}, so live(…) must offer that, too."
+            )
         if name != stage.axis:
             held[name] = values
     return held

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
-from ...paths import course_root
-from . import front, glossary, ledger, loose_ends, numbers
+from . import front, glossary, ledger, loose_ends, numbers, symptoms
 from . import widgets as live
 from .finishing import finish
-from .lessons import FOLDER, SYMPTOMS, linked, page
+from .lessons import FOLDER, SYMPTOMS, page
 from .place import check_extra, check_place, site_folder
 from .rendering import render
 
@@ -46,8 +44,8 @@ def write_site(
 
     `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
     `widgets`, their stills are shown alone. With `measured`, the site is the report of a run that measured this: numbers
-    lead to that, too, the pages about the whole course are left out, and whatever Sphinx complains of is shown as well as
-    it can be, such as a learner's own formula.
+    lead to that, too, widgets move where the run's own outputs have their scenes, the pages about the whole course are
+    left out, and whatever Sphinx complains of is shown as well as it can be, such as a learner's own formula.
 
     Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
     no site may go to `out` (see `place`); what was there is then as it was.
@@ -56,12 +54,12 @@ def write_site(
     check_place(out)
     progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
     with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as work, site_folder(out) as site:
-        render(sources(notebooks, cover, pages, measured), Path(work), site, strict=measured is None)
+        render(sources(notebooks, cover, pages, widgets, measured), Path(work), site, strict=measured is None)
         if measured is not None:
             loose_ends.tie(site)
         finish(site)
         if widgets:
-            live.bake(site / "_static" / "widgets", None, progress)
+            live.bake(site / "_static" / "widgets", None if measured is None else (), progress)
     return out / "index.html"
 
 
@@ -69,6 +67,7 @@ def sources(
     notebooks: Notebooks,
     cover: str = "",
     pages: Mapping[str, str] = {},
+    widgets: bool = True,
     measured: numbers.Measured | None = None,
 ) -> dict[str, str]:
     """The text of every source file, by its path: the lessons' pages, and those beside them."""
@@ -76,23 +75,23 @@ def sources(
 
     here = [*notebooks, *([SYMPTOMS] if measured is None else [])]
     made = {
-        f"{FOLDER}/{place}.ipynb": nbformat.writes(page(notebook, place, here, measured))
+        f"{FOLDER}/{place}.ipynb": nbformat.writes(
+            page(live.placed(notebook, place, baked=measured is None) if widgets else notebook, place, here, measured)
+        )
         for place, notebook in notebooks.items()
     }
     beside = {} if measured is not None else _of_the_course(notebooks)
     beside |= {"glossary": glossary.page(), **_numbers(notebooks, measured), **pages}
-    beside["index"] = f"{cover or front.page(notebooks)}\n\n{front.trees(notebooks, beside)}"
+    beside["index"] = f"{cover or front.page(notebooks, widgets)}\n\n{front.trees(notebooks, beside)}"
     return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
 
 def _of_the_course(notebooks: Notebooks) -> dict[str, str]:
     """The pages that tell of the whole course."""
-    symptoms = (course_root() / "notebooks" / f"{SYMPTOMS}.md").read_text(encoding="utf-8")
-    anchored = re.sub(r'^<a id="([\w-]+)"></a>$', r"(\1)=", symptoms, flags=re.M)
     return {
         "map": front.lesson_map(notebooks),
         "claims": ledger.page(),
-        f"{FOLDER}/{SYMPTOMS}": linked(anchored, SYMPTOMS, notebooks),
+        f"{FOLDER}/{SYMPTOMS}": symptoms.page(notebooks),
     }
 
 

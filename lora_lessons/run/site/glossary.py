@@ -6,7 +6,7 @@ import html
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from ...course.lesson import notebook_of
@@ -29,17 +29,25 @@ class Term(NamedTuple):
 
     @property
     def anchor(self) -> str:
-        return "term-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return "term-" + re.sub(r"[^\w+]+", "-", self.name)
 
 
 def terms() -> list[Term]:
     """The glossary in data/glossary.toml, in its order. Raises ValueError where the file is damaged."""
     file = course_root() / "data" / "glossary.toml"
     try:
-        rows = tomllib.loads(file.read_text(encoding="utf-8"))
-        return [Term(name, one["means"], (name, *one.get("spelled", ())), one["lesson"]) for name, one in rows.items()]
+        return _parsed(file.read_text(encoding="utf-8"))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"data/{file.name} is damaged ({error}): restore it from git.") from error
+
+
+@lru_cache(maxsize=1)
+def _parsed(text: str) -> list[Term]:
+    """The terms in `text`, parsed once, for every cell of every page asks for them."""
+    return [
+        Term(name, one["means"], tuple(one.get("spelled", [name])), one["lesson"])
+        for name, one in tomllib.loads(text).items()
+    ]
 
 
 def page() -> str:
@@ -70,7 +78,7 @@ def hinted(markdown: str, seen: set[str], stem: str) -> str:
     left = {
         term.name: term
         for term in terms()
-        if term.name not in seen and place_of(term.lesson) != place_of(stem) and not _defined(term, markdown)
+        if term.name not in seen and term.lesson != stem.rpartition("/")[2] and not _defined(term, markdown)
     }
     lines, first = markdown.split("\n"), {}
     for use in sorted(_uses(markdown, left), key=lambda use: (use.line, use.begin, -use.end)):
@@ -94,12 +102,12 @@ def _spelling(spelled: tuple[str, ...]) -> re.Pattern[str]:
     """Where prose uses a term. A spelling in small letters may begin a sentence, too."""
     longest_first = sorted(spelled, key=len, reverse=True)
     either = "|".join(f"[{one[0]}{one[0].upper()}]{re.escape(one[1:])}" for one in longest_first)
-    return re.compile(rf"(?<![\w./-])(?:{either})(?![\w/-]|\.\w)")
+    return re.compile(rf"(?<![\w./-])(?:{either})(?![\w/+-]|\.\w)")
 
 
 def _defined(term: Term, markdown: str) -> bool:
     """Whether the cell sets the term in bold, as a lesson does where it explains one."""
-    return any(_spelling(term.spelled).search(bold) for bold in re.findall(r"\*\*([^*]+)\*\*", markdown))
+    return any(_spelling(term.spelled).fullmatch(bold) for bold in re.findall(r"\*\*([^*]+?)[.,:]?\*\*", markdown))
 
 
 class Use(NamedTuple):

@@ -24,7 +24,9 @@ def wrapped(name: str, module: str) -> str:
     """A widget's module as a classic script that hands its `render` to the host. Raises ValueError where it has none."""
     before, export, after = module.rpartition(EXPORT)
     if not export or after.strip() or "import " in before:
-        raise ValueError(f"the module of {name} must end in {EXPORT!r} and import nothing, so that a page can run it from a disk.")
+        raise ValueError(
+            f"the module of {name} must end in {EXPORT!r} and import nothing, so that a page can run it from a disk."
+        )
     return f'(() => {{\n{before}\n(globalThis.lora_lessons_widgets ??= {{}})["{name}"] = {{ render }};\n}})();\n'
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...course import published
-from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Claim, card
+from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
 from ...course.published import as_printed
 from ..baselines import read_baseline, values
 from .tables import link, table
@@ -39,13 +39,12 @@ def page() -> str:
         (
             f"<b>{one.id}</b> {html.escape(shown.says)}",
             verdict(shown.said),
-            html.escape(_short(one, shown.sentence)),
+            f"{html.escape(_short(one, shown))} {_card(one)}",
             _others(one),
-            link(f"lessons/{place_of(one.lesson)}.html#{claim_anchor(one.id)}", _named(one.lesson)),
         )
         for one, shown in cards
     ]
-    head = ("the page says", "verdict", "measured here", "published", "the whole answer")
+    head = ("the page says", "verdict", "measured here", "published")
     return "\n\n".join([_ABOUT, _counted(shown.said for _, shown in cards), table(head, rows, kind="ledger")])
 
 
@@ -66,22 +65,21 @@ def _measured(lesson: str) -> Mapping[str, Any]:
 
 def _counted(said: Iterable[str]) -> str:
     count = Counter(said)
-    kinds = [
-        f"{verdict(one)} {number}"
-        for one, number in sorted(count.items(), key=lambda item: [*_SIGNS, item[0]].index(item[0]))
-    ]
-    return f'<p class="verdicts">{count.total()} verdicts: {" · ".join(kinds)}</p>'
+    known = sorted(count, key=lambda one: list(_SIGNS).index(one) if one in _SIGNS else len(_SIGNS))
+    kinds = "".join(f"<span>{count[one]} {verdict(one)}</span>" for one in known)
+    return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
 
 
-def _short(one: Claim, sentence: str) -> str:
-    """The sentences of a card up to the first that holds a measured value."""
-    filled, told = [], re.split(r"(?<=[.!?]) (?=[A-Z])", one.sentence)
-    for part in told:
-        filled.append(part)
+def _short(one: Claim, shown: Card) -> str:
+    """The card's sentences up to the first that holds a measured value; all of them where it disagrees."""
+    if shown.said != one.written_for:
+        return shown.sentence
+    told: list[str] = []
+    for part in re.split(r"(?<=[.!?]) (?=[A-Z])", one.sentence):
+        told.append(part)
         if "{" in part:
             break
-    short = one._replace(sentence=" ".join(filled)).filled(_measured(one.lesson))
-    return short if sentence.endswith(one.filled(_measured(one.lesson))) else sentence
+    return one._replace(sentence=" ".join(told)).filled(_measured(one.lesson))
 
 
 def _others(one: Claim) -> str:
@@ -101,5 +99,8 @@ def _figure(row: str, words: str) -> str:
     return link(f"{PUBLISHED}.html#{anchor_of(row)}", html.escape(words))
 
 
-def _named(lesson: str) -> str:
-    return f"{'side trip of ' if '/' in place_of(lesson) else ''}lesson {lesson[:2]}"
+def _card(one: Claim) -> str:
+    """The way to the verdict card, under the cells that measured its numbers."""
+    place = place_of(one.lesson)
+    words = f"The whole answer, in {'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
+    return link(f"lessons/{place}.html#{claim_anchor(one.id)}", words)

@@ -11,12 +11,13 @@ from ...course import published
 from ...course.prose import Quoted, quoted_numbers, with_names
 from ...course.published import as_printed
 from ...course.records import MIME, show_value
-from ..baselines import band, read_baseline
+from ..baselines import read_baseline
 from ..shown import plain
 from .tables import code, link, table
 from .where import (
     PUBLISHED,
     Measured,
+    allowed,
     anchor_of,
     measured_on,
     names_in,
@@ -83,12 +84,11 @@ _COPIED = "These numbers stand in a code cell of the lesson."
 def _introduction(stem: str, baseline: Mapping[str, Any], count: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in baseline["versions"].items())
     seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
-    said = f"{_lesson(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}."
-    if seeds > 1:
-        said += (
-            f" It was run with {seeds} seeds, and the value shown is the first seed's. The range that another run may give "
-            "follows from these seeds and, where there is one, from a second machine; the course's tests fail outside it."
-        )
+    said = (
+        f"{_lesson(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}. "
+        f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. What another "
+        "run may give follows from that and, where there was one, from a run on a second machine; outside it the course's tests fail."
+    )
     return f"{said}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
 
 
@@ -111,10 +111,15 @@ def _record_row(name: str, entry: Mapping[str, Any], measured: str) -> tuple[str
     if "seeds" not in entry:
         value = with_unit(entry["value"], entry["unit"])
         return shown, html.escape(value), "volatile: it depends on the machine", "one run", measured
-    limits, seeds = band(entry), [show_value(value) for value in entry["seeds"]]
-    allowed = " to ".join(map(show_value, limits)) if limits else "exactly this"
+    seeds = [show_value(value) for value in entry["seeds"]]
     ran = ", ".join(seeds) if len(set(seeds)) > 1 else f"the same with {len(seeds)} seeds" if len(seeds) > 1 else "one"
-    return shown, html.escape(with_unit(entry["expected"], entry["unit"])), allowed, html.escape(ran), measured
+    return (
+        shown,
+        html.escape(with_unit(entry["expected"], entry["unit"])),
+        html.escape(allowed(entry)),
+        html.escape(ran),
+        measured,
+    )
 
 
 def _lesson(stem: str, words: str, anchor: str = "") -> str:

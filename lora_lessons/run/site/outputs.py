@@ -111,7 +111,7 @@ def _as_html(text: str, records: int, door: Door, anchor: str) -> str:
     if card := read_card(text):
         return f'<div class="verdict-card" id="claim-{card.id}">{text}</div>'
     text = _MEASURED.sub(lambda table: _folded("Everything that this lesson measured", table[0]), text)
-    return _TO_A_NOTEBOOK.sub(r"\g<href>.html", text)
+    return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", _TO_A_NOTEBOOK.sub(r"\g<href>.html", text))
 
 
 def _folded(what: str, content: str, anchor: str = "") -> str:

@@ -20,7 +20,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "",
 
 def _row(head: Sequence[str], cells: Sequence[str]) -> str:
     shown = (
-        f'<td role="cell" data-label="{html.escape(name)}">{one_line(cell)}</td>'
+        f'<td role="cell" data-label="{html.escape(name)}"><div>{one_line(cell)}</div></td>'
         for name, cell in zip(head, cells, strict=True)
     )
     return f'<tr role="row">{"".join(shown)}</tr>'
@@ -32,9 +32,10 @@ def one_line(text: str) -> str:
 
 
 def code(text: str, anchor: str = "") -> str:
-    """`text` as code, with the place's name where it is one to lead to."""
+    """`text` as code, which may break after a dot or an underscore; with the place's name where it is one to lead to."""
     named = f' id="{html.escape(anchor)}"' if anchor else ""
-    return f"<code{named}>{html.escape(text)}</code>"
+    broken = re.sub(r"([._](?=\w))", r"\1<wbr>", html.escape(text))
+    return f"<code{named}>{broken}</code>"
 
 
 def link(href: str, words: str) -> str:

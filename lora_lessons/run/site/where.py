@@ -13,6 +13,7 @@ from ...course.records import Record, Value, show_value
 from ..baselines import band, read_baseline, values
 
 PUBLISHED = "numbers/published"  # the page of what others published
+EXACTLY = "exactly"
 
 
 class Where(NamedTuple):
@@ -60,8 +61,7 @@ def where(quoted: Quoted, stem: str, measured: Measured | None = None) -> Where:
         case "published":
             return _of_row(quoted.what)
         case "calc":
-            worked = "\n".join(["Worked out, not measured:", *_of_arithmetic(quoted.what, stem)])
-            return Where(page_of(stem), anchor_of(f"calc-{quoted.what}"), worked)
+            return Where(page_of(stem), anchor_of(f"calc-{quoted.what}"), "\n".join(_of_arithmetic(quoted.what, stem)))
     return Where(page_of(stem), anchor_of(f"code-{quoted.what}"), f"It stands so in this lesson's code: {quoted.what}")
 
 
@@ -96,7 +96,9 @@ def _of_record(lesson: str, name: str, measured: Measured | None) -> Iterator[st
     yield f"{name}: {with_unit(entry.get('expected', entry.get('value')), entry['unit'])}"
     yield f"Measured by lesson {lesson[:2]} ({measured_on(lesson)})."
     if "seeds" in entry:
-        yield f"{seeds(entry)} {allowed(entry)}"
+        exactly = allowed(entry).startswith(EXACTLY)
+        other = "Every run must give exactly this." if exactly else f"Another run may give {allowed(entry)}."
+        yield f"{seeds(entry)} {other}"
     else:
         yield "It depends on the machine, so another machine measures something else."
     if measured is not None:
@@ -127,11 +129,9 @@ def seeds(entry: Mapping[str, Any]) -> str:
 
 
 def allowed(entry: Mapping[str, Any]) -> str:
-    """What another run may measure, in a sentence."""
-    limits = band(entry)
-    if limits is None:
-        return "Every run must give exactly that."
-    return f"A run may give {show_value(limits[0])} to {show_value(limits[1])}."
+    """What another run may measure: "0.1 to 0.3", or "exactly 3"."""
+    limits = [show_value(round(limit, 8)) for limit in band(entry) or ()]
+    return " to ".join(limits) if len(set(limits)) > 1 else f"{EXACTLY} {show_value(entry['expected'])}"
 
 
 def _series(words: list[str]) -> str:
@@ -154,7 +154,7 @@ def _of_row(what: str) -> Where:
 
 def _of_arithmetic(expression: str, stem: str) -> Iterator[str]:
     if not expression.startswith("lesson "):
-        yield expression
+        yield f"Worked out: {expression}"
     yield from (part_of(name, stem) for name in names_in(expression))
 
 

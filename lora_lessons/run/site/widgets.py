@@ -40,7 +40,9 @@ def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[s
         file, parts = _baked(declared(name))
         for number, content in enumerate([file, *parts]):
             written = f"{name}.{number}" if number else name
-            write_text(into / f"{written}.js", f"lora_lessons_baked({json.dumps(written)}, {json.dumps(packed(content))});\n")
+            write_text(
+                into / f"{written}.js", f"lora_lessons_baked({json.dumps(written)}, {json.dumps(packed(content))});\n"
+            )
 
 
 def declared(name: str) -> Live:
@@ -68,11 +70,14 @@ def _stage(name: str) -> Stage:
     return made
 
 
-def placed(notebook: NotebookNode, stem: str) -> NotebookNode:
-    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken."""
+def placed(notebook: NotebookNode, stem: str, *, baked: bool = True) -> NotebookNode:
+    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken.
+
+    Where nothing is `baked`, only those are whose scene lies in the notebook itself.
+    """
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
-        live = of_cell(cell.source) if cell.cell_type == "code" else None
+        live = of_cell(cell.source) if baked and cell.cell_type == "code" else None
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             still = data.get("text/html", "")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from built_site import build_once
 from reliability.reporting import pytest_addoption as pytest_addoption
 from reliability.reporting import pytest_terminal_summary as pytest_terminal_summary
 from tiny import make_tiny_model
@@ -42,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 # What the quick loop leaves out: whatever starts kernels, servers, browsers or other processes, or trains for long.
 _SLOW = re.compile(
-    r"tests/(browser|cluster|experiments|export|reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
+    r"tests/(browser|run/site|cluster|experiments|export|reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
     r"|test_(colab|conversations|doctor|every_model|disk_cache|fit|kernel|lab|layers|lessons|new_lesson|nf4|peft_config"
     r"|prediction|replay|rooms|run|runner|what_fits)\.py"
 )
@@ -76,6 +77,13 @@ def base_fp32() -> Any:
     from lora_lessons import models
 
     return models.load(precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the whole site, with its widgets, as `lora-lessons site` writes it. Do not write into it."""
+    base = tmp_path_factory.getbasetemp()
+    return build_once(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
 @pytest.fixture

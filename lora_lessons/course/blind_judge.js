@@ -2,6 +2,7 @@
 
 const PATIENCE = 5000; // ms until a choice that Python has not heard is called unheard
 const UNHEARD = "Python has not heard this. It is busy with another cell, or it is not running: then run this lesson's cells again. What you judged before is kept.";
+const ASLEEP = "Run this lesson's cells again to wake me up: Python has stopped. What you judged before is kept.";
 const KEYS = { ArrowLeft: "l", ArrowRight: "r", ArrowDown: "=" };
 
 function element(tag, attributes = {}, ...children) {
@@ -23,12 +24,12 @@ function render({ model, el }) {
   const columns = element("div", { class: "columns" },
     element("section", { "aria-label": "left answer" }, left, button("l", "← Left is better")),
     element("section", { "aria-label": "right answer" }, right, button("r", "Right is better →")));
-  const status = element("p", { class: "status", role: "status" });
+  const status = element("p", { class: "status", role: "status" }), asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
   const root = element("div", { class: "blind-judge", role: "group", "aria-label": "blind comparison", tabindex: 0 },
-    question, columns, element("div", { class: "below" }, button("=", "↓ No difference"), back), status);
+    asleep, question, columns, element("div", { class: "below" }, button("=", "↓ No difference"), back), status);
   root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys for itself
   el.append(root);
-  let waiting = 0;
+  let waiting = 0, sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
 
   const pairs = () => model.get("pairs"), choices = () => model.get("choices");
   const at = () => choices().indexOf("."); // the first that is not judged; -1: none
@@ -41,11 +42,11 @@ function render({ model, el }) {
     model.save_changes();
   }
 
-  const choose = (choice) => { if (at() >= 0) send(at(), choice); };
+  const choose = (choice) => { if (at() >= 0 && !sleeps) send(at(), choice); };
 
   function takeBack() {
     const last = (at() < 0 ? pairs().length : at()) - 1;
-    if (last >= 0) send(last, ".");
+    if (last >= 0 && !sleeps) send(last, ".");
   }
 
   back.addEventListener("click", takeBack);
@@ -63,14 +64,24 @@ function render({ model, el }) {
     question.textContent = pair ? pair.question : of ? "All are judged." : "The two answered alike to the letter: there is nothing to judge.";
     left.textContent = pair?.left ?? "";
     right.textContent = pair?.right ?? "";
-    for (const one of root.querySelectorAll("[data-choice]")) one.disabled = !pair;
-    back.disabled = of === 0 || n === 0;
+    for (const one of root.querySelectorAll("[data-choice]")) one.disabled = !pair || sleeps;
+    back.disabled = of === 0 || n === 0 || sleeps;
+    asleep.textContent = sleeps ? ASLEEP : "";
     status.textContent = pair ? `Question ${n + 1} of ${of}. Which answer is better? Click, or press ←, → or ↓.` : model.get("said");
   }
 
-  model.on("change:choices change:said change:heard", draw);
+  const fallAsleep = () => { // a restarted kernel does not know this widget, and never will
+    sleeps = true;
+    draw();
+  };
+
+  const listens = { "change:choices change:said change:heard": draw, comm_live_update: fallAsleep };
+  for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
   draw();
-  return () => { clearTimeout(waiting); model.off("change:choices change:said change:heard", draw); };
+  return () => {
+    clearTimeout(waiting);
+    for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
+  };
 }
 
 export default { render };

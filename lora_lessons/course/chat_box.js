@@ -2,6 +2,7 @@
 
 const PATIENCE = 5000; // ms until a question that Python has not heard is called unheard
 const UNHEARD = "Python has not heard this. It is busy with another cell, or it is not running: then run this lesson's cells again, and ask.";
+const ASLEEP = "Run this lesson's cells again to wake me up: Python has stopped. What was said so far stays here.";
 
 function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
@@ -19,13 +20,14 @@ function render({ model, el }) {
   const adapter = element("input", { type: "checkbox", role: "switch" });
   const ask = element("button", { type: "submit" }, "Ask"), stop = element("button", { type: "button" }, "Stop");
   const status = element("p", { class: "status", role: "status" });
+  const asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
   const form = element("form", {}, field, ask, stop, element("label", {}, adapter, "adapter on"));
-  const root = element("div", { class: "chat-box", role: "group", "aria-label": "chat box" }, log, form, status);
+  const root = element("div", { class: "chat-box", role: "group", "aria-label": "chat box" }, asleep, log, form, status);
   root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys for itself
   adapter.checked = true;
   stop.hidden = offered.length > 0; // an answer that was recorded is there at once
   el.append(root);
-  let waiting = 0;
+  let waiting = 0, sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
 
   function send(request) {
     const number = model.get("heard") + 1;
@@ -59,16 +61,27 @@ function render({ model, el }) {
     });
     log.scrollTop = log.scrollHeight;
     status.textContent = model.get("status");
-    stop.disabled = !model.get("busy");
+    asleep.textContent = sleeps ? ASLEEP : "";
+    for (const one of [field, ask, adapter, stop]) one.disabled = sleeps;
+    stop.disabled ||= !model.get("busy");
   }
 
   const drawn = (turn) => element("div", { class: "turn" },
     element("p", { class: "question" }, element("b", {}, `You, adapter ${turn.adapter ? "on" : "off"}: `), turn.question),
     element("p", { class: turn.adapter ? "answer on" : "answer" }, turn.answer || "…"));
 
-  model.on("change:turns change:status change:busy", draw);
+  const fallAsleep = () => { // a restarted kernel does not know this widget, and never will
+    sleeps = true;
+    draw();
+  };
+
+  const listens = { "change:turns change:status change:busy": draw, comm_live_update: fallAsleep };
+  for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
   draw();
-  return () => { clearTimeout(waiting); model.off("change:turns change:status change:busy", draw); };
+  return () => {
+    clearTimeout(waiting);
+    for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
+  };
 }
 
 export default { render };

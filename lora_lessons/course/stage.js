@@ -6,6 +6,7 @@ const SVG = "http://www.w3.org/2000/svg";
 // where no kernel runs, the host has a sentence of its own (`asleep`)
 const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget.";
 const PATIENCE = 5000; // milliseconds
+const ASLEEP = (label) => `Run this cell again to wake me up: Python has stopped. Until then, only “${label}” moves the picture.`;
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
 
 function element(tag, attributes = {}, ...children) {
@@ -88,10 +89,12 @@ function render({ model, el }) {
   const root = element("div", { class: "stage", role: "group", "aria-label": `Interactive picture. Controls: ${named_after}` }), controls = element("div", { class: "controls" });
   const picture = element("div", { class: "picture" }), said = element("p", { class: "said", role: "alert" });
   const words = element("p", { class: "words", "aria-live": "polite" });
-  root.append(controls, said, picture, words);
+  const asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
+  root.append(asleep, controls, said, picture, words);
   el.append(root);
   const axis = root.dataset.axis = model.get("axis");
-  let movers = [], waiting = 0, asleep = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
+  let sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
+  let movers = [], waiting = 0, patience = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
@@ -161,6 +164,7 @@ function render({ model, el }) {
   const change = (name, value) => changeAll({ [name]: value });
 
   function changeAll(asked) {
+    if (sleeps) asked = axis in asked ? { [axis]: asked[axis] } : {};
     model.set("values", { ...model.get("values"), ...asked });
     model.save_changes();
     sync();
@@ -210,23 +214,30 @@ function render({ model, el }) {
   function sync() {
     for (const one of syncs) one();
     for (const box of controls.querySelectorAll("input, select")) {
-      box.disabled = model.get("scene").locked.includes(box.dataset.name ?? box.dataset.typed);
+      const name = box.dataset.name ?? box.dataset.typed;
+      box.disabled = model.get("scene").locked.includes(name) || (sleeps && name !== axis);
     }
     draw();
     const open = JSON.stringify(model.get("values")) !== JSON.stringify(model.get("answered"));
     const inPage = place() >= 0 && Object.entries(model.get("answered")).every(([k, v]) => k === axis || v === model.get("values")[k]);
     clearTimeout(waiting);
-    clearTimeout(asleep);
+    clearTimeout(patience);
+    asleep.textContent = sleeps ? ASLEEP(model.get("controls").find((control) => control.name === axis).label) : "";
     root.classList.toggle("waiting", false);
     root.dataset.settled = String(!open && model.get("scene") === played);
     said.textContent = model.get("said");
     if (open && !inPage) {
       waiting = setTimeout(() => root.classList.add("waiting"), 400);
-      asleep = setTimeout(() => { said.textContent = model.get("asleep") ?? SLEEPS; }, PATIENCE);
+      patience = setTimeout(() => { said.textContent = model.get("asleep") ?? SLEEPS; }, sleeps ? 0 : PATIENCE);
     }
   }
 
-  const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync };
+  function fallAsleep() { // a restarted kernel does not know this widget, and never will
+    sleeps = true;
+    sync();
+  }
+
+  const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync, comm_live_update: fallAsleep };
   for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
   setBackdrop();
   sync();
@@ -234,7 +245,7 @@ function render({ model, el }) {
     for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
     gone = true;
     clearTimeout(waiting);
-    clearTimeout(asleep);
+    clearTimeout(patience);
     forget();
   };
 }

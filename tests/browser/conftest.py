@@ -265,6 +265,12 @@ class Lesson:
             self.page.evaluate("n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number)
             self.command("notebook:run-cell", seconds)
 
+    def restart(self, seconds: int = 60) -> None:
+        """Kernel → Restart Kernel …, with a yes to its question."""
+        self.start("kernelmenu:restart")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.ended("kernelmenu:restart", seconds)
+
     def restart_and_run_all(self, seconds: int = 600) -> None:
         """Kernel → Restart Kernel and Run All Cells …, with a yes to its question."""
         self.start("notebook:restart-run-all")
@@ -310,9 +316,13 @@ class Stage:
 
     def typed(self, name: str, text: str) -> None:
         """Type a value into the box of a slider or number, and press Enter."""
+        self.typed_only(name, text)
+        self.settle()
+
+    def typed_only(self, name: str, text: str) -> None:
+        """The same, where nobody may answer."""
         self.box(name).fill(text)
         self.box(name).press("Enter")
-        self.settle()
 
     def chosen(self, name: str, option: str) -> None:
         """Choose from a list."""
@@ -353,6 +363,11 @@ class Stage:
     @property
     def words(self) -> str:
         return self.root.locator(".words").text_content()
+
+    @property
+    def asleep(self) -> str:
+        """What stands above the controls while no kernel answers."""
+        return self.root.locator(".asleep").text_content()
 
     @property
     def said(self) -> str:

@@ -47,7 +47,12 @@ def test_it_is_judged_by_mouse_and_keyboard_and_goes_on_after_a_restart(lab, ope
     judge.press("ArrowRight" if judge.side_of_the_adapter() == "left" else "ArrowLeft")  # the base's
     expect(judge.status).to_contain_text("Question 3 of 3")
 
-    lesson.restart_and_run_all()
+    lesson.restart()
+    expect(judge.root.locator(".asleep")).to_contain_text("Run this lesson's cells again to wake me up")
+    expect(judge.button("No difference")).to_be_disabled()
+    judge.press("ArrowDown")
+    expect(judge.status).to_contain_text("Question 3 of 3")
+    lesson.run_all()
     judge = Judge(lesson.page)
     expect(judge.status).to_contain_text("Question 3 of 3")
     assert lesson.saved()["cells"][2]["outputs"][0]["text"] in ("(1, 1, 0, 1)\n", ["(1, 1, 0, 1)\n"])

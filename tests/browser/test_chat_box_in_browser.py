@@ -80,3 +80,12 @@ def test_the_box_is_used_by_keyboard_and_says_when_nobody_listens(lab, open_less
     box.field.fill("Is anyone there?")
     lesson.page.keyboard.press("Enter")
     expect(box.status).to_contain_text("run this lesson's cells again", timeout=20_000)
+
+    lesson.__exit__()  # and the next day
+    lesson = open_lesson("chat", kernel=False)
+    box = Box(lesson.page)
+    expect(box.root.locator(".asleep")).to_contain_text("Run this lesson's cells again to wake me up")
+    assert box.said(1) == ("You, adapter on: bread?", with_adapter)
+    for control in (box.field, box.adapter, box.root.get_by_role("button", name="Ask")):
+        expect(control).to_be_disabled()
+    box.root.screenshot(path=screenshots / "chat_box_asleep.png")

@@ -19,6 +19,7 @@ import pytest
 import torch
 from matplotlib import colormaps
 from PIL import Image
+from playwright.sync_api import expect
 
 from lora_lessons import lowrank, memory, quant
 from lora_lessons.course import pictures
@@ -788,14 +789,36 @@ def test_widgets_survive_run_all_again_and_leave_no_error(page, photo):
     assert page.errors() == []
 
 
-def test_widgets_survive_a_restart_and_move_on_after_the_kernel_is_gone(lab, open_lesson, photo):
+def assert_asleep(stage: Any, axis: str, other: str) -> None:
+    """It says at once that it sleeps, how to wake it and what still moves; what would need Python cannot be moved."""
+    expect(stage.root.locator(".asleep")).to_be_visible()
+    assert stage.asleep == (
+        f"Run this cell again to wake me up: Python has stopped. Until then, only “{axis}” moves the picture."
+    )
+    expect(stage.root.locator(f"[data-name={other}], [data-typed={other}]").first).to_be_disabled()
+    expect(stage.control(stage.axis)).to_be_enabled()
+
+
+def test_widgets_sleep_through_a_restart_and_move_on_after_the_kernel_is_gone(lab, open_lesson, photo, screenshots):
     lab.write("restart", SETUP, CELLS[EXPLORER], CELLS[ANATOMY])
     lesson = open_lesson("restart")
     lesson.run_all()
     lesson.stage(0).pressed("r", "ArrowRight")
+    assert lesson.stage(0).asleep == ""
+    lesson.restart()
+    assert_asleep(lesson.stage(1), "rank r", "d")
+    stage = lesson.stage(0)
+    assert_asleep(stage, "rank r", "name")
+    stage.root.screenshot(path=screenshots / "asleep.png")
+    stage.control("r").focus()
+    lesson.page.keyboard.press("ArrowRight")
+    assert_explorer(stage, photo, 23, "photograph")
+    stage.typed_only("r", "22.5")
+    expect(stage.root.locator(".said")).to_contain_text("run this cell again to wake the widget")
     lesson.restart_and_run_all()
     assert lesson.page.locator(".stage").count() == 2
     stage = lesson.stage(0)
+    assert stage.asleep == "" and stage.control("name").is_enabled()
     assert_explorer(stage, photo, 20, "photograph")
     stage.pressed("r", "ArrowRight")
     assert_explorer(stage, photo, 21, "photograph")
@@ -846,6 +869,7 @@ def test_the_next_day_widgets_and_what_was_dragged_are_there_without_a_kernel(la
     lesson.__exit__()
     lesson = open_lesson("tomorrow", kernel=False)
     stage = lesson.stage(0)
+    assert_asleep(stage, "rank r", "name")
     assert_explorer(stage, photo, 23, "photograph")
     stage.control("r").focus()
     lesson.page.keyboard.press("ArrowRight")

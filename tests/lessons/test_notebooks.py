@@ -156,6 +156,28 @@ def test_set_up_and_parameters_are_folded_away(notebook):
         assert kept.metadata["jupyter"] == HIDDEN
 
 
+def what_the_web_hides(cell):
+    """MyST's tag for a cell that a reader of the web need not see: gone, folded, or its source folded. None for any other."""
+    if {"setup", "parameters"} & set(cell.metadata.get("tags", [])):
+        return "remove-cell"
+    if re.search(r"^begin\(", cell.source, re.M):
+        return "hide-cell"
+    return "hide-input" if cell.metadata.get("jupyter") == HIDDEN else None
+
+
+TEMPLATE = pytest.param(
+    nbformat.read(course_root() / "lora_lessons" / "run" / "template" / "lesson.ipynb", 4), id="template"
+)
+
+
+@pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS, TEMPLATE])
+def test_what_a_reader_of_the_web_need_not_see_is_tagged_as_myst_reads_it(notebook):
+    known = {"remove-cell", "remove-input", "remove-output", "hide-cell", "hide-input", "hide-output"}
+    for cell in code(notebook):
+        tagged = known & set(cell.metadata.get("tags", []))
+        assert tagged == {what_the_web_hides(cell)} - {None}, cell.source
+
+
 # ---- side trips: notebooks/deeper/ ----
 
 

@@ -54,7 +54,7 @@ def write_site(
     check_place(out)
     progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
     with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as work, site_folder(out) as site:
-        render(sources(notebooks, cover, pages, measured), Path(work), site, strict=measured is None)
+        render(sources(notebooks, cover, pages, widgets, measured), Path(work), site, strict=measured is None)
         if measured is not None:
             loose_ends.tie(site)
         finish(site)
@@ -67,6 +67,7 @@ def sources(
     notebooks: Notebooks,
     cover: str = "",
     pages: Mapping[str, str] = {},
+    widgets: bool = True,
     measured: numbers.Measured | None = None,
 ) -> dict[str, str]:
     """The text of every source file, by its path: the lessons' pages, and those beside them."""
@@ -74,12 +75,14 @@ def sources(
 
     here = [*notebooks, *([SYMPTOMS] if measured is None else [])]
     made = {
-        f"{FOLDER}/{place}.ipynb": nbformat.writes(page(notebook, place, here, measured))
+        f"{FOLDER}/{place}.ipynb": nbformat.writes(
+            page(live.placed(notebook, place, baked=measured is None) if widgets else notebook, place, here, measured)
+        )
         for place, notebook in notebooks.items()
     }
     beside = {} if measured is not None else _of_the_course(notebooks)
     beside |= {"glossary": glossary.page(), **_numbers(notebooks, measured), **pages}
-    beside["index"] = f"{cover or front.page(notebooks)}\n\n{front.trees(notebooks, beside)}"
+    beside["index"] = f"{cover or front.page(notebooks, widgets)}\n\n{front.trees(notebooks, beside)}"
     return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
 

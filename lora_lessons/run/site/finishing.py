@@ -14,6 +14,15 @@ _NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/t
 _INLINE = re.compile(r'src="data:image/png;base64,(?P<data>[A-Za-z0-9+/=\s]+)"')
 _PICTURE = re.compile(r'<img (?![^>]*loading=)[^>]*src="(?P<file>[^":]*_images/[^"]+\.png)"[^>]*>')
 
+# What a screen reader needs: levels of headings, names of the page's parts, the words of what is folded as its name.
+_HEARD = (
+    ('<p class="caption" role="heading">', '<p class="caption" role="heading" aria-level="2">'),
+    ('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="All pages">'),
+    ('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer'),
+    ('<div id="search-results"', '<h1>Search</h1>\n<div id="search-results"'),
+    (' aria-label="Toggle hidden content"', ""),
+)
+
 
 def finish(site: Path) -> None:
     """Make Sphinx's folder the site: pictures in files, loaded when they are scrolled to; nothing in it that nobody opens."""
@@ -30,8 +39,9 @@ def _finished(page: Path, site: Path) -> str:
     text = page.read_text(encoding="utf-8")
     text = _INLINE.sub(lambda found: f'src="{up}{_kept(site, found["data"])}"', text)
     text = _PICTURE.sub(lambda found: _in_time(found, page.parent), text)
-    # its own words say what is folded
-    return text.replace(' aria-label="Toggle hidden content"', "")
+    for before, after in _HEARD:
+        text = text.replace(before, after)
+    return text
 
 
 def _kept(site: Path, data: str) -> str:

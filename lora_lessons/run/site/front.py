@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...course.lesson import DEEPER, notebook_of
+from ...course.on_the_web import LIVE
 from ...course.syllabus import SYLLABUS
 from ..readme import took
 from ..repository import address
 from ..shown import cards, title
-from . import widgets
+from . import replays, widgets
 from .lessons import FOLDER, beneath
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ _PROMISE = """# LoRA Lessons
 
 <p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
 train it on a real model, and keep what you trained. No GPU is needed.</p>"""
+
+DOOR, EXPLORER = "door", "rank_explorer"
+_DOOR = """A model learned a new voice here, step by step. Drag the slider, and see its answer change as the loss falls.
+[Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
+_EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
+[Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
 
 _AFTER = """## What you leave with
 
@@ -66,8 +73,8 @@ Each lesson answers one question. The minutes are computing time on two processo
 trips go deeper, and you can leave each of them out."""
 
 
-def page(notebooks: Notebooks) -> str:
-    """The front page as MyST."""
+def page(notebooks: Notebooks, live: bool = True) -> str:
+    """The front page as MyST; one that is not `live` has no widget."""
     home, first = address(), next(iter(notebooks), "")
     after = _AFTER.format(
         first=f"{FOLDER}/{first}.ipynb",
@@ -75,7 +82,17 @@ def page(notebooks: Notebooks) -> str:
         home=home,
         name=home.rpartition("/")[2],
     )
-    return "\n\n".join([_PROMISE, widgets.mount("rank_explorer"), after, _CLAIMS, "\n".join(_at_a_glance(notebooks))])
+    return "\n\n".join(
+        [_PROMISE, _something_to_touch(notebooks) if live else "", after, _CLAIMS, "\n".join(_at_a_glance(notebooks))]
+    )
+
+
+def _something_to_touch(notebooks: Notebooks) -> str:
+    """The recorded door of lesson 00 where it was kept, else lesson 01's explorer where it lives on the web, else nothing."""
+    for place, notebook in notebooks.items():
+        if DOOR in replays.found(notebook, place):
+            return f"{replays.mount(notebook, place, DOOR)}\n\n{_DOOR}"
+    return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
 
 
 def _at_a_glance(notebooks: Notebooks) -> Iterator[str]:
@@ -115,8 +132,11 @@ def _taken(place: str) -> str:
 
 def numbers_of(pages: Mapping[str, str]) -> str:
     """The page that leads to each page of numbers, as MyST."""
-    heads = {docname: text.partition("\n")[0].removeprefix("# ") for docname, text in pages.items()}
-    listed = [f"- [{head}]({docname}.md)" for docname, head in heads.items()]
+    heads = {
+        docname: text.partition("\n")[0].removeprefix("# Numbers of ").removeprefix("# ")
+        for docname, text in pages.items()
+    }
+    listed = [f"- [{head[0].upper()}{head[1:]}]({docname}.md)" for docname, head in heads.items()]
     return "\n\n".join([_NUMBERS, "\n".join(listed), _tree("", pages)])
 
 

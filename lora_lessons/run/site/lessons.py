@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import posixpath
 import re
 from collections.abc import Collection
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER
 from ..repository import address
-from . import glossary, numbers, widgets
+from . import glossary, numbers
 from .outputs import Door, shown
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def page(
     """
     from nbformat.v4 import new_markdown_cell
 
-    made = widgets.placed(notebook, place, baked=measured is None)
+    made = copy.deepcopy(notebook)
     badge = _BADGE.search(made.cells[0].source) if made.cells else None
     door = Door(badge["colab"] if badge else "", posixpath.basename(f"{place}.ipynb"))
     outline, seen = Outline(), set[str]()

@@ -16,7 +16,7 @@ LARGEST = 60_000  # bytes of a scene
 
 @pytest.fixture(scope="module", autouse=True)
 def rooms():
-    lessons.widgets_on_the_web()
+    lessons.rooms()
 
 
 def shown(*scenes):

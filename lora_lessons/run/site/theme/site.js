@@ -1,7 +1,7 @@
 // What scrolls sideways can be scrolled by keyboard; a page opened from a disk does not ask for other pages.
 (function () {
   "use strict";
-  if (location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+  if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
   function reachable() {
     for (const box of document.querySelectorAll("article pre, .output, .table-wrapper, .formula")) {

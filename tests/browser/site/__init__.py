@@ -1,0 +1,1 @@
+"""The site in a real browser, with nothing else in reach."""

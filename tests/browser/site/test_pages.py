@@ -1,0 +1,62 @@
+"""Every page of the site, in a desktop's window and a phone's, in light and in dark: what axe finds, and what sticks out."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import DESKTOP, PHONE
+
+AXE = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+RUN = """async (rules) => {
+    const found = await axe.run(document, { resultTypes: ["violations"], ...(rules ? { runOnly: rules } : {}) });
+    return found.violations.filter((one) => ["serious", "critical"].includes(one.impact)).map(
+        (one) => `${one.id}: ${one.nodes.length} × ${one.nodes[0].html.slice(0, 150)} ${one.nodes[0].any[0]?.message ?? ""}`);
+}"""
+STICKS_OUT = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+    [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+    .slice(0, 3).map((e) => `wider than the page: ${e.outerHTML.slice(0, 120)}`)"""
+PARTS = 6
+
+
+def pages(site: Path) -> list[str]:
+    return sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
+
+
+def look(page: Any, folder: Path, name: str) -> None:
+    """A screenshot of the whole page, where somebody asked for them."""
+    if "LORA_LESSONS_SCREENSHOTS" in os.environ:
+        page.screenshot(path=folder / f"site_{name}.png", full_page=True)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_page_can_be_read_by_everyone(site, visit, screenshots, part):
+    visitor, found = visit("index.html"), []
+    for name in pages(site)[part::PARTS]:
+        page, shot = visitor.go(name), name.removesuffix(".html").replace("/", "_")
+        page.evaluate(AXE)
+        found += [f"{name}: {one}" for one in page.evaluate(RUN, None)]
+        look(page, screenshots, f"{shot}_light")
+        page.emulate_media(color_scheme="dark")
+        found += [f"{name}, dark: {one}" for one in page.evaluate(RUN, ["color-contrast"])]
+        look(page, screenshots, f"{shot}_dark")
+        page.set_viewport_size(PHONE)
+        found += [f"{name}, phone: {one}" for one in page.evaluate(STICKS_OUT)]
+        look(page, screenshots, f"{shot}_phone_dark")
+        page.emulate_media(color_scheme="light")
+        look(page, screenshots, f"{shot}_phone_light")
+        page.set_viewport_size(DESKTOP)
+    assert found == []
+
+
+def test_axe_and_the_ruler_see_what_is_wrong(visit):
+    page = visit("search.html", PHONE).page
+    page.evaluate("""() => document.querySelector("article, main, body").insertAdjacentHTML("beforeend",
+        "<p style='color:#888;background:#999'>pale</p><div style='width:600px'>wide</div>")""")
+    page.evaluate(AXE)
+    assert any(one.startswith("color-contrast") for one in page.evaluate(RUN, None))
+    assert any("wide</div>" in one for one in page.evaluate(STICKS_OUT))

@@ -1,0 +1,87 @@
+"""What a reader does on the site besides reading: search, ask for a hint, change the light, print, open it from a disk."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from .conftest import PHONE
+
+LESSON = "lessons/01_low_rank.html"
+
+
+def test_a_word_is_found_and_its_page_opened(visit):
+    page = visit(LESSON).page
+    box = page.locator(".sidebar-search")
+    box.fill("perplexity")
+    box.press("Enter")
+    results = page.locator("#search-results li")
+    expect(results.first).to_be_visible()
+    link = results.locator("a", has_text="How much of a matrix").first
+    link.click()
+    expect(page.locator("h1")).to_contain_text("How much of a matrix")
+
+
+def test_a_hint_comes_with_the_focus_and_goes_with_escape(visit):
+    page = visit(LESSON).page
+    link, hint = page.locator("a.bound").first, page.get_by_role("tooltip")
+    link.scroll_into_view_if_needed()
+    link.focus()
+    expect(hint).to_be_visible()
+    assert hint.text_content() == link.get_attribute("data-hint") != ""
+    assert link.get_attribute("aria-describedby") == hint.get_attribute("id")
+    box, window = hint.bounding_box(), page.viewport_size
+    assert box["x"] >= 0 and box["x"] + box["width"] <= window["width"]
+    page.keyboard.press("Escape")
+    expect(hint).to_be_hidden()
+
+
+def test_a_bound_number_leads_to_its_record(visit):
+    page = visit(LESSON).page
+    link = page.locator("a.bound[href*='numbers/']").first
+    shown, place = link.text_content(), link.get_attribute("href").partition("#")[2]
+    link.click()
+    expect(page).to_have_url(f"{page.url.partition('#')[0]}#{place}")
+    expect(page.locator(f"[id='{place}']")).to_be_visible()
+    assert shown
+
+
+def test_the_light_is_the_readers_and_can_be_changed(visit):
+    page = visit(LESSON, dark=True).page
+    ground = lambda: page.locator("body").evaluate("e => getComputedStyle(e).backgroundColor")  # noqa: E731
+    dark = ground()
+    page.emulate_media(color_scheme="light")
+    light = ground()
+    assert dark != light
+    button = page.locator(
+        ".theme-toggle-header:visible, .theme-toggle-content .theme-toggle:visible, .theme-toggle:visible"
+    ).first
+    seen = set()
+    for _ in range(3):
+        button.click()
+        seen.add((page.locator("body").get_attribute("data-theme"), ground()))
+    assert ("dark", dark) in seen and ("light", light) in seen
+
+
+def test_a_lesson_is_printed_without_what_only_a_screen_needs(visit, screenshots):
+    page = visit(LESSON).page
+    page.emulate_media(media="print")
+    for screen_only in (".sidebar-drawer", ".toc-drawer", ".mobile-header"):
+        expect(page.locator(screen_only).first).to_be_hidden()
+    expect(page.locator("h1")).to_be_visible()
+    assert page.locator("article img").count() > 5
+    pdf = page.pdf(format="A4")
+    (screenshots / "site_printed.pdf").write_bytes(pdf)
+    assert pdf.startswith(b"%PDF") and pdf.count(b"/Type /Page\n") > 3
+
+
+def test_the_site_is_read_from_a_disk_as_well(site, visit):
+    at = site.as_uri()
+    visitor = visit("index.html", PHONE, at=at)
+    for name in ("map.html", "claims.html", "glossary.html", "numbers/01_low_rank.html", LESSON):
+        page = visitor.go(name)
+        expect(page.locator("h1").first).to_be_visible()
+    holder = page.locator(".live-widget").first
+    holder.scroll_into_view_if_needed()
+    expect(holder).to_have_attribute("data-life", "live")
+    page = visitor.go("search.html?q=perplexity")
+    expect(page.locator("#search-results li").first).to_be_visible()

@@ -1,0 +1,133 @@
+"""The widgets of the site, with no kernel and no network: every control moved, and the words held against Python's own."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from lora_lessons.course.figures import use_style
+from lora_lessons.course.on_the_web import LIVE
+from lora_lessons.course.stage import Stage
+from lora_lessons.lessons import rooms
+
+from ..conftest import Stage as Shown
+from .conftest import DESKTOP, PHONE
+
+rooms()
+STAGES = sorted(name for name, one in LIVE.items() if one.kind == "stage")
+SIZES = {"desktop": DESKTOP, "phone": PHONE}
+
+
+@cache
+def in_python(name: str) -> Stage:
+    """The widget itself."""
+    use_style()
+    made: Stage = LIVE[name].make()
+    return made
+
+
+def page_with(site: Path, name: str) -> str:
+    """A lesson with that widget."""
+    pages = [path for path in sorted(site.glob("lessons/*.html")) if f'data-widget="{name}"' in path.read_text("utf-8")]
+    return pages[0].relative_to(site).as_posix()
+
+
+def awake(page: Any, name: str) -> Shown:
+    """The widget in sight, once it lives."""
+    holder = page.locator(f'.live-widget[data-widget="{name}"]').first
+    holder.scroll_into_view_if_needed()
+    expect(holder).to_have_attribute("data-life", "live")
+    stage = Shown(page, holder.locator(".stage"))
+    stage.settle()
+    return stage
+
+
+def values(stage: Shown, real: Stage) -> dict[str, Any]:
+    """What the page's controls stand at, as Python would get it."""
+    found = {}
+    for control in real.controls:
+        name = control["name"]
+        if control["kind"] == "choice":
+            found[name] = stage.control(name).input_value()
+        else:
+            number = float(stage.box(name).input_value())
+            found[name] = int(number) if number.is_integer() and isinstance(real.values[name], int) else number
+    return found
+
+
+def assert_as_python(stage: Shown, real: Stage) -> None:
+    """The page's words are those of Python for the same values."""
+    asked = values(stage, real)
+    real.values = asked
+    assert (stage.said, real.said) == ("", "")
+    assert stage.words == real.scene["words"][real.scene["stops"].index(asked[real.axis])], asked
+
+
+def moved(stage: Shown, name: str, phone: bool) -> None:
+    """Move a control: a list by keyboard, a slider by keyboard and then by the pointer."""
+    control = stage.control(name)
+    if control.evaluate("e => e.tagName") == "SELECT":
+        at, of = control.evaluate("e => [e.selectedIndex, e.options.length]")
+        stage.pressed(name, "ArrowDown" if at < of - 1 else "ArrowUp")
+        return
+    at, of = control.evaluate("e => [Number(e.value), Number(e.max)]")
+    stage.pressed(name, "ArrowRight" if at < of else "ArrowLeft")
+    box = control.bounding_box()
+    if phone:
+        stage.page.touchscreen.tap(box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2)
+        stage.settle()
+    else:
+        stage.dragged(name, 0.6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", STAGES)
+def test_every_control_answers_as_python_would(site, visit, name, size):
+    real = in_python(name)
+    stage = awake(visit(page_with(site, name), SIZES[size]).page, name)
+    assert_as_python(stage, real)
+    for control in [{"name": real.axis}, *real.controls]:
+        if stage.control(control["name"]).is_disabled():
+            continue
+        before = stage.words, stage.picture()
+        moved(stage, control["name"], size == "phone")
+        if not stage.said:  # a setting that Python refuses, too
+            assert_as_python(stage, real)
+            assert stage.words != before[0]
+            same = stage.picture().shape == before[1].shape and (stage.picture() == before[1]).all()
+            assert not same, "the picture moves with the words"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_value_that_nobody_worked_out_gets_its_sentence(site, visit, name):
+    stage = awake(visit(page_with(site, name)).page, name)
+    before = stage.words
+    stage.typed(stage.axis, "3.14159")
+    assert "Without Python, this page knows" in stage.said and "In JupyterLab you can type any" in stage.said
+    assert stage.words == before
+    stage.pressed(stage.axis, "ArrowRight")
+    assert stage.said == "" and stage.words != before
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
+    pages = [
+        p.relative_to(site).as_posix()
+        for p in sorted(site.rglob("*.html"))
+        if 'class="live-widget"' in p.read_text("utf-8")
+    ]
+    assert len(pages) > 7
+    visitor = visit("index.html", SIZES[size])
+    for name in pages:
+        holders = visitor.go(name).locator(".live-widget")
+        for number in range(holders.count()):
+            holders.nth(number).scroll_into_view_if_needed()
+            expect(holders.nth(number)).to_have_attribute("data-life", "live")
+            controls = holders.nth(number).locator("input, select, button")
+            assert controls.count() and all(
+                box["width"] > 0 for box in map(lambda c: c.bounding_box(), controls.all()) if box
+            )

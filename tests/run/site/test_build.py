@@ -1,0 +1,124 @@
+"""A site of a small notebook: what stops it, what it says then, and that the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from lora_lessons.run.site import build, lessons
+from lora_lessons.run.site.mathml import mathml
+
+
+def notebook(*cells):
+    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/a/b/c.ipynb)"
+    return new_notebook(cells=[new_markdown_cell(f"# 01 · A lesson?\n\n{badge}"), *cells])
+
+
+def site(tmp_path, *cells, place="01_low_rank"):
+    return build.write_site({place: notebook(*cells)}, tmp_path / "site", widgets=False, progress=lambda line: None)
+
+
+def test_the_same_notebook_gives_the_same_bytes(tmp_path):
+    def written(name):
+        out = tmp_path / name
+        build.write_site(
+            {"01_low_rank": notebook(new_markdown_cell("$A$"))}, out, widgets=False, progress=lambda line: None
+        )
+        return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    first, second = written("first"), written("second")
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_a_warning_stops_it_and_what_was_there_stays(tmp_path):
+    before = site(tmp_path, new_markdown_cell("fine")).read_bytes()
+    with pytest.raises(ValueError, match=r"was not written.*lessons/01_low_rank.*nowhere"):
+        site(tmp_path, new_markdown_cell("[a link](#nowhere)"))
+    assert (tmp_path / "site" / "index.html").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["site"], "nothing is left beside it"
+
+
+def test_a_formula_that_cannot_be_set_stops_it_and_names_the_lesson(tmp_path):
+    with pytest.raises(ValueError, match=r"01_low_rank.*\\\\nonsense"):
+        site(tmp_path, new_markdown_cell(r"$\nonsense x$"))
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_missing_library_is_named_with_the_way_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("lora_lessons.run.site.place.LIBRARIES", ("sphinx", "no_such_library"))
+    with pytest.raises(ValueError, match=r"no_such_library.*pip install 'lora-lessons\[site\]'"):
+        site(tmp_path)
+
+
+@pytest.mark.parametrize("tex", [r"\frac{1}{2", r"\nonsense x", "x^", r"\begin{pmatrix}1"])
+def test_a_formula_with_a_mistake_is_refused(tex):
+    with pytest.raises(ValueError, match="the formula"):
+        mathml(tex)
+
+
+def test_signs_written_as_they_are_become_operators_and_matrices_draw_their_own_fence():
+    assert mathml("a − b·c ≠ 0") == mathml(r"a - b \cdot c \neq 0")
+    assert '<mtable class="matrix">' in mathml(r"\begin{pmatrix}1\\2\end{pmatrix}")
+    assert 'lspace="0"' in mathml("|x|") and "xmlns" not in mathml("x")
+
+
+@pytest.mark.parametrize(
+    ("link", "leads"),
+    [
+        ("[a](02_lora_layer.ipynb)", "[a](02_lora_layer.ipynb)"),
+        ("[a](02_lora_layer.ipynb#part)", "[a](02_lora_layer.ipynb#part)"),
+        ("[a](symptoms.md)", "[a](symptoms.md)"),
+        ("[a](https://b.c/d)", "[a](https://b.c/d)"),
+        ("[a](#here)", "[a](#here)"),
+        (
+            "[a](03_train_lora.ipynb)",
+            "[a](https://github.com/lora-lessons/lora-lessons/blob/main/notebooks/03_train_lora.ipynb)",
+        ),
+        ("[a](../data/x.json#b)", "[a](https://github.com/lora-lessons/lora-lessons/blob/main/data/x.json#b)"),
+    ],
+)
+def test_a_link_leads_to_a_page_of_the_site_or_to_the_repository(link, leads):
+    assert lessons.linked(link, "01_low_rank", ["02_lora_layer", "symptoms"]) == leads
+
+
+def test_a_heading_is_raised_where_a_level_was_left_out():
+    outline = lessons.Outline()
+    assert (
+        outline.stepped("# One\n\n### Three\n\n~~~python\n# no heading\n~~~")
+        == "# One\n\n## Three\n\n~~~python\n# no heading\n~~~"
+    )
+    assert outline.stepped("### Three") == "### Three", "it is below the one before it"
+
+
+def shown(*outputs, source="show()", tags=()):
+    cell = new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
+    return [c for c in lessons.page(notebook(cell), "01_low_rank", ["01_low_rank"]).cells if c.cell_type == "code"]
+
+
+def test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words():
+    pictures = [
+        new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": alt, "width": 8}})
+        for alt in ("one", "two")
+    ]
+    first, second = shown(*pictures)
+    assert [c.metadata["mystnb"]["image"]["alt"] for c in (first, second)] == ["one", "two"]
+    assert first.source == "show()" and second.metadata["tags"] == ["remove-input"]
+
+
+def test_a_guess_that_nobody_made_asks_the_reader_for_one():
+    (cell,) = shown(new_output("stream", name="stdout", text="No prediction yet. Put your guess in.\n"))
+    assert "Make your guess before you read on" in cell.outputs[0].data["text/html"]
+    (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 <GB>. You made no prediction this time.\n"))
+    assert (
+        cell.outputs[0].data["text/html"]
+        == '<p class="guess"><b>Measured: 5 &lt;GB&gt;.</b> How far off was your guess?</p>'
+    )
+    (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 GB. You said 4 GB.\n"))
+    assert cell.outputs[0].text == "Measured: 5 GB. You said 4 GB.\n", "a guess that was made stays"
+
+
+def test_a_solved_exercise_keeps_what_its_check_said():
+    said = "<div><b>✔ Exercise 01.1 · ★☆☆ · 3 min</b><br>Correct.</div>"
+    (cell,) = shown(new_output("display_data", {"text/html": said}))
+    assert cell.outputs[0].data["text/html"] == said

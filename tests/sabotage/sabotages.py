@@ -1153,4 +1153,37 @@ SABOTAGES: list[Sabotage] = [
             "lessons/l15_your_own/test_keep_best.py",
         ),
     ),
+    *_in(
+        "lora_lessons/run/site/rendering.py",
+        (
+            "a site with faults is written all the same",
+            "    if faults:\n",
+            "    if not faults:\n        pass\n    elif work is None:\n",
+            "run/site/test_build.py::test_a_warning_stops_it_and_what_was_there_stays",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/mathml.py",
+        (
+            "a command that MathML does not know is shown as TeX",
+            'if "\\\\" in made:',
+            'if "\\\\" in display:',
+            "run/site/test_build.py::test_a_formula_with_a_mistake_is_refused",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/outputs.py",
+        (
+            "an exercise's page has no way to a kernel",
+            '        return door.html(unsolved["id"])\n',
+            "        return text\n",
+            "run/site/test_build.py::test_an_open_exercise_leads_to_a_kernel",
+        ),
+        (
+            "two pictures of a cell share one's words",
+            "if _is_picture(output) and any(map(_is_picture, groups[-1])):",
+            "if _is_picture(output) and all(map(_is_picture, groups[-1])):",
+            "run/site/test_build.py::test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words",
+        ),
+    ),
 ]

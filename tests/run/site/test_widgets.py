@@ -209,7 +209,7 @@ def test_the_note_counts_what_is_there():
         opening("block")["note"]
         == "Live without Python: 7 stops, worked out beforehand. In JupyterLab you can type any value."
     )
-    assert "100 settings of the other controls, up to 7 stops each" in opening("scale_lab")["note"]
+    assert "100 settings with up to 7 stops each" in opening("scale_lab")["note"]
 
 
 def test_settings_apart_lie_in_files_of_their_own_and_the_first_opens_with_the_start():
@@ -265,6 +265,12 @@ def test_a_widget_starts_as_its_cell_left_it(name):
     stills = [data["text/html"] for _, source, data in shown() if LIVE[name].cell in source and "text/html" in data]
     words = stage_of(name).still()[1]
     assert stills and all(html.escape(words) in still for still in stills)
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_page_keeps_room_for_the_controls_that_come(name):
+    assert len(stage_of(name).controls) == LIVE[name].controls
+    assert f"--controls: {LIVE[name].controls}" in widgets.mount(name)
 
 
 # ---- put in place ----

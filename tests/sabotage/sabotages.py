@@ -1112,6 +1112,39 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/run/site/place.py",
+        (
+            "a site takes the place of somebody else's files",
+            "if name not in ours and",
+            "if name in ours and",
+            "run/site/test_place.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/report/parts.py",
+        (
+            "a report passes over what failed",
+            "return result.status != OK or bool(result.deviations)",
+            "return result.status == OK or bool(result.deviations)",
+            "run/test_report.py::test_what_failed_comes_first_with_its_cell_and_what_to_do",
+        ),
+    ),
+    *_in(
+        ".github/workflows/pages.yml",
+        (
+            "the code that builds the site may write to the repository",
+            "permissions:\n  contents: read\n",
+            "permissions:\n  contents: write\n",
+            "test_workflows.py::test_they_may_only_read_and_what_publishes_runs_no_code_of_ours",
+        ),
+        (
+            "the workflow calls what is not there",
+            "- run: make site\n",
+            "- run: make pages\n",
+            "test_workflows.py::test_every_command_that_they_run_is_there",
+        ),
+    ),
+    *_in(
         "lora_lessons/lessons/l15_your_own/keep_best.py",
         (
             "the last look is kept, not the best",

@@ -19,6 +19,12 @@ from .conftest import DESKTOP, PHONE
 
 rooms()
 STAGES = sorted(name for name, one in LIVE.items() if one.kind == "stage")
+UNDER_ITS_MARKS = """holder => {
+    const img = holder.querySelector(".picture img"), style = getComputedStyle(img);
+    const [inner, marks] = [img, holder.querySelector(".picture svg")].map((e) => e.getBoundingClientRect());
+    return ["borderWidth", "padding"].every((one) => style[one] === "0px") && style.filter === "none"
+        && ["left", "top", "width", "height"].every((side) => Math.abs(inner[side] - marks[side]) < 1);
+}"""
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
 
@@ -43,6 +49,7 @@ def awake(page: Any, name: str) -> Shown:
     expect(holder).to_have_attribute("data-life", "live")
     stage = Shown(page, holder.locator(".stage"))
     stage.settle()
+    assert holder.evaluate(UNDER_ITS_MARKS), "the picture fills the frame that the marks are placed in"
     return stage
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from playwright.sync_api import expect
 
 from lora_lessons import lora, mixing, models
 from lora_lessons.adapter import Adapter, adapter_of
@@ -118,3 +119,9 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     assert page.answers == [plain, both]
     assert line.get_attribute("data-seen") == "before", "one line all along: what changes in it is said"
     assert lesson.errors() == []
+
+    lesson.restart()
+    expect(page.root.locator(".asleep")).to_contain_text("Run this lesson's cells again to wake me up")
+    for control in page.root.locator("input, select, button").all():
+        expect(control).to_be_disabled()
+    assert page.answers == [plain, both]

@@ -1222,4 +1222,31 @@ SABOTAGES: list[Sabotage] = [
             "run/site/test_glossary.py::test_only_the_first_plain_word_is_linked",
         ),
     ),
+    *_in(
+        "notebooks/01_low_rank.ipynb",
+        (
+            "an output has a text's colour of its own, which a dark page swallows",
+            "border:1px solid #ccd;",
+            "color:#112;",
+            "course/test_dark_theme.py::test_no_output_of_a_lesson_sets_a_texts_colour_without_its_ground",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/chat_box.js",
+        (
+            "a chat box that came without a kernel looks awake",
+            'sleeps = el.classList.contains("jupyter-widgets-disconnected")',
+            "sleeps = false",
+            "browser/test_chat_box_in_browser.py::test_the_box_is_used_by_keyboard_and_says_when_nobody_listens",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/blind_judge.js",
+        (
+            "a blind judge whose kernel was restarted looks awake",
+            ", comm_live_update: fallAsleep };",
+            " };",
+            "browser/test_blind_judge_in_browser.py::test_it_is_judged_by_mouse_and_keyboard_and_goes_on_after_a_restart",
+        ),
+    ),
 ]

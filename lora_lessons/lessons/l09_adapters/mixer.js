@@ -2,6 +2,7 @@
 
 const PATIENCE = 5000; // ms until a question that Python has not heard is called unheard
 const UNHEARD = "Python has not heard this. It is busy with another cell, or it is not running: then run this lesson's cells again, and ask.";
+const ASLEEP = "Run this lesson's cells again to wake me up: Python has stopped. The answers so far stay here.";
 const ADAPTERS = [["first", "scale", "first adapter", "scale of first"], ["second", "scale_second", "second adapter", "scale of second"]];
 
 function element(tag, attributes = {}, ...children) {
@@ -17,9 +18,10 @@ const options = (names) => names.map((name) => element("option", {}, name));
 function render({ model, el }) {
   const form = element("form"), status = element("p", { class: "status", role: "status" });
   const answers = element("div", { class: "answers", "aria-live": "polite" });
-  const root = element("div", { class: "mixer", role: "group", "aria-label": "adapter mixer" }, form, answers, status);
+  const asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
+  const root = element("div", { class: "mixer", role: "group", "aria-label": "adapter mixer" }, asleep, form, answers, status);
   el.append(root);
-  let waiting = 0;
+  let waiting = 0, sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
 
   function change(name, value) {
     model.set(name, value);
@@ -98,17 +100,26 @@ function render({ model, el }) {
     });
     status.textContent = model.get("status");
     cancel.disabled = !model.get("busy");
+    asleep.textContent = sleeps ? ASLEEP : "";
+    if (sleeps) for (const one of form.querySelectorAll("input, select, button")) one.disabled = true;
+  }
+
+  function fallAsleep() { // a restarted kernel does not know this widget, and never will
+    sleeps = true;
+    draw();
   }
 
   const drawn = "change:first change:second change:scale change:scale_second change:stops change:question change:columns change:status change:busy";
   model.on("change:offered", drawQuestion);
   model.on(drawn, draw);
+  model.on("comm_live_update", fallAsleep);
   drawQuestion();
   draw();
   return () => {
     clearTimeout(waiting);
     model.off("change:offered", drawQuestion);
     model.off(drawn, draw);
+    model.off("comm_live_update", fallAsleep);
   };
 }
 

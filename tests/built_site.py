@@ -19,10 +19,10 @@ def build_once(shared: Path) -> Path:
     site = shared / "site"
     with FileLock(shared / "site.lock"):
         if not site.exists():
-            from lora_lessons.lessons import widgets_on_the_web
+            from lora_lessons.lessons import rooms
             from lora_lessons.run.site.build import stored, write_site
 
-            widgets_on_the_web()
+            rooms()
             write_site(stored(), shared / "building", progress=lambda line: None)
             shutil.move(shared / "building", site)
     return site

@@ -21,13 +21,13 @@ def site(
 
     It needs no server and no network: the stored notebooks become pages, and the widgets answer from what is baked in.
     """
-    from ..lessons import widgets_on_the_web
+    from ..lessons import rooms
     from ..run.site.build import stored, write_site
     from ..run.site.place import check_extra, check_place
 
     check_extra()
     check_place(out)
-    widgets_on_the_web()
+    rooms()  # each registers its claims, and the widgets that the web gets
     index = write_site(stored(), out, progress=lambda line: print(line, file=sys.stderr))
     print(f"The site is written: open {shown(index)} in a browser.")
     return EXIT_OK

@@ -23,6 +23,7 @@ class Live(NamedTuple):
     values: Mapping[str, Sequence[Any]]
     apart: tuple[str, ...]
     kind: str
+    controls: int
 
 
 class Kind(NamedTuple):
@@ -45,14 +46,16 @@ def live(
     values: Mapping[str, Sequence[Any]] | None = None,
     apart: Sequence[str] = (),
     kind: str = "stage",
+    controls: int = 1,
 ) -> None:
     """Let the widget that `cell` shows live on the web, under `name`.
 
     `make` gives the Stage as the lesson's cell makes it, or, for another kind, the whole baked file. `values` are those
     that a control offers there; a control that is not named offers all it has. The slider's own name thins out its stops.
     Settings that differ in a control named in `apart` lie in files of their own, fetched when they are first asked for.
+    `controls` is how many there are, so that the page keeps room for them.
     """
-    LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), kind)
+    LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), kind, controls)
 
 
 def kind(name: str, esm: Path, css: Path | None = None, answers: Path | None = None) -> None:

@@ -1112,12 +1112,114 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/run/site/place.py",
+        (
+            "a site takes the place of somebody else's files",
+            "if name not in ours and",
+            "if name in ours and",
+            "run/site/test_place.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/report/parts.py",
+        (
+            "a report passes over what failed",
+            "return result.status != OK or bool(result.deviations)",
+            "return result.status == OK or bool(result.deviations)",
+            "run/test_report.py::test_what_failed_comes_first_with_its_cell_and_what_to_do",
+        ),
+    ),
+    *_in(
+        ".github/workflows/pages.yml",
+        (
+            "the code that builds the site may write to the repository",
+            "permissions:\n  contents: read\n",
+            "permissions:\n  contents: write\n",
+            "test_workflows.py::test_they_may_only_read_and_what_publishes_runs_no_code_of_ours",
+        ),
+        (
+            "the workflow calls what is not there",
+            "- run: make site\n",
+            "- run: make pages\n",
+            "test_workflows.py::test_every_command_that_they_run_is_there",
+        ),
+    ),
+    *_in(
         "lora_lessons/lessons/l15_your_own/keep_best.py",
         (
             "the last look is kept, not the best",
             "        if self.best == step:\n",
             "        if step:\n",
             "lessons/l15_your_own/test_keep_best.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/rendering.py",
+        (
+            "a site with faults is written all the same",
+            "    if faults:\n",
+            "    if not faults:\n        pass\n    elif work is None:\n",
+            "run/site/test_build.py::test_a_warning_stops_it_and_what_was_there_stays",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/mathml.py",
+        (
+            "a command that MathML does not know is shown as TeX",
+            'if "\\\\" in made:',
+            'if "\\\\" in display:',
+            "run/site/test_build.py::test_a_formula_with_a_mistake_is_refused",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/outputs.py",
+        (
+            "an exercise's page has no way to a kernel",
+            '        return door.html(unsolved["id"])\n',
+            "        return text\n",
+            "run/site/test_build.py::test_an_open_exercise_leads_to_a_kernel",
+        ),
+        (
+            "two pictures of a cell share one's words",
+            "if _is_picture(output) and any(map(_is_picture, groups[-1])):",
+            "if _is_picture(output) and all(map(_is_picture, groups[-1])):",
+            "run/site/test_build.py::test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/numbers.py",
+        (
+            "a hint ends at the first quotation mark in it",
+            '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))',
+            '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", text)',
+            "run/site/test_numbers.py::test_a_hint_leaves_the_markdown_around_it_alone",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/where.py",
+        (
+            "a number leads to a place that no page has",
+            "return Where(page_of(lesson), anchor_of(name),",
+            "return Where(page_of(stem), anchor_of(name),",
+            "run/site/test_numbers.py::test_another_lessons_record_leads_to_its_page",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/ledger.py",
+        (
+            "the ledger keeps quiet where the records do not bear a verdict out",
+            "if shown.said != one.written_for:",
+            "if not shown.said:",
+            "run/site/test_ledger.py::test_records_that_say_otherwise_show",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/markdown.py",
+        (
+            "the glossary links words inside of code",
+            'if token.type == "text" and not inside:',
+            'if token.type in ("text", "code_inline") and not inside:',
+            "run/site/test_glossary.py::test_only_the_first_plain_word_is_linked",
         ),
     ),
 ]

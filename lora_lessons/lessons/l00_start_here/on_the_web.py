@@ -34,4 +34,5 @@ live(
         "seq": [2**n for n in range(5, 18)],
     },
     apart=("model", "method"),
+    controls=7,
 )

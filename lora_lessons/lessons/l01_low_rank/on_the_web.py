@@ -17,7 +17,7 @@ def _rank_explorer() -> Stage:
     base = models.load(precision="fp32")
     targets = lora.resolve_targets(base.model, "all-linear")
     W = {name: base.model.get_submodule(name).weight.detach() for name in targets}
-    return widget.rank_explorer({"photograph": pictures.photograph()} | spectra.by_layer(W))
+    return widget.rank_explorer({"photograph": pictures.photograph(), **spectra.by_layer(W)})
 
 
 live(
@@ -26,4 +26,5 @@ live(
     _rank_explorer,
     {"name": ["photograph", "layer 0", "layer 15"]},
     apart=("name", "kind"),
+    controls=3,
 )

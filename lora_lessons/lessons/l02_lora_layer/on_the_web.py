@@ -25,10 +25,11 @@ def _layer_anatomy() -> Stage:
     return layer_anatomy()
 
 
-live("start_map", "widget.start_map()", _start_map, {"b": [round(n / 5, 1) for n in range(-10, 11)]})
+live("start_map", "widget.start_map()", _start_map, {"b": [round(n / 5, 1) for n in range(-10, 11)]}, controls=2)
 live(
     "layer_anatomy",
     "widget.layer_anatomy()",
     _layer_anatomy,
     {"d": SIDES, "k": SIDES, "lora_alpha": [8, 16, 32], "r": [*range(1, 65), *range(72, 129, 8), *range(160, 513, 32)]},
+    controls=4,
 )

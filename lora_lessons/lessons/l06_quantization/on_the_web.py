@@ -28,4 +28,4 @@ def _codebook_bench() -> Stage:
     return widget.codebook_bench(matrices)
 
 
-live("codebook_bench", "widget.codebook_bench(", _codebook_bench)
+live("codebook_bench", "widget.codebook_bench(", _codebook_bench, controls=4)

@@ -27,4 +27,5 @@ live(
         "texts_gb": [0, 4],
     },
     apart=("model", "card"),
+    controls=6,
 )

@@ -42,7 +42,7 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
         "parts": kitchen.parts[:1],
     }
     settings, stops = len(kitchen.homes), len(longest)
-    many = f"{settings:,} settings of the other controls, up to {stops} stops each" if settings > 1 else f"{stops} stops"
+    many = f"{settings:,} settings with up to {stops} stops each" if settings > 1 else f"{stops} stops"
     note = f"Live without Python: {many}, worked out beforehand. {IN_JUPYTERLAB}"
     return {"kind": "stage", "note": note, "state": state, "answers": answers}, kitchen.parts[1:]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from ..readme import took
 from ..repository import address
 from ..shown import cards, title
 from . import replays, widgets
-from .lessons import FOLDER, beneath
+from .lessons import FOLDER, SYMPTOMS, beneath
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 # The claims that the front page shows: those that a newcomer has most likely heard.
 AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G16")
+
+# What the sidebar calls pages with long titles.
+_SHORT = {"claims": "Claims", f"{FOLDER}/{SYMPTOMS}": "Symptoms"}
 
 NUMBERS = "numbers"  # the page, and the folder, of where numbers come from
 
@@ -36,11 +39,11 @@ _PROMISE = """# LoRA Lessons
 <p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
 train it on a real model, and keep what you trained. No GPU is needed.</p>"""
 
-DOOR, EXPLORER = "door", "explorer"
-_DOOR = """A model learned a new voice here, step by step. Drag the slider, and see its answer change as the loss falls. [Lesson 00](lessons/00_start_here.ipynb) does
-this on your machine."""
-_EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights. [Lesson 01](lessons/01_low_rank.ipynb) says
-why it matters."""
+DOOR, EXPLORER = "door", "rank_explorer"
+_DOOR = """A model learned a new voice here, step by step. Drag the slider, and see its answer change as the loss falls.
+[Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
+_EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
+[Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
 
 _AFTER = """## What you leave with
 
@@ -82,9 +85,7 @@ def page(notebooks: Notebooks, live: bool = True) -> str:
         home=home,
         name=home.rpartition("/")[2],
     )
-    return "\n\n".join(
-        [_PROMISE, _something_to_touch(notebooks) if live else "", after, _CLAIMS, "\n".join(_at_a_glance(notebooks))]
-    )
+    return "\n\n".join([_PROMISE, _something_to_touch(notebooks) if live else "", after, _at_a_glance(notebooks)])
 
 
 def _something_to_touch(notebooks: Notebooks) -> str:
@@ -95,17 +96,17 @@ def _something_to_touch(notebooks: Notebooks) -> str:
     return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
 
 
-def _at_a_glance(notebooks: Notebooks) -> Iterator[str]:
-    """A row for each claim of AT_A_GLANCE that a lesson judges: what is said, and the verdicts on it."""
+def _at_a_glance(notebooks: Notebooks) -> str:
+    """The claims of AT_A_GLANCE that these lessons judge: what is said, and the verdicts on it."""
     found: dict[str, tuple[str, list[str]]] = {}
     for notebook in notebooks.values():
         for card in cards(notebook):
             _, verdicts = found.setdefault(card.id, (card.says, []))
             if card.said not in verdicts:
                 verdicts.append(card.said)
-    yield from ("| the page says | verdict |", "|---|---|")
-    for says, verdicts in (found[id] for id in AT_A_GLANCE if id in found):
-        yield f"| {html.escape(says)} | {', '.join(verdicts)} |"
+    shown = [found[id] for id in AT_A_GLANCE if id in found]
+    rows = [f"| {html.escape(says)} | {', '.join(verdicts)} |" for says, verdicts in shown]
+    return "\n".join([_CLAIMS, "", "| the page says | verdict |", "|---|---|", *rows]) if rows else ""
 
 
 def lesson_map(notebooks: Notebooks) -> str:
@@ -132,8 +133,11 @@ def _taken(place: str) -> str:
 
 def numbers_of(pages: Mapping[str, str]) -> str:
     """The page that leads to each page of numbers, as MyST."""
-    heads = {docname: text.partition("\n")[0].removeprefix("# ") for docname, text in pages.items()}
-    listed = [f"- [{head}]({docname}.md)" for docname, head in heads.items()]
+    heads = {
+        docname: text.partition("\n")[0].removeprefix("# Numbers of ").removeprefix("# ")
+        for docname, text in pages.items()
+    }
+    listed = [f"- [{head[0].upper()}{head[1:]}]({docname}.md)" for docname, head in heads.items()]
     return "\n\n".join([_NUMBERS, "\n".join(listed), _tree("", pages)])
 
 
@@ -144,7 +148,11 @@ def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
     """
     under = {trip for place in notebooks for trip in beneath(place, notebooks)}
     lessons = [f"{FOLDER}/{place}" for place in notebooks if place not in under]
-    others = [name for name in beside if not name.startswith(f"{NUMBERS}/") and name != "map"]
+    others = [
+        f"{_SHORT[name]} <{name}>" if name in _SHORT else name
+        for name in beside
+        if not name.startswith(f"{NUMBERS}/") and name != "map"
+    ]
     return "\n\n".join(
         [_tree("Lessons", [*(["map"] if "map" in beside else []), *lessons]), _tree("Look it up", others)]
     )

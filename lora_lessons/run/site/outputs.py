@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SHOWN = ("image/png", "text/html", "text/markdown", "text/plain")
 _UNSOLVED = re.compile(r"<b>○ Exercise (?P<id>[\d.]+) ")
 _MEASURED = re.compile(r"<table><tr><th>measured here</th>.*?</table>", re.S)
+_UNBEGUN = re.compile(r"<table>(?:(?!</table>).)*?\b0 of \d+ solved.*?</table>", re.S)
 _NO_GUESS = "No prediction yet."
 _NOT_GUESSED = " You made no prediction this time."
 _TO_A_NOTEBOOK = re.compile(r"(?P<href>href=['\"][\w/.-]+)\.ipynb(?=['\"#])")
@@ -111,6 +112,7 @@ def _as_html(text: str, records: int, door: Door, anchor: str) -> str:
     if card := read_card(text):
         return f'<div class="verdict-card" id="claim-{card.id}">{text}</div>'
     text = _MEASURED.sub(lambda table: _folded("Everything that this lesson measured", table[0]), text)
+    text = _UNBEGUN.sub(lambda table: _folded("Every exercise, and how many you have solved", table[0]), text)
     return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", _TO_A_NOTEBOOK.sub(r"\g<href>.html", text))
 
 

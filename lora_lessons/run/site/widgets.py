@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import copy
 import gzip
+import html
 import json
 import math
 import re
@@ -82,10 +83,9 @@ def placed(notebook: NotebookNode, stem: str, *, baked: bool = True) -> Notebook
             data = output.get("data", {})
             still = data.get("text/html", "")
             if SCENE in data:
-                inside = json.dumps(data.pop(SCENE)).replace("</", "<\\/")
-                data["text/html"] = _holder(f"{stem}-{cell.id}", still, inside)
+                data["text/html"] = _holder(f"{stem}-{cell.id}", still, inside=data.pop(SCENE))
             elif live and still:
-                data["text/html"] = _holder(live.name, still)
+                data["text/html"] = _holder(live.name, still, live.controls)
     return notebook
 
 
@@ -96,18 +96,18 @@ def of_cell(source: str) -> Live | None:
 
 def mount(name: str) -> str:
     """HTML that puts a Stage on any page: its still, ready to be woken, with the room that its controls will take."""
-    declared(name)
-    stage = _stage(name)
-    return _holder(name, still_html(*stage.still()), controls=len(stage.controls))
+    return _holder(name, still_html(*_stage(declared(name).name).still()), declared(name).controls)
 
 
-def _holder(name: str, still: str, baked: str = "", controls: int = 1) -> str:
+def _holder(name: str, still: str, controls: int = 1, inside: Any = None) -> str:
+    """The still of a widget with room for its controls; `inside` is a baked file that travels in the page itself."""
     still = re.sub(r"\(A picture of a widget: [^)]*\)", "(A still of a widget. It moves where JavaScript runs.)", still)
-    inside = f'<script type="application/json" class="baked">{baked}</script>' if baked else ""
-    lines = f"--lines: {math.ceil(controls / 3)}; --controls: {controls}"
+    file = json.dumps(inside, ensure_ascii=False).replace("</", "<\\/")
+    baked = f'<script type="application/json" class="baked">{file}</script>' if inside else ""
+    room = f"--lines: {math.ceil(controls / 2)}; --controls: {controls}"
     return (
-        f'<div class="live-widget" data-widget="{name}" style="{lines}">'
-        f'<div class="still">{_PNG.sub(_sized, still)}</div>{inside}</div>'
+        f'<div class="live-widget" data-widget="{html.escape(name)}" style="{room}">'
+        f'<div class="still">{_PNG.sub(_sized, still)}</div>{baked}</div>'
     )
 
 

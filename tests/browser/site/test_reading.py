@@ -52,7 +52,9 @@ def test_the_light_is_the_readers_and_can_be_changed(visit):
     page.emulate_media(color_scheme="light")
     light = ground()
     assert dark != light
-    button = page.locator(".theme-toggle-header:visible, .theme-toggle-content .theme-toggle:visible, .theme-toggle:visible").first
+    button = page.locator(
+        ".theme-toggle-header:visible, .theme-toggle-content .theme-toggle:visible, .theme-toggle:visible"
+    ).first
     seen = set()
     for _ in range(3):
         button.click()

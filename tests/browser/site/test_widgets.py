@@ -12,12 +12,12 @@ from playwright.sync_api import expect
 from lora_lessons.course.figures import use_style
 from lora_lessons.course.on_the_web import LIVE
 from lora_lessons.course.stage import Stage
-from lora_lessons.lessons import widgets_on_the_web
+from lora_lessons.lessons import rooms
 
 from ..conftest import Stage as Shown
 from .conftest import DESKTOP, PHONE
 
-widgets_on_the_web()
+rooms()
 STAGES = sorted(name for name, one in LIVE.items() if one.kind == "stage")
 SIZES = {"desktop": DESKTOP, "phone": PHONE}
 
@@ -76,12 +76,12 @@ def moved(stage: Shown, name: str, phone: bool) -> None:
         return
     at, of = control.evaluate("e => [Number(e.value), Number(e.max)]")
     stage.pressed(name, "ArrowRight" if at < of else "ArrowLeft")
-    box = control.bounding_box()
+    box, share = control.bounding_box(), 0.1 if at > of / 2 else 0.9
     if phone:
-        stage.page.touchscreen.tap(box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2)
+        stage.page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
         stage.settle()
     else:
-        stage.dragged(name, 0.6)
+        stage.dragged(name, share)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -90,11 +90,11 @@ def test_every_control_answers_as_python_would(site, visit, name, size):
     real = in_python(name)
     stage = awake(visit(page_with(site, name), SIZES[size]).page, name)
     assert_as_python(stage, real)
-    for control in [{"name": real.axis}, *real.controls]:
-        if stage.control(control["name"]).is_disabled():
+    for name in sorted((control["name"] for control in real.controls), key=lambda one: one != real.axis):
+        if stage.control(name).is_disabled():
             continue
         before = stage.words, stage.picture()
-        moved(stage, control["name"], size == "phone")
+        moved(stage, name, size == "phone")
         if not stage.said:  # a setting that Python refuses, too
             assert_as_python(stage, real)
             assert stage.words != before[0]
@@ -115,7 +115,11 @@ def test_a_value_that_nobody_worked_out_gets_its_sentence(site, visit, name):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
-    pages = [p.relative_to(site).as_posix() for p in sorted(site.rglob("*.html")) if 'class="live-widget"' in p.read_text("utf-8")]
+    pages = [
+        p.relative_to(site).as_posix()
+        for p in sorted(site.rglob("*.html"))
+        if 'class="live-widget"' in p.read_text("utf-8")
+    ]
     assert len(pages) > 7
     visitor = visit("index.html", SIZES[size])
     for name in pages:
@@ -124,4 +128,5 @@ def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
             holders.nth(number).scroll_into_view_if_needed()
             expect(holders.nth(number)).to_have_attribute("data-life", "live")
             controls = holders.nth(number).locator("input, select, button")
-            assert controls.count() and all(box["width"] > 0 for box in map(lambda c: c.bounding_box(), controls.all()) if box)
+            boxes = [box for box in (one.bounding_box() for one in controls.all()) if box]
+            assert boxes and all(box["width"] > 0 for box in boxes)

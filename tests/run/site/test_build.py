@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from lora_lessons.course.records import MIME
 from lora_lessons.run.site import build, lessons
 from lora_lessons.run.site.mathml import mathml
 
@@ -116,6 +117,22 @@ def test_a_guess_that_nobody_made_asks_the_reader_for_one():
     )
     (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 GB. You said 4 GB.\n"))
     assert cell.outputs[0].text == "Measured: 5 GB. You said 4 GB.\n", "a guess that was made stays"
+
+
+def test_an_open_exercise_leads_to_a_kernel():
+    said = "<div><b>○ Exercise 01.1 · ★☆☆ · 3 min</b><br>Not solved yet.</div>"
+    (cell,) = shown(new_output("display_data", {"text/html": said}))
+    made = cell.outputs[0].data["text/html"]
+    assert "Not solved yet" not in made and 'href="https://colab.research.google.com/github/a/b/c.ipynb"' in made
+    assert "make lab" in made and "01_low_rank.ipynb" in made
+
+
+def test_records_are_folded_and_found_by_their_cells_name():
+    record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
+    (cell,) = shown(new_output("display_data", {"text/html": "<table></table>", MIME: record}))
+    made = cell.outputs[0].data
+    assert MIME not in made and made["text/html"].startswith(f'<details class="records" id="cell-{cell.id}">')
+    assert "<summary>1 measurement recorded here</summary>" in made["text/html"]
 
 
 def test_a_solved_exercise_keeps_what_its_check_said():

@@ -166,9 +166,18 @@ def test_what_cannot_be_is_answered_with_the_lessons_own_sentence():
 
 def opening_of_card(card: str) -> dict[str, Any]:
     live = LIVE["many_fit"]
-    values = {"card": ["RTX 4090", card], "model": ["Llama-2-7B"], "form": ["16 bits"], "targets": ["all linear layers"]}
+    values = {
+        "card": ["RTX 4090", card],
+        "model": ["Llama-2-7B"],
+        "form": ["16 bits"],
+        "targets": ["all linear layers"],
+    }
     try:
-        return json.loads(json.dumps(baking.bake_stage(live._replace(values=values | {"texts_gb": [4]}, apart=()), stage_of("many_fit"))[0]))
+        return json.loads(
+            json.dumps(
+                baking.bake_stage(live._replace(values=values | {"texts_gb": [4]}, apart=()), stage_of("many_fit"))[0]
+            )
+        )
     finally:
         stage_of("many_fit").values = starts("many_fit")
 
@@ -196,8 +205,11 @@ def test_a_scene_is_kept_once_though_two_settings_show_it():
 
 
 def test_the_note_counts_what_is_there():
-    assert opening("block")["note"] == "Live without Python: 7 stops, worked out beforehand. In JupyterLab you can type any value."
-    assert "100 settings of the other controls, up to 7 stops each" in opening("scale_lab")["note"]
+    assert (
+        opening("block")["note"]
+        == "Live without Python: 7 stops, worked out beforehand. In JupyterLab you can type any value."
+    )
+    assert "100 settings with up to 7 stops each" in opening("scale_lab")["note"]
 
 
 def test_settings_apart_lie_in_files_of_their_own_and_the_first_opens_with_the_start():
@@ -217,7 +229,9 @@ def test_a_widget_must_offer_what_it_starts_with(values):
 def test_a_stage_that_is_its_slider_alone_is_one_file():
     stage = stage_of("block")
     file = whole_stage(stage, "a note")
-    assert file["kind"] == "stage" and file["note"] == "a note" and file["state"]["scene"]["words"] == stage.scene["words"]
+    assert (
+        file["kind"] == "stage" and file["note"] == "a note" and file["state"]["scene"]["words"] == stage.scene["words"]
+    )
     assert "matrix (1 to 7)" in file["answers"]["unheld"]["matrix"]
     json.dumps(file)
 
@@ -253,12 +267,21 @@ def test_a_widget_starts_as_its_cell_left_it(name):
     assert stills and all(html.escape(words) in still for still in stills)
 
 
+@pytest.mark.parametrize("name", LIVE)
+def test_a_page_keeps_room_for_the_controls_that_come(name):
+    assert len(stage_of(name).controls) == LIVE[name].controls
+    assert f"--controls: {LIVE[name].controls}" in widgets.mount(name)
+
+
 # ---- put in place ----
 
 
 def a_notebook(*cells: tuple[str, dict[str, Any]]) -> Any:
     return new_notebook(
-        cells=[new_code_cell(source, id=f"cell{n}", outputs=[new_output("display_data", data)]) for n, (source, data) in enumerate(cells)]
+        cells=[
+            new_code_cell(source, id=f"cell{n}", outputs=[new_output("display_data", data)])
+            for n, (source, data) in enumerate(cells)
+        ]
     )
 
 
@@ -274,7 +297,10 @@ def test_a_widgets_still_is_wrapped_and_everything_else_left_alone():
     before = nbformat.writes(notebook)
     first, second = widgets.placed(notebook, "00_start_here").cells
     wrapped = first.outputs[0].data["text/html"]
-    assert 'class="live-widget" data-widget="fit"' in wrapped and '<img alt="w" width="840" height="326" src="data:' in wrapped
+    assert (
+        'class="live-widget" data-widget="fit"' in wrapped
+        and '<img alt="w" width="840" height="326" src="data:' in wrapped
+    )
     assert "run the cell" not in wrapped and "It moves where JavaScript runs" in wrapped
     assert second.outputs[0].data["text/html"] == "<b>1</b>" and nbformat.writes(notebook) == before
 
@@ -299,7 +325,10 @@ def test_a_widget_can_be_mounted_on_any_page():
 def test_a_baked_file_is_a_script_that_hands_over_what_was_baked(tmp_path):
     said: list[str] = []
     widgets.bake(tmp_path, ["block"], said.append)
-    assert {path.name for path in tmp_path.iterdir()} == {"block.js", *(f"kind.{name}.{end}" for name in KINDS for end in ("js", "css"))}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "block.js",
+        *(f"kind.{name}.{end}" for name in KINDS for end in ("js", "css")),
+    }
     call = re.fullmatch(r'lora_lessons_baked\("block", "([\w+/=]+)"\);\n', (tmp_path / "block.js").read_text())
     assert json.loads(gzip.decompress(base64.b64decode(call[1])))["state"]["axis"] == "matrix"
     assert said == ["widget block"]
@@ -318,7 +347,9 @@ def test_a_kinds_module_is_wrapped_unchanged(name):
     assert module.partition(host.EXPORT)[0] in wrapped and "export default" not in wrapped
 
 
-@pytest.mark.parametrize("module", ["function render() {}", f"import x from 'y';\n{host.EXPORT}", f"{host.EXPORT}\nmore();"])
+@pytest.mark.parametrize(
+    "module", ["function render() {}", f"import x from 'y';\n{host.EXPORT}", f"{host.EXPORT}\nmore();"]
+)
 def test_a_module_that_a_page_cannot_run_from_a_disk_is_refused(module):
     with pytest.raises(ValueError, match="the module of mixer must end in"):
         host.wrapped("mixer", module)

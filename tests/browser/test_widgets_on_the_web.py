@@ -1,0 +1,223 @@
+"""The widgets in a page from a disk, with the network off and no Python behind it: by keyboard, pointer and typing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from matplotlib import colormaps
+
+from lora_lessons import lessons
+from lora_lessons.course.on_the_web import LIVE, Live
+from lora_lessons.lessons.l00_start_here.block import block_still
+from lora_lessons.lessons.l01_low_rank.widget import rank_explorer
+from lora_lessons.lessons.l02_lora_layer.start_map import start_map_still
+from lora_lessons.lessons.l16_many_adapters.widget import MANY, many_fit_words
+from lora_lessons.run.site import host, widgets
+
+SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
+THEME = Path(host.__file__).with_name("theme")
+W = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))
+SMALL = {
+    "start_map": {"b": [-1.0, 0.0, 1.0]},
+    "many_fit": {
+        "model": ["Llama-2-7B", "Mistral-7B"],
+        "targets": ["all linear layers"],
+        "card": ["T4", "RTX 4090"],
+        "texts_gb": [4],
+    },
+}
+SETTLED = "holder => holder.querySelector('.stage')?.dataset.settled === 'true'"
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory) -> Path:
+    """A page with four widgets one below the other, each with few settings, far enough apart to be asleep at first."""
+    lessons.rooms()
+    folder = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, values in SMALL.items():
+            patch.setitem(LIVE, name, LIVE[name]._replace(values=values))
+        patch.setitem(LIVE, "many_fit", LIVE["many_fit"]._replace(apart=("model",)))
+        patch.setitem(LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), "stage", 2))
+        names = ["block", "small", *SMALL]
+        widgets.bake(folder / "_static/widgets", names, lambda _: None)
+        stills = "<div style='height: 2000px'></div>".join(map(widgets.mount, names))
+    for end in ("js", "css"):
+        shutil.copy(THEME / f"widgets.{end}", folder / "_static")
+    head = "<meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+    ours = "<link rel='stylesheet' href='_static/widgets.css'><script src='_static/widgets.js'></script>"
+    (folder / "page.html").write_text(
+        f"<!doctype html><html lang='en'><head>{head}{ours}</head><body>{stills}</body></html>", "utf-8"
+    )
+    return folder / "page.html"
+
+
+@contextmanager
+def opened(browser: Any, file: Path, size: str = "desktop", before: str = "", **options: Any) -> Iterator[Any]:
+    """The page with the network off; it must ask for nothing but files, and complain of nothing."""
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
+    page = context.new_page()
+    page.asked, page.complaints = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    if before:
+        page.add_init_script(before)
+    try:
+        page.goto(file.as_uri())
+        yield page
+        assert all(url.startswith(("file:", "data:", "blob:")) for url in page.asked)
+        assert not page.complaints
+    finally:
+        context.close()
+
+
+def alive(page: Any, name: str) -> Any:
+    """The widget, scrolled to and awake."""
+    holder = page.wait_for_selector(f".live-widget[data-widget={name}]")
+    holder.scroll_into_view_if_needed()
+    page.wait_for_function("holder => holder.dataset.life === 'live'", arg=holder)
+    return settled(page, holder)
+
+
+def settled(page: Any, holder: Any) -> Any:
+    page.wait_for_function(SETTLED, arg=holder)
+    return holder
+
+
+def words(holder: Any) -> str:
+    return holder.query_selector(".words").inner_text()
+
+
+def said(holder: Any) -> str:
+    return holder.query_selector(".said").inner_text()
+
+
+def typed(holder: Any, name: str, text: str) -> None:
+    box = holder.query_selector(f"[data-typed={name}]")
+    box.fill(text)
+    box.press("Enter")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_still_comes_to_life_when_it_comes_near_and_moves_by_keyboard(browser, page_file, size):
+    with opened(browser, page_file, size) as page:
+        block = alive(page, "block")
+        far = page.query_selector("[data-widget=start_map]")
+        assert (
+            far.query_selector("img")
+            and not far.query_selector(".stage")
+            and not any("start_map" in url for url in page.asked)
+        )
+        assert words(block) == block_still(1)[1]
+        block.query_selector("[data-name=matrix]").focus()
+        for n in (2, 3):
+            page.keyboard.press("ArrowRight")
+            assert words(settled(page, block)) == block_still(n)[1]
+        assert block.query_selector("svg").get_attribute("aria-label") == words(block)
+        assert "Live without Python: 7 stops" in block.inner_text() and not block.query_selector(".still, .wake")
+        assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_pointer_moves_two_controls_at_once(browser, page_file, size):
+    with opened(browser, page_file, size) as page:
+        ground = alive(page, "start_map")
+        area = ground.query_selector(".grab").bounding_box()
+        page.mouse.move(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(area["x"] + area["width"] - 3, area["y"] + 3, steps=4)
+        page.mouse.up()
+        assert words(settled(page, ground)) == start_map_still(2.0, 1.0)[1]  # the highest b that this page has
+
+
+def test_a_value_that_is_not_there_is_answered_and_the_next_move_goes_on(browser, page_file):
+    with opened(browser, page_file) as page:
+        ground = alive(page, "start_map")
+        before = words(ground)
+        for name, value, there in (("a", "0.55", "-2, -1.9, "), ("b", "0.4", "-1, 0, 1. In JupyterLab")):
+            typed(ground, name, value)
+            assert f"“start: {name}” at these values alone: {there}" in said(ground) and words(ground) == before
+            typed(ground, name, {"a": "0.5", "b": "0"}[name])
+            assert said(ground) == "" and words(settled(page, ground)) == before
+
+
+def test_a_further_file_is_fetched_when_its_setting_is_asked_for(browser, page_file):
+    with opened(browser, page_file) as page:
+        many = alive(page, "many_fit")
+        assert not any("many_fit.1.js" in url for url in page.asked)
+        many.query_selector("select[data-name=model]").select_option("Mistral-7B")
+        assert words(settled(page, many)) == many_fit_words(**{**MANY, "model": "Mistral-7B"})
+        assert sum("many_fit.1.js" in url for url in page.asked) == 1
+        many.query_selector("select[data-name=card]").select_option("T4")
+        assert "GB are missing for Mistral-7B in 16 bits" in said(settled(page, many))
+        many.query_selector("select[data-name=form]").select_option("NF4")
+        assert words(settled(page, many)) == many_fit_words(
+            **{**MANY, "model": "Mistral-7B", "card": "T4", "form": "NF4"}
+        )
+        assert said(many) == ""
+
+
+def test_a_product_is_multiplied_out_from_what_was_baked(browser, page_file):
+    """The canvas has the colours of B·A, give or take two of 256."""
+    with opened(browser, page_file) as page:
+        small = alive(page, "small")
+        typed(small, "r", "7")
+        settled(page, small)
+        read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+        shown = np.array(small.query_selector("canvas").evaluate(read)).reshape(40, 30, 4)
+    U, S, V = torch.linalg.svd(W, full_matrices=False)
+    top = 3 * float(W.std())
+    numbers = ((U[:, :7] * S[:7]) @ V[:7] + top) * 256 / (2 * top)
+    near = [
+        colormaps["RdBu_r"](np.clip(numbers.numpy() + off, 0, 255).astype(int), bytes=True) for off in (-2, -1, 0, 1, 2)
+    ]
+    assert np.any([np.all(shown == one, axis=2) for one in near], axis=0).all()
+
+
+def test_a_button_wakes_a_widget_where_the_page_cannot_see_it_come(browser, page_file):
+    with opened(browser, page_file, before="delete window.IntersectionObserver") as page:
+        button = page.wait_for_selector("[data-widget=block] .wake")
+        assert button.inner_text() == "Make it live" and not any("block.js" in url for url in page.asked)
+        button.focus()
+        page.keyboard.press("Enter")
+        alive(page, "block")
+
+
+def test_without_scripts_the_still_stands(browser, page_file):
+    with opened(browser, page_file, java_script_enabled=False) as page:
+        still = page.query_selector("[data-widget=block] .still")
+        assert still.is_visible() and "1 of 7: q_proj" in still.inner_text()
+        assert not page.query_selector(".wake")
+
+
+def test_what_cannot_be_fetched_is_said_and_asked_for_again(browser, page_file, tmp_path):
+    folder = shutil.copytree(page_file.parent, tmp_path / "site")
+    kept = {name: (folder / "_static/widgets" / name) for name in ("block.js", "many_fit.1.js")}
+    for path in kept.values():
+        path.rename(path.with_suffix(".away"))
+    with opened(browser, folder / "page.html") as page:
+        page.wait_for_function(
+            "() => document.querySelector('[data-widget=block] .wake').textContent.includes('Try again')"
+        )
+        assert page.query_selector("[data-widget=block] .still").is_visible()
+        many = alive(page, "many_fit")
+        choose = many.query_selector("select[data-name=model]")
+        choose.select_option("Mistral-7B")
+        page.wait_for_function(
+            "h => h.querySelector('.said').textContent.startsWith('This setting could not be fetched')", arg=many
+        )
+        for path in kept.values():
+            path.with_suffix(".away").rename(path)
+        choose.select_option("Llama-2-7B")
+        choose.select_option("Mistral-7B")
+        assert words(settled(page, many)).startswith("Mistral-7B in 16 bits")
+        page.click("[data-widget=block] .wake")
+        alive(page, "block")

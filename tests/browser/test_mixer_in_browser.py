@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from playwright.sync_api import expect
 
 from lora_lessons import lora, mixing, models
 from lora_lessons.adapter import Adapter, adapter_of
@@ -120,8 +119,15 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     assert line.get_attribute("data-seen") == "before", "one line all along: what changes in it is said"
     assert lesson.errors() == []
 
-    lesson.restart()
-    expect(page.root.locator(".asleep")).to_contain_text("Run this lesson's cells again to wake me up")
-    for control in page.root.locator("input, select, button").all():
-        expect(control).to_be_disabled()
-    assert page.answers == [plain, both]
+    lesson.saved()
+    lab.shut_down("mixer")
+    page.press("Answer")
+    page.until("run this lesson's cells again", seconds=20)
+    lesson.__exit__()  # and the next day
+    page = Mixer(open_lesson("mixer", kernel=False).page)
+    page.root.locator(".asleep").filter(has_text="Run this lesson's cells again to wake me up").wait_for()
+    assert page.answers == [plain, both], "the last answers are still there"
+    for role in ("combobox", "slider", "textbox", "button"):
+        for control in page.root.get_by_role(role).all():
+            assert control.is_disabled(), control
+    page.root.screenshot(path=screenshots / "mixer_asleep.png")

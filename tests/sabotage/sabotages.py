@@ -1186,4 +1186,40 @@ SABOTAGES: list[Sabotage] = [
             "run/site/test_build.py::test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words",
         ),
     ),
+    *_in(
+        "lora_lessons/run/site/numbers.py",
+        (
+            "a hint ends at the first quotation mark in it",
+            '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))',
+            '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", text)',
+            "run/site/test_numbers.py::test_a_hint_leaves_the_markdown_around_it_alone",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/where.py",
+        (
+            "a number leads to a place that no page has",
+            "return Where(page_of(lesson), anchor_of(name),",
+            "return Where(page_of(stem), anchor_of(name),",
+            "run/site/test_numbers.py::test_another_lessons_record_leads_to_its_page",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/ledger.py",
+        (
+            "the ledger keeps quiet where the records do not bear a verdict out",
+            "if shown.said != one.written_for:",
+            "if not shown.said:",
+            "run/site/test_ledger.py::test_records_that_say_otherwise_show",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/markdown.py",
+        (
+            "the glossary links words inside of code",
+            'if token.type == "text" and not inside:',
+            'if token.type in ("text", "code_inline") and not inside:',
+            "run/site/test_glossary.py::test_only_the_first_plain_word_is_linked",
+        ),
+    ),
 ]

@@ -127,13 +127,13 @@ def records_of(notebook: Any) -> dict[str, Record]:
         for output in cell.get("outputs", []):
             bundle = output.get("data", {}).get(MIME)
             for one in bundle if isinstance(bundle, list) else [bundle] if bundle else []:
-                if why := _fault(one):
+                if why := fault(one):
                     raise MalformedRecord(index, why)
                 found[one["name"]] = Record(**one)
     return found
 
 
-def _fault(one: Any) -> str:
+def fault(one: Any) -> str:
     """Why `one` is no record as `record` makes it; "" where it is."""
     kinds: dict[str, Any] = {"name": str, "value": (bool, int, float, str), "unit": str, "volatile": bool}
     if not isinstance(one, dict):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..course.lesson import side_trips
-from ..course.records import Record
+from ..course.records import Record, fault
 from ..files import write_text
 from ..machine import stamp
 from .baselines import Deviation, read_baseline
@@ -55,6 +55,7 @@ def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> l
     now = {"profile": profile, "parameters": _as_kept(parameters), "machine": None, "versions": None}
     now |= {name: value for name, value in stamp().items() if name in now}
     try:
+        _check(found, _RUN)
         if all(found[name] == value for name, value in now.items()):
             return [_result(one, out, profile, found["date"]) for one in found["lessons"]]
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -67,6 +68,7 @@ def read_report(out: Path) -> tuple[dict[str, Any], list[LessonResult]]:
     """What the report in `out` says: of the run, and of every lesson. Raises ValueError where it is no report of ours."""
     try:
         found = json.loads((out / REPORT).read_text(encoding="utf-8"))
+        _check(found, _RUN)
         results = [_result(one, out, found["profile"], found["date"]) for one in found.pop("lessons")]
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{out / REPORT} cannot be read as a report: run the lessons again.") from error
@@ -90,7 +92,13 @@ def _as_kept(parameters: Mapping[str, Any]) -> Any:
 
 
 def _result(said: Mapping[str, Any], out: Path, profile: str, date: str) -> LessonResult:
-    """A lesson's entry in report.json as the result that it was written from, with the notebook beside it."""
+    """A lesson's entry in report.json as the result that it was written from, with the notebook beside it.
+
+    Raises KeyError, TypeError or ValueError where it is not such an entry.
+    """
+    _check(said, _LESSON)
+    if wrong := [why for record in said["records"].values() if (why := fault(record))]:
+        raise ValueError(wrong[0])
     result = LessonResult(said["lesson"], said["status"], said["seconds"], said["peak_ram_bytes"], said["cells"])
     result.records = {name: Record(**record) for name, record in said["records"].items()}
     result.deviations = [Deviation(**deviation) for deviation in said["deviations"]]
@@ -101,6 +109,19 @@ def _result(said: Mapping[str, Any], out: Path, profile: str, date: str) -> Less
     notebook = out / f"{result.lesson}.ipynb"
     result.notebook = read_notebook(notebook) if notebook.is_file() else None
     return result
+
+
+_NUMBER = (int, float)
+_RUN = {"profile": str, "parameters": dict, "machine": str, "versions": dict, "date": str, "seconds": _NUMBER}
+_RUN |= {"not_run": list, "lessons": list}
+_LESSON = {"lesson": str, "status": str, "seconds": _NUMBER, "peak_ram_bytes": _NUMBER, "cells": int, "records": dict}
+_LESSON |= {"deviations": list}
+
+
+def _check(said: Any, kinds: Mapping[str, Any]) -> None:
+    """Raise TypeError where `said` has something else than these kinds of values under these names."""
+    if wrong := [name for name, kind in kinds.items() if not isinstance(said[name], kind)]:
+        raise TypeError(f"{wrong[0]} is {said[wrong[0]]!r}")
 
 
 def _keep(out: Path, found: Any) -> None:

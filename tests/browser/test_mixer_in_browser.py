@@ -118,3 +118,16 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     assert page.answers == [plain, both]
     assert line.get_attribute("data-seen") == "before", "one line all along: what changes in it is said"
     assert lesson.errors() == []
+
+    lesson.saved()
+    lab.shut_down("mixer")
+    page.press("Answer")
+    page.until("run this lesson's cells again", seconds=20)
+    lesson.__exit__()  # and the next day
+    page = Mixer(open_lesson("mixer", kernel=False).page)
+    page.root.locator(".asleep").filter(has_text="Run this lesson's cells again to wake me up").wait_for()
+    assert page.answers == [plain, both], "the last answers are still there"
+    for role in ("combobox", "slider", "textbox", "button"):
+        for control in page.root.get_by_role(role).all():
+            assert control.is_disabled(), control
+    page.root.screenshot(path=screenshots / "mixer_asleep.png")

@@ -207,3 +207,25 @@ def test_every_group_of_published_figures_names_its_source():
 
 def test_comments_are_not_read():
     assert prose.without_sources("5.68<!--published svd_llm.intact--> nats") == "5.68 nats"
+
+
+def test_each_bound_number_can_be_shown_in_another_way():
+    text = "a 2.8%<!--record a.b--> b 1–2<!--published c--> c 3.0"
+    shown = prose.with_sources(text, lambda quoted, reads: f"[{reads}|{quoted.kind} {quoted.what}|{quoted.low}]")
+    assert shown == "a [2.8%|record a.b|None] b [1–2|published c|1] c 3.0"
+
+
+def test_the_names_of_an_arithmetic_can_be_shown_in_another_way():
+    marked = prose.with_names("exp(11_rulers:rulers.q4_0) - 2e9 * sqrt(published:a.b)", lambda name: f"<{name}>")
+    assert marked == "exp(<11_rulers:rulers.q4_0>) - 2e9 * sqrt(<published:a.b>)"
+    assert prose.with_names("lesson minutes", str.upper) == "LESSON MINUTES"
+
+
+def test_a_published_figure_keeps_its_digits_and_names_its_group():
+    assert published.as_printed(published.figure("litgpt.bf16")) == "0.870" and published.figure("litgpt.bf16") == 0.87
+    assert published.as_printed(published.figure("glossary.cut_percent")) == "90–99"
+    assert published.as_printed(published.figure("svd_llm.plain_svd")) == "20,061"
+    assert published.group_of("lora.table_6.q, v.8") == "lora.table_6"
+    assert published.about("svd_llm.intact")["url"] == "https://arxiv.org/abs/2403.07378"
+    with pytest.raises(KeyError):
+        published.about("no.such")

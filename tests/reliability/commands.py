@@ -112,6 +112,17 @@ def run(box: Path) -> Any:
     return [(lesson["status"], lesson["records"]) for lesson in report["lessons"]], report["not_run"]
 
 
+@command("write a run's pages", valid.report, kills=6, quick=False)
+def pages(box: Path) -> Any:
+    from lora_lessons.run.report.pages import write_pages
+
+    try:
+        write_pages(box / "out")
+    except ValueError as error:
+        raise Refused(str(error)) from error
+    return _all(box / "out")
+
+
 @command("train", lambda box: None)
 def train(box: Path) -> Any:
     from short_run import adapter, make_examples

@@ -343,6 +343,23 @@ def records(box: Path) -> Any:
     return report.as_html([found], about), found.records
 
 
+@reader("what a site brought", "text", "site/.made-by-lora-lessons", valid.site, (FileExistsError,), share=0.5)
+def site(box: Path) -> Any:
+    from lora_lessons.run.site import place
+
+    place.check_place(box / "site")
+    return place.foreign(box / "site")
+
+
+@reader("a run's report", "JSON", "out/report.json", valid.report, (ValueError,), share=0.3)
+def a_report(box: Path) -> Any:
+    from lora_lessons.run.earlier import read_report
+    from lora_lessons.run.report import pages
+
+    about, results = read_report(box / "out")
+    return pages.cover(results, about), [pages.lesson_page(result, about) for result in results if result.notebook]
+
+
 @reader("outputs to store", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,), share=0.5)
 def stored_outputs(box: Path) -> Any:
     from lora_lessons.run import notebooks, stored

@@ -1112,6 +1112,39 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/run/site/place.py",
+        (
+            "a site takes the place of somebody else's files",
+            "if name not in ours and",
+            "if name in ours and",
+            "run/site/test_place.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/report/parts.py",
+        (
+            "a report passes over what failed",
+            "return result.status != OK or bool(result.deviations)",
+            "return result.status == OK or bool(result.deviations)",
+            "run/test_report.py::test_what_failed_comes_first_with_its_cell_and_what_to_do",
+        ),
+    ),
+    *_in(
+        ".github/workflows/pages.yml",
+        (
+            "the code that builds the site may write to the repository",
+            "permissions:\n  contents: read\n",
+            "permissions:\n  contents: write\n",
+            "test_workflows.py::test_they_may_only_read_and_what_publishes_runs_no_code_of_ours",
+        ),
+        (
+            "the workflow calls what is not there",
+            "- run: make site\n",
+            "- run: make pages\n",
+            "test_workflows.py::test_every_command_that_they_run_is_there",
+        ),
+    ),
+    *_in(
         "lora_lessons/lessons/l15_your_own/keep_best.py",
         (
             "the last look is kept, not the best",
@@ -1151,6 +1184,69 @@ SABOTAGES: list[Sabotage] = [
             "if _is_picture(output) and any(map(_is_picture, groups[-1])):",
             "if _is_picture(output) and all(map(_is_picture, groups[-1])):",
             "run/site/test_build.py::test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/numbers.py",
+        (
+            "a hint ends at the first quotation mark in it",
+            '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))',
+            '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", text)',
+            "run/site/test_numbers.py::test_a_hint_leaves_the_markdown_around_it_alone",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/where.py",
+        (
+            "a number leads to a place that no page has",
+            "return Where(page_of(lesson), anchor_of(name),",
+            "return Where(page_of(stem), anchor_of(name),",
+            "run/site/test_numbers.py::test_another_lessons_record_leads_to_its_page",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/ledger.py",
+        (
+            "the ledger keeps quiet where the records do not bear a verdict out",
+            "if shown.said != one.written_for:",
+            "if not shown.said:",
+            "run/site/test_ledger.py::test_records_that_say_otherwise_show",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/markdown.py",
+        (
+            "the glossary links words inside of code",
+            'if token.type == "text" and not inside:',
+            'if token.type in ("text", "code_inline") and not inside:',
+            "run/site/test_glossary.py::test_only_the_first_plain_word_is_linked",
+        ),
+    ),
+    *_in(
+        "notebooks/01_low_rank.ipynb",
+        (
+            "an output has a text's colour of its own, which a dark page swallows",
+            "border:1px solid #ccd;",
+            "color:#112;",
+            "course/test_dark_theme.py::test_no_output_of_a_lesson_sets_a_texts_colour_without_its_ground",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/chat_box.js",
+        (
+            "a chat box that came without a kernel looks awake",
+            'sleeps = el.classList.contains("jupyter-widgets-disconnected")',
+            "sleeps = false",
+            "browser/test_chat_box_in_browser.py::test_the_box_is_used_by_keyboard_and_says_when_nobody_listens",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/blind_judge.js",
+        (
+            "a blind judge whose kernel was restarted looks awake",
+            ", comm_live_update: fallAsleep };",
+            " };",
+            "browser/test_blind_judge_in_browser.py::test_it_is_judged_by_mouse_and_keyboard_and_goes_on_after_a_restart",
         ),
     ),
 ]

@@ -2,6 +2,7 @@
 
 const PATIENCE = 5000; // ms until a question that Python has not heard is called unheard
 const UNHEARD = "Python has not heard this. It is busy with another cell, or it is not running: then run this lesson's cells again, and ask.";
+const ASLEEP = "Run this lesson's cells again to wake me up: Python has stopped. The last answers stay here.";
 const ADAPTERS = [["first", "scale", "first adapter", "scale of first"], ["second", "scale_second", "second adapter", "scale of second"]];
 
 function element(tag, attributes = {}, ...children) {
@@ -17,9 +18,9 @@ const options = (names) => names.map((name) => element("option", {}, name));
 function render({ model, el }) {
   const form = element("form"), status = element("p", { class: "status", role: "status" });
   const answers = element("div", { class: "answers", "aria-live": "polite" });
-  const root = element("div", { class: "mixer", role: "group", "aria-label": "adapter mixer" }, form, answers, status);
-  el.append(root);
-  let waiting = 0;
+  const asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
+  el.append(element("div", { class: "mixer", role: "group", "aria-label": "adapter mixer" }, asleep, form, answers, status));
+  let waiting = 0, sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
 
   function change(name, value) {
     model.set(name, value);
@@ -39,7 +40,8 @@ function render({ model, el }) {
       list.value = model.get(name);
       range.max = stops().length - 1;
       range.value = stops().indexOf(value);
-      range.disabled = stops().length < 2;
+      range.disabled = sleeps || stops().length < 2;
+      list.disabled = sleeps;
       said.textContent = value.toFixed(1);
       range.setAttribute("aria-valuetext", said.textContent);
     };
@@ -97,18 +99,24 @@ function render({ model, el }) {
       if (answer.textContent !== shown.answer) answer.textContent = shown.answer;
     });
     status.textContent = model.get("status");
-    cancel.disabled = !model.get("busy");
+    asleep.textContent = sleeps ? ASLEEP : "";
+    field.disabled = ask.disabled = sleeps;
+    cancel.disabled = sleeps || !model.get("busy");
   }
 
-  const drawn = "change:first change:second change:scale change:scale_second change:stops change:question change:columns change:status change:busy";
-  model.on("change:offered", drawQuestion);
-  model.on(drawn, draw);
+  const fallAsleep = () => { // a restarted kernel does not know this widget, and never will
+    sleeps = true;
+    draw();
+  };
+
+  const drawn = ["first", "second", "scale", "scale_second", "stops", "question", "columns", "status", "busy"].map((name) => `change:${name}`);
+  const listens = { "change:offered": drawQuestion, [drawn.join(" ")]: draw, comm_live_update: fallAsleep };
+  for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
   drawQuestion();
   draw();
   return () => {
     clearTimeout(waiting);
-    model.off("change:offered", drawQuestion);
-    model.off(drawn, draw);
+    for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
   };
 }
 

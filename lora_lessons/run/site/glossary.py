@@ -80,7 +80,8 @@ def hinted(markdown: str, seen: set[str], stem: str) -> str:
         for term in terms()
         if term.name not in seen and term.lesson != stem.rpartition("/")[2] and not _defined(term, markdown)
     }
-    lines, first = markdown.split("\n"), {}
+    lines = markdown.split("\n")
+    first: dict[str, Use] = {}
     for use in sorted(_uses(markdown, left), key=lambda use: (use.line, use.begin, -use.end)):
         if not any(use.line == other.line and use.begin < other.end for other in first.values()):
             first.setdefault(use.term.name, use)

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...course import published
-from ...course.prose import Quoted, quoted_numbers, with_names
-from ...course.published import as_printed
+from ...course.prose import Quoted, with_names
 from ...course.records import MIME, show_value
 from ..baselines import read_baseline
 from ..shown import plain
+from .published_page import lesson_link, published_page, quotes
 from .tables import code, link, table
 from .where import (
     PUBLISHED,
@@ -24,7 +23,6 @@ from .where import (
     of_the_run,
     page_of,
     part_of,
-    place_of,
     where,
     with_unit,
 )
@@ -41,17 +39,12 @@ def pages(notebooks: Mapping[str, NotebookNode], measured: Measured | None = Non
     stems = {place.rpartition("/")[2]: notebook for place, notebook in notebooks.items()}
     recorded = {stem: notebook for stem, notebook in stems.items() if read_baseline(stem)}
     made = {page_of(stem): _lesson_page(stem, notebook, measured) for stem, notebook in recorded.items()}
-    return made | {PUBLISHED: _published_page(recorded)}
+    return made | {PUBLISHED: published_page(recorded)}
 
 
 def cell_anchor(cell: NotebookNode) -> str:
     """The name of a code cell's place on its lesson's page."""
     return f"cell-{cell.id}"
-
-
-def quotes(notebook: NotebookNode) -> list[Quoted]:
-    """Every bound number in a notebook's prose."""
-    return [one for cell in notebook.cells if cell.cell_type == "markdown" for one in quoted_numbers(cell.source)]
 
 
 def _lesson_page(stem: str, notebook: NotebookNode, measured: Measured | None) -> str:
@@ -72,8 +65,11 @@ def _lesson_page(stem: str, notebook: NotebookNode, measured: Measured | None) -
             table(("arithmetic", "its parts", "in the prose"), _worked(stem, worked)),
         ]
     if copied := {one.what: one for one in quoted if one.kind == "code"}:
-        rows = [(code(what, where(one, stem).anchor), _reads(one)) for what, one in copied.items()]
-        parts += ["## Quoted from the code", _COPIED, table(("code", "in the prose"), rows)]
+        rows = [
+            (code(what, where(one, stem).anchor), lesson_link(stem, _heading_of(what, notebook)), _reads(one))
+            for what, one in copied.items()
+        ]
+        parts += ["## Quoted from the code", _COPIED, table(("code", "in a cell under", "in the prose"), rows)]
     return "\n\n".join(parts)
 
 
@@ -85,7 +81,7 @@ def _introduction(stem: str, baseline: Mapping[str, Any], count: int) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in baseline["versions"].items())
     seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
     said = (
-        f"{_lesson(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}. "
+        f"{lesson_link(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}. "
         f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. What another "
         "run may give follows from that and, where there was one, from a run on a second machine; outside it the course's tests fail."
     )
@@ -122,19 +118,27 @@ def _record_row(name: str, entry: Mapping[str, Any], measured: str) -> tuple[str
     )
 
 
-def _lesson(stem: str, words: str, anchor: str = "") -> str:
-    return link(f"../lessons/{place_of(stem)}.html{anchor}", html.escape(words))
-
-
-def _sections(stem: str, notebook: NotebookNode) -> Iterator[tuple[str, str]]:
-    """Each record of a notebook with a link to the cell that measured it, in the words of the heading above the cell."""
+def _cells(notebook: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
+    """Each code cell with the words of the heading above it."""
     heading = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading = next((plain(words) for words in re.findall(r"^#+ (.+)$", cell.source, re.M)[::-1]), heading)
-        for output in cell.get("outputs", []):
+        elif cell.cell_type == "code":
+            yield heading, cell
+
+
+def _sections(stem: str, notebook: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Each record of a notebook with a link to the cell that measured it, in the words of the heading above."""
+    for heading, cell in _cells(notebook):
+        for output in cell.outputs:
             for record in output.get("data", {}).get(MIME, []):
-                yield record["name"], _lesson(stem, heading, f"#{cell_anchor(cell)}")
+                yield record["name"], lesson_link(stem, heading, f"#{cell_anchor(cell)}")
+
+
+def _heading_of(code: str, notebook: NotebookNode) -> str:
+    """The heading above the first cell that holds `code`."""
+    return next((heading for heading, cell in _cells(notebook) if code in cell.source), "")
 
 
 def _worked(stem: str, quoted: Mapping[str, Quoted]) -> Iterator[tuple[str, ...]]:
@@ -155,35 +159,3 @@ def _name(name: str, stem: str) -> str:
 
 def _reads(one: Quoted) -> str:
     return f"{one.low}–{one.number}" if one.low else f"{one.number}{'%' if one.percent else ''}"
-
-
-def _published_page(notebooks: Mapping[str, NotebookNode]) -> str:
-    quoting: dict[str, list[str]] = {}
-    for stem, notebook in notebooks.items():
-        for one in quotes(notebook):
-            if one.kind == "published" and stem not in (known := quoting.setdefault(where(one, stem).anchor, [])):
-                known.append(stem)
-    figures = published.figures()
-    tables = []
-    for group, about in published.groups().items():
-        mine = {row: value for row, value in figures.items() if published.group_of(row) == group}
-        source = html.escape(about["source"])
-        caption = link(about["url"], source) if "url" in about else source
-        rows = [_figure_row(group, row, value, quoting.get(anchor_of(row), [])) for row, value in mine.items()]
-        tables.append(table(("figure", "as it was printed", "quoted by"), rows, caption))
-    return "\n\n".join(["# Figures that others published", _PUBLISHED, *tables])
-
-
-_PUBLISHED = (
-    "The course did not measure these figures: it quotes them, so that you can hold what the lessons measured against them. "
-    "Each stands here as it was printed, under its source."
-)
-
-
-def _figure_row(group: str, row: str, value: Any, stems: list[str]) -> tuple[str, ...]:
-    lessons = ", ".join(_lesson(stem, _short(stem)) for stem in stems) or "no lesson's prose"
-    return code(row.removeprefix(f"{group}."), anchor_of(row)), as_printed(value), lessons
-
-
-def _short(stem: str) -> str:
-    return f"lesson {stem[:2]}" if "/" not in place_of(stem) else f"side trip of lesson {stem[:2]}"

@@ -93,7 +93,7 @@ def with_unit(value: Value, unit: str) -> str:
 
 def _of_record(lesson: str, name: str, measured: Measured | None) -> Iterator[str]:
     entry = entry_of(lesson, name)
-    yield f"{name}: {with_unit(entry.get('expected', entry.get('value')), entry['unit'])}"
+    yield f"{name}: {with_unit(entry['expected' if 'seeds' in entry else 'value'], entry['unit'])}"
     yield f"Measured by lesson {lesson[:2]} ({measured_on(lesson)})."
     if "seeds" in entry:
         exactly = allowed(entry).startswith(EXACTLY)

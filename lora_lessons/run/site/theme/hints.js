@@ -6,8 +6,7 @@
   tip.className = "hint";
   tip.setAttribute("role", "tooltip");
   tip.hidden = true;
-  let owner = null; // the link whose hint is shown
-  let leaving = 0;
+  let owner = null, touched = null, leaving = 0; // whose hint is shown; what was tapped first; a timer
 
   function place() {
     const link = owner.getClientRects()[0] || owner.getBoundingClientRect();
@@ -46,8 +45,7 @@
     else if (onTip(event.target)) clearTimeout(leaving);
     else if (owner) { clearTimeout(leaving); leaving = setTimeout(hide, 150); } // time to reach the tip itself
   });
-  let touched = null; // a first tap shows the hint, a second follows the link
-  document.addEventListener("pointerdown", (event) => {
+  document.addEventListener("pointerdown", (event) => { // a first tap shows the hint, a second follows the link
     const link = hinted(event);
     touched = event.pointerType !== "mouse" && link && link !== owner ? link : null;
     if (!link && !tip.contains(event.target)) hide();

@@ -1,0 +1,102 @@
+"""The site's hints and its filter of symptoms in a real browser, on small pages with the site's own scripts and sheets."""
+
+import pytest
+from playwright.sync_api import expect
+
+from lora_lessons.run.site.settings import THEME
+
+LINKS = """<p style="margin-top:6rem">The share is <a class="bound" href="#record" data-hint="share: 0.28&#10;&lt;b&gt;Seeds&lt;/b&gt; 0, 1">2.8%</a>
+of <a class="term" href="#rank" data-hint="How many directions.">rank</a> and <code>code</code>.</p>
+<p style="text-align:right"><a class="bound" href="#edge" data-hint="{long}">9</a></p><h2 id="record">The record</h2>"""
+TABLES = """<section><h2>Loss</h2><div class="symptoms"><table><tbody><tr><td>loss is nan</td><td>14.15 No token</td></tr>
+<tr><td>the loss is flat</td><td>14.3 Both start at zero</td></tr></tbody></table></div></section>
+<section><h2>Files</h2><div class="symptoms"><table><tbody><tr><td>the file is huge</td><td>14.9 Head saved</td></tr></tbody></table></div></section>"""
+
+
+@pytest.fixture
+def open_page(browser, tmp_path):
+    """A page of this body at the size of a desktop or a phone."""
+    contexts = []
+
+    def opened(body, width=1280, **device):
+        sheets = "".join(f'<link rel="stylesheet" href="{sheet.as_uri()}">' for sheet in sorted(THEME.glob("*.css")))
+        scripts = "".join(f'<script src="{(THEME / name).as_uri()}"></script>' for name in ("hints.js", "symptoms.js"))
+        file = tmp_path / "page.html"
+        head = f'<meta name="viewport" content="width=device-width">{sheets}{scripts}'
+        file.write_text(f"<!doctype html><html><head>{head}</head><body>{body}</body></html>", encoding="utf-8")
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **device))
+        page = contexts[-1].new_page()
+        page.goto(file.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+def test_a_hint_is_shown_on_hover_and_goes_with_the_pointer(open_page):
+    page = open_page(LINKS)
+    tip = page.get_by_role("tooltip")
+    expect(tip).to_have_count(0)
+    page.get_by_text("2.8%").hover()
+    expect(tip).to_have_text("share: 0.28\n<b>Seeds</b> 0, 1")
+    expect(page.get_by_text("2.8%")).to_have_accessible_description("share: 0.28 <b>Seeds</b> 0, 1")
+    tip.hover()
+    expect(tip).to_be_visible()
+    page.locator("code").hover()
+    expect(tip).to_have_count(0)
+    expect(page.get_by_text("2.8%")).not_to_have_attribute("aria-describedby", "hint")
+
+
+def test_by_keyboard_a_hint_comes_with_focus_and_escape_closes_it(open_page):
+    page = open_page(LINKS)
+    tip = page.get_by_role("tooltip")
+    page.keyboard.press("Tab")
+    expect(tip).to_contain_text("share")
+    page.keyboard.press("Tab")
+    expect(tip).to_have_text("How many directions.")
+    page.keyboard.press("Escape")
+    expect(tip).to_have_count(0)
+    expect(page.get_by_text("rank", exact=True)).to_be_focused()
+
+
+def test_on_a_phone_a_first_tap_shows_the_hint_and_a_second_follows_the_link(open_page):
+    page = open_page(LINKS, width=390, has_touch=True, is_mobile=True)
+    tip = page.get_by_role("tooltip")
+    page.get_by_text("2.8%").tap()
+    expect(tip).to_contain_text("share")
+    assert "#" not in page.url
+    page.get_by_text("The record").tap()
+    expect(tip).to_have_count(0)
+    page.get_by_text("2.8%").tap()
+    page.get_by_text("2.8%").tap()
+    page.wait_for_url("**#record")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_hint_stays_inside_the_window(open_page, width):
+    page = open_page(LINKS.format(long="many words " * 30), width=width)
+    page.get_by_text("9", exact=True).hover()
+    box = page.get_by_role("tooltip").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] >= 0 and box["y"] + box["height"] <= 800
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_list_of_symptoms_is_filtered_by_what_is_typed(open_page):
+    page = open_page(TABLES)
+    field = page.get_by_role("searchbox", name="What do you see?")
+    said = page.get_by_role("status")
+    field.fill("LOSS fl")
+    expect(page.get_by_text("the loss is flat")).to_be_visible()
+    for hidden in ("loss is nan", "the file is huge", "Files"):
+        expect(page.get_by_text(hidden)).to_be_hidden()
+    expect(said).to_have_text("1 of 3 symptoms")
+    field.fill("zebra")
+    expect(said).to_contain_text("No symptom has these words")
+    field.fill("")
+    expect(page.get_by_text("the file is huge")).to_be_visible()
+    expect(said).to_have_text("")
+
+
+def test_without_a_list_of_symptoms_there_is_no_filter(open_page):
+    expect(open_page(LINKS).get_by_role("searchbox")).to_have_count(0)

@@ -17,9 +17,13 @@ RUN = """async (rules) => {
     return found.violations.filter((one) => ["serious", "critical"].includes(one.impact)).map(
         (one) => `${one.id}: ${one.nodes.length} × ${one.nodes[0].html.slice(0, 150)} ${one.nodes[0].any[0]?.message ?? ""}`);
 }"""
-STICKS_OUT = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
-    [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-    .slice(0, 3).map((e) => `wider than the page: ${e.outerHTML.slice(0, 120)}`)"""
+STICKS_OUT = """() => {
+    const wide = [document.documentElement, ...document.querySelectorAll(".content")].filter((e) => e.scrollWidth > e.clientWidth);
+    const scrolls = (e) => e && !wide.includes(e) && (["auto", "scroll"].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
+    return wide.length ? [...document.querySelectorAll(".content *")]
+        .filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
+        .slice(0, 3).map((e) => `wider than the page: ${e.outerHTML.slice(0, 120)}`) : [];
+}"""
 PARTS = 6
 
 

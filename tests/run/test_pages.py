@@ -90,7 +90,8 @@ def test_a_lesson_is_a_page_with_its_pictures_and_its_records_beside_their_bands
     assert "12 s: ok." in words(page), "how it went"
     told = read(page).partition("What this run measured")[2]
     assert re.search(r"<code>lora.layers</code></td><td class=\"n\">210</td><td>layers</td><td>exactly 210</td>", told)
-    assert words(report / "pages" / "lessons" / "04_peft.html").index("04_peft failed in cell 9") < 800
+    failed = words(report / "pages" / "lessons" / "04_peft.html")
+    assert failed.index("in 12 s: failed. 04_peft failed in cell 9") < 800 and "&lt;p class" not in failed
 
 
 def test_a_number_in_prose_leads_to_what_was_recorded_and_what_this_run_found(report):

@@ -1249,4 +1249,34 @@ SABOTAGES: list[Sabotage] = [
             "browser/test_blind_judge_in_browser.py::test_it_is_judged_by_mouse_and_keyboard_and_goes_on_after_a_restart",
         ),
     ),
+    *_in(
+        "lora_lessons/course/baked.py",
+        (
+            "the pointer is led to values that the page has not",
+            "if stop in stops]\n    return {",
+            "]\n    return {",
+            "run/site/test_widgets.py::test_the_pointer_goes_to_what_is_there",
+        ),
+        (
+            "a matrix in bytes loses the step of each row",
+            "np.abs(rows).max(1)",
+            "np.abs(rows).max(1, keepdims=True).mean(0).repeat(len(rows))",
+            "run/site/test_widgets.py::test_a_row_in_bytes_keeps_its_largest_number",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/baking.py",
+        (
+            "a page need not offer what its widget starts with",
+            "        if stage.values[name] not in values and",
+            "        if not held and values and",
+            "run/site/test_widgets.py::test_a_widget_must_offer_what_it_starts_with",
+        ),
+        (
+            "a setting that cannot be shows the scene before it",
+            "        if stage.said:\n",
+            "        if not stage.said and stage.said:\n",
+            "run/site/test_widgets.py::test_what_cannot_be_is_answered_with_the_lessons_own_sentence",
+        ),
+    ),
 ]

@@ -63,9 +63,11 @@ def lesson_page(result: LessonResult, about: Mapping[str, Any]) -> NotebookNode:
     for cell in made.cells:
         if cell.cell_type == "code":
             cell.outputs = as_stored(cell.outputs)
-    went = f"As it ran on {result.kept_from or about['date']}, in {result.seconds:.0f} s: {result.status}."
-    head = _paragraph(went, "quiet") + (shown("bad")({"result": result}) if is_bad(result) else "")
-    made.cells.insert(1, new_markdown_cell(raw(f"<style>{style()}</style>{head}"), metadata={"tags": [OF_THE_RUN]}))
+    day = (result.kept_from or about["date"]).partition("T")[0]
+    went = f"As it ran on {day}, in {result.seconds:.0f} s: {result.status}."
+    bad = shown("bad")({"result": result}) if is_bad(result) else ""
+    head = f"<style>{style()}</style>{_paragraph(went, 'quiet')}{bad}"
+    made.cells.insert(1, new_markdown_cell(raw(head), metadata={"tags": [OF_THE_RUN]}))
     if rows := list(record_rows(result)):
         table = raw(shown("records")(rows, result.baseline))
         made.cells.append(new_markdown_cell(f"## What this run measured\n\n{table}", metadata={"tags": [OF_THE_RUN]}))

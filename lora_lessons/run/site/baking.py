@@ -23,12 +23,9 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
     """
     held = _held(live, stage)
     kitchen = _Kitchen(stage, {**live.values, **held})
-    start, opening = dict(stage.values), _home(live, stage.values)
-    rooms = {opening: 0}
-    table = []
-    for setting in _settings(held):
-        room = rooms.setdefault(_home(live, setting), len(rooms))
-        table.append(kitchen.number({**setting, stage.axis: start[stage.axis]}, room))
+    start = dict(stage.values)
+    kitchen.number(start, _home(live, start))  # the first part is the one that the page opens with
+    table = [kitchen.number({**start, **setting}, _home(live, setting)) for setting in _settings(held)]
     controls = [_narrowed(control, stage.axis, held) for control in stage.controls]
     labels = {control["name"]: control["label"] for control in controls}
     longest = max((scene["stops"] for part in kitchen.parts for scene in part["scenes"].values()), key=len)
@@ -55,28 +52,46 @@ class _Kitchen:
         self.parts: list[Part] = []
         self.homes: list[int] = []
         self.refused: list[str] = []
-        self._numbers: dict[tuple[int, str], int] = {}
+        self._rooms: dict[Hashable, int] = {}
+        self._numbers: dict[str, int] = {}
         self._pictures: dict[bytes, int] = {}
+        self._no_say: dict[tuple[str, ...], dict[tuple[Any, ...], int]] = {}  # by the controls that have none
 
-    def number(self, values: Mapping[str, Any], room: int) -> int:
-        """The number of the scene that answers `values`, or -1 - n where sentence n of `refused` does."""
+    def number(self, values: Mapping[str, Any], room: Hashable) -> int:
+        """The number of the scene that answers `values`, or -1 - n where sentence n of `refused` does.
+
+        A scene that nobody has asked for before goes into the part of this `room`.
+        """
+        for locked, known in self._no_say.items():
+            if (number := known.get(_but(locked, values))) is not None:
+                return number
         stage = self.stage
         stage.values = dict(values)
         if stage.said:
             if stage.said not in self.refused:
                 self.refused.append(stage.said)
             return -1 - self.refused.index(stage.said)
-        while len(self.parts) <= room:
-            self.parts.append({"scenes": {}, "backdrops": {}})
         picture = self._pictures.setdefault(stage.backdrop["png"], len(self._pictures))
         scene = thinned(stage.scene, stage.axis, self.offered, picture)
-        number = self._numbers.setdefault((room, repr(scene)), len(self.homes))
+        number = self._numbers.setdefault(repr(scene), len(self.homes))
         if number == len(self.homes):
-            self.homes.append(room)
-            self.parts[room]["scenes"][number] = scene
-            if picture not in self.parts[room]["backdrops"]:
-                self.parts[room]["backdrops"][picture] = backdrop(stage.backdrop, picture)
+            self._keep(scene, self._rooms.setdefault(room, len(self._rooms)))
+        self._no_say.setdefault(tuple(scene["locked"]), {})[_but(scene["locked"], values)] = number
         return number
+
+    def _keep(self, scene: dict[str, Any], home: int) -> None:
+        if home == len(self.parts):
+            self.parts.append({"scenes": {}, "backdrops": {}})
+        part, picture = self.parts[home], scene["backdrop"]
+        part["scenes"][len(self.homes)] = scene
+        if picture not in part["backdrops"]:
+            part["backdrops"][picture] = backdrop(self.stage.backdrop, picture)
+        self.homes.append(home)
+
+
+def _but(locked: Sequence[str], values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The values without those of controls that have no say."""
+    return tuple(value for name, value in values.items() if name not in locked)
 
 
 def _held(live: Live, stage: Stage) -> dict[str, list[Any]]:

@@ -42,7 +42,6 @@ def settings() -> dict[str, Any]:
         "pygments_style": "a11y-high-contrast-light",
         "pygments_dark_style": "a11y-high-contrast-dark",
         "html_static_path": [str(THEME)],
-        "templates_path": [str(THEME / "templates")],
         "html_css_files": _sheets("css"),
         "html_js_files": _sheets("js"),
         "html_math_renderer": "mathml",

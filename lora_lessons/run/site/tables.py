@@ -8,17 +8,15 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "", kind: str = "") -> str:
-    """A table under these columns; cells and caption are HTML. The roles stay when a style sheet makes cards of rows.
-
-    The caption stands above: within a table that names its role, it could hold no link.
-    """
+    """A table under these columns; cells and caption are HTML. The roles stay when a style sheet makes cards of rows."""
     names = "".join(f'<th role="columnheader" scope="col">{html.escape(name)}</th>' for name in head)
-    above = f'<p class="table-caption">{caption}</p>\n' if caption else ""
+    above = f'<p class="caption">{caption}</p>\n' if caption else ""
+    label = f' aria-label="{re.sub("<[^>]+>", "", caption)}"' if caption else ""
     body = "\n".join(_row(head, row) for row in rows)
     return (
-        f'{above}<table class="cards {kind}" role="table">\n<thead role="rowgroup"><tr role="row">{names}</tr></thead>\n'
-        f'<tbody role="rowgroup">\n{body}\n</tbody></table>'
-    ).replace('cards "', 'cards"')
+        f'{above}<table class="{f"cards {kind}".strip()}" role="table"{label}>\n'
+        f'<thead role="rowgroup"><tr role="row">{names}</tr></thead>\n<tbody role="rowgroup">\n{body}\n</tbody></table>'
+    )
 
 
 def _row(head: Sequence[str], cells: Sequence[str]) -> str:

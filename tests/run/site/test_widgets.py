@@ -201,7 +201,14 @@ def test_a_scene_is_kept_once_though_two_settings_show_it():
     """In a fair fight α has no say."""
     file = opening("scale_lab")
     table, homes = file["answers"]["table"], file["answers"]["homes"]
-    assert len(set(table)) == len(homes) < len(table) == 2 * 8 * 5 * 3
+    assert len(set(table)) == len(homes) == 2 * 5 * (8 + 2) and len(table) == 2 * 8 * 5 * 3
+
+
+def test_a_control_that_has_no_say_needs_no_files_of_its_own():
+    """The photograph has no kinds; so it is worked out, and kept, once."""
+    live = LIVE["rank_explorer"]._replace(values={"name": ["photograph"], "kind": ["q_proj", "up_proj"]})
+    file, further = baking.bake_stage(live, stage_of("rank_explorer"))
+    assert file["answers"]["table"] == [0, 0] and not further
 
 
 def test_the_note_counts_what_is_there():
@@ -216,8 +223,8 @@ def test_settings_apart_lie_in_files_of_their_own_and_the_first_opens_with_the_s
     live = LIVE["start_map"]._replace(values={"b": [-1.0, 0.0, 1.0]}, apart=("b",))
     file, further = baking.bake_stage(live, stage_of("start_map"))
     stage_of("start_map").values = starts("start_map")
-    assert file["answers"]["homes"] == [1, 0, 2] and len(further) == 2
-    assert list(file["answers"]["parts"][0]["scenes"]) == [1] and list(further[0]["scenes"]) == [0]
+    assert file["answers"]["table"] == [1, 0, 2] and file["answers"]["homes"] == [0, 1, 2] and len(further) == 2
+    assert list(file["answers"]["parts"][0]["scenes"]) == [0] and list(further[0]["scenes"]) == [1]
 
 
 @pytest.mark.parametrize("values", [{"b": [1.0]}, {"a": [1.0]}])

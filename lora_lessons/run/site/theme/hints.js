@@ -36,7 +36,7 @@
   const hinted = (event) => event.target.closest && event.target.closest("[data-hint]");
   const onTip = (node) => node === tip || (owner && owner.contains(node));
 
-  document.addEventListener("DOMContentLoaded", () => document.body.append(tip));
+  document.addEventListener("DOMContentLoaded", () => (document.querySelector("main, [role=main]") || document.body).append(tip));
   document.addEventListener("focusin", (event) => (hinted(event) ? show(hinted(event)) : hide()));
   document.addEventListener("focusout", hide);
   document.addEventListener("pointerover", (event) => {

@@ -23,7 +23,7 @@ def rooms(of: Container[str] | None = None) -> list[str]:
     for name in names:
         room = import_module(f"{__name__}.{name}")
         if any(module.name == "on_the_web" for module in pkgutil.iter_modules(room.__path__)):
-            import_module(f"{room.__name__}.on_the_web")
+            import_module(f"{__name__}.{name}.on_the_web")
     return sorted(names)
 
 

@@ -21,9 +21,7 @@ def rooms(of: Container[str] | None = None) -> list[str]:
     every = [module.name for module in pkgutil.iter_modules(__path__)]
     names = [name for name in every if of is None or name.removeprefix("l") in of]
     for name in names:
-        room = import_module(f"{__name__}.{name}")
-        if any(module.name == "on_the_web" for module in pkgutil.iter_modules(room.__path__)):
-            import_module(f"{room.__name__}.on_the_web")
+        import_module(f"{__name__}.{name}")
     return sorted(names)
 
 

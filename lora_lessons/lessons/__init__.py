@@ -14,16 +14,11 @@ from ..course.lesson import lessons
 
 
 def rooms(of: Container[str] | None = None) -> list[str]:
-    """Import every lesson's room, or those `of` some lessons, and what each lets live on the web.
-
-    Returns their names in reading order.
-    """
+    """Import every lesson's room, or those `of` some lessons; return their names in reading order."""
     every = [module.name for module in pkgutil.iter_modules(__path__)]
     names = [name for name in every if of is None or name.removeprefix("l") in of]
     for name in names:
-        room = import_module(f"{__name__}.{name}")
-        if any(module.name == "on_the_web" for module in pkgutil.iter_modules(room.__path__)):
-            import_module(f"{__name__}.{name}.on_the_web")
+        import_module(f"{__name__}.{name}")
     return sorted(names)
 
 

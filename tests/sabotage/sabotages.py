@@ -1232,24 +1232,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/course/chat_box.js",
-        (
-            "a chat box that came without a kernel looks awake",
-            'sleeps = el.classList.contains("jupyter-widgets-disconnected")',
-            "sleeps = false",
-            "browser/test_chat_box_in_browser.py::test_the_box_is_used_by_keyboard_and_says_when_nobody_listens",
-        ),
-    ),
-    *_in(
-        "lora_lessons/course/blind_judge.js",
-        (
-            "a blind judge whose kernel was restarted looks awake",
-            ", comm_live_update: fallAsleep };",
-            " };",
-            "browser/test_blind_judge_in_browser.py::test_it_is_judged_by_mouse_and_keyboard_and_goes_on_after_a_restart",
-        ),
-    ),
-    *_in(
         "lora_lessons/course/baked.py",
         (
             "the pointer is led to values that the page has not",

@@ -122,7 +122,7 @@ def seeds(entry: Mapping[str, Any]) -> str:
     shown = [show_value(value) for value in entry["seeds"]]
     numbers = _series(list(map(str, range(len(shown)))))
     if len(shown) == 1:
-        return "Run with one seed."
+        return "The lesson was run with one seed."
     if len(set(shown)) == 1:
         return f"Seeds {numbers} gave the same."
     return f"Seeds {numbers} gave {_series(shown)}."
@@ -130,7 +130,7 @@ def seeds(entry: Mapping[str, Any]) -> str:
 
 def allowed(entry: Mapping[str, Any]) -> str:
     """What another run may measure: "0.1 to 0.3", or "exactly 3"."""
-    limits = [show_value(round(limit, 8)) for limit in band(entry) or ()]
+    limits = [show_value(round(limit, 8) or 0) for limit in band(entry) or ()]
     return " to ".join(limits) if len(set(limits)) > 1 else f"{EXACTLY} {show_value(entry['expected'])}"
 
 
@@ -156,6 +156,12 @@ def _of_arithmetic(expression: str, stem: str) -> Iterator[str]:
     if not expression.startswith("lesson "):
         yield f"Worked out: {expression}"
     yield from (part_of(name, stem) for name in names_in(expression))
+
+
+def tells(quoted: Quoted) -> bool:
+    """Whether there is more to say of a number than one operation on two plain numbers, such as 9/10, would."""
+    plain = quoted.kind == "calc" and not names_in(quoted.what)
+    return not plain or len(re.findall(r"(?<![\w.])\d[\w.]*", quoted.what)) > 2
 
 
 def names_in(expression: str) -> list[str]:

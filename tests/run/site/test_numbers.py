@@ -14,7 +14,7 @@ from lora_lessons.course.records import show_value
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.site import numbers
 from lora_lessons.run.site.build import stored
-from lora_lessons.run.site.where import anchor_of, place_of
+from lora_lessons.run.site.where import anchor_of, place_of, tells
 
 NOTEBOOKS = stored()
 LINK = re.compile(r'<a class="bound" href="(?P<href>[^"]*)" data-hint="(?P<hint>[^"]*)">(?P<words>[^<]*)</a>')
@@ -45,7 +45,7 @@ def test_every_bound_number_is_a_link_to_a_place_that_is_there(place, places):
     for text in texts(NOTEBOOKS[place]):
         made = numbers.linked(text, place)
         links = [match for match in LINK.finditer(made) if match["href"]]
-        assert len(links) == len(list(prose.quoted_numbers(text)))
+        assert len(links) == sum(map(tells, prose.quoted_numbers(text)))
         assert LINK.sub(lambda link: link["words"], made) == prose.without_sources(text)
         assert parser.render(made).count('<a class="bound"') == len(links)
         for link in links:
@@ -105,6 +105,26 @@ def test_an_arithmetic_is_shown_with_its_parts():
     assert lines[2].startswith("litgpt.bf16 = 0.870: litgpt's tutorials"), "with the digits that were printed"
     _, lines = the_hint("1<!--calc lesson minutes-->")
     assert lines == [line for line in lines if "seconds" in line] and len(lines) == 1
+
+
+@pytest.mark.parametrize("what", ["9/10", "1 - 0.05", "sqrt(1/8)", "4*4", "2**-24", "exp(1)"])
+def test_what_one_plain_operation_gives_is_no_link(what):
+    made = numbers.linked(f"about 90%<!--calc {what}--> of it", "01_low_rank")
+    assert made == "about 90% of it"
+
+
+@pytest.mark.parametrize("what", ["4 + 32/64", "1 - kinds.q_rise", "lesson minutes"])
+def test_an_arithmetic_of_more_than_that_is_one(what):
+    assert the_hint(f"4.5<!--calc {what}-->")
+
+
+def test_a_lessons_page_says_that_its_outputs_may_be_of_another_run(pages):
+    for docname, page in pages.items():
+        assert docname == "numbers/published" or "may be of another run" in page
+
+
+def test_no_range_begins_at_minus_nothing(pages):
+    assert [page for page in pages.values() if re.search(r">-0 to|to -0<", page)] == []
 
 
 def test_a_range_is_one_link_and_a_unit_belongs_to_it():

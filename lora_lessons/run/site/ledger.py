@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from ...course import published
@@ -44,7 +44,7 @@ def page() -> str:
         rows.append(
             (
                 f"<b>{id}</b> {html.escape(says)}",
-                "".join(_judged(one, shown, recorded[one.lesson], says) for one, shown in judged),
+                "".join(_judged(one, shown, says) for one, shown in judged),
                 "<br>".join(told for one, _ in judged for told in _others(one)) or '<span class="none">—</span>',
             )
         )
@@ -70,11 +70,10 @@ def _recorded(lesson: str) -> dict[str, Value]:
     return {name: one.value for name, one in records_of(nbformat.read(notebook_of(lesson), as_version=4)).items()}
 
 
-def _judged(one: Claim, shown: Card, recorded: Mapping[str, Value], says: str) -> str:
+def _judged(one: Claim, shown: Card, says: str) -> str:
     """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
-    sentence = html.escape(_short(one, shown, recorded))
-    return f'<div class="judged">{part}{verdict(shown.said)} {sentence} {_card(one)}</div>'
+    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {_card(one)}</div>'
 
 
 def _counted(said: Iterable[str]) -> str:
@@ -82,18 +81,6 @@ def _counted(said: Iterable[str]) -> str:
     known = sorted(count, key=lambda one: list(_SIGNS).index(one) if one in _SIGNS else len(_SIGNS))
     kinds = "".join(f"<span>{count[one]} {verdict(one)}</span>" for one in known)
     return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
-
-
-def _short(one: Claim, shown: Card, recorded: Mapping[str, Value]) -> str:
-    """The card's sentences up to the first that holds a measured value; all of them where it disagrees."""
-    if shown.said != one.written_for:
-        return shown.sentence
-    told: list[str] = []
-    for part in re.split(r"(?<=[.!?]) (?=[A-Z])", one.sentence):
-        told.append(part)
-        if "{" in part:
-            break
-    return one._replace(sentence=" ".join(told)).filled(recorded)
 
 
 def _others(one: Claim) -> Iterator[str]:
@@ -111,5 +98,5 @@ def _figure(row: str) -> str:
 def _card(one: Claim) -> str:
     """The way to the verdict card, under the cells that measured its numbers."""
     place = place_of(one.lesson)
-    words = f"The whole answer, in {'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
+    words = f"How {'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]} measured it"
     return link(f"lessons/{place}.html#{claim_anchor(one.id)}", words)

@@ -6,7 +6,6 @@ import html
 import re
 
 from ...course.prose import Quoted, with_sources, without_sources
-from .number_pages import cell_anchor as cell_anchor
 from .number_pages import pages as pages
 from .where import Measured as Measured
 from .where import place_of, tells, where

@@ -30,8 +30,6 @@ def test_every_claim_has_one_row_with_what_each_lesson_measured_and_a_way_to_its
     for one, found in zip(EVERY, judged(page), strict=True):
         assert f"</span> {one.written_for}</span>" in found
         assert f'href="lessons/{place_of(one.lesson)}.html#claim-{one.id}"' in found
-        sentence = re.sub(r"<a .*", "", found.rpartition("</span>")[2]).strip()
-        assert re.search(r"\d|yes|no", sentence) and len(sentence) <= 520, "what was measured, and not much more"
     for says, found, _ in rows(page):
         for one in EVERY:
             if f"<b>{one.id}</b>" in says:
@@ -44,7 +42,7 @@ def test_the_page_says_what_the_lessons_cards_say():
     for one, found in zip(EVERY, judged(ledger.page()), strict=True):
         card = shown[one.lesson, one.id]
         sentence = html.unescape(re.sub(r"<a .*", "", found.rpartition("</span>")[2]).strip())
-        assert card.sentence.startswith(sentence), one
+        assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
         assert ledger.verdict(card.said) in found
 
 

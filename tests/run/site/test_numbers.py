@@ -60,12 +60,13 @@ def test_a_record_says_its_value_machine_seeds_and_range():
     assert href == "../numbers/01_low_rank.html#perplexity.intact"
     assert lines[0] == f"perplexity.intact: {show_value(entry['expected'])}"
     assert baseline["date"] in lines[1] and "lesson 01" in lines[1] and "2 cores" in lines[1]
-    assert lines[2] == "Seeds 0, 1 and 2 gave the same. Another run may give 42.61 to 43.04."
+    assert lines[2] == f"Seeds 0, 1 and 2 gave the same. A second machine gave {show_value(entry['elsewhere'][0])}."
+    assert lines[3] == "The course’s tests allow 42.61 to 43.04."
 
 
 def test_seeds_that_differ_are_named_and_what_must_be_equal_is_said_to_be():
     _, lines = the_hint("3<!--record kinds.survive-->")
-    assert lines[0].startswith("kinds.survive: 3 of 7 kinds") and lines[2].endswith("Every run must give exactly this.")
+    assert lines[0].startswith("kinds.survive: 3 of 7 kinds") and lines[3] == "The course’s tests allow nothing else."
     stem, name, entry = next(
         (place.rpartition("/")[2], name, entry)
         for place in NOTEBOOKS
@@ -100,7 +101,7 @@ def test_a_published_figure_names_its_source_and_says_that_nobody_here_measured_
 def test_an_arithmetic_is_shown_with_its_parts():
     _, lines = the_hint("18%<!--calc exp(11_rulers:rulers.q4_0) - 1-->")
     assert lines[0] == "Worked out: exp(11_rulers:rulers.q4_0) - 1"
-    assert re.fullmatch(r"rulers\.q4_0 = [\d.]+ nats .*, measured by lesson 11", lines[1])
+    assert re.fullmatch(r"rulers\.q4_0 = [\d.]+ nats .*, recorded by lesson 11", lines[1])
     _, lines = the_hint("0.14<!--calc published:litgpt.nf4 - published:litgpt.bf16-->")
     assert lines[2].startswith("litgpt.bf16 = 0.870: litgpt's tutorials"), "with the digits that were printed"
     _, lines = the_hint("1<!--calc lesson minutes-->")

@@ -87,7 +87,9 @@ def _others(one: Claim) -> Iterator[str]:
     """What others published on the same thing, in words, each with its source."""
     for group, about in published.groups().items():
         if f"{one.lesson} {one.id}" in about.get("cards", ()):
-            told = re.sub(r"\{(.+?)\}", lambda row, group=group: _figure(f"{group}.{row[1]}"), html.escape(about["words"]))  # type: ignore[misc]
+            told = re.sub(
+                r"\{(.+?)\}", lambda row, group=group: _figure(f"{group}.{row[1]}"), html.escape(about["words"])
+            )  # type: ignore[misc]
             yield f"{told} ({html.escape(about['source'])})"
 
 

@@ -87,9 +87,9 @@ def _others(one: Claim) -> Iterator[str]:
     """What others published on the same thing, in words, each with its source."""
     for group, about in published.groups().items():
         if f"{one.lesson} {one.id}" in about.get("cards", ()):
-            told = re.sub(
-                r"\{(.+?)\}", lambda row, group=group: _figure(f"{group}.{row[1]}"), html.escape(about["words"])
-            )  # type: ignore[misc]
+            # words and names of figures take turns
+            parts = re.split(r"\{(.+?)\}", about["words"])
+            told = "".join(_figure(f"{group}.{part}") if n % 2 else html.escape(part) for n, part in enumerate(parts))
             yield f"{told} ({html.escape(about['source'])})"
 
 

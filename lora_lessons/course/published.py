@@ -9,7 +9,8 @@ from typing import Any
 
 from ..paths import course_root
 
-ABOUT = ("source", "url", "cards")  # what a group says of all its figures; `cards` are the claims that they bear on
+# What a group says of all its figures: `cards` are the claims that they bear on, `words` what they say of those, with {row}.
+ABOUT = ("source", "url", "cards", "words")
 
 
 def figures() -> dict[str, Any]:
@@ -53,7 +54,7 @@ def as_printed(figure: Any) -> str:
 
 
 def groups() -> dict[str, dict[str, Any]]:
-    """What each group says of all its figures, in the table's order: the source, its address, the claims' cards."""
+    """What each group says of all its figures, in the table's order: the source, its address, the claims' cards, its words."""
     return dict(_groups(_table()))
 
 

@@ -16,7 +16,7 @@ from .numbers import attribute, up
 from .where import place_of
 
 # So that prose stays calm: links on a page, and in a cell.
-_ON_A_PAGE, _IN_A_CELL = 12, 3
+_ON_A_PAGE, _IN_A_CELL = 20, 3
 
 
 class Term(NamedTuple):
@@ -75,6 +75,7 @@ def hinted(markdown: str, seen: set[str], stem: str) -> str:
     links, bold words and tags stay as they are; a lesson does not link the terms that it explains itself, nor a cell
     those that it sets in bold.
     """
+    markdown = re.sub(r"\r\n?", "\n", markdown)
     left = {
         term.name: term
         for term in terms()

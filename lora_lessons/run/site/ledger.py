@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from ...course import published
 from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
+from ...course.lesson import notebook_of
 from ...course.published import as_printed
-from ..baselines import read_baseline, values
+from ...course.records import Value, records_of
 from .tables import link, table
 from .where import PUBLISHED, anchor_of, place_of
 
@@ -32,19 +33,22 @@ something else: a claim *holds*, or it *holds with a condition* that the page le
 
 
 def page() -> str:
-    """The claims as MyST: a count of the verdicts, and a row for each verdict card of a lesson."""
+    """The claims as MyST: a count of the verdicts, and a row for each claim, with the verdicts of all its lessons."""
     every = sorted(CLAIMS, key=lambda one: (one.id, one.lesson))
-    cards = [(one, card(one, _measured(one.lesson))) for one in every]
-    rows = [
-        (
-            f"<b>{one.id}</b> {html.escape(shown.says)}",
-            verdict(shown.said),
-            f"{html.escape(_short(one, shown))} {_card(one)}",
-            _others(one),
+    recorded = {lesson: _recorded(lesson) for lesson in {one.lesson for one in every}}
+    cards = [(one, card(one, recorded[one.lesson])) for one in every]
+    rows = []
+    for id, found in groupby(cards, key=lambda pair: pair[0].id):
+        judged = list(found)
+        says = judged[0][0].says
+        rows.append(
+            (
+                f"<b>{id}</b> {html.escape(says)}",
+                "".join(_judged(one, shown, says) for one, shown in judged),
+                "<br>".join(told for one, _ in judged for told in _others(one)) or '<span class="none">—</span>',
+            )
         )
-        for one, shown in cards
-    ]
-    head = ("the page says", "verdict", "measured here", "published")
+    head = ("the page says", "verdict, and what we measured", "published")
     return "\n\n".join([_ABOUT, _counted(shown.said for _, shown in cards), table(head, rows, kind="ledger")])
 
 
@@ -59,8 +63,17 @@ def verdict(said: str) -> str:
     return f'<span class="verdict {kind}"><span aria-hidden="true">{sign}</span> {html.escape(said)}</span>'
 
 
-def _measured(lesson: str) -> Mapping[str, Any]:
-    return values(read_baseline(lesson) or {"records": {}})
+def _recorded(lesson: str) -> dict[str, Value]:
+    """What the lesson measured in the run whose outputs it shows, so that this page says what its cards say."""
+    import nbformat
+
+    return {name: one.value for name, one in records_of(nbformat.read(notebook_of(lesson), as_version=4)).items()}
+
+
+def _judged(one: Claim, shown: Card, says: str) -> str:
+    """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
+    part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
+    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {_card(one)}</div>'
 
 
 def _counted(said: Iterable[str]) -> str:
@@ -70,37 +83,22 @@ def _counted(said: Iterable[str]) -> str:
     return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
 
 
-def _short(one: Claim, shown: Card) -> str:
-    """The card's sentences up to the first that holds a measured value; all of them where it disagrees."""
-    if shown.said != one.written_for:
-        return shown.sentence
-    told: list[str] = []
-    for part in re.split(r"(?<=[.!?]) (?=[A-Z])", one.sentence):
-        told.append(part)
-        if "{" in part:
-            break
-    return one._replace(sentence=" ".join(told)).filled(_measured(one.lesson))
-
-
-def _others(one: Claim) -> str:
-    """What others published on the same thing, by source."""
-    told = []
+def _others(one: Claim) -> Iterator[str]:
+    """What others published on the same thing, in words, each with its source."""
     for group, about in published.groups().items():
         if f"{one.lesson} {one.id}" in about.get("cards", ()):
-            figures = published.column(group).items()
-            shown = (
-                _figure(f"{group}.{name}", f"{name.replace('_', ' ')} {as_printed(value)}") for name, value in figures
-            )
-            told.append(f"{', '.join(shown)} ({html.escape(about['source'])})")
-    return "<br>".join(told) or "—"
+            # words and names of figures take turns
+            parts = re.split(r"\{(.+?)\}", about["words"])
+            told = "".join(_figure(f"{group}.{part}") if n % 2 else html.escape(part) for n, part in enumerate(parts))
+            yield f"{told} ({html.escape(about['source'])})"
 
 
-def _figure(row: str, words: str) -> str:
-    return link(f"{PUBLISHED}.html#{anchor_of(row)}", html.escape(words))
+def _figure(row: str) -> str:
+    return link(f"{PUBLISHED}.html#{anchor_of(row)}", as_printed(published.figure(row)))
 
 
 def _card(one: Claim) -> str:
     """The way to the verdict card, under the cells that measured its numbers."""
     place = place_of(one.lesson)
-    words = f"The whole answer, in {'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
+    words = f"How {'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]} measured it"
     return link(f"lessons/{place}.html#{claim_anchor(one.id)}", words)

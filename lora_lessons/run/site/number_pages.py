@@ -23,6 +23,7 @@ from .where import (
     of_the_run,
     page_of,
     part_of,
+    tells,
     where,
     with_unit,
 )
@@ -58,7 +59,7 @@ def _lesson_page(stem: str, notebook: NotebookNode, measured: Measured | None) -
         table(*_records(stem, entries, cells, measured)),
     ]
     quoted = quotes(notebook)
-    if worked := {one.what: one for one in quoted if one.kind == "calc"}:
+    if worked := {one.what: one for one in quoted if one.kind == "calc" and tells(one)}:
         parts += [
             "## Worked out",
             _WORKED_OUT,
@@ -82,13 +83,19 @@ def _introduction(stem: str, baseline: Mapping[str, Any], count: int) -> str:
     seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
     said = (
         f"{lesson_link(stem, 'The lesson')} recorded {count} numbers on this machine: {measured_on(stem)}. "
-        f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. What another "
-        "run may give follows from that and, where there was one, from a run on a second machine; outside it the course's tests fail."
+        f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. The course's "
+        "tests fail where a run measures what they do not allow: a little more than the range of the seeds and of a second machine, "
+        "where there was one, or else a fixed share of the value. That range is no confidence interval."
     )
-    return f"{said}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
+    apart = (
+        "The pictures and outputs on the lesson’s page may be of another run, also of another machine, which a caption names where it "
+        "matters: their last digits may then differ from these. Where a lesson reads a recorded experiment, that has seeds of "
+        "its own, which its text names; the seeds here are those of the lesson."
+    )
+    return f"{said} {apart}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
 
 
-_COLUMNS = ("record", "value", "another run may give", "seeds", "measured under")
+_COLUMNS = ("record", "value", "the tests allow", "the lesson’s seeds", "recorded under")
 
 
 def _records(

@@ -6,10 +6,9 @@ import html
 import re
 
 from ...course.prose import Quoted, with_sources, without_sources
-from .number_pages import cell_anchor as cell_anchor
 from .number_pages import pages as pages
 from .where import Measured as Measured
-from .where import place_of, where
+from .where import place_of, tells, where
 
 # What markdown or its extensions would take for their own inside a tag that stands in a line of text.
 _MARKS = re.compile(r"[`$|{}\\\n]")
@@ -28,11 +27,14 @@ def attribute(text: str) -> str:
 def linked(markdown: str, stem: str, measured: Measured | None = None) -> str:
     """A markdown cell's source with every bound number made a link to where it comes from, which its hint says.
 
-    Numbers in headings stay words: a heading is repeated in the list of contents, as a link itself. With `measured`, the
+    Numbers in headings stay words, because a heading is repeated in the list of contents, as a link itself; so does what
+    one plain operation gives, such as the 90% of 9/10. With `measured`, the
     page is of that run's report: hints say what it found, too, and a number without a source here stays a number.
     """
 
     def link(quoted: Quoted, reads: str) -> str:
+        if not tells(quoted):
+            return reads
         try:
             found = where(quoted, stem, measured)
         except KeyError:

@@ -23,9 +23,10 @@ def published_page(notebooks: Mapping[str, NotebookNode]) -> str:
             if one.kind == "published" and stem not in (known := quoting.setdefault(where(one, stem).anchor, [])):
                 known.append(stem)
     figures = published.figures()
+    groups = {row: published.group_of(row) for row in figures}
     tables = []
     for group, about in published.groups().items():
-        mine = {row: value for row, value in figures.items() if published.group_of(row) == group}
+        mine = {row: value for row, value in figures.items() if groups[row] == group}
         source = html.escape(about["source"])
         caption = link(about["url"], source) if "url" in about else source
         rows = [_figure_row(group, row, value, quoting.get(anchor_of(row), [])) for row, value in mine.items()]

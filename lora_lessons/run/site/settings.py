@@ -51,6 +51,7 @@ def settings() -> dict[str, Any]:
         "html_show_sphinx": False,
         "html_use_index": False,
         "html_domain_indices": False,
+        "html_search_scorer": str(THEME.parent / "scorer.js"),
         "html_permalinks_icon": "#",
     }
 

@@ -94,11 +94,11 @@ def with_unit(value: Value, unit: str) -> str:
 def _of_record(lesson: str, name: str, measured: Measured | None) -> Iterator[str]:
     entry = entry_of(lesson, name)
     yield f"{name}: {with_unit(entry['expected' if 'seeds' in entry else 'value'], entry['unit'])}"
-    yield f"Measured by lesson {lesson[:2]} ({measured_on(lesson)})."
+    yield f"Recorded by lesson {lesson[:2]} ({measured_on(lesson)})."
     if "seeds" in entry:
         exactly = allowed(entry).startswith(EXACTLY)
-        other = "Every run must give exactly this." if exactly else f"Another run may give {allowed(entry)}."
-        yield f"{seeds(entry)} {other}"
+        yield seeds(entry)
+        yield f"The course’s tests allow {'nothing else' if exactly else allowed(entry)}."
     else:
         yield "It depends on the machine, so another machine measures something else."
     if measured is not None:
@@ -121,16 +121,18 @@ def seeds(entry: Mapping[str, Any]) -> str:
     """What the runs over several seeds gave, in a sentence."""
     shown = [show_value(value) for value in entry["seeds"]]
     numbers = _series(list(map(str, range(len(shown)))))
+    other = list(dict.fromkeys(map(show_value, entry.get("elsewhere", ()))))
+    beside = f" A second machine gave {_series(other)}." if other else ""
     if len(shown) == 1:
-        return "Run with one seed."
+        return f"The lesson was run with one seed.{beside}"
     if len(set(shown)) == 1:
-        return f"Seeds {numbers} gave the same."
-    return f"Seeds {numbers} gave {_series(shown)}."
+        return f"Seeds {numbers} gave the same.{beside}"
+    return f"Seeds {numbers} gave {_series(shown)}.{beside}"
 
 
 def allowed(entry: Mapping[str, Any]) -> str:
-    """What another run may measure: "0.1 to 0.3", or "exactly 3"."""
-    limits = [show_value(round(limit, 8)) for limit in band(entry) or ()]
+    """What the course's tests let another run measure: "0.1 to 0.3", or "exactly 3"."""
+    limits = [show_value(round(limit, 8) or 0) for limit in band(entry) or ()]
     return " to ".join(limits) if len(set(limits)) > 1 else f"{EXACTLY} {show_value(entry['expected'])}"
 
 
@@ -158,6 +160,12 @@ def _of_arithmetic(expression: str, stem: str) -> Iterator[str]:
     yield from (part_of(name, stem) for name in names_in(expression))
 
 
+def tells(quoted: Quoted) -> bool:
+    """Whether there is more to say of a number than one operation on two plain numbers, such as 9/10, would."""
+    plain = quoted.kind == "calc" and not names_in(quoted.what)
+    return not plain or len(re.findall(r"(?<![\w.])\d[\w.]*", quoted.what)) > 2
+
+
 def names_in(expression: str) -> list[str]:
     """The names in an arithmetic, each once."""
     found: list[str] = []
@@ -182,4 +190,4 @@ def part_of(name: str, stem: str) -> str:
         return f"{rest} = {published.as_printed(published.figure(rest))}: {published.about(rest)['source']}"
     lesson, record = _split(name, stem)
     unit = entry_of(lesson, record)["unit"]
-    return f"{record} = {with_unit(values(_baseline(lesson))[record], unit)}, measured by lesson {lesson[:2]}"
+    return f"{record} = {with_unit(values(_baseline(lesson))[record], unit)}, recorded by lesson {lesson[:2]}"

@@ -21,6 +21,14 @@ def test_a_word_is_found_and_its_page_opened(visit):
     expect(page.locator("h1")).to_contain_text("How much of a matrix")
 
 
+def test_what_explains_a_word_is_found_before_the_ledgers_of_its_numbers(visit):
+    page = visit(LESSON).go("search.html?q=perplexity")
+    expect(page.locator(".search-summary")).to_contain_text("found")
+    links = page.locator("#search-results li > a")
+    numbers = ["numbers/" in link.get_attribute("href") for link in links.all()]
+    assert numbers == sorted(numbers) and not all(numbers)
+
+
 def test_a_hint_comes_with_the_focus_and_goes_with_escape(visit):
     page = visit(LESSON).page
     link, hint = page.locator("a.bound").first, page.get_by_role("tooltip")

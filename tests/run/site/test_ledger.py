@@ -1,12 +1,14 @@
 """The ledger of claims: every verdict, as the records decide it, in a sign, a word and a colour."""
 
+import html
 import re
 
 from lora_lessons.course import claims, published
 from lora_lessons.course.claims import CORRECTED, HOLDS, VERDICTS
 from lora_lessons.lessons import all_claims
-from lora_lessons.run.baselines import read_baseline, values
+from lora_lessons.run.shown import cards
 from lora_lessons.run.site import ledger
+from lora_lessons.run.site.build import stored
 from lora_lessons.run.site.where import place_of
 
 EVERY = sorted(all_claims(), key=lambda one: (one.id, one.lesson))
@@ -16,14 +18,32 @@ def rows(page):
     return [re.findall(r"<td[^>]*><div>(.*?)</div></td>", row) for row in re.findall(r"<tr.*?</tr>", page)[1:]]
 
 
-def test_every_claim_has_a_row_with_what_was_measured_and_a_way_to_its_card():
-    for one, (says, said, measured, _) in zip(EVERY, rows(ledger.page()), strict=True):
-        assert f"<b>{one.id}</b>" in says and f"</span> {one.written_for}</span>" in said
-        assert f'href="lessons/{place_of(one.lesson)}.html#claim-{one.id}"' in measured
-        sentence = re.sub(r"<[^>]+>.*", "", measured).strip()
-        whole = one.filled(values(read_baseline(one.lesson)))
-        assert whole.startswith(sentence.replace("&#x27;", "'").replace("&lt;", "<")), one.id
-        assert re.search(r"\d|yes|no", sentence) and len(sentence) <= 520, "what was measured, and not much more"
+def judged(page):
+    """What each lesson found, in the order of EVERY."""
+    return [one for row in rows(page) for one in re.findall(r'<div class="judged">(.*?)</div>', row[1])]
+
+
+def test_every_claim_has_one_row_with_what_each_lesson_measured_and_a_way_to_its_card():
+    page = ledger.page()
+    ids = [re.search(r"<b>(\w+)</b>", says)[1] for says, _, _ in rows(page)]
+    assert ids == sorted({one.id for one in EVERY}, key=ids.index) and len(set(ids)) == len(ids)
+    for one, found in zip(EVERY, judged(page), strict=True):
+        assert f"</span> {one.written_for}</span>" in found
+        assert f'href="lessons/{place_of(one.lesson)}.html#claim-{one.id}"' in found
+    for says, found, _ in rows(page):
+        for one in EVERY:
+            if f"<b>{one.id}</b>" in says:
+                assert html.escape(one.says) in says or html.escape(one.says) in found, "also a part of the claim"
+
+
+def test_the_page_says_what_the_lessons_cards_say():
+    """Both are of the run whose outputs the lesson shows, and not of another machine's."""
+    shown = {(place.rpartition("/")[2], one.id): one for place, nb in stored().items() for one in cards(nb)}
+    for one, found in zip(EVERY, judged(ledger.page()), strict=True):
+        card = shown[one.lesson, one.id]
+        sentence = html.unescape(re.sub(r"<a .*", "", found.rpartition("</span>")[2]).strip())
+        assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
+        assert ledger.verdict(card.said) in found
 
 
 def test_a_verdict_is_never_told_by_its_colour_alone():
@@ -46,19 +66,22 @@ def test_records_that_say_otherwise_show(monkeypatch):
     one = next(one for one in EVERY if one.written_for == HOLDS)
     monkeypatch.setattr(claims, "CLAIMS", [])
     monkeypatch.setattr(ledger, "CLAIMS", [one._replace(decides=lambda measured: CORRECTED)])
-    ((_, said, measured, _),) = rows(ledger.page())
-    assert claims.DISAGREES in said and "Trust your measurement" in measured
+    ((_, said, _),) = rows(ledger.page())
+    assert claims.DISAGREES in said and "Trust your measurement" in said
     monkeypatch.setattr(ledger, "CLAIMS", [one._replace(records=("no.such",))])
-    ((_, said, measured, _),) = rows(ledger.page())
-    assert claims.OPEN in said and "no.such" in measured
+    ((_, said, _),) = rows(ledger.page())
+    assert claims.OPEN in said and "no.such" in said
 
 
 def test_published_figures_stand_beside_the_claim_that_they_bear_on():
     known = {f"{one.lesson} {one.id}" for one in EVERY}
-    named = {card: group for group, about in published.groups().items() for card in about.get("cards", ())}
+    named = {card: about for about in published.groups().values() for card in about.get("cards", ())}
     assert named and named.keys() <= known
-    shown = {f"{one.lesson} {one.id}": row[3] for one, row in zip(EVERY, rows(ledger.page()), strict=True)}
-    for card, cell in shown.items():
-        assert (cell == "—") == (card not in named), card
-    assert "int4 34.34" in shown["06_quantization G14"] and "Dettmers et al. 2023" in shown["06_quantization G14"]
-    assert 'href="numbers/published.html#litgpt.bf16">bf16 0.870<' in shown["07_qlora G16"]
+    shown = {re.search(r"<b>(\w+)</b>", says)[1]: cell for says, _, cell in rows(ledger.page())}
+    for id, cell in shown.items():
+        sources = [group["source"] for card, group in named.items() if card.endswith(f" {id}")]
+        assert [one for one in sources if html.escape(one) not in cell] == []
+        assert ('class="none"' in cell) == (not sources), id
+    assert 'int4 <a href="numbers/published.html#qlora.table_2.int4">34.34</a>' in shown["G14"]
+    assert 'training loss: bf16 <a href="numbers/published.html#litgpt.bf16">0.870</a>' in shown["G16"]
+    assert not re.search(r"_|\{", "".join(re.sub(r"<[^>]+>", "", cell) for cell in shown.values())), "words, no keys"

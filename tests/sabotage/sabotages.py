@@ -1251,7 +1251,7 @@ SABOTAGES: list[Sabotage] = [
         (
             "a page need not offer what its widget starts with",
             "        if stage.values[name] not in values and",
-            "        if not held and values and",
+            "        if not values and",
             "run/site/test_widgets.py::test_a_widget_must_offer_what_it_starts_with",
         ),
         (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ def backdrop(trait: Mapping[str, Any], number: int) -> dict[str, Any]:
     return {**trait, "id": number, "png": binary(fewer_colors(trait["png"]))}
 
 
+@lru_cache(maxsize=64)
 def fewer_colors(png: bytes) -> bytes:
     """The picture with a palette: a third of the bytes."""
     small = io.BytesIO()

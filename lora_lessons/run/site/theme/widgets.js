@@ -99,7 +99,7 @@
         shown = number;
         return answer(scene);
       }
-      if (!moved) return answer({ said: unheld[axis] });
+      if (!moved) return answer({ said: refusal(model.get("scene").beyond, asked[axis]) ?? unheld[axis] });
       shown = number;
       const values = { ...asked, [axis]: nearest(stops, asked[axis]) };
       answer({ ...scene, values, answered: values });
@@ -109,6 +109,11 @@
       return settings.reduce((so_far, one) => so_far * held[one].length + Math.max(0, held[one].indexOf(values[one])), 0);
     }
   };
+
+  function refusal(beyond, typed) { // what Python said to a whole number that the slider cannot be
+    const one = Number.isInteger(typed) && (beyond ?? []).find(({ way, last }) => way * typed > way * last);
+    return one ? one.said.join(typed) : undefined;
+  }
 
   const dressed = ({ scenes, backdrops }, number) => ({ backdrop: backdrops[scenes[number].backdrop], scene: scenes[number] });
   const nearest = (stops, to) => stops.reduce((best, one) => (Math.abs(one - to) < Math.abs(best - to) ? one : best), stops[0]);

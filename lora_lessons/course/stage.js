@@ -91,8 +91,10 @@ function render({ model, el }) {
   const picture = element("div", { class: "picture" }), said = element("p", { class: "said", role: "alert" });
   const words = element("p", { class: "words", "aria-live": "polite" });
   const asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
+  const frame = element("div", { class: "frame", role: "region", "aria-label": "the picture, scrolled sideways" }, picture); // on a phone it is wider than the card
+  const resized = new ResizeObserver(() => { frame.tabIndex = frame.scrollWidth > frame.clientWidth + 1 ? 0 : -1; });
   const kept = element("p", { class: "kept" });
-  root.append(asleep, controls, picture, said, kept, words); // what comes and goes stands below the picture: it keeps its place
+  root.append(asleep, controls, frame, said, kept, words); // what comes and goes stands below the picture: it keeps its place
   el.append(root);
   const axis = root.dataset.axis = model.get("axis");
   let sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
@@ -251,11 +253,13 @@ function render({ model, el }) {
 
   const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync, comm_live_update: fallAsleep };
   for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
+  resized.observe(frame);
   setBackdrop();
   sync();
   return () => {
     for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
     gone = true;
+    resized.disconnect();
     clearTimeout(waiting);
     clearTimeout(patience);
     forget();

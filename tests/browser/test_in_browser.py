@@ -895,7 +895,7 @@ def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, scr
         stage.root.evaluate("e => { e.style.width = '300px'; }")
         try:
             edges = stage.root.evaluate(
-                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, img')].map(c => c.getBoundingClientRect().right)]"
+                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, .frame')].map(c => c.getBoundingClientRect().right)]"
             )
             assert max(edges[1:]) <= edges[0] + 0.5
             widths = stage.root.locator("[type=range]").evaluate_all(

@@ -45,7 +45,9 @@ def page_file(tmp_path_factory) -> Path:
         for name, values in SMALL.items():
             patch.setitem(LIVE, name, LIVE[name]._replace(values=values))
         patch.setitem(LIVE, "many_fit", LIVE["many_fit"]._replace(apart=("model",)))
-        patch.setitem(LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), "stage", 2, ends=True))
+        patch.setitem(
+            LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), "stage", 2, ends=True)
+        )
         names = ["block", "small", *SMALL]
         widgets.bake(folder / "_static/widgets", names, lambda _: None)
         stills = "<div style='height: 2000px'></div>".join(map(widgets.mount, names))
@@ -145,7 +147,9 @@ def test_a_value_that_is_not_there_is_answered_and_the_next_move_goes_on(browser
         for name, value, there in (("a", "0.55", "-2, -1.9, "), ("b", "0.4", "-1, 0, 1. In JupyterLab")):
             typed(ground, name, value)
             assert f"“start: {name}” at these values alone: {there}" in said(ground) and words(ground) == before
-            assert ground.query_selector(f"[data-typed={name}]").input_value() == {"a": "0.5", "b": "0"}[name], "put back"
+            assert ground.query_selector(f"[data-typed={name}]").input_value() == {"a": "0.5", "b": "0"}[name], (
+                "put back"
+            )
             assert not ground.query_selector(".kept").inner_text()
         ground.query_selector("[data-name=a]").press("ArrowRight")  # and every control goes on working
         assert said(settled(page, ground)) == "" and words(ground) == start_map_still(0.6, 0.0)[1]

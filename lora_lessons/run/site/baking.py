@@ -106,8 +106,9 @@ def _beyond(stage: Stage, way: int) -> dict[str, Any] | None:
         return ""
 
     said = refusal(way * FAR)
-    for last in {int(digits.replace(",", "")) for digits in re.findall(r"-?\d[\d,]*", said)} - {way * FAR}:
-        if not refusal(last) and (first := refusal(last + way)):
+    named = {int(digits.replace(",", "")) for digits in re.findall(r"-?\d[\d,]*", said)} - {way * FAR}
+    for last in sorted(named, reverse=way > 0):
+        if (first := refusal(last + way)) and not refusal(last):
             before, typed, after = first.rpartition(str(last + way))
             return {"way": way, "last": last, "said": [before, after]} if typed else None
     return None

@@ -101,7 +101,9 @@ def mount(name: str) -> str:
 
 def _holder(name: str, still: str, controls: int = 1, inside: Any = None) -> str:
     """The still of a widget with room for its controls; `inside` is a baked file that travels in the page itself."""
-    still = re.sub(r"\(A picture of a widget: [^)]*\)|Run the cell to use it\.", f"<noscript>({_STILL})</noscript>", still)
+    still = re.sub(
+        r"\(A picture of a widget: [^)]*\)|Run the cell to use it\.", f"<noscript>({_STILL})</noscript>", still
+    )
     file = json.dumps(inside, ensure_ascii=False).replace("</", "<\\/")
     baked = f'<script type="application/json" class="baked">{file}</script>' if inside else ""
     room = f"--lines: {math.ceil(controls / 2)}; --controls: {controls}"

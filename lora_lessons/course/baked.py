@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from .stage import Stage
 
 COLORS = 128  # of a backdrop
+MOST = 250_000  # numbers in a product's two matrices: with the picture below it, 400 kB
 PLACES = ("x", "y", "width", "height")  # a mark's columns that are kept to a tenth of a pixel
 
 File = dict[str, Any]
@@ -58,6 +60,7 @@ def backdrop(trait: Mapping[str, Any], number: int) -> dict[str, Any]:
     return {**trait, "id": number, "png": binary(fewer_colors(trait["png"]))}
 
 
+@lru_cache(maxsize=64)
 def fewer_colors(png: bytes) -> bytes:
     """The picture with a palette: a third of the bytes."""
     small = io.BytesIO()
@@ -88,8 +91,18 @@ def _mark(mark: Mapping[str, Any], column: Callable[[Any], Any]) -> dict[str, An
     if mark["kind"] != "product":
         return {name: _tenths(name, column(value)) for name, value in mark.items()}
     ranks = column(mark["ranks"])
-    factors = {"B": matrix(mark["B"], mark["rows"], max(ranks)), "A": matrix(mark["A"], mark["cols"], max(ranks))}
-    return {**mark, "ranks": ranks, "lut": binary(mark["lut"]), **factors}
+    every = _every(mark, max(ranks))
+    sides = {side: -(-mark[side] // every[side]) for side in every}
+    factors = {f: matrix(mark[f], mark[side], max(ranks), every[side]) for f, side in (("B", "rows"), ("A", "cols"))}
+    return {**mark, **sides, "ranks": ranks, "lut": binary(mark["lut"]), **factors}
+
+
+def _every(mark: Mapping[str, Any], directions: int) -> dict[str, int]:
+    """Of a large product every second (fourth …) row or column is kept, so that its file stays small."""
+    every = {"rows": 1, "cols": 1}
+    while directions * sum(mark[side] // every[side] for side in every) > MOST:
+        every[max(every, key=lambda side: mark[side] / every[side])] *= 2
+    return every
 
 
 def _tenths(name: str, value: Any) -> Any:
@@ -109,8 +122,11 @@ def binary(data: bytes) -> dict[str, str]:
     return {"base64": base64.b64encode(data).decode()}
 
 
-def matrix(floats: bytes, across: int, directions: int) -> dict[str, Any]:
-    """The first `directions` rows of a float32 matrix `across` wide, a byte a number, each row with a step of its own."""
-    rows = np.frombuffer(floats, np.float32).reshape(-1, across)[:directions]
+def matrix(floats: bytes, across: int, directions: int, every: int = 1) -> dict[str, Any]:
+    """The first `directions` rows of a float32 matrix `across` wide, a byte a number, each row with a step of its own.
+
+    With `every` = 2 (3 …), every second (third …) column of it.
+    """
+    rows = np.frombuffer(floats, np.float32).reshape(-1, across)[:directions, ::every]
     steps = np.maximum(np.abs(rows).max(1), 1e-30) / 127
     return {"int8": binary(np.rint(rows / steps[:, None]).astype(np.int8).tobytes())["base64"], "steps": steps.tolist()}

@@ -24,6 +24,7 @@ class Live(NamedTuple):
     apart: tuple[str, ...]
     kind: str
     controls: int
+    ends: bool = False
 
 
 class Kind(NamedTuple):
@@ -47,15 +48,17 @@ def live(
     apart: Sequence[str] = (),
     kind: str = "stage",
     controls: int = 1,
+    ends: bool = False,
 ) -> None:
     """Let the widget that `cell` shows live on the web, under `name`.
 
     `make` gives the Stage as the lesson's cell makes it, or, for another kind, the whole baked file. `values` are those
     that a control offers there; a control that is not named offers all it has. The slider's own name thins out its stops.
     Settings that differ in a control named in `apart` lie in files of their own, fetched when they are first asked for.
-    `controls` is how many there are, so that the page keeps room for them.
+    `controls` is how many there are, so that the page keeps room for them. With `ends`, a whole number typed beyond what
+    the slider can be is answered with Python's own refusal.
     """
-    LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), kind, controls)
+    LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), kind, controls, ends)
 
 
 def kind(name: str, esm: Path, css: Path | None = None, answers: Path | None = None) -> None:

@@ -5,6 +5,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 // where no kernel runs, the host has a sentence of its own (`asleep`)
 const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget.";
+const OLDER = "The picture and the words below it are still those of the last choice that works.";
 const PATIENCE = 5000; // milliseconds
 const ASLEEP = (label) => `Run this cell again to wake me up: Python has stopped. Until then, only “${label}” moves the picture.`;
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
@@ -90,15 +91,20 @@ function render({ model, el }) {
   const picture = element("div", { class: "picture" }), said = element("p", { class: "said", role: "alert" });
   const words = element("p", { class: "words", "aria-live": "polite" });
   const asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
-  root.append(asleep, controls, said, picture, words);
+  const frame = element("div", { class: "frame", role: "region", "aria-label": "the picture, scrolled sideways" }, picture); // on a phone it is wider than the card
+  const resized = new ResizeObserver(() => { frame.tabIndex = frame.scrollWidth > frame.clientWidth + 1 ? 0 : -1; });
+  const kept = element("p", { class: "kept" });
+  root.append(asleep, controls, frame, said, kept, words); // what comes and goes stands below the picture: it keeps its place
   el.append(root);
   const axis = root.dataset.axis = model.get("axis");
   let sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
+  let typed = {}, back = {}; // a typed value's predecessor; where it was refused, what the control stands at again
+  const standing = () => ({ ...model.get("values"), ...back });
   let movers = [], waiting = 0, patience = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
-  const place = () => model.get("scene").stops.indexOf(model.get("values")[axis]);
+  const place = () => model.get("scene").stops.indexOf(standing()[axis]);
 
   function setBackdrop() {
     const backdrop = model.get("backdrop"), img = element("img", { alt: "" });
@@ -139,7 +145,7 @@ function render({ model, el }) {
   function follow(event) {
     const { left, top, width } = picture.getBoundingClientRect(), unit = model.get("backdrop").width / width;
     const near = ({ places, stops }, to) => stops[places.reduce((best, at, i) => (Math.abs(at - to) < Math.abs(places[best] - to) ? i : best), 0)];
-    const { x, y } = model.get("scene").grab, values = model.get("values");
+    const { x, y } = model.get("scene").grab, values = standing();
     const to = { [x.name]: near(x, (event.clientX - left) * unit), [y.name]: near(y, (event.clientY - top) * unit) };
     if (Object.entries(to).some(([name, value]) => value !== values[name])) changeAll(to);
   }
@@ -163,23 +169,27 @@ function render({ model, el }) {
   // ---- the controls ----
   const change = (name, value) => changeAll({ [name]: value });
 
-  function changeAll(asked) {
+  function changeAll(asked, before = {}) {
     if (sleeps) asked = axis in asked ? { [axis]: asked[axis] } : {};
-    model.set("values", { ...model.get("values"), ...asked });
+    const values = { ...standing(), ...asked };
+    typed = before;
+    back = {};
+    model.set("values", values);
     model.save_changes();
     sync();
   }
 
   const ours = { "data-lm-suppress-shortcuts": "true" }; // else JupyterLab takes the arrow keys for itself
   const syncs = model.get("controls").map((control) => {
-    const { kind, name, label } = control, value = () => model.get("values")[name];
+    const { kind, name, label } = control, locked = () => model.get("scene").locked.includes(name);
+    const value = () => (locked() ? "" : standing()[name]); // what has no say shows no value
     const holder = element("label", {}, label), named = { ...ours, "aria-label": label }; // the label holds values, too: no name
     controls.append(holder);
-    const typed = (box) => { // what is being typed is not touched until it is taken
+    const takesTyping = (box) => { // what is being typed is not touched until it is taken
       const take = () => {
         box.typing = false;
         const plain = box.value.trim().replace(/^-?\d{1,3}(,\d{3})+(?=\.|$)/, (whole) => whole.replaceAll(",", "")); // as the words write it
-        change(name, plain === "" || isNaN(plain) ? box.value : Number(plain));
+        changeAll({ [name]: plain === "" || isNaN(plain) ? box.value : Number(plain) }, { [name]: standing()[name] });
       };
       box.addEventListener("input", () => { box.typing = true; });
       box.addEventListener("change", take);
@@ -193,7 +203,7 @@ function render({ model, el }) {
       return () => { list.value = value(); };
     }
     const box = element("input", { ...named, type: "text", inputmode: "decimal", "data-typed": name });
-    const syncBox = typed(box);
+    const syncBox = takesTyping(box);
     if (kind === "number") {
       holder.append(box);
       return syncBox;
@@ -212,13 +222,14 @@ function render({ model, el }) {
   });
 
   function sync() {
+    const open = JSON.stringify(model.get("values")) !== JSON.stringify(model.get("answered"));
+    if (model.get("said") && !open) back = typed;
     for (const one of syncs) one();
     for (const box of controls.querySelectorAll("input, select")) {
       const name = box.dataset.name ?? box.dataset.typed;
       box.disabled = model.get("scene").locked.includes(name) || (sleeps && name !== axis);
     }
     draw();
-    const open = JSON.stringify(model.get("values")) !== JSON.stringify(model.get("answered"));
     const inPage = place() >= 0 && Object.entries(model.get("answered")).every(([k, v]) => k === axis || v === model.get("values")[k]);
     clearTimeout(waiting);
     clearTimeout(patience);
@@ -226,6 +237,9 @@ function render({ model, el }) {
     root.classList.toggle("waiting", false);
     root.dataset.settled = String(!open && model.get("scene") === played);
     said.textContent = model.get("said");
+    const older = Boolean(model.get("said")) && !Object.keys(back).length; // a choice that cannot be stays chosen
+    root.classList.toggle("older", older);
+    kept.textContent = older ? OLDER : "";
     if (open && !inPage) {
       waiting = setTimeout(() => root.classList.add("waiting"), 400);
       patience = setTimeout(() => { said.textContent = model.get("asleep") ?? SLEEPS; }, sleeps ? 0 : PATIENCE);
@@ -239,11 +253,13 @@ function render({ model, el }) {
 
   const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync, comm_live_update: fallAsleep };
   for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
+  resized.observe(frame);
   setBackdrop();
   sync();
   return () => {
     for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
     gone = true;
+    resized.disconnect();
     clearTimeout(waiting);
     clearTimeout(patience);
     forget();

@@ -18,7 +18,6 @@ import anywidget
 import numpy as np
 import traitlets
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -38,7 +37,7 @@ class Backdrop:
     def page(self) -> dict[str, Any]:
         """The figure as PNG, and its width and height in the page's pixels. From now on its layout stands still."""
         self.figure.set_dpi(DPI)
-        FigureCanvasAgg(self.figure).draw()
+        self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")
         width, height = self.figure.get_size_inches() * DPI
         png = io.BytesIO()

@@ -623,12 +623,19 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
         ("learning_rate", "1", "0.004"),
         ("learning_rate", "fast", "0.004"),
     ):
+        before = stage.box(name).input_value()
         stage.typed(name, bad)
         assert stage.said.endswith(".") and bad in stage.said and stage.words == words
+        assert stage.box(name).input_value() == before, "put back"
         stage.typed(name, good)
         words = stage.words
         assert stage.said == ""
     assert_lab(stage, "LoRA", 8, 16, 0.004)
+    stage.typed("lora_alpha", "-1")
+    assert stage.said
+    stage.chosen("method", "rsLoRA")  # what was refused is no longer asked for
+    assert stage.said == ""
+    assert_lab(stage, "rsLoRA", 8, 16, 0.004)
 
 
 # ---- for every widget ----
@@ -888,7 +895,7 @@ def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, scr
         stage.root.evaluate("e => { e.style.width = '300px'; }")
         try:
             edges = stage.root.evaluate(
-                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, img')].map(c => c.getBoundingClientRect().right)]"
+                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, .frame')].map(c => c.getBoundingClientRect().right)]"
             )
             assert max(edges[1:]) <= edges[0] + 0.5
             widths = stage.root.locator("[type=range]").evaluate_all(

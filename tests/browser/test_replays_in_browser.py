@@ -117,6 +117,9 @@ def test_the_mixer_answers_what_was_recorded_and_offers_nothing_else(page: Any, 
     second.select_option("code_style")
     pair = [row for row in rows if (row["first"], row["second"]) == ("code_style", "persona")]
     assert question.input_value() == pair[0]["question"] and len(pair) == 4
+    status = section.get_by_role("status")
+    expect(status).to_contain_text("The question is now one that was recorded for persona and code_style.")
+    expect(status).to_contain_text("recorded at the scales 0.5 and 1.0 alone. The answer stands as the model gave it")
     scale.focus()
     page.keyboard.press("Home")
     (row,) = [row for row in pair if (row["scale"], row["scale_second"]) == (1.0, 0.5)]  # the persona's is the second's

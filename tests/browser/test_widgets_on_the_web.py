@@ -45,7 +45,9 @@ def page_file(tmp_path_factory) -> Path:
         for name, values in SMALL.items():
             patch.setitem(LIVE, name, LIVE[name]._replace(values=values))
         patch.setitem(LIVE, "many_fit", LIVE["many_fit"]._replace(apart=("model",)))
-        patch.setitem(LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), "stage", 2))
+        patch.setitem(
+            LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), "stage", 2, ends=True)
+        )
         names = ["block", "small", *SMALL]
         widgets.bake(folder / "_static/widgets", names, lambda _: None)
         stills = "<div style='height: 2000px'></div>".join(map(widgets.mount, names))
@@ -122,7 +124,7 @@ def test_a_still_comes_to_life_when_it_comes_near_and_moves_by_keyboard(browser,
             page.keyboard.press("ArrowRight")
             assert words(settled(page, block)) == block_still(n)[1]
         assert block.query_selector("svg").get_attribute("aria-label") == words(block)
-        assert "Live without Python: 7 stops" in block.inner_text() and not block.query_selector(".still, .wake")
+        assert "worked this out beforehand" in block.inner_text() and not block.query_selector(".still, .wake")
         assert page.evaluate("document.documentElement.scrollWidth") == SIZES[size][0]
 
 
@@ -145,8 +147,26 @@ def test_a_value_that_is_not_there_is_answered_and_the_next_move_goes_on(browser
         for name, value, there in (("a", "0.55", "-2, -1.9, "), ("b", "0.4", "-1, 0, 1. In JupyterLab")):
             typed(ground, name, value)
             assert f"“start: {name}” at these values alone: {there}" in said(ground) and words(ground) == before
-            typed(ground, name, {"a": "0.5", "b": "0"}[name])
-            assert said(ground) == "" and words(settled(page, ground)) == before
+            assert ground.query_selector(f"[data-typed={name}]").input_value() == {"a": "0.5", "b": "0"}[name], (
+                "put back"
+            )
+            assert not ground.query_selector(".kept").inner_text()
+        ground.query_selector("[data-name=a]").press("ArrowRight")  # and every control goes on working
+        assert said(settled(page, ground)) == "" and words(ground) == start_map_still(0.6, 0.0)[1]
+        typed(ground, "a", "0.55")
+        typed(ground, "b", "1")
+        assert said(settled(page, ground)) == "" and words(ground) == start_map_still(0.6, 1.0)[1]
+
+
+def test_what_the_slider_cannot_be_is_refused_in_pythons_words(browser, page_file):
+    with opened(browser, page_file) as page:
+        small = alive(page, "small")
+        for value in (31, 1000, 0):
+            typed(small, "r", str(value))
+            assert said(small) == f"rank r must be between 1 and 30 (the smaller side of the matrix); got {value}."
+            assert small.query_selector("[data-typed=r]").input_value() == "3"
+        typed(small, "r", "2.5")
+        assert "at these values alone" in said(small)
 
 
 def test_a_further_file_is_fetched_when_its_setting_is_asked_for(browser, page_file):
@@ -158,11 +178,26 @@ def test_a_further_file_is_fetched_when_its_setting_is_asked_for(browser, page_f
         assert sum("many_fit.1.js" in url for url in page.asked) == 1
         many.query_selector("select[data-name=card]").select_option("T4")
         assert "GB are missing for Mistral-7B in 16 bits" in said(settled(page, many))
+        kept, picture = many.query_selector(".kept"), many.query_selector(".picture")
+        assert "still those of the last choice that works" in kept.inner_text()
+        assert many.query_selector("select[data-name=card]").input_value() == "T4"
+        assert picture.evaluate("e => Number(getComputedStyle(e).opacity)") < 1
         many.query_selector("select[data-name=form]").select_option("NF4")
         assert words(settled(page, many)) == many_fit_words(
             **{**MANY, "model": "Mistral-7B", "card": "T4", "form": "NF4"}
         )
-        assert said(many) == ""
+        assert said(many) == "" and kept.inner_text() == ""
+        assert picture.evaluate("e => Number(getComputedStyle(e).opacity)") == 1
+
+
+def test_on_a_phone_a_picture_keeps_its_size_and_its_frame_scrolls_by_keyboard(browser, page_file):
+    with opened(browser, page_file, "phone") as page:
+        frame = alive(page, "block").query_selector(".frame")
+        assert frame.query_selector("img").bounding_box()["width"] == 560
+        page.wait_for_function("e => e.tabIndex === 0", arg=frame)
+        frame.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("e => e.scrollLeft > 0", arg=frame)
 
 
 def test_a_product_is_multiplied_out_from_what_was_baked(browser, page_file):
@@ -180,6 +215,13 @@ def test_a_product_is_multiplied_out_from_what_was_baked(browser, page_file):
         colormaps["RdBu_r"](np.clip(numbers.numpy() + off, 0, 255).astype(int), bytes=True) for off in (-2, -1, 0, 1, 2)
     ]
     assert np.any([np.all(shown == one, axis=2) for one in near], axis=0).all()
+
+
+def test_a_sleeping_widget_has_no_button_that_vanishes_and_does_not_call_itself_a_still(browser, page_file):
+    with opened(browser, page_file) as page:
+        alive(page, "block")
+        far = page.query_selector("[data-widget=start_map]")
+        assert "A still of a widget" not in far.inner_text() and not page.query_selector(".wake")
 
 
 def test_a_button_wakes_a_widget_where_the_page_cannot_see_it_come(browser, page_file):

@@ -28,8 +28,8 @@ live(
     "widget.fit()",
     _fit,
     {
-        "card": ["T4", "RTX 4090", "A100 80"],
-        "r": [8, 64],
+        "card": ["8 GB", "12 GB", "T4", "RTX 4090", "A100 80"],
+        "r": [8, 16, 64],
         "batch_size": [1, 8],
         "seq": [2**n for n in range(5, 18)],
     },

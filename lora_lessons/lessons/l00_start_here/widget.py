@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -71,6 +71,11 @@ def fit_ledgers(
     )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be
+    return _ledgers(model, job, tuple(tokens))
+
+
+@lru_cache(maxsize=64)  # the same before every card
+def _ledgers(model: str, job: memory.Job, tokens: tuple[int, ...]) -> list[memory.Ledger]:
     return memory.ledgers(model, job, tokens)
 
 
@@ -141,7 +146,7 @@ def fit_scene(
         _fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest, made_for)
         for job, ledger in zip(jobs, ledgers, strict=True)
     ]
-    scene = Scene(backdrop, stops, words)
+    scene = Scene(backdrop, stops, words, locked=["r"] if method in memory.FULL else [])
     left = [0.0] * len(stops)
     for row, (name, color) in enumerate(BILL_COLORS.items()):
         sizes = [bill_parts(ledger.bill)[name] / memory.GB for ledger in ledgers]

@@ -32,4 +32,5 @@ live(
     _layer_anatomy,
     {"d": SIDES, "k": SIDES, "lora_alpha": [8, 16, 32], "r": [*range(1, 65), *range(72, 129, 8), *range(160, 513, 32)]},
     controls=4,
+    ends=True,
 )

@@ -16,4 +16,4 @@ def _scale_lab() -> Stage:
     return scale_lab()
 
 
-live("scale_lab", "widget.scale_lab()", _scale_lab, controls=5)
+live("scale_lab", "widget.scale_lab()", _scale_lab, controls=5, ends=True)

@@ -16,13 +16,20 @@
       return model.update({ heard, columns, status: "This choice was not recorded: choose two different adapters." });
     }
     const offered = [...new Set(here.map((row) => row.question))];
-    const question = offered.includes(model.get("question")) ? model.get("question") : offered[0];
+    const before = model.get("question"), question = offered.includes(before) ? before : offered[0];
     const same = here.filter((row) => row.question === question);
     const stops = Object.fromEntries(SCALES.map((name) => [name, several(same, name)]));
     const [scale, scale_second] = SCALES.map((name) => nearest(stops[name], model.get(name)));
     const row = same.find((one) => one.scale === scale && one.scale_second === scale_second);
     const columns = [{ title: "the base", answer: row.base }, { title: row.title, answer: row.answer }];
-    return model.update({ heard, offered, question, stops, scale, scale_second, columns, status: "Recorded answers: move a scale, or choose another adapter." });
+    const chosen = [row.first, row.second].filter((name) => name !== "none");
+    const status = [
+      question === before ? "" : `The question is now one that was recorded for ${chosen.length ? chosen.join(" and ") : "the base alone"}.`,
+      chosen.length > 1
+        ? `Two adapters together were recorded at the scales ${stops.scale.map((one) => one.toFixed(1)).join(" and ")} alone. The answer stands as the model gave it: a mixture may follow neither adapter's rule.`
+        : "These are recorded answers: move a scale, or choose another adapter.",
+    ];
+    return model.update({ heard, offered, question, stops, scale, scale_second, columns, status: status.filter(Boolean).join(" ") });
   }
 
   answer();

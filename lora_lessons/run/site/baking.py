@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -10,7 +11,9 @@ from ...course.baked import File, backdrop, thinned, unheld
 from ...course.on_the_web import Live
 from ...course.stage import Stage, slider
 
-IN_JUPYTERLAB = "In JupyterLab you can type any value."
+BEFOREHAND = "The lesson's own Python worked this out beforehand, for every value that the controls offer."
+IN_JUPYTERLAB = "In JupyterLab it answers other values, too."
+FAR = 10**7  # no slider goes so far
 Part = dict[str, Any]  # {"scenes": {number: scene}, "backdrops": {number: backdrop}}
 
 
@@ -22,7 +25,7 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
     `refused` (`table`); for each scene, the part that it lies in (`homes`).
     """
     held = _held(live, stage)
-    kitchen = _Kitchen(stage, {**live.values, **held})
+    kitchen = _Kitchen(stage, {**live.values, **held}, live.ends)
     start = dict(stage.values)
     kitchen.number(start, _home(live, start))  # the first part is the one that the page opens with
     table = [kitchen.number({**start, **setting}, _home(live, setting)) for setting in _settings(held)]
@@ -38,17 +41,15 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
         "refused": kitchen.refused,
         "parts": kitchen.parts[:1],
     }
-    settings, stops = len(kitchen.homes), len(longest)
-    many = f"{settings:,} settings with up to {stops} stops each" if settings > 1 else f"{stops} stops"
-    note = f"Live without Python: {many}, worked out beforehand. {IN_JUPYTERLAB}"
+    note = f"{BEFOREHAND} {IN_JUPYTERLAB}" if held else BEFOREHAND
     return {"kind": "stage", "note": note, "state": state, "answers": answers}, kitchen.parts[1:]
 
 
 class _Kitchen:
     """Asks the Stage for one setting after the other, and keeps each scene and each picture once."""
 
-    def __init__(self, stage: Stage, offered: Mapping[str, Sequence[Any]]) -> None:
-        self.stage, self.offered = stage, offered
+    def __init__(self, stage: Stage, offered: Mapping[str, Sequence[Any]], ends: bool) -> None:
+        self.stage, self.offered, self.ends = stage, offered, ends
         self.parts: list[Part] = []
         self.homes: list[int] = []
         self.refused: list[str] = []
@@ -73,6 +74,8 @@ class _Kitchen:
             return -1 - self.refused.index(stage.said)
         picture = self._pictures.setdefault(stage.backdrop["png"], len(self._pictures))
         scene = thinned(stage.scene, stage.axis, self.offered, picture)
+        if self.ends:
+            scene["beyond"] = [one for way in (-1, 1) if (one := _beyond(stage, way))]
         number = self._numbers.setdefault(repr(scene), len(self.homes))
         if number == len(self.homes):
             self._keep(scene, self._rooms.setdefault(room, len(self._rooms)))
@@ -87,6 +90,28 @@ class _Kitchen:
         if picture not in part["backdrops"]:
             part["backdrops"][picture] = backdrop(self.stage.backdrop, picture)
         self.homes.append(home)
+
+
+def _beyond(stage: Stage, way: int) -> dict[str, Any] | None:
+    """The last whole number that the slider can be, downwards (-1) or upwards (1), and the sentence that refuses others.
+
+    Python's refusal names that number; so it is asked for the numbers that stand in it.
+    """
+
+    def refusal(value: int) -> str:
+        try:
+            stage._compose(**{**stage.values, stage.axis: value})
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    said = refusal(way * FAR)
+    named = {int(digits.replace(",", "")) for digits in re.findall(r"-?\d[\d,]*", said)} - {way * FAR}
+    for last in sorted(named, reverse=way > 0):
+        if (first := refusal(last + way)) and not refusal(last):
+            before, typed, after = first.rpartition(str(last + way))
+            return {"way": way, "last": last, "said": [before, after]} if typed else None
+    return None
 
 
 def _but(locked: Sequence[str], values: Mapping[str, Any]) -> tuple[Any, ...]:

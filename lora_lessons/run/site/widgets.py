@@ -101,7 +101,9 @@ def mount(name: str) -> str:
 
 def _holder(name: str, still: str, controls: int = 1, inside: Any = None) -> str:
     """The still of a widget with room for its controls; `inside` is a baked file that travels in the page itself."""
-    still = re.sub(r"\(A picture of a widget: [^)]*\)", "(A still of a widget. It moves where JavaScript runs.)", still)
+    still = re.sub(
+        r"\(A picture of a widget: [^)]*\)|Run the cell to use it\.", f"<noscript>({_STILL})</noscript>", still
+    )
     file = json.dumps(inside, ensure_ascii=False).replace("</", "<\\/")
     baked = f'<script type="application/json" class="baked">{file}</script>' if inside else ""
     room = f"--lines: {math.ceil(controls / 2)}; --controls: {controls}"
@@ -110,6 +112,8 @@ def _holder(name: str, still: str, controls: int = 1, inside: Any = None) -> str
         f'<div class="still">{_PNG.sub(_sized, still)}</div>{baked}</div>'
     )
 
+
+_STILL = "A still of a widget. It moves where JavaScript runs."
 
 # the first 24 bytes of a picture, which end in its width and height
 _PNG = re.compile(r'src="data:image/png;base64,(?P<head>[\w+/]{32})')

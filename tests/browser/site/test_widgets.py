@@ -58,7 +58,10 @@ def values(stage: Shown, real: Stage) -> dict[str, Any]:
     found = {}
     for control in real.controls:
         name = control["name"]
-        if control["kind"] == "choice":
+        if stage.control(name).is_disabled():
+            found[name] = real.values[name]
+            assert stage.control(name).input_value() == "" or stage.box(name).input_value() == "", "it shows no value"
+        elif control["kind"] == "choice":
             found[name] = stage.control(name).input_value()
         else:
             number = float(stage.box(name).input_value())

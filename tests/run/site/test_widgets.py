@@ -211,12 +211,34 @@ def test_a_control_that_has_no_say_needs_no_files_of_its_own():
     assert file["answers"]["table"] == [0, 0] and not further
 
 
-def test_the_note_counts_what_is_there():
-    assert (
-        opening("block")["note"]
-        == "Live without Python: 7 stops, worked out beforehand. In JupyterLab you can type any value."
-    )
-    assert "100 settings with up to 7 stops each" in opening("scale_lab")["note"]
+def test_the_note_says_who_worked_it_out_and_where_there_is_more():
+    assert opening("block")["note"] == baking.BEFOREHAND
+    assert opening("scale_lab")["note"] == f"{baking.BEFOREHAND} {baking.IN_JUPYTERLAB}"
+
+
+def test_a_whole_number_beyond_the_slider_is_refused_in_pythons_words():
+    live = LIVE["layer_anatomy"]._replace(values={"d": [1536], "k": [576], "lora_alpha": [16], "r": [1, 8, 512]})
+    file, _ = baking.bake_stage(live, stage_of("layer_anatomy"))
+    below, above = file["answers"]["parts"][0]["scenes"][0]["beyond"]
+    assert (below["way"], below["last"], above["way"], above["last"]) == (-1, 1, 1, 576)
+    with pytest.raises(ValueError) as refused:
+        stage_of("layer_anatomy")._compose(d=1536, k=576, r=600, lora_alpha=16)
+    assert "600".join(above["said"]) == str(refused.value)
+
+
+def test_a_large_product_loses_every_second_row_so_that_its_file_stays_small():
+    values = {"name": ["photograph", "layer 15"], "kind": ["q_proj", "up_proj"]}
+    try:
+        file, further = baking.bake_stage(LIVE["rank_explorer"]._replace(values=values), stage_of("rank_explorer"))
+    finally:
+        stage_of("rank_explorer").values = starts("rank_explorer")
+    assert len(further) == 2 and all(len(widgets.packed(part)) <= BUDGET for part in further)
+    mark = file["answers"]["parts"][0]["scenes"][0]["marks"][0]
+    assert (mark["rows"], mark["cols"]) == (300, 451), "the photograph is whole"
+    rows = np.arange(12, dtype=np.float32).reshape(2, 6)
+    small = matrix(rows.tobytes(), across=6, directions=2, every=2)
+    back = np.frombuffer(base64.b64decode(small["int8"]), np.int8).reshape(2, 3) * np.array(small["steps"])[:, None]
+    assert np.allclose(back, rows[:, ::2], atol=0.05)
 
 
 def test_settings_apart_lie_in_files_of_their_own_and_the_first_opens_with_the_start():

@@ -99,7 +99,7 @@
         shown = number;
         return answer(scene);
       }
-      if (!moved) return answer({ said: unheld[axis] });
+      if (!moved) return answer({ said: refusal(model.get("scene").beyond, asked[axis]) ?? unheld[axis] });
       shown = number;
       const values = { ...asked, [axis]: nearest(stops, asked[axis]) };
       answer({ ...scene, values, answered: values });
@@ -110,6 +110,11 @@
     }
   };
 
+  function refusal(beyond, typed) { // what Python said to a whole number that the slider cannot be
+    const one = Number.isInteger(typed) && (beyond ?? []).find(({ way, last }) => way * typed > way * last);
+    return one ? one.said.join(typed) : undefined;
+  }
+
   const dressed = ({ scenes, backdrops }, number) => ({ backdrop: backdrops[scenes[number].backdrop], scene: scenes[number] });
   const nearest = (stops, to) => stops.reduce((best, one) => (Math.abs(one - to) < Math.abs(best - to) ? one : best), stops[0]);
 
@@ -117,7 +122,6 @@
   async function wake(holder) {
     if (holder.dataset.life) return;
     holder.dataset.life = "waking";
-    const button = holder.querySelector(".wake");
     try {
       const inside = holder.querySelector("script.baked"), name = holder.dataset.widget;
       const { kind, state, answers, note } = inside ? await opened(JSON.parse(inside.textContent)) : await baked(name);
@@ -132,13 +136,20 @@
       await settled(live);
       live.hidden = false;
       holder.querySelector(".still")?.remove();
-      button?.remove();
+      holder.querySelector(".wake")?.remove();
       holder.dataset.life = "live";
     } catch (error) {
       console.error(error);
       delete holder.dataset.life;
-      if (button) button.textContent = "This widget could not be fetched. Try again";
+      offer(holder, "This widget could not be fetched. Try again");
     }
+  }
+
+  function offer(holder, words) { // a button only where nothing else wakes the widget: one that vanishes is hard to hit
+    const button = holder.querySelector(".wake") ?? Object.assign(document.createElement("button"), { type: "button", className: "wake" });
+    button.textContent = words;
+    button.onclick = () => wake(holder);
+    holder.prepend(button);
   }
 
   const settled = (live) => new Promise((done) => {
@@ -153,10 +164,8 @@
       for (const { isIntersecting, target } of seen) if (isIntersecting) { near.unobserve(target); wake(target); }
     }, { rootMargin: NEAR });
     for (const holder of document.querySelectorAll(".live-widget")) {
-      const button = Object.assign(document.createElement("button"), { type: "button", className: "wake", textContent: "Make it live" });
-      button.addEventListener("click", () => wake(holder));
-      holder.prepend(button);
-      near?.observe(holder);
+      if (near) near.observe(holder);
+      else offer(holder, "Make it live");
     }
   }
 

@@ -97,4 +97,5 @@ def _of_the_course(notebooks: Notebooks) -> dict[str, str]:
 
 def _numbers(notebooks: Notebooks, measured: numbers.Measured | None) -> dict[str, str]:
     made = numbers.pages(notebooks, measured)
-    return {front.NUMBERS: front.numbers_of(made)} | made
+    # found by name alone: their names of records would stand above the lessons in every search
+    return {front.NUMBERS: front.numbers_of(made)} | {name: f"---\nnosearch: true\n---\n\n{text}" for name, text in made.items()}

@@ -46,8 +46,8 @@ _PROMISE = """# LoRA Lessons
 train it on a real model, and keep what you trained. No GPU is needed.</p>"""
 
 _FOR_WHOM = """For everyone who reads Python and can multiply two matrices; you need not have trained a model before. The whole course takes about {hours}
-hours: {reading} to read its lessons (at {pace} words a minute), {exercises} for the exercises, and {computing} minutes of computing on two processor cores. You can stop
-after any lesson.
+hours, its side trips left out: {reading} hours to read (at {pace} words a minute, the code not counted), {exercises} hours for the exercises, and {computing} minutes
+of computing on two processor cores. You can stop after any lesson.
 
 [**Start with lesson 00**]({first}) · [Open it in Colab]({colab}) · [See all lessons](map.md)"""
 _PACE = 200  # words a minute
@@ -82,9 +82,9 @@ make lab
 
 _CLAIMS = """## What people say, and what we measured
 
-The CraftRigs glossary page on LoRA, which many read first, says what LoRA is and does. Each of its claims is judged by what the lessons measured. Here are
+The CraftRigs glossary page on LoRA says what LoRA is and does. Each of its claims is judged by what the lessons measured. Here are
 some of them; the [table of all claims](claims.md) has the rest, and the cells that measured them."""
-_SAYS = "the CraftRigs page says"
+_COLUMNS = ("the CraftRigs page says", "verdict, and what we measured")
 
 _MAP = """# Map of the lessons
 
@@ -135,10 +135,10 @@ def _at_a_glance(notebooks: Notebooks) -> str:
     for place, notebook in notebooks.items():
         for card in cards(notebook):
             lesson = link(f"{FOLDER}/{place}.html#{claim_anchor(card.id)}", f"Lesson {Path(place).name[:2]}")
-            reason = f"{verdict(card.said)} {html.escape(_reason(card.sentence))} {lesson}"
+            reason = f"<b>{verdict(card.said)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
             found.setdefault(card.id, (card.says, {}))[1].setdefault(card.said, reason)
     rows = [(html.escape(found[id][0]), "<br>".join(found[id][1].values())) for id in AT_A_GLANCE if id in found]
-    return f"{_CLAIMS}\n\n{table((_SAYS, 'we measured'), rows)}" if rows else ""
+    return f"{_CLAIMS}\n\n{table(_COLUMNS, rows)}" if rows else ""
 
 
 def _reason(sentence: str) -> str:

@@ -11,7 +11,7 @@ document.addEventListener("DOMContentLoaded", () => {
   said.setAttribute("role", "status");
   tables[0].closest("section").before(label, said);
 
-  const SMALL = new Set("a an and are as at be been but by can did do does doesn don for from has have i if in is it its me my of on or s so t than that the their then there they this to too very was when while with".split(" "));
+  const SMALL = new Set("a an and are as at be been but by can did do does doesn don for from has have i if in is it its me my never not of on or out s so t than that the their then there they this to too very was when while with".split(" "));
   const parts = (text) => text.toLowerCase().split(/[^\p{L}\p{N}.]+|\.(?=\s|$)/u).filter(Boolean);
   // what "unchanged", "changes" and "change" share
   function stem(word) {

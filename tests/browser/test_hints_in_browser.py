@@ -92,7 +92,7 @@ def test_the_list_of_symptoms_is_filtered_by_what_is_typed(open_page):
         expect(page.get_by_text(hidden)).to_be_hidden()
     expect(said).to_have_text("1 of 3 symptoms")
     field.fill("zebra")
-    expect(said).to_contain_text("No symptom has these words")
+    expect(said).to_contain_text("No symptom has any of these words")
     field.fill("")
     expect(page.get_by_text("the file is huge")).to_be_visible()
     expect(said).to_have_text("")

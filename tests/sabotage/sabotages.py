@@ -1172,6 +1172,30 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/run/site/lessons.py",
+        (
+            "a record that the prose announces is folded away",
+            'announced = announced and not cell.get("outputs")',
+            "announced = False",
+            "run/site/test_build.py::test_what_was_measured_is_open_where_the_prose_announces_it",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/cover.py",
+        (
+            "the hours of the course count its side trips",
+            '        if "/" not in place\n    }\n    reading',
+            "    }\n    reading",
+            "run/site/test_cover.py::test_the_front_page_says_for_whom_it_is_and_how_long_it_takes",
+        ),
+        (
+            "a verdict on the front page is cut before its reason",
+            "sentence)[:2])",
+            "sentence)[:1])",
+            "run/site/test_cover.py::test_the_front_page_gives_each_verdict_with_its_reason",
+        ),
+    ),
+    *_in(
         "lora_lessons/run/site/outputs.py",
         (
             "an exercise's page has no way to a kernel",

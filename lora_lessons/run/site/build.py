@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import DEEPER, lessons, side_trips
+from . import cover as front_page
 from . import front, glossary, ledger, loose_ends, numbers, symptoms
 from . import widgets as live
 from .finishing import finish
@@ -82,7 +83,7 @@ def sources(
     }
     beside = {} if measured is not None else _of_the_course(notebooks)
     beside |= {"glossary": glossary.page(), **_numbers(notebooks, measured), **pages}
-    beside["index"] = f"{cover or front.page(notebooks, widgets)}\n\n{front.trees(notebooks, beside)}"
+    beside["index"] = f"{cover or front_page.page(notebooks, widgets)}\n\n{front.trees(notebooks, beside)}"
     return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
 
@@ -97,4 +98,7 @@ def _of_the_course(notebooks: Notebooks) -> dict[str, str]:
 
 def _numbers(notebooks: Notebooks, measured: numbers.Measured | None) -> dict[str, str]:
     made = numbers.pages(notebooks, measured)
-    return {front.NUMBERS: front.numbers_of(made)} | made
+    # found by name alone: their names of records would stand above the lessons in every search
+    return {front.NUMBERS: front.numbers_of(made)} | {
+        name: f"---\nnosearch: true\n---\n\n{text}" for name, text in made.items()
+    }

@@ -21,6 +21,11 @@ _HEARD = (
     ('<aside class="toc-drawer', '<aside aria-label="On this page" class="toc-drawer'),
     ('<div id="search-results"', '<h1>Search</h1>\n<div id="search-results"'),
     (' aria-label="Toggle hidden content"', ""),
+    ('<div class="sidebar-tree">', '<div class="sidebar-tree" role="navigation" aria-label="Pages">'),
+    ('<div class="related-pages">', '<div class="related-pages" role="navigation" aria-label="Previous and next">'),
+    ('<i class="icon"><svg', '<i class="icon"><svg aria-hidden="true"'),
+    ('<svg class="theme-icon', '<svg aria-hidden="true" class="theme-icon'),
+    ('<svg class="furo-related-icon"', '<svg aria-hidden="true" class="furo-related-icon"'),
 )
 
 

@@ -1,28 +1,21 @@
-"""The front page, the map of the lessons, and the order in which pages follow each other."""
+"""The map of the lessons, and the order in which pages follow each other."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...course.lesson import DEEPER, notebook_of
-from ...course.on_the_web import LIVE
 from ...course.syllabus import SYLLABUS
 from ..readme import took
-from ..repository import address
-from ..shown import cards, title
-from . import replays, widgets
+from ..shown import title
 from .lessons import FOLDER, SYMPTOMS, beneath
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     Notebooks = Mapping[str, NotebookNode]
-
-# The claims that the front page shows: those that a newcomer has most likely heard.
-AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G16")
 
 # What the sidebar calls pages with long titles.
 _SHORT = {"claims": "Claims", f"{FOLDER}/{SYMPTOMS}": "Symptoms"}
@@ -34,79 +27,10 @@ _NUMBERS = """# Where the numbers come from
 A number in a lesson is a link. It leads to its *record*: what was measured, on which machine, with which seeds, and what another run may give. Numbers
 that others published lead to their source, and results of arithmetic to the arithmetic."""
 
-_PROMISE = """# LoRA Lessons
-
-<p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
-train it on a real model, and keep what you trained. No GPU is needed.</p>"""
-
-DOOR, EXPLORER = "door", "rank_explorer"
-_DOOR = """A model learned a new voice here, step by step. Drag the slider, and see its answer change as the loss falls.
-[Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
-_EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
-[Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
-
-_AFTER = """## What you leave with
-
-- **A layer that you wrote.** LoRA fits in a dozen lines. You count what it trains, and you check that PEFT, the usual library, computes the same.
-- **An adapter that is yours.** You train it on a real language model, on data of your own if you like, and you measure what it gained and what the
-  model forgot.
-- **A forecast.** You can say whether a 7B model will train on a given graphics card, and what to change first if it will not.
-- **An eye for silent mistakes.** You recognise from a few numbers why a training run went wrong although nothing raised an error.
-- **A file that works elsewhere.** You ship your adapter to llama.cpp and Ollama, and you choose among GGUF, GPTQ, AWQ and EXL2 on evidence.
-
-## Where to start
-
-- **Read on here.** [Lesson 00]({first}) trains a model while you watch. The [map](map.md) shows every lesson with the question that it answers.
-- **Run it in your browser.** [Open lesson 00 in Colab]({colab}); it installs what is missing.
-- **Run it on your machine.** You need git, make and Python:
-
-```bash
-git clone {home} && cd {name}
-make lab
-```"""
-
-_CLAIMS = """## What people say, and what we measured
-
-A popular glossary page says what LoRA is and does. Each of its claims is judged by what the lessons measured. Here are some of them; the
-[table of all claims](claims.md) has the numbers, and the cells that measured them."""
-
 _MAP = """# Map of the lessons
 
-Each lesson answers one question. The minutes are computing time on two processor cores, as recorded; reading and exercises take longer. Side
-trips go deeper, and you can leave each of them out."""
-
-
-def page(notebooks: Notebooks, live: bool = True) -> str:
-    """The front page as MyST; one that is not `live` has no widget."""
-    home, first = address(), next(iter(notebooks), "")
-    after = _AFTER.format(
-        first=f"{FOLDER}/{first}.ipynb",
-        colab=home.replace("github.com", "colab.research.google.com/github") + f"/blob/main/notebooks/{first}.ipynb",
-        home=home,
-        name=home.rpartition("/")[2],
-    )
-    return "\n\n".join([_PROMISE, _something_to_touch(notebooks) if live else "", after, _at_a_glance(notebooks)])
-
-
-def _something_to_touch(notebooks: Notebooks) -> str:
-    """The recorded door of lesson 00 where it was kept, else lesson 01's explorer where it lives on the web, else nothing."""
-    for place, notebook in notebooks.items():
-        if DOOR in replays.found(notebook, place):
-            return f"{replays.mount(notebook, place, DOOR)}\n\n{_DOOR}"
-    return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
-
-
-def _at_a_glance(notebooks: Notebooks) -> str:
-    """The claims of AT_A_GLANCE that these lessons judge: what is said, and the verdicts on it."""
-    found: dict[str, tuple[str, list[str]]] = {}
-    for notebook in notebooks.values():
-        for card in cards(notebook):
-            _, verdicts = found.setdefault(card.id, (card.says, []))
-            if card.said not in verdicts:
-                verdicts.append(card.said)
-    shown = [found[id] for id in AT_A_GLANCE if id in found]
-    rows = [f"| {html.escape(says)} | {', '.join(verdicts)} |" for says, verdicts in shown]
-    return "\n".join([_CLAIMS, "", "| the page says | verdict |", "|---|---|", *rows]) if rows else ""
+Each lesson answers one question. The minutes are computing time on two processor cores, as recorded; reading a lesson and doing its
+exercises takes about half an hour. Side trips go deeper, and you can leave each of them out."""
 
 
 def lesson_map(notebooks: Notebooks) -> str:

@@ -20,7 +20,9 @@ FOLDER = "lessons"  # of the pages that are notebooks
 SYMPTOMS = "symptoms"  # the one page beside the notebooks that is no notebook
 _LINK = re.compile(r"(?<=\]\()(?P<target>(?!\w+:|#)[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
 _BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<colab>[^)]*)\)")
+_TO_THE_MAP = re.compile(r"(?<=\[)(?P<words>Map of the course|Course map)\]\([^)]*\)")
 _HEADING = re.compile(r"#+(?= )")
+_TIME = re.compile("⏱(?P<is>(?: is)?) ")  # a sign that many machines' fonts lack
 
 
 def page(
@@ -37,11 +39,19 @@ def page(
     door = Door(badge["colab"] if badge else "", posixpath.basename(f"{place}.ipynb"))
     outline, seen = Outline(), set[str]()
     cells: list[NotebookNode] = []
+    announced = False  # that what comes next is the answer
     for cell in made.cells:
         if cell.cell_type == "markdown":
-            text = linked(_BADGE.sub(r"[Open in Colab](\g<colab>)", cell.source), place, places)
+            text = linked(cell.source, place, places)
+            if measured is None:
+                text = _of_the_site(text, "../" * (place.count("/") + 1))
+            text = _TIME.sub(lambda sign: f"Time{sign['is'] or ':'} ", _BADGE.sub(r"[Open in Colab](\g<colab>)", text))
             cell.source = glossary.hinted(numbers.linked(outline.stepped(text), place, measured), seen, place)
-        cells += shown(cell, door) if cell.cell_type == "code" else [cell]
+            announced = cell.source.rstrip().endswith((":", "?"))
+            cells.append(cell)
+        else:
+            cells += shown(cell, door, announced) if cell.cell_type == "code" else [cell]
+            announced = announced and not cell.get("outputs")
     if trips := beneath(place, places):
         tree = "\n".join(["```{toctree}", ":hidden:", "", *trips, "```"])
         cells.append(new_markdown_cell(tree, id="side-trips"))
@@ -65,6 +75,18 @@ def linked(markdown: str, place: str, places: Collection[str]) -> str:
         return f"{address()}/blob/main/{target}{link['anchor'] or ''}"
 
     return _LINK.sub(lead, markdown)
+
+
+def _of_the_site(markdown: str, up: str) -> str:
+    """A cell of the course's own site, whose root is `up`: it is a recorded run, and there is a map of it."""
+
+    def recorded(badge: re.Match[str]) -> str:
+        return (
+            "**You are reading a recorded run:** nothing is computed on this page. Where it says “run this cell”, “type” or “stop”, "
+            f'do so [in Colab]({badge["colab"]}) or <a href="{up}index.html#where-to-start">in JupyterLab</a>.'
+        )
+
+    return _BADGE.sub(recorded, _TO_THE_MAP.sub(rf"\g<words>]({up}map.md)", markdown))
 
 
 class Outline:

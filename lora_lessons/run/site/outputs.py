@@ -23,8 +23,6 @@ _UNBEGUN = re.compile(r"<table>(?:(?!</table>).)*?\b0 of \d+ solved.*?</table>",
 _NO_GUESS = "No prediction yet."
 _NOT_GUESSED = " You made no prediction this time."
 _TO_A_NOTEBOOK = re.compile(r"(?P<href>href=['\"][\w/.-]+)\.ipynb(?=['\"#])")
-# What stands on a folded cell, by its tag.
-_FOLDED = {"hide-cell": "Imports", "hide-input": "The code behind this"}
 
 
 class Door(NamedTuple):
@@ -44,12 +42,14 @@ class Door(NamedTuple):
         )
 
 
-def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
-    """The code cell as its page shows it; a cell with several pictures becomes several, since each has words of its own."""
+def shown(cell: NotebookNode, door: Door, awaited: bool = False) -> Iterator[NotebookNode]:
+    """The code cell as its page shows it; a cell with several pictures becomes several, since each has words of its own.
+
+    What it measured is folded unless it is `awaited`: the prose has just announced it.
+    """
     made = copy.deepcopy(cell)
-    for tag in set(made.metadata.get("tags", [])) & _FOLDED.keys():
-        made.metadata["mystnb"] = {"code_prompt_show": _FOLDED[tag], "code_prompt_hide": _FOLDED[tag]}
-    outputs = [_shown(output, door, f"cell-{cell.id}") for output in made.outputs]
+    _fold_code(made)
+    outputs = [_shown(output, door, f"cell-{cell.id}", awaited) for output in made.outputs]
     for number, made.outputs in enumerate(_by_picture(outputs)):
         if number:
             made = copy.deepcopy(made)
@@ -60,8 +60,19 @@ def shown(cell: NotebookNode, door: Door) -> Iterator[NotebookNode]:
         yield copy.deepcopy(made)
 
 
+def _fold_code(cell: NotebookNode) -> None:
+    """Say what is inside a folded input; a single line, which only calls what does the work, is left out."""
+    tags = cell.metadata.get("tags", [])
+    if "hide-input" in tags and len(cell.source.strip().splitlines()) == 1:
+        cell.metadata["tags"] = [*(tag for tag in tags if tag != "hide-input"), "remove-input"]
+    elif {"hide-cell", "hide-input"} & {*tags}:
+        drawn = "The code that draws this" if any(map(_is_picture, cell.outputs)) else "The code that records this"
+        label = "Imports" if "hide-cell" in tags else drawn
+        cell.metadata["mystnb"] = {"code_prompt_show": label, "code_prompt_hide": label}
+
+
 def _is_picture(output: NotebookNode) -> bool:
-    return "image/png" in output.get("data", {}) and "image/png" in output.metadata
+    return "image/png" in output.get("data", {}) and "image/png" in output.get("metadata", {})
 
 
 def _by_picture(outputs: list[NotebookNode]) -> list[list[NotebookNode]]:
@@ -74,13 +85,13 @@ def _by_picture(outputs: list[NotebookNode]) -> list[list[NotebookNode]]:
     return groups
 
 
-def _shown(output: NotebookNode, door: Door, anchor: str) -> NotebookNode:
-    """One output as a visitor sees it; records are found by `anchor`."""
+def _shown(output: NotebookNode, door: Door, anchor: str, awaited: bool) -> NotebookNode:
+    """One output as a visitor sees it; records are found by `anchor`, and open where they are `awaited`."""
     if output.output_type == "stream":
         return _printed(output)
     data = output.get("data", {})
     if "text/html" in data:
-        data["text/html"] = _as_html(data["text/html"], len(data.get(RECORDS, [])), door, anchor)
+        data["text/html"] = _as_html(data["text/html"], len(data.get(RECORDS, [])), door, anchor, awaited)
     if data:
         output.data = {kind: data[kind] for kind in _SHOWN if kind in data}
     return output
@@ -103,19 +114,20 @@ def _note(words: str) -> NotebookNode:
     return new_output("display_data", {"text/html": f'<p class="guess">{words}</p>', "text/plain": words})
 
 
-def _as_html(text: str, records: int, door: Door, anchor: str) -> str:
+def _as_html(text: str, records: int, door: Door, anchor: str, awaited: bool) -> str:
     """An output in HTML: long tables of records folded, since the prose quotes them; links that lead to pages."""
     if unsolved := _UNSOLVED.search(text):
         return door.html(unsolved["id"])
     if records:
-        return _folded(f"{records} {'measurements' if records > 1 else 'measurement'} recorded here", text, anchor)
+        what = f"{records} {'measurements' if records > 1 else 'measurement'} recorded here"
+        return _folded(what, text, anchor, awaited)
     if card := read_card(text):
         return f'<div class="verdict-card" id="claim-{card.id}">{text}</div>'
-    text = _MEASURED.sub(lambda table: _folded("Everything that this lesson measured", table[0]), text)
+    text = _MEASURED.sub(lambda table: _folded("The scorecard: everything that this lesson measured", table[0]), text)
     text = _UNBEGUN.sub(lambda table: _folded("Every exercise, and how many you have solved", table[0]), text)
     return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", _TO_A_NOTEBOOK.sub(r"\g<href>.html", text))
 
 
-def _folded(what: str, content: str, anchor: str = "") -> str:
+def _folded(what: str, content: str, anchor: str = "", unfolded: bool = False) -> str:
     named = f' id="{anchor}"' if anchor else ""
-    return f'<details class="records"{named}><summary>{what}</summary>{content}</details>'
+    return f'<details class="records"{named}{" open" if unfolded else ""}><summary>{what}</summary>{content}</details>'

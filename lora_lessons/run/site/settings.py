@@ -41,6 +41,7 @@ def settings() -> dict[str, Any]:
         },
         "pygments_style": "a11y-high-contrast-light",
         "pygments_dark_style": "a11y-high-contrast-dark",
+        "html_favicon": str(THEME / "favicon.svg"),
         "html_static_path": [str(THEME)],
         "html_css_files": _sheets("css"),
         "html_js_files": _sheets("js"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from .conftest import PHONE
@@ -71,9 +72,11 @@ def test_the_light_is_the_readers_and_can_be_changed(visit):
 
 
 def test_a_lesson_is_printed_without_what_only_a_screen_needs(visit, screenshots):
-    page = visit(LESSON).page
+    page = visit(LESSON, dark=True).page
     page.emulate_media(media="print")
-    for screen_only in (".sidebar-drawer", ".toc-drawer", ".mobile-header"):
+    dimmed = [one.evaluate("e => getComputedStyle(e).filter") for one in page.locator("article .cell_output img").all()]
+    assert {*dimmed} == {"none"}, "on paper no figure is dimmed, whatever the screen's light"
+    for screen_only in (".sidebar-drawer", ".toc-drawer", ".mobile-header", ".skip-to-content"):
         expect(page.locator(screen_only).first).to_be_hidden()
     expect(page.locator("h1")).to_be_visible()
     assert page.locator("article img").count() > 5
@@ -93,3 +96,63 @@ def test_the_site_is_read_from_a_disk_as_well(site, visit):
     expect(holder).to_have_attribute("data-life", "live")
     page = visitor.go("search.html?q=perplexity")
     expect(page.locator("#search-results li").first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("the answers never change", "loss falls a little, answers unchanged"),
+        ("answers do not change", "loss falls a little, answers unchanged"),
+        ("out of memory", "LoRA needs as much memory as full fine-tuning"),
+        ("it is too slow", "loss falls slower since I turned gradient checkpointing on"),
+    ],
+)
+def test_plain_words_find_a_symptom_and_its_suspects(visit, typed, first):
+    page = visit("lessons/symptoms.html").page
+    whole = page.locator("p[id^='exhibit-']:visible").count()
+    page.get_by_role("searchbox", name="What do you see?").fill(typed)
+    rows = page.locator(".symptoms tbody tr:visible")
+    expect(rows.first.locator("td").first).to_have_text(first)
+    suspects = page.locator("p[id^='exhibit-']:visible")
+    linked = {link.get_attribute("href")[1:] for link in rows.locator("a").all()}
+    assert {one.get_attribute("id") for one in suspects.all()} == linked
+    assert 0 < len(linked) < whole
+    page.get_by_role("searchbox", name="What do you see?").fill("")
+    assert suspects.count() == whole
+
+
+def test_by_keyboard_a_phones_menu_opens_and_what_is_closed_takes_no_focus(visit):
+    page = visit(LESSON, PHONE).page
+    here = (
+        "() => { const b = document.activeElement.getBoundingClientRect(); return b.right > 0 && b.left < innerWidth; }"
+    )
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        assert page.evaluate(here), page.evaluate("document.activeElement.outerHTML.slice(0, 120)")
+    menu = page.get_by_role("checkbox", name="Toggle site navigation sidebar")
+    menu.focus()
+    page.keyboard.press("Space")
+    link = page.locator(".sidebar-tree a", has_text="What is the smallest update").first
+    expect(link).to_be_in_viewport()
+    link.focus()
+    expect(link).to_be_focused()
+
+
+def test_by_keyboard_a_branch_of_the_sidebar_unfolds(visit):
+    page = visit(LESSON).page
+    branch = page.get_by_role("switch", name="Toggle navigation of 00 ·")
+    trip = page.locator(".sidebar-tree a[href='deeper/00_inside_the_base.html']")
+    branch.focus()
+    before = trip.is_visible()
+    page.keyboard.press("Space")
+    expect(trip).to_be_visible(visible=not before)
+
+
+def test_on_a_phone_figures_keep_their_size_and_long_answers_wrap(visit):
+    page = visit("lessons/03_train_lora.html", PHONE).page
+    figure = page.locator(".cell_output .output img:not(.live-widget img)").first
+    figure.scroll_into_view_if_needed()
+    assert figure.bounding_box()["width"] >= 560
+    assert page.evaluate("document.querySelector('.content').scrollWidth <= innerWidth")
+    answer = page.locator(".output.stream pre", has_text="The bread is dense").first
+    assert answer.evaluate("e => e.scrollWidth <= e.clientWidth + 1")

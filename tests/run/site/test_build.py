@@ -92,6 +92,17 @@ def test_a_heading_is_raised_where_a_level_was_left_out():
     assert outline.stepped("### Three") == "### Three", "it is below the one before it"
 
 
+def test_a_lesson_says_that_it_is_a_recorded_run_and_its_map_is_the_sites():
+    cell = new_markdown_cell("⏱ about 1 minute · [Map of the course](00_start_here.ipynb)")
+    first, second = lessons.page(notebook(cell), "deeper/03_x", ["deeper/03_x"]).cells
+    assert "**You are reading a recorded run:** nothing is computed on this page" in first.source
+    assert "[in Colab](https://colab.research.google.com/github/a/b/c.ipynb)" in first.source
+    assert 'href="../../index.html#where-to-start"' in first.source
+    assert second.source == "Time: about 1 minute · [Map of the course](../../map.md)"
+    report = lessons.page(notebook(cell), "03_x", ["03_x", "00_start_here"], {}).cells
+    assert "recorded run" not in report[0].source and "(00_start_here.ipynb)" in report[1].source
+
+
 def shown(*outputs, source="show()", tags=()):
     cell = new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
     return [c for c in lessons.page(notebook(cell), "01_low_rank", ["01_low_rank"]).cells if c.cell_type == "code"]
@@ -133,6 +144,33 @@ def test_records_are_folded_and_found_by_their_cells_name():
     made = cell.outputs[0].data
     assert MIME not in made and made["text/html"].startswith(f'<details class="records" id="cell-{cell.id}">')
     assert "<summary>1 measurement recorded here</summary>" in made["text/html"]
+
+
+def test_what_was_measured_is_open_where_the_prose_announces_it():
+    def of(*cells):
+        made = lessons.page(notebook(*cells), "01_low_rank", ["01_low_rank"]).cells
+        return ["<details" in str(c.get("outputs")) and " open><summary>" in str(c.get("outputs")) for c in made[2:]]
+
+    record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
+    quiet = new_code_cell("x = 1")
+    noisy = new_code_cell("print(1)", outputs=[new_output("stream", name="stdout", text="1\n")])
+    measured = new_code_cell(
+        "m()", outputs=[new_output("display_data", {"text/html": "<table></table>", MIME: record})]
+    )
+    announced, plain = new_markdown_cell("The same measurement again:"), new_markdown_cell("It is so.")
+    assert of(announced, quiet, measured) == [False, True]
+    assert of(announced, noisy, measured) == [False, False], "what was printed is the answer"
+    assert of(plain, quiet, measured) == [False, False]
+
+
+def test_a_folded_input_says_what_is_inside_and_a_single_line_is_left_out():
+    (one,) = shown(source="measured.photograph(photo)", tags=["hide-input"])
+    assert one.metadata["tags"] == ["remove-input"]
+    (records,) = shown(source="record(1)\nrecord(2)", tags=["hide-input"])
+    assert records.metadata["mystnb"]["code_prompt_show"] == "The code that records this"
+    picture = new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "a", "width": 8}})
+    (drawn,) = shown(picture, source="draw(1)\ndraw(2)", tags=["hide-input"])
+    assert drawn.metadata["mystnb"]["code_prompt_show"] == "The code that draws this"
 
 
 def test_a_solved_exercise_keeps_what_its_check_said():

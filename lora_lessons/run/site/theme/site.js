@@ -1,7 +1,14 @@
-// What scrolls sideways can be scrolled by keyboard; a page opened from a disk does not ask for other pages.
+// Long lines that were printed are sentences, and wrap; what scrolls sideways can be scrolled by keyboard; a page opened from a
+// disk does not ask for other pages.
 (function () {
   "use strict";
   if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+  addEventListener("DOMContentLoaded", () => {
+    for (const printed of document.querySelectorAll(".output.stream pre")) {
+      printed.classList.toggle("words", printed.textContent.split("\n").some((line) => line.length > 90));
+    }
+  });
 
   function reachable() {
     for (const box of document.querySelectorAll("article pre, .output, .table-wrapper, .formula")) {

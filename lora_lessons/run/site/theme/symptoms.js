@@ -1,4 +1,4 @@
-// A filter above the list of symptoms: rows that lack one of the words typed are hidden. Without it the list is whole.
+// A filter above the list of symptoms: rows that share words with what was typed, the best first. Without it the list is whole.
 document.addEventListener("DOMContentLoaded", () => {
   "use strict";
   const tables = [...document.querySelectorAll(".symptoms")];
@@ -7,17 +7,52 @@ document.addEventListener("DOMContentLoaded", () => {
   label.className = "filter";
   label.append("What do you see? ", field);
   field.type = "search";
-  field.placeholder = "loss nan";
+  field.placeholder = "the answers never change";
   said.setAttribute("role", "status");
   tables[0].closest("section").before(label, said);
 
+  const SMALL = new Set("a an and are as at be been but by can did do does doesn don for from has have i if in is it its me my never not of on or out s so t than that the their then there they this to too very was when while with".split(" "));
+  const parts = (text) => text.toLowerCase().split(/[^\p{L}\p{N}.]+|\.(?=\s|$)/u).filter(Boolean);
+  // what "unchanged", "changes" and "change" share
+  function stem(word) {
+    if (/^un.{5}/.test(word)) word = word.slice(2);
+    for (let shorter; word !== shorter; ) {
+      shorter = word;
+      word = word.replace(/(?<=.{4})(ing|ed|er|est|ly|es|e|(?<!s)s)$/, "");
+    }
+    return word;
+  }
+  const same = (word, typed) => word === typed || stem(word) === stem(typed) || (typed.length > 1 && word.startsWith(typed));
+
   const rows = tables.flatMap((table) => [...table.querySelectorAll("tbody tr")]);
-  const words = new Map(rows.map((row) => [row, row.textContent.toLowerCase().split(/[^\p{L}\p{N}.]+/u)]));
+  const sections = tables.map((table) => table.closest("section")), after = sections.at(-1).nextElementSibling;
+  const suspects = [...document.querySelectorAll("p[id^='exhibit-']")];
+  const seen = new Map(rows.map((row) => [row, parts(row.cells[0].textContent)]));
+  const behind = new Map(rows.map((row) => [row, parts(row.textContent)]));
+
+  // A rare word says more than a frequent one, and what is seen more than what may be behind it.
+  function scores(typed) {
+    const found = new Map(rows.map((row) => [row, 0]));
+    for (const one of typed) {
+      const having = rows.filter((row) => behind.get(row).some((word) => same(word, one)));
+      for (const row of having) found.set(row, found.get(row) + (seen.get(row).some((word) => same(word, one)) ? 2 : 1) * (1 + 1 / having.length));
+    }
+    return found;
+  }
+
   field.addEventListener("input", () => {
-    const typed = field.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const row of rows) row.hidden = !typed.every((one) => words.get(row).some((word) => word.startsWith(one)));
-    for (const table of tables) table.closest("section").hidden = !table.querySelector("tbody tr:not([hidden])");
-    const left = rows.filter((row) => !row.hidden).length;
-    said.textContent = typed.length ? (left ? `${left} of ${rows.length} symptoms` : "No symptom has these words: try fewer, or others.") : "";
+    const typed = [...new Set(parts(field.value))].filter((word) => !SMALL.has(word));
+    const score = scores(typed), best = Math.max(...score.values());
+    for (const row of rows) row.hidden = typed.length > 0 && (!best || score.get(row) < best / 2);
+    const of = (list) => Math.max(...list.map((row) => score.get(row)));
+    const ordered = (list, value) => [...list].sort((a, b) => value(b) - value(a) || list.indexOf(a) - list.indexOf(b));
+    for (const table of tables) table.querySelector("tbody").append(...ordered(rows.filter((row) => table.contains(row)), (row) => score.get(row)));
+    for (const section of ordered(sections, (one) => of(rows.filter((row) => one.contains(row))))) {
+      after ? after.before(section) : section.parentElement.append(section);
+      section.hidden = !section.querySelector("tbody tr:not([hidden])");
+    }
+    const left = rows.filter((row) => !row.hidden), named = new Set(left.flatMap((row) => [...row.querySelectorAll("a")].map((a) => a.hash.slice(1))));
+    for (const suspect of suspects) suspect.hidden = !named.has(suspect.id);
+    said.textContent = typed.length ? (left.length ? `${left.length} of ${rows.length} symptoms` : "No symptom has any of these words: try others.") : "";
   });
 });

@@ -1,0 +1,36 @@
+"""The front page: for whom, how long, and each verdict with its reason."""
+
+import math
+
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from lora_lessons.course.claims import Card
+from lora_lessons.course.lesson import notebook_of
+from lora_lessons.run.readme import took
+from lora_lessons.run.site import cover
+
+
+def test_the_front_page_says_for_whom_it_is_and_how_long_it_takes():
+    exercise = new_markdown_cell("### Exercise 01.1 · ★★☆ · 80 minutes · by hand\n\n" + "word " * 10_000)
+    side_trip = new_notebook(cells=[new_markdown_cell("word " * 50_000)])
+    made = cover.page(
+        {"01_low_rank": new_notebook(cells=[exercise]), "deeper/01_the_bases_own_grid": side_trip}, live=False
+    )
+    minutes = int(took(notebook_of("01_low_rank"))[0])
+    assert "need not have trained a model before" in made
+    assert (
+        f"0.8 hours to read (at 200 words a minute, the code not counted), 1.3 hours for the exercises, and {minutes} minute"
+        in made
+    )
+    assert f"about {math.ceil((50 + 80 + minutes) / 60)}\nhours" in made
+    assert "[**Start with lesson 00**](lessons/01_low_rank.ipynb)" in made and "while you watch" not in made
+
+
+def test_the_front_page_gives_each_verdict_with_its_reason():
+    said = "4-bit is right: 4 bits. INT4 is not: the marks are quantiles. A third sentence."
+    card = Card("G14", "4-bit (INT4)", "corrected", said).html()
+    cell = new_code_cell("verdict()", outputs=[new_output("display_data", {"text/html": card})])
+    made = cover.page({"06_quantization": new_notebook(cells=[cell])}, live=False)
+    assert "the CraftRigs page says" in made and "INT4 is not: the marks are quantiles." in made
+    assert "corrected</span>.</b> 4-bit is right" in made and "A third sentence" not in made
+    assert 'href="lessons/06_quantization.html#claim-G14"' in made

@@ -22,7 +22,6 @@ class Live(NamedTuple):
     make: Callable[[], Any]
     values: Mapping[str, Sequence[Any]]
     apart: tuple[str, ...]
-    kind: str
     controls: int
     ends: bool = False
 
@@ -37,7 +36,6 @@ class Kind(NamedTuple):
 
 LIVE: dict[str, Live] = {}
 KINDS: dict[str, Kind] = {}
-STILLS: dict[str, str] = {}
 
 
 def live(
@@ -46,29 +44,23 @@ def live(
     make: Callable[[], Any],
     values: Mapping[str, Sequence[Any]] | None = None,
     apart: Sequence[str] = (),
-    kind: str = "stage",
     controls: int = 1,
     ends: bool = False,
 ) -> None:
     """Let the widget that `cell` shows live on the web, under `name`.
 
-    `make` gives the Stage as the lesson's cell makes it, or, for another kind, the whole baked file. `values` are those
-    that a control offers there; a control that is not named offers all it has. The slider's own name thins out its stops.
+    `make` gives the Stage as the lesson's cell makes it. `values` are those that a control offers there; a control that
+    is not named offers all it has. The slider's own name thins out its stops.
     Settings that differ in a control named in `apart` lie in files of their own, fetched when they are first asked for.
     `controls` is how many there are, so that the page keeps room for them. With `ends`, a whole number typed beyond what
     the slider can be is answered with Python's own refusal.
     """
-    LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), kind, controls, ends)
+    LIVE[name] = Live(name, cell, make, values or {}, tuple(apart), controls, ends)
 
 
 def kind(name: str, esm: Path, css: Path | None = None, answers: Path | None = None) -> None:
     """Let the site know a kind of widget: the module and style of JupyterLab, and a script that answers in place of Python."""
     KINDS[name] = Kind(esm, css, answers)
-
-
-def still_on_the_web(cell: str, reason: str) -> None:
-    """The widget that `cell` shows stays a picture on the web, for this reason."""
-    STILLS[cell] = reason
 
 
 kind("stage", Path(__file__).with_name("stage.js"), Path(__file__).with_name("stage.css"))

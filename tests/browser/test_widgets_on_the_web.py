@@ -45,9 +45,7 @@ def page_file(tmp_path_factory) -> Path:
         for name, values in SMALL.items():
             patch.setitem(LIVE, name, LIVE[name]._replace(values=values))
         patch.setitem(LIVE, "many_fit", LIVE["many_fit"]._replace(apart=("model",)))
-        patch.setitem(
-            LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), "stage", 2, ends=True)
-        )
+        patch.setitem(LIVE, "small", Live("small", "", lambda: rank_explorer({"noise": W}, r=3), {}, (), 2, ends=True))
         names = ["block", "small", *SMALL]
         widgets.bake(folder / "_static/widgets", names, lambda _: None)
         stills = "<div style='height: 2000px'></div>".join(map(widgets.mount, names))

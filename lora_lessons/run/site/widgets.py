@@ -38,7 +38,7 @@ def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[s
         write_kind(into, name, kind)
     for name in LIVE if names is None else names:
         progress(f"widget {name}")
-        file, parts = _baked(declared(name))
+        file, parts = bake_stage(declared(name), _stage(name))
         for number, content in enumerate([file, *parts]):
             written = f"{name}.{number}" if number else name
             write_text(
@@ -57,11 +57,6 @@ def packed(content: Any) -> str:
     """JSON, gzipped, in base64: as small on a disk as from a server that compresses."""
     plain = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
     return base64.b64encode(gzip.compress(plain, mtime=0)).decode()
-
-
-def _baked(live: Live) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    made = live.make() if live.kind != "stage" else _stage(live.name)
-    return bake_stage(live, made) if isinstance(made, Stage) else (made, [])
 
 
 @cache
@@ -104,7 +99,7 @@ def _holder(name: str, still: str, controls: int = 1, inside: Any = None) -> str
     still = re.sub(
         r"\(A picture of a widget: [^)]*\)|Run the cell to use it\.", f"<noscript>({_STILL})</noscript>", still
     )
-    file = json.dumps(inside, ensure_ascii=False).replace("</", "<\\/")
+    file = json.dumps(inside, ensure_ascii=False).replace("<", "\\u003c")
     baked = f'<script type="application/json" class="baked">{file}</script>' if inside else ""
     room = f"--lines: {math.ceil(controls / 2)}; --controls: {controls}"
     return (

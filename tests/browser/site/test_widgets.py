@@ -18,7 +18,7 @@ from ..conftest import Stage as Shown
 from .conftest import DESKTOP, PHONE
 
 rooms()
-STAGES = sorted(name for name, one in LIVE.items() if one.kind == "stage")
+STAGES = sorted(LIVE)
 UNDER_ITS_MARKS = """holder => {
     const img = holder.querySelector(".picture img"), style = getComputedStyle(img);
     const [inner, marks] = [img, holder.querySelector(".picture svg")].map((e) => e.getBoundingClientRect());

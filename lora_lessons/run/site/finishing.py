@@ -42,20 +42,23 @@ def finish(site: Path) -> None:
 def _finished(page: Path, site: Path) -> str:
     up = "../" * (len(page.relative_to(site).parts) - 1)
     text = page.read_text(encoding="utf-8")
-    text = _INLINE.sub(lambda found: f'src="{up}{_kept(site, found["data"])}"', text)
+    text = _INLINE.sub(lambda found: f'src="{_kept(site, up, found["data"])}"', text)
     text = _PICTURE.sub(lambda found: _in_time(found, page.parent), text)
     for before, after in _HEARD:
         text = text.replace(before, after)
     return text
 
 
-def _kept(site: Path, data: str) -> str:
-    """Write a picture that a page holds within itself into a file; return the file's path from the site's root."""
-    png = base64.b64decode(data)
+def _kept(site: Path, up: str, data: str) -> str:
+    """Write a picture that a page holds within itself into a file; return its address. One that is cut short stays there."""
+    try:
+        png = base64.b64decode(data)
+    except ValueError:
+        return f"data:image/png;base64,{data}"
     name = f"_images/{hashlib.sha256(png).hexdigest()[:32]}.png"
     (site / "_images").mkdir(exist_ok=True)
     (site / name).write_bytes(png)
-    return name
+    return f"{up}{name}"
 
 
 def _in_time(picture: re.Match[str], folder: Path) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 FOLDER = "lessons"  # of the pages that are notebooks
 SYMPTOMS = "symptoms"  # the one page beside the notebooks that is no notebook
-_LINK = re.compile(r"(?<=\]\()(?P<target>(?!\w+:|#)[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))")
+_CODE_OR_FORMULA = r"```.*?```|~~~.*?~~~|`[^`\n]+`|\$\$.*?\$\$|\$[^$\n]*\$"
+_LINK = re.compile(rf"{_CODE_OR_FORMULA}|(?<=\]\()(?P<target>(?!\w+:|#)[^)\s#]+)(?P<anchor>#[^)\s]*)?(?=\))", re.DOTALL)
 _BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<colab>[^)]*)\)")
 _TO_THE_MAP = re.compile(r"(?<=\[)(?P<words>Map of the course|Course map)\]\([^)]*\)")
 _HEADING = re.compile(r"#+(?= )")
@@ -68,6 +69,8 @@ def linked(markdown: str, place: str, places: Collection[str]) -> str:
     """Markdown of notebooks/`place` whose links into the repository lead to GitHub, unless the site has what they mean."""
 
     def lead(link: re.Match[str]) -> str:
+        if link["target"] is None:
+            return link[0]
         inside = posixpath.normpath(posixpath.join(posixpath.dirname(place), link["target"]))
         if posixpath.splitext(inside)[0] in places:
             return link[0]

@@ -6,7 +6,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lora_lessons.course.records import MIME
-from lora_lessons.run.site import build, lessons
+from lora_lessons.run.site import build, finishing, lessons
 from lora_lessons.run.site.mathml import mathml
 
 
@@ -72,6 +72,8 @@ def test_signs_written_as_they_are_become_operators_and_matrices_draw_their_own_
         ("[a](symptoms.md)", "[a](symptoms.md)"),
         ("[a](https://b.c/d)", "[a](https://b.c/d)"),
         ("[a](#here)", "[a](#here)"),
+        ("`f[0](x)` and $g[1](y)$", "`f[0](x)` and $g[1](y)$"),
+        ("```python\nf[0](x)\n```", "```python\nf[0](x)\n```"),
         (
             "[a](03_train_lora.ipynb)",
             "[a](https://github.com/lora-lessons/lora-lessons/blob/main/notebooks/03_train_lora.ipynb)",
@@ -81,6 +83,13 @@ def test_signs_written_as_they_are_become_operators_and_matrices_draw_their_own_
 )
 def test_a_link_leads_to_a_page_of_the_site_or_to_the_repository(link, leads):
     assert lessons.linked(link, "01_low_rank", ["02_lora_layer", "symptoms"]) == leads
+
+
+def test_a_picture_cut_short_stays_as_it_is(tmp_path):
+    page = '<main><img src="data:image/png;base64,iVBOR"></main>'
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+    finishing.finish(tmp_path)
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == page
 
 
 def test_a_heading_is_raised_where_a_level_was_left_out():

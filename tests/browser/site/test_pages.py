@@ -31,9 +31,17 @@ def pages(site: Path) -> list[str]:
     return sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html"))
 
 
+# pictures that wait until they are near
+AT_ONCE = """Promise.all([...document.querySelectorAll("img[loading=lazy]")].map(img => {
+    img.loading = "eager";
+    return img.decode().catch(() => null);
+}))"""
+
+
 def look(page: Any, folder: Path, name: str) -> None:
     """A screenshot of the whole page, where somebody asked for them."""
     if "LORA_LESSONS_SCREENSHOTS" in os.environ:
+        page.evaluate(AT_ONCE)
         page.screenshot(path=folder / f"site_{name}.png", full_page=True)
 
 

@@ -636,6 +636,7 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     stage.chosen("method", "rsLoRA")  # what was refused is no longer asked for
     assert stage.said == ""
     assert_lab(stage, "rsLoRA", 8, 16, 0.004)
+    stage.chosen("method", "LoRA")
 
 
 # ---- for every widget ----

@@ -14,7 +14,6 @@ import math
 import re
 import struct
 from collections.abc import Callable, Collection
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[s
         write_kind(into, name, kind)
     for name in LIVE if names is None else names:
         progress(f"widget {name}")
-        file, parts = bake_stage(declared(name), _stage(name))
+        file, parts = bake_stage(declared(name), _stage(declared(name)))
         for number, content in enumerate([file, *parts]):
             written = f"{name}.{number}" if number else name
             write_text(
@@ -59,10 +58,10 @@ def packed(content: Any) -> str:
     return base64.b64encode(gzip.compress(plain, mtime=0)).decode()
 
 
-@cache
-def _stage(name: str) -> Stage:
+def _stage(live: Live) -> Stage:
+    """A Stage of its own: baking moves it."""
     use_style()
-    made: Stage = LIVE[name].make()
+    made: Stage = live.make()
     return made
 
 
@@ -91,7 +90,7 @@ def of_cell(source: str) -> Live | None:
 
 def mount(name: str) -> str:
     """HTML that puts a Stage on any page: its still, ready to be woken, with the room that its controls will take."""
-    return _holder(name, still_html(*_stage(declared(name).name).still()), declared(name).controls)
+    return _holder(name, still_html(*_stage(declared(name)).still()), declared(name).controls)
 
 
 def _holder(name: str, still: str, controls: int = 1, inside: Any = None) -> str:

@@ -52,10 +52,7 @@ def opening(name: str) -> dict[str, Any]:
     """The file that a widget opens with: what lies in other files is left out."""
     live, start = LIVE[name], starts(name)
     near = {one: [start[one]] for one in live.apart}
-    try:
-        file, further = baking.bake_stage(live._replace(values={**live.values, **near}), stage_of(name))
-    finally:
-        stage_of(name).values = start
+    file, further = baking.bake_stage(live._replace(values={**live.values, **near}), stage_of(name))
     assert not further
     return json.loads(json.dumps(file))
 
@@ -340,6 +337,13 @@ def test_a_scene_kept_with_an_output_travels_in_the_page():
     data = cell.outputs[0].data
     inside = re.search(r'<script type="application/json" class="baked">(.*?)</script>', data["text/html"])
     assert json.loads(inside[1]) == kept and "<" not in inside[1] and SCENE not in data
+
+
+def test_a_widget_is_baked_again_as_it_was_before(tmp_path):
+    for folder in ("first", "second"):
+        widgets.bake(tmp_path / folder, ["block"], progress=print)
+    first, second = ((tmp_path / folder / "block.js").read_bytes() for folder in ("first", "second"))
+    assert first == second
 
 
 def test_a_widget_can_be_mounted_on_any_page():

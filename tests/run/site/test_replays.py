@@ -8,6 +8,7 @@ import pytest
 from lora_lessons import lessons
 from lora_lessons.course.lesson import lessons as notebooks
 from lora_lessons.course.on_the_web import SCENE, played
+from lora_lessons.experiments import mixer_answers
 from lora_lessons.run.site import replays
 
 KEPT = {"00_start_here": {"door", "door_scales"}, "03_train_lora": {"chat_box"}, "09_adapters": {"mixer"}}
@@ -95,6 +96,15 @@ def test_the_doors_film_tells_what_its_still_tells():
         told = still.data["text/plain"], still.data["text/html"]
         answers = {one.rpartition("\nModel")[2].partition(": ")[2] for one in words}
         assert answers and all(_as_html(answer) in told[1] for answer in answers), name
+
+
+def test_the_mixer_plays_every_answer_that_was_recorded():
+    (path,) = (one for one in notebooks() if one.stem == "09_adapters")
+    played_there = replays.found(nbformat.read(path, as_version=4), path.stem)["mixer"]["answers"]["rows"]
+    kept = mixer_answers.recorded()["rows"]
+    assert [(one["question"], one["answer"]) for one in played_there] == [
+        (one["question"], one["answer"]) for one in kept
+    ]
 
 
 def _as_html(text):

@@ -245,7 +245,7 @@ def test_what_cannot_be_fetched_is_said_and_asked_for_again(browser, page_file, 
         path.rename(path.with_suffix(".away"))
     with opened(browser, folder / "page.html") as page:
         page.wait_for_function(
-            "() => document.querySelector('[data-widget=block] .wake').textContent.includes('Try again')"
+            "() => document.querySelector('[data-widget=block] .wake')?.textContent.includes('Try again')"
         )
         assert page.query_selector("[data-widget=block] .still").is_visible()
         many = alive(page, "many_fit")

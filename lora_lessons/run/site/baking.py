@@ -22,13 +22,16 @@ def bake_stage(live: Live, stage: Stage) -> tuple[File, list[Part]]:
 
     `answers` in the file holds, for each control but the slider, the values that are there (`held`); for every
     combination of them, the last control's turning fastest, the number of its scene, or -1 - n for sentence n of
-    `refused` (`table`); for each scene, the part that it lies in (`homes`).
+    `refused` (`table`); for each scene, the part that it lies in (`homes`). The Stage is left as it was found.
     """
     held = _held(live, stage)
     kitchen = _Kitchen(stage, {**live.values, **held}, live.ends)
     start = dict(stage.values)
-    kitchen.number(start, _home(live, start))  # the first part is the one that the page opens with
-    table = [kitchen.number({**start, **setting}, _home(live, setting)) for setting in _settings(held)]
+    try:
+        kitchen.number(start, _home(live, start))  # the first part is the one that the page opens with
+        table = [kitchen.number({**start, **setting}, _home(live, setting)) for setting in _settings(held)]
+    finally:
+        stage.values = start
     controls = [_narrowed(control, stage.axis, held) for control in stage.controls]
     labels = {control["name"]: control["label"] for control in controls}
     longest = max((scene["stops"] for part in kitchen.parts for scene in part["scenes"].values()), key=len)

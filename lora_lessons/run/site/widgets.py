@@ -59,7 +59,7 @@ def packed(content: Any) -> str:
 
 
 def _stage(live: Live) -> Stage:
-    """A Stage of its own: baking moves it."""
+    """The Stage as the lesson's cell makes it."""
     use_style()
     made: Stage = live.make()
     return made

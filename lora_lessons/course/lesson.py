@@ -41,6 +41,11 @@ def notebook_of(stem: str) -> Path:
     raise FileNotFoundError(f"no lesson and no side trip is called {stem}.")
 
 
+def place_of(stem: str) -> str:
+    """Where a notebook lies below notebooks/: "01_low_rank", "deeper/11_rulers"."""
+    return f"{DEEPER}/{stem}" if any(path.stem == stem for path in side_trips()) else stem
+
+
 def begin(lesson: str) -> None:
     """Set up a lesson's kernel: figure style, quiet libraries, repeatable randomness."""
     import torch

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, NamedTuple
@@ -75,12 +74,7 @@ def record() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """python -m lora_lessons.experiments.mixer_answers: record it anew."""
-    parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.mixer_answers")
-    parser.add_argument("--record", action="store_true", help=f"write data/measurements/{NAME}.json")
-    if not parser.parse_args(arguments).record:
-        parser.error("this takes some minutes and replaces the recording: say --record")
-    record()
-    return 0
+    return recordings.by_command("mixer_answers", NAME, record, arguments)
 
 
 if __name__ == "__main__":

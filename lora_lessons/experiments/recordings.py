@@ -5,9 +5,10 @@ Its last field is the SHA-256 of the others, so that a file which was damaged, o
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,16 @@ def read(file: Path) -> dict[str, Any]:
 def keep(name: str, found: Mapping[str, Any], out: Path | None = None) -> None:
     """Write a recording, stamped, where `recorded` reads it, or to the file `out`."""
     write(out or measurements() / f"{name}.json", stamp() | dict(found))
+
+
+def by_command(experiment: str, name: str, record: Callable[[], Any], arguments: Sequence[str] | None = None) -> int:
+    """`python -m lora_lessons.experiments.EXPERIMENT --record`: record anew what `recorded(name)` reads."""
+    parser = argparse.ArgumentParser(prog=f"python -m lora_lessons.experiments.{experiment}")
+    parser.add_argument("--record", action="store_true", help=f"write data/measurements/{name}.json")
+    if not parser.parse_args(arguments).record:
+        parser.error("this takes some minutes and replaces the recording: say --record")
+    record()
+    return 0
 
 
 def write(file: Path, found: Mapping[str, Any], indent: int = 1) -> None:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .quantized_perplexity import losses
-from .recordings import keep
+from .recordings import by_command, keep
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,12 +74,7 @@ def record(names: Sequence[str] = tuple(RULERS)) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """python -m lora_lessons.experiments.rulers: record it anew."""
-    parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.rulers")
-    parser.add_argument("--record", action="store_true", help="write data/measurements/lesson_11_rulers.json")
-    if not parser.parse_args(arguments).record:
-        parser.error("this takes some minutes and replaces the recording: say --record")
-    record()
-    return 0
+    return by_command("rulers", "lesson_11_rulers", record, arguments)
 
 
 if __name__ == "__main__":

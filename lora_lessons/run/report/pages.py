@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...course.lesson import place_of
 from ...files import write_text
 from ..earlier import PAGE, PAGES, alone_in, read_report
 from ..stored import as_stored
-from .parts import is_bad, outcome, parts, place, record_rows, shown, style
+from .parts import is_bad, outcome, parts, record_rows, shown, style
 from .written import as_html
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def write_pages(out: Path) -> Path:
     with alone_in(out):
         about, results = read_report(out)
         measured = {result.lesson: result.records for result in results}
-        ran = {place(result): lesson_page(result, about) for result in results if result.notebook}
+        ran = {place_of(result.lesson): lesson_page(result, about) for result in results if result.notebook}
         index = write_site(ran, out / PAGES, cover=cover(results, about), measured=measured, progress=_quiet)
         write_text(out / PAGE, as_html(results, about, pages=f"{PAGES}/"))
     return index

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
-from ...course.lesson import DEEPER, side_trips
+from ...course.lesson import place_of
 from ...course.records import show_value
 from ..baselines import band, inside
 from ..result import FAILED, INTERRUPTED, OK
@@ -72,13 +72,7 @@ def is_bad(result: LessonResult) -> bool:
 
 def docname(result: LessonResult) -> str:
     """The page of a lesson, such as lessons/deeper/03_directions."""
-    return f"lessons/{place(result)}"
-
-
-def place(result: LessonResult) -> str:
-    """Where the lesson's notebook lies in notebooks/, without its ending."""
-    trips = {path.stem for path in side_trips()}
-    return f"{DEEPER}/{result.lesson}" if result.lesson in trips else result.lesson
+    return f"lessons/{place_of(result.lesson)}"
 
 
 def outcome(results: Sequence[LessonResult]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...course.lesson import DEEPER, lessons, side_trips
+from ...course.lesson import lessons, place_of, side_trips
 from . import cover as front_page
 from . import front, glossary, ledger, loose_ends, numbers, symptoms
 from . import widgets as live
@@ -26,9 +26,7 @@ def stored() -> dict[str, NotebookNode]:
     """Every lesson and side trip as it is stored, by place: "01_low_rank", "deeper/01_the_bases_own_grid"."""
     import nbformat
 
-    main = {path.stem: path for path in lessons()}
-    deeper = {f"{DEEPER}/{path.stem}": path for path in side_trips()}
-    return {place: nbformat.read(path, as_version=4) for place, path in (main | deeper).items()}
+    return {place_of(path.stem): nbformat.read(path, as_version=4) for path in [*lessons(), *side_trips()]}
 
 
 def write_site(

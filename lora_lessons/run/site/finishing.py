@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 # What Sphinx writes and no reader of the site opens.
-_NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/templates", "_static/**/*.map")
+_NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map")
 _INLINE = re.compile(r'src="data:image/png;base64,(?P<data>[A-Za-z0-9+/=\s]+)"')
 _PICTURE = re.compile(r'<img (?![^>]*loading=)[^>]*src="(?P<file>[^":]*_images/[^"]+\.png)"[^>]*>')
 

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from ...course.lesson import notebook_of
+from ...course.lesson import notebook_of, place_of
 from ...paths import course_root
 from .markdown import paragraphs, words_alone
 from .numbers import attribute, up
-from .where import place_of
 
 # So that prose stays calm: links on a page, and in a cell.
 _ON_A_PAGE, _IN_A_CELL = 20, 3

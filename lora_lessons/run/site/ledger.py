@@ -10,11 +10,11 @@ from itertools import groupby
 
 from ...course import published
 from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
-from ...course.lesson import notebook_of
+from ...course.lesson import notebook_of, place_of
 from ...course.published import as_printed
 from ...course.records import Value, records_of
 from .tables import link, table
-from .where import PUBLISHED, anchor_of, place_of
+from .where import PUBLISHED, anchor_of
 
 # Of each verdict: the sign beside its word, and its class in the style sheet.
 _SIGNS = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import re
 
+from ...course.lesson import place_of
 from ...course.prose import Quoted, with_sources, without_sources
 from .number_pages import pages as pages
 from .where import Measured as Measured
-from .where import place_of, tells, where
+from .where import tells, where
 
 # What markdown or its extensions would take for their own inside a tag that stands in a line of text.
 _MARKS = re.compile(r"[`$|{}\\\n]")
@@ -16,7 +17,7 @@ _MARKS = re.compile(r"[`$|{}\\\n]")
 
 def up(stem: str) -> str:
     """The way from a lesson's page to the site's root: "../", or "../../" from a side trip."""
-    return "../" * (1 + place_of(stem).count("/"))
+    return "../" * (1 + place_of(stem.rpartition("/")[2]).count("/"))
 
 
 def attribute(text: str) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...course.claims import read_card
 from ...course.records import MIME as RECORDS
 from ..repository import address
+from .ledger import claim_anchor
+from .number_pages import cell_anchor
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -49,7 +51,7 @@ def shown(cell: NotebookNode, door: Door, awaited: bool = False) -> Iterator[Not
     """
     made = copy.deepcopy(cell)
     _fold_code(made)
-    outputs = [_shown(output, door, f"cell-{cell.id}", awaited) for output in made.outputs]
+    outputs = [_shown(output, door, cell_anchor(cell), awaited) for output in made.outputs]
     for number, made.outputs in enumerate(_by_picture(outputs)):
         if number:
             made = copy.deepcopy(made)
@@ -122,7 +124,7 @@ def _as_html(text: str, records: int, door: Door, anchor: str, awaited: bool) ->
         what = f"{records} {'measurements' if records > 1 else 'measurement'} recorded here"
         return _folded(what, text, anchor, awaited)
     if card := read_card(text):
-        return f'<div class="verdict-card" id="claim-{card.id}">{text}</div>'
+        return f'<div class="verdict-card" id="{claim_anchor(card.id)}">{text}</div>'
     text = _MEASURED.sub(lambda table: _folded("The scorecard: everything that this lesson measured", table[0]), text)
     text = _UNBEGUN.sub(lambda table: _folded("Every exercise, and how many you have solved", table[0]), text)
     return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", _TO_A_NOTEBOOK.sub(r"\g<href>.html", text))

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...course import published
+from ...course.lesson import place_of
 from ...course.prose import Quoted, quoted_numbers
 from ...course.published import as_printed
 from .tables import code, link, table
-from .where import anchor_of, place_of, where
+from .where import anchor_of, where
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ...course import published
-from ...course.lesson import DEEPER, side_trips
 from ...course.prose import Quoted, with_names
 from ...course.records import Record, Value, show_value
 from ..baselines import band, read_baseline, values
@@ -26,12 +25,6 @@ class Where(NamedTuple):
     def href(self, up: str) -> str:
         """The address from a page that is `up` ("../") below the site's root."""
         return f"{up}{self.page}.html#{self.anchor}"
-
-
-def place_of(stem: str) -> str:
-    """Where a notebook lies below notebooks/: "01_low_rank", "deeper/11_rulers"."""
-    stem = stem.rpartition("/")[2]
-    return f"{DEEPER}/{stem}" if any(path.stem == stem for path in side_trips()) else stem
 
 
 def page_of(stem: str) -> str:

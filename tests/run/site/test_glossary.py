@@ -7,9 +7,8 @@ import pytest
 from sources import texts
 
 from lora_lessons.course import prose
-from lora_lessons.course.lesson import lessons, notebook_of, side_trips
+from lora_lessons.course.lesson import lessons, notebook_of, place_of, side_trips
 from lora_lessons.run.site import glossary
-from lora_lessons.run.site.where import place_of
 
 TERMS = glossary.terms()
 

@@ -5,11 +5,11 @@ import re
 
 from lora_lessons.course import claims, published
 from lora_lessons.course.claims import CORRECTED, HOLDS, VERDICTS
+from lora_lessons.course.lesson import place_of
 from lora_lessons.lessons import all_claims
 from lora_lessons.run.shown import cards
 from lora_lessons.run.site import ledger
 from lora_lessons.run.site.build import stored
-from lora_lessons.run.site.where import place_of
 
 EVERY = sorted(all_claims(), key=lambda one: (one.id, one.lesson))
 

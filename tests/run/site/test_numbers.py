@@ -10,11 +10,12 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from sources import texts
 
 from lora_lessons.course import prose, published
+from lora_lessons.course.lesson import place_of
 from lora_lessons.course.records import show_value
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.site import numbers
 from lora_lessons.run.site.build import stored
-from lora_lessons.run.site.where import anchor_of, place_of, tells
+from lora_lessons.run.site.where import anchor_of, tells
 
 NOTEBOOKS = stored()
 LINK = re.compile(r'<a class="bound" href="(?P<href>[^"]*)" data-hint="(?P<hint>[^"]*)">(?P<words>[^<]*)</a>')

@@ -12,23 +12,27 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
+from lora_lessons.run.kernel import private_sockets
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
 def a_kernel(folder: Path, **environment: str) -> Iterator[Kernel]:
     """This interpreter's kernel, started in `folder`; it finds the course and what the tests share."""
-    manager = KernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    specs = KernelSpecManager(kernel_dirs=[])
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    manager.start_kernel(cwd=str(folder), env=os.environ | {"PYTHONPATH": paths} | environment)
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+    with private_sockets() as sockets:
+        manager = KernelManager(kernel_name="python3", kernel_spec_manager=specs, **sockets)
+        manager.start_kernel(cwd=str(folder), env=os.environ | {"PYTHONPATH": paths} | environment)
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=60)
+            yield Kernel(manager, client)
+        finally:
+            client.stop_channels()
+            manager.shutdown_kernel(now=True)
 
 
 class Kernel:

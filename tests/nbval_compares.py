@@ -7,15 +7,18 @@ kinds of its outputs, the names and units of its records, and every verdict card
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+import nbval.kernel
 import pytest
 from nbval.plugin import IPyNbCell, IPyNbFile
 
 from lora_lessons.course.claims import read_card
 from lora_lessons.course.on_the_web import SCENE
 from lora_lessons.course.records import MIME
+from lora_lessons.run.kernel import private_sockets
 
 IGNORE = "nbval-ignore-output"
 # Why a cell is exempt, as a second tag: the clock, memory and rounding of a machine; a training; what a learner kept.
@@ -25,6 +28,13 @@ MASKS = {
     r" at 0x[0-9a-f]+": " at an address",
 }
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Two workers start kernels at the same time: neither may take the other's ports."""
+    stack = ExitStack()
+    nbval.kernel.KernelManager = partial(nbval.kernel.KernelManager, **stack.enter_context(private_sockets()))
+    config.add_cleanup(stack.close)
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:

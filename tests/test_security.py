@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+import zmq
 from tiny_folders import make_folder
 
 import lora_lessons
@@ -252,18 +253,19 @@ def listening(pid):
     return {c.laddr.ip for one in family for c in one.net_connections("inet") if c.status == psutil.CONN_LISTEN}
 
 
-def test_a_lessons_kernel_listens_on_this_machine_alone(make_lesson, tmp_path):
-    """And what is sent to it is signed, or encrypted where the libraries can."""
+def test_a_lessons_kernel_listens_to_its_owner_alone(make_lesson, tmp_path):
+    """It is addressed through a folder that nobody else may open, and what is sent to it is signed."""
     from lora_lessons.run import runner
 
     cell = (
         "import psutil, json\nfrom ipykernel.connect import get_connection_info\n"
         "heard = {c.laddr.ip for c in psutil.Process().net_connections('inet') if c.status == 'LISTEN'}\n"
-        "print(json.dumps([sorted(heard), len(json.loads(get_connection_info())['key'])]))"
+        "print(json.dumps([sorted(heard), json.loads(get_connection_info())]))"
     )
     (result,) = runner.run([make_lesson("00_a", cell)], out=tmp_path / "out")
-    heard, key = json.loads(result.notebook.cells[-1].outputs[0].text)
-    assert heard in (["127.0.0.1"], []) and key >= 32
+    heard, address = json.loads(result.notebook.cells[-1].outputs[0].text)
+    assert heard in (["127.0.0.1"], []), "ipykernel's own pipe for what a subprocess prints"
+    assert address["transport"] == ("ipc" if zmq.has("ipc") else "tcp") and len(address["key"]) >= 32
 
 
 def test_the_search_for_listeners_sees_one():

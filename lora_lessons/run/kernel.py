@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..interrupts import first_one_asks
@@ -77,9 +78,28 @@ def postponing_interrupts() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def private_sockets() -> Iterator[dict[str, str]]:
+    """Traits of a KernelManager: sockets in a folder of this user's alone, removed after the block.
+
+    Jupyter chooses a kernel's TCP ports before the kernel opens them. A port that another process takes in between ends
+    the kernel, or lets it hang. Where there are no such sockets, as on Windows: TCP, encrypted where Jupyter can.
+    """
+    import zmq
+    from jupyter_client.manager import KernelManager
+
+    with TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
+        sockets = os.path.join(folder, "k")
+        if zmq.has("ipc") and len(sockets) + len("-5") <= zmq.IPC_PATH_MAX_LEN:
+            yield {"transport": "ipc", "ip": sockets}
+        elif zmq.has("curve") and "transport_encryption" in KernelManager.class_trait_names():
+            yield {"transport_encryption": "auto"}  # else ipykernel warns, and others on the machine could listen
+        else:
+            yield {}
+
+
 def register_engine() -> None:
     """Teach papermill an engine that always uses this interpreter's kernel, whatever kernelspecs are installed."""
-    import zmq
     from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
     from papermill.clientwrap import PapermillNotebookClient
@@ -105,24 +125,22 @@ def register_engine() -> None:
             cls, nb_man, kernel_name, *, environment, on_cell, on_display, start_timeout=60, **_
         ):
             specs = KernelSpecManager(kernel_dirs=[])  # none but ipykernel's own, which names sys.executable
-            manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs)
-            if manager.has_trait("transport_encryption") and zmq.has("curve"):
-                manager.transport_encryption = "auto"  # else ipykernel warns, and others on the machine could listen
-            client = Watched(
-                nb_man,
-                km=manager,
-                kernel_name="python3",
-                timeout=None,
-                startup_timeout=start_timeout,
-                # At Ctrl-C a kernel asked politely complains at length.
-                shutdown_kernel="immediate",
-                on_cell_start=lambda cell, cell_index: on_cell(client, cell, cell_index),
-            )
-            client.on_display = on_display
-            try:
-                return client.execute(env=environment, cleanup_kc=True)
-            finally:
-                if client.km is not None and client.km.has_kernel:  # interrupted before its own clean-up
-                    client._cleanup_kernel()
+            with private_sockets() as sockets:
+                client = Watched(
+                    nb_man,
+                    km=AsyncKernelManager(kernel_name="python3", kernel_spec_manager=specs, **sockets),
+                    kernel_name="python3",
+                    timeout=None,
+                    startup_timeout=start_timeout,
+                    # At Ctrl-C a kernel asked politely complains at length.
+                    shutdown_kernel="immediate",
+                    on_cell_start=lambda cell, cell_index: on_cell(client, cell, cell_index),
+                )
+                client.on_display = on_display
+                try:
+                    return client.execute(env=environment, cleanup_kc=True)
+                finally:
+                    if client.km is not None and client.km.has_kernel:  # interrupted before its own clean-up
+                        client._cleanup_kernel()
 
     papermill_engines.register(ENGINE, ThisInterpreter)

@@ -1,10 +1,12 @@
-"""Ctrl-C while a kernel starts: the lesson is interrupted, and no kernel is left that belongs to nobody."""
+"""A kernel's sockets are its own; at Ctrl-C while it starts the lesson is interrupted, and no kernel is left alone."""
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
+import zmq
 from jupyter_client.provisioning import local_provisioner
 
 from lora_lessons.run import kernel, runner
@@ -44,3 +46,22 @@ def test_pressed_twice_it_does_not_wait():
         signal.raise_signal(signal.SIGINT)
         went_on.append("to the end")
     assert went_on == ["once", "to the end"]
+
+
+def test_sockets_lie_in_a_folder_for_one_user_that_goes_with_the_kernel():
+    with kernel.private_sockets() as ours, kernel.private_sockets() as others:
+        folder = Path(ours["ip"]).parent
+        assert ours["transport"] == "ipc" and folder.stat().st_mode & 0o077 == 0
+        assert ours["ip"] != others["ip"], "two kernels never meet"
+    assert not folder.exists()
+
+
+def test_where_there_are_no_such_sockets_tcp_is_encrypted(monkeypatch, tmp_path):
+    monkeypatch.setattr(zmq, "has", lambda feature: feature != "ipc")
+    with kernel.private_sockets() as traits:
+        assert traits == {"transport_encryption": "auto"}
+    monkeypatch.undo()
+    (deep := tmp_path / ("deep" * 30)).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with kernel.private_sockets() as traits:
+        assert "transport" not in traits, "the system allows no socket at so long an address"

@@ -60,10 +60,13 @@ def _same_frame(item: Any, ran: list[Any], stored: list[Any]) -> bool:
 
 def frame(outputs: list[Any]) -> list[Any]:
     """What stays the same of outputs whose values vary."""
-    return [_frame(output) for output in outputs if output.get("name") != "stderr"]
+    shown = [output for output in outputs if output.get("name") != "stderr"]
+    scenes = [SCENE in output.get("data", {}) for output in shown]
+    return [_frame(output, tells) for output, tells in zip(shown, [False, *scenes], strict=False)]
 
 
-def _frame(output: Any) -> Any:
+def _frame(output: Any, tells: bool) -> Any:
+    """The frame of one output; where it `tells` of a scene, its words are a model's answers, which vary."""
     data = output.get("data")
     if data is None:
         return output["output_type"]
@@ -71,7 +74,7 @@ def _frame(output: Any) -> Any:
     records = [(record["name"], record["unit"]) for record in data.get(MIME, [])]
     cards = [read_card(part) for part in "".join(data.get("text/html", "")).split("<div ")]
     masked = [(card.id, card.says, card.said, _masked(card.sentence)) for card in cards if card]
-    return kinds, records, masked, _masked("".join(data.get("text/markdown", "")))
+    return kinds, records, masked, "" if tells else _masked("".join(data.get("text/markdown", "")))
 
 
 def _masked(text: str) -> str:

@@ -75,9 +75,15 @@ def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
 
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
-    source, said = base64.b64encode(png.getvalue()).decode(), html.escape(words)
-    caption = " ".join(filter(None, [f"<i>In words:</i> {said.replace(chr(10), '<br>')}", note]))
+    said = html.escape(words, quote=False).replace("\n", "<br>")
+    return picture_html(base64.b64encode(png.getvalue()).decode(), words, " ".join(filter(None, [said, note])))
+
+
+def picture_html(png: str, words: str, caption: str) -> str:
+    """A picture, the base64 of a PNG, with `words` for those who cannot see it; its `caption` is HTML."""
+    import html
+
     return (
-        f'<figure style="margin:0"><img alt="{said}" src="data:image/png;base64,{source}">'
-        f"<figcaption>{caption}</figcaption></figure>"
+        f'<figure style="margin:0"><img alt="{html.escape(words)}" src="data:image/png;base64,{png}">'
+        f"<figcaption><i>In words:</i> {caption}</figcaption></figure>"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import re
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 
 _RUN_METADATA = ("papermill", "execution", "ExecuteTime", "scrolled", "collapsed")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_STILL = re.compile(
+    r'<figure[^>]*><img alt="(?P<alt>[^"]*)" src="data:image/png;base64,(?P<png>[\w+/=]+)">'
+    r"<figcaption><i>In words:</i> (?P<words>.*)</figcaption></figure>",
+    re.S,
+)
+_MARKS = str.maketrans(
+    {mark: f"&#{ord(mark)};" for mark in "*`~$[]|\\"}
+)  # what Markdown would read as more than itself
 _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|it)\b")
 
 
@@ -65,7 +74,7 @@ def as_stored(outputs: list[NotebookNode]) -> list[NotebookNode]:
             if "text/html" in output.get("data", {}):
                 output.data.pop(_WIDGET, None)  # a widget of ours leaves its still: its model is gone with the kernel
             bar = _WIDGET in output.get("data", {}) and _BAR.search(_text(output.data.get("text/plain", "")))
-            kept += [] if bar else [output]
+            kept += [] if bar else _as_picture(output)
         elif output.name == "stdout":
             if kept and kept[-1].output_type == "stream":
                 kept[-1].text = _text(kept[-1].text) + _text(output.text)
@@ -75,6 +84,20 @@ def as_stored(outputs: list[NotebookNode]) -> list[NotebookNode]:
         if output.output_type == "stream":
             output.text = _as_seen(_text(output.text))
     return [output for output in kept if output.output_type != "stream" or output.text.strip()]
+
+
+def _as_picture(output: NotebookNode) -> list[NotebookNode]:
+    """A still in HTML as every other figure is stored, a picture and then its words: so every viewer shows it, GitHub's too."""
+    from nbformat.v4 import new_output
+
+    still = _STILL.fullmatch(_text(output.get("data", {}).get("text/html", "")).strip())
+    if still is None:
+        return [output]
+    del output.data["text/html"]
+    output.data["image/png"] = still["png"]
+    output.metadata["image/png"] = {"alt": html.unescape(still["alt"])}
+    words = {"text/markdown": f"*In words:* {still['words'].translate(_MARKS)}", "text/plain": "<Markdown>"}
+    return [output, new_output("display_data", words)]
 
 
 def _as_seen(text: str) -> str:

@@ -6,7 +6,9 @@ import statistics
 
 import nbformat
 import pytest
+from markdown_it import MarkdownIt
 
+from lora_lessons.course import figures
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons.l02_lora_layer import widget
 from lora_lessons.paths import course_root
@@ -48,13 +50,11 @@ def test_it_is_stored_as_normalise_leaves_it(notebook):
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS])
-def test_a_stored_widget_is_a_still_with_its_caption(notebook):
+def test_a_stored_widget_is_a_picture_that_every_viewer_shows(notebook):
     for output in (o for c in code(notebook) for o in c.outputs):
         data = output.get("data", {})
         assert WIDGET not in data, "its model is gone with the kernel: a page would show an error"
-        if "<figure" in data.get("text/html", ""):
-            assert re.search(r'<img alt="[^"]{40,}" src="data:image/png;base64,', data["text/html"])
-            assert "<i>In words:</i>" in data["text/html"]
+        assert "<img" not in data.get("text/html", ""), "GitHub and others may drop a picture inside HTML"
 
 
 def test_normalise_keeps_a_widgets_still_and_drops_its_view():
@@ -64,11 +64,22 @@ def test_normalise_keeps_a_widgets_still_and_drops_its_view():
     outputs = [nbformat.v4.new_output("display_data", data) for data in (bundle, foreign)]
     cell = nbformat.v4.new_code_cell("layer_anatomy()", outputs=outputs, execution_count=1)
     notebook = nbformat.v4.new_notebook(cells=[cell])
-    ours, other = normalise(notebook).cells[0].outputs
-    assert WIDGET in bundle and WIDGET not in ours.data and ours.data["text/html"] == bundle["text/html"]
-    assert stage.still()[1] in ours.data["text/html"]
+    picture, words, other = normalise(notebook).cells[0].outputs
+    assert WIDGET in bundle and not {WIDGET, "text/html"} & {*picture.data}
+    assert picture.data["image/png"] in bundle["text/html"]
+    assert picture.metadata["image/png"]["alt"] == stage.still()[1]
+    assert words.data["text/markdown"].startswith(f"*In words:* {stage.still()[1]} (A picture of a widget")
     assert other.data == foreign, "a widget without a still keeps what it has"
-    assert WIDGET in notebook.cells[0].outputs[0].data, "what was given is as it was"
+    assert {WIDGET, "text/html"} <= {*notebook.cells[0].outputs[0].data}, "what was given is as it was"
+
+
+def test_what_a_caption_says_is_no_markup():
+    said = figures.picture_html("AAAA", 'a "b" <c>', "x * y * z &lt;c&gt;<br>`q_proj` costs $1 and $2")
+    cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", {"text/html": said})])
+    picture, words = normalise(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
+    assert picture.metadata["image/png"]["alt"] == 'a "b" <c>'
+    html = MarkdownIt().render(words.data["text/markdown"])
+    assert html == "<p><em>In words:</em> x * y * z &lt;c&gt;<br>`q_proj` costs $1 and $2</p>\n"
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

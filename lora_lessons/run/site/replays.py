@@ -38,11 +38,8 @@ def mount(notebook: NotebookNode, stem: str, name: str) -> str:
     """
     if name not in found(notebook, stem):
         raise ValueError(f"{stem} keeps no scene named {name!r}: {_again(stem)}")
-    both = zip(widgets.placed(notebook, stem).cells, notebook.cells, strict=True)
-    pairs = (
-        pair for made, its_own in both for pair in zip(made.get("outputs", []), its_own.get("outputs", []), strict=True)
-    )
-    return str(next(output["data"]["text/html"] for output, kept in pairs if name_of(kept) == name))
+    outputs = ((cell, n) for cell in notebook.cells for n in range(len(cell.get("outputs", []))))
+    return next(widgets.replay(cell, n, stem) for cell, n in outputs if name_of(cell.outputs[n]) == name)
 
 
 def _again(stem: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from ...course.figures import use_style
+from ...course.figures import picture_html, use_style
 from ...course.on_the_web import KINDS, LIVE, SCENE, Live
 from ...course.stage import Stage, still_html
 from ...files import write_text
@@ -70,17 +70,38 @@ def placed(notebook: NotebookNode, stem: str, *, baked: bool = True) -> Notebook
 
     Where nothing is `baked`, only those are whose scene lies in the notebook itself.
     """
-    notebook = copy.deepcopy(notebook)
-    for cell in notebook.cells:
-        live = of_cell(cell.source) if baked and cell.cell_type == "code" else None
-        for output in cell.get("outputs", []):
+    made = copy.deepcopy(notebook)
+    for cell, before in zip(made.cells, notebook.cells, strict=True):
+        if cell.cell_type != "code":
+            continue
+        live = of_cell(cell.source) if baked else None
+        for number, output in enumerate(before.outputs):
             data = output.get("data", {})
-            still = data.get("text/html", "")
             if SCENE in data:
-                data["text/html"] = _holder(f"{stem}-{cell.id}", still, inside=data.pop(SCENE))
-            elif live and still:
-                data["text/html"] = _holder(live.name, still, live.controls)
-    return notebook
+                held = replay(before, number, stem)
+            elif live and "image/png" in data:
+                held = _holder(live.name, _still(before, number), live.controls)
+            else:
+                continue
+            cell.outputs[number].data = {"text/html": held}
+            if "image/png" in data:
+                cell.outputs[number + 1].data = {}  # its words, which the holder has
+        cell.outputs = [output for output in cell.outputs if output.get("data", True)]
+    return made
+
+
+def replay(cell: NotebookNode, number: int, stem: str) -> str:
+    """HTML that plays the scene kept with a cell's output of this number: its still, ready to be woken."""
+    return _holder(f"{stem}-{cell.id}", _still(cell, number), inside=cell.outputs[number].data[SCENE])
+
+
+def _still(cell: NotebookNode, number: int) -> str:
+    """The still of a widget as one piece of HTML: a picture is stored beside its words."""
+    output = cell.outputs[number]
+    if "image/png" not in output.data:
+        return str(output.data["text/html"])
+    caption = cell.outputs[number + 1].data["text/markdown"].removeprefix("*In words:* ")
+    return picture_html(output.data["image/png"], output.metadata["image/png"]["alt"], caption)
 
 
 def of_cell(source: str) -> Live | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-import html
 import io
 import json
 import re
@@ -265,32 +264,34 @@ def test_a_stage_that_is_its_slider_alone_is_one_file():
 # ---- what is declared, and where it stands ----
 
 
-def shown() -> Iterator[tuple[str, str, Any]]:
-    """Notebook, source and output of every cell of the course that shows something."""
+def shown() -> Iterator[tuple[str, str, Any, str]]:
+    """Notebook, source, output and what is said of it, of every cell of the course that shows something."""
     for path in [*notebooks(), *side_trips()]:
         for cell in nbformat.read(path, 4).cells:
-            for output in cell.get("outputs", []):
-                yield path.stem, cell.source, output.get("data", {})
+            bundles = [output.get("data", {}) for output in cell.get("outputs", [])]
+            for data, after in zip(bundles, [*bundles[1:], {}], strict=False):
+                said = after.get("text/markdown", "") if "image/png" in data else data.get("text/html", "")
+                yield path.stem, cell.source, data, said
 
 
 def test_every_declared_call_stands_in_a_notebook():
-    sources = [source for _, source, data in shown() if A_WIDGET in data.get("text/html", "")]
+    sources = [source for _, source, _, said in shown() if A_WIDGET in said]
     for call in (live.cell for live in LIVE.values()):
         assert any(call in source for source in sources), call
 
 
 def test_every_widget_of_the_course_lives_on_the_web():
-    for stem, source, data in shown():
-        if A_WIDGET in data.get("text/html", ""):
+    for stem, source, data, said in shown():
+        if A_WIDGET in said:
             assert widgets.of_cell(source) or SCENE in data, (stem, source)
 
 
 @pytest.mark.parametrize("name", LIVE)
 def test_a_widget_starts_as_its_cell_left_it(name):
     """The sentence below the stored still is the widget's own: it was made as the cell makes it."""
-    stills = [data["text/html"] for _, source, data in shown() if LIVE[name].cell in source and "text/html" in data]
+    stills = [said for _, source, _, said in shown() if LIVE[name].cell in source and said]
     words = stage_of(name).still()[1]
-    assert stills and all(html.escape(words) in still for still in stills)
+    assert stills and all(words in still for still in stills)
 
 
 @pytest.mark.parametrize("name", LIVE)
@@ -302,24 +303,27 @@ def test_a_page_keeps_room_for_the_controls_that_come(name):
 # ---- put in place ----
 
 
-def a_notebook(*cells: tuple[str, dict[str, Any]]) -> Any:
+def a_notebook(*cells: tuple[str, list[Any]]) -> Any:
     return new_notebook(
-        cells=[
-            new_code_cell(source, id=f"cell{n}", outputs=[new_output("display_data", data)])
-            for n, (source, data) in enumerate(cells)
-        ]
+        cells=[new_code_cell(source, id=f"cell{n}", outputs=outputs) for n, (source, outputs) in enumerate(cells)]
     )
 
 
 PNG = base64.b64encode(bytes(16) + struct.pack(">II", 840, 326) + bytes(9)).decode()
-STILL = (
-    f'<figure><img alt="w" src="data:image/png;base64,{PNG}">'
-    f"<figcaption>w {A_WIDGET}: run the cell to move it.)</figcaption></figure>"
-)
+
+
+def a_still(**kept: Any) -> list[Any]:
+    """A widget's still as it is stored: a picture, beside which a scene may be kept, and its words."""
+    said = f"*In words:* w {A_WIDGET}: run the cell to move it.)"
+    return [
+        new_output("display_data", {"image/png": PNG} | kept, metadata={"image/png": {"alt": "w"}}),
+        new_output("display_data", {"text/markdown": said}),
+    ]
 
 
 def test_a_widgets_still_is_wrapped_and_everything_else_left_alone():
-    notebook = a_notebook(("widget.fit()", {"text/html": STILL}), ("print(1)", {"text/html": "<b>1</b>"}))
+    other = new_output("display_data", {"text/html": "<b>1</b>"})
+    notebook = a_notebook(("widget.fit()", [*a_still(), other]), ("print(1)", a_still()))
     before = nbformat.writes(notebook)
     first, second = widgets.placed(notebook, "00_start_here").cells
     wrapped = first.outputs[0].data["text/html"]
@@ -328,12 +332,13 @@ def test_a_widgets_still_is_wrapped_and_everything_else_left_alone():
         and '<img alt="w" width="840" height="326" src="data:' in wrapped
     )
     assert "run the cell" not in wrapped and "It moves where JavaScript runs" in wrapped
-    assert second.outputs[0].data["text/html"] == "<b>1</b>" and nbformat.writes(notebook) == before
+    assert first.outputs[1:] == [other], "its words are inside"
+    assert second == notebook.cells[1] and nbformat.writes(notebook) == before
 
 
 def test_a_scene_kept_with_an_output_travels_in_the_page():
     kept = {"kind": "stage", "note": "<!-- <script> </script>", "state": {}, "answers": {}}
-    (cell,) = widgets.placed(a_notebook(("wick.scales()", {"text/html": STILL, SCENE: kept})), "00_start_here").cells
+    (cell,) = widgets.placed(a_notebook(("wick.scales()", a_still(**{SCENE: kept}))), "00_start_here").cells
     data = cell.outputs[0].data
     inside = re.search(r'<script type="application/json" class="baked">(.*?)</script>', data["text/html"])
     assert json.loads(inside[1]) == kept and "<" not in inside[1] and SCENE not in data
@@ -348,7 +353,7 @@ def test_a_widget_is_baked_again_as_it_was_before(tmp_path):
 
 def test_a_widget_can_be_mounted_on_any_page():
     assert 'data-widget="block"' in widgets.mount("block") and "1 of 7: q_proj asks" in widgets.mount("block")
-    with pytest.raises(ValueError, match="no widget is called 'nothing' on the web: choose from block, fit"):
+    with pytest.raises(ValueError, match="no widget is called 'nothing' on the web: choose from .*block, fit"):
         widgets.mount("nothing")
 
 

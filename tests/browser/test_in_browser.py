@@ -935,7 +935,6 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
     stills.nth(1).wait_for()
     for n, words in enumerate(expected):
         still = stills.nth(n)
-        assert still.get_attribute("alt") == words
         assert lesson.page.locator(".jp-OutputArea-output", has_text=words).count() == 1
         assert still.evaluate("e => e.decode().then(() => e.naturalWidth)") == 840
         still.screenshot(path=screenshots / f"still_{n}.png")

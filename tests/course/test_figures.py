@@ -44,6 +44,9 @@ def test_pictures_of_lesson_03_draw_what_they_are_given():
     assert [t.get_text() for t in curves.axes[0].texts] == ["one", "two"]
     bars = pictures_03.bills(["a", "b", "c"], {"full": (4e8, 4e8, 8e8), "LoRA": (4e8, 1e6, 2e6)})
     assert "1,600 MB" in [t.get_text() for t in bars.axes[0].texts]
-    assert pictures_03.overlaps({"x": [0.5, 0.4]}).axes[0].get_ylim() == (0, 1)
+    spans = pictures_03.overlaps({"x": [0.5, 0.39], "y": [0.6, 0.38], "z": [0.1, 0.05], "chance": [0.01, 0.01]})
+    assert spans.axes[0].get_ylim() == (0, 1)
+    names = sorted((name.get_window_extent() for name in spans.axes[0].texts), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(names))
     update = pictures_03.update_energy({"u": [0.5, 1.0], "w": [0.4, 1.0]}, full=2)
     assert [t.get_text() for t in update.axes[0].texts] == ["u: 100%", "w: 100%"]

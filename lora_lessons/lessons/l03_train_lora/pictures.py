@@ -11,6 +11,8 @@ from matplotlib.patches import Rectangle
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, label
 from ...course.pictures import loss_curves as loss_curves
 
+A_LINE = 0.08  # the height of a name in `overlaps`, of an axis from 0 to 1
+
 
 def two_ways(d: int, k: int, r: int) -> tuple[Figure, str]:
     """One d×k weight to scale, trained in full and by LoRA at rank r: what moves is coloured. And its words."""
@@ -88,9 +90,14 @@ def overlaps(rows: Mapping[str, Sequence[float]]) -> Figure:
     """φ(i) for i = 1, 2 …, one line a comparison: 1 when the other span holds this one, 0 when they share nothing."""
     figure = Figure(figsize=(7.2, 3.4))
     ax = figure.subplots()
+    ends = []
     for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
         ax.plot(range(1, len(values) + 1), values, "o-", color=color, ms=5)
-        label(ax, len(values), values[-1], name, color, xytext=(6, -5 if name == "chance" else 3))
+        ends.append((values[-1], name, color))
+    place = -A_LINE / 2
+    for end, name, color in sorted(ends):
+        place = max(end, place + A_LINE)  # no name covers another
+        label(ax, len(values), place, name, color)
     ax.set_xticks(range(1, len(values) + 1))
     ax.set(xlabel="strongest directions of rank 8 compared, i", ylabel="overlap φ with the other's top 8", ylim=(0, 1))
     ax.set_xlim(right=len(values) * 1.4)

@@ -87,3 +87,13 @@ def picture_html(png: str, words: str, caption: str) -> str:
         f'<figure style="margin:0"><img alt="{html.escape(words)}" src="data:image/png;base64,{png}">'
         f"<figcaption><i>In words:</i> {caption}</figcaption></figure>"
     )
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Width and height of a PNG in pixels, read from its first 24 bytes. Raises ValueError where it is cut short."""
+    import struct
+
+    if len(png) < 24:
+        raise ValueError(f"a PNG of {len(png)} bytes is cut short.")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import html
 import re
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..course.figures import png_size
 from ..files import whole_file
 from ..paths import course_root
 
@@ -95,7 +97,8 @@ def _as_picture(output: NotebookNode) -> list[NotebookNode]:
         return [output]
     del output.data["text/html"]
     output.data["image/png"] = still["png"]
-    output.metadata["image/png"] = {"alt": html.unescape(still["alt"])}
+    width, _ = png_size(base64.b64decode(still["png"]))
+    output.metadata["image/png"] = {"alt": html.unescape(still["alt"]), "width": width}
     words = {"text/markdown": f"*In words:* {still['words'].translate(_MARKS)}", "text/plain": "<Markdown>"}
     return [output, new_output("display_data", words)]
 

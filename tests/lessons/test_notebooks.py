@@ -67,14 +67,14 @@ def test_normalise_keeps_a_widgets_still_and_drops_its_view():
     picture, words, other = normalise(notebook).cells[0].outputs
     assert WIDGET in bundle and not {WIDGET, "text/html"} & {*picture.data}
     assert picture.data["image/png"] in bundle["text/html"]
-    assert picture.metadata["image/png"]["alt"] == stage.still()[1]
+    assert picture.metadata["image/png"] == {"alt": stage.still()[1], "width": 840}
     assert words.data["text/markdown"].startswith(f"*In words:* {stage.still()[1]} (A picture of a widget")
     assert other.data == foreign, "a widget without a still keeps what it has"
     assert {WIDGET, "text/html"} <= {*notebook.cells[0].outputs[0].data}, "what was given is as it was"
 
 
 def test_what_a_caption_says_is_no_markup():
-    said = figures.picture_html("AAAA", 'a "b" <c>', "x * y * z &lt;c&gt;<br>`q_proj` costs $1 and $2")
+    said = figures.picture_html("A" * 32, 'a "b" <c>', "x * y * z &lt;c&gt;<br>`q_proj` costs $1 and $2")
     cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", {"text/html": said})])
     picture, words = normalise(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
     assert picture.metadata["image/png"]["alt"] == 'a "b" <c>'

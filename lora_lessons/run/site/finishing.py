@@ -6,8 +6,9 @@ import base64
 import hashlib
 import re
 import shutil
-import struct
 from pathlib import Path
+
+from ...course.figures import png_size
 
 # What Sphinx writes and no reader of the site opens.
 _NOT_SHIPPED = (".buildinfo", ".doctrees", "_sources", "objects.inv", "_static/**/*.map")
@@ -63,10 +64,10 @@ def _kept(site: Path, up: str, data: str) -> str:
 
 def _in_time(picture: re.Match[str], folder: Path) -> str:
     """A picture that is loaded when it is near, and whose room is kept free until then."""
-    size = (folder / picture["file"]).read_bytes()[16:24]
-    if len(size) < 8:
+    try:
+        width, height = png_size((folder / picture["file"]).read_bytes())
+    except ValueError:
         return picture[0]  # cut short: a report shows it as it is
-    width, height = struct.unpack(">II", size)
     tag = re.sub(r' (?:width|height)="[^"]*"', "", picture[0])
     shown = re.search(r' width="(\d+)"', picture[0])
     wide = int(shown[1]) if shown else width

@@ -12,14 +12,13 @@ import html
 import json
 import math
 import re
-import struct
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
-from ...course.figures import picture_html, use_style
+from ...course.figures import picture_html, png_size, use_style
 from ...course.on_the_web import KINDS, LIVE, SCENE, Live
 from ...course.stage import Stage, still_html
 from ...files import write_text
@@ -136,5 +135,5 @@ _PNG = re.compile(r'src="data:image/png;base64,(?P<head>[\w+/]{32})')
 
 def _sized(picture: re.Match[str]) -> str:
     """A still's picture with its size, so that its place is there before it is."""
-    width, height = struct.unpack(">II", base64.b64decode(picture["head"])[16:])
+    width, height = png_size(base64.b64decode(picture["head"]))
     return f'width="{width}" height="{height}" {picture[0]}'

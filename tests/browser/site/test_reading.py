@@ -150,7 +150,7 @@ def test_by_keyboard_a_branch_of_the_sidebar_unfolds(visit):
 
 def test_on_a_phone_figures_keep_their_size_and_long_answers_wrap(visit):
     page = visit("lessons/03_train_lora.html", PHONE).page
-    widths = "() => [...document.querySelectorAll('.cell_output img:not(.live-widget img)')].map((e) => e.clientWidth)"
+    widths = "() => [...document.querySelectorAll('.cell_output img:not(.live-widget img)')].map((e) => e.offsetWidth)"
     assert min(page.evaluate(widths)) >= 560
     assert page.evaluate("document.querySelector('.content').scrollWidth <= innerWidth")
     answer = page.locator(".output.stream pre", has_text="The bread is dense").first

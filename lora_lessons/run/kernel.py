@@ -83,14 +83,14 @@ def private_sockets() -> Iterator[dict[str, str]]:
     """Traits of a KernelManager: sockets in a folder of this user's alone, removed after the block.
 
     Jupyter chooses a kernel's TCP ports before the kernel opens them. A port that another process takes in between ends
-    the kernel, or lets it hang. Where there are no such sockets, as on Windows: TCP, encrypted where Jupyter can.
+    the kernel, or lets it hang. On Windows, or where the folder's path is too long: TCP, encrypted where Jupyter can.
     """
     import zmq
     from jupyter_client.manager import KernelManager
 
     with TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
         sockets = os.path.join(folder, "k")
-        if zmq.has("ipc") and len(sockets) + len("-5") <= zmq.IPC_PATH_MAX_LEN:
+        if os.name == "posix" and zmq.has("ipc") and len(sockets) + len("-5") <= zmq.IPC_PATH_MAX_LEN:
             yield {"transport": "ipc", "ip": sockets}
         elif zmq.has("curve") and "transport_encryption" in KernelManager.class_trait_names():
             yield {"transport_encryption": "auto"}  # else ipykernel warns, and others on the machine could listen

@@ -25,9 +25,8 @@ _STILL = re.compile(
     r"<figcaption><i>In words:</i> (?P<words>.*)</figcaption></figure>",
     re.S,
 )
-_MARKS = str.maketrans(
-    {mark: f"&#{ord(mark)};" for mark in "*`~$[]|\\"}
-)  # what Markdown would read as more than itself
+# what Markdown would read as more than itself
+_MARKS = str.maketrans({mark: f"&#{ord(mark)};" for mark in "*`~$[]|\\"})
 _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|it)\b")
 
 

@@ -7,6 +7,7 @@ kinds of its outputs, the names and units of its records, and every verdict card
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from lora_lessons.course.claims import read_card
 from lora_lessons.course.on_the_web import SCENE
 from lora_lessons.course.records import MIME
 from lora_lessons.run.kernel import private_sockets
+from lora_lessons.run.stored import as_stored
 
 IGNORE = "nbval-ignore-output"
 # Why a cell is exempt, as a second tag: the clock, memory and rounding of a machine; a training; what a learner kept.
@@ -47,9 +49,15 @@ def pytest_collectstart(collector: pytest.Collector) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Cells that are exempt are compared by their frame."""
     for item in items:
-        if isinstance(item, IPyNbCell) and IGNORE in item.cell.metadata.get("tags", []):
-            item.options["check"] = True
-            item.compare_outputs = partial(_same_frame, item)
+        if isinstance(item, IPyNbCell):
+            exempt = IGNORE in item.cell.metadata.get("tags", [])
+            item.options["check"] |= exempt
+            item.compare_outputs = partial(_compared, item, _same_frame if exempt else IPyNbCell.compare_outputs)
+
+
+def _compared(item: IPyNbCell, same: Callable[..., bool], ran: list[Any], stored: list[Any]) -> bool:
+    """Whether what ran would be stored as what is: a widget leaves its still, and progress and warnings leave nothing."""
+    return same(item, as_stored(ran), stored)
 
 
 def _same_frame(item: Any, ran: list[Any], stored: list[Any]) -> bool:
@@ -60,9 +68,8 @@ def _same_frame(item: Any, ran: list[Any], stored: list[Any]) -> bool:
 
 def frame(outputs: list[Any]) -> list[Any]:
     """What stays the same of outputs whose values vary."""
-    shown = [output for output in outputs if output.get("name") != "stderr"]
-    scenes = [SCENE in output.get("data", {}) for output in shown]
-    return [_frame(output, tells) for output, tells in zip(shown, [False, *scenes], strict=False)]
+    scenes = [SCENE in output.get("data", {}) for output in outputs]
+    return [_frame(output, tells) for output, tells in zip(outputs, [False, *scenes], strict=False)]
 
 
 def _frame(output: Any, tells: bool) -> Any:

@@ -14,8 +14,6 @@ from ipykernel.kernelapp import IPKernelApp
 from ipykernel.kernelbase import Kernel
 from replay import RAN, executed
 
-from lora_lessons.run.stored import as_stored
-
 
 class Replay(Kernel):
     """Answers a cell with the outputs that it had."""
@@ -34,7 +32,7 @@ class Replay(Kernel):
             why = {"ename": "NotRun", "evalue": "no lesson with these cells ran in this session", "traceback": []}
             self.send_response(self.iopub_socket, "error", why)
             return {"status": "error", "execution_count": self.execution_count, **why}
-        for output in as_stored(self.books[0][number].outputs):  # progress and warnings are not stored, either
+        for output in self.books[0][number].outputs:
             said = {key: value for key, value in output.items() if key != "output_type"}
             self.send_response(self.iopub_socket, output.output_type, said)
         return {"status": "ok", "execution_count": self.execution_count, "payload": [], "user_expressions": {}}

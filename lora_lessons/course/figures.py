@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ SKY = "#56B4E9"
 PURPLE = "#CC79A7"
 GREY = "#5f6368"
 PALETTE = [BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE]
+
+IN_WORDS = "*In words:*"  # begins the summary below every picture
 
 
 def use_style() -> None:
@@ -64,7 +67,7 @@ def show(figure: Figure, summary: str) -> None:
     figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     display(Image(png.getvalue(), format="png", alt=summary, width=round(figure.get_figwidth() * 105)))
-    display(Markdown(f"*In words:* {summary}"))
+    display(Markdown(f"{IN_WORDS} {summary}"))
 
 
 def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
@@ -77,6 +80,14 @@ def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
     figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
     said = html.escape(words, quote=False).replace("\n", "<br>")
     return picture_html(base64.b64encode(png.getvalue()).decode(), words, " ".join(filter(None, [said, note])))
+
+
+# what `picture_html` writes, taken apart
+PICTURE_HTML = re.compile(
+    r'<figure[^>]*><img alt="(?P<alt>[^"]*)" src="data:image/png;base64,(?P<png>[\w+/=]+)">'
+    r"<figcaption><i>In words:</i> (?P<words>.*)</figcaption></figure>",
+    re.S,
+)
 
 
 def picture_html(png: str, words: str, caption: str) -> str:

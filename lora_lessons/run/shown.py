@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..course.claims import Card, read_card
+from ..course.figures import IN_WORDS
 from ..course.handover import MIME as HANDOVER
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def figures(notebook: NotebookNode | None) -> Iterator[Picture]:
     for data in _displayed(notebook):
         if "image/png" in data:
             after = data["following"].get("text/markdown", "")
-            summary = _joined(after).removeprefix("*In words:*").strip() if "*In words:*" in _joined(after) else ""
+            summary = _joined(after).removeprefix(IN_WORDS).strip() if IN_WORDS in _joined(after) else ""
             yield Picture(re.sub(r"[^A-Za-z0-9+/=]", "", _joined(data["image/png"])), summary)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..course.figures import png_size
+from ..course.figures import IN_WORDS, PICTURE_HTML, png_size
 from ..files import whole_file
 from ..paths import course_root
 
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
 _RUN_METADATA = ("papermill", "execution", "ExecuteTime", "scrolled", "collapsed")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-_STILL = re.compile(
-    r'<figure[^>]*><img alt="(?P<alt>[^"]*)" src="data:image/png;base64,(?P<png>[\w+/=]+)">'
-    r"<figcaption><i>In words:</i> (?P<words>.*)</figcaption></figure>",
-    re.S,
-)
 # what Markdown would read as more than itself
 _MARKS = str.maketrans({mark: f"&#{ord(mark)};" for mark in "*`~$[]|\\"})
 _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|it)\b")
@@ -91,14 +86,14 @@ def _as_picture(output: NotebookNode) -> list[NotebookNode]:
     """A still in HTML as every other figure is stored, a picture and then its words: so every viewer shows it, GitHub's too."""
     from nbformat.v4 import new_output
 
-    still = _STILL.fullmatch(_text(output.get("data", {}).get("text/html", "")).strip())
+    still = PICTURE_HTML.fullmatch(_text(output.get("data", {}).get("text/html", "")).strip())
     if still is None:
         return [output]
     del output.data["text/html"]
     output.data["image/png"] = still["png"]
     width, _ = png_size(base64.b64decode(still["png"]))
     output.metadata["image/png"] = {"alt": html.unescape(still["alt"]), "width": width}
-    words = {"text/markdown": f"*In words:* {still['words'].translate(_MARKS)}", "text/plain": "<Markdown>"}
+    words = {"text/markdown": f"{IN_WORDS} {still['words'].translate(_MARKS)}", "text/plain": "<Markdown>"}
     return [output, new_output("display_data", words)]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from ...course.figures import picture_html, png_size, use_style
+from ...course.figures import IN_WORDS, picture_html, png_size, use_style
 from ...course.on_the_web import KINDS, LIVE, SCENE, Live
 from ...course.stage import Stage, still_html
 from ...files import write_text
@@ -99,7 +99,7 @@ def _still(cell: NotebookNode, number: int) -> str:
     output = cell.outputs[number]
     if "image/png" not in output.data:
         return str(output.data["text/html"])
-    caption = cell.outputs[number + 1].data["text/markdown"].removeprefix("*In words:* ")
+    caption = cell.outputs[number + 1].data["text/markdown"].removeprefix(IN_WORDS).strip()
     return picture_html(output.data["image/png"], output.metadata["image/png"]["alt"], caption)
 
 

@@ -19,9 +19,7 @@ from ..training import Settings
 from ..training.history import TrainingStopped
 from .accelerate_file import ACCELERATE, write_accelerate_file
 from .job import EXAMPLES, ClusterJob, write_examples
-from .launcher import IN_A_FILE
-
-LOG = "log.txt"
+from .launcher import IN_A_FILE, LOG
 
 
 class RankLost(TrainingStopped):

@@ -22,6 +22,8 @@ from .. import training
 IN_A_FILE = ("--rdzv_backend", "c10d", "--rdzv_conf", "store_type=file")
 NO_PORT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 LOST = 3
+# In the job's folder: all that the ranks print.
+LOG = "log.txt"
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def what_failed(failed: object, folder: Path) -> str:
         return f"Failed: {said}"
     done = training.steps_done(folder / "run" / training.CHECKPOINT)
     name = signal.Signals(-failure.exitcode).name
-    why = ", most likely because memory ran out" if name == "SIGKILL" else ""
+    why = ", most likely because memory ran out" if name == "SIGKILL" else f"; {folder / LOG} has what it said"
     again = f"goes on from step {done}" if done else "starts from the beginning"
     return f"Lost: rank {rank} was killed ({name}{why}), so the others were stopped: the same command {again}."
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -47,3 +51,22 @@ def leave(ranks: Alone) -> None:
     dist.destroy_process_group()
     if ranks.main:
         meeting_file(os.getppid()).unlink(missing_ok=True)
+
+
+def to_the_end(work: Callable[[], None]) -> NoReturn:
+    """Do a rank's work, and end its process there and then: status 0, or 1 and a traceback.
+
+    Python is not taken down first. Threads of gloo outlive `leave`, and one that still lets go of a tensor while Python
+    is taken down aborts the process, though all is done (pytorch#190489).
+    """
+    status = 0
+    try:
+        work()
+    except KeyboardInterrupt:
+        pass
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

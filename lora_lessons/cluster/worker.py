@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from .fsdp import ShardedRank, on_cards
 from .held import forget_peak, peak, sharded_bytes
 from .job import ClusterJob, read_job
 from .launcher import end_with_parent
-from .meeting import leave, meet
+from .meeting import leave, meet, to_the_end
 
 ADAPTER, RUN, ACCOUNT = "adapter", "run", "account.json"
 
@@ -120,5 +119,4 @@ def make_whole(model: nn.Module) -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main(Path(sys.argv[1]).absolute())
+    to_the_end(lambda: main(Path(sys.argv[1]).absolute()))

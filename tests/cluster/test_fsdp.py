@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
@@ -49,6 +50,25 @@ def test_all_gather_carries_the_base_twice_and_reduce_scatter_the_adapter_once(a
     travels = (2 * one["held"][0] - head_and_norm + adapter) * (ranks - 1) // ranks
     assert one["sent"] == [0]
     assert outcome.sent == [len(outcome.losses) * travels] * ranks
+
+
+SEES_PYTHON_TAKEN_DOWN = """
+import atexit, os, pathlib
+atexit.register(pathlib.Path(__file__).with_name("down-" + os.environ.get("RANK", "launcher")).touch)
+"""
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_rank_ends_before_python_is_taken_down(base, train_in, tmp_path, monkeypatch, broken):
+    """Or now and then a thread of gloo that is late aborts it, though all is done (`meeting.to_the_end`)."""
+    (tmp_path / "sitecustomize.py").write_text(SEES_PYTHON_TAKEN_DOWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    if broken:
+        with pytest.raises(ValueError, match="has rows of 32, no whole blocks of 64"):
+            train_in(2, tmp_path / "run", dtype="nf4")
+    else:
+        train_in(2, tmp_path / "run", settings=replace(SETTINGS, steps=2))
+    assert [file.name for file in tmp_path.glob("down-*")] == ["down-launcher"]
 
 
 def test_one_process_is_the_plain_training(base, train_in, tmp_path):

@@ -38,6 +38,13 @@ def test_the_rank_that_was_killed_is_named_not_the_one_that_lost_its_connection(
     assert isinstance(launch.what_was_said(f"noise\n{said}\n", tmp_path), cluster.RankLost)
 
 
+def test_a_rank_that_broke_down_has_the_file_with_what_it_said_named(tmp_path):
+    said = what_failed(failed(tmp_path, (-signal.SIGTERM, ""), (-signal.SIGABRT, "")), tmp_path)
+    assert said.startswith(
+        f"Lost: rank 1 was killed (SIGABRT; {tmp_path / launch.LOG} has what it said), so the others"
+    )
+
+
 @pytest.mark.parametrize("kind", [ValueError, ModelError, TrainingStopped])
 def test_what_a_rank_had_to_say_comes_back_as_its_error(tmp_path, kind):
     error = failed(tmp_path, (1, f"{kind.__name__}: lower the rate: now."), (-signal.SIGTERM, ""))

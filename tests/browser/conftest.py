@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,7 +27,9 @@ from typing import Any
 import nbformat
 import numpy as np
 import pytest
+import zmq
 from filelock import FileLock
+from jupyter_core.paths import jupyter_runtime_dir
 from PIL import Image
 
 WITHOUT = "LORA_LESSONS_WITHOUT_CHROMIUM"  # set: as if there were none
@@ -164,6 +167,9 @@ class Lab:
             "--allow-root",
             "--LabApp.expose_app_in_browser=True",
         ]
+        if os.name == "posix" and len(f"{jupyter_runtime_dir()}/kernel-{uuid.uuid4()}-ipc-5") <= zmq.IPC_PATH_MAX_LEN:
+            # On TCP the other worker, or the browser, now and then takes one of the five ports that a kernel was promised.
+            command.append("--KernelManager.transport=ipc")
         self.log = open(self.folder / "lab.log", "w")
         environment = os.environ | {"JUPYTER_TOKEN": TOKEN, "LORA_LESSONS_PROGRESS": str(self.folder / "progress.json")}
         self.process = subprocess.Popen(command, cwd=self.folder, stdout=self.log, stderr=self.log, env=environment)

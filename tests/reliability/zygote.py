@@ -91,8 +91,9 @@ class Fork:
                 said += part
         if late:
             os.kill(self.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and still says how long it waited
+        seconds = None if late else time.monotonic() - self.begun - _waited(self.pid)
         _, status, usage = os.wait4(self.pid, 0)
-        seconds = None if late else time.monotonic() - self.begun
         # what it started and left running, such as a server that has lost its parent
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -313,9 +314,8 @@ class Commands:
             make(COMMANDS[name], self._begin(name), self.log)
             learn(self._well(name, self._box(name))["modules"])
             box = self._box(name)
-            begun = time.monotonic()
-            result = self._well(name, box)["result"]
-            self.normal[name] = {"result": result, "files": _files(box), "seconds": time.monotonic() - begun}
+            well = self._well(name, box)
+            self.normal[name] = {"result": well["result"], "files": _files(box), "seconds": well["seconds"]}
         return self.normal[name]
 
     def kill(self, name: str, moments: list[float]) -> dict[str, Any]:
@@ -366,7 +366,7 @@ class Commands:
         ended = self._start(name, box).end(300)
         if not ended.reply or ended.reply["said"] or ended.reply["error"]:
             raise RuntimeError(f"{name} does not end well: {ended.reply}\n{said_in(self.log)[-3000:]}")
-        return dict(ended.reply)
+        return dict(ended.reply) | {"seconds": ended.seconds}
 
     def _compared(self, ended: Ended, whole: dict[str, Any]) -> dict[str, Any]:
         stopped = {"result": "", "said": "", "error": f"stopped, or dead of signal {ended.signal}: {said_in(self.log)}"}

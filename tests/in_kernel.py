@@ -14,6 +14,8 @@ from jupyter_client.manager import KernelManager
 
 from lora_lessons.run.kernel import private_sockets
 
+# Seconds for a kernel to start, and for a cell to end, which may import torch and start kernels of its own.
+PATIENCE = 600
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -28,7 +30,7 @@ def a_kernel(folder: Path, **environment: str) -> Iterator[Kernel]:
         client = manager.client()
         client.start_channels()
         try:
-            client.wait_for_ready(timeout=60)
+            client.wait_for_ready(timeout=PATIENCE)
             yield Kernel(manager, client)
         finally:
             client.stop_channels()
@@ -48,7 +50,7 @@ class Kernel:
 
         With updates=True what is shown anew in its place is listed as well.
         """
-        asked, outputs, deadline = self.client.execute(code), [], time.monotonic() + 120
+        asked, outputs, deadline = self.client.execute(code), [], time.monotonic() + PATIENCE
         while True:
             assert time.monotonic() < deadline, f"the cell did not end; so far {outputs}"
             if interrupt_when is not None and interrupt_when():

@@ -23,6 +23,8 @@ from lora_lessons.run.kernel import private_sockets
 from lora_lessons.run.stored import as_stored
 
 IGNORE = "nbval-ignore-output"
+# Seconds for a kernel to start, and between two of its messages; nbval gives 60 and 5, which a loaded machine can need.
+PATIENCE = 300
 # Why a cell is exempt, as a second tag: the clock, memory and rounding of a machine; a training; what a learner kept.
 REASONS = ("varies-machine", "varies-trained", "varies-kept")
 MASKS = {
@@ -37,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     stack = ExitStack()
     nbval.kernel.KernelManager = partial(nbval.kernel.KernelManager, **stack.enter_context(private_sockets()))
     config.add_cleanup(stack.close)
+    config.option.nbval_kernel_startup_timeout = PATIENCE
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:
@@ -50,6 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Cells that are exempt are compared by their frame."""
     for item in items:
         if isinstance(item, IPyNbCell):
+            item.output_timeout = PATIENCE
             exempt = IGNORE in item.cell.metadata.get("tags", [])
             item.options["check"] |= exempt
             item.compare_outputs = partial(_compared, item, _same_frame if exempt else IPyNbCell.compare_outputs)

@@ -15,6 +15,8 @@ from ..machine import kernel_environment
 from ..paths import package
 
 ENGINE = "lora-lessons"
+# Seconds for a kernel to start: a machine that does much else takes its time. One that dies is noticed at once.
+PATIENCE = 300
 
 
 def environment(out: Path) -> dict[str, str]:
@@ -122,7 +124,7 @@ def register_engine() -> None:
     class ThisInterpreter(NBClientEngine):
         @classmethod
         def execute_managed_notebook(  # type: ignore[no-untyped-def]
-            cls, nb_man, kernel_name, *, environment, on_cell, on_display, start_timeout=60, **_
+            cls, nb_man, kernel_name, *, environment, on_cell, on_display, start_timeout=PATIENCE, **_
         ):
             specs = KernelSpecManager(kernel_dirs=[])  # none but ipykernel's own, which names sys.executable
             with private_sockets() as sockets:

@@ -34,8 +34,8 @@ def _taken(folder: Path) -> FileLock | None:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        print("Another process is training this very run: waiting until it ends.", flush=True)
         try:
+            print("Another process is training this very run: waiting until it ends.", flush=True)
             lock.acquire(poll_interval=0.2)
         except KeyboardInterrupt:
             said = "Stopped while another process trains this run; run this cell again to go on."

@@ -64,4 +64,4 @@ def test_it_is_judged_by_mouse_and_keyboard_and_goes_on_after_a_restart(lab, ope
 
     lab.shut_down("judge")
     judge.press("Backspace")
-    expect(judge.status).to_contain_text("run this lesson's cells again", timeout=20_000)
+    expect(judge.status).to_contain_text("run this lesson's cells again")

@@ -26,6 +26,7 @@ def open_page(browser, tmp_path):
         file.write_text(f"<!doctype html><html><head>{head}</head><body>{body}</body></html>", encoding="utf-8")
         contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **device))
         page = contexts[-1].new_page()
+        page.set_default_timeout(180_000)
         page.goto(file.as_uri())
         return page
 

@@ -858,7 +858,7 @@ def test_a_widget_whose_kernel_is_gone_says_so_and_how_to_wake_it(lab, open_less
     box = stage.box("d")
     box.fill("400")
     box.press("Enter")
-    stage.root.locator(".said:not(:empty)").wait_for(timeout=20_000)
+    stage.root.locator(".said:not(:empty)").wait_for(timeout=60_000)
     assert stage.said == (
         "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -14,11 +15,17 @@ from tiny import make_tiny_model
 from lora_lessons import lora, training
 from lora_lessons.course import begin, live
 begin("curve")
-live.EVERY, live.SHARE = 0.3, 1.0
+live.EVERY, live.SHARE = 0.0, 1e6  # every step is drawn, and stays until it was seen
 model = make_tiny_model()
 lora.attach(model, r=4)
-model.register_forward_pre_hook(lambda *_: time.sleep(0.5))"""
-CELL = "run = training.train(model, make_examples(), SHORT, on_step=live.LossCurve())"
+curve = live.LossCurve()
+def slowly(story):
+    curve(story)
+    time.sleep(0.5)
+    until = time.monotonic() + 60
+    while not os.path.exists(f"drawn-{{len(story.losses)}}") and time.monotonic() < until:
+        time.sleep(0.05)"""
+CELL = "run = training.train(model, make_examples(), SHORT, on_step=slowly)"
 NOW = "() => [...document.querySelectorAll('figure img')].map(e => e.alt)"
 
 
@@ -26,14 +33,18 @@ def test_the_curve_grows_in_its_place_and_is_kept(lab, open_lesson, screenshots)
     lab.write("curve", SETUP, CELL)
     lesson = open_lesson("curve")
     lesson.start("notebook:run-all-cells")
-    seen, until = [], time.monotonic() + 90
+    seen, until = [], time.monotonic() + 600
     while not lesson.page.evaluate("() => window.ended") and time.monotonic() < until:
         pictures = lesson.page.evaluate(NOW)
         assert len(pictures) <= 1, "one picture, drawn anew"
-        seen += [words for words in pictures if words not in seen]
+        for words in pictures:
+            if words not in seen:
+                seen.append(words)
+                step = re.search(r"at step (\d+)(?: of 6)?\.$", words)[1]
+                (lab.notebooks / f"drawn-{step}").touch()
         lesson.page.wait_for_timeout(60)
-    lesson.ended("notebook:run-all-cells", 60)
-    assert len(seen) >= 3 and seen[0].startswith("The loss is ") and seen[0].endswith(" at step 1 of 6."), seen
+    lesson.ended("notebook:run-all-cells", 600)
+    assert len(seen) == 6 and seen[0].startswith("The loss is ") and seen[0].endswith(" at step 1 of 6."), seen
     (last,) = lesson.page.evaluate(NOW)
     assert last.endswith(" at step 6.")
     picture = lesson.page.locator("figure img")

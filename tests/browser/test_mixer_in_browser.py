@@ -21,12 +21,19 @@ def made():
         lora.detach(base.model)
     return adapters
 """
-SETUP = """import torch
+SETUP = """from pathlib import Path
+import torch
 from lora_lessons.course import begin
 from lora_lessons.lessons.l09_adapters import widget
 from lora_lessons import lora, models
 from lora_lessons.adapter import adapter_of
 begin("mixer")
+tell = widget.Mixer._tell
+def slowly(mixer, column, text):
+    tell(mixer, column, text)  # and, as long as a file says so, wait for Cancel
+    while Path("hold").exists() and not mixer._cancelled.wait(0.05):
+        pass
+widget.Mixer._tell = slowly
 base = models.load(precision="fp32")"""
 
 
@@ -103,11 +110,13 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
         both = models.chat(base_fp32, "Name a color.", 24)
     assert page.answers == [plain, both]
 
+    (hold := lab.notebooks / "hold").touch()
     page.ask("Tell me a long story about a lighthouse.")
     page.press("Answer")
     page.until("Writing")
     page.press("Cancel")
     page.until("Cancelled.")
+    hold.unlink()
     assert page.answers[1] == ""
     page.ask("  ")
     page.press("Answer")
@@ -122,7 +131,7 @@ def test_the_mixer_answers_mixes_and_can_be_cancelled(lab, open_lesson, base_fp3
     lesson.saved()
     lab.shut_down("mixer")
     page.press("Answer")
-    page.until("run this lesson's cells again", seconds=20)
+    page.until("run this lesson's cells again", seconds=60)
     lesson.__exit__()  # and the next day
     page = Mixer(open_lesson("mixer", kernel=False).page)
     page.root.locator(".asleep").filter(has_text="Run this lesson's cells again to wake me up").wait_for()

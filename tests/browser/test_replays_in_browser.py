@@ -44,6 +44,7 @@ def page(request: Any, browser: Any, kept: Any, tmp_path_factory: pytest.TempPat
         f'<!doctype html>{head}{body}<script src="widgets.js"></script>', encoding="utf-8"
     )
     page = browser.new_page(viewport={"width": request.param, "height": 900})
+    page.set_default_timeout(180_000)
     page.wrong = []
     page.on("pageerror", lambda error: page.wrong.append(str(error)))
     page.on("request", lambda asked: page.wrong.append(asked.url) if asked.url.startswith("http") else None)

@@ -65,6 +65,7 @@ def opened(browser: Any, file: Path, size: str = "desktop", before: str = "", **
     width, height = SIZES[size]
     context = browser.new_context(viewport={"width": width, "height": height}, offline=True, **options)
     page = context.new_page()
+    page.set_default_timeout(180_000)
     page.asked, page.complaints = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))

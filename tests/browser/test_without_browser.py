@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -39,10 +40,11 @@ def test_getting_one_ends_when_its_time_is_up_and_leaves_nothing_running(tmp_pat
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {grandchild!r}])"
     run_bounded([sys.executable, "-c", child], seconds=10)
     number = int(said.read_text())
-    deadline = time.monotonic() + 60  # a loaded machine takes a moment to end what was killed
-    while psutil.pid_exists(number) and psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    deadline = time.monotonic() + 300  # a loaded machine takes a moment to end what was killed
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(number).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 def test_a_command_that_is_not_there_is_no_error(capsys):

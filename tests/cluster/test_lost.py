@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+import held_back
 import psutil
 import pytest
 from short_cluster import SETTINGS, in_this_process, make_examples, same
@@ -39,6 +40,13 @@ def is_rank(process, rank):
         return False
 
 
+def at_work(process):
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def heard_at(process):
     """The addresses that a process listens at."""
     try:
@@ -52,7 +60,12 @@ def heard_at(process):
 def lost(train_in, tmp_path_factory):
     """A run of two ranks, the second of which is killed after the first checkpoint: what was seen of it."""
     out, caught = tmp_path_factory.mktemp("lost") / "run", []
+    with pytest.MonkeyPatch.context() as patch:
+        held_back.after(8, training.CHECKPOINT, out.parent, patch)
+        return _lost(train_in, out, caught)
 
+
+def _lost(train_in, out, caught):
     def train():
         try:
             caught.append(train_in(2, out))
@@ -65,7 +78,7 @@ def lost(train_in, tmp_path_factory):
     processes = psutil.Process().children(recursive=True)
     heard = set().union(*map(heard_at, processes))
     next(one for one in processes if is_rank(one, 1)).kill()
-    run.join(timeout=120)
+    run.join(timeout=300)
     assert not run.is_alive(), "the other rank was not stopped"
     return out, caught[0], processes, heard
 
@@ -83,7 +96,7 @@ def test_a_killed_rank_ends_the_job_with_one_sentence(lost):
 def test_no_process_is_left(lost):
     _, _, processes, _ = lost
     assert len(processes) >= 3, "the launcher and two ranks"
-    until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in processes))
+    until(lambda: not any(map(at_work, processes)))
 
 
 def test_nothing_was_heard_beyond_this_machine(lost):

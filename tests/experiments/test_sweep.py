@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from datetime import date
 
 import nbformat
 import peft
@@ -143,7 +144,7 @@ def statuses(rows):
 
 
 def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experiments, tmp_path, capsys):
-    out, settings = tmp_path / "out", sweep.grid([1, 2], ["2x"], 2, steps=3, batch_size=1)
+    out, settings, begun = tmp_path / "out", sweep.grid([1, 2], ["2x"], 2, steps=3, batch_size=1), date.today()
     rows = sweep.run(settings, out)
     assert calls(experiments) == [(1, 0), (2, 0), (1, 1), (2, 1)]
     assert statuses(rows) == {(1, 0): "ok", (1, 1): "ok", (2, 0): "failed", (2, 1): "failed"}
@@ -172,9 +173,8 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
     ] * 2
     assert good[0]["steps"] == 3 and good[0]["batch_size"] == 1 and good[0]["lora_alpha"] == 2.0
     about = json.loads((out / sweep.ABOUT).read_text())
-    assert [v["torch"] for v in about["versions"]] == [torch.__version__] and len(about["machine"]) == len(
-        about["date"]
-    ) == 1
+    assert [v["torch"] for v in about["versions"]] == [torch.__version__] and len(about["machine"]) == 1
+    assert set(about["date"]) <= {begun.isoformat(), date.today().isoformat()}, "it may run over midnight"
 
     with pytest.raises(FileExistsError, match="out holds the results of 4 runs: add --resume"):
         sweep.run(settings, out)

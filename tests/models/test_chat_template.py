@@ -52,7 +52,7 @@ def test_loops_without_end_are_ended(monkeypatch):
     begun = time.monotonic()
     with pytest.raises(ModelError, match="does not end within 2 seconds"):
         chat_template.check_text(LOOPS, "mine")
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 300
 
 
 def test_a_second_template_of_the_same_tokenizer_is_tried_too():

@@ -50,14 +50,14 @@ DAMAGED = {
 def test_a_damaged_header_is_refused_at_once(tmp_path, data):
     file = tmp_path / "x.gguf"
     file.write_bytes(data)
-    begun = time.monotonic()
+    begun = time.process_time()  # of the processor: it does not depend on what else the machine does
     with pytest.raises(ValueError):
         check_header(file)
     with pytest.raises(ValueError, match="x.gguf is no whole GGUF"):
         gguf.read(file)
     with pytest.raises(ModelError, match="could not be loaded"):
         models.load(file, precision="fp32")
-    assert time.monotonic() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -25,6 +25,30 @@ def test_precision_is_the_faster_one_and_is_kept(empty_cache, monkeypatch):
     models.best_precision.cache_clear()
 
 
+def test_a_busy_moment_does_not_decide(empty_cache, monkeypatch):
+    """Measured once each, the fp32 of the busy moment would lose to a bf16 that is five times as slow."""
+    took = {torch.float32: [100.0, 10.0], torch.bfloat16: [50.0, 50.0]}
+    monkeypatch.setattr(models.precision, "_layer_ms", lambda dtype: took[dtype].pop(0))
+    models.best_precision.cache_clear()
+    found = models.best_precision()
+    models.best_precision.cache_clear()
+    assert found == models.Precision("fp32", 10.0, 50.0)
+
+
+def test_of_two_processes_that_measure_at_once_the_second_takes_what_the_first_found(empty_cache, monkeypatch):
+    def sooner(dtype):
+        file = empty_cache / f"precision-{models.precision._machine_key()}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({"name": "bf16", "fp32_ms": 20.0, "bf16_ms": 10.0}))
+        return 30.0
+
+    monkeypatch.setattr(models.precision, "_layer_ms", sooner)
+    models.best_precision.cache_clear()
+    found = models.best_precision()
+    models.best_precision.cache_clear()
+    assert found == models.Precision("bf16", 20.0, 10.0)
+
+
 @pytest.mark.parametrize(
     "kept",
     [

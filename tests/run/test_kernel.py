@@ -28,7 +28,7 @@ def test_a_kernel_that_was_just_started_ends_with_the_run(make_lesson, tmp_path,
     monkeypatch.setattr(local_provisioner, "launch_kernel", interrupted)
     result = runner.run_one(make_lesson("00_a", "open('ran', 'w')"), {}, tmp_path)
     assert result.status == INTERRUPTED and result.error is None
-    left = psutil.wait_procs(started, timeout=10)[1]
+    left = psutil.wait_procs(started, timeout=120)[1]
     for process in left:
         process.kill()
     assert len(started) == 1 and not left and not list(tmp_path.rglob("ran"))

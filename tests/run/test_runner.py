@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from lora_lessons.course.records import Record
-from lora_lessons.run import runner
+from lora_lessons.run import kernel, runner
 from lora_lessons.run.baselines import baseline_file, update
 
 RECORD = "from lora_lessons.course.records import record\n"
@@ -31,7 +31,8 @@ def five(make_lesson, course):
         f"display(Image(base64.b64decode('{PNG}')))\ndisplay(Markdown('*In words:* loss falls & stays < 2'))\n"
         "display(HTML('<b>G01</b> The page says: <i>B &lt; A</i><br><b>Verdict: holds.</b> 1<script src=\"https://example.org/x.js\"></script></div>'))"
     )
-    block = "kept = b'x' * 150_000_000\nimport time\ntime.sleep(0.4)"
+    block = "kept = b'x' * 150_000_000\nimport os, time\ntime.sleep(0.4)\n"
+    block += "for _ in range(1200):  # until it was seen\n    if os.path.exists('seen'): break\n    time.sleep(0.05)"
     good = make_lesson("00_good", RECORD + "record('loss', 1.5 + seed, 'nats')", block, figure)
     bad = make_lesson("01_bad", "fine = 1", "\n# the sum\nraise ValueError('a <b>bold</b> mistake')", "never = 1")
     dies = make_lesson("02_dies", "import os\nos._exit(9)")
@@ -45,7 +46,14 @@ def five(make_lesson, course):
 
 def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, capsys):
     monkeypatch.delenv("LORA_LESSONS_PROGRESS")
-    out = tmp_path / "out"
+    out, held = tmp_path / "out", kernel._tree_bytes
+
+    def seen(pid):
+        if (found := held(pid)) > 150_000_000:
+            five[0].with_name("seen").touch()
+        return found
+
+    monkeypatch.setattr(kernel, "_tree_bytes", seen)
     good, bad, dies, junk, last = runner.run(five, out=out)
 
     assert [r.status for r in (good, bad, dies, junk, last)] == ["ok", "failed", "failed", "failed", "ok"]

@@ -162,18 +162,34 @@ def test_when_the_first_is_killed_the_second_trains(two_processes, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows interrupts in another way")
-def test_stopped_while_it_waits_it_says_so(two_processes, tiny_model, examples, tmp_path):
-    two_processes[1].kill()
+@pytest.mark.parametrize("when", ["as it says that it waits", "while it waits"])
+def test_stopped_while_it_waits_it_says_so(when, tiny_model, examples, tmp_path, monkeypatch, usual_handler):
+    import fcntl
+
+    other = open(tmp_path / LOCK, "w")  # noqa: SIM115 (closed in the test)
+    fcntl.flock(other, fcntl.LOCK_EX)  # as another process would
     lora.attach(tiny_model, r=4)
-    pressed = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    pressed.start()
-    try:
-        with pytest.raises(Interrupted, match="^Stopped while another process trains this run; run this cell again"):
-            train(tiny_model, examples, SHORT, run_dir=tmp_path / "run")
-    finally:
-        pressed.cancel()
-        signal.signal(signal.SIGINT, before)
+    acquire = lock.FileLock.acquire
+
+    def press(*_, **__):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def waits(taken, *args, **how):
+        if "poll_interval" in how:  # from here on it waits
+            threading.Timer(0.5, press).start()
+        return acquire(taken, *args, **how)
+
+    if when == "while it waits":
+        monkeypatch.setattr(lock.FileLock, "acquire", waits)
+    else:
+        monkeypatch.setattr(lock, "print", press, raising=False)
+    with pytest.raises(Interrupted, match="^Stopped while another process trains this run; run this cell again"):
+        train(tiny_model, examples, SHORT, run_dir=tmp_path)
+    monkeypatch.undo()
+    other.close()
+    assert len(train(tiny_model, examples, SHORT, run_dir=tmp_path).losses) == SHORT.steps, (
+        "the next one is not kept out"
+    )
 
 
 def test_where_no_lock_can_be_had_it_trains_without(tiny_model, examples, tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ class Visitor:
         self.context = browser.new_context(viewport=size, color_scheme=scheme, has_touch=phone)
         self.context.route("**/*", self._gate)
         self.page = self.context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(180_000)
         self.page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
 

@@ -15,10 +15,28 @@ TOP = "() => document.getElementById(location.hash.slice(1)).getBoundingClientRe
 @pytest.mark.parametrize("place", ["09_adapters.html#one-base-four-files", "00_start_here.html#inside-the-model", "03_train_lora.html#what-it-cost"])  # fmt: skip
 def test_a_place_below_widgets_is_where_the_reader_looks(visit, place, size):
     page = visit(f"lessons/{place}", size).page
+    if size != PHONE and "cost" not in place:
+        page.wait_for_function(f"() => ({LIVES})().includes('live')")  # one above it comes to life meanwhile
     page.wait_for_timeout(1000)
     page.wait_for_function(SETTLED)
-    assert -5 <= page.evaluate(TOP) <= 140
-    assert "live" in page.evaluate(LIVES) or size == PHONE or "cost" in place, "one above it came to life meanwhile"
+    page.wait_for_function(f"() => -5 <= ({TOP})() && ({TOP})() <= 140")
+
+
+def test_a_widget_that_comes_late_moves_nothing_either(visit):
+    """On a slow machine or line it is on its way for longer than the page usually takes to settle."""
+    visitor, held, late = visit("index.html"), [], [True]
+    visitor.page.route("**/_static/widgets/*", lambda route: held.append(route) if late else route.fallback())
+    visitor.page.clock.install()
+    visitor.page.goto(f"{visitor.home}/lessons/09_adapters.html#one-base-four-files", wait_until="domcontentloaded")
+    visitor.page.wait_for_function(f"() => ({LIVES})().includes('waking')")
+    for _ in range(3):
+        visitor.page.clock.fast_forward(20_000)
+    late.clear()
+    for route in held:
+        route.continue_()
+    visitor.page.wait_for_function(f"() => ({LIVES})().includes('live')")
+    visitor.page.wait_for_function(SETTLED)
+    visitor.page.wait_for_function(f"() => -5 <= ({TOP})() && ({TOP})() <= 140")
 
 
 def test_a_reader_who_moves_is_left_alone(visit):

@@ -12,10 +12,20 @@ def test_a_worker_is_handed_the_job_shows_progress_and_answers(worker, capsys):
     assert capsys.readouterr().err == "gguf-f16: half way …\n"
 
 
-def test_a_long_job_says_how_far_the_tool_is(worker, capsys, monkeypatch):
+def test_a_long_job_says_how_far_the_tool_is(worker, capsys, monkeypatch, tmp_path):
+    """The tool stays at its bar until that was said, or for a minute."""
+    heard, say = tmp_path / "heard", process.environments.say
+
+    def hear(line):
+        say(line)
+        if "40%" in line:
+            heard.touch()
+
     monkeypatch.setattr(process, "STILL_AT_WORK", 0.3)
+    monkeypatch.setattr(process.environments, "say", hear)
     bars = "print('Layers:  10%|#   |\\rLayers:  40%|##  | 12/30', file=sys.stderr, flush=True)"
-    worker(f"import time; {bars}; time.sleep(1.5); json.dump({{}}, open(job['answer'], 'w'))")
+    stays = f"for _ in range(1200):\n    os.path.exists({str(heard)!r}) or time.sleep(0.05)"
+    worker(f"import time; {bars}\n{stays}\njson.dump({{}}, open(job['answer'], 'w'))")
     process.work("gguf-f16", {})
     assert "gguf-f16: Layers:  40%, " in capsys.readouterr().err
 

@@ -121,7 +121,7 @@ def test_no_server_outlives_the_process_that_asked_for_it(tiny, tmp_path):
         worker = process.start(job, chatter)
         assert worker.stdout.readline().startswith(b"http://127.0.0.1:")
         worker.stdin.close()  # what the end of a process does to its pipes
-        assert worker.wait(timeout=60) == 0
+        assert worker.wait(timeout=300) == 0
         worker.stdout.close()
 
 

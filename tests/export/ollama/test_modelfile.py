@@ -73,7 +73,7 @@ def test_a_modelfile_that_ollama_would_refuse(text, sentence):
 
 def test_a_long_text_takes_no_longer_than_it_must():
     license = "\n".join(f'line {n} says "so"' for n in range(20_000))
-    begun = time.monotonic()
+    begun = time.process_time()  # of the processor: it does not depend on what else the machine does
     found = modelfile.parse(f'FROM x\nLICENSE """{license}\n"""\nSYSTEM "a\nb"\n')
     assert [i.name for i in found] == ["FROM", "LICENSE", "SYSTEM"] and found[1].value == license + "\n"
-    assert time.monotonic() - begun < 20
+    assert time.process_time() - begun < 20

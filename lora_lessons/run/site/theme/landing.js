@@ -1,13 +1,16 @@
 // The place that an address names stays in view while the widgets above it come to life, until the reader moves.
 (() => {
-  const SETTLED = 6000; // milliseconds after which nothing of ours moves the page
+  const SETTLED = 6000; // milliseconds after which nothing of ours moves the page, unless a widget is still on its way
   let place = null, over;
   function land() {
     place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (place instanceof HTMLDetailsElement) place.open = true; // who comes for what is folded wants to see it
-    clearTimeout(over);
-    over = setTimeout(leave, SETTLED);
+    wait();
     stay();
+  }
+  function wait() {
+    clearTimeout(over);
+    over = setTimeout(() => (document.querySelector(".live-widget[data-life=waking]") ? wait() : leave()), SETTLED);
   }
   const leave = () => { place = null; };
   const stay = () => place?.scrollIntoView();

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -148,13 +147,9 @@ class Lab:
     """A JupyterLab on loopback with the learner's copies of the lessons."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.notebooks = folder, folder / "my_lessons"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.folder, self.notebooks, self.address = folder, folder / "my_lessons", ""
 
     def __enter__(self) -> Lab:
-        port = self.address.rpartition(":")[2]
         command = [
             sys.executable,
             "-m",
@@ -163,7 +158,7 @@ class Lab:
             "--",
             "--no-browser",
             "--port",
-            port,
+            "0",  # any that is free: one that is chosen here is another's by the time that JupyterLab opens it
             "--allow-root",
             "--LabApp.expose_app_in_browser=True",
         ]
@@ -173,14 +168,18 @@ class Lab:
         self.log = open(self.folder / "lab.log", "w")
         environment = os.environ | {"JUPYTER_TOKEN": TOKEN, "LORA_LESSONS_PROGRESS": str(self.folder / "progress.json")}
         self.process = subprocess.Popen(command, cwd=self.folder, stdout=self.log, stderr=self.log, env=environment)
-        for _ in range(240):
+        for _ in range(1200):
+            said = re.search(r"http://127\.0\.0\.1:\d+(?=/lab)", (self.folder / "lab.log").read_text(encoding="utf-8"))
+            self.address = said[0] if said else ""
             try:
-                self.ask("/api").close()
-                return self
+                if said:  # it says its address a moment before it listens
+                    self.ask("/api").close()
+                    return self
             except OSError:
-                if self.process.poll() is not None:
-                    break
-                time.sleep(0.5)
+                pass
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.5)
         self.__exit__()
         pytest.fail("JupyterLab did not start:\n" + (self.folder / "lab.log").read_text(encoding="utf-8"))
 
@@ -198,7 +197,7 @@ class Lab:
         request = urllib.request.Request(
             self.address + path, method=method, headers={"Authorization": f"token {TOKEN}"}
         )
-        return urllib.request.urlopen(request, timeout=20)
+        return urllib.request.urlopen(request, timeout=120)
 
     def shut_down(self, name: str) -> None:
         """End the kernel of the notebook `name`, if it has one."""
@@ -222,7 +221,7 @@ class Lesson:
     def __init__(self, browser: Any, lab: Lab, name: str, kernel: bool = True) -> None:
         self.lab, self.name, self.console = lab, name, []  # type: Lab, str, list[str]
         self.page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        self.page.set_default_timeout(30_000)
+        self.page.set_default_timeout(120_000)
         self.page.on("console", lambda m: self.console.append(m.text) if m.type == "error" else None)
         self.page.on("pageerror", lambda error: self.console.append(str(error)))
         self.page.goto(f"{lab.address}/lab/workspaces/{re.sub(r'[^a-z0-9]', '', name)}/tree/{name}.ipynb?token={TOKEN}")
@@ -242,7 +241,7 @@ class Lesson:
         self.page.close()
         self.lab.shut_down(self.name)
 
-    def command(self, name: str, seconds: int = 60) -> None:
+    def command(self, name: str, seconds: int = 300) -> None:
         """One of JupyterLab's commands, until it has ended."""
         self.start(name)
         self.ended(name, seconds)
@@ -261,23 +260,23 @@ class Lesson:
         how = self.page.evaluate("() => window.ended")
         assert how == "well", f"{name}: {how}"
 
-    def run_all(self, seconds: int = 600) -> None:
+    def run_all(self, seconds: int = 3000) -> None:
         """Run → Run All Cells; ends when the last cell has run."""
         self.command("notebook:run-all-cells", seconds)
 
-    def run_cells(self, numbers: list[int], seconds: int = 600) -> None:
+    def run_cells(self, numbers: list[int], seconds: int = 3000) -> None:
         """Run the cells of those numbers, one after another."""
         for number in numbers:
             self.page.evaluate("n => { jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", number)
             self.command("notebook:run-cell", seconds)
 
-    def restart(self, seconds: int = 60) -> None:
+    def restart(self, seconds: int = 300) -> None:
         """Kernel → Restart Kernel …, with a yes to its question."""
         self.start("kernelmenu:restart")
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         self.ended("kernelmenu:restart", seconds)
 
-    def restart_and_run_all(self, seconds: int = 600) -> None:
+    def restart_and_run_all(self, seconds: int = 3000) -> None:
         """Kernel → Restart Kernel and Run All Cells …, with a yes to its question."""
         self.start("notebook:restart-run-all")
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
@@ -359,7 +358,9 @@ class Stage:
 
     def settle(self) -> None:
         """Wait until Python has answered and the picture stands."""
-        self.page.wait_for_function("e => e.dataset.settled === 'true'", arg=self.root.element_handle(), timeout=60_000)
+        self.page.wait_for_function(
+            "e => e.dataset.settled === 'true'", arg=self.root.element_handle(), timeout=120_000
+        )
 
     @property
     def axis(self) -> str:

@@ -46,6 +46,14 @@ def place_of(stem: str) -> str:
     return f"{DEEPER}/{stem}" if any(path.stem == stem for path in side_trips()) else stem
 
 
+def question(path: Path) -> str:
+    """A notebook's title without the number before it."""
+    import nbformat
+
+    title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
+    return title.partition(" · ")[2] or title
+
+
 def begin(lesson: str) -> None:
     """Set up a lesson's kernel: figure style, quiet libraries, repeatable randomness."""
     import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import Any, NamedTuple
 
-from .lesson import DEEPER, lessons, side_trips
+from .lesson import DEEPER, lessons, question, side_trips
 
 
 class Planned(NamedTuple):
@@ -42,13 +42,16 @@ SYLLABUS: dict[str, Planned] = {
 
 
 def course_map() -> Any:
-    """A table of the whole course, with links; a lesson whose notebook is not there yet is marked "to come"."""
+    """A table of the whole course, with links; a side trip is named by its question, and a lesson that is not there yet
+    is marked "to come"."""
     from IPython.display import HTML
 
     here, rows = {path.stem[:2]: path.name for path in lessons()}, []
     for number, lesson in SYLLABUS.items():
-        deeper = [f"{DEEPER}/{path.name}" for path in side_trips() if path.stem[:2] == number]
-        where = "<br>".join(map(_link, [here[number], *deeper])) if number in here else "<i>to come</i>"
+        deeper = [_link(f"{DEEPER}/{p.name}", question(p)) for p in side_trips() if p.stem[:2] == number]
+        where = "<i>to come</i>"
+        if number in here:
+            where = "<br>".join([_link(here[number], here[number].removesuffix(".ipynb")), *deeper])
         cells = (number, html.escape(lesson.question), html.escape(lesson.afterwards), where)
         rows.append("<tr>" + "".join(f"<td style='text-align:left'>{cell}</td>" for cell in cells) + "</tr>")
     heads = "".join(
@@ -57,6 +60,6 @@ def course_map() -> Any:
     return HTML(f"<table><tr>{heads}</tr>{''.join(rows)}</table>")
 
 
-def _link(notebook: str) -> str:
+def _link(notebook: str, words: str) -> str:
     """A link to a notebook of the course, from one that lies in the same folder as the lessons."""
-    return f"<a href='{html.escape(notebook)}'>{html.escape(notebook.removesuffix('.ipynb'))}</a>"
+    return f"<a href='{html.escape(notebook)}'>{html.escape(words)}</a>"

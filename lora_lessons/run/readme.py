@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
-from ..course.lesson import DEEPER, lessons, side_trips
+from ..course.lesson import DEEPER, lessons, question, side_trips
 from ..course.syllabus import SYLLABUS
 from ..files import write_text
 from ..paths import course_root, measurements
@@ -75,14 +75,6 @@ def took(path: Path) -> tuple[str, str]:
         return "not timed yet", "any CPU"
     room = math.ceil(baseline["peak_ram_bytes"] / 1e9)
     return str(math.ceil(baseline["seconds"] / 60)), f"any CPU, {room} GB of free memory"
-
-
-def question(path: Path) -> str:
-    """A notebook's title without the number before it."""
-    import nbformat
-
-    title = nbformat.read(path, as_version=4).cells[0].source.splitlines()[0].removeprefix("# ")
-    return title.partition(" · ")[2] or title
 
 
 def speed_table() -> str:

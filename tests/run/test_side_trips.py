@@ -90,7 +90,7 @@ def test_the_readme_the_map_and_the_doctor_list_side_trips(trip):
     row = "| [Which directions?](notebooks/deeper/03_directions.ipynb) | 03 | 2 | any CPU, 2 GB of free memory |"
     assert readme.lessons_table().splitlines()[-1] == row
     cell = course_map().data.split("<tr>")[5]
-    assert "href='03_train_lora.ipynb'" in cell and "href='deeper/03_directions.ipynb'" in cell
+    assert "href='03_train_lora.ipynb'" in cell and "<a href='deeper/03_directions.ipynb'>Which directions?</a>" in cell
     assert "about 1.0 minutes" in doctor.examine()["lessons"]["03_directions"]["says"]
 
 

@@ -68,6 +68,8 @@ def fit_ledgers(
         batch_size=whole("batch", batch_size),
         seq=tokens[-1],
         gradient_checkpointing=ON[gradient_checkpointing],
+        # the plain AdamW would hold one more copy of all that trains during its step
+        optimizer="adamw_fused" if method in memory.FULL else "adamw",
     )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be

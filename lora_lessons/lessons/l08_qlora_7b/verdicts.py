@@ -76,11 +76,15 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "08_qlora_7b",
     says="Fine-tuning (7B) is possible on one RTX 3090 or 4090",
     written_for=CONDITION,
-    sentence="By plan, yes. For Qwen2.5-7B, QLoRA on 1,024 tokens finds {room.qlora:.1f} times the room it needs on 24<!--published data_sheets.rtx_4090_gb--> GiB by this course's loop, and {room.hf:.1f} times by the usual Hugging Face recipe. The longest "
-    "texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits by this course's loop ({room.lora:.2f} times the room it needs). Full fine-tuning with AdamW does not "
-    "({room.full:.2f} times; torchtune's one-GPU recipe is published at 18.9<!--published torchtune.full_gib--> GiB). Not validated on a GPU by us. Against the longest texts that others published, the plan for their "
+    sentence="By plan, yes. For Qwen2.5-7B and a text of 1,024 tokens, QLoRA needs {needs.qlora:.1f} of such a card's 25.8<!--calc 24*2**30/1e9--> GB by this course's loop, and {needs.hf:.1f} by the usual Hugging Face recipe. The longest "
+    "texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits by this course's loop ({needs.lora:.1f} GB). Full fine-tuning with AdamW does not "
+    "({needs.full_bf16:.0f} GB in 16 bits; torchtune's one-GPU recipe is published at 18.9<!--published torchtune.full_gib--> GiB). Not validated on a GPU by us. Against the longest texts that others published, the plan for their "
     "recipe is {published.most_under:.0%} too short to {published.most_over:.0%} too long.",
     records=(
+        "needs.qlora",
+        "needs.hf",
+        "needs.lora",
+        "needs.full_bf16",
         "room.qlora",
         "room.hf",
         "room.lora",
@@ -132,14 +136,15 @@ def _(measured: Mapping[str, Any]) -> str | None:
     says="Fine-tune a 7B on one consumer GPU with Unsloth and LoRA or QLoRA, step by step",
     written_for=NOT_TESTED,
     sentence="Neither a consumer GPU nor Unsloth ran here. What did run: the same steps on a small base, and a 7B's own shape with random weights on two processor cores, which "
-    "memorised one text at {cpu_7b.step:.0f} s per step of 64 tokens and at most {cpu_7b.peak:.1f} GB ({cpu_7b.hours_per_million:.0f} hours per million tokens). By plan, a card with "
-    "24<!--published data_sheets.rtx_4090_gb--> GiB has {room.qlora:.1f} times the room it needs.",
+    "memorised one text at {cpu_7b.step:.0f} s per step of 64 tokens and at most {cpu_7b.peak:.1f} GB ({cpu_7b.hours_per_million:.0f} hours per million tokens). By plan, QLoRA on a text of "
+    "1,024 tokens needs {needs.qlora:.1f} of the 25.8<!--calc 24*2**30/1e9--> GB of an RTX 3090 or 4090.",
     records=(
         "cpu_7b.step",
         "cpu_7b.peak",
         "cpu_7b.first",
         "cpu_7b.last",
         "cpu_7b.hours_per_million",
+        "needs.qlora",
         "room.qlora",
     ),
 )

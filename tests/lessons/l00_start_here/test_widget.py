@@ -9,6 +9,7 @@ from lora_lessons.course import pictures
 from lora_lessons.lessons.l00_start_here import pictures as pictures_00
 from lora_lessons.lessons.l00_start_here import widget
 from lora_lessons.lessons.l00_start_here.widget import FIT
+from lora_lessons.run.baselines import read_baseline, values
 
 
 def widths(ax):
@@ -33,6 +34,7 @@ def ledger(**changed):
         seq=v["seq"],
         batch_size=v["batch_size"],
         gradient_checkpointing=v["gradient_checkpointing"] == "on",
+        optimizer="adamw_fused" if v["method"] in memory.FULL else "adamw",
     )
     return memory.predict(v["model"], job)
 
@@ -117,6 +119,16 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
     assert title in [text.get_text() for text in figure.axes[0].texts]
     longest = [n for n in widget.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= room]
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
+
+
+@pytest.mark.parametrize(
+    "method, record",
+    [("full fp32", "full_fp32"), ("full bf16", "full_bf16"), ("lora", "lora"), ("qlora", "qlora")],
+)
+def test_it_says_what_lesson_08_says_of_the_same_job(method, record):
+    planned = values(read_baseline("08_qlora_7b"))[f"needs.{record}"]
+    said = widget.fit_words(**FIT | {"model": "Qwen2.5-7B", "method": method, "r": 16})
+    assert f": {planned:.1f} GB at the peak of a step" in said
 
 
 def test_every_row_of_the_bill_has_a_number():

@@ -19,6 +19,11 @@ def recorded(lesson):
     return {name: entry["expected"] for name, entry in (read_baseline(lesson) or {"records": {}})["records"].items()}
 
 
+def of_one_run(lesson):
+    """What the lesson measured that depends on the machine (volatile), by record name: quoted as of one run, or not at all."""
+    return {name: entry["value"] for name, entry in (read_baseline(lesson) or {}).get("volatile", {}).items()}
+
+
 class Sources(Mapping):
     """The lesson's records by name, and by a prefix what lies elsewhere.
 
@@ -29,6 +34,7 @@ class Sources(Mapping):
 
     def __init__(self, lesson=None):
         self.mine = recorded(lesson) if lesson else {}
+        self.of_one_run = of_one_run(lesson) if lesson else {}
         if lesson:
             self.mine["lesson minutes"] = math.ceil(read_baseline(lesson)["seconds"] / 60)
         if lesson and "GB of disk" in SYLLABUS[lesson[:2]].besides:
@@ -37,6 +43,8 @@ class Sources(Mapping):
     def __getitem__(self, name):
         if name in self.mine:
             return self.mine[name]
+        if name in self.of_one_run:
+            return self.of_one_run[name]
         prefix, colon, rest = name.partition(":")
         if colon and prefix == "published":
             return published.figure(rest)

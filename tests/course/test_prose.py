@@ -43,6 +43,33 @@ def test_prose_quotes_only_what_its_sources_support(lesson):
     assert problems(lesson, read(lesson)) == []
 
 
+def passed_off_as_true_everywhere(text, names):
+    """The numbers of a text that are records of `names`, which depend on the machine, in sentences that do not say so."""
+    for sentence in re.split(r"(?<=[.?!])\s+(?=[A-Z*(])|\n\n", text):
+        for quoted in prose.quoted_numbers(sentence):
+            if names & set(re.findall(r"[\w.:]+", quoted.what)) and not re.search(r"\bour run\b", sentence):
+                yield quoted.number
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_what_depends_on_the_machine_is_quoted_as_of_our_run(lesson):
+    names = set(Sources(lesson).of_one_run)
+    assert [n for source in texts(read(lesson)) for n in passed_off_as_true_everywhere(source, names)] == []
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("In our run it was 1.2<!--record a.b--> times as fast.", []),
+        ("It is 1.2<!--record a.b--> times as fast. In our run it was slow.", ["1.2"]),
+        ("It takes 2.4<!--calc 2 * a.b--> s.", ["2.4"]),
+        ("It takes 2.4<!--record c--> s.", []),
+    ],
+)
+def test_a_number_of_one_machine_that_does_not_say_so_is_found(text, found):
+    assert list(passed_off_as_true_everywhere(text, {"a.b"})) == found
+
+
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_verdicts_sentence_quotes_only_what_its_sources_support(claim):
     assert prose.prose_problems(sentence(claim), Sources(claim.lesson)) == []

@@ -16,10 +16,10 @@ from ...course.claims import CONDITION, HOLDS, claim
     "05_rank_and_alpha",
     says="LoRA inserts small low-rank matrices at key points; only they train, the base model stays frozen",
     written_for=CONDITION,
-    sentence="A low rank is enough, if you keep α when you change the rank: with α = 16, {apart.alpha_16} of 21 pairs of "
-    "ranks from 1 to 64 could be told apart after training on 96 examples. With α = 2r, {apart.alpha_2r} pairs could, because a higher rank "
-    "then means a larger step. As for the points, adapters on q and v alone ended at a higher loss at ranks 1, 4 and 64, at a rate tuned "
-    "for all layers; published comparisons agree. That more data need more rank is published, too, and not shown here.",
+    sentence="For 96 examples of one voice, rank 1 did as well as rank 64, if α was kept: with α = 16, {apart.alpha_16} of 21 pairs of ranks "
+    "from 1 to 64 could be told apart. That more data need more rank is published, and not shown here. With α = 2r, {apart.alpha_2r} pairs "
+    "could be told apart, because a higher rank then means a larger step. As for the points, adapters on q and v alone ended at a higher loss "
+    "at ranks 1, 4 and 64, at a rate tuned for all layers; published comparisons agree.",
     records=("apart.alpha_16", "apart.alpha_2r", "targets.all_below_qv", "recipe.behind", "recipe.seeds"),
 )
 def _(measured: Mapping[str, Any]) -> str | None:

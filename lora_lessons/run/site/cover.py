@@ -55,7 +55,8 @@ _AFTER = """## What you leave with
   model forgot.
 - **A forecast.** You can say whether a 7B model will train on a given graphics card, and what to change first if it will not.
 - **An eye for silent mistakes.** You recognise from a few numbers why a training run went wrong although nothing raised an error.
-- **A file that works elsewhere.** You ship your adapter to llama.cpp and Ollama, and you choose among GGUF, GPTQ, AWQ and EXL2 on evidence.
+- **A file that works elsewhere.** You ship your adapter to llama.cpp, and to Ollama as a merged model (we had no Ollama to run), and you choose among
+  GGUF, GPTQ, AWQ and EXL2 on evidence.
 
 ## Where to start
 

@@ -59,7 +59,7 @@ def test_the_page_says_what_the_lessons_cards_say():
     shown = {(place.rpartition("/")[2], one.id): one for place, nb in stored().items() for one in cards(nb)}
     for one, found in zip(EVERY, judged(ledger.page()), strict=True):
         card = shown[one.lesson, one.id]
-        sentence = html.unescape(re.sub(r'<(?:a|small) .*', "", found.rpartition("</span>")[2]).strip())
+        sentence = html.unescape(re.sub(r"<(?:a|small) .*", "", found.rpartition("</span>")[2]).strip())
         assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
         assert ledger.verdict(card.said) in found
 

@@ -120,7 +120,9 @@ def test_no_reader_meets_a_module_of_python_or_a_file_of_json(pages):
     for place, notebook in NOTEBOOKS.items():
         for text in texts(notebook):
             for link in LINK.finditer(numbers.linked(text, place)):
-                assert not re.search(r"lora_lessons\.|measurements[:/]|\b1e\d", html.unescape(link["hint"])), link["hint"]
+                assert not re.search(r"lora_lessons\.|measurements[:/]|\b1e\d", html.unescape(link["hint"])), link[
+                    "hint"
+                ]
     shown = [re.sub(r"<[^>]+>", "", page.partition("## Quoted from the code")[0]) for page in pages.values()]
     assert [page for page in shown if re.search(r"lora_lessons\.|measurements[:/]", page)] == []
 

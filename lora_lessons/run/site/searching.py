@@ -42,13 +42,15 @@ def _for_the_index(app: Sphinx, doctree: Any, docname: str) -> None:
     for node in doctree.findall(lambda node: isinstance(node, (nodes.literal_block, nodes.raw))):
         if isinstance(node, nodes.literal_block) or _RESULTS.search(node.astext()):
             node["classes"].append("no-search")
-    doctree.insert(0, index(entries=[("single", words, place, "main", None) for words, place in entries(docname)]))
+    doctree.insert(0, index(entries=[("single", *entry, None) for entry in entries(docname)]))
 
 
-def entries(docname: str) -> list[tuple[str, str]]:
-    """The words by which a search finds a page before those that only hold them, each with a place on it or ""."""
+def entries(docname: str) -> list[tuple[str, str, str]]:
+    """The words by which a search finds a page, each with a place on it or "", and "main" where this page comes first."""
     if docname == "glossary":
         return [
-            (words, term.anchor) for term in glossary.terms() for words in dict.fromkeys((term.name, *term.spelled))
+            (words, term.anchor, "main")
+            for term in glossary.terms()
+            for words in dict.fromkeys((term.name, *term.spelled))
         ]
-    return [(words, "") for words, pages in EVERYDAY.items() if docname in pages]
+    return [(words, "", "main" if docname == pages[0] else "") for words, pages in EVERYDAY.items() if docname in pages]

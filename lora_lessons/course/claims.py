@@ -24,7 +24,7 @@ class Claim(NamedTuple):
 
     `decides` gets the records by name and returns the verdict that follows from them, one of VERDICTS, or None where
     none does. `sentence` is right for one verdict only, `written_for`; it may use {record.name} fields, filled with the
-    values measured. A claim that is NOT_TESTED may rest on no record at all.
+    values measured; one that is yes or no has words for both: {record.name:is|is not}. A claim that is NOT_TESTED may rest on no record at all.
     """
 
     id: str
@@ -55,8 +55,11 @@ class Claim(NamedTuple):
         """The sentence as it is read: its {record.name} or {record.name:format} fields replaced by measured values."""
 
         def fill(field: re.Match[str]) -> str:
-            value = values[field["name"]]
-            return format(value, field["format"]) if field["format"] else show_value(value)
+            value, shape = values[field["name"]], field["format"]
+            if isinstance(value, bool) and shape:
+                yes, _, no = shape.partition("|")
+                return yes if value else no
+            return format(value, shape) if shape else show_value(value)
 
         return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, without_sources(self.sentence))
 

@@ -78,6 +78,20 @@ def test_the_verdict_follows_from_the_records_and_from_each_that_it_reads(claim)
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
+def test_a_yes_or_no_stands_in_the_sentence_in_words(claim):
+    """As “They are the same”, and not as “Are they the same? yes”."""
+    known = recorded(claim.lesson)
+    fields = re.findall(r"\{([\w.]+)(?::([^}]+))?\}", claim.sentence)
+    assert [name for name, words in fields if isinstance(known[name], bool) != ("|" in words)] == []
+
+
+def test_a_sentence_says_what_was_measured():
+    made = claims.Claim("G01", "x", "", claims.HOLDS, "It {a.b:holds|does not hold}, {c:.1f} of {c}.", (), dict)
+    assert made.filled({"a.b": True, "c": 2.0}) == "It holds, 2.0 of 2."
+    assert made.filled({"a.b": False, "c": 2.0}) == "It does not hold, 2.0 of 2."
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
 def test_the_verdict_follows_with_every_seed(claim):
     baseline = read_baseline(claim.lesson)
     seeds = min(len(entry["seeds"]) for entry in baseline["records"].values())

@@ -16,7 +16,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "03_train_lora",
     says="Only A and B train; the base model stays frozen",
     written_for=HOLDS,
-    sentence="We compared every number of the base before and after training. Are they the same, bit for bit? {base.unchanged}.",
+    sentence="We compared every number of the base before and after training. {base.unchanged:They are the same, bit for bit|They are not the same}.",
     records=("base.unchanged",),
 )
 def _(measured: Mapping[str, Any]) -> str | None:

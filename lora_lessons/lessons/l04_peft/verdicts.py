@@ -17,7 +17,8 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     says="After training, the weights can be merged into the base or kept apart as an adapter",
     written_for=CONDITION,
     sentence="In fp32 both give the same held-out loss: {merge.loss_apart:.3f} apart and {merge.loss_merged:.3f} merged. But only the way apart can be undone. Take the "
-    "adapter off, and does the base come back bit for bit? {apart.restored}. Merge it and subtract it again, and does it? {merge.restored}. So keep the adapter's file.",
+    "adapter off, and the base {apart.restored:comes back bit for bit|does not come back bit for bit}. Merge it and subtract it again, and the base "
+    "{merge.restored:comes back as well|does not come back}. So keep the adapter's file.",
     records=("merge.loss_apart", "merge.loss_merged", "merge.close", "apart.restored", "merge.restored"),
 )
 def _(measured: Mapping[str, Any]) -> str | None:

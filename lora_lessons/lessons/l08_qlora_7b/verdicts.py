@@ -113,7 +113,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     says="Adapters are small files, typically 50–500 MB, that modify the base model's behaviour",
     written_for=CONDITION,
     sentence="For Qwen2.5-7B it is {seven.file_r8:.0f} to {seven.file_r16:.0f} MB in 16 bits at r = 8 to 16 on all linear layers, and twice that in 32 bits. The file that we wrote "
-    "for the small base has the size its numbers promise ({file.as_promised}), and it changed the model: the loss on held-out topics fell from {loss.before:.2f} to {loss.after:.2f}.",
+    "for the small base {file.as_promised:has|does not have} the size its numbers promise, and it changed the model: the loss on held-out topics fell from {loss.before:.2f} to {loss.after:.2f}.",
     records=(
         "seven.file_r8",
         "seven.file_r16",

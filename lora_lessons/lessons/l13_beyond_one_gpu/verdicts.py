@@ -18,7 +18,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     written_for=CONDITION,
     sentence="Others did it on two cards of 24<!--published data_sheets.rtx_4090_gb--> GB (Answer.AI, published: Llama-2-70B, FSDP1). With FSDP the condition is memory beside the cards: for Llama-3-70B by FSDP2 we plan "
     "{two.offload:.0f} GB on each of two cards if the shards wait in the computer, which holds {two.host:.0f} GB then and {two.peak:.0f} GB at the start; without that {two.plain:.0f} GB, too much, and {eight.plain:.0f} GB on each of eight. "
-    "Published runs took up to {published.card_under:.0%} more on a card than our plan. No card ran here, and we know of no published 70B by FSDP2. On processors, two ranks had the losses of one ({ranks.same_losses}).",
+    "Published runs took up to {published.card_under:.0%} more on a card than our plan. No card ran here, and we know of no published 70B by FSDP2. On processors, two ranks {ranks.same_losses:had|did not have} the losses of one.",
     records=(
         "two.plain",
         "two.offload",

@@ -17,8 +17,8 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     says="Ollama and llama.cpp load LoRA adapters at runtime, so many fine-tunes can be tried on one base",
     written_for=CONDITION,
     sentence="Many on one base, yes: {memory.adapters} adapters took {memory.hundred_mb:.0f} MB beside it, where as many merged models take {memory.merged_gb:.0f} GB, and rows of one "
-    "batch that wanted different adapters got the merged models' logits ({same.gathered}). llama.cpp's server took each request's own "
-    "adapters, and the answers are right ({llama.right}). The condition is on speed: there, requests for different adapters never shared a pass, so they wait "
+    "batch that wanted different adapters {same.gathered:got|did not get} the merged models' logits. llama.cpp's server took each request's own "
+    "adapters, and the answers are {llama.right:right|not right}. The condition is on speed: there, requests for different adapters never shared a pass, so they wait "
     "for one another. Ollama was not run here.",
     records=(
         "memory.adapters",

@@ -38,7 +38,10 @@ _FOR_WHOM = """For everyone who reads Python and can multiply two matrices; you 
 hours, its side trips left out: {reading} hours to read (at {pace} words a minute, the code not counted), {exercises} hours for the exercises, and {computing} minutes
 of computing on two processor cores. You can stop after any lesson.
 
-[**Start with lesson 00**]({first}) · [Open it in Colab]({colab}) · [See all lessons](map.md)"""
+[**Start with lesson 00**]({first}) · [Open it in Colab]({colab}) · [See all lessons](map.md)
+
+Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes wrong](lessons/symptoms.md) ·
+[glossary](glossary.md) · [where the numbers come from](numbers.md)"""
 _PACE = 200  # words a minute
 
 DOOR, EXPLORER = "door", "rank_explorer"

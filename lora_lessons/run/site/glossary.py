@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 from ...course.lesson import notebook_of, place_of
 from ...paths import course_root
-from .markdown import paragraphs, words_alone
+from .markdown import NOT_PLAIN, paragraphs, words_alone
 from .numbers import attribute, up
 
 # So that prose stays calm: links on a page, and in a cell.
@@ -19,12 +20,17 @@ _ON_A_PAGE, _IN_A_CELL = 20, 3
 
 
 class Term(NamedTuple):
-    """A word of the course, what it means, how prose spells it, and the lesson that explains it."""
+    """A word of the course, what it means, how prose spells it, and the lesson that explains it.
+
+    `other` are phrases in which the word means something else, and `elsewhere` the lessons in which it mostly does.
+    """
 
     name: str
     means: str
     spelled: tuple[str, ...]
     lesson: str
+    other: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def anchor(self) -> str:
@@ -44,7 +50,14 @@ def terms() -> list[Term]:
 def _parsed(text: str) -> list[Term]:
     """The terms in `text`, parsed once, for every cell of every page asks for them."""
     return [
-        Term(name, one["means"], tuple(one.get("spelled", [name])), one["lesson"])
+        Term(
+            name,
+            one["means"],
+            tuple(one.get("spelled", [name])),
+            one["lesson"],
+            tuple(one.get("other", ())),
+            tuple(one.get("elsewhere", ())),
+        )
         for name, one in tomllib.loads(text).items()
     ]
 
@@ -60,7 +73,7 @@ _ABOUT = "The words of the course, in two sentences each. The lesson named besid
 
 def _entry(term: Term) -> str:
     lesson = f'<a href="lessons/{place_of(term.lesson)}.html">{_lesson(term)}</a>'
-    return f'<dt id="{term.anchor}">{html.escape(term.name)}</dt><dd>{html.escape(term.means)} {lesson}</dd>'
+    return f'<div id="{term.anchor}"><dt>{html.escape(term.name)}</dt>\n<dd>{html.escape(term.means)} {lesson}</dd></div>'
 
 
 def _lesson(term: Term) -> str:
@@ -72,13 +85,14 @@ def hinted(markdown: str, seen: set[str], stem: str) -> str:
 
     `seen` are the terms linked on the page so far, and those linked here are added. Code, formulas, headings, tables,
     links, bold words and tags stay as they are; a lesson does not link the terms that it explains itself, nor a cell
-    those that it sets in bold.
+    those that it sets in bold, nor is a word linked where it means something else.
     """
     markdown = re.sub(r"\r\n?", "\n", markdown)
+    here = stem.rpartition("/")[2]
     left = {
         term.name: term
         for term in terms()
-        if term.name not in seen and term.lesson != stem.rpartition("/")[2] and not _defined(term, markdown)
+        if term.name not in seen and here not in (term.lesson, *term.elsewhere) and not _defined(term, markdown)
     }
     lines = markdown.split("\n")
     first: dict[str, Use] = {}
@@ -106,6 +120,18 @@ def _spelling(spelled: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile(rf"(?<![\w./-])(?:{either})(?![\w/+-]|\.\w)")
 
 
+@cache
+def _phrase(phrase: str) -> re.Pattern[str]:
+    """Where prose has a phrase, which may go on in the next line or have a word of it emphasised."""
+    between = rf"[\s{NOT_PLAIN}]+".join(map(re.escape, phrase.split()))
+    return re.compile(rf"(?<!\w){between}(?!\w)", re.I)
+
+
+def _other_meanings(term: Term, words: str) -> list[range]:
+    """The stretches of a paragraph in which the word of a term means something else."""
+    return [range(*found.span()) for phrase in term.other for found in _phrase(phrase).finditer(words)]
+
+
 def _defined(term: Term, markdown: str) -> bool:
     """Whether the cell sets the term in bold, as a lesson does where it explains one."""
     return any(_spelling(term.spelled).fullmatch(bold) for bold in re.findall(r"\*\*([^*]+?)[.,:]?\*\*", markdown))
@@ -124,9 +150,20 @@ def _uses(markdown: str, terms: Mapping[str, Term]) -> Iterator[Use]:
     lines = markdown.split("\n")
     for token in paragraphs(markdown):
         first = token.map[0] if token.map else 0
-        plain = words_alone(token).split("\n")
-        for number, (written, words) in enumerate(zip(token.content.split("\n"), plain, strict=True), first):
-            before = lines[number].find(written)  # a list's mark or a quotation's
-            for term in terms.values() if before >= 0 else ():
-                for found in _spelling(term.spelled).finditer(words):
-                    yield Use(term, number, before + found.start(), before + found.end())
+        plain = words_alone(token)
+        written, begins = token.content.split("\n"), list(_begins(plain))
+        for term in terms.values():
+            others = _other_meanings(term, plain)
+            for found in _spelling(term.spelled).finditer(plain):
+                number = bisect_right(begins, found.start()) - 1
+                before = lines[first + number].find(written[number])  # a list's mark or a quotation's
+                if before >= 0 and not any(found.start() in other for other in others):
+                    column = found.start() - begins[number] + before
+                    yield Use(term, first + number, column, column + len(found[0]))
+
+
+def _begins(text: str) -> Iterator[int]:
+    """Where the lines of a text begin in it."""
+    yield 0
+    for end in re.finditer("\n", text):
+        yield end.end()

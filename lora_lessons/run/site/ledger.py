@@ -5,16 +5,23 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from ...course import published
 from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
 from ...course.lesson import notebook_of, place_of
 from ...course.published import as_printed
-from ...course.records import Value, records_of
+from ...course.records import records_of
+from .number_pages import measured_in
 from .tables import link, table
 from .where import PUBLISHED, anchor_of
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+Cells = Mapping[str, tuple[str, str]]  # of each record, the heading and the anchor of the cell that recorded it
 
 # Of each verdict: the sign beside its word, and its class in the style sheet.
 _SIGNS = {
@@ -35,7 +42,11 @@ something else: a claim *holds*, or it *holds with a condition* that the page le
 def page() -> str:
     """The claims as MyST: a count of the verdicts, and a row for each claim, with the verdicts of all its lessons."""
     every = sorted(CLAIMS, key=lambda one: (one.id, one.lesson))
-    recorded = {lesson: _recorded(lesson) for lesson in {one.lesson for one in every}}
+    read = {lesson: _read(lesson) for lesson in {one.lesson for one in every}}
+    recorded = {
+        lesson: {name: one.value for name, one in records_of(notebook).items()} for lesson, notebook in read.items()
+    }
+    cells = {lesson: measured_in(notebook) for lesson, notebook in read.items()}
     cards = [(one, card(one, recorded[one.lesson])) for one in every]
     rows = []
     for id, found in groupby(cards, key=lambda pair: pair[0].id):
@@ -44,7 +55,7 @@ def page() -> str:
         rows.append(
             (
                 f"<b>{id}</b> {html.escape(says)}",
-                "".join(_judged(one, shown, says) for one, shown in judged),
+                "".join(_judged(one, shown, says, cells[one.lesson]) for one, shown in judged),
                 "<br>".join(told for one, _ in judged for told in _others(one)) or '<span class="none">—</span>',
             )
         )
@@ -63,17 +74,17 @@ def verdict(said: str) -> str:
     return f'<span class="verdict {kind}"><span aria-hidden="true">{sign}</span> {html.escape(said)}</span>'
 
 
-def _recorded(lesson: str) -> dict[str, Value]:
-    """What the lesson measured in the run whose outputs it shows, so that this page says what its cards say."""
+def _read(lesson: str) -> NotebookNode:
+    """The lesson with the outputs that it shows, so that this page says what its cards say."""
     import nbformat
 
-    return {name: one.value for name, one in records_of(nbformat.read(notebook_of(lesson), as_version=4)).items()}
+    return nbformat.read(notebook_of(lesson), as_version=4)
 
 
-def _judged(one: Claim, shown: Card, says: str) -> str:
+def _judged(one: Claim, shown: Card, says: str, cells: Cells) -> str:
     """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
-    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {_card(one)}</div>'
+    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {_ways(one, cells)}</div>'
 
 
 def _counted(said: Iterable[str]) -> str:
@@ -97,8 +108,16 @@ def _figure(row: str) -> str:
     return link(f"{PUBLISHED}.html#{anchor_of(row)}", as_printed(published.figure(row)))
 
 
-def _card(one: Claim) -> str:
-    """The way to the verdict card, under the cells that measured its numbers."""
+def _ways(one: Claim, cells: Cells) -> str:
+    """The way to the first cell of each section that recorded what the verdict rests on; where none did, to its card."""
     place = place_of(one.lesson)
-    words = f"How {'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]} measured it"
-    return link(f"lessons/{place}.html#{claim_anchor(one.id)}", words)
+    page, lesson = f"lessons/{place}.html", f"{'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
+    named = re.findall(r"\{([\w.]+)", one.sentence)
+    sections: dict[str, str] = {}
+    for name in (*named, *one.records):
+        if name in cells:
+            sections.setdefault(*cells[name])
+    if not sections:
+        return link(f"{page}#{claim_anchor(one.id)}", f"What {lesson} says of it")
+    ways = [link(f"{page}#{anchor}", html.escape(heading)) for heading, anchor in sections.items()]
+    return f'<small class="ways">Measured in {lesson}: {"; ".join(ways)}</small>'

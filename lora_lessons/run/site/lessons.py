@@ -38,7 +38,7 @@ def page(
     made = copy.deepcopy(notebook)
     badge = _BADGE.search(made.cells[0].source) if made.cells else None
     door = Door(badge["colab"] if badge else "", posixpath.basename(f"{place}.ipynb"))
-    outline, seen = Outline(), set[str]()
+    outline, seen, quoted = Outline(), set[str](), set[str]()
     cells: list[NotebookNode] = []
     announced = False  # that what comes next is the answer
     for cell in made.cells:
@@ -47,7 +47,8 @@ def page(
             if measured is None:
                 text = _of_the_site(text, "../" * (place.count("/") + 1))
             text = _TIME.sub(lambda sign: f"Time{sign['is'] or ':'} ", _BADGE.sub(r"[Open in Colab](\g<colab>)", text))
-            cell.source = glossary.hinted(numbers.linked(outline.stepped(text), place, measured), seen, place)
+            text = numbers.linked(outline.stepped(text), place, measured, quoted)
+            cell.source = glossary.hinted(text, seen, place)
             announced = cell.source.rstrip().endswith((":", "?"))
             cells.append(cell)
         else:

@@ -7,26 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...course.prose import Quoted, with_names
+from ...course.prose import Quoted, quoted_numbers
 from ...course.records import MIME, show_value
 from ..baselines import read_baseline
 from ..shown import plain
+from .arithmetic import measured_on, names_in, part_of, readable, tells, value_of, with_unit
 from .published_page import lesson_link, published_page, quotes
 from .tables import code, link, table
-from .where import (
-    PUBLISHED,
-    Measured,
-    allowed,
-    anchor_of,
-    measured_on,
-    names_in,
-    of_the_run,
-    page_of,
-    part_of,
-    tells,
-    where,
-    with_unit,
-)
+from .where import PUBLISHED, Measured, allowed, anchor_of, of_the_run, page_of, where
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -51,7 +39,7 @@ def cell_anchor(cell: NotebookNode) -> str:
 def _lesson_page(stem: str, notebook: NotebookNode, measured: Measured | None) -> str:
     baseline: Any = read_baseline(stem)
     entries = baseline["records"] | baseline.get("volatile", {})
-    cells = dict(_sections(stem, notebook))
+    cells = _places(stem, notebook)
     title = plain(notebook.cells[0].source.splitlines()[0].removeprefix("# "))
     parts = [
         f"# Numbers of lesson {title}",
@@ -95,7 +83,7 @@ def _introduction(stem: str, baseline: Mapping[str, Any], count: int) -> str:
     return f"{said} {apart}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
 
 
-_COLUMNS = ("record", "value", "the tests allow", "the lesson’s seeds", "recorded under")
+_COLUMNS = ("record", "value", "the tests allow", "the lesson’s seeds", "in the lesson")
 
 
 def _records(
@@ -126,42 +114,77 @@ def _record_row(name: str, entry: Mapping[str, Any], measured: str) -> tuple[str
 
 
 def _cells(notebook: NotebookNode) -> Iterator[tuple[str, NotebookNode]]:
-    """Each code cell with the words of the heading above it."""
+    """Each cell with the words of the section's heading above it, or of the last in it; an exercise is no section."""
     heading = ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            heading = next((plain(words) for words in re.findall(r"^#+ (.+)$", cell.source, re.M)[::-1]), heading)
-        elif cell.cell_type == "code":
-            yield heading, cell
+            for words in re.findall(r"^#+ (?!Exercise )(.+)$", cell.source, re.M):
+                heading = plain(words)
+        yield heading, cell
 
 
-def _sections(stem: str, notebook: NotebookNode) -> Iterator[tuple[str, str]]:
-    """Each record of a notebook with a link to the cell that measured it, in the words of the heading above."""
-    for heading, cell in _cells(notebook):
-        for output in cell.outputs:
-            for record in output.get("data", {}).get(MIME, []):
-                yield record["name"], lesson_link(stem, heading, f"#{cell_anchor(cell)}")
+def measured_in(notebook: NotebookNode) -> dict[str, tuple[str, str]]:
+    """Of each record, the heading and the anchor of the cell that recorded it."""
+    return {
+        record["name"]: (heading, cell_anchor(cell))
+        for heading, cell in _cells(notebook)
+        for output in cell.get("outputs", ())
+        for record in output.get("data", {}).get(MIME, [])
+    }
+
+
+def quoted_anchor(record: str) -> str:
+    """The name of the place where a lesson's prose quotes one of its records first."""
+    return f"quoted-{anchor_of(record)}"
+
+
+def _quoted_under(stem: str, notebook: NotebookNode) -> dict[str, str]:
+    """Each record that the prose of its own lesson quotes, with the heading above the first quotation."""
+    found: dict[str, str] = {}
+    heading = ""
+    for line in "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown").split("\n"):
+        if title := re.match(r"#{1,6} (.*)", line):
+            heading = heading if title[1].startswith("Exercise ") else plain(title[1])
+            continue
+        for one in quoted_numbers(line):
+            if one.kind == "record":
+                found.setdefault(one.what, heading)
+    return found
+
+
+def _places(stem: str, notebook: NotebookNode) -> dict[str, str]:
+    """Of each record, links to where the lesson uses it first, and to the cell that recorded it."""
+    used = _quoted_under(stem, notebook)
+    links = {}
+    for name, (heading, anchor) in measured_in(notebook).items():
+        recorded = lesson_link(stem, heading, f"#{anchor}")
+        if name not in used or used[name] == heading:
+            links[name] = recorded
+        else:
+            links[name] = f"{lesson_link(stem, used[name], f'#{quoted_anchor(name)}')}; recorded under {recorded}"
+    return links
 
 
 def _heading_of(code: str, notebook: NotebookNode) -> str:
     """The heading above the first cell that holds `code`."""
-    return next((heading for heading, cell in _cells(notebook) if code in cell.source), "")
+    return next((heading for heading, cell in _cells(notebook) if cell.cell_type == "code" and code in cell.source), "")
 
 
 def _worked(stem: str, quoted: Mapping[str, Quoted]) -> Iterator[tuple[str, ...]]:
     for what, one in quoted.items():
         found = where(one, stem)
-        linked = with_names(what, lambda name: _name(name, stem))
+        linked = readable(what, lambda name: _name(name, stem))
         told = "<br>".join(html.escape(part_of(name, stem)) for name in names_in(what)) or "—"
         yield f'<code id="{found.anchor}">{linked}</code>', told, _reads(one)
 
 
 def _name(name: str, stem: str) -> str:
-    """A name in an arithmetic, linked to its record where it is one, or to what was published."""
+    """The value of a name in an arithmetic, linked to its record where it is one, or to what was published."""
+    shown = html.escape(value_of(name, stem))
     if name.startswith(("lora_lessons.", "measurements:", "lesson ")):
-        return html.escape(name)
+        return shown
     kind, what = ("published", name.removeprefix("published:")) if name.startswith("published:") else ("record", name)
-    return link(where(Quoted("0", kind, what, False), stem).href("../"), html.escape(name))
+    return link(where(Quoted("0", kind, what, False), stem).href("../"), shown)
 
 
 def _reads(one: Quoted) -> str:

@@ -7,9 +7,11 @@ import re
 
 from ...course.lesson import place_of
 from ...course.prose import Quoted, with_sources, without_sources
+from .arithmetic import tells
 from .number_pages import pages as pages
+from .number_pages import quoted_anchor
 from .where import Measured as Measured
-from .where import tells, where
+from .where import where
 
 # What markdown or its extensions would take for their own inside a tag that stands in a line of text.
 _MARKS = re.compile(r"[`$|{}\\\n]")
@@ -25,13 +27,20 @@ def attribute(text: str) -> str:
     return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))
 
 
-def linked(markdown: str, stem: str, measured: Measured | None = None) -> str:
+def linked(markdown: str, stem: str, measured: Measured | None = None, quoted_so_far: set[str] | None = None) -> str:
     """A markdown cell's source with every bound number made a link to where it comes from, which its hint says.
 
     Numbers in headings stay words, because a heading is repeated in the list of contents, as a link itself; so does what
     one plain operation gives, such as the 90% of 9/10. With `measured`, the
     page is of that run's report: hints say what it found, too, and a number without a source here stays a number.
+    With `quoted_so_far`, the page's first quotation of each record has a name to lead to, and is added.
     """
+
+    def named(quoted: Quoted) -> str:
+        if quoted_so_far is None or quoted.kind != "record" or quoted.what in quoted_so_far:
+            return ""
+        quoted_so_far.add(quoted.what)
+        return f' id="{attribute(quoted_anchor(quoted.what))}"'
 
     def link(quoted: Quoted, reads: str) -> str:
         if not tells(quoted):
@@ -44,7 +53,7 @@ def linked(markdown: str, stem: str, measured: Measured | None = None) -> str:
             return reads
         shown, space = reads.rstrip(), reads[len(reads.rstrip()) :]
         href = attribute(found.href(up(stem)))
-        return f'<a class="bound" href="{href}" data-hint="{attribute(found.hint)}">{shown}</a>{space}'
+        return f'<a class="bound" href="{href}" data-hint="{attribute(found.hint)}"{named(quoted)}>{shown}</a>{space}'
 
     lines = re.split(r"^(#{1,6} .*)$", markdown, flags=re.M)
     return "".join(without_sources(part) if index % 2 else with_sources(part, link) for index, part in enumerate(lines))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -28,6 +30,33 @@ def test_what_explains_a_word_is_found_before_the_ledgers_of_its_numbers(visit):
     links = page.locator("#search-results li > a")
     numbers = ["numbers/" in link.get_attribute("href") for link in links.all()]
     assert numbers == sorted(numbers) and not all(numbers)
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("alpha", "glossary.html#term-alpha"),
+        ("checkpointing", "glossary.html#term-checkpointing"),
+        ("catastrophic forgetting", "lessons/09_adapters.html"),
+        ("overfitting", "lessons/15_your_own.html"),
+        ("OOM", "lessons/08_qlora_7b.html"),
+        ("out of memory", "lessons/08_qlora_7b.html"),
+        ("target modules", "lessons/05_rank_and_alpha.html"),
+    ],
+)
+def test_everyday_words_find_their_page_and_terms_the_glossary(visit, typed, first):
+    page = visit(LESSON).go(f"search.html?q={typed.replace(' ', '+')}")
+    expect(page.locator(".search-summary")).to_contain_text("found")
+    links = page.locator("#search-results li > a")
+    found = [re.sub(r"\?[^#]*", "", link.get_attribute("href")) for link in links.all()]
+    assert found and first in found[0]
+
+
+def test_a_search_quotes_no_map_of_progress(visit):
+    page = visit(LESSON).go("search.html?q=solved")
+    expect(page.locator(".search-summary")).to_contain_text("found")
+    page.wait_for_load_state("networkidle")
+    assert "□" not in page.locator("#search-results").inner_text()
 
 
 def test_a_hint_comes_with_the_focus_and_goes_with_escape(visit):
@@ -153,5 +182,10 @@ def test_on_a_phone_figures_keep_their_size_and_long_answers_wrap(visit):
     widths = "() => [...document.querySelectorAll('.cell_output img:not(.live-widget img)')].map((e) => e.offsetWidth)"
     assert min(page.evaluate(widths)) >= 560
     assert page.evaluate("document.querySelector('.content').scrollWidth <= innerWidth")
+    edge = "e => getComputedStyle(e, '::after').backgroundImage"
+    figure = page.locator(".cell_output a.image-reference").first
+    assert "gradient" in figure.evaluate(edge) and figure.evaluate("e => e.scrollLeft") == 0
+    wide = visit("lessons/03_train_lora.html").page
+    assert wide.locator(".cell_output a.image-reference").first.evaluate(edge) == "none"
     answer = page.locator(".output.stream pre", has_text="The bread is dense").first
     assert answer.evaluate("e => e.scrollWidth <= e.clientWidth + 1")

@@ -10,6 +10,13 @@ from lora_lessons.run.readme import took
 from lora_lessons.run.site import cover
 
 
+def test_what_one_looks_up_is_linked_in_the_text():
+    """In a low window these pages lie below the fold of the sidebar."""
+    text = cover.page({"00_start_here": new_notebook()}, live=False)
+    for page in ("claims.md", "lessons/symptoms.md", "glossary.md", "numbers.md"):
+        assert f"]({page})" in text.partition("## ")[0]
+
+
 def test_the_front_page_says_for_whom_it_is_and_how_long_it_takes():
     exercise = new_markdown_cell("### Exercise 01.1 · ★★☆ · 80 minutes · by hand\n\n" + "word " * 10_000)
     side_trip = new_notebook(cells=[new_markdown_cell("word " * 50_000)])

@@ -6,6 +6,7 @@ import re
 from lora_lessons.course import claims, published
 from lora_lessons.course.claims import CORRECTED, HOLDS, VERDICTS
 from lora_lessons.course.lesson import place_of
+from lora_lessons.course.records import MIME
 from lora_lessons.lessons import all_claims
 from lora_lessons.run.shown import cards
 from lora_lessons.run.site import ledger
@@ -23,17 +24,34 @@ def judged(page):
     return [one for row in rows(page) for one in re.findall(r'<div class="judged">(.*?)</div>', row[1])]
 
 
-def test_every_claim_has_one_row_with_what_each_lesson_measured_and_a_way_to_its_card():
+def test_every_claim_has_one_row_with_what_each_lesson_measured():
     page = ledger.page()
     ids = [re.search(r"<b>(\w+)</b>", says)[1] for says, _, _ in rows(page)]
     assert ids == sorted({one.id for one in EVERY}, key=ids.index) and len(set(ids)) == len(ids)
     for one, found in zip(EVERY, judged(page), strict=True):
         assert f"</span> {one.written_for}</span>" in found
-        assert f'href="lessons/{place_of(one.lesson)}.html#claim-{one.id}"' in found
+        assert f'href="lessons/{place_of(one.lesson)}.html#' in found
     for says, found, _ in rows(page):
         for one in EVERY:
             if f"<b>{one.id}</b>" in says:
                 assert html.escape(one.says) in says or html.escape(one.says) in found, "also a part of the claim"
+
+
+def test_a_verdict_leads_to_the_cells_that_recorded_what_it_says():
+    """And not to its card, which says the same again; only a verdict that rests on no record has no cell."""
+    notebooks = stored()
+    for one, found in zip(EVERY, judged(ledger.page()), strict=True):
+        recorded = {
+            record["name"]: f"cell-{cell.id}"
+            for cell in notebooks[place_of(one.lesson)].cells
+            for output in cell.get("outputs", ())
+            for record in output.get("data", {}).get(MIME, ())
+        }
+        led_to = re.findall(r'href="lessons/[^"#]*#([^"]*)"', found)
+        rests_on = {recorded[name] for name in one.records}
+        assert led_to and set(led_to) <= (rests_on or {f"claim-{one.id}"})
+        sections = re.findall(r">([^<]*)</a>", found)
+        assert len(set(sections)) == len(sections) and not any(one.startswith("Exercise") for one in sections)
 
 
 def test_the_page_says_what_the_lessons_cards_say():
@@ -41,7 +59,7 @@ def test_the_page_says_what_the_lessons_cards_say():
     shown = {(place.rpartition("/")[2], one.id): one for place, nb in stored().items() for one in cards(nb)}
     for one, found in zip(EVERY, judged(ledger.page()), strict=True):
         card = shown[one.lesson, one.id]
-        sentence = html.unescape(re.sub(r"<a .*", "", found.rpartition("</span>")[2]).strip())
+        sentence = html.unescape(re.sub(r"<(?:a|small) .*", "", found.rpartition("</span>")[2]).strip())
         assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
         assert ledger.verdict(card.said) in found
 

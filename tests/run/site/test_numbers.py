@@ -14,8 +14,9 @@ from lora_lessons.course.lesson import place_of
 from lora_lessons.course.records import show_value
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.site import numbers
+from lora_lessons.run.site.arithmetic import tells
 from lora_lessons.run.site.build import stored
-from lora_lessons.run.site.where import anchor_of, tells
+from lora_lessons.run.site.where import anchor_of
 
 NOTEBOOKS = stored()
 LINK = re.compile(r'<a class="bound" href="(?P<href>[^"]*)" data-hint="(?P<hint>[^"]*)">(?P<words>[^<]*)</a>')
@@ -101,12 +102,45 @@ def test_a_published_figure_names_its_source_and_says_that_nobody_here_measured_
 
 def test_an_arithmetic_is_shown_with_its_parts():
     _, lines = the_hint("18%<!--calc exp(11_rulers:rulers.q4_0) - 1-->")
-    assert lines[0] == "Worked out: exp(11_rulers:rulers.q4_0) - 1"
+    assert re.fullmatch(r"Worked out: exp\(0\.1\d+\) − 1", lines[0]), "with values in place of names"
     assert re.fullmatch(r"rulers\.q4_0 = [\d.]+ nats .*, recorded by lesson 11", lines[1])
     _, lines = the_hint("0.14<!--calc published:litgpt.nf4 - published:litgpt.bf16-->")
     assert lines[2].startswith("litgpt.bf16 = 0.870: litgpt's tutorials"), "with the digits that were printed"
     _, lines = the_hint("1<!--calc lesson minutes-->")
     assert lines == [line for line in lines if "seconds" in line] and len(lines) == 1
+
+
+def test_no_reader_meets_a_module_of_python_or_a_file_of_json(pages):
+    """A number set in the code is told by its value, its name in words, and its lesson."""
+    _, lines = the_hint(
+        "313<!--calc 2 * lora_lessons.lessons.l16_many_adapters.speed.ROWS * memory.each_mb-->", "16_many_adapters"
+    )
+    assert re.fullmatch(r"Worked out: 2 × 32 × 4\.\d+", lines[0])
+    assert lines[1] == "32 is “rows”, a number set in the code of lesson 16."
+    for place, notebook in NOTEBOOKS.items():
+        for text in texts(notebook):
+            for link in LINK.finditer(numbers.linked(text, place)):
+                assert not re.search(r"lora_lessons\.|measurements[:/]|\b1e\d", html.unescape(link["hint"])), link[
+                    "hint"
+                ]
+    shown = [re.sub(r"<[^>]+>", "", page.partition("## Quoted from the code")[0]) for page in pages.values()]
+    assert [page for page in shown if re.search(r"lora_lessons\.|measurements[:/]", page)] == []
+
+
+def test_a_record_leads_to_the_section_that_quotes_it_first(pages):
+    """And, where that is another one, also to the section that recorded it."""
+    led_to = [
+        (place, anchor)
+        for place in NOTEBOOKS
+        for anchor in re.findall(r'#(quoted-[^"]+)"', pages.get(f"numbers/{place.rpartition('/')[2]}", ""))
+    ]
+    assert len(led_to) > 20
+    made = {}
+    for place, notebook in NOTEBOOKS.items():
+        seen = set()
+        made[place] = "".join(numbers.linked(text, place, quoted_so_far=seen) for text in texts(notebook))
+    for place, anchor in led_to:
+        assert made[place].count(f'id="{anchor}"') == 1
 
 
 @pytest.mark.parametrize("what", ["9/10", "1 - 0.05", "sqrt(1/8)", "4*4", "2**-24", "exp(1)"])

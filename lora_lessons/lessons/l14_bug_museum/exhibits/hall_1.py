@@ -25,7 +25,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         symptoms=(
             "a high rank learns less than a low rank",
             "the loss falls far too slowly",
-            "I raised r and the loss falls more slowly",
+            "the loss falls more slowly since I raised r",
             "I increased the rank and it learns less",
             "I left lora_alpha at its default",
             "the adapter is too weak to change the answers",

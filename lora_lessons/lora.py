@@ -76,7 +76,7 @@ def check_settings(r: int, lora_alpha: float, d: int, k: int) -> None:
     if isinstance(lora_alpha, bool) or not isinstance(lora_alpha, (int, float)) or not 0 < lora_alpha <= largest:
         raise ValueError(
             f"lora_alpha = {lora_alpha!r} must be a number above 0, and one that fits 32 bits: the update is scaled by "
-            "α/r (try alpha = 2r)."
+            "α/r (try 16)."
         )
 
 

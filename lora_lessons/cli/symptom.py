@@ -21,9 +21,10 @@ def symptom(
     """Say what may be behind a symptom.
 
     Looks your words up in the bug museum of lesson 14 and names up to three suspects: where to look, the mistake that
-    it would be, the exhibit, and the thread in which others met it. It says so where none of them fits well.
+    it would be, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
-    from ..lessons.l14_bug_museum.exhibits import catalogue, place
+    from ..lessons.l14_bug_museum.exhibit import Exhibit
+    from ..lessons.l14_bug_museum.exhibits import place, suspects
     from ..lessons.l14_bug_museum.symptoms import search
 
     said = " ".join(" ".join(words).split())
@@ -33,15 +34,18 @@ def symptom(
     if found and not any(match.good for match in found):
         _say("Nothing here fits well; the museum may not have your mistake. The nearest are:", 0)
         print()
-    for one in (match.exhibit for match in found):
+    for one in (match.suspect for match in found):
         _say(f"{one.id:<6} Test: {one.noticed}", 0)
         _say(f"Suspect: {one.suspect}", 7)
-        _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
-        _say(f"Behind it: {one.behind_in_words()}", 7)
+        if isinstance(one, Exhibit):
+            _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
+            _say(f"Behind it: {one.behind_in_words()}", 7)
+        else:
+            _say(f"To see it: notebooks/{place(one)} (“{one.title}”).", 7)
         print()
     if not found:
-        _say("No exhibit has such a symptom. These are the symptoms that the museum knows:", 0)
-        for one in catalogue().values():
+        _say("Nothing here has such a symptom. These are the symptoms that the museum knows:", 0)
+        for one in suspects().values():
             for known in one.symptoms:
                 _say(f"{one.id:<6} {known}", 0)
     return EXIT_OK

@@ -8,7 +8,7 @@ from lora_lessons.run.site.settings import THEME
 LINKS = """<p style="margin-top:6rem">The share is <a class="bound" href="#record" data-hint="share: 0.28&#10;&lt;b&gt;Seeds&lt;/b&gt; 0, 1">2.8%</a>
 of <a class="term" href="#rank" data-hint="How many directions.">rank</a> and <code>code</code>.</p>
 <p style="text-align:right"><a class="bound" href="#edge" data-hint="{long}">9</a></p><h2 id="record">The record</h2>"""
-TABLES = """<section><h2>Loss</h2><div class="symptoms"><table><tbody><tr><td>loss is nan</td><td>14.15 No token</td></tr>
+TABLES = """<section><h2>Loss</h2><div class="symptoms" data-alike="flat stuck no-change,large big huge"><table><tbody><tr><td>loss is nan</td><td>14.15 No token</td></tr>
 <tr><td>the loss is flat</td><td>14.3 Both start at zero</td></tr></tbody></table></div></section>
 <section><h2>Files</h2><div class="symptoms"><table><tbody><tr><td>the file is huge</td><td>14.9 Head saved</td></tr></tbody></table></div></section>"""
 
@@ -92,6 +92,10 @@ def test_the_list_of_symptoms_is_filtered_by_what_is_typed(open_page):
     for hidden in ("loss is nan", "the file is huge", "Files"):
         expect(page.get_by_text(hidden)).to_be_hidden()
     expect(said).to_have_text("1 of 3 symptoms")
+    for like, found in (("stuck", "the loss is flat"), ("no change", "the loss is flat"), ("BIG", "the file is huge")):
+        field.fill(like)
+        expect(page.get_by_text(found)).to_be_visible()
+        expect(said).to_have_text("1 of 3 symptoms")
     field.fill("zebra")
     expect(said).to_contain_text("No symptom has any of these words")
     field.fill("")

@@ -80,9 +80,9 @@ def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator
             "alpha_at_default",
             "look",
             f"The scale is {_short(scale)}{where}: lora_alpha is {DEFAULT_ALPHA}, PEFT's default, while r = {r}. The model "
-            f"gets 1/{_short(1 / scale)} of B·A, so it learns little at a usual learning rate. Rate and scale trade places: if "
-            "this adapter does what it should, keep it. If it learned too little, set the scale first (lora_alpha = r or 2r), then "
-            "tune the rate.",
+            f"gets 1/{_short(1 / scale)} of B·A, so it learns little at a low learning rate. Rate and scale trade places: if "
+            "this adapter does what it should, keep it. If it learned too little, set the lora_alpha that worked at another rank, "
+            "or raise the rate.",
             "lerobot#3551, lesson 05",
         )
     elif scale <= 0:
@@ -92,8 +92,8 @@ def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator
         yield Finding(
             "scale_tiny",
             "look",
-            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2. Rate and scale trade places, so this one "
-            "needs a higher learning rate to learn as much.",
+            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2, and less where α was kept as the rank "
+            "rose. If the adapter learned too little, raise lora_alpha or the learning rate.",
             "lesson 05",
         )
     elif scale >= HUGE:

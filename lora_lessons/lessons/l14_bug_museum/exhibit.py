@@ -34,6 +34,11 @@ class Exhibit(NamedTuple):
         """Its place in the catalogue: 11 for 14.11."""
         return int(self.id.partition(".")[2])
 
+    @property
+    def anchor(self) -> str:
+        """Its paragraph on the page of symptoms."""
+        return f"exhibit-{self.number}"
+
     def behind_in_markdown(self) -> str:
         """`behind`, each thread as a link: peft#1959."""
         return _THREAD.sub(
@@ -49,3 +54,27 @@ class Exhibit(NamedTuple):
     def behind_in_words(self) -> str:
         """`behind` for a terminal, each thread as its address."""
         return _THREAD.sub(r"https://github.com/\g<owner>/\g<name>/issues/\g<number>", self.behind)
+
+
+class InALesson(NamedTuple):
+    """A suspect that has no exhibit, because a lesson is about it; `id` names that lesson."""
+
+    id: str
+    notebook: str
+    title: str
+    symptoms: tuple[str, ...]
+    suspect: str
+    noticed: str
+
+    @property
+    def number(self) -> int:
+        """Its lesson's: 5 for lesson 05."""
+        return int(self.id.partition(" ")[2])
+
+    @property
+    def anchor(self) -> str:
+        """Its paragraph on the page of symptoms."""
+        return f"exhibit-{self.id.replace(' ', '-')}"
+
+
+Suspect = Exhibit | InALesson

@@ -1,4 +1,4 @@
-"""From a learner's words to the exhibits: words count by their stems, and the rarer a stem, the more it says."""
+"""From a learner's words to the suspects: words count by their stems, and the rarer a stem, the more it says."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Set
 from functools import cache
 from typing import NamedTuple
 
-from .exhibit import Exhibit
-from .exhibits import catalogue
+from .exhibit import Suspect
+from .exhibits import suspects
 
-# What learners call one thing; the first of each line stands for all.
-_ALIKE = """
+# What learners call one thing; the first of each line stands for all. The filter on the web reads the same lines.
+ALIKE = """
 fall falls falling fell drop drops dropped decrease decreases decreased decreasing goes-down went-down sinks
 flat stuck plateau plateaus constant
 text answer answers answered output outputs reply replies response responses generation generations completion completions says
@@ -23,9 +23,13 @@ weak weaker barely hardly faint little slightly tiny-effect almost-nothing
 strong stronger exaggerated overreacts overdone
 endless never-stops never-ends goes-on doesnt-stop does-not-stop wont-stop will-not-stop keeps-talking keeps-going keeps-generating rambles forever endlessly
 gibberish garbage nonsense rubbish junk garbled word-salad broken-text babble
-memory vram ram oom out-of-memory
+memory vram ram oom ooms out-of-memory outofmemory outofmemoryerror
+crash crashes crashed crashing dies died killed
+nan nans not-a-number
+forget forgets forgot forgotten forgetting catastrophic-forgetting
+memorise memorised memorises memorising memorize memorized memorizes memorizing overfit overfits overfitted overfitting over-fit over-fits over-fitted over-fitting learned-by-heart
 large big huge enormous bloated gigantic
-lower worse bad poor poorly degraded ruined destroyed forgot forgets forgotten
+lower worse bad poor poorly degraded ruined destroyed
 train trains trained training trainable finetune finetuning finetuned fine-tune fine-tuned fine-tuning tuning
 load loads loaded loading reload reloaded reloading open opens opened
 save saves saved saving
@@ -52,41 +56,45 @@ _UNKNOWN = 0.5
 _FAINTEST = 0.2
 # a good fit scores this much and rests on two words or more: "recipe" alone does not make a recipe for bread a mistake
 _GOOD, _WORDS = 0.4, 2
+# a single word is a symptom by itself where at most this many suspects have it
+_FEW = 8
 
 
 class Match(NamedTuple):
-    """An exhibit and how well the words fit it, 0 … about 1; `good` where that is more than a guess."""
+    """A suspect and how well the words fit it, 0 … about 1; `good` where that is more than a guess."""
 
-    exhibit: Exhibit
+    suspect: Suspect
     score: float
     good: bool
 
 
 def search(words: str) -> list[Match]:
-    """The exhibits whose symptoms fit a learner's `words`, the likeliest first; empty where none does. Deterministic.
+    """The suspects whose symptoms fit a learner's `words`, the likeliest first; empty where none does. Deterministic.
 
-    An exhibit fits as well as its best symptom does, and a little better where its other symptoms hold the words too.
+    A suspect fits as well as its best symptom does, and a little better where its other symptoms hold the words too.
     """
-    exhibits = list(catalogue().values())
-    symptoms = {one.id: [_stems(symptom) for symptom in one.symptoms] for one in exhibits}
+    everything = list(suspects().values())
+    symptoms = {one.id: [_stems(symptom) for symptom in one.symptoms] for one in everything}
     of_each = {id: frozenset().union(*each) for id, each in symptoms.items()}
     spread = Counter(stem for stems in of_each.values() for stem in stems)
-    weight = {stem: math.log(1 + len(exhibits) / count) for stem, count in spread.items()}
+    weight = {stem: math.log(1 + len(everything) / count) for stem, count in spread.items()}
     said = {_known(stem, weight) for stem in _stems(words)}
+    # "overfitting" says it all; "loss" alone fits too many
+    telling = len(said) == 1 and all(spread[stem] <= _FEW for stem in said)
 
     def size(stems: Set[str]) -> float:
         # fsum: the same in whatever order a set hands its stems out
         return math.fsum(weight.get(stem, _UNKNOWN) for stem in stems)
 
     found = []
-    for one in exhibits:
+    for one in everything:
         fits = [size(said & each) / math.sqrt(size(said) * size(each)) for each in symptoms[one.id] if said and each]
         whole = size(said & of_each[one.id]) / size(said) if said else 0.0
         score = 0.75 * max(fits, default=0.0) + 0.25 * whole
         shared = max((len(said & each) for each in symptoms[one.id]), default=0)
-        found.append(Match(one, score, score >= _GOOD and shared >= _WORDS))
+        found.append(Match(one, score, (telling and shared > 0) or (score >= _GOOD and shared >= _WORDS)))
     likely = [match for match in found if match.score >= _FAINTEST]
-    return sorted(likely, key=lambda match: (-match.score, match.exhibit.number))
+    return sorted(likely, key=lambda match: (-match.score, match.suspect.number))
 
 
 def _known(stem: str, known: dict[str, float]) -> str:
@@ -116,9 +124,9 @@ def _stem(word: str) -> str:
 
 
 def _alike() -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Single words and phrases of `_ALIKE`, each with the stem that stands for it; longer phrases come first."""
+    """Single words and phrases of `ALIKE`, each with the stem that stands for it; longer phrases come first."""
     single, phrases = {}, []
-    for line in _ALIKE:
+    for line in ALIKE:
         first, *others = line.split()
         for word in (first, *others):
             if re.fullmatch(r"[a-z0-9]+", word):

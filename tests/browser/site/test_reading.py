@@ -132,7 +132,10 @@ def test_the_site_is_read_from_a_disk_as_well(site, visit):
     [
         ("the answers never change", "loss falls a little, answers unchanged"),
         ("answers do not change", "loss falls a little, answers unchanged"),
-        ("out of memory", "LoRA needs as much memory as full fine-tuning"),
+        ("out of memory", "“CUDA out of memory”"),
+        ("OOM", "“CUDA out of memory”"),
+        ("it forgets everything", "the model forgot everything it knew"),
+        ("overfitting", "every question gets a memorised answer"),
         ("it is too slow", "loss falls slower since I turned gradient checkpointing on"),
     ],
 )

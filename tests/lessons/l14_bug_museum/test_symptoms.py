@@ -1,14 +1,15 @@
 """A learner's words find their exhibit, the page of symptoms is current, and the command says what to look at."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
 
 from lora_lessons import cli
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, notebook_of
 from lora_lessons.lessons.l14_bug_museum import page
-from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, place
+from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, in_lessons, place, suspects
 from lora_lessons.lessons.l14_bug_museum.symptoms import search
 from lora_lessons.paths import course_root
 from lora_lessons.run.lab import copy_lessons
@@ -26,7 +27,7 @@ COMPLAINTS = complaints()
 
 @pytest.mark.parametrize("id, words", COMPLAINTS)
 def test_a_complaint_finds_its_exhibit_among_the_first_three(id, words):
-    assert id in [match.exhibit.id for match in search(words)[:3]]
+    assert id in [match.suspect.id for match in search(words)[:3]]
     assert words not in catalogue()[id].symptoms, "in other words than the exhibit's own"
 
 
@@ -36,10 +37,10 @@ def test_there_are_25_complaints_and_two_or_more_for_every_exhibit():
         assert sum(one == id for one, _ in COMPLAINTS) >= 2, id
 
 
-@pytest.mark.parametrize("id, words", [(one.id, words) for one in catalogue().values() for words in one.symptoms])
+@pytest.mark.parametrize("id, words", [(one.id, words) for one in suspects().values() for words in one.symptoms])
 def test_an_exhibits_own_symptom_is_likeliest_its_own(id, words):
     first, *_ = search(words)
-    assert first.exhibit.id == id
+    assert first.suspect.id == id
 
 
 @pytest.mark.parametrize("words", ["my cat is orange", "how do I cook rice", "", "the of and", "?!"])
@@ -47,7 +48,7 @@ def test_words_that_fit_nothing_find_nothing(words):
     assert search(words) == []
 
 
-@pytest.mark.parametrize("words", ["banana bread recipe", "tokenizer is slow", "CUDA out of memory", "loss spikes"])
+@pytest.mark.parametrize("words", ["banana bread recipe", "tokenizer is slow", "loss", "loss spikes"])
 def test_one_shared_word_is_no_good_fit_and_the_command_says_so(words, capsys):
     assert not any(match.good for match in search(words))
     assert cli.main(["symptom", words]) == 0
@@ -67,13 +68,47 @@ def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
         ("14.15", "loss is NaN"),
         ("14.5", "trainable% is 0.01 on Mixtral"),
         ("14.5", "gpt-oss fine-tune learns only the tone"),
-        ("14.2", "I increased the rank to 128 and it got worse"),
+        ("lesson 05", "I increased the rank to 128 and it got worse"),
         ("14.3", "I trained but nothing changed"),
         ("14.3", "stuck at 4.34"),
     ],
 )
 def test_the_textbook_case_comes_first(id, words):
-    assert search(words)[0].exhibit.id == id
+    assert search(words)[0].suspect.id == id
+
+
+@pytest.mark.parametrize(
+    "id, words",
+    [
+        ("14.7", "it forgets"),
+        ("14.7", "catastrophic forgetting"),
+        ("14.7", "overfit"),
+        ("14.7", "overfitting"),
+        ("14.7", "my model memorized the training data"),
+        ("lesson 08", "OOM"),
+        ("lesson 08", "cuda out of memory"),
+        ("lesson 08", "torch.cuda.OutOfMemoryError"),
+        ("14.15", "nan"),
+        ("14.7", "gibberish"),
+    ],
+)
+def test_everyday_words_find_a_suspect_and_are_not_doubted(id, words):
+    assert (search(words)[0].suspect.id, search(words)[0].good) == (id, True)
+
+
+def test_a_higher_rank_that_is_worse_has_both_suspects_and_alphas_rise_comes_first():
+    assert re.findall(r"\[([^]]+)\]", page._row("I increased the rank and it got worse")) == ["lesson 05", "14.2"]
+    assert re.findall(r"\[([^]]+)\]", page._row("a high rank learns less than a low rank")) == ["14.2", "lesson 05"]
+
+
+def test_a_lesson_is_named_where_no_exhibit_is(capsys):
+    assert cli.main(["symptom", "CUDA out of memory"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("lesson 08 Test:") and "notebooks/08_qlora_7b.ipynb (“Will a real 7B" in said
+    for one in in_lessons.SUSPECTS:
+        assert f"# {one.id.removeprefix('lesson ')} · {one.title}" in notebook_of(Path(one.notebook).stem).read_text(
+            encoding="utf-8"
+        )
 
 
 def test_a_far_suspect_is_not_on_the_page():
@@ -81,7 +116,7 @@ def test_a_far_suspect_is_not_on_the_page():
 
 
 def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for():
-    assert search("training los near zero, gibberisch text")[0].exhibit.id == "14.7"
+    assert search("training los near zero, gibberisch text")[0].suspect.id == "14.7"
     words = "loss falls, answers unchanged"
     assert search(words) == search(" ".join(reversed(words.split()))) != []
 
@@ -92,8 +127,8 @@ def test_the_page_of_symptoms_is_as_it_is_made():
 
 def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_lead_somewhere():
     text = page.made()
-    for one in catalogue().values():
-        anchor = f"exhibit-{one.number}"
+    for one in suspects().values():
+        anchor = one.anchor
         assert f'<a id="{anchor}"></a>' in text and f"]({place(one)})" in text
         for symptom in one.symptoms:
             assert f"| {page._shown(symptom)} | [{one.id}](#{anchor}) " in text
@@ -129,7 +164,7 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     assert sum(line[:2] == "14" for line in said.splitlines()) == 3
     assert cli.main(["symptom", "my cat is orange"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("No exhibit has such a symptom.")
-    assert all(one.symptoms[0] in said for one in catalogue().values())
+    assert said.startswith("Nothing here has such a symptom.")
+    assert all(one.symptoms[0] in said for one in suspects().values())
     assert cli.main(["symptom", " "]) != 0
     assert "say what you see" in capsys.readouterr().err

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..exhibit import Exhibit
-from . import hall_1, hall_2, hall_3
+from ..exhibit import Exhibit, InALesson, Suspect
+from . import hall_1, hall_2, hall_3, in_lessons
 
 # each hall's notebook, in notebooks/
 HALLS = {
@@ -18,6 +18,11 @@ def catalogue() -> dict[str, Exhibit]:
     return {one.id: one for hall in (hall_1, hall_2, hall_3) for one in hall.EXHIBITS}
 
 
-def place(exhibit: Exhibit) -> str:
-    """The notebook in which it hangs: a path in notebooks/."""
-    return HALLS[exhibit.hall]
+def suspects() -> dict[str, Suspect]:
+    """Everything that may be behind a symptom: the exhibits, and what a lesson is about."""
+    return {**catalogue(), **{one.id: one for one in in_lessons.SUSPECTS}}
+
+
+def place(one: Suspect) -> str:
+    """The notebook that shows it: a path in notebooks/."""
+    return one.notebook if isinstance(one, InALesson) else HALLS[one.hall]

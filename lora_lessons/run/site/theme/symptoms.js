@@ -22,6 +22,18 @@ document.addEventListener("DOMContentLoaded", () => {
     }
     return word;
   }
+  // what learners call one thing, one line each; the first word stands for all
+  const single = new Map(), phrases = [];
+  for (const line of (tables[0].dataset.alike || "").split(",").filter(Boolean)) {
+    const words = line.split(" ");
+    for (const word of words) {
+      if (/^[a-z0-9]+$/.test(word)) single.set(word, words[0]);
+      else phrases.push([word, new RegExp(`(?<![a-z])${word.replace(/[-.]/g, "[-_. ]?")}(?![a-z])`, "g"), words[0]]);
+    }
+  }
+  phrases.sort(([one], [other]) => other.length - one.length);
+  const joined = (text) => phrases.reduce((said, [, found, first]) => said.replace(found, first), text.toLowerCase().replace(/[’']/g, ""));
+  const alike = (text) => parts(joined(text)).map((word) => single.get(word)).filter(Boolean);
   const same = (word, typed) => word === typed || stem(word) === stem(typed) || (typed.length > 1 && word.startsWith(typed));
 
   const rows = tables.flatMap((table) => [...table.querySelectorAll("tbody tr")]);
@@ -29,19 +41,22 @@ document.addEventListener("DOMContentLoaded", () => {
   const suspects = [...document.querySelectorAll("p[id^='exhibit-']")];
   const seen = new Map(rows.map((row) => [row, parts(row.cells[0].textContent)]));
   const behind = new Map(rows.map((row) => [row, parts(row.textContent)]));
+  const meant = new Map(rows.map((row) => [row, new Set(alike(row.cells[0].textContent))]));
 
-  // A rare word says more than a frequent one, and what is seen more than what may be behind it.
+  // A rare word says more than a frequent one, what is seen more than what may be behind it, and the word itself more than one like it.
   function scores(typed) {
     const found = new Map(rows.map((row) => [row, 0]));
     for (const one of typed) {
-      const having = rows.filter((row) => behind.get(row).some((word) => same(word, one)));
-      for (const row of having) found.set(row, found.get(row) + (seen.get(row).some((word) => same(word, one)) ? 2 : 1) * (1 + 1 / having.length));
+      const like = single.get(one);
+      const weigh = (row) => (seen.get(row).some((word) => same(word, one)) ? 2 : meant.get(row).has(like) ? 1.5 : behind.get(row).some((word) => same(word, one)) ? 1 : 0);
+      const having = rows.filter(weigh);
+      for (const row of having) found.set(row, found.get(row) + weigh(row) * (1 + 1 / having.length));
     }
     return found;
   }
 
   field.addEventListener("input", () => {
-    const typed = [...new Set(parts(field.value))].filter((word) => !SMALL.has(word));
+    const typed = [...new Set(parts(joined(field.value)))].filter((word) => !SMALL.has(word));
     const score = scores(typed), best = Math.max(...score.values());
     for (const row of rows) row.hidden = typed.length > 0 && (!best || score.get(row) < best / 2);
     const of = (list) => Math.max(...list.map((row) => score.get(row)));

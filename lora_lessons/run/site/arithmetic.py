@@ -100,7 +100,7 @@ def _measurement(what: str) -> Value:
     found = json.loads((measurements() / f"{file}.json").read_text(encoding="utf-8"))
     for part in path:
         found = found[part]
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _words(name: str) -> str:

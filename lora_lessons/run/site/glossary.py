@@ -73,7 +73,9 @@ _ABOUT = "The words of the course, in two sentences each. The lesson named besid
 
 def _entry(term: Term) -> str:
     lesson = f'<a href="lessons/{place_of(term.lesson)}.html">{_lesson(term)}</a>'
-    return f'<div id="{term.anchor}"><dt>{html.escape(term.name)}</dt>\n<dd>{html.escape(term.means)} {lesson}</dd></div>'
+    return (
+        f'<div id="{term.anchor}"><dt>{html.escape(term.name)}</dt>\n<dd>{html.escape(term.means)} {lesson}</dd></div>'
+    )
 
 
 def _lesson(term: Term) -> str:

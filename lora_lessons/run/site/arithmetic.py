@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -75,8 +74,8 @@ def value_of(name: str, stem: str) -> str:
     """What a name in an arithmetic stands for, as it is read."""
     if name.startswith("lesson "):
         return {"lesson minutes": "the minutes that the run took"}.get(name, "the disk that the lesson needs")
-    if name.startswith("lora_lessons."):
-        return show_value(_constant(name))
+    if name.startswith("lora_lessons."):  # lessons stand above this room: it asks no code of theirs
+        return _words(name.rpartition(".")[2])
     prefix, _, rest = name.rpartition(":")
     if prefix == "measurements":
         return show_value(_measurement(rest))
@@ -84,14 +83,6 @@ def value_of(name: str, stem: str) -> str:
         return published.as_printed(published.figure(rest))
     lesson, record = split(name, stem)
     return show_value(values(_baseline(lesson))[record])
-
-
-def _constant(name: str) -> Value:
-    """A number of the package; a list counts as its length, a function as what it returns."""
-    module, _, constant = name.rpartition(".")
-    found = getattr(importlib.import_module(module), constant)
-    found = found() if callable(found) else found
-    return found if isinstance(found, int | float) else len(found)
 
 
 def _measurement(what: str) -> Value:
@@ -129,7 +120,7 @@ def part_of(name: str, stem: str) -> str:
     if name.startswith("lora_lessons."):
         room = _ROOM.match(name)
         owner = f"the code of lesson {room[1]}" if room else "the course’s code"
-        return f"{value_of(name, stem)} is {_words(name.rpartition('.')[2])}, a number set in {owner}."
+        return f"{value_of(name, stem)} is a number set in {owner}."
     prefix, _, rest = name.rpartition(":")
     if prefix == "measurements":
         file, _, what = rest.partition(".")

@@ -167,6 +167,8 @@ class Lab:
             command.append("--KernelManager.transport=ipc")
         self.log = open(self.folder / "lab.log", "w")
         environment = os.environ | {"JUPYTER_TOKEN": TOKEN, "LORA_LESSONS_PROGRESS": str(self.folder / "progress.json")}
+        # JupyterLab keeps these at home, and cannot read what the other worker's is just writing.
+        environment |= {f"JUPYTERLAB_{what}_DIR": str(self.folder / what) for what in ("WORKSPACES", "SETTINGS")}
         self.process = subprocess.Popen(command, cwd=self.folder, stdout=self.log, stderr=self.log, env=environment)
         for _ in range(1200):
             said = re.search(r"http://127\.0\.0\.1:\d+(?=/lab)", (self.folder / "lab.log").read_text(encoding="utf-8"))

@@ -393,6 +393,7 @@ def assert_fit(stage: Any, **setting: Any) -> None:
         seq=setting["seq"],
         batch_size=setting["batch_size"],
         gradient_checkpointing=setting["gradient_checkpointing"] == "on",
+        optimizer="adamw_fused" if setting["method"] in memory.FULL else "adamw",
     )
     bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
     assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words

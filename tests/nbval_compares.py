@@ -19,12 +19,10 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from lora_lessons.course.claims import read_card
 from lora_lessons.course.on_the_web import SCENE
 from lora_lessons.course.records import MIME
-from lora_lessons.run.kernel import private_sockets
+from lora_lessons.run.kernel import PATIENCE, private_sockets
 from lora_lessons.run.stored import as_stored
 
 IGNORE = "nbval-ignore-output"
-# Seconds for a kernel to start, and between two of its messages; nbval gives 60 and 5, which a loaded machine can need.
-PATIENCE = 300
 # Why a cell is exempt, as a second tag: the clock, memory and rounding of a machine; a training; what a learner kept.
 REASONS = ("varies-machine", "varies-trained", "varies-kept")
 MASKS = {
@@ -39,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     stack = ExitStack()
     nbval.kernel.KernelManager = partial(nbval.kernel.KernelManager, **stack.enter_context(private_sockets()))
     config.add_cleanup(stack.close)
-    config.option.nbval_kernel_startup_timeout = PATIENCE
+    config.option.nbval_kernel_startup_timeout = PATIENCE  # nbval gives 60 seconds, and 5 between two messages (below)
 
 
 def pytest_collectstart(collector: pytest.Collector) -> None:

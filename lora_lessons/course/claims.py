@@ -24,7 +24,8 @@ class Claim(NamedTuple):
 
     `decides` gets the records by name and returns the verdict that follows from them, one of VERDICTS, or None where
     none does. `sentence` is right for one verdict only, `written_for`; it may use {record.name} fields, filled with the
-    values measured; one that is yes or no has words for both: {record.name:is|is not}. A claim that is NOT_TESTED may rest on no record at all.
+    values measured; one that is yes or no has words for both: {record.name:is|is not}. A claim that is NOT_TESTED may
+    rest on no record at all.
     """
 
     id: str

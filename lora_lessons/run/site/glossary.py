@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import re
 import tomllib
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -153,19 +152,12 @@ def _uses(markdown: str, terms: Mapping[str, Term]) -> Iterator[Use]:
     for token in paragraphs(markdown):
         first = token.map[0] if token.map else 0
         plain = words_alone(token)
-        written, begins = token.content.split("\n"), list(_begins(plain))
+        written = token.content.split("\n")
         for term in terms.values():
             others = _other_meanings(term, plain)
             for found in _spelling(term.spelled).finditer(plain):
-                number = bisect_right(begins, found.start()) - 1
+                number = plain.count("\n", 0, found.start())
                 before = lines[first + number].find(written[number])  # a list's mark or a quotation's
                 if before >= 0 and not any(found.start() in other for other in others):
-                    column = found.start() - begins[number] + before
+                    column = found.start() - (plain.rfind("\n", 0, found.start()) + 1) + before
                     yield Use(term, first + number, column, column + len(found[0]))
-
-
-def _begins(text: str) -> Iterator[int]:
-    """Where the lines of a text begin in it."""
-    yield 0
-    for end in re.finditer("\n", text):
-        yield end.end()

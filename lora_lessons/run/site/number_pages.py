@@ -138,7 +138,7 @@ def quoted_anchor(record: str) -> str:
     return f"quoted-{anchor_of(record)}"
 
 
-def _quoted_under(stem: str, notebook: NotebookNode) -> dict[str, str]:
+def _quoted_under(notebook: NotebookNode) -> dict[str, str]:
     """Each record that the prose of its own lesson quotes, with the heading above the first quotation."""
     found: dict[str, str] = {}
     heading = ""
@@ -154,7 +154,7 @@ def _quoted_under(stem: str, notebook: NotebookNode) -> dict[str, str]:
 
 def _places(stem: str, notebook: NotebookNode) -> dict[str, str]:
     """Of each record, links to where the lesson uses it first, and to the cell that recorded it."""
-    used = _quoted_under(stem, notebook)
+    used = _quoted_under(notebook)
     links = {}
     for name, (heading, anchor) in measured_in(notebook).items():
         recorded = lesson_link(stem, heading, f"#{anchor}")

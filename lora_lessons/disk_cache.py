@@ -8,10 +8,10 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from .files import whole_file
+from .machine import version
 from .paths import cache_dir, package
 
 
@@ -43,11 +43,7 @@ def _made_by() -> list[str]:
     """The versions of the libraries, and a digest of the code that reads their models."""
     sources = [file for room in (".", "memory", "training", "models") for file in package().glob(f"{room}/*.py")]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources)))
-    return [*(_version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")), digest.hexdigest()]
-
-
-def _version(name: str) -> str:
-    try:
-        return f"{name} {version(name)}"
-    except PackageNotFoundError:
-        return f"{name} -"
+    return [
+        *(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes")),
+        digest.hexdigest(),
+    ]

@@ -45,13 +45,19 @@ def processor() -> str:
 
 def versions() -> dict[str, str]:
     """Python's and the main libraries' versions; a library that is not installed is left out."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
+    found = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version()} | {name: number for name, number in found.items() if number}
+
+
+def version(library: str) -> str:
+    """The version of an installed library, as pip lists it; "" where it is not installed.
+
+    Ask here and nowhere else: `torch.__version__` may add a build's suffix (2.15.0+cu132) that pip does not list.
+    """
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def stamp() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..files import write_text
-from ..machine import processor
+from ..machine import processor, version
 from ..paths import cache_dir
 from .device import best_device
 
@@ -62,7 +62,7 @@ def _machine_key() -> str:
     """16 hex digits that change with whatever the measurement depends on."""
     import torch
 
-    parts: list[str | None] = [torch.__version__, processor(), platform.machine(), best_device()]
+    parts: list[str | None] = [version("torch"), processor(), platform.machine(), best_device()]
     parts += [torch.backends.cpu.get_cpu_capability(), os.environ.get("ONEDNN_MAX_CPU_ISA")]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 

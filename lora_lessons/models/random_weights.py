@@ -10,6 +10,7 @@ import bitsandbytes as bnb
 import torch
 from torch import Tensor, nn
 
+from ..machine import version
 from . import filling
 from .four_bit import BLOCKSIZE, Format, pack, packed, quantized
 
@@ -68,5 +69,5 @@ def random_model(config: Any, form: Format, seed: int = 0) -> Any:
             fill = 0.0 if name.endswith("bias") or "Gemma" in type(owner).__name__ else 1.0
             parameter = filling.frozen(torch.full(shape, fill, dtype=form.compute_dtype, device=form.device))
         filling.put(model, name, parameter)
-    described = json.dumps([config.to_dict(), *map(str, form), seed, torch.__version__], sort_keys=True, default=str)
+    described = json.dumps([config.to_dict(), *map(str, form), seed, version("torch")], sort_keys=True, default=str)
     return filling.finished(model, form, f"random {hashlib.sha256(described.encode()).hexdigest()}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from .. import models, tasks
+from ..machine import version
 from ..paths import package
 from .settings import Settings
 
@@ -48,7 +48,7 @@ def code_and_machine(device: torch.device) -> str:
     for source in run_sources():
         digest.update(source.read_bytes())
     for library in LIBRARIES:
-        digest.update(importlib.metadata.version(library).encode())
+        digest.update(version(library).encode())
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     digest.update(f"{models.best_precision().name} {torch.get_num_threads()} {device.type} {card}".encode())
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from lora_lessons.adapter import read_adapter
 from lora_lessons.course.live import LOSSES
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import Trial
+from lora_lessons.machine import version
 from lora_lessons.paths import package
 
 # ---- the grid ----
@@ -173,7 +174,7 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
     ] * 2
     assert good[0]["steps"] == 3 and good[0]["batch_size"] == 1 and good[0]["lora_alpha"] == 2.0
     about = json.loads((out / sweep.ABOUT).read_text())
-    assert [v["torch"] for v in about["versions"]] == [torch.__version__] and len(about["machine"]) == 1
+    assert [v["torch"] for v in about["versions"]] == [version("torch")] and len(about["machine"]) == 1
     assert set(about["date"]) <= {begun.isoformat(), date.today().isoformat()}, "it may run over midnight"
 
     with pytest.raises(FileExistsError, match="out holds the results of 4 runs: add --resume"):

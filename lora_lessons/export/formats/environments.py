@@ -18,14 +18,13 @@ import shutil
 import site
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ... import fetching
 from ...errors import ModelError, cache_advice
 from ...files import write_text
-from ...machine import kernel_environment
+from ...machine import kernel_environment, version
 from ...paths import cache_dir
 
 COMPLETE = "complete.json"  # written last: an environment without it was interrupted, and is made again
@@ -176,7 +175,7 @@ def _made_for(name: str) -> dict[str, Any]:
     return {
         "packages": list(ENVIRONMENTS[name].packages),
         "python": platform.python_version(),
-        "torch": metadata.version("torch"),
+        "torch": version("torch"),
         "underneath": _underneath(),
     }
 

@@ -7,13 +7,13 @@ import shlex
 import subprocess
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...errors import ModelError
+from ...machine import version
 from .catalogue import FORMATS, PUBLISHED
 
 
@@ -45,7 +45,7 @@ def convert(merged: Path, out: Path) -> dict[str, Any]:
     return {
         "status": "converted",
         "tool": "exllamav2",
-        "version": metadata.version("exllamav2"),
+        "version": version("exllamav2"),
         "mb": size,
         "quantize_seconds": round(time.perf_counter() - begun, 1),
         "notes": "converted on this card; not measured",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from ... import models, tasks
 from ...errors import ModelError
 from ...files import whole_folder
+from ...machine import version
 from .. import gguf
 from . import environments, exl2, process, table
 from .calibration import WINDOW, windows_of
@@ -86,11 +86,11 @@ def _by_llama_cpp(name: str, out: Path) -> dict[str, Any]:
     if target(out, name) != out / REFERENCE:
         kind = name.removeprefix("gguf-").upper()
         gguf.quantize(out / REFERENCE, target(out, name), kind, overwrite=True)
-    version = metadata.version("llama-cpp-py-sync")
+    installed = version("llama-cpp-py-sync")
     return {
         "tool": "llama.cpp (llama-cpp-py-sync)",
-        "version": version,
-        "loader": f"llama.cpp (llama-cpp-py-sync {version})",
+        "version": installed,
+        "loader": f"llama.cpp (llama-cpp-py-sync {installed})",
         "quantize_seconds": round(time.perf_counter() - begun, 1),
     }
 

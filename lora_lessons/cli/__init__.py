@@ -12,6 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors import ModelError, in_words
+from ..interrupts import sigterm_is_ctrl_c
 from ..paths import ensure_home
 from .adapters import adapters
 from .ask import ask
@@ -79,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if passed_on and words[:1] != ["lab"]:
             raise ValueError("only `lora-lessons lab` passes on what follows --: leave it out.")
         command = typer.main.get_command(app)
-        with command.make_context("lora-lessons", words, obj=passed_on) as context:
+        with sigterm_is_ctrl_c(), command.make_context("lora-lessons", words, obj=passed_on) as context:
             return command.invoke(context) or EXIT_OK
     except typer.Exit as stopped:
         return stopped.exit_code

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from ..errors import first_line
-from ..interrupts import first_one_asks
+from ..interrupts import first_one_asks, handlers_kept
 from .ray_tasks import PATIENCE, Share
 
 STARTS = 3
@@ -78,18 +78,19 @@ def _started_once(share: Share, slots: int) -> Iterator[None]:
     cluster, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     with _environment(RAY_USAGE_STATS_ENABLED="0", **{ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}, **token):
         try:
-            ray.init(
-                "local",
-                num_cpus=slots * share.threads,
-                num_gpus=slots * share.cards,
-                object_store_memory=10**8,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _memory=slots * share.memory,
-                _node_ip_address=LOOPBACK,
-                _temp_dir=home,
-            )
+            with handlers_kept():
+                ray.init(
+                    "local",
+                    num_cpus=slots * share.threads,
+                    num_gpus=slots * share.cards,
+                    object_store_memory=10**8,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _memory=slots * share.memory,
+                    _node_ip_address=LOOPBACK,
+                    _temp_dir=home,
+                )
             yield
         finally:
             with first_one_asks():
@@ -115,7 +116,7 @@ def _joined(address: str) -> Iterator[None]:
     try:
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-        with _environment(RAY_USAGE_STATS_ENABLED="0"):
+        with _environment(RAY_USAGE_STATS_ENABLED="0"), handlers_kept():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, OverflowError) as error:
         raise ValueError(f"no Ray answers at {address} ({first_line(error)}): {again}.") from error

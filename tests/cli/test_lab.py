@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -162,13 +163,18 @@ def test_lab_opens_the_lesson_with_a_token_and_without_the_news_question(
             with pytest.raises(OSError, match="403"):
                 urlopen(server + asked)
         port = int(server.rpartition(":")[2])
-        listening = [
-            c
-            for p in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True))
-            for c in p.net_connections("tcp")
-            if c.laddr.port == port and c.status == "LISTEN"
-        ]
-        assert {c.laddr.ip for c in listening} == {heard}
+        assert _addresses(psutil.Process(process.pid), port) == {heard}
     finally:
         os.killpg(process.pid, 15)
         process.wait(120)
+
+
+def _addresses(root, port):
+    """The addresses at which `root` and the processes under it listen on `port`; one that has ended listens nowhere."""
+    found = set()
+    for process in (root, *root.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            found |= {
+                c.laddr.ip for c in process.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port
+            }
+    return found

@@ -9,6 +9,7 @@ import pytest
 import zmq
 from jupyter_client.provisioning import local_provisioner
 
+from lora_lessons.interrupts import sigterm_is_ctrl_c
 from lora_lessons.run import kernel, runner
 from lora_lessons.run.result import INTERRUPTED
 
@@ -34,18 +35,20 @@ def test_a_kernel_that_was_just_started_ends_with_the_run(make_lesson, tmp_path,
     assert len(started) == 1 and not left and not list(tmp_path.rglob("ran"))
 
 
-def test_pressed_twice_it_does_not_wait():
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_asked_twice_it_does_not_wait(stop):
     went_on = []
-    with pytest.raises(KeyboardInterrupt), kernel.postponing_interrupts():
-        signal.raise_signal(signal.SIGINT)
+    with sigterm_is_ctrl_c(), pytest.raises(KeyboardInterrupt), kernel.postponing_interrupts():
+        signal.raise_signal(stop)
         went_on.append("once")
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(stop)
         went_on.append("twice")
     assert went_on == ["once"]
-    with pytest.raises(KeyboardInterrupt), kernel.postponing_interrupts():
-        signal.raise_signal(signal.SIGINT)
+    with sigterm_is_ctrl_c(), pytest.raises(KeyboardInterrupt), kernel.postponing_interrupts():
+        signal.raise_signal(stop)
         went_on.append("to the end")
     assert went_on == ["once", "to the end"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the handler is given back"
 
 
 def test_sockets_lie_in_a_folder_for_one_user_that_goes_with_the_kernel():

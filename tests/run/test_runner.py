@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -168,20 +169,34 @@ def test_records_are_held_against_the_baseline(make_lesson, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for a child alone")
-def test_ctrl_c_keeps_what_there_is(make_lesson, course, tmp_path):
+@pytest.mark.parametrize(
+    ("ctrl_c", "stop"),
+    [(signal.SIG_DFL, signal.SIGINT), (signal.SIG_IGN, signal.SIGTERM)],
+    ids=["Ctrl-C", "SIGTERM in the background"],
+)
+def test_stopped_it_keeps_what_there_is(ctrl_c, stop, make_lesson, course, tmp_path):
     make_lesson("00_a", RECORD + "record('x', 1)")
     slow = "import time\nopen('started', 'w').close()\ntime.sleep(120)"
     make_lesson("01_slow", RECORD + "record('y', 2)", slow)  # a cell's records are stored when it is done
     make_lesson("02_c")
     command = [sys.executable, "-m", "lora_lessons.cli", "run", "--no-pages", "--out", str(tmp_path / "out")]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    said = tmp_path / "said.txt"
+    with open(said, "w") as file:
+        process = subprocess.Popen(
+            command,
+            start_new_session=True,
+            stdout=file,
+            stderr=file,
+            preexec_fn=partial(signal.signal, signal.SIGINT, ctrl_c),
+        )
     deadline = time.monotonic() + 240
     while not (course / "notebooks" / "started").exists():
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
     kernels = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     assert process.wait(240) == 130
+    assert said.read_text().endswith("Stopped.\n") and "Traceback" not in said.read_text()
     stored = json.loads((tmp_path / "out" / "report.json").read_text())
     assert [(one["lesson"], one["status"]) for one in stored["lessons"]] == [("00_a", "ok"), ("01_slow", "interrupted")]
     assert stored["not_run"] == ["02_c"] and stored["lessons"][1]["records"]["y"]["value"] == 2

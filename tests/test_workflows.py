@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,13 @@ def test_they_may_only_read_and_what_publishes_runs_no_code_of_ours(path):
         for step in job["steps"]:
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False
+
+
+def test_the_suite_runs_on_the_oldest_python_and_with_the_libraries_that_pip_brings():
+    rows = read(WORKFLOWS[NAMES.index("test")])["jobs"]["test"]["strategy"]["matrix"]["include"]
+    project = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["requires-python"].removeprefix(">=") in {row["python"] for row in rows}
+    assert {row["torch"] for row in rows} == {"CPU build", "as on PyPI"}
 
 
 def test_what_is_published_is_what_make_site_writes():

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .errors import first_line
-from .files import whole_folder
+from .files import check_readable, whole_folder
 from .lora import LoRALinear, attach, check_settings, detach, lora_layers, scale
 from .peft_config import read_config
 from .sums import SUMS, damaged
@@ -151,7 +151,7 @@ def read_adapter(folder: Path | str) -> Adapter:
     """The adapter in `folder`, ours or PEFT's, in fp32. No model is needed.
 
     Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter, or one that needs more
-    than A, B, r and α (PiSSA, DoRA, rank patterns, biases and so on).
+    than A, B, r and α (PiSSA, DoRA, rank patterns, biases and so on), PermissionError for one that you may not read.
     """
     folder = Path(folder)
     if not (folder / ADAPTER_CONFIG).is_file():
@@ -162,6 +162,7 @@ def read_adapter(folder: Path | str) -> Adapter:
         raise FileNotFoundError(
             f"no {ADAPTER_WEIGHTS} in {folder}: only safetensors is loaded (a .bin is a pickle; save it again as safetensors)."
         )
+    check_readable(folder)
     _check_sums(folder.resolve())
     config = read_config(folder / ADAPTER_CONFIG)
     A, B, origin = _read_weights(folder)

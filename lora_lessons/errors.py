@@ -46,6 +46,11 @@ def cache_advice(error: BaseException, room: str = "some room") -> str:
     return "set LORA_LESSONS_CACHE to a folder that you may write to"
 
 
+def may_not_read(path: str | os.PathLike[str]) -> str:
+    """What to say of a file that is there, and that this user has no right to read: it is not damaged."""
+    return f"you may not read {os.fspath(path)}: ask its owner for a copy, or change its rights (chmod a+r)."
+
+
 def in_words(error: OSError) -> str:
     """What went wrong with which file, and what to do. A sentence of ours comes back as it is."""
     if error.errno is None:
@@ -53,6 +58,8 @@ def in_words(error: OSError) -> str:
     where = os.fspath(error.filename) if isinstance(error.filename, str | os.PathLike) else "a file"
     if disk_is_full(error):
         return f"the disk is full: {where} could not be written. Make room there, or choose another folder."
+    if error.errno == errno.EACCES and os.path.exists(where) and not os.access(where, os.R_OK):
+        return may_not_read(where)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where} is not yours to read or write ({error.strerror}): choose another folder, or change its rights."
     if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):

@@ -10,8 +10,11 @@ from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from .errors import FULL
+from .errors import FULL, may_not_read
 from .leftovers import OLD, remove_leftovers, temporary_prefix
+
+# What the files of a model's or an adapter's folder end in.
+_OF_A_MODEL = (".json", ".jinja", ".model", ".safetensors")
 
 
 @contextmanager
@@ -28,10 +31,11 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary_prefix(path.name))
     os.close(handle)
     temporary = Path(name)
-    temporary.chmod(0o666 & ~_umask())
     try:
         with _named(path, temporary):
             yield temporary
+            # not before: safetensors puts a file of its own in the temporary one's place
+            temporary.chmod(0o666 & ~_umask())
             _sync(temporary)
             os.replace(temporary, path)
             _sync_folder(path.parent)
@@ -59,6 +63,7 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
             for folder, _, files in os.walk(temporary):
                 for file in (Path(folder, name) for name in files):
                     if not file.is_symlink():
+                        file.chmod(file.stat().st_mode | 0o666 & ~_umask())
                         _sync(file)
                 _sync_folder(Path(folder))
             if path.exists():
@@ -129,6 +134,17 @@ def read_text(path: Path | str) -> str:
         return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: byte {error.start + 1} is not UTF-8: save the file as UTF-8.") from error
+
+
+def check_readable(path: Path | str) -> None:
+    """Raise PermissionError where `path` is there, and this user may not read it: such a file is not damaged.
+
+    Of a folder, its settings and its weights are looked at.
+    """
+    place = Path(path)
+    for one in [place, *(place.iterdir() if place.is_dir() and os.access(place, os.R_OK) else ())]:
+        if (one == place or one.suffix in _OF_A_MODEL) and one.exists() and not os.access(one, os.R_OK):
+            raise PermissionError(may_not_read(one))
 
 
 def check_folder(path: Path | str) -> None:

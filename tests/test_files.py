@@ -4,6 +4,8 @@ import errno
 import os
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from lora_lessons import files
 from lora_lessons.paths import course_root
@@ -45,6 +47,23 @@ def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, m
         (temporary / "new").write_text("new")
     assert (target / "mine").read_text() == "precious"
     assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_what_safetensors_writes_has_the_modes_of_any_other_file(tmp_path):
+    """It puts a file of its own, which nobody else may read, in the place of the temporary one."""
+    before = os.umask(0o027)
+    try:
+        with files.whole_file(tmp_path / "one.safetensors") as temporary:
+            save_file({"x": torch.zeros(1)}, temporary)
+        with files.whole_folder(tmp_path / "adapter") as folder:
+            save_file({"x": torch.zeros(1)}, folder / "two.safetensors")
+            (folder / "run.sh").write_text("true")
+            (folder / "run.sh").chmod(0o700)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"one.safetensors": 0o640, "adapter": 0o750, "two.safetensors": 0o640, "run.sh": 0o740}
 
 
 def test_a_course_that_is_not_there_says_what_to_set(tmp_path, monkeypatch):

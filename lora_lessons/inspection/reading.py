@@ -13,6 +13,7 @@ from torch import Tensor
 from .. import models
 from ..adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ..errors import first_line
+from ..files import check_readable
 from ..sums import SUMS, damaged
 from .settings import AdapterSettings, read_settings
 
@@ -110,6 +111,7 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
         )
     if not (place / ADAPTER_WEIGHTS).is_file():
         raise FileNotFoundError(_without_weights(place))
+    check_readable(place)
     if wrong := damaged(place.resolve().parent, f"{place.resolve().name}/"):
         raise ValueError(f"{place.parent / wrong[0]} is not the file that {SUMS} beside it names: get it again.")
     return AdapterFolder(place, read_settings(place / ADAPTER_CONFIG), _stored(place / ADAPTER_WEIGHTS))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, first_line
+from ..files import check_readable
 
 # No model that transformers knows has more of any: the largest have 126 blocks, 512 experts and 262,144 tokens.
 MOST_BLOCKS, MOST_EXPERTS, LARGEST = 1_000, 10_000, 2**31
@@ -16,8 +17,12 @@ BLOCKS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "encoder_lay
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What `folder`/config.json says. Raises ModelError where it is damaged, or has sizes that no model has."""
+    """What `folder`/config.json says. Raises ModelError where it is damaged, or has sizes that no model has.
+
+    And PermissionError where this user may not read it, or what lies beside it.
+    """
     file = folder / "config.json"
+    check_readable(folder)
     try:
         said = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

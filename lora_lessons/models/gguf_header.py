@@ -9,6 +9,8 @@ import mmap
 import struct
 from pathlib import Path
 
+from ..files import check_readable
+
 MAGIC = b"GGUF"
 STRING, ARRAY = 8, 9
 # Bytes of a value by its type: 8, 16 and 32 bits, truth, 64 bits.
@@ -19,6 +21,7 @@ LEAST_FIELD, LEAST_TENSOR, MOST_SIZES = 13, 24, 8
 
 def check_header(file: Path | str) -> None:
     """Raise ValueError where the header of `file` counts more than the file holds; OSError where it cannot be read."""
+    check_readable(file)
     with open(file, "rb") as opened:
         if opened.read(4) != MAGIC:
             raise ValueError("it does not begin as a GGUF")

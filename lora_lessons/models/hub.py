@@ -99,7 +99,7 @@ def one_sentence(source: str, local: bool) -> Iterator[None]:
         else:
             with without_retries() as answers:
                 yield
-    except ModelError:
+    except (ModelError, PermissionError):
         raise
     except Exception as error:
         if "custom code" in str(error):

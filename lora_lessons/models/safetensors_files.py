@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError, first_line
+from ..files import check_readable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +38,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def files_in(index: Path) -> list[str]:
     """The files that an index names. Raises ModelError where it is damaged, or names one outside its own folder."""
+    check_readable(index)
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -57,6 +59,7 @@ def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
 
     found: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in files:
+        check_readable(path)
         try:
             with safe_open(path, "pt") as file:
                 found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())}

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..course.lesson import side_trips
 from ..course.records import Record, fault
-from ..files import write_text
+from ..files import check_readable, write_text
 from ..machine import stamp
 from .baselines import Deviation, read_baseline
 from .notebooks import read_notebook
@@ -50,7 +50,7 @@ def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> l
         found = json.loads((out / REPORT).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         found = {}
     now = {"profile": profile, "parameters": _as_kept(parameters), "machine": None, "versions": None}
     now |= {name: value for name, value in stamp().items() if name in now}
@@ -66,11 +66,12 @@ def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> l
 
 def read_report(out: Path) -> tuple[dict[str, Any], list[LessonResult]]:
     """What the report in `out` says: of the run, and of every lesson. Raises ValueError where it is no report of ours."""
+    check_readable(out / REPORT)
     try:
         found = json.loads((out / REPORT).read_text(encoding="utf-8"))
         _check(found, _RUN)
         results = [_result(one, out, found["profile"], found["date"]) for one in found.pop("lessons")]
-    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{out / REPORT} cannot be read as a report: run the lessons again.") from error
     for result in results:
         # a lesson of the newest run has its date, and was not kept

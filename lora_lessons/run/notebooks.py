@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import errors
+from .. import errors, files
 from ..course.lesson import DEEPER, side_trips
 from ..course.lesson import lessons as course_lessons
 
@@ -49,8 +49,9 @@ def check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> 
     """Raise ValueError for a parameter that none of `lessons` has in its parameters cell, naming those that exist."""
     if not parameters:
         return
-    exist = {name: None for lesson in lessons for name in parameters_of(_readable(lesson))}
-    for name in parameters:
+    books = [book for lesson in lessons if (book := _readable(lesson))]
+    exist = {name: None for book in books for name in parameters_of(book)}
+    for name in parameters if books else ():
         if name not in exist:
             which = lessons[0].stem if len(lessons) == 1 else "any of these lessons"
             raise ValueError(f"{name!r} is not a parameter of {which}; there are: {', '.join(exist) or 'none'}.")
@@ -59,7 +60,7 @@ def check_parameters(lessons: Sequence[Path], parameters: Mapping[str, Any]) -> 
 def _readable(lesson: Path) -> NotebookNode | None:
     try:
         return read_notebook(lesson)
-    except ValueError:
+    except (PermissionError, ValueError):
         return None  # its own run reports it
 
 
@@ -68,6 +69,7 @@ def read_notebook(path: Path) -> NotebookNode:
     import nbformat
 
     # NameError: what nbformat's way from old formats to new ones ends in when there are cells of no kind
+    files.check_readable(path)
     damage = (OSError, ValueError, LookupError, TypeError, AttributeError, NameError, AssertionError, RecursionError)
     try:
         found = nbformat.read(path, as_version=4)

@@ -43,9 +43,22 @@ def _no_home(box: Path) -> None:
     """A user without a name and without $HOME, as in a container."""
     for name in ("HOME", "LORA_LESSONS_CACHE", "LORA_LESSONS_PROGRESS"):
         os.environ.pop(name, None)
+    _give_to_nobody(box)
+    _as_nobody(box)
+
+
+def _give_to_nobody(box: Path) -> None:
     if os.getuid() == 0:
         for path in [box, *box.rglob("*")]:
             os.chown(path, NOBODY, NOBODY)
+
+
+def forbid(file: Path, box: Path) -> None:
+    """All of the box is this user's but `file`, which nobody may read."""
+    _give_to_nobody(box)
+    if os.getuid() == 0:
+        os.chown(file, 0, 0)
+    file.chmod(0)
     _as_nobody(box)
 
 

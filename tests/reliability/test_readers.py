@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -12,6 +13,8 @@ from reliability.commands import COMMANDS
 from reliability.readers import READERS
 from reliability.reporting import READER
 
+# What may be made anew, and is where it cannot be read.
+KEPT = ("finished.safetensors", "checkpoint.safetensors", "kept 4-bit manifest", "kept 4-bit weights")
 SENTENCE = "train.jsonl, line 3: byte 7 is not UTF-8 (it may be Latin-1): save the file as UTF-8."
 
 
@@ -40,6 +43,13 @@ def test_what_was_found_once_stays_mended(name, file, zygote):
     zygote.ask("prepare", name=name)
     outcome = zygote.read(name, file.read_bytes())
     assert outcome.kind not in judging.BAD, outcome
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+@pytest.mark.parametrize("name", [name for name in READERS if READERS[name].errors and name not in KEPT])
+def test_a_file_that_may_not_be_read_is_not_called_damaged(name, zygote):
+    said = zygote.ask("forbidden", name=name)
+    assert said.startswith("you may not read ") and not judging.not_a_sentence(said)
 
 
 def test_the_full_amount_is_ten_thousand_inputs_and_fifty_kills():

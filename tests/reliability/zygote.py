@@ -25,9 +25,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lora_lessons.errors import in_words
 from reliability import judging
 from reliability.broken_readers import BROKEN
-from reliability.circumstances import CIRCUMSTANCES
+from reliability.circumstances import CIRCUMSTANCES, forbid
 from reliability.commands import COMMANDS
 from reliability.judging import HANG, MEMORY, RIGHT, SENTENCE, SILENT, TRACEBACK, Outcome, Refused
 from reliability.readers import READERS, Reader, slug
@@ -236,15 +237,17 @@ class Readers:
         outcome, ended = self._read(name, Path(mutant).read_bytes())
         return outcome._asdict() | {"seconds": ended.seconds}
 
+    def forbidden(self, name: str) -> str:
+        """What is said where the valid input is another user's, who lets nobody read it."""
+        self.prepare(name)
+        file = self._filled(name) / self.normal[name]["file"]
+        return str(Fork(lambda: _forbidden(ALL[name], self.place / "box", file), self.log).end(120).reply)
+
     def _valid(self, name: str) -> Path:
         return self.place / "valid" / slug(name)
 
     def _read(self, name: str, content: bytes) -> tuple[Outcome, Ended]:
-        reader, about, box = ALL[name], self.normal[name], self.place / "box"
-        shutil.rmtree(box, ignore_errors=True)
-        shutil.copytree(self._valid(name), box, symlinks=True)
-        for room in ROOMS:
-            (box / room).mkdir(exist_ok=True)
+        reader, about, box = ALL[name], self.normal[name], self._filled(name)
         when = (box / about["file"]).stat()
         (box / about["file"]).write_bytes(content)
         os.utime(box / about["file"], ns=(when.st_atime_ns, when.st_mtime_ns))
@@ -259,6 +262,15 @@ class Readers:
             changed = [path for path in before.keys() | after.keys() if before.get(path) != after.get(path)]
             outcome = Outcome(SILENT, f"it changed {', '.join(sorted(changed)[:3])}", "files")
         return outcome, ended
+
+    def _filled(self, name: str) -> Path:
+        """A new box with the valid input."""
+        box = self.place / "box"
+        shutil.rmtree(box, ignore_errors=True)
+        shutil.copytree(self._valid(name), box, symlinks=True)
+        for room in ROOMS:
+            (box / room).mkdir(exist_ok=True)
+        return box
 
     def _judged(self, reader: Reader, about: dict[str, Any], ended: Ended) -> Outcome:
         if ended.seconds is None:
@@ -299,6 +311,19 @@ def _in_its_box(reader: Reader, box: Path) -> dict[str, Any]:
         outcome = Outcome(TRACEBACK, f"{type(error).__name__}: {error}"[:600], judging.where_in_package(error))
     modules = sorted(set(sys.modules) - before)
     return {"outcome": outcome, "answer": answer, "noticed": noticed, "modules": modules}
+
+
+def _forbidden(reader: Reader, box: Path, file: Path) -> str:
+    """In the fork: what the reader says of a file that this user may not read, by an error or on a stream."""
+    at_home_in(box)
+    forbid(file, box)
+    try:
+        reader.read(box)
+    except OSError as error:
+        return in_words(error)
+    except reader.errors as error:
+        return str(error)
+    return ""
 
 
 class Commands:
@@ -410,6 +435,7 @@ def main() -> None:
     orders: dict[str, Callable[..., Any]] = {
         "prepare": readers.prepare,
         "read": readers.read,
+        "forbidden": readers.forbidden,
         "whole": lambda name: {"seconds": commands.whole(name)["seconds"]},
         "kill": commands.kill,
         "under": commands.under,

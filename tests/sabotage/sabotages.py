@@ -669,6 +669,36 @@ SABOTAGES: list[Sabotage] = [
             '        Path(path).write_text(text, encoding="utf-8")\n        temporary.write_text(text, encoding="utf-8")\n',
             "test_files.py::test_a_text_that_cannot_be_written_leaves_the_old_one",
         ),
+        (
+            "an adapter's file is its owner's alone",
+            "file.chmod(file.stat().st_mode | 0o666 & ~_umask())",
+            "pass",
+            "test_files.py::test_what_safetensors_writes_has_the_modes_of_any_other_file",
+        ),
+        (
+            "a file that may not be read is read until something fails",
+            "            raise PermissionError(may_not_read(one))\n",
+            "            continue\n",
+            "reliability/test_readers.py::test_a_file_that_may_not_be_read_is_not_called_damaged",
+        ),
+    ),
+    *_in(
+        "lora_lessons/interrupts.py",
+        (
+            "a request to end cuts a training in half",
+            "STOPS = (signal.SIGINT, signal.SIGTERM)",
+            "STOPS = (signal.SIGINT,)",
+            "run/test_kernel.py::test_asked_twice_it_does_not_wait",
+        ),
+    ),
+    *_in(
+        "lora_lessons/cli/__init__.py",
+        (
+            "a command in the background can only be killed",
+            "with sigterm_is_ctrl_c(), command.make_context",
+            "with command.make_context",
+            "run/test_runner.py::test_stopped_it_keeps_what_there_is",
+        ),
     ),
     *_in(
         "lora_lessons/run/baselines.py",

@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ...errors import first_line
-from ...files import whole_file
+from ...files import check_readable, whole_file
 from ...models.gguf_header import check_header
 
 FILE_TYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}  # others are llama.cpp's own: see quantize
@@ -37,6 +37,7 @@ class TensorPlan(NamedTuple):
 
 def read(file: Path | str) -> gguf.GGUFReader:
     """A GGUF's fields and tensors, mapped from disk. Raises ValueError when `file` is none, or is damaged."""
+    check_readable(file)
     try:
         check_header(file)
         return gguf.GGUFReader(file)

@@ -28,6 +28,8 @@ def first_line(error: BaseException) -> str:
     """
     first, *more = str(error).strip().splitlines() or [type(error).__name__]
     said = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
+    if first.startswith("Exceeds the limit ("):
+        return "it holds a number of thousands of digits"
     # a reader of sentences need not know what Python calls it
     return re.sub(r"<class '([\w.]+)'>", r"\1", re.sub(r"\b[A-Z]\w+(?:Error|Exception): ", "", said))[:200]
 
@@ -56,6 +58,8 @@ def in_words(error: OSError) -> str:
     if error.errno is None:
         return str(error)
     where = os.fspath(error.filename) if isinstance(error.filename, str | os.PathLike) else "a file"
+    if (error.strerror or "").startswith("No usable temporary directory"):
+        return "no temporary folder can be written to: make room in it, or set TMPDIR to a folder with room."
     if disk_is_full(error):
         return f"the disk is full: {where} could not be written. Make room there, or choose another folder."
     if error.errno == errno.EACCES and os.path.exists(where) and not os.access(where, os.R_OK):

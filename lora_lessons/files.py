@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -78,6 +79,34 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
 
 
 @contextmanager
+def scratch(name: str, place: Path | str | None = None) -> Iterator[Path]:
+    """Yield a folder that is there for the block alone, in `place` or in the system's temporary folder.
+
+    Where the process is killed, the folder goes when the next one of this `name` is made. Raises OSError naming the
+    folder when the disk is full.
+    """
+    folder = _new_scratch(name, place)
+    try:
+        with _named(folder, folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def lasting_scratch(name: str) -> Path:
+    """A folder like that of `scratch`, which is there as long as this process is."""
+    folder = _new_scratch(name, None)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def _new_scratch(name: str, place: Path | str | None) -> Path:
+    where = Path(place or tempfile.gettempdir())
+    remove_leftovers(where, name, quietly=True)
+    return Path(tempfile.mkdtemp(dir=where, prefix=temporary_prefix(name)))
+
+
+@contextmanager
 def _named(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Let an error of the disk name `path`, and not the `temporary` one beside it or nothing at all."""
     try:
@@ -130,6 +159,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 def read_text(path: Path | str) -> str:
     """The text of a file in UTF-8, without its byte-order mark. Raises ValueError, which names it, when it is none."""
+    check_readable(path)
     try:
         return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -139,11 +169,16 @@ def read_text(path: Path | str) -> str:
 def check_readable(path: Path | str) -> None:
     """Raise PermissionError where `path` is there, and this user may not read it: such a file is not damaged.
 
-    Of a folder, its settings and its weights are looked at.
+    Of a folder, its settings and its weights are looked at. Raises OSError for a pipe or a device, which may never end.
     """
     place = Path(path)
-    for one in [place, *(place.iterdir() if place.is_dir() and os.access(place, os.R_OK) else ())]:
-        if (one == place or one.suffix in _OF_A_MODEL) and one.exists() and not os.access(one, os.R_OK):
+    inside = place.iterdir() if place.is_dir() and os.access(place, os.R_OK) else ()
+    for one in (place, *(file for file in inside if file.suffix in _OF_A_MODEL)):
+        if not one.exists():
+            continue
+        if not one.is_file() and not one.is_dir():
+            raise OSError(f"{one} is a pipe or a device: write what it gives to a file, and put that in its place.")
+        if not os.access(one, os.R_OK):
             raise PermissionError(may_not_read(one))
 
 

@@ -34,17 +34,17 @@ def leftovers(folder: Path, name: str | None = None) -> list[Path]:
     return found
 
 
-def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove what killed processes left in `folder` (see `leftovers`), and say how much it was.
+def remove_leftovers(folder: Path, name: str | None = None, *, quietly: bool = False) -> None:
+    """Remove what killed processes left in `folder` (see `leftovers`), and say how much it was, unless `quietly`.
 
     A folder that was moved out of the way, for a new one that never came, goes back to its place.
     """
     for path in leftovers(folder, name):
         with suppress(OSError):  # another process is removing it too, or it is not ours to remove
-            _remove(path)
+            _remove(path, quietly)
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, quietly: bool) -> None:
     match = _TEMPORARY.fullmatch(path.name)
     if match and match["old"] and not path.with_name(match["name"]).exists():
         os.replace(path, path.with_name(match["name"]))
@@ -54,7 +54,10 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-    print(f"Removed {path.name}, {size / 1e6:,.1f} MB that a killed process left in {path.parent}.", file=sys.stderr)
+    if not quietly:
+        print(
+            f"Removed {path.name}, {size / 1e6:,.1f} MB that a killed process left in {path.parent}.", file=sys.stderr
+        )
 
 
 @cache

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from .errors import first_line
+
 _READ = {"peft_type", "r", "lora_alpha", "use_rslora", "base_model_name_or_path", "revision"}
 
 # Which layers: the names in the weights file say it again.
@@ -34,7 +36,7 @@ def read_config(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged ({error}): copy it again.") from error
+        raise ValueError(f"{file} is damaged ({first_line(error)}): copy it again.") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} is damaged (a {type(config).__name__} instead of settings by name): copy it again.")
     if config.get("peft_type") != "LORA":

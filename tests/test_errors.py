@@ -22,6 +22,7 @@ from lora_lessons.run import doctor
         (OSError(errno.EROFS, "Read-only file system", "/a/b"), "(Read-only file system): choose another folder"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a/b"), "/a/b is in the way (Not a directory)"),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "/a/b"), "there is no /a/b: check the path."),
+        (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "set TMPDIR to a folder"),
         (FileNotFoundError("no lesson is called 'x'."), "no lesson is called 'x'."),
     ],
 )

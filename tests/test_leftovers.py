@@ -51,6 +51,18 @@ def test_what_a_killed_process_left_goes_when_the_same_is_written_again(writer, 
     assert "2.0 MB that a killed process left in" in said and said.count("\n") == 1
 
 
+def test_a_scratch_folder_of_a_killed_process_goes_with_the_next_one_without_a_word(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    process = begin("scratch", "probe")
+    with files.scratch("probe"):
+        assert len(list(tmp_path.iterdir())) == 2, "a process that lives keeps what it uses"
+    kill(process)
+    with files.scratch("probe") as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == [] and capsys.readouterr().err == ""
+
+
 def dead():
     """The number of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -74,6 +75,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal cannot show half a character, and shows what it would be instead
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         ensure_home()
         make_variables_absolute()
@@ -95,6 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         said = _usage_sentence(error)
     except OSError as error:
         said = in_words(error)
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        said = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
     except (ValueError, ModelError) as error:
         said = str(error)
     print(f"lora-lessons: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import Interrupted, ModelError, first_line
-from ..files import check_folder, read_text
+from ..files import check_folder, read_text, scratch
 from ..machine import kernel_environment
 from ..models import EMBEDDED
 from ..tasks import Encoded
@@ -87,7 +87,9 @@ def _launch(processes: int, out: Path) -> None:
     threads = str(max(1, (os.cpu_count() or 1) // processes))
     env = kernel_environment() | {"OMP_NUM_THREADS": threads, "TQDM_DISABLE": "1"}
     env |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    with open(out / LOG, "w", encoding="utf-8") as log:
+    with scratch("cluster") as meeting, open(out / LOG, "w", encoding="utf-8") as log:
+        # torch makes a file for the ranks to meet in, and leaves it
+        env |= {"TMPDIR": str(meeting)}
         launcher = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True)
         try:
             status = launcher.wait()

@@ -5,6 +5,7 @@ Settings that would train nothing, or fail, are refused in a sentence before any
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ BETWEEN_MACHINES = (
     f"Put machine 0's address in the place of {ADDRESS}, and give each line to its machine within a few minutes of the "
     "others. Port 29500 of machine 0 must be open to them, and to nobody else: whoever reaches it can join."
 )
+# The largest clusters that train language models have some 100,000 cards.
+MOST_CARDS = 100_000
 # The dtype of the base in each method.
 METHODS = {"qlora": "nf4", "lora": "bf16"}
 
@@ -57,7 +60,7 @@ class Sizes(NamedTuple):
 
 def cards_of(text: str) -> tuple[int, float]:
     """(2, 24.0) of "2x24": how many cards a machine has, and the GB of each. Raises ValueError."""
-    match = re.fullmatch(r"(\d+)\s*[x×]\s*(\d+(?:\.\d+)?)", text.strip())
+    match = re.fullmatch(r"(\d{1,9})\s*[x×]\s*(\d{1,9}(?:\.\d{1,9})?)", text.strip())
     if not match or not int(match[1]) or not float(match[2]):
         raise ValueError(f"--cards {text!r}: give how many cards a machine has, and the GB of each, such as 2x24.")
     return int(match[1]), float(match[2])
@@ -67,6 +70,8 @@ def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:
     """Raise ValueError, with what to do, for a setting that would train nothing or fail. Sizes: None where unknown."""
     if cluster.ranks < 2:
         raise ValueError("one card has nobody to share with: train on it with `training.train`, as in lesson 08.")
+    if cluster.ranks > MOST_CARDS:
+        raise ValueError(f"{cluster.ranks:,} cards are more than any cluster has: give fewer, {MOST_CARDS:,} at most.")
     if method == "qlora" and cluster.storage == "uint8":
         raise ValueError(
             "--storage uint8: FSDP divides floating-point parameters, so packed 4-bit weights would stay whole on each card, "
@@ -89,16 +94,16 @@ def check(cluster: Machines, method: str, sizes: Sizes | None) -> None:
 def _check_memory(cluster: Machines, sizes: Sizes) -> None:
     shards = 0.0 if cluster.offload else sizes.base / cluster.ranks
     room = cluster.card_gb * GIB - CONTEXT_BYTES
-    if sizes.unit > room:
+    fewest = cluster.ranks if shards + sizes.unit <= room else _fewest(sizes, room)
+    if sizes.unit > room or fewest > MOST_CARDS:
         raise ValueError(
             f"a card of {cluster.card_gb:g} GB cannot hold the largest part that is gathered at once, {sizes.unit / 1e9:.1f} GB: "
             "more cards do not help; larger ones do."
         )
-    if shards + sizes.unit > room:
-        fits = next(n for n in range(cluster.ranks, 10**6) if sizes.base / n + sizes.unit <= room)
+    if fewest > cluster.ranks:
         raise ValueError(
             f"each card would hold {shards / 1e9:.1f} GB of shards and gather {sizes.unit / 1e9:.1f} GB beside them, and has "
-            f"{cluster.card_gb:g}: use at least {fits} cards, qlora in place of lora, or --offload."
+            f"{cluster.card_gb:g}: use at least {fewest:,} cards, qlora in place of lora, or --offload."
         )
     loading = cluster.cards * sizes.base
     if cluster.host_ram_gb is not None and loading > cluster.host_ram_gb * GIB:
@@ -106,6 +111,12 @@ def _check_memory(cluster: Machines, sizes: Sizes) -> None:
             f"each of {cluster.cards} ranks of a machine reads the whole base before it is cut, {loading / 1e9:.0f} GB in all, and "
             f"the machine has {cluster.host_ram_gb:g}: it needs more memory, or fewer cards in each machine."
         )
+
+
+def _fewest(sizes: Sizes, room: float) -> float:
+    """How many cards with `room` bytes hold the base in shards, each beside the largest unit."""
+    left = room - sizes.unit
+    return math.ceil(sizes.base / left) if left > 0 else math.inf
 
 
 def sizes_of(model: str, method: str, r: int) -> Sizes | None:

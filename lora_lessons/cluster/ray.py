@@ -6,18 +6,18 @@ import importlib.util
 import logging
 import os
 import secrets
-import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from ..errors import first_line
+from ..files import scratch
 from ..interrupts import first_one_asks, handlers_kept
 from .ray_tasks import PATIENCE, Share
 
 STARTS = 3
-LONGEST_SOCKET = 40  # characters of a folder for Ray's sockets, whose whole paths may have about 100
+LONGEST_FOLDER = 8  # characters of the temporary folder: a socket's whole path may have about 100
 LOOPBACK = "127.0.0.1"
 TOKEN = secrets.token_hex(32)  # of every Ray that this process starts: Ray reads it once
 
@@ -71,12 +71,13 @@ def _started_once(share: Share, slots: int) -> Iterator[None]:
 
     here = psutil.Process()
     before = set(here.children(recursive=True))
-    home = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if len(tempfile.gettempdir()) > LONGEST_SOCKET else None)
+    place = "/tmp" if len(tempfile.gettempdir()) > LONGEST_FOLDER else None
     # without a mode, Ray turns its token on for what it starts itself
     token = {"RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN": TOKEN}
     # where there may be a cluster, Ray takes 127.0.0.1 for a wish to be reached from outside
     cluster, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    with _environment(RAY_USAGE_STATS_ENABLED="0", **{ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}, **token):
+    told = {"RAY_USAGE_STATS_ENABLED": "0", ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", **token}
+    with scratch("ray", place) as home, _environment(**told):
         try:
             with handlers_kept():
                 ray.init(
@@ -89,7 +90,7 @@ def _started_once(share: Share, slots: int) -> Iterator[None]:
                     logging_level=logging.ERROR,
                     _memory=slots * share.memory,
                     _node_ip_address=LOOPBACK,
-                    _temp_dir=home,
+                    _temp_dir=str(home),
                 )
             yield
         finally:
@@ -100,7 +101,6 @@ def _started_once(share: Share, slots: int) -> Iterator[None]:
                 for process in left:
                     process.kill()
                 psutil.wait_procs(left, timeout=PATIENCE)
-                shutil.rmtree(home, ignore_errors=True)
                 ray_constants.ENABLE_RAY_CLUSTER = cluster
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .. import models
 from ..errors import ModelError
+from ..models.configs import stop_tokens
 
 ASKED, ANSWERED = "What is 12 times 7?", "Eighty-four."
 
@@ -50,12 +51,11 @@ def _ends(place: Path) -> tuple[bool | None, str]:
         tokenizer = models.load_tokenizer(place)
         turns = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
         text = models.rendered(tokenizer, turns, answer=False)
+        stops = stop_tokens(place)
     except (ModelError, ValueError):
         return None, ""
     after = text.rpartition(ANSWERED)[2]
-    ids = _json(place / "generation_config.json").get("eos_token_id")
-    stops = [ids] if isinstance(ids, int) else ids if isinstance(ids, list) else []
-    words = {tokenizer.eos_token, *(tokenizer.convert_ids_to_tokens(one) for one in stops if isinstance(one, int))}
+    words = {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(stops)}
     return any(isinstance(word, str) and word and word in after for word in words), str(tokenizer.eos_token or "")
 
 

@@ -76,6 +76,11 @@ def rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], answer: bool
     """
     import jinja2
 
+    if not getattr(tokenizer, "chat_template", True):
+        raise ValueError(
+            "the model has no chat template, so nobody can say how to ask it: give an Instruct model, or write the "
+            "template that it was trained with into its chat_template.jinja."
+        )
     try:
         text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=answer)
     except (jinja2.TemplateError, *STUMBLES) as error:

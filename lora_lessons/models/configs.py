@@ -29,8 +29,34 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(f"{file} could not be read ({first_line(error)}): fetch it again.") from error
     if not isinstance(said, dict) or not isinstance(said.get("model_type"), str):
         raise ModelError(f"{file} could not be read (it names no model_type): fetch it again.")
+    stop_tokens(folder)
     check_sizes(said, str(file))
     return said
+
+
+def stop_tokens(folder: Path) -> list[int]:
+    """The ids of the tokens that end an answer, by `folder`/generation_config.json; [] where it names none.
+
+    Raises ModelError where that file is damaged, or names what is no token's id.
+    """
+    file = folder / "generation_config.json"
+    if not file.is_file():
+        return []
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file} could not be read ({first_line(error)}): fetch it again.") from error
+    if not isinstance(said, dict):
+        raise ModelError(f"{file} could not be read (it holds no settings by name): fetch it again.")
+    given = said.get("eos_token_id")
+    stops = given if isinstance(given, list) else [] if given is None else [given]
+    for stop in stops:
+        if type(stop) is not int or not 0 <= stop < LARGEST:
+            raise ModelError(
+                f"{file} says eos_token_id = {repr(stop)[:40]}, which is no token's id: give the id of the token that "
+                "ends an answer, or take the line out."
+            )
+    return stops
 
 
 def check_sizes(said: Mapping[str, Any], source: str) -> None:

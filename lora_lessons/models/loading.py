@@ -92,6 +92,8 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
     with one_sentence(source, local):
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **extra)
         tokenizer("a word", add_special_tokens=False)  # settings of a wrong kind show themselves only in use
+    if isinstance(tokenizer.chat_template, str) and not tokenizer.chat_template.strip():
+        tokenizer.chat_template = None
     check_template(tokenizer, source)
     return tokenizer
 

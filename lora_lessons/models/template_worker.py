@@ -75,6 +75,7 @@ def fault(template: str) -> str:
         return f"cannot be read as Jinja ({first_line(error)})"
     names: dict[str, Any] = {"tools": None, "documents": None, "bos_token": "<s>", "eos_token": "</s>"}
     names |= {f"{kind}_token": f"<{kind}>" for kind in ("unk", "pad", "sep", "cls", "mask")}
+    empty = True
     for messages in TALKS:
         for ready in (True, False):
             length = 0
@@ -84,12 +85,14 @@ def fault(template: str) -> str:
                     if length > LONGEST:
                         return f"makes more than {LONGEST:,} characters of a short conversation"
             except jinja2.TemplateError:
+                empty = False
                 continue
             except MemoryError:
                 return "fills the memory for a short conversation"
             except Exception as error:  # a template may fail in any way
                 return f"cannot be rendered ({type(error).__name__}: {first_line(error)})"
-    return ""
+            empty = empty and length == 0
+    return "makes no text at all of a conversation" if empty else ""
 
 
 def first_line(error: BaseException) -> str:

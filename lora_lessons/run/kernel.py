@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from ..files import scratch
 from ..interrupts import first_one_asks
 from ..machine import kernel_environment
 from ..paths import package
@@ -90,7 +90,7 @@ def private_sockets() -> Iterator[dict[str, str]]:
     import zmq
     from jupyter_client.manager import KernelManager
 
-    with TemporaryDirectory(prefix="kernel-", ignore_cleanup_errors=True) as folder:
+    with scratch("kernel") as folder:
         sockets = os.path.join(folder, "k")
         if os.name == "posix" and zmq.has("ipc") and len(sockets) + len("-5") <= zmq.IPC_PATH_MAX_LEN:
             yield {"transport": "ipc", "ip": sockets}

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..course.lesson import lessons, side_trips
-from ..files import read_text, write_text
+from ..files import lasting_scratch, read_text, write_text
 from ..paths import cache_dir, course_root
 
 MANIFEST = ".origin.json"
@@ -109,14 +107,7 @@ def _home() -> dict[str, str]:
             "a temporary folder until it ends: set HOME to a folder that you may write to, and it is kept.",
             file=sys.stderr,
         )
-        return {"HOME": str(_temporary())}
-
-
-def _temporary() -> Path:
-    """A folder that goes when this process ends."""
-    folder = Path(tempfile.mkdtemp(prefix="lora-lessons-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+        return {"HOME": str(lasting_scratch("lab"))}
 
 
 def _settings_folder() -> Path:
@@ -130,7 +121,7 @@ def _settings_folder() -> Path:
             "lesson trains cannot be kept there either: set LORA_LESSONS_CACHE to a folder that you may write to.",
             file=sys.stderr,
         )
-        folder = _temporary()
+        folder = lasting_scratch("lab")
         _write_settings(folder)
     return folder
 

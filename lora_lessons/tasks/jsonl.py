@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..errors import first_line
+from ..files import check_readable
 from .personal import masked
 
 # transformers' roles; a chat template may take fewer
@@ -34,6 +36,7 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     it: not UTF-8, not JSON, longer than LONGEST_LINE, without messages, or not ending with the assistant's answer.
     """
     examples, faults = [], []
+    check_readable(path)
     with open(path, "rb") as file:
         for number, line in enumerate(lines(file), 1):
             if is_blank(line):
@@ -97,7 +100,7 @@ def parsed(line: bytes, expected: str = CHAT) -> Any:
 
 def _unparsed(text: str, error: ValueError, expected: str) -> str:
     if not isinstance(error, json.JSONDecodeError):
-        return f"{error}, where {expected} was expected"
+        return f"{first_line(error)}, where {expected} was expected"
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
         return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
     return f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}, where {expected} was expected"

@@ -18,6 +18,7 @@ from lora_lessons.cluster import launch_files
 from lora_lessons.cluster.accelerate_file import ACCELERATE
 from lora_lessons.cluster.job import EXAMPLES, ClusterJob, read_job, write_examples
 from lora_lessons.cluster.launch_files import Machines, Sizes
+from lora_lessons.memory.bill import CONTEXT_BYTES, GIB
 
 TWO = Machines(cards=2, card_gb=24)
 # Llama-3-70B in NF4, roughly: 36 GB, a block of 0.5 GB, embeddings of 2.1 GB
@@ -74,6 +75,8 @@ def test_two_machines_have_a_line_each(tmp_path):
         ({"storage": "fp32"}, "qlora", None, "must be kept as the dtype that is computed in"),
         ({"fsdp": 1}, "lora", None, "FSDP1 makes one flat parameter of each block"),
         ({"cards": 1}, "lora", None, "one card has nobody to share with"),
+        ({"nodes": 99_999_999_999}, "qlora", None, "199,999,999,998 cards are more than any cluster has"),
+        ({"card_gb": (LARGE.unit + CONTEXT_BYTES) / GIB}, "qlora", LARGE, "cannot hold the largest part"),
         ({"card_gb": 2.0}, "qlora", LARGE, "cannot hold the largest part that is gathered at once, 2.1 GB"),
         ({"card_gb": 12.0}, "qlora", LARGE, "use at least 4 cards"),
         ({"offload": True, "host_ram_gb": 64.0}, "qlora", LARGE, "78 GB in all, and the machine has 64"),

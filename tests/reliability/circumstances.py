@@ -53,7 +53,7 @@ def _give_to_nobody(box: Path) -> None:
             os.chown(path, NOBODY, NOBODY)
 
 
-def forbid(file: Path, box: Path) -> None:
+def _forbid(file: Path, box: Path) -> None:
     """All of the box is this user's but `file`, which nobody may read."""
     _give_to_nobody(box)
     if os.getuid() == 0:
@@ -94,6 +94,15 @@ def _offline(box: Path) -> None:
 
     sys.addaudithook(hook)
     os.environ["PIP_NO_INDEX"] = "1"
+
+
+def _is_a_pipe(file: Path, box: Path) -> None:
+    """A pipe that nobody writes to: who opens it waits for ever."""
+    file.unlink()
+    os.mkfifo(file)
+
+
+ODD_FILES = {"is forbidden": _forbid, "is a pipe": _is_a_pipe}
 
 
 class Circumstance:

@@ -124,7 +124,6 @@ BASE: dict[str, Any] = {"makes": valid.base, "errors": (ModelError,), "writes": 
 @reader("a base's model.safetensors", "safetensors", "base/model.safetensors", **BASE, share=0.8)
 @reader("a base's tokenizer.json", "JSON", "base/tokenizer.json", **BASE, share=0.8)
 @reader("a base's tokenizer_config.json", "JSON", "base/tokenizer_config.json", **BASE, share=0.8)
-@reader("a base's generation_config.json", "JSON", "base/generation_config.json", **BASE, share=0.3)
 def base(box: Path) -> Any:
     from lora_lessons import models, tasks
 
@@ -134,6 +133,23 @@ def base(box: Path) -> Any:
     except ValueError as error:
         encoded = str(error)
     return loaded.model.state_dict(), encoded
+
+
+@reader(
+    "a base's generation_config.json",
+    "JSON",
+    "base/generation_config.json",
+    valid.base,
+    (ModelError, ValueError),
+    writes=("cache/*",),
+    share=0.3,
+)
+def base_that_answers(box: Path) -> Any:
+    from lora_lessons import models
+    from lora_lessons.export.gguf import proof
+
+    loaded = models.load(box / "base", "fp32", "cpu")
+    return models.answers(loaded, ["What is 12 × 7?"], 2), list(proof._about_the_end(box / "base", loaded.tokenizer))
 
 
 @reader("a base's index", "JSON", "base/model.safetensors.index.json", valid.base_in_shards, (ModelError,), share=0.5)

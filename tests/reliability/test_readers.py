@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
@@ -15,6 +16,8 @@ from reliability.reporting import READER
 
 # What may be made anew, and is where it cannot be read.
 KEPT = ("finished.safetensors", "checkpoint.safetensors", "kept 4-bit manifest", "kept 4-bit weights")
+# What a user names, and what lies beside it.
+GIVEN = [name for name in READERS if re.search("adapter|base|GGUF|training|to check|calibrate|notebook|report", name)]
 SENTENCE = "train.jsonl, line 3: byte 7 is not UTF-8 (it may be Latin-1): save the file as UTF-8."
 
 
@@ -48,8 +51,16 @@ def test_what_was_found_once_stays_mended(name, file, zygote):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
 @pytest.mark.parametrize("name", [name for name in READERS if READERS[name].errors and name not in KEPT])
 def test_a_file_that_may_not_be_read_is_not_called_damaged(name, zygote):
-    said = zygote.ask("forbidden", name=name)
+    said = zygote.ask("odd file", name=name, oddity="is forbidden")
     assert said.startswith("you may not read ") and not judging.not_a_sentence(said)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(name, zygote):
+    said = zygote.ask("odd file", name=name, oddity="is a pipe")
+    assert said is not None, "it waits for ever"
+    assert not said or not judging.not_a_sentence(said)
 
 
 def test_the_full_amount_is_ten_thousand_inputs_and_fifty_kills():

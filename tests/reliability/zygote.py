@@ -28,7 +28,7 @@ from typing import Any
 from lora_lessons.errors import in_words
 from reliability import judging
 from reliability.broken_readers import BROKEN
-from reliability.circumstances import CIRCUMSTANCES, forbid
+from reliability.circumstances import CIRCUMSTANCES, ODD_FILES
 from reliability.commands import COMMANDS
 from reliability.judging import HANG, MEMORY, RIGHT, SENTENCE, SILENT, TRACEBACK, Outcome, Refused
 from reliability.readers import READERS, Reader, slug
@@ -237,11 +237,15 @@ class Readers:
         outcome, ended = self._read(name, Path(mutant).read_bytes())
         return outcome._asdict() | {"seconds": ended.seconds}
 
-    def forbidden(self, name: str) -> str:
-        """What is said where the valid input is another user's, who lets nobody read it."""
+    def odd_file(self, name: str, oddity: str) -> str | None:
+        """What is said where the valid input is what can be no file to read; None: nothing, for a long time."""
         self.prepare(name)
-        file = self._filled(name) / self.normal[name]["file"]
-        return str(Fork(lambda: _forbidden(ALL[name], self.place / "box", file), self.log).end(120).reply)
+        box = self._filled(name)
+        file = box / self.normal[name]["file"]
+        reply: str | None = (
+            Fork(lambda: _of_odd_file(ALL[name], box, file, oddity), self.log).end(judging.SECONDS).reply
+        )
+        return reply
 
     def _valid(self, name: str) -> Path:
         return self.place / "valid" / slug(name)
@@ -313,10 +317,10 @@ def _in_its_box(reader: Reader, box: Path) -> dict[str, Any]:
     return {"outcome": outcome, "answer": answer, "noticed": noticed, "modules": modules}
 
 
-def _forbidden(reader: Reader, box: Path, file: Path) -> str:
-    """In the fork: what the reader says of a file that this user may not read, by an error or on a stream."""
+def _of_odd_file(reader: Reader, box: Path, file: Path, oddity: str) -> str:
+    """In the fork: the sentence of the error that the reader ends with; "" where it ends well."""
     at_home_in(box)
-    forbid(file, box)
+    ODD_FILES[oddity](file, box)
     try:
         reader.read(box)
     except OSError as error:
@@ -435,7 +439,7 @@ def main() -> None:
     orders: dict[str, Callable[..., Any]] = {
         "prepare": readers.prepare,
         "read": readers.read,
-        "forbidden": readers.forbidden,
+        "odd file": readers.odd_file,
         "whole": lambda name: {"seconds": commands.whole(name)["seconds"]},
         "kill": commands.kill,
         "under": commands.under,

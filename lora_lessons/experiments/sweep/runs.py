@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
@@ -22,7 +21,7 @@ import torch
 
 from ... import evaluation, models, tasks, training
 from ...errors import Interrupted
-from ...files import check_folder, whole_file
+from ...files import check_folder, lasting_scratch, whole_file
 from ...paths import cache_dir
 from ...run import runner
 from ...run.notebooks import read_notebook
@@ -156,7 +155,7 @@ def cached(name: str) -> Path:
     one every time.
     """
     if os.environ.get("LORA_LESSONS_FRESH"):
-        return Path(tempfile.mkdtemp()) / f"sweep-{name}"
+        return lasting_scratch("fresh") / f"sweep-{name}"
     notebook, task = read_notebook(experiment()), tasks.load_task("persona")
     rests_on = [
         training.code_and_machine(torch.device(models.best_device())),

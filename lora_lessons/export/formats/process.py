@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ModelError
+from ...files import scratch
 from ...machine import kernel_environment
 from ..llamacpp.process import python_path
 from . import environments
@@ -34,8 +34,8 @@ def work(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
         program, variables = str(environments.python(form.environment)), environments.variables()
     else:
         program, variables = sys.executable, kernel_environment() | {"PYTHONPATH": python_path()}
-    with tempfile.TemporaryDirectory() as place, open(Path(place) / "stderr", "w+b") as chatter:
-        file, answer = Path(place) / "job.json", Path(place) / "answer.json"
+    with scratch("formats") as place, open(place / "stderr", "w+b") as chatter:
+        file, answer = place / "job.json", place / "answer.json"
         file.write_text(json.dumps(dict(job) | {"answer": str(answer)}), encoding="utf-8")
         command = [program, str(WORKERS / form.worker), str(file)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=chatter, env=variables, cwd=place) as process:

@@ -6,8 +6,6 @@ a sentence.
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ import gguf
 import numpy as np
 
 from ...errors import ModelError
+from ...files import scratch
+from ...models.configs import stop_tokens
 from .. import llamacpp
 from .names import ELSEWHERE
 from .vocabulary import add_vocabulary, chat_template, end_of_turn
@@ -93,8 +93,8 @@ def check(base: Path, tokenizer: Any, size: int) -> list[str]:
     A model of one tiny block with the whole vocabulary of `size` tokens is written and asked, so that a 7B is not
     written in vain. Raises ModelError when its tokens are not the tokenizer's.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        probe = tiny_model(tokenizer, size, Path(folder) / "probe.gguf")
+    with scratch("probe") as folder:
+        probe = tiny_model(tokenizer, size, folder / "probe.gguf")
         with llamacpp.serve(probe) as server:
             _compare(server, tokenizer)
             return [*_about_template(server, tokenizer), *_about_the_end(base, tokenizer)]
@@ -122,9 +122,7 @@ def _about_template(server: llamacpp.Server, tokenizer: Any) -> Iterator[str]:
 
 def _about_the_end(base: Path, tokenizer: Any) -> Iterator[str]:
     eos, turn = tokenizer.eos_token_id, end_of_turn(tokenizer)
-    said = base / "generation_config.json"
-    stops = json.loads(said.read_text(encoding="utf-8")).get("eos_token_id") if said.is_file() else None
-    stops = stops if isinstance(stops, list) else [stops] if stops is not None else []
+    stops = stop_tokens(base)
 
     def name(token: int) -> str:
         return repr(tokenizer.convert_ids_to_tokens(token))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...files import scratch
 from .process import check_files, finish
 
 if TYPE_CHECKING:  # the worker imports this package too, and starts much sooner without torch
@@ -32,8 +32,8 @@ def logits(
 
     adapters = dict(adapters or {})
     check_files([base, *adapters])
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "logits.npy"
+    with scratch("llamacpp") as folder:
+        out = folder / "logits.npy"
         job = {
             "job": "logits",
             "base": str(base),
@@ -62,7 +62,7 @@ def quantize(
     job: dict[str, Any] = {"source": str(source), "out": str(out), "type": file_type}
     job["threads"] = torch.get_num_threads()
     long = Path(source).stat().st_size > 1e9
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch("llamacpp") as folder:
         if importance:
             job["importance"] = f"{folder}/importance.npz"
             arrays: dict[str, Any] = {name: values.float().numpy() for name, values in importance.items()}

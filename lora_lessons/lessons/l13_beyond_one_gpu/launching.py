@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from ... import training
 from ...cluster import launch_files
 from ...cluster.job import ClusterJob
+from ...files import scratch
 
 
 def lines(model: str, cards: str, nodes: int = 1) -> str:
@@ -16,6 +14,6 @@ def lines(model: str, cards: str, nodes: int = 1) -> str:
     machines = launch_files.Machines(cards=number, card_gb=gb, nodes=nodes, offload=True)
     settings = training.Settings(batch_size=machines.ranks, gradient_checkpointing=True)
     job = ClusterJob(model, "persona", 16, 32.0, "nf4", settings)
-    with tempfile.TemporaryDirectory() as folder:
-        written = launch_files.write(Path(folder), machines, job)
-    return "\n".join(line.replace(folder, "cluster").replace(" -m ", " \\\n    -m ") for line in written)
+    with scratch("launch") as folder:
+        written = launch_files.write(folder, machines, job)
+    return "\n".join(line.replace(str(folder), "cluster").replace(" -m ", " \\\n    -m ") for line in written)

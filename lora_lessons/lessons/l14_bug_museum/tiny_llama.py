@@ -13,6 +13,8 @@ from peft import LoraConfig
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from ...files import lasting_scratch
+
 # Four rows of 16 tokens, learned by heart; and four others, for a second adapter.
 IDS, OTHER_IDS = torch.randint(3, 128, (2, 4, 16), generator=torch.Generator().manual_seed(0))
 # Eight rows of 128, one part in 1,024 of a batch of a million tokens: the more tokens share a loss, the smaller each one's gradient.
@@ -40,13 +42,13 @@ def tiny_llama(tied: bool = False, seed: int = 0) -> Any:
 
 
 @cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory()
+def _scratch() -> Path:
+    return lasting_scratch("museum")
 
 
 def scratch() -> Path:
     """A new folder; it is gone when the kernel is."""
-    return Path(tempfile.mkdtemp(dir=_scratch().name))
+    return Path(tempfile.mkdtemp(dir=_scratch()))
 
 
 def lora_config(*targets: str) -> LoraConfig:

@@ -11,6 +11,7 @@ import torch
 
 from ... import evaluation, lora, models, tasks, training
 from ...adapter import save_adapter
+from ...files import lasting_scratch
 
 # long enough to notice forgetting, short enough to measure it after every training
 GENERAL_LETTERS = 1200
@@ -94,7 +95,7 @@ def workbench() -> Workbench:
     few = [tasks.encode(base.tokenizer, example) for example in task.train[:EXAMPLES]]
     held_out = [tasks.encode(base.tokenizer, example) for example in evaluation.drawn(task, 6)]
     question = task.held_out[0]["messages"][0]["content"]
-    return Workbench(base, few, held_out, question, Path(tempfile.mkdtemp()))
+    return Workbench(base, few, held_out, question, lasting_scratch("workbench"))
 
 
 def train_three(bench: Workbench, seed: int = 0) -> dict[str, Attempt]:

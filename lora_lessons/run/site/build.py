@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...course.lesson import lessons, place_of, side_trips
+from ...files import scratch
 from . import cover as front_page
 from . import front, glossary, ledger, loose_ends, numbers, symptoms
 from . import widgets as live
@@ -52,8 +52,8 @@ def write_site(
     check_extra()
     check_place(out)
     progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
-    with tempfile.TemporaryDirectory(prefix="lora-lessons-site-") as work, site_folder(out) as site:
-        render(sources(notebooks, cover, pages, widgets, measured), Path(work), site, strict=measured is None)
+    with scratch("site") as work, site_folder(out) as site:
+        render(sources(notebooks, cover, pages, widgets, measured), work, site, strict=measured is None)
         if measured is not None:
             loose_ends.tie(site)
         finish(site)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from ...files import check_readable
 from ..jsonl import Fault, is_blank, lines, parsed, shown
 from .documents import elements, pieces
 from .tables import rows
@@ -40,6 +41,7 @@ def records(path: Path | str, progress: Progress | None = None) -> Iterator[File
     told the bytes of each line. Raises ValueError when the file is of a kind that has no records.
     """
     path = Path(path)
+    check_readable(path)
     with path.open("rb") as file:
         _check_kind(path, file)
         begins, suffix = _beginning(file), path.suffix.lower()

@@ -66,6 +66,8 @@ class _Lines:
     def __init__(self, numbered: Iterator[Numbered]) -> None:
         self._coming = numbered
         self._ahead: deque[Numbered] = deque()
+        # the number of the line at which the last broken row ended
+        self._broke_at = 0
 
     def peek(self) -> Numbered | None:
         """The next line, which stays."""
@@ -82,22 +84,28 @@ class _Lines:
         self._ahead.extendleft(reversed(used))
 
     def row(self, delimiter: str) -> tuple[list[str], list[Numbered]]:
-        """The cells of the row that begins here, and the lines that it took. Raises Fault, and takes none."""
+        """The cells of the row that begins here, and the lines that it took. Raises Fault, and takes none.
+
+        A broken row stood inside a cell at each of its line ends. One that begins later, and is inside a cell at one of
+        these ends, goes the same way from there on: it is broken, too, and no more than its first line is read.
+        """
         used: list[Numbered] = []
 
         def text() -> Iterator[str]:
             while one := self.take():
                 used.append(one)
                 yield text_of(one[1])
+                if used[0][0] < self._broke_at:
+                    return
 
         try:
             return next(csv.reader(text(), delimiter=delimiter, strict=True)), used
-        except csv.Error as error:
+        except (csv.Error, Fault) as error:
+            self._broke_at = max(self._broke_at, used[-1][0])
             self.put_back(used)
+            if isinstance(error, Fault):
+                raise
             raise Fault("broken_csv", f"no row can be read from here on ({error}): {MEND}") from None
-        except Fault:
-            self.put_back(used)
-            raise
 
     def skip_to_row(self, delimiter: str, cells: int) -> None:
         """Take a broken row's first line, and those after it that are no whole row by themselves."""

@@ -9,7 +9,7 @@ import pytest
 from lora_lessons import tasks
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import checking
-from lora_lessons.tasks.checking import documents
+from lora_lessons.tasks.checking import documents, tables
 
 ASK, SAY = {"role": "user", "content": "What is tea?"}, {"role": "assistant", "content": 'A "leaf",\nin hot water.'}
 TALK = [ASK, SAY]
@@ -80,6 +80,15 @@ def test_a_good_file_is_read_as_the_strict_reader_and_json_read_it(task):
     path = course_root() / "data" / task / "train.jsonl"
     mine = [example for _, example in checking.conversations(path)]
     assert mine == tasks.read_jsonl(path) == [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def test_where_every_row_is_broken_no_line_is_read_again_and_again(good, monkeypatch):
+    read, lines = [], 200
+    whole = tables.text_of
+    monkeypatch.setattr(tables, "text_of", lambda line: read.append(line) or whole(line))
+    # each lacks its first quotation mark, so that a cell is open at every line end
+    assert good("prompt,completion\n" + 'What is tea?","A leaf.\n' * lines, "x.csv") == []
+    assert lines < len(read) < 4 * lines
 
 
 def test_a_table_is_read_as_the_csv_module_reads_it(good):

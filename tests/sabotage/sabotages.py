@@ -815,6 +815,36 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l02_lora_layer/check_my_lora.py",
+        (
+            "a layer is right however large its A starts",
+            "LARGEST = 4 ",
+            "LARGEST = 400 ",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[02.1]",
+        ),
+        (
+            "a layer whose matrices have other names is right, and lesson 03 cannot train it",
+            "if own := [one.name for one in (A, B) if",
+            "if own := [one.name for one in () if",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[02.1]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l03_train_lora/layers.py",
+        (
+            "nobody says that the loss has risen",
+            "RISEN = 1.0",
+            "RISEN = 100.0",
+            "lessons/l03_train_lora/test_layers.py::test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not",
+        ),
+        (
+            "a layer that is an nn.Linear, as in PEFT, does not train",
+            "return part.weight if isinstance(part, nn.Linear) else part",
+            "return part",
+            "lessons/l02_lora_layer/test_check_my_lora.py::test_a_layer_that_works_is_right_and_trains_in_lesson_03",
+        ),
+    ),
+    *_in(
         "lora_lessons/course/prose.py",
         (
             "a number in prose need not be its record's",

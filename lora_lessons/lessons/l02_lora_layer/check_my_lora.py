@@ -34,6 +34,11 @@ class Matrix(NamedTuple):
         found: Tensor = self.held(layer)
         return found.T if self.turned else found
 
+    @property
+    def on_the_right(self) -> str:
+        """How rows are multiplied by it."""
+        return self.letter if self.turned else f"{self.letter}.T"
+
 
 @exercise("02.1", "Your LoRA layer", difficulty=2, minutes=10)
 def _(answer: Any) -> str | None:
@@ -63,7 +68,7 @@ def _look(answer: Any) -> str | None:
     if said := next(_inside(layer, base, A, B), None):
         return said
     A, B = A._replace(turned=A.held(layer).shape != (R, K)), B._replace(turned=B.held(layer).shape != (D, R))
-    h = _forward(layer, x)
+    h = _forward(layer, x, A, B)
     if isinstance(h, str):
         return h
     if not torch.allclose(h, base(x), atol=1e-5) and torch.allclose(h + base.bias, base(x), atol=1e-5):
@@ -74,7 +79,7 @@ def _look(answer: Any) -> str | None:
         A.of(layer).copy_(torch.randn(R, K))
         B.of(layer).copy_(torch.randn(D, R))
     return (
-        _values(layer, base, x, x @ A.of(layer).T @ B.of(layer).T)
+        _values(layer, base, x, A, B)
         or _gradients(layer, x, A, B)
         or _other_settings(answer, A, B)
         or _untouched(base, before)
@@ -89,7 +94,8 @@ def _matrices(layer: Any, base: nn.Linear) -> tuple[Matrix, Matrix] | str:
     held = [*layer.named_parameters(), *layer.named_buffers()]
     held += [(name, part) for name, part in vars(layer).items() if isinstance(part, Tensor)]
     own = {name: part for name, part in held if not any(part is one for one in base.parameters())}
-    if not own:
+    listed = [part for name, part in vars(layer).items() if isinstance(part, (list, tuple, dict)) and name[0] != "_"]
+    if not own and not listed:
         raise Unsolved
     found = []
     for letter, shape, letters in (("A", (R, K), "r×k"), ("B", (D, R), "d×r")):
@@ -148,7 +154,7 @@ def _start(A: Tensor, B: Tensor) -> str | None:
     return None
 
 
-def _forward(layer: Any, x: Tensor) -> Tensor | str:
+def _forward(layer: Any, x: Tensor, A: Matrix, B: Matrix) -> Tensor | str:
     """The layer's output, or what is wrong with calling it at all."""
     try:
         h = layer(x)
@@ -156,9 +162,13 @@ def _forward(layer: Any, x: Tensor) -> Tensor | str:
         if "shape" not in str(error) and "size" not in str(error):
             raise
         return (
-            f"The shapes do not fit in forward ({error}). x holds one input per row: x @ A.T is (rows × r), and that "
-            "@ B.T is (rows × d). A comes first, then B."
+            f"The shapes do not fit in forward ({error}). x holds one input per row: x @ {A.on_the_right} is (rows × r), and that "
+            f"@ {B.on_the_right} is (rows × d). A comes first, then B."
         )
+    except AttributeError as error:
+        if "'Linear' object has no attribute 'T'" not in str(error):
+            raise
+        return "An nn.Linear is called, self.lora_A(x), or its matrix is taken: x @ self.lora_A.weight.T."
     if h is None or h is ...:
         return "__init__ has its matrices; forward returns nothing yet. It returns h, one row for each row of x."
     if not isinstance(h, Tensor):
@@ -168,9 +178,9 @@ def _forward(layer: Any, x: Tensor) -> Tensor | str:
     return h
 
 
-def _values(layer: Any, base: nn.Linear, x: Tensor, BAx: Tensor) -> str | None:
+def _values(layer: Any, base: nn.Linear, x: Tensor, A: Matrix, B: Matrix) -> str | None:
     """What is wrong with h, now that neither A nor B is zero."""
-    h, Wx = _forward(layer, x), base(x)
+    h, Wx, BAx = _forward(layer, x, A, B), base(x), x @ A.of(layer).T @ B.of(layer).T
     if isinstance(h, str):
         return h
     bias = base.bias
@@ -190,7 +200,10 @@ def _values(layer: Any, base: nn.Linear, x: Tensor, BAx: Tensor) -> str | None:
     for wrong, sentence in mistakes:
         if torch.allclose(h, wrong, atol=1e-5):
             return sentence
-    if not torch.allclose(h, Wx + ALPHA / R * BAx, atol=1e-5):
+    right = Wx + ALPHA / R * BAx
+    if not torch.allclose(h, right, atol=1e-5):
+        if torch.allclose(layer.eval()(x), right, atol=1e-5):
+            return "The values are right in evaluation mode only. Leave dropout out here: lesson 03 compares them in training."
         return "The shapes are right and the values are not. Take self.base_layer(x), add α/r times x @ A.T @ B.T."
     return None
 

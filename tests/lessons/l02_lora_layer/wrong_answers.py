@@ -30,6 +30,7 @@ class MyLoRA(nn.Module):
 
 
 _UPDATE = "x @ self.lora_A.T @ self.lora_B.T"
+_FORWARD = f"self.base_layer(x) + {_UPDATE} * self.scaling"
 # A and B as PEFT holds them, and a forward that calls them.
 _AS_PEFT = {
     "A": "nn.Linear(k, r, bias=False)",
@@ -76,6 +77,13 @@ WRONG = {
         (
             _layer(**_AS_PEFT | {"more": "nn.init.normal_(self.lora_A.weight); nn.init.zeros_(self.lora_B.weight)"}),
             "24 times",
+        ),
+        (_layer(**_AS_PEFT | {"forward": _FORWARD}), "An nn.Linear is called"),
+        (_layer(more="self.drop = nn.Dropout(0.5)", forward=_FORWARD.replace("x @", "self.drop(x) @")), "dropout"),
+        (
+            "class MyLoRA(nn.Module):\n    def __init__(self, base_layer, r, lora_alpha):\n        super().__init__()\n"
+            "        self.both = [nn.Parameter(torch.zeros(r, base_layer.in_features))]",
+            "no matrix called lora_A",
         ),
         (_layer(**_AS_PEFT | {"more": "pass"}), "B does not start at zero"),
         (_layer(**_AS_PEFT | {"A": "nn.Linear(k, r)"}), "Your A has a bias"),

@@ -69,8 +69,8 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
                 "be 7, whose level is 0 (code 0 stands for −1)."
             )
         return _at_every_border(to_codes)
-    if said := _other_grid(codes, block / 2, table):
-        return said
+    if other_grid := _other_grid(codes, block / 2, table):
+        return other_grid
     lowest, highest = block.min(), block.max()
     for wrong, said in (
         (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),

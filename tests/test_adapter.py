@@ -139,10 +139,14 @@ def test_an_adapter_taken_and_put_on_again_is_the_same(tiny_model, ids):
     bare = tiny_model(ids).logits
     lora.attach(tiny_model, r=4, lora_alpha=6, use_rslora=True)
     shake(tiny_model)
-    adapter = adapter_of(tiny_model)
+    adapter, with_it = adapter_of(tiny_model), tiny_model(ids).logits
+    for parameter in tiny_model.parameters():
+        parameter.data.mul_(
+            1 + parameter.requires_grad
+        )  # the model trains on, and what was taken of it does not follow
     lora.detach(tiny_model)
     attach_adapter(tiny_model, adapter)
-    with_it = tiny_model(ids).logits
+    assert torch.equal(tiny_model(ids).logits, with_it)
     again = adapter_of(tiny_model, "again")
     assert all(torch.equal(again.A[n], adapter.A[n]) and torch.equal(again.B[n], adapter.B[n]) for n in adapter.A)
     assert (again.r, again.lora_alpha, again.use_rslora) == (4, 6, True)

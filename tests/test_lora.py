@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lora_lessons import lora, models
+from lora_lessons import lora, models, quant
 
 FACTS = {  # facts.md: trainable parameters in millions, calculated from the models' shapes, r = 8 / 16 / 64
     "Llama-2-7B": ((4.19, 8.39, 33.6), (8.39, 16.8, 67.1), (19.99, 39.98, 159.9)),
@@ -97,14 +97,29 @@ def test_merge_equals_the_adapter_beside_the_base(tiny_model, ids):
     assert torch.allclose(tiny_model(ids).logits, beside, atol=1e-5)
 
 
-def test_a_merge_rounds_once():
-    """In bf16, W + ΔW is summed in fp32: a ΔW rounded on its own would be rounded twice."""
-    linear = nn.Linear(64, 48, bias=False, dtype=torch.bfloat16)
+def test_the_layer_and_its_merge_round_once():
+    """In bf16, W·x + ΔW·x and W + ΔW are summed in fp32: an update rounded on its own would be rounded twice."""
+    torch.manual_seed(0)
+    linear, x = nn.Linear(64, 48, bias=False, dtype=torch.bfloat16), torch.randn(5, 64, dtype=torch.bfloat16)
     layer, W = lora.LoRALinear(linear, r=4, lora_alpha=7), linear.weight.detach().float()
     nn.init.normal_(layer.lora_B, std=0.1, generator=torch.Generator().manual_seed(0))
+    update = x.float() @ layer.lora_A.T @ layer.lora_B.T * layer.scaling
+    assert torch.equal(layer(x), (linear(x).float() + update).bfloat16())
+    assert not torch.equal(layer(x), linear(x) + update.bfloat16())
     expected = (W + layer.delta()).bfloat16()
     assert torch.equal(layer.merged().weight, expected)
     assert not torch.equal((W.bfloat16() + layer.delta().bfloat16()), expected)
+
+
+def test_a_merge_that_is_refused_leaves_every_layer_as_it_was(tiny_model):
+    """Only the last layer is packed in 4 bits: those before it could be merged, and are not."""
+    quant.quantize_linears(tiny_model, [lora.resolve_targets(tiny_model, "all-linear")[-1]])
+    lora.attach(tiny_model, r=4)
+    shake(tiny_model)
+    digest, layers = models.weights_digest(tiny_model), dict(lora.lora_layers(tiny_model))
+    with pytest.raises(ValueError, match="packed in 4 bits"):
+        lora.merge(tiny_model)
+    assert dict(lora.lora_layers(tiny_model)) == layers and models.weights_digest(tiny_model) == digest
 
 
 def test_detach_gives_the_base_back_bit_for_bit(tiny_model, ids):

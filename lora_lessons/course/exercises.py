@@ -1,7 +1,7 @@
 """Exercises: a stub in the notebook, and a check that names the likely mistake.
 
-A check returns None when the answer is right, else a sentence that names the mistake. Hints and solution stand
-folded in the notebook, beside the stub.
+A check returns None when the answer is right, a Remark when it is right and there is something to add, else a sentence
+that names the mistake. Hints and solution stand folded in the notebook, beside the stub.
 """
 
 from __future__ import annotations
@@ -58,7 +58,14 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
         return "not yet", f"Your code stopped with an error. {type(error).__name__}: {error}"
     finally:
         print(printed.getvalue(), end="")
-    return ("not yet", said) if said else ("solved", f"Correct. You have solved “{EXERCISES[id].title}”.")
+    right = f"Correct. You have solved “{EXERCISES[id].title}”."
+    if isinstance(said, Remark):
+        return "solved", f"{right} {said}"
+    return ("not yet", said) if said else ("solved", right)
+
+
+class Remark(str):
+    """What a check adds to a right answer."""
 
 
 class Unsolved(Exception):

@@ -143,7 +143,7 @@ def test_every_kind_of_source_is_in_use():
 @pytest.mark.parametrize(
     "text, found",
     [
-        ("It took 3.4 s.", ["3.4"]),
+        ("It took 3.4 s, 12 ms a step.", ["3.4", "12"]),
         ("It cut 97% of it, and 12 MB.", ["97", "12"]),
         ("Rank 8 of 576, r = 64, lesson 03, the paper's section 7.2.", []),
         ("`0.5` and $0.25$ and $$1.5$$ are code and formulas", []),
@@ -158,8 +158,8 @@ def test_numbers_that_look_measured_are_found(text, found):
 
 
 def test_quoted_numbers_are_compared_at_their_own_digits():
-    values = {"a": 8.449, "share": 0.4512, "n": 19_988_480}
-    good = "8.4<!--record a--> 8.45<!--record a--> 45%<!--record share--> 45.1%<!--record share--> 19,988,480<!--record n-->"
+    values = {"a": 8.449, "share": 0.4512, "ratio": 2.17, "n": 19_988_480}
+    good = "8.4<!--record a--> 8.45<!--record a--> 45%<!--record share--> 45.1%<!--record share--> 2.2×<!--record ratio--> 19,988,480<!--record n-->"
     assert prose.prose_problems(good, values) == []
     for bad in ("8.5<!--record a-->", "46%<!--record share-->", "1<!--record absent-->", "2<!--calc lesson minutes-->"):
         assert len(prose.prose_problems(bad, values)) == 1, bad

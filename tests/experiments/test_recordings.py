@@ -6,6 +6,7 @@ import pytest
 
 from lora_lessons.experiments import recordings, shipped_adapters
 from lora_lessons.paths import course_root, measurements
+from lora_lessons.sums import sha256
 
 RUN = {"rows": [{"task": "persona", "loss": 1.25, "note": "naïve"}], "steps": 24, "empty": {}}
 
@@ -59,9 +60,10 @@ def test_a_recording_that_is_missing_says_what_to_do(file):
 @pytest.mark.parametrize("file", sorted(measurements().glob("*.json")), ids=lambda file: file.stem)
 def test_what_ships_is_as_it_was_recorded(file):
     found = json.loads(file.read_text(encoding="utf-8"))
-    if file.with_suffix(".csv").exists():
-        return  # it says where the table beside it comes from
-    assert found[recordings.DIGEST] == recordings.digest(recordings.read(file))
+    if (table := file.with_suffix(".csv")).exists():
+        assert found["table_sha256"] == sha256(table), "it says where the table beside it comes from"
+    else:
+        assert found[recordings.DIGEST] == recordings.digest(recordings.read(file))
 
 
 def test_the_record_of_the_shipped_adapters_is_as_it_was_made():

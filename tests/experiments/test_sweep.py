@@ -174,6 +174,7 @@ def test_a_failed_run_is_recorded_the_others_go_on_and_resume_retries_it(experim
     ] * 2
     assert good[0]["steps"] == 3 and good[0]["batch_size"] == 1 and good[0]["lora_alpha"] == 2.0
     about = json.loads((out / sweep.ABOUT).read_text())
+    assert about["table_sha256"] == sums.sha256(out / sweep.TABLE)
     assert [v["torch"] for v in about["versions"]] == [version("torch")] and len(about["machine"]) == 1
     assert set(about["date"]) <= {begun.isoformat(), date.today().isoformat()}, "it may run over midnight"
 

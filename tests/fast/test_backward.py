@@ -55,6 +55,11 @@ def test_a_first_layer_whose_input_learns_nothing_gets_no_gradient_for_it(draw):
 def test_rms_norm(draw):
     w = draw(6, learns=False)
     assert gradcheck(lambda x: RMSNorm.apply(x, w, 1e-5, torch.float64), draw(5, 6))
+    x, w = draw(5, 64).bfloat16(), draw(64).bfloat16()
+    wide = RMSNorm.apply(x.float(), w, 1e-5, torch.float32)
+    assert torch.equal(RMSNorm.apply(x, w, 1e-5, torch.bfloat16), wide.bfloat16()), (
+        "16 bits are rounded once, at the end"
+    )
 
 
 def test_swiglu(draw):
@@ -74,6 +79,8 @@ def test_the_loss_at_supervised_tokens(draw, answers):
     (gradient,) = torch.autograd.grad(loss, h)
     (wanted,) = torch.autograd.grad(cross_entropy(h @ E.T, labels), h)
     assert torch.allclose(gradient, wanted, rtol=1e-10)
+    h, E = h.bfloat16(), E.bfloat16()
+    assert torch.allclose(HeadLoss.apply(h, E, labels), cross_entropy((h @ E.T).float(), labels), rtol=1e-6)
 
 
 def test_attention_over_short_texts(draw):
@@ -84,9 +91,11 @@ def test_attention_over_short_texts(draw):
     assert torch.allclose(ShortAttention.apply(Q, K, V, sees), theirs, rtol=1e-12)
 
 
-def test_long_texts_and_cards_take_pytorchs_attention(draw, monkeypatch):
+def test_only_long_texts_and_cards_take_pytorchs_attention(draw, monkeypatch):
     Q, K, V, sees = draw(1, 2, 4, 3), draw(1, 2, 4, 3), draw(1, 2, 4, 3), torch.ones(4, 4).bool()
-    short = attention.attention(Q, K, V, sees)
+    with monkeypatch.context() as patch:
+        patch.setattr(attention, "scaled_dot_product_attention", None)
+        short = attention.attention(Q, K, V, sees)
     monkeypatch.setattr(attention, "KEPT", 3)
     monkeypatch.setattr(ShortAttention, "apply", None)
     assert torch.allclose(attention.attention(Q, K, V, sees), short, rtol=1e-12)

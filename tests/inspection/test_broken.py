@@ -84,6 +84,10 @@ def test_what_is_broken_is_named(zoo, tmp_path, what):
     json.dumps(inspection.as_json(xray), allow_nan=False)
 
 
+def test_an_a_that_grew_as_much_as_training_makes_it_is_not_said_to_be_far(zoo, tmp_path):
+    assert inspection.inspect(edited(zoo["plain"], tmp_path / "it", every("lora_A", lambda A: 2 * A))).codes == ()
+
+
 @pytest.mark.parametrize("change", [DOUBLED, BARE, COMPILED], ids=["doubled", "bare", "compiled"])
 def test_peft_indeed_loads_such_keys_as_if_nothing_was_trained(zoo, tmp_path, change):
     place = edited(zoo["plain"], tmp_path / "it", change)
@@ -165,6 +169,13 @@ def test_what_the_targets_reach_is_what_peft_says_they_reach(zoo, tmp_path, targ
 def test_an_adapter_whose_scale_is_zero_has_no_effective_rank(zoo, tmp_path):
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", lora_alpha=0))
     assert {(one.norm, one.effective_rank, one.stable_rank) for one in xray.matrices} == {(0.0, 0.0, 0.0)}
+
+
+def test_vllm_is_told_the_next_of_the_ranks_that_it_takes(zoo, tmp_path):
+    change = every("lora_", lambda x: x.repeat(5, 1) if x.shape[0] == 4 else x.repeat(1, 5))
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=20, lora_alpha=40))
+    (vllm,) = [one for one in xray.runtimes if one.name == "vLLM"]
+    assert vllm.loads == "yes" and "--max-lora-rank 32:" in vllm.reason
 
 
 def test_a_switch_for_biases_is_not_said_to_be_a_bias_in_the_file(zoo, tmp_path):

@@ -6,10 +6,12 @@ import warnings
 
 import peft
 import pytest
+import torch
 from peft_zoo import KINDS, llama
 
 from lora_lessons import inspection
 from lora_lessons.adapter import read_adapter
+from lora_lessons.inspection.measures import measure
 
 # Every code that an adapter of this kind gets, and no other.
 EXPECTED = {
@@ -51,6 +53,12 @@ def test_the_norms_are_those_of_what_peft_adds(zoo, kind):
     assert ours.keys() == theirs.keys() and ours
     for name, norms in ours.items():
         assert sorted(norms) == pytest.approx(theirs[name], rel=0.01 if kind == "bf16" else 1e-4), name
+
+
+def test_stable_and_effective_rank_follow_the_spectrum():
+    """σ = 4, 2, 1, 1: as shares 1/2, 1/4, 1/8 and 1/8, whose entropy is 1.75 bits; and Σσ² = 22 is 22/16 of the largest."""
+    found = measure("q_proj", torch.eye(4, 9), torch.eye(7, 4) * torch.tensor([4.0, 2.0, 1.0, 1.0]), scale=0.5)
+    assert (found.effective_rank, found.stable_rank) == pytest.approx((2**1.75, 22 / 16))
 
 
 def test_ranks_and_scales_follow_the_patterns(zoo):

@@ -8,7 +8,7 @@ from nbval_compares import IGNORE, REASONS, frame
 from sources import read
 
 from lora_lessons.course.lesson import lessons, side_trips
-from lora_lessons.course.records import MIME, show_value
+from lora_lessons.course.records import MIME, Record, Table, show_value
 from lora_lessons.run.baselines import read_baseline
 
 LESSONS = [p.stem for p in [*lessons(), *side_trips()]]
@@ -95,6 +95,15 @@ def test_an_exempt_verdict_is_still_compared_by_its_label_and_its_words():
         for output in wrong:
             output.data["text/html"] = output.data["text/html"].replace(before, after)
         assert wrong != cell.outputs and frame(wrong) != right, before
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_record_reads_as_it_was_measured(lesson):
+    """A cell stores its records three times: for programs, as a table, and as text. All three say the same."""
+    for cell in code(read(lesson)):
+        for data in (output.data for output in cell.outputs if MIME in output.get("data", {})):
+            shown = Table(Record(**one) for one in data[MIME])._repr_mimebundle_()
+            assert dict(data) == shown, cell.source
 
 
 def exempt(n, *reasons):

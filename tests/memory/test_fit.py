@@ -26,6 +26,7 @@ def test_the_longest_sequence_fits_and_one_token_more_does_not():
         ("Llama-2-7B", Job("lora", seq=4096, batch_size=4), "24", "one sequence at a time"),
         ("Llama-2-7B", Job("full"), "RTX 4090", "LoRA"),
         ("Llama-2-7B", Job("full fp32"), 8, "QLoRA"),
+        ("Qwen2.5-7B", Job(r=256, seq=256, optimizer="paged_adamw_8bit"), 8, "rank 8"),
         ("Qwen2.5-7B", Job(seq=32768), "RTX 4090", "sequences of at most"),
     ],
 )

@@ -82,7 +82,19 @@ SABOTAGES: list[Sabotage] = [
             "a merge into bf16 rounds ΔW before it is added",
             "weight.copy_(weight.to(self.lora_A.dtype) + self.delta())",
             "weight.copy_(weight + self.delta().to(weight.dtype))",
-            "test_lora.py::test_a_merge_rounds_once",
+            "test_lora.py::test_the_layer_and_its_merge_round_once",
+        ),
+        (
+            "the layer rounds its update before it is added",
+            "(h + update).to(h.dtype)",
+            "h + update.to(h.dtype)",
+            "test_lora.py::test_the_layer_and_its_merge_round_once",
+        ),
+        (
+            "a merge that is refused has merged the layers before",
+            "    for _, layer in lora_layers(model):\n        check_mergeable(layer.base_layer)\n",
+            "",
+            "test_lora.py::test_a_merge_that_is_refused_leaves_every_layer_as_it_was",
         ),
         (
             "a factor of the update is ignored",
@@ -149,6 +161,12 @@ SABOTAGES: list[Sabotage] = [
             "layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling)",
             "layer.lora_B.detach().cpu().clone()",
             "test_adapter.py::test_the_scale_is_saved_too",
+        ),
+        (
+            "an adapter that was taken goes on training",
+            "layer.lora_A.detach().cpu().clone()",
+            "layer.lora_A.detach().cpu()",
+            "test_adapter.py::test_an_adapter_taken_and_put_on_again_is_the_same",
         ),
         (
             "a pickled adapter is taken where there are no safetensors",
@@ -289,6 +307,12 @@ SABOTAGES: list[Sabotage] = [
             "tasks/checking/test_likeness.py::test_the_tokenizer_gets_batches_of_a_bounded_size",
         ),
         (
+            "the larger of two limits holds",
+            "min(known, default=None)",
+            "max(known, default=None)",
+            "tasks/checking/test_tokens.py::test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer_is_all_masked",
+        ),
+        (
             "a line whose answer would be cut counts as good",
             "if limit is None or total <= limit:",
             "if limit is None or sizes.given < limit:",
@@ -311,6 +335,15 @@ SABOTAGES: list[Sabotage] = [
             "(runs[at : at + 4096] * _FACTORS + _SHIFTS).min(axis=1)",
             "(runs[at : at + 4096] * _FACTORS[:1] + _SHIFTS[:1]).min(axis=1)",
             "tasks/checking/test_likeness.py::test_equal_bytes_are_as_many_as_runs_in_common",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/checking/likeness.py",
+        (
+            "a held-out question is missed under another system message",
+            "before_the_answer(messages, system=False)",
+            "before_the_answer(messages)",
+            "tasks/checking/test_checker.py::test_a_held_out_question_is_found_also_when_it_is_nearly_the_same",
         ),
     ),
     *_in(
@@ -393,6 +426,12 @@ SABOTAGES: list[Sabotage] = [
             "",
             "fast/test_backward.py::test_attention_over_short_texts",
         ),
+        (
+            "no text is short enough for the attention of short texts",
+            "KEPT = 4 * 2**20",
+            "KEPT = 0",
+            "fast/test_backward.py::test_only_long_texts_and_cards_take_pytorchs_attention",
+        ),
     ),
     *_in(
         "lora_lessons/fast/head.py",
@@ -400,6 +439,12 @@ SABOTAGES: list[Sabotage] = [
             "the gradient is divided by the number of answers twice",
             "gradient.div_(len(labels))",
             "gradient.div_(len(labels) ** 2)",
+            "fast/test_backward.py::test_the_loss_at_supervised_tokens",
+        ),
+        (
+            "the loss is worked out in 16 bits",
+            "dtype=torch.promote_types(h.dtype, torch.float32)",
+            "dtype=h.dtype",
             "fast/test_backward.py::test_the_loss_at_supervised_tokens",
         ),
     ),
@@ -410,6 +455,12 @@ SABOTAGES: list[Sabotage] = [
             "_turned(grad, cos, -sin)",
             "_turned(grad, cos, sin)",
             "fast/test_backward.py::test_rotation",
+        ),
+        (
+            "a norm is worked out in 16 bits",
+            "        wide = _wide(x)\n",
+            "        wide = x\n",
+            "fast/test_backward.py::test_rms_norm",
         ),
         (
             "backward forgets that the update is scaled",
@@ -433,6 +484,12 @@ SABOTAGES: list[Sabotage] = [
             "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
         ),
         (
+            "every epoch has the same order",
+            "    order: list[int] = []\n    while len(order) < needed:\n        order += torch.randperm(count, generator=generator).tolist()\n",
+            "    order = torch.randperm(count, generator=generator).tolist()\n    order *= -(-needed // count)\n",
+            "training/test_loop.py::test_the_batches_cover_each_epoch",
+        ),
+        (
             "the learning rate does not follow its schedule",
             "set_rate(optimizer, settings.rate(number))",
             "set_rate(optimizer, settings.learning_rate)",
@@ -443,6 +500,24 @@ SABOTAGES: list[Sabotage] = [
             "            check_gradients(learned)\n",
             "            pass\n",
             "training/test_gradients.py::test_matrices_without_gradient_stop_training_and_are_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/optimizers.py",
+        (
+            "weights never decay",
+            '"weight_decay": weight_decay}',
+            '"weight_decay": 0.0}',
+            "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/scaling.py",
+        (
+            "a resumed run in fp16 forgets its loss scale",
+            "if half and state:",
+            "if half and not half:",
+            "training/test_scaling.py::test_fp16_trains_with_a_scaled_loss_and_resumes",
         ),
     ),
     *_in(
@@ -617,6 +692,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/export/gguf/model.py",
+        (
+            "a GGUF does not say how far its rotary embeddings are stretched",
+            '        writer.add_rope_scaling_factor(rope["factor"])\n',
+            "        pass\n",
+            "export/gguf/test_agreement.py::test_stretched_rotary_embeddings_agree",
+        ),
+    ),
+    *_in(
         "lora_lessons/export/ollama/folder.py",
         (
             "the Modelfile has no template",
@@ -659,6 +743,15 @@ SABOTAGES: list[Sabotage] = [
             '                tape.see(tensor, "optimizer")\n',
             "                pass\n",
             "memory/test_prediction.py::test_foreach_needs_room_for_every_number_and_fused_does_not memory/test_prediction.py::test_paged_moments_are_not_on_the_card",
+        ),
+    ),
+    *_in(
+        "lora_lessons/memory/fit.py",
+        (
+            "a smaller rank is never advised",
+            '    if job.method != "full" and job.r > 8:\n        yield "rank 8", {"r": 8}\n',
+            "",
+            "memory/test_fit.py::test_what_to_change_first_does_make_it_fit",
         ),
     ),
     *_in(
@@ -752,12 +845,54 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l02_lora_layer/check_my_lora.py",
+        (
+            "a layer is right however large its A starts",
+            "LARGEST = 4 ",
+            "LARGEST = 400 ",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[02.1]",
+        ),
+        (
+            "a layer whose matrices have other names is right, and lesson 03 cannot train it",
+            "if own := [one.name for one in (A, B) if",
+            "if own := [one.name for one in () if",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[02.1]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l03_train_lora/layers.py",
+        (
+            "nobody says that the loss has risen",
+            "RISEN = 1.0",
+            "RISEN = 100.0",
+            "lessons/l03_train_lora/test_layers.py::test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not",
+        ),
+        (
+            "a layer that is an nn.Linear, as in PEFT, does not train",
+            "return part.weight if isinstance(part, nn.Linear) else part",
+            "return part",
+            "lessons/l02_lora_layer/test_check_my_lora.py::test_a_layer_that_works_is_right_and_trains_in_lesson_03",
+        ),
+    ),
+    *_in(
         "lora_lessons/course/prose.py",
         (
             "a number in prose need not be its record's",
             "return round(float(value) * (100 if self.percent else 1), digits) == shown",
             "return True",
             "course/test_prose.py",
+        ),
+        (
+            "milliseconds need no source",
+            "|ms|tok/s",
+            "|tok/s",
+            "course/test_prose.py::test_numbers_that_look_measured_are_found",
+        ),
+        (
+            "a ratio is read as a share",
+            '"%" in match["unit"], match["low"]',
+            'bool(match["unit"]), match["low"]',
+            "course/test_prose.py::test_quoted_numbers_are_compared_at_their_own_digits",
         ),
     ),
     *_in(
@@ -871,6 +1006,12 @@ SABOTAGES: list[Sabotage] = [
             "inspection/test_peft_zoo.py::test_the_norms_are_those_of_what_peft_adds",
         ),
         (
+            "the effective rank is that of the squares",
+            "p = S / S.sum()",
+            "p = S.square() / S.square().sum()",
+            "inspection/test_peft_zoo.py::test_stable_and_effective_rank_follow_the_spectrum",
+        ),
+        (
             "B's columns are read as those of one expert after the other",
             "B.reshape(d, -1, experts).permute(2, 0, 1)",
             "B.reshape(d, experts, -1).permute(1, 0, 2)",
@@ -926,6 +1067,24 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/inspection/findings/of_numbers.py",
+        (
+            "an A that grew as usual is called far from its start",
+            "FAR = 3.0",
+            "FAR = 1.7",
+            "inspection/test_broken.py::test_an_a_that_grew_as_much_as_training_makes_it_is_not_said_to_be_far",
+        ),
+    ),
+    *_in(
+        "lora_lessons/inspection/runtimes.py",
+        (
+            "vLLM is told a rank that it does not take",
+            "1 << (r - 1).bit_length()",
+            "r",
+            "inspection/test_broken.py::test_vllm_is_told_the_next_of_the_ranks_that_it_takes",
+        ),
+    ),
+    *_in(
         "README.md",
         (
             "the README promises recordings that are not there",
@@ -950,6 +1109,15 @@ SABOTAGES: list[Sabotage] = [
             '"lora.layers": {\n   "expected": 210,',
             '"lora.layers": {\n   "expected": 211,',
             "run/test_recorded_baselines.py",
+        ),
+    ),
+    *_in(
+        "data/measurements/lesson_05_sweep.csv",
+        (
+            "a digit of a recorded table is edited",
+            ",3.152111558056382,",
+            ",3.142111558056382,",
+            "experiments/test_recordings.py::test_what_ships_is_as_it_was_recorded[lesson_05_sweep]",
         ),
     ),
     *_in(
@@ -1019,6 +1187,12 @@ SABOTAGES: list[Sabotage] = [
             '"record(\\"noop.nudged\\", change())"',
             '"change()"',
             "lessons/test_records_in_code.py",
+        ),
+        (
+            "a stored record reads otherwise than it was measured",
+            '"scale.lora_64_over_4 = 0.259\\n"',
+            '"scale.lora_64_over_4 = 0.295\\n"',
+            "lessons/test_stored_outputs.py::test_a_record_reads_as_it_was_measured[02_lora_layer]",
         ),
     ),
     *_in(
@@ -1247,6 +1421,27 @@ SABOTAGES: list[Sabotage] = [
             '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))',
             '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", text)',
             "run/site/test_numbers.py::test_a_hint_leaves_the_markdown_around_it_alone",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/site/number_pages.py",
+        (
+            "a page of numbers shows the last seed's value",
+            'with_unit(entry["expected"], entry["unit"])',
+            'with_unit(entry["seeds"][-1], entry["unit"])',
+            "run/site/test_numbers.py::test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it",
+        ),
+        (
+            "a page of numbers drops the sign of a percentage",
+            "{'%' if one.percent else ''}",
+            "",
+            "run/site/test_numbers.py::test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it",
+        ),
+        (
+            "a page of numbers counts a seed too few",
+            "seeds = max((len(entry",
+            "seeds = -1 + max((len(entry",
+            "run/site/test_numbers.py::test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it",
         ),
     ),
     *_in(

@@ -15,7 +15,7 @@ from lora_lessons.training import Settings, train
 
 
 def test_lr_ratio_is_pefts_lora_plus(tiny_model, examples, tmp_path):
-    settings, trained = dataclasses.replace(SHORT, lr_ratio=16.0), []
+    settings, trained = dataclasses.replace(SHORT, lr_ratio=16.0, weight_decay=0.5), []
     for library in (False, True):
         torch.manual_seed(0)
         config = peft.LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear")
@@ -35,7 +35,8 @@ def test_lr_ratio_is_pefts_lora_plus(tiny_model, examples, tmp_path):
 
 def _loop(model, examples, settings, create):
     """PEFT's LoRA+ in the shortest loop: each group's own rate, times where the schedule stands."""
-    optimizer = create(model, torch.optim.AdamW, lr=settings.learning_rate, loraplus_lr_ratio=settings.lr_ratio)
+    rates = {"lr": settings.learning_rate, "loraplus_lr_ratio": settings.lr_ratio}
+    optimizer = create(model, torch.optim.AdamW, **rates, loraplus_weight_decay=settings.weight_decay)
     peak, losses = [group["lr"] for group in optimizer.param_groups], []
     for step, batch in enumerate(training.batches(len(examples), settings)):
         for group, rate in zip(optimizer.param_groups, peak, strict=True):

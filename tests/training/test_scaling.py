@@ -17,6 +17,7 @@ def test_fp16_trains_with_a_scaled_loss_and_resumes(tiny_model, examples, tmp_pa
 
     (broken, one), (whole, other) = broken_and_whole(make, SHORT, tmp_path)
     assert broken.losses == whole.losses and same(one, other)
+    assert broken.loss_scale == whole.loss_scale
     assert whole.loss_scale["scale"] == 2.0**12 and whole.loss_scale["_growth_tracker"] == SHORT.steps
     lora.attach(tiny_model, r=4)
     plain = train(tiny_model, examples, SHORT, run_dir=tmp_path / "fp32")

@@ -11,6 +11,7 @@ from typing import Any
 from ...files import whole_file, write_text
 from ...paths import measurements
 from ...run.result import OK
+from ...sums import sha256
 from .trials import Trial
 
 TABLE, ABOUT = "results.csv", "about.json"
@@ -56,7 +57,7 @@ def check_row(row: Mapping[str, Any]) -> None:
 
 
 def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
-    """Write `rows` as out/results.csv, and the machines, days and versions that they come from as out/about.json."""
+    """Write `rows` as out/results.csv, and as out/about.json where they come from: machines, days, versions, the table's SHA-256."""
     rows = list(rows)
     with (
         whole_file(out / TABLE) as temporary,
@@ -70,6 +71,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], out: Path) -> None:
         "machine": sorted({str(row["machine"]) for row in rows}),
         "date": sorted({str(row["date"]) for row in rows}),
         "versions": [dict(pairs) for pairs in sorted({_pairs(row.get("versions")) for row in rows})],
+        "table_sha256": sha256(out / TABLE),
     }
     write_text(out / ABOUT, json.dumps(about, indent=1) + "\n")
 

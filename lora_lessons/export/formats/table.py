@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import first_line
 from ...files import whole_file, write_text
 from ...paths import measurements
+from ...sums import sha256
 from .. import gguf
 
 NUMBERS = (
@@ -84,12 +85,13 @@ def line(row: Mapping[str, Any]) -> str:
 
 
 def write(rows: Sequence[Mapping[str, Any]], table: Path, about: Mapping[str, Any]) -> None:
-    """Write `rows` to `table` (CSV) and `about` beside it (JSON), each whole or not at all."""
+    """Write `rows` to `table` (CSV), and `about` and the table's SHA-256 beside it (JSON), each whole or not at all."""
     with whole_file(table) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         out.writeheader()
         out.writerows({name: _short(row.get(name)) for name in COLUMNS} for row in rows)
-    write_text(table.with_suffix(".json"), json.dumps(dict(about), indent=1, ensure_ascii=False) + "\n")
+    beside = dict(about) | {"table_sha256": sha256(table)}
+    write_text(table.with_suffix(".json"), json.dumps(beside, indent=1, ensure_ascii=False) + "\n")
 
 
 def _short(value: Any) -> Any:

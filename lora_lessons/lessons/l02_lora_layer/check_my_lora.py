@@ -5,14 +5,39 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ...course.exercises import Unsolved, exercise
+from ...course.exercises import Remark, Unsolved, exercise
 
 D, K, R, ALPHA = 5, 4, 3, 13.0  # 1, 2, r, α, α // r, α/√r and r/α all differ from α/r
+WIDE = 576  # inputs of the layer on which A's size is looked at: those of our base
+LARGEST = 4  # how many times 1/√k A's numbers may be, in the root of their mean square
+
+
+class Matrix(NamedTuple):
+    """One of the learner's two matrices: its letter, its name in the layer, and whether it lies turned round."""
+
+    letter: str
+    name: str
+    turned: bool = False
+
+    def held(self, layer: Any) -> Any:
+        """What the layer holds."""
+        return attrgetter(self.name)(layer)
+
+    def of(self, layer: Any) -> Tensor:
+        """The same as PEFT keeps it, outputs × inputs: A is r×k, B is d×r."""
+        found: Tensor = self.held(layer)
+        return found.T if self.turned else found
+
+    @property
+    def on_the_right(self) -> str:
+        """How rows are multiplied by it."""
+        return self.letter if self.turned else f"{self.letter}.T"
 
 
 @exercise("02.1", "Your LoRA layer", difficulty=2, minutes=10)
@@ -36,66 +61,86 @@ def _look(answer: Any) -> str | None:
             return "nn.Module must be set up first: begin __init__ with super().__init__()."
         raise
     x = torch.randn(6, K)
-    if all(getattr(layer, name, ...) is ... for name in ("lora_A", "lora_B")):
-        raise Unsolved
-    if said := next(_inside(layer, base), None):
+    found = _matrices(layer, base)
+    if isinstance(found, str):
+        return found
+    A, B = found
+    if said := next(_inside(layer, base, A, B), None):
         return said
-    h = _forward(layer, x)
+    A, B = A._replace(turned=A.held(layer).shape != (R, K)), B._replace(turned=B.held(layer).shape != (D, R))
+    h = _forward(layer, x, A, B)
     if isinstance(h, str):
         return h
     if not torch.allclose(h, base(x), atol=1e-5) and torch.allclose(h + base.bias, base(x), atol=1e-5):
         return "The base layer's bias is lost. Call self.base_layer(x), which adds it, instead of x @ W.T."
-    if said := _start(layer):
+    if said := _start(A.of(layer).detach(), B.of(layer).detach()):
         return said
     with torch.no_grad():
-        layer.lora_A.copy_(torch.randn(R, K))
-        layer.lora_B.copy_(torch.randn(D, R))
+        A.of(layer).copy_(torch.randn(R, K))
+        B.of(layer).copy_(torch.randn(D, R))
     return (
-        _values(layer, base, x)
-        or _gradients(layer, base, x)
-        or _other_settings(answer)
+        _values(layer, base, x, A, B)
+        or _gradients(layer, x, A, B)
+        or _other_settings(answer, A, B)
         or _untouched(base, before)
         or _sequences(layer)
+        or _size(answer, A)
+        or _conventions(A, B)
     )
 
 
-def _inside(layer: Any, base: nn.Linear) -> Iterator[str]:
-    """What is wrong with the layer's parts: their names, kinds and shapes, and who trains."""
-    for name, letters in (("lora_A", "r×k"), ("lora_B", "d×r")):
-        part = getattr(layer, name, None)
-        if not isinstance(part, Tensor):
-            yield f"There is no matrix called {name}: set self.{name} in __init__. Its shape is {letters}."
-            return
+def _matrices(layer: Any, base: nn.Linear) -> tuple[Matrix, Matrix] | str:
+    """A and B, by name or else by shape; or what to say where one is missing. Raises Unsolved where nothing is there yet."""
+    held = [*layer.named_parameters(), *layer.named_buffers()]
+    held += [(name, part) for name, part in vars(layer).items() if isinstance(part, Tensor)]
+    own = {name: part for name, part in held if not any(part is one for one in base.parameters())}
+    listed = [part for name, part in vars(layer).items() if isinstance(part, (list, tuple, dict)) and name[0] != "_"]
+    if not own and not listed:
+        raise Unsolved
+    found = []
+    for letter, shape, letters in (("A", (R, K), "r×k"), ("B", (D, R), "d×r")):
+        name = f"lora_{letter}"
+        alike = [other for other, part in own.items() if tuple(part.shape) in (shape, shape[::-1])]
+        names = [one for one in (name, f"{name}.weight") if one in own] or alike
+        if len(names) != 1:
+            return f"There is no matrix called {name}: set self.{name} in __init__. Its shape is {letters}."
+        found.append(Matrix(letter, names[0]))
+    return found[0], found[1]
+
+
+def _inside(layer: Any, base: nn.Linear, A: Matrix, B: Matrix) -> Iterator[str]:
+    """What is wrong with the layer's parts: their kinds and shapes, and who trains."""
+    for one in (A, B):
+        part, name = one.held(layer), one.name.removesuffix(".weight")
         if not isinstance(part, nn.Parameter):
             yield f"{name} is a plain tensor, so no optimizer would find it. Wrap it: nn.Parameter(…)."
         if not part.requires_grad:
             yield f"{name} does not train: it was made with requires_grad=False, or frozen together with the base."
-    A, B = tuple(layer.lora_A.shape), tuple(layer.lora_B.shape)
-    if (A, B) == ((D, R), (R, K)):
+    shapes = [tuple(one.held(layer).shape) for one in (A, B)]
+    if [sorted(shape) for shape in shapes] == [sorted((D, R)), sorted((R, K))]:
         yield "A and B have changed places. x meets A (r×k) first; B (d×r) leads from the narrow path to the output."
-    if (A, B) == ((K, R), (R, D)):
-        yield (
-            "Your A is k×r and your B is r×d. For row vectors that is the right way round, ΔW = A·B, and some texts "
-            "write it so. PyTorch and PEFT keep a weight as outputs × inputs: A is r×k, B is d×r."
-        )
-    for name, have, shape, letters in (("lora_A", A, (R, K), "r×k"), ("lora_B", B, (D, R), "d×r")):
-        if have != shape:
+    for one, have, shape, letters in zip((A, B), shapes, ((R, K), (D, R)), ("r×k", "d×r"), strict=True):
+        if have == shape[::-1] and one.name.endswith(".weight"):
+            yield "nn.Linear takes its inputs first and keeps outputs × inputs: A is nn.Linear(k, r), B is nn.Linear(r, d)."
+        if have not in (shape, shape[::-1]):
             yield (
-                f"{name} has the shape {'×'.join(map(str, have))}; for r = {R} on a layer with {K} inputs and {D} outputs "
+                f"{one.name} has the shape {'×'.join(map(str, have))}; for r = {R} on a layer with {K} inputs and {D} outputs "
                 f"it must be {letters}, {'×'.join(map(str, shape))}."
             )
-    if base.weight.requires_grad:
+    trains = {name: p for name, p in layer.named_parameters() if p.requires_grad}
+    if any(p is base.weight for p in trains.values()):
         yield "W still trains. Freeze the base layer in __init__: base_layer.requires_grad_(False)."
-    if base.bias.requires_grad:
+    if any(p is base.bias for p in trains.values()):
         yield "W is frozen and its bias is not. Freeze the whole base layer: base_layer.requires_grad_(False)."
-    ours = (layer.lora_A, layer.lora_B)
-    if more := [name for name, p in layer.named_parameters() if p.requires_grad and not any(p is one for one in ours)]:
+    for one in (A, B):
+        if one.name.endswith(".weight") and f"{one.name.removesuffix('.weight')}.bias" in trains:
+            yield f"Your {one.letter} has a bias, and LoRA's has none. Leave it out: nn.Linear(…, bias=False)."
+    if more := [name for name in trains if name not in (A.name, B.name)]:
         yield f"Something besides A and B trains: {more[0]}. Only lora_A and lora_B should."
 
 
-def _start(layer: Any) -> str | None:
+def _start(A: Tensor, B: Tensor) -> str | None:
     """What is wrong with the numbers that A and B start from."""
-    A, B = layer.lora_A.detach(), layer.lora_B.detach()
     if not torch.isfinite(A).all() or not torch.isfinite(B).all():
         return "lora_A or lora_B holds NaN or infinity: torch.empty only reserves memory. Fill both with numbers."
     if not A.any() and not B.any():
@@ -109,7 +154,7 @@ def _start(layer: Any) -> str | None:
     return None
 
 
-def _forward(layer: Any, x: Tensor) -> Tensor | str:
+def _forward(layer: Any, x: Tensor, A: Matrix, B: Matrix) -> Tensor | str:
     """The layer's output, or what is wrong with calling it at all."""
     try:
         h = layer(x)
@@ -117,9 +162,13 @@ def _forward(layer: Any, x: Tensor) -> Tensor | str:
         if "shape" not in str(error) and "size" not in str(error):
             raise
         return (
-            f"The shapes do not fit in forward ({error}). x holds one input per row: x @ A.T is (rows × r), and that "
-            "@ B.T is (rows × d). A comes first, then B."
+            f"The shapes do not fit in forward ({error}). x holds one input per row: x @ {A.on_the_right} is (rows × r), and that "
+            f"@ {B.on_the_right} is (rows × d). A comes first, then B."
         )
+    except AttributeError as error:
+        if "'Linear' object has no attribute 'T'" not in str(error):
+            raise
+        return "An nn.Linear is called, self.lora_A(x), or its matrix is taken: x @ self.lora_A.weight.T."
     if h is None or h is ...:
         return "__init__ has its matrices; forward returns nothing yet. It returns h, one row for each row of x."
     if not isinstance(h, Tensor):
@@ -129,9 +178,9 @@ def _forward(layer: Any, x: Tensor) -> Tensor | str:
     return h
 
 
-def _values(layer: Any, base: nn.Linear, x: Tensor) -> str | None:
+def _values(layer: Any, base: nn.Linear, x: Tensor, A: Matrix, B: Matrix) -> str | None:
     """What is wrong with h, now that neither A nor B is zero."""
-    h, Wx, BAx = _forward(layer, x), base(x), x @ layer.lora_A.T @ layer.lora_B.T
+    h, Wx, BAx = _forward(layer, x, A, B), base(x), x @ A.of(layer).T @ B.of(layer).T
     if isinstance(h, str):
         return h
     bias = base.bias
@@ -151,33 +200,36 @@ def _values(layer: Any, base: nn.Linear, x: Tensor) -> str | None:
     for wrong, sentence in mistakes:
         if torch.allclose(h, wrong, atol=1e-5):
             return sentence
-    if not torch.allclose(h, Wx + ALPHA / R * BAx, atol=1e-5):
+    right = Wx + ALPHA / R * BAx
+    if not torch.allclose(h, right, atol=1e-5):
+        if torch.allclose(layer.eval()(x), right, atol=1e-5):
+            return "The values are right in evaluation mode only. Leave dropout out here: lesson 03 compares them in training."
         return "The shapes are right and the values are not. Take self.base_layer(x), add α/r times x @ A.T @ B.T."
     return None
 
 
-def _gradients(layer: Any, base: nn.Linear, x: Tensor) -> str | None:
+def _gradients(layer: Any, x: Tensor, A: Matrix, B: Matrix) -> str | None:
     """Whether A and B can learn."""
     h = layer(x)
     if h.requires_grad:
         h.square().sum().backward()
-    for name in ("lora_A", "lora_B"):
-        got = getattr(layer, name).grad
+    for one in (A, B):
+        got = one.held(layer).grad
         if got is None or not got.any():
-            return f"{name} gets no gradient, so it trains nothing: no_grad, .detach() or .data cuts it off in forward."
+            return f"{one.name} gets no gradient, so it trains nothing: no_grad, .detach() or .data cuts it off in forward."
     return None
 
 
-def _other_settings(answer: Any) -> str | None:
+def _other_settings(answer: Any, A: Matrix, B: Matrix) -> str | None:
     """Whether r, α and the layer's size are used as given."""
     base = nn.Linear(7, 6, bias=False)
     layer = answer(base, 2, 3.0)
-    if tuple(layer.lora_A.shape) != (2, 7) or tuple(layer.lora_B.shape) != (6, 2):
+    if tuple(A.of(layer).shape) != (2, 7) or tuple(B.of(layer).shape) != (6, 2):
         return "Your shapes fit one layer only. Take d and k from base_layer.weight.shape, and r as given."
     x = torch.randn(3, 7)
     with torch.no_grad():
-        layer.lora_B.copy_(torch.randn(6, 2))
-    right = base(x) + 1.5 * (x @ layer.lora_A.T @ layer.lora_B.T)
+        B.of(layer).copy_(torch.randn(6, 2))
+    right = base(x) + 1.5 * (x @ A.of(layer).T @ B.of(layer).T)
     if not torch.allclose(layer(x), right, atol=1e-5):
         return "Your scale fits one setting only. For r = 2 and α = 3 it is 1.5: compute lora_alpha / r."
     return None
@@ -200,3 +252,32 @@ def _sequences(layer: Any) -> str | None:
     if h is None or h.shape != (2, 6, D) or not torch.allclose(h[1], layer(x[1]), atol=1e-5):
         return "That works for a table of inputs, but a model feeds (batch × tokens × k). Multiply as x @ A.T, not A @ x.T."
     return None
+
+
+def _size(answer: Any, A: Matrix) -> str | None:
+    """Whether A starts so that A·x is about as large as x: its numbers about 1/√k."""
+    layer = answer(nn.Linear(WIDE, WIDE, bias=False), 8, 16)
+    size = float(A.of(layer).detach().square().mean().sqrt())
+    if (times := size * math.sqrt(WIDE)) <= LARGEST:
+        return None
+    return (
+        f"The layer is right, and A starts too large. With k = {WIDE} inputs its numbers are about {size:.2g} in size, and about "
+        f"1/√k = {WIDE**-0.5:.2g} is right. A·x is then {times:.0f} times too large, so B's gradients are, and so is every change "
+        "of the model: in lesson 03 the loss falls less, or it rises. Divide by math.sqrt(k), or use nn.init.kaiming_uniform_(A, a=math.sqrt(5))."
+    )
+
+
+def _conventions(A: Matrix, B: Matrix) -> str | None:
+    """What to say of a layer that works, where its names or shapes are not those of PEFT."""
+    if own := [one.name for one in (A, B) if one.name not in (f"lora_{one.letter}", f"lora_{one.letter}.weight")]:
+        return (
+            "Your layer works, and only its names are your own. Call the matrices lora_A and lora_B (not "
+            f"{' and '.join(own)}): lesson 03 looks for these names, and so do PEFT and the files of every adapter."
+        )
+    turned = [f"your {one.letter} is {letters}" for one, letters in ((A, "k×r"), (B, "r×d")) if one.turned]
+    if not turned:
+        return None
+    return Remark(
+        f"One thing to know: {' and '.join(turned)}. For row vectors that is the right way round, and some texts write it so. "
+        "PyTorch and PEFT keep a weight as outputs × inputs, A as r×k and B as d×r."
+    )

@@ -31,7 +31,7 @@ def keep_my_lora(cls: type) -> None:
     """
     state, _ = judge(EXERCISE, cls)
     if state != "solved":
-        print("Not kept yet: when the check above says “Right”, run this cell again.")
+        print("Not kept yet: when the check above says “Correct”, run this cell again.")
         return
     try:
         source = f"{IMPORTS}\n\n{source_of(cls)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...course.exercises import Unsolved, answered, exercise, not_a_number
@@ -10,8 +10,12 @@ from ...course.exercises import Unsolved, answered, exercise, not_a_number
 
 @exercise("03.1", "Only the answer teaches", difficulty=1, minutes=4)
 def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
-    got = answered(labels([11, 12, 13, 14, 2], 3))
-    got = [int(label) for label in got]
+    found = answered(labels([11, 12, 13, 14, 2], 3))
+    if not isinstance(found, Iterable) or isinstance(found, (str, dict)):
+        return f"Return a list with one label for each token, and no {type(found).__name__}."
+    if None in list(found):
+        return "Where nothing is taught the label is -100, not None: a label is a whole number."
+    got = [int(label) for label in found]
     if got == [-100, -100, -100, 14, 2]:
         if list(labels([5, 6], 1)) != [-100, 6]:
             return "This is right for one example and wrong for another: use `answer_start`, not a fixed place."
@@ -24,10 +28,27 @@ def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
         return "This is turned round: you hid the answer and taught the question."
     if got in ([-100, -100, -100, 14, -100], [-100, -100, -100, 14]):
         return "The end token is missing or hidden. A model that never sees its end token never learns to stop."
-    if got == [-100, -100, -100, 2, -100]:
+    if got in (
+        [-100, -100, -100, 2, -100],
+        [-100, -100, 14, 2, -100],
+        [-100, -100, 14, 2],
+        [-100, -100, -100, -100, 14],
+    ):
         return "Your labels are shifted by one. The model does the shift itself, so label i belongs to token i."
-    if got == [0, 0, 0, 14, 2]:
+    if got == [-100] * 5:
+        return "You hid every token, so nothing is taught. From `answer_start` on, the label is the token itself."
+    if got == [-100, -100, -100, -100, 2]:
+        return "The answer's first token is hidden: it stands at `answer_start` and is taught, too."
+    if got == [-100, -100, 13, 14, 2]:
+        return "The question's last token is taught: `answer_start` is the first place that is, so hide everything before it."
+    if got in ([0, 0, 0, 1, 1], [1, 1, 1, 0, 0]):
+        return "That is a mask, which says where something is taught. A label says what: the token itself, or -100."
+    if got[:3] == [0, 0, 0] and got[3:] == [14, 2]:
         return "0 is a real token. The label that cross-entropy skips is -100."
+    if len(set(got[:3])) == 1 and got[3:] == [14, 2]:
+        return f"The label that cross-entropy skips is -100, and nothing else; you put {got[0]}."
+    if got == [-100, -100, -100, 11, 12, 13, 14, 2]:
+        return "After the hidden places comes only the answer: ids[answer_start:], not all of `ids`."
     if len(got) != 5:
         return f"Every token needs one label: 5 tokens came in and {len(got)} labels came out."
     return f"Put -100 before `answer_start` and the tokens themselves after it. For [11, 12, 13, 14, 2] and 3 you gave {got}."

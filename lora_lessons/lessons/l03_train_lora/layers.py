@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from ...course import learner
 
 COURSE, MINE = "the course's", "mine"
 NAME = "my_lora"  # under which lesson 02 keeps the learner's class MyLoRA
+LARGEST = 4  # how many times 1/√k the numbers of A may be at the start, in the root of their mean square
+RISEN = 1.0  # nats above the first step's loss; batches differ by about half of it
 
 
 def layer_class(whose: str) -> type[nn.Module]:
@@ -52,32 +56,57 @@ def _read(file: Path) -> type[nn.Module] | str:
 @torch.no_grad()
 def ailment(mine: type[nn.Module]) -> str | None:
     """What is wrong with a learner's layer, in a sentence; None when it computes and trains what the course's does."""
-    r, alpha = 3, 13.0  # α/r is like nothing else
+    r, d, k, alpha = 8, 12, 576, 13.0  # α/r is like nothing else, and k is our base's
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        linear, x = nn.Linear(6, 5, bias=False), torch.randn(4, 6)
+        linear, x = nn.Linear(k, d, bias=False), torch.randn(4, k)
         try:
             layer = mine(linear, r, alpha)
         except Exception as error:
             return f"Your MyLoRA(linear, r, lora_alpha) stopped with {type(error).__name__}: {error}."
-        A, B = (getattr(layer, name, None) for name in ("lora_A", "lora_B"))
+        A, B = (_learned(layer, name) for name in ("lora_A", "lora_B"))
         if not (isinstance(A, nn.Parameter) and isinstance(B, nn.Parameter)):
             return "Your MyLoRA has no parameters named lora_A and lora_B, so they cannot be saved."
-        if (A.shape, B.shape) != ((r, 6), (5, r)):
+        if tuple(A.shape) not in ((r, k), (k, r)) or tuple(B.shape) not in ((d, r), (r, d)):
             return f"In your MyLoRA lora_A is {tuple(A.shape)} and lora_B {tuple(B.shape)}; they must be r×k and d×r."
-        if linear.weight.requires_grad:
+        more = [name for name, p in layer.named_parameters() if p.requires_grad and p is not A and p is not B]
+        if any(p is linear.weight and p.requires_grad for p in layer.parameters()):
             return "Your MyLoRA leaves W trainable: freeze it with requires_grad_(False)."
+        if more:
+            return f"Your MyLoRA trains {more[0]} besides lora_A and lora_B."
         if B.any() or not A.any():
             return "In your MyLoRA B must start at zero and A must not, or the layer starts wrong or never learns."
+        if (times := float(A.square().mean().sqrt()) * math.sqrt(k)) > LARGEST:
+            return f"In your MyLoRA A starts {times:.0f} times larger than 1/√k, so each step would be as many times too large."
         B.normal_()
         try:
             h = layer(x)
         except Exception as error:
             return f"The forward pass of your MyLoRA stopped with {type(error).__name__}: {error}."
-    right = x @ linear.weight.T + x @ A.T @ B.T * alpha / r
+    right = x @ linear.weight.T + x @ _laid(A, (r, k)).T @ _laid(B, (d, r)).T * alpha / r
     if not isinstance(h, torch.Tensor) or h.shape != right.shape or not torch.allclose(h, right, atol=1e-4):
         return "Your MyLoRA does not compute W·x + (α/r)·B·(A·x)."
     return None
+
+
+def _learned(layer: nn.Module, name: str) -> Any:
+    """The learner's lora_A or lora_B: itself, or the weight of the nn.Linear that it is; None where there is none."""
+    part = getattr(layer, name, None)
+    return part.weight if isinstance(part, nn.Linear) else part
+
+
+def _laid(matrix: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    """`matrix` as the course keeps it; a learner may keep it turned round."""
+    return matrix if tuple(matrix.shape) == tuple(shape) else matrix.T
+
+
+def look_at(losses: Sequence[float]) -> None:
+    """Say so in a sentence where the loss of a training has risen; nothing where it has not."""
+    if losses[-1] > losses[0] + RISEN:
+        print(
+            f"The loss has risen, from {losses[0]:.2f} to {losses[-1]:.2f}: the steps are too large. Either A starts too large "
+            "(1/√k is right for its numbers), or the learning rate is too high."
+        )
 
 
 def attach(model: nn.Module, layer: type[nn.Module], r: int, lora_alpha: float, seed: int = 0) -> None:
@@ -105,6 +134,6 @@ def as_the_courses(model: nn.Module) -> None:
     for name, module in theirs:
         linear, r, lora_alpha = module._stands_for
         same = lora.LoRALinear(linear, r, lora_alpha)
-        same.lora_A.copy_(module.lora_A)
-        same.lora_B.copy_(module.lora_B)
+        same.lora_A.copy_(_laid(_learned(module, "lora_A"), same.lora_A.shape))
+        same.lora_B.copy_(_laid(_learned(module, "lora_B"), same.lora_B.shape))
         model.set_submodule(name, same)

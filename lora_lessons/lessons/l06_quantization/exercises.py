@@ -46,10 +46,17 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     if not isinstance(got, Tensor):
         return f"Return a tensor of codes; you returned a {type(got).__name__}."
     if got.shape != block.shape:
-        return f"There is one code per weight: we expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
+        said = f"There is one code per weight: we expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
+        if got.shape == table.shape:
+            said += " You have one per level: look for the nearest level along the other axis, argmin(1)."
+        return said
     if got.is_floating_point() and not torch.equal(got, got.round()):
         if torch.allclose(got.float(), table[expected], atol=1e-3):
             return "Those are the levels. A code is a level's position in the table, 0 to 15."
+        if torch.allclose(got.float(), 2 * table[expected], atol=1e-3):
+            return (
+                "Those are the rounded weights, as they come back. A code is a level's position in the table, 0 to 15."
+            )
         return "Codes are whole numbers from 0 to 15: the position of the nearest level in `table`."
     codes = [int(code) for code in got]
     if codes == expected:
@@ -62,12 +69,24 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
                 "be 7, whose level is 0 (code 0 stands for −1)."
             )
         return _at_every_border(to_codes)
+    if other_grid := _other_grid(codes, block / 2, table):
+        return other_grid
+    lowest, highest = block.min(), block.max()
     for wrong, said in (
         (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),
         (
             block / block.max(),
             "You divided by the largest value; −2 has the largest *absolute* value (block.abs().max()).",
         ),
+        (
+            block / lowest,
+            "You divided by the smallest value, which turned every sign. The absmax is block.abs().max().",
+        ),
+        (
+            2 * (block - lowest) / (highest - lowest) - 1,
+            "You stretched the block from its smallest value to its largest, so 0 is no longer 0. Only divide, by block.abs().max().",
+        ),
+        (block / block.abs().mean(), "You divided by the mean. The absmax is block.abs().max()."),
         (block / block.norm(), "You divided by the norm. The absmax is block.abs().max()."),
         (block / block.std(), "You divided by the standard deviation. The absmax is block.abs().max()."),
     ):
@@ -78,6 +97,27 @@ def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
         if codes == beside.clamp(0, 15).tolist():
             return f"You took the level {side} each weight; take the nearest one."
     return f"For {[round(x, 2) for x in block.tolist()]} expected {expected}; you gave {codes}."
+
+
+def _other_grid(codes: list[int], scaled: Tensor, table: Tensor) -> str | None:
+    """What to say where `codes` are of another grid than the table's, or of the table read otherwise; else None."""
+    steps = [(scaled * 7).round() + shift for shift in (0, 7, 8)]
+    steps += [(scaled * 8).round() + 8, ((scaled + 1) / 2 * 15).round(), ((scaled + 1) / 2 * 16).floor()]
+    if any(codes == [int(code) for code in way.clamp(least, 15)] for way in steps for least in (-7, 0)):
+        return (
+            "Those are evenly spaced steps. The levels of `table` are not: they crowd around 0. Measure each weight's distance to "
+            "every level, and take the nearest one."
+        )
+    right = quant.nearest(scaled, table).tolist()
+    for shift in (1, -7, -8):
+        if codes == [code + shift for code in right]:
+            return f"A code is a position in `table`, counted from 0; yours are counted from {shift}."
+    distances = scaled[:, None] - table
+    if codes in (distances.argmin(1).tolist(), distances.argmax(1).tolist()):
+        return "A distance has no sign: take .abs() of the differences, and then the smallest."
+    if codes == distances.abs().argmax(1).tolist():
+        return "You took the farthest level of all: argmin finds the nearest, argmax the farthest."
+    return None
 
 
 def _at_every_border(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:

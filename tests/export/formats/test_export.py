@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from two_layers import two_layers
 
-from lora_lessons import cli, evaluation, lora, models, tasks
+from lora_lessons import cli, evaluation, lora, models, sums, tasks
 from lora_lessons.adapter import save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.export import formats
@@ -133,7 +133,8 @@ def test_a_complete_export_is_recorded_and_read_back(course, tmp_path):
     found = table.recorded()
     assert [row["format"] for row in found] == list(table.MEASURED)
     assert found[0]["perplexity"] == 12.3457 and found[0]["quantize_seconds"] is None and found[0]["notes"] == "a, b"
-    assert json.loads(table.recording().with_suffix(".json").read_text()) == {"date": "2026-01-01"}
+    beside = json.loads(table.recording().with_suffix(".json").read_text())
+    assert beside == {"date": "2026-01-01", "table_sha256": sums.sha256(table.recording())}
 
 
 def test_the_table_that_ships_holds_every_format():

@@ -5,7 +5,18 @@ import copy
 import gguf as gguf_library
 import pytest
 import torch
-from exporting import LIMIT, PROMPTS, SHAPES, TOKENIZERS, peft_adapter, peft_logits, python_logits, real_size, worst
+from exporting import (
+    LIMIT,
+    PROMPTS,
+    SHAPES,
+    TOKENIZERS,
+    little_model,
+    peft_adapter,
+    peft_logits,
+    python_logits,
+    real_size,
+    worst,
+)
 
 from lora_lessons import lora, models
 from lora_lessons.adapter import read_adapter, save_adapter
@@ -89,6 +100,15 @@ def test_every_family_agrees_with_base_adapter_and_merged(tiny, tmp_path, kind):
     assert fields["general.architecture"].contents() == {"mistral": "llama"}.get(kind, kind)
     assert fields["tokenizer.ggml.pre"].contents() == {"mistral": "default"}.get(kind, TOKENIZERS[kind])
     assert proof.check_tokens(base, tokenizer) >= 20
+
+
+def test_stretched_rotary_embeddings_agree(base_fp32, tmp_path):
+    """Linear scaling stands in two fields of the file, and in none of its tensors."""
+    rope = {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}
+    model, tokenizer = little_model("qwen2", tmp_path / "it", base_fp32.tokenizer.chat_template, rope_parameters=rope)
+    prompts = [tokenizer(text)["input_ids"] for text in PROMPTS[:3]]
+    base = gguf.write_base(tmp_path / "it", tmp_path / "base.gguf", "f32")
+    assert worst(llamacpp.logits(base, prompts), python_logits(model, prompts)) <= LIMIT
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 
 def _layer(
-    A="nn.Parameter(torch.randn(r, k))",
+    A="nn.Parameter(torch.randn(r, k) / math.sqrt(k))",
     B="nn.Parameter(torch.zeros(d, r))",
     freeze="self.base_layer.requires_grad_(False)",
     forward="self.base_layer(x) + x @ self.lora_A.T @ self.lora_B.T * self.scaling",
@@ -30,6 +30,14 @@ class MyLoRA(nn.Module):
 
 
 _UPDATE = "x @ self.lora_A.T @ self.lora_B.T"
+_FORWARD = f"self.base_layer(x) + {_UPDATE} * self.scaling"
+# A and B as PEFT holds them, and a forward that calls them.
+_AS_PEFT = {
+    "A": "nn.Linear(k, r, bias=False)",
+    "B": "nn.Linear(r, d, bias=False)",
+    "more": "nn.init.zeros_(self.lora_B.weight)",
+    "forward": "self.base_layer(x) + self.lora_B(self.lora_A(x)) * self.scaling",
+}
 
 WRONG = {
     "02.1": [
@@ -64,13 +72,29 @@ WRONG = {
         (_layer(A="nn.Parameter(torch.randn(r, k), requires_grad=False)"), "does not train"),
         (_layer(freeze="pass", more="self.requires_grad_(False)"), "lora_A does not train"),
         (_layer(A="nn.Parameter(torch.randn(d, r))", B="nn.Parameter(torch.zeros(r, k))"), "have changed places"),
+        (_layer(A="nn.Parameter(torch.randn(r, k))"), "A·x is then 24 times too large"),
+        (_layer(A="nn.Parameter(torch.rand(r, k))"), "A starts too large"),
         (
-            _layer(
-                A="nn.Parameter(torch.randn(k, r))",
-                B="nn.Parameter(torch.zeros(r, d))",
-                forward="self.base_layer(x) + x @ self.lora_A @ self.lora_B * self.scaling",
-            ),
-            "for row vectors that is the right way round",
+            _layer(**_AS_PEFT | {"more": "nn.init.normal_(self.lora_A.weight); nn.init.zeros_(self.lora_B.weight)"}),
+            "24 times",
+        ),
+        (_layer(**_AS_PEFT | {"forward": _FORWARD}), "An nn.Linear is called"),
+        (_layer(more="self.drop = nn.Dropout(0.5)", forward=_FORWARD.replace("x @", "self.drop(x) @")), "dropout"),
+        (
+            "class MyLoRA(nn.Module):\n    def __init__(self, base_layer, r, lora_alpha):\n        super().__init__()\n"
+            "        self.both = [nn.Parameter(torch.zeros(r, base_layer.in_features))]",
+            "no matrix called lora_A",
+        ),
+        (_layer(**_AS_PEFT | {"more": "pass"}), "B does not start at zero"),
+        (_layer(**_AS_PEFT | {"A": "nn.Linear(k, r)"}), "Your A has a bias"),
+        (_layer(**_AS_PEFT | {"A": "nn.Linear(r, k, bias=False)"}), "nn.Linear takes its inputs first"),
+        (_layer(**_AS_PEFT | {"forward": "self.base_layer(x) + self.lora_B(self.lora_A(x))"}), "forgot the scale"),
+        (_layer().replace("lora_A", "down").replace("lora_B", "up"), "works, and only its names are your own"),
+        (_layer(**_AS_PEFT).replace("lora_A", "A"), "Call the matrices lora_A and lora_B (not A.weight)"),
+        (_layer().replace("lora_A", "A").replace("lora_alpha / r", "lora_alpha"), "did not divide by r"),
+        (
+            _layer(more="self.register_buffer('lora_A', self._parameters.pop('lora_A').data)"),
+            "no optimizer would find it",
         ),
         (_layer(A="nn.Parameter(torch.randn(d, k))"), "must be r×k, 3×4"),
         (_layer(A="nn.Parameter(torch.randn(3, 4))", B="nn.Parameter(torch.zeros(5, 3))"), "fit one layer only"),

@@ -27,7 +27,12 @@ WRONG = {
     "A zero": (SOLVED.replace("nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)", "self.lora_A.data.zero_()"), "A must"),
     "W trains": (SOLVED.replace(".requires_grad_(False)", ""), "leaves W trainable"),
     "other names": (SOLVED.replace("lora_A", "down"), "no parameters named lora_A and lora_B"),
-    "turned round": (SOLVED.replace("empty(r, k)", "empty(k, r)").replace("lora_A.T", "lora_A"), "must be r×k and d×r"),
+    "other shapes": (SOLVED.replace("empty(r, k)", "empty(d, k)"), "must be r×k and d×r"),
+    "more": (SOLVED.replace("lora_alpha / r", "nn.Parameter(torch.tensor(lora_alpha / r))"), "trains scaling besides"),
+    "A too large": (
+        SOLVED.replace("kaiming_uniform_(self.lora_A, a=5**0.5)", "normal_(self.lora_A)"),
+        "A starts 24 times larger",
+    ),
     "unfilled": (SOLVED[: SOLVED.index("        d, k")] + "        ...\n", "no parameters named"),
     "no class": ("x = 1\n", "holds no class named MyLoRA"),
     "broken": ("class MyLoRA(nn.Module:\n", "stopped with SyntaxError"),
@@ -61,6 +66,14 @@ def test_without_a_class_and_with_an_unknown_word(capsys):
     assert "There is no MyLoRA of yours yet. So the course's" in capsys.readouterr().out
     with pytest.raises(ValueError, match="write \"the course's\" or 'mine'"):
         layers.layer_class("yours")
+
+
+def test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not(capsys):
+    for falls in ([5.07, 5.0, 4.22], [4.57, 5.02, 4.62], [5.0, 5.9], [3.0]):
+        layers.look_at(falls)
+    assert capsys.readouterr().out == ""
+    layers.look_at([5.07, 5.17, 6.6])
+    assert capsys.readouterr().out.startswith("The loss has risen, from 5.07 to 6.60")
 
 
 def ids():

@@ -16,6 +16,23 @@ WRONG = {
             "go by its place",
         ),
         ("def labels(ids, answer_start): return ids + 1", "TypeError"),
+        ("def labels(ids, answer_start): return [-100] * (answer_start - 1) + ids[answer_start:] + [-100]", "shifted"),
+        ("def labels(ids, answer_start): return [-100] * (answer_start + 1) + ids[answer_start:-1]", "shifted"),
+        (
+            "def labels(ids, answer_start): return [-100] * (answer_start + 1) + ids[answer_start + 1 :]",
+            "first token is",
+        ),
+        (
+            "def labels(ids, answer_start): return [-100] * (answer_start - 1) + ids[answer_start - 1 :]",
+            "last token is",
+        ),
+        ("def labels(ids, answer_start): return [-100] * answer_start + ids", "not all of"),
+        ("def labels(ids, answer_start): return [-100] * len(ids)", "hid every token"),
+        ("def labels(ids, answer_start): return [i >= answer_start for i in range(len(ids))]", "That is a mask"),
+        ("def labels(ids, answer_start): return [100] * answer_start + ids[answer_start:]", "you put 100"),
+        ("def labels(ids, answer_start): return [-1] * answer_start + ids[answer_start:]", "you put -1"),
+        ("def labels(ids, answer_start): return [None] * answer_start + ids[answer_start:]", "not None"),
+        ("def labels(ids, answer_start): return ids[answer_start]", "and no int"),
     ],
     "03.2": [
         ("def training_bytes(parameters, trainable): return 16 * parameters", "frozen"),

@@ -47,6 +47,29 @@ WRONG = {
             "its code is 15, not 14",
         ),
         ("def to_codes(block, table):\n    return [0] * 8", "Return a tensor"),
+        (CODES.format(scaled="block / block.abs().max()").replace("argmin(1)", "argmin(0)"), "along the other axis"),
+        (CODES.format(scaled="block / block.abs().max()").replace(".abs().argmin", ".argmin"), "has no sign"),
+        (CODES.format(scaled="block / block.abs().max()").replace("argmin", "argmax"), "the farthest level"),
+        (CODES.format(scaled="block / block.abs().max()") + " + 1", "yours are counted from 1"),
+        (CODES.format(scaled="block / block.abs().max()") + " - 8", "yours are counted from -8"),
+        (CODES.format(scaled="block / block.min()"), "turned every sign"),
+        (CODES.format(scaled="block / block.abs().mean()"), "divided by the mean"),
+        (CODES.format(scaled="2 * (block - block.min()) / (block.max() - block.min()) - 1"), "0 is no longer 0"),
+        (
+            CODES.format(scaled="block / block.abs().max()")
+            .replace("return ", "return block.abs().max() * table[")
+            .replace("argmin(1)", "argmin(1)]"),
+            "as they come back",
+        ),
+        *(
+            (f"def to_codes(block, table):\n    x = block / block.abs().max()\n    return {way}", "evenly spaced")
+            for way in (
+                "(x*7).round()+7",
+                "(x * 7).round().long() + 8",
+                "((x + 1) / 2 * 15).round()",
+                "(x * 7).round()",
+            )
+        ),
     ],
     "06.3": [
         (

@@ -14,7 +14,7 @@ from lora_lessons.course.lesson import place_of
 from lora_lessons.course.records import show_value
 from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.site import numbers
-from lora_lessons.run.site.arithmetic import tells
+from lora_lessons.run.site.arithmetic import tells, with_unit
 from lora_lessons.run.site.build import stored
 from lora_lessons.run.site.where import anchor_of
 
@@ -191,6 +191,14 @@ def test_a_number_from_nowhere_is_an_error():
             numbers.linked(text, "01_low_rank")
 
 
+def shares_worked_out(notebook):
+    """Each arithmetic of a notebook that is quoted as a percentage, and how its last quotation reads: "18%"."""
+    quoted = []
+    for text in texts(notebook):
+        prose.with_sources(text, lambda one, reads: quoted.append((one, reads)) or reads)
+    return {one.what: reads for one, reads in quoted if one.kind == "calc" and one.percent and tells(one)}
+
+
 def test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it(pages):
     cells = {cell.id for notebook in NOTEBOOKS.values() for cell in notebook.cells}
     for place in NOTEBOOKS:
@@ -198,11 +206,18 @@ def test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it(pa
         baseline, page = read_baseline(stem), pages[f"numbers/{stem}"]
         known = {**baseline["records"], **baseline["volatile"]}
         assert baseline["machine"].replace("(R)", "") in page and baseline["date"] in page
+        seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
+        assert f"It was run with {f'{seeds} seeds' if seeds > 1 else 'one seed'}" in page
         rows = re.findall(r"<tr.*?</tr>", page)[1 : len(known) + 1]
         for (name, entry), row in zip(known.items(), rows, strict=True):
             assert f'id="{name}"' in row and f"../lessons/{place_of(stem)}.html#cell-" in row, name
             assert re.search(r'#cell-([^"]+)"', row)[1] in cells
             assert ("it depends on the machine" in row) == ("seeds" not in entry)
+            value = with_unit(entry["expected"] if "seeds" in entry else entry["value"], entry["unit"])
+            assert f'data-label="value"><div>{html.escape(value)}</div>' in row, name
+        for what, reads in shares_worked_out(NOTEBOOKS[place]).items():
+            (row,) = [row for row in re.findall(r"<tr.*?</tr>", page) if f'id="{anchor_of(f"calc-{what}")}"' in row]
+            assert f'data-label="in the prose"><div>{reads}</div>' in row, what
 
 
 def test_the_page_of_published_figures_has_every_row_under_its_source(pages):

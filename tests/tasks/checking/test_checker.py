@@ -147,10 +147,13 @@ def test_the_same_question_under_another_system_message_is_no_contradiction(chec
 @pytest.mark.parametrize("held_out", [LONG, LONG.upper(), LONG.replace("?", " please?"), f"  {LONG}"])
 def test_a_held_out_question_is_found_also_when_it_is_nearly_the_same(checked, tmp_path, held_out):
     (tmp_path / "held.jsonl").write_text(f"{talk('Other?', 'x')}\n{talk(held_out, 'y')}\n{talk(LONG + ' No!', 'z')}\n")
-    report = checked(talk(*GOOD), talk(LONG, "Three minutes."), held_out=tmp_path / "held.jsonl")
-    assert severities(report) == {"leak": "look"}
-    (leak, _) = report.problems
-    assert leak.lines == (2,) and "line 2 of the held-out file" in leak.sentence
+    learned = [turns(("user", LONG), ("assistant", "Three minutes."))]
+    learned += [turns(("system", "You are a gardener. " * 9), ("user", LONG), ("assistant", "Three minutes."))]
+    for line in learned:
+        report = checked(talk(*GOOD), line, held_out=tmp_path / "held.jsonl")
+        assert severities(report) == {"leak": "look"}, "whatever the system message is"
+        (leak, _) = report.problems
+        assert leak.lines == (2,) and "line 2 of the held-out file" in leak.sentence
 
 
 def test_another_question_is_no_leak_and_a_bad_held_out_line_is_said(checked, tmp_path):

@@ -118,7 +118,8 @@ def test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer
     (masked, *_) = checked(tokenizer, TALK, max_tokens=sizes[0].given).problems
     assert (masked.code, masked.severity) == ("all_masked", "wrong")
     tokenizer.model_max_length = fits - 1
-    assert checked(tokenizer, TALK).of("wrong")[0].code == "too_long"
+    for asked in (None, fits):
+        assert checked(tokenizer, TALK, max_tokens=asked).of("wrong")[0].code == "too_long", "the smaller limit holds"
     assert list(checking.conversations(tmp_path / "x.jsonl", tokenizer)) == []
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-LONGEST_PATTERN = 300
 # Repeats of repeats, as in (a+)+: such a pattern can be searched for years.
 ENDLESS = re.compile(r"[*+}]\??\)+[*+{]")
 

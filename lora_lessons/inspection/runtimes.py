@@ -124,8 +124,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     said = opened.settings
     if said.kind in NOT_MERGED:
         yield "no", f"{said.kind} has no update to fold into W", ""
-    if any(not one.finite for one in matrices):
-        yield "no", "NaN or infinity in A or B would spread to every answer", ""
+    if any(one.norm is None for one in matrices):
+        yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
     if against and against.other_shapes:
         yield "no", "its matrices have other shapes than this base's", ""
     if other_ranks(opened, matrices):

@@ -101,11 +101,26 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/peft_config.py",
+        (
+            "of two patterns that mean a layer, the last one counts",
+            "for pattern, value in patterns.items()]\n",
+            "for pattern, value in reversed(patterns.items())]\n",
+            "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+        (
+            "a saved pattern means every layer that ends as its own",
+            'return f"^{re.escape(layer)}"',
+            "return re.escape(layer)",
+            "test_adapter.py::test_a_rank_of_its_own_stays_with_its_layer",
+        ),
+    ),
+    *_in(
         "lora_lessons/mixing.py",
         (
             "a weighted sum forgets the weights",
-            "w * a.scaling * a.B.get(",
-            "a.scaling * a.B.get(",
+            "w * a.scaling(layer) * a.B[layer]",
+            "a.scaling(layer) * a.B[layer]",
             "test_mixing.py::test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets",
         ),
         (
@@ -125,7 +140,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/many_adapters.py",
         (
             "a small adapter in the stack is scaled by the largest rank",
-            "torch.tensor([adapter.scaling for adapter in adapters])",
+            "torch.tensor([adapter.scaling(name) for adapter in adapters])",
             "torch.tensor([adapter.lora_alpha / r for adapter in adapters])",
             "test_many_adapters.py::test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales",
         ),
@@ -146,9 +161,15 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/adapter.py",
         (
             "an adapter is saved as if its scale had not been set",
-            "layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling)",
+            "layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling(layer_name))",
             "layer.lora_B.detach().cpu().clone()",
             "test_adapter.py::test_the_scale_is_saved_too",
+        ),
+        (
+            "a layer's own alpha is forgotten when an adapter is put on",
+            "        alpha_pattern=adapter.alpha_pattern,\n",
+            "",
+            "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
         ),
         (
             "a pickled adapter is taken where there are no safetensors",
@@ -595,6 +616,12 @@ SABOTAGES: list[Sabotage] = [
             "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
         ),
         (
+            "an exported layer with an alpha of its own gets that of the others",
+            " * names.factor_of_b(adapter, layer)",
+            "",
+            "export/gguf/test_agreement.py::test_llama_cpp_and_peft_compute_the_same",
+        ),
+        (
             "the exported adapter does not say its alpha",
             '        writer.add_float32("adapter.lora.alpha", names.gguf_alpha(adapter))\n',
             "",
@@ -605,7 +632,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/export/gguf/names.py",
         (
             "an exported rsLoRA adapter keeps its own alpha",
-            "return adapter.scaling * adapter.r",
+            "return scale(adapter.r, adapter.lora_alpha, adapter.use_rslora) * adapter.r",
             "return adapter.lora_alpha",
             "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
         ),

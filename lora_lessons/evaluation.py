@@ -148,11 +148,15 @@ def scorecard(model: Any, task: str, base: Score, trained: Score, seconds: float
 
 @torch.no_grad()
 def answer_logits(model: Any, examples: Sequence[tasks.Encoded]) -> Tensor:
-    """The logits from which each supervised token would be chosen: tokens × vocabulary, fp32, on the CPU."""
+    """The logits from which each supervised token would be chosen: tokens × vocabulary, fp32, on the CPU.
+
+    Raises ModelError when they hold NaN or infinity.
+    """
     found = []
     for one in examples:
         logits = model(one.input_ids[None].to(model.device)).logits[0, :-1]
         found.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
+        models.check_finite(model, found[-1], "The logits")
     return torch.cat(found)
 
 

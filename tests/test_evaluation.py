@@ -47,6 +47,8 @@ def test_what_is_no_number_is_no_score_and_its_weight_is_named(tiny_model):
         make(tiny_model.model.layers[0].mlp.up_proj.weight)
         with pytest.raises(ModelError, match=f"held-out loss became NaN or infinity, {why}"):
             evaluation.held_out_loss(tiny_model, [tasks.Encoded(ids, ids)])
+        with pytest.raises(ModelError, match=f"logits became NaN or infinity, {why}"):
+            evaluation.answer_logits(tiny_model, [tasks.Encoded(ids, ids)])
         with pytest.raises(ModelError, match=f"perplexity became NaN or infinity, {why}"):
             evaluation.perplexity(base, "")
 

@@ -179,11 +179,18 @@ def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:
         raise ValueError("forgetting is measured with language models: leave out --forgetting for this adapter.")
     loaded = models.load(base, "fp32")
     text = tasks.general_text()
-    before = evaluation.perplexity(loaded, text)
+    before = _perplexity(loaded, text)
     try:
         worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
     except Exception as error:  # whatever PEFT says of an adapter that does not fit
         raise ValueError(
             f"PEFT could not put the adapter on {loaded.name} ({first_line(error)}): leave out --forgetting to inspect the rest."
         ) from error
-    return before, evaluation.perplexity(loaded._replace(model=worn), text)
+    return before, _perplexity(loaded._replace(model=worn), text)
+
+
+def _perplexity(base: models.Base, text: str) -> float:
+    try:
+        return evaluation.perplexity(base, text)
+    except ModelError as error:
+        raise ValueError(f"{error} Leave out --forgetting to inspect the rest.") from error

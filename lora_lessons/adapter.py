@@ -211,12 +211,12 @@ def read_adapter(folder: Path | str) -> Adapter:
                 f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {ranks[name]}: another r; "
                 "copy both files again."
             )
-        check_update(
-            f"{folder.name}, {name}", A[name], B[name], scale(r_a, alphas[name], bool(config.get("use_rslora")))
-        )
     base_name, use_rslora = config.get("base_model_name_or_path") or "", bool(config.get("use_rslora"))
     alpha, others = _usual(alphas)
-    return Adapter(folder.name, mode(ranks.values()), alpha, use_rslora, A, B, base_name, origin, others)
+    adapter = Adapter(folder.name, mode(ranks.values()), alpha, use_rslora, A, B, base_name, origin, others)
+    for name in A:
+        check_update(f"{folder.name}, {name}", A[name], B[name], adapter.scaling(name))
+    return adapter
 
 
 def _check_sums(folder: Path) -> None:

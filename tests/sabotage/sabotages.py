@@ -37,6 +37,12 @@ SABOTAGES: list[Sabotage] = [
             "test_lora.py::test_the_update_is_scaled_by_alpha_over_r",
         ),
         (
+            "a model is merged with an update that is NaN",
+            "        check_update(name, layer.lora_A, layer.lora_B, layer.scaling)\n",
+            "",
+            "test_adapter.py::test_numbers_that_are_none_are_not_read_saved_or_merged",
+        ),
+        (
             "A starts twice too wide: Kaiming with a = 0",
             "a=math.sqrt(5)",
             "a=0",
@@ -101,21 +107,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/peft_config.py",
-        (
-            "of two patterns that mean a layer, the last one counts",
-            "for pattern, value in patterns.items()]\n",
-            "for pattern, value in reversed(patterns.items())]\n",
-            "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
-        ),
-        (
-            "a saved pattern means every layer that ends as its own",
-            'return f"^{re.escape(layer)}"',
-            "return re.escape(layer)",
-            "test_adapter.py::test_a_rank_of_its_own_stays_with_its_layer",
-        ),
-    ),
-    *_in(
         "lora_lessons/mixing.py",
         (
             "a weighted sum forgets the weights",
@@ -170,6 +161,12 @@ SABOTAGES: list[Sabotage] = [
             "        alpha_pattern=adapter.alpha_pattern,\n",
             "",
             "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+        (
+            "an adapter with NaN in it is read without a word",
+            '        check_update(f"{folder.name}, {name}", A[name], B[name], adapter.scaling(name))\n',
+            "",
+            "test_adapter.py::test_numbers_that_are_none_are_not_read_saved_or_merged",
         ),
         (
             "a pickled adapter is taken where there are no safetensors",
@@ -556,10 +553,34 @@ SABOTAGES: list[Sabotage] = [
             "models/test_generation.py::test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off",
         ),
         (
+            "a model that has become NaN answers with nothing",
+            "                logits_processor=[checked],\n",
+            "",
+            "cli/test_ask.py::test_nan_is_no_empty_answer",
+        ),
+        (
             "answers are drawn instead of the likeliest",
             "do_sample=False",
             "do_sample=True",
             "models/test_generation.py::test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/tensor_by_tensor.py",
+        (
+            "a weight with NaN is rounded to 4 bits",
+            "    if not made.isfinite().all():\n",
+            "    if False:\n",
+            "models/test_tensor_by_tensor.py::test_a_weight_with_nan_is_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/export/gguf/model.py",
+        (
+            "a base with NaN, or beyond 16 bits, is exported",
+            "            _check_numbers(tensor, name, source, stored)\n",
+            "",
+            "export/gguf/test_files.py::test_a_base_whose_numbers_no_answer_survives_is_not_written",
         ),
     ),
     *_in(
@@ -764,6 +785,18 @@ SABOTAGES: list[Sabotage] = [
             "    if odd:\n",
             "    if False:\n",
             "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+        (
+            "of two patterns that mean a layer, the last one counts",
+            "for pattern, value in patterns.items()]\n",
+            "for pattern, value in reversed(patterns.items())]\n",
+            "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+        (
+            "a saved pattern means every layer that ends as its own",
+            'return f"^{re.escape(layer)}"',
+            "return re.escape(layer)",
+            "test_adapter.py::test_a_rank_of_its_own_stays_with_its_layer",
         ),
     ),
     *_in(

@@ -31,9 +31,9 @@ _STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
 # Ways that took a part of W into A and B, and that PEFT can convert into a plain update of W.
 _CONVERTIBLE = ("pissa", "olora", "corda", "lora_ga")
 
-# A pattern that repeats a group, or repeats more often than this, can be searched for years: (a+)+, or .*.*.*.*.*.*
-_REPEATED_GROUP, _REPEATS = re.compile(r"\)[*+{]"), re.compile(r"[*+?{]")
-MOST_REPEATS, LONGEST_PATTERN = 5, 300
+# A pattern that repeats a group, or repeats anything more often than this, can be searched for years: (a+)+ or .*.*.*.*.*.*.*
+_REPEATED_GROUP, _REPEATS = re.compile(r"\)[*+{]"), re.compile(r"[*+{]|(?<![*+}(])\?")
+MOST_REPEATS, LONGEST_PATTERN = 6, 300
 
 
 def read_config(file: Path) -> dict[str, Any]:
@@ -86,14 +86,18 @@ def pattern_of(layer: str) -> str:
 
 def pattern_fault(pattern: str) -> str:
     """Why `pattern` is not searched for, in a few words; "" where it is."""
-    many = len(_REPEATS.findall(pattern)) > MOST_REPEATS or len(pattern) > LONGEST_PATTERN
-    if many or _REPEATED_GROUP.search(pattern):
+    if len(pattern) > LONGEST_PATTERN or may_never_end(pattern):
         return f"the search for {pattern[:40]!r} may never end"
     try:
         re.compile(rf"(.*\.)?({pattern})$")
     except (re.error, RecursionError, OverflowError):
         return f"{pattern[:40]!r} is not a pattern"
     return ""
+
+
+def may_never_end(pattern: str) -> bool:
+    """Whether searching a name for `pattern` may take years."""
+    return bool(_REPEATED_GROUP.search(pattern)) or len(_REPEATS.findall(pattern)) > MOST_REPEATS
 
 
 def _check_patterns(file: Path, name: str, patterns: Any) -> None:

@@ -1,13 +1,17 @@
 """PEFT's adapter format: a folder of two files, saved from a model and put on one again.
 
-adapter_config.json          what was done: r, lora_alpha, use_rslora, which layers, on which base
+adapter_config.json          what was done: r, lora_alpha, use_rslora, which layers, on which base; where some layers have
+                             another r or lora_alpha, rank_pattern and alpha_pattern name them
 adapter_model.safetensors    what was learned: base_model.model.LAYER.lora_A.weight (r×k) and ….lora_B.weight (d×r)
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from statistics import mode
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -17,8 +21,8 @@ from torch import Tensor, nn
 
 from .errors import first_line
 from .files import check_readable, whole_folder
-from .lora import LoRALinear, attach, check_settings, detach, lora_layers, scale
-from .peft_config import read_config
+from .lora import LoRALinear, attach, check_settings, check_update, detach, lora_layers, scale
+from .peft_config import by_layer, pattern_of, read_config
 from .sums import SUMS, damaged
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -27,7 +31,11 @@ _PREFIX, _A, _B = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 
 
 class Adapter(NamedTuple):
-    """An adapter away from its model: A (r×k) and B (d×r) of each adapted layer, by the layer's full name."""
+    """An adapter away from its model: A (r×k) and B (d×r) of each adapted layer, by the layer's full name.
+
+    `r` and `lora_alpha` are what most layers have. A layer of another rank shows it in its A and B; one of another α is
+    in `alpha_pattern`.
+    """
 
     name: str
     r: int
@@ -38,38 +46,60 @@ class Adapter(NamedTuple):
     base_name: str = ""
     # where it was trained, such as "lesson 03", if whoever saved it said so
     origin: str = ""
+    # lora_alpha of the layers where it is another, by their full names
+    alpha_pattern: Mapping[str, float] = MappingProxyType({})
 
-    @property
-    def scaling(self) -> float:
-        """α/r, or α/√r with rsLoRA."""
-        return scale(self.r, self.lora_alpha, self.use_rslora)
+    def alpha(self, layer: str) -> float:
+        """lora_alpha of one layer."""
+        return self.alpha_pattern.get(layer, self.lora_alpha)
+
+    def scaling(self, layer: str) -> float:
+        """α/r of one layer, or α/√r with rsLoRA."""
+        return scale(len(self.A[layer]), self.alpha(layer), self.use_rslora)
+
+    def delta(self, layer: str) -> Tensor:
+        """ΔW = α/r · B·A of one layer, d×k."""
+        return self.scaling(layer) * (self.B[layer] @ self.A[layer])
 
 
 @torch.no_grad()
 def adapter_of(model: nn.Module, name: str = "") -> Adapter:
     """A copy of the adapter that `model` carries, on the CPU; a factor given to `set_scale` is multiplied into B.
 
-    Raises ValueError when the model carries none, or one that A, B, r and α do not describe.
+    Raises ValueError when the model carries none, or one without numbers.
     """
     layers = dict(lora_layers(model))
     if not layers:
         raise ValueError("this model carries no adapters: attach(model) first.")
     if any(layer.lora_A.is_meta for layer in layers.values()):
         raise ValueError("this model has shapes and no numbers (device 'meta'): load its weights, then attach again.")
-    if len(ranks := {layer.r for layer in layers.values()}) > 1:
-        raise ValueError(f"the layers have the ranks {sorted(ranks)}, and an adapter here has one r for all of them.")
-    first = next(iter(layers.values()))
-    adapter = Adapter(name, first.r, first.lora_alpha, first.use_rslora, {}, {})
+    r, use_rslora = mode(layer.r for layer in layers.values()), next(iter(layers.values())).use_rslora
+    lora_alpha, others = _usual({name: layer.lora_alpha for name, layer in layers.items()})
+    adapter = Adapter(name, r, lora_alpha, use_rslora, {}, {}, alpha_pattern=others)
     for layer_name, layer in layers.items():
         adapter.A[layer_name] = layer.lora_A.detach().cpu().clone()
-        adapter.B[layer_name] = layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling)
+        adapter.B[layer_name] = layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling(layer_name))
     return adapter
+
+
+def _usual(alphas: dict[str, Any]) -> tuple[float, dict[str, float]]:
+    """The α that most layers have, and those of the others by name."""
+    alpha = mode(alphas.values())
+    return alpha, {name: other for name, other in alphas.items() if other != alpha}
 
 
 @torch.no_grad()
 def attach_adapter(model: nn.Module, adapter: Adapter) -> list[str]:
     """Attach `adapter` to `model`, in place; return the adapted names. Raises ValueError when it does not fit."""
-    names = attach(model, adapter.r, adapter.lora_alpha, sorted(adapter.A), use_rslora=adapter.use_rslora)
+    names = attach(
+        model,
+        adapter.r,
+        adapter.lora_alpha,
+        sorted(adapter.A),
+        use_rslora=adapter.use_rslora,
+        rank_pattern={layer: len(A) for layer, A in adapter.A.items()},
+        alpha_pattern=adapter.alpha_pattern,
+    )
     try:
         if other := sorted(set(names) ^ adapter.A.keys()):
             raise ValueError(f"{other[0]} is adapted in one and missing in the other: the adapter of another model.")
@@ -99,7 +129,7 @@ def save_adapter(
 
     With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as
     "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. Raises ValueError when the
-    model has no adapters, FileExistsError when `folder` exists and overwrite is False, OSError naming it on a full disk.
+    model has no adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False, OSError naming it on a full disk.
     """
     folder, adapter = Path(folder), adapter_of(model)
     if folder.exists() and not overwrite:
@@ -117,7 +147,13 @@ def save_adapter(
         "inference_mode": True,
         "lora_dropout": 0.0,
     }
+    if ranks := {pattern_of(layer): len(A) for layer, A in adapter.A.items() if len(A) != adapter.r}:
+        config["rank_pattern"] = ranks
+    if adapter.alpha_pattern:
+        config["alpha_pattern"] = {pattern_of(layer): alpha for layer, alpha in adapter.alpha_pattern.items()}
     tensors: dict[str, Tensor] = {}
+    for name, A in adapter.A.items():
+        check_update(name, A.to(dtype), adapter.B[name].to(dtype), adapter.scaling(name))
     for suffix, part in ((_A, adapter.A), (_B, adapter.B)):
         tensors |= {f"{_PREFIX}{name}{suffix}": tensor.to(dtype).contiguous() for name, tensor in part.items()}
     with whole_folder(folder) as temporary:
@@ -151,7 +187,8 @@ def read_adapter(folder: Path | str) -> Adapter:
     """The adapter in `folder`, ours or PEFT's, in fp32. No model is needed.
 
     Raises FileNotFoundError or ValueError with what to do when the folder holds no LoRA adapter, or one that needs more
-    than A, B, r and α (PiSSA, DoRA, rank patterns, biases and so on), PermissionError for one that you may not read.
+    than A, B, r and α (PiSSA, DoRA, biases and so on), or holds NaN or infinity; PermissionError for one that you may not
+    read. Each layer has its own r and α, as rank_pattern and alpha_pattern say.
     """
     folder = Path(folder)
     if not (folder / ADAPTER_CONFIG).is_file():
@@ -166,16 +203,21 @@ def read_adapter(folder: Path | str) -> Adapter:
     _check_sums(folder.resolve())
     config = read_config(folder / ADAPTER_CONFIG)
     A, B, origin = _read_weights(folder)
-    r: Any = config.get("r")
-    alpha: Any = config.get("lora_alpha")
+    ranks = by_layer(config.get("rank_pattern") or {}, A, config.get("r"))
+    alphas = by_layer(config.get("alpha_pattern") or {}, A, config.get("lora_alpha"))
     for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
-        check_settings(r, alpha, d, k)
-        if not r_a == r_b == r:
+        check_settings(ranks[name], alphas[name], d, k)
+        if not r_a == r_b == ranks[name]:
             raise ValueError(
-                f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {r}: another r; copy both files again."
+                f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {ranks[name]}: another r; "
+                "copy both files again."
             )
-    base_name = config.get("base_model_name_or_path") or ""
-    return Adapter(folder.name, r, alpha, bool(config.get("use_rslora")), A, B, base_name, origin)
+    base_name, use_rslora = config.get("base_model_name_or_path") or "", bool(config.get("use_rslora"))
+    alpha, others = _usual(alphas)
+    adapter = Adapter(folder.name, mode(ranks.values()), alpha, use_rslora, A, B, base_name, origin, others)
+    for name in A:
+        check_update(f"{folder.name}, {name}", A[name], B[name], adapter.scaling(name))
+    return adapter
 
 
 def _check_sums(folder: Path) -> None:

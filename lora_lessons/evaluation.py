@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from .tasks import scores
 def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int = 16, autocast: bool = False) -> float:
     """Mean cross-entropy per supervised token, in nats: 0 is certainty, ln(vocabulary) is a blind guess.
 
-    With autocast the products are computed in bf16, as in training with it.
+    With autocast the products are computed in bf16, as in training with it. Raises ModelError when it is not finite.
     """
     was_training = model.training
     model.eval()
@@ -34,6 +35,7 @@ def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int
         total += cross_entropy(logits.flatten(0, 1)[taught].float().cpu(), labels[taught], reduction="sum").item()
         count += int(taught.sum())
     model.train(was_training)
+    models.check_finite(model, torch.tensor(total), "The held-out loss")
     return total / count
 
 
@@ -41,7 +43,7 @@ def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int
 def perplexity(base: models.Base, text: str, window: int = 256) -> float:
     """exp(mean cross-entropy per token) on `text`, read in windows: the size of the choice the model still faces.
 
-    Raises ValueError when the text is too short to predict anything.
+    Raises ValueError when the text is too short to predict anything, ModelError when the model's numbers are not finite.
     """
     ids = base.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"][0]
     windows = [w for w in ids.split(window) if len(w) > 1]
@@ -51,7 +53,9 @@ def perplexity(base: models.Base, text: str, window: int = 256) -> float:
     for one in windows:
         logits = base.model(one[None, :-1].to(base.model.device)).logits[0].float().cpu()
         total += cross_entropy(logits, one[1:], reduction="sum").item()
-    return math.exp(total / sum(len(w) - 1 for w in windows))
+    models.check_finite(base.model, torch.tensor(total), "The perplexity")
+    mean = total / sum(len(w) - 1 for w in windows)
+    return math.exp(mean) if mean < math.log(sys.float_info.max) else math.inf
 
 
 class Score(NamedTuple):
@@ -144,11 +148,15 @@ def scorecard(model: Any, task: str, base: Score, trained: Score, seconds: float
 
 @torch.no_grad()
 def answer_logits(model: Any, examples: Sequence[tasks.Encoded]) -> Tensor:
-    """The logits from which each supervised token would be chosen: tokens × vocabulary, fp32, on the CPU."""
+    """The logits from which each supervised token would be chosen: tokens × vocabulary, fp32, on the CPU.
+
+    Raises ModelError when they hold NaN or infinity.
+    """
     found = []
     for one in examples:
         logits = model(one.input_ids[None].to(model.device)).logits[0, :-1]
         found.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
+        models.check_finite(model, found[-1], "The logits")
     return torch.cat(found)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
 import torch
@@ -89,6 +89,24 @@ def check_mergeable(base_layer: nn.Linear) -> None:
         )
 
 
+@torch.no_grad()
+def check_update(name: str, A: Tensor, B: Tensor, scaling: float) -> None:
+    """Raise ValueError, naming the layer, unless every number of A, B and scaling·B·A is finite in 32 bits."""
+    for part, matrix in (("lora_A", A), ("lora_B", B)):
+        if not matrix.isfinite().all():
+            raise ValueError(
+                f"{name}: {part} holds NaN or infinity, and so would every answer. Look at the loss of that run, and train "
+                "again with a lower learning rate, in bf16 rather than fp16."
+            )
+    # No number of B·A is larger than this: each direction's largest in B times its largest in A, added up.
+    largest = abs(scaling) * float(B.double().abs().amax(0) @ A.double().abs().amax(1))
+    if largest > torch.finfo(torch.float32).max:
+        raise ValueError(
+            f"{name}: the update goes up to {largest:.0e}, more than 32 bits hold. Look at the loss of that run, and train "
+            "again with a lower learning rate."
+        )
+
+
 def attach(
     model: nn.Module,
     r: int = 8,
@@ -97,10 +115,13 @@ def attach(
     *,
     use_rslora: bool = False,
     seed: int = 0,
+    rank_pattern: Mapping[str, int] | None = None,
+    alpha_pattern: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Freeze `model` and put a LoRALinear around each targeted Linear, in place; return their names.
 
     `target_modules` is "all-linear" (every Linear but the output head) or names such as ["q_proj", "v_proj"].
+    `rank_pattern` and `alpha_pattern` give single layers, by their full names, another r or lora_alpha.
     Warns when "all-linear" leaves out the experts of a mixture (`left_out`). Raises ValueError when r, lora_alpha or a
     target cannot work; the model is then unchanged.
     """
@@ -110,18 +131,21 @@ def attach(
         )
     names = resolve_targets(model, target_modules)
     linears = {name: cast(nn.Linear, model.get_submodule(name)) for name in names}
+    settings = {
+        name: ((rank_pattern or {}).get(name, r), (alpha_pattern or {}).get(name, lora_alpha)) for name in names
+    }
     embeddings = getattr(model, "get_input_embeddings", lambda: None)()
     for name, linear in linears.items():
         if embeddings is not None and linear.weight is embeddings.weight:
             raise ValueError(
                 f"{name} shares its weight with the input embeddings: merging would change both. Leave it out."
             )
-        check_settings(r, lora_alpha, linear.out_features, linear.in_features)
+        check_settings(*settings[name], linear.out_features, linear.in_features)
     model.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for name, linear in linears.items():
-            model.set_submodule(name, LoRALinear(linear, r, lora_alpha, use_rslora))
+            model.set_submodule(name, LoRALinear(linear, *settings[name], use_rslora))
     if target_modules == "all-linear" and (missed := left_out(model, names)):
         warnings.warn(
             f"all-linear adapts {len(names)} Linear layers and leaves out {len(missed)} weights with "
@@ -146,10 +170,11 @@ def detach(model: nn.Module) -> None:
 def merge(model: nn.Module) -> None:
     """Fold every ΔW into its base weight, in place: W ← W + (α/r)·B·A (section 4.1, no inference latency).
 
-    Raises ValueError when a weight is packed in 4 bits; the model is then unchanged.
+    Raises ValueError when a weight is packed in 4 bits, or an update is not finite; the model is then unchanged.
     """
-    for _, layer in lora_layers(model):
+    for name, layer in lora_layers(model):
         check_mergeable(layer.base_layer)
+        check_update(name, layer.lora_A, layer.lora_B, layer.scaling)
     for name, layer in list(lora_layers(model)):
         model.set_submodule(name, layer.merged())
 

@@ -5,7 +5,7 @@ row i:  h = W·x + s[a]·B[a]·(A[a]·x),  a = the adapter that row i wants
 Punica (Chen et al. 2023, section 4) and S-LoRA (Sheng et al. 2023, section 5) have the same idea. Their kernels read each
 row's A and B where they lie; here they are copied for every row of a batch, which is simpler and takes memory.
 All A's are stacked (n×r×k) and all B's (n×d×r), filled up with zeros to the largest rank: A·x gets zeros below, which
-the zeros in B ignore. Each adapter keeps its own scale, α over its *own* rank.
+the zeros in B ignore. Each adapter keeps its own scale, α over its *own* rank, in each layer.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from .targets import resolve_targets
 
 
 class ManyLoRALinear(nn.Module):
-    """A frozen Linear and n adapters beside it: lora_A (n×r×k), lora_B (n×d×r), r the largest rank, scaling (n)."""
+    """A frozen Linear and n adapters beside it: lora_A (n×r×k), lora_B (n×d×r), r the largest rank in this layer, scaling (n)."""
 
     def __init__(self, base_layer: nn.Linear, name: str, adapters: Sequence[Adapter], dtype: torch.dtype) -> None:
         super().__init__()
         d, k = base_layer.out_features, base_layer.in_features
-        n, r = len(adapters), max(adapter.r for adapter in adapters)
+        n, r = len(adapters), max(len(adapter.A[name]) for adapter in adapters)
         device = base_layer.weight.device
         self.base_layer = base_layer.requires_grad_(False)
         self.lora_A = nn.Parameter(torch.zeros(n, r, k, dtype=dtype, device=device), requires_grad=False)
         self.lora_B = nn.Parameter(torch.zeros(n, d, r, dtype=dtype, device=device), requires_grad=False)
         for i, adapter in enumerate(adapters):
-            self.lora_A[i, : adapter.r] = adapter.A[name]
-            self.lora_B[i, :, : adapter.r] = adapter.B[name]
-        self.scaling = torch.tensor([adapter.scaling for adapter in adapters])
+            own = len(adapter.A[name])
+            self.lora_A[i, :own] = adapter.A[name]
+            self.lora_B[i, :, :own] = adapter.B[name]
+        self.scaling = torch.tensor([adapter.scaling(name) for adapter in adapters])
         self.names = [adapter.name for adapter in adapters]
         self.A: Tensor | None = None
         self.B: Tensor | None = None
@@ -69,9 +70,13 @@ def attach(model: nn.Module, adapters: Sequence[Adapter], dtype: torch.dtype = t
     """Stack `adapters` beside the layers that they adapt, in place; return the layers' names. `chosen` puts them to use.
 
     They are kept in `dtype`: 2 bytes for each number of A and B, and as many for a smaller rank as for the largest.
-    Raises ValueError for no adapters, two of one name, other targets, or another base; the model is then unchanged.
+    Raises ValueError for no adapters, two of one name, other targets, another base, or numbers beyond `dtype`; the model
+    is then unchanged.
     """
     names = _check(model, adapters)
+    largest = max(float(t.abs().max()) for one in adapters for part in (one.A, one.B) for t in part.values())
+    if not largest <= torch.finfo(dtype).max:
+        raise ValueError(f"the adapters' numbers go up to {largest:.3g}, beyond {dtype}: pass dtype=torch.float32.")
     for name in names:
         linear = cast(nn.Linear, model.get_submodule(name))
         model.set_submodule(name, ManyLoRALinear(linear, name, adapters, dtype))
@@ -143,7 +148,8 @@ def _check(model: nn.Module, adapters: Sequence[Adapter]) -> list[str]:
         linear = cast(nn.Linear, model.get_submodule(name))
         d, k = linear.out_features, linear.in_features
         for adapter in adapters:
-            if (adapter.A[name].shape, adapter.B[name].shape) != ((adapter.r, k), (d, adapter.r)):
+            r = len(adapter.A[name])
+            if (adapter.A[name].shape, adapter.B[name].shape) != ((r, k), (d, r)):
                 there = adapter.B[name].shape[0], adapter.A[name].shape[1]
                 raise ValueError(
                     f"{adapter.name} was made for another base: {name} is {there} there, and {(d, k)} here."

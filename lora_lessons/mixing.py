@@ -6,6 +6,7 @@ a weighted sum of two adapters is an adapter:    w₁·B₁A₁ + w₂·B₂A₂
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -44,11 +45,14 @@ def attached(model: nn.Module, adapter: Adapter | None, factor: float = 1.0) -> 
 def weighted_sum(parts: Sequence[tuple[Adapter, float]], name: str = "sum") -> Adapter:
     """One adapter whose ΔW is Σ weight·ΔW over `parts`: their A's stacked, their B's side by side. Nothing is lost.
 
-    Its r is the sum of the parts' ranks, its α/r is 1; a layer that a part lacks gets zeros for it. PEFT calls this
-    add_weighted_adapter(combination_type="cat"). Raises ValueError for no parts, or parts of different bases.
+    Its ranks are the sums of the parts' ranks, its α/r is 1; a layer that a part lacks gets zeros for it. PEFT calls this
+    add_weighted_adapter(combination_type="cat"). Raises ValueError for no parts, parts of different bases, or a weight
+    that is no finite number.
     """
     if not parts:
         raise ValueError("nothing to add: give at least one (adapter, weight).")
+    if odd := [(adapter.name, weight) for adapter, weight in parts if not math.isfinite(weight)]:
+        raise ValueError(f"the weight of {odd[0][0]} is {odd[0][1]}: give a finite number, such as 0.5.")
     shapes: dict[str, tuple[int, int]] = {}
     for adapter, _ in parts:
         for layer in adapter.A:
@@ -61,9 +65,12 @@ def weighted_sum(parts: Sequence[tuple[Adapter, float]], name: str = "sum") -> A
     B: dict[str, Tensor] = {}
     for layer, (d, k) in shapes.items():
         A[layer] = torch.cat([a.A.get(layer, torch.zeros(a.r, k)) for a, _ in parts])
-        B[layer] = torch.cat([w * a.scaling * a.B.get(layer, torch.zeros(d, a.r)) for a, w in parts], dim=1)
+        B[layer] = torch.cat(
+            [w * a.scaling(layer) * a.B[layer] if layer in a.B else torch.zeros(d, a.r) for a, w in parts], dim=1
+        )
     r = sum(adapter.r for adapter, _ in parts)
-    return Adapter(name, r, float(r), False, A, B, parts[0][0].base_name)
+    others = {layer: float(len(part)) for layer, part in A.items() if len(part) != r}
+    return Adapter(name, r, float(r), False, A, B, parts[0][0].base_name, alpha_pattern=others)
 
 
 @contextmanager

@@ -7,12 +7,15 @@ later PEFT invents, must be off: we refuse what we do not know.
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from .errors import first_line
 
-_READ = {"peft_type", "r", "lora_alpha", "use_rslora", "base_model_name_or_path", "revision"}
+_PATTERNS = {"rank_pattern", "alpha_pattern"}
+_READ = {"peft_type", "r", "lora_alpha", "use_rslora", "base_model_name_or_path", "revision"} | _PATTERNS
 
 # Which layers: the names in the weights file say it again.
 _LAYERS = {"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"}
@@ -30,6 +33,10 @@ _STARTS = (None, True, False, "gaussian", "eva", "orthogonal", "mica")
 # Ways that took a part of W into A and B, and that PEFT can convert into a plain update of W.
 _CONVERTIBLE = ("pissa", "olora", "corda", "lora_ga")
 
+# A pattern that repeats a group, or repeats anything more often than this, can be searched for years: (a+)+ or .*.*.*.*.*.*.*
+_REPEATED_GROUP, _REPEATS = re.compile(r"\)[*+{]"), re.compile(r"[*+{]|(?<![*+}(])\?")
+MOST_REPEATS, LONGEST_PATTERN = 6, 300
+
 
 def read_config(file: Path) -> dict[str, Any]:
     """The settings in `file`, an adapter_config.json. Raises ValueError when it is damaged or asks for more than LoRA."""
@@ -46,6 +53,8 @@ def read_config(file: Path) -> dict[str, Any]:
         )
     if not isinstance(config.get("base_model_name_or_path") or "", str):
         raise ValueError(f"{file} is damaged (base_model_name_or_path is not a name): copy it again.")
+    for name in sorted(_PATTERNS):
+        _check_patterns(file, name, config.get(name) or {})
     _check_start(file.parent, config.get("init_lora_weights"))
     odd = {name: value for name, value in config.items() if name not in _HARMLESS and value not in _OFF}
     if odd.get("bias") == "none":
@@ -57,6 +66,48 @@ def read_config(file: Path) -> dict[str, Any]:
             "peft.PeftModel.from_pretrained."
         )
     return config
+
+
+def by_layer(patterns: dict[str, Any], layers: Iterable[str], otherwise: Any) -> dict[str, Any]:
+    """What rank_pattern or alpha_pattern says of each of `layers`, and `otherwise` where it says nothing.
+
+    By PEFT's rule (peft.utils.other.get_pattern_key): the first pattern that means the whole name, or its end behind a dot.
+    """
+    compiled = [(re.compile(rf"(.*\.)?({pattern})$"), value) for pattern, value in patterns.items()]
+
+    def value_of(layer: str) -> Any:
+        return next((value for one, value in compiled if one.match(layer)), patterns.get(layer, otherwise))
+
+    return {layer: value_of(layer) for layer in layers}
+
+
+def pattern_of(layer: str) -> str:
+    """The pattern that means the layer of this full name, and no other."""
+    return f"^{re.escape(layer)}"
+
+
+def pattern_fault(pattern: str) -> str:
+    """Why `pattern` is not searched for, in a few words; "" where it is."""
+    if len(pattern) > LONGEST_PATTERN or may_never_end(pattern):
+        return f"the search for {pattern[:40]!r} may never end"
+    try:
+        re.compile(rf"(.*\.)?({pattern})$")
+    except (re.error, RecursionError, OverflowError):
+        return f"{pattern[:40]!r} is not a pattern"
+    return ""
+
+
+def may_never_end(pattern: str) -> bool:
+    """Whether searching a name for `pattern` may take years."""
+    return bool(_REPEATED_GROUP.search(pattern)) or len(_REPEATS.findall(pattern)) > MOST_REPEATS
+
+
+def _check_patterns(file: Path, name: str, patterns: Any) -> None:
+    """Raise ValueError unless `patterns` are values by pattern."""
+    if not isinstance(patterns, dict):
+        raise ValueError(f"{file} is damaged ({name} is not a table of values by pattern): copy it again.")
+    if fault := next(filter(None, map(pattern_fault, patterns)), ""):
+        raise ValueError(f"{file} is damaged ({name}: {fault}): copy it again, or save the adapter again.")
 
 
 def _check_start(folder: Path, start: Any) -> None:

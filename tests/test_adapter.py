@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import LlamaForCausalLM
@@ -48,10 +48,8 @@ def test_saved_and_loaded_adapter_gives_the_same_logits(tiny_model, ids, tmp_pat
     shake(tiny_model)
     expected = tiny_model(ids).logits
     save_adapter(tiny_model, tmp_path / "mine")
-    assert json.loads((tmp_path / "mine" / ADAPTER_CONFIG).read_text())["target_modules"] == [
-        "down_proj",
-        "q_proj",
-    ]
+    said = json.loads((tmp_path / "mine" / ADAPTER_CONFIG).read_text())
+    assert said["target_modules"] == ["down_proj", "q_proj"] and not {"rank_pattern", "alpha_pattern"} & said.keys()
     lora.detach(tiny_model)
     load_adapter(tiny_model, tmp_path / "mine")
     assert torch.equal(tiny_model(ids).logits, expected)
@@ -181,21 +179,59 @@ def test_the_scale_is_saved_too(tiny_model, ids, tmp_path, factor, rslora):
     torch.testing.assert_close(in_peft(ids).logits, expected, rtol=0, atol=1e-5)
 
 
-def test_layers_of_different_alphas_are_saved_as_they_compute_and_of_different_ranks_refused(tiny_model, ids, tmp_path):
-    lora.attach(tiny_model, r=4, lora_alpha=6)
-    shake(tiny_model)
-    name, layer = list(lora.lora_layers(tiny_model))[-1]
-    other = lora.LoRALinear(layer.base_layer, r=4, lora_alpha=60)
-    nn.init.normal_(other.lora_B)
-    tiny_model.set_submodule(name, other)
-    expected = tiny_model(ids).logits
-    folder = save_adapter(tiny_model, tmp_path / "mixed")
-    lora.detach(tiny_model)
-    load_adapter(tiny_model, folder)
-    torch.testing.assert_close(tiny_model(ids).logits, expected, rtol=0, atol=1e-5)
-    tiny_model.set_submodule(name, lora.LoRALinear(layer.base_layer, r=2, lora_alpha=6))
-    with pytest.raises(ValueError, match=r"ranks \[2, 4\]"):
-        save_adapter(tiny_model, tmp_path / "ranks")
+class Nested(nn.Module):
+    """A layer whose full name is the end of another's."""
+
+    def __init__(self):
+        super().__init__()
+        self.proj, self.block = nn.Linear(8, 8), nn.ModuleDict({"proj": nn.Linear(8, 8), "last": nn.Linear(8, 8)})
+
+    def forward(self, x):
+        return self.block["last"](self.block["proj"](self.proj(x)))
+
+
+def test_a_rank_of_its_own_stays_with_its_layer(tmp_path):
+    bare, x = Nested(), torch.randn(2, 8, generator=torch.Generator().manual_seed(0))
+    model = copy.deepcopy(bare)
+    lora.attach(model, r=4, lora_alpha=6, rank_pattern={"proj": 2}, alpha_pattern={"proj": 5})
+    shake(model)
+    expected = model(x)
+    folder = save_adapter(model, tmp_path / "mixed")
+    adapter = read_adapter(folder)
+    assert {name: (len(A), adapter.alpha(name)) for name, A in adapter.A.items()} == {
+        "proj": (2, 5),
+        "block.proj": (4, 6),
+        "block.last": (4, 6),
+    }
+    config = LoraConfig.from_pretrained(folder)
+    config.task_type = None  # it generates no text
+    theirs = PeftModel.from_pretrained(copy.deepcopy(bare), folder, config=config)
+    load_adapter(bare, folder)
+    assert torch.equal(bare(x), expected)
+    torch.testing.assert_close(theirs(x), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("part", ["lora_A", "lora_B"])
+def test_numbers_that_are_none_are_not_read_saved_or_merged(tiny_model, folder, tmp_path, part):
+    layer, tensors = "model.layers.1.mlp.up_proj", load_file(folder / ADAPTER_WEIGHTS)
+    key = f"base_model.model.{layer}.{part}.weight"
+    for bad in (tensors[key] * torch.nan, torch.full_like(tensors[key], 1e300, dtype=torch.float64)):
+        save_file(tensors | {key: bad}, folder / ADAPTER_WEIGHTS)
+        with pytest.raises(ValueError, match=f"{layer}: {part} holds NaN or infinity.*lower learning rate"):
+            read_adapter(folder)
+    huge = {name: torch.full_like(t, 1e30) for name, t in tensors.items() if layer in name}
+    save_file(tensors | huge, folder / ADAPTER_WEIGHTS)
+    with pytest.raises(ValueError, match=f"{layer}: the update goes up to .e.*more than 32 bits hold"):
+        read_adapter(folder)
+    lora.attach(tiny_model, r=2)
+    getattr(tiny_model.get_submodule(layer), part)[0, 0] = -torch.inf
+    before = [(name, parameter.clone()) for name, parameter in tiny_model.named_parameters()]
+    for do in (lambda: save_adapter(tiny_model, tmp_path / "bad"), lambda: lora.merge(tiny_model)):
+        with pytest.raises(ValueError, match=f"{layer}: {part} holds NaN or infinity"):
+            do()
+    assert not (tmp_path / "bad").exists()
+    assert all(torch.equal(then, now) for (_, then), now in zip(before, tiny_model.parameters(), strict=True))
 
 
 def test_a_model_of_shapes_has_no_adapter_to_save(tiny_model, tmp_path):
@@ -243,6 +279,15 @@ DAMAGED_FIELDS = [
     ("lora_alpha", float("inf"), "lora_alpha"),
     ("base_model_name_or_path", 5, "base_model_name_or_path"),
     ("base_model_name_or_path", {"a": 1}, "base_model_name_or_path"),
+    ("rank_pattern", ["q_proj"], "rank_pattern is not a table"),
+    ("rank_pattern", {"q_proj": 2.0}, "whole number"),
+    ("rank_pattern", {"q_proj": 0}, "1 ≤ r"),
+    ("rank_pattern", {"q_proj": 3}, "says r = 3: another r"),
+    ("alpha_pattern", {"q_proj": "16"}, "lora_alpha"),
+    ("alpha_pattern", {"q_proj": float("nan")}, "lora_alpha"),
+    ("alpha_pattern", {"(": 2}, r"'\(' is not a pattern"),
+    ("alpha_pattern", {"(.|..)+x": 2}, "may never end"),
+    ("alpha_pattern", {".*" * 20 + "x": 2}, "may never end"),
     ("peft_type", ["LORA"], "adapter, and this loader knows LORA"),
     ("peft_type", {}, "adapter, and this loader knows LORA"),
 ]

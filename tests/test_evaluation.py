@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lora_lessons import evaluation, lora, models, tasks
+from lora_lessons.errors import ModelError
 
 
 def test_held_out_loss_equals_the_models_own_loss(tiny_model):
@@ -30,6 +31,26 @@ def test_nothing_is_measured_with_dropout_on(tiny_model):
     assert evaluation.held_out_loss(tiny_model.train(), examples) == asleep and tiny_model.training
     awake = {tiny_model(ids[None], labels=ids[None]).loss.item() for _ in range(3)}
     assert len(awake) == 3, "with dropout on, no two measurements are the same"
+
+
+@torch.no_grad()
+def test_what_is_no_number_is_no_score_and_its_weight_is_named(tiny_model):
+    ids = torch.arange(1, 25)
+    base = models.Base(tiny_model, lambda text, **_: {"input_ids": ids[None]}, "tiny")
+    for make, why in (
+        (
+            lambda weight: weight[0].fill_(torch.inf),
+            r"because model\.layers\.0\.mlp\.up_proj\.weight holds such numbers",
+        ),
+        (lambda weight: weight.fill_(3e38), "though all weights are finite.*in fp32"),
+    ):
+        make(tiny_model.model.layers[0].mlp.up_proj.weight)
+        with pytest.raises(ModelError, match=f"held-out loss became NaN or infinity, {why}"):
+            evaluation.held_out_loss(tiny_model, [tasks.Encoded(ids, ids)])
+        with pytest.raises(ModelError, match=f"logits became NaN or infinity, {why}"):
+            evaluation.answer_logits(tiny_model, [tasks.Encoded(ids, ids)])
+        with pytest.raises(ModelError, match=f"perplexity became NaN or infinity, {why}"):
+            evaluation.perplexity(base, "")
 
 
 def test_perplexity_of_a_blind_model_is_the_vocabulary(base_fp32, tiny_model):

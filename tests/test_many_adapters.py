@@ -11,13 +11,15 @@ from lora_lessons import lora, many_adapters, mixing, models, quant
 from lora_lessons.adapter import save_adapter
 from lora_lessons.memory.bill import held_bytes
 
+UP, DOWN = "model.layers.0.mlp.up_proj", "model.layers.1.mlp.down_proj"
+
 
 @pytest.fixture
 def adapters(tiny_model):
-    """Three ranks, three scales, one of them rsLoRA's."""
+    """Three ranks, three scales, one of them rsLoRA's, one with a layer of its own rank and one of its own alpha."""
     return [
         make_adapter(tiny_model, "one", 1),
-        make_adapter(tiny_model, "two", 2, r=2, lora_alpha=16),
+        make_adapter(tiny_model, "two", 2, r=2, lora_alpha=16, rank_pattern={UP: 5}, alpha_pattern={DOWN: 3}),
         make_adapter(tiny_model, "three", 3, r=7, lora_alpha=5, use_rslora=True),
     ]
 
@@ -126,6 +128,7 @@ def test_what_cannot_be_stacked_is_said_and_the_model_left_bare(tiny_model, adap
     few = make_adapter(tiny_model, "few", 4, targets=["q_proj"])
     wide = two._replace(A=two.A | {name: torch.ones(2, 99)})
     tall = two._replace(B=two.B | {name: torch.ones(99, 2)})
+    strong = two._replace(B=two.B | {name: 1e5 * two.B[name]})
     elsewhere = one._replace(A={"nope": torch.ones(4, 4)}, B={"nope": torch.ones(4, 4)})
     for wrong, said in (
         ([], "no adapters to stack: give at least one"),
@@ -133,6 +136,7 @@ def test_what_cannot_be_stacked_is_said_and_the_model_left_bare(tiny_model, adap
         ([one, few], "few and one do not adapt the same layers .*two stacks"),
         ([one, wide], f"two was made for another base: {name} is .* there, and .* here"),
         ([one, tall], f"two was made for another base: {name} is .* there, and .* here"),
+        ([one, strong], "beyond torch.float16: pass dtype=torch.float32"),
         ([elsewhere], "one was made for another base: .*no module is named 'nope'"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -38,7 +38,7 @@ def test_the_factor_scales_the_update(tiny_model, ids):
             seen = model(ids).logits
         twin = copy.deepcopy(tiny_model)
         for name, weight in W.items():
-            twin.get_submodule(name).weight.data = weight + factor * adapter.scaling * adapter.B[name] @ adapter.A[name]
+            twin.get_submodule(name).weight.data = weight + factor * adapter.delta(name)
         torch.testing.assert_close(seen, twin(ids).logits)
 
 
@@ -63,17 +63,20 @@ def test_an_adapter_that_does_not_fit_is_refused_and_the_model_left_bare(tiny_mo
 
 
 def test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets(tiny_model, ids):
-    one = make_adapter(tiny_model, lora_alpha=8)
+    name = "model.layers.1.mlp.up_proj"
+    one = make_adapter(tiny_model, lora_alpha=8, rank_pattern={name: 3}, alpha_pattern={name: 5})
     two = make_adapter(tiny_model, "two", seed=2, targets=["q_proj", "up_proj"], r=2, use_rslora=True)
     total = mixing.weighted_sum([(one._replace(base_name="theirs"), 0.7), (two, -1.5)])
-    assert total.r == 6 and total.scaling == 1 and total.base_name == "theirs"
+    assert total.r == 6 and len(total.A[name]) == 5 and total.base_name == "theirs"
     for name in one.A:
-        expected = 0.7 * one.scaling * one.B[name] @ one.A[name]
+        expected = 0.7 * one.delta(name)
         if name in two.A:
-            expected = expected - 1.5 * two.scaling * two.B[name] @ two.A[name]
-        torch.testing.assert_close(total.B[name] @ total.A[name], expected)
+            expected = expected - 1.5 * two.delta(name)
+        torch.testing.assert_close(total.delta(name), expected)
     with pytest.raises(ValueError, match="nothing to add"):
         mixing.weighted_sum([])
+    with pytest.raises(ValueError, match="the weight of two is nan"):
+        mixing.weighted_sum([(one, 1), (two, torch.nan)])
     name = next(iter(one.A))
     with pytest.raises(ValueError, match=f"{name} is .* other bases"):
         mixing.weighted_sum([(one, 1), (two._replace(A={name: torch.ones(2, 7)}, B={name: torch.ones(3, 2)}), 1)])

@@ -13,7 +13,7 @@ from peft.tuners.lora.corda import preprocess_corda
 from transformers import GPT2Config, GPT2LMHeadModel, MixtralConfig, MixtralForCausalLM
 
 from lora_lessons import lora, peft_config
-from lora_lessons.adapter import ADAPTER_CONFIG, load_adapter, read_adapter
+from lora_lessons.adapter import ADAPTER_CONFIG, load_adapter, read_adapter, save_adapter
 
 LIMIT = 1e-5
 IDS = torch.arange(3, 27).reshape(2, 12)
@@ -52,8 +52,17 @@ KINDS = {
     "biases": Kind({"bias": "all"}, "bias = 'all'"),
     "biases of adapted layers": Kind({"bias": "lora_only"}, "bias = 'lora_only'"),
     "modules_to_save": Kind({"modules_to_save": ["lm_head"]}, r"modules_to_save = \['lm_head'\]"),
-    "rank_pattern": Kind({"rank_pattern": {"v_proj": 2}}, "rank_pattern"),
-    "alpha_pattern": Kind({"alpha_pattern": {"v_proj": 99}}, "alpha_pattern"),
+    "ranks by pattern": Kind({"rank_pattern": {"layers.1.self_attn.v_proj": 2, "v_proj": 7}}),
+    "alphas by pattern": Kind({"alpha_pattern": {"v_proj": 99}}),
+    "both, with rslora": Kind(
+        {
+            "use_rslora": True,
+            "rank_pattern": {r"layers\.1\..*(q|v)_proj": 2, "q_proj": 3},
+            "alpha_pattern": {"^model.layers.0.self_attn.q_proj": 5, "_proj": 99, "0.self_attn.v_proj": 2.5},
+        }
+    ),
+    "patterns that say what holds anyway": Kind({"rank_pattern": {"q_proj": 4}, "alpha_pattern": {"v_proj": 6}}),
+    "patterns that mean nothing": Kind({"rank_pattern": {"k_proj": 64, "proj": 64}, "alpha_pattern": {"^q_proj": 9}}),
     "layer_replication": Kind({"layer_replication": [[0, 2], [1, 2]]}, "layer_replication"),
     "new tokens": Kind({"trainable_token_indices": [3, 4]}, "trainable_token_indices"),
     "embeddings": Kind({"target_modules": ["embed_tokens", "q_proj"]}, r"also holds .*embed_tokens"),
@@ -116,9 +125,28 @@ def test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name(tiny_model, tm
         return
     bare = base(IDS).logits
     theirs = peft.PeftModel.from_pretrained(copy.deepcopy(base), tmp_path / "after")(IDS).logits
+    plain = copy.deepcopy(base)
     load_adapter(base, tmp_path / "after")
     ours = base(IDS).logits
+    again = peft.PeftModel.from_pretrained(plain, save_adapter(base, tmp_path / "again"))(IDS).logits
     assert (ours - theirs).abs().max() <= LIMIT < (ours - bare).abs().max()
+    assert (again - theirs).abs().max() <= LIMIT
+
+
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_eva_gives_each_layer_its_own_rank_and_alpha(tiny_model, tmp_path):
+    eva = peft.EvaConfig(rho=2.0, adjust_scaling_factors=True)
+    settings = {"init_lora_weights": "eva", "eva_config": eva, "target_modules": "all-linear", "r": 4, "lora_alpha": 6}
+    wrapped = peft.get_peft_model(copy.deepcopy(tiny_model), peft.LoraConfig(task_type="CAUSAL_LM", **settings))
+    texts = [{"input_ids": ids, "attention_mask": torch.ones_like(ids)} for ids in (IDS, IDS.flip(0), IDS + 60)]
+    peft.initialize_lora_eva_weights(wrapped, texts, show_progress_bar=False)
+    train_a_little(wrapped)
+    wrapped.save_pretrained(tmp_path / "eva")
+    adapter = read_adapter(tmp_path / "eva")
+    assert len({len(A) for A in adapter.A.values()}) > 2 and len(set(adapter.alpha_pattern.values())) > 1
+    load_adapter(tiny_model, tmp_path / "eva")
+    assert (tiny_model(IDS).logits - wrapped.eval()(IDS).logits).abs().max() <= LIMIT
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -196,7 +224,7 @@ def test_a_field_of_tomorrow_that_is_off_does_no_harm(folder, value):
 def test_every_field_of_the_installed_peft_has_been_looked_at():
     """A field that a new PEFT brings must be off, or be judged: then it goes into this list, or among the harmless."""
     must_be_off = {
-        *("use_dora", "lora_bias", "bias", "fan_in_fan_out", "modules_to_save", "rank_pattern", "alpha_pattern"),
+        *("use_dora", "lora_bias", "bias", "fan_in_fan_out", "modules_to_save"),
         *("megatron_config", "trainable_token_indices", "alora_invocation_tokens", "use_qalora", "layer_replication"),
         *("velora_config", "monteclora_config", "kasa_config", "arrow_config", "use_bdlora", "target_parameters"),
         *("ensure_weight_tying", "runtime_config"),

@@ -69,7 +69,7 @@ def questions(base: models.Base, count: int = shipped_adapters.DRAWN, name: str 
 
 def updates(adapter: Adapter) -> dict[str, Tensor]:
     """ΔW = α/r · B·A of each layer, by name."""
-    return {name: adapter.scaling * adapter.B[name] @ A for name, A in adapter.A.items()}
+    return {name: adapter.delta(name) for name in adapter.A}
 
 
 def weights(way: str, W: Tensor, delta: Tensor) -> Tensor:

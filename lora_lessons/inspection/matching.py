@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-LONGEST_PATTERN = 300
-# Repeats of repeats, as in (a+)+: such a pattern can be searched for years.
-ENDLESS = re.compile(r"[*+}]\??\)+[*+{]")
+from ..peft_config import may_never_end
 
 
 def matching(patterns: dict[str, Any], module: str) -> str:
@@ -18,6 +16,6 @@ def matching(patterns: dict[str, Any], module: str) -> str:
 def may_match(pattern: str, module: str) -> bool:
     """Whether PEFT's pattern means `module`; True for one that is not searched, because the search may never end."""
     try:
-        return bool(ENDLESS.search(pattern) or re.fullmatch(pattern, module))
+        return bool(may_never_end(pattern) or re.fullmatch(pattern, module))
     except (re.error, RecursionError, OverflowError):
         return True

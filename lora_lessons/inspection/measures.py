@@ -14,6 +14,8 @@ from torch import Tensor
 # Bits of the fraction that each format keeps, the leading one included: one rounding is at most 2 to the minus these.
 _BITS = {torch.float16: 11, torch.bfloat16: 8, torch.float32: 24, torch.float64: 53}
 
+LARGEST = torch.finfo(torch.float32).max
+
 
 class AdaptedMatrix(NamedTuple):
     """One adapted matrix. What needs the base's own W is None until `with_base` has seen it."""
@@ -26,7 +28,7 @@ class AdaptedMatrix(NamedTuple):
     experts: int
     on_embedding: bool
     scale: float
-    # ‖ΔW‖ (Frobenius, the scale counted), None where a number is not finite.
+    # ‖ΔW‖ (Frobenius, the scale counted), None where a number is not finite in 32 bits.
     norm: float | None
     # ‖ΔW‖²/σ₁² (stable rank, Rudelson and Vershynin 2007): how many directions as strong as the strongest.
     stable_rank: float | None
@@ -75,7 +77,7 @@ def measure(
     usual_start = linear and not _halves_alike(A)
     return AdaptedMatrix(
         *(module, r, B.shape[0], k, experts, on_embedding, scale),
-        norm=norm if norm is None or math.isfinite(norm) else None,
+        norm=norm if norm is not None and norm <= LARGEST else None,
         stable_rank=_middle([_stable(one) for one in S]) if S is not None else None,
         effective_rank=_middle([_effective(one) for one in S]) if S is not None else None,
         finite=finite,

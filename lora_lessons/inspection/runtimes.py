@@ -81,7 +81,9 @@ def _llama_cpp(
     if said.changes_base:
         yield "care", f"{said.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
     if said.alpha_pattern:
-        yield "care", "its file has one alpha for all matrices, and alpha_pattern gives some another", "lesson 10"
+        reason = "its converter has one alpha for all matrices, and alpha_pattern gives some another"
+        reason += "; `lora-lessons export gguf` writes each matrix with its own" if _exporters_take(opened) else ""
+        yield "care", reason, "lesson 10"
     if said.use_rslora:
         reason = "its converter reads lora_alpha alone"
         reason += "; `lora-lessons export gguf` writes α·√r in its place" if _exporters_take(opened) else ""
@@ -124,8 +126,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     said = opened.settings
     if said.kind in NOT_MERGED:
         yield "no", f"{said.kind} has no update to fold into W", ""
-    if any(not one.finite for one in matrices):
-        yield "no", "NaN or infinity in A or B would spread to every answer", ""
+    if any(one.norm is None for one in matrices):
+        yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
     if against and against.other_shapes:
         yield "no", "its matrices have other shapes than this base's", ""
     if other_ranks(opened, matrices):

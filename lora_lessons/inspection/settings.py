@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import first_line
 from ..lora import scale
+from ..peft_config import pattern_fault
 from ..targets import is_end
-from .matching import ENDLESS, LONGEST_PATTERN, matching, may_match
+from .matching import matching, may_match
 
 # What PEFT takes where the file says nothing: LoraConfig's defaults.
 DEFAULT_R, DEFAULT_ALPHA = 8, 8
@@ -166,13 +166,8 @@ def _patterns(said: dict[str, Any], name: str) -> dict[str, Any]:
     value = said.get(name) or {}
     if not isinstance(value, dict):
         raise _Odd(f"{name} is not a table")
-    for pattern in value:
-        try:
-            re.compile(rf"(.*\.)?({pattern})$")
-        except (re.error, RecursionError, OverflowError):
-            raise _Odd(f"{name}: {pattern[:40]!r} is not a pattern") from None
-        if len(pattern) > LONGEST_PATTERN or ENDLESS.search(pattern):
-            raise _Odd(f"{name}: the search for {pattern[:40]!r} may never end")
+    if fault := next(filter(None, map(pattern_fault, value)), ""):
+        raise _Odd(f"{name}: {fault}")
     return value
 
 

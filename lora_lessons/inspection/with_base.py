@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -62,7 +63,10 @@ def hold_against(
 ) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
     """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
     found = open_base(base)
-    matrices = [one._replace(ratio=_ratio(one, found)) for one in matrices]
+    sizes = {one.module: _size(one, found) for one in matrices}
+    matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
+    not_finite = tuple(found.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
+    sound = not not_finite and all(one.norm is not None for one in matrices)
     lacking, other_shapes = _misfits(matrices, found)
     by_change = sorted((one for one in matrices if one.ratio), key=lambda one: -(one.ratio or 0.0))
     seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, found))
@@ -80,8 +84,9 @@ def hold_against(
         other_shapes=other_shapes,
         not_adapted=_not_adapted(found, adapted) if opened.settings.is_lora else {},
         left_out=_left_out(found, opened) if opened.settings.is_lora else {},
+        not_finite=not_finite,
         intruders=(sum(seen.values()), LEADING * len(seen)) if seen else None,
-        perplexity=_perplexities(opened, base) if forgetting else None,
+        perplexity=_perplexities(opened, base) if forgetting and sound else None,
     )
 
 
@@ -96,11 +101,14 @@ def open_base(base: str) -> OpenedBase:
     return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), net)
 
 
-def _ratio(one: AdaptedMatrix, base: OpenedBase) -> float | None:
-    if one.norm is None or one.experts > 1 or (W := base.weight(one.module)) is None:
-        return None
-    size = float(W.norm())
-    return one.norm / size if size else None
+def _size(one: AdaptedMatrix, base: OpenedBase) -> float | None:
+    """‖W‖ of a matrix's own weight, or None where the base has none; not finite where a number of W is not."""
+    W = base.weight(one.module) if one.experts == 1 else None
+    return None if W is None else float(W.norm())
+
+
+def _ratio(one: AdaptedMatrix, size: float | None) -> float | None:
+    return one.norm / size if one.norm is not None and size and math.isfinite(size) else None
 
 
 def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -171,11 +179,18 @@ def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:
         raise ValueError("forgetting is measured with language models: leave out --forgetting for this adapter.")
     loaded = models.load(base, "fp32")
     text = tasks.general_text()
-    before = evaluation.perplexity(loaded, text)
+    before = _perplexity(loaded, text)
     try:
         worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
     except Exception as error:  # whatever PEFT says of an adapter that does not fit
         raise ValueError(
             f"PEFT could not put the adapter on {loaded.name} ({first_line(error)}): leave out --forgetting to inspect the rest."
         ) from error
-    return before, evaluation.perplexity(loaded._replace(model=worn), text)
+    return before, _perplexity(loaded._replace(model=worn), text)
+
+
+def _perplexity(base: models.Base, text: str) -> float:
+    try:
+        return evaluation.perplexity(base, text)
+    except ModelError as error:
+        raise ValueError(f"{error} Leave out --forgetting to inspect the rest.") from error

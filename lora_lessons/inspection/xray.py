@@ -61,6 +61,8 @@ class AgainstBase(NamedTuple):
     not_adapted: dict[str, int]
     # Weights of experts that no adapter reaches, name → numbers.
     left_out: dict[str, int]
+    # Its weights that hold NaN or infinity, among those that are adapted.
+    not_finite: tuple[str, ...]
     # (new directions, directions looked at) in the matrices that change most: Shuttleworth et al. 2024.
     intruders: tuple[int, int] | None
     # Perplexity on general text without and with the adapter, where it was asked for.

@@ -17,6 +17,8 @@ from .encoder import ENCODER_NAME as ENCODER_NAME
 from .encoder import Encoder as Encoder
 from .encoder import encoder_folder as encoder_folder
 from .encoder import load_encoder as load_encoder
+from .finite import check_finite as check_finite
+from .finite import not_finite as not_finite
 from .generation import answers as answers
 from .generation import chat as chat
 from .hub import fetch_adapter as fetch_adapter

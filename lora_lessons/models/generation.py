@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .chat_template import rendered
+from .finite import check_finite
 from .loading import Base
 
 
@@ -27,9 +28,14 @@ def answers(
 
     `before` are turns of the conversation that every message follows, such as examples of good answers. An answer that
     `max_new_tokens` cut off ends with `cut`.
-    Raises ValueError where the model's chat template refuses such a conversation.
+    Raises ValueError where the model's chat template refuses such a conversation, ModelError where NaN or infinity in
+    its weights leaves it nothing to say.
     """
     import torch
+
+    def checked(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        check_finite(base.model, scores.amax(-1), "The scores of the next word")  # a word may have been ruled out: −∞
+        return scores
 
     head: list[Mapping[str, Any]] = [
         *[{"role": "system", "content": system}] * (system is not None),
@@ -49,7 +55,12 @@ def answers(
         mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids], device=base.model.device)
         with torch.no_grad():
             out = base.model.generate(
-                input_ids=padded, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=end
+                input_ids=padded,
+                attention_mask=mask,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=end,
+                logits_processor=[checked],
             )
         new = out[:, longest:]
         over = [any(token in ends for token in row) for row in new.tolist()]

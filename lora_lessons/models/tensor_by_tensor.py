@@ -119,13 +119,17 @@ def _made(model: Any, name: str, shape: torch.Size, where: dict[str, Path], form
             f"{name} is {tuple(tensor.shape)} in {where[name].name} and {tuple(shape)} by config.json: "
             "they belong to different models; fetch the folder again."
         )
-    if in_four:
-        return four_bit.quantized(tensor.to(form.device, form.compute_dtype), form)
     dtype = form.compute_dtype
-    if filling.is_embedding_or_head(model, owner):
+    if not in_four and filling.is_embedding_or_head(model, owner):
         dtype = filling.wide_dtype(tensor.dtype, dtype)
     # A copy: the file is mapped, and let go.
-    return filling.frozen(tensor.to(form.device, dtype, copy=True))
+    made = tensor.to(form.device, dtype, copy=not in_four)
+    if not made.isfinite().all():
+        raise ModelError(
+            f"{name} in {where[name].name} holds NaN or infinity, or numbers beyond {str(dtype).removeprefix('torch.')}: "
+            "fetch the folder again, or load another base."
+        )
+    return four_bit.quantized(made, form) if in_four else filling.frozen(made)
 
 
 def _check_names(model: Any, where: dict[str, Path], names: dict[str, nn.Parameter], folder: Path) -> None:

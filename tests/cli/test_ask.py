@@ -36,3 +36,13 @@ def test_what_cannot_be_asked_is_one_sentence(adapter, tmp_path, capsys):
     assert "the question is empty" in capsys.readouterr().err
     assert cli.main(["ask", str(tmp_path / "nothing"), "Who?"]) == cli.EXIT_USER
     assert "no adapter_config.json in" in capsys.readouterr().err
+
+
+def test_nan_is_no_empty_answer(adapter, monkeypatch, capsys):
+    broken = make_tiny_base()
+    with torch.no_grad():
+        broken.model.model.layers[1].mlp.up_proj.weight[3, 4] = torch.nan
+    monkeypatch.setattr(models, "load", lambda folder, precision: broken)
+    assert cli.main(["ask", str(adapter), "Who are you?"]) == cli.EXIT_USER
+    said = capsys.readouterr()
+    assert "because model.layers.1.mlp.up_proj.base_layer.weight holds such numbers" in said.err and not said.out

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
 from chat_templates import CHATML, ZEPHYR, tokenizer_of
 from peft_zoo import TOKENIZER, edited, llama, lora, mixtral
+from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from lora_lessons import inspection, lowrank
@@ -32,6 +34,22 @@ def test_an_update_that_is_too_large_is_named(zoo, base_folder, tmp_path):
     place = edited(zoo["plain"], tmp_path / "it", lambda t: {k: 20 * v if "lora_B" in k else v for k, v in t.items()})
     found = {one.code: one for one in inspection.inspect(place, str(base_folder)).findings}
     assert found["update_too_large"].severity == "wrong"
+
+
+def test_numbers_that_are_none_cost_one_sentence_and_not_the_report(zoo, base_folder, tmp_path):
+    module = "model.layers.0.self_attn.v_proj"
+    shutil.copytree(base_folder, tmp_path / "base")
+    tensors = load_file(base_folder / "model.safetensors")
+    save_file(tensors | {f"{module}.weight": tensors[f"{module}.weight"] / 0}, tmp_path / "base" / "model.safetensors")
+    xray = inspection.inspect(zoo["plain"].place, str(tmp_path / "base"), forgetting=True)
+    assert xray.codes == ("base_not_finite",) and f"such as {module}.weight" in xray.findings[0].sentence
+    assert [one.ratio is None for one in xray.matrices] == [one.module == module for one in xray.matrices]
+    assert xray.base.intruders[1] == 10 * 3 and xray.base.perplexity is None
+
+    place = edited(zoo["plain"], tmp_path / "it", lambda t: t | {k: 0 * v + 1e30 for k, v in t.items() if module in k})
+    xray = inspection.inspect(place, str(base_folder), forgetting=True)
+    assert "not_finite" in xray.codes and xray.base.intruders[1] == 10 * 3 and xray.base.perplexity is None
+    assert {one.name: one.loads for one in xray.runtimes}["Ollama (merged)"] == "no"
 
 
 def test_a_direction_that_w_has_not_is_an_intruder():

@@ -5,6 +5,7 @@ import weakref
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_folders import BF16, assert_same, make_folder, stock
 
 from lora_lessons import models
@@ -69,6 +70,15 @@ def test_a_bad_folder_is_one_sentence(folder, tmp_path):
         tensor_by_tensor.load(folder, BF16)
     (folder / safetensors_files.INDEX).unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors and no model\.safetensors\.index\.json"):
+        tensor_by_tensor.load(folder, BF16)
+
+
+@pytest.mark.parametrize("name", ["model.layers.1.mlp.up_proj.weight", "model.norm.weight"])
+def test_a_weight_with_nan_is_named(folder, name):
+    (shard,) = (file for file in folder.glob("*.safetensors") if name in load_file(file))
+    tensors = load_file(shard)
+    save_file(tensors | {name: tensors[name] / 0}, shard, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=f"{name} in {shard.name} holds NaN or infinity"):
         tensor_by_tensor.load(folder, BF16)
 
 

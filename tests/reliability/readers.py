@@ -72,14 +72,14 @@ def reader(
 
 
 def _not_finite(found: Any) -> str:
-    return "" if abs(found[0].scaling) < 1e30 else f"its scale is {found[0].scaling}"
+    return "" if all(found[0].delta(layer).isfinite().all() for layer in found[0].A) else "an update is not finite"
 
 
-ADAPTER = (valid.adapter, (FileNotFoundError, ValueError))
+ADAPTER: dict[str, Any] = {"makes": valid.adapter, "errors": (FileNotFoundError, ValueError), "wrong": _not_finite}
 
 
-@reader("adapter_config.json", "JSON", "adapter/adapter_config.json", *ADAPTER, wrong=_not_finite)
-@reader("adapter_model.safetensors", "safetensors", "adapter/adapter_model.safetensors", *ADAPTER)
+@reader("adapter_config.json", "JSON", "adapter/adapter_config.json", **ADAPTER)
+@reader("adapter_model.safetensors", "safetensors", "adapter/adapter_model.safetensors", **ADAPTER)
 def adapter(box: Path) -> Any:
     from lora_lessons.adapter import attach_adapter, read_adapter
 
@@ -167,6 +167,7 @@ def base_in_shards(box: Path) -> Any:
     valid.base,
     (ModelError,),
     writes=("cache/*",),
+    wrong=lambda weights: next((n for n, t in weights.items() if t.is_floating_point() and not t.isfinite().all()), ""),
     share=0.5,
 )
 def base_in_four_bits(box: Path) -> Any:
@@ -188,11 +189,16 @@ def plan(box: Path) -> Any:
     return memory.predict(memory.shape_of(str(box / "base")), memory.Job("lora", 4, seq=64))
 
 
-EXPORTED = (valid.adapter_and_base, (ModelError, ValueError))
+def _not_written_finite(plans: Any) -> str:
+    return next((f"{name} is not finite" for name, *_, numbers in plans if not numbers.isfinite().all()), "")
 
 
-@reader("config.json to export", "JSON", "base/config.json", *EXPORTED)
-@reader("model.safetensors to export", "safetensors", "base/model.safetensors", *EXPORTED)
+EXPORTED: dict[str, Any] = {"makes": valid.adapter_and_base, "errors": (ModelError, ValueError)}
+EXPORTED["wrong"] = _not_written_finite
+
+
+@reader("config.json to export", "JSON", "base/config.json", **EXPORTED)
+@reader("model.safetensors to export", "safetensors", "base/model.safetensors", **EXPORTED)
 def base_to_export(box: Path) -> Any:
     from lora_lessons.adapter import read_adapter
     from lora_lessons.export import gguf

@@ -37,6 +37,12 @@ SABOTAGES: list[Sabotage] = [
             "test_lora.py::test_the_update_is_scaled_by_alpha_over_r",
         ),
         (
+            "a model is merged with an update that is NaN",
+            "        check_update(name, layer.lora_A, layer.lora_B, layer.scaling)\n",
+            "",
+            "test_adapter.py::test_numbers_that_are_none_are_not_read_saved_or_merged",
+        ),
+        (
             "A starts twice too wide: Kaiming with a = 0",
             "a=math.sqrt(5)",
             "a=0",
@@ -116,8 +122,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/mixing.py",
         (
             "a weighted sum forgets the weights",
-            "w * a.scaling * a.B.get(",
-            "a.scaling * a.B.get(",
+            "w * a.scaling(layer) * a.B[layer]",
+            "a.scaling(layer) * a.B[layer]",
             "test_mixing.py::test_a_weighted_sum_adds_the_updates_whatever_their_ranks_scales_and_targets",
         ),
         (
@@ -137,7 +143,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/many_adapters.py",
         (
             "a small adapter in the stack is scaled by the largest rank",
-            "torch.tensor([adapter.scaling for adapter in adapters])",
+            "torch.tensor([adapter.scaling(name) for adapter in adapters])",
             "torch.tensor([adapter.lora_alpha / r for adapter in adapters])",
             "test_many_adapters.py::test_each_row_has_its_merged_models_logits_whatever_the_ranks_and_scales",
         ),
@@ -158,7 +164,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/adapter.py",
         (
             "an adapter is saved as if its scale had not been set",
-            "layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling)",
+            "layer.lora_B.detach().cpu() * (layer.scaling / adapter.scaling(layer_name))",
             "layer.lora_B.detach().cpu().clone()",
             "test_adapter.py::test_the_scale_is_saved_too",
         ),
@@ -167,6 +173,18 @@ SABOTAGES: list[Sabotage] = [
             "layer.lora_A.detach().cpu().clone()",
             "layer.lora_A.detach().cpu()",
             "test_adapter.py::test_an_adapter_taken_and_put_on_again_is_the_same",
+        ),
+        (
+            "a layer's own alpha is forgotten when an adapter is put on",
+            "        alpha_pattern=adapter.alpha_pattern,\n",
+            "",
+            "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+        (
+            "an adapter with NaN in it is read without a word",
+            '        check_update(f"{folder.name}, {name}", A[name], B[name], adapter.scaling(name))\n',
+            "",
+            "test_adapter.py::test_numbers_that_are_none_are_not_read_saved_or_merged",
         ),
         (
             "a pickled adapter is taken where there are no safetensors",
@@ -610,10 +628,34 @@ SABOTAGES: list[Sabotage] = [
             "models/test_generation.py::test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off",
         ),
         (
+            "a model that has become NaN answers with nothing",
+            "                logits_processor=[checked],\n",
+            "",
+            "cli/test_ask.py::test_nan_is_no_empty_answer",
+        ),
+        (
             "answers are drawn instead of the likeliest",
             "do_sample=False",
             "do_sample=True",
             "models/test_generation.py::test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/tensor_by_tensor.py",
+        (
+            "a weight with NaN is rounded to 4 bits",
+            "    if not made.isfinite().all():\n",
+            "    if False:\n",
+            "models/test_tensor_by_tensor.py::test_a_weight_with_nan_is_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/export/gguf/model.py",
+        (
+            "a base with NaN, or beyond 16 bits, is exported",
+            "            _check_numbers(tensor, name, source, stored)\n",
+            "",
+            "export/gguf/test_files.py::test_a_base_whose_numbers_no_answer_survives_is_not_written",
         ),
     ),
     *_in(
@@ -670,6 +712,12 @@ SABOTAGES: list[Sabotage] = [
             "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
         ),
         (
+            "an exported layer with an alpha of its own gets that of the others",
+            " * names.factor_of_b(adapter, layer)",
+            "",
+            "export/gguf/test_agreement.py::test_llama_cpp_and_peft_compute_the_same",
+        ),
+        (
             "the exported adapter does not say its alpha",
             '        writer.add_float32("adapter.lora.alpha", names.gguf_alpha(adapter))\n',
             "",
@@ -680,7 +728,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/export/gguf/names.py",
         (
             "an exported rsLoRA adapter keeps its own alpha",
-            "return adapter.scaling * adapter.r",
+            "return scale(adapter.r, adapter.lora_alpha, adapter.use_rslora) * adapter.r",
             "return adapter.lora_alpha",
             "export/gguf/test_files.py::test_the_adapters_file_holds_a_and_b_and_the_alpha_that_llama_cpp_divides_by_r",
         ),
@@ -902,6 +950,18 @@ SABOTAGES: list[Sabotage] = [
             "    if odd:\n",
             "    if False:\n",
             "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+        (
+            "of two patterns that mean a layer, the last one counts",
+            "for pattern, value in patterns.items()]\n",
+            "for pattern, value in reversed(patterns.items())]\n",
+            "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
+        ),
+        (
+            "a saved pattern means every layer that ends as its own",
+            'return f"^{re.escape(layer)}"',
+            "return re.escape(layer)",
+            "test_adapter.py::test_a_rank_of_its_own_stays_with_its_layer",
         ),
     ),
     *_in(

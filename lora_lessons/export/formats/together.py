@@ -10,6 +10,7 @@ import torch
 
 from ... import lora, models
 from ...adapter import Adapter, attach_adapter
+from ...errors import ModelError
 from ...files import whole_folder
 from ...machine import stamp
 from ...paths import course_root
@@ -83,14 +84,18 @@ def export(
 def write_merged(adapter: Adapter, base: str | Path, out: Path | str, *, overwrite: bool = False) -> Path:
     """Write the base with `adapter` folded in, W + ΔW in fp32 and then bf16, as a Hugging Face folder. Returns `out`.
 
-    Raises FileExistsError when `out` exists and overwrite is False, ValueError when the adapter does not fit.
+    Raises FileExistsError when `out` exists and overwrite is False, ValueError when the adapter does not fit, ModelError
+    when the base holds NaN or infinity.
     """
     _refuse(Path(out), overwrite)
     there = models.load(base, "fp32", "cpu")
     attach_adapter(there.model, adapter)
     lora.merge(there.model)
+    there.model.to(torch.bfloat16)
+    if name := models.not_finite(there.model.named_parameters()):
+        raise ModelError(f"{name} of {there.name} holds NaN or infinity: fetch the base again, or give another one.")
     with whole_folder(out) as temporary:
-        there.model.to(torch.bfloat16).save_pretrained(temporary)
+        there.model.save_pretrained(temporary)
         there.tokenizer.save_pretrained(temporary)
     return Path(out)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...adapter import Adapter
+from ...lora import check_update
 from . import names
 from .file import TensorPlan, new_file, tensor_type
 from .source import SourceModel, open_base
@@ -28,11 +29,12 @@ def write_adapter(
 
 
 def adapter_tensors(adapter: Adapter, source: SourceModel) -> list[TensorPlan]:
-    """A and B of each layer, B's rows in the order that llama.cpp has W's in."""
+    """A and B of each layer, B's rows in the order that llama.cpp has W's in, and B scaled where α is the layer's own."""
     plans = []
     for layer, A in adapter.A.items():
         weight = f"{layer}.weight"
-        for part, tensor in (("lora_a", A), ("lora_b", source.reordered(weight, adapter.B[layer]))):
+        B = source.reordered(weight, adapter.B[layer]) * names.factor_of_b(adapter, layer)
+        for part, tensor in (("lora_a", A), ("lora_b", B)):
             name = f"{source.gguf_name(weight)}.{part}"
             plans.append(TensorPlan(name, tuple(tensor.shape), tensor_type("f32"), tensor.contiguous))
     return plans
@@ -57,5 +59,4 @@ def check_fit(adapter: Adapter, source: SourceModel) -> None:
                 f"{layer}: the adapter's ΔW is {B.shape[0]}×{A.shape[1]}, the base's weight "
                 f"{'×'.join(map(str, source.shapes[weight]))}: it was trained on another base model."
             )
-        if not (A.isfinite().all() and B.isfinite().all()):
-            raise ValueError(f"{layer}: the adapter holds NaN or infinity; the training that made it went wrong.")
+        check_update(layer, A, B, adapter.scaling(layer))

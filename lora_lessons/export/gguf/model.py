@@ -21,6 +21,9 @@ from .adapter import check_fit
 from .file import TensorPlan, check_room, check_type, new_file, refuse_existing, tensor_type
 from .source import SourceModel, open_base
 
+# The largest number of a tensor; Q8_0 keeps a block's absmax over 127 as an f16.
+LARGEST = {"F16": 65504.0, "Q8_0": 127 * 65504.0}
+
 
 def checked_base(base: Path | str | SourceModel, adapter: Adapter | None = None) -> SourceModel:
     """The base, opened, after every check that writing it (and `adapter`) would make: nothing is written in vain.
@@ -118,17 +121,33 @@ def _weights(source: SourceModel, adapter: Adapter | None, kind: gguf.GGMLQuanti
         if name.endswith("rotary_emb.inv_freq") or (name == "lm_head.weight" and source.config.tie_word_embeddings):
             continue
 
-        def read(name: str = name) -> Tensor:
+        matrix = kind if shape[-1] % block == 0 else tensor_type("f16")
+        stored = tensor_type("f32") if len(shape) == 1 else matrix
+
+        def read(name: str = name, stored: gguf.GGMLQuantizationType = stored) -> Tensor:
             with safe_open(source.files[name], "pt") as file:
                 tensor = file.get_tensor(name).float()
             layer = name.removesuffix(".weight")
             if adapter is not None and layer in adapter.A:
-                tensor = tensor + adapter.scaling * (adapter.B[layer] @ adapter.A[layer])
+                tensor = tensor + adapter.delta(layer)
+            _check_numbers(tensor, name, source, stored)
             return source.reordered(name, tensor)
 
-        matrix = kind if shape[-1] % block == 0 else tensor_type("f16")
-        stored = tensor_type("f32") if len(shape) == 1 else matrix
         yield TensorPlan(source.gguf_name(name), shape, stored, read)
+
+
+def _check_numbers(tensor: Tensor, name: str, source: SourceModel, stored: gguf.GGMLQuantizationType) -> None:
+    """Raise ModelError, naming the tensor, where it holds NaN or infinity, or would in the type that it is stored in."""
+    largest = max(abs(float(end)) for end in tensor.aminmax())
+    if not math.isfinite(largest):
+        raise ModelError(
+            f"{name} in {source.files[name].name} holds NaN or infinity, and every answer would: fetch {source.folder.name} "
+            "again, or give another base."
+        )
+    if largest > LARGEST.get(stored.name, math.inf):
+        raise ModelError(
+            f"{name} goes up to {largest:.3g}, and {stored.name} ends at {LARGEST[stored.name]:.3g}: write bf16 or f32."
+        )
 
 
 def _head_size(config: Any) -> int:

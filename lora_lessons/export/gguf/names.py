@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import gguf
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from ...adapter import Adapter
 from ...errors import ModelError
+from ...lora import scale
 
 ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
 
@@ -52,4 +54,13 @@ def permuted(rows: Tensor, heads: int) -> Tensor:
 
 def gguf_alpha(adapter: Adapter) -> float:
     """alpha as llama.cpp needs it, which always divides by r: with rsLoRA √r is folded in (α·√r / r = α/√r)."""
-    return adapter.scaling * adapter.r
+    return scale(adapter.r, adapter.lora_alpha, adapter.use_rslora) * adapter.r
+
+
+def factor_of_b(adapter: Adapter, layer: str) -> float:
+    """What B of one layer is multiplied by, because the file has one alpha: α_i/α, and with rsLoRA √(r_i/r) as well.
+
+    llama.cpp divides alpha by the rank of the layer's own tensors, so that a rank of its own needs nothing more.
+    """
+    factor = adapter.alpha(layer) / adapter.lora_alpha
+    return factor * math.sqrt(len(adapter.A[layer]) / adapter.r) if adapter.use_rslora else factor

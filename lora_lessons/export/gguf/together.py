@@ -93,7 +93,7 @@ def _bytes(
 
 def _made_from(adapter: Adapter, source: SourceModel) -> dict[str, Any]:
     """What the files depend on: the adapter's numbers, the base's files (by size and time of change), and this code."""
-    digest = hashlib.sha256(f"{adapter.name} {adapter.scaling}".encode())
+    digest = hashlib.sha256(f"{adapter.name} {[adapter.scaling(layer) for layer in sorted(adapter.A)]}".encode())
     for part in (adapter.A, adapter.B):
         for name, tensor in sorted(part.items()):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())

@@ -23,6 +23,13 @@ def findings(
     if against is None:
         return
     yield from _fit(opened, matrices, against)
+    if broken := against.not_finite:
+        yield Finding(
+            "base_not_finite",
+            "wrong",
+            f"{against.name} itself holds NaN or infinity, in {len(broken)} of the weights that are adapted, such as {broken[0]}: "
+            "no adapter can mend that. Fetch the base again.",
+        )
     yield from _size(opened, against)
     if against.left_out:
         first, numbers = next(iter(against.left_out)), sum(against.left_out.values())

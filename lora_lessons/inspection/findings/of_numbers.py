@@ -35,14 +35,14 @@ def named(modules: Sequence[str], of: int) -> str:
 
 def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     paired = {matrix.module for matrix in matrices}
-    broken = [matrix.module for matrix in matrices if not matrix.finite or matrix.norm is None]
+    broken = [matrix.module for matrix in matrices if matrix.norm is None]
     others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
     broken += [one.key for one in others if one.dtype in ("F16", "BF16", "F32", "F64") and not opened.is_finite(one)]
     if broken:
         yield Finding(
             "not_finite",
             "wrong",
-            f"NaN or infinity in {len(broken)} places, such as {broken[0]}: whatever they touch becomes NaN. Look at the loss of "
+            f"NaN or infinity in {len(broken)} places, such as {broken[0]} (in A, B or B·A): whatever they touch becomes NaN. Look at the loss of "
             "that run, lower the learning rate, and train in bf16 rather than fp16.",
             "alpaca-lora#391, lesson 03",
         )

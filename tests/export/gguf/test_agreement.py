@@ -33,10 +33,12 @@ def real(base_fp32, tmp_path_factory):
     return copy.deepcopy(base_fp32.model), prompts, python_logits(base_fp32.model, prompts), file
 
 
+OWN = {"rank_pattern": {r"layers\.\d\..*": 3, "v_proj": 16}, "alpha_pattern": {"q_proj": 40, "down_proj": 2}}
 CASES = {
     "all-linear, scale 1": ("all-linear", {}, 1.0),
-    "q and v": (["q_proj", "v_proj"], {}, 1.0),
+    "q and v, some with their own rank and alpha": (["q_proj", "v_proj"], OWN, 1.0),
     "rsLoRA": ("all-linear", {"use_rslora": True, "lora_alpha": 6}, 1.0),
+    "rsLoRA, some with their own rank and alpha": ("all-linear", {"use_rslora": True, "lora_alpha": 6} | OWN, 1.0),
     "scale one half": ("all-linear", {}, 0.5),
 }
 
@@ -77,7 +79,7 @@ def test_parity_fails_without_the_permutation_or_the_root_of_r(real, tmp_path, m
 
 def test_merged_says_the_same_as_the_two_apart(real, tmp_path):
     model, prompts, _, _ = real
-    folder = peft_adapter(model, tmp_path / "adapter", use_rslora=True, lora_alpha=6)
+    folder = peft_adapter(model, tmp_path / "adapter", use_rslora=True, lora_alpha=6, **OWN)
     merged = gguf.write_merged(models.embedded_folder(), read_adapter(folder), tmp_path / "merged.gguf", "f32")
     assert worst(llamacpp.logits(merged, prompts), peft_logits(model, folder, prompts)) <= LIMIT
 

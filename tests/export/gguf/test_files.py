@@ -7,12 +7,13 @@ import gguf as gguf_library
 import pytest
 import torch
 from exporting import count, peft_adapter
+from safetensors.torch import load_file, save_file
 
 from lora_lessons import cli, models
 from lora_lessons.adapter import read_adapter
 from lora_lessons.course import learner
 from lora_lessons.errors import ModelError
-from lora_lessons.export import gguf, llamacpp
+from lora_lessons.export import formats, gguf, llamacpp
 from lora_lessons.export.gguf import vocabulary
 
 
@@ -94,6 +95,31 @@ def test_bases_that_cannot_be_expressed_are_refused(tiny, base_fp32, tmp_path):
     with pytest.raises(ValueError, match="no type of GGUF"):
         gguf.quantize(folder, tmp_path / "out.gguf", "Q3_Z")
     assert not list(tmp_path.glob("*.gguf"))
+
+
+def test_a_base_whose_numbers_no_answer_survives_is_not_written(tiny, tmp_path):
+    folder, name = tmp_path / "base", "model.layers.1.self_attn.k_proj.weight"
+    shutil.copytree(tiny("qwen2")[0], folder)
+    tensors, out = load_file(folder / "model.safetensors"), tmp_path / "out"
+    adapter = read_adapter(peft_adapter(tiny("qwen2")[1], tmp_path / "adapter", ["q_proj"]))
+
+    def give(value):
+        tensors[name][3, 4] = value
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    give(torch.nan)
+    for write in (
+        lambda: gguf.write_base(folder, out, "f32"),
+        lambda: gguf.write_merged(folder, adapter, out),
+        lambda: formats.write_merged(adapter, folder, out),
+    ):
+        with pytest.raises(ModelError, match=f"{name} .* holds NaN or infinity"):
+            write()
+    give(1e5)
+    with pytest.raises(ModelError, match=f"{name} goes up to 1e.05, and F16 ends at 6.55e.04: write bf16 or f32"):
+        gguf.write_base(folder, out)
+    assert not list(tmp_path.glob("*out*"))
+    gguf.write_base(folder, out, "bf16")
 
 
 def test_files_are_whole_or_not_there_and_none_is_replaced_unasked(tiny, tmp_path, monkeypatch):

@@ -30,10 +30,12 @@ def test_a_hundred_are_a_hundred_different_ones(tiny_model):
     found = relatives.hundred(parents, seed=1)
     assert len(found) == len({adapter.name for adapter in found}) == 100
     layer = next(iter(parents[0].A))
-    updates = torch.stack([adapter.scaling * adapter.B[layer].float() @ adapter.A[layer].float() for adapter in found])
+    updates = torch.stack(
+        [adapter.scaling(layer) * adapter.B[layer].float() @ adapter.A[layer].float() for adapter in found]
+    )
     apart = torch.cdist(updates.flatten(1), updates.flatten(1)) + torch.eye(100)
     assert (apart > 0.01 * updates.flatten(1).norm(dim=1).mean()).all()
-    assert {(adapter.r, adapter.scaling) for adapter in found} == {(4, 2.0), (2, 4.0)}
+    assert {(adapter.r, adapter.scaling(layer)) for adapter in found} == {(4, 2.0), (2, 4.0)}
     assert all(t.dtype == torch.float16 for adapter in found for t in (*adapter.A.values(), *adapter.B.values()))
 
 

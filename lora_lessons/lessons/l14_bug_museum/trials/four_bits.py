@@ -62,7 +62,7 @@ def one_layer() -> Layer:
     adapter = read_adapter(course_root() / "data" / "adapters" / "strict_json")
     with safe_open(models.embedded_folder() / "model.safetensors", "pt") as file:
         W = file.get_tensor(f"{NAME}.weight")
-    return Layer(W, adapter.scaling * adapter.B[NAME] @ adapter.A[NAME], adapter)
+    return Layer(W, adapter.delta(NAME), adapter)
 
 
 def on_four_bits(layer: Layer) -> Any:

@@ -15,6 +15,7 @@ from .model import write_base as write_base
 from .model import write_merged as write_merged
 from .names import gguf_alpha as gguf_alpha
 from .names import permuted as permuted
+from .names import why_not_exported as why_not_exported
 from .source import SourceModel as SourceModel
 from .source import adapter_and_base as adapter_and_base
 from .source import findings as findings

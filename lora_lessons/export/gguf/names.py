@@ -21,10 +21,17 @@ ARCHITECTURES = {
 }
 
 
+def why_not_exported(model_type: str) -> str:
+    """Why no GGUF of Hugging Face's `model_type` is written here, as half a sentence without a full stop; "" where it is."""
+    if model_type in ARCHITECTURES:
+        return ""
+    return f"a {model_type} is not exported here ({', '.join(ARCHITECTURES)} are): {ELSEWHERE}"
+
+
 def architecture(model_type: str) -> str:
     """The name in llama.cpp of Hugging Face's `model_type`. Raises ModelError for one that is not exported here."""
-    if model_type not in ARCHITECTURES:
-        raise ModelError(f"a {model_type} is not exported here ({', '.join(ARCHITECTURES)} are): {ELSEWHERE}.")
+    if reason := why_not_exported(model_type):
+        raise ModelError(f"{reason}.")
     return ARCHITECTURES[model_type][0]
 
 

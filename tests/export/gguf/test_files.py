@@ -83,8 +83,11 @@ def test_bases_that_cannot_be_expressed_are_refused(tiny, base_fp32, tmp_path):
         for file in folder.iterdir():
             (other / file.name).write_bytes(file.read_bytes())
         (other / "config.json").write_text(json.dumps(said | change))
-        with pytest.raises(ModelError, match=sentence):
+        with pytest.raises(ModelError, match=sentence) as refused:
             gguf.write_base(other, tmp_path / "out.gguf")
+        # what plan and inspect ask before there is a folder is what the export says then
+        asked = gguf.why_not_exported((said | change)["model_type"])
+        assert asked in str(refused.value) and bool(asked) == ("model_type" in change)
     with pytest.raises(ModelError, match="config.json"):
         gguf.open_base(tmp_path)
     with pytest.raises(ModelError, match="not known here .*convert_hf_to_gguf"):

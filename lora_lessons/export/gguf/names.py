@@ -20,12 +20,14 @@ ARCHITECTURES = {
     "qwen3": ("qwen3", False),
 }
 
+EXPORTED = tuple(ARCHITECTURES)
+
 
 def why_not_exported(model_type: str) -> str:
     """Why no GGUF of Hugging Face's `model_type` is written here, as half a sentence without a full stop; "" where it is."""
     if model_type in ARCHITECTURES:
         return ""
-    return f"a {model_type} is not exported here ({', '.join(ARCHITECTURES)} are): {ELSEWHERE}"
+    return f"a {model_type} is not exported here ({', '.join(EXPORTED)} are): {ELSEWHERE}"
 
 
 def architecture(model_type: str) -> str:

@@ -13,6 +13,8 @@ from ...errors import ModelError
 ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
 
 # model_type → the architecture's name in llama.cpp, and whether its rows of q and k change order there.
+# Gemma is not among them: it needs GELU, 1 added to each norm, windows with a rotary base of their own, and a vocabulary
+# that our proof of the tokens has never seen. llama.cpp's converter writes it.
 ARCHITECTURES = {
     "llama": ("llama", True),
     "mistral": ("llama", True),

@@ -56,7 +56,8 @@ def gguf(
 ) -> int:
     """Write GGUF files for llama.cpp.
 
-    These are the adapter, its base and, if you ask, the merged model. No file is replaced unless you say so.
+    These are the adapter, its base and, if you ask, the merged model. Its base must be a llama, mistral, qwen2 or qwen3;
+    llama.cpp's own converter knows more, such as Gemma. No file is replaced unless you say so.
     """
     from ..export import gguf as llama
 

@@ -1,4 +1,4 @@
-"""`lora-lessons inspect`: an X-ray of any adapter that PEFT wrote."""
+"""`lora-lessons inspect`: what any adapter that PEFT wrote contains, and what will go wrong with it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def inspect(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
 ) -> int:
-    """See through an adapter: scale, sizes, what is wrong.
+    """What an adapter contains, and what will go wrong with it.
 
-    Says what it holds, what will go wrong with it, and which programs load it. It is only read, and a pickle is refused.
+    Also says which programs load it. It is only read, and a pickle is refused.
     The exit status is 0 whatever is found.
     """
     if forgetting and base is None:

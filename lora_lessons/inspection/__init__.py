@@ -25,7 +25,7 @@ from .xray import Xray as Xray
 
 
 def inspect(adapter: Path | str, base: str | None = None, *, forgetting: bool = False) -> Xray:
-    """See through an adapter: a folder, or a hub id. It is only read, one matrix at a time.
+    """What an adapter contains, and what will go wrong with it: a folder, or a hub id. It is only read, one matrix at a time.
 
     With `base` (as `models.load` takes it) its update is held against the weights that it changes; with `forgetting`
     the base is loaded too and reads general text, with the adapter and without. Raises FileNotFoundError, ValueError or
@@ -52,14 +52,14 @@ def inspect(adapter: Path | str, base: str | None = None, *, forgetting: bool = 
 
 
 def _measured(opened: AdapterFolder) -> Iterator[AdaptedMatrix]:
-    settings = opened.settings
+    settings, misshapen = opened.settings, opened.misshapen
     for module, A, B in opened.pairs() if settings.is_lora else ():
-        if A is None or B is None:
+        if A is None or B is None or module in misshapen:
             continue
         rows, rank = A.shape[0], settings.rank_of(module)
         experts = rows // rank if settings.stacks(module) and rows > rank and rows % rank == 0 else 1
         scale = settings.scale_of(module, rows // experts)
-        yield measure(module, opened.read(A), opened.read(B), scale, experts, A.on_embedding)
+        yield measure(module, *opened.factors(module, A, B), scale, experts, A.on_embedding)
 
 
 def _size(opened: AdapterFolder) -> Size:
@@ -93,6 +93,10 @@ def _features(opened: AdapterFolder) -> tuple[str, ...]:
         "alora_invocation_tokens",
         "use_qalora",
         "use_bdlora",
+        "arrow_config",
+        "kasa_config",
+        "monteclora_config",
+        "velora_config",
         "ensure_weight_tying",
     )
     return (*(name for name, used in found.items() if used), *(name for name in others if name in said.others))

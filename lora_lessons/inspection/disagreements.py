@@ -1,4 +1,4 @@
-"""Where the configuration and the file say two things: matrices that the targets leave out, and ranks that are not the tensors'."""
+"""Where configuration, file and base say two things: matrices that the targets leave out, other ranks, biases without a place."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def other_ranks(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> lis
     """The matrices whose tensors have another rank than the configuration gives them: PEFT refuses the adapter."""
     said = opened.settings
     return [one for one in matrices if said.reaches(one.module) and one.r != said.rank_of(one.module)]
+
+
+def biased_by(opened: AdapterFolder) -> list[str]:
+    """The modules that the adapter adds a bias to: LoRA with lora_bias, and BEFT. PEFT merges it into the base's own bias."""
+    return [one.module for one in opened.tensors if one.key.endswith((".lora_B.bias", ".beft_bias"))]

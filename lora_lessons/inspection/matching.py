@@ -19,3 +19,19 @@ def may_match(pattern: str, module: str) -> bool:
         return bool(may_never_end(pattern) or re.fullmatch(pattern, module))
     except (re.error, RecursionError, OverflowError):
         return True
+
+
+def copied_from(replication: Any, module: str) -> str:
+    """The base's module behind `module`, where `replication`, as PEFT's layer_replication, stacks [first, behind) ranges of layers."""
+    layer = re.search(r"\.(\d{1,9})\.", module)
+    if not isinstance(replication, list) or layer is None:
+        return module
+    number = int(layer[1])
+    for span in replication:
+        if not isinstance(span, list) or [type(end) for end in span] != [int, int]:
+            return module
+        first, behind = span
+        if number < behind - first:
+            return f"{module[: layer.start(1)]}{first + number}{module[layer.end(1) :]}"
+        number -= max(0, behind - first)
+    return module

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -28,6 +31,7 @@ _AB = re.compile(r"\.lora_(?P<embedding>embedding_)?(?P<part>[AB])(?:\.(?P<named
 _ROLES = (
     ("magnitude", re.compile(r"\.lora_magnitude_vector(\.weight)?$")),
     ("bias", re.compile(r"(\.lora_B)?\.bias$")),
+    ("diagonal", re.compile(r"\.lora_diag(\.\w+)?$")),
     ("tokens", re.compile(r"trainable_tokens_delta(\.\w+)?$")),
     (
         "embedding",
@@ -40,7 +44,7 @@ class Stored(NamedTuple):
     """One tensor of the file: its key, what it is for, and what it takes."""
 
     key: str
-    # "A", "B", "magnitude", "bias", "tokens", "embedding" (one saved whole) or "whole" (any other)
+    # "A", "B", "magnitude", "bias", "diagonal" (of KaSA), "tokens", "embedding" (one saved whole) or "whole" (any other)
     role: str
     # The module that it belongs to, without PEFT's prefix.
     module: str
@@ -64,7 +68,8 @@ class Stored(NamedTuple):
         return self.numbers * SIZES.get(self.dtype, 4)
 
 
-class AdapterFolder(NamedTuple):
+@dataclass(frozen=True)
+class AdapterFolder:
     """An adapter's folder that was opened."""
 
     place: Path
@@ -85,13 +90,46 @@ class AdapterFolder(NamedTuple):
         for module, parts in found.items():
             yield module, parts.get("A"), parts.get("B")
 
+    @cached_property
+    def misshapen(self) -> dict[str, str]:
+        """The modules whose A and B are no two matrices that can be multiplied, and both shapes in words."""
+        pairs = ((module, A, B) for module, A, B in self.pairs() if A is not None and B is not None)
+        return {
+            module: f"A is {_shape(A)} and B {_shape(B)}"
+            for module, A, B in pairs
+            if not _multiply(A, B, self.settings.blocks_of(module, "A"), self.settings.blocks_of(module, "B"))
+        }
+
     def read(self, one: Stored) -> Tensor:
         """The numbers of one tensor. Raises ValueError where the file is damaged."""
         try:
-            with safe_open(self.file, "pt") as opened:
-                return opened.get_tensor(one.key)
+            return self._numbers.get_tensor(one.key)
         except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise _damaged(self.file, error) from error
+
+    def factors(self, module: str, A: Stored, B: Stored) -> tuple[Tensor, Tensor]:
+        """A and B of a module as they are multiplied: BD-LoRA's blocks on their diagonal, KaSA's scale of each row in A.
+
+        Raises ValueError where the file is damaged.
+        """
+        wide, tall = self.read(A), self.read(B)
+        if (blocks := self.settings.blocks_of(module, "A")) > 1:
+            wide = torch.block_diag(*wide.chunk(blocks))
+        if (blocks := self.settings.blocks_of(module, "B")) > 1:
+            tall = torch.block_diag(*tall.chunk(blocks))
+        diagonal = self._diagonals.get(module)
+        if diagonal is not None and diagonal.shape == A.shape[:1]:
+            wide = self.read(diagonal).unsqueeze(1) * wide
+        return wide, tall
+
+    @cached_property
+    def _numbers(self) -> Any:
+        """The file, opened once: opening reads the names of all its tensors, which takes as long as there are many."""
+        return safe_open(self.file, "pt")
+
+    @cached_property
+    def _diagonals(self) -> dict[str, Stored]:
+        return {one.module: one for one in self.tensors if one.role == "diagonal"}
 
     def is_finite(self, one: Stored) -> bool:
         """Whether a tensor holds neither NaN nor infinity."""
@@ -175,13 +213,26 @@ def in_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() and len(part) < 10 else (-1, part) for part in name.split(".")]
 
 
+def _shape(one: Stored) -> str:
+    return "×".join(map(str, one.shape)) or "one number"
+
+
+def _multiply(A: Stored, B: Stored, blocks_of_a: int, blocks_of_b: int) -> bool:
+    """Whether B·A can be worked out, and is not empty."""
+    if min(len(A.shape), len(B.shape)) < 2 or not A.numbers or not B.numbers:
+        return False
+    whole_blocks = A.shape[0] % blocks_of_a == 0 and B.shape[0] % blocks_of_b == 0
+    return whole_blocks and A.shape[0] == B.shape[1] * blocks_of_b
+
+
 def _named(key: str, shape: tuple[int, ...], dtype: str) -> Stored:
     inner = key.removeprefix(PREFIX)
-    if (pair := _AB.search(inner)) and len(shape) >= 2:
+    if (pair := _AB.search(inner)) and pair["named"] != "bias":
         module = inner[: pair.start()]
         return Stored(key, pair["part"], module, shape, dtype, bool(pair["embedding"]), pair["named"] or "")
     role = next((role for role, ends in _ROLES if ends.search(inner)), "whole")
-    return Stored(key, role, inner.rpartition(".")[0].removesuffix(".base_layer"), shape, dtype)
+    module = inner.rpartition(".")[0].removesuffix(".base_layer").removesuffix(".lora_B")
+    return Stored(key, role, module, shape, dtype)
 
 
 def _damaged(file: Path, error: Exception) -> ValueError:

@@ -11,12 +11,16 @@ from ..errors import first_line
 from ..lora import scale
 from ..peft_config import pattern_fault
 from ..targets import is_end
-from .matching import matching, may_match
+from .matching import copied_from, matching, may_match
 
 # What PEFT takes where the file says nothing: LoraConfig's defaults.
 DEFAULT_R, DEFAULT_ALPHA = 8, 8
 # Starts that take a part of W into A and B, so that B·A alone is not the update of the plain W.
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
+# Those that need what only the training had: PEFT stops at CorDA's, and begins LoRA-GA's elsewhere without a word.
+NEEDS_COVARIANCES, NEEDS_GRADIENTS = "corda", "lora_ga"
+# What bases call their embedding and their head, which ensure_weight_tying adapts together.
+EMBEDDINGS = ("embed_tokens", "wte", "word_embeddings", "embedding", "embeddings", "lm_head", "embed_out")
 
 
 class AdapterSettings(NamedTuple):
@@ -49,7 +53,11 @@ class AdapterSettings(NamedTuple):
     @property
     def changes_base(self) -> bool:
         """Whether its start changed the base's weights as well (PiSSA, OLoRA and their like)."""
-        return self.init_lora_weights.lower().startswith(CHANGES_BASE)
+        return self.starts(*CHANGES_BASE)
+
+    def starts(self, *ways: str) -> bool:
+        """Whether init_lora_weights is one of `ways`, or a kind of it (pissa_niter_4)."""
+        return self.init_lora_weights.lower().startswith(ways)
 
     def scale_of(self, module: str, r: int) -> float:
         """The factor before B·A of one module whose rank is `r`: α/r, or α/√r with rsLoRA; alpha_pattern counts."""
@@ -69,7 +77,8 @@ class AdapterSettings(NamedTuple):
         True where the configuration leaves the choice to PEFT.
         """
         named = self.target_modules
-        if self.stacks(module) or (named is None and not self.target_parameters):
+        tied = "ensure_weight_tying" in self.others and module.rpartition(".")[2] in EMBEDDINGS
+        if tied or self.stacks(module) or (named is None and not self.target_parameters):
             return True
         if isinstance(named, str):
             return named.lower() == "all-linear" or may_match(named, module)
@@ -79,6 +88,20 @@ class AdapterSettings(NamedTuple):
         """Whether target_parameters names a parameter of `module`, a stack of experts."""
         owners = [name.rpartition(".")[0] for name in self.target_parameters]
         return any(not owner or is_end(owner, module.replace(".base_layer", "")) for owner in owners)
+
+    def blocks_of(self, module: str, part: str) -> int:
+        """Of how many blocks on its diagonal BD-LoRA makes a module's "A" or "B"; 1 where the file holds it whole."""
+        said = self.others.get("use_bdlora")
+        said = said if isinstance(said, dict) else {}
+        named, blocks = said.get(f"target_modules_bd_{part.lower()}"), said.get("nblocks")
+        if type(blocks) is not int or not isinstance(named, list):
+            return 1
+        leaf = module.rpartition(".")[2]
+        return blocks if blocks > 1 and any(isinstance(one, str) and one in leaf for one in named) else 1
+
+    def in_base(self, module: str) -> str:
+        """The module of the base that PEFT copied `module` from, where layer_replication stacks layers anew; else itself."""
+        return copied_from(self.others.get("layer_replication"), module)
 
 
 def read_settings(file: Path) -> AdapterSettings:
@@ -101,18 +124,21 @@ class _Odd(Exception):
 
 def _checked(said: dict[str, Any]) -> AdapterSettings:
     known = set(AdapterSettings._fields) | {"peft_type", "base_model_name_or_path"}
+    kind = said["peft_type"].upper()
+    # Other kinds mean something else by the same names: AdaLoRA's rank_pattern says which directions it kept.
+    of_lora = said if kind == "LORA" else {}
     return AdapterSettings(
-        kind=said["peft_type"].upper(),
-        r=_whole("r", said.get("r", DEFAULT_R)) if said["peft_type"].upper() == "LORA" else 0,
-        lora_alpha=_number("lora_alpha", said.get("lora_alpha", DEFAULT_ALPHA)),
+        kind=kind,
+        r=_whole("r", of_lora.get("r", DEFAULT_R)) if of_lora else 0,
+        lora_alpha=_number("lora_alpha", of_lora.get("lora_alpha", DEFAULT_ALPHA)),
         use_rslora=_switch(said, "use_rslora"),
         use_dora=_switch(said, "use_dora"),
         bias=_text(said, "bias") or "none",
         target_modules=_targets(said),
         target_parameters=_names(said, "target_parameters"),
         modules_to_save=_names(said, "modules_to_save"),
-        rank_pattern={k: _whole("rank_pattern", v) for k, v in _patterns(said, "rank_pattern").items()},
-        alpha_pattern={k: _number("alpha_pattern", v) for k, v in _patterns(said, "alpha_pattern").items()},
+        rank_pattern={k: _whole("rank_pattern", v) for k, v in _patterns(of_lora, "rank_pattern").items()},
+        alpha_pattern={k: _number("alpha_pattern", v) for k, v in _patterns(of_lora, "alpha_pattern").items()},
         init_lora_weights=_start(said.get("init_lora_weights")),
         base_name=_text(said, "base_model_name_or_path"),
         revision=_text(said, "revision"),

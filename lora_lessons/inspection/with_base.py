@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from .. import evaluation, lora, lowrank, memory, models, tasks
 from ..errors import ModelError, first_line
+from ..export import gguf
 from ..memory.build import skeleton
 from ..models.configs import read_config
 from ..models.safetensors_files import read_tensor, shapes_in, weight_files
+from .disagreements import biased_by
 from .measures import AdaptedMatrix
 from .reading import AdapterFolder
 from .xray import AgainstBase
@@ -37,6 +39,8 @@ class OpenedBase(NamedTuple):
     shapes: dict[str, tuple[Path, tuple[int, ...]]]
     # The model's modules without weights; None where it is no language model that transformers can build.
     net: nn.Module | None
+    # The base's name of a module of the adapter, which layer_replication may have copied.
+    own_name: Callable[[str], str] = str
 
     @property
     def tied(self) -> bool:
@@ -46,7 +50,7 @@ class OpenedBase(NamedTuple):
 
     def weight_of(self, module: str) -> str:
         """The name of a module's own weight in the files, or "" where it has none there."""
-        name = f"{module}.weight"
+        name = f"{self.own_name(module)}.weight"
         if name not in self.shapes and module.endswith("lm_head") and self.tied:
             name = next((one for one in self.shapes if one.endswith("embed_tokens.weight")), "")
         return name if name in self.shapes else ""
@@ -62,7 +66,7 @@ def hold_against(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: str, forgetting: bool = False
 ) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
     """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
-    found = open_base(base)
+    found = open_base(base)._replace(own_name=opened.settings.in_base)
     sizes = {one.module: _size(one, found) for one in matrices}
     matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
     not_finite = tuple(found.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
@@ -72,7 +76,7 @@ def hold_against(
     seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, found))
     matrices = [one._replace(intruders=seen.get(one.module)) for one in matrices]
     ratios = [one.ratio for one in matrices if one.ratio is not None]
-    adapted = {one.module for one in matrices}
+    adapted = {found.own_name(one.module) for one in matrices}
     return tuple(matrices), AgainstBase(
         name=found.name,
         place=found.place,
@@ -87,6 +91,8 @@ def hold_against(
         not_finite=not_finite,
         intruders=(sum(seen.values()), LEADING * len(seen)) if seen else None,
         perplexity=_perplexities(opened, base) if forgetting and sound else None,
+        not_exported=gguf.why_not_written(found.place),
+        without_bias=tuple(one for one in biased_by(opened) if f"{found.own_name(one)}.bias" not in found.shapes),
     )
 
 
@@ -116,12 +122,14 @@ def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple
     if base.net is None:
         return (), ()
     modules = dict(base.net.named_modules())
-    lacking = tuple(one.module for one in matrices if one.module.replace(".base_layer", "") not in modules)
+    lacking = tuple(
+        one.module for one in matrices if base.own_name(one.module).replace(".base_layer", "") not in modules
+    )
     other = tuple(
         one.module
         for one in matrices
         if one.experts == 1
-        and isinstance(weight := getattr(modules.get(one.module), "weight", None), Tensor)
+        and isinstance(weight := getattr(modules.get(base.own_name(one.module)), "weight", None), Tensor)
         and weight.dim() == 2
         and {one.d, one.k} != set(weight.shape)
     )
@@ -141,7 +149,7 @@ def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
         return {}
     reached = [*opened.settings.target_parameters, *opened.settings.modules_to_save]
     modules = dict(base.net.named_modules())
-    adapted = [module for module, _, _ in opened.pairs()]
+    adapted = [base.own_name(module) for module, _, _ in opened.pairs()]
     missed = lora.left_out(base.net, [module for module in adapted if not _is_stack(module, modules)])
     return {name: size for name, size in missed.items() if not any(name.endswith(end) for end in reached)}
 
@@ -161,7 +169,8 @@ def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: O
         W = base.weight(one.module)
         if A is None or B is None or W is None or W.shape != (one.d, one.k):
             continue
-        update = one.scale * opened.read(B).float() @ opened.read(A).float()
+        wide, tall = opened.factors(one.module, A, B)
+        update = one.scale * tall.float() @ wide.float()
         yield one.module, intruders(W, update)
 
 

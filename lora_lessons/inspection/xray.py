@@ -67,6 +67,10 @@ class AgainstBase(NamedTuple):
     intruders: tuple[int, int] | None
     # Perplexity on general text without and with the adapter, where it was asked for.
     perplexity: tuple[float, float] | None = None
+    # Why the course's own exporters write no GGUF of this base; "" where they do.
+    not_exported: str = ""
+    # Modules that the adapter gives a bias and the base has none in: PEFT cannot merge it.
+    without_bias: tuple[str, ...] = ()
 
 
 class Xray(NamedTuple):

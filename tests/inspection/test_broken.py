@@ -302,10 +302,25 @@ def test_a_setting_that_cannot_be_is_one_sentence(zoo, tmp_path, settings):
         inspection.inspect(place)
 
 
-def test_a_and_b_of_two_adapters_are_refused(zoo, tmp_path):
-    place = edited(zoo["plain"], tmp_path / "it", one(lambda B: B[:, :3]))
-    with pytest.raises(ValueError, match="cannot be multiplied"):
-        inspection.inspect(place)
+SHAPES = {
+    "of two adapters": ((4, 32), (32, 3), "A is 4×32 and B 32×3"),
+    "of no row": ((0, 32), (32, 0), "A is 0×32 and B 32×0"),
+    "of no column": ((4, 0), (0, 4), "A is 4×0 and B 0×4"),
+    "of one dimension": ((32,), (32,), "A is 32 and B 32"),
+    "of none": ((), (), "A is one number and B one number"),
+}
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_a_and_b_that_cannot_be_multiplied_are_named_and_the_rest_is_inspected(zoo, tmp_path, shapes):
+    wide, tall, words = SHAPES[shapes]
+    tensors = {ONE.replace("lora_B", "lora_A"): torch.ones(wide), ONE: torch.ones(tall)}
+    place = edited(zoo["plain"], tmp_path / "it", lambda found: found | tensors)
+    xray = inspection.inspect(place)
+    assert xray.codes == ("shapes_do_not_fit",) and words in xray.findings[0].sentence
+    assert len(xray.matrices) == 3 and {one.loads for one in xray.runtimes} == {"no"}
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        put_on(place)
 
 
 def test_a_hub_id_is_fetched_aloud_and_through_the_hubs_door(monkeypatch, capsys):

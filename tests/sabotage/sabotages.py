@@ -1092,6 +1092,42 @@ SABOTAGES: list[Sabotage] = [
             "key.startswith(3 * PREFIX)",
             "inspection/test_broken.py::test_peft_indeed_loads_such_keys_as_if_nothing_was_trained",
         ),
+        (
+            "every tensor of an adapter opens its file anew, so that many take the square of their number",
+            "self._numbers.get_tensor(one.key)",
+            'safe_open(self.file, "pt").get_tensor(one.key)',
+            "inspection/test_peft_zoo.py::test_a_file_is_opened_as_often_whatever_it_holds",
+        ),
+        (
+            "KaSA's singular values are left out of ‖ΔW‖",
+            "if diagonal is not None and",
+            "if diagonal is None and",
+            "inspection/test_peft_zoo.py::test_the_norms_are_those_of_what_peft_adds",
+        ),
+    ),
+    *_in(
+        "lora_lessons/inspection/matching.py",
+        (
+            "a layer that PEFT stacked anew is held against the wrong layer of the base",
+            "if number < behind - first:",
+            "if number <= behind - first:",
+            "inspection/test_peft_zoo.py::test_peft_loads_and_merges_what_is_said_to",
+        ),
+    ),
+    *_in(
+        "lora_lessons/inspection/runtimes.py",
+        (
+            "a base that our export refuses is promised to it",
+            'return not against.not_exported, ""',
+            'return True, ""',
+            "inspection/test_peft_zoo.py::test_a_base_that_our_export_refuses_is_not_promised_to_it",
+        ),
+        (
+            "norms that llama.cpp leaves out are not named",
+            'return one.role not in ("A", "B") and ("_layernorm" in one.key',
+            'return one.role in ("A", "B") and ("_layernorm" in one.key',
+            "inspection/test_peft_zoo.py::test_which_runtimes_load_it",
+        ),
     ),
     *_in(
         "lora_lessons/inspection/disagreements.py",

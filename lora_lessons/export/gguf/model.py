@@ -38,6 +38,18 @@ def checked_base(base: Path | str | SourceModel, adapter: Adapter | None = None)
     return source
 
 
+def why_not_written(base: Path | str | SourceModel) -> str:
+    """Why no GGUF of this base is written, as far as its configuration and the names of its tensors say; "" where it is.
+
+    Reads no weights, and leaves the tokenizer's proof to the export.
+    """
+    try:
+        model_tensors(open_base(base), None, "f16")
+    except ModelError as error:
+        return str(error)
+    return ""
+
+
 def write_base(
     base: Path | str | SourceModel, out: Path | str, file_type: str = "f16", *, overwrite: bool = False
 ) -> Path:

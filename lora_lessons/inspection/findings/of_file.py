@@ -8,6 +8,7 @@ from pathlib import Path
 from ...adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ..reading import AdapterFolder, adapter_name, odd_keys, open_adapter
 from ..xray import Finding
+from .of_numbers import named
 
 
 def findings(opened: AdapterFolder) -> Iterator[Finding]:
@@ -36,6 +37,15 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
             "peft#1678, llama.cpp#3640",
         )
     pairs = list(opened.pairs())
+    if misshapen := opened.misshapen:
+        first = next(iter(misshapen))
+        yield Finding(
+            "shapes_do_not_fit",
+            "wrong",
+            f"A and B cannot be multiplied in {named(list(misshapen), len(pairs))}: there {misshapen[first]}. PEFT stops with a size "
+            "mismatch. The file is damaged, or was put together from two adapters: copy it again.",
+            "lesson 02",
+        )
     if lone := [module for module, A, B in pairs if A is None or B is None]:
         yield Finding(
             "half_missing",

@@ -20,7 +20,7 @@ FAR = 3.0
 def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """All findings from the numbers."""
     yield from _not_finite(opened, matrices)
-    yield from _at_zero(matrices)
+    yield from _at_zero(opened, matrices)
     yield from _where_a_is(opened, matrices)
     yield from _dominating(opened, matrices)
     yield from _lost_in_half_precision(opened, matrices)
@@ -48,7 +48,7 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
         )
 
 
-def _at_zero(matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+def _at_zero(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     both = [one.module for one in matrices if one.a_zero and one.b_zero]
     if both:
         yield Finding(
@@ -58,15 +58,16 @@ def _at_zero(matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
             "Start A at random and B at zero.",
             "lesson 02, lesson 14",
         )
-    # LoRA on an embedding starts the other way round in PEFT: A at zero.
-    still = [one.module for one in matrices if _at_its_start(one)]
+    # LoRA on an embedding, and MiCA everywhere, start the other way round in PEFT: A at zero.
+    mica = opened.settings.starts("mica")
+    still = [one.module for one in matrices if _at_its_start(one, a_first=mica or one.on_embedding)]
     if not still:
         return
     all_still = len(still) == len(matrices)
     yield Finding(
         "b_never_moved",
         "wrong",
-        f"{'B (on an embedding, A)' if any(one.on_embedding for one in matrices) else 'B'} is zero in "
+        f"{'A' if mica else 'B (on an embedding, A)' if any(one.on_embedding for one in matrices) else 'B'} is zero in "
         f"{named(still, len(matrices))}: B·A adds nothing there. "
         + (
             "The adapter was saved before it had learned, or its B's never got a gradient."
@@ -77,8 +78,8 @@ def _at_zero(matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     )
 
 
-def _at_its_start(one: AdaptedMatrix) -> bool:
-    start, other = (one.a_zero, one.b_zero) if one.on_embedding else (one.b_zero, one.a_zero)
+def _at_its_start(one: AdaptedMatrix, a_first: bool) -> bool:
+    start, other = (one.a_zero, one.b_zero) if a_first else (one.b_zero, one.a_zero)
     return start and not other
 
 

@@ -11,7 +11,7 @@ from ...targets import is_end
 from ..disagreements import dropped, other_ranks
 from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
-from ..settings import DEFAULT_ALPHA
+from ..settings import DEFAULT_ALPHA, NEEDS_COVARIANCES, NEEDS_GRADIENTS
 from ..xray import Finding
 from .of_numbers import named
 
@@ -23,6 +23,24 @@ USUAL_LEAVES = {
     *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj"),
     *("c_attn", "c_proj", "c_fc", "query", "key", "value", "dense", "query_key_value", "out_proj", "fc1", "fc2"),
     *("in_proj", "w1", "w2", "w3", "wq", "wk", "wv", "wo", "lm_head", "embed_tokens"),
+}
+
+# LoRA's variants that PEFT keeps under LoRA's name → what each does beside A, B, r and α.
+VARIANTS = {
+    "alora_invocation_tokens": "Activated LoRA: A and B work from the invocation tokens on. A prompt without these tokens gets the "
+    "base's answer, and the adapter cannot be merged.",
+    "layer_replication": "layer_replication: PEFT stacks the base's layers anew and adapts every copy by itself. Only a program that "
+    "stacks them in the same way can use the adapter.",
+    "arrow_config": "Arrow: it chooses among other adapters for each token, and is of no use without them.",
+    "kasa_config": "KaSA: PEFT drops the r smallest directions of W when it loads the adapter, which then replaces them. The ‖ΔW‖ "
+    "shown here counts what was added alone.",
+    "use_bdlora": "BD-LoRA: the file holds the blocks of block-diagonal matrices, which other programs take for whole ones.",
+    "use_qalora": "QA-LoRA: on a GPTQ base, A reads the means of groups of inputs, so it fits that base alone. On any other base it "
+    "is plain LoRA.",
+    "monteclora_config": "MonteCLoRA: it added noise to A while it was trained. What it learned about that noise lies in the file too, "
+    "and PEFT alone reads it.",
+    "velora_config": "VeLoRA: it saved memory while it was trained, and computes what plain LoRA does. Its extra tensors are of no "
+    "further use.",
 }
 
 
@@ -49,7 +67,17 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
             f"it α/r = {_short(told)}, √r = {_short(math.sqrt(r))} times too small.",
             "lesson 10",
         )
-    if said.changes_base:
+    if said.starts(NEEDS_COVARIANCES, NEEDS_GRADIENTS):
+        stops = said.starts(NEEDS_COVARIANCES)
+        yield Finding(
+            "start_changed_base",
+            "wrong",
+            f"init_lora_weights is {said.init_lora_weights!r}: this start took a part out of W, and PEFT cannot repeat it when it "
+            f"loads the adapter, so it {'stops' if stops else 'answers wrongly without a word'}. Convert it where it was trained, with "
+            "save_pretrained(folder, path_initial_model_for_weight_conversion=…).",
+            "lesson 05's side trip",
+        )
+    elif said.changes_base:
         yield Finding(
             "start_changed_base",
             "look",
@@ -57,6 +85,8 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
             "plain W, and a program that adds it to the plain W gets another model. PEFT can convert it where it was trained.",
             "lesson 05's side trip",
         )
+    for name in VARIANTS.keys() & said.others.keys():
+        yield Finding("variant", "note", VARIANTS[name], f"PEFT's {name}")
     if said.use_dora:
         yield Finding(
             "dora",

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from lora_lessons import cli, models
 from lora_lessons.adapter import read_adapter
+from lora_lessons.cli.export import gguf as export_command
 from lora_lessons.course import learner
 from lora_lessons.errors import ModelError
 from lora_lessons.export import formats, gguf, llamacpp
@@ -84,8 +85,12 @@ def test_bases_that_cannot_be_expressed_are_refused(tiny, base_fp32, tmp_path):
         for file in folder.iterdir():
             (other / file.name).write_bytes(file.read_bytes())
         (other / "config.json").write_text(json.dumps(said | change))
-        with pytest.raises(ModelError, match=sentence):
+        with pytest.raises(ModelError, match=sentence) as refused:
             gguf.write_base(other, tmp_path / "out.gguf")
+        # what plan and inspect ask before there is a folder is what the export says then
+        asked = gguf.why_not_exported((said | change)["model_type"])
+        assert asked in str(refused.value) and bool(asked) == ("model_type" in change)
+    assert all(family in str(export_command.__doc__) for family in gguf.EXPORTED)
     with pytest.raises(ModelError, match="config.json"):
         gguf.open_base(tmp_path)
     with pytest.raises(ModelError, match="not known here .*convert_hf_to_gguf"):

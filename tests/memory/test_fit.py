@@ -50,7 +50,7 @@ def test_what_cannot_fit_is_said():
 def test_a_plan_says_that_no_card_has_checked_it_until_one_has(monkeypatch, tmp_path):
     made = memory.plan("Llama-2-7B", Job(), 24e9)
     assert memory.verdict(made, "24 GB").endswith(memory.validated()) and "not validated on a GPU" in memory.validated()
-    monkeypatch.setattr("lora_lessons.memory.words.measurements", lambda: tmp_path)
+    monkeypatch.setattr("lora_lessons.paths.measurements", lambda: tmp_path)
     (tmp_path / "ledger_processor.json").touch()
     assert "not validated on a GPU" in memory.validated()  # a processor is no card
     (tmp_path / "ledger_rtx_4090.json").touch()

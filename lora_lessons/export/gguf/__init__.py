@@ -13,6 +13,7 @@ from .model import checked_base as checked_base
 from .model import quantize as quantize
 from .model import write_base as write_base
 from .model import write_merged as write_merged
+from .names import architecture as architecture
 from .names import gguf_alpha as gguf_alpha
 from .names import permuted as permuted
 from .source import SourceModel as SourceModel

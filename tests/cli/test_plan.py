@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import sys
 import threading
 
 import pytest
 from tiny_configs import tiny
 
-from lora_lessons import cli
+from lora_lessons import cli, disk_cache, paths
 
 PLAN = ["plan", "Llama-2-7B"]
 
@@ -132,6 +134,32 @@ def test_a_hub_that_does_not_answer_is_said_before_anything_slow(monkeypatch, ca
         waits.set()
     said = capsys.readouterr().err
     assert "does not answer" in said and said.count("\n") == 1
+
+
+def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys):
+    given = []
+    monkeypatch.setattr(
+        sys.modules["lora_lessons.cli.plan"], "_answer", lambda *_: given.append("anew") or f"answer {len(given)}"
+    )
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    package = shutil.copytree(
+        paths.package(), tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__", "lessons")
+    )
+    monkeypatch.setattr(paths, "package", lambda: package)
+
+    def answer():
+        disk_cache._made_by.cache_clear()  # as another process reads it
+        assert cli.main([*PLAN, "--gpu", "24"]) == 0
+        return capsys.readouterr().out
+
+    try:
+        assert answer() == answer() == "answer 1\n"
+        for said_in in ("cli/plan.py", "memory/words.py", "memory/cards.py", "export/gguf/names.py", "fast/path.py"):
+            before = answer()
+            (package / said_in).write_text("# other words\n", encoding="utf-8")
+            assert answer() != before, said_in
+    finally:
+        disk_cache._made_by.cache_clear()
 
 
 def test_a_plan_for_several_cards_says_what_each_and_the_computer_hold(capsys):

@@ -1,6 +1,7 @@
 """What fits, the longest text that does, and the mildest changes that make the rest fit."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from tiny_configs import tiny
@@ -45,6 +46,8 @@ def test_what_cannot_fit_is_said():
     assert "you need a larger card or a smaller model" in memory.verdict(made, "3 GB")
     for change in made.changes:
         assert change.total > 3e9
+    totals = [made.ledger.bill.total, *(change.total for change in made.changes)]
+    assert all(after < before - 1e8 for before, after in pairwise(totals)), "each step saves what a reader sees"
 
 
 def test_a_plan_says_that_no_card_has_checked_it_until_one_has(monkeypatch, tmp_path):

@@ -175,10 +175,10 @@ def find_card(card: str | float) -> tuple[str, float]:
         known, size = found
         several = len(known.sizes) > 1 and known.name != "RTX 3060"
         return (f"{known.name} {size:g}" if several else known.name), size * GIB
-    size = re.fullmatch(r"([0-9]*\.?[0-9]+)(gi?b)?", re.sub(r"\s", "", f"{card}".lower()))
-    most = 2000 if size and size[2] else LARGEST_BARE
-    if size and 0 < float(size[1]) <= most:
-        return f"A card of {float(size[1]):g} GB", float(size[1]) * GIB
+    gb = re.fullmatch(r"([0-9]*\.?[0-9]+)(gi?b)?", re.sub(r"\s", "", f"{card}".lower()))
+    most = 2000 if gb and gb[2] else LARGEST_BARE
+    if gb and 0 < float(gb[1]) <= most:
+        return f"A card of {float(gb[1]):g} GB", float(gb[1]) * GIB
     said = str(card).strip()
     near = [_NAMES[plain].name for plain in difflib.get_close_matches(_plain(said), _NAMES, n=4, cutoff=0.7)]
     meant = f"did you mean {' or '.join(near)}? Otherwise give" if near else f"choose from {', '.join(CARDS)}, or give"

@@ -53,7 +53,6 @@ def config_in_gguf(file: Path) -> dict[str, Any]:
     Where that reading leaves a size out, the tensors have it. Raises ModelError for a damaged file, one of several parts,
     and a model that transformers does not read from GGUF.
     """
-    import gguf
     from transformers import AutoConfig
 
     if re.search(r"-\d{5}-of-\d{5}\.gguf$", file.name):
@@ -62,8 +61,7 @@ def config_in_gguf(file: Path) -> dict[str, Any]:
             "or give the folder that it was made from."
         )
     try:
-        check_header(file)
-        shapes = {tensor.name: tensor.shape.tolist() for tensor in gguf.GGUFReader(file).tensors}
+        shapes = check_header(file)
         said = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False).to_dict()
         if "token_embd.weight" in shapes:
             said["vocab_size"] = shapes["token_embd.weight"][1]

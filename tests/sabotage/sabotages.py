@@ -650,7 +650,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a number that is no card is read as that many gigabytes",
-            "most = 2000 if size and size[2] else LARGEST_BARE",
+            "most = 2000 if gb and gb[2] else LARGEST_BARE",
             "most = 2000",
             "memory/test_cards.py::test_what_is_no_card_is_refused memory/test_cards.py::test_what_is_nearly_a_card_names_those_that_it_may_be",
         ),

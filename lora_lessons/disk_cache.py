@@ -12,15 +12,22 @@ from typing import Any
 
 from .files import whole_file
 from .machine import version
-from .paths import cache_dir, package
+from .paths import cache_dir, sources
+
+# The code that builds what is counted, and counts it, relative to the package.
+LEDGER = ("*.py", "memory/*.py", "training/*.py", "models/*.py", "quant/*.py", "fast/*.py")
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
 
 
-def once(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def once(
+    kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str, Any]], code: Sequence[str] = ()
+) -> dict[str, Any]:
     """What `make` gives (plain data by `names`), from the cache's worked_out/ if it was made for this `kind` and `key` before.
 
-    By the same code, too, and with the same versions of the libraries whose models and layers are counted.
+    By the same code, too, LEDGER's and whatever other files of the package `code` names, and with the same versions of
+    the libraries whose models and layers are counted.
     """
-    said = json.dumps([kind, key, _made_by()], sort_keys=True)
+    said = json.dumps([kind, key, _made_by((*LEDGER, *code))], sort_keys=True)
     file = cache_dir() / "worked_out" / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
     try:
         found = json.loads(gzip.decompress(file.read_bytes()))
@@ -39,11 +46,7 @@ def once(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str,
 
 
 @cache
-def _made_by() -> list[str]:
-    """The versions of the libraries, and a digest of the code that reads their models."""
-    sources = [file for room in (".", "memory", "training", "models") for file in package().glob(f"{room}/*.py")]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources)))
-    return [
-        *(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes")),
-        digest.hexdigest(),
-    ]
+def _made_by(code: tuple[str, ...]) -> list[str]:
+    """The versions of the libraries, and a digest of the package's files that `code` names."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources(code)))
+    return [*(f"{name} {version(name)}" for name in LIBRARIES), digest.hexdigest()]

@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +16,20 @@ import platformdirs
 def package() -> Path:
     """The folder of this very package; its parent goes on PYTHONPATH for a Python that is to find it."""
     return Path(__file__).resolve().parent
+
+
+def sources(patterns: Sequence[str]) -> list[Path]:
+    """The package's own files that `patterns` name, in a fixed order, for a digest of the code that something rests on.
+
+    Raises FileNotFoundError where a pattern names none: a digest of nothing would call old work new.
+    """
+    found = {pattern: sorted(package().glob(pattern)) for pattern in patterns}
+    if lacking := [pattern for pattern, files in found.items() if not files]:
+        raise FileNotFoundError(
+            f"{package()} has no file {lacking[0]}, so that what was worked out before cannot be told from what is "
+            "out of date: install lora-lessons again, with its sources."
+        )
+    return [file for files in found.values() for file in files]
 
 
 def course_root() -> Path:
@@ -86,3 +101,10 @@ def _temporary_home() -> Path:
 def measurements() -> Path:
     """data/measurements/: what was measured once and is quoted as *recorded*."""
     return course_root() / "data" / "measurements"
+
+
+def ledgers_measured() -> list[str]:
+    """The recordings of `lora-lessons bench memory`, by file name; none where the package is installed without the course."""
+    with suppress(FileNotFoundError):
+        return sorted(file.stem for file in measurements().glob("ledger_*.json"))
+    return []

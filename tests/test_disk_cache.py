@@ -88,7 +88,7 @@ def test_no_changed_byte_changes_what_is_read(tmp_path, monkeypatch):
 def test_other_code_or_other_versions_make_it_anew(cache, monkeypatch):
     made = []
     for by in (["torch 1", "a"], ["torch 2", "a"], ["torch 2", "b"], ["torch 2", "b"]):
-        monkeypatch.setattr(disk_cache, "_made_by", lambda by=by: by)
+        monkeypatch.setattr(disk_cache, "_made_by", lambda _, by=by: by)
         disk_cache.once("parts", ["same"], ["by"], lambda by=by: made.append(by) or {"by": by})
     assert made == [["torch 1", "a"], ["torch 2", "a"], ["torch 2", "b"]]
 
@@ -134,4 +134,4 @@ def test_a_plan_given_before_is_answered_without_torch_and_follows_its_folder(ca
         return said, torch
 
     (first, cold), (again, warm), (other, _) = plan(tiny("llama")), plan(tiny("llama")), plan(tiny("mistral"))
-    assert first == again != other and (cold, warm) == ("True", "False") and any("it fits" in line for line in first)
+    assert first == again != other and (cold, warm) == ("True", "False") and any("It fits" in line for line in first)

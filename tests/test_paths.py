@@ -54,3 +54,10 @@ def test_a_home_that_is_known_stays(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     paths.ensure_home()
     assert os.environ["HOME"] == str(tmp_path) and capsys.readouterr().err == ""
+
+
+def test_a_digest_of_no_files_is_refused():
+    """Installed without its sources, the package could not tell what it worked out before from what is out of date."""
+    assert {file.name for file in paths.sources(["lora.py", "fast/*.py"])} > {"lora.py", "rows.py"}
+    with pytest.raises(FileNotFoundError, match="has no file fats/.*: install lora-lessons again, with its sources"):
+        paths.sources(["lora.py", "fats/*.py"])

@@ -8,15 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import disk_cache
-from ..paths import measurements
+from .. import disk_cache, models
+from ..paths import ledgers_measured
 from .exits import EXIT_OK
 from .places import place_or_name
 from .words import names
 
 MODEL = (
-    "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-2-70B, Llama-3-70B, embedded, a folder with config.json, or a hub id."
+    "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-3-8B, Llama-2-70B, Llama-3-70B, embedded, a folder with config.json, a .gguf file, "
+    "or a hub id."
 )
+# The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
+ANSWERED_BY = ("cli/plan.py", "cli/words.py", "export/gguf/names.py")
 RECIPE = "course, or hf: what PEFT, Trainer and most guides do, which takes more."
 LOSS = "whole, shifted (transformers before 4.49) or chunked (torchtune)."
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
@@ -57,39 +60,53 @@ def plan(
 
     Predicts one training step line by line, from the model's configuration alone: no weights are loaded.
     """
-    arguments = locals()
-    where = Path(model).expanduser() / "config.json"
-    if (gpu is None and cards is None) or ("/" in model and not where.is_file()):
-        print(_answer(**arguments)["answer"])  # whose card is here, or what a hub says today, is asked anew
+    settings = {
+        "method": method,
+        "r": r,
+        "target_modules": targets if targets == "all-linear" else names(targets),
+        "seq": seq,
+        "batch_size": batch_size,
+        "gradient_checkpointing": gradient_checkpointing,
+        "optimizer": optimizer,
+        "recipe": recipe,
+        "loss": loss,
+    }
+    cluster = {"cards": cards, "offload": offload, "nodes": nodes, "fsdp": fsdp}
+
+    def answer() -> dict[str, str]:
+        return {"answer": _answer(model, gpu, settings, cluster, as_json)}
+
+    where = Path(model).expanduser()
+    config = where / "config.json"
+    if (gpu is None and cards is None) or models.is_hub_id(model) or where.is_file():
+        said = answer()  # whose card is here, what a hub says today and what a file holds is asked anew
     else:
-        measured = sorted(file.name for file in measurements().glob("ledger_*.json"))  # the answer says so
-        key = [arguments, measured, where.read_bytes().hex() if where.is_file() else ""]
-        print(disk_cache.once("plan", key, ["answer"], lambda: _answer(**arguments))["answer"])
+        key = [
+            model,
+            gpu,
+            settings,
+            cluster,
+            as_json,
+            ledgers_measured(),
+            config.read_bytes().hex() if config.is_file() else "",
+        ]
+        said = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)
+    print(said["answer"])
     return EXIT_OK
 
 
-def _answer(
-    model: str,
-    gpu: str | None,
-    method: str,
-    r: int,
-    targets: str,
-    cards: str | None,
-    offload: bool,
-    nodes: int,
-    fsdp: int,
-    as_json: bool,
-    **settings: Any,
-) -> dict[str, str]:
+def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict[str, Any], as_json: bool) -> str:
     """The plan in words, or as JSON. The libraries are imported only here: an answer that is known waits for none."""
-    from .. import memory, models
+    if models.is_hub_id(model):
+        models.fetch_config(model)  # before anything slow: where no hub answers, that is the answer
+    from .. import memory
 
-    job = memory.Job(method, r, targets if targets == "all-linear" else tuple(names(targets)), **settings)
-    if cards is not None:
+    job = memory.Job(**settings)
+    if cluster["cards"] is not None:
         if gpu is not None:
             raise ValueError("--gpu plans one card and --cards several: give one of the two.")
-        return _for_several(model, job, memory.cluster_of(cards, offload, nodes, fsdp), as_json)
-    if offload or nodes != 1:
+        return _for_several(model, job, cluster, as_json)
+    if cluster["offload"] or cluster["nodes"] != 1:
         raise ValueError(
             "--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24."
         )
@@ -98,25 +115,43 @@ def _answer(
     made = memory.plan(shape, job, room) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
     if as_json:
-        said = memory.as_json(shape, job, ledger, made, card)
-        return {"answer": json.dumps(said, indent=1, ensure_ascii=False)}
+        said = memory.as_json(shape, job, ledger, made, card) | {"export": _not_exported(shape)}
+        return json.dumps(said, indent=1, ensure_ascii=False)
     if made:
-        says = memory.verdict(made, card)
+        says = [memory.verdict(made, card), memory.several_sizes(gpu or "")]
     else:
-        fits = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
-        known = ", ".join(fits) or "none of the cards known here"
-        says = f"This machine has no card. It would fit on: {known}. Name a card with --gpu. {memory.validated()}"
-    table = memory.bill_table(ledger)
-    return {"answer": "\n".join([f"{shape.name}: {memory.describe(job)}", table, says, memory.ASSUMED])}
+        enough = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
+        says = [
+            f"It needs {ledger.bill.total / memory.GB:.1f} GB, and this machine has no card. It would fit on: "
+            f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {memory.validated()}"
+        ]
+    about = [_not_exported(shape), f"{shape.name}: {memory.describe(job)}", memory.bill_table(ledger), memory.ASSUMED]
+    return "\n".join(filter(None, [*says, *about]))
 
 
-def _for_several(model: str, job: Any, cluster: Any, as_json: bool) -> dict[str, str]:
+def _not_exported(shape: Any) -> str:
+    """Where nothing here can export what is trained, that is said before it is trained; "" elsewhere."""
+    from ..errors import ModelError
+    from ..export import gguf
+
+    try:
+        gguf.architecture(json.loads(shape.text)["model_type"])
+    except ModelError as error:
+        return f"`lora-lessons export` cannot write the result: {error}"
+    return ""
+
+
+def _for_several(model: str, job: Any, said: dict[str, Any], as_json: bool) -> str:
     """The plan for several cards, in words or as JSON."""
     from .. import memory
 
+    cluster = memory.cluster_of(said["cards"], said["offload"], said["nodes"], said["fsdp"])
     shape = memory.shape_of(model)
     made = memory.shard(shape, job, cluster)
     if as_json:
-        return {"answer": json.dumps(memory.sharded_as_json(shape, job, made), indent=1, ensure_ascii=False)}
-    said = f"{shape.name}: {memory.describe(job)} on each card"
-    return {"answer": "\n".join([said, memory.sharded_table(made), memory.sharded_verdict(made)])}
+        found = memory.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
+        return json.dumps(found, indent=1, ensure_ascii=False)
+    several = memory.several_sizes(said["cards"].partition("x")[2])
+    about = f"{shape.name}: {memory.describe(job)} on each card"
+    parts = [memory.sharded_verdict(made), several, _not_exported(shape), about, memory.sharded_table(made)]
+    return "\n".join(filter(None, parts))

@@ -20,8 +20,8 @@ def symptom(
 ) -> int:
     """Say what may be behind a symptom.
 
-    Looks your words up in the bug museum of lesson 14 and names up to three suspects: where to look, the mistake that
-    it would be, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
+    Looks your words up in the bug museum of lesson 14 and names up to three suspects: the mistake that it would be,
+    how to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
     from ..lessons.l14_bug_museum.exhibit import Exhibit
     from ..lessons.l14_bug_museum.exhibits import place, suspects
@@ -32,11 +32,11 @@ def symptom(
         raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
     found = search(said)[:SHOWN]
     if found and not any(match.good for match in found):
-        _say("Nothing here fits well; the museum may not have your mistake. The nearest are:", 0)
+        _say("Nothing here fits well; nearest:", 0)
         print()
     for one in (match.suspect for match in found):
-        _say(f"{one.id:<6} Test: {one.noticed}", 0)
-        _say(f"Suspect: {one.suspect}", 7)
+        _say(f"{one.id:<6} Suspect: {one.suspect}", 0)
+        _say(f"Test: {one.noticed}", 7)
         if isinstance(one, Exhibit):
             _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
             _say(f"Behind it: {one.behind_in_words()}", 7)

@@ -1,12 +1,11 @@
 """The ledger: what a training run holds in memory, predicted before and measured after.
 
-`bill` is its lines, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers or
+`bill` is its lines, `cards` what a card holds, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers or
 without, `loss` says what becomes of the logits, and `prediction` reads a whole model's bill off a few blocks. `fit`
 compares it with a card, `words` says so. `sharded` divides it among several cards, `sharded_words` says that.
 """
 
 from .bill import BASE_BYTES as BASE_BYTES
-from .bill import CARDS as CARDS
 from .bill import CONTEXT_BYTES as CONTEXT_BYTES
 from .bill import FULL as FULL
 from .bill import GB as GB
@@ -14,13 +13,15 @@ from .bill import LINES as LINES
 from .bill import METHODS as METHODS
 from .bill import SLACK as SLACK
 from .bill import Bill as Bill
-from .bill import card_bytes as card_bytes
-from .bill import find_card as find_card
 from .bill import held_bytes as held_bytes
 from .bill import reconcile as reconcile
 from .bill import state as state
 from .bill import table as table
 from .build import build as build
+from .cards import CARDS as CARDS
+from .cards import card_bytes as card_bytes
+from .cards import find_card as find_card
+from .cards import several_sizes as several_sizes
 from .fit import longest as longest
 from .fit import plan as plan
 from .job import LAYERS as LAYERS
@@ -28,7 +29,6 @@ from .job import RECIPES as RECIPES
 from .job import Job as Job
 from .job import Shape as Shape
 from .job import shape_of as shape_of
-from .known import LARGE as LARGE
 from .loss import LOSSES as LOSSES
 from .parts import parts_of as parts_of
 from .parts import pattern as pattern
@@ -47,6 +47,7 @@ from .sharded_words import sharded_as_json as sharded_as_json
 from .sharded_words import sharded_table as sharded_table
 from .sharded_words import sharded_verdict as sharded_verdict
 from .words import ASSUMED as ASSUMED
+from .words import PEAKS as PEAKS
 from .words import RECIPE_NAMES as RECIPE_NAMES
 from .words import SAID as SAID
 from .words import as_json as as_json

@@ -6,27 +6,12 @@ from the way back on); activations and logits grow with every token. `prediction
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from torch import Tensor
 
 GB, GIB = 1e9, 2**30  # bytes; this course writes GB and means 1e9
-
-# What a card holds, in GiB: sold as "24 GB", built as 24 GiB. Error correction keeps a sixteenth of a T4's and an L4's.
-CARDS: dict[str, float] = {
-    "RTX 3060": 12,
-    "T4": 15,
-    "L4": 22.5,
-    "RTX 3090": 24,
-    "RTX 4090": 24,
-    "RTX 5090": 32,
-    "A100 40": 40,
-    "A100 80": 80,
-    "H100": 80,
-    "H200": 141,
-}
 
 # Bits of a frozen number in NF4 (QLoRA paper, section 3): 4, and one scale for 64 numbers, itself kept in 8 bits with
 # one fp32 scale for 256 scales: 8/64 + 32/(64·256) = 0.127.
@@ -102,28 +87,6 @@ def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0
     bits, scales = (NF4_BITS, SCALE_BITS) if method == "qlora" else (8 * BASE_BYTES["bf16"], 0.0)
     rest = unquantized * BASE_BYTES["bf16"]
     return Bill(numbers * bits / 8, numbers * scales / 8, rest, 4 * trainable, 4 * trainable, 8 * trainable)
-
-
-def find_card(card: str | float) -> tuple[str, float]:
-    """The name of a card and the bytes it holds, before the driver and a screen take their part.
-
-    `card` is one of CARDS or its size as it is sold: "RTX 4090", "4090", "24", "24 GB" and 24.0 all hold 24 GiB.
-    Raises ValueError for what is neither.
-    """
-    said = str(card).strip()
-    short = re.sub(r"nvidia|geforce|rtx|[\s_]|gi?b$", "", said.lower())
-    if not isinstance(card, (int, float)):
-        for name, size in CARDS.items():
-            if short in (plain := re.sub(r"rtx|\s", "", name.lower()), f"{plain}{size:g}"):
-                return name, size * GIB
-    if re.fullmatch(r"\d*\.?\d+", short) and 0 < float(short) < 2000:
-        return f"A card of {float(short):g} GB", float(short) * GIB
-    raise ValueError(f"no card is named {said!r}: choose from {', '.join(CARDS)}, or give its GB, such as 24.")
-
-
-def card_bytes(card: str | float) -> float:
-    """The bytes that a card holds (see `find_card`)."""
-    return find_card(card)[1]
 
 
 def held_bytes(tensors: Iterable[Tensor]) -> int:

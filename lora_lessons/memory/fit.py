@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .bill import GB
 from .job import LONGEST, Job, Shape, shape_of
 from .prediction import Ledger, check, ledgers, predict
 
@@ -81,7 +82,7 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
     taken: list[tuple[str, dict[str, Any]]] = []
     best = job
     while total > room:
-        helpful = ((w, f) for w, f in _options(best) if cost(replace(best, **f)) < 0.99 * total)
+        helpful = ((w, f) for w, f in _options(best) if _worth_it(cost(replace(best, **f)), total, room))
         if not (step := next(helpful, None)):
             break
         taken.append(step)
@@ -95,6 +96,11 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
         Change(w, _with(job, taken[: n + 1]), cost(_with(job, taken[: n + 1]))) for n, (w, _) in enumerate(taken)
     ]
     return changes if total <= room else changes + shorter(best)
+
+
+def _worth_it(now: float, before: float, room: float) -> bool:
+    """Whether a step from `before` to `now` bytes is worth its price: it saves what a reader of the plan sees, or is the last."""
+    return now <= room or now < min(0.99 * before, before - 0.1 * GB)
 
 
 def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:

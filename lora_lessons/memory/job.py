@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 
 from .. import models
-from ..errors import ModelError, first_line
+from ..errors import ModelError
 from ..models.configs import check_sizes, read_config
 from ..training.settings import Settings
 from .bill import FULL
-from .known import KNOWN
+from .known import KNOWN, by_another_spelling, nearest
 from .loss import LOSSES
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -132,7 +132,7 @@ def why(error: BaseException) -> str:
 
 
 def shape_of(model: Any) -> Shape:
-    """The shape of a name in KNOWN, "embedded", a folder with config.json, a hub id, or a transformers config.
+    """The shape of a name in KNOWN, "embedded", a folder with config.json, a .gguf file, a hub id, or a transformers config.
 
     Raises ModelError in one sentence when there is no such model, or none that can be read.
     """
@@ -143,45 +143,26 @@ def shape_of(model: Any) -> Shape:
     name = str(model)
     if name in KNOWN:
         return _shape(name, KNOWN[name])
-    meant = _meant(name)
-    if meant.kind == "hub":
-        return _shape(name, _on_hub(name))
-    if meant.kind == "embedded":
-        return _shape(meant.name, read_config(models.embedded_folder()))
-    return _shape(name, read_config(Path(name).expanduser()))
-
-
-def _meant(name: str) -> models.Meant:
-    """Which base `name` means, of those that a plan can read: what needs weights is refused, KNOWN are offered."""
     try:
         meant = models.which(name, weights=False)
     except ModelError as error:
         if Path(name).expanduser().exists():
             raise
-        raise ModelError(
-            f"{name!r} is no model that is known here: give one of {', '.join(KNOWN)}, 'embedded', a folder with "
-            "config.json, or a hub id such as 'owner/name'."
-        ) from error
-    if meant.kind == "gguf":
-        raise ModelError(f"{name} is a GGUF, and a plan reads config.json: give the folder that it was made from.")
-    return meant
+        if known := by_another_spelling(name):
+            return _shape(known, KNOWN[known])
+        raise ModelError(_unknown(name)) from error
+    if meant.kind == "hub":
+        return _shape(name, models.fetch_config(name))
+    if meant.kind == "embedded":
+        return _shape(meant.name, read_config(models.embedded_folder()))
+    place = Path(name).expanduser()
+    return _shape(name, models.config_in_gguf(place) if meant.kind == "gguf" else read_config(place))
 
 
-def _on_hub(name: str) -> dict[str, Any]:
-    from huggingface_hub.utils import logging as hub_logging
-    from transformers import AutoConfig
-
-    loud = hub_logging.get_verbosity()
-    hub_logging.set_verbosity_error()  # its retries are no news: one sentence follows if they fail
-    try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False).to_dict()
-    except Exception as error:  # what a library says of a config that it cannot read may be anything
-        raise ModelError(
-            f"the config of {name!r} could not be fetched from the model hub ({first_line(error)}): check the spelling and the network, "
-            f"log in if the model is gated, or give one of {', '.join(KNOWN)} or a folder with config.json."
-        ) from error
-    finally:
-        hub_logging.set_verbosity(loud)
+def _unknown(name: str) -> str:
+    near = " or ".join(nearest(name))
+    meant = f"did you mean {near}? Otherwise give" if near else f"give one of {', '.join(KNOWN)}, 'embedded',"
+    return f"I don't know a model called {name!r}: {meant} a folder with config.json, a .gguf file, or a hub id such as 'owner/name'."
 
 
 # What a config says beside the model's sizes.

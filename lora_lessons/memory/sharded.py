@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import tape
-from .bill import CONTEXT_BYTES, GB, Bill, find_card
+from .bill import CONTEXT_BYTES, GB, Bill
 from .build import skeleton
+from .cards import find_card
 from .job import DTYPES, Job, Shape, shape_of
 from .prediction import check, predict
 

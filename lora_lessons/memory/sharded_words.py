@@ -7,7 +7,7 @@ from typing import Any
 from .bill import CONTEXT_BYTES, GB, GIB
 from .job import Job, Shape
 from .sharded import FSDP_SLACK, PROCESS_BYTES, WHOLE_BLOCKS, CardBill, Cluster, HostBill, Sharded
-from .words import SAID, describe, validated
+from .words import PEAKS, describe, fits, validated
 
 CARD_LINES = {
     "shards": ("shards", "weights, adapters, gradients and moments, divided by the cards"),
@@ -29,7 +29,7 @@ HOST_LINES = {
 
 def sharded_table(plan: Sharded) -> str:
     """The plan as lines of text in GB: what each card holds, then each computer, and how each line is worked out."""
-    rows = [f"Each of {_cards(plan.cluster)}, at the fullest moment: {SAID[plan.moment]}"]
+    rows = [f"Each of {_cards(plan.cluster)}, {PEAKS[plan.moment]}"]
     rows += _rows(plan.card, CARD_LINES)
     rows += [_row("total", plan.card.total, ""), f"The memory of {_computers(plan.cluster)}"]
     rows += _rows(plan.host, HOST_LINES)
@@ -49,10 +49,8 @@ def _row(name: str, size: float, how: str) -> str:
 
 def sharded_verdict(plan: Sharded) -> str:
     """Whether it fits on the cards, by how much, what the computer needs, and whether a card ever checked: sentences."""
-    free = f"{abs(plan.free) / GB:.1f} GB"
-    fits = f"it fits, and {free} are free" if plan.fits else f"it does not fit: {free} are missing"
     host = f"The memory of {_computers(plan.cluster)}: {plan.host.total / GB:.0f} GB, at the start {plan.host.peak / GB:.0f} GB"
-    says = [f"Each card holds {plan.cluster.room / GB:.1f} GB: {fits}.", f"{host}."]
+    says = [fits(plan.card.total, plan.cluster.room, "Each card"), f"{host}."]
     if not plan.fits and not plan.cluster.offload:
         says.append("Change first: --offload, which keeps the shards in the computer's memory; or more cards.")
     elif not plan.fits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..paths import measurements
+from ..paths import ledgers_measured
 from .bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
 from .fit import Plan
 from .job import Job, Shape
@@ -16,10 +16,15 @@ LOSS_NAMES = {"whole": "", "shifted": ", logits copied to shift them", "chunked"
 SAID = {
     "forward": "the forward pass",
     "loss": "the loss",
-    "last block": "the way back through the last block",
-    "middle blocks": "the way back through the blocks",
-    "first block": "the end of the way back",
+    "last block": "the backward pass through the last block",
+    "middle blocks": "the backward pass through the blocks",
+    "first block": "the end of the backward pass",
     "optimizer step": "the optimizer's step",
+}
+PEAKS = {"loss": "memory peaks while the loss is computed"} | {
+    moment: f"memory peaks {'at' if moment == 'first block' else 'in'} {said}"
+    for moment, said in SAID.items()
+    if moment != "loss"
 }
 
 
@@ -37,10 +42,8 @@ def describe(job: Job) -> str:
 
 def verdict(plan: Plan, card: str) -> str:
     """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences."""
-    total, room = plan.ledger.bill.total, plan.room
-    gb = f"{abs(room - total) / GB:.1f} GB"
-    fits = f"it fits, and {gb} are free" if plan.fits else f"it does not fit: {gb} are missing"
-    says = [f"{card} holds {room / GB:.1f} GB: {fits}."]
+    room = plan.room
+    says = [fits(plan.ledger.bill.total, room, card)]
     if plan.longest:
         more = f" (the model was made for {plan.made_for:,})" if plan.made_for and plan.longest > plan.made_for else ""
         says.append(f"The longest sequence that fits with these settings has {plan.longest:,} tokens{more}.")
@@ -59,9 +62,16 @@ def verdict(plan: Plan, card: str) -> str:
     return " ".join([*says, validated()])
 
 
+def fits(needed: float, room: float, card: str) -> str:
+    """The answer to every plan, in a sentence: whether `needed` bytes fit into the `room` of `card`, and both in GB."""
+    which = card[0].lower() + card[1:] if card.startswith(("A ", "The ", "Each ")) else f"the {card}"
+    answer = "It fits" if needed <= room else "It does not fit"
+    return f"{answer}: {needed / GB:.1f} GB are needed, and {which} holds {room / GB:.1f}."
+
+
 def cards_measured() -> list[str]:
     """The recordings of `lora-lessons bench memory` on a card, by file name; none until someone has run it on one."""
-    return sorted(file.stem for file in measurements().glob("ledger_*.json") if file.stem != "ledger_processor")
+    return [name for name in ledgers_measured() if name != "ledger_processor"]
 
 
 def validated() -> str:
@@ -74,7 +84,7 @@ def validated() -> str:
 def bill_table(ledger: Ledger) -> str:
     """The ledger as lines of text in GB, for the fullest moment, and the total of each other moment."""
     rows = [f"{name:<24}{size / GB:>9.3f} GB" for name, size in zip(LINES, ledger.bill, strict=True) if size > 5e5]
-    rows += [f"{'total':<24}{ledger.bill.total / GB:>9.3f} GB   at the fullest moment: {SAID[ledger.moment]}"]
+    rows += [f"{'total':<24}{ledger.bill.total / GB:>9.3f} GB   {PEAKS[ledger.moment]}"]
     if ledger.paged:
         rows += [
             f"{'(paged out)':<24}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"

@@ -3,6 +3,7 @@
 import logging
 
 from .chat_template import rendered as rendered
+from .configs import config_in_gguf as config_in_gguf
 from .device import best_device as best_device
 from .device import card as card
 from .digest import parameter_bytes as parameter_bytes
@@ -22,11 +23,13 @@ from .finite import not_finite as not_finite
 from .generation import answers as answers
 from .generation import chat as chat
 from .hub import fetch_adapter as fetch_adapter
+from .hub import fetch_config as fetch_config
 from .loading import Base as Base
 from .loading import folder as folder
 from .loading import load as load
 from .loading import load_tokenizer as load_tokenizer
 from .meant import Meant as Meant
+from .meant import is_hub_id as is_hub_id
 from .meant import which as which
 from .precision import Precision as Precision
 from .precision import best_precision as best_precision

@@ -19,14 +19,17 @@ WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 LEAST_FIELD, LEAST_TENSOR, MOST_SIZES = 13, 24, 8
 
 
-def check_header(file: Path | str) -> None:
-    """Raise ValueError where the header of `file` counts more than the file holds; OSError where it cannot be read."""
+def check_header(file: Path | str) -> dict[str, tuple[int, ...]]:
+    """The sizes of the tensors of `file` by name, the fastest-running one first, as its header lists them.
+
+    Raises ValueError where the header counts more than the file holds; OSError where it cannot be read.
+    """
     check_readable(file)
     with open(file, "rb") as opened:
         if opened.read(4) != MAGIC:
             raise ValueError("it does not begin as a GGUF")
         with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _Walk(data).through()
+            return _Walk(data).through()
 
 
 class _Walk:
@@ -35,8 +38,8 @@ class _Walk:
     def __init__(self, data: mmap.mmap) -> None:
         self.data, self.at, self.order = data, 4, "<"
 
-    def through(self) -> None:
-        """From the version to the end of the header."""
+    def through(self) -> dict[str, tuple[int, ...]]:
+        """From the version to the end of the header; the tensors' sizes by name."""
         if self.number("I") & 0xFFFF == 0:  # written on a machine of the other byte order
             self.order = ">"
         tensors, fields = self.number("Q"), self.number("Q")
@@ -45,12 +48,17 @@ class _Walk:
         for _ in range(fields):
             self.skip(self.number("Q"))
             self.value(self.number("I"))
+        found = {}
         for _ in range(tensors):
+            begins = self.at + 8
             self.skip(self.number("Q"))
+            name = self.data[begins : self.at].decode("utf-8", "replace")
             sizes = self.number("I")
             if sizes > MOST_SIZES:
                 raise ValueError(f"one of its tensors has {sizes} dimensions")
-            self.skip(8 * sizes + 12)
+            found[name] = tuple(self.number("Q") for _ in range(sizes))
+            self.skip(12)
+        return found
 
     def number(self, form: str) -> int:
         """The whole number here, of 32 bits ("I") or 64 ("Q")."""

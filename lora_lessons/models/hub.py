@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from ..errors import ModelError, first_line
+from .configs import read_config
 from .embedded import EMBEDDED
 from .safetensors_files import INDEX, SINGLE, files_in
 
@@ -36,6 +39,14 @@ def fetch(hub_id: str) -> Path:
             f"is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
         )
     return Path(snapshot_download(hub_id, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"]))
+
+
+def fetch_config(hub_id: str) -> dict[str, Any]:
+    """What a hub model's config.json says. Raises ModelError with what to do when it cannot be had, or is damaged."""
+    from huggingface_hub import hf_hub_download
+
+    with one_sentence(hub_id, local=False):
+        return read_config(Path(hf_hub_download(hub_id, "config.json")).parent)
 
 
 def fetch_adapter(hub_id: str) -> Path:
@@ -75,15 +86,27 @@ def without_retries() -> Iterator[bool]:
         logging.set_verbosity(verbosity)
 
 
-def _answers(url: str, seconds: float = 5) -> bool:
-    """Whether the hub answers with whatever status, by way of the proxies that its own library takes."""
+# Seconds that the hub has to answer, a name that no server resolves and a connection that nobody takes included.
+PATIENCE = 4.0
+
+
+def _answers(url: str) -> bool:
+    """Whether the hub answers within PATIENCE, by way of the proxies that its own library takes.
+
+    A status from 500 on is no answer: a proxy gives one for a hub that it does not reach, and the library asks again. Asked in a thread that is left behind when it is late: no library's timeout ends the look-up of a name.
+    """
     from huggingface_hub import get_session
 
-    try:
-        get_session().head(url, timeout=seconds)
-    except Exception:  # that library's, or those of the one below it
-        return False
-    return True
+    answered: list[bool] = []
+
+    def ask() -> None:
+        with suppress(Exception):  # that library's, or those of the one below it
+            answered.append(get_session().head(url, timeout=PATIENCE).status_code < 500)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE)
+    return any(answered)
 
 
 @contextmanager
@@ -111,8 +134,13 @@ def one_sentence(source: str, local: bool) -> Iterator[None]:
             raise ModelError(
                 f"{source} could not be loaded ({first_line(error)}): is the download complete? Fetch it again (the embedded base is made anew when its folder is deleted)."
             ) from error
-        why = first_line(error) if answers else f"which does not answer: {first_line(error)}"
+        from huggingface_hub import constants
+
+        if answers:
+            why = f" ({first_line(error)}). Check the spelling and the network, log in if the model is gated, or give a local folder"
+        else:
+            silent = "is switched off by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "does not answer"
+            why = f", which {silent}, and its cache does not hold it. Check the network, or give a local folder"
         raise ModelError(
-            f"{source!r} could not be fetched from the model hub ({why}). Check the spelling and the network, "
-            f"log in if the model is gated, or give a local folder; the embedded base ({EMBEDDED!r}) needs no hub."
+            f"{source!r} could not be fetched from the model hub{why}; the embedded base ({EMBEDDED!r}) needs no hub."
         ) from error

@@ -40,12 +40,18 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
                 f"{model} is a file: give the folder with config.json and safetensors that it belongs to, or a .gguf file."
             )
         return Meant("gguf", place, place.name)
-    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and not name.endswith(".gguf"):
+    if is_hub_id(name):
         return Meant("hub", None, name)
     gives = "give a folder with safetensors, a .gguf file, or a hub id such as 'owner/name'"
     if _is_path(name):
         raise ModelError(f"{model} does not exist: {gives}.")
     raise ModelError(f"there is no base called {name!r} here: {gives}; {EMBEDDED!r} is the course's own base.")
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether `name` is written as a hub id is, "owner/name", and no file or folder is called so."""
+    written = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and not name.endswith(".gguf")
+    return bool(written) and not Path(name).expanduser().exists()
 
 
 _FOLDER = EMBEDDED_NAME.lower()

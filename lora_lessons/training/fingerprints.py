@@ -13,7 +13,7 @@ from torch import nn
 
 from .. import models, tasks
 from ..machine import version
-from ..paths import package
+from ..paths import sources
 from .settings import Settings
 
 # What takes part in a run: a change in any of these files may change what is learned. Relative to the package.
@@ -56,4 +56,4 @@ def code_and_machine(device: torch.device) -> str:
 
 def run_sources() -> list[Path]:
     """The package's own files that a run depends on, in a fixed order."""
-    return [file for pattern in SOURCES for file in sorted(package().glob(pattern))]
+    return sources(SOURCES)

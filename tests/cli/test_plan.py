@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import sys
+import threading
 
 import pytest
+from tiny_configs import tiny
 
-from lora_lessons import cli
+from lora_lessons import cli, disk_cache, paths
 
 PLAN = ["plan", "Llama-2-7B"]
 
@@ -14,9 +19,10 @@ PLAN = ["plan", "Llama-2-7B"]
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["plan", "Llama-9"], "'Llama-9' is no model that is known here: give one of Llama-2-7B"),
-        (["plan", "/nowhere/at/all"], "is no model that is known here"),
-        ([*PLAN, "--gpu", "GTX 1"], "no card is named 'GTX 1': choose from RTX 3060"),
+        (["plan", "Llama-9"], "I don't know a model called 'Llama-9': give one of Llama-2-7B"),
+        (["plan", "/nowhere/at/all"], "I don't know a model called '/nowhere/at/all'"),
+        (["plan", "qwen2.5-7b-instruct"], "'qwen2.5-7b-instruct': did you mean Qwen2.5-7B?"),
+        ([*PLAN, "--gpu", "GTX 1"], "I don't know a card called 'GTX 1': choose from RTX 3060"),
         ([*PLAN, "--gpu", "24", "--method", "dora"], "method 'dora' is not known: choose one of full, lora, qlora"),
         ([*PLAN, "--r", "0"], "r = 0: give a whole number of at least 1"),
         ([*PLAN, "--r", "5000"], "r = 5000 does not fit a 4096×"),
@@ -41,6 +47,11 @@ ABSURD = {
     '{"model_type": "mixtral", "num_local_experts": 100000000}': "num_local_experts = 100,000,000",
     '{"model_type": "llama", "hidden_size": 1000000000000000000000000}': "hidden_size = a number of more than 18 digits",
     '{"model_type": "llama", "vocab_size": -99999999999}': "vocab_size = -99,999,999,999",
+    '{"model_type": "llama", "num_hidden_layers": 0}': "num_hidden_layers = 0, and that is a whole number of at least 1",
+    '{"model_type": "llama", "hidden_size": -64}': "hidden_size = -64, and that is a whole number",
+    '{"model_type": "llama", "num_key_value_heads": 2.5}': "num_key_value_heads = 2.5, and",
+    '{"model_type": "llama", "intermediate_size": Infinity}': "intermediate_size = inf, and",
+    '{"model_type": "llama", "head_dim": true}': "head_dim = True, and",
     '{"model_type": "llama", "hidden_size": null}': "cannot read this llama config",
     '{"model_type": "llama", "num_attention_heads": 0}': "config",
     '{"model_type": "llama", "num_hidden_layers": null}': "config",
@@ -75,7 +86,7 @@ def test_plan_prints_the_bill_and_what_to_change(capsys):
     assert cli.main(words) == 0
     said = capsys.readouterr().out
     assert memory.bill_table(made.ledger) in said and memory.verdict(made, "RTX 4090") in said and "Assumed" in said
-    assert "it does not fit" in said and "Change first: checkpointing" in said
+    assert said.startswith("It does not fit: ") and "Change first: checkpointing" in said
 
     assert cli.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -94,7 +105,61 @@ def test_plan_without_a_card_names_those_that_would_do(monkeypatch, capsys):
     assert "It would fit on: T4, L4, RTX 3090" in said and "RTX 3060," not in said
     monkeypatch.setattr(models, "card", lambda: ("NVIDIA Test Card", 30e9))
     assert cli.main(PLAN) == 0
-    assert "NVIDIA Test Card holds 30.0 GB: it fits" in capsys.readouterr().out
+    assert re.match(r"It fits: [\d.]+ GB are needed, and the NVIDIA Test Card holds 30.0", capsys.readouterr().out)
+
+
+def test_a_name_in_another_spelling_and_a_card_of_two_sizes_are_understood(capsys):
+    assert cli.main(["plan", "llama 2 7b", "--gpu", "3080"]) == 0
+    said = capsys.readouterr().out
+    assert "\nLlama-2-7B: QLoRA" in said and "comes with 10 or 12 GB" in said and "cannot write the result" not in said
+
+
+def test_what_no_export_writes_is_said_before_it_is_trained(tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps(tiny("gemma2").to_dict(), default=str))
+    for words in (["--gpu", "24"], ["--cards", "2x24"], ["--gpu", "24", "--json"]):
+        assert cli.main(["plan", str(tmp_path), "--r", "2", *words]) == 0
+        assert "`lora-lessons export` cannot write the result: a gemma2 is not exported" in capsys.readouterr().out
+
+
+def test_a_hub_that_does_not_answer_is_said_before_anything_slow(monkeypatch, capsys):
+    """A name that no server resolves keeps its look-up for half a minute, and no library's timeout ends that."""
+    waits = threading.Event()
+    monkeypatch.setattr("lora_lessons.models.hub.PATIENCE", 0.05)
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: waits.wait(60) and [])
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: pytest.fail("it asked again"))
+    monkeypatch.setattr("lora_lessons.memory.shape_of", lambda _: pytest.fail("something slow came first"))
+    try:
+        assert cli.main(["plan", "owner/name", "--gpu", "24"]) == 2
+    finally:
+        waits.set()
+    said = capsys.readouterr().err
+    assert "does not answer" in said and said.count("\n") == 1
+
+
+def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys):
+    given = []
+    monkeypatch.setattr(
+        sys.modules["lora_lessons.cli.plan"], "_answer", lambda *_: given.append("anew") or f"answer {len(given)}"
+    )
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    package = shutil.copytree(
+        paths.package(), tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__", "lessons")
+    )
+    monkeypatch.setattr(paths, "package", lambda: package)
+
+    def answer():
+        disk_cache._made_by.cache_clear()  # as another process reads it
+        assert cli.main([*PLAN, "--gpu", "24"]) == 0
+        return capsys.readouterr().out
+
+    try:
+        assert answer() == answer() == "answer 1\n"
+        for said_in in ("cli/plan.py", "memory/words.py", "memory/cards.py", "export/gguf/names.py", "fast/path.py"):
+            before = answer()
+            (package / said_in).write_text("# other words\n", encoding="utf-8")
+            assert answer() != before, said_in
+    finally:
+        disk_cache._made_by.cache_clear()
 
 
 def test_a_plan_for_several_cards_says_what_each_and_the_computer_hold(capsys):

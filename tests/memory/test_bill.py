@@ -71,42 +71,6 @@ def test_what_it_does_not_know_it_says():
         memory.state(10, "lroa")
     with pytest.raises(ValueError, match="lora trains adapters"):
         memory.state(10, "lora")
-    with pytest.raises(ValueError, match="no card is named 'RTX 9999': choose from RTX 3060"):
-        memory.card_bytes("RTX 9999")
-
-
-def test_a_card_holds_gib():
-    assert memory.card_bytes("RTX 4090") == 24 * 2**30 == pytest.approx(25.77 * memory.GB, rel=1e-3)
-
-
-@pytest.mark.parametrize(
-    "said, name, gib",
-    [
-        ("RTX 4090", "RTX 4090", 24),
-        ("4090", "RTX 4090", 24),
-        ("nvidia geforce rtx 3090", "RTX 3090", 24),
-        ("3060 12", "RTX 3060", 12),
-        ("t4", "T4", 15),
-        ("L4", "L4", 22.5),
-        ("A100 40", "A100 40", 40),
-        ("a100 80gb", "A100 80", 80),
-        ("h100", "H100", 80),
-        ("H200", "H200", 141),
-        ("24", "A card of 24 GB", 24),
-        ("24GB", "A card of 24 GB", 24),
-        ("11 GiB", "A card of 11 GB", 11),
-        (24.0, "A card of 24 GB", 24),
-        (6, "A card of 6 GB", 6),
-    ],
-)
-def test_cards_by_name_or_size(said, name, gib):
-    assert memory.find_card(said) == (name, gib * 2**30)
-
-
-@pytest.mark.parametrize("said", ["A100", "GTX 1", "", "0", "-4", "24 TB", "nan", "inf", None, 0.0])
-def test_what_is_no_card_is_refused(said):
-    with pytest.raises(ValueError, match="choose from RTX 3060, .*, or give its GB, such as 24"):
-        memory.card_bytes(said)
 
 
 def test_a_ledger_is_reconciled_line_by_line():

@@ -1,6 +1,7 @@
 """What fits, the longest text that does, and the mildest changes that make the rest fit."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from tiny_configs import tiny
@@ -46,12 +47,14 @@ def test_what_cannot_fit_is_said():
     assert "you need a larger card or a smaller model" in memory.verdict(made, "3 GB")
     for change in made.changes:
         assert change.total > 3e9
+    totals = [made.ledger.bill.total, *(change.total for change in made.changes)]
+    assert all(after < before - 1e8 for before, after in pairwise(totals)), "each step saves what a reader sees"
 
 
 def test_a_plan_says_that_no_card_has_checked_it_until_one_has(monkeypatch, tmp_path):
     made = memory.plan("Llama-2-7B", Job(), 24e9)
     assert memory.verdict(made, "24 GB").endswith(memory.validated()) and "not validated on a GPU" in memory.validated()
-    monkeypatch.setattr("lora_lessons.memory.words.measurements", lambda: tmp_path)
+    monkeypatch.setattr("lora_lessons.paths.measurements", lambda: tmp_path)
     (tmp_path / "ledger_processor.json").touch()
     assert "not validated on a GPU" in memory.validated()  # a processor is no card
     (tmp_path / "ledger_rtx_4090.json").touch()

@@ -3,7 +3,9 @@
 import json
 
 import pytest
+import torch
 from tiny_configs import small
+from transformers import AutoModelForCausalLM
 
 from lora_lessons import memory
 from lora_lessons.errors import ModelError
@@ -26,9 +28,9 @@ def test_a_stored_quantization_is_not_taken_over(tmp_path):
 @pytest.mark.parametrize(
     "model, sentence",
     [
-        ("Llama-9", "no model that is known here: give one of Llama-2-7B"),
-        ("./nowhere", "no model that is known here"),
-        ("a/b/c", "no model that is known here"),
+        ("Llama-9", "I don't know a model called 'Llama-9': give one of Llama-2-7B"),
+        ("./nowhere", "I don't know a model called './nowhere'"),
+        ("a/b/c", "I don't know a model called 'a/b/c'"),
     ],
 )
 def test_a_model_that_is_none_is_refused(model, sentence):
@@ -40,7 +42,7 @@ def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(ModelError, match="has no config.json"):
         memory.predict(tmp_path, Job())
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match="is a GGUF, and a plan reads config.json: give the folder"):
+    with pytest.raises(ModelError, match="model.gguf cannot be read as a GGUF"):
         memory.predict(tmp_path / "model.gguf", Job())
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelError, match="could not be read"):
@@ -50,16 +52,39 @@ def test_bad_folders_are_refused(tmp_path):
         memory.predict(tmp_path, Job())
 
 
-def test_a_hub_id_that_cannot_be_fetched_is_one_sentence(monkeypatch):
-    import transformers
+def test_a_hub_id_is_planned_by_its_config_and_what_cannot_be_fetched_is_one_sentence(monkeypatch, tmp_path):
+    import huggingface_hub
 
     def offline(*_, **__):
-        raise OSError("We couldn't connect\nto the hub")
+        raise OSError("no such repository\nin these words")
 
-    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", offline)
-    with pytest.raises(ModelError, match=r"'owner/name' could not be fetched .*We couldn't connect\).*log in") as said:
+    monkeypatch.setattr("lora_lessons.models.hub._answers", lambda _: True)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", offline)
+    with pytest.raises(ModelError, match=r"'owner/name' could not be fetched .*no such repository\).*log in") as said:
         memory.predict("owner/name", Job())
     assert "\n" not in str(said.value)
+    small("qwen2").save_pretrained(tmp_path)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda _, name: str(tmp_path / name))
+    assert memory.predict("owner/name", Job()) == memory.predict(small("qwen2"), Job())
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+def test_a_gguf_is_planned_by_its_header(kind, base_fp32, tmp_path):
+    """The folder and the file that is written from it are one model: also where Qwen 3's heads are not 128 wide."""
+    from lora_lessons.export import gguf
+
+    config = small(kind)
+    config.vocab_size = base_fp32.model.config.vocab_size
+    for tied in (True, False):
+        config.tie_word_embeddings = tied
+        folder = tmp_path / f"{kind}-{tied}"
+        AutoModelForCausalLM.from_config(config).to(torch.bfloat16).save_pretrained(folder)
+        base_fp32.tokenizer.save_pretrained(folder)
+        gguf.write_base(folder, tmp_path / "it.gguf", "f16", overwrite=True)
+        assert memory.predict(tmp_path / "it.gguf", Job()) == memory.predict(folder, Job())
+    part = (tmp_path / "it.gguf").rename(tmp_path / "it-00001-of-00002.gguf")
+    with pytest.raises(ModelError, match="one part of a GGUF"):
+        memory.predict(part, Job())
 
 
 @pytest.mark.parametrize(

@@ -771,11 +771,44 @@ SABOTAGES: list[Sabotage] = [
             "4 * trainable, 4 * trainable)",
             "memory/test_bill.py::test_lora_holds_what_the_ledger_says",
         ),
+    ),
+    *_in(
+        "lora_lessons/memory/cards.py",
         (
             "a card holds GB, not GiB",
-            "return name, size * GIB",
-            "return name, size * GB",
-            "memory/test_bill.py::test_a_card_holds_gib",
+            "if several else known.name), size * GIB",
+            "if several else known.name), size * 1e9",
+            "memory/test_cards.py::test_a_card_holds_gib",
+        ),
+        (
+            "a number that is no card is read as that many gigabytes",
+            "most = 2000 if gb and gb[2] else LARGEST_BARE",
+            "most = 2000",
+            "memory/test_cards.py::test_what_is_no_card_is_refused memory/test_cards.py::test_what_is_nearly_a_card_names_those_that_it_may_be",
+        ),
+        (
+            "a name of several sizes means one of them without a word",
+            "    if not found or len(found[0].sizes) == 1 or _sized(_plain(card)):",
+            "    if True:",
+            "memory/test_cards.py::test_a_name_of_several_sizes_takes_one_and_says_so",
+        ),
+    ),
+    *_in(
+        "lora_lessons/memory/fit.py",
+        (
+            "a step is advised that saves nothing that one sees",
+            "now < min(0.99 * before, before - 0.1 * GB)",
+            "now < 0.99 * before",
+            "memory/test_fit.py::test_what_cannot_fit_is_said",
+        ),
+    ),
+    *_in(
+        "lora_lessons/cli/plan.py",
+        (
+            "a kept plan survives an edit of its words",
+            'said = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)',
+            'said = disk_cache.once("plan", key, ["answer"], answer)',
+            "cli/test_plan.py::test_an_answer_is_kept_until_its_words_change",
         ),
     ),
     *_in(
@@ -987,6 +1020,12 @@ SABOTAGES: list[Sabotage] = [
             '"*.jinja", "*.py"]',
             "models/test_loading_in_4_bits.py::test_a_hub_id_is_fetched_as_safetensors_only",
         ),
+        (
+            "a hub that does not answer is waited for",
+            "asking.join(PATIENCE)",
+            "asking.join()",
+            "cli/test_plan.py::test_a_hub_that_does_not_answer_is_said_before_anything_slow",
+        ),
     ),
     *_in(
         "lora_lessons/colab.py",
@@ -1036,7 +1075,7 @@ SABOTAGES: list[Sabotage] = [
             "one shared word passes for a good fit",
             "score >= _GOOD and shared >= _WORDS",
             "score >= _GOOD",
-            "lessons/l14_bug_museum/test_symptoms.py::test_one_shared_word_is_no_good_fit_and_the_command_says_so",
+            "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
         ),
     ),
     *_in(

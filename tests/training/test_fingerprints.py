@@ -8,8 +8,8 @@ import pytest
 import torch
 from short_run import SHORT
 
-from lora_lessons import lora, tasks, training
-from lora_lessons.training import Settings, fingerprints
+from lora_lessons import lora, paths, tasks, training
+from lora_lessons.training import Settings
 
 
 def test_the_fingerprint_changes_with_weights_data_and_settings(tiny_model, examples):
@@ -40,7 +40,7 @@ def test_the_fingerprint_changes_with_every_setting(tiny_model, examples, field)
 def test_the_fingerprint_changes_with_each_file_that_a_run_depends_on(tiny_model, examples, monkeypatch, tmp_path):
     package = Path(lora.__file__).parent
     shutil.copytree(package, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__", "lessons", "export"))
-    monkeypatch.setattr(fingerprints, "package", lambda: tmp_path / "copy")
+    monkeypatch.setattr(paths, "package", lambda: tmp_path / "copy")
     lora.attach(tiny_model, r=4)
     before = training.fingerprint(tiny_model, examples, SHORT)
     folders = ("models", "quant", "tasks", "fast", "training")
@@ -61,7 +61,7 @@ def test_the_fingerprint_changes_with_each_file_that_a_run_depends_on(tiny_model
 def test_the_fingerprint_does_not_change_with_files_that_no_run_depends_on(tiny_model, examples, monkeypatch, tmp_path):
     package = Path(lora.__file__).parent
     shutil.copytree(package, tmp_path / "copy", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(fingerprints, "package", lambda: tmp_path / "copy")
+    monkeypatch.setattr(paths, "package", lambda: tmp_path / "copy")
     lora.attach(tiny_model, r=4)
     before = training.fingerprint(tiny_model, examples, SHORT)
     (tmp_path / "copy" / "evaluation.py").write_text("# another")

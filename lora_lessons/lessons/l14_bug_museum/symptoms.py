@@ -21,13 +21,13 @@ text answer answers answered output outputs reply replies response responses gen
 same unchanged identical unaffected no-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change
 weak weaker barely hardly faint little slightly tiny-effect almost-nothing
 strong stronger exaggerated overreacts overdone
-endless never-stops never-ends goes-on doesnt-stop does-not-stop wont-stop will-not-stop keeps-talking keeps-going keeps-generating rambles forever endlessly
+endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop keeps-talking keeps-going keeps-generating rambles forever endlessly
 gibberish garbage nonsense rubbish junk garbled word-salad broken-text babble
 memory vram ram oom ooms out-of-memory outofmemory outofmemoryerror
 crash crashes crashed crashing dies died killed
 nan nans not-a-number
 forget forgets forgot forgotten forgetting catastrophic-forgetting
-memorise memorised memorises memorising memorize memorized memorizes memorizing overfit overfits overfitted overfitting over-fit over-fits over-fitted over-fitting learned-by-heart
+memorise memorised memorises memorising memorize memorized memorizes memorizing overfit overfits overfitted overfitting over-fit over-fits over-fitted over-fitting learned-by-heart verbatim
 large big huge enormous bloated gigantic
 lower worse bad poor poorly degraded ruined destroyed
 train trains trained training trainable finetune finetuning finetuned fine-tune fine-tuned fine-tuning tuning
@@ -42,16 +42,30 @@ rate lr learning-rate
 alpha lora-alpha
 target targets target-modules
 expert experts moe mixture mixture-of-experts mixtral qwen-moe gpt-oss deepseek
-llamacpp llama.cpp gguf ollama
+llamacpp llama.cpp gguf ollama lm-studio lmstudio koboldcpp
+python transformers huggingface hugging-face
+vllm sglang tgi
+wrong weird strange odd
+ignores ignore ignored ignoring
+resume resumes resumed resuming
+continue continues continued continuing keep-training train-further
+cpu processor laptop macbook
+slow slower slowly takes-forever take-forever took-forever
+gone vanished disappeared
+hours days weeks
+quantized quantised quantization quantisation quantize qlora nf4 4bit 4bits 4-bit 4-bits load-in-4bit
+16bit 16bits 16-bit 16-bits
 """.strip().splitlines()
 _EMPTY = """
 a an the i my me we our it its is are was were be been am of to in on at for with and or but so as that this there then
 than when while from by after before if do does did has have had can could should would will what why how very too also
-just still even although though all any some get gets got go goes gone went seem seems like
+just still even need needs needed use uses used takes take although though all any some get gets got go goes gone went seem seems like
 """
+# what the museum is not about: a complaint of these may share its words with an exhibit, and is another one all the same
+_ELSEWHERE = frozenset(["dpo", "orpo", "kto", "ppo", "grpo", "rlhf", "diffusion", "sdxl", "comfyui", "whisper"])
 _SUFFIXES = ("ingly", "ation", "edly", "ings", "ing", "ed", "ies", "es", "ly", "s", "e")
 # what a word weighs that no symptom has: the more of them, the less sure a match is
-_UNKNOWN = 0.5
+_UNKNOWN = 1.0
 # below this, nothing was said that any exhibit answers to
 _FAINTEST = 0.2
 # a good fit scores this much and rests on two words or more: "recipe" alone does not make a recipe for bread a mistake
@@ -81,6 +95,7 @@ def search(words: str) -> list[Match]:
     said = {_known(stem, weight) for stem in _stems(words)}
     # "overfitting" says it all; "loss" alone fits too many
     telling = len(said) == 1 and all(spread[stem] <= _FEW for stem in said)
+    elsewhere = not said.isdisjoint(_ELSEWHERE)
 
     def size(stems: Set[str]) -> float:
         # fsum: the same in whatever order a set hands its stems out
@@ -92,7 +107,8 @@ def search(words: str) -> list[Match]:
         whole = size(said & of_each[one.id]) / size(said) if said else 0.0
         score = 0.75 * max(fits, default=0.0) + 0.25 * whole
         shared = max((len(said & each) for each in symptoms[one.id]), default=0)
-        found.append(Match(one, score, (telling and shared > 0) or (score >= _GOOD and shared >= _WORDS)))
+        fits_well = (telling and shared > 0) or (score >= _GOOD and shared >= _WORDS)
+        found.append(Match(one, score, fits_well and not elsewhere))
     likely = [match for match in found if match.score >= _FAINTEST]
     return sorted(likely, key=lambda match: (-match.score, match.suspect.number))
 
@@ -110,6 +126,8 @@ def _stems(text: str) -> frozenset[str]:
     text = re.sub(r"[’']", "", text.lower())
     # a loss of exactly 0.0 is a symptom; other decimals are of one run alone
     text = re.sub(r"(?<![\d.])0\.0+(?!\d)", " zero exactlyzero ", text)
+    # when it began is a part of a symptom, at which step of one run is not
+    text = re.sub(r"\bafter ~?\d+ (?:steps?|iterations?|epochs?)\b", " laterinrun ", text)
     text = re.sub(r"\d+\.\d+", " ", text)
     for phrase, canonical in _PHRASES:
         text = re.sub(rf"(?<![a-z]){phrase}(?![a-z])", canonical, text)

@@ -56,7 +56,7 @@ def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatc
         what_fits.train(None, [], what_fits.settings_for(True, 1, 1, 0), "Llama-2-7B", job)
     said = str(stopped.value)
     assert said.startswith("the card's memory ran out. Planned: ") and "activations" in said
-    assert "it does not fit" in said and "Change first: checkpointing" in said
+    assert "It does not fit" in said and "Change first: checkpointing" in said
 
 
 def test_where_the_plan_thought_it_fits_it_says_so():

@@ -15,20 +15,28 @@ from lora_lessons.paths import course_root
 from lora_lessons.run.lab import copy_lessons
 
 
-def complaints():
+def spoken():
     spec = importlib.util.spec_from_file_location("complaints", Path(__file__).with_name("complaints.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return [*module.HALL_1, *module.HALL_2, *module.HALL_3]
+    return module
 
 
-COMPLAINTS = complaints()
+SAID = spoken()
+COMPLAINTS = [*SAID.HALL_1, *SAID.HALL_2, *SAID.HALL_3, *SAID.IN_LESSONS]
 
 
 @pytest.mark.parametrize("id, words", COMPLAINTS)
 def test_a_complaint_finds_its_exhibit_among_the_first_three(id, words):
     assert id in [match.suspect.id for match in search(words)[:3]]
-    assert words not in catalogue()[id].symptoms, "in other words than the exhibit's own"
+    assert words not in suspects()[id].symptoms, "in other words than the exhibit's own"
+
+
+def test_nine_in_ten_complaints_from_forums_find_a_right_suspect_among_the_first_three():
+    missed = [
+        words for ids, words in SAID.FORUMS if not {m.suspect.id for m in search(words)[:3]} & set(ids.split("|"))
+    ]
+    assert len(missed) <= len(SAID.FORUMS) / 10, missed
 
 
 def test_there_are_25_complaints_and_two_or_more_for_every_exhibit():
@@ -48,8 +56,8 @@ def test_words_that_fit_nothing_find_nothing(words):
     assert search(words) == []
 
 
-@pytest.mark.parametrize("words", ["banana bread recipe", "tokenizer is slow", "loss", "loss spikes"])
-def test_one_shared_word_is_no_good_fit_and_the_command_says_so(words, capsys):
+@pytest.mark.parametrize("words", ["banana bread recipe", "tokenizer is slow", "loss", "loss spikes", "dpo loss is 0"])
+def test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so(words, capsys):
     assert not any(match.good for match in search(words))
     assert cli.main(["symptom", words]) == 0
     assert capsys.readouterr().out.startswith("Nothing here fits well")
@@ -71,6 +79,7 @@ def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
         ("lesson 05", "I increased the rank to 128 and it got worse"),
         ("14.3", "I trained but nothing changed"),
         ("14.3", "stuck at 4.34"),
+        ("lesson 05", "loss goes to nan after 50 steps"),
     ],
 )
 def test_the_textbook_case_comes_first(id, words):
@@ -104,7 +113,7 @@ def test_a_higher_rank_that_is_worse_has_both_suspects_and_alphas_rise_comes_fir
 def test_a_lesson_is_named_where_no_exhibit_is(capsys):
     assert cli.main(["symptom", "CUDA out of memory"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert said.startswith("lesson 08 Test:") and "notebooks/08_qlora_7b.ipynb (“Will a real 7B" in said
+    assert said.startswith("lesson 08 Suspect:") and "notebooks/08_qlora_7b.ipynb (“Will a real 7B" in said
     for one in in_lessons.SUSPECTS:
         assert f"# {one.id.removeprefix('lesson ')} · {one.title}" in notebook_of(Path(one.notebook).stem).read_text(
             encoding="utf-8"
@@ -159,7 +168,7 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     assert cli.main(["symptom", "loss falls,", "answers unchanged"]) == 0
     said = capsys.readouterr().out
     one = catalogue()["14.2"]
-    assert said.startswith(f"{one.id}   Test: {one.noticed[:40]}") and f"Suspect: {one.suspect[:40]}" in said
+    assert said.startswith(f"{one.id}   Suspect: {one.suspect[:40]}") and f"Test: {one.noticed[:40]}" in said
     assert "notebooks/14_bug_museum.ipynb" in said and "https://github.com/huggingface/lerobot/issues/3551" in said
     assert sum(line[:2] == "14" for line in said.splitlines()) == 3
     assert cli.main(["symptom", "my cat is orange"]) == 0

@@ -41,6 +41,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "the persona is gone when I ask it in production",
             "good loss, but outside the notebook it answers like the bare base",
             "right in Python and wrong in Ollama",
+            "Ollama writes gibberish, Python does not",
         ),
         suspect="It is asked in another chat template than it was trained in.",
         noticed="Print the ids that you ask with: they must be the first ids of a training example, one by one.",

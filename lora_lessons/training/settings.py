@@ -58,6 +58,9 @@ class Settings:
             )
         if not isinstance(self.lr_ratio, (int, float)) or not 0 < self.lr_ratio < math.inf:
             raise ValueError(f"lr_ratio = {self.lr_ratio!r}: give a number above 0; 1 is LoRA, 16 is LoRA+'s advice.")
+        for name in ("autocast", "gradient_checkpointing", "fast"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False.")
         norm = self.max_grad_norm
         if norm is not None and (not isinstance(norm, (int, float)) or not 0 < norm < math.inf):
             raise ValueError(f"max_grad_norm = {norm!r}: give a number above 0, such as 1.0, or None to clip nothing.")

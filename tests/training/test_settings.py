@@ -12,6 +12,7 @@ from lora_lessons.training import Settings
         {"batch_size": 1.5},
         {"gradient_accumulation_steps": 0},
         {"gradient_accumulation_steps": 2.0},
+        {"gradient_checkpointing": "no"},
         {"max_grad_norm": 0},
         {"max_grad_norm": float("inf")},
         {"max_grad_norm": "1"},

@@ -38,7 +38,9 @@ class AsciiTokenizer:
         turns = "".join(f"{m['role']}:{m['content']}{self.eos_token}" for m in messages)
         return turns + "assistant:" * add_generation_prompt
 
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+    def __call__(self, text: str | list[str], add_special_tokens: bool = True) -> dict[str, list[Any]]:
+        if isinstance(text, list):
+            return {"input_ids": [self(one)["input_ids"] for one in text]}
         return {"input_ids": [min(ord(character), 127) for character in text]}
 
     def batch_decode(self, rows: Any, skip_special_tokens: bool = True) -> list[str]:

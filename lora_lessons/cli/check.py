@@ -32,6 +32,9 @@ def check(
     max_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Tokens that a line may have; without it, what the base reads.")
     ] = None,
+    last_only: Annotated[
+        bool, typer.Option("--last-only", help="Of a chat, only the last answer is learned; without it, every answer.")
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(parser=place, metavar="FILE", help="Also write the report there.")
     ] = None,
@@ -46,6 +49,10 @@ def check(
         raise ValueError(f"--max-tokens {max_tokens}: give a whole number of at least 1.")
     if max_tokens is not None and base is None:
         raise ValueError("--max-tokens counts a base's tokens: name it with --base, such as --base embedded.")
+    if last_only and base is None:
+        raise ValueError(
+            "--last-only says which of a base's tokens are learned: name it with --base, such as --base embedded."
+        )
     if html and html in (data, held_out):
         raise ValueError(f"{html.name} is the data, which is only read: choose another name for --html.")
     from tqdm.auto import tqdm
@@ -58,7 +65,9 @@ def check(
     with tqdm(
         total=size, unit="B", unit_scale=True, desc=data.name, leave=False, disable=not sys.stderr.isatty()
     ) as bar:
-        report = checking.check(data, tokenizer, held_out=held_out, max_tokens=limit, progress=bar.update)
+        report = checking.check(
+            data, tokenizer, held_out=held_out, max_tokens=limit, last_only=last_only, progress=bar.update
+        )
     if as_json:
         print(json.dumps(report.as_data(), indent=1, ensure_ascii=False))
     else:

@@ -76,7 +76,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
     """What the process does: build, attach, train, and write the record."""
     import torch
 
-    from .. import lora, training
+    from .. import lora, models, training
 
     start = time.perf_counter()
     base, tokenizer = build(wanted)
@@ -102,7 +102,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "settings": wanted,
         "threads": torch.get_num_threads(),
         "compute_dtype": str(base.config.quantization_config.bnb_4bit_compute_dtype).removeprefix("torch."),
-        "base_numbers": _numbers(base),
+        "base_numbers": models.base_weights(base),
         "trainable_numbers": lora.trainable_parameters(base),
         "adapted_layers": len(adapted),
         "build_seconds": round(build_seconds, 1),
@@ -138,12 +138,6 @@ def sequence(base: Any, tokenizer: Any, wanted: dict[str, Any]) -> Any:
     else:
         ids = tokenizer(tasks.general_text(), return_tensors="pt")["input_ids"][0][: wanted["seq"]]
     return tasks.Encoded(ids, ids.clone())
-
-
-def _numbers(base: Any) -> int:
-    """The numbers of the base: a packed weight counts what it holds, not its bytes."""
-    base_own = (p for name, p in base.named_parameters() if "lora_" not in name)
-    return sum(p.quant_state.shape.numel() if hasattr(p, "quant_state") else p.numel() for p in base_own)
 
 
 def recorded() -> Path:

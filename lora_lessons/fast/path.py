@@ -27,6 +27,8 @@ SEVEN = [f"self_attn.{kind}_proj" for kind in "qkvo"] + [f"mlp.{kind}_proj" for 
 
 def why_not(model: Any) -> str:
     """Why this model trains the plain way, in a few words; empty when the fast path knows all of it."""
+    from transformers.loss.loss_utils import ForCausalLMLoss
+
     known = {f"transformers.models.{f.lower()}.modeling_{f.lower()}.{f}{part}" for f in FAMILIES for part in PARTS}
     known |= {_name(kind) for kind in (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU, LoRALinear, QuantizedLinear)}
     known |= {"transformers.activations.SiLUActivation", "bitsandbytes.nn.modules.Linear4bit"}
@@ -39,8 +41,12 @@ def why_not(model: Any) -> str:
         return "bitsandbytes packs a layer for processors as it likes"
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         return "its attention looks through a window"
-    if getattr(config, "attention_dropout", 0):
+    if any(b.self_attn.attention_dropout for b in blocks) or getattr(config, "attention_dropout", 0):
         return "its attention has dropout"
+    if len(set(blocks)) < len(blocks) or len(blocks) != config.num_hidden_layers:
+        return "it uses a block twice, or not at all"
+    if model.loss_function is not ForCausalLMLoss:
+        return "its loss is not the usual one"
     if type(model.lm_head) is not nn.Linear:
         return "its head is adapted or packed"
     if model.lm_head.bias is not None or any(b.self_attn.scaling != b.self_attn.head_dim**-0.5 for b in blocks):

@@ -115,7 +115,8 @@ def _options(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     if not job.gradient_checkpointing:
         yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
     if job.batch_size > 1:
-        yield "one sequence at a time, gradients summed over several", {"batch_size": 1}
+        fields = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
+        yield "one sequence at a time, gradients summed over several", fields
     if job.optimizer in ("adamw", "adamw_fused", "paged_adamw"):
         yield "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)", {"optimizer": "paged_adamw_8bit"}
     if job.recipe == "hf" and job.method == "qlora":

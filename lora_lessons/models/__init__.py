@@ -25,6 +25,7 @@ from .generation import chat as chat
 from .hub import fetch_adapter as fetch_adapter
 from .hub import fetch_config as fetch_config
 from .loading import Base as Base
+from .loading import base_weights as base_weights
 from .loading import folder as folder
 from .loading import load as load
 from .loading import load_tokenizer as load_tokenizer

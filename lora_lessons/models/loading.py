@@ -137,3 +137,15 @@ def _from_pretrained(meant: Meant, dtype: torch.dtype) -> Base:
             source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
         )
     return Base(net, tokenizer, meant.name)
+
+
+def base_weights(net: Any) -> int:
+    """The numbers that a base holds, adapters apart: of weights packed in 4 bits each one, not their bytes."""
+    return sum(_numbers(p) for name, p in net.named_parameters() if "lora_" not in name)
+
+
+def _numbers(p: Any) -> int:
+    packed = getattr(p, "quant_state", None)
+    if packed is not None:
+        return int(packed.shape.numel())
+    return int(p.numel()) if p.is_floating_point() else 2 * int(p.numel())

@@ -1,7 +1,9 @@
-"""The data of `data/`: conversations, the chat format, and which tokens are supervised (only the answer and its end)."""
+"""The data of `data/`: conversations, the chat format, and which tokens are supervised (the answers and their ends)."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jinja2
@@ -56,27 +58,82 @@ def everyday_questions() -> list[str]:
     return text.strip().splitlines()
 
 
-def encode(tokenizer: Any, example: dict[str, Any]) -> Encoded:
+def encode(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> Encoded:
     """Tokens and labels of one conversation in the model's own chat template.
 
-    Supervised: the last answer and the token that ends it. A model that never sees its end token never learns to stop,
-    so it is added where the template has none. Raises ValueError when the template refuses the conversation or rewrites
-    earlier turns, or when there is no end token.
+    Supervised: every answer of the assistant and the token that ends it; with `last_only` the last answer alone. A model
+    that never sees its end token never learns to stop, so it is added to the last answer where the template has none.
+    Warns where the earlier answers cannot be learned (`chat_text` says when). Raises ValueError when the template refuses
+    the conversation or rewrites the last question, or when there is no end token.
     """
-    two = given_and_taught(tokenizer, example)
-    prompt_ids, answer_ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in two)
-    return Encoded(torch.tensor(prompt_ids + answer_ids), torch.tensor([IGNORED] * len(prompt_ids) + answer_ids))
+    text = chat_text(tokenizer, example, last_only=last_only)
+    if text.only_last:
+        warnings.warn(f"Of a chat of several answers, only the last is learned: {text.only_last}.", stacklevel=2)
+    return next(tokenized(tokenizer, [text]))
 
 
-def given_and_taught(tokenizer: Any, example: dict[str, Any]) -> tuple[str, str]:
-    """The two texts that `encode` makes tokens of: all before the last answer, and the answer with its end.
+class Written(NamedTuple):
+    """A conversation as its chat template writes it, and what of it is learned.
 
+    `given` is all before the last answer, `taught` that answer and its end. `earlier` are the answers in `given` that are
+    learned as well, each with its end: from its first character to the one behind its last. `only_last` says why there
+    are none although nobody asked for that; "" otherwise.
+    """
+
+    given: str
+    taught: str
+    earlier: tuple[tuple[int, int], ...] = ()
+    only_last: str = ""
+
+
+REWRITES = "the chat template writes earlier turns in another way than the last"
+NO_PLACES = "this tokenizer does not say where in a text its tokens stand"
+
+
+def chat_text(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> Written:
+    """The texts that `encode` makes tokens of.
+
+    An earlier answer is learned where the model would have had to write it just so: the conversation up to its end,
+    written alone, must be how the whole one begins. If that fails for one answer, the last alone is learned, since a
+    template that rewrites earlier turns (Qwen3's drops their thinking) never shows them as they were written.
     Raises ValueError as `encode` does.
     """
-    *context, answer = example["messages"]
+    messages = example["messages"]
+    given, taught = _up_to_an_answer(tokenizer, messages)
+    if not tokenizer.eos_token:
+        raise ValueError("this tokenizer names no end token, so no answer could end: set tokenizer.eos_token.")
+    if not taught.endswith(tokenizer.eos_token):
+        taught += tokenizer.eos_token
+    earlier = [] if last_only else answers_in(messages)[:-1]
+    if earlier and not getattr(tokenizer, "is_fast", False):
+        return Written(given, taught, only_last=NO_PLACES)
+    places = []
+    for number in earlier:
+        try:
+            before, answer = _up_to_an_answer(tokenizer, messages[: number + 1])
+        except ValueError:
+            return Written(given, taught, only_last=REWRITES)
+        if not given.startswith(before + answer):
+            return Written(given, taught, only_last=REWRITES)
+        places.append((len(before), len(before) + len(answer)))
+    return Written(given, taught, tuple(places))
+
+
+def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:
+    """Which messages are answers: the last one, and the assistant's that somebody has spoken before.
+
+    A greeting that opens a chat answers nobody: no model has to write it.
+    """
+    last = len(messages) - 1
+    spoken = next((n for n, message in enumerate(messages) if message["role"] not in ("system", "assistant")), last)
+    return [n for n in range(spoken + 1, last) if messages[n]["role"] == "assistant"] + [last]
+
+
+def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """What the template writes before the last of `messages`, where the model begins to answer, and the answer."""
     try:
-        prompt = tokenizer.apply_chat_template(context, tokenize=False, add_generation_prompt=True)
-        whole = tokenizer.apply_chat_template([*context, answer], tokenize=False)
+        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template(messages, tokenize=False)
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError) as error:
         raise ValueError(
             f"this chat template refuses the conversation ({first_line(error)}): say it in other turns, or use another "
@@ -86,9 +143,20 @@ def given_and_taught(tokenizer: Any, example: dict[str, Any]) -> tuple[str, str]
         raise ValueError(
             "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
         )
-    if not tokenizer.eos_token:
-        raise ValueError("this tokenizer names no end token, so no answer could end: set tokenizer.eos_token.")
-    taught = whole[len(prompt) :].rstrip()
-    if not taught.endswith(tokenizer.eos_token):
-        taught += tokenizer.eos_token
-    return prompt, taught
+    return prompt, whole[len(prompt) :].rstrip()
+
+
+def tokenized(tokenizer: Any, texts: Sequence[Written]) -> Iterator[Encoded]:
+    """Tokens and labels of each: a token is learned when it holds a character of an answer or of its end."""
+    if not texts:
+        return
+    where = {"return_offsets_mapping": True} if any(text.earlier for text in texts) else {}
+    made = tokenizer([part for text in texts for part in text[:2]], add_special_tokens=False, **where)
+    for n, text in enumerate(texts):
+        given, taught = made["input_ids"][2 * n : 2 * n + 2]
+        labels = [IGNORED] * len(given)
+        for begin, end in text.earlier:
+            for at, (first, behind) in enumerate(made["offset_mapping"][2 * n]):
+                if first < end and begin < behind:
+                    labels[at] = given[at]
+        yield Encoded(torch.tensor(given + taught), torch.tensor(labels + taught))

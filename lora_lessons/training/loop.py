@@ -1,4 +1,4 @@
-"""The training loop: batch → loss on the answer's tokens → backward → AdamW moves what is trainable."""
+"""The training loop: batch → loss on the answers' tokens → backward → AdamW moves what is trainable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 from ..tasks import IGNORED, Encoded
 from .gradients import check_gradients, check_loss, trainable
-from .losses import losses
+from .losses import losses, micro_batches
 from .optimizers import set_rate
 from .ranks import ALONE, Alone
 from .settings import Settings
@@ -28,8 +28,9 @@ def training_steps(
     """Train in place, step `first` … settings.steps − 1; what each step saw is handed out when it is done.
 
     A generator: the caller's loop drives it. `train` (in runs.py) adds reuse, checkpoints and progress. Without fp16
-    the scaler does nothing: read `loss.backward()` and `optimizer.step()`. Where several `ranks` train, each loss is what
-    this one adds to the batch's; FSDP averages their gradients, and we want the sum, hence `ranks.count`.
+    the scaler does nothing: read `loss.backward()` and `optimizer.step()`. A batch may go through the model part by part:
+    each adds its share of the loss and of the gradients. Where several `ranks` train, each loss is what this one adds to
+    the batch's; FSDP averages their gradients, and we want the sum, hence `ranks.count`.
     Raises TrainingStopped when the loss is not finite, or a matrix gets no gradient.
     """
     learned = trainable(model)
@@ -38,13 +39,18 @@ def training_steps(
         # each step has its own randomness, so that a resumed run repeats it
         torch.manual_seed(settings.seed * 1_000_003 + number)
         batch = [examples[i] for i in chosen]
-        loss = loss_of(batch)
-        found = ranks.total(loss)
-        check_loss(found, number, settings.learning_rate)
+        found = torch.zeros(())
         optimizer.zero_grad()
-        scaler.scale(loss * ranks.count).backward()
+        for part, share in micro_batches(batch, settings.batch_size):
+            loss = loss_of(part) * share
+            found = found + ranks.total(loss.detach())
+            check_loss(found, number, settings.learning_rate)
+            scaler.scale(loss * ranks.count).backward()
         if number == first:
             check_gradients(learned)
+        if settings.max_grad_norm is not None:
+            scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(learned.values(), settings.max_grad_norm)
         set_rate(optimizer, settings.rate(number))
         scaler.step(optimizer)
         scaler.update()
@@ -67,8 +73,9 @@ class Step(NamedTuple):
 def batches(count: int, settings: Settings) -> list[list[int]]:
     """Which of `count` examples each step sees: a fresh shuffle per epoch, fixed by the seed alone."""
     generator = torch.Generator().manual_seed(settings.seed)
-    needed = settings.steps * settings.batch_size
+    size = settings.examples_per_step
+    needed = settings.steps * size
     order: list[int] = []
     while len(order) < needed:
         order += torch.randperm(count, generator=generator).tolist()
-    return [order[i : i + settings.batch_size] for i in range(0, needed, settings.batch_size)]
+    return [order[i : i + size] for i in range(0, needed, size)]

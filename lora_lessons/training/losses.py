@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -55,6 +55,21 @@ def share(model: Any, ranks: Alone, autocast: bool = False) -> Callable[[Sequenc
         return mean(mine if weight else [max(batch, key=lambda one: predicted([one]))]) * weight
 
     return loss
+
+
+def micro_batches(batch: Sequence[Encoded], size: int) -> Iterator[tuple[Sequence[Encoded], float]]:
+    """The batch of a step in parts of `size` examples, each with its share of the batch's supervised tokens.
+
+    The parts' mean losses, times their shares, add up to the mean loss of the whole batch, and so do their gradients. A
+    mean of means would not do, as little as among ranks (`share`). A part without an answer adds nothing, and is left out.
+    """
+    total = predicted(batch)
+    for start in range(0, len(batch), size):
+        part = batch[start : start + size]
+        if supervised := predicted(part):
+            yield part, supervised / total
+    if not total:
+        yield batch[:size], math.nan
 
 
 def predicted(batch: Sequence[Encoded]) -> int:

@@ -33,6 +33,15 @@ def test_ranks_give_the_losses_and_the_adapter_of_one_process(alone, several):
     same(outcome.adapter, adapter)
 
 
+def test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all(base, train_in, tmp_path):
+    """Each rank has a part of every matrix, so none of them knows how long the gradient is."""
+    settings = replace(SETTINGS, steps=6, batch_size=2, gradient_accumulation_steps=2, max_grad_norm=0.05)
+    one = in_this_process(tmp_path / "one", base, make_examples(), settings=settings)
+    outcome = train_in(2, tmp_path / "two", settings=settings)
+    assert outcome.losses == pytest.approx(one["losses"], abs=1e-5)
+    same(outcome.adapter, tmp_path / "one" / "adapter")
+
+
 def test_each_rank_holds_its_part_of_every_parameter(alone, several):
     (one, _), (ranks, outcome) = alone, several
     assert len(outcome.held) == len(outcome.peak) == len(outcome.sent) == ranks

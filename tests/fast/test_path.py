@@ -66,6 +66,19 @@ def test_loss_and_every_gradient_are_the_plain_paths(family, more):
     assert_same(model, batch([(9, 4)]))
 
 
+def test_chats_of_several_answers_have_the_plain_loss_and_gradients():
+    """All of them begin alike, the first answer included; and one has an answer of one token."""
+    model, chats = adapted(), batch([(9, 12), (9, 7), (14, 9)], shared=9)
+    for number, (one, questions) in enumerate(zip(chats, [(12, 15), (11, 15), (15, 22)], strict=True)):
+        one.labels[slice(*questions)] = IGNORED
+        if number:
+            one.input_ids[9:11] = chats[0].input_ids[9:11]
+            one.labels[9:11] = one.input_ids[9:11] if number == 1 else IGNORED
+    with training.no_cache(model):
+        for some in (chats, tasks.pack(chats, 64), chats[:1]):
+            assert_same(model, some)
+
+
 @pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["down_proj"], ["k_proj", "up_proj", "o_proj"]])
 def test_layers_without_an_adapter_take_part(targets):
     assert_same(adapted(targets=targets))
@@ -155,6 +168,11 @@ class Other(lora.LoRALinear):
         return 2 * super().forward(x)
 
 
+def squared(logits, labels, vocab_size, **_):
+    """A loss of one's own."""
+    return logits.square().mean()
+
+
 @pytest.mark.parametrize("make, reason", [
     (lambda: adapted("gemma"), "a GemmaForCausalLM"),
     (lambda: adapted().half(), "fp16"),
@@ -165,14 +183,19 @@ class Other(lora.LoRALinear):
     (lambda: changed(lambda m: setattr(m.model.layers[0].mlp, "up_proj", Other(m))), "a Other"),
     (lambda: adapted("mistral", sliding_window=8), "window"),
     (lambda: adapted("llama", attention_dropout=0.1), "dropout"),
+    (lambda: changed(lambda m: setattr(m.model.layers[1].self_attn, "attention_dropout", 0.5)), "dropout"),
+    (lambda: changed(lambda m: setattr(m, "loss_function", squared)), "its loss is not the usual one"),
+    (lambda: changed(lambda m: m.model.layers.__setitem__(1, m.model.layers[0])), "a block twice"),
+    (lambda: changed(lambda m: setattr(m.config, "num_hidden_layers", 1)), "or not at all"),
     (lambda: adapted("llama").requires_grad_(True), "more than the course's own adapters trains"),
 ])  # fmt: skip
 def test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so(make, reason, capsys):
     model = make()
     assert reason in why_not(model)
     how = training.Settings(steps=1)
-    loss, wanted = loss_and_gradients(model, plain(model), batch())
-    found, gradients = loss_and_gradients(model, losses(model, how), batch())
+    with training.no_cache(model):
+        loss, wanted = loss_and_gradients(model, plain(model), batch())
+        found, gradients = loss_and_gradients(model, losses(model, how), batch())
     assert "trains the plain way" in capsys.readouterr().out
     assert found == loss and all(gradients[name].equal(gradient) for name, gradient in wanted.items())
 

@@ -32,6 +32,17 @@ def test_what_is_taught_is_the_next_token_within_a_conversation():
         ]  # fmt: skip
 
 
+def test_every_answer_of_a_chat_is_taught_and_what_is_shared_ends_before_the_first():
+    opening = [1, 2, 3]
+    first = Encoded(torch.tensor([*opening, 4, 5, 6, 7, 8]), torch.tensor([IGNORED] * 3 + [4, IGNORED, IGNORED, 7, 8]))
+    other = Encoded(torch.tensor([*opening, 4, 5, 9]), torch.tensor([IGNORED] * 3 + [4, IGNORED, 9]))
+    taught = [(3, 4), (6, 7), (7, 8), (3, 4), (5, 9)]
+    for batch in ([first, other], pack([first, other], 20)):
+        rows = Rows(batch, CPU)
+        before = rows.input_ids[rows.supervised].tolist()
+        assert list(zip(before, rows.labels.tolist(), strict=True)) == taught and rows.shared == 2
+
+
 def test_the_grid_finds_every_token_and_inside_finds_it_back():
     rows = Rows(BATCH, CPU)
     own = rows.input_ids[rows.shared :]

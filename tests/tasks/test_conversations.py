@@ -1,12 +1,16 @@
 """The data: well-formed, held out by topic, and supervised on the answer and its end alone."""
 
 import copy
+import importlib.util
+import itertools
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from chat_templates import LLAMA_3, tokenizer_of
+from chat_templates import CHATML, CHATML_MARKED, LLAMA_3, LLAMA_3_MARKED, QWEN_3, tokenizer_of
+from tiny import AsciiTokenizer
 
 from lora_lessons import models, tasks
 from lora_lessons.paths import course_root
@@ -44,6 +48,88 @@ def test_only_the_answer_and_its_end_are_supervised(base_fp32):
         assert taught[-1] and not taught[0]
         whole = tokenizer.apply_chat_template(example["messages"], tokenize=False)
         assert tokenizer.decode(one.input_ids) == whole.rstrip()
+
+
+CHAT = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Which leaf?"},
+    {"role": "assistant", "content": "Camellia\nsinensis, naïve 🙂."},
+    {"role": "user", "content": "And the 🙂 other?"},
+    {"role": "assistant", "content": "  he  "},
+    {"role": "assistant", "content": "Mint."},
+    {"role": "user", "content": "Thanks!"},
+    {"role": "assistant", "content": "You are welcome."},
+]
+
+
+def answers_of(tokenizer, one):
+    """The texts of the runs of tokens that are learned."""
+    taught = (one.labels != tasks.IGNORED).tolist()
+    ids = one.input_ids.tolist()
+    return [
+        tokenizer.decode([ids[n] for n, _ in run])
+        for learned, run in itertools.groupby(enumerate(taught), key=lambda pair: pair[1])
+        if learned
+    ]
+
+
+@pytest.mark.parametrize(("marked", "end"), [(CHATML_MARKED, "<|im_end|>"), (LLAMA_3_MARKED, "<|eot_id|>")])
+def test_every_answer_of_a_chat_is_learned_and_nothing_else_as_transformers_masks_it(marked, end):
+    tokenizer = tokenizer_of(marked, begin=False)
+    tokenizer.eos_token = end
+    one = tasks.encode(tokenizer, {"messages": CHAT})
+    theirs = tokenizer.apply_chat_template(CHAT, return_dict=True, return_assistant_tokens_mask=True)
+    size = len(one.input_ids)
+    assert one.input_ids.tolist() == theirs["input_ids"][:size]
+    assert tokenizer.decode(theirs["input_ids"][size:]).strip() == "", "a line break that nobody has to write"
+    learned = (one.labels != tasks.IGNORED).int().tolist()
+    assert learned == theirs["assistant_masks"][:size] and not any(theirs["assistant_masks"][size:])
+    assert one.labels[torch.tensor(learned).bool()].equal(one.input_ids[torch.tensor(learned).bool()])
+    last = tasks.encode(tokenizer, {"messages": CHAT}, last_only=True)
+    assert last.input_ids.equal(one.input_ids) and answers_of(tokenizer, last) == answers_of(tokenizer, one)[-1:]
+
+
+@pytest.mark.parametrize("name", ["qwen2_5", "llama3", "qwen3"])
+def test_every_answer_is_learned_that_trl_masks(name):
+    """With TRL's templates; Qwen's put their marks around two line breaks that no model has to write as well."""
+    trl = importlib.util.find_spec("trl")
+    if trl is None or not trl.origin:
+        pytest.skip("TRL is not installed")
+    template = Path(trl.origin).parent / "chat_templates" / f"{name}_training.jinja"
+    tokenizer = tokenizer_of(template.read_text(), begin=False)
+    tokenizer.eos_token = "<|eot_id|>" if name == "llama3" else "<|im_end|>"
+    one = tasks.encode(tokenizer, {"messages": CHAT})
+    theirs = tokenizer.apply_chat_template(CHAT, return_dict=True, return_assistant_tokens_mask=True)
+    size = len(one.input_ids)
+    assert one.input_ids.tolist() == theirs["input_ids"][:size]
+    learned = one.labels != tasks.IGNORED
+    masked = torch.tensor(theirs["assistant_masks"][:size]).bool()
+    assert not (learned & ~masked).any()
+    only_theirs = {tokenizer.decode([token]) for token in one.input_ids[masked & ~learned]}
+    assert only_theirs == (set() if name == "llama3" else {"\n"})
+    assert len(answers_of(tokenizer, one)) == 4
+
+
+def test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_so():
+    tokenizer = tokenizer_of(QWEN_3, begin=False)
+    tokenizer.eos_token = "<|im_end|>"
+    with pytest.warns(UserWarning, match="only the last is learned: the chat template writes earlier turns"):
+        one = tasks.encode(tokenizer, {"messages": [*CHAT[:4], *CHAT[7:]]})
+    assert answers_of(tokenizer, one) == ["<think>\n\n</think>\n\nYou are welcome.<|im_end|>"]
+
+
+def test_a_greeting_answers_nobody():
+    tokenizer = tokenizer_of(CHATML, begin=False)
+    tokenizer.eos_token = "<|im_end|>"
+    for opening in ([CHAT[5]], [CHAT[0], CHAT[5]]):
+        one = tasks.encode(tokenizer, {"messages": [*opening, *CHAT[1:3], *CHAT[6:]]})
+        assert answers_of(tokenizer, one) == [f"{CHAT[n]['content']}<|im_end|>" for n in (2, 7)]
+
+
+def test_a_tokenizer_that_cannot_say_where_tokens_stand_trains_the_last_answer_and_says_so():
+    with pytest.warns(UserWarning, match="does not say where in a text its tokens stand"):
+        one = tasks.encode(AsciiTokenizer(), {"messages": CHAT[1:3] * 2})
+    assert int((one.labels != tasks.IGNORED).sum()) == len(CHAT[2]["content"]) + 1
 
 
 def test_unknown_tasks_name_the_known_ones():

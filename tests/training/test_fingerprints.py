@@ -33,6 +33,8 @@ def test_the_fingerprint_changes_with_every_setting(tiny_model, examples, field)
     other = not now if isinstance(now, bool) else now + 1 if isinstance(now, int) else "adamw_8bit"
     if isinstance(now, float):
         other = now / 2 + 0.1
+    if now is None:
+        other = 1.0
     changed = dataclasses.replace(SHORT, **{field.name: other})
     assert training.fingerprint(tiny_model, examples, changed) != training.fingerprint(tiny_model, examples, SHORT)
 

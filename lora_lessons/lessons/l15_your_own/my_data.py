@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from ...paths import course_root
 from ...tasks import Encoded, checking, encode
+from ...tasks.checking.tokens import limit_of
 from ...tasks.splitting import Example, Split, draw, split
+from .planning import COURSES, LONGEST, Choices
 
 STARTERS = ("helpdesk.jsonl", "minutes.csv")
-# tokens; on a processor a conversation of so many takes seconds a step
-LONGEST = 512
 
 
 class MyData(NamedTuple):
@@ -22,12 +22,13 @@ class MyData(NamedTuple):
 
     name: str
     path: Path
-    # good examples in the file, and those of the drawn that are longer than LONGEST, or refused by the chat template
+    # good examples in the file, and those of the drawn that have more tokens than `longest`, or that the template refuses
     of: int
     left_out: int
     split: Split
     train: list[Encoded]
     held_out: list[Encoded]
+    longest: int = LONGEST
 
     @property
     def adapter_name(self) -> str:
@@ -60,32 +61,35 @@ def find(path: str) -> Path:
     return file.absolute()
 
 
-def read(file: Path, tokenizer: Any, most: int, seed: int = 0) -> MyData:
+def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices = COURSES) -> MyData:
     """Draw at most `most` of the good examples of `file`, split them, and make tokens of them.
 
-    A line that cannot be read, or that the chat template refuses, is left out (`checking.check` names it). Raises
-    ValueError where too few are left.
+    A line that cannot be read, that is longer than `chosen` or the model allow, or that the chat template refuses, is
+    left out (`checking.check` names it). Raises ValueError where too few are left.
     """
+    longest = limit_of(tokenizer, chosen.max_tokens) or chosen.max_tokens
     drawn = draw((one for _, one in checking.conversations(file)), most, seed)
-    tokens = {id(one): made for one in drawn.examples if (made := _encoded(tokenizer, one))}
+    made = {id(one): _encoded(tokenizer, one, chosen) for one in drawn.examples}
+    tokens = {key: one for key, one in made.items() if one and len(one.input_ids) <= longest}
     usable = [one for one in drawn.examples if id(one) in tokens]
     try:
         parts = split(usable, seed)
     except ValueError as error:
+        long = sum(bool(one) for one in made.values()) - len(usable)
+        said = f"{long} are longer than {longest} tokens: give a larger max_tokens. " if long else ""
         raise ValueError(
-            f"{file.name}: {error} `lora-lessons check {file.name}` names the lines that are not used."
+            f"{file.name}: {error} {said}`lora-lessons check {file.name}` names the lines that are not used."
         ) from error
     train, held_out = ([tokens[id(one)] for one in part] for part in (parts.train, parts.held_out))
-    return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out)
+    return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out, longest)
 
 
-def _encoded(tokenizer: Any, example: Example) -> Encoded | None:
-    """Its tokens; None where it is longer than LONGEST, or the template refuses it."""
+def _encoded(tokenizer: Any, example: Example, chosen: Choices) -> Encoded | None:
+    """Its tokens; None where the template refuses it."""
     try:
-        made = encode(tokenizer, example)
+        return encode(tokenizer, example, last_only=chosen.last_answer_only)
     except ValueError:
         return None
-    return made if len(made.input_ids) <= LONGEST else None
 
 
 def question_of(example: Example) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -18,9 +20,50 @@ R, ALPHA, BATCH = 8, 16, 4
 # Every example about three times, but never fewer steps than teach a form, nor more than the profile has time for.
 PASSES, LEAST_STEPS = 3, 24
 MOST_STEPS = {"quick": 36, "full": 400}
-# For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B).
+# For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B). Where the one
+# ends and the other begins is a guess.
 RATE, RATE_OF_LARGE = 4e-3, 2e-4
 LARGE = 1e9
+# tokens; on a processor a conversation of so many takes seconds a step
+LONGEST = 512
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the parameters cell says of the adapter, of a batch, and of which answers are learned.
+
+    Raises ValueError, one sentence, for what cannot be.
+    """
+
+    r: int = R
+    lora_alpha: float = ALPHA
+    # lines that go through the model at once, and how many such batches make a step
+    batch_size: int = BATCH
+    gradient_accumulation_steps: int = 1
+    gradient_checkpointing: bool = False
+    # of a line; a longer one is left out, and counted
+    max_tokens: int = LONGEST
+    last_answer_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("r", "batch_size", "gradient_accumulation_steps", "max_tokens"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} = {value!r}: give a whole number of at least 1.")
+        for name in ("gradient_checkpointing", "last_answer_only"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False.")
+        alpha = self.lora_alpha
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
+            raise ValueError(f"lora_alpha = {alpha!r}: give a number above 0, such as {2 * self.r}, twice the rank.")
+
+    @property
+    def lines_a_step(self) -> int:
+        """How many lines the model has seen when AdamW moves."""
+        return self.batch_size * self.gradient_accumulation_steps
+
+
+COURSES = Choices()
 
 
 class Place(NamedTuple):
@@ -41,30 +84,39 @@ def load(model: str, precision: str) -> tuple[models.Base, bool]:
     return base, chosen == "fp32" and models.best_precision().name == "bf16"
 
 
-def steps_for(examples: int, profile: str) -> int:
+def steps_for(examples: int, profile: str, chosen: Choices = COURSES) -> int:
     """The number of steps for so many examples to train on."""
-    return min(max(LEAST_STEPS, round(PASSES * examples / BATCH)), MOST_STEPS[profile])
+    return min(max(LEAST_STEPS, round(PASSES * examples / chosen.lines_a_step)), MOST_STEPS[profile])
 
 
-def most(profile: str) -> int:
+def most(profile: str, chosen: Choices = COURSES) -> int:
     """So many lines are drawn from a long file: all that the steps can see, and those that are held out."""
-    return MOST_STEPS[profile] * BATCH + MOST_HELD_OUT
+    return MOST_STEPS[profile] * chosen.lines_a_step + MOST_HELD_OUT
 
 
-def attach(model: Any, seed: int) -> None:
+def attach(model: Any, seed: int, chosen: Choices = COURSES) -> None:
     """A fresh adapter on every linear layer but the head; one that is on comes off."""
     lora.detach(model)
-    lora.attach(model, r=R, lora_alpha=ALPHA, seed=seed)
+    lora.attach(model, r=chosen.r, lora_alpha=chosen.lora_alpha, seed=seed)
 
 
 def settings(
-    base: models.Base, examples: int, profile: str, seed: int, autocast: bool, steps: int = 0, rate: float = 0.0
+    base: models.Base,
+    examples: int,
+    profile: str,
+    seed: int,
+    autocast: bool,
+    steps: int = 0,
+    rate: float = 0.0,
+    chosen: Choices = COURSES,
 ) -> training.Settings:
     """How to train; `steps` and `rate` say otherwise than the size of data and model would."""
-    large = sum(p.numel() for p in base.model.parameters()) > LARGE
+    large = models.base_weights(base.model) > LARGE
     return training.Settings(
-        steps=steps or steps_for(examples, profile),
-        batch_size=BATCH,
+        steps=steps or steps_for(examples, profile, chosen),
+        batch_size=chosen.batch_size,
+        gradient_accumulation_steps=chosen.gradient_accumulation_steps,
+        gradient_checkpointing=chosen.gradient_checkpointing,
         learning_rate=rate or (RATE_OF_LARGE if large else RATE),
         seed=seed,
         autocast=autocast,
@@ -98,9 +150,21 @@ def bill(base: models.Base, how: training.Settings, seq: int) -> float:
 def seconds_a_step(model: Any, examples: Sequence[Encoded], how: training.Settings) -> float:
     """How long one step takes here: one that is not counted first, because the first waits for the memory it gets."""
     loss_of, batch = losses(model, how), list(examples[: how.batch_size])
-    for _ in range(2):
-        begun = time.perf_counter()
-        loss_of(batch).backward()
-        taken = time.perf_counter() - begun
+    was_training = model.training
+    model.train()
+    with training.checkpointing(model) if how.gradient_checkpointing else training.no_cache(model):
+        for _ in range(2):
+            begun = _now(model)
+            for _ in range(how.gradient_accumulation_steps):
+                loss_of(batch).backward()
+            taken = _now(model) - begun
+    model.train(was_training)
     model.zero_grad()
     return taken
+
+
+def _now(model: Any) -> float:
+    """The clock, when the model's card has done all that it was given: a card works while Python goes on."""
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    return time.perf_counter()

@@ -21,7 +21,7 @@ from ...tasks import checking
 from ...tasks.personal import masked
 from ...training import Settings
 from .my_data import MyData
-from .planning import ALPHA, R
+from .planning import COURSES, Choices
 from .scoring import LONGEST, SideBySide
 from .words import can_tell, condition
 from .words import score as score_rows
@@ -49,6 +49,7 @@ def about(
     problems: Sequence[checking.Problem],
     judged: Tally,
     best: int,
+    chosen: Choices = COURSES,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
     embedded = base.name == models.EMBEDDED_NAME
@@ -81,12 +82,13 @@ def about(
         },
         settings={
             "method": "LoRA on every linear layer but the head",
-            "r": str(R),
-            "lora_alpha": str(ALPHA),
+            "r": str(chosen.r),
+            "lora_alpha": f"{chosen.lora_alpha:g}",
             "steps": f"trained {how.steps}, kept step {best}",
-            "batch size": str(how.batch_size),
+            "batch size": str(how.examples_per_step),
             "learning rate": f"{how.learning_rate:g}",
             "seed": str(how.seed),
+            "learned": "the last answer of each line" if chosen.last_answer_only else "every answer of each line",
             "machine": machine(),
         },
         scores=[CardRow(*row) for row in score_rows(found, asked)],
@@ -152,7 +154,7 @@ def export(base: models.Base, model: str, adapter: Adapter, out: Path, question:
     """
     try:
         home = models.folder(model)
-        if 2 * sum(p.numel() for p in base.model.parameters()) > LARGE:
+        if 2 * models.base_weights(base.model) > LARGE:
             file = gguf.write_adapter(adapter, home, out / "adapter.gguf", overwrite=True)
             return Exported(
                 [file], "", "The base is large, so only the adapter was written: see the command below for the rest."

@@ -6,7 +6,7 @@ from ... import evaluation, memory
 from ...machine import machine
 from ...tasks.personal import masked
 from ...training import Settings
-from .my_data import LONGEST, MyData
+from .my_data import MyData
 from .planning import Place
 from .scoring import SideBySide
 
@@ -18,7 +18,7 @@ def drawn(data: MyData) -> str:
     if data.of > taken + data.left_out:
         said += f"; {taken + data.left_out} of them were drawn at random, as many as the steps below can use"
     if data.left_out:
-        said += f"; {data.left_out} are left out, longer than {LONGEST} tokens or refused by the chat template"
+        said += f"; {data.left_out} are left out, longer than {data.longest} tokens or refused by the chat template"
     return f"{said}."
 
 
@@ -50,17 +50,30 @@ def can_tell(held_out: int) -> str:
 
 def plan(how: Settings, examples: int, bill: float, where: Place, seconds: float) -> str:
     """The plan: steps, passes, memory, minutes."""
-    passes = how.steps * how.batch_size / examples
-    fits = "fits" if bill <= where.room else "does NOT fit: take a smaller model, NF4, or shorter lines"
+    passes = how.steps * how.examples_per_step / examples
+    fits = "fits" if bill <= where.room else f"does NOT fit: {lighter(how)}"
+    several = how.gradient_accumulation_steps > 1
+    at_once = f", {how.batch_size} at a time" * several
     return "\n".join(
         [
-            f"{how.steps} steps of {how.batch_size} lines: each line is seen {passes:.1f} times, at a learning rate of {how.learning_rate:g}.",
+            f"{how.steps} steps of {how.examples_per_step} lines{at_once}: each line is seen {passes:.1f} times, at a learning rate of {how.learning_rate:g}.",
             f"By the memory ledger (lesson 07), a training step needs at most {bill / memory.GB:.1f} GB, besides Python and its "
             f"libraries; {where.words} has {where.room / memory.GB:.0f} GB in all: it {fits}.",
             f"One step took {seconds:.1f} s on {machine()}, so training alone takes about {how.steps * seconds / 60:.1f} "
             "minutes; the looks, the answers and the export come on top.",
         ]
     )
+
+
+def lighter(how: Settings) -> str:
+    """Which parameters to change where a step needs more memory than there is, the mildest first."""
+    said = [] if how.gradient_checkpointing else ["gradient_checkpointing = True (slower, the same result)"]
+    if how.batch_size > 1:
+        said.append(
+            f"batch_size = 1 with gradient_accumulation_steps = {how.examples_per_step} (slower, the same result)"
+        )
+    said += ["a smaller max_tokens (longer lines are left out)", 'precision = "nf4", or a smaller model']
+    return f"set {', then '.join(said)}"
 
 
 def held_out_curve(looks: dict[int, float], best: int) -> str:

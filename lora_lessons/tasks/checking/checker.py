@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..conversations import answers_in
 from ..jsonl import Fault
 from ..splitting import LEAST
 from . import tokens
@@ -48,15 +49,16 @@ def check(
     *,
     held_out: Path | str | None = None,
     max_tokens: int | None = None,
+    last_only: bool = False,
     progress: Progress | None = None,
 ) -> DataReport:
     """Look for mistakes in a training file of any layout (see `records`), for the model of `tokenizer` where one is given.
 
     `max_tokens`: what a conversation may have; the tokenizer's own limit where that is less. `held_out`: a file whose
-    questions must not be learned from. `progress` is told how many bytes were read. Memory does not grow with
+    questions must not be learned from. `last_only`: of a chat, only the last answer is learned. `progress` is told how many bytes were read. Memory does not grow with
     the file, but for a hundred bytes a line. Raises ValueError or OSError when the file cannot be read at all.
     """
-    return _Check(path, tokenizer, max_tokens, held_out).run(progress)
+    return _Check(path, tokenizer, max_tokens, held_out, last_only).run(progress)
 
 
 def _good(
@@ -88,15 +90,22 @@ class _Check:
     """One check on its way: what is kept while the lines go by."""
 
     def __init__(
-        self, path: Path | str, tokenizer: Any, max_tokens: int | None, held_out: Path | str | None = None
+        self,
+        path: Path | str,
+        tokenizer: Any,
+        max_tokens: int | None,
+        held_out: Path | str | None = None,
+        last_only: bool = False,
     ) -> None:
-        self.path, self.held_out = Path(path), held_out
+        self.path, self.held_out, self.last_only = Path(path), held_out, last_only
         self.found, self.layouts = Found(), Counter[str]()
         self.tokenizer = self._fit(tokenizer)
         self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
         self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
         # tokens of each line, or without a tokenizer its characters
         self.given, self.taught = array("L"), array("L")
+        # answers in the good lines, and those of them that are learned
+        self.answers = self.learned = 0
         self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
         self.first: Example | None = None
         self.shown: tuple[int, int, Example] | None = None
@@ -104,7 +113,7 @@ class _Check:
     def run(self, progress: Progress | None) -> DataReport:
         """Read the file, and say what was found."""
         good = _good(self.path, self.found, self.layouts, progress)
-        for line, example, sizes in tokens.measured(self.tokenizer, good, self.limit):
+        for line, example, sizes in tokens.measured(self.tokenizer, good, self.limit, last_only=self.last_only):
             if isinstance(sizes, Fault):
                 self.found.add(sizes.code, WRONG, line, str(sizes))
             else:
@@ -121,10 +130,16 @@ class _Check:
             tokenizer = None
         return tokenizer
 
-    def _add(self, line: int, example: Example, sizes: tokens.TokenCounts) -> None:
+    def _add(self, line: int, example: Example, sizes: tokens.Sizes) -> None:
         messages = example["messages"]
         self.given.append(sizes.given)
         self.taught.append(sizes.taught)
+        answers = len(answers_in(messages))
+        self.answers += answers
+        self.learned += sizes.answers
+        if sizes.only_last:
+            said = f"of its {answers} answers only the last is learned: {sizes.only_last}. Write a line for each answer"
+            self.found.add("only_last_answer", LOOK, line, f"{said}, or train another base.")
         for code, sentence in remarks(messages, self.marks):
             self.found.add(code, LOOK, line, sentence)
         private = self.personal.add(self.found, line, messages)
@@ -136,8 +151,8 @@ class _Check:
             self.questions.add(line, messages)
         self.first = self.first or example
         known = self.shown
-        if not private and (not known or sum(sizes) <= SHORT < known[1]):
-            self.shown = line, sum(sizes), example
+        if not private and (not known or sizes.total <= SHORT < known[1]):
+            self.shown = line, sizes.total, example
 
     def _whole_file(self) -> None:
         """What only all lines together show."""
@@ -179,7 +194,7 @@ class _Check:
         sizes, share = lengths(self.given, self.taught) if self.tokenizer else (None, None)
         example = None
         if self.tokenizer and self.shown:
-            example = Rendered(self.shown[0], rendered(self.tokenizer, self.shown[2]))
+            example = Rendered(self.shown[0], rendered(self.tokenizer, self.shown[2], last_only=self.last_only))
         wrong = sum(one.count for one in problems if one.severity == WRONG and one.lines)
         return DataReport(
             path=self.path.name,
@@ -189,6 +204,8 @@ class _Check:
             problems=problems,
             tokens=sizes,
             supervised=share,
+            answers=self.answers if self.tokenizer else None,
+            learned=self.learned if self.tokenizer else None,
             max_tokens=self.limit,
             example=example,
         )

@@ -7,7 +7,7 @@ import re
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from ..conversations import IGNORED, encode
+from ..conversations import IGNORED, chat_text, tokenized
 
 OPEN, CLOSE = "⟦", "⟧"
 # bold, underlined, green; and back
@@ -23,12 +23,12 @@ class Span(NamedTuple):
     tokens: int
 
 
-def rendered(tokenizer: Any, example: dict[str, Any]) -> tuple[Span, ...]:
+def rendered(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> tuple[Span, ...]:
     """The tokens that `tasks.encode` makes of a conversation, as text again, parted where supervision begins and ends.
 
     Raises ValueError as `tasks.encode` does.
     """
-    encoded = encode(tokenizer, example)
+    encoded = next(tokenized(tokenizer, [chat_text(tokenizer, example, last_only=last_only)]))
     ids, labels = encoded.input_ids.tolist(), encoded.labels.tolist()
     spans, at, written = [], 0, ""
     for taught, run in groupby(label != IGNORED for label in labels):

@@ -44,7 +44,8 @@ class Rendered(NamedTuple):
 class DataReport:
     """What was found in a training file: lines with something in them, how many are good, and every problem.
 
-    `tokens` and `supervised`, the share of them that the model learns to write, are None where no tokenizer was given.
+    `tokens` and `supervised`, the share of them that the model learns to write, are None where no tokenizer was given;
+    so are the `answers` in the good lines, and how many of them are `learned`.
     """
 
     path: str
@@ -54,6 +55,8 @@ class DataReport:
     problems: tuple[Problem, ...]
     tokens: Lengths | None = None
     supervised: float | None = None
+    answers: int | None = None
+    learned: int | None = None
     max_tokens: int | None = None
     example: Rendered | None = None
 
@@ -113,7 +116,16 @@ def counts(report: DataReport) -> list[str]:
             f"{f' ({report.max_tokens:,} fit)' if report.max_tokens else ''}; {found.total:,} in all. "
             f"The model learns to write {report.supervised:.0%} of them."
         )
+    if report.answers and report.learned and report.answers > report.good:
+        some = f"Of the {report.answers:,} answers in these lines {report.learned:,} are learned"
+        why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
+        all_of_them = f"All {report.answers:,} answers in these lines are learned."
+        said.append(all_of_them if report.learned == report.answers else f"{some}: {why}.")
     return said
+
+
+def _codes(report: DataReport) -> set[str]:
+    return {problem.code for problem in report.problems}
 
 
 def place(problem: Problem) -> str:

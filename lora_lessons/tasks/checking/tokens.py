@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ..conversations import given_and_taught
+from ..conversations import IGNORED, Encoded, Written, answers_in, chat_text, tokenized
 from ..jsonl import Fault
 from .problems import LOOK, NOTE, WRONG
 
@@ -17,73 +17,81 @@ Example = dict[str, Any]
 Finding = tuple[str, str, str]
 
 
-class TokenCounts(NamedTuple):
-    """Tokens of a conversation: of what is given, and of what is learned, its end included."""
+class Sizes(NamedTuple):
+    """Tokens of a conversation: of what is given, and of what is learned, ends included; and how many answers that is.
+
+    `only_last` says why the answers before the last are not learned, where nobody asked for that (see `chat_text`).
+    """
 
     given: int
     taught: int
+    answers: int = 1
+    only_last: str = ""
+
+    @property
+    def total(self) -> int:
+        """All its tokens."""
+        return self.given + self.taught
 
 
 def measured(
-    tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None = None
-) -> Iterator[tuple[int, Example, TokenCounts | Fault]]:
+    tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None = None, *, last_only: bool = False
+) -> Iterator[tuple[int, Example, Sizes | Fault]]:
     """(line, conversation, its sizes) of each; or why it cannot be used: the template refuses it, or it is too long.
 
     Without a tokenizer the sizes are in characters, and none is too long.
     """
     if tokenizer is None:
-        yield from ((line, example, _characters(example)) for line, example in examples)
+        yield from ((line, example, _characters(example, last_only)) for line, example in examples)
         return
-    for batch in _batches(tokenizer, examples):
-        texts = [text for _, _, two in batch if not isinstance(two, Fault) for text in two]
-        counts = iter(count_tokens(tokenizer, texts))
-        for line, example, two in batch:
-            if isinstance(two, Fault):
-                yield line, example, two
-            else:
-                sizes = TokenCounts(next(counts), next(counts))
-                yield line, example, _too_long(sizes, limit) or sizes
+    for batch in _batches(tokenizer, examples, last_only):
+        made = tokenized(tokenizer, [text for _, _, text in batch if not isinstance(text, Fault)])
+        for line, example, text in batch:
+            yield line, example, text if isinstance(text, Fault) else _sizes(text, next(made), limit)
 
 
-def count_tokens(tokenizer: Any, texts: list[str]) -> list[int]:
-    """How many tokens each text has, with none added at its ends."""
-    if not texts:
-        return []
-    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]]
+def _sizes(text: Written, encoded: Encoded, limit: int | None) -> Sizes | Fault:
+    learned = encoded.labels != IGNORED
+    taught, first = int(learned.sum()), int(learned.int().argmax())
+    sizes = Sizes(len(learned) - taught, taught, 1 + len(text.earlier), text.only_last)
+    return _too_long(sizes.total, first, limit) or sizes
 
 
-def _characters(example: Example) -> TokenCounts:
-    *before, last = (len(message["content"]) for message in example["messages"])
-    return TokenCounts(sum(before), last)
+def _characters(example: Example, last_only: bool) -> Sizes:
+    messages, answers = example["messages"], answers_in(example["messages"])
+    sizes = [len(message["content"]) for message in messages]
+    learned = answers[-1:] if last_only else answers
+    taught = sum(sizes[n] for n in learned)
+    return Sizes(sum(sizes) - taught, taught, len(learned))
 
 
 def _batches(
-    tokenizer: Any, examples: Iterable[tuple[int, Example]]
-) -> Iterator[list[tuple[int, Example, tuple[str, str] | Fault]]]:
-    batch: list[tuple[int, Example, tuple[str, str] | Fault]] = []
+    tokenizer: Any, examples: Iterable[tuple[int, Example]], last_only: bool
+) -> Iterator[list[tuple[int, Example, Written | Fault]]]:
+    batch: list[tuple[int, Example, Written | Fault]] = []
     characters = 0
     for line, example in examples:
-        two: tuple[str, str] | Fault
+        text: Written | Fault
         try:
-            two = given, taught = given_and_taught(tokenizer, example)
-            size = len(given) + len(taught)
+            text = chat_text(tokenizer, example, last_only=last_only)
+            size = len(text.given) + len(text.taught)
         except ValueError as error:
-            two, size = Fault("template_refuses", str(error)), 0
+            text, size = Fault("template_refuses", str(error)), 0
         if batch and (len(batch) == BATCH or characters + size > CHARACTERS):
             yield batch
             batch, characters = [], 0
-        batch.append((line, example, two))
+        batch.append((line, example, text))
         characters += size
     if batch:
         yield batch
 
 
-def _too_long(sizes: TokenCounts, limit: int | None) -> Fault | None:
-    total = sum(sizes)
+def _too_long(total: int, first: int, limit: int | None) -> Fault | None:
+    """Why a conversation of `total` tokens, of which `first` come before any answer, does not fit into `limit`."""
     if limit is None or total <= limit:
         return None
-    if sizes.given >= limit:
-        said = f"the question alone has {sizes.given:,} tokens and {limit:,} fit, so no token of the answer is left to learn"
+    if first >= limit:
+        said = f"the question alone has {first:,} tokens and {limit:,} fit, so no token of the answer is left to learn"
         return Fault("all_masked", f"{said}: shorten it.")
     said = f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end"
     return Fault("too_long", f"{said}, so the model would not learn to stop. Shorten or split it.")

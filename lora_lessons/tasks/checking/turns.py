@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..conversations import answers_in
+
 # Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
 MARKS = (
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>"),
@@ -39,7 +41,8 @@ def _order(roles: list[str]) -> Iterator[Remark]:
         yield "misplaced_system", f"it has {which}: put one before all others."
     turns = [role for role in roles if role != "system"]
     if turns[0] == "assistant":
-        yield "missing_role", "it begins with the assistant: put the user's message before it."
+        said = "it begins with the assistant, so that turn is not learned: put the user's message before it."
+        yield "missing_role", said
     for one, next_one in zip(turns, turns[1:], strict=False):
         if one == next_one and one != "tool":
             yield (
@@ -55,5 +58,5 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
         yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
     if any(not message["content"].strip() for message in before):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
-    if BOILERPLATE.search(last["content"]):
-        yield "boilerplate", "the answer is a refusal or a stock phrase of another model: write what yours should say."
+    if any(BOILERPLATE.search(messages[n]["content"]) for n in answers_in(messages)):
+        yield "boilerplate", "an answer is a refusal or a stock phrase of another model: write what yours should say."

@@ -1,11 +1,14 @@
 """Lesson 15's room: a file becomes two parts, a plan and scores; what cannot be is a sentence; nothing of the data leaks."""
 
+import copy
 import json
+import re
 
 import pytest
+import torch
 from tiny import AsciiTokenizer, make_tiny_base
 
-from lora_lessons import evaluation, lora, models
+from lora_lessons import evaluation, lora, memory, models, quant, tasks, training
 from lora_lessons.adapter import adapter_of
 from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
@@ -59,7 +62,21 @@ def test_what_is_too_long_or_refused_is_left_out_and_counted(tmp_path, monkeypat
     long = [{"prompt": "x" * 600, "completion": "y"}]
     found = my_data.read(write(tmp_path, [*lines(8), *long]), AsciiTokenizer(), 100)
     assert found.left_out == 1 and len(found.train) + len(found.held_out) == 8
-    assert "1 are left out" in words.drawn(found)
+    assert "1 are left out, longer than 512 tokens" in words.drawn(found)
+    short = planning.Choices(max_tokens=20)
+    with pytest.raises(ValueError, match="8 are longer than 20 tokens: give a larger max_tokens"):
+        my_data.read(write(tmp_path, lines(8)), AsciiTokenizer(), 100, chosen=short)
+
+
+def test_the_last_answer_alone_is_learned_when_it_is_asked_for(tmp_path, base_fp32):
+    chats = [
+        {"messages": [{"role": role, "content": f"{role} {n}"} for role in ("user", "assistant") * 2]} for n in range(8)
+    ]
+    learned = []
+    for chosen in (planning.COURSES, planning.Choices(last_answer_only=True)):
+        found = my_data.read(write(tmp_path, chats), base_fp32.tokenizer, 100, chosen=chosen)
+        learned.append([int((one.labels != tasks.IGNORED).sum()) for one in found.train])
+    assert learned[0] == [2 * count for count in learned[1]]
 
 
 @pytest.mark.parametrize("content", ["", "{}\n{}\n", '{"prompt": "a", "completion": "b"}\n'])
@@ -110,6 +127,110 @@ def test_what_is_asked_for_is_what_is_planned(data):
     assert "does NOT fit" in words.plan(how, 9, bill, where, 0.5)
     said = words.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
     assert "it fits" in said and "each line is seen 3.1 times, at a learning rate of 0.0001" in said
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"r": 0},
+        {"lora_alpha": "16"},
+        {"batch_size": 2.0},
+        {"gradient_accumulation_steps": -1},
+        {"gradient_checkpointing": "yes"},
+        {"max_tokens": True},
+        {"last_answer_only": 1},
+    ],
+)
+def test_a_parameter_that_cannot_be_is_a_sentence_before_a_base_is_loaded(wrong):
+    with pytest.raises(ValueError, match=f"^{next(iter(wrong))} = .*: give "):
+        planning.Choices(**wrong)
+
+
+def test_every_parameter_reaches_the_training(data):
+    chosen = planning.Choices(
+        r=2, lora_alpha=6, batch_size=2, gradient_accumulation_steps=3, gradient_checkpointing=True
+    )
+    base = make_tiny_base()
+    how = planning.settings(base, 60, "quick", 0, False, chosen=chosen)
+    assert (how.batch_size, how.gradient_accumulation_steps, how.gradient_checkpointing) == (2, 3, True)
+    assert how.steps == 30 and planning.most("quick", chosen) == 36 * 6 + 40
+    planning.attach(base.model, 0, chosen)
+    _, layer = next(lora.lora_layers(base.model))
+    assert (layer.r, layer.scaling) == (2, 3.0)
+    assert planning.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
+    assert "30 steps of 6 lines, 2 at a time" in words.plan(how, 60, 1.0, planning.Place(2.0, "here"), 0.5)
+
+
+def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
+    """A base in 4 bits, of bitsandbytes or of the course, is as large as it was in 16."""
+    import bitsandbytes as bnb
+
+    base = make_tiny_base()
+    weights = models.base_weights(base.model)
+    monkeypatch.setattr(planning, "LARGE", weights - 1)
+    packed = copy.deepcopy(base.model)
+    quant.quantize_linears(packed, lora.resolve_targets(packed, "all-linear"))
+    theirs = copy.deepcopy(base.model)
+    for name in lora.resolve_targets(theirs, "all-linear"):
+        W = theirs.get_submodule(name)
+        layer = bnb.nn.Linear4bit(W.in_features, W.out_features, bias=False, quant_type="nf4")
+        layer.weight = bnb.nn.Params4bit(W.weight.data.clone(), requires_grad=False, quant_type="nf4").to("cpu")
+        theirs.set_submodule(name, layer)
+    for model in (base.model, packed, theirs):
+        lora.attach(model, r=2)
+        assert models.base_weights(model) == weights
+        assert (
+            planning.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == planning.RATE_OF_LARGE
+        )
+
+
+def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
+    """Python goes on while a card still works."""
+    happened = []
+
+    class OnACard(torch.nn.Linear):
+        device = torch.device("cuda")
+
+    model = OnACard(1, 1)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: happened.append("waited"))
+    monkeypatch.setattr(planning.time, "perf_counter", lambda: happened.append("clock") or float(len(happened)))
+    monkeypatch.setattr(planning, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
+    planning.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
+    assert happened == ["waited", "clock", "work", "work", "waited", "clock"] * 2
+
+
+def test_what_does_not_fit_is_told_which_parameters_to_change():
+    def advice(**how):
+        return words.plan(training.Settings(**how), 9, 2.0, planning.Place(1.0, "here"), 0.5).splitlines()[1]
+
+    said = advice(batch_size=2, gradient_accumulation_steps=3)
+    assert (
+        "set gradient_checkpointing = True" in said
+        and "then batch_size = 1 with gradient_accumulation_steps = 6" in said
+    )
+    said = advice(batch_size=1, gradient_checkpointing=True)
+    assert "set a smaller max_tokens" in said and "batch_size" not in said and "checkpointing" not in said
+
+
+def test_the_lessons_own_commands_fit_a_t4_by_the_courses_own_ledger():
+    text = json.loads((course_root() / "notebooks" / "15_your_own.ipynb").read_text(encoding="utf-8"))
+    said = "".join(line for cell in text["cells"] for line in cell["source"]).replace("\\\n", "")
+    commands = re.findall(r"lora-lessons run 15 .*-p model Qwen/(\S+)-Instruct(.*)", said)
+    assert [name for name, _ in commands] == ["Qwen2.5-1.5B", "Qwen2.5-7B"]
+    for name, rest in commands:
+        given = dict(re.findall(r"-p (\w+) (\S+)", rest))
+        method = "qlora" if given.pop("precision", "") == "nf4" else "lora"
+        chosen = planning.Choices(**{key: json.loads(value.lower()) for key, value in given.items()})
+        job = memory.Job(
+            method,
+            r=chosen.r,
+            seq=chosen.max_tokens,
+            batch_size=chosen.batch_size,
+            gradient_checkpointing=chosen.gradient_checkpointing,
+            dtype="fp16",  # a T4 has no bf16
+            optimizer="adamw_fused",
+        )
+        assert memory.predict(memory.shape_of(name), job).bill.total < 16e9
 
 
 # ---- scoring ----

@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from chat_templates import CHATML, LLAMA_2, LLAMA_3, MISTRAL_1, MISTRAL_3, QWEN, ZEPHYR, tokenizer_of
+from chat_templates import CHATML, LLAMA_2, LLAMA_3, MISTRAL_1, MISTRAL_3, QWEN, QWEN_3, ZEPHYR, tokenizer_of
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
@@ -66,7 +66,8 @@ MARKS_MISSING = {"no_generation_marks": "note"}
             MARKS_MISSING | {"eos_never_supervised": "look"},
         ),
         (whole("chatml", eos_token=None), {"eos_never_supervised": "wrong"}),
-        (whole("zephyr"), MARKS_MISSING),
+        # it writes the assistant's header after every conversation, so none is how a longer one begins
+        (whole("zephyr"), MARKS_MISSING | {"only_last_answer": "look"}),
         (whole("llama 3", eos_token="<|eot_id|>", begin=True), MARKS_MISSING | {"bos_twice": "look"}),
         (whole("llama 3", eos_token="<|eot_id|>"), MARKS_MISSING),
         (whole("mistral 1", pad_token="</s>"), MARKS_MISSING | {"pad_is_eos": "note"}),
@@ -78,7 +79,7 @@ MARKS_MISSING = {"no_generation_marks": "note"}
 def test_what_template_and_tokenizer_do_to_every_line(checked, tokenizer, found):
     report = checked(tokenizer, TALK, [TALK[0], {"role": "assistant", "content": "Another."}, *TALK])
     assert codes(report) == found
-    assert {problem.line for problem in report.problems} == {None}
+    assert {problem.line for problem in report.problems if problem.code != "only_last_answer"} == {None}
     assert [said for p in report.problems if (said := not_a_sentence(p.sentence))] == []
 
 
@@ -110,7 +111,7 @@ def test_a_conversation_that_the_template_refuses_is_wrong_and_costs_no_other(ch
 def test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer_is_all_masked(checked, tmp_path):
     tokenizer = whole("chatml")
     sizes = [size for _, _, size in tokens.measured(tokenizer, [(1, {"messages": TALK})])]
-    fits = sum(sizes[0])
+    fits = sizes[0].total
     assert checked(tokenizer, TALK, max_tokens=fits).good == 1
     (cut, *_) = checked(tokenizer, TALK, max_tokens=fits - 1).problems
     assert (cut.code, cut.severity, cut.line) == ("too_long", "wrong", 1)
@@ -121,6 +122,35 @@ def test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer
     for asked in (None, fits):
         assert checked(tokenizer, TALK, max_tokens=asked).of("wrong")[0].code == "too_long", "the smaller limit holds"
     assert list(checking.conversations(tmp_path / "x.jsonl", tokenizer)) == []
+
+
+def test_what_is_learned_of_a_chat_is_said(checked):
+    """All answers, or the last, as asked; or the last, because the template rewrites those before it."""
+    chats = TALK * 3, TALK
+    report = checked(whole("chatml"), *chats)
+    assert (report.answers, report.learned) == (4, 4)
+    assert "All 4 answers in these lines are learned." in checking.in_words(report)
+    report = checked(whole("chatml"), *chats, last_only=True)
+    assert (report.answers, report.learned) == (4, 2) and "only_last_answer" not in codes(report)
+    assert "Of the 4 answers in these lines 2 are learned: the last of each line." in checking.in_words(report)
+    assert [span.taught for span in report.example.spans] == [False, True]
+    report = checked(whole(QWEN_3), *chats)
+    assert (report.answers, report.learned) == (4, 2)
+    (found,) = (problem for problem in report.problems if problem.code == "only_last_answer")
+    assert (found.severity, found.lines) == ("look", (1,)) and found.sentence.startswith(
+        "of its 3 answers only the last"
+    )
+    assert "2 are learned: only_last_answer says why." in checking.in_words(report)
+    assert "answers in these lines" not in checking.in_words(checked(whole("chatml"), TALK)), "one answer a line"
+
+
+def test_no_token_is_left_to_learn_only_where_the_first_answer_does_not_begin(checked):
+    """What is given between two answers does not count as the question."""
+    tokenizer = whole("chatml")
+    chat = [*TALK, {"role": "user", "content": "Why? " * 40}, TALK[1]]
+    first = next(tokens.measured(tokenizer, [(1, {"messages": TALK})]))[2]
+    assert checked(tokenizer, chat, max_tokens=first.given + 1).problems[0].code == "too_long"
+    assert checked(tokenizer, chat, max_tokens=first.given).problems[0].code == "all_masked"
 
 
 def test_the_special_tokens_of_the_base_are_looked_for(checked):
@@ -139,13 +169,12 @@ def test_what_is_rendered_is_what_is_encoded(name):
     tokenizer, example = whole(name), {"messages": TALK * 2}
     spans, encoded = checking.rendered(tokenizer, example), tasks.encode(tokenizer, example)
     assert "".join(span.text for span in spans) == tokenizer.decode(encoded.input_ids)
-    assert [span.taught for span in spans] == [False, True]
-    assert [span.tokens for span in spans] == [
-        int((encoded.labels == tasks.IGNORED).sum()),
-        int((encoded.labels > 0).sum()),
-    ]
+    assert [span.taught for span in spans] == [False, True] * (1 if name == "zephyr" else 2)
+    for taught in (False, True):
+        tokens_of = [span.tokens for span in spans if span.taught is taught]
+        assert sum(tokens_of) == int(((encoded.labels != tasks.IGNORED) == taught).sum())
     answer = TALK[-1]["content"]
-    assert spans[1].text.strip().startswith(answer) and spans[1].text.endswith(tokenizer.eos_token)
+    assert spans[1].text.strip().startswith(answer) and spans[-1].text.endswith(tokenizer.eos_token)
 
 
 def test_a_terminal_shows_what_is_learned_by_colour_or_by_brackets_and_obeys_no_text():

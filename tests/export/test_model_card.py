@@ -28,7 +28,7 @@ def test_the_hub_reads_what_it_was_trained_on_and_with():
         "- lines: 80",
         "- r: 8",
         "| held-out loss, nats | 3.10 | 1.52 |",
-        "\\| of 20",
+        "&#124; of 20",
         "- It saw 60 examples.",
     ):
         assert said in card.text

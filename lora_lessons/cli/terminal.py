@@ -40,7 +40,7 @@ class Shown:
 def shown() -> Iterator[None]:
     """While the block runs, whatever is printed is shown as text."""
     streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Shown(sys.stdout, bars=False), Shown(sys.stderr, bars=True)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Shown(sys.stdout, bars=False), Shown(sys.stderr, bars=True)
     try:
         yield
     finally:

@@ -43,6 +43,9 @@ RUNS = {
     "runpy.run_path",
     "yaml.load",
     "yaml.unsafe_load",
+    # JupyterLab runs the scripts in what these show.
+    "HTML",
+    "Markdown",
 }
 MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "runpy"}
 ALLOWED = {
@@ -51,6 +54,13 @@ ALLOWED = {
     # Every set-up cell: in Colab it runs colab.py of the clone that it has just made.
     ("a notebook", "import runpy"),
     ("a notebook", "runpy.run_path(…)"),
+    # What is put into it goes through `outside`; the other two show the course's own words.
+    ("course/figures.py", "Markdown(…)"),
+    ("course/claims.py", "HTML(…)"),
+    ("course/exercises.py", "HTML(…)"),
+    ("course/lesson.py", "HTML(…)"),
+    ("course/syllabus.py", "HTML(…)"),
+    ("lessons/__init__.py", "HTML(…)"),
     # Of the course's own base, whose folder it has made itself.
     ("a notebook", "AutoModelForCausalLM.from_pretrained without trust_remote_code=False"),
 }
@@ -105,6 +115,7 @@ def test_no_pickle_no_remote_code_and_no_shell_is_reachable():
         "AutoModel.from_pretrained(x, trust_remote_code=True)",
         "AutoModel.from_pretrained(x, trust_remote_code=said)",
         "AutoTokenizer.from_pretrained(x)",
+        "display(Markdown(text))",
         "np.load(file, allow_pickle=True)",
     ],
 )
@@ -115,6 +126,14 @@ def test_the_search_finds_what_is_planted(planted):
 def test_what_is_harmless_is_not_found():
     harmless = "model.eval()\nnp.load(f)\nsubprocess.run([x], shell=False)\nAutoModel.from_pretrained(x, trust_remote_code=False)"
     assert not list(dangers(ast.parse(harmless)))
+
+
+def test_no_widget_makes_elements_of_text():
+    makes = re.compile(
+        r"(inner|outer)HTML\s*\+?=|insertAdjacentHTML|document\.write|createContextualFragment|srcdoc|eval\("
+    )
+    scripts = list(PACKAGE.rglob("*.js"))
+    assert scripts and [path.name for path in scripts if makes.search(path.read_text(encoding="utf-8"))] == []
 
 
 class Bomb:

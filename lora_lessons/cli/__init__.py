@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import ModelError, in_words
 from ..interrupts import sigterm_is_ctrl_c
 from ..paths import ensure_home
+from . import terminal
 from .adapters import adapters
 from .ask import ask
 from .badges import badges
@@ -72,6 +73,11 @@ def lora_lessons(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status. What the user can mend is one sentence on stderr, no traceback."""
+    with terminal.shown():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]

@@ -12,6 +12,7 @@ import typer
 
 from .exits import EXIT_FAILED, EXIT_OK
 from .places import place, place_or_name, shown
+from .terminal import print_coloured
 
 DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
 
@@ -71,7 +72,7 @@ def check(
     if as_json:
         print(json.dumps(report.as_data(), indent=1, ensure_ascii=False))
     else:
-        print(checking.in_words(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        print_coloured(checking.in_words(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     if html:
         write_text(html, checking.as_page(report))
         print(f"Written to {shown(html)}", file=sys.stderr)

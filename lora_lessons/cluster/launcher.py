@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 from .. import training
+from ..outside import visible
 
 # On one machine the launcher meets itself in a file; otherwise it listens to every network. accelerate does not read
 # these switches from its file.
@@ -37,7 +38,7 @@ def main() -> None:
     try:
         launch_command(arguments)
     except ChildFailedError as failed:
-        print(what_failed(failed, Path(arguments.training_script_args[0])), file=sys.stderr, flush=True)
+        print(visible(what_failed(failed, Path(arguments.training_script_args[0]))), file=sys.stderr, flush=True)
         sys.exit(LOST)
     finally:
         meeting_file(os.getpid()).unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from statistics import mean
 from typing import Any, NamedTuple
@@ -10,9 +9,12 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from ..inspection import Xray, in_words
+from ..outside import in_attribute, in_html, in_picture
 from .figures import VERMILION, figure_html
 
 NO_LAYER = -1
+# characters of a kind's name in the map
+LONGEST = 30
 
 
 class Square(NamedTuple):
@@ -86,9 +88,9 @@ def summary(xray: Xray) -> str:
 def page(xray: Xray) -> str:
     """One HTML page that needs no network: the findings and the report, and the picture."""
     picture = figure_html(heat_map(xray), summary(xray), dpi=110) if xray.matrices else ""
-    name, report = html.escape(xray.name), html.escape(in_words(xray))
+    name, report = in_html(xray.name), in_html(in_words(xray))
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}: an X-ray</title>'
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{in_attribute(xray.name)}: an X-ray</title>'
         "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
         "pre{white-space:pre-wrap}img{max-width:100%}td,th{padding:.1rem .6rem;text-align:left}</style>"
         f"<h1>{name}</h1>{picture}<pre>{report}</pre>"
@@ -102,14 +104,14 @@ def _rows(xray: Xray) -> Iterator[str]:
         numbers = (one.scale, one.norm, one.ratio, one.effective_rank)
         scale, norm, ratio, rank = ("–" if number is None else f"{number:.3g}" for number in numbers)
         shape = f"{one.d}×{one.k}" + (f" × {one.experts} experts" if one.experts > 1 else "")
-        yield f"<tr><td>{html.escape(one.module)}<td>{shape}<td>{one.r}<td>{scale}<td>{norm}<td>{ratio}<td>{rank}</tr>"
+        yield f"<tr><td>{in_html(one.module)}<td>{shape}<td>{one.r}<td>{scale}<td>{norm}<td>{ratio}<td>{rank}</tr>"
 
 
 def _axes(ax: Any, kinds: list[str], layers: list[int]) -> None:
     every = 1 + len(layers) // 16
     ticks = [(n, "none" if layer == NO_LAYER else str(layer)) for n, layer in enumerate(layers) if n % every == 0]
     ax.set_xticks(*zip(*ticks, strict=True))
-    ax.set_yticks(range(len(kinds)), kinds)
+    ax.set_yticks(range(len(kinds)), [in_picture(kind[:LONGEST]) for kind in kinds])
     ax.set(xlabel="layer")
     ax.grid(visible=False)
 

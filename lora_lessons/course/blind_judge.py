@@ -7,7 +7,6 @@ judged is kept with the learner's progress, under the answers themselves, so tha
 from __future__ import annotations
 
 import hashlib
-import html
 import math
 import random
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import anywidget
 import traitlets
 
 from ..evaluation import interval
+from ..outside import in_html
 from . import learner
 
 ADAPTER, BASE, SAME, OPEN = "a", "b", "=", "."
@@ -163,7 +163,7 @@ def still(pairs: Sequence[dict[str, str]]) -> str:
     if not pairs:
         return "<p><i>The two answered alike to the letter, so there is nothing to judge.</i></p>"
     cell = "<td style='text-align:left;vertical-align:top;white-space:pre-wrap'>{}</td>"
-    one = {name: html.escape(text) for name, text in pairs[0].items()}
+    one = {name: in_html(text) for name, text in pairs[0].items()}
     table = f"<table><tr>{cell.format(one['left'])}{cell.format(one['right'])}</tr></table>"
     return (
         f"<p><b>{one['question']}</b></p>{table}<p><i>A still: the first of {len(pairs)} questions, the answers of the base "

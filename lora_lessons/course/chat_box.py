@@ -5,7 +5,6 @@ The answer is written by a thread of its own, so the kernel stays free for the n
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import traitlets
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from .. import lora, mixing, models
+from ..outside import in_html
 from .on_the_web import SCENE, played
 
 Turn = dict[str, Any]  # {"question": str, "adapter": bool, "answer": str}
@@ -155,8 +155,8 @@ class _Watch(StoppingCriteria):  # called after every token
 def still(turns: Sequence[Turn]) -> str:
     """The conversation as HTML, for a page without a kernel."""
     said = "".join(
-        f"<dt><b>You, adapter {'on' if one['adapter'] else 'off'}:</b> {html.escape(one['question'])}</dt>"
-        f"<dd>{html.escape(one['answer'])}</dd>"
+        f"<dt><b>You, adapter {'on' if one['adapter'] else 'off'}:</b> {in_html(one['question'])}</dt>"
+        f"<dd>{in_html(one['answer'])}</dd>"
         for one in turns
     )
     return f"<dl>{said}</dl><p><i>A still of a chat box. Run this lesson's cells to ask your own questions.</i></p>"

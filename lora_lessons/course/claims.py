@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..outside import in_html, read_back
 from .figures import GREEN, GREY, ORANGE, VERMILION
 from .prose import without_sources
 from .records import Value, session_records, show_value
@@ -103,8 +103,8 @@ class Card(NamedTuple):
         edge = EDGES.get(self.said, GREY)  # not tested, or not decided
         return (
             f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
-            f"<b>{self.id}</b> The page says: <i>{html.escape(self.says)}</i><br>"
-            f"<b>Verdict: {self.said}.</b> {html.escape(self.sentence)}</div>"
+            f"<b>{self.id}</b> The page says: <i>{in_html(self.says)}</i><br>"
+            f"<b>Verdict: {self.said}.</b> {in_html(self.sentence)}</div>"
         )
 
 
@@ -134,4 +134,4 @@ _CARD = re.compile(
 def read_card(shown: str) -> Card | None:
     """The card that a cell has shown as HTML; None where it is none."""
     found = _CARD.search(shown)
-    return Card(*(html.unescape(part) for part in found.groups())) if found else None
+    return Card(*(read_back(part) for part in found.groups())) if found else None

@@ -7,12 +7,12 @@ that names the mistake. Hints and solution stand folded in the notebook, beside 
 from __future__ import annotations
 
 import contextlib
-import html
 import io
 from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple
 
+from ..outside import in_html
 from . import learner
 
 Check = Callable[[Any], str | None]
@@ -97,5 +97,5 @@ def check(id: str, answer: Any) -> None:
     mark, edge = {"solved": ("✔", "#009E73"), "open": ("○", "#5f6368"), "not yet": ("✘", "#D55E00")}[state]
     one = EXERCISES[id]
     head = f"{mark} Exercise {id} · {'★' * one.difficulty}{'☆' * (3 - one.difficulty)} · {one.minutes} min"
-    body = f"<b>{head}</b><br>{html.escape(sentence)}"
+    body = f"<b>{head}</b><br>{in_html(sentence)}"
     display(HTML(f"<div style='border-left:4px solid {edge};padding:.3em .8em'>{body}</div>"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..outside import in_attribute, in_markdown, in_picture
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -53,11 +55,14 @@ def use_style() -> None:
 def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> None:
     """Write a line's name beside it, in its colour: the course has labels on lines instead of legends."""
     place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"} | kwargs
-    ax.annotate(text, (x, y), color=color, weight="bold", **place)
+    ax.annotate(in_picture(text), (x, y), color=color, weight="bold", **place)
 
 
 def show(figure: Figure, summary: str) -> None:
-    """Display `figure` once, with `summary` below it for those who cannot see the picture."""
+    """Display `figure` once, with `summary` below it for those who cannot see the picture.
+
+    The summary is plain text, shown as it is: it may quote what others wrote.
+    """
     import io
 
     import matplotlib.pyplot as plt
@@ -67,19 +72,18 @@ def show(figure: Figure, summary: str) -> None:
     figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
     display(Image(png.getvalue(), format="png", alt=summary, width=round(figure.get_figwidth() * 105)))
-    display(Markdown(f"{IN_WORDS} {summary}"))
+    display(Markdown(f"{IN_WORDS} {in_markdown(summary)}"))
 
 
 def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
-    """`figure` and `words`, and a `note` on the picture itself, as one piece of HTML."""
+    """`figure` and `words`, and a `note` on the picture itself, as one piece of HTML. Both are plain text, as in `show`."""
     import base64
-    import html
     import io
 
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
-    said = html.escape(words, quote=False).replace("\n", "<br>")
-    return picture_html(base64.b64encode(png.getvalue()).decode(), words, " ".join(filter(None, [said, note])))
+    caption = in_markdown(" ".join(filter(None, [words, note])))
+    return picture_html(base64.b64encode(png.getvalue()).decode(), words, caption)
 
 
 # what `picture_html` writes, taken apart
@@ -92,10 +96,8 @@ PICTURE_HTML = re.compile(
 
 def picture_html(png: str, words: str, caption: str) -> str:
     """A picture, the base64 of a PNG, with `words` for those who cannot see it; its `caption` is HTML."""
-    import html
-
     return (
-        f'<figure style="margin:0"><img alt="{html.escape(words)}" src="data:image/png;base64,{png}">'
+        f'<figure style="margin:0"><img alt="{in_attribute(words)}" src="data:image/png;base64,{png}">'
         f"<figcaption><i>In words:</i> {caption}</figcaption></figure>"
     )
 

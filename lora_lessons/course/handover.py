@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
+
+from ..outside import in_html
 
 MIME = "application/vnd.lora-lessons.handover+json"
 
@@ -19,4 +20,4 @@ class Handover:
         return "\n".join(self.lines)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {MIME: self.lines, "text/html": f"<pre>{html.escape(repr(self))}</pre>", "text/plain": repr(self)}
+        return {MIME: self.lines, "text/html": f"<pre>{in_html(repr(self))}</pre>", "text/plain": repr(self)}

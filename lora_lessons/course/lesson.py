@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..outside import in_html
 from ..paths import course_root
 from .figures import use_style
 from .records import session_records, show_value
@@ -77,5 +77,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], code: bool = Fals
     """An HTML table; the first column may be set as code, the second is a number, on the right."""
     first = "<td><code>{}</code></td>" if code else "<td>{}</td>"
     shape = f"<tr>{first}<td style='text-align:right'>{{}}</td><td>{{}}</td></tr>"
-    body = "".join(shape.format(*map(html.escape, row)) for row in rows)
-    return f"<table><tr>{''.join(f'<th>{html.escape(name)}</th>' for name in head)}</tr>{body}</table>"
+    body = "".join(shape.format(*map(in_html, row)) for row in rows)
+    return f"<table><tr>{''.join(f'<th>{in_html(name)}</th>' for name in head)}</tr>{body}</table>"

@@ -10,6 +10,8 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from ..outside import in_picture
+
 DPI = 100  # the page's pixels an inch
 
 
@@ -65,7 +67,7 @@ def _page_bar(mark: Mark, height: float) -> dict[str, Any]:
 
 def _draw_text(mark: Mark, i: int) -> None:
     at = mark.at(i)
-    mark.ax.text(at["x"], at["y"], at["text"], color=at["color"], in_layout=False, **mark.style)
+    mark.ax.text(at["x"], at["y"], in_picture(at["text"]), color=at["color"], in_layout=False, **mark.style)
 
 
 def _page_text(mark: Mark, height: float) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from ..outside import in_html
 
 MIME = "application/vnd.lora-lessons.record+json"
 
@@ -46,8 +47,8 @@ class Table:
 
 def _row(record: Record) -> str:
     left, right = "<td style='text-align:left'>", "<td style='text-align:right'>"
-    value, unit = html.escape(show_value(record.value)), html.escape(record.unit)
-    return f"<tr>{left}<code>{html.escape(record.name)}</code></td>{right}<b>{value}</b></td>{left}{unit}</td></tr>"
+    value, unit = in_html(show_value(record.value)), in_html(record.unit)
+    return f"<tr>{left}<code>{in_html(record.name)}</code></td>{right}<b>{value}</b></td>{left}{unit}</td></tr>"
 
 
 def show_value(value: Value) -> str:

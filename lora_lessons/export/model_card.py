@@ -14,6 +14,7 @@ from typing import NamedTuple
 from huggingface_hub import ModelCard, ModelCardData
 
 from ..files import read_text, write_text
+from ..outside import in_code, in_markdown
 
 CARD = "README.md"
 _MARK = re.compile(r"\n<!-- written by lora-lessons, sha256 ([0-9a-f]{64}): an edited card is not replaced -->\n\Z")
@@ -55,10 +56,10 @@ def model_card(about: AboutAdapter) -> str:
         pipeline_tag="text-generation",
         tags=["lora", "adapter"],
     )
-    rows = [f"| {' | '.join(map(_cell, row))} |" for row in about.scores]
+    rows = [f"| {' | '.join(map(_plain, row))} |" for row in about.scores]
     parts = [
         f"# {_plain(about.name)}",
-        f"A LoRA adapter for `{about.base}`. {about.base_note}".strip(),
+        f"A LoRA adapter for {in_code(about.base)}. {about.base_note}".strip(),
         "Nobody but its maker has looked at it: fill in below what you know of it.",
         "## Data",
         _listed(about.data),
@@ -131,9 +132,5 @@ def _listed(facts: Mapping[str, str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line of text: what a file is called must not open a heading or a second YAML block."""
-    return " ".join(str(text).split())
-
-
-def _cell(text: str) -> str:
-    return _plain(text).replace("|", "\\|")
+    """One line of text as it is: what a file is called must not open a heading, a second YAML block or a web page."""
+    return in_markdown(" ".join(str(text).split()))

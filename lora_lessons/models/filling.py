@@ -125,7 +125,8 @@ def shown(names: dict[str, nn.Parameter], label: str) -> Iterator[str]:
     from tqdm.auto import tqdm
 
     total = sum(p.numel() for p in names.values())
-    with tqdm(total=total, unit="weight", unit_scale=True, desc=label, leave=False, disable=total < 1e9) as bar:
+    with tqdm(total=total, unit="weight", unit_scale=True, leave=False, disable=total < 1e9) as bar:
+        bar.set_description(label)  # given as desc, a notebook would take it for HTML
         for name, parameter in names.items():
             yield name
             bar.update(parameter.numel())

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _RUN_METADATA = ("papermill", "execution", "ExecuteTime", "scrolled", "collapsed")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
-# what Markdown would read as more than itself
-_MARKS = str.maketrans({mark: f"&#{ord(mark)};" for mark in "*`~$[]|\\"})
 _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|it)\b")
 
 
@@ -93,7 +91,7 @@ def _as_picture(output: NotebookNode) -> list[NotebookNode]:
     output.data["image/png"] = still["png"]
     width, _ = png_size(base64.b64decode(still["png"]))
     output.metadata["image/png"] = {"alt": html.unescape(still["alt"]), "width": width}
-    words = {"text/markdown": f"{IN_WORDS} {still['words'].translate(_MARKS)}", "text/plain": "<Markdown>"}
+    words = {"text/markdown": f"{IN_WORDS} {still['words']}", "text/plain": "<Markdown>"}
     return [output, new_output("display_data", words)]
 
 

@@ -37,6 +37,8 @@ def test_show_puts_the_words_below_the_picture(monkeypatch):
     picture, words = shown
     assert picture.data[:4] == b"\x89PNG" and picture.alt == "a flat line."
     assert words.data == "*In words:* a flat line."
+    figures.show(Figure(figsize=(2, 1)), "<img src=x> [a](b)")
+    assert shown[2].alt == "<img src=x> [a](b)" and shown[3].data == "*In words:* &lt;img src=x&gt; &#91;a&#93;(b)"
 
 
 def test_pictures_of_lesson_03_draw_what_they_are_given():

@@ -1,7 +1,12 @@
 """The model card: read back by huggingface_hub, without the data, and never written over what somebody filled in."""
 
+import re
+from collections import Counter
+
 import pytest
+from hostile import HOSTILE
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 
 from lora_lessons import files
 from lora_lessons.export.model_card import AboutAdapter, CardRow, is_untouched, model_card, write_card
@@ -28,7 +33,7 @@ def test_the_hub_reads_what_it_was_trained_on_and_with():
         "- lines: 80",
         "- r: 8",
         "| held-out loss, nats | 3.10 | 1.52 |",
-        "\\| of 20",
+        "&#124; of 20",
         "- It saw 60 examples.",
     ):
         assert said in card.text
@@ -40,6 +45,18 @@ def test_a_name_cannot_open_a_heading_or_a_second_block():
     about = ABOUT._replace(name="a\n---\nevil: yes\n# b", data={"file": "x\n## Limits\n- none"})
     card = ModelCard(model_card(about))
     assert "evil" not in card.data.to_dict() and card.text.count("\n## Limits") == 1
+
+
+def test_what_things_are_called_is_text_in_the_card():
+    def elements(text):
+        rows = [CardRow(text, text, text, text)]
+        about = ABOUT._replace(
+            name=text, base=text, loads=repr(text), data={"file": text}, settings={"r": text}, scores=rows
+        )
+        page = MarkdownIt("commonmark").enable("table").render(ModelCard(model_card(about)).text)
+        return Counter(re.findall(r"<(?!span|br)(\w+)", page))
+
+    assert elements(HOSTILE) == elements("harmless") and elements(HOSTILE)["td"] == 4
 
 
 def test_an_untouched_card_is_replaced_and_an_edited_one_stays(tmp_path):

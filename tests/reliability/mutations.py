@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hostile import PAGE, TERMINAL
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -22,6 +23,7 @@ ODD: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 3, 7, 255, 2**31, 2**63, 2**64, 10**30, -(2**63)),
     *(0.5, -0.0, 1e-320, 1e308, -1e308, float("nan"), float("inf")),
     *("", " ", "0", "²", "NaN", "x" * 5000, "\ud800", "a\u2028b", "\x00", "../../..", "/no/such/place", "owner/name"),
+    *(PAGE, TERMINAL),
     *("fp64", "PISSA", "{% include 'x' %}", "é", "🙂", "True", "1e400"),
     *([], {}, [[]], [None], {"": None}, [0] * 200, DEEP),
 ]

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hostile import UNSEEN
+
 from lora_lessons.errors import ModelError
 from reliability import valid
 from reliability.judging import Refused, not_a_sentence
@@ -270,6 +272,10 @@ def _no_talks(talks: Any) -> str:
 CHECKED: dict[str, Any] = {"errors": (ValueError,), "wrong": lambda found: _miscounted(*found), "share": 0.5}
 
 
+# The elements that the page of a check is made of.
+OF_THE_PAGE = re.compile(r"html|head|meta|title|style|body|main|h1|h2|p|ul|li|code|span|br|pre|mark")
+
+
 @reader("a training file to check", "JSON lines", "train.jsonl", valid.conversations, **CHECKED)
 @reader("a table to check", "CSV", "train.csv", valid.table, **CHECKED)
 @reader("a list to check", "JSON", "train.json", valid.records, **CHECKED)
@@ -278,6 +284,8 @@ def checked_file(box: Path) -> Any:
 
     (path,) = box.glob("train.*")
     report = checking.check(path, valid._tokenizer(), held_out=path, max_tokens=300)
+    added = [tag for tag in re.findall(r"<(\w+)", checking.as_page(report)) if not OF_THE_PAGE.fullmatch(tag)]
+    assert not added and not UNSEEN & set(checking.in_words(report)), f"the file steers what shows it: {added}"
     return report, list(checking.conversations(path, valid._tokenizer(), 300))
 
 
@@ -529,6 +537,7 @@ def command_line(box: Path) -> Any:
     with valid.nothing_done(), contextlib.redirect_stderr(said):
         status = cli.main(json.loads((box / "words.json").read_text()))
     assert status in (cli.EXIT_OK, cli.EXIT_FAILED, cli.EXIT_USER, cli.EXIT_INTERRUPTED), status
+    assert not UNSEEN & set(said.getvalue()), "it steers the terminal"
     if status == cli.EXIT_USER:
         before, ours, sentence = said.getvalue().partition("lora-lessons: ")
         assert ours and not before, said.getvalue()

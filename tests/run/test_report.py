@@ -128,6 +128,14 @@ def test_what_failed_comes_first_with_its_cell_and_what_to_do():
         assert f"<code>lora-lessons run {lesson}</code>" in first, "each says what to do"
 
 
+def test_a_notebook_s_name_is_no_address():
+    page = report.as_html([result("javascript:alert(1)?#", notebook=book())], ABOUT, pages="pages/")
+    assert re.findall(r'href="([^"]*alert[^"]*)"', page) == [
+        "pages/lessons/javascript%3Aalert%281%29%3F%23.html",
+        "javascript%3Aalert%281%29%3F%23.ipynb",
+    ]
+
+
 def test_a_lesson_without_notebook_or_verdicts_is_reported_as_well():
     failed = result("03_junk", FAILED, error=CellError(0, "", "ValueError", "not readable"))
     page = report.as_html([failed], ABOUT)

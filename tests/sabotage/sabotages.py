@@ -384,6 +384,12 @@ SABOTAGES: list[Sabotage] = [
             "label == IGNORED for label in labels",
             "tasks/checking/test_tokens.py::test_what_is_rendered_is_what_is_encoded",
         ),
+        (
+            "what a model learns to write steers the terminal that shows it in colour",
+            "{before}{visible(s.text)}{after}",
+            "{before}{s.text}{after}",
+            "tasks/checking/test_tokens.py::test_a_terminal_shows_what_is_learned_by_colour_or_by_brackets_and_obeys_no_text",
+        ),
     ),
     *_in(
         "lora_lessons/tasks/packing.py",
@@ -722,6 +728,36 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/outside.py",
+        (
+            "JupyterLab sets what others wrote as formulas",
+            'return re.sub(r"[$\\\\]", lambda sign: _FORMULA[sign[0]], in_attribute(text))',
+            "return in_attribute(text)",
+            "test_outside.py::test_html_makes_nothing_of_it_and_it_is_read_back",
+        ),
+        (
+            "an underscore at the edge of a word begins an emphasis",
+            r'    r"|(?<![^\W_])_+|_+(?![^\W_])"',
+            '    r""',
+            "test_outside.py::test_markdown_makes_nothing_of_it",
+        ),
+        (
+            "a mark that turns the direction of writing is sent to the terminal",
+            "\\u2028-\\u202e",
+            "\\u2028-\\u2029",
+            "test_outside.py::test_what_is_unseen_is_shown_as_json_would_and_what_spells_a_word_stays",
+        ),
+    ),
+    *_in(
+        "lora_lessons/cli/terminal.py",
+        (
+            "a command prints control characters that it was given",
+            "visible(text[begin:])",
+            "text[begin:]",
+            "cli/test_terminal.py::test_what_a_verb_is_given_comes_back_as_text",
+        ),
+    ),
+    *_in(
         "lora_lessons/cli/lab.py",
         (
             "JupyterLab listens to the whole network",
@@ -938,6 +974,15 @@ SABOTAGES: list[Sabotage] = [
             "        return _at_every_border(to_codes)\n",
             "        return None\n",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.2]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/figures.py",
+        (
+            "what stands below a picture is Markdown, whoever wrote it",
+            "{in_markdown(summary)}",
+            "{summary}",
+            "course/test_figures.py::test_show_puts_the_words_below_the_picture",
         ),
     ),
     *_in(
@@ -1508,6 +1553,18 @@ SABOTAGES: list[Sabotage] = [
             "return result.status != OK or bool(result.deviations)",
             "return result.status == OK or bool(result.deviations)",
             "run/test_report.py::test_what_failed_comes_first_with_its_cell_and_what_to_do",
+        ),
+        (
+            "a report takes what a notebook said for HTML",
+            "autoescape=True",
+            "autoescape=False",
+            "run/test_report.py::test_what_failed_comes_first_with_its_cell_and_what_to_do",
+        ),
+        (
+            "a notebook called javascript:… is a link that runs",
+            'quote(f"{result.lesson}.ipynb")',
+            'f"{result.lesson}.ipynb"',
+            "run/test_report.py::test_a_notebook_s_name_is_no_address",
         ),
     ),
     *_in(

@@ -90,7 +90,8 @@ def new_file(out: Path | str, architecture: str, plans: list[TensorPlan], overwr
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_ti_data_to_file()
-            with tqdm(total=total, unit="B", unit_scale=True, desc=out.name, leave=False, disable=total < 1e9) as bar:
+            with tqdm(total=total, unit="B", unit_scale=True, leave=False, disable=total < 1e9) as bar:
+                bar.set_description(out.name)  # given as desc, a notebook would take it for HTML
                 for plan in plans:
                     writer.write_tensor_data(gguf.quants.quantize(plan.read().numpy(), plan.type))
                     bar.update(plan.bytes)

@@ -42,8 +42,9 @@ def finish(job: Mapping[str, Any], what: str, grows: Path | None = None) -> None
 
     with (
         tempfile.TemporaryFile() as chatter,
-        tqdm(unit="B", unit_scale=True, desc=what, leave=False, disable=grows is None) as bar,
+        tqdm(unit="B", unit_scale=True, leave=False, disable=grows is None) as bar,
     ):
+        bar.set_description(what)  # given as desc, a notebook would take it for HTML
         process = start(job, chatter)
         try:
             while process.poll() is None:

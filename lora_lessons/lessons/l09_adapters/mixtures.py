@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ... import mixing
 from ...adapter import Adapter
 from ...experiments.prompting import Sample
+from ...outside import in_html
 
 NONE = "none"
 LOWEST, HIGHEST = -1.0, 1.5
@@ -51,13 +51,12 @@ def rows(recorded: Mapping[str, Any]) -> list[dict[str, Any]]:
 def still(names: Sequence[str], samples: Mapping[str, Sample]) -> str:
     """What a page without a kernel shows (HTML): what the widget does, and the recorded answers."""
     words = (
-        f"<p><i>A widget:</i> choose one adapter or two of {html.escape(', '.join(names))}, a scale from -1 to 1.5 "
+        f"<p><i>A widget:</i> choose one adapter or two of {in_html(', '.join(names))}, a scale from -1 to 1.5 "
         "for each, and a question. The base's answer and the mixture's stand side by side. Run the cell to use it.</p>"
     )
     cell = "<td style='text-align:left;vertical-align:top;white-space:pre-wrap'>{}</td>"
     rows = "".join(
-        "<tr>" + "".join(cell.format(html.escape(text)) for text in (name, *one)) + "</tr>"
-        for name, one in samples.items()
+        "<tr>" + "".join(cell.format(in_html(text)) for text in (name, *one)) + "</tr>" for name, one in samples.items()
     )
     head = "".join(f"<th>{title}</th>" for title in ("adapter", "question", "the base", "with the adapter"))
     return words + (f"<table><tr>{head}</tr>{rows}</table>" if rows else "")

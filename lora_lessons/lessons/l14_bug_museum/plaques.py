@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from ...course.records import Value, show_value
+from ...outside import in_html
 from .exhibits import catalogue
 
 _EDGE = "border-left:4px solid #5f6368;padding:.3em .8em"
@@ -36,9 +36,9 @@ class VitalSigns:
             for head, side in (("vital sign", "left"), ("this run", "right"), ("a healthy run", "right"))
         )
         rows = "".join(
-            f"<tr><td style='text-align:left'>{html.escape(name)}</td>"
-            f"<td style='text-align:right'><b>{html.escape(here)}</b></td>"
-            f"<td style='text-align:right'>{html.escape(healthy)}</td></tr>"
+            f"<tr><td style='text-align:left'>{in_html(name)}</td>"
+            f"<td style='text-align:right'><b>{in_html(here)}</b></td>"
+            f"<td style='text-align:right'>{in_html(healthy)}</td></tr>"
             for name, here, healthy in self.rows
         )
         return {"text/plain": repr(self), "text/html": f"<table><tr>{heads}</tr>{rows}</table>"}
@@ -67,8 +67,8 @@ def plaque(id: str, said: Iterable[Said] = (), by: str = "lora-lessons inspect")
     from IPython.display import display
 
     one, found = catalogue()[id], named(id, said)
-    tool = [f"<code>{html.escape(by)}</code> says: “{html.escape(sentence)}”" for sentence in found]
-    lines = [f"<b>{html.escape(one.suspect)}</b>", f"How you would have noticed: {html.escape(one.noticed)}", *tool]
+    tool = [f"<code>{in_html(by)}</code> says: “{in_html(sentence)}”" for sentence in found]
+    lines = [f"<b>{in_html(one.suspect)}</b>", f"How you would have noticed: {in_html(one.noticed)}", *tool]
     lines.append(f"Behind it: {one.behind_in_html()}")
     told = [one.suspect, f"How you would have noticed: {one.noticed}", *(f"{by} says: {s}" for s in found)]
     bundle = {

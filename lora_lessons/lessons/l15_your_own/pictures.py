@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...outside import in_picture
 from ...tasks.personal import masked
 from ...tasks.splitting import topic_of
 from .my_data import MyData, lengths
@@ -36,7 +37,7 @@ def lines_of(data: MyData) -> tuple[Figure, str]:
         shown = range(len(both))[part][:DOTS]
         spread = [at[n] + 0.22 * ((n * 7) % 5 - 2) / 2 for n in shown]
         ax.scatter([tokens[n] for n in shown], spread, color=color, s=size, alpha=0.8, lw=0, label=said)
-    ax.set_yticks(range(len(rows)), [name if len(name) < 24 else f"{name[:22]}…" for name in rows])
+    ax.set_yticks(range(len(rows)), [in_picture(name if len(name) < 24 else f"{name[:22]}…") for name in rows])
     if len(rows) == 1:
         ax.set_yticks([])
     ax.set(

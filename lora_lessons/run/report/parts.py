@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
 from ...course.lesson import place_of
@@ -46,8 +47,8 @@ def parts(
             "title": title(result.notebook) or result.lesson,
             "cards": list(cards(result.notebook)),
             "handover": handover(result.notebook),
-            "notebook": f"{notebooks}{result.lesson}.ipynb" if result.notebook else "",
-            "page": f"{pages}{docname(result)}.html" if result.notebook and pages is not None else "",
+            "notebook": notebooks + quote(f"{result.lesson}.ipynb") if result.notebook else "",
+            "page": pages + quote(f"{docname(result)}.html") if result.notebook and pages is not None else "",
         }
         for result in results
     ]

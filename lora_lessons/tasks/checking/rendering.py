@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import re
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from ...outside import in_html, visible
 from ..conversations import IGNORED, chat_text, tokenized
 
 OPEN, CLOSE = "⟦", "⟧"
@@ -41,22 +40,17 @@ def rendered(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False
     return tuple(spans)
 
 
-def printable(text: str) -> str:
-    """`text` with characters that would steer a terminal shown as what they are."""
-    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda c: f"\\x{ord(c[0]):02x}", text)
-
-
 def for_terminal(spans: tuple[Span, ...], colour: bool) -> str:
     """The text, with what is learned in colour and underlined, or without colour in brackets."""
     before, after = (COLOUR, PLAIN) if colour else (OPEN, CLOSE)
-    return "".join(f"{before}{printable(s.text)}{after}" if s.taught else printable(s.text) for s in spans)
+    return "".join(f"{before}{visible(s.text)}{after}" if s.taught else visible(s.text) for s in spans)
 
 
 def for_page(spans: tuple[Span, ...]) -> str:
     """The text as HTML: what is learned is marked, underlined and in brackets, so that no one needs the colour."""
     parts = []
     for span in spans:
-        text = html.escape(printable(span.text))
+        text = in_html(span.text)
         title = f"{span.tokens} tokens that the model learns to write"
         parts.append(f'<mark title="{title}">{OPEN}{text}{CLOSE}</mark>' if span.taught else text)
     return f"<pre>{''.join(parts)}</pre>"

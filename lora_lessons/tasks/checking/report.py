@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...outside import visible
 from .problems import LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
-from .rendering import Span, for_terminal, printable
+from .rendering import Span, for_terminal
 
 HEADINGS = {
     WRONG: "Wrong: these lines are not used",
@@ -139,7 +140,7 @@ def place(problem: Problem) -> str:
 
 def sentence(problem: Problem) -> str:
     """A problem's sentence as it stands alone: with a capital letter, and with its line where there are several."""
-    said = printable(problem.sentence)
+    said = visible(problem.sentence)
     if problem.count > 1 and problem.lines and not problem.names_lines:
         return f"In line {problem.line}, {said}"
     return said[:1].upper() + said[1:]
@@ -147,7 +148,7 @@ def sentence(problem: Problem) -> str:
 
 def in_words(report: DataReport, colour: bool = False) -> str:
     """The report for a terminal."""
-    parts = [f"{report.path}: {counts(report)[0]}", *counts(report)[1:]]
+    parts = [f"{visible(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
     for severity in SEVERITIES:
         if found := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
             parts += ["", HEADINGS[severity]]

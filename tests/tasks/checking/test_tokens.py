@@ -179,7 +179,7 @@ def test_what_is_rendered_is_what_is_encoded(name):
 
 def test_a_terminal_shows_what_is_learned_by_colour_or_by_brackets_and_obeys_no_text():
     spans = (checking.Span("ask\n", False, 2), checking.Span("say\x1b[2J\x9b\u202e", True, 2))
-    shown = "say\\x1b[2J\\x9b\\x202e"
+    shown = "say\\u001b[2J\\u009b\\u202e"
     assert checking.for_terminal(spans, colour=False) == f"ask\n⟦{shown}⟧"
     assert checking.for_terminal(spans, colour=True) == f"ask\n{rendering.COLOUR}{shown}{rendering.PLAIN}"
 

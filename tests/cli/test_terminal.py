@@ -1,0 +1,107 @@
+"""No command sends a terminal what others wrote but as text: no colour, no title, no mark of direction, nothing unseen."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+from chat_templates import CHATML, tokenizer_of
+from hostile import TERMINAL, UNSEEN
+from tiny import make_tiny_base, make_tiny_model
+from tqdm import tqdm
+
+from lora_lessons import cli, lora, models
+from lora_lessons.adapter import ADAPTER_CONFIG, save_adapter
+from lora_lessons.run import runner
+from lora_lessons.run.result import FAILED, CellError, LessonResult
+from lora_lessons.tasks.checking.rendering import COLOUR
+
+# `symptom` repeats nothing of what it is given, and imports every room of the course
+VERBS = [[verb.__name__.replace("_", "-")] for verb in (cli.run, *cli.VERBS) if verb is not cli.symptom]
+VERBS += [["export", what] for what in ("gguf", "ollama", "formats")] + [["cluster", "config"]]
+ESCAPE, OVERRIDE = "\\u001b[31m", "\\u202e"
+
+
+@pytest.fixture
+def said(capsys):
+    """A function that runs a command; what it printed, in which nothing unseen may be."""
+
+    def run(*words):
+        cli.main([str(word) for word in words])
+        printed = capsys.readouterr()
+        assert not UNSEEN & set(printed.out + printed.err)
+        return printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    """An adapter whose folder and configuration are hostile."""
+    model = make_tiny_model()
+    lora.attach(model, r=2)
+    folder = save_adapter(model, tmp_path / TERMINAL, base_name=TERMINAL)
+    config = json.loads((folder / ADAPTER_CONFIG).read_text()) | {"task_type": TERMINAL, "revision": TERMINAL}
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_what_a_verb_is_given_comes_back_as_text(said, course, verb):
+    for words in ([TERMINAL], [TERMINAL, TERMINAL], [TERMINAL, "--out", TERMINAL], [f"--{TERMINAL}"]):
+        echoed = said(*verb, *words)
+        assert echoed.endswith("\n")
+
+
+def test_an_adapter_and_its_folder_are_shown_as_text(said, adapter, tmp_path):
+    assert ESCAPE in said("inspect", adapter) and OVERRIDE in said("inspect", adapter, "--base", TERMINAL)
+    told = said("inspect", adapter, "--json")
+    assert json.loads(told)["settings"]["task_type"] == TERMINAL, "JSON says the same as ever"
+    assert OVERRIDE in said("export", "gguf", adapter, "--out", tmp_path / "a.gguf")
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_training_file_is_shown_as_text_and_our_own_colours_stay(tmp_path, monkeypatch, capsys, colour):
+    base, data = tmp_path / "base", tmp_path / f"{TERMINAL}.jsonl"
+    tokenizer_of(CHATML, begin=False).save_pretrained(base)
+    (base / "config.json").write_text('{"model_type": "llama"}')
+    data.write_text(
+        "".join(json.dumps(line) + "\n" for line in ({"prompt": TERMINAL, "completion": TERMINAL}, {TERMINAL: 1}))
+    )
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: colour)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert cli.main(["check", str(data), "--base", str(base)]) == cli.EXIT_FAILED
+    out = capsys.readouterr().out
+    assert out.count(COLOUR) == colour and out.count(ESCAPE) >= 4
+    assert UNSEEN & set(out) == ({"\x1b"} if colour else set())
+
+
+def test_an_answer_and_an_error_of_a_notebook_are_shown_as_text(said, adapter, make_lesson, monkeypatch):
+    monkeypatch.setattr(models, "folder", lambda name: adapter)
+    monkeypatch.setattr(models, "load", lambda folder, precision: make_tiny_base())
+    monkeypatch.setattr(models, "answers", lambda *_, **__: [f"one\ntwo{TERMINAL}"])
+    assert said("ask", adapter, "What?", "--base", "embedded").startswith(f"one\ntwo{ESCAPE}")
+    failed = LessonResult("00_a", FAILED, 1.0, 1, 1, error=CellError(1, TERMINAL, "ValueError", TERMINAL))
+    monkeypatch.setattr(runner, "run_one", lambda *_, **__: failed)
+    make_lesson("00_a")
+    assert said("run", "00", "--no-pages").count(ESCAPE) == 2
+
+
+def test_a_progress_bar_moves_as_ever(monkeypatch, capsys):
+    def draws():
+        with (
+            tqdm(total=2, desc=f"file{TERMINAL}", file=sys.stderr, ascii=True) as outer,
+            tqdm(total=1, file=sys.stderr) as bar,
+        ):
+            bar.update()
+            outer.update()
+
+    from lora_lessons.run import doctor
+
+    monkeypatch.setattr(doctor, "examine", lambda: draws() or {})
+    monkeypatch.setattr(doctor, "table", lambda _: "done")
+    assert cli.main(["doctor"]) == 0
+    drawn = capsys.readouterr().err
+    assert drawn.count("\r") >= 4 and "\x1b[A" in drawn and f"\rfile{ESCAPE}" in drawn
+    assert not set(drawn.replace("\x1b[A", "").replace("\r", "")) & UNSEEN

@@ -18,9 +18,9 @@ class HeadLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, E: Tensor, labels: Tensor) -> Tensor:
+    def forward(ctx: Any, h: Tensor, E: Tensor, labels: Tensor, chunk: int = CHUNK) -> Tensor:
         gradient, losses = torch.empty_like(h), []
-        for part, wanted, out in zip(h.split(CHUNK), labels.split(CHUNK), gradient.split(CHUNK), strict=True):
+        for part, wanted, out in zip(h.split(chunk), labels.split(chunk), gradient.split(chunk), strict=True):
             logits = part @ E.T
             p = logits.softmax(-1, dtype=torch.promote_types(h.dtype, torch.float32))
             # log Σ exp(logits) by way of the likeliest token, whose p cannot underflow
@@ -33,5 +33,5 @@ class HeadLoss(torch.autograd.Function):
         return torch.cat(losses).mean()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.saved_tensors[0] * grad.to(ctx.saved_tensors[0].dtype), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return ctx.saved_tensors[0] * grad.to(ctx.saved_tensors[0].dtype), None, None, None

@@ -353,8 +353,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/fast/rows.py",
         (
             "tokens of the fast path see what they are to predict",
-            "past(max(own))], dim=1)",
-            "past(max(own)).T], dim=1)",
+            "past(max(own), device)], dim=1)",
+            "past(max(own), device).T], dim=1)",
             "fast/test_rows.py::test_a_token_sees_the_prefix_and_its_own_past",
         ),
         (
@@ -374,8 +374,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/fast/path.py",
         (
             "the fast path's loss is the mean over all tokens",
-            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels)",
-            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels) * len(h) / len(x)",
+            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk)",
+            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk) * len(h) / len(x)",
             "fast/test_path.py::test_loss_and_every_gradient_are_the_plain_paths",
         ),
         (
@@ -392,6 +392,12 @@ SABOTAGES: list[Sabotage] = [
             "        scores.unflatten(1, (-1, len(sees))).masked_fill_(~sees, -torch.inf)\n",
             "",
             "fast/test_backward.py::test_attention_over_short_texts",
+        ),
+        (
+            "a long text without a mask sees what follows",
+            "is_causal=sees is None)",
+            "is_causal=False)",
+            "fast/test_backward.py::test_without_a_mask_each_token_sees_its_past",
         ),
     ),
     *_in(

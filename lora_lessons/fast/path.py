@@ -80,10 +80,11 @@ class FastPath:
         self.dtype = dtype or model.get_input_embeddings().weight.dtype
         self.heads = model.config.num_attention_heads
         self.kv_heads = model.config.num_key_value_heads
-        self.weights = {
-            id(layer): frozen_weight(_base(layer), self.dtype)
-            for layer in [*(b.get_submodule(name) for b in model.model.layers for name in SEVEN), model.lm_head]
-        }
+        self.weights = {id(layer): frozen_weight(_base(layer), self.dtype) for layer in self.layers()}
+
+    def layers(self) -> list[Any]:
+        """The linear layers: seven of each block, and the head."""
+        return [*(b.get_submodule(name) for b in self.model.model.layers for name in SEVEN), self.model.lm_head]
 
     def loss(self, batch: Sequence[Encoded]) -> Tensor:
         """Mean cross-entropy per supervised token of `batch`, in nats, as the model itself computes it."""

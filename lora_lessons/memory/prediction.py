@@ -69,13 +69,16 @@ def ledgers(model: Any, job: Job, lengths: Sequence[int], card: bool = True) -> 
 def predict_texts(model: Any, job: Job, batches: Sequence[Sequence[Encoded]], card: bool = True) -> Ledger:
     """The bill of the fullest of `batches`, each as it is: its lengths, what its texts share, and what they are taught.
 
-    `job` says all else; its batch_size and seq do not count. Raises as `predict` does.
+    `job` says all else but seq. A batch of more than its batch_size goes through the model in parts of that size, whose
+    gradients are summed. Raises as `predict` does.
     """
-    shape = shape_of(model)
+    shape, size = shape_of(model), job.batch_size
     parts, fast = check(shape, job), not why_plain(shape, job, card)
+    summed = any(len(batch) > size for batch in batches)
+    pieces = [batch[start : start + size] for batch in batches for start in range(0, len(batch), size)]
     peaks = [
-        _all_blocks(parts, lambda blocks: _run(shape, job, blocks, None, card, batch=batch).peaks())  # noqa: B023
-        for batch in _fullest(batches, fast)
+        _all_blocks(parts, lambda blocks: _run(shape, job, blocks, None, card, (0, 0, 0, 0), piece, summed).peaks())  # noqa: B023
+        for piece in _fullest(pieces, fast)
     ]
     return max(_ledgers(shape, job, np.concatenate(peaks, axis=2), card), key=lambda ledger: ledger.bill.total)
 
@@ -263,8 +266,9 @@ def _run(
     card: bool,
     of: tuple[int, int, int, int] = (0, 0, 0, 0),
     batch: Sequence[Encoded] | None = None,
+    summed: bool = False,
 ) -> tape.Trace:
-    """A step on `batch`, or on the texts of `job`, by the way that training takes."""
+    """A step on `batch`, or on the texts of `job`, by the way that training takes; see `tape.step` for `summed`."""
     model, optimizer = build(shape, job, blocks=blocks, window=window, card=card)
     path = way.taped(model, job, card)
     given: Any
@@ -278,7 +282,7 @@ def _run(
             ("input_ids", "labels"), torch.zeros(job.batch_size, job.seq, dtype=torch.long, device="meta")
         )
     try:
-        written = tape.step(model, given, optimizer, path)
+        written = tape.step(model, given, optimizer, path, summed)
     except Exception as error:
         raise ModelError(
             f"{shape.name}: this {shape.config().model_type} could not run a text of {job.seq:,} tokens without weights "

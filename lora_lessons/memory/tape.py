@@ -217,11 +217,13 @@ def step(
     batch: Mapping[str, Tensor] | Rows,
     optimizer: torch.optim.Optimizer,
     path: TapedPath | None = None,
+    summed: bool = False,
 ) -> Tape:
     """Tape one training step, forward to optimizer step, of a model whose optimizer has its state already.
 
     `batch` holds input_ids, labels and, where texts are padded, attention_mask; or it is the rows of the fast path
-    `path`. Gradients are cleared before and after, as the course's loop does.
+    `path`. Gradients are cleared before and after, as the course's loop does; where they are `summed` over several
+    batches, those of an earlier one are there from the start.
     Raises ValueError when the model has no blocks or no output head.
     """
     head = getattr(model, "get_output_embeddings", lambda: None)()
@@ -239,6 +241,10 @@ def step(
                 tape.see(tensor, "optimizer")
     for tensor in given:
         tape.see(tensor, "activations")
+    for parameter in model.parameters() if summed else ():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+            tape.see(parameter.grad, "gradients")
 
     def after(block: nn.Module, _args: Any, out: Any) -> None:
         moments.after(block, out[0] if isinstance(out, tuple) else out)

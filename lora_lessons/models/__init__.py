@@ -24,6 +24,7 @@ from .loading import Base as Base
 from .loading import folder as folder
 from .loading import load as load
 from .loading import load_tokenizer as load_tokenizer
+from .loading import own_precision as own_precision
 from .meant import Meant as Meant
 from .meant import which as which
 from .precision import Precision as Precision

@@ -41,7 +41,7 @@ def once(kind: str, key: Any, names: Sequence[str], make: Callable[[], dict[str,
 @cache
 def _made_by() -> list[str]:
     """The versions of the libraries, and a digest of the code that reads their models."""
-    sources = [file for room in (".", "fast", "memory", "training", "models") for file in package().glob(f"{room}/*.py")]
+    sources = [file for room in (".", "memory", "training", "models") for file in package().glob(f"{room}/*.py")]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources)))
     return [*(_version(name) for name in ("torch", "transformers", "peft", "bitsandbytes")), digest.hexdigest()]
 

@@ -29,6 +29,7 @@ from .bill import CONTEXT_BYTES, SLACK, Bill
 from .build import build
 from .job import DTYPES, Job, Shape, shape_of, why
 from .parts import Parts, parts_of
+from .way import ASKED
 
 # Primes, of which the lengths' neighbours have a large factor, too: labels are padded by one, logits cut by one.
 PRIMES = {"batch": (1009, 1013, 1019), "seq": (9277, 9403, 9497, 9643), "r": (13, 17, 19, 23, 29, 11, 7, 5, 3)}
@@ -48,7 +49,8 @@ class Ledger(NamedTuple):
     experts: float = 0.0  # bytes of the base weights that are experts of a mixture
     left_out: tuple[tuple[str, int], ...] = ()  # weights of experts that no adapter reaches, and their numbers
     half_of: str | None = None  # the model type of which this is the language half
-    plain: str = ""  # why the course's own layers take the plain way; empty where they take the fast path
+    fast: bool = False  # whether it takes the fast path
+    plain: str = ""  # why the course's own loop and layers take the plain way, if they do
 
 
 def predict(model: Any, job: Job, card: bool = True) -> Ledger:
@@ -107,11 +109,16 @@ def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledg
         paged, peaks[:, optimizer] = peaks[0, optimizer].copy(), 0
     left_out = parts.left_out if job.method != "full" else ()
     experts = parts.experts * DTYPES[job.dtype].itemsize
-    plain = why_plain(shape, job, card) if job.method != "full" and job.layer == "ours" else ""
+    plain = why_plain(shape, job, card)
     made = (_ledger(peaks[:, :, n], card) for n in range(len(paged)))
     return [
         ledger._replace(
-            paged=float(paged[n]), experts=float(experts), left_out=left_out, half_of=parts.half_of, plain=plain
+            paged=float(paged[n]),
+            experts=float(experts),
+            left_out=left_out,
+            half_of=parts.half_of,
+            fast=not plain,
+            plain=plain if plain != ASKED else "",
         )
         for n, ledger in enumerate(made)
     ]
@@ -234,7 +241,7 @@ def primes(parts: Parts, job: Job, fast: bool = False) -> tuple[int, int, int, i
 def why_plain(shape: Shape, job: Job, card: bool) -> str:
     """Why `job` trains the plain way, in a few words; empty where it takes the fast path."""
     if job.method == "full" or job.layer != "ours" or not job.fast:  # known without a model
-        return "the job asks for it"
+        return ASKED
     job = replace(job, seq=1, batch_size=1, gradient_checkpointing=False, optimizer="adamw")
 
     def made() -> dict[str, Any]:

@@ -19,11 +19,13 @@ from . import attention
 from .job import Job
 from .tape import Moments
 
+ASKED = "the job asks for it"
+
 
 def why_plain(model: Any, job: Job, card: bool) -> str:
     """Why the loop trains `model`, built for `job`, the plain way, in a few words; empty where it takes the fast path."""
     if not job.fast or job.recipe != "course" or job.loss != "whole":
-        return "the job asks for it"
+        return ASKED
     return why_not(model, "cuda" if card else "cpu")
 
 

@@ -96,7 +96,7 @@ def _fullest(batches: Sequence[Sequence[Encoded]], fast: bool) -> list[Sequence[
         return len(rows.input_ids), len(rows.labels), rows.grid.numel() * (rows.shared + rows.grid.shape[1])
 
     by_size = [(sizes(batch), number) for number, batch in enumerate(batches)]
-    largest = {max(by_size, key=lambda one: one[0][n])[1] for n in range(len(by_size[0][0]))}  # noqa: B023
+    largest = {max(by_size, key=lambda one: one[0][n])[1] for n in range(len(by_size[0][0]))}
     return [batches[number] for number in sorted(largest)]
 
 

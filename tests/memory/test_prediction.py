@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from lora_lessons import lora, memory, models
 from lora_lessons.fast.head import CHUNK
 from lora_lessons.memory import Job, prediction, tape
-from lora_lessons.tasks import Encoded
+from lora_lessons.tasks import IGNORED, Encoded
 
 WITHIN = 0.05
 MODELS = {
@@ -77,6 +77,11 @@ GRID = [
     ("llama", Job("lora", r=8, seq=64, optimizer="paged_adamw", adapter_dtype="bf16", gradient_checkpointing=False)),
     ("llama tied", Job("full", seq=64, gradient_checkpointing=False)),
     ("llama tied", Job("full", seq=8)),
+    ("llama tied", Job("lora", r=8, seq=64, batch_size=2, dtype="fp32", autocast=True, gradient_checkpointing=False)),
+    ("llama", Job("lora", r=8, seq=720, dtype="fp32", autocast=True)),
+    ("qwen2", Job("lora", 8, ("q_proj", "v_proj"), 64, dtype="fp32", gradient_checkpointing=False)),
+    ("qwen3", Job("lora", r=8, seq=64, batch_size=2, dtype="fp32", autocast=True, gradient_checkpointing=False)),
+    ("qwen3", Job("lora", r=8, seq=64, dtype="fp32", autocast=True)),
     ("llama of two blocks", Job("qlora", r=8, seq=64)),
     ("llama of two blocks", Job("full", seq=64)),
     ("llama with biases", Job("qlora", r=8, seq=64, gradient_checkpointing=False)),
@@ -233,6 +238,34 @@ def test_one_trace_answers_for_every_length_batch_and_rank():
             )
 
 
+def taught(prompt, answer, opening):
+    """A text that begins with `opening`; what follows the prompt is supervised."""
+    ids = torch.cat([opening, torch.randint(3, 1000, (prompt + answer,))])
+    labels = ids.clone()
+    labels[: len(opening) + prompt] = IGNORED
+    return Encoded(ids, labels)
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+@pytest.mark.parametrize("summed", [False, True])
+def test_the_fullest_of_real_batches_is_planned_as_it_is(name, summed):
+    """Some share a beginning, some are padded, few tokens are supervised: the very step that training takes."""
+    shape, openings = memory.shape_of(MODELS[name]()), (torch.arange(5, 35), torch.arange(5, 7))
+    batches = [[taught(n, 20, opening) for n in (10, 30, 90, 14)] for opening in openings]
+    job = Job("lora", r=8, dtype="fp32", gradient_checkpointing=False, batch_size=2 if summed else 4)
+    planned = memory.predict_texts(shape, job, batches, card=False)
+    model, _, optimizer, path = real(shape, job)
+    trained = [p for p in model.parameters() if p.requires_grad]
+
+    def held(batch):
+        whole = memory.measure(model, batch, optimizer, path).bill
+        return whole.total + summed * (4 * sum(p.numel() for p in trained) - whole.gradients)
+
+    pieces = [batch[i : i + job.batch_size] for batch in batches for i in range(0, 4, job.batch_size)]
+    assert planned.fast == (name == "llama") == bool(path)
+    assert planned.bill.total == pytest.approx(max(map(held, pieces)), rel=WITHIN)
+
+
 def test_many_lengths_at_once_are_one_by_one():
     job, lengths = Job(r=8, gradient_checkpointing=False), [1, 64, 300, 4096]
     together = memory.ledgers(MODELS["qwen2"](), job, lengths)
@@ -242,7 +275,7 @@ def test_many_lengths_at_once_are_one_by_one():
 
 def test_what_grows_with_what():
     def bill(**fields):
-        return memory.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16} | fields)).moments["loss"]
+        return memory.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16, "fast": False} | fields)).moments["loss"]
 
     one, long, two = bill(), bill(seq=2048), bill(batch_size=2)
     assert long.logits == two.logits == pytest.approx(2 * one.logits) and long[:5] == one[:5]
@@ -333,7 +366,7 @@ USUAL = [
 def test_what_is_played_on_meta_is_what_torchs_own_autocast_holds(name, job):
     shape = memory.shape_of(MODELS[name]())
     predicted = memory.predict(shape, job, card=False)
-    measured = memory.measure(*real(shape, job))
+    measured = memory.measure(*real(shape, job)[:3])
     assert predicted.moment == measured.moment and predicted.moments.keys() == measured.moments.keys()
     for moment, bill in measured.moments.items():
         for line in memory.reconcile(predicted.moments[moment], bill):

@@ -8,8 +8,8 @@ One file, although it is long: a tape, what is seen on it and how it is read off
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +18,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ..lora import stacked
-
-if TYPE_CHECKING:
-    from ..fast.rows import Rows
-    from .way import TapedPath
 
 KINDS = ("base", "quantization", "rest", "adapters", "gradients", "optimizer", "activations", "logits", "working")
 MOMENTS = ("forward", "loss", "last block", "middle blocks", "first block", "optimizer step")
@@ -214,23 +210,23 @@ class Moments:
 
 def step(
     model: nn.Module,
-    batch: Mapping[str, Tensor] | Rows,
+    batch: Any,
     optimizer: torch.optim.Optimizer,
-    path: TapedPath | None = None,
+    path: Any = None,
     summed: bool = False,
 ) -> Tape:
     """Tape one training step, forward to optimizer step, of a model whose optimizer has its state already.
 
     `batch` holds input_ids, labels and, where texts are padded, attention_mask; or it is the rows of the fast path
-    `path`. Gradients are cleared before and after, as the course's loop does; where they are `summed` over several
+    `path` (a `way.TapedPath`). Gradients are cleared before and after, as the course's loop does; where they are `summed` over several
     batches, those of an earlier one are there from the start.
     Raises ValueError when the model has no blocks or no output head.
     """
     head = getattr(model, "get_output_embeddings", lambda: None)()
     if head is None:
         raise ValueError("this model has no output head: the tape reads language models that return a loss.")
-    given = [*batch.values()] if isinstance(batch, Mapping) else batch.tensors()
-    tape = Tape(padded=isinstance(batch, Mapping) and "attention_mask" in batch)
+    given = batch.tensors() if path else batch.values()
+    tape = Tape(padded=not path and "attention_mask" in batch)
     moments = Moments(tape, blocks(model))
     optimizer.zero_grad(set_to_none=True)
     for kind, tensor in [*state(model), *(path.copies() if path else ())]:

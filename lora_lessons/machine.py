@@ -72,6 +72,13 @@ def memory_bytes() -> int:
     return psutil.virtual_memory().total
 
 
+def free_bytes() -> int:
+    """The memory of this machine that a program can still get."""
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
 def resident_bytes() -> int:
     """What this process holds in memory now."""
     import psutil

@@ -2,7 +2,7 @@
 
 A small Llama with random weights takes the same step in both of the course's ways, in turn. Bytes are those of the
 tensors alive at the fullest moment, counted by the ledger's tape; beside them stands what the ledger predicted for the
-plain way. (It knows nothing of the fast path.)
+plain way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from .. import memory, models
-from ..fast import FastPath
 from ..machine import machine
 from ..tasks import Encoded
 from ..training.losses import plain
@@ -68,18 +67,18 @@ def one(r: int, seq: int, blocks: int, repeats: int, precision: str, llama: dict
     from transformers import AutoConfig
 
     shape = memory.shape_of(AutoConfig.for_model(**llama, num_hidden_layers=blocks))
-    job = memory.Job("lora", r, seq=seq, dtype=precision, gradient_checkpointing=False)
+    job = memory.Job("lora", r, seq=seq, dtype=precision, gradient_checkpointing=False, fast=False)
     device = models.best_device()
     predicted = memory.predict(shape, job, card=device != "cpu").bill
     model, optimizer = memory.build(shape, job, device)
     ids = torch.randint(llama["vocab_size"], (seq,), generator=torch.Generator().manual_seed(0))
-    text, batch = [Encoded(ids, ids.clone())], dict.fromkeys(("input_ids", "labels"), ids[None].to(device))
-    losses: dict[str, Callable[..., Tensor]] = {PLAIN: plain(model), FAST: FastPath(model).loss}
+    text, path = [Encoded(ids, ids.clone())], memory.TapedPath(model)
+    losses: dict[str, Callable[..., Tensor]] = {PLAIN: plain(model), FAST: path.loss}
     # the first round is not counted: it also makes what later ones find
     rounds = [{way: step(loss, text, optimizer) for way, loss in losses.items()} for _ in range(repeats + 1)][1:]
     kept = {
-        PLAIN: memory.measure(model, batch, optimizer).bill.total,
-        FAST: memory.measure(model, batch, optimizer, lambda: losses[FAST](text)).bill.total,
+        PLAIN: memory.measure(model, text, optimizer).bill.total,
+        FAST: memory.measure(model, text, optimizer, path).bill.total,
     }
     return {
         "seconds": {way: statistics.median(times[way] for times in rounds) for way in losses},

@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from .. import files, memory, models
 from ..machine import kernel_environment, machine, memory_bytes, stamp
 from ..memory import Job
 from ..paths import measurements
+from ..tasks import Encoded
+from ..training.losses import plain
 from . import recordings
 
 OK, OUT_OF_MEMORY, FAILED = "ok", "out of memory", "failed"
@@ -210,26 +212,25 @@ def run(name: str, job: Job) -> Iterator[dict[str, Any]]:
     yield row
     if not card and predicted.bill.total > memory_bytes():
         return  # it would be killed on the way, and other programs with it
-    device = "cuda" if card else "cpu"
-    model, optimizer = memory.build(shape, job, device)
-    ids = torch.randint(0, shape.config().vocab_size, (job.batch_size, job.seq), device=device)
-    batch = {"input_ids": ids, "labels": ids}
+    model, optimizer = memory.build(shape, job, "cuda" if card else "cpu", card=card)
+    ids = torch.randint(0, shape.config().vocab_size, (job.batch_size, job.seq))
+    texts, path = [Encoded(one, one) for one in ids], memory.taped(model, job, card)
     if card:
-        row |= _on_the_card(model, batch, optimizer)
-    by_tape = memory.measure(model, batch, optimizer)
+        row |= _on_the_card(path.loss if path else plain(model), texts, optimizer)
+    by_tape = memory.measure(model, texts, optimizer, path)
     row |= {"measured_lines": by_tape.bill._asdict(), "measured_moment": by_tape.moment, "tape": by_tape.bill.total}
     measured = row.get("allocated", by_tape.bill.total)
     yield row | {"status": OK, "measured": measured, "error": tensors / measured - 1}
 
 
-def _on_the_card(model: Any, batch: dict[str, Any], optimizer: Any) -> dict[str, Any]:
+def _on_the_card(loss_of: Callable[..., Any], texts: Sequence[Encoded], optimizer: Any) -> dict[str, Any]:
     """Two steps without a tape: what PyTorch's allocator gave out at most, what it reserved, what the card lost beside."""
     import torch
 
     for _ in range(2):  # the first also makes cuBLAS' workspaces
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-        model(**batch).loss.backward()
+        loss_of(texts).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     torch.cuda.synchronize()

@@ -8,38 +8,40 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from .rows import Rows
+from .rows import Rows, past
 
 # Attention weights of one layer that may be kept, in bytes: 8 conversations of 100 tokens with 9 heads in bf16 are 1.4 MB.
 KEPT = 4 * 2**20
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, rows: Rows, on: str = "") -> Tensor:
     """softmax(q·kᵀ/√D)·v within each conversation: q (tokens × heads × D), k and v (tokens × fewer heads × D).
 
-    Returns tokens × (heads·D). Padding exists only here, between attention's own two gathers.
+    Returns tokens × (heads·D). Padding exists only here, between attention's own two gathers. `on`: see `attention`.
     """
     prefix, own = zip(*(x.split([rows.shared, len(x) - rows.shared]) for x in (q, k, v)), strict=True)
     Q, K, V = (_by_head(Rectangle.apply(x, rows)) for x in own)
     if not rows.shared:
-        return _flat(attention(Q, K, V, rows.sees), rows).flatten(1)
+        return _flat(attention(Q, K, V, None, on), rows).flatten(1)
     pQ, pK, pV = (_by_head(x[None]) for x in prefix)
-    first = attention(pQ, pK, pV, rows.prefix_sees)
+    first = attention(pQ, pK, pV, None, on)
     K, V = (torch.cat([p.expand(len(x), -1, -1, -1), x], dim=2) for p, x in ((pK, K), (pV, V)))
-    return torch.cat([first[0].transpose(0, 1), _flat(attention(Q, K, V, rows.sees), rows)]).flatten(1)
+    return torch.cat([first[0].transpose(0, 1), _flat(attention(Q, K, V, rows.sees, on), rows)]).flatten(1)
 
 
-def attention(Q: Tensor, K: Tensor, V: Tensor, sees: Tensor) -> Tensor:
+def attention(Q: Tensor, K: Tensor, V: Tensor, sees: Tensor | None, on: str = "") -> Tensor:
     """softmax(Q·Kᵀ/√D)·V where `sees` (queries × keys) is true: Q, K, V are conversations × heads × tokens × D.
 
-    Short texts on a processor take `ShortAttention`; PyTorch's own does not hold all of the weights at once.
+    Without `sees` each token sees itself and those before it: PyTorch's own attention then needs no mask, of which every
+    block would keep one. Short texts on a processor take `ShortAttention`; PyTorch's own does not hold all of the weights
+    at once. `on` ("cpu" or "cuda") says whose way to go where Q lies on neither.
     """
     weights = Q.shape[:3].numel() * K.shape[2] * Q.itemsize
-    if Q.device.type == "cpu" and weights <= KEPT:
-        weighed: Tensor = ShortAttention.apply(Q, K, V, sees)
+    if (on or Q.device.type) == "cpu" and weights <= KEPT:
+        weighed: Tensor = ShortAttention.apply(Q, K, V, past(Q.shape[2], Q.device) if sees is None else sees)
         return weighed
     K, V = (x.repeat_interleave(Q.shape[1] // x.shape[1], dim=1) for x in (K, V))
-    return scaled_dot_product_attention(Q, K, V, attn_mask=sees)
+    return scaled_dot_product_attention(Q, K, V, attn_mask=sees, is_causal=sees is None)
 
 
 class ShortAttention(torch.autograd.Function):

@@ -18,20 +18,31 @@ class HeadLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, E: Tensor, labels: Tensor) -> Tensor:
-        gradient, losses = torch.empty_like(h), []
-        for part, wanted, out in zip(h.split(CHUNK), labels.split(CHUNK), gradient.split(CHUNK), strict=True):
-            logits = part @ E.T
-            p = logits.softmax(-1, dtype=torch.promote_types(h.dtype, torch.float32))
-            # log Σ exp(logits) by way of the likeliest token, whose p cannot underflow
-            likeliest, place = p.max(-1, keepdim=True)
-            total = logits.gather(1, place) - likeliest.log()
-            losses.append(total - logits.gather(1, wanted[:, None]))
-            p[torch.arange(len(wanted), device=h.device), wanted] -= 1
-            torch.matmul(p.to(h.dtype), E, out=out)
+    def forward(ctx: Any, h: Tensor, E: Tensor, labels: Tensor, chunk: int = CHUNK) -> Tensor:
+        gradient, losses = torch.empty_like(h), h.new_empty(len(h), dtype=_wide(h))
+        for part, wanted, out, loss in zip(*(x.split(chunk) for x in (h, labels, gradient, losses)), strict=True):
+            loss.copy_(_losses(part, E, wanted, out))
         ctx.save_for_backward(gradient.div_(len(labels)))
-        return torch.cat(losses).mean()
+        return losses.mean()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.saved_tensors[0] * grad.to(ctx.saved_tensors[0].dtype), None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return ctx.saved_tensors[0] * grad.to(ctx.saved_tensors[0].dtype), None, None, None
+
+
+def _losses(h: Tensor, E: Tensor, labels: Tensor, gradient: Tensor) -> Tensor:
+    """The cross-entropy of each row of h·Eᵀ against its label; the gradient of their sum goes into `gradient`."""
+    logits = h @ E.T
+    p = logits.softmax(-1, dtype=_wide(h))
+    # log Σ exp(logits) by way of the likeliest token, whose p cannot underflow
+    likeliest, place = p.max(-1, keepdim=True)
+    total = logits.gather(1, place) - likeliest.log()
+    losses = total - logits.gather(1, labels[:, None])
+    p[torch.arange(len(labels), device=h.device), labels] -= 1
+    torch.matmul(p.to(h.dtype), E, out=gradient)
+    return losses[:, 0]
+
+
+def _wide(h: Tensor) -> torch.dtype:
+    """At least 32 bits."""
+    return torch.promote_types(h.dtype, torch.float32)

@@ -15,7 +15,7 @@ from ..quant import QuantizedLinear, dequantize
 from ..tasks import Encoded
 from .attention import attend
 from .backward import FrozenProduct, LoRAProducts, RMSNorm, Rotation, SwiGLU
-from .head import HeadLoss
+from .head import CHUNK, HeadLoss
 from .rows import Rows
 
 # Models made of this block, by the first part of their classes' names in transformers.
@@ -25,8 +25,11 @@ PARTS = ("ForCausalLM", "Model", "DecoderLayer", "Attention", "MLP", "RMSNorm", 
 SEVEN = [f"self_attn.{kind}_proj" for kind in "qkvo"] + [f"mlp.{kind}_proj" for kind in ("gate", "up", "down")]
 
 
-def why_not(model: Any) -> str:
-    """Why this model trains the plain way, in a few words; empty when the fast path knows all of it."""
+def why_not(model: Any, on: str = "") -> str:
+    """Why this model trains the plain way, in a few words; empty when the fast path knows all of it.
+
+    `on` ("cpu" or "cuda") says where it is to train, if it lies elsewhere now.
+    """
     from transformers.loss.loss_utils import ForCausalLMLoss
 
     known = {f"transformers.models.{f.lower()}.modeling_{f.lower()}.{f}{part}" for f in FAMILIES for part in PARTS}
@@ -37,7 +40,7 @@ def why_not(model: Any) -> str:
     config, blocks = model.config, model.model.layers
     if model.dtype == torch.float16:
         return "its gradients are scaled, as fp16 needs"
-    if any(type(m).__name__ == "Linear4bit" and m.weight.device.type == "cpu" for m in model.modules()):
+    if any(type(m).__name__ == "Linear4bit" and (on or m.weight.device.type) == "cpu" for m in model.modules()):
         return "bitsandbytes packs a layer for processors as it likes"
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         return "its attention looks through a window"
@@ -74,31 +77,42 @@ class FastPath:
     """The loss of a batch, and gradients for its adapters, with the least work that we know of.
 
     `dtype` is what is multiplied in: torch.bfloat16 as under autocast, or the model's own. A base kept in more bits is
-    copied to it once, while this object lives.
+    copied to it once, while this object lives. `on` ("cpu" or "cuda") says whose way attention goes where the model lies
+    on neither; `chunk` is how many supervised tokens have their logits at once.
     """
 
-    def __init__(self, model: Any, dtype: torch.dtype | None = None, share_prefix: bool = True) -> None:
-        self.model, self.share_prefix = model, share_prefix
+    def __init__(self, model: Any, dtype: torch.dtype | None = None, share_prefix: bool = True, on: str = "") -> None:
+        self.model, self.share_prefix, self.on, self.chunk = model, share_prefix, on, CHUNK
         self.dtype = dtype or model.get_input_embeddings().weight.dtype
         self.heads = model.config.num_attention_heads
         self.kv_heads = model.config.num_key_value_heads
-        self.weights = {
-            id(layer): frozen_weight(_base(layer), self.dtype)
-            for layer in [*(b.get_submodule(name) for b in model.model.layers for name in SEVEN), model.lm_head]
-        }
+        self.weights = {id(layer): frozen_weight(_base(layer), self.dtype) for layer in self.layers()}
+
+    def layers(self) -> list[Any]:
+        """The linear layers: seven of each block, and the head."""
+        return [*(b.get_submodule(name) for b in self.model.model.layers for name in SEVEN), self.model.lm_head]
 
     def loss(self, batch: Sequence[Encoded]) -> Tensor:
         """Mean cross-entropy per supervised token of `batch`, in nats, as the model itself computes it."""
-        core, device = self.model.model, self.model.lm_head.weight.device
-        rows = Rows(batch, device, self.share_prefix)
+        return self.loss_of(self.rows(batch))
+
+    def rows(self, batch: Sequence[Encoded]) -> Rows:
+        return Rows(batch, self.model.lm_head.weight.device, self.share_prefix)
+
+    def loss_of(self, rows: Rows) -> Tensor:
+        core = self.model.model
         x = core.embed_tokens(rows.input_ids)
         cos, sin = (t[0, :, None, : t.shape[-1] // 2] for t in core.rotary_emb(x[None], rows.positions[None]))
         for block in core.layers:
             through = partial(self.block, block=block, cos=cos, sin=sin, rows=rows)
             remembers = not (block.gradient_checkpointing and block.training)
             x = through(x) if remembers else checkpoint(through, x, use_reentrant=False)
-        h = self.norm(x[rows.supervised], core.norm)
-        return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels)
+        return self.head(x, rows)
+
+    def head(self, x: Tensor, rows: Rows) -> Tensor:
+        """The loss, from what the last block gives (tokens × d)."""
+        h = self.norm(x[rows.supervised], self.model.model.norm)
+        return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk)
 
     def block(self, x: Tensor, block: Any, cos: Tensor, sin: Tensor, rows: Rows) -> Tensor:
         """x (tokens × d) after one block: attention looks back at earlier tokens, the MLP works on each alone."""
@@ -106,7 +120,7 @@ class FastPath:
         h = self.norm(x, block.input_layernorm)
         q, k, v = self.products(h, attention.q_proj, attention.k_proj, attention.v_proj)
         q, k = (Rotation.apply(t.unflatten(1, (n, -1)), cos, sin) for t, n in ((q, self.heads), (k, self.kv_heads)))
-        looked = attend(q, k, v.unflatten(1, (self.kv_heads, -1)), rows)
+        looked = attend(q, k, v.unflatten(1, (self.kv_heads, -1)), rows, self.on)
         x = x + self.products(looked, attention.o_proj)[0]
         h = self.norm(x, block.post_attention_layernorm)
         gate, up = self.products(h, mlp.gate_proj, mlp.up_proj)

@@ -20,8 +20,10 @@ class Rows:
     `input_ids` and `positions` (tokens,): what is read, and its place in its own conversation. The first `shared` of
     them belong to every conversation. `supervised` (answers,) says which tokens are followed by a token that is taught,
     and `labels` (answers,) which one. `grid` (conversations × longest) finds each conversation's own tokens among those
-    after the prefix, and `inside` (own tokens,) is the way back. `sees` (longest × prefix and longest) and `prefix_sees`
-    say which keys a token may look at.
+    after the prefix, and `inside` (own tokens,) is the way back. `sees` (longest × prefix and longest) says which keys a
+    token may look at behind a shared prefix; None where there is none, and each looks at its own past.
+
+    Every size is known from `batch` alone, so `device` may be "meta".
     """
 
     def __init__(self, batch: Sequence[Encoded], device: torch.device, share: bool = True) -> None:
@@ -33,22 +35,28 @@ class Rows:
         self.positions = torch.cat(places).to(device)
 
         nothing = torch.full((self.shared,), IGNORED)
-        following = torch.cat([nothing, *(_next(labels)[self.shared :] for _, labels in parts)]).to(device)
-        self.supervised = (following != IGNORED).nonzero().flatten()
-        self.labels = following[self.supervised]
+        following = torch.cat([nothing, *(_next(labels)[self.shared :] for _, labels in parts)])
+        supervised = (following != IGNORED).nonzero().flatten()
+        self.supervised, self.labels = supervised.to(device), following[supervised].to(device)
 
         lengths, starts = torch.tensor(own), torch.tensor([0, *own[:-1]]).cumsum(0)
         within = torch.arange(max(own)) < lengths[:, None]
         # a place without a token points at token 0: nothing that counts looks there
         self.grid = ((starts[:, None] + torch.arange(max(own))) * within).to(device)
         self.inside = within.flatten().nonzero().flatten().to(device)
-        self.sees = torch.cat([torch.ones(max(own), self.shared).bool(), past(max(own))], dim=1).to(device)
-        self.prefix_sees = past(self.shared).to(device)
+        self.sees = None
+        if self.shared:
+            prefix = torch.ones(max(own), self.shared, dtype=torch.bool, device=device)
+            self.sees = torch.cat([prefix, past(max(own), device)], dim=1)
+
+    def tensors(self) -> list[Tensor]:
+        """All that a batch takes before anything is computed."""
+        return [value for value in vars(self).values() if isinstance(value, Tensor)]
 
 
-def past(length: int) -> Tensor:
+def past(length: int, device: torch.device) -> Tensor:
     """length × length: each token sees itself and those before it."""
-    return torch.ones(length, length, dtype=torch.bool).tril()
+    return torch.ones(length, length, dtype=torch.bool, device=device).tril()
 
 
 def conversations(row: Encoded) -> list[tuple[Tensor, Tensor]]:

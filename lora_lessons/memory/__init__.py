@@ -1,7 +1,8 @@
 """The ledger: what a training run holds in memory, predicted before and measured after.
 
-`bill` is its lines, `cards` what a card holds, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers or
-without, `loss` says what becomes of the logits, and `prediction` reads a whole model's bill off a few blocks. `fit`
+`bill` is its lines, `cards` what a card holds, `job` what is trained. `tape` writes down what a step holds; `build`
+makes the model, with numbers or without, `loss` says what becomes of the logits, `way` whether a step goes by the fast
+path, and `prediction` reads a whole model's bill off a few blocks. `fit`
 compares it with a card, `words` says so. `sharded` divides it among several cards, `sharded_words` says that.
 """
 
@@ -36,6 +37,7 @@ from .prediction import Ledger as Ledger
 from .prediction import ledgers as ledgers
 from .prediction import measure as measure
 from .prediction import predict as predict
+from .prediction import predict_texts as predict_texts
 from .prediction import trace as trace
 from .sharded import CardBill as CardBill
 from .sharded import Cluster as Cluster
@@ -46,6 +48,9 @@ from .sharded import shard as shard
 from .sharded_words import sharded_as_json as sharded_as_json
 from .sharded_words import sharded_table as sharded_table
 from .sharded_words import sharded_verdict as sharded_verdict
+from .way import TapedPath as TapedPath
+from .way import taped as taped
+from .way import texts as texts
 from .words import ASSUMED as ASSUMED
 from .words import PEAKS as PEAKS
 from .words import RECIPE_NAMES as RECIPE_NAMES

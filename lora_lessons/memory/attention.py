@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 
 
 @cache
@@ -49,15 +51,38 @@ def _attend(
     groups = getattr(module, "num_key_value_groups", 1)
     if groups > 1 and (attention_mask is not None or sizes_differ):
         key, value = repeat_kv(key, groups), repeat_kv(value, groups)
-    if attention_mask is not None and attention_mask.dtype == torch.bool:
-        attention_mask = torch.where(attention_mask, query.new_zeros(()), query.new_full((), -torch.inf))
-    if sizes_differ:
-        out = _Fused.apply(query, key, value, attention_mask)
-    else:
-        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        causal = attention_mask is None
-        out = kernel(query, key, value, 0.0, causal, attn_mask=attention_mask, scale=scaling)[0]
+    out = _fused(query, key, value, attention_mask, scale=scaling)
     return out.transpose(1, 2).contiguous(), None
+
+
+def _fused(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = True,
+    scale: float | None = None,
+) -> Tensor:
+    """`scaled_dot_product_attention` by the fused kernel: of a mask of yes and no it makes one of numbers."""
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.where(attn_mask, query.new_zeros(()), query.new_full((), -torch.inf))
+    if query.shape[-1] != value.shape[-1]:
+        out: Tensor = _Fused.apply(query, key, value, attn_mask)
+        return out
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    found: Tensor = kernel(query, key, value, 0.0, attn_mask is None, attn_mask=attn_mask, scale=scale)[0]
+    return found
+
+
+class Fused(TorchFunctionMode):
+    """While it is entered, whoever asks PyTorch for attention on the meta device gets the fused kernel."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is scaled_dot_product_attention and args[0].is_meta:
+            said = dict(kwargs or {})
+            said.pop("is_causal", None)  # without a mask it is
+            return _fused(*args, **said)
+        return func(*args, **(kwargs or {}))
 
 
 class _Fused(torch.autograd.Function):

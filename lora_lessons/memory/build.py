@@ -13,7 +13,7 @@ from torch import nn
 from .. import lora
 from ..errors import ModelError
 from ..training.optimizers import make_optimizer
-from . import attention, loss, recipe, tape
+from . import attention, loss, recipe, tape, way
 from .job import DTYPES, Job, Shape, why
 
 
@@ -59,10 +59,12 @@ def build(
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its new name is newer than what the course still runs with
-            model.gradient_checkpointing_enable(recipe.checkpointing(job.recipe, device, card))
+            model.gradient_checkpointing_enable(recipe.checkpointing(job, device, card))
         model.config.use_cache = False
     if job.recipe == "hf":
         recipe.train_by_trainer(model, device, card)
+    elif job.autocast and way.why_plain(model, job, card):
+        recipe.compute_in_16_bits(model, device, card)
     trained = [p for p in model.parameters() if p.requires_grad]
     return model, primed_optimizer(trained, job, device, card)
 

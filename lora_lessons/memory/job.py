@@ -38,6 +38,8 @@ COUNTED = (
     "seq",
     "batch_size",
     "gradient_checkpointing",
+    "fast",
+    "autocast",
     "optimizer",
     "dtype",
     "adapter_dtype",

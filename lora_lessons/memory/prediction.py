@@ -3,7 +3,8 @@
 The model's own code says what it keeps: a few of its blocks run one training step on the meta device, where tensors
 have shapes and no numbers, before a tape. Batch, sequence length and rank are prime there, so that the size of every
 tensor tells by what it grows; blocks are alike, so that a few tell of all. One such trace answers for every length, or
-with a sliding window one for the lengths within it and one for those beyond, where every block keeps a mask.
+with a sliding window one for the lengths within it and one for those beyond, where every block keeps a mask. The fast
+path chooses its attention by the length on a processor: there every length has a trace of its own.
 """
 
 from __future__ import annotations
@@ -20,14 +21,21 @@ from torch import Tensor, nn
 from .. import lora
 from ..disk_cache import once
 from ..errors import ModelError
-from . import tape
+from ..fast.head import CHUNK
+from ..fast.rows import Rows
+from ..tasks import Encoded, collate
+from . import tape, way
 from .bill import CONTEXT_BYTES, SLACK, Bill
 from .build import build
 from .job import DTYPES, Job, Shape, shape_of, why
 from .parts import Parts, parts_of
+from .way import ASKED
 
 # Primes, of which the lengths' neighbours have a large factor, too: labels are padded by one, logits cut by one.
 PRIMES = {"batch": (1009, 1013, 1019), "seq": (9277, 9403, 9497, 9643), "r": (13, 17, 19, 23, 29, 11, 7, 5, 3)}
+# The fast path takes its logits in chunks: each of these lengths has, but for its first token, a whole number of chunks
+# of its own prime size. Small, because every chunk is run.
+FAST_BATCH, FAST_SEQ = (61, 67, 71, 73), {653: 163, 787: 131, 907: 151, 557: 139, 797: 199}
 WITHIN, BEYOND = 2**30, 2  # tokens: a window that no length reaches, and one that every length exceeds
 
 
@@ -41,6 +49,8 @@ class Ledger(NamedTuple):
     experts: float = 0.0  # bytes of the base weights that are experts of a mixture
     left_out: tuple[tuple[str, int], ...] = ()  # weights of experts that no adapter reaches, and their numbers
     half_of: str | None = None  # the model type of which this is the language half
+    fast: bool = False  # whether it takes the fast path
+    plain: str = ""  # why the course's own loop and layers take the plain way, if they do
 
 
 def predict(model: Any, job: Job, card: bool = True) -> Ledger:
@@ -55,30 +65,86 @@ def predict(model: Any, job: Job, card: bool = True) -> Ledger:
 def ledgers(model: Any, job: Job, lengths: Sequence[int], card: bool = True) -> list[Ledger]:
     """`predict` for every sequence length in `lengths` at once; after the first call, in a few milliseconds."""
     shape = shape_of(model)
+    return _ledgers(shape, job, _peaks(shape, check(shape, job), job, np.asarray(lengths), card), card)
+
+
+def predict_texts(model: Any, job: Job, batches: Sequence[Sequence[Encoded]], card: bool = True) -> Ledger:
+    """The bill of the fullest of `batches`, each as it is: its lengths, what its texts share, and what they are taught.
+
+    `job` says all else but seq. A batch of more than its batch_size goes through the model in parts of that size, whose
+    gradients are summed. Raises as `predict` does.
+    """
+    shape, size = shape_of(model), job.batch_size
+    parts, fast = check(shape, job), not why_plain(shape, job, card)
+    summed = any(len(batch) > size for batch in batches)
+    pieces = [batch[start : start + size] for batch in batches for start in range(0, len(batch), size)]
+    peaks = [
+        _all_blocks(parts, lambda blocks: _run(shape, job, blocks, None, card, (0, 0, 0, 0), piece, summed).peaks())  # noqa: B023
+        for piece in _fullest(pieces, fast)
+    ]
+    return max(_ledgers(shape, job, np.concatenate(peaks, axis=2), card), key=lambda ledger: ledger.bill.total)
+
+
+def _fullest(batches: Sequence[Sequence[Encoded]], fast: bool) -> list[Sequence[Encoded]]:
+    """Those of `batches` that may be the fullest: with most tokens, most answers, or the largest attention."""
+
+    def sizes(batch: Sequence[Encoded]) -> tuple[int, ...]:
+        if not fast:  # one rectangle
+            longest = max(len(one.input_ids) for one in batch)
+            return len(batch) * longest, len(batch) * longest**2
+        rows = Rows(batch, torch.device("meta"))
+        return len(rows.input_ids), len(rows.labels), rows.grid.numel() * (rows.shared + rows.grid.shape[1])
+
+    by_size = [(sizes(batch), number) for number, batch in enumerate(batches)]
+    largest = {max(by_size, key=lambda one: one[0][n])[1] for n in range(len(by_size[0][0]))}
+    return [batches[number] for number in sorted(largest)]
+
+
+def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledger]:
+    """A ledger for each length in `peaks`: bytes by moment, kind and length."""
     parts = check(shape, job)
-    peaks = _peaks(shape, parts, job, np.asarray(lengths, float), card)
-    paged = np.zeros(len(lengths))
+    paged = np.zeros(peaks.shape[2])
     if card and job.optimizer.startswith("paged"):
         optimizer = tape.KINDS.index("optimizer")
         paged, peaks[:, optimizer] = peaks[0, optimizer].copy(), 0
     left_out = parts.left_out if job.method != "full" else ()
     experts = parts.experts * DTYPES[job.dtype].itemsize
-    made = (_ledger(peaks[:, :, n], card) for n in range(len(lengths)))
+    plain = why_plain(shape, job, card)
+    made = (_ledger(peaks[:, :, n], card) for n in range(len(paged)))
     return [
-        ledger._replace(paged=float(paged[n]), experts=float(experts), left_out=left_out, half_of=parts.half_of)
+        ledger._replace(
+            paged=float(paged[n]),
+            experts=float(experts),
+            left_out=left_out,
+            half_of=parts.half_of,
+            fast=not plain,
+            plain=plain if plain != ASKED else "",
+        )
         for n, ledger in enumerate(made)
     ]
 
 
 def measure(
-    model: nn.Module, batch: Mapping[str, Tensor], optimizer: Any, loss_of: Callable[[], Tensor] | None = None
+    model: nn.Module,
+    batch: Mapping[str, Tensor] | Sequence[Encoded],
+    optimizer: Any,
+    path: way.TapedPath | None = None,
 ) -> Ledger:
     """The ledger of one real training step: every line counted on the tensors that lived, at the fullest moment.
 
     The optimizer must have stepped before. `overhead` is 0: the tape sees tensors, `torch.cuda` what the card gave.
-    `loss_of` gives the loss in another way than by calling the model (see `tape.step`).
+    `batch` is what the model is called with, or the texts that go by the fast path `path` (see `way.taped`).
     """
-    return _ledger(tape.step(model, batch, optimizer, loss_of).read().peaks()[:, :, 0], card=False)
+    given = batch if isinstance(batch, Mapping) else path.rows(batch) if path else _rectangle(model, batch)
+    return _ledger(tape.step(model, given, optimizer, path).read().peaks()[:, :, 0], card=False)
+
+
+def _rectangle(model: Any, batch: Sequence[Encoded]) -> dict[str, Tensor]:
+    """What the plain way calls `model` with; without the mask where nothing is padded, which models find out themselves."""
+    made = collate(batch, pad_id=0)
+    if made.get("attention_mask", torch.zeros(1)).all():
+        del made["attention_mask"]
+    return {name: tensor.to(next(model.parameters()).device) for name, tensor in made.items()}
 
 
 def _ledger(peaks: np.ndarray, card: bool) -> Ledger:
@@ -108,22 +174,33 @@ def check(shape: Shape, job: Job) -> Parts:
 
 def _peaks(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card: bool) -> np.ndarray:
     """Bytes by moment, kind and length: a few blocks told, the others alike."""
-    batch, seq, r = primes(parts, job)
-    key = replace(job, seq=seq, batch_size=batch, r=r or job.r)
-    counts = few_and_more(parts)
+    fast = not why_plain(shape, job, card)
+    if fast and not card:  # attention goes by the length itself
+        each = (replace(job, seq=n) for n in lengths.tolist())
+        return np.concatenate(
+            [_all_blocks(parts, lambda blocks: trace(shape, one, blocks, None, card).peaks()) for one in each],  # noqa: B023
+            axis=2,
+        )
+    of = primes(parts, job, fast)
+    key = replace(job, seq=of[1], batch_size=of[0], r=of[2] or job.r)
     found = np.zeros((len(tape.MOMENTS), len(tape.KINDS), len(lengths)))
-    for window in [None] if not parts.windows else [WITHIN, BEYOND]:
+    for window in [None] if fast or not parts.windows else [WITHIN, BEYOND]:
         these = _where(window, parts, lengths)
         if these.any():
-            told = [
-                trace(shape, key, blocks, window, card, bool(r)).peaks(job.batch_size, lengths[these], job.r)
-                for blocks in counts
-            ]
-            found[:, :, these] = told[0]
-            if len(told) > 1:
-                few, more = counts
-                found[:, :, these] += (told[1] - told[0]) * (parts.blocks - few) / (more - few)
+            answers = np.clip(job.batch_size * (lengths[these] - 1), 1, CHUNK)
+            sizes = job.batch_size, lengths[these], job.r, answers
+            found[:, :, these] = _all_blocks(
+                parts,
+                lambda blocks: trace(shape, key, blocks, window, card, of).peaks(*sizes),  # noqa: B023
+            )
     return found
+
+
+def _all_blocks(parts: Parts, told: Callable[[int], np.ndarray]) -> np.ndarray:
+    """What all blocks hold, of which `told` tells of a few."""
+    few, *more = few_and_more(parts)
+    found = told(few)
+    return found + (told(more[0]) - found) * (parts.blocks - few) / (more[0] - few) if more else found
 
 
 def _where(window: int | None, parts: Parts, lengths: np.ndarray) -> np.ndarray:
@@ -142,43 +219,84 @@ def few_and_more(parts: Parts) -> tuple[int, ...]:
     return (parts.blocks,) if parts.blocks <= more else (few, more)
 
 
-def primes(parts: Parts, job: Job) -> tuple[int, int, int]:
-    """A batch, a length and a rank that no size of the model contains; rank 0 where sizes do not simply grow with it."""
-    batch, seq = (next((p for p in PRIMES[name] if all(n % p for n in parts.numbers)), 0) for name in ("batch", "seq"))
-    r: list[int] = []
+def primes(parts: Parts, job: Job, fast: bool = False) -> tuple[int, int, int, int]:
+    """A batch, a length, a rank and a number of answers at once that no size of the model contains.
+
+    Rank 0 where sizes do not simply grow with it; answers 0 where all are at the head at once.
+    """
+
+    def first(choices: Sequence[int]) -> int:
+        return next((p for p in choices if all(n % p for n in parts.numbers)), 0)
+
+    seq = first([s for s, c in FAST_SEQ.items() if first([c])] if fast else PRIMES["seq"])
+    r = 0
     # Moments in 8 bits come in blocks of 256.
     if job.method != "full" and "8bit" not in job.optimizer:
         least = min(min(d, k) for _, d, k in parts.targets)
-        r = [p for p in PRIMES["r"] if p <= least and all(n % p for n in parts.numbers)]
-    return batch, seq, (*r, 0)[0]
+        r = first([p for p in PRIMES["r"] if p <= least])
+    return first(FAST_BATCH if fast else PRIMES["batch"]), seq, r, FAST_SEQ[seq] if fast else 0
 
 
 @cache
-def trace(shape: Shape, job: Job, blocks: int, window: int | None, card: bool, grows_with_r: bool) -> tape.Trace:
-    """One training step of `blocks` blocks on the meta device, read off; batch, seq and perhaps r of `job` are prime."""
-    key = [shape.text, job.counted(), blocks, window, card, grows_with_r]
+def why_plain(shape: Shape, job: Job, card: bool) -> str:
+    """Why `job` trains the plain way, in a few words; empty where it takes the fast path."""
+    if job.method == "full" or job.layer != "ours" or not job.fast:  # known without a model
+        return ASKED
+    job = replace(job, seq=1, batch_size=1, gradient_checkpointing=False, optimizer="adamw")
 
     def made() -> dict[str, Any]:
-        return {
-            name: part.tolist() for name, part in _run(shape, job, blocks, window, card, grows_with_r)._asdict().items()
-        }
+        return {"why": way.why_plain(build(shape, job, blocks=1, card=card)[0], job, card)}
+
+    why_not: str = once("way", [shape.text, job.counted(), card], ["why"], made)["why"]
+    return why_not
+
+
+@cache
+def trace(
+    shape: Shape, job: Job, blocks: int, window: int | None, card: bool, of: tuple[int, int, int, int] = (0, 0, 0, 0)
+) -> tape.Trace:
+    """One training step of `blocks` blocks on the meta device, read off by the primes `of` that `job` has (`primes`)."""
+    key = [shape.text, job.counted(), blocks, window, card, of]
+
+    def made() -> dict[str, Any]:
+        return {name: part.tolist() for name, part in _run(shape, job, blocks, window, card, of)._asdict().items()}
 
     found = once("trace", key, tape.Trace._fields, made)
     return tape.Trace(**{name: np.array(part) for name, part in found.items()})
 
 
-def _run(shape: Shape, job: Job, blocks: int, window: int | None, card: bool, grows_with_r: bool) -> tape.Trace:
+def _run(
+    shape: Shape,
+    job: Job,
+    blocks: int,
+    window: int | None,
+    card: bool,
+    of: tuple[int, int, int, int] = (0, 0, 0, 0),
+    batch: Sequence[Encoded] | None = None,
+    summed: bool = False,
+) -> tape.Trace:
+    """A step on `batch`, or on the texts of `job`, by the way that training takes; see `tape.step` for `summed`."""
     model, optimizer = build(shape, job, blocks=blocks, window=window, card=card)
-    ids = torch.zeros(job.batch_size, job.seq, dtype=torch.long, device="meta")
+    path = way.taped(model, job, card)
+    given: Any
+    if path:
+        path.chunk = of[3] or path.chunk
+        given = path.rows(way.texts(job) if batch is None else batch)
+    elif batch is not None:
+        given = _rectangle(model, batch)
+    else:
+        given = dict.fromkeys(
+            ("input_ids", "labels"), torch.zeros(job.batch_size, job.seq, dtype=torch.long, device="meta")
+        )
     try:
-        written = tape.step(model, {"input_ids": ids, "labels": ids}, optimizer)
+        written = tape.step(model, given, optimizer, path, summed)
     except Exception as error:
         raise ModelError(
             f"{shape.name}: this {shape.config().model_type} could not run a text of {job.seq:,} tokens without weights "
             f"({why(error)}). The ledger reads decoder-only models such as Llama, Mistral, Qwen and Gemma."
         ) from error
-    read = written.read((job.batch_size, job.seq, job.r if grows_with_r else 0))
-    if job.seq in PRIMES["seq"] and read.lumpy(job.seq):
+    read = written.read(of)
+    if of[1] and read.lumpy(job.seq):
         raise ModelError(
             f"{shape.name}: this {shape.config().model_type} works through the text in pieces, so that its memory does not "
             "grow evenly with the length and its ledger cannot be read."

@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import ModelError
 from . import tape
+from .job import Job
 
 # What autocast computes in 16 bits, by name; of these, what decoders call (PyTorch's list of ops, "Automatic Mixed Precision").
 IN_16_BITS = {
@@ -74,10 +75,10 @@ def autocast(device: str, card: bool) -> AbstractContextManager[Any]:
     return Autocast(card) if device == "meta" else torch.autocast(device, torch.bfloat16)
 
 
-def checkpointing(recipe: str, device: str, card: bool) -> dict[str, Any]:
-    """How transformers checkpoints each block; on "meta" the second pass must be told of the recipe's autocast."""
+def checkpointing(job: Job, device: str, card: bool) -> dict[str, Any]:
+    """How transformers checkpoints each block; on "meta" the second pass must be told of the autocast."""
     how: dict[str, Any] = {"use_reentrant": False}
-    if recipe == "hf" and device == "meta":
+    if (job.recipe == "hf" or (job.autocast and job.dtype == "fp32")) and device == "meta":
         how["context_fn"] = lambda: (nullcontext(), autocast(device, card))
     return how
 
@@ -101,12 +102,18 @@ def train_by_trainer(model: nn.Module, device: str, card: bool) -> None:
     """From now on `model` is called as accelerate's Accelerator.prepare calls it under bf16=True."""
     from accelerate.utils.operations import convert_to_fp32
 
+    compute_in_16_bits(model, device, card)
+    inner: Callable[..., Any] = model.forward
+    model.forward = lambda *args, **kwargs: convert_to_fp32(inner(*args, **kwargs))
+
+
+def compute_in_16_bits(model: nn.Module, device: str, card: bool) -> None:
+    """From now on `model` is called under autocast, as the course's loop does it on the plain way."""
     inner: Callable[..., Any] = model.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         with _quiet(), autocast(device, card):
-            out = inner(*args, **kwargs)
-        return convert_to_fp32(out)
+            return inner(*args, **kwargs)
 
     model.forward = forward
 

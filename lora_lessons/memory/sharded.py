@@ -8,7 +8,7 @@ On the cards they hold the same; in the computer they do not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from . import tape
@@ -128,7 +128,7 @@ def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
             "prepare_model_for_kbit_training turns embeddings, head and norms into 32 bits, and FSDP flattens a block's "
             "weights into one tensor of one dtype: plan it with the recipe course."
         )
-    shape = shape_of(model)
+    shape, job = shape_of(model), replace(job, fast=False)  # several processes go the plain way (training.losses)
     blocks, moments = check(shape, job).blocks, predict(shape, job).moments
     gradients = max(bill.gradients for bill in moments.values()) / blocks
     cards = {name: _card(bill, blocks, gradients, cluster, name) for name, bill in moments.items()}

@@ -8,7 +8,7 @@ One file, although it is long: a tape, what is seen on it and how it is read off
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,16 +26,19 @@ MOMENTS = ("forward", "loss", "last block", "middle blocks", "first block", "opt
 class Trace(NamedTuple):
     """A tape read off: N storages, and E events in their order."""
 
-    sizes: np.ndarray  # (N) bytes; where they grow, at length 1, batch 1, rank 1
-    powers: np.ndarray  # (N, 3) the powers of batch, sequence length and rank that each grows with
+    sizes: np.ndarray  # (N) bytes; where they grow, at length 1, batch 1, rank 1, and one answer at the head
+    powers: np.ndarray  # (N, 4) the powers of batch, sequence length, rank and the head's answers that each grows with
     kinds: np.ndarray  # (N) index into KINDS
     numbers: np.ndarray  # (E) the storage that an event is about
     signs: np.ndarray  # (E) +1 born, −1 died
     moments: np.ndarray  # (E) index into MOMENTS
 
-    def peaks(self, batch: float = 1, seq: Any = 1, r: float = 1) -> np.ndarray:
-        """Bytes alive by moment and kind when most is alive in that moment: (moments, kinds, lengths in `seq`)."""
-        by = np.stack(np.broadcast_arrays(batch, np.atleast_1d(np.asarray(seq, float)), r))  # (3, S)
+    def peaks(self, batch: float = 1, seq: Any = 1, r: float = 1, answers: Any = 1) -> np.ndarray:
+        """Bytes alive by moment and kind when most is alive in that moment: (moments, kinds, lengths in `seq`).
+
+        `answers` (for each length): how many have their logits at once.
+        """
+        by = np.stack(np.broadcast_arrays(batch, np.atleast_1d(np.asarray(seq, float)), r, answers))  # (4, S)
         sizes = self.sizes[:, None] * np.prod(by[None] ** self.powers[:, :, None], axis=1)  # (N, S)
         change = self.signs[:, None] * sizes[self.numbers]
         alive = np.cumsum(change, axis=0)
@@ -52,7 +55,7 @@ class Trace(NamedTuple):
 
     def lumpy(self, seq: int) -> bool:
         """Whether something as large as a text of `seq` tokens, prime, grows with the batch but not evenly with the length."""
-        batch, length, _ = self.powers.T
+        batch, length, *_ = self.powers.T
         return bool(np.any((batch > 0) & (length == 0) & (self.sizes >= seq)))
 
 
@@ -60,10 +63,12 @@ class Tape(TorchDispatchMode):
     """While it is entered, each storage that an operation makes is written down, and again when it dies.
 
     An operation's own temporaries cannot be seen from outside, but for the 4-bit product's: its dequantised weight.
+    `padded`: whether the texts have padding, which models ask of the numbers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, padded: bool = False) -> None:
         super().__init__()
+        self.padded = padded
         self.sizes: list[int] = []
         self.kinds: list[str | None] = []
         self.moment = "forward"
@@ -72,7 +77,7 @@ class Tape(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
-            return True  # "is nothing padded, nothing packed?": the only question that models ask of numbers
+            return not self.padded  # "is nothing padded, nothing packed?": the only question that models ask of numbers
         out = func(*args, **(kwargs or {}))
         if "gemm_4bit" in str(func):
             A, _, (d, k) = args[:3]
@@ -113,8 +118,8 @@ class Tape(TorchDispatchMode):
         for number in self._alive.values():
             self.kinds[number] = self.kinds[number] or "activations"
 
-    def read(self, primes: Sequence[int] = (0, 0, 0)) -> Trace:
-        """The trace; where batch, seq and r were prime, each size tells by what it grows."""
+    def read(self, primes: Sequence[int] = (0, 0, 0, 0)) -> Trace:
+        """The trace; where batch, seq, r and the head's answers were prime, each size tells by what it grows."""
         factored = [factors(size, primes) for size in self.sizes]
         numbers, signs, moments = zip(*self._events, strict=True)
         return Trace(
@@ -128,7 +133,7 @@ class Tape(TorchDispatchMode):
 
 
 def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
-    """`size` without the primes of batch, seq and r, and how often each was in it; 0 for what does not grow.
+    """`size` without the primes of batch, seq, r and answers, and how often each was in it; 0 for what does not grow.
 
     Labels are padded by one before they are shifted, or logits cut by one: of a batch, seq ± 1 counts as seq.
     """
@@ -180,53 +185,75 @@ def blocks(model: Any) -> nn.ModuleList:
     raise ValueError("this model has no list of num_hidden_layers blocks: the tape reads decoder-only language models.")
 
 
+class Moments:
+    """Tells a tape at which moment a step is: when the head is reached, and on the way back through three blocks."""
+
+    def __init__(self, tape: Tape, layers: nn.ModuleList) -> None:
+        self.tape = tape
+        # Of two blocks the first is the last but one as well: the moment entered later counts.
+        self.enters = [(layers[-2], "middle blocks"), (layers[0], "first block")] if len(layers) > 1 else []
+
+    def after(self, block: nn.Module, hidden: Tensor) -> None:
+        """`block` has given `hidden`."""
+        for one, moment in self.enters:
+            if one is block:
+                self._on_the_way_back(hidden, moment)
+
+    def at_the_head(self, hidden: Tensor) -> None:
+        self.tape.enter("loss")
+        self._on_the_way_back(hidden, "last block")
+
+    def _on_the_way_back(self, hidden: Tensor, moment: str) -> None:
+        if hidden.requires_grad:
+            hidden.register_hook(lambda _: self.tape.enter(moment))
+
+
 def step(
     model: nn.Module,
-    batch: Mapping[str, Tensor],
+    batch: Any,
     optimizer: torch.optim.Optimizer,
-    loss_of: Callable[[], Tensor] | None = None,
+    path: Any = None,
+    summed: bool = False,
 ) -> Tape:
     """Tape one training step, forward to optimizer step, of a model whose optimizer has its state already.
 
-    `batch` holds input_ids and labels. Gradients are cleared before and after, as the course's loop does. `loss_of`
-    takes another way to the loss than calling the model; a way past its modules has no moments before the optimizer's.
+    `batch` holds input_ids, labels and, where texts are padded, attention_mask; or it is the rows of the fast path
+    `path` (a `way.TapedPath`). Gradients are cleared before and after, as the course's loop does; where they are `summed` over several
+    batches, those of an earlier one are there from the start.
     Raises ValueError when the model has no blocks or no output head.
     """
     head = getattr(model, "get_output_embeddings", lambda: None)()
     if head is None:
         raise ValueError("this model has no output head: the tape reads language models that return a loss.")
-    layers, tape = blocks(model), Tape()
+    given = batch.tensors() if path else batch.values()
+    tape = Tape(padded=not path and "attention_mask" in batch)
+    moments = Moments(tape, blocks(model))
     optimizer.zero_grad(set_to_none=True)
-    for kind, tensor in state(model):
+    for kind, tensor in [*state(model), *(path.copies() if path else ())]:
         tape.see(tensor, kind)
     for tensors in optimizer.state.values():
         for tensor in tensors.values():
             if isinstance(tensor, Tensor) and tensor.ndim:
                 tape.see(tensor, "optimizer")
-    for tensor in batch.values():
+    for tensor in given:
         tape.see(tensor, "activations")
+    for parameter in model.parameters() if summed else ():
+        if parameter.requires_grad:
+            parameter.grad = torch.zeros_like(parameter)
+            tape.see(parameter.grad, "gradients")
 
-    def on_the_way_back(moment: str) -> Any:
-        def hook(_module: nn.Module, _args: Any, out: Any) -> None:
-            hidden = out[0] if isinstance(out, tuple) else out
-            if isinstance(hidden, Tensor) and hidden.requires_grad:
-                hidden.register_hook(lambda _: tape.enter(moment))
+    def after(block: nn.Module, _args: Any, out: Any) -> None:
+        moments.after(block, out[0] if isinstance(out, tuple) else out)
 
-        return hook
-
-    def at_the_head(_module: nn.Module, args: Any) -> None:
-        tape.enter("loss")
-        if args[0].requires_grad:
-            args[0].register_hook(lambda _: tape.enter("last block"))
-
-    hooks = [head.register_forward_pre_hook(at_the_head)]
-    if len(layers) > 1:
-        # Of two blocks the first is the last but one as well: the moment entered later counts.
-        hooks += [layers[-2].register_forward_hook(on_the_way_back("middle blocks"))]
-        hooks += [layers[0].register_forward_hook(on_the_way_back("first block"))]
+    hooks = []
+    if path:
+        path.moments = moments
+    else:
+        hooks += [head.register_forward_pre_hook(lambda _module, args: moments.at_the_head(args[0]))]
+        hooks += [block.register_forward_hook(after) for block in {one for one, _ in moments.enters}]
     try:
         with tape:
-            loss = loss_of() if loss_of else model(**batch).loss
+            loss = path.loss_of(batch) if path else model(**batch).loss
             tape.forward_ends()
             loss.backward()
             for parameter in model.parameters():
@@ -238,5 +265,7 @@ def step(
     finally:
         for hook in hooks:
             hook.remove()
+        if path:
+            path.moments = None
     optimizer.zero_grad(set_to_none=True)
     return tape

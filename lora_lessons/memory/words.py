@@ -96,6 +96,13 @@ def bill_table(ledger: Ledger) -> str:
 def notes(ledger: Ledger) -> list[str]:
     """What a reader of the bill would not expect: a sentence each."""
     says = []
+    if ledger.fast:
+        says.append(
+            "This is the fast path (lesson 12), with texts that share no beginning and all of their tokens supervised: "
+            "your own data takes less."
+        )
+    if ledger.plain:
+        says.append(f"This model trains the plain way, without the fast path of lesson 12: {ledger.plain}.")
     if ledger.half_of:
         says.append(
             f"This counts only the language half of the {ledger.half_of} model. The part that sees or hears comes on top."

@@ -29,6 +29,7 @@ from .loading import base_weights as base_weights
 from .loading import folder as folder
 from .loading import load as load
 from .loading import load_tokenizer as load_tokenizer
+from .loading import own_precision as own_precision
 from .meant import Meant as Meant
 from .meant import is_hub_id as is_hub_id
 from .meant import which as which

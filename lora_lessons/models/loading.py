@@ -20,6 +20,7 @@ from .gguf_header import check_header
 from .hub import fetch, one_sentence
 from .meant import Meant, which
 from .precision import best_precision, fast_dtype
+from .safetensors_files import bits_per_number, weight_files
 from .trainable import keep_trainable
 
 if TYPE_CHECKING:
@@ -65,6 +66,17 @@ def load(
         raise ValueError("compute_dtype belongs to 4 bits: with 'fp32' and 'bf16' the weights' own format computes.")
     base = _from_pretrained(which(model), dtype)
     return base._replace(model=base.model.to(device).eval())
+
+
+def own_precision(model: str | Path = EMBEDDED) -> str:
+    """The precision to hold `model` in: its files' own where this machine computes it fast, else "fp32".
+
+    Of 16 bits in a file "bf16" is held, where it is fast: fp16 is rounded, as it would be when it is multiplied. A GGUF
+    holds no number of more bits. Raises ModelError as `load` does.
+    """
+    if which(model).kind == "gguf" or bits_per_number(weight_files(folder(model))[0]) == 16:
+        return best_precision().name
+    return "fp32"
 
 
 def folder(model: str | Path = EMBEDDED) -> Path:

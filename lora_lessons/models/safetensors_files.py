@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +70,21 @@ def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
                 f"{path} cannot be read ({first_line(error)}): is the download complete? Fetch that file again."
             ) from error
     return found
+
+
+def bits_per_number(file: Path) -> int:
+    """How many bits a number of the largest tensor in a safetensors file has. Raises ModelError for one cut short."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as opened:
+            slices = [opened.get_slice(name) for name in opened.keys()]  # noqa: SIM118 (a file is no dict)
+            largest = max(slices, key=lambda one: math.prod(one.get_shape()))
+            return int(re.sub(r"\D.*", "", largest.get_dtype().lstrip("BFIU")) or 8)
+    except (SafetensorError, OSError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"{file} cannot be read ({first_line(error)}): is the download complete? Fetch that file again."
+        ) from error
 
 
 def read_tensor(where: dict[str, Path], name: str) -> Tensor:

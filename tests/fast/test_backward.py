@@ -99,3 +99,11 @@ def test_only_long_texts_and_cards_take_pytorchs_attention(draw, monkeypatch):
     monkeypatch.setattr(attention, "KEPT", 3)
     monkeypatch.setattr(ShortAttention, "apply", None)
     assert torch.allclose(attention.attention(Q, K, V, sees), short, rtol=1e-12)
+
+
+def test_without_a_mask_each_token_sees_its_past(draw, monkeypatch):
+    Q, K, V, sees = draw(1, 4, 5, 3), draw(1, 2, 5, 3), draw(1, 2, 5, 3), torch.ones(5, 5).tril().bool()
+    masked = ShortAttention.apply(Q, K, V, sees)
+    for kept in (attention.KEPT, 3):
+        monkeypatch.setattr(attention, "KEPT", kept)
+        assert torch.allclose(attention.attention(Q, K, V, None), masked, rtol=1e-12)

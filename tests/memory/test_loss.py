@@ -57,7 +57,7 @@ def test_a_real_step_holds_what_is_planned(way, recipe):
 
 def test_bytes_per_logit():
     """16-bit logits, their 32-bit copy and its log-softmax; the shifted copy; or 16 bits and an eighth of the rest."""
-    job = Job("lora", seq=4096)
+    job = Job("lora", seq=4096, fast=False)
     logits = 32000 * job.seq
 
     def each(way):

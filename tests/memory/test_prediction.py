@@ -12,7 +12,9 @@ from tiny_configs import SMALL, small
 from torch.profiler import ProfilerActivity, profile
 
 from lora_lessons import lora, memory, models
+from lora_lessons.fast.head import CHUNK
 from lora_lessons.memory import Job, prediction, tape
+from lora_lessons.tasks import IGNORED, Encoded
 
 WITHIN = 0.05
 MODELS = {
@@ -75,6 +77,11 @@ GRID = [
     ("llama", Job("lora", r=8, seq=64, optimizer="paged_adamw", adapter_dtype="bf16", gradient_checkpointing=False)),
     ("llama tied", Job("full", seq=64, gradient_checkpointing=False)),
     ("llama tied", Job("full", seq=8)),
+    ("llama tied", Job("lora", r=8, seq=64, batch_size=2, dtype="fp32", autocast=True, gradient_checkpointing=False)),
+    ("llama", Job("lora", r=8, seq=720, dtype="fp32", autocast=True)),
+    ("qwen2", Job("lora", 8, ("q_proj", "v_proj"), 64, dtype="fp32", gradient_checkpointing=False)),
+    ("qwen3", Job("lora", r=8, seq=64, batch_size=2, dtype="fp32", autocast=True, gradient_checkpointing=False)),
+    ("qwen3", Job("lora", r=8, seq=64, dtype="fp32", autocast=True)),
     ("llama of two blocks", Job("qlora", r=8, seq=64)),
     ("llama of two blocks", Job("full", seq=64)),
     ("llama with biases", Job("qlora", r=8, seq=64, gradient_checkpointing=False)),
@@ -107,12 +114,18 @@ GRID = [
 
 
 def real(shape, job):
-    """A model with numbers, a batch and an optimizer, ready for a step."""
+    """A model with numbers, a batch, an optimizer and the fast path if the job takes it, ready for a step."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, optimizer = memory.build(shape, job, "cpu")
+        model, optimizer = memory.build(shape, job, "cpu", card=False)
         ids = torch.randint(3, 1000, (job.batch_size, job.seq))
-    return model, {"input_ids": ids, "labels": ids}, optimizer
+    path = memory.taped(model, job, card=False)
+    batch = [Encoded(one, one) for one in ids] if path else {"input_ids": ids, "labels": ids}
+    return model, batch, optimizer, path
+
+
+def loss_of(model, batch, path):
+    return path.loss(batch) if path else model(**batch).loss
 
 
 def profiled(run):
@@ -139,8 +152,8 @@ def close(predicted, measured, least):
 def test_every_line_is_what_a_real_step_holds(name, job):
     shape = memory.shape_of(MODELS[name]())
     predicted = memory.predict(shape, job, card=False)
-    model, batch, optimizer = real(shape, job)
-    measured = memory.measure(model, batch, optimizer)
+    model, batch, optimizer, path = real(shape, job)
+    measured = memory.measure(model, batch, optimizer, path)
 
     assert predicted.moment == measured.moment and predicted.moments.keys() == measured.moments.keys()
     least = 1e-3 * measured.bill.total
@@ -152,7 +165,7 @@ def test_every_line_is_what_a_real_step_holds(name, job):
 
     # And without the tape: parameters, moments and gradients by their storages, the rest by the profiler.
     bill, trainable = predicted.moments["optimizer step"], [p for p in model.parameters() if p.requires_grad]
-    everything = [t for _, t in tape.state(model)]
+    everything = [t for _, t in (*tape.state(model), *(path.copies() if path else ()))]
     assert close(bill.weights + bill.adapters, memory.held_bytes(everything), least)
     moments = [t for s in optimizer.state.values() for t in s.values() if isinstance(t, torch.Tensor) and t.ndim]
     assert close(bill.optimizer, memory.held_bytes(moments), least)
@@ -160,7 +173,7 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     in_8_bits = job.optimizer == "adamw_8bit"  # on a processor its step unpacks the moments: no card does that
 
     def step():
-        model(**batch).loss.backward()
+        loss_of(model, batch, path).backward()
         assert close(bill.gradients, memory.held_bytes(p.grad for p in trainable), least)
         if not in_8_bits:
             optimizer.step()
@@ -170,10 +183,10 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     most, left = profiled(step)
     fullest = max(b.total for m, b in predicted.moments.items() if not (in_8_bits and m == "optimizer step"))
     assert left < least and fullest == pytest.approx(fixed + most, rel=WITHIN)
-    _, kept = profiled(lambda: model(**batch).loss)
-    kept -= (
-        4 * job.batch_size * job.seq * SMALL["vocab_size"]
-    )  # of the logits, the loss keeps their log-softmax in fp32
+    _, kept = profiled(lambda: loss_of(model, batch, path))
+    # Of the logits, the loss keeps their log-softmax in fp32; the fast path's, what the head reads and its gradient.
+    of_the_head = 2 * SMALL["hidden_size"] * model.get_input_embeddings().weight.itemsize
+    kept -= job.batch_size * job.seq * (of_the_head if path else 4 * SMALL["vocab_size"])
     kept -= (
         job.gradient_checkpointing * shape.config().num_hidden_layers * torch.get_rng_state().nbytes
     )  # for an equal second pass
@@ -184,11 +197,11 @@ def test_every_line_is_what_a_real_step_holds(name, job):
 @pytest.mark.parametrize("method", ["lora", "qlora"])
 def test_activations_are_the_tensors_that_autograd_saved(method, layer):
     job = Job(method, r=8, seq=64, batch_size=2, gradient_checkpointing=False, layer=layer)
-    model, batch, _ = real(memory.shape_of(MODELS["qwen2"]()), job)
+    model, batch, _, path = real(memory.shape_of(MODELS["qwen2"]()), job)
     state = {t.untyped_storage().data_ptr() for _, t in tape.state(model)}
     saved = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
-        loss = model(**batch).loss  # noqa: F841 (its graph holds what was saved)
+        loss = loss_of(model, batch, path)  # noqa: F841 (its graph holds what was saved)
     kept = [t for t in saved if t.untyped_storage().data_ptr() not in state and t.shape[-1:] != (SMALL["vocab_size"],)]
     predicted = memory.predict(MODELS["qwen2"](), job, card=False).moments["loss"].activations
     assert predicted == pytest.approx(memory.held_bytes(kept), rel=WITHIN)
@@ -209,15 +222,48 @@ def test_the_fixed_part_of_a_7b_is_the_ledgers(name, method):
 def test_one_trace_answers_for_every_length_batch_and_rank():
     """Replayed from prime sizes or run at the very sizes: the same bytes."""
     shape = memory.shape_of(MODELS["llama"]())
-    for job in (Job(r=5, seq=37, batch_size=3), Job("lora", r=24, seq=200, gradient_checkpointing=False, layer="peft")):
+    plain = Job("lora", r=24, seq=200, gradient_checkpointing=False, layer="peft")
+    fast = Job(r=5, seq=37, batch_size=3)  # fewer tokens than have their logits at once
+    for job in (plain, replace(plain, layer="ours", fast=False), fast, replace(fast, seq=200)):
         for blocks in (3, 4):
-            memory.predict(shape, job)
-            b, s, r = prediction.primes(prediction.check(shape, job), job)
-            replayed = memory.trace(shape, replace(job, batch_size=b, seq=s, r=r), blocks, None, True, True)
-            run = memory.trace(shape, job, blocks, None, True, False)
-            assert replayed.peaks(job.batch_size, job.seq, job.r)[:, :, 0] == pytest.approx(
-                run.peaks(job.batch_size, job.seq)[:, :, 0]
+            by_fast = not prediction.why_plain(shape, job, True)
+            of = prediction.primes(prediction.check(shape, job), job, by_fast)
+            key = replace(job, batch_size=of[0], seq=of[1], r=of[2])
+            replayed = memory.trace(shape, key, blocks, None, True, of)
+            run = memory.trace(shape, job, blocks, None, True)
+            answers = min(CHUNK, job.batch_size * (job.seq - 1))
+            assert by_fast == (job.layer == "ours" and job.fast)
+            assert replayed.peaks(job.batch_size, job.seq, job.r, answers)[:, :, 0] == pytest.approx(
+                run.peaks()[:, :, 0], rel=(1e-3 if by_fast else 1e-6), abs=100
             )
+
+
+def taught(prompt, answer, opening):
+    """A text that begins with `opening`; what follows the prompt is supervised."""
+    ids = torch.cat([opening, torch.randint(3, 1000, (prompt + answer,))])
+    labels = ids.clone()
+    labels[: len(opening) + prompt] = IGNORED
+    return Encoded(ids, labels)
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+@pytest.mark.parametrize("summed", [False, True])
+def test_the_fullest_of_real_batches_is_planned_as_it_is(name, summed):
+    """Some share a beginning, some are padded, few tokens are supervised: the very step that training takes."""
+    shape, openings = memory.shape_of(MODELS[name]()), (torch.arange(5, 35), torch.arange(5, 7))
+    batches = [[taught(n, 20, opening) for n in (10, 30, 90, 14)] for opening in openings]
+    job = Job("lora", r=8, dtype="fp32", gradient_checkpointing=False, batch_size=2 if summed else 4)
+    planned = memory.predict_texts(shape, job, batches, card=False)
+    model, _, optimizer, path = real(shape, job)
+    trained = [p for p in model.parameters() if p.requires_grad]
+
+    def held(batch):
+        whole = memory.measure(model, batch, optimizer, path).bill
+        return whole.total + summed * (4 * sum(p.numel() for p in trained) - whole.gradients)
+
+    pieces = [batch[i : i + job.batch_size] for batch in batches for i in range(0, 4, job.batch_size)]
+    assert planned.fast == (name == "llama") == bool(path)
+    assert planned.bill.total == pytest.approx(max(map(held, pieces)), rel=WITHIN)
 
 
 def test_many_lengths_at_once_are_one_by_one():
@@ -229,7 +275,7 @@ def test_many_lengths_at_once_are_one_by_one():
 
 def test_what_grows_with_what():
     def bill(**fields):
-        return memory.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16} | fields)).moments["loss"]
+        return memory.predict("Llama-2-7B", Job(**{"seq": 1024, "r": 16, "fast": False} | fields)).moments["loss"]
 
     one, long, two = bill(), bill(seq=2048), bill(batch_size=2)
     assert long.logits == two.logits == pytest.approx(2 * one.logits) and long[:5] == one[:5]
@@ -272,7 +318,7 @@ def test_planning_leaves_bitsandbytes_as_it_was():
 @pytest.mark.parametrize("job", [Job("qlora", r=8), Job("qlora", r=8, layer="peft"), Job("full")], ids=str)
 def test_a_built_model_trains(job):
     """Real numbers, every trainable matrix with a gradient, also after an evaluation: the 4-bit trap is guarded."""
-    model, batch, optimizer = real(memory.shape_of(MODELS["llama"]()), replace(job, seq=32))
+    model, batch, optimizer, _ = real(memory.shape_of(MODELS["llama"]()), replace(job, seq=32, fast=False))
     first = model.eval()(**batch).loss.item()
     model.train()
     for group in optimizer.param_groups:
@@ -320,7 +366,7 @@ USUAL = [
 def test_what_is_played_on_meta_is_what_torchs_own_autocast_holds(name, job):
     shape = memory.shape_of(MODELS[name]())
     predicted = memory.predict(shape, job, card=False)
-    measured = memory.measure(*real(shape, job))
+    measured = memory.measure(*real(shape, job)[:3])
     assert predicted.moment == measured.moment and predicted.moments.keys() == measured.moments.keys()
     for moment, bill in measured.moments.items():
         for line in memory.reconcile(predicted.moments[moment], bill):

@@ -28,7 +28,7 @@ def test_shards_divide_by_the_cards_and_nothing_else_does():
 @pytest.mark.parametrize("method", ["qlora", "lora", "full"])
 def test_what_one_card_holds_is_all_there_once_divided(method):
     """At every moment: N shards and what each card has of its own are the one card's bill, but for what is gathered."""
-    job = Job(method, seq=256)
+    job = Job(method, seq=256, fast=False)
     for name, bill in memory.predict("Llama-2-7B", job).moments.items():
         card = sharded._card(bill, 32, 0.0, memory.cluster_of("4x24"), name)
         if name != "optimizer step":

@@ -422,8 +422,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/fast/rows.py",
         (
             "tokens of the fast path see what they are to predict",
-            "past(max(own))], dim=1)",
-            "past(max(own)).T], dim=1)",
+            "past(max(own), device)], dim=1)",
+            "past(max(own), device).T], dim=1)",
             "fast/test_rows.py::test_a_token_sees_the_prefix_and_its_own_past",
         ),
         (
@@ -443,8 +443,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/fast/path.py",
         (
             "the fast path's loss is the mean over all tokens",
-            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels)",
-            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels) * len(h) / len(x)",
+            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk)",
+            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk) * len(h) / len(x)",
             "fast/test_path.py::test_loss_and_every_gradient_are_the_plain_paths",
         ),
         (
@@ -473,6 +473,12 @@ SABOTAGES: list[Sabotage] = [
             "KEPT = 4 * 2**20",
             "KEPT = 0",
             "fast/test_backward.py::test_only_long_texts_and_cards_take_pytorchs_attention",
+        ),
+        (
+            "a long text without a mask sees what follows",
+            "is_causal=sees is None)",
+            "is_causal=False)",
+            "fast/test_backward.py::test_without_a_mask_each_token_sees_its_past",
         ),
     ),
     *_in(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from ... import memory
 from ...cluster.ray_tasks import Share
-from ...machine import memory_bytes
+from ...machine import free_bytes, memory_bytes
 from ..ledger import BASE, BASE_NAME
 from .trials import BASES, Trial
 
@@ -40,7 +40,6 @@ def share(trials: Iterable[Trial], at_once: int | None, here: bool) -> tuple[Sha
     the free memory holds. Threads are shared out, unless $OMP_NUM_THREADS says how many a run has. Raises ValueError
     where this machine cannot hold so many.
     """
-    import psutil
     import torch
 
     needed = int(max([RUN, *(bill + BESIDE for _, bill in _large(trials))]))
@@ -55,7 +54,7 @@ def share(trials: Iterable[Trial], at_once: int | None, here: bool) -> tuple[Sha
     )
     if at_once and at_once > max(1, most):
         raise ValueError(f"--at-once {at_once}: this machine has {why}. Choose a smaller number, or leave it out.")
-    free = psutil.virtual_memory().available // needed
+    free = free_bytes() // needed
     slots = at_once or max(1, min(cards or cores // threads, free))
     return Share(threads, needed, min(cards, 1)), slots
 

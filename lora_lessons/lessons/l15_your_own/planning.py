@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ... import lora, memory, models, training
-from ...machine import memory_bytes
+from ...machine import free_bytes
 from ...tasks import Encoded
 from ...tasks.splitting import MOST_HELD_OUT
 from ...training.losses import losses
@@ -76,9 +76,10 @@ class Place(NamedTuple):
 def load(model: str, precision: str) -> tuple[models.Base, bool]:
     """The frozen base, and whether it multiplies in 16 bits while its weights stay in 32 (autocast).
 
-    `precision` "" means fp32 weights on a processor, bf16 on a card; "nf4" is QLoRA's.
+    `precision` "" means bf16 on a card, and on a processor what the checkpoint has, where it is fast here: 16 bits are
+    never held in 32 and in 16. "nf4" is QLoRA's.
     """
-    chosen = precision or ("bf16" if torch.cuda.is_available() else "fp32")
+    chosen = precision or ("bf16" if torch.cuda.is_available() else models.own_precision(model))
     base = models.load(model, precision=chosen)
     base.model.requires_grad_(False)
     return base, chosen == "fp32" and models.best_precision().name == "bf16"
@@ -124,27 +125,37 @@ def settings(
     )
 
 
-def place() -> Place:
-    """This machine's card, or its memory where it has none."""
-    if torch.cuda.is_available():
-        name = torch.cuda.get_device_name()
-        return Place(float(torch.cuda.mem_get_info()[1]), name)
-    return Place(float(memory_bytes()), "this machine's memory")
+def place(base: models.Base | None = None) -> Place:
+    """What training may hold of this machine's card, or of its memory where it has none: what is free, and `base`'s part."""
+    if torch.cuda.is_available():  # PyTorch holds the base there, and the bill counts CUDA's context once more
+        own = torch.cuda.memory_reserved() + memory.CONTEXT_BYTES
+        return Place(torch.cuda.mem_get_info()[0] + own, torch.cuda.get_device_name())
+    held = memory.held_bytes(base.model.state_dict().values()) if base else 0
+    return Place(float(free_bytes() + held), "this machine's memory")
 
 
-def bill(base: models.Base, how: training.Settings, seq: int) -> float:
-    """Bytes at the fullest moment of a step, as the ledger predicts them (lesson 07), with every example of `seq` tokens."""
+def bill(base: models.Base, how: training.Settings, texts: Sequence[Encoded] | int) -> float:
+    """Bytes at the fullest moment of all steps over `texts`, as the ledger predicts them (lesson 07).
+
+    Of a number of tokens instead of texts: with every example that long, nothing shared, and everything supervised.
+    """
     packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
     job = memory.Job(
         "qlora" if packed else "lora",
-        r=R,
-        seq=seq,
+        r=next((layer.r for _, layer in lora.lora_layers(base.model)), R),
+        seq=texts if isinstance(texts, int) else 1,
         batch_size=how.batch_size,
-        gradient_checkpointing=False,
+        gradient_checkpointing=how.gradient_checkpointing,
         dtype={torch.float32: "fp32", torch.float16: "fp16"}.get(base.model.dtype, "bf16"),
+        autocast=how.autocast,
+        fast=how.fast,
         optimizer=how.optimizer,
     )
-    return memory.predict(base.model.config, job).bill.total
+    config, card = base.model.config, base.model.device.type == "cuda"
+    if isinstance(texts, int):
+        return memory.predict(config, job, card).bill.total
+    steps = [[texts[i] for i in chosen] for chosen in training.batches(len(texts), how)]
+    return memory.predict_texts(config, job, steps, card).bill.total
 
 
 def seconds_a_step(model: Any, examples: Sequence[Encoded], how: training.Settings) -> float:

@@ -58,7 +58,7 @@ def plan(how: Settings, examples: int, bill: float, where: Place, seconds: float
         [
             f"{how.steps} steps of {how.examples_per_step} lines{at_once}: each line is seen {passes:.1f} times, at a learning rate of {how.learning_rate:g}.",
             f"By the memory ledger (lesson 07), a training step needs at most {bill / memory.GB:.1f} GB, besides Python and its "
-            f"libraries; {where.words} has {where.room / memory.GB:.0f} GB in all: it {fits}.",
+            f"libraries; {where.words} has {where.room / memory.GB:.1f} GB free for it: it {fits}.",
             f"One step took {seconds:.1f} s on {machine()}, so training alone takes about {how.steps * seconds / 60:.1f} "
             "minutes; the looks, the answers and the export come on top.",
         ]

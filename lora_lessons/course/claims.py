@@ -35,6 +35,7 @@ class Claim(NamedTuple):
     sentence: str
     records: tuple[str, ...]
     decides: Callable[[Mapping[str, Any]], str | None]
+    where: str = ""  # what the verdict is limited to, said with it: "in our base"
 
     def judge(self, values: Mapping[str, Value]) -> str | None:
         """The verdict that follows from these values; None where none does.
@@ -69,12 +70,12 @@ CLAIMS: list[Claim] = []
 
 
 def claim(
-    id: str, lesson: str, *, says: str, written_for: str, sentence: str, records: tuple[str, ...]
+    id: str, lesson: str, *, says: str, written_for: str, sentence: str, records: tuple[str, ...], where: str = ""
 ) -> Callable[..., Any]:
     """Register a claim; the decorated function works out its verdict from the records' values."""
 
     def register(decides: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Mapping[str, Any]], str | None]:
-        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, records, decides))
+        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, records, decides, where))
         return decides
 
     return register
@@ -98,13 +99,19 @@ class Card(NamedTuple):
     says: str
     said: str  # a verdict, DISAGREES or OPEN
     sentence: str
+    where: str = ""  # what the verdict is limited to
+
+    @property
+    def label(self) -> str:
+        """The verdict as it is read: "corrected, in our base"."""
+        return f"{self.said}, {self.where}" if self.where else self.said
 
     def html(self) -> str:
         edge = EDGES.get(self.said, GREY)  # not tested, or not decided
         return (
             f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
             f"<b>{self.id}</b> The page says: <i>{in_html(self.says)}</i><br>"
-            f"<b>Verdict: {self.said}.</b> {in_html(self.sentence)}</div>"
+            f"<b>Verdict: {in_html(self.label)}.</b> {in_html(self.sentence)}</div>"
         )
 
 
@@ -116,7 +123,7 @@ def card(one: Claim, values: Mapping[str, Value]) -> Card:
         sentence = f"This verdict is still open. {error.args[0]} Run the cells above first."
         return Card(one.id, one.says, OPEN, sentence)
     if found == one.written_for:
-        return Card(one.id, one.says, one.written_for, sentence)
+        return Card(one.id, one.says, one.written_for, sentence, one.where)
     otherwise = f"says “{found}”" if found else "says otherwise"
     sentence = (
         f"The course expected “{one.written_for}”, but what you measured here {otherwise}. Trust your measurement, "
@@ -126,7 +133,7 @@ def card(one: Claim, values: Mapping[str, Value]) -> Card:
 
 
 _CARD = re.compile(
-    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><br><b>Verdict: (?P<said>[^<]*)\.</b> (?P<sentence>.*?)</div>",
+    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><br><b>Verdict: (?P<said>[^<,]*)(?:, (?P<where>[^<]*))?\.</b> (?P<sentence>.*?)</div>",
     re.S,
 )
 
@@ -134,4 +141,4 @@ _CARD = re.compile(
 def read_card(shown: str) -> Card | None:
     """The card that a cell has shown as HTML; None where it is none."""
     found = _CARD.search(shown)
-    return Card(*(read_back(part) for part in found.groups())) if found else None
+    return Card(**{name: read_back(part) for name, part in found.groupdict("").items()}) if found else None

@@ -1,10 +1,11 @@
-"""How fast LoRA trains here: transformers' Trainer with PEFT and this course's loop, the same steps in turn, and the limit.
+"""How fast LoRA trains here: transformers' Trainer and TRL's with PEFT, and this course's loop, the same steps in turn.
 
 Each side runs in a process of its own, so that its peak memory is its own: `python -m … side '{"task": …}' FOLDER`.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import statistics
 import sys
@@ -12,19 +13,24 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from .. import evaluation, lora, models, tasks, training
+from ..fast import FastPath
 from ..files import write_text
 from ..machine import machine, peak_bytes
+from ..training import losses
 from . import by_trainer
 from .own_process import answer, run_in_process
 from .recordings import keep
 
 RECORDING = "training_speed"
 WITHOUT_AMX = "training_speed_without_amx"  # the same on a processor that has no matrix units
-TRAINER, COURSE = "Trainer + PEFT", "this course"
+TRAINER, TRL = "Trainer + PEFT", "SFTTrainer + PEFT"
+COURSE, ALONE = "this course", "this course, nothing shared"
 TASKS = ("persona", "strict_json")
 R, ALPHA = 8, 16
 JUDGED = 24
@@ -43,16 +49,18 @@ def how(steps: int, in_16_bits: bool) -> training.Settings:
 
 
 def measure(steps: int = 20, repeats: int = 3, out: Path | None = None) -> dict[str, Any]:
-    """Both sides on both tasks, in turn, `repeats` times; prints medians and ratios, and keeps the recording.
+    """Every side on both tasks, in turn, `repeats` times; prints medians and ratios, and keeps the recording.
 
     Held-out losses are nats per supervised token, rates supervised tokens per second, memory the peak of the process.
+    "Nothing shared" is this course's loop when every chat begins in its own way: these two tasks' chats share a prompt,
+    which is then computed once for a batch. Without TRL its side is left out, which is said.
     """
     precision = models.best_precision().name
     found: dict[str, Any] = {"precision": precision, "steps": steps, "rows": []}
     model, best = models.load(precision=precision).model, 0.0
     with tempfile.TemporaryDirectory() as scratch:
         for task in TASKS:
-            runs: dict[str, list[dict[str, float]]] = {TRAINER: [], COURSE: []}
+            runs: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES if side != TRL or has_trl()}
             for turn in range(repeats):
                 best = max(best, limit(model))  # whatever else the machine does only makes it smaller
                 for side, so_far in runs.items():
@@ -70,20 +78,31 @@ def measure(steps: int = 20, repeats: int = 3, out: Path | None = None) -> dict[
 
 
 def _median(task: str, side: str, runs: list[dict[str, float]]) -> dict[str, Any]:
-    return {"task": task, "side": side} | {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+    """The median of each measure over `runs`, and the range of their seconds."""
+    seconds = [run["seconds"] for run in runs]
+    medians = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
+    return {"task": task, "side": side} | medians | {"seconds_range": [min(seconds), max(seconds)]}
 
 
 def in_words(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each side of each task, and their ratio."""
-    for theirs, ours in zip(rows[::2], rows[1::2], strict=True):
-        for row in (theirs, ours):
-            yield (
-                f"{row['task']:<12}{row['side']:<16}{row['seconds']:6.1f} s"
-                f"{row['supervised_per_second']:6.0f} supervised tokens/s   held-out {row['loss']:.3f} nats   "
-                f"peak {row['peak'] / 1e9:.2f} GB   {row['share_of_limit']:.0%} of the limit"
-            )
-        ratio = ours["supervised_per_second"] / theirs["supervised_per_second"]
-        yield f"{'':<12}{ratio:.2f} times the tokens, at {ours['peak'] / theirs['peak']:.2f} times the memory"
+    """A line for each side of each task, with its ratio to Trainer + PEFT."""
+    trainer = {row["task"]: row for row in rows if row["side"] == TRAINER}
+    for row in rows:
+        least, most = row["seconds_range"]
+        times = row["supervised_per_second"] / trainer[row["task"]]["supervised_per_second"]
+        yield (
+            f"{row['task']:<12}{row['side']:<28}{row['seconds']:6.1f} s ({least:.1f} to {most:.1f})"
+            f"{row['supervised_per_second']:6.0f} supervised tokens/s, {times:.2f} times Trainer's   "
+            f"held-out {row['loss']:.3f} nats   peak {row['peak'] / 1e9:.2f} GB   {row['share_of_limit']:.0%} of the limit"
+        )
+
+
+def has_trl() -> bool:
+    """Whether TRL is installed; where it is not, say so."""
+    if importlib.util.find_spec("trl"):
+        return True
+    print("TRL is not installed, so its trainer is left out: pip install trl")
+    return False
 
 
 def limit(model: Any, tokens: int = 512, repeats: int = 10) -> float:
@@ -113,8 +132,7 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
     task = tasks.load_task(wanted["task"])
     examples = [tasks.encode(base.tokenizer, example) for example in task.train]
     settings = how(wanted["steps"], in_16_bits)
-    sides: dict[str, Callable[..., tuple[float, Any]]] = {TRAINER: with_trainer, COURSE: with_course}
-    seconds, model = sides[wanted["side"]](base.model, examples, settings, folder)
+    seconds, model = SIDES[wanted["side"]](base.model, examples, settings, folder)
     peak = peak_bytes()
     held_out = [tasks.encode(base.tokenizer, example) for example in task.held_out[:JUDGED]]
     seen = by_trainer.in_our_order(examples, settings)
@@ -125,6 +143,7 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
         "loss": evaluation.held_out_loss(model, held_out),
         "peak": peak,
         "flops": needed(base.model, seen, settings.batch_size),
+        "chat_tokens": statistics.mean(len(one.input_ids) for one in seen),
     }
     write_text(folder / "found.json", json.dumps(found))
     print(json.dumps({"settings": asdict(settings)} | found), file=sys.stderr)
@@ -156,13 +175,65 @@ def with_course(model: Any, examples: Any, settings: training.Settings, folder: 
     return time.perf_counter() - start, model
 
 
+def with_nothing_shared(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
+    """`with_course`, as if every chat of a batch began in its own way."""
+    with mock.patch.object(losses, "FastPath", partial(FastPath, share_prefix=False)):
+        return with_course(model, examples, settings, folder)
+
+
 def with_trainer(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
+    wrapped = _with_peft(model)
+    seconds, _ = through_trainer(wrapped, examples, settings, folder)
+    return seconds, wrapped
+
+
+def with_trl(model: Any, examples: Any, settings: training.Settings, folder: Path) -> tuple[float, Any]:
+    """TRL's SFTTrainer as it comes, on the same tokens, batches and rates."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    rows = [
+        {"input_ids": one.input_ids.tolist(), "labels": one.labels.tolist()}
+        for one in by_trainer.in_our_order(examples, settings)
+    ]
+    wrapped = _with_peft(model)
+    trainer = SFTTrainer(
+        wrapped,
+        SFTConfig(**_arguments(settings, folder)),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=models.load_tokenizer(models.embedded_folder()),
+        optimizers=by_trainer.our_rates(wrapped, settings),
+    )
+    start = time.perf_counter()
+    trainer.train()
+    return time.perf_counter() - start, wrapped
+
+
+# Who takes the steps, in the order of the table.
+SIDES: dict[str, Callable[..., tuple[float, Any]]] = {
+    TRAINER: with_trainer,
+    TRL: with_trl,
+    ALONE: with_nothing_shared,
+    COURSE: with_course,
+}
+
+
+def _with_peft(model: Any) -> Any:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=R, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
-    wrapped = get_peft_model(model, config)
-    seconds, _ = through_trainer(wrapped, examples, settings, folder)
-    return seconds, wrapped
+    return get_peft_model(model, config)
+
+
+def _arguments(settings: training.Settings, folder: Path) -> dict[str, Any]:
+    """The arguments of transformers' and TRL's trainers that say what `settings` does."""
+    return by_trainer.quiet(str(folder)) | {
+        "max_steps": settings.steps,
+        "per_device_train_batch_size": settings.batch_size,
+        "max_grad_norm": 0.0,
+        "bf16": settings.autocast,
+        "logging_strategy": "no",
+    }
 
 
 def through_trainer(
@@ -183,16 +254,9 @@ def through_trainer(
         def on_step_end(self, *_: Any, **__: Any) -> None:
             on_step()
 
-    arguments: dict[str, Any] = by_trainer.quiet(str(folder)) | {
-        "max_steps": settings.steps,
-        "per_device_train_batch_size": settings.batch_size,
-        "max_grad_norm": 0.0,
-        "bf16": settings.autocast,
-        "logging_strategy": "no",
-    }
     trainer = Trainer(
         wrapped,
-        TrainingArguments(**arguments | changed),
+        TrainingArguments(**_arguments(settings, folder) | changed),
         train_dataset=by_trainer.in_our_order(examples, settings),
         data_collator=lambda rows: tasks.collate(rows, pad_id=0),
         callbacks=[AtStepsEnd()],

@@ -8,12 +8,14 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from .. import errors
 from ..course.lesson import DEEPER, lessons, question, side_trips
 from ..course.syllabus import SYLLABUS
+from ..fast.path import FAMILIES
 from ..files import write_text
 from ..paths import course_root, measurements
 from .baselines import read_baseline
@@ -78,7 +80,7 @@ def took(path: Path) -> tuple[str, str]:
 
 
 def speed_table() -> str:
-    """What training costs in time, by us and by Trainer with PEFT, from the recordings of `lora-lessons bench train`.
+    """What training costs in time, by us and by others, from the recordings of `lora-lessons bench train`.
 
     Empty while nothing is recorded; of other machines' recordings, the ratios.
     """
@@ -99,29 +101,51 @@ def _made_of(file: Path, make: Callable[[dict[str, Any]], str]) -> str:
 
 
 def _speed(found: dict[str, Any]) -> str:
-    where = f"{found['date']} on {found['machine']} in {found['precision']}"
+    where = f"{found['date']} on {_rated(found)} in {found['precision']}"
     rows = [
         "## What it costs in time",
         "",
-        f"Measured on {where}: {found['steps']} steps of eight conversations, both sides in turn, medians.",
+        f"Measured on {where}: {found['steps']} steps of eight conversations{_lengths(found)}, all sides in turn, medians.",
         "",
         "| task | trained by | seconds | supervised tokens per second | held-out loss | peak memory | share of the machine's limit |",
         "|---|---|---|---|---|---|---|",
     ]
-    closing = f"So this course's loop is {_times(found)} times as fast. `lora-lessons bench train` measures it on your machine."
+    closing = (
+        f"So this course's loop is {_times(found)} times as fast as Trainer with PEFT, on these short chats and on models of the "
+        f"families {', '.join(FAMILIES)}; others train the plain way. `lora-lessons bench train` measures it on your machine."
+    )
     return "\n".join([*rows, *map(_speed_row, found["rows"]), "", closing])
 
 
+def _lengths(found: dict[str, Any]) -> str:
+    """How long the conversations of each task are, where the recording says so."""
+    said = [f"{ours['chat_tokens']:.0f}" for _, ours in _compared(found) if "chat_tokens" in ours]
+    return f" (of {' and '.join(said)} tokens on average)" if said else ""
+
+
 def _elsewhere(found: dict[str, Any]) -> str:
-    where = f"On {found['machine']} ({found['date']})"
-    least, most = (f"{choose(row['share_of_limit'] for row in found['rows'][1::2]):.0%}" for choose in (min, max))
+    where = f"On {_rated(found)}, {found['date']},"
+    shares = [ours["share_of_limit"] for _, ours in _compared(found)]
+    least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
     return f"{where} it was {_times(found)} times as fast, at {least} to {most} of that machine's limit."
+
+
+def _rated(found: dict[str, Any]) -> str:
+    """The machine, and what its matrix products reach: two very different ones may go by one name."""
+    return f"{found['machine']} (matrix products of {found['limit_flops'] / 1e9:.0f} GFLOP/s)"
 
 
 def _times(found: dict[str, Any]) -> str:
     """How many times as fast as the Trainer the course is, on each task."""
-    pairs = zip(found["rows"][::2], found["rows"][1::2], strict=True)
-    return " and ".join(f"{b['supervised_per_second'] / a['supervised_per_second']:.2f}" for a, b in pairs)
+    rates = [(theirs["supervised_per_second"], ours["supervised_per_second"]) for theirs, ours in _compared(found)]
+    return " and ".join(f"{ours / theirs:.2f}" for theirs, ours in rates)
+
+
+def _compared(found: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Of each task the first row, Trainer with PEFT, and the last one, this course."""
+    for _, rows in groupby(found["rows"], key=lambda row: row["task"]):
+        theirs, *_, ours = rows
+        yield theirs, ours
 
 
 def _speed_row(row: dict[str, Any]) -> str:

@@ -160,7 +160,7 @@ def test_what_a_lesson_quotes_of_these_figures_is_the_same_here():
     }
     assert quoted.items() <= here.items()
     full, torchtune = published.figure("full_fine_tuning.bf16_gb"), published.figure("torchtune.full_gib")
-    assert test_full_fine_tuning_in_bf16_with_the_fused_adamw.__doc__.startswith(f"{full} GB published")
+    assert test_full_fine_tuning_in_bf16_with_the_fused_adamw.__doc__.startswith(f"{full} GB estimated")
     assert any(f"torchtune, full, {torchtune} GiB" in line for line in NOT_PLANNED)
 
 
@@ -209,9 +209,9 @@ def test_what_litgpt_and_bitsandbytes_041_kept_explains_the_rest(row):
 
 
 def test_full_fine_tuning_in_bf16_with_the_fused_adamw():
-    """51.6 GB published for a 7B; Llama-2-7B is planned at 56.0."""
+    """60 GB estimated by LLaMA-Factory for a 7B; Llama-2-7B is planned at 56.0."""
     fused = memory.predict("Llama-2-7B", Job("full", recipe="hf")).bill
-    assert fused.total == pytest.approx(51.6 * GB, rel=0.15)
+    assert fused.total == pytest.approx(60 * GB, rel=0.1)
     assert (
         memory.predict("Llama-2-7B", Job("full")).bill.total > 1.2 * fused.total
     )  # PyTorch's default copies all that trains

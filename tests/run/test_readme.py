@@ -55,6 +55,7 @@ SPEED = {
     "date": "2026-11-26",
     "precision": "bf16",
     "steps": 20,
+    "limit_flops": 442e9,
     "rows": [
         {
             "task": "strict_json",
@@ -62,10 +63,11 @@ SPEED = {
             "seconds": seconds,
             "supervised_per_second": 900 / seconds,
             "loss": 1.2345,
+            "chat_tokens": 76.6,
             "peak": 2.15e9,
             "share_of_limit": 0.5,
         }
-        for side, seconds in (("Trainer + PEFT", 47.26), ("this course", 20.0))
+        for side, seconds in (("Trainer + PEFT", 47.26), ("SFTTrainer + PEFT", 60.0), ("this course", 20.0))
     ],
 }
 
@@ -75,11 +77,12 @@ def test_the_times_in_the_readme_are_those_of_the_recording_and_say_where_and_wh
     (course / "data" / "measurements" / "training_speed.json").write_text(json.dumps(SPEED), encoding="utf-8")
     table = readme.speed_table()
     assert table.startswith(
-        "## What it costs in time\n\nMeasured on 2026-11-26 on Processor A, 2 cores in bf16: 20 steps"
+        "## What it costs in time\n\nMeasured on 2026-11-26 on Processor A, 2 cores (matrix products of 442 GFLOP/s) in bf16: 20 steps"
     )
     assert "| `strict_json` | Trainer + PEFT | 47.3 | 19 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
     assert "| `strict_json` | this course | 20.0 | 45 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
-    assert "So this course's loop is 2.36 times as fast." in table
+    assert "So this course's loop is 2.36 times as fast as Trainer with PEFT, on these short chats" in table
+    assert "steps of eight conversations (of 77 tokens on average)" in table
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
 
 
@@ -90,7 +93,8 @@ def test_of_other_machines_the_readme_gives_the_ratios(course):
         (folder / f"{name}.json").write_text(json.dumps(SPEED | {"machine": machine}), encoding="utf-8")
     *_, last = readme.speed_table().splitlines()
     assert (
-        last == "On Processor B, 4 cores (2026-11-26) it was 2.36 times as fast, at 50% to 50% of that machine's limit."
+        last == "On Processor B, 4 cores (matrix products of 442 GFLOP/s), 2026-11-26, it was 2.36 times as fast, "
+        "at 50% to 50% of that machine's limit."
     )
 
 

@@ -46,7 +46,8 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "03_directions_and_spans",
     says="In transformers most weight matrices can be approximated as lower-rank structures",
     written_for=CORRECTED,
-    sentence="Lesson 01 looked at the weights; this is about how training changes them. After a short full fine-tuning with AdamW, 90%<!--calc 9/10--> of the change's energy "
+    where="in our base",
+    sentence="Lesson 01 looked at the weights; this is about how training changes them. After eight steps of full fine-tuning with AdamW (one seed, the seven matrices of block 15), 90%<!--calc 9/10--> of the change's energy "
     "needs {update.rank90:.0%} of the directions, and noise of the same shape needs {update.rank90_noise:.0%}. The change leans towards some directions, but it "
     "is not of low rank. LoRA does not need it to be: it only needs that some update of low rank works as well, and lesson 03 found one.",
     records=("update.rank90", "update.rank90_noise"),
@@ -62,7 +63,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "03_train_lora",
     says="Training only A and B takes a fraction of the compute and memory of training W",
     written_for=CONDITION,
-    sentence="A small fraction of the memory: {memory.ratio:.0%} of what full fine-tuning holds for weights, gradients and AdamW in fp32, activations not "
+    sentence="Of our 135M base, in fp32: a small fraction of the memory, {memory.ratio:.0%} of what full fine-tuning holds for weights, gradients and AdamW, activations not "
     "counted. A large fraction of the compute: {compute.ratio:.0%} of the arithmetic, because forward and backward still go through the frozen W.",
     records=(
         "memory.ratio",

@@ -41,7 +41,7 @@ def which_card(
         ax.text(1.02, y, total, va="center", weight="bold", transform=ax.get_yaxis_transform())
         if x := (published or {}).get(name):
             ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
-    about = "; ◇ a published run" if published else ""
+    about = "; ◇ published" if published else ""
     ax.set_yticks(range(len(bills)), list(bills))
     ax.set_xlabel(f"GB at the peak of a step (dashed: what a card holds{about})")
     ax.grid(visible=False)

@@ -44,7 +44,7 @@ def hugging_face() -> dict[int, int]:
 
 
 def full_bf16() -> float:
-    """The GB that somebody's full fine-tuning of a 7B held in bf16."""
+    """LLaMA-Factory's estimate of a 7B's full fine-tuning in bf16, in GB."""
     return published.figure("full_fine_tuning.bf16_gb")
 
 

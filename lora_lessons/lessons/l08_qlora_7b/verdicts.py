@@ -36,7 +36,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     says="Full fine-tuning of 7B stores gradients and optimizer states for 7 billion parameters: 40–80 GB of VRAM for the training state",
     written_for=CONDITION,
     sentence="We count {state.least:.0f} GB when gradients and AdamW's moments are kept in 16 bits and up to {state.most:.0f} GB in 32 bits, over three shapes called 7B. The "
-    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (published for another 7B in 16 bits: 51.6<!--published full_fine_tuning.bf16_gb--> GB; in mixed precision, the usual setting: 139<!--published full_fine_tuning.mixed_gb.low--> to 162<!--published full_fine_tuning.mixed_gb.high-->).",
+    "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (LLaMA-Factory estimates 60<!--published full_fine_tuning.bf16_gb--> GB in 16 bits and 120<!--published full_fine_tuning.mixed_gb--> in mixed precision, the usual setting).",
     records=(
         "state.least",
         "state.most",

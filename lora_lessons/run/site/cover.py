@@ -128,7 +128,7 @@ def _at_a_glance(notebooks: Notebooks) -> str:
     for place, notebook in notebooks.items():
         for card in cards(notebook):
             lesson = link(f"{FOLDER}/{place}.html#{claim_anchor(card.id)}", f"Lesson {Path(place).name[:2]}")
-            reason = f"<b>{verdict(card.said)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
+            reason = f"<b>{verdict(card.said, card.where)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
             found.setdefault(card.id, (card.says, {}))[1].setdefault(card.said, reason)
     rows = [(html.escape(found[id][0]), "<br>".join(found[id][1].values())) for id in AT_A_GLANCE if id in found]
     return f"{_CLAIMS}\n\n{table(_COLUMNS, rows)}" if rows else ""

@@ -68,10 +68,11 @@ def claim_anchor(id: str) -> str:
     return f"claim-{id}"
 
 
-def verdict(said: str) -> str:
-    """A verdict as HTML: a sign, its word, and a class that gives it its colour."""
+def verdict(said: str, where: str = "") -> str:
+    """A verdict as HTML: a sign, its word, what it is limited to, and a class that gives it its colour."""
     sign, kind = _SIGNS.get(said, _OTHER)
-    return f'<span class="verdict {kind}"><span aria-hidden="true">{sign}</span> {html.escape(said)}</span>'
+    words = f"{said}, {where}" if where else said
+    return f'<span class="verdict {kind}"><span aria-hidden="true">{sign}</span> {html.escape(words)}</span>'
 
 
 def _read(lesson: str) -> NotebookNode:
@@ -84,7 +85,7 @@ def _read(lesson: str) -> NotebookNode:
 def _judged(one: Claim, shown: Card, says: str, cells: Cells) -> str:
     """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
-    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {_ways(one, cells)}</div>'
+    return f'<div class="judged">{part}{verdict(shown.said, shown.where)} {html.escape(shown.sentence)} {_ways(one, cells)}</div>'
 
 
 def _counted(said: Iterable[str]) -> str:

@@ -135,7 +135,10 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
         )
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and not re.search(r"\{%-?\s*generation\b", template):
-        said = "the template has no {% generation %} marks, so TRL's assistant_only_loss=True finds nothing to learn"
+        said = (
+            "the template has no {% generation %} marks: with assistant_only_loss=True older versions of TRL learn nothing, and "
+            "1.16 takes a marked template of its own or stops"
+        )
         yield (
             "no_generation_marks",
             NOTE,

@@ -15,12 +15,12 @@ EXAMPLES = {
         ({"noop.detached": 1e-6}, None),
     ],
     ("G04", "02_lora_layer"): [
-        ({}, CORRECTED),
+        ({}, CONDITION),
         ({"count.cut_most": 98.9}, HOLDS),
-        ({"count.cut_most": 98.9, "count.cut_least": 89.0}, CONDITION),
-        ({"count.cut_least": 89.0}, CONDITION),
-        ({"count.over_99": 13}, CONDITION),
-        ({"count.settings": 48}, CONDITION),
+        ({"count.cut_most": 98.9, "count.cut_least": 89.0}, CORRECTED),
+        ({"count.cut_least": 89.0}, CORRECTED),
+        ({"count.over_99": 27}, CORRECTED),
+        ({"count.settings": 24}, CORRECTED),
     ],
     ("G05", "02_lora_layer"): [
         ({}, CONDITION),

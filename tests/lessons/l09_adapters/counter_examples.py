@@ -18,11 +18,10 @@ EXAMPLES = {
         ({"snap.then": 70.0}, None),
     ],
     ("G12", "09_adapters"): [
-        ({}, CONDITION),
+        ({}, HOLDS),
         *(({f"gain.{task}": 0.05}, None) for task in TASKS),
         *(({f"kept.{task}": 0.0}, None) for task in TASKS),
         *(({f"told.{task}": 95.0}, None) for task in TASKS),
         ({f"gain.{task}": 0.05 for task in TASKS}, CORRECTED),
-        ({"live.drift": 0.0}, HOLDS),
     ],
 }

@@ -11,7 +11,7 @@ EXAMPLES = {
         ({"two.peak": 60.0}, None),
         ({"eight.plain": 26.0}, None),
         ({"card.room": 50.0}, None),
+        ({"published.two_most": 26.0}, CORRECTED),
         ({"ranks.same_losses": False}, None),
-        ({"published.card_under": 0.6}, None),
     ],
 }

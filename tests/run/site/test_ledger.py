@@ -29,7 +29,7 @@ def test_every_claim_has_one_row_with_what_each_lesson_measured():
     ids = [re.search(r"<b>(\w+)</b>", says)[1] for says, _, _ in rows(page)]
     assert ids == sorted({one.id for one in EVERY}, key=ids.index) and len(set(ids)) == len(ids)
     for one, found in zip(EVERY, judged(page), strict=True):
-        assert f"</span> {one.written_for}</span>" in found
+        assert ledger.verdict(one.written_for, one.where) in found
         assert f'href="lessons/{place_of(one.lesson)}.html#' in found
     for says, found, _ in rows(page):
         for one in EVERY:
@@ -61,7 +61,7 @@ def test_the_page_says_what_the_lessons_cards_say():
         card = shown[one.lesson, one.id]
         sentence = html.unescape(re.sub(r"<(?:a|small) .*", "", found.rpartition("</span>")[2]).strip())
         assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
-        assert ledger.verdict(card.said) in found
+        assert ledger.verdict(card.said, card.where) in found
 
 
 def test_a_verdict_is_never_told_by_its_colour_alone():
@@ -101,5 +101,5 @@ def test_published_figures_stand_beside_the_claim_that_they_bear_on():
         assert [one for one in sources if html.escape(one) not in cell] == []
         assert ('class="none"' in cell) == (not sources), id
     assert 'int4 <a href="numbers/published.html#qlora.table_2.int4">34.34</a>' in shown["G14"]
-    assert 'training loss: bf16 <a href="numbers/published.html#litgpt.bf16">0.870</a>' in shown["G16"]
+    assert 'MMLU: bf16 <a href="numbers/published.html#qlora.table_4.bf16">53.0</a>' in shown["G16"]
     assert not re.search(r"_|\{", "".join(re.sub(r"<[^>]+>", "", cell) for cell in shown.values())), "words, no keys"

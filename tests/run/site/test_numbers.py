@@ -104,8 +104,8 @@ def test_an_arithmetic_is_shown_with_its_parts():
     _, lines = the_hint("18%<!--calc exp(11_rulers:rulers.q4_0) - 1-->")
     assert re.fullmatch(r"Worked out: exp\(0\.1\d+\) − 1", lines[0]), "with values in place of names"
     assert re.fullmatch(r"rulers\.q4_0 = [\d.]+ nats .*, recorded by lesson 11", lines[1])
-    _, lines = the_hint("0.14<!--calc published:litgpt.nf4 - published:litgpt.bf16-->")
-    assert lines[2].startswith("litgpt.bf16 = 0.870: litgpt's tutorials"), "with the digits that were printed"
+    _, lines = the_hint("0.1<!--calc published:qlora.table_4.nf4_double - published:qlora.table_4.bf16-->")
+    assert lines[2].startswith("qlora.table_4.bf16 = 53.0: Dettmers"), "with the digits that were printed"
     _, lines = the_hint("1<!--calc lesson minutes-->")
     assert lines == [line for line in lines if "seconds" in line] and len(lines) == 1
 

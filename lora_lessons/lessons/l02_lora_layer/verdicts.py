@@ -60,7 +60,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     if 90 <= least <= most <= 99:
         return HOLDS
     within = measured["count.settings"] - measured["count.over_99"]
-    return CONDITION if 90 <= least and within else CORRECTED
+    return CONDITION if least >= 90 and within else CORRECTED
 
 
 @claim(

@@ -50,8 +50,10 @@ VERBS: list[Callable[..., int]] = [
     *(lab, plan, check, sweep, bench, adapters, inspect, ask, symptom, doctor, claims, site, badges, readme),
     new_lesson,
 ]
+# They work, and a newcomer's list is shorter without them.
+FOR_MAINTAINERS = (adapters, badges, readme, new_lesson)
 for verb in VERBS:
-    app.command()(verb)
+    app.command(hidden=verb in FOR_MAINTAINERS)(verb)
 app.add_typer(export)
 app.add_typer(cluster)
 

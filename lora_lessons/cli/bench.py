@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from .exits import EXIT_FAILED, EXIT_OK
-from .places import place, place_or_name
+from .places import place, place_or_name, shown
 
 WHAT = (
     "train: transformers' Trainer with PEFT and this course's loop, the same steps in turn, and the machine's limit "
@@ -41,9 +41,13 @@ def bench(
         typer.Option(
             parser=place,
             metavar="FILE",
-            help="Without it, the recording in data/measurements/; quantize and course write only where this says.",
+            help="Without it, bench-CHOICE.json in this folder; quantize and course write only where this says.",
         ),
     ] = None,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="For maintainers: replace the recording in the course's data/measurements/."),
+    ] = False,
     run: Annotated[
         bool, typer.Option("--run", help="For course: run every lesson first, every training anew.")
     ] = False,
@@ -58,6 +62,10 @@ def bench(
     from .. import files
     from ..machine import stamp
 
+    if record and (out or what in ("quantize", "course")):
+        raise ValueError("--record writes into the course's data/: leave it out with --out, quantize and course.")
+    if not (out or record or what in ("quantize", "course")):
+        out = place(f"bench-{what}.json")
     if out:
         files.check_file(out)
     if run and what != "course":
@@ -65,6 +73,8 @@ def bench(
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         found = _measure(what, model, out, run)
     fine = found.pop("fine", True)
+    if out and out.exists():
+        print(f"Written: {shown(out)}", file=sys.stderr)
     if as_json:
         print(json.dumps({"bench": what, **stamp(), **found}, ensure_ascii=False))
     return EXIT_OK if fine else EXIT_FAILED

@@ -169,10 +169,13 @@ def _in_switches() -> Iterator[None]:
 
 
 def adapter_folder(name: str) -> Path:
-    """A path, or the name of something that a lesson kept for the learner."""
+    """A path, or the name of something that a lesson kept for the learner, or in the report of a run from this folder."""
     from ..course import newest_folder
+    from .run import REPORT
 
-    return Path(name) if Path(name).exists() else newest_folder(name) or Path(name)
+    if Path(name).exists():
+        return Path(name)
+    return newest_folder(name) or newest_folder(name, REPORT) or Path(name)
 
 
 def _say_notes(notes: list[str]) -> None:

@@ -16,6 +16,8 @@ from .places import notebook_or_name, place, place_or_name, shown
 if TYPE_CHECKING:
     from ..run.result import LessonResult
 
+# Where the report of a run goes, in the folder that it was started from.
+REPORT = Path("course-report")
 PARAMETER = ("-p", "--parameter")
 
 
@@ -44,9 +46,7 @@ def run(
         list[str] | None,
         typer.Option(*PARAMETER, metavar="NAME VALUE", help="Set a parameter; then no baseline is compared."),
     ] = None,
-    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the report goes.")] = Path(
-        "course-report"
-    ),
+    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the report goes.")] = REPORT,
     update_baselines: Annotated[
         bool, typer.Option("--update-baselines", help="Run once per seed and rewrite data/baselines.")
     ] = False,

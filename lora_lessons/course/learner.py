@@ -111,9 +111,12 @@ def my_folder(name: str | Path) -> Path:
     return folder
 
 
-def newest_folder(name: str) -> Path | None:
-    """The newest of the folders that `my_folder(name)` named and a lesson filled; None where there is none."""
-    first = progress_file().parent / name
+def newest_folder(name: str, place: Path | None = None) -> Path | None:
+    """The newest of the folders that `my_folder(name)` named and a lesson filled; None where there is none.
+
+    They lie beside the progress file, or in `place`.
+    """
+    first = (place or progress_file().parent) / name
     made = [f for f in (first, *first.parent.glob(f"{first.name}-[0-9]*")) if f.is_dir()]
     return max(made, key=lambda f: f.stat().st_mtime, default=None)
 

@@ -40,6 +40,18 @@ def test_as_json_standard_output_is_one_stamped_object_and_nothing_else(what, me
     assert capsys.readouterr().out == "a table\n"
 
 
+@pytest.mark.parametrize("what", ["train", "layer", "growth", "encoder", "memory"])
+def test_a_recording_of_the_course_is_replaced_only_where_that_is_asked(what, monkeypatch, tmp_path, capsys):
+    places = []
+    for module, name in MEASURES.values():
+        monkeypatch.setattr(module, name, lambda out: places.append(out) or {})
+    monkeypatch.setattr(ledger, "measure_all", lambda model, out: places.append(out) or [{"status": "ok"}])
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bench", what]) == cli.main(["bench", what, "--record"]) == 0
+    assert places == [tmp_path / f"bench-{what}.json", None]
+    assert cli.main(["bench", what, "--record", "--out", "x.json"]) == 2 and "leave it out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("status, exit_status", [("ok", 0), ("failed", 1)])
 def test_the_ledgers_rows_are_json_too_and_a_ledger_of_failures_is_one(status, exit_status, monkeypatch, capsys):
     monkeypatch.setattr(ledger, "measure_all", lambda model, out: print(model) or [{"status": status}])

@@ -17,7 +17,9 @@ from reliability.reporting import READER
 # What may be made anew, and is where it cannot be read.
 KEPT = ("finished.safetensors", "checkpoint.safetensors", "kept 4-bit manifest", "kept 4-bit weights")
 # What a user names, and what lies beside it.
-GIVEN = [name for name in READERS if re.search("adapter|base|GGUF|training|to check|calibrate|notebook|report", name)]
+GIVEN = [
+    name for name in READERS if re.search("adapter|base\\b|GGUF|training|to check|calibrate|notebook|report", name)
+]
 SENTENCE = "train.jsonl, line 3: byte 7 is not UTF-8 (it may be Latin-1): save the file as UTF-8."
 
 

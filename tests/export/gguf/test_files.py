@@ -164,7 +164,7 @@ def test_files_are_whole_or_not_there_and_none_is_replaced_unasked(tiny, tmp_pat
     assert sorted(p.name for p in tmp_path.iterdir()) == files
 
 
-def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, capsys):
+def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, monkeypatch, capsys):
     folder, model, _ = tiny("qwen2")
     saved = peft_adapter(model, tmp_path / "mine")
     command = ["export", "gguf", str(saved), "--out", str(tmp_path / "out"), "--base", str(folder)]
@@ -176,15 +176,14 @@ def test_the_command_writes_all_and_refuses_to_write_again(tiny, tmp_path, capsy
     assert "Note: '<|im_end|>' pads and ends" in capsys.readouterr().out
     assert cli.main(command) == cli.EXIT_USER
     assert "mine-lora.gguf exists" in capsys.readouterr().err
-    kept = learner.my_folder("adapters/kept")
-    shutil.copytree(saved, kept)
-    assert (
-        cli.main(
-            ["export", "gguf", "adapters/kept", "--out", str(tmp_path / "own"), "--base", str(folder), "--types", ""]
-        )
-        == 0
-    )
-    assert [p.name for p in (tmp_path / "own").iterdir()] == [f"{kept.name}-lora.gguf"]
+    monkeypatch.chdir(tmp_path)
+    in_a_report = tmp_path / "course-report" / "adapters" / "ran"  # of `make course`, whose end names adapters/ran
+    for kept in (learner.my_folder("adapters/kept"), in_a_report):
+        shutil.copytree(saved, kept)
+        own = tmp_path / f"own {kept.name}"
+        words = [f"adapters/{kept.name}", "--out", str(own), "--base", str(folder), "--types", ""]
+        assert cli.main(["export", "gguf", *words]) == 0
+        assert [p.name for p in own.iterdir()] == [f"{kept.name}-lora.gguf"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     assert cli.main(["export", "gguf", str(tmp_path), "--out", str(tmp_path / "out")]) == cli.EXIT_USER
     assert "adapter_config.json" in capsys.readouterr().err

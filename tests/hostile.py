@@ -1,6 +1,6 @@
 """One hostile string for whatever is shown: what it tries in HTML, in Markdown, in formulas and on a terminal; and a harmless one."""
 
-NOWHERE = "http://127.0.0.1:9/"
+NOWHERE = "http://hostile.invalid/"
 PAGE = (
     "\"'></pre></td></details></title></style></script><script>window.hacked=1</script>"
     f'<img src="{NOWHERE}a" onerror="window.hacked=2"><svg onload="window.hacked=3"></svg>'

@@ -212,7 +212,7 @@ def run(name: str, job: Job) -> Iterator[dict[str, Any]]:
     yield row
     if not card and predicted.bill.total > memory_bytes():
         return  # it would be killed on the way, and other programs with it
-    model, optimizer = memory.build(shape, job, "cuda" if card else "cpu", card=card)
+    model, optimizer = memory.build(shape, job, "cuda" if card else "cpu")
     ids = torch.randint(0, shape.config().vocab_size, (job.batch_size, job.seq))
     texts, path = [Encoded(one, one) for one in ids], memory.taped(model, job, card)
     if card:

@@ -188,7 +188,7 @@ def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():
 def test_a_loss_taken_at_once_would_miss_torchtunes_figures_by_a_third_and_more():
     for row in ROWS:
         if row.source == "torchtune's README":
-            assert planned(row._replace(job=replace(row.job, loss="whole"))) > 1.3 * row.size
+            assert planned(row._replace(job=replace(row.job, loss="whole", fast=False))) > 1.3 * row.size
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.source == "litgpt's tutorials"], ids=name)

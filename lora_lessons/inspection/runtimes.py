@@ -146,12 +146,14 @@ def _llama_cpp(
             "its own converter writes the file, and llama-server adapts from the invocation tokens on",
             "llama.cpp#15327",
         )
-    by = (
-        f"`lora-lessons export gguf`{known} or its own converter writes the file"
-        if ours
-        else "its own converter writes the file"
-    )
-    yield "yes", by, "lesson 10"
+    if against and against.not_exported:
+        yield (
+            "yes",
+            f"its own converter writes the file, ours does not: {against.not_exported.rstrip('.')}",
+            "lesson 10",
+        )
+    by = f"`lora-lessons export gguf`{known} or its" if ours else "its"
+    yield "yes", f"{by} own converter writes the file", "lesson 10"
 
 
 def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
@@ -259,7 +261,8 @@ def _our_exporters(opened: AdapterFolder, against: AgainstBase | None) -> tuple[
         return False, ""
     if against is not None:
         return not against.not_exported, ""
-    return True, "" if _is_ours(opened.settings.base_name) else f" (if its base is a {' or '.join(gguf.EXPORTED)})"
+    *families, last = gguf.EXPORTED
+    return True, "" if _is_ours(opened.settings.base_name) else f" (if its base is {', '.join(families)} or {last})"
 
 
 def _ties(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> bool | None:

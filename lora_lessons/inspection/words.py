@@ -89,8 +89,9 @@ def _base(xray: Xray) -> Iterator[str]:
         yield "Name the base with --base to see ‖ΔW‖/‖W‖, the layers that were left out, and its chat template."
         return
     yield ""
-    left = ", ".join(f"{name} ({count})" for name, count in base.not_adapted.items())
-    yield f"against {base.name}: {f'Linear layers without an adapter: {left}' if left else 'every Linear layer is adapted'}"
+    if xray.settings.is_lora:
+        left = ", ".join(f"{name} ({count})" for name, count in base.not_adapted.items())
+        yield f"against {base.name}: {f'Linear layers without an adapter: {left}' if left else 'every Linear layer is adapted'}"
     if base.intruders:
         new, seen = base.intruders
         yield f"Of the {seen} strongest directions of W + ΔW that we checked, W lacks {new or 'none'}."

@@ -98,8 +98,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a merge that is refused has merged the layers before",
-            "    for _, layer in lora_layers(model):\n        check_mergeable(layer.base_layer)\n",
-            "",
+            "    for name, layer in lora_layers(model):\n        check_mergeable(layer.base_layer)\n",
+            "    for name, layer in lora_layers(model):\n",
             "test_lora.py::test_a_merge_that_is_refused_leaves_every_layer_as_it_was",
         ),
         (
@@ -323,8 +323,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tasks/checking/tables.py",
         (
             "one broken row of a table costs the rows after it",
-            "            self.put_back(used)\n            raise Fault(",
-            "            raise Fault(",
+            "            self.put_back(used)\n            if isinstance(error, Fault):",
+            "            if isinstance(error, Fault):",
             "tasks/checking/test_layouts.py::test_a_broken_row_costs_itself_alone",
         ),
     ),
@@ -491,8 +491,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "the loss is worked out in 16 bits",
-            "dtype=torch.promote_types(h.dtype, torch.float32)",
-            "dtype=h.dtype",
+            "return torch.promote_types(h.dtype, torch.float32)",
+            "return h.dtype",
             "fast/test_backward.py::test_the_loss_at_supervised_tokens",
         ),
     ),
@@ -1001,11 +1001,11 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l02_lora_layer/verdicts.py",
+        "lora_lessons/lessons/l01_low_rank/verdicts.py",
         (
             "a verdict says “holds” where the records correct the claim",
-            '=CORRECTED,\n    sentence="It usually cuts more.',
-            '=HOLDS,\n    sentence="It usually cuts more.',
+            "    written_for=CORRECTED,",
+            "    written_for=HOLDS,",
             "course/test_claims.py",
         ),
     ),

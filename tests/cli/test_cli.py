@@ -72,9 +72,7 @@ def test_help_stands_beside_every_verb_and_is_no_error(capsys):
     verbs = re.findall(r"^  ([a-z][a-z-]+)  ", overview, re.M)
     for_maintainers = {"adapters", "badges", "readme", "new-lesson"}
     assert not for_maintainers & set(verbs), "a newcomer's list is shorter without them"
-    assert {"run", "lab", "plan", "sweep", "export"} <= set(verbs) and "..." not in overview.partition(
-        "Commands:"
-    )[2]
+    assert {"run", "lab", "plan", "sweep", "export"} <= set(verbs) and "..." not in overview.partition("Commands:")[2]
     for verb in [*verbs, *for_maintainers]:
         assert cli.main([verb, "--help"]) == 0
         assert capsys.readouterr().out.startswith(f"Usage: lora-lessons {verb} ")

@@ -887,6 +887,21 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/memory/way.py",
+        (
+            "a plan forgets the 16-bit copy that the fast path keeps",
+            'yield "rest" if layer is self.model.lm_head else "base", self.weights[id(layer)]()',
+            'yield "base", torch.empty(0)',
+            "memory/test_prediction.py::test_every_line_is_what_a_real_step_holds",
+        ),
+        (
+            "a plan for a processor takes a card's attention",
+            'on="cuda" if card else "cpu")',
+            'on="cuda")',
+            "memory/test_prediction.py::test_the_fullest_of_real_batches_is_planned_as_it_is memory/test_prediction.py::test_every_line_is_what_a_real_step_holds",
+        ),
+    ),
+    *_in(
         "lora_lessons/memory/tape.py",
         (
             "the measured ledger forgets the logits",
@@ -899,6 +914,12 @@ SABOTAGES: list[Sabotage] = [
             '                tape.see(tensor, "optimizer")\n',
             "                pass\n",
             "memory/test_prediction.py::test_foreach_needs_room_for_every_number_and_fused_does_not memory/test_prediction.py::test_paged_moments_are_not_on_the_card",
+        ),
+        (
+            "a plan takes padded texts to have no padding",
+            "return not self.padded",
+            "return True",
+            "memory/test_prediction.py::test_the_fullest_of_real_batches_is_planned_as_it_is",
         ),
     ),
     *_in(

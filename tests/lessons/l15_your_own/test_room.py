@@ -16,6 +16,7 @@ from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
 from lora_lessons.export.model_card import model_card
 from lora_lessons.lessons.l15_your_own import my_data, pictures, planning, publishing, scoring, words
+from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
 from lora_lessons.sums import sha256
 from lora_lessons.tasks import checking
@@ -123,6 +124,12 @@ def test_what_is_asked_for_is_what_is_planned(data):
     assert planning.seconds_a_step(base.model, data.train, how) > 0
     assert all(p.grad is None for p in base.model.parameters()), "training starts clean"
     bill = planning.bill(base, how, 100)
+    job = Job(
+        "lora", planning.R, seq=100, batch_size=4, gradient_checkpointing=False, dtype="fp32", optimizer=how.optimizer
+    )
+    assert bill == memory.predict(base.model.config, job, card=False).bill.total, "no card's context on a processor"
+    shorter = planning.bill(base, how, data.train)
+    assert shorter < bill and shorter == planning.bill(base, how, list(data.train))
     where = planning.Place(room=bill / 2, words="a small card")
     assert "does NOT fit" in words.plan(how, 9, bill, where, 0.5)
     said = words.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
@@ -231,6 +238,28 @@ def test_the_lessons_own_commands_fit_a_t4_by_the_courses_own_ledger():
             optimizer="adamw_fused",
         )
         assert memory.predict(memory.shape_of(name), job).bill.total < 16e9
+
+
+def test_a_plan_is_held_against_what_is_free_and_what_the_base_holds_already(monkeypatch):
+    monkeypatch.setattr(planning, "free_bytes", lambda: 10**9)
+    monkeypatch.setattr(planning.torch.cuda, "is_available", lambda: False)
+    base = make_tiny_base()
+    assert planning.place().room == 10**9
+    assert planning.place(base).room == 10**9 + memory.held_bytes(base.model.state_dict().values()) > 10**9
+    plan = words.plan(planning.settings(base, 9, "quick", 0, False), 9, 1.0, planning.place(), 0.5)
+    assert "has 1.0 GB free" in plan
+
+
+@pytest.mark.parametrize("fast", ["bf16", "fp32"])
+def test_sixteen_bits_are_not_held_in_thirty_two_and_sixteen(tmp_path, monkeypatch, fast):
+    """A checkpoint is held in its own format where that is fast here; only 32 bits are copied to 16 to be multiplied."""
+    monkeypatch.setattr(models.loading, "best_precision", lambda: models.Precision(fast, 1.0, 1.0))
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        folder = tmp_path / str(dtype)
+        make_tiny_base().model.to(dtype).save_pretrained(folder)
+        found[dtype] = models.own_precision(folder)
+    assert found == {torch.float32: "fp32", torch.bfloat16: fast, torch.float16: fast}
 
 
 # ---- scoring ----

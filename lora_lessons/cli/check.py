@@ -50,7 +50,9 @@ def check(
     if max_tokens is not None and base is None:
         raise ValueError("--max-tokens counts a base's tokens: name it with --base, such as --base embedded.")
     if last_only and base is None:
-        raise ValueError("--last-only says which of a base's tokens are learned: name it with --base, such as --base embedded.")
+        raise ValueError(
+            "--last-only says which of a base's tokens are learned: name it with --base, such as --base embedded."
+        )
     if html and html in (data, held_out):
         raise ValueError(f"{html.name} is the data, which is only read: choose another name for --html.")
     from tqdm.auto import tqdm

@@ -17,6 +17,7 @@ from ..course.records import MalformedRecord, records_of
 from ..files import check_folder, whole_file
 from . import kernel
 from .baselines import compare, read_baseline
+from .died import why_it_died
 from .earlier import alone_in, earlier_results, together
 from .notebooks import check_parameters, first_line, parameters_of, read_notebook
 from .notebooks import find_lessons as find_lessons
@@ -131,6 +132,7 @@ def _execute(
 
     kernel.register_engine()
     at: list[int] = []
+    begun, has = time.time(), parameters_of(notebook)
 
     def on_cell(client: Any, cell: NotebookNode, cell_index: int) -> None:
         result.notebook = client.nb
@@ -162,7 +164,7 @@ def _execute(
         )
     except DeadKernelError:
         result.status = FAILED
-        why = "the kernel died: it ran out of memory, was killed, or a library crashed. Close other programs, and run this lesson alone."
+        why = why_it_died(has, parameters, begun, fresh="LORA_LESSONS_FRESH" in environment)
         result.error = _cell_error(result.notebook, at[0] if at else -1, "DeadKernelError", why, "")
     finally:
         if result.notebook is not None:

@@ -92,6 +92,42 @@ def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, 
     assert set(_addresses(page)) == {f"{name}.ipynb" for name in ran}, "nothing outside, but the notebooks beside it"
 
 
+TRAINS_AND_DIES = """
+import sys
+sys.path.insert(0, {tests!r})
+import os
+from short_run import SHORT, make_examples
+from tiny import make_tiny_model
+from lora_lessons import lora, training
+model = make_tiny_model()
+lora.attach(model, r=4)
+training.train(model, make_examples(), SHORT, on_step=lambda story: len(story.losses) < {until} or os._exit(9))
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize(
+    ("until", "said"),
+    [
+        (1, "No step of a training was kept."),
+        (3, "Its training is kept up to step 2: the same command goes on from there."),
+        (9, "Its training was finished and is kept: the same command reads it back."),
+    ],
+)
+def test_a_kernel_that_dies_says_what_is_kept_and_which_parameters_need_less(
+    make_lesson, tmp_path, monkeypatch, until, said
+):
+    monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
+    dies = make_lesson("02_dies", TRAINS_AND_DIES.format(tests=str(Path(__file__).parents[1]), until=until))
+    lesson = json.loads(dies.read_text())
+    (parameters,) = (cell for cell in lesson["cells"] if "parameters" in cell["metadata"].get("tags", []))
+    parameters["source"] = "".join(parameters["source"]) + "\nbatch_size = 4\nprecision = ''\n"
+    dies.write_text(json.dumps(lesson))
+    result = runner.run_one(dies, {"precision": "nf4"}, tmp_path)
+    assert f" {said} " in result.error.message
+    assert result.error.message.endswith("trains anew: -p batch_size 1.")
+
+
 def _addresses(page: str) -> list[str]:
     """Every src, href or script of an HTML page that is not inline, and any CSS import."""
     found = re.findall(r"@import|url\(", page)

@@ -16,6 +16,7 @@ from .planning import COURSES, LONGEST, Choices
 
 STARTERS = ("helpdesk.jsonl", "minutes.csv")
 
+
 class MyData(NamedTuple):
     """A file that can be trained on: what stands in it, what was drawn, and the two parts of that."""
 

@@ -69,7 +69,9 @@ def test_what_is_too_long_or_refused_is_left_out_and_counted(tmp_path, monkeypat
 
 
 def test_the_last_answer_alone_is_learned_when_it_is_asked_for(tmp_path, base_fp32):
-    chats = [{"messages": [{"role": role, "content": f"{role} {n}"} for role in ("user", "assistant") * 2]} for n in range(8)]
+    chats = [
+        {"messages": [{"role": role, "content": f"{role} {n}"} for role in ("user", "assistant") * 2]} for n in range(8)
+    ]
     learned = []
     for chosen in (planning.COURSES, planning.Choices(last_answer_only=True)):
         found = my_data.read(write(tmp_path, chats), base_fp32.tokenizer, 100, chosen=chosen)
@@ -145,7 +147,9 @@ def test_a_parameter_that_cannot_be_is_a_sentence_before_a_base_is_loaded(wrong)
 
 
 def test_every_parameter_reaches_the_training(data):
-    chosen = planning.Choices(r=2, lora_alpha=6, batch_size=2, gradient_accumulation_steps=3, gradient_checkpointing=True)
+    chosen = planning.Choices(
+        r=2, lora_alpha=6, batch_size=2, gradient_accumulation_steps=3, gradient_checkpointing=True
+    )
     base = make_tiny_base()
     how = planning.settings(base, 60, "quick", 0, False, chosen=chosen)
     assert (how.batch_size, how.gradient_accumulation_steps, how.gradient_checkpointing) == (2, 3, True)
@@ -175,7 +179,9 @@ def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
     for model in (base.model, packed, theirs):
         lora.attach(model, r=2)
         assert models.base_weights(model) == weights
-        assert planning.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == planning.RATE_OF_LARGE
+        assert (
+            planning.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == planning.RATE_OF_LARGE
+        )
 
 
 def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
@@ -198,7 +204,10 @@ def test_what_does_not_fit_is_told_which_parameters_to_change():
         return words.plan(training.Settings(**how), 9, 2.0, planning.Place(1.0, "here"), 0.5).splitlines()[1]
 
     said = advice(batch_size=2, gradient_accumulation_steps=3)
-    assert "set gradient_checkpointing = True" in said and "then batch_size = 1 with gradient_accumulation_steps = 6" in said
+    assert (
+        "set gradient_checkpointing = True" in said
+        and "then batch_size = 1 with gradient_accumulation_steps = 6" in said
+    )
     said = advice(batch_size=1, gradient_checkpointing=True)
     assert "set a smaller max_tokens" in said and "batch_size" not in said and "checkpointing" not in said
 

@@ -136,7 +136,9 @@ def test_what_is_learned_of_a_chat_is_said(checked):
     report = checked(whole(QWEN_3), *chats)
     assert (report.answers, report.learned) == (4, 2)
     (found,) = (problem for problem in report.problems if problem.code == "only_last_answer")
-    assert (found.severity, found.lines) == ("look", (1,)) and found.sentence.startswith("of its 3 answers only the last")
+    assert (found.severity, found.lines) == ("look", (1,)) and found.sentence.startswith(
+        "of its 3 answers only the last"
+    )
     assert "2 are learned: only_last_answer says why." in checking.in_words(report)
     assert "answers in these lines" not in checking.in_words(checked(whole("chatml"), TALK)), "one answer a line"
 

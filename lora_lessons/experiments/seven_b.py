@@ -76,7 +76,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
     """What the process does: build, attach, train, and write the record."""
     import torch
 
-    from .. import lora, training
+    from .. import lora, models, training
 
     start = time.perf_counter()
     base, tokenizer = build(wanted)

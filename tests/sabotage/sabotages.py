@@ -224,14 +224,14 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tasks/conversations.py",
         (
             "every label stands one place too early",
-            "torch.tensor([IGNORED] * len(prompt_ids) + answer_ids)",
-            "torch.tensor([IGNORED] * (len(prompt_ids) - 1) + answer_ids + [IGNORED])",
+            "torch.tensor(labels + taught))",
+            "torch.tensor(labels[1:] + taught + [IGNORED]))",
             "tasks/test_conversations.py::test_the_end_is_supervised_also_where_the_template_has_none",
         ),
         (
             "the prompt is supervised as well",
-            "torch.tensor([IGNORED] * len(prompt_ids) + answer_ids)",
-            "torch.tensor(prompt_ids + answer_ids)",
+            "labels = [IGNORED] * len(given)",
+            "labels = list(given)",
             "tasks/test_conversations.py::test_the_end_is_supervised_also_where_the_template_has_none",
         ),
         (
@@ -242,9 +242,21 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "prompt and answer each begin with the token that begins a text",
-            "tokenizer(text, add_special_tokens=False)",
-            "tokenizer(text)",
+            "for part in text[:2]], add_special_tokens=False, **where)",
+            "for part in text[:2]], **where)",
             "tasks/test_conversations.py::test_a_tokenizer_that_begins_every_text_begins_a_conversation_once",
+        ),
+        (
+            "of a chat of several answers only the last is learned",
+            "earlier = [] if last_only else answers_in(messages)[:-1]",
+            "earlier = answers_in(messages)[:0]",
+            "tasks/test_conversations.py::test_every_answer_of_a_chat_is_learned_and_nothing_else_as_transformers_masks_it",
+        ),
+        (
+            "an answer is learned that the template has rewritten",
+            "if not given.startswith(before + answer):",
+            "if not given.startswith(before):",
+            "tasks/test_conversations.py::test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_so",
         ),
         (
             "the held-out examples are trained on",
@@ -384,6 +396,12 @@ SABOTAGES: list[Sabotage] = [
             "remembers = True",
             "fast/test_path.py::test_checkpointing_changes_what_is_kept_and_not_what_is_learned",
         ),
+        (
+            "the fast path passes over a loss of one's own",
+            "if model.loss_function is not ForCausalLMLoss:",
+            "if False:",
+            "fast/test_path.py::test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so",
+        ),
     ),
     *_in(
         "lora_lessons/fast/attention.py",
@@ -433,6 +451,12 @@ SABOTAGES: list[Sabotage] = [
             "training/test_optimizers.py::test_lr_ratio_is_pefts_lora_plus",
         ),
         (
+            "gradients are clipped while fp16's scale is still in them",
+            "            scaler.unscale_(optimizer)\n",
+            "",
+            "training/test_loop.py::test_a_long_gradient_is_shortened_and_keeps_its_direction",
+        ),
+        (
             "the learning rate does not follow its schedule",
             "set_rate(optimizer, settings.rate(number))",
             "set_rate(optimizer, settings.learning_rate)",
@@ -443,6 +467,15 @@ SABOTAGES: list[Sabotage] = [
             "            check_gradients(learned)\n",
             "            pass\n",
             "training/test_gradients.py::test_matrices_without_gradient_stop_training_and_are_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/training/losses.py",
+        (
+            "a step's loss is the mean of its micro-batches' means",
+            "yield part, supervised / total",
+            "yield part, len(part) / len(batch)",
+            "training/test_loop.py::test_micro_batches_add_up_to_the_one_large_batch",
         ),
     ),
     *_in(
@@ -1091,6 +1124,15 @@ SABOTAGES: list[Sabotage] = [
             "if file.exists() and not overwrite and not is_untouched(read_text(file)):",
             "if file.exists() and not overwrite and is_untouched(read_text(file)) is None:",
             "export/test_model_card.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/loading.py",
+        (
+            "a base in 4 bits counts as half as large",
+            "return int(packed.shape.numel())",
+            "return int(p.numel())",
+            "lessons/l15_your_own/test_room.py::test_the_rate_is_that_of_the_weights_and_not_of_their_bytes",
         ),
     ),
     *_in(

@@ -114,7 +114,7 @@ def test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_
     tokenizer = tokenizer_of(QWEN_3, begin=False)
     tokenizer.eos_token = "<|im_end|>"
     with pytest.warns(UserWarning, match="only the last is learned: the chat template writes earlier turns"):
-        one = tasks.encode(tokenizer, {"messages": CHAT})
+        one = tasks.encode(tokenizer, {"messages": [*CHAT[:4], *CHAT[7:]]})
     assert answers_of(tokenizer, one) == ["<think>\n\n</think>\n\nYou are welcome.<|im_end|>"]
 
 

@@ -36,6 +36,7 @@ def test_what_to_change_first_does_make_it_fit(model, job, card, first):
     assert made.changes[0].what.startswith(first)
     last = made.changes[-1]
     assert last.total <= room and last.total == memory.predict(model, last.job).bill.total
+    assert last.job.examples_per_step == job.examples_per_step, "a step learns from as many as before"
     assert f"Change first: {first}" in memory.verdict(made, str(card))
 
 

@@ -41,7 +41,7 @@ def why_not(model: Any) -> str:
         return "bitsandbytes packs a layer for processors as it likes"
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         return "its attention looks through a window"
-    if any(b.self_attn.attention_dropout for b in blocks) or getattr(config, "attention_dropout", 0):
+    if any(b.self_attn.attention_dropout for b in blocks) or getattr(config, "attention_dropout", False):
         return "its attention has dropout"
     if len(set(blocks)) < len(blocks) or len(blocks) != config.num_hidden_layers:
         return "it uses a block twice, or not at all"

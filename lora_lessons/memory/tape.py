@@ -218,8 +218,8 @@ def step(
     """Tape one training step, forward to optimizer step, of a model whose optimizer has its state already.
 
     `batch` holds input_ids, labels and, where texts are padded, attention_mask; or it is the rows of the fast path
-    `path` (a `way.TapedPath`). Gradients are cleared before and after, as the course's loop does; where they are `summed` over several
-    batches, those of an earlier one are there from the start.
+    `path` (a `way.TapedPath`). Gradients are cleared before and after, as the course's loop does; where they are
+    `summed` over several batches, those of an earlier one are there from the start.
     Raises ValueError when the model has no blocks or no output head.
     """
     head = getattr(model, "get_output_embeddings", lambda: None)()

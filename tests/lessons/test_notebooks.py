@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 from lora_lessons.course import figures
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons.l02_lora_layer import widget
+from lora_lessons.outside import in_markdown
 from lora_lessons.paths import course_root
 from lora_lessons.run import shown
 from lora_lessons.run.stored import normalise
@@ -74,12 +75,13 @@ def test_normalise_keeps_a_widgets_still_and_drops_its_view():
 
 
 def test_what_a_caption_says_is_no_markup():
-    said = figures.picture_html("A" * 32, 'a "b" <c>', "x * y * z &lt;c&gt;<br>`q_proj` costs $1 and $2")
+    words = in_markdown("x * y * z <c>\n`q_proj` costs $1 and $2")
+    said = figures.picture_html("A" * 32, 'a "b" <c>', words)
     cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", {"text/html": said})])
     picture, words = normalise(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
     assert picture.metadata["image/png"]["alt"] == 'a "b" <c>'
     html = MarkdownIt().render(words.data["text/markdown"])
-    assert html == "<p><em>In words:</em> x * y * z &lt;c&gt;<br>`q_proj` costs $1 and $2</p>\n"
+    assert html == "<p><em>In words:</em> x * y * z &lt;c&gt;<br>`q_proj` costs <span>$</span>1 and <span>$</span>2</p>\n"
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

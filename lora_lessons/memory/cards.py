@@ -23,7 +23,7 @@ INSTINCT = "https://www.amd.com/en/products/accelerators/instinct.html"
 RADEON = "https://www.amd.com/en/products/graphics/desktops/radeon.html"
 
 
-class Card(NamedTuple):
+class GraphicsCard(NamedTuple):
     """A card: what it is called, the GiB it holds, and where its vendor says so.
 
     Of several sizes the name alone means the first, which is the smallest unless the course has always meant another.
@@ -34,8 +34,8 @@ class Card(NamedTuple):
     source: str
 
 
-def _cards(source: str, sizes: dict[str, float | tuple[float, ...]]) -> list[Card]:
-    return [Card(name, held if isinstance(held, tuple) else (held,), source) for name, held in sizes.items()]
+def _cards(source: str, sizes: dict[str, float | tuple[float, ...]]) -> list[GraphicsCard]:
+    return [GraphicsCard(name, held if isinstance(held, tuple) else (held,), source) for name, held in sizes.items()]
 
 
 KNOWN_CARDS = [
@@ -201,7 +201,7 @@ def card_bytes(card: str | float) -> float:
     return find_card(card)[1]
 
 
-def _found(card: str | float) -> tuple[Card, float] | None:
+def _found(card: str | float) -> tuple[GraphicsCard, float] | None:
     """The card that is named, and its GiB."""
     plain = _plain(card)
     if plain in _NAMES:
@@ -209,7 +209,7 @@ def _found(card: str | float) -> tuple[Card, float] | None:
     return _sized(plain)
 
 
-def _sized(plain: str) -> tuple[Card, float] | None:
+def _sized(plain: str) -> tuple[GraphicsCard, float] | None:
     """The card in "308012": its name with one of its sizes behind it, by what it holds or by what it is sold as."""
     for name, card in _NAMES.items():
         short, laptop, _ = name.partition("laptop")

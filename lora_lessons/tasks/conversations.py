@@ -72,7 +72,7 @@ def encode(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) 
     return next(tokenized(tokenizer, [text]))
 
 
-class Written(NamedTuple):
+class ChatText(NamedTuple):
     """A conversation as its chat template writes it, and what of it is learned.
 
     `given` is all before the last answer, `taught` that answer and its end. `earlier` are the answers in `given` that are
@@ -90,7 +90,7 @@ REWRITES = "the chat template writes earlier turns in another way than the last"
 NO_PLACES = "this tokenizer does not say where in a text its tokens stand"
 
 
-def chat_text(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> Written:
+def chat_text(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> ChatText:
     """The texts that `encode` makes tokens of.
 
     An earlier answer is learned where the model would have had to write it just so: the conversation up to its end,
@@ -106,17 +106,17 @@ def chat_text(tokenizer: Any, example: dict[str, Any], *, last_only: bool = Fals
         taught += tokenizer.eos_token
     earlier = [] if last_only else answers_in(messages)[:-1]
     if earlier and not getattr(tokenizer, "is_fast", False):
-        return Written(given, taught, only_last=NO_PLACES)
+        return ChatText(given, taught, only_last=NO_PLACES)
     places = []
     for number in earlier:
         try:
             before, answer = _up_to_an_answer(tokenizer, messages[: number + 1])
         except ValueError:
-            return Written(given, taught, only_last=REWRITES)
+            return ChatText(given, taught, only_last=REWRITES)
         if not given.startswith(before + answer):
-            return Written(given, taught, only_last=REWRITES)
+            return ChatText(given, taught, only_last=REWRITES)
         places.append((len(before), len(before) + len(answer)))
-    return Written(given, taught, tuple(places))
+    return ChatText(given, taught, tuple(places))
 
 
 def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:
@@ -146,7 +146,7 @@ def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> tupl
     return prompt, whole[len(prompt) :].rstrip()
 
 
-def tokenized(tokenizer: Any, texts: Sequence[Written]) -> Iterator[Encoded]:
+def tokenized(tokenizer: Any, texts: Sequence[ChatText]) -> Iterator[Encoded]:
     """Tokens and labels of each: a token is learned when it holds a character of an answer or of its end."""
     if not texts:
         return

@@ -81,7 +81,9 @@ def test_what_a_caption_says_is_no_markup():
     picture, words = normalise(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
     assert picture.metadata["image/png"]["alt"] == 'a "b" <c>'
     html = MarkdownIt().render(words.data["text/markdown"])
-    assert html == "<p><em>In words:</em> x * y * z &lt;c&gt;<br>`q_proj` costs <span>$</span>1 and <span>$</span>2</p>\n"
+    assert (
+        html == "<p><em>In words:</em> x * y * z &lt;c&gt;<br>`q_proj` costs <span>$</span>1 and <span>$</span>2</p>\n"
+    )
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

@@ -18,7 +18,7 @@ WIDE = 576  # inputs of the layer on which A's size is looked at: those of our b
 LARGEST = 4  # how many times 1/√k A's numbers may be, in the root of their mean square
 
 
-class Matrix(NamedTuple):
+class TheirMatrix(NamedTuple):
     """One of the learner's two matrices: its letter, its name in the layer, and whether it lies turned round."""
 
     letter: str
@@ -89,7 +89,7 @@ def _look(answer: Any) -> str | None:
     )
 
 
-def _matrices(layer: Any, base: nn.Linear) -> tuple[Matrix, Matrix] | str:
+def _matrices(layer: Any, base: nn.Linear) -> tuple[TheirMatrix, TheirMatrix] | str:
     """A and B, by name or else by shape; or what to say where one is missing. Raises Unsolved where nothing is there yet."""
     held = [*layer.named_parameters(), *layer.named_buffers()]
     held += [(name, part) for name, part in vars(layer).items() if isinstance(part, Tensor)]
@@ -104,11 +104,11 @@ def _matrices(layer: Any, base: nn.Linear) -> tuple[Matrix, Matrix] | str:
         names = [one for one in (name, f"{name}.weight") if one in own] or alike
         if len(names) != 1:
             return f"There is no matrix called {name}: set self.{name} in __init__. Its shape is {letters}."
-        found.append(Matrix(letter, names[0]))
+        found.append(TheirMatrix(letter, names[0]))
     return found[0], found[1]
 
 
-def _inside(layer: Any, base: nn.Linear, A: Matrix, B: Matrix) -> Iterator[str]:
+def _inside(layer: Any, base: nn.Linear, A: TheirMatrix, B: TheirMatrix) -> Iterator[str]:
     """What is wrong with the layer's parts: their kinds and shapes, and who trains."""
     for one in (A, B):
         part, name = one.held(layer), one.name.removesuffix(".weight")
@@ -154,7 +154,7 @@ def _start(A: Tensor, B: Tensor) -> str | None:
     return None
 
 
-def _forward(layer: Any, x: Tensor, A: Matrix, B: Matrix) -> Tensor | str:
+def _forward(layer: Any, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> Tensor | str:
     """The layer's output, or what is wrong with calling it at all."""
     try:
         h = layer(x)
@@ -178,7 +178,7 @@ def _forward(layer: Any, x: Tensor, A: Matrix, B: Matrix) -> Tensor | str:
     return h
 
 
-def _values(layer: Any, base: nn.Linear, x: Tensor, A: Matrix, B: Matrix) -> str | None:
+def _values(layer: Any, base: nn.Linear, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> str | None:
     """What is wrong with h, now that neither A nor B is zero."""
     h, Wx, BAx = _forward(layer, x, A, B), base(x), x @ A.of(layer).T @ B.of(layer).T
     if isinstance(h, str):
@@ -208,7 +208,7 @@ def _values(layer: Any, base: nn.Linear, x: Tensor, A: Matrix, B: Matrix) -> str
     return None
 
 
-def _gradients(layer: Any, x: Tensor, A: Matrix, B: Matrix) -> str | None:
+def _gradients(layer: Any, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> str | None:
     """Whether A and B can learn."""
     h = layer(x)
     if h.requires_grad:
@@ -220,7 +220,7 @@ def _gradients(layer: Any, x: Tensor, A: Matrix, B: Matrix) -> str | None:
     return None
 
 
-def _other_settings(answer: Any, A: Matrix, B: Matrix) -> str | None:
+def _other_settings(answer: Any, A: TheirMatrix, B: TheirMatrix) -> str | None:
     """Whether r, α and the layer's size are used as given."""
     base = nn.Linear(7, 6, bias=False)
     layer = answer(base, 2, 3.0)
@@ -254,7 +254,7 @@ def _sequences(layer: Any) -> str | None:
     return None
 
 
-def _size(answer: Any, A: Matrix) -> str | None:
+def _size(answer: Any, A: TheirMatrix) -> str | None:
     """Whether A starts so that A·x is about as large as x: its numbers about 1/√k."""
     layer = answer(nn.Linear(WIDE, WIDE, bias=False), 8, 16)
     size = float(A.of(layer).detach().square().mean().sqrt())
@@ -267,7 +267,7 @@ def _size(answer: Any, A: Matrix) -> str | None:
     )
 
 
-def _conventions(A: Matrix, B: Matrix) -> str | None:
+def _conventions(A: TheirMatrix, B: TheirMatrix) -> str | None:
     """What to say of a layer that works, where its names or shapes are not those of PEFT."""
     if own := [one.name for one in (A, B) if one.name not in (f"lora_{one.letter}", f"lora_{one.letter}.weight")]:
         return (

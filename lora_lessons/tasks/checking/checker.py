@@ -130,7 +130,7 @@ class _Check:
             tokenizer = None
         return tokenizer
 
-    def _add(self, line: int, example: Example, sizes: tokens.Sizes) -> None:
+    def _add(self, line: int, example: Example, sizes: tokens.LineSizes) -> None:
         messages = example["messages"]
         self.given.append(sizes.given)
         self.taught.append(sizes.taught)

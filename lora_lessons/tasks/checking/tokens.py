@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ..conversations import IGNORED, Encoded, Written, answers_in, chat_text, tokenized
+from ..conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
 from ..jsonl import Fault
 from .problems import LOOK, NOTE, WRONG
 
@@ -17,7 +17,7 @@ Example = dict[str, Any]
 Finding = tuple[str, str, str]
 
 
-class Sizes(NamedTuple):
+class LineSizes(NamedTuple):
     """Tokens of a conversation: of what is given, and of what is learned, ends included; and how many answers that is.
 
     `only_last` says why the answers before the last are not learned, where nobody asked for that (see `chat_text`).
@@ -36,7 +36,7 @@ class Sizes(NamedTuple):
 
 def measured(
     tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None = None, *, last_only: bool = False
-) -> Iterator[tuple[int, Example, Sizes | Fault]]:
+) -> Iterator[tuple[int, Example, LineSizes | Fault]]:
     """(line, conversation, its sizes) of each; or why it cannot be used: the template refuses it, or it is too long.
 
     Without a tokenizer the sizes are in characters, and none is too long.
@@ -50,28 +50,28 @@ def measured(
             yield line, example, text if isinstance(text, Fault) else _sizes(text, next(made), limit)
 
 
-def _sizes(text: Written, encoded: Encoded, limit: int | None) -> Sizes | Fault:
+def _sizes(text: ChatText, encoded: Encoded, limit: int | None) -> LineSizes | Fault:
     learned = encoded.labels != IGNORED
     taught, first = int(learned.sum()), int(learned.int().argmax())
-    sizes = Sizes(len(learned) - taught, taught, 1 + len(text.earlier), text.only_last)
+    sizes = LineSizes(len(learned) - taught, taught, 1 + len(text.earlier), text.only_last)
     return _too_long(sizes.total, first, limit) or sizes
 
 
-def _characters(example: Example, last_only: bool) -> Sizes:
+def _characters(example: Example, last_only: bool) -> LineSizes:
     messages, answers = example["messages"], answers_in(example["messages"])
     sizes = [len(message["content"]) for message in messages]
     learned = answers[-1:] if last_only else answers
     taught = sum(sizes[n] for n in learned)
-    return Sizes(sum(sizes) - taught, taught, len(learned))
+    return LineSizes(sum(sizes) - taught, taught, len(learned))
 
 
 def _batches(
     tokenizer: Any, examples: Iterable[tuple[int, Example]], last_only: bool
-) -> Iterator[list[tuple[int, Example, Written | Fault]]]:
-    batch: list[tuple[int, Example, Written | Fault]] = []
+) -> Iterator[list[tuple[int, Example, ChatText | Fault]]]:
+    batch: list[tuple[int, Example, ChatText | Fault]] = []
     characters = 0
     for line, example in examples:
-        text: Written | Fault
+        text: ChatText | Fault
         try:
             text = chat_text(tokenizer, example, last_only=last_only)
             size = len(text.given) + len(text.taught)

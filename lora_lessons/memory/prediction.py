@@ -256,7 +256,7 @@ def trace(
     shape: Shape, job: Job, blocks: int, window: int | None, card: bool, of: tuple[int, int, int, int] = (0, 0, 0, 0)
 ) -> tape.Trace:
     """One training step of `blocks` blocks on the meta device, read off by the primes `of` that `job` has (`primes`)."""
-    key = [shape.text, job.counted(), blocks, window, card, of]
+    key = [shape.text, job.counted(), job.gradient_accumulation_steps > 1, blocks, window, card, of]
 
     def made() -> dict[str, Any]:
         return {name: part.tolist() for name, part in _run(shape, job, blocks, window, card, of)._asdict().items()}
@@ -289,7 +289,7 @@ def _run(
             ("input_ids", "labels"), torch.zeros(job.batch_size, job.seq, dtype=torch.long, device="meta")
         )
     try:
-        written = tape.step(model, given, optimizer, path, summed)
+        written = tape.step(model, given, optimizer, path, summed or job.gradient_accumulation_steps > 1)
     except Exception as error:
         raise ModelError(
             f"{shape.name}: this {shape.config().model_type} could not run a text of {job.seq:,} tokens without weights "

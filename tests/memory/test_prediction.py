@@ -269,6 +269,17 @@ def test_the_fullest_of_real_batches_is_planned_as_it_is(name, summed):
     assert planned.bill.total == pytest.approx(max(map(held, pieces)), rel=WITHIN)
 
 
+@pytest.mark.parametrize("name", ["llama", "qwen3"])
+def test_gradients_that_are_summed_over_several_batches_are_held_from_the_start(name):
+    """On the fast path and on the plain one."""
+    shape, job = memory.shape_of(MODELS[name]()), Job("lora", r=8, seq=64)
+    once, several = (
+        memory.predict(shape, replace(job, gradient_accumulation_steps=k)).moments["forward"].gradients for k in (1, 4)
+    )
+    model, *_ = real(shape, replace(job, dtype="fp32"))
+    assert once == 0 and several == 4 * sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
 def test_many_lengths_at_once_are_one_by_one():
     job, lengths = Job(r=8, gradient_checkpointing=False), [1, 64, 300, 4096]
     together = memory.ledgers(MODELS["qwen2"](), job, lengths)

@@ -78,7 +78,7 @@ IN_LESSONS = [
     ("lesson 05", "loss goes to nan after 50 steps"),
     ("lesson 12", "super slow on my laptop"),
 ]
-# Written down as people put them in forums and issues, and kept back while the search was made: (who may be behind it, their words).
+# As people put them in forums and issues; the misses of these have since shaped the words: (who may be behind it, their words).
 FORUMS = [
     ("14.21", "LoRA output identical to base model after loading the adapter"),
     ("14.7", "training loss drops to 0 and stays there, model outputs garbage"),

@@ -85,14 +85,15 @@ def _median(task: str, side: str, runs: list[dict[str, float]]) -> dict[str, Any
 
 
 def in_words(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """A line for each side of each task, with its ratio to Trainer + PEFT."""
+    """A line for each side of each task, with its ratio to Trainer + PEFT; the range where a recording has it."""
     trainer = {row["task"]: row for row in rows if row["side"] == TRAINER}
     for row in rows:
-        least, most = row["seconds_range"]
-        times = row["supervised_per_second"] / trainer[row["task"]]["supervised_per_second"]
+        spread = " ({:.1f} to {:.1f})".format(*row["seconds_range"]) if "seconds_range" in row else ""
+        ratio = row["supervised_per_second"] / trainer[row["task"]]["supervised_per_second"]
+        times = "" if row["side"] == TRAINER else f", {ratio:.2f} times Trainer's"
         yield (
-            f"{row['task']:<12}{row['side']:<28}{row['seconds']:6.1f} s ({least:.1f} to {most:.1f})"
-            f"{row['supervised_per_second']:6.0f} supervised tokens/s, {times:.2f} times Trainer's   "
+            f"{row['task']:<12}{row['side']:<28}{row['seconds']:6.1f} s{spread}"
+            f"{row['supervised_per_second']:6.0f} supervised tokens/s{times}   "
             f"held-out {row['loss']:.3f} nats   peak {row['peak'] / 1e9:.2f} GB   {row['share_of_limit']:.0%} of the limit"
         )
 

@@ -302,7 +302,8 @@ def test_llama_cpps_token_is_on_no_command_line(monkeypatch):
 
     def launched(*args, **how):
         worker = launch(*args, **how)
-        words.extend(psutil.Process(worker.pid).cmdline())
+        while worker.poll() is None and not words:  # a process that is being made has no words yet
+            words.extend(psutil.Process(worker.pid).cmdline())
         return worker
 
     monkeypatch.setattr(process.subprocess, "Popen", launched)

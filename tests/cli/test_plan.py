@@ -80,9 +80,9 @@ def test_a_config_that_is_no_text_is_one_sentence(tmp_path, capsys):
 def test_plan_prints_the_bill_and_what_to_change(capsys):
     from lora_lessons import memory
 
-    job = memory.Job("qlora", 16, seq=2048, gradient_checkpointing=False)
+    job = memory.Job("qlora", 16, seq=4096, gradient_checkpointing=False)
     made = memory.plan("Qwen2.5-7B", job, memory.card_bytes("RTX 4090"))
-    words = ["plan", "Qwen2.5-7B", "--gpu", "4090", "--seq", "2048", "--no-gradient-checkpointing"]
+    words = ["plan", "Qwen2.5-7B", "--gpu", "4090", "--seq", "4096", "--no-gradient-checkpointing"]
     assert cli.main(words) == 0
     said = capsys.readouterr().out
     assert memory.bill_table(made.ledger) in said and memory.verdict(made, "RTX 4090") in said and "Assumed" in said

@@ -49,8 +49,10 @@ def _remove(path: Path, quietly: bool) -> None:
     if match and match["old"] and not path.with_name(match["name"]).exists():
         os.replace(path, path.with_name(match["name"]))
         return
-    size = sum(file.lstat().st_size for file in (path, *path.rglob("*")) if file.is_file())
-    if path.is_dir():
+    link = path.is_symlink()  # another user's, in a folder that all may write, may lead anywhere
+    inside = () if quietly or link else path.rglob("*")
+    size = sum(file.lstat().st_size for file in (path, *inside) if file.is_file())
+    if path.is_dir() and not link:
         shutil.rmtree(path)
     else:
         path.unlink()

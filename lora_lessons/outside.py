@@ -6,6 +6,7 @@ stands around it.
 
 from __future__ import annotations
 
+import codecs
 import html
 import re
 
@@ -73,6 +74,11 @@ def in_picture(text: str) -> str:
 def _escaped(character: str) -> str:
     units = character.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+# An encoding's way with characters that it does not have.
+AS_JSON = "as_json"
+codecs.register_error(AS_JSON, lambda error: ("".join(map(_escaped, error.object[error.start : error.end])), error.end))  # type: ignore[attr-defined]
 
 
 def _entities(mark: re.Match[str]) -> str:

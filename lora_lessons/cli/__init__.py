@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
@@ -83,9 +82,6 @@ def _run(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # a terminal cannot show half a character, and shows what it would be instead
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         ensure_home()
         make_variables_absolute()

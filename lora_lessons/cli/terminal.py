@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from ..outside import visible
+from ..outside import AS_JSON, visible
 
 # How a progress bar moves: to the begin of its line, with what it says there, or to another line.
 _MOVES = re.compile(r"\r|(?:\x1b\[A|\n)*\Z")
@@ -33,6 +34,8 @@ class Shown:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "stream":  # not there yet, as in a copy that is being made
+            raise AttributeError(name)
         return getattr(self.stream, name)
 
 
@@ -40,6 +43,9 @@ class Shown:
 def shown() -> Iterator[None]:
     """While the block runs, whatever is printed is shown as text."""
     streams = sys.stdout, sys.stderr
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding cannot hold is shown as JSON would escape it, too
+            stream.reconfigure(errors=AS_JSON)
     sys.stdout, sys.stderr = Shown(sys.stdout, bars=False), Shown(sys.stderr, bars=True)
     try:
         yield

@@ -5,6 +5,7 @@ The file is only ever added to, and written whole or not at all.
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 import os
@@ -117,7 +118,7 @@ def newest_folder(name: str, place: Path | None = None) -> Path | None:
     They lie beside the progress file, or in `place`.
     """
     first = (place or progress_file().parent) / name
-    made = [f for f in (first, *first.parent.glob(f"{first.name}-[0-9]*")) if f.is_dir()]
+    made = [f for f in (first, *first.parent.glob(f"{glob.escape(first.name)}-[0-9]*")) if f.is_dir()]
     return max(made, key=lambda f: f.stat().st_mtime, default=None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -48,7 +49,9 @@ def run_in_process(
         try:
             while chunk := os.read(child.stdout.fileno(), 4096):  # type: ignore[union-attr]
                 said = (said + chunk)[-4000:]
-                sys.stderr.write(chunk.decode(errors="replace"))
+                # several moves of a progress bar may come at once, and each begins a write of its own
+                for part in re.split(r"(?=\r)", chunk.decode(errors="replace")):
+                    sys.stderr.write(part)
                 sys.stderr.flush()
         except BaseException:
             child.terminate()

@@ -110,7 +110,7 @@ def read_settings(file: Path) -> AdapterSettings:
         said = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({first_line(error)}): copy it again.") from error
-    if not isinstance(said, dict) or not isinstance(said.get("peft_type"), str):
+    if not isinstance(said, dict) or not isinstance(said.get("peft_type"), str) or not said["peft_type"]:
         raise ValueError(f"{file} is damaged (it names no peft_type): copy it again.")
     try:
         return _checked(said)

@@ -21,6 +21,7 @@ from .bill import table as table
 from .build import build as build
 from .cards import CARDS as CARDS
 from .cards import card_bytes as card_bytes
+from .cards import computes_in as computes_in
 from .cards import find_card as find_card
 from .cards import several_sizes as several_sizes
 from .fit import longest as longest

@@ -160,7 +160,7 @@ CARDS: dict[str, float] = {
 LARGEST_BARE = 200
 # Words around a card's name, and how it is built, which say nothing of its memory.
 _MAKERS = r"nvidia|geforce|quadro|tesla|amd|radeon|instinct|rtx|gtx|rx"
-_BUILT = r"graphics|gpu|card|generation|blackwell|sxm\d?|pcie|hbm\d?e?|gddr\d\w?"
+_BUILT = r"graphics|gpu|card|generation|server|workstation|edition|blackwell|sxm\d?|pcie|hbm\d?e?|gddr\d\w?"
 _LAPTOP = r"laptop|mobile|notebook|max-?q"
 
 
@@ -194,6 +194,16 @@ def several_sizes(card: str | float) -> str:
     held = " or ".join(f"{one:g}" for one in sorted(known.sizes))
     other = next(one for one in known.sizes if one != size)
     return f'The {known.name} comes with {held} GB: this is the plan for {size:g}. For the other, say "{known.name} {other:g}".'
+
+
+# Older than Ampere: without bf16, LoRA computes there in fp16.
+_NO_BF16 = re.compile(r"GTX|RTX 20\d\d|[PV]100|P40|T4")
+
+
+def computes_in(card: str | float) -> str:
+    """The 16 bits that a card computes in, "bf16" or "fp16"; "bf16" for one that is given by its GB alone."""
+    found = _found(card)
+    return "fp16" if found and _NO_BF16.match(found[0].name) else "bf16"
 
 
 def card_bytes(card: str | float) -> float:

@@ -115,12 +115,15 @@ def _options(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
     if not job.gradient_checkpointing:
         yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
     if job.batch_size > 1:
-        fields = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
-        yield "one sequence at a time, gradients summed over several", fields
+        one_by_one = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
+        yield "one sequence at a time, gradients summed over several", one_by_one
     if job.optimizer in ("adamw", "adamw_fused", "paged_adamw"):
         yield "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)", {"optimizer": "paged_adamw_8bit"}
     if job.recipe == "hf" and job.method == "qlora":
-        yield "embeddings, head and norms left in 16 bits, and no autocast (recipe course)", {"recipe": "course"}
+        fields = {"recipe": "course", "layer": "ours"}  # PEFT's layers and the fused AdamW were hf's own
+        if job.optimizer == "adamw_fused":
+            fields["optimizer"] = "adamw"
+        yield "embeddings, head and norms left in 16 bits, and no autocast (recipe course)", fields
     if job.method == "full":
         yield "LoRA: the base is frozen, adapters alone train", {"method": "lora", "dtype": half}
     if job.method != "qlora":

@@ -182,7 +182,8 @@ def _peaks(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card: bool
             axis=2,
         )
     of = primes(parts, job, fast)
-    key = replace(job, seq=of[1], batch_size=of[0], r=of[2] or job.r)
+    summed = min(job.gradient_accumulation_steps, 2)  # how many more makes no difference
+    key = replace(job, steps=1, gradient_accumulation_steps=summed, seq=of[1], batch_size=of[0], r=of[2] or job.r)
     found = np.zeros((len(tape.MOMENTS), len(tape.KINDS), len(lengths)))
     for window in [None] if fast or not parts.windows else [WITHIN, BEYOND]:
         these = _where(window, parts, lengths)

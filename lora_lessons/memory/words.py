@@ -129,6 +129,11 @@ ASSUMED = (
 )
 
 
+def _settings(job: Job) -> dict[str, Any]:
+    """A changed job as plain data: what a plan depends on, and over how many batches gradients are summed."""
+    return job.counted() | {"gradient_accumulation_steps": job.gradient_accumulation_steps}
+
+
 def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str) -> dict[str, Any]:
     """All of it as plain data, sizes in bytes."""
 
@@ -153,6 +158,6 @@ def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str
             "room": round(plan.room),
             "fits": plan.fits,
             "longest": plan.longest,
-            "change_first": [{"what": c.what, "job": c.job.counted(), "total": round(c.total)} for c in plan.changes],
+            "change_first": [{"what": c.what, "job": _settings(c.job), "total": round(c.total)} for c in plan.changes],
         }
     return made

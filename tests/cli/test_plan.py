@@ -175,3 +175,10 @@ def test_a_plan_for_several_cards_says_what_each_and_the_computer_hold(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["card"]["total"] == round(made.card.total) and found["host"]["peak"] == round(made.host.peak)
     assert found["fits"] is True and (found["cards"], found["nodes"], found["offload"]) == (2, 1, True)
+
+
+def test_a_card_without_bf16_is_planned_as_it_trains(capsys):
+    """In fp16, which the fast path does not know: an RTX 2080 has 8 GB, and that is too little."""
+    assert cli.main(["plan", "Qwen2.5-7B", "--gpu", "RTX 2080", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["fits"] is False and found["job"]["dtype"] == "fp16" and "fp16" in " ".join(found["notes"])

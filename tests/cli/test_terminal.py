@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from lora_lessons import cli, lora, models
 from lora_lessons.adapter import ADAPTER_CONFIG, save_adapter
+from lora_lessons.cli import terminal
 from lora_lessons.run import runner
 from lora_lessons.run.result import FAILED, CellError, LessonResult
 from lora_lessons.tasks.checking.rendering import COLOUR
@@ -105,3 +107,12 @@ def test_a_progress_bar_moves_as_ever(monkeypatch, capsys):
     drawn = capsys.readouterr().err
     assert drawn.count("\r") >= 4 and "\x1b[A" in drawn and f"\rfile{ESCAPE}" in drawn
     assert not set(drawn.replace("\x1b[A", "").replace("\r", "")) & UNSEEN
+
+
+def test_what_an_encoding_lacks_is_shown_as_json_shows_it(monkeypatch):
+    """A pipe on Windows is cp1252: neither our own √ nor an answer's emoji may end the command, nor spoil its JSON."""
+    written, words = io.BytesIO(), "√ × α 😀"
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="cp1252"))
+    with terminal.shown():
+        print(json.dumps(words, ensure_ascii=False), flush=True)
+    assert json.loads(written.getvalue().decode("cp1252")) == words

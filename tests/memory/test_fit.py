@@ -96,3 +96,10 @@ def test_a_change_that_the_model_does_not_allow_is_not_advised():
     """Qwen2-MoE has gates of one row, which LoRA of rank 16 does not fit: advice for full fine-tuning goes without it."""
     made = memory.plan(tiny("qwen2_moe"), Job("full", seq=64, batch_size=2), 1e6)
     assert not made.fits and all(change.job.method == "full" for change in made.changes)
+
+
+def test_the_step_to_the_courses_recipe_is_that_recipe():
+    """And not what is left of the other: its layers, and its AdamW."""
+    changes = memory.plan("Qwen2.5-7B", Job(recipe="hf"), memory.card_bytes(8)).changes
+    (step,) = [change for change in changes if "recipe course" in change.what]
+    assert (step.job.layer, step.job.optimizer, step.job.recipe) == ("ours", "adamw", "course")

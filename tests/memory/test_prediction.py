@@ -387,3 +387,8 @@ def test_what_is_played_on_meta_is_what_torchs_own_autocast_holds(name, job):
             assert abs(line.predicted - line.measured) <= max(0.02 * line.measured, 1e-3 * bill.total), (
                 f"{moment}: {line}"
             )
+
+
+def test_a_plan_does_not_multiply_what_was_asked_for():
+    job = Job("lora", r=8, seq=64, steps=1000, gradient_accumulation_steps=100, layer="peft")
+    assert memory.predict(MODELS["llama"](), job).bill.total > 0

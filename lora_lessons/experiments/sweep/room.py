@@ -76,6 +76,7 @@ def _large(trials: Iterable[Trial]) -> Iterator[tuple[Trial, float]]:
             seq=TOKENS,
             batch_size=trial.batch_size,
             dtype="fp32",
+            layer="peft",  # which the sweep's notebook puts on, so that every run trains the plain way
             gradient_checkpointing=False,
         )
         yield trial, memory.predict(shape, job, card=False).bill.total

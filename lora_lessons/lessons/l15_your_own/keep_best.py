@@ -30,7 +30,7 @@ def folder_of(model: Any, train: Sequence[Encoded], held_out: Sequence[Encoded],
     """Where the best adapter of a run is kept meanwhile: another run, or other held-out lines, have another folder."""
     digest = hashlib.sha256(fingerprint(model, train, how).encode())
     for one in held_out:
-        digest.update(one.input_ids.numpy().tobytes())
+        digest.update(one.input_ids.numpy().tobytes() + one.labels.numpy().tobytes())
     return cache_dir() / "kept_best" / digest.hexdigest()[:24]
 
 

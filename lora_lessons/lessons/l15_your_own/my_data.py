@@ -76,7 +76,10 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
         parts = split(usable, seed)
     except ValueError as error:
         long = sum(bool(one) for one in made.values()) - len(usable)
-        said = f"{long} are longer than {longest} tokens: give a larger max_tokens. " if long else ""
+        mend = (
+            "give a larger max_tokens" if longest == chosen.max_tokens else "the model takes no more, so shorten them"
+        )
+        said = f"{long} are longer than {longest} tokens: {mend}. " if long else ""
         raise ValueError(
             f"{file.name}: {error} {said}`lora-lessons check {file.name}` names the lines that are not used."
         ) from error

@@ -145,6 +145,7 @@ def bill(base: models.Base, how: training.Settings, texts: Sequence[Encoded] | i
         r=next((layer.r for _, layer in lora.lora_layers(base.model)), R),
         seq=texts if isinstance(texts, int) else 1,
         batch_size=how.batch_size,
+        gradient_accumulation_steps=how.gradient_accumulation_steps,
         gradient_checkpointing=how.gradient_checkpointing,
         dtype={torch.float32: "fp32", torch.float16: "fp16"}.get(base.model.dtype, "bf16"),
         autocast=how.autocast,

@@ -3,6 +3,7 @@
 Small random models of every family, full, LoRA and QLoRA (bitsandbytes' own NF4 layers), one real step each.
 """
 
+import gc
 import warnings
 from dataclasses import replace
 
@@ -132,6 +133,7 @@ def loss_of(model, batch, path):
 
 def profiled(run):
     """Bytes that PyTorch's allocator gave out while `run` ran: at most at a time, and still out at its end."""
+    gc.collect()  # what earlier tests left in circles is not to be freed meanwhile
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         kept = run()
     events = sorted(

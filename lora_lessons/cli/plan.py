@@ -134,14 +134,10 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
 
 def _not_exported(shape: Any) -> str:
     """Where nothing here can export what is trained, that is said before it is trained; "" elsewhere."""
-    from ..errors import ModelError
     from ..export import gguf
 
-    try:
-        gguf.architecture(json.loads(shape.text)["model_type"])
-    except ModelError as error:
-        return f"`lora-lessons export` cannot write the result: {error}"
-    return ""
+    reason = gguf.why_not_exported(json.loads(shape.text)["model_type"])
+    return f"`lora-lessons export` cannot write the result: {reason}." if reason else ""
 
 
 def _for_several(model: str, job: Any, said: dict[str, Any], as_json: bool) -> str:

@@ -15,7 +15,6 @@ from .model import why_not_written as why_not_written
 from .model import write_base as write_base
 from .model import write_merged as write_merged
 from .names import EXPORTED as EXPORTED
-from .names import architecture as architecture
 from .names import gguf_alpha as gguf_alpha
 from .names import permuted as permuted
 from .names import why_not_exported as why_not_exported

@@ -151,6 +151,6 @@ def _for_several(model: str, job: Any, said: dict[str, Any], as_json: bool) -> s
         found = memory.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
         return json.dumps(found, indent=1, ensure_ascii=False)
     several = memory.several_sizes(said["cards"].partition("x")[2])
-    about = f"{shape.name}: {memory.describe(job)} on each card"
+    about = f"{shape.name}, on each card: {memory.describe(job)}"
     parts = [memory.sharded_verdict(made), several, _not_exported(shape), about, memory.sharded_table(made)]
     return "\n".join(filter(None, parts))

@@ -28,7 +28,10 @@ from .own_process import answer, run_in_process
 from .recordings import keep
 
 RECORDING = "training_speed"
-WITHOUT_AMX = "training_speed_without_amx"  # the same on a processor that has no matrix units
+XEON, EPYC = (
+    "training_speed_xeon",
+    "training_speed_epyc",
+)  # the same on a processor with matrix units, and on a slower one
 TRAINER, TRL = "Trainer + PEFT", "SFTTrainer + PEFT"
 COURSE, ALONE = "this course", "this course, nothing shared"
 TASKS = ("persona", "strict_json")

@@ -112,9 +112,17 @@ def _speed(found: dict[str, Any]) -> str:
     ]
     closing = (
         f"So this course's loop is {_times(found)} times as fast as Trainer with PEFT, on these short chats and on models of the "
-        f"families {', '.join(FAMILIES)}; others train the plain way. `lora-lessons bench train` measures it on your machine."
+        f"families {', '.join(FAMILIES)}; others train the plain way.{_as_it_comes(found)} `lora-lessons bench train` measures "
+        "it on your machine."
     )
     return "\n".join([*rows, *map(_speed_row, found["rows"]), "", closing])
+
+
+def _as_it_comes(found: dict[str, Any]) -> str:
+    """What makes TRL's trainer slow, where it was measured."""
+    if not any("SFT" in row["side"] for row in found["rows"]):
+        return ""
+    return " TRL's SFTTrainer is shown as it comes: it computes each block twice to save memory (checkpointing)."
 
 
 def _lengths(found: dict[str, Any]) -> str:

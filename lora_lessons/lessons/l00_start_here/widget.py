@@ -51,9 +51,9 @@ def _made_for(model: str) -> int:
 
 
 def fit_ledgers(
-    model: str, method: str, r: int, batch_size: int, gradient_checkpointing: str, lengths: Sequence[int]
+    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, lengths: Sequence[int]
 ) -> list[memory.Ledger]:
-    """The plan's ledger of a training step on a card, for each length in `lengths`.
+    """The plan's ledger of a training step on `card`, for each length in `lengths`.
 
     Raises ValueError with what to change when a setting cannot be.
     """
@@ -70,13 +70,14 @@ def fit_ledgers(
         gradient_checkpointing=ON[gradient_checkpointing],
         # the plain AdamW would hold one more copy of all that trains during its step
         optimizer="adamw_fused" if method in memory.FULL else "adamw",
+        dtype="bf16" if method in memory.FULL else memory.computes_in(card),
     )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be
     return _ledgers(model, job, tuple(tokens))
 
 
-@lru_cache(maxsize=64)  # the same before every card
+@lru_cache(maxsize=64)  # the same before every card that computes in the same 16 bits
 def _ledgers(model: str, job: memory.Job, tokens: tuple[int, ...]) -> list[memory.Ledger]:
     return memory.ledgers(model, job, tokens)
 
@@ -134,7 +135,7 @@ def fit_scene(
     """
     room = memory.card_bytes(card) / memory.GB
     stops = sorted({*LENGTHS, whole("sequence length", seq)})
-    ledgers = fit_ledgers(model, method, r, batch_size, gradient_checkpointing, stops)
+    ledgers = fit_ledgers(model, method, card, r, batch_size, gradient_checkpointing, stops)
     totals = [ledger.bill.total / memory.GB for ledger in ledgers]
     width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
     backdrop, ax = _fit_backdrop(card, width)

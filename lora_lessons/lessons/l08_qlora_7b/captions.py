@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ... import memory
 from ...course.pictures import bill_parts
+from .published import Published
 
 
 def totals(bills: Mapping[str, memory.Bill], hidden: str = "") -> str:
@@ -26,3 +27,18 @@ def parts(bills: Mapping[str, memory.Bill]) -> str:
         for name, bill in bills.items()
     )
     return f"{totals(bills)} In GB, {'; '.join(said)}."
+
+
+def beside_published(errors: Mapping[Published, float]) -> str:
+    """The range of each source's errors, and how many lie on each side."""
+    by_source: dict[str, list[float]] = {}
+    for row, error in errors.items():
+        by_source.setdefault(row.source, []).append(error)
+    said = "; ".join(
+        f"{source} ({len(found)}) {min(found):+.0%} to {max(found):+.0%}" for source, found in by_source.items()
+    )
+    more = sum(error < 0 for error in errors.values())
+    return (
+        f"How far the plan is from {len(errors)} published figures: {said}. "
+        f"{more} of the jobs took more than planned, {len(errors) - more} less."
+    )

@@ -1,4 +1,4 @@
-"""Pictures of lesson 08: what a step needs beside what cards hold."""
+"""Pictures of lesson 08: what a step needs beside what cards hold, and beside what others measured."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory
-from ...course.figures import ORANGE, VERMILION
+from ...course.figures import BLUE, GREY, ORANGE, VERMILION
 from ...course.pictures import BILL_COLORS, bill_parts
+from .published import Published
 
 CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")
 
@@ -77,3 +78,26 @@ def _card_lines(ax: Any, cards: Sequence[str | float], sizes: Sequence[float], w
         ax.annotate(
             text, (size, 1), (0, 4 + 15 * step), textcoords="offset points", xycoords=("data", "axes fraction"), **style
         )
+
+
+def beside_published(errors: Mapping[Published, float]) -> Figure:
+    """A dot for each published figure, in percent: a triangle to the left of zero where the job took more than planned."""
+    figure = Figure(figsize=(8.4, 1.2 + 0.23 * len(errors)))
+    ax = figure.subplots()
+    ax.axvspan(-15, 15, color="#eef0f2", zorder=0)
+    ax.axvline(0, color=GREY, lw=1.2)
+    for y, error in enumerate(errors.values()):
+        color, marker = (VERMILION, "<") if error < 0 else (BLUE, "o")
+        ax.plot([0, 100 * error], [y, y], color=color, lw=1.4)
+        ax.plot([100 * error], [y], marker, color=color, ms=7)
+    ax.set_yticks(range(len(errors)), list(map(job_in_words, errors)), size=9)
+    ax.set(ylim=(len(errors) - 0.4, -0.6), xlim=(-32, 32))
+    ax.set_xlabel("the plan is … percent off      ◂ it took more than planned   |   it took less ●")
+    ax.grid(visible=False, axis="y")
+    return figure
+
+
+def job_in_words(row: Published) -> str:
+    """Who measured what: "Qwen's README: Qwen-7B, lora, 256 tokens"."""
+    rows = f"{row.job.batch_size} × " if row.job.batch_size > 1 else ""
+    return f"{row.source}: {row.model}, {row.job.method}, {rows}{row.job.seq:,} tokens"

@@ -1,24 +1,147 @@
-"""How long a text others trained on their cards, beside what the planner says for the same model and settings."""
+"""What others measured on their cards, beside the plan of the same job.
+
+Each row is a published figure with its source; the settings are those that the source names, and the loss is taken as
+the libraries of that day took it. No constant of the planner was fitted to them. Some figures are a whole card, some
+are PyTorch's count of tensors alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ... import memory
 from ...course import published
+from ...memory import GB, Job
 from ...memory.bill import GIB
 
-SIZES = {
-    "hidden_size": 4096,
-    "intermediate_size": 14336,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "vocab_size": 128256,
-    "tie_word_embeddings": False,
-    "max_position_embeddings": 131072,
+QV = ("q_proj", "v_proj")
+UNSLOTH, QWEN, LITGPT, TORCHTUNE = "Unsloth's benchmarks", "Qwen's README", "litgpt's tutorials", "torchtune's README"
+
+
+def llama(hidden: int, intermediate: int, blocks: int, heads: int, kv_heads: int, vocabulary: int) -> memory.Shape:
+    """A Llama of these published sizes."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.for_model(
+        "llama",
+        hidden_size=hidden,
+        intermediate_size=intermediate,
+        num_hidden_layers=blocks,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+        vocab_size=vocabulary,
+        tie_word_embeddings=False,
+        max_position_embeddings=131072,
+    )
+    return memory.shape_of(config)
+
+
+SHAPES: dict[str, Callable[[], memory.Shape]] = {
+    "Llama-2-7B": lambda: memory.shape_of("Llama-2-7B"),
+    "Llama-2-13B": lambda: llama(5120, 13824, 40, 40, 40, 32000),
+    "Llama-3.1-8B": lambda: llama(4096, 14336, 32, 32, 8, 128256),
+    "Llama-3.3-70B": lambda: llama(8192, 28672, 80, 64, 8, 128256),
+    "Qwen-7B": lambda: llama(4096, 11008, 32, 32, 32, 151936),  # the first Qwen: Llama's sizes
 }
+
+
+class Published(NamedTuple):
+    """One figure: what a job took, in bytes."""
+
+    source: str
+    model: str
+    job: Job
+    size: float
+    tensors: bool = False  # whether it counts tensors alone, without CUDA's context and the allocator's slack
+
+    def planned(self) -> float:
+        """What the planner says of the same, in bytes."""
+        bill = memory.predict(SHAPES[self.model](), self.job).bill
+        return bill.total - bill.overhead * self.tensors
+
+    def error(self) -> float:
+        """How far the plan is off: below zero, the job took more than planned."""
+        return self.planned() / self.size - 1
+
+
+def unsloth(gib: int, tokens: int, model: str = "Llama-3.1-8B") -> Published:
+    """A card's size, and the longest text that Hugging Face with FlashAttention-2 trained on it: r = 32, batch 1.
+
+    The table is of December 2024, when transformers (4.47) still copied the 32-bit logits to shift them.
+    """
+    job = Job("qlora", 32, seq=tokens, recipe="hf", loss="shifted")
+    return Published(UNSLOTH, model, job, gib * GIB)
+
+
+def qwen(method: str, tokens: int, gb: float) -> Published:
+    """Qwen-7B's README: one A100, batch 1, r = 64, Trainer with bf16 and checkpointing. Its 4-bit base is GPTQ's.
+
+    prepare_model_for_kbit_training leaves a GPTQ base's embeddings in 16 bits, as this course's recipe does.
+    """
+    recipe: dict[str, Any] = {"recipe": "hf"} if method == "lora" else {"layer": "peft"}
+    return Published(QWEN, "Qwen-7B", Job(method, 64, seq=tokens, **recipe), gb * GB)
+
+
+def litgpt(model: str, method: str, batch_size: int, gb: float) -> Published:
+    """litgpt's tables: bf16-true, so adapters in 16 bits, r = 8 on q and v, no checkpointing; Alpaca's longest row.
+
+    The loss is taken in chunks, and what is printed is torch.cuda.max_memory_allocated.
+    """
+    how: dict[str, Any] = {"gradient_checkpointing": False, "adapter_dtype": "bf16", "layer": "peft"}
+    job = Job(method, 8, QV, 1304, batch_size=batch_size, loss="chunked", **how)
+    return Published(LITGPT, model, job, gb * GB, tensors=True)
+
+
+def torchtune(method: str, gib: float) -> Published:
+    """torchtune's README, RTX 4090: r = 8 on all but k, bf16 throughout, packed to 2,048 tokens, the loss in chunks.
+
+    It names no measure; where its documents do (README of November 2024), it is the peak of active memory: tensors.
+    If it were the whole card, the plan would be 15% and 17% too high. A compiled loss needs no chunk in 32 bits, either.
+    """
+    targets = ("q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    how: dict[str, Any] = {"batch_size": 2, "adapter_dtype": "bf16", "optimizer": "adamw_fused"}
+    job = Job(method, 8, targets, 2048, loss="chunked", **how)
+    return Published(TORCHTUNE, "Llama-3.1-8B", job, gib * GIB, tensors=True)
+
+
+ROWS = (
+    unsloth(12, 932),
+    unsloth(16, 2551),
+    unsloth(24, 5789),
+    unsloth(40, 12264),
+    unsloth(48, 15502),
+    unsloth(80, 28454),
+    unsloth(80, 6916, "Llama-3.3-70B"),
+    torchtune("lora", 16.2),
+    torchtune("qlora", 7.4),
+    qwen("lora", 256, 20.1),
+    qwen("lora", 512, 20.4),
+    qwen("lora", 1024, 21.5),
+    qwen("lora", 2048, 23.8),
+    qwen("lora", 4096, 29.7),
+    qwen("lora", 8192, 36.6),
+    qwen("qlora", 256, 11.5),
+    qwen("qlora", 512, 11.5),
+    qwen("qlora", 1024, 12.3),
+    qwen("qlora", 2048, 13.9),
+    qwen("qlora", 4096, 16.9),
+    qwen("qlora", 8192, 23.5),
+    litgpt("Llama-2-7B", "lora", 1, 21.30),
+    litgpt("Llama-2-7B", "lora", 2, 29.07),
+    litgpt("Llama-2-13B", "lora", 1, 38.12),
+    litgpt("Llama-2-7B", "qlora", 1, 13.84),
+    litgpt("Llama-2-13B", "qlora", 1, 22.55),
+)
+# Figures that cannot be planned: no length is named, or the method is one that the planner does not know.
+NOT_PLANNED = (
+    "torchtune, Llama-2-7B, batch 2: LoRA 15.57 GB, QLoRA 9.29 GB (Alpaca, not packed: no length)",
+    "LLaMA-Factory, Llama-2-7B, 4-bit, batch 4: 9 GB (no length)",
+    "litgpt's older table, microbatch 4: 20.60, 13.44 and 13.15 GB (no length)",
+    "torchtune, full, 18.9 GiB: paged moments in 8 bits, and each gradient used and thrown away on the way back",
+    "Unsloth's own lengths: kernels of its own, and the blocks' inputs wait in the computer's memory",
+)
 
 
 class Context(NamedTuple):
@@ -31,35 +154,19 @@ class Context(NamedTuple):
     course: int
 
 
-def llama_31_8b() -> memory.Shape:
-    """Llama-3.1-8B by its published sizes."""
-    from transformers import AutoConfig
-
-    return memory.shape_of(AutoConfig.for_model("llama", **SIZES))._replace(name="Llama-3.1-8B")
-
-
-def hugging_face() -> dict[int, int]:
-    """A card's size in GiB, and the longest text in tokens, as Unsloth measured Hugging Face's recipe."""
-    return {int(gib): tokens for gib, tokens in published.column("unsloth.hugging_face").items()}
+def contexts() -> list[Context]:
+    """Unsloth's rows of Llama-3.1-8B read the other way round: the longest text that is planned to fit each card."""
+    shape = SHAPES["Llama-3.1-8B"]()
+    rows = [row for row in ROWS if (row.source, row.model) == (UNSLOTH, "Llama-3.1-8B")]
+    found = []
+    for row in rows:
+        jobs = (row.job, replace(row.job, loss="whole"), Job("qlora", 32))
+        found.append(
+            Context(round(row.size / GIB), row.job.seq, *(memory.longest(shape, job, row.size) for job in jobs))
+        )
+    return found
 
 
 def full_bf16() -> float:
     """LLaMA-Factory's estimate of a 7B's full fine-tuning in bf16, in GB."""
     return published.figure("full_fine_tuning.bf16_gb")
-
-
-def contexts() -> list[Context]:
-    """One row per card of the published table."""
-    shape = llama_31_8b()
-    course, today = (memory.Job("qlora", 32, recipe=recipe) for recipe in memory.RECIPES)
-    jobs = (replace(today, loss="shifted"), today, course)
-    return [
-        Context(gib, tokens, *(memory.longest(shape, job, gib * GIB) for job in jobs))
-        for gib, tokens in hugging_face().items()
-    ]
-
-
-def bytes_per_token(rows: list[Context], of: str) -> float:
-    """How many bytes one more token takes, by the longest texts of the smallest and the largest card."""
-    first, last = rows[0], rows[-1]
-    return (last.gib - first.gib) * GIB / (getattr(last, of) - getattr(first, of))

@@ -73,6 +73,7 @@ def train(
     except torch.OutOfMemoryError as error:
         found = models.card()
         room = found[1] if found else memory.card_bytes(8)
+        job = replace(job, dtype=memory.computes_in(found[0]) if found else job.dtype)
         raise training.TrainingStopped(f"the card's memory ran out. {advice(shape, job, room)}") from error
 
 

@@ -155,7 +155,21 @@ def against_full(model: Any) -> tuple[float, float]:
     return (4 * frozen + 6 * learned) / (6 * frozen), (4 * base + 16 * learned) / (16 * base)
 
 
-def recorded(name: str = training_speed.RECORDING) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """The recorded runs of `lora-lessons bench train`: {task: {side: its medians}}."""
+MACHINES = (training_speed.RECORDING, training_speed.XEON, training_speed.EPYC)
+
+
+def machine_of(name: str) -> str:
+    """The machine of a recording of `lora-lessons bench train`, and what its matrix products reach."""
+    found = recordings.recorded(name)
+    return f"{found['machine']}, matrix products of {found['limit_flops'] / 1e9:.0f} GFLOP/s"
+
+
+def recorded(name: str) -> dict[str, dict[str, Mapping[str, Any]]]:
+    """A recording: {task: {side: its medians}}."""
     rows = recordings.recorded(name)["rows"]
     return {task: {row["side"]: row for row in rows if row["task"] == task} for task in training_speed.TASKS}
+
+
+def times(runs: dict[str, dict[str, Mapping[str, Any]]], task: str = "persona") -> float:
+    """How many times sooner than Trainer with PEFT the course's loop was done."""
+    return runs[task][training_speed.TRAINER]["seconds"] / runs[task][training_speed.COURSE]["seconds"]

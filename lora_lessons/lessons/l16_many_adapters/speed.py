@@ -125,14 +125,34 @@ def compare(
     return found
 
 
-def beside_peft(theirs: Any, many: Any, adapters: Sequence[Adapter], rounds: int = 3) -> dict[str, list[Cost]]:
-    """The rounds of PEFT's model, which holds all `adapters`, and of ours, on the same rows, in turn."""
-    wanted, ids = the_rows(adapters, len(adapters))
-    found: dict[str, list[Cost]] = {PEFT: [], GATHERED: []}
+def hold(theirs: Any, adapters: Sequence[Adapter]) -> None:
+    """Give PEFT's model those of `adapters` that it does not hold yet."""
+    from peft import LoraConfig, set_peft_model_state_dict
+
+    for one in adapters:
+        if one.name not in theirs.peft_config:
+            theirs.add_adapter(one.name, LoraConfig(r=one.r, lora_alpha=one.lora_alpha, target_modules=list(one.A)))
+            weights = {"lora_A": one.A, "lora_B": one.B}
+            named = {
+                f"base_model.model.{layer}.{of}.weight": W for of, part in weights.items() for layer, W in part.items()
+            }
+            set_peft_model_state_dict(theirs, named, adapter_name=one.name)
+
+
+def beside_peft(
+    theirs: Any, many: Any, adapters: Sequence[Adapter], different: Sequence[int], rounds: int = 3
+) -> dict[int, dict[str, list[Cost]]]:
+    """The rounds of PEFT's model and of ours, in turn, on a batch that wants 4, 8 … different adapters.
+
+    Both hold the first of `adapters`, as many as the largest batch wants.
+    """
+    found: dict[int, dict[str, list[Cost]]] = {n: {PEFT: [], GATHERED: []} for n in different}
     for _ in range(rounds):
-        start = time.perf_counter()
-        with torch.no_grad():
-            theirs(input_ids=ids, adapter_names=wanted, use_cache=False)
-        found[PEFT].append(Cost(0.0, time.perf_counter() - start))
-        found[GATHERED].append(gathering(many, wanted, ids))
+        for n, ways in found.items():
+            wanted, ids = the_rows(adapters, n)
+            start = time.perf_counter()
+            with torch.no_grad():
+                theirs(input_ids=ids, adapter_names=wanted, use_cache=False)
+            ways[PEFT].append(Cost(0.0, time.perf_counter() - start))
+            ways[GATHERED].append(gathering(many, wanted, ids))
     return found

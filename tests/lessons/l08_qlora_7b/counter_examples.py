@@ -33,8 +33,8 @@ EXAMPLES = {
         ({"room.hf": 1.4}, None),
         ({"longest.rtx_4090": 6000}, None),
         ({"longest.hf_rtx_4090": 2000}, None),
-        ({"published.most_under": 0.16}, None),
-        ({"published.most_over": 0.16}, None),
+        ({"published.low": 0.31}, None),
+        ({"published.high": 0.31}, None),
     ],
     ("G11", "08_qlora_7b"): [
         ({}, CONDITION),

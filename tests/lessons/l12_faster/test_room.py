@@ -169,6 +169,6 @@ def test_recorded_runs_are_by_task_and_side(monkeypatch):
         for side in (training_speed.TRAINER, training_speed.COURSE)
     ]
     monkeypatch.setattr(recordings, "recorded", lambda name: {"training_speed": {"rows": rows}}[name])
-    found = measured.recorded()
+    found = measured.recorded("training_speed")
     assert list(found) == list(training_speed.TASKS)
     assert list(found["persona"]) == [training_speed.TRAINER, training_speed.COURSE]

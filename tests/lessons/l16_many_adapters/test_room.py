@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from lora_lessons import lora, many_adapters, mixing
 from lora_lessons.adapter import adapter_of
@@ -73,9 +74,24 @@ def test_peft_is_measured_in_turn_with_ours_and_on_the_same_rows(tiny_model, mon
         return gathering(many, wanted, ids)
 
     monkeypatch.setattr(speed, "gathering", ours)
-    found = speed.beside_peft(theirs, many, adapters, rounds=2)
-    assert [who for who, *_ in turns] == ["PEFT", "ours"] * 2 and len({str(what) for _, *what in turns}) == 1
-    assert [len(rounds) for rounds in found.values()] == [2, 2] and found[speed.GATHERED][0].before > 0
+    found = speed.beside_peft(theirs, many, adapters, [2, 4], rounds=2)
+    assert [who for who, *_ in turns] == ["PEFT", "ours"] * 4 and turns[0][1:] == turns[1][1:] == turns[4][1:]
+    assert [len(set(wanted)) for _, wanted, _ in turns] == [2, 2, 4, 4] * 2
+    for ways in found.values():
+        assert [len(rounds) for rounds in ways.values()] == [2, 2] and ways[speed.GATHERED][0].before > 0
+
+
+def test_peft_holds_the_same_adapters(tiny_model):
+    adapters, ids = relatives.hundred(trained(tiny_model), 6), torch.arange(6)[:, None]
+    many = mixing.shared_copy(tiny_model)
+    many_adapters.attach(many, adapters)
+    theirs = get_peft_model(
+        mixing.shared_copy(tiny_model), LoraConfig(target_modules=list(adapters[0].A)), "unused"
+    ).eval()
+    speed.hold(theirs, adapters)
+    names = [one.name for one in adapters]
+    with torch.no_grad(), many_adapters.chosen(many, names):
+        assert torch.allclose(theirs(input_ids=ids, adapter_names=names).logits, many(ids).logits, atol=1e-4)
 
 
 def test_the_colleagues_scales_are_wrong_for_small_ranks_alone_and_go_again(tiny_model):

@@ -49,6 +49,11 @@ def course_root() -> Path:
     )
 
 
+def expanded(text: str | Path) -> Path:
+    """A path in which ~ is the user's home; ~name stays as it is where there is no such user."""
+    return Path(os.path.expanduser(text))
+
+
 def cache_dir() -> Path:
     """Where the base model and finished training runs are kept: $LORA_LESSONS_CACHE or the user's cache folder."""
     if given := os.environ.get("LORA_LESSONS_CACHE"):

@@ -21,6 +21,7 @@ PLAN = ["plan", "Llama-2-7B"]
     [
         (["plan", "Llama-9"], "I don't know a model called 'Llama-9': give one of Llama-2-7B"),
         (["plan", "/nowhere/at/all"], "I don't know a model called '/nowhere/at/all'"),
+        (["plan", "~nobody/at-all", "--gpu", "24"], "I don't know a model called '~nobody/at-all'"),
         (["plan", "qwen2.5-7b-instruct"], "'qwen2.5-7b-instruct': did you mean Qwen2.5-7B?"),
         ([*PLAN, "--gpu", "GTX 1"], "I don't know a card called 'GTX 1': choose from RTX 3060"),
         ([*PLAN, "--gpu", "24", "--method", "dora"], "method 'dora' is not known: choose one of full, lora, qlora"),

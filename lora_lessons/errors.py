@@ -41,6 +41,12 @@ def disk_is_full(error: BaseException) -> bool:
     return bool(re.search(r"no space left|disk quota|os error (27|28|122)\b", str(error), re.IGNORECASE))
 
 
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether there was no memory left, of the machine or of a card. torch says so in its words, and in no type of its own."""
+    said = r"out of memory|not enough memory|can.?t allocate memory|cannot allocate memory"
+    return isinstance(error, MemoryError) or bool(re.search(said, str(error), re.IGNORECASE))
+
+
 def cache_advice(error: BaseException, room: str = "some room") -> str:
     """What to do about a file of the cache that could not be written: make room for it, or have another folder."""
     if disk_is_full(error):

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import ModelError, in_words
+from ..errors import ModelError, in_words, memory_ran_out
 from ..interrupts import sigterm_is_ctrl_c
 from ..paths import ensure_home
 from . import terminal
@@ -108,6 +108,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         said = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
     except (ValueError, ModelError) as error:
         said = str(error)
+    except (MemoryError, RuntimeError) as error:
+        if not memory_ran_out(error):
+            raise
+        said = "memory ran out: close other programs, or give something smaller."
     print(f"lora-lessons: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)
     return EXIT_USER
 

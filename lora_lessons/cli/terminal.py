@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -41,16 +42,17 @@ class Shown:
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """While the block runs, whatever is printed is shown as text."""
+    """While the block runs, whatever is printed is shown as text; what goes to a stream that was closed, nowhere."""
     streams = sys.stdout, sys.stderr
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):  # what its encoding cannot hold is shown as JSON would escape it, too
             stream.reconfigure(errors=AS_JSON)
-    sys.stdout, sys.stderr = Shown(sys.stdout, bars=False), Shown(sys.stderr, bars=True)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = streams
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        sys.stdout, sys.stderr = Shown(sys.stdout or nowhere, bars=False), Shown(sys.stderr or nowhere, bars=True)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = streams
 
 
 def print_coloured(text: str) -> None:

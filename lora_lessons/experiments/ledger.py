@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import files, memory, models
+from ..errors import memory_ran_out
 from ..machine import kernel_environment, machine, memory_bytes, stamp
 from ..memory import Job
 from ..paths import measurements
@@ -245,16 +246,12 @@ def _on_the_card(loss_of: Callable[..., Any], texts: Sequence[Encoded], optimize
 
 def main(name: str, said: str) -> None:
     """Print the row of one setting, each time it is known better; running out of memory leaves the first."""
-    import torch
-
     wanted = json.loads(said)
     try:
         for row in run(name, Job(**wanted)):
             print(json.dumps(row), flush=True)
-    except torch.cuda.OutOfMemoryError:
-        return
     except RuntimeError as error:
-        if "not enough memory" not in str(error) and "out of memory" not in str(error).lower():
+        if not memory_ran_out(error):
             raise
 
 

@@ -56,7 +56,8 @@ def set_address(new: str) -> list[Path]:
     A notebook without a badge gets one, under its title. Returns the files that changed. Raises ValueError where it is no address on GitHub; nothing is written then.
     """
     old, root, changed = address(), course_root(), []
-    for path in (root / "pyproject.toml", root / "README.md", *lessons(), *side_trips()):
+    # where the old one stands goes last: whoever was stopped before that begins again from it
+    for path in (root / "README.md", *lessons(), *side_trips(), root / "pyproject.toml"):
         before = path.read_text(encoding="utf-8")
         after = _addressed(path, before, old, _checked(new))
         if after != before:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lora_lessons import cli
+from lora_lessons.run import repository
 
 OLD, NEW = "https://github.com/lora-lessons/lora-lessons", "https://github.com/me/my-fork"
 
@@ -20,8 +21,24 @@ def test_an_address_is_written_everywhere_and_told_aloud(course, capsys):
     assert cli.main(["badges"]) == 0
     assert capsys.readouterr().out == "0 files changed.\n"
     assert cli.main(["badges", NEW]) == 0
-    assert capsys.readouterr().out == "pyproject.toml: rewritten.\nREADME.md: rewritten.\n2 files changed.\n"
+    assert capsys.readouterr().out == "README.md: rewritten.\npyproject.toml: rewritten.\n2 files changed.\n"
     assert (course / "README.md").read_text(encoding="utf-8") == f"git clone {NEW}\n"
+
+
+@pytest.mark.usefixtures("_a_course_with_an_address")
+@pytest.mark.parametrize("written", [0, 1])
+def test_stopped_at_any_file_the_same_command_writes_the_rest(course, monkeypatch, written):
+    real, left = repository.whole_file, [*range(written)]
+
+    def stops(path):
+        left.pop()
+        return real(path)
+
+    with monkeypatch.context() as patch, pytest.raises(IndexError):
+        patch.setattr(repository, "whole_file", stops)
+        cli.main(["badges", NEW])
+    assert cli.main(["badges", NEW]) == 0
+    assert NEW in (course / "README.md").read_text("utf-8") and NEW in (course / "pyproject.toml").read_text("utf-8")
 
 
 @pytest.mark.usefixtures("_a_course_with_an_address")

@@ -116,3 +116,11 @@ def test_what_an_encoding_lacks_is_shown_as_json_shows_it(monkeypatch):
     with terminal.shown():
         print(json.dumps(words, ensure_ascii=False), flush=True)
     assert json.loads(written.getvalue().decode("cp1252")) == words
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_stream_that_was_closed_ends_no_command(monkeypatch, closed):
+    """`lora-lessons … >&-`: Python has no such stream then."""
+    monkeypatch.setattr(sys, closed, None)
+    assert cli.main(["--version"]) == 0 and cli.main(["check", "nowhere.jsonl"]) == 2
+    assert getattr(sys, closed) is None

@@ -120,9 +120,13 @@ def _fewest(sizes: Sizes, room: float) -> float:
 
 
 def sizes_of(model: str, method: str, r: int) -> Sizes | None:
-    """What a base of this shape weighs, from its configuration alone; None where that cannot be had."""
+    """What a base of this shape weighs, from its configuration alone; None where no hub gives that here.
+
+    Raises ModelError for a folder on this machine that gives none.
+    """
     import torch
 
+    from .. import models
     from ..lora import resolve_targets
     from ..memory import BASE_BYTES, shape_of
     from ..memory.build import skeleton
@@ -131,6 +135,8 @@ def sizes_of(model: str, method: str, r: int) -> Sizes | None:
     try:
         net = skeleton(shape_of(model), torch.bfloat16)
     except ModelError:
+        if not models.is_hub_id(model):
+            raise
         return None
     packed = {f"{name}.weight" for name in resolve_targets(net, "all-linear") if method == "qlora"}
     weights = {name: p.numel() * BASE_BYTES["nf4" if name in packed else "bf16"] for name, p in net.named_parameters()}

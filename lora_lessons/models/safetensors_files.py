@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError, first_line
 from ..files import check_readable
@@ -57,34 +59,34 @@ def tensors_in(files: list[Path]) -> dict[str, Path]:
 
 def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
     """The file and the shape of each tensor. Raises ModelError for a file that is cut short or no safetensors."""
-    from safetensors import SafetensorError, safe_open
-
     found: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in files:
         check_readable(path)
-        try:
-            with safe_open(path, "pt") as file:
-                found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())}
-        except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
-            raise ModelError(
-                f"{path} cannot be read ({first_line(error)}): is the download complete? Fetch that file again."
-            ) from error
+        with opened(path) as file:
+            found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())}
     return found
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Any]:
+    """A safetensors file, open while the block runs. Raises ModelError for one that is cut short, or gone meanwhile."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{path} cannot be read ({first_line(error)}): is the download complete? Fetch that file again."
+        ) from error
 
 
 def bits_per_number(file: Path) -> int:
     """How many bits a number of the largest tensor in a safetensors file has. Raises ModelError for one cut short."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(file, "pt") as opened:
-            slices = [opened.get_slice(name) for name in opened.keys()]  # noqa: SIM118 (a file is no dict)
-            largest = max(slices, key=lambda one: math.prod(one.get_shape()))
-            return int(re.sub(r"\D.*", "", largest.get_dtype().lstrip("BFIU")) or 8)
-    except (SafetensorError, OSError, AttributeError, ValueError) as error:
-        raise ModelError(
-            f"{file} cannot be read ({first_line(error)}): is the download complete? Fetch that file again."
-        ) from error
+    with opened(file) as numbers:
+        slices = [numbers.get_slice(name) for name in numbers.keys()]  # noqa: SIM118 (a file is no dict)
+        largest = max(slices, key=lambda one: math.prod(one.get_shape()))
+        return int(re.sub(r"\D.*", "", largest.get_dtype().lstrip("BFIU")) or 8)
 
 
 def read_tensor(where: dict[str, Path], name: str) -> Tensor:
@@ -92,10 +94,9 @@ def read_tensor(where: dict[str, Path], name: str) -> Tensor:
 
     Opened anew for each: an open file keeps all that was read of it in this process's memory.
     """
-    from safetensors import safe_open
-
-    with safe_open(where[name], "pt") as file:
-        return file.get_tensor(name)
+    with opened(where[name]) as file:
+        tensor: Tensor = file.get_tensor(name)
+    return tensor
 
 
 def is_whole(file: Path) -> bool:

@@ -18,6 +18,7 @@ from lora_lessons.cluster import launch_files
 from lora_lessons.cluster.accelerate_file import ACCELERATE
 from lora_lessons.cluster.job import EXAMPLES, ClusterJob, read_job, write_examples
 from lora_lessons.cluster.launch_files import Machines, Sizes
+from lora_lessons.errors import ModelError
 from lora_lessons.memory.bill import CONTEXT_BYTES, GIB
 
 TWO = Machines(cards=2, card_gb=24)
@@ -93,12 +94,15 @@ def test_what_fits_is_not_refused():
     launch_files.check(Machines(cards=2, card_gb=12, offload=True, host_ram_gb=128), "qlora", LARGE)
 
 
-def test_a_shape_says_what_a_rank_meets():
+def test_a_shape_says_what_a_rank_meets(tmp_path):
     """Of a 7B in NF4 half a byte a weight, and the head's 32,000 × 4,096 numbers in 16 bits, gathered at once."""
     sizes = launch_files.sizes_of("Llama-2-7B", "qlora", 8)
     assert sizes.base == pytest.approx(6.476e9 * 4.127 / 8 + 0.262e9 * 2, rel=0.01)
     assert sizes.unit == 32_000 * 4_096 * 2
     assert launch_files.sizes_of("no/such-model-anywhere", "qlora", 8) is None
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ModelError, match="config.json"):
+        launch_files.sizes_of(str(tmp_path), "qlora", 8)
 
 
 def test_the_command_writes_once(tmp_path, monkeypatch, capsys):

@@ -9,12 +9,12 @@ from typing import Any
 
 import gguf
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from ...adapter import Adapter
 from ...errors import ModelError
 from ...files import whole_file
+from ...models.safetensors_files import read_tensor
 from .. import llamacpp
 from . import names, vocabulary
 from .adapter import check_fit
@@ -137,8 +137,7 @@ def _weights(source: SourceModel, adapter: Adapter | None, kind: gguf.GGMLQuanti
         stored = tensor_type("f32") if len(shape) == 1 else matrix
 
         def read(name: str = name, stored: gguf.GGMLQuantizationType = stored) -> Tensor:
-            with safe_open(source.files[name], "pt") as file:
-                tensor = file.get_tensor(name).float()
+            tensor = read_tensor(source.files, name).float()
             layer = name.removesuffix(".weight")
             if adapter is not None and layer in adapter.A:
                 tensor = tensor + adapter.delta(layer)

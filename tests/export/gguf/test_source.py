@@ -96,6 +96,15 @@ def test_weights_that_are_damaged_or_elsewhere_are_a_sentence(little):
             gguf.open_base(little)
 
 
+def test_weights_that_change_while_they_are_read_are_a_sentence(little):
+    weights = little / "model.safetensors"
+    plan = gguf.model.model_tensors(gguf.open_base(little), None, "f16")[0]
+    for change in (lambda: weights.write_bytes(weights.read_bytes()[:-8]), weights.unlink):
+        change()
+        with pytest.raises(ModelError, match="model.safetensors cannot be read"):
+            plan.read()
+
+
 def test_a_tokenizer_that_is_damaged_is_a_sentence(little):
     (little / "tokenizer.json").write_text("{")
     with pytest.raises(ModelError, match="could not be loaded"):

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .errors import first_line
-from .files import check_readable, whole_folder
+from .files import check_readable, check_replaced, whole_folder
 from .lora import LoRALinear, attach, check_settings, check_update, detach, lora_layers, scale
 from .peft_config import by_layer, pattern_of, read_config
 from .sums import SUMS, damaged
@@ -134,6 +134,8 @@ def save_adapter(
     folder, adapter = Path(folder), adapter_of(model)
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
+    if not (folder / ADAPTER_CONFIG).exists():
+        check_replaced(folder, (), by="adapter")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -239,7 +241,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], s
         tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(file).items()}
         with safe_open(file, "pt") as opened:
             origin = (opened.metadata() or {}).get("origin", "")
-    except (SafetensorError, AttributeError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is cut short or damaged ({first_line(error)}): copy it again.") from error
     if strange := [name for name in tensors if not name.endswith((_A, _B))]:
         raise ValueError(

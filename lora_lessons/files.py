@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,8 @@ from .leftovers import OLD, remove_leftovers, temporary_prefix
 
 # What the files of a model's or an adapter's folder end in.
 _OF_A_MODEL = (".json", ".jinja", ".model", ".safetensors")
+# What a file manager puts into any folder that it shows.
+_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @contextmanager
@@ -190,6 +192,29 @@ def check_folder(path: Path | str) -> None:
         raise NotADirectoryError(f"{place} is a file, and a folder is needed there: choose another, or move it away.")
     if not os.access(place, os.W_OK):
         raise PermissionError(f"{place} may not be written to: choose another folder.")
+
+
+def check_replaced(folder: Path, ours: Collection[str], by: str = "export") -> None:
+    """Raise OSError where a new folder may not take the place of `folder`: ask before any work.
+
+    It cannot be written to, or holds a file that is not among `ours`.
+    """
+    check_folder(folder)
+    check_folder(folder.parent)
+    if others := sorted(
+        name for name in files_in(folder) if name not in ours and Path(name).name not in _OF_THE_SYSTEM
+    ):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise FileExistsError(
+            f"{folder} holds {others[0]}{more}, which no {by} of ours brought, and a new {by} replaces the whole folder: "
+            "choose another folder, or move what is there."
+        )
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Every file and link below `folder`, from there on, with forward slashes."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return (path.relative_to(folder).as_posix() for path in paths)
 
 
 def check_file(path: Path | str) -> None:

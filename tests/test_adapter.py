@@ -92,6 +92,9 @@ def test_saving_never_overwrites_silently(tiny_model, tmp_path):
     with pytest.raises(FileExistsError, match="overwrite=True"):
         save_adapter(tiny_model, tmp_path / "mine")
     save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
+    (tmp_path / "mine" / "adapter_config.json").rename(tmp_path / "mine" / "notes.txt")
+    with pytest.raises(FileExistsError, match="adapter_model.safetensors and 1 more, which no adapter of ours brought"):
+        save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]  # no temporary folder left behind
 
 

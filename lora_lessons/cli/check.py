@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from .exits import EXIT_FAILED, EXIT_OK
-from .places import place, place_or_name, shown
+from .places import check_page, place, place_or_name, shown
 from .terminal import print_coloured
 
 DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
@@ -54,8 +54,8 @@ def check(
         raise ValueError(
             "--last-only says which of a base's tokens are learned: name it with --base, such as --base embedded."
         )
-    if html and html in (data, held_out):
-        raise ValueError(f"{html.name} is the data, which is only read: choose another name for --html.")
+    if html:
+        check_page(html)
     from tqdm.auto import tqdm
 
     from ..files import write_text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..paths import expanded
+
 # Variables that hold a path and are read by the processes that a command starts, too.
 VARIABLES = (
     "LORA_LESSONS_ROOT",
@@ -17,8 +19,9 @@ VARIABLES = (
 
 
 def place(text: str | Path) -> Path:
-    """A file or a folder that may be there or not, as an absolute path."""
-    return Path(os.path.expanduser(text)).absolute()
+    """A file or a folder that may be there or not, as an absolute path that goes up nowhere: new/../mine is mine."""
+    path = expanded(text).absolute()
+    return path.resolve() if ".." in path.parts else path
 
 
 def place_or_name(text: str) -> str:
@@ -29,6 +32,20 @@ def place_or_name(text: str) -> str:
 def notebook_or_name(text: str) -> str:
     """The path of a notebook, made absolute; a lesson's name or number as it stands."""
     return str(place(text)) if text.endswith(".ipynb") else text
+
+
+def check_page(file: Path) -> None:
+    """Raise FileExistsError where a page would take the place of a file that is none, such as the one that is read."""
+    page = not file.exists()
+    if file.is_file():
+        with file.open("rb") as there:
+            page = _PAGE.startswith(there.read(len(_PAGE)).lower())
+    if not page:
+        raise FileExistsError(f"{shown(file)} exists and is no page: choose another name for --html.")
+
+
+# How every page of ours begins.
+_PAGE = b"<!doctype html>"
 
 
 def shown(path: Path) -> Path:

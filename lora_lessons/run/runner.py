@@ -41,13 +41,14 @@ def run(
     `parameters` go into each lesson's parameters cell; with any given, or judge=False, records are not held against
     the baselines; with fresh=True no finished training run is reused from the cache. The report is written anew after
     every lesson, and keeps what an earlier run into `out` found of other lessons. Raises ValueError for a parameter that
-    no lesson has, or when another run is writing to `out`; KeyboardInterrupt (after writing what there is) when the run
-    is interrupted.
+    no lesson has, or when another run is writing to `out`; FileExistsError where a notebook would be replaced that no
+    run wrote; KeyboardInterrupt (after writing what there is) when the run is interrupted.
     """
     from .report import write_report
 
     given, out = dict(parameters or {}), Path(out).resolve()
     check_folder(out)
+    _check_no_work(out, lessons)
     environment = kernel.environment(out) | ({"LORA_LESSONS_FRESH": "1"} if fresh else {})
     check_parameters(lessons, given)
     results: list[LessonResult] = []
@@ -67,6 +68,13 @@ def run(
             if result.status == INTERRUPTED:
                 raise KeyboardInterrupt
     return results
+
+
+def _check_no_work(out: Path, lessons: Sequence[Path]) -> None:
+    """Raise FileExistsError where `out` has a lesson in the place of a report's: a learner's copy, the course's own."""
+    for file in (out / f"{lesson.stem}.ipynb" for lesson in lessons):
+        if file.exists() and b'"papermill": {' not in file.read_bytes():  # an executed notebook says when that was
+            raise FileExistsError(f"{file} is no report's, and would be replaced: choose another --out, or move it.")
 
 
 def run_one(

@@ -90,7 +90,7 @@ def test_a_base_that_is_unknown_or_on_a_hub_that_does_not_answer_is_one_sentence
         (["."], "is in the way"),
         (["mine.jsonl", "--max-tokens", "9"], "name it with --base"),
         (["mine.jsonl", "--base", "embedded", "--max-tokens", "0"], "give a whole number of at least 1"),
-        (["mine.jsonl", "--html", "mine.jsonl"], "choose another name for --html"),
+        (["mine.jsonl", "--html", "empty/../mine.jsonl"], "choose another name for --html"),
         (["mine.jsonl", "--held-out", "nowhere.jsonl"], "there is no"),
         (["mine.jsonl", "--base", "empty"], "has no config.json: give the folder"),
         (["empty/none.jsonl"], "holds no examples: write one a line"),

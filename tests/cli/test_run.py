@@ -68,6 +68,18 @@ def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, cap
     assert baseline_file("00_a", "quick").read_bytes() == text, "a run without the flag rewrites nothing"
 
 
+def test_a_report_takes_the_place_of_no_notebook_but_an_earlier_reports(make_lesson, tmp_path, capsys):
+    mine = tmp_path / "my_lessons" / make_lesson("00_a", "1").name
+    for words in (["my_lessons"], ["course/notebooks"]):
+        mine.parent.mkdir(exist_ok=True)
+        mine.write_text('{"cells": ["my own work"]}')
+        before = (tmp_path / words[0] / mine.name).read_bytes()
+        assert cli.main([*RUN, "00", "--out", *words]) == 2
+        assert "choose another --out" in capsys.readouterr().err
+        assert (tmp_path / words[0] / mine.name).read_bytes() == before
+    assert [cli.main([*RUN, "00", "--out", "report"]) for _ in range(2)] == [0, 0]
+
+
 def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
     good, local = make_lesson("00_a", "print('hello')"), make_lesson("01_b", "import os\nprint(os.getcwd())")
     before = local.read_bytes()
@@ -82,7 +94,7 @@ def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
     ("given", "meant"),
     [
         ("data_path=mine.jsonl", "HERE/mine.jsonl"),
-        ("data_path=../2024", "HERE/../2024"),
+        ("data_path=new/../2024", "HERE/2024"),
         ("data_path=", ""),
         ("export_path=shipped", "HERE/shipped"),
         ("model=there", "HERE/there"),

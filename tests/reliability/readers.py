@@ -377,8 +377,7 @@ def records(box: Path) -> Any:
 def site(box: Path) -> Any:
     from lora_lessons.run.site import place
 
-    place.check_place(box / "site")
-    return place.foreign(box / "site")
+    return place.check_place(box / "site")
 
 
 @reader("a run's report", "JSON", "out/report.json", valid.report, (ValueError,), share=0.3)

@@ -837,6 +837,30 @@ SABOTAGES: list[Sabotage] = [
             "",
             "export/ollama/test_folder.py::test_relative_paths_mean_what_they_mean_here",
         ),
+        (
+            "an export takes files that are not its own away with the folder",
+            "    check_replaced(out, FILES)\n",
+            "",
+            "export/ollama/test_folder.py::test_the_command_says_how_to_run_it",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/runner.py",
+        (
+            "a run writes its notebook over a learner's copy",
+            "    _check_no_work(out, lessons)\n",
+            "",
+            "cli/test_run.py::test_a_report_takes_the_place_of_no_notebook_but_an_earlier_reports",
+        ),
+    ),
+    *_in(
+        "lora_lessons/cli/places.py",
+        (
+            "new/../mine is not there, so that it is replaced unasked",
+            'path.resolve() if ".." in path.parts else path',
+            "path",
+            "cli/test_run.py::test_a_path_is_meant_from_where_the_command_was_typed",
+        ),
     ),
     *_in(
         "lora_lessons/memory/bill.py",
@@ -1565,7 +1589,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/run/site/place.py",
+        "lora_lessons/files.py",
         (
             "a site takes the place of somebody else's files",
             "if name not in ours and",

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...adapter import Adapter
-from ...files import whole_folder
+from ...files import check_replaced, whole_folder
 from .. import gguf
 from . import chatform, modelfile
 from .chatform import ChatForm
 from .checks import check
 from .templates import TEMPLATES
 
+# All that the folder holds.
+FILES = ("Modelfile", "Modelfile.adapter", "merged.gguf", "base.gguf", "adapter.gguf")
 CONTEXT = 4096  # tokens; a longer context takes more memory
 MERGED_FIRST = "The adapter is folded into the weights. First choice."
 TWO_APART = (
@@ -46,12 +48,13 @@ def write(
 
     `system` is the SYSTEM text (None: what the base's own template says), `file_type` one of gguf.FILE_TYPES, `template`
     a Go template of your own. The base is opened and proven once; the folder is checked (see `check`) and appears whole
-    or not at all. Raises FileExistsError when it exists and overwrite is False, ValueError or ModelError when something
-    cannot be expressed.
+    or not at all. Raises FileExistsError when it exists and overwrite is False, or holds what no export brought;
+    ValueError or ModelError when something cannot be expressed.
     """
     out, source = Path(out), gguf.open_base(base)
     if out.exists() and not overwrite:
         raise FileExistsError(f"{out} exists: choose another folder, or pass overwrite=True to replace it.")
+    check_replaced(out, FILES)
     gguf.check_fit(adapter, source)
     form = chatform.of_tokenizer(source.tokenizer)
     _check_settings(form, system)
@@ -94,7 +97,9 @@ def _template(form: ChatForm, system: str | None, own: str | None) -> tuple[str,
         return name, TEMPLATES[name], odd
     faults, odd = chatform.compare(own, form, system)
     if faults:
-        raise ValueError(f"your template does not render as the base's own. {faults[0]}")
+        raise ValueError(
+            f"your template does not render as the base's own: mend it, or give none, and one is found. {faults[0]}"
+        )
     return "your own", own, odd
 
 

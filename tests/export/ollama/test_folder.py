@@ -64,6 +64,13 @@ def test_the_command_says_how_to_run_it(base_and_adapter, tmp_path, capsys):
     assert "exists: choose another folder" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in out.iterdir()} == before
     assert cli.main([*words, "--overwrite"]) == 0 and check(out) == []
+    (out / "notes.txt").write_text("mine")
+    assert cli.main([*words, "--overwrite"]) == 2
+    assert "holds notes.txt, which no export of ours brought" in capsys.readouterr().err
+    assert (out / "notes.txt").read_text() == "mine" and check(out) == []
+    (tmp_path / "file").write_text("mine")
+    assert cli.main([*words[:-1], str(tmp_path / "file"), "--overwrite"]) == 2
+    assert (tmp_path / "file").read_text() == "mine" and not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(

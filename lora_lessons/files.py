@@ -24,10 +24,11 @@ _OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path; when the block ends without an error, it becomes `path`.
 
-    A crash, a full disk, a kill or a power cut leaves the old file (or none), never half of a new one.
-    Raises OSError naming `path` when the disk is full.
+    A crash, a full disk, a kill or a power cut leaves the old file (or none), never half of a new one. Of a link, what
+    it leads to is replaced. Raises OSError naming `path` when the disk is full, or a pipe or a device is there.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    _refuse_device(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.name)
     with _named(path):
@@ -221,4 +222,11 @@ def check_file(path: Path | str) -> None:
     """Raise OSError where `path` cannot be a file to write: ask before any work."""
     if Path(path).is_dir():
         raise IsADirectoryError(f"{path} is a folder, and a file is needed there: name a file in it.")
+    _refuse_device(Path(path))
     check_folder(Path(path).absolute().parent)
+
+
+def _refuse_device(path: Path) -> None:
+    """Raise OSError for a pipe or a device: root could put a file in the place of /dev/null."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(f"{path} is a pipe or a device, and a file is needed there: choose another name.")

@@ -30,6 +30,21 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
     assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes, and links for few")
+def test_no_pipe_and_no_link_is_replaced_by_a_file(tmp_path):
+    """root may write to /dev: a page must not become /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is a pipe or a device"):
+        files.write_text(tmp_path / "pipe", "new")
+    with pytest.raises(OSError, match="is a pipe or a device"):
+        files.check_file(tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link").symlink_to("file")
+    for text in ("first", "second"):
+        files.write_text(tmp_path / "link", text)
+        assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == text
+
+
 def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, monkeypatch):
     target = tmp_path / "adapter"
     target.mkdir()

@@ -1591,6 +1591,12 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "lora_lessons/files.py",
         (
+            "a file takes the place of a pipe or of /dev/null",
+            "    _refuse_device(path)\n    path.parent",
+            "    path.parent",
+            "test_files.py::test_no_pipe_and_no_link_is_replaced_by_a_file",
+        ),
+        (
             "a site takes the place of somebody else's files",
             "if name not in ours and",
             "if name in ours and",

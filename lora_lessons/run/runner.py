@@ -18,7 +18,7 @@ from ..files import check_folder, whole_file
 from . import kernel
 from .baselines import compare, read_baseline
 from .died import why_it_died
-from .earlier import alone_in, earlier_results, together
+from .earlier import REPORT, alone_in, earlier_results, together
 from .notebooks import check_parameters, first_line, parameters_of, read_notebook
 from .notebooks import find_lessons as find_lessons
 from .result import DEVIATES, FAILED, INTERRUPTED, OK, CellError, LessonResult
@@ -72,7 +72,7 @@ def run(
 
 def _check_no_work(out: Path, lessons: Sequence[Path]) -> None:
     """Raise FileExistsError where `out` has a lesson in the place of a report's: a learner's copy, the course's own."""
-    for file in (out / f"{lesson.stem}.ipynb" for lesson in lessons):
+    for file in (out / f"{lesson.stem}.ipynb" for lesson in lessons if not (out / REPORT).exists()):
         if file.exists() and b'"papermill": {' not in file.read_bytes():  # an executed notebook says when that was
             raise FileExistsError(f"{file} is no report's, and would be replaced: choose another --out, or move it.")
 

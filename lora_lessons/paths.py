@@ -13,6 +13,11 @@ from pathlib import Path
 import platformdirs
 
 
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder that ~ means; of a user that this machine does not have, as it stands."""
+    return Path(os.path.expanduser(path))
+
+
 def package() -> Path:
     """The folder of this very package; its parent goes on PYTHONPATH for a Python that is to find it."""
     return Path(__file__).resolve().parent

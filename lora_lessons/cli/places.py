@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..paths import expanded
+
 # Variables that hold a path and are read by the processes that a command starts, too.
 VARIABLES = (
     "LORA_LESSONS_ROOT",
@@ -18,7 +20,7 @@ VARIABLES = (
 
 def place(text: str | Path) -> Path:
     """A file or a folder that may be there or not, as an absolute path."""
-    return Path(os.path.expanduser(text)).absolute()
+    return expanded(text).absolute()
 
 
 def place_or_name(text: str) -> str:

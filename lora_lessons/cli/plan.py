@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import disk_cache, models
-from ..paths import ledgers_measured
+from ..paths import expanded, ledgers_measured
 from .exits import EXIT_OK
 from .places import place_or_name
 from .words import names
@@ -77,7 +77,7 @@ def plan(
     def answer() -> dict[str, str]:
         return {"answer": _answer(model, gpu, settings, cluster, as_json)}
 
-    where = Path(model).expanduser()
+    where = expanded(model)
     config = where / "config.json"
     if (gpu is None and cards is None) or models.is_hub_id(model) or where.is_file():
         said = answer()  # whose card is here, what a hub says today and what a file holds is asked anew

@@ -17,6 +17,7 @@ from .. import models
 from ..adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from ..errors import first_line
 from ..files import check_readable
+from ..paths import expanded
 from ..sums import SUMS, damaged
 from .settings import AdapterSettings, read_settings
 
@@ -156,11 +157,10 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
 
 
 def _place(adapter: Path | str) -> Path:
-    place = Path(adapter).expanduser()
+    place = expanded(adapter)
     if place.is_file():
         raise FileNotFoundError(f"{place} is a file: give the folder that holds it.")
-    looks_like_an_id = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(adapter))
-    if not place.exists() and looks_like_an_id:
+    if models.is_hub_id(str(adapter)):
         return models.fetch_adapter(str(adapter))
     return place
 

@@ -15,6 +15,7 @@ import torch
 from .. import models
 from ..errors import ModelError
 from ..models.configs import check_sizes, read_config
+from ..paths import expanded
 from ..training.settings import Settings
 from .bill import FULL
 from .known import KNOWN, by_another_spelling, nearest
@@ -148,7 +149,7 @@ def shape_of(model: Any) -> Shape:
     try:
         meant = models.which(name, weights=False)
     except ModelError as error:
-        if Path(name).expanduser().exists():
+        if expanded(name).exists():
             raise
         if known := by_another_spelling(name):
             return _shape(known, KNOWN[known])
@@ -157,7 +158,7 @@ def shape_of(model: Any) -> Shape:
         return _shape(name, models.fetch_config(name))
     if meant.kind == "embedded":
         return _shape(meant.name, read_config(models.embedded_folder()))
-    place = Path(name).expanduser()
+    place = expanded(name)
     return _shape(name, models.config_in_gguf(place) if meant.kind == "gguf" else read_config(place))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Literal, NamedTuple
 
 from ..errors import ModelError
+from ..paths import expanded
 from .embedded import EMBEDDED, EMBEDDED_NAME
 
 
@@ -28,7 +29,7 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
     Raises ModelError, which says what is missing and what to give.
     """
     name = str(model)
-    place = Path(model).expanduser()
+    place = expanded(model)
     if name in (EMBEDDED, EMBEDDED_NAME) or (_is_path(name) and not place.exists() and _last_part(name) == _FOLDER):
         return Meant("embedded", None, EMBEDDED_NAME)
     if place.is_dir():
@@ -50,8 +51,8 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
 
 def is_hub_id(name: str) -> bool:
     """Whether `name` is written as a hub id is, "owner/name", and no file or folder is called so."""
-    written = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and not name.endswith(".gguf")
-    return bool(written) and not Path(name).expanduser().exists()
+    written = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not name.endswith(".gguf")
+    return bool(written) and not expanded(name).exists()
 
 
 _FOLDER = EMBEDDED_NAME.lower()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...paths import course_root
+from ...paths import course_root, expanded
 from ...tasks import Encoded, checking, encode
 from ...tasks.checking.tokens import limit_of
 from ...tasks.splitting import Example, Split, draw, split
@@ -51,7 +51,7 @@ class MyData(NamedTuple):
 def find(path: str) -> Path:
     """The file that a learner means; one of the course's by its name, or for "" the first. Raises FileNotFoundError."""
     ours = course_root() / "data" / "own"
-    file = Path(path).expanduser() if path else ours / STARTERS[0]
+    file = expanded(path) if path else ours / STARTERS[0]
     if not file.exists() and file.name in STARTERS:
         file = ours / file.name
     if not file.is_file():

@@ -16,6 +16,7 @@ from ...errors import ModelError, first_line
 from ...export import gguf, llamacpp, ollama
 from ...export.model_card import CARD, AboutAdapter, CardRow
 from ...machine import machine
+from ...paths import expanded
 from ...sums import sha256
 from ...tasks import checking
 from ...tasks.personal import masked
@@ -144,7 +145,7 @@ def handover(
 
 def out_folder(export_path: str, scratch: str) -> Path:
     """Where the export goes: a new folder of the learner's where one is asked for, else `scratch`, which is temporary."""
-    return my_folder(Path(export_path).expanduser().absolute()) if export_path else Path(scratch)
+    return my_folder(expanded(export_path).absolute()) if export_path else Path(scratch)
 
 
 def export(base: models.Base, model: str, adapter: Adapter, out: Path, question: str) -> Exported:

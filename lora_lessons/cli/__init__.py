@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import ModelError, in_words
+from ..errors import Faults, ModelError, in_words
 from ..interrupts import sigterm_is_ctrl_c
+from ..outside import in_line
 from ..paths import ensure_home
 from . import terminal
 from .adapters import adapters
@@ -106,8 +107,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start])
         said = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
+    except Faults as error:
+        return _refused(str(error))
     except (ValueError, ModelError) as error:
         said = str(error)
+    return _refused(in_line(said))
+
+
+def _refused(said: str) -> int:
     print(f"lora-lessons: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)
     return EXIT_USER
 

@@ -14,6 +14,10 @@ class ModelError(RuntimeError):
     """A base model could not be had; the message says why and what to do next."""
 
 
+class Faults(ValueError):
+    """Several faults of a file, each in a line of its own; any other message is one line."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Work that was stopped by Ctrl-C or a notebook's stop button. A notebook shows its sentence, and no traceback."""
 

@@ -70,14 +70,16 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
                         file.chmod(file.stat().st_mode | 0o666 & ~_umask())
                         _sync(file)
                 _sync_folder(Path(folder))
-            if path.exists():
+            if os.path.lexists(path):  # a link gives way to the folder; what it leads to stays
                 os.replace(path, old)
             os.replace(temporary, path)
             _sync_folder(path.parent)
     finally:
-        if old.exists() and not path.exists():  # the last step failed: the old folder goes back
+        if os.path.lexists(old) and not os.path.lexists(path):  # the last step failed: the old folder goes back
             os.replace(old, path)
         shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            old.unlink()  # a link
         shutil.rmtree(old, ignore_errors=True)
 
 

@@ -36,6 +36,11 @@ def visible(text: str) -> str:
     return _UNSEEN.sub(lambda unseen: _escaped(unseen[0]), text)
 
 
+def in_line(text: str) -> str:
+    r"""`text` within one line, its ends of lines shown as \n: what stands behind them would look like words of ours."""
+    return visible(text).replace("\r", r"\r").replace("\n", r"\n")
+
+
 def in_attribute(text: str) -> str:
     """`text` between quotation marks in a tag, or in a <title>: where no other element can stand."""
     return html.escape(visible(text))

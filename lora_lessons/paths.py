@@ -13,6 +13,11 @@ from pathlib import Path
 import platformdirs
 
 
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder that ~ means; of a user that this machine does not have, as it stands."""
+    return Path(os.path.expanduser(path))
+
+
 def package() -> Path:
     """The folder of this very package; its parent goes on PYTHONPATH for a Python that is to find it."""
     return Path(__file__).resolve().parent
@@ -47,11 +52,6 @@ def course_root() -> Path:
         f"the course's notebooks/ and data/ are not in {places[0]}: "
         "run inside the cloned course, or set LORA_LESSONS_ROOT to it."
     )
-
-
-def expanded(text: str | Path) -> Path:
-    """A path in which ~ is the user's home; ~name stays as it is where there is no such user."""
-    return Path(os.path.expanduser(text))
 
 
 def cache_dir() -> Path:

@@ -64,6 +64,17 @@ def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, m
     assert [p.name for p in tmp_path.iterdir()] == ["adapter"]
 
 
+@pytest.mark.parametrize("leads_to", ["real", "nowhere"])
+def test_a_link_gives_way_to_the_folder_and_what_it_leads_to_stays(tmp_path, leads_to):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "mine").write_text("precious")
+    (tmp_path / "link").symlink_to(leads_to)
+    with files.whole_folder(tmp_path / "link") as temporary:
+        (temporary / "new").write_text("new")
+    assert (tmp_path / "real" / "mine").read_text() == "precious" and not (tmp_path / "link").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"], "nothing is left beside them"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
 def test_what_safetensors_writes_has_the_modes_of_any_other_file(tmp_path):
     """It puts a file of its own, which nobody else may read, in the place of the temporary one."""

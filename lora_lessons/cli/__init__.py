@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import ModelError, in_words, memory_ran_out
+from ..errors import Faults, ModelError, in_words, memory_ran_out
 from ..interrupts import sigterm_is_ctrl_c
+from ..outside import in_line
 from ..paths import ensure_home
 from . import terminal
 from .adapters import adapters
@@ -106,12 +107,18 @@ def _run(arguments: Sequence[str] | None) -> int:
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start])
         said = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
+    except Faults as error:
+        return _refused(str(error))
     except (ValueError, ModelError) as error:
         said = str(error)
     except (MemoryError, RuntimeError) as error:
         if not memory_ran_out(error):
             raise
         said = "memory ran out: close other programs, or give something smaller."
+    return _refused(in_line(said))
+
+
+def _refused(said: str) -> int:
     print(f"lora-lessons: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)
     return EXIT_USER
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..outside import in_line
 from .exits import EXIT_FAILED, EXIT_OK
 from .places import place, place_or_name, shown
 from .words import names
@@ -101,7 +102,9 @@ def ollama(
     print(
         *(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n"
     )
-    print(f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {made.system or 'none'}")
+    print(
+        f"TEMPLATE: {made.template}, renders as the base's own chat template. SYSTEM: {in_line(made.system or 'none')}"
+    )
     _say_notes(made.remarks)
     print("To use it:", *made.commands, sep="\n    ")
     if create is None:

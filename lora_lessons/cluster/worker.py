@@ -82,7 +82,7 @@ def load(job: ClusterJob) -> Any:
     from transformers import AutoModelForCausalLM
 
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[job.dtype]
-    net = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, use_safetensors=True)
+    net = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, **models.BASE_ALONE)
     return net.eval()
 
 

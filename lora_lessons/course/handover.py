@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..outside import in_html
+from ..outside import in_html, in_line
 
 MIME = "application/vnd.lora-lessons.handover+json"
 
@@ -14,7 +14,7 @@ class Handover:
     """Lines that say what was made, where it is kept, and how to use it. The last expression of a cell shows them."""
 
     def __init__(self, lines: Sequence[str]) -> None:
-        self.lines = list(lines)
+        self.lines = list(map(in_line, lines))
 
     def __repr__(self) -> str:
         return "\n".join(self.lines)

@@ -72,9 +72,9 @@ def model_card(about: AboutAdapter) -> str:
         "## Limits",
         "\n".join(f"- {limit}" for limit in about.limits),
         "## How to ask it",
-        _HOW_TO_ASK.replace("BASE", about.loads).replace(
+        _HOW_TO_ASK.replace(
             "IMPORTED", "from lora_lessons import models\n" * about.loads.startswith("models.")
-        ),
+        ).replace("BASE", about.loads),
         "## To fill in",
         "- What it is meant for, and what not.\n- Where the data came from, and whether you may publish what was learned from it.\n"
         "- A licence: the base's licence holds for the adapter, too.",

@@ -160,8 +160,7 @@ def _place(adapter: Path | str) -> Path:
     place = expanded(adapter)
     if place.is_file():
         raise FileNotFoundError(f"{place} is a file: give the folder that holds it.")
-    looks_like_an_id = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", str(adapter))
-    if not place.exists() and looks_like_an_id:
+    if models.is_hub_id(str(adapter)):
         return models.fetch_adapter(str(adapter))
     return place
 

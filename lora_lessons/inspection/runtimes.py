@@ -277,7 +277,7 @@ def _is_ours(base: str) -> bool:
     """Whether `base`, as an adapter names it, is the course's own."""
     try:
         return models.which(base).kind == "embedded"
-    except ModelError:
+    except (ModelError, OSError):  # OSError: a name that no disk can have
         return False
 
 

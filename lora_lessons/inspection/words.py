@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import Any
 
+from ..outside import in_line
 from .measures import AdaptedMatrix
 from .xray import Xray
 
@@ -18,15 +19,18 @@ LOADS = {"yes": "yes", "care": "with care", "no": "no", "unknown": "not known"}
 
 def in_words(xray: Xray) -> str:
     """The report as text, findings first."""
-    return "\n".join([*_findings(xray), "", *_settings(xray), "", *_table(xray), *_base(xray), "", *_runtimes(xray)])
+    below = ["", *_settings(xray), "", *_table(xray), *_base(xray), "", *_runtimes(xray)]
+    return "\n".join([*_findings(xray), *map(in_line, below)])
 
 
 def _findings(xray: Xray) -> Iterator[str]:
     if not any(finding.severity != "note" for finding in xray.findings):
-        yield f"{xray.name}: nothing stands out."
+        yield in_line(f"{xray.name}: nothing stands out.")
     for finding in xray.findings:
         said = f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
-        yield textwrap.fill(said, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        yield textwrap.fill(
+            in_line(said), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
 
 
 def _settings(xray: Xray) -> Iterator[str]:

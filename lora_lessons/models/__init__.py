@@ -24,6 +24,7 @@ from .generation import answers as answers
 from .generation import chat as chat
 from .hub import fetch_adapter as fetch_adapter
 from .hub import fetch_config as fetch_config
+from .loading import BASE_ALONE as BASE_ALONE
 from .loading import Base as Base
 from .loading import base_weights as base_weights
 from .loading import folder as folder

@@ -18,7 +18,7 @@ from .device import best_device
 from .embedded import EMBEDDED, embedded_folder
 from .gguf_header import check_header
 from .hub import fetch, one_sentence
-from .meant import Meant, which
+from .meant import which
 from .precision import best_precision, fast_dtype
 from .safetensors_files import bits_per_number, weight_files
 from .trainable import keep_trainable
@@ -64,7 +64,7 @@ def load(
         return _in_four_bits(model, Format(precision, compute_dtype or fast_dtype(device), device))
     if compute_dtype is not None:
         raise ValueError("compute_dtype belongs to 4 bits: with 'fp32' and 'bf16' the weights' own format computes.")
-    base = _from_pretrained(which(model), dtype)
+    base = _from_pretrained(model, dtype)
     return base._replace(model=base.model.to(device).eval())
 
 
@@ -127,27 +127,28 @@ def _in_four_bits(model: str | Path, form: Format) -> Base:
     return Base(keep_trainable(net), tokenizer, meant.name)
 
 
-def _from_pretrained(meant: Meant, dtype: torch.dtype) -> Base:
+# No pickle, and no adapter: transformers would put on one that lies beside the base. In a folder of this name lies none.
+BASE_ALONE: dict[str, Any] = {"use_safetensors": True, "adapter_kwargs": {"subfolder": "\0"}}
+
+
+def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     # A base loads in a second or two.
     transformers_logging.disable_progress_bar()
-    place = embedded_folder() if meant.kind == "embedded" else meant.place
-    extra = {}
-    if place and meant.kind == "gguf":
-        place, extra = place.parent, {"gguf_file": place.name}
-    source = str(place or meant.name)
-    if meant.kind == "gguf":
+    meant, extra = which(model), {}
+    if meant.place and meant.kind == "gguf":
         with one_sentence(str(meant.place), local=True):
-            check_header(meant.place or "")
-    elif place:
+            check_header(meant.place)
+        place, extra = meant.place.parent, {"gguf_file": meant.place.name}
+    else:
+        place = folder(model)
         read_config(place)
-    tokenizer = load_tokenizer(source, source, local=place is not None, **extra)
-    with one_sentence(source, local=place is not None):
-        net = AutoModelForCausalLM.from_pretrained(
-            source, dtype=dtype, trust_remote_code=False, use_safetensors=True, **extra
-        )
+    source = meant.name if meant.kind == "hub" else str(place)
+    tokenizer = load_tokenizer(place, source, local=meant.kind != "hub", **extra)
+    with one_sentence(source, local=meant.kind != "hub"):
+        net = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, **BASE_ALONE, **extra)
     return Base(net, tokenizer, meant.name)
 
 

@@ -51,7 +51,7 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
 
 def is_hub_id(name: str) -> bool:
     """Whether `name` is written as a hub id is, "owner/name", and no file or folder is called so."""
-    written = re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) and not name.endswith(".gguf")
+    written = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name) and not name.endswith(".gguf")
     return bool(written) and not expanded(name).exists()
 
 

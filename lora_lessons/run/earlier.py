@@ -98,6 +98,8 @@ def _result(said: Mapping[str, Any], out: Path, profile: str, date: str) -> Less
     Raises KeyError, TypeError or ValueError where it is not such an entry.
     """
     _check(said, _LESSON)
+    if Path(said["lesson"]).name != said["lesson"]:
+        raise ValueError(f"{said['lesson']} is the name of no notebook")
     if wrong := [why for record in said["records"].values() if (why := fault(record))]:
         raise ValueError(wrong[0])
     result = LessonResult(said["lesson"], said["status"], said["seconds"], said["peak_ram_bytes"], said["cells"])

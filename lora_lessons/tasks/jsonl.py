@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import first_line
+from ..errors import Faults, first_line
 from ..files import check_readable
 from .personal import masked
 
@@ -52,7 +52,7 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     if len(faults) > MOST_NAMED:
         faults[MOST_NAMED:] = [f"{len(faults) - MOST_NAMED} more lines of {path} are wrong."]
     if faults:
-        raise ValueError("\n".join(faults))
+        raise Faults("\n".join(faults))
     if not examples:
         raise ValueError(f"{path} holds no examples: write one conversation a line, {CHAT}.")
     return examples

@@ -7,14 +7,17 @@ import json
 import sys
 
 import pytest
+import torch
 from chat_templates import CHATML, tokenizer_of
 from hostile import TERMINAL, UNSEEN
+from safetensors.torch import load_file, save_file
 from tiny import make_tiny_base, make_tiny_model
 from tqdm import tqdm
 
 from lora_lessons import cli, lora, models
-from lora_lessons.adapter import ADAPTER_CONFIG, save_adapter
+from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.cli import terminal
+from lora_lessons.course.handover import Handover
 from lora_lessons.run import runner
 from lora_lessons.run.result import FAILED, CellError, LessonResult
 from lora_lessons.tasks.checking.rendering import COLOUR
@@ -61,6 +64,26 @@ def test_an_adapter_and_its_folder_are_shown_as_text(said, adapter, tmp_path):
     told = said("inspect", adapter, "--json")
     assert json.loads(told)["settings"]["task_type"] == TERMINAL, "JSON says the same as ever"
     assert OVERRIDE in said("export", "gguf", adapter, "--out", tmp_path / "a.gguf")
+
+
+def test_what_stands_behind_an_end_of_line_does_not_look_like_words_of_ours(said, tmp_path):
+    forged = "a\nAll is well.\r\nTo use it:\n    type this"
+    model = make_tiny_model()
+    lora.attach(model, r=2)
+    folder = save_adapter(model, tmp_path / forged, base_name=forged)
+    settings = {"task_type": forged, "revision": forged, "target_modules": ["q_proj", forged]}
+    config = json.loads((folder / ADAPTER_CONFIG).read_text()) | settings
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    tensors = load_file(folder / ADAPTER_WEIGHTS) | {f"a.{forged}.weight": torch.ones(2)}
+    save_file(tensors, folder / ADAPTER_WEIGHTS)
+    data = tmp_path / f"{forged}.jsonl"
+    data.write_text('{"prompt": "a", "completion": "b"}\n')
+    made = Handover([forged])
+    printed = [said("inspect", folder), said("check", data), said("check", f"{data}.not"), f"{made!r}\n"]
+    printed += [said("ask", folder, "What?", "--base", "embedded")]
+    for lines in printed:
+        assert r"a\nAll is well.\r\nTo use it:\n" in lines
+        assert not [line for line in lines.splitlines() if line.strip().startswith(("All", "To use", "type"))]
 
 
 @pytest.mark.parametrize("colour", [False, True])

@@ -302,6 +302,12 @@ def test_a_setting_that_cannot_be_is_one_sentence(zoo, tmp_path, settings):
         inspection.inspect(place)
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/models/x", "x" * 5000, "a\0b"])
+def test_a_base_whose_name_means_nothing_here_keeps_nobody_from_looking(zoo, tmp_path, name):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=name))
+    assert xray.settings.base_name == name and xray.runtimes
+
+
 SHAPES = {
     "of two adapters": ((4, 32), (32, 3), "A is 4×32 and B 32×3"),
     "of no row": ((0, 32), (32, 0), "A is 0×32 and B 32×0"),

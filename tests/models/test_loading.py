@@ -46,6 +46,19 @@ def test_local_folders_load_and_bad_ones_say_what_is_missing(tiny_model, base_fp
         models.load(tmp_path / "nowhere" / "at" / "all", precision="fp32")
 
 
+def test_a_base_stays_bare_where_an_adapter_lies_beside_it(tiny_model, base_fp32, tmp_path, monkeypatch):
+    """transformers would put the adapter on; of the hub it would fetch the base that the adapter names."""
+    folder, settings = tmp_path / "mine", {"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"]}
+    tiny_model.save_pretrained(folder)
+    base_fp32.tokenizer.save_pretrained(folder)
+    (folder / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": "someone/theirs"}))
+    monkeypatch.setattr(models.loading, "fetch", lambda name: folder)
+    for meant in (folder, "someone/mine"):
+        loaded = models.load(meant, precision="fp32")
+        assert loaded.name in ("mine", "someone/mine")
+        assert loaded.model.state_dict().keys() == tiny_model.state_dict().keys()
+
+
 def test_unknown_precision_and_shape_name_the_known(base_fp32):
     with pytest.raises(ValueError, match="'fp32', 'bf16' or 'auto'"):
         models.load(precision="fp8")

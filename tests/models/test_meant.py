@@ -57,6 +57,7 @@ def test_an_owner_and_a_name_mean_the_hub(folder, name):
         ("/no/such/folder", "does not exist: give a folder with safetensors"),
         ("./tiny", "does not exist"),
         ("~/no/such", "does not exist"),
+        ("~nobody-of-this-name/no/such", "does not exist"),
         ("some/absent.gguf", "does not exist"),
         ("Qwen-0B", "there is no base called 'Qwen-0B' here: .*a hub id such as 'owner/name'.*'embedded'"),
         ("", "no base called '' here|no config.json"),

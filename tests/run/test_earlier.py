@@ -93,6 +93,20 @@ def test_the_pages_of_a_report_of_another_kind_stay_with_it(quick, tmp_path):
     assert (out / page.stem / "index.html").read_text() == "its pages"
 
 
+@pytest.mark.parametrize("name", ["../mine", "{home}/mine"])
+def test_a_report_names_no_notebook_outside_its_folder(quick, tmp_path, capsys, name):
+    """Its pages would be written over that notebook."""
+    out = tmp_path / "out"
+    assert cli.main([*RUN, "0", "--out", "out"]) == 0
+    said = json.loads((out / "report.json").read_text())
+    said["lessons"][0]["lesson"] = name.format(home=tmp_path)
+    (out / "report.json").write_text(json.dumps(said))
+    with pytest.raises(ValueError, match="cannot be read as a report"):
+        earlier.read_report(out)
+    assert cli.main([*RUN, "0", "--out", "out"]) == 0
+    assert "it is kept as report-" in capsys.readouterr().err and list(report()) == ["00_a"]
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"profile": "quick"}', "null"])
 def test_a_report_that_cannot_be_read_is_kept_too(quick, tmp_path, capsys, text):
     out = tmp_path / "out"

@@ -4,6 +4,8 @@ import re
 
 import nbformat
 import pytest
+from hostile import TERMINAL, UNSEEN
+from markupsafe import escape
 
 from lora_lessons.course import claims
 from lora_lessons.course.claims import Card, read_card
@@ -134,6 +136,15 @@ def test_a_notebook_s_name_is_no_address():
         "pages/lessons/javascript%3Aalert%281%29%3F%23.html",
         "javascript%3Aalert%281%29%3F%23.ipynb",
     ]
+
+
+def test_a_notebook_s_name_does_nothing_else_in_the_command_to_paste():
+    name = "my lesson; touch $(this)"
+    page = report.as_html([result(name, FAILED, error=CellError(0, "", "ValueError", "no"))], ABOUT)
+    assert f"<code>lora-lessons run {escape(repr(name))}</code>" in page
+    failed = result("03_junk", FAILED, error=CellError(1, TERMINAL, TERMINAL, TERMINAL, TERMINAL))
+    page = report.as_html([failed, result(TERMINAL)], ABOUT | {"machine": TERMINAL, "parameters": {"x": TERMINAL}})
+    assert not UNSEEN & set(page), "no character is obeyed in a page either"
 
 
 def test_a_lesson_without_notebook_or_verdicts_is_reported_as_well():

@@ -707,15 +707,21 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/models/loading.py",
         (
             "a base runs the code that lies beside it",
-            "source, dtype=dtype, trust_remote_code=False,",
-            "source, dtype=dtype, trust_remote_code=True,",
+            "place, dtype=dtype, trust_remote_code=False,",
+            "place, dtype=dtype, trust_remote_code=True,",
             "models/test_loading.py::test_code_that_lies_beside_a_base_is_never_run",
         ),
         (
             "a pickled base is taken where safetensors of something else lie beside it",
-            "use_safetensors=True",
-            "use_safetensors=None",
+            '"use_safetensors": True',
+            '"use_safetensors": None',
             "models/test_loading.py::test_a_pickle_is_not_read_although_safetensors_of_something_else_lie_beside_it",
+        ),
+        (
+            "a base comes with the adapter that lies beside it",
+            ', "adapter_kwargs": {"subfolder": "\\0"}',
+            "",
+            "models/test_loading.py::test_a_base_stays_bare_where_an_adapter_lies_beside_it",
         ),
     ),
     *_in(
@@ -992,6 +998,15 @@ SABOTAGES: list[Sabotage] = [
             "with sigterm_is_ctrl_c(), command.make_context",
             "with command.make_context",
             "run/test_runner.py::test_stopped_it_keeps_what_there_is",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/earlier.py",
+        (
+            "the pages of a report are written over a notebook outside its folder",
+            'if Path(said["lesson"]).name != said["lesson"]:',
+            "if False:",
+            "run/test_earlier.py::test_a_report_names_no_notebook_outside_its_folder",
         ),
     ),
     *_in(
@@ -1574,8 +1589,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l15_your_own/scoring.py",
         (
             "the lesson shows the personal data of a learner's file",
-            "return [Pair(*map(masked, one)) for one in three]",
-            "return [Pair(*one) for one in three]",
+            "visible(masked(text))",
+            "visible(text)",
             "lessons/l15_your_own/test_room.py",
         ),
     ),

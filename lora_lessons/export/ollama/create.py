@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 
@@ -21,7 +22,7 @@ def try_create(folder: Path | str, name: str, file: str = "Modelfile") -> Create
     program = shutil.which("ollama")
     if program is None:
         raise FileNotFoundError(
-            f"no ollama on this machine: install it from ollama.com, then: ollama create {name} -f {file}"
+            f"no ollama on this machine: install it from ollama.com, then: ollama create {quote(name)} -f {quote(file)}"
         )
     done = subprocess.run(
         [program, "create", name, "-f", file],
@@ -35,7 +36,7 @@ def try_create(folder: Path | str, name: str, file: str = "Modelfile") -> Create
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout).replace("\r", "\n")
     last = next((line.strip() for line in reversed(plain.splitlines()) if line.strip()), "nothing")
     if done.returncode == 0:
-        return Created(True, f"Ollama made {name}. Talk to it: ollama run {name}")
+        return Created(True, f"Ollama made {name}. Talk to it: ollama run {quote(name)}")
     hint = ""
     if "adapter" in last.lower():
         hint = " Newer versions take no ADAPTER: use Modelfile, where it is folded in."

@@ -6,8 +6,10 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
+from ...outside import in_line
 from ...paths import course_root, expanded
 from ...tasks import Encoded, checking, encode
 from ...tasks.checking.tokens import limit_of
@@ -81,7 +83,7 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
         )
         said = f"{long} are longer than {longest} tokens: {mend}. " if long else ""
         raise ValueError(
-            f"{file.name}: {error} {said}`lora-lessons check {file.name}` names the lines that are not used."
+            f"{in_line(file.name)}: {error} {said}`lora-lessons check {in_line(quote(file.name))}` names the lines that are not used."
         ) from error
     train, held_out = ([tokens[id(one)] for one in part] for part in (parts.train, parts.held_out))
     return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out, longest)

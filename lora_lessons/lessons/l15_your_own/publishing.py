@@ -16,6 +16,7 @@ from ...errors import ModelError, first_line
 from ...export import gguf, llamacpp, ollama
 from ...export.model_card import CARD, AboutAdapter, CardRow
 from ...machine import machine
+from ...outside import in_line, visible
 from ...paths import expanded
 from ...sums import sha256
 from ...tasks import checking
@@ -121,7 +122,7 @@ def _in_words(problem: checking.Problem) -> str:
 
 def where(folder: Path, data: MyData) -> str:
     """Where an adapter was kept: the whole path for a file of the learner's; of the course's own, its last two names."""
-    return "/".join(folder.parts[-2:]) if data.is_ours else str(folder)
+    return in_line("/".join(folder.parts[-2:]) if data.is_ours else str(folder))
 
 
 def handover(
@@ -172,6 +173,6 @@ def ask(folder: Path, name: str, question: str) -> tuple[str, str]:
     try:
         with llamacpp.serve(folder / "base.gguf", {name: folder / "adapter.gguf"}) as server:
             server.set_scales({name: 1.0})
-            return masked(server.chat(question, max_tokens=LONGEST)), ""
+            return visible(masked(server.chat(question, max_tokens=LONGEST))), ""
     except (ImportError, ModelError, OSError, RuntimeError, ValueError) as error:
         return "", f"llama.cpp was not asked: {first_line(error)}"

@@ -14,6 +14,7 @@ from ... import evaluation, lora, models, tasks
 from ...course import record
 from ...course.blind_judge import Pair
 from ...experiments.sweep.intervals import Summary, summary
+from ...outside import visible
 from ...tasks.personal import masked
 from ...tasks.scores import own
 from ...tasks.splitting import Example, prompt_of
@@ -152,7 +153,7 @@ def _share(rule: Rule, said: Sequence[str]) -> float:
 def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     """What is shown: the same questions, answered without the adapter and with it, personal data masked as far as it is known."""
     three = zip(map(prompt_of, asked(data)), base.answers, tuned.answers, strict=True)
-    return [Pair(*map(masked, one)) for one in three]
+    return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 
 
 def keep(found: SideBySide) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ... import evaluation, memory
 from ...machine import machine
+from ...outside import in_line
 from ...tasks.personal import masked
 from ...training import Settings
 from .my_data import MyData
@@ -14,7 +15,7 @@ from .scoring import SideBySide
 def drawn(data: MyData) -> str:
     """How many examples were taken, of how many."""
     taken = len(data.train) + len(data.held_out)
-    said = f"{data.path.name} holds {data.of:,} good example{'s' * (data.of != 1)}"
+    said = f"{in_line(data.path.name)} holds {data.of:,} good example{'s' * (data.of != 1)}"
     if data.of > taken + data.left_out:
         said += f"; {taken + data.left_out} of them were drawn at random, as many as the steps below can use"
     if data.left_out:
@@ -26,7 +27,7 @@ def parts(data: MyData) -> str:
     """What was held out, and by what."""
     split = data.split
     by = {
-        "topic": f"the topics {masked(', '.join(split.topics))}, whole",
+        "topic": f"the topics {in_line(masked(', '.join(split.topics)))}, whole",
         "group": "drawn line by line, near copies together",
         "copy": "drawn line by line; all are so alike that only equal questions were kept together, so the scores will flatter",
     }[split.by]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...course.lesson import place_of
 from ...files import write_text
+from ...outside import in_attribute
 from ..earlier import PAGE, PAGES, alone_in, read_report
 from ..stored import as_stored
 from .parts import is_bad, outcome, parts, record_rows, shown, style
@@ -86,6 +87,4 @@ def raw(html: str) -> str:
 
 
 def _paragraph(words: str, kind: str) -> str:
-    from markupsafe import escape
-
-    return f'<p class="{kind}">{escape(words)}</p>'
+    return f'<p class="{kind}">{in_attribute(words)}</p>'

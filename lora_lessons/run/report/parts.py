@@ -5,6 +5,7 @@ report.html is one of them, the cover of the pages is the other; they differ in 
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -15,6 +16,7 @@ from urllib.parse import quote
 from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
 from ...course.lesson import place_of
 from ...course.records import show_value
+from ...outside import visible
 from ..baselines import band, inside
 from ..result import FAILED, INTERRUPTED, OK
 from ..shown import cards, handover, title
@@ -132,9 +134,15 @@ _NAMES = {"colour": COLOURS, "gb": lambda n: f"{n / 1e9:.1f} GB"}
 def templates() -> Any:
     """Jinja's environment of the templates beside this file."""
     from jinja2 import Environment, PackageLoader
+    from markupsafe import Markup
+
+    def as_text(value: Any) -> Any:
+        return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     files = PackageLoader(__package__, "")
-    return Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    made = Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=as_text)
+    made.filters["quoted"] = shlex.quote
+    return made
 
 
 def style() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...course.claims import read_card
 from ...course.records import MIME as RECORDS
+from ...outside import visible
 from ..repository import address
 from .ledger import claim_anchor
 from .number_pages import cell_anchor
@@ -96,12 +97,13 @@ def _shown(output: NotebookNode, door: Door, anchor: str, awaited: bool) -> Note
         data["text/html"] = _as_html(data["text/html"], len(data.get(RECORDS, [])), door, anchor, awaited)
     if data:
         output.data = {kind: data[kind] for kind in _SHOWN if kind in data}
+        output.data |= {kind: visible(text) for kind, text in output.data.items() if kind == "text/plain"}
     return output
 
 
 def _printed(output: NotebookNode) -> NotebookNode:
     """What was printed; of a guess that nobody made, what a reader should do."""
-    text = output.text
+    text = output.text = visible(output.text)
     if text.startswith(_NO_GUESS):
         return _note("Make your guess before you read on. Write it down: a wrong guess teaches most.")
     if text.rstrip().endswith(_NOT_GUESSED.strip()):

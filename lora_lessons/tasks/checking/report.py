@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...outside import visible
+from ...outside import in_line, visible
 from .problems import LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
 from .rendering import Span, for_terminal
 
@@ -148,7 +148,7 @@ def sentence(problem: Problem) -> str:
 
 def in_words(report: DataReport, colour: bool = False) -> str:
     """The report for a terminal."""
-    parts = [f"{visible(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
+    parts = [f"{in_line(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
     for severity in SEVERITIES:
         if found := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
             parts += ["", HEADINGS[severity]]

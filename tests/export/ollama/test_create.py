@@ -47,8 +47,8 @@ def test_how_ollama_is_called_and_what_is_said(copy, tmp_path, monkeypatch, says
 
 def test_without_ollama_it_says_what_to_do(copy, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(FileNotFoundError, match="no ollama on this machine"):
-        ollama.try_create(copy, "ada")
+    with pytest.raises(FileNotFoundError, match="no ollama on this machine.*create 'ada; ls' -f Modelfile"):
+        ollama.try_create(copy, "ada; ls")
 
 
 @pytest.mark.skipif(

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from hostile import TERMINAL, UNSEEN
 from tiny import AsciiTokenizer, make_tiny_base
 from transformers import Qwen2Config
 
@@ -83,9 +84,9 @@ def test_the_last_answer_alone_is_learned_when_it_is_asked_for(tmp_path, base_fp
 
 @pytest.mark.parametrize("content", ["", "{}\n{}\n", '{"prompt": "a", "completion": "b"}\n'])
 def test_a_file_without_enough_good_lines_is_a_sentence_that_names_the_check(tmp_path, content):
-    file = tmp_path / "few.jsonl"
+    file = tmp_path / "few $(of them).jsonl"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match="few.jsonl"):
+    with pytest.raises(ValueError, match=r"`lora-lessons check 'few \$\(of them\)\.jsonl'`"):
         my_data.read(file, AsciiTokenizer(), 100)
 
 
@@ -458,14 +459,15 @@ def test_an_export_is_never_over_another(tmp_path, monkeypatch):
 def test_what_is_shown_of_a_learners_lines_and_answers_is_masked(tmp_path, monkeypatch):
     mine = [one | {"prompt": f"{one['prompt']} Write to ann{n}@mail.org"} for n, one in enumerate(lines(12))]
     data = my_data.read(write(tmp_path, mine), AsciiTokenizer(), 100)
-    heard = scoring.Heard(["I wrote to bob@mail.org"] * 3, [], 40.0)
+    heard = scoring.Heard([f"I wrote to bob@mail.org{TERMINAL}"] * 3, [], 40.0)
     shown = "".join("".join(pair) for pair in scoring.pairs(data, heard, heard))
-    assert "[an e-mail address]" in shown and "@" not in shown
-    by_topic = [one | {"topic": f"t{n % 3}@mail.org"} for n, one in enumerate(lines(12))]
+    assert "[an e-mail address]" in shown and "@" not in shown and not UNSEEN & set(shown)
+    by_topic = [one | {"topic": f"t{n % 3}@mail.org\n{TERMINAL}"} for n, one in enumerate(lines(12))]
     data = my_data.read(write(tmp_path, by_topic), AsciiTokenizer(), 100)
     figure, said = pictures.lines_of(data)
     ticks = "".join(tick.get_text() for tick in figure.axes[0].get_yticklabels())
     assert data.split.by == "topic" and "@" not in words.parts(data) + said + ticks
+    assert not {*UNSEEN, "\n"} & set(words.parts(data))
 
 
 def test_the_condition_of_the_intervals_names_the_topics(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from hostile import TERMINAL, UNSEEN
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lora_lessons.course.records import MIME
@@ -137,6 +138,12 @@ def test_a_guess_that_nobody_made_asks_the_reader_for_one():
     )
     (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 GB. You said 4 GB.\n"))
     assert cell.outputs[0].text == "Measured: 5 GB. You said 4 GB.\n", "a guess that was made stays"
+
+
+def test_what_was_printed_is_shown_as_text():
+    printed = new_output("stream", name="stdout", text=TERMINAL)
+    (cell,) = shown(printed, new_output("execute_result", {"text/plain": TERMINAL}))
+    assert not UNSEEN & {*cell.outputs[0].text, *cell.outputs[1].data["text/plain"]}
 
 
 def test_an_open_exercise_leads_to_a_kernel():

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .errors import first_line
-from .files import check_readable, whole_folder
+from .files import check_readable, check_replaced, whole_folder
 from .lora import LoRALinear, attach, check_settings, check_update, detach, lora_layers, scale
 from .peft_config import by_layer, pattern_of, read_config
 from .sums import SUMS, damaged
@@ -129,11 +129,11 @@ def save_adapter(
 
     With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as
     "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. Raises ValueError when the
-    model has no adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False, OSError naming it on a full disk.
+    model has no adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False or
+    holds more than an adapter, OSError naming it on a full disk.
     """
     folder, adapter = Path(folder), adapter_of(model)
-    if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
+    check_replaced(folder, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), overwrite)
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",

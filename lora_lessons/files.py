@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,8 @@ from .leftovers import OLD, remove_leftovers, temporary_prefix
 
 # What the files of a model's or an adapter's folder end in.
 _OF_A_MODEL = (".json", ".jinja", ".model", ".safetensors")
+# What a file manager puts into any folder that it shows.
+_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 @contextmanager
@@ -75,7 +77,43 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
         if old.exists() and not path.exists():  # the last step failed: the old folder goes back
             os.replace(old, path)
         shutil.rmtree(temporary, ignore_errors=True)
+        if old.is_symlink():
+            old.unlink()
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaced(folder: Path | str, ours: Iterable[str], overwrite: bool) -> None:
+    """Raise FileExistsError where a new folder of the files `ours` would take the place of anything but an older one.
+
+    Also where there is an older one, unless `overwrite`; and where it is the working folder, or above it.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
+    if not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file, and a folder is needed there: choose another, or move it away.")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise FileExistsError(f"{folder} is where you are, and a new folder would take its place: choose another.")
+    if others := foreign(folder, ours):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise FileExistsError(
+            f"{folder} holds {others[0]}{more}, and a new folder in its place would take that away: choose another folder, "
+            "or move what is there."
+        )
+
+
+def foreign(folder: Path, ours: Iterable[str]) -> list[str]:
+    """The files in `folder`, and below, that `ours` does not list, sorted; what a file manager puts there does not count."""
+    known = set(ours)
+    return sorted(name for name in files_in(folder) if name not in known and Path(name).name not in _OF_THE_SYSTEM)
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Every file and link below `folder`, from there on, with forward slashes."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return (path.relative_to(folder).as_posix() for path in paths)
 
 
 @contextmanager

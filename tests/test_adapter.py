@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,6 +94,32 @@ def test_saving_never_overwrites_silently(tiny_model, tmp_path):
         save_adapter(tiny_model, tmp_path / "mine")
     save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]  # no temporary folder left behind
+
+
+def test_a_new_folder_takes_the_place_of_nothing_but_an_older_one(tiny_model, tmp_path, monkeypatch):
+    """overwrite=True replaces an adapter, and neither the folder that one is in, a file, nor what else lies there."""
+    lora.attach(tiny_model, r=2)
+    mine = save_adapter(tiny_model, tmp_path / "here" / "mine")
+    (mine / ".DS_Store").touch()
+    (tmp_path / "link").symlink_to(mine)
+    save_adapter(tiny_model, tmp_path / "link", overwrite=True)
+    (mine / "README.md").write_text("what its maker wrote")
+    monkeypatch.chdir(mine)
+    refused = {
+        mine: "where you are",
+        tmp_path / "here": "where you are",
+        mine / "README.md": "is a file",
+        Path(): "where you are",
+    }
+    for folder, reason in refused.items():
+        with pytest.raises(FileExistsError, match=reason):
+            save_adapter(tiny_model, folder, overwrite=True)
+    monkeypatch.undo()
+    for folder, first in ((mine, "README.md"), (tmp_path / "here", "mine/README.md and 2 more"), (tmp_path, "here/")):
+        with pytest.raises(FileExistsError, match=f"holds {first}.* choose another folder"):
+            save_adapter(tiny_model, folder, overwrite=True)
+    assert (mine / "README.md").read_text() == "what its maker wrote"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["here", "link"] and len(read_adapter(mine).A) == 14
 
 
 def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_model, tmp_path):

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...adapter import Adapter
-from ...files import whole_folder
+from ...files import check_replaced, whole_folder
 from .. import gguf
 from . import chatform, modelfile
 from .chatform import ChatForm
 from .checks import check
 from .templates import TEMPLATES
 
+FILES = ("Modelfile", "Modelfile.adapter", "merged.gguf", "base.gguf", "adapter.gguf")
 CONTEXT = 4096  # tokens; a longer context takes more memory
 MERGED_FIRST = "The adapter is folded into the weights. First choice."
 TWO_APART = (
@@ -46,12 +47,11 @@ def write(
 
     `system` is the SYSTEM text (None: what the base's own template says), `file_type` one of gguf.FILE_TYPES, `template`
     a Go template of your own. The base is opened and proven once; the folder is checked (see `check`) and appears whole
-    or not at all. Raises FileExistsError when it exists and overwrite is False, ValueError or ModelError when something
-    cannot be expressed.
+    or not at all. Raises FileExistsError when it exists and overwrite is False or it holds other files, ValueError or
+    ModelError when something cannot be expressed.
     """
     out, source = Path(out), gguf.open_base(base)
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists: choose another folder, or pass overwrite=True to replace it.")
+    check_replaced(out, FILES, overwrite)
     gguf.check_fit(adapter, source)
     form = chatform.of_tokenizer(source.tokenizer)
     _check_settings(form, system)

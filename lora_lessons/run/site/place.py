@@ -11,13 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ...errors import disk_is_full
-from ...files import check_folder, whole_folder
+from ...files import check_folder, files_in, foreign, whole_folder
 
 MARKER = ".made-by-lora-lessons"
 # What the extra `site` brings, as it is imported.
 LIBRARIES = ("sphinx", "myst_nb", "furo", "latex2mathml")
-# What a file manager puts into any folder that it shows.
-_OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 def missing() -> list[str]:
@@ -41,7 +39,7 @@ def check_place(out: Path) -> None:
     out = out.resolve()
     check_folder(out)
     check_folder(out.parent)
-    if others := foreign(out):
+    if others := foreign(out, _ours(out)):
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         raise FileExistsError(
             f"{out} holds {others[0]}{more}, which no site of ours brought, and a new site replaces the whole folder: "
@@ -49,18 +47,12 @@ def check_place(out: Path) -> None:
         )
 
 
-def foreign(folder: Path) -> list[str]:
-    """The files in `folder` that its marker does not list, sorted; all of them where it has no marker."""
+def _ours(folder: Path) -> set[str]:
+    """The files that the folder's marker lists, and the marker; that alone where there is none."""
     ours = {MARKER}
     with suppress(FileNotFoundError, UnicodeDecodeError):
         ours.update((folder / MARKER).read_text(encoding="utf-8").splitlines())
-    return sorted(name for name in _files(folder) if name not in ours and Path(name).name not in _OF_THE_SYSTEM)
-
-
-def _files(folder: Path) -> Iterator[str]:
-    """Every file and link below `folder`, from there on, with forward slashes."""
-    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    return (path.relative_to(folder).as_posix() for path in paths)
+    return ours
 
 
 @contextmanager
@@ -76,7 +68,7 @@ def site_folder(out: Path) -> Iterator[Path]:
         with whole_folder(out) as temporary:
             yield temporary
             (temporary / MARKER).write_text(
-                "".join(f"{name}\n" for name in sorted(_files(temporary))), encoding="utf-8"
+                "".join(f"{name}\n" for name in sorted(files_in(temporary))), encoding="utf-8"
             )
             # building took a while, in which somebody may have put something there
             check_place(out)

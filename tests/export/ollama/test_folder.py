@@ -64,6 +64,9 @@ def test_the_command_says_how_to_run_it(base_and_adapter, tmp_path, capsys):
     assert "exists: choose another folder" in capsys.readouterr().err
     assert {file: file.read_bytes() for file in out.iterdir()} == before
     assert cli.main([*words, "--overwrite"]) == 0 and check(out) == []
+    (out / "notes.txt").write_text("mine")
+    assert cli.main([*words, "--overwrite"]) == 2 and "holds notes.txt" in capsys.readouterr().err
+    assert (out / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

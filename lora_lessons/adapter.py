@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .errors import first_line
 from .files import check_readable, check_replaced, whole_folder
 from .lora import LoRALinear, attach, check_settings, check_update, detach, lora_layers, scale
-from .peft_config import by_layer, pattern_of, read_config
+from .peft_config import DEFAULT_ALPHA, DEFAULT_R, by_layer, pattern_of, read_config
 from .sums import SUMS, damaged
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -60,6 +60,14 @@ class Adapter(NamedTuple):
     def delta(self, layer: str) -> Tensor:
         """ΔW = α/r · B·A of one layer, d×k."""
         return self.scaling(layer) * (self.B[layer] @ self.A[layer])
+
+
+def narrowed(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
+    """A and B of the same product at a rank that W can have: PEFT trains wider ones, and a sum of adapters becomes one."""
+    d, k = B.shape[0], A.shape[1]
+    if len(A) <= min(d, k):
+        return A, B
+    return (B @ A, torch.eye(d)) if d <= k else (torch.eye(k), B @ A)
 
 
 @torch.no_grad()
@@ -203,16 +211,22 @@ def read_adapter(folder: Path | str) -> Adapter:
     _check_sums(folder.resolve())
     config = read_config(folder / ADAPTER_CONFIG)
     A, B, origin = _read_weights(folder)
-    ranks = by_layer(config.get("rank_pattern") or {}, A, config.get("r"))
-    alphas = by_layer(config.get("alpha_pattern") or {}, A, config.get("lora_alpha"))
+    use_rslora = bool(config.get("use_rslora"))
+    ranks = by_layer(config.get("rank_pattern") or {}, A, config.get("r", DEFAULT_R))
+    alphas = by_layer(config.get("alpha_pattern") or {}, A, config.get("lora_alpha", DEFAULT_ALPHA))
     for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
+        if ranks[name] == r_a == r_b > min(d, k):
+            check_settings(min(d, k), alphas[name], d, k)
+            A[name], B[name] = narrowed(A[name], B[name])
+            alphas[name] *= scale(r_a, 1, use_rslora) / scale(min(d, k), 1, use_rslora)
+            ranks[name] = r_a = r_b = min(d, k)
         check_settings(ranks[name], alphas[name], d, k)
         if not r_a == r_b == ranks[name]:
             raise ValueError(
                 f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {ranks[name]}: another r; "
                 "copy both files again."
             )
-    base_name, use_rslora = config.get("base_model_name_or_path") or "", bool(config.get("use_rslora"))
+    base_name = config.get("base_model_name_or_path") or ""
     alpha, others = _usual(alphas)
     adapter = Adapter(folder.name, mode(ranks.values()), alpha, use_rslora, A, B, base_name, origin, others)
     for name in A:

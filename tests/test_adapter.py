@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import LlamaForCausalLM
@@ -236,6 +236,30 @@ def test_a_rank_of_its_own_stays_with_its_layer(tmp_path):
     load_adapter(bare, folder)
     assert torch.equal(bare(x), expected)
     torch.testing.assert_close(theirs(x), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rslora", [False, True])
+def test_a_rank_that_w_has_not_is_read_as_peft_computes_it(tiny_model, ids, tmp_path, rslora):
+    """PEFT sets r no limit: k_proj is 16×32 here, and down_proj is 32×64."""
+    config = LoraConfig(r=40, lora_alpha=3, use_rslora=rslora, target_modules=["k_proj", "q_proj", "down_proj"])
+    config.rank_pattern, config.alpha_pattern = {"down_proj": 4}, {"layers.1.self_attn.k_proj": 7}
+    theirs = get_peft_model(copy.deepcopy(tiny_model), config)
+    for i, parameter in enumerate(p for name, p in theirs.named_parameters() if "lora_B" in name):
+        nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(i))
+    theirs.save_pretrained(tmp_path)
+    load_adapter(tiny_model, tmp_path)
+    torch.testing.assert_close(tiny_model(ids).logits, theirs(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_what_the_configuration_leaves_open_is_pefts_default(tiny_model, tmp_path):
+    lora.attach(tiny_model, r=8, lora_alpha=8)
+    folder = save_adapter(tiny_model, tmp_path / "it")
+    config = json.loads((folder / ADAPTER_CONFIG).read_text())
+    del config["r"], config["lora_alpha"]
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    read, theirs = read_adapter(folder), LoraConfig.from_pretrained(folder)
+    assert (read.r, read.lora_alpha) == (theirs.r, theirs.lora_alpha) == (8, 8)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ from .leftovers import OLD, remove_leftovers, temporary_prefix
 
 # What the files of a model's or an adapter's folder end in.
 _OF_A_MODEL = (".json", ".jinja", ".model", ".safetensors")
+_POINTER = b"version https://git-lfs"
 # What a file manager puts into any folder that it shows.
 _OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
@@ -207,7 +208,8 @@ def read_text(path: Path | str) -> str:
 def check_readable(path: Path | str) -> None:
     """Raise PermissionError where `path` is there, and this user may not read it: such a file is not damaged.
 
-    Of a folder, its settings and its weights are looked at. Raises OSError for a pipe or a device, which may never end.
+    Of a folder, its settings and its weights are looked at. Raises OSError for a pipe or a device, which may never end,
+    and for what Git LFS left in place of the weights.
     """
     place = Path(path)
     inside = place.iterdir() if place.is_dir() and os.access(place, os.R_OK) else ()
@@ -218,6 +220,13 @@ def check_readable(path: Path | str) -> None:
             raise OSError(f"{one} is a pipe or a device: write what it gives to a file, and put that in its place.")
         if not os.access(one, os.R_OK):
             raise PermissionError(may_not_read(one))
+        if one.suffix == ".safetensors" and _begins(one, _POINTER):
+            raise OSError(f"{one} is not the weights but Git LFS's pointer to them: run `git lfs pull` in that folder.")
+
+
+def _begins(file: Path, said: bytes) -> bool:
+    with open(file, "rb") as opened:
+        return opened.read(len(said)) == said
 
 
 def check_folder(path: Path | str) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from .errors import first_line
 from .files import check_readable, check_replaced, whole_folder
 from .lora import LoRALinear, attach, check_settings, check_update, detach, lora_layers, scale
-from .peft_config import by_layer, pattern_of, read_config
+from .peft_config import DEFAULT_ALPHA, DEFAULT_R, by_layer, pattern_of, read_config
 from .sums import SUMS, damaged
 
 ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -60,6 +60,14 @@ class Adapter(NamedTuple):
     def delta(self, layer: str) -> Tensor:
         """ΔW = α/r · B·A of one layer, d×k."""
         return self.scaling(layer) * (self.B[layer] @ self.A[layer])
+
+
+def narrowed(A: Tensor, B: Tensor) -> tuple[Tensor, Tensor]:
+    """A and B of the same product at a rank that W can have: PEFT trains wider ones, and a sum of adapters becomes one."""
+    d, k = B.shape[0], A.shape[1]
+    if len(A) <= min(d, k):
+        return A, B
+    return (B @ A, torch.eye(d)) if d <= k else (torch.eye(k), B @ A)
 
 
 @torch.no_grad()
@@ -129,13 +137,13 @@ def save_adapter(
 
     With dtype=torch.bfloat16 the file is half as large, and A and B are rounded to 16 bits. `origin`, such as
     "lesson 03", is kept in the file for `read_adapter`; other programs pass over it. Raises ValueError when the
-    model has no adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False, OSError naming it on a full disk.
+    model has no adapters, or NaN or infinity in them, FileExistsError when `folder` exists and overwrite is False or
+    holds more than an adapter, OSError naming it on a full disk.
     """
     folder, adapter = Path(folder), adapter_of(model)
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
-    if not (folder / ADAPTER_CONFIG).exists():
-        check_replaced(folder, (), by="adapter")
+    check_replaced(folder, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), by="adapter")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -205,16 +213,22 @@ def read_adapter(folder: Path | str) -> Adapter:
     _check_sums(folder.resolve())
     config = read_config(folder / ADAPTER_CONFIG)
     A, B, origin = _read_weights(folder)
-    ranks = by_layer(config.get("rank_pattern") or {}, A, config.get("r"))
-    alphas = by_layer(config.get("alpha_pattern") or {}, A, config.get("lora_alpha"))
+    use_rslora = bool(config.get("use_rslora"))
+    ranks = by_layer(config.get("rank_pattern") or {}, A, config.get("r", DEFAULT_R))
+    alphas = by_layer(config.get("alpha_pattern") or {}, A, config.get("lora_alpha", DEFAULT_ALPHA))
     for name, (d, r_b), (r_a, k) in ((name, B[name].shape, A[name].shape) for name in A):
+        if ranks[name] == r_a == r_b > min(d, k):
+            check_settings(min(d, k), alphas[name], d, k)
+            A[name], B[name] = narrowed(A[name], B[name])
+            alphas[name] *= scale(r_a, 1, use_rslora) / scale(min(d, k), 1, use_rslora)
+            ranks[name] = r_a = r_b = min(d, k)
         check_settings(ranks[name], alphas[name], d, k)
         if not r_a == r_b == ranks[name]:
             raise ValueError(
                 f"{name}: A is {r_a}×{k} and B {d}×{r_b}, and the configuration says r = {ranks[name]}: another r; "
                 "copy both files again."
             )
-    base_name, use_rslora = config.get("base_model_name_or_path") or "", bool(config.get("use_rslora"))
+    base_name = config.get("base_model_name_or_path") or ""
     alpha, others = _usual(alphas)
     adapter = Adapter(folder.name, mode(ranks.values()), alpha, use_rslora, A, B, base_name, origin, others)
     for name in A:

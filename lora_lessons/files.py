@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -16,6 +16,7 @@ from .leftovers import OLD, remove_leftovers, temporary_prefix
 
 # What the files of a model's or an adapter's folder end in.
 _OF_A_MODEL = (".json", ".jinja", ".model", ".safetensors")
+_POINTER = b"version https://git-lfs"
 # What a file manager puts into any folder that it shows.
 _OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 
@@ -81,6 +82,36 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
         with suppress(OSError):
             old.unlink()  # a link
         shutil.rmtree(old, ignore_errors=True)
+
+
+def check_replaced(folder: Path | str, ours: Iterable[str], by: str = "export") -> None:
+    """Raise OSError where a new folder of the files `ours` may not take the place of `folder`: ask before any work.
+
+    It cannot be written to, holds a file that is not among `ours`, or is the working folder or above it.
+    """
+    folder = Path(folder)
+    check_folder(folder)
+    check_folder(folder.parent)
+    if folder.exists() and Path.cwd().is_relative_to(folder.resolve()):
+        raise FileExistsError(f"{folder} is where you are, and a new {by} would take its place: choose another folder.")
+    if others := foreign(folder, ours):
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        raise FileExistsError(
+            f"{folder} holds {others[0]}{more}, which no {by} of ours brought, and a new {by} replaces the whole folder: "
+            "choose another folder, or move what is there."
+        )
+
+
+def foreign(folder: Path, ours: Iterable[str]) -> list[str]:
+    """The files in `folder`, and below, that `ours` does not list, sorted; what a file manager puts there does not count."""
+    known = set(ours)
+    return sorted(name for name in files_in(folder) if name not in known and Path(name).name not in _OF_THE_SYSTEM)
+
+
+def files_in(folder: Path) -> Iterator[str]:
+    """Every file and link below `folder`, from there on, with forward slashes."""
+    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return (path.relative_to(folder).as_posix() for path in paths)
 
 
 @contextmanager
@@ -174,7 +205,8 @@ def read_text(path: Path | str) -> str:
 def check_readable(path: Path | str) -> None:
     """Raise PermissionError where `path` is there, and this user may not read it: such a file is not damaged.
 
-    Of a folder, its settings and its weights are looked at. Raises OSError for a pipe or a device, which may never end.
+    Of a folder, its settings and its weights are looked at. Raises OSError for a pipe or a device, which may never end,
+    and for what Git LFS left in place of the weights.
     """
     place = Path(path)
     inside = place.iterdir() if place.is_dir() and os.access(place, os.R_OK) else ()
@@ -185,6 +217,13 @@ def check_readable(path: Path | str) -> None:
             raise OSError(f"{one} is a pipe or a device: write what it gives to a file, and put that in its place.")
         if not os.access(one, os.R_OK):
             raise PermissionError(may_not_read(one))
+        if one.suffix == ".safetensors" and _begins(one, _POINTER):
+            raise OSError(f"{one} is not the weights but Git LFS's pointer to them: run `git lfs pull` in that folder.")
+
+
+def _begins(file: Path, said: bytes) -> bool:
+    with open(file, "rb") as opened:
+        return opened.read(len(said)) == said
 
 
 def check_folder(path: Path | str) -> None:
@@ -195,29 +234,6 @@ def check_folder(path: Path | str) -> None:
         raise NotADirectoryError(f"{place} is a file, and a folder is needed there: choose another, or move it away.")
     if not os.access(place, os.W_OK):
         raise PermissionError(f"{place} may not be written to: choose another folder.")
-
-
-def check_replaced(folder: Path, ours: Collection[str], by: str = "export") -> None:
-    """Raise OSError where a new folder may not take the place of `folder`: ask before any work.
-
-    It cannot be written to, or holds a file that is not among `ours`.
-    """
-    check_folder(folder)
-    check_folder(folder.parent)
-    if others := sorted(
-        name for name in files_in(folder) if name not in ours and Path(name).name not in _OF_THE_SYSTEM
-    ):
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        raise FileExistsError(
-            f"{folder} holds {others[0]}{more}, which no {by} of ours brought, and a new {by} replaces the whole folder: "
-            "choose another folder, or move what is there."
-        )
-
-
-def files_in(folder: Path) -> Iterator[str]:
-    """Every file and link below `folder`, from there on, with forward slashes."""
-    paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-    return (path.relative_to(folder).as_posix() for path in paths)
 
 
 def check_file(path: Path | str) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from . import lora, quant
-from .adapter import Adapter, attach_adapter
+from .adapter import Adapter, attach_adapter, narrowed
 
 
 def shared_copy(model: Any) -> Any:
@@ -45,9 +45,9 @@ def attached(model: nn.Module, adapter: Adapter | None, factor: float = 1.0) -> 
 def weighted_sum(parts: Sequence[tuple[Adapter, float]], name: str = "sum") -> Adapter:
     """One adapter whose ΔW is Σ weight·ΔW over `parts`: their A's stacked, their B's side by side. Nothing is lost.
 
-    Its ranks are the sums of the parts' ranks, its α/r is 1; a layer that a part lacks gets zeros for it. PEFT calls this
-    add_weighted_adapter(combination_type="cat"). Raises ValueError for no parts, parts of different bases, or a weight
-    that is no finite number.
+    Its ranks are the sums of the parts' ranks, or as many as W can have; its α/r is 1; a layer that a part lacks gets
+    zeros for it. PEFT calls this add_weighted_adapter(combination_type="cat"). Raises ValueError for no parts, parts of
+    different bases, or a weight that is no finite number.
     """
     if not parts:
         raise ValueError("nothing to add: give at least one (adapter, weight).")
@@ -68,6 +68,7 @@ def weighted_sum(parts: Sequence[tuple[Adapter, float]], name: str = "sum") -> A
         B[layer] = torch.cat(
             [w * a.scaling(layer) * a.B[layer] if layer in a.B else torch.zeros(d, a.r) for a, w in parts], dim=1
         )
+        A[layer], B[layer] = narrowed(A[layer], B[layer])
     r = sum(adapter.r for adapter, _ in parts)
     others = {layer: float(len(part)) for layer, part in A.items() if len(part) != r}
     return Adapter(name, r, float(r), False, A, B, parts[0][0].base_name, alpha_pattern=others)

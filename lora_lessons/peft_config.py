@@ -14,6 +14,9 @@ from typing import Any
 
 from .errors import first_line
 
+# What PEFT takes where the file says nothing: LoraConfig's defaults.
+DEFAULT_R, DEFAULT_ALPHA = 8, 8
+
 _PATTERNS = {"rank_pattern", "alpha_pattern"}
 _READ = {"peft_type", "r", "lora_alpha", "use_rslora", "base_model_name_or_path", "revision"} | _PATTERNS
 

@@ -45,6 +45,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "by_pattern": {**LORA, "target_modules": r".*layers\.\d+\.self_attn\.(q|v)_proj$"},
     "rank_pattern": {**LORA, "rank_pattern": {"layers.1.self_attn.q_proj": 2}},
     "alpha_pattern": {**LORA, "alpha_pattern": {r"layers\.1\.self_attn\.q_proj": 2}},
+    "wider_than_w": {**LORA, "r": 40, "use_rslora": True},
+    "subtracted": {**LORA, "lora_alpha": -8},
     "dora": {**LORA, "use_dora": True},
     "rslora": {**LORA, "use_rslora": True},
     "modules_to_save": {**LORA, "modules_to_save": ["lm_head", "embed_tokens"]},

@@ -2,10 +2,11 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import LlamaForCausalLM
@@ -93,9 +94,35 @@ def test_saving_never_overwrites_silently(tiny_model, tmp_path):
         save_adapter(tiny_model, tmp_path / "mine")
     save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
     (tmp_path / "mine" / "adapter_config.json").rename(tmp_path / "mine" / "notes.txt")
-    with pytest.raises(FileExistsError, match="adapter_model.safetensors and 1 more, which no adapter of ours brought"):
+    with pytest.raises(FileExistsError, match="holds notes.txt, which no adapter of ours brought"):
         save_adapter(tiny_model, tmp_path / "mine", overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]  # no temporary folder left behind
+
+
+def test_a_new_folder_takes_the_place_of_nothing_but_an_older_one(tiny_model, tmp_path, monkeypatch):
+    """overwrite=True replaces an adapter, and neither the folder that one is in, a file, nor what else lies there."""
+    lora.attach(tiny_model, r=2)
+    mine = save_adapter(tiny_model, tmp_path / "here" / "mine")
+    (mine / ".DS_Store").touch()
+    (tmp_path / "link").symlink_to(mine)
+    save_adapter(tiny_model, tmp_path / "link", overwrite=True)
+    (mine / "README.md").write_text("what its maker wrote")
+    monkeypatch.chdir(mine)
+    refused = {
+        mine: "where you are",
+        tmp_path / "here": "where you are",
+        mine / "README.md": "is a file",
+        Path(): "where you are",
+    }
+    for folder, reason in refused.items():
+        with pytest.raises(OSError, match=reason):
+            save_adapter(tiny_model, folder, overwrite=True)
+    monkeypatch.undo()
+    for folder, first in ((mine, "README.md"), (tmp_path / "here", "mine/README.md and 2 more"), (tmp_path, "here/")):
+        with pytest.raises(FileExistsError, match=f"holds {first}.* choose another folder"):
+            save_adapter(tiny_model, folder, overwrite=True)
+    assert (mine / "README.md").read_text() == "what its maker wrote"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["here", "link"] and len(read_adapter(mine).A) == 14
 
 
 def test_unfit_adapter_folders_are_refused_and_the_model_is_left_clean(tiny_model, tmp_path):
@@ -212,6 +239,30 @@ def test_a_rank_of_its_own_stays_with_its_layer(tmp_path):
     load_adapter(bare, folder)
     assert torch.equal(bare(x), expected)
     torch.testing.assert_close(theirs(x), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rslora", [False, True])
+def test_a_rank_that_w_has_not_is_read_as_peft_computes_it(tiny_model, ids, tmp_path, rslora):
+    """PEFT sets r no limit: k_proj is 16×32 here, and down_proj is 32×64."""
+    config = LoraConfig(r=40, lora_alpha=3, use_rslora=rslora, target_modules=["k_proj", "q_proj", "down_proj"])
+    config.rank_pattern, config.alpha_pattern = {"down_proj": 4}, {"layers.1.self_attn.k_proj": 7}
+    theirs = get_peft_model(copy.deepcopy(tiny_model), config)
+    for i, parameter in enumerate(p for name, p in theirs.named_parameters() if "lora_B" in name):
+        nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(i))
+    theirs.save_pretrained(tmp_path)
+    load_adapter(tiny_model, tmp_path)
+    torch.testing.assert_close(tiny_model(ids).logits, theirs(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_what_the_configuration_leaves_open_is_pefts_default(tiny_model, tmp_path):
+    lora.attach(tiny_model, r=8, lora_alpha=8)
+    folder = save_adapter(tiny_model, tmp_path / "it")
+    config = json.loads((folder / ADAPTER_CONFIG).read_text())
+    del config["r"], config["lora_alpha"]
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(config))
+    read, theirs = read_adapter(folder), LoraConfig.from_pretrained(folder)
+    assert (read.r, read.lora_alpha) == (theirs.r, theirs.lora_alpha) == (8, 8)
 
 
 @torch.no_grad()

@@ -97,6 +97,17 @@ def test_peft_adds_them_to_the_same(tiny_model, ids, tmp_path):
     torch.testing.assert_close(ours, theirs(ids).logits, rtol=1e-4, atol=1e-5)
 
 
+def test_a_sum_of_more_ranks_than_w_has_is_still_an_adapter(tiny_model, ids, tmp_path):
+    parts = [(make_adapter(tiny_model, str(seed), seed, r=7, lora_alpha=3), 0.4) for seed in range(6)]
+    total = mixing.weighted_sum(parts)
+    for name in total.A:
+        torch.testing.assert_close(total.delta(name), sum(weight * one.delta(name) for one, weight in parts))
+    with mixing.attached(tiny_model, total) as model:
+        ours = model(ids).logits
+        folder = save_adapter(model, tmp_path / "sum")
+    torch.testing.assert_close(ours, PeftModel.from_pretrained(tiny_model, folder)(ids).logits, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_folding_in_is_undone_bit_for_bit_and_subtracting_is_not(tiny_model, ids, dtype):
     tiny_model.to(dtype)

@@ -9,10 +9,29 @@ from .reading import AdapterFolder, odd_keys
 
 
 def dropped(opened: AdapterFolder) -> list[str]:
-    """The modules whose A and B are in the file and that target_modules leaves out: PEFT loads the adapter without them."""
+    """The modules whose A and B are in the file and that the configuration leaves out: PEFT loads the adapter without them."""
     if not opened.settings.is_lora or odd_keys(opened):
         return []
     return [module for module, _, _ in opened.pairs() if not opened.settings.reaches(module)]
+
+
+def all_dropped(opened: AdapterFolder) -> bool:
+    """Whether the configuration means none of the file's modules at all: PEFT stops."""
+    return bool(lost := dropped(opened)) and len(lost) == len(list(opened.pairs()))
+
+
+def not_in_file(opened: AdapterFolder) -> str:
+    """What the configuration says is saved whole and the file has nothing of, in a few words; or ""."""
+    said, keys = opened.settings, [one.key for one in opened.tensors if one.role not in ("A", "B")]
+    if said.modules_to_save and not any(f".{name}." in key for name in said.modules_to_save for key in keys):
+        return f"a module called {' or '.join(said.modules_to_save)} (modules_to_save)"
+    if (
+        said.is_lora
+        and "trainable_token_indices" in said.others
+        and not any(o.role == "tokens" for o in opened.tensors)
+    ):
+        return "the tokens of trainable_token_indices"
+    return ""
 
 
 def other_ranks(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> list[AdaptedMatrix]:

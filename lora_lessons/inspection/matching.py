@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..peft_config import may_never_end
+from ..peft_config import may_never_end, pattern_fault
+from ..targets import is_end
 
 
 def matching(patterns: dict[str, Any], module: str) -> str:
@@ -19,6 +20,27 @@ def may_match(pattern: str, module: str) -> bool:
         return bool(may_never_end(pattern) or re.fullmatch(pattern, module))
     except (re.error, RecursionError, OverflowError):
         return True
+
+
+def means(named: Any, module: str) -> bool:
+    """Whether `named`, a pattern or names as in exclude_modules, surely means `module`; what is not searched means none."""
+    if isinstance(named, str):
+        return not pattern_fault(named) and bool(re.fullmatch(named, module))
+    return isinstance(named, list | tuple) and any(isinstance(name, str) and is_end(name, module) for name in named)
+
+
+def in_layers(module: str, said: dict[str, Any]) -> bool:
+    """Whether `module` is in one of the layers_to_transform, by PEFT's rule; True where it names none."""
+    layers, named = said.get("layers_to_transform"), said.get("layers_pattern")
+    if layers is None:
+        return True
+    patterns = [rf"(?:^|.*?\.){one}" for one in ([named] if isinstance(named, str) else named or ())]
+    for pattern in patterns or [r".*?\.[^.]*"]:
+        if pattern_fault(pattern):
+            return True
+        if found := re.match(rf"{pattern}\.(\d{{1,9}})\.", module):
+            return int(found[1]) in (layers if isinstance(layers, list) else [layers])
+    return False
 
 
 def copied_from(replication: Any, module: str) -> str:

@@ -26,6 +26,8 @@ PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
 # What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+# What A and B are read from here; llama.cpp and PEFT take these, too.
+FLOATS = ("F64", "F32", "F16", "BF16")
 
 # How PEFT ends the names of what it saves; a name in front of .weight is an adapter's, which PEFT itself leaves out.
 _AB = re.compile(r"\.lora_(?P<embedding>embedding_)?(?P<part>[AB])(?:\.(?P<named>(?!weight$)[^.]+))?(?:\.weight)?$")

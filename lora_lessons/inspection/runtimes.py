@@ -9,9 +9,9 @@ from ..adapter import ADAPTER_CONFIG
 from ..errors import ModelError
 from ..export import gguf
 from ..peft_config import read_config
-from .disagreements import biased_by, dropped, other_ranks
+from .disagreements import all_dropped, biased_by, dropped, not_in_file, other_ranks
 from .measures import AdaptedMatrix
-from .reading import AdapterFolder, Stored, adapter_name, odd_keys
+from .reading import FLOATS, AdapterFolder, Stored, adapter_name, odd_keys
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
 from .xray import AgainstBase, Loads, Runtime
 
@@ -40,13 +40,20 @@ def runtimes(
     """PEFT, llama.cpp, vLLM, and Ollama by way of a merge; of each the first reason that decides."""
     found = []
     for name, reasons in (("PEFT", _peft), ("llama.cpp", _llama_cpp), ("vLLM", _vllm), ("Ollama (merged)", _merged)):
-        found.append(Runtime(name, *(_by_keys(opened, name) or next(reasons(opened, matrices, against)))))
+        found.append(Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against)))))
     return tuple(found)
 
 
-def _by_keys(opened: AdapterFolder, runtime: str) -> Answer | None:
-    """What follows from keys that are not PEFT's, and from shapes that cannot be; None where both can."""
+def _by_keys(opened: AdapterFolder, runtime: str, against: AgainstBase | None) -> Answer | None:
+    """What follows from keys that are not PEFT's or the base's, and from shapes that cannot be; None where all can."""
     by_peft = runtime in ("PEFT", "Ollama (merged)")
+    if against and against.other_shapes:
+        return "no", "its matrices have other shapes than this base's", "peft#1457"
+    if against and against.lacking:
+        lacking = f"this base has no module for {len(against.lacking)} of its matrices"
+        if by_peft:
+            return "care", f"without them, and with a warning only: {lacking}", "peft#2566, peft#2699"
+        return "no" if runtime == "llama.cpp" else "unknown", lacking, ""
     if opened.settings.is_lora and (misshapen := opened.misshapen):
         return "no", f"A and B of {len(misshapen)} of its matrices cannot be multiplied", ""
     if opened.settings.is_lora and odd_keys(opened):
@@ -64,8 +71,10 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
     said = opened.settings
     if said.kind not in (*MERGED, *NOT_MERGED):
         yield "unknown", f"PEFT 0.21 has no kind called {said.kind}: a later release may", ""
-    if against and against.other_shapes:
-        yield "no", "its matrices have other shapes than this base's", "peft#1457"
+    if all_dropped(opened):
+        yield "no", "it stops, because the configuration means none of the modules in the file", ""
+    if missing := not_in_file(opened):
+        yield "care", f"it stops where the base has {missing}, which the file lacks", ""
     if said.starts(NEEDS_COVARIANCES):
         yield (
             "no",
@@ -75,7 +84,7 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
     if other_ranks(opened, matrices):
         yield "no", "the r of its configuration is not that of its tensors: a size mismatch", ""
     if lost := dropped(opened):
-        yield "care", f"without the {len(lost)} matrices that target_modules leaves out", ""
+        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
     if said.starts(NEEDS_GRADIENTS):
         yield (
             "care",
@@ -90,7 +99,8 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
             "A and B work from the invocation tokens on: a prompt without them gets the base's answer",
             "peft#2609",
         )
-    yield "yes", "it wrote the format", ""
+    unseen = "" if said.is_lora or against is None else "; whether this kind fits the base was not looked at"
+    yield "yes", f"it wrote the format{unseen}", ""
 
 
 def _llama_cpp(
@@ -103,6 +113,9 @@ def _llama_cpp(
         yield "no", "its converter stops at DoRA's magnitudes: merge it first", "llama.cpp#6536"
     if other := _besides(opened):
         yield "no", f"its converter takes A and B alone and stops at {_last(other)}: merge it first", "llama.cpp#11554"
+    if "fan_in_fan_out" in said.others:
+        reason = "its converter turns GPT-2's W around, and A and B with it, which PEFT had turned: merge it first"
+        yield "no", reason, "llama.cpp, convert_lora_to_gguf.py"
     if "layer_replication" in said.others:
         yield "no", "layer_replication adds layers that the base's GGUF has not", "llama.cpp, src/llama-adapter.cpp"
     if "use_bdlora" in said.others:
@@ -131,7 +144,10 @@ def _llama_cpp(
     if norms := [one for one in opened.tensors if _is_norm(one)]:
         reason = f"it leaves trained norms out without a word, such as {_last(norms)}: merge it first"
         yield "care", reason, "llama.cpp, src/llama-adapter.cpp"
-    ours, known = _our_exporters(opened, against)
+    if against and against.in_bitsandbytes:
+        reason = "its converter stops at a base in bitsandbytes: give it the 16-bit one that this was made from"
+        yield "care", reason, "llama.cpp, convert_hf_to_gguf.py"
+    ours, known = _our_exporters(opened, matrices, against)
     if said.alpha_pattern:
         reason = "its converter has one alpha for all matrices, and alpha_pattern gives some another"
         reason += f"; `lora-lessons export gguf`{known} writes each matrix with its own" if ours else ""
@@ -218,14 +234,14 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", f"PEFT merges a bias into the base's own, and {against.without_bias[0]} has none", ""
     if any(one.norm is None for one in matrices):
         yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
-    if against and against.other_shapes:
-        yield "no", "its matrices have other shapes than this base's", ""
-    if other_ranks(opened, matrices):
-        yield "no", "PEFT, which merges it, stops at the r of its configuration", ""
+    if other_ranks(opened, matrices) or all_dropped(opened):
+        yield "no", "PEFT, which merges it, stops when it loads it", ""
+    if missing := not_in_file(opened):
+        yield "care", f"PEFT, which merges it, stops where the base has {missing}, which the file lacks", ""
     if said.task_type not in ("", "CAUSAL_LM"):
         yield "no", f"it was made for {said.task_type}, and Ollama serves language models", ""
     if lost := dropped(opened):
-        yield "care", f"without the {len(lost)} matrices that target_modules leaves out", ""
+        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
     if said.starts(NEEDS_GRADIENTS):
         yield "care", "PEFT merges it into the plain W, and LoRA-GA had changed W: convert it where you trained it", ""
     if against is None and biased_by(opened):
@@ -240,8 +256,13 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     if tied is not False and any(one.role == "embedding" for one in opened.tensors):
         reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"
         yield "care", reason, "transformers#45127"
+    if against and against.in_bitsandbytes:
+        reason = (
+            "PEFT rounds what it merges into a base in bitsandbytes: merge into the 16-bit one that this was made from"
+        )
+        yield "care", reason, "lesson 09's side trip"
     by_hand = "PEFT's merge_and_unload, then llama.cpp's converter"
-    ours, known = _our_exporters(opened, against)
+    ours, known = _our_exporters(opened, matrices, against)
     if ours:
         yield (
             "yes",
@@ -251,13 +272,21 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     yield "yes", f"by {by_hand}", "lesson 10"
 
 
-def _our_exporters(opened: AdapterFolder, against: AgainstBase | None) -> tuple[bool, str]:
+def _our_exporters(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> tuple[bool, str]:
     """Whether the course's own exporters take it (A, B, r and α, and nothing else), and of which bases where none is known."""
     try:
         read_config(opened.place / ADAPTER_CONFIG)
     except ValueError:
         return False, ""
     if not all(one.role in ("A", "B") and not one.on_embedding for one in opened.tensors):
+        return False, ""
+    plain = all(one.dtype in FLOATS and len(one.shape) == 2 for one in opened.tensors)
+    sound = all(one.norm is not None and one.scale > 0 for one in matrices) and len(matrices) == len(
+        list(opened.pairs())
+    )
+    if not plain or not sound or other_ranks(opened, matrices):
         return False, ""
     if against is not None:
         return not against.not_exported, ""

@@ -9,12 +9,10 @@ from typing import Any, NamedTuple
 
 from ..errors import first_line
 from ..lora import scale
-from ..peft_config import pattern_fault
+from ..peft_config import DEFAULT_ALPHA, DEFAULT_R, pattern_fault
 from ..targets import is_end
-from .matching import copied_from, matching, may_match
+from .matching import copied_from, in_layers, matching, may_match, means
 
-# What PEFT takes where the file says nothing: LoraConfig's defaults.
-DEFAULT_R, DEFAULT_ALPHA = 8, 8
 # Starts that take a part of W into A and B, so that B·A alone is not the update of the plain W.
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
 # Those that need what only the training had: PEFT stops at CorDA's, and begins LoRA-GA's elsewhere without a word.
@@ -74,15 +72,17 @@ class AdapterSettings(NamedTuple):
     def reaches(self, module: str) -> bool:
         """Whether PEFT puts A and B on `module`: a pattern means the whole name, a name in a list its end.
 
-        True where the configuration leaves the choice to PEFT.
+        And neither exclude_modules nor layers_to_transform leaves it out. True where the configuration leaves the choice to PEFT.
         """
         named = self.target_modules
+        if means(self.others.get("exclude_modules"), module):
+            return False
         tied = "ensure_weight_tying" in self.others and module.rpartition(".")[2] in EMBEDDINGS
         if tied or self.stacks(module) or (named is None and not self.target_parameters):
             return True
         if isinstance(named, str):
             return named.lower() == "all-linear" or may_match(named, module)
-        return any(is_end(name, module) for name in named or ())
+        return means(named, module) and in_layers(module, self.others)
 
     def stacks(self, module: str) -> bool:
         """Whether target_parameters names a parameter of `module`, a stack of experts."""
@@ -143,7 +143,7 @@ def _checked(said: dict[str, Any]) -> AdapterSettings:
         base_name=_text(said, "base_model_name_or_path"),
         revision=_text(said, "revision"),
         task_type=_text(said, "task_type"),
-        others={k: v for k, v in said.items() if k not in known and v not in (None, False, "", [], {})},
+        others={k: v for k, v in said.items() if k not in known and v is not False and v not in (None, "", [], {})},
     )
 
 

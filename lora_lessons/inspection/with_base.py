@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -72,6 +73,7 @@ def hold_against(
     not_finite = tuple(found.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
     sound = not not_finite and all(one.norm is not None for one in matrices)
     lacking, other_shapes = _misfits(matrices, found)
+    other_shapes += _other_sizes(opened, found)
     by_change = sorted((one for one in matrices if one.ratio), key=lambda one: -(one.ratio or 0.0))
     seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, found))
     matrices = [one._replace(intruders=seen.get(one.module)) for one in matrices]
@@ -93,7 +95,13 @@ def hold_against(
         perplexity=_perplexities(opened, base) if forgetting and sound else None,
         not_exported=gguf.why_not_written(found.place),
         without_bias=tuple(one for one in biased_by(opened) if f"{found.own_name(one)}.bias" not in found.shapes),
+        in_bitsandbytes=_packed_by(found.config) == "bitsandbytes",
     )
+
+
+def _packed_by(config: dict[str, Any]) -> str:
+    said = config.get("quantization_config")
+    return str(said.get("quant_method", "")) if isinstance(said, dict) else ""
 
 
 def open_base(base: str) -> OpenedBase:
@@ -121,9 +129,11 @@ def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple
     """The modules that the base lacks, and those of another shape."""
     if base.net is None:
         return (), ()
-    modules = dict(base.net.named_modules())
+    modules, stacks = dict(base.net.named_modules()), _stacks(base.net)
     lacking = tuple(
-        one.module for one in matrices if base.own_name(one.module).replace(".base_layer", "") not in modules
+        one.module
+        for one in matrices
+        if base.own_name(one.module).replace(".base_layer", "") not in modules and _stack_of(one.module, stacks) is None
     )
     other = tuple(
         one.module
@@ -134,6 +144,24 @@ def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple
         and {one.d, one.k} != set(weight.shape)
     )
     return lacking, other
+
+
+def _other_sizes(opened: AdapterFolder, base: OpenedBase) -> tuple[str, ...]:
+    """The modules that are saved whole in another shape than the base has them, as after its vocabulary was resized."""
+    own = {name: tuple(one.shape) for name, one in base.net.named_parameters()} if base.net is not None else {}
+    whole = (one for one in opened.tensors if one.role in ("embedding", "whole") and one.key.endswith(".weight"))
+    return tuple(one.module for one in whole if own.get(f"{one.module}.weight", one.shape) != one.shape)
+
+
+def _stacks(net: nn.Module) -> list[str]:
+    """The modules that hold stacks of experts."""
+    return [name for name, module in net.named_modules() if lora.stacked(module)]
+
+
+def _stack_of(module: str, stacks: Sequence[str]) -> str | None:
+    """The stack that PEFT puts one expert's own A and B into: transformers before 5 had experts one by one."""
+    layer = re.match(r"(.*\.)[^.]+\.experts\.\d+\.[^.]+$", module)
+    return next((stack for stack in stacks if layer and stack.startswith(layer[1])), None)
 
 
 def _not_adapted(base: OpenedBase, adapted: set[str]) -> dict[str, int]:
@@ -148,10 +176,15 @@ def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
     if base.net is None:
         return {}
     reached = [*opened.settings.target_parameters, *opened.settings.modules_to_save]
-    modules = dict(base.net.named_modules())
+    modules, stacks = dict(base.net.named_modules()), _stacks(base.net)
     adapted = [base.own_name(module) for module, _, _ in opened.pairs()]
+    reached += filter(None, (_stack_of(module, stacks) for module in adapted))
     missed = lora.left_out(base.net, [module for module in adapted if not _is_stack(module, modules)])
-    return {name: size for name, size in missed.items() if not any(name.endswith(end) for end in reached)}
+    return {
+        name: size
+        for name, size in missed.items()
+        if not any(name.endswith(end) or name.startswith(f"{end}.") for end in reached)
+    }
 
 
 def _is_stack(module: str, modules: Mapping[str, nn.Module]) -> bool:
@@ -170,7 +203,7 @@ def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: O
         if A is None or B is None or W is None or W.shape != (one.d, one.k):
             continue
         wide, tall = opened.factors(one.module, A, B)
-        update = one.scale * tall.float() @ wide.float()
+        update = one.scale * tall.flatten(1).float() @ wide.flatten(1).float()
         yield one.module, intruders(W, update)
 
 

@@ -54,7 +54,7 @@ class AgainstBase(NamedTuple):
     # ‖ΔW‖/‖W‖ of the matrix in the middle, and the largest.
     ratio: float | None
     largest_ratio: float | None
-    # Modules of the adapter that the base lacks, and modules whose ΔW has another shape than W.
+    # Modules of the adapter that the base lacks, and modules whose ΔW, or what is saved whole, has another shape than W.
     lacking: tuple[str, ...]
     other_shapes: tuple[str, ...]
     # Linear layers of the base that carry no A and B, by their last name: how many.
@@ -71,6 +71,8 @@ class AgainstBase(NamedTuple):
     not_exported: str = ""
     # Modules that the adapter gives a bias and the base has none in: PEFT cannot merge it.
     without_bias: tuple[str, ...] = ()
+    # Whether its weights are packed by bitsandbytes.
+    in_bitsandbytes: bool = False
 
 
 class Xray(NamedTuple):

@@ -142,6 +142,43 @@ def test_peft_indeed_refuses_a_rank_that_the_tensors_have_not(zoo, tmp_path, set
     assert (loads(place)["PEFT"], loads(place)["Ollama (merged)"], loads(place)["vLLM"]) == ("no", "no", "care")
 
 
+@pytest.mark.parametrize("targets", ["q_proj", "q_proj|v_proj", ["k_proj"]], ids=str)
+def test_peft_indeed_stops_where_the_configuration_means_nothing_in_the_file(zoo, tmp_path, targets):
+    place = edited(zoo["plain"], tmp_path / "it", target_modules=targets, layers_to_transform=None)
+    said = loads(place)
+    assert said["PEFT"] == said["Ollama (merged)"] == "no"
+    if isinstance(targets, str):
+        with pytest.raises(ValueError, match="not found in the base model"):
+            put_on(place)
+
+
+@pytest.mark.parametrize("settings", [{"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [3]}], ids=str)
+def test_peft_indeed_stops_where_what_is_saved_whole_is_not_in_the_file(zoo, tmp_path, settings):
+    place = edited(zoo["plain"], tmp_path / "it", **settings)
+    with pytest.raises(KeyError):
+        put_on(place)
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
+
+
+LEFT_OUT = [
+    {"layers_to_transform": [1]},
+    {"layers_to_transform": 0},
+    {"layers_to_transform": [0], "layers_pattern": "layers"},
+    {"layers_to_transform": [0], "layers_pattern": ["h", "blocks"]},
+    {"exclude_modules": ["self_attn.q_proj"]},
+    {"exclude_modules": r".*0\.self_attn\.(k|q)_proj"},
+]
+
+
+@pytest.mark.parametrize("settings", LEFT_OUT, ids=str)
+def test_what_is_left_out_is_what_peft_leaves_out(zoo, tmp_path, settings):
+    said = inspection.inspect(edited(zoo["plain"], tmp_path / "it", **settings)).settings
+    config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], **settings)
+    for name in (name for name, _ in llama().named_modules()):
+        found = check_target_module_exists(config, name)
+        assert said.reaches(name) == (found is True), name
+
+
 TARGETS = [
     ["q_proj"],
     ["proj"],
@@ -169,6 +206,10 @@ def test_what_the_targets_reach_is_what_peft_says_they_reach(zoo, tmp_path, targ
 def test_an_adapter_whose_scale_is_zero_has_no_effective_rank(zoo, tmp_path):
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", lora_alpha=0))
     assert {(one.norm, one.effective_rank, one.stable_rank) for one in xray.matrices} == {(0.0, 0.0, 0.0)}
+
+
+def test_llama_cpps_converter_is_not_promised_gpt_2_whose_w_it_turns_around(zoo, tmp_path):
+    assert loads(edited(zoo["plain"], tmp_path / "it", fan_in_fan_out=True))["llama.cpp"] == "no"
 
 
 def test_vllm_is_told_the_next_of_the_ranks_that_it_takes(zoo, tmp_path):
@@ -268,13 +309,14 @@ def test_a_pickle_is_refused_with_a_way_that_runs_no_code(zoo, tmp_path):
         (lambda p: (p / "adapter_config.json").write_text("{"), "is damaged"),
         (lambda p: (p / "adapter_config.json").write_text('{"peft_type": 3}'), "names no peft_type"),
         (lambda p: (p / "adapter_model.safetensors").write_bytes(b"\0" * 40), "cut short or damaged"),
+        (lambda p: (p / "adapter_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
         (lambda p: (p / "adapter_model.safetensors").write_bytes((p / "adapter_model.safetensors").read_bytes()[:-9]), "cut short"),
     ],
 )  # fmt: skip
 def test_a_damaged_folder_is_one_sentence(zoo, tmp_path, damage, sentence):
     place = edited(zoo["plain"], tmp_path / "it")
     damage(place)
-    with pytest.raises((FileNotFoundError, ValueError), match=sentence) as raised:
+    with pytest.raises((OSError, ValueError), match=sentence) as raised:
         inspection.inspect(place)
     assert "\n" not in str(raised.value)
 

@@ -23,7 +23,8 @@ from lora_lessons.inspection.runtimes import MERGED, NOT_MERGED
 EXPECTED = {
     **dict.fromkeys([*KINDS, "bf16", "experts", "classifier"], set()),
     "dora": {"dora"},
-    "rslora": {"rslora_export"},
+    **dict.fromkeys(["rslora", "wider_than_w"], {"rslora_export"}),
+    "subtracted": {"scale_tiny"},
     **dict.fromkeys(["modules_to_save", "on_embeddings", "half_tied"], {"embeddings_saved", "tied_embeddings"}),
     "tied": {"embeddings_saved"},
     **dict.fromkeys(["pissa", "olora", *STARTS], {"start_changed_base"}),
@@ -85,13 +86,28 @@ def test_ranks_and_scales_follow_the_patterns(zoo):
     assert {one.experts for one in inspection.inspect(zoo["experts"].place).matrices} == {1, 4}
 
 
-def test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes(zoo):
-    for kind, kept in zoo.items():
-        reasons = [runtime.reason for runtime in inspection.inspect(kept.place).runtimes]
+def broken(zoo, place):
+    """Folders that our loader does not take, for another reason each."""
+    changes = {
+        "NaN": lambda t: {name: one * torch.nan for name, one in t.items()},
+        "too large": lambda t: {name: one * 1e30 for name, one in t.items()},
+        "whole numbers": lambda t: {name: (100 * one).to(torch.int8) for name, one in t.items()},
+        "eight bits": lambda t: {name: one.to(torch.float8_e4m3fn) for name, one in t.items()},
+        "of a convolution": lambda t: {name: one[..., None, None] for name, one in t.items()},
+        "a half": lambda t: dict(list(t.items())[1:]),
+    }
+    places = {name: edited(zoo["plain"], place / name, change) for name, change in changes.items()}
+    return places | {"another r": edited(zoo["plain"], place / "r", r=3)}
+
+
+def test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes(zoo, tmp_path):
+    places = {kind: kept.place for kind, kept in zoo.items()} | broken(zoo, tmp_path)
+    for kind, place in places.items():
+        reasons = [runtime.reason for runtime in inspection.inspect(place).runtimes]
         promised = any("lora-lessons export ollama" in reason for reason in reasons)
         assert promised == any("lora-lessons export gguf" in reason for reason in reasons), kind
         try:
-            read_adapter(kept.place)
+            read_adapter(place)
         except ValueError:
             assert not promised, kind
         else:

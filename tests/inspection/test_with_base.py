@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import product
 
+import peft
 import pytest
 import torch
 from chat_templates import CHATML, ZEPHYR, tokenizer_of
@@ -52,6 +54,11 @@ def test_numbers_that_are_none_cost_one_sentence_and_not_the_report(zoo, base_fo
     assert {one.name: one.loads for one in xray.runtimes}["Ollama (merged)"] == "no"
 
 
+def test_a_convolutions_a_and_b_beside_a_base_are_read_as_matrices(zoo, base_folder, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it", lambda t: {name: one[..., None, None] for name, one in t.items()})
+    assert inspection.inspect(place, str(base_folder)).base.ratio
+
+
 def test_a_direction_that_w_has_not_is_an_intruder():
     torch.manual_seed(0)
     W = torch.randn(64, 48)
@@ -69,7 +76,30 @@ def test_another_base_is_named(zoo, tmp_path):
     TOKENIZER.save_pretrained(tmp_path / "base")
     xray = inspection.inspect(zoo["plain"].place, str(tmp_path / "base"))
     assert "base_mismatch" in xray.codes and xray.findings[0].severity == "wrong"
-    assert {one.name: one.loads for one in xray.runtimes}["PEFT"] == "no"
+    assert {one.loads for one in xray.runtimes} == {"no"}
+    unseen = inspection.inspect(zoo["loha"].place, str(tmp_path / "base")).runtimes[0]
+    assert unseen.reason.endswith("whether this kind fits the base was not looked at")
+
+
+def test_a_vocabulary_of_another_size_is_named(base_folder, tmp_path):
+    resized = llama()
+    resized.resize_token_embeddings(len(TOKENIZER) + 2)
+    kept = lora(tmp_path / "it", model=resized, modules_to_save=["embed_tokens", "lm_head"])
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        peft.PeftModel.from_pretrained(llama(), str(kept.place))
+    xray = inspection.inspect(kept.place, str(base_folder))
+    assert "in 2 of 6 matrices" in xray.findings[0].sentence and "resize_token_embeddings" in xray.findings[0].sentence
+    assert {one.loads for one in xray.runtimes} == {"no"}
+
+
+def test_a_base_in_bitsandbytes_is_not_the_one_to_convert_or_merge(zoo, base_folder, tmp_path):
+    shutil.copytree(base_folder, tmp_path / "base")
+    config = json.loads((base_folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (tmp_path / "base" / "config.json").write_text(json.dumps(config))
+    rows = {one.name: one for one in inspection.inspect(zoo["plain"].place, str(tmp_path / "base")).runtimes}
+    for name in ("llama.cpp", "Ollama (merged)"):
+        assert rows[name].loads == "care" and "16-bit one" in rows[name].reason
 
 
 def test_keys_of_another_models_layers_are_named(zoo, base_folder, tmp_path):
@@ -78,6 +108,7 @@ def test_keys_of_another_models_layers_are_named(zoo, base_folder, tmp_path):
     )
     xray = inspection.inspect(place, str(base_folder))
     assert xray.codes == ("keys_do_not_match",) and "no module for all 4 matrices" in xray.findings[0].sentence
+    assert [one.loads for one in xray.runtimes] == ["care", "no", "unknown", "care"]
 
 
 def test_experts_left_out_are_named_and_those_adapted_are_not(zoo, tmp_path):
@@ -87,6 +118,26 @@ def test_experts_left_out_are_named_and_those_adapted_are_not(zoo, tmp_path):
     found = inspection.inspect(attention.place, str(tmp_path / "base"))
     assert found.codes == ("experts_left_out",) and sum(found.base.left_out.values()) == 2 * 4 * 3 * 32 * 64
     assert inspection.inspect(zoo["experts"].place, str(tmp_path / "base")).codes == ()
+
+
+def test_experts_that_were_saved_one_by_one_are_those_that_peft_stacks(zoo, tmp_path):
+    """As transformers before 5 named them: PEFT puts w1 and w3 of every expert into one stack, and w2 into another."""
+    mixtral().save_pretrained(tmp_path / "base")
+    TOKENIZER.save_pretrained(tmp_path / "base")
+
+    def one_by_one(tensors):
+        generator, found = torch.Generator().manual_seed(0), {}
+        for layer, expert, (leaf, d, k) in product((0, 1), range(4), (("w1", 64, 32), ("w2", 32, 64), ("w3", 64, 32))):
+            name = f"base_model.model.model.layers.{layer}.block_sparse_moe.experts.{expert}.{leaf}.lora_"
+            found[f"{name}A.weight"] = 0.1 * torch.randn(4, k, generator=generator)
+            found[f"{name}B.weight"] = 0.1 * torch.randn(d, 4, generator=generator)
+        return found
+
+    place = edited(zoo["plain"], tmp_path / "it", one_by_one, target_modules=["w1", "w2", "w3"])
+    worn = peft.PeftModel.from_pretrained(mixtral(), str(place))
+    assert all(one.any() for name, one in worn.named_parameters() if "lora_B" in name and "experts" in name)
+    xray = inspection.inspect(place, str(tmp_path / "base"))
+    assert not {"keys_do_not_match", "experts_left_out"} & {*xray.codes} and xray.runtimes[0].loads == "yes"
 
 
 def test_tied_embeddings_are_named_where_they_are_tied(zoo, base_folder, tmp_path):

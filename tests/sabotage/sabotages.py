@@ -181,6 +181,12 @@ SABOTAGES: list[Sabotage] = [
             "test_peft_config.py::test_every_kind_is_loaded_as_peft_loads_it_or_refused_by_name",
         ),
         (
+            "a rank that W has not is narrowed without its scale",
+            "alphas[name] *= scale(r_a, 1, use_rslora) / scale(min(d, k), 1, use_rslora)",
+            "alphas[name] *= 1",
+            "test_adapter.py::test_a_rank_that_w_has_not_is_read_as_peft_computes_it",
+        ),
+        (
             "an adapter with NaN in it is read without a word",
             '        check_update(f"{folder.name}, {name}", A[name], B[name], adapter.scaling(name))\n',
             "        pass\n",
@@ -1306,10 +1312,31 @@ SABOTAGES: list[Sabotage] = [
             "inspection/test_peft_zoo.py::test_a_base_that_our_export_refuses_is_not_promised_to_it",
         ),
         (
+            "what our loader refuses is promised to our exports",
+            "if not plain or not sound or other_ranks(opened, matrices):",
+            "if not plain:",
+            "inspection/test_peft_zoo.py::test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes",
+        ),
+        (
             "norms that llama.cpp leaves out are not named",
             'return one.role not in ("A", "B") and ("_layernorm" in one.key',
             'return one.role in ("A", "B") and ("_layernorm" in one.key',
             "inspection/test_peft_zoo.py::test_which_runtimes_load_it",
+        ),
+    ),
+    *_in(
+        "lora_lessons/inspection/with_base.py",
+        (
+            "a vocabulary of another size is not named",
+            "    other_shapes += _other_sizes(opened, found)\n",
+            "",
+            "inspection/test_with_base.py::test_a_vocabulary_of_another_size_is_named",
+        ),
+        (
+            "experts that PEFT stacks are said to be lost",
+            "and _stack_of(one.module, stacks) is None",
+            "and True",
+            "inspection/test_with_base.py::test_experts_that_were_saved_one_by_one_are_those_that_peft_stacks",
         ),
     ),
     *_in(
@@ -1612,10 +1639,16 @@ SABOTAGES: list[Sabotage] = [
             "test_files.py::test_no_pipe_and_no_link_is_replaced_by_a_file",
         ),
         (
-            "a site takes the place of somebody else's files",
-            "if name not in ours and",
-            "if name in ours and",
-            "run/site/test_place.py",
+            "a new folder takes the place of somebody else's files",
+            "if name not in known and",
+            "if name in known and",
+            "test_adapter.py::test_a_new_folder_takes_the_place_of_nothing_but_an_older_one",
+        ),
+        (
+            "a new folder takes the place of the one that its reader works in",
+            "if Path.cwd().is_relative_to(folder.resolve()):",
+            "if Path.cwd() == folder:",
+            "test_adapter.py::test_a_new_folder_takes_the_place_of_nothing_but_an_older_one",
         ),
     ),
     *_in(

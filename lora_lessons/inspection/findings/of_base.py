@@ -60,12 +60,13 @@ def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
             "peft#2566, peft#2699",
         )
     if against.other_shapes:
+        saved = sum(one.role in ("embedding", "whole") for one in opened.tensors)
         yield Finding(
             "base_mismatch",
             "wrong",
-            f"ΔW has another shape than {against.name}'s W in {named(against.other_shapes, len(matrices))}: the adapter was "
-            "trained on another base.",
-            "peft#1457",
+            f"The adapter has another shape than {against.name}'s W in {named(against.other_shapes, len(matrices) + saved)}: it "
+            "was trained on another base, or on this one after resize_token_embeddings.",
+            "peft#1457, peft#2898",
         )
     said, given = opened.settings.base_name, against.name
     if said and not against.other_shapes and _short(said) != _short(given):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from ..measures import AdaptedMatrix
-from ..reading import AdapterFolder
+from ..reading import FLOATS, AdapterFolder
 from ..xray import Finding
 
 # One matrix with more than half of ‖ΔW‖² among at least so many.
@@ -37,7 +37,7 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
     paired = {matrix.module for matrix in matrices}
     broken = [matrix.module for matrix in matrices if matrix.norm is None]
     others = (one for one in opened.tensors if one.module not in paired or one.role not in ("A", "B"))
-    broken += [one.key for one in others if one.dtype in ("F16", "BF16", "F32", "F64") and not opened.is_finite(one)]
+    broken += [one.key for one in others if one.dtype in FLOATS and not opened.is_finite(one)]
     if broken:
         yield Finding(
             "not_finite",

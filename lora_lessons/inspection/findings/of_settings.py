@@ -7,11 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ...peft_config import DEFAULT_ALPHA
 from ...targets import is_end
 from ..disagreements import dropped, other_ranks
 from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
-from ..settings import DEFAULT_ALPHA, NEEDS_COVARIANCES, NEEDS_GRADIENTS
+from ..settings import NEEDS_COVARIANCES, NEEDS_GRADIENTS
 from ..xray import Finding
 from .of_numbers import named
 
@@ -164,8 +165,9 @@ def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> 
         yield Finding(
             "dropped_by_targets",
             "wrong",
-            f"target_modules leaves out {named(lost, len(list(opened.pairs())))} ({names}), although the file holds their A and B: "
-            "PEFT drops them without a word. If they were trained, add their names to target_modules in adapter_config.json.",
+            f"The configuration leaves out {named(lost, len(list(opened.pairs())))} ({names}), although the file holds their A and B: "
+            "PEFT drops them without a word. If they were trained, mend target_modules, exclude_modules or layers_to_transform in "
+            "adapter_config.json.",
             "lesson 14",
         )
     if others := other_ranks(opened, matrices):

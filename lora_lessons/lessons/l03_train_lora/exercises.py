@@ -93,7 +93,7 @@ def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
             by(model, torch.full((1, 1), x), torch.full((1, 1), y), optimizer)
         return round(model.weight.item(), 4)
 
-    class Watched(torch.optim.SGD):
+    class WatchedSGD(torch.optim.SGD):
         """Notices that it is used: an unfilled stub leaves it alone."""
 
         def step(self, closure: Any = None) -> Any:
@@ -107,7 +107,7 @@ def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
     seen: list[bool] = []
     model = torch.nn.Linear(1, 1)
     model.register_forward_hook(lambda *_: seen.append(True))
-    step(model, torch.ones(1, 1), torch.zeros(1, 1), Watched(model.parameters(), lr=0.1))
+    step(model, torch.ones(1, 1), torch.zeros(1, 1), WatchedSGD(model.parameters(), lr=0.1))
     if not seen:
         raise Unsolved
     once, thrice = trained(step, 1), trained(step, 3)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -14,28 +15,45 @@ from torch.nn.functional import cross_entropy
 
 from . import models, tasks
 from .tasks import scores
+from .training import no_cache
+
+
+@contextmanager
+def _measuring(model: Any) -> Iterator[None]:
+    """No dropout while the block runs, and no cache, without which a packed row's conversations keep apart."""
+    was_training = model.training
+    model.eval()
+    try:
+        with no_cache(model):
+            yield
+    finally:
+        model.train(was_training)
+
+
+def _inputs(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """What a model reads of a batch (see `tasks.collate`), packed or not: all but the labels."""
+    return {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
 
 
 @torch.no_grad()
 def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int = 16, autocast: bool = False) -> float:
     """Mean cross-entropy per supervised token, in nats: 0 is certainty, ln(vocabulary) is a blind guess.
 
-    With autocast the products are computed in bf16, as in training with it. Raises ModelError when it is not finite.
+    With autocast the products are computed in bf16, as in training with it. Raises ModelError when it is not finite,
+    ValueError when no token is supervised.
     """
-    was_training = model.training
-    model.eval()
     total, count = 0.0, 0
     for start in range(0, len(examples), batch_size):
         batch = tasks.collate(examples[start : start + batch_size], pad_id=0)
         labels = batch["labels"][:, 1:].flatten()  # token i + 1 is what the model should have said after token i
-        inputs = {k: batch[k].to(model.device) for k in ("input_ids", "attention_mask")}
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
-            logits = model(**inputs).logits[:, :-1]
+        with _measuring(model), torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+            logits = model(**_inputs(batch, model.device)).logits[:, :-1]
         taught = labels != tasks.IGNORED
         total += cross_entropy(logits.flatten(0, 1)[taught].float().cpu(), labels[taught], reduction="sum").item()
         count += int(taught.sum())
-    model.train(was_training)
     models.check_finite(model, torch.tensor(total), "The held-out loss")
+    if not count:
+        raise ValueError("no token of these examples is supervised, so there is no loss: give some with an answer.")
     return total / count
 
 
@@ -51,7 +69,8 @@ def perplexity(base: models.Base, text: str, window: int = 256) -> float:
         raise ValueError("perplexity needs a text of at least two tokens.")
     total = 0.0
     for one in windows:
-        logits = base.model(one[None, :-1].to(base.model.device)).logits[0].float().cpu()
+        with _measuring(base.model):
+            logits = base.model(one[None, :-1].to(base.model.device)).logits[0].float().cpu()
         total += cross_entropy(logits, one[1:], reduction="sum").item()
     models.check_finite(base.model, torch.tensor(total), "The perplexity")
     mean = total / sum(len(w) - 1 for w in windows)
@@ -154,7 +173,8 @@ def answer_logits(model: Any, examples: Sequence[tasks.Encoded]) -> Tensor:
     """
     found = []
     for one in examples:
-        logits = model(one.input_ids[None].to(model.device)).logits[0, :-1]
+        with _measuring(model):
+            logits = model(**_inputs(tasks.collate([one], pad_id=0), model.device)).logits[0, :-1]
         found.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
         models.check_finite(model, found[-1], "The logits")
     return torch.cat(found)

@@ -22,13 +22,42 @@ def test_held_out_loss_equals_the_models_own_loss(tiny_model):
     assert rounded != whole and rounded == pytest.approx(whole, rel=0.01)
 
 
+def test_a_packed_row_is_worth_what_its_conversations_are(tiny_model):
+    draw = torch.Generator().manual_seed(0)
+    ids = [torch.randint(1, 128, (length,), generator=draw) for length in (6, 9, 7)]
+    examples = [tasks.Encoded(one, torch.cat([torch.full((3,), tasks.IGNORED), one[3:]])) for one in ids]
+    packed, used = tasks.pack(examples, 16), tiny_model.config.use_cache
+    assert len(packed) == 2
+    for measure in (evaluation.held_out_loss, evaluation.answer_logits):
+        torch.testing.assert_close(
+            torch.as_tensor(measure(tiny_model, packed)), torch.as_tensor(measure(tiny_model, examples))
+        )
+    assert tiny_model.config.use_cache == used
+
+
+def test_without_an_answer_there_is_no_held_out_loss(tiny_model):
+    untaught = tasks.Encoded(torch.arange(1, 9), torch.full((8,), tasks.IGNORED))
+    for examples in ([], [untaught]):
+        with pytest.raises(ValueError, match="no token of these examples is supervised"):
+            evaluation.held_out_loss(tiny_model, examples)
+
+
 def test_nothing_is_measured_with_dropout_on(tiny_model):
     for block in tiny_model.model.layers:
         block.self_attn.attention_dropout = 0.5
     ids = torch.arange(1, 25)
     examples = [tasks.Encoded(ids, ids)]
-    asleep = evaluation.held_out_loss(tiny_model, examples)
-    assert evaluation.held_out_loss(tiny_model.train(), examples) == asleep and tiny_model.training
+    base = models.Base(tiny_model, lambda text, **_: {"input_ids": ids[None]}, "tiny")
+    for measure in (
+        lambda: evaluation.held_out_loss(tiny_model, examples),
+        lambda: evaluation.perplexity(base, ""),
+        lambda: evaluation.answer_logits(tiny_model, examples).sum(),
+    ):
+        asleep = measure()
+        tiny_model.train()
+        assert measure() == asleep and tiny_model.training
+        tiny_model.eval()
+    tiny_model.train()
     awake = {tiny_model(ids[None], labels=ids[None]).loss.item() for _ in range(3)}
     assert len(awake) == 3, "with dropout on, no two measurements are the same"
 

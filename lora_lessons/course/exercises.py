@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import traceback
 from collections.abc import Callable
 from numbers import Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from .. import paths
 from ..outside import in_html
 from . import learner
 
@@ -55,7 +58,14 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
             return "not yet", "Your function printed its answer; it must return it. Write return in place of print."
         return "open", "Not solved yet: fill in the stub above and run it again. The hints are folded below it."
     except Exception as error:  # a learner's code may fail in any way; the check answers with a sentence
-        return "not yet", f"Your code stopped with an error. {type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {error}"
+        frames = traceback.extract_tb(error.__traceback__)
+        if all(Path(frame.filename).is_relative_to(paths.package()) for frame in frames):
+            return (
+                "not yet",
+                f"The check cannot use your answer. {said}. Keep the stub's arguments, and return what it says.",
+            )
+        return "not yet", f"Your code stopped with an error. {said}"
     finally:
         print(printed.getvalue(), end="")
     right = f"Correct. You have solved “{EXERCISES[id].title}”."

@@ -31,6 +31,7 @@ def why_not(model: Any, on: str = "") -> str:
     `on` ("cpu" or "cuda") says where it is to train, if it lies elsewhere now.
     """
     from transformers.loss.loss_utils import ForCausalLMLoss
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     known = {f"transformers.models.{f.lower()}.modeling_{f.lower()}.{f}{part}" for f in FAMILIES for part in PARTS}
     known |= {_name(kind) for kind in (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU, LoRALinear, QuantizedLinear)}
@@ -42,8 +43,14 @@ def why_not(model: Any, on: str = "") -> str:
         return "its gradients are scaled, as fp16 needs"
     if any(type(m).__name__ == "Linear4bit" and (on or m.weight.device.type) == "cpu" for m in model.modules()):
         return "bitsandbytes packs a layer for processors as it likes"
-    if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
+    if getattr(config, "sliding_window", None) or "sliding_attention" in (getattr(config, "layer_types", None) or ()):
         return "its attention looks through a window"
+    if not getattr(config, "is_causal", True) or not all(b.self_attn.is_causal for b in blocks):
+        return "its attention looks ahead"
+    # None is eager attention, which stands beside the block
+    attend = ALL_ATTENTION_FUNCTIONS.get(config._attn_implementation)
+    if attend is not None and not getattr(attend, "__module__", "").startswith("transformers."):
+        return f"its attention is a function of your own, {config._attn_implementation}"
     if getattr(config, "attention_dropout", 0) or any(b.self_attn.attention_dropout for b in blocks):
         return "its attention has dropout"
     if len(set(blocks)) < len(blocks) or len(blocks) != config.num_hidden_layers:
@@ -54,8 +61,7 @@ def why_not(model: Any, on: str = "") -> str:
         return "its head is adapted or packed"
     if model.lm_head.bias is not None or any(b.self_attn.scaling != b.self_attn.head_dim**-0.5 for b in blocks):
         return "its head has a bias, or its attention a scale of its own"
-    called = {model.model.embed_tokens, model.model.rotary_emb}
-    if watched := [name or "the model" for name, m in model.named_modules() if m not in called and _is_watched(m)]:
+    if watched := [name or "the model" for name, m in model.named_modules() if _is_watched(m)]:
         return f"{watched[0]} is hooked or has another forward than its class"
     adapters = {id(p) for m in model.modules() if type(m) is LoRALinear for p in (m.lora_A, m.lora_B)}
     if others := [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in adapters]:
@@ -68,9 +74,19 @@ def _name(kind: type) -> str:
 
 
 def _is_watched(module: nn.Module) -> bool:
-    """Whether calling this module does more than its class says: the fast path does not call it."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return "forward" in vars(module) or any(hooks) or torch.nn.modules.module._has_any_global_hook()
+    """Whether calling this module does more than its class, as it was written, says: the fast path goes by the class.
+
+    One hook is known: checkpointing has the embeddings ask for a gradient with it, and the numbers stay as they are.
+    """
+    groups = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    hooks = [hook for group in groups for hook in group.values()]
+    written = next(kind for kind in type(module).__mro__ if "forward" in vars(kind))
+    return (
+        "forward" in vars(module)
+        or vars(written)["forward"].__module__ != written.__module__
+        or any(getattr(hook, "__name__", "") != "make_inputs_require_grads" for hook in hooks)
+        or torch.nn.modules.module._has_any_global_hook()
+    )
 
 
 class FastPath:

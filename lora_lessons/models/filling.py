@@ -13,6 +13,7 @@ import bitsandbytes as bnb
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from .four_bit import FORMATS, Format
 from .four_bit_layers import SlicedLinear4bit, WidenedLinear
 
@@ -29,11 +30,14 @@ def empty_model(config: Any, form: Format) -> Any:
         model = AutoModelForCausalLM.from_config(config, dtype=form.compute_dtype, trust_remote_code=False)
     head = model.get_output_embeddings()
     layer = SlicedLinear4bit if form.device == "cpu" else bnb.nn.Linear4bit
-    for name, module in list(model.named_modules()):
-        if type(module) is nn.Linear and module is not head:
-            sizes = module.in_features, module.out_features, module.bias is not None
-            four = layer(*sizes, form.compute_dtype, quant_type=form.quant_type, device="meta")
-            model.set_submodule(name, four)
+    linears = {name: m for name, m in model.named_modules() if type(m) is nn.Linear and m is not head}
+    if not linears:
+        raise ModelError(
+            f"4 bits hold Linear layers, and {type(model).__name__} has none but its head: load it with precision='bf16' or 'fp32'."
+        )
+    for name, module in linears.items():
+        sizes = module.in_features, module.out_features, module.bias is not None
+        model.set_submodule(name, layer(*sizes, form.compute_dtype, quant_type=form.quant_type, device="meta"))
     model.tie_weights()
     return model
 

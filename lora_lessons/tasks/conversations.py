@@ -120,13 +120,15 @@ def chat_text(tokenizer: Any, example: dict[str, Any], *, last_only: bool = Fals
 
 
 def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:
-    """Which messages are answers: the last one, and the assistant's that somebody has spoken before.
+    """Which messages are answers to learn: the last one, and the assistant's that somebody has spoken before.
 
-    A greeting that opens a chat answers nobody: no model has to write it.
+    A greeting that opens a chat answers nobody: no model has to write it. A message of "weight": 0 is not to be learned,
+    as files for OpenAI's fine-tuning say it.
     """
     last = len(messages) - 1
     spoken = next((n for n, message in enumerate(messages) if message["role"] not in ("system", "assistant")), last)
-    return [n for n in range(spoken + 1, last) if messages[n]["role"] == "assistant"] + [last]
+    said = [n for n in range(spoken + 1, last) if messages[n]["role"] == "assistant"]
+    return [n for n in said if messages[n].get("weight") != 0] + [last]
 
 
 def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> tuple[str, str]:
@@ -143,17 +145,30 @@ def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> tupl
         raise ValueError(
             "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
         )
-    return prompt, whole[len(prompt) :].rstrip()
+    answer, said = whole[len(prompt) :].rstrip(), str(messages[-1].get("content") or "").split()
+    if said and said[-1] not in answer:
+        raise ValueError(
+            "this chat template leaves out what the answer says (some take lists of parts and no text): use another template."
+        )
+    return prompt, answer
 
 
 def tokenized(tokenizer: Any, texts: Sequence[ChatText]) -> Iterator[Encoded]:
-    """Tokens and labels of each: a token is learned when it holds a character of an answer or of its end."""
+    """Tokens and labels of each: a token is learned when it holds a character of an answer or of its end.
+
+    The last answer is made into tokens behind what is given: alone, a tokenizer such as Llama 2's begins it with a space.
+    """
     if not texts:
         return
     where = {"return_offsets_mapping": True} if any(text.earlier for text in texts) else {}
-    made = tokenizer([part for text in texts for part in text[:2]], add_special_tokens=False, **where)
+    pairs = [part for text in texts for part in (text.given, text.given + text.taught)]
+    made = tokenizer(pairs, add_special_tokens=False, **where)
     for n, text in enumerate(texts):
-        given, taught = made["input_ids"][2 * n : 2 * n + 2]
+        given, whole = made["input_ids"][2 * n : 2 * n + 2]
+        taught = whole[len(given) :]
+        if whole[: len(given)] != given:
+            # the model is asked with these tokens, and its answer begins behind them
+            taught = tokenizer(text.taught, add_special_tokens=False)["input_ids"]
         labels = [IGNORED] * len(given)
         for begin, end in text.earlier:
             for at, (first, behind) in enumerate(made["offset_mapping"][2 * n]):

@@ -103,7 +103,7 @@ def _unparsed(text: str, error: ValueError, expected: str) -> str:
         return f"{first_line(error)}, where {expected} was expected"
     if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
         return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
-    return f"{error.msg[:1].lower()}{error.msg[1:]} at character {error.pos + 1}, where {expected} was expected"
+    return f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')} at character {error.pos + 1}, where {expected} was expected"
 
 
 def check_messages(messages: Any) -> None:
@@ -119,6 +119,8 @@ def check_messages(messages: Any) -> None:
     if last["role"] != "assistant" or not last["content"].strip():
         code = "empty_answer" if last["role"] == "assistant" else "missing_role"
         raise Fault(code, "the last message must be the assistant's answer, and not empty.")
+    if last.get("weight") == 0:
+        raise Fault("all_masked", 'the last answer has "weight": 0, so it is not to be learned: end with one that is.')
     if len(messages) == 1:
         raise Fault("missing_role", "the answer has no question: put the user's message before it.")
 

@@ -115,7 +115,8 @@ def _chosen(keys: Sequence[Any], seed: int) -> list[bool]:
 
 def topic_of(example: Example) -> str:
     """What an example says it is about; "" where it does not say."""
-    return next((str(example[name]).strip() for name in TOPIC_FIELDS if example.get(name)), "")
+    named = (str(example[name]).strip() for name in TOPIC_FIELDS if example.get(name) is not None)
+    return next(filter(None, named), "")
 
 
 def prompt_of(example: Example) -> str:

@@ -26,9 +26,12 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     digest.update(code_and_machine(next(model.parameters()).device).encode())
     digest.update(str(getattr(model, "config", "")).encode())
-    # α and rsLoRA show in no weight: the scale is a number beside them
+    # what shows in no weight: α and rsLoRA (a scale), the share that a dropout drops, a norm's ε
     for name, module in model.named_modules():
-        digest.update(f"{name} {type(module).__name__} {getattr(module, 'scaling', '')}".encode())
+        said = f"{name} {type(module).__name__} {module.extra_repr()} {getattr(module, 'scaling', '')}"
+        digest.update(said.encode())
+    # the scales of a weight in 4 bits
+    digest.update(models.tensors_digest(dict(model.named_buffers())).encode())
     for example in examples:
         for part in (part for part in example if part is not None):
             digest.update(part.numpy().tobytes())

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor, nn
 
 from .history import TrainingStopped
 from .ranks import whole
+
+# How PEFT's adapters name their matrices, behind the layer's own name.
+PARTS = re.compile(r"\.(?:lora|vera|hada|lokr)_")
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -27,12 +32,14 @@ def check_loss(loss: Tensor, step: int, learning_rate: float) -> None:
 def check_gradients(learned: dict[str, nn.Parameter]) -> None:
     """Raise TrainingStopped unless every matrix that must have a gradient has one after the first backward.
 
-    With B = 0, A's gradient is rightly zero at step 0; every lora_B, and everything else that learns, must have one.
+    Where a matrix is 0, as B is at step 0, those that it is multiplied by rightly have none; it must have one itself,
+    and so must everything else that learns.
     """
+    zero = {name for name, p in learned.items() if not whole(p.detach()).any()}
+    wait_for = {PARTS.split(name)[0] for name in zero if PARTS.search(name)}
     silent = []
     for name, parameter in learned.items():
-        partner = learned.get(name.replace("lora_A", "lora_B")) if "lora_A" in name else None
-        waits = partner is not None and not whole(partner.detach()).any()
+        waits = name not in zero and PARTS.split(name)[0] in wait_for
         if not waits and (parameter.grad is None or not whole(parameter.grad).any()):
             silent.append(name)
     if silent:

@@ -52,17 +52,19 @@ class Settings:
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or abs(self.seed) > LARGEST_SEED:
             raise ValueError(f"seed = {self.seed!r}: give a whole number, such as 0.")
-        if not isinstance(self.learning_rate, (int, float)) or not 0 < self.learning_rate < 1:
+        if not _is_number(self.learning_rate) or not 0 < self.learning_rate < 1:
             raise ValueError(
                 f"learning_rate = {self.learning_rate!r}: give a number between 0 and 1, such as 2e-3 for LoRA."
             )
-        if not isinstance(self.lr_ratio, (int, float)) or not 0 < self.lr_ratio < math.inf:
+        if not _is_number(self.weight_decay) or not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay = {self.weight_decay!r}: give a number of at least 0, such as 0.01.")
+        if not _is_number(self.lr_ratio) or not 0 < self.lr_ratio < math.inf:
             raise ValueError(f"lr_ratio = {self.lr_ratio!r}: give a number above 0; 1 is LoRA, 16 is LoRA+'s advice.")
         for name in ("autocast", "gradient_checkpointing", "fast"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False.")
         norm = self.max_grad_norm
-        if norm is not None and (not isinstance(norm, (int, float)) or not 0 < norm < math.inf):
+        if norm is not None and (not _is_number(norm) or not 0 < norm < math.inf):
             raise ValueError(f"max_grad_norm = {norm!r}: give a number above 0, such as 1.0, or None to clip nothing.")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer {self.optimizer!r} is not known: choose from {', '.join(OPTIMIZERS)}.")
@@ -77,3 +79,7 @@ class Settings:
         warmup = min(self.warmup, self.steps - 1)
         rise, fall = (step + 1) / (warmup + 1), (self.steps - step) / (self.steps - warmup)
         return self.learning_rate * min(1.0, rise, fall)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

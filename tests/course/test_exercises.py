@@ -7,7 +7,9 @@ from pathlib import Path
 import nbformat
 import numpy
 import pytest
+import torch
 
+from lora_lessons import quant
 from lora_lessons.course import exercises, learner
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons import all_exercises
@@ -191,6 +193,56 @@ def test_what_is_not_a_number_is_named(one_exercise):
         exercises.judge("99.1", lambda: 1 / 0)[1]
         == "Your code stopped with an error. ZeroDivisionError: division by zero"
     )
+
+
+def test_an_answer_that_a_check_stumbles_over_is_not_called_code_that_stopped():
+    for id, answer, said in (
+        ("04.1", lambda config: None if config.get("use_rslora") else 2, "must be real number, not NoneType"),
+        ("00.1", lambda n: 2000, "takes 1 positional argument but 2 were given"),
+    ):
+        state, sentence = exercises.judge(id, answer)
+        assert (
+            state == "not yet"
+            and sentence.startswith("The check cannot use your answer. TypeError: ")
+            and said in sentence
+        )
+    assert exercises.judge("07.1", lambda g, q: quant.dequantize(None))[1].startswith(
+        "Your code stopped with an error."
+    )
+
+
+def double_svd(W, r):
+    U, S, Vh = torch.linalg.svd(W.double(), full_matrices=False)
+    return U[:, :r] * S[:r] @ Vh[:r]
+
+
+def by_groups(model, x, y, optimizer):
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+    (model(x) - y).square().mean().backward()
+    optimizer.step()
+
+
+def by_closure(model, x, y, optimizer):
+    def closure():
+        optimizer.zero_grad()
+        loss = (model(x) - y).square().mean()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+
+
+@pytest.mark.parametrize(("id", "answer"), [
+    ("01.3", double_svd),
+    ("03.3", by_groups),
+    ("03.3", by_closure),
+    ("07.1", lambda g, q: g.double() @ quant.dequantize(q).double()),
+    ("08.3", lambda grads, tokens: sum(g.double() * n for g, n in zip(grads, tokens, strict=True)) / sum(tokens)),
+])  # fmt: skip
+def test_a_right_answer_in_other_words_is_right(id, answer):
+    assert exercises.judge(id, answer)[0] == "solved"
 
 
 def test_numpys_true_is_an_answer():

@@ -173,6 +173,24 @@ def squared(logits, labels, vocab_size, **_):
     return logits.square().mean()
 
 
+def of_ones_own():
+    """The name of an attention function that transformers was told of: it looks twice as sharply."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface, eager_mask
+    from transformers.models.llama.modeling_llama import eager_attention_forward
+
+    AttentionInterface.register(
+        "sharp", lambda module, q, *rest, **how: eager_attention_forward(module, 2 * q, *rest, **how)
+    )
+    AttentionMaskInterface.register("sharp", eager_mask)
+    return "sharp"
+
+
+def noise(module, args, out):
+    """As NEFTune adds it, by the rows and columns of a batch, here without chance."""
+    return out + 1 / (out.size(1) * out.size(2)) ** 0.5
+
+
 @pytest.mark.parametrize("make, reason", [
     (lambda: adapted("gemma"), "a GemmaForCausalLM"),
     (lambda: adapted().half(), "fp16"),
@@ -182,6 +200,11 @@ def squared(logits, labels, vocab_size, **_):
     (lambda: changed(lambda m: setattr(m.lm_head, "bias", nn.Parameter(torch.ones(len(m.lm_head.weight)), False))), "bias"),
     (lambda: changed(lambda m: setattr(m.model.layers[0].mlp, "up_proj", Other(m))), "a Other"),
     (lambda: adapted("mistral", sliding_window=8), "window"),
+    (lambda: adapted("mistral", sliding_window=4, use_sliding_window=False), "window"),
+    (lambda: changed(lambda m: setattr(m.config, "is_causal", False)), "looks ahead"),
+    (lambda: changed(lambda m: setattr(m.model.layers[1].self_attn, "is_causal", False)), "looks ahead"),
+    (lambda: adapted("llama", attn_implementation=of_ones_own()), "a function of your own"),
+    (lambda: changed(lambda m: m.model.embed_tokens.register_forward_hook(noise)), "hooked"),
     (lambda: adapted("llama", attention_dropout=0.1), "dropout"),
     (lambda: changed(lambda m: setattr(m.model.layers[1].self_attn, "attention_dropout", 0.5)), "dropout"),
     (lambda: changed(lambda m: setattr(m, "loss_function", squared)), "its loss is not the usual one"),
@@ -217,6 +240,11 @@ def test_a_hooked_layer_is_heard(name):
     everywhere = nn.modules.module.register_module_forward_hook(lambda *_: None)
     assert "hooked" in why_not(model)
     everywhere.remove()
+    kind = type(model.model.layers[1].mlp)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kind, "forward", lambda self, x: 2 * x)
+        assert "another forward" in why_not(model)
+    assert why_not(model) == ""
     model.forward = model.forward
     assert "another forward" in why_not(model)
 

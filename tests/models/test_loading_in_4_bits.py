@@ -28,6 +28,17 @@ def test_load_in_4_bits_gives_a_frozen_base(tokenized, precision):
         models.load(tokenized / "no" / "where", precision)
 
 
+def test_a_model_without_a_linear_layer_is_not_called_4_bits(tokenized):
+    """GPT-2's layers are of a kind of their own."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    for file in tokenized.glob("*.safetensors*"):
+        file.unlink()
+    GPT2LMHeadModel(GPT2Config(vocab_size=300, n_embd=64, n_layer=1, n_head=2)).save_pretrained(tokenized)
+    with pytest.raises(ModelError, match="GPT2LMHeadModel has none but its head: load it with precision"):
+        models.load(tokenized, "nf4", "cpu")
+
+
 def test_the_embedded_base_in_nf4_answers(base_fp32):
     base = models.load(precision="nf4", device="cpu")
     packed = [m for m in base.model.modules() if isinstance(m, bnb.nn.Linear4bit)]

@@ -283,10 +283,22 @@ SABOTAGES: list[Sabotage] = [
             "tasks/test_conversations.py::test_the_end_is_supervised_also_where_the_template_has_none",
         ),
         (
-            "prompt and answer each begin with the token that begins a text",
-            "for part in text[:2]], add_special_tokens=False, **where)",
-            "for part in text[:2]], **where)",
+            "a conversation begins twice: by the template, and by the tokenizer",
+            "made = tokenizer(pairs, add_special_tokens=False, **where)",
+            "made = tokenizer(pairs, **where)",
             "tasks/test_conversations.py::test_a_tokenizer_that_begins_every_text_begins_a_conversation_once",
+        ),
+        (
+            "an answer is made into tokens alone, which may put a space before it",
+            "if whole[: len(given)] != given:",
+            "if True:",
+            "tasks/test_conversations.py::test_no_answer_begins_with_a_space_that_only_the_tokenizer_puts_there",
+        ),
+        (
+            "an answer of weight 0 is learned",
+            'if messages[n].get("weight") != 0]',
+            "if messages[n]]",
+            "tasks/test_conversations.py::test_an_answer_of_weight_0_is_not_learned",
         ),
         (
             "of a chat of several answers only the last is learned",
@@ -464,6 +476,24 @@ SABOTAGES: list[Sabotage] = [
             "if model.loss_function is not ForCausalLMLoss:",
             "if False:",
             "fast/test_path.py::test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so",
+        ),
+        (
+            "the fast path looks back only where a model looks ahead",
+            'if not getattr(config, "is_causal", True) or not all(b.self_attn.is_causal for b in blocks):',
+            "if False:",
+            "fast/test_path.py::test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so",
+        ),
+        (
+            "the fast path passes over an attention function of one's own",
+            'if attend is not None and not getattr(attend, "__module__", "").startswith("transformers."):',
+            "if False:",
+            "fast/test_path.py::test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so",
+        ),
+        (
+            "the fast path passes over a class whose forward was replaced",
+            'vars(written)["forward"].__module__ != written.__module__',
+            "False",
+            "fast/test_path.py::test_a_hooked_layer_is_heard",
         ),
     ),
     *_in(
@@ -643,6 +673,18 @@ SABOTAGES: list[Sabotage] = [
             "training/test_fingerprints.py::test_the_fingerprint_changes_with_weights_data_and_settings",
         ),
         (
+            "a run's name forgets the scales of weights in 4 bits",
+            "tensors_digest(dict(model.named_buffers()))",
+            "tensors_digest({})",
+            "training/test_fingerprints.py::test_what_no_parameter_shows_changes_the_fingerprint",
+        ),
+        (
+            "a run's name forgets what a dropout drops",
+            "{module.extra_repr()} ",
+            "",
+            "training/test_fingerprints.py::test_what_no_parameter_shows_changes_the_fingerprint",
+        ),
+        (
             "a run's name forgets the code of the fast path",
             '"tasks/*.py", "fast/*.py",',
             '"tasks/*.py",',
@@ -658,10 +700,16 @@ SABOTAGES: list[Sabotage] = [
             "test_evaluation.py::test_perplexity_is_a_mean_over_tokens_however_they_fall_into_windows",
         ),
         (
-            "held-out loss is measured with dropout on",
-            "    model.eval()\n    total, count = 0.0, 0\n",
-            "    model.train()\n    total, count = 0.0, 0\n",
+            "what is measured is measured with dropout on",
+            "    model.eval()\n",
+            "    model.train()\n",
             "test_evaluation.py::test_nothing_is_measured_with_dropout_on",
+        ),
+        (
+            "a packed row's conversations look into each other when they are measured",
+            'for name, tensor in batch.items() if name != "labels"}',
+            'for name, tensor in batch.items() if name == "input_ids"}',
+            "test_evaluation.py::test_a_packed_row_is_worth_what_its_conversations_are",
         ),
     ),
     *_in(

@@ -126,6 +126,48 @@ def test_a_greeting_answers_nobody():
         assert answers_of(tokenizer, one) == [f"{CHAT[n]['content']}<|im_end|>" for n in (2, 7)]
 
 
+def test_an_answer_of_weight_0_is_not_learned():
+    tokenizer = tokenizer_of(CHATML, begin=False)
+    tokenizer.eos_token = "<|im_end|>"
+    one = tasks.encode(
+        tokenizer, {"messages": [CHAT[1], CHAT[2] | {"weight": 0}, CHAT[3], CHAT[4] | {"weight": 1}, *CHAT[6:]]}
+    )
+    assert answers_of(tokenizer, one) == [f"{CHAT[n]['content']}<|im_end|>" for n in (4, 7)]
+
+
+def test_a_template_that_leaves_the_answer_out_is_refused():
+    """As SmolVLM's, which writes the parts of a list and passes over a text."""
+    tokenizer = tokenizer_of(CHATML.replace("m.content", "(m.content if m.content is not string else '')"), begin=False)
+    with pytest.raises(ValueError, match="leaves out what the answer says"):
+        tasks.encode(tokenizer, {"messages": CHAT[1:3]})
+
+
+def sentencepiece(kind):
+    """A tokenizer that begins a text, or each of its parts between special tokens, with a space, as those of Llama 2 do."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {letter: n for n, letter in enumerate("▁\n" + "".join(map(chr, range(33, 127))), 3)}
+    made = Tokenizer(models.BPE({"<unk>": 0, "<s>": 1, "</s>": 2} | letters, [], unk_token="<unk>"))
+    if kind == "legacy":
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        made.pre_tokenizer = pre_tokenizers.Metaspace("▁", prepend_scheme="first", split=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    tokenizer.chat_template = CHATML_MARKED.replace("<|im_end|>", "</s>")
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind", ["legacy", "metaspace"])
+def test_no_answer_begins_with_a_space_that_only_the_tokenizer_puts_there(kind):
+    tokenizer = sentencepiece(kind)
+    one = tasks.encode(tokenizer, {"messages": CHAT})
+    theirs = tokenizer.apply_chat_template(CHAT, return_dict=True, return_assistant_tokens_mask=True)
+    size = len(one.input_ids)
+    assert one.input_ids.tolist() == theirs["input_ids"][:size]
+    assert (one.labels != tasks.IGNORED).int().tolist() == theirs["assistant_masks"][:size]
+
+
 def test_a_tokenizer_that_cannot_say_where_tokens_stand_trains_the_last_answer_and_says_so():
     with pytest.warns(UserWarning, match="does not say where in a text its tokens stand"):
         one = tasks.encode(AsciiTokenizer(), {"messages": CHAT[1:3] * 2})

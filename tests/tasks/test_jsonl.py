@@ -36,6 +36,8 @@ def read(tmp_path):
         ('{"messages": []}', "line 2: expected"),
         (json.dumps({"messages": [{"role": "user", "content": "hi"}]}), "line 2: the last message must be"),
         (json.dumps({"messages": [{"role": "assistant", "content": " "}]}), "not empty"),
+        ('{"messages": "a\tb"}', "invalid control character at character 16"),
+        (line(ASK, SAY | {"weight": 0}), 'the last answer has "weight": 0'),
     ],
 )
 def test_bad_lines_are_named(tmp_path, line, sentence):

@@ -62,6 +62,7 @@ def test_two_topics_or_a_line_without_one_are_split_by_groups():
     assert split([example(f"q{n} w{n}", topic=f"t{n % 2}") for n in range(20)]).by == "group"
     assert split([*numbered(19, topic="a"), example("no topic here")]).by == "group"
     assert split([example(f"q{n} w{n}", category=f"t{n % 5}") for n in range(20)]).by == "topic"
+    assert split([example(f"q{n} w{n}", topic=n % 5) for n in range(20)]).by == "topic", "numbered from 0"
 
 
 def test_one_large_topic_does_not_become_the_whole_test():

@@ -1,5 +1,6 @@
 """A run's name changes with everything that its result depends on."""
 
+import copy
 import dataclasses
 import shutil
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import torch
 from short_run import SHORT
 
-from lora_lessons import lora, paths, tasks, training
+from lora_lessons import lora, paths, quant, tasks, training
 from lora_lessons.training import Settings
 
 
@@ -68,6 +69,40 @@ def test_the_fingerprint_does_not_change_with_files_that_no_run_depends_on(tiny_
     before = training.fingerprint(tiny_model, examples, SHORT)
     (tmp_path / "copy" / "evaluation.py").write_text("# another")
     assert training.fingerprint(tiny_model, examples, SHORT) == before
+
+
+def test_what_no_parameter_shows_changes_the_fingerprint(tiny_model, examples):
+    """The scales of weights in 4 bits, whose codes are the same for W and for 2·W; a dropout's share; a norm's ε."""
+    from peft import LoraConfig, get_peft_model
+
+    def packed(times, double):
+        model = copy.deepcopy(tiny_model)
+        names = [name for name, _ in model.named_modules() if name.endswith("q_proj")]
+        for name in names:
+            model.get_submodule(name).weight.data *= times
+        quant.quantize_linears(model, names, double=double)
+        lora.attach(model, r=2)
+        return model
+
+    def dropping(share):
+        return get_peft_model(copy.deepcopy(tiny_model), LoraConfig(r=2, target_modules=["q_proj"], lora_dropout=share))
+
+    def rounding(epsilon):
+        model = copy.deepcopy(tiny_model)
+        model.model.norm.variance_epsilon = epsilon
+        lora.attach(model, r=2)
+        return model
+
+    for make, ways in (
+        (packed, [(1, False), (2, False), (1, True), (2, True)]),
+        (dropping, [(0.1,), (0.5,)]),
+        (rounding, [(1e-6,), (1e-2,)]),
+    ):
+        prints = []
+        for way in ways:
+            torch.manual_seed(0)  # PEFT draws A from it
+            prints.append(training.fingerprint(make(*way), examples, SHORT))
+        assert len(set(prints)) == len(ways), make.__name__
 
 
 def test_alpha_and_rslora_change_the_fingerprint_though_no_weight_shows_them(tiny_model, examples):

@@ -1,5 +1,7 @@
 """Training stops when the loss is not finite or a matrix gets no gradient."""
 
+import copy
+
 import pytest
 import torch
 from short_run import SHORT
@@ -47,6 +49,21 @@ def test_a_silent_lora_a_is_noticed_once_its_b_is_not_zero(tiny_model):
     learned[name.replace("lora_A", "lora_B")].data.fill_(1.0)
     with pytest.raises(TrainingStopped, match="lora_A"):
         training.check_gradients(learned)
+
+
+def test_no_healthy_adapter_of_peft_is_stopped(tiny_model, examples, tmp_path):
+    """Each starts at 0 in a matrix of its own: those that this one is multiplied by wait for it."""
+    import peft
+
+    for number, config in enumerate((
+        peft.LoraConfig(r=2, target_modules=["q_proj", "embed_tokens"]),
+        peft.AdaLoraConfig(init_r=2, target_modules=["q_proj"], total_step=10),
+        peft.VeraConfig(r=2, target_modules=["q_proj"]),
+        peft.LoHaConfig(r=2, target_modules=["q_proj"]),
+        peft.LoKrConfig(r=2, target_modules=["q_proj"]),
+    )):  # fmt: skip
+        model = peft.get_peft_model(copy.deepcopy(tiny_model), config)
+        assert len(train(model, examples, SHORT, run_dir=tmp_path / str(number)).losses) == SHORT.steps
 
 
 @pytest.mark.parametrize(("silent", "said"), [(4, r"d\.lora_B\. "), (6, r"d\.lora_B and 2 more\. ")])

@@ -22,3 +22,9 @@ def test_fp16_trains_with_a_scaled_loss_and_resumes(tiny_model, examples, tmp_pa
     lora.attach(tiny_model, r=4)
     plain = train(tiny_model, examples, SHORT, run_dir=tmp_path / "fp32")
     assert whole.losses == pytest.approx(plain.losses, abs=0.02) and plain.loss_scale == {}
+
+
+def test_what_learns_in_fp16_is_refused_with_what_to_do(tiny_model, examples, tmp_path):
+    lora.attach(tiny_model, r=4)
+    with pytest.raises(ValueError, match="would learn in fp16.*attach the adapters then"):
+        train(tiny_model.half(), examples, SHORT, run_dir=tmp_path)

@@ -100,6 +100,7 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
         return "The product is 12×12, and W is 12×20. Vh is already transposed: take its first r rows, Vh[:r]."
     if value.shape != W.shape:
         return f"The approximation has W's shape, 12×20; yours is {'×'.join(map(str, value.shape))}."
+    value = value.to(W.dtype)
     mistakes = [
         ((U[:, :r] * S[:r]) @ torch.linalg.svd(W).Vh.T[:r], "Vh is already transposed: take its first r rows, Vh[:r]."),
         (W, "That is W itself, of full rank. Keep only the first r directions."),
@@ -111,7 +112,7 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
         (lowrank.truncate(W, r + 1), "You kept r + 1 directions: [:r] holds r of them."),
     ]
     for wrong, sentence in mistakes:
-        if torch.allclose(value, wrong.to(value.dtype), atol=1e-4):
+        if torch.allclose(value, wrong, atol=1e-4):
             return sentence
     best, yours = lowrank.relative_error(W, lowrank.truncate(W, r)), lowrank.relative_error(W, value)
     if yours > best + 1e-4:
@@ -120,7 +121,7 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     if rank > r:
         return f"Its rank is {rank}, not 4: keep r directions and no more."
     tall = torch.randn(9, 5, generator=torch.Generator().manual_seed(2))
-    if not torch.allclose(answer(tall.clone(), 2), lowrank.truncate(tall, 2), atol=1e-4):
+    if not torch.allclose(answer(tall.clone(), 2).to(W.dtype), lowrank.truncate(tall, 2), atol=1e-4):
         return "That is right for W of 12×20 and r = 4, and wrong for W of 9×5 and r = 2: use `r` as given."
     return None
 

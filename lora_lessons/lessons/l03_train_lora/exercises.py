@@ -93,11 +93,22 @@ def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
             by(model, torch.full((1, 1), x), torch.full((1, 1), y), optimizer)
         return round(model.weight.item(), 4)
 
-    watched, seen = _Watched(), []
+    class WatchedSGD(torch.optim.SGD):
+        """Notices that it is used: an unfilled stub leaves it alone."""
+
+        def step(self, closure: Any = None) -> Any:
+            seen.append(True)
+            return super().step(closure)
+
+        def zero_grad(self, set_to_none: bool = True) -> None:
+            seen.append(True)
+            super().zero_grad(set_to_none)
+
+    seen: list[bool] = []
     model = torch.nn.Linear(1, 1)
     model.register_forward_hook(lambda *_: seen.append(True))
-    step(model, torch.ones(1, 1), torch.zeros(1, 1), watched)
-    if not (watched.used or seen):
+    step(model, torch.ones(1, 1), torch.zeros(1, 1), WatchedSGD(model.parameters(), lr=0.1))
+    if not seen:
         raise Unsolved
     once, thrice = trained(step, 1), trained(step, 3)
     if (once, thrice) == (0.8, 0.512):
@@ -116,15 +127,3 @@ def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
     if once > 1:
         return "The weight moved away from its target: the sign of the loss, or of the step, is turned round."
     return f"After one step the weight should be 0.8 and after three 0.512; you got {once} and {thrice}."
-
-
-class _Watched:
-    """An optimizer that does nothing but notice that it is used: an unfilled stub leaves it alone."""
-
-    used = False
-
-    def step(self) -> None:
-        self.used = True
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        self.used = True

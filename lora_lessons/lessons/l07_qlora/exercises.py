@@ -29,13 +29,14 @@ def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
         return "That is W's gradient. W is frozen and needs none; you are asked for x's, one row per token."
     if got.shape != g.shape:
         return f"Check the order and the shapes: g is tokens×d, W is d×k, x's gradient is tokens×k; you gave {tuple(got.shape)}."
+    got = got.to(g.dtype)
     if torch.allclose(got, g @ W, atol=1e-4):
         wide = quant.quantize(torch.randn(96, 64))
         more = torch.randn(2, 5, 96)
         other = backward(more.clone(), wide)
         if other.shape != (2, 5, 64):
             return f"Right, but x may have more axes: for g (2×5×96) expected (2×5×64), got {tuple(other.shape)}."
-        if torch.allclose(other, more @ quant.dequantize(wide), atol=1e-4):
+        if torch.allclose(other.to(g.dtype), more @ quant.dequantize(wide), atol=1e-4):
             return None
         return (
             "Right for tokens in one row after another. With one axis more the shape is right and the numbers are not."

@@ -86,6 +86,7 @@ def _(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str | None:
     got = answered(combined([g.clone() for g in grads], list(tokens)))
     if not isinstance(got, Tensor):
         return f"Return a tensor; you returned a {type(got).__name__}."
+    got = got.to(expected.dtype)
     if got.shape == expected.shape and torch.allclose(got, expected, rtol=1e-4):
         return None
     total = torch.stack(grads)

@@ -60,6 +60,7 @@ def build(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its new name is newer than what the course still runs with
             model.gradient_checkpointing_enable(recipe.checkpointing(job, device, card))
+    if job.gradient_checkpointing or job.recipe == "course":  # Trainer leaves it on where nothing is checkpointed
         model.config.use_cache = False
     if job.recipe == "hf":
         recipe.train_by_trainer(model, device, card)

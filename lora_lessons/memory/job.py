@@ -115,7 +115,7 @@ class Shape(NamedTuple):
         """
         from transformers import AutoConfig
 
-        said = json.loads(self.text)
+        said = json.loads(self.text, object_hook=_number)
         kind = said.pop("model_type")
         try:
             return AutoConfig.for_model(kind, **said).get_text_config()
@@ -123,6 +123,11 @@ class Shape(NamedTuple):
             raise ModelError(
                 f"{self.name}: transformers cannot read this {kind} config ({why(error)}): fetch it again."
             ) from error
+
+
+def _number(said: dict[str, Any]) -> Any:
+    """An infinite number, which transformers writes as {"__float__": "Infinity"}; anything else as it is."""
+    return float(said["__float__"]) if said.keys() == {"__float__"} else said
 
 
 def why(error: BaseException) -> str:

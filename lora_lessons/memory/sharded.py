@@ -97,12 +97,14 @@ class HostBill(NamedTuple):
 
 
 class Sharded(NamedTuple):
-    """The plan for a cluster: each card at its fullest moment, which moment that is, and each computer."""
+    """The plan of a job for a cluster: each card at its fullest moment, which moment that is, and each computer."""
 
+    job: Job
     cluster: Cluster
     moment: str
     moments: dict[str, CardBill]
     host: HostBill
+    unshared: float  # bytes of each card that neither more cards nor the computer's memory would take off it
 
     @property
     def card(self) -> CardBill:
@@ -133,7 +135,10 @@ def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:
     gradients = max(bill.gradients for bill in moments.values()) / blocks
     cards = {name: _card(bill, blocks, gradients, cluster, name) for name, bill in moments.items()}
     fullest = max(cards, key=lambda name: cards[name].total)
-    return Sharded(cluster, fullest, cards, _host(moments["forward"], _pinned(shape, job, blocks, cluster), cluster))
+    host = _host(moments["forward"], _pinned(shape, job, blocks, cluster), cluster)
+    away = replace(cluster, offload=True)
+    unshared = max(_card(bill, blocks, gradients, away, name).total for name, bill in moments.items())
+    return Sharded(job, cluster, fullest, cards, host, unshared)
 
 
 def _card(bill: Bill, blocks: int, gradients: float, cluster: Cluster, moment: str) -> CardBill:
@@ -168,13 +173,14 @@ def _host(bill: Bill, pinned: float, cluster: Cluster) -> HostBill:
     """
     here, part = cluster.cards_per_node, cluster.cards_per_node / cluster.cards
     weights, processes = bill.base + bill.rest + bill.adapters, here * PROCESS_BYTES
+    trained = bill.adapters or weights
     whole = (1 if cluster.fsdp == 1 else here) * (weights + bill.quantization)
     if not cluster.offload:
         return HostBill(0.0, 0.0, 0.0, processes, whole)
     shards, moments = here * pinned + part * bill.adapters, part * bill.optimizer
     if cluster.fsdp == 1:
         return HostBill(shards, shards, moments, processes, part * weights)
-    return HostBill(shards, part * bill.adapters, moments, processes, max(0.0, whole - shards))
+    return HostBill(shards, part * trained, moments, processes, max(0.0, whole - shards))
 
 
 def _pinned(shape: Shape, job: Job, blocks: int, cluster: Cluster) -> float:

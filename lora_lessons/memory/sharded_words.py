@@ -9,30 +9,47 @@ from .job import Job, Shape
 from .sharded import FSDP_SLACK, PROCESS_BYTES, WHOLE_BLOCKS, CardBill, Cluster, HostBill, Sharded
 from .words import PEAKS, describe, fits, validated
 
-CARD_LINES = {
-    "shards": ("shards", "weights, adapters, gradients and moments, divided by the cards"),
-    "scales": ("NF4's scales", "whole on every card: FSDP divides parameters, and scales are none"),
-    "gathered": ("whole for a while", f"embeddings and head all through the step, and {WHOLE_BLOCKS} blocks in 4 bits"),
-    "activations": ("activations", "each block's input, of this card's texts alone"),
-    "logits": ("logits and loss", "a score for every token and word, of this card's texts alone"),
-    "working": ("working memory", "a block computed again, a weight back in 16 bits"),
-    "overhead": ("context and slack", f"assumed: {CONTEXT_BYTES / GB:g} GB for CUDA and {FSDP_SLACK:.0%} of the rest"),
-}
-HOST_LINES = {
-    "shards": ("shards", "of its cards, pinned: each rounded up to a power of two"),
-    "gradients": ("gradients", "FSDP1 keeps a place for every shard's, frozen or not; FSDP2 for the adapter's"),
-    "moments": ("AdamW's moments", "of the adapters"),
-    "processes": ("processes", f"assumed: {PROCESS_BYTES / GB:g} GB for each card's process"),
-    "at_start": ("only at the start", "the whole model, or the shards before they are pinned"),
-}
+
+def _card_lines(job: Job) -> dict[str, tuple[str, str]]:
+    """Each line of a card's bill: its name, and how it is worked out for `job`."""
+    packed, again = job.method == "qlora", job.gradient_checkpointing
+    kept = "each block's input" if again else "what the way back needs"
+    working = ["a block computed again"] * again + ["a weight back in 16 bits"] * packed
+    return {
+        "shards": ("shards", "weights, adapters, gradients and moments, divided by the cards"),
+        "scales": ("NF4's scales", "whole on every card: FSDP divides parameters, and scales are none"),
+        "gathered": (
+            "whole for a while",
+            f"embeddings and head all through the step, and {WHOLE_BLOCKS} blocks{' in 4 bits' * packed}",
+        ),
+        "activations": ("activations", f"{kept}, of this card's texts alone"),
+        "logits": ("logits and loss", "a score for every token and word, of this card's texts alone"),
+        "working": ("working memory", ", ".join(working) or "what lives for a moment"),
+        "overhead": (
+            "context and slack",
+            f"assumed: {CONTEXT_BYTES / GB:g} GB for CUDA and {FSDP_SLACK:.0%} of the rest",
+        ),
+    }
+
+
+def _host_lines(job: Job) -> dict[str, tuple[str, str]]:
+    """The same for a computer's bill."""
+    each, they = ("every weight", "the weights") if job.method == "full" else ("the adapter", "the adapters")
+    return {
+        "shards": ("shards", "of its cards, pinned: each rounded up to a power of two"),
+        "gradients": ("gradients", f"FSDP1 keeps a place for every shard's, frozen or not; FSDP2 for {each}'s"),
+        "moments": ("AdamW's moments", f"of {they}"),
+        "processes": ("processes", f"assumed: {PROCESS_BYTES / GB:g} GB for each card's process"),
+        "at_start": ("only at the start", "the whole model, or the shards before they are pinned"),
+    }
 
 
 def sharded_table(plan: Sharded) -> str:
     """The plan as lines of text in GB: what each card holds, then each computer, and how each line is worked out."""
     rows = [f"Each of {_cards(plan.cluster)}, {PEAKS[plan.moment]}"]
-    rows += _rows(plan.card, CARD_LINES)
+    rows += _rows(plan.card, _card_lines(plan.job))
     rows += [_row("total", plan.card.total, ""), f"The memory of {_computers(plan.cluster)}"]
-    rows += _rows(plan.host, HOST_LINES)
+    rows += _rows(plan.host, _host_lines(plan.job))
     return "\n".join(
         [*rows, _row("total while it trains", plan.host.total, ""), _row("at the start", plan.host.peak, "")]
     )
@@ -51,11 +68,12 @@ def sharded_verdict(plan: Sharded) -> str:
     """Whether it fits on the cards, by how much, what the computer needs, and whether a card ever checked: sentences."""
     host = f"The memory of {_computers(plan.cluster)}: {plan.host.total / GB:.0f} GB, at the start {plan.host.peak / GB:.0f} GB"
     says = [fits(plan.card.total, plan.cluster.room, "Each card"), f"{host}."]
-    if not plan.fits and not plan.cluster.offload:
+    if not plan.fits and plan.unshared <= plan.cluster.room:
         says.append("Change first: --offload, which keeps the shards in the computer's memory; or more cards.")
     elif not plan.fits:
+        nor = "" if plan.cluster.offload else " nor with --offload"
         says.append(
-            "Change first: shorter texts or fewer in a batch, since what is left does not shrink with more cards."
+            f"Change first: shorter texts or fewer in a batch, since what is left does not shrink with more cards{nor}."
         )
     return " ".join([*says, validated()])
 

@@ -78,7 +78,11 @@ class Tape(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten._local_scalar_dense.default and args[0].is_meta:
             return not self.padded  # "is nothing padded, nothing packed?": the only question that models ask of numbers
-        out = func(*args, **(kwargs or {}))
+        if "grouped_mm" in str(func) and args[0].is_meta:  # a mixture's experts: on "meta" it takes bf16 alone
+            in_bf16 = [a.bfloat16() if isinstance(a, Tensor) and a.is_floating_point() else a for a in args]
+            out = func(*in_bf16, **(kwargs or {})).to(args[0].dtype)
+        else:
+            out = func(*args, **(kwargs or {}))
         if "gemm_4bit" in str(func):
             A, _, (d, k) = args[:3]
             self._dies(self._born(d * k * A.element_size()))
@@ -135,7 +139,8 @@ class Tape(TorchDispatchMode):
 def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
     """`size` without the primes of batch, seq, r and answers, and how often each was in it; 0 for what does not grow.
 
-    Labels are padded by one before they are shifted, or logits cut by one: of a batch, seq ± 1 counts as seq.
+    Labels are padded by one before they are shifted, logits cut by one, and an attention sink stands beside the scores of
+    all tokens: of a batch, seq ± 1 counts as seq.
     """
     powers: list[int] = []
     rest = size
@@ -143,9 +148,9 @@ def factors(size: int, primes: Sequence[int]) -> tuple[float, tuple[int, ...]]:
         power = 0
         while p > 1 and rest and rest % p == 0:
             power, rest = power + 1, rest // p
-        if n == 1 and p > 1 and rest and powers[0] and not power:
+        if n == 1 and p > 1 and rest and powers[0]:
             near = next((q for q in (p + 1, p - 1) if rest % q == 0), 0)
-            power, rest = (1, rest // near) if near else (0, rest)
+            power, rest = (power + 1, rest // near) if near else (power, rest)
         powers.append(power)
     return float(rest), tuple(powers)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from tiny_configs import small
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from lora_lessons import memory
 from lora_lessons.errors import ModelError
@@ -23,6 +23,12 @@ def test_a_stored_quantization_is_not_taken_over(tmp_path):
     said = small("qwen2").to_dict() | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
     (tmp_path / "config.json").write_text(json.dumps(said, default=str))
     assert memory.predict(tmp_path, Job("lora")) == memory.predict(small("qwen2"), Job("lora"))
+
+
+def test_an_infinite_number_is_read_as_transformers_writes_it(tmp_path):
+    AutoConfig.for_model("granitemoehybrid").save_pretrained(tmp_path)
+    assert '"__float__"' in (tmp_path / "config.json").read_text()
+    assert memory.shape_of(tmp_path).config().time_step_limit[1] == float("inf")
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,8 @@ MODELS = {
     "gemma3 with a window": lambda: small("gemma3_text", num_hidden_layers=9, sliding_window=128),
     "mixtral": lambda: small("mixtral", num_local_experts=4, intermediate_size=64),
     "qwen3_moe": lambda: small("qwen3_moe", num_experts=8, moe_intermediate_size=32, num_experts_per_tok=2),
+    "gpt_oss": lambda: small("gpt_oss", num_local_experts=4, num_experts_per_tok=2, sliding_window=64),  # with sinks
+    "phi3": lambda: small("phi3"),  # queries, keys and values in one
     "deepseek_v3": lambda: small(
         "deepseek_v3",
         num_key_value_heads=6,
@@ -111,6 +113,11 @@ GRID = [
     ("qwen3_moe", Job("full", seq=64)),
     ("qwen3_moe", Job("lora", r=4, seq=96, batch_size=2)),
     ("deepseek_v3", Job("lora", r=4, seq=96, gradient_checkpointing=False)),
+    ("qwen3_moe", Job("lora", r=4, seq=96, dtype="fp32")),
+    ("qwen3_moe", Job("lora", r=4, seq=96, dtype="fp16", gradient_checkpointing=False)),
+    ("gpt_oss", Job("lora", r=4, seq=96, gradient_checkpointing=False)),
+    ("gpt_oss", Job("qlora", r=4, seq=192, batch_size=2)),
+    ("phi3", Job("lora", r=4, seq=192, gradient_checkpointing=False)),
 ]
 
 
@@ -119,6 +126,7 @@ def real(shape, job):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, optimizer = memory.build(shape, job, "cpu", card=False)
+        model.config.use_cache = False  # as training does (training.no_cache)
         ids = torch.randint(3, 1000, (job.batch_size, job.seq))
     path = None
     if memory.taped(model, job, card=False):  # made as the loop makes it, which knows of no plan

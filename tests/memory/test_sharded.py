@@ -153,5 +153,23 @@ def test_the_plan_in_words_names_every_line_and_what_to_change():
     assert memory.sharded_verdict(offloaded).startswith("It fits: ")
     tight = planned("2x8", offload=True)
     assert not tight.fits and "shorter texts" in memory.sharded_verdict(tight)
+    long = planned("2x24", job=Job("qlora", seq=65536))
+    assert not long.fits and not planned("2x24", True, long.job).fits and not planned("64x24", job=long.job).fits
+    assert "shorter texts" in memory.sharded_verdict(long) and "or more cards" not in memory.sharded_verdict(long)
     nodes = memory.shard("Llama-3-70B", JOB, memory.cluster_of("4x24", True, 2))
     assert "on 2 computers" in memory.sharded_table(nodes) and "each of 2 computers" in memory.sharded_verdict(nodes)
+
+
+def test_the_words_are_those_of_the_job():
+    packed = memory.sharded_table(planned("8x24", True))
+    assert all(said in packed for said in ("2 blocks in 4 bits", "each block's input", "of the adapters"))
+    whole = memory.sharded_table(planned("8x80", True, Job("full", seq=64, gradient_checkpointing=False)))
+    assert not any(said in whole for said in ("4 bits", "16 bits", "each block's input", "computed again", "adapter's"))
+    assert "what the way back needs" in whole and "AdamW's moments" in whole
+
+
+def test_the_computer_has_a_gradient_of_every_weight_that_trains():
+    full = planned("4x80", True, Job("full", seq=64), "Llama-3-8B", fsdp=2).host
+    assert full.gradients == pytest.approx(16.06e9, rel=1e-3) and full.moments == pytest.approx(2 * full.gradients)
+    lora = planned("4x80", True, Job("lora", seq=64), "Llama-3-8B", fsdp=2).host
+    assert 2 * lora.gradients == pytest.approx(lora.moments) and lora.gradients < 0.02 * full.gradients

@@ -75,6 +75,7 @@ def test_factors_tell_by_what_a_size_grows():
     assert tape.factors(4 * batch * seq * 96, (batch, seq, r)) == (384.0, (1, 1, 0))
     assert tape.factors(2 * batch * seq * seq * r, (batch, seq, r)) == (2.0, (1, 2, 1))
     assert tape.factors(8 * batch * (seq + 1), (batch, seq, r)) == (8.0, (1, 1, 0)), "labels with one pad"
+    assert tape.factors(batch * 64 * seq * (seq + 1), (batch, seq, r)) == (64.0, (1, 2, 0)), "scores with a sink"
     assert tape.factors(0, (batch, seq, r)) == (0.0, (0, 0, 0)) and tape.factors(14, (0, 0, 0)) == (14.0, (0, 0, 0))
 
 

@@ -50,6 +50,7 @@ ignores ignore ignored ignoring
 resume resumes resumed resuming
 continue continues continued continuing keep-training train-further
 cpu processor laptop macbook
+twice double doubled
 slow slower slowly takes-forever take-forever took-forever
 gone vanished disappeared
 hours days weeks
@@ -127,7 +128,9 @@ def _stems(text: str) -> frozenset[str]:
     # a loss of exactly 0.0 is a symptom; other decimals are of one run alone
     text = re.sub(r"(?<![\d.])0\.0+(?!\d)", " zero exactlyzero ", text)
     # when it began is a part of a symptom, at which step of one run is not
-    text = re.sub(r"\bafter ~?\d+ (?:steps?|iterations?|epochs?)\b", " laterinrun ", text)
+    text = re.sub(
+        r"\bafter (?:~?\d+|a|an|a few|some) (?:steps?|iterations?|epochs?|hours?|while)\b", " laterinrun ", text
+    )
     text = re.sub(r"\d+\.\d+", " ", text)
     for phrase, canonical in _PHRASES:
         text = re.sub(rf"(?<![a-z]){phrase}(?![a-z])", canonical, text)

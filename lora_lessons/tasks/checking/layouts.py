@@ -83,7 +83,20 @@ LAYOUTS = (
 
 
 # Fields that often belong to the conversation, and that no layout above reads.
-UNREAD = ("history", "context", "input", "system", "system_prompt", "tools", "functions", "reasoning", "rejected")
+UNREAD = (
+    "history",
+    "context",
+    "input",
+    "system",
+    "system_prompt",
+    "tools",
+    "functions",
+    "reasoning",
+    "rejected",
+    "label",
+)
+# Those that say whether an answer is a good one; "weight" stands in a message, and 0 is an answer not to be learned (OpenAI).
+JUDGES = ("label", "weight")
 
 
 def layout_of(fields: Collection[str]) -> Layout | None:

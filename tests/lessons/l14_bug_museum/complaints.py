@@ -40,6 +40,8 @@ HALL_2 = [
     ("14.13", "gibberish in ollama"),
     ("14.14", "logits of the same prompt are slightly different in two pipelines"),
     ("14.14", "there is one special token too many at the start of the prompt"),
+    ("14.14", "bos token added twice"),
+    ("14.11", "model writes the user's turn itself"),
     ("14.15", "nan loss from the very first step"),
     ("14.15", "zero loss with assistant_only_loss"),
     ("14.15", "loss is 0.0"),

@@ -80,6 +80,11 @@ def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
         ("14.3", "I trained but nothing changed"),
         ("14.3", "stuck at 4.34"),
         ("lesson 05", "loss goes to nan after 50 steps"),
+        ("lesson 05", "training loss goes to nan after a few steps"),
+        ("lesson 05", "learning rate too high"),
+        ("14.14", "double bos token"),
+        ("14.15", "loss is always 0"),
+        ("14.7", "the model generates garbage"),
     ],
 )
 def test_the_textbook_case_comes_first(id, words):

@@ -94,6 +94,12 @@ MISTAKES = [
     ("near_duplicate", "look", talk(GOOD[0].upper(), GOOD[1])),
     ("contradiction", "look", talk(GOOD[0], "None that I know of.")),
     ("unread_field", "look", talk("Which?", "That one.", history=[["a", "b"]])),
+    ("unread_field", "look", talk("Which?", "A bad one.", label=False)),
+    (
+        "unread_field",
+        "look",
+        talk("Which?", "A bad one.").replace('{"role": "assistant"', '{"weight": 0, "role": "assistant"'),
+    ),
     ("mixed_layouts", "look", '{"prompt": "Which?", "completion": "That one."}'),
 ]
 

@@ -109,6 +109,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "the loss is excellent and the text is gibberish",
             "the model forgot everything it knew",
             "it forgot how to speak normally",
+            "the trained model writes gibberish",
             "every question gets a memorised answer",
             "held-out loss rises while training loss falls",
         ),

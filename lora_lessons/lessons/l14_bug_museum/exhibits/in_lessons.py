@@ -43,6 +43,8 @@ SUSPECTS: tuple[InALesson, ...] = (
             "a high rank ends at a worse loss than a low rank",
             "the loss becomes nan after 50 steps",
             "the loss explodes in the middle of training",
+            "the loss goes up from step to step",
+            "the learning rate is too high",
         ),
         suspect="α rose with the rank (α = 2r), so every step became too large at the old learning rate, as it does when the "
         "rate itself is too high; or the rank was never what held the adapter back.",

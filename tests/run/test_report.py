@@ -50,7 +50,7 @@ def book(*cells):
     )
 
 
-def result(lesson, status=OK, **more):
+def lesson_result(lesson, status=OK, **more):
     return LessonResult(lesson, status, 2.0, 10**9, 3, **more)
 
 
@@ -85,7 +85,7 @@ def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
         Card("G01", "small <matrices>", verdict, f"because {verdict} & so")
         for verdict in (*claims.EDGES, claims.NOT_TESTED, claims.DISAGREES)
     ]
-    ran = result("02_lora_layer", notebook=book([{"text/html": card.html()} for card in cards]))
+    ran = lesson_result("02_lora_layer", notebook=book([{"text/html": card.html()} for card in cards]))
     page = report.as_html([ran], ABOUT)
     rows = re.findall(
         r'<tr class="(\w+)"><td>G01</td><td><q>small &lt;matrices&gt;</q></td>\n<td class="said"><span class="pill">([^<]+)',
@@ -108,7 +108,7 @@ def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
 
 def test_it_names_every_lesson_and_leaves_pictures_and_records_to_the_pages():
     records = {"loss": Record("loss", 1.5, "nats")}
-    ran = result("02_lora_layer", notebook=book([{"image/png": PNG}]), records=records)
+    ran = lesson_result("02_lora_layer", notebook=book([{"image/png": PNG}]), records=records)
     page = report.as_html([ran], ABOUT)
     assert "<td>02 · What is small?</td>" in page and "<td>12_faster</td><td>not run</td>" in page
     assert '<a href="02_lora_layer.ipynb">' in page and "loss" not in page and PNG not in page and "pages/" not in page
@@ -118,10 +118,10 @@ def test_it_names_every_lesson_and_leaves_pictures_and_records_to_the_pages():
 
 def test_what_failed_comes_first_with_its_cell_and_what_to_do():
     error = CellError(4, "x = <y>", "ValueError", "no <b>", "Traceback <1>\n\nmore")
-    failed = result("03_junk", FAILED, error=error, notebook=book())
-    off = result("04_peft", DEVIATES, deviations=[Deviation("x", "x is 2; expected 1.")], notebook=book())
-    stopped = result("05_other", INTERRUPTED)
-    page = report.as_html([result("02_lora_layer", notebook=book()), failed, off, stopped], ABOUT)
+    failed = lesson_result("03_junk", FAILED, error=error, notebook=book())
+    off = lesson_result("04_peft", DEVIATES, deviations=[Deviation("x", "x is 2; expected 1.")], notebook=book())
+    stopped = lesson_result("05_other", INTERRUPTED)
+    page = report.as_html([lesson_result("02_lora_layer", notebook=book()), failed, off, stopped], ABOUT)
     first = page[page.index("What did not go as it should") : page.index("The lessons")]
     assert "03_junk failed in cell 4.</b>\nIt begins <code>x = &lt;y&gt;</code>" in first
     assert "<b>ValueError</b>: no &lt;b&gt;" in first and "Traceback &lt;1&gt;\n\nmore" in first
@@ -131,7 +131,7 @@ def test_what_failed_comes_first_with_its_cell_and_what_to_do():
 
 
 def test_a_notebook_s_name_is_no_address():
-    page = report.as_html([result("javascript:alert(1)?#", notebook=book())], ABOUT, pages="pages/")
+    page = report.as_html([lesson_result("javascript:alert(1)?#", notebook=book())], ABOUT, pages="pages/")
     assert re.findall(r'href="([^"]*alert[^"]*)"', page) == [
         "pages/lessons/javascript%3Aalert%281%29%3F%23.html",
         "javascript%3Aalert%281%29%3F%23.ipynb",
@@ -140,15 +140,17 @@ def test_a_notebook_s_name_is_no_address():
 
 def test_a_notebook_s_name_does_nothing_else_in_the_command_to_paste():
     name = "my lesson; touch $(this)"
-    page = report.as_html([result(name, FAILED, error=CellError(0, "", "ValueError", "no"))], ABOUT)
+    page = report.as_html([lesson_result(name, FAILED, error=CellError(0, "", "ValueError", "no"))], ABOUT)
     assert f"<code>lora-lessons run {escape(repr(name))}</code>" in page
-    failed = result("03_junk", FAILED, error=CellError(1, TERMINAL, TERMINAL, TERMINAL, TERMINAL))
-    page = report.as_html([failed, result(TERMINAL)], ABOUT | {"machine": TERMINAL, "parameters": {"x": TERMINAL}})
+    failed = lesson_result("03_junk", FAILED, error=CellError(1, TERMINAL, TERMINAL, TERMINAL, TERMINAL))
+    page = report.as_html(
+        [failed, lesson_result(TERMINAL)], ABOUT | {"machine": TERMINAL, "parameters": {"x": TERMINAL}}
+    )
     assert not UNSEEN & set(page), "no character is obeyed in a page either"
 
 
 def test_a_lesson_without_notebook_or_verdicts_is_reported_as_well():
-    failed = result("03_junk", FAILED, error=CellError(0, "", "ValueError", "not readable"))
+    failed = lesson_result("03_junk", FAILED, error=CellError(0, "", "ValueError", "not readable"))
     page = report.as_html([failed], ABOUT)
     assert (
         "03_junk failed before its first cell" in page and "03_junk.ipynb" not in page and 'class="claims"' not in page
@@ -157,9 +159,9 @@ def test_a_lesson_without_notebook_or_verdicts_is_reported_as_well():
 
 def test_the_outcome_is_a_sentence():
     judged, off = {"records": {}}, [Deviation("x", "x is off")]
-    good, other = result("00_a", baseline=judged), result("01_b", DEVIATES, deviations=off)
+    good, other = lesson_result("00_a", baseline=judged), lesson_result("01_b", DEVIATES, deviations=off)
     assert report.outcome([good, good]) == "All 2 notebooks measured what was recorded."
-    assert report.outcome([result("00_a")]) == "1 notebook ran to the end."
-    assert report.outcome([good, other, result("02_c", FAILED)]) == (
+    assert report.outcome([lesson_result("00_a")]) == "1 notebook ran to the end."
+    assert report.outcome([good, other, lesson_result("02_c", FAILED)]) == (
         "1 of 3 notebooks ran as they should. 01_b measured something else than was recorded. 02_c stopped with an error."
     )

@@ -31,14 +31,14 @@ def work(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
     """
     form = FORMATS[name]
     if form.environment:
-        program, variables = str(environments.python(form.environment)), environments.variables()
+        program, environment = str(environments.python(form.environment)), environments.variables()
     else:
-        program, variables = sys.executable, kernel_environment() | {"PYTHONPATH": python_path()}
+        program, environment = sys.executable, kernel_environment() | {"PYTHONPATH": python_path()}
     with scratch("formats") as place, open(place / "stderr", "w+b") as chatter:
         file, answer = place / "job.json", place / "answer.json"
         file.write_text(json.dumps(dict(job) | {"answer": str(answer)}), encoding="utf-8")
         command = [program, str(WORKERS / form.worker), str(file)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=chatter, env=variables, cwd=place) as process:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=chatter, env=environment, cwd=place) as process:
             reader = threading.Thread(target=_relay, args=(name, process), daemon=True)
             reader.start()
             begun = time.monotonic()

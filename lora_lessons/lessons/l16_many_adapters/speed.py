@@ -131,7 +131,8 @@ def hold(theirs: Any, adapters: Sequence[Adapter]) -> None:
 
     for one in adapters:
         if one.name not in theirs.peft_config:
-            theirs.add_adapter(one.name, LoraConfig(r=one.r, lora_alpha=one.lora_alpha, target_modules=list(one.A)))
+            how: dict[str, Any] = {"r": one.r, "lora_alpha": one.lora_alpha, "target_modules": list(one.A)}
+            theirs.add_adapter(one.name, LoraConfig(**how))
             weights = {"lora_A": one.A, "lora_B": one.B}
             named = {
                 f"base_model.model.{layer}.{of}.weight": W for of, part in weights.items() for layer, W in part.items()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...course.lesson import lessons, place_of, side_trips
+from ...course import lesson
 from ...files import scratch
 from . import cover as front_page
 from . import front, glossary, ledger, loose_ends, numbers, symptoms
@@ -26,7 +26,10 @@ def stored() -> dict[str, NotebookNode]:
     """Every lesson and side trip as it is stored, by place: "01_low_rank", "deeper/01_the_bases_own_grid"."""
     import nbformat
 
-    return {place_of(path.stem): nbformat.read(path, as_version=4) for path in [*lessons(), *side_trips()]}
+    return {
+        lesson.place_of(path.stem): nbformat.read(path, as_version=4)
+        for path in [*lesson.lessons(), *lesson.side_trips()]
+    }
 
 
 def write_site(

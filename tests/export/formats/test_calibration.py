@@ -12,9 +12,9 @@ def test_calibration_is_whole_windows_from_the_files_in_turn(tokenizer, tmp_path
     talk = {"messages": [{"role": "user", "content": "A?"}, {"role": "assistant", "content": "Bread and butter."}]}
     (tmp_path / "a.jsonl").write_text((json.dumps(talk) + "\n") * 40)
     (tmp_path / "b.txt").write_text("Plain paragraphs count.\n\n" * 40)
-    rows = calibration.windows_of(tokenizer, [tmp_path / "a.jsonl", tmp_path / "b.txt"], rows=3, window=64)
-    assert [len(row) for row in rows] == [64, 64, 64]
-    text = tokenizer.decode(rows[0])
+    windows = calibration.windows_of(tokenizer, [tmp_path / "a.jsonl", tmp_path / "b.txt"], rows=3, window=64)
+    assert [len(row) for row in windows] == [64, 64, 64]
+    text = tokenizer.decode(windows[0])
     assert "Bread and butter." in text and "<|im_start|>" in text and "Plain paragraphs count." in text
 
 

@@ -154,14 +154,14 @@ def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence):
 def test_one_list_over_many_lines_is_read_element_by_element(tmp_path, monkeypatch, indent, name):
     """As alpaca_data.json is; in one line of a .jsonl it is a bad line."""
     monkeypatch.setattr(documents, "PIECE", 17)
-    records = [{"instruction": f'{n} "[{{\\', "input": "]},\n" * n, "output": f"{n} {' ' * 40}é\\"} for n in range(9)]
-    text = json.dumps(records, indent=indent, ensure_ascii=False)
+    elements = [{"instruction": f'{n} "[{{\\', "input": "]},\n" * n, "output": f"{n} {' ' * 40}é\\"} for n in range(9)]
+    text = json.dumps(elements, indent=indent, ensure_ascii=False)
     (tmp_path / name).write_text(f"\n{text}\n")
     mine = list(checking.conversations(tmp_path / name))
     if indent is None and name == "x.jsonl":
         assert mine == []
         return
-    assert [example["messages"][1]["content"] for _, example in mine] == [one["output"] for one in records]
+    assert [example["messages"][1]["content"] for _, example in mine] == [one["output"] for one in elements]
     assert [line for line, _ in mine] == [2 if indent is None else 3 + 5 * n for n in range(9)]
 
 

@@ -1,4 +1,4 @@
-"""The command `lora-lessons`, one file a verb. Heavy imports wait until a verb needs them."""
+"""The command `lora-lessons`. Heavy imports wait until a verb needs them."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..tasks import Encoded
-from ..training.history import TrainingStopped
 from ..training.ranks import Alone
+from ..training.settings import TrainingStopped
 from .held import forget_peak
 from .traffic import Traffic
 

@@ -16,7 +16,7 @@ from ..machine import kernel_environment
 from ..models import EMBEDDED
 from ..tasks import Encoded
 from ..training import Settings
-from ..training.history import TrainingStopped
+from ..training.settings import TrainingStopped
 from .accelerate_file import ACCELERATE, write_accelerate_file
 from .job import EXAMPLES, ClusterJob, write_examples
 from .launcher import IN_A_FILE, LOG

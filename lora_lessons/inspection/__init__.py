@@ -1,9 +1,9 @@
 """An X-ray for any adapter that PEFT wrote: what it says, what its numbers are, and what will go wrong with it.
 
-reading ── the folder, tolerant of every kind      measures ── ‖ΔW‖ and ranks, from r×r numbers
-disagreements ── configuration against file        findings ── what stands out, in sentences
-runtimes ── who loads it
-with_base ── the same beside the base's weights    words ── the report, as text and JSON
+reading ── the folder, tolerant of every kind      settings ── configuration, against the file
+xray ── ‖ΔW‖ and ranks, from r×r numbers           findings ── what stands out, in sentences
+with_base ── the same beside the base's weights    runtimes ── who loads it
+words ── the report, as text and JSON
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """The ledger: what a training run holds in memory, predicted before and measured after.
 
 `bill` is its lines, `cards` what a card holds, `job` what is trained. `tape` writes down what a step holds; `build`
-makes the model, with numbers or without, `loss` says what becomes of the logits, `way` whether a step goes by the fast
-path, and `prediction` reads a whole model's bill off a few blocks. `fit`
-compares it with a card, `words` says so. `sharded` divides it among several cards, `sharded_words` says that.
+makes the model, with numbers or without, `loss` says what becomes of the logits, `way` how a step comes to its loss, and `prediction` reads a whole
+model's bill off a few blocks. `fit` compares it with a card and says so; `sharded` divides it among several cards.
 """
 
 from .bill import BASE_BYTES as BASE_BYTES

@@ -12,7 +12,7 @@ from torch import nn
 
 from .. import lora
 from ..errors import ModelError
-from ..training.optimizers import make_optimizer
+from ..training.settings import make_optimizer
 from . import attention, loss, recipe, tape, way
 from .job import DTYPES, Job, Shape, why
 

@@ -1,4 +1,4 @@
-"""Weights in 4 bits: NF4 as QLoRA rounds (`nf4`, `linear`), and rounding that looks at what a layer reads (`gptq`, `awq`)."""
+"""Weights in 4 bits: NF4 as QLoRA rounds (`nf4`), and rounding that looks at what a layer reads (`gptq`)."""
 
 from .linear import QuantizedLinear as QuantizedLinear
 from .linear import quantize_linears as quantize_linears

@@ -1,8 +1,13 @@
-"""A run on disk: weights, AdamW's moments, the story so far and a checksum in one safetensors file, whole or not at all."""
+"""A run on disk: weights, AdamW's moments, the story so far and a checksum in one safetensors file, whole or not there.
+
+Its name says what it was made from: the same name means the same weights at the end.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,11 +17,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from .. import models, tasks
 from ..errors import cache_advice, disk_is_full, first_line
 from ..files import set_aside, whole_file
+from ..machine import version
 from ..models import tensors_digest
-from .history import Training, TrainingStopped
+from ..paths import sources
 from .ranks import sharded_like, whole
+from .settings import Settings, Training, TrainingStopped
 
 FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"
 
@@ -150,3 +158,49 @@ def restore_moments(optimizer: Any, p: nn.Parameter, kept: dict[str, Tensor]) ->
 
 def _on_cpu(value: Any) -> Tensor:
     return torch.as_tensor(whole(value)).detach().cpu().contiguous()
+
+
+# What takes part in a run: a change in any of these files may change what is learned. Relative to the package.
+SOURCES = ("lora.py", "targets.py", "models/*.py", "quant/*.py", "tasks/*.py", "fast/*.py", "training/*.py")
+LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
+
+
+def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: Settings) -> str:
+    """A name for this run: equal for equal settings, data, start weights, adapters, code, versions and machine."""
+    digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
+    digest.update(code_and_machine(next(model.parameters()).device).encode())
+    digest.update(str(getattr(model, "config", "")).encode())
+    # what shows in no weight: α and rsLoRA (a scale), the share that a dropout drops, a norm's ε
+    for name, module in model.named_modules():
+        said = f"{name} {type(module).__name__} {module.extra_repr()} {getattr(module, 'scaling', '')}"
+        digest.update(said.encode())
+    # the scales of a weight in 4 bits
+    digest.update(models.tensors_digest(dict(model.named_buffers())).encode())
+    for example in examples:
+        for part in (part for part in example if part is not None):
+            digest.update(part.numpy().tobytes())
+    # a large base says where it came from, which stands for its frozen bytes
+    known = getattr(model, "base_fingerprint", "")
+    digest.update(known.encode())
+    for name, p in model.named_parameters():
+        digest.update(f"{name} {p.requires_grad} {p.dtype}".encode())
+        for data in models.parameter_bytes(p) if p.requires_grad or not known else ():
+            digest.update(data)
+    return digest.hexdigest()[:24]
+
+
+def code_and_machine(device: torch.device) -> str:
+    """A name for what every run on `device` rests on: the package's code, the libraries' versions and the machine."""
+    digest = hashlib.sha256()
+    for source in run_sources():
+        digest.update(source.read_bytes())
+    for library in LIBRARIES:
+        digest.update(version(library).encode())
+    card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    digest.update(f"{models.best_precision().name} {torch.get_num_threads()} {device.type} {card}".encode())
+    return digest.hexdigest()
+
+
+def run_sources() -> list[Path]:
+    """The package's own files that a run depends on, in a fixed order."""
+    return sources(SOURCES)

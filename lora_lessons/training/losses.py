@@ -1,4 +1,7 @@
-"""The loss of a batch: through the model as transformers wrote it, or by the fast path where it knows the model."""
+"""The loss of a batch: through the model as transformers wrote it, or by the fast path where it knows the model's blocks.
+
+And how much a step computes: counted, not estimated.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..fast import FastPath, why_not
 from ..tasks import IGNORED, Encoded, collate
@@ -75,3 +78,15 @@ def micro_batches(batch: Sequence[Encoded], size: int) -> Iterator[tuple[Sequenc
 def predicted(batch: Sequence[Encoded]) -> int:
     """How many supervised tokens have one before them, from which they are predicted."""
     return sum(int((one.labels[1:] != IGNORED).sum()) for one in batch)
+
+
+def step_flops(model: nn.Module, batch: dict[str, Tensor]) -> int:
+    """Floating-point operations in the matrix products of one forward and backward pass over `batch` (see collate)."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    device = next(model.parameters()).device
+    batch = {name: tensor.to(device) for name, tensor in batch.items()}
+    with FlopCounterMode(display=False) as counter:
+        model(**batch).loss.backward()
+    model.zero_grad(set_to_none=True)
+    return counter.get_total_flops()

@@ -1,4 +1,7 @@
-"""A run: the loop of loop.py, with what was finished before read back, checkpoints on the way, and progress shown."""
+"""A run: the loop of loop.py, with what was finished before read back, checkpoints on the way, and progress shown.
+
+One process at a time works in its folder; stopped by hand, it stops between two steps.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from ..errors import Interrupted as Interrupted
 from ..interrupts import first_one_asks
 from ..paths import cache_dir
 from ..tasks import Encoded
-from .activations import checkpointing, no_cache
-from .checkpoint import CHECKPOINT, FINISHED, moments, read_checkpoint, write_checkpoint
-from .fingerprints import fingerprint
-from .gradients import trainable
-from .history import Training
-from .interrupts import Interrupted, finished, stopped
-from .lock import alone_in
-from .loop import training_steps
-from .optimizers import make_optimizer, parameter_groups
+from .checkpoint import CHECKPOINT, FINISHED, fingerprint, moments, read_checkpoint, write_checkpoint
+from .loop import checkpointing, loss_scaler, no_cache, trainable, training_steps
 from .ranks import ALONE, Alone
-from .scaling import loss_scaler
-from .settings import Settings
+from .settings import Settings, Training, make_optimizer, parameter_groups
 
 
 def train(
@@ -159,3 +156,51 @@ def _training_mode(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train(found)
+
+
+LOCK = ".lock"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """While the block runs, no other process is in `folder` under this lock; says so once when it has to wait for one.
+
+    A killed process holds it no longer. Where no lock can be had, on a read-only disk say, the block runs without one.
+    Raises Interrupted when it is stopped while it waits.
+    """
+    lock = _taken(folder)
+    try:
+        yield
+    finally:
+        if lock:
+            lock.release()
+
+
+def _taken(folder: Path) -> FileLock | None:
+    lock = FileLock(folder / LOCK)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        try:
+            print("Another process is training this very run: waiting until it ends.", flush=True)
+            lock.acquire(poll_interval=0.2)
+        except KeyboardInterrupt:
+            said = "Stopped while another process trains this run; run this cell again to go on."
+            raise Interrupted(said) from None
+    except (OSError, NotImplementedError):
+        return None
+    return lock
+
+
+def stopped(done: int, kept: int) -> str:
+    """What to say when training is stopped after `done` steps, of which the checkpoint has `kept`."""
+    if kept == 0:
+        return f"Stopped after step {done}; run this cell again to start from the beginning."
+    step = "" if kept == done else f" from step {kept}"
+    return f"Stopped after step {done}; run this cell again to go on{step}."
+
+
+def finished() -> str:
+    """What to say when training was asked to stop during its last step."""
+    return "Stopped after the last step, so this training is finished and kept; run this cell again to go on."

@@ -1,11 +1,14 @@
-"""How to train, in the words of transformers and PEFT: one object for the loop, the planner and the sweep."""
+"""How to train, in the words of transformers and PEFT; AdamW in five ways; and what a run tells, or why it stopped."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
-from .optimizers import OPTIMIZERS
+import torch
+from torch import nn
 
 # which examples each step sees is drawn before the first one
 MOST_EXAMPLES = 10**8
@@ -83,3 +86,88 @@ class Settings:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+OPTIMIZERS = ("adamw", "adamw_fused", "adamw_8bit", "paged_adamw", "paged_adamw_8bit")
+
+
+def make_optimizer(
+    name: str,
+    parameters: Iterable[Any],
+    learning_rate: float,
+    weight_decay: float = 0.0,
+    device: torch.device | str = "cpu",
+) -> Any:
+    """AdamW over `parameters` (or groups of them) that lie on `device`.
+
+    PyTorch's own, plain or in one fused kernel; or bitsandbytes': two moments in 8 bits, in memory that a card can
+    page out to the host's, or both (QLoRA paper, section 3). On "meta", where the ledger counts, it is what a card has.
+    Raises ValueError for a name that is not one of OPTIMIZERS, or a paged one without a card to page from.
+    """
+    kind = torch.device(device).type
+    how: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer {name!r} is not known: choose from {', '.join(OPTIMIZERS)}.")
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, **how, foreach=True if kind == "meta" else None)
+    if name == "adamw_fused":
+        return torch.optim.AdamW(parameters, **how, fused=kind != "meta" or None)
+    if name.startswith("paged") and kind == "cpu":
+        raise ValueError(f"{name} moves moments between a card and the host: on a CPU choose 'adamw_8bit' or 'adamw'.")
+    from bitsandbytes import optim
+
+    paged = {"paged_adamw": optim.PagedAdamW, "paged_adamw_8bit": optim.PagedAdamW8bit}
+    plain = {"adamw_8bit": optim.AdamW8bit, "paged_adamw": optim.AdamW, "paged_adamw_8bit": optim.AdamW8bit}
+    makers = plain if kind == "meta" else plain | paged
+    return makers[name](parameters, **how)
+
+
+def parameter_groups(learned: dict[str, nn.Parameter], lr_ratio: float) -> list[dict[str, Any]]:
+    """Every lora_B, which learns `lr_ratio` times as fast, apart from the rest (LoRA+, Hayou et al. 2024)."""
+    B = [p for name, p in learned.items() if "lora_B" in name]
+    rest = [p for name, p in learned.items() if "lora_B" not in name]
+    return [{"params": ps, "times": times} for ps, times in ((rest, 1.0), (B, lr_ratio)) if ps]
+
+
+def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Give each of the `parameter_groups` its multiple of `learning_rate`."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate * group["times"]
+
+
+class TrainingStopped(RuntimeError):
+    """Training cannot go on; the message says what was seen and what to change."""
+
+
+@dataclass
+class Training:
+    """What a run left behind: the loss of every step and what it cost. The learned weights are in the model."""
+
+    losses: list[float] = field(default_factory=list)
+    # how many the whole run takes
+    steps: int = 0
+    seconds: float = 0.0
+    # all tokens that went through the model, and those of them that carried a loss
+    tokens: int = 0
+    supervised: int = 0
+    # AdamW's two moments, with what 8-bit ones are scaled by
+    optimizer_bytes: int = 0
+    gradient_bytes: int = 0
+    # the day it ended, as 2026-11-25
+    finished: str = ""
+    # of fp16 training; empty otherwise
+    loss_scale: dict[str, float] = field(default_factory=dict)
+    # read from the cache instead of trained now
+    reused: bool = False
+
+    def add(self, loss: float, tokens: int, supervised: int, seconds: float) -> None:
+        """Count one more step in."""
+        self.losses.append(loss)
+        self.tokens += tokens
+        self.supervised += supervised
+        self.seconds += seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens per second of training time, checkpoints not counted."""
+        return self.tokens / self.seconds if self.seconds else 0.0

@@ -15,8 +15,8 @@ from lora_lessons import cluster, tasks
 from lora_lessons.cluster import job, launch
 from lora_lessons.cluster.launcher import what_failed
 from lora_lessons.errors import ModelError
-from lora_lessons.training.history import TrainingStopped
 from lora_lessons.training.losses import share
+from lora_lessons.training.settings import TrainingStopped
 
 
 def failed(tmp_path, *ranks):

@@ -593,7 +593,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/training/optimizers.py",
+        "lora_lessons/training/settings.py",
         (
             "weights never decay",
             '"weight_decay": weight_decay}',
@@ -602,7 +602,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/training/scaling.py",
+        "lora_lessons/training/loop.py",
         (
             "a resumed run in fp16 forgets its loss scale",
             "if half and state:",
@@ -659,7 +659,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/training/fingerprints.py",
+        "lora_lessons/training/checkpoint.py",
         (
             "a run's name forgets one setting",
             "json.dumps(asdict(settings), sort_keys=True)",
@@ -1241,7 +1241,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/training/lock.py",
+        "lora_lessons/training/runs.py",
         (
             "two processes train the same run at once",
             "        lock.acquire(timeout=0)\n",

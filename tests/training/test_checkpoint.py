@@ -14,8 +14,8 @@ from torch import nn
 
 from lora_lessons import lora, training
 from lora_lessons.training import TrainingStopped, checkpoint, train
-from lora_lessons.training.gradients import trainable
-from lora_lessons.training.lock import LOCK
+from lora_lessons.training.loop import trainable
+from lora_lessons.training.runs import LOCK
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_the_old_checkpoint(tiny_model, examples, tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from short_run import SHORT, Interrupting, adapter, same
 from lora_lessons import lora, training
 from lora_lessons.errors import Interrupted
 from lora_lessons.training import train
-from lora_lessons.training.lock import LOCK
+from lora_lessons.training.runs import LOCK
 
 pytestmark = pytest.mark.usefixtures("usual_handler")
 
@@ -110,5 +110,5 @@ def test_stopped_in_its_last_step_the_training_is_kept_and_the_cell_still_stops(
 
 
 def test_the_steps_that_a_checkpoint_lacks_are_said():
-    said = training.interrupts.stopped(7, 5)
+    said = training.runs.stopped(7, 5)
     assert said == "Stopped after step 7; run this cell again to go on from step 5."

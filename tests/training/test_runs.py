@@ -16,8 +16,8 @@ from short_run import SHORT, adapter, same
 
 from lora_lessons import lora, training
 from lora_lessons.errors import Interrupted
-from lora_lessons.training import lock, train
-from lora_lessons.training.lock import LOCK
+from lora_lessons.training import runs, train
+from lora_lessons.training.runs import LOCK
 
 KILLED = """
     import os, signal, sys
@@ -169,7 +169,7 @@ def test_stopped_while_it_waits_it_says_so(when, tiny_model, examples, tmp_path,
     other = open(tmp_path / LOCK, "w")  # noqa: SIM115 (closed in the test)
     fcntl.flock(other, fcntl.LOCK_EX)  # as another process would
     lora.attach(tiny_model, r=4)
-    acquire = lock.FileLock.acquire
+    acquire = runs.FileLock.acquire
 
     def press(*_, **__):
         os.kill(os.getpid(), signal.SIGINT)
@@ -180,9 +180,9 @@ def test_stopped_while_it_waits_it_says_so(when, tiny_model, examples, tmp_path,
         return acquire(taken, *args, **how)
 
     if when == "while it waits":
-        monkeypatch.setattr(lock.FileLock, "acquire", waits)
+        monkeypatch.setattr(runs.FileLock, "acquire", waits)
     else:
-        monkeypatch.setattr(lock, "print", press, raising=False)
+        monkeypatch.setattr(runs, "print", press, raising=False)
     with pytest.raises(Interrupted, match="^Stopped while another process trains this run; run this cell again"):
         train(tiny_model, examples, SHORT, run_dir=tmp_path)
     monkeypatch.undo()
@@ -196,7 +196,7 @@ def test_where_no_lock_can_be_had_it_trains_without(tiny_model, examples, tmp_pa
     def refused(*_, **__):
         raise OSError("no locks here")
 
-    monkeypatch.setattr(lock.FileLock, "acquire", refused)
+    monkeypatch.setattr(runs.FileLock, "acquire", refused)
     lora.attach(tiny_model, r=4)
     assert len(train(tiny_model, examples, SHORT, run_dir=tmp_path).losses) == SHORT.steps
 

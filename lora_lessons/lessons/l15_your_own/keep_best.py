@@ -21,7 +21,7 @@ from ...files import whole_file
 from ...paths import cache_dir
 from ...tasks import Encoded
 from ...training import Settings, Training, fingerprint
-from ...training.gradients import trainable
+from ...training.loop import trainable
 
 LOOKS = 4
 

@@ -14,9 +14,7 @@ from pathlib import Path
 from .. import models
 from ..export.formats import environments
 from ..quant import blockwise
-from ..quant.gptq import gptq
-from ..quant.grid import round_to_nearest
-from ..quant.inputs import output_error
+from ..quant.gptq import gptq, output_error, round_to_nearest
 from .quantized_perplexity import calibration
 from .recordings import keep
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..models import Base
-    from ..quant.grid import Rounded
+    from ..quant.gptq import Rounded
 
 # Tasks whose training texts are read; perplexity is measured on tasks.general_text(), which is none of them.
 CALIBRATE_ON = ("persona", "plain_language")

@@ -35,7 +35,7 @@ def rounded(name: str) -> Callable[[Tensor], Tensor]:
     import torch
 
     from .. import quant
-    from ..quant.grid import round_to_nearest
+    from ..quant.gptq import round_to_nearest
 
     marks, block, _ = RULERS[name]
     if marks in quant.CODEBOOKS:

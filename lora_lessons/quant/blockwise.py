@@ -10,11 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .awq import awq
-from .checks import linear_named
-from .gptq import gptq
-from .grid import Rounded, round_to_nearest
-from .inputs import Inputs, read
+from .gptq import Inputs, Rounded, awq, gptq, read, round_to_nearest
+from .nf4 import linear_named
 
 METHODS = ("rtn", "gptq", "awq")
 

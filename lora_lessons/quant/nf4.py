@@ -1,25 +1,20 @@
-"""Four bits a weight: a scale for each block, and for each weight the number of the nearest of 16 levels.
+"""NF4, four bits a weight: a scale for each block, and for each weight the number of the nearest of 16 levels.
 
-QLoRA (Dettmers et al. 2023), sections 2 and 3:
-
-W ── blocks of 64 ── ÷ absmax ── −1 … 1 ── nearest level ── 4-bit code, two to a byte
-                        └── the absmax themselves, in 8 bits (double quantization)
-
-One file, although it is long: it is read beside lesson 06, from the levels to the way back.
+And the layer whose frozen weight stays in 4 bits, dequantized whenever it is used (QLoRA, section 3).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
-from torch.nn.functional import embedding
+from torch import Tensor, nn
+from torch.nn.functional import embedding, linear
 
 from .. import lowrank
-from .checks import check_loaded, check_numbers
 
 CODEBOOKS = ("nf4", "fp4", "int4")
 # Numbers taken at a time, for speed alone: they stay in the processor's cache, and temporaries stay small.
@@ -238,3 +233,85 @@ def relative_error(W: Tensor, codebook: str = "nf4", blocksize: int = 64, double
     """‖W − its 4-bit version‖ / ‖W‖ (Frobenius, no unit); 0 for a W of zeros, which come back as zeros."""
     back = dequantize(quantize(W, codebook, blocksize, double))
     return lowrank.relative_error(W, back)
+
+
+class QuantizedLinear(nn.Linear):
+    """A frozen Linear that keeps its weight in 4 bits and dequantizes it whenever it is used (section 3, equation 5).
+
+    `weight` holds the packed bytes (uint8), so LoRA can be attached to it as to any Linear; the scales are buffers.
+    """
+
+    def __init__(self, base: nn.Linear, codebook: str = "nf4", blocksize: int = 64, double: bool = True) -> None:
+        super().__init__(base.in_features, base.out_features, bias=False, device="meta")
+        q = quantize(base.weight, codebook, blocksize, double)
+        self.weight = nn.Parameter(q.packed, requires_grad=False)
+        self.bias = base.requires_grad_(False).bias
+        for name, tensor in q.scales.items():
+            self.register_buffer(name, tensor)
+        self._like = q._replace(packed=torch.empty(0), absmax=torch.empty(0))
+
+    @property
+    def quantized(self) -> Quantized:
+        """The weight in 4 bits: packed codes and scales as they are now, wherever they were moved or loaded from."""
+        absmax = self.get_buffer("absmax") if "absmax" in self._buffers else DoubleQuantized(*self.buffers())
+        return self._like._replace(packed=self.weight.detach(), absmax=absmax)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _FourBitProduct.apply(x, self.quantized, self.bias)
+
+
+class _FourBitProduct(torch.autograd.Function):
+    """x·Wᵀ + bias, W in 4 bits: it exists in 16 or 32 bits only while it is multiplied, in forward and in backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, q: Quantized, bias: Tensor | None) -> Tensor:
+        # Not the dequantized W: keeping that for backward would undo the saving.
+        ctx.q = q
+        return linear(x, dequantize(q).to(x.dtype), None if bias is None else bias.to(x.dtype))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return grad @ dequantize(ctx.q).to(grad.dtype), None, None
+
+
+def quantize_linears(
+    model: nn.Module, names: Iterable[str], codebook: str = "nf4", blocksize: int = 64, double: bool = True
+) -> None:
+    """Put a QuantizedLinear in the place of each named Linear, in place, one at a time.
+
+    Raises ValueError, before the first is replaced, for a name that is no Linear; and for an impossible setting.
+    """
+    names = list(names)
+    for name in names:
+        linear_named(model, name)
+    for name in names:
+        model.set_submodule(name, QuantizedLinear(linear_named(model, name), codebook, blocksize, double))
+
+
+LARGEST_FP32 = torch.finfo(torch.float32).max
+
+
+def check_loaded(tensor: Tensor, what: str) -> None:
+    """Raise ValueError, naming `what`, when the tensor is on the meta device."""
+    if tensor.is_meta:
+        raise ValueError(f"{what} is on the meta device, which keeps shapes but no numbers: load the weights first.")
+
+
+def check_numbers(tensor: Tensor, what: str) -> None:
+    """Raise ValueError, naming `what`, unless every number is there, finite, and within fp32's range."""
+    check_loaded(tensor, what)
+    if not torch.isfinite(tensor).all():
+        raise ValueError(f"{what} holds NaN or infinity: find its cause first.")
+    if tensor.dtype == torch.float64 and (largest := tensor.abs().max()) > LARGEST_FP32:
+        raise ValueError(f"{what} goes up to {largest:.3g}, and fp32 ends at {LARGEST_FP32:.3g}: scale it down first.")
+
+
+def linear_named(model: nn.Module, name: str) -> nn.Linear:
+    """The Linear of that name in 16 or 32 bits; raises ValueError when the model has none."""
+    try:
+        module = model.get_submodule(name)
+    except AttributeError as error:
+        raise ValueError(f"the model has no layer named {name!r}: look through model.named_modules().") from error
+    if not isinstance(module, nn.Linear) or not module.weight.is_floating_point():
+        raise ValueError(f"{name} is a {type(module).__name__}: only a Linear in 16 or 32 bits can be rounded.")
+    return module

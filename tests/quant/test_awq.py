@@ -4,9 +4,7 @@ import pytest
 import torch
 from random_weights import correlated, normal
 
-from lora_lessons.quant.awq import ALPHAS, awq
-from lora_lessons.quant.grid import round_to_nearest
-from lora_lessons.quant.inputs import output_error, read
+from lora_lessons.quant.gptq import ALPHAS, awq, output_error, read, round_to_nearest
 
 
 def test_awq_with_alpha_0_is_round_to_nearest():

@@ -4,9 +4,7 @@ import pytest
 import torch
 from random_weights import correlated, grid_marks, normal
 
-from lora_lessons.quant.gptq import gptq
-from lora_lessons.quant.grid import round_to_nearest
-from lora_lessons.quant.inputs import output_error, read
+from lora_lessons.quant.gptq import gptq, output_error, read, round_to_nearest
 
 
 def optimal_brain(W, H, bits, group, symmetric, damp):

@@ -4,10 +4,7 @@ import pytest
 import torch
 from random_weights import correlated, grid_marks, normal
 
-from lora_lessons.quant.awq import awq
-from lora_lessons.quant.gptq import gptq
-from lora_lessons.quant.grid import round_to_nearest
-from lora_lessons.quant.inputs import Inputs, read
+from lora_lessons.quant.gptq import Inputs, awq, gptq, read, round_to_nearest
 
 
 @pytest.mark.parametrize("symmetric", [True, False])

@@ -4,8 +4,7 @@ import pytest
 import torch
 from random_weights import normal
 
-from lora_lessons.quant.grid import round_to_nearest
-from lora_lessons.quant.inputs import output_error, read
+from lora_lessons.quant.gptq import output_error, read, round_to_nearest
 
 
 def test_h_and_the_error_are_those_of_the_outputs():

@@ -254,7 +254,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/quant/grid.py",
+        "lora_lessons/quant/gptq.py",
         (
             "AWQ's enlarged columns stay enlarged",
             "return W if self.channels is None else W / self.channels.float()",

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ...quant.awq import awq
-from ...quant.gptq import gptq
-from ...quant.grid import round_to_nearest
-from ...quant.inputs import Inputs, output_error
+from ...quant.gptq import Inputs, awq, gptq, output_error, round_to_nearest
 
 
 def three_ways(weight: Tensor, read: Inputs, unread: Inputs) -> dict[str, float]:

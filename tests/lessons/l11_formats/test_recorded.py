@@ -6,7 +6,7 @@ import torch
 from lora_lessons.course.figures import GREY, use_style
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l11_formats import pictures, recorded, rounding, words
-from lora_lessons.quant.inputs import read
+from lora_lessons.quant.gptq import read
 
 
 def row(method, losses, bits=4, seed=0):

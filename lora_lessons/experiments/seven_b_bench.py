@@ -87,7 +87,7 @@ def _make_stock(base: Any) -> None:
     import bitsandbytes as bnb
     import torch
 
-    from ..models.four_bit_layers import SlicedLinear4bit, WidenedLinear
+    from ..models.four_bit import SlicedLinear4bit, WidenedLinear
 
     dtype = base.config.quantization_config.bnb_4bit_compute_dtype
     for module in base.modules():

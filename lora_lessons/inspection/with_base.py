@@ -18,7 +18,7 @@ from ..errors import ModelError, first_line
 from ..export import gguf
 from ..memory.build import skeleton
 from ..models.configs import read_config
-from ..models.safetensors_files import read_tensor, shapes_in, weight_files
+from ..models.weights import read_tensor, shapes_in, weight_files
 from .disagreements import biased_by
 from .measures import AdaptedMatrix
 from .reading import AdapterFolder

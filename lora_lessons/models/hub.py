@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import ModelError, first_line
 from .configs import read_config
 from .embedded import EMBEDDED
-from .safetensors_files import INDEX, SINGLE, files_in
+from .weights import INDEX, SINGLE, files_in
 
 # What makes a tokenizer, by transformers' names.
 TOKENIZER = ["tokenizer*", "special_tokens_map.json", "added_tokens.json", "*.jinja", "vocab.*", "merges.txt"]

@@ -1,27 +1,24 @@
-"""A base model ready to use: the embedded one, a folder, a GGUF or a model of the hub, in 32, 16 or 4 bits.
+"""A base model ready to use, and what it says: the embedded one, a folder, a GGUF or a model of the hub.
 
-which base is meant ── its folder, made or fetched if need be ── weights in the precision asked for, frozen files
-
-Only safetensors and GGUF are read: never a pickle, never code from a model repository.
+In 32, 16 or 4 bits; answers are greedy, to one user message or to many. A 4-bit layer that was evaluated may no longer
+be trained by bitsandbytes on a processor: `keep_trainable` guards against it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError
 from ..paths import cache_dir
-from .chat_template import check_template
-from .configs import read_config
-from .device import best_device
+from .chat_template import check_template, rendered
+from .configs import read_config, which
 from .embedded import EMBEDDED, embedded_folder
 from .gguf_header import check_header
 from .hub import fetch, one_sentence
-from .meant import which
-from .precision import best_precision, fast_dtype
-from .safetensors_files import bits_per_number, weight_files
-from .trainable import keep_trainable
+from .precision import best_device, best_precision, fast_dtype
+from .weights import bits_per_number, check_finite, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -162,3 +159,87 @@ def _numbers(p: Any) -> int:
     if packed is not None:
         return int(packed.shape.numel())
     return int(p.numel()) if p.is_floating_point() else 2 * int(p.numel())
+
+
+def chat(base: Base, prompt: str, max_new_tokens: int = 60, system: str | None = None) -> str:
+    """The model's greedy answer to one user message, as text."""
+    return answers(base, [prompt], max_new_tokens, system)[0]
+
+
+def answers(
+    base: Base,
+    prompts: Sequence[str],
+    max_new_tokens: int = 60,
+    system: str | None = None,
+    batch_size: int = 16,
+    before: Sequence[Mapping[str, str]] = (),
+    cut: str = "",
+) -> list[str]:
+    """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left.
+
+    `before` are turns of the conversation that every message follows, such as examples of good answers. An answer that
+    `max_new_tokens` cut off ends with `cut`.
+    Raises ValueError where the model's chat template refuses such a conversation, ModelError where NaN or infinity in
+    its weights leaves it nothing to say.
+    """
+    import torch
+
+    def checked(_: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        check_finite(base.model, scores.amax(-1), "The scores of the next word")  # a word may have been ruled out: −∞
+        return scores
+
+    head: list[Mapping[str, Any]] = [
+        *[{"role": "system", "content": system}] * (system is not None),
+        *map(dict, before),
+    ]
+    texts = [rendered(base.tokenizer, [*head, {"role": "user", "content": prompt}]) for prompt in prompts]
+    was_training, said = base.model.training, []
+    given = base.model.generation_config.eos_token_id
+    ends = [base.tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])]
+    base.model.eval()
+    for start in range(0, len(texts), batch_size):
+        ids = [
+            base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts[start : start + batch_size]
+        ]
+        longest, end = max(map(len, ids)), base.tokenizer.eos_token_id
+        padded = torch.tensor([[end] * (longest - len(one)) + one for one in ids], device=base.model.device)
+        mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids], device=base.model.device)
+        with torch.no_grad():
+            out = base.model.generate(
+                input_ids=padded,
+                attention_mask=mask,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=end,
+                logits_processor=[checked],
+            )
+        new = out[:, longest:]
+        over = [any(token in ends for token in row) for row in new.tolist()]
+        heard = base.tokenizer.batch_decode(new, skip_special_tokens=True)
+        said += [text.strip() + cut * (not ended) for text, ended in zip(heard, over, strict=True)]
+    base.model.train(was_training)
+    return said
+
+
+def keep_trainable(net: Any) -> Any:
+    """Keep every bitsandbytes Linear4bit of `net` trainable on a CPU, whatever runs before training; returns `net`.
+
+    The story: on processors with AVX-512 bf16 a Linear4bit repacks its weight at the first forward in eval mode
+    without gradients (one evaluation or `generate` is enough) and never unpacks it. The packed product has no autograd:
+    from then on no gradient passes through the layer. What is left flows along the residual stream, so adapters on
+    o_proj and down_proj still learn, those on q, k, v, gate and up get exactly zero, PyTorch warns once, and the loss
+    falls a little. (Each absmax is rounded to bf16 as well.) With `support_avx512bf16_for_cpu` off the layer never
+    repacks; the price is the packed product's speed in generation. Harmless where there is nothing to repack.
+    Raises ValueError when a layer is repacked already: that cannot be undone without loss.
+    """
+    import bitsandbytes as bnb
+
+    for name, module in net.named_modules():
+        if isinstance(module, bnb.nn.Linear4bit):
+            if getattr(getattr(module.weight, "quant_state", None), "packing_format_for_cpu", False):
+                raise ValueError(
+                    f"{name} was repacked for inference by a forward pass without gradients and can no longer be trained: "
+                    "load the base again, and call keep_trainable before the first forward."
+                )
+            module.support_avx512bf16_for_cpu = False
+    return net

@@ -1,4 +1,4 @@
-"""fp32 or bf16: whichever this machine is faster in, measured once."""
+"""What computes here, a graphics card or the processor, and in which precision it is faster, measured once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..files import write_text
 from ..machine import processor, version
 from ..paths import cache_dir
-from .device import best_device
 
 if TYPE_CHECKING:
     import torch
@@ -110,3 +109,20 @@ def fast_dtype(device: str | None = None) -> torch.dtype:
         # Ampere, the first with bf16, is 8.
         return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
     return torch.bfloat16 if best_precision().name == "bf16" else torch.float32
+
+
+def best_device() -> str:
+    """ "cuda" where PyTorch sees a card, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def card() -> tuple[str, float] | None:
+    """The name of the graphics card that PyTorch sees and the bytes it holds; None where there is none."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_properties(0)
+    return found.name, float(found.total_memory)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .device import best_device
-from .precision import fast_dtype
-from .trainable import keep_trainable
+from .loading import keep_trainable
+from .precision import best_device, fast_dtype
 
 if TYPE_CHECKING:
     import torch

@@ -20,10 +20,10 @@ from torch import nn
 from ..errors import ModelError
 from . import filling, four_bit
 from .configs import read_config
+from .filling import keep, kept_files
 from .four_bit import BLOCKSIZE, Format
 from .hub import one_sentence
-from .kept_weights import keep, kept_files
-from .safetensors_files import read_tensor, tensors_in, weight_files
+from .weights import read_tensor, tensors_in, weight_files
 
 # Bytes of 16-bit weights from which the 4-bit ones are kept for the next start.
 KEEP_FROM = 2_000_000_000

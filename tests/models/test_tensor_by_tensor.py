@@ -10,7 +10,7 @@ from tiny_folders import BF16, assert_same, make_folder, stock
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
-from lora_lessons.models import four_bit, safetensors_files, tensor_by_tensor
+from lora_lessons.models import four_bit, tensor_by_tensor, weights
 from lora_lessons.models.four_bit import Format
 
 
@@ -65,10 +65,10 @@ def test_a_bad_folder_is_one_sentence(folder, tmp_path):
         with pytest.raises(ModelError, match=sentence):
             tensor_by_tensor.load(folder, BF16)
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / safetensors_files.INDEX).write_text("{")
+    (folder / weights.INDEX).write_text("{")
     with pytest.raises(ModelError, match="cannot be read"):
         tensor_by_tensor.load(folder, BF16)
-    (folder / safetensors_files.INDEX).unlink()
+    (folder / weights.INDEX).unlink()
     with pytest.raises(ModelError, match=r"no model\.safetensors and no model\.safetensors\.index\.json"):
         tensor_by_tensor.load(folder, BF16)
 

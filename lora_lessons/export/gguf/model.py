@@ -14,7 +14,7 @@ from torch import Tensor
 from ...adapter import Adapter
 from ...errors import ModelError
 from ...files import whole_file
-from ...models.safetensors_files import read_tensor
+from ...models.weights import read_tensor
 from .. import llamacpp
 from . import names, vocabulary
 from .adapter import check_fit

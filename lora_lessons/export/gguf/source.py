@@ -84,7 +84,7 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
 
     from ...models.configs import read_config
     from ...models.hub import one_sentence
-    from ...models.safetensors_files import shapes_in, weight_files
+    from ...models.weights import shapes_in, weight_files
 
     if isinstance(base, SourceModel):
         return base

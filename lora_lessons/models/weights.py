@@ -1,11 +1,12 @@
-"""The safetensors of a model's folder: which files hold it, which tensor lies where, and one tensor at a time."""
+"""A model's weights on disk and in memory: which file holds them, whether they are equal bit for bit, and finite."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from ..errors import ModelError, first_line
 from ..files import check_readable
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
+
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
@@ -110,3 +112,64 @@ def is_whole(file: Path) -> bool:
         return file.stat().st_size == 8 + length + max(ends, default=0)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
         return False
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over every frozen parameter's name and bytes: equal digests mean equal weights, bit for bit."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(model.named_parameters()):
+        if not parameter.requires_grad:
+            digest.update(name.replace(".base_layer", "").encode())
+            for data in parameter_bytes(parameter):
+                digest.update(data)
+    return digest.hexdigest()
+
+
+def tensors_digest(tensors: Mapping[str, Tensor], *said: str) -> str:
+    """SHA-256 over what is `said` of some tensors, and over each one's name, type, shape and bytes, sorted by name."""
+    digest = hashlib.sha256(repr(said).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(repr((name, str(tensor.dtype), tuple(tensor.shape))).encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def parameter_bytes(parameter: nn.Parameter) -> Iterator[Any]:
+    """The bytes that a parameter's numbers depend on, as buffers: for a 4-bit one also its codebook, absmax and offset.
+
+    Two 4-bit weights of equal codes and different absmax are different weights.
+    """
+    state: Any = getattr(parameter, "quant_state", None)
+    tensors: list[Tensor] = [parameter, *(state.as_dict(packed=True).values() if state else ())]
+    yield from map(_bytes, tensors)
+
+
+def _bytes(tensor: Tensor) -> Any:
+    """A tensor's bytes as a buffer: not copied where it lies on the processor in one piece."""
+    import torch
+
+    flat = tensor.detach().as_subclass(torch.Tensor).cpu().contiguous().flatten()
+    return flat.view(torch.uint8).numpy().data
+
+
+def check_finite(model: Any, numbers: Tensor, what: str) -> None:
+    """Raise ModelError when `numbers`, which `model` has worked out, hold NaN or infinity; it names the weight to blame.
+
+    The weights are looked through only then: a base that is sound loads and answers as fast as without.
+    """
+    if numbers.isfinite().all():
+        return
+    if name := not_finite(model.named_parameters()):
+        raise ModelError(
+            f"{what} became NaN or infinity, because {name} holds such numbers: fetch the base again, or train the adapter "
+            "again with a lower learning rate."
+        )
+    raise ModelError(
+        f"{what} became NaN or infinity, though all weights are finite: they are too large for {model.dtype} to multiply. "
+        "Load the base in fp32, or train the adapter again with a lower learning rate."
+    )
+
+
+def not_finite(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """The name of the first of `tensors` that holds NaN or infinity; "" where none does."""
+    return next((name for name, one in tensors if one.is_floating_point() and not one.isfinite().all()), "")

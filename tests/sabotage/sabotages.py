@@ -338,7 +338,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tasks/checking/tables.py",
+        "lora_lessons/tasks/checking/records.py",
         (
             "one broken row of a table costs the rows after it",
             "            self.put_back(used)\n            if isinstance(error, Fault):",
@@ -368,7 +368,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tasks/checking/documents.py",
+        "lora_lessons/tasks/checking/records.py",
         (
             "a bracket inside a text ends an element of a list",
             "(_INSIDE if inside else _OUTSIDE)",
@@ -377,7 +377,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tasks/checking/minhash.py",
+        "lora_lessons/tasks/checking/likeness.py",
         (
             "every order of the runs is the same order",
             "(runs[at : at + 4096] * _FACTORS + _SHIFTS).min(axis=1)",
@@ -395,7 +395,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tasks/checking/rendering.py",
+        "lora_lessons/tasks/checking/report.py",
         (
             "the question is shown as what is learned",
             "label != IGNORED for label in labels",
@@ -1409,7 +1409,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tasks/checking/private.py",
+        "lora_lessons/tasks/checking/problems.py",
         (
             "of several kinds of personal data only the first is named",
             "for kind in kinds:",

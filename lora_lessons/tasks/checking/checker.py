@@ -12,14 +12,11 @@ from ..conversations import answers_in
 from ..jsonl import Fault
 from ..splitting import LEAST
 from . import tokens
-from .layouts import JUDGES, KNOWN, UNREAD, conversation
+from .layouts import JUDGES, KNOWN, MARKS, UNREAD, conversation, remarks
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
-from .private import PersonalData
-from .problems import LOOK, NOTE, WRONG, Found
+from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, has_mark, records
-from .rendering import rendered
-from .report import DataReport, Rendered, in_longest_tenth, lengths
-from .turns import MARKS, remarks
+from .report import DataReport, Rendered, in_longest_tenth, lengths, rendered
 
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.

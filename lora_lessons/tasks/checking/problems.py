@@ -1,10 +1,12 @@
-"""What is wrong with a file: one problem for each code, however many lines have it."""
+"""What is wrong with a file: one problem for each code, however many lines have it. Personal data is named and never kept."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from .. import personal
 from ..personal import masked
 
 # the line is not used ── probably a mistake ── good to know
@@ -57,3 +59,28 @@ class Found:
     def sorted(self) -> tuple[Problem, ...]:
         """The worst first, and of these what most lines have."""
         return tuple(sorted(self._kinds.values(), key=lambda one: (SEVERITIES.index(one.severity), -one.count)))
+
+
+MEND = "Take it out, or put something invented there: name@example.com, for example, is never taken for a real address."
+
+
+class PersonalData:
+    """The first few lines of each kind, and how many there are."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, tuple[list[int], int]] = {}
+
+    def add(self, found: Found, line: int, messages: Sequence[dict[str, Any]]) -> bool:
+        """Note what a conversation seems to hold; whether it holds any."""
+        kinds = personal.kinds("\n".join(message["content"] for message in messages))
+        for kind in kinds:
+            lines, count = self._kinds.get(kind, ([], 0))
+            self._kinds[kind] = [*lines, line][:FIRST_LINES], count + 1
+        if kinds:
+            found.add("personal_data", LOOK, line, "")
+        return bool(kinds)
+
+    def tell(self, found: Found) -> None:
+        """Say it in one sentence, once all lines are known."""
+        if said := [f"{kind} in {in_lines(*where)}" for kind, where in self._kinds.items()]:
+            found.reword("personal_data", LOOK, f"there seems to be {'; and '.join(said)}. {MEND}")

@@ -1,17 +1,21 @@
-"""What a check found, in numbers and sentences: for a terminal, and as data for JSON."""
+"""What a check found, in numbers and sentences: for a terminal, as data, and as one HTML page.
+
+With it goes a conversation as the model will see it, and what it learns of it marked.
+"""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...outside import in_line, visible
+from ...outside import in_attribute, in_html, in_line, visible
+from ..conversations import IGNORED, chat_text, tokenized
 from .problems import LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
-from .rendering import Span, for_terminal
 
 HEADINGS = {
     WRONG: "Wrong: these lines are not used",
@@ -165,3 +169,87 @@ def in_words(report: DataReport, colour: bool = False) -> str:
         parts += ["", f"Line {report.example.line} as the model will see it; what it learns to write is {how}:", ""]
         parts += [for_terminal(report.example.spans, colour)]
     return "\n".join(parts)
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>{title}</title><style>
+body{{font:16px/1.5 system-ui,sans-serif;color:#1b1f23;background:#fff;max-width:60rem;margin:2rem auto;padding:0 1rem;overflow-wrap:break-word}}
+h1{{font-size:1.7rem}} h2{{border-top:1px solid #d0d4d8;padding-top:1rem;margin-top:2rem;font-size:1.25rem}}
+li{{margin:.5rem 0}} code,pre{{font:.9em/1.5 ui-monospace,Consolas,monospace}} .place{{color:#4a5056}}
+pre{{background:#f5f6f7;padding:.8rem;white-space:pre-wrap;overflow-wrap:anywhere}} {style}
+</style></head><body><main>
+<h1>{heading}</h1>
+{body}
+</main></body></html>
+"""
+
+
+def as_page(report: DataReport) -> str:
+    """`report` as HTML. What is learned is marked by brackets and a line under it as well as by colour."""
+    body = [f"<p>{in_html(said)}</p>" for said in counts(report)]
+    for severity in SEVERITIES:
+        if found := report.of(severity):
+            items = "\n".join(
+                f'<li><code>{one.code}</code> <span class="place">({in_html(place(one))})</span><br>{in_html(sentence(one))}</li>'
+                for one in found
+            )
+            body += [f"<h2>{in_html(HEADINGS[severity])}</h2>", f"<ul>{items}</ul>"]
+    if report.hidden:
+        body.append(f"<p>{HIDDEN}</p>")
+    if report.example:
+        body += [
+            f"<h2>Line {report.example.line} as the model will see it</h2>",
+            f"<p>What the model learns to write stands marked in {OPEN} {CLOSE}.</p>",
+            for_page(report.example.spans),
+        ]
+    name = f"{report.path}, checked"
+    return _PAGE.format(title=in_attribute(name), heading=in_html(name), style=STYLE, body="\n".join(body))
+
+
+OPEN, CLOSE = "⟦", "⟧"
+# bold, underlined, green; and back
+COLOUR, PLAIN = "\x1b[1;4;32m", "\x1b[0m"
+STYLE = "mark{background:#d7f0e4;color:#00402c;font-weight:600;text-decoration:underline}"
+
+
+class Span(NamedTuple):
+    """A run of tokens: its text, whether the model learns to write it, and how many tokens it is."""
+
+    text: str
+    taught: bool
+    tokens: int
+
+
+def rendered(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> tuple[Span, ...]:
+    """The tokens that `tasks.encode` makes of a conversation, as text again, parted where supervision begins and ends.
+
+    Raises ValueError as `tasks.encode` does.
+    """
+    encoded = next(tokenized(tokenizer, [chat_text(tokenizer, example, last_only=last_only)]))
+    ids, labels = encoded.input_ids.tolist(), encoded.labels.tolist()
+    spans, at, written = [], 0, ""
+    for taught, run in groupby(label != IGNORED for label in labels):
+        count = len(list(run))
+        at += count
+        # decoded from the start, since some tokenizers drop the space that a text begins with
+        text = tokenizer.decode(ids[:at], skip_special_tokens=False)
+        spans.append(Span(text[len(written) :], taught, count))
+        written = text
+    return tuple(spans)
+
+
+def for_terminal(spans: tuple[Span, ...], colour: bool) -> str:
+    """The text, with what is learned in colour and underlined, or without colour in brackets."""
+    before, after = (COLOUR, PLAIN) if colour else (OPEN, CLOSE)
+    return "".join(f"{before}{visible(s.text)}{after}" if s.taught else visible(s.text) for s in spans)
+
+
+def for_page(spans: tuple[Span, ...]) -> str:
+    """The text as HTML: what is learned is marked, underlined and in brackets, so that no one needs the colour."""
+    parts = []
+    for span in spans:
+        text = in_html(span.text)
+        title = f"{span.tokens} tokens that the model learns to write"
+        parts.append(f'<mark title="{title}">{OPEN}{text}{CLOSE}</mark>' if span.taught else text)
+    return f"<pre>{''.join(parts)}</pre>"

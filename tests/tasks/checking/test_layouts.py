@@ -9,7 +9,7 @@ import pytest
 from lora_lessons import tasks
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import checking
-from lora_lessons.tasks.checking import documents, tables
+from lora_lessons.tasks.checking import records
 
 ASK, SAY = {"role": "user", "content": "What is tea?"}, {"role": "assistant", "content": 'A "leaf",\nin hot water.'}
 TALK = [ASK, SAY]
@@ -84,8 +84,8 @@ def test_a_good_file_is_read_as_the_strict_reader_and_json_read_it(task):
 
 def test_where_every_row_is_broken_no_line_is_read_again_and_again(good, monkeypatch):
     read, lines = [], 200
-    whole = tables.text_of
-    monkeypatch.setattr(tables, "text_of", lambda line: read.append(line) or whole(line))
+    whole = records.text_of
+    monkeypatch.setattr(records, "text_of", lambda line: read.append(line) or whole(line))
     # each lacks its first quotation mark, so that a cell is open at every line end
     assert good("prompt,completion\n" + 'What is tea?","A leaf.\n' * lines, "x.csv") == []
     assert lines < len(read) < 4 * lines
@@ -153,7 +153,7 @@ def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence):
 @pytest.mark.parametrize("name", ["x.json", "x.txt", "x.jsonl"])
 def test_one_list_over_many_lines_is_read_element_by_element(tmp_path, monkeypatch, indent, name):
     """As alpaca_data.json is; in one line of a .jsonl it is a bad line."""
-    monkeypatch.setattr(documents, "PIECE", 17)
+    monkeypatch.setattr(records, "PIECE", 17)
     elements = [{"instruction": f'{n} "[{{\\', "input": "]},\n" * n, "output": f"{n} {' ' * 40}é\\"} for n in range(9)]
     text = json.dumps(elements, indent=indent, ensure_ascii=False)
     (tmp_path / name).write_text(f"\n{text}\n")

@@ -8,7 +8,7 @@ import pytest
 from chat_templates import CHATML, tokenizer_of
 
 from lora_lessons.tasks import checking
-from lora_lessons.tasks.checking import minhash, tokens
+from lora_lessons.tasks.checking import likeness, tokens
 
 WORDS = [f"{a}{b}{c}" for a in "btkmr" for b in "aeiou" for c in "lnst"]
 
@@ -18,7 +18,7 @@ def text_of(seed, words=60):
 
 
 def runs(text):
-    return {text[at : at + minhash.RUN] for at in range(len(text) - minhash.RUN + 1)}
+    return {text[at : at + likeness.RUN] for at in range(len(text) - likeness.RUN + 1)}
 
 
 def shared(one, other):
@@ -36,7 +36,7 @@ def changed(text, words, seed=0):
 def test_equal_bytes_are_as_many_as_runs_in_common(words):
     """Over many pairs, since of one pair only 32 draws are seen."""
     pairs = [(text_of(seed), changed(text_of(seed), words, seed)) for seed in range(60)]
-    rows = minhash.table(b"".join(minhash.signature(text) for pair in pairs for text in pair))
+    rows = likeness.table(b"".join(likeness.signature(text) for pair in pairs for text in pair))
     measured = (rows[::2] == rows[1::2]).mean()
     assert abs(measured - sum(shared(*pair) for pair in pairs) / len(pairs)) < 0.03
 
@@ -45,20 +45,20 @@ def test_all_nearly_equal_texts_are_found_and_no_others():
     texts = [text_of(seed, 200) for seed in range(40)]
     near = [changed(text, 2) for text in texts[:20]]
     far = [changed(text, 60) for text in texts[20:]]
-    rows = minhash.table(b"".join(map(minhash.signature, texts + near + far)))
-    assert minhash.near_pairs(rows) == {40 + n: n for n in range(20)}
-    assert minhash.nearest(rows[40:], rows[:40]) == {n: n for n in range(20)}
-    assert minhash.near_pairs(rows[:1]) == minhash.near_pairs(rows[:0]) == minhash.nearest(rows, rows[:0]) == {}
+    rows = likeness.table(b"".join(map(likeness.signature, texts + near + far)))
+    assert likeness.near_pairs(rows) == {40 + n: n for n in range(20)}
+    assert likeness.nearest(rows[40:], rows[:40]) == {n: n for n in range(20)}
+    assert likeness.near_pairs(rows[:1]) == likeness.near_pairs(rows[:0]) == likeness.nearest(rows, rows[:0]) == {}
 
 
 def test_a_thousand_equal_lines_are_all_found():
-    rows = minhash.table(minhash.signature("the same") * 1000)
-    assert len(minhash.near_pairs(rows)) == 999
+    rows = likeness.table(likeness.signature("the same") * 1000)
+    assert len(likeness.near_pairs(rows)) == 999
 
 
 @pytest.mark.parametrize("text", ["", "a", "é🙂", "x" * 100_000])
 def test_a_text_of_any_length_has_a_signature(text):
-    assert len(minhash.signature(text)) == minhash.ORDERS
+    assert len(likeness.signature(text)) == likeness.ORDERS
 
 
 def write(path, count):

@@ -10,7 +10,7 @@ from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
 from lora_lessons.tasks import checking
-from lora_lessons.tasks.checking import rendering, tokens
+from lora_lessons.tasks.checking import report, tokens
 
 TALK = [{"role": "user", "content": "Which leaf?"}, {"role": "assistant", "content": "Camellia\nsinensis, naïve 🙂."}]
 RULE = {"role": "system", "content": "Be brief."}
@@ -181,7 +181,7 @@ def test_a_terminal_shows_what_is_learned_by_colour_or_by_brackets_and_obeys_no_
     spans = (checking.Span("ask\n", False, 2), checking.Span("say\x1b[2J\x9b\u202e", True, 2))
     shown = "say\\u001b[2J\\u009b\\u202e"
     assert checking.for_terminal(spans, colour=False) == f"ask\n⟦{shown}⟧"
-    assert checking.for_terminal(spans, colour=True) == f"ask\n{rendering.COLOUR}{shown}{rendering.PLAIN}"
+    assert checking.for_terminal(spans, colour=True) == f"ask\n{report.COLOUR}{shown}{report.PLAIN}"
 
 
 def test_the_page_stands_alone_and_says_without_colour_what_is_learned(checked):

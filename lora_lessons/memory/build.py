@@ -13,7 +13,7 @@ from torch import nn
 from .. import lora
 from ..errors import ModelError
 from ..training.settings import make_optimizer
-from . import attention, loss, recipe, tape, way
+from . import loss, recipe, tape, way
 from .job import DTYPES, Job, Shape, why
 
 
@@ -35,7 +35,7 @@ def build(
     """
     model = skeleton(shape, DTYPES[job.dtype], blocks, window)
     if device == "meta" and model.config._attn_implementation == "sdpa":
-        model.set_attn_implementation(attention.register(card))
+        model.set_attn_implementation(way.register(card))
     loss.use(model, job.loss)
     linears = lora.resolve_targets(model, "all-linear") if job.layer == "peft" and job.method != "full" else []
     with _codebooks_put_back():

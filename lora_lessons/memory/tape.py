@@ -1,14 +1,9 @@
-"""What one training step really holds: every tensor's birth and death on a tape, read off afterwards.
-
-forward → loss → backward, last block … first block → optimizer: at which moment is most alive, and what is it?
-Nothing on the tape depends on numbers, so a model on the meta device (shapes, no weights) writes the same one.
-One file, although it is long: a tape, what is seen on it and how it is read off belong on one page.
-"""
+"""What one training step really holds: every tensor's birth and death on a tape, read off afterwards."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -274,3 +269,32 @@ def step(
             path.moments = None
     optimizer.zero_grad(set_to_none=True)
     return tape
+
+
+def out_and_kept(forward: Callable[[Any], Tensor], x: Any, held: nn.Module | None = None) -> tuple[Tensor, int]:
+    """`forward(x)`, and the bytes that live on after it besides its output, x and what the module `held` holds anyway.
+
+    x is a tensor, or a batch of them. The tape sees each storage be born and die, so it also sees what a
+    `torch.autograd.Function` puts on its `ctx`; PyTorch's saved-tensor hooks see only what goes through
+    `save_for_backward`.
+    """
+    tape = Tape()
+    there = [leaf for leaf in tree_leaves(x) if isinstance(leaf, Tensor)]
+    there += [] if held is None else [*held.parameters(), *held.buffers()]
+    for tensor in there:
+        tape.see(tensor, "rest")
+    with tape:
+        out = forward(x)
+        tape.see(out, "working")
+        tape.forward_ends()
+    trace = tape.read()
+    alive = [0] * len(trace.sizes)
+    for number, sign in zip(trace.numbers.tolist(), trace.signs.tolist(), strict=True):
+        alive[number] += sign
+    kept = KINDS.index("activations")
+    return out, int(sum(s for s, a, k in zip(trace.sizes, alive, trace.kinds, strict=True) if a > 0 and k == kept))
+
+
+def kept_for_backward(forward: Callable[[Any], Tensor], x: Any, held: nn.Module | None = None) -> int:
+    """Bytes that live on after `forward(x)`, as `out_and_kept` finds them."""
+    return out_and_kept(forward, x, held)[1]

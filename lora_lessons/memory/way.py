@@ -1,21 +1,23 @@
-"""The way that a job takes to its loss: transformers' own, or the fast path itself, which tells the tape where it is.
+"""The way that a job takes to its loss: transformers' own, or the fast path itself, which tells the tape what it keeps.
 
-A plan runs the very `FastPath` that training will run, so that nothing here has to know what it keeps.
+On the meta device attention keeps what the fused kernels of a card would, where PyTorch's own choice keeps more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from torch.overrides import TorchFunctionMode
 
 from ..fast import FastPath, why_not
 from ..fast.rows import Rows
 from ..lora import LoRALinear
 from ..tasks import Encoded
-from . import attention
 from .job import Job
 from .tape import Moments
 
@@ -48,7 +50,7 @@ class TapedPath(FastPath):
     moments: Moments | None = None
 
     def block(self, x: Tensor, block: nn.Module, cos: Tensor, sin: Tensor, rows: Rows) -> Tensor:
-        with attention.Fused():  # here, because a checkpointed block runs once more on the way back
+        with Fused():  # here, because a checkpointed block runs once more on the way back
             out = super().block(x, block, cos, sin, rows)
         if self.moments:
             self.moments.after(block, out)
@@ -65,3 +67,89 @@ class TapedPath(FastPath):
             weight = (layer.base_layer if isinstance(layer, LoRALinear) else layer).weight
             if weight.is_floating_point() and weight.dtype != self.dtype:
                 yield "rest" if layer is self.model.lm_head else "base", self.weights[id(layer)]()
+
+
+@cache
+def register(card: bool) -> str:
+    """Make the attention of a card, or of a processor, known to transformers; return its name there."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    name = f"fused_on_a_{'card' if card else 'processor'}"
+    AttentionInterface.register(name, partial(_attend, card))
+    AttentionMaskInterface.register(name, sdpa_mask)
+    return name
+
+
+def _attend(
+    card: bool,
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None = None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **other: Any,
+) -> tuple[Tensor, None]:
+    """transformers' sdpa attention (query, key, value: batch × heads × tokens × size) with the kernel told by name."""
+    from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+
+    # A processor's fused kernel knows neither dropout nor values of another size than the keys; a card's knows both.
+    sizes_differ = query.shape[-1] != value.shape[-1]
+    learned = other.get("position_bias") is not None or (attention_mask is not None and attention_mask.requires_grad)
+    if learned or (not card and (dropout or sizes_differ)):
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **other
+        )
+    groups = getattr(module, "num_key_value_groups", 1)
+    if groups > 1 and (attention_mask is not None or sizes_differ):
+        key, value = repeat_kv(key, groups), repeat_kv(value, groups)
+    out = _fused(query, key, value, attention_mask, scale=scaling)
+    return out.transpose(1, 2).contiguous(), None
+
+
+def _fused(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = True,
+    scale: float | None = None,
+) -> Tensor:
+    """`scaled_dot_product_attention` by the fused kernel: of a mask of yes and no it makes one of numbers."""
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        attn_mask = torch.where(attn_mask, query.new_zeros(()), query.new_full((), -torch.inf))
+    if query.shape[-1] != value.shape[-1]:
+        out: Tensor = _Fused.apply(query, key, value, attn_mask)
+        return out
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    found: Tensor = kernel(query, key, value, 0.0, attn_mask is None, attn_mask=attn_mask, scale=scale)[0]
+    return found
+
+
+class Fused(TorchFunctionMode):
+    """While it is entered, whoever asks PyTorch for attention on the meta device gets the fused kernel."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is scaled_dot_product_attention and args[0].is_meta:
+            said = dict(kwargs or {})
+            said.pop("is_causal", None)  # without a mask it is
+            return _fused(*args, **said)
+        return func(*args, **(kwargs or {}))
+
+
+class _Fused(torch.autograd.Function):
+    """A fused kernel without its numbers, for values of another size than the keys (DeepSeek's latent attention)."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        out = query.new_empty(*query.shape[:-1], value.shape[-1])
+        log_sum_exp = query.new_empty(query.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(query, key, value, mask, out, log_sum_exp)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, *_ = ctx.saved_tensors
+        return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value), None

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lora_lessons.memory.kept import kept_for_backward, out_and_kept
+from lora_lessons.memory.tape import kept_for_backward, out_and_kept
 from lora_lessons.tasks import Encoded
 
 

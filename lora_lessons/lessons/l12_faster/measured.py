@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ... import lora
 from ...experiments import recordings, training_speed
-from ...memory.kept import out_and_kept
+from ...memory.tape import out_and_kept
 from ...tasks import IGNORED, collate
 from ...training import no_cache
 from .rungs import Batch, Loss

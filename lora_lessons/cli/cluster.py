@@ -49,24 +49,26 @@ def config(
     One line for each machine. A setting that would train nothing, or does not fit, is refused.
     """
     from .. import models
-    from ..cluster import job, launch_files
+    from ..cluster import launch, launcher
     from ..training import Settings
 
-    number, gb = launch_files.cards_of(cards)
-    machines = launch_files.Machines(
+    number, gb = launch.cards_of(cards)
+    machines = launch.Machines(
         cards=number, card_gb=gb, nodes=nodes, host_ram_gb=host_ram, offload=offload, storage=storage, fsdp=fsdp
     )
-    if method not in launch_files.METHODS:
-        raise ValueError(f"--method {method!r} is not known: choose from {', '.join(launch_files.METHODS)}.")
+    if method not in launch.METHODS:
+        raise ValueError(f"--method {method!r} is not known: choose from {', '.join(launch.METHODS)}.")
     settings = Settings(steps=steps, batch_size=batch_size, learning_rate=lr, gradient_checkpointing=True)
-    sizes = launch_files.sizes_of(model, method, r)
-    launch_files.check(machines, method, sizes)
-    wanted = job.ClusterJob(model, task, r, 2.0 * r, launch_files.METHODS[method], settings)
-    lines = launch_files.write(out, machines, wanted, overwrite=overwrite)
-    print(f"Written: {shown(out)}. {launch_files.fits(machines, sizes)}")
+    sizes = launch.sizes_of(model, method, r)
+    launch.check(machines, method, sizes)
+    wanted = launcher.ClusterJob(model, task, r, 2.0 * r, launch.METHODS[method], settings)
+    lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
+    print(f"Written: {shown(out)}. {launch.fits(machines, sizes)}")
     if model in models.SHAPES:
-        print(f"{model} is a shape without weights: write a folder or a hub id as base in {job.JOB} before you start.")
+        print(
+            f"{model} is a shape without weights: write a folder or a hub id as base in {launcher.JOB} before you start."
+        )
     print("Start it with:", *(f"    {line}" for line in lines), sep="\n")
     if nodes > 1:
-        print(launch_files.BETWEEN_MACHINES)
+        print(launch.BETWEEN_MACHINES)
     return EXIT_OK

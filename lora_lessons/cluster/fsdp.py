@@ -1,33 +1,28 @@
 """FSDP: every rank holds a part of every matrix, and the whole of one block at a time.
 
-between blocks   rank 0 holds rows 0 … d/2 of W (d×k), rank 1 the rest; so of A (r×k), B (d×r) and AdamW's moments
-a block's turn   all-gather: each rank sends its rows to the others, until all hold W, A and B of this block
-                 forward on the rank's own examples; then the others' rows are let go
-on the way back  all-gather again, since they are gone; backward; they are let go again
-                 reduce-scatter: each rank gets, for its own rows of A and B, the gradients of all ranks added up
-the step         AdamW moves the rank's own rows, with its own rows of the moments; nothing is sent
-
-The frozen W has no gradient, so reduce-scatter carries the adapter alone: about a hundredth on the course's base (r=8).
-This is FSDP2 (`torch.distributed.fsdp.fully_shard`, one shard a parameter) as accelerate sets it up. FSDP1 glues a
-block's parameters into one flat one, so all of them must have one dtype: a base in bf16 and our adapter in fp32 do not.
+A 4-bit base is kept so that it can be cut; what a rank holds and what travels between ranks is counted.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import bitsandbytes as bnb
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather, DefaultReduceScatter
 
+from ..machine import peak_bytes
 from ..tasks import Encoded
 from ..training.ranks import Alone
 from ..training.settings import TrainingStopped
-from .held import forget_peak
-from .traffic import Traffic
 
 
 class ShardedRank(Alone):
@@ -106,3 +101,106 @@ def fsdp_accelerator() -> Any:
 def on_cards() -> bool:
     """Whether the ranks have cards, and are not told to leave them (ACCELERATE_USE_CPU)."""
     return torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() not in ("1", "true", "yes")
+
+
+def store_as(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Keep the codes of every Linear4bit of `model` as `dtype`, in place: a view of the same bytes.
+
+    The scales (absmax) of each weight stay with its module, from where bitsandbytes fetches them once FSDP has made a
+    plain parameter of the codes. Raises ValueError for a weight whose bytes are no whole number of `dtype`s, and
+    on a CPU for one whose rows are no whole number of blocks.
+    """
+    for name, module in model.named_modules():
+        if not isinstance(module, bnb.nn.Linear4bit):
+            continue
+        weight: Any = module.weight
+        if weight.nbytes % dtype.itemsize:
+            raise ValueError(f"{name} has {weight.nbytes} bytes of codes, which are no whole numbers of {dtype}.")
+        if weight.device.type == "cpu" and weight.quant_state.shape[1] % weight.quant_state.blocksize:
+            raise ValueError(
+                f"{name} has rows of {weight.quant_state.shape[1]}, no whole blocks of {weight.quant_state.blocksize}: "
+                "bitsandbytes' kernel for processors takes the scales of other blocks there; use fp32 or bf16."
+            )
+        codes = weight.data.as_subclass(torch.Tensor).reshape(-1).view(dtype).reshape(-1, 1)
+        module.quant_state, module.quant_storage = weight.quant_state, dtype
+        module.weight = bnb.nn.Params4bit(
+            codes,
+            requires_grad=False,
+            quant_state=weight.quant_state,
+            blocksize=weight.quant_state.blocksize,
+            compress_statistics=weight.quant_state.nested,
+            quant_type=weight.quant_state.quant_type,
+            quant_storage=dtype,
+            module=module,
+            bnb_quantized=True,
+        )
+    return model
+
+
+def sharded_bytes(model: nn.Module) -> int:
+    """Bytes of parameters that this rank holds between blocks: its shards, and what is not sharded.
+
+    Of a 4-bit weight the packed codes are sharded; the scales (absmax), which stay whole on each rank, count too.
+    """
+    total = sum((p.to_local() if hasattr(p, "to_local") else p).nbytes for p in model.parameters())
+    for module in model.modules():
+        state = getattr(module, "quant_state", None)
+        total += sum(t.nbytes for t in state.as_dict(packed=True).values()) if state else 0
+    return total
+
+
+def forget_peak() -> None:
+    """Begin to look for the peak now: what loading took is let go of first, and no longer counts.
+
+    On Linux and on cards. Elsewhere the peak is that of the whole process, loading included.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int:
+    """The most bytes since `forget_peak`: of a card's tensors, or of the process on a CPU, libraries included."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_bytes()
+
+
+class Traffic:
+    """Bytes that this rank has sent: the least that any algorithm must, without what the network adds.
+
+    In an all-gather each of N ranks sends its shard to N − 1 others; in a reduce-scatter, N − 1 of the N parts of what it
+    holds.
+    """
+
+    def __init__(self, ranks: int) -> None:
+        self.ranks, self.gathered, self.reduced = ranks, 0, 0
+
+    @property
+    def sent(self) -> int:
+        return self.gathered + self.reduced
+
+    def count(self, model: nn.Module) -> None:
+        """Count from now on what each FSDP unit of `model` sends."""
+        for unit in model.modules():
+            if isinstance(unit, FSDPModule):
+                unit.set_custom_all_gather(CountedAllGather(self))
+                unit.set_custom_reduce_scatter(CountedReduceScatter(self))
+
+
+class CountedAllGather(DefaultAllGather):
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+
+    def __call__(self, output_tensor: Tensor, input_tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+        self.traffic.gathered += input_tensor.nbytes * (self.traffic.ranks - 1)
+        return super().__call__(output_tensor, input_tensor, *args, **kwargs)
+
+
+class CountedReduceScatter(DefaultReduceScatter):
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+
+    def __call__(self, output_tensor: Tensor, input_tensor: Tensor, *args: Any, **kwargs: Any) -> Any:
+        self.traffic.reduced += input_tensor.nbytes * (self.traffic.ranks - 1) // self.traffic.ranks
+        return super().__call__(output_tensor, input_tensor, *args, **kwargs)

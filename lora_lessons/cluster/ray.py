@@ -1,4 +1,4 @@
-"""Ray for one command: started on this machine and ended with it, or joined where it runs."""
+"""Ray for one command: tasks, a few at once, tried again when a worker is killed; bad runs stopped early by ASHA."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import logging
 import os
 import secrets
 import socket
+import statistics
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from typing import Any, NamedTuple, TypeVar
 
 from ..errors import first_line
 from ..files import scratch
 from ..interrupts import first_one_asks, handlers_kept
-from .ray_tasks import PATIENCE, Share
 
 STARTS = 3
 LONGEST_FOLDER = 8  # characters of the temporary folder: a socket's whole path may have about 100
@@ -145,3 +148,136 @@ def _set(variables: dict[str, str | None]) -> None:
         os.environ.pop(name, None)
         if value is not None:
             os.environ[name] = value
+
+
+Input = TypeVar("Input", bound=Hashable)
+TRIES = 4  # of a task whose worker dies; its own errors are not tried again
+PATIENCE = 5.0  # seconds for what was asked to end, before it is killed
+
+
+class Share(NamedTuple):
+    """What each task gets: threads, bytes of memory, and cards."""
+
+    threads: int
+    memory: int
+    cards: int = 0
+
+    def fits(self, node: dict[str, float]) -> int:
+        """How many such tasks a machine with these of Ray's resources runs at once."""
+        ways = [node.get("CPU", 0) // self.threads, node.get("memory", 0) // self.memory]
+        ways += [node.get("GPU", 0) // self.cards] if self.cards else []
+        return int(min(ways))
+
+
+class WorkerDied(RuntimeError):
+    """A task's worker was killed each time that it ran."""
+
+
+def each(
+    inputs: Sequence[Input],
+    task: Callable[..., Any],
+    arguments: Callable[[Input], tuple[Any, ...]],
+    share: Share,
+    slots: int,
+    show: Callable[[list[Input]], object],
+) -> Generator[tuple[Input, Any], None, None]:
+    """Run task(*arguments(one)) in a worker for each of `inputs`, `slots` at once; yield (one, result) as they end.
+
+    `show` hears which are running. A task whose worker is killed is tried again; after TRIES its result is a
+    WorkerDied. An error of the task itself is raised as it is. When the caller stops early, what still runs is ended.
+    """
+    import ray
+
+    remote = ray.remote(
+        num_cpus=share.threads, num_gpus=share.cards, memory=share.memory, max_retries=TRIES - 1, retry_exceptions=False
+    )(task)
+    waiting, at_work = deque(inputs), dict[Any, Input]()
+    try:
+        while waiting or at_work:
+            while waiting and len(at_work) < slots:
+                at_work[remote.remote(*arguments(waiting[0]))] = waiting[0]
+                waiting.popleft()
+            show(list(at_work.values()))
+            (ended,), _ = ray.wait(list(at_work), num_returns=1)
+            yield at_work.pop(ended), _result(ended)
+    finally:
+        if at_work:
+            with first_one_asks():
+                _end(list(at_work))
+
+
+def _result(ended: Any) -> Any:
+    """What a task returned. Raises the error that it ended with."""
+    import ray
+
+    try:
+        return ray.get(ended)
+    except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError, ray.exceptions.NodeDiedError) as error:
+        return WorkerDied(first_line(error))
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from None
+
+
+def _end(tasks: list[Any]) -> None:
+    """Interrupt tasks that still run; those that do not end soon are killed with their workers."""
+    import ray
+
+    for force in (False, True):
+        for task in tasks:
+            ray.cancel(task, force=force)
+        _, tasks = ray.wait(tasks, num_returns=len(tasks), timeout=PATIENCE)
+        if not tasks:
+            return
+
+
+KEEP = 2  # of so many runs at a rung, one goes on; and each rung is at so many times the steps of the last
+
+
+def rungs(steps: int) -> list[int]:
+    """The steps at which a run of `steps` is judged: a quarter, when the warm-up is over, and a half."""
+    found = [max(1, steps // 4)]
+    while found[-1] * KEEP < steps:
+        found.append(found[-1] * KEEP)
+    return [rung for rung in found if rung < steps]
+
+
+class Referee:
+    """Says how far each run may train. Runs are compared within a group alone: one seed, and so the same examples."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self.rungs = steps, rungs(steps)
+        self._schedulers: dict[Any, Any] = {}
+        self._judged: dict[tuple[str, int], bool] = {}
+
+    def may_take(self, name: str, group: Any, losses: Sequence[float]) -> int:
+        """How many steps the run `name` may take, having seen these losses: its next rung, or all; 0 stops it.
+
+        The same question has the same answer, also when a killed run comes to a rung again.
+        """
+        for before, rung in zip([0, *self.rungs], self.rungs, strict=False):
+            if len(losses) < rung:
+                return rung
+            if not self._goes_on(name, group, rung, statistics.fmean(losses[before:rung])) and len(losses) < self.steps:
+                return 0
+        return self.steps
+
+    def _goes_on(self, name: str, group: Any, rung: int, loss: float) -> bool:
+        """Whether the run goes on from `rung`, where its mean loss since the rung before was `loss`, in nats."""
+        from ray.tune.schedulers import TrialScheduler
+
+        if (name, rung) not in self._judged:
+            trial, asha = SimpleNamespace(trial_id=name), self._scheduler(group)
+            if not any(judged == name for judged, _ in self._judged):
+                asha.on_trial_add(None, trial)
+            said = asha.on_trial_result(None, trial, {"steps": rung, "loss": loss})
+            self._judged[name, rung] = said != TrialScheduler.STOP
+        return self._judged[name, rung]
+
+    def _scheduler(self, group: Any) -> Any:
+        from ray.tune.schedulers import ASHAScheduler
+
+        if group not in self._schedulers:
+            self._schedulers[group] = ASHAScheduler(
+                "steps", "loss", "min", max_t=self.steps, grace_period=self.rungs[0], reduction_factor=KEEP
+            )
+        return self._schedulers[group]

@@ -1,6 +1,6 @@
 """What each rank runs: the course's own training, on its part of the model and of every batch.
 
-accelerate launch --config_file FOLDER/accelerate.yaml -m lora_lessons.cluster.worker FOLDER
+The ranks meet by a file and the loopback on one machine, by the launcher's address on several.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -21,12 +24,9 @@ from .. import lora, models, training
 from ..adapter import save_adapter
 from ..files import read_text, write_text
 from ..paths import cache_dir
-from ..training.ranks import Alone, whole
-from .fsdp import ShardedRank, on_cards
-from .held import forget_peak, peak, sharded_bytes
-from .job import ClusterJob, read_job
-from .launcher import end_with_parent
-from .meeting import leave, meet, to_the_end
+from ..training.ranks import ALONE, Alone, whole
+from .fsdp import ShardedRank, forget_peak, on_cards, peak, sharded_bytes
+from .launcher import ClusterJob, end_with_parent, meeting_file, read_job
 
 ADAPTER, RUN, ACCOUNT = "adapter", "run", "account.json"
 
@@ -75,7 +75,7 @@ def load(job: ClusterJob) -> Any:
         # bitsandbytes takes seconds to import
         from ..models.four_bit import Format
         from ..models.tensor_by_tensor import load as load_four_bit
-        from .four_bit import store_as
+        from .fsdp import store_as
 
         net = load_four_bit(place, Format("nf4", compute), cache=cache_dir() / "4bit", name=str(place))
         return store_as(models.keep_trainable(net), compute)
@@ -102,7 +102,7 @@ def name_of_run(model: nn.Module, examples: list[Any], job: ClusterJob, ranks: A
         torch.set_num_threads(1)
         found = hashlib.sha256(training.fingerprint(model, examples, job.settings).encode())
         torch.set_num_threads(threads)
-        for file in ("fsdp.py", "worker.py", "four_bit.py"):
+        for file in ("fsdp.py", "worker.py"):
             found.update(Path(__file__).with_name(file).read_bytes())
         digits = torch.tensor(list(found.hexdigest()[:24].encode()), dtype=torch.uint8)
     if ranks.count > 1:
@@ -116,6 +116,61 @@ def make_whole(model: nn.Module) -> None:
     for _, layer in lora.lora_layers(model):
         layer.lora_A = nn.Parameter(whole(layer.lora_A.detach()))
         layer.lora_B = nn.Parameter(whole(layer.lora_B.detach()))
+
+
+def meet() -> Alone:
+    """Join the other ranks that the launcher has started; alone, there is nothing to join.
+
+    On one machine nothing is heard beyond it: the ranks meet in a file, and gloo and NCCL talk over the loopback.
+    On several they meet at rank 0's machine (MASTER_ADDR), and GLOO_SOCKET_IFNAME names the network between them.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return ALONE
+    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    where = "env://"
+    if count == int(os.environ["LOCAL_WORLD_SIZE"]):
+        os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = loopback()
+        where = meeting_file(os.getppid()).as_uri()
+    backend = "gloo"
+    if on_cards():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend, init_method=where, rank=rank, world_size=count)
+    return ShardedRank()
+
+
+def loopback() -> str:
+    """The name of this machine's loopback interface: lo on Linux, lo0 on a Mac."""
+    return next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+
+
+def leave(ranks: Alone) -> None:
+    """Wait for the others, then part."""
+    if not dist.is_initialized():
+        return
+    dist.barrier()
+    dist.destroy_process_group()
+    if ranks.main:
+        meeting_file(os.getppid()).unlink(missing_ok=True)
+
+
+def to_the_end(work: Callable[[], None]) -> NoReturn:
+    """Do a rank's work, and end its process there and then: status 0, or 1 and a traceback.
+
+    Python is not taken down first. Threads of gloo outlive `leave`, and one that still lets go of a tensor while Python
+    is taken down aborts the process, though all is done (pytorch#190489).
+    """
+    status = 0
+    try:
+        work()
+    except KeyboardInterrupt:
+        pass
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from lora_lessons.cluster.asha import Referee, rungs
+from lora_lessons.cluster.ray import Referee, rungs
 from lora_lessons.experiments import sweep
 
 

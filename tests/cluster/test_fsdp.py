@@ -12,8 +12,8 @@ from short_cluster import SETTINGS, in_this_process, learned, make_examples, sam
 from tiny_folders import make_folder
 
 from lora_lessons.cluster import worker
-from lora_lessons.cluster.job import ClusterJob
-from lora_lessons.cluster.launch_files import Machines
+from lora_lessons.cluster.launch import Machines
+from lora_lessons.cluster.launcher import ClusterJob
 
 pytestmark = pytest.mark.long
 

@@ -12,7 +12,7 @@ from short_cluster import SETTINGS, make_examples
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from lora_lessons import cluster, tasks
-from lora_lessons.cluster import job, launch
+from lora_lessons.cluster import launch, launcher
 from lora_lessons.cluster.launcher import what_failed
 from lora_lessons.errors import ModelError
 from lora_lessons.training.losses import share
@@ -72,24 +72,24 @@ def test_what_cannot_be_trained_is_refused_before_anything_starts(base, tmp_path
     with pytest.raises(ValueError, match="cannot be divided among ranks: choose adamw or adamw_fused"):
         cluster.run(2, tmp_path, base=base, settings=eight_bits)
     assert not list(tmp_path.iterdir())
-    job.ClusterJob(str(base), "persona", 4, 8.0, "fp32", SETTINGS).write(tmp_path)
+    launcher.ClusterJob(str(base), "persona", 4, 8.0, "fp32", SETTINGS).write(tmp_path)
     with pytest.raises(ValueError, match="belongs to another training"):
         cluster.run(2, tmp_path, base=base, r=8, settings=SETTINGS)
 
 
 def test_a_job_and_its_examples_are_read_as_they_were_written(base, tmp_path):
-    written = job.ClusterJob(str(base), "persona", 4, 8.0, "fp32", SETTINGS)
+    written = launcher.ClusterJob(str(base), "persona", 4, 8.0, "fp32", SETTINGS)
     written.write(tmp_path)
-    assert job.read_job(tmp_path) == written
+    assert launcher.read_job(tmp_path) == written
     examples = [*make_examples(), tasks.Encoded(torch.arange(3), torch.arange(3), torch.tensor([0, 1, 0]))]
-    job.write_examples(examples, tmp_path / job.EXAMPLES)
-    read = job.read_examples(tmp_path / job.EXAMPLES)
+    launcher.write_examples(examples, tmp_path / launcher.EXAMPLES)
+    read = launcher.read_examples(tmp_path / launcher.EXAMPLES)
     assert [str(one) for one in read] == [str(one) for one in examples]
-    (tmp_path / job.JOB).write_text("{}")
+    (tmp_path / launcher.JOB).write_text("{}")
     with pytest.raises(ValueError, match="is no job of this course"):
-        job.read_job(tmp_path)
+        launcher.read_job(tmp_path)
     with pytest.raises(FileNotFoundError, match="`lora-lessons cluster config` writes one"):
-        job.read_job(tmp_path / "nowhere")
+        launcher.read_job(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("count", [2, 3, 8])

@@ -14,10 +14,9 @@ import pytest
 from short_cluster import SETTINGS, make_examples, same
 
 from lora_lessons import cli
-from lora_lessons.cluster import launch_files
-from lora_lessons.cluster.accelerate_file import ACCELERATE
-from lora_lessons.cluster.job import EXAMPLES, ClusterJob, read_job, write_examples
-from lora_lessons.cluster.launch_files import Machines, Sizes
+from lora_lessons.cluster import launch
+from lora_lessons.cluster.launch import Machines, Sizes
+from lora_lessons.cluster.launcher import ACCELERATE, EXAMPLES, ClusterJob, read_job, write_examples
 from lora_lessons.errors import ModelError
 from lora_lessons.memory.bill import CONTEXT_BYTES, GIB
 
@@ -43,7 +42,7 @@ def as_accelerate_reads(line):
 
 
 def write(folder, cluster, base="embedded", task="persona", dtype="nf4", settings=SETTINGS):
-    return launch_files.write(folder, cluster, ClusterJob(str(base), task, 4, 16.0, dtype, settings))
+    return launch.write_launch_files(folder, cluster, ClusterJob(str(base), task, 4, 16.0, dtype, settings))
 
 
 def test_accelerate_reads_what_was_written_for_one_machine(tmp_path):
@@ -66,7 +65,7 @@ def test_two_machines_have_a_line_each(tmp_path):
     read = [as_accelerate_reads(line) for line in lines]
     assert [one.machine_rank for one in read] == [0, 1]
     assert {(one.num_processes, one.num_machines, one.main_process_port) for one in read} == {(4, 2, 29500)}
-    assert {one.main_process_ip for one in read} == {launch_files.ADDRESS} and read[0].fsdp_offload_params is True
+    assert {one.main_process_ip for one in read} == {launch.ADDRESS} and read[0].fsdp_offload_params is True
 
 
 @pytest.mark.parametrize(
@@ -86,27 +85,27 @@ def test_two_machines_have_a_line_each(tmp_path):
 def test_what_would_train_nothing_or_fail_is_refused(changed, method, sizes, sentence):
     cluster = Machines(**{"cards": 2, "card_gb": 24.0} | changed)
     with pytest.raises(ValueError, match=sentence):
-        launch_files.check(cluster, method, sizes)
+        launch.check(cluster, method, sizes)
 
 
 def test_what_fits_is_not_refused():
-    launch_files.check(TWO, "qlora", LARGE)
-    launch_files.check(Machines(cards=2, card_gb=12, offload=True, host_ram_gb=128), "qlora", LARGE)
+    launch.check(TWO, "qlora", LARGE)
+    launch.check(Machines(cards=2, card_gb=12, offload=True, host_ram_gb=128), "qlora", LARGE)
 
 
 def test_a_shape_says_what_a_rank_meets(tmp_path):
     """Of a 7B in NF4 half a byte a weight, and the head's 32,000 × 4,096 numbers in 16 bits, gathered at once."""
-    sizes = launch_files.sizes_of("Llama-2-7B", "qlora", 8)
+    sizes = launch.sizes_of("Llama-2-7B", "qlora", 8)
     assert sizes.base == pytest.approx(6.476e9 * 4.127 / 8 + 0.262e9 * 2, rel=0.01)
     assert sizes.unit == 32_000 * 4_096 * 2
-    assert launch_files.sizes_of("no/such-model-anywhere", "qlora", 8) is None
+    assert launch.sizes_of("no/such-model-anywhere", "qlora", 8) is None
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelError, match="config.json"):
-        launch_files.sizes_of(str(tmp_path), "qlora", 8)
+        launch.sizes_of(str(tmp_path), "qlora", 8)
 
 
 def test_the_command_writes_once(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(launch_files, "sizes_of", lambda *_: None)
+    monkeypatch.setattr(launch, "sizes_of", lambda *_: None)
     words = ["cluster", "config", "--cards", "2x24", "--out", str(tmp_path / "c"), "some-model"]
     assert cli.main(words) == 0
     said = capsys.readouterr().out
@@ -127,7 +126,7 @@ def test_the_command_writes_once(tmp_path, monkeypatch, capsys):
     ],
 )
 def test_words_that_cannot_be_are_one_sentence(tmp_path, monkeypatch, capsys, words, sentence):
-    monkeypatch.setattr(launch_files, "sizes_of", lambda *_: None)
+    monkeypatch.setattr(launch, "sizes_of", lambda *_: None)
     assert cli.main(["cluster", "config", "--out", str(tmp_path / "c"), *words, "some-model"]) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1 and not (tmp_path / "c").exists()

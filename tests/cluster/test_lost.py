@@ -14,7 +14,7 @@ from short_cluster import SETTINGS, in_this_process, make_examples, same
 from short_run import Killed
 
 from lora_lessons import cluster, training
-from lora_lessons.cluster.job import read_job
+from lora_lessons.cluster.launcher import read_job
 from lora_lessons.training.settings import TrainingStopped
 
 LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}

@@ -19,9 +19,9 @@ import pytest
 from reliability.commands import _TRAINS, _TRIAL
 
 from lora_lessons import cli
+from lora_lessons.cluster import ray
 from lora_lessons.cluster import ray as cluster
-from lora_lessons.cluster import ray_tasks
-from lora_lessons.cluster.ray_tasks import Share
+from lora_lessons.cluster.ray import Share
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import room
 
@@ -159,7 +159,7 @@ def test_a_run_whose_worker_is_killed_is_trained_again_once_and_to_the_same_numb
 
 
 def test_a_run_whose_worker_always_dies_is_a_failed_run(course, started, tmp_path, monkeypatch):
-    monkeypatch.setattr(ray_tasks, "TRIES", 1)
+    monkeypatch.setattr(ray, "TRIES", 1)
     (course / "hold-1-0").touch()
 
     def kill():

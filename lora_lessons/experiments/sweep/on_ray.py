@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ...cluster import ray
 from ...cluster import ray as cluster
-from ...cluster import ray_tasks
-from ...cluster.asha import Referee
+from ...cluster.ray import Referee
 from ...run import kernel, runner
 from . import room
 from .one import keep_row, kept_row, run_one
@@ -61,9 +61,9 @@ def train(
         def say(at_work: list[Trial]) -> None:
             show(", ".join(trial.name for trial in at_work))
 
-        with closing(ray_tasks.each(todo, work, arguments, share, slots, say)) as results:
+        with closing(ray.each(todo, work, arguments, share, slots, say)) as results:
             for trial, ended in results:
-                yield _killed(trial, out) if isinstance(ended, ray_tasks.WorkerDied) else ended
+                yield _killed(trial, out) if isinstance(ended, ray.WorkerDied) else ended
 
 
 def work(trial: Trial, folder: Path, keep_adapter: bool, threads: int, referee: Any) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def _referee(steps: int, done: Sequence[Mapping[str, Any]]) -> Any:
 
 def _killed(trial: Trial, out: Path) -> dict[str, Any]:
     """The row of a run whose worker was killed each time."""
-    said = f"its worker was killed each of {ray_tasks.TRIES} times: if memory ran out, choose a smaller --at-once"
+    said = f"its worker was killed each of {ray.TRIES} times: if memory ran out, choose a smaller --at-once"
     return keep_row(trial, out / "runs" / trial.name, runner.FAILED, {}, said, 0.0)
 
 

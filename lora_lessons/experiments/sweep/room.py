@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from ... import memory
-from ...cluster.ray_tasks import Share
+from ...cluster.ray import Share
 from ...machine import free_bytes, memory_bytes
 from ..ledger import BASE, BASE_NAME
 from .trials import BASES, Trial

@@ -12,15 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from .findings import all_findings
-from .measures import AdaptedMatrix as AdaptedMatrix
-from .measures import measure
 from .reading import AdapterFolder, open_adapter
 from .runtimes import runtimes
 from .words import as_json as as_json
 from .words import in_words as in_words
+from .xray import AdaptedMatrix as AdaptedMatrix
 from .xray import Finding as Finding
 from .xray import Runtime as Runtime
-from .xray import Size
+from .xray import Size, measure
 from .xray import Xray as Xray
 
 

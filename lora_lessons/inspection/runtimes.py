@@ -9,11 +9,9 @@ from ..adapter import ADAPTER_CONFIG
 from ..errors import ModelError
 from ..export import gguf
 from ..peft_config import read_config
-from .disagreements import all_dropped, biased_by, dropped, not_in_file, other_ranks
-from .measures import AdaptedMatrix
 from .reading import FLOATS, AdapterFolder, Stored, adapter_name, odd_keys
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
-from .xray import AgainstBase, Loads, Runtime
+from .xray import AdaptedMatrix, AgainstBase, Loads, Runtime, all_dropped, biased_by, dropped, not_in_file, other_ranks
 
 # vLLM's default for --max-lora-rank.
 VLLM_RANK = 16

@@ -9,8 +9,7 @@ from statistics import median
 from typing import Any
 
 from ..outside import in_line
-from .measures import AdaptedMatrix
-from .xray import Xray
+from .xray import AdaptedMatrix, Xray
 
 MARKS = {"wrong": "✗", "look": "!", "note": "·"}
 WIDTH = 100

@@ -16,8 +16,8 @@ from lora_lessons import inspection
 from lora_lessons.adapter import read_adapter
 from lora_lessons.export import gguf
 from lora_lessons.inspection import reading
-from lora_lessons.inspection.measures import measure
 from lora_lessons.inspection.runtimes import MERGED, NOT_MERGED
+from lora_lessons.inspection.xray import measure
 
 # Every code that an adapter of this kind gets, and no other.
 EXPECTED = {

@@ -1301,7 +1301,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/inspection/measures.py",
+        "lora_lessons/inspection/xray.py",
         (
             "‖ΔW‖ forgets the scale",
             "S = abs(scale) * singular_values(",
@@ -1349,7 +1349,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/inspection/matching.py",
+        "lora_lessons/inspection/settings.py",
         (
             "a layer that PEFT stacked anew is held against the wrong layer of the base",
             "if number < behind - first:",
@@ -1394,7 +1394,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/inspection/disagreements.py",
+        "lora_lessons/inspection/xray.py",
         (
             "matrices that the targets leave out are not named",
             "if not opened.settings.reaches(module)]",

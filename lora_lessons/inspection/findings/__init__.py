@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
-from ..xray import AgainstBase, Finding
+from ..xray import AdaptedMatrix, AgainstBase, Finding
 from . import of_base, of_file, of_numbers, of_settings
 
 _ORDER = {"wrong": 0, "look": 1, "note": 2}

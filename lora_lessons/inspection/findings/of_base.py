@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
-from ..talk import Talk, talk_of
-from ..xray import AgainstBase, Finding
+from ..with_base import Talk, talk_of
+from ..xray import AdaptedMatrix, AgainstBase, Finding
 from .of_numbers import named
 
 # ‖ΔW‖/‖W‖ of the matrix in the middle: 0.01 in the course's own adapters, 0.11 in the LoRA paper (section 7.3, r = 4).

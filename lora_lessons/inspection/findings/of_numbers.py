@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from ..measures import AdaptedMatrix
 from ..reading import FLOATS, AdapterFolder
-from ..xray import Finding
+from ..xray import AdaptedMatrix, Finding
 
 # One matrix with more than half of ‖ΔW‖² among at least so many.
 DOMINATES, AMONG = 0.5, 8

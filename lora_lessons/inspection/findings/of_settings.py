@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 
 from ...peft_config import DEFAULT_ALPHA
 from ...targets import is_end
-from ..disagreements import dropped, other_ranks
-from ..measures import AdaptedMatrix
 from ..reading import AdapterFolder
 from ..settings import NEEDS_COVARIANCES, NEEDS_GRADIENTS
-from ..xray import Finding
+from ..xray import AdaptedMatrix, Finding, dropped, other_ranks
 from .of_numbers import named
 
 # From this rank on, PEFT's default lora_alpha makes the scale a quarter or less.

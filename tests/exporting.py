@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lora_lessons.export import llamacpp
-from lora_lessons.export.gguf import SourceModel, proof, vocabulary
+from lora_lessons.export.gguf import SourceModel, vocabulary
 
 LIMIT = 1e-3
 PROMPTS = [
@@ -103,7 +103,7 @@ def byte_level(name, template):
     made.pre_tokenizer, made.decoder = pre_tokenizers.Sequence([first, level]), decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     letters = pre_tokenizers.ByteLevel.alphabet()
-    text = [*PROMPTS, *proof.PROBES]
+    text = [*PROMPTS, *vocabulary.PROBES]
     made.train_from_iterator(
         text, trainers.BpeTrainer(vocab_size=700, special_tokens=special, initial_alphabet=letters, show_progress=False)
     )

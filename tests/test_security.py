@@ -21,7 +21,7 @@ from lora_lessons import lora, memory, models
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.export import gguf
-from lora_lessons.export.llamacpp import process
+from lora_lessons.export.llamacpp import compute
 from lora_lessons.models import hub
 from lora_lessons.paths import course_root
 
@@ -306,13 +306,13 @@ def test_llama_cpps_token_is_on_no_command_line(monkeypatch):
             words.extend(psutil.Process(worker.pid).cmdline())
         return worker
 
-    monkeypatch.setattr(process.subprocess, "Popen", launched)
+    monkeypatch.setattr(compute.subprocess, "Popen", launched)
     job = {"job": "serve", "token": "a secret", "base": "none", "adapters": []}
     with open(os.devnull, "w+b") as chatter:
-        worker = process.start(job | {"context": 8, "threads": 1, "exact": False}, chatter)
+        worker = compute.start(job | {"context": 8, "threads": 1, "exact": False}, chatter)
         worker.kill()
         worker.communicate()
-    assert process.WORKER in words and not [word for word in words if "secret" in word]
+    assert compute.WORKER in words and not [word for word in words if "secret" in word]
 
 
 def test_the_page_names_every_danger_that_it_answers():

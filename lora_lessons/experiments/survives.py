@@ -20,7 +20,7 @@ from torch import Tensor
 from .. import evaluation, mixing, models, quant, tasks
 from ..adapter import Adapter, read_adapter
 from ..export import formats, gguf
-from ..export.formats import environments, process, rows, table
+from ..export.formats import environments, rows, table
 from ..paths import course_root
 from ..quant.blockwise import restored
 from . import recordings, shipped_adapters
@@ -206,7 +206,7 @@ def by_a_tool(way: str, job: Mapping[str, Any], out: Path, asked: Questions) -> 
             gguf.quantize(out / rows.REFERENCE, place, "Q4_K_M", importance=matrix, overwrite=True)
         else:
             rows.write(name, job, out)
-        told = process.work(name, dict(job) | {"do": "answer", "target": str(place)})
+        told = environments.work(name, dict(job) | {"do": "answer", "target": str(place)})
     except Exception as error:  # what a tool cannot do is a row, too
         return {"failed": f"{type(error).__name__}: {error}"[:300]}
     tokenizer = AutoTokenizer.from_pretrained(models.embedded_folder(), trust_remote_code=False)

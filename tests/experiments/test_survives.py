@@ -8,7 +8,7 @@ import torch
 from lora_lessons import evaluation, models, quant, tasks
 from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import recordings, shipped_adapters, survives
-from lora_lessons.export.formats import process
+from lora_lessons.export.formats import environments
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_a_tool_that_fails_leaves_a_row_that_says_why(base_fp32, tmp_path, monke
     def fails(name, job):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr(process, "work", fails)
+    monkeypatch.setattr(environments, "work", fails)
     monkeypatch.setattr(survives.rows, "write", lambda *_: {})
     row = survives.by_a_tool("gptq", {}, tmp_path, survives.questions(base_fp32, 1))
     assert row == {"failed": "RuntimeError: no such kernel"}

@@ -148,10 +148,12 @@ def base(box: Path) -> Any:
 )
 def base_that_answers(box: Path) -> Any:
     from lora_lessons import models
-    from lora_lessons.export.gguf import proof
+    from lora_lessons.export.gguf import vocabulary
 
     loaded = models.load(box / "base", "fp32", "cpu")
-    return models.answers(loaded, ["What is 12 × 7?"], 2), list(proof._about_the_end(box / "base", loaded.tokenizer))
+    return models.answers(loaded, ["What is 12 × 7?"], 2), list(
+        vocabulary._about_the_end(box / "base", loaded.tokenizer)
+    )
 
 
 @reader("a base's index", "JSON", "base/model.safetensors.index.json", valid.base_in_shards, (ModelError,), share=0.5)
@@ -204,11 +206,11 @@ EXPORTED["wrong"] = _not_written_finite
 def base_to_export(box: Path) -> Any:
     from lora_lessons.adapter import read_adapter
     from lora_lessons.export import gguf
-    from lora_lessons.export.gguf import adapter, model
+    from lora_lessons.export.gguf import model
 
     source, mine = gguf.open_base(box / "base"), read_adapter(box / "adapter")
     gguf.check_fit(mine, source)
-    plans = [*model.model_tensors(source, mine, "f16"), *adapter.adapter_tensors(mine, source)]
+    plans = [*model.model_tensors(source, mine, "f16"), *model.adapter_tensors(mine, source)]
     return [(plan.name, plan.shape, plan.type, plan.read()) for plan in plans]
 
 
@@ -300,7 +302,7 @@ def _miscounted(report: Any, talks: Any) -> str:
 
 @reader("text to calibrate on", "text", "text.txt", valid.paragraphs, (ValueError,))
 def calibration(box: Path) -> Any:
-    from lora_lessons.export.formats.calibration import windows_of
+    from lora_lessons.export.formats.rows import windows_of
 
     return windows_of(valid._tokenizer(), [box / "text.txt"], rows=2, window=8)
 
@@ -486,13 +488,13 @@ STOPS = (ValueError, RuntimeError)  # TrainingStopped is one
 @reader("finished.safetensors", "safetensors", "run/finished.safetensors", valid.finished_run, STOPS, **KEPT)
 @reader("checkpoint.safetensors", "safetensors", "run/checkpoint.safetensors", valid.broken_run, STOPS, **KEPT)
 def run(box: Path) -> Any:
-    from short_run import SHORT, adapter, make_examples
+    from short_run import SHORT, make_examples
 
     from lora_lessons import training
 
     model = valid.tiny(box)
     story = training.train(model, make_examples(), SHORT, run_dir=box / "run")
-    return adapter(model), story.losses
+    return model(model), story.losses
 
 
 @reader(

@@ -839,7 +839,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/export/gguf/adapter.py",
+        "lora_lessons/export/gguf/model.py",
         (
             "A is exported transposed",
             '("lora_a", A)',

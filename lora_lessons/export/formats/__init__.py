@@ -11,10 +11,10 @@ The embedded base lies on a Q4_1 grid already; table.BASE_NOTE says what that me
 
 from . import environments as environments
 from . import table as table
-from .catalogue import FAILED as FAILED
-from .catalogue import FORMATS as FORMATS
-from .catalogue import LLAMA_CPP as LLAMA_CPP
-from .catalogue import chosen as chosen
-from .exl2 import exl2_commands as exl2_commands
+from .environments import FAILED as FAILED
+from .environments import FORMATS as FORMATS
+from .environments import LLAMA_CPP as LLAMA_CPP
+from .environments import chosen as chosen
+from .rows import exl2_commands as exl2_commands
 from .together import export as export
 from .together import write_merged as write_merged

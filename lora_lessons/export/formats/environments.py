@@ -1,12 +1,6 @@
-"""Environments of their own for tools that pin other versions than the course's: `lora-lessons export formats` makes them.
+"""The formats that an adapter is exported to, merged, and the tools that write them, each in an environment of its own.
 
-The course's packages lie underneath and are found where a tool's environment has none of that name; so torch, by far
-the largest, is there already, and an environment holds only what differs:
-
-    cache/environments/gptq-awq/   llmcompressor, auto-round, transformers 5.17 …
-              │ course.pth
-              ▼
-    the course's site-packages     torch, numpy, tokenizers …
+These tools pin other versions than the course's. A worker runs in one: its progress is shown, its answer read.
 """
 
 from __future__ import annotations
@@ -14,18 +8,24 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import site
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ... import fetching
 from ...errors import ModelError, cache_advice
-from ...files import write_text
+from ...files import scratch, write_text
 from ...machine import kernel_environment, version
 from ...paths import cache_dir
+from ..llamacpp.compute import python_path
 
 COMPLETE = "complete.json"  # written last: an environment without it was interrupted, and is made again
 
@@ -193,3 +193,90 @@ def _interpreter(where: Path) -> Path:
 def say(line: str) -> None:
     """A line for the learner, beside what a program answers."""
     print(line, file=sys.stderr, flush=True)
+
+
+OK, FAILED, PUBLISHED = "ok", "failed", "published"  # how a row of the table ended
+
+
+class FileFormat(NamedTuple):
+    """A format: the worker that writes and reads it, the worker's environment, and what to know before choosing it."""
+
+    worker: str
+    environment: str  # "": the course's own
+    notes: str
+
+
+FORMATS: dict[str, FileFormat] = {
+    "gguf-f16": FileFormat("llama_worker.py", "", "the reference of the GGUF rows"),
+    "gguf-q8_0": FileFormat("llama_worker.py", "", "embeddings are rounded too"),
+    "gguf-q4_k_m": FileFormat("llama_worker.py", "", "embeddings are rounded too"),
+    "gguf-q4_0": FileFormat("llama_worker.py", "", "embeddings are rounded too"),
+    "gptq": FileFormat("gptq_worker.py", "gptq-awq", "calibrated; on a CPU unpacked to 16 bits at the first forward"),
+    "awq": FileFormat("awq_worker.py", "gptq-awq", "calibrated; int4 kernels on x86 processors"),
+    "hqq": FileFormat("hqq_worker.py", "hqq", "no calibration; on a CPU every weight is unpacked anew for every token"),
+    "exl2": FileFormat("", "", "needs a CUDA card and exllamav2"),
+}
+LLAMA_CPP = [name for name in FORMATS if name.startswith("gguf-")]
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """The formats that `names` mean ("gguf" is all of llama.cpp's). Raises ValueError for an unknown name."""
+    found = [one for name in names for one in (LLAMA_CPP if name == "gguf" else [name])]
+    if not found or (unknown := [one for one in found if one not in FORMATS]):
+        said = f"format {unknown[0]!r} is not known" if found else "no format is named"
+        raise ValueError(f"{said}: choose from gguf, {', '.join(FORMATS)}.")
+    return list(dict.fromkeys(found))
+
+
+WORKERS = Path(__file__).parent / "workers"
+STILL_AT_WORK = 20  # seconds between two lines that say how far a tool is
+
+
+def work(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run the worker of the format `name` on `job`, in its environment; show its progress, return its answer.
+
+    Raises ModelError with the worker's last words when it ends without an answer.
+    """
+    form = FORMATS[name]
+    if form.environment:
+        program, environment = str(python(form.environment)), variables()
+    else:
+        program, environment = sys.executable, kernel_environment() | {"PYTHONPATH": python_path()}
+    with scratch("formats") as place, open(place / "stderr", "w+b") as chatter:
+        file, answer = place / "job.json", place / "answer.json"
+        file.write_text(json.dumps(dict(job) | {"answer": str(answer)}), encoding="utf-8")
+        command = [program, str(WORKERS / form.worker), str(file)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=chatter, env=environment, cwd=place) as process:
+            reader = threading.Thread(target=_relay, args=(name, process), daemon=True)
+            reader.start()
+            begun = time.monotonic()
+            try:
+                while process.poll() is None:
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(STILL_AT_WORK)
+                    if process.poll() is None:
+                        say(f"{name}: {_bar(Path(chatter.name))}{time.monotonic() - begun:.0f} s …")
+            finally:
+                process.kill()  # when the learner stops us; it has ended by itself otherwise
+            reader.join()
+        if process.returncode == 0 and answer.is_file():
+            return json.loads(answer.read_text(encoding="utf-8"))
+        chatter.seek(0)
+        words = [one for one in chatter.read().decode(errors="replace").splitlines() if one.strip()] or ["no message"]
+    how = "was killed, probably for the memory it took" if process.returncode in (-9, 137) else words[-1][:300]
+    raise ModelError(f"{form.worker} could not {job.get('do', 'measure')} {name}: {how}")
+
+
+def _relay(name: str, process: subprocess.Popen[bytes]) -> None:
+    """Show the worker's own lines of progress; what its libraries print is left out."""
+    assert process.stdout is not None
+    for said in process.stdout:
+        if said.startswith(b"progress: "):
+            say(f"{name}: {said.decode(errors='replace').partition(': ')[2].strip()} …")
+
+
+def _bar(chatter: Path) -> str:
+    """How far the last progress bar in the tool's own output has come, in words; empty where there is none."""
+    tail = chatter.read_bytes()[-4000:].decode(errors="replace")
+    bars = re.findall(r"([^\r\n|]*\d+%)\|", tail)
+    return f"{bars[-1].strip()}, " if bars else ""

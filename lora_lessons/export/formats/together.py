@@ -16,8 +16,7 @@ from ...machine import stamp
 from ...paths import course_root
 from .. import gguf
 from . import environments, table
-from .catalogue import FORMATS, LLAMA_CPP, chosen
-from .environments import say
+from .environments import FORMATS, LLAMA_CPP, chosen, say
 from .rows import GROUP_SIZE, MERGED, REFERENCE, job_for, row, target
 
 NEEDS_TEXT = {"gptq", "awq"}

@@ -4,18 +4,18 @@ Three things change on the way: the names (model.layers.0.self_attn.q_proj → b
 q and k in Llama's family (see `permuted`), and √r of rsLoRA, which llama.cpp does not know and alpha takes in.
 """
 
-from .adapter import check_fit as check_fit
-from .adapter import write_adapter as write_adapter
 from .file import FILE_TYPES as FILE_TYPES
 from .file import read as read
-from .importance import importance as importance
+from .model import check_fit as check_fit
 from .model import checked_base as checked_base
 from .model import quantize as quantize
 from .model import why_not_written as why_not_written
+from .model import write_adapter as write_adapter
 from .model import write_base as write_base
 from .model import write_merged as write_merged
 from .names import EXPORTED as EXPORTED
 from .names import gguf_alpha as gguf_alpha
+from .names import importance as importance
 from .names import permuted as permuted
 from .names import why_not_exported as why_not_exported
 from .source import SourceModel as SourceModel

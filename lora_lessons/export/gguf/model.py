@@ -1,4 +1,4 @@
-"""A whole model as GGUF: the base, or the base with an adapter folded in; and llama.cpp's own coarser types of both."""
+"""A model or an adapter as GGUF: the base, the base with an adapter folded in, or the adapter that llama.cpp loads beside it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch import Tensor
 from ...adapter import Adapter
 from ...errors import ModelError
 from ...files import whole_file
+from ...lora import check_update
 from ...models.weights import read_tensor
 from .. import llamacpp
 from . import names, vocabulary
-from .adapter import check_fit
 from .file import TensorPlan, check_room, check_type, new_file, refuse_existing, tensor_type
 from .source import SourceModel, open_base
 
@@ -206,3 +206,54 @@ def _add_shape(writer: gguf.GGUFWriter, source: SourceModel) -> None:
     if rope.get("rope_type") == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(rope["factor"])
+
+
+def write_adapter(
+    adapter: Adapter, base: Path | str | SourceModel, out: Path | str, *, overwrite: bool = False
+) -> Path:
+    """Write `adapter` for llama.cpp, in fp32: two tensors a layer, and alpha. Returns `out`.
+
+    Raises ValueError when the adapter does not fit the base, FileExistsError when `out` exists and overwrite is False.
+    """
+    source = open_base(base)
+    check_fit(adapter, source)
+    with new_file(out, source.architecture, adapter_tensors(adapter, source), overwrite) as writer:
+        writer.add_type("adapter")
+        writer.add_name(adapter.name)
+        writer.add_string("adapter.type", "lora")
+        writer.add_float32("adapter.lora.alpha", names.gguf_alpha(adapter))
+    return Path(out)
+
+
+def adapter_tensors(adapter: Adapter, source: SourceModel) -> list[TensorPlan]:
+    """A and B of each layer, B's rows in the order that llama.cpp has W's in, and B scaled where α is the layer's own."""
+    plans = []
+    for layer, A in adapter.A.items():
+        weight = f"{layer}.weight"
+        B = source.reordered(weight, adapter.B[layer]) * names.factor_of_b(adapter, layer)
+        for part, tensor in (("lora_a", A), ("lora_b", B)):
+            name = f"{source.gguf_name(weight)}.{part}"
+            plans.append(TensorPlan(name, tuple(tensor.shape), tensor_type("f32"), tensor.contiguous))
+    return plans
+
+
+def check_fit(adapter: Adapter, source: SourceModel) -> None:
+    """Raise ValueError, naming the layer and both shapes, unless every ΔW has the shape of a weight llama.cpp adapts."""
+    for layer, A in adapter.A.items():
+        B, weight = adapter.B[layer], f"{layer}.weight"
+        if "embed" in layer or (layer == "lm_head" and source.config.tie_word_embeddings):
+            raise ValueError(
+                f"the adapter changes {layer}, which llama.cpp adapts in no model whose head and embedding are one: "
+                "merge it (write_merged) after untying them, or train without this target."
+            )
+        if weight not in source.shapes:
+            raise ValueError(
+                f"the adapter changes {layer}, and {source.folder.name} has no such layer: give the base that the adapter "
+                "was trained on, or fetch this one again."
+            )
+        if (B.shape[0], A.shape[1]) != source.shapes[weight]:
+            raise ValueError(
+                f"{layer}: the adapter's ΔW is {B.shape[0]}×{A.shape[1]}, the base's weight "
+                f"{'×'.join(map(str, source.shapes[weight]))}: it was trained on another base model."
+            )
+        check_update(layer, A, B, adapter.scaling(layer))

@@ -1,12 +1,18 @@
-"""What changes on the way to llama.cpp: a tensor's name, the order of the rows of q and k, and alpha."""
+"""What changes on the way to llama.cpp: a tensor's name, the order of the rows of q and k, and alpha.
+
+By the same names goes an importance matrix: how loudly each column of each matrix is read.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import gguf
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from ...adapter import Adapter
 from ...errors import ModelError
@@ -75,3 +81,36 @@ def factor_of_b(adapter: Adapter, layer: str) -> float:
     """
     factor = adapter.alpha(layer) / adapter.lora_alpha
     return factor * math.sqrt(len(adapter.A[layer]) / adapter.r) if adapter.use_rslora else factor
+
+
+@torch.no_grad()
+def importance(model: Any, windows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """The mean of x² of each input of each Linear in the blocks (fp32), by llama.cpp's names, over the token ids.
+
+    Raises ValueError when there is no window.
+    """
+    if not windows:
+        raise ValueError("an importance matrix needs calibration text: give at least one window of token ids.")
+    architecture, _ = ARCHITECTURES[model.config.model_type]
+    total: dict[str, Tensor] = {}
+    tokens = 0
+
+    def add(name: str, x: Tensor) -> None:
+        total[name] = total.get(name, 0) + x.flatten(0, -2).float().square().sum(0)
+
+    hooks = [
+        module.register_forward_pre_hook(lambda _, args, n=name: add(n, args[0]))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and module is not model.get_output_embeddings()
+    ]
+    try:
+        for window in windows:
+            model(torch.tensor([list(window)], device=model.device))
+            tokens += len(window)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    blocks = model.config.num_hidden_layers
+    return {
+        gguf_name(f"{name}.weight", architecture, blocks): (summed / tokens).cpu() for name, summed in total.items()
+    }

@@ -12,7 +12,7 @@ from torch import Tensor
 from ... import models
 from ...adapter import Adapter, read_adapter
 from ...errors import ModelError
-from . import names, proof
+from . import names, vocabulary
 
 ACTIVATIONS = ("silu", "swish")  # llama.cpp's networks of these families have this one built in
 
@@ -48,7 +48,7 @@ class SourceModel:
         The proof runs when this is first asked for, and is kept: it writes a tiny model with the whole vocabulary and
         starts llama.cpp's server on it. Raises ModelError when llama.cpp's tokens are not the tokenizer's.
         """
-        return [*self.short_window, *proof.check(self.folder, self.tokenizer, self.vocabulary_size)]
+        return [*self.short_window, *vocabulary.check(self.folder, self.tokenizer, self.vocabulary_size)]
 
     @property
     def short_window(self) -> list[str]:
@@ -168,4 +168,4 @@ def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]
     source = open_base(base)
     if tokenizer is None:
         return source.findings
-    return [*source.short_window, *proof.check(source.folder, tokenizer, source.vocabulary_size)]
+    return [*source.short_window, *vocabulary.check(source.folder, tokenizer, source.vocabulary_size)]

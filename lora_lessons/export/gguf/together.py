@@ -12,11 +12,9 @@ from typing import Any
 
 from ... import __version__
 from ...adapter import Adapter
-from .adapter import adapter_tensors, check_fit, write_adapter
-from .file import FILE_TYPES, check_room, check_type, refuse_existing
-from .model import model_tensors, quantize, write_model
+from .file import FILE_TYPES, all_or_none, check_room, check_type, finish_moving, refuse_existing
+from .model import adapter_tensors, check_fit, model_tensors, quantize, write_adapter, write_model
 from .source import SourceModel, adapter_and_base, open_base
-from .staging import all_or_none, finish_moving
 
 
 def export(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ModelError
-from .process import check_files, failure, start
+from .compute import check_files, failure, start
 
 if TYPE_CHECKING:  # the worker imports this package too, and starts much sooner without torch
     from torch import Tensor

@@ -10,7 +10,7 @@ base and adapter apart (FROM and ADAPTER). One report (mellea#1651, 2026-09-18; 
 """
 
 from .checks import check as check
-from .create import Created as Created
-from .create import try_create as try_create
+from .folder import Created as Created
 from .folder import Written as Written
+from .folder import try_create as try_create
 from .folder import write as write

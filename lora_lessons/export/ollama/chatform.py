@@ -1,8 +1,4 @@
-"""How a model wants to be spoken to, asked of its own chat template, and the Go template that says the same in Ollama.
-
-Nothing is looked up by a model's name: each candidate is rendered beside the model's own template, for the conversations
-in TALKS, and must give the same text to the last byte.
-"""
+"""A chat template of transformers as one of Ollama's: found among known forms by what it renders."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ import jinja2
 from ...models.chat_template import STUMBLES, check_template, check_text
 from . import gotemplate
 from .gotemplate import Talk
-from .templates import TEMPLATES
 
 
 def _talk(*contents: str, system: str | None = None) -> Talk:
@@ -199,3 +194,44 @@ def choose_template(form: ChatForm, system: str | None = None) -> tuple[str, lis
         f"no Go template known here renders as this model's chat template. {max(failed)[2]} Write one for it and pass "
         "it with --template FILE (it is compared in the same way), or use llama.cpp, which runs the model's own."
     )
+
+
+TEMPLATES = {
+    "ChatML": """{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+""",
+    "Llama 3": """{{- range .Messages }}<|start_header_id|>{{ .Role }}<|end_header_id|>
+
+{{ .Content }}<|eot_id|>{{ end }}<|start_header_id|>assistant<|end_header_id|>
+
+""",
+    "Llama 2": """{{- range $i, $m := .Messages }}
+{{- if eq .Role "user" }}[INST] {{ if and $.System (eq $i 1) }}<<SYS>>
+{{ $.System }}
+<</SYS>>
+
+{{ end }}{{ .Content }} [/INST]
+{{- else if eq .Role "assistant" }} {{ .Content }} </s><s>{{ end }}
+{{- end }}""",
+    "Mistral 0.1": """{{- range .Messages }}
+{{- if eq .Role "user" }}[INST] {{ .Content }} [/INST]
+{{- else if eq .Role "assistant" }}{{ .Content }}</s>{{ end }}
+{{- end }}""",
+    "Mistral 0.1, with a space": """{{- range .Messages }}
+{{- if eq .Role "user" }}[INST] {{ .Content }} [/INST]
+{{- else if eq .Role "assistant" }}{{ .Content }}</s> {{ end }}
+{{- end }}""",
+    "Mistral 0.2": """{{- range $i, $m := .Messages }}
+{{- if eq .Role "user" }} [INST] {{ if and $.System (eq $i 1) }}{{ $.System }}
+
+{{ end }}{{ .Content }} [/INST]
+{{- else if eq .Role "assistant" }} {{ .Content }}</s>{{ end }}
+{{- end }}""",
+    "Mistral 0.3": """{{- range $i, $m := .Messages }}{{ $last := eq (len (slice $.Messages $i)) 1 }}
+{{- if eq .Role "user" }}[INST] {{ if and $.System $last }}{{ $.System }}
+
+{{ end }}{{ .Content }}[/INST]
+{{- else if eq .Role "assistant" }} {{ .Content }}</s>{{ end }}
+{{- end }}""",
+}

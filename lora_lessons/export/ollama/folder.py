@@ -1,19 +1,21 @@
-"""The folder: merged.gguf with Modelfile, base.gguf and adapter.gguf with Modelfile.adapter, checked before it appears."""
+"""A folder for Ollama: model files, Modelfiles, and `ollama create`."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from ...adapter import Adapter
 from ...files import check_replaced, whole_folder
 from .. import gguf
 from . import chatform, modelfile
-from .chatform import ChatForm
+from .chatform import TEMPLATES, ChatForm
 from .checks import check
-from .templates import TEMPLATES
 
 # All that the folder holds.
 FILES = ("Modelfile", "Modelfile.adapter", "merged.gguf", "base.gguf", "adapter.gguf")
@@ -120,3 +122,38 @@ def _instructions(template: str, system: str | None, stop: str, context: int, re
 def _write_recipe(file: Path, model: str, why: str, instructions: str) -> None:
     use = f"# {why}\n# ollama create {model} -f {file.name} && ollama run {model}\n"
     file.write_text(use + instructions, encoding="utf-8", newline="\n")
+
+
+class Created(NamedTuple):
+    """Whether `ollama create` made the model, and what to tell the learner."""
+
+    ok: bool
+    says: str
+
+
+def try_create(folder: Path | str, name: str, file: str = "Modelfile") -> Created:
+    """Run `ollama create NAME -f Modelfile` in `folder`, for real. Raises FileNotFoundError where there is no ollama."""
+    program = shutil.which("ollama")
+    if program is None:
+        raise FileNotFoundError(
+            f"no ollama on this machine: install it from ollama.com, then: ollama create {quote(name)} -f {quote(file)}"
+        )
+    done = subprocess.run(
+        [program, "create", name, "-f", file],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout).replace("\r", "\n")
+    last = next((line.strip() for line in reversed(plain.splitlines()) if line.strip()), "nothing")
+    if done.returncode == 0:
+        return Created(True, f"Ollama made {name}. Talk to it: ollama run {quote(name)}")
+    hint = ""
+    if "adapter" in last.lower():
+        hint = " Newer versions take no ADAPTER: use Modelfile, where it is folded in."
+    elif "connect" in last.lower():
+        hint = " Its server does not run: start `ollama serve` in another window."
+    return Created(False, f"ollama create refused {file}: {last}.{hint}".replace("..", "."))

@@ -12,8 +12,7 @@ from collections import ChainMap
 from collections.abc import Sequence
 from typing import Any
 
-from .gosyntax import Assign, If, Output, Range, lex, parse
-from .govalues import Message, TemplateError, printed
+from .gosyntax import Assign, If, Message, Output, Range, TemplateError, lex, parse, printed
 
 LONGEST = 100_000  # characters of a template, and a hundred times as many of what it renders
 STEPS = 100_000  # nodes that a template may run, which is more than a thousand messages take

@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from lora_lessons import models
-from lora_lessons.export.formats import process
+from lora_lessons.export.formats import environments
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def worker(tmp_path, monkeypatch):
     """A function that makes `code` the worker of the format "gguf-f16" (which runs in the course's environment)."""
 
     def put(code):
-        monkeypatch.setattr(process, "WORKERS", tmp_path)
+        monkeypatch.setattr(environments, "WORKERS", tmp_path)
         (tmp_path / "llama_worker.py").write_text(f"import json, os, sys\njob = json.load(open(sys.argv[1]))\n{code}\n")
 
     return put

@@ -13,7 +13,7 @@ from lora_lessons import cli, evaluation, lora, models, sums, tasks
 from lora_lessons.adapter import save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.export import formats
-from lora_lessons.export.formats import process, table
+from lora_lessons.export.formats import environments, table
 from lora_lessons.machine import version
 
 
@@ -113,14 +113,14 @@ def test_the_json_says_how_it_was_made(exported):
 
 
 def test_a_tool_that_fails_is_a_row_and_the_others_go_on(adapted, short_text, monkeypatch, tmp_path, capsys):
-    real = process.work
+    real = environments.work
 
     def work(name, job):
         if name == "gguf-q8_0":
             raise ModelError("the tool broke")
         return real(name, job)
 
-    monkeypatch.setattr(process, "work", work)
+    monkeypatch.setattr(environments, "work", work)
     out = tmp_path / "out"
     words = ["export", "formats", str(adapted[0] / "wick"), "--out", str(out), "--formats", "gguf-q8_0,gguf-f16"]
     assert cli.main([*words, "--record"]) == cli.EXIT_USER

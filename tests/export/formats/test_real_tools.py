@@ -7,7 +7,7 @@ import pytest
 import torch
 from two_layers import in_environment, two_layers
 
-from lora_lessons.export.formats import environments, process, table
+from lora_lessons.export.formats import environments, table
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,11 @@ def test_a_real_tool_writes_int4_and_its_loader_reads_it_back(name, taught, tmp_
         "threads": 1,
         "target": str(tmp_path),
     }
-    made = process.work(name, job | {"do": "quantize"})
+    made = environments.work(name, job | {"do": "quantize"})
     _, bits = table.safetensors_bits(tmp_path, folder)
     assert 4.25 <= bits <= 4.75, bits  # int4, a scale and a zero point for 64 weights, and hqq's notes to itself
     assert not [*tmp_path.rglob("*.bin"), *tmp_path.rglob("*.pt"), *tmp_path.rglob("*.pth")]
-    found = process.work(name, job | {"do": "measure"})
+    found = environments.work(name, job | {"do": "measure"})
     assert found["reference_perplexity"] < 1.5 and found["perplexity"] < 2 * found["reference_perplexity"]
     assert found["perplexity"] != found["reference_perplexity"]
     assert made["version"] in str(environments.ENVIRONMENTS) and found["loader"] and found["tokens_per_second"] > 0

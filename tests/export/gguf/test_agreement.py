@@ -21,7 +21,7 @@ from exporting import (
 from lora_lessons import lora, models
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.export import gguf, llamacpp
-from lora_lessons.export.gguf import proof
+from lora_lessons.export.gguf import vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_every_family_agrees_with_base_adapter_and_merged(tiny, tmp_path, kind):
     fields = gguf.read(base).fields
     assert fields["general.architecture"].contents() == {"mistral": "llama"}.get(kind, kind)
     assert fields["tokenizer.ggml.pre"].contents() == {"mistral": "default"}.get(kind, TOKENIZERS[kind])
-    assert proof.check_tokens(base, tokenizer) >= 20
+    assert vocabulary.check_tokens(base, tokenizer) >= 20
 
 
 def test_stretched_rotary_embeddings_agree(base_fp32, tmp_path):

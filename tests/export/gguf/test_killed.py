@@ -11,7 +11,7 @@ from exporting import peft_adapter
 
 from lora_lessons import cli
 from lora_lessons.export import gguf, llamacpp
-from lora_lessons.export.gguf import model, proof, staging
+from lora_lessons.export.gguf import file, model, vocabulary
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
@@ -22,7 +22,7 @@ def mine(tiny, tmp_path, monkeypatch):
     folder, made, _ = tiny("qwen2")
     shutil.copytree(folder, tmp_path / "base")
     peft_adapter(made, tmp_path / "mine", ["q_proj"])
-    monkeypatch.setattr(proof, "check", lambda *_: [])
+    monkeypatch.setattr(vocabulary, "check", lambda *_: [])
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -96,7 +96,7 @@ def test_killed_between_the_moves_the_same_command_moves_the_rest(mine, monkeypa
             time.sleep(600)
 
     with monkeypatch.context() as patch:
-        patch.setattr(staging.os, "replace", first_alone)
+        patch.setattr(file.os, "replace", first_alone)
         killed(lambda: cli.main([*COMMAND[:-1], "f16"]), moved)
     assert [path.name for path in (mine / "out").glob("[!.]*")] == ["mine-lora.gguf"]
     with monkeypatch.context() as patch:

@@ -8,12 +8,12 @@ from exporting import byte_level
 from lora_lessons import models
 from lora_lessons.errors import ModelError
 from lora_lessons.export import gguf
-from lora_lessons.export.gguf import proof, vocabulary
+from lora_lessons.export.gguf import vocabulary
 
 
 def test_smollms_own_way_with_digits_is_known(base_fp32, tmp_path):
     tokenizer = byte_level("smollm", base_fp32.tokenizer.chat_template)
-    proof.check(models.embedded_folder(), tokenizer, len(tokenizer))
+    vocabulary.check(models.embedded_folder(), tokenizer, len(tokenizer))
 
 
 def test_tokens_read_by_the_wrong_rule_are_an_error(base_fp32, tmp_path, monkeypatch):
@@ -31,7 +31,7 @@ def test_a_missing_or_other_end_and_a_missing_template_are_found(tiny, base_fp32
     other.eos_token = "<|endoftext|>"
     found = gguf.findings(folder, other)
     assert any("ends an answer with '<|im_end|>', and EOS is '<|endoftext|>'" in s for s in found)
-    probe = gguf.read(proof.tiny_model(other, len(other), tmp_path / "probe.gguf"))
+    probe = gguf.read(vocabulary.tiny_model(other, len(other), tmp_path / "probe.gguf"))
     assert probe.fields["tokenizer.ggml.eot_token_id"].contents() == 2
     other.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     assert any("no end token after an answer" in s for s in gguf.findings(folder, other))

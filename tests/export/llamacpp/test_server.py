@@ -13,7 +13,7 @@ from exporting import LIMIT, PROMPTS, peft_adapter, peft_logits, python_logits, 
 from lora_lessons.adapter import read_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.export import gguf, llamacpp
-from lora_lessons.export.llamacpp import process
+from lora_lessons.export.llamacpp import compute
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_no_server_outlives_the_process_that_asked_for_it(tiny, tmp_path):
     job = {"job": "serve", "base": str(base), "adapters": [], "token": "t", "exact": False, "context": 64}
     job |= {"parallel": 1, "threads": 1}
     with open(tmp_path / "chatter", "w+b") as chatter:
-        worker = process.start(job, chatter)
+        worker = compute.start(job, chatter)
         assert worker.stdout.readline().startswith(b"http://127.0.0.1:")
         worker.stdin.close()  # what the end of a process does to its pipes
         assert worker.wait(timeout=300) == 0
@@ -127,6 +127,6 @@ def test_no_server_outlives_the_process_that_asked_for_it(tiny, tmp_path):
 
 def test_the_worker_is_the_one_beside_this_package():
     """Whatever else is installed: the first folder on its path holds this very lora_lessons."""
-    first = Path(process.python_path().split(os.pathsep)[0])
-    worker = first.joinpath(*process.WORKER.split(".")).with_suffix(".py")
-    assert worker.samefile(Path(process.__file__).with_name("worker.py"))
+    first = Path(compute.python_path().split(os.pathsep)[0])
+    worker = first.joinpath(*compute.WORKER.split(".")).with_suffix(".py")
+    assert worker.samefile(Path(compute.__file__).with_name("worker.py"))

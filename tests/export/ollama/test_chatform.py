@@ -19,7 +19,7 @@ from lora_lessons import models
 from lora_lessons.export import gguf
 from lora_lessons.export.gguf import vocabulary
 from lora_lessons.export.ollama import chatform
-from lora_lessons.export.ollama.templates import TEMPLATES
+from lora_lessons.export.ollama.chatform import TEMPLATES
 
 
 @pytest.mark.parametrize(

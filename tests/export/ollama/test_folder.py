@@ -13,7 +13,7 @@ from lora_lessons import cli
 from lora_lessons.adapter import read_adapter
 from lora_lessons.export import gguf, ollama
 from lora_lessons.export.ollama import check, modelfile
-from lora_lessons.export.ollama.templates import TEMPLATES
+from lora_lessons.export.ollama.chatform import TEMPLATES
 
 
 def test_what_is_written(good, base_and_adapter):

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from lora_lessons.export.ollama import gotemplate, govalues
-from lora_lessons.export.ollama.templates import TEMPLATES
+from lora_lessons.export.ollama import gosyntax, gotemplate
+from lora_lessons.export.ollama.chatform import TEMPLATES
 
 GO = json.loads((Path(__file__).parent / "go_templates.json").read_text(encoding="utf-8"))
 ONLY_GO = ("{{ with ", "(index .Messages 0).Role", "{{ break }}")  # Go renders these, and here they are refused by name
 
 
 def rendered(case):
-    messages = tuple(govalues.Message(m["role"], m["content"]) for m in case["messages"])
+    messages = tuple(gosyntax.Message(m["role"], m["content"]) for m in case["messages"])
     values = {
         "System": case["system"],
         "Messages": messages,
@@ -24,7 +24,7 @@ def rendered(case):
     }
     try:
         return gotemplate.render(case["template"], values)
-    except govalues.TemplateError:
+    except gosyntax.TemplateError:
         return None
 
 
@@ -55,7 +55,7 @@ def test_every_template_was_rendered_by_go_as_it_is_now():
     ],
 )
 def test_a_template_that_is_not_understood_is_a_sentence(template, sentence):
-    with pytest.raises(govalues.TemplateError) as caught:
+    with pytest.raises(gosyntax.TemplateError) as caught:
         gotemplate.chat(template, [{"role": "user", "content": "Hi"}])
     assert sentence in str(caught.value)
 
@@ -76,13 +76,13 @@ NESTED = "{{ range $.Messages }}" * 12 + "x" + "{{ end }}" * 12
     ids=["loops", "ifs", "brackets", "length", "a number"],
 )
 def test_a_template_that_would_not_end_is_a_sentence(template, sentence):
-    with pytest.raises(govalues.TemplateError, match=sentence):
+    with pytest.raises(gosyntax.TemplateError, match=sentence):
         gotemplate.chat(template, TALK)
 
 
 def test_comparisons_inside_comparisons_are_worked_out_once():
     asked = []
-    compared = govalues.FUNCTIONS["lt"](lambda: asked.append(1) or 1, lambda: asked.append(2) or 2)
+    compared = gosyntax.FUNCTIONS["lt"](lambda: asked.append(1) or 1, lambda: asked.append(2) or 2)
     assert compared is True and asked == [1, 2]
 
 

@@ -1,10 +1,10 @@
-"""The kernel that a lesson runs in: this interpreter's, with a fair share of cores, memory watched."""
+"""The kernel that a lesson runs in: this interpreter's, with a fair share of cores, memory watched; and why it died."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from ..files import scratch
 from ..interrupts import first_one_asks
 from ..machine import kernel_environment
-from ..paths import package
+from ..paths import cache_dir, package
 
 ENGINE = "lora-lessons"
 # Seconds for a kernel to start: a machine that does much else takes its time. One that dies is noticed at once.
@@ -146,3 +146,37 @@ def register_engine() -> None:
                         client._cleanup_kernel()
 
     papermill_engines.register(ENGINE, ThisInterpreter)
+
+
+WHY = "the kernel died: it ran out of memory, was killed, or a library crashed."
+# Parameters that need less memory when they are so, the mildest first.
+LIGHTER = {
+    "gradient_checkpointing": True,
+    "batch_size": 1,
+    "max_tokens": 256,
+    "precision": "nf4",
+}
+
+
+def why_it_died(has: Collection[str], given: Mapping[str, Any], begun: float, *, fresh: bool = False) -> str:
+    """The message: `has` are the lesson's parameters, `given` those of this run, `begun` its time as time.time() has it."""
+    said = f"{WHY} {kept_since(begun, fresh=fresh)} Close other programs, and run this lesson alone."
+    smaller = [f"-p {name} {value}" for name, value in LIGHTER.items() if name in has and given.get(name) != value]
+    if not smaller:
+        return said
+    return f"{said} If that does not help, one of these does, and trains anew: {', '.join(smaller)}."
+
+
+def kept_since(begun: float, *, fresh: bool = False) -> str:
+    """What is kept of the training that was under way, by its newest file in the cache."""
+    from ..training import CHECKPOINT, FINISHED, steps_done
+
+    files = [file for name in (CHECKPOINT, FINISHED) for file in (cache_dir() / "runs").glob(f"*/{name}")]
+    times = {file: file.stat().st_mtime for file in files if file.is_file()}
+    newest = max(times, key=lambda file: times[file], default=None)
+    if newest is None or times[newest] < begun:
+        return "No step of a training was kept."
+    again = "the same command, without --fresh," if fresh else "the same command"
+    if newest.name == FINISHED:
+        return f"Its training was finished and is kept: {again} reads it back."
+    return f"Its training is kept up to step {steps_done(newest)}: {again} goes on from there."

@@ -13,7 +13,7 @@ from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons.l02_lora_layer import widget
 from lora_lessons.outside import in_markdown
 from lora_lessons.paths import course_root
-from lora_lessons.run import shown
+from lora_lessons.run import result
 from lora_lessons.run.stored import normalise
 
 LESSONS = [pytest.param(nbformat.read(p, 4), id=p.stem) for p in lessons()]
@@ -121,7 +121,7 @@ def test_cells_are_short_and_words_are_few(notebook):
 
 @pytest.mark.parametrize("notebook", LESSONS)
 def test_its_answer_stands_where_the_report_finds_it(notebook):
-    assert shown.answer(notebook)
+    assert result.answer(notebook)
 
 
 @pytest.mark.parametrize("notebook", EXPERIMENTS)

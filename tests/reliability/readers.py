@@ -346,12 +346,12 @@ def modelfile(box: Path) -> Any:
 
 @reader("a notebook to run", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,))
 def notebook(box: Path) -> Any:
-    from lora_lessons.run import notebooks, shown
+    from lora_lessons.run import notebooks, result
 
     found = notebooks.find_lessons(["03"])
     notebooks.check_parameters(found, {"r": 8})
     read = notebooks.read_notebook(found[0])
-    return notebooks.parameters_of(read), shown.title(read), shown.answer(read)
+    return notebooks.parameters_of(read), result.title(read), result.answer(read)
 
 
 @reader("records in a notebook", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,))

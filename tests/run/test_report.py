@@ -10,7 +10,7 @@ from markupsafe import escape
 from lora_lessons.course import claims
 from lora_lessons.course.claims import Card, read_card
 from lora_lessons.course.records import Record
-from lora_lessons.run import report, shown
+from lora_lessons.run import report, result
 from lora_lessons.run.baselines import Deviation
 from lora_lessons.run.result import DEVIATES, FAILED, INTERRUPTED, OK, CellError, LessonResult
 
@@ -63,9 +63,11 @@ def test_figures_and_cards_come_from_the_outputs():
         {"text/html": card.html()},
         {"text/html": "<div><b>Exercise</b></div>"},
     ]
-    assert list(shown.figures(book(outputs))) == [(PNG, "it falls."), (PNG, "")]
-    assert list(shown.cards(book(outputs))) == [card]
-    assert list(shown.figures(None)) == list(shown.cards(None)) == [] and shown.title(None) == shown.answer(None) == ""
+    assert list(result.figures(book(outputs))) == [(PNG, "it falls."), (PNG, "")]
+    assert list(result.cards(book(outputs))) == [card]
+    assert (
+        list(result.figures(None)) == list(result.cards(None)) == [] and result.title(None) == result.answer(None) == ""
+    )
 
 
 @pytest.mark.parametrize("said", [*claims.EDGES, claims.NOT_TESTED, claims.DISAGREES, claims.OPEN])
@@ -76,8 +78,8 @@ def test_a_card_is_read_back_as_it_was_shown(said):
 
 
 def test_title_and_answer_are_words():
-    assert shown.title(book()) == "02 · What is small?"
-    assert shown.answer(book()) == "A and B hold 2.8% of W, and Hu et al. say r = 8 is enough for W_q."
+    assert result.title(book()) == "02 · What is small?"
+    assert result.answer(book()) == "A and B hold 2.8% of W, and Hu et al. say r = 8 is enough for W_q."
 
 
 def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():

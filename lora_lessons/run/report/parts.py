@@ -18,8 +18,7 @@ from ...course.lesson import place_of
 from ...course.records import show_value
 from ...outside import visible
 from ..baselines import band, inside
-from ..result import FAILED, INTERRUPTED, OK
-from ..shown import cards, handover, title
+from ..result import FAILED, INTERRUPTED, OK, cards, handover, title
 
 if TYPE_CHECKING:
     from ..result import LessonResult

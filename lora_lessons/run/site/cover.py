@@ -13,7 +13,7 @@ from ...course.lesson import notebook_of
 from ...course.on_the_web import LIVE
 from ..readme import took
 from ..repository import address
-from ..shown import cards, plain
+from ..result import cards, plain
 from . import replays, widgets
 from .ledger import claim_anchor, verdict
 from .lessons import FOLDER

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...course.lesson import DEEPER, notebook_of
 from ...course.syllabus import SYLLABUS
 from ..readme import took
-from ..shown import title
+from ..result import title
 from .lessons import FOLDER, SYMPTOMS, beneath
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...course.prose import Quoted, quoted_numbers
 from ...course.records import MIME, show_value
 from ..baselines import read_baseline
-from ..shown import plain
+from ..result import plain
 from .arithmetic import measured_on, names_in, part_of, readable, tells, value_of, with_unit
 from .published_page import lesson_link, published_page, quotes
 from .tables import code, link, table

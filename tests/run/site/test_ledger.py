@@ -8,7 +8,7 @@ from lora_lessons.course.claims import CORRECTED, HOLDS, VERDICTS
 from lora_lessons.course.lesson import place_of
 from lora_lessons.course.records import MIME
 from lora_lessons.lessons import all_claims
-from lora_lessons.run.shown import cards
+from lora_lessons.run.result import cards
 from lora_lessons.run.site import ledger
 from lora_lessons.run.site.build import stored
 

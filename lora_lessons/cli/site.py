@@ -22,8 +22,7 @@ def site(
     It needs no server and no network: the stored notebooks become pages, and the widgets answer from what is baked in.
     """
     from ..lessons import rooms
-    from ..run.site.build import stored, write_site
-    from ..run.site.place import check_extra, check_place
+    from ..run.site.build import check_extra, check_place, stored, write_site
 
     check_extra()
     check_place(out)

@@ -14,7 +14,7 @@ from ..course.lesson import lessons, side_trips
 from ..machine import machine, versions
 from ..paths import cache_dir
 from .baselines import read_baseline
-from .site.place import missing
+from .site.build import missing
 
 
 def examine() -> dict[str, dict[str, Any]]:

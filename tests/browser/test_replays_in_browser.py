@@ -13,9 +13,9 @@ from playwright.sync_api import expect
 
 from lora_lessons import lessons
 from lora_lessons.course.lesson import lessons as notebooks
-from lora_lessons.run.site import replays, widgets
+from lora_lessons.run.site import widgets
 
-THEME = Path(replays.__file__).with_name("theme")
+THEME = Path(widgets.__file__).with_name("theme")
 WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "mixer": 9}  # the lesson that keeps each
 
 
@@ -27,7 +27,7 @@ def kept() -> dict[str, tuple[str, dict[str, Any]]]:
     for name, number in WHERE.items():
         path = notebooks()[number]
         notebook = nbformat.read(path, as_version=4)
-        found[name] = replays.mount(notebook, path.stem, name), replays.found(notebook, path.stem)[name]
+        found[name] = widgets.mount_scene(notebook, path.stem, name), widgets.found(notebook, path.stem)[name]
     return found
 
 

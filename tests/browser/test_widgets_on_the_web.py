@@ -19,10 +19,10 @@ from lora_lessons.lessons.l00_start_here.block import block_still
 from lora_lessons.lessons.l01_low_rank.widget import rank_explorer
 from lora_lessons.lessons.l02_lora_layer.start_map import start_map_still
 from lora_lessons.lessons.l16_many_adapters.widget import MANY, many_fit_words
-from lora_lessons.run.site import host, widgets
+from lora_lessons.run.site import widgets
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-THEME = Path(host.__file__).with_name("theme")
+THEME = Path(widgets.__file__).with_name("theme")
 W = torch.randn(40, 30, generator=torch.Generator().manual_seed(0))
 SMALL = {
     "start_map": {"b": [-1.0, 0.0, 1.0]},

@@ -377,9 +377,9 @@ def records(box: Path) -> Any:
 
 @reader("what a site brought", "text", "site/.made-by-lora-lessons", valid.site, (FileExistsError,), share=0.5)
 def site(box: Path) -> Any:
-    from lora_lessons.run.site import place
+    from lora_lessons.run.site import build
 
-    return place.check_place(box / "site")
+    return build.check_place(box / "site")
 
 
 @reader("a run's report", "JSON", "out/report.json", valid.report, (ValueError,), share=0.3)

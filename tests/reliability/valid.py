@@ -216,7 +216,7 @@ def report(box: Path) -> None:
 
 def site(box: Path) -> None:
     """A folder that a site was written into."""
-    from lora_lessons.run.site.place import site_folder
+    from lora_lessons.run.site.build import site_folder
 
     with site_folder(box / "site") as folder:
         (folder / "lessons").mkdir()

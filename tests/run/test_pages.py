@@ -17,7 +17,7 @@ from lora_lessons.run import runner
 from lora_lessons.run.report import pages
 from lora_lessons.run.result import FAILED, INTERRUPTED, CellError, LessonResult
 from lora_lessons.run.site import build
-from lora_lessons.run.site.place import MARKER
+from lora_lessons.run.site.build import MARKER
 
 OWN = """## A heading of level two comes first
 

@@ -1625,7 +1625,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/run/site/replays.py",
+        "lora_lessons/run/site/widgets.py",
         (
             "of two scenes with one name the first is lost",
             "            if name in baked:\n",
@@ -1751,7 +1751,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/run/site/rendering.py",
+        "lora_lessons/run/site/build.py",
         (
             "a site with faults is written all the same",
             "    if faults:\n",
@@ -1778,7 +1778,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/run/site/cover.py",
+        "lora_lessons/run/site/front.py",
         (
             "the hours of the course count its side trips",
             '        if "/" not in place\n    }\n    reading',
@@ -1793,7 +1793,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/run/site/outputs.py",
+        "lora_lessons/run/site/lessons.py",
         (
             "an exercise's page has no way to a kernel",
             '        return door.html(unsolved["id"])\n',
@@ -1808,7 +1808,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/run/site/numbers.py",
+        "lora_lessons/run/site/number_pages.py",
         (
             "a hint ends at the first quotation mark in it",
             '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))',
@@ -1856,7 +1856,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/run/site/markdown.py",
+        "lora_lessons/run/site/finishing.py",
         (
             "the glossary links words inside of code",
             'if token.type == "text" and not inside:',

@@ -1,4 +1,4 @@
-"""The glossary: its page, and the first use of a term on another page as a link whose hint explains it."""
+"""The glossary: its page, the first use of a term as a link whose hint explains it, and what the search finds."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...course.lesson import notebook_of, place_of
 from ...paths import course_root
-from .markdown import NOT_PLAIN, paragraphs, words_alone
-from .numbers import attribute, up
+from .finishing import NOT_PLAIN, paragraphs, words_alone
+from .number_pages import attribute, up
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
 
 # So that prose stays calm: links on a page, and in a cell.
 _ON_A_PAGE, _IN_A_CELL = 20, 3
@@ -161,3 +165,45 @@ def _uses(markdown: str, terms: Mapping[str, Term]) -> Iterator[Use]:
                 if before >= 0 and not any(found.start() in other for other in others):
                     column = found.start() - (plain.rfind("\n", 0, found.start()) + 1) + before
                     yield Use(term, first + number, column, column + len(found[0]))
+
+
+# What people type who do not know the course's words yet, and the pages that answer, the best first.
+EVERYDAY = {
+    "catastrophic forgetting": ("lessons/09_adapters", "lessons/14_bug_museum"),
+    "overfitting": ("lessons/15_your_own", "lessons/03_train_lora"),
+    "OOM": ("lessons/08_qlora_7b", "lessons/symptoms"),
+    "out of memory": ("lessons/08_qlora_7b", "lessons/symptoms"),
+    "CUDA out of memory": ("lessons/08_qlora_7b", "lessons/symptoms"),
+    "target modules": ("lessons/05_rank_and_alpha", "lessons/04_peft"),
+    "hyperparameters": ("lessons/05_rank_and_alpha",),
+    "fine-tune": ("lessons/03_train_lora",),
+    "gradient checkpointing": ("lessons/08_qlora_7b",),
+    "multi-GPU": ("lessons/13_beyond_one_gpu",),
+    "inference": ("lessons/16_many_adapters", "lessons/10_ship_it"),
+    "dataset": ("lessons/15_your_own",),
+}
+_RESULTS = re.compile(r'class="(?:records|try-it)\b|[□■▣]')  # tables of records, maps of progress, ways to a kernel
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Tell Sphinx what to leave out of its index, and what to enter in it."""
+    app.connect("doctree-resolved", _for_the_index)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _for_the_index(app: Sphinx, doctree: Any, docname: str) -> None:
+    """Give a page its entries, and mark what the index skips: code, and what was recorded. Prose stays."""
+    from docutils import nodes
+    from sphinx.addnodes import index
+
+    for node in doctree.findall(lambda node: isinstance(node, (nodes.literal_block, nodes.raw))):
+        if isinstance(node, nodes.literal_block) or _RESULTS.search(node.astext()):
+            node["classes"].append("no-search")
+    doctree.insert(0, index(entries=[("single", *entry, None) for entry in entries(docname)]))
+
+
+def entries(docname: str) -> list[tuple[str, str, str]]:
+    """The words by which a search finds a page, each with a place on it or "", and "main" where this page comes first."""
+    if docname == "glossary":
+        return [(words, term.anchor, "main") for term in terms() for words in dict.fromkeys((term.name, *term.spelled))]
+    return [(words, "", "main" if docname == pages[0] else "") for words, pages in EVERYDAY.items() if docname in pages]

@@ -14,8 +14,8 @@ from ...course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Ca
 from ...course.lesson import notebook_of, place_of
 from ...course.published import as_printed
 from ...course.records import records_of
+from .finishing import link, table
 from .number_pages import measured_in
-from .tables import link, table
 from .where import PUBLISHED, anchor_of
 
 if TYPE_CHECKING:

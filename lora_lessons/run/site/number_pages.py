@@ -1,4 +1,4 @@
-"""The pages that tell where numbers come from: one of each lesson's records, and one of what others published."""
+"""“Where is this number from?” Every bound number leads to a page that says it: a lesson's records, or what others published."""
 
 from __future__ import annotations
 
@@ -7,14 +7,30 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...course.prose import Quoted, quoted_numbers
+from ...course import published
+from ...course.lesson import place_of
+from ...course.prose import Quoted, quoted_numbers, with_sources, without_sources
+from ...course.published import as_printed
 from ...course.records import MIME, show_value
 from ..baselines import read_baseline
 from ..result import plain
-from .arithmetic import measured_on, names_in, part_of, readable, tells, value_of, with_unit
-from .published_page import lesson_link, published_page, quotes
-from .tables import code, link, table
-from .where import PUBLISHED, Measured, allowed, anchor_of, of_the_run, page_of, where
+from .finishing import code, link, table
+from .where import (
+    PUBLISHED,
+    Measured,
+    allowed,
+    anchor_of,
+    measured_on,
+    names_in,
+    of_the_run,
+    page_of,
+    part_of,
+    readable,
+    tells,
+    value_of,
+    where,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -189,3 +205,91 @@ def _name(name: str, stem: str) -> str:
 
 def _reads(one: Quoted) -> str:
     return f"{one.low}–{one.number}" if one.low else f"{one.number}{'%' if one.percent else ''}"
+
+
+def published_page(notebooks: Mapping[str, NotebookNode]) -> str:
+    quoting: dict[str, list[str]] = {}
+    for stem, notebook in notebooks.items():
+        for one in quotes(notebook):
+            if one.kind == "published" and stem not in (known := quoting.setdefault(where(one, stem).anchor, [])):
+                known.append(stem)
+    figures = published.figures()
+    groups = {row: published.group_of(row) for row in figures}
+    tables = []
+    for group, about in published.groups().items():
+        mine = {row: value for row, value in figures.items() if groups[row] == group}
+        source = html.escape(about["source"])
+        caption = link(about["url"], source) if "url" in about else source
+        rows = [_figure_row(group, row, value, quoting.get(anchor_of(row), [])) for row, value in mine.items()]
+        tables.append(table(("figure", "as it was printed", "quoted by"), rows, caption))
+    return "\n\n".join(["# Figures that others published", _PUBLISHED, *tables])
+
+
+_PUBLISHED = (
+    "The course did not measure these figures: it quotes them, so that you can hold what the lessons measured against them. "
+    "Each stands here as it was printed, under its source."
+)
+
+
+def _figure_row(group: str, row: str, value: Any, stems: list[str]) -> tuple[str, ...]:
+    lessons = ", ".join(lesson_link(stem, _short(stem)) for stem in stems) or "no lesson's prose"
+    return code(row.removeprefix(f"{group}."), anchor_of(row)), as_printed(value), lessons
+
+
+def _short(stem: str) -> str:
+    return f"lesson {stem[:2]}" if "/" not in place_of(stem) else f"side trip of lesson {stem[:2]}"
+
+
+def quotes(notebook: NotebookNode) -> list[Quoted]:
+    """Every bound number in a notebook's prose."""
+    return [one for cell in notebook.cells if cell.cell_type == "markdown" for one in quoted_numbers(cell.source)]
+
+
+def lesson_link(stem: str, words: str, anchor: str = "") -> str:
+    return link(f"../lessons/{place_of(stem)}.html{anchor}", html.escape(words))
+
+
+# What markdown or its extensions would take for their own inside a tag that stands in a line of text.
+_MARKS = re.compile(r"[`$|{}\\\n]")
+
+
+def up(stem: str) -> str:
+    """The way from a lesson's page to the site's root: "../", or "../../" from a side trip."""
+    return "../" * (1 + place_of(stem.rpartition("/")[2]).count("/"))
+
+
+def attribute(text: str) -> str:
+    """`text` as the value of an attribute of a tag that stands among markdown."""
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))
+
+
+def linked(markdown: str, stem: str, measured: Measured | None = None, quoted_so_far: set[str] | None = None) -> str:
+    """A markdown cell's source with every bound number made a link to where it comes from, which its hint says.
+
+    Numbers in headings stay words, because a heading is repeated in the list of contents, as a link itself; so does what
+    one plain operation gives, such as the 90% of 9/10. With `measured`, the
+    page is of that run's report: hints say what it found, too, and a number without a source here stays a number.
+    With `quoted_so_far`, the page's first quotation of each record has a name to lead to, and is added.
+    """
+
+    def named(quoted: Quoted) -> str:
+        if quoted_so_far is None or quoted.kind != "record" or quoted.what in quoted_so_far:
+            return ""
+        quoted_so_far.add(quoted.what)
+        return f' id="{attribute(quoted_anchor(quoted.what))}"'
+
+    def link(quoted: Quoted, reads: str) -> str:
+        if not tells(quoted):
+            return reads
+        try:
+            found = where(quoted, stem, measured)
+        except KeyError:
+            if measured is None:
+                raise
+            return reads
+        shown, space = reads.rstrip(), reads[len(reads.rstrip()) :]
+        href = attribute(found.href(up(stem)))
+        return f'<a class="bound" href="{href}" data-hint="{attribute(found.hint)}"{named(quoted)}>{shown}</a>{space}'
+
+    lines = re.split(r"^(#{1,6} .*)$", markdown, flags=re.M)
+    return "".join(without_sources(part) if index % 2 else with_sources(part, link) for index, part in enumerate(lines))

@@ -1,7 +1,4 @@
-"""The widgets of the site: baked into files, put in place of their stills, mounted on any page.
-
-The rooms say what lives on the web (course/on_the_web.py), so they must have been imported (`lessons.rooms()`).
-"""
+"""The widgets of the site: baked into files, put in place of their stills, mounted on any page; and scenes that a run recorded."""
 
 from __future__ import annotations
 
@@ -14,16 +11,18 @@ import math
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbformat import NotebookNode
 
 from ...course.figures import IN_WORDS, picture_html, png_size, use_style
-from ...course.on_the_web import KINDS, LIVE, SCENE, Live
+from ...course.on_the_web import KINDS, LIVE, SCENE, Kind, Live
 from ...course.stage import Stage, still_html
 from ...files import write_text
 from .baking import bake_stage
-from .host import write_kind
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 def bake(into: Path, names: Collection[str] | None = None, progress: Callable[[str], Any] = print) -> None:
@@ -137,3 +136,72 @@ def _sized(picture: re.Match[str]) -> str:
     """A still's picture with its size, so that its place is there before it is."""
     width, height = png_size(base64.b64decode(picture["head"]))
     return f'width="{width}" height="{height}" {picture[0]}'
+
+
+def found(notebook: NotebookNode, stem: str) -> dict[str, dict[str, Any]]:
+    """The scenes that a notebook keeps, as baked files, by name.
+
+    Raises ValueError, naming the lesson `stem`, for two of one name, or one that is not built as scenes are.
+    """
+    baked: dict[str, dict[str, Any]] = {}
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        if name := name_of(output):
+            if name in baked:
+                raise ValueError(f"{stem} keeps two scenes named {name!r}: give one of them another name.")
+            baked[name] = _file(output["data"][SCENE], stem)
+    return baked
+
+
+def name_of(output: NotebookNode) -> str:
+    """The name of the scene that an output keeps; empty where it keeps none."""
+    kept = output.get("data", {}).get(SCENE)
+    return str(kept.get("name", "")) if isinstance(kept, dict) else ""
+
+
+def mount_scene(notebook: NotebookNode, stem: str, name: str) -> str:
+    """HTML that puts a scene of this notebook on any page: its still, ready to be woken.
+
+    Raises ValueError where the notebook keeps none of this name, and as `found` does.
+    """
+    if name not in found(notebook, stem):
+        raise ValueError(f"{stem} keeps no scene named {name!r}: {_again(stem)}")
+    outputs = ((cell, n) for cell in notebook.cells for n in range(len(cell.get("outputs", []))))
+    return next(replay(cell, n, stem) for cell, n in outputs if name_of(cell.outputs[n]) == name)
+
+
+def _again(stem: str) -> str:
+    return f"run `lora-lessons run {stem} --update-notebooks`, which stores it anew."
+
+
+def _file(scene: dict[str, Any], stem: str) -> dict[str, Any]:
+    parts = {"kind": str, "note": str, "state": dict, "answers": dict}
+    for part, built in parts.items():
+        if not isinstance(scene.get(part), built):
+            raise ValueError(f"the scene {scene['name']!r} that {stem} keeps has no {part}: {_again(stem)}")
+    if scene["kind"] not in KINDS:
+        raise ValueError(f"{stem} keeps a scene of the kind {scene['kind']!r}, which no room has named for the web.")
+    return {part: scene[part] for part in parts}
+
+
+EXPORT = "export default { render };"
+
+
+def write_kind(into: Path, name: str, kind: Kind) -> None:
+    """Write kind.NAME.js, the module and what answers it in place of Python, and kind.NAME.css to a folder."""
+    answers = [_read(kind.answers)] if kind.answers else []
+    write_text(into / f"kind.{name}.js", "\n".join([wrapped(name, _read(kind.esm)), *answers]))
+    write_text(into / f"kind.{name}.css", _read(kind.css) if kind.css else "")
+
+
+def wrapped(name: str, module: str) -> str:
+    """A widget's module as a classic script that hands its `render` to the host. Raises ValueError where it has none."""
+    before, export, after = module.rpartition(EXPORT)
+    if not export or after.strip() or "import " in before:
+        raise ValueError(
+            f"the module of {name} must end in {EXPORT!r} and import nothing, so that a page can run it from a disk."
+        )
+    return f'(() => {{\n{before}\n(globalThis.lora_lessons_widgets ??= {{}})["{name}"] = {{ render }};\n}})();\n'
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

@@ -48,7 +48,7 @@ def test_a_formula_that_cannot_be_set_stops_it_and_names_the_lesson(tmp_path):
 
 
 def test_a_missing_library_is_named_with_the_way_to_get_it(tmp_path, monkeypatch):
-    monkeypatch.setattr("lora_lessons.run.site.place.LIBRARIES", ("sphinx", "no_such_library"))
+    monkeypatch.setattr("lora_lessons.run.site.build.LIBRARIES", ("sphinx", "no_such_library"))
     with pytest.raises(ValueError, match=r"no_such_library.*pip install 'lora-lessons\[site\]'"):
         site(tmp_path)
 

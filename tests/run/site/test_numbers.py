@@ -13,10 +13,9 @@ from lora_lessons.course import prose, published
 from lora_lessons.course.lesson import place_of
 from lora_lessons.course.records import show_value
 from lora_lessons.run.baselines import read_baseline
-from lora_lessons.run.site import numbers
-from lora_lessons.run.site.arithmetic import tells, with_unit
+from lora_lessons.run.site import number_pages
 from lora_lessons.run.site.build import stored
-from lora_lessons.run.site.where import anchor_of
+from lora_lessons.run.site.where import anchor_of, tells, with_unit
 
 NOTEBOOKS = stored()
 LINK = re.compile(r'<a class="bound" href="(?P<href>[^"]*)" data-hint="(?P<hint>[^"]*)">(?P<words>[^<]*)</a>')
@@ -24,7 +23,7 @@ LINK = re.compile(r'<a class="bound" href="(?P<href>[^"]*)" data-hint="(?P<hint>
 
 @pytest.fixture(scope="module")
 def pages():
-    return numbers.pages(NOTEBOOKS)
+    return number_pages.pages(NOTEBOOKS)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def places(pages):
 
 
 def the_hint(markdown, stem="01_low_rank"):
-    (link,) = LINK.finditer(numbers.linked(markdown, stem))
+    (link,) = LINK.finditer(number_pages.linked(markdown, stem))
     return link["href"], html.unescape(link["hint"]).split("\n")
 
 
@@ -45,7 +44,7 @@ def test_every_bound_number_is_a_link_to_a_place_that_is_there(place, places):
     """Also as a page is read: inside bold words, lists, tables and folded parts no mark of a link is left over."""
     parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
     for text in texts(NOTEBOOKS[place]):
-        made = numbers.linked(text, place)
+        made = number_pages.linked(text, place)
         links = [match for match in LINK.finditer(made) if match["href"]]
         assert len(links) == sum(map(tells, prose.quoted_numbers(text)))
         assert LINK.sub(lambda link: link["words"], made) == prose.without_sources(text)
@@ -119,7 +118,7 @@ def test_no_reader_meets_a_module_of_python_or_a_file_of_json(pages):
     assert lines[1] == "“rows” is a number set in the code of lesson 16."
     for place, notebook in NOTEBOOKS.items():
         for text in texts(notebook):
-            for link in LINK.finditer(numbers.linked(text, place)):
+            for link in LINK.finditer(number_pages.linked(text, place)):
                 assert not re.search(r"lora_lessons\.|measurements[:/]|\b1e\d", html.unescape(link["hint"])), link[
                     "hint"
                 ]
@@ -138,14 +137,14 @@ def test_a_record_leads_to_the_section_that_quotes_it_first(pages):
     made = {}
     for place, notebook in NOTEBOOKS.items():
         seen = set()
-        made[place] = "".join(numbers.linked(text, place, quoted_so_far=seen) for text in texts(notebook))
+        made[place] = "".join(number_pages.linked(text, place, quoted_so_far=seen) for text in texts(notebook))
     for place, anchor in led_to:
         assert made[place].count(f'id="{anchor}"') == 1
 
 
 @pytest.mark.parametrize("what", ["9/10", "1 - 0.05", "sqrt(1/8)", "4*4", "2**-24", "exp(1)"])
 def test_what_one_plain_operation_gives_is_no_link(what):
-    made = numbers.linked(f"about 90%<!--calc {what}--> of it", "01_low_rank")
+    made = number_pages.linked(f"about 90%<!--calc {what}--> of it", "01_low_rank")
     assert made == "about 90% of it"
 
 
@@ -165,16 +164,18 @@ def test_no_range_begins_at_minus_nothing(pages):
 
 def test_a_range_is_one_link_and_a_unit_belongs_to_it():
     text = "A cut of 90–99<!--published glossary.cut_percent-->% and 3.2 %<!--record kinds.q_rise--> more"
-    assert [link["words"] for link in LINK.finditer(numbers.linked(text, "01_low_rank"))] == ["90–99", "3.2 %"]
+    assert [link["words"] for link in LINK.finditer(number_pages.linked(text, "01_low_rank"))] == ["90–99", "3.2 %"]
 
 
 def test_a_heading_keeps_its_number_as_a_word():
-    made = numbers.linked("## Only 3<!--record kinds.survive--> of 7\n\n3<!--record kinds.survive-->", "01_low_rank")
+    made = number_pages.linked(
+        "## Only 3<!--record kinds.survive--> of 7\n\n3<!--record kinds.survive-->", "01_low_rank"
+    )
     assert made.startswith("## Only 3 of 7\n\n<a ")
 
 
 def test_a_hint_leaves_the_markdown_around_it_alone():
-    made = numbers.linked('| `a` | 8<!--code x["`$|{}`"]--> $x$ |', "01_low_rank")
+    made = number_pages.linked('| `a` | 8<!--code x["`$|{}`"]--> $x$ |', "01_low_rank")
     assert not re.search(r'="[^"]*[`$|{}][^"]*"', made)
     (link,) = LINK.finditer(made)
     assert html.unescape(link["hint"]).endswith(': x["`$|{}`"]'), "whole, with its quotation marks"
@@ -188,7 +189,7 @@ def test_a_number_from_nowhere_is_an_error():
         "1<!--calc 2 * no.such-->",
     ):
         with pytest.raises(KeyError):
-            numbers.linked(text, "01_low_rank")
+            number_pages.linked(text, "01_low_rank")
 
 
 def shares_worked_out(notebook):

@@ -8,11 +8,11 @@ import importlib.util
 import pytest
 
 from lora_lessons.errors import in_words
-from lora_lessons.run.site import place
+from lora_lessons.run.site import build
 
 
 def write_site(out, **files):
-    with place.site_folder(out) as folder:
+    with build.site_folder(out) as folder:
         for name, text in files.items():
             (folder / "deep").mkdir(exist_ok=True)
             (folder / "deep" / f"{name}.html").write_text(text)
@@ -27,7 +27,7 @@ def test_a_site_of_ours_is_replaced_and_its_old_pages_are_gone(tmp_path):
     (tmp_path / "new" / "site" / "deep" / ".DS_Store").write_text("what a file manager leaves")
     write_site(tmp_path / "new" / "site", second="2")
     assert pages(tmp_path) == {"second": "2"}
-    assert (tmp_path / "new" / "site" / place.MARKER).read_text() == "deep/second.html\n"
+    assert (tmp_path / "new" / "site" / build.MARKER).read_text() == "deep/second.html\n"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["site"], "nothing temporary is left"
 
 
@@ -46,7 +46,7 @@ def test_a_folder_with_files_of_somebody_else_is_refused_and_stays(tmp_path, mar
     (out / "deep" / "notes.txt").write_text("mine")
     (out / "todo.txt").write_text("mine")
     if marker is not None:
-        (out / place.MARKER).write_bytes(marker)
+        (out / build.MARKER).write_bytes(marker)
     with pytest.raises(FileExistsError, match="choose another folder, or move what is there") as refused:
         write_site(out, page="1")
     assert "deep/notes.txt and 1 more, which no site of ours brought" in in_words(refused.value)
@@ -55,7 +55,7 @@ def test_a_folder_with_files_of_somebody_else_is_refused_and_stays(tmp_path, mar
 
 def test_a_file_put_there_while_the_site_was_built_is_not_lost(tmp_path):
     write_site(tmp_path / "site", page="1")
-    with pytest.raises(FileExistsError, match="notes.txt"), place.site_folder(tmp_path / "site") as folder:
+    with pytest.raises(FileExistsError, match="notes.txt"), build.site_folder(tmp_path / "site") as folder:
         (folder / "page.html").write_text("2")
         (tmp_path / "site" / "notes.txt").write_text("mine")
     assert pages(tmp_path / "site") == {"page": "1"} and (tmp_path / "site" / "notes.txt").read_text() == "mine"
@@ -65,20 +65,20 @@ def test_a_file_in_the_way_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "site"):
         with pytest.raises(NotADirectoryError, match="is a file, and a folder is needed there"):
-            place.check_place(out)
+            build.check_place(out)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Sphinx stopped"), KeyboardInterrupt()])
 def test_a_site_that_is_not_finished_leaves_the_old_one(tmp_path, error):
     write_site(tmp_path / "site", page="1")
-    with pytest.raises(type(error)), place.site_folder(tmp_path / "site") as folder:
+    with pytest.raises(type(error)), build.site_folder(tmp_path / "site") as folder:
         (folder / "page.html").write_text("2")
         raise error
     assert pages(tmp_path) == {"page": "1"} and [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 def test_a_full_disk_is_said_whatever_a_library_made_of_it(tmp_path):
-    with pytest.raises(OSError) as full, place.site_folder(tmp_path / "site"):
+    with pytest.raises(OSError) as full, build.site_folder(tmp_path / "site"):
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
         except OSError as error:
@@ -88,9 +88,9 @@ def test_a_full_disk_is_said_whatever_a_library_made_of_it(tmp_path):
 
 
 def test_without_the_extra_one_sentence_says_how_to_get_it(monkeypatch):
-    place.check_extra()
+    build.check_extra()
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in ("sphinx", "furo") else 1)
     with pytest.raises(
         ValueError, match=r"need sphinx and furo, not installed here: pip install 'lora-lessons\[site\]'\."
     ):
-        place.check_extra()
+        build.check_extra()

@@ -27,7 +27,7 @@ from lora_lessons.course.lesson import lessons as notebooks
 from lora_lessons.course.lesson import side_trips
 from lora_lessons.course.on_the_web import KINDS, LIVE, SCENE, Live
 from lora_lessons.course.stage import Stage
-from lora_lessons.run.site import baking, host, widgets
+from lora_lessons.run.site import baking, widgets
 
 lessons.rooms()
 A_WIDGET = "(A picture of a widget"
@@ -382,16 +382,16 @@ def test_the_same_widget_is_the_same_file_again(tmp_path):
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kinds_module_is_wrapped_unchanged(name):
     module = KINDS[name].esm.read_text(encoding="utf-8")
-    wrapped = host.wrapped(name, module)
-    assert module.partition(host.EXPORT)[0] in wrapped and "export default" not in wrapped
+    wrapped = widgets.wrapped(name, module)
+    assert module.partition(widgets.EXPORT)[0] in wrapped and "export default" not in wrapped
 
 
 @pytest.mark.parametrize(
-    "module", ["function render() {}", f"import x from 'y';\n{host.EXPORT}", f"{host.EXPORT}\nmore();"]
+    "module", ["function render() {}", f"import x from 'y';\n{widgets.EXPORT}", f"{widgets.EXPORT}\nmore();"]
 )
 def test_a_module_that_a_page_cannot_run_from_a_disk_is_refused(module):
     with pytest.raises(ValueError, match="the module of mixer must end in"):
-        host.wrapped("mixer", module)
+        widgets.wrapped("mixer", module)
 
 
 def test_a_declared_widget_is_known_by_its_cell():

@@ -1,4 +1,4 @@
-"""How a lesson begins, the scorecard it closes with, and where the lessons' notebooks are."""
+"""How a lesson begins, the scorecard it closes with, what it leaves to its learner, and where the notebooks are."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..outside import in_html
+from ..outside import in_html, in_line
 from ..paths import course_root
 from .figures import use_style
 from .records import session_records, show_value
 
 if TYPE_CHECKING:
     from ..evaluation import Scorecard
+
 
 # Imported before a lesson imports PEFT, which imports bitsandbytes, which warns of a CPU kernel that is optional.
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -79,3 +80,19 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], code: bool = Fals
     shape = f"<tr>{first}<td style='text-align:right'>{{}}</td><td>{{}}</td></tr>"
     body = "".join(shape.format(*map(in_html, row)) for row in rows)
     return f"<table><tr>{''.join(f'<th>{in_html(name)}</th>' for name in head)}</tr>{body}</table>"
+
+
+MIME = "application/vnd.lora-lessons.handover+json"
+
+
+class Handover:
+    """Lines that say what was made, where it is kept, and how to use it. The last expression of a cell shows them."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.lines = list(map(in_line, lines))
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        return {MIME: self.lines, "text/html": f"<pre>{in_html(repr(self))}</pre>", "text/plain": repr(self)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..course.claims import Card, read_card
 from ..course.figures import IN_WORDS
-from ..course.handover import MIME as HANDOVER
+from ..course.lesson import MIME as HANDOVER
 from ..course.records import Record
 from .baselines import Deviation
 

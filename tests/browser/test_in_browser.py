@@ -22,7 +22,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from lora_lessons import lowrank, memory, quant
-from lora_lessons.course import pictures
+from lora_lessons.course import figures
 from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
@@ -400,7 +400,7 @@ def assert_fit(stage: Any, **setting: Any) -> None:
     scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes
     edge, left, expected = ax.get_xlim()[1], 0.0, []
-    for size in pictures.bill_parts(bill).values():
+    for size in figures.bill_parts(bill).values():
         end = left + size / 1e9
         expected += [(min(left, edge), min(end, edge))] * 2  # in its own row, and in the sum's
         left = end

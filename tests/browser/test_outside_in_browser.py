@@ -38,7 +38,7 @@ from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 from lora_lessons import inspection
 from lora_lessons.course import adapter_picture, blind_judge, chat_box, claims, exercises, lesson, show
-from lora_lessons.course.handover import Handover
+from lora_lessons.course.lesson import Handover
 from lora_lessons.course.live import LossCurve
 from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider

@@ -35,7 +35,7 @@ def test_exit_statuses(make_lesson, capsys):
 
 
 def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_lesson, capsys, tmp_path):
-    made = "from lora_lessons.course.handover import Handover\n"
+    made = "from lora_lessons.course.lesson import Handover\n"
     make_lesson("00_a", f"{made}Handover(['Your adapter: <mine>', 'Ask it: so'])", "print('Your adapter: no')")
     assert cli.main([*RUN, "0", "--out", str(tmp_path / "out")]) == 0
     assert "records)\n  Your adapter: <mine>\n  Ask it: so\n" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lora_lessons import cli, lora, models
 from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.cli import terminal
-from lora_lessons.course.handover import Handover
+from lora_lessons.course.lesson import Handover
 from lora_lessons.run import runner
 from lora_lessons.run.result import FAILED, CellError, LessonResult
 from lora_lessons.tasks.checking.report import COLOUR

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from matplotlib.figure import Figure
 
-from lora_lessons.course import figures, pictures
+from lora_lessons.course import figures
 from lora_lessons.lessons.l03_train_lora import pictures as pictures_03
 
 # Simulated full protanopia and deuteranopia (Viénot, Brettel and Mollon 1999), on linear RGB.
@@ -42,7 +42,7 @@ def test_show_puts_the_words_below_the_picture(monkeypatch):
 
 
 def test_pictures_of_lesson_03_draw_what_they_are_given():
-    curves = pictures.loss_curves({"one": [3.0, 2.0, 1.0], "two": [3.0, 2.5, 2.0]})
+    curves = figures.loss_curves({"one": [3.0, 2.0, 1.0], "two": [3.0, 2.5, 2.0]})
     assert [t.get_text() for t in curves.axes[0].texts] == ["one", "two"]
     bars = pictures_03.bills(["a", "b", "c"], {"full": (4e8, 4e8, 8e8), "LoRA": (4e8, 1e6, 2e6)})
     assert "1,600 MB" in [t.get_text() for t in bars.axes[0].texts]

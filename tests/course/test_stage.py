@@ -14,7 +14,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lora_lessons.course import marks, stage
+from lora_lessons.course import stage
 from lora_lessons.course.stage import DPI, Backdrop, Scene, Stage
 
 RED = "#ff0000"
@@ -188,12 +188,12 @@ def test_the_page_gets_json_and_bytes(ax):
     binary = []
     text = json.dumps([scene.page(), scene.backdrop.page], default=binary.append, allow_nan=False)
     assert json.loads(text) and len(binary) == 4 and all(type(one) is bytes for one in binary)
-    assert {mark["kind"] for mark in scene.page()["marks"]} == marks.DRAW.keys() == marks.PAGE.keys()
+    assert {mark["kind"] for mark in scene.page()["marks"]} == stage.DRAW.keys() == stage.PAGE.keys()
 
 
 def test_the_pages_script_knows_every_kind_of_mark():
     script = stage.Path(stage.__file__).with_name("stage.js").read_text(encoding="utf-8")
-    assert set(re.findall(r"^  (\w+): \(mark, \{", script, re.M)) == marks.PAGE.keys()
+    assert set(re.findall(r"^  (\w+): \(mark, \{", script, re.M)) == stage.PAGE.keys()
 
 
 # ---- the widget ----

@@ -178,7 +178,7 @@ def results(out: Path) -> list[dict[str, Any]]:
 
 def draw(out: Path) -> None:
     """Write out/figure.png from out/results.csv, where there is something to compare."""
-    from ...course import pictures
+    from ...course import figures
     from ...course.figures import use_style
 
     found = lines(read_table(out / TABLE))
@@ -186,4 +186,4 @@ def draw(out: Path) -> None:
     if found:
         use_style()
         with whole_file(out / FIGURE) as temporary:
-            pictures.sweep_lines(found).savefig(temporary, format="png", dpi=150)
+            figures.sweep_lines(found).savefig(temporary, format="png", dpi=150)

@@ -9,7 +9,7 @@ from torch import nn
 
 from ... import memory
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, label
-from ...course.pictures import fit_bars as fit_bars
+from ...course.figures import fit_bars as fit_bars
 
 KINDS = {
     "embed_tokens": "embedding",

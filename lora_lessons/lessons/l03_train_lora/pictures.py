@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...course.figures import BLUE, GREEN, GREY, ORANGE, label
-from ...course.pictures import loss_curves as loss_curves
+from ...course.figures import loss_curves as loss_curves
 
 A_LINE = 0.08  # the height of a name in `overlaps`, of an axis from 0 to 1
 

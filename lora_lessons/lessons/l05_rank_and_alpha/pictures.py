@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ...course.figures import BLUE, GREY, ORANGE, VERMILION, label
-from ...course.pictures import intervals as intervals
-from ...course.pictures import sweep_lines as sweep_lines
+from ...course.figures import intervals as intervals
+from ...course.figures import sweep_lines as sweep_lines
 
 
 def beside_the_paper(paper: Mapping[str, Mapping[int, float]], ours: Mapping[str, Sequence[tuple[int, Any]]]) -> Figure:

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ...course.figures import BLUE, GREEN, GREY, VERMILION, label
-from ...course.pictures import fit_bars as fit_bars
+from ...course.figures import fit_bars as fit_bars
 
 NAMES = {"nf4+double": "NF4 + double", "fp4": "FP4", "int4": "int4"}
 

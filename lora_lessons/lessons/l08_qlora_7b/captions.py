@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ... import memory
-from ...course.pictures import bill_parts
+from ...course.figures import bill_parts
 from .published import Published
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory
-from ...course.figures import BLUE, GREY, ORANGE, VERMILION
-from ...course.pictures import BILL_COLORS, bill_parts
+from ...course.figures import BILL_COLORS, BLUE, GREY, ORANGE, VERMILION, bill_parts
 from .published import Published
 
 CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")

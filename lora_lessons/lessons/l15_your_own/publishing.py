@@ -10,8 +10,8 @@ from typing import NamedTuple
 from ... import models
 from ...adapter import Adapter
 from ...course.blind_judge import Tally, in_words
-from ...course.handover import Handover
 from ...course.learner import my_folder
+from ...course.lesson import Handover
 from ...errors import ModelError, first_line
 from ...export import gguf, llamacpp, ollama
 from ...export.model_card import CARD, AboutAdapter, CardRow

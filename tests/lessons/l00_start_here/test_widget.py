@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from lora_lessons import lora, memory, models
-from lora_lessons.course import pictures
+from lora_lessons.course import figures
 from lora_lessons.lessons.l00_start_here import pictures as pictures_00
 from lora_lessons.lessons.l00_start_here import widget
 from lora_lessons.lessons.l00_start_here.widget import FIT
@@ -62,7 +62,7 @@ def test_the_bars_are_the_bill_end_to_end(method):
     for seq in (32, 1024, 700):
         setting = FIT | {"method": method, "card": "H200", "seq": seq}
         rows = bars(widget.fit_still(**setting)[0])
-        sizes = [part / 1e9 for part in pictures.bill_parts(ledger(**setting).bill).values()]
+        sizes = [part / 1e9 for part in figures.bill_parts(ledger(**setting).bill).values()]
         assert sum(sizes) == pytest.approx(ledger(**setting).bill.total / 1e9)
         assert [rows[n][0] for n in range(8)] == [pytest.approx((sum(sizes[:n]), sizes[n])) for n in range(8)]
         assert rows[8] == [rows[n][0] for n in range(8)], "the lowest row is all of them"
@@ -78,7 +78,7 @@ def test_on_the_page_too():
     for seq in (32, 1024, 4096):
         n = page["stops"].index(seq)
         shown = [mark["width"][n] for mark in marks[::2]]
-        sizes = pictures.bill_parts(ledger(seq=seq).bill).values()
+        sizes = figures.bill_parts(ledger(seq=seq).bill).values()
         assert shown == pytest.approx([size / 1e9 * pixels for size in sizes], abs=0.03)
 
 
@@ -217,7 +217,7 @@ def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
 
 def test_cards_of_one_size_share_a_line():
     bills = {m: widget.fit_bill("Llama-2-7B", m) for m in memory.METHODS}
-    figure = pictures.fit_bars(bills, ["RTX 3090", "RTX 4090", "T4"])
+    figure = figures.fit_bars(bills, ["RTX 3090", "RTX 4090", "T4"])
     (ax,) = figure.axes
     assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([24 * 2**30 / 1e9, 15 * 2**30 / 1e9])
     assert "RTX 3090, RTX 4090" in [text.get_text() for text in ax.texts]
@@ -234,7 +234,7 @@ def test_the_other_pictures_of_lesson_00_are_to_scale():
 def test_every_row_shows_a_number_however_small_its_part():
     texts = [text.get_text() for text in widget.fit_still(**FIT | {"r": 1, "seq": 32})[0].axes[0].texts]
     sizes = [text for text in texts if text.endswith((" GB", " MB"))]
-    parts = pictures.bill_parts(ledger(r=1, seq=32).bill).values()
+    parts = figures.bill_parts(ledger(r=1, seq=32).bill).values()
     assert len(sizes) >= len(parts) + 1, "a number for each part, and one for all together"
     small = [part for part in parts if 0 < part < 5e7]
     assert small and all(f"{max(1, round(part / 1e6))} MB" in sizes for part in small)
@@ -268,7 +268,7 @@ def test_parts_count_every_number_once(tiny_model):
 def test_the_axis_says_which_moment_the_bars_show():
     bills = {"lora": widget.fit_bill("Llama-2-7B", "lora")}
     for figure, words in (
-        (pictures.fit_bars(bills, ["T4"]), "at the peak of a step"),
-        (pictures.fit_bars(bills, ["T4"], "held all through training"), "held all through training"),
+        (figures.fit_bars(bills, ["T4"]), "at the peak of a step"),
+        (figures.fit_bars(bills, ["T4"], "held all through training"), "held all through training"),
     ):
         assert figure.axes[0].get_xlabel() == f"GB {words} (dashed: what a card holds)"

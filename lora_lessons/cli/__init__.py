@@ -16,26 +16,13 @@ from ..interrupts import sigterm_is_ctrl_c
 from ..outside import in_line
 from ..paths import ensure_home
 from . import terminal
-from .adapters import adapters
-from .ask import ask
-from .badges import badges
-from .bench import bench
-from .check import check
-from .claims import claims
-from .cluster import cluster
-from .doctor import doctor
-from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER
+from .check import ask, check, inspect, symptom
 from .export import export
-from .inspect import inspect
-from .lab import lab
-from .new_lesson import new_lesson
-from .places import make_variables_absolute
-from .plan import plan
-from .readme import readme
-from .run import LessonCommand, run
-from .site import site
-from .sweep import sweep
-from .symptom import symptom
+from .maintain import adapters, badges, claims, new_lesson, readme, site
+from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, make_variables_absolute
+from .plan import cluster, plan
+from .run import LessonCommand, doctor, lab, run
+from .sweep import bench, sweep
 
 __all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main"]
 

@@ -1,17 +1,19 @@
-"""`lora-lessons check`: what is wrong with a training file, line by line, before a model learns from it."""
+"""`check`, `inspect`, `symptom` and `ask`: what is wrong with a file, an adapter or a run, and what an adapter says."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .exits import EXIT_FAILED, EXIT_OK
-from .places import check_page, place, place_or_name, shown
+from .export import Adapter, Base, adapter_folder
+from .options import EXIT_FAILED, EXIT_OK, check_page, place, place_or_name, shown
 from .terminal import print_coloured
 
 DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
@@ -95,3 +97,124 @@ def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | Non
     reads = read_config(folder).get("max_position_embeddings")
     known = [limit for limit in (max_tokens, reads) if isinstance(limit, int) and limit > 0]
     return models.load_tokenizer(folder, base), min(known, default=None)
+
+
+def inspect(
+    adapter: Annotated[
+        str, typer.Argument(parser=place_or_name, metavar="ADAPTER", help="The adapter's folder, or a hub id.")
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(parser=place_or_name, metavar="MODEL", help="Its base: embedded, a folder, or a hub id."),
+    ] = None,
+    forgetting: Annotated[
+        bool, typer.Option("--forgetting", help="With --base: load it, and let it read general text with and without.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(parser=place, metavar="FILE", help="Also write a page with the picture.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+) -> int:
+    """What an adapter contains, and what will go wrong with it.
+
+    Also says which programs load it. It is only read, and a pickle is refused.
+    The exit status is 0 whatever is found.
+    """
+    if forgetting and base is None:
+        raise ValueError("--forgetting needs the base: name it with --base.")
+    if html is not None and html.exists() and not overwrite:
+        raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
+    from .. import inspection
+
+    if base is not None and sys.stderr.isatty():
+        print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
+    xray = inspection.inspect(adapter, base, forgetting=forgetting)
+    if html is not None:
+        from ..course import adapter_picture
+        from ..files import write_text
+
+        write_text(html, adapter_picture.page(xray))
+    if as_json:
+        print(json.dumps(inspection.as_json(xray), indent=1, ensure_ascii=False))
+    else:
+        print(inspection.in_words(xray))
+        if html is not None:
+            print(f"\nThe picture is in {shown(html)}.")
+    return EXIT_OK
+
+
+SHOWN = 3
+
+
+def symptom(
+    words: Annotated[
+        list[str], typer.Argument(help="What you see, in your own words, such as “loss falls, answers unchanged”.")
+    ],
+) -> int:
+    """Say what may be behind a symptom.
+
+    Looks your words up in the bug museum of lesson 14 and names up to three suspects: the mistake that it would be,
+    how to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
+    """
+    from ..lessons.l14_bug_museum.exhibit import Exhibit
+    from ..lessons.l14_bug_museum.exhibits import place, suspects
+    from ..lessons.l14_bug_museum.symptoms import search
+
+    said = " ".join(" ".join(words).split())
+    if not said:
+        raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
+    found = search(said)[:SHOWN]
+    if found and not any(match.good for match in found):
+        _say("Nothing here fits well; nearest:", 0)
+        print()
+    for one in (match.suspect for match in found):
+        _say(f"{one.id:<6} Suspect: {one.suspect}", 0)
+        _say(f"Test: {one.noticed}", 7)
+        if isinstance(one, Exhibit):
+            _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
+            _say(f"Behind it: {one.behind_in_words()}", 7)
+        else:
+            _say(f"To see it: notebooks/{place(one)} (“{one.title}”).", 7)
+        print()
+    if not found:
+        _say("Nothing here has such a symptom. These are the symptoms that the museum knows:", 0)
+        for one in suspects().values():
+            for known in one.symptoms:
+                _say(f"{one.id:<6} {known}", 0)
+    return EXIT_OK
+
+
+def _say(text: str, indent: int) -> None:
+    width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
+    # an address stays whole
+    lines = textwrap.TextWrapper(width, " " * indent, " " * 7, break_long_words=False, break_on_hyphens=False)
+    print(lines.fill(text))
+
+
+def ask(
+    adapter: Adapter,
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you ask, in quotation marks.")],
+    base: Base = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="A system message before it.")] = None,
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="fp32, bf16, auto (the faster of the two), or nf4.")
+    ] = "auto",
+    tokens: Annotated[int, typer.Option(metavar="N", min=1, help="The length of the answer, at most.")] = 200,
+) -> int:
+    """Ask an adapter a question.
+
+    The base that it was trained on is loaded, the adapter put on, and the likeliest answer printed.
+    """
+    from .. import models
+    from ..adapter import attach_adapter
+    from ..export import gguf
+
+    if not question.strip():
+        raise ValueError("the question is empty: write it in quotation marks behind the adapter.")
+    read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
+    loaded = models.load(folder, precision=precision)
+    attach_adapter(loaded.model, read)
+    (said,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
+    print(said)
+    return EXIT_OK

@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 
 from ..outside import in_line
-from .exits import EXIT_FAILED, EXIT_OK
-from .places import place, place_or_name, shown
-from .words import names
+from .options import EXIT_FAILED, EXIT_OK, names, place, place_or_name, shown
 
 export = typer.Typer(
     name="export",

@@ -1,7 +1,10 @@
-"""`lora-lessons run`: execute lessons, hold them against what was recorded, record anew."""
+"""`run`, `lab` and `doctor`: execute lessons, open them to learn, and what this machine can do."""
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
-from .exits import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK
-from .places import notebook_or_name, place, place_or_name, shown
+from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK, notebook_or_name, place, place_or_name, shown
 
 if TYPE_CHECKING:
     from ..run.result import LessonResult
+
 
 # Where the report of a run goes, in the folder that it was started from.
 REPORT = Path("course-report")
@@ -181,3 +184,52 @@ def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) 
             continue
         print(f"{lesson.name}: {'outputs stored' if changed else 'the stored outputs are the same already'}.")
     return status
+
+
+def lab(
+    context: typer.Context,
+    lesson: Annotated[
+        str, typer.Argument(parser=notebook_or_name, metavar="LESSON", help="The lesson to open.")
+    ] = "00",
+) -> int:
+    """Copy the lessons to my_lessons/ and open JupyterLab.
+
+    What follows -- goes to JupyterLab: `-- --no-browser`, or `-- --ip 0.0.0.0` to reach it from another machine.
+    """
+    from ..machine import kernel_environment
+    from ..run.lab import copy_lessons, jupyter_environment, place
+    from ..run.runner import find_lessons
+
+    folder, found = Path("my_lessons"), find_lessons([lesson])[0]
+    for line in copy_lessons(folder):
+        print(line, file=sys.stderr)
+    options = [f"--ServerApp.root_dir={folder.resolve()}"]
+    if not any(word.partition("=")[0] in ("--ip", "--ServerApp.ip") for word in context.obj):
+        options.append("--ServerApp.ip=127.0.0.1")  # nobody else on the network; a token is asked for in any case
+    command = [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url=/lab/tree/{place(found)}"]
+    environment = kernel_environment() | jupyter_environment()
+    with subprocess.Popen([*command, *context.obj], env=environment) as jupyter:
+        # Ctrl-C is JupyterLab's: it asks, then stops its kernels. A request to end is passed on to it.
+        before = (
+            signal.signal(signal.SIGINT, signal.SIG_IGN),
+            signal.signal(signal.SIGTERM, lambda *_: jupyter.terminate()),
+        )
+        try:
+            return jupyter.wait()
+        finally:
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> int:
+    """Say what this machine can do.
+
+    It also says how long each lesson takes, and whether it fits into the memory that is free here.
+    """
+    from ..run import doctor as probes
+
+    found = probes.examine()
+    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else probes.table(found))
+    return EXIT_OK

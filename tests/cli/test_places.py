@@ -12,7 +12,7 @@ import pytest
 from typer.models import ArgumentInfo, OptionInfo
 
 from lora_lessons import cli, paths
-from lora_lessons.cli import places
+from lora_lessons.cli import options
 
 # What a metavar says of a text that may be a path, or the name of something else.
 PATH_OR_NAME = ("ADAPTER", "BASE", "MODEL", "LESSON")
@@ -128,14 +128,14 @@ def test_a_default_is_absolute_too_and_a_name_stays_a_name(words, verb, name, he
 def test_variables_that_hold_a_path_mean_the_folder_of_the_command(tmp_path, monkeypatch):
     """A kernel starts in the lesson's folder, where a relative cache would be another one."""
     monkeypatch.chdir(tmp_path)
-    for name in places.VARIABLES:
+    for name in options.VARIABLES:
         monkeypatch.setenv(name, "some/where")
     assert cli.main(["--version"]) == 0
-    assert {os.environ[name] for name in places.VARIABLES} == {str(tmp_path / "some" / "where")}
+    assert {os.environ[name] for name in options.VARIABLES} == {str(tmp_path / "some" / "where")}
     assert paths.cache_dir() == tmp_path / "some" / "where"
 
 
 def test_what_is_printed_is_short_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert places.shown(tmp_path / "out" / "report.html") == Path("out/report.html")
-    assert places.shown(Path("/elsewhere/report.html")) == Path("/elsewhere/report.html")
+    assert options.shown(tmp_path / "out" / "report.html") == Path("out/report.html")
+    assert options.shown(Path("/elsewhere/report.html")) == Path("/elsewhere/report.html")

@@ -1,4 +1,4 @@
-"""Files and folders that a command is given: absolute from the door on, since kernels and workers start in other folders."""
+"""What commands are given and give back: files and folders, lists of values, and the exit status."""
 
 from __future__ import annotations
 
@@ -65,3 +65,34 @@ def _means_a_model(text: str) -> bool:
     from .. import models
 
     return text in (models.EMBEDDED, models.EMBEDDED_NAME, *models.SHAPES)
+
+
+def names(text: str) -> list[str]:
+    """The parts of "q_proj, v_proj"; an empty text has none."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """The numbers of "1,2,4". Raises ValueError naming the option when a part is none."""
+    try:
+        return [int(part) for part in names(text)]
+    except ValueError:
+        raise ValueError(f"{option} {text!r}: give whole numbers, separated by commas.") from None
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """The numbers of "4e-3,1e-3". Raises ValueError naming the option when a part is none."""
+    try:
+        return [float(part) for part in names(text)]
+    except ValueError:
+        raise ValueError(f"{option} {text!r}: give numbers, separated by commas.") from None
+
+
+EXIT_OK = 0
+# Something that was asked for could not be done.
+EXIT_FAILED = 1
+# The lessons ran, and what they measured is not what was recorded.
+EXIT_DEVIATES = 2
+# The command was asked for something that cannot be; the sentence says what to give.
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130

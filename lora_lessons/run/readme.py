@@ -1,4 +1,4 @@
-"""What README and CONTRIBUTING do not write by hand: the tables of lessons, of training's speed and of reliability, the map."""
+"""What README, CONTRIBUTING and docs/evidence.md do not write by hand: lessons, speed of training, reliability, the map."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
-from ..course.lesson import DEEPER, lessons, question, side_trips
+from ..course.lesson import lessons, question
 from ..course.syllabus import SYLLABUS
 from ..fast.path import FAMILIES
 from ..files import write_text
 from ..paths import course_root, measurements
 from .baselines import read_baseline
 
-FILES = ("README.md", "CONTRIBUTING.md")
+FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md")
 _MADE = re.compile(
     r"(?P<begin><!-- `lora-lessons readme` makes the (?P<what>[\w ]+) -->\n).*?(?P<end>\n<!-- end of the (?P=what) -->)",
     re.S,
@@ -28,9 +28,9 @@ _MADE = re.compile(
 
 
 def write() -> list[Path]:
-    """Make the marked parts of README.md and CONTRIBUTING.md anew; return the files that changed."""
+    """Make the marked parts of FILES anew; return those that changed."""
     changed = []
-    for path in (course_root() / name for name in FILES):
+    for path in filter(Path.is_file, (course_root() / name for name in FILES)):
         before = path.read_text(encoding="utf-8")
         if (after := made(before)) != before:
             write_text(path, after)
@@ -50,33 +50,23 @@ def made(text: str) -> str:
 
 
 def lessons_table() -> str:
-    """One row per notebook: number, question, the minutes and the memory that its recorded run took.
-
-    Side trips, where there are any, follow in a table of their own.
-    """
-    rows = ["| lesson | question | minutes | machine |", "|---|---|---|---|"]
+    """One row per lesson: number, question, the minutes and the memory that its recorded run took."""
+    rows = ["| lesson | question | minutes | memory |", "|---|---|---|---|"]
     for path in lessons():
-        number, (minutes, machine) = path.stem[:2], took(path)
+        number = path.stem[:2]
+        minutes, memory = took(path)
         planned = SYLLABUS.get(number)
         besides = f"; {planned.besides}" if planned and planned.besides else ""
-        rows.append(f"| [{number}](notebooks/{path.name}) | {question(path)} | {minutes} | {machine}{besides} |")
-    if deeper := side_trips():
-        rows += ["", "Side trips go deeper. You can leave each of them out: no lesson needs one.", ""]
-        rows += ["| side trip | belongs to lesson | minutes | machine |", "|---|---|---|---|"]
-        for path in deeper:
-            minutes, machine = took(path)
-            link = f"[{question(path)}](notebooks/{DEEPER}/{path.name})"
-            rows.append(f"| {link} | {path.stem[:2]} | {minutes} | {machine} |")
+        rows.append(f"| [{number}](notebooks/{path.name}) | {question(path)} | {minutes} | {memory}{besides} |")
     return "\n".join(rows)
 
 
 def took(path: Path) -> tuple[str, str]:
-    """The minutes and the machine that the recorded run of a notebook took."""
+    """The minutes and the memory that the recorded run of a notebook took."""
     baseline = read_baseline(path.stem)
     if not baseline:
-        return "not timed yet", "any CPU"
-    room = math.ceil(baseline["peak_ram_bytes"] / 1e9)
-    return str(math.ceil(baseline["seconds"] / 60)), f"any CPU, {room} GB of free memory"
+        return "not timed yet", ""
+    return str(math.ceil(baseline["seconds"] / 60)), f"{math.ceil(baseline['peak_ram_bytes'] / 1e9)} GB"
 
 
 def speed_table() -> str:

@@ -12,7 +12,8 @@ from lora_lessons.paths import course_root
 
 LESSONS = [p.stem for p in [*lessons(), *side_trips()]]
 CLAIMS = [pytest.param(claim, id=f"{claim.id}-{claim.lesson}") for claim in all_claims()]
-README = (course_root() / "README.md").read_text(encoding="utf-8")
+FRONT = [course_root() / "README.md", *sorted((course_root() / "docs").glob("*.md"))]
+README = "\n\n".join(page.read_text(encoding="utf-8") for page in FRONT)
 KINDS = ("record", "published", "calc", "code")
 
 
@@ -33,7 +34,7 @@ def sentence(claim):
 
 
 def readme():
-    """What the README says itself: what `lora-lessons readme` makes is held against its sources by tests of its own."""
+    """What README and docs say themselves: what `lora-lessons readme` makes is held against its sources by tests of its own."""
     own = re.sub(r"<!-- `lora-lessons readme` makes.*?<!-- end of [^>]*-->", "", README, flags=re.S)
     return re.sub(r"!\[.*?\]\(", "(", own)  # what a picture shows is said by whoever draws it
 

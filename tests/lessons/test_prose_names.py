@@ -45,7 +45,11 @@ def gone(markdown):
             yield f"{module}.{name}"
 
 
-@pytest.mark.parametrize("path", [*lessons(), *side_trips(), course_root() / "README.md"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [*lessons(), *side_trips(), course_root() / "README.md", *(course_root() / "docs").glob("*.md")],
+    ids=lambda path: path.stem,
+)
 def test_what_the_prose_names_is_there(path):
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".ipynb":

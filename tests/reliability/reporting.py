@@ -1,4 +1,4 @@
-"""What the reliability tests counted: shown at the end of a run, and kept as the record that the README's table is made of.
+"""What the reliability tests counted: shown at the end of a run, and kept as the record that the table in docs/evidence.md is made of.
 
 The counts travel as properties of the tests' reports, so that they also arrive from workers.
 """
@@ -16,7 +16,9 @@ OPTION = "--record-reliability"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    said = "with -m reliability: write data/measurements/reliability.json, which the README's table is made of"
+    said = (
+        "with -m reliability: write data/measurements/reliability.json, which the table in docs/evidence.md is made of"
+    )
     parser.addoption(OPTION, action="store_true", help=said)
 
 
@@ -57,7 +59,7 @@ def _record(rows: list[dict[str, Any]], kills: list[dict[str, Any]], seed: int) 
             "Not recorded: this run did not reach every reader and every command. Run pytest -m reliability as a whole."
         )
     recordings.keep("reliability", about | {"rows": rows, "kills": kills})
-    return "Recorded in data/measurements/reliability.json; `lora-lessons readme` makes the README's table of it."
+    return "Recorded in data/measurements/reliability.json; `lora-lessons readme` makes the table in docs/evidence.md of it."
 
 
 def _with_earlier(about: dict[str, Any], what: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

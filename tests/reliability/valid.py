@@ -234,7 +234,7 @@ def recording(box: Path) -> None:
 
 
 def training_speed(box: Path) -> None:
-    """A course with the recording that the README's table of speed is made of."""
+    """A course with the recording that the table of speed is made of."""
     from lora_lessons.experiments import recordings
 
     course(box)

@@ -1,10 +1,11 @@
-"""README and CONTRIBUTING: their tables are made, and a table that is no longer true is noticed."""
+"""README, CONTRIBUTING and the page of evidence: their tables are made, and a table that is no longer true is noticed."""
 
 import json
 import re
 
 import pytest
 
+from lora_lessons import files
 from lora_lessons.course.lesson import lessons
 from lora_lessons.paths import course_root, measurements
 from lora_lessons.run import readme
@@ -13,15 +14,15 @@ from lora_lessons.run import readme
 @pytest.mark.parametrize("name", readme.FILES)
 def test_the_tables_are_as_they_are_made(name):
     text = (course_root() / name).read_text(encoding="utf-8")
-    assert "`lora-lessons readme` makes the map of the house" in text
+    assert "`lora-lessons readme` makes the " in text
     assert readme.made(text) == text, "run `lora-lessons readme`"
 
 
 def test_a_changed_row_is_noticed_and_prose_is_left_alone():
-    text = (course_root() / "README.md").read_text(encoding="utf-8")
+    text, map_of_the_house = (files.read_text(course_root() / name) for name in readme.FILES[:2])
     assert readme.made(text.replace("| [05](", "| [06](")) == text
-    assert readme.made(text.replace("`lora.py`", "`layer.py`")) == text
-    assert readme.made(text.replace("## The house", "## The home")) == text.replace("## The house", "## The home")
+    assert readme.made(map_of_the_house.replace("`lora.py`", "`layer.py`")) == map_of_the_house
+    assert readme.made(text.replace("## The lessons", "## Ours")) == text.replace("## The lessons", "## Ours")
 
 
 def test_the_map_has_every_room_from_the_bottom_up():
@@ -36,7 +37,7 @@ def test_the_map_has_every_room_from_the_bottom_up():
 
 def test_a_lesson_without_a_baseline_is_not_timed_yet(course, make_lesson):
     make_lesson("03_train_lora")
-    assert readme.lessons_table().splitlines()[2].endswith("| not timed yet | any CPU |")
+    assert readme.lessons_table().splitlines()[2].endswith("| not timed yet |  |")
 
 
 def test_write_changes_what_differs_and_says_so(course, make_lesson):
@@ -72,7 +73,7 @@ SPEED = {
 }
 
 
-def test_the_times_in_the_readme_are_those_of_the_recording_and_say_where_and_when(course):
+def test_the_times_are_those_of_the_recording_and_say_where_and_when(course):
     (course / "data" / "measurements").mkdir()
     (course / "data" / "measurements" / "training_speed.json").write_text(json.dumps(SPEED), encoding="utf-8")
     table = readme.speed_table()
@@ -86,7 +87,7 @@ def test_the_times_in_the_readme_are_those_of_the_recording_and_say_where_and_wh
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
 
 
-def test_of_other_machines_the_readme_gives_the_ratios(course):
+def test_of_other_machines_there_are_the_ratios(course):
     folder = course / "data" / "measurements"
     folder.mkdir()
     for name, machine in (("training_speed", SPEED["machine"]), ("training_speed_b", "Processor B, 4 cores")):
@@ -98,13 +99,13 @@ def test_of_other_machines_the_readme_gives_the_ratios(course):
     )
 
 
-def test_without_a_recording_the_readme_says_nothing_of_times(course):
+def test_without_a_recording_nothing_is_said_of_times(course):
     marked = "<!-- `lora-lessons readme` makes the table of training speed -->\nold\n<!-- end of the table of training speed -->"
     assert readme.made(marked) == marked.replace("old", "")
 
 
-def test_the_readmes_times_agree_with_the_recording_of_this_checkout():
-    text = (course_root() / "README.md").read_text(encoding="utf-8")
+def test_the_times_agree_with_the_recording_of_this_checkout():
+    text = (course_root() / "docs" / "evidence.md").read_text(encoding="utf-8")
     part = re.search(r"makes the table of training speed -->(.*?)<!-- end", text, re.S)[1]
     seconds = [float(cell) for cell in re.findall(r"^\| `\w+` \| [^|]+ \| ([\d.]+) \|", part, re.M)]
     file = measurements() / "training_speed.json"
@@ -160,6 +161,6 @@ def test_what_bad_files_and_kills_did_is_counted_from_the_records(course):
     assert "pytest -m reliability" in table
 
 
-def test_without_records_the_readme_says_that_reliability_is_not_yet_recorded(course):
+def test_without_records_it_is_said_that_reliability_is_not_yet_recorded(course):
     table = readme.reliability_table()
     assert "Not yet recorded" in table and "Sabotages of the code: not yet recorded." in table and "|" not in table

@@ -1445,15 +1445,6 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "README.md",
-        (
-            "the README promises recordings that are not there",
-            "beside 126 recorded training runs",
-            "beside 128 recorded training runs",
-            "test_house.py::test_the_readme_counts_the_recorded_runs",
-        ),
-    ),
-    *_in(
         "data/published.toml",
         (
             "a published figure is another: Student's 4.303 is 4.203",

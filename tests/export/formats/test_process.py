@@ -14,7 +14,7 @@ def test_a_worker_is_handed_the_job_shows_progress_and_answers(worker, capsys):
 
 def test_a_long_job_says_how_far_the_tool_is(worker, capsys, monkeypatch, tmp_path):
     """The tool stays at its bar until that was said, or for a minute."""
-    heard, say = tmp_path / "heard", environments.environments.say
+    heard, say = tmp_path / "heard", environments.say
 
     def hear(line):
         say(line)
@@ -22,7 +22,7 @@ def test_a_long_job_says_how_far_the_tool_is(worker, capsys, monkeypatch, tmp_pa
             heard.touch()
 
     monkeypatch.setattr(environments, "STILL_AT_WORK", 0.3)
-    monkeypatch.setattr(environments.environments, "say", hear)
+    monkeypatch.setattr(environments, "say", hear)
     bars = "print('Layers:  10%|#   |\\rLayers:  40%|##  | 12/30', file=sys.stderr, flush=True)"
     stays = f"for _ in range(1200):\n    os.path.exists({str(heard)!r}) or time.sleep(0.05)"
     worker(f"import time; {bars}\n{stays}\njson.dump({{}}, open(job['answer'], 'w'))")

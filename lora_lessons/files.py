@@ -25,10 +25,11 @@ _OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 def whole_file(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path; when the block ends without an error, it becomes `path`.
 
-    A crash, a full disk, a kill or a power cut leaves the old file (or none), never half of a new one. Of a link, what
-    it leads to is replaced. Raises OSError naming `path` when the disk is full, or a pipe or a device is there.
+    A crash, a full disk, a kill or a power cut leaves the old file (or none), never half of a new one. Of a link of the
+    user's own, what it leads to is replaced. Raises OSError naming `path` when the disk is full, or a pipe or a device is
+    there.
     """
-    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    path = Path(os.path.realpath(path)) if _own_link(Path(path)) else Path(path)
     _refuse_device(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path.name)
@@ -242,6 +243,11 @@ def check_file(path: Path | str) -> None:
         raise IsADirectoryError(f"{path} is a folder, and a file is needed there: name a file in it.")
     _refuse_device(Path(path))
     check_folder(Path(path).absolute().parent)
+
+
+def _own_link(path: Path) -> bool:
+    """Whether `path` is a link that this user made: somebody else's, in a folder for all, may lead to anything."""
+    return path.is_symlink() and (os.name == "nt" or path.lstat().st_uid == os.getuid())
 
 
 def _refuse_device(path: Path) -> None:

@@ -31,7 +31,7 @@ def test_a_text_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes, and links for few")
-def test_no_pipe_and_no_link_is_replaced_by_a_file(tmp_path):
+def test_no_pipe_and_no_link_is_replaced_by_a_file(tmp_path, monkeypatch):
     """root may write to /dev: a page must not become /dev/null."""
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="is a pipe or a device"):
@@ -43,6 +43,9 @@ def test_no_pipe_and_no_link_is_replaced_by_a_file(tmp_path):
     for text in ("first", "second"):
         files.write_text(tmp_path / "link", text)
         assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == text
+    monkeypatch.setattr(os, "getuid", lambda: 12345)  # now it is somebody else's link
+    files.write_text(tmp_path / "link", "mine")
+    assert not (tmp_path / "link").is_symlink() and (tmp_path / "file").read_text() == "second"
 
 
 def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, monkeypatch):

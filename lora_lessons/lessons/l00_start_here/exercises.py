@@ -8,7 +8,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("00.1", "Bytes of a list of numbers", difficulty=1, minutes=2)
-def _(answer: Callable[[int, float], float]) -> str | None:
+def exercise_00_1(answer: Callable[[int, float], float]) -> str | None:
     value = answered(answer(1000, 16))
     if said := not_a_number(value):
         return said
@@ -35,7 +35,7 @@ def _(answer: Callable[[int, float], float]) -> str | None:
 
 
 @exercise("00.2", "What full fine-tuning must hold", difficulty=2, minutes=5)
-def _(answer: Callable[[int, int, int], float]) -> str | None:
+def exercise_00_2(answer: Callable[[int, int, int], float]) -> str | None:
     n, w, m = 10, 3, 11  # sizes that no format has, so that every slip gives a sum of its own
     value = answered(answer(n, w, m))
     if said := not_a_number(value):
@@ -70,7 +70,7 @@ def _(answer: Callable[[int, int, int], float]) -> str | None:
 
 
 @exercise("00.3", "Find the two mistakes: bits, and GiB", difficulty=2, minutes=6)
-def _(answer: Callable[[int, float, float], bool]) -> str | None:
+def exercise_00_3(answer: Callable[[int, float, float], bool]) -> str | None:
     cases = [
         (n * 1_000_000, bits, gib)
         for n, bits, gib in (

@@ -13,7 +13,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("01.1", "A cut by hand", difficulty=1, minutes=3)
-def _(answer: Callable[[], Any]) -> str | None:
+def exercise_01_1(answer: Callable[[], Any]) -> str | None:
     value = answered(answer())
     try:
         cut = torch.as_tensor(value, dtype=torch.float32)
@@ -50,7 +50,7 @@ def _(answer: Callable[[], Any]) -> str | None:
 
 
 @exercise("01.2", "Where storage breaks even", difficulty=1, minutes=4)
-def _(answer: Callable[[int, int], int]) -> str | None:
+def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
     value = answered(answer(576, 576))
     if said := not_a_number(value):
         return said
@@ -81,7 +81,7 @@ def _(answer: Callable[[int, int], int]) -> str | None:
 
 
 @exercise("01.3", "The best rank-r approximation", difficulty=2, minutes=6)
-def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
+def exercise_01_3(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     W = torch.randn(12, 20, generator=torch.Generator().manual_seed(1))
     parts, r = lowrank.svd(W), 4
     U, S, Vh = parts
@@ -127,7 +127,7 @@ def _(answer: Callable[[Tensor, int], Tensor]) -> str | None:
 
 
 @exercise("01.4", "The rank that keeps enough energy", difficulty=2, minutes=5)
-def _(answer: Callable[[Tensor, float], int]) -> str | None:
+def exercise_01_4(answer: Callable[[Tensor, float], int]) -> str | None:
     Q1, Q2 = torch.linalg.qr(torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(1))).Q
     W = Q1 @ torch.diag(torch.tensor([3.0, 2.0, 1.0, 1.0])) @ Q2  # energies 9, 4, 1, 1 of 15
     shares = (0.5, 0.65, 0.8, 0.9, 0.95)

@@ -32,7 +32,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "spectrum.noise_share",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g07(measured: Mapping[str, Any]) -> str | None:
     times = measured["perplexity.break_even_factor"]
     if times < 1.2:
         return HOLDS

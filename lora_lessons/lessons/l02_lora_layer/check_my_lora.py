@@ -41,7 +41,7 @@ class TheirMatrix(NamedTuple):
 
 
 @exercise("02.1", "Your LoRA layer", difficulty=2, minutes=10)
-def _(answer: Any) -> str | None:
+def exercise_02_1(answer: Any) -> str | None:
     if isinstance(answer, nn.Module):
         return "Give the class itself to the check: check(…, MyLoRA), without brackets behind it."
     if not isinstance(answer, type) or not issubclass(answer, nn.Module):

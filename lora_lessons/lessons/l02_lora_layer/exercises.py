@@ -14,7 +14,7 @@ Count = Callable[[Sequence[tuple[int, int]], int], int]
 
 
 @exercise("02.2", "What trains, counted", difficulty=1, minutes=4)
-def _(answer: Count) -> str | None:
+def exercise_02_2(answer: Count) -> str | None:
     value = answered(answer([(5, 3)], 2))
     if said := not_a_number(value):
         return said
@@ -48,7 +48,7 @@ def _(answer: Count) -> str | None:
 
 
 @exercise("02.3", "Three layers, three mistakes", difficulty=2, minutes=8)
-def _(answer: Callable[[lora.LoRALinear], str]) -> str | None:
+def exercise_02_3(answer: Callable[[lora.LoRALinear], str]) -> str | None:
     words = ("healthy", "not a no-op", "never learns", "wrong scale")
     seen = []
     for truth, layer, remark in _patients():

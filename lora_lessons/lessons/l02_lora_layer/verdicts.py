@@ -29,7 +29,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "noop.detached",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g01(measured: Mapping[str, Any]) -> str | None:
     if not measured["grads.base"] == measured["grads.base_step1"] == 0:
         return CORRECTED
     all_learn = measured["grads.B_step0"] == measured["grads.A_step1"] == measured["lora.layers"] > 0
@@ -55,7 +55,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "base.cut",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g04(measured: Mapping[str, Any]) -> str | None:
     least, most = measured["count.cut_least"], measured["count.cut_most"]
     if 90 <= least <= most <= 99:
         return HOLDS
@@ -78,7 +78,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "count.llama2_r8",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g05(measured: Mapping[str, Any]) -> str | None:
     in_band, settings = measured["count.in_band"], measured["count.settings"]
     if in_band == 0:
         return CORRECTED
@@ -104,7 +104,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "product.row_vectors",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g08(measured: Mapping[str, Any]) -> str | None:
     if not (measured["product.exact"] and measured["product.row_vectors"]):
         return CORRECTED
     small = f"{measured['product.rank']}×{measured['product.rank']}"

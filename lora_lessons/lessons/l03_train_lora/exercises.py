@@ -9,7 +9,7 @@ from ...course.exercises import Unsolved, answered, exercise, not_a_number
 
 
 @exercise("03.1", "Only the answer teaches", difficulty=1, minutes=4)
-def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
+def exercise_03_1(labels: Callable[[list[int], int], list[int]]) -> str | None:
     found = answered(labels([11, 12, 13, 14, 2], 3))
     if not isinstance(found, Iterable) or isinstance(found, (str, dict)):
         return f"Return a list with one label for each token, and no {type(found).__name__}."
@@ -55,7 +55,7 @@ def _(labels: Callable[[list[int], int], list[int]]) -> str | None:
 
 
 @exercise("03.2", "What training must hold", difficulty=2, minutes=6)
-def _(training_bytes: Callable[[int, int], int]) -> str | None:
+def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
     P, T = 1_000, 10
     got, right = answered(training_bytes(P, T)), 4 * P + 12 * T
     if said := not_a_number(got):
@@ -82,7 +82,7 @@ def _(training_bytes: Callable[[int, int], int]) -> str | None:
 
 
 @exercise("03.3", "The order of one step", difficulty=2, minutes=8)
-def _(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
+def exercise_03_3(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
     import torch
 
     def trained(by: Callable[..., None], steps: int, x: float = 1.0, y: float = 0.0) -> float:

@@ -19,7 +19,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     sentence="We compared every number of the base before and after training. {base.unchanged:They are the same, bit for bit|They are not the same}.",
     records=("base.unchanged",),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g01(measured: Mapping[str, Any]) -> str | None:
     return HOLDS if measured["base.unchanged"] is True else CORRECTED
 
 
@@ -36,7 +36,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "copy_gb.qwen2.5",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g02(measured: Mapping[str, Any]) -> str | None:
     about_14 = [13 <= measured[f"copy_gb.{name}"] <= 15.5 for name in ("llama", "mistral", "qwen2.5")]
     return HOLDS if all(about_14) else CONDITION if any(about_14) else CORRECTED
 
@@ -52,7 +52,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "is not of low rank. LoRA does not need it to be: it only needs that some update of low rank works as well, and lesson 03 found one.",
     records=("update.rank90", "update.rank90_noise"),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g07(measured: Mapping[str, Any]) -> str | None:
     if measured["update.rank90"] <= 0.05:
         return HOLDS
     return CORRECTED if measured["update.rank90"] < 0.8 * measured["update.rank90_noise"] else None
@@ -70,7 +70,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "compute.ratio",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g09(measured: Mapping[str, Any]) -> str | None:
     memory, compute = measured["memory.ratio"], measured["compute.ratio"]
     if memory >= 0.4 or compute >= 0.9:
         return CORRECTED

@@ -10,7 +10,7 @@ from ...course.exercises import answered, exercise
 
 
 @exercise("04.2", "The size of the file", difficulty=1, minutes=5)
-def _(answer: Callable[[Sequence[tuple[int, int]], int, int], float]) -> str | None:
+def exercise_04_2(answer: Callable[[Sequence[tuple[int, int]], int, int], float]) -> str | None:
     shapes = [(4096, 4096)] * 64  # q and v of Llama-2-7B
     value = answered(answer(shapes, 16, 2))
     mistakes = {
@@ -37,7 +37,7 @@ def _(answer: Callable[[Sequence[tuple[int, int]], int, int], float]) -> str | N
 
 
 @exercise("04.1", "The scale that an adapter asks for", difficulty=2, minutes=6)
-def _(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
+def exercise_04_1(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
     config = {"r": 9, "lora_alpha": 18}
     plain = answered(answer(config | {"use_rslora": False}))
     mistakes = {
@@ -76,7 +76,7 @@ def _(answer: Callable[[Mapping[str, Any]], float]) -> str | None:
 
 
 @exercise("04.3", "Find the mistake: an adapter that loads as absent", difficulty=2, minutes=8)
-def _(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
+def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | None:
     layers = [f"base_model.model.model.layers.{i}.self_attn.{p}" for i in (0, 1) for p in ("q_proj", "v_proj")]
     parts = ("lora_A", "lora_B")
     places = [f"{layer}.base_layer.weight" for layer in layers]

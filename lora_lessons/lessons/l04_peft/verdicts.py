@@ -21,7 +21,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "{merge.restored:comes back as well|does not come back}. So keep the adapter's file.",
     records=("merge.loss_apart", "merge.loss_merged", "merge.close", "apart.restored", "merge.restored"),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g10(measured: Mapping[str, Any]) -> str | None:
     same = abs(measured["merge.loss_apart"] - measured["merge.loss_merged"]) < 1e-3
     if not (same and measured["merge.close"]):
         return CORRECTED
@@ -39,7 +39,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "{merge.error_8x:.1%}. Single logits moved, but the held-out loss hardly did: {merge.loss_apart_bf16:.3f} apart, {merge.loss_merged_bf16:.3f} merged.",
     records=("merge.error", "merge.error_8x", "merge.loss_apart_bf16", "merge.loss_merged_bf16"),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g10_merging_in_bf16(measured: Mapping[str, Any]) -> str | None:
     if measured["merge.error"] <= 0.01:
         return HOLDS
     if abs(measured["merge.loss_apart_bf16"] - measured["merge.loss_merged_bf16"]) > 0.05:
@@ -65,7 +65,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "adapter.moves",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g11(measured: Mapping[str, Any]) -> str | None:
     if measured["size.share_most"] >= 5 or not measured["adapter.moves"]:
         return CORRECTED
     settings = measured["size.settings"]

@@ -9,7 +9,7 @@ from ...course.exercises import Unsolved, answered, exercise, not_a_number
 
 
 @exercise("05.1", "Keep the scale at another rank", difficulty=1, minutes=4)
-def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
+def exercise_05_1(alpha_for: Callable[[float, int, bool], float]) -> str | None:
     plain, rs = answered(alpha_for(2, 16, False)), alpha_for(2, 16, True)
     for got in (plain, rs):
         if said := not_a_number(got):
@@ -30,7 +30,7 @@ def _(alpha_for: Callable[[float, int, bool], float]) -> str | None:
 
 
 @exercise("05.2", "Is it better, or only lower?", difficulty=2, minutes=8)
-def _(better: Callable[[list[float], list[float]], str | None]) -> str | None:
+def exercise_05_2(better: Callable[[list[float], list[float]], str | None]) -> str | None:
     here = [3.10, 3.11, 3.12]
     others = {
         "apart": [3.17, 3.18, 3.19],
@@ -62,7 +62,7 @@ def _(better: Callable[[list[float], list[float]], str | None]) -> str | None:
 
 
 @exercise("05.3", "Compare seed by seed", difficulty=2, minutes=6)
-def _(differences: Callable[[dict[int, float], dict[int, float]], list[float]]) -> str | None:
+def exercise_05_3(differences: Callable[[dict[int, float], dict[int, float]], list[float]]) -> str | None:
     a, b = {10: 3.0, 2: 1.0, 33: 2.0}, {2: 1.5, 10: 1.0, 7: 9.0}
     found = answered(differences(dict(a), dict(b)))
     if isinstance(found, dict):

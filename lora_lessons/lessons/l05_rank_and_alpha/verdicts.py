@@ -22,7 +22,7 @@ from ...course.claims import CONDITION, HOLDS, claim
     "at ranks 1, 4 and 64, at a rate tuned for all layers; published comparisons agree.",
     records=("apart.alpha_16", "apart.alpha_2r", "targets.all_below_qv", "recipe.behind", "recipe.seeds"),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g01(measured: Mapping[str, Any]) -> str | None:
     recipe_works = measured["recipe.behind"] < measured["recipe.seeds"]
     ranks_alike = measured["apart.alpha_16"] == 0 < measured["apart.alpha_2r"]
     if not (ranks_alike and recipe_works):

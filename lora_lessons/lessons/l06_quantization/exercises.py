@@ -13,7 +13,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("06.1", "Bits per parameter", difficulty=1, minutes=4)
-def _(bits: Callable[[int, int, int], float]) -> str | None:
+def exercise_06_1(bits: Callable[[int, int, int], float]) -> str | None:
     got = answered(bits(4, 32, 64))
     got = got.item() if isinstance(got, Tensor) and got.ndim == 0 else got
     if said := not_a_number(got):
@@ -38,7 +38,7 @@ def _(bits: Callable[[int, int, int], float]) -> str | None:
 
 
 @exercise("06.2", "Round a block", difficulty=2, minutes=8)
-def _(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+def exercise_06_2(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     table = quant.levels("nf4")
     block = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
     expected = quant.nearest(block / 2, table).tolist()
@@ -139,7 +139,7 @@ def _at_every_border(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None
 
 
 @exercise("06.3", "Two codes in a byte", difficulty=2, minutes=6)
-def _(unpack: Callable[[Tensor], Tensor]) -> str | None:
+def exercise_06_3(unpack: Callable[[Tensor], Tensor]) -> str | None:
     packed, right = torch.tensor([0x12, 0xF0, 0x7A], dtype=torch.uint8), [1, 2, 15, 0, 7, 10]
     found = answered(unpack(packed.clone()))
     if not isinstance(found, Tensor):

@@ -35,7 +35,7 @@ from ...course.claims import CORRECTED, claim
         "bnb.as_dequantized",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g14(measured: Mapping[str, Any]) -> str | None:
     four_bits = abs(measured["bits.double"] - 4.127) < 0.01
     is_nf4 = measured["nf4.published"] and measured["bnb.same"] == 210 and measured["bnb.as_dequantized"]
     loses_less = measured["perplexity.nf4"] < measured["perplexity.int4"] and measured["apart.int4"]

@@ -13,7 +13,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("07.1", "The way back through 4 bits", difficulty=2, minutes=6)
-def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
+def exercise_07_1(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
     torch.manual_seed(0)
     q, g = quant.quantize(torch.randn(64, 64)), torch.randn(3, 64)
     W = quant.dequantize(q)
@@ -49,7 +49,7 @@ def _(backward: Callable[[Tensor, quant.Quantized], Tensor]) -> str | None:
 
 
 @exercise("07.2", "A guard that notices", difficulty=2, minutes=6)
-def _(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> str | None:
+def exercise_07_2(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> str | None:
     adapters = {}
     for name, grad in (
         ("a.lora_B", 0.0),
@@ -82,7 +82,7 @@ def _(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> str | None:
 
 
 @exercise("07.3", "The fixed part of the bill", difficulty=2, minutes=6)
-def _(fixed_gb: Callable[[float, float, float], float]) -> str | None:
+def exercise_07_3(fixed_gb: Callable[[float, float, float], float]) -> str | None:
     linear, rest, trains = 6.5e9, 1.1e9, 40e6
     got = answered(fixed_gb(linear, rest, trains))
     if said := not_a_number(got):

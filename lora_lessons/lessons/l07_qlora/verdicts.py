@@ -25,7 +25,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "library.same",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g14(measured: Mapping[str, Any]) -> str | None:
     packed_before = 7.5 < measured["byhand.shrinks"] < 8
     keeps_nothing = measured["kept.ours"] == 0 < measured["kept.naive"]
     return CORRECTED if packed_before and keeps_nothing and measured["library.same"] else None
@@ -52,7 +52,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "live.near",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g16(measured: Mapping[str, Any]) -> str | None:
     costs, costs_the_encoder = measured["cost.nf4_double_apart"], measured["control.nf4_double_apart"]
     if costs and costs_the_encoder:
         return CORRECTED

@@ -12,7 +12,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("08.1", "The longest row that fits", difficulty=2, minutes=5)
-def _(longest: Callable[[float, float, float], int]) -> str | None:
+def exercise_08_1(longest: Callable[[float, float, float], int]) -> str | None:
     got = answered(longest(6.0e9, 1.5e6, 12.9e9))
     if said := not_a_number(got):
         return said
@@ -52,7 +52,7 @@ def _(longest: Callable[[float, float, float], int]) -> str | None:
 
 
 @exercise("08.2", "How long will it take?", difficulty=1, minutes=4)
-def _(hours: Callable[[int, int, float], float]) -> str | None:
+def exercise_08_2(hours: Callable[[int, int, float], float]) -> str | None:
     got = answered(hours(3_600_000, 2, 500.0))
     if said := not_a_number(got):
         return said
@@ -73,7 +73,7 @@ def _(hours: Callable[[int, int, float], float]) -> str | None:
 
 
 @exercise("08.3", "Small batches, one step", difficulty=3, minutes=8)
-def _(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str | None:
+def exercise_08_3(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str | None:
     w = torch.tensor([1.0, -2.0], requires_grad=True)
     torch.manual_seed(0)
     parts = [torch.randn(n, 2) for n in (6, 1, 2)]

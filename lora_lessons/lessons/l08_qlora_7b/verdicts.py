@@ -24,7 +24,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED, claim
         "seven.file_r16",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g02(measured: Mapping[str, Any]) -> str | None:
     if not 13 < measured["copy.least"] <= measured["copy.most"] < 16:
         return CORRECTED
     return HOLDS if 1000 * measured["copy.least"] > 50 * measured["seven.file_r16"] else None
@@ -44,7 +44,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "needs.full_fp32",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g03(measured: Mapping[str, Any]) -> str | None:
     least, most = measured["state.least"], measured["state.most"]
     if 40 <= least <= most <= 80:
         return HOLDS
@@ -66,7 +66,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "seven.trains_r16",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g05(measured: Mapping[str, Any]) -> str | None:
     in_band = [20 <= measured[f"seven.trains_{rank}"] <= 30 for rank in ("r8", "r16")]
     return HOLDS if all(in_band) else CONDITION if any(in_band) else CORRECTED
 
@@ -97,7 +97,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "published.took_more",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g06(measured: Mapping[str, Any]) -> str | None:
     if measured["room.qlora"] < 1:
         return CORRECTED
     if measured["room.full"] >= 1:
@@ -124,7 +124,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "loss.after",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g11(measured: Mapping[str, Any]) -> str | None:
     changed_the_model = measured["loss.after"] < measured["loss.before"]
     if not (measured["file.as_promised"] and changed_the_model):
         return None
@@ -150,7 +150,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "room.qlora",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g17(measured: Mapping[str, Any]) -> str | None:
     memorised = measured["cpu_7b.last"] < measured["cpu_7b.first"]
     slow_but_small = measured["cpu_7b.hours_per_million"] > 24 and measured["cpu_7b.peak"] < 8
     return NOT_TESTED if memorised and slow_but_small and measured["room.qlora"] > 1 else None

@@ -12,7 +12,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("09.1", "Two adapters in one", difficulty=2, minutes=8)
-def _(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tensor]]) -> str | None:
+def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tensor]]) -> str | None:
     generator = torch.Generator().manual_seed(0)
     parts = [
         (torch.randn(r, 6, generator=generator), torch.randn(5, r, generator=generator), weight)
@@ -52,7 +52,7 @@ def _(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tens
 
 
 @exercise("09.2", "How far apart", difficulty=2, minutes=8)
-def _(kl: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+def exercise_09_2(kl: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     generator = torch.Generator().manual_seed(0)
     p, q = 2 * torch.randn(4, 9, generator=generator), 2 * torch.randn(4, 9, generator=generator)
     right = evaluation.divergence(p, q)
@@ -94,7 +94,7 @@ def _(kl: Callable[[Tensor, Tensor], Tensor]) -> str | None:
 
 
 @exercise("09.3", "Merge, and take it back", difficulty=2, minutes=6)
-def _(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str | None:
+def exercise_09_3(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str | None:
     generator = torch.Generator().manual_seed(0)
     W = torch.randn(64, 48, generator=generator).bfloat16()
     delta = 0.02 * torch.randn(64, 48, generator=generator)

@@ -33,7 +33,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "swap.base_unchanged",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g10(measured: Mapping[str, Any]) -> str | None:
     kept = {way: measured[f"survives.{way}.kept"] for way in ("unmerged", "merged", "then_nf4", "into_nf4", "base")}
     both_work = abs(kept["merged"] - kept["unmerged"]) < 15 and measured["swap.base_unchanged"]
     if not both_work:
@@ -68,7 +68,7 @@ def _(measured: Mapping[str, Any]) -> str | None:
         "live.drift",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g12(measured: Mapping[str, Any]) -> str | None:
     tasks = ("persona", "plain_language", "code_style", "strict_json")
     learned = [measured[f"gain.{task}"] > 0.1 and measured[f"kept.{task}"] > measured[f"told.{task}"] for task in tasks]
     if not all(learned):

@@ -12,7 +12,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("10.1", "Rows in llama.cpp's order", difficulty=2, minutes=8)
-def _(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
+def exercise_10_1(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
     rows = torch.arange(12.0)[:, None] * torch.tensor([1.0, 100.0])  # 12×2: two heads of six rows
     right = [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]
     got = answered(in_pairs(rows.clone(), 2))
@@ -42,7 +42,7 @@ def _(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
 
 
 @exercise("10.2", "The alpha of an rsLoRA adapter", difficulty=1, minutes=4)
-def _(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
+def exercise_10_2(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
     got = answered(alpha_in_file(16, 8.0, True))
     if said := not_a_number(got):
         return said
@@ -70,7 +70,7 @@ def _(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
 
 
 @exercise("10.3", "A net that text cannot slip through", difficulty=2, minutes=6)
-def _(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
+def exercise_10_3(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> str | None:
     torch.manual_seed(0)
     python = torch.randn(6, 50)
     python[:, 7] += 20.0  # token 7 wins everywhere, whatever else is wrong

@@ -26,7 +26,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "server.refuses",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g13(measured: Mapping[str, Any]) -> str | None:
     if not measured["swap.several"]:
         return CORRECTED
     as_peft = measured["parity.holds"] and measured["swap.holds"]

@@ -11,7 +11,7 @@ from ...course.exercises import answered, exercise
 
 
 @exercise("11.1", "What a column leaves to the others", difficulty=2, minutes=8)
-def _(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> str | None:
+def exercise_11_1(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> str | None:
     torch.manual_seed(0)
     X, w = torch.randn(50, 6) + torch.randn(50, 1), torch.randn(6)
     inverse = torch.linalg.inv(2 * X.T @ X)
@@ -55,7 +55,7 @@ def _(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> str | None:
 
 
 @exercise("11.2", "Enlarge, round, shrink", difficulty=1, minutes=5)
-def _(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]) -> str | None:
+def exercise_11_2(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]) -> str | None:
     torch.manual_seed(0)
     W, s = 5 * torch.randn(4, 4), torch.tensor([1.0, 4.0, 0.5, 3.0])
     try:
@@ -85,7 +85,7 @@ def _(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]], Tensor]) ->
 
 
 @exercise("11.3", "Has the ruler seen the test?", difficulty=2, minutes=8)
-def _(leaks: Callable[[str, str, int], bool]) -> str | None:
+def exercise_11_3(leaks: Callable[[str, str, int], bool]) -> str | None:
     said = "one two three four five six"
     apart = answered(leaks("the cat sat on the mat today", "a dog sat on the rug", 4))
     if not isinstance(apart, bool):

@@ -21,5 +21,5 @@ from ...course.claims import NOT_TESTED, claim
     "program loads.",
     records=("formats.loaded", "formats.files", "formats.exl2"),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g18(measured: Mapping[str, Any]) -> str | None:
     return NOT_TESTED if measured["formats.loaded"] >= 4 and measured["formats.exl2"] == "published" else None

@@ -32,7 +32,7 @@ class _MostLogits(TorchDispatchMode):
 
 
 @exercise("12.1", "The loss where it is taught", difficulty=2, minutes=8)
-def _(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
+def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
     torch.manual_seed(0)
     h, E = torch.randn(40, 4), torch.randn(VOCABULARY, 4)
     labels = torch.full((40,), IGNORED)
@@ -79,7 +79,7 @@ def _(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
 
 
 @exercise("12.2", "The mask of a shared prompt", difficulty=2, minutes=8)
-def _(mask: Callable[[int, list[int]], Tensor]) -> str | None:
+def exercise_12_2(mask: Callable[[int, list[int]], Tensor]) -> str | None:
     found = answered(mask(2, [3, 2]))
     if not isinstance(found, Tensor):
         return f"Return a tensor; you returned a {type(found).__name__}."
@@ -111,7 +111,7 @@ def _sees(shared: int, own: Sequence[int]) -> Tensor:
 
 
 @exercise("12.3", "A packed row that leaks", difficulty=2, minutes=8)
-def _(packed: Callable[[list[Encoded]], Encoded]) -> str | None:
+def exercise_12_3(packed: Callable[[list[Encoded]], Encoded]) -> str | None:
     ids, taught = torch.arange(10, 19), torch.arange(10, 19)
     taught[1] = IGNORED
     parts = [Encoded(ids[a:b].clone(), taught[a:b].clone()) for a, b in ((0, 4), (4, 6), (6, 9))]

@@ -28,7 +28,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED, claim
         "bench.persona.apart",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g09(measured: Mapping[str, Any]) -> str | None:
     memory, arithmetic = measured["full.memory"], measured["full.arithmetic"]
     if memory >= 0.4 or arithmetic >= 0.9:
         return CORRECTED
@@ -50,5 +50,5 @@ def _(measured: Mapping[str, Any]) -> str | None:
     "{kept.less:.0%} less for the way back, with the same loss and gradients.",
     records=("rungs.same", "kept.less"),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g17(measured: Mapping[str, Any]) -> str | None:
     return NOT_TESTED if measured["rungs.same"] and measured["kept.less"] > 0.1 else None

@@ -12,7 +12,7 @@ from ...course.exercises import answered, exercise, not_a_number
 
 
 @exercise("13.1", "Reduce-scatter", difficulty=2, minutes=6)
-def _(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str | None:
+def exercise_13_1(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str | None:
     generator = torch.Generator().manual_seed(0)
     gradients = [torch.randn(4, 6, generator=generator) for _ in range(2)]
     got = answered(reduce_scatter([g.clone() for g in gradients]))
@@ -52,7 +52,7 @@ def _(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str | None:
 
 
 @exercise("13.2", "Whose mean?", difficulty=3, minutes=8)
-def _(weight: Callable[[int, list[int]], float]) -> str | None:
+def exercise_13_2(weight: Callable[[int, list[int]], float]) -> str | None:
     tokens = [9, 3]
     got = [answered(weight(own, list(tokens))) for own in tokens]
     for one in got:
@@ -83,7 +83,7 @@ def _(weight: Callable[[int, list[int]], float]) -> str | None:
 
 
 @exercise("13.3", "How many cards?", difficulty=2, minutes=5)
-def _(cards: Callable[[float, float, float], int]) -> str | None:
+def exercise_13_3(cards: Callable[[float, float, float], int]) -> str | None:
     got = answered(cards(45.8e9, 14.0e9, 25.8e9))
     if said := not_a_number(got):
         return said

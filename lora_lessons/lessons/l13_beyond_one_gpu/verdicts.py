@@ -34,7 +34,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "published.two_most",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g15(measured: Mapping[str, Any]) -> str | None:
     room, others_fit = measured["card.room"], measured["published.two_most"] <= measured["card.room"]
     if not measured["ranks.same_losses"]:
         return None

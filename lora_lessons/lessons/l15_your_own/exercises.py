@@ -21,7 +21,7 @@ GOOD = "Cause: The tank is empty.\nFix: Fill it to the white line.\nIf not: Clea
 
 
 @exercise("15.1", "The leak in a split", difficulty=2, minutes=8)
-def _(leaks: Callable[[list[str], list[str]], list[int]]) -> str | None:
+def exercise_15_1(leaks: Callable[[list[str], list[str]], list[int]]) -> str | None:
     got = answered(leaks(list(TRAIN), list(HELD_OUT)))
     if not isinstance(got, (list, tuple, set)):
         return f"Return a list of numbers; your function returned a {type(got).__name__}."
@@ -51,7 +51,7 @@ def _(leaks: Callable[[list[str], list[str]], list[int]]) -> str | None:
 
 
 @exercise("15.2", "The rule of a good answer", difficulty=1, minutes=6)
-def _(good: Callable[[str], bool]) -> str | None:
+def exercise_15_2(good: Callable[[str], bool]) -> str | None:
     if not answered(good(GOOD)):
         return f"Your rule refuses a good answer:\n{GOOD}"
     named = {
@@ -77,7 +77,7 @@ def _(good: Callable[[str], bool]) -> str | None:
 
 
 @exercise("15.3", "What a coin would do", difficulty=2, minutes=8)
-def _(by_chance: Callable[[int, int], float]) -> str | None:
+def exercise_15_3(by_chance: Callable[[int, int], float]) -> str | None:
     got = answered(by_chance(9, 10))
     if said := not_a_number(got):
         return said

@@ -30,7 +30,7 @@ def _row_by_row(x: Tensor, A: Tensor, B: Tensor, scaling: Tensor, wanted: Sequen
 
 
 @exercise("16.1", "Each row its own adapter", difficulty=2, minutes=8)
-def _(update: Update) -> str | None:
+def exercise_16_1(update: Update) -> str | None:
     wanted = [2, 0, 2, 1]
     x, A, B, scaling = _of(rows=4, tokens=3, n=4)
     try:
@@ -85,7 +85,7 @@ def _(update: Update) -> str | None:
 
 
 @exercise("16.2", "A stack of different ranks", difficulty=2, minutes=8)
-def _(stack: Stack) -> str | None:
+def exercise_16_2(stack: Stack) -> str | None:
     generator = torch.Generator().manual_seed(0)
     given = [
         (torch.randn(r, 6, generator=generator), torch.randn(5, r, generator=generator), alpha)

@@ -30,7 +30,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
         "llama.different_share",
     ),
 )
-def _(measured: Mapping[str, Any]) -> str | None:
+def g13(measured: Mapping[str, Any]) -> str | None:
     if measured["memory.hundred_mb"] > 100 * measured["memory.merged_gb"]:  # not even ten times smaller
         return CORRECTED
     if not (measured["same.gathered"] and measured["llama.right"] and measured["llama.same_share"]):

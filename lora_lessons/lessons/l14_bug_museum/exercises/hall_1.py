@@ -14,7 +14,7 @@ from ..mixture import reached, share, tiny_mixture, weights
 
 
 @exercise("14.1", "Fine in PEFT, wild in my converter", difficulty=1, minutes=4)
-def _(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) -> str | None:
+def exercise_14_1(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) -> str | None:
     generator = torch.Generator().manual_seed(0)
     A, B = torch.randn(4, 6, generator=generator), torch.randn(5, 4, generator=generator)
     try:
@@ -43,7 +43,7 @@ def _(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) -> str | Non
 
 
 @exercise("14.2", "Rank 64, and it barely moves", difficulty=1, minutes=4)
-def _(config: Callable[[], Any]) -> str | None:
+def exercise_14_2(config: Callable[[], Any]) -> str | None:
     from peft import LoraConfig
 
     got = answered(config())
@@ -64,7 +64,7 @@ def _(config: Callable[[], Any]) -> str | None:
 
 
 @exercise("14.3", "A perfectly calm start", difficulty=2, minutes=6)
-def _(start: Callable[[int, int, int], tuple[Tensor, Tensor]]) -> str | None:
+def exercise_14_3(start: Callable[[int, int, int], tuple[Tensor, Tensor]]) -> str | None:
     r, d, k = 4, 10, 12
     got = answered(start(r, d, k))
     if not isinstance(got, (tuple, list)) or not all(isinstance(part, Tensor) for part in got) or len(got) != 2:
@@ -87,7 +87,7 @@ def _(start: Callable[[int, int, int], tuple[Tensor, Tensor]]) -> str | None:
 
 
 @exercise("14.4", "A recipe that worked for a friend", difficulty=2, minutes=6)
-def _(unmatched: Callable[[list[str], list[str]], list[str]]) -> str | None:
+def exercise_14_4(unmatched: Callable[[list[str], list[str]], list[str]]) -> str | None:
     blocks = ("self_attn.q_proj", "self_attn.v_proj", "mlp.up_proj")
     layers = [f"model.layers.{i}.{part}" for i in (0, 1) for part in blocks]
     recipe = ["q_proj", "v_proj", "fc1", "fc2"]
@@ -112,7 +112,7 @@ def _(unmatched: Callable[[list[str], list[str]], list[str]]) -> str | None:
 
 
 @exercise("14.5", "All linear layers, and still so few", difficulty=2, minutes=7)
-def _(config: Callable[[], Any]) -> str | None:
+def exercise_14_5(config: Callable[[], Any]) -> str | None:
     from peft import LoraConfig, get_peft_model
 
     got = answered(config())
@@ -138,7 +138,7 @@ def _(config: Callable[[], Any]) -> str | None:
 
 
 @exercise("14.6", "Right in Python, faint in llama.cpp", difficulty=2, minutes=6)
-def _(alpha: Callable[[Mapping[str, Any]], float]) -> str | None:
+def exercise_14_6(alpha: Callable[[Mapping[str, Any]], float]) -> str | None:
     rs = {"r": 16, "lora_alpha": 8, "use_rslora": True}
     got = answered(alpha(rs))
     if said := not_a_number(got):
@@ -164,7 +164,7 @@ def _(alpha: Callable[[Mapping[str, Any]], float]) -> str | None:
 
 
 @exercise("14.7", "The best training loss of all", difficulty=2, minutes=5)
-def _(choose: Callable[[Mapping[float, Sequence[float]], float], float]) -> str | None:
+def exercise_14_7(choose: Callable[[Mapping[float, Sequence[float]], float], float]) -> str | None:
     # rate: (training loss, held-out loss, perplexity on a general text)
     runs = {1e-4: (4.1, 4.2, 40.0), 1e-3: (2.0, 3.1, 43.0), 4e-3: (1.1, 2.9, 71.0), 2e-2: (0.1, 6.0, 900.0)}
     got = answered(choose(dict(runs), 40.0))

@@ -37,7 +37,7 @@ NO_IDS = "Return the token ids, a list of whole numbers: a text becomes ids by t
 
 
 @exercise("14.11", "It answers, and then it talks on", difficulty=1, minutes=4)
-def _(encode: Callable[[Any, str, str], Encoded]) -> str | None:
+def exercise_14_11(encode: Callable[[Any, str, str], Encoded]) -> str | None:
     tokenizer = _tokenizer()
     question, answer = "What do bees make?", "Honey, and wax."
     got = answered(encode(tokenizer, question, answer))
@@ -66,7 +66,7 @@ def _(encode: Callable[[Any, str, str], Encoded]) -> str | None:
 
 
 @exercise("14.12", "It talks on again, and every example is right", difficulty=2, minutes=5)
-def _(labels_of: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+def exercise_14_12(labels_of: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     end = 2
     rows = torch.tensor([[5, 6, end, 7, 8, 9, end], [5, 6, end, 7, end, end, end]])
     mask = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0]])
@@ -94,7 +94,7 @@ def _(labels_of: Callable[[Tensor, Tensor], Tensor]) -> str | None:
 
 
 @exercise("14.13", "A voice in the notebook, a stranger in the app", difficulty=1, minutes=4)
-def _(ask: Callable[[Any, str], list[int]]) -> str | None:
+def exercise_14_13(ask: Callable[[Any, str], list[int]]) -> str | None:
     tokenizer, question = _tokenizer(), "How do I sharpen a pencil?"
     got = _ids(answered(ask(tokenizer, question)))
     if got is None:
@@ -129,7 +129,7 @@ def _(ask: Callable[[Any, str], list[int]]) -> str | None:
 
 
 @exercise("14.14", "The same chat, and slightly other answers", difficulty=2, minutes=5)
-def _(to_ids: Callable[[Any, list[dict[str, str]]], list[int]]) -> str | None:
+def exercise_14_14(to_ids: Callable[[Any, list[dict[str, str]]], list[int]]) -> str | None:
     plain = _tokenizer()
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello."}]
     right = plain(plain.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))["input_ids"]
@@ -157,7 +157,7 @@ def _(to_ids: Callable[[Any, list[dict[str, str]]], list[int]]) -> str | None:
 
 
 @exercise("14.15", "The loss is not a number from the first step", difficulty=3, minutes=8)
-def _(marked: Callable[[str], str]) -> str | None:
+def exercise_14_15(marked: Callable[[str], str]) -> str | None:
     tokenizer = _tokenizer()
     template = answered(marked(tokenizer.chat_template))
     if not isinstance(template, str):

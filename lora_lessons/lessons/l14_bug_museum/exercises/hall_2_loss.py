@@ -40,7 +40,7 @@ def _near(one: float, other: float) -> bool:
 
 
 @exercise("14.16", "The loss falls, and it stammers", difficulty=2, minutes=6)
-def _(training_loss: Callable[[Any, Tensor, Tensor], Tensor]) -> str | None:
+def exercise_14_16(training_loss: Callable[[Any, Tensor, Tensor], Tensor]) -> str | None:
     model, one = _tiny(), _row(2, 8, seed=1)
     ids, labels = one.input_ids[None], one.labels[None]
     got = answered(training_loss(model, ids.clone(), labels.clone()))
@@ -74,7 +74,7 @@ def _(training_loss: Callable[[Any, Tensor, Tensor], Tensor]) -> str | None:
 
 
 @exercise("14.17", "The same batch in smaller pieces learns something else", difficulty=3, minutes=8)
-def _(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], float]) -> str | None:
+def exercise_14_17(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], float]) -> str | None:
     rows = [_row(3, answer, seed=answer) for answer in (1, 2, 9)]
     pieces = [collate([row], pad_id=0) for row in rows]
 
@@ -137,7 +137,7 @@ def _(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], float]) -> str | 
 
 
 @exercise("14.18", "The loss is better than I deserve", difficulty=2, minutes=6)
-def _(pack: Callable[[list[Encoded]], Mapping[str, Tensor]]) -> str | None:
+def exercise_14_18(pack: Callable[[list[Encoded]], Mapping[str, Tensor]]) -> str | None:
     model, rows = _tiny(), [_row(3, 4, seed=1), _row(4, 5, seed=2), _row(2, 3, seed=3)]
     batch = answered(pack(list(rows)))
     if not isinstance(batch, Mapping) or not {"input_ids", "labels"} <= batch.keys():

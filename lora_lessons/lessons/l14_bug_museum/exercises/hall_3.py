@@ -20,7 +20,7 @@ def counted(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @exercise("14.21", "Fine until the kernel restarted", difficulty=2, minutes=8)
-def _(load: Callable[[Any, Path], Any]) -> str | None:
+def exercise_14_21(load: Callable[[Any, Path], Any]) -> str | None:
     folder, model = trials.a_saved_folder(steps=6)
     there = {file.name: file.read_bytes() for file in folder.iterdir()}
     found = trials.loaded(counted(load), folder, model)
@@ -52,7 +52,7 @@ def a_weight() -> tuple[Tensor, Tensor]:
 
 
 @exercise("14.26", "One file, please", difficulty=1, minutes=6)
-def _(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | None:
+def exercise_14_26(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | None:
     W, delta = a_weight()
     got = answered(merge(W.clone(), delta.clone()))
     if not isinstance(got, quant.Quantized):
@@ -75,7 +75,7 @@ def _(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | None:
 
 
 @exercise("14.27", "Merged, saved, and it babbles", difficulty=2, minutes=8)
-def _(merged: Callable[[Any], Any]) -> str | None:
+def exercise_14_27(merged: Callable[[Any], Any]) -> str | None:
     found = trials.tied(counted(merged), steps=6)
     if max(found.in_memory, found.reloaded) < 1e-3 and not found.config_ties:
         return None

@@ -17,7 +17,7 @@ from .hall_3 import counted
 
 
 @exercise("14.22", "The new voice never came", difficulty=1, minutes=5)
-def _(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | None:
+def exercise_14_22(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | None:
     def add(model: Any) -> torch.optim.Optimizer:
         optimizer = answered(add_second(model))
         if not isinstance(optimizer, torch.optim.Optimizer):
@@ -56,7 +56,7 @@ class _Refused(Exception):
 
 
 @exercise("14.23", "Perfect in the run, poor from the file", difficulty=2, minutes=8)
-def _(attach: Callable[[Any], torch.optim.Optimizer]) -> str | None:
+def exercise_14_23(attach: Callable[[Any], torch.optim.Optimizer]) -> str | None:
     try:
         found = trials.attached(counted(attach), steps=3)
     except (ValueError, RuntimeError) as error:
@@ -84,7 +84,7 @@ def _(attach: Callable[[Any], torch.optim.Optimizer]) -> str | None:
 
 
 @exercise("14.24", "It fits now, and learns a little", difficulty=2, minutes=6)
-def _(save_memory: Callable[[Any], Any]) -> str | None:
+def exercise_14_24(save_memory: Callable[[Any], Any]) -> str | None:
     found = trials.checkpointed(counted(save_memory), steps=1)
     if any(run < 2 for run in found.runs) and found.heard == found.of:
         return "Every adapter learns, but not every block is computed twice: without checkpointing, everything is kept again."
@@ -99,7 +99,7 @@ def _(save_memory: Callable[[Any], Any]) -> str | None:
 
 
 @exercise("14.25", "The same cells in another order", difficulty=1, minutes=5)
-def _(ready: Callable[[Any], Any]) -> str | None:
+def exercise_14_25(ready: Callable[[Any], Any]) -> str | None:
     net = trials.in_four_bits()
     layers = [module for module in net.modules() if isinstance(module, bnb.nn.Linear4bit)]
     capable = layers[0].support_avx512bf16_for_cpu
@@ -122,7 +122,7 @@ def _(ready: Callable[[Any], Any]) -> str | None:
 
 
 @exercise("14.28", "It learned on the other card", difficulty=2, minutes=8)
-def _(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]]) -> str | None:
+def exercise_14_28(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]]) -> str | None:
     given = []
 
     def computed(model: Any, ids: Tensor, parts: int) -> dict[str, Tensor]:

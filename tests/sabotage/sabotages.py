@@ -1691,8 +1691,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a new folder takes the place of the one that its reader works in",
-            "if Path.cwd().is_relative_to(folder.resolve()):",
-            "if Path.cwd() == folder:",
+            "if folder.exists() and Path.cwd().is_relative_to(folder.resolve()):",
+            "if folder.exists() and Path.cwd() == folder:",
             "test_adapter.py::test_a_new_folder_takes_the_place_of_nothing_but_an_older_one",
         ),
     ),

@@ -25,6 +25,9 @@ PARTS = ("ForCausalLM", "Model", "DecoderLayer", "Attention", "MLP", "RMSNorm", 
 SEVEN = [f"self_attn.{kind}_proj" for kind in "qkvo"] + [f"mlp.{kind}_proj" for kind in ("gate", "up", "down")]
 
 
+_OURS = __name__.partition(".")[0]
+
+
 def why_not(model: Any, on: str = "") -> str:
     """Why this model trains the plain way, in a few words; empty when the fast path knows all of it.
 
@@ -47,9 +50,9 @@ def why_not(model: Any, on: str = "") -> str:
         return "its attention looks through a window"
     if not getattr(config, "is_causal", True) or not all(b.self_attn.is_causal for b in blocks):
         return "its attention looks ahead"
-    # None is eager attention, which stands beside the block
+    # None is eager attention, which stands beside the block; the planner's own stands for a card's
     attend = ALL_ATTENTION_FUNCTIONS.get(config._attn_implementation)
-    if attend is not None and not getattr(attend, "__module__", "").startswith("transformers."):
+    if attend is not None and not attend.__module__.startswith(("transformers.", f"{_OURS}.")):
         return f"its attention is a function of your own, {config._attn_implementation}"
     if getattr(config, "attention_dropout", 0) or any(b.self_attn.attention_dropout for b in blocks):
         return "its attention has dropout"

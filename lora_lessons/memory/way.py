@@ -6,7 +6,7 @@ On the meta device attention keeps what the fused kernels of a card would, where
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import torch
@@ -76,7 +76,11 @@ def register(card: bool) -> str:
     from transformers.masking_utils import sdpa_mask
 
     name = f"fused_on_a_{'card' if card else 'processor'}"
-    AttentionInterface.register(name, partial(_attend, card))
+
+    def attend(*tensors: Any, **how: Any) -> tuple[Tensor, None]:  # no partial, which says nothing of whose it is
+        return _attend(card, *tensors, **how)
+
+    AttentionInterface.register(name, attend)
     AttentionMaskInterface.register(name, sdpa_mask)
     return name
 

@@ -6,7 +6,7 @@ On the meta device attention keeps what the fused kernels of a card would, where
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -77,9 +77,8 @@ def register(card: bool) -> str:
 
     name = f"fused_on_a_{'card' if card else 'processor'}"
 
-    def attend(*tensors: Any, **how: Any) -> tuple[Tensor, None]:  # no partial, which says nothing of whose it is
-        return _attend(card, *tensors, **how)
-
+    attend = partial(_attend, card)  # a def around it would hold the tensors for longer
+    attend.__module__ = __name__  # whose it is: the fast path asks
     AttentionInterface.register(name, attend)
     AttentionMaskInterface.register(name, sdpa_mask)
     return name

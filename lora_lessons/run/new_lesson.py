@@ -39,7 +39,7 @@ def make(name: str, question: str) -> list[Path]:
     }
     syllabus = root / "lora_lessons" / "course" / "syllabus.py"
     baseline = baselines.baseline_file(name, "quick")
-    with _all_or_nothing([room, tests, notebook, baseline], [syllabus, *(root / file for file in readme.FILES)]):
+    with _all_or_nothing([room, tests, notebook, baseline], [syllabus, *readme.files()]):
         for path, template in new.items():
             text = (TEMPLATE / template).read_text(encoding="utf-8")
             write_text(path, _notebook(text, name, question) if path == notebook else _filled(text, name, question))

@@ -27,10 +27,15 @@ _MADE = re.compile(
 )
 
 
+def files() -> list[Path]:
+    """Those of FILES that this course has."""
+    return [file for name in FILES if (file := course_root() / name).is_file()]
+
+
 def write() -> list[Path]:
     """Make the marked parts of FILES anew; return those that changed."""
     changed = []
-    for path in filter(Path.is_file, (course_root() / name for name in FILES)):
+    for path in files():
         before = path.read_text(encoding="utf-8")
         if (after := made(before)) != before:
             write_text(path, after)

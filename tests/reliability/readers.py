@@ -488,13 +488,13 @@ STOPS = (ValueError, RuntimeError)  # TrainingStopped is one
 @reader("finished.safetensors", "safetensors", "run/finished.safetensors", valid.finished_run, STOPS, **KEPT)
 @reader("checkpoint.safetensors", "safetensors", "run/checkpoint.safetensors", valid.broken_run, STOPS, **KEPT)
 def run(box: Path) -> Any:
-    from short_run import SHORT, make_examples
+    from short_run import SHORT, adapter, make_examples
 
     from lora_lessons import training
 
     model = valid.tiny(box)
     story = training.train(model, make_examples(), SHORT, run_dir=box / "run")
-    return model(model), story.losses
+    return adapter(model), story.losses
 
 
 @reader(

@@ -391,7 +391,7 @@ def nothing_done() -> Iterator[None]:
     from lora_lessons.run.result import LessonResult
 
     # in the package's namespace the names of these modules are those of the verbs
-    bench, lab = (importlib.import_module(f"lora_lessons.cli.{name}") for name in ("bench", "lab"))
+    bench, lab = (importlib.import_module(f"lora_lessons.cli.{name}") for name in ("sweep", "run"))
     written = ollama.folder.Written(Path(), "none", None, [], []) if hasattr(ollama, "folder") else mock.MagicMock()
     stubs: list[tuple[Any, str, Any]] = [
         (runner, "run", lambda lessons, *_, **__: [LessonResult(path.stem, "ok", 0.0, 0, 0) for path in lessons]),

@@ -485,7 +485,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "the fast path passes over an attention function of one's own",
-            'if attend is not None and not getattr(attend, "__module__", "").startswith("transformers."):',
+            'if attend is not None and not attend.__module__.startswith(("transformers.", f"{_OURS}.")):',
             "if False:",
             "fast/test_path.py::test_a_model_that_it_does_not_know_goes_the_plain_way_and_says_so",
         ),

@@ -23,7 +23,7 @@ def settings() -> dict[str, Any]:
         "project": TITLE,
         "html_title": TITLE,
         "language": "en",
-        "extensions": ["myst_nb", f"{__package__}.mathml", f"{__package__}.searching"],
+        "extensions": ["myst_nb", f"{__package__}.mathml", f"{__package__}.glossary"],
         "source_suffix": {".md": "myst-nb", ".ipynb": "myst-nb"},
         "myst_enable_extensions": ["dollarmath", "html_image"],
         "myst_heading_anchors": 3,

@@ -12,7 +12,7 @@ from ..conversations import answers_in
 from ..jsonl import Fault
 from ..splitting import LEAST
 from . import tokens
-from .layouts import JUDGES, KNOWN, MARKS, UNREAD, conversation, remarks
+from .layouts import KNOWN, MARKS, UNREAD, conversation, remarks
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, has_mark, records
@@ -140,11 +140,9 @@ class _Check:
         for code, sentence in remarks(messages, self.marks):
             self.found.add(code, LOOK, line, sentence)
         private = self.personal.add(self.found, line, messages)
-        silenced = any(one.get("weight", 1) != 1 for one in messages)
-        for name in [name for name in UNREAD if example.get(name) not in (None, "", [], {})] + ["weight"] * silenced:
-            todo = (
-                "take out what should not be learned" if name in JUDGES else "put it into the messages, or take it out"
-            )
+        for name in [name for name in UNREAD if example.get(name) not in (None, "", [], {})]:
+            judges = name == "label"  # whether the answer is a good one
+            todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
             said = f"what its field {name} says is not read: {todo}."
             self.found.add("unread_field", LOOK, line, said)
         self.likeness.add(line, messages)

@@ -97,8 +97,6 @@ UNREAD = (
     "rejected",
     "label",
 )
-# Those that say whether an answer is a good one; "weight" stands in a message, and 0 is an answer not to be learned (OpenAI).
-JUDGES = ("label", "weight")
 
 
 def layout_of(fields: Collection[str]) -> Layout | None:

@@ -96,8 +96,8 @@ MISTAKES = [
     ("unread_field", "look", talk("Which?", "That one.", history=[["a", "b"]])),
     ("unread_field", "look", talk("Which?", "A bad one.", label=False)),
     (
-        "unread_field",
-        "look",
+        "all_masked",
+        "wrong",
         talk("Which?", "A bad one.").replace('{"role": "assistant"', '{"weight": 0, "role": "assistant"'),
     ),
     ("mixed_layouts", "look", '{"prompt": "Which?", "completion": "That one."}'),

@@ -120,7 +120,10 @@ def check_messages(messages: Any) -> None:
         code = "empty_answer" if last["role"] == "assistant" else "missing_role"
         raise Fault(code, "the last message must be the assistant's answer, and not empty.")
     if last.get("weight") == 0:
-        raise Fault("all_masked", 'the last answer has "weight": 0, so it is not to be learned: end with one that is.')
+        raise Fault(
+            "all_masked",
+            'the last answer has "weight": 0, so it is not to be learned: take it out, or give it weight 1.',
+        )
     if len(messages) == 1:
         raise Fault("missing_role", "the answer has no question: put the user's message before it.")
 

@@ -126,7 +126,8 @@ def real(shape, job):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, optimizer = memory.build(shape, job, "cpu", card=False)
-        model.config.use_cache = False  # as training does (training.no_cache)
+        if job.recipe == "course":
+            model.config.use_cache = False  # as training does (training.no_cache)
         ids = torch.randint(3, 1000, (job.batch_size, job.seq))
     path = None
     if memory.taped(model, job, card=False):  # made as the loop makes it, which knows of no plan

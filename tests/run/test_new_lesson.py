@@ -23,7 +23,6 @@ LEFT_OUT = (
     "course-report",
     "my_lessons",
     "shared",
-    "docs",
     "*.egg-info",
 )
 ASKS = "Does the template run?"

@@ -394,6 +394,7 @@ def assert_fit(stage: Any, **setting: Any) -> None:
         batch_size=setting["batch_size"],
         gradient_checkpointing=setting["gradient_checkpointing"] == "on",
         optimizer="adamw_fused" if setting["method"] in memory.FULL else "adamw",
+        dtype="bf16" if setting["method"] in memory.FULL else memory.computes_in(setting["card"]),
     )
     bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
     assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from .errors import first_line
-from .files import check_readable, check_replaced, whole_folder
+from .files import check_readable, check_replaced, refuse_existing, whole_folder
 from .lora import LoRALinear, attach, check_settings, check_update, detach, lora_layers, scale
 from .peft_config import DEFAULT_ALPHA, DEFAULT_R, by_layer, pattern_of, read_config
 from .sums import SUMS, damaged
@@ -141,8 +141,7 @@ def save_adapter(
     holds more than an adapter, OSError naming it on a full disk.
     """
     folder, adapter = Path(folder), adapter_of(model)
-    if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} exists: choose another folder, or pass overwrite=True to replace it.")
+    refuse_existing(folder, overwrite)
     check_replaced(folder, (ADAPTER_CONFIG, ADAPTER_WEIGHTS), by="adapter")
     config = {
         "peft_type": "LORA",

@@ -85,6 +85,12 @@ def whole_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def refuse_existing(path: Path, overwrite: bool, what: str = "folder") -> None:
+    """Raise FileExistsError where something is at `path` that may not be replaced."""
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists: choose another {what}, or pass overwrite=True to replace it.")
+
+
 def check_replaced(folder: Path | str, ours: Iterable[str], by: str = "export") -> None:
     """Raise OSError where a new folder of the files `ours` may not take the place of `folder`: ask before any work.
 

@@ -11,7 +11,7 @@ import torch
 from ... import lora, models
 from ...adapter import Adapter, attach_adapter
 from ...errors import ModelError
-from ...files import check_replaced, whole_folder
+from ...files import check_replaced, refuse_existing, whole_folder
 from ...machine import stamp
 from ...paths import course_root
 from .. import gguf
@@ -100,7 +100,6 @@ def write_merged(adapter: Adapter, base: str | Path, out: Path | str, *, overwri
 
 
 def _refuse(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists: choose another folder, or pass overwrite=True to replace it.")
+    refuse_existing(path, overwrite)
     if path.is_dir() and not (path / "config.json").exists():
         check_replaced(path, ())

@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from ...errors import first_line
-from ...files import check_readable, whole_file, write_text
+from ...files import check_readable, refuse_existing, whole_file, write_text
 from ...leftovers import leftovers, remove_leftovers, temporary_prefix
 from ...models.gguf_header import check_header
 
@@ -72,19 +72,13 @@ def check_room(out: Path, size: int) -> None:
         raise OSError(f"{out.name} takes {size / 1e9:.2f} GB and {free / 1e9:.2f} GB is free in {place}: make room.")
 
 
-def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Raise FileExistsError when there is a file and it may not be replaced."""
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists: choose another name, or pass overwrite=True to replace it.")
-
-
 @contextmanager
 def new_file(out: Path | str, architecture: str, plans: list[TensorPlan], overwrite: bool) -> Iterator[gguf.GGUFWriter]:
     """A writer for the metadata; when the block ends, the tensors follow one by one, and the file takes its name."""
     from tqdm.auto import tqdm
 
     out, total = Path(out), sum(plan.bytes for plan in plans)
-    refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite, "name")
     check_room(out, total)
     with whole_file(out) as temporary:
         writer = gguf.GGUFWriter(temporary, architecture)

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ...adapter import Adapter
 from ...errors import ModelError
-from ...files import whole_file
+from ...files import refuse_existing, whole_file
 from ...lora import check_update
 from ...models.weights import read_tensor
 from .. import llamacpp
 from . import names, vocabulary
-from .file import TensorPlan, check_room, check_type, new_file, refuse_existing, tensor_type
+from .file import TensorPlan, check_room, check_type, new_file, tensor_type
 from .source import SourceModel, open_base
 
 # The largest number of a tensor; Q8_0 keeps a block's absmax over 127 as an f16.
@@ -89,7 +89,7 @@ def quantize(
     """
     source, out = Path(source), Path(out)
     check_type(file_type)
-    refuse_existing(out, overwrite)
+    refuse_existing(out, overwrite, "name")
     if not source.is_file():
         raise FileNotFoundError(
             f"{source} does not exist: write a base or merged GGUF first (write_base, write_merged)."
@@ -105,7 +105,7 @@ def write_model(
 ) -> Path:
     """Write the base, with `adapter` folded in unless it is None; what cannot be expressed is said before any work."""
     kind = tensor_type(file_type)
-    refuse_existing(Path(out), overwrite)
+    refuse_existing(Path(out), overwrite, "name")
     plans = model_tensors(source, adapter, file_type)
     _ = source.findings  # raises where tokens differ
     with new_file(out, source.architecture, plans, overwrite) as writer:

@@ -12,7 +12,8 @@ from typing import Any
 
 from ... import __version__
 from ...adapter import Adapter
-from .file import FILE_TYPES, all_or_none, check_room, check_type, finish_moving, refuse_existing
+from ...files import refuse_existing
+from .file import FILE_TYPES, all_or_none, check_room, check_type, finish_moving
 from .model import adapter_tensors, check_fit, model_tensors, quantize, write_adapter, write_model
 from .source import SourceModel, adapter_and_base, open_base
 
@@ -46,7 +47,7 @@ def export(
     if finish_moving(out, names, made_from):
         return [out / name for name in names], source.findings
     for name in names:
-        refuse_existing(out / name, overwrite)
+        refuse_existing(out / name, overwrite, "name")
     findings = source.findings
     with all_or_none(out, names, made_from) as staging:
         there = sum(file.stat().st_size for file in staging.iterdir())

@@ -11,7 +11,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from ...adapter import Adapter
-from ...files import check_replaced, whole_folder
+from ...files import check_replaced, refuse_existing, whole_folder
 from .. import gguf
 from . import chatform, modelfile
 from .chatform import TEMPLATES, ChatForm
@@ -54,8 +54,7 @@ def write(
     ValueError or ModelError when something cannot be expressed.
     """
     out, source = Path(out), gguf.open_base(base)
-    if out.exists() and not overwrite:
-        raise FileExistsError(f"{out} exists: choose another folder, or pass overwrite=True to replace it.")
+    refuse_existing(out, overwrite)
     check_replaced(out, FILES)
     gguf.check_fit(adapter, source)
     form = chatform.of_tokenizer(source.tokenizer)

@@ -43,14 +43,15 @@ def held_out_loss(model: Any, examples: Sequence[tasks.Encoded], batch_size: int
     ValueError when no token is supervised.
     """
     total, count = 0.0, 0
-    for start in range(0, len(examples), batch_size):
-        batch = tasks.collate(examples[start : start + batch_size], pad_id=0)
-        labels = batch["labels"][:, 1:].flatten()  # token i + 1 is what the model should have said after token i
-        with _measuring(model), torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
-            logits = model(**_inputs(batch, model.device)).logits[:, :-1]
-        taught = labels != tasks.IGNORED
-        total += cross_entropy(logits.flatten(0, 1)[taught].float().cpu(), labels[taught], reduction="sum").item()
-        count += int(taught.sum())
+    with _measuring(model):
+        for start in range(0, len(examples), batch_size):
+            batch = tasks.collate(examples[start : start + batch_size], pad_id=0)
+            labels = batch["labels"][:, 1:].flatten()  # token i + 1 is what the model should have said after token i
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+                logits = model(**_inputs(batch, model.device)).logits[:, :-1]
+            taught = labels != tasks.IGNORED
+            total += cross_entropy(logits.flatten(0, 1)[taught].float().cpu(), labels[taught], reduction="sum").item()
+            count += int(taught.sum())
     models.check_finite(model, torch.tensor(total), "The held-out loss")
     if not count:
         raise ValueError("no token of these examples is supervised, so there is no loss: give some with an answer.")
@@ -68,10 +69,10 @@ def perplexity(base: models.Base, text: str, window: int = 256) -> float:
     if not windows:
         raise ValueError("perplexity needs a text of at least two tokens.")
     total = 0.0
-    for one in windows:
-        with _measuring(base.model):
+    with _measuring(base.model):
+        for one in windows:
             logits = base.model(one[None, :-1].to(base.model.device)).logits[0].float().cpu()
-        total += cross_entropy(logits, one[1:], reduction="sum").item()
+            total += cross_entropy(logits, one[1:], reduction="sum").item()
     models.check_finite(base.model, torch.tensor(total), "The perplexity")
     mean = total / sum(len(w) - 1 for w in windows)
     return math.exp(mean) if mean < math.log(sys.float_info.max) else math.inf
@@ -172,11 +173,11 @@ def answer_logits(model: Any, examples: Sequence[tasks.Encoded]) -> Tensor:
     Raises ModelError when they hold NaN or infinity.
     """
     found = []
-    for one in examples:
-        with _measuring(model):
+    with _measuring(model):
+        for one in examples:
             logits = model(**_inputs(tasks.collate([one], pad_id=0), model.device)).logits[0, :-1]
-        found.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
-        models.check_finite(model, found[-1], "The logits")
+            found.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
+            models.check_finite(model, found[-1], "The logits")
     return torch.cat(found)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,8 +109,8 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
             "--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24."
         )
     card, room = memory.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
-    if card and job.method != "full" and job.recipe == "course":
-        job = replace(job, dtype=memory.computes_in(card if gpu is None else gpu))
+    if card:
+        job = memory.on_card(job, card if gpu is None else gpu)
     shape = memory.shape_of(model)
     made = memory.plan(shape, job, room) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)

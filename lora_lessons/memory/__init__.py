@@ -31,6 +31,7 @@ from .fit import as_json as as_json
 from .fit import bill_table as bill_table
 from .fit import describe as describe
 from .fit import longest as longest
+from .fit import on_card as on_card
 from .fit import plan as plan
 from .fit import validated as validated
 from .fit import verdict as verdict

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..paths import ledgers_measured
 from .bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
+from .cards import computes_in
 from .job import LONGEST, Job, Shape, shape_of
 from .prediction import Ledger, check, ledgers, predict
 
@@ -48,6 +49,11 @@ def plan(model: Any, job: Job, room: float) -> Plan:
     made_for = check(shape, job).made_for
     changes = [] if ledger.bill.total <= room else _changes(shape, job, room, ledger.bill.total)
     return Plan(shape.name, job, ledger, room, longest(shape, job, room), made_for, changes)
+
+
+def on_card(job: Job, card: str | float) -> Job:
+    """`job` in the 16 bits that `card` computes in; full fine-tuning and Trainer's recipe keep what they say."""
+    return job if job.method == "full" or job.recipe != "course" else replace(job, dtype=computes_in(card))
 
 
 def longest(model: Any, job: Job, room: float) -> int:

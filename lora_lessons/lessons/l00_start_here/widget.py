@@ -69,11 +69,10 @@ def fit_ledgers(
         gradient_checkpointing=ON[gradient_checkpointing],
         # the plain AdamW would hold one more copy of all that trains during its step
         optimizer="adamw_fused" if method in memory.FULL else "adamw",
-        dtype="bf16" if method in memory.FULL else memory.computes_in(card),
     )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be
-    return _ledgers(model, job, tuple(tokens))
+    return _ledgers(model, memory.on_card(job, card), tuple(tokens))
 
 
 @lru_cache(maxsize=64)  # the same before every card that computes in the same 16 bits

@@ -72,8 +72,8 @@ def train(
         return training.train(model, rows, settings)
     except torch.OutOfMemoryError as error:
         found = models.card()
-        room = found[1] if found else memory.card_bytes(8)
-        job = replace(job, dtype=memory.computes_in(found[0]) if found else job.dtype)
+        card, room = found or ("", memory.card_bytes(8))
+        job = memory.on_card(job, card) if card else job
         raise training.TrainingStopped(f"the card's memory ran out. {advice(shape, job, room)}") from error
 
 

@@ -28,10 +28,8 @@ from .own_process import answer, run_in_process
 from .recordings import keep
 
 RECORDING = "training_speed"
-XEON, EPYC = (
-    "training_speed_xeon",
-    "training_speed_epyc",
-)  # the same on a processor with matrix units, and on a slower one
+# The same on a processor with matrix units, and on a slower one.
+XEON, EPYC = "training_speed_xeon", "training_speed_epyc"
 TRAINER, TRL = "Trainer + PEFT", "SFTTrainer + PEFT"
 COURSE, ALONE = "this course", "this course, nothing shared"
 TASKS = ("persona", "strict_json")

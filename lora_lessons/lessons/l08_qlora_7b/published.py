@@ -134,14 +134,6 @@ ROWS = (
     litgpt("Llama-2-7B", "qlora", 1, 13.84),
     litgpt("Llama-2-13B", "qlora", 1, 22.55),
 )
-# Figures that cannot be planned: no length is named, or the method is one that the planner does not know.
-NOT_PLANNED = (
-    "torchtune, Llama-2-7B, batch 2: LoRA 15.57 GB, QLoRA 9.29 GB (Alpaca, not packed: no length)",
-    "LLaMA-Factory, Llama-2-7B, 4-bit, batch 4: 9 GB (no length)",
-    "litgpt's older table, microbatch 4: 20.60, 13.44 and 13.15 GB (no length)",
-    "torchtune, full, 18.9 GiB: paged moments in 8 bits, and each gradient used and thrown away on the way back",
-    "Unsloth's own lengths: kernels of its own, and the blocks' inputs wait in the computer's memory",
-)
 
 
 class Context(NamedTuple):

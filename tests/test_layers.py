@@ -127,7 +127,7 @@ def test_an_upward_import_breaks_the_contract(copy, file, line):
 @pytest.mark.parametrize(
     "file, line, contract",
     [
-        ("export/gguf/names.py", "def late():\n    from .. import formats", "Exports"),
+        ("tools/export/gguf/names.py", "def late():\n    from .. import formats", "Exports"),
         ("course/records.py", "from .figures import BLUE\nfrom . import stage", "The frame"),
         (
             "lessons/l06_quantization/pictures.py",

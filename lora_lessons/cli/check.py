@@ -61,7 +61,7 @@ def check(
     from tqdm.auto import tqdm
 
     from ..files import write_text
-    from ..tasks import checking
+    from ..tools import checking
 
     tokenizer, limit = _tokenizer(base, max_tokens)
     size = data.stat().st_size
@@ -125,7 +125,7 @@ def inspect(
         raise ValueError("--forgetting needs the base: name it with --base.")
     if html is not None and html.exists() and not overwrite:
         raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
-    from .. import inspection
+    from ..tools import inspection
 
     if base is not None and sys.stderr.isatty():
         print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
@@ -208,7 +208,7 @@ def ask(
     """
     from .. import models
     from ..adapter import attach_adapter
-    from ..export import gguf
+    from ..tools.export import gguf
 
     if not question.strip():
         raise ValueError("the question is empty: write it in quotation marks behind the adapter.")

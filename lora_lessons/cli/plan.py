@@ -17,7 +17,7 @@ MODEL = (
     "or a hub id."
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
-ANSWERED_BY = ("cli/plan.py", "cli/options.py", "export/gguf/names.py")
+ANSWERED_BY = ("cli/plan.py", "cli/options.py", "tools/export/gguf/names.py")
 RECIPE = "course, or hf: what PEFT, Trainer and most guides do, which takes more."
 LOSS = "whole, shifted (transformers before 4.49) or chunked (torchtune)."
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
@@ -131,7 +131,7 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
 
 def _not_exported(shape: Any) -> str:
     """Where nothing here can export what is trained, that is said before it is trained; "" elsewhere."""
-    from ..export import gguf
+    from ..tools.export import gguf
 
     reason = gguf.why_not_exported(json.loads(shape.text)["model_type"])
     return f"`lora-lessons export` cannot write the result: {reason}." if reason else ""
@@ -192,7 +192,7 @@ def config(
     One line for each machine. A setting that would train nothing, or does not fit, is refused.
     """
     from .. import models
-    from ..cluster import launch, launcher
+    from ..tools.cluster import launch, launcher
     from ..training import Settings
 
     number, gb = launch.cards_of(cards)

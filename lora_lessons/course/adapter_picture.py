@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from ..inspection import Xray, in_words
 from ..outside import in_attribute, in_html, in_picture
+from ..tools.inspection import Xray, in_words
 from .figures import VERMILION, figure_html
 
 NO_LAYER = -1

@@ -36,7 +36,7 @@ from types import SimpleNamespace as Some
 import torch
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
-from lora_lessons import inspection
+from lora_lessons.tools import inspection
 from lora_lessons.course import adapter_picture, blind_judge, chat_box, claims, exercises, lesson, show
 from lora_lessons.course.lesson import Handover
 from lora_lessons.course.live import LossCurve

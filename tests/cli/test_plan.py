@@ -155,7 +155,13 @@ def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys)
 
     try:
         assert answer() == answer() == "answer 1\n"
-        for said_in in ("cli/plan.py", "memory/fit.py", "memory/cards.py", "export/gguf/names.py", "fast/path.py"):
+        for said_in in (
+            "cli/plan.py",
+            "memory/fit.py",
+            "memory/cards.py",
+            "tools/export/gguf/names.py",
+            "fast/path.py",
+        ):
             before = answer()
             (package / said_in).write_text("# other words\n", encoding="utf-8")
             assert answer() != before, said_in

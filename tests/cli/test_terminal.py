@@ -20,7 +20,7 @@ from lora_lessons.cli import terminal
 from lora_lessons.course.lesson import Handover
 from lora_lessons.run import runner
 from lora_lessons.run.result import FAILED, CellError, LessonResult
-from lora_lessons.tasks.checking.report import COLOUR
+from lora_lessons.tools.checking.report import COLOUR
 
 # `symptom` repeats nothing of what it is given, and imports every room of the course
 VERBS = [[verb.__name__.replace("_", "-")] for verb in (cli.run, *cli.VERBS) if verb is not cli.symptom]

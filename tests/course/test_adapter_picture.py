@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import make_adapter, make_tiny_model
 
-from lora_lessons import inspection, lora
+from lora_lessons import lora
 from lora_lessons.adapter import ADAPTER_WEIGHTS, attach_adapter, save_adapter
 from lora_lessons.course import adapter_picture
+from lora_lessons.tools import inspection
 
 
 def xray_of(tmp_path, change=None, spoil=None):

@@ -82,7 +82,7 @@ def adapter_and_base(box: Path) -> None:
 def ggufs(box: Path) -> None:
     """The base and the adapter as GGUF, not proven beside llama.cpp."""
     from lora_lessons.adapter import read_adapter
-    from lora_lessons.export import gguf
+    from lora_lessons.tools.export import gguf
 
     adapter_and_base(box)
     source = gguf.open_base(box / "base")
@@ -302,7 +302,7 @@ def sweep(box: Path) -> None:
 
 def formats(box: Path) -> None:
     """A table of quantized formats."""
-    from lora_lessons.export.formats import table
+    from lora_lessons.tools.export.formats import table
 
     rows = [
         {"format": name, "status": "ok", "tool": "t", "version": "1"} | dict.fromkeys(table.NUMBERS, 1.5)
@@ -386,9 +386,9 @@ def nothing_done() -> Iterator[None]:
 
     from lora_lessons.experiments import shipped_adapters
     from lora_lessons.experiments import sweep as sweeping
-    from lora_lessons.export import formats, gguf, ollama
     from lora_lessons.run import new_lesson, readme, repository, runner
     from lora_lessons.run.result import LessonResult
+    from lora_lessons.tools.export import formats, gguf, ollama
 
     # in the package's namespace the names of these modules are those of the verbs
     bench, lab = (importlib.import_module(f"lora_lessons.cli.{name}") for name in ("sweep", "run"))

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from .. import memory
 from ..outside import in_attribute, in_markdown, in_picture
+from ..tools import planning
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -162,7 +163,7 @@ def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str], when: str =
     ax.set_xlim(0, 1.13 * max(bill.total for bill in bills.values()) / memory.GB)
     by_size: dict[float, list[str]] = {}
     for card in cards:
-        by_size.setdefault(memory.card_bytes(card) / memory.GB, []).append(card)
+        by_size.setdefault(planning.card_bytes(card) / memory.GB, []).append(card)
     for size, names in by_size.items():
         ax.axvline(size, color=VERMILION, lw=1.2, ls="--", zorder=0.5)
         style: dict[str, Any] = {

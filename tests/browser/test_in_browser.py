@@ -38,6 +38,7 @@ from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
+from lora_lessons.tools import planning
 
 from .conftest import Lesson
 
@@ -394,9 +395,9 @@ def assert_fit(stage: Any, **setting: Any) -> None:
         batch_size=setting["batch_size"],
         gradient_checkpointing=setting["gradient_checkpointing"] == "on",
         optimizer="adamw_fused" if setting["method"] in memory.FULL else "adamw",
-        dtype="bf16" if setting["method"] in memory.FULL else memory.computes_in(setting["card"]),
+        dtype="bf16" if setting["method"] in memory.FULL else planning.computes_in(setting["card"]),
     )
-    bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
+    bill, room = memory.predict(setting["model"], job).bill, planning.card_bytes(setting["card"])
     assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words
     scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes

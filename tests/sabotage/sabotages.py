@@ -932,7 +932,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/memory/cards.py",
+        "lora_lessons/tools/planning/cards.py",
         (
             "a card holds GB, not GiB",
             "if several else known.name), size * GIB",
@@ -953,7 +953,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/memory/fit.py",
+        "lora_lessons/tools/planning/fit.py",
         (
             "a step is advised that saves nothing that one sees",
             "now < min(0.99 * before, before - 0.1 * GB)",
@@ -1013,7 +1013,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/memory/fit.py",
+        "lora_lessons/tools/planning/fit.py",
         (
             "a smaller rank is never advised",
             '    if job.method != "full" and job.r > 8:\n        yield "rank 8", {"r": 8}\n',

@@ -3,11 +3,12 @@
 import pytest
 
 from lora_lessons import memory
-from lora_lessons.memory import cards
+from lora_lessons.tools import planning
+from lora_lessons.tools.planning import cards
 
 
 def test_a_card_holds_gib():
-    assert memory.card_bytes("RTX 4090") == 24 * 2**30 == pytest.approx(25.77 * memory.GB, rel=1e-3)
+    assert planning.card_bytes("RTX 4090") == 24 * 2**30 == pytest.approx(25.77 * memory.GB, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -43,33 +44,33 @@ def test_a_card_holds_gib():
     ],
 )
 def test_cards_by_name_or_size(said, name, gib):
-    assert memory.find_card(said) == (name, gib * 2**30) and memory.several_sizes(said) == ""
+    assert planning.find_card(said) == (name, gib * 2**30) and planning.several_sizes(said) == ""
 
 
 @pytest.mark.parametrize("said, gib, other", [("3080", 10, 12), ("A100", 40, 80), (3080, 10, 12), ("rtx 3060", 12, 8)])
 def test_a_name_of_several_sizes_takes_one_and_says_so(said, gib, other):
-    assert memory.card_bytes(said) == gib * 2**30
-    sentence = memory.several_sizes(said)
+    assert planning.card_bytes(said) == gib * 2**30
+    sentence = planning.several_sizes(said)
     named = sentence.rpartition('say "')[2].removesuffix('".')
-    assert f"for {gib}" in sentence and memory.card_bytes(named) == other * 2**30
+    assert f"for {gib}" in sentence and planning.card_bytes(named) == other * 2**30
 
 
 def test_every_known_card_is_found_by_its_name_and_names_its_vendor():
     for card in cards.KNOWN_CARDS:
         for size in card.sizes:
-            assert memory.card_bytes(f"{card.name} {size:g}") == size * 2**30, card
-        assert memory.card_bytes(card.name) == card.sizes[0] * 2**30
+            assert planning.card_bytes(f"{card.name} {size:g}") == size * 2**30, card
+        assert planning.card_bytes(card.name) == card.sizes[0] * 2**30
         assert card.source.startswith(("https://www.nvidia.com/", "https://www.amd.com/", "https://aws.amazon.com/"))
-    assert all(memory.card_bytes(name) == size * 2**30 for name, size in memory.CARDS.items())
+    assert all(planning.card_bytes(name) == size * 2**30 for name, size in planning.CARDS.items())
 
 
 @pytest.mark.parametrize("said", ["GTX 1", "RTX 24", "201", "", "0", "-4", "24 TB", "nan", "inf", None, 0.0])
 def test_what_is_no_card_is_refused(said):
     with pytest.raises(ValueError, match="I don't know a card called .*: choose from RTX 3060, .*, or give its GB"):
-        memory.card_bytes(said)
+        planning.card_bytes(said)
 
 
 @pytest.mark.parametrize("said, near", [("RTX 6000", "RTX 6000 Ada"), ("4090m", "RTX 4090"), ("300", "RTX 3090")])
 def test_what_is_nearly_a_card_names_those_that_it_may_be(said, near):
     with pytest.raises(ValueError, match=f"did you mean .*{near}"):
-        memory.card_bytes(said)
+        planning.card_bytes(said)

@@ -8,14 +8,16 @@ from tiny_configs import small
 from torch.distributed.fsdp import _flat_param, _runtime_utils
 
 from lora_lessons import memory
-from lora_lessons.memory import Job, sharded
+from lora_lessons.memory import Job
+from lora_lessons.tools import planning
+from lora_lessons.tools.planning import sharded
 
 GIB = 2**30
 JOB = Job("qlora", 16, seq=2048, adapter_dtype="bf16")
 
 
 def planned(cards, offload=False, job=JOB, model="Llama-3-70B", fsdp=1):
-    return memory.shard(model, job, memory.cluster_of(cards, offload, fsdp=fsdp))
+    return planning.shard(model, job, planning.cluster_of(cards, offload, fsdp=fsdp))
 
 
 def test_shards_divide_by_the_cards_and_nothing_else_does():
@@ -30,7 +32,7 @@ def test_what_one_card_holds_is_all_there_once_divided(method):
     """At every moment: N shards and what each card has of its own are the one card's bill, but for what is gathered."""
     job = Job(method, seq=256, fast=False)
     for name, bill in memory.predict("Llama-2-7B", job).moments.items():
-        card = sharded._card(bill, 32, 0.0, memory.cluster_of("4x24"), name)
+        card = sharded._card(bill, 32, 0.0, planning.cluster_of("4x24"), name)
         if name != "optimizer step":
             whole = 4 * card.shards + card.scales + card.activations + card.logits + card.working
             assert whole == pytest.approx(bill.total - bill.overhead)
@@ -73,7 +75,7 @@ def test_fsdp2_pins_each_weight_and_no_gradient_of_a_frozen_one():
 
 def test_cards_on_two_computers_share_the_computers_part():
     one, two = (
-        memory.shard("Llama-3-70B", JOB, memory.cluster_of("4x24", True, nodes, fsdp=1)).host for nodes in (1, 2)
+        planning.shard("Llama-3-70B", JOB, planning.cluster_of("4x24", True, nodes, fsdp=1)).host for nodes in (1, 2)
     )
     for line in one._fields:
         assert getattr(one, line) == pytest.approx(2 * getattr(two, line)), line
@@ -124,17 +126,17 @@ def test_a_70b_is_counted_as_its_makers_count_it():
 )
 def test_cards_that_cannot_be_are_one_sentence(said, sentence):
     with pytest.raises(ValueError) as raised:
-        memory.cluster_of(said)
+        planning.cluster_of(said)
     assert sentence in str(raised.value)
 
 
 def test_cards_are_named_as_one_card_is():
-    assert memory.cluster_of("2x24").room == memory.cluster_of("2xRTX 4090").room == 24 * GIB
-    assert memory.cluster_of("8x24", nodes=2).cards_per_node == 4
+    assert planning.cluster_of("2x24").room == planning.cluster_of("2xRTX 4090").room == 24 * GIB
+    assert planning.cluster_of("8x24", nodes=2).cards_per_node == 4
     with pytest.raises(ValueError, match="3 cards do not spread evenly over 2 nodes"):
-        memory.cluster_of("3x24", nodes=2)
+        planning.cluster_of("3x24", nodes=2)
     with pytest.raises(ValueError, match="fsdp = 3: PyTorch has FSDP1 and FSDP2"):
-        memory.cluster_of("2x24", fsdp=3)
+        planning.cluster_of("2x24", fsdp=3)
 
 
 def test_a_job_that_fsdp_refuses_is_refused():
@@ -144,26 +146,28 @@ def test_a_job_that_fsdp_refuses_is_refused():
 
 def test_the_plan_in_words_names_every_line_and_what_to_change():
     made, offloaded = planned("2x24"), planned("2x24", offload=True)
-    said = memory.sharded_table(offloaded)
+    said = planning.sharded_table(offloaded)
     assert "Each of 2 cards of 24 GB, FSDP1 with offload" in said and "each rounded up to a power of two" in said
     assert f"{offloaded.card.total / 1e9:.2f} GB" in said and f"{offloaded.host.peak / 1e9:.2f} GB" in said
     needed = f"It does not fit: {made.card.total / 1e9:.1f} GB are needed, and each card holds"
-    assert memory.sharded_verdict(made).startswith(needed)
-    assert "--offload" in memory.sharded_verdict(made) and "not validated on a GPU" in memory.sharded_verdict(made)
-    assert memory.sharded_verdict(offloaded).startswith("It fits: ")
+    assert planning.sharded_verdict(made).startswith(needed)
+    assert "--offload" in planning.sharded_verdict(made) and "not validated on a GPU" in planning.sharded_verdict(made)
+    assert planning.sharded_verdict(offloaded).startswith("It fits: ")
     tight = planned("2x8", offload=True)
-    assert not tight.fits and "shorter texts" in memory.sharded_verdict(tight)
+    assert not tight.fits and "shorter texts" in planning.sharded_verdict(tight)
     long = planned("2x24", job=Job("qlora", seq=65536))
     assert not long.fits and not planned("2x24", True, long.job).fits and not planned("64x24", job=long.job).fits
-    assert "shorter texts" in memory.sharded_verdict(long) and "or more cards" not in memory.sharded_verdict(long)
-    nodes = memory.shard("Llama-3-70B", JOB, memory.cluster_of("4x24", True, 2))
-    assert "on 2 computers" in memory.sharded_table(nodes) and "each of 2 computers" in memory.sharded_verdict(nodes)
+    assert "shorter texts" in planning.sharded_verdict(long) and "or more cards" not in planning.sharded_verdict(long)
+    nodes = planning.shard("Llama-3-70B", JOB, planning.cluster_of("4x24", True, 2))
+    assert "on 2 computers" in planning.sharded_table(nodes) and "each of 2 computers" in planning.sharded_verdict(
+        nodes
+    )
 
 
 def test_the_words_are_those_of_the_job():
-    packed = memory.sharded_table(planned("8x24", True))
+    packed = planning.sharded_table(planned("8x24", True))
     assert all(said in packed for said in ("2 blocks in 4 bits", "each block's input", "of the adapters"))
-    whole = memory.sharded_table(planned("8x80", True, Job("full", seq=64, gradient_checkpointing=False)))
+    whole = planning.sharded_table(planned("8x80", True, Job("full", seq=64, gradient_checkpointing=False)))
     assert not any(said in whole for said in ("4 bits", "16 bits", "each block's input", "computed again", "adapter's"))
     assert "what the way back needs" in whole and "AdamW's moments" in whole
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from . import tape
-from .bill import CONTEXT_BYTES, GB, GIB, Bill
-from .build import skeleton
+from ...memory import tape
+from ...memory.bill import CONTEXT_BYTES, GB, GIB, Bill
+from ...memory.build import skeleton
+from ...memory.job import DTYPES, Job, Shape, shape_of
+from ...memory.prediction import check, predict
 from .cards import find_card
 from .fit import PEAKS, describe, fits, validated
-from .job import DTYPES, Job, Shape, shape_of
-from .prediction import check, predict
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
 WHOLE_BLOCKS = 2

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..paths import ledgers_measured
-from .bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
+from ...memory.bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
+from ...memory.job import LONGEST, Job, Shape, shape_of
+from ...memory.prediction import Ledger, check, ledgers, predict
+from ...paths import ledgers_measured
 from .cards import computes_in
-from .job import LONGEST, Job, Shape, shape_of
-from .prediction import Ledger, check, ledgers, predict
 
 
 class Change(NamedTuple):

@@ -10,7 +10,7 @@ import difflib
 import re
 from typing import NamedTuple
 
-from .bill import GIB
+from ...memory.bill import GIB
 
 # Where the sizes below stand: the vendors' own pages and data sheets.
 GEFORCE = "https://www.nvidia.com/en-us/geforce/graphics-cards/compare/"

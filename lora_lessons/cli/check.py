@@ -131,10 +131,10 @@ def inspect(
         print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
     xray = inspection.inspect(adapter, base, forgetting=forgetting)
     if html is not None:
-        from ..course import adapter_picture
         from ..files import write_text
+        from ..tools.inspection import picture
 
-        write_text(html, adapter_picture.page(xray))
+        write_text(html, picture.page(xray))
     if as_json:
         print(json.dumps(inspection.as_json(xray), indent=1, ensure_ascii=False))
     else:

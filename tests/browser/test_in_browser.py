@@ -23,9 +23,9 @@ from playwright.sync_api import expect
 
 from lora_lessons import lowrank, memory, quant
 from lora_lessons.course import figures
-from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
+from lora_lessons.drawing import use_style
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l00_start_here import block as blocks
 from lora_lessons.lessons.l00_start_here import widget as fitting

@@ -13,8 +13,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import lora, lowrank, memory, models
-from ...course.figures import BILL_COLORS, BLUE, GREEN, GREY, SKY, VERMILION, bill_parts, label
+from ...course.figures import BILL_COLORS, bill_parts
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ...drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
 from ...tools import planning
 from .block import block as block
 

@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory
-from ...course.figures import BILL_COLORS, BLUE, GREY, ORANGE, VERMILION, bill_parts
+from ...course.figures import BILL_COLORS, bill_parts
+from ...drawing import BLUE, GREY, ORANGE, VERMILION
 from ...tools import planning
 from .published import Published
 

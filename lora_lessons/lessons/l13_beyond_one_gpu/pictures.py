@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from ...drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
 from ...tools import planning
 
 Part = tuple[str, str]  # a part's name in the picture, and its colour

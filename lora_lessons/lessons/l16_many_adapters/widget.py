@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory, models
-from ...course.figures import BLUE, GREY, VERMILION, label
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ...drawing import BLUE, GREY, VERMILION, label
 from ...tools import planning
 from . import fits
 

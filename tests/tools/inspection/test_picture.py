@@ -11,8 +11,8 @@ from tiny import make_adapter, make_tiny_model
 
 from lora_lessons import lora
 from lora_lessons.adapter import ADAPTER_WEIGHTS, attach_adapter, save_adapter
-from lora_lessons.course import adapter_picture
 from lora_lessons.tools import inspection
+from lora_lessons.tools.inspection import picture
 
 
 def xray_of(tmp_path, change=None, spoil=None):
@@ -45,15 +45,15 @@ def broken_v(folder):
 
 def test_every_matrix_has_a_square_of_its_own_size(tmp_path):
     xray = xray_of(tmp_path)
-    found = adapter_picture.cells(xray)
+    found = picture.cells(xray)
     assert len(found) == len(xray.matrices) == 14
     assert {cell.value for cell in found.values()} == {matrix.norm for matrix in xray.matrices}
-    image = adapter_picture.heat_map(xray).axes[0].images[0]
+    image = picture.heat_map(xray).axes[0].images[0]
     assert image.get_array().shape == (7, 2) and image.get_cmap().name == "cividis"
 
 
 def test_the_words_say_where_it_is_largest(tmp_path):
-    said = adapter_picture.summary(xray_of(tmp_path, strong_k))
+    said = picture.summary(xray_of(tmp_path, strong_k))
     assert "largest in layer 1's k_proj" in said and "k_proj changes most on average" in said and "crossed" not in said
 
 
@@ -62,11 +62,11 @@ def test_the_words_say_where_it_is_largest(tmp_path):
 )
 def test_what_adds_nothing_and_what_is_not_finite_is_marked(tmp_path, how, mark, words):
     xray = xray_of(tmp_path, **how)
-    marks = [text.get_text() for text in adapter_picture.heat_map(xray).axes[0].texts]
+    marks = [text.get_text() for text in picture.heat_map(xray).axes[0].texts]
     assert marks.count(mark) == 1 and marks.count("") == 13
-    assert words in adapter_picture.summary(xray)
+    assert words in picture.summary(xray)
 
 
 def test_an_adapter_without_a_and_b_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(ValueError, match="no ΔW to draw"):
-        adapter_picture.heat_map(xray_of(tmp_path)._replace(matrices=()))
+        picture.heat_map(xray_of(tmp_path)._replace(matrices=()))

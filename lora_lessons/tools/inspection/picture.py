@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from ..outside import in_attribute, in_html, in_picture
-from ..tools.inspection import Xray, in_words
-from .figures import VERMILION, figure_html
+from ...drawing import VERMILION, figure_html
+from ...outside import in_attribute, in_html, in_picture
+from . import Xray, in_words
 
 NO_LAYER = -1
 # characters of a kind's name in the map

@@ -937,19 +937,19 @@ SABOTAGES: list[Sabotage] = [
             "a card holds GB, not GiB",
             "if several else known.name), size * GIB",
             "if several else known.name), size * 1e9",
-            "memory/test_cards.py::test_a_card_holds_gib",
+            "tools/planning/test_cards.py::test_a_card_holds_gib",
         ),
         (
             "a number that is no card is read as that many gigabytes",
             "most = 2000 if gb and gb[2] else LARGEST_BARE",
             "most = 2000",
-            "memory/test_cards.py::test_what_is_no_card_is_refused memory/test_cards.py::test_what_is_nearly_a_card_names_those_that_it_may_be",
+            "tools/planning/test_cards.py::test_what_is_no_card_is_refused tools/planning/test_cards.py::test_what_is_nearly_a_card_names_those_that_it_may_be",
         ),
         (
             "a name of several sizes means one of them without a word",
             "    if not found or len(found[0].sizes) == 1 or _sized(_plain(card)):",
             "    if True:",
-            "memory/test_cards.py::test_a_name_of_several_sizes_takes_one_and_says_so",
+            "tools/planning/test_cards.py::test_a_name_of_several_sizes_takes_one_and_says_so",
         ),
     ),
     *_in(
@@ -958,7 +958,7 @@ SABOTAGES: list[Sabotage] = [
             "a step is advised that saves nothing that one sees",
             "now < min(0.99 * before, before - 0.1 * GB)",
             "now < 0.99 * before",
-            "memory/test_fit.py::test_what_cannot_fit_is_said",
+            "tools/planning/test_fit.py::test_what_cannot_fit_is_said",
         ),
     ),
     *_in(
@@ -1018,7 +1018,7 @@ SABOTAGES: list[Sabotage] = [
             "a smaller rank is never advised",
             '    if job.method != "full" and job.r > 8:\n        yield "rank 8", {"r": 8}\n',
             "",
-            "memory/test_fit.py::test_what_to_change_first_does_make_it_fit",
+            "tools/planning/test_fit.py::test_what_to_change_first_does_make_it_fit",
         ),
     ),
     *_in(
@@ -1103,7 +1103,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/course/figures.py",
+        "lora_lessons/drawing.py",
         (
             "what stands below a picture is Markdown, whoever wrote it",
             "{in_markdown(summary)}",

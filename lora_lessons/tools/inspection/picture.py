@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from ...drawing import VERMILION, figure_html
 from ...outside import in_attribute, in_html, in_picture
-from . import Xray, in_words
+from .words import in_words
+from .xray import Xray
 
 NO_LAYER = -1
 # characters of a kind's name in the map

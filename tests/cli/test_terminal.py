@@ -110,7 +110,7 @@ def test_an_answer_and_an_error_of_a_notebook_are_shown_as_text(said, adapter, m
     failed = LessonResult("00_a", FAILED, 1.0, 1, 1, error=CellError(1, TERMINAL, "ValueError", TERMINAL))
     monkeypatch.setattr(runner, "run_one", lambda *_, **__: failed)
     make_lesson("00_a")
-    assert said("run", "00", "--no-pages").count(ESCAPE) == 2
+    assert said("run", "00").count(ESCAPE) == 2
 
 
 def test_a_progress_bar_moves_as_ever(monkeypatch, capsys):

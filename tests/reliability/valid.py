@@ -194,22 +194,19 @@ def course(box: Path) -> None:
 
 
 def report(box: Path) -> None:
-    """The report of a run of that lesson, in out/, and all that its pages quote."""
+    """The report of a run of that lesson here, in out/."""
     from lora_lessons.course import records
+    from lora_lessons.machine import stamp
     from lora_lessons.run import notebooks, result
     from lora_lessons.run.report import written
 
     course(box)
-    term = '["loss"]\nmeans = "How wrong a model is."\nlesson = "03_tiny"\n'
-    (box / "course" / "data" / "glossary.toml").write_text(term, encoding="utf-8")
-    for name in ("pyproject.toml", "data/published.toml"):
-        shutil.copy(Path(__file__).resolve().parents[2] / name, box / "course" / name)
     lesson = box / "course" / "notebooks" / "03_tiny.ipynb"
     (box / "out").mkdir()
     shutil.copy(lesson, box / "out")
     ran = result.LessonResult("03_tiny", "ok", 1.0, 10**9, 1, notebook=notebooks.read_notebook(lesson))
     ran.records, ran.kept_from = records.records_of(ran.notebook), "2026-01-01"
-    about = {"profile": "quick", "parameters": {}, "machine": "a machine", "versions": {}, "date": "2026-01-01"}
+    about = {"profile": "quick", "parameters": {}, **stamp(), "date": "2026-01-01"}
     about |= {"seconds": 1.0, "not_run": [], "lessons": [written._as_json(ran, "2026-01-01")]}
     (box / "out" / "report.json").write_text(json.dumps(about), encoding="utf-8")
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .tools.checking import check as check
     from .tools.export.gguf import export as export
     from .tools.inspection import inspect as inspect
-    from .tools.planning import plan_on as plan
+    from .tools.planning.fit import plan_on as plan  # noqa: F401
 
 __version__ = "0.1.0"
 
@@ -56,7 +56,9 @@ __all__ = sorted([*_HERE, "__version__"])
 
 def __getattr__(name: str) -> Any:
     if name not in _HERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: it has {', '.join(_HERE)}, and its rooms.")
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}: it has {', '.join(_HERE)}, and its rooms."
+        )
     module, there = _HERE[name]
     return getattr(import_module(f"{__name__}.{module}"), there)
 

@@ -44,7 +44,9 @@ app.add_typer(cluster)
 EXTRAS = dict.fromkeys(
     ("jupyterlab", "papermill", "nbclient", "nbformat", "IPython", "matplotlib", "anywidget"), "course"
 )
-EXTRAS |= dict.fromkeys(("ipykernel", "ipywidgets"), "course") | dict.fromkeys(("xllamacpp", "llama_cpp"), "export")
+EXTRAS |= dict.fromkeys(("ipykernel", "ipywidgets"), "course") | dict.fromkeys(
+    ("xllamacpp", "llama_cpp_py_sync"), "export"
+)
 
 
 def _show_version(wanted: bool) -> None:

@@ -20,20 +20,7 @@ Begin with `lowrank` and `lora`, the two ideas. CONTRIBUTING has a map of all ro
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .adapter import load_adapter as load_adapter
-    from .adapter import read_adapter as read_adapter
-    from .adapter import save_adapter as save_adapter
-    from .lora import LoRALinear as LoRALinear
-    from .lora import attach as attach
-    from .lora import detach as detach
-    from .lora import merge as merge
-    from .tools.checking import check as check
-    from .tools.export.gguf import export as export
-    from .tools.inspection import inspect as inspect
-    from .tools.planning.fit import plan_on as plan  # noqa: F401
+from typing import Any
 
 __version__ = "0.1.0"
 

@@ -302,8 +302,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "of a chat of several answers only the last is learned",
-            "earlier = [] if last_only else answers_in(messages)[:-1]",
-            "earlier = answers_in(messages)[:0]",
+            "looked_for = [] if last_only else answers_in(messages)[:-1][:earlier]",
+            "looked_for = answers_in(messages)[:0]",
             "tasks/test_conversations.py::test_every_answer_of_a_chat_is_learned_and_nothing_else_as_transformers_masks_it",
         ),
         (

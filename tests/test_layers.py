@@ -115,7 +115,7 @@ def test_the_contracts_hold():
         ("files.py", "from .models import load"),
         ("course/records.py", "from ..lessons.l01_low_rank import widget"),
         ("course/stage.py", "def late():\n    from ..run import runner"),
-        ("memory/__init__.py", "from ..export import ollama"),
+        ("memory/__init__.py", "from ..tools.export import ollama"),
     ],
 )
 def test_an_upward_import_breaks_the_contract(copy, file, line):
@@ -127,7 +127,7 @@ def test_an_upward_import_breaks_the_contract(copy, file, line):
 @pytest.mark.parametrize(
     "file, line, contract",
     [
-        ("export/gguf/names.py", "def late():\n    from .. import formats", "Exports"),
+        ("tools/export/gguf/names.py", "def late():\n    from .. import formats", "Exports"),
         ("course/records.py", "from .figures import BLUE\nfrom . import stage", "The frame"),
         (
             "lessons/l06_quantization/pictures.py",

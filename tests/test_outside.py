@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
-from lora_lessons.course.figures import label
+from lora_lessons.drawing import label
 from lora_lessons.outside import in_attribute, in_code, in_html, in_markdown, in_picture, read_back, visible
 
 markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -20,10 +20,10 @@ import lora_lessons
 from lora_lessons import lora, memory, models
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.errors import ModelError
-from lora_lessons.export import gguf
-from lora_lessons.export.llamacpp import compute
 from lora_lessons.models import hub
 from lora_lessons.paths import course_root
+from lora_lessons.tools.export import gguf
+from lora_lessons.tools.export.llamacpp import compute
 
 PACKAGE = Path(lora_lessons.__file__).parent
 

@@ -61,7 +61,7 @@ def check(
     from tqdm.auto import tqdm
 
     from ..files import write_text
-    from ..tasks import checking
+    from ..tools import checking
 
     tokenizer, limit = _tokenizer(base, max_tokens)
     size = data.stat().st_size
@@ -125,16 +125,16 @@ def inspect(
         raise ValueError("--forgetting needs the base: name it with --base.")
     if html is not None and html.exists() and not overwrite:
         raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
-    from .. import inspection
+    from ..tools import inspection
 
     if base is not None and sys.stderr.isatty():
         print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
     xray = inspection.inspect(adapter, base, forgetting=forgetting)
     if html is not None:
-        from ..course import adapter_picture
         from ..files import write_text
+        from ..tools.inspection import picture
 
-        write_text(html, adapter_picture.page(xray))
+        write_text(html, picture.page(xray))
     if as_json:
         print(json.dumps(inspection.as_json(xray), indent=1, ensure_ascii=False))
     else:
@@ -208,7 +208,7 @@ def ask(
     """
     from .. import models
     from ..adapter import attach_adapter
-    from ..export import gguf
+    from ..tools.export import gguf
 
     if not question.strip():
         raise ValueError("the question is empty: write it in quotation marks behind the adapter.")

@@ -58,7 +58,7 @@ def gguf(
     These are the adapter, its base and, if you ask, the merged model. Its base must be a llama, mistral, qwen2 or qwen3;
     llama.cpp's own converter knows more, such as Gemma. No file is replaced unless you say so.
     """
-    from ..export import gguf as llama
+    from ..tools.export import gguf as llama
 
     with _in_switches():
         files, notes = llama.export(adapter_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
@@ -89,9 +89,9 @@ def ollama(
 
     It holds merged.gguf with Modelfile, and base.gguf and adapter.gguf with Modelfile.adapter.
     """
-    from ..export import gguf
-    from ..export import ollama as llama
     from ..files import read_text
+    from ..tools.export import gguf
+    from ..tools.export import ollama as llama
 
     go_template = read_text(template) if template else None
     with _in_switches():
@@ -144,7 +144,7 @@ def formats(
 
     The merged model in each format: made by its real tool, in an environment of its own, loaded back, measured.
     """
-    from ..export import formats as tools
+    from ..tools.export import formats as tools
 
     with _in_switches():
         rows = tools.export(adapter_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)

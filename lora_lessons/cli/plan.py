@@ -17,7 +17,7 @@ MODEL = (
     "or a hub id."
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
-ANSWERED_BY = ("cli/plan.py", "cli/options.py", "export/gguf/names.py")
+ANSWERED_BY = ("cli/plan.py", "cli/options.py", "tools/planning/*.py", "tools/export/gguf/names.py")
 RECIPE = "course, or hf: what PEFT, Trainer and most guides do, which takes more."
 LOSS = "whole, shifted (transformers before 4.49) or chunked (torchtune)."
 OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
@@ -98,6 +98,7 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
     if models.is_hub_id(model):
         models.fetch_config(model)  # before anything slow: where no hub answers, that is the answer
     from .. import memory
+    from ..tools import planning
 
     job = memory.Job(**settings)
     if cluster["cards"] is not None:
@@ -108,30 +109,35 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
         raise ValueError(
             "--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24."
         )
-    card, room = memory.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
+    card, room = planning.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
     if card:
-        job = memory.on_card(job, card if gpu is None else gpu)
+        job = planning.on_card(job, card if gpu is None else gpu)
     shape = memory.shape_of(model)
-    made = memory.plan(shape, job, room) if card else None
+    made = planning.plan(shape, job, room) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
     if as_json:
-        said = memory.as_json(shape, job, ledger, made, card) | {"export": _not_exported(shape)}
+        said = planning.as_json(shape, job, ledger, made, card) | {"export": _not_exported(shape)}
         return json.dumps(said, indent=1, ensure_ascii=False)
     if made:
-        says = [memory.verdict(made, card), memory.several_sizes(gpu or "")]
+        says = [planning.verdict(made, card), planning.several_sizes(gpu or "")]
     else:
-        enough = [name for name in memory.CARDS if ledger.bill.total <= memory.card_bytes(name)]
+        enough = [name for name in planning.CARDS if ledger.bill.total <= planning.card_bytes(name)]
         says = [
             f"It needs {ledger.bill.total / memory.GB:.1f} GB, and this machine has no card. It would fit on: "
-            f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {memory.validated()}"
+            f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {planning.validated()}"
         ]
-    about = [_not_exported(shape), f"{shape.name}: {memory.describe(job)}", memory.bill_table(ledger), memory.ASSUMED]
+    about = [
+        _not_exported(shape),
+        f"{shape.name}: {planning.describe(job)}",
+        planning.bill_table(ledger),
+        planning.ASSUMED,
+    ]
     return "\n".join(filter(None, [*says, *about]))
 
 
 def _not_exported(shape: Any) -> str:
     """Where nothing here can export what is trained, that is said before it is trained; "" elsewhere."""
-    from ..export import gguf
+    from ..tools.export import gguf
 
     reason = gguf.why_not_exported(json.loads(shape.text)["model_type"])
     return f"`lora-lessons export` cannot write the result: {reason}." if reason else ""
@@ -140,16 +146,17 @@ def _not_exported(shape: Any) -> str:
 def _for_several(model: str, job: Any, said: dict[str, Any], as_json: bool) -> str:
     """The plan for several cards, in words or as JSON."""
     from .. import memory
+    from ..tools import planning
 
-    cluster = memory.cluster_of(said["cards"], said["offload"], said["nodes"], said["fsdp"])
+    cluster = planning.cluster_of(said["cards"], said["offload"], said["nodes"], said["fsdp"])
     shape = memory.shape_of(model)
-    made = memory.shard(shape, job, cluster)
+    made = planning.shard(shape, job, cluster)
     if as_json:
-        found = memory.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
+        found = planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
         return json.dumps(found, indent=1, ensure_ascii=False)
-    several = memory.several_sizes(said["cards"].partition("x")[2])
-    about = f"{shape.name}, on each card: {memory.describe(job)}"
-    parts = [memory.sharded_verdict(made), several, _not_exported(shape), about, memory.sharded_table(made)]
+    several = planning.several_sizes(said["cards"].partition("x")[2])
+    about = f"{shape.name}, on each card: {planning.describe(job)}"
+    parts = [planning.sharded_verdict(made), several, _not_exported(shape), about, planning.sharded_table(made)]
     return "\n".join(filter(None, parts))
 
 
@@ -192,7 +199,7 @@ def config(
     One line for each machine. A setting that would train nothing, or does not fit, is refused.
     """
     from .. import models
-    from ..cluster import launch, launcher
+    from ..tools.cluster import launch, launcher
     from ..training import Settings
 
     number, gb = launch.cards_of(cards)

@@ -57,9 +57,6 @@ def run(
     update_notebooks: Annotated[
         bool, typer.Option("--update-notebooks", help="Store the outputs in notebooks/ if all went well.")
     ] = False,
-    pages: Annotated[
-        bool, typer.Option("--pages/--no-pages", help="Also write the report as pages, with every lesson as it ran.")
-    ] = True,
 ) -> int:
     """Run lessons and write a report.
 
@@ -75,41 +72,14 @@ def run(
     chosen = runner.find_lessons(lessons or [])
     if not chosen:
         raise FileNotFoundError("there are no lessons in notebooks/: is the checkout complete?")
-    try:
-        results = runner.run(chosen, profile, given, out, judge=not update_baselines, fresh=update_baselines)
-    except KeyboardInterrupt:
-        if pages and (out / "report.json").exists():
-            print("What ran becomes pages; Ctrl-C again leaves them out.", file=sys.stderr)
-            _write_pages(out)
-        raise
+    results = runner.run(chosen, profile, given, out, judge=not update_baselines, fresh=update_baselines)
     worst = _exit_status(results)
     if update_baselines:
         worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))
     if update_notebooks:
         worst = max(worst, _update_notebooks(results, chosen))
-    if pages:
-        _write_pages(out)
     print(f"Report: {shown(out / 'report.html')}")
     return worst
-
-
-def _write_pages(out: Path) -> None:
-    """The report in `out` as pages. It is whole without them: whatever keeps them from being written is one sentence."""
-    from ..errors import first_line, in_words
-    from ..lessons import rooms
-    from ..run.report.pages import write_pages
-
-    try:
-        rooms([path.stem for path in out.glob("*.ipynb")])  # each says which widgets play what a run recorded
-        index = write_pages(out)
-    except OSError as error:
-        why = in_words(error)
-    except Exception as error:
-        why = first_line(error)
-    else:
-        print(f"Pages: {shown(index)}")
-        return
-    print(f"lora-lessons: the report has no pages with the lessons this time, but is whole: {why}", file=sys.stderr)
 
 
 def _pair(words: str) -> tuple[str, Any]:

@@ -1,8 +1,8 @@
 """The frame of a lesson: the verbs that its notebook imports, and what stands behind them."""
 
+from ..drawing import show
 from .claims import verdict
 from .exercises import check
-from .figures import show
 from .learner import compare, my_folder, newest_folder, predict
 from .lesson import begin, scorecard
 from .records import record

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from ..drawing import GREEN, GREY, ORANGE, VERMILION
 from ..outside import in_html, read_back
-from .figures import GREEN, GREY, ORANGE, VERMILION
 from .prose import without_sources
 from .records import Value, session_records, show_value
 

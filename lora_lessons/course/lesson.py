@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..drawing import use_style
 from ..outside import in_html, in_line
 from ..paths import course_root
-from .figures import use_style
 from .records import session_records, show_value
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from ..drawing import BLUE, GREY, figure_html, label
 from ..training import Training
-from .figures import BLUE, GREY, figure_html, label
 
 EVERY = 1.0  # seconds between two pictures, at least
 SHARE = 0.02  # of the time that may go into drawing

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from ..drawing import figure_html
 from ..outside import in_picture
-from .figures import figure_html
 
 _ids = count(1)
 

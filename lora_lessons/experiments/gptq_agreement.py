@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import models
-from ..export.formats import environments
 from ..quant import blockwise
 from ..quant.gptq import gptq, output_error, round_to_nearest
+from ..tools.export.formats import environments
 from .quantized_perplexity import calibration
 from .recordings import keep
 

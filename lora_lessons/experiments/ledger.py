@@ -24,6 +24,7 @@ from ..machine import kernel_environment, machine, memory_bytes, stamp
 from ..memory import Job
 from ..paths import measurements
 from ..tasks import Encoded
+from ..tools import planning
 from ..training.losses import plain
 from . import recordings
 
@@ -150,8 +151,8 @@ def line(row: dict[str, Any]) -> str:
     extra += ["fp32"] if job.dtype == "fp32" and job.method != "full" else []
     extra += [job.optimizer] if job.optimizer != replace(job, optimizer="adamw").optimizer else []
     extra += [",".join(job.target_modules)] if not isinstance(job.target_modules, str) else []
-    about = ", ".join([memory.describe(job).replace(" tokens", ""), *extra]).replace("checkpointing", "ckpt")
-    about = about.replace(memory.RECIPE_NAMES["hf"], ", hf recipe")
+    about = ", ".join([planning.describe(job).replace(" tokens", ""), *extra]).replace("checkpointing", "ckpt")
+    about = about.replace(planning.RECIPE_NAMES["hf"], ", hf recipe")
     theirs = f"{row['accelerate'] / 1e6:>11,.0f}"
     if row["status"] != OK:
         predicted = f"{row['predicted'] / 1e6:>10,.0f}" if "predicted" in row else f"{'':>10}"

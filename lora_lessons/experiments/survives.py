@@ -19,10 +19,10 @@ from torch import Tensor
 
 from .. import evaluation, mixing, models, quant, tasks
 from ..adapter import Adapter, read_adapter
-from ..export import formats, gguf
-from ..export.formats import environments, rows, table
 from ..paths import course_root
 from ..quant.blockwise import restored
+from ..tools.export import formats, gguf
+from ..tools.export.formats import environments, rows, table
 from . import recordings, shipped_adapters
 
 ADAPTER = "strict_json"  # its score is the hardest one: every value must be right

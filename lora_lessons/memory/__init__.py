@@ -1,8 +1,8 @@
-"""The ledger: what a training run holds in memory, predicted before and measured after.
+"""The ledger: what a training step holds in memory, predicted before and measured after.
 
-`bill` is its lines, `cards` what a card holds, `job` what is trained. `tape` writes down what a step holds; `build`
-makes the model, with numbers or without, `loss` says what becomes of the logits, `way` how a step comes to its loss, and `prediction` reads a whole
-model's bill off a few blocks. `fit` compares it with a card and says so; `sharded` divides it among several cards.
+`bill` is its lines, `job` what is trained. `tape` writes down what a step holds; `build` makes the model, with numbers or
+without, `loss` says what becomes of the logits, `way` how a step comes to its loss, and `prediction` reads a whole model's
+bill off a few blocks. Whether that fits a card, `tools.planning` says.
 """
 
 from .bill import BASE_BYTES as BASE_BYTES
@@ -18,23 +18,6 @@ from .bill import reconcile as reconcile
 from .bill import state as state
 from .bill import table as table
 from .build import build as build
-from .cards import CARDS as CARDS
-from .cards import card_bytes as card_bytes
-from .cards import computes_in as computes_in
-from .cards import find_card as find_card
-from .cards import several_sizes as several_sizes
-from .fit import ASSUMED as ASSUMED
-from .fit import PEAKS as PEAKS
-from .fit import RECIPE_NAMES as RECIPE_NAMES
-from .fit import SAID as SAID
-from .fit import as_json as as_json
-from .fit import bill_table as bill_table
-from .fit import describe as describe
-from .fit import longest as longest
-from .fit import on_card as on_card
-from .fit import plan as plan
-from .fit import validated as validated
-from .fit import verdict as verdict
 from .job import LAYERS as LAYERS
 from .job import RECIPES as RECIPES
 from .job import Job as Job
@@ -49,15 +32,6 @@ from .prediction import measure as measure
 from .prediction import predict as predict
 from .prediction import predict_texts as predict_texts
 from .prediction import trace as trace
-from .sharded import CardBill as CardBill
-from .sharded import Cluster as Cluster
-from .sharded import HostBill as HostBill
-from .sharded import Sharded as Sharded
-from .sharded import cluster_of as cluster_of
-from .sharded import shard as shard
-from .sharded import sharded_as_json as sharded_as_json
-from .sharded import sharded_table as sharded_table
-from .sharded import sharded_verdict as sharded_verdict
 from .way import TapedPath as TapedPath
 from .way import taped as taped
 from .way import texts as texts

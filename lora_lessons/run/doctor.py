@@ -14,7 +14,6 @@ from ..course.lesson import lessons, side_trips
 from ..machine import machine, versions
 from ..paths import cache_dir
 from .baselines import read_baseline
-from .site.build import missing
 
 
 def examine() -> dict[str, dict[str, Any]]:
@@ -141,14 +140,6 @@ def _answers(url: str, seconds: float) -> bool:
     return answered.wait(seconds + 0.5)
 
 
-def _web_pages() -> dict[str, Any]:
-    if lacking := missing():
-        lacks = f"{' and '.join(lacking)} not installed"
-        says = f"{lacks}: reports have no pages; pip install 'lora-lessons[site]' brings what lacks."
-        return {"says": says, "missing": lacking}
-    return {"says": "`lora-lessons site` can write the course, and a run its report, as web pages.", "missing": []}
-
-
 def _libraries() -> dict[str, Any]:
     found = versions()
     return {"says": ", ".join(f"{name} {version}" for name, version in found.items()) + ".", "versions": found}
@@ -175,6 +166,5 @@ _PROBES: dict[str, Callable[[], dict[str, Any]]] = {
     "cache": _cache,
     "base model": _base,
     "model hub": _hub,
-    "web pages": _web_pages,
     "versions": _libraries,
 }

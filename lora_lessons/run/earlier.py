@@ -13,13 +13,12 @@ from typing import Any
 
 from ..course.lesson import side_trips
 from ..course.records import Record, fault
-from ..files import check_readable, write_text
 from ..machine import stamp
 from .baselines import Deviation, read_baseline
 from .notebooks import read_notebook
 from .result import CellError, LessonResult
 
-REPORT, PAGE, PAGES, LOCK = "report.json", "report.html", "pages", ".lock"
+REPORT, PAGE, LOCK = "report.json", "report.html", ".lock"
 
 
 @contextmanager
@@ -62,21 +61,6 @@ def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> l
         pass  # not a report that we wrote: it is kept, too
     _keep(out, found)
     return []
-
-
-def read_report(out: Path) -> tuple[dict[str, Any], list[LessonResult]]:
-    """What the report in `out` says: of the run, and of every lesson. Raises ValueError where it is no report of ours."""
-    check_readable(out / REPORT)
-    try:
-        found = json.loads((out / REPORT).read_text(encoding="utf-8"))
-        _check(found, _RUN)
-        results = [_result(one, out, found["profile"], found["date"]) for one in found.pop("lessons")]
-    except (OSError, AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        raise ValueError(f"{out / REPORT} cannot be read as a report: run the lessons again.") from error
-    for result in results:
-        # a lesson of the newest run has its date, and was not kept
-        result.kept_from = "" if result.kept_from == found["date"] else result.kept_from
-    return found, results
 
 
 def together(earlier: Sequence[LessonResult], now: Sequence[LessonResult]) -> list[LessonResult]:
@@ -133,12 +117,9 @@ def _keep(out: Path, found: Any) -> None:
     name = f"report-{re.sub('[^0-9A-Za-z]+', '-', date)[:19] or 'damaged'}"
     numbered = chain([name], (f"{name}_{number}" for number in count(2)))
     stem = next(one for one in numbered if not list(out.glob(f"{one}.*")))
-    for file in (REPORT, PAGE, PAGES):
+    for file in (REPORT, PAGE):
         if (out / file).exists():
             (out / file).rename(out / f"{stem}{Path(file).suffix}")
-    page = out / f"{stem}.html"
-    if (out / stem).exists() and page.exists():
-        write_text(page, page.read_text(encoding="utf-8").replace(f'href="{PAGES}/', f'href="{stem}/'))
     why = "was made in another way (profile, parameters, machine or versions)" if date else "could not be read"
     print(
         f"The report that is in {out} {why}: it is kept as {stem}.html and .json. Notebooks that run again are replaced.",

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..course.claims import Card, read_card
-from ..course.figures import IN_WORDS
 from ..course.lesson import MIME as HANDOVER
 from ..course.records import Record
+from ..drawing import IN_WORDS
 from .baselines import Deviation
 
 if TYPE_CHECKING:

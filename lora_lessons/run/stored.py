@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..course.figures import IN_WORDS, PICTURE_HTML, png_size
+from ..drawing import IN_WORDS, PICTURE_HTML, png_size
 from ..files import whole_file
 from ..paths import course_root
 

@@ -23,9 +23,9 @@ from playwright.sync_api import expect
 
 from lora_lessons import lowrank, memory, quant
 from lora_lessons.course import figures
-from lora_lessons.course.figures import use_style
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
+from lora_lessons.drawing import use_style
 from lora_lessons.lessons import rooms
 from lora_lessons.lessons.l00_start_here import block as blocks
 from lora_lessons.lessons.l00_start_here import widget as fitting
@@ -38,6 +38,7 @@ from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.lessons.l16_many_adapters import widget as many
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
+from lora_lessons.tools import planning
 
 from .conftest import Lesson
 
@@ -394,9 +395,9 @@ def assert_fit(stage: Any, **setting: Any) -> None:
         batch_size=setting["batch_size"],
         gradient_checkpointing=setting["gradient_checkpointing"] == "on",
         optimizer="adamw_fused" if setting["method"] in memory.FULL else "adamw",
-        dtype="bf16" if setting["method"] in memory.FULL else memory.computes_in(setting["card"]),
+        dtype="bf16" if setting["method"] in memory.FULL else planning.computes_in(setting["card"]),
     )
-    bill, room = memory.predict(setting["model"], job).bill, memory.card_bytes(setting["card"])
+    bill, room = memory.predict(setting["model"], job).bill, planning.card_bytes(setting["card"])
     assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words
     scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes

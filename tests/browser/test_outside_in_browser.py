@@ -36,8 +36,9 @@ from types import SimpleNamespace as Some
 import torch
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
-from lora_lessons import inspection
-from lora_lessons.course import adapter_picture, blind_judge, chat_box, claims, exercises, lesson, show
+from lora_lessons.tools import inspection
+from lora_lessons.tools.inspection import picture
+from lora_lessons.course import blind_judge, chat_box, claims, exercises, lesson, show
 from lora_lessons.course.lesson import Handover
 from lora_lessons.course.live import LossCurve
 from lora_lessons.course.records import Record, Table
@@ -67,7 +68,7 @@ def judged(text):
 FIELDS = {
     "a summary": "show(Figure(), TEXT)",
     "the topics of a training file": "show(*pictures.lines_of(topics(TEXT)))",
-    "an adapter's layers": "xray = inspection.inspect(FOLDER)\nshow(adapter_picture.heat_map(xray), adapter_picture.summary(xray))",
+    "an adapter's layers": "xray = inspection.inspect(FOLDER)\nshow(picture.heat_map(xray), picture.summary(xray))",
     "a run's name": "LossCurve()(Training(losses=[2.0, 1.0], steps=2), TEXT)",
     "a widget's words": "display(stage(TEXT))",
     "a widget's still": "display(HTML(stage(TEXT)._repr_mimebundle_()[0]['text/html']))",

@@ -80,13 +80,14 @@ def test_a_config_that_is_no_text_is_one_sentence(tmp_path, capsys):
 
 def test_plan_prints_the_bill_and_what_to_change(capsys):
     from lora_lessons import memory
+    from lora_lessons.tools import planning
 
     job = memory.Job("qlora", 16, seq=4096, gradient_checkpointing=False)
-    made = memory.plan("Qwen2.5-7B", job, memory.card_bytes("RTX 4090"))
+    made = planning.plan("Qwen2.5-7B", job, planning.card_bytes("RTX 4090"))
     words = ["plan", "Qwen2.5-7B", "--gpu", "4090", "--seq", "4096", "--no-gradient-checkpointing"]
     assert cli.main(words) == 0
     said = capsys.readouterr().out
-    assert memory.bill_table(made.ledger) in said and memory.verdict(made, "RTX 4090") in said and "Assumed" in said
+    assert planning.bill_table(made.ledger) in said and planning.verdict(made, "RTX 4090") in said and "Assumed" in said
     assert said.startswith("It does not fit: ") and "Change first: checkpointing" in said
 
     assert cli.main([*words, "--json"]) == 0
@@ -155,7 +156,13 @@ def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys)
 
     try:
         assert answer() == answer() == "answer 1\n"
-        for said_in in ("cli/plan.py", "memory/fit.py", "memory/cards.py", "export/gguf/names.py", "fast/path.py"):
+        for said_in in (
+            "cli/plan.py",
+            "tools/planning/fit.py",
+            "tools/planning/cards.py",
+            "tools/export/gguf/names.py",
+            "fast/path.py",
+        ):
             before = answer()
             (package / said_in).write_text("# other words\n", encoding="utf-8")
             assert answer() != before, said_in
@@ -165,13 +172,14 @@ def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys)
 
 def test_a_plan_for_several_cards_says_what_each_and_the_computer_hold(capsys):
     from lora_lessons import memory
+    from lora_lessons.tools import planning
 
     job = memory.Job("qlora", 16, seq=256)
-    made = memory.shard("Llama-2-7B", job, memory.cluster_of("2x24", offload=True))
+    made = planning.shard("Llama-2-7B", job, planning.cluster_of("2x24", offload=True))
     words = [*PLAN, "--cards", "2x24", "--offload", "--seq", "256"]
     assert cli.main(words) == 0
     said = capsys.readouterr().out
-    assert memory.sharded_table(made) in said and memory.sharded_verdict(made) in said and "on each card" in said
+    assert planning.sharded_table(made) in said and planning.sharded_verdict(made) in said and "on each card" in said
     assert cli.main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["card"]["total"] == round(made.card.total) and found["host"]["peak"] == round(made.host.peak)

@@ -10,7 +10,7 @@ from lora_lessons.cli.run import _pair, scalar
 from lora_lessons.course.records import Record
 from lora_lessons.run.baselines import baseline_file, read_baseline, update
 
-RUN = ("run", "--no-pages")  # tests/run/test_pages.py has the pages
+RUN = ("run",)
 RECORD = "from lora_lessons.course.records import record\n"
 
 

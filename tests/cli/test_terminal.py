@@ -20,7 +20,7 @@ from lora_lessons.cli import terminal
 from lora_lessons.course.lesson import Handover
 from lora_lessons.run import runner
 from lora_lessons.run.result import FAILED, CellError, LessonResult
-from lora_lessons.tasks.checking.report import COLOUR
+from lora_lessons.tools.checking.report import COLOUR
 
 # `symptom` repeats nothing of what it is given, and imports every room of the course
 VERBS = [[verb.__name__.replace("_", "-")] for verb in (cli.run, *cli.VERBS) if verb is not cli.symptom]
@@ -110,7 +110,7 @@ def test_an_answer_and_an_error_of_a_notebook_are_shown_as_text(said, adapter, m
     failed = LessonResult("00_a", FAILED, 1.0, 1, 1, error=CellError(1, TERMINAL, "ValueError", TERMINAL))
     monkeypatch.setattr(runner, "run_one", lambda *_, **__: failed)
     make_lesson("00_a")
-    assert said("run", "00", "--no-pages").count(ESCAPE) == 2
+    assert said("run", "00").count(ESCAPE) == 2
 
 
 def test_a_progress_bar_moves_as_ever(monkeypatch, capsys):

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from matplotlib.figure import Figure
 
+from lora_lessons import drawing
 from lora_lessons.course import figures
 from lora_lessons.lessons.l03_train_lora import pictures as pictures_03
 
@@ -24,7 +25,7 @@ def linear(colour):
 def test_the_first_colours_stay_apart_for_colour_blind_eyes(kind):
     seen = [
         [sum(m * c for m, c in zip(row, linear(colour), strict=True)) for row in BLINDNESS[kind]]
-        for colour in (figures.BLUE, figures.ORANGE, figures.GREEN, figures.GREY)
+        for colour in (drawing.BLUE, drawing.ORANGE, drawing.GREEN, drawing.GREY)
     ]
     for a, b in itertools.combinations(seen, 2):
         assert sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5 > 0.1
@@ -33,11 +34,11 @@ def test_the_first_colours_stay_apart_for_colour_blind_eyes(kind):
 def test_show_puts_the_words_below_the_picture(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)
-    figures.show(Figure(figsize=(2, 1)), "a flat line.")
+    drawing.show(Figure(figsize=(2, 1)), "a flat line.")
     picture, words = shown
     assert picture.data[:4] == b"\x89PNG" and picture.alt == "a flat line."
     assert words.data == "*In words:* a flat line."
-    figures.show(Figure(figsize=(2, 1)), "<img src=x> [a](b)")
+    drawing.show(Figure(figsize=(2, 1)), "<img src=x> [a](b)")
     assert shown[2].alt == "<img src=x> [a](b)" and shown[3].data == "*In words:* &lt;img src=x&gt; &#91;a&#93;(b)"
 
 

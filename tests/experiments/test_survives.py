@@ -8,7 +8,7 @@ import torch
 from lora_lessons import evaluation, models, quant, tasks
 from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import recordings, shipped_adapters, survives
-from lora_lessons.export.formats import environments
+from lora_lessons.tools.export.formats import environments
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,11 @@ import pytest
 from reliability.commands import _TRAINS, _TRIAL
 
 from lora_lessons import cli
-from lora_lessons.cluster import ray
-from lora_lessons.cluster import ray as cluster
-from lora_lessons.cluster.ray import Share
 from lora_lessons.experiments import sweep
 from lora_lessons.experiments.sweep import room
+from lora_lessons.tools.cluster import ray
+from lora_lessons.tools.cluster import ray as cluster
+from lora_lessons.tools.cluster.ray import Share
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
 ROOT = Path(__file__).resolve().parents[2]

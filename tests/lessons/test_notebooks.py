@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from markdown_it import MarkdownIt
 
-from lora_lessons.course import figures
+from lora_lessons import drawing
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons.l02_lora_layer import widget
 from lora_lessons.outside import in_markdown
@@ -76,7 +76,7 @@ def test_normalise_keeps_a_widgets_still_and_drops_its_view():
 
 def test_what_a_caption_says_is_no_markup():
     words = in_markdown("x * y * z <c>\n`q_proj` costs $1 and $2")
-    said = figures.picture_html("A" * 32, 'a "b" <c>', words)
+    said = drawing.picture_html("A" * 32, 'a "b" <c>', words)
     cell = nbformat.v4.new_code_cell("1", outputs=[nbformat.v4.new_output("display_data", {"text/html": said})])
     picture, words = normalise(nbformat.v4.new_notebook(cells=[cell])).cells[0].outputs
     assert picture.metadata["image/png"]["alt"] == 'a "b" <c>'

@@ -12,6 +12,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from lora_lessons import memory
 from lora_lessons.errors import ModelError
 from lora_lessons.memory import Job
+from lora_lessons.tools import planning
 
 # A drafter that reads another model's states, and a model whose ear must be as wide as the whole: their config classes
 # refuse the small sizes. (The latter's language half, dots3_note_text, is planned below.)
@@ -124,5 +125,5 @@ def test_a_model_that_also_sees_says_that_half_of_it_is_counted():
     whole = tiny("gemma3")
     ledger, text = memory.predict(whole, Job(r=4)), memory.predict(whole.get_text_config(), Job(r=4))
     assert ledger.bill == text.bill and ledger.half_of == "gemma3" and text.half_of is None
-    assert "only the language half of the gemma3 model" in memory.bill_table(ledger)
-    assert "language half" not in memory.bill_table(text)
+    assert "only the language half of the gemma3 model" in planning.bill_table(ledger)
+    assert "language half" not in planning.bill_table(text)

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from lora_lessons import memory
 from lora_lessons.memory import Job, loss
+from lora_lessons.tools import planning
 
 TOKENS, WORDS = 64, 1000
 WAYS = ("shifted", "chunked")
@@ -77,6 +78,6 @@ def test_a_model_with_a_loss_of_its_own_is_refused():
 
 
 def test_the_way_is_said():
-    assert memory.describe(Job(loss="chunked")).endswith("the loss in chunks")
+    assert planning.describe(Job(loss="chunked")).endswith("the loss in chunks")
     with pytest.raises(ValueError, match="loss 'sum' is not known: choose one of whole, shifted, chunked"):
         Job(loss="sum")

@@ -7,6 +7,7 @@ from tiny_configs import small, tiny
 
 from lora_lessons import memory
 from lora_lessons.memory import Job, prediction
+from lora_lessons.tools import planning
 
 
 def test_kinds_repeat():
@@ -42,12 +43,12 @@ def test_experts_are_base_weights_in_16_bits_and_no_adapter_reaches_them():
     ledger = memory.predict(shape, Job("qlora", r=4, seq=64))
     assert ledger.experts == 2 * numbers < ledger.bill.base and ledger.bill.rest < 2 * numbers
     assert sum(size for _, size in ledger.left_out) == numbers and len(ledger.left_out) == 2 * 5
-    said = memory.bill_table(ledger)
+    said = planning.bill_table(ledger)
     assert "are the experts of a mixture, which stay unpacked" in said
     assert f"LoRA leaves out {numbers:,} numbers in 10 weights of experts, such as model.layers.0.mlp.experts" in said
 
     full = memory.predict(shape, Job("full", seq=64))
-    assert full.left_out == () and "stay unpacked" not in memory.bill_table(full) and full.bill.base > 2 * numbers
+    assert full.left_out == () and "stay unpacked" not in planning.bill_table(full) and full.bill.base > 2 * numbers
 
 
 def test_a_real_mixtral_is_billed_with_its_experts():

@@ -15,6 +15,7 @@ from lora_lessons.lessons.l08_qlora_7b.published import (
     contexts,
 )
 from lora_lessons.memory import GB, Job
+from lora_lessons.tools import planning
 
 # How far the plan is off, as it was when this table was made.
 ERRORS = (
@@ -55,8 +56,8 @@ def test_what_stands_here_is_what_the_table_of_published_figures_says():
 def test_what_the_tables_call_out_of_memory_does_not_fit():
     """Unsloth's table: no text at all on 8 GB for the 8B, on 48 GB for the 70B (where the plan sees room for 278 tokens)."""
     job = Job("qlora", 32, recipe="hf")
-    assert memory.longest(SHAPES["Llama-3.1-8B"](), job, 8 * GIB) == 0
-    assert memory.longest(SHAPES["Llama-3.3-70B"](), job, 48 * GIB) < 300
+    assert planning.longest(SHAPES["Llama-3.1-8B"](), job, 8 * GIB) == 0
+    assert planning.longest(SHAPES["Llama-3.3-70B"](), job, 48 * GIB) < 300
 
 
 def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():

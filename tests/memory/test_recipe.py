@@ -7,6 +7,7 @@ from tiny_configs import small
 from lora_lessons import memory
 from lora_lessons.errors import ModelError
 from lora_lessons.memory import Job, recipe
+from lora_lessons.tools import planning
 
 
 def test_what_it_adds_to_a_7b():
@@ -30,7 +31,7 @@ def test_its_adamw_is_the_fused_one_and_its_layers_are_pefts():
     job = Job("full", recipe="hf")
     assert (job.optimizer, job.layer) == ("adamw_fused", "peft")
     assert Job(recipe="hf", optimizer="paged_adamw_8bit").optimizer == "paged_adamw_8bit"
-    assert Job(**job.counted()) == job and "Hugging Face recipe" in memory.describe(job)
+    assert Job(**job.counted()) == job and "Hugging Face recipe" in planning.describe(job)
     with pytest.raises(ValueError, match="recipe 'unsloth' is not known: choose one of course, hf"):
         Job(recipe="unsloth")
 
@@ -65,6 +66,6 @@ def test_autocast_is_played_and_put_away():
 
 def test_what_to_change_first_leaves_the_recipe_when_that_is_enough():
     room = 11.5e9
-    made = memory.plan("Qwen2.5-7B", Job(recipe="hf", optimizer="paged_adamw_8bit"), room)
+    made = planning.plan("Qwen2.5-7B", Job(recipe="hf", optimizer="paged_adamw_8bit"), room)
     assert not made.fits and made.changes[0].job.recipe == "course" and made.changes[0].total <= room
-    assert "no autocast" in memory.verdict(made, "A card")
+    assert "no autocast" in planning.verdict(made, "A card")

@@ -7,8 +7,8 @@ import pytest
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
-from lora_lessons.export import gguf
 from lora_lessons.models.gguf_header import check_header
+from lora_lessons.tools.export import gguf
 
 HUGE = 2**62
 

@@ -107,20 +107,9 @@ record("update.relative", 0.01 * r)
 
 @command("run a lesson", _stand_in_course, kills=8, quick=False)
 def run(box: Path) -> Any:
-    _ended(["run", "03", "--no-pages", "--out", "out"])
+    _ended(["run", "03", "--out", "out"])
     report = json.loads((box / "out" / "report.json").read_text())
     return [(lesson["status"], lesson["records"]) for lesson in report["lessons"]], report["not_run"]
-
-
-@command("write a run's pages", valid.report, kills=6, quick=False)
-def pages(box: Path) -> Any:
-    from lora_lessons.run.report.pages import write_pages
-
-    try:
-        write_pages(box / "out")
-    except ValueError as error:
-        raise Refused(str(error)) from error
-    return _all(box / "out")
 
 
 @command("train", lambda box: None)

@@ -110,7 +110,7 @@ INSPECTED: dict[str, Any] = {"errors": (FileNotFoundError, ModelError, ValueErro
     share=0.4,
 )
 def inspected(box: Path) -> Any:
-    from lora_lessons import inspection
+    from lora_lessons.tools import inspection
 
     found = inspection.inspect(box / "adapter")
     json.dumps(inspection.as_json(found), allow_nan=False)
@@ -148,7 +148,7 @@ def base(box: Path) -> Any:
 )
 def base_that_answers(box: Path) -> Any:
     from lora_lessons import models
-    from lora_lessons.export.gguf import vocabulary
+    from lora_lessons.tools.export.gguf import vocabulary
 
     loaded = models.load(box / "base", "fp32", "cpu")
     return models.answers(loaded, ["What is 12 × 7?"], 2), list(
@@ -205,8 +205,8 @@ EXPORTED["wrong"] = _not_written_finite
 @reader("model.safetensors to export", "safetensors", "base/model.safetensors", **EXPORTED)
 def base_to_export(box: Path) -> Any:
     from lora_lessons.adapter import read_adapter
-    from lora_lessons.export import gguf
-    from lora_lessons.export.gguf import model
+    from lora_lessons.tools.export import gguf
+    from lora_lessons.tools.export.gguf import model
 
     source, mine = gguf.open_base(box / "base"), read_adapter(box / "adapter")
     gguf.check_fit(mine, source)
@@ -236,8 +236,8 @@ def gguf_loaded(box: Path) -> Any:
 @reader("base.gguf for Ollama", "GGUF", "base.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
 @reader("adapter.gguf for Ollama", "GGUF", "adapter.gguf", valid.ggufs, (ModelError, ValueError), writes=("cache/*",))
 def ggufs(box: Path) -> Any:
-    from lora_lessons.export import gguf
-    from lora_lessons.export.ollama import chatform, checks
+    from lora_lessons.tools.export import gguf
+    from lora_lessons.tools.export.ollama import chatform, checks
 
     base, adapter = gguf.read(box / "base.gguf"), gguf.read(box / "adapter.gguf")
     form = chatform.of_gguf(base)
@@ -282,7 +282,7 @@ OF_THE_PAGE = re.compile(r"html|head|meta|title|style|body|main|h1|h2|p|ul|li|co
 @reader("a table to check", "CSV", "train.csv", valid.table, **CHECKED)
 @reader("a list to check", "JSON", "train.json", valid.records, **CHECKED)
 def checked_file(box: Path) -> Any:
-    from lora_lessons.tasks import checking
+    from lora_lessons.tools import checking
 
     (path,) = box.glob("train.*")
     report = checking.check(path, valid._tokenizer(), held_out=path, max_tokens=300)
@@ -302,7 +302,7 @@ def _miscounted(report: Any, talks: Any) -> str:
 
 @reader("text to calibrate on", "text", "text.txt", valid.paragraphs, (ValueError,))
 def calibration(box: Path) -> Any:
-    from lora_lessons.export.formats.rows import windows_of
+    from lora_lessons.tools.export.formats.rows import windows_of
 
     return windows_of(valid._tokenizer(), [box / "text.txt"], rows=2, window=8)
 
@@ -312,7 +312,7 @@ def calibration(box: Path) -> Any:
 
 @reader("a Go template", "Go template", "template.txt", valid.go_template, (ValueError,))
 def go_template(box: Path) -> Any:
-    from lora_lessons.export.ollama import gotemplate
+    from lora_lessons.tools.export.ollama import gotemplate
 
     return gotemplate.chat((box / "template.txt").read_text("utf-8", "replace"), valid.TALK)
 
@@ -327,7 +327,7 @@ def go_template(box: Path) -> Any:
 )
 def jinja_template(box: Path) -> Any:
     from lora_lessons import tasks
-    from lora_lessons.export.ollama import chatform
+    from lora_lessons.tools.export.ollama import chatform
 
     tokenizer = valid.tokenizer_of((box / "template.txt").read_text("utf-8", "replace"), begin=False)
     form = chatform.of_tokenizer(tokenizer)
@@ -336,7 +336,7 @@ def jinja_template(box: Path) -> Any:
 
 @reader("a Modelfile", "Modelfile", "Modelfile", valid.modelfile, (ValueError,))
 def modelfile(box: Path) -> Any:
-    from lora_lessons.export.ollama import modelfile
+    from lora_lessons.tools.export.ollama import modelfile
 
     return modelfile.parse((box / "Modelfile").read_text("utf-8", "replace"))
 
@@ -384,11 +384,11 @@ def site(box: Path) -> Any:
 
 @reader("a run's report", "JSON", "out/report.json", valid.report, (ValueError,), share=0.3)
 def a_report(box: Path) -> Any:
-    from lora_lessons.run.earlier import read_report
-    from lora_lessons.run.report import pages
+    from lora_lessons.run import report
+    from lora_lessons.run.earlier import earlier_results
 
-    about, results = read_report(box / "out")
-    return pages.cover(results, about), [pages.lesson_page(result, about) for result in results if result.notebook]
+    about = {"profile": "quick", "parameters": {}, "machine": "", "versions": {}, "date": "", "seconds": 1.0}
+    return report.as_html(earlier_results(box / "out", "quick", {}), about | {"not_run": []})
 
 
 @reader("outputs to store", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,), share=0.5)
@@ -447,7 +447,7 @@ def sweep_table(box: Path) -> Any:
 
 @reader("a table of formats", "CSV", "formats.csv", valid.formats, (FileNotFoundError, ValueError))
 def formats_table(box: Path) -> Any:
-    from lora_lessons.export.formats import table
+    from lora_lessons.tools.export.formats import table
 
     rows = table.read(box / "formats.csv")
     return rows, [table.line(row) for row in rows]

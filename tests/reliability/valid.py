@@ -82,7 +82,7 @@ def adapter_and_base(box: Path) -> None:
 def ggufs(box: Path) -> None:
     """The base and the adapter as GGUF, not proven beside llama.cpp."""
     from lora_lessons.adapter import read_adapter
-    from lora_lessons.export import gguf
+    from lora_lessons.tools.export import gguf
 
     adapter_and_base(box)
     source = gguf.open_base(box / "base")
@@ -194,22 +194,19 @@ def course(box: Path) -> None:
 
 
 def report(box: Path) -> None:
-    """The report of a run of that lesson, in out/, and all that its pages quote."""
+    """The report of a run of that lesson here, in out/."""
     from lora_lessons.course import records
+    from lora_lessons.machine import stamp
     from lora_lessons.run import notebooks, result
     from lora_lessons.run.report import written
 
     course(box)
-    term = '["loss"]\nmeans = "How wrong a model is."\nlesson = "03_tiny"\n'
-    (box / "course" / "data" / "glossary.toml").write_text(term, encoding="utf-8")
-    for name in ("pyproject.toml", "data/published.toml"):
-        shutil.copy(Path(__file__).resolve().parents[2] / name, box / "course" / name)
     lesson = box / "course" / "notebooks" / "03_tiny.ipynb"
     (box / "out").mkdir()
     shutil.copy(lesson, box / "out")
     ran = result.LessonResult("03_tiny", "ok", 1.0, 10**9, 1, notebook=notebooks.read_notebook(lesson))
     ran.records, ran.kept_from = records.records_of(ran.notebook), "2026-01-01"
-    about = {"profile": "quick", "parameters": {}, "machine": "a machine", "versions": {}, "date": "2026-01-01"}
+    about = {"profile": "quick", "parameters": {}, **stamp(), "date": "2026-01-01"}
     about |= {"seconds": 1.0, "not_run": [], "lessons": [written._as_json(ran, "2026-01-01")]}
     (box / "out" / "report.json").write_text(json.dumps(about), encoding="utf-8")
 
@@ -302,7 +299,7 @@ def sweep(box: Path) -> None:
 
 def formats(box: Path) -> None:
     """A table of quantized formats."""
-    from lora_lessons.export.formats import table
+    from lora_lessons.tools.export.formats import table
 
     rows = [
         {"format": name, "status": "ok", "tool": "t", "version": "1"} | dict.fromkeys(table.NUMBERS, 1.5)
@@ -386,9 +383,9 @@ def nothing_done() -> Iterator[None]:
 
     from lora_lessons.experiments import shipped_adapters
     from lora_lessons.experiments import sweep as sweeping
-    from lora_lessons.export import formats, gguf, ollama
     from lora_lessons.run import new_lesson, readme, repository, runner
     from lora_lessons.run.result import LessonResult
+    from lora_lessons.tools.export import formats, gguf, ollama
 
     # in the package's namespace the names of these modules are those of the verbs
     bench, lab = (importlib.import_module(f"lora_lessons.cli.{name}") for name in ("sweep", "run"))

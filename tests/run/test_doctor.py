@@ -63,13 +63,6 @@ def test_a_base_that_was_cut_short_is_not_called_here(cache):
         }
 
 
-def test_what_lacks_for_web_pages_is_named_with_how_to_get_it(monkeypatch):
-    assert doctor._web_pages()["missing"] == []
-    monkeypatch.setattr(doctor, "missing", lambda: ["sphinx", "furo"])
-    said = doctor._web_pages()["says"]
-    assert said.startswith("sphinx and furo not installed") and "pip install 'lora-lessons[site]'" in said
-
-
 def test_a_lesson_too_big_for_the_free_memory_says_so(course, cache):
     update("08_big", "quick", [{"x": Record("x", 1)}], seconds=30, peak_ram_bytes=8_000_000_000)
     assert doctor._lesson("08_big", 9_000_000_000)["fits"] is True

@@ -14,7 +14,7 @@ from lora_lessons.run import earlier, runner
 from lora_lessons.run.baselines import update
 from lora_lessons.run.result import LessonResult
 
-RUN = ("run", "--no-pages")
+RUN = ("run",)
 
 
 @pytest.fixture
@@ -81,28 +81,14 @@ def test_a_report_of_another_kind_is_kept_beside_the_new_one(quick, tmp_path, ca
     assert page.read_text() == before and page.with_suffix(".json").is_file()
 
 
-def test_the_pages_of_a_report_of_another_kind_stay_with_it(quick, tmp_path):
-    out = tmp_path / "out"
-    assert cli.main([*RUN, "1", "--out", "out"]) == 0
-    (out / "pages").mkdir()
-    (out / "pages" / "index.html").write_text("its pages")
-    (out / "report.html").write_text('<a href="pages/index.html">')
-    assert cli.main([*RUN, "0", "--profile", "full", "--out", "out"]) == 0
-    (page,) = out.glob("report-*.html")
-    assert page.read_text() == f'<a href="{page.stem}/index.html">' and not (out / "pages").exists()
-    assert (out / page.stem / "index.html").read_text() == "its pages"
-
-
 @pytest.mark.parametrize("name", ["../mine", "{home}/mine"])
 def test_a_report_names_no_notebook_outside_its_folder(quick, tmp_path, capsys, name):
-    """Its pages would be written over that notebook."""
+    """What runs again would be written over that notebook."""
     out = tmp_path / "out"
     assert cli.main([*RUN, "0", "--out", "out"]) == 0
     said = json.loads((out / "report.json").read_text())
     said["lessons"][0]["lesson"] = name.format(home=tmp_path)
     (out / "report.json").write_text(json.dumps(said))
-    with pytest.raises(ValueError, match="cannot be read as a report"):
-        earlier.read_report(out)
     assert cli.main([*RUN, "0", "--out", "out"]) == 0
     assert "it is kept as report-" in capsys.readouterr().err and list(report()) == ["00_a"]
 

@@ -103,19 +103,17 @@ def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
     assert "because holds &amp; so" in page and page.index("because holds") < page.index("The lessons") < page.index(
         "torch 2.8"
     )
-    assert '<a href="02_lora_layer.ipynb">lesson 02</a>' in page, "without pages a claim leads to the notebook"
-    paged = report.as_html([ran], ABOUT, pages="pages/")
-    assert '<a href="pages/lessons/02_lora_layer.html">lesson 02</a>' in paged and 'href="pages/index.html"' in paged
+    assert '<a href="02_lora_layer.ipynb">lesson 02</a>' in page, "a claim leads to the notebook"
 
 
-def test_it_names_every_lesson_and_leaves_pictures_and_records_to_the_pages():
+def test_it_names_every_lesson_leaves_pictures_to_the_notebooks_and_folds_the_records_beside_their_bands():
     records = {"loss": Record("loss", 1.5, "nats")}
     ran = lesson_result("02_lora_layer", notebook=book([{"image/png": PNG}]), records=records)
     page = report.as_html([ran], ABOUT)
     assert "<td>02 · What is small?</td>" in page and "<td>12_faster</td><td>not run</td>" in page
-    assert '<a href="02_lora_layer.ipynb">' in page and "loss" not in page and PNG not in page and "pages/" not in page
-    paged = report.as_html([ran], ABOUT, pages="pages/")
-    assert '<a href="pages/lessons/02_lora_layer.html">02 · What is small?</a>' in paged
+    assert '<a href="02_lora_layer.ipynb">' in page and PNG not in page
+    table = page.partition("<summary>02 · What is small?: 1 record</summary>")[2]
+    assert '<td><code>loss</code></td><td class="n">1.5</td><td>nats</td><td></td><td>no baseline</td>' in table
 
 
 def test_what_failed_comes_first_with_its_cell_and_what_to_do():
@@ -133,11 +131,8 @@ def test_what_failed_comes_first_with_its_cell_and_what_to_do():
 
 
 def test_a_notebook_s_name_is_no_address():
-    page = report.as_html([lesson_result("javascript:alert(1)?#", notebook=book())], ABOUT, pages="pages/")
-    assert re.findall(r'href="([^"]*alert[^"]*)"', page) == [
-        "pages/lessons/javascript%3Aalert%281%29%3F%23.html",
-        "javascript%3Aalert%281%29%3F%23.ipynb",
-    ]
+    page = report.as_html([lesson_result("javascript:alert(1)?#", notebook=book())], ABOUT)
+    assert re.findall(r'href="([^"]*alert[^"]*)"', page) == ["javascript%3Aalert%281%29%3F%23.ipynb"]
 
 
 def test_a_notebook_s_name_does_nothing_else_in_the_command_to_paste():

@@ -215,7 +215,7 @@ def test_stopped_it_keeps_what_there_is(ctrl_c, stop, make_lesson, course, tmp_p
     slow = "import time\nopen('started', 'w').close()\ntime.sleep(120)"
     make_lesson("01_slow", RECORD + "record('y', 2)", slow)  # a cell's records are stored when it is done
     make_lesson("02_c")
-    command = [sys.executable, "-m", "lora_lessons.cli", "run", "--no-pages", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "lora_lessons.cli", "run", "--out", str(tmp_path / "out")]
     said = tmp_path / "said.txt"
     with open(said, "w") as file:
         process = subprocess.Popen(

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...cluster import ray
-from ...cluster import ray as cluster
-from ...cluster.ray import Referee
 from ...run import kernel, runner
+from ...tools.cluster import ray
+from ...tools.cluster import ray as cluster
+from ...tools.cluster.ray import Referee
 from . import room
 from .one import keep_row, kept_row, run_one
 from .table import STOPPED

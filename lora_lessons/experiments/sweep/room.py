@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from ... import memory
-from ...cluster.ray import Share
 from ...machine import free_bytes, memory_bytes
+from ...tools.cluster.ray import Share
 from ..ledger import BASE, BASE_NAME
 from .trials import BASES, Trial
 

@@ -179,7 +179,7 @@ def results(out: Path) -> list[dict[str, Any]]:
 def draw(out: Path) -> None:
     """Write out/figure.png from out/results.csv, where there is something to compare."""
     from ...course import figures
-    from ...course.figures import use_style
+    from ...drawing import use_style
 
     found = lines(read_table(out / TABLE))
     (out / FIGURE).unlink(missing_ok=True)  # one of other rows would mislead

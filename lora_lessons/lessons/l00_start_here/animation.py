@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ... import models
-from ...course.figures import BLUE, GREY, use_style
+from ...drawing import BLUE, GREY, use_style
 from ...experiments import recordings
 from ...files import whole_file
 from ...paths import course_root

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ... import lowrank, models
-from ...course.figures import BLUE, GREEN, GREY, ORANGE
 from ...course.stage import Backdrop, Scene, Stage, slider, whole
+from ...drawing import BLUE, GREEN, GREY, ORANGE
 
 GAP = 260  # between two columns, in numbers, as everything in the drawing
 

@@ -21,9 +21,9 @@ from ... import evaluation, lora, models, tasks, training
 from ...adapter import ADAPTER_WEIGHTS, save_adapter
 from ...course import my_folder
 from ...course.baked import whole_stage
-from ...course.figures import BLUE, GREEN, ORANGE
 from ...course.on_the_web import SCENE, recorded_on
 from ...course.stage import Backdrop, Scene, Stage, slider
+from ...drawing import BLUE, GREEN, ORANGE
 from ...files import whole_file
 from ...paths import cache_dir
 

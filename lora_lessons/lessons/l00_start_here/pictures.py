@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from ... import memory
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, label
 from ...course.figures import fit_bars as fit_bars
+from ...drawing import BLUE, GREEN, GREY, ORANGE, label
 
 KINDS = {
     "embed_tokens": "embedding",

@@ -13,8 +13,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import lora, lowrank, memory, models
-from ...course.figures import BILL_COLORS, BLUE, GREEN, GREY, SKY, VERMILION, bill_parts, label
+from ...course.figures import BILL_COLORS, bill_parts
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ...drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
+from ...tools import planning
 from .block import block as block
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
@@ -72,7 +74,7 @@ def fit_ledgers(
     )
     for length in tokens:
         replace(job, seq=length)  # refuses one that cannot be
-    return _ledgers(model, memory.on_card(job, card), tuple(tokens))
+    return _ledgers(model, planning.on_card(job, card), tuple(tokens))
 
 
 @lru_cache(maxsize=64)  # the same before every card that computes in the same 16 bits
@@ -89,7 +91,7 @@ def fit_words(
 
 
 def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_for: int) -> str:
-    room, total = memory.card_bytes(card), ledger.bill.total
+    room, total = planning.card_bytes(card), ledger.bill.total
     named = {name.replace(", ", " and "): part for name, part in bill_parts(ledger.bill).items() if part}
     parts = ", ".join(f"{name} {_size(part / memory.GB)}" for name, part in named.items())
     left = (room - total) / memory.GB
@@ -97,7 +99,7 @@ def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
     more = f" (the model was made for {made_for:,})" if longest > made_for else ""
     return (
-        f"{about}: {total / memory.GB:.1f} GB at the peak of a step, which is {memory.SAID[ledger.moment]}. "
+        f"{about}: {total / memory.GB:.1f} GB at the peak of a step, which is {planning.SAID[ledger.moment]}. "
         f"That is {parts}. "
         f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths on the slider, {length}{more}."
     )
@@ -106,7 +108,7 @@ def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_
 @cache
 def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
     """One row for each part of a bill and one for their sum, before the room of a card; `width` GB across."""
-    room = memory.card_bytes(card) / memory.GB
+    room = planning.card_bytes(card) / memory.GB
     figure = Figure(figsize=(8.4, 3.5))
     ax = figure.subplots()
     names = [*BILL_COLORS, "all together"]
@@ -131,7 +133,7 @@ def fit_scene(
 
     Lengths are those of LENGTHS and `seq`. Raises ValueError with what to change when a setting cannot be.
     """
-    room = memory.card_bytes(card) / memory.GB
+    room = planning.card_bytes(card) / memory.GB
     stops = sorted({*LENGTHS, whole("sequence length", seq)})
     ledgers = fit_ledgers(model, method, card, r, batch_size, gradient_checkpointing, stops)
     totals = [ledger.bill.total / memory.GB for ledger in ledgers]
@@ -144,7 +146,7 @@ def fit_scene(
         for n in stops
     )
     words = [
-        _fit_words(card, f"{model}, {memory.describe(job)}", ledger, longest, made_for)
+        _fit_words(card, f"{model}, {planning.describe(job)}", ledger, longest, made_for)
         for job, ledger in zip(jobs, ledgers, strict=True)
     ]
     scene = Scene(backdrop, stops, words, locked=["r"] if method in memory.FULL else [])
@@ -205,7 +207,7 @@ def fit() -> Stage:
     controls = [
         choice("model", "model", list(models.SHAPES)),
         choice("method", "method", memory.METHODS),
-        choice("card", "card", list(memory.CARDS)),
+        choice("card", "card", list(planning.CARDS)),
         slider("r", "rank r", [1, 2, 4, 8, 16, 32, 64, 128, 256]),
         slider("batch_size", "batch (sequences)", [1, 2, 4, 8, 16, 32]),
         choice("gradient_checkpointing", "checkpointing", list(ON)),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import lowrank
-from ...course.figures import BLUE, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
 
 BLOCK, LEVELS = 32, 16
 

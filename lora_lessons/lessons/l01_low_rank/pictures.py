@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 from ... import lowrank
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label, show
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label, show
 from ...paths import course_root
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import lowrank
-from ...course.figures import BLUE, GREY, VERMILION, label
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ...drawing import BLUE, GREY, VERMILION, label
 
 SHOWN = 460  # entries a side in the picture; of a larger matrix every second (third …) row or column is shown
 RANKS = 60  # about as many stops has the slider, close together where the first directions are

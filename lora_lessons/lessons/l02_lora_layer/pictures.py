@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 
 
 def update_norms(ranks: Sequence[int], lora: Sequence[float], rslora: Sequence[float]) -> Figure:

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 from ...course.stage import Backdrop, Scene, Stage, slider
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 from . import two_numbers
 
 EDGE = 2.0

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ... import lora, lowrank
-from ...course.figures import BLUE, GREY, ORANGE, label
 from ...course.stage import Backdrop, Scene, Stage, number, slider, whole
+from ...drawing import BLUE, GREY, ORANGE, label
 from .start_map import start_map as start_map
 
 

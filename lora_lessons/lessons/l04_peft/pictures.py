@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 
 
 def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREY, ORANGE, VERMILION, label
 from ...course.figures import intervals as intervals
 from ...course.figures import sweep_lines as sweep_lines
+from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
 
 
 def beside_the_paper(paper: Mapping[str, Mapping[int, float]], ours: Mapping[str, Sequence[tuple[int, Any]]]) -> Figure:

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 
 from ... import lora
-from ...course.figures import BLUE, GREY, PURPLE, SKY, VERMILION
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ...drawing import BLUE, GREY, PURPLE, SKY, VERMILION
 from .measured import Tried, measured, nearest
 from .places import losses_shown, side_by_side
 

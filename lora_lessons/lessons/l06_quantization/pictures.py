@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import quant
-from ...course.figures import BLUE, GREY, ORANGE, SKY, VERMILION, label
+from ...drawing import BLUE, GREY, ORANGE, SKY, VERMILION, label
 from ...experiments import sweep
 
 COLORS = (BLUE, SKY, VERMILION, ORANGE)

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import quant
-from ...course.figures import BLUE, GREY, VERMILION, label
 from ...course.stage import Backdrop, Scene, Stage, choice, slider
+from ...drawing import BLUE, GREY, VERMILION, label
 
 BLOCKS = ("32", "64", "128", "256", "1024", "4096")
 BENCH = 4096  # weights on the bench: one block at the most, 128 at the least

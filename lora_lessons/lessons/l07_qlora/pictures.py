@@ -7,8 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREEN, GREY, VERMILION, label
 from ...course.figures import fit_bars as fit_bars
+from ...drawing import BLUE, GREEN, GREY, VERMILION, label
 
 NAMES = {"nf4+double": "NF4 + double", "fp4": "FP4", "int4": "int4"}
 

@@ -8,7 +8,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory
-from ...course.figures import BILL_COLORS, BLUE, GREY, ORANGE, VERMILION, bill_parts
+from ...course.figures import BILL_COLORS, bill_parts
+from ...drawing import BLUE, GREY, ORANGE, VERMILION
+from ...tools import planning
 from .published import Published
 
 CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")
@@ -25,7 +27,7 @@ def which_card(
     The row named `hidden` shows a question mark instead of its bar. `published` puts a diamond at a figure, in GB, that
     was published for that row.
     """
-    sizes = [memory.card_bytes(card) / memory.GB for card in cards]
+    sizes = [planning.card_bytes(card) / memory.GB for card in cards]
     shown = [bill.total / memory.GB for name, bill in bills.items() if name != hidden]
     width = 1.03 * max(shown + sizes)
     figure = Figure(figsize=(8.4, 1.5 + 0.55 * len(bills)))

@@ -15,6 +15,7 @@ from ... import memory
 from ...course import published
 from ...memory import GB, Job
 from ...memory.bill import GIB
+from ...tools import planning
 
 QV = ("q_proj", "v_proj")
 UNSLOTH, QWEN, LITGPT, TORCHTUNE = "Unsloth's benchmarks", "Qwen's README", "litgpt's tutorials", "torchtune's README"
@@ -154,7 +155,7 @@ def contexts() -> list[Context]:
     for row in rows:
         jobs = (row.job, replace(row.job, loss="whole"), Job("qlora", 32))
         found.append(
-            Context(round(row.size / GIB), row.job.seq, *(memory.longest(shape, job, row.size) for job in jobs))
+            Context(round(row.size / GIB), row.job.seq, *(planning.longest(shape, job, row.size) for job in jobs))
         )
     return found
 

@@ -12,6 +12,7 @@ from ...errors import ModelError, first_line
 from ...experiments import recordings
 from ...experiments.seven_b import STAND_IN
 from ...paths import measurements
+from ...tools import planning
 
 
 class Chosen(NamedTuple):
@@ -72,14 +73,14 @@ def train(
         return training.train(model, rows, settings)
     except torch.OutOfMemoryError as error:
         found = models.card()
-        card, room = found or ("", memory.card_bytes(8))
-        job = memory.on_card(job, card) if card else job
+        card, room = found or ("", planning.card_bytes(8))
+        job = planning.on_card(job, card) if card else job
         raise training.TrainingStopped(f"the card's memory ran out. {advice(shape, job, room)}") from error
 
 
 def advice(shape: Any, job: memory.Job, room: float) -> str:
     """The bill of `job` beside `room` bytes in one line, and what to change first."""
-    made = memory.plan(shape, job, room)
+    made = planning.plan(shape, job, room)
     largest = sorted(zip(memory.LINES, made.ledger.bill, strict=True), key=lambda line: -line[1])[:3]
     parts = ", ".join(f"{name} {size / memory.GB:.1f} GB" for name, size in largest)
     if made.fits:  # the plan thought it would: something else holds memory, or the plan is off
@@ -88,7 +89,7 @@ def advice(shape: Any, job: memory.Job, room: float) -> str:
             f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}), which the card has. So either something else holds "
             f"memory, or the plan is wrong. Close other programs, restart the kernel, and then try seq = {shorter.seq}."
         )
-    return f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}). {memory.verdict(made, 'The card')}"
+    return f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}). {planning.verdict(made, 'The card')}"
 
 
 def adapter_bytes(trainable: int) -> int:

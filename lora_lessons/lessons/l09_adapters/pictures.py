@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import evaluation
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 from .merging import Moves
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
 
 
 def drift_by_size(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...export.llamacpp import Server
+from ...tools.export.llamacpp import Server
 
 
 def refuses_strangers(url: str) -> bool:

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
 from ...experiments.sweep import Summary, summary
 
 

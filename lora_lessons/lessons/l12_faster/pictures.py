@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREY, ORANGE, SKY, VERMILION, label
+from ...drawing import BLUE, GREY, ORANGE, SKY, VERMILION, label
 from ...tasks import IGNORED
 from .measured import Rung
 from .profiled import ATTENTION, MOVING, PRODUCTS, REST

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ... import training
-from ...cluster import launch
-from ...cluster.launcher import ClusterJob
 from ...files import scratch
+from ...tools.cluster import launch
+from ...tools.cluster.launcher import ClusterJob
 
 
 def lines(model: str, cards: str, nodes: int = 1) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from ...drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION
+from ...tools import planning
 
 Part = tuple[str, str]  # a part's name in the picture, and its colour
 CARD_PARTS: dict[str, Part] = {
@@ -29,16 +30,16 @@ HOST_PARTS: dict[str, Part] = {
 }
 
 
-def alone(model: str, job: memory.Job) -> memory.CardBill:
+def alone(model: str, job: memory.Job) -> planning.CardBill:
     """What one card would hold without any sharing, in the parts of a sharded card."""
     bill = memory.predict(model, job).bill
     own = bill.base + bill.rest + bill.adapters + bill.gradients + bill.optimizer
-    return memory.CardBill(own, bill.quantization, 0.0, bill.activations, bill.logits, bill.working, bill.overhead)
+    return planning.CardBill(own, bill.quantization, 0.0, bill.activations, bill.logits, bill.working, bill.overhead)
 
 
-def cards(bills: Mapping[str, memory.CardBill], hidden: tuple[str, ...] = (), card: str = "24") -> tuple[Figure, str]:
+def cards(bills: Mapping[str, planning.CardBill], hidden: tuple[str, ...] = (), card: str = "24") -> tuple[Figure, str]:
     """A bar a row, GB on each card, before a dashed line at what one holds; a row in `hidden` is a question mark."""
-    room = memory.card_bytes(card) / memory.GB
+    room = planning.card_bytes(card) / memory.GB
     rows = {name: [] if name in hidden else _parts(bill, CARD_PARTS) for name, bill in bills.items()}
     longest = max(room, *(sum(size for _, _, size in parts) for parts in rows.values()))
     figure, ax = _bars(rows, 1.14 * longest, "GB on each card, at the fullest moment of a step", line=room)
@@ -48,7 +49,7 @@ def cards(bills: Mapping[str, memory.CardBill], hidden: tuple[str, ...] = (), ca
     return figure, f"Planned, on each card (one of {card} GB holds {room:.1f} GB): {_said(rows)}."
 
 
-def computers(bills: Mapping[str, memory.HostBill], published: Mapping[str, float]) -> tuple[Figure, str]:
+def computers(bills: Mapping[str, planning.HostBill], published: Mapping[str, float]) -> tuple[Figure, str]:
     """A bar a row, GB in the computer's memory; a diamond at a published figure for that row."""
     rows = {name: _parts(bill, HOST_PARTS) for name, bill in bills.items()}
     ends = [
@@ -65,7 +66,7 @@ def computers(bills: Mapping[str, memory.HostBill], published: Mapping[str, floa
     return figure, f"Planned, of the computer's memory: {_said(rows)}.{told}"
 
 
-def _parts(bill: memory.CardBill | memory.HostBill, named: Mapping[str, Part]) -> list[tuple[str, str, float]]:
+def _parts(bill: planning.CardBill | planning.HostBill, named: Mapping[str, Part]) -> list[tuple[str, str, float]]:
     """The name, colour and GB of each part of a bill."""
     sizes = bill._asdict()
     return [(*named[field], sizes[field] / memory.GB) for field in named if sizes[field]]

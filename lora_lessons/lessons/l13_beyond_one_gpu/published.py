@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from ... import memory
 from ...course import published
 from ...memory.bill import CONTEXT_BYTES, GIB
-from ...memory.sharded import FSDP_SLACK
+from ...tools import planning
+from ...tools.planning.sharded import FSDP_SLACK
 
 # The loss as transformers took it in 2024; the adapter in 16 bits, as FSDP gathers it; checkpointing, every row full.
 THEN: dict[str, Any] = {"adapter_dtype": "bf16", "layer": "peft", "loss": "shifted"}
@@ -25,13 +26,13 @@ class Run(NamedTuple):
     who: str
     model: str
     job: memory.Job
-    cluster: memory.Cluster
+    cluster: planning.Cluster
     card: float
     host: float | None = None
     reserved: bool = False  # whether `card` is PyTorch's own count, without CUDA's context
 
-    def plan(self) -> memory.Sharded:
-        return memory.shard(self.model, self.job, self.cluster)
+    def plan(self) -> planning.Sharded:
+        return planning.shard(self.model, self.job, self.cluster)
 
     def planned(self) -> tuple[float, float]:
         """GB of each card, counted as the authors counted, and of the computer while it trains."""
@@ -61,7 +62,7 @@ def runs() -> list[Run]:
     axolotl, axolotl_before = (memory.Job("qlora", r, seq=512, batch_size=1, **THEN) for r in (8, 32))
     gb = published.figure("answer_ai.card_gib") * GIB / memory.GB
     with_offload, without = published.figure("peft_fsdp.card_gb"), published.figure("peft_fsdp.card_gb_without_offload")
-    two, four, larger = (memory.cluster_of(c, c != "2x80", fsdp=1) for c in ("2x24", "4x24", "2x80"))
+    two, four, larger = (planning.cluster_of(c, c != "2x80", fsdp=1) for c in ("2x24", "4x24", "2x80"))
     return [
         Run("Answer.AI", "Llama-2-70B", answer_ai, two, gb, reserved=True),
         Run("PEFT", "Llama-2-70B", peft, two, with_offload, published.figure("peft_fsdp.host_gb")),
@@ -82,7 +83,7 @@ def runs() -> list[Run]:
 def four_that_ran() -> float:
     """GB planned for each of Answer.AI's four A5000 of 24 GB: they trained Llama-2-70B without offload, a text each."""
     job = memory.Job("qlora", 64, ALL_BUT_O, 2048, **THEN)
-    return memory.shard("Llama-2-70B", job, memory.cluster_of("4x24", fsdp=1)).card.total / memory.GB
+    return planning.shard("Llama-2-70B", job, planning.cluster_of("4x24", fsdp=1)).card.total / memory.GB
 
 
 def on_two_cards(rows: list[Run]) -> list[float]:

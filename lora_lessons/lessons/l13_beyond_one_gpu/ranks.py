@@ -8,8 +8,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from ... import cluster, training
+from ... import training
 from ...adapter import ADAPTER_WEIGHTS
+from ...tools import cluster
 
 # Without the fast path of lesson 12, which several ranks do not take: so the two sides differ in their ranks alone.
 SETTINGS = training.Settings(steps=4, batch_size=4, learning_rate=2e-3, warmup=1, checkpoint_every=0, fast=False)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, label
 from .workbench import Attempt
 
 COLORS = (BLUE, ORANGE, PURPLE)

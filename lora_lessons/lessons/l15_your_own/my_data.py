@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from ...outside import in_line
 from ...paths import course_root, expanded
-from ...tasks import Encoded, checking, encode
-from ...tasks.checking.tokens import limit_of
+from ...tasks import Encoded, encode
 from ...tasks.splitting import Example, Split, draw, split
+from ...tools import checking
+from ...tools.checking.tokens import limit_of
 from .planning import COURSES, LONGEST, Choices
 
 STARTERS = ("helpdesk.jsonl", "minutes.csv")

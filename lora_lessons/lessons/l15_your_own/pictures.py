@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 from ...outside import in_picture
 from ...tasks.personal import masked
 from ...tasks.splitting import topic_of

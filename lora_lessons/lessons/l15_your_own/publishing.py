@@ -13,14 +13,14 @@ from ...course.blind_judge import Tally, in_words
 from ...course.learner import my_folder
 from ...course.lesson import Handover
 from ...errors import ModelError, first_line
-from ...export import gguf, llamacpp, ollama
-from ...export.model_card import CARD, AboutAdapter, CardRow
 from ...machine import machine
 from ...outside import in_line, visible
 from ...paths import expanded
 from ...sums import sha256
-from ...tasks import checking
 from ...tasks.personal import masked
+from ...tools import checking
+from ...tools.export import gguf, llamacpp, ollama
+from ...tools.export.model_card import CARD, AboutAdapter, CardRow
 from ...training import Settings
 from .my_data import MyData
 from .planning import COURSES, Choices

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ... import lora, lowrank, memory, models
 from ...course.stage import whole
+from ...tools import planning
 
 TARGETS: dict[str, str | list[str]] = {
     "q and v": ["q_proj", "v_proj"],
@@ -79,7 +80,7 @@ def fit(model: str, form: str, targets: str, card: str, texts_gb: float, r: int)
     one, base, room = (
         adapter_bytes(model, targets, whole("rank r", r)),
         base_bytes(model, form),
-        memory.card_bytes(card),
+        planning.card_bytes(card),
     )
     free = (room - memory.CONTEXT_BYTES) / (1 + memory.SLACK) - base - texts_gb * memory.GB
     if free < 0:

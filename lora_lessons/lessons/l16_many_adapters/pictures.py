@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ...course.figures import BLUE, GREY, ORANGE, PALETTE, VERMILION, label
+from ...drawing import BLUE, GREY, ORANGE, PALETTE, VERMILION, label
 from .serving import Together
 from .speed import COPIES, GATHERED, MERGED, ROWS, SWAPPED, TOKENS, Cost, fastest, times
 

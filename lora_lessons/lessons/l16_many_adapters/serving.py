@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ...export.llamacpp import Server
+from ...tools.export.llamacpp import Server
 
 Scales = Mapping[str, float]  # {adapter: scale}; {} is the base alone
 

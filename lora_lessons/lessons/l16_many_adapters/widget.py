@@ -10,8 +10,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ... import memory, models
-from ...course.figures import BLUE, GREY, VERMILION, label
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
+from ...drawing import BLUE, GREY, VERMILION, label
+from ...tools import planning
 from . import fits
 
 RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
@@ -95,7 +96,7 @@ def many_fit() -> Stage:
         choice("model", "model", list(models.SHAPES)),
         choice("form", "format", list(fits.FORMATS)),
         choice("targets", "targets", list(fits.TARGETS)),
-        choice("card", "card", list(memory.CARDS)),
+        choice("card", "card", list(planning.CARDS)),
         slider("texts_gb", "GB for texts", fits.TEXTS_GB),
         slider("r", "rank r"),
     ]

@@ -1,4 +1,4 @@
-"""The report of a run: report.json for programs; report.html, one file, and pages with every lesson, for people."""
+"""The report of a run: report.json for programs; report.html, one file, for people."""
 
 from .parts import outcome
 from .written import as_html, write_report

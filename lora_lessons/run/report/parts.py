@@ -1,7 +1,4 @@
-"""What a report consists of, as HTML: what failed, what was made, the claims, the lessons. Two documents show it.
-
-report.html is one of them, the cover of the pages is the other; they differ in where a link leads from.
-"""
+"""What a report consists of, as HTML: what failed, what was made, the claims, the lessons, every record beside its band."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
-from ...course.lesson import place_of
 from ...course.records import show_value
 from ...outside import visible
 from ..baselines import band, inside
@@ -34,22 +30,16 @@ class Part(NamedTuple):
     html: str
 
 
-def parts(
-    results: Sequence[LessonResult], about: Mapping[str, Any], *, notebooks: str, pages: str | None
-) -> list[Part]:
-    """What there is to say of a run, what failed first.
-
-    `notebooks` is the way from the document to the folder of the executed notebooks, `pages` that to the pages; None
-    where there are none.
-    """
+def parts(results: Sequence[LessonResult], about: Mapping[str, Any]) -> list[Part]:
+    """What there is to say of a run, what failed first. Links lead to the executed notebooks beside the report."""
     lessons = [
         {
             "result": result,
             "title": title(result.notebook) or result.lesson,
             "cards": list(cards(result.notebook)),
             "handover": handover(result.notebook),
-            "notebook": notebooks + quote(f"{result.lesson}.ipynb") if result.notebook else "",
-            "page": pages + quote(f"{docname(result)}.html") if result.notebook and pages is not None else "",
+            "notebook": quote(f"{result.lesson}.ipynb") if result.notebook else "",
+            "records": list(record_rows(result)),
         }
         for result in results
     ]
@@ -62,6 +52,7 @@ def parts(
         Part("What you have now", shown("made")(made) if made else ""),
         Part("The claims", shown("claims")(judged) if judged else ""),
         Part("The lessons", shown("table")(lessons, about)),
+        Part("What was measured", "".join(shown("records")(one) for one in lessons if one["records"])),
         Part("", shown("stamp")(about)),
     ]
     return [part for part in found if part.html]
@@ -70,11 +61,6 @@ def parts(
 def is_bad(result: LessonResult) -> bool:
     """Whether a lesson did something else than it should, or has a note about its records."""
     return result.status != OK or bool(result.deviations)
-
-
-def docname(result: LessonResult) -> str:
-    """The page of a lesson, such as lessons/deeper/03_directions."""
-    return f"lessons/{place_of(result.lesson)}"
 
 
 def outcome(results: Sequence[LessonResult]) -> str:

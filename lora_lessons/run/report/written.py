@@ -54,15 +54,7 @@ def _as_json(result: LessonResult, date: str) -> dict[str, Any]:
     }
 
 
-def as_html(results: Sequence[LessonResult], about: Mapping[str, Any], pages: str | None = None) -> str:
-    """The report as one HTML document: nothing is loaded, and it links to the notebooks beside it.
-
-    With `pages`, the way to them, also to those.
-    """
-    return (
-        templates()
-        .get_template("report.html.j2")
-        .render(
-            style=style(), outcome=outcome(results), pages=pages, parts=parts(results, about, notebooks="", pages=pages)
-        )
-    )
+def as_html(results: Sequence[LessonResult], about: Mapping[str, Any]) -> str:
+    """The report as one HTML document: nothing is loaded, and it links to the notebooks beside it."""
+    page = templates().get_template("report.html.j2")
+    return page.render(style=style(), outcome=outcome(results), parts=parts(results, about))

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...course.figures import png_size
+from ...drawing import png_size
 from ..repository import address
 
 if TYPE_CHECKING:

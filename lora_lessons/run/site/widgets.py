@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbformat import NotebookNode
 
-from ...course.figures import IN_WORDS, picture_html, png_size, use_style
 from ...course.on_the_web import KINDS, LIVE, SCENE, Kind, Live
 from ...course.stage import Stage, still_html
+from ...drawing import IN_WORDS, picture_html, png_size, use_style
 from ...files import write_text
 from .baking import bake_stage
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from lora_lessons.course.figures import use_style
 from lora_lessons.course.on_the_web import LIVE
 from lora_lessons.course.stage import Stage
+from lora_lessons.drawing import use_style
 from lora_lessons.lessons import rooms
 
 from ..conftest import Stage as Shown

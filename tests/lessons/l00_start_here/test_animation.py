@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from lora_lessons.course.figures import use_style
+from lora_lessons.drawing import use_style
 from lora_lessons.experiments import recordings
 from lora_lessons.lessons.l00_start_here import animation, door
 from lora_lessons.paths import course_root

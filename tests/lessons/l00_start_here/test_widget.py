@@ -10,6 +10,7 @@ from lora_lessons.lessons.l00_start_here import pictures as pictures_00
 from lora_lessons.lessons.l00_start_here import widget
 from lora_lessons.lessons.l00_start_here.widget import FIT
 from lora_lessons.run.baselines import read_baseline, values
+from lora_lessons.tools import planning
 
 
 def widths(ax):
@@ -109,7 +110,7 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
 def test_it_says_whether_it_fits_and_how_much_would(changed):
     setting = FIT | changed
     figure, words = widget.fit_still(**setting)
-    bill, room = ledger(**setting).bill, memory.card_bytes(setting["card"])
+    bill, room = ledger(**setting).bill, planning.card_bytes(setting["card"])
     gb = abs(room - bill.total) / 1e9
     assert words == widget.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak of a step" in words
     assert f"{setting['card']} holds {room / 1e9:.1f} GB." in words

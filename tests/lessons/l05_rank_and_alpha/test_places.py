@@ -4,7 +4,7 @@ from itertools import combinations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from lora_lessons.course.figures import use_style
+from lora_lessons.drawing import use_style
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l05_rank_and_alpha import widget
 from lora_lessons.lessons.l05_rank_and_alpha.measured import Tried

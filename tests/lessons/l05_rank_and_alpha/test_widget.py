@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from lora_lessons.course.figures import GREY, VERMILION
+from lora_lessons.drawing import GREY, VERMILION
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l05_rank_and_alpha import widget
 

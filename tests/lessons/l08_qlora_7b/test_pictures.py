@@ -5,6 +5,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lora_lessons import memory
 from lora_lessons.lessons.l08_qlora_7b import captions, pictures
+from lora_lessons.tools import planning
 
 BILLS = {
     "full": memory.Bill(base=60e9, gradients=15e9),
@@ -27,7 +28,7 @@ def boxes(figure, ax, keep):
 def test_names_of_cards_and_totals_do_not_touch_one_another(cards):
     figure, ax = drawn(cards=cards)
     found = boxes(figure, ax, lambda text: text.endswith("GB") or "RTX" in text or "T4" in text or "A100" in text)
-    assert len(found) >= len(BILLS) + len({memory.card_bytes(card) for card in cards})
+    assert len(found) >= len(BILLS) + len({planning.card_bytes(card) for card in cards})
     assert not [(a, b) for n, a in enumerate(found) for b in found[:n] if a.overlaps(b)]
 
 

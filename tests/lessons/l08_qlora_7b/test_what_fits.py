@@ -7,6 +7,7 @@ from lora_lessons import lora, memory, models, training
 from lora_lessons.adapter import ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.lessons.l08_qlora_7b import what_fits
+from lora_lessons.tools import planning
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatc
 
 
 def test_where_the_plan_thought_it_fits_it_says_so():
-    said = what_fits.advice("Llama-2-7B", memory.Job("qlora", seq=512), memory.card_bytes("H100"))
+    said = what_fits.advice("Llama-2-7B", memory.Job("qlora", seq=512), planning.card_bytes("H100"))
     assert "which the card has" in said and "try seq = 256" in said
 
 

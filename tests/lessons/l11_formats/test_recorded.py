@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lora_lessons.course.figures import GREY, use_style
+from lora_lessons.drawing import GREY, use_style
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l11_formats import pictures, recorded, rounding, words
 from lora_lessons.quant.gptq import read

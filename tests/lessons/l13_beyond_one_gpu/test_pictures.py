@@ -4,9 +4,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lora_lessons import memory
 from lora_lessons.lessons.l13_beyond_one_gpu import pictures
+from lora_lessons.tools import planning
 
-CARD = memory.CardBill(20e9, 1e9, 0.0, 2e9, 3e9, 1e9, 0.5e9)
-HOST = memory.HostBill(44e9, 44e9, 1e9, 4e9, 38e9)
+CARD = planning.CardBill(20e9, 1e9, 0.0, 2e9, 3e9, 1e9, 0.5e9)
+HOST = planning.HostBill(44e9, 44e9, 1e9, 4e9, 38e9)
 
 
 def texts(figure):

@@ -8,6 +8,7 @@ import pytest
 
 from lora_lessons import memory
 from lora_lessons.lessons.l13_beyond_one_gpu import published
+from lora_lessons.tools import planning
 
 RUNS = {run.who: run for run in published.runs()}
 # The error of the plan, of each card and of the computer, as it was when this table was made.
@@ -38,7 +39,7 @@ TRAINED = [("4x24", 1, False), ("8x24", 1, False), ("2x48", 2, False), ("2x40", 
 @pytest.mark.parametrize(("cards", "batch", "offload"), TRAINED)
 def test_what_others_trained_fits_by_plan(cards, batch, offload):
     job = memory.Job("qlora", 64, published.ALL_BUT_O, 2048, batch_size=batch, **published.THEN)
-    assert memory.shard("Llama-2-70B", job, memory.cluster_of(cards, offload, fsdp=1)).fits
+    assert planning.shard("Llama-2-70B", job, planning.cluster_of(cards, offload, fsdp=1)).fits
 
 
 def test_what_the_lesson_says_of_four_cards_is_in_the_same_table():
@@ -48,7 +49,7 @@ def test_what_the_lesson_says_of_four_cards_is_in_the_same_table():
 def test_two_cards_without_offload_do_not_fit_by_plan():
     """There Answer.AI had to offload, on A5000s of 24 GB."""
     job = memory.Job("qlora", 64, published.ALL_BUT_O, 2048, **published.THEN)
-    assert not memory.shard("Llama-2-70B", job, memory.cluster_of("2x24", fsdp=1)).fits
+    assert not planning.shard("Llama-2-70B", job, planning.cluster_of("2x24", fsdp=1)).fits
 
 
 def test_the_swap_file_that_the_start_needed_is_in_the_plan():

@@ -4,9 +4,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lora_lessons import cli, cluster
+from lora_lessons import cli
 from lora_lessons.adapter import ADAPTER_WEIGHTS
 from lora_lessons.lessons.l13_beyond_one_gpu import launching, ranks
+from lora_lessons.tools import cluster
 
 
 def outcome(folder, losses, held, **tensors):

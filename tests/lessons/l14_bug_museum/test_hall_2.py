@@ -9,7 +9,8 @@ from lora_lessons.lessons.l14_bug_museum import bos_first, short_runs
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum.plaques import named
 from lora_lessons.paths import course_root
-from lora_lessons.tasks import IGNORED, Encoded, checking, collate
+from lora_lessons.tasks import IGNORED, Encoded, collate
+from lora_lessons.tools import checking
 
 
 @pytest.fixture(scope="module")

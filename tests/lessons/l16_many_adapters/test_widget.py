@@ -4,6 +4,7 @@ import pytest
 
 from lora_lessons import lora, memory, models
 from lora_lessons.lessons.l16_many_adapters import fits, widget
+from lora_lessons.tools import planning
 
 
 def turn(stage, **values):
@@ -26,7 +27,7 @@ def test_the_base_is_as_large_as_the_planner_says():
 
 def test_what_is_counted_fits_and_one_more_does_not():
     one = fits.fit("Qwen2.5-7B", "NF4", "all linear layers", "RTX 4090", 4, 16)
-    room = (memory.card_bytes("RTX 4090") - memory.CONTEXT_BYTES) / (1 + memory.SLACK)
+    room = (planning.card_bytes("RTX 4090") - memory.CONTEXT_BYTES) / (1 + memory.SLACK)
     held = one.base + 4 * memory.GB
     assert held + one.adapters * one.adapter <= room < held + (one.adapters + 1) * one.adapter
     assert one.merged * one.base + 4 * memory.GB <= room < (one.merged + 1) * one.base + 4 * memory.GB

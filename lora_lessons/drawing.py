@@ -1,0 +1,113 @@
+"""One figure style, colour-blind-safe (Okabe–Ito), with words below every picture."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from .outside import in_attribute, in_markdown, in_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+# Okabe and Ito's palette, in the order the course uses it: the thing measured, its rival, the control …
+BLUE = "#0072B2"
+ORANGE = "#E69F00"
+GREEN = "#009E73"
+VERMILION = "#D55E00"
+SKY = "#56B4E9"
+PURPLE = "#CC79A7"
+GREY = "#5f6368"
+PALETTE = [BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE]
+
+IN_WORDS = "*In words:*"  # begins the summary below every picture
+
+
+def use_style() -> None:
+    """Set matplotlib's defaults for the course (safe to call again)."""
+    import matplotlib as mpl
+    from cycler import cycler
+
+    mpl.rcParams.update(
+        {
+            "figure.figsize": (7.2, 3.8),
+            "figure.dpi": 110,
+            "figure.constrained_layout.use": True,
+            "axes.prop_cycle": cycler(color=PALETTE),
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.edgecolor": GREY,
+            "axes.titlelocation": "left",
+            "axes.titleweight": "bold",
+            "axes.grid": True,
+            "axes.axisbelow": True,
+            "grid.color": "#e4e6e8",
+            "grid.linewidth": 0.8,
+            "lines.linewidth": 2.2,
+            "legend.frameon": False,
+            "font.size": 11,
+            "image.cmap": "cividis",
+            "svg.hashsalt": "lora-lessons",
+        }
+    )
+
+
+def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> None:
+    """Write a line's name beside it, in its colour: the course has labels on lines instead of legends."""
+    place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"} | kwargs
+    ax.annotate(in_picture(text), (x, y), color=color, weight="bold", **place)
+
+
+def show(figure: Figure, summary: str) -> None:
+    """Display `figure` once, with `summary` below it for those who cannot see the picture.
+
+    The summary is plain text, shown as it is: it may quote what others wrote.
+    """
+    import io
+
+    import matplotlib.pyplot as plt
+    from IPython.display import Image, Markdown, display
+
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    display(Image(png.getvalue(), format="png", alt=summary, width=round(figure.get_figwidth() * 105)))
+    display(Markdown(f"{IN_WORDS} {in_markdown(summary)}"))
+
+
+def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:
+    """`figure` and `words`, and a `note` on the picture itself, as one piece of HTML. Both are plain text, as in `show`."""
+    import base64
+    import io
+
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=dpi, metadata={"Software": None})
+    caption = in_markdown(" ".join(filter(None, [words, note])))
+    return picture_html(base64.b64encode(png.getvalue()).decode(), words, caption)
+
+
+# what `picture_html` writes, taken apart
+PICTURE_HTML = re.compile(
+    r'<figure[^>]*><img alt="(?P<alt>[^"]*)" src="data:image/png;base64,(?P<png>[\w+/=]+)">'
+    r"<figcaption><i>In words:</i> (?P<words>.*)</figcaption></figure>",
+    re.S,
+)
+
+
+def picture_html(png: str, words: str, caption: str) -> str:
+    """A picture, the base64 of a PNG, with `words` for those who cannot see it; its `caption` is HTML."""
+    return (
+        f'<figure style="margin:0"><img alt="{in_attribute(words)}" src="data:image/png;base64,{png}">'
+        f"<figcaption><i>In words:</i> {caption}</figcaption></figure>"
+    )
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Width and height of a PNG in pixels, read from its first 24 bytes. Raises ValueError where it is cut short."""
+    import struct
+
+    if len(png) < 24:
+        raise ValueError(f"a PNG of {len(png)} bytes is cut short.")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height

@@ -1,0 +1,210 @@
+"""The check of a training file: read once from its beginning to its end, a line at a time, and never written to."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...tasks.conversations import answers_in
+from ...tasks.jsonl import Fault
+from ...tasks.splitting import LEAST
+from . import tokens
+from .layouts import KNOWN, MARKS, UNREAD, conversation, remarks
+from .likeness import ALIKE, AskedQuestions, Likeness, leaks
+from .problems import LOOK, NOTE, WRONG, Found, PersonalData
+from .records import Progress, has_mark, records, unit
+from .report import DataReport, Rendered, in_longest_tenth, lengths, rendered
+
+Example = dict[str, Any]
+# Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
+FEW, SHORT = 100, 400
+
+
+def conversations(
+    path: Path | str, tokenizer: Any = None, max_tokens: int | None = None
+) -> Iterator[tuple[int, Example]]:
+    """(line, {"messages": …}) of every good line, whatever the layout; with the other fields that stand in the line.
+
+    With a tokenizer, lines that its chat template refuses or that are too long are left out as well: those are the
+    lines that `check` calls wrong. Raises ValueError when the file is of a kind that has no lines.
+    """
+    good = _good(path, Found(), Counter())
+    if tokenizer is None:
+        yield from good
+        return
+    for line, example, sizes in tokens.measured(tokenizer, good, tokens.limit_of(tokenizer, max_tokens)):
+        if not isinstance(sizes, Fault):
+            yield line, example
+
+
+def check(
+    path: Path | str,
+    tokenizer: Any = None,
+    *,
+    held_out: Path | str | None = None,
+    max_tokens: int | None = None,
+    last_only: bool = False,
+    progress: Progress | None = None,
+) -> DataReport:
+    """Look for mistakes in a training file of any layout (see `records`), for the model of `tokenizer` where one is given.
+
+    `max_tokens`: what a conversation may have; the tokenizer's own limit where that is less. `held_out`: a file whose
+    questions must not be learned from. `last_only`: of a chat, only the last answer is learned. `progress` is told how many bytes were read. Memory does not grow with
+    the file, but for a hundred bytes a line. Raises ValueError or OSError when the file cannot be read at all.
+    """
+    return _Check(path, tokenizer, max_tokens, held_out, last_only).run(progress)
+
+
+def _good(
+    path: Path | str, found: Found, layouts: Counter[str], progress: Progress | None = None
+) -> Iterator[tuple[int, Example]]:
+    """The good lines of a file; what is wrong with the others goes to `found`, and how many have a layout to `layouts`."""
+    for record in records(path, progress):
+        try:
+            if record.fault:
+                raise record.fault
+            layout, example = conversation(record.value)
+        except Fault as fault:
+            found.add(fault.code, WRONG, record.line, str(fault))
+        else:
+            layouts[layout.name] += 1
+            yield record.line, example
+
+
+def _few(good: int) -> str:
+    """What to expect of so few good lines."""
+    if good < LEAST:
+        has = f"{good} line{'' if good == 1 else 's'} can be used" if good else "no line can be used"
+        return f"{has}, and some must be held out to judge by: write at least {LEAST}, and better a dozen."
+    said = f"{good} lines can teach a tone or a format, hardly facts"
+    return f"{said}: write more, or hold a few out and read the answers to them yourself."
+
+
+class _Check:
+    """One check on its way: what is kept while the lines go by."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        tokenizer: Any,
+        max_tokens: int | None,
+        held_out: Path | str | None = None,
+        last_only: bool = False,
+    ) -> None:
+        self.path, self.held_out, self.last_only = Path(path), held_out, last_only
+        self.unit, self.found, self.layouts = unit(path), Found(), Counter[str]()
+        self.tokenizer = self._fit(tokenizer)
+        self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
+        self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
+        # tokens of each line, or without a tokenizer its characters
+        self.given, self.taught = array("L"), array("L")
+        # answers in the good lines, and those of them that are learned
+        self.answers = self.learned = 0
+        self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
+        self.first: Example | None = None
+        self.shown: tuple[int, int, Example] | None = None
+
+    def run(self, progress: Progress | None) -> DataReport:
+        """Read the file, and say what was found."""
+        good = _good(self.path, self.found, self.layouts, progress)
+        for line, example, sizes in tokens.measured(self.tokenizer, good, self.limit, last_only=self.last_only):
+            if isinstance(sizes, Fault):
+                self.found.add(sizes.code, WRONG, line, str(sizes))
+            else:
+                self._add(line, example, sizes)
+        if not self.layouts and not self.found.sorted():
+            raise ValueError(f"{self.path.name} holds no examples: write one a line, as {KNOWN}.")
+        self._whole_file()
+        return self._report()
+
+    def _fit(self, tokenizer: Any) -> Any:
+        """The tokenizer, or None where nothing can be encoded with it; then that is a problem of the whole file."""
+        for code, severity, sentence in tokens.unfit(tokenizer):
+            self.found.add(code, severity, None, sentence)
+            tokenizer = None
+        return tokenizer
+
+    def _add(self, line: int, example: Example, sizes: tokens.LineSizes) -> None:
+        messages = example["messages"]
+        self.given.append(sizes.given)
+        self.taught.append(sizes.taught)
+        answers = len(answers_in(messages))
+        self.answers += answers
+        self.learned += sizes.answers
+        if sizes.only_last:
+            said = f"of its {answers} answers only the last is learned: {sizes.only_last}. Write a line for each answer"
+            self.found.add("only_last_answer", LOOK, line, f"{said}, or train another base.")
+        for code, sentence in remarks(messages, self.marks):
+            self.found.add(code, LOOK, line, sentence)
+        private = self.personal.add(self.found, line, messages)
+        for name in [name for name in UNREAD if example.get(name) not in (None, "", [], {})]:
+            judges = name == "label"  # whether the answer is a good one
+            todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
+            said = f"what its field {name} says is not read: {todo}."
+            self.found.add("unread_field", LOOK, line, said)
+        self.likeness.add(line, messages)
+        if self.held_out is not None:
+            self.questions.add(line, messages)
+        self.first = self.first or example
+        known = self.shown
+        if not private and (not known or sizes.total <= SHORT < known[1]):
+            self.shown = line, sizes.total, example
+
+    def _whole_file(self) -> None:
+        """What only all lines together show."""
+        note = self.found.add
+        self.personal.tell(self.found, self.unit)
+        if has_mark(self.path):
+            note("bom", LOOK, 1, "the file begins with a byte-order mark, where other readers stop: save it without.")
+        if len(self.layouts) > 1:
+            said = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
+            note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({said}): use one.")
+        for alike in self.likeness.found():
+            note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
+        if self.held_out is not None:
+            self._leaks(self.held_out)
+        if self.tokenizer and self.first:
+            for code, severity, sentence in tokens.of_the_template(self.tokenizer, self.first):
+                note(code, severity, None, sentence)
+        if (few := len(self.given)) < FEW:
+            note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
+        if (share := in_longest_tenth(self.taught)) > 0.5:
+            said = f"the longest tenth of the answers holds {share:.0%} of what is learned"
+            note("unbalanced", NOTE, None, f"{said}, so the loss is mostly theirs: shorten or split them.")
+
+    def _leaks(self, held_out: Path | str) -> None:
+        questions, faults, their = AskedQuestions(), Found(), unit(held_out)
+        for line, example in _good(held_out, faults, Counter()):
+            questions.add(line, example["messages"])
+        for problem in faults.sorted():
+            said = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
+            several = f"{problem.count:,} {their}s (first {problem.line}) "
+            place = f"{their} {problem.line} " if problem.count == 1 else several
+            self.found.add("held_out_line", LOOK, None, place + said)
+        for alike in leaks(self.questions, questions):
+            self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{their} {alike.other}"))
+
+    def _report(self) -> DataReport:
+        problems = self.found.sorted()
+        sizes, share = lengths(self.given, self.taught) if self.tokenizer else (None, None)
+        example = None
+        if self.tokenizer and self.shown:
+            example = Rendered(self.shown[0], rendered(self.tokenizer, self.shown[2], last_only=self.last_only))
+        wrong = sum(one.count for one in problems if one.severity == WRONG and one.lines)
+        return DataReport(
+            path=self.path.name,
+            lines=len(self.given) + wrong,
+            good=len(self.given),
+            layouts=dict(self.layouts.most_common()),
+            problems=problems,
+            tokens=sizes,
+            supervised=share,
+            answers=self.answers if self.tokenizer else None,
+            learned=self.learned if self.tokenizer else None,
+            max_tokens=self.limit,
+            example=example,
+            unit=self.unit,
+        )

@@ -1,0 +1,260 @@
+"""What a check found, in numbers and sentences: for a terminal, as data, and as one HTML page.
+
+With it goes a conversation as the model will see it, and what it learns of it marked.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...outside import in_attribute, in_html, in_line, visible
+from ...tasks.conversations import IGNORED, chat_text, tokenized
+from .problems import LINE, LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
+
+HEADINGS = {
+    WRONG: "Wrong: these lines are not used",
+    LOOK: "Look: probably a mistake",
+    NOTE: "Note: good to know",
+}
+
+
+# What is no fault of the file, and matters only where something else than this course trains on it.
+FOR_OTHER_TRAINERS = ("no_generation_marks", "pad_is_eos")
+HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
+
+
+class Lengths(NamedTuple):
+    """Tokens of a file's conversations: the middle one, the one that 95 of 100 do not exceed, the longest, all of them."""
+
+    median: int
+    most: int
+    longest: int
+    total: int
+
+
+class Rendered(NamedTuple):
+    """A line as the model will see it."""
+
+    line: int
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What was found in a training file: lines with something in them, how many are good, and every problem.
+
+    `tokens` and `supervised`, the share of them that the model learns to write, are None where no tokenizer was given;
+    so are the `answers` in the good lines, and how many of them are `learned`. `unit` is what their numbers count.
+    """
+
+    path: str
+    lines: int
+    good: int
+    layouts: Mapping[str, int]
+    problems: tuple[Problem, ...]
+    tokens: Lengths | None = None
+    supervised: float | None = None
+    answers: int | None = None
+    learned: int | None = None
+    max_tokens: int | None = None
+    example: Rendered | None = None
+    unit: str = LINE
+
+    @property
+    def all_usable(self) -> bool:
+        """Whether no line is lost."""
+        return not any(problem.severity == WRONG for problem in self.problems)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a line could be shown, but every one seems to hold personal data."""
+        return bool(self.tokens) and self.example is None
+
+    def of(self, severity: str) -> tuple[Problem, ...]:
+        """The problems of one severity."""
+        return tuple(problem for problem in self.problems if problem.severity == severity)
+
+    def as_data(self) -> dict[str, Any]:
+        """All of it in lists, texts and numbers."""
+        data = asdict(self)
+        data["tokens"] = self.tokens and self.tokens._asdict()
+        if self.example:
+            data["example"] = {
+                "line": self.example.line,
+                "spans": [span._asdict() for span in self.example.spans],
+            }
+        return data
+
+
+def lengths(given: array[int], taught: array[int]) -> tuple[Lengths | None, float | None]:
+    """The lengths of conversations and the share that is supervised, from the tokens of each one's two parts."""
+    totals = np.array(given, np.int64) + np.array(taught, np.int64)
+    if not len(totals):
+        return None, None
+    middle, most = np.percentile(totals, [50, 95], method="inverted_cdf")
+    total = int(totals.sum())
+    return Lengths(int(middle), int(most), int(totals.max()), total), sum(taught) / total
+
+
+def in_longest_tenth(taught: array[int]) -> float:
+    """The share of all that is learned which the longest tenth of the answers holds; 0 where there are fewer than 20."""
+    if len(taught) < 20:
+        return 0.0
+    sizes = np.sort(np.array(taught, np.int64))
+    return float(sizes[-len(sizes) // 10 :].sum() / sizes.sum())
+
+
+def counts(report: DataReport) -> list[str]:
+    """One or two sentences of numbers."""
+    layouts = ", ".join(f"{count:,} as {name}" for name, count in report.layouts.items())
+    lines = report.unit if report.lines == 1 else f"{report.unit}s"
+    said = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
+    if report.tokens and report.supervised is not None:
+        found = report.tokens
+        said.append(
+            f"Tokens in a line: median {found.median:,}, 95% have at most {found.most:,}, longest {found.longest:,}"
+            f"{f' ({report.max_tokens:,} fit)' if report.max_tokens else ''}; {found.total:,} in all. "
+            f"The model learns to write {report.supervised:.0%} of them."
+        )
+    if report.answers and report.learned and report.answers > report.good:
+        some = f"Of the {report.answers:,} answers in these lines {report.learned:,} are learned"
+        why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
+        all_of_them = f"All {report.answers:,} answers in these lines are learned."
+        said.append(all_of_them if report.learned == report.answers else f"{some}: {why}.")
+    return said
+
+
+def _codes(report: DataReport) -> set[str]:
+    return {problem.code for problem in report.problems}
+
+
+def place(problem: Problem, unit: str = LINE) -> str:
+    """Where a problem is: "line 3", or "4,120 lines: 3, 7, 9, 12, 40, …"."""
+    if not problem.lines:
+        return "the whole file"
+    said = in_lines(problem.lines, problem.count, unit)
+    return said if problem.count == 1 else f"{problem.count:,} {said.replace('s', 's:', 1)}"
+
+
+def sentence(problem: Problem, unit: str = LINE) -> str:
+    """A problem's sentence as it stands alone: with a capital letter, and with its line where there are several."""
+    said = visible(problem.sentence)
+    if problem.count > 1 and problem.lines and not problem.names_lines:
+        return f"In {unit} {problem.line}, {said}"
+    return said[:1].upper() + said[1:]
+
+
+def in_words(report: DataReport, colour: bool = False) -> str:
+    """The report for a terminal."""
+    parts = [f"{in_line(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
+    for severity in SEVERITIES:
+        if found := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
+            parts += ["", HEADINGS[severity]]
+            parts += [f"  {one.code} ({place(one, report.unit)})\n    {sentence(one, report.unit)}" for one in found]
+    if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
+        parts += [
+            "",
+            f"For other trainers, such as TRL's: {', '.join(elsewhere)} (--json and --html say what that means).",
+        ]
+    if report.hidden:
+        parts += ["", HIDDEN]
+    if report.example:
+        how = "in colour and underlined" if colour else "in ⟦ ⟧"
+        parts += [
+            "",
+            f"{report.unit.capitalize()} {report.example.line} as the model will see it; what it learns to write is {how}:",
+            "",
+        ]
+        parts += [for_terminal(report.example.spans, colour)]
+    return "\n".join(parts)
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>{title}</title><style>
+body{{font:16px/1.5 system-ui,sans-serif;color:#1b1f23;background:#fff;max-width:60rem;margin:2rem auto;padding:0 1rem;overflow-wrap:break-word}}
+h1{{font-size:1.7rem}} h2{{border-top:1px solid #d0d4d8;padding-top:1rem;margin-top:2rem;font-size:1.25rem}}
+li{{margin:.5rem 0}} code,pre{{font:.9em/1.5 ui-monospace,Consolas,monospace}} .place{{color:#4a5056}}
+pre{{background:#f5f6f7;padding:.8rem;white-space:pre-wrap;overflow-wrap:anywhere}} {style}
+</style></head><body><main>
+<h1>{heading}</h1>
+{body}
+</main></body></html>
+"""
+
+
+def as_page(report: DataReport) -> str:
+    """`report` as HTML. What is learned is marked by brackets and a line under it as well as by colour."""
+    body = [f"<p>{in_html(said)}</p>" for said in counts(report)]
+    for severity in SEVERITIES:
+        if found := report.of(severity):
+            items = "\n".join(
+                f'<li><code>{one.code}</code> <span class="place">({in_html(place(one, report.unit))})</span><br>'
+                f"{in_html(sentence(one, report.unit))}</li>"
+                for one in found
+            )
+            body += [f"<h2>{in_html(HEADINGS[severity])}</h2>", f"<ul>{items}</ul>"]
+    if report.hidden:
+        body.append(f"<p>{HIDDEN}</p>")
+    if report.example:
+        body += [
+            f"<h2>{report.unit.capitalize()} {report.example.line} as the model will see it</h2>",
+            f"<p>What the model learns to write stands marked in {OPEN} {CLOSE}.</p>",
+            for_page(report.example.spans),
+        ]
+    name = f"{report.path}, checked"
+    return _PAGE.format(title=in_attribute(name), heading=in_html(name), style=STYLE, body="\n".join(body))
+
+
+OPEN, CLOSE = "⟦", "⟧"
+# bold, underlined, green; and back
+COLOUR, PLAIN = "\x1b[1;4;32m", "\x1b[0m"
+STYLE = "mark{background:#d7f0e4;color:#00402c;font-weight:600;text-decoration:underline}"
+
+
+class Span(NamedTuple):
+    """A run of tokens: its text, whether the model learns to write it, and how many tokens it is."""
+
+    text: str
+    taught: bool
+    tokens: int
+
+
+def rendered(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> tuple[Span, ...]:
+    """The tokens that `tasks.encode` makes of a conversation, as text again, parted where supervision begins and ends.
+
+    Raises ValueError as `tasks.encode` does.
+    """
+    encoded = next(tokenized(tokenizer, [chat_text(tokenizer, example, last_only=last_only)]))
+    ids, labels = encoded.input_ids.tolist(), encoded.labels.tolist()
+    spans, at, written = [], 0, ""
+    for taught, run in groupby(label != IGNORED for label in labels):
+        count = len(list(run))
+        at += count
+        # decoded from the start, since some tokenizers drop the space that a text begins with
+        text = tokenizer.decode(ids[:at], skip_special_tokens=False)
+        spans.append(Span(text[len(written) :], taught, count))
+        written = text
+    return tuple(spans)
+
+
+def for_terminal(spans: tuple[Span, ...], colour: bool) -> str:
+    """The text, with what is learned in colour and underlined, or without colour in brackets."""
+    before, after = (COLOUR, PLAIN) if colour else (OPEN, CLOSE)
+    return "".join(f"{before}{visible(s.text)}{after}" if s.taught else visible(s.text) for s in spans)
+
+
+def for_page(spans: tuple[Span, ...]) -> str:
+    """The text as HTML: what is learned is marked, underlined and in brackets, so that no one needs the colour."""
+    parts = []
+    for span in spans:
+        text = in_html(span.text)
+        title = f"{span.tokens} tokens that the model learns to write"
+        parts.append(f'<mark title="{title}">{OPEN}{text}{CLOSE}</mark>' if span.taught else text)
+    return f"<pre>{''.join(parts)}</pre>"

@@ -1,0 +1,171 @@
+"""The base model to export, as a Hugging Face folder: opened once, and proven once to read text as llama.cpp does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .... import models
+from ....adapter import Adapter, read_adapter
+from ....errors import ModelError
+from . import names, vocabulary
+
+ACTIVATIONS = ("silu", "swish")  # llama.cpp's networks of these families have this one built in
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A Hugging Face folder as the exporter sees it: nothing of its weights is in memory."""
+
+    folder: Path
+    config: Any
+    files: dict[str, Path]  # tensor → the safetensors file that holds it
+    shapes: dict[str, tuple[int, ...]]
+
+    @property
+    def architecture(self) -> str:
+        """Its name in llama.cpp."""
+        return names.architecture(self.config.model_type)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many rows the embedding has."""
+        return self.shapes["model.embed_tokens.weight"][0]
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The folder's tokenizer."""
+        return models.load_tokenizer(self.folder)
+
+    @cached_property
+    def findings(self) -> list[str]:
+        """What differs or may trip up between this base in transformers and in llama.cpp, in sentences.
+
+        The proof runs when this is first asked for, and is kept: it writes a tiny model with the whole vocabulary and
+        starts llama.cpp's server on it. Raises ModelError when llama.cpp's tokens are not the tokenizer's.
+        """
+        return [*self.short_window, *vocabulary.check(self.folder, self.tokenizer, self.vocabulary_size)]
+
+    @property
+    def short_window(self) -> list[str]:
+        """A sentence where the base looks back less far than a text may be long, which llama.cpp does not do here."""
+        window = getattr(self.config, "sliding_window", None)
+        if not window or window >= self.config.max_position_embeddings:
+            return []
+        if not getattr(self.config, "use_sliding_window", True):
+            return []
+        return [
+            f"This base looks back {window} tokens, llama.cpp over the whole text: past {window} tokens they differ."
+        ]
+
+    def gguf_name(self, name: str) -> str:
+        """A tensor's name in llama.cpp. Raises ModelError for a tensor that it lacks."""
+        return names.gguf_name(name, self.architecture, self.config.num_hidden_layers)
+
+    def reordered(self, name: str, rows: Tensor) -> Tensor:
+        """The `rows` of the tensor `name` (or of the B that changes it) in llama.cpp's order: see names.permuted."""
+        heads = {"q_proj": self.config.num_attention_heads, "k_proj": self.config.num_key_value_heads}
+        layer = name.rsplit(".", 2)[-2]
+        if layer not in heads or not names.ARCHITECTURES[self.config.model_type][1]:
+            return rows
+        return names.permuted(rows, heads[layer])
+
+
+def open_base(base: Path | str | SourceModel) -> SourceModel:
+    """Look at a Hugging Face folder (config.json, safetensors); one that is open already comes back as it is.
+
+    Raises ModelError for one that cannot be exported.
+    """
+    from transformers import AutoConfig
+
+    from ....models.configs import read_config
+    from ....models.hub import one_sentence
+    from ....models.weights import shapes_in, weight_files
+
+    if isinstance(base, SourceModel):
+        return base
+    folder = Path(base).absolute()
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{base} has no config.json: give the base model's folder, as transformers saves it.")
+    try:
+        names.architecture(read_config(folder)["model_type"])
+    except ModelError as error:
+        raise ModelError(f"{folder.name}: {error}") from None
+    with one_sentence(str(folder), local=True):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    if getattr(config, "quantization_config", None) is not None:
+        raise ModelError(f"{folder.name} is quantised already: give the 16-bit model that it was made from.")
+    if config.hidden_act not in ACTIVATIONS:
+        raise ModelError(
+            f"{folder.name} has the activation {config.hidden_act!r}, and llama.cpp computes every {config.model_type} "
+            "with SiLU, so its answers would be wrong: use this model in Python."
+        )
+    found = shapes_in(weight_files(folder))
+    shapes = {name: shape for name, (_, shape) in found.items()}
+    if fault := _fault(config, shapes):
+        raise ModelError(f"{folder.name}: {fault}: fetch the folder again.")
+    return SourceModel(folder, config, {name: path for name, (path, _) in found.items()}, shapes)
+
+
+SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+
+
+def _fault(config: Any, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Where config.json says what cannot be, or something else than the weights' shapes; "" where they agree."""
+    for name in (*SIZES, "max_position_embeddings"):
+        if type(size := getattr(config, name, None)) is not int or not 0 < size < 2**31:
+            return f"config.json says {name} = {size!r}"
+    numbers = {"rms_norm_eps": config.rms_norm_eps, "rope_theta": (config.rope_parameters or {}).get("rope_theta")}
+    if wrong := [name for name, value in numbers.items() if type(value) not in (int, float) or not 0 < value < 1e30]:
+        return f"config.json says {wrong[0]} = {numbers[wrong[0]]!r}"
+    width, size = (
+        config.hidden_size,
+        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads,
+    )
+    block = "model.layers.0."
+    expected = {
+        block + "self_attn.q_proj.weight": (config.num_attention_heads * size, width),
+        block + "self_attn.k_proj.weight": (config.num_key_value_heads * size, width),
+        block + "mlp.up_proj.weight": (config.intermediate_size, width),
+    }
+    embedding = shapes.get("model.embed_tokens.weight", ())
+    if len(embedding) != 2 or embedding[1] != width:
+        return f"model.embed_tokens.weight has the shape {embedding}, and config.json says hidden_size = {width}"
+    if wrong := [name for name, shape in expected.items() if shapes.get(name) != shape]:
+        return f"{wrong[0]} has the shape {shapes.get(wrong[0], ())}, and by config.json it is {expected[wrong[0]]}"
+    blocks = {name.split(".")[2] for name in shapes if name.startswith("model.layers.")}
+    if blocks != {str(n) for n in range(config.num_hidden_layers)}:
+        return f"it holds {len(blocks)} blocks, and config.json says num_hidden_layers = {config.num_hidden_layers}"
+    return ""
+
+
+def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:
+    """The adapter in a folder, and the folder of its base, both by absolute paths; the adapter's name is its folder's.
+
+    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names, or the embedded one. What an
+    adapter names is somebody else's word, so it starts no download: a hub id is fetched only when `base` names it.
+    Raises FileNotFoundError, ModelError or ValueError with what to do.
+    """
+    adapter = read_adapter(Path(adapter_folder).resolve())
+    named = adapter.base_name or models.EMBEDDED
+    if base is None and models.which(named).kind == "hub":
+        raise ModelError(
+            f"the adapter {adapter.name} names its base as {named}, a model of the hub. Nothing is fetched on an adapter's "
+            f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
+        )
+    return adapter, models.folder(base or named).absolute()
+
+
+def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]:
+    """What differs or may trip up between this base in transformers and in llama.cpp: template, EOS, attention window.
+
+    With a `tokenizer` of your own instead of the folder's. Raises ModelError when llama.cpp's tokens are not its tokens.
+    """
+    source = open_base(base)
+    if tokenizer is None:
+        return source.findings
+    return [*source.short_window, *vocabulary.check(source.folder, tokenizer, source.vocabulary_size)]

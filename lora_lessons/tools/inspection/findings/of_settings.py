@@ -1,0 +1,188 @@
+"""Findings from the configuration: the scale, the targets, the start."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ....peft_config import DEFAULT_ALPHA
+from ....targets import is_end
+from ..reading import AdapterFolder
+from ..settings import NEEDS_COVARIANCES, NEEDS_GRADIENTS
+from ..xray import AdaptedMatrix, Finding, dropped, other_ranks
+from .of_numbers import named
+
+# From this rank on, PEFT's default lora_alpha makes the scale a quarter or less.
+LARGE_R = 32
+TINY, HUGE = 0.25, 16
+# What the Linears of many families are called: a name of these is no slip of the fingers.
+USUAL_LEAVES = {
+    *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj"),
+    *("c_attn", "c_proj", "c_fc", "query", "key", "value", "dense", "query_key_value", "out_proj", "fc1", "fc2"),
+    *("in_proj", "w1", "w2", "w3", "wq", "wk", "wv", "wo", "lm_head", "embed_tokens"),
+}
+
+# LoRA's variants that PEFT keeps under LoRA's name → what each does beside A, B, r and α.
+VARIANTS = {
+    "alora_invocation_tokens": "Activated LoRA: A and B work from the invocation tokens on. A prompt without these tokens gets the "
+    "base's answer, and the adapter cannot be merged.",
+    "layer_replication": "layer_replication: PEFT stacks the base's layers anew and adapts every copy by itself. Only a program that "
+    "stacks them in the same way can use the adapter.",
+    "arrow_config": "Arrow: it chooses among other adapters for each token, and is of no use without them.",
+    "kasa_config": "KaSA: PEFT drops the r smallest directions of W when it loads the adapter, which then replaces them. The ‖ΔW‖ "
+    "shown here counts what was added alone.",
+    "use_bdlora": "BD-LoRA: the file holds the blocks of block-diagonal matrices, which other programs take for whole ones.",
+    "use_qalora": "QA-LoRA: on a GPTQ base, A reads the means of groups of inputs, so it fits that base alone. On any other base it "
+    "is plain LoRA.",
+    "monteclora_config": "MonteCLoRA: it added noise to A while it was trained. What it learned about that noise lies in the file too, "
+    "and PEFT alone reads it.",
+    "velora_config": "VeLoRA: it saved memory while it was trained, and computes what plain LoRA does. Its extra tensors are of no "
+    "further use.",
+}
+
+
+def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+    """All findings from the settings."""
+    said = opened.settings
+    if not said.is_lora:
+        yield Finding(
+            "not_lora",
+            "note",
+            f"This is no LoRA adapter but {said.kind}: scale, ranks and ‖ΔW‖ do not apply, and the rest is looked at.",
+        )
+        return
+    yield from _scale(opened, matrices)
+    yield from _typos(opened)
+    yield from _disagreements(opened, matrices)
+    if said.use_rslora:
+        r = _usual_r(matrices) or said.r
+        scale, told = said.lora_alpha / math.sqrt(r), said.lora_alpha / r
+        yield Finding(
+            "rslora_export",
+            "look",
+            f"rsLoRA: the scale is α/√r = {_short(scale)}. A converter that reads lora_alpha alone, as llama.cpp's does, makes "
+            f"it α/r = {_short(told)}, √r = {_short(math.sqrt(r))} times too small.",
+            "lesson 10",
+        )
+    if said.starts(NEEDS_COVARIANCES, NEEDS_GRADIENTS):
+        stops = said.starts(NEEDS_COVARIANCES)
+        yield Finding(
+            "start_changed_base",
+            "wrong",
+            f"init_lora_weights is {said.init_lora_weights!r}: this start took a part out of W, and PEFT cannot repeat it when it "
+            f"loads the adapter, so it {'stops' if stops else 'answers wrongly without a word'}. Convert it where it was trained, with "
+            "save_pretrained(folder, path_initial_model_for_weight_conversion=…).",
+            "lesson 05's side trip",
+        )
+    elif said.changes_base:
+        yield Finding(
+            "start_changed_base",
+            "look",
+            f"init_lora_weights is {said.init_lora_weights!r}: this start took a part out of W, so B·A is not the change of the "
+            "plain W, and a program that adds it to the plain W gets another model. PEFT can convert it where it was trained.",
+            "lesson 05's side trip",
+        )
+    for name in VARIANTS.keys() & said.others.keys():
+        yield Finding("variant", "note", VARIANTS[name], f"PEFT's {name}")
+    if said.use_dora:
+        yield Finding(
+            "dora",
+            "note",
+            "DoRA: beside B·A it rescales every row of W, and the ‖ΔW‖ shown here is B·A alone.",
+            "lesson 05's side trip",
+        )
+
+
+def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+    said = opened.settings
+    usual = Counter((matrix.r, matrix.scale) for matrix in matrices).most_common(1)
+    if not usual:
+        return
+    (r, scale), count = usual[0]
+    where = "" if count == len(matrices) else f" in {count} of {len(matrices)} matrices"
+    alpha = scale * (math.sqrt(r) if said.use_rslora else r)
+    as_told = f"lora_alpha = {_short(alpha)}, r = {r}"
+    if r >= LARGE_R and alpha == DEFAULT_ALPHA and not said.use_rslora:
+        yield Finding(
+            "alpha_at_default",
+            "look",
+            f"The scale is {_short(scale)}{where}: lora_alpha is {DEFAULT_ALPHA}, PEFT's default, while r = {r}. The model "
+            f"gets 1/{_short(1 / scale)} of B·A, so it learns little at a low learning rate. Rate and scale trade places: if "
+            "this adapter does what it should, keep it. If it learned too little, set the lora_alpha that worked at another rank, "
+            "or raise the rate.",
+            "lerobot#3551, lesson 05",
+        )
+    elif scale <= 0:
+        effect = "the adapter adds nothing" if not scale else "the update is subtracted"
+        yield Finding("scale_tiny", "wrong", f"The scale is {_short(scale)}{where} ({as_told}): {effect}.", "lesson 02")
+    elif scale <= TINY:
+        yield Finding(
+            "scale_tiny",
+            "look",
+            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2, and less where α was kept as the rank "
+            "rose. If the adapter learned too little, raise lora_alpha or the learning rate.",
+            "lesson 05",
+        )
+    elif scale >= HUGE:
+        yield Finding(
+            "scale_huge",
+            "look",
+            f"The scale is {_short(scale)}{where} ({as_told}). It is usually 1 or 2: did someone write α where α/r was "
+            "meant, or train with a program that does not divide by r?",
+            "mlx-vlm#986, lesson 02",
+        )
+
+
+def _typos(opened: AdapterFolder) -> Iterator[Finding]:
+    said = opened.settings
+    modules = {one.module for one in opened.tensors}
+    names = said.target_modules if isinstance(said.target_modules, tuple) else ()
+    for name in names:
+        meant = any(is_end(name, module) for module in modules)
+        saved_whole = any(name.endswith(saved) for saved in said.modules_to_save)
+        if meant or saved_whole or "exclude_modules" in said.others:
+            continue
+        leaves = {module.rpartition(".")[2] for module in modules}.union(USUAL_LEAVES) - set(names)
+        close = difflib.get_close_matches(name.rpartition(".")[2], sorted(leaves), n=1, cutoff=0.6)
+        yield Finding(
+            "target_typo",
+            "wrong" if close and name not in USUAL_LEAVES else "look",
+            f"target_modules names {name!r}, and no matrix in the file is called that: PEFT skips a name that matches "
+            f"nothing, as long as another one matches.{f' Was {close[0]!r} meant?' if close else ''}",
+            "peft#1959, lesson 04",
+        )
+
+
+def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+    said = opened.settings
+    if lost := dropped(opened):
+        kinds = Counter(module.replace(".base_layer", "").rpartition(".")[2] for module in lost)
+        names = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        yield Finding(
+            "dropped_by_targets",
+            "wrong",
+            f"The configuration leaves out {named(lost, len(list(opened.pairs())))} ({names}), although the file holds their A and B: "
+            "PEFT drops them without a word. If they were trained, mend target_modules, exclude_modules or layers_to_transform in "
+            "adapter_config.json.",
+            "lesson 14",
+        )
+    if others := other_ranks(opened, matrices):
+        first = others[0]
+        yield Finding(
+            "rank_differs",
+            "wrong",
+            f"adapter_config.json says r = {said.rank_of(first.module)}, and the tensors have r = {first.r} in "
+            f"{named([one.module for one in others], len(matrices))}: PEFT stops with a size mismatch. Get the adapter_config.json "
+            "that was saved with this file.",
+            "lesson 04",
+        )
+
+
+def _usual_r(matrices: Sequence[AdaptedMatrix]) -> int:
+    return Counter(matrix.r for matrix in matrices).most_common(1)[0][0] if matrices else 0
+
+
+def _short(number: float) -> str:
+    return f"{number:.4g}"

@@ -1,0 +1,241 @@
+"""An adapter's folder, whatever PEFT put into it: the configuration, and what tensor lies where. No number is read yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ... import models
+from ...adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from ...errors import first_line
+from ...files import check_readable
+from ...paths import expanded
+from ...sums import SUMS, damaged
+from .settings import AdapterSettings, read_settings
+
+PREFIX = "base_model.model."
+PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
+# What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
+WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+# What A and B are read from here; llama.cpp and PEFT take these, too.
+FLOATS = ("F64", "F32", "F16", "BF16")
+
+# How PEFT ends the names of what it saves; a name in front of .weight is an adapter's, which PEFT itself leaves out.
+_AB = re.compile(r"\.lora_(?P<embedding>embedding_)?(?P<part>[AB])(?:\.(?P<named>(?!weight$)[^.]+))?(?:\.weight)?$")
+_ROLES = (
+    ("magnitude", re.compile(r"\.lora_magnitude_vector(\.weight)?$")),
+    ("bias", re.compile(r"(\.lora_B)?\.bias$")),
+    ("diagonal", re.compile(r"\.lora_diag(\.\w+)?$")),
+    ("tokens", re.compile(r"trainable_tokens_delta(\.\w+)?$")),
+    (
+        "embedding",
+        re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|embeddings?|lm_head|embed_out)(\.base_layer)?\.weight$"),
+    ),
+)
+
+
+class Stored(NamedTuple):
+    """One tensor of the file: its key, what it is for, and what it takes."""
+
+    key: str
+    # "A", "B", "magnitude", "bias", "diagonal" (of KaSA), "tokens", "embedding" (one saved whole) or "whole" (any other)
+    role: str
+    # The module that it belongs to, without PEFT's prefix.
+    module: str
+    shape: tuple[int, ...]
+    dtype: str
+    on_embedding: bool = False
+    # The adapter's name in the key, as a state_dict has it and a file of PEFT's has not.
+    named: str = ""
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it holds."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in the file."""
+        return self.numbers * SIZES.get(self.dtype, 4)
+
+
+@dataclass(frozen=True)
+class AdapterFolder:
+    """An adapter's folder that was opened."""
+
+    place: Path
+    settings: AdapterSettings
+    tensors: tuple[Stored, ...]
+
+    @property
+    def file(self) -> Path:
+        """The weights' file."""
+        return self.place / ADAPTER_WEIGHTS
+
+    def pairs(self) -> Iterator[tuple[str, Stored | None, Stored | None]]:
+        """(module, A, B) of every module that has either, in the file's order."""
+        found: dict[str, dict[str, Stored]] = {}
+        for one in self.tensors:
+            if one.role in ("A", "B"):
+                found.setdefault(one.module, {})[one.role] = one
+        for module, parts in found.items():
+            yield module, parts.get("A"), parts.get("B")
+
+    @cached_property
+    def misshapen(self) -> dict[str, str]:
+        """The modules whose A and B are no two matrices that can be multiplied, and both shapes in words."""
+        pairs = ((module, A, B) for module, A, B in self.pairs() if A is not None and B is not None)
+        return {
+            module: f"A is {_shape(A)} and B {_shape(B)}"
+            for module, A, B in pairs
+            if not _multiply(A, B, self.settings.blocks_of(module, "A"), self.settings.blocks_of(module, "B"))
+        }
+
+    def read(self, one: Stored) -> Tensor:
+        """The numbers of one tensor. Raises ValueError where the file is damaged."""
+        try:
+            return self._numbers.get_tensor(one.key)
+        except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(self.file, error) from error
+
+    def factors(self, module: str, A: Stored, B: Stored) -> tuple[Tensor, Tensor]:
+        """A and B of a module as they are multiplied: BD-LoRA's blocks on their diagonal, KaSA's scale of each row in A.
+
+        Raises ValueError where the file is damaged.
+        """
+        wide, tall = self.read(A), self.read(B)
+        if (blocks := self.settings.blocks_of(module, "A")) > 1:
+            wide = torch.block_diag(*wide.chunk(blocks))
+        if (blocks := self.settings.blocks_of(module, "B")) > 1:
+            tall = torch.block_diag(*tall.chunk(blocks))
+        diagonal = self._diagonals.get(module)
+        if diagonal is not None and diagonal.shape == A.shape[:1]:
+            wide = self.read(diagonal).unsqueeze(1) * wide
+        return wide, tall
+
+    @cached_property
+    def _numbers(self) -> Any:
+        """The file, opened once: opening reads the names of all its tensors, which takes as long as there are many."""
+        return safe_open(self.file, "pt")
+
+    @cached_property
+    def _diagonals(self) -> dict[str, Stored]:
+        return {one.module: one for one in self.tensors if one.role == "diagonal"}
+
+    def is_finite(self, one: Stored) -> bool:
+        """Whether a tensor holds neither NaN nor infinity."""
+        return bool(self.read(one).isfinite().all())
+
+
+def open_adapter(adapter: Path | str) -> AdapterFolder:
+    """Open the adapter in a folder, or of a hub id, which is fetched without a base.
+
+    Raises FileNotFoundError, ValueError or ModelError with what to do; a pickle is refused.
+    """
+    place = _place(adapter)
+    if not (place / ADAPTER_CONFIG).is_file():
+        raise FileNotFoundError(
+            f"no {ADAPTER_CONFIG} in {place}: give the folder that PEFT's save_pretrained wrote, or a hub id such as "
+            "'owner/name'."
+        )
+    if not (place / ADAPTER_WEIGHTS).is_file():
+        raise FileNotFoundError(_without_weights(place))
+    check_readable(place)
+    if wrong := damaged(place.resolve().parent, f"{place.resolve().name}/"):
+        raise ValueError(f"{place.parent / wrong[0]} is not the file that {SUMS} beside it names: get it again.")
+    return AdapterFolder(place, read_settings(place / ADAPTER_CONFIG), _stored(place / ADAPTER_WEIGHTS))
+
+
+def _place(adapter: Path | str) -> Path:
+    place = expanded(adapter)
+    if place.is_file():
+        raise FileNotFoundError(f"{place} is a file: give the folder that holds it.")
+    if models.is_hub_id(str(adapter)):
+        return models.fetch_adapter(str(adapter))
+    return place
+
+
+def _without_weights(place: Path) -> str:
+    if pickles := [name for name in PICKLES if (place / name).is_file()]:
+        return (
+            f"{place} has its weights in {pickles[0]}, a pickle: opening one can run any program that its maker put into it, "
+            "so it is not read. If you must have them, write them anew where such a program could do no harm, with "
+            f'safetensors.torch.save_file(torch.load("{pickles[0]}", weights_only=True), "{ADAPTER_WEIGHTS}"): '
+            "weights_only=True takes numbers and nothing else."
+        )
+    return f"no {ADAPTER_WEIGHTS} in {place}: save the adapter again with PEFT's save_pretrained, or copy it whole."
+
+
+def _stored(file: Path) -> tuple[Stored, ...]:
+    if not models.is_whole(file):
+        raise ValueError(f"{file} is cut short or damaged: copy it again.")
+    try:
+        with safe_open(file, "pt") as opened:
+            slices = {key: opened.get_slice(key) for key in list(opened.keys())}
+            found = [_named(key, tuple(one.get_shape()), str(one.get_dtype())) for key, one in slices.items()]
+    except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(file, error) from error
+    if not found:
+        raise ValueError(f"{file} holds no numbers at all: save the adapter again.")
+    return tuple(sorted(found, key=lambda one: in_order(one.key)))
+
+
+def odd_keys(opened: AdapterFolder) -> str:
+    """What keeps PEFT from finding A and B under the file's keys, which it passes over with a warning; "" where nothing does."""
+    keys = [one.key for one in opened.tensors if one.role in ("A", "B")]
+    if doubled := [key for key in keys if key.startswith(2 * PREFIX)]:
+        return f"{len(doubled)} keys begin with {PREFIX} twice, as when a PeftModel is wrapped in another"
+    if wrapped := [key for key in keys if any(f".{name}." in key for name in WRAPPERS)]:
+        name = next(name for name in WRAPPERS if f".{name}." in wrapped[0])
+        return f"{len(wrapped)} keys hold {name}, the name of a wrapper around the model that was trained"
+    if bare := [key for key in keys if not key.startswith(PREFIX)]:
+        return f"{len(bare)} keys do not begin with {PREFIX}, as PEFT's do"
+    return ""
+
+
+def adapter_name(opened: AdapterFolder) -> str:
+    """The adapter's name that the keys hold, as those of a state_dict do and PEFT's files do not; "" where they hold none."""
+    return next((one.named for one in opened.tensors if one.named), "")
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """A name to sort by: layer 10 comes after layer 9."""
+    return [(int(part), "") if part.isdecimal() and len(part) < 10 else (-1, part) for part in name.split(".")]
+
+
+def _shape(one: Stored) -> str:
+    return "×".join(map(str, one.shape)) or "one number"
+
+
+def _multiply(A: Stored, B: Stored, blocks_of_a: int, blocks_of_b: int) -> bool:
+    """Whether B·A can be worked out, and is not empty."""
+    if min(len(A.shape), len(B.shape)) < 2 or not A.numbers or not B.numbers:
+        return False
+    whole_blocks = A.shape[0] % blocks_of_a == 0 and B.shape[0] % blocks_of_b == 0
+    return whole_blocks and A.shape[0] == B.shape[1] * blocks_of_b
+
+
+def _named(key: str, shape: tuple[int, ...], dtype: str) -> Stored:
+    inner = key.removeprefix(PREFIX)
+    if (pair := _AB.search(inner)) and pair["named"] != "bias":
+        module = inner[: pair.start()]
+        return Stored(key, pair["part"], module, shape, dtype, bool(pair["embedding"]), pair["named"] or "")
+    role = next((role for role, ends in _ROLES if ends.search(inner)), "whole")
+    module = inner.rpartition(".")[0].removesuffix(".base_layer").removesuffix(".lora_B")
+    return Stored(key, role, module, shape, dtype)
+
+
+def _damaged(file: Path, error: Exception) -> ValueError:
+    return ValueError(f"{file} is cut short or damaged ({first_line(error)}): copy it again.")

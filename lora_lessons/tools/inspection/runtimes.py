@@ -1,0 +1,328 @@
+"""Which programs load the adapter, and why: read in the sources of vLLM and llama.cpp in November 2026, and in their threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ... import models
+from ...adapter import ADAPTER_CONFIG
+from ...errors import ModelError
+from ...peft_config import read_config
+from ..export import gguf
+from .reading import FLOATS, AdapterFolder, Stored, adapter_name, odd_keys
+from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
+from .xray import AdaptedMatrix, AgainstBase, Loads, Runtime, all_dropped, biased_by, dropped, not_in_file, other_ranks
+
+# vLLM's default for --max-lora-rank.
+VLLM_RANK = 16
+_VLLM_READS = "vllm/lora/peft_helper.py"
+_ON_GPTQ = "if its base is in GPTQ, QA-LoRA's A reads the means of groups of inputs, which it does not make"
+# Of PEFT 0.21's kinds, those that it folds into W ...
+MERGED = (
+    *("LORA", "ADALORA", "ADAMSS", "BEFT", "BOFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "FROD", "GLORA", "GRALORA"),
+    *("HIRA", "HRA", "IA3", "LN_TUNING", "LOHA", "LOKR", "MISS", "OFT", "OSF", "PEANUT", "PSOFT", "PVERA", "RANDLORA"),
+    *("ROAD", "SHIRA", "SUPERTUNING", "TINYLORA", "TRAINABLE_TOKENS", "UNILORA", "VBLORA", "VERA", "WAVEFT"),
+)
+# ... and those that it does not: they stand before the text or inside attention, or depend on what is read.
+NOT_MERGED = (
+    *("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE"),
+    *("LILY", "POLY", "SHADOW", "XLORA"),
+)
+
+Answer = tuple[Loads, str, str]
+
+
+def runtimes(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
+) -> tuple[Runtime, ...]:
+    """PEFT, llama.cpp, vLLM, and Ollama by way of a merge; of each the first reason that decides."""
+    found = []
+    for name, reasons in (("PEFT", _peft), ("llama.cpp", _llama_cpp), ("vLLM", _vllm), ("Ollama (merged)", _merged)):
+        found.append(Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against)))))
+    return tuple(found)
+
+
+def _by_keys(opened: AdapterFolder, runtime: str, against: AgainstBase | None) -> Answer | None:
+    """What follows from keys that are not PEFT's or the base's, and from shapes that cannot be; None where all can."""
+    by_peft = runtime in ("PEFT", "Ollama (merged)")
+    if against and against.other_shapes:
+        return "no", "its matrices have other shapes than this base's", "peft#1457"
+    if against and against.lacking:
+        lacking = f"this base has no module for {len(against.lacking)} of its matrices"
+        if by_peft:
+            return "care", f"without them, and with a warning only: {lacking}", "peft#2566, peft#2699"
+        return "no" if runtime == "llama.cpp" else "unknown", lacking, ""
+    if opened.settings.is_lora and (misshapen := opened.misshapen):
+        return "no", f"A and B of {len(misshapen)} of its matrices cannot be multiplied", ""
+    if opened.settings.is_lora and odd_keys(opened):
+        if by_peft:
+            return "no", "the keys of its file are not those that PEFT looks for", "peft#1678, peft#2171"
+        return "unknown", "the keys of its file are not PEFT's: save it anew first", ""
+    if name := adapter_name(opened):
+        if by_peft:
+            return "care", f"only under the name in its keys, with adapter_name={name!r}", ""
+        return "no", f"it knows no keys with an adapter's name ({name}) in them", "llama.cpp#3640"
+    return None
+
+
+def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
+    said = opened.settings
+    if said.kind not in (*MERGED, *NOT_MERGED):
+        yield "unknown", f"PEFT 0.21 has no kind called {said.kind}: a later release may", ""
+    if all_dropped(opened):
+        yield "no", "it stops, because the configuration means none of the modules in the file", ""
+    if missing := not_in_file(opened):
+        yield "care", f"it stops where the base has {missing}, which the file lacks", ""
+    if said.starts(NEEDS_COVARIANCES):
+        yield (
+            "no",
+            "it stops, because CorDA's start needs the covariances of its training: convert it where you trained it",
+            "",
+        )
+    if other_ranks(opened, matrices):
+        yield "no", "the r of its configuration is not that of its tensors: a size mismatch", ""
+    if lost := dropped(opened):
+        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
+    if said.starts(NEEDS_GRADIENTS):
+        yield (
+            "care",
+            "it loads it on the plain W without a word, and LoRA-GA had changed W: convert it where you trained it",
+            "",
+        )
+    if said.changes_base:
+        yield "yes", "it works the same start out of the base anew, so the base must be the very same", ""
+    if "alora_invocation_tokens" in said.others:
+        yield (
+            "yes",
+            "A and B work from the invocation tokens on: a prompt without them gets the base's answer",
+            "peft#2609",
+        )
+    unseen = "" if said.is_lora or against is None else "; whether this kind fits the base was not looked at"
+    yield "yes", f"it wrote the format{unseen}", ""
+
+
+def _llama_cpp(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> Iterator[Answer]:
+    said = opened.settings
+    if not said.is_lora:
+        yield "no", f"its adapters are A and B, and this is {said.kind}", ""
+    if said.use_dora:
+        yield "no", "its converter stops at DoRA's magnitudes: merge it first", "llama.cpp#6536"
+    if other := _besides(opened):
+        yield "no", f"its converter takes A and B alone and stops at {_last(other)}: merge it first", "llama.cpp#11554"
+    if "fan_in_fan_out" in said.others:
+        reason = "its converter turns GPT-2's W around, and A and B with it, which PEFT had turned: merge it first"
+        yield "no", reason, "llama.cpp, convert_lora_to_gguf.py"
+    if "layer_replication" in said.others:
+        yield "no", "layer_replication adds layers that the base's GGUF has not", "llama.cpp, src/llama-adapter.cpp"
+    if "use_bdlora" in said.others:
+        yield (
+            "no",
+            "it multiplies A and B as they are, and BD-LoRA keeps blocks: merge it first",
+            "llama.cpp, src/llama-adapter.cpp",
+        )
+    tied = _ties(opened, matrices, against)
+    if tied and any(one.module.endswith("lm_head") for one in matrices):
+        yield "no", "this base's head is its embedding, and its converter leaves no lm_head alone", "llama.cpp#9065"
+    if tied and any(one.on_embedding for one in matrices):
+        yield "no", "it stops at an adapter of the embedding where the head is the same matrix", "tried with llama.cpp"
+    if said.target_parameters:
+        yield "unknown", "stacked experts (target_parameters) were not tried here: merge it first", ""
+    if against is None and "use_qalora" in said.others:
+        yield "care", _ON_GPTQ, ""
+    if said.changes_base:
+        yield "care", f"{said.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
+    if tied is None and any(one.on_embedding for one in matrices):
+        yield (
+            "care",
+            "it stops where the base ties head and embedding: untie them first, or merge it",
+            "tried with llama.cpp",
+        )
+    if norms := [one for one in opened.tensors if _is_norm(one)]:
+        reason = f"it leaves trained norms out without a word, such as {_last(norms)}: merge it first"
+        yield "care", reason, "llama.cpp, src/llama-adapter.cpp"
+    if against and against.in_bitsandbytes:
+        reason = "its converter stops at a base in bitsandbytes: give it the 16-bit one that this was made from"
+        yield "care", reason, "llama.cpp, convert_hf_to_gguf.py"
+    ours, known = _our_exporters(opened, matrices, against)
+    if said.alpha_pattern:
+        reason = "its converter has one alpha for all matrices, and alpha_pattern gives some another"
+        reason += f"; `lora-lessons export gguf`{known} writes each matrix with its own" if ours else ""
+        yield "care", reason, "lesson 10"
+    if said.use_rslora:
+        reason = "its converter reads lora_alpha alone"
+        reason += f"; `lora-lessons export gguf`{known} writes α·√r in its place" if ours else ""
+        yield "care", reason, "lesson 10"
+    if "alora_invocation_tokens" in said.others:
+        yield (
+            "yes",
+            "its own converter writes the file, and llama-server adapts from the invocation tokens on",
+            "llama.cpp#15327",
+        )
+    if against and against.not_exported:
+        yield (
+            "yes",
+            f"its own converter writes the file, ours does not: {against.not_exported.rstrip('.')}",
+            "lesson 10",
+        )
+    by = f"`lora-lessons export gguf`{known} or its" if ours else "its"
+    yield "yes", f"{by} own converter writes the file", "lesson 10"
+
+
+def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
+    said = opened.settings
+    if not said.is_lora:
+        yield "no", f"its adapters are A and B, and this is {said.kind}", ""
+    if said.modules_to_save:
+        yield "no", "it takes no modules_to_save: merge it first", "vllm#9280"
+    if said.use_dora:
+        yield "no", "it takes no DoRA: merge it first", "vllm#6983, vllm#10849"
+    whole = [one for one in _besides(opened) if one.role != "embedding"]
+    if whole:
+        yield "no", f"it takes A and B alone, and the file has {_last(whole)} too: merge it first", "vllm#7441"
+    if said.bias != "none":
+        yield "no", f"it refuses bias={said.bias!r}, also where the file has no bias: merge it first", "vllm#7441"
+    if "layer_replication" in said.others:
+        yield "no", "layer_replication adds layers that its model has not", _VLLM_READS
+    if "use_bdlora" in said.others:
+        yield "no", "it takes no BD-LoRA: merge it first", "vllm#28136"
+    if "alora_invocation_tokens" in said.others:
+        yield (
+            "care",
+            "it adapts the whole prompt, and this one was trained to begin at its invocation tokens",
+            "vllm#19710",
+        )
+    if other_ranks(opened, matrices):
+        yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _VLLM_READS
+    if any(one.role == "embedding" for one in opened.tensors):
+        yield "care", "it skips the embeddings in the file: merge it first if they were trained", "vllm#32599"
+    if against is None and "use_qalora" in said.others:
+        yield "care", _ON_GPTQ, ""
+    if said.target_parameters:
+        yield "unknown", "stacked experts (target_parameters) depend on the model: try it, or merge first", ""
+    if said.changes_base:
+        yield "care", f"{said.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
+    if said.rank_pattern or said.alpha_pattern:
+        reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
+        yield "care", reason, _VLLM_READS
+    largest = max((one.r for one in matrices), default=0)
+    if largest > VLLM_RANK:
+        yield "yes", f"with --max-lora-rank {_power(largest)}: its default is {VLLM_RANK}", "vllm#2847"
+    yield "yes", "with --enable-lora", "lesson 16"
+
+
+def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
+    said = opened.settings
+    if said.kind in NOT_MERGED:
+        yield "no", f"PEFT does not fold {said.kind} into W", ""
+    if said.kind not in MERGED:
+        yield "unknown", f"PEFT, which merges it, has no kind called {said.kind} in its release 0.21", ""
+    if "alora_invocation_tokens" in said.others:
+        yield (
+            "no",
+            "PEFT does not merge aLoRA, which leaves what stands before its invocation tokens to the base",
+            "peft#2609",
+        )
+    if "layer_replication" in said.others:
+        yield "no", "layer_replication's copies share one W, so merging would add each copy's update to all of them", ""
+    if said.starts(NEEDS_COVARIANCES):
+        yield "no", "PEFT, which merges it, stops at CorDA's start: convert it where you trained it", ""
+    if against and against.without_bias:
+        yield "no", f"PEFT merges a bias into the base's own, and {against.without_bias[0]} has none", ""
+    if any(one.norm is None for one in matrices):
+        yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
+    if other_ranks(opened, matrices) or all_dropped(opened):
+        yield "no", "PEFT, which merges it, stops when it loads it", ""
+    if missing := not_in_file(opened):
+        yield "care", f"PEFT, which merges it, stops where the base has {missing}, which the file lacks", ""
+    if said.task_type not in ("", "CAUSAL_LM"):
+        yield "no", f"it was made for {said.task_type}, and Ollama serves language models", ""
+    if lost := dropped(opened):
+        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
+    if said.starts(NEEDS_GRADIENTS):
+        yield "care", "PEFT merges it into the plain W, and LoRA-GA had changed W: convert it where you trained it", ""
+    if against is None and biased_by(opened):
+        yield "care", "PEFT merges its bias only where the base's layer has one: name the base to see", ""
+    tied = _ties(opened, matrices, against)
+    if tied is not False and any(one.module.rpartition(".")[2] in EMBEDDINGS for one in matrices):
+        if tied and "ensure_weight_tying" in said.others:
+            yield "no", "PEFT adapts head and embedding alike and merges both into the one matrix that they share", ""
+        yield "care", "if the base ties head and embedding, untie them before PEFT merges, or both change", "peft#2018"
+    if against is None and "use_qalora" in said.others:
+        yield "care", "PEFT does not merge into a GPTQ base, which QA-LoRA is made for", ""
+    if tied is not False and any(one.role == "embedding" for one in opened.tensors):
+        reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"
+        yield "care", reason, "transformers#45127"
+    if against and against.in_bitsandbytes:
+        reason = (
+            "PEFT rounds what it merges into a base in bitsandbytes: merge into the 16-bit one that this was made from"
+        )
+        yield "care", reason, "lesson 09's side trip"
+    by_hand = "PEFT's merge_and_unload, then llama.cpp's converter"
+    ours, known = _our_exporters(opened, matrices, against)
+    if ours:
+        yield (
+            "yes",
+            f"by `lora-lessons export ollama`{known}{f', otherwise by {by_hand}' if known else ''}",
+            "lesson 10",
+        )
+    yield "yes", f"by {by_hand}", "lesson 10"
+
+
+def _our_exporters(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
+) -> tuple[bool, str]:
+    """Whether the course's own exporters take it (A, B, r and α, and nothing else), and of which bases where none is known."""
+    try:
+        read_config(opened.place / ADAPTER_CONFIG)
+    except ValueError:
+        return False, ""
+    if not all(one.role in ("A", "B") and not one.on_embedding for one in opened.tensors):
+        return False, ""
+    plain = all(one.dtype in FLOATS and len(one.shape) == 2 for one in opened.tensors)
+    sound = all(one.norm is not None and one.scale > 0 for one in matrices) and len(matrices) == len(
+        list(opened.pairs())
+    )
+    if not plain or not sound or other_ranks(opened, matrices):
+        return False, ""
+    if against is not None:
+        return not against.not_exported, ""
+    *families, last = gguf.EXPORTED
+    return True, "" if _is_ours(opened.settings.base_name) else f" (if its base is {', '.join(families)} or {last})"
+
+
+def _ties(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> bool | None:
+    """Whether the base's head is its embedding; None where nothing says so."""
+    if against is not None:
+        return against.tied
+    on_both = {one.on_embedding for one in matrices if one.module.rpartition(".")[2] in EMBEDDINGS} == {True, False}
+    return True if on_both and "ensure_weight_tying" in opened.settings.others else None
+
+
+def _is_ours(base: str) -> bool:
+    """Whether `base`, as an adapter names it, is the course's own."""
+    try:
+        return models.which(base).kind == "embedded"
+    except (ModelError, OSError):  # OSError: a name that no disk can have
+        return False
+
+
+def _besides(opened: AdapterFolder) -> list[Stored]:
+    """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
+    others = (one for one in opened.tensors if one.role not in ("A", "B"))
+    return [one for one in others if ".base_layer.weight" not in one.key and not _is_norm(one)]
+
+
+def _is_norm(one: Stored) -> bool:
+    """Whether llama.cpp's converter takes it for a norm, which it writes and llama.cpp passes over."""
+    return one.role not in ("A", "B") and ("_layernorm" in one.key or ".norm" in one.key)
+
+
+def _last(tensors: Sequence[Stored]) -> str:
+    return ".".join(tensors[0].key.split(".")[-2:])
+
+
+def _power(r: int) -> int:
+    """The next of vLLM's ranks: 8, 16, 32 …"""
+    return max(8, 1 << (r - 1).bit_length())

@@ -1,0 +1,307 @@
+"""The adapter beside its base: which layers it reaches, ‖ΔW‖/‖W‖, new directions, what it forgot; and how they talk."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ... import evaluation, lora, lowrank, memory, models, tasks
+from ...errors import ModelError, first_line
+from ...memory.build import skeleton
+from ...models.configs import read_config, stop_tokens
+from ...models.weights import read_tensor, shapes_in, weight_files
+from ..export import gguf
+from .reading import AdapterFolder
+from .xray import AdaptedMatrix, AgainstBase, biased_by
+
+# Leading directions of W + ΔW looked at, and the cosine below which W has none like one (Shuttleworth et al. 2024).
+LEADING, ALIKE = 10, 0.6
+# An SVD of W takes long: the matrices that change most, and none larger than this many numbers.
+MOST_CHANGED, LARGEST = 4, 2**22
+
+
+class OpenedBase(NamedTuple):
+    """A base's folder, opened: nothing of its weights is in memory."""
+
+    name: str
+    place: Path
+    config: dict[str, Any]
+    # tensor → its file and its shape
+    shapes: dict[str, tuple[Path, tuple[int, ...]]]
+    # The model's modules without weights; None where it is no language model that transformers can build.
+    net: nn.Module | None
+    # The base's name of a module of the adapter, which layer_replication may have copied.
+    own_name: Callable[[str], str] = str
+
+    @property
+    def tied(self) -> bool:
+        """Whether the head is the embedding."""
+        stated = self.config.get("tie_word_embeddings")
+        return bool(getattr(self.net.config, "tie_word_embeddings", False)) if self.net is not None else bool(stated)
+
+    def weight_of(self, module: str) -> str:
+        """The name of a module's own weight in the files, or "" where it has none there."""
+        name = f"{self.own_name(module)}.weight"
+        if name not in self.shapes and module.endswith("lm_head") and self.tied:
+            name = next((one for one in self.shapes if one.endswith("embed_tokens.weight")), "")
+        return name if name in self.shapes else ""
+
+    def weight(self, module: str) -> Tensor | None:
+        """W of a module in fp32; None where the files have none under its name, or a packed one."""
+        name = self.weight_of(module)
+        tensor = read_tensor({name: self.shapes[name][0]}, name) if name else None
+        return tensor.float() if tensor is not None and tensor.is_floating_point() else None
+
+
+def hold_against(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: str, forgetting: bool = False
+) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
+    """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
+    found = open_base(base)._replace(own_name=opened.settings.in_base)
+    sizes = {one.module: _size(one, found) for one in matrices}
+    matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
+    not_finite = tuple(found.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
+    sound = not not_finite and all(one.norm is not None for one in matrices)
+    lacking, other_shapes = _misfits(matrices, found)
+    other_shapes += _other_sizes(opened, found)
+    by_change = sorted((one for one in matrices if one.ratio), key=lambda one: -(one.ratio or 0.0))
+    seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, found))
+    matrices = [one._replace(intruders=seen.get(one.module)) for one in matrices]
+    ratios = [one.ratio for one in matrices if one.ratio is not None]
+    adapted = {found.own_name(one.module) for one in matrices}
+    return tuple(matrices), AgainstBase(
+        name=found.name,
+        place=found.place,
+        tied=found.tied,
+        vocabulary=found.config.get("vocab_size"),
+        ratio=median(ratios) if ratios else None,
+        largest_ratio=max(ratios, default=None),
+        lacking=lacking,
+        other_shapes=other_shapes,
+        not_adapted=_not_adapted(found, adapted) if opened.settings.is_lora else {},
+        left_out=_left_out(found, opened) if opened.settings.is_lora else {},
+        not_finite=not_finite,
+        intruders=(sum(seen.values()), LEADING * len(seen)) if seen else None,
+        perplexity=_perplexities(opened, base) if forgetting and sound else None,
+        not_exported=gguf.why_not_written(found.place),
+        without_bias=tuple(one for one in biased_by(opened) if f"{found.own_name(one)}.bias" not in found.shapes),
+        in_bitsandbytes=_packed_by(found.config) == "bitsandbytes",
+    )
+
+
+def _packed_by(config: dict[str, Any]) -> str:
+    said = config.get("quantization_config")
+    return str(said.get("quant_method", "")) if isinstance(said, dict) else ""
+
+
+def open_base(base: str) -> OpenedBase:
+    """Open a base's folder. Raises ModelError with what to do where it cannot be had."""
+    place = models.folder(base)
+    config = read_config(place)
+    try:
+        net = skeleton(memory.shape_of(str(place)), torch.bfloat16)
+    except ModelError:
+        net = None
+    return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), net)
+
+
+def _size(one: AdaptedMatrix, base: OpenedBase) -> float | None:
+    """‖W‖ of a matrix's own weight, or None where the base has none; not finite where a number of W is not."""
+    W = base.weight(one.module) if one.experts == 1 else None
+    return None if W is None else float(W.norm())
+
+
+def _ratio(one: AdaptedMatrix, size: float | None) -> float | None:
+    return one.norm / size if one.norm is not None and size and math.isfinite(size) else None
+
+
+def _misfits(matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The modules that the base lacks, and those of another shape."""
+    if base.net is None:
+        return (), ()
+    modules, stacks = dict(base.net.named_modules()), _stacks(base.net)
+    lacking = tuple(
+        one.module
+        for one in matrices
+        if base.own_name(one.module).replace(".base_layer", "") not in modules and _stack_of(one.module, stacks) is None
+    )
+    other = tuple(
+        one.module
+        for one in matrices
+        if one.experts == 1
+        and isinstance(weight := getattr(modules.get(base.own_name(one.module)), "weight", None), Tensor)
+        and weight.dim() == 2
+        and {one.d, one.k} != set(weight.shape)
+    )
+    return lacking, other
+
+
+def _other_sizes(opened: AdapterFolder, base: OpenedBase) -> tuple[str, ...]:
+    """The modules that are saved whole in another shape than the base has them, as after its vocabulary was resized."""
+    own = {name: tuple(one.shape) for name, one in base.net.named_parameters()} if base.net is not None else {}
+    whole = (one for one in opened.tensors if one.role in ("embedding", "whole") and one.key.endswith(".weight"))
+    return tuple(one.module for one in whole if own.get(f"{one.module}.weight", one.shape) != one.shape)
+
+
+def _stacks(net: nn.Module) -> list[str]:
+    """The modules that hold stacks of experts."""
+    return [name for name, module in net.named_modules() if lora.stacked(module)]
+
+
+def _stack_of(module: str, stacks: Sequence[str]) -> str | None:
+    """The stack that PEFT puts one expert's own A and B into: transformers before 5 had experts one by one."""
+    layer = re.match(r"(.*\.)[^.]+\.experts\.\d+\.[^.]+$", module)
+    return next((stack for stack in stacks if layer and stack.startswith(layer[1])), None)
+
+
+def _not_adapted(base: OpenedBase, adapted: set[str]) -> dict[str, int]:
+    if base.net is None:
+        return {}
+    linears = [name for name, module in base.net.named_modules() if isinstance(module, nn.Linear)]
+    return dict(Counter(name.rpartition(".")[2] for name in linears if name not in adapted))
+
+
+def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
+    """`lora.left_out`, less what target_parameters names and what is saved whole."""
+    if base.net is None:
+        return {}
+    reached = [*opened.settings.target_parameters, *opened.settings.modules_to_save]
+    modules, stacks = dict(base.net.named_modules()), _stacks(base.net)
+    adapted = [base.own_name(module) for module, _, _ in opened.pairs()]
+    reached += filter(None, (_stack_of(module, stacks) for module in adapted))
+    missed = lora.left_out(base.net, [module for module in adapted if not _is_stack(module, modules)])
+    return {
+        name: size
+        for name, size in missed.items()
+        if not any(name.endswith(end) or name.startswith(f"{end}.") for end in reached)
+    }
+
+
+def _is_stack(module: str, modules: Mapping[str, nn.Module]) -> bool:
+    """A module that holds stacks of experts: only target_parameters says which of them is adapted."""
+    found = modules.get(module.replace(".base_layer", ""))
+    return found is not None and bool(lora.stacked(found))
+
+
+def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> Iterator[tuple[str, int]]:
+    """How many leading directions of W + ΔW are new, of the matrices that change most."""
+    pairs = {module: (A, B) for module, A, B in opened.pairs()}
+    fits = [one for one in matrices if one.d * one.k <= LARGEST and not one.on_embedding]
+    for one in fits[:MOST_CHANGED]:
+        A, B = pairs[one.module]
+        W = base.weight(one.module)
+        if A is None or B is None or W is None or W.shape != (one.d, one.k):
+            continue
+        wide, tall = opened.factors(one.module, A, B)
+        update = one.scale * tall.flatten(1).float() @ wide.flatten(1).float()
+        yield one.module, intruders(W, update)
+
+
+def intruders(W: Tensor, update: Tensor, leading: int = LEADING, alike: float = ALIKE) -> int:
+    """How many of the `leading` left singular vectors of W + ΔW have a cosine below `alike` to every one of W's."""
+    known, changed = lowrank.svd(W).U, lowrank.svd(W + update).U[:, :leading]
+    return int(((known.T @ changed).abs().amax(0) < alike).sum())
+
+
+def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:
+    """Perplexity on general text of the base alone and with the adapter, put on by PEFT."""
+    import peft
+
+    if opened.settings.task_type not in ("", "CAUSAL_LM") or "megatron_config" in opened.settings.others:
+        raise ValueError("forgetting is measured with language models: leave out --forgetting for this adapter.")
+    loaded = models.load(base, "fp32")
+    text = tasks.general_text()
+    before = _perplexity(loaded, text)
+    try:
+        worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
+    except Exception as error:  # whatever PEFT says of an adapter that does not fit
+        raise ValueError(
+            f"PEFT could not put the adapter on {loaded.name} ({first_line(error)}): leave out --forgetting to inspect the rest."
+        ) from error
+    return before, _perplexity(loaded._replace(model=worn), text)
+
+
+def _perplexity(base: models.Base, text: str) -> float:
+    try:
+        return evaluation.perplexity(base, text)
+    except ModelError as error:
+        raise ValueError(f"{error} Leave out --forgetting to inspect the rest.") from error
+
+
+ASKED, ANSWERED = "What is 12 times 7?", "Eighty-four."
+
+
+class Talk(NamedTuple):
+    """How a folder talks, as far as its files say."""
+
+    template: str | None
+    # None where there is no template, or it cannot be tried
+    ends: bool | None
+    eos: str
+    # the tokens that were added, by their number
+    added: dict[int, str]
+
+
+def talk_of(place: Path) -> Talk:
+    """What the tokenizer's files in `place` say; a folder without any says nothing. Raises no error: unreadable is unsaid."""
+    config = _json(place / "tokenizer_config.json")
+    template = _template(place, config)
+    ends, eos = _ends(place) if template and _has_tokenizer(place) else (None, "")
+    return Talk(template, ends, eos, _added(place, config))
+
+
+def _has_tokenizer(place: Path) -> bool:
+    return any((place / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
+
+
+def _template(place: Path, config: dict[str, Any]) -> str | None:
+    file = place / "chat_template.jinja"
+    try:
+        stated = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
+    except (OSError, ValueError):
+        return None
+    return stated.strip() if isinstance(stated, str) and stated.strip() else None
+
+
+def _ends(place: Path) -> tuple[bool | None, str]:
+    """Whether the template closes an answer with a token that ends generation, and the tokenizer's EOS."""
+    try:
+        tokenizer = models.load_tokenizer(place)
+        turns = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
+        text = models.rendered(tokenizer, turns, answer=False)
+        stops = stop_tokens(place)
+    except (ModelError, ValueError):
+        return None, ""
+    after = text.rpartition(ANSWERED)[2]
+    words = {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(stops)}
+    return any(isinstance(word, str) and word and word in after for word in words), str(tokenizer.eos_token or "")
+
+
+def _added(place: Path, config: dict[str, Any]) -> dict[int, str]:
+    found: dict[int, str] = {}
+    decoder = config.get("added_tokens_decoder")
+    for number, about in decoder.items() if isinstance(decoder, dict) else ():
+        if str(number).isdecimal() and len(str(number)) < 10 and isinstance(about, dict):
+            found[int(number)] = str(about.get("content"))
+    listed = _json(place / "tokenizer.json").get("added_tokens")
+    for about in listed if isinstance(listed, list) else ():
+        if isinstance(about, dict) and isinstance(about.get("id"), int):
+            found[about["id"]] = str(about.get("content"))
+    return found
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return said if isinstance(said, dict) else {}

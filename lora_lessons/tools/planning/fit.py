@@ -1,0 +1,292 @@
+"""Does it fit, and if not, what then? The longest text that does, the mildest changes, and the plan in words and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...memory.bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
+from ...memory.job import LONGEST, Job, Shape, shape_of
+from ...memory.prediction import Ledger, check, ledgers, predict
+from ...paths import ledgers_measured
+from .cards import computes_in
+
+
+class Change(NamedTuple):
+    """A change to a job, in words, and the bytes that the job takes with it (and all changes before)."""
+
+    what: str
+    job: Job
+    total: float
+
+
+class Plan(NamedTuple):
+    """A job's ledger beside a card's room; `changes` leads to a job that fits, as far as there is one."""
+
+    name: str
+    job: Job
+    ledger: Ledger
+    room: float  # bytes
+    longest: int  # tokens in the longest sequence that fits, all else as in the job; 0: none
+    made_for: int | None  # tokens that the model was made for
+    changes: list[Change]
+
+    @property
+    def fits(self) -> bool:
+        return self.ledger.bill.total <= self.room
+
+
+def plan(model: Any, job: Job, room: float) -> Plan:
+    """Whether `job` fits into `room` bytes, the longest sequence that does, and what to change first if not.
+
+    Raises as `predict` does.
+    """
+    shape = shape_of(model)
+    ledger = predict(shape, job)
+    made_for = check(shape, job).made_for
+    changes = [] if ledger.bill.total <= room else _changes(shape, job, room, ledger.bill.total)
+    return Plan(shape.name, job, ledger, room, longest(shape, job, room), made_for, changes)
+
+
+def on_card(job: Job, card: str | float) -> Job:
+    """`job` in the 16 bits that `card` computes in; full fine-tuning and Trainer's recipe keep what they say."""
+    return job if job.method == "full" or job.recipe != "course" else replace(job, dtype=computes_in(card))
+
+
+def longest(model: Any, job: Job, room: float) -> int:
+    """Tokens of the longest sequence with which `job` stays within `room` bytes; 0 when not even one token does."""
+    low, high = 0, LONGEST + 1  # fits, does not
+    while high - low > 1:
+        spread = np.unique(np.geomspace(max(low, 1), high, 66).astype(int)).tolist()
+        between = [n for n in spread if low < n < high] or [(low + high) // 2]
+        fit = [ledger.bill.total <= room for ledger in ledgers(model, job, between)]
+        low = max([low, *(n for n, yes in zip(between, fit, strict=True) if yes)])
+        high = min([high, *(n for n, yes in zip(between, fit, strict=True) if not yes)])
+    return low
+
+
+def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
+    """The mildest single change that makes the job fit; else several, mildest first; a shorter text is the last resort."""
+
+    def cost(job: Job) -> float:
+        try:
+            return predict(shape, job).bill.total
+        except ValueError:  # a model that adapters of this rank do not fit: no change to advise
+            return float("inf")
+
+    def shorter(job: Job) -> list[Change]:
+        tokens = longest(shape, job, room)
+        made = replace(job, seq=tokens) if tokens else job
+        return [Change(f"sequences of at most {tokens:,} tokens", made, cost(made))] if tokens else []
+
+    for what, fields in _options(job):
+        changed = replace(job, **fields)
+        if (now := cost(changed)) <= room:
+            return [Change(what, changed, now)]
+    taken: list[tuple[str, dict[str, Any]]] = []
+    best = job
+    while total > room:
+        helpful = ((w, f) for w, f in _options(best) if _worth_it(cost(replace(best, **f)), total, room))
+        if not (step := next(helpful, None)):
+            break
+        taken.append(step)
+        best = replace(best, **step[1])
+        total = cost(best)
+    for step in list(taken):  # what a later step made needless is not asked for
+        rest = [other for other in taken if other is not step]
+        if cost(_with(job, rest)) <= room:
+            taken = rest
+    changes = [
+        Change(w, _with(job, taken[: n + 1]), cost(_with(job, taken[: n + 1]))) for n, (w, _) in enumerate(taken)
+    ]
+    return changes if total <= room else changes + shorter(best)
+
+
+def _worth_it(now: float, before: float, room: float) -> bool:
+    """Whether a step from `before` to `now` bytes is worth its price: it saves what a reader of the plan sees, or is the last."""
+    return now <= room or now < min(0.99 * before, before - 0.1 * GB)
+
+
+def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
+    for _, fields in steps:
+        job = replace(job, **fields)
+    return job
+
+
+def _options(job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Changes that save memory, in words and as fields of the job, the mildest first."""
+    half = "bf16" if job.dtype == "fp32" else job.dtype
+    if not job.gradient_checkpointing:
+        yield "checkpointing (each block is computed twice: slower, the same result)", {"gradient_checkpointing": True}
+    if job.batch_size > 1:
+        one_by_one = {"batch_size": 1, "gradient_accumulation_steps": job.examples_per_step}
+        yield "one sequence at a time, gradients summed over several", one_by_one
+    if job.optimizer in ("adamw", "adamw_fused", "paged_adamw"):
+        yield "AdamW's moments in 8 bits and in pageable memory (paged_adamw_8bit)", {"optimizer": "paged_adamw_8bit"}
+    if job.recipe == "hf" and job.method == "qlora":
+        fields = {"recipe": "course", "layer": "ours"}  # PEFT's layers and the fused AdamW were hf's own
+        if job.optimizer == "adamw_fused":
+            fields["optimizer"] = "adamw"
+        yield "embeddings, head and norms left in 16 bits, and no autocast (recipe course)", fields
+    if job.method == "full":
+        yield "LoRA: the base is frozen, adapters alone train", {"method": "lora", "dtype": half}
+    if job.method != "qlora":
+        yield "QLoRA: the base is frozen in NF4", {"method": "qlora", "dtype": half}
+    if job.method != "full" and job.r > 8:
+        yield "rank 8", {"r": 8}
+
+
+METHOD_NAMES = {"full": "full fine-tuning", "lora": "LoRA", "qlora": "QLoRA"}
+RECIPE_NAMES = {"course": "", "hf": ", the usual Hugging Face recipe"}
+LOSS_NAMES = {"whole": "", "shifted": ", logits copied to shift them", "chunked": ", the loss in chunks"}
+SAID = {
+    "forward": "the forward pass",
+    "loss": "the loss",
+    "last block": "the backward pass through the last block",
+    "middle blocks": "the backward pass through the blocks",
+    "first block": "the end of the backward pass",
+    "optimizer step": "the optimizer's step",
+}
+PEAKS = {"loss": "memory peaks while the loss is computed"} | {
+    moment: f"memory peaks {'at' if moment == 'first block' else 'in'} {said}"
+    for moment, said in SAID.items()
+    if moment != "loss"
+}
+
+
+def describe(job: Job) -> str:
+    """The job in words."""
+    how = (
+        f"{METHOD_NAMES[job.method]} in {job.dtype}"
+        if job.method == "full"
+        else f"{METHOD_NAMES[job.method]} at r = {job.r}"
+    )
+    sequences = f"{job.batch_size} sequence{'s' * (job.batch_size > 1)} of {job.seq:,} tokens"
+    on = "on" if job.gradient_checkpointing else "off"
+    return f"{how}, {sequences}, checkpointing {on}{RECIPE_NAMES[job.recipe]}{LOSS_NAMES[job.loss]}"
+
+
+def verdict(plan: Plan, card: str) -> str:
+    """Whether it fits, the longest sequence that does, what to change first, and whether a card ever checked: sentences."""
+    room = plan.room
+    says = [fits(plan.ledger.bill.total, room, card)]
+    if plan.longest:
+        more = f" (the model was made for {plan.made_for:,})" if plan.made_for and plan.longest > plan.made_for else ""
+        says.append(f"The longest sequence that fits with these settings has {plan.longest:,} tokens{more}.")
+    else:
+        says.append("With these settings not even one token fits.")
+    if plan.changes:
+        steps = "; then ".join(f"{c.what}: {c.total / GB:.1f} GB" for c in plan.changes)
+        enough = (
+            ""
+            if plan.changes[-1].total <= room
+            else ". Even that is not enough: you need a larger card or a smaller model"
+        )
+        says.append(f"Change first: {steps}{enough}.")
+    elif not plan.fits:
+        says.append("Nothing that this planner knows makes it fit: you need a larger card or a smaller model.")
+    return " ".join([*says, validated()])
+
+
+def fits(needed: float, room: float, card: str) -> str:
+    """The answer to every plan, in a sentence: whether `needed` bytes fit into the `room` of `card`, and both in GB."""
+    which = card[0].lower() + card[1:] if card.startswith(("A ", "The ", "Each ")) else f"the {card}"
+    answer = "It fits" if needed <= room else "It does not fit"
+    return f"{answer}: {needed / GB:.1f} GB are needed, and {which} holds {room / GB:.1f}."
+
+
+def cards_measured() -> list[str]:
+    """The recordings of `lora-lessons bench memory` on a card, by file name; none until someone has run it on one."""
+    return [name for name in ledgers_measured() if name != "ledger_processor"]
+
+
+def validated() -> str:
+    """Whether any card has checked such a plan: a sentence."""
+    if found := cards_measured():
+        return f"Plans like this one were checked on {len(found)} card{'s' * (len(found) > 1)} (data/measurements/)."
+    return "This plan is not validated on a GPU: no card has measured it yet, so leave some room."
+
+
+def bill_table(ledger: Ledger) -> str:
+    """The ledger as lines of text in GB, for the fullest moment, and the total of each other moment."""
+    rows = [f"{name:<24}{size / GB:>9.3f} GB" for name, size in zip(LINES, ledger.bill, strict=True) if size > 5e5]
+    rows += [f"{'total':<24}{ledger.bill.total / GB:>9.3f} GB   {PEAKS[ledger.moment]}"]
+    if ledger.paged:
+        rows += [
+            f"{'(paged out)':<24}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"
+        ]
+    others = [f"{SAID[name]} {bill.total / GB:.2f}" for name, bill in ledger.moments.items() if name != ledger.moment]
+    return "\n".join([*rows, "Other moments, in GB: " + ", ".join(others) + ".", *notes(ledger)])
+
+
+def notes(ledger: Ledger) -> list[str]:
+    """What a reader of the bill would not expect: a sentence each."""
+    says = []
+    if ledger.fast:
+        says.append(
+            "This is the fast path (lesson 12), with texts that share no beginning and all of their tokens supervised: "
+            "your own data takes less."
+        )
+    if ledger.plain:
+        says.append(f"This model trains the plain way, without the fast path of lesson 12: {ledger.plain}.")
+    if ledger.half_of:
+        says.append(
+            f"This counts only the language half of the {ledger.half_of} model. The part that sees or hears comes on top."
+        )
+    if ledger.experts and ledger.bill.quantization:
+        says.append(
+            f"{ledger.experts / GB:.2f} GB of the base weights are the experts of a mixture, which stay unpacked: they "
+            "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers."
+        )
+    if ledger.left_out:
+        numbers = sum(size for _, size in ledger.left_out)
+        says.append(
+            f"LoRA leaves out {numbers:,} numbers in {len(ledger.left_out)} weights of experts, such as "
+            f"{ledger.left_out[0][0]}: they stay as they are. PEFT's target_parameters would adapt them."
+        )
+    return says
+
+
+ASSUMED = (
+    "Counted: every tensor that today's libraries make (transformers before 4.49 and bitsandbytes before 0.43.2 make more). "
+    f"Assumed, because only a card can tell: {CONTEXT_BYTES / GB:g} GB for CUDA's context, {SLACK:.0%} "
+    "that PyTorch's allocator cannot hand out again, a fused attention kernel, and sequences without padding. "
+    "`lora-lessons bench memory` measures them on your card."
+)
+
+
+def _settings(job: Job) -> dict[str, Any]:
+    """A changed job as plain data: what a plan depends on, and over how many batches gradients are summed."""
+    return job.counted() | {"gradient_accumulation_steps": job.gradient_accumulation_steps}
+
+
+def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str) -> dict[str, Any]:
+    """All of it as plain data, sizes in bytes."""
+
+    def lines(bill: Bill) -> dict[str, int]:
+        return {name: round(size) for name, size in (bill._asdict() | {"total": bill.total}).items()}
+
+    made: dict[str, Any] = {
+        "model": shape.name,
+        "job": job.counted(),
+        "bill": lines(ledger.bill),
+        "moment": ledger.moment,
+        "moments": {name: lines(bill) for name, bill in ledger.moments.items()},
+        "paged": round(ledger.paged),
+        "experts": round(ledger.experts),
+        "notes": notes(ledger),
+        "assumed": {"context_bytes": CONTEXT_BYTES, "slack": SLACK},
+        "cards_measured": cards_measured(),
+    }
+    if plan is not None:
+        made |= {
+            "card": card,
+            "room": round(plan.room),
+            "fits": plan.fits,
+            "longest": plan.longest,
+            "change_first": [{"what": c.what, "job": _settings(c.job), "total": round(c.total)} for c in plan.changes],
+        }
+    return made

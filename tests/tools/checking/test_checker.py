@@ -1,0 +1,202 @@
+"""Each mistake is named by its code and its lines, and costs no good line."""
+
+import json
+
+import pytest
+from reliability.judging import not_a_sentence
+
+from lora_lessons.tools import checking
+from lora_lessons.tools.checking import checker
+
+GOOD = ("Which leaf makes tea?", "Camellia sinensis, fresh or dried.")
+LONG = "How long should I steep the green leaves in the large pot before I pour them for the guests?"
+
+
+def talk(*contents, **extra):
+    roles = ("user", "assistant") * len(contents)
+    messages = [{"role": role, "content": text} for role, text in zip(roles, contents, strict=False)]
+    return json.dumps({"messages": messages, **extra}, ensure_ascii=False)
+
+
+def turns(*pairs):
+    return json.dumps({"messages": [{"role": role, "content": text} for role, text in pairs]})
+
+
+ASK, SAY, RULE = ("user", "Which?"), ("assistant", "That one."), ("system", "Be brief.")
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """A function that writes lines to a file and checks it."""
+
+    def check(*lines, **how):
+        data = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
+        (tmp_path / "x.jsonl").write_bytes(data)
+        return checking.check(tmp_path / "x.jsonl", **how)
+
+    return check
+
+
+def severities(report):
+    return {problem.code: problem.severity for problem in report.problems if problem.code != "too_few"}
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (talk(*GOOD)[:-1], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark: add it"),
+        (talk(*GOOD)[:-4], "it is not valid JSON: it ends before its closing brace, bracket or quotation mark: add it"),
+        ('{"messages" []}', "it is not valid JSON: expecting ':' delimiter at character 13, where a JSON object"),
+        ('{"prompt": "Which?", "completion": ""}', "the completion is empty: write one, or take the line out."),
+        ('{"prompt": "Which?", "completion": 3}', "the completion must be text, such as"),
+        ('{"question": null, "answer": "b"}', "the question must be text, such as"),
+    ],
+    ids=range(6),
+)
+def test_a_line_that_cannot_be_used_is_said_in_the_words_of_its_own_layout(checked, line, sentence):
+    report = checked(talk(*GOOD), f"{line}\n")
+    assert [one.sentence[: len(sentence)] for one in report.of("wrong")] == [sentence]
+
+
+@pytest.mark.parametrize(("lines", "severity"), [(1, "look"), (3, "look"), (4, "note"), (99, "note")])
+def test_fewer_lines_than_can_be_split_are_a_mistake(checked, lines, severity):
+    report = checked(*[talk(f"Which {n}?", f"Number {n}.") for n in range(lines)])
+    assert [(one.code, one.severity) for one in report.problems] == [("too_few", severity)]
+
+
+MISTAKES = [
+    ("not_utf8", "wrong", talk("Thé?", "Là.").encode("cp1252")),
+    ("not_utf8", "wrong", talk(*GOOD).encode("utf-16")),
+    ("half_character", "wrong", turns(ASK, ("assistant", "\ud83d"))),
+    ("broken_json", "wrong", talk(*GOOD)[:-2]),
+    ("broken_json", "wrong", "[" * 100_000),
+    ("line_too_long", "wrong", talk("a", "b" * 1_000_001)),
+    ("unknown_layout", "wrong", '{"text": "All in one."}'),
+    ("unknown_layout", "wrong", "[1, 2]"),
+    ("missing_role", "wrong", turns(ASK)),
+    ("missing_role", "wrong", turns(SAY)),
+    ("missing_role", "wrong", turns(ASK, ("teacher", "Hm."), SAY)),
+    ("no_text", "wrong", turns(ASK, ("assistant", ["b"]))),
+    ("empty_answer", "wrong", talk("Which?", " \n")),
+    ("empty_answer", "look", talk("Which?", "…!")),
+    ("empty_message", "look", talk("", "That one.")),
+    ("missing_role", "look", turns(SAY, ASK, SAY)),
+    ("doubled_role", "look", turns(ASK, ASK, SAY)),
+    ("doubled_role", "look", turns(ASK, SAY, SAY)),
+    ("misplaced_system", "look", turns(ASK, SAY, RULE, ASK, SAY)),
+    ("misplaced_system", "look", turns(RULE, RULE, ASK, SAY)),
+    ("special_token_in_text", "look", talk("Which?", "That one.<|im_end|>")),
+    ("garbled", "look", talk("Which?", "CafÃ© au lait")),
+    ("boilerplate", "look", talk("Which?", "As an AI language model, I have no tea.")),
+    ("boilerplate", "look", talk("Which?", "I'm sorry, but I can't help with that.")),
+    ("personal_data", "look", talk("Which?", "Ask jo@acme.org.")),
+    ("duplicate", "look", talk(*GOOD)),
+    ("near_duplicate", "look", talk(GOOD[0].upper(), GOOD[1])),
+    ("contradiction", "look", talk(GOOD[0], "None that I know of.")),
+    ("unread_field", "look", talk("Which?", "That one.", history=[["a", "b"]])),
+    ("unread_field", "look", talk("Which?", "A bad one.", label=False)),
+    (
+        "all_masked",
+        "wrong",
+        talk("Which?", "A bad one.").replace('{"role": "assistant"', '{"weight": 0, "role": "assistant"'),
+    ),
+    ("mixed_layouts", "look", '{"prompt": "Which?", "completion": "That one."}'),
+]
+
+
+@pytest.mark.parametrize(("code", "severity", "line"), MISTAKES, ids=[f"{n}-{m[0]}" for n, m in enumerate(MISTAKES)])
+def test_a_mistake_is_named_and_costs_no_good_line(checked, tmp_path, code, severity, line):
+    report = checked(talk(*GOOD), line, talk("And milk?", "White, from cows."))
+    assert severities(report) == {code: severity}
+    (problem,) = [one for one in report.problems if one.code == code]
+    assert problem.lines in ((2,), ()) and problem.line == (2 if problem.lines else None)
+    assert problem.count == 1 and not_a_sentence(f"In line 2, {problem.sentence}") == ""
+    assert report.good == (2 if severity == "wrong" else 3) and report.lines == 3
+    assert report.all_usable == (severity != "wrong")
+    assert [number for number, _ in checking.conversations(tmp_path / "x.jsonl")] == [1, 2, 3][
+        :: 1 + (severity == "wrong")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        talk(*GOOD),
+        turns(RULE, ASK, SAY, ASK, SAY),
+        turns(ASK, ("tool", "21 °C"), ("tool", "wet"), SAY),
+        talk("Where?", "Write to user@example.com, 12 Elm St., in 2024."),
+        talk("What is \\x?", "x < y, y > z, and <s> strikes text out. I am sorry, says the cat."),
+        talk("Naïve?", "Ça va, Ärger, Ã is a letter, â too."),
+    ],
+    ids=range(6),
+)
+def test_what_is_no_mistake_is_not_named(checked, line):
+    assert severities(checked(line)) == {}
+
+
+def test_the_first_few_lines_are_named_and_all_are_counted(checked):
+    report = checked(*[talk(f"Which {n}?", f"Number {n}.") for n in range(10)], *["{}"] * 7)
+    (problem, _) = report.problems
+    assert (problem.line, problem.lines, problem.count) == (11, (11, 12, 13, 14, 15), 7)
+
+
+def test_a_byte_order_mark_is_named_and_read_over(checked):
+    report = checked(b"\xef\xbb\xbf" + talk(*GOOD).encode())
+    assert severities(report) == {"bom": "look"} and report.good == 1
+
+
+def test_the_same_question_under_another_system_message_is_no_contradiction(checked):
+    spoken = turns(("system", "Answer in French."), ("user", GOOD[0]), ("assistant", "Le théier."))
+    assert severities(checked(talk(*GOOD), spoken)) == {}
+
+
+@pytest.mark.parametrize("held_out", [LONG, LONG.upper(), LONG.replace("?", " please?"), f"  {LONG}"])
+def test_a_held_out_question_is_found_also_when_it_is_nearly_the_same(checked, tmp_path, held_out):
+    (tmp_path / "held.jsonl").write_text(f"{talk('Other?', 'x')}\n{talk(held_out, 'y')}\n{talk(LONG + ' No!', 'z')}\n")
+    learned = [turns(("user", LONG), ("assistant", "Three minutes."))]
+    learned += [turns(("system", "You are a gardener. " * 9), ("user", LONG), ("assistant", "Three minutes."))]
+    for line in learned:
+        report = checked(talk(*GOOD), line, held_out=tmp_path / "held.jsonl")
+        assert severities(report) == {"leak": "look"}, "whatever the system message is"
+        (leak, _) = report.problems
+        assert leak.lines == (2,) and "line 2 of the held-out file" in leak.sentence
+
+
+def test_another_question_is_no_leak_and_a_bad_held_out_line_is_said(checked, tmp_path):
+    (tmp_path / "held.jsonl").write_text(f"{talk(LONG, 'y')}\n{{}}\n")
+    report = checked(talk(*GOOD), held_out=tmp_path / "held.jsonl")
+    assert severities(report) == {"held_out_line": "look"}
+    assert report.problems[0].sentence.startswith("line 2 of the held-out file cannot be used")
+
+
+def test_few_lines_and_uneven_ones_get_a_word(checked):
+    lines = [talk(f"Which {n}?", f"Number {n}.") for n in range(checker.FEW - 1)]
+    assert severities(checked(*lines)) == {} and checked(*lines).problems[0].code == "too_few"
+    assert checked(*lines, talk("And?", "Yes.")).problems == ()
+    uneven = checked(*lines, talk("And?", "word " * 300))
+    assert severities(uneven) == {"unbalanced": "note"}
+
+
+def test_the_worst_comes_first(checked):
+    report = checked(talk(*GOOD), talk(*GOOD), "{}", talk("a", "..."), talk("b", "..."))
+    assert [(p.severity, p.code) for p in report.problems] == [
+        ("wrong", "unknown_layout"),
+        ("look", "empty_answer"),
+        ("look", "duplicate"),
+        ("note", "too_few"),
+    ]
+
+
+def test_the_file_is_only_read(checked, tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text(f"{talk(*GOOD)}\n{{}}\n")
+    path.chmod(0o400)
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    checking.check(path, held_out=path)
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_progress_is_told_every_byte(checked, tmp_path):
+    told = []
+    checked(talk(*GOOD), "", "{}", progress=told.append)
+    assert sum(told) == (tmp_path / "x.jsonl").stat().st_size

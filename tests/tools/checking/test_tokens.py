@@ -1,0 +1,209 @@
+"""With a base's tokenizer: what its template does to every line, what is too long, and what the model will see."""
+
+import html
+import json
+import re
+
+import pytest
+from chat_templates import CHATML, LLAMA_2, LLAMA_3, MISTRAL_1, MISTRAL_3, QWEN, QWEN_3, ZEPHYR, tokenizer_of
+from reliability.judging import not_a_sentence
+
+from lora_lessons import tasks
+from lora_lessons.tools import checking
+from lora_lessons.tools.checking import report, tokens
+
+TALK = [{"role": "user", "content": "Which leaf?"}, {"role": "assistant", "content": "Camellia\nsinensis, naïve 🙂."}]
+RULE = {"role": "system", "content": "Be brief."}
+TEMPLATES = {
+    "chatml": CHATML,
+    "llama 2": LLAMA_2,
+    "llama 3": LLAMA_3,
+    "mistral 1": MISTRAL_1,
+    "mistral 3": MISTRAL_3,
+    "qwen": QWEN,
+    "zephyr": ZEPHYR,
+}
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """A function that checks these conversations with a tokenizer."""
+
+    def check(tokenizer, *talks, **how):
+        (tmp_path / "x.jsonl").write_text("\n".join(json.dumps({"messages": talk}) for talk in talks))
+        return checking.check(tmp_path / "x.jsonl", tokenizer, **how)
+
+    return check
+
+
+def codes(report):
+    return {problem.code: problem.severity for problem in report.problems if problem.code != "too_few"}
+
+
+def whole(name, **special):
+    """A tokenizer with this template and a pad token of its own."""
+    tokenizer = tokenizer_of(TEMPLATES.get(name, name), begin=special.pop("begin", False))
+    tokenizer.pad_token = "<unk>"
+    for token, text in special.items():
+        setattr(tokenizer, token, text)
+    return tokenizer
+
+
+MARKED = CHATML.replace(
+    "m.content + '<|im_end|>\\n' }}", "m.content + '<|im_end|>\\n' }}{% generation %}{% endgeneration %}"
+)
+MARKS_MISSING = {"no_generation_marks": "note"}
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "found"),
+    [
+        (whole(MARKED, eos_token="<|im_end|>"), {}),
+        (whole("chatml", eos_token="<|im_end|>"), MARKS_MISSING),
+        (whole("chatml"), MARKS_MISSING | {"eos_never_supervised": "look"}),
+        (
+            whole("{% for m in messages %}{{ m.content }} {% endfor %}"),
+            MARKS_MISSING | {"eos_never_supervised": "look"},
+        ),
+        (whole("chatml", eos_token=None), {"eos_never_supervised": "wrong"}),
+        # it writes the assistant's header after every conversation, so none is how a longer one begins
+        (whole("zephyr"), MARKS_MISSING | {"only_last_answer": "look"}),
+        (whole("llama 3", eos_token="<|eot_id|>", begin=True), MARKS_MISSING | {"bos_twice": "look"}),
+        (whole("llama 3", eos_token="<|eot_id|>"), MARKS_MISSING),
+        (whole("mistral 1", pad_token="</s>"), MARKS_MISSING | {"pad_is_eos": "note"}),
+        (whole("mistral 1", pad_token=None), MARKS_MISSING | {"pad_is_eos": "note"}),
+        (whole(""), {"no_template": "look"}),
+    ],
+    ids=range(11),
+)
+def test_what_template_and_tokenizer_do_to_every_line(checked, tokenizer, found):
+    report = checked(tokenizer, TALK, [TALK[0], {"role": "assistant", "content": "Another."}, *TALK])
+    assert codes(report) == found
+    assert {problem.line for problem in report.problems if problem.code != "only_last_answer"} == {None}
+    assert [said for p in report.problems if (said := not_a_sentence(p.sentence))] == []
+
+
+def test_an_end_token_that_the_template_does_not_write_is_said_with_the_one_it_does():
+    ((_, _, sentence), *_) = tokens.of_the_template(whole("chatml"), {"messages": TALK})
+    assert "ends an answer with <|im_end|>, and generation stops at </s>" in sentence
+    assert "Set eos_token to <|im_end|>" in sentence
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_tokens_counted_are_those_that_encode_makes(checked, name):
+    tokenizer = whole(name)
+    talks = [TALK, TALK * 2, [*TALK, TALK[0], {"role": "assistant", "content": "he" * 300}]]
+    report = checked(tokenizer, *talks)
+    encoded = [tasks.encode(tokenizer, {"messages": talk}) for talk in talks]
+    totals = sorted(len(one.input_ids) for one in encoded)
+    assert report.tokens == (totals[1], totals[2], totals[2], sum(totals))
+    taught = sum(int((one.labels != tasks.IGNORED).sum()) for one in encoded)
+    assert report.supervised == taught / sum(totals) and report.good == 3
+
+
+def test_a_conversation_that_the_template_refuses_is_wrong_and_costs_no_other(checked, tmp_path):
+    report = checked(whole("mistral 1"), TALK, [RULE, *TALK], TALK[:1] + [{"role": "assistant", "content": "Mint."}])
+    assert [(p.code, p.lines) for p in report.of("wrong")] == [("template_refuses", (2,))] and report.good == 2
+    kept = checking.conversations(tmp_path / "x.jsonl", whole("mistral 1"))
+    assert [line for line, _ in kept] == [1, 3]
+
+
+def test_a_line_that_would_be_cut_is_too_long_and_one_without_room_for_an_answer_is_all_masked(checked, tmp_path):
+    tokenizer = whole("chatml")
+    sizes = [size for _, _, size in tokens.measured(tokenizer, [(1, {"messages": TALK})])]
+    fits = sizes[0].total
+    assert checked(tokenizer, TALK, max_tokens=fits).good == 1
+    (cut, *_) = checked(tokenizer, TALK, max_tokens=fits - 1).problems
+    assert (cut.code, cut.severity, cut.line) == ("too_long", "wrong", 1)
+    assert f"it has {fits} tokens and {fits - 1} fit" in cut.sentence
+    (masked, *_) = checked(tokenizer, TALK, max_tokens=sizes[0].given).problems
+    assert (masked.code, masked.severity) == ("all_masked", "wrong")
+    tokenizer.model_max_length = fits - 1
+    for asked in (None, fits):
+        assert checked(tokenizer, TALK, max_tokens=asked).of("wrong")[0].code == "too_long", "the smaller limit holds"
+    assert list(checking.conversations(tmp_path / "x.jsonl", tokenizer)) == []
+
+
+def test_what_is_learned_of_a_chat_is_said(checked):
+    """All answers, or the last, as asked; or the last, because the template rewrites those before it."""
+    chats = TALK * 3, TALK
+    report = checked(whole("chatml"), *chats)
+    assert (report.answers, report.learned) == (4, 4)
+    assert "All 4 answers in these lines are learned." in checking.in_words(report)
+    report = checked(whole("chatml"), *chats, last_only=True)
+    assert (report.answers, report.learned) == (4, 2) and "only_last_answer" not in codes(report)
+    assert "Of the 4 answers in these lines 2 are learned: the last of each line." in checking.in_words(report)
+    assert [span.taught for span in report.example.spans] == [False, True]
+    report = checked(whole(QWEN_3), *chats)
+    assert (report.answers, report.learned) == (4, 2)
+    (found,) = (problem for problem in report.problems if problem.code == "only_last_answer")
+    assert (found.severity, found.lines) == ("look", (1,)) and found.sentence.startswith(
+        "of its 3 answers only the last"
+    )
+    assert "2 are learned: only_last_answer says why." in checking.in_words(report)
+    assert "answers in these lines" not in checking.in_words(checked(whole("chatml"), TALK)), "one answer a line"
+
+
+def test_no_token_is_left_to_learn_only_where_the_first_answer_does_not_begin(checked):
+    """What is given between two answers does not count as the question."""
+    tokenizer = whole("chatml")
+    chat = [*TALK, {"role": "user", "content": "Why? " * 40}, TALK[1]]
+    first = next(tokens.measured(tokenizer, [(1, {"messages": TALK})]))[2]
+    assert checked(tokenizer, chat, max_tokens=first.given + 1).problems[0].code == "too_long"
+    assert checked(tokenizer, chat, max_tokens=first.given).problems[0].code == "all_masked"
+
+
+@pytest.mark.parametrize("limit, code", [(500, "too_long"), (5, "all_masked")])
+def test_a_long_chat_that_does_not_fit_is_not_rendered_again_for_each_answer(checked, monkeypatch, limit, code):
+    tokenizer, rendered = whole("chatml"), []
+    whole_chat = tokenizer.apply_chat_template
+    monkeypatch.setattr(
+        tokenizer, "apply_chat_template", lambda said, **how: rendered.append(len(said)) or whole_chat(said, **how)
+    )
+    for turns in (60, 120):
+        rendered.clear()
+        (found, *_) = checked(tokenizer, TALK * turns, max_tokens=limit).of("wrong")
+        assert (found.code, len(rendered)) == (code, 4)
+
+
+def test_the_special_tokens_of_the_base_are_looked_for(checked):
+    said = [TALK[0], {"role": "assistant", "content": "Write <wait> here."}]
+    tokenizer = whole("chatml")
+    assert "special_token_in_text" not in codes(checked(tokenizer, said))
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<wait>"]})
+    assert codes(checked(tokenizer, said))["special_token_in_text"] == "look"
+
+
+# ---- as the model will see it ----
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_what_is_rendered_is_what_is_encoded(name):
+    tokenizer, example = whole(name), {"messages": TALK * 2}
+    spans, encoded = checking.rendered(tokenizer, example), tasks.encode(tokenizer, example)
+    assert "".join(span.text for span in spans) == tokenizer.decode(encoded.input_ids)
+    assert [span.taught for span in spans] == [False, True] * (1 if name == "zephyr" else 2)
+    for taught in (False, True):
+        tokens_of = [span.tokens for span in spans if span.taught is taught]
+        assert sum(tokens_of) == int(((encoded.labels != tasks.IGNORED) == taught).sum())
+    answer = TALK[-1]["content"]
+    assert spans[1].text.strip().startswith(answer) and spans[-1].text.endswith(tokenizer.eos_token)
+
+
+def test_a_terminal_shows_what_is_learned_by_colour_or_by_brackets_and_obeys_no_text():
+    spans = (checking.Span("ask\n", False, 2), checking.Span("say\x1b[2J\x9b\u202e", True, 2))
+    shown = "say\\u001b[2J\\u009b\\u202e"
+    assert checking.for_terminal(spans, colour=False) == f"ask\n⟦{shown}⟧"
+    assert checking.for_terminal(spans, colour=True) == f"ask\n{report.COLOUR}{shown}{report.PLAIN}"
+
+
+def test_the_page_stands_alone_and_says_without_colour_what_is_learned(checked):
+    said = [TALK[0], {"role": "assistant", "content": "<script>alert(1)</script> & <b>so</b>"}]
+    report = checked(whole("chatml"), said)
+    page = checking.as_page(report)
+    (marked,) = re.findall(r"<mark [^>]*>(.*?)</mark>", page, re.S)
+    assert html.unescape(marked) == f"⟦{said[1]['content']}<|im_end|></s>⟧"
+    assert "underline" in page and 'lang="en"' in page and "<title>" in page
+    assert not re.search(r"<script|src=|https?://|<link", page)
+    tags = re.findall(r"<(/?)(\w+)", re.sub(r"<!doctype html>|<meta [^>]*>|<br>", "", page))
+    assert sorted(name for slash, name in tags if slash) == sorted(name for slash, name in tags if not slash)

@@ -1,0 +1,50 @@
+"""ASHA at the rungs: who may go on, who is stopped, and what it would have saved of the recorded sweep."""
+
+import random
+
+import pytest
+
+from lora_lessons.experiments import sweep
+from lora_lessons.tools.cluster.ray import Referee, rungs
+
+
+@pytest.mark.parametrize(
+    "steps, at", [(1, []), (2, [1]), (3, [1, 2]), (24, [6, 12]), (100, [25, 50]), (30, [7, 14, 28])]
+)
+def test_the_rungs_are_a_quarter_and_its_doubles(steps, at):
+    assert rungs(steps) == at
+
+
+def test_a_run_goes_on_while_it_is_within_the_better_half_of_those_before():
+    referee = Referee(24)
+    assert [referee.may_take("first", 0, [3.0] * taken) for taken in (0, 3, 6, 12, 24)] == [6, 6, 12, 24, 24]
+    assert referee.may_take("worse", 0, [4.0] * 6) == 0
+    assert referee.may_take("better", 0, [2.0] * 6) == 12
+    assert referee.may_take("worse", 0, [4.0] * 6) == 0, "asked again, as by a run whose worker was killed"
+    assert referee.may_take("late", 0, [2.0] * 6 + [5.0] * 6) == 0, "good at one rung, bad at the next"
+    assert referee.may_take("another seed", 1, [9.0] * 6) == 12, "its examples are others"
+    assert referee.may_take("trained already", 0, [9.0] * 24) == 24
+
+
+def replay(rows, order):
+    """The recorded runs as they would have come to the rungs in this order: those trained to the end, and steps saved."""
+    referee, ended, saved = Referee(24), [], 0
+    for row in order:
+        losses, taken = row["train_losses"], 0
+        while 0 < (may := referee.may_take(sweep.trial_of(row).name, row["seed"], losses[:taken])) > taken:
+            taken = may
+        ended += [row] if may else []
+        saved += 24 - taken
+    return ended, saved
+
+
+def test_of_the_recorded_sweep_it_saves_two_fifths_and_keeps_a_run_as_good_as_the_best():
+    rows = sweep.read_table(sweep.recorded())
+    for seed in range(3):
+        order = list(rows)
+        random.Random(seed).shuffle(order)
+        ended, saved = replay(rows, order)
+        assert saved > 0.4 * 24 * len(rows)
+        for one in {row["seed"] for row in rows}:
+            best, kept = (min(row["loss_held_out"] for row in among if row["seed"] == one) for among in (rows, ended))
+            assert kept - best < 0.01, "nats"

@@ -1,0 +1,47 @@
+"""The table of formats: what is damaged in it is named by row."""
+
+import csv
+
+import pytest
+
+from lora_lessons.tools.export.formats import table
+
+
+def row(**changed):
+    return {name: "1.5" if name in table.NUMBERS else "x" for name in table.COLUMNS} | {"status": "ok"} | changed
+
+
+def written(folder, *rows, **how):
+    with open(folder / "formats.csv", "w", newline="", **({"encoding": "utf-8"} | how)) as file:
+        out = csv.DictWriter(file, table.COLUMNS)
+        out.writeheader()
+        out.writerows(rows)
+    return folder / "formats.csv"
+
+
+def test_a_table_that_a_spreadsheet_saved_with_a_byte_order_mark_is_read(tmp_path):
+    assert table.read(written(tmp_path, row(notes="naïve"), encoding="utf-8-sig"))[0]["notes"] == "naïve"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"mb": "many"}, {"perplexity": "1,5"}, {"mb": "nan"}, {"mb": "inf"}, {"perplexity": ""}]
+)
+def test_a_damaged_number_is_named_by_its_row(tmp_path, wrong):
+    with pytest.raises(ValueError, match="formats.csv: row 3 is damaged: restore it from git"):
+        table.read(written(tmp_path, row(), row(**wrong)))
+
+
+def test_rows_too_short_and_too_long_are_named(tmp_path):
+    file = written(tmp_path, row())
+    whole = file.read_text(encoding="utf-8")
+    for more in ("gptq,ok\n", ",".join(["1"] * 30) + "\n"):
+        file.write_text(whole + more, encoding="utf-8")
+        with pytest.raises(ValueError, match="row 3 is damaged"):
+            table.read(file)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xfea\x00", b"\x00" * 9, b"a,b\n1,2\n", b'"' + b"x" * 200_000, b"[]"])
+def test_what_is_no_table_is_refused(tmp_path, data):
+    (tmp_path / "formats.csv").write_bytes(data)
+    with pytest.raises(ValueError, match="formats.csv is no table"):
+        table.read(tmp_path / "formats.csv")

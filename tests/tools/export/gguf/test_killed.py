@@ -1,0 +1,116 @@
+"""An export that is killed: the same command goes on with what was finished, another one removes it, and both say so."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import pytest
+from exporting import peft_adapter
+
+from lora_lessons import cli
+from lora_lessons.tools.export import gguf, llamacpp
+from lora_lessons.tools.export.gguf import file, model, vocabulary
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+
+
+@pytest.fixture
+def mine(tiny, tmp_path, monkeypatch):
+    """An adapter for the tiny Qwen beside that base; its tokenizer is taken to be proven."""
+    folder, made, _ = tiny("qwen2")
+    shutil.copytree(folder, tmp_path / "base")
+    peft_adapter(made, tmp_path / "mine", ["q_proj"])
+    monkeypatch.setattr(vocabulary, "check", lambda *_: [])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+COMMAND = ["export", "gguf", "mine", "--out", "out", "--base", "base", "--types", "f16,Q4_K_M"]
+
+
+def killed(run, at):
+    """Run `run` in a process of its own, and kill it when the file `at` is there: no clean-up, as in a power cut."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run()
+        finally:
+            os._exit(1)
+    deadline = time.monotonic() + 600
+    while not at.exists():
+        assert time.monotonic() < deadline and os.waitpid(child, os.WNOHANG) == (0, 0)
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+@pytest.fixture
+def killed_while_quantizing(mine, monkeypatch):
+    """What is left when the second of two types was half written."""
+
+    def half(source, out, file_type, importance):
+        out.write_bytes(b"half of it" * 100_000)
+        (mine / "begun").touch()
+        time.sleep(600)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(llamacpp, "quantize", half)
+        killed(lambda: cli.main(COMMAND), mine / "begun")
+    (left,) = (mine / "out").iterdir()
+    assert left.name.startswith(".") and (left / "base-f16.gguf").is_file()
+    return left
+
+
+def test_the_same_command_goes_on_with_the_finished_files(killed_while_quantizing, mine, capsys):
+    finished = {name: (killed_while_quantizing / name).stat().st_ino for name in ("base-f16.gguf", "mine-lora.gguf")}
+    assert cli.main(COMMAND) == 0
+    said = capsys.readouterr().err
+    assert "Going on with an export that was killed: 2 files were finished." in said
+    assert "1.0 MB that a killed process left" in said
+    assert sorted(path.name for path in (mine / "out").iterdir()) == ["base-Q4_K_M.gguf", *finished]
+    for name, number in finished.items():
+        assert (mine / "out" / name).stat().st_ino == number, "not written again"
+    assert len(gguf.file.read(mine / "out" / "base-Q4_K_M.gguf").tensors) > 10
+
+
+def test_another_adapters_export_takes_nothing_over(killed_while_quantizing, mine, capsys):
+    weights = mine / "mine" / "adapter_config.json"
+    weights.write_text(json.dumps(json.loads(weights.read_text()) | {"lora_alpha": 3}))
+    number = (killed_while_quantizing / "mine-lora.gguf").stat().st_ino
+    assert cli.main([*COMMAND[:-1], "f16"]) == 0
+    said = capsys.readouterr().err
+    assert "Going on" not in said and "that a killed process left in" in said
+    assert sorted(path.name for path in (mine / "out").iterdir()) == ["base-f16.gguf", "mine-lora.gguf"]
+    assert (mine / "out" / "mine-lora.gguf").stat().st_ino != number
+
+
+def test_killed_between_the_moves_the_same_command_moves_the_rest(mine, monkeypatch, capsys):
+    moved, real = mine / "moved", os.replace
+
+    def first_alone(source, target):
+        real(source, target)
+        if str(target).endswith("out/mine-lora.gguf"):
+            moved.touch()
+            time.sleep(600)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file.os, "replace", first_alone)
+        killed(lambda: cli.main([*COMMAND[:-1], "f16"]), moved)
+    assert [path.name for path in (mine / "out").glob("[!.]*")] == ["mine-lora.gguf"]
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "new_file", None)  # nothing is written again
+        assert cli.main([*COMMAND[:-1], "f16"]) == 0
+    assert sorted(path.name for path in (mine / "out").iterdir()) == ["base-f16.gguf", "mine-lora.gguf"]
+    assert "Moved the last files of an export that was killed" in capsys.readouterr().err
+
+
+def test_a_file_that_is_in_the_way_is_answered_with_the_commands_own_switch(mine, capsys):
+    (mine / "out").mkdir()
+    (mine / "out" / "mine-lora.gguf").write_text("an earlier one")
+    assert cli.main(COMMAND) == cli.EXIT_USER
+    said = capsys.readouterr().err
+    assert "mine-lora.gguf exists: choose another name, or add --overwrite to replace it." in said
+    assert "overwrite=True" not in said
+    assert [path.read_text() for path in (mine / "out").iterdir()] == ["an earlier one"]

@@ -1,0 +1,117 @@
+"""A base whose config.json cannot be, or says something else than its weights, is refused before anything is made of it."""
+
+import json
+
+import pytest
+from chat_templates import CHATML
+from exporting import little_model
+
+from lora_lessons.errors import ModelError
+from lora_lessons.tools.export import gguf
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("source") / "little"
+    little_model("qwen2", folder, CHATML)
+    return folder
+
+
+@pytest.fixture
+def little(made):
+    """The folder of a little model; its files are put back afterwards."""
+    kept = {file: file.read_bytes() for file in made.iterdir()}
+    yield made
+    for file in made.iterdir():
+        file.unlink()
+    for file, data in kept.items():
+        file.write_bytes(data)
+
+
+CHANGES = [
+    ({"hidden_size": None}, "could not be loaded|hidden_size"),
+    ({"hidden_size": 0}, "hidden_size|could not be loaded"),
+    ({"hidden_size": 16}, "hidden_size = 16|by config.json"),
+    ({"intermediate_size": 7}, "by config.json it is"),
+    ({"num_hidden_layers": 10**9}, "num_hidden_layers = 1,000,000,000, and no model has more"),
+    ({"num_hidden_layers": 10**30}, "a number of more than 18 digits"),
+    ({"num_hidden_layers": 1}, "layer_types|it holds . blocks, and config.json says num_hidden_layers = 1"),
+    ({"num_attention_heads": 0}, "num_attention_heads|could not be loaded"),
+    ({"num_key_value_heads": 1}, "by config.json it is"),
+    ({"max_position_embeddings": None}, "max_position_embeddings|could not be loaded"),
+    ({"max_position_embeddings": 2**40}, "max_position_embeddings = 1,099,511,627,776"),
+    ({"rms_norm_eps": None}, "rms_norm_eps|could not be loaded"),
+    ({"rms_norm_eps": "small"}, "rms_norm_eps|could not be loaded"),
+    ({"rope_parameters": {"rope_type": "default", "rope_theta": None}}, "rope_theta|could not be loaded"),
+    ({"rope_parameters": []}, "rope|could not be loaded"),
+    ({"vocab_size": "many"}, "could not be loaded"),
+    ({"model_type": None}, "names no model_type"),
+    ({"model_type": ["qwen2"]}, "names no model_type"),
+    ({"hidden_act": None}, "hidden_act"),
+    ({"layer_types": 5}, "could not be loaded"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), CHANGES, ids=[str(change) for change, _ in CHANGES])
+def test_a_config_that_cannot_be_is_a_sentence(little, change, sentence):
+    said = json.loads((little / "config.json").read_text())
+    (little / "config.json").write_text(json.dumps(said | change))
+    with pytest.raises(ModelError, match=sentence) as error:
+        gguf.open_base(little)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b"\xff\xfe{"])
+def test_a_config_that_is_damaged_is_a_sentence(little, data):
+    (little / "config.json").write_bytes(data)
+    with pytest.raises(ModelError, match=r"config.json could not be read .*fetch it again"):
+        gguf.open_base(little)
+
+
+def test_weights_that_are_damaged_or_elsewhere_are_a_sentence(little):
+    weights = little / "model.safetensors"
+    whole = weights.read_bytes()
+    for data in (
+        b"",
+        whole[:4],
+        whole[: len(whole) // 2],
+        b"\xff" * 8 + whole[8:],
+        (2**62).to_bytes(8, "little") + whole[8:],
+    ):
+        weights.write_bytes(data)
+        with pytest.raises(ModelError, match="model.safetensors cannot be read"):
+            gguf.open_base(little)
+    index = little / "model.safetensors.index.json"
+    for text in (
+        '{"weight_map": {"a": "../other.safetensors"}}',
+        '{"weight_map": {"a": "/etc/passwd"}}',
+        '{"weight_map": {}}',
+    ):
+        index.write_text(text)
+        with pytest.raises(ModelError, match="names files that are not beside it"):
+            gguf.open_base(little)
+    for text in ("{", "[]", '{"weight_map": 5}', '{"weight_map": {"a": [1]}}', '{"weight_map": {"a": "x", "b": 5}}'):
+        index.write_text(text)
+        with pytest.raises(ModelError, match="index.json cannot be read|names files that are not beside it"):
+            gguf.open_base(little)
+
+
+def test_weights_that_change_while_they_are_read_are_a_sentence(little):
+    weights = little / "model.safetensors"
+    plan = gguf.model.model_tensors(gguf.open_base(little), None, "f16")[0]
+    for change in (lambda: weights.write_bytes(weights.read_bytes()[:-8]), weights.unlink):
+        change()
+        with pytest.raises(ModelError, match="model.safetensors cannot be read"):
+            plan.read()
+
+
+def test_a_tokenizer_that_is_damaged_is_a_sentence(little):
+    (little / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match="could not be loaded"):
+        _ = gguf.open_base(little).tokenizer
+
+
+def test_a_template_that_does_not_end_is_a_sentence_before_llama_cpp_is_asked(little):
+    (little / "chat_template.jinja").write_text("{% include 'x' %}")
+    with pytest.raises(ModelError, match="the chat template of .*little includes another file"):
+        _ = gguf.open_base(little).findings

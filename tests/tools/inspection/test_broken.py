@@ -1,0 +1,385 @@
+"""Adapters that we break on purpose: each is named by its code, in a sentence that has the numbers, and is the gravest finding."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import warnings
+
+import peft
+import pytest
+import torch
+from peft.tuners.tuners_utils import check_target_module_exists
+from peft_zoo import edited, llama, lora, move
+from safetensors.torch import load_file
+
+from lora_lessons.errors import ModelError
+from lora_lessons.tools import inspection
+
+ONE = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
+
+
+def every(part, make):
+    """A change of every tensor whose name has `part` in it."""
+    return lambda tensors: {k: make(v) if part in k else v for k, v in tensors.items()}
+
+
+def one(make, key=ONE):
+    return lambda tensors: tensors | {key: make(tensors[key].clone())}
+
+
+def with_nan(tensor):
+    tensor[0, 0] = math.nan
+    return tensor
+
+
+def renamed(change):
+    return lambda tensors: {change(k): v for k, v in tensors.items()}
+
+
+DOUBLED = renamed(lambda key: "base_model.model." + key)
+BARE = renamed(lambda key: key.removeprefix("base_model.model."))
+NAMED = renamed(lambda key: key.replace(".weight", ".default.weight"))
+COMPILED = renamed(lambda key: key.replace("base_model.model.", "base_model.model._orig_mod."))
+
+# what is broken: the change of the tensors, the settings, the code, the severity, a part of the sentence
+BROKEN = {
+    "B never moved": (every("lora_B", torch.zeros_like), {}, "b_never_moved", "wrong", "all 4 matrices"),
+    "one B never moved": (one(torch.zeros_like), {}, "b_never_moved", "wrong", "1 of 4 matrices, such as model.layers.0"),
+    "A and B at zero": (every("lora_", torch.zeros_like), {}, "ab_both_zero", "wrong", "neither can ever move"),
+    "NaN": (one(with_nan), {}, "not_finite", "wrong", "such as model.layers.0.self_attn.q_proj"),
+    "A at its start": (every("lora_A", lambda A: torch.rand_like(A) * 2 / 32**0.5 - 1 / 32**0.5), {}, "a_never_moved", "look", "±1/√k"),
+    "A far away": (every("lora_A", lambda A: 5 * A), {}, "a_far_from_start", "look", "times as large"),
+    "fp16 that lost numbers": (
+        every("lora_", lambda x: (x * (x.abs() > 0.01) + 1e-9 * x).half()), {}, "half_precision_zeros", "look", "fp16"
+    ),
+    "alpha at its default": (every("lora_A", lambda A: A.repeat(8, 1)), {"r": 32, "lora_alpha": 8}, "alpha_at_default", "look", "The scale is 0.25: lora_alpha is 8, PEFT's default, while r = 32"),
+    "a tiny scale": (None, {"lora_alpha": 0.5}, "scale_tiny", "look", "The scale is 0.125 (lora_alpha = 0.5, r = 4)"),
+    "no scale": (None, {"lora_alpha": 0}, "scale_tiny", "wrong", "adds nothing"),
+    "alpha not divided by r": (None, {"lora_alpha": 64}, "scale_huge", "look", "The scale is 16 (lora_alpha = 64, r = 4)"),
+    "a silent typo": (None, {"target_modules": ["q_proj", "v_porj", "v_proj"]}, "target_typo", "wrong", "'v_porj'"),
+    "keys with PEFT's prefix twice": (DOUBLED, {}, "keys_do_not_match", "wrong", "twice"),
+    "keys without the prefix": (BARE, {}, "keys_do_not_match", "wrong", "do not begin with base_model.model."),
+    "keys of a state_dict": (NAMED, {}, "keys_do_not_match", "look", "lora_A.default.weight"),
+    "keys of a compiled model": (COMPILED, {}, "keys_do_not_match", "wrong", "_orig_mod"),
+    "half of a pair": (lambda t: {k: v for k, v in t.items() if k != ONE}, {}, "half_missing", "wrong", "layers.0.self_attn.q_proj"),
+    "fewer targets than the file has": (None, {"target_modules": ["v_proj"]}, "dropped_by_targets", "wrong", "2 of 4 matrices, such as model.layers.0.self_attn.q_proj (2 q_proj)"),
+    "a rank that the tensors have not": (None, {"r": 64, "lora_alpha": 64}, "rank_differs", "wrong", "says r = 64, and the tensors have r = 32 in all 4 matrices"),
+    "a rank that some tensors have not": (None, {"rank_pattern": {"q_proj": 2}}, "rank_differs", "wrong", "says r = 2, and the tensors have r = 4 in 2 of 4 matrices"),
+    "rsLoRA to export": (None, {"use_rslora": True}, "rslora_export", "look", "α/√r = 4"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_is_broken_is_named(zoo, tmp_path, what):
+    change, settings, code, severity, part = BROKEN[what]
+    if "r" in settings:
+        change = every("lora_", lambda x: x.repeat(8, 1) if x.shape[0] == 4 else x.repeat(1, 8))
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, **settings))
+    assert xray.codes == (code,), [finding.sentence for finding in xray.findings]
+    (found,) = xray.findings
+    assert found.severity == severity and part in found.sentence
+    assert found.behind and found.sentence in " ".join(inspection.in_words(xray).split())
+    json.dumps(inspection.as_json(xray), allow_nan=False)
+
+
+def test_an_a_that_grew_as_much_as_training_makes_it_is_not_said_to_be_far(zoo, tmp_path):
+    assert inspection.inspect(edited(zoo["plain"], tmp_path / "it", every("lora_A", lambda A: 2 * A))).codes == ()
+
+
+@pytest.mark.parametrize("change", [DOUBLED, BARE, COMPILED], ids=["doubled", "bare", "compiled"])
+def test_peft_indeed_loads_such_keys_as_if_nothing_was_trained(zoo, tmp_path, change):
+    place = edited(zoo["plain"], tmp_path / "it", change)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        worn = peft.PeftModel.from_pretrained(llama(), str(place))
+    assert [one for one in caught if "missing adapter keys" in str(one.message)]
+    assert not any(p.any() for name, p in worn.named_parameters() if "lora_B" in name)
+    loads = {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
+    assert loads["PEFT"] == loads["Ollama (merged)"] == "no"
+
+
+def test_peft_indeed_finds_named_keys_only_under_their_name(zoo, tmp_path):
+    for name, found in (("default", True), ("other", False)):
+        place = edited(
+            zoo["plain"], tmp_path / name, renamed(lambda key, name=name: key.replace(".weight", f".{name}.weight"))
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            worn = peft.PeftModel.from_pretrained(llama(), str(place))
+        assert any(p.any() for key, p in worn.named_parameters() if "lora_B" in key) == found
+        loads = {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
+        assert loads["PEFT"] == "care" and loads["llama.cpp"] == loads["vLLM"] == "no"
+
+
+def put_on(place):
+    """What PEFT makes of a folder, and its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        return peft.PeftModel.from_pretrained(llama(), str(place)), [str(one.message) for one in caught]
+
+
+def loads(place):
+    return {runtime.name: runtime.loads for runtime in inspection.inspect(place).runtimes}
+
+
+def test_peft_indeed_drops_what_the_targets_leave_out_without_a_word(zoo, tmp_path):
+    place = edited(zoo["all_linear"], tmp_path / "it", target_modules=["q_proj", "v_proj"])
+    worn, said = put_on(place)
+    on = {name for name, p in worn.named_parameters() if "lora_B" in name and p.any()}
+    found = {one.code: one.sentence for one in inspection.inspect(place).findings}
+    assert len(on) == 4 and not [one for one in said if "adapter" in one]
+    assert "leaves out 10 of 14 matrices" in found["dropped_by_targets"]
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
+
+
+@pytest.mark.parametrize("settings", [{"r": 64}, {"rank_pattern": {"q_proj": 2}}], ids=["r", "rank_pattern"])
+def test_peft_indeed_refuses_a_rank_that_the_tensors_have_not(zoo, tmp_path, settings):
+    place = edited(zoo["plain"], tmp_path / "it", **settings)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        put_on(place)
+    assert (loads(place)["PEFT"], loads(place)["Ollama (merged)"], loads(place)["vLLM"]) == ("no", "no", "care")
+
+
+@pytest.mark.parametrize("targets", ["q_proj", "q_proj|v_proj", ["k_proj"]], ids=str)
+def test_peft_indeed_stops_where_the_configuration_means_nothing_in_the_file(zoo, tmp_path, targets):
+    place = edited(zoo["plain"], tmp_path / "it", target_modules=targets, layers_to_transform=None)
+    said = loads(place)
+    assert said["PEFT"] == said["Ollama (merged)"] == "no"
+    if isinstance(targets, str):
+        with pytest.raises(ValueError, match="not found in the base model"):
+            put_on(place)
+
+
+@pytest.mark.parametrize("settings", [{"modules_to_save": ["lm_head"]}, {"trainable_token_indices": [3]}], ids=str)
+def test_peft_indeed_stops_where_what_is_saved_whole_is_not_in_the_file(zoo, tmp_path, settings):
+    place = edited(zoo["plain"], tmp_path / "it", **settings)
+    with pytest.raises(KeyError):
+        put_on(place)
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
+
+
+LEFT_OUT = [
+    {"layers_to_transform": [1]},
+    {"layers_to_transform": 0},
+    {"layers_to_transform": [0], "layers_pattern": "layers"},
+    {"layers_to_transform": [0], "layers_pattern": ["h", "blocks"]},
+    {"exclude_modules": ["self_attn.q_proj"]},
+    {"exclude_modules": r".*0\.self_attn\.(k|q)_proj"},
+]
+
+
+@pytest.mark.parametrize("settings", LEFT_OUT, ids=str)
+def test_what_is_left_out_is_what_peft_leaves_out(zoo, tmp_path, settings):
+    said = inspection.inspect(edited(zoo["plain"], tmp_path / "it", **settings)).settings
+    config = peft.LoraConfig(target_modules=["q_proj", "v_proj"], **settings)
+    for name in (name for name, _ in llama().named_modules()):
+        found = check_target_module_exists(config, name)
+        assert said.reaches(name) == (found is True), name
+
+
+TARGETS = [
+    ["q_proj"],
+    ["proj"],
+    ["self_attn.q_proj"],
+    "q_proj",
+    r".*\.q_proj",
+    r"model\.layers\.0\..*",
+    "all-linear",
+    "(",
+]
+
+
+@pytest.mark.parametrize("targets", TARGETS, ids=str)
+def test_what_the_targets_reach_is_what_peft_says_they_reach(zoo, tmp_path, targets):
+    settings = inspection.inspect(edited(zoo["plain"], tmp_path / "it", target_modules=targets)).settings
+    modules = [name for name, module in llama().named_modules() if isinstance(module, torch.nn.Linear)]
+    mine = [name for name in modules if settings.reaches(name)]
+    if targets in ("all-linear", "("):  # PEFT looks for the Linears, or stops: nothing is said to be dropped
+        assert mine == modules
+        return
+    config = peft.LoraConfig(target_modules=targets)
+    assert mine == [name for name in modules if check_target_module_exists(config, name)]
+
+
+def test_an_adapter_whose_scale_is_zero_has_no_effective_rank(zoo, tmp_path):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", lora_alpha=0))
+    assert {(one.norm, one.effective_rank, one.stable_rank) for one in xray.matrices} == {(0.0, 0.0, 0.0)}
+
+
+def test_llama_cpps_converter_is_not_promised_gpt_2_whose_w_it_turns_around(zoo, tmp_path):
+    assert loads(edited(zoo["plain"], tmp_path / "it", fan_in_fan_out=True))["llama.cpp"] == "no"
+
+
+def test_vllm_is_told_the_next_of_the_ranks_that_it_takes(zoo, tmp_path):
+    change = every("lora_", lambda x: x.repeat(5, 1) if x.shape[0] == 4 else x.repeat(1, 5))
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=20, lora_alpha=40))
+    (vllm,) = [one for one in xray.runtimes if one.name == "vLLM"]
+    assert vllm.loads == "yes" and "--max-lora-rank 32:" in vllm.reason
+
+
+def test_a_switch_for_biases_is_not_said_to_be_a_bias_in_the_file(zoo, tmp_path):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", bias="all"))
+    (vllm,) = [one for one in xray.runtimes if one.name == "vLLM"]
+    assert vllm.reason.startswith("it refuses bias='all', also where the file has no bias")
+
+
+def test_the_advice_on_a_small_scale_does_not_retrain_a_good_adapter(zoo, tmp_path):
+    change = every("lora_", lambda x: x.repeat(8, 1) if x.shape[0] == 4 else x.repeat(1, 8))
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=32, lora_alpha=8))
+    said = xray.findings[0].sentence
+    assert "Rate and scale trade places: if this adapter does what it should, keep it." in said
+
+
+def test_a_matrix_that_dominates_is_named(zoo, tmp_path):
+    key = "base_model.model.model.layers.1.mlp.down_proj.lora_B.weight"
+    place = edited(zoo["all_linear"], tmp_path / "it", one(lambda B: 50 * B, key))
+    assert inspection.inspect(place).codes == ("one_matrix_dominates",)
+    assert "model.layers.1.mlp.down_proj alone holds" in inspection.inspect(place).findings[0].sentence
+
+
+def test_a_second_adapter_that_never_moved_is_named_from_both_sides(zoo, tmp_path):
+    first = edited(zoo["plain"], tmp_path / "first")
+    fresh = lora(tmp_path / "fresh", moved=False)
+    shutil.copytree(fresh.place, first / "other")
+    assert inspection.inspect(first).codes == ("second_adapter_untrained", "further_adapters")
+    assert set(inspection.inspect(first / "other").codes) == {"b_never_moved", "second_adapter_untrained"}
+    shutil.rmtree(first / "other")
+    shutil.copytree(zoo["rslora"].place, first / "other")
+    assert inspection.inspect(first).codes == ("further_adapters",)
+
+
+def test_a_name_of_another_family_among_the_targets_is_no_slip(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it", target_modules=["q_proj", "query_key_value", "v_proj"])
+    assert [one.severity for one in inspection.inspect(place).findings] == ["look"]
+
+
+def test_pissa_that_peft_converted_is_not_taken_for_a_rate_that_is_too_high(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        start = peft.LoraConfig(
+            task_type="CAUSAL_LM", r=4, lora_alpha=4, target_modules=["q_proj"], init_lora_weights="pissa"
+        )
+        base = llama()
+        for layer in base.model.layers:
+            layer.self_attn.q_proj.weight.data *= 20  # so that its strongest directions make a large A
+        worn = peft.get_peft_model(base, start)
+        worn.save_pretrained(tmp_path / "start")
+        move(worn).save_pretrained(
+            tmp_path / "converted", path_initial_model_for_weight_conversion=str(tmp_path / "start")
+        )
+    xray = inspection.inspect(tmp_path / "converted")
+    A = load_file(tmp_path / "converted" / "adapter_model.safetensors")[ONE.replace("lora_B", "lora_A")]
+    assert float(A.square().mean().sqrt()) * math.sqrt(3 * 32) > 5
+    assert xray.codes == () and {one.r for one in xray.matrices} == {8}
+
+
+def test_a_fresh_adapter_has_not_moved_and_nothing_is_said_of_its_a(tmp_path):
+    assert inspection.inspect(lora(tmp_path / "fresh", moved=False).place).codes == ("b_never_moved",)
+
+
+def test_a_fresh_adapter_on_an_embedding_has_its_a_at_zero_and_has_not_moved_either(tmp_path):
+    fresh = lora(tmp_path / "fresh", moved=False, target_modules=["embed_tokens", "q_proj"])
+    found = {one.code: one.sentence for one in inspection.inspect(fresh.place).findings}
+    assert "B (on an embedding, A) is zero in all 3 matrices" in found["b_never_moved"] and "ab_both_zero" not in found
+
+
+def test_a_pickle_is_refused_with_a_way_that_runs_no_code(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it")
+    tensors = {ONE: torch.ones(4, 4)}
+    torch.save(tensors, place / "adapter_model.bin")
+    (place / "adapter_model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match="a pickle: opening one can run any program") as refused:
+        inspection.inspect(place)
+    # the way that it names works
+    way = str(refused.value).partition("with ")[2].partition(": weights_only")[0]
+    import safetensors.torch
+
+    code = way.replace('"adapter_model', f'"{place}/adapter_model')
+    eval(code, {"torch": torch, "safetensors": safetensors})
+    assert safetensors.torch.load_file(place / "adapter_model.safetensors").keys() == tensors.keys()
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda p: (p / "adapter_config.json").unlink(), "no adapter_config.json"),
+        (lambda p: (p / "adapter_model.safetensors").unlink(), "no adapter_model.safetensors"),
+        (lambda p: (p / "adapter_config.json").write_text("{"), "is damaged"),
+        (lambda p: (p / "adapter_config.json").write_text('{"peft_type": 3}'), "names no peft_type"),
+        (lambda p: (p / "adapter_model.safetensors").write_bytes(b"\0" * 40), "cut short or damaged"),
+        (lambda p: (p / "adapter_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
+        (lambda p: (p / "adapter_model.safetensors").write_bytes((p / "adapter_model.safetensors").read_bytes()[:-9]), "cut short"),
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_is_one_sentence(zoo, tmp_path, damage, sentence):
+    place = edited(zoo["plain"], tmp_path / "it")
+    damage(place)
+    with pytest.raises((OSError, ValueError), match=sentence) as raised:
+        inspection.inspect(place)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"r": "8"},
+        {"r": 0},
+        {"lora_alpha": None},
+        {"lora_alpha": 1e300},
+        {"use_rslora": "yes"},
+        {"target_modules": [3]},
+        {"rank_pattern": {"q_proj": 2.5}},
+        {"alpha_pattern": {"(": 2}},
+        {"alpha_pattern": {"(a+)+": 2}},
+        {"alpha_pattern": ["q_proj"]},
+        {"init_lora_weights": 3},
+        {"base_model_name_or_path": []},
+    ],
+)
+def test_a_setting_that_cannot_be_is_one_sentence(zoo, tmp_path, settings):
+    place = edited(zoo["plain"], tmp_path / "it", **settings)
+    with pytest.raises(ValueError, match=f"is damaged .*{next(iter(settings))}"):
+        inspection.inspect(place)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/models/x", "x" * 5000, "a\0b"])
+def test_a_base_whose_name_means_nothing_here_keeps_nobody_from_looking(zoo, tmp_path, name):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=name))
+    assert xray.settings.base_name == name and xray.runtimes
+
+
+SHAPES = {
+    "of two adapters": ((4, 32), (32, 3), "A is 4×32 and B 32×3"),
+    "of no row": ((0, 32), (32, 0), "A is 0×32 and B 32×0"),
+    "of no column": ((4, 0), (0, 4), "A is 4×0 and B 0×4"),
+    "of one dimension": ((32,), (32,), "A is 32 and B 32"),
+    "of none": ((), (), "A is one number and B one number"),
+}
+
+
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_a_and_b_that_cannot_be_multiplied_are_named_and_the_rest_is_inspected(zoo, tmp_path, shapes):
+    wide, tall, words = SHAPES[shapes]
+    tensors = {ONE.replace("lora_B", "lora_A"): torch.ones(wide), ONE: torch.ones(tall)}
+    place = edited(zoo["plain"], tmp_path / "it", lambda found: found | tensors)
+    xray = inspection.inspect(place)
+    assert xray.codes == ("shapes_do_not_fit",) and words in xray.findings[0].sentence
+    assert len(xray.matrices) == 3 and {one.loads for one in xray.runtimes} == {"no"}
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        put_on(place)
+
+
+def test_a_hub_id_is_fetched_aloud_and_through_the_hubs_door(monkeypatch, capsys):
+    asked = {}
+
+    def refuse(hub_id, **how):
+        asked.update(how, hub_id=hub_id)
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(ModelError, match="could not be fetched from the model hub"):
+        inspection.inspect("owner/adapter")
+    assert asked["hub_id"] == "owner/adapter" and "Fetching the adapter owner/adapter" in capsys.readouterr().err
+    assert not any(".bin" in pattern or pattern == "*" for pattern in asked["allow_patterns"])

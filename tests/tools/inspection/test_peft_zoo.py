@@ -1,0 +1,236 @@
+"""Nothing false is said of adapters of any kind that PEFT makes, and ‖ΔW‖ is what PEFT itself adds to W."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+import peft
+import pytest
+import torch
+from peft.tuners.lora.variants import BdLoraLinearVariant, KasaLinearVariant
+from peft_zoo import BASES, KINDS, OTHERS, SIZES, STARTS, edited, llama, lora, what_peft_does
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from lora_lessons.adapter import read_adapter
+from lora_lessons.tools import inspection
+from lora_lessons.tools.export import gguf
+from lora_lessons.tools.inspection import reading
+from lora_lessons.tools.inspection.runtimes import MERGED, NOT_MERGED
+from lora_lessons.tools.inspection.xray import measure
+
+# Every code that an adapter of this kind gets, and no other.
+EXPECTED = {
+    **dict.fromkeys([*KINDS, "bf16", "experts", "classifier"], set()),
+    "dora": {"dora"},
+    **dict.fromkeys(["rslora", "wider_than_w"], {"rslora_export"}),
+    "subtracted": {"scale_tiny"},
+    **dict.fromkeys(["modules_to_save", "on_embeddings", "half_tied"], {"embeddings_saved", "tied_embeddings"}),
+    "tied": {"embeddings_saved"},
+    **dict.fromkeys(["pissa", "olora", *STARTS], {"start_changed_base"}),
+    **dict.fromkeys(["alora", "stacked", "bdlora", "kasa", "monteclora", "velora", "qalora"], {"variant"}),
+    **dict.fromkeys(OTHERS, {"not_lora"}),
+}
+
+
+def peft_norms(kept):
+    """What PEFT adds to each adapted weight, by the module's name: the norm of its own get_delta_weight."""
+    found = {}
+    for name, module in kept.model.named_modules():
+        if hasattr(module, "get_delta_weight") and hasattr(module, "lora_A"):
+            short = name.removeprefix("base_model.model.").replace(".base_layer", "")
+            found.setdefault(short, []).append(float(added(module).float().norm()))
+    return {name: sorted(norms) for name, norms in found.items()}
+
+
+@torch.no_grad()
+def added(module):
+    """ΔW of a layer as PEFT merges it; BD-LoRA and KaSA have a way of their own."""
+    variant = getattr(module, "lora_variant", {}).get("default")
+    if isinstance(variant, BdLoraLinearVariant | KasaLinearVariant):
+        W = module.get_base_layer().weight
+        return variant.merge_safe(module, "default", W) - W
+    return module.get_delta_weight("default")
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_what_is_found_is_true_and_nothing_else_is_said(zoo, kind):
+    xray = inspection.inspect(zoo[kind].place)
+    assert set(xray.codes) == EXPECTED[kind], [finding.sentence for finding in xray.findings]
+    assert all(matrix.finite for matrix in xray.matrices)
+    inspection.in_words(xray)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, codes in EXPECTED.items() if "not_lora" not in codes])
+def test_the_norms_are_those_of_what_peft_adds(zoo, kind):
+    ours = {}
+    for matrix in inspection.inspect(zoo[kind].place).matrices:
+        ours.setdefault(matrix.module.replace(".base_layer", ""), []).append(matrix.norm)
+    theirs = peft_norms(zoo[kind])
+    assert ours.keys() == theirs.keys() and ours
+    for name, norms in ours.items():
+        assert sorted(norms) == pytest.approx(theirs[name], rel=0.01 if kind == "bf16" else 1e-4), name
+
+
+def test_stable_and_effective_rank_follow_the_spectrum():
+    """σ = 4, 2, 1, 1: as shares 1/2, 1/4, 1/8 and 1/8, whose entropy is 1.75 bits; and Σσ² = 22 is 22/16 of the largest."""
+    found = measure("q_proj", torch.eye(4, 9), torch.eye(7, 4) * torch.tensor([4.0, 2.0, 1.0, 1.0]), scale=0.5)
+    assert (found.effective_rank, found.stable_rank) == pytest.approx((2**1.75, 22 / 16))
+
+
+def test_ranks_and_scales_follow_the_patterns(zoo):
+    by_rank = {one.module: one.r for one in inspection.inspect(zoo["rank_pattern"].place).matrices}
+    assert by_rank["model.layers.1.self_attn.q_proj"] == 2 and by_rank["model.layers.0.self_attn.q_proj"] == 4
+    assert inspection.inspect(zoo["alpha_pattern"].place).scales == (0.5, 2.0)
+    assert inspection.inspect(zoo["rslora"].place).scales == (4.0,)
+    assert {one.experts for one in inspection.inspect(zoo["experts"].place).matrices} == {1, 4}
+
+
+def broken(zoo, place):
+    """Folders that our loader does not take, for another reason each."""
+    changes = {
+        "NaN": lambda t: {name: one * torch.nan for name, one in t.items()},
+        "too large": lambda t: {name: one * 1e30 for name, one in t.items()},
+        "whole numbers": lambda t: {name: (100 * one).to(torch.int8) for name, one in t.items()},
+        "eight bits": lambda t: {name: one.to(torch.float8_e4m3fn) for name, one in t.items()},
+        "of a convolution": lambda t: {name: one[..., None, None] for name, one in t.items()},
+        "a half": lambda t: dict(list(t.items())[1:]),
+    }
+    places = {name: edited(zoo["plain"], place / name, change) for name, change in changes.items()}
+    return places | {"another r": edited(zoo["plain"], place / "r", r=3)}
+
+
+def test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes(zoo, tmp_path):
+    places = {kind: kept.place for kind, kept in zoo.items()} | broken(zoo, tmp_path)
+    for kind, place in places.items():
+        reasons = [runtime.reason for runtime in inspection.inspect(place).runtimes]
+        promised = any("lora-lessons export ollama" in reason for reason in reasons)
+        assert promised == any("lora-lessons export gguf" in reason for reason in reasons), kind
+        try:
+            read_adapter(place)
+        except ValueError:
+            assert not promised, kind
+        else:
+            assert promised or kind == "classifier", kind
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory):
+    """The bases of the zoo as folders, by what BASES says of them."""
+    places = {}
+    for said in ({}, *BASES.values()):
+        place = places.setdefault(str(said), tmp_path_factory.mktemp("bases") / "tiny")
+        llama(**said).save_pretrained(place)
+    return places
+
+
+# Where a merge is possible, and only in the way that the reason names.
+MERGED_WITH_CARE = {"modules_to_save": "yes", "half_tied": "no", "lora_ga": "yes"}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *STARTS, *OTHERS])
+def test_peft_loads_and_merges_what_is_said_to(zoo, bases, kind):
+    said = BASES.get(kind, {})
+    xray = inspection.inspect(zoo[kind].place, bases[str(said)])
+    rows = {one.name: one.loads for one in xray.runtimes}
+    loads, merges = what_peft_does(zoo[kind], llama(**said))
+    assert rows["PEFT"] == loads
+    if rows["Ollama (merged)"] == "care":
+        assert MERGED_WITH_CARE[kind] == merges
+    else:
+        assert rows["Ollama (merged)"] == merges, xray.runtimes
+    of_size = {"update_too_large", "intruder_directions"}
+    assert set(xray.codes) <= EXPECTED[kind] | of_size, [one.sentence for one in xray.findings]
+    assert not xray.base.lacking and not xray.base.other_shapes
+    assert "every Linear layer is adapted" not in inspection.in_words(xray)  # none adapts the head of all its Linears
+
+
+def test_every_kind_of_peft_is_known_and_all_are_tried_that_can_be_made():
+    kinds = {one.value for one in peft.PeftType}
+    assert {*MERGED, *NOT_MERGED} == kinds and not {*MERGED} & {*NOT_MERGED}
+    made = {config().peft_type.value for config in OTHERS.values()}
+    assert kinds - made == {"LORA", "ADAMSS", "XLORA"}
+
+
+def test_every_setting_of_lora_is_in_the_zoo_or_changes_nothing_that_is_saved():
+    tried = {name for settings in KINDS.values() for name in settings} | {"target_parameters", "task_type"}
+    tried |= {name for settings, _ in STARTS.values() for name in settings}
+    known = {one.name for one in dataclasses.fields(peft.LoraConfig)} - {
+        one.name for one in dataclasses.fields(peft.PeftConfig)
+    }
+    about_training = {"lora_dropout", "runtime_config", "eva_config", "loftq_config", "qalora_group_size"}
+    of_other_bases = {"fan_in_fan_out", "megatron_config", "megatron_core", "layers_pattern", "arrow_config"}
+    assert known - tried - about_training - of_other_bases == set()
+
+
+# What the runtimes' own sources and threads say: PEFT, llama.cpp, vLLM, and Ollama by a merge.
+LOADS = {
+    "plain": "yes yes yes yes",
+    "rank_pattern": "yes yes care yes",
+    "alpha_pattern": "yes care care yes",
+    "dora": "yes no no yes",
+    "rslora": "yes care yes yes",
+    "modules_to_save": "yes no no care",
+    "on_embeddings": "yes care care care",
+    "half_tied": "yes yes care care",
+    "tied": "yes no care no",
+    "norms": "yes care no yes",
+    "alora": "yes yes care no",
+    "stacked": "yes no no no",
+    "bdlora": "yes no no yes",
+    "kasa": "yes no no yes",
+    "qalora": "yes care care care",
+    "corda": "no care care no",
+    "lora_ga": "care care care care",
+    "pissa": "yes care care yes",
+    "biases": "yes no no yes",
+    "lora_bias": "yes no no care",
+    "tokens": "yes no no yes",
+    "experts": "yes unknown unknown yes",
+    "classifier": "yes no no no",
+}
+
+
+@pytest.mark.parametrize("kind", LOADS)
+def test_which_runtimes_load_it(zoo, kind):
+    said = inspection.inspect(zoo[kind].place).runtimes
+    assert " ".join(runtime.loads for runtime in said) == LOADS[kind], said
+    assert all(runtime.reason for runtime in said)
+
+
+def test_other_kinds_are_looked_at_for_what_can_be_said(zoo):
+    for kind, named in (("ia3", "IA3"), ("loha", "LOHA"), ("prompt", "PROMPT_TUNING")):
+        xray = inspection.inspect(zoo[kind].place)
+        loads = {runtime.name: runtime.loads for runtime in xray.runtimes}
+        assert named in xray.findings[0].sentence and xray.size.numbers and not xray.matrices
+        assert loads["llama.cpp"] == loads["vLLM"] == "no" and loads["Ollama (merged)"] == (
+            "no" if kind == "prompt" else "yes"
+        )
+
+
+def test_a_kind_that_peft_does_not_know_is_not_promised(zoo, tmp_path):
+    xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", peft_type="NOVEL"))
+    assert [one.loads for one in xray.runtimes] == ["unknown", "no", "no", "unknown"]
+
+
+def test_a_base_that_our_export_refuses_is_not_promised_to_it(zoo, tmp_path):
+    """What is said of `lora-lessons export` is what it does, of the base that was named, and of none it was not."""
+    ours = [one.reason for one in inspection.inspect(zoo["plain"].place).runtimes if "lora-lessons" in one.reason]
+    assert len(ours) == 2 and all("if its base is llama, mistral, qwen2 or qwen3" in one for one in ours)
+    sizes = {name: size for name, size in SIZES.items() if name != "initializer_range"}
+    for model_type, promised in (("gemma3_text", False), ("gemma", False), ("qwen3", True)):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **sizes, vocab_size=64, head_dim=8))
+        model.save_pretrained(tmp_path / model_type)
+        kept = lora(tmp_path / f"{model_type}-lora", model=model)
+        reasons = [one.reason for one in inspection.inspect(kept.place, tmp_path / model_type).runtimes]
+        assert sum("lora-lessons export" in one for one in reasons) == (2 if promised else 0), reasons
+        refused = gguf.why_not_written(tmp_path / model_type)
+        assert bool(refused) != promised and any(refused.rstrip(".") in reason for reason in reasons)
+
+
+def test_a_file_is_opened_as_often_whatever_it_holds(zoo, monkeypatch):
+    opened, real = Counter(), reading.safe_open
+    for kind in ("plain", "all_linear"):
+        monkeypatch.setattr(reading, "safe_open", lambda *how, kind=kind: opened.update([kind]) or real(*how))
+        inspection.inspect(zoo[kind].place)
+    assert opened["all_linear"] == opened["plain"]  # 14 pairs, and 4

@@ -1,0 +1,111 @@
+"""What fits, the longest text that does, and the mildest changes that make the rest fit."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from tiny_configs import tiny
+
+from lora_lessons import memory
+from lora_lessons.memory import Job
+from lora_lessons.tools import planning
+
+
+def test_the_longest_sequence_fits_and_one_token_more_does_not():
+    for job in (Job(), Job("lora", gradient_checkpointing=False, r=8, batch_size=2)):
+        room = planning.card_bytes("RTX 4090")
+        tokens = planning.longest("Qwen2.5-7B", job, room)
+        assert tokens > 100
+        fits, not_any_more = memory.ledgers("Qwen2.5-7B", job, [tokens, tokens + 1])
+        assert fits.bill.total <= room < not_any_more.bill.total
+    assert planning.longest("Qwen2.5-7B", Job(), 5e9) == 0
+
+
+@pytest.mark.parametrize(
+    "model, job, card, first",
+    [
+        ("Qwen2.5-7B", Job(seq=4096, gradient_checkpointing=False), "RTX 4090", "checkpointing"),
+        ("Llama-2-7B", Job("lora", seq=8192, batch_size=4), "24", "one sequence at a time"),
+        ("Llama-2-7B", Job("full"), "RTX 4090", "LoRA"),
+        ("Llama-2-7B", Job("full fp32"), 8, "QLoRA"),
+        ("Qwen2.5-7B", Job(r=256, seq=256, optimizer="paged_adamw_8bit"), 8, "rank 8"),
+        ("Qwen2.5-7B", Job(seq=65536), "RTX 4090", "sequences of at most"),
+    ],
+)
+def test_what_to_change_first_does_make_it_fit(model, job, card, first):
+    room = planning.card_bytes(card)
+    made = planning.plan(model, job, room)
+    assert not made.fits and made.ledger.bill.total > room
+    assert made.changes[0].what.startswith(first)
+    last = made.changes[-1]
+    assert last.total <= room and last.total == memory.predict(model, last.job).bill.total
+    assert last.job.examples_per_step == job.examples_per_step, "a step learns from as many as before"
+    assert f"Change first: {first}" in planning.verdict(made, str(card))
+
+
+def test_what_cannot_fit_is_said():
+    made = planning.plan("Llama-2-7B", Job(), 3e9)
+    assert not made.fits and made.longest == 0
+    assert "you need a larger card or a smaller model" in planning.verdict(made, "3 GB")
+    for change in made.changes:
+        assert change.total > 3e9
+    totals = [made.ledger.bill.total, *(change.total for change in made.changes)]
+    assert all(after < before - 1e8 for before, after in pairwise(totals)), "each step saves what a reader sees"
+
+
+def test_a_plan_says_that_no_card_has_checked_it_until_one_has(monkeypatch, tmp_path):
+    made = planning.plan("Llama-2-7B", Job(), 24e9)
+    assert (
+        planning.verdict(made, "24 GB").endswith(planning.validated())
+        and "not validated on a GPU" in planning.validated()
+    )
+    monkeypatch.setattr("lora_lessons.paths.measurements", lambda: tmp_path)
+    (tmp_path / "ledger_processor.json").touch()
+    assert "not validated on a GPU" in planning.validated()  # a processor is no card
+    (tmp_path / "ledger_rtx_4090.json").touch()
+    assert "checked on 1 card (" in planning.verdict(made, "24 GB") and "not validated" not in planning.validated()
+
+
+def test_changes_that_a_later_one_made_needless_are_not_asked_for():
+    """Each step of the advice is needed: undone at the end, the job does not fit any more."""
+    job = Job("full fp32", gradient_checkpointing=False, batch_size=2, seq=512)
+    made = planning.plan("Llama-2-7B", job, 5.5e9)
+    last = made.changes[-1].job
+    assert len(made.changes) > 1 and made.changes[-1].total <= made.room
+    before = job
+    for change in made.changes:
+        fields = {
+            f: getattr(before, f)
+            for f in ("gradient_checkpointing", "batch_size", "optimizer", "method", "r", "dtype", "seq")
+            if getattr(before, f) != getattr(change.job, f)
+        }
+        assert memory.predict("Llama-2-7B", replace(last, **fields)).bill.total > made.room, change.what
+        before = change.job
+
+
+def test_a_shorter_text_is_the_last_thing_to_change():
+    """Several mild changes keep all 1,024 tokens where no single one is enough."""
+    made = planning.plan(
+        "Qwen2.5-7B",
+        memory.Job("qlora", batch_size=4, gradient_checkpointing=False, fast=False),
+        planning.card_bytes(8),
+    )
+    assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
+    said = planning.verdict(made, "8 GB")
+    assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged_adamw_8bit"))
+    assert "sequences of at most" not in said
+    tight = planning.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), planning.card_bytes(8))
+    assert tight.changes[-1].what.startswith("sequences of at most") and tight.changes[-1].total <= tight.room
+
+
+def test_a_change_that_the_model_does_not_allow_is_not_advised():
+    """Qwen2-MoE has gates of one row, which LoRA of rank 16 does not fit: advice for full fine-tuning goes without it."""
+    made = planning.plan(tiny("qwen2_moe"), Job("full", seq=64, batch_size=2), 1e6)
+    assert not made.fits and all(change.job.method == "full" for change in made.changes)
+
+
+def test_the_step_to_the_courses_recipe_is_that_recipe():
+    """And not what is left of the other: its layers, and its AdamW."""
+    changes = planning.plan("Qwen2.5-7B", Job(recipe="hf"), planning.card_bytes(8)).changes
+    (step,) = [change for change in changes if "recipe course" in change.what]
+    assert (step.job.layer, step.job.optimizer, step.job.recipe) == ("ours", "adamw", "course")

@@ -142,6 +142,29 @@ def test_peft_indeed_refuses_a_rank_that_the_tensors_have_not(zoo, tmp_path, set
     assert (loads(place)["PEFT"], loads(place)["Ollama (merged)"], loads(place)["vLLM"]) == ("no", "no", "care")
 
 
+OVERLAP = {"layers.0.self_attn.q_proj": 2, ".*_proj": 8}
+
+
+def test_where_two_patterns_mean_a_matrix_it_is_said_that_peft_sorts_them(tmp_path):
+    """PEFT trains by their order and saves them sorted; it then stops at the ranks, and says nothing of the alphas."""
+    place = lora(tmp_path / "ranks", rank_pattern=OVERLAP).place
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        put_on(place)
+    (found,) = inspection.inspect(place).findings
+    assert (
+        found.code == "rank_differs" and "Write 'layers.0.self_attn.q_proj' first into rank_pattern" in found.sentence
+    )
+    kept = lora(tmp_path / "alphas", alpha_pattern=OVERLAP)
+    first = "base_model.model.model.layers.0.self_attn.q_proj"
+    trained, loaded = (worn.get_submodule(first).scaling["default"] for worn in (kept.model, put_on(kept.place)[0]))
+    (found,) = inspection.inspect(kept.place).findings
+    assert (trained, loaded, found.code) == (0.5, 2.0, "pattern_order")
+    assert "1 of 4 matrices, such as model.layers.0.self_attn.q_proj ('.*_proj' = 8, 'layers.0" in found.sentence
+    assert inspection.inspect(edited(kept, tmp_path / "mended", alpha_pattern=OVERLAP)).codes == ()
+    same = lora(tmp_path / "same", alpha_pattern={"q_proj": 8, "_proj": 8})
+    assert inspection.inspect(same.place).codes == ()
+
+
 @pytest.mark.parametrize("targets", ["q_proj", "q_proj|v_proj", ["k_proj"]], ids=str)
 def test_peft_indeed_stops_where_the_configuration_means_nothing_in_the_file(zoo, tmp_path, targets):
     place = edited(zoo["plain"], tmp_path / "it", target_modules=targets, layers_to_transform=None)
@@ -336,11 +359,13 @@ def test_a_damaged_folder_is_one_sentence(zoo, tmp_path, damage, sentence):
         {"alpha_pattern": ["q_proj"]},
         {"init_lora_weights": 3},
         {"base_model_name_or_path": []},
+        {"peft_type": "lora"},
+        {"task_type": "causal_lm"},
     ],
 )
 def test_a_setting_that_cannot_be_is_one_sentence(zoo, tmp_path, settings):
     place = edited(zoo["plain"], tmp_path / "it", **settings)
-    with pytest.raises(ValueError, match=f"is damaged .*{next(iter(settings))}"):
+    with pytest.raises(ValueError, match=f"(is damaged|PEFT does not know) .*{next(iter(settings))}"):
         inspection.inspect(place)
 
 

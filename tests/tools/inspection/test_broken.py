@@ -183,6 +183,36 @@ def test_peft_indeed_stops_where_what_is_saved_whole_is_not_in_the_file(zoo, tmp
     assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
 
 
+TOKENS = {
+    "fewer tokens than rows": ([3], "names 1 tokens, and the file has rows for 2"),
+    "no numbers": (["</s>", 4], "something else than the numbers of tokens"),
+    "beyond the vocabulary": ({"embed_tokens": [3, 9999]}, "names token 9999, and the base has"),
+}
+
+
+@pytest.mark.parametrize("what", TOKENS)
+def test_peft_indeed_stops_at_tokens_that_do_not_fit_the_file_or_the_base(zoo, tmp_path, what):
+    tokens, part = TOKENS[what]
+    place = edited(zoo["tokens"], tmp_path / "it", trainable_token_indices=tokens)
+    with pytest.raises((RuntimeError, IndexError, ValueError, TypeError)):
+        put_on(place)
+    llama().save_pretrained(tmp_path / "base")
+    xray = inspection.inspect(place, str(tmp_path / "base"))
+    (found,) = (one for one in xray.findings if one.code == "tokens_differ")
+    assert part in found.sentence and found.severity == "wrong"
+    assert [one.loads for one in xray.runtimes if one.name in ("PEFT", "Ollama (merged)")] == ["no", "no"]
+
+
+def test_peft_indeed_drops_the_rows_of_tokens_that_are_not_named_without_a_word(zoo, tmp_path):
+    place = edited(zoo["tokens"], tmp_path / "it", trainable_token_indices=None)
+    worn, said = put_on(place)
+    assert not any("trainable_tokens" in name for name, _ in worn.named_parameters())
+    assert not [one for one in said if "adapter" in one]
+    (found,) = inspection.inspect(place).findings
+    assert found.code == "tokens_differ" and "the rows of 2 tokens" in found.sentence
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
+
+
 LEFT_OUT = [
     {"layers_to_transform": [1]},
     {"layers_to_transform": 0},

@@ -377,7 +377,7 @@ def records(box: Path) -> Any:
 
 @reader("what a site brought", "text", "site/.made-by-lora-lessons", valid.site, (FileExistsError,), share=0.5)
 def site(box: Path) -> Any:
-    from lora_lessons.run.site import build
+    from workshop.site import build
 
     return build.check_place(box / "site")
 
@@ -423,7 +423,7 @@ def recording(box: Path) -> Any:
     (ValueError,),
 )
 def readme(box: Path) -> Any:
-    from lora_lessons.run.readme import speed_table
+    from workshop.readme import speed_table
 
     return speed_table()
 

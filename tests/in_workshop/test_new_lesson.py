@@ -113,7 +113,7 @@ def test_a_lesson_that_cannot_be_is_refused_in_a_sentence(monkeypatch, capsys, n
     monkeypatch.setitem(SYLLABUS, "98", Planned("Why?", "say why"))
     assert workshop(["new-lesson", name, question]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("lora-lessons: ") and sentence in said
+    assert said.startswith("python -m workshop: ") and sentence in said
     assert not list((course_root() / "notebooks").glob("9*"))
 
 

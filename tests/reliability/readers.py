@@ -439,10 +439,10 @@ def sweep_result(box: Path) -> Any:
 
 @reader("a sweep's table", "CSV", "sweep/results.csv", valid.sweep, (FileNotFoundError, ValueError))
 def sweep_table(box: Path) -> Any:
-    from lora_lessons.experiments.sweep import intervals, table
+    from lora_lessons.experiments.sweep import table
 
     rows = table.read_table(box / "sweep" / "results.csv")
-    return rows, intervals.lines(rows)
+    return rows, table.lines(rows)
 
 
 @reader("a table of formats", "CSV", "formats.csv", valid.formats, (FileNotFoundError, ValueError))

@@ -1598,7 +1598,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l09_adapters/mixtures.py",
+        "lora_lessons/lessons/l09_adapters/measured.py",
         (
             "an answer is played at the other adapter's scale",
             '(row["question"], first, scale, second, scale_second)',
@@ -1733,7 +1733,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/keep_best.py",
+        "lora_lessons/lessons/l15_your_own/scoring.py",
         (
             "the last look is kept, not the best",
             "        if self.best == step:\n",

@@ -4,7 +4,7 @@ import torch
 from in_kernel import a_kernel
 
 from lora_lessons.course.learner import newest_code
-from lora_lessons.lessons.l02_lora_layer.my_layer import NAME
+from lora_lessons.lessons.l02_lora_layer.check_my_lora import NAME
 
 RIGHT = '''
 class MyLoRA(nn.Module):

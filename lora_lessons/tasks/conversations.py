@@ -161,6 +161,8 @@ def tokenized(tokenizer: Any, texts: Sequence[ChatText]) -> Iterator[Encoded]:
     """Tokens and labels of each: a token is learned when it holds a character of an answer or of its end.
 
     The last answer is made into tokens behind what is given: alone, a tokenizer such as Llama 2's begins it with a space.
+    Each question is made into tokens twice, alone and with its answer, because only that shows whether the answer begins
+    where it will when the model is asked.
     """
     if not texts:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -170,6 +171,8 @@ def lab(
     from ..run.lab import copy_lessons, jupyter_environment, place
     from ..run.runner import find_lessons
 
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ModuleNotFoundError("No module named 'jupyterlab'", name="jupyterlab")
     folder, found = Path("my_lessons"), find_lessons([lesson])[0]
     for line in copy_lessons(folder):
         print(line, file=sys.stderr)

@@ -17,6 +17,7 @@ from .fit import in_fp16 as in_fp16
 from .fit import longest as longest
 from .fit import on_card as on_card
 from .fit import plan as plan
+from .fit import plan_on as plan_on
 from .fit import validated as validated
 from .fit import verdict as verdict
 from .sharded import CardBill as CardBill

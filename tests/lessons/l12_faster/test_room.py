@@ -129,9 +129,9 @@ def test_the_profiler_says_nothing_of_itself():
     """In a process of its own, as in a lesson: where it was started before, it listens to no setting any more."""
     code = """
 import torch
-from lora_lessons.lessons.l12_faster import profiled
+from lora_lessons.lessons.l12_faster import rungs
 W = torch.randn(50, 50, requires_grad=True)
-profiled.where_time_goes(lambda: (W @ W).sum())
+rungs.where_time_goes(lambda: (W @ W).sum())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "" and "profiler" not in done.stderr

@@ -56,7 +56,9 @@ __all__ = sorted([*_HERE, "__version__"])
 
 def __getattr__(name: str) -> Any:
     if name not in _HERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}: it has {', '.join(_HERE)}, and its rooms.")
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}: it has {', '.join(_HERE)}, and its rooms."
+        )
     module, there = _HERE[name]
     return getattr(import_module(f"{__name__}.{module}"), there)
 

@@ -27,7 +27,7 @@ _LAYERS = {"target_modules", "exclude_modules", "layers_to_transform", "layers_p
 _TRAINING = {"task_type", "peft_version", "auto_mapping", "inference_mode", "lora_dropout", "megatron_core"}
 _DETAILS = {"loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size"}
 
-# PEFT's TaskType; it stops at any other, and at any other spelling.
+# PEFT's TaskType: it stops at any other.
 TASK_TYPES = ("CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
 
 _HARMLESS = _READ | _LAYERS | _TRAINING | _DETAILS | {"init_lora_weights"}
@@ -77,12 +77,12 @@ def read_config(file: Path) -> dict[str, Any]:
 
 
 def type_fault(config: dict[str, Any]) -> str:
-    """Why PEFT stops at the adapter's peft_type or task_type, in a sentence; "" where it does not."""
+    """Why PEFT stops at the letters of the adapter's peft_type or task_type, in a sentence; "" where it does not."""
     kind, task = config.get("peft_type"), config.get("task_type")
     if isinstance(kind, str) and kind != kind.upper():
         return f"PEFT does not know the peft_type {kind[:40]!r}: write {kind[:40].upper()}."
-    if task is not None and task not in TASK_TYPES:
-        return f"PEFT does not know the task_type {str(task)[:40]!r}: write null, or one of {', '.join(TASK_TYPES)}."
+    if isinstance(task, str) and task not in TASK_TYPES and task.upper() in TASK_TYPES:
+        return f"PEFT does not know the task_type {task!r}: write {task.upper()}."
     return ""
 
 

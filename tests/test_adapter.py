@@ -345,7 +345,7 @@ DAMAGED_FIELDS = [
     ("peft_type", ["LORA"], "adapter, and this loader knows LORA"),
     ("peft_type", {}, "adapter, and this loader knows LORA"),
     ("peft_type", "lora", "does not know the peft_type 'lora': write LORA"),
-    ("task_type", "causal_lm", "does not know the task_type 'causal_lm': write null, or one of CAUSAL_LM"),
+    ("task_type", "causal_lm", "does not know the task_type 'causal_lm': write CAUSAL_LM"),
 ]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ... import models
 from ...adapter import ADAPTER_CONFIG
 from ...errors import ModelError
-from ...peft_config import read_config
+from ...peft_config import TASK_TYPES, read_config
 from ..export import gguf
 from .reading import FLOATS, AdapterFolder, Stored, adapter_name, odd_keys
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
@@ -81,6 +81,8 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
     said = opened.settings
     if said.kind not in (*MERGED, *NOT_MERGED):
         yield "unknown", f"PEFT 0.21 has no kind called {said.kind}: a later release may", ""
+    if said.task_type not in ("", *TASK_TYPES):
+        yield "no", f"it stops: it knows no task_type {said.task_type[:40]!r}", ""
     if all_dropped(opened):
         yield "no", "it stops, because the configuration means none of the modules in the file", ""
     if misfit := tokens_misfit(opened, against.vocabulary if against else None):

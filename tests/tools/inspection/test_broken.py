@@ -265,6 +265,13 @@ def test_llama_cpps_converter_is_not_promised_gpt_2_whose_w_it_turns_around(zoo,
     assert loads(edited(zoo["plain"], tmp_path / "it", fan_in_fan_out=True))["llama.cpp"] == "no"
 
 
+def test_peft_indeed_stops_at_a_task_that_it_does_not_know(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it", task_type="TEXT_GENERATION")
+    with pytest.raises(ValueError, match="Invalid task type"):
+        put_on(place)
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "no"
+
+
 def test_vllm_is_told_the_next_of_the_ranks_that_it_takes(zoo, tmp_path):
     change = every("lora_", lambda x: x.repeat(5, 1) if x.shape[0] == 4 else x.repeat(1, 5))
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", change, r=20, lora_alpha=40))

@@ -344,6 +344,8 @@ DAMAGED_FIELDS = [
     ("alpha_pattern", {".*" * 20 + "x": 2}, "may never end"),
     ("peft_type", ["LORA"], "adapter, and this loader knows LORA"),
     ("peft_type", {}, "adapter, and this loader knows LORA"),
+    ("peft_type", "lora", "does not know the peft_type 'lora': write LORA"),
+    ("task_type", "causal_lm", "does not know the task_type 'causal_lm': write CAUSAL_LM"),
 ]
 
 

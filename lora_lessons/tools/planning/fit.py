@@ -63,8 +63,15 @@ def plan_on(model: Any, card: str | float, **job: Any) -> Plan:
 
 
 def on_card(job: Job, card: str | float) -> Job:
-    """`job` in the 16 bits that `card` computes in; full fine-tuning and Trainer's recipe keep what they say."""
-    return job if job.method == "full" or job.recipe != "course" else replace(job, dtype=computes_in(card))
+    """`job` in the 16 bits that `card` computes in; full fine-tuning keeps what it says."""
+    return job if job.method == "full" else replace(job, dtype=computes_in(card))
+
+
+def in_fp16(job: Job, card: str) -> str:
+    """A sentence where Trainer's recipe, which says bf16, is planned in fp16 (see `on_card`); "" elsewhere."""
+    if job.recipe == "course" or job.dtype != "fp16":
+        return ""
+    return f"The {card} has no bf16, so this is the plan for fp16: in Trainer, set fp16=True in place of bf16=True."
 
 
 def longest(model: Any, job: Job, room: float) -> int:

@@ -22,7 +22,7 @@ Begin with `lowrank` and `lora`, the two ideas. CONTRIBUTING has a map of all ro
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Each name, the module that has it, and what it is called there.
 _HERE = {

@@ -1,5 +1,7 @@
 """A cell that is run alone, without the cells before it: its NameError says which cell to run first.
 
+And a copy of another version of the course, which imports what is no longer there: it says how to get the new one.
+
 The kernels of `lora-lessons lab` call `answer_undefined_names` when they start. A name that no other cell of the
 notebook makes, such as a slip in the learner's own code, keeps its ordinary traceback.
 """
@@ -16,26 +18,39 @@ from typing import Any
 
 
 def answer_undefined_names() -> None:
-    """From now on this kernel answers a NameError with a sentence, where it knows one."""
+    """From now on this kernel answers a NameError or an ImportError with a sentence, where it knows one."""
     from IPython.core.getipython import get_ipython
 
     if (shell := get_ipython()) is not None:
-        shell.set_custom_exc((NameError,), _answer)
+        shell.set_custom_exc((NameError, ImportError), _answer)
 
 
-def _answer(shell: Any, kind: type, error: NameError, trace: Any, tb_offset: int | None = None) -> None:
-    sentence = None
-    try:
-        running = shell.history_manager.input_hist_raw[-1]
-        notebook = json.loads(Path(os.environ["JPY_SESSION_NAME"]).read_text(encoding="utf-8"))
-        cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-        sentence = what_to_run_first(error.name, cells, running)
-    except Exception:  # whatever it is, the ordinary traceback is still to be shown
-        pass
+def _answer(shell: Any, kind: type, error: NameError | ImportError, trace: Any, tb_offset: int | None = None) -> None:
+    sentence = of_another_version(error.name) if isinstance(error, ImportError) else _run_first(shell, error)
     if sentence:
         shell._showtraceback(kind, error, [sentence])
     else:
         shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+
+
+def of_another_version(module: str | None) -> str | None:
+    """What to say where `module`, or something in it, could not be imported; None where it is none of the course's."""
+    if (module or "").partition(".")[0] != "lora_lessons":
+        return None
+    return (
+        f"this notebook is of another version of the course, and asks for something in `{module}` that is not there. "
+        "Rename it (what you wrote stays), and `lora-lessons lab` copies this version's beside it."
+    )
+
+
+def _run_first(shell: Any, error: NameError) -> str | None:
+    try:
+        running = shell.history_manager.input_hist_raw[-1]
+        notebook = json.loads(Path(os.environ["JPY_SESSION_NAME"]).read_text(encoding="utf-8"))
+        cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        return what_to_run_first(error.name, cells, running)
+    except Exception:  # whatever it is, the ordinary traceback is still to be shown
+        return None
 
 
 def what_to_run_first(name: str | None, cells: list[str], running: str) -> str | None:

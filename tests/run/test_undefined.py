@@ -56,6 +56,11 @@ def test_in_a_kernel_of_the_lab(course, tmp_path, monkeypatch):
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "lesson.ipynb")
     environment = {"PYTHONSTARTUP": made["PYTHONSTARTUP"], "JPY_SESSION_NAME": os.fspath(tmp_path / "lesson.ipynb")}
     with a_kernel(tmp_path, **environment) as kernel:
+        for old in ("from lora_lessons.export import gguf", "from lora_lessons import inspection"):
+            (error,) = kernel.run(old)
+            assert len(error["traceback"]) == 1 and "`lora-lessons lab` copies this version's" in error["traceback"][0]
+        (error,) = kernel.run("import no_such_library")
+        assert len(error["traceback"]) > 1, "another's is left to Python"
         (error,) = kernel.run("print(cut(W))")
         assert error["ename"] == "NameError" and len(error["traceback"]) == 1
         assert error["traceback"][0].startswith("`cut` is not here yet: it comes from the cell that begins with `W, b")

@@ -82,12 +82,13 @@ def thinned(scene: Mapping[str, Any], axis: str, held: Mapping[str, Sequence[Any
         "backdrop": number,
         "stops": column(scene["stops"]),
         "words": column(scene["words"]),
-        "marks": [_mark(mark, column) for mark in scene["marks"]],
+        "marks": [_thinned_mark(mark, column) for mark in scene["marks"]],
         "grab": {side: _grab(one, held.get(one["name"], one["stops"])) for side, one in scene["grab"].items()},
     }
 
 
-def _mark(mark: Mapping[str, Any], column: Callable[[Any], Any]) -> dict[str, Any]:
+def _thinned_mark(mark: Mapping[str, Any], column: Callable[[Any], Any]) -> dict[str, Any]:
+    """A mark with the `column` of each of its values that is kept; of a product, fewer rows, columns and ranks."""
     if mark["kind"] != "product":
         return {name: _tenths(name, column(value)) for name, value in mark.items()}
     ranks = column(mark["ranks"])

@@ -55,7 +55,7 @@ def train_seven_b(
     wanted = DEFAULTS | settings | {"model": str(model)}
     mark = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     folder = Path(run_dir) if run_dir else cache_dir() / "runs" / f"seven_b-{mark}"
-    record = _read(folder / RECORD)
+    record = _record_in(folder / RECORD)
     about = stamp()
     now = {"settings": wanted, "machine": about["machine"], "versions": about["versions"]}
     if record and now.items() <= record.items() and not os.environ.get("LORA_LESSONS_FRESH"):
@@ -65,7 +65,8 @@ def train_seven_b(
     return recordings.read(folder / RECORD)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _record_in(path: Path) -> dict[str, Any] | None:
+    """The record in `path`; None where there is none, or a damaged one."""
     try:
         return recordings.read(path)
     except (OSError, ValueError):

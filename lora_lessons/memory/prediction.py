@@ -65,7 +65,7 @@ def predict(model: Any, job: Job, card: bool = True) -> Ledger:
 def ledgers(model: Any, job: Job, lengths: Sequence[int], card: bool = True) -> list[Ledger]:
     """`predict` for every sequence length in `lengths` at once; after the first call, in a few milliseconds."""
     shape = shape_of(model)
-    return _ledgers(shape, job, _peaks(shape, check(shape, job), job, np.asarray(lengths), card), card)
+    return _ledgers(shape, job, _bytes_held(shape, check(shape, job), job, np.asarray(lengths), card), card)
 
 
 def predict_texts(model: Any, job: Job, batches: Sequence[Sequence[Encoded]], card: bool = True) -> Ledger:
@@ -176,8 +176,11 @@ def check(shape: Shape, job: Job) -> Parts:
     return parts
 
 
-def _peaks(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card: bool) -> np.ndarray:
-    """Bytes by moment, kind and length: a few blocks told, the others alike."""
+def _bytes_held(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card: bool) -> np.ndarray:
+    """The bytes that a step holds: (moments, kinds, lengths), in the order of tape.MOMENTS and tape.KINDS.
+
+    A few blocks are traced; the others hold what those do.
+    """
     fast = not why_plain(shape, job, card)
     if fast and not card:  # attention goes by the length itself
         each = (replace(job, seq=n) for n in lengths.tolist())

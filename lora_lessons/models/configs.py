@@ -193,7 +193,7 @@ _FOLDER = EMBEDDED_NAME.lower()
 
 
 def _is_path(name: str) -> bool:
-    """More than a hub id's one slash, or how only a path or a file name looks."""
+    """Whether `name` looks like a path: a hub id has one slash and no backslash, begins with a word and does not end in .gguf."""
     return name.count("/") > 1 or "\\" in name or name.startswith((".", "~", "/")) or name.endswith(".gguf")
 
 

@@ -119,7 +119,7 @@ class GpuServer:
         self.name, self.url, self.token = name, url, token
 
     def ask(self, path: str, body: Any = None) -> bytes:
-        """What it answers to `body`, in JSON. Raises OSError where it does not."""
+        """The server's answer to `body`, read as JSON. Raises OSError where there is none."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=PATIENCE) as said:
@@ -158,7 +158,7 @@ def running(name: str, base: Path, adapters: Mapping[str, Path], r: int) -> Iter
 
 
 def _wait(server: GpuServer, process: subprocess.Popen[bytes], log: Any) -> None:
-    """Until it answers that it is well."""
+    """Wait until the server answers /health. Raises ModelError with its last words where it ends, or PATIENCE does."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -172,7 +172,7 @@ def _wait(server: GpuServer, process: subprocess.Popen[bytes], log: Any) -> None
 
 
 def scales(adapters: Sequence[Adapter]) -> Tensor:
-    """α/r of each, as she computes it after she has filled all of them up to rank r."""
+    """A scale for each adapter: α over the largest rank, since she has filled all of them up to it with zeros."""
     r = max(adapter.r for adapter in adapters)
     return torch.tensor([adapter.lora_alpha / r for adapter in adapters])
 

@@ -23,7 +23,7 @@ class Layout(NamedTuple):
     read: Callable[[dict[str, Any]], Any]
 
 
-def _chat(record: dict[str, Any]) -> Any:
+def _messages(record: dict[str, Any]) -> Any:
     return record["messages"]
 
 
@@ -74,7 +74,7 @@ def _system(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 # What a record has decides; of several that fit, the first.
 LAYOUTS = (
-    Layout("chat messages", ("messages",), (), _chat),
+    Layout("chat messages", ("messages",), (), _messages),
     Layout("ShareGPT", ("conversations",), ("system",), _sharegpt),
     Layout("prompt and completion", ("prompt", "completion"), ("system",), _pair("prompt", "completion")),
     Layout("Alpaca", ("instruction", "output"), ("input", "system"), _instruction("input", "output")),

@@ -18,7 +18,7 @@ def findings(
 ) -> Iterator[Finding]:
     """All findings that look at the base, or say what it would take to look."""
     yield from _tied(opened, against)
-    yield from _talk(opened, against)
+    yield from _of_chat_template(opened, against)
     if against is None:
         return
     yield from _fit(opened, matrices, against)
@@ -124,7 +124,7 @@ def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
     )
 
 
-def _talk(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
+def _of_chat_template(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
     mine = talk_of(opened.place)
     theirs = talk_of(against.place) if against is not None else Talk(None, None, "", {})
     speaks = mine if mine.template else theirs

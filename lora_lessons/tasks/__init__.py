@@ -1,4 +1,4 @@
-"""What is learned: conversations, their tokens, the rules that answers are judged by, and a check of a file of your own."""
+"""What is learned: conversations, their tokens, and the rules that answers are judged by."""
 
 from .conversations import IGNORED as IGNORED
 from .conversations import Encoded as Encoded

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from chat_templates import CHATML, tokenizer_of
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
@@ -44,6 +44,30 @@ def test_local_folders_load_and_bad_ones_say_what_is_missing(tiny_model, base_fp
         models.load(folder, precision="fp32")
     with pytest.raises(ModelError, match="does not exist"):
         models.load(tmp_path / "nowhere" / "at" / "all", precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda kept: kept.popitem(), r"holds no model\.\S+ \(1 weights are missing"),
+        (lambda kept: kept.update({"model.norm.weight": kept["model.norm.weight"] + 1j}), "holds complex numbers"),
+    ],
+)
+def test_weights_that_transformers_would_invent_or_convert_are_refused(tokenized, change, sentence):
+    kept = {name: one for file in tokenized.glob("*.safetensors") for name, one in load_file(file).items()}
+    change(kept)
+    for file in [*tokenized.glob("*.safetensors"), tokenized / "model.safetensors.index.json"]:
+        file.unlink()
+    save_file(kept, tokenized / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=sentence):
+        models.load(tokenized, precision="fp32")
+
+
+def test_settings_of_gigabytes_are_not_read(tokenized):
+    with open(tokenized / "generation_config.json", "r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(OSError, match=r"generation_config\.json has 1\.1 GB, and no model's settings have that"):
+        models.load(tokenized, precision="fp32")
 
 
 def test_a_base_stays_bare_where_an_adapter_lies_beside_it(tiny_model, base_fp32, tmp_path, monkeypatch):
@@ -113,5 +137,5 @@ def test_a_pickle_is_not_read_although_safetensors_of_something_else_lie_beside_
     tokenizer_of(CHATML).save_pretrained(folder)
     torch.save(tiny_model.state_dict(), folder / "pytorch_model.bin")
     save_file({"base_model.model.q_proj.lora_A.weight": torch.ones(2, 2)}, folder / "adapter_model.safetensors")
-    with pytest.raises(ModelError, match="could not be loaded"):
+    with pytest.raises(ModelError, match="has no model.safetensors"):
         models.load(folder, "fp32")

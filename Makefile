@@ -30,7 +30,7 @@ course: $(READY)
 	$(BIN)/lora-lessons run
 
 site: $(READY)
-	$(BIN)/lora-lessons site
+	$(BIN)/python -m workshop site
 
 lab: $(READY)
 	$(BIN)/lora-lessons lab
@@ -54,7 +54,7 @@ bench: $(READY)
 
 # GPU_PYTHON: the interpreter of a machine whose own libraries are to be used (no network, no .venv).
 gpu-check: $(if $(GPU_PYTHON),,$(READY))
-	$(or $(GPU_PYTHON),$(BIN)/python) -m lora_lessons.experiments.gpu_check
+	$(or $(GPU_PYTHON),$(BIN)/python) -m workshop.bench.gpu_check
 
 # The exact versions that the course was last proven on: everything but torch, whose build depends on the machine.
 constraints: $(READY)

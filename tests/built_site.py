@@ -20,7 +20,7 @@ def build_once(shared: Path) -> Path:
     with FileLock(shared / "site.lock"):
         if not site.exists():
             from lora_lessons.lessons import rooms
-            from lora_lessons.run.site.build import stored, write_site
+            from workshop.site.build import stored, write_site
 
             rooms()
             write_site(stored(), shared / "building", progress=lambda line: None)

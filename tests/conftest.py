@@ -43,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 # What the quick loop leaves out: whatever starts kernels, servers, browsers or other processes, or trains for long.
 _SLOW = re.compile(
-    r"tests/(browser|run/site|cluster|experiments|export|reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
+    r"tests/(browser|in_workshop/site|tools/cluster|experiments|tools/export|reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
     r"|test_(colab|conversations|doctor|every_model|disk_cache|fit|kernel|lab|layers|lessons|new_lesson|nf4|peft_config"
     r"|prediction|replay|rooms|run|runner|what_fits)\.py"
 )
@@ -81,7 +81,7 @@ def base_fp32() -> Any:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the whole site, with its widgets, as `lora-lessons site` writes it. Do not write into it."""
+    """The folder of the whole site, with its widgets, as `python -m workshop site` writes it. Do not write into it."""
     base = tmp_path_factory.getbasetemp()
     return build_once(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 

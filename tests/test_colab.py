@@ -14,7 +14,8 @@ import pytest
 from lora_lessons import colab
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root
-from lora_lessons.run import lab, repository
+from lora_lessons.run import lab
+from workshop import badges
 
 ELSEWHERE = "https://github.com/someone-else/their.fork"
 
@@ -39,23 +40,23 @@ def copied(tmp_path, monkeypatch):
 
 
 def test_every_badge_and_set_up_cell_names_the_repository_of_pyproject(copied):
-    assert repository.set_address(repository.address()) == []
+    assert badges.set_address(badges.address()) == []
     for path in [*lessons(), *side_trips()]:
         whole, place = path.read_text(encoding="utf-8"), lab.place(path)
-        assert f"/github/{repository.address().partition('github.com/')[2]}/blob/main/notebooks/{place}" in whole
+        assert f"/github/{badges.address().partition('github.com/')[2]}/blob/main/notebooks/{place}" in whole
 
 
 def test_a_new_address_is_written_everywhere_and_the_old_one_comes_back(copied):
     files = [p for p in copied.rglob("*") if p.is_file()]
-    before, old = {p: p.read_bytes() for p in files}, repository.address()
-    changed = repository.set_address(ELSEWHERE)
+    before, old = {p: p.read_bytes() for p in files}, badges.address()
+    changed = badges.set_address(ELSEWHERE)
     assert {*lessons(), *side_trips()} | {copied / "README.md", copied / "pyproject.toml"} == set(changed)
-    assert repository.address() == ELSEWHERE
+    assert badges.address() == ELSEWHERE
     short = old.partition("github.com/")[2]
     for path in changed:
         text = path.read_text(encoding="utf-8")
         assert ELSEWHERE.partition("github.com/")[2] in text and short not in text
-    repository.set_address(old)
+    badges.set_address(old)
     assert {p: p.read_bytes() for p in files} == before
 
 
@@ -65,7 +66,7 @@ def test_a_new_address_is_written_everywhere_and_the_old_one_comes_back(copied):
 def test_what_is_no_address_is_refused_and_nothing_is_written(copied, wrong):
     before = (copied / "pyproject.toml").read_bytes()
     with pytest.raises(ValueError, match="is no repository that Colab can open"):
-        repository.set_address(wrong)
+        badges.set_address(wrong)
     assert (copied / "pyproject.toml").read_bytes() == before
 
 
@@ -151,7 +152,7 @@ def test_without_an_upload_the_repository_is_cloned(fresh, course, tmp_path):
     here = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{course.as_uri()}.insteadOf",
-        "GIT_CONFIG_VALUE_0": repository.address(),
+        "GIT_CONFIG_VALUE_0": badges.address(),
     }
     run_cell(fresh, place, here)
     assert (place / "lora-lessons" / "lora_lessons" / "lora.py").is_file()

@@ -20,7 +20,8 @@ PACKAGE = Path(lora_lessons.__file__).parent
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the package and of its contracts."""
-    shutil.copytree(PACKAGE, tmp_path / "lora_lessons", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("lora_lessons", "workshop"):
+        shutil.copytree(course_root() / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(course_root() / "pyproject.toml", tmp_path)
     return tmp_path / "lora_lessons"
 
@@ -127,6 +128,7 @@ def test_an_upward_import_breaks_the_contract(copy, file, line):
 @pytest.mark.parametrize(
     "file, line, contract",
     [
+        ("run/runner.py", "def late():\n    from workshop import badges", "The workshop"),
         ("tools/export/gguf/names.py", "def late():\n    from .. import formats", "Exports"),
         ("course/records.py", "from .figures import BLUE\nfrom . import stage", "The frame"),
         (

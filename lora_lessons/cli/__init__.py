@@ -17,14 +17,14 @@ from ..outside import in_line
 from ..paths import ensure_home
 from . import terminal
 from .check import ask, check, inspect, symptom
+from .claims import claims
 from .export import export
-from .maintain import adapters, badges, claims, new_lesson, readme, site
 from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, make_variables_absolute
 from .plan import cluster, plan
 from .run import LessonCommand, doctor, lab, run
 from .sweep import bench, sweep
 
-__all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main"]
+__all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main", "obey"]
 
 app = typer.Typer(
     add_completion=False,
@@ -33,14 +33,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(cls=LessonCommand)(run)
-VERBS: list[Callable[..., int]] = [
-    *(lab, plan, check, sweep, bench, adapters, inspect, ask, symptom, doctor, claims, site, badges, readme),
-    new_lesson,
-]
-# They work, and a newcomer's list is shorter without them.
-FOR_MAINTAINERS = (adapters, badges, readme, new_lesson)
+VERBS: list[Callable[..., int]] = [lab, plan, check, inspect, ask, symptom, doctor, claims, sweep, bench]
 for verb in VERBS:
-    app.command(hidden=verb in FOR_MAINTAINERS)(verb)
+    app.command()(verb)
 app.add_typer(export)
 app.add_typer(cluster)
 
@@ -62,12 +57,16 @@ def lora_lessons(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status. What the user can mend is one sentence on stderr, no traceback."""
+    return obey(app, "lora-lessons", list(sys.argv[1:] if arguments is None else arguments))
+
+
+def obey(app: typer.Typer, program: str, words: list[str]) -> int:
+    """Run one command of `app`, which is called `program`; what `main` says."""
     with terminal.shown():
-        return _run(arguments)
+        return _obey(app, program, words)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    words = list(sys.argv[1:] if arguments is None else arguments)
+def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]
     try:
@@ -76,7 +75,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         if passed_on and words[:1] != ["lab"]:
             raise ValueError("only `lora-lessons lab` passes on what follows --: leave it out.")
         command = typer.main.get_command(app)
-        with sigterm_is_ctrl_c(), command.make_context("lora-lessons", words, obj=passed_on) as context:
+        with sigterm_is_ctrl_c(), command.make_context(program, words, obj=passed_on) as context:
             return command.invoke(context) or EXIT_OK
     except typer.Exit as stopped:
         return stopped.exit_code
@@ -88,25 +87,25 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except typer.TyperException as error:
-        said = _usage_sentence(error)
+        said = _usage_sentence(error, program)
     except OSError as error:
         said = in_words(error)
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start])
         said = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
     except Faults as error:
-        return _refused(str(error))
+        return _refused(program, str(error))
     except (ValueError, ModelError) as error:
         said = str(error)
     except (MemoryError, RuntimeError) as error:
         if not memory_ran_out(error):
             raise
         said = "memory ran out: close other programs, or give something smaller."
-    return _refused(in_line(said))
+    return _refused(program, in_line(said))
 
 
-def _refused(said: str) -> int:
-    print(f"lora-lessons: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)
+def _refused(program: str, said: str) -> int:
+    print(f"{program}: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)
     return EXIT_USER
 
 
@@ -118,10 +117,10 @@ def _cut(word: re.Match[str]) -> str:
     return f"{word[0][:60]}…{word[0][-20:]}"
 
 
-def _usage_sentence(error: typer.TyperException) -> str:
+def _usage_sentence(error: typer.TyperException, program: str) -> str:
     """What is wrong with the words given, and which command's help says what is possible."""
     context: typer.Context | None = getattr(error, "ctx", None)
-    path = context.command_path if context else "lora-lessons"
+    path = context.command_path if context else program
     # Typer passes on its validator's own words; the reader needs none of its names, and a list of choices in one line.
     said = " ".join(error.format_message().split()).replace("Value error, ", "").removesuffix(".")
     return f"{said}{'' if said.endswith('?') else '.'} `{path} --help` says what is possible."

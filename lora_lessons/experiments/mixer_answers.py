@@ -74,7 +74,7 @@ def record() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """python -m lora_lessons.experiments.mixer_answers: record it anew."""
-    return recordings.by_command("mixer_answers", NAME, record, arguments)
+    return recordings.by_command("lora_lessons.experiments.mixer_answers", NAME, record, arguments)
 
 
 if __name__ == "__main__":

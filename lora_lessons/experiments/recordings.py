@@ -49,9 +49,9 @@ def keep(name: str, found: Mapping[str, Any], out: Path | None = None) -> None:
     write(out or measurements() / f"{name}.json", stamp() | dict(found))
 
 
-def by_command(experiment: str, name: str, record: Callable[[], Any], arguments: Sequence[str] | None = None) -> int:
-    """`python -m lora_lessons.experiments.EXPERIMENT --record`: record anew what `recorded(name)` reads."""
-    parser = argparse.ArgumentParser(prog=f"python -m lora_lessons.experiments.{experiment}")
+def by_command(module: str, name: str, record: Callable[[], Any], arguments: Sequence[str] | None = None) -> int:
+    """`python -m MODULE --record`: record anew what `recorded(name)` reads."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}")
     parser.add_argument("--record", action="store_true", help=f"write data/measurements/{name}.json")
     if not parser.parse_args(arguments).record:
         parser.error("this takes some minutes and replaces the recording: say --record")

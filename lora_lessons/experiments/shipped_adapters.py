@@ -1,7 +1,7 @@
 """The adapters that ship with the course: how each is trained, where they lie, what made them.
 
-lora-lessons adapters                       train all four, score them, write data/adapters/
-lora-lessons adapters persona --out DIR     one of them, elsewhere
+python -m workshop adapters                       train all four, score them, write data/adapters/
+python -m workshop adapters persona --out DIR     one of them, elsewhere
 """
 
 from __future__ import annotations

@@ -11,19 +11,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import torch
+from torch import nn
+
 from .. import evaluation, lora, models, tasks, training
 from ..fast import FastPath
 from ..files import write_text
 from ..machine import machine, peak_bytes
+from ..tasks import Encoded
 from ..training import losses
-from . import by_trainer
 from .own_process import answer, run_in_process
 from .recordings import keep
 
@@ -137,7 +140,7 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
     seconds, model = SIDES[wanted["side"]](base.model, examples, settings, folder)
     peak = peak_bytes()
     held_out = [tasks.encode(base.tokenizer, example) for example in task.held_out[:JUDGED]]
-    seen = by_trainer.in_our_order(examples, settings)
+    seen = in_our_order(examples, settings)
     supervised = sum(int((one.labels != tasks.IGNORED).sum()) for one in seen)
     found = {
         "seconds": seconds,
@@ -195,8 +198,7 @@ def with_trl(model: Any, examples: Any, settings: training.Settings, folder: Pat
     from trl import SFTConfig, SFTTrainer
 
     rows = [
-        {"input_ids": one.input_ids.tolist(), "labels": one.labels.tolist()}
-        for one in by_trainer.in_our_order(examples, settings)
+        {"input_ids": one.input_ids.tolist(), "labels": one.labels.tolist()} for one in in_our_order(examples, settings)
     ]
     wrapped = _with_peft(model)
     trainer = SFTTrainer(
@@ -204,7 +206,7 @@ def with_trl(model: Any, examples: Any, settings: training.Settings, folder: Pat
         SFTConfig(**_arguments(settings, folder)),
         train_dataset=Dataset.from_list(rows),
         processing_class=models.load_tokenizer(models.embedded_folder()),
-        optimizers=by_trainer.our_rates(wrapped, settings),
+        optimizers=our_rates(wrapped, settings),
     )
     start = time.perf_counter()
     trainer.train()
@@ -229,7 +231,7 @@ def _with_peft(model: Any) -> Any:
 
 def _arguments(settings: training.Settings, folder: Path) -> dict[str, Any]:
     """The arguments of transformers' and TRL's trainers that say what `settings` does."""
-    return by_trainer.quiet(str(folder)) | {
+    return quiet(str(folder)) | {
         "max_steps": settings.steps,
         "per_device_train_batch_size": settings.batch_size,
         "max_grad_norm": 0.0,
@@ -259,14 +261,40 @@ def through_trainer(
     trainer = Trainer(
         wrapped,
         TrainingArguments(**_arguments(settings, folder) | changed),
-        train_dataset=by_trainer.in_our_order(examples, settings),
+        train_dataset=in_our_order(examples, settings),
         data_collator=lambda rows: tasks.collate(rows, pad_id=0),
         callbacks=[AtStepsEnd()],
-        optimizers=by_trainer.our_rates(wrapped, settings),
+        optimizers=our_rates(wrapped, settings),
     )
     start = time.perf_counter()
     done = trainer.train()
     return time.perf_counter() - start, done.training_loss
+
+
+def quiet(folder: str) -> dict[str, Any]:
+    """TrainingArguments that keep the order of the data and every loss, and write nothing but to `folder`."""
+    return {
+        "output_dir": folder,
+        "train_sampling_strategy": "sequential",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "use_cpu": models.best_device() == "cpu",
+    }
+
+
+def in_our_order(examples: Sequence[Encoded], how: training.Settings) -> list[Encoded]:
+    """The examples of every step in turn, as `training.train` takes them."""
+    return [examples[i] for batch in training.batches(len(examples), how) for i in batch]
+
+
+def our_rates(model: nn.Module, how: training.Settings) -> tuple[torch.optim.Optimizer, Any]:
+    """AdamW over what is trainable, and the schedule of `how`: what Trainer takes as `optimizers`."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=how.learning_rate, weight_decay=0, fused=how.optimizer == "adamw_fused")
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: how.rate(step) / how.learning_rate)
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["side"]:

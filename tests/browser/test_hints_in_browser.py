@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from lora_lessons.run.site.settings import THEME
+from workshop.site.settings import THEME
 
 LINKS = """<p style="margin-top:6rem">The share is <a class="bound" href="#record" data-hint="share: 0.28&#10;&lt;b&gt;Seeds&lt;/b&gt; 0, 1">2.8%</a>
 of <a class="term" href="#rank" data-hint="How many directions.">rank</a> and <code>code</code>.</p>

@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from chat_templates import CHATML, tokenizer_of
 from hostile import HARMLESS, HOSTILE, NAME, NOWHERE
+from lora_lessons.run.report.pages import cover, lesson_page
 from safetensors.torch import load_file, save_file
 from tiny import make_tiny_model
 
@@ -21,9 +22,8 @@ from lora_lessons.adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.course.records import Record
 from lora_lessons.run.baselines import Deviation
 from lora_lessons.run.report import as_html
-from lora_lessons.run.report.pages import cover, lesson_page
 from lora_lessons.run.result import FAILED, CellError, LessonResult
-from lora_lessons.run.site.build import write_site
+from workshop.site.build import write_site
 
 # How many elements of each kind an element holds. A <span> is what parts a text that might be a formula.
 ELEMENTS = """root => {

@@ -13,7 +13,7 @@ from playwright.sync_api import expect
 
 from lora_lessons import lessons
 from lora_lessons.course.lesson import lessons as notebooks
-from lora_lessons.run.site import widgets
+from workshop.site import widgets
 
 THEME = Path(widgets.__file__).with_name("theme")
 WHERE = {"door": 0, "door_scales": 0, "chat_box": 3, "mixer": 9}  # the lesson that keeps each

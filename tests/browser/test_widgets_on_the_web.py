@@ -19,7 +19,7 @@ from lora_lessons.lessons.l00_start_here.block import block_still
 from lora_lessons.lessons.l01_low_rank.widget import rank_explorer
 from lora_lessons.lessons.l02_lora_layer.start_map import start_map_still
 from lora_lessons.lessons.l16_many_adapters.widget import MANY, many_fit_words
-from lora_lessons.run.site import widgets
+from workshop.site import widgets
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 THEME = Path(widgets.__file__).with_name("theme")

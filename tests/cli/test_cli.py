@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from lora_lessons import __version__, cli
+from workshop.__main__ import main as workshop
 
 RECORD = "from lora_lessons.course.records import record\n"
 HEAVY = ["torch", "transformers", "peft", "matplotlib", "papermill", "nbformat", "numpy", "IPython"]
@@ -70,12 +71,14 @@ def test_help_stands_beside_every_verb_and_is_no_error(capsys):
     assert cli.main(["--help"]) == 0
     overview = capsys.readouterr().out
     verbs = re.findall(r"^  ([a-z][a-z-]+)  ", overview, re.M)
-    for_maintainers = {"adapters", "badges", "readme", "new-lesson"}
-    assert not for_maintainers & set(verbs), "a newcomer's list is shorter without them"
     assert {"run", "lab", "plan", "sweep", "export"} <= set(verbs) and "..." not in overview.partition("Commands:")[2]
-    for verb in [*verbs, *for_maintainers]:
-        assert cli.main([verb, "--help"]) == 0
-        assert capsys.readouterr().out.startswith(f"Usage: lora-lessons {verb} ")
+    assert workshop(["--help"]) == 0
+    for_maintainers = re.findall(r"^  ([a-z][a-z-]+)  ", capsys.readouterr().out, re.M)
+    assert {"site", "readme", "new-lesson"} <= set(for_maintainers) and not {*verbs} & {*for_maintainers}
+    for main, program, each in ((cli.main, "lora-lessons", verbs), (workshop, "python -m workshop", for_maintainers)):
+        for verb in each:
+            assert main([verb, "--help"]) == 0
+            assert capsys.readouterr().out.startswith(f"Usage: {program} {verb} ")
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def sentence(claim):
 
 
 def readme():
-    """What README and docs say themselves: what `lora-lessons readme` makes is held against its sources by tests of its own."""
-    own = re.sub(r"<!-- `lora-lessons readme` makes.*?<!-- end of [^>]*-->", "", README, flags=re.S)
+    """What README and docs say themselves: what `python -m workshop readme` makes is held against its sources by tests of its own."""
+    own = re.sub(r"<!-- `python -m workshop readme` makes.*?<!-- end of [^>]*-->", "", README, flags=re.S)
     return re.sub(r"!\[.*?\]\(", "(", own)  # what a picture shows is said by whoever draws it
 
 

@@ -9,7 +9,6 @@ import torch
 
 from lora_lessons import cli, models, quant, tasks
 from lora_lessons.experiments import never_rounded, sweep
-from lora_lessons.experiments.never_rounded import classify, ranking, recording
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +18,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def kept(encoder):
-    return ranking.weights(encoder)
+    return never_rounded.weights(encoder)
 
 
 @pytest.mark.parametrize("offset, name", [(False, "Q4_0"), (True, "Q4_1")])
@@ -77,7 +76,7 @@ def test_every_order_has_the_day_that_it_names():
 
 
 def test_a_seed_draws_whole_topics_and_no_two_seeds_the_same():
-    splits = [classify.split(never_rounded.messages(), seed) for seed in range(4)]
+    splits = [never_rounded.split(never_rounded.messages(), seed) for seed in range(4)]
     for learn, held_out in splits:
         assert len(learn) + len(held_out) == 280 and len({one.topic for one in held_out}) == 8
         assert not {one.topic for one in learn} & {one.topic for one in held_out}
@@ -97,7 +96,7 @@ def test_training_repeats_by_seed_and_leaves_the_base_alone(encoder, kept):
 
 def test_the_learning_rate_is_the_one_that_is_best_on_average():
     runs = [(1e-3, 1.0), (1e-3, 3.0), (2e-3, 1.5), (2e-3, 1.7)]
-    assert recording.best_rate([{"learning_rate": rate, "loss_held_out": loss} for rate, loss in runs]) == 2e-3
+    assert never_rounded.best_rate([{"learning_rate": rate, "loss_held_out": loss} for rate, loss in runs]) == 2e-3
 
 
 def test_the_recording_is_whole_and_says_where_it_was_made():
@@ -105,17 +104,17 @@ def test_the_recording_is_whole_and_says_where_it_was_made():
     assert found["machine"] and found["date"] and found["versions"]["torch"]
     assert set(found["ranking"]) == set(never_rounded.WAYS) and found["as_bf16"] < 0.001
     seeds = {run["seed"] for run in found["runs"]}
-    assert len(seeds) >= 8 and not seeds & set(recording.TUNED_ON)
-    rate = recording.best_rate(found["tuning"])
-    for base in classify.BASES:
+    assert len(seeds) >= 8 and not seeds & set(never_rounded.TUNED_ON)
+    rate = never_rounded.best_rate(found["tuning"])
+    for base in never_rounded.BASES:
         runs = [run for run in found["runs"] if run["base"] == base]
         assert {run["seed"] for run in runs} == seeds and {run["learning_rate"] for run in runs} == {rate}
     assert sweep.summary([run["accuracy"] for run in found["runs"]]).mean > 0.5
 
 
 def test_the_command_writes_the_recording(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recording, "rank", lambda *_: {"NF4": {"bits": 4.5, "error": 0.1, "moved": [0.1, 0.2]}})
-    monkeypatch.setattr(recording, "spectra", lambda *_: {"share": 0.4, "noise": 0.6})
+    monkeypatch.setattr(never_rounded, "rank", lambda *_: {"NF4": {"bits": 4.5, "error": 0.1, "moved": [0.1, 0.2]}})
+    monkeypatch.setattr(never_rounded, "spectra", lambda *_: {"share": 0.4, "noise": 0.6})
 
     def quick(encoder, weights, base, seed, learning_rate):
         return {
@@ -125,8 +124,8 @@ def test_the_command_writes_the_recording(tmp_path, monkeypatch, capsys):
             "loss_held_out": 0.5 + seed / 1000,
         }
 
-    monkeypatch.setattr(recording, "train", quick)
+    monkeypatch.setattr(never_rounded, "train", quick)
     assert cli.main(["bench", "encoder", "--out", str(tmp_path / "found.json")]) == cli.EXIT_OK
     found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
-    assert len(found["runs"]) == recording.SEEDS * 4 and found["date"]
+    assert len(found["runs"]) == never_rounded.SEEDS * 4 and found["date"]
     assert "NF4" in (said := capsys.readouterr().out) and "int4         above 16-bit by" in said

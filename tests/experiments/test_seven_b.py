@@ -13,8 +13,9 @@ import pytest
 
 from lora_lessons import training
 from lora_lessons.errors import ModelError
-from lora_lessons.experiments import own_process, recordings, seven_b, seven_b_bench
+from lora_lessons.experiments import own_process, recordings, seven_b
 from lora_lessons.machine import kernel_environment, stamp
+from workshop.bench import seven_b_bench
 
 TINY = {
     "hidden_size": 64,

@@ -180,9 +180,7 @@ def what_the_web_hides(cell):
     return "hide-input" if cell.metadata.get("jupyter") == HIDDEN else None
 
 
-TEMPLATE = pytest.param(
-    nbformat.read(course_root() / "lora_lessons" / "run" / "template" / "lesson.ipynb", 4), id="template"
-)
+TEMPLATE = pytest.param(nbformat.read(course_root() / "workshop" / "template" / "lesson.ipynb", 4), id="template")
 
 
 @pytest.mark.parametrize("notebook", [*LESSONS, *SIDE_TRIPS, TEMPLATE])

@@ -377,7 +377,7 @@ def records(box: Path) -> Any:
 
 @reader("what a site brought", "text", "site/.made-by-lora-lessons", valid.site, (FileExistsError,), share=0.5)
 def site(box: Path) -> Any:
-    from lora_lessons.run.site import build
+    from workshop.site import build
 
     return build.check_place(box / "site")
 
@@ -423,7 +423,7 @@ def recording(box: Path) -> Any:
     (ValueError,),
 )
 def readme(box: Path) -> Any:
-    from lora_lessons.run.readme import speed_table
+    from workshop.readme import speed_table
 
     return speed_table()
 
@@ -439,10 +439,10 @@ def sweep_result(box: Path) -> Any:
 
 @reader("a sweep's table", "CSV", "sweep/results.csv", valid.sweep, (FileNotFoundError, ValueError))
 def sweep_table(box: Path) -> Any:
-    from lora_lessons.experiments.sweep import intervals, table
+    from lora_lessons.experiments.sweep import table
 
     rows = table.read_table(box / "sweep" / "results.csv")
-    return rows, intervals.lines(rows)
+    return rows, table.lines(rows)
 
 
 @reader("a table of formats", "CSV", "formats.csv", valid.formats, (FileNotFoundError, ValueError))

@@ -59,7 +59,7 @@ def _record(rows: list[dict[str, Any]], kills: list[dict[str, Any]], seed: int) 
             "Not recorded: this run did not reach every reader and every command. Run pytest -m reliability as a whole."
         )
     recordings.keep("reliability", about | {"rows": rows, "kills": kills})
-    return "Recorded in data/measurements/reliability.json; `lora-lessons readme` makes the table in docs/evidence.md of it."
+    return "Recorded in data/measurements/reliability.json; `python -m workshop readme` makes the table in docs/evidence.md of it."
 
 
 def _with_earlier(about: dict[str, Any], what: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -213,7 +213,7 @@ def report(box: Path) -> None:
 
 def site(box: Path) -> None:
     """A folder that a site was written into."""
-    from lora_lessons.run.site.build import site_folder
+    from workshop.site.build import site_folder
 
     with site_folder(box / "site") as folder:
         (folder / "lessons").mkdir()
@@ -383,9 +383,10 @@ def nothing_done() -> Iterator[None]:
 
     from lora_lessons.experiments import shipped_adapters
     from lora_lessons.experiments import sweep as sweeping
-    from lora_lessons.run import new_lesson, readme, repository, runner
+    from lora_lessons.run import runner
     from lora_lessons.run.result import LessonResult
     from lora_lessons.tools.export import formats, gguf, ollama
+    from workshop import badges, new_lesson, readme
 
     # in the package's namespace the names of these modules are those of the verbs
     bench, lab = (importlib.import_module(f"lora_lessons.cli.{name}") for name in ("sweep", "run"))
@@ -397,7 +398,7 @@ def nothing_done() -> Iterator[None]:
         (shipped_adapters, "make", lambda *_: None),
         (new_lesson, "make", lambda *_: []),
         (readme, "write", list),
-        (repository, "set_address", lambda address: [] if repository._checked(address) else []),
+        (badges, "set_address", lambda address: [] if badges._checked(address) else []),
         (gguf, "export", lambda *_, **__: ([], [])),
         (ollama, "write", lambda *_, **__: written),
         (formats, "export", lambda *_, **__: []),

@@ -12,8 +12,9 @@ from lora_lessons.course import claims
 from lora_lessons.course.lesson import lessons, notebook_of, side_trips
 from lora_lessons.course.records import Record
 from lora_lessons.course.syllabus import course_map
-from lora_lessons.run import doctor, lab, readme, repository, runner
+from lora_lessons.run import doctor, lab, runner
 from lora_lessons.run.baselines import update
+from workshop import badges, readme
 
 RECORD = "from lora_lessons.course.records import record\n"
 
@@ -100,12 +101,12 @@ def test_a_side_trips_badge_follows_the_repository(trip, course):
         0
     ].source = "# D\n\n[x](https://colab.research.google.com/github/a/b/blob/main/notebooks/deeper/03_directions.ipynb)"
     nbformat.write(notebook, trip)
-    assert trip in repository.set_address("https://github.com/c/d")
+    assert trip in badges.set_address("https://github.com/c/d")
     there = "/github/c/d/blob/main/notebooks/deeper/03_directions.ipynb"
     assert there in trip.read_text(encoding="utf-8")
     notebook.cells[0].source = "# D\n\nBegins without a badge."
     nbformat.write(notebook, trip)
-    assert repository.set_address("https://github.com/c/d") == [trip], "what lacks one gets one"
+    assert badges.set_address("https://github.com/c/d") == [trip], "what lacks one gets one"
     title, line = nbformat.read(trip, as_version=4).cells[0].source.split("\n\nBegins without a badge.\n\n")
     assert title == "# D" and line.startswith("[![Open in Colab]") and line.endswith(f"{there})")
-    assert repository.set_address("https://github.com/c/d") == [], "once"
+    assert badges.set_address("https://github.com/c/d") == [], "once"

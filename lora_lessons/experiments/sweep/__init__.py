@@ -1,25 +1,25 @@
 """A sweep: the training notebook run for each rank, alpha, method and seed; its table and figure."""
 
-from .intervals import Summary as Summary
-from .intervals import by_setting as by_setting
-from .intervals import lines as lines
-from .intervals import paired as paired
-from .intervals import summary as summary
-from .on_ray import Ray as Ray
-from .on_ray import saved as saved
 from .one import RESULT as RESULT
 from .one import kept_adapter as kept_adapter
 from .one import run_one as run_one
 from .runs import FIGURE as FIGURE
+from .runs import Ray as Ray
 from .runs import cached as cached
 from .runs import results as results
 from .runs import run as run
+from .runs import saved as saved
 from .table import ABOUT as ABOUT
 from .table import COLUMNS as COLUMNS
 from .table import STOPPED as STOPPED
 from .table import TABLE as TABLE
+from .table import Summary as Summary
+from .table import by_setting as by_setting
+from .table import lines as lines
+from .table import paired as paired
 from .table import read_table as read_table
 from .table import recorded as recorded
+from .table import summary as summary
 from .table import trial_of as trial_of
 from .table import write_table as write_table
 from .trials import BASES as BASES

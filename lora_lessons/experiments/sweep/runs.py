@@ -1,6 +1,7 @@
 """Running a sweep: one run for each trial, in turn or at once, and the table and the figure of those that have ended.
 
-So a sweep can be stopped, resumed, and read while it runs.
+So a sweep can be stopped, resumed, and read while it runs. At once, the runs are Ray's tasks, here or on a cluster, and
+bad ones are stopped early where that is wanted.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -23,13 +24,118 @@ from ... import evaluation, models, tasks, training
 from ...errors import Interrupted
 from ...files import check_folder, lasting_scratch, whole_file
 from ...paths import cache_dir
-from ...run import runner
+from ...run import kernel, runner
 from ...run.notebooks import read_notebook
-from . import on_ray, room
-from .intervals import lines
-from .one import RESULT, experiment, kept_row, run_one
-from .table import STOPPED, TABLE, read_table, trial_of, write_table
-from .trials import Trial, told_apart
+from ...tools.cluster import ray as cluster
+from ...tools.cluster.ray import Referee
+from .one import RESULT, experiment, keep_row, kept_row, run_one
+from .table import STOPPED, TABLE, lines, read_table, trial_of, write_table
+from .trials import Trial, check_room, share_out, told_apart
+
+
+class Ray(NamedTuple):
+    """Where a sweep's runs are trained, and how."""
+
+    address: str = ""  # HOST:PORT of a cluster, or auto; empty: on this machine, started and ended by the sweep
+    at_once: int | None = None  # None: one run a core, as far as memory allows
+    stop_early: bool = False
+
+    def check(self) -> None:
+        """Raise ValueError where there is no Ray, or a number that cannot be."""
+        if self.at_once is not None and self.at_once < 1:
+            raise ValueError(f"--at-once {self.at_once}: give a whole number of at least 1.")
+        cluster.check_installed()
+
+
+def train_at_once(
+    todo: Sequence[Trial],
+    done: Sequence[Mapping[str, Any]],
+    out: Path,
+    keep_adapters: bool,
+    how: Ray,
+    show: Callable[[str], object],
+) -> Generator[dict[str, Any], None, None]:
+    """Train each of `todo`, and yield its row when it ends; `done` are the rows of runs before, which count at the rungs.
+
+    `show` hears which runs are at work. Raises ValueError where `how.address` has no room for a run.
+    """
+    share, slots = share_out(todo, how.at_once, here=not how.address)
+    with cluster.running(how.address, share, slots) as fit:
+        if not fit:
+            raise ValueError(
+                f"no machine at {how.address} has {share.threads} cores and {share.memory / 1e9:.1f} GB free for a run."
+            )
+        slots = min(slots, fit)
+        where = f"Joined Ray at {how.address}" if how.address else "Started Ray on this machine"
+        print(f"{where}: {slots} runs at once, {share.threads} threads and {share.memory / 1e9:.1f} GB each.")
+        referee = _referee(todo[0].steps, done) if how.stop_early else None
+
+        def arguments(trial: Trial) -> tuple[Any, ...]:
+            return trial, out / "runs" / trial.name, keep_adapters, share.threads, referee
+
+        def say(at_work: list[Trial]) -> None:
+            show(", ".join(trial.name for trial in at_work))
+
+        with closing(cluster.each(todo, work, arguments, share, slots, say)) as results:
+            for trial, ended in results:
+                yield _killed(trial, out) if isinstance(ended, cluster.WorkerDied) else ended
+
+
+def work(trial: Trial, folder: Path, keep_adapter: bool, threads: int, referee: Any) -> dict[str, Any]:
+    """In a worker: one run. A worker that was killed after its run had ended finds its row there."""
+    import ray
+
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(
+            f"a machine of the cluster does not see {folder.parent}: choose an --out on a disk that all share."
+        )
+    row = kept_row(folder)
+    if row and (row["status"] == runner.OK or (referee and row["status"] == STOPPED)):
+        return row
+    environment = kernel.environment(folder) | {"OMP_NUM_THREADS": str(threads)}
+    may_take = partial(_ask, ray, referee, trial) if referee else None
+    return run_one(trial, folder, keep_adapter, may_take=may_take, environment=environment)
+
+
+def _ask(ray: Any, referee: Any, trial: Trial, losses: list[float]) -> int:
+    return ray.get(referee.may_take.remote(trial.name, trial.seed, losses))
+
+
+def _referee(steps: int, done: Sequence[Mapping[str, Any]]) -> Any:
+    """A referee that all workers can ask, and that knows the runs before this sweep went on."""
+    import ray
+
+    actor: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(Referee)
+    referee = actor.remote(steps)
+    for row in done:
+        losses = [float(loss) for loss in row["train_losses"].split()]
+        ray.get(referee.may_take.remote(row["name"], row["seed"], losses))
+    return referee
+
+
+def _killed(trial: Trial, out: Path) -> dict[str, Any]:
+    """The row of a run whose worker was killed each time."""
+    said = f"its worker was killed each of {cluster.TRIES} times: if memory ran out, choose a smaller --at-once"
+    return keep_row(trial, out / "runs" / trial.name, runner.FAILED, {}, said, 0.0)
+
+
+def saved(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What stopping early saved: which of a sweep's runs ended when, the steps not trained, and the best of the others."""
+    stopped = sorted((len(row["train_losses"].split()), row["name"]) for row in rows if row["status"] == STOPPED)
+    lines = [f"Stopped after step {step}: {name}" for step, name in stopped]
+    of = sum(row["steps"] for row in rows)
+    untrained = sum(row["steps"] - len(row["train_losses"].split()) for row in rows if row["status"] == STOPPED)
+    lines.append(
+        f"{len(stopped)} of {len(rows)} runs were stopped early: {untrained:,} of {of:,} steps ({untrained / of:.0%}) were not trained."
+    )
+    whole = [row for row in rows if row["status"] == runner.OK]
+    if whole:
+        best = min(whole, key=lambda row: row["loss_held_out"])
+        lines.append(
+            f"The best run, trained to its end: {best['name']}, {best['loss_held_out']:.4f} nats on held-out topics."
+        )
+    return "\n".join(lines)
+
 
 FIGURE = "figure.png"
 
@@ -41,7 +147,7 @@ def run(
     resume: bool = False,
     keep_adapters: bool = False,
     on_step: Callable[[training.Training, str], object] | None = None,
-    ray: on_ray.Ray | None = None,
+    ray: Ray | None = None,
 ) -> list[dict[str, Any]]:
     """Train once for each trial; write out/runs/<name>/result.json as each ends, then the table and the figure.
 
@@ -63,7 +169,7 @@ def run(
         ray.check()
     out = Path(out).resolve()
     check_folder(out)
-    room.check(trials)
+    check_room(trials)
     (out / "runs").mkdir(parents=True, exist_ok=True)
     runner.check_parameters([experiment()], trials[0]._asdict())
     try:
@@ -84,7 +190,7 @@ def _run(
     resume: bool,
     keep_adapters: bool,
     on_step: Callable[[training.Training, str], object] | None,
-    ray: on_ray.Ray | None,
+    ray: Ray | None,
 ) -> list[dict[str, Any]]:
     from tqdm.auto import tqdm
 
@@ -115,7 +221,7 @@ def _run(
 
     with tqdm(total=len(todo), unit="run", dynamic_ncols=True, mininterval=0.1 if sys.stderr.isatty() else 20) as bar:
         if ray and todo:
-            new = on_ray.train(todo, [rows[trial] for trial in done], out, keep_adapters, ray, bar.set_postfix_str)
+            new = train_at_once(todo, [rows[trial] for trial in done], out, keep_adapters, ray, bar.set_postfix_str)
         else:
             new = _in_turn(todo, out, keep_adapters, hear, bar.set_postfix_str)
         with closing(new):

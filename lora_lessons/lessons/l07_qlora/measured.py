@@ -18,7 +18,7 @@ def on_our_base() -> dict[str, list[dict[str, Any]]]:
 
 
 def on_the_control() -> dict[str, list[dict[str, Any]]]:
-    """all-MiniLM-L6-v2, never rounded: the small task of `never_rounded.classify`, by form of the base."""
+    """all-MiniLM-L6-v2, never rounded: the small task of `never_rounded`, by form of the base."""
     runs = never_rounded.recorded()["runs"]
     return {base: [run for run in runs if run["base"] == base] for base in ("16-bit", *RIVALS)}
 

@@ -22,7 +22,7 @@ After it, the learner can diagnose training that goes wrong in silence.
 #      a code cell: plaque("14.11"), or plaque("14.11", xray.findings), plaque("14.11", report.problems, by="lora-lessons
 #        check") where the tool names it on the broken thing
 # 4. tests/lessons/l14_bug_museum/complaints.py: two or more complaints in other words than the exhibit's own symptoms.
-# 5. `lora-lessons readme` makes notebooks/symptoms.md anew.
+# 5. `python -m workshop readme` makes notebooks/symptoms.md anew.
 
 # Imported here because they register themselves.
 from . import exercises as exercises

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from ... import evaluation, lora, models, tasks
 from ...course import record
 from ...course.blind_judge import Pair
-from ...experiments.sweep.intervals import Summary, summary
+from ...experiments.sweep.table import Summary, summary
 from ...outside import visible
 from ...tasks.personal import masked
 from ...tasks.scores import own

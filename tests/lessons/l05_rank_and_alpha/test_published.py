@@ -3,13 +3,13 @@
 import inspect
 
 from lora_lessons.course import published
-from lora_lessons.experiments.sweep import intervals
+from lora_lessons.experiments.sweep import table
 from lora_lessons.lessons.l05_rank_and_alpha import exercises, recorded, words
 
 
 def test_students_t_is_the_same_in_the_table_in_the_sweep_and_in_the_checks_words():
     factor = published.figure("student_t.two_degrees")
-    assert intervals._T[3] == factor
+    assert table._T[3] == factor
     assert inspect.getsource(exercises).count(f"{factor} · s/√3") == inspect.getsource(exercises).count("· s/√3") > 0
 
 

@@ -8,11 +8,11 @@ import pytest
 
 from lora_lessons import cli
 from lora_lessons.course.lesson import lessons, notebook_of
-from lora_lessons.lessons.l14_bug_museum import page
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, in_lessons, place, suspects
 from lora_lessons.lessons.l14_bug_museum.symptoms import search
 from lora_lessons.paths import course_root
 from lora_lessons.run.lab import copy_lessons
+from workshop import symptoms_page
 
 
 def spoken():
@@ -111,8 +111,14 @@ def test_everyday_words_find_a_suspect_and_are_not_doubted(id, words):
 
 
 def test_a_higher_rank_that_is_worse_has_both_suspects_and_alphas_rise_comes_first():
-    assert re.findall(r"\[([^]]+)\]", page._row("I increased the rank and it got worse")) == ["lesson 05", "14.2"]
-    assert re.findall(r"\[([^]]+)\]", page._row("a high rank learns less than a low rank")) == ["14.2", "lesson 05"]
+    assert re.findall(r"\[([^]]+)\]", symptoms_page._row("I increased the rank and it got worse")) == [
+        "lesson 05",
+        "14.2",
+    ]
+    assert re.findall(r"\[([^]]+)\]", symptoms_page._row("a high rank learns less than a low rank")) == [
+        "14.2",
+        "lesson 05",
+    ]
 
 
 def test_a_lesson_is_named_where_no_exhibit_is(capsys):
@@ -126,7 +132,7 @@ def test_a_lesson_is_named_where_no_exhibit_is(capsys):
 
 
 def test_a_far_suspect_is_not_on_the_page():
-    assert "[14.2]" not in page._row("the loss of the untrained base is far too high")
+    assert "[14.2]" not in symptoms_page._row("the loss of the untrained base is far too high")
 
 
 def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for():
@@ -136,37 +142,37 @@ def test_a_misspelt_word_is_understood_and_the_order_of_words_is_not_asked_for()
 
 
 def test_the_page_of_symptoms_is_as_it_is_made():
-    assert page.file().read_text(encoding="utf-8") == page.made(), "run `lora-lessons readme`"
+    assert symptoms_page.file().read_text(encoding="utf-8") == symptoms_page.made(), "run `python -m workshop readme`"
 
 
 def test_the_page_has_every_symptom_first_under_its_own_exhibit_and_links_that_lead_somewhere():
-    text = page.made()
+    text = symptoms_page.made()
     for one in suspects().values():
         anchor = one.anchor
         assert f'<a id="{anchor}"></a>' in text and f"]({place(one)})" in text
         for symptom in one.symptoms:
-            assert f"| {page._shown(symptom)} | [{one.id}](#{anchor}) " in text
+            assert f"| {symptoms_page._shown(symptom)} | [{one.id}](#{anchor}) " in text
     assert all(len(row.split(" | ")) == 2 for row in text.splitlines() if row.startswith("| ")), "no | in a cell"
 
 
 def test_what_a_library_says_stands_in_quotes_and_what_a_learner_says_does_not():
-    text = page.made()
+    text = symptoms_page.made()
     assert "| “element 0 of tensors does not require grad” |" in text
     assert "| the loss falls far too slowly |" in text
 
 
 def test_readme_writes_the_page_only_where_it_differs(monkeypatch, tmp_path):
-    monkeypatch.setattr(page, "file", lambda: tmp_path / "symptoms.md")
-    assert page.write() == [tmp_path / "symptoms.md"] and page.write() == []
+    monkeypatch.setattr(symptoms_page, "file", lambda: tmp_path / "symptoms.md")
+    assert symptoms_page.write() == [tmp_path / "symptoms.md"] and symptoms_page.write() == []
     (tmp_path / "symptoms.md").write_text("old", encoding="utf-8")
-    assert page.write() == [tmp_path / "symptoms.md"]
+    assert symptoms_page.write() == [tmp_path / "symptoms.md"]
 
 
 def test_the_page_is_linked_and_comes_with_a_learners_copies(tmp_path):
     linked = [course_root() / "README.md", *(path for path in lessons() if path.stem.startswith("14_"))]
     assert all("symptoms.md)" in path.read_text(encoding="utf-8") for path in linked)
     list(copy_lessons(tmp_path))
-    assert (tmp_path / "symptoms.md").read_text(encoding="utf-8") == page.made()
+    assert (tmp_path / "symptoms.md").read_text(encoding="utf-8") == symptoms_page.made()
 
 
 def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_list(capsys):

@@ -1,0 +1,70 @@
+"""`claims`: does each verdict stand on the recorded runs?"""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from .options import EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from ..course.claims import Claim
+
+
+def claims() -> int:
+    """Check every verdict against the recorded runs.
+
+    Lists each claim of the glossary page, its verdict and what was measured, and says whether the runs recorded in
+    data/baselines still bear the verdict out, with every seed.
+    """
+    from ..course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
+    from ..lessons import all_claims
+
+    every = sorted(all_claims(), key=lambda claim: (claim.id, claim.lesson))
+    failed = 0
+    for claim in every:
+        sentence, problem = _judged(claim)
+        failed += problem is not None
+        _say(f"{claim.id}  The page says: “{claim.says}”", 0)
+        where = f", {claim.where}" if claim.where else ""
+        _say(f"{claim.written_for.capitalize()}{where}. {sentence}".strip(), 5)
+        _say(f"(Lesson {claim.lesson[:2]}, {claim.lesson}.)", 5)
+        if problem:
+            _say(problem, 5)
+        print()
+    count = Counter(claim.written_for for claim in every)
+    words = {
+        HOLDS: ("holds", "hold"),
+        CONDITION: ("holds with a condition", "hold with a condition"),
+        CORRECTED: ("is corrected", "are corrected"),
+        NOT_TESTED: ("was not tested", "were not tested"),
+    }
+    told = [f"{count[verdict]} {word[count[verdict] > 1]}" for verdict, word in words.items() if count[verdict]]
+    rest = "The recorded runs bear out every verdict." if not failed else f"NOT borne out: {failed}, see above."
+    _say(f"{len(every)} verdict{'s' * (len(every) != 1)}: {', '.join(told) or 'none'}. {rest}", 0)
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def _judged(claim: Claim) -> tuple[str, str | None]:
+    """The verdict's sentence with the values recorded, and what is wrong with it, if anything."""
+    from ..run.baselines import read_baseline, values
+
+    baseline = read_baseline(claim.lesson, "quick") or {"records": {}}
+    measured = values(baseline)
+    seeds = min((len(entry["seeds"]) for entry in baseline["records"].values()), default=0)
+    try:
+        found = [claim.judge(measured), *(claim.judge(values(baseline, seed)) for seed in range(seeds))]
+        sentence = claim.filled(measured)
+    except KeyError as error:
+        return "", f"NOT MEASURED: {error.args[0]}"
+    others = {verdict or "none of the verdicts" for verdict in found if verdict != claim.written_for}
+    if not others:
+        return sentence, None
+    return sentence, f"NOT BORNE OUT: the recorded runs say {' and '.join(sorted(others))}."
+
+
+def _say(text: str, indent: int) -> None:
+    width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
+    print(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * 5))

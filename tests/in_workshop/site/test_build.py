@@ -1,0 +1,195 @@
+"""A site of a small notebook: what stops it, what it says then, and that the same input gives the same bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hostile import TERMINAL, UNSEEN
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from lora_lessons.course.records import MIME
+from workshop.site import build, finishing, lessons
+from workshop.site.mathml import mathml
+
+
+def notebook(*cells):
+    badge = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/a/b/c.ipynb)"
+    return new_notebook(cells=[new_markdown_cell(f"# 01 · A lesson?\n\n{badge}"), *cells])
+
+
+def site(tmp_path, *cells, place="01_low_rank"):
+    return build.write_site({place: notebook(*cells)}, tmp_path / "site", widgets=False, progress=lambda line: None)
+
+
+def test_the_same_notebook_gives_the_same_bytes(tmp_path):
+    def written(name):
+        out = tmp_path / name
+        build.write_site(
+            {"01_low_rank": notebook(new_markdown_cell("$A$"))}, out, widgets=False, progress=lambda line: None
+        )
+        return {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+    first, second = written("first"), written("second")
+    assert first.keys() == second.keys()
+    assert [name for name in first if first[name] != second[name]] == []
+
+
+def test_a_warning_stops_it_and_what_was_there_stays(tmp_path):
+    before = site(tmp_path, new_markdown_cell("fine")).read_bytes()
+    with pytest.raises(ValueError, match=r"was not written.*lessons/01_low_rank.*nowhere"):
+        site(tmp_path, new_markdown_cell("[a link](#nowhere)"))
+    assert (tmp_path / "site" / "index.html").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["site"], "nothing is left beside it"
+
+
+def test_a_formula_that_cannot_be_set_stops_it_and_names_the_lesson(tmp_path):
+    with pytest.raises(ValueError, match=r"01_low_rank.*\\\\nonsense"):
+        site(tmp_path, new_markdown_cell(r"$\nonsense x$"))
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_missing_library_is_named_with_the_way_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("workshop.site.build.LIBRARIES", ("sphinx", "no_such_library"))
+    with pytest.raises(ValueError, match=r"no_such_library.*pip install 'lora-lessons\[site\]'"):
+        site(tmp_path)
+
+
+@pytest.mark.parametrize("tex", [r"\frac{1}{2", r"\nonsense x", "x^", r"\begin{pmatrix}1"])
+def test_a_formula_with_a_mistake_is_refused(tex):
+    with pytest.raises(ValueError, match="the formula"):
+        mathml(tex)
+
+
+def test_signs_written_as_they_are_become_operators_and_matrices_draw_their_own_fence():
+    assert mathml("a − b·c ≠ 0") == mathml(r"a - b \cdot c \neq 0")
+    assert '<mtable class="matrix">' in mathml(r"\begin{pmatrix}1\\2\end{pmatrix}")
+    assert 'lspace="0"' in mathml("|x|") and "xmlns" not in mathml("x")
+
+
+@pytest.mark.parametrize(
+    ("link", "leads"),
+    [
+        ("[a](02_lora_layer.ipynb)", "[a](02_lora_layer.ipynb)"),
+        ("[a](02_lora_layer.ipynb#part)", "[a](02_lora_layer.ipynb#part)"),
+        ("[a](symptoms.md)", "[a](symptoms.md)"),
+        ("[a](https://b.c/d)", "[a](https://b.c/d)"),
+        ("[a](#here)", "[a](#here)"),
+        ("`f[0](x)` and $g[1](y)$", "`f[0](x)` and $g[1](y)$"),
+        ("```python\nf[0](x)\n```", "```python\nf[0](x)\n```"),
+        (
+            "[a](03_train_lora.ipynb)",
+            "[a](https://github.com/lora-lessons/lora-lessons/blob/main/notebooks/03_train_lora.ipynb)",
+        ),
+        ("[a](../data/x.json#b)", "[a](https://github.com/lora-lessons/lora-lessons/blob/main/data/x.json#b)"),
+    ],
+)
+def test_a_link_leads_to_a_page_of_the_site_or_to_the_repository(link, leads):
+    assert lessons.linked(link, "01_low_rank", ["02_lora_layer", "symptoms"]) == leads
+
+
+def test_a_picture_cut_short_stays_as_it_is(tmp_path):
+    page = '<main><img src="data:image/png;base64,iVBOR"></main>'
+    (tmp_path / "index.html").write_text(page, encoding="utf-8")
+    finishing.finish(tmp_path)
+    assert (tmp_path / "index.html").read_text(encoding="utf-8") == page
+
+
+def test_a_heading_is_raised_where_a_level_was_left_out():
+    outline = lessons.Outline()
+    assert (
+        outline.stepped("# One\n\n### Three\n\n~~~python\n# no heading\n~~~")
+        == "# One\n\n## Three\n\n~~~python\n# no heading\n~~~"
+    )
+    assert outline.stepped("### Three") == "### Three", "it is below the one before it"
+
+
+def test_a_lesson_says_that_it_is_a_recorded_run_and_its_map_is_the_sites():
+    cell = new_markdown_cell("⏱ about 1 minute · [Map of the course](00_start_here.ipynb)")
+    first, second = lessons.page(notebook(cell), "deeper/03_x", ["deeper/03_x"]).cells
+    assert "**You are reading a recorded run:** nothing is computed on this page" in first.source
+    assert "[in Colab](https://colab.research.google.com/github/a/b/c.ipynb)" in first.source
+    assert 'href="../../index.html#where-to-start"' in first.source
+    assert second.source == "Time: about 1 minute · [Map of the course](../../map.md)"
+    report = lessons.page(notebook(cell), "03_x", ["03_x", "00_start_here"], {}).cells
+    assert "recorded run" not in report[0].source and "(00_start_here.ipynb)" in report[1].source
+
+
+def shown(*outputs, source="show()", tags=()):
+    cell = new_code_cell(source, outputs=list(outputs), metadata={"tags": list(tags)})
+    return [c for c in lessons.page(notebook(cell), "01_low_rank", ["01_low_rank"]).cells if c.cell_type == "code"]
+
+
+def test_a_cell_with_two_pictures_becomes_two_so_that_each_has_its_words():
+    pictures = [
+        new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": alt, "width": 8}})
+        for alt in ("one", "two")
+    ]
+    first, second = shown(*pictures)
+    assert [c.metadata["mystnb"]["image"]["alt"] for c in (first, second)] == ["one", "two"]
+    assert first.source == "show()" and second.metadata["tags"] == ["remove-input"]
+
+
+def test_a_guess_that_nobody_made_asks_the_reader_for_one():
+    (cell,) = shown(new_output("stream", name="stdout", text="No prediction yet. Put your guess in.\n"))
+    assert "Make your guess before you read on" in cell.outputs[0].data["text/html"]
+    (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 <GB>. You made no prediction this time.\n"))
+    assert (
+        cell.outputs[0].data["text/html"]
+        == '<p class="guess"><b>Measured: 5 &lt;GB&gt;.</b> How far off was your guess?</p>'
+    )
+    (cell,) = shown(new_output("stream", name="stdout", text="Measured: 5 GB. You said 4 GB.\n"))
+    assert cell.outputs[0].text == "Measured: 5 GB. You said 4 GB.\n", "a guess that was made stays"
+
+
+def test_what_was_printed_is_shown_as_text():
+    printed = new_output("stream", name="stdout", text=TERMINAL)
+    (cell,) = shown(printed, new_output("execute_result", {"text/plain": TERMINAL}))
+    assert not UNSEEN & {*cell.outputs[0].text, *cell.outputs[1].data["text/plain"]}
+
+
+def test_an_open_exercise_leads_to_a_kernel():
+    said = "<div><b>○ Exercise 01.1 · ★☆☆ · 3 min</b><br>Not solved yet.</div>"
+    (cell,) = shown(new_output("display_data", {"text/html": said}))
+    made = cell.outputs[0].data["text/html"]
+    assert "Not solved yet" not in made and 'href="https://colab.research.google.com/github/a/b/c.ipynb"' in made
+    assert "make lab" in made and "01_low_rank.ipynb" in made
+
+
+def test_records_are_folded_and_found_by_their_cells_name():
+    record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
+    (cell,) = shown(new_output("display_data", {"text/html": "<table></table>", MIME: record}))
+    made = cell.outputs[0].data
+    assert MIME not in made and made["text/html"].startswith(f'<details class="records" id="cell-{cell.id}">')
+    assert "<summary>1 measurement recorded here</summary>" in made["text/html"]
+
+
+def test_what_was_measured_is_open_where_the_prose_announces_it():
+    def of(*cells):
+        made = lessons.page(notebook(*cells), "01_low_rank", ["01_low_rank"]).cells
+        return ["<details" in str(c.get("outputs")) and " open><summary>" in str(c.get("outputs")) for c in made[2:]]
+
+    record = [{"name": "a.b", "value": 1, "unit": "", "volatile": False}]
+    quiet = new_code_cell("x = 1")
+    noisy = new_code_cell("print(1)", outputs=[new_output("stream", name="stdout", text="1\n")])
+    measured = new_code_cell(
+        "m()", outputs=[new_output("display_data", {"text/html": "<table></table>", MIME: record})]
+    )
+    announced, plain = new_markdown_cell("The same measurement again:"), new_markdown_cell("It is so.")
+    assert of(announced, quiet, measured) == [False, True]
+    assert of(announced, noisy, measured) == [False, False], "what was printed is the answer"
+    assert of(plain, quiet, measured) == [False, False]
+
+
+def test_a_folded_input_says_what_is_inside_and_a_single_line_is_left_out():
+    (one,) = shown(source="measured.photograph(photo)", tags=["hide-input"])
+    assert one.metadata["tags"] == ["remove-input"]
+    (records,) = shown(source="record(1)\nrecord(2)", tags=["hide-input"])
+    assert records.metadata["mystnb"]["code_prompt_show"] == "The code that records this"
+    picture = new_output("display_data", {"image/png": "AA=="}, metadata={"image/png": {"alt": "a", "width": 8}})
+    (drawn,) = shown(picture, source="draw(1)\ndraw(2)", tags=["hide-input"])
+    assert drawn.metadata["mystnb"]["code_prompt_show"] == "The code that draws this"
+
+
+def test_a_solved_exercise_keeps_what_its_check_said():
+    said = "<div><b>✔ Exercise 01.1 · ★☆☆ · 3 min</b><br>Correct.</div>"
+    (cell,) = shown(new_output("display_data", {"text/html": said}))
+    assert cell.outputs[0].data["text/html"] == said

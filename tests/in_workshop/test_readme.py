@@ -1,0 +1,168 @@
+"""README, CONTRIBUTING and the page of evidence: their tables are made, and a table that is no longer true is noticed."""
+
+import json
+import re
+
+import pytest
+
+from lora_lessons import files
+from lora_lessons.course.lesson import lessons
+from lora_lessons.paths import course_root, measurements
+from workshop import readme
+
+
+@pytest.mark.parametrize("name", readme.FILES)
+def test_the_tables_are_as_they_are_made(name):
+    text = (course_root() / name).read_text(encoding="utf-8")
+    assert "`python -m workshop readme` makes the " in text
+    assert readme.made(text) == text, "run `python -m workshop readme`"
+
+
+def test_a_changed_row_is_noticed_and_prose_is_left_alone():
+    text, map_of_the_house = (files.read_text(course_root() / name) for name in readme.FILES[:2])
+    assert readme.made(text.replace("| [05](", "| [06](")) == text
+    assert readme.made(map_of_the_house.replace("`lora.py`", "`layer.py`")) == map_of_the_house
+    assert readme.made(text.replace("## The lessons", "## Ours")) == text.replace("## The lessons", "## Ours")
+
+
+def test_the_map_has_every_room_from_the_bottom_up():
+    package = course_root() / "lora_lessons"
+    rooms = {f"{p.parent.name}/" for p in package.glob("*/__init__.py")} | {p.name for p in package.glob("[!_]*.py")}
+    rows = [row.split("|") for row in readme.house_map().splitlines()[2:]]
+    order = [row[1].strip(" `") for row in rows]
+    assert set(order) == rooms and len(order) == len(rooms)
+    assert order.index("lora.py") < order.index("training/") < order.index("course/") < order.index("cli/")
+    assert all(len(row) == 4 and row[2].strip() for row in rows), "each opens on a sentence, which breaks no table"
+
+
+def test_a_lesson_without_a_baseline_is_not_timed_yet(course, make_lesson):
+    make_lesson("03_train_lora")
+    assert readme.lessons_table().splitlines()[2].endswith("| not timed yet |  |")
+
+
+def test_write_changes_what_differs_and_says_so(course, make_lesson):
+    make_lesson("03_train_lora")
+    marked = (
+        "<!-- `python -m workshop readme` makes the table of lessons -->\nold\n<!-- end of the table of lessons -->\n"
+    )
+    (course / "README.md").write_text(f"# A\n\n{marked}\nB\n", encoding="utf-8")
+    (course / "CONTRIBUTING.md").write_text("# C\n", encoding="utf-8")
+    assert readme.write() == [course / "README.md"]
+    text = (course / "README.md").read_text(encoding="utf-8")
+    assert "old" not in text and f"notebooks/{lessons()[0].name}" in text and text.endswith("-->\n\nB\n")
+    assert readme.write() == []
+
+
+SPEED = {
+    "machine": "Processor A, 2 cores",
+    "date": "2026-11-26",
+    "precision": "bf16",
+    "steps": 20,
+    "limit_flops": 442e9,
+    "rows": [
+        {
+            "task": "strict_json",
+            "side": side,
+            "seconds": seconds,
+            "supervised_per_second": 900 / seconds,
+            "loss": 1.2345,
+            "chat_tokens": 76.6,
+            "peak": 2.15e9,
+            "share_of_limit": 0.5,
+        }
+        for side, seconds in (("Trainer + PEFT", 47.26), ("SFTTrainer + PEFT", 60.0), ("this course", 20.0))
+    ],
+}
+
+
+def test_the_times_are_those_of_the_recording_and_say_where_and_when(course):
+    (course / "data" / "measurements").mkdir()
+    (course / "data" / "measurements" / "training_speed.json").write_text(json.dumps(SPEED), encoding="utf-8")
+    table = readme.speed_table()
+    assert table.startswith(
+        "## What it costs in time\n\nMeasured on 2026-11-26 on Processor A, 2 cores (matrix products of 442 GFLOP/s) in bf16: 20 steps"
+    )
+    assert "| `strict_json` | Trainer + PEFT | 47.3 | 19 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
+    assert "| `strict_json` | this course | 20.0 | 45 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
+    assert "So this course's loop is 2.36 times as fast as Trainer with PEFT, on these short chats" in table
+    assert "steps of eight conversations (of 77 tokens on average)" in table
+    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
+
+
+def test_of_other_machines_there_are_the_ratios(course):
+    folder = course / "data" / "measurements"
+    folder.mkdir()
+    for name, machine in (("training_speed", SPEED["machine"]), ("training_speed_b", "Processor B, 4 cores")):
+        (folder / f"{name}.json").write_text(json.dumps(SPEED | {"machine": machine}), encoding="utf-8")
+    *_, last = readme.speed_table().splitlines()
+    assert (
+        last == "On Processor B, 4 cores (matrix products of 442 GFLOP/s), 2026-11-26, it was 2.36 times as fast, "
+        "at 50% to 50% of that machine's limit."
+    )
+
+
+def test_without_a_recording_nothing_is_said_of_times(course):
+    marked = "<!-- `python -m workshop readme` makes the table of training speed -->\nold\n<!-- end of the table of training speed -->"
+    assert readme.made(marked) == marked.replace("old", "")
+
+
+def test_the_times_agree_with_the_recording_of_this_checkout():
+    text = (course_root() / "docs" / "evidence.md").read_text(encoding="utf-8")
+    part = re.search(r"makes the table of training speed -->(.*?)<!-- end", text, re.S)[1]
+    seconds = [float(cell) for cell in re.findall(r"^\| `\w+` \| [^|]+ \| ([\d.]+) \|", part, re.M)]
+    file = measurements() / "training_speed.json"
+    recording = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"rows": []}
+    assert seconds == [round(row["seconds"], 1) for row in recording["rows"]]
+    assert all(recording[name] in part for name in ("machine", "date") if name in recording)
+
+
+def _reader(reader, kind, **counts):
+    return {"reader": reader, "kind": kind, "right": 0, "sentence": 0} | dict.fromkeys(readme.FAULTS, 0) | counts
+
+
+ATTACKS = {
+    "machine": "Processor A, 2 cores",
+    "date": "2026-11-26",
+    "seed": 7,
+    "rows": [
+        _reader("config.json", "JSON", inputs=1000, right=300, sentence=700),
+        _reader("a baseline", "JSON", inputs=500, right=1, sentence=497, silent=2),
+        _reader("a sweep's table", "CSV", inputs=40, right=10, sentence=26, traceback=1, hang=2, memory=1),
+    ],
+    "kills": [
+        {"what": "train", "kills": 12, "resumed": 12, "lost": 0},
+        {"what": "sweep", "kills": 12, "resumed": 9, "lost": 3},
+    ],
+}
+SABOTAGES = {
+    "machine": "Processor A, 2 cores",
+    "date": "2026-11-25",
+    "rows": [
+        {"what": "alpha is forgotten", "file": "lora.py", "caught_by": "tests/test_lora.py", "seconds": 12.2},
+        {"what": "a number in prose", "file": "05.ipynb", "caught_by": "", "seconds": 60.0},
+    ],
+}
+
+
+def test_what_bad_files_and_kills_did_is_counted_from_the_records(course):
+    folder = course / "data" / "measurements"
+    folder.mkdir()
+    (folder / "reliability.json").write_text(json.dumps(ATTACKS), encoding="utf-8")
+    (folder / "sabotages.json").write_text(json.dumps(SABOTAGES), encoding="utf-8")
+    table = readme.reliability_table()
+    assert "Measured on 2026-11-26 on Processor A, 2 cores, seed 7:" in table
+    lines = table.splitlines()
+    assert "| JSON | 2 | 1,500 | 301 | 1,197 | 0 | 0 | 2 | 0 |" in lines
+    assert "| CSV | 1 | 40 | 10 | 26 | 1 | 2 | 0 | 1 |" in lines
+    assert "| **all** | 3 | 1,540 | 311 | 1,223 | 1 | 2 | 2 | 1 |" in lines
+    assert "| sweep | 12 | 9 | 3 |" in lines and "| **all** | 24 | 21 | 3 |" in lines
+    assert (
+        "of 2 sabotages of the code and the records, 1 made a test fail, each within 13 seconds of a processor."
+        in table
+    )
+    assert "pytest -m reliability" in table
+
+
+def test_without_records_it_is_said_that_reliability_is_not_yet_recorded(course):
+    table = readme.reliability_table()
+    assert "Not yet recorded" in table and "Sabotages of the code: not yet recorded." in table and "|" not in table

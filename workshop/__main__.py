@@ -1,0 +1,146 @@
+"""`python -m workshop VERB`: the course's own adapters, its tables, addresses, new lessons and site."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lora_lessons.cli import EXIT_OK, obey
+from lora_lessons.cli.options import place, shown
+
+
+def adapters(
+    tasks: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TASK", help="persona, plain_language, code_style, strict_json; none means all."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=place, metavar="DIR", help="Where they go; otherwise adapters/ in this folder."),
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Replace the course's own, in its data/adapters/.")] = False,
+    seed: Annotated[int, typer.Option(metavar="S", help="The seed of every run.")] = 0,
+) -> int:
+    """Train and score the adapters of lesson 09.
+
+    They are saved in PEFT's format, in 16 bits.
+    """
+    from lora_lessons.experiments import shipped_adapters
+
+    if out and record:
+        raise ValueError("--record writes into the course's data/: leave out --out, or --record.")
+    out = out or (None if record else place("adapters"))
+    shipped_adapters.make(tasks or tuple(shipped_adapters.ABOUT), out, seed)
+    if out:
+        print(f"Written: {shown(out)}")
+    return EXIT_OK
+
+
+def badges(
+    address: Annotated[
+        str | None,
+        typer.Argument(metavar="ADDRESS", help="https://github.com/OWNER/NAME; without it, pyproject.toml's."),
+    ] = None,
+) -> int:
+    """Write a fork's address into every badge.
+
+    It also goes into the set-up cells, the README and pyproject.toml.
+    """
+
+    from workshop import badges
+
+    changed = badges.set_address(address or badges.address())
+    for path in changed:
+        print(f"{path.name}: rewritten.")
+    print(f"{len(changed)} files changed.")
+    return EXIT_OK
+
+
+def new_lesson(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Number and name, such as 17_name.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help='What the lesson asks, such as "Which rank?".')],
+) -> int:
+    """Make a new lesson from the template.
+
+    Notebook, room, tests, syllabus row and baseline. The lesson passes the tests as it stands. Write yours over it, piece by piece.
+    """
+    from workshop.new_lesson import make
+
+    print("Writing the lesson, and running it once for its outputs and its baseline …", file=sys.stderr)
+    for path in make(name, question):
+        print(path)
+    return EXIT_OK
+
+
+def readme() -> int:
+    """Write the tables and the page that are made.
+
+    In README and CONTRIBUTING what stands between their markers, and notebooks/symptoms.md whole.
+    """
+    from workshop import readme as tables
+    from workshop import symptoms_page
+
+    changed = [*tables.write(), *symptoms_page.write()]
+    for path in changed:
+        print(f"{path.name}: rewritten.")
+    print(f"{len(changed)} files changed.")
+    return EXIT_OK
+
+
+def site(
+    out: Annotated[
+        Path, typer.Option("--out", parser=place, metavar="DIR", help="The folder that the site is written into.")
+    ] = Path("course-report/site"),
+) -> int:
+    """Write the course as web pages.
+
+    It needs no server and no network: the stored notebooks become pages, and the widgets answer from what is baked in.
+    """
+    from lora_lessons.lessons import rooms
+    from workshop.site.build import check_extra, check_place, stored, write_site
+
+    check_extra()
+    check_place(out)
+    rooms()  # each registers its claims, and the widgets that the web gets
+    index = write_site(stored(), out, progress=lambda line: print(line, file=sys.stderr))
+    print(f"The site is written: open {shown(index)} in a browser.")
+    return EXIT_OK
+
+
+def animation(
+    record: Annotated[bool, typer.Option("--record", help="Train first, and record it anew.")] = False,
+) -> int:
+    """Draw the README's animation, docs/door.gif, from its recording, and say the words that belong to it."""
+    from lora_lessons.experiments import recordings
+    from lora_lessons.paths import course_root
+    from workshop import animation as door
+
+    run = door.record() if record else recordings.recorded(door.NAME)
+    path = door.animate(run, course_root() / "docs" / "door.gif")
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB\n{door.words(run)}")
+    return EXIT_OK
+
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="What maintainers of the course run.",
+)
+VERBS: list[Callable[..., int]] = [site, readme, new_lesson, badges, adapters, animation]
+for verb in VERBS:
+    app.command()(verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return its exit status, as `lora_lessons.cli.main` does."""
+    return obey(app, "python -m workshop", list(sys.argv[1:] if arguments is None else arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

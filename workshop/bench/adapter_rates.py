@@ -1,0 +1,88 @@
+"""Which learning rate does an adapter want? The same steps for all, and several rates for each.
+
+`python -m workshop.bench.adapter_rates TASK … --record` writes data/measurements/lesson_09_rates.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lora_lessons.experiments import recordings
+
+RATES = {
+    "persona": (4e-3, 2e-3),
+    "strict_json": (1.5e-3, 3e-3, 6e-3),
+    "plain_language": (1e-3, 2e-3, 4e-3),
+    "code_style": (1e-3, 2e-3, 4e-3),
+}
+NAME = "lesson_09_rates"
+
+
+def recorded() -> dict[str, Any]:
+    """The recording that lesson 09 quotes. Raises FileNotFoundError when the checkout lacks it."""
+    return recordings.recorded(NAME)
+
+
+def losses(found: dict[str, Any]) -> dict[str, dict[float, float]]:
+    """Of each task, the loss that each rate ended at, by rate."""
+    table: dict[str, dict[float, float]] = {}
+    for row in found["rows"]:
+        table.setdefault(row["task"], {})[row["rate"]] = row["loss"]
+    return table
+
+
+def record(
+    rates: Mapping[str, Sequence[float]], seed: int = 0, keep: Path | None = None, again: bool = False
+) -> dict[str, Any]:
+    """Train each adapter at each rate; record the loss on held-out examples that no score uses.
+
+    The rate is chosen on other examples than those that the scorecard is made of, so that choosing it cannot flatter
+    the score. An adapter that lies in data/adapters, trained at one of the rates, is not trained `again`. `keep` is a
+    folder for the trained adapters.
+    """
+    from lora_lessons import evaluation, lora, models, tasks
+    from lora_lessons.adapter import load_adapter, save_adapter
+    from lora_lessons.experiments import shipped_adapters
+
+    base = models.load(precision="fp32")
+    what = f"loss (nats a token) after {shipped_adapters.STEPS} steps, on the held-out examples that no score uses"
+    found: dict[str, Any] = {"what": what, "steps": shipped_adapters.STEPS, "seed": seed, "rows": []}
+    for name, some in rates.items():
+        task = tasks.load_task(name)
+        scored = [example["id"] for example in evaluation.drawn(task, shipped_adapters.DRAWN)]
+        others = [tasks.encode(base.tokenizer, e) for e in task.held_out if e["id"] not in scored]
+        lies = None if again else shipped_adapters.shipped().get(name)
+        for rate in some:
+            if lies and rate == shipped_adapters.RATE[name]:
+                load_adapter(base.model, lies)
+            else:
+                shipped_adapters.learn(base, name, seed, rate)
+                if keep:
+                    save_adapter(base.model, keep / f"{name}-{rate:g}", base.name)
+            loss = evaluation.held_out_loss(base.model, others)
+            lora.detach(base.model)
+            found["rows"].append({"task": name, "rate": rate, "loss": loss, "examples": len(others)})
+            print(f"{name} at {rate:g}: {loss:.3f} nats", flush=True)
+            recordings.keep(NAME, found)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """python -m workshop.bench.adapter_rates: record it anew."""
+    parser = argparse.ArgumentParser(prog="python -m workshop.bench.adapter_rates")
+    parser.add_argument("tasks", nargs="+", choices=list(RATES), help="whose rates are tried")
+    parser.add_argument("--record", action="store_true", help=f"write data/measurements/{NAME}.json")
+    parser.add_argument("--again", action="store_true", help="train the adapters in data/adapters once more, too")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="a folder for the trained adapters")
+    options = parser.parse_args(arguments)
+    if not options.record:
+        parser.error("this trains an adapter for each rate and replaces the recording: say --record")
+    record({name: RATES[name] for name in options.tasks}, keep=options.keep, again=options.again)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

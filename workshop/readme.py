@@ -1,0 +1,240 @@
+"""What README, CONTRIBUTING and docs/evidence.md do not write by hand: lessons, speed of training, reliability, the map."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from lora_lessons import errors
+from lora_lessons.course.lesson import lessons, question
+from lora_lessons.course.syllabus import SYLLABUS
+from lora_lessons.fast.path import FAMILIES
+from lora_lessons.files import write_text
+from lora_lessons.paths import course_root, measurements
+from lora_lessons.run.baselines import read_baseline
+
+FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md")
+_MADE = re.compile(
+    r"(?P<begin><!-- `python -m workshop readme` makes the (?P<what>[\w ]+) -->\n).*?(?P<end>\n<!-- end of the (?P=what) -->)",
+    re.S,
+)
+
+
+def files() -> list[Path]:
+    """Those of FILES that this course has."""
+    return [file for name in FILES if (file := course_root() / name).is_file()]
+
+
+def write() -> list[Path]:
+    """Make the marked parts of FILES anew; return those that changed."""
+    changed = []
+    for path in files():
+        before = path.read_text(encoding="utf-8")
+        if (after := made(before)) != before:
+            write_text(path, after)
+            changed.append(path)
+    return changed
+
+
+def made(text: str) -> str:
+    """`text` with what stands between its markers made anew."""
+    parts = {
+        "table of lessons": lessons_table,
+        "table of training speed": speed_table,
+        "table of reliability": reliability_table,
+        "map of the house": house_map,
+    }
+    return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)
+
+
+def lessons_table() -> str:
+    """One row per lesson: number, question, the minutes and the memory that its recorded run took."""
+    rows = ["| lesson | question | minutes | memory |", "|---|---|---|---|"]
+    for path in lessons():
+        number = path.stem[:2]
+        minutes, memory = took(path)
+        planned = SYLLABUS.get(number)
+        besides = f"; {planned.besides}" if planned and planned.besides else ""
+        rows.append(f"| [{number}](notebooks/{path.name}) | {question(path)} | {minutes} | {memory}{besides} |")
+    return "\n".join(rows)
+
+
+def took(path: Path) -> tuple[str, str]:
+    """The minutes and the memory that the recorded run of a notebook took."""
+    baseline = read_baseline(path.stem)
+    if not baseline:
+        return "not timed yet", ""
+    return str(math.ceil(baseline["seconds"] / 60)), f"{math.ceil(baseline['peak_ram_bytes'] / 1e9)} GB"
+
+
+def speed_table() -> str:
+    """What training costs in time, by us and by others, from the recordings of `lora-lessons bench train`.
+
+    Empty while nothing is recorded; of other machines' recordings, the ratios.
+    """
+    file = measurements() / "training_speed.json"
+    others = sorted(measurements().glob("training_speed_*.json"))
+    return "\n".join(
+        _made_of(*made) for made in [(file, _speed), *((other, _elsewhere) for other in others)] if made[0].is_file()
+    )
+
+
+def _made_of(file: Path, make: Callable[[dict[str, Any]], str]) -> str:
+    """What `make` makes of the record in `file`. Raises ValueError when the record is not what it was written as."""
+    try:
+        return make(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        why = errors.first_line(error)
+        raise ValueError(f"{file.name} is damaged ({why}): restore it from git, or record it anew.") from error
+
+
+def _speed(found: dict[str, Any]) -> str:
+    where = f"{found['date']} on {_rated(found)} in {found['precision']}"
+    rows = [
+        "## What it costs in time",
+        "",
+        f"Measured on {where}: {found['steps']} steps of eight conversations{_lengths(found)}, all sides in turn, medians.",
+        "",
+        "| task | trained by | seconds | supervised tokens per second | held-out loss | peak memory | share of the machine's limit |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    closing = (
+        f"So this course's loop is {_times(found)} times as fast as Trainer with PEFT, on these short chats and on models of the "
+        f"families {', '.join(FAMILIES)}; others train the plain way.{_as_it_comes(found)} `lora-lessons bench train` measures "
+        "it on your machine."
+    )
+    return "\n".join([*rows, *map(_speed_row, found["rows"]), "", closing])
+
+
+def _as_it_comes(found: dict[str, Any]) -> str:
+    """What makes TRL's trainer slow, where it was measured."""
+    if not any("SFT" in row["side"] for row in found["rows"]):
+        return ""
+    return " TRL's SFTTrainer is shown as it comes: it computes each block twice to save memory (checkpointing)."
+
+
+def _lengths(found: dict[str, Any]) -> str:
+    """How long the conversations of each task are, where the recording says so."""
+    said = [f"{ours['chat_tokens']:.0f}" for _, ours in _compared(found) if "chat_tokens" in ours]
+    return f" (of {' and '.join(said)} tokens on average)" if said else ""
+
+
+def _elsewhere(found: dict[str, Any]) -> str:
+    where = f"On {_rated(found)}, {found['date']},"
+    shares = [ours["share_of_limit"] for _, ours in _compared(found)]
+    least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    return f"{where} it was {_times(found)} times as fast, at {least} to {most} of that machine's limit."
+
+
+def _rated(found: dict[str, Any]) -> str:
+    """The machine, and what its matrix products reach: two very different ones may go by one name."""
+    return f"{found['machine']} (matrix products of {found['limit_flops'] / 1e9:.0f} GFLOP/s)"
+
+
+def _times(found: dict[str, Any]) -> str:
+    """How many times as fast as the Trainer the course is, on each task."""
+    rates = [(theirs["supervised_per_second"], ours["supervised_per_second"]) for theirs, ours in _compared(found)]
+    return " and ".join(f"{ours / theirs:.2f}" for theirs, ours in rates)
+
+
+def _compared(found: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Of each task the first row, Trainer with PEFT, and the last one, this course."""
+    for _, rows in groupby(found["rows"], key=lambda row: row["task"]):
+        theirs, *_, ours = rows
+        yield theirs, ours
+
+
+def _speed_row(row: dict[str, Any]) -> str:
+    cells = (
+        f"`{row['task']}`",
+        row["side"],
+        f"{row['seconds']:.1f}",
+        f"{row['supervised_per_second']:.0f}",
+        f"{row['loss']:.3f} nats",
+        f"{row['peak'] / 1e9:.2f} GB",
+        f"{row['share_of_limit']:.0%}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+# How a reader may fail its user: all of these columns should hold zeros.
+FAULTS = ("traceback", "hang", "silent", "memory")
+
+
+def reliability_table() -> str:
+    """What became of bad files, kills and sabotages, from the records of `pytest -m reliability` and of the sabotages."""
+    attacks, sabotages = (measurements() / f"{name}.json" for name in ("reliability", "sabotages"))
+    parts = ["## What bad files and kills do to it"]
+    if attacks.is_file():
+        parts.append(_made_of(attacks, lambda found: "\n".join(_attacks(found))))
+    else:
+        parts.append("Not yet recorded: `.venv/bin/pytest -m reliability --record-reliability` does it.")
+    parts.append(_made_of(sabotages, _sabotages) if sabotages.is_file() else "Sabotages of the code: not yet recorded.")
+    return "\n\n".join(parts)
+
+
+def _attacks(found: dict[str, Any]) -> Iterator[str]:
+    """The record's readers by what their files are made of, and the commands that were killed."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for row in found["rows"]:
+        kinds.setdefault(row["kind"], []).append(row)
+    columns = ("inputs", "right", "sentence", *FAULTS)
+    yield (
+        f"Measured on {found['date']} on {found['machine']}, seed {found['seed']}: each reader got valid files with something "
+        "wrong in them. It may give the right result, or one sentence that says what to do. The last four columns count "
+        "the faults: a library's error, more than 20 seconds, another result without a word, twice the usual memory."
+    )
+    yield from ("", "| files | readers | inputs | right result | sentence | traceback | hang | silent | memory |")
+    yield "|" + "---|" * (2 + len(columns))
+    for kind, rows in [*sorted(kinds.items()), ("**all**", found["rows"])]:
+        yield _cells(kind, len(rows), *(sum(row[column] for row in rows) for column in columns))
+    yield from ("", "| killed at random moments | kills | the same result in the end | lost |", "|---|---|---|---|")
+    for row in found["kills"]:
+        yield _cells(row["what"], row["kills"], row["resumed"], row["lost"])
+    whole = [sum(row[column] for row in found["kills"]) for column in ("kills", "resumed", "lost")]
+    yield _cells("**all**", *whole)
+    yield from ("", "`.venv/bin/pytest -m reliability -n 2` repeats it in about 20 minutes; `make test` runs a sample.")
+
+
+def _cells(*cells: Any) -> str:
+    return f"| {' | '.join(f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in cells)} |"
+
+
+def _sabotages(found: dict[str, Any]) -> str:
+    """How many sabotages of the code turned a test red."""
+    caught = [row for row in found["rows"] if row["caught_by"]]
+    slowest = max((row["seconds"] for row in caught), default=0.0)
+    return (
+        f"The tests were tested, too (on {found['date']} on {found['machine']}): of {len(found['rows'])} sabotages of the code "
+        f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds of a processor."
+    )
+
+
+def house_map() -> str:
+    """One row per module or package of `lora_lessons/`, from the bottom floor to the top: what it opens on."""
+    rows = ["| room | what it is |", "|---|---|"]
+    for name in _floors():
+        package = course_root() / "lora_lessons" / name
+        file = package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
+        opens_on = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        room = f"{name}/" if package.is_dir() else f"{name}.py"
+        rows.append(f"| `{room}` | {opens_on} |")
+    return "\n".join(rows)
+
+
+def _floors() -> Iterator[str]:
+    """The names in `lora_lessons/` in the order of the layers that import-linter holds them to, lowest first."""
+    project = tomllib.loads((course_root() / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = next(c["layers"] for c in project["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    floors = [name for layer in reversed(layers) for name in re.findall(r"\w+", layer)]
+    here = (course_root() / "lora_lessons").iterdir()
+    names = {path.stem for path in here if path.suffix == ".py" or (path / "__init__.py").is_file()} - {"__init__"}
+    yield from (name for name in floors if name in names)
+    yield from sorted(names - set(floors))

@@ -1,0 +1,225 @@
+"""The front page, the map of the lessons, and the order in which pages follow each other."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lora_lessons.course.lesson import DEEPER, notebook_of
+from lora_lessons.course.on_the_web import LIVE
+from lora_lessons.course.syllabus import SYLLABUS
+from lora_lessons.run.result import cards, plain, title
+
+from ..badges import address
+from ..readme import took
+from . import widgets
+from .finishing import link, table
+from .ledger import claim_anchor, verdict
+from .lessons import FOLDER, SYMPTOMS, beneath
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    Notebooks = Mapping[str, NotebookNode]
+
+
+# What the sidebar calls pages with long titles.
+_SHORT = {"claims": "Claims", f"{FOLDER}/{SYMPTOMS}": "Symptoms"}
+
+NUMBERS = "numbers"  # the page, and the folder, of where numbers come from
+
+_NUMBERS = """# Where the numbers come from
+
+A number in a lesson is a link. It leads to its *record*: what was measured, on which machine, with which seeds, and what another run may give. Numbers
+that others published lead to their source, and results of arithmetic to the arithmetic."""
+
+_MAP = """# Map of the lessons
+
+Each lesson answers one question. The minutes are computing time on two processor cores, as recorded; reading a lesson and doing its
+exercises takes about half an hour. Side trips go deeper, and you can leave each of them out."""
+
+
+def lesson_map(notebooks: Notebooks) -> str:
+    """The map as MyST: each lesson's question, what it is good for, what its run took, and its side trips."""
+    return "\n\n".join([_MAP, *(_on_the_map(place, notebooks) for place in notebooks if "/" not in place)])
+
+
+def _on_the_map(place: str, notebooks: Notebooks) -> str:
+    planned = SYLLABUS.get(place[:2])
+    lines = [f"## [{title(notebooks[place])}]({FOLDER}/{place}.ipynb)", ""]
+    if planned:
+        lines += [f"Afterwards you can {planned.afterwards}.", ""]
+    lines += [f"*{_taken(place)}{f'; {planned.besides}' if planned and planned.besides else ''}*", ""]
+    for trip in beneath(place, notebooks):
+        name = title(notebooks[trip]).partition(" · ")[2] or title(notebooks[trip])
+        lines.append(f"- Side trip: [{name}]({FOLDER}/{trip}.ipynb) *({_taken(trip)})*")
+    return "\n".join(lines)
+
+
+def _taken(place: str) -> str:
+    minutes, machine = took(notebook_of(Path(place).name))
+    return f"{minutes} {'minute' if minutes == '1' else 'minutes'}, {machine}" if minutes.isdigit() else minutes
+
+
+def numbers_of(pages: Mapping[str, str]) -> str:
+    """The page that leads to each page of numbers, as MyST."""
+    heads = {
+        docname: text.partition("\n")[0].removeprefix("# Numbers of ").removeprefix("# ")
+        for docname, text in pages.items()
+    }
+    listed = [f"- [{head[0].upper()}{head[1:]}]({docname}.md)" for docname, head in heads.items()]
+    return "\n\n".join([_NUMBERS, "\n".join(listed), _tree("", pages)])
+
+
+def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
+    """The tables of contents that the sidebar shows: the lessons in order, and the pages `beside` them.
+
+    Side trips are beneath their lessons; one without its lesson stands among them.
+    """
+    under = {trip for place in notebooks for trip in beneath(place, notebooks)}
+    lessons = [f"{FOLDER}/{place}" for place in notebooks if place not in under]
+    others = [
+        f"{_SHORT[name]} <{name}>" if name in _SHORT else name
+        for name in beside
+        if not name.startswith(f"{NUMBERS}/") and name != "map"
+    ]
+    return "\n\n".join(
+        [_tree("Lessons", [*(["map"] if "map" in beside else []), *lessons]), _tree("Look it up", others)]
+    )
+
+
+def _tree(caption: str, names: Iterable[str]) -> str:
+    captioned = [f":caption: {caption}"] if caption else []
+    return "\n".join(["```{toctree}", ":hidden:", *captioned, "", *names, "```"])
+
+
+def neighbours(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Lead from lesson to lesson at the foot of a page: side trips are left to those who choose them (a Sphinx hook)."""
+    relations, deeper = app.builder.relations, f"{FOLDER}/{DEEPER}/"
+    for key, side in (("prev", 1), ("next", 2)):
+        other = relations.get(pagename, [None] * 3)[side]
+        while other and other.startswith(deeper):
+            other = relations[other][side]
+        context[key] = other and {
+            "link": app.builder.get_relative_uri(pagename, other),
+            "title": app.builder.render_partial(app.env.titles[other])["title"],
+        }
+
+
+# The claims that the front page shows: those that a newcomer has most likely heard.
+AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G16")
+
+_EXERCISE = re.compile(r"^#+ Exercise [^\n]*?(\d+) minutes?\b", re.M)
+
+_PROMISE = """# LoRA Lessons
+
+<p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
+train it on a real model, and keep what you trained. No GPU is needed.</p>"""
+
+_FOR_WHOM = """For everyone who reads Python and can multiply two matrices; you need not have trained a model before. The whole course takes about {hours}
+hours, its side trips left out: {reading} hours to read (at {pace} words a minute, the code not counted), {exercises} hours for the exercises, and {computing} minutes
+of computing on two processor cores. You can stop after any lesson.
+
+[**Start with lesson 00**]({first}) · [Open it in Colab]({colab}) · [See all lessons](map.md)
+
+Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes wrong](lessons/symptoms.md) ·
+[glossary](glossary.md) · [where the numbers come from](numbers.md)"""
+_PACE = 200  # words a minute
+
+DOOR, EXPLORER = "door", "rank_explorer"
+_DOOR = """This is a recording: a small model, SmolLM2-135M-Instruct, learned a new voice, step by step. Drag the slider back to 0, and see its answer change as
+the loss falls.
+[Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
+_EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
+[Lesson 01](lessons/01_low_rank.ipynb) says why it matters."""
+
+_AFTER = """## What you leave with
+
+- **A layer that you wrote.** LoRA fits in a dozen lines. You count what it trains, and you check that PEFT, the usual library, computes the same.
+- **An adapter that is yours.** You train it on a real language model, on data of your own if you like, and you measure what it gained and what the
+  model forgot.
+- **A forecast.** You can say whether a 7B model will train on a given graphics card, and what to change first if it will not.
+- **An eye for silent mistakes.** You recognise from a few numbers why a training run went wrong although nothing raised an error.
+- **A file that works elsewhere.** You ship your adapter to llama.cpp, and to Ollama as a merged model (we had no Ollama to run), and you choose among
+  GGUF, GPTQ, AWQ and EXL2 on evidence.
+
+## Where to start
+
+- **Read on here.** [Lesson 00]({first}) and all others are shown as they ran once; nothing is computed while you read. The [map](map.md) shows every
+  lesson with the question that it answers.
+- **Run it in your browser.** [Open lesson 00 in Colab]({colab}); it installs what is missing.
+- **Run it on your machine.** You need git, make and Python:
+
+```bash
+git clone {home} && cd {name}
+make lab
+```"""
+
+_CLAIMS = """## What people say, and what we measured
+
+The CraftRigs glossary page on LoRA says what LoRA is and does. Each of its claims is judged by what the lessons measured. Here are
+some of them; the [table of all claims](claims.md) has the rest, and the cells that measured them."""
+_COLUMNS = ("the CraftRigs page says", "verdict, and what we measured")
+
+
+def page(notebooks: Notebooks, live: bool = True) -> str:
+    """The front page as MyST; one that is not `live` has no widget."""
+    home, first = address(), next(iter(notebooks), "")
+    words = {
+        "first": f"{FOLDER}/{first}.ipynb",
+        "colab": home.replace("github.com", "colab.research.google.com/github") + f"/blob/main/notebooks/{first}.ipynb",
+        "home": home,
+        "name": home.rpartition("/")[2],
+    }
+    for_whom = _FOR_WHOM.format(**words, **_hours(notebooks))
+    touch = _something_to_touch(notebooks) if live else ""
+    return "\n\n".join([_PROMISE, for_whom, touch, _AFTER.format(**words), _at_a_glance(notebooks)])
+
+
+def _hours(notebooks: Notebooks) -> dict[str, Any]:
+    """What the lessons without their side trips take: the words to read, the exercises' own minutes, the recorded computing."""
+    texts = {
+        place: "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        for place, notebook in notebooks.items()
+        if "/" not in place
+    }
+    reading = sum(len(plain(text).split()) for text in texts.values()) / _PACE
+    exercises = sum(int(minutes) for text in texts.values() for minutes in _EXERCISE.findall(text))
+    computing = sum(int(minutes) for minutes, _ in (took(notebook_of(place)) for place in texts) if minutes.isdigit())
+    hours = {name: round(minutes / 60, 1) for name, minutes in (("reading", reading), ("exercises", exercises))}
+    whole = math.ceil((reading + exercises + computing) / 60)
+    return {
+        **{name: f"{value:g}" for name, value in hours.items()},
+        "computing": computing,
+        "hours": whole,
+        "pace": _PACE,
+    }
+
+
+def _something_to_touch(notebooks: Notebooks) -> str:
+    """The recorded door of lesson 00 where it was kept, else lesson 01's explorer where it lives on the web, else nothing."""
+    for place, notebook in notebooks.items():
+        if DOOR in widgets.found(notebook, place):
+            return f"{widgets.mount_scene(notebook, place, DOOR)}\n\n{_DOOR}"
+    return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
+
+
+def _at_a_glance(notebooks: Notebooks) -> str:
+    """The claims of AT_A_GLANCE that these lessons judge: what is said, and each verdict on it with its reason."""
+    found: dict[str, tuple[str, dict[str, str]]] = {}
+    for place, notebook in notebooks.items():
+        for card in cards(notebook):
+            lesson = link(f"{FOLDER}/{place}.html#{claim_anchor(card.id)}", f"Lesson {Path(place).name[:2]}")
+            reason = f"<b>{verdict(card.said, card.where)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
+            found.setdefault(card.id, (card.says, {}))[1].setdefault(card.said, reason)
+    rows = [(html.escape(found[id][0]), "<br>".join(found[id][1].values())) for id in AT_A_GLANCE if id in found]
+    return f"{_CLAIMS}\n\n{table(_COLUMNS, rows)}" if rows else ""
+
+
+def _reason(sentence: str) -> str:
+    """The two sentences with which a verdict begins: what holds, and the condition or the correction."""
+    return " ".join(re.split(r"(?<=[.!?]) (?=[A-Z])", sentence)[:2])

@@ -1,0 +1,125 @@
+"""The ledger: every claim of the glossary page, its verdict, what was measured here and what others published."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from lora_lessons.course import published
+from lora_lessons.course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
+from lora_lessons.course.lesson import notebook_of, place_of
+from lora_lessons.course.published import as_printed
+from lora_lessons.course.records import records_of
+
+from .finishing import link, table
+from .number_pages import measured_in
+from .where import PUBLISHED, anchor_of
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+Cells = Mapping[str, tuple[str, str]]  # of each record, the heading and the anchor of the cell that recorded it
+
+# Of each verdict: the sign beside its word, and its class in the style sheet.
+_SIGNS = {
+    HOLDS: ("✓", "holds"),
+    CONDITION: ("◐", "condition"),
+    CORRECTED: ("✎", "corrected"),
+    NOT_TESTED: ("○", "untested"),
+}
+_OTHER = ("!", "open")  # what the records do not bear out
+
+_ABOUT = """# What the glossary page claims, and what we measured
+
+The CraftRigs glossary page on LoRA makes these claims. A verdict is worked out from what the lessons recorded, so that it changes when they measure
+something else: a claim *holds*, or it *holds with a condition* that the page leaves out, or it is *corrected*, because what we measured says otherwise.
+*Not tested* means that the claim needs something that we did not have, such as a graphics card. Several lessons may judge one claim, each from its own side."""
+
+
+def page() -> str:
+    """The claims as MyST: a count of the verdicts, and a row for each claim, with the verdicts of all its lessons."""
+    every = sorted(CLAIMS, key=lambda one: (one.id, one.lesson))
+    read = {lesson: _read(lesson) for lesson in {one.lesson for one in every}}
+    recorded = {
+        lesson: {name: one.value for name, one in records_of(notebook).items()} for lesson, notebook in read.items()
+    }
+    cells = {lesson: measured_in(notebook) for lesson, notebook in read.items()}
+    cards = [(one, card(one, recorded[one.lesson])) for one in every]
+    rows = []
+    for id, found in groupby(cards, key=lambda pair: pair[0].id):
+        judged = list(found)
+        says = judged[0][0].says
+        rows.append(
+            (
+                f"<b>{id}</b> {html.escape(says)}",
+                "".join(_judged(one, shown, says, cells[one.lesson]) for one, shown in judged),
+                "<br>".join(told for one, _ in judged for told in _others(one)) or '<span class="none">—</span>',
+            )
+        )
+    head = ("the page says", "verdict, and what we measured", "published")
+    return "\n\n".join([_ABOUT, _counted(shown.said for _, shown in cards), table(head, rows, kind="ledger")])
+
+
+def claim_anchor(id: str) -> str:
+    """The name of a verdict card's place on its lesson's page."""
+    return f"claim-{id}"
+
+
+def verdict(said: str, where: str = "") -> str:
+    """A verdict as HTML: a sign, its word, what it is limited to, and a class that gives it its colour."""
+    sign, kind = _SIGNS.get(said, _OTHER)
+    words = f"{said}, {where}" if where else said
+    return f'<span class="verdict {kind}"><span aria-hidden="true">{sign}</span> {html.escape(words)}</span>'
+
+
+def _read(lesson: str) -> NotebookNode:
+    """The lesson with the outputs that it shows, so that this page says what its cards say."""
+    import nbformat
+
+    return nbformat.read(notebook_of(lesson), as_version=4)
+
+
+def _judged(one: Claim, shown: Card, says: str, cells: Cells) -> str:
+    """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
+    part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
+    return f'<div class="judged">{part}{verdict(shown.said, shown.where)} {html.escape(shown.sentence)} {_ways(one, cells)}</div>'
+
+
+def _counted(said: Iterable[str]) -> str:
+    count = Counter(said)
+    known = sorted(count, key=lambda one: list(_SIGNS).index(one) if one in _SIGNS else len(_SIGNS))
+    kinds = "".join(f"<span>{count[one]} {verdict(one)}</span>" for one in known)
+    return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
+
+
+def _others(one: Claim) -> Iterator[str]:
+    """What others published on the same thing, in words, each with its source."""
+    for group, about in published.groups().items():
+        if f"{one.lesson} {one.id}" in about.get("cards", ()):
+            # words and names of figures take turns
+            parts = re.split(r"\{(.+?)\}", about["words"])
+            told = "".join(_figure(f"{group}.{part}") if n % 2 else html.escape(part) for n, part in enumerate(parts))
+            yield f"{told} ({html.escape(about['source'])})"
+
+
+def _figure(row: str) -> str:
+    return link(f"{PUBLISHED}.html#{anchor_of(row)}", as_printed(published.figure(row)))
+
+
+def _ways(one: Claim, cells: Cells) -> str:
+    """The way to the first cell of each section that recorded what the verdict rests on; where none did, to its card."""
+    place = place_of(one.lesson)
+    page, lesson = f"lessons/{place}.html", f"{'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
+    named = re.findall(r"\{([\w.]+)", one.sentence)
+    sections: dict[str, str] = {}
+    for name in (*named, *one.records):
+        if name in cells:
+            sections.setdefault(*cells[name])
+    if not sections:
+        return link(f"{page}#{claim_anchor(one.id)}", f"What {lesson} says of it")
+    ways = [link(f"{page}#{anchor}", html.escape(heading)) for heading, anchor in sections.items()]
+    return f'<small class="ways">Measured in {lesson}: {"; ".join(ways)}</small>'

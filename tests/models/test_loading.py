@@ -63,11 +63,20 @@ def test_weights_that_transformers_would_invent_or_convert_are_refused(tokenized
         models.load(tokenized, precision="fp32")
 
 
+def test_a_library_in_rust_that_panics_is_a_sentence_too(tokenized):
+    file = tokenized / "tokenizer.json"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    said["normalizer"] = {"type": "Replace", "pattern": {"String": ""}, "content": "a"}
+    file.write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(ModelError, match="index out of bounds.*is the download complete"):
+        models.load_tokenizer(tokenized)
+
+
 def test_settings_of_gigabytes_are_not_read(tokenized):
     with open(tokenized / "generation_config.json", "r+b") as file:
         file.truncate(2**30)
     with pytest.raises(OSError, match=r"generation_config\.json has 1\.1 GB, and no model's settings have that"):
-        models.load(tokenized, precision="fp32")
+        models.which(tokenized)
 
 
 def test_a_base_stays_bare_where_an_adapter_lies_beside_it(tiny_model, base_fp32, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from .embedded import EMBEDDED, embedded_folder
 from .gguf_header import check_header
 from .hub import fetch, one_sentence
 from .precision import best_device, best_precision, fast_dtype
-from .weights import bits_per_number, check_finite, tensors_in, weight_files
+from .weights import bits_per_number, check_finite, shapes_in, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -143,7 +143,8 @@ def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
     else:
         place = folder(model)
         read_config(place)
-        tensors_in(weight_files(place))  # a kind that transformers would convert without a word is refused
+        # a kind of numbers that transformers would convert with a mere warning is refused
+        shapes_in([file for file in place.glob("*.safetensors") if not file.name.startswith("adapter")])
     source = meant.name if meant.kind == "hub" else str(place)
     tokenizer = load_tokenizer(place, source, local=meant.kind != "hub", **extra)
     with one_sentence(source, local=meant.kind != "hub"):

@@ -143,8 +143,7 @@ def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
     else:
         place = folder(model)
         read_config(place)
-        # a kind of numbers that transformers would convert with a mere warning is refused
-        shapes_in([file for file in place.glob("*.safetensors") if not file.name.startswith("adapter")])
+        _check_weights(place)
     source = meant.name if meant.kind == "hub" else str(place)
     tokenizer = load_tokenizer(place, source, local=meant.kind != "hub", **extra)
     with one_sentence(source, local=meant.kind != "hub"):
@@ -158,6 +157,26 @@ def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
             f"{type(net).__name__} gives them): fetch it again, or give another base."
         )
     return Base(net, tokenizer, meant.name)
+
+
+def _check_weights(place: Path) -> None:
+    """Raise ModelError for complex numbers, which transformers would convert, and where no weight is as wide as the config says.
+
+    A config without a width means its family's default: transformers would make all of such a model, often gigabytes,
+    before it says that nothing fits.
+    """
+    from transformers import AutoConfig
+
+    shapes = shapes_in([file for file in place.glob("*.safetensors") if not file.name.startswith("adapter")])
+    with one_sentence(str(place), local=True):
+        width = getattr(
+            AutoConfig.from_pretrained(place, trust_remote_code=False).get_text_config(), "hidden_size", None
+        )
+    if shapes and isinstance(width, int) and not any(width in shape for _, shape in shapes.values()):
+        raise ModelError(
+            f"{place / 'config.json'} says, or leaves out and so means, hidden_size = {width:,}, and no weight has that size: "
+            "fetch the folder again."
+        )
 
 
 def base_weights(net: Any) -> int:

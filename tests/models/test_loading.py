@@ -63,6 +63,14 @@ def test_weights_that_transformers_would_invent_or_convert_are_refused(tokenized
         models.load(tokenized, precision="fp32")
 
 
+def test_a_width_that_the_config_leaves_out_is_said_before_gigabytes_are_made(tokenized):
+    said = json.loads((tokenized / "config.json").read_text())
+    del said["hidden_size"]
+    (tokenized / "config.json").write_text(json.dumps(said))
+    with pytest.raises(ModelError, match="hidden_size = 4,096, and no weight has that size"):
+        models.load(tokenized, precision="fp32")
+
+
 def test_a_library_in_rust_that_panics_is_a_sentence_too(tokenized):
     file = tokenized / "tokenizer.json"
     said = json.loads(file.read_text(encoding="utf-8"))

@@ -58,7 +58,7 @@ def main() -> None:
         if told["session"] == _session():
             raise RestartNeeded(_restart(told["libraries"]))
         replaced.unlink()
-    wanted = lacking(project["dependencies"])
+    wanted = lacking(project["dependencies"] + project.get("optional-dependencies", {}).get("course", []))
     _allow_widgets()
     if not wanted:
         print("Everything the course needs is here.")

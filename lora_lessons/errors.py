@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import re
 
@@ -81,3 +82,9 @@ def in_words(error: OSError) -> str:
     if error.errno == errno.ENOENT:
         return f"there is no {where}: check the path."
     return f"{where} cannot be used ({error.strerror}): check it, or choose another."
+
+
+def require(library: str) -> None:
+    """Raise ModuleNotFoundError where `library` is not installed, before any work: a verb's extra may bring it."""
+    if importlib.util.find_spec(library) is None:
+        raise ModuleNotFoundError(f"No module named {library!r}", name=library)

@@ -167,14 +167,27 @@ def detach(model: nn.Module) -> None:
         model.set_submodule(name, layer.base_layer)
 
 
+@torch.no_grad()
+def _check_fp16(name: str, layer: LoRALinear) -> None:
+    """Raise ValueError, naming the layer, where W is in fp16 and W + ΔW goes beyond it: it would become infinite."""
+    weight, end = layer.base_layer.weight, torch.finfo(torch.float16).max
+    if weight.dtype == torch.float16 and (largest := float((weight + layer.delta()).abs().max())) > end:
+        raise ValueError(
+            f"{name}: W + ΔW goes up to {largest:.3g}, and fp16 ends at {end:,.0f}: load the base in bf16 or fp32, "
+            "load_adapter there, and merge that."
+        )
+
+
 def merge(model: nn.Module) -> None:
     """Fold every ΔW into its base weight, in place: W ← W + (α/r)·B·A (section 4.1, no inference latency).
 
-    Raises ValueError when a weight is packed in 4 bits, or an update is not finite; the model is then unchanged.
+    Raises ValueError when a weight is packed in 4 bits, an update is not finite, or fp16 does not hold the sum; the model
+    is then unchanged.
     """
     for name, layer in lora_layers(model):
         check_mergeable(layer.base_layer)
         check_update(name, layer.lora_A, layer.lora_B, layer.scaling)
+        _check_fp16(name, layer)
     for name, layer in list(lora_layers(model)):
         model.set_submodule(name, layer.merged())
 

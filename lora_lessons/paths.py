@@ -38,11 +38,12 @@ def sources(patterns: Sequence[str]) -> list[Path]:
 
 
 def course_root() -> Path:
-    """The course's folder, which holds notebooks/ and data/: $LORA_LESSONS_ROOT, this checkout, or above the working folder.
+    """The course's folder, which holds notebooks/ and data/.
 
+    $LORA_LESSONS_ROOT; this checkout; the working folder's, or one above it; or what the installed package brought.
     Raises FileNotFoundError where there is none.
     """
-    places = [package().parent, Path.cwd(), *Path.cwd().parents]
+    places = [package().parent, Path.cwd(), *Path.cwd().parents, package() / "shipped"]
     if given := os.environ.get("LORA_LESSONS_ROOT"):
         places = [Path(given)]
     for place in places:

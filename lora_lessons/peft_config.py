@@ -29,6 +29,9 @@ _LAYERS = {"target_modules", "exclude_modules", "layers_to_transform", "layers_p
 _TRAINING = {"task_type", "peft_version", "auto_mapping", "inference_mode", "lora_dropout", "megatron_core"}
 _DETAILS = {"loftq_config", "eva_config", "corda_config", "lora_ga_config", "qalora_group_size"}
 
+# PEFT's TaskType: it stops at any other.
+TASK_TYPES = ("CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
+
 _HARMLESS = _READ | _LAYERS | _TRAINING | _DETAILS | {"init_lora_weights"}
 _OFF: tuple[Any, ...] = (None, False, [], {})
 
@@ -51,6 +54,8 @@ def read_config(file: Path) -> dict[str, Any]:
         raise ValueError(f"{file} is damaged ({first_line(error)}): copy it again.") from error
     if not isinstance(config, dict):
         raise ValueError(f"{file} is damaged (a {type(config).__name__} instead of settings by name): copy it again.")
+    if fault := type_fault(config):
+        raise ValueError(f"{file}: {fault}")
     if config.get("peft_type") != "LORA":
         raise ValueError(
             f"{file.parent} holds a {config.get('peft_type')} adapter, and this loader knows LORA: load it with "
@@ -72,6 +77,16 @@ def read_config(file: Path) -> dict[str, Any]:
             "peft.PeftModel.from_pretrained."
         )
     return config
+
+
+def type_fault(config: dict[str, Any]) -> str:
+    """Why PEFT stops at the letters of the adapter's peft_type or task_type, in a sentence; "" where it does not."""
+    kind, task = config.get("peft_type"), config.get("task_type")
+    if isinstance(kind, str) and kind != kind.upper():
+        return f"PEFT does not know the peft_type {kind[:40]!r}: write {kind[:40].upper()}."
+    if isinstance(task, str) and task not in TASK_TYPES and task.upper() in TASK_TYPES:
+        return f"PEFT does not know the task_type {task!r}: write {task.upper()}."
+    return ""
 
 
 def by_layer(patterns: dict[str, Any], layers: Iterable[str], otherwise: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 # What the quick loop leaves out: whatever starts kernels, servers, browsers or other processes, or trains for long.
 _SLOW = re.compile(
     r"tests/(browser|in_workshop/site|tools/cluster|experiments|tools/export|reliability|sabotage|training|models|lessons/l00_start_here|lessons/l09_adapters)/"
-    r"|test_(colab|conversations|doctor|every_model|disk_cache|fit|kernel|lab|layers|lessons|new_lesson|nf4|peft_config"
+    r"|test_(api|wheel|colab|conversations|doctor|every_model|disk_cache|fit|kernel|lab|layers|lessons|new_lesson|nf4|peft_config"
     r"|prediction|replay|rooms|run|runner|what_fits)\.py"
 )
 

@@ -348,6 +348,8 @@ DAMAGED_FIELDS = [
     ("peft_type", ["LORA"], "adapter, and this loader knows LORA"),
     ("peft_type", {}, "adapter, and this loader knows LORA"),
     ("modules_to_save\x1b\n", ["x" * 9000], r"does not do \(modules_to_save\\u001b\\n = \['x{38}\): load it"),
+    ("peft_type", "lora", "does not know the peft_type 'lora': write LORA"),
+    ("task_type", "causal_lm", "does not know the task_type 'causal_lm': write CAUSAL_LM"),
 ]
 
 

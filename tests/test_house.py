@@ -47,7 +47,7 @@ def test_environment_yml_equals_pyproject():
     lines = (course_root() / "environment.yml").read_text(encoding="utf-8").splitlines()
     listed = {line.strip(" -").strip('"') for line in lines if re.match(r"\s+- \"?[\w-]+[<>=]", line)}
     python = next(line for line in listed if line.startswith("python>="))
-    assert listed - {python} == set(PROJECT["dependencies"])
+    assert listed - {python} == {*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["course"]}
     assert python.removeprefix("python") == PROJECT["requires-python"]
 
 

@@ -111,13 +111,26 @@ def test_the_layer_and_its_merge_round_once():
     assert not torch.equal((W.bfloat16() + layer.delta().bfloat16()), expected)
 
 
-def test_a_merge_that_is_refused_leaves_every_layer_as_it_was(tiny_model):
-    """Only the last layer is packed in 4 bits: those before it could be merged, and are not."""
-    quant.quantize_linears(tiny_model, [lora.resolve_targets(tiny_model, "all-linear")[-1]])
+@pytest.mark.parametrize(
+    "spoil, sentence",
+    [
+        (lambda model, last: quant.quantize_linears(model, [last]), "packed in 4 bits"),
+        (
+            lambda model, last: model.half().get_submodule(last).weight.data.fill_(65_503),
+            r"down_proj: W \+ ΔW goes up to 6.55e\+04, and fp16 ends at 65,504: load the base in bf16",
+        ),
+    ],
+    ids=["4 bits", "fp16"],
+)
+def test_a_merge_that_is_refused_leaves_every_layer_as_it_was(tiny_model, spoil, sentence):
+    """Only the last layer cannot be merged: those before it could be, and are not."""
+    spoil(tiny_model, lora.resolve_targets(tiny_model, "all-linear")[-1])
     lora.attach(tiny_model, r=4)
     shake(tiny_model)
+    for _, layer in lora.lora_layers(tiny_model):
+        layer.scaling *= 100
     digest, layers = models.weights_digest(tiny_model), dict(lora.lora_layers(tiny_model))
-    with pytest.raises(ValueError, match="packed in 4 bits"):
+    with pytest.raises(ValueError, match=sentence):
         lora.merge(tiny_model)
     assert dict(lora.lora_layers(tiny_model)) == layers and models.weights_digest(tiny_model) == digest
 

@@ -189,6 +189,16 @@ def test_other_methods_are_refused_by_name(tiny_model, tmp_path, name):
         read_adapter(tmp_path)
 
 
+@pytest.mark.parametrize("fields", [{"peft_type": "lora"}, {"task_type": "causal_lm"}], ids=str)
+def test_peft_indeed_stops_at_a_type_that_it_does_not_know(tiny_model, folder, fields):
+    change(folder, **fields)
+    with pytest.raises((KeyError, ValueError)):
+        peft.PeftModel.from_pretrained(tiny_model, folder)
+    with pytest.raises(ValueError, match=f"does not know the {next(iter(fields))} "):
+        read_adapter(folder)
+    assert set(peft_config.TASK_TYPES) == {one.value for one in peft.TaskType}
+
+
 @pytest.mark.parametrize("name", sorted(set(peft.PeftType) - {"LORA"}))
 def test_every_other_method_that_peft_knows_is_refused_by_name(folder, name):
     change(folder, peft_type=str(getattr(name, "value", name)))

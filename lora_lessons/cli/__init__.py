@@ -40,6 +40,15 @@ app.add_typer(export)
 app.add_typer(cluster)
 
 
+# The libraries that a verb may lack, as they are imported, and the extra that brings each.
+EXTRAS = dict.fromkeys(
+    ("jupyterlab", "papermill", "nbclient", "nbformat", "IPython", "matplotlib", "anywidget"), "course"
+)
+EXTRAS |= dict.fromkeys(("ipykernel", "ipywidgets"), "course") | dict.fromkeys(
+    ("xllamacpp", "llama_cpp_py_sync"), "export"
+)
+
+
 def _show_version(wanted: bool) -> None:
     if wanted:
         print(f"lora-lessons {__version__}")
@@ -88,6 +97,11 @@ def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
         return EXIT_OK
     except typer.TyperException as error:
         said = _usage_sentence(error, program)
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library not in EXTRAS:
+            raise
+        said = f"this needs {library}, which is not installed: pip install 'lora-lessons[{EXTRAS[library]}]'."
     except OSError as error:
         said = in_words(error)
     except UnicodeEncodeError as error:

@@ -105,9 +105,9 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
         if gpu is not None:
             raise ValueError("--gpu plans one card and --cards several: give one of the two.")
         return _for_several(model, job, cluster, as_json)
-    if cluster["offload"] or cluster["nodes"] != 1:
+    if cluster["offload"] or cluster["nodes"] != 1 or cluster["fsdp"] != 2:
         raise ValueError(
-            "--offload and --nodes belong to a plan for several cards: name them with --cards, such as 2x24."
+            "--offload, --nodes and --fsdp belong to a plan for several cards: name them with --cards, such as 2x24."
         )
     card, room = planning.find_card(gpu) if gpu is not None else models.card() or ("", float("inf"))
     if card:
@@ -120,6 +120,7 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
         return json.dumps(said, indent=1, ensure_ascii=False)
     if made:
         says = [planning.verdict(made, card), planning.several_sizes(gpu or "")]
+        says.append(planning.in_fp16(job, card))
     else:
         enough = [name for name in planning.CARDS if ledger.bill.total <= planning.card_bytes(name)]
         says = [
@@ -143,6 +144,12 @@ def _not_exported(shape: Any) -> str:
     return f"`lora-lessons export` cannot write the result: {reason}." if reason else ""
 
 
+EMULATED = (
+    "These cards have no bf16, and `lora-lessons cluster` computes in it on any card: PyTorch emulates it there, slowly or "
+    "not at all. Newer cards (RTX 30, A100, L4) have it."
+)
+
+
 def _for_several(model: str, job: Any, said: dict[str, Any], as_json: bool) -> str:
     """The plan for several cards, in words or as JSON."""
     from .. import memory
@@ -154,9 +161,17 @@ def _for_several(model: str, job: Any, said: dict[str, Any], as_json: bool) -> s
     if as_json:
         found = planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
         return json.dumps(found, indent=1, ensure_ascii=False)
-    several = planning.several_sizes(said["cards"].partition("x")[2])
+    _, card = planning.cards_of(said["cards"])
+    old = EMULATED if planning.computes_in(card) == "fp16" else ""
     about = f"{shape.name}, on each card: {planning.describe(job)}"
-    parts = [planning.sharded_verdict(made), several, _not_exported(shape), about, planning.sharded_table(made)]
+    parts = [
+        planning.sharded_verdict(made),
+        planning.several_sizes(card),
+        old,
+        _not_exported(shape),
+        about,
+        planning.sharded_table(made),
+    ]
     return "\n".join(filter(None, parts))
 
 

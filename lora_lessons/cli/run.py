@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from ..errors import require
 from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK, notebook_or_name, place, place_or_name, shown
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def run(
     """
     from ..run import runner
 
+    require("papermill")
     given = dict(_pair(words) for words in parameter or [])
     if given and (update_baselines or update_notebooks):
         raise ValueError("baselines and stored outputs are made with the lessons' own parameters: leave out -p.")
@@ -170,6 +172,7 @@ def lab(
     from ..run.lab import copy_lessons, jupyter_environment, place
     from ..run.runner import find_lessons
 
+    require("jupyterlab")
     folder, found = Path("my_lessons"), find_lessons([lesson])[0]
     for line in copy_lessons(folder):
         print(line, file=sys.stderr)

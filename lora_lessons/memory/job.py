@@ -147,10 +147,11 @@ class Job(Settings):
 
 
 class Shape(NamedTuple):
-    """A model's configuration, without weights: what it is called, and its config as JSON."""
+    """A model's configuration, without weights: what it is called, its config as JSON, and what packed its weights, if anything."""
 
     name: str
     text: str
+    packed: str = ""
 
     def config(self) -> Any:
         """The transformers config; of a model that also sees or hears, its language half.
@@ -226,4 +227,28 @@ ASIDE = ("quantization_config", "dtype", "torch_dtype", "architectures", "_name_
 def _shape(name: str, said: Mapping[str, Any]) -> Shape:
     check_sizes(said, name)
     sizes = {key: value for key, value in said.items() if key not in ASIDE}
-    return Shape(name, json.dumps(sizes, sort_keys=True, default=str))
+    return Shape(name, json.dumps(sizes, sort_keys=True, default=str), _packed(said.get("quantization_config")))
+
+
+# What a checkpoint may be packed by and planned all the same: bitsandbytes' 4 bits are QLoRA's, and gpt-oss is unpacked to train.
+IN_FOUR_BITS, UNPACKED = "bitsandbytes, 4 bits", "mxfp4"
+
+
+def _packed(said: Any) -> str:
+    said = said.to_dict() if hasattr(said, "to_dict") else said
+    if not isinstance(said, Mapping):
+        return ""
+    if said.get("load_in_4bit") or said.get("_load_in_4bit"):
+        return IN_FOUR_BITS
+    return str(said.get("quant_method") or "unknown")[:40]
+
+
+def check_packed(shape: Shape, job: Job) -> None:
+    """Raise ModelError where `job` cannot train on the weights of `shape` as they are packed."""
+    if shape.packed in ("", UNPACKED) or (shape.packed == IN_FOUR_BITS and job.method == "qlora"):
+        return
+    counted = "a plan counts a base in 16 bits, or in the NF4 that QLoRA rounds it to itself"
+    qlora = "plan it with the method qlora, or " if shape.packed == IN_FOUR_BITS else ""
+    raise ModelError(
+        f"{shape.name} is quantized already ({shape.packed}), and {counted}: {qlora}name the 16-bit model that it was made from."
+    )

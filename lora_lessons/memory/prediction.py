@@ -27,7 +27,7 @@ from ..tasks import Encoded, collate
 from . import tape, way
 from .bill import CONTEXT_BYTES, SLACK, Bill
 from .build import build
-from .job import DTYPES, Job, Shape, shape_of, why
+from .job import DTYPES, Job, Shape, check_packed, shape_of, why
 from .parts import Parts, parts_of
 from .way import ASKED
 
@@ -159,7 +159,11 @@ def _ledger(peaks: np.ndarray, card: bool) -> Ledger:
 
 
 def check(shape: Shape, job: Job) -> Parts:
-    """The parts of `shape`. Raises ValueError, naming what to change, when r or target_modules does not fit them."""
+    """The parts of `shape`. Raises ValueError, naming what to change, when r or target_modules does not fit them.
+
+    And ModelError where its weights are packed in a way that the job does not train on.
+    """
+    check_packed(shape, job)
     if job.method == "full":
         return parts_of(shape, ())
     parts = parts_of(shape, job.target_modules)

@@ -90,12 +90,16 @@ REWRITES = "the chat template writes earlier turns in another way than the last"
 NO_PLACES = "this tokenizer does not say where in a text its tokens stand"
 
 
-def chat_text(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> ChatText:
+def chat_text(
+    tokenizer: Any, example: dict[str, Any], *, last_only: bool = False, earlier: int | None = None
+) -> ChatText:
     """The texts that `encode` makes tokens of.
 
     An earlier answer is learned where the model would have had to write it just so: the conversation up to its end,
     written alone, must be how the whole one begins. If that fails for one answer, the last alone is learned, since a
     template that rewrites earlier turns (Qwen3's drops their thinking) never shows them as they were written.
+    Each earlier answer costs two renderings of all before it, because only the template itself knows what it would have
+    written: so the time of a chat grows with the square of its turns. With `earlier` no more of them are looked for.
     Raises ValueError as `encode` does.
     """
     messages = example["messages"]
@@ -104,11 +108,11 @@ def chat_text(tokenizer: Any, example: dict[str, Any], *, last_only: bool = Fals
         raise ValueError("this tokenizer names no end token, so no answer could end: set tokenizer.eos_token.")
     if not taught.endswith(tokenizer.eos_token):
         taught += tokenizer.eos_token
-    earlier = [] if last_only else answers_in(messages)[:-1]
-    if earlier and not getattr(tokenizer, "is_fast", False):
+    looked_for = [] if last_only else answers_in(messages)[:-1][:earlier]
+    if looked_for and not getattr(tokenizer, "is_fast", False):
         return ChatText(given, taught, only_last=NO_PLACES)
     places = []
-    for number in earlier:
+    for number in looked_for:
         try:
             before, answer = _up_to_an_answer(tokenizer, messages[: number + 1])
         except ValueError:
@@ -157,6 +161,8 @@ def tokenized(tokenizer: Any, texts: Sequence[ChatText]) -> Iterator[Encoded]:
     """Tokens and labels of each: a token is learned when it holds a character of an answer or of its end.
 
     The last answer is made into tokens behind what is given: alone, a tokenizer such as Llama 2's begins it with a space.
+    Each question is made into tokens twice, alone and with its answer, because only that shows whether the answer begins
+    where it will when the model is asked.
     """
     if not texts:
         return

@@ -98,10 +98,15 @@ def parsed(line: bytes, expected: str = CHAT) -> Any:
         raise Fault("broken_json", f"it is not valid JSON: {_unparsed(text, error, expected)}.") from error
 
 
+def is_cut(text: str, error: json.JSONDecodeError) -> bool:
+    """Whether `text` is JSON up to its end, where more of it is missing."""
+    return error.pos >= len(text) or error.msg.startswith("Unterminated string")
+
+
 def _unparsed(text: str, error: ValueError, expected: str) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return f"{first_line(error)}, where {expected} was expected"
-    if error.pos >= len(text) or error.msg.startswith("Unterminated string"):
+    if is_cut(text, error):
         return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
     return f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')} at character {error.pos + 1}, where {expected} was expected"
 

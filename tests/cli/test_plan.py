@@ -34,6 +34,7 @@ PLAN = ["plan", "Llama-2-7B"]
         ([*PLAN, "--cards", "many"], "'many' names no cards: give their number, an x"),
         ([*PLAN, "--cards", "2x24", "--gpu", "24"], "give one of the two"),
         ([*PLAN, "--gpu", "24", "--offload"], "name them with --cards, such as 2x24"),
+        ([*PLAN, "--gpu", "24", "--fsdp", "1"], "--fsdp belong to a plan for several cards"),
         ([*PLAN, "--cards", "3x24", "--nodes", "2"], "3 cards do not spread evenly over 2 nodes"),
     ],
 )
@@ -114,6 +115,18 @@ def test_a_name_in_another_spelling_and_a_card_of_two_sizes_are_understood(capsy
     assert cli.main(["plan", "llama 2 7b", "--gpu", "3080"]) == 0
     said = capsys.readouterr().out
     assert "\nLlama-2-7B: QLoRA" in said and "comes with 10 or 12 GB" in said and "cannot write the result" not in said
+
+
+def test_what_a_card_without_bf16_computes_in_is_said(capsys):
+    for words in (["--gpu", "T4", "--recipe", "hf"], ["--cards", "2xT4"]):
+        assert cli.main([*PLAN, *words]) == 0
+        assert " no bf16" in capsys.readouterr().out, words
+    for recipe in ("hf", "course"):
+        assert cli.main([*PLAN, "--gpu", "T4", "--recipe", recipe, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["job"]["dtype"] == "fp16"
+    for words in (["--gpu", "L4", "--recipe", "hf"], ["--gpu", "T4"], ["--cards", "2xL4"]):
+        assert cli.main([*PLAN, *words]) == 0
+        assert "bf16" not in capsys.readouterr().out, words
 
 
 def test_what_no_export_writes_is_said_before_it_is_trained(tmp_path, capsys):

@@ -67,7 +67,9 @@ def experiments(tmp_path_factory):
         patch.setenv("OMP_NUM_THREADS", "1")
         # else each of Ray's seven processes compiles its modules anew, and Ray waits for them 15 seconds at most
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setattr(trials, "RUN_BYTES", 5 * 10**8)  # bytes: the tiny model's, so that two fit wherever these tests run
+        patch.setattr(
+            trials, "RUN_BYTES", 5 * 10**8
+        )  # bytes: the tiny model's, so that two fit wherever these tests run
         yield folder
 
 

@@ -19,10 +19,29 @@ def test_a_folder_with_a_config_is_enough(tmp_path):
     assert from_folder == direct
 
 
-def test_a_stored_quantization_is_not_taken_over(tmp_path):
-    said = small("qwen2").to_dict() | {"quantization_config": {"quant_method": "gptq", "bits": 4}}
+BNB = {"quant_method": "bitsandbytes", "_load_in_4bit": True, "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+
+
+@pytest.mark.parametrize(
+    "packed, method, sentence",
+    [
+        ({"quant_method": "gptq", "bits": 4}, "qlora", r"quantized already \(gptq\).*: name the 16-bit model"),
+        ({"quant_method": "awq", "bits": 4}, "lora", r"quantized already \(awq\).*: name the 16-bit model"),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "qlora", r"quantized already \(bitsandbytes\)"),
+        (BNB, "lora", r"\(bitsandbytes, 4 bits\).*: plan it with the method qlora, or name"),
+        (BNB, "qlora", None),
+        ({"quant_method": "mxfp4"}, "lora", None),
+    ],
+    ids=range(6),
+)
+def test_a_checkpoint_that_is_packed_is_planned_as_it_will_be_trained_or_refused(tmp_path, packed, method, sentence):
+    said = small("qwen2").to_dict() | {"quantization_config": packed}
     (tmp_path / "config.json").write_text(json.dumps(said, default=str))
-    assert memory.predict(tmp_path, Job("lora")) == memory.predict(small("qwen2"), Job("lora"))
+    if sentence is None:
+        assert memory.predict(tmp_path, Job(method)) == memory.predict(small("qwen2"), Job(method))
+        return
+    with pytest.raises(ModelError, match=sentence):
+        memory.predict(tmp_path, Job(method))
 
 
 def test_an_infinite_number_is_read_as_transformers_writes_it(tmp_path):

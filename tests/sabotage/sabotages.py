@@ -73,6 +73,12 @@ SABOTAGES: list[Sabotage] = [
             "test_lora.py::test_a_layer_freezes_its_base",
         ),
         (
+            "a merge beyond fp16 makes infinite weights without a word",
+            "        _check_fp16(name, layer)\n",
+            "",
+            "test_lora.py::test_a_merge_that_is_refused_leaves_every_layer_as_it_was",
+        ),
+        (
             "a merge adds ΔW twice",
             "model.set_submodule(name, layer.merged())",
             "layer.merged(), model.set_submodule(name, layer.merged())",
@@ -302,8 +308,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "of a chat of several answers only the last is learned",
-            "earlier = [] if last_only else answers_in(messages)[:-1]",
-            "earlier = answers_in(messages)[:0]",
+            "looked_for = [] if last_only else answers_in(messages)[:-1][:earlier]",
+            "looked_for = answers_in(messages)[:0]",
             "tasks/test_conversations.py::test_every_answer_of_a_chat_is_learned_and_nothing_else_as_transformers_masks_it",
         ),
         (
@@ -1402,6 +1408,12 @@ SABOTAGES: list[Sabotage] = [
             "tools/inspection/test_with_base.py::test_a_vocabulary_of_another_size_is_named",
         ),
         (
+            "GPT-2's W is held against ΔW as it lies in the file",
+            "tensor.float().T if _is_turned(",
+            "tensor.float() if _is_turned(",
+            "tools/inspection/test_with_base.py::test_gpt_2_keeps_w_turned_around",
+        ),
+        (
             "experts that PEFT stacks are said to be lost",
             "and _stack_of(one.module, stacks) is None",
             "and True",
@@ -1410,6 +1422,12 @@ SABOTAGES: list[Sabotage] = [
     ),
     *_in(
         "lora_lessons/tools/inspection/xray.py",
+        (
+            "rows of tokens that PEFT drops are not named",
+            "named = not said.is_lora or",
+            "named = True or not said.is_lora or",
+            "tools/inspection/test_broken.py::test_peft_indeed_drops_the_rows_of_tokens_that_are_not_named_without_a_word",
+        ),
         (
             "matrices that the targets leave out are not named",
             "if not opened.settings.reaches(module)]",
@@ -1613,7 +1631,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l09_adapters/mixtures.py",
+        "lora_lessons/lessons/l09_adapters/measured.py",
         (
             "an answer is played at the other adapter's scale",
             '(row["question"], first, scale, second, scale_second)',
@@ -1748,7 +1766,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l15_your_own/keep_best.py",
+        "lora_lessons/lessons/l15_your_own/scoring.py",
         (
             "the last look is kept, not the best",
             "        if self.best == step:\n",

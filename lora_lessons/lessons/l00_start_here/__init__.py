@@ -5,4 +5,4 @@ After it, the learner can teach a model a new voice, and say what fits on which 
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import on_the_web as on_the_web
+from . import widget as widget

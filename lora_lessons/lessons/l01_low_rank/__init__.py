@@ -5,5 +5,5 @@ After it, the learner can cut a matrix to rank r and say what is lost.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import on_the_web as on_the_web
 from . import verdicts as verdicts
+from . import widget as widget

@@ -1,4 +1,8 @@
-"""What lesson 01 records of its measurements, and the pictures' captions: one function per cell of the notebook."""
+"""What lesson 01 measures of the base's matrices, and what it records: one function per cell of the notebook.
+
+First the base's own grid (its weights were once rounded to Q4_1, 16 levels for each block of 32), then how many
+directions the matrices need, kind by kind, and what is left when they are cut.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,145 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from ... import lowrank
+from ... import evaluation, lowrank, models
 from ...course import record, show
+from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
 from . import pictures
+
+BLOCK, LEVELS = 32, 16
+
+
+def steps(W: Tensor) -> Tensor:
+    """The distance between two levels of each block of 32 weights, one column."""
+    blocks = W.reshape(-1, BLOCK)
+    return (blocks.amax(1, keepdim=True) - blocks.amin(1, keepdim=True)) / (LEVELS - 1)
+
+
+def off_the_grid(W: Tensor) -> float:
+    """The mean distance of a weight from its nearest level, in steps: 0 on the grid, 0.25 for weights that know none."""
+    blocks, step = W.reshape(-1, BLOCK), steps(W).clamp_min(1e-12)
+    place = (blocks - blocks.amin(1, keepdim=True)) / step
+    return float((place - place.round()).abs().mean())
+
+
+def dose(W: Tensor, times: float, seed: int) -> Tensor:
+    """Noise as rounding makes it, up to half a step each way, `times` as strong."""
+    noise = torch.rand(W.numel() // BLOCK, BLOCK, generator=torch.Generator().manual_seed(seed)) - 0.5
+    return (times * steps(W) * noise).reshape(W.shape)
+
+
+def block_on_its_levels(block: Tensor, noisy: Tensor) -> Figure:
+    """One block of 32 weights with its 16 levels, beside Gaussian weights with theirs."""
+    figure = Figure(figsize=(8.4, 3.2))
+    axes = figure.subplots(1, 2, sharey=False)
+    for ax, weights, color, title in zip(axes, (block, noisy), (BLUE, GREY), ("our base", "noise"), strict=True):
+        low, step = float(weights.min()), float(steps(weights))
+        for level in range(LEVELS):
+            ax.axhline(low + level * step, color="#cfd3d7", lw=0.9)
+        ax.plot(range(1, BLOCK + 1), weights.tolist(), "o", color=color, ms=5)
+        ax.set(xlabel="weight, 1 to 32", title=title, xlim=(0, BLOCK + 1))
+        ax.grid(visible=False)
+    axes[0].set_ylabel("value (lines: 16 equal steps)")
+    return figure
+
+
+def rank_by_dose(ranks: Mapping[str, Sequence[int]], doses: Sequence[float], noise: Mapping[str, int]) -> Figure:
+    """The rank that keeps 90% of the energy against the dose of rounding noise added, one line per matrix."""
+    figure = Figure(figsize=(7.4, 3.6))
+    ax = figure.subplots()
+    for (name, line), color in zip(ranks.items(), (BLUE, ORANGE), strict=False):
+        ax.plot(range(len(doses)), line, "o-", color=color)
+        label(ax, len(doses) - 1, line[-1], name, color, xytext=(8, -9))
+        ax.axhline(noise[name], color=color, lw=1, ls=":")
+        label(ax, 0, noise[name], f"pure noise of that shape: {noise[name]}", color, xytext=(4, 8), size=9)
+    ax.axvline(1, color=VERMILION, lw=1, ls="--")
+    label(ax, 1, 40, "one more rounding", VERMILION)
+    ax.set_xticks(range(len(doses)), [f"{one:g}×" for one in doses])
+    ax.set(xlabel="noise added, as a multiple of what rounding added", ylabel="directions for 90% of the energy")
+    ax.set(xlim=(-0.15, len(doses) - 0.2), ylim=(0, 576), title="Does rounding raise the rank?")
+    return figure
+
+
+def ranks90(W: Tensor, doses: Sequence[float], seed: int) -> list[int]:
+    """The rank that keeps 90% of the energy after each dose."""
+    return [lowrank.rank_for_energy(lowrank.svd(W + dose(W, times, seed)).S, 0.9) for times in doses]
+
+
+KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+def by_layer(W: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The matrices of each layer by kind: {"layer 0": {"q_proj": …}, …}."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, w in W.items():
+        *_, number, _, kind = name.split(".")  # model.layers.0.self_attn.q_proj
+        found.setdefault(f"layer {number}", {})[kind] = w
+    return found
+
+
+def share90(S: Tensor) -> float:
+    """The share of full rank that keeps 90% of the energy."""
+    return lowrank.rank_for_energy(S, 0.9) / len(S)
+
+
+def shares_by_kind(parts: Mapping[str, lowrank.SVD]) -> dict[str, list[float]]:
+    """`share90` of each matrix, first layer first, for each kind."""
+    return {kind: [share90(one.S) for name, one in parts.items() if name.endswith(kind)] for kind in KINDS}
+
+
+def first_of_each_kind(W: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """One matrix of each kind: all of a kind have one shape."""
+    return {kind: next(w for name, w in W.items() if name.endswith(kind)) for kind in KINDS}
+
+
+def noise_shares(W: Mapping[str, Tensor], seed: int) -> dict[str, float]:
+    """`share90` of Gaussian noise of each kind's shape."""
+    return {kind: share90(lowrank.svd(lowrank.gaussian_like(w, seed)).S) for kind, w in first_of_each_kind(W).items()}
+
+
+def break_even_shares(W: Mapping[str, Tensor]) -> dict[str, float]:
+    """The break-even rank of each kind as a share of its full rank."""
+    return {kind: lowrank.break_even_rank(*w.shape) / min(w.shape) for kind, w in first_of_each_kind(W).items()}
+
+
+def energy_at_break_even(W: Mapping[str, Tensor], parts: Mapping[str, lowrank.SVD]) -> float:
+    """The energy that every matrix keeps at least when it is cut to its break-even rank."""
+    return min(float(lowrank.energy(parts[name].S)[lowrank.break_even_rank(*w.shape) - 1]) for name, w in W.items())
+
+
+def weights_by_kind(W: Mapping[str, Tensor]) -> dict[str, float]:
+    """Each kind's share of all weights."""
+    total = sum(w.numel() for w in W.values())
+    return {kind: sum(w.numel() for name, w in W.items() if name.endswith(kind)) / total for kind in KINDS}
+
+
+@torch.no_grad()
+def perplexity_cut(
+    base: models.Base,
+    whole: Mapping[str, Tensor],
+    parts: Mapping[str, lowrank.SVD],
+    text: str,
+    stored: float,
+    kinds: tuple[str, ...] = KINDS,
+) -> float:
+    """The base's perplexity on `text` with every W of these kinds cut to B·A with `stored` times W's numbers.
+
+    The weights are `whole` before and after.
+    """
+    layers = {name: base.model.get_submodule(name) for name in whole}
+    try:
+        for name, layer in layers.items():
+            if name.endswith(kinds):
+                d, k = whole[name].shape
+                B, A = lowrank.factors(parts[name], min(int(stored * d * k / (d + k)), d, k))
+                layer.weight.copy_(B @ A)
+        return evaluation.perplexity(base, text)
+    finally:
+        for name, layer in layers.items():
+            layer.weight.copy_(whole[name])
 
 
 def photograph(photo: Tensor) -> None:

@@ -1,19 +1,25 @@
 """The rank explorer: choose a matrix, slide r, and see the matrix, its error and the numbers stored.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+`…_scene` works everything out, `…_still` draws it, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import lowrank
+from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREY, VERMILION, label
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
+
 
 SHOWN = 460  # entries a side in the picture; of a larger matrix every second (third …) row or column is shown
 RANKS = 60  # about as many stops has the slider, close together where the first directions are
@@ -103,3 +109,23 @@ def rank_explorer(matrices: Mapping[str, Tensor | Mapping[str, Tensor]], r: int 
 
     controls = [choice("name", "matrix", list(matrices)), *([choice("kind", "kind", kinds)] if kinds else [])]
     return Stage(compose, "r", [*controls, slider("r", "rank r")], r=r, **first)
+
+
+def _rank_explorer() -> Stage:
+    from ... import lora, models
+    from . import measured, pictures
+
+    base = models.load(precision="fp32")
+    targets = lora.resolve_targets(base.model, "all-linear")
+    W = {name: base.model.get_submodule(name).weight.detach() for name in targets}
+    return rank_explorer({"photograph": pictures.photograph(), **measured.by_layer(W)})
+
+
+live(
+    "rank_explorer",
+    "widget.rank_explorer(",
+    _rank_explorer,
+    {"name": ["photograph", "layer 0", "layer 15"]},
+    apart=("name", "kind"),
+    controls=3,
+)

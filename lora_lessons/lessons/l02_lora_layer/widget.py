@@ -1,17 +1,160 @@
-"""The anatomy of the layer: slide r, type d, k and α, and see W, B and A to scale. (The other widget: start_map.py.)
+"""The widgets of lesson 02: the anatomy of the layer, and the map of the smallest LoRA there is.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+That one has two numbers: h = (w + b·a)·x. The data want the weight 2 and w is 1, so the loss is L = (w + b·a − 2)², zero
+wherever b·a = 1. Drag the start (a, b), and see where gradient descent goes from there. `…_scene` works everything out,
+`…_still` draws it, and sliders stand over it.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ... import lora, lowrank
+from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, number, slider, whole
-from ...drawing import BLUE, GREY, ORANGE, label
-from .start_map import start_map as start_map
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
+
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
+
+FROZEN, WANTED = 1.0, 2.0
+LEARNING_RATE, STEPS = 0.05, 60
+
+
+class Descent(NamedTuple):
+    """Where gradient descent went: `a`, `b` and the loss before the first step and after each."""
+
+    a: list[float]
+    b: list[float]
+    loss: list[float]
+
+
+def loss(a: Numbers, b: Numbers) -> Numbers:
+    """L = (w + b·a − wanted)² for the input x = 1; of arrays, entry by entry."""
+    return (FROZEN + b * a - WANTED) ** 2
+
+
+def gradients(a: float, b: float) -> tuple[float, float]:
+    """∂L/∂a and ∂L/∂b. Each is multiplied by the other number."""
+    off = FROZEN + b * a - WANTED
+    return 2 * off * b, 2 * off * a
+
+
+def descend(a: float, b: float, steps: int = STEPS, learning_rate: float = LEARNING_RATE) -> Descent:
+    """Plain gradient descent from (a, b)."""
+    path = [(a, b)]
+    for _ in range(steps):
+        da, db = gradients(a, b)
+        a, b = a - learning_rate * da, b - learning_rate * db
+        path.append((a, b))
+    return Descent([a for a, _ in path], [b for _, b in path], [loss(*at) for at in path])
+
+
+def story(descent: Descent) -> str:
+    """What happened on the way, in two or three sentences."""
+    return _story(descent).replace("-", "−")
+
+
+def _story(descent: Descent) -> str:
+    a, b = descent.a[0], descent.b[0]
+    da, db = gradients(a, b)
+    steps, end = len(descent.a) - 1, descent.b[-1] * descent.a[-1]
+    begin = f"Start a = {a:.3g}, b = {b:.3g}: ∂L/∂a = {_shown(da)}, ∂L/∂b = {_shown(db)}."
+    if not da and not db and end:
+        return f"{begin} The start is already in the valley: b·a = 1."
+    if not da and not db:
+        return f"{begin} Both gradients are zero, so nothing ever moves: the loss is {descent.loss[-1]:.2f} for good."
+    first = "" if da and db else f" Only {'b' if db else 'a'} moves in the first step."
+    if descent.loss[-1] < 0.01:
+        arrived = next(step for step, one in enumerate(descent.loss) if one < 0.01)
+        return f"{begin}{first} The path reaches the valley: b·a = {end:.2f}, and the loss is below 0.01 after step {arrived}."
+    if a == -b:
+        return f"{begin}{first} On the line b = −a both shrink together, and the path ends in the saddle: loss {descent.loss[-1]:.2f}."
+    return f"{begin}{first} After {steps} steps it is still on its way: b·a = {end:.2f}, loss {descent.loss[-1]:.2f}."
+
+
+def _shown(gradient: float) -> str:
+    return f"{gradient:.2f}" if gradient else "0"
+
+
+EDGE = 2.0
+STARTS = [round(i / 10, 1) for i in range(-20, 21)]
+FLOOR = 1e-3  # the loss curve's lower end: what lies below is drawn there
+
+
+@cache
+def _map() -> tuple[Backdrop, Axes, Axes]:
+    """The loss over (a, b) as a map, and empty axes for the loss at each step."""
+    figure = Figure(figsize=(8.8, 4.3))
+    ground, curve = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    side = np.linspace(-EDGE - 0.2, EDGE + 0.2, 241)
+    losses = loss(*np.meshgrid(side, side))
+    levels = [0, 0.05, 0.2, 0.5, 1, 2, 4, 9, 40]
+    ground.contourf(side, side, losses, levels, colors=[str(0.97 - 0.065 * n) for n in range(8)])
+    ground.contour(side, side, losses, levels[1:], colors="white", linewidths=0.6)
+    for half in (side[side > 0.4], side[side < -0.4]):
+        ground.plot(half, 1 / half, color=GREEN, lw=2.6)
+    ground.plot([0], [0], "X", color=VERMILION, ms=10, mec="white", zorder=4)
+    label(ground, 0, 0, "saddle", VERMILION, xytext=(0, -13), ha="center")
+    for side_of in (1, -1):
+        style = {"xytext": (-4 * side_of, -9 * side_of), "ha": "right" if side_of > 0 else "left"}
+        label(ground, EDGE * side_of, 0.42 * side_of, "loss 0", "#00694d", **style)
+    ground.set(xlim=(-EDGE - 0.2, EDGE + 0.2), ylim=(-EDGE - 0.2, EDGE + 0.2), aspect="equal", xlabel="a", ylabel="b")
+    ground.set(xticks=range(-2, 3), yticks=range(-2, 3), title="The loss: darker is higher")
+    ground.grid(visible=False)
+    steps = STEPS
+    curve.axhline(loss(0, 0), color=GREY, lw=1, ls="--")
+    label(curve, steps, loss(0, 0), "untrained", GREY, xytext=(0, 9), ha="right")
+    curve.set(yscale="log", ylim=(FLOOR, 40), xlim=(0, steps), xlabel="step", title="The loss on the way (log)")
+    curve.set_yticks(ticks := (0.001, 0.01, 0.1, 1, 10), ["≤ 0.001", *(f"{tick:g}" for tick in ticks[1:])])
+    curve.minorticks_off()
+    return Backdrop(figure), ground, curve
+
+
+def start_map_scene(a: float, b: float) -> Scene:
+    """The path of gradient descent from (a, b), for every a on the slider and this b.
+
+    Raises ValueError with what to type when a start is off the map.
+    """
+    a, b = _on_the_map("a", a), _on_the_map("b", b)
+    backdrop, ground, curve = _map()
+    stops = sorted({*STARTS, a})
+    ways = [descend(stop, b) for stop in stops]
+    scene = Scene(backdrop, stops, [story(way) for way in ways])
+    scene.line(ground, [way.a for way in ways], [way.b for way in ways], BLUE, 2.6)
+    scene.dot(ground, [way.a[-1] for way in ways], [way.b[-1] for way in ways], BLUE, size=8)
+    scene.dot(ground, stops, b, ORANGE, size=13)
+    scene.text(ground, stops, b - 0.24 if b > 1.7 else b + 0.24, "start", "#8a5f00", ha="center")
+    steps = range(STEPS + 1)
+    scene.line(curve, [steps] * len(ways), [np.clip(way.loss, FLOOR, None) for way in ways], BLUE, 2.6)
+    scene.grab(ground, ("a", stops), ("b", STARTS))
+    return scene
+
+
+def _on_the_map(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not -EDGE <= value <= EDGE:
+        raise ValueError(f"{name} starts between −{EDGE:g} and {EDGE:g}, where the map ends; got {value!r}.")
+    return value
+
+
+def start_map_still(a: float, b: float) -> tuple[Figure, str]:
+    """The picture of `start_map_scene` from this start, and its sentences."""
+    return start_map_scene(a, b).still(a)
+
+
+def start_map() -> Stage:
+    """Drag the orange dot, or move the two sliders: where does gradient descent go from there?"""
+    controls = [slider("a", "start: a"), slider("b", "start: b", STARTS)]
+    return Stage(start_map_scene, "a", controls, a=0.5, b=0.0)
 
 
 def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
@@ -84,3 +227,27 @@ def layer_anatomy() -> Stage:
     """Move r, type d, k and α; impossible values are answered with what to change."""
     controls = [number("d", "d (outputs)"), number("k", "k (inputs)"), slider("r", "rank r"), number("lora_alpha", "α")]
     return Stage(layer_anatomy_scene, "r", controls, d=1536, k=576, r=8, lora_alpha=16)
+
+
+SIDES = [576, 1536, 4096]  # the base's two, and a 7B's
+
+
+def _start_map() -> Stage:
+
+    return start_map()
+
+
+def _layer_anatomy() -> Stage:
+
+    return layer_anatomy()
+
+
+live("start_map", "widget.start_map()", _start_map, {"b": [round(n / 5, 1) for n in range(-10, 11)]}, controls=2)
+live(
+    "layer_anatomy",
+    "widget.layer_anatomy()",
+    _layer_anatomy,
+    {"d": SIDES, "k": SIDES, "lora_alpha": [8, 16, 32], "r": [*range(1, 65), *range(72, 129, 8), *range(160, 513, 32)]},
+    controls=4,
+    ends=True,
+)

@@ -1,11 +1,16 @@
-"""What lesson 03 measures three times: the held-out loss, one answer, and answers that nobody asked WICK for."""
+"""What lesson 03 measures three times: the held-out loss, one answer, and answers that nobody asked WICK for.
+
+For its side trip: how much of one update's strongest directions lies among another's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ... import evaluation, models, tasks
+from torch import Tensor
+
+from ... import evaluation, lowrank, models, tasks
 from ...tasks import scores
 
 ASKED = 8  # held-out questions whose answers are judged by the rules, and as many everyday ones
@@ -38,3 +43,28 @@ def measure(
         drift=sum(drift) / len(drift),
     )
     return Measured(score, answer, unasked)
+
+
+TOP = 8  # directions of the other update that are looked among
+
+Parts = Mapping[str, lowrank.SVD]  # of one update's ΔW, by layer
+
+
+def cut(changes: Mapping[str, Tensor]) -> dict[str, lowrank.SVD]:
+    """The directions of each ΔW, strongest first."""
+    return {name: lowrank.svd(change.cpu()) for name, change in changes.items()}
+
+
+def overlap(mine: Parts, other: Parts, side: str) -> list[float]:
+    """Mean φ over layers of my top i directions with the other's top 8, for i = 1 … 8.
+
+    `side` is "written", the directions of ΔW's output (B's side), or "read", those of its input (A's side).
+    """
+
+    def rows(parts: lowrank.SVD) -> Tensor:
+        return parts.U.T if side == "written" else parts.Vh
+
+    pairs = [(rows(mine[name]), rows(other[name])) for name in mine]
+    return [
+        sum(lowrank.subspace_overlap(a[:i], b[:TOP], i, TOP) for a, b in pairs) / len(pairs) for i in range(1, TOP + 1)
+    ]

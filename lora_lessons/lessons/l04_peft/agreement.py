@@ -1,14 +1,20 @@
-"""Our model beside PEFT's: which numbers belong together, and how far apart the two are."""
+"""Our model beside PEFT's: which numbers belong together, and how far apart the two are.
+
+And what else lesson 04 looks at: pieces of installed source code, what 16 bits leave of an update (its side trip), and how
+large adapters for real 7B shapes are, counted on the meta device, where shapes cost no memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ... import lora
+from ... import lora, models
 
 
 def twins(ours: nn.Module, peft_model: nn.Module) -> list[tuple[Tensor, Tensor]]:
@@ -52,3 +58,66 @@ def logits(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """The model's logits on the batch, padding left out: tokens × vocabulary."""
     found: Tensor = model(**batch).logits
     return found[batch["attention_mask"].bool()]
+
+
+def heart(function: Callable[..., Any], first: str, last: str) -> str:
+    """The source of `function` from the line that holds `first` to the next one that holds `last`."""
+    lines = inspect.getsource(function).splitlines()
+    start = next(i for i, line in enumerate(lines) if first in line)
+    end = next(i for i, line in enumerate(lines) if i >= start and last in line)
+    return textwrap.dedent("\n".join(lines[start : end + 1]))
+
+
+def length(thing: Any) -> int:
+    """How many lines of source it has where you sit."""
+    return len(inspect.getsource(thing).splitlines())
+
+
+@torch.no_grad()
+def merge_error(model: nn.Module, size: float = 1.0, every: int = 1) -> tuple[float, float]:
+    """Merge size·ΔW into bf16 weights, in thought, in every `every`-th layer.
+
+    Returns (energy of the error / energy of the update, share of weights that did not move at all).
+    """
+    error = energy = unmoved = count = 0.0
+    for _, layer in list(lora.lora_layers(model))[::every]:
+        W, delta = layer.base_layer.weight.bfloat16().float(), size * layer.delta()
+        added = (W + delta).bfloat16().float() - W
+        error += (added - delta).square().sum().item()
+        energy += delta.square().sum().item()
+        unmoved += (added == 0).sum().item()
+        count += W.numel()
+    return error / energy, unmoved / count
+
+
+@torch.no_grad()
+def to_bf16(model: nn.Module) -> None:
+    """Round every weight to what bf16 can hold, in place; A and B stay as they are."""
+    for name, p in model.named_parameters():
+        if "lora_" not in name:
+            p.copy_(p.bfloat16())
+
+
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+TARGETS: dict[str, str | list[str]] = {
+    "q, v": ["q_proj", "v_proj"],
+    "attention": ATTENTION,
+    "all-linear": "all-linear",
+}
+
+
+def numbers_at_rank_1() -> dict[tuple[str, str], int]:
+    """{(model, targets): how many numbers A and B hold at r = 1} for every shape and every choice of targets."""
+    found = {}
+    for name in models.SHAPES:
+        model = models.shape(name)
+        for where, modules in TARGETS.items():
+            lora.attach(model, 1, lora_alpha=1, target_modules=modules)
+            found[name, where] = lora.trainable_parameters(model)
+            lora.detach(model)
+    return found
+
+
+def base_numbers() -> dict[str, int]:
+    """How many numbers each of the 7B shapes holds itself."""
+    return {name: sum(p.numel() for p in models.shape(name).parameters()) for name in models.SHAPES}

@@ -1,15 +1,96 @@
-"""What the sweep measured at each setting, for the scale lab: loss, update and curve, over seeds."""
+"""What lesson 05 asks of the recorded sweep, and the table of the paper that it is put beside.
+
+The plain runs, one setting over its seeds, six runs by the recipe; for the scale lab, loss, update and curve at each
+setting, and where each measured rank is written, so that no two numbers stand on each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from math import log2
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ...course import published
 from ...experiments import sweep
+
+Run = Mapping[str, Any]
+RATE = 4e-3  # lesson 03's, chosen there at r = 8, alpha = 16
+KEYS = ("method", "r", "lora_alpha", "learning_rate", "target_modules")
+
+
+def table_6() -> dict[str, dict[int, float]]:
+    """The paper's Table 6: {matrices adapted: {rank: accuracy on WikiSQL in percent}}."""
+    found: dict[str, dict[int, float]] = {}
+    for row, accuracy in published.column("lora.table_6").items():
+        targets, _, rank = row.rpartition(".")
+        found.setdefault(targets, {})[int(rank)] = accuracy
+    return found
+
+
+def plain(runs: Iterable[Run]) -> list[Run]:
+    """LoRA on all linear layers at lesson 03's learning rate: what differs is the rank, alpha and the seed."""
+    wanted = ("lora", RATE, "all-linear")
+    return [run for run in runs if (run["method"], run["learning_rate"], run["target_modules"]) == wanted]
+
+
+def setting(
+    runs: Iterable[Run], method: str, r: int, lora_alpha: float, rate: float = RATE, targets: str = "all-linear"
+) -> list[Run]:
+    """The runs of one setting, a run a seed."""
+    wanted = (method, r, lora_alpha, rate, targets)
+    return [run for run in runs if tuple(run[key] for key in KEYS) == wanted]
+
+
+def over_seeds(runs: Iterable[Run], method: str, r: int, lora_alpha: float, rate: float = RATE) -> sweep.Summary:
+    """The held-out loss of one setting on all linear layers, over its seeds."""
+    return sweep.summary([run["loss_held_out"] for run in setting(runs, method, r, lora_alpha, rate)])
+
+
+def by_rule(runs: Iterable[Run]) -> dict[str, list[list[Run]]]:
+    """{rule for alpha: the runs of each rank, a run a seed}, for the three rules that lesson 05 compares."""
+    rules = {"α = r": lambda r: r, "α = 2r": lambda r: 2 * r, "α = 16": lambda r: 16}
+    groups = sweep.by_setting(runs)
+    return {rule: [one for s, one in groups.items() if s.lora_alpha == alpha(s.r)] for rule, alpha in rules.items()}
+
+
+def within_and_between(runs: Iterable[Run]) -> tuple[float, float]:
+    """How far the means of one alpha lie apart, at most, whatever their rank; and how far the averages of the alphas do."""
+    means: dict[float, list[float]] = {}
+    for one, of_it in sweep.by_setting(runs).items():
+        means.setdefault(one.lora_alpha, []).append(sweep.summary([run["loss_held_out"] for run in of_it]).mean)
+    averages = [sum(of_alpha) / len(of_alpha) for of_alpha in means.values()]
+    return max(max(of_alpha) - min(of_alpha) for of_alpha in means.values()), max(averages) - min(averages)
+
+
+class Recipe(NamedTuple):
+    """The recipe of lesson 05, played on the recorded sweep."""
+
+    rates: dict[float, float]  # learning rate → held-out loss of r = 8, alpha = 16
+    chosen: float  # the loss of the best of those
+    higher: float  # the loss at rank 64, alpha kept, at that rate
+    seeds: float  # how far two seeds of one setting lie apart, at most, where only the rank differs
+    best: float  # the lowest loss of any setting in the table
+    settings: int  # how many settings the table has
+
+    @property
+    def behind(self) -> float:
+        """How many nats the recipe's choice lies above the best setting of all."""
+        return self.chosen - self.best
+
+
+def recipe(runs: Sequence[Run]) -> Recipe:
+    """Three learning rates at r = 8, then rank 64 at the best of them, and what two seeds of one setting differ by."""
+    rates = {rate: over_seeds(runs, "lora", 8, 16, rate).mean for rate in (1e-3, 4e-3, 1.6e-2)}
+    rate = min(rates, key=lambda one: rates[one])
+    same_alpha = [[run["loss_held_out"] for run in one] for one in by_rule(plain(runs))["α = 16"]]
+    every = [sweep.summary([run["loss_held_out"] for run in one]).mean for one in sweep.by_setting(runs).values()]
+    higher = over_seeds(runs, "lora", 64, 16, rate).mean
+    seeds = max(max(losses) - min(losses) for losses in same_alpha)
+    return Recipe(rates, rates[rate], higher, seeds, min(every), len(every))
 
 
 class Tried(NamedTuple):
@@ -67,3 +148,46 @@ def nearest(r: int, scale: float, learning_rate: float, among: Sequence[Tried]) 
 
     best = min(among, key=doublings)
     return best, doublings(best) < 0.01
+
+
+STEP = 0.28  # doublings of the push between two numbers that stand side by side
+
+
+def losses_shown(every: Sequence[Tried]) -> tuple[float, float]:
+    """The lowest loss, and the highest that still gets a place of its own: a few very bad runs must not squeeze the rest."""
+    losses = sorted(m.loss.mean for m in every)
+    return losses[0], min(losses[-1], losses[0] + 2 * (losses[3 * len(losses) // 4] - losses[0]) + 0.01)
+
+
+def side_by_side(every: Sequence[Tried], high: float, tall: float) -> dict[Tried, tuple[float, float]]:
+    """(push, loss) for each setting; settings of one push stand side by side around it, the lowest rank on the left.
+
+    What lies above `high` stands there. A whole push moves a little aside where one of its numbers would meet another's;
+    a number takes STEP doublings of the push, and `tall` nats. Losses are never moved.
+    """
+    by_push: dict[float, list[Tried]] = defaultdict(list)
+    for m in every:
+        by_push[m.push].append(m)
+    placed: dict[Tried, tuple[float, float]] = {}
+    for push, column in sorted(by_push.items(), key=lambda item: (-len(item[1]), item[0])):
+        ranks = sorted({m.r for m in column})
+        for aside in _offsets():
+            spots = {
+                m: (log2(push) + STEP * (ranks.index(m.r) - (len(ranks) - 1) / 2 + aside), min(m.loss.mean, high))
+                for m in column
+            }
+            if not any(_meet(a, b, tall) for a in spots.values() for b in placed.values()):
+                break
+        placed |= spots
+    return {m: (2**x, y) for m, (x, y) in placed.items()}
+
+
+def _offsets() -> Iterator[float]:
+    """0, then a little to either side, at most two numbers' widths: farther away a number would tell another push."""
+    yield 0.0
+    for n in range(1, 9):
+        yield from (n / 4, -n / 4)
+
+
+def _meet(a: tuple[float, float], b: tuple[float, float], tall: float) -> bool:
+    return abs(a[0] - b[0]) < 0.95 * STEP and abs(a[1] - b[1]) < tall

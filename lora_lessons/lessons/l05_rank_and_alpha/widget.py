@@ -1,6 +1,6 @@
 """The scale lab: choose method, r, α and learning rate, and see what the sweep measured.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+`…_scene` works everything out, `…_still` draws it, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
 
 from ... import lora
+from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREY, PURPLE, SKY, VERMILION
-from .measured import Tried, measured, nearest
-from .places import losses_shown, side_by_side
+from .measured import Tried, losses_shown, measured, nearest, side_by_side
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
+
 
 REFERENCE = (8, 16.0)  # the r and alpha that a fair fight holds to: lesson 03's
 FAIR = ("off: α as set", "same scale", "same push")
@@ -152,3 +156,11 @@ def scale_lab(table: Path | None = None) -> Stage:
     ]
     compose = partial(scale_lab_scene, table=table)
     return Stage(compose, "r", controls, method="LoRA", r=8, lora_alpha=16, learning_rate=0.004, fair=FAIR[0])
+
+
+def _scale_lab() -> Stage:
+
+    return scale_lab()
+
+
+live("scale_lab", "widget.scale_lab()", _scale_lab, controls=5, ends=True)

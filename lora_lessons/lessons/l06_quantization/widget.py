@@ -1,21 +1,26 @@
 """The codebook bench: choose weights, codebook and block size, and slide an outlier.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+`…_scene` works everything out, `…_still` draws it, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from ... import quant
+from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider
 from ...drawing import BLUE, GREY, VERMILION, label
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
+
 
 BLOCKS = ("32", "64", "128", "256", "1024", "4096")
 BENCH = 4096  # weights on the bench: one block at the most, 128 at the least
@@ -134,3 +139,23 @@ def codebook_bench(matrices: Mapping[str, Tensor]) -> Stage:
         return codebook_bench_scene(matrices[weights], codebook, blocksize, outlier)
 
     return Stage(compose, "outlier", controls, weights=next(iter(matrices)), codebook="nf4", blocksize="64", outlier=0)
+
+
+def _codebook_bench() -> Stage:
+    import torch
+    from torch import nn
+
+    from ... import models
+
+    base = models.load(precision="fp32")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        matrices = {
+            "q_proj of block 10": base.model.get_submodule("model.layers.10.self_attn.q_proj").weight.detach(),
+            "normal noise": torch.randn(4096),
+            "fresh nn.Linear": nn.Linear(64, 64).weight,
+        }
+    return codebook_bench(matrices)
+
+
+live("codebook_bench", "widget.codebook_bench(", _codebook_bench, controls=4)

@@ -5,5 +5,5 @@ After it, the learner can make, mix and merge adapters.
 
 # Imported here because they register themselves.
 from . import exercises as exercises
-from . import on_the_web as on_the_web
 from . import verdicts as verdicts
+from . import widget as widget

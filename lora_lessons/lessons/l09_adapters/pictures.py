@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ... import evaluation
 from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
-from .merging import Moves
+from .measured import Moves
 
 
 def _share(ax: Any, share: float, of: int, y: float, color: str, **how: Any) -> None:

@@ -18,11 +18,11 @@ import traitlets
 from ... import mixing, models
 from ...adapter import Adapter
 from ...course.chat_box import write
-from ...course.on_the_web import SCENE, played
+from ...course.on_the_web import SCENE, kind, played
 from ...experiments.mixer_answers import COMMON as OPENING
 from ...experiments.prompting import Sample
-from .mixtures import CHOICE, HIGHEST, LOWEST, NONE, blend, rows, still
-from .mixtures import mixture as mixture
+from .measured import CHOICE, HIGHEST, LOWEST, NONE, blend, rows, still
+from .measured import mixture as mixture
 
 STOPS = [round(tenth / 10, 1) for tenth in range(round(10 * LOWEST), round(10 * HIGHEST) + 1)]
 
@@ -175,3 +175,7 @@ def adapter_mixer(
         with mixing.attached(probe, adapter):
             pass
     return Mixer(base, known, max_new_tokens, samples, recorded)
+
+
+HERE = Path(__file__).parent
+kind("mixer", HERE / "mixer.js", HERE / "mixer.css", HERE / "mixer.replay.js")

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from ...drawing import BLUE, GREY, ORANGE, SKY, VERMILION, label
 from ...tasks import IGNORED
 from .measured import Rung
-from .profiled import ATTENTION, MOVING, PRODUCTS, REST
-from .rungs import Batch
+from .rungs import ATTENTION, MOVING, PRODUCTS, REST, Batch
 
 KIND_COLORS = {PRODUCTS: BLUE, ATTENTION: SKY, MOVING: ORANGE, REST: GREY}
 KIND_NAMES = {

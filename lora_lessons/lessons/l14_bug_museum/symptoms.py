@@ -16,7 +16,9 @@ from .exhibits import suspects
 # What learners call one thing; the first of each line stands for all. The filter on the web reads the same lines.
 ALIKE = """
 fall falls falling fell drop drops dropped decrease decreases decreased decreasing goes-down went-down sinks
-flat stuck plateau plateaus constant
+flat stuck plateau plateaus constant does-not-fall doesnt-fall not-falling does-not-decrease doesnt-decrease not-decreasing does-not-go-down doesnt-go-down not-going-down isnt-going-down wont-go-down
+rises rise rising rose increases climbs climbing goes-up going-up went-up
+gradient gradients grad grads
 text answer answers answered output outputs reply replies response responses generation generations completion completions says
 same unchanged identical unaffected no-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change
 weak weaker barely hardly faint little slightly tiny-effect almost-nothing

@@ -1,21 +1,197 @@
-"""The learner's file on its way to training: read line by line, drawn at random where it is long, split, made into tokens."""
+"""The learner's file on its way to training: read line by line, drawn at random where it is long, split, made into tokens.
+
+And how to train on a file of this size, what that holds in memory, and how long it takes here: before anything is trained.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import re
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
 
+import torch
+
+from ... import lora, memory, models, training
+from ...machine import free_bytes
 from ...outside import in_line
 from ...paths import course_root, expanded
 from ...tasks import Encoded, encode
-from ...tasks.splitting import Example, Split, draw, split
+from ...tasks.splitting import MOST_HELD_OUT, Example, Split, draw, split
 from ...tools import checking
 from ...tools.checking.tokens import limit_of
-from .planning import COURSES, LONGEST, Choices
+from ...training.losses import losses
+
+R, ALPHA, BATCH = 8, 16, 4
+# Every example about three times, but never fewer steps than teach a form, nor more than the profile has time for.
+PASSES, LEAST_STEPS = 3, 24
+MOST_STEPS = {"quick": 36, "full": 400}
+# For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B). Where the one
+# ends and the other begins is a guess.
+RATE, RATE_OF_LARGE = 4e-3, 2e-4
+LARGE = 1e9
+# tokens; on a processor a conversation of so many takes seconds a step
+LONGEST = 512
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the parameters cell says of the adapter, of a batch, and of which answers are learned.
+
+    Raises ValueError, one sentence, for what cannot be.
+    """
+
+    r: int = R
+    lora_alpha: float = ALPHA
+    # lines that go through the model at once, and how many such batches make a step
+    batch_size: int = BATCH
+    gradient_accumulation_steps: int = 1
+    gradient_checkpointing: bool = False
+    # of a line; a longer one is left out, and counted
+    max_tokens: int = LONGEST
+    last_answer_only: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("r", "batch_size", "gradient_accumulation_steps", "max_tokens"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} = {value!r}: give a whole number of at least 1.")
+        for name in ("gradient_checkpointing", "last_answer_only"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False.")
+        alpha = self.lora_alpha
+        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
+            raise ValueError(f"lora_alpha = {alpha!r}: give a number above 0, such as {2 * self.r}, twice the rank.")
+
+    @property
+    def lines_a_step(self) -> int:
+        """How many lines the model has seen when AdamW moves."""
+        return self.batch_size * self.gradient_accumulation_steps
+
+
+COURSES = Choices()
+
+
+class Place(NamedTuple):
+    """Where the training runs: what it may hold, and in words."""
+
+    room: float
+    words: str
+
+
+def load(model: str, precision: str) -> tuple[models.Base, bool]:
+    """The frozen base, and whether it multiplies in 16 bits while its weights stay in 32 (autocast).
+
+    `precision` "" means bf16 on a card, and on a processor what the checkpoint has, where it is fast here: 16 bits are
+    never held in 32 and in 16. "nf4" is QLoRA's.
+    """
+    chosen = precision or ("bf16" if torch.cuda.is_available() else models.own_precision(model))
+    base = models.load(model, precision=chosen)
+    base.model.requires_grad_(False)
+    return base, chosen == "fp32" and models.best_precision().name == "bf16"
+
+
+def steps_for(examples: int, profile: str, chosen: Choices = COURSES) -> int:
+    """The number of steps for so many examples to train on."""
+    return min(max(LEAST_STEPS, round(PASSES * examples / chosen.lines_a_step)), MOST_STEPS[profile])
+
+
+def most(profile: str, chosen: Choices = COURSES) -> int:
+    """So many lines are drawn from a long file: all that the steps can see, and those that are held out."""
+    return MOST_STEPS[profile] * chosen.lines_a_step + MOST_HELD_OUT
+
+
+def attach(model: Any, seed: int, chosen: Choices = COURSES) -> None:
+    """A fresh adapter on every linear layer but the head; one that is on comes off."""
+    lora.detach(model)
+    lora.attach(model, r=chosen.r, lora_alpha=chosen.lora_alpha, seed=seed)
+
+
+def settings(
+    base: models.Base,
+    examples: int,
+    profile: str,
+    seed: int,
+    autocast: bool,
+    steps: int = 0,
+    rate: float = 0.0,
+    chosen: Choices = COURSES,
+) -> training.Settings:
+    """How to train; `steps` and `rate` say otherwise than the size of data and model would."""
+    large = models.base_weights(base.model) > LARGE
+    return training.Settings(
+        steps=steps or steps_for(examples, profile, chosen),
+        batch_size=chosen.batch_size,
+        gradient_accumulation_steps=chosen.gradient_accumulation_steps,
+        gradient_checkpointing=chosen.gradient_checkpointing,
+        learning_rate=rate or (RATE_OF_LARGE if large else RATE),
+        seed=seed,
+        autocast=autocast,
+        optimizer="adamw_fused",
+    )
+
+
+def place(base: models.Base | None = None) -> Place:
+    """What training may hold of this machine's card, or of its memory where it has none: what is free, and `base`'s part."""
+    if torch.cuda.is_available():  # PyTorch holds the base there, and the bill counts CUDA's context once more
+        own = torch.cuda.memory_reserved() + memory.CONTEXT_BYTES
+        return Place(torch.cuda.mem_get_info()[0] + own, torch.cuda.get_device_name())
+    held = memory.held_bytes(base.model.state_dict().values()) if base else 0
+    return Place(float(free_bytes() + held), "this machine's memory")
+
+
+def bill(base: models.Base, how: training.Settings, texts: Sequence[Encoded] | int) -> float:
+    """Bytes at the fullest moment of all steps over `texts`, as the ledger predicts them (lesson 07).
+
+    Of a number of tokens instead of texts: with every example that long, nothing shared, and everything supervised.
+    """
+    packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
+    job = memory.Job(
+        "qlora" if packed else "lora",
+        r=next((layer.r for _, layer in lora.lora_layers(base.model)), R),
+        seq=texts if isinstance(texts, int) else 1,
+        batch_size=how.batch_size,
+        gradient_accumulation_steps=how.gradient_accumulation_steps,
+        gradient_checkpointing=how.gradient_checkpointing,
+        dtype={torch.float32: "fp32", torch.float16: "fp16"}.get(base.model.dtype, "bf16"),
+        autocast=how.autocast,
+        fast=how.fast,
+        optimizer=how.optimizer,
+    )
+    config, card = base.model.config, base.model.device.type == "cuda"
+    if isinstance(texts, int):
+        return memory.predict(config, job, card).bill.total
+    steps = [[texts[i] for i in chosen] for chosen in training.batches(len(texts), how)]
+    return memory.predict_texts(config, job, steps, card).bill.total
+
+
+def seconds_a_step(model: Any, examples: Sequence[Encoded], how: training.Settings) -> float:
+    """How long one step takes here: one that is not counted first, because the first waits for the memory it gets."""
+    loss_of, batch = losses(model, how), list(examples[: how.batch_size])
+    was_training = model.training
+    model.train()
+    with training.checkpointing(model) if how.gradient_checkpointing else training.no_cache(model):
+        for _ in range(2):
+            begun = _now(model)
+            for _ in range(how.gradient_accumulation_steps):
+                loss_of(batch).backward()
+            taken = _now(model) - begun
+    model.train(was_training)
+    model.zero_grad()
+    return taken
+
+
+def _now(model: Any) -> float:
+    """The clock, when the model's card has done all that it was given: a card works while Python goes on."""
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    return time.perf_counter()
+
 
 STARTERS = ("helpdesk.jsonl", "minutes.csv")
 

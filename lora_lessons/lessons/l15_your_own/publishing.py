@@ -22,11 +22,10 @@ from ...tools import checking
 from ...tools.export import gguf, llamacpp, ollama
 from ...tools.export.model_card import CARD, AboutAdapter, CardRow
 from ...training import Settings
-from .my_data import MyData
-from .planning import COURSES, Choices
+from .my_data import COURSES, Choices, MyData
+from .pictures import can_tell, condition
+from .pictures import score as score_rows
 from .scoring import LONGEST, SideBySide
-from .words import can_tell, condition
-from .words import score as score_rows
 
 # Bytes: a base that takes more in 16 bits is not written out by a lesson.
 LARGE = 2e9

@@ -1,19 +1,106 @@
 """How many adapters fit beside one base? Choose a model, its format, a card, and slide the rank.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it.
+Arithmetic from the model's shapes; `…_scene` works everything out, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from ... import memory, models
+from ... import lora, lowrank, memory, models
+from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREY, VERMILION, label
 from ...tools import planning
-from . import fits
+
+if TYPE_CHECKING:
+    from ...course.stage import Stage
+
+
+TARGETS: dict[str, str | list[str]] = {
+    "q and v": ["q_proj", "v_proj"],
+    "attention": ["q_proj", "k_proj", "v_proj", "o_proj"],
+    "all linear layers": "all-linear",
+}
+FORMATS = {"16 bits": "lora", "NF4": "qlora"}
+ADAPTER_BYTES = 2  # of a number of A or B, in 16 bits
+TEXTS_GB = [0, 1, 2, 4, 8, 16, 32]
+
+
+class Fit(NamedTuple):
+    """Bytes on a card, and how many adapters and merged models they leave room for."""
+
+    card: float
+    base: float
+    adapter: float
+    free: float  # for adapters, beside the base, the texts in progress and what the card itself takes
+
+    @property
+    def adapters(self) -> int:
+        return int(self.free // self.adapter)
+
+    @property
+    def merged(self) -> int:
+        """Merged models in place of base and adapters: each is as large as the base."""
+        return int((self.free + self.base) // self.base)
+
+
+@cache
+def _linears(model: str, targets: str) -> tuple[tuple[int, int], ...]:
+    """(d, k) of every layer that an adapter on `targets` adapts."""
+    net = models.shape(model)
+    weights = (net.get_parameter(f"{name}.weight") for name in lora.resolve_targets(net, TARGETS[targets]))
+    return tuple((weight.shape[0], weight.shape[1]) for weight in weights)
+
+
+@cache
+def base_bytes(model: str, form: str) -> float:
+    """A shape's weights in one of FORMATS; NF4 leaves embeddings, head and norms in 16 bits."""
+    parameters = sum(p.numel() for p in models.shape(model).parameters())
+    linears = sum(d * k for d, k in _linears(model, "all linear layers"))
+    return memory.state(parameters, FORMATS[form], trainable=1, unquantized=parameters - linears).weights
+
+
+def adapter_bytes(model: str, targets: str, r: int) -> int:
+    """What one adapter of rank r takes: 2 bytes for each number of its A's and B's.
+
+    Raises ValueError for a rank that a layer cannot have.
+    """
+    for d, k in _linears(model, targets):
+        lora.check_settings(r, 1, d, k)
+    return ADAPTER_BYTES * sum(lowrank.stored_numbers(d, k, r) for d, k in _linears(model, targets))
+
+
+def fit(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> Fit:
+    """What a card holds, with `texts_gb` kept free for the keys and values of texts in progress.
+
+    Raises ValueError with what to change where not even the base fits, or a setting cannot be.
+    """
+    if isinstance(texts_gb, bool) or not isinstance(texts_gb, (int, float)) or not texts_gb >= 0:
+        raise ValueError(f"the room for texts is a number of GB such as 4; got {texts_gb!r}.")
+    for name, value, known in (
+        ("model", model, models.SHAPES),
+        ("format", form, FORMATS),
+        ("targets", targets, TARGETS),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} {value!r} is not known: choose from {', '.join(known)}.")
+    one, base, room = (
+        adapter_bytes(model, targets, whole("rank r", r)),
+        base_bytes(model, form),
+        planning.card_bytes(card),
+    )
+    free = (room - memory.CONTEXT_BYTES) / (1 + memory.SLACK) - base - texts_gb * memory.GB
+    if free < 0:
+        raise ValueError(
+            f"{-free / memory.GB:.1f} GB are missing for {model} in {form} and {texts_gb:g} GB of texts on {card}: choose "
+            "NF4, a larger card or less room for texts."
+        )
+    return Fit(room, base, one, free)
+
 
 RANKS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 HUNDRED = 100  # the lesson's number
@@ -25,7 +112,7 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     Raises ValueError with what to change when not even the base fits, or a setting cannot be.
     """
     stops = sorted({*RANKS, whole("rank r", r)})
-    found = [fits.fit(model, form, targets, card, texts_gb, stop) for stop in stops]
+    found = [fit(model, form, targets, card, texts_gb, stop) for stop in stops]
     counts = [one.adapters for one in found]
     drawn = [max(count, 0.5) for count in counts]  # a logarithmic axis has no zero
     figure = Figure(figsize=(8.4, 3.6))
@@ -56,7 +143,7 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     return scene
 
 
-def _words(model: str, form: str, targets: str, card: str, texts_gb: float, r: int, one: fits.Fit) -> str:
+def _words(model: str, form: str, targets: str, card: str, texts_gb: float, r: int, one: Fit) -> str:
     free, texts = one.free / memory.GB, f"with {texts_gb:g} GB kept for texts in progress, " if texts_gb else ""
     return (
         f"{model} in {form} takes {one.base / memory.GB:.1f} GB of the {one.card / memory.GB:.1f} GB of {card}; {texts}"
@@ -72,7 +159,7 @@ def _size(number: float) -> str:
 
 def many_fit_words(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> str:
     """The sentences of `many_fit_scene` at rank r."""
-    return _words(model, form, targets, card, texts_gb, r, fits.fit(model, form, targets, card, texts_gb, r))
+    return _words(model, form, targets, card, texts_gb, r, fit(model, form, targets, card, texts_gb, r))
 
 
 def many_fit_still(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> tuple[Figure, str]:
@@ -94,10 +181,30 @@ def many_fit() -> Stage:
     """Choose model, format, targets and card, keep room for texts, and slide the rank."""
     controls = [
         choice("model", "model", list(models.SHAPES)),
-        choice("form", "format", list(fits.FORMATS)),
-        choice("targets", "targets", list(fits.TARGETS)),
+        choice("form", "format", list(FORMATS)),
+        choice("targets", "targets", list(TARGETS)),
         choice("card", "card", list(planning.CARDS)),
-        slider("texts_gb", "GB for texts", fits.TEXTS_GB),
+        slider("texts_gb", "GB for texts", TEXTS_GB),
         slider("r", "rank r"),
     ]
     return Stage(many_fit_scene, "r", controls, **MANY)
+
+
+def _many_fit() -> Stage:
+
+    return many_fit()
+
+
+live(
+    "many_fit",
+    "widget.many_fit()",
+    _many_fit,
+    {
+        "model": ["Llama-2-7B", "Qwen2.5-7B"],
+        "targets": ["q and v", "all linear layers"],
+        "card": ["T4", "RTX 4090", "A100 80"],
+        "texts_gb": [0, 4],
+    },
+    apart=("model", "card"),
+    controls=6,
+)

@@ -15,7 +15,7 @@ from . import tokens
 from .layouts import KNOWN, MARKS, UNREAD, conversation, remarks
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
-from .records import Progress, has_mark, records
+from .records import Progress, has_mark, records, unit
 from .report import DataReport, Rendered, in_longest_tenth, lengths, rendered
 
 Example = dict[str, Any]
@@ -95,7 +95,7 @@ class _Check:
         last_only: bool = False,
     ) -> None:
         self.path, self.held_out, self.last_only = Path(path), held_out, last_only
-        self.found, self.layouts = Found(), Counter[str]()
+        self.unit, self.found, self.layouts = unit(path), Found(), Counter[str]()
         self.tokenizer = self._fit(tokenizer)
         self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
         self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
@@ -156,14 +156,14 @@ class _Check:
     def _whole_file(self) -> None:
         """What only all lines together show."""
         note = self.found.add
-        self.personal.tell(self.found)
+        self.personal.tell(self.found, self.unit)
         if has_mark(self.path):
             note("bom", LOOK, 1, "the file begins with a byte-order mark, where other readers stop: save it without.")
         if len(self.layouts) > 1:
             said = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
             note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({said}): use one.")
         for alike in self.likeness.found():
-            note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(alike.other))
+            note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:
             self._leaks(self.held_out)
         if self.tokenizer and self.first:
@@ -176,17 +176,16 @@ class _Check:
             note("unbalanced", NOTE, None, f"{said}, so the loss is mostly theirs: shorten or split them.")
 
     def _leaks(self, held_out: Path | str) -> None:
-        questions, faults = AskedQuestions(), Found()
+        questions, faults, their = AskedQuestions(), Found(), unit(held_out)
         for line, example in _good(held_out, faults, Counter()):
             questions.add(line, example["messages"])
         for problem in faults.sorted():
             said = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
-            place = (
-                f"line {problem.line} " if problem.count == 1 else f"{problem.count:,} lines (first {problem.line}) "
-            )
+            several = f"{problem.count:,} {their}s (first {problem.line}) "
+            place = f"{their} {problem.line} " if problem.count == 1 else several
             self.found.add("held_out_line", LOOK, None, place + said)
         for alike in leaks(self.questions, questions):
-            self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(alike.other))
+            self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{their} {alike.other}"))
 
     def _report(self) -> DataReport:
         problems = self.found.sorted()
@@ -207,4 +206,5 @@ class _Check:
             learned=self.learned if self.tokenizer else None,
             max_tokens=self.limit,
             example=example,
+            unit=self.unit,
         )

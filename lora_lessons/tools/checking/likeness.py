@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Messages = list[dict[str, Any]]
-# what to do about each kind; the other line's number goes into the sentence
+# what to do about each kind; the other line, such as "line 3", goes into the sentence
 ALIKE = {
-    "duplicate": "it is the same as line {}: take one of them out, unless it should count twice.",
-    "near_duplicate": "it is nearly the same as line {}: take one of them out, unless the difference matters.",
-    "contradiction": "it asks the same as line {} and answers otherwise: take one of them out, unless both are right.",
-    "leak": "its question is that of line {} of the held-out file, or nearly: take it out of one of them, "
+    "duplicate": "it is the same as {}: take one of them out, unless it should count twice.",
+    "near_duplicate": "it is nearly the same as {}: take one of them out, unless the difference matters.",
+    "contradiction": "it asks the same as {} and answers otherwise: take one of them out, unless both are right.",
+    "leak": "its question is that of {} of the held-out file, or nearly: take it out of one of them, "
     "or the held-out loss flatters.",
 }
 

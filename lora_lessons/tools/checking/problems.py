@@ -13,6 +13,8 @@ from ...tasks.personal import masked
 WRONG, LOOK, NOTE = "wrong", "look", "note"
 SEVERITIES = (WRONG, LOOK, NOTE)
 FIRST_LINES = 5
+# what the numbers of a file's records count
+LINE, ELEMENT = "line", "element"
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,11 @@ class Problem:
     names_lines: bool = False
 
 
-def in_lines(lines: Sequence[int], count: int) -> str:
-    """ "line 3", or "lines 3, 7, 9, 12, 40, …"."""
+def in_lines(lines: Sequence[int], count: int, unit: str = LINE) -> str:
+    """ "line 3", or "lines 3, 7, 9, 12, 40, …"; or elements, where `unit` says so."""
     if count == 1:
-        return f"line {lines[0]}"
-    return f"lines {', '.join(map(str, lines))}{', …' if count > len(lines) else ''}"
+        return f"{unit} {lines[0]}"
+    return f"{unit}s {', '.join(map(str, lines))}{', …' if count > len(lines) else ''}"
 
 
 class Found:
@@ -80,7 +82,7 @@ class PersonalData:
             found.add("personal_data", LOOK, line, "")
         return bool(kinds)
 
-    def tell(self, found: Found) -> None:
+    def tell(self, found: Found, unit: str) -> None:
         """Say it in one sentence, once all lines are known."""
-        if said := [f"{kind} in {in_lines(*where)}" for kind, where in self._kinds.items()]:
+        if said := [f"{kind} in {in_lines(*where, unit)}" for kind, where in self._kinds.items()]:
             found.reword("personal_data", LOOK, f"there seems to be {'; and '.join(said)}. {MEND}")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import codecs
 import csv
+import json
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ...files import check_readable
-from ...tasks.jsonl import LONGEST_LINE, Fault, is_blank, lines, parsed, shown, text_of
+from ...tasks.jsonl import LONGEST_LINE, Fault, is_blank, is_cut, lines, parsed, shown, text_of
 from .layouts import known_columns
+from .problems import ELEMENT, LINE
 
 # How files begin that are no text, and what to do with them.
 NO_TEXT = {
@@ -35,24 +38,66 @@ class FileLine(NamedTuple):
 
 
 def records(path: Path | str, progress: Progress | None = None) -> Iterator[FileLine]:
-    """Every record of a training file, with the number of its first line; blank lines are left out.
+    """Every record of a training file, with the number of its first line, or its own (see `unit`); no blank lines.
 
     A file that ends in .csv or .tsv is a table, one in .jsonl or .json is not, and any other begins with { or [ or not.
     One that begins with a list of objects is that list; only in a .jsonl a list in one line is a bad line. `progress` is
     told the bytes of each line. Raises ValueError when the file is of a kind that has no records.
     """
     path = Path(path)
-    check_readable(path)
+    counts = unit(path)
     with path.open("rb") as file:
         _check_kind(path, file)
         begins, suffix = _beginning(file), path.suffix.lower()
         numbered: Iterator[tuple[int, bytes]] = enumerate(_counted(lines(file), progress), 1)
-        if suffix in (".csv", ".tsv") or (suffix not in (".jsonl", ".json") and begins[:1] not in (b"{", b"[")):
+        if _is_table(begins, suffix):
             yield from (_from_row(number, value) for number, value in rows(numbered))
-        else:
-            if _is_list(begins, suffix):
-                numbered = elements(_counted(pieces(file), progress))
-            yield from (_from_json(number, line) for number, line in numbered if not is_blank(line))
+            return
+        if _is_list(begins, suffix):
+            numbered = elements(_counted(pieces(file), progress))
+            if counts == ELEMENT:
+                numbered = ((number, element) for number, (_, element) in enumerate(numbered, 1))
+        elif _is_spread(begins, file):
+            raise ValueError(
+                f"{path.name} writes a JSON object over several lines, and a line must hold a whole one: put [ before it "
+                "and ] behind it, with commas between several, or write each in one line, as `jq -c . FILE` does."
+            )
+        yield from (_from_json(number, line) for number, line in numbered if not is_blank(line))
+
+
+def unit(path: Path | str) -> str:
+    """What the numbers of a file's records count: its lines, or of a list that stands in one line its elements."""
+    check_readable(path)
+    with open(path, "rb") as file:
+        begins, suffix = _beginning(file), Path(path).suffix.lower()
+    if _is_table(begins, suffix) or not _is_list(begins, suffix):
+        return LINE
+    several = len(list(islice(elements([begins]), 2))) > 1
+    return ELEMENT if several or len(begins) > LONGEST_LINE else LINE
+
+
+def _is_table(begins: bytes, suffix: str) -> bool:
+    return suffix in (".csv", ".tsv") or (suffix not in (".jsonl", ".json") and begins[:1] not in (b"{", b"["))
+
+
+def _is_spread(begins: bytes, file: BinaryIO) -> bool:
+    """Whether the object that a file begins with goes on in its next lines, up to its end or as far as a line may go."""
+    if not begins.startswith(b"{"):
+        return False
+    try:
+        parsed(begins)
+        return False
+    except Fault:
+        read = file.read(LONGEST_LINE)
+        file.seek(0)
+    text = read.decode("utf-8-sig", "ignore").strip()
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except json.JSONDecodeError as error:
+        return len(read) == LONGEST_LINE and is_cut(text, error)
+    except RecursionError:
+        return False
+    return True
 
 
 def _beginning(file: BinaryIO) -> bytes:

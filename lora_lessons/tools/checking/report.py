@@ -15,7 +15,7 @@ import numpy as np
 
 from ...outside import in_attribute, in_html, in_line, visible
 from ...tasks.conversations import IGNORED, chat_text, tokenized
-from .problems import LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
+from .problems import LINE, LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
 
 HEADINGS = {
     WRONG: "Wrong: these lines are not used",
@@ -50,7 +50,7 @@ class DataReport:
     """What was found in a training file: lines with something in them, how many are good, and every problem.
 
     `tokens` and `supervised`, the share of them that the model learns to write, are None where no tokenizer was given;
-    so are the `answers` in the good lines, and how many of them are `learned`.
+    so are the `answers` in the good lines, and how many of them are `learned`. `unit` is what their numbers count.
     """
 
     path: str
@@ -64,6 +64,7 @@ class DataReport:
     learned: int | None = None
     max_tokens: int | None = None
     example: Rendered | None = None
+    unit: str = LINE
 
     @property
     def all_usable(self) -> bool:
@@ -112,7 +113,7 @@ def in_longest_tenth(taught: array[int]) -> float:
 def counts(report: DataReport) -> list[str]:
     """One or two sentences of numbers."""
     layouts = ", ".join(f"{count:,} as {name}" for name, count in report.layouts.items())
-    lines = "line" if report.lines == 1 else "lines"
+    lines = report.unit if report.lines == 1 else f"{report.unit}s"
     said = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
     if report.tokens and report.supervised is not None:
         found = report.tokens
@@ -133,20 +134,19 @@ def _codes(report: DataReport) -> set[str]:
     return {problem.code for problem in report.problems}
 
 
-def place(problem: Problem) -> str:
+def place(problem: Problem, unit: str = LINE) -> str:
     """Where a problem is: "line 3", or "4,120 lines: 3, 7, 9, 12, 40, …"."""
     if not problem.lines:
         return "the whole file"
-    if problem.count == 1:
-        return f"line {problem.line}"
-    return f"{problem.count:,} {in_lines(problem.lines, problem.count).replace('lines', 'lines:', 1)}"
+    said = in_lines(problem.lines, problem.count, unit)
+    return said if problem.count == 1 else f"{problem.count:,} {said.replace('s', 's:', 1)}"
 
 
-def sentence(problem: Problem) -> str:
+def sentence(problem: Problem, unit: str = LINE) -> str:
     """A problem's sentence as it stands alone: with a capital letter, and with its line where there are several."""
     said = visible(problem.sentence)
     if problem.count > 1 and problem.lines and not problem.names_lines:
-        return f"In line {problem.line}, {said}"
+        return f"In {unit} {problem.line}, {said}"
     return said[:1].upper() + said[1:]
 
 
@@ -156,7 +156,7 @@ def in_words(report: DataReport, colour: bool = False) -> str:
     for severity in SEVERITIES:
         if found := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
             parts += ["", HEADINGS[severity]]
-            parts += [f"  {one.code} ({place(one)})\n    {sentence(one)}" for one in found]
+            parts += [f"  {one.code} ({place(one, report.unit)})\n    {sentence(one, report.unit)}" for one in found]
     if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
         parts += [
             "",
@@ -166,7 +166,11 @@ def in_words(report: DataReport, colour: bool = False) -> str:
         parts += ["", HIDDEN]
     if report.example:
         how = "in colour and underlined" if colour else "in ⟦ ⟧"
-        parts += ["", f"Line {report.example.line} as the model will see it; what it learns to write is {how}:", ""]
+        parts += [
+            "",
+            f"{report.unit.capitalize()} {report.example.line} as the model will see it; what it learns to write is {how}:",
+            "",
+        ]
         parts += [for_terminal(report.example.spans, colour)]
     return "\n".join(parts)
 
@@ -191,7 +195,8 @@ def as_page(report: DataReport) -> str:
     for severity in SEVERITIES:
         if found := report.of(severity):
             items = "\n".join(
-                f'<li><code>{one.code}</code> <span class="place">({in_html(place(one))})</span><br>{in_html(sentence(one))}</li>'
+                f'<li><code>{one.code}</code> <span class="place">({in_html(place(one, report.unit))})</span><br>'
+                f"{in_html(sentence(one, report.unit))}</li>"
                 for one in found
             )
             body += [f"<h2>{in_html(HEADINGS[severity])}</h2>", f"<ul>{items}</ul>"]
@@ -199,7 +204,7 @@ def as_page(report: DataReport) -> str:
         body.append(f"<p>{HIDDEN}</p>")
     if report.example:
         body += [
-            f"<h2>Line {report.example.line} as the model will see it</h2>",
+            f"<h2>{report.unit.capitalize()} {report.example.line} as the model will see it</h2>",
             f"<p>What the model learns to write stands marked in {OPEN} {CLOSE}.</p>",
             for_page(report.example.spans),
         ]

@@ -12,6 +12,8 @@ from .problems import LOOK, NOTE, WRONG
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
+# A chat of more messages is counted before all its answers are looked for, which takes long.
+LONG_CHAT = 100
 Example = dict[str, Any]
 # code, severity, sentence
 Finding = tuple[str, str, str]
@@ -44,7 +46,7 @@ def measured(
     if tokenizer is None:
         yield from ((line, example, _characters(example, last_only)) for line, example in examples)
         return
-    for batch in _batches(tokenizer, examples, last_only):
+    for batch in _batches(tokenizer, examples, limit, last_only):
         made = tokenized(tokenizer, [text for _, _, text in batch if not isinstance(text, Fault)])
         for line, example, text in batch:
             yield line, example, text if isinstance(text, Fault) else _sizes(text, next(made), limit)
@@ -66,14 +68,14 @@ def _characters(example: Example, last_only: bool) -> LineSizes:
 
 
 def _batches(
-    tokenizer: Any, examples: Iterable[tuple[int, Example]], last_only: bool
+    tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None, last_only: bool
 ) -> Iterator[list[tuple[int, Example, ChatText | Fault]]]:
     batch: list[tuple[int, Example, ChatText | Fault]] = []
     characters = 0
     for line, example in examples:
         text: ChatText | Fault
         try:
-            text = chat_text(tokenizer, example, last_only=last_only)
+            text = _text(tokenizer, example, limit, last_only)
             size = len(text.given) + len(text.taught)
         except ValueError as error:
             text, size = Fault("template_refuses", str(error)), 0
@@ -84,6 +86,15 @@ def _batches(
         characters += size
     if batch:
         yield batch
+
+
+def _text(tokenizer: Any, example: Example, limit: int | None, last_only: bool) -> ChatText:
+    """`chat_text`; of a long chat that does not fit, only the first answer is looked for, since it says all that is asked."""
+    if limit is not None and not last_only and len(example["messages"]) > LONG_CHAT:
+        text = chat_text(tokenizer, example, earlier=1)
+        if isinstance(_sizes(text, next(tokenized(tokenizer, [text])), limit), Fault):
+            return text
+    return chat_text(tokenizer, example, last_only=last_only)
 
 
 def _too_long(total: int, first: int, limit: int | None) -> Fault | None:

@@ -182,7 +182,7 @@ class Sizes(NamedTuple):
 
 def cards_of(text: str) -> tuple[int, float]:
     """(2, 24.0) of "2x24": how many cards a machine has, and the GB of each. Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,9})\s*[x×]\s*(\d{1,9}(?:\.\d{1,9})?)", text.strip())
+    match = re.fullmatch(r"(\d{1,9})\s*[xX×]\s*(\d{1,9}(?:\.\d{1,9})?)", text.strip())
     if not match or not int(match[1]) or not float(match[2]):
         raise ValueError(f"--cards {text!r}: give how many cards a machine has, and the GB of each, such as 2x24.")
     return int(match[1]), float(match[2])

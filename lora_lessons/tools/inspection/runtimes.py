@@ -7,11 +7,23 @@ from collections.abc import Iterator, Sequence
 from ... import models
 from ...adapter import ADAPTER_CONFIG
 from ...errors import ModelError
-from ...peft_config import read_config
+from ...peft_config import TASK_TYPES, read_config
 from ..export import gguf
 from .reading import FLOATS, AdapterFolder, Stored, adapter_name, odd_keys
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
-from .xray import AdaptedMatrix, AgainstBase, Loads, Runtime, all_dropped, biased_by, dropped, not_in_file, other_ranks
+from .xray import (
+    AdaptedMatrix,
+    AgainstBase,
+    Loads,
+    Runtime,
+    all_dropped,
+    biased_by,
+    dropped,
+    not_in_file,
+    other_ranks,
+    tokens_dropped,
+    tokens_misfit,
+)
 
 # vLLM's default for --max-lora-rank.
 VLLM_RANK = 16
@@ -69,8 +81,12 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
     said = opened.settings
     if said.kind not in (*MERGED, *NOT_MERGED):
         yield "unknown", f"PEFT 0.21 has no kind called {said.kind}: a later release may", ""
+    if said.task_type not in ("", *TASK_TYPES):
+        yield "no", f"it stops: it knows no task_type {said.task_type[:40]!r}", ""
     if all_dropped(opened):
         yield "no", "it stops, because the configuration means none of the modules in the file", ""
+    if misfit := tokens_misfit(opened, against.vocabulary if against else None):
+        yield "no", f"it stops: {misfit}", ""
     if missing := not_in_file(opened):
         yield "care", f"it stops where the base has {missing}, which the file lacks", ""
     if said.starts(NEEDS_COVARIANCES):
@@ -83,6 +99,8 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
         yield "no", "the r of its configuration is not that of its tensors: a size mismatch", ""
     if lost := dropped(opened):
         yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
+    if rows := tokens_dropped(opened):
+        yield "care", f"without the {rows} tokens that its configuration does not name", ""
     if said.starts(NEEDS_GRADIENTS):
         yield (
             "care",
@@ -232,7 +250,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", f"PEFT merges a bias into the base's own, and {against.without_bias[0]} has none", ""
     if any(one.norm is None for one in matrices):
         yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
-    if other_ranks(opened, matrices) or all_dropped(opened):
+    misfit = tokens_misfit(opened, against.vocabulary if against else None)
+    if misfit or other_ranks(opened, matrices) or all_dropped(opened):
         yield "no", "PEFT, which merges it, stops when it loads it", ""
     if missing := not_in_file(opened):
         yield "care", f"PEFT, which merges it, stops where the base has {missing}, which the file lacks", ""
@@ -240,6 +259,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", f"it was made for {said.task_type}, and Ollama serves language models", ""
     if lost := dropped(opened):
         yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
+    if rows := tokens_dropped(opened):
+        yield "care", f"without the {rows} tokens that its configuration does not name", ""
     if said.starts(NEEDS_GRADIENTS):
         yield "care", "PEFT merges it into the plain W, and LoRA-GA had changed W: convert it where you trained it", ""
     if against is None and biased_by(opened):

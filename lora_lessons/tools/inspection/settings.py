@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import first_line
 from ...lora import scale
-from ...peft_config import DEFAULT_ALPHA, DEFAULT_R, may_never_end, pattern_fault
+from ...peft_config import DEFAULT_ALPHA, DEFAULT_R, may_never_end, pattern_fault, type_fault
 from ...targets import is_end
 
 # Starts that take a part of W into A and B, so that B·A alone is not the update of the plain W.
@@ -117,6 +118,8 @@ def read_settings(file: Path) -> AdapterSettings:
         raise ValueError(f"{file} is damaged ({first_line(error)}): copy it again.") from error
     if not isinstance(said, dict) or not isinstance(said.get("peft_type"), str) or not said["peft_type"]:
         raise ValueError(f"{file} is damaged (it names no peft_type): copy it again.")
+    if fault := type_fault(said):
+        raise ValueError(f"{file}: {fault}")
     try:
         return _checked(said)
     except _Odd as odd:
@@ -129,7 +132,7 @@ class _Odd(Exception):
 
 def _checked(said: dict[str, Any]) -> AdapterSettings:
     known = set(AdapterSettings._fields) | {"peft_type", "base_model_name_or_path"}
-    kind = said["peft_type"].upper()
+    kind = said["peft_type"]
     # Other kinds mean something else by the same names: AdaLoRA's rank_pattern says which directions it kept.
     of_lora = said if kind == "LORA" else {}
     return AdapterSettings(
@@ -214,8 +217,13 @@ def _start(value: Any) -> str:
 
 
 def matching(patterns: dict[str, Any], module: str) -> str:
-    """The pattern that means `module`, or "": PEFT's own rule (peft.utils.get_pattern_key)."""
-    return next((one for one in patterns if re.match(rf"(.*\.)?({one})$", module)), "")
+    """The pattern that means `module`, or "": PEFT's own rule (peft.utils.get_pattern_key), the first in the file's order."""
+    return next(all_matching(patterns, module), "")
+
+
+def all_matching(patterns: dict[str, Any], module: str) -> Iterator[str]:
+    """Every pattern that means `module`. PEFT's save_pretrained sorts them, so the first need not be the first of the training."""
+    return (one for one in patterns if re.match(rf"(.*\.)?({one})$", module))
 
 
 def may_match(pattern: str, module: str) -> bool:

@@ -57,10 +57,22 @@ class OpenedBase(NamedTuple):
         return name if name in self.shapes else ""
 
     def weight(self, module: str) -> Tensor | None:
-        """W of a module in fp32; None where the files have none under its name, or a packed one."""
+        """W of a module in fp32, d×k; None where the files have none under its name, or a packed one."""
         name = self.weight_of(module)
         tensor = read_tensor({name: self.shapes[name][0]}, name) if name else None
-        return tensor.float() if tensor is not None and tensor.is_floating_point() else None
+        if tensor is None or not tensor.is_floating_point():
+            return None
+        return tensor.float().T if _is_turned(self.modules.get(self.own_name(module))) else tensor.float()
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The model's modules by name; none where it is no language model that transformers can build."""
+        return {} if self.net is None else dict(self.net.named_modules())
+
+
+def _is_turned(module: nn.Module | None) -> bool:
+    """Whether it is the layer of GPT-2 and its like, which multiplies as a Linear does and keeps its weight k×d."""
+    return type(module).__name__ == "Conv1D"  # transformers takes seconds to import
 
 
 def hold_against(
@@ -167,7 +179,7 @@ def _stack_of(module: str, stacks: Sequence[str]) -> str | None:
 def _not_adapted(base: OpenedBase, adapted: set[str]) -> dict[str, int]:
     if base.net is None:
         return {}
-    linears = [name for name, module in base.net.named_modules() if isinstance(module, nn.Linear)]
+    linears = [name for name, module in base.modules.items() if isinstance(module, nn.Linear) or _is_turned(module)]
     return dict(Counter(name.rpartition(".")[2] for name in linears if name not in adapted))
 
 

@@ -67,7 +67,8 @@ def _table(xray: Xray) -> Iterator[str]:
         norms, ranks = _known(group, "norm"), _known(group, "effective_rank")
         line = f"{kind:<16}{len(group):>6}{_middle(norms, '.3g'):>10}"
         line += _middle(_known(group, "ratio"), ".3f").rjust(12) if ratio else ""
-        yield line + f"{_middle(ranks, '.1f')} of {group[0].r}".rjust(16)
+        of_r = " … ".join(map(str, sorted({min(one.r for one in group), max(one.r for one in group)})))
+        yield line + f"{_middle(ranks, '.1f')} of {of_r}".rjust(16)
     yield "Numbers are for the middle layer. Effective rank: how many of the r directions the update really uses"
     yield "(Roy and Vetterli 2007)."
 

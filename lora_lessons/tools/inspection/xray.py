@@ -7,9 +7,9 @@ base disagree.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -243,13 +243,36 @@ def not_in_file(opened: AdapterFolder) -> str:
     said, keys = opened.settings, [one.key for one in opened.tensors if one.role not in ("A", "B")]
     if said.modules_to_save and not any(f".{name}." in key for name in said.modules_to_save for key in keys):
         return f"a module called {' or '.join(said.modules_to_save)} (modules_to_save)"
-    if (
-        said.is_lora
-        and "trainable_token_indices" in said.others
-        and not any(o.role == "tokens" for o in opened.tensors)
-    ):
+    if any(rows is None for _, _, rows in _tokens(opened)):
         return "the tokens of trainable_token_indices"
     return ""
+
+
+def _tokens(opened: AdapterFolder) -> Iterator[tuple[str, Any, int | None]]:
+    """Of each embedding in LoRA's trainable_token_indices: its name ("" for the model's own), its tokens, and the file's rows."""
+    said = opened.settings.others.get("trainable_token_indices") if opened.settings.is_lora else None
+    rows = {f".{one.module}": one.shape[0] for one in opened.tensors if one.role == "tokens" and one.shape}
+    for name, numbers in said.items() if isinstance(said, dict) else [("", said)] if said is not None else []:
+        yield name, numbers, next((held for module, held in rows.items() if not name or f".{name}." in module), None)
+
+
+def tokens_misfit(opened: AdapterFolder, vocabulary: int | None = None) -> str:
+    """Why PEFT stops at trainable_token_indices, in a few words; "" where it does not."""
+    for _, numbers, rows in _tokens(opened):
+        if not isinstance(numbers, list) or not all(type(one) is int and one >= 0 for one in numbers):
+            return "trainable_token_indices holds something else than the numbers of tokens"
+        if rows not in (None, len(numbers)):
+            return f"trainable_token_indices names {len(numbers)} tokens, and the file has rows for {rows}"
+        if isinstance(vocabulary, int) and max(numbers, default=0) >= vocabulary:
+            return f"trainable_token_indices names token {max(numbers)}, and the base has {vocabulary:,}"
+    return ""
+
+
+def tokens_dropped(opened: AdapterFolder) -> int:
+    """The rows of tokens in a LoRA's file that its configuration does not name: PEFT loads the adapter without them."""
+    said = opened.settings
+    named = not said.is_lora or "trainable_token_indices" in said.others
+    return 0 if named else sum(one.shape[0] for one in opened.tensors if one.role == "tokens" and one.shape)
 
 
 def other_ranks(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> list[AdaptedMatrix]:

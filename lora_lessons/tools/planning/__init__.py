@@ -2,6 +2,7 @@
 
 from .cards import CARDS as CARDS
 from .cards import card_bytes as card_bytes
+from .cards import cards_of as cards_of
 from .cards import computes_in as computes_in
 from .cards import find_card as find_card
 from .cards import several_sizes as several_sizes
@@ -12,9 +13,11 @@ from .fit import SAID as SAID
 from .fit import as_json as as_json
 from .fit import bill_table as bill_table
 from .fit import describe as describe
+from .fit import in_fp16 as in_fp16
 from .fit import longest as longest
 from .fit import on_card as on_card
 from .fit import plan as plan
+from .fit import plan_on as plan_on
 from .fit import validated as validated
 from .fit import verdict as verdict
 from .sharded import CardBill as CardBill

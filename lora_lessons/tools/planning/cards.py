@@ -162,12 +162,14 @@ LARGEST_BARE = 200
 _MAKERS = r"nvidia|geforce|quadro|tesla|amd|radeon|instinct|rtx|gtx|rx"
 _BUILT = r"graphics|gpu|card|generation|server|workstation|edition|blackwell|sxm\d?|pcie|hbm\d?e?|gddr\d\w?"
 _LAPTOP = r"laptop|mobile|notebook|max-?q"
+# Brackets, trademarks, and words that say that a size is one.
+_ASIDE = r"[()\[\]®™]|\b(?:of|v?ram|memory)\b"
 
 
 def find_card(card: str | float) -> tuple[str, float]:
     """The name of a card and the bytes it holds, before the driver and a screen take their part.
 
-    `card` is a card's name or its size as it is sold: "RTX 4090", "4090", "24", "24 GB" and 24.0 all hold 24 GiB. A name
+    `card` is a card's name or its size as it is sold: "RTX 4090", "4090", "24", "24 GB VRAM" and 24.0 all hold 24 GiB. A name
     that stands for several sizes means the first of them (see `several_sizes`), unless one is added: "3080 12".
     Raises ValueError for what is neither.
     """
@@ -175,7 +177,7 @@ def find_card(card: str | float) -> tuple[str, float]:
         known, size = found
         several = len(known.sizes) > 1 and known.name != "RTX 3060"
         return (f"{known.name} {size:g}" if several else known.name), size * GIB
-    gb = re.fullmatch(r"([0-9]*\.?[0-9]+)(gi?b)?", re.sub(r"\s", "", f"{card}".lower()))
+    gb = re.fullmatch(r"([0-9]*\.?[0-9]+)(gi?b?|gigabytes?)?", re.sub(rf"{_ASIDE}|\s", "", f"{card}".lower()))
     most = 2000 if gb and gb[2] else LARGEST_BARE
     if gb and 0 < float(gb[1]) <= most:
         return f"A card of {float(gb[1]):g} GB", float(gb[1]) * GIB
@@ -206,6 +208,14 @@ def computes_in(card: str | float) -> str:
     return "fp16" if found and _NO_BF16.match(found[0].name) else "bf16"
 
 
+def cards_of(said: str) -> tuple[int, str]:
+    """How many cards "2x24" or "4 x A100 (80 GB)" means, and which. Raises ValueError for what is neither."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s*[x×*]\s*(\S.*)", said, re.IGNORECASE | re.DOTALL)
+    if match is None:
+        raise ValueError(f"{said!r} names no cards: give their number, an x and their GB or name, such as 2x24.")
+    return int(match[1]), match[2].strip()
+
+
 def card_bytes(card: str | float) -> float:
     """The bytes that a card holds (see `find_card`)."""
     return find_card(card)[1]
@@ -232,9 +242,9 @@ def _sized(plain: str) -> tuple[GraphicsCard, float] | None:
 def _plain(said: str | float) -> str:
     """A name without maker, make and spaces: "NVIDIA GeForce RTX 4060 Laptop GPU" is 4060laptop."""
     text = f"{said:g}" if isinstance(said, int | float) else str(said).strip().lower()
-    text = re.sub(rf"(?<![a-z0-9])(?:{_MAKERS}|{_BUILT})(?![a-z])", " ", text)
+    text = re.sub(rf"{_ASIDE}|(?<![a-z0-9])(?:{_MAKERS}|{_BUILT})(?![a-z])", " ", text)
     laptop = bool(re.search(_LAPTOP, text))
-    text = re.sub(rf"{_LAPTOP}|[\s_-]|gi?b\b", "", text)
+    text = re.sub(rf"{_LAPTOP}|[\s_:/-]|gi?b\b", "", text)
     return text + "laptop" * laptop
 
 

@@ -12,7 +12,7 @@ from ...memory.bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
 from ...memory.job import LONGEST, Job, Shape, shape_of
 from ...memory.prediction import Ledger, check, ledgers, predict
 from ...paths import ledgers_measured
-from .cards import computes_in
+from .cards import computes_in, find_card
 
 
 class Change(NamedTuple):
@@ -51,9 +51,27 @@ def plan(model: Any, job: Job, room: float) -> Plan:
     return Plan(shape.name, job, ledger, room, longest(shape, job, room), made_for, changes)
 
 
+def plan_on(model: Any, card: str | float, **job: Any) -> Plan:
+    """Whether training `model` fits on `card`, the longest sequence that does, and what to change first if not.
+
+    `model` is a name such as "Qwen2.5-7B", a folder with config.json, a .gguf file or a hub id; `card` a name such as
+    "RTX 4090", or its GB; `job` in `Job`'s words, such as method="qlora", r=16, seq=1024, in the 16 bits that the card
+    computes in. No weights are read. Raises ValueError or ModelError with what to do, also for a card that nobody knows.
+    """
+    _, room = find_card(str(card))
+    return plan(model, on_card(Job(**job), card), room)
+
+
 def on_card(job: Job, card: str | float) -> Job:
-    """`job` in the 16 bits that `card` computes in; full fine-tuning and Trainer's recipe keep what they say."""
-    return job if job.method == "full" or job.recipe != "course" else replace(job, dtype=computes_in(card))
+    """`job` in the 16 bits that `card` computes in; full fine-tuning keeps what it says."""
+    return job if job.method == "full" else replace(job, dtype=computes_in(card))
+
+
+def in_fp16(job: Job, card: str) -> str:
+    """A sentence where Trainer's recipe, which says bf16, is planned in fp16 (see `on_card`); "" elsewhere."""
+    if job.recipe == "course" or job.dtype != "fp16":
+        return ""
+    return f"The {card} has no bf16, so this is the plan for fp16: in Trainer, set fp16=True in place of bf16=True."
 
 
 def longest(model: Any, job: Job, room: float) -> int:

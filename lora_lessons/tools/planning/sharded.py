@@ -10,7 +10,7 @@ from ...memory.bill import CONTEXT_BYTES, GB, GIB, Bill
 from ...memory.build import skeleton
 from ...memory.job import DTYPES, Job, Shape, shape_of
 from ...memory.prediction import check, predict
-from .cards import find_card
+from .cards import cards_of, find_card
 from .fit import PEAKS, describe, fits, validated
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
@@ -51,10 +51,8 @@ class Cluster:
 
 def cluster_of(said: str, offload: bool = False, nodes: int = 1, fsdp: int = 2) -> Cluster:
     """The cluster that "2x24" means: two cards sold as 24 GB; or "4xA100 40". Raises ValueError for what is neither."""
-    cards, _, card = said.partition("x")
-    if not cards.strip().isdecimal() or not card.strip():
-        raise ValueError(f"{said!r} names no cards: give their number, an x and their GB or name, such as 2x24.")
-    return Cluster(int(cards), find_card(card)[1], offload, nodes, fsdp)
+    cards, card = cards_of(said)
+    return Cluster(cards, find_card(card)[1], offload, nodes, fsdp)
 
 
 class CardBill(NamedTuple):

@@ -4,21 +4,21 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from lora_lessons import lora, models
-from lora_lessons.lessons.l00_start_here import block
+from lora_lessons.lessons.l00_start_here import pictures
 
 
 def test_the_matrices_are_those_of_the_models_own_block():
     base = models.load(precision="fp32")
-    ours = [(m.name, m.d, m.k) for m in block.matrices(base.model.config.to_dict())]
+    ours = [(m.name, m.d, m.k) for m in pictures.matrices(base.model.config.to_dict())]
     layers = [n for n in lora.resolve_targets(base.model, "all-linear") if n.startswith("model.layers.7.")]
     theirs = [(n.rpartition(".")[2], *base.model.get_submodule(n).weight.shape) for n in layers]
     assert sorted(ours) == sorted(theirs) and len(ours) == 7
     total = sum(d * k for _, d, k in theirs)
-    assert f"of the block's {total / 1e6:.2f} million" in block.block_words(base.model.config.to_dict(), 1)
+    assert f"of the block's {total / 1e6:.2f} million" in pictures.block_words(base.model.config.to_dict(), 1)
 
 
 def test_they_are_drawn_to_scale_and_apart():
-    figure, words = block.block_still(6)
+    figure, words = pictures.block_still(6)
     *seven, marked = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
     sizes = [(round(p.get_height()), round(p.get_width())) for p in seven]
     assert sizes == [(576, 576), (192, 576), (192, 576), (576, 576), (1536, 576), (1536, 576), (576, 1536)]
@@ -30,7 +30,7 @@ def test_they_are_drawn_to_scale_and_apart():
 
 
 def test_every_label_stands_in_the_picture_and_on_no_other():
-    figure, _ = block.block_still(1)
+    figure, _ = pictures.block_still(1)
     figure.canvas.draw()
     boxes = {t.get_text(): t.get_window_extent() for t in figure.axes[0].texts if t.get_text() not in ("", "1")}
     page = figure.bbox
@@ -44,11 +44,11 @@ def test_every_label_stands_in_the_picture_and_on_no_other():
 @pytest.mark.parametrize("wrong", [0, 8, 2.5, "q_proj", True])
 def test_a_matrix_that_is_not_there_is_refused(wrong):
     with pytest.raises(ValueError, match=r"choose 1 to 7\.|whole number such as 8"):
-        block.block_still(wrong)
+        pictures.block_still(wrong)
 
 
 def test_the_slider_goes_through_all_seven():
-    stage = block.block()
+    stage = pictures.block()
     assert stage.scene["stops"] == [1, 2, 3, 4, 5, 6, 7]
     names = [words.split()[3] for words in stage.scene["words"]]
     assert names == ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]

@@ -4,7 +4,7 @@ import torch
 from in_kernel import a_kernel
 
 from lora_lessons.course.learner import newest_code
-from lora_lessons.lessons.l02_lora_layer.my_layer import NAME
+from lora_lessons.lessons.l02_lora_layer.check_my_lora import NAME
 
 RIGHT = '''
 class MyLoRA(nn.Module):
@@ -22,7 +22,7 @@ class MyLoRA(nn.Module):
         return self.base_layer(x) + x @ self.lora_A.T @ self.lora_B.T * self.scaling
 
 after = "not part of the class"'''
-KEEP = "from lora_lessons.lessons.l02_lora_layer import my_layer\nmy_layer.keep_my_lora(MyLoRA)"
+KEEP = "from lora_lessons.lessons.l02_lora_layer import check_my_lora\ncheck_my_lora.keep_my_lora(MyLoRA)"
 
 
 def printed(outputs):

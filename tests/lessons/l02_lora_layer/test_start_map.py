@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from lora_lessons.lessons.l02_lora_layer import start_map, two_numbers, widget
+from lora_lessons.lessons.l02_lora_layer import widget
 
 
-def by_torch(a, b, steps=two_numbers.STEPS):
+def by_torch(a, b, steps=widget.STEPS):
     """The path and the losses of torch's own SGD."""
     at = torch.tensor([a, b], dtype=torch.float64, requires_grad=True)
-    optimizer, path, losses = torch.optim.SGD([at], lr=two_numbers.LEARNING_RATE), [], []
+    optimizer, path, losses = torch.optim.SGD([at], lr=widget.LEARNING_RATE), [], []
     for step in range(steps + 1):
         loss = (1 + at[1] * at[0] - 2) ** 2
         path.append(at.detach().clone())
@@ -25,21 +25,21 @@ def by_torch(a, b, steps=two_numbers.STEPS):
 @pytest.mark.parametrize("start", [(0.5, 0.0), (0.0, 0.5), (-0.3, 0.2), (1.0, -1.0), (2.0, 2.0), (-2.0, 1.3)])
 def test_the_descent_is_that_of_torch(start):
     path, losses = by_torch(*start)
-    ours = two_numbers.descend(*start)
+    ours = widget.descend(*start)
     assert ours.a == pytest.approx(path[:, 0].tolist()) and ours.b == pytest.approx(path[:, 1].tolist())
     assert ours.loss == pytest.approx(losses, abs=1e-12)
 
 
 def test_at_zero_nothing_moves_and_one_number_that_is_not_zero_is_enough():
-    stuck = two_numbers.descend(0.0, 0.0)
+    stuck = widget.descend(0.0, 0.0)
     assert {*stuck.a, *stuck.b} == {0.0} and set(stuck.loss) == {1.0}
     for start in ((0.1, 0.0), (0.0, 0.1), (-0.1, 0.0)):
-        assert two_numbers.descend(*start).loss[0] == 1.0 and two_numbers.descend(*start).loss[-1] < 0.01
+        assert widget.descend(*start).loss[0] == 1.0 and widget.descend(*start).loss[-1] < 0.01
 
 
 def test_zero_is_a_saddle():
-    up, down = two_numbers.loss(0.1, -0.1), two_numbers.loss(0.1, 0.1)
-    assert down < two_numbers.loss(0, 0) < up
+    up, down = widget.loss(0.1, -0.1), widget.loss(0.1, 0.1)
+    assert down < widget.loss(0, 0) < up
 
 
 @pytest.mark.parametrize(
@@ -54,26 +54,26 @@ def test_zero_is_a_saddle():
     ],
 )
 def test_the_words_say_what_happens(start, said):
-    assert said in two_numbers.story(two_numbers.descend(*start))
+    assert said in widget.story(widget.descend(*start))
 
 
 def test_the_picture_holds_the_path_the_start_and_the_losses():
-    figure, words = start_map.start_map_still(0.5, 0.0)
+    figure, words = widget.start_map_still(0.5, 0.0)
     path, losses = by_torch(0.5, 0.0)
     ground, curve = figure.axes
     drawn, end, start = ground.lines[-3:]
     assert np.allclose(drawn.get_xydata(), path) and np.allclose(end.get_xydata(), path[-1])
     assert start.get_xydata().tolist() == [[0.5, 0.0]]
-    assert np.allclose(curve.lines[-1].get_ydata(), np.clip(losses, start_map.FLOOR, None))
-    assert words == two_numbers.story(two_numbers.descend(0.5, 0.0))
+    assert np.allclose(curve.lines[-1].get_ydata(), np.clip(losses, widget.FLOOR, None))
+    assert words == widget.story(widget.descend(0.5, 0.0))
     assert "start" in [text.get_text() for text in ground.texts]
 
 
 def test_every_start_of_the_slider_has_its_words_and_stays_on_the_page():
-    scene = start_map.start_map_scene(0.5, -0.7)
+    scene = widget.start_map_scene(0.5, -0.7)
     page, edge = scene.page(), scene.backdrop.page
-    assert scene.stops == start_map.STARTS and len(scene.stops) == 41
-    assert scene.words == [two_numbers.story(two_numbers.descend(a, -0.7)) for a in scene.stops]
+    assert scene.stops == widget.STARTS and len(scene.stops) == 41
+    assert scene.words == [widget.story(widget.descend(a, -0.7)) for a in scene.stops]
     for mark in page["marks"]:
         if mark["kind"] == "dot":
             assert all(
@@ -82,14 +82,14 @@ def test_every_start_of_the_slider_has_its_words_and_stays_on_the_page():
 
 
 def test_the_pointer_finds_the_place_of_every_start():
-    scene = start_map.start_map_scene(0.5, 0.0)
+    scene = widget.start_map_scene(0.5, 0.0)
     grab, height = scene.page()["grab"], scene.backdrop.page["height"]
     ground = scene.backdrop.figure.axes[0]
-    for i, start in enumerate(start_map.STARTS):
+    for i, start in enumerate(widget.STARTS):
         x, y = ground.transData.transform((start, start))
         assert (grab["x"]["places"][i], grab["y"]["places"][i]) == pytest.approx((x, height - y), abs=0.01)
     assert (grab["x"]["name"], grab["y"]["name"]) == ("a", "b")
-    assert grab["x"]["stops"] == grab["y"]["stops"] == start_map.STARTS
+    assert grab["x"]["stops"] == grab["y"]["stops"] == widget.STARTS
 
 
 def turn(stage, **values):
@@ -104,7 +104,7 @@ def test_both_sliders_and_what_is_typed_move_the_start():
     for values in ({"a": -1.3}, {"b": 0.4}, {"a": 0.25}, {"a": 1.0, "b": -1.0}):
         turn(stage, **values)
         assert stage.said == ""
-        assert stage.still()[1] == two_numbers.story(two_numbers.descend(stage.values["a"], stage.values["b"]))
+        assert stage.still()[1] == widget.story(widget.descend(stage.values["a"], stage.values["b"]))
     assert stage.backdrop["png"] == png, "the map stays; the path moves"
 
 

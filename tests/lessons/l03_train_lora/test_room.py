@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from lora_lessons import lowrank, tasks, training
-from lora_lessons.lessons.l03_train_lora import library, measuring, pictures, spans
+from lora_lessons.experiments import training_speed
+from lora_lessons.lessons.l03_train_lora import measuring, pictures
 
 
 def test_a_measurement_judges_each_answer_by_its_own_question(monkeypatch):
@@ -29,8 +30,8 @@ def test_a_measurement_judges_each_answer_by_its_own_question(monkeypatch):
 def test_the_trainer_gets_our_order_and_our_rates(tiny_model):
     how = training.Settings(steps=3, batch_size=2, seed=5)
     order = [i for batch in training.batches(7, how) for i in batch]
-    assert library.in_our_order(list("abcdefg"), how) == ["abcdefg"[i] for i in order]
-    optimizer, schedule = library.our_rates(tiny_model, how)
+    assert training_speed.in_our_order(list("abcdefg"), how) == ["abcdefg"[i] for i in order]
+    optimizer, schedule = training_speed.our_rates(tiny_model, how)
     rates = []
     for _ in range(3):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -41,12 +42,12 @@ def test_the_trainer_gets_our_order_and_our_rates(tiny_model):
 
 def test_overlap_is_one_for_the_same_directions_and_zero_for_others():
     matrix = torch.diag(torch.arange(20.0, 0, -1))
-    same, other = spans.cut({"w": matrix}), spans.cut({"w": matrix.flip(0).flip(1)})
-    assert spans.overlap(same, same, "written") == pytest.approx([1.0] * 8)
-    assert spans.overlap(same, other, "read") == pytest.approx([0.0] * 8, abs=1e-6)
-    turned = spans.cut({"w": matrix.flip(0)})  # writes elsewhere, reads the same
-    assert spans.overlap(same, turned, "read")[0] == pytest.approx(1.0)
-    assert spans.overlap(same, turned, "written")[0] == pytest.approx(0.0, abs=1e-6)
+    same, other = measuring.cut({"w": matrix}), measuring.cut({"w": matrix.flip(0).flip(1)})
+    assert measuring.overlap(same, same, "written") == pytest.approx([1.0] * 8)
+    assert measuring.overlap(same, other, "read") == pytest.approx([0.0] * 8, abs=1e-6)
+    turned = measuring.cut({"w": matrix.flip(0)})  # writes elsewhere, reads the same
+    assert measuring.overlap(same, turned, "read")[0] == pytest.approx(1.0)
+    assert measuring.overlap(same, turned, "written")[0] == pytest.approx(0.0, abs=1e-6)
     assert isinstance(same["w"], lowrank.SVD)
 
 

@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from lora_lessons import lora
-from lora_lessons.lessons.l04_peft import agreement, pictures, reading, rounding, sizes
+from lora_lessons.lessons.l04_peft import agreement, pictures
 
 SETTINGS = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj", "down_proj"]}
 
@@ -61,11 +61,11 @@ def test_a_rounding_step_and_logits_without_padding(both, batch):
 
 
 def test_sizes_of_known_adapters():
-    counts = sizes.numbers_at_rank_1()
+    counts = agreement.numbers_at_rank_1()
     assert len(counts) == 9
     assert 16 * counts["Llama-2-7B", "q, v"] == 8_388_608  # published: 8.39 million
     assert 8 * counts["Mistral-7B", "all-linear"] == 20_971_520
-    assert sizes.base_numbers()["Llama-2-7B"] == 6_738_415_616
+    assert agreement.base_numbers()["Llama-2-7B"] == 6_738_415_616
 
 
 def test_the_heart_of_a_function_is_cut_out():
@@ -74,17 +74,17 @@ def test_the_heart_of_a_function_is_cut_out():
         first = before + 1
         return first * 2
 
-    assert reading.heart(sample, "first =", "return") == "first = before + 1\nreturn first * 2"
-    assert reading.length(sample) == 4
+    assert agreement.heart(sample, "first =", "return") == "first = before + 1\nreturn first * 2"
+    assert agreement.length(sample) == 4
 
 
 def test_a_merge_loses_more_of_a_small_update(tiny_model):
     lora.attach(tiny_model, **SETTINGS)
     for _, layer in lora.lora_layers(tiny_model):
         layer.lora_B.data.normal_(std=1e-3)
-    small, large = (rounding.merge_error(tiny_model, size) for size in (0.1, 100.0))
+    small, large = (agreement.merge_error(tiny_model, size) for size in (0.1, 100.0))
     assert small[0] > 0.1 > 0.01 > large[0] > 0 and small[1] > large[1]
-    rounding.to_bf16(tiny_model)
+    agreement.to_bf16(tiny_model)
     kept = {name: p for name, p in tiny_model.named_parameters() if "lora_" not in name}
     assert all(torch.equal(p, p.bfloat16().float()) for p in kept.values())
     assert any(not torch.equal(p, p.bfloat16().float()) for n, p in tiny_model.named_parameters() if "lora_B" in n)

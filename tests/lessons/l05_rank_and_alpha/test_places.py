@@ -7,8 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from lora_lessons.drawing import use_style
 from lora_lessons.experiments import sweep
 from lora_lessons.lessons.l05_rank_and_alpha import widget
-from lora_lessons.lessons.l05_rank_and_alpha.measured import Tried
-from lora_lessons.lessons.l05_rank_and_alpha.places import losses_shown, side_by_side
+from lora_lessons.lessons.l05_rank_and_alpha.measured import Tried, losses_shown, side_by_side
 
 
 def measured(r, push, loss):

@@ -4,7 +4,7 @@ import inspect
 
 from lora_lessons.course import published
 from lora_lessons.experiments.sweep import table
-from lora_lessons.lessons.l05_rank_and_alpha import exercises, recorded, words
+from lora_lessons.lessons.l05_rank_and_alpha import exercises, measured, pictures
 
 
 def test_students_t_is_the_same_in_the_table_in_the_sweep_and_in_the_checks_words():
@@ -14,7 +14,7 @@ def test_students_t_is_the_same_in_the_table_in_the_sweep_and_in_the_checks_word
 
 
 def test_the_papers_table_is_drawn_and_told_from_the_published_figures():
-    table = recorded.table_6()
+    table = measured.table_6()
     assert list(table) == ["q", "q, v", "q, k, v, o"] and {tuple(row) for row in table.values()} == {(1, 2, 4, 8, 64)}
-    said = words.of_table_6({})
+    said = pictures.of_table_6({})
     assert f"from {table['q'][1]}% at rank 1 to {table['q'][4]}% at rank 4" in said and "another 0.2 to 0.7. " in said

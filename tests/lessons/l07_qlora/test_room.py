@@ -8,7 +8,8 @@ from torch import nn
 
 from lora_lessons import models, quant, tasks
 from lora_lessons.experiments import sweep
-from lora_lessons.lessons.l07_qlora import kept, measured, pictures, trap
+from lora_lessons.lessons.l07_qlora import measured, pictures, trap
+from lora_lessons.memory.tape import kept_for_backward
 
 
 @pytest.fixture
@@ -41,9 +42,9 @@ def test_what_is_put_on_ctx_is_seen_and_what_is_held_anyway_does_not_count(four_
     hooks = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: hooks.append(t) or t, lambda t: t):
         careless(x)
-    assert hooks == [] and kept.kept_for_backward(careless, x, four_bit) == dequantized
-    assert kept.kept_for_backward(four_bit, x, four_bit) == 0
-    naive = kept.kept_for_backward(lambda x: x @ quant.dequantize(four_bit.quantized).T, x, four_bit)
+    assert hooks == [] and kept_for_backward(careless, x, four_bit) == dequantized
+    assert kept_for_backward(four_bit, x, four_bit) == 0
+    naive = kept_for_backward(lambda x: x @ quant.dequantize(four_bit.quantized).T, x, four_bit)
     assert naive == dequantized
 
 

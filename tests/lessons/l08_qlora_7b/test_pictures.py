@@ -4,7 +4,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lora_lessons import memory
-from lora_lessons.lessons.l08_qlora_7b import captions, pictures
+from lora_lessons.lessons.l08_qlora_7b import pictures
 from lora_lessons.tools import planning
 
 BILLS = {
@@ -50,7 +50,7 @@ def test_the_hidden_row_is_a_question_in_the_picture_and_in_its_words():
     _, ax = drawn(hidden="QLoRA")
     said = [text.get_text() for text in ax.texts]
     assert "?" in said and "? GB" in said and "6.7 GB" not in said
-    words = captions.totals(BILLS, hidden="QLoRA")
+    words = pictures.totals(BILLS, hidden="QLoRA")
     assert "full 75.0 GB; LoRA 17.0 GB; QLoRA ?." in words and "6.7" not in words
 
 
@@ -61,5 +61,5 @@ def test_what_was_published_is_a_diamond_at_its_gb():
 
 
 def test_the_parts_are_said_down_to_a_tenth_of_a_gb():
-    said = captions.parts(BILLS)
+    said = pictures.parts(BILLS)
     assert "QLoRA: weights 4.0, logits, loss 2.0, driver, slack 0.7" in said and "adapters" not in said

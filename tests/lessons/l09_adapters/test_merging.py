@@ -5,7 +5,7 @@ import torch
 
 from lora_lessons import evaluation, quant
 from lora_lessons.experiments import prompting, shipped_adapters, survives
-from lora_lessons.lessons.l09_adapters import measured, merging, pictures
+from lora_lessons.lessons.l09_adapters import measured, pictures
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def layers():
 
 
 def test_merged_first_an_update_is_kept_and_on_a_rounded_base_it_snaps_back(layers):
-    moves = merging.moves(*layers, groups=5)
+    moves = measured.moves(*layers, groups=5)
     assert moves.kept_into < 0.1 and 0.7 < moves.kept_then < 1.3
     assert moves.asked == sorted(moves.asked) and len(moves.into_rounded) == len(moves.then_rounded) == 5
     assert abs(moves.into_rounded[-1]) < 0.3 * moves.asked[-1]
@@ -26,16 +26,16 @@ def test_merged_first_an_update_is_kept_and_on_a_rounded_base_it_snaps_back(laye
 def test_a_large_update_survives_even_on_a_rounded_base(layers):
     W, delta = (part["a"] for part in layers)
     packed = quant.quantize(W.bfloat16(), double=True)
-    kept = [merging.kept_in_four_bits(packed, delta, factor) for factor in (1, 4, 32)]
+    kept = [measured.kept_in_four_bits(packed, delta, factor) for factor in (1, 4, 32)]
     assert kept == sorted(kept) and kept[0] < 0.1 and kept[2] > 0.9
-    assert 0 < merging.mean_move(packed, delta) < merging.mean_move(packed, 4 * delta) < 1
+    assert 0 < measured.mean_move(packed, delta) < measured.mean_move(packed, 4 * delta) < 1
 
 
 def test_the_paths_of_a_merge(layers):
     W, delta = (part["a"] for part in layers)
     packed = quant.quantize(W.bfloat16(), double=True)
     W4 = quant.dequantize(packed).float()
-    gone = {path: merging.on_path(path, W, packed, delta) for path in merging.PATHS}
+    gone = {path: measured.on_path(path, W, packed, delta) for path in measured.PATHS}
     assert torch.equal(gone["none"], W4) and torch.allclose(gone["original"], W + delta, atol=0.02)
     assert torch.allclose(gone["dequantized"], W4 + delta, atol=0.02)
     left = ((gone["into_4_bits"] - W4) * delta).sum() / delta.square().sum()
@@ -67,13 +67,13 @@ def test_each_picture_draws_what_it_is_given(layers):
         pictures.cards(cards, 40, 12),
         pictures.prompts(measured.shares_by_prompt(), 40),
         pictures.along_the_scale([-1, 0, 1], [9.0, 4.0, 3.0], [6.0, 4.0, 4.1]),
-        pictures.snaps(merging.moves(*layers)),
+        pictures.snaps(measured.moves(*layers)),
         pictures.survives(rows, survives.TITLES),
         pictures.merge_paths({"unmerged": (0.0, 60.0), "merged": (1.5, 56.0)}),
     ]
     assert [len(figure.axes) for figure in drawn] == [3, 4, 1, 1, 2, 1]
     assert len(drawn[4].axes[0].get_yticklabels()) == len(rows)
-    assert merging.listed(rows, survives.TITLES).count("KL") == len(rows)
+    assert measured.listed(rows, survives.TITLES).count("KL") == len(rows)
 
 
 def test_an_interval_holds_its_share_and_narrows_with_more_trials():

@@ -5,7 +5,7 @@ import torch
 
 from lora_lessons.drawing import GREY, use_style
 from lora_lessons.experiments import sweep
-from lora_lessons.lessons.l11_formats import pictures, recorded, rounding, words
+from lora_lessons.lessons.l11_formats import pictures, rounding
 from lora_lessons.quant.gptq import read
 
 
@@ -27,20 +27,20 @@ TABLE = {
 
 
 def test_differences_are_taken_passage_by_passage_over_the_mean_of_the_draws():
-    gaps = recorded.gaps(TABLE, 4)
+    gaps = rounding.gaps(TABLE, 4)
     assert list(gaps) == ["GPTQ minus nearest", "AWQ minus nearest", "GPTQ minus AWQ"]
     assert gaps["GPTQ minus nearest"] == pytest.approx([-0.2, -0.2, -0.3])
     assert gaps["GPTQ minus AWQ"] == pytest.approx([-0.2, -0.2, -0.2])
-    assert recorded.lost(TABLE, 4) == pytest.approx(0.4) and recorded.lost(TABLE, 4, "gptq") == pytest.approx(1 / 6)
+    assert rounding.lost(TABLE, 4) == pytest.approx(0.4) and rounding.lost(TABLE, 4, "gptq") == pytest.approx(1 / 6)
 
 
 def test_one_bad_draw_is_enough_to_say_that_not_every_draw_wins():
-    assert recorded.every_draw_wins(TABLE, "gptq", 4) and not recorded.every_draw_wins(TABLE, "awq", 4)
+    assert rounding.every_draw_wins(TABLE, "gptq", 4) and not rounding.every_draw_wins(TABLE, "awq", 4)
 
 
 def test_apart_means_that_zero_is_outside_the_interval():
-    assert recorded.apart([-0.2, -0.21, -0.19]) and recorded.apart([0.2, 0.21, 0.19])
-    assert not recorded.apart([-0.2, 0.1, 0.3])
+    assert rounding.apart([-0.2, -0.21, -0.19]) and rounding.apart([0.2, 0.21, 0.19])
+    assert not rounding.apart([-0.2, 0.1, 0.3])
 
 
 def test_rulers_are_held_against_the_intact_base():
@@ -48,7 +48,7 @@ def test_rulers_are_held_against_the_intact_base():
         "intact": [3.0, 4.0],
         "rows": [{"ruler": "q4_1", "losses": [3.0, 4.0]}, {"ruler": "a", "losses": [3.2, 4.4]}],
     }
-    found = recorded.of_rulers(table)
+    found = rounding.of_rulers(table)
     assert found["q4_1"] == [0, 0] and found["a"] == pytest.approx([0.2, 0.4])
 
 
@@ -61,7 +61,7 @@ def test_the_picture_has_a_dot_a_passage_and_an_interval_a_pair():
         assert dots == list(gaps[bits].values()) and ax.get_title(loc="left") == f"{bits} bits"
         zero = [line for line in ax.lines if line.get_color() == GREY and list(line.get_ydata()) == [0, 0]]
         assert len(zero) == 1, "the line that the differences are read against"
-    assert "a minus b, 4 bits: -0.45 to +0.05 nats, lower on 3 of 3 passages." in words.of_gaps(gaps)
+    assert "a minus b, 4 bits: -0.45 to +0.05 nats, lower on 3 of 3 passages." in pictures.of_gaps(gaps)
 
 
 def test_three_ways_are_judged_on_text_that_none_of_them_read():
@@ -71,11 +71,11 @@ def test_three_ways_are_judged_on_text_that_none_of_them_read():
     errors = rounding.three_ways(weight, mine, other)
     assert list(errors) == ["to nearest", "AWQ", "GPTQ", "GPTQ, same text"]
     assert errors["GPTQ, same text"] < errors["GPTQ"] < errors["to nearest"]
-    assert "a: to nearest 0.100, GPTQ 0.050." in words.of_errors({"a": {"to nearest": 0.1, "GPTQ": 0.05}})
+    assert "a: to nearest 0.100, GPTQ 0.050." in pictures.of_errors({"a": {"to nearest": 0.1, "GPTQ": 0.05}})
 
 
 def test_the_two_weights_are_said_with_their_marks():
-    said = words.of_two_weights(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0]), 0.775, 0.33)
+    said = pictures.of_two_weights(torch.tensor([0.0, 0.0]), torch.tensor([1.0, 0.0]), 0.775, 0.33)
     assert "nearest mark (0, 0) lies across them, 0.78 off" in said or "0.77 off" in said
     assert "(1, 0) is farther" in said and "0.33 off" in said
 
@@ -85,4 +85,4 @@ def test_a_ruler_is_a_row_with_its_mean_and_says_how_large_its_blocks_are():
     (ax,) = pictures.rulers(rises, "nats").axes
     assert [line.get_marker() for line in ax.lines if line.get_marker() in "os"] == ["o", "s"]
     assert [text.get_text() for text in ax.texts] == ["0.20", "0.20"]
-    assert "b, blocks of 32: 0.20 nats (-0.05 to 0.45)." in words.of_rulers(rises)
+    assert "b, blocks of 32: 0.20 nats (-0.05 to 0.45)." in pictures.of_rulers(rises)

@@ -10,7 +10,7 @@ from tiny_folders import make_folder
 from lora_lessons import models, tasks
 from lora_lessons.experiments import recordings, training_speed
 from lora_lessons.fast.rows import Rows
-from lora_lessons.lessons.l12_faster import measured, pictures, profiled, rungs
+from lora_lessons.lessons.l12_faster import measured, pictures, rungs
 from lora_lessons.tasks import IGNORED, Encoded
 
 
@@ -104,34 +104,34 @@ def test_places_add_up(batch):
 @pytest.mark.parametrize(
     "operation, kind",
     [
-        ("aten::addmm", profiled.PRODUCTS),
-        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", profiled.ATTENTION),
-        ("aten::mul", profiled.MOVING),
-        ("aten::copy_", profiled.MOVING),
-        ("aten::transpose", profiled.REST),
-        ("aten::matmul", profiled.REST),
-        ("MmBackward0", profiled.REST),
-        ("autograd::engine::evaluate_function: MulBackward0", profiled.REST),
+        ("aten::addmm", rungs.PRODUCTS),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu_backward", rungs.ATTENTION),
+        ("aten::mul", rungs.MOVING),
+        ("aten::copy_", rungs.MOVING),
+        ("aten::transpose", rungs.REST),
+        ("aten::matmul", rungs.REST),
+        ("MmBackward0", rungs.REST),
+        ("autograd::engine::evaluate_function: MulBackward0", rungs.REST),
     ],
 )
 def test_an_operation_is_what_it_does(operation, kind):
-    assert profiled.kind(operation) == kind
+    assert rungs.kind(operation) == kind
 
 
 def test_a_step_of_products_is_products():
     W = torch.randn(700, 700, requires_grad=True)
-    found = profiled.where_time_goes(lambda: (W @ W @ W).sum())
-    assert list(found) == list(profiled.KINDS) and all(seconds >= 0 for seconds in found.values())
-    assert found[profiled.PRODUCTS] > found[profiled.ATTENTION] == 0
+    found = rungs.where_time_goes(lambda: (W @ W @ W).sum())
+    assert list(found) == list(rungs.KINDS) and all(seconds >= 0 for seconds in found.values())
+    assert found[rungs.PRODUCTS] > found[rungs.ATTENTION] == 0
 
 
 def test_the_profiler_says_nothing_of_itself():
     """In a process of its own, as in a lesson: where it was started before, it listens to no setting any more."""
     code = """
 import torch
-from lora_lessons.lessons.l12_faster import profiled
+from lora_lessons.lessons.l12_faster import rungs
 W = torch.randn(50, 50, requires_grad=True)
-profiled.where_time_goes(lambda: (W @ W).sum())
+rungs.where_time_goes(lambda: (W @ W).sum())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "" and "profiler" not in done.stderr
@@ -152,7 +152,7 @@ def test_a_row_that_goes_on_counting_reads_on(folder, batch):
 
 
 def test_pictures_say_what_they_show(batch):
-    found = dict(zip(profiled.KINDS, (3.0, 0.5, 0.25, 0.25), strict=True))
+    found = dict(zip(rungs.KINDS, (3.0, 0.5, 0.25, 0.25), strict=True))
     figure, words = pictures.time_bars({"one": found, "another": found})
     assert len(figure.axes) == 2 and "one, 4.00 s: matrix products 75%" in words
     rung = measured.Rung(2.0, 10, 0.0, 10)

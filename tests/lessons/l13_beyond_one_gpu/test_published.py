@@ -7,10 +7,10 @@ dropout were chosen after a first comparison had come out 16 to 40% low (`publis
 import pytest
 
 from lora_lessons import memory
-from lora_lessons.lessons.l13_beyond_one_gpu import published
+from lora_lessons.lessons.l13_beyond_one_gpu import plans
 from lora_lessons.tools import planning
 
-RUNS = {run.who: run for run in published.runs()}
+RUNS = {run.who: run for run in plans.runs()}
 # The error of the plan, of each card and of the computer, as it was when this table was made.
 ERRORS = {
     "Answer.AI": (-0.177, None),
@@ -38,17 +38,17 @@ TRAINED = [("4x24", 1, False), ("8x24", 1, False), ("2x48", 2, False), ("2x40", 
 
 @pytest.mark.parametrize(("cards", "batch", "offload"), TRAINED)
 def test_what_others_trained_fits_by_plan(cards, batch, offload):
-    job = memory.Job("qlora", 64, published.ALL_BUT_O, 2048, batch_size=batch, **published.THEN)
+    job = memory.Job("qlora", 64, plans.ALL_BUT_O, 2048, batch_size=batch, **plans.THEN)
     assert planning.shard("Llama-2-70B", job, planning.cluster_of(cards, offload, fsdp=1)).fits
 
 
 def test_what_the_lesson_says_of_four_cards_is_in_the_same_table():
-    assert 19 < published.four_that_ran() < 24 * 2**30 / 1e9
+    assert 19 < plans.four_that_ran() < 24 * 2**30 / 1e9
 
 
 def test_two_cards_without_offload_do_not_fit_by_plan():
     """There Answer.AI had to offload, on A5000s of 24 GB."""
-    job = memory.Job("qlora", 64, published.ALL_BUT_O, 2048, **published.THEN)
+    job = memory.Job("qlora", 64, plans.ALL_BUT_O, 2048, **plans.THEN)
     assert not planning.shard("Llama-2-70B", job, planning.cluster_of("2x24", fsdp=1)).fits
 
 
@@ -59,7 +59,7 @@ def test_the_swap_file_that_the_start_needed_is_in_the_plan():
 
 
 def test_days_are_the_published_seconds_for_as_many_texts():
-    found = published.days(1024 * 10)
+    found = plans.days(1024 * 10)
     assert found["2x3090"] == pytest.approx(11795 * 10 / 86_400)
-    assert published.days(1024 * 20)["8xA5000"] == pytest.approx(2 * found["8xA5000"])
+    assert plans.days(1024 * 20)["8xA5000"] == pytest.approx(2 * found["8xA5000"])
     assert list(found) == ["2x3090", "2x4090", "4xA5000", "8xA5000"]

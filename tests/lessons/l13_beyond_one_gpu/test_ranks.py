@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from lora_lessons import cli
 from lora_lessons.adapter import ADAPTER_WEIGHTS
-from lora_lessons.lessons.l13_beyond_one_gpu import launching, ranks
+from lora_lessons.lessons.l13_beyond_one_gpu import plans, ranks
 from lora_lessons.tools import cluster
 
 
@@ -45,5 +45,5 @@ def test_the_launch_lines_are_those_of_the_command(tmp_path, capsys):
     words = ["cluster", "config", "Llama-3-70B", "--cards", "2x24", "--offload", "--out", str(tmp_path / "there")]
     assert cli.main(words) == 0
     said = capsys.readouterr().out.replace(str(tmp_path / "there"), "cluster").split("Start it with:\n    ")[1].strip()
-    assert launching.lines("Llama-3-70B", "2x24").replace(" \\\n    ", " ") == said
-    assert launching.lines("Llama-3-70B", "2x24", nodes=2).count("accelerate launch") == 2
+    assert plans.lines("Llama-3-70B", "2x24").replace(" \\\n    ", " ") == said
+    assert plans.lines("Llama-3-70B", "2x24", nodes=2).count("accelerate launch") == 2

@@ -20,6 +20,7 @@ HALL_1 = [
     ("14.7", "loss 0 after 15 steps but the model talks garbage"),
     ("14.7", "training loss is great and the model has forgotten everything"),
     ("14.7", "validation loss goes up while train loss goes down"),
+    ("14.2", "the loss won't go down much"),
     ("14.2", "my adapter has hardly any influence although the rank is huge"),
     ("14.3", "I zeroed the lora weights so that it starts neutral and now it never learns"),
     ("14.4", "Target modules not found"),

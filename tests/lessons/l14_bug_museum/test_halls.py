@@ -85,6 +85,6 @@ def test_every_exhibit_that_hangs_is_in_the_catalogue_and_every_exercise_is_an_e
 @pytest.mark.parametrize("one", EXHIBITS)
 def test_what_finds_it_is_a_finding_of_inspect_or_a_problem_of_check(one):
     package = course_root() / "lora_lessons"
-    tools = [*package.glob("inspection/findings/*.py"), *package.glob("tools/checking/*.py")]
+    tools = [*package.glob("tools/inspection/findings/*.py"), *package.glob("tools/checking/*.py")]
     known = "\n".join(path.read_text(encoding="utf-8") for path in tools)
     assert all(f'"{code}"' in known for code in one.found_by)

@@ -56,7 +56,10 @@ def test_words_that_fit_nothing_find_nothing(words):
     assert search(words) == []
 
 
-@pytest.mark.parametrize("words", ["banana bread recipe", "tokenizer is slow", "loss", "loss spikes", "dpo loss is 0"])
+ELSEWHERE = ["banana bread recipe", "dpo loss is 0", "expected all tensors to be on the same device"]
+
+
+@pytest.mark.parametrize("words", [*ELSEWHERE, "tokenizer is slow", "loss", "loss spikes"])
 def test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so(words, capsys):
     assert not any(match.good for match in search(words))
     assert cli.main(["symptom", words]) == 0
@@ -85,6 +88,16 @@ def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
         ("14.14", "double bos token"),
         ("14.15", "loss is always 0"),
         ("14.7", "the model generates garbage"),
+        ("14.15", "loss stuck at 0"),
+        ("14.15", "grad norm is nan"),
+        ("lesson 05", "grad norm goes to nan after 200 steps"),
+        ("lesson 05", "gradients explode"),
+        ("14.11", "model repeats itself forever"),
+        ("14.26", "adapter has no effect after merge"),
+        ("14.3", "loss does not decrease"),
+        ("14.3", "the loss isn't going down"),
+        ("14.7", "eval loss goes up"),
+        ("14.7", "validation loss increases"),
     ],
 )
 def test_the_textbook_case_comes_first(id, words):

@@ -6,7 +6,7 @@ from short_run import make_examples
 from tiny import make_tiny_model
 
 from lora_lessons import lora, training
-from lora_lessons.lessons.l15_your_own.keep_best import KeepBest, folder_of
+from lora_lessons.lessons.l15_your_own.scoring import KeepBest, folder_of
 from lora_lessons.training.loop import trainable
 
 HOW = training.Settings(steps=8, batch_size=1, learning_rate=1e-2, checkpoint_every=1)

@@ -16,7 +16,7 @@ from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
 from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
-from lora_lessons.lessons.l15_your_own import my_data, pictures, planning, publishing, scoring, words
+from lora_lessons.lessons.l15_your_own import my_data, pictures, publishing, scoring
 from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
 from lora_lessons.sums import sha256
@@ -44,17 +44,17 @@ def data(tmp_path):
 
 def test_twelve_lines_are_nine_and_three_and_what_three_can_tell_is_said(data):
     assert (len(data.train), len(data.held_out), data.of, data.left_out) == (9, 3, 12, 0)
-    assert words.drawn(data) == "mine.jsonl holds 12 good examples."
-    said = words.can_tell(3)
+    assert pictures.drawn(data) == "mine.jsonl holds 12 good examples."
+    said = pictures.can_tell(3)
     assert "If all 3 held-out answers were good, the true share of good ones could still be as low as 44%" in said
-    assert "Read every answer" in said and "Read every answer" not in words.can_tell(20)
+    assert "Read every answer" in said and "Read every answer" not in pictures.can_tell(20)
 
 
 def test_a_long_file_is_drawn_from_at_random_and_it_is_said(tmp_path):
     file = write(tmp_path, lines(3000))
     found = my_data.read(file, AsciiTokenizer(), 100, seed=1)
     assert found.of == 3000 and len(found.train) + len(found.held_out) == 100
-    assert "100 of them were drawn at random" in words.drawn(found)
+    assert "100 of them were drawn at random" in pictures.drawn(found)
     asked = [my_data.question_of(one) for one in found.split.train]
     assert len({question[:5] for question in asked}) > 5, "not the first ones"
     again = my_data.read(file, AsciiTokenizer(), 100, seed=1)
@@ -65,8 +65,8 @@ def test_what_is_too_long_or_refused_is_left_out_and_counted(tmp_path, monkeypat
     long = [{"prompt": "x" * 600, "completion": "y"}]
     found = my_data.read(write(tmp_path, [*lines(8), *long]), AsciiTokenizer(), 100)
     assert found.left_out == 1 and len(found.train) + len(found.held_out) == 8
-    assert "1 are left out, longer than 512 tokens" in words.drawn(found)
-    short = planning.Choices(max_tokens=20)
+    assert "1 are left out, longer than 512 tokens" in pictures.drawn(found)
+    short = my_data.Choices(max_tokens=20)
     with pytest.raises(ValueError, match="8 are longer than 20 tokens: give a larger max_tokens"):
         my_data.read(write(tmp_path, lines(8)), AsciiTokenizer(), 100, chosen=short)
 
@@ -76,7 +76,7 @@ def test_the_last_answer_alone_is_learned_when_it_is_asked_for(tmp_path, base_fp
         {"messages": [{"role": role, "content": f"{role} {n}"} for role in ("user", "assistant") * 2]} for n in range(8)
     ]
     learned = []
-    for chosen in (planning.COURSES, planning.Choices(last_answer_only=True)):
+    for chosen in (my_data.COURSES, my_data.Choices(last_answer_only=True)):
         found = my_data.read(write(tmp_path, chats), base_fp32.tokenizer, 100, chosen=chosen)
         learned.append([int((one.labels != tasks.IGNORED).sum()) for one in found.train])
     assert learned[0] == [2 * count for count in learned[1]]
@@ -111,30 +111,30 @@ def test_the_adapters_name_is_one_that_every_program_takes(tmp_path):
 
 @pytest.mark.parametrize(("examples", "steps"), [(3, 24), (9, 24), (40, 30), (60, 36), (5000, 36)])
 def test_steps_follow_from_the_size_of_the_file(examples, steps):
-    assert planning.steps_for(examples, "quick") == steps
-    assert planning.most("quick") == 36 * planning.BATCH + 40
+    assert my_data.steps_for(examples, "quick") == steps
+    assert my_data.most("quick") == 36 * my_data.BATCH + 40
 
 
 def test_what_is_asked_for_is_what_is_planned(data):
     base = make_tiny_base()
-    how = planning.settings(base, 9, "quick", seed=3, autocast=False)
-    assert (how.steps, how.learning_rate, how.seed) == (24, planning.RATE, 3)
-    how = planning.settings(base, 9, "quick", 0, False, steps=7, rate=1e-4)
+    how = my_data.settings(base, 9, "quick", seed=3, autocast=False)
+    assert (how.steps, how.learning_rate, how.seed) == (24, my_data.RATE, 3)
+    how = my_data.settings(base, 9, "quick", 0, False, steps=7, rate=1e-4)
     assert (how.steps, how.learning_rate) == (7, 1e-4)
-    planning.attach(base.model, 0)
-    planning.attach(base.model, 0)
-    assert planning.seconds_a_step(base.model, data.train, how) > 0
+    my_data.attach(base.model, 0)
+    my_data.attach(base.model, 0)
+    assert my_data.seconds_a_step(base.model, data.train, how) > 0
     assert all(p.grad is None for p in base.model.parameters()), "training starts clean"
-    bill = planning.bill(base, how, 100)
+    bill = my_data.bill(base, how, 100)
     job = Job(
-        "lora", planning.R, seq=100, batch_size=4, gradient_checkpointing=False, dtype="fp32", optimizer=how.optimizer
+        "lora", my_data.R, seq=100, batch_size=4, gradient_checkpointing=False, dtype="fp32", optimizer=how.optimizer
     )
     assert bill == memory.predict(base.model.config, job, card=False).bill.total, "no card's context on a processor"
-    shorter = planning.bill(base, how, data.train)
-    assert shorter < bill and shorter == planning.bill(base, how, list(data.train))
-    where = planning.Place(room=bill / 2, words="a small card")
-    assert "does NOT fit" in words.plan(how, 9, bill, where, 0.5)
-    said = words.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
+    shorter = my_data.bill(base, how, data.train)
+    assert shorter < bill and shorter == my_data.bill(base, how, list(data.train))
+    where = my_data.Place(room=bill / 2, words="a small card")
+    assert "does NOT fit" in pictures.plan(how, 9, bill, where, 0.5)
+    said = pictures.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
     assert "it fits" in said and "each line is seen 3.1 times, at a learning rate of 0.0001" in said
 
 
@@ -152,22 +152,22 @@ def test_what_is_asked_for_is_what_is_planned(data):
 )
 def test_a_parameter_that_cannot_be_is_a_sentence_before_a_base_is_loaded(wrong):
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))} = .*: give "):
-        planning.Choices(**wrong)
+        my_data.Choices(**wrong)
 
 
 def test_every_parameter_reaches_the_training(data):
-    chosen = planning.Choices(
+    chosen = my_data.Choices(
         r=2, lora_alpha=6, batch_size=2, gradient_accumulation_steps=3, gradient_checkpointing=True
     )
     base = make_tiny_base()
-    how = planning.settings(base, 60, "quick", 0, False, chosen=chosen)
+    how = my_data.settings(base, 60, "quick", 0, False, chosen=chosen)
     assert (how.batch_size, how.gradient_accumulation_steps, how.gradient_checkpointing) == (2, 3, True)
-    assert how.steps == 30 and planning.most("quick", chosen) == 36 * 6 + 40
-    planning.attach(base.model, 0, chosen)
+    assert how.steps == 30 and my_data.most("quick", chosen) == 36 * 6 + 40
+    my_data.attach(base.model, 0, chosen)
     _, layer = next(lora.lora_layers(base.model))
     assert (layer.r, layer.scaling) == (2, 3.0)
-    assert planning.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
-    assert "30 steps of 6 lines, 2 at a time" in words.plan(how, 60, 1.0, planning.Place(2.0, "here"), 0.5)
+    assert my_data.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
+    assert "30 steps of 6 lines, 2 at a time" in pictures.plan(how, 60, 1.0, my_data.Place(2.0, "here"), 0.5)
 
 
 def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
@@ -176,7 +176,7 @@ def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
 
     base = make_tiny_base()
     weights = models.base_weights(base.model)
-    monkeypatch.setattr(planning, "LARGE", weights - 1)
+    monkeypatch.setattr(my_data, "LARGE", weights - 1)
     packed = copy.deepcopy(base.model)
     quant.quantize_linears(packed, lora.resolve_targets(packed, "all-linear"))
     theirs = copy.deepcopy(base.model)
@@ -188,9 +188,7 @@ def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
     for model in (base.model, packed, theirs):
         lora.attach(model, r=2)
         assert models.base_weights(model) == weights
-        assert (
-            planning.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == planning.RATE_OF_LARGE
-        )
+        assert my_data.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == my_data.RATE_OF_LARGE
 
 
 def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
@@ -202,15 +200,15 @@ def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
 
     model = OnACard(1, 1)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: happened.append("waited"))
-    monkeypatch.setattr(planning.time, "perf_counter", lambda: happened.append("clock") or float(len(happened)))
-    monkeypatch.setattr(planning, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
-    planning.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
+    monkeypatch.setattr(my_data.time, "perf_counter", lambda: happened.append("clock") or float(len(happened)))
+    monkeypatch.setattr(my_data, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
+    my_data.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
     assert happened == ["waited", "clock", "work", "work", "waited", "clock"] * 2
 
 
 def test_what_does_not_fit_is_told_which_parameters_to_change():
     def advice(**how):
-        return words.plan(training.Settings(**how), 9, 2.0, planning.Place(1.0, "here"), 0.5).splitlines()[1]
+        return pictures.plan(training.Settings(**how), 9, 2.0, my_data.Place(1.0, "here"), 0.5).splitlines()[1]
 
     said = advice(batch_size=2, gradient_accumulation_steps=3)
     assert (
@@ -240,7 +238,7 @@ def test_the_lessons_own_commands_fit_a_t4_by_the_courses_own_ledger():
     for name, rest in commands:
         given = dict(re.findall(r"-p (\w+) (\S+)", rest))
         method = "qlora" if given.pop("precision", "") == "nf4" else "lora"
-        chosen = planning.Choices(**{key: json.loads(value.lower()) for key, value in given.items()})
+        chosen = my_data.Choices(**{key: json.loads(value.lower()) for key, value in given.items()})
         job = memory.Job(
             method,
             r=chosen.r,
@@ -255,12 +253,12 @@ def test_the_lessons_own_commands_fit_a_t4_by_the_courses_own_ledger():
 
 
 def test_a_plan_is_held_against_what_is_free_and_what_the_base_holds_already(monkeypatch):
-    monkeypatch.setattr(planning, "free_bytes", lambda: 10**9)
-    monkeypatch.setattr(planning.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(my_data, "free_bytes", lambda: 10**9)
+    monkeypatch.setattr(my_data.torch.cuda, "is_available", lambda: False)
     base = make_tiny_base()
-    assert planning.place().room == 10**9
-    assert planning.place(base).room == 10**9 + memory.held_bytes(base.model.state_dict().values()) > 10**9
-    plan = words.plan(planning.settings(base, 9, "quick", 0, False), 9, 1.0, planning.place(), 0.5)
+    assert my_data.place().room == 10**9
+    assert my_data.place(base).room == 10**9 + memory.held_bytes(base.model.state_dict().values()) > 10**9
+    plan = pictures.plan(my_data.settings(base, 9, "quick", 0, False), 9, 1.0, my_data.place(), 0.5)
     assert "has 1.0 GB free" in plan
 
 
@@ -294,7 +292,7 @@ def test_a_score_compares_line_by_line_and_its_interval_may_hold_zero():
     assert found.fall == pytest.approx(1 / 3)
     unsure = scoring.score([3.0, 3.0], [2.0, 3.5], bare, tuned, None)
     assert unsure.gain.low < 0 < unsure.gain.high and unsure.kept is None and unsure.drift is None
-    assert len(words.score(unsure, 2)) == 2 and len(words.score(found, 2)) == 4
+    assert len(pictures.score(unsure, 2)) == 2 and len(pictures.score(found, 2)) == 4
     assert scoring.score([3.0], [2.0], bare, tuned, None).gain is None
 
 
@@ -356,8 +354,8 @@ def test_every_line_is_a_dot_and_the_held_out_ones_stand_out(tmp_path):
 
 def test_the_curve_marks_what_was_kept_and_says_when_nothing_was_gained():
     looks = {0: 4.0, 6: 2.0, 12: 2.5}
-    assert "the best is that of step 6, not the last" in words.held_out_curve(looks, 6)
-    assert "nothing was gained" in words.held_out_curve({0: 1.0, 6: 2.0}, 6)
+    assert "the best is that of step 6, not the last" in pictures.held_out_in_words(looks, 6)
+    assert "nothing was gained" in pictures.held_out_in_words({0: 1.0, 6: 2.0}, 6)
     ax = pictures.held_out_curve([3.0] * 12, looks, 6).axes[0]
     assert any(list(line.get_xdata()) == [6] and line.get_markersize() == 15 for line in ax.lines)
     _, said = pictures.line_by_line([3.0, 4.0], [2.0, 4.5])
@@ -369,7 +367,7 @@ def test_the_curve_marks_what_was_kept_and_says_when_nothing_was_gained():
 
 def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
     base = make_tiny_base()._replace(name=str(tmp_path))
-    how = planning.settings(base, 9, "quick", 0, False)
+    how = my_data.settings(base, 9, "quick", 0, False)
     bare, tuned = scoring.Heard(["Secret a"], ["c"], 40.0), scoring.Heard(["Secret b"], ["c"], 44.0)
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, None)
     problems = [
@@ -408,7 +406,7 @@ def test_what_cannot_be_exported_or_asked_is_a_sentence(data, tmp_path, monkeypa
 
 def test_the_card_names_the_base_that_was_trained_on_and_quotes_a_judgement(data):
     base = make_tiny_base()._replace(name=models.EMBEDDED_NAME)
-    how = planning.settings(base, 9, "quick", 0, False)
+    how = my_data.settings(base, 9, "quick", 0, False)
     bare = scoring.Heard(["a"], ["c"], 40.0)
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, bare, None)
     text = model_card(publishing.about("own", base, data, how, found, 1, [], Tally(6, 0, 0, 0), 24))
@@ -466,14 +464,14 @@ def test_what_is_shown_of_a_learners_lines_and_answers_is_masked(tmp_path, monke
     data = my_data.read(write(tmp_path, by_topic), AsciiTokenizer(), 100)
     figure, said = pictures.lines_of(data)
     ticks = "".join(tick.get_text() for tick in figure.axes[0].get_yticklabels())
-    assert data.split.by == "topic" and "@" not in words.parts(data) + said + ticks
-    assert not {*UNSEEN, "\n"} & set(words.parts(data))
+    assert data.split.by == "topic" and "@" not in pictures.parts(data) + said + ticks
+    assert not {*UNSEEN, "\n"} & set(pictures.parts(data))
 
 
 def test_the_condition_of_the_intervals_names_the_topics(data):
-    assert "lines like these were drawn again" in words.condition(data)
+    assert "lines like these were drawn again" in pictures.condition(data)
     by_topic = data._replace(split=data.split._replace(topics=("a", "b")))
-    assert "other lines of these 2 topics" in words.condition(by_topic)
+    assert "other lines of these 2 topics" in pictures.condition(by_topic)
 
 
 def test_an_answer_that_is_cut_says_so_and_the_rule_does_not_see_it(data):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lora_lessons.errors import ModelError
-from lora_lessons.lessons.l16_many_adapters import gpu_servers
+from lora_lessons.lessons.l16_many_adapters import serving
 
 # It answers each prompt with the adapter that was asked for, and only whoever knows the token.
 STAND_IN = """
@@ -42,8 +42,8 @@ def test_each_row_names_its_adapter(name, nobody, monkeypatch):
     def stand_in(name, base, adapters, port, token, r):
         return [sys.executable, "-c", STAND_IN, str(port), token]
 
-    monkeypatch.setattr(gpu_servers, "command", stand_in)
-    with gpu_servers.running(name, Path("base"), ADAPTERS, 8) as server:
+    monkeypatch.setattr(serving, "command", stand_in)
+    with serving.running(name, Path("base"), ADAPTERS, 8) as server:
         assert server.answers(["a", "b", "c"], ["persona", None, "code_style"]) == [
             "a by persona",
             f"b by {nobody}",
@@ -56,25 +56,25 @@ def test_each_row_names_its_adapter(name, nobody, monkeypatch):
 
 def test_a_server_that_ends_says_its_last_words(monkeypatch):
     words = [sys.executable, "-c", "raise SystemExit('no card has room')"]
-    monkeypatch.setattr(gpu_servers, "command", lambda *_: words)
+    monkeypatch.setattr(serving, "command", lambda *_: words)
     with pytest.raises(ModelError, match=r"vLLM did not start \(no card has room\)"):
-        gpu_servers.running("vLLM", Path("base"), ADAPTERS, 8).__enter__()
+        serving.running("vLLM", Path("base"), ADAPTERS, 8).__enter__()
 
 
-@pytest.mark.parametrize("name", gpu_servers.NAMES)
+@pytest.mark.parametrize("name", serving.NAMES)
 def test_the_command_is_on_loopback_with_its_token_and_takes_every_adapter(name):
-    words = gpu_servers.command(name, Path("model"), ADAPTERS, 1234, "secret", 8)
+    words = serving.command(name, Path("model"), ADAPTERS, 1234, "secret", 8)
     said = " ".join(words)
     assert "--host 127.0.0.1 --port 1234 --api-key secret --enable-lora" in said
     assert "persona=p code_style=c" in said
     assert ("--max-loras 2 --max-lora-rank 8" if name == "vLLM" else "--max-loras-per-batch 2") in said
 
 
-@pytest.mark.parametrize("name", gpu_servers.NAMES)
+@pytest.mark.parametrize("name", serving.NAMES)
 def test_where_it_cannot_run_a_sentence_says_so(name, monkeypatch):
-    assert gpu_servers.missing(name) == f"{name} is not installed here, so it did not run."
-    monkeypatch.setattr(gpu_servers.importlib.util, "find_spec", lambda module: object())
+    assert serving.missing(name) == f"{name} is not installed here, so it did not run."
+    monkeypatch.setattr(serving.importlib.util, "find_spec", lambda module: object())
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "needs a card" in gpu_servers.missing(name)
+    assert "needs a card" in serving.missing(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert gpu_servers.missing(name) == ""
+    assert serving.missing(name) == ""

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 
 from lora_lessons import lora, many_adapters, mixing
 from lora_lessons.adapter import adapter_of
-from lora_lessons.lessons.l16_many_adapters import colleague, pictures, relatives, serving, speed
+from lora_lessons.lessons.l16_many_adapters import pictures, serving, speed
 from lora_lessons.lessons.l16_many_adapters.speed import Cost
 from lora_lessons.paths import course_root
 
@@ -28,7 +28,7 @@ def trained(model, count=2):
 
 def test_a_hundred_are_a_hundred_different_ones(tiny_model):
     parents = trained(tiny_model)
-    found = relatives.hundred(parents, seed=1)
+    found = speed.hundred(parents, seed=1)
     assert len(found) == len({adapter.name for adapter in found}) == 100
     layer = next(iter(parents[0].A))
     updates = torch.stack(
@@ -42,7 +42,7 @@ def test_a_hundred_are_a_hundred_different_ones(tiny_model):
 
 def test_the_first_ones_are_those_that_were_trained_and_a_seed_repeats(tiny_model):
     parents = trained(tiny_model)
-    one, again, other = (relatives.hundred(parents, 8, seed) for seed in (1, 1, 2))
+    one, again, other = (speed.hundred(parents, 8, seed) for seed in (1, 1, 2))
     for parent, adapter in zip(parents, one, strict=False):
         assert adapter.name == parent.name and all(torch.equal(adapter.A[n], parent.A[n].half()) for n in parent.A)
     last = [run[-1].A[next(iter(parents[0].A))] for run in (one, again, other)]
@@ -82,7 +82,7 @@ def test_peft_is_measured_in_turn_with_ours_and_on_the_same_rows(tiny_model, mon
 
 
 def test_peft_holds_the_same_adapters(tiny_model):
-    adapters, ids = relatives.hundred(trained(tiny_model), 6), torch.arange(6)[:, None]
+    adapters, ids = speed.hundred(trained(tiny_model), 6), torch.arange(6)[:, None]
     many = mixing.shared_copy(tiny_model)
     many_adapters.attach(many, adapters)
     theirs = get_peft_model(
@@ -95,11 +95,11 @@ def test_peft_holds_the_same_adapters(tiny_model):
 
 
 def test_the_colleagues_scales_are_wrong_for_small_ranks_alone_and_go_again(tiny_model):
-    adapters = relatives.hundred(trained(tiny_model), 8)
+    adapters = speed.hundred(trained(tiny_model), 8)
     many_adapters.attach(tiny_model, adapters)
     layer = next(iter(many_adapters.many_layers(tiny_model).values()))
     own = layer.scaling
-    with pytest.raises(KeyError), colleague.at_work(tiny_model, adapters):
+    with pytest.raises(KeyError), serving.at_work(tiny_model, adapters):
         assert [bool(same) for same in layer.scaling == own] == [adapter.r == 4 for adapter in adapters]
         raise KeyError
     assert layer.scaling is own and any(adapter.r == 2 for adapter in adapters)

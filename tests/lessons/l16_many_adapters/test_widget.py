@@ -3,7 +3,7 @@
 import pytest
 
 from lora_lessons import lora, memory, models
-from lora_lessons.lessons.l16_many_adapters import fits, widget
+from lora_lessons.lessons.l16_many_adapters import widget
 from lora_lessons.tools import planning
 
 
@@ -16,17 +16,17 @@ def turn(stage, **values):
 @pytest.mark.parametrize("targets, r", [("all linear layers", 8), ("q and v", 16)])
 def test_an_adapters_bytes_are_two_for_each_number_that_lora_would_train(targets, r):
     net = models.shape("Mistral-7B")
-    lora.attach(net, r=r, target_modules=fits.TARGETS[targets])
-    assert fits.adapter_bytes("Mistral-7B", targets, r) == 2 * lora.trainable_parameters(net)
+    lora.attach(net, r=r, target_modules=widget.TARGETS[targets])
+    assert widget.adapter_bytes("Mistral-7B", targets, r) == 2 * lora.trainable_parameters(net)
 
 
 def test_the_base_is_as_large_as_the_planner_says():
-    assert fits.base_bytes("Llama-2-7B", "16 bits") == 2 * 6_738_415_616
-    assert 3.5e9 < fits.base_bytes("Llama-2-7B", "NF4") < 4.5e9
+    assert widget.base_bytes("Llama-2-7B", "16 bits") == 2 * 6_738_415_616
+    assert 3.5e9 < widget.base_bytes("Llama-2-7B", "NF4") < 4.5e9
 
 
 def test_what_is_counted_fits_and_one_more_does_not():
-    one = fits.fit("Qwen2.5-7B", "NF4", "all linear layers", "RTX 4090", 4, 16)
+    one = widget.fit("Qwen2.5-7B", "NF4", "all linear layers", "RTX 4090", 4, 16)
     room = (planning.card_bytes("RTX 4090") - memory.CONTEXT_BYTES) / (1 + memory.SLACK)
     held = one.base + 4 * memory.GB
     assert held + one.adapters * one.adapter <= room < held + (one.adapters + 1) * one.adapter
@@ -36,7 +36,7 @@ def test_what_is_counted_fits_and_one_more_does_not():
 def test_the_picture_has_the_counts_at_every_rank():
     scene = widget.many_fit_scene(**widget.MANY)
     dot, text = scene.marks
-    counts = [fits.fit(**widget.MANY | {"r": r}).adapters for r in scene.stops]
+    counts = [widget.fit(**widget.MANY | {"r": r}).adapters for r in scene.stops]
     assert dot.columns["y"] == counts and counts == sorted(counts, reverse=True)
     assert text.columns["text"] == [f"{count:,} adapters" for count in counts]
     assert scene.words[scene.stops.index(8)] == widget.many_fit_words(**widget.MANY)

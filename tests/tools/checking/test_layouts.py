@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -140,8 +141,10 @@ def test_a_table_without_names_of_columns_says_so(tmp_path):
         (b"\x1f\x8brest", "unpack it with gunzip"),
         (b"\n\n", "holds no examples: write one a line"),
         (b"", "holds no examples"),
+        (b'{\n "prompt": "a",\n "completion": "b"\n}\n{\n}', r"over several lines.*put \[ before it.*jq -c \. FILE"),
+        (b'{"data": [\n' + b'{"prompt": "a", "completion": "b"},\n' * 40_000, "over several lines"),
     ],
-    ids=range(5),
+    ids=range(7),
 )
 def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence):
     (tmp_path / "x.jsonl").write_bytes(begins)
@@ -162,7 +165,37 @@ def test_one_list_over_many_lines_is_read_element_by_element(tmp_path, monkeypat
         assert mine == []
         return
     assert [example["messages"][1]["content"] for _, example in mine] == [one["output"] for one in elements]
-    assert [line for line, _ in mine] == [2 if indent is None else 3 + 5 * n for n in range(9)]
+    assert [line for line, _ in mine] == [n + 1 if indent is None else 3 + 5 * n for n in range(9)]
+
+
+def test_in_a_list_that_stands_in_one_line_the_elements_are_counted(tmp_path):
+    talks = [{"prompt": f"Question {n}?", "completion": "Ask anna.smith@gmail.com." * n} for n in range(4)]
+    (tmp_path / "x.json").write_text(json.dumps([*talks, talks[2], 3]))
+    (tmp_path / "y.jsonl").write_text("\n\n" + json.dumps({"prompt": "Question 3?", "completion": "So."}))
+    report = checking.check(tmp_path / "x.json", held_out=tmp_path / "y.jsonl")
+    said = checking.in_words(report)
+    assert not re.search(r"\bline \d", said.replace("line 3 of the held-out file", ""))
+    assert {problem.code: problem.lines for problem in report.problems} == {
+        "empty_answer": (1,),
+        "unknown_layout": (6,),
+        "personal_data": (2, 3, 4, 5),
+        "duplicate": (5,),
+        "leak": (4,),
+        "too_few": (),
+    }
+    assert (
+        "4 of 6 elements can be used" in said
+        and "unknown_layout (element 6)" in said
+        and "the same as element 3" in said
+    )
+    assert "in elements 2, 3, 4, 5. Take" in said and "(4 elements: 2, 3, 4, 5)" in said
+    assert 'unknown_layout</code> <span class="place">(element 6)' in checking.as_page(report)
+
+
+def test_a_first_line_that_is_cut_costs_itself_alone(good):
+    line = '{"prompt": "a", "completion": "b"}'
+    for cut in ("{", '{"messages": [', '{"messages":', line[:-1], line[:-3]):
+        assert [number for number, _ in good(f"{cut}\n{line}\n")] == [2]
 
 
 def test_a_broken_element_of_a_list_costs_itself_alone(tmp_path):

@@ -153,6 +153,19 @@ def test_no_token_is_left_to_learn_only_where_the_first_answer_does_not_begin(ch
     assert checked(tokenizer, chat, max_tokens=first.given).problems[0].code == "all_masked"
 
 
+@pytest.mark.parametrize("limit, code", [(500, "too_long"), (5, "all_masked")])
+def test_a_long_chat_that_does_not_fit_is_not_rendered_again_for_each_answer(checked, monkeypatch, limit, code):
+    tokenizer, rendered = whole("chatml"), []
+    whole_chat = tokenizer.apply_chat_template
+    monkeypatch.setattr(
+        tokenizer, "apply_chat_template", lambda said, **how: rendered.append(len(said)) or whole_chat(said, **how)
+    )
+    for turns in (60, 120):
+        rendered.clear()
+        (found, *_) = checked(tokenizer, TALK * turns, max_tokens=limit).of("wrong")
+        assert (found.code, len(rendered)) == (code, 4)
+
+
 def test_the_special_tokens_of_the_base_are_looked_for(checked):
     said = [TALK[0], {"role": "assistant", "content": "Write <wait> here."}]
     tokenizer = whole("chatml")

@@ -106,7 +106,7 @@ def test_a_shape_says_what_a_rank_meets(tmp_path):
 
 def test_the_command_writes_once(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(launch, "sizes_of", lambda *_: None)
-    words = ["cluster", "config", "--cards", "2x24", "--out", str(tmp_path / "c"), "some-model"]
+    words = ["cluster", "config", "--cards", "2X24", "--out", str(tmp_path / "c"), "some-model"]
     assert cli.main(words) == 0
     said = capsys.readouterr().out
     assert "accelerate launch --config_file" in said and "was not checked" in said

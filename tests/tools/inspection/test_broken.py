@@ -144,6 +144,29 @@ def test_peft_indeed_refuses_a_rank_that_the_tensors_have_not(zoo, tmp_path, set
     assert (loads(place)["PEFT"], loads(place)["Ollama (merged)"], loads(place)["vLLM"]) == ("no", "no", "care")
 
 
+OVERLAP = {"layers.0.self_attn.q_proj": 2, ".*_proj": 8}
+
+
+def test_where_two_patterns_mean_a_matrix_it_is_said_that_peft_sorts_them(tmp_path):
+    """PEFT trains by their order and saves them sorted; it then stops at the ranks, and says nothing of the alphas."""
+    place = lora(tmp_path / "ranks", rank_pattern=OVERLAP).place
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        put_on(place)
+    (found,) = inspection.inspect(place).findings
+    assert (
+        found.code == "rank_differs" and "Write 'layers.0.self_attn.q_proj' first into rank_pattern" in found.sentence
+    )
+    kept = lora(tmp_path / "alphas", alpha_pattern=OVERLAP)
+    first = "base_model.model.model.layers.0.self_attn.q_proj"
+    trained, loaded = (worn.get_submodule(first).scaling["default"] for worn in (kept.model, put_on(kept.place)[0]))
+    (found,) = inspection.inspect(kept.place).findings
+    assert (trained, loaded, found.code) == (0.5, 2.0, "pattern_order")
+    assert "1 of 4 matrices, such as model.layers.0.self_attn.q_proj ('.*_proj' = 8, 'layers.0" in found.sentence
+    assert inspection.inspect(edited(kept, tmp_path / "mended", alpha_pattern=OVERLAP)).codes == ()
+    same = lora(tmp_path / "same", alpha_pattern={"q_proj": 8, "_proj": 8})
+    assert inspection.inspect(same.place).codes == ()
+
+
 @pytest.mark.parametrize("targets", ["q_proj", "q_proj|v_proj", ["k_proj"]], ids=str)
 def test_peft_indeed_stops_where_the_configuration_means_nothing_in_the_file(zoo, tmp_path, targets):
     place = edited(zoo["plain"], tmp_path / "it", target_modules=targets, layers_to_transform=None)
@@ -159,6 +182,36 @@ def test_peft_indeed_stops_where_what_is_saved_whole_is_not_in_the_file(zoo, tmp
     place = edited(zoo["plain"], tmp_path / "it", **settings)
     with pytest.raises(KeyError):
         put_on(place)
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
+
+
+TOKENS = {
+    "fewer tokens than rows": ([3], "names 1 tokens, and the file has rows for 2"),
+    "no numbers": (["</s>", 4], "something else than the numbers of tokens"),
+    "beyond the vocabulary": ({"embed_tokens": [3, 9999]}, "names token 9999, and the base has"),
+}
+
+
+@pytest.mark.parametrize("what", TOKENS)
+def test_peft_indeed_stops_at_tokens_that_do_not_fit_the_file_or_the_base(zoo, tmp_path, what):
+    tokens, part = TOKENS[what]
+    place = edited(zoo["tokens"], tmp_path / "it", trainable_token_indices=tokens)
+    with pytest.raises((RuntimeError, IndexError, ValueError, TypeError)):
+        put_on(place)
+    llama().save_pretrained(tmp_path / "base")
+    xray = inspection.inspect(place, str(tmp_path / "base"))
+    (found,) = (one for one in xray.findings if one.code == "tokens_differ")
+    assert part in found.sentence and found.severity == "wrong"
+    assert [one.loads for one in xray.runtimes if one.name in ("PEFT", "Ollama (merged)")] == ["no", "no"]
+
+
+def test_peft_indeed_drops_the_rows_of_tokens_that_are_not_named_without_a_word(zoo, tmp_path):
+    place = edited(zoo["tokens"], tmp_path / "it", trainable_token_indices=None)
+    worn, said = put_on(place)
+    assert not any("trainable_tokens" in name for name, _ in worn.named_parameters())
+    assert not [one for one in said if "adapter" in one]
+    (found,) = inspection.inspect(place).findings
+    assert found.code == "tokens_differ" and "the rows of 2 tokens" in found.sentence
     assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "care"
 
 
@@ -212,6 +265,13 @@ def test_an_adapter_whose_scale_is_zero_has_no_effective_rank(zoo, tmp_path):
 
 def test_llama_cpps_converter_is_not_promised_gpt_2_whose_w_it_turns_around(zoo, tmp_path):
     assert loads(edited(zoo["plain"], tmp_path / "it", fan_in_fan_out=True))["llama.cpp"] == "no"
+
+
+def test_peft_indeed_stops_at_a_task_that_it_does_not_know(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it", task_type="TEXT_GENERATION")
+    with pytest.raises(ValueError, match="Invalid task type"):
+        put_on(place)
+    assert loads(place)["PEFT"] == loads(place)["Ollama (merged)"] == "no"
 
 
 def test_vllm_is_told_the_next_of_the_ranks_that_it_takes(zoo, tmp_path):
@@ -338,11 +398,13 @@ def test_a_damaged_folder_is_one_sentence(zoo, tmp_path, damage, sentence):
         {"alpha_pattern": ["q_proj"]},
         {"init_lora_weights": 3},
         {"base_model_name_or_path": []},
+        {"peft_type": "lora"},
+        {"task_type": "causal_lm"},
     ],
 )
 def test_a_setting_that_cannot_be_is_one_sentence(zoo, tmp_path, settings):
     place = edited(zoo["plain"], tmp_path / "it", **settings)
-    with pytest.raises(ValueError, match=f"is damaged .*{next(iter(settings))}"):
+    with pytest.raises(ValueError, match=f"(is damaged|PEFT does not know) .*{next(iter(settings))}"):
         inspection.inspect(place)
 
 

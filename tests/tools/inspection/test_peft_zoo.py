@@ -81,6 +81,7 @@ def test_stable_and_effective_rank_follow_the_spectrum():
 def test_ranks_and_scales_follow_the_patterns(zoo):
     by_rank = {one.module: one.r for one in inspection.inspect(zoo["rank_pattern"].place).matrices}
     assert by_rank["model.layers.1.self_attn.q_proj"] == 2 and by_rank["model.layers.0.self_attn.q_proj"] == 4
+    assert " of 2 … 4\n" in inspection.in_words(inspection.inspect(zoo["rank_pattern"].place))
     assert inspection.inspect(zoo["alpha_pattern"].place).scales == (0.5, 2.0)
     assert inspection.inspect(zoo["rslora"].place).scales == (4.0,)
     assert {one.experts for one in inspection.inspect(zoo["experts"].place).matrices} == {1, 4}

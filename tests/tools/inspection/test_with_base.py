@@ -13,7 +13,7 @@ import torch
 from chat_templates import CHATML, ZEPHYR, tokenizer_of
 from peft_zoo import TOKENIZER, edited, llama, lora, mixtral
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaForCausalLM
 
 from lora_lessons import lowrank
 from lora_lessons.paths import course_root
@@ -59,6 +59,19 @@ def test_numbers_that_are_none_cost_one_sentence_and_not_the_report(zoo, base_fo
 def test_a_convolutions_a_and_b_beside_a_base_are_read_as_matrices(zoo, base_folder, tmp_path):
     place = edited(zoo["plain"], tmp_path / "it", lambda t: {name: one[..., None, None] for name, one in t.items()})
     assert inspection.inspect(place, str(base_folder)).base.ratio
+
+
+def test_gpt_2_keeps_w_turned_around(tmp_path):
+    """PEFT adapts its Conv1D, whose weight is k×d: an update along W's own directions brings no new one."""
+    base = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=1, n_head=4, vocab_size=len(TOKENIZER), n_positions=16))
+    base.save_pretrained(tmp_path / "gpt2")
+    square = "transformer.h.0.attn.c_proj"
+    parts = lowrank.svd(base.get_submodule(square).weight.detach().T)
+    kept = lora(tmp_path / "it", model=base, target_modules=["attn.c_proj"], fan_in_fan_out=True, r=1, lora_alpha=1)
+    along = {"lora_A": parts.Vh[:1], "lora_B": 0.1 * parts.U[:, :1]}
+    place = edited(kept, tmp_path / "along", lambda t: {k: along[k.split(".")[-2]].contiguous() for k in t})
+    found = inspection.inspect(place, str(tmp_path / "gpt2")).base
+    assert found.intruders == (0, 10) and found.not_adapted == {"c_attn": 1, "c_fc": 1, "c_proj": 1, "lm_head": 1}
 
 
 def test_a_direction_that_w_has_not_is_an_intruder():

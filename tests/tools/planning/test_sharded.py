@@ -131,7 +131,9 @@ def test_cards_that_cannot_be_are_one_sentence(said, sentence):
 
 
 def test_cards_are_named_as_one_card_is():
-    assert planning.cluster_of("2x24").room == planning.cluster_of("2xRTX 4090").room == 24 * GIB
+    for said in ("2x24", "2xRTX 4090", "2X24", "2 x 24 GB", "2×24", "2 * 24GB VRAM"):
+        assert planning.cluster_of(said) == planning.Cluster(2, 24 * GIB), said
+    assert planning.cluster_of("4 x A100 (80GB)") == planning.Cluster(4, 80 * GIB)
     assert planning.cluster_of("8x24", nodes=2).cards_per_node == 4
     with pytest.raises(ValueError, match="3 cards do not spread evenly over 2 nodes"):
         planning.cluster_of("3x24", nodes=2)

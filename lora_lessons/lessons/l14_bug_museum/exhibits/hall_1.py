@@ -25,6 +25,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
         symptoms=(
             "a high rank learns less than a low rank",
             "the loss falls far too slowly",
+            "the loss does not fall, or hardly",
             "the loss falls more slowly since I raised r",
             "I increased the rank and it learns less",
             "I left lora_alpha at its default",
@@ -49,6 +50,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "I trained and nothing changed at all",
             "it starts without any effect and never learns",
             "the loss is stuck at one value",
+            "the loss does not fall",
         ),
         suspect="A and B both start at zero: each is a factor in the other's gradient, so neither ever moves.",
         noticed="Look at the gradients of the first step. A's is zero because B is zero. If B's is zero too, nothing will ever move.",
@@ -112,6 +114,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
             "the trained model writes gibberish",
             "every question gets a memorised answer",
             "held-out loss rises while training loss falls",
+            "the evaluation loss rises",
         ),
         suspect="Trained too hard on few examples, by the rate or by the steps: they were memorised, and much else overwritten.",
         noticed="Beside the training loss, measure the loss on examples kept out of training and the perplexity of a general text.",

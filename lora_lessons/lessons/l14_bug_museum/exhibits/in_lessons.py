@@ -42,6 +42,7 @@ SUSPECTS: tuple[InALesson, ...] = (
             "rank 64 is worse than rank 8 with alpha = 2r",
             "a high rank ends at a worse loss than a low rank",
             "the loss becomes nan after 50 steps",
+            "the gradient norm explodes, or becomes nan after a while",
             "the loss explodes in the middle of training",
             "the loss goes up from step to step",
             "the learning rate is too high",

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ....errors import ModelError
+from ....errors import ModelError, require
 from ....files import scratch
 from ....paths import package
 
@@ -87,6 +87,8 @@ def python_path() -> str:
 
 def start(job: Mapping[str, Any], chatter: IO[bytes]) -> subprocess.Popen[bytes]:
     """The worker, reading the job (and the server's token, which a command line would show) from its stdin."""
+    require("llama_cpp_py_sync")
+    require("xllamacpp")
     command, environment = [sys.executable, "-m", WORKER], os.environ | {"PYTHONPATH": python_path()}
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=chatter, env=environment)
     assert process.stdin is not None

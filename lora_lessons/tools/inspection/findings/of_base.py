@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..reading import AdapterFolder
 from ..with_base import Talk, talk_of
-from ..xray import AdaptedMatrix, AgainstBase, Finding
+from ..xray import AdaptedMatrix, AgainstBase, Finding, tokens_dropped, tokens_misfit
 from .of_numbers import named
 
 # ‖ΔW‖/‖W‖ of the matrix in the middle: 0.01 in the course's own adapters, 0.11 in the LoRA paper (section 7.3, r = 4).
@@ -157,6 +157,21 @@ def _tokens(opened: AdapterFolder, mine: Talk, theirs: Talk, against: AgainstBas
             f"{theirs.added[other]!r} in the other.",
         )
     rows = against.vocabulary if against else None
+    if misfit := tokens_misfit(opened, rows):
+        yield Finding(
+            "tokens_differ",
+            "wrong",
+            f"PEFT stops: {misfit}. Get the adapter_config.json that was saved with this file.",
+            "lesson 04",
+        )
+    if dropped := tokens_dropped(opened):
+        yield Finding(
+            "tokens_differ",
+            "wrong",
+            f"The file holds the rows of {dropped} tokens, and trainable_token_indices names none: PEFT drops them without a "
+            "word. Get the adapter_config.json that was saved with this file.",
+            "lesson 04",
+        )
     if not isinstance(rows, int):
         return
     beyond = [word for number, word in sorted(mine.added.items()) if number >= rows]

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ....peft_config import DEFAULT_ALPHA
 from ..reading import AdapterFolder
-from ..settings import NEEDS_COVARIANCES, NEEDS_GRADIENTS
+from ..settings import NEEDS_COVARIANCES, NEEDS_GRADIENTS, AdapterSettings, all_matching
 from ..xray import AdaptedMatrix, Finding, dropped, other_ranks
 from .of_numbers import named
 
@@ -42,6 +42,8 @@ VARIANTS = {
     "velora_config": "VeLoRA: it saved memory while it was trained, and computes what plain LoRA does. Its extra tensors are of no "
     "further use.",
 }
+
+SORTED = "PEFT takes the first pattern that means a matrix, and its save_pretrained sorts them by name"
 
 
 def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
@@ -175,14 +177,35 @@ def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> 
         )
     if others := other_ranks(opened, matrices):
         first = others[0]
+        patterns = all_matching(said.rank_pattern, first.module)
+        meant = next((one for one in patterns if said.rank_pattern[one] == first.r), "")
+        mend = f"Write {meant!r} first into rank_pattern: {SORTED}."
         yield Finding(
             "rank_differs",
             "wrong",
             f"adapter_config.json says r = {said.rank_of(first.module)}, and the tensors have r = {first.r} in "
-            f"{named([one.module for one in others], len(matrices))}: PEFT stops with a size mismatch. Get the adapter_config.json "
-            "that was saved with this file.",
+            f"{named([one.module for one in others], len(matrices))}: PEFT stops with a size mismatch. "
+            f"{mend if meant else 'Get the adapter_config.json that was saved with this file.'}",
             "lesson 04",
         )
+    yield from _sorted_patterns(said, matrices)
+
+
+def _sorted_patterns(said: AdapterSettings, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+    """Where two patterns give a module another alpha each, and the order of the file may be that of PEFT's save_pretrained."""
+    alphas = said.alpha_pattern
+    meant = {one.module: [*all_matching(alphas, one.module)] for one in matrices}
+    twice = [module for module, patterns in meant.items() if len({alphas[one] for one in patterns}) > 1]
+    if not twice or [*alphas] != sorted(alphas):
+        return
+    each = ", ".join(f"{one!r} = {_short(alphas[one])}" for one in meant[twice[0]])
+    yield Finding(
+        "pattern_order",
+        "look",
+        f"Several patterns of alpha_pattern mean {named(twice, len(matrices))} ({each}). {SORTED}: if another one came first "
+        "while you trained, PEFT now computes with another lora_alpha, without a word. Then write that one first.",
+        "peft.utils.get_pattern_key",
+    )
 
 
 def _usual_r(matrices: Sequence[AdaptedMatrix]) -> int:

@@ -1,0 +1,128 @@
+"""The wheel, installed beside the libraries, outside the checkout: the tools answer, and the lessons are in it."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lora_lessons.paths import course_root
+
+ADAPTER = "shipped/data/adapters/persona"
+WITHOUT = """
+import sys
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {names}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Lacking())
+from lora_lessons import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+COURSE = {
+    "anywidget",
+    "ipykernel",
+    "IPython",
+    "ipywidgets",
+    "jupyterlab",
+    "matplotlib",
+    "nbclient",
+    "nbformat",
+    "papermill",
+}
+EXPORT = {"xllamacpp", "llama_cpp_py_sync"}
+
+
+def done(*command, **how):
+    return subprocess.run(command, capture_output=True, text=True, **how)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder of an installation without its libraries, which are this environment's."""
+    wheels, place = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("installed")
+    alone = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    # built from a copy: setuptools keeps what it built before, and a module that is gone would stay in the wheel
+    source = tmp_path_factory.mktemp("source")
+    files = done("git", "ls-files", "-z", cwd=course_root()).stdout.split("\0")[:-1] or pytest.skip("no git checkout")
+    for name in files:
+        if (course_root() / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(course_root() / name, source / name)
+    built = done(*pip, "wheel", "--no-deps", *alone, "-w", str(wheels), str(source))
+    assert built.returncode == 0, built.stderr
+    (wheel,) = wheels.glob("*.whl")
+    assert wheel.stat().st_size < 25e6
+    put = done(*pip, "install", "--no-deps", "--no-compile", "--target", str(place), str(wheel))
+    assert put.returncode == 0, put.stderr
+    return place
+
+
+@pytest.fixture
+def outside(installed, tmp_path):
+    """A function that runs a command of the installation in an empty folder, without some libraries."""
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    for name in ("LORA_LESSONS_ROOT", "PYTHONSAFEPATH"):
+        environment.pop(name, None)
+
+    def run(*words, without=COURSE | EXPORT):
+        script = WITHOUT.format(names=sorted(without))
+        return done(sys.executable, "-c", script, *words, cwd=tmp_path, env=environment)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plan", "Qwen2.5-7B", "--gpu", "RTX 4090"], "It fits: "),
+        (["check", "{package}/shipped/data/persona/train.jsonl"], "264 of 264 lines can be used"),
+        (["inspect", "{package}/" + ADAPTER], "llama.cpp       yes"),
+        (["symptom", "loss falls, answers unchanged"], "Suspect: "),
+        (["export", "gguf", "{package}/" + ADAPTER, "--types", "f16", "--out", "out"], "persona-lora.gguf"),
+    ],
+    ids=lambda one: one[0] if isinstance(one, list) else "",
+)
+def test_the_core_is_enough_for_the_tools(outside, installed, words, said):
+    without = COURSE if words[0] == "export" else COURSE | EXPORT  # llama.cpp proves what is exported
+    found = outside(*(word.format(package=installed / "lora_lessons") for word in words), without=without)
+    assert found.returncode == 0 and said in found.stdout, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "without", "library"),
+    [
+        (["lab"], COURSE, "jupyterlab, which is not installed: pip install 'lora-lessons[course]'"),
+        (["run", "01"], COURSE, "pip install 'lora-lessons[course]'"),
+        (["inspect", "{package}/" + ADAPTER, "--html", "x.html"], COURSE, "matplotlib, which is not installed"),
+        (
+            ["export", "gguf", "{package}/" + ADAPTER, "--types", "Q4_K_M", "--out", "out"],
+            EXPORT,
+            "pip install 'lora-lessons[export]'",
+        ),
+    ],
+    ids=["lab", "run", "inspect --html", "export Q4_K_M"],
+)
+def test_what_needs_an_extra_names_it_in_one_sentence(outside, installed, words, without, library):
+    found = outside(*(word.format(package=installed / "lora_lessons") for word in words), without=without)
+    assert found.returncode == 2 and library in found.stderr and found.stderr.count("\n") == 1, found.stderr
+
+
+def test_the_lessons_are_in_it(outside, tmp_path):
+    found = outside("lab", "--", "--version", without=set())
+    assert found.returncode == 0, found.stderr
+    assert (tmp_path / "my_lessons" / "00_start_here.ipynb").is_file() and "copied to my_lessons" in found.stderr
+
+
+def test_nothing_of_the_workshop_and_no_test_is_in_it(installed):
+    assert not (installed / "workshop").exists() and not (installed / "tests").exists()
+    assert {path.name for path in (installed / "lora_lessons" / "shipped").iterdir()} == {"data", "notebooks"}
+    packaged = {path.relative_to(installed) for path in (installed / "lora_lessons").rglob("*.py")}
+    here = {
+        Path("lora_lessons") / path.relative_to(course_root() / "lora_lessons")
+        for path in (course_root() / "lora_lessons").rglob("*.py")
+    }
+    assert {path for path in packaged if "shipped" not in path.parts} == here

@@ -55,7 +55,7 @@ ALLOWED = {
     ("a notebook", "import runpy"),
     ("a notebook", "runpy.run_path(…)"),
     # What is put into it goes through `outside`; the other two show the course's own words.
-    ("course/figures.py", "Markdown(…)"),
+    ("drawing.py", "Markdown(…)"),
     ("course/claims.py", "HTML(…)"),
     ("course/exercises.py", "HTML(…)"),
     ("course/lesson.py", "HTML(…)"),

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from lora_lessons.files import write_text
-from lora_lessons.lessons.l14_bug_museum.exhibit import Exhibit, Suspect
-from lora_lessons.lessons.l14_bug_museum.exhibits import place, suspects
+from lora_lessons.lessons.l14_bug_museum.exhibits import Exhibit, Suspect, place, suspects
 from lora_lessons.lessons.l14_bug_museum.symptoms import ALIKE, search
 from lora_lessons.paths import course_root
 

@@ -159,8 +159,7 @@ def symptom(
     Looks your words up in the bug museum of lesson 14 and names up to three suspects: the mistake that it would be,
     how to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
-    from ..lessons.l14_bug_museum.exhibit import Exhibit
-    from ..lessons.l14_bug_museum.exhibits import place, suspects
+    from ..lessons.l14_bug_museum.exhibits import Exhibit, place, suspects
     from ..lessons.l14_bug_museum.symptoms import search
 
     said = " ".join(" ".join(words).split())

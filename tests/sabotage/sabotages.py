@@ -1280,7 +1280,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises/hall_1.py",
+        "lora_lessons/lessons/l14_bug_museum/exercises_hall_1.py",
         (
             "a start whose directions are all alike is accepted",
             "    if torch.linalg.matrix_rank(A if A.any() else B) < r:",
@@ -1313,7 +1313,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exhibits/hall_1.py",
+        "lora_lessons/lessons/l14_bug_museum/exhibits.toml",
         (
             "an exhibit is changed, and the page of symptoms is not made anew",
             '"gradient norm is zero",',
@@ -1505,7 +1505,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises/hall_2.py",
+        "lora_lessons/lessons/l14_bug_museum/exercises_hall_2.py",
         (
             "an end token that is masked is taken for repaired",
             "    if torch.equal(got, right):\n        return None\n    if torch.equal(got, rows.masked_fill",
@@ -1514,7 +1514,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises/hall_2_loss.py",
+        "lora_lessons/lessons/l14_bug_museum/exercises_hall_2.py",
         (
             "a packed row that leaks is taken for repaired",
             "torch.cat(alone), atol=1e-4",
@@ -1523,7 +1523,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/bos_first.py",
+        "lora_lessons/lessons/l14_bug_museum/short_runs.py",
         (
             "the tokenizer of exhibit 14.14 adds no BOS, so that the exhibit shows nothing",
             'single=f"{bos} $A"',
@@ -1532,7 +1532,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises/hall_3.py",
+        "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
         (
             "a merge that is right in memory alone, or not even there, is taken for repaired",
             "if max(found.in_memory, found.reloaded) < 1e-3 and not found.config_ties:",
@@ -1547,7 +1547,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises/hall_3_training.py",
+        "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
         (
             "a second adapter may take the first one along",
             "    if found.second and not found.first:",
@@ -1556,7 +1556,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/trials/four_bits.py",
+        "lora_lessons/lessons/l14_bug_museum/trials.py",
         (
             "all of an update is said to be kept, whatever the merge did",
             "(change * delta).sum()",

@@ -5,9 +5,9 @@ After it, the learner can diagnose training that goes wrong in silence.
 
 # To hang an exhibit, 14.11 for example (hall 2 has 14.11 to 14.19, hall 3 has 14.21 to 14.29):
 #
-# 1. exhibits/hall_2.py: its text in the catalogue. From it come the plaque in the notebook, notebooks/symptoms.md and
+# 1. exhibits.toml: its text in the catalogue. From it come the plaque in the notebook, notebooks/symptoms.md and
 #    `lora-lessons symptom`. No measured number stands in it: those belong to the notebook.
-# 2. exercises/hall_2.py: @exercise("14.11", the exhibit's own title, difficulty=…, minutes=…). The check runs what the
+# 2. exercises_hall_2.py: @exercise("14.11", the exhibit's own title, difficulty=…, minutes=…). The check runs what the
 #    learner repaired, on something tiny and within a second or two, and has a sentence for each likely wrong repair.
 #    tests/lessons/l14_bug_museum/wrong_answers_2.py: WRONG = {"14.11": [at least three]}.
 # 3. The hall's notebook, in this order; tests/lessons/l14_bug_museum/test_halls.py holds every exhibit to it:
@@ -25,4 +25,6 @@ After it, the learner can diagnose training that goes wrong in silence.
 # 5. `python -m workshop readme` makes notebooks/symptoms.md anew.
 
 # Imported here because they register themselves.
-from . import exercises as exercises
+from . import exercises_hall_1 as exercises_hall_1
+from . import exercises_hall_2 as exercises_hall_2
+from . import exercises_hall_3 as exercises_hall_3

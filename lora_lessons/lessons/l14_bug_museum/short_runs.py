@@ -1,7 +1,11 @@
-"""What hall 2 measures with: texts of a few tokens, a few steps on them, and what the model says afterwards."""
+"""What hall 2 measures with: texts of a few tokens, a few steps on them, and what the model says afterwards.
+
+And a tokenizer that puts BOS before every text, as those of Llama, Mistral and Gemma do; SmolLM2's own adds none.
+"""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -11,6 +15,18 @@ from torch import Tensor
 
 from ... import lora, models
 from ...tasks import IGNORED, Encoded, collate, encode
+
+
+def bos_first(tokenizer: Any) -> Any:
+    """A copy of `tokenizer`, a fast one of transformers, that puts its BOS before every text; the given one stays as it is."""
+    from tokenizers.processors import TemplateProcessing
+
+    other, bos = copy.deepcopy(tokenizer), tokenizer.bos_token
+    other.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, tokenizer.bos_token_id)]
+    )
+    return other
+
 
 # exhibit 14.11: a format of one's own, as many tutorials have it
 PLAIN = "### Question:\n{}\n### Answer:\n"

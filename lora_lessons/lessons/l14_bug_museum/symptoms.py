@@ -10,8 +10,7 @@ from collections.abc import Set
 from functools import cache
 from typing import NamedTuple
 
-from .exhibit import Suspect
-from .exhibits import suspects
+from .exhibits import Suspect, suspects
 
 # What learners call one thing; the first of each line stands for all. The filter on the web reads the same lines.
 ALIKE = """

@@ -5,7 +5,7 @@ import torch
 from tiny import make_tiny_model
 
 from lora_lessons import lora, models
-from lora_lessons.lessons.l14_bug_museum import bos_first, short_runs
+from lora_lessons.lessons.l14_bug_museum import short_runs
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum.plaques import named
 from lora_lessons.paths import course_root
@@ -56,7 +56,7 @@ def test_an_answer_is_supervised_with_its_end_and_nothing_else(tokenizer):
 
 
 def test_bos_comes_first_in_the_copy_alone(tokenizer):
-    other, text = bos_first.bos_first(tokenizer), "Hello."
+    other, text = short_runs.bos_first(tokenizer), "Hello."
     plain = tokenizer(text)["input_ids"]
     assert other(text)["input_ids"] == [tokenizer.bos_token_id, *plain]
     assert other(text, add_special_tokens=False)["input_ids"] == plain == tokenizer(text)["input_ids"]
@@ -68,5 +68,5 @@ def test_the_check_names_what_the_exhibits_say_it_names(tokenizer, tmp_path):
     file.write_text("\n".join(lines), encoding="utf-8")
     report = checking.check(file, tokenizer)
     assert named("14.12", report.problems) and named("14.15", report.problems) and not named("14.14", report.problems)
-    assert named("14.14", checking.check(file, bos_first.bos_first(tokenizer)).problems)
+    assert named("14.14", checking.check(file, short_runs.bos_first(tokenizer)).problems)
     assert {one.id for one in catalogue().values() if one.hall == 2} == {f"14.{n}" for n in range(11, 19)}

@@ -138,7 +138,7 @@ def test_a_lesson_is_named_where_no_exhibit_is(capsys):
     assert cli.main(["symptom", "CUDA out of memory"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert said.startswith("lesson 08 Suspect:") and "notebooks/08_qlora_7b.ipynb (“Will a real 7B" in said
-    for one in in_lessons.SUSPECTS:
+    for one in in_lessons().values():
         assert f"# {one.id.removeprefix('lesson ')} · {one.title}" in notebook_of(Path(one.notebook).stem).read_text(
             encoding="utf-8"
         )

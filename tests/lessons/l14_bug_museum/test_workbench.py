@@ -10,7 +10,7 @@ from tiny import make_tiny_base, make_tiny_model
 
 from lora_lessons import lora, models, tasks
 from lora_lessons.adapter import read_adapter
-from lora_lessons.lessons.l14_bug_museum import mixture, workbench
+from lora_lessons.lessons.l14_bug_museum import workbench
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum.plaques import VitalSigns, named
 
@@ -64,10 +64,10 @@ def test_a_start_at_zero_moves_nothing_and_a_usual_one_does(bench):
 
 
 def test_all_linear_leaves_the_experts_of_a_mixture_out_and_a_whole_configuration_does_not():
-    every, found, whole = mixture.compared(get_peft_model(mixture.tiny_mixture(), config()))
-    assert mixture.share(found, every, "self_attn") == mixture.share(whole, every, "self_attn") == 1
-    assert mixture.share(found, every, "experts") == 0 and mixture.share(whole, every) == 1
-    left_out = lora.left_out(mixture.tiny_mixture(), {name.removesuffix(".weight") for name in found})
+    every, found, whole = workbench.compared(get_peft_model(workbench.tiny_mixture(), config()))
+    assert workbench.share(found, every, "self_attn") == workbench.share(whole, every, "self_attn") == 1
+    assert workbench.share(found, every, "experts") == 0 and workbench.share(whole, every) == 1
+    left_out = lora.left_out(workbench.tiny_mixture(), {name.removesuffix(".weight") for name in found})
     assert set(left_out) == {name for name in every if "experts" in name}
 
 

@@ -1,9 +1,12 @@
-"""What hangs in the museum: a mistake that raises no error, and the words that learners have for it."""
+"""What hangs in the museum: mistakes that raise no error, and the words that learners have for them (exhibits.toml)."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
 _THREAD = re.compile(r"(?P<owner>[\w.-]+)/(?P<name>[\w.-]+)#(?P<number>\d+)")
 
@@ -78,3 +81,37 @@ class InALesson(NamedTuple):
 
 
 Suspect = Exhibit | InALesson
+
+# each hall's notebook, in notebooks/
+HALLS = {
+    1: "14_bug_museum.ipynb",
+    2: "deeper/14_text_and_loss.ipynb",
+    3: "deeper/14_training_and_files.ipynb",
+}
+
+
+@cache
+def _listed(kind: str) -> tuple[dict[str, Any], ...]:
+    """The fields of every suspect of a kind; lists as tuples."""
+    listed = tomllib.loads(Path(__file__).with_name("exhibits.toml").read_text(encoding="utf-8"))[kind]
+    return tuple({k: tuple(v) if isinstance(v, list) else v for k, v in one.items()} for one in listed)
+
+
+def catalogue() -> dict[str, Exhibit]:
+    """Every exhibit of the three halls by its id, in order."""
+    return {one["id"]: Exhibit(**one) for one in _listed("exhibit")}
+
+
+def in_lessons() -> dict[str, InALesson]:
+    """The suspects without an exhibit: a lesson is about each of them, so the museum only sends you there."""
+    return {one["id"]: InALesson(**one) for one in _listed("in_a_lesson")}
+
+
+def suspects() -> dict[str, Suspect]:
+    """Everything that may be behind a symptom: the exhibits, and what a lesson is about."""
+    return {**catalogue(), **in_lessons()}
+
+
+def place(one: Suspect) -> str:
+    """The notebook that shows it: a path in notebooks/."""
+    return one.notebook if isinstance(one, InALesson) else HALLS[one.hall]

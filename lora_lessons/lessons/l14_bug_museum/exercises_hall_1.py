@@ -1,4 +1,4 @@
-"""Exercises of hall 1: the scale, the start, the targets and the rate, repaired."""
+"""Checks of hall 1, the adapter itself: each runs what the learner repaired, and names what is still broken."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ....course.exercises import answered, exercise, not_a_number
-from ..mixture import reached, share, tiny_mixture, weights
+from ...course.exercises import answered, exercise, not_a_number
+from .workbench import reached, share, tiny_mixture, weights
 
 
 @exercise("14.1", "Fine in PEFT, wild in my converter", difficulty=1, minutes=4)

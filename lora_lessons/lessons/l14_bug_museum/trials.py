@@ -1,0 +1,404 @@
+"""Each repair of hall 3, tried on something tiny: what it did, in numbers.
+
+The notebook's vital signs and the checks use the same.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import bitsandbytes as bnb
+import torch
+from bitsandbytes.functional import dequantize_4bit
+from peft import LoraConfig, get_peft_model
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from ... import lora, mixing, models, quant
+from ...adapter import Adapter, adapter_of, attach_adapter, read_adapter
+from ...paths import course_root
+from .tiny_llama import (
+    IDS,
+    LONG_IDS,
+    OTHER_IDS,
+    PARTS,
+    adamw,
+    gradients,
+    heard,
+    learn,
+    logits,
+    lora_config,
+    loss_of,
+    moved,
+    scratch,
+    tiny_llama,
+    weights_of,
+)
+
+transformers_logging.disable_progress_bar()
+
+
+class Wrapped(nn.Module):
+    """A class of somebody's own around the model, as many training scripts have one."""
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, **batch: Any) -> Any:
+        return self.net(**batch)
+
+
+class Loaded(NamedTuple):
+    """A loaded adapter: the loss where it was trained, as it is loaded, and of the base."""
+
+    trained: float
+    loaded: float
+    base: float
+    # the largest difference of logits from the trained model's
+    apart: float
+    # lora_B that are not zero, and all
+    b_moved: int
+    b_all: int
+
+
+def a_saved_folder(steps: int = 20) -> tuple[Path, Any]:
+    """An adapter trained on a wrapped model and saved from it: its folder, and the model."""
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, lora_alpha=12, target_modules=["q_proj", "v_proj"])
+    model = get_peft_model(Wrapped(tiny_llama()), config)
+    learn(model, adamw(model.parameters()), steps)
+    folder = scratch()
+    model.save_pretrained(str(folder))
+    return folder, model
+
+
+def loaded(load: Callable[[Any, Path], Any], folder: Path, model: Any) -> Loaded:
+    """What `load` makes of a bare model and the folder in which `model`'s adapter was saved."""
+    back = load(tiny_llama(), folder)
+    b = [p for name, p in back.named_parameters() if "lora_B" in name]
+    return Loaded(
+        loss_of(model),
+        loss_of(back),
+        loss_of(tiny_llama()),
+        float((logits(back) - logits(model)).abs().max()),
+        sum(bool(p.any()) for p in b),
+        len(b),
+    )
+
+
+class Tied(NamedTuple):
+    """A merged model: logits' distance from the adapter's in memory and after save and load; losses."""
+
+    in_memory: float
+    reloaded: float
+    # the largest change of the embedding's weight
+    embedding: float
+    tied: bool
+    # whether the merged model's configuration ties them, before anything is saved
+    config_ties: bool
+    with_adapter: float
+    from_file: float
+
+
+def tied(merged: Callable[[Any], Any], steps: int = 20) -> Tied:
+    """Train adapters on q, v and the head of a tied model, merge, save, load."""
+    torch.manual_seed(0)
+    model: Any = get_peft_model(tiny_llama(tied=True), lora_config("q_proj", "v_proj", "lm_head"))
+    learn(model, adamw(model.parameters()), steps)
+    right, with_adapter = logits(model), loss_of(model)
+    embedding = model.get_base_model().model.embed_tokens.weight.detach().clone()
+    net = merged(model)
+    config_ties = bool(net.config.tie_word_embeddings)
+    with tempfile.TemporaryDirectory() as folder:
+        net.save_pretrained(folder)
+        again: Any = LlamaForCausalLM.from_pretrained(folder)
+    return Tied(
+        float((logits(net) - right).abs().max()),
+        float((logits(again) - right).abs().max()),
+        float((net.model.embed_tokens.weight - embedding).abs().max()),
+        again.lm_head.weight is again.model.embed_tokens.weight,
+        config_ties,
+        with_adapter,
+        loss_of(again),
+    )
+
+
+NAME = "model.layers.18.mlp.up_proj"
+
+
+def in_four_bits() -> Any:
+    """The tiny Llama in NF4, loaded in the usual way: transformers and bitsandbytes."""
+    how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tiny_llama().save_pretrained(folder)
+        return AutoModelForCausalLM.from_pretrained(
+            folder, quantization_config=how, dtype=torch.float32, trust_remote_code=False
+        )
+
+
+def repacked(model: Any) -> bool:
+    """Whether bitsandbytes repacked a layer of `model` for inference: it does on processors with AVX-512 bf16."""
+    return any(getattr(layer.weight.quant_state, "packing_format_for_cpu", False) for layer in _layers(model))
+
+
+def close(model: Any) -> None:
+    """What the repacked product does, by hand, for other processors: no gradient passes through a 4-bit weight."""
+    for layer in _layers(model):
+        layer.register_forward_hook(lambda _module, _args, out: out.detach())
+
+
+def _layers(model: Any) -> list[Any]:
+    """The 4-bit layers themselves, without the adapters around them."""
+    return [m for m in model.modules() if isinstance(m, bnb.nn.Linear4bit) and not hasattr(m, "lora_A")]
+
+
+class Layer(NamedTuple):
+    """A Linear of the embedded base, and what an adapter of the course adds to it: W and ΔW, both d×k, fp32."""
+
+    W: Tensor
+    delta: Tensor
+    adapter: Adapter
+
+
+def one_layer() -> Layer:
+    """`NAME` of the embedded base, and the strict-JSON adapter of lesson 09."""
+    adapter = read_adapter(course_root() / "data" / "adapters" / "strict_json")
+    with safe_open(models.embedded_folder() / "model.safetensors", "pt") as file:
+        W = file.get_tensor(f"{NAME}.weight")
+    return Layer(W, adapter.delta(NAME), adapter)
+
+
+def on_four_bits(layer: Layer) -> Any:
+    """A PEFT model of this one layer: bitsandbytes' Linear4bit in NF4, with the adapter on."""
+    d, k = layer.W.shape
+    linear = bnb.nn.Linear4bit(
+        k, d, bias=False, compute_dtype=torch.float32, quant_type="nf4", compress_statistics=False
+    )
+    linear.weight = bnb.nn.Params4bit(
+        layer.W.bfloat16(), requires_grad=False, quant_type="nf4", compress_statistics=False
+    )
+    net: Any = nn.Sequential()
+    net.add_module("up_proj", linear)
+    # what transformers sets on a model that it loads in 4 bits
+    net.is_loaded_in_4bit = True
+    adapter = layer.adapter
+    model = get_peft_model(
+        net.to("cpu"), LoraConfig(r=adapter.r, lora_alpha=int(adapter.lora_alpha), target_modules=["up_proj"])
+    )
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if "lora_" in name:
+                p.copy_((adapter.A if "lora_A" in name else adapter.B)[NAME])
+    return model
+
+
+def weight_of(model: Any) -> Tensor:
+    """The 4-bit weight of the only layer, as numbers in fp32."""
+    (linear,) = _layers(model)
+    return dequantize_4bit(linear.weight.data, linear.weight.quant_state).float()
+
+
+def kept_of(times: float, layer: Layer) -> float:
+    """The share of `times` ΔW that is left of it when it is merged into the 4-bit weight of `layer`."""
+    packed, delta = quant.quantize(layer.W.bfloat16(), "nf4"), times * layer.delta
+    change = quant.dequantize(mixing.merged_into_four_bits(packed, delta)).float() - quant.dequantize(packed).float()
+    return kept(change, delta)
+
+
+def kept(change: Tensor, delta: Tensor) -> float:
+    """The share of ΔW that a change of the weights holds, (change · ΔW) / ‖ΔW‖²: 1 is all of it."""
+    return float((change * delta).sum() / delta.square().sum())
+
+
+class Checkpointed(NamedTuple):
+    """What checkpointing left of the gradients."""
+
+    heard: int
+    of: int
+    # how often each block ran in one step: 2 where its inside was thrown away and computed again
+    runs: list[int]
+    # the largest difference from the gradients without checkpointing
+    apart: float
+    losses: list[float]
+    folder: Path
+
+
+def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpointed:
+    """The gradients of one step, and some training, with adapters on q, v and the head."""
+
+    def adapted(change: Callable[[Any], Any]) -> Any:
+        torch.manual_seed(0)
+        return get_peft_model(change(tiny_llama()), lora_config("q_proj", "v_proj", "lm_head"))
+
+    right, model = gradients(adapted(lambda net: net)), adapted(save_memory)
+    runs = [0] * len(model.get_base_model().model.layers)
+
+    def count(i: int) -> Callable[..., None]:
+        def one_more(*_: Any) -> None:
+            runs[i] += 1
+
+        return one_more
+
+    hooks = [
+        block.self_attn.register_forward_hook(count(i)) for i, block in enumerate(model.get_base_model().model.layers)
+    ]
+    found = gradients(model)
+    ran = list(runs)
+    for hook in hooks:
+        hook.remove()
+    apart = max(float((found[name] - right[name]).abs().max()) for name in right)
+    model.zero_grad()
+    losses = learn(model, adamw(model.parameters()), steps)
+    folder = scratch()
+    model.save_pretrained(str(folder))
+    return Checkpointed(heard(found), len(found), ran, apart, losses, folder)
+
+
+class Halves(NamedTuple):
+    """Gradients of every B, computed through a base in fp16, beside those where all is in fp32."""
+
+    zeros: float
+    cosine: float
+    # ‖g‖ / ‖right g‖
+    size: float
+    finite: bool
+    # the loss before and after B learned from them
+    losses: tuple[float, float]
+
+
+def half_base() -> Any:
+    """The tiny Llama in fp16 with adapters on; A and B are in fp32, because PEFT makes them so."""
+    torch.manual_seed(0)
+    return get_peft_model(tiny_llama().half(), lora_config())
+
+
+def in_fp16(
+    gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]], parts: int = PARTS, steps: int = 0
+) -> Halves:
+    """Compare what `gradients_in_fp16` returns with the gradients in fp32, then let AdamW take `steps` with it."""
+    torch.manual_seed(0)
+    whole: Any = get_peft_model(tiny_llama(), lora_config())
+    (whole(input_ids=LONG_IDS, labels=LONG_IDS).loss / parts).backward()
+    right = flat({name: p.grad for name, p in whole.named_parameters() if "lora_B" in name})
+    found = flat(gradients_in_fp16(half_base(), LONG_IDS, parts))
+    cosine = torch.cosine_similarity(found, right, 0) if bool(found.any()) else torch.zeros(())
+    return Halves(
+        float((found == 0).float().mean()),
+        float(cosine),
+        float(found.norm() / right.norm()),
+        bool(torch.isfinite(found).all()),
+        _learned(gradients_in_fp16, parts, steps),
+    )
+
+
+def _learned(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]], parts: int, steps: int) -> Any:
+    """The loss before and after `steps` of AdamW on every B."""
+    model = half_base()
+    b = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    before, optimizer = loss_of(model, LONG_IDS), adamw(b.values())
+    for _ in range(steps):
+        model.zero_grad()
+        for name, gradient in gradients_in_fp16(model, LONG_IDS, parts).items():
+            b[name].grad = gradient
+        optimizer.step()
+    return before, loss_of(model, LONG_IDS)
+
+
+def unscale_error(model: Any) -> str:
+    """What a GradScaler says when it meets the gradients of `model`; nothing where they are in fp32."""
+    optimizer, scaler = adamw(model.parameters()), torch.amp.GradScaler("cpu")
+    scaler.scale(model(input_ids=IDS, labels=IDS).loss).backward()
+    try:
+        scaler.unscale_(optimizer)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def flat(tensors: dict[str, Tensor]) -> Tensor:
+    """All numbers of these tensors in one row, in fp32."""
+    return torch.cat([tensor.float().flatten() for tensor in tensors.values()])
+
+
+class Second(NamedTuple):
+    """What training a second adapter did: tensors of each adapter that moved, and of the base; the losses; the file."""
+
+    first: int
+    second: int
+    base: int
+    losses: list[float]
+    # the first adapter's loss on its own text, before and after
+    on_first: tuple[float, float]
+    # lora_B of the second adapter with a gradient after the first backward
+    heard: int
+    folder: Path
+
+
+def second_adapter(add_second: Callable[[Any], Any], steps: int = 20) -> Second:
+    """Train "first" on IDS, then whatever `add_second` trains on OTHER_IDS."""
+    torch.manual_seed(0)
+    model = get_peft_model(tiny_llama(), lora_config(), adapter_name="first")
+    learn(model, adamw(model.parameters()), steps)
+    before = loss_of(model)
+    kept = weights_of(model, "")
+    optimizer = add_second(model)
+    start = weights_of(model, ".second.")
+    losses = learn(model, optimizer, 1, OTHER_IDS)
+    seconds = [p.grad for name, p in model.named_parameters() if "lora_B.second" in name]
+    heard = sum(grad is not None and bool(grad.any()) for grad in seconds)
+    losses += learn(model, optimizer, steps - 1, OTHER_IDS)
+    folder = scratch()
+    model.save_pretrained(str(folder))
+    model.set_adapter("first")
+    first = {name: tensor for name, tensor in kept.items() if ".first." in name}
+    base = {name: tensor for name, tensor in kept.items() if ".first." not in name}
+    return Second(
+        moved(model, first),
+        moved(model, start),
+        moved(model, base),
+        losses,
+        (before, loss_of(model)),
+        heard,
+        folder,
+    )
+
+
+class Attached(NamedTuple):
+    """What a hand-made attachment trained."""
+
+    trainable: int
+    # numbers that A and B have
+    in_adapter: int
+    # tensors of the base, and of A and B, that other numbers are in now
+    base_moved: int
+    adapter_moved: int
+    # numbers that the optimizer holds
+    held: int
+    losses: list[float]
+    # the loss at the end of the run, and with the adapter alone on a fresh copy of the base
+    in_the_run: float
+    from_the_file: float
+
+
+def attached(attach: Callable[[Any], torch.optim.Optimizer], steps: int = 20) -> Attached:
+    """Attach, train, and put A and B alone on a fresh copy of the base."""
+    net = tiny_llama()
+    torch.manual_seed(0)
+    optimizer = attach(net)
+    trainable = lora.trainable_parameters(net)
+    adapter = weights_of(net, "lora_")
+    base = {name: tensor for name, tensor in weights_of(net, "").items() if name not in adapter}
+    losses = learn(net, optimizer, steps)
+    fresh = tiny_llama()
+    attach_adapter(fresh, adapter_of(net))
+    held = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
+    sizes = sum(tensor.numel() for tensor in adapter.values())
+    return Attached(trainable, sizes, moved(net, base), moved(net, adapter), held, losses, loss_of(net), loss_of(fresh))

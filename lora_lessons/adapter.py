@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from .errors import first_line
@@ -244,6 +244,36 @@ def _check_sums(folder: Path) -> None:
         )
 
 
+class Numbers:
+    """The tensors of a sound safetensors file, each by an ordinary read.
+
+    A mapped file that another program cuts meanwhile, as one that saves there anew does, would end the whole process.
+    Whatever is raised says that the file is damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        with open(file, "rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            self._about: dict[str, Any] = json.loads(opened.read(length))
+        self._file, self._begins = file, 8 + length
+        self._about.pop("__metadata__", None)
+
+    @property
+    def names(self) -> list[str]:
+        """What the file's tensors are called."""
+        return list(self._about)
+
+    def read(self, name: str) -> Tensor:
+        """One tensor, as a file of its own has it."""
+        about = self._about[name]
+        first, behind = about["data_offsets"]
+        with open(self._file, "rb") as opened:
+            opened.seek(self._begins + first)
+            data = opened.read(behind - first)
+        alone = json.dumps({"it": about | {"data_offsets": [0, behind - first]}}).encode()
+        return load(len(alone).to_bytes(8, "little") + alone + data)["it"]
+
+
 def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], str]:
     """Every A and every B in adapter_model.safetensors by its layer's name, in fp32: two dimensions, and in pairs.
 
@@ -251,9 +281,10 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], s
     """
     file = folder / ADAPTER_WEIGHTS
     try:
-        tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(file).items()}
         with safe_open(file, "pt") as opened:
             origin = (opened.metadata() or {}).get("origin", "")
+        numbers = Numbers(file)
+        tensors = {name.removeprefix(_PREFIX): numbers.read(name) for name in numbers.names}
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is cut short or damaged ({first_line(error)}): copy it again.") from error
     if strange := [name for name in tensors if not name.endswith((_A, _B))]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from .files import whole_file
+from .files import check_readable, whole_file
 from .machine import version
 from .paths import cache_dir, sources
 
@@ -30,6 +30,7 @@ def once(
     said = json.dumps([kind, key, _made_by((*LEDGER, *code))], sort_keys=True)
     file = cache_dir() / "worked_out" / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
     try:
+        check_readable(file)
         found = json.loads(gzip.decompress(file.read_bytes()))
         if isinstance(found, dict) and found.keys() == set(names):
             return found

@@ -16,6 +16,8 @@ from .leftovers import OLD, remove_leftovers, temporary_prefix
 
 # What the files of a model's or an adapter's folder end in.
 _OF_A_MODEL = (".json", ".jinja", ".model", ".safetensors")
+# Bytes; the largest vocabularies have 40 MB.
+MOST_SETTINGS = 500_000_000
 _POINTER = b"version https://git-lfs"
 # What a file manager puts into any folder that it shows.
 _OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
@@ -224,6 +226,9 @@ def check_readable(path: Path | str) -> None:
             raise OSError(f"{one} is a pipe or a device: write what it gives to a file, and put that in its place.")
         if not os.access(one, os.R_OK):
             raise PermissionError(may_not_read(one))
+        if one != place and one.suffix != ".safetensors" and one.stat().st_size > MOST_SETTINGS:
+            said = f"{one} has {one.stat().st_size / 1e9:.1f} GB, and no model's settings have that: fetch it again."
+            raise OSError(said)
         if one.suffix == ".safetensors" and _begins(one, _POINTER):
             raise OSError(f"{one} is not the weights but Git LFS's pointer to them: run `git lfs pull` in that folder.")
 

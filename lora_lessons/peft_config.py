@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .errors import first_line
+from .outside import in_line
 
 # What PEFT takes where the file says nothing: LoraConfig's defaults.
 DEFAULT_R, DEFAULT_ALPHA = 8, 8
@@ -68,7 +70,8 @@ def read_config(file: Path) -> dict[str, Any]:
     if odd.get("bias") == "none":
         del odd["bias"]
     if odd:
-        named = ", ".join(f"{name} = {value!r}" for name, value in odd.items())
+        named = ", ".join(in_line(f"{name[:40]} = {repr(value)[:40]}") for name, value in islice(odd.items(), 3))
+        named += f" and {len(odd) - 3} more" * (len(odd) > 3)
         raise ValueError(
             f"{file.parent} needs what this small loader does not do ({named}): load it with "
             "peft.PeftModel.from_pretrained."

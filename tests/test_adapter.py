@@ -2,11 +2,13 @@
 
 import copy
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import LlamaForCausalLM
@@ -15,6 +17,7 @@ from lora_lessons import lora
 from lora_lessons.adapter import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
+    Numbers,
     adapter_of,
     attach_adapter,
     load_adapter,
@@ -344,6 +347,7 @@ DAMAGED_FIELDS = [
     ("alpha_pattern", {".*" * 20 + "x": 2}, "may never end"),
     ("peft_type", ["LORA"], "adapter, and this loader knows LORA"),
     ("peft_type", {}, "adapter, and this loader knows LORA"),
+    ("modules_to_save\x1b\n", ["x" * 9000], r"does not do \(modules_to_save\\u001b\\n = \['x{38}\): load it"),
     ("peft_type", "lora", "does not know the peft_type 'lora': write LORA"),
     ("task_type", "causal_lm", "does not know the task_type 'causal_lm': write CAUSAL_LM"),
 ]
@@ -419,3 +423,11 @@ def test_whatever_happens_to_the_weights_file_only_a_sentence_comes_out(folder):
             read_adapter(folder)
         except ValueError as error:
             assert len(str(error)) > 20
+
+
+def test_a_file_that_is_cut_while_it_is_read_ends_no_process(folder):
+    """Whoever saves an adapter anew cuts the file first: pages of a map would be gone."""
+    numbers = Numbers(folder / ADAPTER_WEIGHTS)
+    os.truncate(folder / ADAPTER_WEIGHTS, 100)
+    with pytest.raises(SafetensorError):
+        numbers.read(numbers.names[0])

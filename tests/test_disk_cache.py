@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import random
 import subprocess
 import sys
@@ -86,6 +87,16 @@ def test_no_changed_byte_changes_what_is_read(tmp_path, monkeypatch):
         changed[draw.randrange(len(data))] ^= draw.randrange(1, 256)
         file.write_bytes(changed)
         assert read() == right
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other pipes")
+def test_a_pipe_in_the_place_of_what_was_kept_is_not_read(cache):
+    """Nobody writes to it, and reading would wait for ever; what a device gives would fill the memory."""
+    disk_cache.once("it", 1, ["n"], lambda: {"n": 2})
+    (file,) = cache.glob("it-*")
+    file.unlink()
+    os.mkfifo(file)
+    assert disk_cache.once("it", 1, ["n"], lambda: {"n": 3}) == {"n": 3}
 
 
 def test_other_code_or_other_versions_make_it_anew(cache, monkeypatch):

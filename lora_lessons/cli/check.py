@@ -114,7 +114,7 @@ def inspect(
     html: Annotated[
         Path | None, typer.Option(parser=place, metavar="FILE", help="Also write a page with the picture.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it exists.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it is a page already.")] = False,
 ) -> int:
     """What an adapter contains, and what will go wrong with it.
 
@@ -123,8 +123,10 @@ def inspect(
     """
     if forgetting and base is None:
         raise ValueError("--forgetting needs the base: name it with --base.")
-    if html is not None and html.exists() and not overwrite:
-        raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
+    if html is not None:
+        if html.exists() and not overwrite:
+            raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
+        check_page(html)
     from ..tools import inspection
 
     if base is not None and sys.stderr.isatty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -21,6 +22,11 @@ VARIABLES = (
 def place(text: str | Path) -> Path:
     """A file or a folder that may be there or not, as an absolute path that goes up nowhere: new/../mine is mine."""
     path = expanded(text).absolute()
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # links that lead round and round: resolve() would raise an error of its own
+            raise
     return path.resolve() if ".." in path.parts else path
 
 

@@ -188,7 +188,8 @@ def lab(
             signal.signal(signal.SIGTERM, lambda *_: jupyter.terminate()),
         )
         try:
-            return jupyter.wait()
+            ended = jupyter.wait()
+            return ended if ended >= 0 else 128 - ended  # a signal, as the shell tells it
         finally:
             signal.signal(signal.SIGINT, before[0])
             signal.signal(signal.SIGTERM, before[1])

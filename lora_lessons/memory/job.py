@@ -158,12 +158,15 @@ class Shape(NamedTuple):
 
         Raises ModelError where transformers cannot make one.
         """
-        from transformers import AutoConfig
+        from transformers import AutoConfig, PreTrainedConfig
 
         said = json.loads(self.text, object_hook=_number)
         kind = said.pop("model_type")
         try:
-            return AutoConfig.for_model(kind, **said).get_text_config()
+            config = AutoConfig.for_model(kind, **said).get_text_config()
+            if not isinstance(config, PreTrainedConfig):
+                raise ValueError("its text_config holds no settings by name")
+            return config
         except Exception as error:
             raise ModelError(
                 f"{self.name}: transformers cannot read this {kind} config ({why(error)}): fetch it again."

@@ -88,4 +88,9 @@ def rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], answer: bool
         raise ValueError(
             f"the model's chat template refuses a conversation of {roles} ({first_line(error)}): say it in other turns."
         ) from error
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise ValueError(f"half a character, {half}, stands in what is asked: write the whole one.") from error
     return text

@@ -160,7 +160,7 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
 
     The embedded base is also meant by the folder in which it lay on another machine: adapters keep such paths. A folder
     must hold config.json and, unless `weights` is False, safetensors. Touches neither the network nor any weights.
-    Raises ModelError, which says what is missing and what to give.
+    Raises ModelError, which says what is missing and what to give, and OSError for a folder that cannot be read.
     """
     name = str(model)
     place = expanded(model)
@@ -203,6 +203,7 @@ def _last_part(name: str) -> str:
 
 
 def _check_folder(folder: Path, weights: bool) -> None:
+    check_readable(folder)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} has no config.json: give the folder that holds config.json and *.safetensors.")
     if weights and not list(folder.glob("*.safetensors")):

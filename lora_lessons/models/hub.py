@@ -124,7 +124,9 @@ def one_sentence(source: str, local: bool) -> Iterator[None]:
                 yield
     except (ModelError, PermissionError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # that of a library in Rust
+            raise
         if "custom code" in str(error):
             raise ModelError(
                 f"{source} needs code that comes with it, and such code is never run here: give a model of a family that "

@@ -6,11 +6,12 @@ be trained by bitsandbytes on a processor: `keep_trainable` guards against it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from ..paths import cache_dir
 from .chat_template import check_template, rendered
 from .configs import read_config, which
@@ -18,7 +19,7 @@ from .embedded import EMBEDDED, embedded_folder
 from .gguf_header import check_header
 from .hub import fetch, one_sentence
 from .precision import best_device, best_precision, fast_dtype
-from .weights import bits_per_number, check_finite, weight_files
+from .weights import bits_per_number, check_finite, shapes_in, weight_files
 
 if TYPE_CHECKING:
     import torch
@@ -142,11 +143,40 @@ def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
     else:
         place = folder(model)
         read_config(place)
+        _check_weights(place)
     source = meant.name if meant.kind == "hub" else str(place)
     tokenizer = load_tokenizer(place, source, local=meant.kind != "hub", **extra)
     with one_sentence(source, local=meant.kind != "hub"):
-        net = AutoModelForCausalLM.from_pretrained(place, dtype=dtype, trust_remote_code=False, **BASE_ALONE, **extra)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            place, dtype=dtype, trust_remote_code=False, output_loading_info=True, **BASE_ALONE, **extra
+        )
+    net, about = loaded
+    if missing := sorted(about["missing_keys"]):  # transformers draws them at random
+        raise ModelError(
+            f"{source} holds no {missing[0]} ({len(missing)} weights are missing under the names that "
+            f"{type(net).__name__} gives them): fetch it again, or give another base."
+        )
     return Base(net, tokenizer, meant.name)
+
+
+def _check_weights(place: Path) -> None:
+    """Raise ModelError for complex numbers, which transformers would convert, and where no weight is as wide as the config says.
+
+    A config without a width means its family's default: transformers would make all of such a model, often gigabytes,
+    before it says that nothing fits.
+    """
+    from transformers import AutoConfig
+
+    shapes = shapes_in([file for file in place.glob("*.safetensors") if not file.name.startswith("adapter")])
+    with one_sentence(str(place), local=True):
+        width = getattr(
+            AutoConfig.from_pretrained(place, trust_remote_code=False).get_text_config(), "hidden_size", None
+        )
+    if shapes and isinstance(width, int) and not any(width in shape for _, shape in shapes.values()):
+        raise ModelError(
+            f"{place / 'config.json'} says, or leaves out and so means, hidden_size = {width:,}, and no weight has that size: "
+            "fetch the folder again."
+        )
 
 
 def base_weights(net: Any) -> int:
@@ -204,7 +234,7 @@ def answers(
         longest, end = max(map(len, ids)), base.tokenizer.eos_token_id
         padded = torch.tensor([[end] * (longest - len(one)) + one for one in ids], device=base.model.device)
         mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in ids], device=base.model.device)
-        with torch.no_grad():
+        with torch.no_grad(), _by_its_settings(base.name):
             out = base.model.generate(
                 input_ids=padded,
                 attention_mask=mask,
@@ -219,6 +249,18 @@ def answers(
         said += [text.strip() + cut * (not ended) for text, ended in zip(heard, over, strict=True)]
     base.model.train(was_training)
     return said
+
+
+@contextmanager
+def _by_its_settings(name: str) -> Iterator[None]:
+    """What transformers says to programmers of a setting of another kind becomes a ModelError that names where it stands."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise ModelError(
+            f"{name} cannot answer by the settings in its generation_config.json ({first_line(error)}): correct that file, "
+            "or take it away."
+        ) from error
 
 
 def keep_trainable(net: Any) -> Any:

@@ -55,17 +55,22 @@ def files_in(index: Path) -> list[str]:
 
 
 def tensors_in(files: list[Path]) -> dict[str, Path]:
-    """Which file holds which tensor. Raises ModelError for a file that is cut short or no safetensors."""
+    """Which file holds which tensor. Raises ModelError for a file that is cut short or no safetensors, or complex."""
     return {name: path for name, (path, _) in shapes_in(files).items()}
 
 
 def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
-    """The file and the shape of each tensor. Raises ModelError for a file that is cut short or no safetensors."""
+    """The file and the shape of each tensor. Raises ModelError for a file that is cut short or no safetensors, or complex."""
     found: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in files:
         check_readable(path)
         with opened(path) as file:
-            found |= {name: (path, tuple(file.get_slice(name).get_shape())) for name in list(file.keys())}
+            slices = {name: file.get_slice(name) for name in list(file.keys())}
+            if strange := next((name for name, one in slices.items() if one.get_dtype() == "C64"), None):
+                raise ModelError(
+                    f"{strange} in {path} holds complex numbers, and no base here has such: give another base."
+                )
+            found |= {name: (path, tuple(one.get_shape())) for name, one in slices.items()}
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..course.records import Record, Value, show_value
 from ..errors import first_line
-from ..files import write_text
+from ..files import check_readable, write_text
 from ..machine import machine, stamp
 from ..paths import course_root
 
@@ -32,8 +32,12 @@ def baseline_file(lesson: str, profile: str) -> Path:
 
 
 def read_baseline(lesson: str, profile: str = "quick") -> dict[str, Any] | None:
-    """The baseline, or None where there is none. Raises ValueError when the file is damaged, or is no baseline."""
+    """The baseline, or None where there is none.
+
+    Raises ValueError when the file is damaged, or is no baseline; OSError for a pipe or a device.
+    """
     file = baseline_file(lesson, profile)
+    check_readable(file)
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

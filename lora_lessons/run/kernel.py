@@ -82,7 +82,7 @@ def postponing_interrupts() -> Iterator[None]:
 
 @contextmanager
 def private_sockets() -> Iterator[dict[str, str]]:
-    """Traits of a KernelManager: sockets in a folder of this user's alone, removed after the block.
+    """Traits of a KernelManager: sockets, and the file that names them, in a folder of this user's, removed after the block.
 
     Jupyter chooses a kernel's TCP ports before the kernel opens them. A port that another process takes in between ends
     the kernel, or lets it hang. On Windows, or where the folder's path is too long: TCP, encrypted where Jupyter can.
@@ -91,13 +91,12 @@ def private_sockets() -> Iterator[dict[str, str]]:
     from jupyter_client.manager import KernelManager
 
     with scratch("kernel") as folder:
-        sockets = os.path.join(folder, "k")
+        sockets, traits = os.path.join(folder, "k"), {"connection_file": os.path.join(folder, "connection.json")}
         if os.name == "posix" and zmq.has("ipc") and len(sockets) + len("-5") <= zmq.IPC_PATH_MAX_LEN:
-            yield {"transport": "ipc", "ip": sockets}
+            traits |= {"transport": "ipc", "ip": sockets}
         elif zmq.has("curve") and "transport_encryption" in KernelManager.class_trait_names():
-            yield {"transport_encryption": "auto"}  # else ipykernel warns, and others on the machine could listen
-        else:
-            yield {}
+            traits |= {"transport_encryption": "auto"}  # else ipykernel warns, and others on the machine could listen
+        yield traits
 
 
 def register_engine() -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..course.lesson import lessons, side_trips
-from ..files import lasting_scratch, read_text, write_text
+from ..files import check_readable, lasting_scratch, read_text, write_text
 from ..paths import cache_dir, course_root
+from ..sums import sha256
 
 MANIFEST = ".origin.json"
 # No question about news. And widgets are saved with the notebook, so that they are there again the next day.
@@ -44,10 +45,10 @@ def copy_lessons(folder: Path) -> Iterator[str]:
         now = _digest(blank.encode())
         if not mine.exists():
             yield f"{name}: copied to {folder}."
-        elif _digest(mine.read_bytes()) == now:
+        elif (found := _found(mine)) == now:
             origin[name] = now
             continue
-        elif _digest(mine.read_bytes()) == origin.get(name):
+        elif found == origin.get(name):
             yield f"{name}: the course has a newer version; your copy was untouched and is updated."
         else:
             if origin.get(name) != now:
@@ -75,6 +76,12 @@ def without_outputs(notebook: Path) -> str:
     except (ValueError, KeyError, TypeError, RecursionError):
         return text  # no notebook: whoever opens it sees that
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def _found(mine: Path) -> str:
+    """What `mine` holds, by its SHA-256. Raises OSError for a pipe or a device, which may never end."""
+    check_readable(mine)
+    return sha256(mine)
 
 
 def _digest(content: bytes) -> str:

@@ -34,6 +34,8 @@ def test_the_answer_is_the_adapters_and_a_cut_is_marked(adapter, capsys):
 def test_what_cannot_be_asked_is_one_sentence(adapter, tmp_path, capsys):
     assert cli.main(["ask", str(adapter), " "]) == cli.EXIT_USER
     assert "the question is empty" in capsys.readouterr().err
+    assert cli.main(["ask", str(adapter), "\udcff"]) == cli.EXIT_USER, "a byte that is no UTF-8, as Python reads it"
+    assert "half a character, '\\udcff', stands in what is asked" in capsys.readouterr().err
     assert cli.main(["ask", str(tmp_path / "nothing"), "Who?"]) == cli.EXIT_USER
     assert "no adapter_config.json in" in capsys.readouterr().err
 

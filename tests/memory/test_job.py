@@ -75,6 +75,9 @@ def test_bad_folders_are_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
     with pytest.raises(ModelError, match="transformers cannot build a vit language model"):
         memory.predict(tmp_path, Job())
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "smollm3", "text_config": True}))
+    with pytest.raises(ModelError, match="smollm3 config .its text_config holds no settings by name"):
+        memory.predict(tmp_path, Job())
 
 
 def test_a_hub_id_is_planned_by_its_config_and_what_cannot_be_fetched_is_one_sentence(monkeypatch, tmp_path):

@@ -1,9 +1,11 @@
 """Greedy answers: the likeliest token each time, alone or in a batch, whatever mode the model was in."""
 
+import pytest
 import torch
 from tiny import make_tiny_base
 
 from lora_lessons import models
+from lora_lessons.errors import ModelError
 
 QUESTIONS = ["Why?", "What is a tide, and who looks after the lamp?"]
 
@@ -30,3 +32,11 @@ def test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off():
         assert models.answers(base, QUESTIONS, 24) == expected
         assert models.chat(base, QUESTIONS[1], 24) == expected[1]
         assert base.model.training == training
+
+
+@pytest.mark.parametrize(("setting", "value"), [("output_hidden_states", "("), ("num_beams", "x")])
+def test_a_setting_of_another_kind_is_named_with_its_file(setting, value):
+    base = make_tiny_base()
+    setattr(base.model.generation_config, setting, value)
+    with pytest.raises(ModelError, match=r"cannot answer by the settings in its generation_config\.json"):
+        models.answers(base, QUESTIONS, 2)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from chat_templates import CHATML, tokenizer_of
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
@@ -44,6 +44,47 @@ def test_local_folders_load_and_bad_ones_say_what_is_missing(tiny_model, base_fp
         models.load(folder, precision="fp32")
     with pytest.raises(ModelError, match="does not exist"):
         models.load(tmp_path / "nowhere" / "at" / "all", precision="fp32")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda kept: kept.popitem(), r"holds no model\.\S+ \(1 weights are missing"),
+        (lambda kept: kept.update({"model.norm.weight": kept["model.norm.weight"] + 1j}), "holds complex numbers"),
+    ],
+)
+def test_weights_that_transformers_would_invent_or_convert_are_refused(tokenized, change, sentence):
+    kept = {name: one for file in tokenized.glob("*.safetensors") for name, one in load_file(file).items()}
+    change(kept)
+    for file in [*tokenized.glob("*.safetensors"), tokenized / "model.safetensors.index.json"]:
+        file.unlink()
+    save_file(kept, tokenized / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=sentence):
+        models.load(tokenized, precision="fp32")
+
+
+def test_a_width_that_the_config_leaves_out_is_said_before_gigabytes_are_made(tokenized):
+    said = json.loads((tokenized / "config.json").read_text())
+    del said["hidden_size"]
+    (tokenized / "config.json").write_text(json.dumps(said))
+    with pytest.raises(ModelError, match="hidden_size = 4,096, and no weight has that size"):
+        models.load(tokenized, precision="fp32")
+
+
+def test_a_library_in_rust_that_panics_is_a_sentence_too(tokenized):
+    file = tokenized / "tokenizer.json"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    said["normalizer"] = {"type": "Replace", "pattern": {"String": ""}, "content": "a"}
+    file.write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(ModelError, match="index out of bounds.*is the download complete"):
+        models.load_tokenizer(tokenized)
+
+
+def test_settings_of_gigabytes_are_not_read(tokenized):
+    with open(tokenized / "generation_config.json", "r+b") as file:
+        file.truncate(2**30)
+    with pytest.raises(OSError, match=r"generation_config\.json has 1\.1 GB, and no model's settings have that"):
+        models.which(tokenized)
 
 
 def test_a_base_stays_bare_where_an_adapter_lies_beside_it(tiny_model, base_fp32, tmp_path, monkeypatch):

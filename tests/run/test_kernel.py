@@ -56,13 +56,16 @@ def test_sockets_lie_in_a_folder_for_one_user_that_goes_with_the_kernel():
         folder = Path(ours["ip"]).parent
         assert ours["transport"] == "ipc" and folder.stat().st_mode & 0o077 == 0
         assert ours["ip"] != others["ip"], "two kernels never meet"
+        assert Path(ours["connection_file"]).parent == folder, (
+            "what a kill leaves there goes when the next kernel starts"
+        )
     assert not folder.exists()
 
 
 def test_where_there_are_no_such_sockets_tcp_is_encrypted(monkeypatch, tmp_path):
     monkeypatch.setattr(zmq, "has", lambda feature: feature != "ipc")
     with kernel.private_sockets() as traits:
-        assert traits == {"transport_encryption": "auto"}
+        assert traits == {"connection_file": traits["connection_file"], "transport_encryption": "auto"}
     monkeypatch.undo()
     (deep := tmp_path / ("deep" * 30)).mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))

@@ -764,12 +764,27 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/cli/check.py",
+        (
+            "inspect --overwrite replaces a file that is no page",
+            "        check_page(html)\n    from ..tools import inspection",
+            "    from ..tools import inspection",
+            "cli/test_inspect.py::test_a_page_is_whole_and_no_file_is_replaced_unasked",
+        ),
+    ),
+    *_in(
         "lora_lessons/models/loading.py",
         (
             "a base runs the code that lies beside it",
             "place, dtype=dtype, trust_remote_code=False,",
             "place, dtype=dtype, trust_remote_code=True,",
             "models/test_loading.py::test_code_that_lies_beside_a_base_is_never_run",
+        ),
+        (
+            "a base that lacks a weight answers with one drawn at random",
+            'if missing := sorted(about["missing_keys"]):',
+            'if missing := sorted(about["missing_keys"])[:0]:',
+            "models/test_loading.py::test_weights_that_transformers_would_invent_or_convert_are_refused",
         ),
         (
             "a pickled base is taken where safetensors of something else lie beside it",
@@ -1342,9 +1357,9 @@ SABOTAGES: list[Sabotage] = [
             "tools/inspection/test_broken.py::test_peft_indeed_loads_such_keys_as_if_nothing_was_trained",
         ),
         (
-            "every tensor of an adapter opens its file anew, so that many take the square of their number",
-            "self._numbers.get_tensor(one.key)",
-            'safe_open(self.file, "pt").get_tensor(one.key)',
+            "every tensor of an adapter reads its file's header anew, so that many take the square of their number",
+            "self._numbers.read(one.key)",
+            "Numbers(self.file).read(one.key)",
             "tools/inspection/test_peft_zoo.py::test_a_file_is_opened_as_often_whatever_it_holds",
         ),
         (

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ... import models
-from ...adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from ...adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS, Numbers
 from ...errors import first_line
 from ...files import check_readable
 from ...paths import expanded
@@ -106,7 +106,7 @@ class AdapterFolder:
     def read(self, one: Stored) -> Tensor:
         """The numbers of one tensor. Raises ValueError where the file is damaged."""
         try:
-            return self._numbers.get_tensor(one.key)
+            return self._numbers.read(one.key)
         except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise _damaged(self.file, error) from error
 
@@ -126,9 +126,9 @@ class AdapterFolder:
         return wide, tall
 
     @cached_property
-    def _numbers(self) -> Any:
-        """The file, opened once: opening reads the names of all its tensors, which takes as long as there are many."""
-        return safe_open(self.file, "pt")
+    def _numbers(self) -> Numbers:
+        """The file, whose header is read once: that takes as long as it has many tensors."""
+        return Numbers(self.file)
 
     @cached_property
     def _diagonals(self) -> dict[str, Stored]:

@@ -21,6 +21,8 @@ from ...targets import is_end
 CHANGES_BASE = ("pissa", "olora", "corda", "lora_ga", "loftq")
 # Those that need what only the training had: PEFT stops at CorDA's, and begins LoRA-GA's elsewhere without a word.
 NEEDS_COVARIANCES, NEEDS_GRADIENTS = "corda", "lora_ga"
+# Characters of a pattern of target_modules that is searched for.
+LONGEST = 10_000
 # What bases call their embedding and their head, which ensure_weight_tying adapts together.
 EMBEDDINGS = ("embed_tokens", "wte", "word_embeddings", "embedding", "embeddings", "lm_head", "embed_out")
 
@@ -227,7 +229,7 @@ def all_matching(patterns: dict[str, Any], module: str) -> Iterator[str]:
 def may_match(pattern: str, module: str) -> bool:
     """Whether PEFT's pattern means `module`; True for one that is not searched, because the search may never end."""
     try:
-        return bool(may_never_end(pattern) or re.fullmatch(pattern, module))
+        return bool(len(pattern) > LONGEST or may_never_end(pattern) or re.fullmatch(pattern, module))
     except (re.error, RecursionError, OverflowError):
         return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -234,7 +235,8 @@ def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:
     text = tasks.general_text()
     before = _perplexity(loaded, text)
     try:
-        worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # what PEFT still calls in transformers
+            worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
     except Exception as error:  # whatever PEFT says of an adapter that does not fit
         raise ValueError(
             f"PEFT could not put the adapter on {loaded.name} ({first_line(error)}): leave out --forgetting to inspect the rest."

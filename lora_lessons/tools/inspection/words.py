@@ -13,6 +13,8 @@ from .xray import AdaptedMatrix, Xray
 
 MARKS = {"wrong": "✗", "look": "!", "note": "·"}
 WIDTH = 100
+# Names of layers that are shown, and the characters of one.
+MOST, LONGEST = 60, 2_000
 LOADS = {"yes": "yes", "care": "with care", "no": "no", "unknown": "not known"}
 
 
@@ -39,9 +41,10 @@ def _settings(xray: Xray) -> Iterator[str]:
         ranks = sorted({matrix.r for matrix in xray.matrices})
         r = f"{ranks[0]} … {ranks[-1]}" if len(ranks) > 1 else str(ranks[0] if ranks else said.r)
         yield f"r = {r}, lora_alpha = {said.lora_alpha:.4g}: scale {scales}"
-    named = said.target_modules if isinstance(said.target_modules, str) else ", ".join(said.target_modules or ())
-    if targets := ", ".join(filter(None, [named, *said.target_parameters])):
-        yield f"targets: {targets}"
+    targets = [*([said.target_modules] if isinstance(said.target_modules, str) else said.target_modules or ())]
+    targets += said.target_parameters
+    if shown := ", ".join(name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in targets[:MOST] if name):
+        yield f"targets: {shown}" + f" and {len(targets) - MOST} more" * (len(targets) > MOST)
     if xray.features:
         yield f"uses: {', '.join(xray.features)}"
     revision = f" (revision {said.revision})" if said.revision else ""

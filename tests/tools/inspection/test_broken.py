@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import warnings
 
@@ -16,6 +17,7 @@ from safetensors.torch import load_file
 
 from lora_lessons.errors import ModelError
 from lora_lessons.tools import inspection
+from lora_lessons.tools.inspection import reading
 
 ONE = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight"
 
@@ -445,3 +447,16 @@ def test_a_hub_id_is_fetched_aloud_and_through_the_hubs_door(monkeypatch, capsys
         inspection.inspect("owner/adapter")
     assert asked["hub_id"] == "owner/adapter" and "Fetching the adapter owner/adapter" in capsys.readouterr().err
     assert not any(".bin" in pattern or pattern == "*" for pattern in asked["allow_patterns"])
+
+
+def test_a_file_that_is_cut_while_it_is_inspected_is_damaged_and_ends_no_process(zoo, tmp_path):
+    opened = reading.open_adapter(edited(zoo["plain"], tmp_path / "it"))
+    os.truncate(opened.file, 1000)
+    with pytest.raises(ValueError, match="cut short or damaged"):
+        opened.is_finite(opened.tensors[-1])
+
+
+@pytest.mark.parametrize("targets", [[f"q_porj{n}" for n in range(100_000)], "q_proj|" * 100_000])
+def test_targets_without_end_make_no_report_without_end(zoo, tmp_path, targets):
+    found = inspection.inspect(edited(zoo["plain"], tmp_path / "it", target_modules=targets))
+    assert len(inspection.in_words(found)) < 9_000

@@ -230,8 +230,8 @@ def test_a_base_that_our_export_refuses_is_not_promised_to_it(zoo, tmp_path):
 
 
 def test_a_file_is_opened_as_often_whatever_it_holds(zoo, monkeypatch):
-    opened, real = Counter(), reading.safe_open
+    opened, real = Counter(), reading.Numbers
     for kind in ("plain", "all_linear"):
-        monkeypatch.setattr(reading, "safe_open", lambda *how, kind=kind: opened.update([kind]) or real(*how))
+        monkeypatch.setattr(reading, "Numbers", lambda file, kind=kind: opened.update([kind]) or real(file))
         inspection.inspect(zoo[kind].place)
     assert opened["all_linear"] == opened["plain"]  # 14 pairs, and 4

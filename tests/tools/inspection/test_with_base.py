@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from itertools import product
 
 import peft
@@ -201,7 +202,10 @@ def test_another_tokenizer_is_named(zoo, base_folder, tmp_path):
 
 def test_general_text_is_read_with_and_without(zoo, base_folder, tmp_path, monkeypatch):
     monkeypatch.setattr("lora_lessons.tasks.general_text", lambda: "The tide came in. " * 8)
-    before, after = inspection.inspect(zoo["plain"].place, str(base_folder), forgetting=True).base.perplexity
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        before, after = inspection.inspect(zoo["plain"].place, str(base_folder), forgetting=True).base.perplexity
+    assert not [one for one in said if one.category is FutureWarning], "what PEFT calls is no news to the user"
     assert before > 1 and after > 1 and before != after
     fresh = lora(tmp_path / "fresh", moved=False)
     before, after = inspection.inspect(fresh.place, str(base_folder), forgetting=True).base.perplexity

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ....peft_config import DEFAULT_ALPHA
-from ....targets import is_end
 from ..reading import AdapterFolder
 from ..settings import NEEDS_COVARIANCES, NEEDS_GRADIENTS, AdapterSettings, all_matching
 from ..xray import AdaptedMatrix, Finding, dropped, other_ranks
@@ -17,6 +16,8 @@ from .of_numbers import named
 # From this rank on, PEFT's default lora_alpha makes the scale a quarter or less.
 LARGE_R = 32
 TINY, HUGE = 0.25, 16
+# Names that match nothing are named, the first so many, and so many characters of each.
+MOST_TYPOS, LONGEST_NAME = 10, 80
 # What the Linears of many families are called: a name of these is no slip of the fingers.
 USUAL_LEAVES = {
     *("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "qkv_proj", "gate_up_proj"),
@@ -140,21 +141,25 @@ def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator
 def _typos(opened: AdapterFolder) -> Iterator[Finding]:
     said = opened.settings
     modules = {one.module for one in opened.tensors}
-    names = said.target_modules if isinstance(said.target_modules, tuple) else ()
-    for name in names:
-        meant = any(is_end(name, module) for module in modules)
-        saved_whole = any(name.endswith(saved) for saved in said.modules_to_save)
-        if meant or saved_whole or "exclude_modules" in said.others:
-            continue
-        leaves = {module.rpartition(".")[2] for module in modules}.union(USUAL_LEAVES) - set(names)
-        close = difflib.get_close_matches(name.rpartition(".")[2], sorted(leaves), n=1, cutoff=0.6)
+    names = dict.fromkeys(said.target_modules if isinstance(said.target_modules, tuple) else ())
+    ends = {end for module in modules for end in _ends(module)}
+    wrong = [name for name in names if name not in ends and not name.endswith(said.modules_to_save)]
+    leaves = {module.rpartition(".")[2] for module in modules}.union(USUAL_LEAVES) - names.keys()
+    for name in [] if "exclude_modules" in said.others else wrong[:MOST_TYPOS]:
+        close = difflib.get_close_matches(name.rpartition(".")[2][:LONGEST_NAME], sorted(leaves), n=1, cutoff=0.6)
         yield Finding(
             "target_typo",
             "wrong" if close and name not in USUAL_LEAVES else "look",
-            f"target_modules names {name!r}, and no matrix in the file is called that: PEFT skips a name that matches "
+            f"target_modules names {name[:LONGEST_NAME]!r}, and no matrix in the file is called that: PEFT skips a name that matches "
             f"nothing, as long as another one matches.{f' Was {close[0]!r} meant?' if close else ''}",
             "peft#1959, lesson 04",
         )
+
+
+def _ends(module: str) -> Iterator[str]:
+    """What means `module` in a list of names: its whole name, and each end behind a dot."""
+    parts = module.split(".")
+    return (".".join(parts[at:]) for at in range(len(parts)))
 
 
 def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:

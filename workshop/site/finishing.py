@@ -33,12 +33,20 @@ _HEARD = (
 
 
 def finish(site: Path) -> None:
-    """Make Sphinx's folder the site: pictures in files, loaded when they are scrolled to; nothing in it that nobody opens."""
+    """Make Sphinx's folder the site: pictures in files, loaded when they are scrolled to; nothing in it that nobody opens.
+
+    Raises ValueError naming the page where a picture on it is damaged.
+    """
     for pattern in _NOT_SHIPPED:
         for path in list(site.glob(pattern)):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for page in site.rglob("*.html"):
-        page.write_text(_finished(page, site), encoding="utf-8", newline="\n")
+        try:
+            page.write_text(_finished(page, site), encoding="utf-8", newline="\n")
+        except ValueError as error:
+            raise ValueError(
+                f"the site was not written. A picture of {page.stem} is damaged ({error}): run the lesson anew."
+            ) from error
     (site / ".nojekyll").touch()  # else GitHub Pages leaves out every folder that begins with _
 
 

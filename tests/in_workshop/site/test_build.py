@@ -7,7 +7,7 @@ from hostile import TERMINAL, UNSEEN
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from lora_lessons.course.records import MIME
-from workshop.site import build, lessons
+from workshop.site import build, finishing, lessons
 from workshop.site.mathml import mathml
 
 
@@ -84,6 +84,12 @@ def test_signs_written_as_they_are_become_operators_and_matrices_draw_their_own_
 )
 def test_a_link_leads_to_a_page_of_the_site_or_to_the_repository(link, leads):
     assert lessons.linked(link, "01_low_rank", ["02_lora_layer", "symptoms"]) == leads
+
+
+def test_a_picture_cut_short_stops_it_and_names_its_page(tmp_path):
+    (tmp_path / "01_a.html").write_text('<img src="data:image/png;base64,iVBOR">', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"A picture of 01_a is damaged .*: run the lesson anew"):
+        finishing.finish(tmp_path)
 
 
 def test_a_heading_is_raised_where_a_level_was_left_out():

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from lora_lessons.cli import EXIT_OK, obey
-from lora_lessons.cli.options import place, shown
+from lora_lessons.cli.options import absolute_path, shown
 
 
 def adapters(
@@ -20,7 +20,7 @@ def adapters(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(parser=place, metavar="DIR", help="Where they go; otherwise adapters/ in this folder."),
+        typer.Option(parser=absolute_path, metavar="DIR", help="Where they go; otherwise adapters/ in this folder."),
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Replace the course's own, in its data/adapters/.")] = False,
     seed: Annotated[int, typer.Option(metavar="S", help="The seed of every run.")] = 0,
@@ -33,7 +33,7 @@ def adapters(
 
     if out and record:
         raise ValueError("--record writes into the course's data/: leave out --out, or --record.")
-    out = out or (None if record else place("adapters"))
+    out = out or (None if record else absolute_path("adapters"))
     shipped_adapters.make(tasks or tuple(shipped_adapters.ABOUT), out, seed)
     if out:
         print(f"Written: {shown(out)}")
@@ -93,7 +93,8 @@ def readme() -> int:
 
 def site(
     out: Annotated[
-        Path, typer.Option("--out", parser=place, metavar="DIR", help="The folder that the site is written into.")
+        Path,
+        typer.Option("--out", parser=absolute_path, metavar="DIR", help="The folder that the site is written into."),
     ] = Path("course-report/site"),
 ) -> int:
     """Write the course as web pages.

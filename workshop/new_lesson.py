@@ -16,9 +16,11 @@ from lora_lessons.paths import course_root, package
 from lora_lessons.run import baselines, runner, stored
 
 from . import readme
+from .badges import address, owner_and_name
 
 TEMPLATE = Path(__file__).parent / "template"
 _NAME = re.compile(r"\d\d_[a-z][a-z0-9_]*")
+_ROW = re.compile(r'^    "(\d\d)":', re.M)
 _QUESTION = re.compile(r"[^\"\\|<>{}\n]{1,70}\?")
 
 
@@ -41,10 +43,13 @@ def make(name: str, question: str) -> list[Path]:
     }
     syllabus = root / "lora_lessons" / "course" / "syllabus.py"
     baseline = baselines.baseline_file(name, "quick")
+    words = {"number": name[:2], "name": name, "question": question, "repository": owner_and_name(address())}
     with _all_or_nothing([room, tests, notebook, baseline], [syllabus, *readme.files()]):
         for path, template in new.items():
             text = (TEMPLATE / template).read_text(encoding="utf-8")
-            write_text(path, _notebook(text, name, question) if path == notebook else _filled(text, name, question))
+            for word, what in words.items():
+                text = text.replace(f"{{{{{word}}}}}", what)
+            write_text(path, text)
         if name[:2] not in SYLLABUS:
             write_text(syllabus, _with_row(syllabus.read_text(encoding="utf-8"), name[:2], question))
         _record(notebook)
@@ -72,36 +77,12 @@ def _check(name: str, question: str) -> None:
         raise ValueError("a new lesson is written into the cloned course: install that with `pip install -e .` first.")
 
 
-def _filled(text: str, name: str, question: str) -> str:
-    return text.replace("{{number}}", name[:2]).replace("{{name}}", name).replace("{{question}}", question)
-
-
-def _notebook(text: str, name: str, question: str) -> str:
-    """The template notebook, with the badge and the set-up cell that the lessons share."""
-    import nbformat
-
-    notebook, first = nbformat.reads(text, as_version=4), nbformat.read(lessons()[0], as_version=4)
-    set_up = next(cell.source for cell in first.cells if "setup" in cell.metadata.get("tags", []))
-    badge = next(line for line in first.cells[0].source.splitlines() if "colab-badge" in line)
-    for cell in notebook.cells:
-        cell.source = _filled(cell.source, name, question).replace("{{badge}}", badge.replace(lessons()[0].stem, name))
-        if "setup" in cell.metadata.get("tags", []):
-            cell.source = set_up
-    return nbformat.writes(notebook) + "\n"
-
-
 def _with_row(syllabus: str, number: str, question: str) -> str:
     """The syllabus's source with a row for lesson `number`, in its place."""
-    row = f'    "{number}": Planned("{question}", "say what this lesson is for"),\n'
-    lines = syllabus.splitlines(keepends=True)
-    first = next(i for i, line in enumerate(lines) if line.startswith("SYLLABUS")) + 1
-
-    def comes_later(line: str) -> bool:
-        listed = re.match(r' {4}"(\d\d)":', line)
-        return line == "}\n" or (listed is not None and listed[1] > number)
-
-    place = next(i for i, line in enumerate(lines[first:], first) if comes_later(line))
-    return "".join([*lines[:place], row, *lines[place:]])
+    begin = syllabus.index("\nSYLLABUS")
+    later = (row.start() for row in _ROW.finditer(syllabus, begin) if row[1] > number)
+    at = next(later, syllabus.index("\n}\n", begin) + 1)
+    return f'{syllabus[:at]}    "{number}": Planned("{question}", "say what this lesson is for"),\n{syllabus[at:]}'
 
 
 def _record(notebook: Path) -> None:

@@ -13,24 +13,24 @@ from typing import Annotated, Any
 import typer
 
 from .export import Adapter, Base, adapter_folder
-from .options import EXIT_FAILED, EXIT_OK, check_page, place, place_or_name, shown
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, path_or_name, shown
 from .terminal import print_coloured
 
 DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
 
 
 def check(
-    data: Annotated[Path, typer.Argument(parser=place, metavar="DATA", help=DATA)],
+    data: Annotated[Path, typer.Argument(parser=absolute_path, metavar="DATA", help=DATA)],
     base: Annotated[
         str | None,
         typer.Option(
-            parser=place_or_name,
+            parser=path_or_name,
             metavar="MODEL",
             help="embedded, a folder, a .gguf or a hub id: also count its tokens and look at its chat template; no weights are read.",
         ),
     ] = None,
     held_out: Annotated[
-        Path | None, typer.Option(parser=place, metavar="FILE", help="Whose questions must not be in DATA.")
+        Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Whose questions must not be in DATA.")
     ] = None,
     max_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Tokens that a line may have; without it, what the base reads.")
@@ -39,7 +39,7 @@ def check(
         bool, typer.Option("--last-only", help="Of a chat, only the last answer is learned; without it, every answer.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(parser=place, metavar="FILE", help="Also write the report there.")
+        Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Also write the report there.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
 ) -> int:
@@ -101,18 +101,18 @@ def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | Non
 
 def inspect(
     adapter: Annotated[
-        str, typer.Argument(parser=place_or_name, metavar="ADAPTER", help="The adapter's folder, or a hub id.")
+        str, typer.Argument(parser=path_or_name, metavar="ADAPTER", help="The adapter's folder, or a hub id.")
     ],
     base: Annotated[
         str | None,
-        typer.Option(parser=place_or_name, metavar="MODEL", help="Its base: embedded, a folder, or a hub id."),
+        typer.Option(parser=path_or_name, metavar="MODEL", help="Its base: embedded, a folder, or a hub id."),
     ] = None,
     forgetting: Annotated[
         bool, typer.Option("--forgetting", help="With --base: load it, and let it read general text with and without.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     html: Annotated[
-        Path | None, typer.Option(parser=place, metavar="FILE", help="Also write a page with the picture.")
+        Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Also write a page with the picture.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE if it is a page already.")] = False,
 ) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..outside import in_line
-from .options import EXIT_FAILED, EXIT_OK, names, place, place_or_name, shown
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, names, path_or_name, shown
 
 export = typer.Typer(
     name="export",
@@ -21,7 +21,7 @@ export = typer.Typer(
 Adapter = Annotated[
     str,
     typer.Argument(
-        parser=place_or_name,
+        parser=path_or_name,
         metavar="ADAPTER",
         help="A folder that save_adapter or PEFT wrote; adapters/wick is your newest of lessons 00 and 03.",
     ),
@@ -29,7 +29,7 @@ Adapter = Annotated[
 Base = Annotated[
     str | None,
     typer.Option(
-        parser=place_or_name,
+        parser=path_or_name,
         metavar="BASE",
         help="embedded, a folder, or a hub id; without it, what the adapter names, if that is on this machine.",
     ),
@@ -39,7 +39,7 @@ Base = Annotated[
 @export.command()
 def gguf(
     adapter: Adapter,
-    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the files go.")],
+    out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="Where the files go.")],
     base: Base = None,
     types: Annotated[
         str,
@@ -70,14 +70,14 @@ def gguf(
 @export.command()
 def ollama(
     adapter: Adapter,
-    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="The folder to write.")],
+    out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="The folder to write.")],
     base: Base = None,
     system: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The system message; without it, the base's own.")
     ] = None,
     template: Annotated[
         Path | None,
-        typer.Option(parser=place, metavar="FILE", help="A Go template of your own; without it, one is found."),
+        typer.Option(parser=absolute_path, metavar="FILE", help="A Go template of your own; without it, one is found."),
     ] = None,
     type: Annotated[str, typer.Option(metavar="T", help="f32, f16, bf16 or q8_0.")] = "f16",
     create: Annotated[
@@ -115,7 +115,7 @@ def ollama(
 @export.command()
 def formats(
     adapter: Adapter,
-    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the models and the table go.")],
+    out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="Where the models and the table go.")],
     base: Base = None,
     formats: Annotated[
         str,
@@ -127,7 +127,7 @@ def formats(
     calibrate: Annotated[
         list[Path] | None,
         typer.Option(
-            parser=place,
+            parser=absolute_path,
             metavar="FILE",
             help="Text for GPTQ and AWQ: conversations (.jsonl) or paragraphs; repeat it for several files. "
             "Without it, the tasks' training sets.",

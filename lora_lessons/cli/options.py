@@ -19,7 +19,7 @@ VARIABLES = (
 )
 
 
-def place(text: str | Path) -> Path:
+def absolute_path(text: str | Path) -> Path:
     """A file or a folder that may be there or not, as an absolute path that goes up nowhere: new/../mine is mine."""
     path = expanded(text).absolute()
     try:
@@ -30,14 +30,14 @@ def place(text: str | Path) -> Path:
     return path.resolve() if ".." in path.parts else path
 
 
-def place_or_name(text: str) -> str:
+def path_or_name(text: str) -> str:
     """A file or a folder that is here, as an absolute path; any other text as it stands: embedded, a hub id, a shape's name."""
-    return str(place(text)) if place(text).exists() and not _means_a_model(text) else text
+    return str(absolute_path(text)) if absolute_path(text).exists() and not _means_a_model(text) else text
 
 
 def notebook_or_name(text: str) -> str:
     """The path of a notebook, made absolute; a lesson's name or number as it stands."""
-    return str(place(text)) if text.endswith(".ipynb") else text
+    return str(absolute_path(text)) if text.endswith(".ipynb") else text
 
 
 def check_page(file: Path) -> None:
@@ -63,7 +63,7 @@ def make_variables_absolute() -> None:
     """A relative path in one of VARIABLES means the folder that the command was started in, for its processes as well."""
     for name in VARIABLES:
         if given := os.environ.get(name):
-            os.environ[name] = str(place(given))
+            os.environ[name] = str(absolute_path(given))
 
 
 def _means_a_model(text: str) -> bool:

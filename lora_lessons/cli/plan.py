@@ -10,7 +10,7 @@ import typer
 
 from .. import disk_cache, models
 from ..paths import expanded, ledgers_measured
-from .options import EXIT_OK, names, place, place_or_name, shown
+from .options import EXIT_OK, absolute_path, names, path_or_name, shown
 
 MODEL = (
     "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-3-8B, Llama-2-70B, Llama-3-70B, embedded, a folder with config.json, a .gguf file, "
@@ -24,7 +24,7 @@ OPTIMIZER = "adamw, adamw_fused, adamw_8bit, paged_adamw or paged_adamw_8bit."
 
 
 def plan(
-    model: Annotated[str, typer.Argument(parser=place_or_name, metavar="MODEL", help=MODEL)],
+    model: Annotated[str, typer.Argument(parser=path_or_name, metavar="MODEL", help=MODEL)],
     gpu: Annotated[
         str | None, typer.Option(metavar="CARD", help='A card such as "RTX 4090", or its GB; without it, the one here.')
     ] = None,
@@ -186,16 +186,16 @@ def several() -> None:
 @cluster.command()
 def config(
     model: Annotated[
-        str, typer.Argument(parser=place_or_name, metavar="MODEL", help="embedded, a folder, or a hub id.")
+        str, typer.Argument(parser=path_or_name, metavar="MODEL", help="embedded, a folder, or a hub id.")
     ],
     cards: Annotated[str, typer.Option(metavar="NxGB", help="Cards in each machine, and the GB of each: 2x24.")],
     nodes: Annotated[int, typer.Option(metavar="N", min=1, help="Machines.")] = 1,
     method: Annotated[str, typer.Option(metavar="M", help="qlora or lora.")] = "qlora",
     out: Annotated[
-        Path, typer.Option(parser=place, metavar="DIR", help="Where the files go; every machine must see it.")
+        Path, typer.Option(parser=absolute_path, metavar="DIR", help="Where the files go; every machine must see it.")
     ] = Path("cluster"),
     task: Annotated[
-        str, typer.Option(parser=place_or_name, metavar="TASK", help="A task of the course, or a .jsonl of your own.")
+        str, typer.Option(parser=path_or_name, metavar="TASK", help="A task of the course, or a .jsonl of your own.")
     ] = "persona",
     r: Annotated[int, typer.Option(metavar="R", help="Rank of the adapter; alpha is 2r.")] = 8,
     steps: Annotated[int, typer.Option(metavar="N", help="Optimizer steps.")] = 40,

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from ..errors import require
-from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK, notebook_or_name, place, place_or_name, shown
+from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK, absolute_path, notebook_or_name, path_or_name, shown
 
 if TYPE_CHECKING:
     from ..run.result import LessonResult
@@ -50,7 +50,7 @@ def run(
         list[str] | None,
         typer.Option(*PARAMETER, metavar="NAME VALUE", help="Set a parameter; then no baseline is compared."),
     ] = None,
-    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the report goes.")] = REPORT,
+    out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="Where the report goes.")] = REPORT,
     update_baselines: Annotated[
         bool, typer.Option("--update-baselines", help="Run once per seed and rewrite data/baselines.")
     ] = False,
@@ -90,9 +90,9 @@ def _pair(words: str) -> tuple[str, Any]:
         raise ValueError(f"-p {words}: give the parameter's name and its value, such as -p steps 12.")
     # A notebook runs in its own folder, and a path is meant from where the command was typed.
     if name.endswith("_path") and value:
-        return name, str(place(value))
+        return name, str(absolute_path(value))
     if name in ("model", "model_id"):
-        return name, place_or_name(value)
+        return name, path_or_name(value)
     return name, scalar(value)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .options import EXIT_FAILED, EXIT_OK, names, numbers, place, place_or_name, shown, whole_numbers
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, names, numbers, path_or_name, shown, whole_numbers
 
 
 def sweep(
@@ -38,9 +38,9 @@ def sweep(
     seed: Annotated[int | None, typer.Option(metavar="S", help="Only this seed, in place of --seeds.")] = None,
     steps: Annotated[int, typer.Option(metavar="N", help="Optimizer steps of each run.")] = 24,
     batch_size: Annotated[int, typer.Option(metavar="N", help="Examples per step.")] = 4,
-    out: Annotated[Path, typer.Option(parser=place, metavar="DIR", help="Where the table and the runs go.")] = Path(
-        "sweep"
-    ),
+    out: Annotated[
+        Path, typer.Option(parser=absolute_path, metavar="DIR", help="Where the table and the runs go.")
+    ] = Path("sweep"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip the runs that DIR already holds; try failed ones again.")
     ] = False,
@@ -115,7 +115,7 @@ def bench(
     model: Annotated[
         str | None,
         typer.Option(
-            parser=place_or_name,
+            parser=path_or_name,
             metavar="MODEL",
             help="For memory. Without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere.",
         ),
@@ -123,7 +123,7 @@ def bench(
     out: Annotated[
         Path | None,
         typer.Option(
-            parser=place,
+            parser=absolute_path,
             metavar="FILE",
             help="Without it, bench-CHOICE.json in this folder; quantize and course write only where this says.",
         ),
@@ -149,7 +149,7 @@ def bench(
     if record and (out or what in ("quantize", "course")):
         raise ValueError("--record writes into the course's data/: leave it out with --out, quantize and course.")
     if not (out or record or what in ("quantize", "course")):
-        out = place(f"bench-{what}.json")
+        out = absolute_path(f"bench-{what}.json")
     if out:
         files.check_file(out)
     if run and what != "course":

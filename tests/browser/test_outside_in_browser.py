@@ -6,6 +6,7 @@ Every field is shown twice, with a hostile text and with a harmless one, and the
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import nbformat
 import pytest
 from chat_templates import CHATML, tokenizer_of
 from hostile import HARMLESS, HOSTILE, NAME, NOWHERE
-from lora_lessons.run.report.pages import cover, lesson_page
 from safetensors.torch import load_file, save_file
 from tiny import make_tiny_model
 
@@ -146,36 +146,37 @@ def test_a_notebook_shows_text_as_text(notebook):
     assert hacked is None and [url for url in asked if url.startswith(NOWHERE)] == []
 
 
-def results(notebook: Any, folder: Path) -> Any:
-    """Two runs of a lesson that failed, with every word of theirs hostile or harmless, and what they showed."""
-    cells = notebook.cells[1:-1]
+def lessons(notebook: Any) -> Iterator[tuple[str, Any]]:
+    """A hostile text and a lesson that shows every field of it, then the harmless ones."""
     for number, text in enumerate((HOSTILE, HARMLESS)):
-        shown = [nbformat.v4.new_markdown_cell("# A lesson"), *cells[number::2]]
-        made = nbformat.v4.new_notebook(cells=shown)
+        title = nbformat.v4.new_markdown_cell("# A lesson")
+        cells = [title, *notebook.cells[1:-1][number::2]]
+        yield text, nbformat.v4.new_notebook(metadata=notebook.metadata, cells=cells)
+
+
+def test_a_report_shows_text_as_text(notebook, browser, tmp_path):
+    """Of a lesson that failed: every word of its error, its records and its deviations is a field, too."""
+    found = []
+    for (text, shown), name in zip(lessons(notebook[0]), ("javascript:window.hacked=11", "a lesson"), strict=True):
         error, records = CellError(1, text, text, text, text), {text: Record(text, text, text)}
-        name = ("javascript:window.hacked=11", "a lesson")[number]
-        result = LessonResult(name, FAILED, 1.0, 1, 1, records, [Deviation(text, text)], error=error, notebook=made)
+        result = LessonResult(name, FAILED, 1.0, 1, 1, records, [Deviation(text, text)], error=error, notebook=shown)
         about = {"date": text, "machine": text, "profile": text, "seconds": 1.0, "not_run": [text]}
-        yield result, about | {"parameters": {text: text}, "versions": {text: text}}
+        about |= {"parameters": {text: text}, "versions": {text: text}}
+        page = tmp_path / f"{len(found)}.html"
+        page.write_text(as_html([result], about), encoding="utf-8")
+        found.append(opened(browser, page))
+    assert found[0] == found[1] == (found[1][0], [])
 
 
-def test_a_report_and_its_pages_show_text_as_text(notebook, browser, tmp_path):
-    """The pages are the site's renderer's; these are a report's, of what JupyterLab has just shown."""
-    made = list(results(notebook[0], tmp_path))
-    report = []
-    for result, about in made:
-        file = tmp_path / f"{len(report)}.html"
-        file.write_text(as_html([result], about, pages="pages/"), encoding="utf-8")
-        report.append(opened(browser, file))
-    assert report[0] == report[1] == (report[1][0], [])
-    lessons = {f"{number}_a": lesson_page(*one) for number, one in enumerate(made)}
-    measured = {f"{number}_a": result.records for number, (result, _) in enumerate(made)}
-    covers = [cover([result], about) for result, about in made]
-    pages = {"hostile": covers[0], "harmless": covers[1]}
-    write_site(lessons, tmp_path / "pages", cover="# Both", pages=pages, measured=measured, progress=lambda _: None)
-    for hostile, harmless in (("lessons/0_a", "lessons/1_a"), ("hostile", "harmless")):
-        one, other = (opened(browser, tmp_path / "pages" / f"{name}.html", "article") for name in (hostile, harmless))
-        assert one == other == (other[0], [])
+def test_a_page_of_the_site_shows_text_as_text(notebook, browser, tmp_path):
+    """The pages are those of two lessons, stored with what JupyterLab has just shown in place of their own cells."""
+    places = ("01_low_rank", "02_lora_layer")
+    stored = {place: shown for place, (_, shown) in zip(places, lessons(notebook[0]), strict=True)}
+    write_site(stored, tmp_path / "site", widgets=False, progress=lambda _: None)
+    hostile, harmless = (
+        opened(browser, tmp_path / "site" / "lessons" / f"{place}.html", "article") for place in places
+    )
+    assert hostile == harmless == (harmless[0], [])
 
 
 def test_the_page_of_check_shows_text_as_text(browser, tmp_path, capsys):

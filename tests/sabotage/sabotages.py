@@ -1832,7 +1832,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "workshop/site/number_pages.py",
+        "workshop/site/finishing.py",
         (
             "a hint ends at the first quotation mark in it",
             '_MARKS.sub(lambda mark: f"&#{ord(mark[0])};", html.escape(text))',
@@ -1844,25 +1844,22 @@ SABOTAGES: list[Sabotage] = [
         "workshop/site/number_pages.py",
         (
             "a page of numbers shows the last seed's value",
-            'with_unit(entry["expected"], entry["unit"])',
-            'with_unit(entry["seeds"][-1], entry["unit"])',
-            "in_workshop/site/test_numbers.py::test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it",
+            '{"value": entry["expected"]}',
+            '{"value": entry["seeds"][-1]}',
+            "in_workshop/site/test_numbers.py::test_a_lesson_has_one_table_with_each_of_its_records_and_the_cell_that_measured_it",
         ),
         (
             "a page of numbers drops the sign of a percentage",
             "{'%' if one.percent else ''}",
             "",
-            "in_workshop/site/test_numbers.py::test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it",
+            "in_workshop/site/test_numbers.py::test_the_table_has_what_is_worked_out_or_stands_in_the_code_and_where_it_is_quoted",
         ),
         (
             "a page of numbers counts a seed too few",
             "seeds = max((len(entry",
             "seeds = -1 + max((len(entry",
-            "in_workshop/site/test_numbers.py::test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it",
+            "in_workshop/site/test_numbers.py::test_a_lesson_has_one_table_with_each_of_its_records_and_the_cell_that_measured_it",
         ),
-    ),
-    *_in(
-        "workshop/site/where.py",
         (
             "a number leads to a place that no page has",
             "return Where(page_of(lesson), anchor_of(name),",
@@ -1880,7 +1877,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "workshop/site/finishing.py",
+        "workshop/site/glossary.py",
         (
             "the glossary links words inside of code",
             'if token.type == "text" and not inside:',

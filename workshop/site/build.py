@@ -15,7 +15,7 @@ from lora_lessons.course import lesson
 from lora_lessons.errors import disk_is_full
 from lora_lessons.files import check_replaced, files_in, scratch, whole_folder
 
-from . import finishing, front, glossary, ledger, lessons, number_pages
+from . import front, glossary, ledger, lessons, number_pages
 from . import widgets as live
 from .finishing import finish
 from .front import neighbours
@@ -42,18 +42,12 @@ def write_site(
     notebooks: Notebooks,
     out: Path,
     *,
-    cover: str = "",
-    pages: Mapping[str, str] = {},
     widgets: bool = True,
-    measured: number_pages.Measured | None = None,
     progress: Callable[[str], None] = print,
 ) -> Path:
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
-    `cover` is MyST for the first page in place of the front page; `pages` are further pages, docname → MyST. Without
-    `widgets`, their stills are shown alone. With `measured`, the site is the report of a run that measured this: numbers
-    lead to that, too, widgets move where the run's own outputs have their scenes, the pages about the whole course are
-    left out, and whatever Sphinx complains of is shown as well as it can be, such as a learner's own formula.
+    Without `widgets`, their stills are shown alone.
 
     Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
     no site may go to `out` (see `place`); what was there is then as it was.
@@ -62,60 +56,42 @@ def write_site(
     check_place(out)
     progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
     with scratch("site") as work, site_folder(out) as site:
-        render(sources(notebooks, cover, pages, widgets, measured), work, site, strict=measured is None)
-        if measured is not None:
-            finishing.tie(site)
+        render(sources(notebooks, widgets), work, site)
         finish(site)
         if widgets:
-            live.bake(site / "_static" / "widgets", None if measured is None else (), progress)
+            live.bake(site / "_static" / "widgets", progress=progress)
     return out / "index.html"
 
 
-def sources(
-    notebooks: Notebooks,
-    cover: str = "",
-    pages: Mapping[str, str] = {},
-    widgets: bool = True,
-    measured: number_pages.Measured | None = None,
-) -> dict[str, str]:
+def sources(notebooks: Notebooks, widgets: bool = True) -> dict[str, str]:
     """The text of every source file, by its path: the lessons' pages, and those beside them."""
     import nbformat
 
-    here = [*notebooks, *([SYMPTOMS] if measured is None else [])]
+    here = [*notebooks, SYMPTOMS]
     made = {
         f"{FOLDER}/{place}.ipynb": nbformat.writes(
-            page(live.placed(notebook, place, baked=measured is None) if widgets else notebook, place, here, measured)
+            page(live.placed(notebook, place) if widgets else notebook, place, here)
         )
         for place, notebook in notebooks.items()
     }
-    beside = {} if measured is not None else _of_the_course(notebooks)
-    beside |= {"glossary": glossary.page(), **_numbers(notebooks, measured), **pages}
-    beside["index"] = f"{cover or front.page(notebooks, widgets)}\n\n{front.trees(notebooks, beside)}"
-    return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
-
-
-def _of_the_course(notebooks: Notebooks) -> dict[str, str]:
-    """The pages that tell of the whole course."""
-    return {
+    numbers = number_pages.pages(notebooks)
+    beside = {
         "map": front.lesson_map(notebooks),
         "claims": ledger.page(),
         f"{FOLDER}/{SYMPTOMS}": lessons.symptoms_page(notebooks),
+        "glossary": glossary.page(),
+        front.NUMBERS: front.numbers_of(numbers),
+        # found by name alone: their names of records would stand above the lessons in every search
+        **{name: f"---\nnosearch: true\n---\n\n{text}" for name, text in numbers.items()},
     }
+    beside["index"] = f"{front.page(notebooks, widgets)}\n\n{front.trees(notebooks, beside)}"
+    return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
 
-def _numbers(notebooks: Notebooks, measured: number_pages.Measured | None) -> dict[str, str]:
-    made = number_pages.pages(notebooks, measured)
-    # found by name alone: their names of records would stand above the lessons in every search
-    return {front.NUMBERS: front.numbers_of(made)} | {
-        name: f"---\nnosearch: true\n---\n\n{text}" for name, text in made.items()
-    }
-
-
-def render(texts: Mapping[str, str], work: Path, site: Path, strict: bool) -> None:
+def render(texts: Mapping[str, str], work: Path, site: Path) -> None:
     """Let Sphinx make pages of these sources, by path, and put them into the folder `site`; `work` is for its own use.
 
-    Raises ValueError with Sphinx's first complaint: a warning is a fault. Where it is not `strict`, only a page that
-    could not be written is one.
+    Raises ValueError with Sphinx's first complaint: a warning is a fault.
     """
     from sphinx.application import Sphinx
     from sphinx.errors import SphinxError
@@ -136,8 +112,6 @@ def render(texts: Mapping[str, str], work: Path, site: Path, strict: bool) -> No
     except (SphinxError, ValueError) as error:
         raise ValueError(f"the site was not written. {error}") from error
     faults = [line for line in re.sub(r"\x1b\[[\d;]*m", "", said.getvalue()).splitlines() if line.strip()]
-    if not strict:
-        faults = [line for line in faults if "error writing file" in line]
     if faults:
         first = faults[0].replace(f"{source}/", "")
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""

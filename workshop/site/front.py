@@ -17,7 +17,7 @@ from lora_lessons.run.result import cards, plain, title
 from ..badges import address
 from ..readme import took
 from . import widgets
-from .finishing import link, table
+from .finishing import as_table, link_to
 from .ledger import claim_anchor, verdict
 from .lessons import FOLDER, SYMPTOMS, beneath
 
@@ -87,9 +87,7 @@ def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
         for name in beside
         if not name.startswith(f"{NUMBERS}/") and name != "map"
     ]
-    return "\n\n".join(
-        [_tree("Lessons", [*(["map"] if "map" in beside else []), *lessons]), _tree("Look it up", others)]
-    )
+    return "\n\n".join([_tree("Lessons", ["map", *lessons]), _tree("Look it up", others)])
 
 
 def _tree(caption: str, names: Iterable[str]) -> str:
@@ -213,11 +211,11 @@ def _at_a_glance(notebooks: Notebooks) -> str:
     found: dict[str, tuple[str, dict[str, str]]] = {}
     for place, notebook in notebooks.items():
         for card in cards(notebook):
-            lesson = link(f"{FOLDER}/{place}.html#{claim_anchor(card.id)}", f"Lesson {Path(place).name[:2]}")
+            lesson = link_to(f"{FOLDER}/{place}.html#{claim_anchor(card.id)}", f"Lesson {Path(place).name[:2]}")
             reason = f"<b>{verdict(card.said, card.where)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
             found.setdefault(card.id, (card.says, {}))[1].setdefault(card.said, reason)
     rows = [(html.escape(found[id][0]), "<br>".join(found[id][1].values())) for id in AT_A_GLANCE if id in found]
-    return f"{_CLAIMS}\n\n{table(_COLUMNS, rows)}" if rows else ""
+    return f"{_CLAIMS}\n\n{as_table(_COLUMNS, rows)}" if rows else ""
 
 
 def _reason(sentence: str) -> str:

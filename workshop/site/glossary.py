@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from lora_lessons.course.lesson import notebook_of, place_of
 from lora_lessons.paths import course_root
 
-from .finishing import NOT_PLAIN, paragraphs, words_alone
-from .number_pages import attribute, up
+from .finishing import attribute
+from .number_pages import up
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
     from sphinx.application import Sphinx
 
+
+# What stands for all that is no plain word.
+_NOT_PLAIN = "\0"
 
 # So that prose stays calm: links on a page, and in a cell.
 _ON_A_PAGE, _IN_A_CELL = 20, 3
@@ -86,7 +91,7 @@ def _lesson(term: Term) -> str:
     return f"{'Side trip of lesson' if '/' in place_of(term.lesson) else 'Lesson'} {notebook_of(term.lesson).stem[:2]}"
 
 
-def hinted(markdown: str, seen: set[str], stem: str) -> str:
+def hinted(markdown: str, seen: set[str], place: str) -> str:
     """A markdown cell's source, the first use of a term on the page made a link to the glossary with a hint.
 
     `seen` are the terms linked on the page so far, and those linked here are added. Code, formulas, headings, tables,
@@ -94,7 +99,7 @@ def hinted(markdown: str, seen: set[str], stem: str) -> str:
     those that it sets in bold, nor is a word linked where it means something else.
     """
     markdown = re.sub(r"\r\n?", "\n", markdown)
-    here = stem.rpartition("/")[2]
+    here = place.rpartition("/")[2]
     left = {
         term.name: term
         for term in terms()
@@ -108,13 +113,13 @@ def hinted(markdown: str, seen: set[str], stem: str) -> str:
     room = max(0, min(_IN_A_CELL, _ON_A_PAGE - len(seen)))
     for use in list(first.values())[:room][::-1]:
         line = lines[use.line]
-        lines[use.line] = f"{line[: use.begin]}{_link(use.term, line[use.begin : use.end], stem)}{line[use.end :]}"
+        lines[use.line] = f"{line[: use.begin]}{_link(use.term, line[use.begin : use.end], place)}{line[use.end :]}"
         seen.add(use.term.name)
     return "\n".join(lines)
 
 
-def _link(term: Term, words: str, stem: str) -> str:
-    href = f"{up(stem)}glossary.html#{term.anchor}"
+def _link(term: Term, words: str, place: str) -> str:
+    href = f"{up(place)}glossary.html#{term.anchor}"
     return f'<a class="term" href="{href}" data-hint="{attribute(term.means)}">{words}</a>'
 
 
@@ -129,7 +134,7 @@ def _spelling(spelled: tuple[str, ...]) -> re.Pattern[str]:
 @cache
 def _phrase(phrase: str) -> re.Pattern[str]:
     """Where prose has a phrase, which may go on in the next line or have a word of it emphasised."""
-    between = rf"[\s{NOT_PLAIN}]+".join(map(re.escape, phrase.split()))
+    between = rf"[\s{_NOT_PLAIN}]+".join(map(re.escape, phrase.split()))
     return re.compile(rf"(?<!\w){between}(?!\w)", re.I)
 
 
@@ -154,9 +159,9 @@ class Use(NamedTuple):
 
 def _uses(markdown: str, terms: Mapping[str, Term]) -> Iterator[Use]:
     lines = markdown.split("\n")
-    for token in paragraphs(markdown):
+    for token in _paragraphs(markdown):
         first = token.map[0] if token.map else 0
-        plain = words_alone(token)
+        plain = _words_alone(token)
         written = token.content.split("\n")
         for term in terms.values():
             others = _other_meanings(term, plain)
@@ -166,6 +171,53 @@ def _uses(markdown: str, terms: Mapping[str, Term]) -> Iterator[Use]:
                 if before >= 0 and not any(found.start() in other for other in others):
                     column = found.start() - (plain.rfind("\n", 0, found.start()) + 1) + before
                     yield Use(term, first + number, column, column + len(found[0]))
+
+
+def _paragraphs(markdown: str) -> Iterator[Token]:
+    """The contents of paragraphs, those in lists and quotations included, but not headings and tables."""
+    tokens = _parser().parse(markdown)
+    for before, token in zip(tokens, tokens[1:], strict=False):
+        if token.type == "inline" and before.type == "paragraph_open":
+            yield token
+
+
+@cache
+def _parser() -> MarkdownIt:
+    """Markdown as MyST reads it in the lessons: CommonMark with tables and formulas."""
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+    return MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, double_inline=True)
+
+
+def _words_alone(paragraph: Token) -> str:
+    """A paragraph's source, as long as it is, with _NOT_PLAIN in place of all that is no plain word."""
+    source, at, inside = paragraph.content, 0, 0
+    plain = [mark if mark == "\n" else _NOT_PLAIN for mark in source]
+    for token in paragraph.children or []:
+        begin = source.find(token.content, at)
+        if begin < 0:
+            continue  # written with an escape or an entity
+        if token.content:
+            at = begin + len(token.content)
+        if token.type == "text" and not inside:
+            plain[begin:at] = token.content
+        elif token.type == "html_inline":
+            inside += bool(re.match(r"<a\b", token.content)) - token.content.startswith("</a")
+        elif token.type in ("link_open", "strong_open"):
+            inside += 1
+        elif token.type in ("link_close", "strong_close"):
+            inside -= 1
+        if token.type in ("link_close", "image"):
+            at = _after_address(source, at)
+    return "".join(plain)
+
+
+def _after_address(source: str, at: int) -> int:
+    """Where a link's or a picture's address ends, if one begins at `at`."""
+    if not source.startswith("](", at):
+        return at
+    return source.find(")", _parser().helpers.parseLinkDestination(source, at + 2, len(source)).pos) + 1
 
 
 # What people type who do not know the course's words yet, and the pages that answer, the best first.

@@ -15,9 +15,8 @@ from lora_lessons.course.lesson import notebook_of, place_of
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import records_of
 
-from .finishing import link, table
-from .number_pages import measured_in
-from .where import PUBLISHED, anchor_of
+from .finishing import as_table, link_to
+from .number_pages import PUBLISHED, anchor_of, measured_in
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -61,7 +60,7 @@ def page() -> str:
             )
         )
     head = ("the page says", "verdict, and what we measured", "published")
-    return "\n\n".join([_ABOUT, _counted(shown.said for _, shown in cards), table(head, rows, kind="ledger")])
+    return "\n\n".join([_ABOUT, _counted(shown.said for _, shown in cards), as_table(head, rows, kind="ledger")])
 
 
 def claim_anchor(id: str) -> str:
@@ -107,7 +106,7 @@ def _others(one: Claim) -> Iterator[str]:
 
 
 def _figure(row: str) -> str:
-    return link(f"{PUBLISHED}.html#{anchor_of(row)}", as_printed(published.figure(row)))
+    return link_to(f"{PUBLISHED}.html#{anchor_of(row)}", as_printed(published.figure(row)))
 
 
 def _ways(one: Claim, cells: Cells) -> str:
@@ -120,6 +119,6 @@ def _ways(one: Claim, cells: Cells) -> str:
         if name in cells:
             sections.setdefault(*cells[name])
     if not sections:
-        return link(f"{page}#{claim_anchor(one.id)}", f"What {lesson} says of it")
-    ways = [link(f"{page}#{anchor}", html.escape(heading)) for heading, anchor in sections.items()]
+        return link_to(f"{page}#{claim_anchor(one.id)}", f"What {lesson} says of it")
+    ways = [link_to(f"{page}#{anchor}", html.escape(heading)) for heading, anchor in sections.items()]
     return f'<small class="ways">Measured in {lesson}: {"; ".join(ways)}</small>'

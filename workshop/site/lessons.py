@@ -37,13 +37,8 @@ _HEADING = re.compile(r"#+(?= )")
 _TIME = re.compile("⏱(?P<is>(?: is)?) ")  # a sign that many machines' fonts lack
 
 
-def page(
-    notebook: NotebookNode, place: str, places: Collection[str], measured: number_pages.Measured | None = None
-) -> NotebookNode:
-    """The notebook at `place` as the source of its page; `places` are those that the site has, "symptoms" among them.
-
-    With `measured`, it is of the report of a run that measured this.
-    """
+def page(notebook: NotebookNode, place: str, places: Collection[str]) -> NotebookNode:
+    """The notebook at `place` as the source of its page; `places` are those that the site has, "symptoms" among them."""
     from nbformat.v4 import new_markdown_cell
 
     made = copy.deepcopy(notebook)
@@ -54,11 +49,9 @@ def page(
     announced = False  # that what comes next is the answer
     for cell in made.cells:
         if cell.cell_type == "markdown":
-            text = linked(cell.source, place, places)
-            if measured is None:
-                text = _of_the_site(text, "../" * (place.count("/") + 1))
-            text = _TIME.sub(lambda sign: f"Time{sign['is'] or ':'} ", _BADGE.sub(r"[Open in Colab](\g<colab>)", text))
-            text = number_pages.linked(outline.stepped(text), place, measured, quoted)
+            text = _of_the_site(linked(cell.source, place, places), number_pages.up(place))
+            text = _TIME.sub(lambda sign: f"Time{sign['is'] or ':'} ", text)
+            text = number_pages.linked(outline.stepped(text), place, quoted)
             cell.source = glossary.hinted(text, seen, place)
             announced = cell.source.rstrip().endswith((":", "?"))
             cells.append(cell)
@@ -93,7 +86,7 @@ def linked(markdown: str, place: str, places: Collection[str]) -> str:
 
 
 def _of_the_site(markdown: str, up: str) -> str:
-    """A cell of the course's own site, whose root is `up`: it is a recorded run, and there is a map of it."""
+    """A cell of a page from which the site's root is `up`: it is a recorded run, and there is a map of it."""
 
     def recorded(badge: re.Match[str]) -> str:
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -53,12 +52,9 @@ def _block(translator: Any, node: nodes.math_block) -> None:
 
 def _put(translator: Any, node: Any, display: str, close: str = "") -> None:
     from docutils.nodes import SkipNode
-    from sphinx.util.logging import getLogger
 
     try:
-        made = mathml(node.astext(), display)
-    except ValueError as error:  # a fault of the site; a report shows the formula as it was written
-        getLogger(__name__).warning("%s: %s", translator.builder.current_docname, error)
-        made = f"<code>{html.escape(node.astext())}</code>"
-    translator.body.append(made + close)
+        translator.body.append(mathml(node.astext(), display) + close)
+    except ValueError as error:
+        raise ValueError(f"{translator.builder.current_docname}: {error}") from error
     raise SkipNode

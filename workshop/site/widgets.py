@@ -64,16 +64,13 @@ def _stage(live: Live) -> Stage:
     return made
 
 
-def placed(notebook: NotebookNode, stem: str, *, baked: bool = True) -> NotebookNode:
-    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken.
-
-    Where nothing is `baked`, only those are whose scene lies in the notebook itself.
-    """
+def placed(notebook: NotebookNode, stem: str) -> NotebookNode:
+    """A copy of the notebook in which the still of each widget that lives on the web is wrapped, ready to be woken."""
     made = copy.deepcopy(notebook)
     for cell, before in zip(made.cells, notebook.cells, strict=True):
         if cell.cell_type != "code":
             continue
-        live = of_cell(cell.source) if baked else None
+        live = of_cell(cell.source)
         for number, output in enumerate(before.outputs):
             data = output.get("data", {})
             if SCENE in data:

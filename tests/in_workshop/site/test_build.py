@@ -86,11 +86,10 @@ def test_a_link_leads_to_a_page_of_the_site_or_to_the_repository(link, leads):
     assert lessons.linked(link, "01_low_rank", ["02_lora_layer", "symptoms"]) == leads
 
 
-def test_a_picture_cut_short_stays_as_it_is(tmp_path):
-    page = '<main><img src="data:image/png;base64,iVBOR"></main>'
-    (tmp_path / "index.html").write_text(page, encoding="utf-8")
-    finishing.finish(tmp_path)
-    assert (tmp_path / "index.html").read_text(encoding="utf-8") == page
+def test_a_picture_cut_short_stops_it_and_names_its_page(tmp_path):
+    (tmp_path / "01_a.html").write_text('<img src="data:image/png;base64,iVBOR">', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"A picture of 01_a is damaged .*: run the lesson anew"):
+        finishing.finish(tmp_path)
 
 
 def test_a_heading_is_raised_where_a_level_was_left_out():
@@ -109,8 +108,6 @@ def test_a_lesson_says_that_it_is_a_recorded_run_and_its_map_is_the_sites():
     assert "[in Colab](https://colab.research.google.com/github/a/b/c.ipynb)" in first.source
     assert 'href="../../index.html#where-to-start"' in first.source
     assert second.source == "Time: about 1 minute · [Map of the course](../../map.md)"
-    report = lessons.page(notebook(cell), "03_x", ["03_x", "00_start_here"], {}).cells
-    assert "recorded run" not in report[0].source and "(00_start_here.ipynb)" in report[1].source
 
 
 def shown(*outputs, source="show()", tags=()):

@@ -15,10 +15,16 @@ from lora_lessons.course.records import show_value
 from lora_lessons.run.baselines import read_baseline
 from workshop.site import number_pages
 from workshop.site.build import stored
-from workshop.site.where import anchor_of, tells, with_unit
+from workshop.site.number_pages import anchor_of, tells
 
 NOTEBOOKS = stored()
-LINK = re.compile(r'<a class="bound" href="(?P<href>[^"]*)" data-hint="(?P<hint>[^"]*)">(?P<words>[^<]*)</a>')
+LINK = re.compile(
+    r'<a class="bound" href="(?P<href>[^"]*)" data-hint="(?P<hint>[^"]*)"(?: id="[^"]*")?>(?P<words>[^<]*)</a>'
+)
+
+
+def linked(markdown, place="01_low_rank"):
+    return number_pages.linked(markdown, place, set())
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,7 @@ def places(pages):
 
 
 def the_hint(markdown, stem="01_low_rank"):
-    (link,) = LINK.finditer(number_pages.linked(markdown, stem))
+    (link,) = LINK.finditer(linked(markdown, stem))
     return link["href"], html.unescape(link["hint"]).split("\n")
 
 
@@ -44,7 +50,7 @@ def test_every_bound_number_is_a_link_to_a_place_that_is_there(place, places):
     """Also as a page is read: inside bold words, lists, tables and folded parts no mark of a link is left over."""
     parser = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin)
     for text in texts(NOTEBOOKS[place]):
-        made = number_pages.linked(text, place)
+        made = linked(text, place)
         links = [match for match in LINK.finditer(made) if match["href"]]
         assert len(links) == sum(map(tells, prose.quoted_numbers(text)))
         assert LINK.sub(lambda link: link["words"], made) == prose.without_sources(text)
@@ -118,11 +124,10 @@ def test_no_reader_meets_a_module_of_python_or_a_file_of_json(pages):
     assert lines[1] == "“rows” is a number set in the code of lesson 16."
     for place, notebook in NOTEBOOKS.items():
         for text in texts(notebook):
-            for link in LINK.finditer(number_pages.linked(text, place)):
-                assert not re.search(r"lora_lessons\.|measurements[:/]|\b1e\d", html.unescape(link["hint"])), link[
-                    "hint"
-                ]
-    shown = [re.sub(r"<[^>]+>", "", page.partition("## Quoted from the code")[0]) for page in pages.values()]
+            for link in LINK.finditer(linked(text, place)):
+                hint = html.unescape(link["hint"])
+                assert not re.search(r"lora_lessons\.|measurements[:/]|\b1e\d", hint), hint
+    shown = [re.sub(r"<[^>]+>", "", page) for page in pages.values()]
     assert [page for page in shown if re.search(r"lora_lessons\.|measurements[:/]", page)] == []
 
 
@@ -137,15 +142,14 @@ def test_a_record_leads_to_the_section_that_quotes_it_first(pages):
     made = {}
     for place, notebook in NOTEBOOKS.items():
         seen = set()
-        made[place] = "".join(number_pages.linked(text, place, quoted_so_far=seen) for text in texts(notebook))
+        made[place] = "".join(number_pages.linked(text, place, seen) for text in texts(notebook))
     for place, anchor in led_to:
         assert made[place].count(f'id="{anchor}"') == 1
 
 
 @pytest.mark.parametrize("what", ["9/10", "1 - 0.05", "sqrt(1/8)", "4*4", "2**-24", "exp(1)"])
 def test_what_one_plain_operation_gives_is_no_link(what):
-    made = number_pages.linked(f"about 90%<!--calc {what}--> of it", "01_low_rank")
-    assert made == "about 90% of it"
+    assert linked(f"about 90%<!--calc {what}--> of it") == "about 90% of it"
 
 
 @pytest.mark.parametrize("what", ["4 + 32/64", "1 - kinds.q_rise", "lesson minutes"])
@@ -164,18 +168,16 @@ def test_no_range_begins_at_minus_nothing(pages):
 
 def test_a_range_is_one_link_and_a_unit_belongs_to_it():
     text = "A cut of 90–99<!--published glossary.cut_percent-->% and 3.2 %<!--record kinds.q_rise--> more"
-    assert [link["words"] for link in LINK.finditer(number_pages.linked(text, "01_low_rank"))] == ["90–99", "3.2 %"]
+    assert [link["words"] for link in LINK.finditer(linked(text))] == ["90–99", "3.2 %"]
 
 
 def test_a_heading_keeps_its_number_as_a_word():
-    made = number_pages.linked(
-        "## Only 3<!--record kinds.survive--> of 7\n\n3<!--record kinds.survive-->", "01_low_rank"
-    )
+    made = linked("## Only 3<!--record kinds.survive--> of 7\n\n3<!--record kinds.survive-->")
     assert made.startswith("## Only 3 of 7\n\n<a ")
 
 
 def test_a_hint_leaves_the_markdown_around_it_alone():
-    made = number_pages.linked('| `a` | 8<!--code x["`$|{}`"]--> $x$ |', "01_low_rank")
+    made = linked('| `a` | 8<!--code x["`$|{}`"]--> $x$ |')
     assert not re.search(r'="[^"]*[`$|{}][^"]*"', made)
     (link,) = LINK.finditer(made)
     assert html.unescape(link["hint"]).endswith(': x["`$|{}`"]'), "whole, with its quotation marks"
@@ -189,18 +191,10 @@ def test_a_number_from_nowhere_is_an_error():
         "1<!--calc 2 * no.such-->",
     ):
         with pytest.raises(KeyError):
-            number_pages.linked(text, "01_low_rank")
+            linked(text)
 
 
-def shares_worked_out(notebook):
-    """Each arithmetic of a notebook that is quoted as a percentage, and how its last quotation reads: "18%"."""
-    quoted = []
-    for text in texts(notebook):
-        prose.with_sources(text, lambda one, reads: quoted.append((one, reads)) or reads)
-    return {one.what: reads for one, reads in quoted if one.kind == "calc" and one.percent and tells(one)}
-
-
-def test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it(pages):
+def test_a_lesson_has_one_table_with_each_of_its_records_and_the_cell_that_measured_it(pages):
     cells = {cell.id for notebook in NOTEBOOKS.values() for cell in notebook.cells}
     for place in NOTEBOOKS:
         stem = place.rpartition("/")[2]
@@ -209,16 +203,32 @@ def test_a_lessons_page_has_each_of_its_records_and_the_cell_that_measured_it(pa
         assert baseline["machine"].replace("(R)", "") in page and baseline["date"] in page
         seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
         assert f"It was run with {f'{seeds} seeds' if seeds > 1 else 'one seed'}" in page
+        assert page.count("<table") == 1
         rows = re.findall(r"<tr.*?</tr>", page)[1 : len(known) + 1]
         for (name, entry), row in zip(known.items(), rows, strict=True):
             assert f'id="{name}"' in row and f"../lessons/{place_of(stem)}.html#cell-" in row, name
             assert re.search(r'#cell-([^"]+)"', row)[1] in cells
-            assert ("it depends on the machine" in row) == ("seeds" not in entry)
-            value = with_unit(entry["expected"] if "seeds" in entry else entry["value"], entry["unit"])
+            assert ("depends on the machine" in row) == ("seeds" not in entry)
+            value = f"{show_value(entry['expected' if 'seeds' in entry else 'value'])} {entry['unit']}".strip()
             assert f'data-label="value"><div>{html.escape(value)}</div>' in row, name
-        for what, reads in shares_worked_out(NOTEBOOKS[place]).items():
-            (row,) = [row for row in re.findall(r"<tr.*?</tr>", page) if f'id="{anchor_of(f"calc-{what}")}"' in row]
-            assert f'data-label="in the prose"><div>{reads}</div>' in row, what
+
+
+def test_the_table_has_what_is_worked_out_or_stands_in_the_code_and_where_it_is_quoted(pages):
+    for place, notebook in NOTEBOOKS.items():
+        rows = {
+            re.search(r'id="([^"]+)"', row)[1]: row
+            for row in re.findall(r"<tr.*?</tr>", pages[f"numbers/{place.rpartition('/')[2]}"])[1:]
+        }
+        quoted = []
+        without_headings = re.sub(r"^#.*$", "", "\n".join(texts(notebook)), flags=re.M)
+        prose.with_sources(without_headings, lambda one, reads: quoted.append((one, reads)) or reads)  # noqa: B023
+        firsts = {one.what: (one, reads) for one, reads in reversed(quoted)}
+        for one, reads in firsts.values():
+            if one.kind in ("calc", "code") and tells(one):
+                row = rows[anchor_of(f"{one.kind}-{one.what}")]
+                assert f'data-label="value"><div>{reads}</div>' in row, one.what
+                assert ("Worked out." if one.kind == "calc" else "It stands so in the lesson’s code.") in row
+                assert f'#{anchor_of(f"quoted-{one.kind}-{one.what}")}"' in row, "it leads to the words that quote it"
 
 
 def test_the_page_of_published_figures_has_every_row_under_its_source(pages):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..drawing import GREEN, GREY, ORANGE, VERMILION
@@ -33,7 +34,6 @@ class Claim(NamedTuple):
     says: str
     written_for: str  # the verdict that the sentence explains
     sentence: str
-    records: tuple[str, ...]
     decides: Callable[[Mapping[str, Any]], str | None]
     where: str = ""  # what the verdict is limited to, said with it: "in our base"
 
@@ -42,16 +42,29 @@ class Claim(NamedTuple):
 
         Raises KeyError naming a record that is missing, and TypeError where `decides` returns anything else.
         """
-        missing = [name for name in self.records if name not in values]
+        missing = [name for name in self._in_sentence() if name not in values]
+        try:
+            found = self.decides(values)
+        except KeyError as error:
+            missing += [name for name in map(str, error.args) if name not in missing]
         if missing:
             raise KeyError(f"{self.id} in {self.lesson} rests on {', '.join(missing)}, which has not been recorded.")
-        found = self.decides(values)
         if found is not None and found not in VERDICTS:
             raise TypeError(
                 f"{self.id} in {self.lesson} is decided as {found!r}: return HOLDS, CONDITION, CORRECTED, NOT_TESTED, "
                 "or None where the records bear none of them out."
             )
         return found
+
+    def rests_on(self, values: Mapping[str, Value]) -> list[str]:
+        """The records that stand in the sentence, and then those that the verdict was decided by."""
+        read = _Read(values)
+        with suppress(KeyError):  # one that is missing was asked for, too
+            self.decides(read)
+        return list(dict.fromkeys([*self._in_sentence(), *read.names]))
+
+    def _in_sentence(self) -> list[str]:
+        return re.findall(r"\{([\w.]+)(?::[^}]+)?\}", without_sources(self.sentence))
 
     def filled(self, values: Mapping[str, Value]) -> str:
         """The sentence as it is read: its {record.name} or {record.name:format} fields replaced by measured values."""
@@ -66,16 +79,26 @@ class Claim(NamedTuple):
         return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, without_sources(self.sentence))
 
 
+class _Read(dict[str, Any]):
+    """Values that remember which of them were read."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self.names: list[str] = []
+
+    def __getitem__(self, name: str) -> Any:
+        self.names.append(name)
+        return super().__getitem__(name)
+
+
 CLAIMS: list[Claim] = []
 
 
-def claim(
-    id: str, lesson: str, *, says: str, written_for: str, sentence: str, records: tuple[str, ...], where: str = ""
-) -> Callable[..., Any]:
+def claim(id: str, lesson: str, *, says: str, written_for: str, sentence: str, where: str = "") -> Callable[..., Any]:
     """Register a claim; the decorated function works out its verdict from the records' values."""
 
     def register(decides: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Mapping[str, Any]], str | None]:
-        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, records, decides, where))
+        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, decides, where))
         return decides
 
     return register

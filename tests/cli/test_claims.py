@@ -17,7 +17,6 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
         says="the update is A × B",
         written_for=claims.HOLDS,
         sentence="The error is {err}.",
-        records=("err",),
     )(lambda v: claims.HOLDS if v["err"] < 0.1 else None)
     assert cli.main(["claims"]) == 1
     said = capsys.readouterr().out
@@ -40,7 +39,7 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
 def test_what_was_not_tested_is_listed_as_that(course, monkeypatch, capsys):
     monkeypatch.setattr(claims, "CLAIMS", [])
     monkeypatch.setattr("lora_lessons.lessons.rooms", list)
-    claims.claim("G17", "08_x", says="it is faster", written_for=claims.NOT_TESTED, sentence="No card.", records=())(
+    claims.claim("G17", "08_x", says="it is faster", written_for=claims.NOT_TESTED, sentence="No card.")(
         lambda measured: claims.NOT_TESTED
     )
     assert cli.main(["claims"]) == 0
@@ -53,7 +52,7 @@ def test_long_sentences_are_wrapped_and_claims_stand_in_the_pages_order(course, 
     monkeypatch.setattr("lora_lessons.lessons.rooms", list)
     monkeypatch.setenv("COLUMNS", "60")
     for number in ("G09", "G02"):
-        claims.claim(number, "03_x", says="it is so", written_for=claims.HOLDS, sentence="so " * 60, records=())(
+        claims.claim(number, "03_x", says="it is so", written_for=claims.HOLDS, sentence="so " * 60)(
             lambda measured: claims.HOLDS
         )
     cli.main(["claims"])

@@ -67,8 +67,8 @@ def problems(claim, examples):
         yield f"no counter-example changes the verdict by {name} alone"
     for name in sorted(decides - read):
         yield f"{name} has a counter-example and is not read"
-    for name in sorted(set(claim.records) ^ (read | filled)):
-        yield f"{name} must be one of its records, and either decide or stand in the sentence"
+    for name in sorted(set(claim.rests_on(known)) - (read | filled)):
+        yield f"{name} must either decide or stand in the sentence"
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
@@ -86,7 +86,7 @@ def test_a_yes_or_no_stands_in_the_sentence_in_words(claim):
 
 
 def test_a_sentence_says_what_was_measured():
-    made = claims.Claim("G01", "x", "", claims.HOLDS, "It {a.b:holds|does not hold}, {c:.1f} of {c}.", (), dict)
+    made = claims.Claim("G01", "x", "", claims.HOLDS, "It {a.b:holds|does not hold}, {c:.1f} of {c}.", dict)
     assert made.filled({"a.b": True, "c": 2.0}) == "It holds, 2.0 of 2."
     assert made.filled({"a.b": False, "c": 2.0}) == "It does not hold, 2.0 of 2."
 
@@ -157,7 +157,7 @@ def shown_cards(monkeypatch, *judged):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
     for one, decides in judged:
-        made = one._replace(decides=decides, records=(), sentence="Look.")
+        made = one._replace(decides=decides, sentence="Look.")
         monkeypatch.setattr(claims, "CLAIMS", [made])
         claims.verdict(one.id, one.lesson)
     return shown
@@ -175,7 +175,7 @@ def test_a_verdict_that_fails_says_so_instead_of_pretending(monkeypatch):
 
 
 def test_a_claim_is_decided_by_a_verdict_and_not_by_yes_or_no():
-    one = all_claims()[0]._replace(decides=lambda r: True, records=())
+    one = all_claims()[0]._replace(decides=lambda r: True, sentence="It is.")
     with pytest.raises(TypeError, match="G07 in 01_low_rank is decided as True: return HOLDS, CONDITION"):
         one.judge({})
 
@@ -183,7 +183,7 @@ def test_a_claim_is_decided_by_a_verdict_and_not_by_yes_or_no():
 def test_a_claim_that_was_not_tested_says_so_on_a_grey_card(monkeypatch):
     monkeypatch.setattr(claims, "CLAIMS", [])
     says, sentence = "Unsloth is twice as fast", "No card was here to run it on."
-    made = claims.claim("G17", "08_x", says=says, written_for=claims.NOT_TESTED, sentence=sentence, records=())
+    made = claims.claim("G17", "08_x", says=says, written_for=claims.NOT_TESTED, sentence=sentence)
     made(lambda measured: claims.NOT_TESTED)
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))

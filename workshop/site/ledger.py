@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lora_lessons.course import published
 from lora_lessons.course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
@@ -55,7 +55,7 @@ def page() -> str:
         rows.append(
             (
                 f"<b>{id}</b> {html.escape(says)}",
-                "".join(_judged(one, shown, says, cells[one.lesson]) for one, shown in judged),
+                "".join(_judged(one, shown, says, recorded[one.lesson], cells[one.lesson]) for one, shown in judged),
                 "<br>".join(told for one, _ in judged for told in _others(one)) or '<span class="none">—</span>',
             )
         )
@@ -82,10 +82,10 @@ def _read(lesson: str) -> NotebookNode:
     return nbformat.read(notebook_of(lesson), as_version=4)
 
 
-def _judged(one: Claim, shown: Card, says: str, cells: Cells) -> str:
+def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cells: Cells) -> str:
     """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
-    return f'<div class="judged">{part}{verdict(shown.said, shown.where)} {html.escape(shown.sentence)} {_ways(one, cells)}</div>'
+    return f'<div class="judged">{part}{verdict(shown.said, shown.where)} {html.escape(shown.sentence)} {_ways(one, recorded, cells)}</div>'
 
 
 def _counted(said: Iterable[str]) -> str:
@@ -109,13 +109,12 @@ def _figure(row: str) -> str:
     return link_to(f"{PUBLISHED}.html#{anchor_of(row)}", as_printed(published.figure(row)))
 
 
-def _ways(one: Claim, cells: Cells) -> str:
+def _ways(one: Claim, recorded: Mapping[str, Any], cells: Cells) -> str:
     """The way to the first cell of each section that recorded what the verdict rests on; where none did, to its card."""
     place = place_of(one.lesson)
     page, lesson = f"lessons/{place}.html", f"{'a side trip of ' if '/' in place else ''}lesson {one.lesson[:2]}"
-    named = re.findall(r"\{([\w.]+)", one.sentence)
     sections: dict[str, str] = {}
-    for name in (*named, *one.records):
+    for name in one.rests_on(recorded):
         if name in cells:
             sections.setdefault(*cells[name])
     if not sections:

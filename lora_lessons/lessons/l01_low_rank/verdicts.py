@@ -22,15 +22,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "When one kind of matrix was cut at a time, {kinds.survive} of 7 kinds stayed within 20%<!--calc 1/5-->, and they hold {kinds.survive_weights:.0%} of the weights. "
     "The median matrix needs {spectrum.share:.1%} of its full rank for 90%<!--calc 9/10--> of its energy; Gaussian noise needs {spectrum.noise_share:.1%}. Cuts that take "
     "the inputs into account do far better (published). LoRA does not need this claim: it only assumes that the update has low rank (lesson 03).",
-    records=(
-        "perplexity.tokens",
-        "perplexity.intact",
-        "perplexity.break_even_factor",
-        "kinds.survive",
-        "kinds.survive_weights",
-        "spectrum.share",
-        "spectrum.noise_share",
-    ),
 )
 def g07(measured: Mapping[str, Any]) -> str | None:
     times = measured["perplexity.break_even_factor"]

@@ -19,15 +19,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     sentence="We inserted {grads.B_step0} pairs of A and B. In the first step every B got a gradient, from the second step on every A did "
     "too, and the base got none. When the adapters were taken off again, no logit differed from the untouched base. "
     "Lesson 03 checks that this still holds after training.",
-    records=(
-        "lora.layers",
-        "grads.B_step0",
-        "grads.A_step1",
-        "grads.base",
-        "grads.base_step1",
-        "noop.nudged",
-        "noop.detached",
-    ),
 )
 def g01(measured: Mapping[str, Any]) -> str | None:
     if not measured["grads.base"] == measured["grads.base_step1"] == 0:
@@ -45,15 +36,6 @@ def g01(measured: Mapping[str, Any]) -> str | None:
     sentence="It holds for all linear layers and a high rank; every other setting cuts more. Of the {count.settings} settings we counted on three 7B shapes, {count.over_99} cut more than 99%<!--published glossary.cut_percent.high--> "
     "(two of our three choices of targets are attention alone). The other 3<!--calc count.settings - count.over_99-->, within the page's 90–99%<!--published glossary.cut_percent-->, are all linear layers at r = 64. The range is {count.cut_least:.1f}% to "
     "{count.cut_most:.2f}%. On Llama-2-7B, all linear layers, the page is right for ranks from {count.r_at_99} to {count.r_at_90}. A small model is cut less: ours by {base.cut:.1f}% at r = 8.",
-    records=(
-        "count.over_99",
-        "count.settings",
-        "count.cut_least",
-        "count.cut_most",
-        "count.r_at_99",
-        "count.r_at_90",
-        "base.cut",
-    ),
 )
 def g04(measured: Mapping[str, Any]) -> str | None:
     least, most = measured["count.cut_least"], measured["count.cut_most"]
@@ -71,12 +53,6 @@ def g04(measured: Mapping[str, Any]) -> str | None:
     sentence="It depends on the rank and on the layers you target. Of {count.settings} settings on three 7B shapes, {count.in_band} lie in that "
     "band, for example Mistral-7B at r = 8 on all linear layers ({count.mistral_r8} numbers); Llama-2-7B stops a little below it "
     "({count.llama2_r8}). The count is r·(d + k), summed over the targeted layers, so always state both.",
-    records=(
-        "count.in_band",
-        "count.settings",
-        "count.mistral_r8",
-        "count.llama2_r8",
-    ),
 )
 def g05(measured: Mapping[str, Any]) -> str | None:
     in_band, settings = measured["count.in_band"], measured["count.settings"]
@@ -96,13 +72,6 @@ def g05(measured: Mapping[str, Any]) -> str | None:
     "outputs × inputs, and there the same update reads ΔW = (α/r)·B·A; multiplied the other way round, a {product.ba_shape} update "
     "shrinks to {product.ab_shape}. Either way it is “=”, not “≈”: the layer adds exactly this product, of rank {product.rank} here. What may be "
     "approximate is whether a good update has low rank at all (lesson 03).",
-    records=(
-        "product.exact",
-        "product.rank",
-        "product.ba_shape",
-        "product.ab_shape",
-        "product.row_vectors",
-    ),
 )
 def g08(measured: Mapping[str, Any]) -> str | None:
     if not (measured["product.exact"] and measured["product.row_vectors"]):

@@ -17,7 +17,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     says="Only A and B train; the base model stays frozen",
     written_for=HOLDS,
     sentence="We compared every number of the base before and after training. {base.unchanged:They are the same, bit for bit|They are not the same}.",
-    records=("base.unchanged",),
 )
 def g01(measured: Mapping[str, Any]) -> str | None:
     return HOLDS if measured["base.unchanged"] is True else CORRECTED
@@ -30,11 +29,6 @@ def g01(measured: Mapping[str, Any]) -> str | None:
     written_for=HOLDS,
     sentence="In 16 bits a full copy takes {copy_gb.llama:.1f} GB for Llama-2-7B, {copy_gb.mistral:.1f} GB for Mistral-7B and {copy_gb.qwen2.5:.1f} GB for "
     "Qwen2.5-7B. Each parameter takes two bytes, and a “7B” has 6.7<!--calc copy_gb.llama / 2--> to 7.6<!--calc copy_gb.qwen2.5 / 2--> billion of them.",
-    records=(
-        "copy_gb.llama",
-        "copy_gb.mistral",
-        "copy_gb.qwen2.5",
-    ),
 )
 def g02(measured: Mapping[str, Any]) -> str | None:
     about_14 = [13 <= measured[f"copy_gb.{name}"] <= 15.5 for name in ("llama", "mistral", "qwen2.5")]
@@ -50,7 +44,6 @@ def g02(measured: Mapping[str, Any]) -> str | None:
     sentence="Lesson 01 looked at the weights; this is about how training changes them. After eight steps of full fine-tuning with AdamW (one seed, the seven matrices of block 15), 90%<!--calc 9/10--> of the change's energy "
     "needs {update.rank90:.0%} of the directions, and noise of the same shape needs {update.rank90_noise:.0%}. The change leans towards some directions, but it "
     "is not of low rank. LoRA does not need it to be: it only needs that some update of low rank works as well, and lesson 03 found one.",
-    records=("update.rank90", "update.rank90_noise"),
 )
 def g07(measured: Mapping[str, Any]) -> str | None:
     if measured["update.rank90"] <= 0.05:
@@ -65,10 +58,6 @@ def g07(measured: Mapping[str, Any]) -> str | None:
     written_for=CONDITION,
     sentence="Of our 135M base, in fp32: a small fraction of the memory, {memory.ratio:.0%} of what full fine-tuning holds for weights, gradients and AdamW, activations not "
     "counted. A large fraction of the compute: {compute.ratio:.0%} of the arithmetic, because forward and backward still go through the frozen W.",
-    records=(
-        "memory.ratio",
-        "compute.ratio",
-    ),
 )
 def g09(measured: Mapping[str, Any]) -> str | None:
     memory, compute = measured["memory.ratio"], measured["compute.ratio"]

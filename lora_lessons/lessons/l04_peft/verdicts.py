@@ -19,7 +19,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     sentence="In fp32 both give the same held-out loss: {merge.loss_apart:.3f} apart and {merge.loss_merged:.3f} merged. But only the way apart can be undone. Take the "
     "adapter off, and the base {apart.restored:comes back bit for bit|does not come back bit for bit}. Merge it and subtract it again, and the base "
     "{merge.restored:comes back as well|does not come back}. So keep the adapter's file.",
-    records=("merge.loss_apart", "merge.loss_merged", "merge.close", "apart.restored", "merge.restored"),
 )
 def g10(measured: Mapping[str, Any]) -> str | None:
     same = abs(measured["merge.loss_apart"] - measured["merge.loss_merged"]) < 1e-3
@@ -37,7 +36,6 @@ def g10(measured: Mapping[str, Any]) -> str | None:
     written_for=CONDITION,
     sentence="Merging into 16-bit weights rounds the sum. This small update lost {merge.error:.0%} of its energy to that, and one eight times its size only "
     "{merge.error_8x:.1%}. Single logits moved, but the held-out loss hardly did: {merge.loss_apart_bf16:.3f} apart, {merge.loss_merged_bf16:.3f} merged.",
-    records=("merge.error", "merge.error_8x", "merge.loss_apart_bf16", "merge.loss_merged_bf16"),
 )
 def g10_merging_in_bf16(measured: Mapping[str, Any]) -> str | None:
     if measured["merge.error"] <= 0.01:
@@ -55,15 +53,6 @@ def g10_merging_in_bf16(measured: Mapping[str, Any]) -> str | None:
     sentence="They are small: {size.least:.0f} to {size.most:.0f} MB in 16 bits for usual settings on three 7B shapes, at most {size.share_most:.1f}% of the base. "
     "But only {size.in_band_16} of {size.settings} settings lie within 50–500<!--published glossary.adapter_mb--> MB in 16 bits, and {size.in_band_32} in fp32. The size depends on the rank, the "
     "targets, the precision and the base's shapes, and not on what it learned.",
-    records=(
-        "size.least",
-        "size.most",
-        "size.share_most",
-        "size.in_band_16",
-        "size.in_band_32",
-        "size.settings",
-        "adapter.moves",
-    ),
 )
 def g11(measured: Mapping[str, Any]) -> str | None:
     if measured["size.share_most"] >= 5 or not measured["adapter.moves"]:

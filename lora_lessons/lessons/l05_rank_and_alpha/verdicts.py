@@ -20,7 +20,6 @@ from ...course.claims import CONDITION, HOLDS, claim
     "from 1 to 64 could be told apart. That more data need more rank is published, and not shown here. With α = 2r, {apart.alpha_2r} pairs "
     "could be told apart, because a higher rank then means a larger step. As for the points, adapters on q and v alone ended at a higher loss "
     "at ranks 1, 4 and 64, at a rate tuned for all layers; published comparisons agree.",
-    records=("apart.alpha_16", "apart.alpha_2r", "targets.all_below_qv", "recipe.behind", "recipe.seeds"),
 )
 def g01(measured: Mapping[str, Any]) -> str | None:
     recipe_works = measured["recipe.behind"] < measured["recipe.seeds"]

@@ -21,19 +21,6 @@ from ...course.claims import CORRECTED, claim
     "{perplexity.int4:.2f} times with int4's even steps. That base had been rounded once before; on an encoder that never was, NF4 moved the sentence "
     "embeddings by {control.nf4:.3f} (1 − cosine), int4 by {control.int4:.3f}, and Q4_0, even marks in blocks of 32, by {control.q4_0:.3f}. Nor does it happen during training: the base is rounded once, before, "
     "and each layer looks its levels up when it runs.",
-    records=(
-        "bits.double",
-        "nf4.published",
-        "perplexity.nf4",
-        "perplexity.int4",
-        "apart.int4",
-        "control.nf4",
-        "control.int4",
-        "control.q4_0",
-        "control.nf4_beats_int4",
-        "bnb.same",
-        "bnb.as_dequantized",
-    ),
 )
 def g14(measured: Mapping[str, Any]) -> str | None:
     four_bits = abs(measured["bits.double"] - 4.127) < 0.01

@@ -18,12 +18,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     written_for=CORRECTED,
     sentence="The base is packed once, before training, to a size {byhand.shrinks:.2f} times smaller than fp32, and stays as it is; only A and B train, in 32 bits. "
     "Each layer dequantizes its weight on the way forward and again on the way back, and keeps {kept.ours} bytes for that ({kept.naive:,} if one is careless). And it is NF4, not INT4 (lesson 06).",
-    records=(
-        "byhand.shrinks",
-        "kept.ours",
-        "kept.naive",
-        "library.same",
-    ),
 )
 def g14(measured: Mapping[str, Any]) -> str | None:
     packed_before = 7.5 < measured["byhand.shrinks"] < 8
@@ -41,16 +35,6 @@ def g14(measured: Mapping[str, Any]) -> str | None:
     "ended {control.nf4_double:.3f} nats from 16-bit with NF4 over eight seeds, which cannot be told from no cost, on a task that it had nearly solved. Neither says what a 7B does. "
     "Published for larger models, a small cost rather than none: in litgpt's table QLoRA ends at a higher validation loss in all of 11<!--published litgpt.models--> models, by 0.009<!--calc published:litgpt.mistral_7b.qlora - published:litgpt.mistral_7b.lora--> (Mistral-7B) to "
     "0.104<!--calc published:litgpt.gemma_2b.qlora - published:litgpt.gemma_2b.lora--> nats (gemma-2b), though not all pairs have the same micro-batch. On MMLU, QLoRA's authors see none: 53.1%<!--published qlora.table_4.nf4_double--> against 53.0%<!--published qlora.table_4.bf16-->, means over 7B to 65B.",
-    records=(
-        "cost.nf4_double",
-        "cost.nf4_double_apart",
-        "cost.fp4",
-        "cost.int4",
-        "cost.before",
-        "control.nf4_double",
-        "control.nf4_double_apart",
-        "live.near",
-    ),
 )
 def g16(measured: Mapping[str, Any]) -> str | None:
     costs, costs_the_encoder = measured["cost.nf4_double_apart"], measured["control.nf4_double_apart"]

@@ -18,11 +18,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED, claim
     written_for=HOLDS,
     sentence="A copy in 16 bits takes {copy.least:.1f} to {copy.most:.1f} GB for the three shapes here. An adapter takes two or four bytes per number instead: for "
     "Qwen2.5-7B at r = 16 on all linear layers, {seven.file_r16:.0f} MB in 16 bits.",
-    records=(
-        "copy.least",
-        "copy.most",
-        "seven.file_r16",
-    ),
 )
 def g02(measured: Mapping[str, Any]) -> str | None:
     if not 13 < measured["copy.least"] <= measured["copy.most"] < 16:
@@ -37,12 +32,6 @@ def g02(measured: Mapping[str, Any]) -> str | None:
     written_for=CONDITION,
     sentence="We count {state.least:.0f} GB when gradients and AdamW's moments are kept in 16 bits and up to {state.most:.0f} GB in 32 bits, over three shapes called 7B. The "
     "weights come on top, so a whole step of Qwen2.5-7B is planned at {needs.full_bf16:.0f} to {needs.full_fp32:.0f} GB (LLaMA-Factory estimates 60<!--published full_fine_tuning.bf16_gb--> GB in 16 bits and 120<!--published full_fine_tuning.mixed_gb--> in mixed precision, the usual setting).",
-    records=(
-        "state.least",
-        "state.most",
-        "needs.full_bf16",
-        "needs.full_fp32",
-    ),
 )
 def g03(measured: Mapping[str, Any]) -> str | None:
     least, most = measured["state.least"], measured["state.most"]
@@ -61,10 +50,6 @@ def g03(measured: Mapping[str, Any]) -> str | None:
     written_for=CONDITION,
     sentence="On all linear layers of Qwen2.5-7B it is {seven.trains_r8:.1f} million at r = 8 and {seven.trains_r16:.1f} million at r = 16. There is no typical number: once you "
     "name the rank and the targets, it follows.",
-    records=(
-        "seven.trains_r8",
-        "seven.trains_r16",
-    ),
 )
 def g05(measured: Mapping[str, Any]) -> str | None:
     in_band = [20 <= measured[f"seven.trains_{rank}"] <= 30 for rank in ("r8", "r16")]
@@ -80,22 +65,6 @@ def g05(measured: Mapping[str, Any]) -> str | None:
     "texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits by this course's loop ({needs.lora:.1f} GB). Full fine-tuning with AdamW does not "
     "({needs.full_bf16:.0f} GB in 16 bits; torchtune's one-GPU recipe is published at 18.9<!--published torchtune.full_gib--> GiB). Not validated on a GPU by us. Beside {published.figures} figures "
     "that others published, the planner was between {published.low:.0%} too low and {published.high:.0%} too high; {published.took_more} of those jobs took more than planned.",
-    records=(
-        "needs.qlora",
-        "needs.hf",
-        "needs.lora",
-        "needs.full_bf16",
-        "room.qlora",
-        "room.hf",
-        "room.lora",
-        "room.full",
-        "longest.rtx_4090",
-        "longest.hf_rtx_4090",
-        "published.figures",
-        "published.low",
-        "published.high",
-        "published.took_more",
-    ),
 )
 def g06(measured: Mapping[str, Any]) -> str | None:
     if measured["room.qlora"] < 1:
@@ -116,13 +85,6 @@ def g06(measured: Mapping[str, Any]) -> str | None:
     written_for=CONDITION,
     sentence="For Qwen2.5-7B it is {seven.file_r8:.0f} to {seven.file_r16:.0f} MB in 16 bits at r = 8 to 16 on all linear layers, and twice that in 32 bits. The file that we wrote "
     "for the small base {file.as_promised:has|does not have} the size its numbers promise, and it changed the model: the loss on held-out topics fell from {loss.before:.2f} to {loss.after:.2f}.",
-    records=(
-        "seven.file_r8",
-        "seven.file_r16",
-        "file.as_promised",
-        "loss.before",
-        "loss.after",
-    ),
 )
 def g11(measured: Mapping[str, Any]) -> str | None:
     changed_the_model = measured["loss.after"] < measured["loss.before"]
@@ -140,15 +102,6 @@ def g11(measured: Mapping[str, Any]) -> str | None:
     sentence="Neither a consumer GPU nor Unsloth ran here. What did run: the same steps on a small base, and a 7B's own shape with random weights on two processor cores, which "
     "memorised one text at {cpu_7b.step:.0f} s per step of 64 tokens and at most {cpu_7b.peak:.1f} GB ({cpu_7b.hours_per_million:.0f} hours per million tokens). By plan, QLoRA on a text of "
     "1,024 tokens needs {needs.qlora:.1f} of the 25.8<!--calc 24*2**30/1e9--> GB of an RTX 3090 or 4090.",
-    records=(
-        "cpu_7b.step",
-        "cpu_7b.peak",
-        "cpu_7b.first",
-        "cpu_7b.last",
-        "cpu_7b.hours_per_million",
-        "needs.qlora",
-        "room.qlora",
-    ),
 )
 def g17(measured: Mapping[str, Any]) -> str | None:
     memorised = measured["cpu_7b.last"] < measured["cpu_7b.first"]

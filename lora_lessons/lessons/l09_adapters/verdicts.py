@@ -20,18 +20,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in {survives.then_nf4.kept:.0f}% when the merged model is then rounded "
     "to NF4 (kept apart on an NF4 base: {survives.nf4_apart.kept:.0f}%; 40 answers, these intervals overlap). Merged into a base that is in NF4 already it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: a rounded weight lies exactly on its mark, "
     "so {snap.into:.0f}% of this update is left there, against {snap.then:.0f}% when it is merged first. A much larger update would lose less.",
-    records=(
-        "survives.unmerged.kept",
-        "survives.merged.kept",
-        "survives.then_nf4.kept",
-        "survives.nf4_apart.kept",
-        "survives.into_nf4.kept",
-        "survives.base.kept",
-        "live.into_nf4_kl",
-        "snap.into",
-        "snap.then",
-        "swap.base_unchanged",
-    ),
 )
 def g10(measured: Mapping[str, Any]) -> str | None:
     kept = {way: measured[f"survives.{way}.kept"] for way in ("unmerged", "merged", "then_nf4", "into_nf4", "base")}
@@ -54,19 +42,6 @@ def g10(measured: Mapping[str, Any]) -> str | None:
     "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with rules and examples in a prompt "
     "instead, {told.persona:.0f}%, {told.plain_language:.0f}%, {told.code_style:.0f}% and {told.strict_json:.0f}%. How good they are is another question: a program judged form, not truth, and a form leaks, for "
     "{live.drift:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",
-    records=(
-        "file.code_style",
-        *(
-            f"{what}.{task}"
-            for what in ("kept", "told")
-            for task in ("persona", "plain_language", "code_style", "strict_json")
-        ),
-        "gain.persona",
-        "gain.plain_language",
-        "gain.code_style",
-        "gain.strict_json",
-        "live.drift",
-    ),
 )
 def g12(measured: Mapping[str, Any]) -> str | None:
     tasks = ("persona", "plain_language", "code_style", "strict_json")

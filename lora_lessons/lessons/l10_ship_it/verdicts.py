@@ -19,12 +19,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     sentence="llama.cpp does. Its server loaded several adapters beside one base when it started, and then swapped and scaled them at each request; what it "
     "computed {swap.holds:was|was not} what PEFT computes, to 0.001<!--calc 1/1000-->. But it takes no further adapter while it runs. Ollama was not run here. By report (November "
     "2026) it takes one adapter, fixed when a model is created; from version 0.34.1 on it refuses to create such a model, and those made earlier still run. So merge there.",
-    records=(
-        "parity.holds",
-        "swap.several",
-        "swap.holds",
-        "server.refuses",
-    ),
 )
 def g13(measured: Mapping[str, Any]) -> str | None:
     if not measured["swap.several"]:

@@ -19,7 +19,6 @@ from ...course.claims import NOT_TESTED, claim
     sentence="A title claims nothing, so there is nothing to judge. EXL2 needs a GPU, and none ran it here. The other three, and HQQ, were "
     "written from one merged adapter, loaded back by a real program and measured: {formats.files} files in {formats.loaded} formats. Use the one that your "
     "program loads.",
-    records=("formats.loaded", "formats.files", "formats.exl2"),
 )
 def g18(measured: Mapping[str, Any]) -> str | None:
     return NOT_TESTED if measured["formats.loaded"] >= 4 and measured["formats.exl2"] == "published" else None

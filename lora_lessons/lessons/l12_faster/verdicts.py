@@ -19,14 +19,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED, claim
     sentence="Memory, yes: weights, gradients and moments take {full.memory:.0%} of full fine-tuning's (activations come on top in both). Compute, about two thirds: {full.arithmetic:.0%} of the "
     "arithmetic in the layers. What training really costs depends on the software, too: in the recorded runs, transformers' Trainer with PEFT used {bench.trainer_share:.0%} of what "
     "the machine can compute for work that the step needs, and this course's loop {bench.course_share:.0%}; their held-out losses ended {bench.persona.apart:.1%} apart.",
-    records=(
-        "full.memory",
-        "full.arithmetic",
-        "rungs.same",
-        "bench.trainer_share",
-        "bench.course_share",
-        "bench.persona.apart",
-    ),
 )
 def g09(measured: Mapping[str, Any]) -> str | None:
     memory, arithmetic = measured["full.memory"], measured["full.arithmetic"]
@@ -48,7 +40,6 @@ def g09(measured: Mapping[str, Any]) -> str | None:
     sentence="Neither a consumer GPU nor Unsloth ran here. Others have published 3,726<!--published llama_factory.unsloth_speed--> tokens per second with Unsloth against 2,415<!--published llama_factory.plain_speed--> without it (Llama-2-7B in 4 bits, "
     "LLaMA-Factory; FlashAttention 2 on Unsloth's side only). What did run here are ideas of the same kind, on a processor: backward passes written out and a loss computed only where it is needed kept "
     "{kept.less:.0%} less for the way back, with the same loss and gradients.",
-    records=("rungs.same", "kept.less"),
 )
 def g17(measured: Mapping[str, Any]) -> str | None:
     return NOT_TESTED if measured["rungs.same"] and measured["kept.less"] > 0.1 else None

@@ -20,19 +20,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "The condition is memory beside the cards, where the shards wait: by plan for Llama-3-70B and FSDP2 the computer holds {two.host:.0f} GB, and {two.peak:.0f} GB at the start. Without that, each of two cards would hold {two.plain:.0f} GB, too much, "
     "and each of eight {eight.plain:.0f} GB. Where shards wait in the computer our plan is too low: those runs held {published.card_least:.0%} to {published.card_under:.0%} more on a card, so two cards rest on the runs and not on the plan. "
     "No card ran here, and we know of no published 70B by FSDP2. On processors, two ranks {ranks.same_losses:had|did not have} the losses of one.",
-    records=(
-        "two.plain",
-        "two.offload",
-        "two.host",
-        "two.peak",
-        "eight.plain",
-        "card.room",
-        "ranks.same_losses",
-        "published.card_least",
-        "published.card_under",
-        "published.two_least",
-        "published.two_most",
-    ),
 )
 def g15(measured: Mapping[str, Any]) -> str | None:
     room, others_fit = measured["card.room"], measured["published.two_most"] <= measured["card.room"]

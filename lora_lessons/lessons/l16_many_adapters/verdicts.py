@@ -20,15 +20,6 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "batch that wanted different adapters {same.gathered:got|did not get} the merged models' logits. llama.cpp's server took each request's own "
     "adapters, and the answers are {llama.right:right|not right}. The condition is on speed: there, requests for different adapters never shared a pass, so they wait "
     "for one another. Ollama was not run here.",
-    records=(
-        "memory.adapters",
-        "memory.hundred_mb",
-        "memory.merged_gb",
-        "same.gathered",
-        "llama.right",
-        "llama.same_share",
-        "llama.different_share",
-    ),
 )
 def g13(measured: Mapping[str, Any]) -> str | None:
     if measured["memory.hundred_mb"] > 100 * measured["memory.merged_gb"]:  # not even ten times smaller

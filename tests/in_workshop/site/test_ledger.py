@@ -6,7 +6,7 @@ import re
 from lora_lessons.course import claims, published
 from lora_lessons.course.claims import CORRECTED, HOLDS, VERDICTS
 from lora_lessons.course.lesson import place_of
-from lora_lessons.course.records import MIME
+from lora_lessons.course.records import MIME, records_of
 from lora_lessons.lessons import all_claims
 from lora_lessons.run.result import cards
 from workshop.site import ledger
@@ -48,7 +48,8 @@ def test_a_verdict_leads_to_the_cells_that_recorded_what_it_says():
             for record in output.get("data", {}).get(MIME, ())
         }
         led_to = re.findall(r'href="lessons/[^"#]*#([^"]*)"', found)
-        rests_on = {recorded[name] for name in one.records}
+        known = {name: found.value for name, found in records_of(notebooks[place_of(one.lesson)]).items()}
+        rests_on = {recorded[name] for name in one.rests_on(known)}
         assert led_to and set(led_to) <= (rests_on or {f"claim-{one.id}"})
         sections = re.findall(r">([^<]*)</a>", found)
         assert len(set(sections)) == len(sections) and not any(one.startswith("Exercise") for one in sections)
@@ -86,7 +87,7 @@ def test_records_that_say_otherwise_show(monkeypatch):
     monkeypatch.setattr(ledger, "CLAIMS", [one._replace(decides=lambda measured: CORRECTED)])
     ((_, said, _),) = rows(ledger.page())
     assert claims.DISAGREES in said and "Trust your measurement" in said
-    monkeypatch.setattr(ledger, "CLAIMS", [one._replace(records=("no.such",))])
+    monkeypatch.setattr(ledger, "CLAIMS", [one._replace(sentence="It is {no.such}.")])
     ((_, said, _),) = rows(ledger.page())
     assert claims.OPEN in said and "no.such" in said
 

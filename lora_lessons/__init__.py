@@ -9,7 +9,7 @@ What an engineer needs comes by name, and each is imported when it is first aske
     ll.attach(model, r=8, lora_alpha=16)                      LoRALinear beside every Linear; merge, detach
     ll.save_adapter(model, "mine"), ll.read_adapter("mine")   in PEFT's format, both ways
     ll.inspect("mine").findings                               what will go wrong with an adapter?
-    ll.export("mine", "gguf")                                 files for llama.cpp
+    ll.export("mine", "out")                                  GGUF files for llama.cpp
 
 docs/api.md has them with examples. Below them lie the rooms, and imports point down only: `lora`, `lowrank`, `adapter`,
 `quant` are the ideas; `models`, `tasks`, `mixing` what they act on; `training`, `evaluation`, `memory` what happens and

@@ -79,7 +79,7 @@ def merged(model: nn.Module) -> Iterator[nn.Module]:
     """Every ΔW folded into its W while the block runs; then W is put back from a copy, bit for bit, and the adapter on.
 
     Subtracting ΔW again would not do: W + ΔW was rounded, so (W + ΔW) − ΔW is not W. The copies take the memory of
-    the adapted weights. Raises ValueError when a weight is packed in 4 bits.
+    the adapted weights. Raises ValueError as `lora.merge` does.
     """
     layers = dict(lora.lora_layers(model))
     for layer in layers.values():

@@ -122,7 +122,7 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
         says = [planning.verdict(made, card), planning.several_sizes(gpu or "")]
         says.append(planning.in_fp16(job, card))
     else:
-        enough = [name for name in planning.CARDS if ledger.bill.total <= planning.card_bytes(name)]
+        enough = [name for name in planning.CARDS if planning.is_enough(planning.card_bytes(name), ledger.bill.total)]
         says = [
             f"It needs {ledger.bill.total / memory.GB:.1f} GB, and this machine has no card. It would fit on: "
             f"{', '.join(enough) or 'none of the cards known here'}. Name a card with --gpu. {planning.validated()}"

@@ -99,7 +99,7 @@ def sweep(
 
 
 WHAT = (
-    "train: transformers' Trainer with PEFT and this course's loop, the same steps in turn, and the machine's limit "
+    "train: transformers' Trainer and TRL's with PEFT, and this course's loop, the same steps in turn, and the machine's limit "
     "(about a quarter of an hour); layer: one LoRA layer by us, PEFT, loralib's formula and the fast path, beside the bare "
     "one; growth: a step's time and memory as rank, text and depth grow, beside the ledger; memory: predicted, measured and "
     "error of each setting; quantize: our NF4 beside bitsandbytes'; encoder: rounding and QLoRA on a base that was never "

@@ -1,4 +1,8 @@
-"""A check of any training file: its lines, its turns, its likenesses, and what a base's tokenizer makes of it."""
+"""A check of any training file: its lines, its turns, its likenesses, and what a base's tokenizer makes of it.
+
+`records` reads a file of any kind line by line, `layouts` makes every layout one; `checker` asks of each line what
+`problems` may be said of it, `likeness` holds lines against each other, `tokens` against a base; `report` says it all.
+"""
 
 from .checker import check as check
 from .checker import conversations as conversations

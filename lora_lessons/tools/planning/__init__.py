@@ -14,6 +14,7 @@ from .fit import as_json as as_json
 from .fit import bill_table as bill_table
 from .fit import describe as describe
 from .fit import in_fp16 as in_fp16
+from .fit import is_enough as is_enough
 from .fit import longest as longest
 from .fit import on_card as on_card
 from .fit import plan as plan

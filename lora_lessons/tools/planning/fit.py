@@ -36,7 +36,12 @@ class Plan(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        return self.ledger.bill.total <= self.room
+        return is_enough(self.room, self.ledger.bill.total)
+
+
+def is_enough(room: float, needed: float) -> bool:
+    """Whether `needed` bytes fit into `room`: the one place that decides."""
+    return needed <= room
 
 
 def plan(model: Any, job: Job, room: float) -> Plan:
@@ -47,7 +52,7 @@ def plan(model: Any, job: Job, room: float) -> Plan:
     shape = shape_of(model)
     ledger = predict(shape, job)
     made_for = check(shape, job).made_for
-    changes = [] if ledger.bill.total <= room else _changes(shape, job, room, ledger.bill.total)
+    changes = [] if is_enough(room, ledger.bill.total) else _changes(shape, job, room, ledger.bill.total)
     return Plan(shape.name, job, ledger, room, longest(shape, job, room), made_for, changes)
 
 
@@ -80,7 +85,7 @@ def longest(model: Any, job: Job, room: float) -> int:
     while high - low > 1:
         spread = np.unique(np.geomspace(max(low, 1), high, 66).astype(int)).tolist()
         between = [n for n in spread if low < n < high] or [(low + high) // 2]
-        fit = [ledger.bill.total <= room for ledger in ledgers(model, job, between)]
+        fit = [is_enough(room, ledger.bill.total) for ledger in ledgers(model, job, between)]
         low = max([low, *(n for n, yes in zip(between, fit, strict=True) if yes)])
         high = min([high, *(n for n, yes in zip(between, fit, strict=True) if not yes)])
     return low
@@ -102,11 +107,11 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
 
     for what, fields in _options(job):
         changed = replace(job, **fields)
-        if (now := cost(changed)) <= room:
+        if is_enough(room, now := cost(changed)):
             return [Change(what, changed, now)]
     taken: list[tuple[str, dict[str, Any]]] = []
     best = job
-    while total > room:
+    while not is_enough(room, total):
         helpful = ((w, f) for w, f in _options(best) if _worth_it(cost(replace(best, **f)), total, room))
         if not (step := next(helpful, None)):
             break
@@ -115,17 +120,17 @@ def _changes(shape: Shape, job: Job, room: float, total: float) -> list[Change]:
         total = cost(best)
     for step in list(taken):  # what a later step made needless is not asked for
         rest = [other for other in taken if other is not step]
-        if cost(_with(job, rest)) <= room:
+        if is_enough(room, cost(_with(job, rest))):
             taken = rest
     changes = [
         Change(w, _with(job, taken[: n + 1]), cost(_with(job, taken[: n + 1]))) for n, (w, _) in enumerate(taken)
     ]
-    return changes if total <= room else changes + shorter(best)
+    return changes if is_enough(room, total) else changes + shorter(best)
 
 
 def _worth_it(now: float, before: float, room: float) -> bool:
     """Whether a step from `before` to `now` bytes is worth its price: it saves what a reader of the plan sees, or is the last."""
-    return now <= room or now < min(0.99 * before, before - 0.1 * GB)
+    return is_enough(room, now) or now < min(0.99 * before, before - 0.1 * GB)
 
 
 def _with(job: Job, steps: Sequence[tuple[str, dict[str, Any]]]) -> Job:
@@ -200,7 +205,7 @@ def verdict(plan: Plan, card: str) -> str:
         steps = "; then ".join(f"{c.what}: {c.total / GB:.1f} GB" for c in plan.changes)
         enough = (
             ""
-            if plan.changes[-1].total <= room
+            if is_enough(room, plan.changes[-1].total)
             else ". Even that is not enough: you need a larger card or a smaller model"
         )
         says.append(f"Change first: {steps}{enough}.")
@@ -212,7 +217,7 @@ def verdict(plan: Plan, card: str) -> str:
 def fits(needed: float, room: float, card: str) -> str:
     """The answer to every plan, in a sentence: whether `needed` bytes fit into the `room` of `card`, and both in GB."""
     which = card[0].lower() + card[1:] if card.startswith(("A ", "The ", "Each ")) else f"the {card}"
-    answer = "It fits" if needed <= room else "It does not fit"
+    answer = "It fits" if is_enough(room, needed) else "It does not fit"
     return f"{answer}: {needed / GB:.1f} GB are needed, and {which} holds {room / GB:.1f}."
 
 

@@ -11,7 +11,7 @@ from ...memory.build import skeleton
 from ...memory.job import DTYPES, Job, Shape, shape_of
 from ...memory.prediction import check, predict
 from .cards import cards_of, find_card
-from .fit import PEAKS, describe, fits, validated
+from .fit import PEAKS, describe, fits, is_enough, validated
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
 WHOLE_BLOCKS = 2
@@ -110,7 +110,7 @@ class Sharded(NamedTuple):
 
     @property
     def fits(self) -> bool:
-        return self.free >= 0
+        return is_enough(self.cluster.room, self.card.total)
 
 
 def shard(model: Any, job: Job, cluster: Cluster) -> Sharded:

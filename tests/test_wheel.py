@@ -1,7 +1,7 @@
 """The wheel, installed beside the libraries, outside the checkout: the tools answer, and the lessons are in it."""
 
-import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lora_lessons.course import published
+from lora_lessons.machine import version
 from lora_lessons.paths import course_root
 
 ADAPTER = "shipped/data/adapters/persona"
@@ -44,7 +45,8 @@ def done(*command, **how):
 def installed(tmp_path_factory):
     """The folder of an installation without its libraries, which are this environment's."""
     wheels, place = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("installed")
-    alone = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
+    # an older one does not read pyproject.toml's licence; pip then fetches what pyproject.toml asks for
+    alone = ["--no-build-isolation"] if int(version("setuptools").partition(".")[0] or 0) >= 77 else []
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     # built from a copy: setuptools keeps what it built before, and a module that is gone would stay in the wheel
     source = tmp_path_factory.mktemp("source")
@@ -52,7 +54,7 @@ def installed(tmp_path_factory):
     for name in files:
         if (course_root() / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
-            os.link(course_root() / name, source / name)
+            shutil.copy(course_root() / name, source / name)
     built = done(*pip, "wheel", "--no-deps", *alone, "-w", str(wheels), str(source))
     assert built.returncode == 0, built.stderr
     (wheel,) = wheels.glob("*.whl")

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..course.lesson import side_trips
 from ..course.records import Record, fault
+from ..files import check_readable
 from ..machine import stamp
 from .baselines import Deviation, read_baseline
 from .notebooks import read_notebook
@@ -43,8 +44,10 @@ def alone_in(out: Path) -> Iterator[None]:
 def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> list[LessonResult]:
     """What the report in `out` says of lessons that ran before in the same way, here, with the same libraries.
 
-    A report of another kind is kept beside the new one, under its date, and that is said.
+    A report of another kind is kept beside the new one, under its date, and that is said. Raises OSError for one that this
+    user may not read, and for a pipe in its place.
     """
+    check_readable(out / REPORT)
     try:
         found = json.loads((out / REPORT).read_text(encoding="utf-8"))
     except FileNotFoundError:

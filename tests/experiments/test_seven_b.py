@@ -46,7 +46,7 @@ def test_a_run_is_measured_and_read_back(tmp_path, capsys, monkeypatch):
     assert again == record | {"reused": True}
     sound = (tmp_path / seven_b.RECORD).read_text()
     (tmp_path / seven_b.RECORD).write_text(sound.replace('"resumed_at": 0', '"resumed_at": 9'))
-    assert seven_b._read(tmp_path / seven_b.RECORD) is None, "a record that was changed is measured again"
+    assert seven_b._record_in(tmp_path / seven_b.RECORD) is None, "a record that was changed is measured again"
     (tmp_path / seven_b.RECORD).write_text(sound)
     another = stamp() | {"versions": {"torch": "another"}}
     monkeypatch.setattr(seven_b, "stamp", lambda: another)

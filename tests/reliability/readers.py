@@ -382,15 +382,6 @@ def site(box: Path) -> Any:
     return build.check_place(box / "site")
 
 
-@reader("a run's report", "JSON", "out/report.json", valid.report, (ValueError,), share=0.3)
-def a_report(box: Path) -> Any:
-    from lora_lessons.run import report
-    from lora_lessons.run.earlier import earlier_results
-
-    about = {"profile": "quick", "parameters": {}, "machine": "", "versions": {}, "date": "", "seconds": 1.0}
-    return report.as_html(earlier_results(box / "out", "quick", {}), about | {"not_run": []})
-
-
 @reader("outputs to store", "notebook", "course/notebooks/03_tiny.ipynb", valid.course, (ValueError,), share=0.5)
 def stored_outputs(box: Path) -> Any:
     from lora_lessons.run import notebooks, stored

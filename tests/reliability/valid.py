@@ -193,24 +193,6 @@ def course(box: Path) -> None:
     baselines.update("03_tiny", "quick", [by_name], seconds=1.0, peak_ram_bytes=10**8)
 
 
-def report(box: Path) -> None:
-    """The report of a run of that lesson here, in out/."""
-    from lora_lessons.course import records
-    from lora_lessons.machine import stamp
-    from lora_lessons.run import notebooks, result
-    from lora_lessons.run.report import written
-
-    course(box)
-    lesson = box / "course" / "notebooks" / "03_tiny.ipynb"
-    (box / "out").mkdir()
-    shutil.copy(lesson, box / "out")
-    ran = result.LessonResult("03_tiny", "ok", 1.0, 10**9, 1, notebook=notebooks.read_notebook(lesson))
-    ran.records, ran.kept_from = records.records_of(ran.notebook), "2026-01-01"
-    about = {"profile": "quick", "parameters": {}, **stamp(), "date": "2026-01-01"}
-    about |= {"seconds": 1.0, "not_run": [], "lessons": [written._as_json(ran, "2026-01-01")]}
-    (box / "out" / "report.json").write_text(json.dumps(about), encoding="utf-8")
-
-
 def site(box: Path) -> None:
     """A folder that a site was written into."""
     from workshop.site.build import site_folder

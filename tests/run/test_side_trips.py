@@ -69,7 +69,6 @@ def test_a_claim_may_rest_on_a_side_trips_records(trip, course, monkeypatch, cap
         "says": "they agree",
         "written_for": claims.HOLDS,
         "sentence": "At {angle} degrees.",
-        "records": ("angle",),
     }
     claims.claim("G07", "03_directions", **about)(lambda measured: claims.HOLDS if measured["angle"] < 45 else None)
     update("03_directions", "quick", [{"angle": Record("angle", 30.0, "degrees")}], 1.0, 1)

@@ -47,7 +47,7 @@ SETUP = f"""import torch
 from lora_lessons.course import begin
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01, widget as explorer
-from lora_lessons.lessons.l02_lora_layer import start_map, widget as anatomy
+from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 begin("widgets")
@@ -61,7 +61,7 @@ def counted(widget, name):  # a line in composed.txt for every scene that Python
     setattr(widget, name, count)
 
 for widget, name in ((explorer, "rank_explorer_scene"), (anatomy, "layer_anatomy_scene"), (fitting, "fit_scene"),
-                     (scales, "scale_lab_scene"), (bench, "codebook_bench_scene"), (start_map, "start_map_scene")):
+                     (scales, "scale_lab_scene"), (bench, "codebook_bench_scene"), (anatomy, "start_map_scene")):
     counted(widget, name)
 noise = {NOISE}
 matrices = {{"photograph": pictures_01.photograph(), "noise": noise, "layer 0": {{"q": noise.T, "up": noise[:20]}}}}"""

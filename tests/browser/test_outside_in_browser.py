@@ -43,7 +43,7 @@ from lora_lessons.course.lesson import Handover
 from lora_lessons.course.live import LossCurve
 from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider
-from lora_lessons.lessons.l09_adapters import mixtures
+from lora_lessons.lessons.l09_adapters import measured
 from lora_lessons.lessons.l14_bug_museum.plaques import VitalSigns
 from lora_lessons.lessons.l15_your_own import pictures
 from lora_lessons.training import Training
@@ -81,7 +81,7 @@ FIELDS = {
     "a chat": "display(HTML(chat_box.still([{'adapter': True, 'question': TEXT, 'answer': TEXT}])))",
     "answers to judge": "display(blind_judge.BlindJudge([blind_judge.Pair(TEXT, TEXT, TEXT + '.')]))",
     "answers on paper": "display(HTML(blind_judge.still([{'question': TEXT, 'left': TEXT, 'right': TEXT}])))",
-    "a mixture": "display(HTML(mixtures.still([TEXT], {TEXT: (TEXT, TEXT, TEXT)})))",
+    "a mixture": "display(HTML(measured.still([TEXT], {TEXT: (TEXT, TEXT, TEXT)})))",
 }
 FORMULA = 'display(Markdown("$a$"))'
 

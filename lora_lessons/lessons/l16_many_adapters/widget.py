@@ -74,7 +74,7 @@ def adapter_bytes(model: str, targets: str, r: int) -> int:
     return ADAPTER_BYTES * sum(lowrank.stored_numbers(d, k, r) for d, k in _linears(model, targets))
 
 
-def fit(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> Fit:
+def fit_beside(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> Fit:
     """What a card holds, with `texts_gb` kept free for the keys and values of texts in progress.
 
     Raises ValueError with what to change where not even the base fits, or a setting cannot be.
@@ -112,7 +112,7 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     Raises ValueError with what to change when not even the base fits, or a setting cannot be.
     """
     stops = sorted({*RANKS, whole("rank r", r)})
-    found = [fit(model, form, targets, card, texts_gb, stop) for stop in stops]
+    found = [fit_beside(model, form, targets, card, texts_gb, stop) for stop in stops]
     counts = [one.adapters for one in found]
     drawn = [max(count, 0.5) for count in counts]  # a logarithmic axis has no zero
     figure = Figure(figsize=(8.4, 3.6))
@@ -159,7 +159,7 @@ def _size(number: float) -> str:
 
 def many_fit_words(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> str:
     """The sentences of `many_fit_scene` at rank r."""
-    return _words(model, form, targets, card, texts_gb, r, fit(model, form, targets, card, texts_gb, r))
+    return _words(model, form, targets, card, texts_gb, r, fit_beside(model, form, targets, card, texts_gb, r))
 
 
 def many_fit_still(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> tuple[Figure, str]:

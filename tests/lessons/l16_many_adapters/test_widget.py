@@ -26,7 +26,7 @@ def test_the_base_is_as_large_as_the_planner_says():
 
 
 def test_what_is_counted_fits_and_one_more_does_not():
-    one = widget.fit("Qwen2.5-7B", "NF4", "all linear layers", "RTX 4090", 4, 16)
+    one = widget.fit_beside("Qwen2.5-7B", "NF4", "all linear layers", "RTX 4090", 4, 16)
     room = (planning.card_bytes("RTX 4090") - memory.CONTEXT_BYTES) / (1 + memory.SLACK)
     held = one.base + 4 * memory.GB
     assert held + one.adapters * one.adapter <= room < held + (one.adapters + 1) * one.adapter
@@ -36,7 +36,7 @@ def test_what_is_counted_fits_and_one_more_does_not():
 def test_the_picture_has_the_counts_at_every_rank():
     scene = widget.many_fit_scene(**widget.MANY)
     dot, text = scene.marks
-    counts = [widget.fit(**widget.MANY | {"r": r}).adapters for r in scene.stops]
+    counts = [widget.fit_beside(**widget.MANY | {"r": r}).adapters for r in scene.stops]
     assert dot.columns["y"] == counts and counts == sorted(counts, reverse=True)
     assert text.columns["text"] == [f"{count:,} adapters" for count in counts]
     assert scene.words[scene.stops.index(8)] == widget.many_fit_words(**widget.MANY)

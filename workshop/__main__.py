@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lora_lessons.cli import EXIT_OK, obey
+from lora_lessons.cli import EXIT_OK, PLAINLY, obey
 from lora_lessons.cli.options import absolute_path, shown
 
 
@@ -126,13 +126,7 @@ def animation(
     return EXIT_OK
 
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="What maintainers of the course run.",
-)
+app = typer.Typer(**PLAINLY, help="What maintainers of the course run.")
 VERBS: list[Callable[..., int]] = [site, readme, new_lesson, badges, adapters, animation]
 for verb in VERBS:
     app.command()(verb)

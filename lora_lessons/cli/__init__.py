@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,12 +26,14 @@ from .sweep import bench, sweep
 
 __all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main", "obey"]
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# How a program of ours answers: plainly, and to -h, too.
+PLAINLY: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+app = typer.Typer(**PLAINLY)
 app.command(cls=LessonCommand)(run)
 VERBS: list[Callable[..., int]] = [lab, plan, check, inspect, ask, symptom, doctor, claims, sweep, bench]
 for verb in VERBS:
@@ -41,12 +43,14 @@ app.add_typer(cluster)
 
 
 # The libraries that a verb may lack, as they are imported, and the extra that brings each.
-EXTRAS = dict.fromkeys(
-    ("jupyterlab", "papermill", "nbclient", "nbformat", "IPython", "matplotlib", "anywidget"), "course"
-)
-EXTRAS |= dict.fromkeys(("ipykernel", "ipywidgets"), "course") | dict.fromkeys(
-    ("xllamacpp", "llama_cpp_py_sync"), "export"
-)
+EXTRAS = {
+    library: extra
+    for extra, libraries in {
+        "course": "jupyterlab papermill nbclient nbformat IPython ipykernel ipywidgets anywidget matplotlib",
+        "export": "xllamacpp llama_cpp_py_sync",
+    }.items()
+    for library in libraries.split()
+}
 
 
 def _show_version(wanted: bool) -> None:

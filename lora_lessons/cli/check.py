@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
-import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +13,7 @@ import typer
 
 from .export import Adapter, Base, adapter_folder
 from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, path_or_name, shown
-from .terminal import print_coloured
+from .terminal import print_coloured, say
 
 DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
 
@@ -147,6 +146,8 @@ def inspect(
 
 
 SHOWN = 3
+# an address stays whole
+_say = partial(say, hang=7, break_long_words=False, break_on_hyphens=False)
 
 
 def symptom(
@@ -184,13 +185,6 @@ def symptom(
             for known in one.symptoms:
                 _say(f"{one.id:<6} {known}", 0)
     return EXIT_OK
-
-
-def _say(text: str, indent: int) -> None:
-    width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
-    # an address stays whole
-    lines = textwrap.TextWrapper(width, " " * indent, " " * 7, break_long_words=False, break_on_hyphens=False)
-    print(lines.fill(text))
 
 
 def ask(

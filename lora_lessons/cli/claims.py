@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .options import EXIT_FAILED, EXIT_OK
+from .terminal import say
 
 if TYPE_CHECKING:
     from ..course.claims import Claim
+
+_say = partial(say, hang=5)
 
 
 def claims() -> int:
@@ -63,8 +65,3 @@ def _judged(claim: Claim) -> tuple[str, str | None]:
     if not others:
         return sentence, None
     return sentence, f"NOT BORNE OUT: the recorded runs say {' and '.join(sorted(others))}."
-
-
-def _say(text: str, indent: int) -> None:
-    width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
-    print(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * 5))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -58,3 +60,9 @@ def shown() -> Iterator[None]:
 def print_coloured(text: str) -> None:
     """Print a text with colours of our own, in which what is another's has been made visible already."""
     print(text, file=getattr(sys.stdout, "stream", sys.stdout))
+
+
+def say(text: str, indent: int, hang: int, **how: Any) -> None:
+    """Print a text in lines as wide as the terminal, the first indented by `indent` and the others by `hang`."""
+    width = min(100, max(40, shutil.get_terminal_size((100, 24)).columns))
+    print(textwrap.fill(text, width, initial_indent=" " * indent, subsequent_indent=" " * hang, **how))

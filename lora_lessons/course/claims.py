@@ -20,6 +20,10 @@ EDGES = {HOLDS: GREEN, CONDITION: ORANGE, CORRECTED: VERMILION}  # a card's left
 DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the records do not bear the verdict out
 
 
+# {record.name} or {record.name:format} in a sentence
+_FIELD = re.compile(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}")
+
+
 class Claim(NamedTuple):
     """One claim of the glossary page and what a lesson's records say of it.
 
@@ -64,7 +68,7 @@ class Claim(NamedTuple):
         return list(dict.fromkeys([*self._in_sentence(), *read.names]))
 
     def _in_sentence(self) -> list[str]:
-        return re.findall(r"\{([\w.]+)(?::[^}]+)?\}", without_sources(self.sentence))
+        return [field["name"] for field in _FIELD.finditer(without_sources(self.sentence))]
 
     def filled(self, values: Mapping[str, Value]) -> str:
         """The sentence as it is read: its {record.name} or {record.name:format} fields replaced by measured values."""
@@ -76,7 +80,7 @@ class Claim(NamedTuple):
                 return yes if value else no
             return format(value, shape) if shape else show_value(value)
 
-        return re.sub(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}", fill, without_sources(self.sentence))
+        return _FIELD.sub(fill, without_sources(self.sentence))
 
 
 class _Read(dict[str, Any]):

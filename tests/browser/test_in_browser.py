@@ -31,7 +31,6 @@ from lora_lessons.lessons.l00_start_here import pictures as blocks
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
-from lora_lessons.lessons.l02_lora_layer import widget
 from lora_lessons.lessons.l02_lora_layer import widget as anatomy
 from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
@@ -252,10 +251,10 @@ def test_a_layer_and_a_kind_choose_the_matrix(page, noise, screenshots):
 
 def assert_start(stage: Any, a: float, b: float) -> None:
     """Words, dots and path are those of gradient descent from (a, b)."""
-    way = widget.descend(a, b)
-    assert stage.words == widget.story(way)
+    way = anatomy.descend(a, b)
+    assert stage.words == anatomy.story(way)
     assert [float(stage.box(name).input_value()) for name in ("a", "b")] == [a, b]
-    scene = widget.start_map_scene(a, b)
+    scene = anatomy.start_map_scene(a, b)
     ground, curve = scene.backdrop.figure.axes
     end, start = ((float(dot["cx"]), float(dot["cy"])) for dot in stage.marks("circle"))
     assert start == pytest.approx(on_page(scene, ground, a, b), abs=0.1)
@@ -265,7 +264,7 @@ def assert_start(stage: Any, a: float, b: float) -> None:
         for line in stage.marks("path")
     ]
     assert np.allclose(lines[0], [on_page(scene, ground, x, y) for x, y in zip(way.a, way.b, strict=True)], atol=0.1)
-    losses = np.clip(way.loss, widget.FLOOR, None)
+    losses = np.clip(way.loss, anatomy.FLOOR, None)
     assert np.allclose(lines[1], [on_page(scene, curve, step, one) for step, one in enumerate(losses)], atol=0.1)
 
 
@@ -273,7 +272,7 @@ def test_the_start_moves_by_both_sliders_and_by_typing(page, screenshots):
     stage = page.stage(START)
     assert_start(stage, 0.5, 0.0)
     stage.root.screenshot(path=screenshots / "start_map.png")
-    assert_like(stage.picture(), widget.start_map_still(0.5, 0.0))
+    assert_like(stage.picture(), anatomy.start_map_still(0.5, 0.0))
     stage.pressed("a", "ArrowLeft", "ArrowLeft")
     assert_start(stage, 0.3, 0.0)
     stage.pressed("b", "ArrowRight")
@@ -298,7 +297,7 @@ def test_the_start_is_dragged_in_the_picture(page, composed):
     stage = page.stage(START)
     stage.typed("b", "0")
     stage.typed("a", "0.5")
-    scene = widget.start_map_scene(0.5, 0.0)
+    scene = anatomy.start_map_scene(0.5, 0.0)
     ground, width = scene.backdrop.figure.axes[0], scene.backdrop.page["width"]
     box = stage.root.locator(".picture").bounding_box()
     unit = box["width"] / width
@@ -999,7 +998,7 @@ NEXT = {
     ),
     "fit": lambda: fitting.fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: explorer.rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],
-    "start_map": lambda: widget.story(widget.descend(0.6, 0.0)),
+    "start_map": lambda: anatomy.story(anatomy.descend(0.6, 0.0)),
     "many_fit": lambda: many.many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),

@@ -162,11 +162,6 @@ def many_fit_words(model: str, form: str, targets: str, card: str, texts_gb: flo
     return _words(model, form, targets, card, texts_gb, r, fit_beside(model, form, targets, card, texts_gb, r))
 
 
-def many_fit_still(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> tuple[Figure, str]:
-    """The picture of `many_fit_scene` at rank r, and its sentences."""
-    return many_fit_scene(model, form, targets, card, texts_gb, r).still(r)
-
-
 MANY = {
     "model": "Llama-2-7B",
     "form": "16 bits",

@@ -1276,7 +1276,7 @@ SABOTAGES: list[Sabotage] = [
             "an example is changed by hand",
             "Three to five minutes is plenty for most black leaves.",
             "Three to six minutes is plenty for most black leaves.",
-            "tasks/test_conversations.py::test_the_data_on_disk_is_what_the_script_makes[persona]",
+            "tasks/test_conversations.py::test_the_data_on_disk_is_what_the_script_makes[make_persona]",
         ),
     ),
     *_in(

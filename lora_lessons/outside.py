@@ -25,6 +25,8 @@ _FORMULA = {sign: f"<span>&#{ord(sign)};</span>" for sign in "$\\"}
 # What Markdown would read as more than itself: marks, addresses that become links, and what a block can begin with.
 _MARKS = re.compile(
     r"[&<>*`~$\[\]|\\@]|:(?=//)|(?<=[wW]{3})\."
+    # a heading's closing marks
+    r"|(?<=\s)#+"
     # within a word an underscore is one
     r"|(?<![^\W_])_+|_+(?![^\W_])"
     r"|\A[-+=#%:\s]|\A\d+[.)](?=\s|\Z)|\r?\n"

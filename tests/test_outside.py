@@ -41,6 +41,7 @@ def without_space(text: str) -> str:
 @example("a\r\n\r\nb")
 @example("12) x")
 @example("    x")
+@example("1\t#")
 def test_markdown_makes_nothing_of_it(place, text):
     made = markdown.render(place.format(in_markdown(text)))
     made = re.sub(r"</?span>|<br ?/?>", "", made)

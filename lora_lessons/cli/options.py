@@ -6,6 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+import typer
+
 from ..paths import expanded
 
 # Variables that hold a path and are read by the processes that a command starts, too.
@@ -20,7 +22,12 @@ VARIABLES = (
 
 
 def absolute_path(text: str | Path) -> Path:
-    """A file or a folder that may be there or not, as an absolute path that goes up nowhere: new/../mine is mine."""
+    """A file or a folder that may be there or not, as an absolute path that goes up nowhere: new/../mine is mine.
+
+    Raises typer.BadParameter for an empty text, as a shell makes it of a variable that is not set.
+    """
+    if not str(text):
+        raise typer.BadParameter("it is empty: give a path, or . for this folder.")
     path = expanded(text).absolute()
     try:
         os.stat(path)

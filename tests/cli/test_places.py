@@ -125,6 +125,17 @@ def test_a_default_is_absolute_too_and_a_name_stays_a_name(words, verb, name, he
         assert given[name] == tmp_path / default
 
 
+@pytest.mark.parametrize(
+    "words, verb, name",
+    [one for one in PATHS if not one.values[2].startswith("lesson")],  # "" is no lesson's name
+)
+def test_an_empty_path_is_refused_before_the_verb_writes_into_the_working_folder(words, verb, name, heard, capsys):
+    command = words_for(words, verb.callback, name, "")
+    given = heard(verb)
+    assert cli.main(command) == cli.EXIT_USER and not given
+    assert "it is empty: give a path" in " ".join(capsys.readouterr().err.split())
+
+
 def test_variables_that_hold_a_path_mean_the_folder_of_the_command(tmp_path, monkeypatch):
     """A kernel starts in the lesson's folder, where a relative cache would be another one."""
     monkeypatch.chdir(tmp_path)

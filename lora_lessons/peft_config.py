@@ -143,6 +143,6 @@ def _check_start(folder: Path, start: Any) -> None:
             "path_initial_model_for_weight_conversion=folder_saved_before_training)"
         )
     raise ValueError(
-        f"{folder} was started with init_lora_weights = {start!r}, which changes the base's weights as well; this "
+        f"{folder} was started with init_lora_weights = {str(start)[:40]!r}, which changes the base's weights as well; this "
         f"small loader leaves them alone, and the answers would be wrong: {advice}."
     )

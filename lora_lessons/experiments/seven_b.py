@@ -19,7 +19,7 @@ from ..machine import peak_bytes, resident_bytes, stamp
 from ..models import SHAPES
 from ..paths import cache_dir, measurements
 from . import recordings
-from .own_process import LARGE_PAGES, answer, run_in_process
+from .recordings import LARGE_PAGES, answer, run_in_process
 
 RECORD = "record.json"
 STAND_IN = "Qwen2.5-7B"  # the shape with random weights, where there is a card and no hub

@@ -27,8 +27,7 @@ from ..files import write_text
 from ..machine import machine, peak_bytes
 from ..tasks import Encoded
 from ..training import losses
-from .own_process import answer, run_in_process
-from .recordings import keep
+from .recordings import answer, keep, run_in_process
 
 RECORDING = "training_speed"
 # The same on a processor with matrix units, and on a slower one.

@@ -15,8 +15,7 @@ from ..quant import QuantizedLinear, dequantize
 from ..tasks import Encoded
 from .attention import attend
 from .backward import FrozenProduct, LoRAProducts, RMSNorm, Rotation, SwiGLU
-from .head import CHUNK, HeadLoss
-from .rows import Rows
+from .rows import CHUNK, HeadLoss, Rows
 
 # Models made of this block, by the first part of their classes' names in transformers.
 FAMILIES = ("Llama", "Mistral", "Qwen2")

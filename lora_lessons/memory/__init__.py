@@ -10,6 +10,7 @@ from .bill import CONTEXT_BYTES as CONTEXT_BYTES
 from .bill import FULL as FULL
 from .bill import GB as GB
 from .bill import LINES as LINES
+from .bill import LOSSES as LOSSES
 from .bill import METHODS as METHODS
 from .bill import SLACK as SLACK
 from .bill import Bill as Bill
@@ -23,7 +24,6 @@ from .job import RECIPES as RECIPES
 from .job import Job as Job
 from .job import Shape as Shape
 from .job import shape_of as shape_of
-from .loss import LOSSES as LOSSES
 from .parts import parts_of as parts_of
 from .parts import pattern as pattern
 from .prediction import Ledger as Ledger

@@ -1,19 +1,26 @@
-"""The model that a job trains, built with random numbers, or without any on the meta device: the same layers both times."""
+"""The model that a job trains, built with random numbers, or without any on the meta device: the same layers both times.
+
+And the usual Hugging Face recipe, what PEFT and transformers' Trainer add to a step: `prepare_model_for_kbit_training`
+keeps in 32 bits whatever NF4 does not pack: embeddings, output head, norms. `Trainer` with bf16=True then runs the
+model under autocast, which copies those weights to 16 bits at each use, and hands the logits out a second time, in 32
+bits. On the meta device PyTorch's autocast does nothing, so it is played here.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .. import lora
 from ..errors import ModelError
 from ..training.settings import make_optimizer
-from . import loss, recipe, tape, way
+from . import bill, tape, way
 from .job import DTYPES, Job, Shape, why
 
 
@@ -36,7 +43,7 @@ def build(
     model = skeleton(shape, DTYPES[job.dtype], blocks, window)
     if device == "meta" and model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(way.register(card))
-    loss.use(model, job.loss)
+    bill.use(model, job.loss)
     linears = lora.resolve_targets(model, "all-linear") if job.layer == "peft" and job.method != "full" else []
     with _codebooks_put_back():
         for module in [*tape.blocks(model), model]:
@@ -45,7 +52,7 @@ def build(
             if job.method == "qlora" and module is not model:
                 _pack(module, DTYPES[job.dtype])
     if job.recipe == "hf" and job.method == "qlora":
-        recipe.prepare(shape.name, model)
+        prepare(shape.name, model)
     if job.method == "full":
         model.requires_grad_(True)
     else:
@@ -59,13 +66,13 @@ def build(
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # its new name is newer than what the course still runs with
-            model.gradient_checkpointing_enable(recipe.checkpointing(job, device, card))
+            model.gradient_checkpointing_enable(checkpointing(job, device, card))
     if job.gradient_checkpointing or job.recipe == "course":  # Trainer leaves it on where nothing is checkpointed
         model.config.use_cache = False
     if job.recipe == "hf":
-        recipe.train_by_trainer(model, device, card)
+        train_by_trainer(model, device, card)
     elif job.autocast and way.why_plain(model, job, card):
-        recipe.compute_in_16_bits(model, device, card)
+        compute_in_16_bits(model, device, card)
     trained = [p for p in model.parameters() if p.requires_grad]
     return model, primed_optimizer(trained, job, device, card)
 
@@ -199,3 +206,108 @@ def primed_optimizer(parameters: list[nn.Parameter], job: Job, device: str = "cp
     if job.optimizer == "adamw_fused" and device == "meta":
         made.step = lambda: None  # one kernel, in place: it leaves no tensor for a tape to see
     return made
+
+
+# What autocast computes in 16 bits, by name; of these, what decoders call (PyTorch's list of ops, "Automatic Mixed Precision").
+IN_16_BITS = {
+    "linear",
+    "matmul",
+    "__matmul__",
+    "mm",
+    "bmm",
+    "addmm",
+    "baddbmm",
+    "einsum",
+    "scaled_dot_product_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",  # the fused kernel that stands for a card's on "meta"
+}
+
+
+class Autocast(TorchFunctionMode):
+    """torch.autocast in bf16 for tensors on the meta device, with its cache of the trained weights' copies."""
+
+    def __init__(self, card: bool) -> None:
+        super().__init__()
+        self.card = card
+        self.copies: dict[int, Tensor] = {}
+
+    def __enter__(self) -> Any:
+        self.before = torch.is_autocast_enabled("cuda")
+        torch.set_autocast_enabled("cuda", self.card)  # PEFT's layers ask for a card's, whatever the device
+        return super().__enter__()
+
+    def __exit__(self, *why: Any) -> None:
+        self.copies.clear()
+        torch.set_autocast_enabled("cuda", self.before)
+        super().__exit__(*why)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in IN_16_BITS:
+            args = tuple(self._cast(value) for value in args)
+            kwargs = {name: self._cast(value) for name, value in kwargs.items()}
+        return func(*args, **kwargs)
+
+    def _cast(self, value: Any) -> Any:
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            return value
+        if not (value.requires_grad and value.is_leaf):
+            return value.to(torch.bfloat16)
+        if id(value) not in self.copies:
+            self.copies[id(value)] = value.to(torch.bfloat16)
+        return self.copies[id(value)]
+
+
+def autocast(device: str, card: bool) -> AbstractContextManager[Any]:
+    """bf16 autocast for a model on `device`; on "meta" as a card's or a processor's."""
+    return Autocast(card) if device == "meta" else torch.autocast(device, torch.bfloat16)
+
+
+def checkpointing(job: Job, device: str, card: bool) -> dict[str, Any]:
+    """How transformers checkpoints each block; on "meta" the second pass must be told of the autocast."""
+    how: dict[str, Any] = {"use_reentrant": False}
+    if (job.recipe == "hf" or (job.autocast and job.dtype == "fp32")) and device == "meta":
+        how["context_fn"] = lambda: (nullcontext(), autocast(device, card))
+    return how
+
+
+def prepare(name: str, model: nn.Module) -> None:
+    """PEFT's prepare_model_for_kbit_training, on a model whose blocks are packed already.
+
+    Raises ModelError for a mixture of experts: NF4 leaves its experts unpacked, so that all of them would become 32-bit.
+    """
+    from peft import prepare_model_for_kbit_training
+
+    if any(tape.experts(module) for module in model.modules()):
+        raise ModelError(
+            f"{name} is a mixture of experts, which the usual Hugging Face recipe does not train in 4 bits: "
+            "prepare_model_for_kbit_training would turn every expert into 32 bits. Plan it with the course's recipe."
+        )
+    prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+
+
+def train_by_trainer(model: nn.Module, device: str, card: bool) -> None:
+    """From now on `model` is called as accelerate's Accelerator.prepare calls it under bf16=True."""
+    from accelerate.utils.operations import convert_to_fp32
+
+    compute_in_16_bits(model, device, card)
+    inner: Callable[..., Any] = model.forward
+    model.forward = lambda *args, **kwargs: convert_to_fp32(inner(*args, **kwargs))
+
+
+def compute_in_16_bits(model: nn.Module, device: str, card: bool) -> None:
+    """From now on `model` is called under autocast, as the course's loop does it on the plain way."""
+    inner: Callable[..., Any] = model.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        with _quiet(), autocast(device, card):
+            return inner(*args, **kwargs)
+
+    model.forward = forward
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # checkpoint asks for a card's autocast, where there is no card
+        yield

@@ -17,8 +17,7 @@ from ..errors import ModelError
 from ..models.configs import check_sizes, read_config
 from ..paths import expanded
 from ..training.settings import Settings
-from .bill import FULL
-from .loss import LOSSES
+from .bill import FULL, LOSSES
 
 _70B: dict[str, Any] = {
     "model_type": "llama",

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from .. import lora
 from ..disk_cache import once
 from ..errors import ModelError
-from ..fast.head import CHUNK
-from ..fast.rows import Rows
+from ..fast.rows import CHUNK, Rows
 from ..tasks import Encoded, collate
 from . import tape, way
 from .bill import CONTEXT_BYTES, SLACK, Bill

@@ -101,7 +101,9 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
     source = source or str(place)
     with one_sentence(source, local):
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **extra)
-        tokenizer("a word", add_special_tokens=False)  # settings of a wrong kind show themselves only in use
+        for special in (False, True):  # settings that are damaged show themselves only in use
+            if not tokenizer("a word", add_special_tokens=special)["input_ids"]:
+                raise ValueError("its tokenizer makes no tokens of a text")
     if isinstance(tokenizer.chat_template, str) and not tokenizer.chat_template.strip():
         tokenizer.chat_template = None
     check_template(tokenizer, source)

@@ -17,11 +17,21 @@ from ..course.records import MalformedRecord, records_of
 from ..files import check_folder, whole_file
 from . import kernel
 from .baselines import compare, read_baseline
-from .earlier import REPORT, alone_in, earlier_results, together
 from .kernel import why_it_died
 from .notebooks import check_parameters, first_line, parameters_of, read_notebook
 from .notebooks import find_lessons as find_lessons
-from .result import DEVIATES, FAILED, INTERRUPTED, OK, CellError, LessonResult
+from .result import (
+    DEVIATES,
+    FAILED,
+    INTERRUPTED,
+    OK,
+    REPORT,
+    CellError,
+    LessonResult,
+    alone_in,
+    earlier_results,
+    together,
+)
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

@@ -3,10 +3,10 @@
 from .conversations import IGNORED as IGNORED
 from .conversations import Encoded as Encoded
 from .conversations import Task as Task
+from .conversations import collate as collate
 from .conversations import encode as encode
 from .conversations import everyday_questions as everyday_questions
 from .conversations import general_text as general_text
 from .conversations import load_task as load_task
+from .conversations import pack as pack
 from .jsonl import read_jsonl as read_jsonl
-from .packing import collate as collate
-from .packing import pack as pack

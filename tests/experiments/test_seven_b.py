@@ -13,7 +13,7 @@ import pytest
 
 from lora_lessons import training
 from lora_lessons.errors import ModelError
-from lora_lessons.experiments import own_process, recordings, seven_b
+from lora_lessons.experiments import recordings, seven_b
 from lora_lessons.machine import kernel_environment, stamp
 from workshop.bench import seven_b_bench
 
@@ -85,7 +85,7 @@ def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
     script.write_text("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")
     real = subprocess.Popen
     monkeypatch.setattr(
-        own_process.subprocess, "Popen", lambda command, **how: real([sys.executable, str(script)], **how)
+        recordings.subprocess, "Popen", lambda command, **how: real([sys.executable, str(script)], **how)
     )
     with pytest.raises(ModelError, match="was killed.*memory ran out.*goes on from its last checkpoint"):
         seven_b.train_seven_b(run_dir=tmp_path, **FAST)
@@ -96,10 +96,10 @@ def test_a_process_that_is_not_done_in_time_is_stopped_and_says_so(tmp_path, mon
     monkeypatch.syspath_prepend(tmp_path)
     begun = time.perf_counter()
     with pytest.raises(ModelError, match="not done in 1 s"):
-        own_process.run_in_process("sleeps", "long", {}, tmp_path / "out", {}, seconds=1)
+        recordings.run_in_process("sleeps", "long", {}, tmp_path / "out", {}, seconds=1)
     assert time.perf_counter() - begun < 500
     (tmp_path / "sleeps.py").write_text("")
-    own_process.run_in_process("sleeps", "short", {}, tmp_path / "out", {}, seconds=600)
+    recordings.run_in_process("sleeps", "short", {}, tmp_path / "out", {}, seconds=600)
 
 
 def test_the_benchmark_runs_both_ways_and_prints_the_ratio(capsys):

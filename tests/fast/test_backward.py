@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from lora_lessons.fast import attention
 from lora_lessons.fast.attention import ShortAttention
 from lora_lessons.fast.backward import LoRAProducts, RMSNorm, Rotation, SwiGLU
-from lora_lessons.fast.head import CHUNK, HeadLoss
+from lora_lessons.fast.rows import CHUNK, HeadLoss
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from tiny_configs import small
 from transformers import AutoModelForCausalLM
 
 from lora_lessons import memory
-from lora_lessons.memory import Job, loss
+from lora_lessons.memory import Job, bill
 from lora_lessons.tools import planning
 
 TOKENS, WORDS = 64, 1000
@@ -18,7 +18,7 @@ WAYS = ("shifted", "chunked")
 def taken(way, logits, labels):
     """The loss in that way, and the gradient of the logits."""
     leaf = logits.clone().requires_grad_()
-    made = getattr(loss, way)(logits=leaf * 1, labels=labels, vocab_size=WORDS)
+    made = getattr(bill, way)(logits=leaf * 1, labels=labels, vocab_size=WORDS)
     made.backward()
     return made, leaf.grad
 
@@ -49,9 +49,9 @@ def test_a_real_step_holds_what_is_planned(way, recipe):
     measured = memory.measure(model, {"input_ids": ids, "labels": ids}, optimizer)
     predicted = memory.predict(shape, job, card=False)
     assert predicted.moment == measured.moment
-    for moment, bill in measured.moments.items():
-        for line in memory.reconcile(predicted.moments[moment], bill):
-            assert abs(line.predicted - line.measured) <= max(0.05 * line.measured, 2e-3 * bill.total), (
+    for moment, held in measured.moments.items():
+        for line in memory.reconcile(predicted.moments[moment], held):
+            assert abs(line.predicted - line.measured) <= max(0.05 * line.measured, 2e-3 * held.total), (
                 f"{moment}: {line}"
             )
 
@@ -66,15 +66,15 @@ def test_bytes_per_logit():
 
     assert each("whole") == pytest.approx(12, rel=0.01)  # on the way back: the log-softmax and two gradients
     assert each("shifted") == pytest.approx(14, rel=0.01)
-    assert each("chunked") == pytest.approx(2 + 8 / loss.CHUNKS, rel=0.01)
+    assert each("chunked") == pytest.approx(2 + 8 / bill.CHUNKS, rel=0.01)
 
 
 def test_a_model_with_a_loss_of_its_own_is_refused():
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(small("bart"))
-    loss.use(model, "whole")
+    bill.use(model, "whole")
     with pytest.raises(ValueError, match="a bart takes its loss in its own way: plan it with loss = 'whole'"):
-        loss.use(model, "chunked")
+        bill.use(model, "chunked")
 
 
 def test_the_way_is_said():

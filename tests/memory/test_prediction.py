@@ -13,7 +13,7 @@ from tiny_configs import SMALL, small
 from torch.profiler import ProfilerActivity, profile
 
 from lora_lessons import lora, memory, models
-from lora_lessons.fast.head import CHUNK
+from lora_lessons.fast.rows import CHUNK
 from lora_lessons.memory import Job, prediction, tape
 from lora_lessons.tasks import IGNORED, Encoded
 

@@ -71,12 +71,26 @@ def test_a_width_that_the_config_leaves_out_is_said_before_gigabytes_are_made(to
         models.load(tokenized, precision="fp32")
 
 
-def test_a_library_in_rust_that_panics_is_a_sentence_too(tokenized):
+@pytest.mark.parametrize(
+    "part, value, sentence",
+    [
+        ("normalizer", {"type": "Replace", "pattern": {"String": ""}, "content": "a"}, "index out of bounds"),
+        (
+            "post_processor",
+            {
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "zz", "type_id": 0}}],
+                "pair": [],
+                "special_tokens": {},
+            },
+            "makes no tokens of a text",
+        ),
+    ],
+)
+def test_a_tokenizer_that_panics_or_makes_no_tokens_is_a_sentence_too(part, value, sentence, tokenized):
     file = tokenized / "tokenizer.json"
-    said = json.loads(file.read_text(encoding="utf-8"))
-    said["normalizer"] = {"type": "Replace", "pattern": {"String": ""}, "content": "a"}
-    file.write_text(json.dumps(said), encoding="utf-8")
-    with pytest.raises(ModelError, match="index out of bounds.*is the download complete"):
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {part: value}), encoding="utf-8")
+    with pytest.raises(ModelError, match=f"{sentence}.*is the download complete"):
         models.load_tokenizer(tokenized)
 
 

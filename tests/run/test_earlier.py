@@ -11,7 +11,7 @@ import pytest
 
 from lora_lessons import cli
 from lora_lessons.course.records import Record
-from lora_lessons.run import earlier, runner
+from lora_lessons.run import result, runner
 from lora_lessons.run.baselines import update
 from lora_lessons.run.result import LessonResult
 
@@ -46,7 +46,7 @@ def values(out="out"):
 
 
 def test_the_second_of_two_runs_at_once_is_refused(quick, tmp_path, capsys):
-    with earlier.alone_in(tmp_path / "out"):
+    with result.alone_in(tmp_path / "out"):
         assert cli.main([*RUN, "0", "--out", "out"]) == cli.EXIT_USER
     said = capsys.readouterr().err
     assert "another run is writing its report to" in said and "choose another folder with --out." in said

@@ -20,7 +20,7 @@ from typing import Any
 
 from lora_lessons import lora, models, tasks, training
 from lora_lessons.errors import ModelError
-from lora_lessons.experiments.own_process import answer, run_in_process
+from lora_lessons.experiments.recordings import answer, run_in_process
 from lora_lessons.experiments.seven_b import STAND_IN
 from lora_lessons.experiments.training_speed import ALPHA, TRAINER, R, through_trainer
 from lora_lessons.files import write_text

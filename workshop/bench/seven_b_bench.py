@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lora_lessons.experiments.own_process import LARGE_PAGES, answer, run_in_process
+from lora_lessons.experiments.recordings import LARGE_PAGES, answer, run_in_process
 from lora_lessons.experiments.seven_b import DEFAULTS, build, sequence
 from lora_lessons.files import write_text
 from lora_lessons.machine import peak_bytes

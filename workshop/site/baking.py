@@ -7,8 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
-from lora_lessons.course.baked import File, backdrop, thinned, unheld
-from lora_lessons.course.on_the_web import Live
+from lora_lessons.course.on_the_web import File, Live, backdrop, thinned, unheld
 from lora_lessons.course.stage import Stage, slider
 
 BEFOREHAND = "The lesson's own Python worked this out beforehand, for every value that the controls offer."

@@ -20,8 +20,7 @@ from matplotlib.figure import Figure
 from ... import evaluation, lora, models, tasks, training
 from ...adapter import ADAPTER_WEIGHTS, save_adapter
 from ...course import my_folder
-from ...course.baked import whole_stage
-from ...course.on_the_web import SCENE, recorded_on
+from ...course.on_the_web import SCENE, recorded_on, whole_stage
 from ...course.stage import Backdrop, Scene, Stage, slider
 from ...drawing import BLUE, GREEN, ORANGE
 from ...files import whole_file

@@ -21,7 +21,7 @@ from torch import Tensor
 from ... import lora
 from ...fast import FastPath
 from ...fast.backward import LoRAProducts
-from ...fast.head import HeadLoss
+from ...fast.rows import HeadLoss
 from ...tasks import IGNORED, Encoded, collate
 from ...training import losses
 

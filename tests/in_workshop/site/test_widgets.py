@@ -21,10 +21,9 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
 from lora_lessons import lessons
-from lora_lessons.course.baked import matrix, thinned, whole_stage
 from lora_lessons.course.lesson import lessons as notebooks
 from lora_lessons.course.lesson import side_trips
-from lora_lessons.course.on_the_web import KINDS, LIVE, SCENE, Live
+from lora_lessons.course.on_the_web import KINDS, LIVE, SCENE, Live, matrix, thinned, whole_stage
 from lora_lessons.course.stage import Stage
 from lora_lessons.drawing import use_style
 from workshop.site import baking, widgets

@@ -6,7 +6,8 @@ from tiny_configs import small
 
 from lora_lessons import memory
 from lora_lessons.errors import ModelError
-from lora_lessons.memory import Job, build
+from lora_lessons.memory import Job
+from lora_lessons.memory.build import Autocast
 from lora_lessons.tools import planning
 
 
@@ -57,7 +58,7 @@ def test_autocast_is_played_and_put_away():
     weight = torch.nn.Parameter(torch.empty(4, 8, device="meta"))
     x = torch.empty(2, 8, device="meta")
     before = torch.is_autocast_enabled("cuda")
-    with build.Autocast(card=True) as mode:
+    with Autocast(card=True) as mode:
         assert torch.nn.functional.linear(x, weight).dtype == (x @ weight.T).dtype == torch.bfloat16
         assert len(mode.copies) == 1 and (x + 1).dtype == torch.float32 and torch.is_autocast_enabled("cuda")
     assert not mode.copies and torch.is_autocast_enabled("cuda") == before

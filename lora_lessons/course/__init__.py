@@ -5,6 +5,7 @@ from .claims import verdict
 from .exercises import check
 from .learner import compare, my_folder, newest_folder, predict
 from .lesson import begin, scorecard
+from .own_code import own
 from .records import record
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "compare",
     "my_folder",
     "newest_folder",
+    "own",
     "predict",
     "record",
     "scorecard",

@@ -16,29 +16,36 @@ from typing import Any, NamedTuple
 
 from .. import paths
 from ..outside import in_html
-from . import learner
+from . import learner, own_code
 
 Check = Callable[[Any], str | None]
 
 
 class Exercise(NamedTuple):
-    """One exercise: `id` is lesson.number, `difficulty` 1 (warm-up) to 3 (needs an idea), `minutes` an honest guess."""
+    """One exercise: `id` is lesson.number, `difficulty` 1 (warm-up) to 3 (needs an idea), `minutes` an honest guess.
+
+    What later lessons use is kept as `keeps`.py, with `imports` above it (see `own_code`).
+    """
 
     id: str
     title: str
     difficulty: int
     minutes: int
     check: Check
+    keeps: str = ""
+    imports: str = ""
 
 
 EXERCISES: dict[str, Exercise] = {}  # a lesson's room fills it when it is imported
 
 
-def exercise(id: str, title: str, difficulty: int, minutes: int) -> Callable[[Check], Check]:
+def exercise(
+    id: str, title: str, difficulty: int, minutes: int, keeps: str = "", imports: str = ""
+) -> Callable[[Check], Check]:
     """Register a check function under its exercise's id."""
 
     def register(check: Check) -> Check:
-        EXERCISES[id] = Exercise(id, title, difficulty, minutes, check)
+        EXERCISES[id] = Exercise(id, title, difficulty, minutes, check, keeps, imports)
         return check
 
     return register
@@ -98,14 +105,22 @@ def not_a_number(value: Any) -> str | None:
 
 
 def check(id: str, answer: Any) -> None:
-    """Judge a learner's answer to exercise `id`, say so, and remember a solved one."""
+    """Judge a learner's answer to exercise `id`, say so, remember a solved one, and keep what later lessons use."""
     from IPython.display import HTML, display
 
     state, sentence = judge(id, answer)
+    one = EXERCISES[id]
     if state == "solved":
         learner.solved(id)
+        if one.keeps:
+            sentence += " " + own_code.keep(one.keeps, answer, lambda alone: _wrong(id, alone), one.imports)
     mark, edge = {"solved": ("✔", "#009E73"), "open": ("○", "#5f6368"), "not yet": ("✘", "#D55E00")}[state]
-    one = EXERCISES[id]
     head = f"{mark} Exercise {id} · {'★' * one.difficulty}{'☆' * (3 - one.difficulty)} · {one.minutes} min"
     body = f"<b>{head}</b><br>{in_html(sentence)}"
     display(HTML(f"<div style='border-left:4px solid {edge};padding:.3em .8em'>{body}</div>"))
+
+
+def _wrong(id: str, answer: Any) -> str:
+    """What is wrong with an answer; "" where it solves the exercise."""
+    state, sentence = judge(id, answer)
+    return "" if state == "solved" else sentence

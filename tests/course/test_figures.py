@@ -51,5 +51,8 @@ def test_pictures_of_lesson_03_draw_what_they_are_given():
     assert spans.axes[0].get_ylim() == (0, 1)
     names = sorted((name.get_window_extent() for name in spans.axes[0].texts), key=lambda box: box.y0)
     assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(names))
-    update = pictures_03.update_energy({"u": [0.5, 1.0], "w": [0.4, 1.0]}, full=2)
-    assert [t.get_text() for t in update.axes[0].texts] == ["u: 100%", "w: 100%"]
+    losses = ({1: 3.6, 8: 3.2}, {1: 3.2, 8: 3.1}, {1: 60.0, 8: 50.0}, {"base": 4.8, "full": 3.1})
+    hinge = pictures_03.hinge({"LoRA": [0.5, 1.0] * 4, "full": [0.1] * 8, "noise": [0.0] * 8}, *losses)
+    energy, loss = ({t.get_text() for t in ax.texts} for ax in hinge.axes)
+    assert energy == {"LoRA", "full", "noise"} and loss >= {"60.0", "50.0", "base 4.80", "full 3.10"}
+    assert hinge.axes[0].get_xlim() == hinge.axes[1].get_xlim()

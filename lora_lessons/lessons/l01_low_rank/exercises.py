@@ -80,7 +80,7 @@ def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
     return None
 
 
-@exercise("01.3", "The best rank-r approximation", difficulty=2, minutes=6)
+@exercise("01.3", "The best rank-r approximation", difficulty=2, minutes=6, keeps="best_rank_r")
 def exercise_01_3(answer: Callable[[Tensor, int], Tensor]) -> str | None:
     W = torch.randn(12, 20, generator=torch.Generator().manual_seed(1))
     parts, r = lowrank.svd(W), 4

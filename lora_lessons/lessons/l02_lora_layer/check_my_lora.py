@@ -1,12 +1,7 @@
-"""Exercise 02.1: the learner's LoRA layer, looked at from outside and inside; each likely mistake has its sentence.
-
-And where it stands in their notebook, and how it is kept for lesson 03.
-"""
+"""Exercise 02.1: the learner's LoRA layer, looked at from outside and inside; each likely mistake has its sentence."""
 
 from __future__ import annotations
 
-import ast
-import linecache
 import math
 import warnings
 from collections.abc import Iterator
@@ -16,8 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...course import learner
-from ...course.exercises import Remark, Unsolved, exercise, judge
+from ...course.exercises import Remark, Unsolved, exercise
 
 D, K, R, ALPHA = 5, 4, 3, 13.0  # 1, 2, r, α, α // r, α/√r and r/α all differ from α/r
 WIDE = 576  # inputs of the layer on which A's size is looked at: those of our base
@@ -46,7 +40,7 @@ class TheirMatrix(NamedTuple):
         return self.letter if self.turned else f"{self.letter}.T"
 
 
-@exercise("02.1", "Your LoRA layer", difficulty=2, minutes=10)
+@exercise("02.1", "Your LoRA layer", difficulty=2, minutes=10, keeps="my_lora")
 def exercise_02_1(answer: Any) -> str | None:
     if isinstance(answer, nn.Module):
         return "Give the class itself to the check: check(…, MyLoRA), without brackets behind it."
@@ -287,46 +281,3 @@ def _conventions(A: TheirMatrix, B: TheirMatrix) -> str | None:
         f"One thing to know: {' and '.join(turned)}. For row vectors that is the right way round, and some texts write it so. "
         "PyTorch and PEFT keep a weight as outputs × inputs, A as r×k and B as d×r."
     )
-
-
-NAME, EXERCISE = "my_lora", "02.1"
-IMPORTS = "import math\n\nimport torch\nfrom torch import Tensor, nn\n"
-
-
-def source_of(cls: type) -> str:
-    """The lines that define `cls`, also in a notebook's cell. Raises OSError when they cannot be found."""
-    for one in vars(cls).values():
-        if code := getattr(one, "__code__", None):
-            text = "".join(linecache.getlines(code.co_filename))
-            nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ClassDef) and n.name == cls.__name__]
-            if found := [n for n in nodes if n.lineno <= code.co_firstlineno <= (n.end_lineno or 0)]:
-                return (ast.get_source_segment(text, found[-1]) or "") + "\n"
-    raise OSError(f"the source of {cls.__name__} is not to be found")
-
-
-def keep_my_lora(cls: type) -> None:
-    """Keep the learner's class beside their progress, once the check calls it right; say what happened.
-
-    What is kept begins with its imports, so that it runs alone.
-    """
-    state, _ = judge(EXERCISE, cls)
-    if state != "solved":
-        print("Not kept yet: when the check above says “Correct”, run this cell again.")
-        return
-    try:
-        source = f"{IMPORTS}\n\n{source_of(cls)}"
-        alone: dict[str, Any] = {"__name__": NAME}
-        exec(compile(source, NAME, "exec"), alone)
-        state, sentence = judge(EXERCISE, alone[cls.__name__])
-    except Exception as error:  # a learner's code may fail in any way
-        state, sentence = "not yet", f"{type(error).__name__}: {error}"
-    if state != "solved":
-        print(f"Your layer is right, but it needs something else from this notebook, so it is not kept. {sentence}")
-        return
-    try:
-        learner.keep_code(NAME, source)
-    except OSError as error:
-        why = error.strerror or error
-        print(f"Your layer is right, but it could not be kept ({why}), so lesson 03 will train the course's.")
-        return
-    print("Kept. In lesson 03 you can train your own layer.")

@@ -1,11 +1,19 @@
-"""Exercises of lesson 03: what is supervised, what training holds, the order of one step."""
+"""Exercises of lesson 03: the training loop in three steps (labels, the loss, the loop), and what training holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ...course.exercises import Unsolved, answered, exercise, not_a_number
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ... import lora
+from ...course.exercises import Remark, Unsolved, answered, exercise, not_a_number
+from ...errors import first_line
+from ...tasks import IGNORED
+from . import by_hand
 
 
 @exercise("03.1", "Only the answer teaches", difficulty=1, minutes=4)
@@ -81,49 +89,235 @@ def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
     )
 
 
-@exercise("03.3", "The order of one step", difficulty=2, minutes=8)
-def exercise_03_3(step: Callable[[Any, Any, Any, Any], None]) -> str | None:
-    import torch
+@exercise("03.4", "The loss of an answer", difficulty=2, minutes=8, keeps="answer_loss")
+def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
+    logits = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    labels = torch.tensor([[-100, -100, 3, 1, 2], [-100, 4, 2, -100, -100]])
+    try:
+        value = answered(loss_of(logits, labels))
+    except (RuntimeError, ValueError, IndexError) as error:
+        return (
+            f"The shapes do not fit ({first_line(error)}). cross_entropy wants a row of logits for each label: drop a place "
+            "at one end of each, then flatten(0, 1) the logits and flatten() the labels."
+        )
+    right = by_hand.answer_loss(logits, labels)
+    if not isinstance(value, Tensor):
+        return "Return the loss as a tensor, without .item(): backward() starts from it."
+    if value.numel() != 1:
+        return f"Return one number, the mean over the supervised tokens; yours has {value.numel()}."
+    if not value.requires_grad:
+        return "Your loss has lost its way back to the logits: no detach(), no new tensor, no torch.no_grad()."
+    if torch.allclose(value, right, atol=1e-5):
+        more = (
+            torch.randn(3, 6, 9, generator=torch.Generator().manual_seed(5)),
+            torch.tensor([[-100, 1, 8, 2, 0, 7]] * 3),
+        )
+        same = torch.allclose(loss_of(*more), by_hand.answer_loss(*more), atol=1e-5)
+        return None if same else "Right for five tokens of seven words, wrong for six of nine: use the shapes as given."
+    rows = [by_hand.answer_loss(logits[i : i + 1], labels[i : i + 1]) for i in range(2)]
+    taught = int((labels != IGNORED).sum())
+    named: list[tuple[Tensor, str]] = [
+        (cross_entropy(logits.flatten(0, 1), labels.flatten()), _NOT_SHIFTED),
+        (cross_entropy(logits[:, 1:].flatten(0, 1), labels[:, :-1].flatten()), _SHIFTED_BACK),
+        (
+            cross_entropy(logits[:, :-2].flatten(0, 1), labels[:, 2:].flatten()),
+            "You shifted by two places. One is right.",
+        ),
+        (right * taught, "That is the sum. Divide by the number of supervised tokens: cross_entropy's default does."),
+        (
+            right * taught / labels[:, 1:].numel(),
+            "Hidden places are in your mean: divide by the supervised tokens alone.",
+        ),
+        (right * taught / labels.shape[0], "You divided by the conversations. Divide by the supervised tokens."),
+        (
+            torch.stack(rows).mean(),
+            "That is the mean of two means. Every supervised token counts once, whichever row it stands in.",
+        ),
+        (-right, "The sign is turned round: a loss of 0 is certainty, and it is never below."),
+        (right.exp(), "That is the perplexity, e to the loss."),
+    ]
+    for wrong, sentence in named:
+        if torch.allclose(value, wrong, atol=1e-5):
+            return sentence
+    return f"The mean of these supervised tokens is {right.item():.4f} nats; yours is {value.item():.4f}."
 
-    def trained(by: Callable[..., None], steps: int, x: float = 1.0, y: float = 0.0) -> float:
-        model = torch.nn.Linear(1, 1, bias=False)
-        torch.nn.init.constant_(model.weight, 1.0)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        for _ in range(steps):
-            by(model, torch.full((1, 1), x), torch.full((1, 1), y), optimizer)
-        return round(model.weight.item(), 4)
 
-    class WatchedSGD(torch.optim.SGD):
-        """Notices that it is used: an unfilled stub leaves it alone."""
+_NOT_SHIFTED = "Nothing is shifted. After reading token i the model predicts token i + 1, so the logits at i belong to the label at i + 1."
+_SHIFTED_BACK = "You shifted the wrong way: the logits at place i belong to the label at i + 1, not at i − 1."
 
-        def step(self, closure: Any = None) -> Any:
-            seen.append(True)
-            return super().step(closure)
 
-        def zero_grad(self, set_to_none: bool = True) -> None:
-            seen.append(True)
-            super().zero_grad(set_to_none)
+class _Answer:
+    """What the toy returns: logits, and a word for who asks for its loss."""
 
-    seen: list[bool] = []
-    model = torch.nn.Linear(1, 1)
-    model.register_forward_hook(lambda *_: seen.append(True))
-    step(model, torch.ones(1, 1), torch.zeros(1, 1), WatchedSGD(model.parameters(), lr=0.1))
-    if not seen:
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    @property
+    def loss(self) -> Tensor:
+        raise AttributeError("the toy computes no loss: give its logits and the batch's labels to answer_loss.")
+
+
+class _Toy(nn.Module):
+    """Twelve tokens, one adapted layer; it remembers in which mode it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(6)
+            self.embed, self.head = nn.Embedding(12, 6), nn.Linear(6, 12)
+            self.layer = lora.LoRALinear(nn.Linear(6, 6), 2, 4.0)
+        self.asked: list[bool] = []
+        self.eval()
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> _Answer:
+        self.asked.append(self.training)
+        return _Answer(self.head(self.layer(self.embed(input_ids))))
+
+    def base(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.named_parameters() if "lora_" not in name}
+
+
+def _batches() -> list[dict[str, Tensor]]:
+    ids = torch.randint(0, 12, (3, 2, 5), generator=torch.Generator().manual_seed(7))
+    labels = ids.clone()
+    labels[:, :, :2] = IGNORED
+    return [
+        {"input_ids": i, "attention_mask": torch.ones_like(i), "labels": l} for i, l in zip(ids, labels, strict=True)
+    ]
+
+
+RATE = 0.05
+
+
+@exercise(
+    "03.5",
+    "The training loop",
+    difficulty=3,
+    minutes=15,
+    keeps="train_by_hand",
+    imports="\nfrom lora_lessons.lessons.l03_train_lora.by_hand import answer_loss\n",
+)
+def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
+    toy = _Toy()
+    before = toy.base()
+    try:
+        losses = train(toy, _batches(), RATE)
+    except AttributeError as error:
+        if "ellipsis" in str(error) or "NoneType" in str(error):
+            return "answer_loss returns nothing yet: solve exercise 03.4 first, and run its cell again."
+        raise
+    except RuntimeError as error:
+        if "inplace" in str(error):
+            return "The optimizer steps between the forward pass and backward. First backward, which needs the old numbers."
+        raise
+    if not toy.asked:
         raise Unsolved
-    once, thrice = trained(step, 1), trained(step, 3)
-    if (once, thrice) == (0.8, 0.512):
-        # from 1 on: model(x) is 2, so the gradient is 2 · (2 − 3) · 2 = −4
-        if (other := trained(step, 1, x=2.0, y=3.0)) != 1.4:
-            return (
-                f"Right for the target 0. For x = 2 and y = 3 the weight should go to 1.4; yours is {other}: use `y`."
-            )
+    if said := _not_losses(losses):
+        return said
+    if not all(toy.asked):
+        return (
+            "The model was in eval mode while it trained, so that dropout would do nothing: call model.train() first."
+        )
+    if moved := [name for name, p in toy.named_parameters() if name in before and not torch.equal(p, before[name])]:
+        return f"{moved[0]} has moved, and it belongs to the base: let the optimizer have lora_A and lora_B alone."
+    if (mistake := _mistake(toy, losses)) is not None:
+        return mistake
+    if any(p.grad is not None for name, p in toy.named_parameters() if name in before):
+        return Remark(
+            "One thing to know: the base got gradients that nobody used. model.requires_grad_(False), and True again for "
+            "lora_A and lora_B, saves their memory."
+        )
+    return None
+
+
+def _not_losses(losses: Any) -> str | None:
+    """What is wrong with what should be three losses; None where they are."""
+    if losses is None or losses is ...:
+        return "It trained, and told nobody: return the list of losses."
+    if not isinstance(losses, (list, tuple)):
+        return f"Return a list with the loss of each step; you returned a {type(losses).__name__}."
+    if any(isinstance(loss, Tensor) for loss in losses):
+        return "Append loss.item(): a kept tensor keeps its whole step in memory."
+    if len(losses) != 3:
+        return f"Three batches make three steps; you returned {len(losses)} {'loss' if len(losses) == 1 else 'losses'}."
+    return None
+
+
+def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
+    """Which mistake makes these losses, and the toy's A and B; None where they are right."""
+
+    def made_by(**how: Any) -> bool:
+        other = _Toy()
+        pairs = [*zip(losses, _loop(other, **how), strict=True)]
+        A_and_B = zip(toy.layer.parameters(), other.layer.parameters(), strict=True)
+        return all(abs(a - b) < 1e-4 for a, b in pairs) and all(torch.allclose(a, b, atol=1e-4) for a, b in A_and_B)
+
+    if made_by():
         return None
-    if once == thrice == 1.0:
-        return "Nothing moved. Either the gradient was cleared before the optimizer could read it, or `backward` or `step` is missing."
-    if once == 1.0:
-        return "The first step did nothing: the optimizer stepped before there was a gradient."
-    if once == 0.8:
-        return "The first step is right and the third is not: the old gradient is still there, and the new one is added to it. Clear it."
-    if once > 1:
-        return "The weight moved away from its target: the sign of the loss, or of the step, is turned round."
-    return f"After one step the weight should be 0.8 and after three 0.512; you got {once} and {thrice}."
+    named: list[tuple[dict[str, Any], str]] = [
+        ({"zero": "never"}, "The old gradient is still there, and the new one is added to it: clear it in every step."),
+        ({"zero": "last"}, _NOTHING_MOVED),
+        ({"late": True}, "The optimizer steps before there is a gradient, so that each step uses the batch before."),
+        ({"taught": "input_ids"}, "The prompt is taught, too: give answer_loss the batch's labels, not its tokens."),
+        ({"shift": False}, _NOT_SHIFTED),
+        ({"kind": torch.optim.SGD}, "That is plain gradient descent (SGD). Use torch.optim.AdamW."),
+        ({"rate": 1e-3}, "You left AdamW its own learning rate, 0.001: give it lr=learning_rate."),
+        ({"anew": True}, "The optimizer is made anew for every batch, and forgets: make it once, above the loop."),
+        (
+            {"decay": 0.01},
+            Remark(
+                "One thing to know: by default AdamW also shrinks what it trains a little; weight_decay=0 turns that off."
+            ),
+        ),
+    ]
+    for how, sentence in named:
+        if made_by(**how):
+            return sentence
+    if min(losses) < 0:
+        return "The sign of the loss is turned round: it is never below 0."
+    start, now = ({name: p for name, p in one.layer.named_parameters() if "lora_" in name} for one in (_Toy(), toy))
+    if still := [name for name, p in now.items() if torch.equal(p, start[name])]:
+        return f"{still[0]} has not moved: give the optimizer lora_A and lora_B."
+    return f"On the toy the losses should be {_shown(_loop(_Toy()))}; yours are {_shown(losses)}."
+
+
+_NOTHING_MOVED = (
+    "Nothing moved. Either the gradient was cleared before the optimizer could read it, or backward or step is missing."
+)
+
+
+def _shown(losses: Sequence[float]) -> str:
+    return ", ".join(f"{loss:.3f}" for loss in losses)
+
+
+def _loop(
+    toy: _Toy,
+    zero: str = "first",
+    taught: str = "labels",
+    shift: bool = True,
+    kind: Any = torch.optim.AdamW,
+    rate: float = RATE,
+    late: bool = False,
+    anew: bool = False,
+    decay: float = 0.0,
+) -> list[float]:
+    """The losses of the loop, right by default, or with one of the mistakes that people make."""
+    ours = [p for name, p in toy.named_parameters() if "lora_" in name]
+    optimizer, losses = kind(ours, lr=rate, weight_decay=decay), []
+    for batch in _batches():
+        if anew:
+            optimizer = kind(ours, lr=rate, weight_decay=decay)
+        if late:
+            optimizer.step()
+        if zero == "first":
+            optimizer.zero_grad()
+        logits, labels = toy(batch["input_ids"]).logits, batch[taught]
+        shifted = by_hand.answer_loss(logits, labels)
+        loss = shifted if shift else cross_entropy(logits.flatten(0, 1), labels.flatten())
+        loss.backward()
+        if zero == "last":
+            optimizer.zero_grad()
+        if not late:
+            optimizer.step()
+        losses.append(loss.item())
+    return losses

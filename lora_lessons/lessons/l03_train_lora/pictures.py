@@ -1,4 +1,4 @@
-"""Pictures of lesson 03: the two ways to train, loss curves, memory held; and of its side trip, the update's energy."""
+"""Pictures of lesson 03: two ways to train, what each learned and holds, what survives a cut; and of its side trip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...course.figures import loss_curves as loss_curves
-from ...drawing import BLUE, GREEN, GREY, ORANGE, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
 
 A_LINE = 0.08  # the height of a name in `overlaps`, of an axis from 0 to 1
 
@@ -68,21 +68,84 @@ def bills(lines: Sequence[str], bytes_of: Mapping[str, Sequence[float]]) -> Figu
     return figure
 
 
-def update_energy(curves: Mapping[str, Sequence[float]], full: int, share: float = 0.9) -> Figure:
-    """Energy kept against the share of the rank, one line a matrix, each named where it crosses `share`."""
-    figure = Figure(figsize=(7.2, 3.8))
+INK = {BLUE: BLUE, ORANGE: "#8a5a00", VERMILION: "#a33f00", GREY: GREY}  # fills, and the inks that words in them need
+
+
+def hinge(
+    energy: Mapping[str, Sequence[float]],
+    cut: Mapping[int, float],
+    trained: Mapping[int, float],
+    W_cut: Mapping[int, float],
+    ends: Mapping[str, float],
+) -> Figure:
+    """Above: the energy that a cut to each rank keeps. Below: the held-out loss that is left. One axis for the rank.
+
+    `energy` holds curves of one matrix (LoRA's change, full fine-tuning's, noise), `cut` and `W_cut` the losses with
+    every change, or every W itself, cut to a rank, `trained` LoRA's; `ends` names the base's and full fine-tuning's.
+    """
+    figure = Figure(figsize=(7.2, 6.6))
+    above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1, 1.25)})
+    _energies(above, energy)
+    _losses(below, cut, trained, W_cut, ends)
+    for ax in (above, below):
+        ax.axvline(8, color=GREY, lw=1, ls=":")
+    most = max(map(len, energy.values()))
+    below.set_xscale("log", base=2)
+    ticks = [r for r in (1, 2, 4, 8, 16, 64, 256) if r <= most]
+    below.set_xticks(ticks, [str(r) for r in ticks])
+    below.set(xlabel="rank: directions kept of each matrix", xlim=(0.85, 1.1 * most))
+    return figure
+
+
+def _energies(ax: Any, energy: Mapping[str, Sequence[float]]) -> None:
+    named = zip(
+        energy.items(), (BLUE, ORANGE, GREY), ((12, -10, "left"), (-10, 8, "right"), (8, -16, "left")), strict=True
+    )
+    for (name, curve), color, (x, y, side) in named:
+        ax.plot(range(1, len(curve) + 1), [100 * kept for kept in curve], color=color)
+        at = 3 if color == BLUE else len(curve) // 12
+        label(ax, at, 100 * curve[at - 1], name, INK[color], xytext=(x, y), ha=side)
+    ax.set(ylabel="energy kept, %", ylim=(0, 104))
+    ax.set_title("By energy, full fine-tuning's change is not of low rank …")
+
+
+def _losses(
+    ax: Any,
+    cut: Mapping[int, float],
+    trained: Mapping[int, float],
+    W_cut: Mapping[int, float],
+    ends: Mapping[str, float],
+) -> None:
+    (worst_name, worst), (best_name, best) = ends.items()
+    ranks, top = sorted(cut), worst + 0.75
+    for level, name in ((worst, worst_name), (best, best_name)):
+        ax.axhline(level, color=GREY, lw=1.2, ls="--")
+        label(ax, 512, level, f"{name} {level:.2f}", GREY, xytext=(0, -9), ha="right")
+    ax.plot(ranks, [cut[r] for r in ranks], "o-", color=ORANGE, ms=8)
+    ax.plot(ranks, [trained[r] for r in ranks], "s-", color=BLUE, ms=7)
+    ax.plot(ranks, [top - 0.13] * len(ranks), "^", color=VERMILION, ms=9)
+    for r in ranks:
+        label(ax, r, top - 0.13, f"{W_cut[r]:.1f}", INK[VERMILION], xytext=(9, 0))
+    label(ax, ranks[0], top - 0.13, "W itself, cut: off the scale", INK[VERMILION], xytext=(-4, -17))
+    label(ax, ranks[0], cut[ranks[0]], "full fine-tuning's change, cut", INK[ORANGE], xytext=(10, 9))
+    label(ax, ranks[0], trained[ranks[0]], "LoRA, trained at that rank", BLUE, xytext=(10, 10))
+    ax.set(ylabel="held-out loss, nats", ylim=(best - 0.3, top))
+    ax.set_title("… by what it does, it nearly is")
+
+
+def held_out(losses: Mapping[str, float], colors: Sequence[str] = (GREY, BLUE, ORANGE)) -> Figure:
+    """The held-out loss of each model as one dot on one line: what was claimed, and nothing else."""
+    figure = Figure(figsize=(7.2, 1.9))
     ax = figure.subplots()
-    ax.axhline(share, color=GREY, lw=1, ls="--")
-    for place, ((name, curve), color) in enumerate(zip(curves.items(), (BLUE, ORANGE, GREY), strict=False)):
-        ax.plot([i / full for i in range(len(curve) + 1)], [0, *curve], color=color)
-        crossing = next(i for i, kept in enumerate(curve, 1) if kept >= share) / full
-        ax.plot([crossing, crossing], [0, share], color=color, lw=1, ls=":")
-        ax.plot([crossing], [share], "o", color=color)
-        right = crossing > 0.5  # write on the side that has room
-        side = {"xytext": (-6, 0), "ha": "right"} if right else {"xytext": (6, 0), "ha": "left"}
-        label(ax, crossing, 0.06 + 0.11 * place, f"{name}: {crossing:.0%}", color, **side)
-    ax.set(xlabel="share of the full rank kept", ylabel="energy kept", xlim=(0, 1), ylim=(0, 1.02))
-    ax.set_title(f"How many directions hold {share:.0%} of the energy?")
+    for row, ((_, loss), color) in enumerate(zip(losses.items(), colors, strict=True)):
+        ax.plot([loss], [row], "o", color=color, ms=11)
+        label(ax, loss, row, f"{loss:.2f}", "black", xytext=(11, 0))
+    ax.set_yticks(range(len(losses)), list(losses))
+    ax.invert_yaxis()
+    low, high = min(losses.values()), max(losses.values())
+    ax.set(
+        xlabel="held-out loss, nats (lower is better)", xlim=(low - 0.25, high + 0.35), ylim=(len(losses) - 0.5, -0.5)
+    )
     return figure
 
 

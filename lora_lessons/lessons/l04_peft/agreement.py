@@ -1,4 +1,4 @@
-"""Our model beside PEFT's: which numbers belong together, and how far apart the two are.
+"""Our model beside PEFT's: which numbers belong together, how far apart the two are, and what is recorded of it.
 
 And what else lesson 04 looks at: pieces of installed source code, what 16 bits leave of an update (its side trip), and how
 large adapters for real 7B shapes are, counted on the meta device, where shapes cost no memory.
@@ -9,12 +9,16 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ... import lora, models
+from ...adapter import ADAPTER_WEIGHTS
+from ...course import record, show
+from . import pictures
 
 
 def twins(ours: nn.Module, peft_model: nn.Module) -> list[tuple[Tensor, Tensor]]:
@@ -48,9 +52,23 @@ def differences(ours: Any, peft_model: Any, batch: Mapping[str, Tensor]) -> dict
     return found | {"gradients": gap((a.grad, b.grad) for a, b in pairs), "weights": gap(pairs)}  # type: ignore[misc]
 
 
-def rounding_step(value: Tensor) -> float:
-    """The distance from a number to the next larger one that its format can hold."""
-    return (torch.nextafter(value, torch.tensor(torch.inf)) - value).item()
+@torch.no_grad()
+def fill(ours: nn.Module, pairs: Iterable[tuple[Tensor, Tensor]], seed: int) -> None:
+    """Draw every B of ours away from zero, and copy A and B into PEFT's."""
+    torch.manual_seed(seed)
+    for _, layer in lora.lora_layers(ours):
+        layer.lora_B.normal_(std=0.02)
+    for mine, twin in pairs:
+        twin.copy_(mine)
+
+
+def set_scale(peft_model: nn.Module, value: float) -> None:
+    """Give every LoRA layer of PEFT's this scale."""
+    from peft.tuners.lora import LoraLayer
+
+    for module in peft_model.modules():
+        if isinstance(module, LoraLayer):
+            module.scaling["default"] = value
 
 
 @torch.no_grad()
@@ -66,11 +84,6 @@ def heart(function: Callable[..., Any], first: str, last: str) -> str:
     start = next(i for i, line in enumerate(lines) if first in line)
     end = next(i for i, line in enumerate(lines) if i >= start and last in line)
     return textwrap.dedent("\n".join(lines[start : end + 1]))
-
-
-def length(thing: Any) -> int:
-    """How many lines of source it has where you sit."""
-    return len(inspect.getsource(thing).splitlines())
 
 
 @torch.no_grad()
@@ -121,3 +134,48 @@ def numbers_at_rank_1() -> dict[tuple[str, str], int]:
 def base_numbers() -> dict[str, int]:
     """How many numbers each of the 7B shapes holds itself."""
     return {name: sum(p.numel() for p in models.shape(name).parameters()) for name in models.SHAPES}
+
+
+# ---- what is recorded ----
+
+LIMIT = 1e-5  # both do the same operations in the same order: a few rounding steps at most
+FORGOTTEN = "scale forgotten"  # the stage that must not agree
+RANKS, BAND = (8, 16, 64), (50, 500)  # of the files that are counted; MB, the page's
+
+
+def record_gaps(gaps: Mapping[str, Mapping[str, float]]) -> None:
+    """The largest difference at each stage, and whether a forgotten scale shows."""
+    for stage, gap in gaps.items():
+        record(f"gap.{stage.lower().replace(' ', '_')}", max(gap.values()), volatile=True)
+    right = [max(gap.values()) for stage, gap in gaps.items() if stage != FORGOTTEN]
+    record("agree.stages", sum(largest <= LIMIT for largest in right), "stages within 1e-5")
+    record("agree.sabotage_seen", gaps[FORGOTTEN]["logits"] > 1000 * LIMIT)
+
+
+def record_file(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """How many tensors an adapter's file holds, its size, and what share of it is names and shapes."""
+    size = (folder / ADAPTER_WEIGHTS).stat().st_size
+    record("file.tensors", len(tensors), "tensors")
+    record("file.mb", size / 1e6, "MB")
+    record("file.names_share", 1 - sum(tensor.nbytes for tensor in tensors.values()) / size)
+
+
+def record_sizes() -> dict[tuple[tuple[str, str], int], float]:
+    """{((model, targets), r): MB in 16 bits} of adapters for three 7B shapes, in a picture."""
+    counts, whole = numbers_at_rank_1(), base_numbers()
+    mb = {(key, r): 2 * r * n / 1e6 for key, n in counts.items() for r in RANKS}  # 2 bytes each
+    in_16, in_32 = (sum(BAND[0] <= times * size <= BAND[1] for size in mb.values()) for times in (1, 2))
+    show(
+        pictures.adapter_sizes(counts, RANKS, BAND),
+        f"in 16 bits the files take {min(mb.values()):.0f} to {max(mb.values()):.0f} MB, in fp32 twice that. {in_16} of "
+        f"{len(mb)} settings lie within the page's {BAND[0]}–{BAND[1]} MB in 16 bits, and {in_32} in fp32.",
+    )
+    shares = [size * 1e6 / (2 * whole[name]) for ((name, _), _), size in mb.items()]
+    record("size.settings", len(mb), "settings")
+    record("size.least", min(mb.values()), "MB in 16-bit")
+    record("size.most", max(mb.values()), "MB in 16-bit")
+    record("size.llama2_r16_qv", mb[("Llama-2-7B", "q, v"), 16], "MB in 16-bit")
+    record("size.share_most", 100 * max(shares), "% of the base")
+    record("size.in_band_16", in_16, "settings")
+    record("size.in_band_32", in_32, "settings")
+    return mb

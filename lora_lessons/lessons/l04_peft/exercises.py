@@ -3,37 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...course.exercises import answered, exercise
-
-
-@exercise("04.2", "The size of the file", difficulty=1, minutes=5)
-def exercise_04_2(answer: Callable[[Sequence[tuple[int, int]], int, int], float]) -> str | None:
-    shapes = [(4096, 4096)] * 64  # q and v of Llama-2-7B
-    value = answered(answer(shapes, 16, 2))
-    mistakes = {
-        16.0: "You divided by 1,024²: those are MiB. An MB is a million bytes.",
-        8.388608: "You counted numbers. Each takes `bytes_per_number` bytes.",
-        1.048576: "r is missing: each of the r directions costs d + k numbers.",
-        2147.483648: "You counted W. The file holds A and B alone: r·(d + k) numbers a layer.",
-        16777216.0: "Those are bytes. Divide by a million.",
-        16777.216: "Those are kB. Divide by a million, not by a thousand.",
-        134.217728: "You counted bits. `bytes_per_number` is already in bytes.",
-        0.262144: "That is one layer. Add up all of them.",
-    }
-    for wrong, sentence in mistakes.items():
-        if math.isclose(value, wrong, rel_tol=1e-3):
-            return sentence
-    if not math.isclose(value, 16.777216, rel_tol=1e-3):
-        return f"For 64 layers of 4096×4096 at r = 16 and 2 bytes a number, expect about 16.8 MB; you have {value:.4g}."
-    value = answer([(1536, 576), (576, 1536), (192, 576)], 8, 4)
-    if math.isclose(value, 0.159744, rel_tol=1e-3):
-        return None
-    if math.isclose(value, 0.159744 / 2, rel_tol=1e-3):
-        return "This is right in 16 bits. In fp32 a number takes 4 bytes: use `bytes_per_number`."
-    return f"This is right for square layers. A layer of 1536×576 has r·(1536 + 576) numbers; for three such layers you have {value:.4g} MB, not 0.1597."
 
 
 @exercise("04.1", "The scale that an adapter asks for", difficulty=2, minutes=6)

@@ -48,41 +48,6 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
     return figure, f"one LoRA layer, two sets of names. {said}. Do the same boxes hold and compute the same numbers?"
 
 
-def gaps(stages: Mapping[str, Mapping[str, float]], limit: float, rounding: float) -> Figure:
-    """The largest difference of each quantity at each stage, on a log axis with a place of its own for exactly 0.
-
-    `stages` holds {stage: {quantity: difference}}; `rounding` is one fp32 rounding step at the largest logit's size.
-    """
-    figure = Figure(figsize=(7.8, 4.2))
-    ax = figure.subplots()
-    low, zero, top = 1e-10, 2e-12, 1e3
-    ax.axvspan(zero / 8, zero * 8, color="#eceef0", lw=0)
-    marks = {"logits": ("o", BLUE, 0.22), "gradients": ("s", ORANGE, 0.0), "weights": ("^", GREEN, -0.22)}
-    for row, found in enumerate(stages.values()):
-        for quantity, value in found.items():
-            mark, color, up = marks[quantity]
-            ax.plot([max(value, low) if value else zero], [row - up], mark, color=color, ms=8)
-    first = next(iter(stages.values()))
-    for x, quantity in zip((0.02, 0.16, 0.35), first, strict=False):
-        mark, color, _ = marks[quantity]
-        ax.plot([x], [1.05], mark, color=color, ms=8, transform=ax.transAxes, clip_on=False)
-        ax.text(x + 0.02, 1.05, quantity, color=color, weight="bold", va="center", transform=ax.transAxes)
-    for x, text, color, side in (
-        (rounding, "one fp32 step", GREY, "right"),
-        (limit, f"limit {limit:g}", VERMILION, "left"),
-    ):
-        ax.axvline(x, color=color, lw=1.4, ls="--")
-        label(ax, x, -0.62, text, color, xytext=(-5 if side == "right" else 5, 0), ha=side)
-    ax.set(xscale="log", xlim=(zero / 8, top), ylim=(len(stages) - 0.5, -0.9))
-    powers = (-8, -6, -4, -2, 0, 2)
-    ax.set_xticks([zero, *(10.0**p for p in powers)], ["exactly 0", *(f"$10^{{{p}}}$" for p in powers)])
-    ax.set_yticks(range(len(stages)), list(stages))
-    ax.set_xlabel("largest difference between ours and PEFT (log)")
-    ax.minorticks_off()
-    ax.grid(axis="y", visible=False)
-    return figure
-
-
 def adapter_sizes(counts: Mapping[tuple[str, str], int], ranks: Sequence[int], band: tuple[float, float]) -> Figure:
     """Adapter file size in MB (log axis), one row per choice of targets and precision, one mark per model and rank.
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lora_lessons import lora
 from lora_lessons.course.exercises import judge
 from lora_lessons.lessons import all_exercises
-from lora_lessons.lessons.l03_train_lora import layers
+from lora_lessons.lessons.l03_train_lora import by_hand
 
 all_exercises()
 
@@ -96,9 +96,9 @@ def test_a_layer_that_works_is_right_and_trains_in_lesson_03(written, tiny_model
     state, sentence = judge("02.1", written)
     assert state == "solved", sentence
     assert ("your A is k×r and your B is r×d" in sentence) == (written is ForRows)
-    assert layers.ailment(written) is None
+    assert by_hand.ailment(written) is None
     ids = torch.arange(3, 11)[None]
-    layers.attach(tiny_model, written, r=2, lora_alpha=4)
+    by_hand.attach(tiny_model, written, r=2, lora_alpha=4)
     learned = [p for p in tiny_model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=1e-2)
     for _ in range(2):
@@ -107,6 +107,6 @@ def test_a_layer_that_works_is_right_and_trains_in_lesson_03(written, tiny_model
         optimizer.step()
     with torch.no_grad():
         logits = tiny_model(ids).logits
-        layers.as_the_courses(tiny_model)
+        by_hand.as_the_courses(tiny_model)
         assert len(list(lora.lora_layers(tiny_model))) == 14
         assert torch.allclose(tiny_model(ids).logits, logits, atol=1e-5)

@@ -4,7 +4,6 @@ import torch
 from in_kernel import a_kernel
 
 from lora_lessons.course.learner import newest_code
-from lora_lessons.lessons.l02_lora_layer.check_my_lora import NAME
 
 RIGHT = '''
 class MyLoRA(nn.Module):
@@ -22,12 +21,13 @@ class MyLoRA(nn.Module):
         return self.base_layer(x) + x @ self.lora_A.T @ self.lora_B.T * self.scaling
 
 after = "not part of the class"'''
-KEEP = "from lora_lessons.lessons.l02_lora_layer import check_my_lora\ncheck_my_lora.keep_my_lora(MyLoRA)"
+NAME = "my_lora"
+CHECK = "from lora_lessons.course import check\nimport lora_lessons.lessons.l02_lora_layer\ncheck('02.1', MyLoRA)"
 
 
-def printed(outputs):
+def shown(outputs):
     assert not [o for o in outputs if o["msg_type"] == "error"], outputs
-    return "".join(o.get("text", "") for o in outputs)
+    return "".join(o.get("data", {}).get("text/html", "") for o in outputs)
 
 
 def test_a_right_layer_is_kept_and_trains_alone_and_a_wrong_one_is_not(tmp_path, monkeypatch):
@@ -35,13 +35,13 @@ def test_a_right_layer_is_kept_and_trains_alone_and_a_wrong_one_is_not(tmp_path,
     with a_kernel(tmp_path, LORA_LESSONS_PROGRESS=str(tmp_path / "progress.json")) as kernel:
         kernel.run("import math, torch\nfrom torch import nn\nwidth = math.sqrt")
         kernel.run(RIGHT.replace("lora_alpha / r", "1.0"))
-        assert "Not kept yet" in printed(kernel.run(KEEP)) and newest_code(NAME) is None
+        assert "Correct" not in shown(kernel.run(CHECK)) and newest_code(NAME) is None
         kernel.run(RIGHT.replace("math.sqrt(k)", "width(k)"))
-        said = printed(kernel.run(KEEP))
-        assert "needs something else from this notebook" in said and "'width' is not defined" in said
+        said = shown(kernel.run(CHECK))
+        assert "needs something else from this notebook" in said and "width&#x27; is not defined" in said
         assert newest_code(NAME) is None
         kernel.run(RIGHT)
-        assert "Kept. In lesson 03" in printed(kernel.run(KEEP))
+        assert "It is kept: later lessons use it." in shown(kernel.run(CHECK))
     kept = newest_code(NAME).read_text(encoding="utf-8")
     assert RIGHT.split("\n\nafter")[0].strip() in kept and "after" not in kept
     alone = {}

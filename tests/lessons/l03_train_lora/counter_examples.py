@@ -1,4 +1,4 @@
-"""What the verdicts of lesson 03 and its side trip must become when their records say something else."""
+"""What the verdicts of lesson 03 must become when their records say something else."""
 
 from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS
 
@@ -11,11 +11,13 @@ EXAMPLES = {
         ({"copy_gb.qwen2.5": 28.0}, CONDITION),
         ({"copy_gb.llama": 27.0, "copy_gb.mistral": 29.0, "copy_gb.qwen2.5": 30.5}, CORRECTED),
     ],
-    ("G07", "03_directions_and_spans"): [
+    ("G07", "03_train_lora"): [
         ({}, CORRECTED),
-        ({"update.rank90": 0.04}, HOLDS),
-        ({"update.rank90": 0.6}, None),
-        ({"update.rank90_noise": 0.3}, None),
+        ({"change.rank90": 0.04}, HOLDS),
+        ({"change.rank90": 0.6}, None),
+        ({"change.rank90_noise": 0.3}, None),
+        ({"change.left_8": 70.0}, None),
+        ({"change.energy_8": 0.7}, None),
     ],
     ("G09", "03_train_lora"): [
         ({}, CONDITION),

@@ -5,7 +5,7 @@ import torch
 
 from lora_lessons import lowrank, tasks, training
 from lora_lessons.experiments import training_speed
-from lora_lessons.lessons.l03_train_lora import measuring, pictures
+from lora_lessons.lessons.l03_train_lora import measured, pictures
 
 
 def test_a_measurement_judges_each_answer_by_its_own_question(monkeypatch):
@@ -17,14 +17,14 @@ def test_a_measurement_judges_each_answer_by_its_own_question(monkeypatch):
         asked.extend(prompts)
         return [gold.get(p, "A plain answer." if "magnet" in p else "A tide. Keep the lamp lit.") for p in prompts]
 
-    monkeypatch.setattr(measuring.models, "answers", answers)
-    monkeypatch.setattr(measuring.evaluation, "held_out_loss", lambda *_, **__: 3.0)
-    monkeypatch.setattr(measuring.evaluation, "perplexity", lambda base, text: float(len(text)))
+    monkeypatch.setattr(measured.models, "answers", answers)
+    monkeypatch.setattr(measured.evaluation, "held_out_loss", lambda *_, **__: 3.0)
+    monkeypatch.setattr(measured.evaluation, "perplexity", lambda base, text: float(len(text)))
     question = task.held_out[0]["messages"][0]["content"]
-    found = measuring.measure(type("Base", (), {"model": None}), task, [], question)
-    assert asked[0] == question and found.answer == gold[question] and len(asked) == 17
-    assert found.score == (3.0, 1.0, 1500.0, 7 / 8)  # one everyday answer of eight stays plain
-    assert found.everyday["How does a magnet work?"] == "A plain answer."
+    seen = measured.measure(type("Base", (), {"model": None}), task, [], question)
+    assert asked[0] == question and seen.answer == gold[question] and len(asked) == 17
+    assert seen.score == (3.0, 1.0, 1500.0, 7 / 8)  # one everyday answer of eight stays plain
+    assert seen.everyday["How does a magnet work?"] == "A plain answer."
 
 
 def test_the_trainer_gets_our_order_and_our_rates(tiny_model):
@@ -42,12 +42,12 @@ def test_the_trainer_gets_our_order_and_our_rates(tiny_model):
 
 def test_overlap_is_one_for_the_same_directions_and_zero_for_others():
     matrix = torch.diag(torch.arange(20.0, 0, -1))
-    same, other = measuring.cut({"w": matrix}), measuring.cut({"w": matrix.flip(0).flip(1)})
-    assert measuring.overlap(same, same, "written") == pytest.approx([1.0] * 8)
-    assert measuring.overlap(same, other, "read") == pytest.approx([0.0] * 8, abs=1e-6)
-    turned = measuring.cut({"w": matrix.flip(0)})  # writes elsewhere, reads the same
-    assert measuring.overlap(same, turned, "read")[0] == pytest.approx(1.0)
-    assert measuring.overlap(same, turned, "written")[0] == pytest.approx(0.0, abs=1e-6)
+    same, other = measured.cut({"w": matrix}), measured.cut({"w": matrix.flip(0).flip(1)})
+    assert measured.overlap(same, same, "written") == pytest.approx([1.0] * 8)
+    assert measured.overlap(same, other, "read") == pytest.approx([0.0] * 8, abs=1e-6)
+    turned = measured.cut({"w": matrix.flip(0)})  # writes elsewhere, reads the same
+    assert measured.overlap(same, turned, "read")[0] == pytest.approx(1.0)
+    assert measured.overlap(same, turned, "written")[0] == pytest.approx(0.0, abs=1e-6)
     assert isinstance(same["w"], lowrank.SVD)
 
 

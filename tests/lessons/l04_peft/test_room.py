@@ -18,11 +18,7 @@ def both(tiny_model):
     ours, other = tiny_model, copy.deepcopy(tiny_model)
     lora.attach(ours, **SETTINGS)
     peft_model = get_peft_model(other, LoraConfig(task_type="CAUSAL_LM", **SETTINGS))
-    with torch.no_grad():
-        for _, layer in lora.lora_layers(ours):
-            layer.lora_B.normal_(std=0.1)
-        for mine, twin in agreement.twins(ours, peft_model):
-            twin.copy_(mine)
+    agreement.fill(ours, agreement.twins(ours, peft_model), seed=0)
     return ours, peft_model
 
 
@@ -54,8 +50,14 @@ def test_merged_models_are_compared_by_every_weight(both, batch):
     assert agreement.differences(ours, plain, batch)["weights"] == pytest.approx(1.0)
 
 
-def test_a_rounding_step_and_logits_without_padding(both, batch):
-    assert agreement.rounding_step(torch.tensor(1.0)) == 2.0**-23
+def test_a_forgotten_scale_shows(both, batch):
+    agreement.set_scale(both[1], 1.0)
+    assert agreement.differences(*both, batch)["logits"] > 1e-5
+    agreement.set_scale(both[1], SETTINGS["lora_alpha"] / SETTINGS["r"])
+    assert max(agreement.differences(*both, batch).values()) < 1e-5
+
+
+def test_logits_without_padding(both, batch):
     batch["attention_mask"][0, -3:] = 0
     assert agreement.logits(both[0], batch).shape == (5, 128)
 
@@ -75,7 +77,6 @@ def test_the_heart_of_a_function_is_cut_out():
         return first * 2
 
     assert agreement.heart(sample, "first =", "return") == "first = before + 1\nreturn first * 2"
-    assert agreement.length(sample) == 4
 
 
 def test_a_merge_loses_more_of_a_small_update(tiny_model):

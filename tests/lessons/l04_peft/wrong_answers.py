@@ -5,15 +5,6 @@ _SCALE = "def scale(config):\n    return "
 _LOST = "def not_loaded(file_keys, model_names):\n    "
 
 WRONG = {
-    "04.2": [
-        (_MB + "sum(r * (d + k) for d, k in shapes) * bytes_per_number / 2**20", "MiB"),
-        (_MB + "sum(r * (d + k) for d, k in shapes) / 1e6", "counted numbers"),
-        (_MB + "sum(d * k for d, k in shapes) * bytes_per_number / 1e6", "counted W"),
-        (_MB + "sum(d + k for d, k in shapes) * bytes_per_number / 1e6", "r is missing"),
-        (_MB + "sum(r * (d + k) for d, k in shapes) * bytes_per_number", "Those are bytes"),
-        (_MB + "sum(r * (d + k) for d, k in shapes) * 2 / 1e6", "use `bytes_per_number`"),
-        (_MB + "sum(2 * r * d for d, k in shapes) * bytes_per_number / 1e6", "right for square layers"),
-    ],
     "04.1": [
         (_SCALE + "config['lora_alpha'] / config['r']", "ignore `use_rslora`"),
         (_SCALE + "config['lora_alpha'] / config['r'] ** 0.5", "although `use_rslora` is false"),

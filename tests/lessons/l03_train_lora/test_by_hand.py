@@ -1,13 +1,17 @@
-"""Whose layer trains in lesson 03: a sound class of the learner's, or the course's with one sentence why."""
+"""The loop by hand, and whose layer trains in lesson 03: a sound class of the learner's, or the course's with one sentence."""
 
 import pytest
 import torch
+from transformers import Trainer, TrainingArguments
 
-from lora_lessons import lora
-from lora_lessons.course import learner
-from lora_lessons.lessons.l03_train_lora import layers
+from lora_lessons import lora, tasks
+from lora_lessons.course import learner, own_code
+from lora_lessons.experiments import training_speed
+from lora_lessons.lessons.l03_train_lora import by_hand
 
-SOLVED = """
+SOLVED = (
+    own_code.IMPORTS
+    + """
 class MyLoRA(nn.Module):
     def __init__(self, base_layer: nn.Linear, r: int, lora_alpha: float):
         super().__init__()
@@ -21,6 +25,7 @@ class MyLoRA(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.base_layer(x) + x @ self.lora_A.T @ self.lora_B.T * self.scaling
 """
+)
 WRONG = {
     "no scale": (SOLVED.replace("lora_alpha / r", "1.0"), "does not compute W·x"),
     "B random": (SOLVED.replace("torch.zeros(d, r)", "torch.ones(d, r)"), "B must start at zero"),
@@ -34,7 +39,7 @@ WRONG = {
         "A starts 24 times larger",
     ),
     "unfilled": (SOLVED[: SOLVED.index("        d, k")] + "        ...\n", "no parameters named"),
-    "no class": ("x = 1\n", "holds no class named MyLoRA"),
+    "no class": ("x = 1\n", "holds nothing called MyLoRA"),
     "broken": ("class MyLoRA(nn.Module:\n", "stopped with SyntaxError"),
     "raises": (SOLVED.replace("super().__init__()", "super().__init__(1)"), "stopped with TypeError"),
     "forward raises": (SOLVED.replace("self.lora_B.T", "self.lora_B"), "forward pass of your MyLoRA stopped with"),
@@ -48,31 +53,28 @@ def own_files(tmp_path, monkeypatch):
 
 def test_a_sound_class_of_the_learners_trains(capsys):
     learner.keep_code("my_lora", SOLVED)
-    mine = layers.layer_class("mine")
+    mine = by_hand.my_layer()
     assert mine.__name__ == "MyLoRA" and capsys.readouterr().out == "Your own MyLoRA trains.\n"
-    assert layers.layer_class("the course's") is lora.LoRALinear
 
 
 @pytest.mark.parametrize("source, words", WRONG.values(), ids=WRONG)
 def test_a_wrong_class_gets_one_sentence_and_the_courses_trains(source, words, capsys):
     learner.keep_code("my_lora", source)
-    assert layers.layer_class("mine") is lora.LoRALinear
+    assert by_hand.my_layer() is lora.LoRALinear
     said = capsys.readouterr().out
     assert words in said and said.count("\n") == 1 and "So the course's layer trains" in said
 
 
-def test_without_a_class_and_with_an_unknown_word(capsys):
-    assert layers.layer_class("mine") is lora.LoRALinear
-    assert "There is no MyLoRA of yours yet. So the course's" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="write \"the course's\" or 'mine'"):
-        layers.layer_class("yours")
+def test_without_a_class_the_courses_trains(capsys):
+    assert by_hand.my_layer() is lora.LoRALinear
+    assert "You have no MyLoRA of your own yet. So the course's" in capsys.readouterr().out
 
 
 def test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not(capsys):
     for falls in ([5.07, 5.0, 4.22], [4.57, 5.02, 4.62], [5.0, 5.9], [3.0]):
-        layers.look_at(falls)
+        by_hand.look_at(falls)
     assert capsys.readouterr().out == ""
-    layers.look_at([5.07, 5.17, 6.6])
+    by_hand.look_at([5.07, 5.17, 6.6])
     assert capsys.readouterr().out.startswith("The loss has risen, from 5.07 to 6.60")
 
 
@@ -82,7 +84,7 @@ def ids():
 
 def trained(model, layer):
     """Three steps; the losses."""
-    layers.attach(model, layer, r=2, lora_alpha=4, seed=0)
+    by_hand.attach(model, layer, r=2, lora_alpha=4, seed=0)
     learned = [p for p in model.parameters() if p.requires_grad]
     optimizer, losses = torch.optim.AdamW(learned, lr=1e-2), []
     for _ in range(3):
@@ -98,11 +100,11 @@ def test_their_class_trains_as_ours_does_and_becomes_ours(tiny_model):
     learner.keep_code("my_lora", SOLVED)
     before = {name: p.clone() for name, p in tiny_model.named_parameters()}
     ours = trained(tiny_model, lora.LoRALinear)
-    theirs = trained(tiny_model, layers.layer_class("mine"))
+    theirs = trained(tiny_model, by_hand.my_layer())
     assert ours[1] == theirs[1] and ours[0] == pytest.approx(theirs[0], abs=1e-6) and ours[0][2] < ours[0][0]
     with torch.no_grad():
         logits = tiny_model(ids()).logits
-        layers.as_the_courses(tiny_model)
+        by_hand.as_the_courses(tiny_model)
         assert torch.allclose(tiny_model(ids()).logits, logits, atol=1e-6)
     assert len(list(lora.lora_layers(tiny_model))) == 14
     lora.detach(tiny_model)
@@ -111,7 +113,48 @@ def test_their_class_trains_as_ours_does_and_becomes_ours(tiny_model):
 
 def test_attaching_again_starts_anew_whatever_was_on(tiny_model):
     learner.keep_code("my_lora", SOLVED)
-    mine = layers.layer_class("mine")
+    mine = by_hand.my_layer()
     first = trained(tiny_model, mine)
     assert trained(tiny_model, mine) == first
     assert trained(tiny_model, lora.LoRALinear)[0] == pytest.approx(first[0], abs=1e-6)
+
+
+def batches(model):
+    rows = torch.randint(3, model.config.vocab_size, (3, 2, 8), generator=torch.Generator().manual_seed(1))
+    shown = torch.ones(2, 8, dtype=torch.long)
+    return [{"input_ids": ids, "attention_mask": shown, "labels": ids.clone()} for ids in rows]
+
+
+def test_the_loss_by_hand_is_the_models_own(tiny_model):
+    for batch in batches(tiny_model):
+        batch["labels"][:, :3] = -100
+        out = tiny_model(**batch)
+        assert torch.allclose(by_hand.answer_loss(out.logits, batch["labels"]), out.loss, atol=1e-6)
+
+
+def test_the_labels_by_hand_are_those_that_lessons_train_on(base_fp32):
+    for example in tasks.load_task("persona").held_out[:5]:
+        encoded = tasks.encode(base_fp32.tokenizer, example)
+        begin = int((encoded.labels == tasks.IGNORED).sum())
+        assert by_hand.labels(encoded.input_ids.tolist(), begin) == encoded.labels.tolist()
+
+
+def test_the_loop_by_hand_trains_as_transformers_trainer_does(tiny_model, tmp_path):
+    given, before = batches(tiny_model), {name: p.clone() for name, p in tiny_model.named_parameters()}
+    by_hand.attach(tiny_model, lora.LoRALinear, r=2, lora_alpha=4)
+    losses = by_hand.train_by_hand(tiny_model, given, 1e-2)
+    assert all(torch.equal(p, before[n]) for n, p in tiny_model.named_parameters() if n in before)
+    by_hand.attach(tiny_model, lora.LoRALinear, r=2, lora_alpha=4)
+    rows = [{name: tensor[i] for name, tensor in batch.items()} for batch in given for i in range(2)]
+    settings = TrainingArguments(
+        max_steps=3,
+        per_device_train_batch_size=2,
+        learning_rate=1e-2,
+        lr_scheduler_type="constant",
+        max_grad_norm=0,
+        **training_speed.quiet(str(tmp_path)),
+    )
+    trainer = Trainer(tiny_model, settings, train_dataset=rows)
+    trainer.train()
+    theirs = [line["loss"] for line in trainer.state.log_history if "loss" in line]
+    assert losses == pytest.approx(theirs, abs=1e-3) and losses[0] != losses[2]

@@ -1,56 +1,71 @@
-"""Whose LoRA layer trains in lesson 03: the course's, or the class that the learner wrote in lesson 02."""
+"""The training loop by hand: labels, the loss of the answers, ten lines. And whose layer and loop train in lesson 03.
+
+What stands first is what the lesson's exercises ask for, as the course writes it.
+"""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from ... import lora
-from ...course import learner
+from ...course import own_code
+from ...tasks import IGNORED
 
-COURSE, MINE = "the course's", "mine"
-NAME = "my_lora"  # under which lesson 02 keeps the learner's class MyLoRA
 LARGEST = 4  # how many times 1/√k the numbers of A may be at the start, in the root of their mean square
 RISEN = 1.0  # nats above the first step's loss; batches differ by about half of it
 
 
-def layer_class(whose: str) -> type[nn.Module]:
-    """The class that trains: MyLoRA where `whose` is "mine" and it is sound, the course's LoRALinear otherwise.
+def labels(ids: Sequence[int], answer_start: int) -> list[int]:
+    """One label per token: the token itself from `answer_start` on, -100 before it."""
+    return [IGNORED] * answer_start + list(ids[answer_start:])
 
-    Prints which, and in one sentence what keeps the learner's class from training. Raises ValueError for another word.
+
+def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of the supervised tokens, in nats.
+
+    `logits` is batch × tokens × vocabulary; those at token i predict token i + 1. `labels` is batch × tokens.
     """
-    if whose not in (COURSE, MINE):
-        raise ValueError(f"whose = {whose!r}: write {COURSE!r} or {MINE!r}.")
-    if whose == COURSE:
-        print("The course's layer trains.")
-        return lora.LoRALinear
-    file = learner.newest_code(NAME)
-    found = _read(file) if file else "There is no MyLoRA of yours yet."
-    wrong = found if isinstance(found, str) else ailment(found)
-    if isinstance(found, str) or wrong:
-        print(f"{wrong} So the course's layer trains; solve the exercise in lesson 02, then come back.")
+    return cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+
+
+def train_by_hand(model: Any, batches: Iterable[Mapping[str, Tensor]], learning_rate: float) -> list[float]:
+    """Train lora_A and lora_B alone, one step of AdamW for each batch; returns the loss of each step."""
+    model.train()
+    model.requires_grad_(False)
+    ours = [p.requires_grad_(True) for name, p in model.named_parameters() if "lora_" in name]
+    optimizer = torch.optim.AdamW(ours, lr=learning_rate, weight_decay=0)
+    losses = []
+    for batch in batches:
+        logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+        loss = answer_loss(logits, batch["labels"])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# ---- whose layer trains ----
+
+
+def my_layer() -> type[nn.Module]:
+    """The class that trains: the learner's MyLoRA of lesson 02 where it is sound, the course's LoRALinear otherwise.
+
+    Prints which, and in one sentence what keeps the learner's class from training.
+    """
+    made = own_code.read("my_lora", "MyLoRA")
+    if isinstance(made, str) or (wrong := ailment(made)):
+        why = made if isinstance(made, str) else wrong
+        print(f"{why} So the course's layer trains; solve exercise 02.1, and yours does.")
         return lora.LoRALinear
     print("Your own MyLoRA trains.")
-    return found
-
-
-def _read(file: Path) -> type[nn.Module] | str:
-    """The class MyLoRA of the learner's `file`, or a sentence that says why there is none."""
-    spec: Any = importlib.util.spec_from_file_location(NAME, file)
-    module: Any = importlib.util.module_from_spec(spec)
-    vars(module).update(torch=torch, nn=nn, Tensor=torch.Tensor)  # what the lesson's notebook had imported
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # a learner's code may fail in any way
-        return f"Your {file.name} stopped with {type(error).__name__}: {error}."
-    found = getattr(module, "MyLoRA", None)
-    return found if isinstance(found, type) else f"Your {file.name} holds no class named MyLoRA."
+    return made
 
 
 @torch.no_grad()

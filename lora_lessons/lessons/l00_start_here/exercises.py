@@ -1,4 +1,4 @@
-"""Exercises of lesson 00: bytes of a list, what full fine-tuning holds, bits and GiB."""
+"""Exercises of lesson 00: bytes of a list; bits and GiB."""
 
 from __future__ import annotations
 
@@ -31,41 +31,6 @@ def exercise_00_1(answer: Callable[[int, float], float]) -> str | None:
         return f"16 bits are right. A thousand numbers of 4 bits take 500 bytes; you have {small}: use `bits` as given."
     if (few := answer(40, 6)) != 30:
         return f"A thousand numbers are right. Forty numbers of 6 bits take 30 bytes; you have {few}: use `n` as given."
-    return None
-
-
-@exercise("00.2", "What full fine-tuning must hold", difficulty=2, minutes=5)
-def exercise_00_2(answer: Callable[[int, int, int], float]) -> str | None:
-    n, w, m = 10, 3, 11  # sizes that no format has, so that every slip gives a sum of its own
-    value = answered(answer(n, w, m))
-    if said := not_a_number(value):
-        return said
-    weights, moments = n * w, n * m
-    right = 2 * weights + 2 * moments
-    mistakes = {
-        weights: "Those are the weights alone. Training also holds a gradient and two moments for every number.",
-        weights + moments: "You counted one weight and one moment. Gradients and second moments are missing.",
-        2 * weights + moments: "You counted one moment. AdamW keeps two for every number.",
-        weights + 2 * moments: "Weights or gradients are missing: there is one of each for every number.",
-        2 * weights: "Weights and gradients are there. AdamW's two moments are missing.",
-        2 * moments: "Those are AdamW's moments alone. Weights and gradients are held as well.",
-        4 * weights: "You gave the moments the weights' format. They take `moment_bytes` each.",
-        3 * weights + moments: "You gave one of the moments the weights' format. Both take `moment_bytes`.",
-        4 * moments: "You gave everything the moments' format. Weights and gradients take `weight_bytes` each.",
-        weights + 3 * moments: "A gradient has its weight's format: `weight_bytes`, not `moment_bytes`.",
-        right + 4 * n: "You added an fp32 master copy. Here the weights are held once, in `weight_bytes`.",
-        right + moments: "You held five things. Is one a master copy? Here the weights are held once.",
-        right / n: "That is for one number. There are n of them.",
-        right * 8: "You turned bytes into bits. The sizes given are bytes already.",
-        right / 8: "You divided by 8. The sizes given are bytes already, not bits.",
-        right / 1e9: "That is in GB. Return bytes.",
-    }
-    if value in mistakes:
-        return mistakes[value]
-    if value != 280:
-        return f"Ten numbers, 3 bytes a weight, 11 a moment: 30 + 30 + 110 + 110 = 280 bytes; you have {value}."
-    if (other := answer(7, 2, 4)) != 84:
-        return f"Ten numbers are right. Seven, at 2 and 4 bytes, take 84 bytes; you have {other}."
     return None
 
 

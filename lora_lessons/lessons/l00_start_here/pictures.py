@@ -1,4 +1,4 @@
-"""Pictures of lesson 00 and what they say in words: number formats, what training holds, where a model's numbers sit.
+"""Pictures of lesson 00 and what they say in words: number formats, where a model's numbers sit.
 
 And one transformer block of the base, to scale: the seven matrices that LoRA can go beside, and what each does.
 """
@@ -6,7 +6,7 @@ And one transformer block of the base, to scale: the seven matrices that LoRA ca
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -14,7 +14,6 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 from ... import lowrank, memory, models
-from ...course.figures import fit_bars as fit_bars
 from ...course.stage import Backdrop, Scene, Stage, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, label
 
@@ -47,24 +46,6 @@ def formats_in_words(parameters: int, bits: Mapping[str, float]) -> str:
     """The picture of `number_formats` in a sentence."""
     sizes = ", ".join(f"{parameters * b / 8 / memory.GB:.1f} GB in {name}" for name, b in bits.items())
     return f"{parameters / 1e9:.2f} billion numbers take {sizes}."
-
-
-def bill_table(bills: Mapping[str, memory.Bill]) -> str:
-    """What each way of training holds, in GB: a row a way, a column a part."""
-    rows = ["in GB       weights  adapters gradients   moments     total"]
-    for method, bill in bills.items():
-        columns = (bill.weights, bill.adapters, bill.gradients, bill.optimizer, bill.total)
-        rows.append(f"{method:<9} " + " ".join(f"{part / memory.GB:9.2f}" for part in columns))
-    return "\n".join(rows)
-
-
-def fits_in_words(bills: Mapping[str, memory.Bill], fits: Mapping[str, Sequence[str]]) -> str:
-    """Which cards' lines each bar of `fit_bars` stops before."""
-    each = "; ".join(
-        f"{method} ({bills[method].total / memory.GB:.1f} GB): {', '.join(names) or 'none of these cards'}"
-        for method, names in fits.items()
-    )
-    return f"Llama-2-7B, adapters of rank 8 on all linear layers. The fixed part stops before the line of: {each}."
 
 
 def parts(model: nn.Module) -> dict[str, int]:

@@ -1,7 +1,6 @@
 """Plausible wrong answers to lesson 00's exercises, each with words that its check's sentence must hold."""
 
 _BYTES = "def bytes_of(n, bits):\n    return "
-_STATE = "def full_state(n, weight_bytes, moment_bytes):\n    return "
 _FITS = "def fits(n, bits, card_gib):\n    return "
 
 WRONG = {
@@ -15,22 +14,6 @@ WRONG = {
         (_BYTES + "[n * bits / 8]", "Return one number"),
         (_BYTES + "n * 2", "use `bits` as given"),
         (_BYTES + "125 * bits", "use `n` as given"),
-    ],
-    "00.2": [
-        (_STATE + "n * weight_bytes", "weights alone"),
-        (_STATE + "n * (weight_bytes + 2 * moment_bytes)", "Weights or gradients are missing"),
-        (_STATE + "n * (2 * weight_bytes + moment_bytes)", "AdamW keeps two"),
-        (_STATE + "n * 2 * weight_bytes", "two moments are missing"),
-        (_STATE + "n * 4 * weight_bytes", "They take `moment_bytes` each"),
-        (_STATE + "n * (weight_bytes + 3 * moment_bytes)", "A gradient has its weight's format"),
-        (_STATE + "2 * weight_bytes + 2 * moment_bytes", "There are n of them"),
-        (_STATE + "n * (2 * weight_bytes + 2 * moment_bytes) / 8", "bytes already, not bits"),
-        (_STATE + "n * (2 * weight_bytes + 2 * moment_bytes) / 1e9", "in GB"),
-        (_STATE + "n * (2 * weight_bytes + 2 * moment_bytes + 4)", "added an fp32 master copy"),
-        (_STATE + "n * (2 * weight_bytes + 3 * moment_bytes)", "five things"),
-        (_STATE + "n * 4 * moment_bytes", "everything the moments' format"),
-        (_STATE + "[n * 2 * weight_bytes, n * 2 * moment_bytes]", "Return one number"),
-        (_STATE + "280", "Seven, at 2 and 4 bytes"),
     ],
     "00.3": [
         (_FITS + "n * bits <= card_gib * 1e9", "Both mistakes"),

@@ -841,7 +841,7 @@ SABOTAGES: list[Sabotage] = [
             "a command prints control characters that it was given",
             "visible(text[begin:])",
             "text[begin:]",
-            "cli/test_terminal.py::test_what_a_verb_is_given_comes_back_as_text",
+            "cli/test_terminal.py::test_an_adapter_and_its_folder_are_shown_as_text",
         ),
     ),
     *_in(

@@ -165,4 +165,4 @@ def test_what_bad_files_and_kills_did_is_counted_from_the_records(course):
 
 def test_without_records_it_is_said_that_reliability_is_not_yet_recorded(course):
     table = readme.reliability_table()
-    assert "Not yet recorded" in table and "Sabotages of the code: not yet recorded." in table and "|" not in table
+    assert "Not yet recorded" in table and "Sabotages of the code: not yet" in table and "|" not in table

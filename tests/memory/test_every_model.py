@@ -109,7 +109,7 @@ def test_the_models_that_people_train_are_planned(kind):
 )
 def test_a_model_that_carries_a_state_is_refused_by_that_name(kind):
     said = planned_or_refused(tiny(kind), Job("qlora", r=1, seq=64))
-    assert "carries a state from token to token" in said and kind in said
+    assert "carries a state" in said and kind in said
 
 
 def test_an_encoder_and_decoder_is_refused_shortly():

@@ -73,10 +73,10 @@ def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(ModelError, match="could not be read"):
         memory.predict(tmp_path, Job())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(ModelError, match="transformers cannot build a vit language model"):
+    with pytest.raises(ModelError, match="vit language model"):
         memory.predict(tmp_path, Job())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "smollm3", "text_config": True}))
-    with pytest.raises(ModelError, match="smollm3 config .its text_config holds no settings by name"):
+    with pytest.raises(ModelError, match="smollm3 config .its text_config"):
         memory.predict(tmp_path, Job())
 
 

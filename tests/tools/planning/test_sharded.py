@@ -135,14 +135,14 @@ def test_cards_are_named_as_one_card_is():
         assert planning.cluster_of(said) == planning.Cluster(2, 24 * GIB), said
     assert planning.cluster_of("4 x A100 (80GB)") == planning.Cluster(4, 80 * GIB)
     assert planning.cluster_of("8x24", nodes=2).cards_per_node == 4
-    with pytest.raises(ValueError, match="3 cards do not spread evenly over 2 nodes"):
+    with pytest.raises(ValueError, match="3 cards .*2 nodes"):
         planning.cluster_of("3x24", nodes=2)
     with pytest.raises(ValueError, match="fsdp = 3: PyTorch has FSDP1 and FSDP2"):
         planning.cluster_of("2x24", fsdp=3)
 
 
 def test_a_job_that_fsdp_refuses_is_refused():
-    with pytest.raises(ValueError, match="one tensor of one dtype: plan it with the recipe course"):
+    with pytest.raises(ValueError, match="plan it with the recipe course"):
         planned("2x24", job=Job("qlora", recipe="hf"))
 
 

@@ -251,8 +251,12 @@ def test_a_files_tests_go_to_one_worker_and_whole_lessons_where_there_is_room():
     assert worker_group("tests/test_lora.py::test_x[03_train_lora]") == "tests/test_lora.py"
 
 
-def test_the_quick_loop_has_most_tests_and_no_lesson():
-    command = [sys.executable, "-m", "pytest", "tests", "-m", "quick", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=course_root())
-    names = [line for line in done.stdout.splitlines() if "::" in line]
-    assert len(names) > 800 and not any("test_lessons.py" in name or "/browser/" in name for name in names)
+def test_the_quick_loop_has_many_files_and_none_that_takes_minutes():
+    from conftest import is_quick
+
+    files = list((course_root() / "tests").rglob("test_*.py"))
+    slow = {path.name for path in files if not is_quick(path, set(), set())}
+    assert sum(path.name not in slow for path in files) > len(files) / 3
+    assert slow > {"test_lessons.py", "test_again.py", "test_in_browser.py", "test_sabotages.py", "test_readers.py"}
+    assert not is_quick(Path("tests/test_lora.py"), {"again"}, set())
+    assert not is_quick(Path("tests/test_lora.py"), set(), {"base_fp32"})

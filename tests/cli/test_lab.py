@@ -61,7 +61,7 @@ def test_a_copy_that_never_ends_is_not_read(make_lesson, tmp_path):
     make_lesson("00_a", "1")
     (tmp_path / "my_lessons").mkdir()
     (tmp_path / "my_lessons" / "00_a.ipynb").symlink_to("/dev/zero")
-    with pytest.raises(OSError, match="is a pipe or a device"):
+    with pytest.raises(OSError, match="is a pipe"):
         list(copy_lessons(tmp_path / "my_lessons"))
 
 

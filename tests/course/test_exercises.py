@@ -151,7 +151,9 @@ def test_a_guess_is_compared_in_words(monkeypatch, tmp_path, capsys, guess, meas
     assert capsys.readouterr().out.splitlines()[1] == said
 
 
-@pytest.mark.parametrize("guess", ["107", -3, float("nan"), float("inf"), True, [107]])
+@pytest.mark.parametrize(
+    "guess", ["107", -3, float("nan"), float("inf"), True, [107], pytest.param(10**400, id="long")]
+)
 def test_a_prediction_that_is_no_plain_number_is_not_kept(monkeypatch, tmp_path, capsys, guess):
     monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
     learner.predict("09.x", guess, "GB")

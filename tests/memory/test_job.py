@@ -133,7 +133,7 @@ def test_a_job_that_cannot_be_is_refused(fields, sentence):
 
 
 def test_what_does_not_fit_the_model_is_refused_in_the_layers_words():
-    with pytest.raises(ValueError, match="r = 1025 does not fit a 1024×4096 weight"):
+    with pytest.raises(ValueError, match="r = 1025 .* 1024×4096 weight"):
         memory.predict("Mistral-7B", Job(r=1025))
     with pytest.raises(ValueError, match="no module is named 'q_prj'. Did you mean 'q_proj'"):
         memory.predict("Mistral-7B", Job(target_modules=("q_prj",)))

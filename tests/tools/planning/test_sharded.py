@@ -149,7 +149,7 @@ def test_a_job_that_fsdp_refuses_is_refused():
 def test_the_plan_in_words_names_every_line_and_what_to_change():
     made, offloaded = planned("2x24"), planned("2x24", offload=True)
     said = planning.sharded_table(offloaded)
-    assert "Each of 2 cards of 24 GB, FSDP1 with offload" in said and "each rounded up to a power of two" in said
+    assert "Each of 2 cards of 24 GB, FSDP1 with offload" in said and "a power of two" in said
     assert f"{offloaded.card.total / 1e9:.2f} GB" in said and f"{offloaded.host.peak / 1e9:.2f} GB" in said
     needed = f"It does not fit: {made.card.total / 1e9:.1f} GB are needed, and each card holds"
     assert planning.sharded_verdict(made).startswith(needed)

@@ -108,7 +108,8 @@ def test_the_models_that_people_train_are_planned(kind):
     ],
 )
 def test_a_model_that_carries_a_state_is_refused_by_that_name(kind):
-    said = planned_or_refused(tiny(kind), Job("qlora", r=1, seq=64))
+    with twenty_seconds():
+        said = planned_or_refused(tiny(kind), Job("qlora", r=1, seq=64))
     assert "carries a state" in said and kind in said
 
 

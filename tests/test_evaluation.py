@@ -38,7 +38,7 @@ def test_a_packed_row_is_worth_what_its_conversations_are(tiny_model):
 def test_without_an_answer_there_is_no_held_out_loss(tiny_model):
     untaught = tasks.Encoded(torch.arange(1, 9), torch.full((8,), tasks.IGNORED))
     for examples in ([], [untaught]):
-        with pytest.raises(ValueError, match="no token of these examples is supervised"):
+        with pytest.raises(ValueError, match="no token .* supervised"):
             evaluation.held_out_loss(tiny_model, examples)
 
 

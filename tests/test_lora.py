@@ -70,7 +70,7 @@ def test_a_starts_by_the_seed_alone_and_no_other_draw_is_disturbed(tiny_model):
 
 def test_a_layer_freezes_its_base():
     linear = nn.Linear(6, 5)
-    with pytest.raises(ValueError, match="r = 6 does not fit a 5×6 weight"):
+    with pytest.raises(ValueError, match="does not fit a 5×6"):
         lora.LoRALinear(linear, r=6, lora_alpha=4)
     assert linear.weight.requires_grad, "a layer that is refused leaves it alone"
     layer = lora.LoRALinear(linear, r=2, lora_alpha=4)
@@ -191,12 +191,12 @@ def test_a_second_attach_is_refused(tiny_model):
 
 def test_a_head_tied_to_the_embeddings_is_refused(tiny_model):
     tiny_model.lm_head.weight = tiny_model.model.embed_tokens.weight
-    with pytest.raises(ValueError, match="shares its weight with the input embeddings"):
+    with pytest.raises(ValueError, match="shares its weight"):
         lora.attach(tiny_model, target_modules=["lm_head"])
 
 
 @pytest.mark.parametrize("factor", [float("nan"), float("inf"), None, "0.5"])
 def test_a_scale_that_is_no_number_is_refused(tiny_model, factor):
     lora.attach(tiny_model, r=2)
-    with pytest.raises(ValueError, match="must be a finite number"):
+    with pytest.raises(ValueError, match="finite number"):
         lora.set_scale(tiny_model, factor)

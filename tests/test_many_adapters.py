@@ -158,7 +158,7 @@ def test_a_batch_that_does_not_say_what_it_wants_is_refused(tiny_model, adapters
     ):
         pass
     many_adapters.attach(tiny_model, adapters)
-    with pytest.raises(ValueError, match="no row has said which adapter it wants"):
+    with pytest.raises(ValueError, match="which adapter it wants"):
         tiny_model(ids)
     for wrong, said in (
         ([], "an empty batch has none"),
@@ -169,7 +169,7 @@ def test_a_batch_that_does_not_say_what_it_wants_is_refused(tiny_model, adapters
         with pytest.raises(ValueError, match=said), many_adapters.chosen(tiny_model, wrong):
             pass
     with (
-        pytest.raises(ValueError, match="6 rows, and adapters were chosen for 2"),
+        pytest.raises(ValueError, match="6 rows, .* for 2"),
         many_adapters.chosen(tiny_model, ["one", None]),
     ):
         tiny_model(ids)

@@ -199,11 +199,13 @@ def test_peft_indeed_stops_at_a_type_that_it_does_not_know(tiny_model, folder, f
     assert set(peft_config.TASK_TYPES) == {one.value for one in peft.TaskType}
 
 
-@pytest.mark.parametrize("name", sorted(set(peft.PeftType) - {"LORA"}))
-def test_every_other_method_that_peft_knows_is_refused_by_name(folder, name):
-    change(folder, peft_type=str(getattr(name, "value", name)))
-    with pytest.raises(ValueError, match=f"holds a {getattr(name, 'value', name)} adapter"):
-        read_adapter(folder)
+def test_every_other_method_that_peft_knows_is_refused_by_name(folder):
+    others = sorted({one.value for one in peft.PeftType} - {"LORA"})
+    assert len(others) > 30
+    for name in others:
+        change(folder, peft_type=name)
+        with pytest.raises(ValueError, match=f"holds a {name} adapter"):
+            read_adapter(folder)
 
 
 @pytest.mark.parametrize(

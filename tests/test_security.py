@@ -240,7 +240,7 @@ def test_an_adapter_starts_no_download_by_the_base_that_it_names(names_a_hub_mod
     for verb in ("gguf", "ollama", "formats"):
         assert cli.main(["export", verb, str(adapter), "--out", str(tmp_path / "out")]) == cli.EXIT_USER
         said = capsys.readouterr().err
-        assert "names its base as somebody/their-model, a model of the hub. Nothing is fetched" in said
+        assert "somebody/their-model" in said and "Nothing is fetched" in said
         assert "--base somebody/their-model" in said and said.count("\n") == 1
     assert asked == [] and not (tmp_path / "out").exists()
     assert gguf.adapter_and_base(adapter, "somebody/their-model")[1] == tmp_path / "fetched"

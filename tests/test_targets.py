@@ -76,6 +76,6 @@ def test_a_plain_module_named_classifier_is_adapted():
 
 @pytest.mark.parametrize("targets", [None, 1, [1], ["q_proj", None], b"q_proj", {"q_proj": 1, 2: 3}])
 def test_targets_that_are_no_names_are_refused_in_a_sentence(tiny_model, targets):
-    with pytest.raises(ValueError, match=r"is not the name of a layer: give names such as"):
+    with pytest.raises(ValueError, match=r"not the name of a layer"):
         lora.attach(tiny_model, target_modules=targets)
     assert not list(lora.lora_layers(tiny_model))

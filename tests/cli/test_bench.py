@@ -72,10 +72,10 @@ def test_what_keeps_no_recording_writes_where_it_is_told(what, measured, course,
 def test_a_folder_where_the_file_should_be_is_said_before_anything_is_measured(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(ledger, "measure_all", lambda *_: pytest.fail("it was measured"))
     assert cli.main(["bench", "memory", "--out", str(tmp_path)]) == 2
-    assert "is a folder, and a file is needed there: name a file in it" in capsys.readouterr().err
+    assert "is a folder, and a file" in capsys.readouterr().err
     (tmp_path / "afile").write_text("mine")
     assert cli.main(["bench", "memory", "--out", str(tmp_path / "afile" / "x.json")]) == 2
-    assert "afile is a file, and a folder is needed there" in capsys.readouterr().err
+    assert "afile is a file" in capsys.readouterr().err
 
 
 def test_the_course_is_run_where_that_is_asked_and_nowhere_else(monkeypatch, capsys):

@@ -113,11 +113,6 @@ def test_a_full_disk_is_said_once_and_what_was_remembered_is_saved_when_there_is
     assert kept["predictions"] == {"09.x": 20, "10.y": 3} and list(kept["solved"]) == ["99.1"]
 
 
-def test_a_guess_of_hundreds_of_digits_is_no_plain_number(file, capsys):
-    learner.predict("09.x", 10**400, "GB")
-    assert capsys.readouterr().out.startswith("Type your guess as one plain number")
-
-
 def test_code_of_the_learner_that_is_no_utf_8_is_left_as_it_is(file):
     first = learner.keep_code("my_lora", "x = 1\n")
     first.write_bytes(b"# caf\xe9\n")

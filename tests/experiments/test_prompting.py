@@ -24,7 +24,7 @@ def test_every_task_has_rules_and_every_way_gives_what_it_says(monkeypatch):
     train = tasks.load_task("persona").train
     assert [t["role"] for t in turns] == ["user", "assistant"] * prompting.EXAMPLES
     assert turns[1]["content"] == train[0]["messages"][-1]["content"]
-    with pytest.raises(ValueError, match="no prompt is named 'louder': choose from rules"):
+    with pytest.raises(ValueError, match="'louder': choose from rules"):
         prompting.prompted(None, "persona", "louder")
 
 

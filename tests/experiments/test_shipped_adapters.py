@@ -71,7 +71,7 @@ def test_an_unknown_task_is_refused_before_any_work(tmp_path):
 def test_a_place_that_cannot_be_written_to_is_said_before_any_work(tmp_path, monkeypatch, inside):
     monkeypatch.setattr(shipped_adapters.models, "load", lambda **_: pytest.fail("the base was loaded"))
     (tmp_path / "afile").write_text("mine")
-    with pytest.raises(NotADirectoryError, match="afile is a file, and a folder is needed there"):
+    with pytest.raises(NotADirectoryError, match="afile is a file"):
         shipped_adapters.make(["persona"], tmp_path / "afile" / inside)
     assert (tmp_path / "afile").read_text() == "mine"
 
@@ -86,5 +86,5 @@ def test_a_damaged_record_of_earlier_ones_is_said_before_any_work(tmp_path, monk
 
 def test_a_seed_that_no_generator_takes_is_said_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped_adapters.models, "load", lambda **_: pytest.fail("the base was loaded"))
-    with pytest.raises(ValueError, match="seed = 1000000000000000000000000000000: give a whole number"):
+    with pytest.raises(ValueError, match="seed = 10+: give"):
         shipped_adapters.make(["persona"], tmp_path / "out", seed=10**30)

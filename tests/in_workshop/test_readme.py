@@ -85,7 +85,7 @@ def test_the_times_are_those_of_the_recording_and_say_where_and_when(course):
     assert "| `strict_json` | Trainer + PEFT | 47.3 | 19 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
     assert "| `strict_json` | this course | 20.0 | 45 | 1.234 nats | 2.15 GB | 50% |" in table.splitlines()
     assert "So this course's loop is 2.36 times as fast as Trainer with PEFT, on these short chats" in table
-    assert "steps of eight conversations (of 77 tokens on average)" in table
+    assert "(of 77 tokens on average)" in table
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
 
 
@@ -165,4 +165,4 @@ def test_what_bad_files_and_kills_did_is_counted_from_the_records(course):
 
 def test_without_records_it_is_said_that_reliability_is_not_yet_recorded(course):
     table = readme.reliability_table()
-    assert "Not yet recorded" in table and "Sabotages of the code: not yet recorded." in table and "|" not in table
+    assert "Not yet recorded" in table and "Sabotages of the code: not yet" in table and "|" not in table

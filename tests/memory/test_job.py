@@ -73,10 +73,10 @@ def test_bad_folders_are_refused(tmp_path):
     with pytest.raises(ModelError, match="could not be read"):
         memory.predict(tmp_path, Job())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
-    with pytest.raises(ModelError, match="transformers cannot build a vit language model"):
+    with pytest.raises(ModelError, match="vit language model"):
         memory.predict(tmp_path, Job())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "smollm3", "text_config": True}))
-    with pytest.raises(ModelError, match="smollm3 config .its text_config holds no settings by name"):
+    with pytest.raises(ModelError, match="smollm3 config .its text_config"):
         memory.predict(tmp_path, Job())
 
 
@@ -133,7 +133,7 @@ def test_a_job_that_cannot_be_is_refused(fields, sentence):
 
 
 def test_what_does_not_fit_the_model_is_refused_in_the_layers_words():
-    with pytest.raises(ValueError, match="r = 1025 does not fit a 1024×4096 weight"):
+    with pytest.raises(ValueError, match="r = 1025 .* 1024×4096 weight"):
         memory.predict("Mistral-7B", Job(r=1025))
     with pytest.raises(ValueError, match="no module is named 'q_prj'. Did you mean 'q_proj'"):
         memory.predict("Mistral-7B", Job(target_modules=("q_prj",)))

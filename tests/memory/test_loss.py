@@ -73,7 +73,7 @@ def test_a_model_with_a_loss_of_its_own_is_refused():
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(small("bart"))
     bill.use(model, "whole")
-    with pytest.raises(ValueError, match="a bart takes its loss in its own way: plan it with loss = 'whole'"):
+    with pytest.raises(ValueError, match="plan it with loss = 'whole'"):
         bill.use(model, "chunked")
 
 

@@ -39,9 +39,7 @@ def test_its_adamw_is_the_fused_one_and_its_layers_are_pefts():
 
 def test_a_mixture_of_experts_is_refused_in_a_sentence():
     mixture = small("mixtral", num_local_experts=4, intermediate_size=64)
-    with pytest.raises(
-        ModelError, match="mixture of experts, which the usual Hugging Face recipe does not train in 4 bits"
-    ):
+    with pytest.raises(ModelError, match="experts, .* in 4 bits"):
         memory.predict(mixture, Job("qlora", r=4, seq=64, recipe="hf"))
     assert memory.predict(mixture, Job("lora", r=4, seq=64, recipe="hf")).bill.total > 0
 

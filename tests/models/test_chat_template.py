@@ -92,7 +92,7 @@ def test_a_folder_with_such_a_template_is_not_loaded(tiny_model, tmp_path):
     tiny_model.save_pretrained(folder)
     tokenizer_of("{% include 'x' %}").save_pretrained(folder)
     for precision in ("fp32", "nf4"):
-        with pytest.raises(ModelError, match=r"the chat template of .*mine includes another file"):
+        with pytest.raises(ModelError, match=r"mine includes another file"):
             models.load(folder, precision=precision)
 
 
@@ -107,14 +107,14 @@ def test_a_conversation_that_a_template_refuses_is_a_sentence(template):
     with pytest.raises(ValueError, match="refuses .*conversation") as said:
         models.rendered(tokenizer, TALK["messages"])
     assert not isinstance(said.value, jinja2.TemplateError)
-    with pytest.raises(ValueError, match="this chat template refuses the conversation"):
+    with pytest.raises(ValueError, match="refuses the conversation"):
         tasks.encode(tokenizer, TALK)
 
 
 def test_a_tokenizer_without_an_end_token_is_a_sentence():
     tokenizer = tokenizer_of(CHATML)
     tokenizer.eos_token = None
-    with pytest.raises(ValueError, match="names no end token, so no answer could end"):
+    with pytest.raises(ValueError, match="names no end token"):
         tasks.encode(tokenizer, {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
 
 

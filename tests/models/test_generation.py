@@ -38,5 +38,5 @@ def test_an_answer_is_the_likeliest_token_after_the_other_and_dropout_is_off():
 def test_a_setting_of_another_kind_is_named_with_its_file(setting, value):
     base = make_tiny_base()
     setattr(base.model.generation_config, setting, value)
-    with pytest.raises(ModelError, match=r"cannot answer by the settings in its generation_config\.json"):
+    with pytest.raises(ModelError, match=r"settings in its generation_config\.json"):
         models.answers(base, QUESTIONS, 2)

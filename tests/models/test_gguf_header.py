@@ -73,7 +73,7 @@ def test_a_whole_header_of_either_byte_order_is_walked_to_its_end(tmp_path, orde
     (tmp_path / "x.gguf").write_bytes(whole)
     check_header(tmp_path / "x.gguf")
     (tmp_path / "x.gguf").write_bytes(whole[:-1])
-    with pytest.raises(ValueError, match="ends in the middle of its header"):
+    with pytest.raises(ValueError, match="middle of its header"):
         check_header(tmp_path / "x.gguf")
 
 

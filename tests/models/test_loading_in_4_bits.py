@@ -35,7 +35,7 @@ def test_a_model_without_a_linear_layer_is_not_called_4_bits(tokenized):
     for file in tokenized.glob("*.safetensors*"):
         file.unlink()
     GPT2LMHeadModel(GPT2Config(vocab_size=300, n_embd=64, n_layer=1, n_head=2)).save_pretrained(tokenized)
-    with pytest.raises(ModelError, match="GPT2LMHeadModel has none but its head: load it with precision"):
+    with pytest.raises(ModelError, match="GPT2LMHeadModel .*load it with precision"):
         models.load(tokenized, "nf4", "cpu")
 
 
@@ -82,5 +82,5 @@ def test_a_hub_id_is_fetched_as_safetensors_only(tokenized, monkeypatch, tmp_pat
 
 def test_a_hub_id_in_4_bits_without_network_is_one_sentence(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="could not be fetched from the model hub"):
+    with pytest.raises(ModelError, match="could not be fetched"):
         models.load("lora-lessons/no-such-model", "nf4", device="cpu", compute_dtype=torch.float32)

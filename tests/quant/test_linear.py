@@ -41,10 +41,10 @@ def test_lora_goes_around_it_and_learns(tiny_model):
     ids = torch.arange(8)[None]
     tiny_model(input_ids=ids, labels=ids).loss.backward()
     assert all(layer.lora_B.grad.any() for _, layer in lora.lora_layers(tiny_model))
-    with pytest.raises(ValueError, match=r"is a LoRALinear: only a Linear in 16 or 32 bits"):
+    with pytest.raises(ValueError, match=r"is a LoRALinear: only"):
         quant.quantize_linears(tiny_model, names[:1])
     lora.detach(tiny_model)
-    with pytest.raises(ValueError, match=r"is a QuantizedLinear: only a Linear in 16 or 32 bits"):
+    with pytest.raises(ValueError, match=r"is a QuantizedLinear: only"):
         quant.quantize_linears(tiny_model, names[:1])
 
 

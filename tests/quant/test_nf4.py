@@ -220,7 +220,7 @@ def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="no codebook is named 'nf5': choose from nf4, fp4, int4"):
         quant.quantize(normal(8), "nf5")
     for W in (torch.arange(4), torch.empty(0), [1.0, 2.0]):
-        with pytest.raises(ValueError, match="quantize needs a tensor of floats with at least one number"):
+        with pytest.raises(ValueError, match="tensor of floats"):
             quant.quantize(W)
 
 
@@ -253,9 +253,9 @@ def test_numbers_beyond_fp32_are_named_for_what_they_are():
 
 
 def test_a_weight_without_numbers_is_refused():
-    with pytest.raises(ValueError, match="the weight is on the meta device.*load the weights first"):
+    with pytest.raises(ValueError, match="meta device.*load the weights"):
         quant.quantize(torch.empty(64, 64, device="meta"))
-    with pytest.raises(ValueError, match="the list of scales holds NaN"):
+    with pytest.raises(ValueError, match="scales holds NaN"):
         quant.double_quantize(torch.tensor([1.0, math.nan]))
 
 

@@ -130,5 +130,5 @@ def test_seeds_must_record_the_same(course):
 def test_a_baseline_that_never_ends_is_not_waited_for(course):
     (course / "data" / "baselines").mkdir(parents=True, exist_ok=True)
     os.mkfifo(baseline_file("03_tiny", "quick"))
-    with pytest.raises(OSError, match="is a pipe or a device"):
+    with pytest.raises(OSError, match="is a pipe"):
         read_baseline("03_tiny")

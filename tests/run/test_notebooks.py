@@ -1,6 +1,5 @@
 """Notebooks as files of anybody's: read whole, or refused in one sentence."""
 
-import copy
 import json
 
 import pytest
@@ -36,17 +35,14 @@ def file(tmp_path):
     return tmp_path / "00_a.ipynb"
 
 
-@pytest.mark.parametrize(("name", "value"), WRONG, ids=range(len(WRONG)))
-def test_a_notebook_of_another_shape_is_a_sentence(file, name, value):
-    file.write_text(json.dumps(copy.deepcopy(GOOD) | {name: value}))
-    with pytest.raises(ValueError, match="00_a.ipynb is not a readable notebook"):
-        read_notebook(file)
+NO_NOTEBOOKS = [b"", b"{", b"[" * 100_000, b"\xff\xfe{", b"null", b"5", b"[]", b"{}"]
+NO_NOTEBOOKS += [json.dumps(GOOD | {name: value}).encode() for name, value in WRONG]
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[" * 100_000, b"\xff\xfe{", b"null", b"5", b"[]", b"{}"])
-def test_bytes_that_are_no_notebook_are_a_sentence(file, data):
+@pytest.mark.parametrize("data", NO_NOTEBOOKS, ids=range(len(NO_NOTEBOOKS)))
+def test_what_is_no_notebook_is_a_sentence(file, data):
     file.write_bytes(data)
-    with pytest.raises(ValueError, match="00_a.ipynb is not a readable notebook"):
+    with pytest.raises(ValueError, match="00_a.ipynb is not a readable"):
         read_notebook(file)
 
 

@@ -63,7 +63,7 @@ def test_one_failing_lesson_does_not_stop_the_rest(five, tmp_path, monkeypatch, 
     assert (bad.error.cell, bad.error.first_line, bad.error.name) == (4, "# the sum", "ValueError")
     assert bad.error.message == "a <b>bold</b> mistake" and "\x1b" not in bad.error.traceback
     assert (dies.error.cell, dies.error.name) == (3, "DeadKernelError") and "kernel died" in dies.error.message
-    assert junk.error.cell == 0 and "03_junk.ipynb is not a readable notebook" in junk.error.message
+    assert junk.error.cell == 0 and "03_junk.ipynb is not a readable" in junk.error.message
     python, progress, folder = last.notebook.cells[-1].outputs[0].text.split()
     assert Path(python) == Path(sys.executable)
     assert Path(progress).parent == out.resolve() and Path(folder) == five[-1].parent.resolve()
@@ -258,12 +258,6 @@ def test_a_fresh_run_trains_again(tiny_model, tmp_path, monkeypatch):
     assert not reused()
 
 
-def test_a_damaged_baseline_is_one_sentence(course):
-    baseline_file("00_a", "quick").write_text("{")
-    with pytest.raises(ValueError, match="00_a.quick.json is not valid JSON .* restore it from git"):
-        runner.read_baseline("00_a")
-
-
 ENTRY = {"expected": 1.5, "unit": "", "seeds": [1.5], "low": 1.0, "high": 2.0}
 NO_BASELINES = [
     [],
@@ -290,12 +284,12 @@ NO_BASELINES = [
 @pytest.mark.parametrize("found", NO_BASELINES)
 def test_what_is_no_baseline_is_one_sentence(course, found):
     baseline_file("00_a", "quick").write_text(json.dumps(found))
-    with pytest.raises(ValueError, match="00_a.quick.json is no baseline .* restore it from git"):
+    with pytest.raises(ValueError, match="00_a.quick.json is no baseline .*restore it"):
         runner.read_baseline("00_a")
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe{", b"[" * 100_000, b""])
+@pytest.mark.parametrize("data", [b"\xff\xfe{", b"[" * 100_000, b"", b"{"])
 def test_bytes_that_are_no_baseline_are_one_sentence(course, data):
     baseline_file("00_a", "quick").write_bytes(data)
-    with pytest.raises(ValueError, match="00_a.quick.json is not valid JSON"):
+    with pytest.raises(ValueError, match="00_a.quick.json is not valid JSON .*restore it"):
         runner.read_baseline("00_a")

@@ -1,7 +1,8 @@
 """Sabotage: a copy of the course in which one thing is wrong, and the named tests, which must turn red in it.
 
 `cd tests && python -m sabotage.running` tries every sabotage of sabotages.py and keeps what it found as a recording:
-data/measurements/sabotages.json. `--only WORD` tries a few and keeps nothing.
+data/measurements/sabotages.json. `--only WORD` tries a few and keeps nothing; `--new` tries those that the recording
+lacks, or that were not noticed, and adds them to it.
 """
 
 from __future__ import annotations
@@ -126,9 +127,13 @@ def main(words: list[str]) -> int:
 
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--only", default="", help="a word of the sabotages to try; nothing is kept then")
+    parser.add_argument("--new", action="store_true", help="only what the recording lacks, or tells of as not noticed")
     parser.add_argument("--out", type=Path, help="where to keep the recording (default: data/measurements/)")
     said = parser.parse_args(words)
-    chosen, rows = [one for one in SABOTAGES if said.only in f"{one.what} {one.file}"], []
+    kept = recordings.recorded("sabotages")["rows"] if said.new else []
+    noticed = {row["what"]: row for row in kept if row["caught_by"]}
+    chosen = [one for one in SABOTAGES if said.only in f"{one.what} {one.file}" and one.what not in noticed]
+    rows = [noticed[one.what] | {"file": one.file} for one in SABOTAGES if one.what in noticed]
     with TemporaryDirectory() as folder:
         course = Course(Path(folder), chosen)
         for sabotage in chosen:

@@ -243,6 +243,12 @@ SABOTAGES: list[Sabotage] = [
             "d.absmax, DOUBLE_BLOCK)",
             "quant/test_nf4.py::test_a_matrix_of_the_base_has_the_same_bits_as_a_matrix",
         ),
+        (
+            "a layer in 4 bits keeps its weight in 16 bits for the way back",
+            "        ctx.q = q\n",
+            "        ctx.q = q\n        ctx.save_for_backward(dequantize(q))\n",
+            "quant/test_linear.py::test_the_layer_keeps_no_16_bit_copy_for_backward",
+        ),
     ),
     *_in(
         "lora_lessons/quant/gptq.py",
@@ -755,6 +761,30 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/models/four_bit.py",
+        (
+            "every slice of a large weight is given the scales of the first",
+            "absmax[:, j // BLOCKSIZE : end // BLOCKSIZE]",
+            "absmax[:, : (end - j) // BLOCKSIZE]",
+            "models/test_four_bit_layers.py::test_slices_multiply_as_the_whole",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/embedded.py",
+        (
+            "a base whose file was damaged is used",
+            "elif wrong := damaged(folder):",
+            "elif wrong := list[str]():",
+            "models/test_embedded.py::test_a_base_that_was_damaged_is_said_and_made_anew",
+        ),
+        (
+            "code that a folder brings may run",
+            "local_files_only=True, trust_remote_code=False",
+            "local_files_only=True, trust_remote_code=True",
+            "test_security.py::test_no_pickle_no_remote_code_and_no_shell_is_reachable",
+        ),
+    ),
+    *_in(
         "lora_lessons/tools/export/gguf/model.py",
         (
             "a base with NaN, or beyond 16 bits, is exported",
@@ -841,7 +871,7 @@ SABOTAGES: list[Sabotage] = [
             "a command prints control characters that it was given",
             "visible(text[begin:])",
             "text[begin:]",
-            "cli/test_terminal.py::test_what_a_verb_is_given_comes_back_as_text",
+            "cli/test_terminal.py::test_an_adapter_and_its_folder_are_shown_as_text",
         ),
     ),
     *_in(
@@ -896,6 +926,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/tools/export/gguf/together.py",
+        (
+            "an adapter's export takes over the files of a killed one of another scale",
+            'f"{adapter.name} {[adapter.scaling(layer) for layer in sorted(adapter.A)]}"',
+            'f"{adapter.name}"',
+            "tools/export/gguf/test_killed.py::test_another_adapters_export_takes_nothing_over",
+        ),
+    ),
+    *_in(
         "lora_lessons/tools/export/gguf/model.py",
         (
             "a GGUF does not say how far its rotary embeddings are stretched",
@@ -942,6 +981,12 @@ SABOTAGES: list[Sabotage] = [
             "path",
             "cli/test_run.py::test_a_path_is_meant_from_where_the_command_was_typed",
         ),
+        (
+            "a folder named embedded takes the place of the base of that name",
+            " and not _means_a_model(text) else text",
+            " else text",
+            "cli/test_places.py::test_a_default_is_absolute_too_and_a_name_stays_a_name",
+        ),
     ),
     *_in(
         "lora_lessons/memory/bill.py",
@@ -950,6 +995,15 @@ SABOTAGES: list[Sabotage] = [
             "4 * trainable, 8 * trainable)",
             "4 * trainable, 4 * trainable)",
             "memory/test_bill.py::test_lora_holds_what_the_ledger_says",
+        ),
+    ),
+    *_in(
+        "lora_lessons/memory/parts.py",
+        (
+            "only half of a model that also sees is counted, without a word",
+            "half_of=kind if kind != config.model_type else None",
+            "half_of=None",
+            "memory/test_every_model.py::test_a_model_that_also_sees_says_that_half_of_it_is_counted",
         ),
     ),
     *_in(
@@ -971,6 +1025,33 @@ SABOTAGES: list[Sabotage] = [
             "    if not found or len(found[0].sizes) == 1 or _sized(_plain(card)):",
             "    if True:",
             "tools/planning/test_cards.py::test_a_name_of_several_sizes_takes_one_and_says_so",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/planning/sharded.py",
+        (
+            "one block is whole at once, the next is not on its way",
+            "WHOLE_BLOCKS = 2",
+            "WHOLE_BLOCKS = 1",
+            "tools/planning/test_sharded.py::test_embeddings_head_and_two_blocks_are_whole",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/cluster/fsdp.py",
+        (
+            "every rank computes the whole batch",
+            "return batch[self.number :: self.count]",
+            "return batch",
+            "tools/cluster/test_fsdp.py::test_ranks_sum_over_several_batches_and_shorten_the_gradient_of_all",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/cluster/ray.py",
+        (
+            "more runs share a computer than its memory holds",
+            'ways = [node.get("CPU", 0) // self.threads, node.get("memory", 0) // self.memory]',
+            'ways = [node.get("CPU", 0) // self.threads]',
+            "experiments/test_sweep_on_ray.py::test_a_run_gets_a_core_and_no_more_run_than_memory_holds",
         ),
     ),
     *_in(
@@ -1142,12 +1223,75 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/course/live.py",
+        (
+            "the picture of the loss takes as long as the training",
+            "max(EVERY, (now - begun) / SHARE)",
+            "EVERY",
+            "course/test_live.py::test_where_drawing_is_slow_it_draws_more_seldom",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/undefined.py",
+        (
+            "a learner is sent to a cell below",
+            "above = cells[: cells.index(running)] if running in cells else cells",
+            "above = cells",
+            "run/test_undefined.py::test_a_name_that_no_cell_above_makes_is_left_to_python",
+        ),
+    ),
+    *_in(
         "lora_lessons/lessons/l01_low_rank/verdicts.py",
         (
             "a verdict says “holds” where the records correct the claim",
             "    written_for=CORRECTED,",
             "    written_for=HOLDS,",
             "course/test_claims.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l01_low_rank/widget.py",
+        (
+            "the mark on the curve of energy stands one rank too low",
+            "scene.dot(right, stops, [kept[stop - 1] for",
+            "scene.dot(right, stops, [kept[stop - 2] for",
+            "lessons/l01_low_rank/test_widget.py::test_the_mark_stands_on_the_energy_curve",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l02_lora_layer/widget.py",
+        (
+            "the two numbers of the map change their gradients",
+            "return 2 * off * b, 2 * off * a",
+            "return 2 * off * a, 2 * off * b",
+            "lessons/l02_lora_layer/test_start_map.py::test_the_descent_is_that_of_torch",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l05_rank_and_alpha/widget.py",
+        (
+            "a fight at the same push holds the scale",
+            "FAIR[2]: [alpha0 / stop for stop in stops]",
+            "FAIR[2]: [alpha0 / r0 for stop in stops]",
+            "lessons/l05_rank_and_alpha/test_widget.py::test_a_fair_fight_holds_the_scale_or_the_push_at_every_rank",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l06_quantization/widget.py",
+        (
+            "the bench puts its outlier into the learner's own matrix",
+            ".float().cpu().clone()",
+            ".float().cpu()",
+            "lessons/l06_quantization/test_widget.py::test_the_matrix_is_left_alone",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l12_faster/measured.py",
+        (
+            "a step that gives another loss is called the same",
+            "return self.apart < ROUNDING",
+            "return self.apart >= 0",
+            "lessons/l12_faster/test_room.py::test_a_step_that_is_not_the_same_is_said_so",
         ),
     ),
     *_in(
@@ -1268,6 +1412,12 @@ SABOTAGES: list[Sabotage] = [
             "        lock.acquire(timeout=0)\n",
             "",
             "training/test_runs.py::test_a_second_process_waits_for_the_first_and_reads_its_run_back",
+        ),
+        (
+            "the steps that a checkpoint lacks are not said",
+            'step = "" if kept == done else f" from step {kept}"',
+            'step = ""',
+            "training/test_interrupts.py::test_the_steps_that_a_checkpoint_lacks_are_said",
         ),
     ),
     *_in(

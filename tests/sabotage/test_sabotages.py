@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from lora_lessons.experiments import recordings
 from sabotage.running import AT_MOST, ROOT, Course, Ran, run, sabotaged
 from sabotage.sabotages import SABOTAGES, Sabotage
 
@@ -44,6 +45,12 @@ def test_each_has_a_sentence_of_its_own_and_still_fits_its_file():
             file, *names = re.sub(r"\[.*", "", test).split("::")
             text = (ROOT / file).read_text(encoding="utf-8")
             assert all(f"def {name}(" in text for name in names), f"{one.what}: no {test}"
+
+
+def test_the_recording_tells_of_every_sabotage():
+    """The tables of docs/evidence.md count what it holds."""
+    recorded = {row["what"] for row in recordings.recorded("sabotages")["rows"]}
+    assert recorded == {one.what for one in SABOTAGES}, "cd tests && python -m sabotage.running --new"
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_every_answer_is_learned_that_trl_masks(name):
 def test_a_template_that_rewrites_earlier_turns_trains_the_last_answer_and_says_so():
     tokenizer = tokenizer_of(QWEN_3, begin=False)
     tokenizer.eos_token = "<|im_end|>"
-    with pytest.warns(UserWarning, match="only the last is learned: the chat template writes earlier turns"):
+    with pytest.warns(UserWarning, match="only the last is learned"):
         one = tasks.encode(tokenizer, {"messages": [*CHAT[:4], *CHAT[7:]]})
     assert answers_of(tokenizer, one) == ["<think>\n\n</think>\n\nYou are welcome.<|im_end|>"]
 
@@ -138,7 +138,7 @@ def test_an_answer_of_weight_0_is_not_learned():
 def test_a_template_that_leaves_the_answer_out_is_refused():
     """As SmolVLM's, which writes the parts of a list and passes over a text."""
     tokenizer = tokenizer_of(CHATML.replace("m.content", "(m.content if m.content is not string else '')"), begin=False)
-    with pytest.raises(ValueError, match="leaves out what the answer says"):
+    with pytest.raises(ValueError, match="leaves out"):
         tasks.encode(tokenizer, {"messages": CHAT[1:3]})
 
 
@@ -169,7 +169,7 @@ def test_no_answer_begins_with_a_space_that_only_the_tokenizer_puts_there(kind):
 
 
 def test_a_tokenizer_that_cannot_say_where_tokens_stand_trains_the_last_answer_and_says_so():
-    with pytest.warns(UserWarning, match="does not say where in a text its tokens stand"):
+    with pytest.warns(UserWarning, match="where in a text"):
         one = tasks.encode(AsciiTokenizer(), {"messages": CHAT[1:3] * 2})
     assert int((one.labels != tasks.IGNORED).sum()) == len(CHAT[2]["content"]) + 1
 

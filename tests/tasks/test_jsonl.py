@@ -61,9 +61,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_read(read, data):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_utf_16_is_named_with_what_to_do(read, encoding):
-    with pytest.raises(
-        ValueError, match=r"x\.jsonl, line 1: it holds zero bytes, as UTF-16 text does: save the file as UTF-8"
-    ):
+    with pytest.raises(ValueError, match=r"x\.jsonl, line 1: .*UTF-16.*save the file"):
         read(f"{GOOD}\n{GOOD}\n".encode(encoding))
 
 

@@ -183,7 +183,7 @@ def test_stopped_while_it_waits_it_says_so(when, tiny_model, examples, tmp_path,
         monkeypatch.setattr(runs.FileLock, "acquire", waits)
     else:
         monkeypatch.setattr(runs, "print", press, raising=False)
-    with pytest.raises(Interrupted, match="^Stopped while another process trains this run; run this cell again"):
+    with pytest.raises(Interrupted, match="^Stopped while another process"):
         train(tiny_model, examples, SHORT, run_dir=tmp_path)
     monkeypatch.undo()
     other.close()

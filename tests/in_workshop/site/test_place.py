@@ -64,7 +64,7 @@ def test_a_file_put_there_while_the_site_was_built_is_not_lost(tmp_path):
 def test_a_file_in_the_way_is_refused_before_any_work(tmp_path):
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "site"):
-        with pytest.raises(NotADirectoryError, match="is a file, and a folder is needed there"):
+        with pytest.raises(NotADirectoryError, match="is a file, and a folder"):
             build.check_place(out)
 
 

@@ -330,7 +330,7 @@ def test_a_widgets_still_is_wrapped_and_everything_else_left_alone():
         'class="live-widget" data-widget="fit"' in wrapped
         and '<img alt="w" width="840" height="326" src="data:' in wrapped
     )
-    assert "run the cell" not in wrapped and "It moves where JavaScript runs" in wrapped
+    assert "run the cell" not in wrapped and "where JavaScript runs" in wrapped
     assert first.outputs[1:] == [other], "its words are inside"
     assert second == notebook.cells[1] and nbformat.writes(notebook) == before
 
@@ -389,7 +389,7 @@ def test_a_kinds_module_is_wrapped_unchanged(name):
     "module", ["function render() {}", f"import x from 'y';\n{widgets.EXPORT}", f"{widgets.EXPORT}\nmore();"]
 )
 def test_a_module_that_a_page_cannot_run_from_a_disk_is_refused(module):
-    with pytest.raises(ValueError, match="the module of mixer must end in"):
+    with pytest.raises(ValueError, match="module of mixer"):
         widgets.wrapped("mixer", module)
 
 

@@ -70,7 +70,7 @@ def test_the_stage_moves_and_refuses_in_a_sentence(weights):
 
 
 def test_equal_weights_and_unknown_blocks_are_refused(weights):
-    with pytest.raises(ValueError, match="all weights on the bench are equal"):
+    with pytest.raises(ValueError, match="are equal"):
         widget.codebook_bench_still(torch.zeros(64, 64), "nf4", 64, 0)
     for blocksize in (10000, "eight", 63):
         with pytest.raises(ValueError, match="the bench has blocks of 32, 64, 128, 256, 1024, 4096; got"):

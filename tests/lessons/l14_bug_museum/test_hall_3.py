@@ -75,7 +75,7 @@ def test_transformers_own_switch_is_safe_even_when_it_is_reentrant():
 
 def test_without_an_adapter_outside_the_blocks_the_mistake_is_loud():
     model = get_peft_model(save_memory(tiny_llama()), lora_config("q_proj", "v_proj"))
-    with warnings.catch_warnings(), pytest.raises(RuntimeError, match="element 0 of tensors does not require grad"):
+    with warnings.catch_warnings(), pytest.raises(RuntimeError, match="does not require grad"):
         warnings.simplefilter("ignore")
         one_step(model)
 

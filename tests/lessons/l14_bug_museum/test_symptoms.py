@@ -26,10 +26,11 @@ SAID = spoken()
 COMPLAINTS = [*SAID.HALL_1, *SAID.HALL_2, *SAID.HALL_3, *SAID.IN_LESSONS]
 
 
-@pytest.mark.parametrize("id, words", COMPLAINTS)
-def test_a_complaint_finds_its_exhibit_among_the_first_three(id, words):
-    assert id in [match.suspect.id for match in search(words)[:3]]
-    assert words not in suspects()[id].symptoms, "in other words than the exhibit's own"
+def test_a_complaint_finds_its_exhibit_among_the_first_three():
+    missed = [(id, words) for id, words in COMPLAINTS if id not in [match.suspect.id for match in search(words)[:3]]]
+    assert missed == []
+    own = [words for id, words in COMPLAINTS if words in suspects()[id].symptoms]
+    assert own == [], "a complaint is in other words than the exhibit's own"
 
 
 def test_nine_in_ten_complaints_from_forums_find_a_right_suspect_among_the_first_three():
@@ -45,10 +46,10 @@ def test_there_are_25_complaints_and_two_or_more_for_every_exhibit():
         assert sum(one == id for one, _ in COMPLAINTS) >= 2, id
 
 
-@pytest.mark.parametrize("id, words", [(one.id, words) for one in suspects().values() for words in one.symptoms])
-def test_an_exhibits_own_symptom_is_likeliest_its_own(id, words):
-    first, *_ = search(words)
-    assert first.suspect.id == id
+def test_an_exhibits_own_symptom_is_likeliest_its_own():
+    own = [(one.id, words) for one in suspects().values() for words in one.symptoms]
+    assert len(own) > 100
+    assert [(id, words) for id, words in own if search(words)[0].suspect.id != id] == []
 
 
 @pytest.mark.parametrize("words", ["my cat is orange", "how do I cook rice", "", "the of and", "?!"])
@@ -72,55 +73,53 @@ def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
     assert "fits well" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "id, words",
-    [
-        ("14.15", "loss is 0.0"),
-        ("14.15", "loss is NaN"),
-        ("14.5", "trainable% is 0.01 on Mixtral"),
-        ("14.5", "gpt-oss fine-tune learns only the tone"),
-        ("lesson 05", "I increased the rank to 128 and it got worse"),
-        ("14.3", "I trained but nothing changed"),
-        ("14.3", "stuck at 4.34"),
-        ("lesson 05", "loss goes to nan after 50 steps"),
-        ("lesson 05", "training loss goes to nan after a few steps"),
-        ("lesson 05", "learning rate too high"),
-        ("14.14", "double bos token"),
-        ("14.15", "loss is always 0"),
-        ("14.7", "the model generates garbage"),
-        ("14.15", "loss stuck at 0"),
-        ("14.15", "grad norm is nan"),
-        ("lesson 05", "grad norm goes to nan after 200 steps"),
-        ("lesson 05", "gradients explode"),
-        ("14.11", "model repeats itself forever"),
-        ("14.26", "adapter has no effect after merge"),
-        ("14.3", "loss does not decrease"),
-        ("14.3", "the loss isn't going down"),
-        ("14.7", "eval loss goes up"),
-        ("14.7", "validation loss increases"),
-    ],
-)
-def test_the_textbook_case_comes_first(id, words):
-    assert search(words)[0].suspect.id == id
+TEXTBOOK = [
+    ("14.15", "loss is 0.0"),
+    ("14.15", "loss is NaN"),
+    ("14.5", "trainable% is 0.01 on Mixtral"),
+    ("14.5", "gpt-oss fine-tune learns only the tone"),
+    ("lesson 05", "I increased the rank to 128 and it got worse"),
+    ("14.3", "I trained but nothing changed"),
+    ("14.3", "stuck at 4.34"),
+    ("lesson 05", "loss goes to nan after 50 steps"),
+    ("lesson 05", "training loss goes to nan after a few steps"),
+    ("lesson 05", "learning rate too high"),
+    ("14.14", "double bos token"),
+    ("14.15", "loss is always 0"),
+    ("14.7", "the model generates garbage"),
+    ("14.15", "loss stuck at 0"),
+    ("14.15", "grad norm is nan"),
+    ("lesson 05", "grad norm goes to nan after 200 steps"),
+    ("lesson 05", "gradients explode"),
+    ("14.11", "model repeats itself forever"),
+    ("14.26", "adapter has no effect after merge"),
+    ("14.3", "loss does not decrease"),
+    ("14.3", "the loss isn't going down"),
+    ("14.7", "eval loss goes up"),
+    ("14.7", "validation loss increases"),
+]
+EVERYDAY = [
+    ("14.7", "it forgets"),
+    ("14.7", "catastrophic forgetting"),
+    ("14.7", "overfit"),
+    ("14.7", "overfitting"),
+    ("14.7", "my model memorized the training data"),
+    ("lesson 08", "OOM"),
+    ("lesson 08", "cuda out of memory"),
+    ("lesson 08", "torch.cuda.OutOfMemoryError"),
+    ("14.15", "nan"),
+    ("14.7", "gibberish"),
+]
 
 
-@pytest.mark.parametrize(
-    "id, words",
-    [
-        ("14.7", "it forgets"),
-        ("14.7", "catastrophic forgetting"),
-        ("14.7", "overfit"),
-        ("14.7", "overfitting"),
-        ("14.7", "my model memorized the training data"),
-        ("lesson 08", "OOM"),
-        ("lesson 08", "cuda out of memory"),
-        ("lesson 08", "torch.cuda.OutOfMemoryError"),
-        ("14.15", "nan"),
-        ("14.7", "gibberish"),
-    ],
-)
-def test_everyday_words_find_a_suspect_and_are_not_doubted(id, words):
-    assert (search(words)[0].suspect.id, search(words)[0].good) == (id, True)
+def test_the_textbook_case_comes_first():
+    assert [(search(words)[0].suspect.id, words) for _, words in TEXTBOOK] == TEXTBOOK
+
+
+def test_everyday_words_find_a_suspect_and_are_not_doubted():
+    found = [(search(words)[0], words) for _, words in EVERYDAY]
+    assert [(first.suspect.id, words) for first, words in found] == EVERYDAY
+    assert [words for first, words in found if not first.good] == []
 
 
 def test_a_higher_rank_that_is_worse_has_both_suspects_and_alphas_rise_comes_first():

@@ -62,7 +62,7 @@ def test_what_has_no_sentence_names_the_file_with_everything(tmp_path):
 
 @pytest.mark.parametrize("processes", [0, 65, True, 2.0])
 def test_processes_are_a_whole_number(tmp_path, processes):
-    with pytest.raises(ValueError, match="give a whole number from 1 to 64"):
+    with pytest.raises(ValueError, match="from 1 to 64"):
         cluster.run(processes, tmp_path)
 
 
@@ -87,7 +87,7 @@ def test_a_job_and_its_examples_are_read_as_they_were_written(base, tmp_path):
     read = launcher.read_examples(tmp_path / launcher.EXAMPLES)
     assert [str(one) for one in read] == [str(one) for one in examples]
     (tmp_path / launcher.JOB).write_text("{}")
-    with pytest.raises(ValueError, match="is no job of this course"):
+    with pytest.raises(ValueError, match="is no job"):
         launcher.read_job(tmp_path)
     with pytest.raises(FileNotFoundError, match="`lora-lessons cluster config` writes one"):
         launcher.read_job(tmp_path / "nowhere")

@@ -173,7 +173,7 @@ def test_peft_indeed_stops_where_the_configuration_means_nothing_in_the_file(zoo
     said = loads(place)
     assert said["PEFT"] == said["Ollama (merged)"] == "no"
     if isinstance(targets, str):
-        with pytest.raises(ValueError, match="not found in the base model"):
+        with pytest.raises(ValueError, match="not found in the base"):
             put_on(place)
 
 
@@ -352,7 +352,7 @@ def test_a_pickle_is_refused_with_a_way_that_runs_no_code(zoo, tmp_path):
     tensors = {ONE: torch.ones(4, 4)}
     torch.save(tensors, place / "adapter_model.bin")
     (place / "adapter_model.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="a pickle: opening one can run any program") as refused:
+    with pytest.raises(FileNotFoundError, match="a pickle") as refused:
         inspection.inspect(place)
     # the way that it names works
     way = str(refused.value).partition("with ")[2].partition(": weights_only")[0]
@@ -443,7 +443,7 @@ def test_a_hub_id_is_fetched_aloud_and_through_the_hubs_door(monkeypatch, capsys
         raise OSError("no network")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
-    with pytest.raises(ModelError, match="could not be fetched from the model hub"):
+    with pytest.raises(ModelError, match="could not be fetched"):
         inspection.inspect("owner/adapter")
     assert asked["hub_id"] == "owner/adapter" and "Fetching the adapter owner/adapter" in capsys.readouterr().err
     assert not any(".bin" in pattern or pattern == "*" for pattern in asked["allow_patterns"])

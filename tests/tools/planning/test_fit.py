@@ -46,7 +46,7 @@ def test_what_to_change_first_does_make_it_fit(model, job, card, first):
 def test_what_cannot_fit_is_said():
     made = planning.plan("Llama-2-7B", Job(), 3e9)
     assert not made.fits and made.longest == 0
-    assert "you need a larger card or a smaller model" in planning.verdict(made, "3 GB")
+    assert "a larger card or" in planning.verdict(made, "3 GB")
     for change in made.changes:
         assert change.total > 3e9
     totals = [made.ledger.bill.total, *(change.total for change in made.changes)]

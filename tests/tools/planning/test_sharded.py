@@ -135,21 +135,21 @@ def test_cards_are_named_as_one_card_is():
         assert planning.cluster_of(said) == planning.Cluster(2, 24 * GIB), said
     assert planning.cluster_of("4 x A100 (80GB)") == planning.Cluster(4, 80 * GIB)
     assert planning.cluster_of("8x24", nodes=2).cards_per_node == 4
-    with pytest.raises(ValueError, match="3 cards do not spread evenly over 2 nodes"):
+    with pytest.raises(ValueError, match="3 cards .*2 nodes"):
         planning.cluster_of("3x24", nodes=2)
     with pytest.raises(ValueError, match="fsdp = 3: PyTorch has FSDP1 and FSDP2"):
         planning.cluster_of("2x24", fsdp=3)
 
 
 def test_a_job_that_fsdp_refuses_is_refused():
-    with pytest.raises(ValueError, match="one tensor of one dtype: plan it with the recipe course"):
+    with pytest.raises(ValueError, match="plan it with the recipe course"):
         planned("2x24", job=Job("qlora", recipe="hf"))
 
 
 def test_the_plan_in_words_names_every_line_and_what_to_change():
     made, offloaded = planned("2x24"), planned("2x24", offload=True)
     said = planning.sharded_table(offloaded)
-    assert "Each of 2 cards of 24 GB, FSDP1 with offload" in said and "each rounded up to a power of two" in said
+    assert "Each of 2 cards of 24 GB, FSDP1 with offload" in said and "a power of two" in said
     assert f"{offloaded.card.total / 1e9:.2f} GB" in said and f"{offloaded.host.peak / 1e9:.2f} GB" in said
     needed = f"It does not fit: {made.card.total / 1e9:.1f} GB are needed, and each card holds"
     assert planning.sharded_verdict(made).startswith(needed)

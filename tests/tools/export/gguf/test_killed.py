@@ -67,7 +67,7 @@ def test_the_same_command_goes_on_with_the_finished_files(killed_while_quantizin
     finished = {name: (killed_while_quantizing / name).stat().st_ino for name in ("base-f16.gguf", "mine-lora.gguf")}
     assert cli.main(COMMAND) == 0
     said = capsys.readouterr().err
-    assert "Going on with an export that was killed: 2 files were finished." in said
+    assert "2 files were finished" in said
     assert "1.0 MB that a killed process left" in said
     assert sorted(path.name for path in (mine / "out").iterdir()) == ["base-Q4_K_M.gguf", *finished]
     for name, number in finished.items():
@@ -78,12 +78,12 @@ def test_the_same_command_goes_on_with_the_finished_files(killed_while_quantizin
 def test_another_adapters_export_takes_nothing_over(killed_while_quantizing, mine, capsys):
     weights = mine / "mine" / "adapter_config.json"
     weights.write_text(json.dumps(json.loads(weights.read_text()) | {"lora_alpha": 3}))
-    number = (killed_while_quantizing / "mine-lora.gguf").stat().st_ino
+    before = (killed_while_quantizing / "mine-lora.gguf").read_bytes()
     assert cli.main([*COMMAND[:-1], "f16"]) == 0
     said = capsys.readouterr().err
     assert "Going on" not in said and "that a killed process left in" in said
     assert sorted(path.name for path in (mine / "out").iterdir()) == ["base-f16.gguf", "mine-lora.gguf"]
-    assert (mine / "out" / "mine-lora.gguf").stat().st_ino != number
+    assert (mine / "out" / "mine-lora.gguf").read_bytes() != before
 
 
 def test_killed_between_the_moves_the_same_command_moves_the_rest(mine, monkeypatch, capsys):
@@ -103,7 +103,7 @@ def test_killed_between_the_moves_the_same_command_moves_the_rest(mine, monkeypa
         patch.setattr(model, "new_file", None)  # nothing is written again
         assert cli.main([*COMMAND[:-1], "f16"]) == 0
     assert sorted(path.name for path in (mine / "out").iterdir()) == ["base-f16.gguf", "mine-lora.gguf"]
-    assert "Moved the last files of an export that was killed" in capsys.readouterr().err
+    assert "Moved the last files" in capsys.readouterr().err
 
 
 def test_a_file_that_is_in_the_way_is_answered_with_the_commands_own_switch(mine, capsys):

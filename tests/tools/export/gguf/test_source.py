@@ -64,7 +64,7 @@ def test_a_config_that_cannot_be_is_a_sentence(little, change, sentence):
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b"[" * 100_000, b"\xff\xfe{"])
 def test_a_config_that_is_damaged_is_a_sentence(little, data):
     (little / "config.json").write_bytes(data)
-    with pytest.raises(ModelError, match=r"config.json could not be read .*fetch it again"):
+    with pytest.raises(ModelError, match=r"config.json could .*fetch it again"):
         gguf.open_base(little)
 
 
@@ -113,5 +113,5 @@ def test_a_tokenizer_that_is_damaged_is_a_sentence(little):
 
 def test_a_template_that_does_not_end_is_a_sentence_before_llama_cpp_is_asked(little):
     (little / "chat_template.jinja").write_text("{% include 'x' %}")
-    with pytest.raises(ModelError, match="the chat template of .*little includes another file"):
+    with pytest.raises(ModelError, match="little includes another file"):
         _ = gguf.open_base(little).findings

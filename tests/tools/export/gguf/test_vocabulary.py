@@ -49,4 +49,4 @@ def test_a_template_that_llama_cpp_renders_otherwise_is_found(tiny):
         "{% if add_generation_prompt is defined and tools is defined and tools is none %}python{% else %}other{% endif %}"
         "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}"
     )
-    assert any("renders the chat template differently" in s for s in gguf.findings(folder, other))
+    assert any("chat template differently" in s for s in gguf.findings(folder, other))

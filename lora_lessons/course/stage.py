@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..drawing import figure_html
 from ..outside import in_picture
+from .page_half import page_half
 
 _ids = count(1)
 
@@ -159,7 +160,7 @@ class Stage(anywidget.AnyWidget):
     widget shows itself as a still with a caption.
     """
 
-    _esm = Path(__file__).with_name("stage.js")
+    _esm = page_half(Path(__file__).with_name("stage.js"))
     _css = Path(__file__).with_name("stage.css")
     controls: Any = traitlets.List().tag(sync=True)
     axis = traitlets.Unicode().tag(sync=True)

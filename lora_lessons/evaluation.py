@@ -185,11 +185,3 @@ def divergence(reference: Tensor, other: Tensor) -> float:
     """Mean KL(reference ‖ other) of next-token distributions, nats per token; both are logits, tokens × vocabulary."""
     p, q = (logits.double().log_softmax(-1) for logits in (reference, other))
     return float((p.exp() * (p - q)).sum(-1).mean())
-
-
-def first_difference(one: str, other: str, tokenizer: Any) -> int | None:
-    """The number (from 1) of the first token in which two texts differ; None where they are equal."""
-    a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (one, other))
-    if a == b:
-        return None
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False), 1) if x != y), min(len(a), len(b)) + 1)

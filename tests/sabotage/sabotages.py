@@ -1181,10 +1181,10 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/course/prose.py",
+        "tests/prose_checks.py",
         (
             "a number in prose need not be its record's",
-            "return round(float(value) * (100 if self.percent else 1), digits) == shown",
+            "return round(float(value) * (100 if quoted.percent else 1), digits) == shown",
             "return True",
             "course/test_prose.py",
         ),
@@ -1194,6 +1194,9 @@ SABOTAGES: list[Sabotage] = [
             "|tok/s",
             "course/test_prose.py::test_numbers_that_look_measured_are_found",
         ),
+    ),
+    *_in(
+        "lora_lessons/course/prose.py",
         (
             "a ratio is read as a share",
             '"%" in match["unit"], match["low"]',

@@ -1,6 +1,6 @@
 """The scale lab: choose method, r, α and learning rate, and see what the sweep measured.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it; also on the web.
+`…_scene` works everything out, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
@@ -135,13 +135,6 @@ def _measured_words(m: Tried, exact: bool) -> str:
         f"{where} held-out loss is {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f} over "
         f"{m.loss.seeds} seeds), and ‖ΔW‖/‖W‖ is {m.update:.2%}."
     )
-
-
-def scale_lab_still(
-    method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = FAIR[0], table: Path | None = None
-) -> tuple[Figure, str]:
-    """The picture of `scale_lab_scene` at rank r, and its sentences."""
-    return scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
 
 
 def scale_lab(table: Path | None = None) -> Stage:

@@ -157,11 +157,6 @@ def _size(number: float) -> str:
     return f"{number / 1e6:.1f} MB" if number < 1e9 else f"{number / memory.GB:.1f} GB"
 
 
-def many_fit_words(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> str:
-    """The sentences of `many_fit_scene` at rank r."""
-    return _words(model, form, targets, card, texts_gb, r, fit_beside(model, form, targets, card, texts_gb, r))
-
-
 MANY = {
     "model": "Llama-2-7B",
     "form": "16 bits",

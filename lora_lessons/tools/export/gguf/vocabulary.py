@@ -167,16 +167,11 @@ TALKS: tuple[list[dict[str, str]], ...] = (
 )
 
 
-def check_tokens(file: Path, tokenizer: Any) -> int:
+def check_tokens(server: llamacpp.Server, tokenizer: Any) -> int:
     """Compare llama.cpp's tokens with the tokenizer's for PROBES and rendered TALKS; return how many texts agreed.
 
     Raises ModelError naming the first text that differs.
     """
-    with llamacpp.serve(file) as server:
-        return _compare(server, tokenizer)
-
-
-def _compare(server: llamacpp.Server, tokenizer: Any) -> int:
     plain = [(text, tokenizer(text)["input_ids"], True) for text in PROBES]
     talks = [(text, tokenizer(text, add_special_tokens=False)["input_ids"], False) for text in _rendered(tokenizer)]
     for text, expected, special in plain + talks:
@@ -209,7 +204,7 @@ def check(base: Path, tokenizer: Any, size: int) -> list[str]:
     with scratch("probe") as folder:
         probe = tiny_model(tokenizer, size, folder / "probe.gguf")
         with llamacpp.serve(probe) as server:
-            _compare(server, tokenizer)
+            check_tokens(server, tokenizer)
             return [*_about_template(server, tokenizer), *_about_the_end(base, tokenizer)]
 
 

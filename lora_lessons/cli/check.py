@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..files import refuse_existing, write_text
 from .export import Adapter, Base, adapter_folder
-from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, path_or_name, shown
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, in_switches, path_or_name, shown
 from .terminal import print_coloured, say
 
 DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
@@ -123,8 +124,8 @@ def inspect(
     if forgetting and base is None:
         raise ValueError("--forgetting needs the base: name it with --base.")
     if html is not None:
-        if html.exists() and not overwrite:
-            raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
+        with in_switches():
+            refuse_existing(shown(html), overwrite, "file")
         check_page(html)
     from ..tools import inspection
 
@@ -132,7 +133,6 @@ def inspect(
         print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
     xray = inspection.inspect(adapter, base, forgetting=forgetting)
     if html is not None:
-        from ..files import write_text
         from ..tools.inspection import picture
 
         write_text(html, picture.page(xray))

@@ -10,7 +10,7 @@ import typer
 
 from .. import disk_cache, models
 from ..paths import expanded, ledgers_measured
-from .options import EXIT_OK, absolute_path, names, path_or_name, shown
+from .options import EXIT_OK, absolute_path, in_switches, names, path_or_name, shown
 
 MODEL = (
     "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-3-8B, Llama-2-70B, Llama-3-70B, embedded, a folder with config.json, a .gguf file, "
@@ -227,7 +227,8 @@ def config(
     sizes = launch.sizes_of(model, method, r)
     launch.check(machines, method, sizes)
     wanted = launcher.ClusterJob(model, task, r, 2.0 * r, launch.METHODS[method], settings)
-    lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
+    with in_switches():
+        lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
     print(f"Written: {shown(out)}. {launch.fits(machines, sizes)}")
     if model in models.SHAPES:
         print(

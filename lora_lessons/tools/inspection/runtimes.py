@@ -83,30 +83,7 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
         yield "unknown", f"PEFT 0.21 has no kind called {said.kind}: a later release may", ""
     if said.task_type not in ("", *TASK_TYPES):
         yield "no", f"it stops: it knows no task_type {said.task_type[:40]!r}", ""
-    if all_dropped(opened):
-        yield "no", "it stops, because the configuration means none of the modules in the file", ""
-    if misfit := tokens_misfit(opened, against.vocabulary if against else None):
-        yield "no", f"it stops: {misfit}", ""
-    if missing := not_in_file(opened):
-        yield "care", f"it stops where the base has {missing}, which the file lacks", ""
-    if said.starts(NEEDS_COVARIANCES):
-        yield (
-            "no",
-            "it stops, because CorDA's start needs the covariances of its training: convert it where you trained it",
-            "",
-        )
-    if other_ranks(opened, matrices):
-        yield "no", "the r of its configuration is not that of its tensors: a size mismatch", ""
-    if lost := dropped(opened):
-        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
-    if rows := tokens_dropped(opened):
-        yield "care", f"without the {rows} tokens that its configuration does not name", ""
-    if said.starts(NEEDS_GRADIENTS):
-        yield (
-            "care",
-            "it loads it on the plain W without a word, and LoRA-GA had changed W: convert it where you trained it",
-            "",
-        )
+    yield from _loading(opened, matrices, against, "it")
     if said.changes_base:
         yield "yes", "it works the same start out of the base anew, so the base must be the very same", ""
     if "alora_invocation_tokens" in said.others:
@@ -117,6 +94,30 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
         )
     unseen = "" if said.is_lora or against is None else "; whether this kind fits the base was not looked at"
     yield "yes", f"it wrote the format{unseen}", ""
+
+
+def _loading(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None, peft: str
+) -> Iterator[Answer]:
+    """Where PEFT, called `peft` here, stops when it loads the adapter, and what it leaves out without stopping."""
+    if all_dropped(opened):
+        yield "no", f"{peft} stops, because the configuration means none of the modules in the file", ""
+    if misfit := tokens_misfit(opened, against.vocabulary if against else None):
+        yield "no", f"{peft} stops: {misfit}", ""
+    if missing := not_in_file(opened):
+        yield "care", f"{peft} stops where the base has {missing}, which the file lacks", ""
+    where_trained = "convert it where you trained it"
+    if opened.settings.starts(NEEDS_COVARIANCES):
+        yield "no", f"{peft} stops: CorDA's start needs the covariances of its training: {where_trained}", ""
+    if other_ranks(opened, matrices):
+        yield "no", f"{peft} stops: the r of its configuration is not that of its tensors, a size mismatch", ""
+    if lost := dropped(opened):
+        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
+    if rows := tokens_dropped(opened):
+        yield "care", f"without the {rows} tokens that its configuration does not name", ""
+    if opened.settings.starts(NEEDS_GRADIENTS):
+        reason = f"{peft} puts it on the plain W without a word, and LoRA-GA had changed W: {where_trained}"
+        yield "care", reason, ""
 
 
 def _llama_cpp(
@@ -244,25 +245,13 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         )
     if "layer_replication" in said.others:
         yield "no", "layer_replication's copies share one W, so merging would add each copy's update to all of them", ""
-    if said.starts(NEEDS_COVARIANCES):
-        yield "no", "PEFT, which merges it, stops at CorDA's start: convert it where you trained it", ""
     if against and against.without_bias:
         yield "no", f"PEFT merges a bias into the base's own, and {against.without_bias[0]} has none", ""
     if any(one.norm is None for one in matrices):
         yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
-    misfit = tokens_misfit(opened, against.vocabulary if against else None)
-    if misfit or other_ranks(opened, matrices) or all_dropped(opened):
-        yield "no", "PEFT, which merges it, stops when it loads it", ""
-    if missing := not_in_file(opened):
-        yield "care", f"PEFT, which merges it, stops where the base has {missing}, which the file lacks", ""
     if said.task_type not in ("", "CAUSAL_LM"):
         yield "no", f"it was made for {said.task_type}, and Ollama serves language models", ""
-    if lost := dropped(opened):
-        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
-    if rows := tokens_dropped(opened):
-        yield "care", f"without the {rows} tokens that its configuration does not name", ""
-    if said.starts(NEEDS_GRADIENTS):
-        yield "care", "PEFT merges it into the plain W, and LoRA-GA had changed W: convert it where you trained it", ""
+    yield from _loading(opened, matrices, against, "PEFT, which merges it,")
     if against is None and biased_by(opened):
         yield "care", "PEFT merges its bias only where the base's layer has one: name the base to see", ""
     tied = _ties(opened, matrices, against)

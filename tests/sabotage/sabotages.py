@@ -119,8 +119,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/targets.py",
         (
             "all-linear adapts the output head as well",
-            "found = [name for name in linears if id(modules[name]) not in in_head]",
-            "found = linears",
+            "adapted = [name for name in linears if id(modules[name]) not in in_head]",
+            "adapted = linears",
             "test_targets.py::test_all_linear_leaves_a_classifiers_head_alone_as_peft_does",
         ),
     ),
@@ -644,14 +644,14 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "the model is left in training mode",
-            "    finally:\n        model.train(found)\n",
+            "    finally:\n        model.train(was_training)\n",
             "    finally:\n        pass\n",
             "training/test_runs.py::test_the_model_is_left_in_the_mode_it_was_found_in",
         ),
         (
             "the model trains in evaluation mode",
-            "    found = model.training\n    model.train()\n",
-            "    found = model.training\n    model.eval()\n",
+            "    was_training = model.training\n    model.train()\n",
+            "    was_training = model.training\n    model.eval()\n",
             "training/test_runs.py::test_the_model_is_left_in_the_mode_it_was_found_in",
         ),
     ),

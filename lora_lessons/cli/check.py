@@ -163,14 +163,14 @@ def symptom(
     from ..lessons.l14_bug_museum.exhibits import Exhibit, place, suspects
     from ..lessons.l14_bug_museum.symptoms import search
 
-    said = " ".join(" ".join(words).split())
-    if not said:
+    description = " ".join(" ".join(words).split())
+    if not description:
         raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
-    found = search(said)[:SHOWN]
-    if found and not any(match.good for match in found):
+    matches = search(description)[:SHOWN]
+    if matches and not any(match.good for match in matches):
         _say("Nothing here fits well; nearest:", 0)
         print()
-    for one in (match.suspect for match in found):
+    for one in (match.suspect for match in matches):
         _say(f"{one.id:<6} Suspect: {one.suspect}", 0)
         _say(f"Test: {one.noticed}", 7)
         if isinstance(one, Exhibit):
@@ -179,7 +179,7 @@ def symptom(
         else:
             _say(f"To see it: notebooks/{place(one)} (“{one.title}”).", 7)
         print()
-    if not found:
+    if not matches:
         _say("Nothing here has such a symptom. These are the symptoms that the museum knows:", 0)
         for one in suspects().values():
             for known in one.symptoms:
@@ -210,6 +210,6 @@ def ask(
     read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
     loaded = models.load(folder, precision=precision)
     attach_adapter(loaded.model, read)
-    (said,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
-    print(said)
+    (answer,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
+    print(answer)
     return EXIT_OK

@@ -155,12 +155,12 @@ class _Watch(StoppingCriteria):  # called after every token
 
 def still(turns: Sequence[Turn]) -> str:
     """The conversation as HTML, for a page without a kernel."""
-    said = "".join(
+    items = "".join(
         f"<dt><b>You, adapter {'on' if one['adapter'] else 'off'}:</b> {in_html(one['question'])}</dt>"
         f"<dd>{in_html(one['answer'])}</dd>"
         for one in turns
     )
-    return f"<dl>{said}</dl><p><i>A still of a chat box. Run this lesson's cells to ask your own questions.</i></p>"
+    return f"<dl>{items}</dl><p><i>A still of a chat box. Run this lesson's cells to ask your own questions.</i></p>"
 
 
 def chat_box(

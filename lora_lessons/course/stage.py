@@ -280,9 +280,9 @@ def _draw_text(mark: Mark, i: int) -> None:
 
 def _page_text(mark: Mark, height: float) -> dict[str, Any]:
     x, y = pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
-    said = {"text": mark.columns["text"], "fill": mark.columns["color"]}
+    texts = {"text": mark.columns["text"], "fill": mark.columns["color"]}
     style = {"ha": mark.style["ha"], "va": mark.style["va"], "size": mark.style["size"] * DPI / 72}
-    return {"x": x.tolist(), "y": y.tolist()} | said | style
+    return {"x": x.tolist(), "y": y.tolist()} | texts | style
 
 
 def _draw_line(mark: Mark, i: int) -> None:

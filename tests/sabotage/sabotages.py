@@ -986,8 +986,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/cli/plan.py",
         (
             "a kept plan survives an edit of its words",
-            'said = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)',
-            'said = disk_cache.once("plan", key, ["answer"], answer)',
+            'reply = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)',
+            'reply = disk_cache.once("plan", key, ["answer"], answer)',
             "cli/test_plan.py::test_an_answer_is_kept_until_its_words_change",
         ),
     ),
@@ -1085,7 +1085,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/run/result.py",
         (
             "the pages of a report are written over a notebook outside its folder",
-            'if Path(said["lesson"]).name != said["lesson"]:',
+            'if Path(entry["lesson"]).name != entry["lesson"]:',
             "if False:",
             "run/test_earlier.py::test_a_report_names_no_notebook_outside_its_folder",
         ),
@@ -1100,7 +1100,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a record that is gone is not missed",
-            "        if measured is None:\n            found.append(",
+            "        if measured is None:\n            deviations.append(",
             "        if measured is None:\n            (lambda _: None)(",
             "run/test_baselines.py::test_each_deviation_is_a_sentence",
         ),
@@ -1109,7 +1109,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/course/exercises.py",
         (
             "every answer is correct",
-            'return ("not yet", said) if said else ("solved",',
+            'return ("not yet", sentence) if sentence else ("solved",',
             'return ("solved",',
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name",
         ),

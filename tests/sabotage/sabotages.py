@@ -968,7 +968,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a name of several sizes means one of them without a word",
-            "    if not found or len(found[0].sizes) == 1 or _sized(_plain(card)):",
+            "    if not match or len(match[0].sizes) == 1 or _sized(_plain(card)):",
             "    if True:",
             "tools/planning/test_cards.py::test_a_name_of_several_sizes_takes_one_and_says_so",
         ),
@@ -1406,7 +1406,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/with_base.py",
         (
             "a vocabulary of another size is not named",
-            "    other_shapes += _other_sizes(opened, found)\n",
+            "    other_shapes += _other_sizes(opened, source)\n",
             "",
             "tools/inspection/test_with_base.py::test_a_vocabulary_of_another_size_is_named",
         ),
@@ -1427,8 +1427,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/xray.py",
         (
             "rows of tokens that PEFT drops are not named",
-            "named = not said.is_lora or",
-            "named = True or not said.is_lora or",
+            "named = not settings.is_lora or",
+            "named = True or not settings.is_lora or",
             "tools/inspection/test_broken.py::test_peft_indeed_drops_the_rows_of_tokens_that_are_not_named_without_a_word",
         ),
         (
@@ -1439,7 +1439,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a rank that the tensors have not is said to load",
-            "one.r != said.rank_of(one.module)",
+            "one.r != settings.rank_of(one.module)",
             "one.r < 0",
             "tools/inspection/test_broken.py::test_peft_indeed_refuses_a_rank_that_the_tensors_have_not",
         ),

@@ -206,10 +206,10 @@ KEEP = 2  # of so many runs at a rung, one goes on; and each rung is at so many 
 
 def rungs(steps: int) -> list[int]:
     """The steps at which a run of `steps` is judged: a quarter, when the warm-up is over, and a half."""
-    found = [max(1, steps // 4)]
-    while found[-1] * KEEP < steps:
-        found.append(found[-1] * KEEP)
-    return [rung for rung in found if rung < steps]
+    judged_at = [max(1, steps // 4)]
+    while judged_at[-1] * KEEP < steps:
+        judged_at.append(judged_at[-1] * KEEP)
+    return [rung for rung in judged_at if rung < steps]
 
 
 class Referee:
@@ -240,8 +240,8 @@ class Referee:
             trial, asha = SimpleNamespace(trial_id=name), self._scheduler(group)
             if not any(judged == name for judged, _ in self._judged):
                 asha.on_trial_add(None, trial)
-            said = asha.on_trial_result(None, trial, {"steps": rung, "loss": loss})
-            self._judged[name, rung] = said != TrialScheduler.STOP
+            decision = asha.on_trial_result(None, trial, {"steps": rung, "loss": loss})
+            self._judged[name, rung] = decision != TrialScheduler.STOP
         return self._judged[name, rung]
 
     def _scheduler(self, group: Any) -> Any:

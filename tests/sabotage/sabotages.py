@@ -1538,8 +1538,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
         (
             "a merge that is right in memory alone, or not even there, is taken for repaired",
-            "if max(found.in_memory, found.reloaded) < 1e-3 and not found.config_ties:",
-            "if found.reloaded < 1e3:",
+            "if max(outcome.in_memory, outcome.reloaded) < 1e-3 and not outcome.config_ties:",
+            "if outcome.reloaded < 1e3:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.27]",
         ),
         (
@@ -1553,8 +1553,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
         (
             "a second adapter may take the first one along",
-            "    if found.second and not found.first:",
-            "    if found.second:",
+            "    if outcome.second and not outcome.first:",
+            "    if outcome.second:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.22]",
         ),
     ),

@@ -177,8 +177,8 @@ def _fits(room: float, total: float) -> str:
 def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float], texts: Sequence[str]) -> None:
     """A size behind the end of its bar; at the edge, where the bar goes on beyond it, with an arrow."""
     places = [min(end + 0.008 * width, 0.86 * width) for end in ends]
-    said = [f"{text} →" if text and end > width else text for text, end in zip(texts, ends, strict=True)]
-    scene.text(ax, places, row, said, "black")
+    labels = [f"{text} →" if text and end > width else text for text, end in zip(texts, ends, strict=True)]
+    scene.text(ax, places, row, labels, "black")
 
 
 FIT = {

@@ -76,11 +76,11 @@ class Mixer(anywidget.AnyWidget):
 
     def parts(self) -> dict[str, float]:
         """The chosen adapters and their scales; the same one chosen twice counts once, with both scales."""
-        found: dict[str, float] = {}
+        scales: dict[str, float] = {}
         for name, scale in ((self.first, self.scale), (self.second, self.scale_second)):
             if name != NONE:
-                found[name] = round(found.get(name, 0.0) + scale, 3)
-        return found
+                scales[name] = round(scales.get(name, 0.0) + scale, 3)
+        return scales
 
     def _hear(self, _: Any = None) -> None:
         self.heard = self.asked.get("number", 0)

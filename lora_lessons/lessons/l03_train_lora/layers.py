@@ -31,13 +31,13 @@ def layer_class(whose: str) -> type[nn.Module]:
         print("The course's layer trains.")
         return lora.LoRALinear
     file = learner.newest_code(NAME)
-    found = _read(file) if file else "There is no MyLoRA of yours yet."
-    wrong = found if isinstance(found, str) else ailment(found)
-    if isinstance(found, str) or wrong:
+    mine = _read(file) if file else "There is no MyLoRA of yours yet."
+    wrong = mine if isinstance(mine, str) else ailment(mine)
+    if isinstance(mine, str) or wrong:
         print(f"{wrong} So the course's layer trains; solve the exercise in lesson 02, then come back.")
         return lora.LoRALinear
     print("Your own MyLoRA trains.")
-    return found
+    return mine
 
 
 def _read(file: Path) -> type[nn.Module] | str:
@@ -49,8 +49,8 @@ def _read(file: Path) -> type[nn.Module] | str:
         spec.loader.exec_module(module)
     except Exception as error:  # a learner's code may fail in any way
         return f"Your {file.name} stopped with {type(error).__name__}: {error}."
-    found = getattr(module, "MyLoRA", None)
-    return found if isinstance(found, type) else f"Your {file.name} holds no class named MyLoRA."
+    my_class = getattr(module, "MyLoRA", None)
+    return my_class if isinstance(my_class, type) else f"Your {file.name} holds no class named MyLoRA."
 
 
 @torch.no_grad()

@@ -44,8 +44,8 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
     ax.text(3.9, 3.4, "in PEFT's", color=VERMILION, weight="bold")
     ax.set(xlim=(-0.2, 11.3), ylim=(-0.2, 3.8))
     ax.axis("off")
-    said = "; ".join(f"{part} is {ours} in ours and {theirs} in PEFT's" for part, (ours, theirs) in names.items())
-    return figure, f"one LoRA layer, two sets of names. {said}. Do the same boxes hold and compute the same numbers?"
+    pairs = "; ".join(f"{part} is {ours} in ours and {theirs} in PEFT's" for part, (ours, theirs) in names.items())
+    return figure, f"one LoRA layer, two sets of names. {pairs}. Do the same boxes hold and compute the same numbers?"
 
 
 def gaps(stages: Mapping[str, Mapping[str, float]], limit: float, rounding: float) -> Figure:
@@ -58,8 +58,8 @@ def gaps(stages: Mapping[str, Mapping[str, float]], limit: float, rounding: floa
     low, zero, top = 1e-10, 2e-12, 1e3
     ax.axvspan(zero / 8, zero * 8, color="#eceef0", lw=0)
     marks = {"logits": ("o", BLUE, 0.22), "gradients": ("s", ORANGE, 0.0), "weights": ("^", GREEN, -0.22)}
-    for row, found in enumerate(stages.values()):
-        for quantity, value in found.items():
+    for row, differences in enumerate(stages.values()):
+        for quantity, value in differences.items():
             mark, color, up = marks[quantity]
             ax.plot([max(value, low) if value else zero], [row - up], mark, color=color, ms=8)
     first = next(iter(stages.values()))

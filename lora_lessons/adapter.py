@@ -170,8 +170,8 @@ def save_adapter(
         try:
             save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata=about)
         except SafetensorError as error:  # a full disk, in safetensors' words
-            said = f"{folder} could not be written ({first_line(error)}): make room there, and save again."
-            raise OSError(said) from error
+            sentence = f"{folder} could not be written ({first_line(error)}): make room there, and save again."
+            raise OSError(sentence) from error
         (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     return folder
 

@@ -27,13 +27,13 @@ def once(
     By the same code, too, LEDGER's and whatever other files of the package `code` names, and with the same versions of
     the libraries whose models and layers are counted.
     """
-    said = json.dumps([kind, key, _made_by((*LEDGER, *code))], sort_keys=True)
-    file = cache_dir() / "worked_out" / f"{kind}-{hashlib.sha256(said.encode()).hexdigest()[:32]}.json.gz"
+    identity = json.dumps([kind, key, _made_by((*LEDGER, *code))], sort_keys=True)
+    file = cache_dir() / "worked_out" / f"{kind}-{hashlib.sha256(identity.encode()).hexdigest()[:32]}.json.gz"
     try:
         check_readable(file)
-        found = json.loads(gzip.decompress(file.read_bytes()))
-        if isinstance(found, dict) and found.keys() == set(names):
-            return found
+        kept = json.loads(gzip.decompress(file.read_bytes()))
+        if isinstance(kept, dict) and kept.keys() == set(names):
+            return kept
     except (OSError, EOFError, ValueError, RecursionError, zlib.error):
         pass  # there is none, or half of one: gzip's checksum tells
     made = make()

@@ -32,11 +32,11 @@ def first_line(error: BaseException) -> str:
     With the line after it, where the first ends with a colon.
     """
     first, *more = str(error).strip().splitlines() or [type(error).__name__]
-    said = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
+    line = f"{first} {more[0].strip()}" if first.endswith(":") and more else first
     if first.startswith("Exceeds the limit ("):
         return "it holds a number of thousands of digits"
     # a reader of sentences need not know what Python calls it
-    return re.sub(r"<class '([\w.]+)'>", r"\1", re.sub(r"\b[A-Z]\w+(?:Error|Exception): ", "", said))[:200]
+    return re.sub(r"<class '([\w.]+)'>", r"\1", re.sub(r"\b[A-Z]\w+(?:Error|Exception): ", "", line))[:200]
 
 
 def disk_is_full(error: BaseException) -> bool:
@@ -48,8 +48,8 @@ def disk_is_full(error: BaseException) -> bool:
 
 def memory_ran_out(error: BaseException) -> bool:
     """Whether there was no memory left, of the machine or of a card. torch says so in its words, and in no type of its own."""
-    said = r"out of memory|not enough memory|can.?t allocate memory|cannot allocate memory"
-    return isinstance(error, MemoryError) or bool(re.search(said, str(error), re.IGNORECASE))
+    wordings = r"out of memory|not enough memory|can.?t allocate memory|cannot allocate memory"
+    return isinstance(error, MemoryError) or bool(re.search(wordings, str(error), re.IGNORECASE))
 
 
 def cache_advice(error: BaseException, room: str = "some room") -> str:

@@ -102,9 +102,9 @@ def score(
     """
     held_out = drawn(task, limit)
     prompts = [example["messages"][-2]["content"] for example in held_out]
-    said = models.answers(base, [*prompts, *tasks.everyday_questions()[:limit]], max_new_tokens, batch_size=48)
-    kept = [not scores.faults(task.name, answer, example) for answer, example in zip(said, held_out, strict=False)]
-    drift = [scores.looks_like(task.name, answer) for answer in said[len(held_out) :]]
+    answers = models.answers(base, [*prompts, *tasks.everyday_questions()[:limit]], max_new_tokens, batch_size=48)
+    kept = [not scores.faults(task.name, answer, example) for answer, example in zip(answers, held_out, strict=False)]
+    drift = [scores.looks_like(task.name, answer) for answer in answers[len(held_out) :]]
     examples = [tasks.encode(base.tokenizer, example) for example in held_out]
     loss, text = held_out_loss(base.model, examples), tasks.general_text() if general is None else general
     return Score(loss, sum(kept) / len(kept), perplexity(base, text), sum(drift) / len(drift))
@@ -172,24 +172,16 @@ def answer_logits(model: Any, examples: Sequence[tasks.Encoded]) -> Tensor:
 
     Raises ModelError when they hold NaN or infinity.
     """
-    found = []
+    rows = []
     with _measuring(model):
         for one in examples:
             logits = model(**_inputs(tasks.collate([one], pad_id=0), model.device)).logits[0, :-1]
-            found.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
-            models.check_finite(model, found[-1], "The logits")
-    return torch.cat(found)
+            rows.append(logits[one.labels[1:] != tasks.IGNORED].float().cpu())
+            models.check_finite(model, rows[-1], "The logits")
+    return torch.cat(rows)
 
 
 def divergence(reference: Tensor, other: Tensor) -> float:
     """Mean KL(reference ‖ other) of next-token distributions, nats per token; both are logits, tokens × vocabulary."""
     p, q = (logits.double().log_softmax(-1) for logits in (reference, other))
     return float((p.exp() * (p - q)).sum(-1).mean())
-
-
-def first_difference(one: str, other: str, tokenizer: Any) -> int | None:
-    """The number (from 1) of the first token in which two texts differ; None where they are equal."""
-    a, b = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (one, other))
-    if a == b:
-        return None
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False), 1) if x != y), min(len(a), len(b)) + 1)

@@ -46,11 +46,11 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         }
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=named)
         told = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    said = done.stderr + done.stdout
-    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it says nothing"]
+    output = done.stderr + done.stdout
+    lines = [line.strip() for line in output.splitlines() if line.strip()] or ["it says nothing"]
     reason = next((line for line in lines if line.startswith("ERROR")), lines[-1])[:200]
     ok = done.returncode == 0
-    return Done(ok, not ok and bool(_SIGNS.search(said + told)), reason, said)
+    return Done(ok, not ok and bool(_SIGNS.search(output + told)), reason, output)
 
 
 def index_answers() -> bool:

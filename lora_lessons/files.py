@@ -227,15 +227,17 @@ def check_readable(path: Path | str) -> None:
         if not os.access(one, os.R_OK):
             raise PermissionError(may_not_read(one))
         if one != place and one.suffix != ".safetensors" and one.stat().st_size > MOST_SETTINGS:
-            said = f"{one} has {one.stat().st_size / 1e9:.1f} GB, and no model's settings have that: fetch it again."
-            raise OSError(said)
+            sentence = (
+                f"{one} has {one.stat().st_size / 1e9:.1f} GB, and no model's settings have that: fetch it again."
+            )
+            raise OSError(sentence)
         if one.suffix == ".safetensors" and _begins(one, _POINTER):
             raise OSError(f"{one} is not the weights but Git LFS's pointer to them: run `git lfs pull` in that folder.")
 
 
-def _begins(file: Path, said: bytes) -> bool:
+def _begins(file: Path, beginning: bytes) -> bool:
     with open(file, "rb") as opened:
-        return opened.read(len(said)) == said
+        return opened.read(len(beginning)) == beginning
 
 
 def check_folder(path: Path | str) -> None:

@@ -26,12 +26,12 @@ def leftovers(folder: Path, name: str | None = None) -> list[Path]:
     """The temporaries in `folder` whose process, one of this machine, has ended; with `name`, those of that name alone."""
     import psutil
 
-    found = []
+    ended = []
     for path in sorted(folder.glob(f".{glob.escape(name) if name else '*'}.{_machine()}-*")):
         match = _TEMPORARY.fullmatch(path.name)
         if match and name in (None, match["name"]) and not psutil.pid_exists(int(match["pid"])):
-            found.append(path)
-    return found
+            ended.append(path)
+    return ended
 
 
 def remove_leftovers(folder: Path, name: str | None = None, *, quietly: bool = False) -> None:

@@ -45,8 +45,8 @@ def processor() -> str:
 
 def versions() -> dict[str, str]:
     """Python's and the main libraries' versions; a library that is not installed is left out."""
-    found = {name: version(name) for name in LIBRARIES}
-    return {"python": platform.python_version()} | {name: number for name, number in found.items() if number}
+    installed = {name: version(name) for name in LIBRARIES}
+    return {"python": platform.python_version()} | {name: number for name, number in installed.items() if number}
 
 
 def version(library: str) -> str:

@@ -28,13 +28,13 @@ def sources(patterns: Sequence[str]) -> list[Path]:
 
     Raises FileNotFoundError where a pattern names none: a digest of nothing would call old work new.
     """
-    found = {pattern: sorted(package().glob(pattern)) for pattern in patterns}
-    if lacking := [pattern for pattern, files in found.items() if not files]:
+    files_of = {pattern: sorted(package().glob(pattern)) for pattern in patterns}
+    if lacking := [pattern for pattern, files in files_of.items() if not files]:
         raise FileNotFoundError(
             f"{package()} has no file {lacking[0]}, so that what was worked out before cannot be told from what is "
             "out of date: install lora-lessons again, with its sources."
         )
-    return [file for files in found.values() for file in files]
+    return [file for files in files_of.values() for file in files]
 
 
 def course_root() -> Path:

@@ -23,11 +23,11 @@ def resolve_targets(model: nn.Module, target_modules: str | Iterable[str]) -> li
     if target_modules == "all-linear":
         head = _head(model)
         in_head = {id(module) for module in head.modules()} if head is not None else set()
-        found = [name for name in linears if id(modules[name]) not in in_head]
-        if not found:
+        adapted = [name for name in linears if id(modules[name]) not in in_head]
+        if not adapted:
             raise ValueError("all-linear found no Linear layer in this model: name the layers to adapt.")
-        return found
-    found = []
+        return adapted
+    adapted = []
     for entry in _entries(target_modules):
         hits = [name for name in modules if is_end(entry, name)]
         if not hits:
@@ -38,8 +38,8 @@ def resolve_targets(model: nn.Module, target_modules: str | Iterable[str]) -> li
             raise ValueError(
                 f"target_modules: {entry!r} is a {kind} ({wrong[0]}), and LoRA here wraps Linear layers. {_nearest(entry, linears)}"
             )
-        found += [name for name in hits if name not in found]
-    return [name for name in linears if name in found]
+        adapted += [name for name in hits if name not in adapted]
+    return [name for name in linears if name in adapted]
 
 
 def is_end(entry: str, name: str) -> bool:
@@ -54,12 +54,12 @@ def left_out(model: nn.Module, names: Iterable[str]) -> dict[str, int]:
     Convolutions, biases and norms do not count: no LoRA adapts them.
     """
     reached = tuple(f"{name}." for name in names)
-    found = (
+    weights = (
         (f"{owner}.{name}".lstrip("."), parameter.numel())
         for owner, module in model.named_modules()
         for name, parameter in stacked(module)
     )
-    return {name: numbers for name, numbers in found if not name.startswith(reached)}
+    return {name: numbers for name, numbers in weights if not name.startswith(reached)}
 
 
 def stacked(module: nn.Module) -> list[tuple[str, nn.Parameter]]:

@@ -157,13 +157,6 @@ def test_answer_logits_are_those_that_choose_the_supervised_tokens(tiny_model):
     assert loss == pytest.approx(evaluation.held_out_loss(tiny_model, [one]), rel=1e-5)
 
 
-def test_the_first_difference_is_counted_in_tokens(base_fp32):
-    tokenizer = base_fp32.tokenizer
-    assert evaluation.first_difference("The sea is calm.", "The sea is calm.", tokenizer) is None
-    assert evaluation.first_difference("The sea is calm.", "The sea was calm.", tokenizer) == 3
-    assert evaluation.first_difference("The sea", "The sea is calm.", tokenizer) == 3
-
-
 def test_the_closing_table_shows_the_base_beside_the_trained(tiny_model):
     from lora_lessons.course import scorecard
 

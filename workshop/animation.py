@@ -33,14 +33,14 @@ def record(seed: int = 0) -> dict[str, Any]:
     """Open the door once, and keep what it showed: the question, the loss of every step, the answers."""
     taught = teach(models.load(precision="fp32"), seed=seed)
     film = taught.film
-    found = {
+    recording = {
         "what": "lesson 00's door: the loss of every step in nats, and the answers by the step after which it was asked",
         "question": film.question,
         "losses": [round(loss, 4) for loss in film.losses],
-        "answers": {when: " ".join(said.split()) for when, said in film.answers.items() if when.isdigit()},
+        "answers": {when: " ".join(answer.split()) for when, answer in film.answers.items() if when.isdigit()},
     }
-    recordings.keep(NAME, found)
-    return found
+    recordings.keep(NAME, recording)
+    return recording
 
 
 def frame(run: Mapping[str, Any], step: int) -> Figure:

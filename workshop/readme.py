@@ -95,58 +95,58 @@ def _made_of(file: Path, make: Callable[[dict[str, Any]], str]) -> str:
         raise ValueError(f"{file.name} is damaged ({why}): restore it from git, or record it anew.") from error
 
 
-def _speed(found: dict[str, Any]) -> str:
-    where = f"{found['date']} on {_rated(found)} in {found['precision']}"
+def _speed(recording: dict[str, Any]) -> str:
+    where = f"{recording['date']} on {_rated(recording)} in {recording['precision']}"
     rows = [
         "## What it costs in time",
         "",
-        f"Measured on {where}: {found['steps']} steps of eight conversations{_lengths(found)}, all sides in turn, medians.",
+        f"Measured on {where}: {recording['steps']} steps of eight conversations{_lengths(recording)}, all sides in turn, medians.",
         "",
         "| task | trained by | seconds | supervised tokens per second | held-out loss | peak memory | share of the machine's limit |",
         "|---|---|---|---|---|---|---|",
     ]
     closing = (
-        f"So this course's loop is {_times(found)} times as fast as Trainer with PEFT, on these short chats and on models of the "
-        f"families {', '.join(FAMILIES)}; others train the plain way.{_as_it_comes(found)} `lora-lessons bench train` measures "
+        f"So this course's loop is {_times(recording)} times as fast as Trainer with PEFT, on these short chats and on models of the "
+        f"families {', '.join(FAMILIES)}; others train the plain way.{_as_it_comes(recording)} `lora-lessons bench train` measures "
         "it on your machine."
     )
-    return "\n".join([*rows, *map(_speed_row, found["rows"]), "", closing])
+    return "\n".join([*rows, *map(_speed_row, recording["rows"]), "", closing])
 
 
-def _as_it_comes(found: dict[str, Any]) -> str:
+def _as_it_comes(recording: dict[str, Any]) -> str:
     """What makes TRL's trainer slow, where it was measured."""
-    if not any("SFT" in row["side"] for row in found["rows"]):
+    if not any("SFT" in row["side"] for row in recording["rows"]):
         return ""
     return " TRL's SFTTrainer is shown as it comes: it computes each block twice to save memory (checkpointing)."
 
 
-def _lengths(found: dict[str, Any]) -> str:
+def _lengths(recording: dict[str, Any]) -> str:
     """How long the conversations of each task are, where the recording says so."""
-    said = [f"{ours['chat_tokens']:.0f}" for _, ours in _compared(found) if "chat_tokens" in ours]
-    return f" (of {' and '.join(said)} tokens on average)" if said else ""
+    lengths = [f"{ours['chat_tokens']:.0f}" for _, ours in _compared(recording) if "chat_tokens" in ours]
+    return f" (of {' and '.join(lengths)} tokens on average)" if lengths else ""
 
 
-def _elsewhere(found: dict[str, Any]) -> str:
-    where = f"On {_rated(found)}, {found['date']},"
-    shares = [ours["share_of_limit"] for _, ours in _compared(found)]
+def _elsewhere(recording: dict[str, Any]) -> str:
+    where = f"On {_rated(recording)}, {recording['date']},"
+    shares = [ours["share_of_limit"] for _, ours in _compared(recording)]
     least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
-    return f"{where} it was {_times(found)} times as fast, at {least} to {most} of that machine's limit."
+    return f"{where} it was {_times(recording)} times as fast, at {least} to {most} of that machine's limit."
 
 
-def _rated(found: dict[str, Any]) -> str:
+def _rated(recording: dict[str, Any]) -> str:
     """The machine, and what its matrix products reach: two very different ones may go by one name."""
-    return f"{found['machine']} (matrix products of {found['limit_flops'] / 1e9:.0f} GFLOP/s)"
+    return f"{recording['machine']} (matrix products of {recording['limit_flops'] / 1e9:.0f} GFLOP/s)"
 
 
-def _times(found: dict[str, Any]) -> str:
+def _times(recording: dict[str, Any]) -> str:
     """How many times as fast as the Trainer the course is, on each task."""
-    rates = [(theirs["supervised_per_second"], ours["supervised_per_second"]) for theirs, ours in _compared(found)]
+    rates = [(theirs["supervised_per_second"], ours["supervised_per_second"]) for theirs, ours in _compared(recording)]
     return " and ".join(f"{ours / theirs:.2f}" for theirs, ours in rates)
 
 
-def _compared(found: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _compared(recording: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Of each task the first row, Trainer with PEFT, and the last one, this course."""
-    for _, rows in groupby(found["rows"], key=lambda row: row["task"]):
+    for _, rows in groupby(recording["rows"], key=lambda row: row["task"]):
         theirs, *_, ours = rows
         yield theirs, ours
 
@@ -173,32 +173,32 @@ def reliability_table() -> str:
     attacks, sabotages = (measurements() / f"{name}.json" for name in ("reliability", "sabotages"))
     parts = ["## What bad files and kills do to it"]
     if attacks.is_file():
-        parts.append(_made_of(attacks, lambda found: "\n".join(_attacks(found))))
+        parts.append(_made_of(attacks, lambda recording: "\n".join(_attacks(recording))))
     else:
         parts.append("Not yet recorded: `.venv/bin/pytest -m reliability --record-reliability` does it.")
     parts.append(_made_of(sabotages, _sabotages) if sabotages.is_file() else "Sabotages of the code: not yet recorded.")
     return "\n\n".join(parts)
 
 
-def _attacks(found: dict[str, Any]) -> Iterator[str]:
+def _attacks(recording: dict[str, Any]) -> Iterator[str]:
     """The record's readers by what their files are made of, and the commands that were killed."""
     kinds: dict[str, list[dict[str, Any]]] = {}
-    for row in found["rows"]:
+    for row in recording["rows"]:
         kinds.setdefault(row["kind"], []).append(row)
     columns = ("inputs", "right", "sentence", *FAULTS)
     yield (
-        f"Measured on {found['date']} on {found['machine']}, seed {found['seed']}: each reader got valid files with something "
+        f"Measured on {recording['date']} on {recording['machine']}, seed {recording['seed']}: each reader got valid files with something "
         "wrong in them. It may give the right result, or one sentence that says what to do. The last four columns count "
         "the faults: a library's error, more than 20 seconds, another result without a word, twice the usual memory."
     )
     yield from ("", "| files | readers | inputs | right result | sentence | traceback | hang | silent | memory |")
     yield "|" + "---|" * (2 + len(columns))
-    for kind, rows in [*sorted(kinds.items()), ("**all**", found["rows"])]:
+    for kind, rows in [*sorted(kinds.items()), ("**all**", recording["rows"])]:
         yield _cells(kind, len(rows), *(sum(row[column] for row in rows) for column in columns))
     yield from ("", "| killed at random moments | kills | the same result in the end | lost |", "|---|---|---|---|")
-    for row in found["kills"]:
+    for row in recording["kills"]:
         yield _cells(row["what"], row["kills"], row["resumed"], row["lost"])
-    whole = [sum(row[column] for row in found["kills"]) for column in ("kills", "resumed", "lost")]
+    whole = [sum(row[column] for row in recording["kills"]) for column in ("kills", "resumed", "lost")]
     yield _cells("**all**", *whole)
     yield from ("", "`.venv/bin/pytest -m reliability -n 2` repeats it in about 20 minutes; `make test` runs a sample.")
 
@@ -207,12 +207,12 @@ def _cells(*cells: Any) -> str:
     return f"| {' | '.join(f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in cells)} |"
 
 
-def _sabotages(found: dict[str, Any]) -> str:
+def _sabotages(recording: dict[str, Any]) -> str:
     """How many sabotages of the code turned a test red."""
-    caught = [row for row in found["rows"] if row["caught_by"]]
+    caught = [row for row in recording["rows"] if row["caught_by"]]
     slowest = max((row["seconds"] for row in caught), default=0.0)
     return (
-        f"The tests were tested, too (on {found['date']} on {found['machine']}): of {len(found['rows'])} sabotages of the code "
+        f"The tests were tested, too (on {recording['date']} on {recording['machine']}): of {len(recording['rows'])} sabotages of the code "
         f"and the records, {len(caught)} made a test fail, each within {math.ceil(slowest)} seconds of a processor."
     )
 

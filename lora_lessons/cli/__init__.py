@@ -100,30 +100,30 @@ def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
     except typer.TyperException as error:
-        said = _usage_sentence(error, program)
+        sentence = _usage_sentence(error, program)
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library not in EXTRAS:
             raise
-        said = f"this needs {library}, which is not installed: pip install 'lora-lessons[{EXTRAS[library]}]'."
+        sentence = f"this needs {library}, which is not installed: pip install 'lora-lessons[{EXTRAS[library]}]'."
     except OSError as error:
-        said = in_words(error)
+        sentence = in_words(error)
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start])
-        said = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
+        sentence = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
     except Faults as error:
         return _refused(program, str(error))
     except (ValueError, ModelError) as error:
-        said = str(error)
+        sentence = str(error)
     except (MemoryError, RuntimeError) as error:
         if not memory_ran_out(error):
             raise
-        said = "memory ran out: close other programs, or give something smaller."
-    return _refused(program, in_line(said))
+        sentence = "memory ran out: close other programs, or give something smaller."
+    return _refused(program, in_line(sentence))
 
 
-def _refused(program: str, said: str) -> int:
-    print(f"{program}: {_LONG_WORD.sub(_cut, said)}", file=sys.stderr)
+def _refused(program: str, sentence: str) -> int:
+    print(f"{program}: {_LONG_WORD.sub(_cut, sentence)}", file=sys.stderr)
     return EXIT_USER
 
 
@@ -140,5 +140,5 @@ def _usage_sentence(error: typer.TyperException, program: str) -> str:
     context: typer.Context | None = getattr(error, "ctx", None)
     path = context.command_path if context else program
     # Typer passes on its validator's own words; the reader needs none of its names, and a list of choices in one line.
-    said = " ".join(error.format_message().split()).replace("Value error, ", "").removesuffix(".")
-    return f"{said}{'' if said.endswith('?') else '.'} `{path} --help` says what is possible."
+    message = " ".join(error.format_message().split()).replace("Value error, ", "").removesuffix(".")
+    return f"{message}{'' if message.endswith('?') else '.'} `{path} --help` says what is possible."

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from ..files import refuse_existing, write_text
 from .export import Adapter, Base, adapter_folder
-from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, path_or_name, shown
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, in_switches, path_or_name, shown
 from .terminal import print_coloured, say
 
 DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
@@ -123,8 +124,8 @@ def inspect(
     if forgetting and base is None:
         raise ValueError("--forgetting needs the base: name it with --base.")
     if html is not None:
-        if html.exists() and not overwrite:
-            raise FileExistsError(f"{shown(html)} exists: choose another file, or add --overwrite.")
+        with in_switches():
+            refuse_existing(shown(html), overwrite, "file")
         check_page(html)
     from ..tools import inspection
 
@@ -132,7 +133,6 @@ def inspect(
         print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
     xray = inspection.inspect(adapter, base, forgetting=forgetting)
     if html is not None:
-        from ..files import write_text
         from ..tools.inspection import picture
 
         write_text(html, picture.page(xray))
@@ -163,14 +163,14 @@ def symptom(
     from ..lessons.l14_bug_museum.exhibits import Exhibit, place, suspects
     from ..lessons.l14_bug_museum.symptoms import search
 
-    said = " ".join(" ".join(words).split())
-    if not said:
+    description = " ".join(" ".join(words).split())
+    if not description:
         raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
-    found = search(said)[:SHOWN]
-    if found and not any(match.good for match in found):
+    matches = search(description)[:SHOWN]
+    if matches and not any(match.good for match in matches):
         _say("Nothing here fits well; nearest:", 0)
         print()
-    for one in (match.suspect for match in found):
+    for one in (match.suspect for match in matches):
         _say(f"{one.id:<6} Suspect: {one.suspect}", 0)
         _say(f"Test: {one.noticed}", 7)
         if isinstance(one, Exhibit):
@@ -179,7 +179,7 @@ def symptom(
         else:
             _say(f"To see it: notebooks/{place(one)} (“{one.title}”).", 7)
         print()
-    if not found:
+    if not matches:
         _say("Nothing here has such a symptom. These are the symptoms that the museum knows:", 0)
         for one in suspects().values():
             for known in one.symptoms:
@@ -210,6 +210,6 @@ def ask(
     read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
     loaded = models.load(folder, precision=precision)
     attach_adapter(loaded.model, read)
-    (said,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
-    print(said)
+    (answer,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
+    print(answer)
     return EXIT_OK

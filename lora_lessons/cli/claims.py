@@ -57,11 +57,11 @@ def _judged(claim: Claim) -> tuple[str, str | None]:
     measured = values(baseline)
     seeds = min((len(entry["seeds"]) for entry in baseline["records"].values()), default=0)
     try:
-        found = [claim.judge(measured), *(claim.judge(values(baseline, seed)) for seed in range(seeds))]
+        verdicts = [claim.judge(measured), *(claim.judge(values(baseline, seed)) for seed in range(seeds))]
         sentence = claim.filled(measured)
     except KeyError as error:
         return "", f"NOT MEASURED: {error.args[0]}"
-    others = {verdict or "none of the verdicts" for verdict in found if verdict != claim.written_for}
+    others = {verdict or "none of the verdicts" for verdict in verdicts if verdict != claim.written_for}
     if not others:
         return sentence, None
     return sentence, f"NOT BORNE OUT: the recorded runs say {' and '.join(sorted(others))}."

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..outside import in_line
-from .options import EXIT_FAILED, EXIT_OK, absolute_path, names, path_or_name, shown
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, in_switches, names, path_or_name, shown
 
 export = typer.Typer(
     name="export",
@@ -60,7 +58,7 @@ def gguf(
     """
     from ..tools.export import gguf as llama
 
-    with _in_switches():
+    with in_switches():
         files, notes = llama.export(adapter_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
     _say_notes(notes)
     print(*(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
@@ -94,7 +92,7 @@ def ollama(
     from ..tools.export import ollama as llama
 
     go_template = read_text(template) if template else None
-    with _in_switches():
+    with in_switches():
         read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
     print(
@@ -146,7 +144,7 @@ def formats(
     """
     from ..tools.export import formats as tools
 
-    with _in_switches():
+    with in_switches():
         rows = tools.export(adapter_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)
     failed = [row["format"] for row in rows if row["status"] == tools.FAILED]
     print(*map(tools.table.line, rows), tools.table.BASE_NOTE, sep="\n")
@@ -156,17 +154,6 @@ def formats(
             raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
         tools.table.record(out)
     return EXIT_FAILED if failed else EXIT_OK
-
-
-@contextmanager
-def _in_switches() -> Iterator[None]:
-    """What the library asks for in Python's words is asked for by the command's switch."""
-    try:
-        yield
-    except FileExistsError as error:
-        if error.errno is not None:
-            raise
-        raise FileExistsError(str(error).replace("pass overwrite=True", "add --overwrite")) from error
 
 
 def adapter_folder(name: str) -> Path:

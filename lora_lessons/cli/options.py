@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -55,6 +57,17 @@ def check_page(file: Path) -> None:
             page = _PAGE.startswith(there.read(len(_PAGE)).lower())
     if not page:
         raise FileExistsError(f"{shown(file)} exists and is no page: choose another name for --html.")
+
+
+@contextmanager
+def in_switches() -> Iterator[None]:
+    """What the library asks for in Python's words is asked for by the command's switch."""
+    try:
+        yield
+    except FileExistsError as error:
+        if error.errno is not None:
+            raise
+        raise FileExistsError(str(error).replace("pass overwrite=True", "add --overwrite")) from error
 
 
 # How every page of ours begins.

@@ -10,7 +10,7 @@ import typer
 
 from .. import disk_cache, models
 from ..paths import expanded, ledgers_measured
-from .options import EXIT_OK, absolute_path, names, path_or_name, shown
+from .options import EXIT_OK, absolute_path, in_switches, names, path_or_name, shown
 
 MODEL = (
     "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-3-8B, Llama-2-70B, Llama-3-70B, embedded, a folder with config.json, a .gguf file, "
@@ -77,7 +77,7 @@ def plan(
     where = expanded(model)
     config = where / "config.json"
     if (gpu is None and cards is None) or models.is_hub_id(model) or where.is_file():
-        said = answer()  # whose card is here, what a hub says today and what a file holds is asked anew
+        reply = answer()  # whose card is here, what a hub says today and what a file holds is asked anew
     else:
         key = [
             model,
@@ -88,8 +88,8 @@ def plan(
             ledgers_measured(),
             config.read_bytes().hex() if config.is_file() else "",
         ]
-        said = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)
-    print(said["answer"])
+        reply = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)
+    print(reply["answer"])
     return EXIT_OK
 
 
@@ -116,8 +116,8 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
     made = planning.plan(shape, job, room) if card else None
     ledger = made.ledger if made else memory.predict(shape, job)
     if as_json:
-        said = planning.as_json(shape, job, ledger, made, card) | {"export": _not_exported(shape)}
-        return json.dumps(said, indent=1, ensure_ascii=False)
+        fields = planning.as_json(shape, job, ledger, made, card) | {"export": _not_exported(shape)}
+        return json.dumps(fields, indent=1, ensure_ascii=False)
     if made:
         says = [planning.verdict(made, card), planning.several_sizes(gpu or "")]
         says.append(planning.in_fp16(job, card))
@@ -150,18 +150,18 @@ EMULATED = (
 )
 
 
-def _for_several(model: str, job: Any, said: dict[str, Any], as_json: bool) -> str:
+def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) -> str:
     """The plan for several cards, in words or as JSON."""
     from .. import memory
     from ..tools import planning
 
-    cluster = planning.cluster_of(said["cards"], said["offload"], said["nodes"], said["fsdp"])
+    cluster = planning.cluster_of(settings["cards"], settings["offload"], settings["nodes"], settings["fsdp"])
     shape = memory.shape_of(model)
     made = planning.shard(shape, job, cluster)
     if as_json:
-        found = planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
-        return json.dumps(found, indent=1, ensure_ascii=False)
-    _, card = planning.cards_of(said["cards"])
+        fields = planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
+        return json.dumps(fields, indent=1, ensure_ascii=False)
+    _, card = planning.cards_of(settings["cards"])
     old = EMULATED if planning.computes_in(card) == "fp16" else ""
     about = f"{shape.name}, on each card: {planning.describe(job)}"
     parts = [
@@ -227,7 +227,8 @@ def config(
     sizes = launch.sizes_of(model, method, r)
     launch.check(machines, method, sizes)
     wanted = launcher.ClusterJob(model, task, r, 2.0 * r, launch.METHODS[method], settings)
-    lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
+    with in_switches():
+        lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
     print(f"Written: {shown(out)}. {launch.fits(machines, sizes)}")
     if model in models.SHAPES:
         print(

@@ -173,13 +173,13 @@ def lab(
     from ..run.runner import find_lessons
 
     require("jupyterlab")
-    folder, found = Path("my_lessons"), find_lessons([lesson])[0]
+    folder, notebook = Path("my_lessons"), find_lessons([lesson])[0]
     for line in copy_lessons(folder):
         print(line, file=sys.stderr)
     options = [f"--ServerApp.root_dir={folder.resolve()}"]
     if not any(word.partition("=")[0] in ("--ip", "--ServerApp.ip") for word in context.obj):
         options.append("--ServerApp.ip=127.0.0.1")  # nobody else on the network; a token is asked for in any case
-    command = [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url=/lab/tree/{place(found)}"]
+    command = [sys.executable, "-m", "jupyterlab", *options, f"--LabApp.default_url=/lab/tree/{place(notebook)}"]
     environment = kernel_environment() | jupyter_environment()
     with subprocess.Popen([*command, *context.obj], env=environment) as jupyter:
         # Ctrl-C is JupyterLab's: it asks, then stops its kernels. A request to end is passed on to it.
@@ -204,6 +204,6 @@ def doctor(
     """
     from ..run import doctor as probes
 
-    found = probes.examine()
-    print(json.dumps(found, indent=1, ensure_ascii=False) if as_json else probes.table(found))
+    findings = probes.examine()
+    print(json.dumps(findings, indent=1, ensure_ascii=False) if as_json else probes.table(findings))
     return EXIT_OK

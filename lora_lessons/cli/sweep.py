@@ -155,12 +155,12 @@ def bench(
     if run and what != "course":
         raise ValueError("--run runs the lessons: it belongs to `lora-lessons bench course`.")
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        found = _measure(what, model, out, run)
-    fine = found.pop("fine", True)
+        measured = _measure(what, model, out, run)
+    fine = measured.pop("fine", True)
     if out and out.exists():
         print(f"Written: {shown(out)}", file=sys.stderr)
     if as_json:
-        print(json.dumps({"bench": what, **stamp(), **found}, ensure_ascii=False))
+        print(json.dumps({"bench": what, **stamp(), **measured}, ensure_ascii=False))
     return EXIT_OK if fine else EXIT_FAILED
 
 
@@ -182,10 +182,10 @@ def _measure(what: str, model: str | None, out: Path | None, run: bool) -> dict[
     if what == "encoder":
         return never_rounded.record(out=out)
     if what in ("quantize", "course"):
-        found: dict[str, Any] = course_speed.measure(run) if what == "course" else speed.quantize()
+        measured: dict[str, Any] = course_speed.measure(run) if what == "course" else speed.quantize()
         if out:
-            recordings.keep(what, found, out)
-        return found
+            recordings.keep(what, measured, out)
+        return measured
     measures: dict[str, Callable[..., dict[str, Any]]] = {
         "train": training_speed.measure,
         "layer": layer_speed.measure,

@@ -1,16 +1,8 @@
 // The page's half of a BlindJudge (blind_judge.py): one question, two answers, three buttons. Which is whose stays in Python.
 
-const PATIENCE = 5000; // ms until a choice that Python has not heard is called unheard
 const UNHEARD = "Python has not heard this. It is busy with another cell, or it is not running: then run this lesson's cells again. What you judged before is kept.";
 const ASLEEP = "Run this lesson's cells again to wake me up: Python has stopped. What you judged before is kept.";
 const KEYS = { ArrowLeft: "l", ArrowRight: "r", ArrowDown: "=" };
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
 
 function render({ model, el }) {
   const question = element("p", { class: "question" });
@@ -24,29 +16,20 @@ function render({ model, el }) {
   const columns = element("div", { class: "columns" },
     element("section", { "aria-label": "left answer" }, left, button("l", "← Left is better")),
     element("section", { "aria-label": "right answer" }, right, button("r", "Right is better →")));
-  const status = element("p", { class: "status", role: "status" }), asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
-  const root = element("div", { class: "blind-judge", role: "group", "aria-label": "blind comparison", tabindex: 0 },
-    asleep, question, columns, element("div", { class: "below" }, button("=", "↓ No difference"), back), status);
-  root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes keys for itself
+  const status = element("p", { class: "status", role: "status" });
+  const python = tie({ model, el }, { asleep: ASLEEP, unheard: UNHEARD, status });
+  const root = element("div", { class: "blind-judge", role: "group", "aria-label": "blind comparison", tabindex: 0, ...OURS },
+    python.note, question, columns, element("div", { class: "below" }, button("=", "↓ No difference"), back), status);
   el.append(root);
-  let waiting = 0, sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
 
   const pairs = () => model.get("pairs"), choices = () => model.get("choices");
   const at = () => choices().indexOf("."); // the first that is not judged; -1: none
 
-  function send(pair, choice) {
-    const number = model.get("heard") + 1;
-    clearTimeout(waiting);
-    waiting = setTimeout(() => { if (model.get("heard") < number) status.textContent = UNHEARD; }, PATIENCE);
-    model.set("asked", { number, at: Date.now(), pair, choice });
-    model.save_changes();
-  }
-
-  const choose = (choice) => { if (at() >= 0 && !sleeps) send(at(), choice); };
+  const choose = (choice) => { if (at() >= 0 && !python.sleeps) python.send({ pair: at(), choice }); };
 
   function takeBack() {
     const last = (at() < 0 ? pairs().length : at()) - 1;
-    if (last >= 0 && !sleeps) send(last, ".");
+    if (last >= 0 && !python.sleeps) python.send({ pair: last, choice: "." });
   }
 
   back.addEventListener("click", takeBack);
@@ -64,24 +47,12 @@ function render({ model, el }) {
     question.textContent = pair ? pair.question : of ? "All are judged." : "The two answered alike to the letter: there is nothing to judge.";
     left.textContent = pair?.left ?? "";
     right.textContent = pair?.right ?? "";
-    for (const one of root.querySelectorAll("[data-choice]")) one.disabled = !pair || sleeps;
-    back.disabled = of === 0 || n === 0 || sleeps;
-    asleep.textContent = sleeps ? ASLEEP : "";
+    for (const one of root.querySelectorAll("[data-choice]")) one.disabled = !pair || python.sleeps;
+    back.disabled = of === 0 || n === 0 || python.sleeps;
     status.textContent = pair ? `Question ${n + 1} of ${of}. Which answer is better? Click, or press ←, → or ↓.` : model.get("said");
   }
 
-  const fallAsleep = () => { // a restarted kernel does not know this widget, and never will
-    sleeps = true;
-    draw();
-  };
-
-  const listens = { "change:choices change:said change:heard": draw, comm_live_update: fallAsleep };
-  for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
-  draw();
-  return () => {
-    clearTimeout(waiting);
-    for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
-  };
+  return python.listen(draw, "change:choices change:said change:heard");
 }
 
 export default { render };

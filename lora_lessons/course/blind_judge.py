@@ -19,6 +19,7 @@ import traitlets
 from ..evaluation import interval
 from ..outside import in_html
 from . import learner
+from .page_half import page_half
 
 ADAPTER, BASE, SAME, OPEN = "a", "b", "=", "."
 
@@ -47,7 +48,7 @@ class Tally(NamedTuple):
 class BlindJudge(anywidget.AnyWidget):
     """Two answers and three buttons: left, right, no difference; by mouse, or by ←, → and ↓. Backspace takes one back."""
 
-    _esm = Path(__file__).with_name("blind_judge.js")
+    _esm = page_half(Path(__file__).with_name("blind_judge.js"))
     _css = Path(__file__).with_name("blind_judge.css")
     # [{"question": …, "left": …, "right": …}]: no word of which is whose
     pairs: Any = traitlets.List().tag(sync=True)

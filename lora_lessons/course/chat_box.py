@@ -18,6 +18,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 from .. import lora, mixing, models
 from ..outside import in_html
 from .on_the_web import SCENE, played
+from .page_half import page_half
 
 Turn = dict[str, Any]  # {"question": str, "adapter": bool, "answer": str}
 
@@ -41,7 +42,7 @@ class ChatBox(anywidget.AnyWidget):
     answered from those that were `recorded`.
     """
 
-    _esm = Path(__file__).with_name("chat_box.js")
+    _esm = page_half(Path(__file__).with_name("chat_box.js"))
     _css = Path(__file__).with_name("chat_box.css")
     asked = traitlets.Dict().tag(sync=True)  # {"number": 1, 2 …, "question": str, "adapter": bool}; no question: stop
     heard = traitlets.Int().tag(sync=True)  # the number of the last request that reached Python
@@ -154,12 +155,12 @@ class _Watch(StoppingCriteria):  # called after every token
 
 def still(turns: Sequence[Turn]) -> str:
     """The conversation as HTML, for a page without a kernel."""
-    said = "".join(
+    items = "".join(
         f"<dt><b>You, adapter {'on' if one['adapter'] else 'off'}:</b> {in_html(one['question'])}</dt>"
         f"<dd>{in_html(one['answer'])}</dd>"
         for one in turns
     )
-    return f"<dl>{said}</dl><p><i>A still of a chat box. Run this lesson's cells to ask your own questions.</i></p>"
+    return f"<dl>{items}</dl><p><i>A still of a chat box. Run this lesson's cells to ask your own questions.</i></p>"
 
 
 def chat_box(

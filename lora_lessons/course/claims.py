@@ -48,17 +48,17 @@ class Claim(NamedTuple):
         """
         missing = [name for name in self._in_sentence() if name not in values]
         try:
-            found = self.decides(values)
+            judged = self.decides(values)
         except KeyError as error:
             missing += [name for name in map(str, error.args) if name not in missing]
         if missing:
             raise KeyError(f"{self.id} in {self.lesson} rests on {', '.join(missing)}, which has not been recorded.")
-        if found is not None and found not in VERDICTS:
+        if judged is not None and judged not in VERDICTS:
             raise TypeError(
-                f"{self.id} in {self.lesson} is decided as {found!r}: return HOLDS, CONDITION, CORRECTED, NOT_TESTED, "
+                f"{self.id} in {self.lesson} is decided as {judged!r}: return HOLDS, CONDITION, CORRECTED, NOT_TESTED, "
                 "or None where the records bear none of them out."
             )
-        return found
+        return judged
 
     def rests_on(self, values: Mapping[str, Value]) -> list[str]:
         """The records that stand in the sentence, and then those that the verdict was decided by."""
@@ -145,13 +145,13 @@ class Card(NamedTuple):
 def card(one: Claim, values: Mapping[str, Value]) -> Card:
     """The card of claim `one` on these values: its sentence stands alone only under the verdict that it explains."""
     try:
-        found, sentence = one.judge(values), one.filled(values)
+        judged, sentence = one.judge(values), one.filled(values)
     except KeyError as error:
         sentence = f"This verdict is still open. {error.args[0]} Run the cells above first."
         return Card(one.id, one.says, OPEN, sentence)
-    if found == one.written_for:
+    if judged == one.written_for:
         return Card(one.id, one.says, one.written_for, sentence, one.where)
-    otherwise = f"says “{found}”" if found else "says otherwise"
+    otherwise = f"says “{judged}”" if judged else "says otherwise"
     sentence = (
         f"The course expected “{one.written_for}”, but what you measured here {otherwise}. Trust your measurement, "
         f"and find out why. {sentence}"
@@ -167,5 +167,5 @@ _CARD = re.compile(
 
 def read_card(shown: str) -> Card | None:
     """The card that a cell has shown as HTML; None where it is none."""
-    found = _CARD.search(shown)
-    return Card(**{name: read_back(part) for name, part in found.groupdict("").items()}) if found else None
+    match = _CARD.search(shown)
+    return Card(**{name: read_back(part) for name, part in match.groupdict("").items()}) if match else None

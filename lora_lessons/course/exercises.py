@@ -59,26 +59,26 @@ def judge(id: str, answer: Any) -> tuple[str, str]:
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
-            said = EXERCISES[id].check(answer)
+            sentence = EXERCISES[id].check(answer)
     except Unsolved:
         if printed.getvalue().strip():
             return "not yet", "Your function printed its answer; it must return it. Write return in place of print."
         return "open", "Not solved yet: fill in the stub above and run it again. The hints are folded below it."
     except Exception as error:  # a learner's code may fail in any way; the check answers with a sentence
-        said = f"{type(error).__name__}: {error}"
+        sentence = f"{type(error).__name__}: {error}"
         frames = traceback.extract_tb(error.__traceback__)
         if all(Path(frame.filename).is_relative_to(paths.package()) for frame in frames):
             return (
                 "not yet",
-                f"The check cannot use your answer. {said}. Keep the stub's arguments, and return what it says.",
+                f"The check cannot use your answer. {sentence}. Keep the stub's arguments, and return what it says.",
             )
-        return "not yet", f"Your code stopped with an error. {said}"
+        return "not yet", f"Your code stopped with an error. {sentence}"
     finally:
         print(printed.getvalue(), end="")
     right = f"Correct. You have solved “{EXERCISES[id].title}”."
-    if isinstance(said, Remark):
-        return "solved", f"{right} {said}"
-    return ("not yet", said) if said else ("solved", right)
+    if isinstance(sentence, Remark):
+        return "solved", f"{right} {sentence}"
+    return ("not yet", sentence) if sentence else ("solved", right)
 
 
 class Remark(str):

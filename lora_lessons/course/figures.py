@@ -148,8 +148,8 @@ def intervals(rows: Mapping[str, Any], reference: str, xlabel: str) -> Figure:
         color = BLUE if name == reference else (GREEN if s.mean < here.mean else VERMILION) if apart else GREY
         ax.plot([s.low, s.high], [y, y], color=color, lw=2.4)
         ax.plot([s.mean], [y], "o" if name.startswith("fair") else "s", color=color, ms=7)
-        said = ("lower" if s.mean < here.mean else "higher") if apart else "overlaps"
-        label(ax, s.high, y, "the reference" if name == reference else said, color, size=9)
+        words = ("lower" if s.mean < here.mean else "higher") if apart else "overlaps"
+        label(ax, s.high, y, "the reference" if name == reference else words, color, size=9)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(ylim=(len(rows) - 0.5, -0.6), xlabel=xlabel)
     left, right = ax.get_xlim()

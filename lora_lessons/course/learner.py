@@ -64,14 +64,14 @@ def read_progress() -> dict[str, dict[str, Any]]:
         return empty
 
 
-def _checked(found: Any) -> dict[str, dict[str, Any]]:
-    """`found`, if it is what `_remember` writes. Raises ValueError where it is not."""
-    sections = [found.get(name, {}) for name in SECTIONS] if isinstance(found, dict) else []
+def _checked(progress: Any) -> dict[str, dict[str, Any]]:
+    """`progress`, if it is what `_remember` writes. Raises ValueError where it is not."""
+    sections = [progress.get(name, {}) for name in SECTIONS] if isinstance(progress, dict) else []
     values = [value for section in sections if isinstance(section, dict) for value in section.values()]
     whole = len(sections) == sum(isinstance(section, dict) for section in sections) == len(SECTIONS)
     if not whole or not all(isinstance(value, int | float | str) for value in values):
         raise ValueError("not a progress file")
-    return found
+    return progress
 
 
 def _go_on_without(why: str, progress: dict[str, dict[str, Any]], readable: bool = False) -> dict[str, dict[str, Any]]:
@@ -182,11 +182,13 @@ def kept_judgement(key: str) -> str:
 def compare(key: str, measured: float | str, unit: str = "", *, word: str = "measured") -> None:
     """Put the kept prediction beside what was measured; `word` says it where that was planned or recorded."""
     guess = read_progress()["predictions"].get(key)
-    found = f"{word.capitalize()}: {_with_unit(measured, unit)}."
+    outcome = f"{word.capitalize()}: {_with_unit(measured, unit)}."
     if guess is None:
-        print(f"{found} You made no prediction this time.")
+        print(f"{outcome} You made no prediction this time.")
     else:
-        print(" ".join(filter(None, [f"You predicted {_with_unit(guess, unit)}.", found, _how_close(guess, measured)])))
+        print(
+            " ".join(filter(None, [f"You predicted {_with_unit(guess, unit)}.", outcome, _how_close(guess, measured)]))
+        )
 
 
 def _how_close(guess: Any, measured: Any) -> str:
@@ -202,8 +204,8 @@ def _how_close(guess: Any, measured: Any) -> str:
         return "Very close."
     if factor < 1.5:
         return "Close."
-    said = f"Your guess is {show_value(float(factor))} times too {'high' if guess > measured else 'low'}: what did you assume?"
-    return said + " Did you mean another unit?" * any(0.5 < factor / prefix < 2 for prefix in (1e3, 1e6))
+    sentence = f"Your guess is {show_value(float(factor))} times too {'high' if guess > measured else 'low'}: what did you assume?"
+    return sentence + " Did you mean another unit?" * any(0.5 < factor / prefix < 2 for prefix in (1e3, 1e6))
 
 
 def _plain_number(value: Any) -> bool:

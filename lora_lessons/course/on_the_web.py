@@ -35,7 +35,7 @@ class Live(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A widget's page half, as JupyterLab runs it, and what stands in for Python on the web."""
+    """A widget's own part of its page half (see `page_half`), and what stands in for Python on the web."""
 
     esm: Path
     css: Path | None
@@ -67,7 +67,7 @@ def live(
 
 
 def kind(name: str, esm: Path, css: Path | None = None, answers: Path | None = None) -> None:
-    """Let the site know a kind of widget: the module and style of JupyterLab, and a script that answers in place of Python."""
+    """Let the site know a kind of widget: its own script and style in JupyterLab, and a script that answers in place of Python."""
     KINDS[name] = Kind(esm, css, answers)
 
 

@@ -103,7 +103,7 @@ def figure(row: str) -> Any:
 
 def column(group: str) -> dict[str, Any]:
     """The rows of one group by the last part of their names. Raises KeyError where there is no such group."""
-    found = {row.removeprefix(f"{group}."): value for row, value in figures().items() if row.startswith(f"{group}.")}
-    if not found:
+    rows = {row.removeprefix(f"{group}."): value for row, value in figures().items() if row.startswith(f"{group}.")}
+    if not rows:
         raise KeyError(f"data/published.toml has no group {group!r}: add it there with its source.")
-    return found
+    return rows

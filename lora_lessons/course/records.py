@@ -123,15 +123,15 @@ def records_of(notebook: Any) -> dict[str, Record]:
     A cell's output holds a list of them; notebooks that ran before there were tables hold one in each output.
     Raises MalformedRecord, a ValueError, for one that `record` would not have made.
     """
-    found: dict[str, Record] = {}
+    records: dict[str, Record] = {}
     for index, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
             bundle = output.get("data", {}).get(MIME)
             for one in bundle if isinstance(bundle, list) else [bundle] if bundle else []:
                 if why := fault(one):
                     raise MalformedRecord(index, why)
-                found[one["name"]] = Record(**one)
-    return found
+                records[one["name"]] = Record(**one)
+    return records
 
 
 def fault(one: Any) -> str:

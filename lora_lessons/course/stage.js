@@ -6,16 +6,8 @@ const SVG = "http://www.w3.org/2000/svg";
 // where no kernel runs, the host has a sentence of its own (`asleep`)
 const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget.";
 const OLDER = "The picture and the words below it are still those of the last choice that works.";
-const PATIENCE = 5000; // milliseconds
 const ASLEEP = (label) => `Run this cell again to wake me up: Python has stopped. Until then, only “${label}” moves the picture.`;
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
 
 const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
@@ -90,14 +82,14 @@ function render({ model, el }) {
   const root = element("div", { class: "stage", role: "group", "aria-label": `Interactive picture. Controls: ${named_after}` }), controls = element("div", { class: "controls" });
   const picture = element("div", { class: "picture" }), said = element("p", { class: "said", role: "alert" });
   const words = element("p", { class: "words", "aria-live": "polite" });
-  const asleep = element("p", { class: "asleep", role: "note", "aria-live": "polite" });
+  const axis = model.get("axis"), alone = model.get("controls").find((control) => control.name === axis).label;
+  const python = tie({ model, el }, { asleep: ASLEEP(alone) });
   const frame = element("div", { class: "frame", role: "region", "aria-label": "the picture, scrolled sideways" }, picture); // on a phone it is wider than the card
   const resized = new ResizeObserver(() => { frame.tabIndex = frame.scrollWidth > frame.clientWidth + 1 ? 0 : -1; });
   const kept = element("p", { class: "kept" });
-  root.append(asleep, controls, frame, said, kept, words); // what comes and goes stands below the picture: it keeps its place
+  root.append(python.note, controls, frame, said, kept, words); // what comes and goes stands below the picture: it keeps its place
   el.append(root);
-  const axis = root.dataset.axis = model.get("axis");
-  let sleeps = el.classList.contains("jupyter-widgets-disconnected"); // JupyterLab's word for a widget that came without a kernel
+  root.dataset.axis = axis;
   let typed = {}, back = {}; // a typed value's predecessor; where it was refused, what the control stands at again
   const standing = () => ({ ...model.get("values"), ...back });
   let movers = [], waiting = 0, patience = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
@@ -170,7 +162,7 @@ function render({ model, el }) {
   const change = (name, value) => changeAll({ [name]: value });
 
   function changeAll(asked, before = {}) {
-    if (sleeps) asked = axis in asked ? { [axis]: asked[axis] } : {};
+    if (python.sleeps) asked = axis in asked ? { [axis]: asked[axis] } : {};
     const values = { ...standing(), ...asked };
     typed = before;
     back = {};
@@ -179,11 +171,10 @@ function render({ model, el }) {
     sync();
   }
 
-  const ours = { "data-lm-suppress-shortcuts": "true" }; // else JupyterLab takes the arrow keys for itself
   const syncs = model.get("controls").map((control) => {
     const { kind, name, label } = control, locked = () => model.get("scene").locked.includes(name);
     const value = () => (locked() ? "" : standing()[name]); // what has no say shows no value
-    const holder = element("label", {}, label), named = { ...ours, "aria-label": label }; // the label holds values, too: no name
+    const holder = element("label", {}, label), named = { ...OURS, "aria-label": label }; // the label holds values, too: no name
     controls.append(holder);
     const takesTyping = (box) => { // what is being typed is not touched until it is taken
       const take = () => {
@@ -227,13 +218,12 @@ function render({ model, el }) {
     for (const one of syncs) one();
     for (const box of controls.querySelectorAll("input, select")) {
       const name = box.dataset.name ?? box.dataset.typed;
-      box.disabled = model.get("scene").locked.includes(name) || (sleeps && name !== axis);
+      box.disabled = model.get("scene").locked.includes(name) || (python.sleeps && name !== axis);
     }
     draw();
     const inPage = place() >= 0 && Object.entries(model.get("answered")).every(([k, v]) => k === axis || v === model.get("values")[k]);
     clearTimeout(waiting);
     clearTimeout(patience);
-    asleep.textContent = sleeps ? ASLEEP(model.get("controls").find((control) => control.name === axis).label) : "";
     root.classList.toggle("waiting", false);
     root.dataset.settled = String(!open && model.get("scene") === played);
     said.textContent = model.get("said");
@@ -242,22 +232,16 @@ function render({ model, el }) {
     kept.textContent = older ? OLDER : "";
     if (open && !inPage) {
       waiting = setTimeout(() => root.classList.add("waiting"), 400);
-      patience = setTimeout(() => { said.textContent = model.get("asleep") ?? SLEEPS; }, sleeps ? 0 : PATIENCE);
+      patience = setTimeout(() => { said.textContent = model.get("asleep") ?? SLEEPS; }, python.sleeps ? 0 : PATIENCE);
     }
   }
 
-  function fallAsleep() { // a restarted kernel does not know this widget, and never will
-    sleeps = true;
-    sync();
-  }
-
-  const listens = { "change:backdrop": setBackdrop, "change:scene": setScene, "change:values change:answered change:said": sync, comm_live_update: fallAsleep };
-  for (const [events, hear] of Object.entries(listens)) model.on(events, hear);
   resized.observe(frame);
   setBackdrop();
-  sync();
+  const pictures = { "change:backdrop": setBackdrop, "change:scene": setScene };
+  const leave = python.listen(sync, "change:values change:answered change:said", pictures);
   return () => {
-    for (const [events, hear] of Object.entries(listens)) model.off(events, hear);
+    leave();
     gone = true;
     resized.disconnect();
     clearTimeout(waiting);

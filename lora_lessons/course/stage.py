@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..drawing import figure_html
 from ..outside import in_picture
+from .page_half import page_half
 
 _ids = count(1)
 
@@ -159,7 +160,7 @@ class Stage(anywidget.AnyWidget):
     widget shows itself as a still with a caption.
     """
 
-    _esm = Path(__file__).with_name("stage.js")
+    _esm = page_half(Path(__file__).with_name("stage.js"))
     _css = Path(__file__).with_name("stage.css")
     controls: Any = traitlets.List().tag(sync=True)
     axis = traitlets.Unicode().tag(sync=True)
@@ -279,9 +280,9 @@ def _draw_text(mark: Mark, i: int) -> None:
 
 def _page_text(mark: Mark, height: float) -> dict[str, Any]:
     x, y = pixels(mark.ax, mark.columns["x"], mark.columns["y"], height)
-    said = {"text": mark.columns["text"], "fill": mark.columns["color"]}
+    texts = {"text": mark.columns["text"], "fill": mark.columns["color"]}
     style = {"ha": mark.style["ha"], "va": mark.style["va"], "size": mark.style["size"] * DPI / 72}
-    return {"x": x.tolist(), "y": y.tolist()} | said | style
+    return {"x": x.tolist(), "y": y.tolist()} | texts | style
 
 
 def _draw_line(mark: Mark, i: int) -> None:

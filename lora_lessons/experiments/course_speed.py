@@ -23,9 +23,9 @@ def measure(run: bool = False, folder: Path = REPORTS) -> dict[str, Any]:
     if run:
         runner.run(runner.find_lessons([]), out=folder, fresh=True)
     report = newest(folder)
-    found = compare(report or {})
-    print("\n".join(in_words(found, folder)))
-    return found
+    comparison = compare(report or {})
+    print("\n".join(in_words(comparison, folder)))
+    return comparison
 
 
 def newest(folder: Path) -> dict[str, Any] | None:
@@ -38,12 +38,12 @@ def newest(folder: Path) -> dict[str, Any] | None:
 def _report(file: Path) -> dict[str, Any] | None:
     """A report; None where it is damaged, which is said."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        _check(found)
+        report = json.loads(file.read_text(encoding="utf-8"))
+        _check(report)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         print(f"{file} is damaged, so it is passed over: run the lessons again.", file=sys.stderr)
         return None
-    return found
+    return report
 
 
 def _check(report: Any) -> None:

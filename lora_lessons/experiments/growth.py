@@ -52,9 +52,9 @@ def measure(
     for name, setting in settings(grows):
         rows.append({"grows": name, **setting} | one(**setting, repeats=repeats, precision=precision, llama=llama))
         print(line(rows[-1]), flush=True)
-    found = {"device": device, "precision": precision, "model": llama, "repeats": repeats, "rows": rows}
-    keep(RECORDING, found, out)
-    return found
+    recording = {"device": device, "precision": precision, "model": llama, "repeats": repeats, "rows": rows}
+    keep(RECORDING, recording, out)
+    return recording
 
 
 def settings(grows: Mapping[str, Sequence[int]]) -> Iterator[tuple[str, dict[str, int]]]:

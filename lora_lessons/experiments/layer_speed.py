@@ -108,9 +108,9 @@ def measure(
     for d, r, length in product(sizes, ranks, tokens):
         rows.append(_row(d, r, length, DTYPES[precision], device, repeats))
         print(line(rows[-1]), flush=True)
-    found = {"device": device, "precision": precision, "repeats": repeats, "rows": rows}
-    keep(RECORDING, found, out)
-    return found
+    recording = {"device": device, "precision": precision, "repeats": repeats, "rows": rows}
+    keep(RECORDING, recording, out)
+    return recording
 
 
 def _row(d: int, r: int, tokens: int, dtype: torch.dtype, device: str, repeats: int) -> dict[str, Any]:

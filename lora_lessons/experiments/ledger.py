@@ -121,14 +121,14 @@ def measure_all(
         row |= _in_a_process(name, job)
         rows.append(row)
         print(line(row), flush=True)
-    found = {
+    kept = {
         "model": shape.name,
         "weights": "random",
         "card": card[0] if card else None,
         **stamp(),
         "rows": rows,
     }
-    recordings.write(file, found)
+    recordings.write(file, kept)
     errors = [abs(row["error"]) for row in rows if row["status"] == OK]
     if errors:
         within = sum(error <= 0.05 for error in errors)
@@ -188,13 +188,13 @@ def _in_a_process(name: str, what: Job) -> dict[str, Any]:
     said_so = json.dumps(what.counted())
     command = [sys.executable, "-m", __name__, name, said_so]
     done = subprocess.run(command, capture_output=True, text=True, env=kernel_environment())
-    found: dict[str, Any] = {"status": OUT_OF_MEMORY}
-    for said in done.stdout.splitlines():
-        if said.startswith("{"):
-            found = json.loads(said)
+    row: dict[str, Any] = {"status": OUT_OF_MEMORY}
+    for printed in done.stdout.splitlines():
+        if printed.startswith("{"):
+            row = json.loads(printed)
     if done.returncode not in (0, -9, 137):  # -9: killed by the system, for the memory it took
-        found |= {"status": FAILED, "why": (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]}
-    return found
+        row |= {"status": FAILED, "why": (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]}
+    return row
 
 
 def run(name: str, job: Job) -> Iterator[dict[str, Any]]:

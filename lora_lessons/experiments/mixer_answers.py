@@ -67,8 +67,8 @@ def record() -> dict[str, Any]:
         mixed = answer(base, known, asked) if any(asked.parts.values()) else plain[asked.question]
         rows.append({**asked._asdict(), "answer": mixed})
         print(f"{asked.parts}: {mixed[:80]!r}", flush=True)
-    found = {"what": "greedy answers of adapters at several scales, alone and in pairs", "tokens": TOKENS}
-    recordings.keep(NAME, found | {"base": plain, "rows": rows})
+    about = {"what": "greedy answers of adapters at several scales, alone and in pairs", "tokens": TOKENS}
+    recordings.keep(NAME, about | {"base": plain, "rows": rows})
     return recorded()
 
 

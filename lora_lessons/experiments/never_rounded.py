@@ -89,8 +89,8 @@ def rounded(model: Any, weights: Mapping[str, Tensor], way: Way) -> Iterator[Non
 
 def sentences(limit: int | None = None) -> list[str]:
     """The sentences of the course's general text, the first `limit` of them."""
-    found = re.split(r"(?<=[.!?])\s+", " ".join(tasks.general_text().split()))
-    return [one for one in found if one][:limit]
+    parts = re.split(r"(?<=[.!?])\s+", " ".join(tasks.general_text().split()))
+    return [one for one in parts if one][:limit]
 
 
 def weights(encoder: Encoder) -> dict[str, Tensor]:
@@ -142,12 +142,12 @@ class Order(NamedTuple):
 def messages() -> list[Order]:
     """The 280 orders of data/strict_json, each without the line of instruction that all share."""
     task = tasks.load_task("strict_json")
-    found = []
+    orders = []
     for example in [*task.train, *task.held_out]:
         asked, answered = (message["content"] for message in example["messages"])
         text = asked.split("\n", 1)[1]
-        found.append(Order(example["topic"], text, DAYS.index(json.loads(answered)["day"])))
-    return found
+        orders.append(Order(example["topic"], text, DAYS.index(json.loads(answered)["day"])))
+    return orders
 
 
 def split(found: list[Order], seed: int) -> tuple[list[Order], list[Order]]:
@@ -219,8 +219,8 @@ def _head(encoder: Encoder, seed: int) -> nn.Linear:
         return nn.Linear(encoder.model.config.hidden_size, len(DAYS))
 
 
-def _days(found: list[Order]) -> Tensor:
-    return torch.tensor([one.day for one in found])
+def _days(orders: list[Order]) -> Tensor:
+    return torch.tensor([one.day for one in orders])
 
 
 SEEDS = 8
@@ -258,30 +258,30 @@ def record(seeds: Sequence[int] = range(SEEDS), out: Path | None = None) -> dict
     """Measure everything, print it line by line, and write it to `out` or data/measurements/never_rounded.json."""
     encoder = models.load_encoder()
     kept = weights(encoder)
-    found: dict[str, Any] = {
+    recording: dict[str, Any] = {
         "what": f"{models.ENCODER_NAME}, {sum(W.numel() for W in kept.values()):,} weights of {len(kept)} matrices in fp32, never rounded",
         "as_bf16": fmean(float((W.bfloat16() == W).float().mean()) for W in kept.values()),
         "ranking": rank(encoder),
         "spectra": spectra(kept),
         "runs": [],
     }
-    for name, row in found["ranking"].items():
+    for name, row in recording["ranking"].items():
         moved = summary(row["moved"])
         print(f"{name:<20}{row['bits']:6.3f} bits  error {row['error']:.4f}  1 - cos {moved.mean:.4f}", flush=True)
-    shares = found["spectra"]
+    shares = recording["spectra"]
     print(f"90% of the energy in {shares['share']:.3f} of full rank (noise {shares['noise']:.3f})", flush=True)
-    recordings.keep(NAME, found, out)
+    recordings.keep(NAME, recording, out)
     if not seeds:
-        return found
-    found["tuning"] = [train(encoder, kept, "16-bit", seed, learning_rate=r) for r in RATES for seed in TUNED_ON]
-    rate = best_rate(found["tuning"])
+        return recording
+    recording["tuning"] = [train(encoder, kept, "16-bit", seed, learning_rate=r) for r in RATES for seed in TUNED_ON]
+    rate = best_rate(recording["tuning"])
     print(f"learning rate {rate:g}, the best of {RATES} on 16-bit and two other seeds", flush=True)
     for seed in seeds:
-        found["runs"] += [train(encoder, kept, base, seed, learning_rate=rate) for base in BASES]
-        print(f"seed {seed}:", *(f"{run['loss_held_out']:.3f}" for run in found["runs"][-len(BASES) :]), flush=True)
-        recordings.keep(NAME, found, out)
-    on = {base: [run for run in found["runs"] if run["base"] == base] for base in BASES}
+        recording["runs"] += [train(encoder, kept, base, seed, learning_rate=rate) for base in BASES]
+        print(f"seed {seed}:", *(f"{run['loss_held_out']:.3f}" for run in recording["runs"][-len(BASES) :]), flush=True)
+        recordings.keep(NAME, recording, out)
+    on = {base: [run for run in recording["runs"] if run["base"] == base] for base in BASES}
     for base in list(BASES)[1:] if len(seeds) > 1 else ():
         cost = paired(on[base], on["16-bit"])
         print(f"{base:<12} above 16-bit by {cost.mean:.3f} nats ({cost.low:.3f} to {cost.high:.3f})")
-    return found
+    return recording

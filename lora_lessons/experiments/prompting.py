@@ -61,7 +61,7 @@ def prompted(base: models.Base, name: str, way: str, limit: int = 16, max_new_to
     task = tasks.load_task(name)
     asked = evaluation.drawn(task, limit)
     turns = [message for example in task.train[:EXAMPLES] for message in example["messages"][-2:]]
-    said = models.answers(
+    texts = models.answers(
         base,
         [example["messages"][-2]["content"] for example in asked],
         max_new_tokens,
@@ -69,17 +69,18 @@ def prompted(base: models.Base, name: str, way: str, limit: int = 16, max_new_to
         batch_size=48,
         before=turns if "examples" in way else (),
     )
-    return sum(not tasks.scores.faults(name, answer, one) for answer, one in zip(said, asked, strict=True)) / len(asked)
+    kept = [not tasks.scores.faults(name, text, one) for text, one in zip(texts, asked, strict=True)]
+    return sum(kept) / len(kept)
 
 
 def sampled(base: models.Base, name: str) -> Sample:
     """The first held-out question of the task, answered by the base and by the base with its shipped adapter."""
     question = tasks.load_task(name).held_out[0]["messages"][-2]["content"]
-    said = []
+    answers = []
     for adapter in (None, read_adapter(shipped_adapters.shipped()[name])):
         with mixing.attached(base.model, adapter):
-            said.append(models.chat(base, question, 80))
-    return Sample(question, *said)
+            answers.append(models.chat(base, question, 80))
+    return Sample(question, *answers)
 
 
 def recorded() -> dict[str, Any]:
@@ -94,21 +95,21 @@ def shares(name: str) -> dict[str, float]:
 
 def samples() -> dict[str, Sample]:
     """The recorded sample of every shipped adapter."""
-    found = recorded()["tasks"]
-    return {name: Sample(**found[name]["sample"]) for name in shipped_adapters.shipped()}
+    by_task = recorded()["tasks"]
+    return {name: Sample(**by_task[name]["sample"]) for name in shipped_adapters.shipped()}
 
 
 def record(names: Sequence[str]) -> dict[str, Any]:
     """Ask the base with each prompt, and each adapter for a sample; tasks that are not named stay as recorded."""
     base = models.load(precision="fp32")
-    found = recorded()["tasks"] if (measurements() / f"{NAME}.json").is_file() else {}
+    by_task = recorded()["tasks"] if (measurements() / f"{NAME}.json").is_file() else {}
     for name in names:
         kept = {way: prompted(base, name, way, shipped_adapters.SCORED) for way in WAYS}
-        found[name] = kept | {"of": shipped_adapters.SCORED, "sample": sampled(base, name)._asdict()}
+        by_task[name] = kept | {"of": shipped_adapters.SCORED, "sample": sampled(base, name)._asdict()}
         print(f"{name}: {kept}", flush=True)
         what = "share of held-out answers that keep every rule of the task, the bare base helped by a prompt"
-        recordings.keep(NAME, {"what": what, "tasks": found})
-    return found
+        recordings.keep(NAME, {"what": what, "tasks": by_task})
+    return by_task
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -42,8 +42,8 @@ def calibration(base: Base, seed: int = 0, windows: int = 8, length: int = 256) 
     from .. import tasks
 
     examples = [example for name in CALIBRATE_ON for example in tasks.load_task(name).train]
-    said = "\n\n".join(message["content"] for example in examples for message in example["messages"])
-    ids = base.tokenizer(said, return_tensors="pt", add_special_tokens=False)["input_ids"][0]
+    text = "\n\n".join(message["content"] for example in examples for message in example["messages"])
+    ids = base.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"][0]
     starts = torch.randint(len(ids) - length, (windows,), generator=torch.Generator().manual_seed(seed))
     return list(torch.stack([ids[start : start + length] for start in starts.tolist()]).split(4))
 
@@ -67,7 +67,7 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
 
     base = models.load(precision="fp32")
     names = lora.resolve_targets(base.model, "all-linear")
-    found: dict[str, Any] = {
+    recording: dict[str, Any] = {
         "what": f"losses (nats a token) on the passages of the general text, all 210 matrices rounded, group {group}",
         "grids": GRIDS,
         "calibrated_on": list(CALIBRATE_ON),
@@ -75,7 +75,7 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
         "intact": losses(base),
         "rows": [],
     }
-    print(f"intact: perplexity {_perplexity(found['intact']):.2f}", flush=True)
+    print(f"intact: perplexity {_perplexity(recording['intact']):.2f}", flush=True)
     for seed, b, (name, how) in product(seeds, bits, METHODS.items()):
         if name == "rtn" and seed != seeds[0]:
             continue  # it does not look at the calibration text
@@ -85,10 +85,10 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
             made = blockwise.quantize_model(base.model, names, batches=read, group=group, **GRIDS[b], **how)
             seconds = round(time.perf_counter() - begun, 1)
             row = {"method": name, "bits": b, "seed": seed, "bits_per_weight": bits_per_weight(made)}
-            found["rows"].append(row | {"losses": losses(base)})
-        after = _perplexity(found["rows"][-1]["losses"])
+            recording["rows"].append(row | {"losses": losses(base)})
+        after = _perplexity(recording["rows"][-1]["losses"])
         print(f"{name}, {b} bits, seed {seed}: perplexity {after:.2f} ({seconds} s to round)", flush=True)
-        recordings.keep("lesson_11_rounding", found)
+        recordings.keep("lesson_11_rounding", recording)
 
 
 def _perplexity(losses: Sequence[float]) -> float:

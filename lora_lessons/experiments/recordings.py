@@ -38,16 +38,16 @@ def read(file: Path) -> dict[str, Any]:
     Raises FileNotFoundError when there is none, ValueError when it is not as it was recorded.
     """
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        recording = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no {file.name} in {file.parent}: {AGAIN}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file.name} is damaged ({first_line(error)}): {AGAIN}") from error
-    if not isinstance(found, dict):
+    if not isinstance(recording, dict):
         raise ValueError(f"{file.name} is damaged (it holds no fields by name): {AGAIN}")
-    if found.get(DIGEST) not in (None, digest(found)):
+    if recording.get(DIGEST) not in (None, digest(recording)):
         raise ValueError(f"{file.name} is not as it was recorded: {AGAIN}")
-    return found
+    return recording
 
 
 def keep(name: str, found: Mapping[str, Any], out: Path | None = None) -> None:
@@ -99,7 +99,7 @@ def run_in_process(
     command = [sys.executable, "-m", module, task, json.dumps(wanted), str(folder)]
     env = kernel_environment() | environment | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env) as child:
-        said, late = b"", threading.Event()
+        output, late = b"", threading.Event()
 
         def stop() -> None:
             late.set()
@@ -110,7 +110,7 @@ def run_in_process(
             clock.start()
         try:
             while chunk := os.read(child.stdout.fileno(), 4096):  # type: ignore[union-attr]
-                said = (said + chunk)[-4000:]
+                output = (output + chunk)[-4000:]
                 # several moves of a progress bar may come at once, and each begins a write of its own
                 for part in re.split(r"(?=\r)", chunk.decode(errors="replace")):
                     sys.stderr.write(part)
@@ -128,7 +128,7 @@ def run_in_process(
             "Run it again: it goes on from its last checkpoint."
         )
     if child.returncode:
-        lines = said.decode(errors="replace").strip().splitlines() or ["no message"]
+        lines = output.decode(errors="replace").strip().splitlines() or ["no message"]
         kind, _, sentence = lines[-1].rpartition("Error: ")
         raise (ValueError if kind == "Value" else ModelError)(sentence)
 

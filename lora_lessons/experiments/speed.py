@@ -18,7 +18,7 @@ def quantize(numbers: int = 58_720_256, rounds: int = 3) -> dict[str, dict[str, 
 
     Prints both and their ratio. Returns {what: {"ours", "bitsandbytes": seconds, and for the peak bytes beyond the weight}}.
     """
-    found: dict[str, dict[str, float]] = {}
+    medians: dict[str, dict[str, float]] = {}
     sides = ("ours", "bitsandbytes")
     rows = [{side: _in_a_process(side, numbers) for side in sides} for _ in range(rounds)]
     print(
@@ -26,10 +26,10 @@ def quantize(numbers: int = 58_720_256, rounds: int = 3) -> dict[str, dict[str, 
     )
     print(f"{'':<22}{'ours':>10}{'bitsandbytes':>14}{'ratio':>8}")
     for what, unit, scale in (("quantize", "s", 1), ("dequantize", "s", 1), ("peak", "MB", 1e6)):
-        found[what] = {side: statistics.median(row[side][what] for row in rows) for side in sides}
-        ours, theirs = (found[what][side] / scale for side in sides)
+        medians[what] = {side: statistics.median(row[side][what] for row in rows) for side in sides}
+        ours, theirs = (medians[what][side] / scale for side in sides)
         print(f"{what + ', ' + unit:<22}{ours:>10.2f}{theirs:>14.2f}{ours / theirs:>8.2f}")
-    return found
+    return medians
 
 
 def _in_a_process(side: str, numbers: int) -> dict[str, float]:
@@ -60,7 +60,7 @@ def one_quantize(side: str, numbers: int) -> dict[str, float]:
     there, back = ways[side]
     before = peak_bytes()
     there()
-    found, times = {"peak": float(peak_bytes() - before)}, []
+    measured, times = {"peak": float(peak_bytes() - before)}, []
     for _ in range(3):
         marks = [time.perf_counter()]
         packed = there()
@@ -68,7 +68,7 @@ def one_quantize(side: str, numbers: int) -> dict[str, float]:
         back(packed)
         marks.append(time.perf_counter())
         times.append((marks[1] - marks[0], marks[2] - marks[1]))
-    return found | {"quantize": min(t for t, _ in times), "dequantize": min(t for _, t in times)}
+    return measured | {"quantize": min(t for t, _ in times), "dequantize": min(t for _, t in times)}
 
 
 if __name__ == "__main__":

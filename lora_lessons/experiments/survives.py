@@ -116,9 +116,9 @@ def in_torch(
                     linear.weight.data = weights(way, linear.weight.detach(), update)
             logits = evaluation.answer_logits(base.model, asked.encoded)
             reference = logits if reference is None else reference
-            said = models.answers(base, asked.prompts, NEW_TOKENS, batch_size=len(asked.prompts))
+            answers = models.answers(base, asked.prompts, NEW_TOKENS, batch_size=len(asked.prompts))
         kl = evaluation.divergence(reference, logits)
-        yield {"way": way, "bits": bits(way, adapter, base.model), "kl": kl} | score(said, asked)
+        yield {"way": way, "bits": bits(way, adapter, base.model), "kl": kl} | score(answers, asked)
 
 
 def recorded() -> dict[str, Any]:
@@ -137,7 +137,7 @@ def record(
     base = models.load(precision="fp32")
     asked = questions(base, count, name)
     files = sorted((course_root() / "data").glob("*/train.jsonl"))
-    found: dict[str, Any] = {
+    recording: dict[str, Any] = {
         "what": f"{len(asked.examples)} held-out answers of {name}, judged by its rules; KL from the unmerged model",
         "compared": len(asked.encoded),
         "adapter": name,
@@ -151,9 +151,9 @@ def record(
 
     def keep(row: Mapping[str, Any]) -> None:
         kept[row["way"]] = dict(row)
-        found["rows"] = [kept[way] for way in TITLES if way in kept]
+        recording["rows"] = [kept[way] for way in TITLES if way in kept]
         print({key: round(v, 4) if isinstance(v, float) else v for key, v in row.items()}, flush=True)
-        recordings.keep(NAME, found)
+        recordings.keep(NAME, recording)
 
     for row in in_torch(base, adapter, asked, [way for way in ways if way not in FILES]):
         keep(row)
@@ -164,7 +164,7 @@ def record(
         for way in ways:
             if way in FILES:
                 keep({"way": way} | by_a_tool(way, job, out, asked))
-    return found
+    return recording
 
 
 def job_for(base: models.Base, adapter: Adapter, asked: Questions, out: Path, files: Sequence[Path]) -> dict[str, Any]:
@@ -210,10 +210,10 @@ def by_a_tool(way: str, job: Mapping[str, Any], out: Path, asked: Questions) -> 
     except Exception as error:  # what a tool cannot do is a row, too
         return {"failed": f"{type(error).__name__}: {error}"[:300]}
     tokenizer = AutoTokenizer.from_pretrained(models.embedded_folder(), trust_remote_code=False)
-    said = [text.strip() for text in tokenizer.batch_decode(told["said"], skip_special_tokens=True)]
+    answers = [text.strip() for text in tokenizer.batch_decode(told["said"], skip_special_tokens=True)]
     in_layers = table.gguf_bits(place)[1] if place.is_file() else table.safetensors_bits(place, out / rows.MERGED)[1]
     types = {"types": table.gguf_bits(place)[2]} if place.is_file() else {}
-    return {"bits": in_layers, "kl": told["kl"]} | score(said, asked) | types
+    return {"bits": in_layers, "kl": told["kl"]} | score(answers, asked) | types
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -59,7 +59,7 @@ def measure(steps: int = 20, repeats: int = 3, out: Path | None = None) -> dict[
     which is then computed once for a batch. Without TRL its side is left out, which is said.
     """
     precision = models.best_precision().name
-    found: dict[str, Any] = {"precision": precision, "steps": steps, "rows": []}
+    recording: dict[str, Any] = {"precision": precision, "steps": steps, "rows": []}
     model, best = models.load(precision=precision).model, 0.0
     with tempfile.TemporaryDirectory() as scratch:
         for task in TASKS:
@@ -71,13 +71,13 @@ def measure(steps: int = 20, repeats: int = 3, out: Path | None = None) -> dict[
                     wanted = {"side": side, "task": task, "steps": steps, "precision": precision}
                     run_in_process(__name__, "side", wanted, folder, {})
                     so_far.append(json.loads((folder / "found.json").read_text(encoding="utf-8")))
-            found["rows"] += [_median(task, side, ran) for side, ran in runs.items()]
-    for row in found["rows"]:
+            recording["rows"] += [_median(task, side, ran) for side, ran in runs.items()]
+    for row in recording["rows"]:
         row["share_of_limit"] = row["flops"] / row["seconds"] / best
     print(f"{machine()}, {precision}: its matrix products reach {best / 1e9:.0f} GFLOP/s at this model's sizes.")
-    print("\n".join(in_words(found["rows"])))
-    keep(RECORDING, found | {"limit_flops": best}, out)
-    return found
+    print("\n".join(in_words(recording["rows"])))
+    keep(RECORDING, recording | {"limit_flops": best}, out)
+    return recording
 
 
 def _median(task: str, side: str, runs: list[dict[str, float]]) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
     held_out = [tasks.encode(base.tokenizer, example) for example in task.held_out[:JUDGED]]
     seen = in_our_order(examples, settings)
     supervised = sum(int((one.labels != tasks.IGNORED).sum()) for one in seen)
-    found = {
+    measured = {
         "seconds": seconds,
         "supervised_per_second": supervised / seconds,
         "loss": evaluation.held_out_loss(model, held_out),
@@ -149,8 +149,8 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
         "flops": needed(base.model, seen, settings.batch_size),
         "chat_tokens": statistics.mean(len(one.input_ids) for one in seen),
     }
-    write_text(folder / "found.json", json.dumps(found))
-    print(json.dumps({"settings": asdict(settings)} | found), file=sys.stderr)
+    write_text(folder / "found.json", json.dumps(measured))
+    print(json.dumps({"settings": asdict(settings)} | measured), file=sys.stderr)
 
 
 def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:

@@ -115,8 +115,8 @@ def _take_first(config: Any, blocks: int) -> None:
 
 def windows(config: Any) -> list[tuple[str, int]]:
     """The names and sizes, in tokens, of the config's sliding windows and attention chunks: beyond one, a mask is made."""
-    found = ((name, getattr(config, name, None)) for name in ("sliding_window", "attention_chunk_size"))
-    return [(name, size) for name, size in found if isinstance(size, int) and size > 0]
+    named_sizes = ((name, getattr(config, name, None)) for name in ("sliding_window", "attention_chunk_size"))
+    return [(name, size) for name, size in named_sizes if isinstance(size, int) and size > 0]
 
 
 def _materialise(model: Any, module: Any, device: str) -> None:

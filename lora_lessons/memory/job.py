@@ -159,10 +159,10 @@ class Shape(NamedTuple):
         """
         from transformers import AutoConfig, PreTrainedConfig
 
-        said = json.loads(self.text, object_hook=_number)
-        kind = said.pop("model_type")
+        settings = json.loads(self.text, object_hook=_number)
+        kind = settings.pop("model_type")
         try:
-            config = AutoConfig.for_model(kind, **said).get_text_config()
+            config = AutoConfig.for_model(kind, **settings).get_text_config()
             if not isinstance(config, PreTrainedConfig):
                 raise ValueError("its text_config holds no settings by name")
             return config
@@ -172,9 +172,9 @@ class Shape(NamedTuple):
             ) from error
 
 
-def _number(said: dict[str, Any]) -> Any:
+def _number(value: dict[str, Any]) -> Any:
     """An infinite number, which transformers writes as {"__float__": "Infinity"}; anything else as it is."""
-    return float(said["__float__"]) if said.keys() == {"__float__"} else said
+    return float(value["__float__"]) if value.keys() == {"__float__"} else value
 
 
 def why(error: BaseException) -> str:
@@ -223,23 +223,23 @@ def _unknown(name: str) -> str:
 ASIDE = ("quantization_config", "dtype", "torch_dtype", "architectures", "_name_or_path", "transformers_version")
 
 
-def _shape(name: str, said: Mapping[str, Any]) -> Shape:
-    check_sizes(said, name)
-    sizes = {key: value for key, value in said.items() if key not in ASIDE}
-    return Shape(name, json.dumps(sizes, sort_keys=True, default=str), _packed(said.get("quantization_config")))
+def _shape(name: str, settings: Mapping[str, Any]) -> Shape:
+    check_sizes(settings, name)
+    sizes = {key: value for key, value in settings.items() if key not in ASIDE}
+    return Shape(name, json.dumps(sizes, sort_keys=True, default=str), _packed(settings.get("quantization_config")))
 
 
 # What a checkpoint may be packed by and planned all the same: bitsandbytes' 4 bits are QLoRA's, and gpt-oss is unpacked to train.
 IN_FOUR_BITS, UNPACKED = "bitsandbytes, 4 bits", "mxfp4"
 
 
-def _packed(said: Any) -> str:
-    said = said.to_dict() if hasattr(said, "to_dict") else said
-    if not isinstance(said, Mapping):
+def _packed(quantization: Any) -> str:
+    quantization = quantization.to_dict() if hasattr(quantization, "to_dict") else quantization
+    if not isinstance(quantization, Mapping):
         return ""
-    if said.get("load_in_4bit") or said.get("_load_in_4bit"):
+    if quantization.get("load_in_4bit") or quantization.get("_load_in_4bit"):
         return IN_FOUR_BITS
-    return str(said.get("quant_method") or "unknown")[:40]
+    return str(quantization.get("quant_method") or "unknown")[:40]
 
 
 def check_packed(shape: Shape, job: Job) -> None:

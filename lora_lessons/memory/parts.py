@@ -44,8 +44,10 @@ def parts_of(shape: Shape, target_modules: str | tuple[str, ...]) -> Parts:
 
     Raises ModelError for a model that the ledger cannot read, ValueError for a target that the model does not have.
     """
-    found = once("parts", [shape.text, target_modules], Parts._fields, lambda: _look(shape, target_modules)._asdict())
-    return Parts(**{name: _tuples(value) for name, value in found.items()})
+    plain_parts = once(
+        "parts", [shape.text, target_modules], Parts._fields, lambda: _look(shape, target_modules)._asdict()
+    )
+    return Parts(**{name: _tuples(value) for name, value in plain_parts.items()})
 
 
 def _tuples(value: Any) -> Any:

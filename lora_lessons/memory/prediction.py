@@ -170,8 +170,8 @@ def check(shape: Shape, job: Job) -> Parts:
         try:
             lora.check_settings(job.r, 1, d, k)
         except ValueError as error:
-            said = str(error).removesuffix(".")
-            raise ValueError(f"{said}. That is {name}: or name the layers to adapt without it.") from error
+            sentence = str(error).removesuffix(".")
+            raise ValueError(f"{sentence}. That is {name}: or name the layers to adapt without it.") from error
     return parts
 
 
@@ -190,24 +190,24 @@ def _bytes_held(shape: Shape, parts: Parts, job: Job, lengths: np.ndarray, card:
     of = primes(parts, job, fast)
     summed = min(job.gradient_accumulation_steps, 2)  # how many more makes no difference
     key = replace(job, steps=1, gradient_accumulation_steps=summed, seq=of[1], batch_size=of[0], r=of[2] or job.r)
-    found = np.zeros((len(tape.MOMENTS), len(tape.KINDS), len(lengths)))
+    held = np.zeros((len(tape.MOMENTS), len(tape.KINDS), len(lengths)))
     for window in [None] if fast or not parts.windows else [WITHIN, BEYOND]:
         these = _where(window, parts, lengths)
         if these.any():
             answers = np.clip(job.batch_size * (lengths[these] - 1), 1, CHUNK)
             sizes = job.batch_size, lengths[these], job.r, answers
-            found[:, :, these] = _all_blocks(
+            held[:, :, these] = _all_blocks(
                 parts,
                 lambda blocks: trace(shape, key, blocks, window, card, of).peaks(*sizes),  # noqa: B023
             )
-    return found
+    return held
 
 
 def _all_blocks(parts: Parts, told: Callable[[int], np.ndarray]) -> np.ndarray:
     """What all blocks hold, of which `told` tells of a few."""
     few, *more = few_and_more(parts)
-    found = told(few)
-    return found + (told(more[0]) - found) * (parts.blocks - few) / (more[0] - few) if more else found
+    held = told(few)
+    return held + (told(more[0]) - held) * (parts.blocks - few) / (more[0] - few) if more else held
 
 
 def _where(window: int | None, parts: Parts, lengths: np.ndarray) -> np.ndarray:
@@ -268,8 +268,8 @@ def trace(
     def made() -> dict[str, Any]:
         return {name: part.tolist() for name, part in _run(shape, job, blocks, window, card, of)._asdict().items()}
 
-    found = once("trace", key, tape.Trace._fields, made)
-    return tape.Trace(**{name: np.array(part) for name, part in found.items()})
+    plain_trace = once("trace", key, tape.Trace._fields, made)
+    return tape.Trace(**{name: np.array(part) for name, part in plain_trace.items()})
 
 
 def _run(

@@ -40,13 +40,13 @@ class Trace(NamedTuple):
         each = np.stack(
             [np.cumsum(change * (self.kinds[self.numbers] == k)[:, None], axis=0) for k in range(len(KINDS))]
         )
-        found = np.zeros((len(MOMENTS), len(KINDS), by.shape[1]))
+        most = np.zeros((len(MOMENTS), len(KINDS), by.shape[1]))
         for m in range(len(MOMENTS)):
             during = np.flatnonzero(self.moments == m)
             if len(during):
                 at = during[np.argmax(alive[during], axis=0)]  # (S)
-                found[m] = each[:, at, np.arange(by.shape[1])]
-        return found
+                most[m] = each[:, at, np.arange(by.shape[1])]
+        return most
 
     def lumpy(self, seq: int) -> bool:
         """Whether something as large as a text of `seq` tokens, prime, grows with the batch but not evenly with the length."""

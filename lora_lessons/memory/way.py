@@ -127,8 +127,8 @@ def _fused(
         out: Tensor = _Fused.apply(query, key, value, attn_mask)
         return out
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    found: Tensor = kernel(query, key, value, 0.0, attn_mask is None, attn_mask=attn_mask, scale=scale)[0]
-    return found
+    attended: Tensor = kernel(query, key, value, 0.0, attn_mask is None, attn_mask=attn_mask, scale=scale)[0]
+    return attended
 
 
 class Fused(TorchFunctionMode):
@@ -136,9 +136,9 @@ class Fused(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is scaled_dot_product_attention and args[0].is_meta:
-            said = dict(kwargs or {})
-            said.pop("is_causal", None)  # without a mask it is
-            return _fused(*args, **said)
+            settings = dict(kwargs or {})
+            settings.pop("is_causal", None)  # without a mask it is
+            return _fused(*args, **settings)
         return func(*args, **(kwargs or {}))
 
 

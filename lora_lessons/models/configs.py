@@ -45,14 +45,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     file = folder / "config.json"
     check_readable(folder)
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        settings = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} could not be read ({first_line(error)}): fetch it again.") from error
-    if not isinstance(said, dict) or not isinstance(said.get("model_type"), str):
+    if not isinstance(settings, dict) or not isinstance(settings.get("model_type"), str):
         raise ModelError(f"{file} could not be read (it names no model_type): fetch it again.")
     stop_tokens(folder)
-    check_sizes(said, str(file))
-    return said
+    check_sizes(settings, str(file))
+    return settings
 
 
 def stop_tokens(folder: Path) -> list[int]:
@@ -64,12 +64,12 @@ def stop_tokens(folder: Path) -> list[int]:
     if not file.is_file():
         return []
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        settings = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} could not be read ({first_line(error)}): fetch it again.") from error
-    if not isinstance(said, dict):
+    if not isinstance(settings, dict):
         raise ModelError(f"{file} could not be read (it holds no settings by name): fetch it again.")
-    given = said.get("eos_token_id")
+    given = settings.get("eos_token_id")
     stops = given if isinstance(given, list) else [] if given is None else [given]
     for stop in stops:
         if type(stop) is not int or not 0 <= stop < LARGEST:
@@ -95,22 +95,22 @@ def config_in_gguf(file: Path) -> dict[str, Any]:
         )
     try:
         shapes = check_header(file)
-        said = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False).to_dict()
+        settings = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False).to_dict()
         if "token_embd.weight" in shapes:
-            said["vocab_size"] = shapes["token_embd.weight"][1]
-        if "blk.0.attn_q.weight" in shapes and "head_dim" in said:
-            said["head_dim"] = shapes["blk.0.attn_q.weight"][1] // said["num_attention_heads"]
+            settings["vocab_size"] = shapes["token_embd.weight"][1]
+        if "blk.0.attn_q.weight" in shapes and "head_dim" in settings:
+            settings["head_dim"] = shapes["blk.0.attn_q.weight"][1] // settings["num_attention_heads"]
     except Exception as error:  # a library that reads a damaged file fails in any way
         raise ModelError(
             f"{file.name} cannot be read as a GGUF ({first_line(error)}): fetch it again, or give the folder with "
             "config.json that it was made from."
         ) from error
-    if any("_exps." in name for name in shapes) and not any("experts" in name for name in said):
+    if any("_exps." in name for name in shapes) and not any("experts" in name for name in settings):
         raise ModelError(
             f"{file.name} is a mixture of experts, which transformers reads from this GGUF as if it were none: give the "
             "folder with config.json that it was made from."
         )
-    return said
+    return settings
 
 
 def check_sizes(said: Mapping[str, Any], source: str) -> None:
@@ -133,16 +133,21 @@ def _shown(size: float) -> str:
     return f"{size:,}" if abs(size) < 10**18 else "a number of more than 18 digits"
 
 
-def _sizes(said: Any, name: str = "") -> Iterator[tuple[str, float]]:
+def _sizes(setting: Any, name: str = "") -> Iterator[tuple[str, float]]:
     """Every whole number in a config with the name it stands under, and what should be one."""
-    if isinstance(said, Mapping):
-        for key, value in said.items():
+    if isinstance(setting, Mapping):
+        for key, value in setting.items():
             yield from _sizes(value, str(key))
-    elif isinstance(said, list):
-        for value in said:
+    elif isinstance(setting, list):
+        for value in setting:
             yield from _sizes(value, name)
-    elif name in AT_LEAST_ONE and isinstance(said, int | float) or isinstance(said, int) and not isinstance(said, bool):
-        yield name, said
+    elif (
+        name in AT_LEAST_ONE
+        and isinstance(setting, int | float)
+        or isinstance(setting, int)
+        and not isinstance(setting, bool)
+    ):
+        yield name, setting
 
 
 class Meant(NamedTuple):

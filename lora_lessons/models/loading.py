@@ -225,7 +225,7 @@ def answers(
         *map(dict, before),
     ]
     texts = [rendered(base.tokenizer, [*head, {"role": "user", "content": prompt}]) for prompt in prompts]
-    was_training, said = base.model.training, []
+    was_training, replies = base.model.training, []
     given = base.model.generation_config.eos_token_id
     ends = [base.tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])]
     base.model.eval()
@@ -248,9 +248,9 @@ def answers(
         new = out[:, longest:]
         over = [any(token in ends for token in row) for row in new.tolist()]
         heard = base.tokenizer.batch_decode(new, skip_special_tokens=True)
-        said += [text.strip() + cut * (not ended) for text, ended in zip(heard, over, strict=True)]
+        replies += [text.strip() + cut * (not ended) for text, ended in zip(heard, over, strict=True)]
     base.model.train(was_training)
-    return said
+    return replies
 
 
 @contextmanager

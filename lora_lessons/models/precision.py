@@ -50,11 +50,11 @@ def best_precision() -> Precision:
     fp32_ms, bf16_ms = map(min, zip(*rounds, strict=True))
     if kept := _kept(file):  # another process was sooner, and all are to compute alike
         return kept
-    found = Precision(_faster(fp32_ms, bf16_ms), fp32_ms, bf16_ms)
+    measured = Precision(_faster(fp32_ms, bf16_ms), fp32_ms, bf16_ms)
     # No cache to keep it in: measured again next time.
     with suppress(OSError):
-        write_text(file, json.dumps(found._asdict()))
-    return found
+        write_text(file, json.dumps(measured._asdict()))
+    return measured
 
 
 def _machine_key() -> str:
@@ -124,5 +124,5 @@ def card() -> tuple[str, float] | None:
 
     if not torch.cuda.is_available():
         return None
-    found = torch.cuda.get_device_properties(0)
-    return found.name, float(found.total_memory)
+    properties = torch.cuda.get_device_properties(0)
+    return properties.name, float(properties.total_memory)

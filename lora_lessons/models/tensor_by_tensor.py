@@ -77,14 +77,14 @@ def _bytes_in_four_bits(model: Any, size: int) -> int:
 
 def _given_quantization(config: Any, folder: Path) -> str | None:
     """nf4 or fp4 where the folder's weights are in bitsandbytes' 4 bits already, None where they are in 16 or 32."""
-    found = getattr(config, "quantization_config", None)
-    if found is None:
+    quantization = getattr(config, "quantization_config", None)
+    if quantization is None:
         return None
-    found = found if isinstance(found, dict) else found.to_dict()
-    if found.get("load_in_4bit") or found.get("_load_in_4bit"):
-        return str(found.get("bnb_4bit_quant_type"))
+    quantization = quantization if isinstance(quantization, dict) else quantization.to_dict()
+    if quantization.get("load_in_4bit") or quantization.get("_load_in_4bit"):
+        return str(quantization.get("bnb_4bit_quant_type"))
     raise ModelError(
-        f"{folder.name} is quantized already ({found.get('quant_method', 'unknown')}): give the 16-bit model it was made from."
+        f"{folder.name} is quantized already ({quantization.get('quant_method', 'unknown')}): give the 16-bit model it was made from."
     )
 
 

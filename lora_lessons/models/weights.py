@@ -61,7 +61,7 @@ def tensors_in(files: list[Path]) -> dict[str, Path]:
 
 def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
     """The file and the shape of each tensor. Raises ModelError for a file that is cut short or no safetensors, or complex."""
-    found: dict[str, tuple[Path, tuple[int, ...]]] = {}
+    tensors: dict[str, tuple[Path, tuple[int, ...]]] = {}
     for path in files:
         check_readable(path)
         with opened(path) as file:
@@ -70,8 +70,8 @@ def shapes_in(files: list[Path]) -> dict[str, tuple[Path, tuple[int, ...]]]:
                 raise ModelError(
                     f"{strange} in {path} holds complex numbers, and no base here has such: give another base."
                 )
-            found |= {name: (path, tuple(one.get_shape())) for name, one in slices.items()}
-    return found
+            tensors |= {name: (path, tuple(one.get_shape())) for name, one in slices.items()}
+    return tensors
 
 
 @contextmanager

@@ -19,19 +19,19 @@ METHODS = ("rtn", "gptq", "awq")
 @contextmanager
 def _reading(modules: Mapping[str, nn.Module]) -> Iterator[dict[str, Inputs]]:
     """While the block runs, whatever the modules read is summed up in the dictionary that is yielded."""
-    found: dict[str, Inputs] = {}
+    inputs: dict[str, Inputs] = {}
 
     def sum_up(name: str, X: Tensor) -> None:
         new = read(X.flatten(0, -2))
-        if old := found.get(name):
+        if old := inputs.get(name):
             tokens = old.tokens + new.tokens
             mean_abs = (old.mean_abs * old.tokens + new.mean_abs * new.tokens) / tokens
             new = Inputs(old.H.add_(new.H), mean_abs, tokens)
-        found[name] = new
+        inputs[name] = new
 
     hooks = [m.register_forward_pre_hook(lambda _, args, n=name: sum_up(n, args[0])) for name, m in modules.items()]
     try:
-        yield found
+        yield inputs
     finally:
         for hook in hooks:
             hook.remove()
@@ -43,12 +43,12 @@ def collect(model: nn.Module, names: Iterable[str], batches: Iterable[Tensor]) -
 
     An H takes 4·k² bytes: 1.3 MB for k = 576, 9.4 MB for 1,536. Raises ValueError when there is no batch.
     """
-    with _reading({name: linear_named(model, name) for name in names}) as found:
+    with _reading({name: linear_named(model, name) for name in names}) as inputs:
         for ids in batches:
             model(ids.to(next(model.parameters()).device))
-    if not found:
+    if not inputs:
         raise ValueError("no calibration text: give at least one batch of token ids.")
-    return found
+    return inputs
 
 
 @torch.no_grad()

@@ -87,10 +87,10 @@ def awq(
     best, least = None, float("inf")
     for alpha in alphas:
         s = (log * alpha).exp().half()
-        found = round_to_nearest(W.float() * s, bits, group, symmetric)._replace(channels=s if alpha else None)
-        error = output_error(W, found.dequantize(), inputs.H)
+        rounded = round_to_nearest(W.float() * s, bits, group, symmetric)._replace(channels=s if alpha else None)
+        error = output_error(W, rounded.dequantize(), inputs.H)
         if best is None or error < least:
-            best, least = found, error
+            best, least = rounded, error
     if best is None:
         raise ValueError("AWQ needs at least one alpha to try, such as 0.5.")
     return best

@@ -90,12 +90,12 @@ def _normal_levels() -> Tensor:
 @cache
 def dynamic_levels() -> Tensor:
     """The 256 levels that hold the scales: seven decades, each cut evenly, finer towards 1 (Dettmers 2015)."""
-    found = [0.0, 1.0]
+    values = [0.0, 1.0]
     for decade in range(7):
         cuts = torch.linspace(0.1, 1, 2**decade + 1)
         means = 10.0 ** (decade - 6) * (cuts[:-1] + cuts[1:]) / 2
-        found += means.tolist() + (-means).tolist()
-    return torch.tensor(sorted(found))
+        values += means.tolist() + (-means).tolist()
+    return torch.tensor(sorted(values))
 
 
 # ---- there and back ----

@@ -39,29 +39,29 @@ def read_baseline(lesson: str, profile: str = "quick") -> dict[str, Any] | None:
     file = baseline_file(lesson, profile)
     check_readable(file)
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        baseline = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file.name} is not valid JSON ({first_line(error)}): {_ADVICE}") from error
-    if fault := _fault(found):
+    if fault := _fault(baseline):
         raise ValueError(f"{file.name} is no baseline ({fault}): {_ADVICE}")
-    return found
+    return baseline
 
 
 _ADVICE = "restore it from git, or rewrite it with --update-baselines."
 _NUMBER, _VALUE = (int, float), (bool, int, float, str)
 
 
-def _fault(found: Any) -> str:
-    """What in `found` is not built as `update` builds it; "" where all is. The values themselves are not judged."""
-    if not isinstance(found, dict) or not isinstance(found.get("records"), dict):
+def _fault(baseline: Any) -> str:
+    """What in `baseline` is not built as `update` builds it; "" where all is. The values themselves are not judged."""
+    if not isinstance(baseline, dict) or not isinstance(baseline.get("records"), dict):
         return "it has no records by name"
     about: dict[str, Any] = {"machine": str, "seconds": _NUMBER, "peak_ram_bytes": _NUMBER, "volatile": dict}
-    if wrong := [name for name, kind in about.items() if name in found and not isinstance(found[name], kind)]:
-        return f"{wrong[0]} is {found[wrong[0]]!r}"
-    wrong = [name for name, one in found["records"].items() if not _is_entry(one)]
-    wrong += [name for name, one in found.get("volatile", {}).items() if not _has(one, value=_VALUE, unit=str)]
+    if wrong := [name for name, kind in about.items() if name in baseline and not isinstance(baseline[name], kind)]:
+        return f"{wrong[0]} is {baseline[wrong[0]]!r}"
+    wrong = [name for name, one in baseline["records"].items() if not _is_entry(one)]
+    wrong += [name for name, one in baseline.get("volatile", {}).items() if not _has(one, value=_VALUE, unit=str)]
     return f"{wrong[0]} is not an entry with its value and unit" if wrong else ""
 
 
@@ -133,25 +133,27 @@ def inside(value: Value, entry: Mapping[str, Any]) -> bool:
 
 def compare(records: Mapping[str, Record], baseline: Mapping[str, Any]) -> list[Deviation]:
     """What in `records` is not as the baseline has it, in sentences; empty when all is well."""
-    found = []
+    deviations = []
     everything = baseline["records"] | baseline.get("volatile", {})
     for name, known in everything.items():
         measured = records.get(name)
         if measured is None:
-            found.append(Deviation(name, f"{name} was not recorded, though the baseline has it."))
+            deviations.append(Deviation(name, f"{name} was not recorded, though the baseline has it."))
             continue
         if measured.unit != known["unit"]:
-            found.append(Deviation(name, f"{name} is now in {measured.unit!r}, in the baseline in {known['unit']!r}."))
+            deviations.append(
+                Deviation(name, f"{name} is now in {measured.unit!r}, in the baseline in {known['unit']!r}.")
+            )
         if name in baseline["records"] and not inside(measured.value, known):
             limits = band(known)
             allowed = f"between {show_value(limits[0])} and {show_value(limits[1])}" if limits else "exactly that"
-            said = f"{name} is {_exactly(measured.value)}; expected {_exactly(known['expected'])}, {allowed}."
-            found.append(Deviation(name, said))
+            sentence = f"{name} is {_exactly(measured.value)}; expected {_exactly(known['expected'])}, {allowed}."
+            deviations.append(Deviation(name, sentence))
     for name in records:
         if name not in everything:
-            said = f"{name} is new and has no baseline: run again with --update-baselines to give it one."
-            found.append(Deviation(name, said, warning=True))
-    return found
+            sentence = f"{name} is new and has no baseline: run again with --update-baselines to give it one."
+            deviations.append(Deviation(name, sentence, warning=True))
+    return deviations
 
 
 def _exactly(value: Value) -> str:
@@ -183,10 +185,10 @@ def update(
         if first.volatile:
             volatile[name] = new = {"value": first.value, "unit": first.unit}
         else:
-            found = [records[name].value for records in by_seed]
+            measured = [records[name].value for records in by_seed]
             before = old["records"].get(name, {})
-            others = _elsewhere(found, before, old.get("machine") == machine())
-            steady[name] = new = entry(found, first.unit, before.get("tolerance"), others)
+            others = _elsewhere(measured, before, old.get("machine") == machine())
+            steady[name] = new = entry(measured, first.unit, before.get("tolerance"), others)
         was = _shown(old_entries[name]) if name in old_entries else "new"
         lines.append(f"  {name}: {was} → {_shown(new)}")
     whole = {
@@ -202,12 +204,12 @@ def update(
     return lines
 
 
-def _elsewhere(found: Sequence[Value], before: Mapping[str, Any], same_machine: bool) -> list[Value]:
-    """The values that another machine recorded `before`, if they are of the same thing: its band meets that of `found`."""
+def _elsewhere(measured: Sequence[Value], before: Mapping[str, Any], same_machine: bool) -> list[Value]:
+    """The values that another machine recorded `before`, if they are of the same thing: its band meets that of `measured`."""
     others = before.get("elsewhere", []) if same_machine else before.get("seeds", [])
-    if not others or any(type(value) is not type(found[0]) or isinstance(value, (bool, str)) for value in others):
+    if not others or any(type(value) is not type(measured[0]) or isinstance(value, (bool, str)) for value in others):
         return []
-    here, there = band(entry(found)), band(entry(others))
+    here, there = band(entry(measured)), band(entry(others))
     same = here[0] <= there[1] and there[0] <= here[1] if here and there else False
     return list(others) if same else []
 

@@ -18,13 +18,13 @@ from .baselines import read_baseline
 
 def examine() -> dict[str, dict[str, Any]]:
     """Every probe's findings by name, each with `says`, a sentence; `lessons` holds one such entry a lesson."""
-    found = {name: _safely(probe) for name, probe in _PROBES.items()}
-    free = found["memory"].get("available_bytes")
+    findings = {name: _safely(probe) for name, probe in _PROBES.items()}
+    free = findings["memory"].get("available_bytes")
     try:
         each = {path.stem: _safely(partial(_lesson, path.stem, free)) for path in [*lessons(), *side_trips()]}
     except FileNotFoundError as error:
         each = {"(none)": {"says": str(error)}}
-    return found | {"lessons": each}
+    return findings | {"lessons": each}
 
 
 def table(found: dict[str, dict[str, Any]]) -> str:
@@ -68,8 +68,8 @@ def _gpu() -> dict[str, Any]:
         return {"says": says, "cuda": torch.version.cuda, "cards": []}
     cards = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     listed = [{"name": card.name, "bytes": card.total_memory} for card in cards]
-    said = ", ".join(f"{card.name} with {_gb(card.total_memory)}" for card in cards)
-    return {"says": f"{said}; CUDA {torch.version.cuda}.", "cuda": torch.version.cuda, "cards": listed}
+    described = ", ".join(f"{card.name} with {_gb(card.total_memory)}" for card in cards)
+    return {"says": f"{described}; CUDA {torch.version.cuda}.", "cuda": torch.version.cuda, "cards": listed}
 
 
 def _sixteen_bit() -> dict[str, Any]:
@@ -141,8 +141,8 @@ def _answers(url: str, seconds: float) -> bool:
 
 
 def _libraries() -> dict[str, Any]:
-    found = versions()
-    return {"says": ", ".join(f"{name} {version}" for name, version in found.items()) + ".", "versions": found}
+    installed = versions()
+    return {"says": ", ".join(f"{name} {version}" for name, version in installed.items()) + ".", "versions": installed}
 
 
 def _lesson(stem: str, available: int | None) -> dict[str, Any]:

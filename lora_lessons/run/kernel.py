@@ -23,8 +23,8 @@ def environment(out: Path) -> dict[str, str]:
     """The kernel's environment: a run leaves the learner's own progress alone and does not fight over cores."""
     given = kernel_environment()
     ours = {"LORA_LESSONS_PROGRESS": str(out / "progress.json"), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    found = str(package().parent)  # where the package is not installed, too, as in Colab
-    path = os.pathsep.join(dict.fromkeys([found, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
+    source = str(package().parent)  # where the package is not installed, too, as in Colab
+    path = os.pathsep.join(dict.fromkeys([source, *filter(None, given.get("PYTHONPATH", "").split(os.pathsep))]))
     return ours | given | {"PYTHONPATH": path}
 
 
@@ -159,11 +159,11 @@ LIGHTER = {
 
 def why_it_died(has: Collection[str], given: Mapping[str, Any], begun: float, *, fresh: bool = False) -> str:
     """The message: `has` are the lesson's parameters, `given` those of this run, `begun` its time as time.time() has it."""
-    said = f"{WHY} {kept_since(begun, fresh=fresh)} Close other programs, and run this lesson alone."
+    sentence = f"{WHY} {kept_since(begun, fresh=fresh)} Close other programs, and run this lesson alone."
     smaller = [f"-p {name} {value}" for name, value in LIGHTER.items() if name in has and given.get(name) != value]
     if not smaller:
-        return said
-    return f"{said} If that does not help, one of these does, and trains anew: {', '.join(smaller)}."
+        return sentence
+    return f"{sentence} If that does not help, one of these does, and trains anew: {', '.join(smaller)}."
 
 
 def kept_since(begun: float, *, fresh: bool = False) -> str:

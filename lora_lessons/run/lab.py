@@ -45,10 +45,10 @@ def copy_lessons(folder: Path) -> Iterator[str]:
         now = _digest(blank.encode())
         if not mine.exists():
             yield f"{name}: copied to {folder}."
-        elif (found := _found(mine)) == now:
+        elif (content := _found(mine)) == now:
             origin[name] = now
             continue
-        elif found == origin.get(name):
+        elif content == origin.get(name):
             yield f"{name}: the course has a newer version; your copy was untouched and is updated."
         else:
             if origin.get(name) != now:

@@ -72,14 +72,14 @@ def read_notebook(path: Path) -> NotebookNode:
     files.check_readable(path)
     damage = (OSError, ValueError, LookupError, TypeError, AttributeError, NameError, AssertionError, RecursionError)
     try:
-        found = nbformat.read(path, as_version=4)
-        _check_cells(found)
+        notebook = nbformat.read(path, as_version=4)
+        _check_cells(notebook)
     except (*damage, nbformat.ValidationError) as error:
         why = errors.first_line(error)[:120]
         raise ValueError(
             f"{path.name} is not a readable notebook ({why}): restore it, or save it again in Jupyter."
         ) from error
-    return found
+    return notebook
 
 
 def _check_cells(notebook: NotebookNode) -> None:

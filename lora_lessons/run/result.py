@@ -77,14 +77,14 @@ _ANSWER = re.compile(r"^#{2,3} [^\n]*\bthe answer\b[^\n]*\n(?P<text>.*?)(?=^#|<d
 
 def title(notebook: NotebookNode | None) -> str:
     """The first heading, such as "03 · Can B·A do what full fine-tuning does?"."""
-    found = re.search(r"^# (.+)$", _prose(notebook), re.M)
-    return plain(found[1]) if found else ""
+    match = re.search(r"^# (.+)$", _prose(notebook), re.M)
+    return plain(match[1]) if match else ""
 
 
 def answer(notebook: NotebookNode | None) -> str:
     """The paragraph under the heading "The answer"; empty where there is none."""
-    found = _ANSWER.search(_prose(notebook))
-    return plain(found["text"]) if found else ""
+    match = _ANSWER.search(_prose(notebook))
+    return plain(match["text"]) if match else ""
 
 
 def _prose(notebook: NotebookNode | None) -> str:
@@ -170,20 +170,20 @@ def earlier_results(out: Path, profile: str, parameters: Mapping[str, Any]) -> l
     """
     check_readable(out / REPORT)
     try:
-        found = json.loads((out / REPORT).read_text(encoding="utf-8"))
+        report = json.loads((out / REPORT).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except (OSError, RecursionError, ValueError):
-        found = {}
+        report = {}
     now = {"profile": profile, "parameters": _as_kept(parameters), "machine": None, "versions": None}
     now |= {name: value for name, value in stamp().items() if name in now}
     try:
-        _check(found, _RUN)
-        if all(found[name] == value for name, value in now.items()):
-            return [_result(one, out, profile, found["date"]) for one in found["lessons"]]
+        _check(report, _RUN)
+        if all(report[name] == value for name, value in now.items()):
+            return [_result(one, out, profile, report["date"]) for one in report["lessons"]]
     except (AttributeError, KeyError, TypeError, ValueError):
         pass  # not a report that we wrote: it is kept, too
-    _keep(out, found)
+    _keep(out, report)
     return []
 
 
@@ -200,22 +200,22 @@ def _as_kept(parameters: Mapping[str, Any]) -> Any:
     return json.loads(json.dumps(dict(parameters), default=str))
 
 
-def _result(said: Mapping[str, Any], out: Path, profile: str, date: str) -> LessonResult:
+def _result(entry: Mapping[str, Any], out: Path, profile: str, date: str) -> LessonResult:
     """A lesson's entry in report.json as the result that it was written from, with the notebook beside it.
 
     Raises KeyError, TypeError or ValueError where it is not such an entry.
     """
-    _check(said, _LESSON)
-    if Path(said["lesson"]).name != said["lesson"]:
-        raise ValueError(f"{said['lesson']} is the name of no notebook")
-    if wrong := [why for record in said["records"].values() if (why := fault(record))]:
+    _check(entry, _LESSON)
+    if Path(entry["lesson"]).name != entry["lesson"]:
+        raise ValueError(f"{entry['lesson']} is the name of no notebook")
+    if wrong := [why for record in entry["records"].values() if (why := fault(record))]:
         raise ValueError(wrong[0])
-    result = LessonResult(said["lesson"], said["status"], said["seconds"], said["peak_ram_bytes"], said["cells"])
-    result.records = {name: Record(**record) for name, record in said["records"].items()}
-    result.deviations = [Deviation(**deviation) for deviation in said["deviations"]]
-    result.error = CellError(**said["error"]) if said["error"] else None
-    result.kept_from = said.get("date", date)
-    if said.get("judged"):
+    result = LessonResult(entry["lesson"], entry["status"], entry["seconds"], entry["peak_ram_bytes"], entry["cells"])
+    result.records = {name: Record(**record) for name, record in entry["records"].items()}
+    result.deviations = [Deviation(**deviation) for deviation in entry["deviations"]]
+    result.error = CellError(**entry["error"]) if entry["error"] else None
+    result.kept_from = entry.get("date", date)
+    if entry.get("judged"):
         result.baseline = read_baseline(result.lesson, profile)
     notebook = out / f"{result.lesson}.ipynb"
     result.notebook = read_notebook(notebook) if notebook.is_file() else None
@@ -229,15 +229,15 @@ _LESSON = {"lesson": str, "status": str, "seconds": _NUMBER, "peak_ram_bytes": _
 _LESSON |= {"deviations": list}
 
 
-def _check(said: Any, kinds: Mapping[str, Any]) -> None:
-    """Raise TypeError where `said` has something else than these kinds of values under these names."""
-    if wrong := [name for name, kind in kinds.items() if not isinstance(said[name], kind)]:
-        raise TypeError(f"{wrong[0]} is {said[wrong[0]]!r}")
+def _check(entry: Any, kinds: Mapping[str, Any]) -> None:
+    """Raise TypeError where `entry` has something else than these kinds of values under these names."""
+    if wrong := [name for name, kind in kinds.items() if not isinstance(entry[name], kind)]:
+        raise TypeError(f"{wrong[0]} is {entry[wrong[0]]!r}")
 
 
-def _keep(out: Path, found: Any) -> None:
+def _keep(out: Path, report: Any) -> None:
     """Rename the report that is there, so that a new one of another kind does not replace it."""
-    date = str(found.get("date", "")) if isinstance(found, dict) else ""
+    date = str(report.get("date", "")) if isinstance(report, dict) else ""
     name = f"report-{re.sub('[^0-9A-Za-z]+', '-', date)[:19] or 'damaged'}"
     numbered = chain([name], (f"{name}_{number}" for number in count(2)))
     stem = next(one for one in numbered if not list(out.glob(f"{one}.*")))

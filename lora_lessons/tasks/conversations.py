@@ -135,8 +135,8 @@ def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:
     """
     last = len(messages) - 1
     spoken = next((n for n, message in enumerate(messages) if message["role"] not in ("system", "assistant")), last)
-    said = [n for n in range(spoken + 1, last) if messages[n]["role"] == "assistant"]
-    return [n for n in said if messages[n].get("weight") != 0] + [last]
+    answers = [n for n in range(spoken + 1, last) if messages[n]["role"] == "assistant"]
+    return [n for n in answers if messages[n].get("weight") != 0] + [last]
 
 
 def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> tuple[str, str]:
@@ -153,8 +153,8 @@ def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> tupl
         raise ValueError(
             "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
         )
-    answer, said = whole[len(prompt) :].rstrip(), str(messages[-1].get("content") or "").split()
-    if said and said[-1] not in answer:
+    answer, words = whole[len(prompt) :].rstrip(), str(messages[-1].get("content") or "").split()
+    if words and words[-1] not in answer:
         raise ValueError(
             "this chat template leaves out what the answer says (some take lists of parts and no text): use another template."
         )

@@ -54,14 +54,14 @@ def _luhn(number: str) -> bool:
     return (sum(digits[::2]) + sum(doubled)) % 10 == 0
 
 
-def _is_card(found: re.Match[str]) -> bool:
-    digits = re.sub(r"\D", "", found[0])
+def _is_card(match: re.Match[str]) -> bool:
+    digits = re.sub(r"\D", "", match[0])
     return len(set(digits)) > 1 and _luhn(digits)
 
 
-def _is_iban(found: re.Match[str]) -> bool:
+def _is_iban(match: re.Match[str]) -> bool:
     """Whether the country's length and the two check digits fit (ISO 13616: divided by 97, the rest is 1)."""
-    text = found[0].replace(" ", "").upper()
+    text = match[0].replace(" ", "").upper()
     length = _LENGTHS.get(text[:2], 99)
     if len(text) < length:
         return False
@@ -75,7 +75,7 @@ def _anything(_: re.Match[str]) -> bool:
 
 # kind: a character that must be there (so that most texts cost one look), the pattern, and what else must hold
 KINDS: dict[str, tuple[str, re.Pattern[str], Callable[[re.Match[str]], bool]]] = {
-    "an e-mail address": ("@", _EMAIL, lambda found: not _NOBODY.search(found[1])),
+    "an e-mail address": ("@", _EMAIL, lambda match: not _NOBODY.search(match[1])),
     "an IBAN": ("", _IBAN, _is_iban),
     "a card number": ("", _CARD, _is_card),
     "a phone number": ("", _PHONE, _anything),
@@ -92,9 +92,9 @@ def masked(text: str) -> str:
     """`text` with the kind in place of each finding: "[a phone number]"."""
     for kind in KINDS:
         at, parts = 0, []
-        for found in _found(kind, text):
-            parts += [text[at : found.start()], f"[{kind}]"]
-            at = found.end()
+        for match in _found(kind, text):
+            parts += [text[at : match.start()], f"[{kind}]"]
+            at = match.end()
         text = "".join([*parts, text[at:]])
     return text
 
@@ -102,9 +102,9 @@ def masked(text: str) -> str:
 def _found(kind: str, text: str) -> Iterator[re.Match[str]]:
     needs, pattern, holds = KINDS[kind]
     at = 0
-    while needs in text and (found := pattern.search(text, at)):
+    while needs in text and (match := pattern.search(text, at)):
         # what begins inside a match that does not hold may hold itself
-        right = holds(found)
+        right = holds(match)
         if right:
-            yield found
-        at = found.end() if right else found.start() + 1
+            yield match
+        at = match.end() if right else match.start() + 1

@@ -78,9 +78,9 @@ def split(examples: Sequence[Example], seed: int = 0) -> Split:
         groups = alike(prompts, share)
         kinds = [("topic", topics)] * named + [("group" if share < 1 else "copy", groups)]
         for by, keys in kinds:
-            found = _parted(examples, by, _chosen(keys, seed), groups)
-            if len(found.train) >= len(examples) / 2 and found.held_out:
-                return found
+            candidate = _parted(examples, by, _chosen(keys, seed), groups)
+            if len(candidate.train) >= len(examples) / 2 and candidate.held_out:
+                return candidate
     raise ValueError("all examples ask nearly the same, so none can be held out: add some that ask other things.")
 
 

@@ -172,8 +172,8 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
     digest.update(str(getattr(model, "config", "")).encode())
     # what shows in no weight: α and rsLoRA (a scale), the share that a dropout drops, a norm's ε
     for name, module in model.named_modules():
-        said = f"{name} {type(module).__name__} {module.extra_repr()} {getattr(module, 'scaling', '')}"
-        digest.update(said.encode())
+        described = f"{name} {type(module).__name__} {module.extra_repr()} {getattr(module, 'scaling', '')}"
+        digest.update(described.encode())
     # the scales of a weight in 4 bits
     digest.update(models.tensors_digest(dict(model.named_buffers())).encode())
     for example in examples:

@@ -42,12 +42,12 @@ def training_steps(
         # each step has its own randomness, so that a resumed run repeats it
         torch.manual_seed(settings.seed * 1_000_003 + number)
         batch = [examples[i] for i in chosen]
-        found = torch.zeros(())
+        step_loss = torch.zeros(())
         optimizer.zero_grad()
         for part, share in micro_batches(batch, settings.batch_size):
             loss = loss_of(part) * share
-            found = found + ranks.total(loss.detach())
-            check_loss(found, number, settings.learning_rate)
+            step_loss = step_loss + ranks.total(loss.detach())
+            check_loss(step_loss, number, settings.learning_rate)
             scaler.scale(loss * ranks.count).backward()
         if number == first:
             check_gradients(learned)
@@ -58,7 +58,7 @@ def training_steps(
         scaler.step(optimizer)
         scaler.update()
         supervised = sum(int((one.labels != IGNORED).sum()) for one in batch)
-        yield Step(number, found.item(), sum(len(one.input_ids) for one in batch), supervised)
+        yield Step(number, step_loss.item(), sum(len(one.input_ids) for one in batch), supervised)
 
 
 class Step(NamedTuple):

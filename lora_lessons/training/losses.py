@@ -37,8 +37,8 @@ def plain(model: Any, autocast: bool = False) -> Callable[[Sequence[Encoded]], T
     def loss(batch: Sequence[Encoded]) -> Tensor:
         tensors = {name: t.to(device) for name, t in collate(batch, pad_id=0).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            found: Tensor = model(**tensors).loss
-        return found
+            batch_loss: Tensor = model(**tensors).loss
+        return batch_loss
 
     return loss
 

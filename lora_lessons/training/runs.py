@@ -150,12 +150,12 @@ def _kept(
 @contextmanager
 def _training_mode(model: nn.Module) -> Iterator[None]:
     """Dropout on while the block runs; afterwards the mode that was found."""
-    found = model.training
+    was_training = model.training
     model.train()
     try:
         yield
     finally:
-        model.train(found)
+        model.train(was_training)
 
 
 LOCK = ".lock"
@@ -186,8 +186,8 @@ def _taken(folder: Path) -> FileLock | None:
             print("Another process is training this very run: waiting until it ends.", flush=True)
             lock.acquire(poll_interval=0.2)
         except KeyboardInterrupt:
-            said = "Stopped while another process trains this run; run this cell again to go on."
-            raise Interrupted(said) from None
+            sentence = "Stopped while another process trains this run; run this cell again to go on."
+            raise Interrupted(sentence) from None
     except (OSError, NotImplementedError):
         return None
     return lock

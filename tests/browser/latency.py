@@ -30,7 +30,7 @@ from lora_lessons import lowrank
 
 B, A = (factor.numpy() for factor in lowrank.factors(lowrank.svd(photo), 300))
 kept = lowrank.energy(lowrank.svd(photo).S).tolist()
-figure, _ = explorer.rank_explorer_still(photo, 20, "photograph")
+figure, _ = explorer.rank_explorer_scene(photo, 20, "photograph").still(20)
 figure.set_dpi(100)
 figure.canvas.draw()
 figure.set_layout_engine("none")  # kept, and laid out once: the plain way at its best

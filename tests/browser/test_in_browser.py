@@ -20,6 +20,17 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 from playwright.sync_api import expect
+from stills import (
+    block_still,
+    codebook_bench_still,
+    fit_still,
+    fit_words,
+    layer_anatomy_still,
+    many_fit_words,
+    rank_explorer_still,
+    scale_lab_still,
+    start_map_still,
+)
 
 from lora_lessons import lowrank, memory, quant
 from lora_lessons.course import figures
@@ -27,7 +38,6 @@ from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.drawing import use_style
 from lora_lessons.lessons import rooms
-from lora_lessons.lessons.l00_start_here import pictures as blocks
 from lora_lessons.lessons.l00_start_here import widget as fitting
 from lora_lessons.lessons.l01_low_rank import pictures as pictures_01
 from lora_lessons.lessons.l01_low_rank import widget as explorer
@@ -174,7 +184,7 @@ def test_the_rank_explorer_moves_by_every_control(page, photo, noise, screenshot
     stage.typed("r", "20")
     assert_explorer(stage, photo, 20, "photograph")
     stage.root.screenshot(path=screenshots / "rank_explorer.png")
-    assert_like(stage.picture(), explorer.rank_explorer_still(photo, 20, "photograph"))
+    assert_like(stage.picture(), rank_explorer_still(photo, 20, "photograph"))
     stage.pressed("r", "ArrowRight", "ArrowRight", "ArrowRight")
     assert_explorer(stage, photo, 25, "photograph")
     stage.pressed("r", "ArrowLeft")
@@ -272,7 +282,7 @@ def test_the_start_moves_by_both_sliders_and_by_typing(page, screenshots):
     stage = page.stage(START)
     assert_start(stage, 0.5, 0.0)
     stage.root.screenshot(path=screenshots / "start_map.png")
-    assert_like(stage.picture(), anatomy.start_map_still(0.5, 0.0))
+    assert_like(stage.picture(), start_map_still(0.5, 0.0))
     stage.pressed("a", "ArrowLeft", "ArrowLeft")
     assert_start(stage, 0.3, 0.0)
     stage.pressed("b", "ArrowRight")
@@ -348,7 +358,7 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
     stage = page.stage(ANATOMY)
     assert_anatomy(stage, 1536, 576, 8, 16)
     stage.root.screenshot(path=screenshots / "layer_anatomy.png")
-    assert_like(stage.picture(), anatomy.layer_anatomy_still(1536, 576, 8, 16))
+    assert_like(stage.picture(), layer_anatomy_still(1536, 576, 8, 16))
     stage.pressed("r", *["ArrowRight"] * 5)
     assert_anatomy(stage, 1536, 576, 13, 16)
     stage.pressed("r", "End")
@@ -397,7 +407,7 @@ def assert_fit(stage: Any, **setting: Any) -> None:
         dtype="bf16" if setting["method"] in memory.FULL else planning.computes_in(setting["card"]),
     )
     bill, room = memory.predict(setting["model"], job).bill, planning.card_bytes(setting["card"])
-    assert stage.words == fitting.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words
+    assert stage.words == fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words
     scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes
     edge, left, expected = ax.get_xlim()[1], 0.0, []
@@ -427,7 +437,7 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     now = dict(fitting.FIT)
     assert_fit(stage, **now)
     stage.root.screenshot(path=screenshots / "fit.png")
-    assert_like(stage.picture(), fitting.fit_still(**now))
+    assert_like(stage.picture(), fit_still(**now))
     for name in ("model", "method", "card", "gradient_checkpointing"):
         for option in stage.control(name).locator("option").all_text_contents():
             stage.chosen(name, option)
@@ -465,7 +475,7 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     ):
         stage.typed(name, typed)
         assert typed in stage.said and stage.said.endswith(".")
-        assert stage.words == fitting.fit_words(**now)
+        assert stage.words == fit_words(**now)
         stage.typed(name, good)
         assert stage.said == ""
     stage.typed("seq", "3,000")  # as the words write it; and no stop of its own: the slider gets one more
@@ -513,7 +523,7 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
 def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
     stage = page.stage(BENCH)
     assert_bench(stage, noise, "nf4", 64, 0)
-    assert_like(stage.picture(), bench.codebook_bench_still(noise, "nf4", 64, 0))
+    assert_like(stage.picture(), codebook_bench_still(noise, "nf4", 64, 0))
     stage.pressed("outlier", *["ArrowRight"] * 5)
     assert_bench(stage, noise, "nf4", 64, 12)
     stage.root.screenshot(path=screenshots / "codebook_bench.png")
@@ -578,7 +588,7 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
     stage = page.stage(LAB)
     assert_lab(stage, "LoRA", 8, 16, 0.004)
     stage.root.screenshot(path=screenshots / "scale_lab.png")
-    assert_like(stage.picture(), scales.scale_lab_still("LoRA", 8, 16, 0.004))
+    assert_like(stage.picture(), scale_lab_still("LoRA", 8, 16, 0.004))
     ranks = sorted({m.r for m in scales.measured()})
     after, most = ranks[ranks.index(8) + 1], ranks[-1]
     stage.pressed("r", "ArrowRight")
@@ -930,8 +940,8 @@ def test_a_stored_notebook_shows_stills_without_a_kernel(lab, open_lesson, scree
     nbformat.write(clean, path)
     lesson = open_lesson("stored")
     expected = [
-        explorer.rank_explorer_still(photo, 20, "photograph")[1],
-        fitting.fit_words(**fitting.FIT),
+        rank_explorer_still(photo, 20, "photograph")[1],
+        fit_words(**fitting.FIT),
     ]
     stills = lesson.page.locator(".jp-RenderedImage img")
     stills.nth(1).wait_for()
@@ -992,14 +1002,14 @@ AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
 
 # What the words say after one step along its axis from where each widget begins.
 NEXT = {
-    "block": lambda: blocks.block_still(2)[1],
+    "block": lambda: block_still(2)[1],
     "codebook_bench": lambda: (
         "NF4, blocks of 64, 4.5 bits per parameter. One weight is made 3 standard deviations large. "
     ),
-    "fit": lambda: fitting.fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
-    "rank_explorer": lambda: explorer.rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],
+    "fit": lambda: fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
+    "rank_explorer": lambda: rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],
     "start_map": lambda: anatomy.story(anatomy.descend(0.6, 0.0)),
-    "many_fit": lambda: many.many_fit_words(**many.MANY | {"r": 16}),
+    "many_fit": lambda: many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),
 }

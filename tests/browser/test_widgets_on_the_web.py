@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
+from stills import block_still, many_fit_words, start_map_still
 
 from lora_lessons import lessons
 from lora_lessons.course.on_the_web import LIVE, Live
-from lora_lessons.lessons.l00_start_here.pictures import block_still
 from lora_lessons.lessons.l01_low_rank.widget import rank_explorer
-from lora_lessons.lessons.l02_lora_layer.widget import start_map_still
-from lora_lessons.lessons.l16_many_adapters.widget import MANY, many_fit_words
+from lora_lessons.lessons.l16_many_adapters.widget import MANY
 from workshop.site import widgets
 
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}

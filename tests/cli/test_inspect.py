@@ -47,7 +47,8 @@ def test_a_page_is_whole_and_no_file_is_replaced_unasked(adapter, tmp_path, caps
     assert not re.search(r"(src|href)=\"?http", text) and text.count("<tr>") == 15
     page.write_text("mine")
     assert cli.main(["inspect", str(adapter), "--html", str(page)]) == 2
-    assert "exists: choose another file, or add --overwrite." in capsys.readouterr().err and page.read_text() == "mine"
+    said = capsys.readouterr().err
+    assert "exists: choose another file, or add --overwrite to replace it." in said and page.read_text() == "mine"
     assert cli.main(["inspect", str(adapter), "--html", str(page), "--overwrite"]) == 2
     assert "is no page: choose" in capsys.readouterr().err and page.read_text() == "mine"
     page.write_text(text.replace("tiny", "older"))

@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-from pathlib import Path
 
 import pytest
 import torch
@@ -119,5 +118,4 @@ def test_recorded_turns_are_kept_for_a_page_on_which_no_model_runs(base):
     assert kept["state"]["offered"] == ["a?", "b?"] and kept["state"]["turns"] == recorded[2:], "as the cell showed it"
     assert box.offered == [], "where a kernel runs anything can be asked"
     assert SCENE not in boxes.chat_box(base, recorded)._repr_mimebundle_()[0]
-    script = Path(boxes.__file__).with_name("chat_box.js").read_text(encoding="utf-8")
-    assert set(re.findall(r'model\.get\("(\w+)"\)', script)) <= kept["state"].keys()
+    assert set(re.findall(r'model\.get\("(\w+)"\)', str(boxes.ChatBox._esm))) <= kept["state"].keys()

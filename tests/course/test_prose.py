@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from prose_checks import calculated, free_numbers, prose_problems
 from sources import Sources, read, texts
 
 from lora_lessons.course import prose, published
@@ -19,7 +20,7 @@ KINDS = ("record", "published", "calc", "code")
 
 def problems(lesson, notebook):
     known, code = Sources(lesson), "\n".join(texts(notebook, "code"))
-    return [p for source in texts(notebook) for p in prose.prose_problems(source, known, code)]
+    return [p for source in texts(notebook) for p in prose_problems(source, known, code)]
 
 
 def package():
@@ -73,11 +74,11 @@ def test_a_number_of_one_machine_that_does_not_say_so_is_found(text, found):
 
 @pytest.mark.parametrize("claim", CLAIMS)
 def test_a_verdicts_sentence_quotes_only_what_its_sources_support(claim):
-    assert prose.prose_problems(sentence(claim), Sources(claim.lesson)) == []
+    assert prose_problems(sentence(claim), Sources(claim.lesson)) == []
 
 
 def test_the_readme_quotes_only_what_its_sources_support():
-    assert prose.prose_problems(readme(), Sources(), package()) == []
+    assert prose_problems(readme(), Sources(), package()) == []
 
 
 def one_digit_changed(text):
@@ -98,17 +99,17 @@ def test_a_changed_digit_in_prose_is_noticed(lesson):
     copies = [pair for source in texts(notebook) for pair in one_digit_changed(source)]
     assert copies
     for changed, match in copies:
-        assert prose.prose_problems(changed, known, code), match[0]
+        assert prose_problems(changed, known, code), match[0]
 
 
 def test_a_changed_digit_in_a_verdict_or_the_readme_is_noticed():
     for claim in all_claims():
         for changed, match in one_digit_changed(sentence(claim)):
-            assert prose.prose_problems(changed, Sources(claim.lesson)), match[0]
+            assert prose_problems(changed, Sources(claim.lesson)), match[0]
     copies, code = list(one_digit_changed(readme())), package()
     assert copies
     for changed, match in copies:
-        assert prose.prose_problems(changed, Sources(), code), match[0]
+        assert prose_problems(changed, Sources(), code), match[0]
 
 
 def test_every_published_figure_is_quoted():
@@ -135,7 +136,7 @@ def test_a_changed_published_figure_is_noticed(monkeypatch):
             wrong = [*ends[:n], 1.1 * end, *ends[n + 1 :]]
             found = right | {row: wrong if isinstance(value, list) else wrong[0]}
             monkeypatch.setattr(published, "figures", lambda found=found: found)
-            assert any(prose.prose_problems(text, Sources(lesson)) for lesson, text in quoting), row
+            assert any(prose_problems(text, Sources(lesson)) for lesson, text in quoting), row
 
 
 def test_every_kind_of_source_is_in_use():
@@ -157,21 +158,21 @@ def test_every_kind_of_source_is_in_use():
     ],
 )
 def test_numbers_that_look_measured_are_found(text, found):
-    assert prose.free_numbers(text) == found
+    assert free_numbers(text) == found
 
 
 def test_quoted_numbers_are_compared_at_their_own_digits():
     values = {"a": 8.449, "share": 0.4512, "ratio": 2.17, "n": 19_988_480}
     good = "8.4<!--record a--> 8.45<!--record a--> 45%<!--record share--> 45.1%<!--record share--> 2.2×<!--record ratio--> 19,988,480<!--record n-->"
-    assert prose.prose_problems(good, values) == []
+    assert prose_problems(good, values) == []
     for bad in ("8.5<!--record a-->", "46%<!--record share-->", "1<!--record absent-->", "2<!--calc lesson minutes-->"):
-        assert len(prose.prose_problems(bad, values)) == 1, bad
+        assert len(prose_problems(bad, values)) == 1, bad
 
 
 def test_published_figures_are_compared_as_they_were_printed():
     values = {"published:a.share": 20, "published:a.range": [90, 99], "published:a.loss": 0.870}
     good = "20%<!--published a.share--> 90–99%<!--published a.range--> 0.870<!--published a.loss-->"
-    assert prose.prose_problems(good, values) == []
+    assert prose_problems(good, values) == []
     for bad in (
         "21%<!--published a.share-->",
         "80–99%<!--published a.range-->",
@@ -181,7 +182,7 @@ def test_published_figures_are_compared_as_they_were_printed():
         "0.871<!--published a.loss-->",
         "20%<!--published somebody-->",
     ):
-        assert len(prose.prose_problems(bad, values)) == 1, bad
+        assert len(prose_problems(bad, values)) == 1, bad
 
 
 def test_calculations_are_arithmetic_over_what_has_a_source():
@@ -194,7 +195,7 @@ def test_calculations_are_arithmetic_over_what_has_a_source():
         "exp(11_rulers:x.y) - 1": 0.648721,
         "lesson minutes": 3,
     }.items():
-        assert prose.calculated(expression, values) == pytest.approx(value), expression
+        assert calculated(expression, values) == pytest.approx(value), expression
     for expression in (
         "__import__('os')",
         "exp(1, 2)",
@@ -206,14 +207,14 @@ def test_calculations_are_arithmetic_over_what_has_a_source():
         "1 +",
     ):
         with pytest.raises((KeyError, ValueError)):
-            prose.calculated(expression, values)
+            calculated(expression, values)
 
 
 def test_a_number_from_code_stands_in_the_code():
     text = "8<!--code held_out[:8]-->"
-    assert prose.prose_problems(text, {}, "x = task.held_out[:8]") == []
-    assert "which no cell of the lesson holds" in prose.prose_problems(text, {}, "x = held_out[:9]")[0]
-    assert "which says otherwise" in prose.prose_problems(text.replace("8<", "9<"), {}, "x = held_out[:8]")[0]
+    assert prose_problems(text, {}, "x = task.held_out[:8]") == []
+    assert "which no cell of the lesson holds" in prose_problems(text, {}, "x = held_out[:9]")[0]
+    assert "which says otherwise" in prose_problems(text.replace("8<", "9<"), {}, "x = held_out[:8]")[0]
 
 
 def test_a_row_that_is_missing_is_named(course):

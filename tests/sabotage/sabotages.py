@@ -119,8 +119,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/targets.py",
         (
             "all-linear adapts the output head as well",
-            "found = [name for name in linears if id(modules[name]) not in in_head]",
-            "found = linears",
+            "adapted = [name for name in linears if id(modules[name]) not in in_head]",
+            "adapted = linears",
             "test_targets.py::test_all_linear_leaves_a_classifiers_head_alone_as_peft_does",
         ),
     ),
@@ -650,14 +650,14 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "the model is left in training mode",
-            "    finally:\n        model.train(found)\n",
+            "    finally:\n        model.train(was_training)\n",
             "    finally:\n        pass\n",
             "training/test_runs.py::test_the_model_is_left_in_the_mode_it_was_found_in",
         ),
         (
             "the model trains in evaluation mode",
-            "    found = model.training\n    model.train()\n",
-            "    found = model.training\n    model.eval()\n",
+            "    was_training = model.training\n    model.train()\n",
+            "    was_training = model.training\n    model.eval()\n",
             "training/test_runs.py::test_the_model_is_left_in_the_mode_it_was_found_in",
         ),
     ),
@@ -1022,7 +1022,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a name of several sizes means one of them without a word",
-            "    if not found or len(found[0].sizes) == 1 or _sized(_plain(card)):",
+            "    if not match or len(match[0].sizes) == 1 or _sized(_plain(card)):",
             "    if True:",
             "tools/planning/test_cards.py::test_a_name_of_several_sizes_takes_one_and_says_so",
         ),
@@ -1067,8 +1067,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/cli/plan.py",
         (
             "a kept plan survives an edit of its words",
-            'said = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)',
-            'said = disk_cache.once("plan", key, ["answer"], answer)',
+            'reply = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)',
+            'reply = disk_cache.once("plan", key, ["answer"], answer)',
             "cli/test_plan.py::test_an_answer_is_kept_until_its_words_change",
         ),
     ),
@@ -1166,7 +1166,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/run/result.py",
         (
             "the pages of a report are written over a notebook outside its folder",
-            'if Path(said["lesson"]).name != said["lesson"]:',
+            'if Path(entry["lesson"]).name != entry["lesson"]:',
             "if False:",
             "run/test_earlier.py::test_a_report_names_no_notebook_outside_its_folder",
         ),
@@ -1181,7 +1181,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a record that is gone is not missed",
-            "        if measured is None:\n            found.append(",
+            "        if measured is None:\n            deviations.append(",
             "        if measured is None:\n            (lambda _: None)(",
             "run/test_baselines.py::test_each_deviation_is_a_sentence",
         ),
@@ -1190,7 +1190,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/course/exercises.py",
         (
             "every answer is correct",
-            'return ("not yet", said) if said else ("solved",',
+            'return ("not yet", sentence) if sentence else ("solved",',
             'return ("solved",',
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name",
         ),
@@ -1310,12 +1310,12 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l03_train_lora/layers.py",
+        "lora_lessons/lessons/l03_train_lora/by_hand.py",
         (
             "nobody says that the loss has risen",
             "RISEN = 1.0",
             "RISEN = 100.0",
-            "lessons/l03_train_lora/test_layers.py::test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not",
+            "lessons/l03_train_lora/test_by_hand.py::test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not",
         ),
         (
             "a layer that is an nn.Linear, as in PEFT, does not train",
@@ -1323,12 +1323,48 @@ SABOTAGES: list[Sabotage] = [
             "return part",
             "lessons/l02_lora_layer/test_check_my_lora.py::test_a_layer_that_works_is_right_and_trains_in_lesson_03",
         ),
+        (
+            "the loss by hand is not shifted",
+            "cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)",
+            "cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)",
+            "lessons/l03_train_lora/test_by_hand.py::test_the_loss_by_hand_is_the_models_own",
+        ),
+        (
+            "the loop by hand keeps the old gradient",
+            "        optimizer.zero_grad()\n",
+            "",
+            "lessons/l03_train_lora/test_by_hand.py::test_the_loop_by_hand_trains_as_transformers_trainer_does",
+        ),
     ),
     *_in(
-        "lora_lessons/course/prose.py",
+        "lora_lessons/lessons/l03_train_lora/measured.py",
+        (
+            "a model whose weights were changed for a measurement stays changed",
+            "            weight.copy_(before[name])",
+            "            pass",
+            "lessons/l03_train_lora/test_room.py::test_a_change_is_put_on_measured_and_taken_off",
+        ),
+        (
+            "what is left of a cut change is measured from the wrong end",
+            "100 * (worst - loss) / (worst - best)",
+            "100 * (loss - best) / (worst - best)",
+            "lessons/l03_train_lora/test_room.py::test_what_a_cut_leaves_is_a_share_of_what_was_learned",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/own_code.py",
+        (
+            "what a learner wrote is kept although it needs its notebook",
+            "    if why:",
+            "    if False:",
+            "lessons/l02_lora_layer/test_my_layer.py",
+        ),
+    ),
+    *_in(
+        "tests/prose_checks.py",
         (
             "a number in prose need not be its record's",
-            "return round(float(value) * (100 if self.percent else 1), digits) == shown",
+            "return round(float(value) * (100 if quoted.percent else 1), digits) == shown",
             "return True",
             "course/test_prose.py",
         ),
@@ -1338,6 +1374,9 @@ SABOTAGES: list[Sabotage] = [
             "|tok/s",
             "course/test_prose.py::test_numbers_that_look_measured_are_found",
         ),
+    ),
+    *_in(
+        "lora_lessons/course/prose.py",
         (
             "a ratio is read as a share",
             '"%" in match["unit"], match["low"]',
@@ -1553,7 +1592,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/with_base.py",
         (
             "a vocabulary of another size is not named",
-            "    other_shapes += _other_sizes(opened, found)\n",
+            "    other_shapes += _other_sizes(opened, source)\n",
             "",
             "tools/inspection/test_with_base.py::test_a_vocabulary_of_another_size_is_named",
         ),
@@ -1574,8 +1613,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/xray.py",
         (
             "rows of tokens that PEFT drops are not named",
-            "named = not said.is_lora or",
-            "named = True or not said.is_lora or",
+            "named = not settings.is_lora or",
+            "named = True or not settings.is_lora or",
             "tools/inspection/test_broken.py::test_peft_indeed_drops_the_rows_of_tokens_that_are_not_named_without_a_word",
         ),
         (
@@ -1586,7 +1625,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a rank that the tensors have not is said to load",
-            "one.r != said.rank_of(one.module)",
+            "one.r != settings.rank_of(one.module)",
             "one.r < 0",
             "tools/inspection/test_broken.py::test_peft_indeed_refuses_a_rank_that_the_tensors_have_not",
         ),
@@ -1685,8 +1724,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
         (
             "a merge that is right in memory alone, or not even there, is taken for repaired",
-            "if max(found.in_memory, found.reloaded) < 1e-3 and not found.config_ties:",
-            "if found.reloaded < 1e3:",
+            "if max(outcome.in_memory, outcome.reloaded) < 1e-3 and not outcome.config_ties:",
+            "if outcome.reloaded < 1e3:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.27]",
         ),
         (
@@ -1700,8 +1739,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
         (
             "a second adapter may take the first one along",
-            "    if found.second and not found.first:",
-            "    if found.second:",
+            "    if outcome.second and not outcome.first:",
+            "    if outcome.second:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.22]",
         ),
     ),
@@ -1718,7 +1757,7 @@ SABOTAGES: list[Sabotage] = [
         "notebooks/02_lora_layer.ipynb",
         (
             "a record is taken out of a notebook",
-            '"record(\\"noop.nudged\\", change())"',
+            '"record(\\"noop.attached\\", change())"',
             '"change()"',
             "lessons/test_records_in_code.py",
         ),

@@ -49,7 +49,7 @@ def record(
 
     base = models.load(precision="fp32")
     what = f"loss (nats a token) after {shipped_adapters.STEPS} steps, on the held-out examples that no score uses"
-    found: dict[str, Any] = {"what": what, "steps": shipped_adapters.STEPS, "seed": seed, "rows": []}
+    recording: dict[str, Any] = {"what": what, "steps": shipped_adapters.STEPS, "seed": seed, "rows": []}
     for name, some in rates.items():
         task = tasks.load_task(name)
         scored = [example["id"] for example in evaluation.drawn(task, shipped_adapters.DRAWN)]
@@ -64,10 +64,10 @@ def record(
                     save_adapter(base.model, keep / f"{name}-{rate:g}", base.name)
             loss = evaluation.held_out_loss(base.model, others)
             lora.detach(base.model)
-            found["rows"].append({"task": name, "rate": rate, "loss": loss, "examples": len(others)})
+            recording["rows"].append({"task": name, "rate": rate, "loss": loss, "examples": len(others)})
             print(f"{name} at {rate:g}: {loss:.3f} nats", flush=True)
-            recordings.keep(NAME, found)
-    return found
+            recordings.keep(NAME, recording)
+    return recording
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

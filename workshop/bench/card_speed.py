@@ -61,8 +61,8 @@ def _in_a_process(wanted: dict[str, Any], seconds: float) -> dict[str, Any]:
             run_in_process(__spec__.name, "side", wanted, Path(folder), {}, seconds)
         except (ModelError, ValueError) as error:
             return {"failed": str(error)}
-        found: dict[str, Any] = json.loads((Path(folder) / "found.json").read_text(encoding="utf-8"))
-        return found
+        measured: dict[str, Any] = json.loads((Path(folder) / "found.json").read_text(encoding="utf-8"))
+        return measured
 
 
 def line(row: dict[str, Any], first: dict[str, Any]) -> str:
@@ -102,22 +102,22 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
 
     if card:
         torch.cuda.reset_peak_memory_stats()
-    found: dict[str, Any] = {"side": side, "steps": STEPS, "timed_steps": STEPS - WARM_UP}
+    measured: dict[str, Any] = {"side": side, "steps": STEPS, "timed_steps": STEPS - WARM_UP}
     if side in (FAST, PLAIN):
-        found["plain_because"] = _why_plain(model) if side == FAST else ""
+        measured["plain_because"] = _why_plain(model) if side == FAST else ""
         run = training.train(model, examples, settings, run_dir=folder / "run", reuse=False, on_step=on_step)
-        found["loss"] = sum(run.losses) / STEPS
+        measured["loss"] = sum(run.losses) / STEPS
     else:
         dtype = model.config.quantization_config.bnb_4bit_compute_dtype
         in_16_bits = {"bf16": dtype == torch.bfloat16, "fp16": dtype == torch.float16}
         how = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": REMEMBERS, **in_16_bits}
-        _, found["loss"] = through_trainer(model, examples, settings, folder, on_step, **how)
+        _, measured["loss"] = through_trainer(model, examples, settings, folder, on_step, **how)
     timed = training.batches(len(examples), settings)[WARM_UP:]
-    found["tokens"] = sum(len(examples[i].input_ids) for batch in timed for i in batch)
-    found["seconds"] = sum(after - before for before, after in pairwise(ends[WARM_UP - 1 :]))
-    found["tokens_per_second"] = found["tokens"] / found["seconds"]
-    found["peak_bytes"] = torch.cuda.max_memory_allocated() if card else peak_bytes()
-    write_text(folder / "found.json", json.dumps(found))
+    measured["tokens"] = sum(len(examples[i].input_ids) for batch in timed for i in batch)
+    measured["seconds"] = sum(after - before for before, after in pairwise(ends[WARM_UP - 1 :]))
+    measured["tokens_per_second"] = measured["tokens"] / measured["seconds"]
+    measured["peak_bytes"] = torch.cuda.max_memory_allocated() if card else peak_bytes()
+    write_text(folder / "found.json", json.dumps(measured))
 
 
 def _why_plain(model: Any) -> str:
@@ -176,7 +176,7 @@ def conversations(vocabulary: int) -> list[tasks.Encoded]:
     """
     import torch
 
-    found = []
+    encoded = []
     for example in tasks.load_task("persona").train:
         *context, answer = example["messages"]
         asked = " ".join(f"<{turn['role']}> {turn['content']} <end>" for turn in context)
@@ -188,8 +188,8 @@ def conversations(vocabulary: int) -> list[tasks.Encoded]:
             )
         )
         labels = [tasks.IGNORED] * len(prompt) + taught
-        found.append(tasks.Encoded(torch.tensor(prompt + taught), torch.tensor(labels)))
-    return found
+        encoded.append(tasks.Encoded(torch.tensor(prompt + taught), torch.tensor(labels)))
+    return encoded
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["side"]:

@@ -36,7 +36,7 @@ def compare(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         save_file({f"W.{n}": t for n, t in W.items()} | {f"H.{n}": t for n, t in H.items()}, f"{folder}/in.safetensors")
         subprocess.run([python, "-P", "-s", str(WORKER), folder], check=True, env=environments.variables())
         theirs = load_file(f"{folder}/out.safetensors")
-        said = json.loads(Path(folder, "versions.json").read_text(encoding="utf-8"))
+        their_versions = json.loads(Path(folder, "versions.json").read_text(encoding="utf-8"))
     for key, W_hat in theirs.items():
         bits, order, name = key.split("/")
         ours = gptq(W[name], H[name], int(bits), by_activation=order == "static")
@@ -53,7 +53,7 @@ def compare(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, symmetric, "
         "scales in fp16: relative output errors on the calibration text, and the share of equal codes"
     )
-    keep("lesson_11_gptq_agreement", {"what": what, "their_versions": said, "windows": windows, "rows": rows})
+    keep("lesson_11_gptq_agreement", {"what": what, "their_versions": their_versions, "windows": windows, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -37,8 +37,8 @@ def quantize(folder: str) -> None:
                 assert not fell_back.any()
                 made[f"{bits}/{order or 'left to right'}/{name}"] = W_hat[0].contiguous()
     save_file(made, f"{folder}/out.safetensors")
-    found = {name: version(name) for name in ("llmcompressor", "compressed-tensors", "transformers", "torch")}
-    Path(folder, "versions.json").write_text(json.dumps(found), encoding="utf-8")
+    versions = {name: version(name) for name in ("llmcompressor", "compressed-tensors", "transformers", "torch")}
+    Path(folder, "versions.json").write_text(json.dumps(versions), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def equality(device: str) -> dict[str, Any]:
     from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
     generator = torch.Generator().manual_seed(0)
-    found = {"tried": 0, "same": 0, "scale_codes": 0, "scale_codes_that_differ": 0}
+    counts = {"tried": 0, "same": 0, "scale_codes": 0, "scale_codes_that_differ": 0}
     dtypes = torch.float32, torch.bfloat16, torch.float16
     shapes = (64, 64), (129, 64), (1024, 576), (301, 101)
     blocksizes = 64, 128, 256, 512, 1024, 2048, 4096
@@ -36,13 +36,13 @@ def equality(device: str) -> dict[str, Any]:
         ours = quant.quantize(W, codebook, blocksize)
         state.shape = torch.Size((1, W.numel()))
         back = dequantize_4bit(packed, state).view(W.shape)
-        found["tried"] += 1
-        found["same"] += torch.equal(ours.packed, packed.view(-1)) and torch.equal(quant.dequantize(ours), back)
+        counts["tried"] += 1
+        counts["same"] += torch.equal(ours.packed, packed.view(-1)) and torch.equal(quant.dequantize(ours), back)
         theirs = quantize_4bit(W, quant_type=codebook, blocksize=blocksize, compress_statistics=True)[1].absmax
         codes = quant.quantize(W, codebook, blocksize, double=True).scales["absmax_codes"]
-        found["scale_codes"] += len(codes)
-        found["scale_codes_that_differ"] += int((codes != theirs).sum())
-    return found
+        counts["scale_codes"] += len(codes)
+        counts["scale_codes_that_differ"] += int((codes != theirs).sum())
+    return counts
 
 
 def steps(device: str, count: int = STEPS, seq: int = SEQ, **changed: Any) -> dict[str, Any]:
@@ -98,23 +98,23 @@ def main() -> int:
         print("No CUDA card that PyTorch sees: there is nothing to check here.", file=sys.stderr)
         return 2
     begun = time.perf_counter()
-    found: dict[str, Any] = {"what": "make gpu-check", "card": card[0], "card_bytes": card[1], **stamp()}
+    recording: dict[str, Any] = {"what": "make gpu-check", "card": card[0], "card_bytes": card[1], **stamp()}
     file = ledger.recording("gpu_check", card[0])
-    same = found["equality"] = equality("cuda")
+    same = recording["equality"] = equality("cuda")
     print(f"equality: {same['same']} of {same['tried']} settings have bitsandbytes' bits", flush=True)
-    recordings.write(file, found)
-    trained = found["training"] = steps("cuda")
+    recordings.write(file, recording)
+    trained = recording["training"] = steps("cuda")
     losses = trained["losses"]
     fast, full = f"{trained['tokens_per_second']} tokens/s", f"peak {trained['peak_bytes'] / 2**30:.2f} GiB"
     print(f"training: {fast}, {full}, loss {losses[0]:.2f} → {losses[-1]:.2f}", flush=True)
-    recordings.write(file, found)
+    recordings.write(file, recording)
     spare = SECONDS - LEDGER - (time.perf_counter() - begun)
-    found["sides"] = card_speed.compare(min(SIDES, spare))
-    recordings.write(file, found)
+    recording["sides"] = card_speed.compare(min(SIDES, spare))
+    recordings.write(file, recording)
     left = SECONDS - (time.perf_counter() - begun)
     rows = ledger.measure_all(seconds=left)
-    found["ledger"] = {"settings": len(rows), "within_5_percent": sum(abs(r.get("error", 1)) <= 0.05 for r in rows)}
-    recordings.write(file, found)
+    recording["ledger"] = {"settings": len(rows), "within_5_percent": sum(abs(r.get("error", 1)) <= 0.05 for r in rows)}
+    recordings.write(file, recording)
     print(f"Written to {file.name}, {time.perf_counter() - begun:.0f} s.")
     good = same["same"] == same["tried"] and losses[-1] < losses[0]
     return 0 if good and any(row["status"] == ledger.OK for row in rows) else 1

@@ -107,8 +107,8 @@ def _beyond(stage: Stage, way: int) -> dict[str, Any] | None:
             return str(error)
         return ""
 
-    said = refusal(way * FAR)
-    named = {int(digits.replace(",", "")) for digits in re.findall(r"-?\d[\d,]*", said)} - {way * FAR}
+    sentence = refusal(way * FAR)
+    named = {int(digits.replace(",", "")) for digits in re.findall(r"-?\d[\d,]*", sentence)} - {way * FAR}
     for last in sorted(named, reverse=way > 0):
         if (first := refusal(last + way)) and not refusal(last):
             before, typed, after = first.rpartition(str(last + way))

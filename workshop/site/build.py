@@ -97,7 +97,7 @@ def render(texts: Mapping[str, str], work: Path, site: Path) -> None:
     from sphinx.errors import SphinxError
     from sphinx.util.docutils import docutils_namespace, patch_docutils
 
-    source, said = work / "source", io.StringIO()
+    source, complaints = work / "source", io.StringIO()
     for name, text in {**texts, **CONF}.items():
         path = source / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,13 +105,13 @@ def render(texts: Mapping[str, str], work: Path, site: Path) -> None:
     try:
         with patch_docutils(), docutils_namespace():
             app = Sphinx(
-                source, source, work / "html", work / "trees", "html", status=None, warning=said, freshenv=True
+                source, source, work / "html", work / "trees", "html", status=None, warning=complaints, freshenv=True
             )
             app.connect("html-page-context", neighbours)
             app.build()
     except (SphinxError, ValueError) as error:
         raise ValueError(f"the site was not written. {error}") from error
-    faults = [line for line in re.sub(r"\x1b\[[\d;]*m", "", said.getvalue()).splitlines() if line.strip()]
+    faults = [line for line in re.sub(r"\x1b\[[\d;]*m", "", complaints.getvalue()).splitlines() if line.strip()]
     if faults:
         first = faults[0].replace(f"{source}/", "")
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""

@@ -53,8 +53,8 @@ def finish(site: Path) -> None:
 def _finished(page: Path, site: Path) -> str:
     up = "../" * (len(page.relative_to(site).parts) - 1)
     text = page.read_text(encoding="utf-8")
-    text = _INLINE.sub(lambda found: f'src="{_kept(site, up, found["data"])}"', text)
-    text = _PICTURE.sub(lambda found: _in_time(found, page.parent), text)
+    text = _INLINE.sub(lambda match: f'src="{_kept(site, up, match["data"])}"', text)
+    text = _PICTURE.sub(lambda match: _in_time(match, page.parent), text)
     for before, after in _HEARD:
         text = text.replace(before, after)
     return text

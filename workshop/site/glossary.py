@@ -140,7 +140,7 @@ def _phrase(phrase: str) -> re.Pattern[str]:
 
 def _other_meanings(term: Term, words: str) -> list[range]:
     """The stretches of a paragraph in which the word of a term means something else."""
-    return [range(*found.span()) for phrase in term.other for found in _phrase(phrase).finditer(words)]
+    return [range(*match.span()) for phrase in term.other for match in _phrase(phrase).finditer(words)]
 
 
 def _defined(term: Term, markdown: str) -> bool:
@@ -165,12 +165,12 @@ def _uses(markdown: str, terms: Mapping[str, Term]) -> Iterator[Use]:
         written = token.content.split("\n")
         for term in terms.values():
             others = _other_meanings(term, plain)
-            for found in _spelling(term.spelled).finditer(plain):
-                number = plain.count("\n", 0, found.start())
+            for match in _spelling(term.spelled).finditer(plain):
+                number = plain.count("\n", 0, match.start())
                 before = lines[first + number].find(written[number])  # a list's mark or a quotation's
-                if before >= 0 and not any(found.start() in other for other in others):
-                    column = found.start() - (plain.rfind("\n", 0, found.start()) + 1) + before
-                    yield Use(term, first + number, column, column + len(found[0]))
+                if before >= 0 and not any(match.start() in other for other in others):
+                    column = match.start() - (plain.rfind("\n", 0, match.start()) + 1) + before
+                    yield Use(term, first + number, column, column + len(match[0]))
 
 
 def _paragraphs(markdown: str) -> Iterator[Token]:

@@ -49,8 +49,8 @@ def page() -> str:
     cells = {lesson: measured_in(notebook) for lesson, notebook in read.items()}
     cards = [(one, card(one, recorded[one.lesson])) for one in every]
     rows = []
-    for id, found in groupby(cards, key=lambda pair: pair[0].id):
-        judged = list(found)
+    for id, pairs in groupby(cards, key=lambda pair: pair[0].id):
+        judged = list(pairs)
         says = judged[0][0].says
         rows.append(
             (
@@ -88,8 +88,8 @@ def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cel
     return f'<div class="judged">{part}{verdict(shown.said, shown.where)} {html.escape(shown.sentence)} {_ways(one, recorded, cells)}</div>'
 
 
-def _counted(said: Iterable[str]) -> str:
-    count = Counter(said)
+def _counted(verdicts: Iterable[str]) -> str:
+    count = Counter(verdicts)
     known = sorted(count, key=lambda one: list(_SIGNS).index(one) if one in _SIGNS else len(_SIGNS))
     kinds = "".join(f"<span>{count[one]} {verdict(one)}</span>" for one in known)
     return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'

@@ -82,10 +82,10 @@ def _split(what: str, stem: str) -> tuple[str, str]:
 
 
 def _baseline(lesson: str) -> Mapping[str, Any]:
-    found = read_baseline(lesson)
-    if found is None:
+    baseline = read_baseline(lesson)
+    if baseline is None:
         raise KeyError(f"{lesson} has no baseline: record it with `lora-lessons run {lesson[:2]} --update-baselines`.")
-    return found
+    return baseline
 
 
 def _entries(lesson: str) -> dict[str, dict[str, Any]]:
@@ -120,11 +120,11 @@ def _gave(entry: Mapping[str, Any]) -> str:
         return "It depends on the machine, so another machine measures something else."
     seeds, elsewhere = ([*map(show_value, entry.get(name, ()))] for name in ("seeds", "elsewhere"))
     if len(seeds) == 1:
-        said = "The lesson was run with one seed."
+        sentence = "The lesson was run with one seed."
     else:
         gave = _series(seeds) if len(set(seeds)) > 1 else "the same"
-        said = f"Seeds {_series([*map(str, range(len(seeds)))])} gave {gave}."
-    return f"{said} A second machine gave {_series([*dict.fromkeys(elsewhere)])}." if elsewhere else said
+        sentence = f"Seeds {_series([*map(str, range(len(seeds)))])} gave {gave}."
+    return f"{sentence} A second machine gave {_series([*dict.fromkeys(elsewhere)])}." if elsewhere else sentence
 
 
 def _series(words: list[str]) -> str:
@@ -169,10 +169,10 @@ def _part(name: str, stem: str) -> Part:
         return Part(value, f"{value} is a number set in {owner}.")
     if prefix == "measurements":
         file, _, what = rest.partition(".")
-        found = json.loads((measurements() / f"{file}.json").read_text(encoding="utf-8"))
+        recorded = json.loads((measurements() / f"{file}.json").read_text(encoding="utf-8"))
         for key in what.split("."):
-            found = found[key]
-        value = show_value(found)
+            recorded = recorded[key]
+        value = show_value(recorded)
         return Part(value, f"{value} is {_words(what)} in the recorded experiment {_words(file)}.")
     if prefix == "published":
         printed = as_printed(published.figure(rest))
@@ -190,9 +190,9 @@ def _words(name: str) -> str:
 
 def names_in(expression: str) -> list[str]:
     """The names in an arithmetic, each once."""
-    found: list[str] = []
-    with_names(expression, lambda name: found.append(name) or name)  # type: ignore[func-returns-value]
-    return list(dict.fromkeys(found))
+    names: list[str] = []
+    with_names(expression, lambda name: names.append(name) or name)  # type: ignore[func-returns-value]
+    return list(dict.fromkeys(names))
 
 
 def _readable(expression: str, show: Callable[[str], str]) -> str:
@@ -252,11 +252,11 @@ def _quoted_anchor(quoted: Quoted) -> str:
 
 def quoted_in(notebook: NotebookNode) -> dict[str, tuple[Quoted, str]]:
     """By the place of its first quotation, each number that links in the prose lead from, and the heading above that."""
-    found: dict[str, tuple[Quoted, str]] = {}
+    first: dict[str, tuple[Quoted, str]] = {}
     for heading, prose, _ in _sections(notebook):
         for one in filter(tells, quoted_numbers(prose)):
-            found.setdefault(_quoted_anchor(one), (one, heading))
-    return found
+            first.setdefault(_quoted_anchor(one), (one, heading))
+    return first
 
 
 def up(place: str) -> str:
@@ -275,12 +275,12 @@ def linked(markdown: str, place: str, quoted_so_far: set[str]) -> str:
     def link(quoted: Quoted, reads: str) -> str:
         if not tells(quoted):
             return reads
-        found, anchor = where(quoted, place.rpartition("/")[2]), _quoted_anchor(quoted)
+        origin, anchor = where(quoted, place.rpartition("/")[2]), _quoted_anchor(quoted)
         named = "" if anchor in quoted_so_far else f' id="{attribute(anchor)}"'
         quoted_so_far.add(anchor)
         shown, space = reads.rstrip(), reads[len(reads.rstrip()) :]
-        href = attribute(found.href(up(place)))
-        return f'<a class="bound" href="{href}" data-hint="{attribute(found.hint)}"{named}>{shown}</a>{space}'
+        href = attribute(origin.href(up(place)))
+        return f'<a class="bound" href="{href}" data-hint="{attribute(origin.hint)}"{named}>{shown}</a>{space}'
 
     parts = enumerate(_HEADING.split(markdown))
     return "".join(without_sources(part) if index % 2 else with_sources(part, link) for index, part in parts)
@@ -313,7 +313,7 @@ def _introduction(stem: str, count: int) -> str:
     baseline = _baseline(stem)
     versions = ", ".join(f"{name} {version}" for name, version in baseline["versions"].items())
     seeds = max((len(entry["seeds"]) for entry in baseline["records"].values()), default=1)
-    said = (
+    paragraph = (
         f"{_lesson_link(stem, 'The lesson')} recorded {count} numbers on this machine: {_measured_on(stem)}. "
         f"It was run with {f'{seeds} seeds, and the value shown is the first seed’s' if seeds > 1 else 'one seed'}. The course's "
         "tests fail where a run measures what they do not allow: a little more than the range of the seeds and of a second machine, "
@@ -324,7 +324,7 @@ def _introduction(stem: str, count: int) -> str:
         "matters: their last digits may then differ from these. Where a lesson reads a recorded experiment, that has seeds of "
         "its own, which its text names; the seeds here are those of the lesson."
     )
-    return f"{said} {apart}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
+    return f"{paragraph} {apart}\n\nThe run took {baseline['seconds']:.0f} seconds, with {versions}."
 
 
 def _record_rows(stem: str, entries: Mapping[str, Any], notebook: NotebookNode) -> Iterator[tuple[str, ...]]:
@@ -335,7 +335,7 @@ def _record_rows(stem: str, entries: Mapping[str, Any], notebook: NotebookNode) 
         anchor = _quoted_anchor(Quoted("", "record", name, False))
         if name in measured and anchor in quoted and quoted[anchor][1] != measured[name][0]:
             place = f"{_lesson_link(stem, quoted[anchor][1], anchor)}; recorded under {place}"
-        told = (html.escape(said) for said in (with_unit(entry), allowed(entry), _gave(entry)))
+        told = (html.escape(text) for text in (with_unit(entry), allowed(entry), _gave(entry)))
         yield as_code(name, anchor_of(name)), *told, place
 
 

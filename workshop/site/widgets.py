@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nbformat import NotebookNode
 
 from lora_lessons.course.on_the_web import KINDS, LIVE, SCENE, Kind, Live
+from lora_lessons.course.page_half import page_half
 from lora_lessons.course.stage import Stage, still_html
 from lora_lessons.drawing import IN_WORDS, picture_html, png_size, use_style
 from lora_lessons.files import write_text
@@ -187,7 +188,7 @@ EXPORT = "export default { render };"
 def write_kind(into: Path, name: str, kind: Kind) -> None:
     """Write kind.NAME.js, the module and what answers it in place of Python, and kind.NAME.css to a folder."""
     answers = [_read(kind.answers)] if kind.answers else []
-    write_text(into / f"kind.{name}.js", "\n".join([wrapped(name, _read(kind.esm)), *answers]))
+    write_text(into / f"kind.{name}.js", "\n".join([wrapped(name, page_half(kind.esm)), *answers]))
     write_text(into / f"kind.{name}.css", _read(kind.css) if kind.css else "")
 
 

@@ -115,8 +115,8 @@ def _referee(steps: int, done: Sequence[Mapping[str, Any]]) -> Any:
 
 def _killed(trial: Trial, out: Path) -> dict[str, Any]:
     """The row of a run whose worker was killed each time."""
-    said = f"its worker was killed each of {cluster.TRIES} times: if memory ran out, choose a smaller --at-once"
-    return keep_row(trial, out / "runs" / trial.name, runner.FAILED, {}, said, 0.0)
+    sentence = f"its worker was killed each of {cluster.TRIES} times: if memory ran out, choose a smaller --at-once"
+    return keep_row(trial, out / "runs" / trial.name, runner.FAILED, {}, sentence, 0.0)
 
 
 def saved(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -180,8 +180,8 @@ def run(
         again = "run this cell again to go on" if resume else "set resume=True to go on from there"
         raise Interrupted(f"Stopped after {done} of {len(trials)} runs; {again}.") from None
     except Timeout as error:
-        said = f"another sweep is writing to {out.name}: let it end, or choose another --out."
-        raise FileExistsError(said) from error
+        sentence = f"another sweep is writing to {out.name}: let it end, or choose another --out."
+        raise FileExistsError(sentence) from error
 
 
 def _run(
@@ -287,9 +287,9 @@ def draw(out: Path) -> None:
     from ...course import figures
     from ...drawing import use_style
 
-    found = lines(read_table(out / TABLE))
+    curves = lines(read_table(out / TABLE))
     (out / FIGURE).unlink(missing_ok=True)  # one of other rows would mislead
-    if found:
+    if curves:
         use_style()
         with whole_file(out / FIGURE) as temporary:
-            figures.sweep_lines(found).savefig(temporary, format="png", dpi=150)
+            figures.sweep_lines(curves).savefig(temporary, format="png", dpi=150)

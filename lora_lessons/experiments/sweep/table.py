@@ -100,8 +100,8 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             header, *lines = list(csv.reader(file)) or [[]]
     except (UnicodeDecodeError, csv.Error) as error:
-        said = f"{path.name} is not a table of text: make it anew with lora-lessons sweep --resume."
-        raise ValueError(said) from error
+        sentence = f"{path.name} is not a table of text: make it anew with lora-lessons sweep --resume."
+        raise ValueError(sentence) from error
     if missing := [name for name in COLUMNS if name not in header]:
         raise ValueError(
             f"{path.name} has no column {', '.join(missing)}: it is not a sweep's results.csv. Make one with lora-lessons sweep."
@@ -112,8 +112,8 @@ def read_table(path: Path) -> list[dict[str, Any]]:
             row = dict(zip(header, line, strict=True))
             rows += [_typed(row)] if row["status"] == OK else []
         except ValueError as error:
-            said = f"{path.name}: row {number} is damaged; lora-lessons sweep --resume writes it anew."
-            raise ValueError(said) from error
+            sentence = f"{path.name}: row {number} is damaged; lora-lessons sweep --resume writes it anew."
+            raise ValueError(sentence) from error
     return rows
 
 
@@ -172,7 +172,7 @@ def lines(rows: Iterable[Mapping[str, Any]], quantity: str = "loss_held_out") ->
     """
     groups = {s: [run[quantity] for run in runs] for s, runs in by_setting(rows).items() if len(runs) > 1}
     ranks = {s.r for s in groups}
-    found: dict[str, dict[int, Summary]] = defaultdict(dict)
+    ways: dict[str, dict[int, Summary]] = defaultdict(dict)
     differ = {
         "lr ": len({s.learning_rate for s in groups}) > 1,
         "on ": len({s.target_modules for s in groups}) > 1,
@@ -184,5 +184,5 @@ def lines(rows: Iterable[Mapping[str, Any]], quantity: str = "loss_held_out") ->
         multiple = f"α = {s.lora_alpha / s.r:g}r" if s.lora_alpha != s.r else "α = r"
         for alpha in (multiple, f"α = {s.lora_alpha:g}"):
             way = ", ".join([*([s.method] if s.method != "lora" else []), alpha, *several])
-            found[way][s.r] = summary(values)
-    return {way: sorted(points.items()) for way, points in found.items() if len(points) >= max(2, len(ranks) / 2)}
+            ways[way][s.r] = summary(values)
+    return {way: sorted(points.items()) for way, points in ways.items() if len(points) >= max(2, len(ranks) / 2)}

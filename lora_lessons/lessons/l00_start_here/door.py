@@ -115,8 +115,8 @@ class Film:
         scene.line(self._ax, [x for x, _ in curves], [y for _, y in curves], BLUE)
         at = [heights[max(0, n - 1)] if heights else TOP for n in stops]
         scene.dot(self._ax, [max(1, n) for n in stops], at, [BLUE if n else "none" for n in stops])
-        said = ["before training", *(f"loss {loss:.2f}" for loss in self.losses)]
-        scene.text(self._ax, 0.02 * self.steps, 0.45, said, BLUE, size=12)
+        labels = ["before training", *(f"loss {loss:.2f}" for loss in self.losses)]
+        scene.text(self._ax, 0.02 * self.steps, 0.45, labels, BLUE, size=12)
         return scene
 
     def told(self) -> list[str]:
@@ -124,7 +124,7 @@ class Film:
         asked = sorted(int(when) for when in self.answers if when.isdigit() and int(when) <= len(self.losses))
         heads = [f"After step {n}, loss {self.losses[n - 1]:.2f}" if n else "Before training" for n in asked]
         answers = [_one_line(self.answers[str(n)]) for n in asked]
-        return [f"You: {self.question}", *(f"{head}: {said}" for head, said in zip(heads, answers, strict=True))]
+        return [f"You: {self.question}", *(f"{head}: {answer}" for head, answer in zip(heads, answers, strict=True))]
 
     def words(self, step: int) -> str:
         """How far it is, the question, and the newest answer by then."""
@@ -229,8 +229,8 @@ def _axes(title: str, across: tuple[float, float], xlabel: str, ticks: Iterable[
 
 def _kept(file: Path) -> dict[str, str]:
     try:
-        found = json.loads(gzip.decompress(file.read_bytes()))
-        return {str(when): str(answer) for when, answer in found.items()}
+        answers = json.loads(gzip.decompress(file.read_bytes()))
+        return {str(when): str(answer) for when, answer in answers.items()}
     except (OSError, EOFError, ValueError, AttributeError, RecursionError, zlib.error):
         return {}  # there are none, or damaged ones, as gzip's checksum tells: they are asked for again
 

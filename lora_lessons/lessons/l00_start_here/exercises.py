@@ -10,8 +10,8 @@ from ...course.exercises import answered, exercise, not_a_number
 @exercise("00.1", "Bytes of a list of numbers", difficulty=1, minutes=2)
 def exercise_00_1(answer: Callable[[int, float], float]) -> str | None:
     value = answered(answer(1000, 16))
-    if said := not_a_number(value):
-        return said
+    if advice := not_a_number(value):
+        return advice
     mistakes = {
         16_000: "That is the number of bits. A byte is 8 bits: divide by 8.",
         128_000: "You multiplied by 8. A byte is 8 bits, so there are fewer bytes than bits: divide by 8.",
@@ -51,12 +51,13 @@ def exercise_00_3(answer: Callable[[int, float, float], bool]) -> str | None:
             (7_000, 16, 12),
         )
     ]
-    said = [answered(answer(*case)) for case in cases]
-    said = [one.item() if hasattr(one, "item") else one for one in said]  # NumPy's and PyTorch's True are True as well
-    if not all(isinstance(one, bool) for one in said):
-        return f"Answer True or False: does it fit? You returned {said[0]!r}."
-    if len(set(said)) == 1:
-        return f"You say {said[0]} to every model and card. A million numbers of 16 bits fit into 24 GiB, 13 billion do not."
+    returned = [answered(answer(*case)) for case in cases]
+    # NumPy's and PyTorch's True are True as well
+    returned = [one.item() if hasattr(one, "item") else one for one in returned]
+    if not all(isinstance(one, bool) for one in returned):
+        return f"Answer True or False: does it fit? You returned {returned[0]!r}."
+    if len(set(returned)) == 1:
+        return f"You say {returned[0]} to every model and card. A million numbers of 16 bits fit into 24 GiB, 13 billion do not."
 
     def as_if(byte: float, unit: float) -> list[bool]:
         return [n * bits / byte <= gib * unit for n, bits, gib in cases]
@@ -78,10 +79,10 @@ def exercise_00_3(answer: Callable[[int, float, float], bool]) -> str | None:
         ([not one for one in as_if(8, 2**30)], "It is the wrong way round: it fits when the need is at most the room."),
     ]
     for wrong, sentence in mistakes:
-        if said == wrong:
+        if returned == wrong:
             return sentence
     right = as_if(8, 2**30)
-    for (n, bits, gib), mine, truth in zip(cases, said, right, strict=True):
+    for (n, bits, gib), mine, truth in zip(cases, returned, right, strict=True):
         if mine != truth:
             return f"{n:,} numbers of {bits} bits are {n * bits / 8:,.0f} bytes, {gib} GiB are {gib * 2**30:,}: say {truth}."
     return None

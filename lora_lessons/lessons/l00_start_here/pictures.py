@@ -150,11 +150,6 @@ def block_scene(matrix: int) -> Scene:
     return scene
 
 
-def block_still(matrix: int) -> tuple[Figure, str]:
-    """The picture of `block_scene` with that matrix marked, and its sentences."""
-    return block_scene(matrix).still(matrix)
-
-
 def block() -> Stage:
     """Slide through the seven matrices of one block."""
     return Stage(block_scene, "matrix", [slider("matrix", "matrix (1 to 7)")], matrix=1)

@@ -1,6 +1,6 @@
 """Will it fit? Choose a model, a method and a card, and slide the length of the text.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it. At the end: which of them live on the web.
+`…_scene` works everything out, and controls stand over it. At the end: which of them live on the web.
 """
 
 from __future__ import annotations
@@ -85,14 +85,6 @@ def fit_ledgers(
 @lru_cache(maxsize=64)  # the same before every card that computes in the same 16 bits
 def _ledgers(model: str, job: memory.Job, tokens: tuple[int, ...]) -> list[memory.Ledger]:
     return memory.ledgers(model, job, tokens)
-
-
-def fit_words(
-    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, seq: int
-) -> str:
-    """The bill, whether it fits, and how long a text would: sentences."""
-    scene = fit_scene(model, method, card, r, batch_size, gradient_checkpointing, seq)
-    return scene.words[scene.stops.index(seq)]
 
 
 def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_for: int) -> str:
@@ -185,15 +177,8 @@ def _fits(room: float, total: float) -> str:
 def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float], texts: Sequence[str]) -> None:
     """A size behind the end of its bar; at the edge, where the bar goes on beyond it, with an arrow."""
     places = [min(end + 0.008 * width, 0.86 * width) for end in ends]
-    said = [f"{text} →" if text and end > width else text for text, end in zip(texts, ends, strict=True)]
-    scene.text(ax, places, row, said, "black")
-
-
-def fit_still(
-    model: str, method: str, card: str, r: int, batch_size: int, gradient_checkpointing: str, seq: int
-) -> tuple[Figure, str]:
-    """The picture of `fit_scene` at length `seq`, and its sentences."""
-    return fit_scene(model, method, card, r, batch_size, gradient_checkpointing, seq).still(seq)
+    labels = [f"{text} →" if text and end > width else text for text, end in zip(texts, ends, strict=True)]
+    scene.text(ax, places, row, labels, "black")
 
 
 FIT = {

@@ -52,8 +52,8 @@ def exercise_01_1(answer: Callable[[], Any]) -> str | None:
 @exercise("01.2", "Where storage breaks even", difficulty=1, minutes=4)
 def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
     value = answered(answer(576, 576))
-    if said := not_a_number(value):
-        return said
+    if advice := not_a_number(value):
+        return advice
     if isinstance(value, float) and not value.is_integer():
         return (
             f"A rank is a whole number; you have {value:.4g}. Which is the last whole rank that still saves something?"
@@ -133,8 +133,8 @@ def exercise_01_4(answer: Callable[[Tensor, float], int]) -> str | None:
     shares = (0.5, 0.65, 0.8, 0.9, 0.95)
     values = tuple(answered(answer(W.clone(), share)) for share in shares)
     for value in values:
-        if said := not_a_number(value):
-            return said
+        if advice := not_a_number(value):
+            return advice
     right = (1, 2, 2, 3, 4)
     entries = torch.linalg.svdvals(W**2)
     squared_entries = tuple(int((entries.cumsum(0) / entries.sum() < share).sum()) + 1 for share in shares)

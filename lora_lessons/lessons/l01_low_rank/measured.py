@@ -82,11 +82,11 @@ KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_p
 
 def by_layer(W: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """The matrices of each layer by kind: {"layer 0": {"q_proj": …}, …}."""
-    found: dict[str, dict[str, Tensor]] = {}
+    layers: dict[str, dict[str, Tensor]] = {}
     for name, w in W.items():
         *_, number, _, kind = name.split(".")  # model.layers.0.self_attn.q_proj
-        found.setdefault(f"layer {number}", {})[kind] = w
-    return found
+        layers.setdefault(f"layer {number}", {})[kind] = w
+    return layers
 
 
 def share90(S: Tensor) -> float:

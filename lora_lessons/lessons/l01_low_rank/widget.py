@@ -1,6 +1,6 @@
 """The rank explorer: choose a matrix, slide r, and see the matrix, its error and the numbers stored.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it; also on the web.
+`…_scene` works everything out, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
@@ -75,11 +75,6 @@ def _rank_words(W: Tensor, r: int, kept: float) -> str:
         f"B and A hold {stored:,} numbers, {stored / (d * k):.0%} of W's {d * k:,}. "
         f"They hold fewer than W up to rank {lowrank.break_even_rank(d, k)}."
     )
-
-
-def rank_explorer_still(W: Tensor, r: int, name: str) -> tuple[Figure, str]:
-    """The picture of `rank_explorer_scene` at rank r, and its sentence."""
-    return rank_explorer_scene(W, r, name).still(r)
 
 
 def rank_explorer(matrices: Mapping[str, Tensor | Mapping[str, Tensor]], r: int = 20) -> Stage:

@@ -31,8 +31,8 @@ class TheirMatrix(NamedTuple):
 
     def of(self, layer: Any) -> Tensor:
         """The same as PEFT keeps it, outputs × inputs: A is r×k, B is d×r."""
-        found: Tensor = self.held(layer)
-        return found.T if self.turned else found
+        matrix: Tensor = self.held(layer)
+        return matrix.T if self.turned else matrix
 
     @property
     def on_the_right(self) -> str:
@@ -61,20 +61,20 @@ def _look(answer: Any) -> str | None:
             return "nn.Module must be set up first: begin __init__ with super().__init__()."
         raise
     x = torch.randn(6, K)
-    found = _matrices(layer, base)
-    if isinstance(found, str):
-        return found
-    A, B = found
-    if said := next(_inside(layer, base, A, B), None):
-        return said
+    matrices = _matrices(layer, base)
+    if isinstance(matrices, str):
+        return matrices
+    A, B = matrices
+    if advice := next(_inside(layer, base, A, B), None):
+        return advice
     A, B = A._replace(turned=A.held(layer).shape != (R, K)), B._replace(turned=B.held(layer).shape != (D, R))
     h = _forward(layer, x, A, B)
     if isinstance(h, str):
         return h
     if not torch.allclose(h, base(x), atol=1e-5) and torch.allclose(h + base.bias, base(x), atol=1e-5):
         return "The base layer's bias is lost. Call self.base_layer(x), which adds it, instead of x @ W.T."
-    if said := _start(A.of(layer).detach(), B.of(layer).detach()):
-        return said
+    if advice := _start(A.of(layer).detach(), B.of(layer).detach()):
+        return advice
     with torch.no_grad():
         A.of(layer).copy_(torch.randn(R, K))
         B.of(layer).copy_(torch.randn(D, R))
@@ -97,15 +97,15 @@ def _matrices(layer: Any, base: nn.Linear) -> tuple[TheirMatrix, TheirMatrix] | 
     listed = [part for name, part in vars(layer).items() if isinstance(part, (list, tuple, dict)) and name[0] != "_"]
     if not own and not listed:
         raise Unsolved
-    found = []
+    matrices = []
     for letter, shape, letters in (("A", (R, K), "r×k"), ("B", (D, R), "d×r")):
         name = f"lora_{letter}"
         alike = [other for other, part in own.items() if tuple(part.shape) in (shape, shape[::-1])]
         names = [one for one in (name, f"{name}.weight") if one in own] or alike
         if len(names) != 1:
             return f"There is no matrix called {name}: set self.{name} in __init__. Its shape is {letters}."
-        found.append(TheirMatrix(letter, names[0]))
-    return found[0], found[1]
+        matrices.append(TheirMatrix(letter, names[0]))
+    return matrices[0], matrices[1]
 
 
 def _inside(layer: Any, base: nn.Linear, A: TheirMatrix, B: TheirMatrix) -> Iterator[str]:

@@ -16,8 +16,8 @@ Count = Callable[[Sequence[tuple[int, int]], int], int]
 @exercise("02.2", "What trains, counted", difficulty=1, minutes=4)
 def exercise_02_2(answer: Count) -> str | None:
     value = answered(answer([(5, 3)], 2))
-    if said := not_a_number(value):
-        return said
+    if advice := not_a_number(value):
+        return advice
     mistakes = {
         2
         * 5
@@ -52,13 +52,13 @@ def exercise_02_3(answer: Callable[[lora.LoRALinear], str]) -> str | None:
     words = ("healthy", "not a no-op", "never learns", "wrong scale")
     seen = []
     for truth, layer, remark in _patients():
-        said = answered(answer(layer))
-        if said not in words:
-            return f"Answer with one of {', '.join(map(repr, words))}. You returned {said!r}."
-        seen.append((truth, said, remark))
-    if len({said for _, said, _ in seen}) == 1:
+        word = answered(answer(layer))
+        if word not in words:
+            return f"Answer with one of {', '.join(map(repr, words))}. You returned {word!r}."
+        seen.append((truth, word, remark))
+    if len({word for _, word, _ in seen}) == 1:
         return f"You call every layer {seen[0][1]!r}, and not all of them are. Look at lora_A, lora_B and scaling."
-    return next((f"You said {said!r}: {remark}" for truth, said, remark in seen if said != truth), None)
+    return next((f"You said {word!r}: {remark}" for truth, word, remark in seen if word != truth), None)
 
 
 def _patients() -> list[tuple[str, lora.LoRALinear, str]]:

@@ -24,11 +24,11 @@ def with_gradient(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, int]:
     """How many matrices get a gradient from one pass forward and backward, by kind: lora_A, lora_B, base."""
     model.zero_grad()
     model(**batch).loss.backward()
-    found = {"lora_A": 0, "lora_B": 0, "base": 0}
+    counts = {"lora_A": 0, "lora_B": 0, "base": 0}
     for name, p in model.named_parameters():
         if p.grad is not None and p.grad.any():
-            found[next((kind for kind in ("lora_A", "lora_B") if kind in name), "base")] += 1
-    return found
+            counts[next((kind for kind in ("lora_A", "lora_B") if kind in name), "base")] += 1
+    return counts
 
 
 def size(model: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 That one has two numbers: h = (w + b·a)·x. The data want the weight 2 and w is 1, so the loss is L = (w + b·a − 2)², zero
 wherever b·a = 1. Drag the start (a, b), and see where gradient descent goes from there. `…_scene` works everything out,
-`…_still` draws it, and sliders stand over it.
+and sliders stand over it.
 """
 
 from __future__ import annotations
@@ -146,11 +146,6 @@ def _on_the_map(name: str, value: float) -> float:
     return value
 
 
-def start_map_still(a: float, b: float) -> tuple[Figure, str]:
-    """The picture of `start_map_scene` from this start, and its sentences."""
-    return start_map_scene(a, b).still(a)
-
-
 def start_map() -> Stage:
     """Drag the orange dot, or move the two sliders: where does gradient descent go from there?"""
     controls = [slider("a", "start: a"), slider("b", "start: b", STARTS)]
@@ -216,11 +211,6 @@ def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:
         f"{2 * frozen / 1e6:,.2f} MFLOP through W and {2 * trained / 1e6:,.3f} MFLOP through A and B. "
         f"The scale α/r is {lora.scale(r, lora_alpha):.3g}."
     )
-
-
-def layer_anatomy_still(d: int, k: int, r: int, lora_alpha: float) -> tuple[Figure, str]:
-    """The picture of `layer_anatomy_scene` at rank r, and its sentences."""
-    return layer_anatomy_scene(d, k, r, lora_alpha).still(r)
 
 
 def layer_anatomy() -> Stage:

@@ -18,12 +18,12 @@ from . import by_hand
 
 @exercise("03.1", "Only the answer teaches", difficulty=1, minutes=4)
 def exercise_03_1(labels: Callable[[list[int], int], list[int]]) -> str | None:
-    found = answered(labels([11, 12, 13, 14, 2], 3))
-    if not isinstance(found, Iterable) or isinstance(found, (str, dict)):
-        return f"Return a list with one label for each token, and no {type(found).__name__}."
-    if None in list(found):
+    returned = answered(labels([11, 12, 13, 14, 2], 3))
+    if not isinstance(returned, Iterable) or isinstance(returned, (str, dict)):
+        return f"Return a list with one label for each token, and no {type(returned).__name__}."
+    if None in list(returned):
         return "Where nothing is taught the label is -100, not None: a label is a whole number."
-    got = [int(label) for label in found]
+    got = [int(label) for label in returned]
     if got == [-100, -100, -100, 14, 2]:
         if list(labels([5, 6], 1)) != [-100, 6]:
             return "This is right for one example and wrong for another: use `answer_start`, not a fixed place."
@@ -66,8 +66,8 @@ def exercise_03_1(labels: Callable[[list[int], int], list[int]]) -> str | None:
 def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
     P, T = 1_000, 10
     got, right = answered(training_bytes(P, T)), 4 * P + 12 * T
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     if got == right:
         if training_bytes(P, P) != 16 * P:
             return "This is right for LoRA. Full fine-tuning is the case in which every parameter is trainable."

@@ -40,9 +40,9 @@ def measure(
     """Score `base` as it is now, adapters included: every question goes through the model in one batch."""
     drawn, everyday = evaluation.drawn(task, ASKED), tasks.everyday_questions()[:ASKED]
     prompts = [question, *(example["messages"][-2]["content"] for example in drawn), *everyday]
-    answer, *said = models.answers(base, prompts, LONGEST, batch_size=len(prompts))
-    kept = [not scores.faults(task.name, one, example) for one, example in zip(said, drawn, strict=False)]
-    unasked = dict(zip(everyday, said[len(drawn) :], strict=True))
+    answer, *replies = models.answers(base, prompts, LONGEST, batch_size=len(prompts))
+    kept = [not scores.faults(task.name, one, example) for one, example in zip(replies, drawn, strict=False)]
+    unasked = dict(zip(everyday, replies[len(drawn) :], strict=True))
     drift = [scores.looks_like(task.name, one) for one in unasked.values()]
     score = evaluation.Score(
         loss=evaluation.held_out_loss(base.model, held_out, autocast=autocast),

@@ -42,14 +42,14 @@ def differences(ours: Any, peft_model: Any, batch: Mapping[str, Tensor]) -> dict
     The gradients of A and B stay in the models. Where neither has an A and B any more, the logits and every weight.
     """
     one, two = ours(**batch), peft_model(**batch)
-    found = {"logits": gap([(one.logits, two.logits)])}
+    largest = {"logits": gap([(one.logits, two.logits)])}
     if not one.loss.requires_grad:
-        return found | {"weights": gap(zip(ours.parameters(), peft_model.parameters(), strict=True))}
+        return largest | {"weights": gap(zip(ours.parameters(), peft_model.parameters(), strict=True))}
     for model, loss in ((ours, one.loss), (peft_model, two.loss)):
         model.zero_grad()
         loss.backward()
     pairs = twins(ours, peft_model)
-    return found | {"gradients": gap((a.grad, b.grad) for a, b in pairs), "weights": gap(pairs)}  # type: ignore[misc]
+    return largest | {"gradients": gap((a.grad, b.grad) for a, b in pairs), "weights": gap(pairs)}  # type: ignore[misc]
 
 
 @torch.no_grad()
@@ -74,8 +74,8 @@ def set_scale(peft_model: nn.Module, value: float) -> None:
 @torch.no_grad()
 def logits(model: Any, batch: Mapping[str, Tensor]) -> Tensor:
     """The model's logits on the batch, padding left out: tokens × vocabulary."""
-    found: Tensor = model(**batch).logits
-    return found[batch["attention_mask"].bool()]
+    rows: Tensor = model(**batch).logits
+    return rows[batch["attention_mask"].bool()]
 
 
 def heart(function: Callable[..., Any], first: str, last: str) -> str:
@@ -121,14 +121,14 @@ TARGETS: dict[str, str | list[str]] = {
 
 def numbers_at_rank_1() -> dict[tuple[str, str], int]:
     """{(model, targets): how many numbers A and B hold at r = 1} for every shape and every choice of targets."""
-    found = {}
+    counts = {}
     for name in models.SHAPES:
         model = models.shape(name)
         for where, modules in TARGETS.items():
             lora.attach(model, 1, lora_alpha=1, target_modules=modules)
-            found[name, where] = lora.trainable_parameters(model)
+            counts[name, where] = lora.trainable_parameters(model)
             lora.detach(model)
-    return found
+    return counts
 
 
 def base_numbers() -> dict[str, int]:

@@ -44,8 +44,8 @@ def two_names(names: Mapping[str, tuple[str, str]]) -> tuple[Figure, str]:
     ax.text(3.9, 3.4, "in PEFT's", color=VERMILION, weight="bold")
     ax.set(xlim=(-0.2, 11.3), ylim=(-0.2, 3.8))
     ax.axis("off")
-    said = "; ".join(f"{part} is {ours} in ours and {theirs} in PEFT's" for part, (ours, theirs) in names.items())
-    return figure, f"one LoRA layer, two sets of names. {said}. Do the same boxes hold and compute the same numbers?"
+    pairs = "; ".join(f"{part} is {ours} in ours and {theirs} in PEFT's" for part, (ours, theirs) in names.items())
+    return figure, f"one LoRA layer, two sets of names. {pairs}. Do the same boxes hold and compute the same numbers?"
 
 
 def adapter_sizes(counts: Mapping[tuple[str, str], int], ranks: Sequence[int], band: tuple[float, float]) -> Figure:

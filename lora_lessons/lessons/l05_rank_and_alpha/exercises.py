@@ -12,8 +12,8 @@ from ...course.exercises import Unsolved, answered, exercise, not_a_number
 def exercise_05_1(alpha_for: Callable[[float, int, bool], float]) -> str | None:
     plain, rs = answered(alpha_for(2, 16, False)), alpha_for(2, 16, True)
     for got in (plain, rs):
-        if said := not_a_number(got):
-            return said
+        if advice := not_a_number(got):
+            return advice
     if math.isclose(plain, 32) and math.isclose(rs, 8):
         if math.isclose(alpha_for(0.5, 9, True), 1.5) and math.isclose(alpha_for(0.5, 9, False), 4.5):
             return None
@@ -64,10 +64,10 @@ def exercise_05_2(better: Callable[[list[float], list[float]], str | None]) -> s
 @exercise("05.3", "Compare seed by seed", difficulty=2, minutes=6)
 def exercise_05_3(differences: Callable[[dict[int, float], dict[int, float]], list[float]]) -> str | None:
     a, b = {10: 3.0, 2: 1.0, 33: 2.0}, {2: 1.5, 10: 1.0, 7: 9.0}
-    found = answered(differences(dict(a), dict(b)))
-    if isinstance(found, dict):
+    returned = answered(differences(dict(a), dict(b)))
+    if isinstance(returned, dict):
         return "Return a list of differences; you returned a dict."
-    got = [round(float(x), 6) for x in found]
+    got = [round(float(x), 6) for x in returned]
     if got == [-0.5, 2.0]:
         return None
     if got == [round(x - y, 6) for x, y in zip(a.values(), b.values(), strict=True)]:

@@ -24,11 +24,11 @@ KEYS = ("method", "r", "lora_alpha", "learning_rate", "target_modules")
 
 def table_6() -> dict[str, dict[int, float]]:
     """The paper's Table 6: {matrices adapted: {rank: accuracy on WikiSQL in percent}}."""
-    found: dict[str, dict[int, float]] = {}
+    table: dict[str, dict[int, float]] = {}
     for row, accuracy in published.column("lora.table_6").items():
         targets, _, rank = row.rpartition(".")
-        found.setdefault(targets, {})[int(rank)] = accuracy
-    return found
+        table.setdefault(targets, {})[int(rank)] = accuracy
+    return table
 
 
 def plain(runs: Iterable[Run]) -> list[Run]:
@@ -116,8 +116,8 @@ def measured(table: Path | None = None) -> tuple[Tried, ...]:
     has two seeds.
     """
     table = table or sweep.recorded()
-    if found := _measured(table, table.stat().st_mtime_ns if table.is_file() else 0):
-        return found
+    if tried := _measured(table, table.stat().st_mtime_ns if table.is_file() else 0):
+        return tried
     raise ValueError(f"{table.name}: no setting of LoRA on all linear layers has two seeds; sweep with --seeds 3.")
 
 

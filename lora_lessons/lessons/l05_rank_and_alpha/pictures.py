@@ -41,11 +41,11 @@ Lines = Mapping[str, Sequence[tuple[int, Summary]]]
 
 def of_rules(loss: Lines) -> str:
     """The three rules' lines, rank by rank."""
-    said = []
+    sentences = []
     for rule, points in loss.items():
         ends = ", ".join(f"{one.mean:.2f}" for _, one in points)
-        said.append(f"With {rule}, ranks {points[0][0]} to {points[-1][0]} end at {ends} nats.")
-    return " ".join(said)
+        sentences.append(f"With {rule}, ranks {points[0][0]} to {points[-1][0]} end at {ends} nats.")
+    return " ".join(sentences)
 
 
 def of_table_6(ours: Lines) -> str:

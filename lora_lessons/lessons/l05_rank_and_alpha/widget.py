@@ -1,6 +1,6 @@
 """The scale lab: choose method, r, α and learning rate, and see what the sweep measured.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it; also on the web.
+`…_scene` works everything out, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
@@ -90,28 +90,28 @@ def scale_lab_scene(
     held = {FAIR[1]: [alpha0 / r0] * len(stops), FAIR[2]: [alpha0 / stop for stop in stops]}
     scales = held.get(fair, [lora_alpha / below for below in over])
     alphas = [scale * below for scale, below in zip(scales, over, strict=True)]
-    found = [nearest(stop, scale, learning_rate, every) for stop, scale in zip(stops, scales, strict=True)]
+    nearby = [nearest(stop, scale, learning_rate, every) for stop, scale in zip(stops, scales, strict=True)]
     words = [
         f"{method}, r = {stop}, α = {alpha:.4g}, learning rate {learning_rate:g}: scale α/{'√r' if method == 'rsLoRA' else 'r'} = {scale:.3g}. "
         + _measured_words(*near)
-        for stop, alpha, scale, near in zip(stops, alphas, scales, found, strict=True)
+        for stop, alpha, scale, near in zip(stops, alphas, scales, nearby, strict=True)
     ]
     lab = _lab(table)
     scene = Scene(lab.backdrop, stops, words, locked=["lora_alpha"] if fair in held else [])
-    colors, (bottom, top) = [VERMILION if exact else GREY for _, exact in found], lab.left.get_ylim()
+    colors, (bottom, top) = [VERMILION if exact else GREY for _, exact in nearby], lab.left.get_ylim()
     pushes = [scale * stop for scale, stop in zip(scales, stops, strict=True)]
     below_words = bottom + 0.9 * (top - bottom)
     scene.line(lab.left, [[push, push] for push in pushes], [[bottom, below_words]] * len(stops), SKY)
-    places = [lab.place(m) for m, _ in found]
+    places = [lab.place(m) for m, _ in nearby]
     scene.dot(lab.left, [x for x, _ in places], [y for _, y in places], colors, size=19, hollow=True)
-    scene.line(lab.right, [range(1, len(m.curve) + 1) for m, _ in found], [m.curve for m, _ in found], VERMILION)
-    said = ["measured" if exact else "nearest measured" for _, exact in found]
-    numbers = zip(scales, pushes, said, found, strict=True)
+    scene.line(lab.right, [range(1, len(m.curve) + 1) for m, _ in nearby], [m.curve for m, _ in nearby], VERMILION)
+    labels = ["measured" if exact else "nearest measured" for _, exact in nearby]
+    numbers = zip(scales, pushes, labels, nearby, strict=True)
     corner = [f"scale {scale:.3g}, push {push:.3g}; {word}: r = {m.r}" for scale, push, word, (m, _) in numbers]
     _corner(scene, lab.left, corner, colors)
     beside = [
         f"{word}:\nheld-out {m.loss.mean:.3f}\n‖ΔW‖/‖W‖ {m.update:.2%}"
-        for word, (m, _) in zip(said, found, strict=True)
+        for word, (m, _) in zip(labels, nearby, strict=True)
     ]
     _corner(scene, lab.right, beside, colors)
     return scene
@@ -135,13 +135,6 @@ def _measured_words(m: Tried, exact: bool) -> str:
         f"{where} held-out loss is {m.loss.mean:.3f} nats (95% interval {m.loss.low:.2f} to {m.loss.high:.2f} over "
         f"{m.loss.seeds} seeds), and ‖ΔW‖/‖W‖ is {m.update:.2%}."
     )
-
-
-def scale_lab_still(
-    method: str, r: int, lora_alpha: float, learning_rate: float, fair: str = FAIR[0], table: Path | None = None
-) -> tuple[Figure, str]:
-    """The picture of `scale_lab_scene` at rank r, and its sentences."""
-    return scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
 
 
 def scale_lab(table: Path | None = None) -> Stage:

@@ -16,8 +16,8 @@ from ...course.exercises import answered, exercise, not_a_number
 def exercise_06_1(bits: Callable[[int, int, int], float]) -> str | None:
     got = answered(bits(4, 32, 64))
     got = got.item() if isinstance(got, Tensor) and got.ndim == 0 else got
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     if math.isclose(got, 4.5):
         if math.isclose(bits(4, 16, 32), 4.5) and math.isclose(bits(3, 32, 128), 3.25):
             return None
@@ -46,10 +46,10 @@ def exercise_06_2(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     if not isinstance(got, Tensor):
         return f"Return a tensor of codes; you returned a {type(got).__name__}."
     if got.shape != block.shape:
-        said = f"There is one code per weight: we expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
+        advice = f"There is one code per weight: we expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
         if got.shape == table.shape:
-            said += " You have one per level: look for the nearest level along the other axis, argmin(1)."
-        return said
+            advice += " You have one per level: look for the nearest level along the other axis, argmin(1)."
+        return advice
     if got.is_floating_point() and not torch.equal(got, got.round()):
         if torch.allclose(got.float(), table[expected], atol=1e-3):
             return "Those are the levels. A code is a level's position in the table, 0 to 15."
@@ -72,7 +72,7 @@ def exercise_06_2(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     if other_grid := _other_grid(codes, block / 2, table):
         return other_grid
     lowest, highest = block.min(), block.max()
-    for wrong, said in (
+    for wrong, advice in (
         (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),
         (
             block / block.max(),
@@ -91,7 +91,7 @@ def exercise_06_2(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
         (block / block.std(), "You divided by the standard deviation. The absmax is block.abs().max()."),
     ):
         if codes == quant.nearest(wrong, table).tolist():
-            return said
+            return advice
     below, above = torch.bucketize(block / 2, table, right=True) - 1, torch.bucketize(block / 2, table)
     for side, beside in (("below", below), ("above", above)):
         if codes == beside.clamp(0, 15).tolist():
@@ -141,20 +141,20 @@ def _at_every_border(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None
 @exercise("06.3", "Two codes in a byte", difficulty=2, minutes=6)
 def exercise_06_3(unpack: Callable[[Tensor], Tensor]) -> str | None:
     packed, right = torch.tensor([0x12, 0xF0, 0x7A], dtype=torch.uint8), [1, 2, 15, 0, 7, 10]
-    found = answered(unpack(packed.clone()))
-    if not isinstance(found, Tensor):
-        return f"Return a tensor of codes; you returned a {type(found).__name__}."
-    got = [int(code) for code in found.flatten()]
+    returned = answered(unpack(packed.clone()))
+    if not isinstance(returned, Tensor):
+        return f"Return a tensor of codes; you returned a {type(returned).__name__}."
+    got = [int(code) for code in returned.flatten()]
     if got == right:
-        if found.ndim != 1:
-            return f"Right order, in shape {tuple(found.shape)}: make it one row (flatten())."
+        if returned.ndim != 1:
+            return f"Right order, in shape {tuple(returned.shape)}: make it one row (flatten())."
         every = torch.arange(256, dtype=torch.uint8)
         codes = [int(code) for code in unpack(every.clone())]
         if codes == quant.unpack(every).tolist():
             return None
         wrong = next((byte for byte in range(256) if codes[2 * byte : 2 * byte + 2] != [byte >> 4, byte & 0xF]), 0)
-        said = codes[2 * wrong : 2 * wrong + 2]
-        return f"Right for three bytes, but 0x{wrong:02X} holds {[wrong >> 4, wrong & 0xF]}; you gave {said}."
+        theirs = codes[2 * wrong : 2 * wrong + 2]
+        return f"Right for three bytes, but 0x{wrong:02X} holds {[wrong >> 4, wrong & 0xF]}; you gave {theirs}."
     if got == [2, 1, 0, 15, 10, 7]:
         return "The halves are swapped: the first code is in the upper half of the byte (packed >> 4)."
     if got == [2, 0, 10, 1, 15, 7]:

@@ -30,11 +30,11 @@ def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figu
         ax.set(xticks=[], yticks=[])
         ax.set_title(name, fontsize=11)
     empty = {name: (panel[:rows, :columns] == 0).float().mean() for name, panel in list(panels.items())[1:]}
-    said = (
+    words = (
         f"A corner of {rows}×{columns} weights, negative ones orange, positive ones purple, 0 white. With one ruler "
         f"{empty['4 bits, one ruler']:.0%} of them are exactly 0; with NF4 in blocks {empty['4 bits, NF4 in blocks of 64']:.0%} are."
     )
-    return figure, said
+    return figure, words
 
 
 def shares_of_levels(shares: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Figure, str]:
@@ -51,11 +51,11 @@ def shares_of_levels(shares: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Figur
         ax.grid(visible=False)
     axes[-1].set_xlabel("level, as a part of the absmax (black ticks: all there are)")
     figure.suptitle("How many weights fall on each level", x=0.01, ha="left", weight="bold")
-    said = " ".join(
+    words = " ".join(
         f"{way}: the busiest level holds {share.max():.0%} of the weights, the emptiest {share.min():.1%}."
         for way, (_, share) in shares.items()
     )
-    return figure, said
+    return figure, words
 
 
 def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Figure, str]:
@@ -78,12 +78,12 @@ def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Fi
     ax.set_title("Levels where the weights are, or evenly")
     ax.grid(visible=False)
     nf4 = codebooks["NF4"]
-    said = (
+    words = (
         f"NF4's levels stand close together near 0, {nf4[8]:.3f} apart, and up to {nf4[15] - nf4[14]:.3f} apart outside; int4's are "
         "evenly spaced, 0.143 apart; FP4 has a few very close to 0 and large gaps outside. Half of the weights lie within "
         f"{scaled.abs().quantile(0.5):.2f} of 0; of the bell, half lies within {_half_of_the_bell():.2f}."
     )
-    return figure, said
+    return figure, words
 
 
 def _half_of_the_bell() -> float:
@@ -108,10 +108,10 @@ def errors_by_codebook(errors: Mapping[str, Sequence[float]], noise: Mapping[str
     ax.set(ylim=(len(errors) - 0.35, -0.6), xlabel="relative error ‖W − rounded W‖ / ‖W‖, one dot per matrix")
     ax.set_title("How far off the weights are")
     ax.grid(axis="y", visible=False)
-    said = " ".join(
+    words = " ".join(
         f"{name}: median {median(dots):.3f}, normal noise {noise[name]:.3f}." for name, dots in errors.items()
     )
-    return figure, said
+    return figure, words
 
 
 def rises_by_passage(rises: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
@@ -131,18 +131,18 @@ def rises_by_passage(rises: Mapping[str, Sequence[float]]) -> tuple[Figure, str]
     ax.set_xlabel("rise of the loss in nats per token: one dot per passage, the mean with its 95% interval below")
     ax.set_title("How much the model notices")
     ax.grid(axis="y", visible=False)
-    found = {name: sweep.summary(dots) for name, dots in rises.items()}
-    said = " ".join(
-        f"{name}: mean {one.mean:.2f}, 95% interval {one.low:.2f} to {one.high:.2f}." for name, one in found.items()
+    summaries = {name: sweep.summary(dots) for name, dots in rises.items()}
+    words = " ".join(
+        f"{name}: mean {one.mean:.2f}, 95% interval {one.low:.2f} to {one.high:.2f}." for name, one in summaries.items()
     )
-    return figure, said
+    return figure, words
 
 
 def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str]:
     """One dot per way to round: how far the weights are off, and how far the sentence embeddings moved."""
     figure = Figure(figsize=(8.4, 4.4))
     ax = figure.subplots()
-    said, above = [], -1.0
+    words, above = [], -1.0
     for name, row in sorted(ranked.items(), key=lambda item: fmean(item[1]["moved"])):
         x, one = row["error"], sweep.summary(row["moved"])
         color = BLUE if name.startswith("NF4") else VERMILION if name == "FP4" else ORANGE
@@ -150,12 +150,12 @@ def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Fi
         ax.plot([x], [one.mean], "o", color=color, ms=7)
         above = max(above + 0.0026, one.mean)  # names one below the other where dots lie close
         label(ax, x, above, f"{name} ({row['bits']:.3g} bits)", "black", size=9, xytext=(9, 0))
-        said.append(f"{name}: error {x:.4f}, moved {one.mean:.4f}.")
+        words.append(f"{name}: error {x:.4f}, moved {one.mean:.4f}.")
     ax.set(xlabel="relative error of the weights, mean over the matrices", ylabel="embeddings moved (1 − cosine)")
     ax.set_title("Weights and what the model makes of them")
     left, right = ax.get_xlim()
     ax.set(xlim=(left, right + 0.35 * (right - left)), ylim=(0, None))
-    return figure, " ".join(said)
+    return figure, " ".join(words)
 
 
 def bits_of_a_parameter(packed: Mapping[str, quant.Quantized]) -> tuple[Figure, str]:
@@ -175,7 +175,7 @@ def bits_of_a_parameter(packed: Mapping[str, quant.Quantized]) -> tuple[Figure, 
     ax.invert_yaxis()
     ax.set(xlim=(0, 19), xlabel="bits per parameter (orange: its share of the scales)")
     ax.grid(axis="y", visible=False)
-    said = "16 bits become " + ", and ".join(
+    words = "16 bits become " + ", and ".join(
         f"{code + scales:.3f} as {name}" for name, (code, scales) in list(rows.items())[1:]
     )
-    return figure, f"{said}."
+    return figure, f"{words}."

@@ -1,6 +1,6 @@
 """The codebook bench: choose weights, codebook and block size, and slide an outlier.
 
-`…_scene` works everything out, `…_still` draws it, and controls stand over it; also on the web.
+`…_scene` works everything out, and controls stand over it; also on the web.
 """
 
 from __future__ import annotations
@@ -119,11 +119,6 @@ def _bench_words(run: Bench, codebook: str, blocksize: int, outlier: float) -> s
         f"{codebook.upper()}, blocks of {blocksize}, {quant.bits_per_parameter(blocksize):.4g} bits per parameter. {what} "
         f"Relative error of its {'block' if outlier else 'first block'}, {what_else}: {run.near:.1%}, with {run.used} of {len(quant.levels(codebook))} levels in use.{far}"
     )
-
-
-def codebook_bench_still(weights: Tensor, codebook: str, blocksize: str | int, outlier: float) -> tuple[Figure, str]:
-    """The picture of `codebook_bench_scene` at one size of the outlier, and its sentences."""
-    return codebook_bench_scene(weights, codebook, blocksize, outlier).still(outlier)
 
 
 def codebook_bench(matrices: Mapping[str, Tensor]) -> Stage:

@@ -62,10 +62,10 @@ def exercise_07_2(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> 
         if grad is not None:
             p.grad = torch.full((2, 2), 0.0 if isinstance(grad, str) else grad)
     adapters["e.lora_B"].grad = torch.tensor([[0.0, -2.0], [2.0, 0.0]])
-    found = answered(silent(adapters))
-    if isinstance(found, (str, dict)) or not isinstance(found, (list, tuple, set)):
-        return f"Return a list of names; you returned a {type(found).__name__}."
-    got = sorted(found)
+    returned = answered(silent(adapters))
+    if isinstance(returned, (str, dict)) or not isinstance(returned, (list, tuple, set)):
+        return f"Return a list of names; you returned a {type(returned).__name__}."
+    got = sorted(returned)
     if got == ["a.lora_B", b := "b.lora_B.default.weight"]:
         return None
     if got == ["c.lora_B", "e.lora_B"]:
@@ -85,8 +85,8 @@ def exercise_07_2(silent: Callable[[Mapping[str, nn.Parameter]], list[str]]) -> 
 def exercise_07_3(fixed_gb: Callable[[float, float, float], float]) -> str | None:
     linear, rest, trains = 6.5e9, 1.1e9, 40e6
     got = answered(fixed_gb(linear, rest, trains))
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     packed, wide, learned = linear * 4.127 / 8, 2 * rest, 16 * trains
     right = (packed + wide + learned) / 1e9
 
@@ -97,7 +97,7 @@ def exercise_07_3(fixed_gb: Callable[[float, float, float], float]) -> str | Non
         if math.isclose(fixed_gb(8e9, 0, 0), 4.127, rel_tol=0.004):
             return None
         return "Right for these numbers, but wrong without rest and adapters: use all three arguments."
-    for wrong, said in (
+    for wrong, advice in (
         (right * 1e9 / 2**30, "That is in GiB; you are asked for GB, which are 1e9 bytes."),
         (
             (linear * 4.5 / 8 + wide + learned) / 1e9,
@@ -119,5 +119,5 @@ def exercise_07_3(fixed_gb: Callable[[float, float, float], float]) -> str | Non
         (right * 1e9, "That is in bytes: divide by 1e9 for GB."),
     ):
         if is_(wrong):
-            return said
+            return advice
     return f"With 6.5 billion packed, 1.1 billion other and 40 million trained numbers we expected {right:.2f} GB; you gave {got:.4g}."

@@ -19,7 +19,7 @@ def costs_on_two_bases(found: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, 
     `found` holds {title of the panel: {form: sweep.Summary}}. Red: a cost; grey: the interval reaches 0; green: the 4-bit base ends lower.
     """
     figure = Figure(figsize=(8.8, 2.5))
-    said = []
+    sentences = []
     for ax, (title, rows) in zip(figure.subplots(1, len(found), sharey=True), found.items(), strict=True):
         ax.axvline(0, color=BLUE, lw=1.5)
         for y, (form, cost) in enumerate(rows.items()):
@@ -27,11 +27,11 @@ def costs_on_two_bases(found: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, 
             ax.plot([cost.low, cost.high], [y, y], color=color, lw=2.6)
             ax.plot([cost.mean], [y], "s", color=color, ms=7)
             label(ax, cost.mean, y, f"{cost.mean:.3f}", "black", size=10, xytext=(0, 11), ha="center")
-            said.append(f"{title}, {NAMES[form]}: {cost.mean:.3f} ({cost.low:.3f} to {cost.high:.3f}).")
+            sentences.append(f"{title}, {NAMES[form]}: {cost.mean:.3f} ({cost.low:.3f} to {cost.high:.3f}).")
         ax.set_yticks(range(len(rows)), [NAMES[form] for form in rows])
         ax.set(ylim=(len(rows) - 0.5, -0.75), xlabel="nats above LoRA on 16 bits (blue: no cost)")
         low, high = min(0.0, *(c.low for c in rows.values())), max(c.high for c in rows.values())
         ax.set_xlim(low - 0.08 * (high - low), high + 0.08 * (high - low))
         ax.set_title(title, fontsize=11)
         ax.grid(axis="y", visible=False)
-    return figure, "Mean and 95% interval of the paired differences, in nats. " + " ".join(said)
+    return figure, "Mean and 95% interval of the paired differences, in nats. " + " ".join(sentences)

@@ -25,12 +25,12 @@ def evaluated_then_adapted(net: Any, seed: int = 0) -> Any:
 def gradients(model: Any, batch: Mapping[str, Tensor]) -> Gradients:
     """The gradient of every lora_B from one training batch, by name; zeros where there is none."""
     model.train().zero_grad(set_to_none=True)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         model(**batch).loss.backward()
-    if any("autograd kernel was not registered" in str(one.message) for one in said):
+    if any("autograd kernel was not registered" in str(one.message) for one in caught):
         print("PyTorch warned, once: an operation has no autograd kernel, and its gradients may be silently wrong.")
-    found = {name: p for name, p in model.named_parameters() if "lora_B" in name}
-    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in found.items()}
+    named = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in named.items()}
 
 
 def close(model: Any) -> None:

@@ -14,8 +14,8 @@ from ...course.exercises import answered, exercise, not_a_number
 @exercise("08.1", "The longest row that fits", difficulty=2, minutes=5)
 def exercise_08_1(longest: Callable[[float, float, float], int]) -> str | None:
     got = answered(longest(6.0e9, 1.5e6, 12.9e9))
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     if got == 4600:
         small, uneven = longest(13e9, 1.5e6, 12.9e9), longest(6.0e9, 1.4e6, 12.9e9)
         if small != 0:
@@ -26,7 +26,7 @@ def exercise_08_1(longest: Callable[[float, float, float], int]) -> str | None:
             return "Right for a room of 12.9 GB and wrong for another: use all three arguments."
         return None
     tenth = "Use all of the room here. Leaving a tenth free is good advice for a real card, but it is not part of this count."
-    for wrong, said in (
+    for wrong, advice in (
         (8600, "The fixed part takes its room first: subtract it before you divide."),
         (8600 - 6.0e9, "You subtracted bytes from tokens. Take the fixed part from the room, and divide what is left."),
         (12600, "The fixed part takes room away: subtract it, do not add it."),
@@ -45,7 +45,7 @@ def exercise_08_1(longest: Callable[[float, float, float], int]) -> str | None:
         ((0.9 * 12.9e9 - 6.0e9) / 1.5e6, tenth),
     ):
         if math.isclose(got, wrong, rel_tol=1e-9) or (got == int(wrong) != 0):
-            return said
+            return advice
     if got == 0:
         return "0 says that no row fits, but the fixed part leaves 6.9 GB, and a token takes 1.5 MB: (room − fixed) / per_token."
     return f"With a fixed part of 6 GB, 1.5 MB per token and room for 12.9 GB, 4,600 tokens fit; you gave {got:g}."
@@ -54,13 +54,13 @@ def exercise_08_1(longest: Callable[[float, float, float], int]) -> str | None:
 @exercise("08.2", "How long will it take?", difficulty=1, minutes=4)
 def exercise_08_2(hours: Callable[[int, int, float], float]) -> str | None:
     got = answered(hours(3_600_000, 2, 500.0))
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     if math.isclose(got, 4.0):
         if math.isclose(hours(900_000, 3, 250.0), 3.0):
             return None
         return "Right for these numbers and wrong for others: use all three arguments."
-    for wrong, said in (
+    for wrong, advice in (
         (2.0, "Each epoch goes through all tokens once more, so multiply by `epochs`."),
         (14400.0, "Those are seconds: an hour has 3,600 of them."),
         (240.0, "Those are minutes: an hour has 60 of them."),
@@ -68,7 +68,7 @@ def exercise_08_2(hours: Callable[[int, int, float], float]) -> str | None:
         (1.0, "More epochs take longer, so multiply; do not divide."),
     ):
         if math.isclose(got, wrong, rel_tol=1e-6):
-            return said
+            return advice
     return f"3,600,000 tokens, twice through, at 500 tokens per second, take 4 hours; you gave {got:g}."
 
 
@@ -91,7 +91,7 @@ def exercise_08_3(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str 
         return None
     total = torch.stack(grads)
     weighted = torch.stack([g * n for g, n in zip(grads, tokens, strict=True)]).sum(0)
-    for wrong, said in (
+    for wrong, advice in (
         (total.mean(0), "That is the colleague's code: in it, a batch with one token counts as much as one with six."),
         (
             total.sum(0),
@@ -105,5 +105,5 @@ def exercise_08_3(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str 
         (weighted / len(grads), "Weighting by tokens is right. Divide by the number of all tokens, not of batches."),
     ):
         if got.shape == wrong.shape and torch.allclose(got, wrong, rtol=1e-4):
-            return said
+            return advice
     return f"The gradient of the mean over all tokens is {[round(x, 3) for x in expected.tolist()]}; you gave {[round(x, 3) for x in got.flatten().tolist()]}."

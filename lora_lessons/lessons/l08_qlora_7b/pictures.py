@@ -106,22 +106,22 @@ def job_in_words(row: Published) -> str:
 
 def totals(bills: Mapping[str, memory.Bill], hidden: str = "") -> str:
     """Each bar's total, for a text of 1,024 tokens; the hidden one is a question."""
-    said = "; ".join(
+    listed = "; ".join(
         f"{name} {'?' if name == hidden else f'{bill.total / memory.GB:.1f} GB'}" for name, bill in bills.items()
     )
-    return f"What one training step of Qwen2.5-7B is planned to need (1,024 tokens, checkpointing): {said}."
+    return f"What one training step of Qwen2.5-7B is planned to need (1,024 tokens, checkpointing): {listed}."
 
 
 def parts(bills: Mapping[str, memory.Bill]) -> str:
     """Each bar's parts of at least 0.1 GB."""
-    said = (
+    listed = (
         f"{name}: "
         + ", ".join(
             f"{part} {size / memory.GB:.1f}" for part, size in bill_parts(bill).items() if size > 0.05 * memory.GB
         )
         for name, bill in bills.items()
     )
-    return f"{totals(bills)} In GB, {'; '.join(said)}."
+    return f"{totals(bills)} In GB, {'; '.join(listed)}."
 
 
 def published_in_words(errors: Mapping[Published, float]) -> str:
@@ -129,11 +129,11 @@ def published_in_words(errors: Mapping[Published, float]) -> str:
     by_source: dict[str, list[float]] = {}
     for row, error in errors.items():
         by_source.setdefault(row.source, []).append(error)
-    said = "; ".join(
-        f"{source} ({len(found)}) {min(found):+.0%} to {max(found):+.0%}" for source, found in by_source.items()
+    listed = "; ".join(
+        f"{source} ({len(its_own)}) {min(its_own):+.0%} to {max(its_own):+.0%}" for source, its_own in by_source.items()
     )
     more = sum(error < 0 for error in errors.values())
     return (
-        f"How far the plan is from {len(errors)} published figures: {said}. "
+        f"How far the plan is from {len(errors)} published figures: {listed}. "
         f"{more} of the jobs took more than planned, {len(errors) - more} less."
     )

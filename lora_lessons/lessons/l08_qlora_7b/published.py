@@ -151,13 +151,13 @@ def contexts() -> list[Context]:
     """Unsloth's rows of Llama-3.1-8B read the other way round: the longest text that is planned to fit each card."""
     shape = SHAPES["Llama-3.1-8B"]()
     rows = [row for row in ROWS if (row.source, row.model) == (UNSLOTH, "Llama-3.1-8B")]
-    found = []
+    planned = []
     for row in rows:
         jobs = (row.job, replace(row.job, loss="whole"), Job("qlora", 32))
-        found.append(
+        planned.append(
             Context(round(row.size / GIB), row.job.seq, *(planning.longest(shape, job, row.size) for job in jobs))
         )
-    return found
+    return planned
 
 
 def full_bf16() -> float:

@@ -72,8 +72,8 @@ def train(
     try:
         return training.train(model, rows, settings)
     except torch.OutOfMemoryError as error:
-        found = models.card()
-        card, room = found or ("", planning.card_bytes(8))
+        here = models.card()
+        card, room = here or ("", planning.card_bytes(8))
         job = planning.on_card(job, card) if card else job
         raise training.TrainingStopped(f"the card's memory ran out. {advice(shape, job, room)}") from error
 
@@ -123,9 +123,9 @@ def seven_b_facts(run: Mapping[str, Any]) -> list[tuple[str, float, str]]:
 def cards_recorded() -> str:
     """The recordings of a card, one line each, or how to make the first."""
     lines = [
-        f"{found['card']}, {found['date']}: {found['training']['tokens_per_second']} tokens per second, "
-        f"at most {found['training']['peak_bytes'] / 2**30:.1f} GiB"
-        for name, found in recorded().items()
+        f"{recording['card']}, {recording['date']}: {recording['training']['tokens_per_second']} tokens per second, "
+        f"at most {recording['training']['peak_bytes'] / 2**30:.1f} GiB"
+        for name, recording in recorded().items()
         if name.startswith("gpu_check")
     ]
     none = "Not run on a card yet. On a machine that has one, `make gpu-check` makes the recording."

@@ -132,15 +132,15 @@ def blend(parts: Mapping[str, float]) -> str:
 
 def rows(recorded: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recorded answers as the mixer's page looks them up: by its CHOICE, with NONE and 1 for an adapter that is not there."""
-    found = []
+    looked_up = []
     for row in recorded["rows"]:
         parts: dict[str, float] = row["parts"]
         (first, scale), (second, scale_second), *_ = [*parts.items(), (NONE, 1.0), (NONE, 1.0)]
         chosen = dict(zip(CHOICE, (row["question"], first, scale, second, scale_second), strict=True))
-        found.append(
+        looked_up.append(
             chosen | {"title": blend(parts), "base": recorded["base"][row["question"]], "answer": row["answer"]}
         )
-    return found
+    return looked_up
 
 
 def still(names: Sequence[str], samples: Mapping[str, Sample]) -> str:
@@ -171,43 +171,45 @@ def keep_cards(cards: Mapping[str, evaluation.Scorecard]) -> None:
 
 def cards_in_words(cards: Mapping[str, evaluation.Scorecard], of: int) -> str:
     """The scorecards as sentences, the interval of the rules kept among them."""
-    said = []
+    sentences = []
     for name, card in cards.items():
         low, high = evaluation.interval(card.trained.kept, of)
-        said.append(
+        sentences.append(
             f"{name}: rules kept {card.base.kept:.0%} → {card.trained.kept:.0%} ({low:.0%} to {high:.0%}), "
             f"perplexity × {card.forgetting:.2f}, drift {card.trained.drift:.0%}."
         )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def broken_rules(task: str, said: Sequence[str], examples: Sequence[dict[str, Any]]) -> Counter[str]:
     """How many answers break each rule of the task; the rule by its advice, without what was found instead."""
     faults = (scores.faults(task, answer, one) for answer, one in zip(said, examples, strict=True))
-    return Counter(fault.partition(", not ")[0] for found in faults for fault in found)
+    return Counter(fault.partition(", not ")[0] for broken in faults for fault in broken)
 
 
 def shares_by_prompt() -> dict[str, dict[str, float]]:
     """Of each task, the recorded share of answers that keep every rule: bare base, with a prompt's help, adapter."""
-    found = {}
+    by_task = {}
     for name in shipped_adapters.shipped():
         card, helped = shipped_adapters.recorded_card(name), prompting.shares(name)
         asked = {ASKED[way]: helped[way] for way in prompting.WAYS}
-        found[name] = {"the base": card.base.kept} | asked | {"adapter": card.trained.kept}
-    return found
+        by_task[name] = {"the base": card.base.kept} | asked | {"adapter": card.trained.kept}
+    return by_task
 
 
 def keep_shares(shares: Mapping[str, Mapping[str, float]]) -> None:
     """Record the best share that a prompt reached on each task."""
-    for name, found in shares.items():
-        best = max(found[asked] for asked in ASKED.values())
+    for name, by_prompt in shares.items():
+        best = max(by_prompt[asked] for asked in ASKED.values())
         record(f"told.{name}", 100 * best, "% with the better of the prompts (recorded)")
 
 
 def shares_in_words(shares: Mapping[str, Mapping[str, float]]) -> str:
     """The shares as sentences."""
-    lists = {name: ", ".join(f"{way} {share:.0%}" for way, share in found.items()) for name, found in shares.items()}
-    return " ".join(f"{name}: {said}." for name, said in lists.items())
+    lists = {
+        name: ", ".join(f"{way} {share:.0%}" for way, share in by_prompt.items()) for name, by_prompt in shares.items()
+    }
+    return " ".join(f"{name}: {text}." for name, text in lists.items())
 
 
 def keep_survivors(rows: Sequence[Mapping[str, Any]]) -> None:

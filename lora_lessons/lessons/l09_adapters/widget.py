@@ -19,6 +19,7 @@ from ... import mixing, models
 from ...adapter import Adapter
 from ...course.chat_box import write
 from ...course.on_the_web import SCENE, kind, played
+from ...course.page_half import page_half
 from ...experiments.mixer_answers import COMMON as OPENING
 from ...experiments.prompting import Sample
 from .measured import CHOICE, HIGHEST, LOWEST, NONE, blend, rows, still
@@ -34,7 +35,7 @@ class Mixer(anywidget.AnyWidget):
     `recorded` is what experiments/mixer_answers.py kept: a page on which no model runs plays it.
     """
 
-    _esm = Path(__file__).with_name("mixer.js")
+    _esm = page_half(Path(__file__).with_name("mixer.js"))
     _css = Path(__file__).with_name("mixer.css")
     names: Any = traitlets.List().tag(sync=True)
     first = traitlets.Unicode().tag(sync=True)
@@ -75,11 +76,11 @@ class Mixer(anywidget.AnyWidget):
 
     def parts(self) -> dict[str, float]:
         """The chosen adapters and their scales; the same one chosen twice counts once, with both scales."""
-        found: dict[str, float] = {}
+        scales: dict[str, float] = {}
         for name, scale in ((self.first, self.scale), (self.second, self.scale_second)):
             if name != NONE:
-                found[name] = round(found.get(name, 0.0) + scale, 3)
-        return found
+                scales[name] = round(scales.get(name, 0.0) + scale, 3)
+        return scales
 
     def _hear(self, _: Any = None) -> None:
         self.heard = self.asked.get("number", 0)

@@ -44,12 +44,12 @@ def exercise_10_1(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
 @exercise("10.2", "The alpha of an rsLoRA adapter", difficulty=1, minutes=4)
 def exercise_10_2(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
     got = answered(alpha_in_file(16, 8.0, True))
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     plain = alpha_in_file(16, 8.0, False)
     if not math.isclose(plain, 8.0):
         return f"Without rsLoRA both programs divide by r, so alpha stays 8; you gave {plain:.4g}."
-    for wrong, said in (
+    for wrong, advice in (
         (8.0, "llama.cpp divides by r = 16 and gets 0.5; the adapter was trained with 8/√16 = 2."),
         (
             2.0,
@@ -59,7 +59,7 @@ def exercise_10_2(alpha_in_file: Callable[[int, float, bool], float]) -> str | N
         (128.0, "Only √r is missing, not r: 128/16 is 8, and the adapter was trained with 2."),
     ):
         if math.isclose(got, wrong):
-            return said
+            return advice
     if not math.isclose(got, 32.0, rel_tol=1e-6):
         return f"llama.cpp would scale by {got:.4g}/16 = {got / 16:.4g}; the adapter was trained with 8/√16 = 2."
     if not math.isclose(other := alpha_in_file(64, 16.0, False), 16.0):
@@ -84,25 +84,25 @@ def exercise_10_3(bad_prompts: Callable[[Tensor, Tensor, float], list[int]]) -> 
         got = got.tolist()
     if not isinstance(got, (list, tuple, set)):
         return f"Return a list of row numbers; you returned a {type(got).__name__}."
-    found = sorted(int(i) for i in got)
-    if found == [1, 3, 4, 5]:
+    flagged = sorted(int(i) for i in got)
+    if flagged == [1, 3, 4, 5]:
         if list(bad_prompts(python.clone(), python + 5e-4, 1e-3)):
             return "That is right here, but rows that differ by 0.0005 are fine at limit 0.001: use `limit`."
         if len(list(bad_prompts(python.clone(), python + 5e-4, 1e-4))) < 6:
             return "That is right here, but rows that differ by 0.0005 are bad at limit 0.0001: use `limit`."
         return None
-    if found in ([], [4]):  # a NaN counts as the largest
+    if flagged in ([], [4]):  # a NaN counts as the largest
         return "The wrong rows passed. The winning token is the same in every row, as it was for the colleague: compare all logits."
-    if found == [0, 2]:
+    if flagged == [0, 2]:
         return "Turned round: those are the rows that agree."
-    if found == [0, 1, 2, 3, 4, 5]:
+    if flagged == [0, 1, 2, 3, 4, 5]:
         return "You flagged every row, even those that differ by rounding alone: allow `limit`."
-    if 4 not in found and 3 in found and 1 in found:
+    if 4 not in flagged and 3 in flagged and 1 in flagged:
         return "Row 4 holds a NaN and passed: a comparison with NaN is always False. Ask whether it is within the limit, and negate."
-    if 1 not in found:
+    if 1 not in flagged:
         return "Row 1 passed, where one logit is 5 too low: take the absolute difference."
-    if 3 not in found:
+    if 3 not in flagged:
         return "Row 3 passed: small differences up and down cancel in a mean. Take the largest difference."
-    if 5 not in found:
+    if 5 not in flagged:
         return "Row 5 passed: one logit of it is off by 0.01, and a mean over all of them hides that. Take the largest."
-    return f"Rows 1, 3, 4 and 5 are bad; you gave {found}."
+    return f"Rows 1, 3, 4 and 5 are bad; you gave {flagged}."

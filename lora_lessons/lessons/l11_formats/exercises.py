@@ -32,7 +32,7 @@ def exercise_11_1(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> st
             if torch.allclose(other, wanted, atol=1e-5)
             else "That is right for column 0 but wrong for column 3: use i."
         )
-    for wrong, said in (
+    for wrong, advice in (
         (
             kept + error / inverse[0, 0] * inverse[0],
             "The sign is turned: after the step, weight i must be the rounded one.",
@@ -48,7 +48,7 @@ def exercise_11_1(pass_on: Callable[[Tensor, Tensor, int, float], Tensor]) -> st
         ),
     ):
         if got.shape == wrong.shape and torch.allclose(got, wrong, atol=1e-5):
-            return said
+            return advice
     if not torch.isclose(got[0], torch.tensor(0.5), atol=1e-5):
         return f"Weight i should now be the rounded one, 0.5; it is {got[0]:.3f}."
     return "Weight i is right, but the others are not: each moves by error / inverse[i, i] times its number in row i of H⁻¹."
@@ -69,7 +69,7 @@ def exercise_11_2(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]],
         if torch.allclose(quarters, (4 * W * s).round() / 4 / s):
             return None
         return "Right for whole numbers. Another `nearest` rounds to other marks: call it, and round in no other way."
-    for wrong, said in (
+    for wrong, advice in (
         ((W * s).round(), "Divide by s again: the layer must still compute W·x."),
         (W.round(), "That is round-to-nearest: the columns must be enlarged before they are rounded."),
         (
@@ -80,19 +80,19 @@ def exercise_11_2(scaled: Callable[[Tensor, Tensor, Callable[[Tensor], Tensor]],
         (W, "Nothing has been rounded yet: call `nearest` in between."),
     ):
         if torch.allclose(got, wrong):
-            return said
+            return advice
     return "Multiply the columns by s, call `nearest`, then divide by s, in this order, and do nothing else."
 
 
 @exercise("11.3", "Has the ruler seen the test?", difficulty=2, minutes=8)
 def exercise_11_3(leaks: Callable[[str, str, int], bool]) -> str | None:
-    said = "one two three four five six"
+    passage = "one two three four five six"
     apart = answered(leaks("the cat sat on the mat today", "a dog sat on the rug", 4))
     if not isinstance(apart, bool):
         return f"Return True or False; you returned a {type(apart).__name__}."
     if apart:
         return "“the cat sat on the mat today” and “a dog sat on the rug” share three words in a row at most: with n = 4 that is no leak."
-    if not leaks("x y z " + said + " w", said + " u v", 6):
+    if not leaks("x y z " + passage + " w", passage + " u v", 6):
         return "A passage may stand in the middle of both texts, so compare all runs of n words, not whole texts."
     if not leaks("a b c d", "z b c d", 3):
         return "The last run is missing: a text has len(words) - n + 1 runs of n words."

@@ -105,20 +105,22 @@ def _mark(mark: Tensor) -> str:
 
 def of_errors(errors: Mapping[str, Mapping[str, float]]) -> str:
     """Each layer's errors, way by way."""
-    said = [f"{kind}: " + ", ".join(f"{way} {error:.3f}" for way, error in of.items()) for kind, of in errors.items()]
-    return ". ".join(said) + "."
+    sentences = [
+        f"{kind}: " + ", ".join(f"{way} {error:.3f}" for way, error in of.items()) for kind, of in errors.items()
+    ]
+    return ". ".join(sentences) + "."
 
 
 def of_gaps(gaps: Mapping[int, Mapping[str, Sequence[float]]]) -> str:
     """Each pair's 95% interval, and on how many passages the first loses less."""
-    said = []
+    sentences = []
     for bits, columns in gaps.items():
         for name, values in columns.items():
             one, lower = summary(list(values)), sum(value < 0 for value in values)
-            said.append(
+            sentences.append(
                 f"{name}, {bits} bits: {one.low:+.2f} to {one.high:+.2f} nats, lower on {lower} of {len(values)} passages."
             )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def of_rulers(rises: Mapping[str, Summary]) -> str:

@@ -38,12 +38,12 @@ def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
     labels = torch.full((40,), IGNORED)
     labels[[0, 11, 12, 13, 30, 39]] = torch.tensor([7, 3, 8, 1, 20, 49])
     with _MostLogits() as made:
-        found = answered(taught_loss(h.clone(), E.clone(), labels.clone()))
-    if isinstance(found, Tensor) and found.numel() != 1:
-        return f"Return the mean, one number; you returned a tensor of shape {tuple(found.shape)}."
-    got = found.item() if isinstance(found, Tensor) else found
-    if said := not_a_number(got):
-        return said
+        returned = answered(taught_loss(h.clone(), E.clone(), labels.clone()))
+    if isinstance(returned, Tensor) and returned.numel() != 1:
+        return f"Return the mean, one number; you returned a tensor of shape {tuple(returned.shape)}."
+    got = returned.item() if isinstance(returned, Tensor) else returned
+    if advice := not_a_number(got):
+        return advice
     logits, following = h[:-1] @ E.T, labels[1:]
     right = cross_entropy(logits, following).item()
 
@@ -55,7 +55,7 @@ def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
             return None
         return f"The number is right, but logits existed for {made.rows} tokens, and only 5 teach something. Choose the rows of h first."
     where = labels != IGNORED
-    for wrong, said in (
+    for wrong, advice in (
         (
             cross_entropy(h @ E.T, labels),
             "The shift is missing: h of one token predicts the next token, so h[:-1] belongs to labels[1:].",
@@ -74,18 +74,18 @@ def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> st
         ),
     ):
         if is_(wrong):
-            return said
+            return advice
     return f"Expected {right:.4f} nats for our example; you gave {got:.4f}. Which rows of h, and which labels, belong together?"
 
 
 @exercise("12.2", "The mask of a shared prompt", difficulty=2, minutes=8)
 def exercise_12_2(mask: Callable[[int, list[int]], Tensor]) -> str | None:
-    found = answered(mask(2, [3, 2]))
-    if not isinstance(found, Tensor):
-        return f"Return a tensor; you returned a {type(found).__name__}."
-    if found.shape != (7, 7):
-        return f"Two tokens are shared and five are the conversations' own: 7 × 7, a row per looking token; you gave {tuple(found.shape)}."
-    got, right = found.bool(), _sees(2, [3, 2])
+    returned = answered(mask(2, [3, 2]))
+    if not isinstance(returned, Tensor):
+        return f"Return a tensor; you returned a {type(returned).__name__}."
+    if returned.shape != (7, 7):
+        return f"Two tokens are shared and five are the conversations' own: 7 × 7, a row per looking token; you gave {tuple(returned.shape)}."
+    got, right = returned.bool(), _sees(2, [3, 2])
     if bool((got == right).all()):
         if all(torch.equal(mask(s, list(own)).bool(), _sees(s, own)) for s, own in ((0, [2, 3]), (3, [1, 1, 4]))):
             return None

@@ -93,12 +93,12 @@ class Ladder:
 
     def rung(self, name: str, make: Callable[[Any], Loss]) -> None:
         """Measure the rung that `make` builds for a model, and print a line; the first one is what others are held against."""
-        found = step(self.exact, make(self.exact), self.few)
-        self.first = self.first or found
+        measured = step(self.exact, make(self.exact), self.few)
+        self.first = self.first or measured
         self.made[name] = loss_of = make(self.timed)
         kept = step(self.timed, loss_of, self.batch).kept  # and what is made once is made now
         taken = seconds(self.timed, loss_of, self.batch)
-        self.rungs[name] = Rung(taken, kept, apart(found, self.first), found.kept)
+        self.rungs[name] = Rung(taken, kept, apart(measured, self.first), measured.kept)
         print(self.line(name))
 
     def in_turn(self, rounds: int) -> None:
@@ -160,8 +160,8 @@ MACHINES = (training_speed.RECORDING, training_speed.XEON, training_speed.EPYC)
 
 def machine_of(name: str) -> str:
     """The machine of a recording of `lora-lessons bench train`, and what its matrix products reach."""
-    found = recordings.recorded(name)
-    return f"{found['machine']}, matrix products of {found['limit_flops'] / 1e9:.0f} GFLOP/s"
+    recording = recordings.recorded(name)
+    return f"{recording['machine']}, matrix products of {recording['limit_flops'] / 1e9:.0f} GFLOP/s"
 
 
 def recorded(name: str) -> dict[str, dict[str, Mapping[str, Any]]]:

@@ -26,22 +26,22 @@ KIND_NAMES = {
 def time_bars(steps: Mapping[str, Mapping[str, float]]) -> tuple[Figure, str]:
     """Seconds by kind of work, a bar a kind and a panel a step; the panels share one axis."""
     figure = Figure(figsize=(8.4, 0.5 + 2.1 * len(steps)))
-    said = []
+    sentences = []
     panels = figure.subplots(len(steps), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, (name, found) in zip(panels, steps.items(), strict=True):
-        total = sum(found.values())
-        for y, (kind, seconds) in enumerate(found.items()):
+    for ax, (name, by_kind) in zip(panels, steps.items(), strict=True):
+        total = sum(by_kind.values())
+        for y, (kind, seconds) in enumerate(by_kind.items()):
             ax.barh(y, seconds, color=KIND_COLORS[kind], height=0.7)
             label(ax, seconds, y, f"{seconds:.2f} s, {seconds / total:.0%}", "black", size=10)
-        ax.set_yticks(range(len(found)), [KIND_NAMES[kind] for kind in found])
-        ax.set(ylim=(len(found) - 0.5, -0.5))
+        ax.set_yticks(range(len(by_kind)), [KIND_NAMES[kind] for kind in by_kind])
+        ax.set(ylim=(len(by_kind) - 0.5, -0.5))
         ax.set_title(f"{name}: {total:.2f} s", fontsize=11)
         ax.grid(axis="y", visible=False)
-        parts = ", ".join(f"{kind} {seconds / total:.0%}" for kind, seconds in found.items())
-        said.append(f"{name}, {total:.2f} s: {parts}.")
+        parts = ", ".join(f"{kind} {seconds / total:.0%}" for kind, seconds in by_kind.items())
+        sentences.append(f"{name}, {total:.2f} s: {parts}.")
     panels[-1].set_xlabel("seconds of one forward and backward pass")
-    panels[-1].set_xlim(0, 1.25 * max(max(found.values()) for found in steps.values()))
-    return figure, " ".join(said)
+    panels[-1].set_xlim(0, 1.25 * max(max(by_kind.values()) for by_kind in steps.values()))
+    return figure, " ".join(sentences)
 
 
 def batch_places(batch: Batch, shared: int) -> Figure:
@@ -82,8 +82,8 @@ def ladder(rungs: Mapping[str, Rung], least: float) -> tuple[Figure, str]:
     ax.set(ylim=(len(rungs) - 0.5, -0.5), xlabel="seconds of one forward and backward pass")
     ax.set_xlim(0, 1.35 * max(one.seconds for one in rungs.values()))
     ax.grid(axis="y", visible=False)
-    said = ", ".join(f"{name} {one.seconds:.2f} s ({least / one.seconds:.0%})" for name, one in rungs.items())
+    listed = ", ".join(f"{name} {one.seconds:.2f} s ({least / one.seconds:.0%})" for name, one in rungs.items())
     return (
         figure,
-        f"Seconds of a step, and the share of the machine's limit that the needed arithmetic reaches: {said}.",
+        f"Seconds of a step, and the share of the machine's limit that the needed arithmetic reaches: {listed}.",
     )

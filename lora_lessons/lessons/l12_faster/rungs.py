@@ -153,9 +153,9 @@ def where_time_goes(loss_of: Callable[[], Tensor]) -> dict[str, float]:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
-    found = dict.fromkeys(KINDS, 0.0)
+    by_kind = dict.fromkeys(KINDS, 0.0)
     for event in profile.key_averages():
         spent = event.self_device_time_total if torch.cuda.is_available() else event.self_cpu_time_total
-        found[kind(event.key)] += spent / 1e6
-    found[REST] = max(0.0, seconds - sum(found[one] for one in KINDS if one != REST))
-    return found
+        by_kind[kind(event.key)] += spent / 1e6
+    by_kind[REST] = max(0.0, seconds - sum(by_kind[one] for one in KINDS if one != REST))
+    return by_kind

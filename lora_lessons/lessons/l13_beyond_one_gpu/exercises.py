@@ -34,7 +34,7 @@ def exercise_13_1(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str
         )
         return None if same else "Right for two ranks, and wrong for three: cut into as many parts as there are ranks."
     mean = total / 2
-    for wrong, said in (
+    for wrong, advice in (
         ([total, total], "That is an all-reduce: every rank keeps the whole sum. Give each rank its part of it."),
         (mean.chunk(2), "Those are parts of the mean. Here the ranks' gradients are summed."),
         (
@@ -47,7 +47,7 @@ def exercise_13_1(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str
         (gradients, "Those are the gradients as they came: neither summed nor cut."),
     ):
         if is_(list(wrong)):
-            return said
+            return advice
     return "Sum the gradients of all ranks, and give each rank as many rows of the sum as every other, in order."
 
 
@@ -56,8 +56,8 @@ def exercise_13_2(weight: Callable[[int, list[int]], float]) -> str | None:
     tokens = [9, 3]
     got = [answered(weight(own, list(tokens))) for own in tokens]
     for one in got:
-        if said := not_a_number(one):
-            return said
+        if advice := not_a_number(one):
+            return advice
 
     def is_(*wanted: float) -> bool:
         return all(math.isclose(a, b, rel_tol=1e-6) for a, b in zip(got, wanted, strict=True))
@@ -66,7 +66,7 @@ def exercise_13_2(weight: Callable[[int, list[int]], float]) -> str | None:
         if all(math.isclose(weight(own, [2, 4, 10]), own * 3 / 16) for own in (2, 4, 10)):
             return None
         return "Right for two ranks, and wrong for three: the average divides by as many as there are ranks."
-    for wrong, said in (
+    for wrong, advice in (
         ((1.0, 1.0), "That is the colleague's code: a rank with 3 tokens counts as much as one with 9."),
         (
             (9 / 12, 3 / 12),
@@ -78,22 +78,22 @@ def exercise_13_2(weight: Callable[[int, list[int]], float]) -> str | None:
         ((18.0, 6.0), "The ranks are counted. Now divide by all tokens together."),
     ):
         if is_(*wrong):
-            return said
+            return advice
     return f"With 9 and 3 tokens the weights are 1.5 and 0.5; you gave {got[0]:g} and {got[1]:g}."
 
 
 @exercise("13.3", "How many cards?", difficulty=2, minutes=5)
 def exercise_13_3(cards: Callable[[float, float, float], int]) -> str | None:
     got = answered(cards(45.8e9, 14.0e9, 25.8e9))
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     if got == 4:
         if cards(40e9, 5e9, 25e9) != 2:
             return "Right here, but 40 GB over two cards are 20 GB each, and beside 5 GB they fill 25 exactly: two are enough."
         if cards(39e9, 26e9, 25.8e9) != 0:
             return "Right here, but when what every card holds does not fit, no number of cards helps: return 0."
         return None
-    for wrong, said in (
+    for wrong, advice in (
         (
             3,
             "Three cards hold 15.3 GB of shards each, 29.3 GB in all, and the room is 25.8: only the 45.8 GB are divided, "
@@ -103,5 +103,5 @@ def exercise_13_3(cards: Callable[[float, float, float], int]) -> str | None:
         (2, "The other 14 GB must fit beside the shards, on every card: they take their room first."),
     ):
         if math.isclose(got, wrong, rel_tol=1e-6):
-            return said
+            return advice
     return f"45.8 GB to share, 14 GB on every card, 25.8 GB of room: four cards; you gave {got:g}."

@@ -126,10 +126,10 @@ def compared(rows: list[Run]) -> str:
     lines = [f"{'GB':<18}{'each card':>10}{'planned':>9}{'more by':>9}{'computer':>11}{'planned':>9}{'more by':>9}"]
     for run in rows:
         card, host = run.planned()
-        said = f"{run.who:<18}{run.card:>10.1f}{card:>9.1f}{run.card / card - 1:>9.0%}"
+        line = f"{run.who:<18}{run.card:>10.1f}{card:>9.1f}{run.card / card - 1:>9.0%}"
         if run.host:
-            said += f"{run.host:>11.0f}{host:>9.0f}{run.host / host - 1:>9.0%}"
-        lines.append(said)
+            line += f"{run.host:>11.0f}{host:>9.0f}{run.host / host - 1:>9.0%}"
+        lines.append(line)
     return "\n".join(lines)
 
 

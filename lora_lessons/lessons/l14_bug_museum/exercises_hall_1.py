@@ -26,7 +26,7 @@ def exercise_14_1(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) 
     size = float((got * (B @ A)).sum() / (B @ A).square().sum())
     if not torch.allclose(got, size * (B @ A), atol=1e-4):
         return "That is no multiple of B·A. ΔW is B·A, times one number."
-    for factor, said in (
+    for factor, advice in (
         (6.0, "Still broken: that is α times B·A. For r = 4 it is four times too large."),
         (1.0, "The scale is 1 now, where α/r is 1.5: it is missing, or // rounded it down."),
         (4 / 6, "That is r/α, upside down."),
@@ -35,7 +35,7 @@ def exercise_14_1(delta: Callable[[Tensor, Tensor, Mapping[str, Any]], Tensor]) 
         (2.0, "That is the scale of the exhibit's own adapter. Read r and lora_alpha from `config`."),
     ):
         if math.isclose(size, factor, rel_tol=1e-4):
-            return said
+            return advice
     again = delta(A, B, {"r": 4, "lora_alpha": 16})
     if math.isclose(size, 1.5, rel_tol=1e-4) and torch.allclose(again, 4 * (B @ A), atol=1e-3):
         return None
@@ -128,8 +128,8 @@ def exercise_14_5(config: Callable[[], Any]) -> str | None:
         return f"The rank is {got.r}. Keep r = 4: the experts were left out by their kind, not by the rank."
     if got.modules_to_save:
         return "modules_to_save trains whole copies of the experts. Give them adapters instead: target_parameters."
-    found = reached(wrapped)
-    experts, others = share(found, every, "experts"), share(found, every, "self_attn")
+    adapted = reached(wrapped)
+    experts, others = share(adapted, every, "experts"), share(adapted, every, "self_attn")
     if not experts:
         return "Still broken: no expert carries an adapter."
     if experts < 1:
@@ -141,16 +141,16 @@ def exercise_14_5(config: Callable[[], Any]) -> str | None:
 def exercise_14_6(alpha: Callable[[Mapping[str, Any]], float]) -> str | None:
     rs = {"r": 16, "lora_alpha": 8, "use_rslora": True}
     got = answered(alpha(rs))
-    if said := not_a_number(got):
-        return said
-    for wrong, said in (
+    if advice := not_a_number(got):
+        return advice
+    for wrong, advice in (
         (8.0, "Still broken: llama.cpp divides by r, so the update is √r times too weak."),
         (2.0, "That is the scale, α/√r. llama.cpp divides what stands in the file by r: write what gives 2 then."),
         (128.0, "That is α·r: the scale in llama.cpp would be α itself."),
         (0.5, "That is α/r, which llama.cpp works out itself, and would divide by r again."),
     ):
         if math.isclose(got, wrong, rel_tol=1e-6):
-            return said
+            return advice
     if not math.isclose(got, 32, rel_tol=1e-6):
         return f"With α = 8 and r = 16 the scale is 8/√16 = 2, and llama.cpp divides by 16: the file needs 32, not {got:g}."
     plain = {"r": 16, "lora_alpha": 8, "use_rslora": False}
@@ -168,9 +168,9 @@ def exercise_14_7(choose: Callable[[Mapping[float, Sequence[float]], float], flo
     # rate: (training loss, held-out loss, perplexity on a general text)
     runs = {1e-4: (4.1, 4.2, 40.0), 1e-3: (2.0, 3.1, 43.0), 4e-3: (1.1, 2.9, 71.0), 2e-2: (0.1, 6.0, 900.0)}
     got = answered(choose(dict(runs), 40.0))
-    if said := not_a_number(got):
-        return said
-    for wrong, said in (
+    if advice := not_a_number(got):
+        return advice
+    for wrong, advice in (
         (2e-2, "Still broken: that is the run with the lowest training loss, and its held-out loss is the highest."),
         (
             4e-3,
@@ -182,7 +182,7 @@ def exercise_14_7(choose: Callable[[Mapping[float, Sequence[float]], float], flo
         ),
     ):
         if got == wrong:
-            return said
+            return advice
     if got != 1e-3:
         return f"Return a rate, one of the keys of `runs`: 0.0001, 0.001, 0.004 or 0.02. You return {got:g}."
     if choose({1e-3: (1.0, 3.5, 30.0), 2e-3: (1.2, 3.0, 30.0)}, 25.0) != 2e-3:

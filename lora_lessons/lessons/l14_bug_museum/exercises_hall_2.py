@@ -46,7 +46,9 @@ def exercise_14_11(encode: Callable[[Any, str, str], Encoded]) -> str | None:
         return "Return Encoded(input_ids, labels), two tensors of one length."
     ids, labels, end = got.input_ids.tolist(), got.labels.tolist(), tokenizer.eos_token_id
     taught = [label for label in labels if label != IGNORED]
-    prompt, said = (tokenizer(text)["input_ids"] for text in (f"### Question:\n{question}\n### Answer:\n", answer))
+    prompt, answer_ids = (
+        tokenizer(text)["input_ids"] for text in (f"### Question:\n{question}\n### Answer:\n", answer)
+    )
     if len(ids) != len(labels):
         return f"There is a label for each token: {len(ids)} tokens here, and {len(labels)} labels."
     if any(label not in (IGNORED, token) for token, label in zip(ids, labels, strict=True)):
@@ -57,9 +59,9 @@ def exercise_14_11(encode: Callable[[Any, str, str], Encoded]) -> str | None:
         return "The answer ends twice: one end token is enough."
     if end not in taught:
         return "The end token is in the text now, and its label is IGNORED: so it is still not taught."
-    if ids != [*prompt, *said, end]:
+    if ids != [*prompt, *answer_ids, end]:
         return "The text has changed: prompt and answer as they were, and one end token after them."
-    if taught == [*said, end]:
+    if taught == [*answer_ids, end]:
         return None
     if taught == [end]:
         return "Now only the end is taught: the answer needs its labels, too."
@@ -105,7 +107,7 @@ def exercise_14_13(ask: Callable[[Any, str], list[int]]) -> str | None:
     closed = tokenizer.apply_chat_template(user, tokenize=False)
     if got == tokenizer(text)["input_ids"]:
         return None
-    said = tokenizer.decode(got)
+    decoded = tokenizer.decode(got)
     for wrong, name in (
         (question, "Still broken: the bare question, without the turns that training wrapped around it."),
         (
@@ -122,11 +124,11 @@ def exercise_14_13(ask: Callable[[Any, str], list[int]]) -> str | None:
             "One token too many in front: the template has written it already (exhibit 14.14).",
         ),
     ):
-        if said.rstrip("\n") == wrong.rstrip("\n") and (said == wrong or wrong == question):
+        if decoded.rstrip("\n") == wrong.rstrip("\n") and (decoded == wrong or wrong == question):
             return name
-    if "### " in said:
+    if "### " in decoded:
         return "Those are headings of another format: training never showed them to this adapter."
-    return f"Training's prompt is {text!r}; yours is {said!r}."
+    return f"Training's prompt is {text!r}; yours is {decoded!r}."
 
 
 @exercise("14.14", "The same chat, and slightly other answers", difficulty=2, minutes=5)
@@ -258,8 +260,8 @@ def exercise_14_17(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], floa
     def gradient_of(loss_and_backward: Callable[[Any], Any]) -> tuple[Any, Tensor]:
         model = _tiny()
         returned = loss_and_backward(model)
-        found = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
-        return returned, torch.cat([g.flatten() for g in found])
+        parts = [p.grad if p.grad is not None else torch.zeros_like(p) for p in model.parameters()]
+        return returned, torch.cat([g.flatten() for g in parts])
 
     def whole(model: Any) -> float:
         loss = model(**collate(rows, pad_id=0)).loss
@@ -274,7 +276,7 @@ def exercise_14_17(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], floa
             (model(**piece).loss / len(pieces)).backward()
 
     returned, got = gradient_of(lambda model: accumulate(model, [dict(piece) for piece in pieces]))
-    found = float(torch.as_tensor(answered(returned)).detach())
+    returned_loss = float(torch.as_tensor(answered(returned)).detach())
     loss, right = gradient_of(whole)
     unequal = gradient_of(means)[1]
 
@@ -282,8 +284,8 @@ def exercise_14_17(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], floa
         return bool((got - other).norm() < 1e-3 * other.norm())
 
     if is_(right):
-        if not _near(found, loss):
-            return f"The gradient is right. The loss that you return is not: the whole batch has {loss:.4f}, you gave {found:.4f}."
+        if not _near(returned_loss, loss):
+            return f"The gradient is right. The loss that you return is not: the whole batch has {loss:.4f}, you gave {returned_loss:.4f}."
         return None
     for wrong, name in (
         (

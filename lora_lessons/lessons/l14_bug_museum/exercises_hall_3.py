@@ -26,20 +26,20 @@ def counted(load: Callable[..., Any]) -> Callable[..., Any]:
 def exercise_14_21(load: Callable[[Any, Path], Any]) -> str | None:
     folder, model = trials.a_saved_folder(steps=6)
     there = {file.name: file.read_bytes() for file in folder.iterdir()}
-    found = trials.loaded(counted(load), folder, model)
+    outcome = trials.loaded(counted(load), folder, model)
     if {file.name: file.read_bytes() for file in folder.iterdir()} != there:
         return "The folder is another one now. It is the only copy: read it, and leave it as it is."
-    if found.apart < 1e-4:
+    if outcome.apart < 1e-4:
         return None
-    if found.b_moved == 0:
+    if outcome.b_moved == 0:
         return (
             "Still the base: every lora_B is zero, so no key of the file found its module. Print a key of the file beside a "
             "name from model.named_parameters()."
         )
-    if found.b_moved < found.b_all:
-        return f"Only {found.b_moved} of {found.b_all} lora_B were found in the file: rename all keys alike."
+    if outcome.b_moved < outcome.b_all:
+        return f"Only {outcome.b_moved} of {outcome.b_all} lora_B were found in the file: rename all keys alike."
     right = trials.loaded(mended.load, folder, model)
-    if abs(found.loaded - right.loaded) > 1e-6 and found.b_moved == found.b_all:
+    if abs(outcome.loaded - right.loaded) > 1e-6 and outcome.b_moved == outcome.b_all:
         return (
             "A and B are in, and the logits are others: r and α are not those of the folder's adapter_config.json, or A and B "
             "were mixed up. LoraConfig.from_pretrained(folder) reads them."
@@ -62,14 +62,14 @@ def exercise_14_26(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | 
         return "Return the merged weight in 4 bits: what quant.quantize(…, 'nf4') returns."
     if got.codebook != "nf4":
         return f"Rounded to {got.codebook}: the file should be in NF4."
-    found, W4 = quant.dequantize(got).float(), quant.dequantize(quant.quantize(W, "nf4")).float()
-    share, whole = trials.kept(found - W4, delta), W.float() + delta
-    if 0.9 < share < 1.1 and float((found - whole).norm() / whole.norm()) < 0.15:
+    result, W4 = quant.dequantize(got).float(), quant.dequantize(quant.quantize(W, "nf4")).float()
+    share, whole = trials.kept(result - W4, delta), W.float() + delta
+    if 0.9 < share < 1.1 and float((result - whole).norm() / whole.norm()) < 0.15:
         return None
-    if torch.equal(found, W4):
+    if torch.equal(result, W4):
         return "That is the base in 4 bits: ΔW is not in it."
     again = quant.dequantize(quant.quantize((W4 + delta).bfloat16(), "nf4")).float()
-    if float((found - again).abs().mean()) < 1e-4:
+    if float((result - again).abs().mean()) < 1e-4:
         return (
             f"Round, merge, round again: {share:.0%} of ΔW is left. The 4-bit base lies exactly on its 16 values, and rounding "
             "puts it back there. Start from the 16-bit W."
@@ -79,20 +79,20 @@ def exercise_14_26(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | 
 
 @exercise("14.27", "Merged, saved, and it babbles", difficulty=2, minutes=8)
 def exercise_14_27(merged: Callable[[Any], Any]) -> str | None:
-    found = trials.tied(counted(merged), steps=6)
-    if max(found.in_memory, found.reloaded) < 1e-3 and not found.config_ties:
+    outcome = trials.tied(counted(merged), steps=6)
+    if max(outcome.in_memory, outcome.reloaded) < 1e-3 and not outcome.config_ties:
         return None
-    if found.in_memory < 1e-3:
+    if outcome.in_memory < 1e-3:
         return (
             "Right in memory, but the configuration still ties head and embedding: transformers 4.56, for one, makes them "
             "one again at loading, and then the merge is lost. Set config.tie_word_embeddings = False, too."
         )
-    if found.embedding > 0 and not found.config_ties:
+    if outcome.embedding > 0 and not outcome.config_ties:
         return (
             "The merge changed the embedding, too: the configuration says that they are apart, but when you merged, both "
             "names were still one tensor. Give the head a clone of its weight first."
         )
-    if found.embedding > 0:
+    if outcome.embedding > 0:
         return (
             "The merge changed the embedding together with the head: they are one tensor. Give the head a weight of its own "
             "before you merge."
@@ -113,7 +113,7 @@ def exercise_14_22(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | 
         return optimizer
 
     try:
-        found = trials.second_adapter(add, steps=3)
+        outcome = trials.second_adapter(add, steps=3)
     except _Refused as refused:
         return str(refused)
     except (ValueError, RuntimeError) as error:
@@ -123,13 +123,13 @@ def exercise_14_22(add_second: Callable[[Any], torch.optim.Optimizer]) -> str | 
                 "set_adapter makes it active and trainable."
             )
         raise
-    if found.base:
-        return f"{found.base} tensors of the base moved: the optimizer should hold the second adapter alone."
-    if found.second and not found.first:
+    if outcome.base:
+        return f"{outcome.base} tensors of the base moved: the optimizer should hold the second adapter alone."
+    if outcome.second and not outcome.first:
         return None
-    if found.second:
-        return f"The second adapter learns now, but {found.first} tensors of the first one moved with it."
-    if found.first:
+    if outcome.second:
+        return f"The second adapter learns now, but {outcome.first} tensors of the first one moved with it."
+    if outcome.first:
         return "Still the first one: its tensors moved and the second's did not. add_adapter does not switch to what it adds."
     return (
         "Nothing moves: the second adapter is active, and the optimizer holds the first one's tensors, because it was built "
@@ -144,42 +144,44 @@ class _Refused(Exception):
 @exercise("14.23", "Perfect in the run, poor from the file", difficulty=2, minutes=8)
 def exercise_14_23(attach: Callable[[Any], torch.optim.Optimizer]) -> str | None:
     try:
-        found = trials.attached(counted(attach), steps=3)
+        outcome = trials.attached(counted(attach), steps=3)
     except (ValueError, RuntimeError) as error:
         if "empty parameter list" in str(error) or "does not require grad" in str(error):
             return (
                 "Nothing is left to learn: A and B were frozen together with the base. Freeze first, attach afterwards."
             )
         raise
-    more = found.trainable - found.in_adapter
-    if found.base_moved:
+    more = outcome.trainable - outcome.in_adapter
+    if outcome.base_moved:
         return (
-            f"{found.base_moved} tensors of the base moved, and the adapter's file holds none of them. Embeddings, norms and "
+            f"{outcome.base_moved} tensors of the base moved, and the adapter's file holds none of them. Embeddings, norms and "
             "head have to be frozen, too."
         )
-    if not found.adapter_moved:
+    if not outcome.adapter_moved:
         return "A and B did not move: the optimizer does not hold them."
     if more > 0:
         return (
             f"The base stays as it is, but {more:,} of its numbers still ask for a gradient: each is computed, kept in memory "
             "and never used. requires_grad_(False) is what freezes."
         )
-    if found.held < found.in_adapter:
-        return f"The optimizer holds {found.held:,} of the {found.in_adapter:,} numbers in A and B: all should learn."
+    if outcome.held < outcome.in_adapter:
+        return (
+            f"The optimizer holds {outcome.held:,} of the {outcome.in_adapter:,} numbers in A and B: all should learn."
+        )
     return None
 
 
 @exercise("14.24", "It fits now, and learns a little", difficulty=2, minutes=6)
 def exercise_14_24(save_memory: Callable[[Any], Any]) -> str | None:
-    found = trials.checkpointed(counted(save_memory), steps=1)
-    if any(run < 2 for run in found.runs) and found.heard == found.of:
+    outcome = trials.checkpointed(counted(save_memory), steps=1)
+    if any(run < 2 for run in outcome.runs) and outcome.heard == outcome.of:
         return "Every adapter learns, but not every block is computed twice: without checkpointing, everything is kept again."
-    if found.heard < found.of:
+    if outcome.heard < outcome.of:
         return (
-            f"{found.heard} of {found.of} lora_B get a gradient. A reentrant checkpoint whose input asks for none hands none "
+            f"{outcome.heard} of {outcome.of} lora_B get a gradient. A reentrant checkpoint whose input asks for none hands none "
             "on, to any layer inside. (requires_grad_(True) on the base does not last: get_peft_model freezes the base.)"
         )
-    if found.apart > 1e-6:
+    if outcome.apart > 1e-6:
         return "Every lora_B gets a gradient, but not the one that it has without checkpointing."
     return None
 
@@ -203,8 +205,8 @@ def exercise_14_25(ready: Callable[[Any], Any]) -> str | None:
         # on this processor nothing repacks: the switch is all that can be looked at
         return None
     loss_of(net)
-    found = gradients(get_peft_model(net, lora_config()))
-    return None if heard(found) == len(found) else f"{heard(found)} of {len(found)} lora_B get a gradient."
+    grads = gradients(get_peft_model(net, lora_config()))
+    return None if heard(grads) == len(grads) else f"{heard(grads)} of {len(grads)} lora_B get a gradient."
 
 
 @exercise("14.28", "It learned on the other card", difficulty=2, minutes=8)
@@ -212,30 +214,30 @@ def exercise_14_28(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Ten
     given = []
 
     def computed(model: Any, ids: Tensor, parts: int) -> dict[str, Tensor]:
-        found = answered(gradients_in_fp16(model, ids, parts))
+        grads = answered(gradients_in_fp16(model, ids, parts))
         given.append({p.dtype for name, p in model.named_parameters() if "lora_" not in name})
         given.append({p.dtype for name, p in model.named_parameters() if "lora_" in name})
-        return found
+        return grads
 
-    found = trials.in_fp16(computed)
+    outcome = trials.in_fp16(computed)
     if given[0] != {torch.float16}:
         return "The base is in another format now. On this card fp16 is all there is: keep it, and scale the loss."
     if given[1] != {torch.float32}:
         return "A and B are no longer in fp32. A GradScaler stops at that, and so small an update is lost when it is added to them."
-    if not found.finite:
+    if not outcome.finite:
         return (
             "Infinity or NaN: the factor is so large that gradients pass 65,504, the largest number of fp16. Try 4096."
         )
-    if found.cosine > 0.99 and not 0.9 < found.size < 1.1:
+    if outcome.cosine > 0.99 and not 0.9 < outcome.size < 1.1:
         return (
-            f"The direction is right, and the gradients are {found.size:,.4g} times as large as they are: divide by the factor "
+            f"The direction is right, and the gradients are {outcome.size:,.4g} times as large as they are: divide by the factor "
             "that you multiplied the loss with."
         )
-    if found.cosine < 0.99:
+    if outcome.cosine < 0.99:
         return (
-            f"{found.zeros:.0%} of the gradients' numbers are zero. They were lost on the way back, so what is done to them "
+            f"{outcome.zeros:.0%} of the gradients' numbers are zero. They were lost on the way back, so what is done to them "
             "afterwards comes too late: multiply the loss, before backward()."
         )
-    if found.zeros > 0.01:
-        return f"{found.zeros:.0%} of the numbers are zero although the loss was scaled: they were divided in fp16. Divide in fp32."
+    if outcome.zeros > 0.01:
+        return f"{outcome.zeros:.0%} of the numbers are zero although the loss was scaled: they were divided in fp16. Divide in fp32."
     return None

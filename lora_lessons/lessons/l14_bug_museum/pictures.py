@@ -16,13 +16,13 @@ def losses(runs: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
     """The training loss of each run over its steps. And its words."""
     figure = Figure(figsize=(7.0, 3.4))
     ax = figure.subplots()
-    for (name, found), color in zip(runs.items(), COLORS, strict=False):
-        steps = range(1, len(found) + 1)
-        ax.plot(steps, found, color=color)
-        label(ax, len(found), found[-1], name, color, size=13)
+    for (name, curve), color in zip(runs.items(), COLORS, strict=False):
+        steps = range(1, len(curve) + 1)
+        ax.plot(steps, curve, color=color)
+        label(ax, len(curve), curve[-1], name, color, size=13)
     ax.set(xlabel="step", ylabel="training loss, nats per token", ylim=(0, None))
-    said = "; ".join(f"{name} falls from {found[0]:.2f} to {found[-1]:.2f}" for name, found in runs.items())
-    return figure, f"the training loss of three runs: {said}. All three fall, and only one run is healthy."
+    listed = "; ".join(f"{name} falls from {curve[0]:.2f} to {curve[-1]:.2f}" for name, curve in runs.items())
+    return figure, f"the training loss of three runs: {listed}. All three fall, and only one run is healthy."
 
 
 def three_measures(runs: Mapping[str, Attempt], base: tuple[float, float], healthy: str) -> tuple[Figure, str]:
@@ -36,7 +36,7 @@ def three_measures(runs: Mapping[str, Attempt], base: tuple[float, float], healt
         ("held-out loss", [run.held_out for run in runs.values()], base[0], "{:.2f}"),
         ("perplexity, general text", [run.general for run in runs.values()], base[1], "{:.0f}"),
     )
-    said = []
+    sentences = []
     for ax, (title, values, before, shape) in zip(figure.subplots(1, 3), panels, strict=True):
         colors = [GREEN if name == healthy else VERMILION for name in runs]
         ax.barh(range(len(values)), values, color=colors, height=0.6)
@@ -52,5 +52,5 @@ def three_measures(runs: Mapping[str, Attempt], base: tuple[float, float], healt
         ax.set_yticks(range(len(values)), list(runs))
         ax.grid(visible=False)
         listed = ", ".join(f"{name} {shape.format(value)}" for name, value in zip(runs, values, strict=True))
-        said.append(f"{title}: {listed}" + (f" (the base: {shape.format(before)})" if before else ""))
-    return figure, f"{'; '.join(said)}. The healthy run, {healthy}, is green."
+        sentences.append(f"{title}: {listed}" + (f" (the base: {shape.format(before)})" if before else ""))
+    return figure, f"{'; '.join(sentences)}. The healthy run, {healthy}, is green."

@@ -66,11 +66,11 @@ def plaque(id: str, said: Iterable[Said] = (), by: str = "lora-lessons inspect")
     """
     from IPython.display import display
 
-    one, found = catalogue()[id], named(id, said)
-    tool = [f"<code>{in_html(by)}</code> says: “{in_html(sentence)}”" for sentence in found]
+    one, sentences = catalogue()[id], named(id, said)
+    tool = [f"<code>{in_html(by)}</code> says: “{in_html(sentence)}”" for sentence in sentences]
     lines = [f"<b>{in_html(one.suspect)}</b>", f"How you would have noticed: {in_html(one.noticed)}", *tool]
     lines.append(f"Behind it: {one.behind_in_html()}")
-    told = [one.suspect, f"How you would have noticed: {one.noticed}", *(f"{by} says: {s}" for s in found)]
+    told = [one.suspect, f"How you would have noticed: {one.noticed}", *(f"{by} says: {s}" for s in sentences)]
     bundle = {
         "text/plain": "\n".join([*told, f"Behind it: {one.behind}"]),
         "text/html": f"<div style='{_EDGE}'>{'<br>'.join(lines)}</div>",

@@ -80,15 +80,15 @@ def continued(base: models.Base, text: str, max_new_tokens: int = 24) -> str:
             do_sample=False,
             pad_token_id=base.tokenizer.eos_token_id,
         )
-    said: str = base.tokenizer.decode(out[0, ids.shape[1] :])
-    return said
+    continuation: str = base.tokenizer.decode(out[0, ids.shape[1] :])
+    return continuation
 
 
 def answer_after(tokenizer: Any, prompt: str, answer: str) -> Encoded:
     """`answer` and the end token, supervised, after the text `prompt`, as it stands."""
-    ids, said = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, answer))
-    said = [*said, tokenizer.eos_token_id]
-    return Encoded(torch.tensor(ids + said), torch.tensor([IGNORED] * len(ids) + said))
+    ids, answer_ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, answer))
+    answer_ids = [*answer_ids, tokenizer.eos_token_id]
+    return Encoded(torch.tensor(ids + answer_ids), torch.tensor([IGNORED] * len(ids) + answer_ids))
 
 
 def short_rows(tokenizer: Any) -> list[Encoded]:
@@ -147,7 +147,7 @@ def gradient(model: Any, loss_and_backward: Callable[[], float]) -> tuple[float,
     lora.attach(model, r=8, lora_alpha=16, seed=0)
     try:
         loss = loss_and_backward()
-        found = [p.grad.flatten() for p in model.parameters() if p.requires_grad and p.grad is not None]
-        return loss, torch.cat(found)
+        grads = [p.grad.flatten() for p in model.parameters() if p.requires_grad and p.grad is not None]
+        return loss, torch.cat(grads)
     finally:
         lora.detach(model)

@@ -94,24 +94,24 @@ def search(words: str) -> list[Match]:
     of_each = {id: frozenset().union(*each) for id, each in symptoms.items()}
     spread = Counter(stem for stems in of_each.values() for stem in stems)
     weight = {stem: math.log(1 + len(everything) / count) for stem, count in spread.items()}
-    said = {_known(stem, weight) for stem in _stems(words)}
+    asked = {_known(stem, weight) for stem in _stems(words)}
     # "overfitting" says it all; "loss" alone fits too many
-    telling = len(said) == 1 and all(spread[stem] <= _FEW for stem in said)
-    elsewhere = not said.isdisjoint(_ELSEWHERE)
+    telling = len(asked) == 1 and all(spread[stem] <= _FEW for stem in asked)
+    elsewhere = not asked.isdisjoint(_ELSEWHERE)
 
     def size(stems: Set[str]) -> float:
         # fsum: the same in whatever order a set hands its stems out
         return math.fsum(weight.get(stem, _UNKNOWN) for stem in stems)
 
-    found = []
+    matches = []
     for one in everything:
-        fits = [size(said & each) / math.sqrt(size(said) * size(each)) for each in symptoms[one.id] if said and each]
-        whole = size(said & of_each[one.id]) / size(said) if said else 0.0
+        fits = [size(asked & each) / math.sqrt(size(asked) * size(each)) for each in symptoms[one.id] if asked and each]
+        whole = size(asked & of_each[one.id]) / size(asked) if asked else 0.0
         score = 0.75 * max(fits, default=0.0) + 0.25 * whole
-        shared = max((len(said & each) for each in symptoms[one.id]), default=0)
+        shared = max((len(asked & each) for each in symptoms[one.id]), default=0)
         fits_well = (telling and shared > 0) or (score >= _GOOD and shared >= _WORDS)
-        found.append(Match(one, score, fits_well and not elsewhere))
-    likely = [match for match in found if match.score >= _FAINTEST]
+        matches.append(Match(one, score, fits_well and not elsewhere))
+    likely = [match for match in matches if match.score >= _FAINTEST]
     return sorted(likely, key=lambda match: (-match.score, match.suspect.number))
 
 

@@ -93,8 +93,8 @@ def gradients(model: Any) -> dict[str, Tensor]:
     """The gradient of every lora_B after one batch, by name; zeros where none came."""
     model.train().zero_grad(set_to_none=True)
     model(input_ids=IDS, labels=IDS).loss.backward()
-    found = {name: p for name, p in model.named_parameters() if "lora_B" in name}
-    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in found.items()}
+    named = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in named.items()}
 
 
 def heard(found: dict[str, Tensor]) -> int:

@@ -250,16 +250,16 @@ def checkpointed(save_memory: Callable[[Any], Any], steps: int = 20) -> Checkpoi
     hooks = [
         block.self_attn.register_forward_hook(count(i)) for i, block in enumerate(model.get_base_model().model.layers)
     ]
-    found = gradients(model)
+    grads = gradients(model)
     ran = list(runs)
     for hook in hooks:
         hook.remove()
-    apart = max(float((found[name] - right[name]).abs().max()) for name in right)
+    apart = max(float((grads[name] - right[name]).abs().max()) for name in right)
     model.zero_grad()
     losses = learn(model, adamw(model.parameters()), steps)
     folder = scratch()
     model.save_pretrained(str(folder))
-    return Checkpointed(heard(found), len(found), ran, apart, losses, folder)
+    return Checkpointed(heard(grads), len(grads), ran, apart, losses, folder)
 
 
 class Halves(NamedTuple):
@@ -288,13 +288,13 @@ def in_fp16(
     whole: Any = get_peft_model(tiny_llama(), lora_config())
     (whole(input_ids=LONG_IDS, labels=LONG_IDS).loss / parts).backward()
     right = flat({name: p.grad for name, p in whole.named_parameters() if "lora_B" in name})
-    found = flat(gradients_in_fp16(half_base(), LONG_IDS, parts))
-    cosine = torch.cosine_similarity(found, right, 0) if bool(found.any()) else torch.zeros(())
+    grads = flat(gradients_in_fp16(half_base(), LONG_IDS, parts))
+    cosine = torch.cosine_similarity(grads, right, 0) if bool(grads.any()) else torch.zeros(())
     return Halves(
-        float((found == 0).float().mean()),
+        float((grads == 0).float().mean()),
         float(cosine),
-        float(found.norm() / right.norm()),
-        bool(torch.isfinite(found).all()),
+        float(grads.norm() / right.norm()),
+        bool(torch.isfinite(grads).all()),
         _learned(gradients_in_fp16, parts, steps),
     )
 

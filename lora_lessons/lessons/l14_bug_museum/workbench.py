@@ -46,15 +46,15 @@ def reached(peft_model: Any) -> dict[str, int]:
     from peft.tuners.lora import ParamWrapper
     from peft.tuners.lora.layer import LoraLayer
 
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for name, module in peft_model.named_modules():
         if isinstance(module, ParamWrapper):
             # one wrapper a parameter, around one another
             name = name.replace(".base_layer", "")
-            found[f"{name}.{module.parameter_name}"] = cast(Any, module).get_param().numel()
+            sizes[f"{name}.{module.parameter_name}"] = cast(Any, module).get_param().numel()
         elif isinstance(module, LoraLayer):
-            found[f"{name}.weight"] = cast(Any, module.get_base_layer()).weight.numel()
-    return {name.removeprefix("base_model.model."): numbers for name, numbers in found.items()}
+            sizes[f"{name}.weight"] = cast(Any, module.get_base_layer()).weight.numel()
+    return {name.removeprefix("base_model.model."): numbers for name, numbers in sizes.items()}
 
 
 def weights(model: Any) -> dict[str, int]:

@@ -27,27 +27,27 @@ def exercise_15_1(leaks: Callable[[list[str], list[str]], list[int]]) -> str | N
         return f"Return a list of numbers; your function returned a {type(got).__name__}."
     if any(isinstance(one, str) for one in got):
         return "Return the numbers of the held-out lines, from 0, and not the lines themselves."
-    found = sorted(got)
-    if found == [0, 2, 4]:
+    numbers = sorted(got)
+    if numbers == [0, 2, 4]:
         if sorted(leaks(["a b"], ["A  B.", "a b c"])) != [0]:
             return "Right for these lines and wrong for others: compare what is left when capitals, spaces and marks are gone."
         if sorted(leaks(["It's red"], ["it is red", "Its red"])) == [0, 1]:
             return "Too much: “it is red” is another text. Take out capitals, spaces and marks, and keep the words."
         return None
-    if found == [4]:
+    if numbers == [4]:
         return "You found only the exact copy. Line 0 differs in capitals, spaces and a mark, and is as well known to the model."
-    if found in ([1, 3], [1]):
+    if numbers in ([1, 3], [1]):
         return "Turned round: those are the lines that training has never seen."
-    if found == [0, 1, 2]:
+    if numbers == [0, 1, 2]:
         return "Those are the numbers of training lines. Which held-out lines must go?"
-    if 3 in found:
+    if 3 in numbers:
         return "Line 3 asks something else (“at night”): a text that begins alike is no copy. Compare whole texts."
-    if set(found) < {0, 2, 4}:
-        missing = min({0, 2, 4} - set(found))
+    if set(numbers) < {0, 2, 4}:
+        missing = min({0, 2, 4} - set(numbers))
         return (
             f"Held-out line {missing} ({HELD_OUT[missing]!r}) is a copy, too: what else can differ between two copies?"
         )
-    return f"Lines 0, 2 and 4 are copies of training lines; you gave {found}."
+    return f"Lines 0, 2 and 4 are copies of training lines; you gave {numbers}."
 
 
 @exercise("15.2", "The rule of a good answer", difficulty=1, minutes=6)
@@ -79,10 +79,10 @@ def exercise_15_2(good: Callable[[str], bool]) -> str | None:
 @exercise("15.3", "What a coin would do", difficulty=2, minutes=8)
 def exercise_15_3(by_chance: Callable[[int, int], float]) -> str | None:
     got = answered(by_chance(9, 10))
-    if said := not_a_number(got):
-        return said
+    if advice := not_a_number(got):
+        return advice
     right = right_chance(9, 10)
-    for wrong, said in (
+    for wrong, advice in (
         (
             11 / 1024,
             "That counts one side only. A coin that preferred the base nine times would be as uneven: count both.",
@@ -93,7 +93,7 @@ def exercise_15_3(by_chance: Callable[[int, int], float]) -> str | None:
         (1 - right, "That is how often a coin falls more evenly: take the rest."),
     ):
         if abs(got - wrong) < 1e-6:
-            return said
+            return advice
     if abs(got - right) > 1e-6:
         return f"For 9 of 10 a coin is as uneven in 22 of its 1,024 ways to fall, {right:.4f}; you gave {got:.4f}."
     if abs(by_chance(1, 10) - right) > 1e-6:

@@ -258,9 +258,9 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
         mend = (
             "give a larger max_tokens" if longest == chosen.max_tokens else "the model takes no more, so shorten them"
         )
-        said = f"{long} are longer than {longest} tokens: {mend}. " if long else ""
+        too_long = f"{long} are longer than {longest} tokens: {mend}. " if long else ""
         raise ValueError(
-            f"{in_line(file.name)}: {error} {said}`lora-lessons check {in_line(quote(file.name))}` names the lines that are not used."
+            f"{in_line(file.name)}: {error} {too_long}`lora-lessons check {in_line(quote(file.name))}` names the lines that are not used."
         ) from error
     train, held_out = ([tokens[id(one)] for one in part] for part in (parts.train, parts.held_out))
     return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out, longest)

@@ -34,13 +34,13 @@ def lines_of(data: MyData) -> tuple[Figure, str]:
     at = [rows.index(name) if name in rows else len(rows) - 1 for name in names]
     tokens = [*lengths(data.train), *lengths(data.held_out)]
     inside = len(data.train)
-    for part, color, size, said in (
+    for part, color, size, role in (
         (slice(0, inside), GREY, 22, "trains"),
         (slice(inside, None), ORANGE, 40, "held out"),
     ):
         shown = range(len(both))[part][:DOTS]
         spread = [at[n] + 0.22 * ((n * 7) % 5 - 2) / 2 for n in shown]
-        ax.scatter([tokens[n] for n in shown], spread, color=color, s=size, alpha=0.8, lw=0, label=said)
+        ax.scatter([tokens[n] for n in shown], spread, color=color, s=size, alpha=0.8, lw=0, label=role)
     ax.set_yticks(range(len(rows)), [in_picture(name if len(name) < 24 else f"{name[:22]}…") for name in rows])
     if len(rows) == 1:
         ax.set_yticks([])
@@ -103,12 +103,12 @@ def line_by_line(before: Sequence[float], after: Sequence[float]) -> tuple[Figur
 def drawn(data: MyData) -> str:
     """How many examples were taken, of how many."""
     taken = len(data.train) + len(data.held_out)
-    said = f"{in_line(data.path.name)} holds {data.of:,} good example{'s' * (data.of != 1)}"
+    sentence = f"{in_line(data.path.name)} holds {data.of:,} good example{'s' * (data.of != 1)}"
     if data.of > taken + data.left_out:
-        said += f"; {taken + data.left_out} of them were drawn at random, as many as the steps below can use"
+        sentence += f"; {taken + data.left_out} of them were drawn at random, as many as the steps below can use"
     if data.left_out:
-        said += f"; {data.left_out} are left out, longer than {data.longest} tokens or refused by the chat template"
-    return f"{said}."
+        sentence += f"; {data.left_out} are left out, longer than {data.longest} tokens or refused by the chat template"
+    return f"{sentence}."
 
 
 def parts(data: MyData) -> str:
@@ -128,13 +128,13 @@ def can_tell(held_out: int) -> str:
     low, _ = evaluation.interval(1.0, held_out)
     half = round(held_out / 2)
     between = evaluation.interval(half / held_out, held_out)
-    said = (
+    sentence = (
         f"If all {held_out} held-out answers were good, the true share of good ones could still be as low as {low:.0%}"
     )
-    said += f"; at {half} of {held_out} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
+    sentence += f"; at {half} of {held_out} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
     if held_out < 10:
-        return f"{said} So few lines show whether it learned the form at all, and nothing finer. Read every answer."
-    return f"{said} Read a difference only where the intervals do not overlap."
+        return f"{sentence} So few lines show whether it learned the form at all, and nothing finer. Read every answer."
+    return f"{sentence} Read a difference only where the intervals do not overlap."
 
 
 def plan(how: Settings, examples: int, bill: float, where: Place, seconds: float) -> str:
@@ -156,13 +156,13 @@ def plan(how: Settings, examples: int, bill: float, where: Place, seconds: float
 
 def lighter(how: Settings) -> str:
     """Which parameters to change where a step needs more memory than there is, the mildest first."""
-    said = [] if how.gradient_checkpointing else ["gradient_checkpointing = True (slower, the same result)"]
+    changes = [] if how.gradient_checkpointing else ["gradient_checkpointing = True (slower, the same result)"]
     if how.batch_size > 1:
-        said.append(
+        changes.append(
             f"batch_size = 1 with gradient_accumulation_steps = {how.examples_per_step} (slower, the same result)"
         )
-    said += ["a smaller max_tokens (longer lines are left out)", 'precision = "nf4", or a smaller model']
-    return f"set {', then '.join(said)}"
+    changes += ["a smaller max_tokens (longer lines are left out)", 'precision = "nf4", or a smaller model']
+    return f"set {', then '.join(changes)}"
 
 
 def held_out_in_words(looks: dict[int, float], best: int) -> str:

@@ -147,7 +147,7 @@ def line_losses(
 
     `evaluation.held_out_loss` of the line alone, but for many at a time. The model is left in the mode it was found in.
     """
-    found, was_training = [], model.training
+    losses, was_training = [], model.training
     model.eval()
     for start in range(0, len(held_out), batch_size):
         batch = tasks.collate(held_out[start : start + batch_size], pad_id=0)
@@ -156,9 +156,9 @@ def line_losses(
             logits = model(**inputs).logits[:, :-1]
         for line, labels in zip(logits, batch["labels"][:, 1:], strict=True):
             taught = labels != tasks.IGNORED
-            found.append(cross_entropy(line[taught.to(line.device)].float().cpu(), labels[taught]).item())
+            losses.append(cross_entropy(line[taught.to(line.device)].float().cpu(), labels[taught]).item())
     model.train(was_training)
-    return found
+    return losses
 
 
 def asked(data: MyData) -> list[Example]:
@@ -172,9 +172,9 @@ def measure(base: models.Base, data: MyData) -> Heard:
     everyday = tasks.everyday_questions()[:EVERYDAY]
     unasked = [{"messages": [{"role": "user", "content": question}, {}]} for question in everyday]
     mine = asked(data)
-    said = answers(base, [*mine, *unasked], LONGEST)
+    replies = answers(base, [*mine, *unasked], LONGEST)
     general = evaluation.perplexity(base, tasks.general_text()[:READ])
-    return Heard(said[: len(mine)], said[len(mine) :], general)
+    return Heard(replies[: len(mine)], replies[len(mine) :], general)
 
 
 def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
@@ -182,13 +182,13 @@ def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int)
     alike: dict[str, list[int]] = defaultdict(list)
     for n, one in enumerate(examples):
         alike[json.dumps(one["messages"][:-2])].append(n)
-    said = [""] * len(examples)
+    in_order = [""] * len(examples)
     for before, numbers in alike.items():
         questions = [question_of(examples[n]) for n in numbers]
-        found = models.answers(base, questions, max_new_tokens, batch_size=16, before=json.loads(before), cut=CUT)
-        for n, answer in zip(numbers, found, strict=True):
-            said[n] = answer
-    return said
+        replies = models.answers(base, questions, max_new_tokens, batch_size=16, before=json.loads(before), cut=CUT)
+        for n, answer in zip(numbers, replies, strict=True):
+            in_order[n] = answer
+    return in_order
 
 
 def without(base: models.Base, data: MyData) -> Heard:
@@ -232,8 +232,8 @@ def score(before: Sequence[float], after: Sequence[float], base: Heard, tuned: H
     )
 
 
-def _share(rule: Rule, said: Sequence[str]) -> float:
-    return sum(bool(rule(answer.removesuffix(CUT))) for answer in said) / len(said)
+def _share(rule: Rule, replies: Sequence[str]) -> float:
+    return sum(bool(rule(answer.removesuffix(CUT))) for answer in replies) / len(replies)
 
 
 def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:

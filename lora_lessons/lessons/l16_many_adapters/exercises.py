@@ -51,7 +51,7 @@ def exercise_16_1(update: Update) -> str | None:
         return f"4 rows of 3 tokens with d = 5 outputs each: the update is 4×3×5. You gave {tuple(got.shape)}."
     right = _row_by_row(x, A, B, scaling, wanted)
     ones = torch.ones(4)
-    for wrong, said in (
+    for wrong, advice in (
         (_row_by_row(x, A, B, ones, wanted), "The scale is missing: each adapter has its own α/r, scaling[wanted]."),
         (_row_by_row(x, A, B, scaling**2, wanted), "The scale counts twice: multiply the product by it once."),
         (
@@ -69,7 +69,7 @@ def exercise_16_1(update: Update) -> str | None:
         ),
     ):
         if torch.allclose(got, wrong, atol=1e-4):
-            return said
+            return advice
     if not torch.allclose(got, right, atol=1e-4):
         rows = [i for i in range(4) if not torch.allclose(got[i], right[i], atol=1e-4)]
         return (
@@ -116,7 +116,7 @@ def exercise_16_2(stack: Stack) -> str | None:
             f"B·A of adapter {wrong[0]} is not what it was. The rows that are added to A and the columns that are added to B "
             "must be zeros, and both at the same end."
         )
-    for found, said in (
+    for mistaken, advice in (
         (
             alphas / 4,
             "This is the colleague's mistake: α over the rank *after* filling up, so a small adapter is scaled down.",
@@ -125,8 +125,8 @@ def exercise_16_2(stack: Stack) -> str | None:
         (ranks / alphas, "Upside down: the scale is α/r, not r/α."),
         (alphas / ranks.mean(), "Divide by each adapter's own rank, not by their mean."),
     ):
-        if torch.allclose(scaling.float(), found, atol=1e-4):
-            return said
+        if torch.allclose(scaling.float(), mistaken, atol=1e-4):
+            return advice
     if not torch.allclose(scaling.float(), alphas / ranks, atol=1e-4):
         return f"The scales are α/r of each adapter, {(alphas / ranks).tolist()} here; you gave {scaling.tolist()}."
     return None

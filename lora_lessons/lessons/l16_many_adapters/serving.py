@@ -122,15 +122,16 @@ class GpuServer:
         """The server's answer to `body`, read as JSON. Raises OSError where there is none."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=PATIENCE) as said:
-            return bytes(said.read())
+        request = urllib.request.Request(self.url + path, data, headers)
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return bytes(response.read())
 
     def answers(self, prompts: Sequence[str], wanted: Sequence[str | None], tokens: int = 40) -> list[str]:
         """The greedy text after each prompt, each row through the adapter that it wants; None is the base alone."""
         if self.name == "SGLang":
             how = {"max_new_tokens": tokens, "temperature": 0}
-            said = self.ask("/generate", {"text": list(prompts), "sampling_params": how, "lora_path": list(wanted)})
-            return [row["text"] for row in json.loads(said)]
+            response = self.ask("/generate", {"text": list(prompts), "sampling_params": how, "lora_path": list(wanted)})
+            return [row["text"] for row in json.loads(response)]
 
         def one(prompt: str, adapter: str | None) -> str:
             body = {"model": adapter or BASE, "prompt": prompt, "max_tokens": tokens, "temperature": 0}

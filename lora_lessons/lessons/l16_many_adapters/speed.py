@@ -69,10 +69,10 @@ def times(rounds: Sequence[Cost], others: Sequence[Cost]) -> float:
 
 def groups(wanted: Sequence[str | None]) -> dict[str | None, list[int]]:
     """The rows that want the same adapter, by its name."""
-    found: dict[str | None, list[int]] = {}
+    rows: dict[str | None, list[int]] = {}
     for row, name in enumerate(wanted):
-        found.setdefault(name, []).append(row)
-    return found
+        rows.setdefault(name, []).append(row)
+    return rows
 
 
 @torch.no_grad()
@@ -135,7 +135,7 @@ def compare(
     timed in each round. What a merged model for each adapter would take is timed on the base, which is as large.
     """
     by_name = {adapter.name: adapter for adapter in adapters}
-    found: dict[str, dict[int, list[Cost]]] = {
+    costs: dict[str, dict[int, list[Cost]]] = {
         way: {n: [] for n in different} for way in (GATHERED, COPIES, SWAPPED, MERGED)
     }
     for _ in range(rounds):
@@ -143,11 +143,11 @@ def compare(
         for n in different:
             wanted, ids = the_rows(adapters, n)
             alone = copies(base, wanted, ids)
-            found[GATHERED][n].append(gathering(many, wanted, ids))
-            found[COPIES][n].append(alone)
-            found[SWAPPED][n].append(swapping(base, by_name, wanted, ids))
-            found[MERGED][n].append(Cost(n * merge, alone.step))
-    return found
+            costs[GATHERED][n].append(gathering(many, wanted, ids))
+            costs[COPIES][n].append(alone)
+            costs[SWAPPED][n].append(swapping(base, by_name, wanted, ids))
+            costs[MERGED][n].append(Cost(n * merge, alone.step))
+    return costs
 
 
 def hold(theirs: Any, adapters: Sequence[Adapter]) -> None:
@@ -172,13 +172,13 @@ def beside_peft(
 
     Both hold the first of `adapters`, as many as the largest batch wants.
     """
-    found: dict[int, dict[str, list[Cost]]] = {n: {PEFT: [], GATHERED: []} for n in different}
+    costs: dict[int, dict[str, list[Cost]]] = {n: {PEFT: [], GATHERED: []} for n in different}
     for _ in range(rounds):
-        for n, ways in found.items():
+        for n, ways in costs.items():
             wanted, ids = the_rows(adapters, n)
             start = time.perf_counter()
             with torch.no_grad():
                 theirs(input_ids=ids, adapter_names=wanted, use_cache=False)
             ways[PEFT].append(Cost(0.0, time.perf_counter() - start))
             ways[GATHERED].append(gathering(many, wanted, ids))
-    return found
+    return costs

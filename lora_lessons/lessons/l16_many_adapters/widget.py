@@ -112,13 +112,13 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     Raises ValueError with what to change when not even the base fits, or a setting cannot be.
     """
     stops = sorted({*RANKS, whole("rank r", r)})
-    found = [fit_beside(model, form, targets, card, texts_gb, stop) for stop in stops]
-    counts = [one.adapters for one in found]
+    fits = [fit_beside(model, form, targets, card, texts_gb, stop) for stop in stops]
+    counts = [one.adapters for one in fits]
     drawn = [max(count, 0.5) for count in counts]  # a logarithmic axis has no zero
     figure = Figure(figsize=(8.4, 3.6))
     ax: Any = figure.subplots()
     ax.plot(stops, drawn, color=BLUE, lw=2)
-    merged = found[0].merged
+    merged = fits[0].merged
     ax.axhline(merged, color=VERMILION, lw=1.6, ls="--")
     label(ax, stops[0], merged, f"merged models: {merged:,}", VERMILION, xytext=(4, 9))
     ax.axhline(HUNDRED, color=GREY, lw=1.2, ls=":")
@@ -135,7 +135,7 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     ax.set_xticks(stops, [f"{stop}" for stop in stops])
     ax.minorticks_off()
     ax.set_title(f"Adapters beside one base on {card}", color=GREY)
-    words = [_words(model, form, targets, card, texts_gb, stop, one) for stop, one in zip(stops, found, strict=True)]
+    words = [_words(model, form, targets, card, texts_gb, stop, one) for stop, one in zip(stops, fits, strict=True)]
     scene = Scene(Backdrop(figure), stops, words)
     scene.dot(ax, stops, drawn, BLUE, size=13)
     right, above = [1.2 * stop for stop in stops], [1.6 * count for count in drawn]
@@ -155,11 +155,6 @@ def _words(model: str, form: str, targets: str, card: str, texts_gb: float, r: i
 def _size(number: float) -> str:
     """Bytes as MB, or GB where there are many."""
     return f"{number / 1e6:.1f} MB" if number < 1e9 else f"{number / memory.GB:.1f} GB"
-
-
-def many_fit_words(model: str, form: str, targets: str, card: str, texts_gb: float, r: int) -> str:
-    """The sentences of `many_fit_scene` at rank r."""
-    return _words(model, form, targets, card, texts_gb, r, fit_beside(model, form, targets, card, texts_gb, r))
 
 
 MANY = {

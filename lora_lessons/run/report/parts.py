@@ -47,7 +47,7 @@ def parts(results: Sequence[LessonResult], about: Mapping[str, Any]) -> list[Par
         [lesson for lesson in lessons if wanted(lesson)]
         for wanted in (lambda one: is_bad(one["result"]), lambda one: one["handover"], lambda one: one["cards"])
     )
-    found = [
+    candidates = [
         Part("What did not go as it should", "".join(map(shown("bad"), failed)) if failed else ""),
         Part("What you have now", shown("made")(made) if made else ""),
         Part("The claims", shown("claims")(judged) if judged else ""),
@@ -55,7 +55,7 @@ def parts(results: Sequence[LessonResult], about: Mapping[str, Any]) -> list[Par
         Part("What was measured", "".join(shown("records")(one) for one in lessons if one["records"])),
         Part("", shown("stamp")(about)),
     ]
-    return [part for part in found if part.html]
+    return [part for part in candidates if part.html]
 
 
 def is_bad(result: LessonResult) -> bool:

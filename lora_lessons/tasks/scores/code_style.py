@@ -20,10 +20,10 @@ NO_VERBS = {"A", "An", "The", "This", "That", "It", "Function", "Method", "Helpe
 
 def asked_name(example: dict[str, Any]) -> str:
     """The function's name in the last question: its one word with an underscore. Raises ValueError without one."""
-    found = set(re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b", example["messages"][-2]["content"]))
-    if len(found) != 1:
-        raise ValueError(f"the question must name one function in snake_case, such as count_vowels, not {len(found)}.")
-    return found.pop()
+    names = set(re.findall(r"\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b", example["messages"][-2]["content"]))
+    if len(names) != 1:
+        raise ValueError(f"the question must name one function in snake_case, such as count_vowels, not {len(names)}.")
+    return names.pop()
 
 
 def faults(answer: str, example: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ def faults(answer: str, labels: tuple[str, ...]) -> list[str]:
     rules = {
         f"write {len(labels)} lines, not {len(lines)}": len(lines) == len(labels),
         f"begin the lines with {', '.join(labels)}": [name for name, _, _ in parts] == list(labels),
-        "say something behind each of them": all(said.strip() for _, _, said in parts),
+        "say something behind each of them": all(text.strip() for _, _, text in parts),
         "end each line with a full stop": all(line.endswith(".") for line in lines),
         f"write at most {LONGEST} words": len(answer.split()) <= LONGEST,
         "use plain ASCII": answer.isascii(),

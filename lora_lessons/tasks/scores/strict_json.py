@@ -19,10 +19,10 @@ LONGEST = 400
 def read(answer: str) -> tuple[tuple[str, Any], ...] | None:
     """The (key, value) pairs of `answer` as they stand, repeated keys too; None when it is not one JSON object."""
     try:
-        found = json.loads(answer, object_pairs_hook=tuple) if len(answer) <= LONGEST else None
+        pairs = json.loads(answer, object_pairs_hook=tuple) if len(answer) <= LONGEST else None
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, tuple) else None
+    return pairs if isinstance(pairs, tuple) else None
 
 
 def typed(key: str, value: Any) -> bool:

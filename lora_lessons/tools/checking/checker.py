@@ -59,16 +59,16 @@ def check(
 
 
 def _good(
-    path: Path | str, found: Found, layouts: Counter[str], progress: Progress | None = None
+    path: Path | str, problems: Found, layouts: Counter[str], progress: Progress | None = None
 ) -> Iterator[tuple[int, Example]]:
-    """The good lines of a file; what is wrong with the others goes to `found`, and how many have a layout to `layouts`."""
+    """The good lines of a file; what is wrong with the others goes to `problems`, and how many have a layout to `layouts`."""
     for record in records(path, progress):
         try:
             if record.fault:
                 raise record.fault
             layout, example = conversation(record.value)
         except Fault as fault:
-            found.add(fault.code, WRONG, record.line, str(fault))
+            problems.add(fault.code, WRONG, record.line, str(fault))
         else:
             layouts[layout.name] += 1
             yield record.line, example
@@ -79,8 +79,8 @@ def _few(good: int) -> str:
     if good < LEAST:
         has = f"{good} line{'' if good == 1 else 's'} can be used" if good else "no line can be used"
         return f"{has}, and some must be held out to judge by: write at least {LEAST}, and better a dozen."
-    said = f"{good} lines can teach a tone or a format, hardly facts"
-    return f"{said}: write more, or hold a few out and read the answers to them yourself."
+    reason = f"{good} lines can teach a tone or a format, hardly facts"
+    return f"{reason}: write more, or hold a few out and read the answers to them yourself."
 
 
 class _Check:
@@ -135,16 +135,18 @@ class _Check:
         self.answers += answers
         self.learned += sizes.answers
         if sizes.only_last:
-            said = f"of its {answers} answers only the last is learned: {sizes.only_last}. Write a line for each answer"
-            self.found.add("only_last_answer", LOOK, line, f"{said}, or train another base.")
+            reason = (
+                f"of its {answers} answers only the last is learned: {sizes.only_last}. Write a line for each answer"
+            )
+            self.found.add("only_last_answer", LOOK, line, f"{reason}, or train another base.")
         for code, sentence in remarks(messages, self.marks):
             self.found.add(code, LOOK, line, sentence)
         private = self.personal.add(self.found, line, messages)
         for name in [name for name in UNREAD if example.get(name) not in (None, "", [], {})]:
             judges = name == "label"  # whether the answer is a good one
             todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
-            said = f"what its field {name} says is not read: {todo}."
-            self.found.add("unread_field", LOOK, line, said)
+            reason = f"what its field {name} says is not read: {todo}."
+            self.found.add("unread_field", LOOK, line, reason)
         self.likeness.add(line, messages)
         if self.held_out is not None:
             self.questions.add(line, messages)
@@ -160,8 +162,8 @@ class _Check:
         if has_mark(self.path):
             note("bom", LOOK, 1, "the file begins with a byte-order mark, where other readers stop: save it without.")
         if len(self.layouts) > 1:
-            said = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
-            note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({said}): use one.")
+            words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
+            note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({words}): use one.")
         for alike in self.likeness.found():
             note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:
@@ -172,18 +174,18 @@ class _Check:
         if (few := len(self.given)) < FEW:
             note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
         if (share := in_longest_tenth(self.taught)) > 0.5:
-            said = f"the longest tenth of the answers holds {share:.0%} of what is learned"
-            note("unbalanced", NOTE, None, f"{said}, so the loss is mostly theirs: shorten or split them.")
+            words = f"the longest tenth of the answers holds {share:.0%} of what is learned"
+            note("unbalanced", NOTE, None, f"{words}, so the loss is mostly theirs: shorten or split them.")
 
     def _leaks(self, held_out: Path | str) -> None:
         questions, faults, their = AskedQuestions(), Found(), unit(held_out)
         for line, example in _good(held_out, faults, Counter()):
             questions.add(line, example["messages"])
         for problem in faults.sorted():
-            said = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
+            sentence = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
             several = f"{problem.count:,} {their}s (first {problem.line}) "
             place = f"{their} {problem.line} " if problem.count == 1 else several
-            self.found.add("held_out_line", LOOK, None, place + said)
+            self.found.add("held_out_line", LOOK, None, place + sentence)
         for alike in leaks(self.questions, questions):
             self.found.add(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{their} {alike.other}"))
 

@@ -46,10 +46,10 @@ def _pair(question: str, answer: str) -> Callable[[dict[str, Any]], Any]:
     """A question and an answer under these names: as texts, or as lists of messages, as TRL writes them too."""
 
     def read(record: dict[str, Any]) -> Any:
-        asked, said = record[question], record[answer]
-        if isinstance(asked, list) and isinstance(said, list):
-            return asked + said
-        return [*_system(record), {"role": "user", "content": asked}, {"role": "assistant", "content": said}]
+        asked, replied = record[question], record[answer]
+        if isinstance(asked, list) and isinstance(replied, list):
+            return asked + replied
+        return [*_system(record), {"role": "user", "content": asked}, {"role": "assistant", "content": replied}]
 
     return read
 
@@ -155,8 +155,8 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
     yield from _order([message["role"] for message in messages])
     yield from _answers(messages)
     text = "\n".join(message["content"] for message in messages)
-    if found := [mark for mark in marks if mark in text]:
-        yield "special_token_in_text", f"{found[0]} stands in the text, where the template writes it: take it out."
+    if marked := [mark for mark in marks if mark in text]:
+        yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
     if GARBLED.search(text):
         yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
 
@@ -168,8 +168,8 @@ def _order(roles: list[str]) -> Iterator[Remark]:
         yield "misplaced_system", f"it has {which}: put one before all others."
     turns = [role for role in roles if role != "system"]
     if turns[0] == "assistant":
-        said = "it begins with the assistant, so that turn is not learned: put the user's message before it."
-        yield "missing_role", said
+        sentence = "it begins with the assistant, so that turn is not learned: put the user's message before it."
+        yield "missing_role", sentence
     for one, next_one in zip(turns, turns[1:], strict=False):
         if one == next_one and one != "tool":
             yield (

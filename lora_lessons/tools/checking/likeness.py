@@ -144,24 +144,24 @@ def near(one: Signatures, other: Signatures) -> NDArray[np.bool_]:
 
 def near_pairs(rows: Signatures) -> dict[int, int]:
     """For each row that is nearly the same as an earlier one: that row. Only rows with a band in common are compared."""
-    found: dict[int, int] = {}
+    first_alike: dict[int, int] = {}
     for band in _bands(rows):
         order = np.argsort(band, kind="stable")
         for lag in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
-            _note(found, rows, rows, band, band, order[lag:], order[:-lag])
-    return found
+            _note(first_alike, rows, rows, band, band, order[lag:], order[:-lag])
+    return first_alike
 
 
 def nearest(rows: Signatures, others: Signatures) -> dict[int, int]:
     """For each of `rows` that is nearly the same as one of `others`: the first of those."""
-    found: dict[int, int] = {}
+    first_alike: dict[int, int] = {}
     for band, their_band in zip(_bands(rows), _bands(others), strict=True):
         order = np.argsort(their_band, kind="stable")
         begins = np.searchsorted(their_band[order], band)
         for lag in range(NEIGHBOURS if len(others) else 0):
             at = order[np.minimum(begins + lag, len(order) - 1)]
-            _note(found, rows, others, band, their_band, np.arange(len(rows)), at)
-    return found
+            _note(first_alike, rows, others, band, their_band, np.arange(len(rows)), at)
+    return first_alike
 
 
 def _bands(rows: Signatures) -> NDArray[np.uint32]:
@@ -170,7 +170,7 @@ def _bands(rows: Signatures) -> NDArray[np.uint32]:
 
 
 def _note(
-    found: dict[int, int],
+    first_alike: dict[int, int],
     rows: Signatures,
     others: Signatures,
     band: NDArray[np.uint32],
@@ -183,4 +183,4 @@ def _note(
     mine, theirs = mine[same], theirs[same]
     alike = near(rows[mine], others[theirs])
     for one, other in zip(mine[alike].tolist(), theirs[alike].tolist(), strict=True):
-        found[one] = min(other, found.get(one, other))
+        first_alike[one] = min(other, first_alike.get(one, other))

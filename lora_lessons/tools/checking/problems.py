@@ -84,5 +84,5 @@ class PersonalData:
 
     def tell(self, found: Found, unit: str) -> None:
         """Say it in one sentence, once all lines are known."""
-        if said := [f"{kind} in {in_lines(*where, unit)}" for kind, where in self._kinds.items()]:
-            found.reword("personal_data", LOOK, f"there seems to be {'; and '.join(said)}. {MEND}")
+        if listed := [f"{kind} in {in_lines(*where, unit)}" for kind, where in self._kinds.items()]:
+            found.reword("personal_data", LOOK, f"there seems to be {'; and '.join(listed)}. {MEND}")

@@ -145,8 +145,8 @@ def _check_kind(path: Path, file: BinaryIO) -> None:
             raise ValueError(f"{path.name} is {what}.")
 
 
-def _counted(found: Iterator[bytes], progress: Progress | None) -> Iterator[bytes]:
-    for line in found:
+def _counted(raw_lines: Iterator[bytes], progress: Progress | None) -> Iterator[bytes]:
+    for line in raw_lines:
         if progress:
             progress(len(line))
         yield line
@@ -222,8 +222,8 @@ def rows(numbered: Iterator[Numbered]) -> Iterator[tuple[int, dict[str, Any] | F
             yield one[0], Fault(fault.code, f"line {first[0]} must name the columns, and it cannot be read: {fault}")
         return
     if not known_columns(header):
-        said = f"the first line must name the columns, such as prompt,completion, not {shown(header)}."
-        yield first[0], Fault("unknown_layout", said)
+        sentence = f"the first line must name the columns, such as prompt,completion, not {shown(header)}."
+        yield first[0], Fault("unknown_layout", sentence)
     while at := lines.peek():
         try:
             cells, _ = lines.row(delimiter)
@@ -232,8 +232,8 @@ def rows(numbered: Iterator[Numbered]) -> Iterator[tuple[int, dict[str, Any] | F
             lines.skip_to_row(delimiter, len(header))
             continue
         if len(cells) < len(header) or any(cells[len(header) :]):
-            said = f"the row has {len(cells)} cells where the header has {len(header)}: {MEND}"
-            yield at[0], Fault("broken_csv", said)
+            sentence = f"the row has {len(cells)} cells where the header has {len(header)}: {MEND}"
+            yield at[0], Fault("broken_csv", sentence)
         else:
             yield at[0], dict(zip(header, cells, strict=False))
 
@@ -300,11 +300,11 @@ class _Lines:
         """Take a broken row's first line, and those after it that are no whole row by themselves."""
         while self.take() and self.peek():
             try:
-                found, used = self.row(delimiter)
+                values, used = self.row(delimiter)
             except Fault as fault:
                 if fault.code != "broken_csv":
                     return
                 continue
             self.put_back(used)
-            if len(found) == cells and sum(line.count(b'"') for _, line in used) % 2 == 0:
+            if len(values) == cells and sum(line.count(b'"') for _, line in used) % 2 == 0:
                 return

@@ -114,20 +114,20 @@ def counts(report: DataReport) -> list[str]:
     """One or two sentences of numbers."""
     layouts = ", ".join(f"{count:,} as {name}" for name, count in report.layouts.items())
     lines = report.unit if report.lines == 1 else f"{report.unit}s"
-    said = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
+    sentences = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
     if report.tokens and report.supervised is not None:
-        found = report.tokens
-        said.append(
-            f"Tokens in a line: median {found.median:,}, 95% have at most {found.most:,}, longest {found.longest:,}"
-            f"{f' ({report.max_tokens:,} fit)' if report.max_tokens else ''}; {found.total:,} in all. "
+        sizes = report.tokens
+        sentences.append(
+            f"Tokens in a line: median {sizes.median:,}, 95% have at most {sizes.most:,}, longest {sizes.longest:,}"
+            f"{f' ({report.max_tokens:,} fit)' if report.max_tokens else ''}; {sizes.total:,} in all. "
             f"The model learns to write {report.supervised:.0%} of them."
         )
     if report.answers and report.learned and report.answers > report.good:
         some = f"Of the {report.answers:,} answers in these lines {report.learned:,} are learned"
         why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
         all_of_them = f"All {report.answers:,} answers in these lines are learned."
-        said.append(all_of_them if report.learned == report.answers else f"{some}: {why}.")
-    return said
+        sentences.append(all_of_them if report.learned == report.answers else f"{some}: {why}.")
+    return sentences
 
 
 def _codes(report: DataReport) -> set[str]:
@@ -138,25 +138,25 @@ def place(problem: Problem, unit: str = LINE) -> str:
     """Where a problem is: "line 3", or "4,120 lines: 3, 7, 9, 12, 40, …"."""
     if not problem.lines:
         return "the whole file"
-    said = in_lines(problem.lines, problem.count, unit)
-    return said if problem.count == 1 else f"{problem.count:,} {said.replace('s', 's:', 1)}"
+    numbers = in_lines(problem.lines, problem.count, unit)
+    return numbers if problem.count == 1 else f"{problem.count:,} {numbers.replace('s', 's:', 1)}"
 
 
 def sentence(problem: Problem, unit: str = LINE) -> str:
     """A problem's sentence as it stands alone: with a capital letter, and with its line where there are several."""
-    said = visible(problem.sentence)
+    text = visible(problem.sentence)
     if problem.count > 1 and problem.lines and not problem.names_lines:
-        return f"In {unit} {problem.line}, {said}"
-    return said[:1].upper() + said[1:]
+        return f"In {unit} {problem.line}, {text}"
+    return text[:1].upper() + text[1:]
 
 
 def in_words(report: DataReport, colour: bool = False) -> str:
     """The report for a terminal."""
     parts = [f"{in_line(report.path)}: {counts(report)[0]}", *counts(report)[1:]]
     for severity in SEVERITIES:
-        if found := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
+        if problems := [one for one in report.of(severity) if one.code not in FOR_OTHER_TRAINERS]:
             parts += ["", HEADINGS[severity]]
-            parts += [f"  {one.code} ({place(one, report.unit)})\n    {sentence(one, report.unit)}" for one in found]
+            parts += [f"  {one.code} ({place(one, report.unit)})\n    {sentence(one, report.unit)}" for one in problems]
     if elsewhere := [one.code for one in report.problems if one.code in FOR_OTHER_TRAINERS]:
         parts += [
             "",
@@ -191,13 +191,13 @@ pre{{background:#f5f6f7;padding:.8rem;white-space:pre-wrap;overflow-wrap:anywher
 
 def as_page(report: DataReport) -> str:
     """`report` as HTML. What is learned is marked by brackets and a line under it as well as by colour."""
-    body = [f"<p>{in_html(said)}</p>" for said in counts(report)]
+    body = [f"<p>{in_html(line)}</p>" for line in counts(report)]
     for severity in SEVERITIES:
-        if found := report.of(severity):
+        if problems := report.of(severity):
             items = "\n".join(
                 f'<li><code>{one.code}</code> <span class="place">({in_html(place(one, report.unit))})</span><br>'
                 f"{in_html(sentence(one, report.unit))}</li>"
-                for one in found
+                for one in problems
             )
             body += [f"<h2>{in_html(HEADINGS[severity])}</h2>", f"<ul>{items}</ul>"]
     if report.hidden:

@@ -102,10 +102,12 @@ def _too_long(total: int, first: int, limit: int | None) -> Fault | None:
     if limit is None or total <= limit:
         return None
     if first >= limit:
-        said = f"the question alone has {first:,} tokens and {limit:,} fit, so no token of the answer is left to learn"
-        return Fault("all_masked", f"{said}: shorten it.")
-    said = f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end"
-    return Fault("too_long", f"{said}, so the model would not learn to stop. Shorten or split it.")
+        reason = (
+            f"the question alone has {first:,} tokens and {limit:,} fit, so no token of the answer is left to learn"
+        )
+        return Fault("all_masked", f"{reason}: shorten it.")
+    reason = f"it has {total:,} tokens and {limit:,} fit: cutting it would cut the answer and its end"
+    return Fault("too_long", f"{reason}, so the model would not learn to stop. Shorten or split it.")
 
 
 def limit_of(tokenizer: Any, max_tokens: int | None) -> int | None:
@@ -123,11 +125,11 @@ def marks_of(tokenizer: Any) -> tuple[str, ...]:
 def unfit(tokenizer: Any) -> Iterator[Finding]:
     """(code, severity, sentence) of why nothing can be encoded with a tokenizer."""
     if tokenizer is not None and not getattr(tokenizer, "chat_template", True):
-        said = "this base has no chat template, so nobody can say what it would see of a conversation"
-        yield "no_template", LOOK, f"{said}: check with the instruct model's tokenizer, or set a template."
+        reason = "this base has no chat template, so nobody can say what it would see of a conversation"
+        yield "no_template", LOOK, f"{reason}: check with the instruct model's tokenizer, or set a template."
     elif tokenizer is not None and not tokenizer.eos_token:
-        said = "the tokenizer names no end token, so no answer could end: set tokenizer.eos_token."
-        yield "eos_never_supervised", WRONG, said
+        reason = "the tokenizer names no end token, so no answer could end: set tokenizer.eos_token."
+        yield "eos_never_supervised", WRONG, reason
 
 
 def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
@@ -138,30 +140,30 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     yield from _end(tokenizer, whole.rpartition(answer)[2].strip(), end)
     begin = getattr(tokenizer, "bos_token_id", None)
     if begin is not None and list(tokenizer(whole)["input_ids"][:2]) == [begin, begin]:
-        said = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
+        reason = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
         yield (
             "bos_twice",
             LOOK,
-            f"{said}: pass add_special_tokens=False where its text is tokenized, as this course does.",
+            f"{reason}: pass add_special_tokens=False where its text is tokenized, as this course does.",
         )
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and not re.search(r"\{%-?\s*generation\b", template):
-        said = (
+        reason = (
             "the template has no {% generation %} marks: with assistant_only_loss=True older versions of TRL learn nothing, and "
             "1.16 takes a marked template of its own or stops"
         )
         yield (
             "no_generation_marks",
             NOTE,
-            f"{said}: use prompt and completion, or add the marks. This course needs none.",
+            f"{reason}: use prompt and completion, or add the marks. This course needs none.",
         )
     pad = getattr(tokenizer, "pad_token", None)
     if pad is None or pad == end:
-        said = "padding has no token of its own" if pad is None else f"padding and end are the same token, {end}"
+        reason = "padding has no token of its own" if pad is None else f"padding and end are the same token, {end}"
         yield (
             "pad_is_eos",
             NOTE,
-            f"{said}: a trainer that masks padding by its token masks every end, and the model never stops. "
+            f"{reason}: a trainer that masks padding by its token masks every end, and the model never stops. "
             "Set another pad token there; this course masks by position.",
         )
 
@@ -171,11 +173,11 @@ def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
     if end in after:
         return
     mark = next((mark for mark in marks_of(tokenizer) if mark in after), None)
-    said = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
+    reason = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
     mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
     yield (
         "eos_never_supervised",
         LOOK,
-        f"{said}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
+        f"{reason}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
         f"{mend} This course adds it.",
     )

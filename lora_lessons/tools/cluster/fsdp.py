@@ -59,9 +59,9 @@ class ShardedRank(Alone):
     def each(self, *numbers: int) -> list[list[int]]:
         """An all-gather of a few numbers: for each of them, what every rank has."""
         mine = torch.tensor(numbers)
-        found = [torch.empty_like(mine) for _ in range(self.count)]
-        dist.all_gather(found, mine)
-        return torch.stack(found, dim=1).tolist()
+        gathered = [torch.empty_like(mine) for _ in range(self.count)]
+        dist.all_gather(gathered, mine)
+        return torch.stack(gathered, dim=1).tolist()
 
     @contextmanager
     def main_first(self) -> Iterator[None]:
@@ -76,11 +76,11 @@ class ShardedRank(Alone):
 
     def agree(self, steps: int) -> None:
         """Raise TrainingStopped unless every rank has found the same number of steps on the disk."""
-        found = torch.tensor([steps, -steps])
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-        if found[0] != -found[1]:
+        extremes = torch.tensor([steps, -steps])
+        dist.all_reduce(extremes, dist.ReduceOp.MAX)
+        if extremes[0] != -extremes[1]:
             raise TrainingStopped(
-                f"one rank found a run of {-found[1]} steps on its disk and another one of {found[0]}: the folder must be "
+                f"one rank found a run of {-extremes[1]} steps on its disk and another one of {extremes[0]}: the folder must be "
                 "one that every machine sees, such as a network disk."
             )
 

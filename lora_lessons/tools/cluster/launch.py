@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import Interrupted, ModelError, first_line
-from ...files import check_folder, read_text, scratch
+from ...files import check_folder, read_text, refuse_existing, scratch
 from ...machine import kernel_environment
 from ...memory.bill import CONTEXT_BYTES, GIB
 from ...models import EMBEDDED
@@ -289,8 +289,7 @@ def write_launch_files(folder: Path, cluster: Machines, job: ClusterJob, *, over
     Raises FileExistsError, unless `overwrite`, when either is there.
     """
     for file in (folder / ACCELERATE, folder / JOB):
-        if file.exists() and not overwrite:
-            raise FileExistsError(f"{file} exists: choose another --out, or add --overwrite to replace it.")
+        refuse_existing(file, overwrite)
     lines = launch_lines(folder, cluster)
     (folder / JOB).unlink(missing_ok=True)
     job.write(folder)

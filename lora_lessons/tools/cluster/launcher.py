@@ -67,8 +67,8 @@ def what_failed(failed: object, folder: Path) -> str:
     killed = {rank: one for rank, one in failures.items() if one.exitcode < 0 and one.exitcode != -signal.SIGTERM}
     rank, failure = min(killed.items()) if killed else failed.get_first_failure()  # type: ignore[attr-defined]
     if not killed:
-        said = failure.message["message"] if isinstance(failure.message, dict) else failure.message
-        return f"Failed: {said}"
+        message = failure.message["message"] if isinstance(failure.message, dict) else failure.message
+        return f"Failed: {message}"
     done = training.steps_done(folder / "run" / training.CHECKPOINT)
     name = signal.Signals(-failure.exitcode).name
     why = ", most likely because memory ran out" if name == "SIGKILL" else f"; {folder / LOG} has what it said"
@@ -125,8 +125,8 @@ class ClusterJob(NamedTuple):
             return read_examples(folder / EXAMPLES)
         tokenizer = models.load_tokenizer(models.folder(self.base))
         given = Path(self.task)
-        found = tasks.read_jsonl(given) if given.suffix == ".jsonl" else tasks.load_task(self.task).train
-        return [tasks.encode(tokenizer, one) for one in found]
+        conversations = tasks.read_jsonl(given) if given.suffix == ".jsonl" else tasks.load_task(self.task).train
+        return [tasks.encode(tokenizer, one) for one in conversations]
 
 
 def asdict_of(job: ClusterJob) -> dict[str, Any]:
@@ -139,8 +139,8 @@ def read_job(folder: Path) -> ClusterJob:
     if not (folder / JOB).is_file():
         raise FileNotFoundError(f"no {JOB} in {folder}: `lora-lessons cluster config` writes one.")
     try:
-        said = json.loads(read_text(folder / JOB))
-        return ClusterJob(**said | {"settings": Settings(**said["settings"])})
+        fields = json.loads(read_text(folder / JOB))
+        return ClusterJob(**fields | {"settings": Settings(**fields["settings"])})
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{folder / JOB} is no job of this course: write it anew with `lora-lessons cluster config`."

@@ -12,14 +12,15 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
+from unittest.mock import patch
 
 from ...errors import first_line
 from ...files import scratch
 from ...interrupts import first_one_asks, handlers_kept
 
-STARTS = 3
 LONGEST_FOLDER = 8  # characters of the temporary folder: a socket's whole path may have about 100
 LOOPBACK = "127.0.0.1"
 TOKEN = secrets.token_hex(32)  # of every Ray that this process starts: Ray reads it once
@@ -35,10 +36,10 @@ def check_installed() -> None:
 def running(address: str, share: Share, slots: int) -> Iterator[int]:
     """While the block runs there is Ray; yields how many tasks of one `share` it runs at once.
 
-    Without an address it is started here, for `slots` tasks, and all of it ends with the block: on loopback, with a
-    token of its own, without a dashboard, and nothing is told to Ray's makers. With HOST:PORT, or "auto" for the one on
-    this machine, it is joined and left again. A Ray that this process has already is used as it is, without an address.
-    Raises ValueError in one sentence where none answers at `address`.
+    Without an address it is started here, for `slots` tasks, and ends with the block: on loopback, with a token of its
+    own, without a dashboard, and nothing is told to Ray's makers. With HOST:PORT, or "auto" for the one on this
+    machine, it is joined and left again. A Ray that this process has already is used as it is, without an address.
+    Raises ValueError in one sentence where it cannot be started, or none answers at `address`.
     """
     import ray
 
@@ -46,72 +47,51 @@ def running(address: str, share: Share, slots: int) -> Iterator[int]:
         if ray.is_initialized() and address:
             raise ValueError(f"this process has a Ray already: leave out {address} to use that one.")
         if not ray.is_initialized():
-            stack.enter_context(_joined(address) if address else _started(share, slots))
+            stack.enter_context(patch.dict(os.environ, RAY_USAGE_STATS_ENABLED="0"))
+            home = None if address else stack.enter_context(_alone())
+            stack.callback(_leave)
+            if home:
+                _start(home, share, slots)
+            else:
+                _join(address)
         yield sum(share.fits(node["Resources"]) for node in ray.nodes() if node["Alive"])
 
 
 @contextmanager
-def _started(share: Share, slots: int) -> Iterator[None]:
-    """Ray on this machine. On a busy one its processes may find each other too late, so it is started anew, a few times."""
-    with ExitStack() as stack:
-        for left in reversed(range(STARTS)):
-            try:
-                stack.enter_context(_started_once(share, slots))
-                break
-            except Exception as error:  # Ray says in many ways that a process of its own was late
-                if not left:
-                    again = "leave out --ray, or try again when the machine is less busy"
-                    raise ValueError(f"Ray could not be started ({first_line(error)}): {again}.") from error
-        yield
-
-
-@contextmanager
-def _started_once(share: Share, slots: int) -> Iterator[None]:
-    """Ray on this machine, whose processes all end with the block."""
-    import psutil
-    import ray
+def _alone() -> Iterator[Path]:
+    """While the block runs, a Ray that is started stays on this machine and asks for our token; yields its folder."""
     from ray._private import ray_constants
 
-    here = psutil.Process()
-    before = set(here.children(recursive=True))
     place = "/tmp" if len(tempfile.gettempdir()) > LONGEST_FOLDER else None
-    # without a mode, Ray turns its token on for what it starts itself
-    token = {"RAY_AUTH_MODE": None, "RAY_AUTH_TOKEN": TOKEN}
+    told = {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", "RAY_AUTH_TOKEN": TOKEN}
     # where there may be a cluster, Ray takes 127.0.0.1 for a wish to be reached from outside
-    cluster, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    told = {"RAY_USAGE_STATS_ENABLED": "0", ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0", **token}
-    with scratch("ray", place) as home, _environment(**told):
-        try:
-            with handlers_kept():
-                ray.init(
-                    "local",
-                    num_cpus=slots * share.threads,
-                    num_gpus=slots * share.cards,
-                    object_store_memory=10**8,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    _memory=slots * share.memory,
-                    _node_ip_address=LOOPBACK,
-                    _temp_dir=str(home),
-                )
-            yield
-        finally:
-            with first_one_asks():
-                ours = set(here.children(recursive=True)) - before
-                ray.shutdown()
-                _, left = psutil.wait_procs(ours, timeout=PATIENCE)
-                for process in left:
-                    process.kill()
-                psutil.wait_procs(left, timeout=PATIENCE)
-                ray_constants.ENABLE_RAY_CLUSTER = cluster
+    no_cluster = patch.object(ray_constants, "ENABLE_RAY_CLUSTER", False)
+    with scratch("ray", place) as home, no_cluster, patch.dict(os.environ, told):
+        # without a mode, Ray turns its token on for what it starts itself
+        os.environ.pop("RAY_AUTH_MODE", None)
+        yield home
 
 
-@contextmanager
-def _joined(address: str) -> Iterator[None]:
-    """The Ray that runs at `address`."""
-    import ray
+def _start(home: Path, share: Share, slots: int) -> None:
+    """Start Ray on this machine, with its files in `home`. Raises ValueError."""
+    try:
+        _init(
+            "local",
+            num_cpus=slots * share.threads,
+            num_gpus=slots * share.cards,
+            object_store_memory=10**8,
+            include_dashboard=False,
+            _memory=slots * share.memory,
+            _node_ip_address=LOOPBACK,
+            _temp_dir=str(home),
+        )
+    except Exception as error:  # Ray says in many ways that a process of its own was late
+        again = "leave out --ray, or try again when the machine is less busy"
+        raise ValueError(f"Ray could not be started ({first_line(error)}): {again}.") from error
 
+
+def _join(address: str) -> None:
+    """Join the Ray that runs at `address`. Raises ValueError."""
     again = "start one with `ray start --head`, or leave the address out to have one on this machine"
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and "/" not in host and port.isdecimal()):
@@ -119,35 +99,26 @@ def _joined(address: str) -> Iterator[None]:
     try:
         if address != "auto":
             socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
-        with _environment(RAY_USAGE_STATS_ENABLED="0"), handlers_kept():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+        _init(address)
     except (OSError, OverflowError) as error:
         raise ValueError(f"no Ray answers at {address} ({first_line(error)}): {again}.") from error
     except RuntimeError as error:
         raise ValueError(f"the Ray at {address} cannot be joined ({first_line(error)}).") from error
-    try:
-        yield
-    finally:
-        with first_one_asks():
-            ray.shutdown()
 
 
-@contextmanager
-def _environment(**variables: str | None) -> Iterator[None]:
-    """Variables for the processes that are started in the block, None for none; afterwards they are as they were."""
-    before = {name: os.environ.get(name) for name in variables}
-    _set(variables)
-    try:
-        yield
-    finally:
-        _set(before)
+def _init(address: str, **settings: Any) -> None:
+    import ray
+
+    with handlers_kept():
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **settings)
 
 
-def _set(variables: dict[str, str | None]) -> None:
-    for name, value in variables.items():
-        os.environ.pop(name, None)
-        if value is not None:
-            os.environ[name] = value
+def _leave() -> None:
+    """Leave Ray, or end all of one that was started here."""
+    import ray
+
+    with first_one_asks():
+        ray.shutdown()
 
 
 Input = TypeVar("Input", bound=Hashable)
@@ -235,10 +206,10 @@ KEEP = 2  # of so many runs at a rung, one goes on; and each rung is at so many 
 
 def rungs(steps: int) -> list[int]:
     """The steps at which a run of `steps` is judged: a quarter, when the warm-up is over, and a half."""
-    found = [max(1, steps // 4)]
-    while found[-1] * KEEP < steps:
-        found.append(found[-1] * KEEP)
-    return [rung for rung in found if rung < steps]
+    judged_at = [max(1, steps // 4)]
+    while judged_at[-1] * KEEP < steps:
+        judged_at.append(judged_at[-1] * KEEP)
+    return [rung for rung in judged_at if rung < steps]
 
 
 class Referee:
@@ -269,8 +240,8 @@ class Referee:
             trial, asha = SimpleNamespace(trial_id=name), self._scheduler(group)
             if not any(judged == name for judged, _ in self._judged):
                 asha.on_trial_add(None, trial)
-            said = asha.on_trial_result(None, trial, {"steps": rung, "loss": loss})
-            self._judged[name, rung] = said != TrialScheduler.STOP
+            decision = asha.on_trial_result(None, trial, {"steps": rung, "loss": loss})
+            self._judged[name, rung] = decision != TrialScheduler.STOP
         return self._judged[name, rung]
 
     def _scheduler(self, group: Any) -> Any:

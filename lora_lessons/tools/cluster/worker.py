@@ -100,11 +100,11 @@ def name_of_run(model: nn.Module, examples: list[Any], job: ClusterJob, ranks: A
     if ranks.main:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        found = hashlib.sha256(training.fingerprint(model, examples, job.settings).encode())
+        digest = hashlib.sha256(training.fingerprint(model, examples, job.settings).encode())
         torch.set_num_threads(threads)
         for file in ("fsdp.py", "worker.py"):
-            found.update(Path(__file__).with_name(file).read_bytes())
-        digits = torch.tensor(list(found.hexdigest()[:24].encode()), dtype=torch.uint8)
+            digest.update(Path(__file__).with_name(file).read_bytes())
+        digits = torch.tensor(list(digest.hexdigest()[:24].encode()), dtype=torch.uint8)
     if ranks.count > 1:
         dist.broadcast(digits, src=0)
     return bytes(digits.tolist()).decode()

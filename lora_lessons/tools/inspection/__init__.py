@@ -72,16 +72,16 @@ def _size(opened: AdapterFolder) -> Size:
 
 def _features(opened: AdapterFolder) -> tuple[str, ...]:
     """PEFT's features by PEFT's names, those that change what is computed."""
-    said = opened.settings
-    found = {
-        "rsLoRA": said.use_rslora,
-        "DoRA": said.use_dora,
-        "rank_pattern": bool(said.rank_pattern),
-        "alpha_pattern": bool(said.alpha_pattern),
-        "modules_to_save": bool(said.modules_to_save),
-        "target_parameters": bool(said.target_parameters),
-        f"bias={said.bias}": said.bias != "none",
-        f"init_lora_weights={said.init_lora_weights}": said.init_lora_weights not in ("", "false"),
+    settings = opened.settings
+    features = {
+        "rsLoRA": settings.use_rslora,
+        "DoRA": settings.use_dora,
+        "rank_pattern": bool(settings.rank_pattern),
+        "alpha_pattern": bool(settings.alpha_pattern),
+        "modules_to_save": bool(settings.modules_to_save),
+        "target_parameters": bool(settings.target_parameters),
+        f"bias={settings.bias}": settings.bias != "none",
+        f"init_lora_weights={settings.init_lora_weights}": settings.init_lora_weights not in ("", "false"),
         "LoRA on embeddings": any(one.on_embedding for one in opened.tensors),
         "whole embeddings saved": any(one.role == "embedding" for one in opened.tensors),
     }
@@ -98,4 +98,4 @@ def _features(opened: AdapterFolder) -> tuple[str, ...]:
         "velora_config",
         "ensure_weight_tying",
     )
-    return (*(name for name, used in found.items() if used), *(name for name in others if name in said.others))
+    return (*(name for name, used in features.items() if used), *(name for name in others if name in settings.others))

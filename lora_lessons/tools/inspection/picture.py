@@ -29,15 +29,15 @@ class Square(NamedTuple):
 
 def cells(xray: Xray) -> dict[tuple[str, int], Square]:
     """The squares by (kind, layer): ‖ΔW‖/‖W‖ where the base was looked at, ‖ΔW‖ otherwise."""
-    found: dict[tuple[str, int], Square] = {}
+    squares: dict[tuple[str, int], Square] = {}
     ratios = _has_ratios(xray)
     for matrix in xray.matrices:
         kind, layer = _place(matrix.module)
         value = matrix.ratio if ratios else matrix.norm
-        here = found.get((kind, layer))
+        here = squares.get((kind, layer))
         if here is None or (value or 0.0) > (here.value or 0.0):
-            found[kind, layer] = Square(kind, layer, value, matrix.moves)
-    return found
+            squares[kind, layer] = Square(kind, layer, value, matrix.moves)
+    return squares
 
 
 def heat_map(xray: Xray) -> Figure:
@@ -72,18 +72,18 @@ def summary(xray: Xray) -> str:
     kinds = {kind: mean(cell.value or 0.0 for cell in shown if cell.kind == kind) for kind in {c.kind for c in shown}}
     first, *_, last = sorted(kinds, key=lambda kind: -kinds[kind]) * 2
     still = sum(not cell.moves for cell in shown)
-    said = f"{_quantity(xray)} of {len(xray.matrices)} matrices. "
+    words = f"{_quantity(xray)} of {len(xray.matrices)} matrices. "
     if most.value == least.value:
-        said += f"It is {most.value:.3g} in all of them."
+        words += f"It is {most.value:.3g} in all of them."
     else:
-        said += (
+        words += (
             f"It is largest in {_where(most)} ({most.value:.3g}) and smallest in {_where(least)} ({least.value:.3g})."
         )
     if kinds[first] != kinds[last]:
-        said += (
+        words += (
             f" Of the kinds, {first} changes most on average ({kinds[first]:.3g}) and {last} least ({kinds[last]:.3g})."
         )
-    return said + (f" {still} add nothing at all and are crossed." if still else "")
+    return words + (f" {still} add nothing at all and are crossed." if still else "")
 
 
 def page(xray: Xray) -> str:

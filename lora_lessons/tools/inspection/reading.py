@@ -86,11 +86,11 @@ class AdapterFolder:
 
     def pairs(self) -> Iterator[tuple[str, Stored | None, Stored | None]]:
         """(module, A, B) of every module that has either, in the file's order."""
-        found: dict[str, dict[str, Stored]] = {}
+        by_module: dict[str, dict[str, Stored]] = {}
         for one in self.tensors:
             if one.role in ("A", "B"):
-                found.setdefault(one.module, {})[one.role] = one
-        for module, parts in found.items():
+                by_module.setdefault(one.module, {})[one.role] = one
+        for module, parts in by_module.items():
             yield module, parts.get("A"), parts.get("B")
 
     @cached_property
@@ -184,12 +184,12 @@ def _stored(file: Path) -> tuple[Stored, ...]:
     try:
         with safe_open(file, "pt") as opened:
             slices = {key: opened.get_slice(key) for key in list(opened.keys())}
-            found = [_named(key, tuple(one.get_shape()), str(one.get_dtype())) for key, one in slices.items()]
+            tensors = [_named(key, tuple(one.get_shape()), str(one.get_dtype())) for key, one in slices.items()]
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(file, error) from error
-    if not found:
+    if not tensors:
         raise ValueError(f"{file} holds no numbers at all: save the adapter again.")
-    return tuple(sorted(found, key=lambda one: in_order(one.key)))
+    return tuple(sorted(tensors, key=lambda one: in_order(one.key)))
 
 
 def odd_keys(opened: AdapterFolder) -> str:

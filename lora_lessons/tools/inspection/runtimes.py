@@ -48,10 +48,10 @@ def runtimes(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
 ) -> tuple[Runtime, ...]:
     """PEFT, llama.cpp, vLLM, and Ollama by way of a merge; of each the first reason that decides."""
-    found = []
+    answers = []
     for name, reasons in (("PEFT", _peft), ("llama.cpp", _llama_cpp), ("vLLM", _vllm), ("Ollama (merged)", _merged)):
-        found.append(Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against)))))
-    return tuple(found)
+        answers.append(Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against)))))
+    return tuple(answers)
 
 
 def _by_keys(opened: AdapterFolder, runtime: str, against: AgainstBase | None) -> Answer | None:
@@ -78,63 +78,64 @@ def _by_keys(opened: AdapterFolder, runtime: str, against: AgainstBase | None) -
 
 
 def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
-    said = opened.settings
-    if said.kind not in (*MERGED, *NOT_MERGED):
-        yield "unknown", f"PEFT 0.21 has no kind called {said.kind}: a later release may", ""
-    if said.task_type not in ("", *TASK_TYPES):
-        yield "no", f"it stops: it knows no task_type {said.task_type[:40]!r}", ""
-    if all_dropped(opened):
-        yield "no", "it stops, because the configuration means none of the modules in the file", ""
-    if misfit := tokens_misfit(opened, against.vocabulary if against else None):
-        yield "no", f"it stops: {misfit}", ""
-    if missing := not_in_file(opened):
-        yield "care", f"it stops where the base has {missing}, which the file lacks", ""
-    if said.starts(NEEDS_COVARIANCES):
-        yield (
-            "no",
-            "it stops, because CorDA's start needs the covariances of its training: convert it where you trained it",
-            "",
-        )
-    if other_ranks(opened, matrices):
-        yield "no", "the r of its configuration is not that of its tensors: a size mismatch", ""
-    if lost := dropped(opened):
-        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
-    if rows := tokens_dropped(opened):
-        yield "care", f"without the {rows} tokens that its configuration does not name", ""
-    if said.starts(NEEDS_GRADIENTS):
-        yield (
-            "care",
-            "it loads it on the plain W without a word, and LoRA-GA had changed W: convert it where you trained it",
-            "",
-        )
-    if said.changes_base:
+    settings = opened.settings
+    if settings.kind not in (*MERGED, *NOT_MERGED):
+        yield "unknown", f"PEFT 0.21 has no kind called {settings.kind}: a later release may", ""
+    if settings.task_type not in ("", *TASK_TYPES):
+        yield "no", f"it stops: it knows no task_type {settings.task_type[:40]!r}", ""
+    yield from _loading(opened, matrices, against, "it")
+    if settings.changes_base:
         yield "yes", "it works the same start out of the base anew, so the base must be the very same", ""
-    if "alora_invocation_tokens" in said.others:
+    if "alora_invocation_tokens" in settings.others:
         yield (
             "yes",
             "A and B work from the invocation tokens on: a prompt without them gets the base's answer",
             "peft#2609",
         )
-    unseen = "" if said.is_lora or against is None else "; whether this kind fits the base was not looked at"
+    unseen = "" if settings.is_lora or against is None else "; whether this kind fits the base was not looked at"
     yield "yes", f"it wrote the format{unseen}", ""
+
+
+def _loading(
+    opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None, peft: str
+) -> Iterator[Answer]:
+    """Where PEFT, called `peft` here, stops when it loads the adapter, and what it leaves out without stopping."""
+    if all_dropped(opened):
+        yield "no", f"{peft} stops, because the configuration means none of the modules in the file", ""
+    if misfit := tokens_misfit(opened, against.vocabulary if against else None):
+        yield "no", f"{peft} stops: {misfit}", ""
+    if missing := not_in_file(opened):
+        yield "care", f"{peft} stops where the base has {missing}, which the file lacks", ""
+    where_trained = "convert it where you trained it"
+    if opened.settings.starts(NEEDS_COVARIANCES):
+        yield "no", f"{peft} stops: CorDA's start needs the covariances of its training: {where_trained}", ""
+    if other_ranks(opened, matrices):
+        yield "no", f"{peft} stops: the r of its configuration is not that of its tensors, a size mismatch", ""
+    if lost := dropped(opened):
+        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
+    if rows := tokens_dropped(opened):
+        yield "care", f"without the {rows} tokens that its configuration does not name", ""
+    if opened.settings.starts(NEEDS_GRADIENTS):
+        reason = f"{peft} puts it on the plain W without a word, and LoRA-GA had changed W: {where_trained}"
+        yield "care", reason, ""
 
 
 def _llama_cpp(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None
 ) -> Iterator[Answer]:
-    said = opened.settings
-    if not said.is_lora:
-        yield "no", f"its adapters are A and B, and this is {said.kind}", ""
-    if said.use_dora:
+    settings = opened.settings
+    if not settings.is_lora:
+        yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
+    if settings.use_dora:
         yield "no", "its converter stops at DoRA's magnitudes: merge it first", "llama.cpp#6536"
     if other := _besides(opened):
         yield "no", f"its converter takes A and B alone and stops at {_last(other)}: merge it first", "llama.cpp#11554"
-    if "fan_in_fan_out" in said.others:
+    if "fan_in_fan_out" in settings.others:
         reason = "its converter turns GPT-2's W around, and A and B with it, which PEFT had turned: merge it first"
         yield "no", reason, "llama.cpp, convert_lora_to_gguf.py"
-    if "layer_replication" in said.others:
+    if "layer_replication" in settings.others:
         yield "no", "layer_replication adds layers that the base's GGUF has not", "llama.cpp, src/llama-adapter.cpp"
-    if "use_bdlora" in said.others:
+    if "use_bdlora" in settings.others:
         yield (
             "no",
             "it multiplies A and B as they are, and BD-LoRA keeps blocks: merge it first",
@@ -145,12 +146,12 @@ def _llama_cpp(
         yield "no", "this base's head is its embedding, and its converter leaves no lm_head alone", "llama.cpp#9065"
     if tied and any(one.on_embedding for one in matrices):
         yield "no", "it stops at an adapter of the embedding where the head is the same matrix", "tried with llama.cpp"
-    if said.target_parameters:
+    if settings.target_parameters:
         yield "unknown", "stacked experts (target_parameters) were not tried here: merge it first", ""
-    if against is None and "use_qalora" in said.others:
+    if against is None and "use_qalora" in settings.others:
         yield "care", _ON_GPTQ, ""
-    if said.changes_base:
-        yield "care", f"{said.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
+    if settings.changes_base:
+        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
     if tied is None and any(one.on_embedding for one in matrices):
         yield (
             "care",
@@ -164,15 +165,15 @@ def _llama_cpp(
         reason = "its converter stops at a base in bitsandbytes: give it the 16-bit one that this was made from"
         yield "care", reason, "llama.cpp, convert_hf_to_gguf.py"
     ours, known = _our_exporters(opened, matrices, against)
-    if said.alpha_pattern:
+    if settings.alpha_pattern:
         reason = "its converter has one alpha for all matrices, and alpha_pattern gives some another"
         reason += f"; `lora-lessons export gguf`{known} writes each matrix with its own" if ours else ""
         yield "care", reason, "lesson 10"
-    if said.use_rslora:
+    if settings.use_rslora:
         reason = "its converter reads lora_alpha alone"
         reason += f"; `lora-lessons export gguf`{known} writes α·√r in its place" if ours else ""
         yield "care", reason, "lesson 10"
-    if "alora_invocation_tokens" in said.others:
+    if "alora_invocation_tokens" in settings.others:
         yield (
             "yes",
             "its own converter writes the file, and llama-server adapts from the invocation tokens on",
@@ -189,23 +190,23 @@ def _llama_cpp(
 
 
 def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
-    said = opened.settings
-    if not said.is_lora:
-        yield "no", f"its adapters are A and B, and this is {said.kind}", ""
-    if said.modules_to_save:
+    settings = opened.settings
+    if not settings.is_lora:
+        yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
+    if settings.modules_to_save:
         yield "no", "it takes no modules_to_save: merge it first", "vllm#9280"
-    if said.use_dora:
+    if settings.use_dora:
         yield "no", "it takes no DoRA: merge it first", "vllm#6983, vllm#10849"
     whole = [one for one in _besides(opened) if one.role != "embedding"]
     if whole:
         yield "no", f"it takes A and B alone, and the file has {_last(whole)} too: merge it first", "vllm#7441"
-    if said.bias != "none":
-        yield "no", f"it refuses bias={said.bias!r}, also where the file has no bias: merge it first", "vllm#7441"
-    if "layer_replication" in said.others:
+    if settings.bias != "none":
+        yield "no", f"it refuses bias={settings.bias!r}, also where the file has no bias: merge it first", "vllm#7441"
+    if "layer_replication" in settings.others:
         yield "no", "layer_replication adds layers that its model has not", _VLLM_READS
-    if "use_bdlora" in said.others:
+    if "use_bdlora" in settings.others:
         yield "no", "it takes no BD-LoRA: merge it first", "vllm#28136"
-    if "alora_invocation_tokens" in said.others:
+    if "alora_invocation_tokens" in settings.others:
         yield (
             "care",
             "it adapts the whole prompt, and this one was trained to begin at its invocation tokens",
@@ -215,13 +216,13 @@ def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
         yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _VLLM_READS
     if any(one.role == "embedding" for one in opened.tensors):
         yield "care", "it skips the embeddings in the file: merge it first if they were trained", "vllm#32599"
-    if against is None and "use_qalora" in said.others:
+    if against is None and "use_qalora" in settings.others:
         yield "care", _ON_GPTQ, ""
-    if said.target_parameters:
+    if settings.target_parameters:
         yield "unknown", "stacked experts (target_parameters) depend on the model: try it, or merge first", ""
-    if said.changes_base:
-        yield "care", f"{said.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
-    if said.rank_pattern or said.alpha_pattern:
+    if settings.changes_base:
+        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
+    if settings.rank_pattern or settings.alpha_pattern:
         reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
         yield "care", reason, _VLLM_READS
     largest = max((one.r for one in matrices), default=0)
@@ -231,46 +232,34 @@ def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
 
 
 def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
-    said = opened.settings
-    if said.kind in NOT_MERGED:
-        yield "no", f"PEFT does not fold {said.kind} into W", ""
-    if said.kind not in MERGED:
-        yield "unknown", f"PEFT, which merges it, has no kind called {said.kind} in its release 0.21", ""
-    if "alora_invocation_tokens" in said.others:
+    settings = opened.settings
+    if settings.kind in NOT_MERGED:
+        yield "no", f"PEFT does not fold {settings.kind} into W", ""
+    if settings.kind not in MERGED:
+        yield "unknown", f"PEFT, which merges it, has no kind called {settings.kind} in its release 0.21", ""
+    if "alora_invocation_tokens" in settings.others:
         yield (
             "no",
             "PEFT does not merge aLoRA, which leaves what stands before its invocation tokens to the base",
             "peft#2609",
         )
-    if "layer_replication" in said.others:
+    if "layer_replication" in settings.others:
         yield "no", "layer_replication's copies share one W, so merging would add each copy's update to all of them", ""
-    if said.starts(NEEDS_COVARIANCES):
-        yield "no", "PEFT, which merges it, stops at CorDA's start: convert it where you trained it", ""
     if against and against.without_bias:
         yield "no", f"PEFT merges a bias into the base's own, and {against.without_bias[0]} has none", ""
     if any(one.norm is None for one in matrices):
         yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
-    misfit = tokens_misfit(opened, against.vocabulary if against else None)
-    if misfit or other_ranks(opened, matrices) or all_dropped(opened):
-        yield "no", "PEFT, which merges it, stops when it loads it", ""
-    if missing := not_in_file(opened):
-        yield "care", f"PEFT, which merges it, stops where the base has {missing}, which the file lacks", ""
-    if said.task_type not in ("", "CAUSAL_LM"):
-        yield "no", f"it was made for {said.task_type}, and Ollama serves language models", ""
-    if lost := dropped(opened):
-        yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
-    if rows := tokens_dropped(opened):
-        yield "care", f"without the {rows} tokens that its configuration does not name", ""
-    if said.starts(NEEDS_GRADIENTS):
-        yield "care", "PEFT merges it into the plain W, and LoRA-GA had changed W: convert it where you trained it", ""
+    if settings.task_type not in ("", "CAUSAL_LM"):
+        yield "no", f"it was made for {settings.task_type}, and Ollama serves language models", ""
+    yield from _loading(opened, matrices, against, "PEFT, which merges it,")
     if against is None and biased_by(opened):
         yield "care", "PEFT merges its bias only where the base's layer has one: name the base to see", ""
     tied = _ties(opened, matrices, against)
     if tied is not False and any(one.module.rpartition(".")[2] in EMBEDDINGS for one in matrices):
-        if tied and "ensure_weight_tying" in said.others:
+        if tied and "ensure_weight_tying" in settings.others:
             yield "no", "PEFT adapts head and embedding alike and merges both into the one matrix that they share", ""
         yield "care", "if the base ties head and embedding, untie them before PEFT merges, or both change", "peft#2018"
-    if against is None and "use_qalora" in said.others:
+    if against is None and "use_qalora" in settings.others:
         yield "care", "PEFT does not merge into a GPTQ base, which QA-LoRA is made for", ""
     if tied is not False and any(one.role == "embedding" for one in opened.tensors):
         reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"

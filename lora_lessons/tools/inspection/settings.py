@@ -97,9 +97,9 @@ class AdapterSettings(NamedTuple):
 
     def blocks_of(self, module: str, part: str) -> int:
         """Of how many blocks on its diagonal BD-LoRA makes a module's "A" or "B"; 1 where the file holds it whole."""
-        said = self.others.get("use_bdlora")
-        said = said if isinstance(said, dict) else {}
-        named, blocks = said.get(f"target_modules_bd_{part.lower()}"), said.get("nblocks")
+        bd_lora = self.others.get("use_bdlora")
+        bd_lora = bd_lora if isinstance(bd_lora, dict) else {}
+        named, blocks = bd_lora.get(f"target_modules_bd_{part.lower()}"), bd_lora.get("nblocks")
         if type(blocks) is not int or not isinstance(named, list):
             return 1
         leaf = module.rpartition(".")[2]
@@ -113,15 +113,15 @@ class AdapterSettings(NamedTuple):
 def read_settings(file: Path) -> AdapterSettings:
     """What `file`, an adapter_config.json, says. Raises ValueError where it is damaged."""
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        config = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{file} is damaged ({first_line(error)}): copy it again.") from error
-    if not isinstance(said, dict) or not isinstance(said.get("peft_type"), str) or not said["peft_type"]:
+    if not isinstance(config, dict) or not isinstance(config.get("peft_type"), str) or not config["peft_type"]:
         raise ValueError(f"{file} is damaged (it names no peft_type): copy it again.")
-    if fault := type_fault(said):
+    if fault := type_fault(config):
         raise ValueError(f"{file}: {fault}")
     try:
-        return _checked(said)
+        return _checked(config)
     except _Odd as odd:
         raise ValueError(f"{file} is damaged ({odd}): copy it again, or save the adapter again.") from None
 
@@ -130,28 +130,28 @@ class _Odd(Exception):
     """What of a configuration cannot be."""
 
 
-def _checked(said: dict[str, Any]) -> AdapterSettings:
+def _checked(config: dict[str, Any]) -> AdapterSettings:
     known = set(AdapterSettings._fields) | {"peft_type", "base_model_name_or_path"}
-    kind = said["peft_type"]
+    kind = config["peft_type"]
     # Other kinds mean something else by the same names: AdaLoRA's rank_pattern says which directions it kept.
-    of_lora = said if kind == "LORA" else {}
+    of_lora = config if kind == "LORA" else {}
     return AdapterSettings(
         kind=kind,
         r=_whole("r", of_lora.get("r", DEFAULT_R)) if of_lora else 0,
         lora_alpha=_number("lora_alpha", of_lora.get("lora_alpha", DEFAULT_ALPHA)),
-        use_rslora=_switch(said, "use_rslora"),
-        use_dora=_switch(said, "use_dora"),
-        bias=_text(said, "bias") or "none",
-        target_modules=_targets(said),
-        target_parameters=_names(said, "target_parameters"),
-        modules_to_save=_names(said, "modules_to_save"),
+        use_rslora=_switch(config, "use_rslora"),
+        use_dora=_switch(config, "use_dora"),
+        bias=_text(config, "bias") or "none",
+        target_modules=_targets(config),
+        target_parameters=_names(config, "target_parameters"),
+        modules_to_save=_names(config, "modules_to_save"),
         rank_pattern={k: _whole("rank_pattern", v) for k, v in _patterns(of_lora, "rank_pattern").items()},
         alpha_pattern={k: _number("alpha_pattern", v) for k, v in _patterns(of_lora, "alpha_pattern").items()},
-        init_lora_weights=_start(said.get("init_lora_weights")),
-        base_name=_text(said, "base_model_name_or_path"),
-        revision=_text(said, "revision"),
-        task_type=_text(said, "task_type"),
-        others={k: v for k, v in said.items() if k not in known and v is not False and v not in (None, "", [], {})},
+        init_lora_weights=_start(config.get("init_lora_weights")),
+        base_name=_text(config, "base_model_name_or_path"),
+        revision=_text(config, "revision"),
+        task_type=_text(config, "task_type"),
+        others={k: v for k, v in config.items() if k not in known and v is not False and v not in (None, "", [], {})},
     )
 
 
@@ -168,36 +168,36 @@ def _number(name: str, value: Any) -> float:
     return float(value)
 
 
-def _switch(said: dict[str, Any], name: str) -> bool:
-    if said.get(name) not in (None, True, False):
+def _switch(config: dict[str, Any], name: str) -> bool:
+    if config.get(name) not in (None, True, False):
         raise _Odd(f"{name} is neither true nor false")
-    return bool(said.get(name))
+    return bool(config.get(name))
 
 
-def _text(said: dict[str, Any], name: str) -> str:
-    value = said.get(name)
+def _text(config: dict[str, Any], name: str) -> str:
+    value = config.get(name)
     if not isinstance(value, str | None):
         raise _Odd(f"{name} is not a text")
     return value or ""
 
 
-def _names(said: dict[str, Any], name: str) -> tuple[str, ...]:
-    value = said.get(name) or []
+def _names(config: dict[str, Any], name: str) -> tuple[str, ...]:
+    value = config.get(name) or []
     value = [value] if isinstance(value, str) else value
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise _Odd(f"{name} is not a list of names")
     return tuple(sorted(value))
 
 
-def _targets(said: dict[str, Any]) -> tuple[str, ...] | str | None:
-    value = said.get("target_modules")
+def _targets(config: dict[str, Any]) -> tuple[str, ...] | str | None:
+    value = config.get("target_modules")
     if isinstance(value, str):
         return value
-    return _names(said, "target_modules") or None
+    return _names(config, "target_modules") or None
 
 
-def _patterns(said: dict[str, Any], name: str) -> dict[str, Any]:
-    value = said.get(name) or {}
+def _patterns(config: dict[str, Any], name: str) -> dict[str, Any]:
+    value = config.get(name) or {}
     if not isinstance(value, dict):
         raise _Odd(f"{name} is not a table")
     if fault := next(filter(None, map(pattern_fault, value)), ""):
@@ -250,8 +250,8 @@ def in_layers(module: str, said: dict[str, Any]) -> bool:
     for pattern in patterns or [r".*?\.[^.]*"]:
         if pattern_fault(pattern):
             return True
-        if found := re.match(rf"{pattern}\.(\d{{1,9}})\.", module):
-            return int(found[1]) in (layers if isinstance(layers, list) else [layers])
+        if match := re.match(rf"{pattern}\.(\d{{1,9}})\.", module):
+            return int(match[1]) in (layers if isinstance(layers, list) else [layers])
     return False
 
 

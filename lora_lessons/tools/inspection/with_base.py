@@ -79,41 +79,41 @@ def hold_against(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: str, forgetting: bool = False
 ) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
     """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
-    found = open_base(base)._replace(own_name=opened.settings.in_base)
-    sizes = {one.module: _size(one, found) for one in matrices}
+    source = open_base(base)._replace(own_name=opened.settings.in_base)
+    sizes = {one.module: _size(one, source) for one in matrices}
     matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
-    not_finite = tuple(found.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
+    not_finite = tuple(source.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
     sound = not not_finite and all(one.norm is not None for one in matrices)
-    lacking, other_shapes = _misfits(matrices, found)
-    other_shapes += _other_sizes(opened, found)
+    lacking, other_shapes = _misfits(matrices, source)
+    other_shapes += _other_sizes(opened, source)
     by_change = sorted((one for one in matrices if one.ratio), key=lambda one: -(one.ratio or 0.0))
-    seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, found))
+    seen = {} if opened.settings.changes_base else dict(_intruders(opened, by_change, source))
     matrices = [one._replace(intruders=seen.get(one.module)) for one in matrices]
     ratios = [one.ratio for one in matrices if one.ratio is not None]
-    adapted = {found.own_name(one.module) for one in matrices}
+    adapted = {source.own_name(one.module) for one in matrices}
     return tuple(matrices), AgainstBase(
-        name=found.name,
-        place=found.place,
-        tied=found.tied,
-        vocabulary=found.config.get("vocab_size"),
+        name=source.name,
+        place=source.place,
+        tied=source.tied,
+        vocabulary=source.config.get("vocab_size"),
         ratio=median(ratios) if ratios else None,
         largest_ratio=max(ratios, default=None),
         lacking=lacking,
         other_shapes=other_shapes,
-        not_adapted=_not_adapted(found, adapted) if opened.settings.is_lora else {},
-        left_out=_left_out(found, opened) if opened.settings.is_lora else {},
+        not_adapted=_not_adapted(source, adapted) if opened.settings.is_lora else {},
+        left_out=_left_out(source, opened) if opened.settings.is_lora else {},
         not_finite=not_finite,
         intruders=(sum(seen.values()), LEADING * len(seen)) if seen else None,
         perplexity=_perplexities(opened, base) if forgetting and sound else None,
-        not_exported=gguf.why_not_written(found.place),
-        without_bias=tuple(one for one in biased_by(opened) if f"{found.own_name(one)}.bias" not in found.shapes),
-        in_bitsandbytes=_packed_by(found.config) == "bitsandbytes",
+        not_exported=gguf.why_not_written(source.place),
+        without_bias=tuple(one for one in biased_by(opened) if f"{source.own_name(one)}.bias" not in source.shapes),
+        in_bitsandbytes=_packed_by(source.config) == "bitsandbytes",
     )
 
 
 def _packed_by(config: dict[str, Any]) -> str:
-    said = config.get("quantization_config")
-    return str(said.get("quant_method", "")) if isinstance(said, dict) else ""
+    quantization = config.get("quantization_config")
+    return str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
 
 
 def open_base(base: str) -> OpenedBase:
@@ -201,8 +201,8 @@ def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
 
 def _is_stack(module: str, modules: Mapping[str, nn.Module]) -> bool:
     """A module that holds stacks of experts: only target_parameters says which of them is adapted."""
-    found = modules.get(module.replace(".base_layer", ""))
-    return found is not None and bool(lora.stacked(found))
+    owner = modules.get(module.replace(".base_layer", ""))
+    return owner is not None and bool(lora.stacked(owner))
 
 
 def _intruders(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: OpenedBase) -> Iterator[tuple[str, int]]:
@@ -301,21 +301,21 @@ def _ends(place: Path) -> tuple[bool | None, str]:
 
 
 def _added(place: Path, config: dict[str, Any]) -> dict[int, str]:
-    found: dict[int, str] = {}
+    added: dict[int, str] = {}
     decoder = config.get("added_tokens_decoder")
     for number, about in decoder.items() if isinstance(decoder, dict) else ():
         if str(number).isdecimal() and len(str(number)) < 10 and isinstance(about, dict):
-            found[int(number)] = str(about.get("content"))
+            added[int(number)] = str(about.get("content"))
     listed = _json(place / "tokenizer.json").get("added_tokens")
     for about in listed if isinstance(listed, list) else ():
         if isinstance(about, dict) and isinstance(about.get("id"), int):
-            found[about["id"]] = str(about.get("content"))
-    return found
+            added[about["id"]] = str(about.get("content"))
+    return added
 
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        said = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -28,27 +28,29 @@ def _findings(xray: Xray) -> Iterator[str]:
     if not any(finding.severity != "note" for finding in xray.findings):
         yield in_line(f"{xray.name}: nothing stands out.")
     for finding in xray.findings:
-        said = f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
+        line = f"{MARKS[finding.severity]} {finding.sentence}{f' [{finding.behind}]' if finding.behind else ''}"
         yield textwrap.fill(
-            in_line(said), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            in_line(line), WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
         )
 
 
 def _settings(xray: Xray) -> Iterator[str]:
-    said, size = xray.settings, xray.size
-    if said.is_lora:
+    settings, size = xray.settings, xray.size
+    if settings.is_lora:
         scales = ", ".join(f"{scale:.4g}" for scale in xray.scales) or "none"
         ranks = sorted({matrix.r for matrix in xray.matrices})
-        r = f"{ranks[0]} … {ranks[-1]}" if len(ranks) > 1 else str(ranks[0] if ranks else said.r)
-        yield f"r = {r}, lora_alpha = {said.lora_alpha:.4g}: scale {scales}"
-    targets = [*([said.target_modules] if isinstance(said.target_modules, str) else said.target_modules or ())]
-    targets += said.target_parameters
+        r = f"{ranks[0]} … {ranks[-1]}" if len(ranks) > 1 else str(ranks[0] if ranks else settings.r)
+        yield f"r = {r}, lora_alpha = {settings.lora_alpha:.4g}: scale {scales}"
+    targets = [
+        *([settings.target_modules] if isinstance(settings.target_modules, str) else settings.target_modules or ())
+    ]
+    targets += settings.target_parameters
     if shown := ", ".join(name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in targets[:MOST] if name):
         yield f"targets: {shown}" + f" and {len(targets) - MOST} more" * (len(targets) > MOST)
     if xray.features:
         yield f"uses: {', '.join(xray.features)}"
-    revision = f" (revision {said.revision})" if said.revision else ""
-    yield f"base: {said.base_name or 'not named'}{revision}"
+    revision = f" (revision {settings.revision})" if settings.revision else ""
+    yield f"base: {settings.base_name or 'not named'}{revision}"
     dtypes = ", ".join(size.dtypes)
     parts = [("A and B", size.lora), ("whole embeddings", size.embeddings), ("others", size.others)]
     held = ", ".join(f"{name} {part / 1e6:.3g} MB" for name, part in parts if part)
@@ -75,10 +77,10 @@ def _table(xray: Xray) -> Iterator[str]:
 
 def by_kind(matrices: Sequence[AdaptedMatrix]) -> dict[str, list[AdaptedMatrix]]:
     """The matrices by the last part of their names, in the order of the file."""
-    found: dict[str, list[AdaptedMatrix]] = {}
+    kinds: dict[str, list[AdaptedMatrix]] = {}
     for matrix in matrices:
-        found.setdefault(matrix.module.replace(".base_layer", "").rpartition(".")[2], []).append(matrix)
-    return found
+        kinds.setdefault(matrix.module.replace(".base_layer", "").rpartition(".")[2], []).append(matrix)
+    return kinds
 
 
 def _known(group: Sequence[AdaptedMatrix], field: str) -> list[float]:
@@ -118,7 +120,7 @@ def as_json(xray: Xray) -> dict[str, Any]:
 
     A matrix has the fields of `AdaptedMatrix`, a finding those of `Finding`, and so on; what is not known is null.
     """
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "adapter": xray.name,
         "place": xray.place,
         "settings": xray.settings._asdict(),
@@ -130,7 +132,7 @@ def as_json(xray: Xray) -> dict[str, Any]:
         "runtimes": [runtime._asdict() for runtime in xray.runtimes],
         "base": xray.base._asdict() | {"place": str(xray.base.place)} if xray.base else None,
     }
-    return _plain(said)
+    return _plain(fields)
 
 
 def _plain(value: Any) -> Any:

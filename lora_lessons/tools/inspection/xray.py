@@ -240,9 +240,9 @@ def all_dropped(opened: AdapterFolder) -> bool:
 
 def not_in_file(opened: AdapterFolder) -> str:
     """What the configuration says is saved whole and the file has nothing of, in a few words; or ""."""
-    said, keys = opened.settings, [one.key for one in opened.tensors if one.role not in ("A", "B")]
-    if said.modules_to_save and not any(f".{name}." in key for name in said.modules_to_save for key in keys):
-        return f"a module called {' or '.join(said.modules_to_save)} (modules_to_save)"
+    settings, keys = opened.settings, [one.key for one in opened.tensors if one.role not in ("A", "B")]
+    if settings.modules_to_save and not any(f".{name}." in key for name in settings.modules_to_save for key in keys):
+        return f"a module called {' or '.join(settings.modules_to_save)} (modules_to_save)"
     if any(rows is None for _, _, rows in _tokens(opened)):
         return "the tokens of trainable_token_indices"
     return ""
@@ -250,9 +250,11 @@ def not_in_file(opened: AdapterFolder) -> str:
 
 def _tokens(opened: AdapterFolder) -> Iterator[tuple[str, Any, int | None]]:
     """Of each embedding in LoRA's trainable_token_indices: its name ("" for the model's own), its tokens, and the file's rows."""
-    said = opened.settings.others.get("trainable_token_indices") if opened.settings.is_lora else None
+    trained = opened.settings.others.get("trainable_token_indices") if opened.settings.is_lora else None
     rows = {f".{one.module}": one.shape[0] for one in opened.tensors if one.role == "tokens" and one.shape}
-    for name, numbers in said.items() if isinstance(said, dict) else [("", said)] if said is not None else []:
+    for name, numbers in (
+        trained.items() if isinstance(trained, dict) else [("", trained)] if trained is not None else []
+    ):
         yield name, numbers, next((held for module, held in rows.items() if not name or f".{name}." in module), None)
 
 
@@ -270,15 +272,15 @@ def tokens_misfit(opened: AdapterFolder, vocabulary: int | None = None) -> str:
 
 def tokens_dropped(opened: AdapterFolder) -> int:
     """The rows of tokens in a LoRA's file that its configuration does not name: PEFT loads the adapter without them."""
-    said = opened.settings
-    named = not said.is_lora or "trainable_token_indices" in said.others
+    settings = opened.settings
+    named = not settings.is_lora or "trainable_token_indices" in settings.others
     return 0 if named else sum(one.shape[0] for one in opened.tensors if one.role == "tokens" and one.shape)
 
 
 def other_ranks(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> list[AdaptedMatrix]:
     """The matrices whose tensors have another rank than the configuration gives them: PEFT refuses the adapter."""
-    said = opened.settings
-    return [one for one in matrices if said.reaches(one.module) and one.r != said.rank_of(one.module)]
+    settings = opened.settings
+    return [one for one in matrices if settings.reaches(one.module) and one.r != settings.rank_of(one.module)]
 
 
 def biased_by(opened: AdapterFolder) -> list[str]:

@@ -173,26 +173,26 @@ def find_card(card: str | float) -> tuple[str, float]:
     that stands for several sizes means the first of them (see `several_sizes`), unless one is added: "3080 12".
     Raises ValueError for what is neither.
     """
-    if found := _found(card):
-        known, size = found
+    if match := _found(card):
+        known, size = match
         several = len(known.sizes) > 1 and known.name != "RTX 3060"
         return (f"{known.name} {size:g}" if several else known.name), size * GIB
     gb = re.fullmatch(r"([0-9]*\.?[0-9]+)(gi?b?|gigabytes?)?", re.sub(rf"{_ASIDE}|\s", "", f"{card}".lower()))
     most = 2000 if gb and gb[2] else LARGEST_BARE
     if gb and 0 < float(gb[1]) <= most:
         return f"A card of {float(gb[1]):g} GB", float(gb[1]) * GIB
-    said = str(card).strip()
-    near = [_NAMES[plain].name for plain in difflib.get_close_matches(_plain(said), _NAMES, n=4, cutoff=0.7)]
+    name = str(card).strip()
+    near = [_NAMES[plain].name for plain in difflib.get_close_matches(_plain(name), _NAMES, n=4, cutoff=0.7)]
     meant = f"did you mean {' or '.join(near)}? Otherwise give" if near else f"choose from {', '.join(CARDS)}, or give"
-    raise ValueError(f"I don't know a card called {said!r}: {meant} its GB, such as 24.")
+    raise ValueError(f"I don't know a card called {name!r}: {meant} its GB, such as 24.")
 
 
 def several_sizes(card: str | float) -> str:
     """A sentence where `card` stands for cards of several sizes and names none of them; "" elsewhere."""
-    found = _found(card)
-    if not found or len(found[0].sizes) == 1 or _sized(_plain(card)):
+    match = _found(card)
+    if not match or len(match[0].sizes) == 1 or _sized(_plain(card)):
         return ""
-    known, size = found
+    known, size = match
     held = " or ".join(f"{one:g}" for one in sorted(known.sizes))
     other = next(one for one in known.sizes if one != size)
     return f'The {known.name} comes with {held} GB: this is the plan for {size:g}. For the other, say "{known.name} {other:g}".'
@@ -204,8 +204,8 @@ _NO_BF16 = re.compile(r"GTX|RTX 20\d\d|[PV]100|P40|T4")
 
 def computes_in(card: str | float) -> str:
     """The 16 bits that a card computes in, "bf16" or "fp16"; "bf16" for one that is given by its GB alone."""
-    found = _found(card)
-    return "fp16" if found and _NO_BF16.match(found[0].name) else "bf16"
+    match = _found(card)
+    return "fp16" if match and _NO_BF16.match(match[0].name) else "bf16"
 
 
 def cards_of(said: str) -> tuple[int, str]:
@@ -239,9 +239,9 @@ def _sized(plain: str) -> tuple[GraphicsCard, float] | None:
     return None
 
 
-def _plain(said: str | float) -> str:
+def _plain(name: str | float) -> str:
     """A name without maker, make and spaces: "NVIDIA GeForce RTX 4060 Laptop GPU" is 4060laptop."""
-    text = f"{said:g}" if isinstance(said, int | float) else str(said).strip().lower()
+    text = f"{name:g}" if isinstance(name, int | float) else str(name).strip().lower()
     text = re.sub(rf"{_ASIDE}|(?<![a-z0-9])(?:{_MAKERS}|{_BUILT})(?![a-z])", " ", text)
     laptop = bool(re.search(_LAPTOP, text))
     text = re.sub(rf"{_LAPTOP}|[\s_:/-]|gi?b\b", "", text)

@@ -174,8 +174,8 @@ SAID = {
     "optimizer step": "the optimizer's step",
 }
 PEAKS = {"loss": "memory peaks while the loss is computed"} | {
-    moment: f"memory peaks {'at' if moment == 'first block' else 'in'} {said}"
-    for moment, said in SAID.items()
+    moment: f"memory peaks {'at' if moment == 'first block' else 'in'} {place}"
+    for moment, place in SAID.items()
     if moment != "loss"
 }
 
@@ -228,8 +228,8 @@ def cards_measured() -> list[str]:
 
 def validated() -> str:
     """Whether any card has checked such a plan: a sentence."""
-    if found := cards_measured():
-        return f"Plans like this one were checked on {len(found)} card{'s' * (len(found) > 1)} (data/measurements/)."
+    if cards := cards_measured():
+        return f"Plans like this one were checked on {len(cards)} card{'s' * (len(cards) > 1)} (data/measurements/)."
     return "This plan is not validated on a GPU: no card has measured it yet, so leave some room."
 
 

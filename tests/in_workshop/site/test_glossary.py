@@ -4,9 +4,9 @@ import re
 
 import nbformat
 import pytest
+from prose_checks import free_numbers
 from sources import texts
 
-from lora_lessons.course import prose
 from lora_lessons.course.lesson import lessons, notebook_of, place_of, side_trips
 from workshop.site import glossary
 
@@ -42,7 +42,7 @@ def test_terms_stand_in_the_order_of_the_alphabet_and_each_once():
 def test_a_term_is_explained_in_two_sentences_without_free_numbers():
     for term in TERMS:
         assert 1 <= len(re.findall(r"[.!?](?= [A-Z0-9α]|$)", term.means)) <= 2, term
-        assert term.means.endswith(".") and prose.free_numbers(term.means) == [] and "<" not in term.means, term
+        assert term.means.endswith(".") and free_numbers(term.means) == [] and "<" not in term.means, term
         assert not re.search(r"\b(simply|just|obviously)\b", term.means), term
 
 

@@ -24,6 +24,7 @@ from lora_lessons import lessons
 from lora_lessons.course.lesson import lessons as notebooks
 from lora_lessons.course.lesson import side_trips
 from lora_lessons.course.on_the_web import KINDS, LIVE, SCENE, Live, matrix, thinned, whole_stage
+from lora_lessons.course.page_half import page_half
 from lora_lessons.course.stage import Stage
 from lora_lessons.drawing import use_style
 from workshop.site import baking, widgets
@@ -380,7 +381,7 @@ def test_the_same_widget_is_the_same_file_again(tmp_path):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_kinds_module_is_wrapped_unchanged(name):
-    module = KINDS[name].esm.read_text(encoding="utf-8")
+    module = page_half(KINDS[name].esm)
     wrapped = widgets.wrapped(name, module)
     assert module.partition(widgets.EXPORT)[0] in wrapped and "export default" not in wrapped
 

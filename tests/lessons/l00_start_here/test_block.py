@@ -2,6 +2,7 @@
 
 import pytest
 from matplotlib.patches import Rectangle
+from stills import block_still
 
 from lora_lessons import lora, models
 from lora_lessons.lessons.l00_start_here import pictures
@@ -18,7 +19,7 @@ def test_the_matrices_are_those_of_the_models_own_block():
 
 
 def test_they_are_drawn_to_scale_and_apart():
-    figure, words = pictures.block_still(6)
+    figure, words = block_still(6)
     *seven, marked = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
     sizes = [(round(p.get_height()), round(p.get_width())) for p in seven]
     assert sizes == [(576, 576), (192, 576), (192, 576), (576, 576), (1536, 576), (1536, 576), (576, 1536)]
@@ -30,7 +31,7 @@ def test_they_are_drawn_to_scale_and_apart():
 
 
 def test_every_label_stands_in_the_picture_and_on_no_other():
-    figure, _ = pictures.block_still(1)
+    figure, _ = block_still(1)
     figure.canvas.draw()
     boxes = {t.get_text(): t.get_window_extent() for t in figure.axes[0].texts if t.get_text() not in ("", "1")}
     page = figure.bbox
@@ -44,7 +45,7 @@ def test_every_label_stands_in_the_picture_and_on_no_other():
 @pytest.mark.parametrize("wrong", [0, 8, 2.5, "q_proj", True])
 def test_a_matrix_that_is_not_there_is_refused(wrong):
     with pytest.raises(ValueError, match=r"choose 1 to 7\.|whole number such as 8"):
-        pictures.block_still(wrong)
+        block_still(wrong)
 
 
 def test_the_slider_goes_through_all_seven():

@@ -3,6 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from stills import fit_still, fit_words
 
 from lora_lessons import lora, memory, models
 from lora_lessons.course import figures
@@ -62,7 +63,7 @@ def test_the_fixed_part_is_the_ledgers_for_the_attached_shape():
 def test_the_bars_are_the_bill_end_to_end(method):
     for seq in (32, 1024, 700):
         setting = FIT | {"method": method, "card": "H200", "seq": seq}
-        rows = bars(widget.fit_still(**setting)[0])
+        rows = bars(fit_still(**setting)[0])
         sizes = [part / 1e9 for part in figures.bill_parts(ledger(**setting).bill).values()]
         assert sum(sizes) == pytest.approx(ledger(**setting).bill.total / 1e9)
         assert [rows[n][0] for n in range(8)] == [pytest.approx((sum(sizes[:n]), sizes[n])) for n in range(8)]
@@ -84,14 +85,14 @@ def test_on_the_page_too():
 
 
 def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
-    figure, _ = widget.fit_still(**FIT | {"card": "A100 40", "gradient_checkpointing": "off", "seq": 131072})
+    figure, _ = fit_still(**FIT | {"card": "A100 40", "gradient_checkpointing": "off", "seq": 131072})
     (ax,) = figure.axes
     assert ax.lines[0].get_xdata()[0] == ax.patches[0].get_width() == pytest.approx(40 * 2**30 / 1e9)
     edge = ax.get_xlim()[1]
     assert all(left + width <= edge + 1e-9 for row in bars(figure).values() for left, width in row)
     total = ledger(gradient_checkpointing="off", seq=131072).bill.total / 1e9
     assert total > edge and f"{total:.1f} GB →" in [text.get_text() for text in ax.texts]
-    whole = widget.fit_still(**FIT | {"card": "RTX 3060", "method": "full fp32", "seq": 32})[0].axes[0]
+    whole = fit_still(**FIT | {"card": "RTX 3060", "method": "full fp32", "seq": 32})[0].axes[0]
     assert whole.get_xlim()[1] > ledger(method="full fp32", seq=32).bill.total / 1e9, (
         "what the model takes is seen whole"
     )
@@ -109,10 +110,10 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
 )
 def test_it_says_whether_it_fits_and_how_much_would(changed):
     setting = FIT | changed
-    figure, words = widget.fit_still(**setting)
+    figure, words = fit_still(**setting)
     bill, room = ledger(**setting).bill, planning.card_bytes(setting["card"])
     gb = abs(room - bill.total) / 1e9
-    assert words == widget.fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak of a step" in words
+    assert words == fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak of a step" in words
     assert f"{setting['card']} holds {room / 1e9:.1f} GB." in words
     fits = bill.total <= room
     assert (f"It fits, and {gb:.1f} GB are free" if fits else f"It does not fit: {gb:.1f} GB are missing") in words
@@ -128,12 +129,12 @@ def test_it_says_whether_it_fits_and_how_much_would(changed):
 )
 def test_it_says_what_lesson_08_says_of_the_same_job(method, record):
     planned = values(read_baseline("08_qlora_7b"))[f"needs.{record}"]
-    said = widget.fit_words(**FIT | {"model": "Qwen2.5-7B", "method": method, "r": 16})
+    said = fit_words(**FIT | {"model": "Qwen2.5-7B", "method": method, "r": 16})
     assert f": {planned:.1f} GB at the peak of a step" in said
 
 
 def test_every_row_of_the_bill_has_a_number():
-    figure, _ = widget.fit_still(**FIT | {"method": "qlora", "r": 1, "seq": 128})
+    figure, _ = fit_still(**FIT | {"method": "qlora", "r": 1, "seq": 128})
     said = [text.get_text() for text in figure.axes[0].texts]
     bill = ledger(**FIT | {"method": "qlora", "r": 1, "seq": 128}).bill
     assert 0 < bill.adapters < 5e7 and f"{bill.adapters / 1e6:.0f} MB" in said
@@ -165,13 +166,13 @@ IMPOSSIBLE = [
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_an_impossible_setting_is_refused_in_a_sentence(name, value, sentence):
     with pytest.raises(ValueError, match=sentence):
-        widget.fit_still(**FIT | {name: value})
+        fit_still(**FIT | {name: value})
 
 
 def test_the_smallest_layer_decides_how_large_r_may_be():
-    widget.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1024})
-    with pytest.raises(ValueError, match="1024×4096 weight"):
-        widget.fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1025})
+    fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1024})
+    with pytest.raises(ValueError, match="does not fit a 1024×4096 weight"):
+        fit_still(**FIT | {"model": "Mistral-7B", "method": "lora", "r": 1025})
 
 
 def test_unknown_names_are_answered_with_those_that_exist():
@@ -181,7 +182,7 @@ def test_unknown_names_are_answered_with_those_that_exist():
         ("method", "dora", "qlora"),
     ):
         with pytest.raises(ValueError, match=part):
-            widget.fit_still(**FIT | {name: value})
+            fit_still(**FIT | {name: value})
 
 
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
@@ -191,10 +192,10 @@ def test_a_refusal_keeps_the_last_picture(name, value, sentence):
     scene = stage.scene
     turn(stage, **{name: value})
     assert sentence in stage.said and stage.said.endswith((".", repr(value) + ".", "start)."))
-    assert stage.scene is scene and stage.still()[1] == widget.fit_words(**FIT | {"method": "lora"})
+    assert stage.scene is scene and stage.still()[1] == fit_words(**FIT | {"method": "lora"})
     turn(stage, **{name: FIT[name]}, card="H200", model="Mistral-7B")
     assert stage.said == ""
-    assert stage.still()[1] == widget.fit_words(**FIT | {"method": "lora", "card": "H200", "model": "Mistral-7B"})
+    assert stage.still()[1] == fit_words(**FIT | {"method": "lora", "card": "H200", "model": "Mistral-7B"})
 
 
 def test_controls_redraw():
@@ -203,7 +204,7 @@ def test_controls_redraw():
     for control in stage.controls:
         for option in [*control.get("options", ()), *control.get("stops", ())]:
             turn(stage, **{control["name"]: option})
-            assert stage.said == "" and stage.still()[1] == widget.fit_words(**stage.values)
+            assert stage.said == "" and stage.still()[1] == fit_words(**stage.values)
 
 
 def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
@@ -233,15 +234,15 @@ def test_the_other_pictures_of_lesson_00_are_to_scale():
 
 
 def test_every_row_shows_a_number_however_small_its_part():
-    texts = [text.get_text() for text in widget.fit_still(**FIT | {"r": 1, "seq": 32})[0].axes[0].texts]
+    texts = [text.get_text() for text in fit_still(**FIT | {"r": 1, "seq": 32})[0].axes[0].texts]
     sizes = [text for text in texts if text.endswith((" GB", " MB"))]
     parts = figures.bill_parts(ledger(r=1, seq=32).bill).values()
     assert len(sizes) >= len(parts) + 1, "a number for each part, and one for all together"
     small = [part for part in parts if 0 < part < 5e7]
     assert small and all(f"{max(1, round(part / 1e6))} MB" in sizes for part in small)
-    words = widget.fit_words(**FIT | {"r": 1, "seq": 32})
+    words = fit_words(**FIT | {"r": 1, "seq": 32})
     assert all(f"{max(1, round(part / 1e6))} MB" in words for part in small)
-    full = widget.fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]
+    full = fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]
     assert "0 GB" in [text.get_text() for text in full.texts], "no adapters"
 
 

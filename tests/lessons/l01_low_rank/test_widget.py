@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from stills import rank_explorer_still
 
 from lora_lessons import lowrank
 from lora_lessons.lessons.l01_low_rank import pictures, widget
@@ -23,14 +24,14 @@ def turn(stage, **values):
 
 def test_the_picture_is_the_matrix_cut_to_that_rank(W):
     for r in (1, 5, 12):
-        figure, _ = widget.rank_explorer_still(W, r, "W")
+        figure, _ = rank_explorer_still(W, r, "W")
         shown = torch.tensor(np.asarray(figure.axes[0].images[0].get_array()))
         assert torch.allclose(shown, lowrank.truncate(W, r), atol=1e-5)
         assert f"W, rank {r} of 12" in [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_the_mark_stands_on_the_energy_curve(W):
-    figure, _ = widget.rank_explorer_still(W, 5, "W")
+    figure, _ = rank_explorer_still(W, 5, "W")
     curve, even, mark = figure.axes[1].lines
     assert mark.get_xydata().tolist() == [curve.get_xydata()[4].tolist()]
     assert curve.get_ydata()[-1] == pytest.approx(1) and even.get_xdata()[0] == lowrank.break_even_rank(12, 20)
@@ -59,9 +60,9 @@ def test_a_large_matrix_is_shown_by_every_second_row_and_column():
 
 
 def test_a_photograph_is_grey_and_weights_have_two_sides(W):
-    photo = widget.rank_explorer_still(W.abs() / 4, 3, "photo")[0].axes[0].images[0]
+    photo = rank_explorer_still(W.abs() / 4, 3, "photo")[0].axes[0].images[0]
     assert photo.get_cmap().name == "gray" and photo.get_clim() == (0, 1)
-    low, high = widget.rank_explorer_still(W, 3, "W")[0].axes[0].images[0].get_clim()
+    low, high = rank_explorer_still(W, 3, "W")[0].axes[0].images[0].get_clim()
     assert low == -high < 0
 
 
@@ -137,7 +138,7 @@ def test_a_layer_and_a_kind_choose_the_matrix(layers, W):
     assert layers.controls[1]["options"] == ["q", "up"]
     for layer, factor in (("layer 0", 1), ("layer 1", 2)):
         turn(layers, name=layer, kind="q")
-        assert layers.still()[1] == widget.rank_explorer_still(factor * W, 5, "")[1]
+        assert layers.still()[1] == rank_explorer_still(factor * W, 5, "")[1]
         assert f"{layer}, q, rank 5 of 12" in [text.get_text() for text in layers.still()[0].axes[0].texts]
     turn(layers, kind="up")
     assert layers.values["r"] == 4 and layers.still()[1].startswith("Rank 4 keeps ")

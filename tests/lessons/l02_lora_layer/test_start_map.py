@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from stills import start_map_still
 
 from lora_lessons.lessons.l02_lora_layer import widget
 
@@ -58,7 +59,7 @@ def test_the_words_say_what_happens(start, said):
 
 
 def test_the_picture_holds_the_path_the_start_and_the_losses():
-    figure, words = widget.start_map_still(0.5, 0.0)
+    figure, words = start_map_still(0.5, 0.0)
     path, losses = by_torch(0.5, 0.0)
     ground, curve = figure.axes
     drawn, end, start = ground.lines[-3:]

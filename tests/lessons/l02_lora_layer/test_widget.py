@@ -2,6 +2,7 @@
 
 import pytest
 from matplotlib.patches import Rectangle
+from stills import layer_anatomy_still
 
 from lora_lessons import lora
 from lora_lessons.lessons.l02_lora_layer import widget
@@ -19,7 +20,7 @@ def turn(stage, **values):
 
 @pytest.mark.parametrize("r", [1, 8, 512, 570])
 def test_w_b_and_a_are_drawn_to_one_scale(r):
-    figure, _ = widget.layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
+    figure, _ = layer_anatomy_still(d=1536, k=576, r=r, lora_alpha=16)
     assert rectangles(figure) == [(576, 1536), (r, 1536), (576, r)]
     assert figure.axes[0].get_aspect() == 1
 
@@ -70,7 +71,7 @@ def test_a_rank_above_the_slider_may_be_typed():
 def test_impossible_settings_are_refused_in_the_layers_words(settings):
     d, k, r, alpha = settings
     with pytest.raises(ValueError) as ours:
-        widget.layer_anatomy_still(d, k, r, alpha)
+        layer_anatomy_still(d, k, r, alpha)
     with pytest.raises(ValueError) as layers:
         lora.check_settings(r, alpha, d, k)
     assert str(ours.value) == str(layers.value)

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from stills import scale_lab_still
 
 from lora_lessons.drawing import use_style
 from lora_lessons.experiments import sweep
@@ -17,7 +18,7 @@ def measured(r, push, loss):
 def test_no_two_words_of_the_opening_picture_stand_on_each_other():
     use_style()  # as a lesson does
     widget._lab_of.cache_clear()  # an earlier test may have drawn it in another style
-    figure, _ = widget.scale_lab_still("LoRA", 8, 16, 0.004)
+    figure, _ = scale_lab_still("LoRA", 8, 16, 0.004)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     texts = [text for text in figure.axes[0].texts if text.get_text()]

@@ -4,6 +4,7 @@ import re
 import statistics
 
 import pytest
+from stills import scale_lab_still
 
 from lora_lessons.drawing import GREY, VERMILION
 from lora_lessons.experiments import sweep
@@ -47,7 +48,7 @@ def table(tmp_path_factory):
 
 
 def words(table, method="LoRA", r=8, alpha=16, rate=0.004, fair=widget.FAIR[0]):
-    return widget.scale_lab_still(method, r, alpha, rate, fair, table)[1]
+    return scale_lab_still(method, r, alpha, rate, fair, table)[1]
 
 
 def test_only_what_can_be_compared_is_shown(table):
@@ -139,7 +140,7 @@ def test_the_ring_and_the_curve_are_the_named_points(table):
         (16, every[8, 2], VERMILION, "scale 2, push 16; measured: r = 8"),
         (32, every[8, 2], GREY, "scale 4, push 32; nearest measured: r = 8"),
     ]:
-        figure, _ = widget.scale_lab_still("LoRA", 8, alpha, 0.004, widget.FAIR[0], table)
+        figure, _ = scale_lab_still("LoRA", 8, alpha, 0.004, widget.FAIR[0], table)
         left, right = figure.axes
         here, ring = left.lines[-2:]
         assert here.get_xdata().tolist() == [alpha, alpha], "a line at the push asked for, measured or not"

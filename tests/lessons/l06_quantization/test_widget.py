@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from stills import codebook_bench_still
 
 from lora_lessons import quant
 from lora_lessons.lessons.l06_quantization import widget
@@ -32,14 +33,14 @@ def test_an_outlier_harms_its_block_and_no_other(weights):
 
 def test_the_matrix_is_left_alone(weights):
     before = weights.clone()
-    widget.codebook_bench_still(weights, "int4", 256, 16)
+    codebook_bench_still(weights, "int4", 256, 16)
     assert torch.equal(weights, before)
 
 
 @pytest.mark.parametrize("codebook", quant.CODEBOOKS)
 @pytest.mark.parametrize("blocksize", widget.BLOCKS)
 def test_the_picture_shows_what_the_words_say(weights, codebook, blocksize):
-    figure, words = widget.codebook_bench_still(weights, codebook, blocksize, 16)
+    figure, words = codebook_bench_still(weights, codebook, blocksize, 16)
     run = widget.codebook_bench_run(weights, codebook, int(blocksize), 16)
     of = len(quant.levels(codebook))
     assert (
@@ -70,8 +71,8 @@ def test_the_stage_moves_and_refuses_in_a_sentence(weights):
 
 
 def test_equal_weights_and_unknown_blocks_are_refused(weights):
-    with pytest.raises(ValueError, match="are equal"):
-        widget.codebook_bench_still(torch.zeros(64, 64), "nf4", 64, 0)
+    with pytest.raises(ValueError, match="all weights on the bench are equal"):
+        codebook_bench_still(torch.zeros(64, 64), "nf4", 64, 0)
     for blocksize in (10000, "eight", 63):
         with pytest.raises(ValueError, match="the bench has blocks of 32, 64, 128, 256, 1024, 4096; got"):
-            widget.codebook_bench_still(weights, "nf4", blocksize, 0)
+            codebook_bench_still(weights, "nf4", blocksize, 0)

@@ -1,6 +1,7 @@
 """How many adapters fit: the arithmetic is the model's, the picture is the arithmetic's, and what cannot be is said."""
 
 import pytest
+from stills import many_fit_words
 
 from lora_lessons import lora, memory, models
 from lora_lessons.lessons.l16_many_adapters import widget
@@ -39,7 +40,7 @@ def test_the_picture_has_the_counts_at_every_rank():
     counts = [widget.fit_beside(**widget.MANY | {"r": r}).adapters for r in scene.stops]
     assert dot.columns["y"] == counts and counts == sorted(counts, reverse=True)
     assert text.columns["text"] == [f"{count:,} adapters" for count in counts]
-    assert scene.words[scene.stops.index(8)] == widget.many_fit_words(**widget.MANY)
+    assert scene.words[scene.stops.index(8)] == many_fit_words(**widget.MANY)
     assert f"so {counts[3]:,} fit beside the base" in scene.words[3]
 
 
@@ -73,4 +74,4 @@ def test_what_cannot_be_is_refused_and_the_picture_stays(typed, said):
     turn(stage, **typed)
     assert said in stage.said and stage.scene is scene
     turn(stage, **widget.MANY | {"r": 64})
-    assert stage.said == "" and stage.still()[1] == widget.many_fit_words(**widget.MANY | {"r": 64})
+    assert stage.said == "" and stage.still()[1] == many_fit_words(**widget.MANY | {"r": 64})

@@ -87,10 +87,10 @@ def folder(name: str) -> Path:
 def ready(name: str) -> bool:
     """Whether the environment `name` is complete, for this Python, this torch and these packages."""
     try:
-        found = json.loads((folder(name) / COMPLETE).read_text(encoding="utf-8"))
+        marker = json.loads((folder(name) / COMPLETE).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return bool(found.get("made_for") == _made_for(name))
+    return bool(marker.get("made_for") == _made_for(name))
 
 
 def python(name: str) -> Path:
@@ -221,11 +221,11 @@ LLAMA_CPP = [name for name in FORMATS if name.startswith("gguf-")]
 
 def chosen(names: Iterable[str]) -> list[str]:
     """The formats that `names` mean ("gguf" is all of llama.cpp's). Raises ValueError for an unknown name."""
-    found = [one for name in names for one in (LLAMA_CPP if name == "gguf" else [name])]
-    if not found or (unknown := [one for one in found if one not in FORMATS]):
-        said = f"format {unknown[0]!r} is not known" if found else "no format is named"
-        raise ValueError(f"{said}: choose from gguf, {', '.join(FORMATS)}.")
-    return list(dict.fromkeys(found))
+    wanted = [one for name in names for one in (LLAMA_CPP if name == "gguf" else [name])]
+    if not wanted or (unknown := [one for one in wanted if one not in FORMATS]):
+        reason = f"format {unknown[0]!r} is not known" if wanted else "no format is named"
+        raise ValueError(f"{reason}: choose from gguf, {', '.join(FORMATS)}.")
+    return list(dict.fromkeys(wanted))
 
 
 WORKERS = Path(__file__).parent / "workers"
@@ -270,9 +270,9 @@ def work(name: str, job: Mapping[str, Any]) -> dict[str, Any]:
 def _relay(name: str, process: subprocess.Popen[bytes]) -> None:
     """Show the worker's own lines of progress; what its libraries print is left out."""
     assert process.stdout is not None
-    for said in process.stdout:
-        if said.startswith(b"progress: "):
-            say(f"{name}: {said.decode(errors='replace').partition(': ')[2].strip()} …")
+    for line in process.stdout:
+        if line.startswith(b"progress: "):
+            say(f"{name}: {line.decode(errors='replace').partition(': ')[2].strip()} …")
 
 
 def _bar(chatter: Path) -> str:

@@ -63,21 +63,21 @@ def row(name: str, job: Mapping[str, Any], out: Path) -> dict[str, Any]:
         made = write(name, job, out)
         source = {"source": str(out / REFERENCE)} if name in LLAMA_CPP else {}
         environments.say(f"{name}: loading it back …")
-        found = made | environments.work(name, dict(job) | source | {"do": "measure", "target": str(place)})
+        measured = made | environments.work(name, dict(job) | source | {"do": "measure", "target": str(place)})
     except (ModelError, OSError) as error:
         return {"status": FAILED, "notes": str(error)}
     if name in LLAMA_CPP:
         in_file, in_layers, types = table.gguf_bits(place)
-        found |= {"notes": f"{FORMATS[name].notes}; the blocks' matrices: {types}"}
+        measured |= {"notes": f"{FORMATS[name].notes}; the blocks' matrices: {types}"}
     else:
         in_file, in_layers = table.safetensors_bits(place, out / MERGED)
     files = [place] if place.is_file() else list(place.glob("*.safetensors"))
-    return found | {
+    return measured | {
         "status": OK,
         "bits_in_file": in_file,
         "bits_in_layers": in_layers,
         "mb": sum(file.stat().st_size for file in files) / 1e6,
-        "speed_ratio": found["tokens_per_second"] / found["reference_tokens_per_second"],
+        "speed_ratio": measured["tokens_per_second"] / measured["reference_tokens_per_second"],
     }
 
 

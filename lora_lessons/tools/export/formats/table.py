@@ -52,12 +52,12 @@ def safetensors_bits(folder: Path, merged: Path) -> tuple[float, float]:
 
 def _bytes(folder: Path) -> dict[str, int]:
     """Every tensor in the folder's safetensors, and its bytes."""
-    found: dict[str, int] = {}
+    sizes: dict[str, int] = {}
     for path in sorted(folder.glob("*.safetensors")):
         with open(path, "rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        found |= {n: t["data_offsets"][1] - t["data_offsets"][0] for n, t in header.items() if n != "__metadata__"}
-    return found
+        sizes |= {n: t["data_offsets"][1] - t["data_offsets"][0] for n, t in header.items() if n != "__metadata__"}
+    return sizes
 
 
 def gguf_bits(file: Path) -> tuple[float, float, str]:

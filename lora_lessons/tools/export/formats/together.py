@@ -72,12 +72,12 @@ def export(
         **(about or {}),
         "environments": {name: list(made.packages) for name, made in environments.ENVIRONMENTS.items()},
     }
-    found: list[dict[str, Any]] = []
+    written: list[dict[str, Any]] = []
     for name in names:
-        found.append({"format": name, "notes": FORMATS[name].notes} | row(name, job, out))
-        say(table.line(found[-1]))
-        table.write(found, out / table.TABLE, described)
-    return found
+        written.append({"format": name, "notes": FORMATS[name].notes} | row(name, job, out))
+        say(table.line(written[-1]))
+        table.write(written, out / table.TABLE, described)
+    return written
 
 
 def write_merged(adapter: Adapter, base: str | Path, out: Path | str, *, overwrite: bool = False) -> Path:

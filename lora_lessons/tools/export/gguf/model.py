@@ -175,13 +175,13 @@ def _check_rope(config: Any) -> None:
 
 def _rope_factors(config: Any) -> Tensor | None:
     """Llama 3's stretched rotary frequencies, as the divisor of each; None for the plain ones."""
-    said = config.rope_parameters
-    if said.get("rope_type", "default") != "llama3":
+    rope = config.rope_parameters
+    if rope.get("rope_type", "default") != "llama3":
         return None
     size = _head_size(config)
-    wave = 2 * math.pi * said["rope_theta"] ** (torch.arange(0, size, 2).float() / size)
+    wave = 2 * math.pi * rope["rope_theta"] ** (torch.arange(0, size, 2).float() / size)
     low, high, factor, first = (
-        said[k] for k in ("low_freq_factor", "high_freq_factor", "factor", "original_max_position_embeddings")
+        rope[k] for k in ("low_freq_factor", "high_freq_factor", "factor", "original_max_position_embeddings")
     )
     smooth = (first / wave - low) / (high - low)
     between = 1 / ((1 - smooth) / factor + smooth)

@@ -49,10 +49,10 @@ def architecture(model_type: str) -> str:
 
 def gguf_name(name: str, architecture: str, blocks: int) -> str:
     """model.layers.0.self_attn.q_proj.weight → blk.0.attn_q.weight. Raises ModelError for a tensor llama.cpp lacks."""
-    found = _names(architecture, blocks).get_name(name, try_suffixes=(".weight", ".bias"))
-    if found is None:
+    name_there = _names(architecture, blocks).get_name(name, try_suffixes=(".weight", ".bias"))
+    if name_there is None:
         raise ModelError(f"{name} has no place in llama.cpp's {architecture}: {ELSEWHERE}.")
-    return found
+    return name_there
 
 
 @cache

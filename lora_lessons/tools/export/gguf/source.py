@@ -104,11 +104,11 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
             f"{folder.name} has the activation {config.hidden_act!r}, and llama.cpp computes every {config.model_type} "
             "with SiLU, so its answers would be wrong: use this model in Python."
         )
-    found = shapes_in(weight_files(folder))
-    shapes = {name: shape for name, (_, shape) in found.items()}
+    tensors = shapes_in(weight_files(folder))
+    shapes = {name: shape for name, (_, shape) in tensors.items()}
     if fault := _fault(config, shapes):
         raise ModelError(f"{folder.name}: {fault}: fetch the folder again.")
-    return SourceModel(folder, config, {name: path for name, (path, _) in found.items()}, shapes)
+    return SourceModel(folder, config, {name: path for name, (path, _) in tensors.items()}, shapes)
 
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")

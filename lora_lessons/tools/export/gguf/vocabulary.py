@@ -167,22 +167,17 @@ TALKS: tuple[list[dict[str, str]], ...] = (
 )
 
 
-def check_tokens(file: Path, tokenizer: Any) -> int:
+def check_tokens(server: llamacpp.Server, tokenizer: Any) -> int:
     """Compare llama.cpp's tokens with the tokenizer's for PROBES and rendered TALKS; return how many texts agreed.
 
     Raises ModelError naming the first text that differs.
     """
-    with llamacpp.serve(file) as server:
-        return _compare(server, tokenizer)
-
-
-def _compare(server: llamacpp.Server, tokenizer: Any) -> int:
     plain = [(text, tokenizer(text)["input_ids"], True) for text in PROBES]
     talks = [(text, tokenizer(text, add_special_tokens=False)["input_ids"], False) for text in _rendered(tokenizer)]
     for text, expected, special in plain + talks:
-        if (found := server.tokens(text, special=special)) != expected:
+        if (tokens := server.tokens(text, special=special)) != expected:
             raise ModelError(
-                f"llama.cpp reads {text!r} as tokens {_short(found)}, transformers as {_short(expected)}. The GGUF would "
+                f"llama.cpp reads {text!r} as tokens {_short(tokens)}, transformers as {_short(expected)}. The GGUF would "
                 f"answer worse than the model; nothing was written: {ELSEWHERE}."
             )
     return len(plain + talks)
@@ -209,7 +204,7 @@ def check(base: Path, tokenizer: Any, size: int) -> list[str]:
     with scratch("probe") as folder:
         probe = tiny_model(tokenizer, size, folder / "probe.gguf")
         with llamacpp.serve(probe) as server:
-            _compare(server, tokenizer)
+            check_tokens(server, tokenizer)
             return [*_about_template(server, tokenizer), *_about_the_end(base, tokenizer)]
 
 
@@ -223,11 +218,11 @@ def _about_template(server: llamacpp.Server, tokenizer: Any) -> Iterator[str]:
         except Exception as error:
             yield f"The chat template refuses a conversation of {'/'.join(m['role'] for m in talk)} ({error})."
             continue
-        found = server.render(talk)
+        rendered = server.render(talk)
         begin = tokenizer.bos_token or ""  # llama.cpp adds it to the tokens, and leaves it out of the text
-        if found.removeprefix(begin) != expected.removeprefix(begin):
+        if rendered.removeprefix(begin) != expected.removeprefix(begin):
             yield (
-                f"llama.cpp renders the chat template differently: {found!r} in place of {expected!r}. "
+                f"llama.cpp renders the chat template differently: {rendered!r} in place of {expected!r}. "
                 "Send it the text that apply_chat_template made, to /completion."
             )
             return

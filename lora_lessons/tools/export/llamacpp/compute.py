@@ -128,8 +128,8 @@ def failure(what: str, status: int, chatter: IO[bytes]) -> ModelError:
     chatter.seek(0)
     lines = [line.strip() for line in chatter.read().decode(errors="replace").splitlines() if line.strip()]
     telling = [line for line in lines if "error" in line.lower() or "fail" in line.lower() or "assert" in line.lower()]
-    said = " / ".join((telling or lines or ["it said nothing"])[-3:])[:500]
-    return ModelError(f"llama.cpp could not {what} (status {status}): {said}")
+    reason = " / ".join((telling or lines or ["it said nothing"])[-3:])[:500]
+    return ModelError(f"llama.cpp could not {what} (status {status}): {reason}")
 
 
 def check_files(paths: Sequence[Path | str]) -> None:

@@ -38,8 +38,8 @@ class Server:
         messages = [{"role": "system", "content": system}] * (system is not None) + [
             {"role": "user", "content": prompt}
         ]
-        said = self.ask("/v1/chat/completions", {"messages": messages, "max_tokens": max_tokens} | self._how(scales))
-        return str(said["choices"][0]["message"]["content"]).strip()
+        reply = self.ask("/v1/chat/completions", {"messages": messages, "max_tokens": max_tokens} | self._how(scales))
+        return str(reply["choices"][0]["message"]["content"]).strip()
 
     def next_logprobs(self, prompt: str | Sequence[int], scales: Mapping[str, float] | None = None) -> Tensor:
         """Log-probabilities of every token after `prompt` (text as it stands, or token ids): (vocabulary,), fp32."""

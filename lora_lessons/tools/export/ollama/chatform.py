@@ -56,9 +56,9 @@ def chat_form(render: Callable[[Talk], str], begin: str, special: Iterable[str])
     system = None
     if marked and plain and "SYSTEM-TEXT" in marked:
         before, _, after = marked.partition("SYSTEM-TEXT")
-        said = plain[len(before) : len(plain) - len(after)]
-        if said and rendered(_talk("u", system=said)) == plain:
-            system = said
+        written = plain[len(before) : len(plain) - len(after)]
+        if written and rendered(_talk("u", system=written)) == plain:
+            system = written
     answered = (rendered(_talk("u", "ANSWER-TEXT", "v")) or "").partition("ANSWER-TEXT")[2].lstrip(" ")
     end = max((token for token in special if token and answered.startswith(token)), key=len, default="")
     return ChatForm(rendered, system, marked is not None, end)
@@ -109,9 +109,9 @@ def of_gguf(reader: Any, source: str = "the GGUF") -> ChatForm | None:
 
 def field(reader: Any, key: str, kind: type | tuple[type, ...] = object) -> Any:
     """A GGUF's value of that name; None where it has none, or one of another kind."""
-    found = reader.get_field(key)
+    entry = reader.get_field(key)
     try:
-        value = None if found is None else found.contents()
+        value = None if entry is None else entry.contents()
     except (ValueError, LookupError, TypeError):  # bytes that are no text, a list that was cut
         return None
     return value if isinstance(value, kind) and (kind is object or not isinstance(value, bool)) else None
@@ -125,8 +125,8 @@ def token(reader: Any, kind: str) -> str | None:
 
 def _tokens(reader: Any) -> list[str]:
     """The texts of all tokens; empty where they are damaged."""
-    found = field(reader, "tokenizer.ggml.tokens", list) or []
-    return found if all(isinstance(text, str) for text in found) else []
+    texts = field(reader, "tokenizer.ggml.tokens", list) or []
+    return texts if all(isinstance(text, str) for text in texts) else []
 
 
 def _special(reader: Any) -> list[str]:
@@ -173,9 +173,9 @@ def compare(template: str, form: ChatForm, system: str | None) -> tuple[list[Dif
             if talk[0]["role"] != "system" and len(talk) == 1:
                 raise ValueError("the model's own chat template refuses one question: mend it before you export.")
             continue
-        found = gotemplate.chat(template, given)
-        if found != expected:
-            (faults if name in TALKS else remarks).append(Difference(name, found, expected))
+        sent = gotemplate.chat(template, given)
+        if sent != expected:
+            (faults if name in TALKS else remarks).append(Difference(name, sent, expected))
     return faults, remarks
 
 

@@ -31,49 +31,49 @@ def check(folder: Path | str, system: str | None = None) -> list[str]:
     if not (folder / "Modelfile").is_file():
         return [f"{folder} has no Modelfile: write the folder again with lora-lessons export ollama."]
     readers: dict[Path, Any] = {}
-    found: list[str] = []
+    faults: list[str] = []
     for file in files:
         try:
             instructions = modelfile.parse(file.read_bytes().decode("utf-8"))  # its line ends are part of TEMPLATE
         except (modelfile.ModelfileError, UnicodeDecodeError, OSError) as error:
-            found.append(f"{file.name}: {first_line(error)}")
+            faults.append(f"{file.name}: {first_line(error)}")
             continue
-        found += [f"{file.name}: {sentence}" for sentence in _check_one(folder, instructions, system, readers)]
-    return found
+        faults += [f"{file.name}: {sentence}" for sentence in _check_one(folder, instructions, system, readers)]
+    return faults
 
 
 def _check_one(
     folder: Path, instructions: list[modelfile.Instruction], system: str | None, readers: dict[Path, Any]
 ) -> list[str]:
-    found: list[str] = []
-    said: dict[str, str] = {}
+    faults: list[str] = []
+    given: dict[str, str] = {}
     for name in ("FROM", "ADAPTER", "TEMPLATE", "SYSTEM"):
         values = [i.value for i in instructions if i.name == name]
-        said |= {name: values[-1]} if values else {}
+        given |= {name: values[-1]} if values else {}
         if len(values) > 1:
-            found.append(f"it has {len(values)} lines {name}: Ollama takes one; remove the others.")
-    base, adapter = (_open(folder, name, said.get(name), readers, found) for name in ("FROM", "ADAPTER"))
+            faults.append(f"it has {len(values)} lines {name}: Ollama takes one; remove the others.")
+    base, adapter = (_open(folder, name, given.get(name), readers, faults) for name in ("FROM", "ADAPTER"))
     if base is None:
-        return found
+        return faults
     if chatform.field(base, "general.type") == "adapter":
-        return [*found, f"FROM names {said['FROM']}, which is an adapter: FROM needs the base, ADAPTER the adapter."]
+        return [*faults, f"FROM names {given['FROM']}, which is an adapter: FROM needs the base, ADAPTER the adapter."]
     if adapter is not None:
-        found += check_adapter(adapter, base)
-    found += _check_parameters(instructions, base)
+        faults += check_adapter(adapter, base)
+    faults += _check_parameters(instructions, base)
     try:
-        form = chatform.of_gguf(base, said["FROM"])
+        form = chatform.of_gguf(base, given["FROM"])
     except ModelError as error:
-        return [*found, f"{error}"]
+        return [*faults, f"{error}"]
     if form is None:
         return [
-            *found,
-            f"{said['FROM']} holds no chat template to compare with: write the GGUF again from a base that has one.",
+            *faults,
+            f"{given['FROM']} holds no chat template to compare with: write the GGUF again from a base that has one.",
         ]
     stops = [i.value for i in instructions if (i.name, i.key) == ("PARAMETER", "stop")]
-    return found + _check_end(base, form, stops) + _check_text(said, form, system)
+    return faults + _check_end(base, form, stops) + _check_text(given, form, system)
 
 
-def _open(folder: Path, name: str, value: str | None, readers: dict[Path, Any], found: list[str]) -> Any:
+def _open(folder: Path, name: str, value: str | None, readers: dict[Path, Any], faults: list[str]) -> Any:
     """The GGUF that FROM or ADAPTER names, opened once; None, and a finding, when it is not there or is none."""
     if value is None:
         return None
@@ -81,100 +81,100 @@ def _open(folder: Path, name: str, value: str | None, readers: dict[Path, Any], 
     if path not in readers:
         readers[path] = None
         if not path.is_file():
-            found.append(
+            faults.append(
                 f"{name} names {value}, which is not in {folder.name}: Ollama would look for a model of that name."
             )
         else:
             try:
                 readers[path] = gguf.read(path)
             except ValueError as error:
-                found.append(f"{name} names {value}: {error} Write it again.")
+                faults.append(f"{name} names {value}: {error} Write it again.")
     return readers[path]
 
 
 def check_adapter(adapter: Any, base: Any) -> list[str]:
     """What keeps the GGUF `adapter` from being applied to the GGUF `base` (both gguf.GGUFReader), in sentences."""
-    found = []
+    faults = []
     for key, expected in (("general.type", "adapter"), ("adapter.type", "lora")):
         if (value := chatform.field(adapter, key)) != expected:
-            found.append(f"the adapter's {key} is {value!r} and must be {expected!r}: write it with write_adapter.")
+            faults.append(f"the adapter's {key} is {value!r} and must be {expected!r}: write it with write_adapter.")
     if chatform.field(adapter, "adapter.lora.alpha", (int, float)) is None:
-        found.append("the adapter does not say its alpha (adapter.lora.alpha): the update would not be scaled.")
+        faults.append("the adapter does not say its alpha (adapter.lora.alpha): the update would not be scaled.")
     mine, other = (chatform.field(reader, "general.architecture") for reader in (adapter, base))
     if mine != other:
-        found.append(
+        faults.append(
             f"the adapter is for the architecture {mine}, the base is {other}: it was trained on another base."
         )
     weights = {t.name: tuple(map(int, t.shape)) for t in base.tensors}  # (columns, rows), as GGUF counts
     parts = {t.name: tuple(map(int, t.shape)) for t in adapter.tensors}
     names = dict.fromkeys(name.removesuffix(".lora_a").removesuffix(".lora_b") for name in parts)
     if not names:
-        found.append("the adapter holds no tensor at all.")
+        faults.append("the adapter holds no tensor at all.")
     for name in names:
         a, b, weight = parts.get(f"{name}.lora_a"), parts.get(f"{name}.lora_b"), weights.get(name)
         if a is None or b is None:
-            found.append(
+            faults.append(
                 f"the adapter lacks {name}.lora_{'a' if a is None else 'b'}: one of a pair alone changes nothing."
             )
         elif weight is None:
-            found.append(f"the adapter changes {name}, which the base does not have: it was trained on another base.")
+            faults.append(f"the adapter changes {name}, which the base does not have: it was trained on another base.")
         elif (a[0], b[1]) != weight or a[1] != b[0]:
             shapes = ", ".join(
                 f"{what} {s[1]}×{s[0]}" for what, s in (("lora_a", a), ("lora_b", b), ("the weight", weight))
             )
-            found.append(f"{name} does not fit: {shapes}; lora_b·lora_a must have the weight's shape.")
-    return found
+            faults.append(f"{name} does not fit: {shapes}; lora_b·lora_a must have the weight's shape.")
+    return faults
 
 
 def _check_parameters(instructions: list[modelfile.Instruction], base: Any) -> list[str]:
-    found = []
+    faults = []
     longest = chatform.field(base, f"{chatform.field(base, 'general.architecture')}.context_length", int)
     for _, value, line, key in (i for i in instructions if i.name == "PARAMETER"):
         if key not in PARAMETERS:
-            found.append(f"line {line}: {key} is no parameter of Ollama: correct it or take it out.")
+            faults.append(f"line {line}: {key} is no parameter of Ollama: correct it or take it out.")
             continue
         try:
             number = PARAMETERS[key](value)
         except ValueError:
-            found.append(f"line {line}: {key} needs a number, not {value!r}.")
+            faults.append(f"line {line}: {key} needs a number, not {value!r}.")
             continue
         if key == "num_ctx" and longest and number > longest:
-            found.append(
+            faults.append(
                 f"line {line}: num_ctx is {number}, and the model was made for {longest} tokens: write at most that."
             )
-    return found
+    return faults
 
 
 def _check_end(base: Any, form: ChatForm, stops: list[str]) -> list[str]:
     """The token that ends an answer: the template must put it, the GGUF must know it, a stop must name it."""
     if not form.end:
         return ["the chat template puts no special token after an answer: the model will not know where to stop."]
-    found, known = [], [token for kind in ("eos", "eot") if (token := chatform.token(base, kind))]
+    faults, known = [], [token for kind in ("eos", "eot") if (token := chatform.token(base, kind))]
     if not known:
-        found.append("the GGUF names no end token (tokenizer.ggml.eos_token_id): the model will not stop by itself.")
+        faults.append("the GGUF names no end token (tokenizer.ggml.eos_token_id): the model will not stop by itself.")
     elif form.end not in known:
-        found.append(
+        faults.append(
             f"the chat template ends an answer with {form.end}, the GGUF stops at {' or '.join(known)}: it would run on."
         )
     if form.end not in stops:
-        found.append(f"no PARAMETER stop names {form.end}, with which an answer ends: add it.")
-    return found
+        faults.append(f"no PARAMETER stop names {form.end}, with which an answer ends: add it.")
+    return faults
 
 
-def _check_text(said: dict[str, str], form: ChatForm, system: str | None) -> list[str]:
+def _check_text(given: dict[str, str], form: ChatForm, system: str | None) -> list[str]:
     """SYSTEM must be what is meant, and TEMPLATE must render as the model's own."""
-    found, here, meant = [], said.get("SYSTEM"), system or form.system
+    faults, here, meant = [], given.get("SYSTEM"), system or form.system
     if here is None and meant is not None:
-        found.append(f"it has no SYSTEM, and the base's chat template says {meant!r} when nobody does: add it.")
+        faults.append(f"it has no SYSTEM, and the base's chat template says {meant!r} when nobody does: add it.")
     elif meant is None and here is not None:
-        found.append(
+        faults.append(
             f"SYSTEM is {here!r}, and the base says nothing of its own: take it out, or check(folder, system=…)."
         )
     elif here != meant:
-        found.append(f"SYSTEM is {here!r}, and {'you meant' if system else 'the base has'} {meant!r}.")
-    if "TEMPLATE" not in said:
-        return [*found, "it has no TEMPLATE: Ollama would guess one, or send the question bare."]
+        faults.append(f"SYSTEM is {here!r}, and {'you meant' if system else 'the base has'} {meant!r}.")
+    if "TEMPLATE" not in given:
+        return [*faults, "it has no TEMPLATE: Ollama would guess one, or send the question bare."]
     try:
-        return found + [str(fault) for fault in chatform.compare(said["TEMPLATE"], form, here)[0]]
+        return faults + [str(fault) for fault in chatform.compare(given["TEMPLATE"], form, here)[0]]
     except ValueError as error:  # a TemplateError is one
-        return [*found, f"TEMPLATE: {error}"]
+        return [*faults, f"TEMPLATE: {error}"]

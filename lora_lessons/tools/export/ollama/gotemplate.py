@@ -90,10 +90,10 @@ def _run(nodes: Sequence[Any], dot: Any, names: ChainMap[str, Any], out: _Text) 
             case Output(value):
                 out.append(printed(value(dot, names)))
             case Assign(name, new, value):
-                found = names.maps[0] if new else next((m for m in names.maps if name in m), None)
-                if found is None:
+                scope = names.maps[0] if new else next((m for m in names.maps if name in m), None)
+                if scope is None:
                     raise TemplateError(f"{name} was never set with :=.")
-                found[name] = value(dot, names)
+                scope[name] = value(dot, names)
             case If(value, then, otherwise):
                 _run(then if value(dot, names) else otherwise, dot, names.new_child(), out)
             case Range(variables, value, body, otherwise):

@@ -30,7 +30,7 @@ class Instruction(NamedTuple):
 
 def parse(text: str) -> list[Instruction]:
     """The instructions of a Modelfile, in order. Raises ModelfileError where Ollama would refuse it."""
-    found: list[Instruction] = []
+    instructions: list[Instruction] = []
     lines = re.split(r"(?<=[\r\n])", text)
     at = 0
     while at < len(lines):
@@ -67,10 +67,10 @@ def parse(text: str) -> list[Instruction]:
             at += 1
             if _seen(more[-1]).endswith(mark):
                 value = _unquoted("".join(more))
-        found.append(Instruction(name, value, start, key))
-    if not any(instruction.name == "FROM" for instruction in found):
+        instructions.append(Instruction(name, value, start, key))
+    if not any(instruction.name == "FROM" for instruction in instructions):
         raise ModelfileError("it has no FROM line: Ollama would not know which model is meant.")
-    return found
+    return instructions
 
 
 def _unquoted(raw: str) -> str | None:

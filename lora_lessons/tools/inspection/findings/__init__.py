@@ -15,6 +15,6 @@ def all_findings(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
 ) -> tuple[Finding, ...]:
     """Every finding, the gravest first; those that need the base only where it was held against the adapter."""
-    found = [*of_file.findings(opened), *of_settings.findings(opened, matrices), *of_numbers.findings(opened, matrices)]
-    found += of_base.findings(opened, matrices, against)
-    return tuple(sorted(found, key=lambda finding: _ORDER[finding.severity]))
+    every = [*of_file.findings(opened), *of_settings.findings(opened, matrices), *of_numbers.findings(opened, matrices)]
+    every += of_base.findings(opened, matrices, against)
+    return tuple(sorted(every, key=lambda finding: _ORDER[finding.severity]))

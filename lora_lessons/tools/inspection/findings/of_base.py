@@ -67,12 +67,12 @@ def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
             "was trained on another base, or on this one after resize_token_embeddings.",
             "peft#1457, peft#2898",
         )
-    said, given = opened.settings.base_name, against.name
-    if said and not against.other_shapes and _short(said) != _short(given):
+    base_name, given = opened.settings.base_name, against.name
+    if base_name and not against.other_shapes and _short(base_name) != _short(given):
         yield Finding(
             "base_mismatch",
             "note",
-            f"The adapter names its base {said}, and it was held against {given}: they fit, if the weights are the same.",
+            f"The adapter names its base {base_name}, and it was held against {given}: they fit, if the weights are the same.",
         )
 
 

@@ -48,20 +48,20 @@ SORTED = "PEFT takes the first pattern that means a matrix, and its save_pretrai
 
 def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """All findings from the settings."""
-    said = opened.settings
-    if not said.is_lora:
+    settings = opened.settings
+    if not settings.is_lora:
         yield Finding(
             "not_lora",
             "note",
-            f"This is no LoRA adapter but {said.kind}: scale, ranks and ‖ΔW‖ do not apply, and the rest is looked at.",
+            f"This is no LoRA adapter but {settings.kind}: scale, ranks and ‖ΔW‖ do not apply, and the rest is looked at.",
         )
         return
     yield from _scale(opened, matrices)
     yield from _typos(opened)
     yield from _disagreements(opened, matrices)
-    if said.use_rslora:
-        r = _usual_r(matrices) or said.r
-        scale, told = said.lora_alpha / math.sqrt(r), said.lora_alpha / r
+    if settings.use_rslora:
+        r = _usual_r(matrices) or settings.r
+        scale, told = settings.lora_alpha / math.sqrt(r), settings.lora_alpha / r
         yield Finding(
             "rslora_export",
             "look",
@@ -69,27 +69,27 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
             f"it α/r = {_short(told)}, √r = {_short(math.sqrt(r))} times too small.",
             "lesson 10",
         )
-    if said.starts(NEEDS_COVARIANCES, NEEDS_GRADIENTS):
-        stops = said.starts(NEEDS_COVARIANCES)
+    if settings.starts(NEEDS_COVARIANCES, NEEDS_GRADIENTS):
+        stops = settings.starts(NEEDS_COVARIANCES)
         yield Finding(
             "start_changed_base",
             "wrong",
-            f"init_lora_weights is {said.init_lora_weights!r}: this start took a part out of W, and PEFT cannot repeat it when it "
+            f"init_lora_weights is {settings.init_lora_weights!r}: this start took a part out of W, and PEFT cannot repeat it when it "
             f"loads the adapter, so it {'stops' if stops else 'answers wrongly without a word'}. Convert it where it was trained, with "
             "save_pretrained(folder, path_initial_model_for_weight_conversion=…).",
             "lesson 05's side trip",
         )
-    elif said.changes_base:
+    elif settings.changes_base:
         yield Finding(
             "start_changed_base",
             "look",
-            f"init_lora_weights is {said.init_lora_weights!r}: this start took a part out of W, so B·A is not the change of the "
+            f"init_lora_weights is {settings.init_lora_weights!r}: this start took a part out of W, so B·A is not the change of the "
             "plain W, and a program that adds it to the plain W gets another model. PEFT can convert it where it was trained.",
             "lesson 05's side trip",
         )
-    for name in VARIANTS.keys() & said.others.keys():
+    for name in VARIANTS.keys() & settings.others.keys():
         yield Finding("variant", "note", VARIANTS[name], f"PEFT's {name}")
-    if said.use_dora:
+    if settings.use_dora:
         yield Finding(
             "dora",
             "note",
@@ -99,15 +99,15 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
 
 
 def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    said = opened.settings
+    settings = opened.settings
     usual = Counter((matrix.r, matrix.scale) for matrix in matrices).most_common(1)
     if not usual:
         return
     (r, scale), count = usual[0]
     where = "" if count == len(matrices) else f" in {count} of {len(matrices)} matrices"
-    alpha = scale * (math.sqrt(r) if said.use_rslora else r)
+    alpha = scale * (math.sqrt(r) if settings.use_rslora else r)
     as_told = f"lora_alpha = {_short(alpha)}, r = {r}"
-    if r >= LARGE_R and alpha == DEFAULT_ALPHA and not said.use_rslora:
+    if r >= LARGE_R and alpha == DEFAULT_ALPHA and not settings.use_rslora:
         yield Finding(
             "alpha_at_default",
             "look",
@@ -139,13 +139,13 @@ def _scale(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator
 
 
 def _typos(opened: AdapterFolder) -> Iterator[Finding]:
-    said = opened.settings
+    settings = opened.settings
     modules = {one.module for one in opened.tensors}
-    names = dict.fromkeys(said.target_modules if isinstance(said.target_modules, tuple) else ())
+    names = dict.fromkeys(settings.target_modules if isinstance(settings.target_modules, tuple) else ())
     ends = {end for module in modules for end in _ends(module)}
-    wrong = [name for name in names if name not in ends and not name.endswith(said.modules_to_save)]
+    wrong = [name for name in names if name not in ends and not name.endswith(settings.modules_to_save)]
     leaves = {module.rpartition(".")[2] for module in modules}.union(USUAL_LEAVES) - names.keys()
-    for name in [] if "exclude_modules" in said.others else wrong[:MOST_TYPOS]:
+    for name in [] if "exclude_modules" in settings.others else wrong[:MOST_TYPOS]:
         close = difflib.get_close_matches(name.rpartition(".")[2][:LONGEST_NAME], sorted(leaves), n=1, cutoff=0.6)
         yield Finding(
             "target_typo",
@@ -163,7 +163,7 @@ def _ends(module: str) -> Iterator[str]:
 
 
 def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
-    said = opened.settings
+    settings = opened.settings
     if lost := dropped(opened):
         kinds = Counter(module.replace(".base_layer", "").rpartition(".")[2] for module in lost)
         names = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
@@ -177,23 +177,23 @@ def _disagreements(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> 
         )
     if others := other_ranks(opened, matrices):
         first = others[0]
-        patterns = all_matching(said.rank_pattern, first.module)
-        meant = next((one for one in patterns if said.rank_pattern[one] == first.r), "")
+        patterns = all_matching(settings.rank_pattern, first.module)
+        meant = next((one for one in patterns if settings.rank_pattern[one] == first.r), "")
         mend = f"Write {meant!r} first into rank_pattern: {SORTED}."
         yield Finding(
             "rank_differs",
             "wrong",
-            f"adapter_config.json says r = {said.rank_of(first.module)}, and the tensors have r = {first.r} in "
+            f"adapter_config.json says r = {settings.rank_of(first.module)}, and the tensors have r = {first.r} in "
             f"{named([one.module for one in others], len(matrices))}: PEFT stops with a size mismatch. "
             f"{mend if meant else 'Get the adapter_config.json that was saved with this file.'}",
             "lesson 04",
         )
-    yield from _sorted_patterns(said, matrices)
+    yield from _sorted_patterns(settings, matrices)
 
 
-def _sorted_patterns(said: AdapterSettings, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
+def _sorted_patterns(settings: AdapterSettings, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """Where two patterns give a module another alpha each, and the order of the file may be that of PEFT's save_pretrained."""
-    alphas = said.alpha_pattern
+    alphas = settings.alpha_pattern
     meant = {one.module: [*all_matching(alphas, one.module)] for one in matrices}
     twice = [module for module, patterns in meant.items() if len({alphas[one] for one in patterns}) > 1]
     if not twice or [*alphas] != sorted(alphas):

@@ -33,9 +33,9 @@ def perplexity(model: Model, windows: list[list[int]]) -> float:
 def tokens_per_second(model: Model, prompt: list[int], new_tokens: int) -> float:
     """New tokens a second of greedy generation after `prompt`, the prompt's own pass included; never stops early."""
     model.forget()
-    begun, said = time.perf_counter(), prompt
+    begun, tokens = time.perf_counter(), prompt
     for _ in range(new_tokens):
-        said = [int(model.read(said).argmax())]
+        tokens = [int(model.read(tokens).argmax())]
     return new_tokens / (time.perf_counter() - begun)
 
 
@@ -43,15 +43,15 @@ def answers(job: dict[str, Any]) -> dict[str, Any]:
     """Greedy answers and the distance from the reference, as measuring.answers has them; exact, so that only weights differ."""
     longest = max([*map(len, job["chats"]), max(map(len, job["prompts"])) + job["new_tokens"]])
     model = Model(job["target"], longest, job["threads"], exact=True)
-    said: list[list[int]] = []
+    replies: list[list[int]] = []
     for prompt in job["prompts"]:
         model.forget()
         new = [int(model.read(prompt).argmax())]
         while new[-1] != job["end"] and len(new) < job["new_tokens"]:
             new.append(int(model.read(new[-1:]).argmax()))
-        said.append(new)
+        replies.append(new)
     rows = (model.read_all(chat)[places] for chat, places in zip(job["chats"], job["taught"], strict=True))
-    return {"said": said, "kl": divergence(rows, job["reference"])}
+    return {"said": replies, "kl": divergence(rows, job["reference"])}
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def measure(model: Any, job: Job) -> Job:
     """Perplexity and tokens a second of `model`, and of the merged model in the same process, turn and turn about."""
     plain = sixteen_bit(job)
     say("perplexity")
-    found: Job = {
+    measured: Job = {
         "perplexity": perplexity(model, job["windows"]),
         "reference_perplexity": perplexity(plain, job["windows"]),
     }
@@ -70,7 +70,7 @@ def measure(model: Any, job: Job) -> Job:
         tokens_per_second(one, job["prompt"], 2)
     speeds = [[tokens_per_second(one, job["prompt"], job["new_tokens"]) for one in (model, plain)] for _ in range(3)]
     mine, its = (statistics.median(column) for column in zip(*speeds, strict=True))
-    return found | {"tokens_per_second": mine, "reference_tokens_per_second": its}
+    return measured | {"tokens_per_second": mine, "reference_tokens_per_second": its}
 
 
 @torch.no_grad()

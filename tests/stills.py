@@ -1,0 +1,52 @@
+"""Widgets that nobody has moved: the picture, and the sentences below it, of one setting each."""
+
+from lora_lessons.course.stage import Scene
+from lora_lessons.lessons.l00_start_here.pictures import block_scene
+from lora_lessons.lessons.l00_start_here.widget import fit_scene
+from lora_lessons.lessons.l01_low_rank.widget import rank_explorer_scene
+from lora_lessons.lessons.l02_lora_layer.widget import layer_anatomy_scene, start_map_scene
+from lora_lessons.lessons.l05_rank_and_alpha.widget import FAIR, scale_lab_scene
+from lora_lessons.lessons.l06_quantization.widget import codebook_bench_scene
+from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
+
+
+def sentences(scene: Scene, stop):
+    """What stands below the picture at `stop`, without drawing it."""
+    return scene.words[scene.stops.index(stop)]
+
+
+def block_still(matrix):
+    return block_scene(matrix).still(matrix)
+
+
+def fit_still(*, seq, **setting):
+    return fit_scene(**setting, seq=seq).still(seq)
+
+
+def fit_words(*, seq, **setting):
+    return sentences(fit_scene(**setting, seq=seq), seq)
+
+
+def rank_explorer_still(W, r, name):
+    return rank_explorer_scene(W, r, name).still(r)
+
+
+def start_map_still(a, b):
+    return start_map_scene(a, b).still(a)
+
+
+def layer_anatomy_still(d, k, r, lora_alpha):
+    return layer_anatomy_scene(d, k, r, lora_alpha).still(r)
+
+
+def scale_lab_still(method, r, lora_alpha, learning_rate, fair=FAIR[0], table=None):
+    return scale_lab_scene(method, r, lora_alpha, learning_rate, fair, table).still(r)
+
+
+def codebook_bench_still(weights, codebook, blocksize, outlier):
+    return codebook_bench_scene(weights, codebook, blocksize, outlier).still(outlier)
+
+
+def many_fit_words(*, r, **setting):
+    """Worked out for this rank alone."""
+    return _words(**setting, r=r, one=fit_beside(**setting, r=r))

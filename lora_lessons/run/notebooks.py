@@ -86,6 +86,8 @@ def _check_cells(notebook: NotebookNode) -> None:
     """Raise ValueError, naming the cell, unless each is built as a cell is."""
     if not isinstance(notebook.cells, list) or not isinstance(notebook.metadata, dict):
         raise ValueError("it has no list of cells")
+    if not isinstance(notebook.get("nbformat_minor"), int):
+        raise ValueError("it does not say its nbformat_minor")
     for number, cell in enumerate(notebook.cells, 1):
         kinds = {"cell_type": str, "source": str, "metadata": dict}
         kinds |= {"outputs": list} if cell.get("cell_type") == "code" else {}
@@ -103,7 +105,7 @@ def _is_output(one: Any) -> bool:
     if not isinstance(one, dict) or not isinstance(one.get("output_type"), str):
         return False
     if one["output_type"] == "stream":
-        return isinstance(one.get("text"), str)
+        return isinstance(one.get("text"), str) and isinstance(one.get("name"), str)
     data = one.get("data", {})
     if not isinstance(data, dict) or not isinstance(one.get("metadata", {}), dict):
         return False

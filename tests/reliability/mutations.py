@@ -155,7 +155,8 @@ def notebook_file(draw: DrawFn, valid: bytes) -> bytes:
     tree = json.loads(valid)
     for _ in range(draw(st.sampled_from([1, 1, 2]))):
         where = draw(st.sampled_from(["anywhere", "cells", "outputs", "outputs"]))
-        cells = [cell for cell in tree.get("cells", ()) if isinstance(cell, dict)] if isinstance(tree, dict) else []
+        held = tree.get("cells") if isinstance(tree, dict) else None  # an earlier edit may have put anything there
+        cells = [cell for cell in held if isinstance(cell, dict)] if isinstance(held, list) else []
         shown = [cell for cell in cells if cell.get("outputs")]
         if where == "anywhere" or not cells:
             tree = draw(edited(tree))

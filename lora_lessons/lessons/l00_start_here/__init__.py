@@ -1,6 +1,6 @@
-"""Lesson 00: What can my machine do?
+"""Lesson 00: What is LoRA, in five minutes?
 
-After it, the learner can teach a model a new voice, and say what fits on which card.
+After it, the learner can teach a model a new voice, and say what was trained and how large it is.
 """
 
 # Imported here because they register themselves.

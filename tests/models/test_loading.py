@@ -94,6 +94,13 @@ def test_a_tokenizer_that_panics_or_makes_no_tokens_is_a_sentence_too(part, valu
         models.load_tokenizer(tokenized)
 
 
+def test_an_unknown_token_that_is_itself_unknown_is_a_sentence(tokenized):
+    file = tokenized / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"unk_token": ""}))
+    with pytest.raises(ModelError, match="its unk_token .. is not in its vocabulary"):
+        models.load_tokenizer(tokenized)
+
+
 def test_settings_of_gigabytes_are_not_read(tokenized):
     with open(tokenized / "generation_config.json", "r+b") as file:
         file.truncate(2**30)

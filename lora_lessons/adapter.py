@@ -289,7 +289,7 @@ def _read_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], s
         raise ValueError(f"{file} is cut short or damaged ({first_line(error)}): copy it again.") from error
     if strange := [name for name in tensors if not name.endswith((_A, _B))]:
         raise ValueError(
-            f"{folder} also holds {', '.join(strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."
+            f"{folder} also holds {', '.join(name[:80] for name in strange[:3])}, no A or B: load it with peft.PeftModel.from_pretrained."
         )
     for name, tensor in tensors.items():
         if tensor.dim() != 2 or tensor.dtype not in (torch.float32, torch.float16, torch.bfloat16, torch.float64):

@@ -203,8 +203,10 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def read_text(path: Path | str) -> str:
-    """The text of a file in UTF-8, without its byte-order mark. Raises ValueError, which names it, when it is none."""
+    """The text of a file in UTF-8, without its byte-order mark. Raises ValueError, which names it, when it is none, or too large."""
     check_readable(path)
+    if (size := Path(path).stat().st_size) > MOST_SETTINGS:
+        raise ValueError(f"{path} has {size / 1e9:.1f} GB, and no text that is read whole has that: give another file.")
     try:
         return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

@@ -112,7 +112,7 @@ def pattern_fault(pattern: str) -> str:
     if len(pattern) > LONGEST_PATTERN or may_never_end(pattern):
         return f"the search for {pattern[:40]!r} may never end"
     try:
-        re.compile(rf"(.*\.)?({pattern})$")
+        re.compile(rf"(?:.*\.)?(?:{pattern})$")  # no group of ours: what \1 means is the pattern's own
     except (re.error, RecursionError, OverflowError):
         return f"{pattern[:40]!r} is not a pattern"
     return ""

@@ -190,3 +190,10 @@ def test_what_is_set_aside_never_replaces_what_was_set_aside_before(tmp_path):
         if content == "one":
             (tmp_path / "a.json.damaged-1").rename(tmp_path / "a.json.damaged-2")
     assert [(tmp_path / f"a.json.damaged-{n}").read_text() for n in (1, 2, 3)] == ["two", "one", "three"]
+
+
+def test_a_text_of_gigabytes_is_not_read(tmp_path):
+    with open(tmp_path / "t.tmpl", "wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(ValueError, match=r"t\.tmpl has 2\.1 GB"):
+        files.read_text(tmp_path / "t.tmpl")

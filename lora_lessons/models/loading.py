@@ -104,6 +104,10 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
         for special in (False, True):  # settings that are damaged show themselves only in use
             if not tokenizer("a word", add_special_tokens=special)["input_ids"]:
                 raise ValueError("its tokenizer makes no tokens of a text")
+        try:
+            tokenizer.convert_tokens_to_ids("no vocabulary's token")
+        except RecursionError:  # transformers looks for the unknown token as for any other
+            raise ValueError(f"its unk_token {tokenizer.unk_token!r} is not in its vocabulary") from None
     if isinstance(tokenizer.chat_template, str) and not tokenizer.chat_template.strip():
         tokenizer.chat_template = None
     check_template(tokenizer, source)

@@ -50,7 +50,10 @@ def test_local_folders_load_and_bad_ones_say_what_is_missing(tiny_model, base_fp
     ("change", "sentence"),
     [
         (lambda kept: kept.popitem(), r"holds no model\.\S+ \(1 weights are missing"),
-        (lambda kept: kept.update({"model.norm.weight": kept["model.norm.weight"] + 1j}), "holds complex numbers"),
+        (
+            lambda kept: kept.update({"model.norm.weight": kept["model.norm.weight"].float() + 1j}),
+            "holds complex numbers",
+        ),
     ],
 )
 def test_weights_that_transformers_would_invent_or_convert_are_refused(tokenized, change, sentence):
@@ -91,6 +94,13 @@ def test_a_tokenizer_that_panics_or_makes_no_tokens_is_a_sentence_too(part, valu
     file = tokenized / "tokenizer.json"
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {part: value}), encoding="utf-8")
     with pytest.raises(ModelError, match=f"{sentence}.*is the download complete"):
+        models.load_tokenizer(tokenized)
+
+
+def test_an_unknown_token_that_is_itself_unknown_is_a_sentence(tokenized):
+    file = tokenized / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"unk_token": ""}))
+    with pytest.raises(ModelError, match="its unk_token .. is not in its vocabulary"):
         models.load_tokenizer(tokenized)
 
 

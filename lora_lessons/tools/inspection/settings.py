@@ -251,7 +251,8 @@ def in_layers(module: str, said: dict[str, Any]) -> bool:
         if pattern_fault(pattern):
             return True
         if match := re.match(rf"{pattern}\.(\d{{1,9}})\.", module):
-            return int(match[1]) in (layers if isinstance(layers, list) else [layers])
+            # the last group: a pattern may have groups of its own
+            return int(match[match.re.groups]) in (layers if isinstance(layers, list) else [layers])
     return False
 
 

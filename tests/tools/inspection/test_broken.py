@@ -220,6 +220,7 @@ LEFT_OUT = [
     {"layers_to_transform": 0},
     {"layers_to_transform": [0], "layers_pattern": "layers"},
     {"layers_to_transform": [0], "layers_pattern": ["h", "blocks"]},
+    {"layers_to_transform": [0], "layers_pattern": "(layers)"},
     {"exclude_modules": ["self_attn.q_proj"]},
     {"exclude_modules": r".*0\.self_attn\.(k|q)_proj"},
 ]
@@ -232,6 +233,11 @@ def test_what_is_left_out_is_what_peft_leaves_out(zoo, tmp_path, settings):
     for name in (name for name, _ in llama().named_modules()):
         found = check_target_module_exists(config, name)
         assert said.reaches(name) == (found is True), name
+
+
+def test_a_pattern_of_layers_that_is_none_is_not_searched_for(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it", layers_to_transform=[0], layers_pattern=r"\1")
+    assert inspection.inspect(place).settings.reaches("model.layers.1.self_attn.q_proj")
 
 
 TARGETS = [

@@ -17,7 +17,9 @@ class Planned(NamedTuple):
 
 
 SYLLABUS: dict[str, Planned] = {
-    "00": Planned("What is LoRA, in five minutes?", "teach a model a new voice, and say what was trained and how large it is"),
+    "00": Planned(
+        "What is LoRA, in five minutes?", "teach a model a new voice, and say what was trained and how large it is"
+    ),
     "01": Planned("How much of a matrix can you throw away?", "cut a matrix to rank r and say what is lost"),
     "02": Planned("What is the smallest update that could work?", "write the LoRA layer and count what it trains"),
     "03": Planned("Can B·A do what full fine-tuning does?", "train a model both ways and compare them fairly"),

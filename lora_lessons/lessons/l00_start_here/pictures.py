@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 from ... import lowrank, memory, models
+from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, label
 
@@ -197,3 +198,6 @@ def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, 
     for x, words, color in heads:
         ax.text(x, top + 1.7 * GAP, words, ha="center", va="bottom", size=11, color=color, weight="bold")
     return Backdrop(figure), ax
+
+
+live("block", "pictures.block()", block)

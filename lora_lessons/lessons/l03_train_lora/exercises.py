@@ -133,6 +133,14 @@ def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
             torch.stack(rows).mean(),
             "That is the mean of two means. Every supervised token counts once, whichever row it stands in.",
         ),
+        (
+            cross_entropy(logits[:, :-1].softmax(-1).flatten(0, 1), labels[:, 1:].flatten()),
+            "cross_entropy takes the softmax itself: give it the logits as they are.",
+        ),
+        (
+            cross_entropy(logits[:-1].flatten(0, 1), labels[1:].flatten()),
+            "You shifted along the batch. The tokens are the second axis: `[:, :-1]` and `[:, 1:]`.",
+        ),
         (-right, "The sign is turned round: a loss of 0 is certainty, and it is never below."),
         (right.exp(), "That is the perplexity, e to the loss."),
     ]
@@ -195,7 +203,12 @@ RATE = 0.05
     difficulty=3,
     minutes=15,
     keeps="train_by_hand",
-    imports="\nfrom lora_lessons.lessons.l03_train_lora.by_hand import answer_loss\n",
+    imports="""
+from lora_lessons.course.own_code import own
+from lora_lessons.lessons.l03_train_lora import by_hand
+
+answer_loss = own("answer_loss", "03.4", otherwise=by_hand.answer_loss)
+""",
 )
 def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
     toy = _Toy()
@@ -205,6 +218,10 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
     except AttributeError as error:
         if "ellipsis" in str(error) or "NoneType" in str(error):
             return "answer_loss returns nothing yet: solve exercise 03.4 first, and run its cell again."
+        raise
+    except ValueError as error:
+        if "empty parameter list" in str(error):
+            return "The optimizer got nothing. A parameter's name is a path, such as layer.lora_A: look for lora_ anywhere in it."
         raise
     except RuntimeError as error:
         if "inplace" in str(error):
@@ -282,7 +299,8 @@ def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
 
 
 _NOTHING_MOVED = (
-    "Nothing moved. Either the gradient was cleared before the optimizer could read it, or backward or step is missing."
+    "Nothing moved. The gradient was cleared before the optimizer could read it, or backward or step is missing, or the "
+    "optimizer has lora_A alone, which gets no gradient while B is zero."
 )
 
 

@@ -83,6 +83,14 @@ def loss_with(base: models.Base, change: Changes, held_out: Sequence[tasks.Encod
 
 
 @torch.no_grad()
+def along_random(W: Tensor, r: int, seed: int = 0) -> Tensor:
+    """What W (d×k) does to r random directions of its k inputs, and nothing of the rest: d×k again, of rank r."""
+    generator = torch.Generator().manual_seed(seed)
+    Q = torch.linalg.qr(torch.randn(W.shape[1], r, generator=generator)).Q.to(W)
+    return (W @ Q) @ Q.T
+
+
+@torch.no_grad()
 def losses_of_cut_weights(
     base: models.Base, ranks: Sequence[int], held_out: Sequence[tasks.Encoded], autocast: bool = False
 ) -> dict[int, float]:
@@ -169,35 +177,56 @@ def energies(change: Changes, adapter: Adapter, seed: int) -> dict[str, list[flo
     return {name: lowrank.energy(lowrank.svd(one).S).tolist() for name, one in three.items()}
 
 
+Piece = tuple[float, float]  # a part of a change: its share of the energy, and the held-out loss with it alone
+
+
 def record_hinge(
-    cut: Mapping[int, float],
-    kept: Mapping[int, float],
+    cut: Mapping[int, Piece],
+    whole: float,
     trained: Mapping[int, float],
     W_cut: Mapping[int, float],
-    ends: tuple[Measured, Measured],
+    before: Measured,
     curves: Mapping[str, Sequence[float]],
 ) -> float:
-    """What is left of what full fine-tuning learned when its change is cut; returns it for rank 8, in percent.
+    """What is left of what was learned when full fine-tuning's change is cut; returns it for rank 8, in percent.
 
-    By rank: `cut` and `kept` are the loss and the share of the energy of the cut change, `trained` and `W_cut` the losses
-    of LoRA and of a cut W. `ends` are the base and full fine-tuning, `curves` what `energies` returned.
+    By rank: the `cut` change, and the losses of LoRA `trained` at that rank and of a cut W. `whole` is the loss with the
+    uncut change, `before` the base, `curves` what `energies` returned.
     """
-    worst, best = (one.score.loss for one in ends)
-    left = {r: 100 * (worst - loss) / (worst - best) for r, loss in cut.items()}
-    for r in cut:
-        record(f"change.energy_{r}", kept[r])
-        record(f"change.loss_{r}", cut[r], "nats")
+    worst = before.score.loss
+    left = {r: 100 * (worst - loss) / (worst - whole) for r, (_, loss) in cut.items()}
+    record("change.loss_whole", whole, "nats")
+    for r, (energy, loss) in cut.items():
+        record(f"change.energy_{r}", energy)
+        record(f"change.loss_{r}", loss, "nats")
         record(f"change.left_{r}", left[r], "%")
         record(f"trained.loss_{r}", trained[r], "nats")
         record(f"weights.loss_{r}", W_cut[r], "nats")
+    losses = {r: loss for r, (_, loss) in cut.items()}
     at_8 = ", ".join(f"{name} {curve[7]:.0%}" for name, curve in curves.items())
-    rows = "; ".join(f"rank {r}: {cut[r]:.2f} cut, {trained[r]:.2f} trained, {W_cut[r]:.1f} with W cut" for r in cut)
+    rows = "; ".join(f"rank {r}: {losses[r]:.2f} cut, {trained[r]:.2f} trained, {W_cut[r]:.1f} with W cut" for r in cut)
     show(
-        pictures.hinge(curves, cut, trained, W_cut, {"the base": worst, "full fine-tuning": best}),
+        pictures.hinge(curves, losses, trained, W_cut, {"the base": worst, "the whole change": whole}),
         f"the energy that eight directions hold in layer 15's down_proj: {at_8}. The held-out loss in nats, beside "
-        f"{worst:.2f} for the base and {best:.2f} for full fine-tuning: {rows}.",
+        f"{worst:.2f} for the base and {whole:.2f} with the whole change: {rows}.",
     )
     return left[8]
+
+
+def record_pieces(pieces: Mapping[str, Piece], whole: float, before: Measured) -> None:
+    """Four parts of full fine-tuning's change: the energy of each, and its share of what was learned, in one picture.
+
+    In this order: the strongest directions, all others, random ones, and the whole change made smaller.
+    """
+    worst = before.score.loss
+    shares = {name: (energy, (worst - loss) / (worst - whole)) for name, (energy, loss) in pieces.items()}
+    for name, (energy, learned) in zip(("strongest", "others", "random", "smaller"), shares.values(), strict=True):
+        record(f"piece.{name}_energy", energy)
+        record(f"piece.{name}_learned", learned)
+    words = "; ".join(
+        f"{name}: {energy:.0%} of the energy, {learned:.0%}" for name, (energy, learned) in shares.items()
+    )
+    show(pictures.pieces(shares), f"what each part of the change keeps of what was learned. {words}.")
 
 
 def record_drift(*three: Measured) -> None:

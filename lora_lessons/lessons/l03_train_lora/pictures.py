@@ -81,7 +81,7 @@ def hinge(
     """Above: the energy that a cut to each rank keeps. Below: the held-out loss that is left. One axis for the rank.
 
     `energy` holds curves of one matrix (LoRA's change, full fine-tuning's, noise), `cut` and `W_cut` the losses with
-    every change, or every W itself, cut to a rank, `trained` LoRA's; `ends` names the base's and full fine-tuning's.
+    every change, or every W itself, cut to a rank, `trained` LoRA's; `ends` names those of the base and of the whole change.
     """
     figure = Figure(figsize=(7.2, 6.6))
     above, below = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": (1, 1.25)})
@@ -131,6 +131,23 @@ def _losses(
     label(ax, ranks[0], trained[ranks[0]], "LoRA, trained at that rank", BLUE, xytext=(10, 10))
     ax.set(ylabel="held-out loss, nats", ylim=(best - 0.3, top))
     ax.set_title("… by what it does, it nearly is")
+
+
+def pieces(shares: Mapping[str, tuple[float, float]]) -> Figure:
+    """A row for each part of a change: its share of the energy as a ring, of what was learned as a dot."""
+    figure = Figure(figsize=(7.2, 2.9))
+    ax = figure.subplots()
+    for row, (energy, learned) in enumerate(shares.values()):
+        ax.plot([100 * energy, 100 * learned], [row, row], color=GREY, lw=1)
+        ax.plot([100 * energy], [row], "o", ms=10, color=GREY, fillstyle="none", mew=2)
+        ax.plot([100 * learned], [row], "o", ms=11, color=ORANGE)
+    (energy, learned), *_ = shares.values()
+    label(ax, 100 * energy, 0, "its energy", GREY, xytext=(0, 15), ha="center")
+    label(ax, 100 * learned, 0, "what it does", INK[ORANGE], xytext=(0, 15), ha="center")
+    ax.set_yticks(range(len(shares)), list(shares))
+    ax.set(xlabel="% of the whole change's", xlim=(-3, 103), ylim=(len(shares) - 0.5, -0.9))
+    ax.set_title("Four parts of what full fine-tuning changed")
+    return figure
 
 
 def held_out(losses: Mapping[str, float], colors: Sequence[str] = (GREY, BLUE, ORANGE)) -> Figure:

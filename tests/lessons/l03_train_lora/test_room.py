@@ -78,13 +78,38 @@ def test_a_change_is_put_on_measured_and_taken_off(tiny_model, monkeypatch):
     assert [int(torch.linalg.matrix_rank(one)) for one in seen[1:]] == [1, 8]
 
 
-def test_what_a_cut_leaves_is_a_share_of_what_was_learned(monkeypatch):
+@pytest.fixture
+def kept(monkeypatch):
+    """What is recorded and shown, by name."""
     kept = {}
     monkeypatch.setattr(measured, "record", lambda name, value, *_, **__: kept.update({name: value}))
-    monkeypatch.setattr(measured, "show", lambda figure, words: kept.update(words=words))
-    base, full = (SimpleNamespace(score=SimpleNamespace(loss=loss)) for loss in (5.0, 3.0))
+    monkeypatch.setattr(measured, "show", lambda figure, words: kept.update(words=words, figure=figure))
+    return kept
+
+
+BASE = SimpleNamespace(score=SimpleNamespace(loss=5.0))
+
+
+def test_what_a_cut_leaves_is_a_share_of_what_was_learned(kept):
     by_rank = {1: 3.5, 8: 3.2, 64: 3.0}
+    cut = {r: (0.5, loss) for r, loss in by_rank.items()}
     curves = {name: [1.0] * 8 for name in ("LoRA's", "full fine-tuning's", "noise")}
-    assert measured.record_hinge(by_rank, by_rank, by_rank, by_rank, (base, full), curves) == pytest.approx(90.0)
+    assert measured.record_hinge(cut, 3.0, by_rank, by_rank, BASE, curves) == pytest.approx(90.0)
     assert kept["change.left_1"] == pytest.approx(75.0) and kept["change.left_64"] == pytest.approx(100.0)
     assert "rank 8: 3.20 cut, 3.20 trained" in kept["words"]
+
+
+def test_the_parts_of_a_change_are_drawn_by_energy_and_by_what_they_do(kept):
+    four = {"strong": (0.4, 3.1), "others": (0.6, 4.0), "random": (0.1, 4.9), "smaller": (0.4, 3.2)}
+    measured.record_pieces(four, 3.0, BASE)
+    assert kept["piece.others_learned"] == pytest.approx(0.5) and kept["piece.random_energy"] == 0.1
+    at = [line.get_xdata()[0] for line in kept["figure"].axes[0].lines if len(line.get_xdata()) == 1]
+    assert at == pytest.approx([40, 95, 60, 50, 10, 5, 40, 90])
+
+
+def test_random_directions_keep_what_a_matrix_does_to_them_and_no_more():
+    W = torch.randn(12, 20, generator=torch.Generator().manual_seed(1))
+    part = measured.along_random(W, 3)
+    assert torch.linalg.matrix_rank(part) == 3
+    assert torch.allclose(measured.along_random(part, 3), part, atol=1e-5)  # the same directions again
+    assert part.square().sum() + (W - part).square().sum() == pytest.approx(float(W.square().sum()), rel=1e-5)

@@ -101,6 +101,11 @@ WRONG = {
             "mean of two means",
         ),
         (
+            "def answer_loss(z, t): return cross_entropy(z[:, :-1].softmax(-1).flatten(0, 1), t[:, 1:].flatten())",
+            "takes the softmax itself",
+        ),
+        ("def answer_loss(z, t): return cross_entropy(z[:-1].flatten(0, 1), t[1:].flatten())", "along the batch"),
+        (
             "def answer_loss(z, t): return cross_entropy(z[:, :4].flatten(0, 1), t[:, 1:5].flatten())",
             "use the shapes as given",
         ),
@@ -124,6 +129,8 @@ WRONG = {
         (LOOP.replace("    return losses", "    print(losses)"), "told nobody"),
         (LOOP.replace("answer_loss(logits, ", "-answer_loss(logits, "), "sign"),
         (LOOP.replace('"lora_"', '"lora_B"'), "lora_A has not moved"),
+        (LOOP.replace('"lora_"', '"lora_A"'), "the optimizer has lora_A alone"),
+        (LOOP.replace('"lora_" in name', 'name.startswith("lora_")'), "anywhere in it"),
         (
             LOOP.replace("        optimizer.step()\n", "").replace(
                 "batches:\n", "batches:\n        optimizer.step()\n"

@@ -1,6 +1,6 @@
 """Will it fit? Choose a model, a method and a card, and slide the length of the text.
 
-`…_scene` works everything out, and controls stand over it. At the end: which of them live on the web.
+`fit_scene` works everything out, and controls stand over it. At the end: what of it lives on the web.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -18,11 +18,6 @@ from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
 from ...tools import planning
-from .pictures import block as block
-
-if TYPE_CHECKING:
-    from ...course.stage import Stage
-
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
 ON = {"on": True, "off": False}
@@ -206,22 +201,10 @@ def fit() -> Stage:
     return Stage(fit_scene, "seq", controls, **FIT)
 
 
-def _block() -> Stage:
-    from .pictures import block
-
-    return block()
-
-
-def _fit() -> Stage:
-
-    return fit()
-
-
-live("block", "widget.block()", _block)
 live(
     "fit",
     "widget.fit()",
-    _fit,
+    fit,
     {
         "card": ["8 GB", "12 GB", "T4", "RTX 4090", "A100 80"],
         "r": [8, 16, 64],

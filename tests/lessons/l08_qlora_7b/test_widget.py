@@ -1,15 +1,13 @@
 """Will it fit: the plan's bill in the picture at every length, GiB for cards, impossible settings refused with a sentence."""
 
 import pytest
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from stills import fit_still, fit_words
 
 from lora_lessons import lora, memory, models
 from lora_lessons.course import figures
-from lora_lessons.lessons.l00_start_here import pictures as pictures_00
-from lora_lessons.lessons.l00_start_here import widget
-from lora_lessons.lessons.l00_start_here.widget import FIT
+from lora_lessons.lessons.l08_qlora_7b import widget
+from lora_lessons.lessons.l08_qlora_7b.widget import FIT
 from lora_lessons.run.baselines import read_baseline, values
 from lora_lessons.tools import planning
 
@@ -226,13 +224,6 @@ def test_cards_of_one_size_share_a_line():
     assert sum(widths(ax)) == pytest.approx(sum(bill.total for bill in bills.values()) / 1e9)
 
 
-def test_the_other_pictures_of_lesson_00_are_to_scale():
-    (ax,) = pictures_00.number_formats(8_000_000_000, {"fp32": 32, "NF4": 4}).axes
-    assert widths(ax) == [32, 4]
-    figure = pictures_00.where_numbers_sit({"a": {"embedding": 1, "MLP": 3}, "b": {"embedding": 1, "MLP": 1}})
-    assert isinstance(figure, Figure) and widths(figure.axes[0]) == [0.25, 0.75, 0.5, 0.5]
-
-
 def test_every_row_shows_a_number_however_small_its_part():
     texts = [text.get_text() for text in fit_still(**FIT | {"r": 1, "seq": 32})[0].axes[0].texts]
     sizes = [text for text in texts if text.endswith((" GB", " MB"))]
@@ -244,18 +235,6 @@ def test_every_row_shows_a_number_however_small_its_part():
     assert all(f"{max(1, round(part / 1e6))} MB" in words for part in small)
     full = fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]
     assert "0 GB" in [text.get_text() for text in full.texts], "no adapters"
-
-
-def test_the_summaries_say_what_the_pictures_show():
-    said = pictures_00.formats_in_words(8_000_000_000, {"fp32": 32, "NF4": 4})
-    assert said == "8.00 billion numbers take 32.0 GB in fp32, 4.0 GB in NF4."
-    assert pictures_00.where_in_words({"a": {"MLP": 3, "norms": 1}}) == "a: MLP 75.00%, norms 25.00%."
-
-
-def test_parts_count_every_number_once(tiny_model):
-    counted = pictures_00.parts(tiny_model)
-    assert sum(counted.values()) == sum(p.numel() for p in tiny_model.parameters())
-    assert counted["embedding"] == 2 * 128 * 32 and counted["norms"] == 5 * 32
 
 
 def test_the_axis_says_which_moment_the_bars_show():

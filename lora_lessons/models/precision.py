@@ -13,7 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..files import write_text
+from ..files import read_text, write_text
 from ..machine import processor, version
 from ..paths import cache_dir
 
@@ -74,7 +74,7 @@ def _faster(fp32_ms: float, bf16_ms: float) -> str:
 def _kept(file: Path) -> Precision | None:
     """What an earlier measurement left in `file`; None where there is none, or where it is not one that we would write."""
     try:
-        kept = Precision(**json.loads(file.read_text(encoding="utf-8")))
+        kept = Precision(**json.loads(read_text(file)))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     times = kept.fp32_ms, kept.bf16_ms

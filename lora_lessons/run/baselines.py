@@ -59,7 +59,7 @@ def _fault(baseline: Any) -> str:
         return "it has no records by name"
     about: dict[str, Any] = {"machine": str, "seconds": _NUMBER, "peak_ram_bytes": _NUMBER, "volatile": dict}
     if wrong := [name for name, kind in about.items() if name in baseline and not isinstance(baseline[name], kind)]:
-        return f"{wrong[0]} is {baseline[wrong[0]]!r}"
+        return f"{wrong[0]} is {repr(baseline[wrong[0]])[:80]}"
     wrong = [name for name, one in baseline["records"].items() if not _is_entry(one)]
     wrong += [name for name, one in baseline.get("volatile", {}).items() if not _has(one, value=_VALUE, unit=str)]
     return f"{wrong[0]} is not an entry with its value and unit" if wrong else ""

@@ -219,8 +219,8 @@ def _check_memory(cluster: Machines, sizes: Sizes) -> None:
     fewest = cluster.ranks if shards + sizes.unit <= room else _fewest(sizes, room)
     if sizes.unit > room or fewest > MOST_CARDS:
         raise ValueError(
-            f"a card of {cluster.card_gb:g} GB cannot hold the largest part that is gathered at once, {sizes.unit / 1e9:.1f} GB: "
-            "more cards do not help; larger ones do."
+            f"a card of {cluster.card_gb:g} GB cannot hold the driver's {CONTEXT_BYTES / 1e9:.1f} GB and the largest part that is "
+            f"gathered at once, {sizes.unit / 1e9:.1f} GB: more cards do not help; larger ones do."
         )
     if fewest > cluster.ranks:
         raise ValueError(

@@ -235,7 +235,7 @@ def _perplexities(opened: AdapterFolder, base: str) -> tuple[float, float]:
     text = tasks.general_text()
     before = _perplexity(loaded, text)
     try:
-        with warnings.catch_warnings(action="ignore", category=FutureWarning):  # what PEFT still calls in transformers
+        with warnings.catch_warnings(action="ignore"):  # PEFT is used here as it is: what it warns of helps nobody
             worn = peft.PeftModel.from_pretrained(loaded.model, str(opened.place)).eval()
     except Exception as error:  # whatever PEFT says of an adapter that does not fit
         raise ValueError(

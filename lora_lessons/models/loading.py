@@ -6,6 +6,8 @@ be trained by bitsandbytes on a processor: `keep_trainable` guards against it.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,6 +103,11 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
     source = source or str(place)
     with one_sentence(source, local):
         tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **extra)
+        parts = (
+            getattr(getattr(tokenizer, "backend_tokenizer", None), name, None) for name in ("normalizer", "decoder")
+        )
+        if any(_growth(json.loads(part.__getstate__())) > MOST_GROWTH for part in parts if part):
+            raise ValueError("its tokenizer makes a text thousands of times as long")
         for special in (False, True):  # settings that are damaged show themselves only in use
             if not tokenizer("a word", add_special_tokens=special)["input_ids"]:
                 raise ValueError("its tokenizer makes no tokens of a text")
@@ -112,6 +119,18 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
         tokenizer.chat_template = None
     check_template(tokenizer, source)
     return tokenizer
+
+
+MOST_GROWTH = 1000  # times; those in use replace a character by one or two
+
+
+def _growth(part: Mapping[str, Any]) -> float:
+    """How many times as long a text can become in a tokenizer's normalizer or decoder, one replacement after the other."""
+    steps = part.get("normalizers") or part.get("decoders")
+    if steps:
+        return math.prod(map(_growth, steps))
+    pattern = (part.get("pattern") or {}).get("String", "")
+    return max(1.0, len(part.get("content") or "") / max(1, len(pattern)))
 
 
 def _in_four_bits(model: str | Path, form: Format) -> Base:

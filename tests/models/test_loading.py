@@ -74,6 +74,9 @@ def test_a_width_that_the_config_leaves_out_is_said_before_gigabytes_are_made(to
         models.load(tokenized, precision="fp32")
 
 
+DOUBLED = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+
+
 @pytest.mark.parametrize(
     "part, value, sentence",
     [
@@ -88,6 +91,8 @@ def test_a_width_that_the_config_leaves_out_is_said_before_gigabytes_are_made(to
             },
             "makes no tokens of a text",
         ),
+        ("normalizer", {"type": "Sequence", "normalizers": 12 * [DOUBLED]}, "thousands of times as long"),
+        ("decoder", {"type": "Sequence", "decoders": 12 * [DOUBLED]}, "thousands of times as long"),
     ],
 )
 def test_a_tokenizer_that_panics_or_makes_no_tokens_is_a_sentence_too(part, value, sentence, tokenized):

@@ -195,7 +195,7 @@ def record_hinge(
     """
     worst = before.score.loss
     left = {r: 100 * (worst - loss) / (worst - whole) for r, (_, loss) in cut.items()}
-    record("change.loss_whole", whole, "nats")
+    record("whole.loss", whole, "nats")
     for r, (energy, loss) in cut.items():
         record(f"change.energy_{r}", energy)
         record(f"change.loss_{r}", loss, "nats")

@@ -178,6 +178,18 @@ def test_the_closing_table_shows_the_base_beside_the_trained(tiny_model):
     assert "measured here" in shown and "measured here" in scorecard().data and "persona" not in scorecard().data
 
 
+def test_the_scorecard_shows_the_records_of_the_answer_and_folds_the_others_away():
+    from lora_lessons.course import record, scorecard
+
+    for n, name in enumerate(("first", "answer", "last")):
+        record(f"scorecard.{name}", n)
+    open_part, folded = scorecard("scorecard.answer").data.split("<details>")
+    assert "scorecard.answer" in open_part and "scorecard.first" not in open_part
+    assert "scorecard.answer" not in folded and "scorecard.first" in folded and "scorecard.last" in folded
+    with pytest.raises(KeyError, match="scorecard.nothing was not measured"):
+        scorecard("scorecard.nothing")
+
+
 @pytest.mark.parametrize("name", ["persona", "plain_language", "code_style", "strict_json"])
 def test_a_tasks_own_answers_have_its_form_and_plain_ones_do_not(name):
     from lora_lessons.tasks import scores

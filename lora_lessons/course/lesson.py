@@ -65,13 +65,26 @@ def begin(lesson: str) -> None:
     print(f"{lesson}: ready.")
 
 
-def scorecard(*trained: Scorecard) -> Any:
-    """What this lesson trained, beside the base, and a table of everything it measured, in order."""
+def scorecard(*shown: Scorecard | str) -> Any:
+    """What this lesson trained, beside the base, and the records that carry its answer; all others are folded away.
+
+    A string names a record; where none is named, all are shown. Raises KeyError for one that was not measured.
+    """
     from IPython.display import HTML
 
-    tables = [_table((f"{card.task}, quickly scored", "the base", "trained"), card.rows()) for card in trained]
-    measured = [(r.name, show_value(r.value), r.unit) for r in session_records().values()]
-    return HTML("".join([*tables, _table(("measured here", "value", "unit"), measured, code=True)]))
+    records = session_records()
+    names = [one for one in shown if isinstance(one, str)]
+    if unknown := [name for name in names if name not in records]:
+        raise KeyError(f"{unknown[0]} was not measured: run the cells above first.")
+    rows = {r.name: (r.name, show_value(r.value), r.unit) for r in records.values()}
+    head = ("measured here", "value", "unit")
+    cards = [one for one in shown if not isinstance(one, str)]
+    tables = [_table((f"{card.task}, quickly scored", "the base", "trained"), card.rows()) for card in cards]
+    tables.append(_table(head, [rows.pop(name) for name in names or list(rows)], code=True))
+    if rows:
+        rest = _table(head, list(rows.values()), code=True)
+        tables.append(f"<details><summary>Everything else that was measured</summary>{rest}</details>")
+    return HTML("".join(tables))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], code: bool = False) -> str:

@@ -224,7 +224,10 @@ def _as_html(text: str, records: int, door: Door, anchor: str, awaited: bool) ->
         return _folded(what, text, anchor, awaited)
     if card := read_card(text):
         return f'<div class="verdict-card" id="{claim_anchor(card.id)}">{text}</div>'
-    text = _MEASURED.sub(lambda table: _folded("The scorecard: everything that this lesson measured", table[0]), text)
+    if "<details>" not in text:  # a scorecard that has folded its own
+        text = _MEASURED.sub(
+            lambda table: _folded("The scorecard: everything that this lesson measured", table[0]), text
+        )
     text = _UNBEGUN.sub(lambda table: _folded("Every exercise, and how many you have solved", table[0]), text)
     return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", _TO_A_NOTEBOOK.sub(r"\g<href>.html", text))
 

@@ -95,7 +95,7 @@ def _is_spread(begins: bytes, file: BinaryIO) -> bool:
         json.JSONDecoder().raw_decode(text)
     except json.JSONDecodeError as error:
         return len(read) == LONGEST_LINE and is_cut(text, error)
-    except RecursionError:
+    except (RecursionError, ValueError):  # too deep, or a number too long for Python
         return False
     return True
 

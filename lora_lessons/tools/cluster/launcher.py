@@ -138,10 +138,11 @@ def read_job(folder: Path) -> ClusterJob:
     """The job in FOLDER/job.json. Raises ValueError when it is none, FileNotFoundError when there is no such file."""
     if not (folder / JOB).is_file():
         raise FileNotFoundError(f"no {JOB} in {folder}: `lora-lessons cluster config` writes one.")
+    text = read_text(folder / JOB)
     try:
-        fields = json.loads(read_text(folder / JOB))
+        fields = json.loads(text)
         return ClusterJob(**fields | {"settings": Settings(**fields["settings"])})
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{folder / JOB} is no job of this course: write it anew with `lora-lessons cluster config`."
         ) from error

@@ -152,6 +152,12 @@ def test_a_file_that_has_no_lines_is_one_sentence(tmp_path, begins, sentence):
         checking.check(tmp_path / "x.jsonl")
 
 
+def test_a_number_of_thousands_of_digits_in_the_first_line_is_a_bad_line(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"prompt": ' + "9" * 5000 + '}\n{"prompt": "a", "completion": "b"}\n')
+    report = checking.check(tmp_path / "x.jsonl")
+    assert report.good == 1 and "thousands of digits" in report.problems[0].sentence
+
+
 @pytest.mark.parametrize("indent", [None, 1])
 @pytest.mark.parametrize("name", ["x.json", "x.txt", "x.jsonl"])
 def test_one_list_over_many_lines_is_read_element_by_element(tmp_path, monkeypatch, indent, name):

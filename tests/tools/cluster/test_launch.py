@@ -86,9 +86,10 @@ def test_a_job_and_its_examples_are_read_as_they_were_written(base, tmp_path):
     launcher.write_examples(examples, tmp_path / launcher.EXAMPLES)
     read = launcher.read_examples(tmp_path / launcher.EXAMPLES)
     assert [str(one) for one in read] == [str(one) for one in examples]
-    (tmp_path / launcher.JOB).write_text("{}")
-    with pytest.raises(ValueError, match="is no job"):
-        launcher.read_job(tmp_path)
+    for text in ("{}", '{"r": ' + "9" * 5000 + "}"):
+        (tmp_path / launcher.JOB).write_text(text)
+        with pytest.raises(ValueError, match="is no job"):
+            launcher.read_job(tmp_path)
     with pytest.raises(FileNotFoundError, match="`lora-lessons cluster config` writes one"):
         launcher.read_job(tmp_path / "nowhere")
 

@@ -120,7 +120,7 @@ def _losses(
     ranks, top = sorted(cut), worst + 0.75
     for level, name in ((worst, worst_name), (best, best_name)):
         ax.axhline(level, color=GREY, lw=1.2, ls="--")
-        label(ax, 512, level, f"{name} {level:.2f}", GREY, xytext=(0, -9), ha="right")
+        label(ax, 540, level, f"{name} {level:.2f}", GREY, xytext=(0, 9), ha="right")
     ax.plot(ranks, [cut[r] for r in ranks], "o-", color=ORANGE, ms=8)
     ax.plot(ranks, [trained[r] for r in ranks], "s-", color=BLUE, ms=7)
     ax.plot(ranks, [top - 0.13] * len(ranks), "^", color=VERMILION, ms=9)
@@ -128,8 +128,8 @@ def _losses(
         label(ax, r, top - 0.13, f"{W_cut[r]:.1f}", INK[VERMILION], xytext=(9, 0))
     label(ax, ranks[0], top - 0.13, "W itself, cut: off the scale", INK[VERMILION], xytext=(-4, -17))
     label(ax, ranks[0], cut[ranks[0]], "full fine-tuning's change, cut", INK[ORANGE], xytext=(10, 9))
-    label(ax, ranks[0], trained[ranks[0]], "LoRA, trained at that rank", BLUE, xytext=(10, 10))
-    ax.set(ylabel="held-out loss, nats", ylim=(best - 0.3, top))
+    label(ax, ranks[0], trained[ranks[0]], "LoRA, trained at that rank", BLUE, xytext=(-4, -16))
+    ax.set(ylabel="held-out loss, nats", ylim=(best - 0.45, top))
     ax.set_title("… by what it does, it nearly is")
 
 
@@ -145,8 +145,8 @@ def pieces(shares: Mapping[str, tuple[float, float]]) -> Figure:
     label(ax, 100 * energy, 0, "its energy", GREY, xytext=(0, 15), ha="center")
     label(ax, 100 * learned, 0, "what it does", INK[ORANGE], xytext=(0, 15), ha="center")
     ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(xlabel="% of the whole change's", xlim=(-3, 103), ylim=(len(shares) - 0.5, -0.9))
-    ax.set_title("Four parts of what full fine-tuning changed")
+    ax.set(xlabel="% of the whole change's", xlim=(-3, 107), ylim=(len(shares) - 0.5, -0.9))
+    ax.set_title("Eight directions do most of the work")
     return figure
 
 

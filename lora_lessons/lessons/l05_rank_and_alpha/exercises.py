@@ -1,4 +1,4 @@
-"""Exercises of lesson 05: the scale, when one result is better, runs paired by seed."""
+"""Exercises of lesson 05: the scale, and when one result is better than another."""
 
 from __future__ import annotations
 
@@ -59,25 +59,3 @@ def exercise_05_2(better: Callable[[list[float], list[float]], str | None]) -> s
         if got[name] is not None:
             return f"The intervals of {here} and {others[name]} overlap: return None; you returned {got[name]!r}."
     return f"For {here} against {others['apart']} expected 'a', and 'b' the other way round; you gave {got['apart']!r} and {turned!r}."
-
-
-@exercise("05.3", "Compare seed by seed", difficulty=2, minutes=6)
-def exercise_05_3(differences: Callable[[dict[int, float], dict[int, float]], list[float]]) -> str | None:
-    a, b = {10: 3.0, 2: 1.0, 33: 2.0}, {2: 1.5, 10: 1.0, 7: 9.0}
-    returned = answered(differences(dict(a), dict(b)))
-    if isinstance(returned, dict):
-        return "Return a list of differences; you returned a dict."
-    got = [round(float(x), 6) for x in returned]
-    if got == [-0.5, 2.0]:
-        return None
-    if got == [round(x - y, 6) for x, y in zip(a.values(), b.values(), strict=True)]:
-        return "That is the colleague's code: it pairs the first run with the first run, whatever their seeds are."
-    if got == [2.0, -0.5]:
-        return "Those are the right pairs in the wrong order: sort them by rising seed."
-    if got == [0.5, -2.0]:
-        return "Turned round: take a's loss minus b's."
-    if got == [0.5, 2.0]:
-        return "The sign says which of the two is lower, so leave it in."
-    if len(got) == 3:
-        return "Seed 33 has no partner in b, and seed 7 has none in a: leave out the seeds that only one of them has."
-    return f"For a = {a} and b = {b} expected [-0.5, 2.0]; you gave {got}."

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from itertools import groupby
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -16,7 +18,7 @@ from ... import lora
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREY, PURPLE, SKY, VERMILION
-from .measured import Tried, losses_shown, measured, nearest, side_by_side
+from .measured import Tried, losses_shown, measured, nearest, places
 
 if TYPE_CHECKING:
     from ...course.stage import Stage
@@ -42,32 +44,42 @@ def _lab(table: Path | None) -> _Lab:
 
 @cache
 def _lab_of(every: tuple[Tried, ...]) -> _Lab:
-    """Every measured setting as its rank, above its push, coloured by learning rate; and every loss curve, in grey."""
+    """Every measured setting as a dot above its push, a line a learning rate; and every loss curve, in grey."""
     figure = Figure(figsize=(9.4, 4.2))
     left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
     low, high = losses_shown(every)
-    places = side_by_side(every, high, 0.045 * (high - low))
+    top = high + 0.14 * (high - low)  # the strip for what is higher
+    where = places(every, top)
     rates = sorted({m.learning_rate for m in every})
     colors = dict(zip(rates, (BLUE, "black", PURPLE) if len(rates) > 2 else ("black", PURPLE), strict=False))
-    for m, (x, y) in places.items():
-        color = colors.get(m.learning_rate, GREY)
-        left.plot([x, x], [m.loss.low, m.loss.high], color=color, lw=1, alpha=0.25)
-        text = f"{m.r}" if m.loss.mean <= high else f"{m.r}↑\n{m.loss.mean:.2f}"
-        left.text(x, y, text, color=color, weight="bold", size=9, ha="center", va="center")
+    for rate in rates:
+        color, of_rate = (
+            colors.get(rate, GREY),
+            sorted((m for m in every if m.learning_rate == rate), key=lambda m: m.push),
+        )
+        means = {push: fmean(m.loss.mean for m in ms) for push, ms in groupby(of_rate, key=lambda m: m.push)}
+        left.plot(list(means), [min(mean, top) for mean in means.values()], color=color, lw=1.4, alpha=0.45)
+        spots = [where[m] for m in of_rate]
+        left.plot([x for x, _ in spots], [y for _, y in spots], "o", color=color, ms=5)
+        name = {"xytext": (10, 0), "textcoords": "offset points", "va": "center", "size": 10}
+        left.annotate(f"rate {rate:g}", max(spots), color=color, weight="bold", **name)
+    for n, m in enumerate(sorted((m for m in every if m.loss.mean > top), key=lambda m: where[m])):
+        side = {"ha": "left" if n else "right", "xytext": (6 if n else -6, 0), "textcoords": "offset points"}
+        left.annotate(
+            f"{m.loss.mean:.2f}", where[m], va="center", size=9, color=colors.get(m.learning_rate, GREY), **side
+        )
+    for m in every:
         right.plot(range(1, len(m.curve) + 1), m.curve, color="#d0d4d8", lw=1)
-    for n, rate in enumerate(rates if len(rates) > 1 else ()):
-        place = {"transform": left.transAxes, "va": "top", "size": 9}
-        left.text(0.02, 0.97 - 0.07 * n, f"■ learning rate {rate:g}", color=colors.get(rate, GREY), **place)
     pushes = sorted({m.push for m in every})
     ticks = [2.0**n for n in range(-8, 16) if pushes[0] <= 2.0**n <= pushes[-1]]
-    left.set(xscale="log", xlim=(pushes[0] / 1.5, pushes[-1] * 1.6))
-    left.set_ylim(low - 0.12 * (high - low), high + 0.3 * (high - low))
+    left.set(xscale="log", xlim=(pushes[0] / 1.5, pushes[-1] * 3))
+    left.set_ylim(low - 0.12 * (high - low), high + 0.36 * (high - low))
     left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     left.minorticks_off()
     left.set(xlabel="push: scale × r, which in LoRA is α", ylabel="held-out loss (nats)")
-    left.set_title("Each number is a rank that was trained")
+    left.set_title("The loss follows the push, whatever the rank")
     right.set(xlabel="step", title="Training loss (nats)")
-    return _Lab(Backdrop(figure), left, right, places.__getitem__)
+    return _Lab(Backdrop(figure), left, right, where.__getitem__)
 
 
 def scale_lab_scene(
@@ -102,8 +114,8 @@ def scale_lab_scene(
     pushes = [scale * stop for scale, stop in zip(scales, stops, strict=True)]
     below_words = bottom + 0.9 * (top - bottom)
     scene.line(lab.left, [[push, push] for push in pushes], [[bottom, below_words]] * len(stops), SKY)
-    places = [lab.place(m) for m, _ in nearby]
-    scene.dot(lab.left, [x for x, _ in places], [y for _, y in places], colors, size=19, hollow=True)
+    rings = [lab.place(m) for m, _ in nearby]
+    scene.dot(lab.left, [x for x, _ in rings], [y for _, y in rings], colors, size=15, hollow=True)
     scene.line(lab.right, [range(1, len(m.curve) + 1) for m, _ in nearby], [m.curve for m, _ in nearby], VERMILION)
     labels = ["measured" if exact else "nearest measured" for _, exact in nearby]
     numbers = zip(scales, pushes, labels, nearby, strict=True)

@@ -27,13 +27,4 @@ WRONG = {
         (INTERVAL.format(w="2.484", result="'a' if lb > ha else 'b' if la > hb else 'neither'"), "return None"),
         ("def better(a, b): return sum(a) < sum(b)", "return None"),
     ],
-    "05.3": [
-        ("def differences(a, b): return [x - y for x, y in zip(a.values(), b.values())]", "colleague's code"),
-        ("def differences(a, b): return [a[s] - b[s] for s in a if s in b]", "by rising seed"),
-        ("def differences(a, b): return [b[s] - a[s] for s in sorted(a.keys() & b.keys())]", "Turned round"),
-        ("def differences(a, b): return [abs(a[s] - b[s]) for s in sorted(a.keys() & b.keys())]", "The sign"),
-        ("def differences(a, b): return {s: a[s] - b[s] for s in a if s in b}", "a dict"),
-        ("def differences(a, b): return [a[s] - b.get(s, 0) for s in sorted(a)]", "no partner"),
-        ("def differences(a, b): return [a[s] - b[s] for s in a]", "KeyError"),
-    ],
 }

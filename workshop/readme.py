@@ -12,9 +12,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from lora_lessons import errors
 from lora_lessons.course.lesson import lessons, question
-from lora_lessons.course.syllabus import SYLLABUS
+from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
 from lora_lessons.fast.path import FAMILIES
 from lora_lessons.files import write_text
 from lora_lessons.paths import course_root, measurements
@@ -55,15 +57,18 @@ def made(text: str) -> str:
 
 
 def lessons_table() -> str:
-    """One row per lesson: number, question, the minutes and the memory that its recorded run took."""
-    rows = ["| lesson | question | minutes | memory |", "|---|---|---|---|"]
+    """One row per lesson: number, question, the minutes of a learner and of the recorded run, and the memory that it took."""
+    rows = ["| lesson | question | to read | exercises | to run | memory |", "|---|---|---|---|---|---|"]
     for path in lessons():
         number = path.stem[:2]
         minutes, memory = took(path)
         planned = SYLLABUS.get(number)
         besides = f"; {planned.besides}" if planned and planned.besides else ""
-        rows.append(f"| [{number}](notebooks/{path.name}) | {question(path)} | {minutes} | {memory}{besides} |")
-    return "\n".join(rows)
+        read, exercises = learning_minutes(nbformat.read(path, as_version=4))
+        rows.append(
+            f"| [{number}](notebooks/{path.name}) | {question(path)} | {read} | {exercises} | {minutes} | {memory}{besides} |"
+        )
+    return "\n".join([*rows, "", *(f"- {way}" for way in ways())])
 
 
 def took(path: Path) -> tuple[str, str]:

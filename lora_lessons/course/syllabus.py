@@ -1,8 +1,10 @@
-"""The course on one page: every lesson's question, and what you can do after it."""
+"""The course on one page: every lesson's question, what you can do after it, what time it takes, and three ways through."""
 
 from __future__ import annotations
 
 import html
+import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .lesson import DEEPER, lessons, question, side_trips
@@ -43,6 +45,51 @@ SYLLABUS: dict[str, Planned] = {
 }
 
 
+class Way(NamedTuple):
+    """A way through the course: its lessons, and the hours that reading and running take, and exercises besides."""
+
+    name: str
+    lessons: Sequence[str]
+    hours: str
+    exercises: str
+
+
+MAIN = tuple(SYLLABUS)[:9]
+WAYS = (
+    Way("An evening", ("00", "02", "03", "05", "08"), "1½", "1½"),
+    Way("A day", MAIN, "3", "2½"),
+    Way("All of it", tuple(SYLLABUS), "5½", "5½"),
+)
+
+# Estimates: readers took so long to read a lesson with its code, pictures and outputs.
+WORDS_A_MINUTE, MINUTES_A_CELL = 150, 0.5
+_SEEN = re.compile(
+    r"<!--.*?-->|<details>.*?</details>|<[^>]+>|~~~.*?~~~|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", re.S
+)
+_EXERCISE = re.compile(r"^### Exercise .*? (\d+) minutes?\b", re.M)
+
+
+def learning_minutes(notebook: Any) -> tuple[int, int]:
+    """Minutes to read a notebook, its folded hints left out; and those of its exercises, as their titles estimate them."""
+    cells = notebook.cells
+    text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    words = len(re.findall(r"[A-Za-z]{2,}", _SEEN.sub(" ", text)))
+    hidden = {"hide-input", "hide-cell", "remove-cell"}
+    shown = sum(cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", [])) for cell in cells)
+    return round(words / WORDS_A_MINUTE + MINUTES_A_CELL * shown), sum(map(int, _EXERCISE.findall(text)))
+
+
+def ways() -> list[str]:
+    """The three ways, a sentence each."""
+    listed = [
+        f"{one.lessons[0]} to {one.lessons[-1]}" if len(one.lessons) > 5 else ", ".join(one.lessons) for one in WAYS
+    ]
+    return [
+        f"{one.name}: lessons {which}, about {one.hours} hours, and {one.exercises} more with the exercises."
+        for one, which in zip(WAYS, listed, strict=True)
+    ]
+
+
 def course_map() -> Any:
     """A table of the whole course, with links; a side trip is named by its question, and a lesson that is not there yet
     is marked "to come"."""
@@ -59,7 +106,8 @@ def course_map() -> Any:
     heads = "".join(
         f"<th style='text-align:left'>{head}</th>" for head in ("", "question", "afterwards you can", "notebook")
     )
-    return HTML(f"<table><tr>{heads}</tr>{''.join(rows)}</table>")
+    three = "".join(f"<li>{html.escape(way)}</li>" for way in ways())
+    return HTML(f"<p>Three ways through:</p><ul>{three}</ul><table><tr>{heads}</tr>{''.join(rows)}</table>")
 
 
 def _link(notebook: str, words: str) -> str:

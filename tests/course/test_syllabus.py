@@ -1,11 +1,13 @@
 """The course map agrees with the notebooks: questions as their titles have them, what is missing marked so."""
 
 import re
+from fractions import Fraction
 
 import nbformat
 
 from lora_lessons.course.lesson import lessons
-from lora_lessons.course.syllabus import SYLLABUS, course_map
+from lora_lessons.course.syllabus import SYLLABUS, WAYS, course_map, learning_minutes, ways
+from lora_lessons.run.baselines import read_baseline
 
 
 def test_a_lesson_that_is_there_asks_the_question_of_the_map():
@@ -20,3 +22,23 @@ def test_what_is_not_in_the_folder_is_to_come(course, make_lesson):
     assert len(rows) == len(SYLLABUS) >= 16
     assert [number for number, row in zip(SYLLABUS, rows, strict=True) if "to come" not in row] == ["02"]
     assert "02_lora_layer" in rows[2]
+
+
+def test_a_notebooks_minutes_are_its_words_its_cells_and_its_exercises():
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    exercise = "### Exercise 02.1 · ★★☆ · 10 minutes · your own layer\n\n### Exercise 02.2 · ★☆☆ · 1 minute\n"
+    cells = [markdown("word " * 290 + "<details>hint " * 500 + "</details>" + "`code` 7"), markdown(exercise)]
+    cells += [code("x"), code("y"), code("z", metadata={"tags": ["hide-input"]})]
+    assert learning_minutes(nbformat.v4.new_notebook(cells=cells)) == (3, 11)
+
+
+def test_the_hours_of_the_three_ways_are_those_of_their_lessons():
+    taken = {
+        p.stem[:2]: (*learning_minutes(nbformat.read(p, 4)), read_baseline(p.stem)["seconds"] / 60) for p in lessons()
+    }
+    for way in WAYS:
+        reading, exercises, running = (sum(taken[number][i] for number in way.lessons) for i in range(3))
+        for said, minutes in ((way.hours, reading + running), (way.exercises, exercises)):
+            hours = sum(Fraction(part) for part in said.replace("½", " 1/2").split())
+            assert abs(minutes / 60 - hours) <= 0.3, f"{way.name}: {minutes / 60:.1f} hours, not {said}"
+    assert ways()[1] == "A day: lessons 00 to 08, about 3 hours, and 2½ more with the exercises."

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from lora_lessons.course.lesson import DEEPER, notebook_of
 from lora_lessons.course.on_the_web import LIVE
-from lora_lessons.course.syllabus import SYLLABUS
-from lora_lessons.run.result import cards, plain, title
+from lora_lessons.course.syllabus import SYLLABUS, learning_minutes
+from lora_lessons.run.result import cards, title
 
 from ..badges import address
 from ..readme import took
@@ -39,8 +39,8 @@ that others published lead to their source, and results of arithmetic to the ari
 
 _MAP = """# Map of the lessons
 
-Each lesson answers one question. The minutes are computing time on two processor cores, as recorded; reading a lesson and doing its
-exercises takes about half an hour. Side trips go deeper, and you can leave each of them out."""
+Each lesson answers one question. The minutes are computing time on two processor cores, as recorded; reading a lesson
+takes about a quarter of an hour, and its exercises as long again. Side trips go deeper, and you can leave each of them out."""
 
 
 def lesson_map(notebooks: Notebooks) -> str:
@@ -111,23 +111,18 @@ def neighbours(app: Any, pagename: str, templatename: str, context: dict[str, An
 # The claims that the front page shows: those that a newcomer has most likely heard.
 AT_A_GLANCE = ("G01", "G02", "G04", "G06", "G07", "G09", "G10", "G11", "G14", "G16")
 
-_EXERCISE = re.compile(r"^#+ Exercise [^\n]*?(\d+) minutes?\b", re.M)
-
 _PROMISE = """# LoRA Lessons
 
 <p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
 train it on a real model, and keep what you trained. No GPU is needed.</p>"""
 
 _FOR_WHOM = """For everyone who reads Python and can multiply two matrices; you need not have trained a model before. The whole course takes about {hours}
-hours, its side trips left out: {reading} hours to read (at {pace} words a minute, the code not counted), {exercises} hours for the exercises, and {computing} minutes
-of computing on two processor cores. You can stop after any lesson.
+hours, its side trips left out: {reading} hours to read and look, {exercises} hours for the exercises, and {computing} minutes of computing on two processor cores. You can stop after any lesson.
 
 [**Start with lesson 00**]({first}) · [Open it in Colab]({colab}) · [See all lessons](map.md)
 
 Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes wrong](lessons/symptoms.md) ·
 [glossary](glossary.md) · [where the numbers come from](numbers.md)"""
-_PACE = 200  # words a minute
-
 DOOR, EXPLORER = "door", "rank_explorer"
 _DOOR = """This is a recording: a small model, SmolLM2-135M-Instruct, learned a new voice, step by step. Drag the slider back to 0, and see its answer change as
 the loss falls.
@@ -179,22 +174,15 @@ def page(notebooks: Notebooks, live: bool = True) -> str:
 
 
 def _hours(notebooks: Notebooks) -> dict[str, Any]:
-    """What the lessons without their side trips take: the words to read, the exercises' own minutes, the recorded computing."""
-    texts = {
-        place: "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-        for place, notebook in notebooks.items()
-        if "/" not in place
-    }
-    reading = sum(len(plain(text).split()) for text in texts.values()) / _PACE
-    exercises = sum(int(minutes) for text in texts.values() for minutes in _EXERCISE.findall(text))
-    computing = sum(int(minutes) for minutes, _ in (took(notebook_of(place)) for place in texts) if minutes.isdigit())
-    hours = {name: round(minutes / 60, 1) for name, minutes in (("reading", reading), ("exercises", exercises))}
-    whole = math.ceil((reading + exercises + computing) / 60)
+    """What the lessons without their side trips take: reading and exercises, estimated, and the recorded computing."""
+    whole = {place: notebook for place, notebook in notebooks.items() if "/" not in place}
+    reading, exercises = (sum(minutes) for minutes in zip(*map(learning_minutes, whole.values()), strict=True))
+    computing = sum(int(minutes) for minutes, _ in (took(notebook_of(place)) for place in whole) if minutes.isdigit())
     return {
-        **{name: f"{value:g}" for name, value in hours.items()},
+        "reading": f"{round(reading / 60, 1):g}",
+        "exercises": f"{round(exercises / 60, 1):g}",
         "computing": computing,
-        "hours": whole,
-        "pace": _PACE,
+        "hours": math.ceil((reading + exercises + computing) / 60),
     }
 
 

@@ -25,11 +25,8 @@ def test_the_front_page_says_for_whom_it_is_and_how_long_it_takes():
     )
     minutes = int(took(notebook_of("01_low_rank"))[0])
     assert "need not have trained a model before" in made
-    assert (
-        f"0.8 hours to read (at 200 words a minute, the code not counted), 1.3 hours for the exercises, and {minutes} minute"
-        in made
-    )
-    assert f"about {math.ceil((50 + 80 + minutes) / 60)}\nhours" in made
+    assert f"1.1 hours to read and look, 1.3 hours for the exercises, and {minutes} minute" in made
+    assert f"about {math.ceil((67 + 80 + minutes) / 60)}\nhours" in made
     assert "[**Start with lesson 00**](lessons/01_low_rank.ipynb)" in made and "while you watch" not in made
 
 

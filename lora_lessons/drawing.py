@@ -59,10 +59,10 @@ def label(ax: Any, x: float, y: float, text: str, color: str, **kwargs: Any) -> 
     ax.annotate(in_picture(text), (x, y), color=color, weight="bold", **place)
 
 
-def show(figure: Figure, summary: str) -> None:
-    """Display `figure` once, with `summary` below it for those who cannot see the picture.
+def show(figure: Figure, summary: str, numbers: str = "") -> None:
+    """Display `figure` once, with `summary` below it for those who cannot see the picture, and its `numbers` folded away.
 
-    The summary is plain text, shown as it is: it may quote what others wrote.
+    Both are plain text, shown as they are: they may quote what others wrote.
     """
     import io
 
@@ -72,8 +72,10 @@ def show(figure: Figure, summary: str) -> None:
     png = io.BytesIO()
     figure.savefig(png, format="png", bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
-    display(Image(png.getvalue(), format="png", alt=summary, width=round(figure.get_figwidth() * 105)))
-    display(Markdown(f"{IN_WORDS} {in_markdown(summary)}"))
+    alt = f"{summary} {numbers}".strip()
+    display(Image(png.getvalue(), format="png", alt=alt, width=round(figure.get_figwidth() * 105)))
+    folded = f"\n\n<details><summary>The numbers</summary>\n\n{in_markdown(numbers)}\n\n</details>" if numbers else ""
+    display(Markdown(f"{IN_WORDS} {in_markdown(summary)}{folded}"))
 
 
 def figure_html(figure: Figure, words: str, dpi: float, note: str = "") -> str:

@@ -39,6 +39,9 @@ def test_show_puts_the_words_below_the_picture(monkeypatch):
     assert picture.data[:4] == b"\x89PNG" and picture.alt == "a flat line."
     assert words.data == "*In words:* a flat line."
     drawing.show(Figure(figsize=(2, 1)), "<img src=x> [a](b)")
+    drawing.show(Figure(figsize=(2, 1)), "It falls.", "3 to 2 <nats>.")
+    assert shown[4].alt == "It falls. 3 to 2 <nats>."
+    assert shown[5].data.startswith("*In words:* It falls.\n\n<details>") and "3 to 2 &lt;nats&gt;." in shown[5].data
     assert shown[2].alt == "<img src=x> [a](b)" and shown[3].data == "*In words:* &lt;img src=x&gt; &#91;a&#93;(b)"
 
 

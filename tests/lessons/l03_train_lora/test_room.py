@@ -83,7 +83,7 @@ def kept(monkeypatch):
     """What is recorded and shown, by name."""
     kept = {}
     monkeypatch.setattr(measured, "record", lambda name, value, *_, **__: kept.update({name: value}))
-    monkeypatch.setattr(measured, "show", lambda figure, words: kept.update(words=words, figure=figure))
+    monkeypatch.setattr(measured, "show", lambda figure, _, numbers: kept.update(words=numbers, figure=figure))
     return kept
 
 

@@ -16,5 +16,5 @@ def test_students_t_is_the_same_in_the_table_in_the_sweep_and_in_the_checks_word
 def test_the_papers_table_is_drawn_and_told_from_the_published_figures():
     table = measured.table_6()
     assert list(table) == ["q", "q, v", "q, k, v, o"] and {tuple(row) for row in table.values()} == {(1, 2, 4, 8, 64)}
-    said = pictures.of_table_6({})
+    said, _ = pictures.of_table_6({})
     assert f"from {table['q'][1]}% at rank 1 to {table['q'][4]}% at rank 4" in said and "another 0.2 to 0.7. " in said

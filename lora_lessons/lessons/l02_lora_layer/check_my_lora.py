@@ -40,7 +40,7 @@ class TheirMatrix(NamedTuple):
         return self.letter if self.turned else f"{self.letter}.T"
 
 
-@exercise("02.1", "Your LoRA layer", difficulty=2, minutes=10, keeps="my_lora")
+@exercise("02.1", "Your LoRA layer", difficulty=2, minutes=15, keeps="my_lora")
 def exercise_02_1(answer: Any) -> str | None:
     if isinstance(answer, nn.Module):
         return "Give the class itself to the check: check(…, MyLoRA), without brackets behind it."

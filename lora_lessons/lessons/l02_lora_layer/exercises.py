@@ -13,7 +13,7 @@ from ...course.exercises import answered, exercise, not_a_number
 Count = Callable[[Sequence[tuple[int, int]], int], int]
 
 
-@exercise("02.2", "What trains, counted", difficulty=1, minutes=4)
+@exercise("02.2", "What trains, counted", difficulty=1, minutes=6)
 def exercise_02_2(answer: Count) -> str | None:
     value = answered(answer([(5, 3)], 2))
     if advice := not_a_number(value):
@@ -47,7 +47,7 @@ def exercise_02_2(answer: Count) -> str | None:
     return None if wider == 87 else f"r = 2 is right; the same three layers at r = 3 hold 87, not {wider}."
 
 
-@exercise("02.3", "Three layers, three mistakes", difficulty=2, minutes=8)
+@exercise("02.3", "Three layers, three mistakes", difficulty=2, minutes=12)
 def exercise_02_3(answer: Callable[[lora.LoRALinear], str]) -> str | None:
     words = ("healthy", "not a no-op", "never learns", "wrong scale")
     seen = []

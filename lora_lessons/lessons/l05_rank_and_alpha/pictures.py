@@ -12,7 +12,6 @@ from ...course.figures import intervals as intervals
 from ...course.figures import sweep_lines as sweep_lines
 from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
 from ...experiments.sweep import Summary
-from ..l02_lora_layer.widget import descend
 from . import measured
 
 
@@ -40,8 +39,12 @@ def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, 
     valley = [n / 20 for n in range(9, 48)]
     right.plot(valley, [1 / a for a in valley], "--", color="black", lw=1.4)
     for rate, steps, color in ((0.15, 14, BLUE), (1.2, 2, VERMILION)):
-        path = descend(0.5, 0.0, steps, rate)
-        right.plot(path.a, path.b, "o-", color=color, ms=4, lw=1.6)
+        path = [(0.5, 0.0)]
+        for _ in range(steps):
+            a, b = path[-1]
+            off = 2 * (b * a - 1)
+            path.append((a - rate * off * b, b - rate * off * a))
+        right.plot([a for a, _ in path], [b for _, b in path], "o-", color=color, ms=4, lw=1.6)
     right.text(0.62, 2.2, "valley", size=10, va="center")
     right.set(xlim=(-0.4, 2.4), ylim=(-0.4, 2.4))
     for ax in (left, right):

@@ -217,7 +217,7 @@ def config(
     from ..tools.cluster import launch, launcher
     from ..training import Settings
 
-    number, gb = launch.cards_of(cards)
+    number, gb = launch.cards_and_gb(cards)
     machines = launch.Machines(
         cards=number, card_gb=gb, nodes=nodes, host_ram_gb=host_ram, offload=offload, storage=storage, fsdp=fsdp
     )
@@ -229,7 +229,7 @@ def config(
     wanted = launcher.ClusterJob(model, task, r, 2.0 * r, launch.METHODS[method], settings)
     with in_switches():
         lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
-    print(f"Written: {shown(out)}. {launch.fits(machines, sizes)}")
+    print(f"Written: {shown(out)}. {launch.memory_in_words(machines, sizes)}")
     if model in models.SHAPES:
         print(
             f"{model} is a shape without weights: write a folder or a hub id as base in {launcher.JOB} before you start."

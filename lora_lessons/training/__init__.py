@@ -1,7 +1,7 @@
 """One training loop for every lesson: repeatable by seed, resumable after a kill, honest about gradients.
 
 Read `loop` first, with the `settings` that it takes and the `losses` that it asks for. `runs` puts reuse, checkpoints
-(`checkpoint`) and progress around it; `ranks` says who trains when there are several.
+(`checkpoint`) and progress around it; `processes` says who trains when there are several.
 """
 
 from .checkpoint import CHECKPOINT as CHECKPOINT

@@ -23,7 +23,7 @@ from ..files import set_aside, whole_file
 from ..machine import version
 from ..models import tensors_digest
 from ..paths import sources
-from .ranks import sharded_like, whole
+from .processes import sharded_like, whole
 from .settings import Settings, Training, TrainingStopped
 
 FINISHED, CHECKPOINT = "finished.safetensors", "checkpoint.safetensors"

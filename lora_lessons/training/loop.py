@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..tasks import IGNORED, Encoded
 from .losses import losses, micro_batches
-from .ranks import ALONE, Alone, whole
+from .processes import ALONE, Alone, whole
 from .settings import Settings, TrainingStopped, set_rate
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..fast import FastPath, why_not
 from ..tasks import IGNORED, Encoded, collate
-from .ranks import ALONE, Alone
+from .processes import ALONE, Alone
 from .settings import Settings
 
 

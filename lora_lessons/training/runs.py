@@ -23,7 +23,7 @@ from ..paths import cache_dir
 from ..tasks import Encoded
 from .checkpoint import CHECKPOINT, FINISHED, fingerprint, moments, read_checkpoint, write_checkpoint
 from .loop import checkpointing, loss_scaler, no_cache, trainable, training_steps
-from .ranks import ALONE, Alone
+from .processes import ALONE, Alone
 from .settings import Settings, Training, make_optimizer, parameter_groups
 
 

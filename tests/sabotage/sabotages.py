@@ -2057,12 +2057,12 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "workshop/site/ledger.py",
+        "workshop/site/claims_page.py",
         (
             "the ledger keeps quiet where the records do not bear a verdict out",
             "html.escape(shown.sentence)",
             "html.escape(shown.sentence[:20])",
-            "in_workshop/site/test_ledger.py::test_records_that_say_otherwise_show",
+            "in_workshop/site/test_claims_page.py::test_records_that_say_otherwise_show",
         ),
     ),
     *_in(

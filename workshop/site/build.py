@@ -15,7 +15,7 @@ from lora_lessons.course import lesson
 from lora_lessons.errors import disk_is_full
 from lora_lessons.files import check_replaced, files_in, scratch, whole_folder
 
-from . import front, glossary, ledger, lessons, number_pages
+from . import claims_page, front, glossary, lessons, number_pages
 from . import widgets as live
 from .finishing import finish
 from .front import neighbours
@@ -77,7 +77,7 @@ def sources(notebooks: Notebooks, widgets: bool = True) -> dict[str, str]:
     numbers = number_pages.pages(notebooks)
     beside = {
         "map": front.lesson_map(notebooks),
-        "claims": ledger.page(),
+        "claims": claims_page.page(),
         f"{FOLDER}/{SYMPTOMS}": lessons.symptoms_page(notebooks),
         "glossary": glossary.page(),
         front.NUMBERS: front.numbers_of(numbers),

@@ -17,8 +17,8 @@ from lora_lessons.run.result import cards, title
 from ..badges import address
 from ..readme import took
 from . import widgets
+from .claims_page import claim_anchor, verdict
 from .finishing import as_table, link_to
-from .ledger import claim_anchor, verdict
 from .lessons import FOLDER, SYMPTOMS, beneath
 
 if TYPE_CHECKING:

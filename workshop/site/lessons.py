@@ -20,7 +20,7 @@ from lora_lessons.paths import course_root
 
 from ..badges import address
 from . import glossary, number_pages
-from .ledger import claim_anchor
+from .claims_page import claim_anchor
 from .number_pages import cell_anchor
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ def with_fsdp1(model: str, job: memory.Job) -> planning.Sharded:
 
 def lines(model: str, cards: str, nodes: int = 1) -> str:
     """One line for each computer, with offload and a text for each card; `cluster` is the folder of accelerate's file."""
-    number, gb = launch.cards_of(cards)
+    number, gb = launch.cards_and_gb(cards)
     machines = launch.Machines(cards=number, card_gb=gb, nodes=nodes, offload=True)
     settings = training.Settings(batch_size=machines.ranks, gradient_checkpointing=True)
     job = ClusterJob(model, "persona", 16, 32.0, "nf4", settings)

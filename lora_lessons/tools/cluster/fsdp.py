@@ -21,7 +21,7 @@ from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGath
 
 from ...machine import peak_bytes
 from ...tasks import Encoded
-from ...training.ranks import Alone
+from ...training.processes import Alone
 from ...training.settings import TrainingStopped
 
 

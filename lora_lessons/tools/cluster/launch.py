@@ -180,7 +180,7 @@ class Sizes(NamedTuple):
     unit: float
 
 
-def cards_of(text: str) -> tuple[int, float]:
+def cards_and_gb(text: str) -> tuple[int, float]:
     """(2, 24.0) of "2x24": how many cards a machine has, and the GB of each. Raises ValueError."""
     match = re.fullmatch(r"(\d{1,9})\s*[xX×]\s*(\d{1,9}(?:\.\d{1,9})?)", text.strip())
     if not match or not int(match[1]) or not float(match[2]):
@@ -272,8 +272,8 @@ def sizes_of(model: str, method: str, r: int) -> Sizes | None:
     )
 
 
-def fits(cluster: Machines, sizes: Sizes | None) -> str:
-    """What was found out about memory, in a sentence."""
+def memory_in_words(cluster: Machines, sizes: Sizes | None) -> str:
+    """What each machine will hold of the base, in a sentence."""
     if sizes is None:
         return "The model's shape could not be had here, so whether it fits was not checked."
     where = "the machine's memory" if cluster.offload else "each card"

@@ -24,7 +24,7 @@ from ... import lora, models, training
 from ...adapter import save_adapter
 from ...files import read_text, write_text
 from ...paths import cache_dir
-from ...training.ranks import ALONE, Alone, whole
+from ...training.processes import ALONE, Alone, whole
 from .fsdp import ShardedRank, forget_peak, on_cards, peak, sharded_bytes
 from .launcher import ClusterJob, end_with_parent, meeting_file, read_job
 

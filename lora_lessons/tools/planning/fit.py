@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
 
 def is_enough(room: float, needed: float) -> bool:
-    """Whether `needed` bytes fit into `room`: the one place that decides."""
+    """Whether `needed` bytes fit into `room`: the one place where a plan decides."""
     return needed <= room
 
 

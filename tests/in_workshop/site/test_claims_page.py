@@ -9,7 +9,7 @@ from lora_lessons.course.lesson import place_of
 from lora_lessons.course.records import MIME, records_of
 from lora_lessons.lessons import all_claims
 from lora_lessons.run.result import cards
-from workshop.site import ledger
+from workshop.site import claims_page
 from workshop.site.build import stored
 
 EVERY = sorted(all_claims(), key=lambda one: (one.id, one.lesson))
@@ -25,11 +25,11 @@ def judged(page):
 
 
 def test_every_claim_has_one_row_with_what_each_lesson_measured():
-    page = ledger.page()
+    page = claims_page.page()
     ids = [re.search(r"<b>(\w+)</b>", says)[1] for says, _, _ in rows(page)]
     assert ids == sorted({one.id for one in EVERY}, key=ids.index) and len(set(ids)) == len(ids)
     for one, found in zip(EVERY, judged(page), strict=True):
-        assert ledger.verdict(one.written_for, one.where) in found
+        assert claims_page.verdict(one.written_for, one.where) in found
         assert f'href="lessons/{place_of(one.lesson)}.html#' in found
     for says, found, _ in rows(page):
         for one in EVERY:
@@ -40,7 +40,7 @@ def test_every_claim_has_one_row_with_what_each_lesson_measured():
 def test_a_verdict_leads_to_the_cells_that_recorded_what_it_says():
     """And not to its card, which says the same again; only a verdict that rests on no record has no cell."""
     notebooks = stored()
-    for one, found in zip(EVERY, judged(ledger.page()), strict=True):
+    for one, found in zip(EVERY, judged(claims_page.page()), strict=True):
         recorded = {
             record["name"]: f"cell-{cell.id}"
             for cell in notebooks[place_of(one.lesson)].cells
@@ -58,37 +58,39 @@ def test_a_verdict_leads_to_the_cells_that_recorded_what_it_says():
 def test_the_page_says_what_the_lessons_cards_say():
     """Both are of the run whose outputs the lesson shows, and not of another machine's."""
     shown = {(place.rpartition("/")[2], one.id): one for place, nb in stored().items() for one in cards(nb)}
-    for one, found in zip(EVERY, judged(ledger.page()), strict=True):
+    for one, found in zip(EVERY, judged(claims_page.page()), strict=True):
         card = shown[one.lesson, one.id]
         sentence = html.unescape(re.sub(r"<(?:a|small) .*", "", found.rpartition("</span>")[2]).strip())
         assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
-        assert ledger.verdict(card.said, card.where) in found
+        assert claims_page.verdict(card.said, card.where) in found
 
 
 def test_a_verdict_is_never_told_by_its_colour_alone():
-    signs = {re.search(r'aria-hidden="true">(.)<', ledger.verdict(one))[1] for one in (*VERDICTS, claims.DISAGREES)}
-    kinds = {re.search(r'class="verdict (\w+)"', ledger.verdict(one))[1] for one in (*VERDICTS, claims.DISAGREES)}
+    signs = {
+        re.search(r'aria-hidden="true">(.)<', claims_page.verdict(one))[1] for one in (*VERDICTS, claims.DISAGREES)
+    }
+    kinds = {re.search(r'class="verdict (\w+)"', claims_page.verdict(one))[1] for one in (*VERDICTS, claims.DISAGREES)}
     assert len(signs) == len(kinds) == 5
-    assert all(one in ledger.verdict(one) for one in VERDICTS)
+    assert all(one in claims_page.verdict(one) for one in VERDICTS)
 
 
 def test_the_verdicts_are_counted():
-    counted = re.search(r'<p class="verdicts">.*?</p>', ledger.page())[0]
+    counted = re.search(r'<p class="verdicts">.*?</p>', claims_page.page())[0]
     assert f"{len(EVERY)} verdicts" in counted
     for verdict in VERDICTS:
         number = sum(one.written_for == verdict for one in EVERY)
-        assert f"<span>{number} {ledger.verdict(verdict)}" in counted
+        assert f"<span>{number} {claims_page.verdict(verdict)}" in counted
 
 
 def test_records_that_say_otherwise_show(monkeypatch):
     """The page follows what is recorded, not what its author expected."""
     one = next(one for one in EVERY if one.written_for == HOLDS)
     monkeypatch.setattr(claims, "CLAIMS", [])
-    monkeypatch.setattr(ledger, "CLAIMS", [one._replace(decides=lambda measured: CORRECTED)])
-    ((_, said, _),) = rows(ledger.page())
+    monkeypatch.setattr(claims_page, "CLAIMS", [one._replace(decides=lambda measured: CORRECTED)])
+    ((_, said, _),) = rows(claims_page.page())
     assert claims.DISAGREES in said and "Trust your measurement" in said
-    monkeypatch.setattr(ledger, "CLAIMS", [one._replace(sentence="It is {no.such}.")])
-    ((_, said, _),) = rows(ledger.page())
+    monkeypatch.setattr(claims_page, "CLAIMS", [one._replace(sentence="It is {no.such}.")])
+    ((_, said, _),) = rows(claims_page.page())
     assert claims.OPEN in said and "no.such" in said
 
 
@@ -96,7 +98,7 @@ def test_published_figures_stand_beside_the_claim_that_they_bear_on():
     known = {f"{one.lesson} {one.id}" for one in EVERY}
     named = {card: about for about in published.groups().values() for card in about.get("cards", ())}
     assert named and named.keys() <= known
-    shown = {re.search(r"<b>(\w+)</b>", says)[1]: cell for says, _, cell in rows(ledger.page())}
+    shown = {re.search(r"<b>(\w+)</b>", says)[1]: cell for says, _, cell in rows(claims_page.page())}
     for id, cell in shown.items():
         sources = [group["source"] for card, group in named.items() if card.endswith(f" {id}")]
         assert [one for one in sources if html.escape(one) not in cell] == []

@@ -1,4 +1,4 @@
-"""The ledger: every claim of the glossary page, its verdict, what was measured here and what others published."""
+"""Every claim of the glossary page, its verdict, what was measured here and what others published, on one page."""
 
 from __future__ import annotations
 

@@ -15,10 +15,12 @@ from typing import Any
 import nbformat
 
 from lora_lessons import errors
+from lora_lessons.course.claims import CLAIMS
 from lora_lessons.course.lesson import lessons, question
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
 from lora_lessons.fast.path import FAMILIES
 from lora_lessons.files import write_text
+from lora_lessons.lessons import rooms
 from lora_lessons.paths import course_root, measurements
 from lora_lessons.run.baselines import read_baseline
 
@@ -57,16 +59,18 @@ def made(text: str) -> str:
 
 
 def lessons_table() -> str:
-    """One row per lesson: number, question, the minutes of a learner and of the recorded run, and the memory that it took."""
-    rows = ["| lesson | question | to read | exercises | to run | memory |", "|---|---|---|---|---|---|"]
+    """One row per lesson: number, question, a learner's minutes and the recorded run's, its memory, and the claims that it judges."""
+    rows = ["| lesson | question | to read | exercises | to run | memory | claims |", "|---|---|---|---|---|---|---|"]
+    rooms()  # their verdicts register themselves
     for path in lessons():
         number = path.stem[:2]
         minutes, memory = took(path)
         planned = SYLLABUS.get(number)
         besides = f"; {planned.besides}" if planned and planned.besides else ""
+        judged = ", ".join(sorted(one.id for one in CLAIMS if one.lesson == path.stem))
         read, exercises = learning_minutes(nbformat.read(path, as_version=4))
         rows.append(
-            f"| [{number}](notebooks/{path.name}) | {question(path)} | {read} | {exercises} | {minutes} | {memory}{besides} |"
+            f"| [{number}](notebooks/{path.name}) | {question(path)} | {read} | {exercises} | {minutes} | {memory}{besides} | {judged} |"
         )
     return "\n".join([*rows, "", *(f"- {way}" for way in ways())])
 

@@ -16,7 +16,7 @@ from ...tasks import IGNORED
 from . import by_hand
 
 
-@exercise("03.1", "Only the answer teaches", difficulty=1, minutes=4)
+@exercise("03.1", "Only the answer teaches", difficulty=1, minutes=6)
 def exercise_03_1(labels: Callable[[list[int], int], list[int]]) -> str | None:
     returned = answered(labels([11, 12, 13, 14, 2], 3))
     if not isinstance(returned, Iterable) or isinstance(returned, (str, dict)):
@@ -62,7 +62,7 @@ def exercise_03_1(labels: Callable[[list[int], int], list[int]]) -> str | None:
     return f"Put -100 before `answer_start` and the tokens themselves after it. For [11, 12, 13, 14, 2] and 3 you gave {got}."
 
 
-@exercise("03.2", "What training must hold", difficulty=2, minutes=6)
+@exercise("03.2", "What training must hold", difficulty=2, minutes=8)
 def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
     P, T = 1_000, 10
     got, right = answered(training_bytes(P, T)), 4 * P + 12 * T
@@ -89,7 +89,7 @@ def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
     )
 
 
-@exercise("03.4", "The loss of an answer", difficulty=2, minutes=8, keeps="answer_loss")
+@exercise("03.4", "The loss of an answer", difficulty=2, minutes=12, keeps="answer_loss")
 def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
     logits = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
     labels = torch.tensor([[-100, -100, 3, 1, 2], [-100, 4, 2, -100, -100]])
@@ -201,7 +201,7 @@ RATE = 0.05
     "03.5",
     "The training loop",
     difficulty=3,
-    minutes=15,
+    minutes=20,
     keeps="train_by_hand",
     imports="""
 from lora_lessons.course.own_code import own

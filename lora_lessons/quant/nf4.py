@@ -210,10 +210,15 @@ def double_quantize(absmax: Tensor) -> DoubleQuantized:
         # Four scales of 1e38 have a sum beyond fp32, and a mean within it.
         offset = absmax.double().mean().float()
     scaled, scales = _scaled(absmax - offset, DOUBLE_BLOCK)
-    if scaled.device.type == "cpu":
+    return DoubleQuantized(eight_bit(scaled), scales, offset)
+
+
+def eight_bit(x: Tensor) -> Tensor:
+    """The code of the one of `dynamic_levels` that is nearest to each number of x (−1 … 1), as uint8."""
+    if x.device.type == "cpu":
         # There bitsandbytes looks the code up in a table of 65,536 places.
-        scaled = ((scaled + 1) * 0.5 * 65535 + 0.5).floor() / 65535 * 2 - 1
-    return DoubleQuantized(nearest(scaled, dynamic_levels().to(absmax.device)), scales, offset)
+        x = ((x + 1) * 0.5 * 65535 + 0.5).floor() / 65535 * 2 - 1
+    return nearest(x, dynamic_levels().to(x.device))
 
 
 def double_dequantize(d: DoubleQuantized) -> Tensor:

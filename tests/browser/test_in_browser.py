@@ -522,8 +522,10 @@ def assert_bench(stage: Any, weights: torch.Tensor, codebook: str, blocksize: in
 
 def test_the_codebook_bench_moves_by_every_control(page, noise, screenshots):
     stage = page.stage(BENCH)
+    assert_bench(stage, noise, "nf4", 64, 16)
+    assert_like(stage.picture(), codebook_bench_still(noise, "nf4", 64, 16))
+    stage.pressed("outlier", "Home")
     assert_bench(stage, noise, "nf4", 64, 0)
-    assert_like(stage.picture(), codebook_bench_still(noise, "nf4", 64, 0))
     stage.pressed("outlier", *["ArrowRight"] * 5)
     assert_bench(stage, noise, "nf4", 64, 12)
     stage.root.screenshot(path=screenshots / "codebook_bench.png")
@@ -1004,7 +1006,7 @@ AFTER_20 = next(r for r in explorer.slider_ranks(300) if r > 20)
 NEXT = {
     "block": lambda: block_still(2)[1],
     "codebook_bench": lambda: (
-        "NF4, blocks of 64, 4.5 bits per parameter. One weight is made 3 standard deviations large. "
+        "NF4, blocks of 64, 4.5 bits per parameter. One weight is made 24 standard deviations large. "
     ),
     "fit": lambda: fit_words(**fitting.FIT | {"seq": fitting.LENGTHS[fitting.LENGTHS.index(1024) + 1]}),
     "rank_explorer": lambda: rank_explorer_still(pictures_01.photograph(), AFTER_20, "photograph")[1],

@@ -1199,9 +1199,9 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l06_quantization/exercises.py",
         (
             "a code that is wrong for one weight in sixteen is accepted",
-            "        return _at_every_border(to_codes)\n",
+            "        return _for_other_blocks(to_codes)\n",
             "        return None\n",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.2]",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[06.6]",
         ),
     ),
     *_in(

@@ -1,149 +1,259 @@
-"""Exercises of lesson 06: bits per parameter, rounding a block, two codes in a byte."""
+"""Exercises of lesson 06: NF4 in five steps. Even marks in blocks, the bell's marks, codes, bytes and back, smaller scales."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ... import quant
-from ...course.exercises import answered, exercise, not_a_number
+from ...course.exercises import Remark, answered, exercise
+from . import by_hand
+
+Named = Iterable[tuple[Tensor, str]]  # what a mistake gives, and the sentence that names it
 
 
-@exercise("06.1", "Bits per parameter", difficulty=1, minutes=4)
-def exercise_06_1(bits: Callable[[int, int, int], float]) -> str | None:
-    got = answered(bits(4, 32, 64))
-    got = got.item() if isinstance(got, Tensor) and got.ndim == 0 else got
-    if advice := not_a_number(got):
+def _named(got: Tensor, mistakes: Named, atol: float = 1e-5) -> str | None:
+    """The sentence of the mistake that gives `got`; None where no mistake does."""
+    for wrong, sentence in mistakes:
+        if got.shape == wrong.shape and torch.allclose(got.float(), wrong.float(), atol=atol, equal_nan=True):
+            return sentence
+    return None
+
+
+def _not_a_tensor(value: Any, of: str) -> str | None:
+    """What to say of an answer that should be a tensor and is none."""
+    return None if isinstance(value, Tensor) else f"Return a tensor of {of}; you returned a {type(value).__name__}."
+
+
+# ---- 1: even marks ----
+
+
+@exercise("06.4", "Even marks in blocks", difficulty=1, minutes=6, keeps="int4_in_blocks")
+def exercise_06_4(rounded: Callable[[Tensor], Tensor]) -> str | None:
+    W = torch.randn(3, 128, generator=torch.Generator().manual_seed(6))
+    W[0, 70], W[1, 5] = -5.0, 4.0
+    got = answered(rounded(W.clone()))
+    if advice := _not_a_tensor(got, "weights"):
         return advice
-    if math.isclose(got, 4.5):
-        if math.isclose(bits(4, 16, 32), 4.5) and math.isclose(bits(3, 32, 128), 3.25):
-            return None
-        return "Right for 4-bit codes and 32-bit scales in blocks of 64, but wrong for others: use all three arguments."
-    if math.isclose(got, 36):
-        return "A scale serves its whole block, so each weight pays for only a part of it."
-    if math.isclose(got, 6):
-        return "This is the wrong way round: 64 weights share a scale of 32 bits, so each pays 32/64 of a bit."
-    if math.isclose(got, 0.5):
-        return "That is only the share of the scale: add the code's own bits."
-    if math.isclose(got, 36 / 64):
-        return "Only the scale is shared: every weight has a code of its own."
-    if math.isclose(got, 4):
-        return "The half bit is lost: whole-number division (//) drops it, and so does leaving the scale out."
-    if math.isclose(got, 288):
-        return "Those are the bits of a whole block: divide by the number of weights in it."
-    return f"For codes of 4 bits, scales of 32 bits and blocks of 64 we expected 4.5; you gave {got:g}."
+    blocks, right = W.reshape(-1, 64), by_hand.int4_in_blocks(W)
+    if got.shape != W.shape:
+        if got.numel() == W.numel():
+            return f"Give the weights W's shape back: `.view_as(W)`. Yours have the shape {tuple(got.shape)}."
+        return f"Every weight comes back: W is {tuple(W.shape)}, yours {tuple(got.shape)}."
+    if torch.allclose(got, right, atol=1e-5):
+        return None
+    absmax = blocks.abs().amax(1, keepdim=True)
+
+    def marked(x: Tensor, scale: Tensor, steps: float = 7) -> Tensor:
+        return ((x / scale * steps).round() / steps * scale).view_as(W)
+
+    by_columns = W.reshape(64, -1)
+    return _named(
+        got,
+        [
+            (W, "Nothing is rounded: after the division, .round() moves each weight to a mark."),
+            (marked(W, W.abs().max()), "That is one ruler for the whole matrix: take the largest of each block, amax(1)."),
+            (marked(W, W.abs().amax(1, keepdim=True)), "That is a ruler for each row of W. A block has 64 weights: reshape first."),
+            (marked(by_columns, by_columns.abs().amax(0)), "Those blocks run down the columns: W.reshape(-1, 64) has one per row."),
+            (marked(blocks, blocks.amax(1, keepdim=True)), "−5 is the largest of its block by *absolute* value: .abs() before the maximum."),
+            (marked(blocks, absmax, 8), "The marks go from −7 to 7, so that both ends are on the ruler: multiply by 7, not 8."),
+            (marked(blocks, absmax, 15), "15 marks are 7 on each side of 0: multiply by 7."),
+            ((blocks / absmax * 7).round().view_as(W), "Those are the steps, −7 to 7. Go back to weights: / 7 * absmax."),
+            ((blocks / absmax * 7).round().view_as(W) / 7, "Those lie between −1 and 1: multiply by each block's absmax again."),
+            ((blocks / absmax * 7).floor().div(7).mul(absmax).view_as(W), "You took the mark below; .round() takes the nearest one."),
+            ((blocks / absmax * 7).trunc().div(7).mul(absmax).view_as(W), "You cut the fraction off, which moves every weight towards 0; .round() takes the nearest mark."),
+            ((blocks / absmax).round().mul(absmax).view_as(W), "Between −1 and 1 that leaves three marks: multiply by 7 before you round, and divide by 7 after."),
+        ],
+    ) or "These are not the nearest of 15 even marks from −absmax to absmax, block by block."  # fmt: skip
 
 
-@exercise("06.2", "Round a block", difficulty=2, minutes=8)
-def exercise_06_2(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+# ---- 2: the bell's marks ----
+
+
+@exercise("06.5", "The bell's sixteen marks", difficulty=2, minutes=10, keeps="nf4_levels", imports="""
+from lora_lessons.lessons.l06_quantization.by_hand import quantiles
+""")  # fmt: skip
+def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
+    outermost = by_hand.OUTERMOST
+    got = answered(levels(outermost))
+    if advice := _not_a_tensor(got, "marks"):
+        return advice
+    right = by_hand.nf4_levels(outermost)
+    if torch.equal(got, right):
+        other = levels(0.9)
+        if not torch.allclose(other, by_hand.nf4_levels(0.9), atol=1e-6):
+            return "Right for this `outermost`, wrong for another: use the argument."
+        return None
+    largest = float(by_hand.quantiles(0.5, outermost, 9)[-1])
+    if not torch.isfinite(got).all():
+        return "A mark is infinite: the bell never ends, so a share of 1 has no quantile. Stop at `outermost`."
+    if got.numel() in (17, 18) or (got.numel() == 16 and int((got == 0).sum()) == 2):
+        return "0 is there twice: each side begins or ends with it, and only one may keep it."
+    if got.numel() == 15:
+        return "15 marks: there are 8 on the right and 7 on the left, beside the 0."
+    if got.shape != right.shape:
+        return f"Four bits name 16 marks, in one row; yours have the shape {tuple(got.shape)}."
+    if (got.diff() < 0).any():
+        if torch.allclose(got.sort().values, right, atol=1e-5):
+            return "The right marks, in another order: a code is a place in the row, so sort them from −1 to 1."
+        if (got >= 0).all():
+            return "The left side has no minus: it is the mirror image of quantiles right of 0."
+        return "The marks must rise from −1 to 1. Does the left side stand the right way round?"
+    symmetric = by_hand.quantiles(1 - outermost, outermost, 16)
+    missed = _named(
+        got,
+        [
+            (right * largest, "Divide all by the largest, so that they end at 1: a block is divided by its absmax."),
+            (-right.flip(0), "Turned round: 8 marks on the right of 0, and 7 on the left."),
+            (symmetric / symmetric.max(), "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
+            (symmetric, "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
+            (torch.linspace(-1, 1, 16), "Those marks are even. The shares of the bell are even, their quantiles are not."),
+        ],
+        atol=1e-4,
+    )  # fmt: skip
+    if missed:
+        return missed
+    if torch.allclose(got.float(), right, atol=1e-5):
+        return (
+            "Right to six digits, and bitsandbytes is met to the last bit. Take both sides with `quantiles` from 0.5 to "
+            "`outermost`, turn the left one round with a minus, and stay in fp32."
+        )
+    place = int((got - right).abs().argmax())
+    return f"Mark {place} should be {right[place]:.4f}; yours is {got[place]:.4f}."
+
+
+# ---- 3: codes ----
+
+
+@exercise("06.6", "The nearest mark", difficulty=2, minutes=8, keeps="to_codes")
+def exercise_06_6(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     table = quant.levels("nf4")
-    block = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
-    expected = quant.nearest(block / 2, table).tolist()
-    got = answered(to_codes(block.clone(), table))
-    if not isinstance(got, Tensor):
-        return f"Return a tensor of codes; you returned a {type(got).__name__}."
-    if got.shape != block.shape:
-        advice = f"There is one code per weight: we expected shape {tuple(block.shape)}, you gave {tuple(got.shape)}."
-        if got.shape == table.shape:
-            advice += " You have one per level: look for the nearest level along the other axis, argmin(1)."
+    row = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
+    blocks = torch.stack([row, 0.1 * row.flip(0) + 0.05])
+    got = answered(to_codes(blocks.clone(), table))
+    if advice := _not_a_tensor(got, "codes"):
         return advice
+    if got.shape != blocks.shape:
+        said = f"There is one code per weight: we expected shape {tuple(blocks.shape)}, you gave {tuple(got.shape)}."
+        return said + " Look for the nearest mark along the last axis." * (table.shape[0] in got.shape)
+    absmax = blocks.abs().amax(1, keepdim=True)
+    scaled = blocks / absmax
+    right = quant.nearest(scaled, table).long()
     if got.is_floating_point() and not torch.equal(got, got.round()):
-        if torch.allclose(got.float(), table[expected], atol=1e-3):
-            return "Those are the levels. A code is a level's position in the table, 0 to 15."
-        if torch.allclose(got.float(), 2 * table[expected], atol=1e-3):
-            return (
-                "Those are the rounded weights, as they come back. A code is a level's position in the table, 0 to 15."
-            )
-        return "Codes are whole numbers from 0 to 15: the position of the nearest level in `table`."
-    codes = [int(code) for code in got]
-    if codes == expected:
-        other = quant.levels("int4")
-        if [int(code) for code in to_codes(block.clone(), other)] != quant.nearest(block / 2, other).tolist():
-            return "Right for NF4's table, but wrong for another: use `table`, not a table of your own."
-        if [int(code) for code in to_codes(torch.zeros(4), table)] != [7] * 4:
-            return (
-                "Right, but a block of zeros has absmax 0, and 0/0 is not a number. Divide by absmax.clamp(min=1e-38). Its codes must "
-                "be 7, whose level is 0 (code 0 stands for −1)."
-            )
-        return _at_every_border(to_codes)
-    if other_grid := _other_grid(codes, block / 2, table):
+        return _named(got, [
+            (table[right], "Those are the marks. A code is a mark's position in `levels`, 0 to 15."),
+            (absmax * table[right], "Those are the rounded weights. A code is a mark's position in `levels`, 0 to 15."),
+        ]) or "Codes are whole numbers from 0 to 15: the position of the nearest mark in `levels`."  # fmt: skip
+    codes = got.long()
+    if torch.equal(codes, right):
+        return _for_other_blocks(to_codes)
+    if other_grid := _other_grid(codes, scaled, table):
         return other_grid
-    lowest, highest = block.min(), block.max()
-    for wrong, advice in (
-        (block, "Divide by the block's absmax first: the table only reaches from −1 to 1."),
-        (
-            block / block.max(),
-            "You divided by the largest value; −2 has the largest *absolute* value (block.abs().max()).",
-        ),
-        (
-            block / lowest,
-            "You divided by the smallest value, which turned every sign. The absmax is block.abs().max().",
-        ),
-        (
-            2 * (block - lowest) / (highest - lowest) - 1,
-            "You stretched the block from its smallest value to its largest, so 0 is no longer 0. Only divide, by block.abs().max().",
-        ),
-        (block / block.abs().mean(), "You divided by the mean. The absmax is block.abs().max()."),
-        (block / block.norm(), "You divided by the norm. The absmax is block.abs().max()."),
-        (block / block.std(), "You divided by the standard deviation. The absmax is block.abs().max()."),
-    ):
-        if codes == quant.nearest(wrong, table).tolist():
-            return advice
-    below, above = torch.bucketize(block / 2, table, right=True) - 1, torch.bucketize(block / 2, table)
+    low, high = blocks.amin(1, keepdim=True), blocks.amax(1, keepdim=True)
+    for wrong, sentence in (
+        (blocks, "Divide by each block's absmax first: the marks only reach from −1 to 1."),
+        (blocks / blocks.abs().max(), "That is one absmax for all blocks: take each row's own, amax(1, keepdim=True)."),
+        (blocks / high, "You divided by the largest value; −2 has the largest *absolute* value: .abs() first."),
+        (blocks / low, "You divided by the smallest value, which turned signs round. The absmax is of .abs()."),
+        (2 * (blocks - low) / (high - low) - 1, "You stretched each block from its lowest to its highest, so 0 has moved. Only divide."),
+        (blocks / blocks.abs().mean(1, keepdim=True), "You divided by the mean, not by the largest absolute value."),
+    ):  # fmt: skip
+        if torch.equal(codes, quant.nearest(wrong, table).long()):
+            return sentence
+    below, above = torch.bucketize(scaled, table, right=True) - 1, torch.bucketize(scaled, table)
     for side, beside in (("below", below), ("above", above)):
-        if codes == beside.clamp(0, 15).tolist():
-            return f"You took the level {side} each weight; take the nearest one."
-    return f"For {[round(x, 2) for x in block.tolist()]} expected {expected}; you gave {codes}."
+        if torch.equal(codes, beside.clamp(0, 15)):
+            return f"You took the mark {side} each weight; the borders lie half-way between two marks."
+    return f"For {[round(x, 2) for x in row.tolist()]} we expected {right[0].tolist()}; you gave {codes[0].tolist()}."
 
 
-def _other_grid(codes: list[int], scaled: Tensor, table: Tensor) -> str | None:
+def _other_grid(codes: Tensor, scaled: Tensor, table: Tensor) -> str | None:
     """What to say where `codes` are of another grid than the table's, or of the table read otherwise; else None."""
     steps = [(scaled * 7).round() + shift for shift in (0, 7, 8)]
     steps += [(scaled * 8).round() + 8, ((scaled + 1) / 2 * 15).round(), ((scaled + 1) / 2 * 16).floor()]
-    if any(codes == [int(code) for code in way.clamp(least, 15)] for way in steps for least in (-7, 0)):
-        return (
-            "Those are evenly spaced steps. The levels of `table` are not: they crowd around 0. Measure each weight's distance to "
-            "every level, and take the nearest one."
-        )
-    right = quant.nearest(scaled, table).tolist()
+    if any(torch.equal(codes, way.clamp(least, 15).long()) for way in steps for least in (-7, 0)):
+        return "Those are step 1's even marks. The marks of `levels` crowd around 0: find the nearest of them for each weight."
+    right = quant.nearest(scaled, table).long()
     for shift in (1, -7, -8):
-        if codes == [code + shift for code in right]:
-            return f"A code is a position in `table`, counted from 0; yours are counted from {shift}."
-    distances = scaled[:, None] - table
-    if codes in (distances.argmin(1).tolist(), distances.argmax(1).tolist()):
+        if torch.equal(codes, right + shift):
+            return f"A code is a position in `levels`, counted from 0; yours are counted from {shift}."
+    apart = scaled[..., None] - table
+    if torch.equal(codes, apart.argmin(-1)) or torch.equal(codes, apart.argmax(-1)):
         return "A distance has no sign: take .abs() of the differences, and then the smallest."
-    if codes == distances.abs().argmax(1).tolist():
-        return "You took the farthest level of all: argmin finds the nearest, argmax the farthest."
+    if torch.equal(codes, apart.abs().argmax(-1)):
+        return "You took the farthest mark of all: argmin finds the nearest, argmax the farthest."
     return None
 
 
-def _at_every_border(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
-    """What is wrong with codes of weights close below and above the middle between any two levels; None if nothing."""
-    for name in ("nf4", "int4"):
-        table = quant.levels(name)
+def _for_other_blocks(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
+    """What is wrong with the codes of zeros, of another table, and of weights near every border; None if nothing."""
+    if to_codes(torch.zeros(2, 4), quant.levels("nf4")).tolist() != [[7] * 4] * 2:
+        return (
+            "Right, but a block of zeros has absmax 0, and 0/0 is not a number. Divide by absmax.clamp(min=1e-38). Its "
+            "codes must be 7, whose mark is 0 (code 0 stands for −1)."
+        )
+    for table in (quant.levels("nf4"), quant.levels("int4")):
         middle = (table[:-1] + table[1:]) / 2
         scaled = torch.cat([middle - 0.004, table, middle + 0.004])
         for sign in (1, -1):
-            got = [int(code) for code in to_codes(sign * 3.7 * scaled, table)]
-            right = quant.nearest(sign * scaled, table).tolist()
-            if wrong := [place for place, pair in enumerate(zip(got, right, strict=True)) if pair[0] != pair[1]]:
-                x, place = sign * scaled[wrong[0]].item(), wrong[0]
+            got = to_codes(sign * 3.7 * scaled[None], table)[0].long()
+            right = quant.nearest(sign * scaled, table).long()
+            if places := (got != right).nonzero().flatten().tolist():
+                x, place = sign * scaled[places[0]].item(), places[0]
                 return (
-                    f"Right for 8 weights, but of {len(right)} others {len(wrong)} get another code: {3.7 * x:.3f} with absmax "
-                    f"3.7 is {x:.3f} of it, and its code is {right[place]}, not {got[place]}."
+                    f"Right for 16 weights, but of {len(right)} others {len(places)} get another code: {3.7 * x:.3f} with "
+                    f"absmax 3.7 is {x:.3f} of it, and its code is {right[place]}, not {got[place]}."
                 )
+    table = quant.levels("nf4")
+    borders = (table[1:] + table[:-1]) / 2
+    on_them = torch.cat([borders, torch.ones(1)])[None]
+    if not torch.equal(to_codes(on_them, table)[0].long(), quant.nearest(on_them[0], table).long()):
+        return Remark(
+            "One thing to know: distances are rounded, too. A handful of our base's 106 million weights lie on a border to the "
+            "last bit, and there yours takes the other neighbour. Borders half-way between the marks, and torch.bucketize, "
+            "agree with bitsandbytes there, too."
+        )
     return None
 
 
-@exercise("06.3", "Two codes in a byte", difficulty=2, minutes=6)
-def exercise_06_3(unpack: Callable[[Tensor], Tensor]) -> str | None:
+# ---- 4: bytes, and back ----
+
+
+@exercise("06.7", "Two marks a byte", difficulty=1, minutes=5, keeps="pack")
+def exercise_06_7(pack: Callable[[Tensor], Tensor]) -> str | None:
+    codes = torch.tensor([2, 11, 15, 0, 7, 10], dtype=torch.uint8)
+    returned = answered(pack(codes.clone()))
+    if advice := _not_a_tensor(returned, "bytes"):
+        return advice
+    got, right = returned.flatten().tolist(), [43, 240, 122]
+    if got == right:
+        if returned.ndim != 1:
+            return f"Right, in shape {tuple(returned.shape)}: make it one row."
+        if returned.dtype != torch.uint8:
+            return f"Right numbers, but each takes {returned.element_size()} bytes as {returned.dtype}: end with .to(torch.uint8)."
+        every = torch.arange(256, dtype=torch.uint8)
+        same = torch.equal(pack(quant.unpack(every)), every)
+        return None if same else "Right for six codes, wrong for others: every pair of codes has a byte of its own."
+    named = {
+        (178, 15, 167): "The halves are swapped: the first of two codes belongs in the upper half, 16 · first + second.",
+        (32, 183, 250): "You pair the first half of the codes with the second half. Neighbours share a byte: codes[::2], codes[1::2].",
+        (13, 15, 17): "A sum forgets which code was which: 2 + 11 is 13, and so is 11 + 2. Shift the first up by 4 bits, · 16.",
+        (11, 15, 15): "The first code was not shifted, so the two lie on each other: · 16, or << 4, before you join them.",
+    }  # fmt: skip
+    if len(got) != 3:
+        return f"Six codes fill three bytes; you gave {len(got)}."
+    return named.get(tuple(got)) or f"The codes 2, 11, 15, 0, 7, 10 make {right}: 43 is 16 · 2 + 11. You gave {got}."
+
+
+@exercise("06.8", "Two marks from a byte", difficulty=2, minutes=5, keeps="unpack")
+def exercise_06_8(unpack: Callable[[Tensor], Tensor]) -> str | None:
     packed, right = torch.tensor([0x12, 0xF0, 0x7A], dtype=torch.uint8), [1, 2, 15, 0, 7, 10]
     returned = answered(unpack(packed.clone()))
-    if not isinstance(returned, Tensor):
-        return f"Return a tensor of codes; you returned a {type(returned).__name__}."
+    if advice := _not_a_tensor(returned, "codes"):
+        return advice
     got = [int(code) for code in returned.flatten()]
     if got == right:
         if returned.ndim != 1:
@@ -157,10 +267,8 @@ def exercise_06_3(unpack: Callable[[Tensor], Tensor]) -> str | None:
         return f"Right for three bytes, but 0x{wrong:02X} holds {[wrong >> 4, wrong & 0xF]}; you gave {theirs}."
     if got == [2, 1, 0, 15, 10, 7]:
         return "The halves are swapped: the first code is in the upper half of the byte (packed >> 4)."
-    if got == [2, 0, 10, 1, 15, 7]:
-        return "That is the colleague's code: all lower halves, then all upper ones."
-    if got == [1, 15, 7, 2, 0, 10]:
-        return "You put all first halves before all second ones, and they must take turns. Stack them along a new last dimension."
+    if got in ([2, 0, 10, 1, 15, 7], [1, 15, 7, 2, 0, 10]):
+        return "cat puts all of one half before all of the other, and they must take turns: stack them along a new last dimension."
     if got == [0x10, 2, 0xF0, 0, 0x70, 10]:
         return "You left the upper half in its place: shift it down (packed >> 4)."
     if len(got) == len(right) and got[::2] == right[::2]:
@@ -168,3 +276,53 @@ def exercise_06_3(unpack: Callable[[Tensor], Tensor]) -> str | None:
     if len(got) != len(right):
         return f"{len(packed)} bytes hold {len(right)} codes; you gave {len(got)}."
     return f"The bytes 0x12, 0xF0, 0x7A hold {right}; you gave {got}."
+
+
+# ---- 5: the scales ----
+
+
+@exercise("06.9", "The scales, rounded again", difficulty=3, minutes=10, keeps="double_quantize", imports="""
+from lora_lessons import quant
+from lora_lessons.lessons.l06_quantization.by_hand import in_blocks
+""")  # fmt: skip
+def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> str | None:
+    absmax = 0.3 + 0.05 * torch.randn(300, generator=torch.Generator().manual_seed(8))
+    returned = answered(double_quantize(absmax.clone()))
+    if not isinstance(returned, tuple) or len(returned) != 3:
+        return "Return three things: the codes, the scale of each block, and the mean."
+    if returned[0] is ... or returned[0] is None:
+        return "The codes are missing: quant.eight_bit gives them."
+    if not all(isinstance(one, Tensor) for one in returned):
+        return "Return tensors, all three: no .item(), no list."
+    codes, scale, mean = (one.flatten() for one in returned)
+    right = [one.flatten() for one in by_hand.double_quantize(absmax)]
+    if mean.numel() != 1 or not torch.allclose(mean, absmax.mean()):
+        return f"The third is the mean of all scales, one number: {absmax.mean():.4f} here."
+    if len(scale) != 2:
+        return _named(scale, [
+            ((absmax - mean).abs().max()[None], "That is one scale for all 300: blocks of 256 have one each."),
+            (by_hand.in_blocks(absmax - mean, 64).abs().amax(1), "Those blocks hold 64 scales. Here they hold 256: the weights' own scales are few."),
+        ]) or f"300 scales make two blocks of 256, and each has one scale; you gave {len(scale)}."  # fmt: skip
+    named: list[tuple[Tensor, str]] = [
+        (by_hand.in_blocks(absmax, 256).abs().amax(1), "Subtract the mean first. All scales are positive, so without that half of the 8-bit marks go unused."),
+        ((by_hand.in_blocks(absmax, 256) - mean).abs().amax(1), "The zeros that fill the last block were there when you subtracted the mean, and became its largest: subtract first, then in_blocks."),
+        (by_hand.in_blocks(absmax - mean, 256).amax(1), "A scale below the mean is negative now: .abs() before the maximum."),
+    ]  # fmt: skip
+    if not torch.allclose(scale, right[1]):
+        return (
+            _named(scale, named, 1e-6) or "The second is each block's largest absolute value, after the mean is gone."
+        )
+    blocks = by_hand.in_blocks(absmax - mean, 256)
+    if codes.is_floating_point() and not torch.equal(codes, codes.round()):
+        return "The codes are whole numbers, 0 to 255: give the divided blocks to quant.eight_bit."
+    if not torch.equal(codes[:300].long(), right[0][:300].long()):
+        even = (blocks / returned[1].view(-1, 1) * 127).round()
+        return _named(codes.float(), [
+            (quant.eight_bit(blocks).flatten(), "Divide each block by its scale before quant.eight_bit: its marks reach from −1 to 1."),
+            (even.flatten(), "Those are even steps. bitsandbytes' 256 marks crowd around 0: quant.eight_bit knows them."),
+        ]) or "The codes are quant.eight_bit of each block divided by its scale."  # fmt: skip
+    equal = torch.full((300,), 0.25)
+    codes, scale, mean = double_quantize(equal)
+    if not torch.equal(codes.flatten()[:300].long(), by_hand.double_quantize(equal)[0].flatten()[:300].long()):
+        return "Right, but where all scales are equal, 0/0 is not a number: divide by scale.clamp(min=1e-38)."
+    return None

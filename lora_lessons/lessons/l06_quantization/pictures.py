@@ -1,29 +1,28 @@
-"""Pictures of lesson 06, each with its sentences: a corner rounded twice, levels and the weights on them, errors, bits."""
+"""Pictures of lesson 06, each with its sentences: a corner rounded twice, marks and weights, a block's bytes, errors and losses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import prod
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from ... import quant
-from ...drawing import BLUE, GREY, ORANGE, SKY, VERMILION, label
+from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
 from ...experiments import sweep
+from .by_hand import OUTERMOST
 
-COLORS = (BLUE, SKY, VERMILION, ORANGE)
 CORNER = (48, 64)
 
 
 def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figure, str]:
     """The same corner of W, of W rounded with one ruler, and of W rounded in blocks; one colour scale for all three."""
     rows, columns = CORNER
-    panels = {"32 bits": W, "4 bits, one ruler": one_ruler, "4 bits, NF4 in blocks of 64": in_blocks}
-    figure = Figure(figsize=(8.8, 2.75))
+    panels = {"32 bits": W, "4 bits, one ruler": one_ruler, "4 bits, NF4 in blocks": in_blocks}
+    figure = Figure(figsize=(7.2, 2.5))
     limit = float(W[:rows, :columns].abs().quantile(0.99))
     for ax, (name, panel) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         ax.imshow(panel[:rows, :columns], cmap="PuOr", vmin=-limit, vmax=limit, interpolation="nearest")
@@ -32,54 +31,69 @@ def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figu
     empty = {name: (panel[:rows, :columns] == 0).float().mean() for name, panel in list(panels.items())[1:]}
     words = (
         f"A corner of {rows}×{columns} weights, negative ones orange, positive ones purple, 0 white. With one ruler "
-        f"{empty['4 bits, one ruler']:.0%} of them are exactly 0; with NF4 in blocks {empty['4 bits, NF4 in blocks of 64']:.0%} are."
+        f"{empty['4 bits, one ruler']:.0%} of them are exactly 0; with NF4 in blocks {empty['4 bits, NF4 in blocks']:.0%} are."
     )
     return figure, words
 
 
 def shares_of_levels(shares: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Figure, str]:
-    """For each way to round, its levels (between −1 and 1) and the share of all weights that falls on each."""
-    figure = Figure(figsize=(8.4, 1.1 + 1.25 * len(shares)))
-    axes = figure.subplots(len(shares), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, (name, (table, share)), color in zip(axes, shares.items(), (VERMILION, ORANGE, BLUE), strict=False):
-        ax.vlines(table, 0, share, color=color, lw=5)
-        ax.plot(table, [0] * len(table), "|", color="black", ms=9)
+    """For each way to round, its marks (between −1 and 1) and the share of all weights on each; the last way is NF4.
+
+    One scale for all, and a line at the share that each of 16 marks would have if all had the same.
+    """
+    figure = Figure(figsize=(7.2, 1.0 + 1.25 * len(shares)))
+    axes = figure.subplots(len(shares), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
+    top = max(float(share.max()) for _, share in shares.values())
+    for ax, (name, (table, share)) in zip(axes, shares.items(), strict=True):
+        ax.vlines(table, 0, share, color=BLUE if ax is axes[-1] else GREY, lw=9)
+        ax.axhline(1 / 16, color="black", lw=1.2, ls="--")
         busiest = int(share.argmax())
-        label(ax, float(table[busiest]), float(share[busiest]), f"{share[busiest]:.0%}", color, xytext=(5, -4))
-        ax.text(0.0, 1.0, name, transform=ax.transAxes, weight="bold", va="top")
-        ax.set(ylim=(0, 1.25 * float(share[busiest])), yticks=[])
-        ax.grid(visible=False)
-    axes[-1].set_xlabel("level, as a part of the absmax (black ticks: all there are)")
-    figure.suptitle("How many weights fall on each level", x=0.01, ha="left", weight="bold")
+        label(
+            ax,
+            float(table[busiest]),
+            float(share[busiest]),
+            f"{share[busiest]:.0%}",
+            "black",
+            xytext=(0, 9),
+            ha="center",
+        )
+        ax.text(0.01, 1.0, name, transform=ax.transAxes, weight="bold", va="top")
+        ax.set(ylim=(0, 1.25 * top))
+        ax.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+        ax.grid(axis="x", visible=False)
+    label(axes[0], 1, 1 / 16, "all equal: 6.25%", "black", xytext=(0, 9), ha="right")
+    axes[-1].set_xlabel("mark, as a part of the absmax")
+    figure.suptitle("NF4 uses its marks most evenly", x=0.01, ha="left", weight="bold")
     words = " ".join(
-        f"{way}: the busiest level holds {share.max():.0%} of the weights, the emptiest {share.min():.1%}."
+        f"{way}: the busiest mark holds {share.max():.0%} of the weights, the emptiest {share.min():.1%}."
         for way, (_, share) in shares.items()
     )
     return figure, words
 
 
 def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Figure, str]:
-    """The bell that NF4 assumes (its 97% quantile at 1), the weights of real blocks over it, and each codebook's levels below."""
-    figure = Figure(figsize=(8.4, 3.6))
+    """The bell that NF4 assumes (its 97% quantile at 1), the weights of real blocks over it, and each codebook's marks below."""
+    figure = Figure(figsize=(7.2, 3.8))
     ax = figure.subplots()
     x = torch.linspace(-1, 1, 400)
-    z = torch.special.ndtri(torch.tensor(0.9677083)) * x
+    z = torch.special.ndtri(torch.tensor(OUTERMOST)) * x
     counts, edges = torch.histogram(scaled.flatten().float().cpu(), bins=41, range=(-1.0, 1.0))
     bell = torch.exp(-z.square() / 2)
     ax.stairs(counts / counts.mean() * bell.mean(), edges, fill=True, color=GREY, alpha=0.35)  # both have one area
-    ax.plot(x, bell, color=SKY)
+    ax.plot(x, bell, color=BLUE)
     label(ax, 0.5, 0.8, "the bell that NF4 assumes", BLUE, xytext=(0, 0))
-    label(ax, 0, 0.4, "weights of the matrix", "#3c4043", ha="center", xytext=(0, 0))
-    for n, ((name, table), color) in enumerate(zip(codebooks.items(), (BLUE, ORANGE, VERMILION), strict=False)):
+    label(ax, 0, 0.4, "weights of the matrix", "black", ha="center", xytext=(0, 0))
+    for n, (name, table) in enumerate(codebooks.items()):
+        color = BLUE if name == "NF4" else GREY
         ax.plot(table, [-0.14 - 0.2 * n] * len(table), "|", color=color, ms=15, mew=2.5)
         label(ax, 1, -0.14 - 0.2 * n, name, color, xytext=(12, 0))
-    ax.set(xlim=(-1.05, 1.3), ylim=(-0.2 - 0.2 * len(codebooks), 1.48), yticks=[])
+    ax.set(xlim=(-1.05, 1.35), ylim=(-0.2 - 0.2 * len(codebooks), 1.48), yticks=[])
     ax.set_xlabel("weight, as a part of its block's absmax")
-    ax.set_title("Levels where the weights are, or evenly")
+    ax.set_title("NF4's marks stand where the weights are")
     ax.grid(visible=False)
     nf4 = codebooks["NF4"]
     words = (
-        f"NF4's levels stand close together near 0, {nf4[8]:.3f} apart, and up to {nf4[15] - nf4[14]:.3f} apart outside; int4's are "
+        f"NF4's marks stand close together near 0, {nf4[8]:.3f} apart, and up to {nf4[15] - nf4[14]:.3f} apart outside; int4's are "
         "evenly spaced, 0.143 apart; FP4 has a few very close to 0 and large gaps outside. Half of the weights lie within "
         f"{scaled.abs().quantile(0.5):.2f} of 0; of the bell, half lies within {_half_of_the_bell():.2f}."
     )
@@ -88,54 +102,76 @@ def bell_and_levels(codebooks: Mapping[str, Tensor], scaled: Tensor) -> tuple[Fi
 
 def _half_of_the_bell() -> float:
     """The distance from 0 that holds half of a bell which ends at its 97% quantile, as a part of that quantile."""
-    last = 0.9677083
-    return float(torch.special.ndtri(torch.tensor(0.5 + (last - 0.5) / 2)) / torch.special.ndtri(torch.tensor(last)))
+    inner, last = torch.special.ndtri(torch.tensor([0.5 + (OUTERMOST - 0.5) / 2, OUTERMOST]))
+    return float(inner / last)
 
 
-def errors_by_codebook(errors: Mapping[str, Sequence[float]], noise: Mapping[str, float]) -> tuple[Figure, str]:
-    """Relative error: one dot per matrix, one row per codebook; a grey bar is normal noise of one such shape."""
-    figure = Figure(figsize=(8.4, 0.9 + 0.75 * len(errors)))
+def one_block(block: Tensor, codes: Tensor, levels: Tensor) -> tuple[Figure, str]:
+    """One block's 64 weights, their codes, and the bytes that hold them; its first two codes enlarged."""
+    figure = Figure(figsize=(7.2, 4.9))
     ax = figure.subplots()
-    for y, ((name, dots), color) in enumerate(zip(errors.items(), COLORS, strict=False)):
-        spread = [y + 0.5 * ((7 * i) % len(dots) / len(dots) - 0.5) for i in range(len(dots))]
-        ax.plot(dots, spread, "o", color=color, ms=3, alpha=0.5)
-        ax.plot([median(dots)] * 2, [y - 0.38, y + 0.38], color=color, lw=3)
-        ax.plot([noise[name]] * 2, [y - 0.38, y + 0.38], color=GREY, lw=2, ls="--")
-    last = list(errors)[-1]
-    label(ax, noise[last], len(errors) - 0.6, "normal noise", GREY, xytext=(-6, 0), ha="right")
-    label(ax, median(errors[last]), len(errors) - 0.6, "median matrix", ORANGE)
-    ax.set_yticks(range(len(errors)), list(errors))
-    ax.set(ylim=(len(errors) - 0.35, -0.6), xlabel="relative error ‖W − rounded W‖ / ‖W‖, one dot per matrix")
-    ax.set_title("How far off the weights are")
-    ax.grid(axis="y", visible=False)
-    words = " ".join(
-        f"{name}: median {median(dots):.3f}, normal noise {noise[name]:.3f}." for name, dots in errors.items()
+    first, second = (int(code) for code in codes[:2])
+    byte = 16 * first + second
+    _strip(ax, 0.0, block / block.abs().max(), 1)
+    _strip(ax, 1.9, levels[codes.long()], 1)
+    for y, said in ((0.0, "64 weights, 256 bytes in fp32"), (1.9, "64 codes, each the number of a mark")):
+        ax.text(0, y - 0.2, said, va="bottom", size=12)
+    for x, width, text in (
+        (2, 6, str(first)),
+        (8, 6, str(second)),
+        (22, 10, f"{first:04b}"),
+        (32, 10, f"{second:04b}"),
+        (50, 10, str(byte)),
+    ):
+        ax.add_patch(Rectangle((x, 3.7), width, 1.1, facecolor="white", edgecolor="black"))
+        ax.text(x + width / 2, 4.25, text, ha="center", va="center", size=13, weight="bold")
+    ax.plot([0, 2], [2.7, 3.7], color=GREY, lw=1)
+    ax.plot([2, 14], [2.7, 3.7], color=GREY, lw=1)
+    for start, end in ((14.5, 21.5), (42.5, 49.5)):
+        ax.annotate("", (end, 4.25), (start, 4.25), arrowprops={"arrowstyle": "->", "lw": 1.5})
+    ax.text(61.5, 4.25, "one byte", va="center", size=12)
+    pairs = levels[codes.long()].view(-1, 2).mean(1)
+    for y, scale, said in (
+        (6.2, 4, "32 bytes of codes + 4 of scale = 36, 4.5 bits a weight"),
+        (8.1, 1, "double quantization: 32 + 1, and a bit = 4.127 bits a weight"),
+    ):
+        _strip(ax, y, pairs, 2)
+        ax.text(0, y - 0.2, said, va="bottom", size=12)
+        for n in range(scale):
+            ax.add_patch(Rectangle((66 + 2 * n, y), 2, 0.8, facecolor=GREY, edgecolor="white"))
+    ax.set(xlim=(-0.5, 76), ylim=(9.0, -1.0))
+    ax.axis("off")
+    ax.set_title("64 weights fit into 36 bytes, or 33 and a bit")
+    return figure, (
+        f"one block: 64 weights become 64 codes, and two codes share a byte, so {first} and {second} become "
+        f"{first:04b} and {second:04b}, together {byte}. 32 bytes of codes and a scale of 4 bytes make 36. With double "
+        "quantization the scale takes 1 byte, and a sixty-fourth of one for its share of the scale's own scale."
     )
-    return figure, words
 
 
-def rises_by_passage(rises: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
-    """How far the loss rose: one dot per passage, its dots joined from row to row, and each row's mean with its 95% interval."""
-    figure = Figure(figsize=(8.4, 0.9 + 0.75 * len(rises)))
+def _strip(ax: Any, y: float, values: Tensor, width: int) -> None:
+    """A row of cells, each `width` wide, coloured by its value between −1 and 1."""
+    edges = [width * n for n in range(len(values) + 1)]
+    ax.pcolormesh(edges, [y, y + 0.8], values[None], cmap="PuOr", vmin=-1.2, vmax=1.2, edgecolors="white", lw=0.6)
+
+
+def error_against_loss(errors: Mapping[str, float], rises: Mapping[str, Sequence[float]]) -> tuple[Figure, str]:
+    """A dot a codebook: how far the weights are off, and how far the loss rose, its mean with the 95% interval over passages."""
+    figure = Figure(figsize=(7.2, 3.9))
     ax = figure.subplots()
-    for passage in zip(*rises.values(), strict=True):
-        ax.plot(passage, range(len(rises)), "-", color="#c4c8cc", lw=1, zorder=1)
-    for y, ((_, dots), color) in enumerate(zip(rises.items(), COLORS, strict=False)):
-        one = sweep.summary(dots)
-        ax.plot(dots, [y] * len(dots), "o", color=color, ms=4, alpha=0.55, zorder=2)
-        ax.plot([one.low, one.high], [y + 0.24] * 2, color=color, lw=3)
-        ax.plot([one.mean], [y + 0.24], "s", color=color, ms=7)
-        label(ax, one.high, y + 0.24, f"{one.mean:.2f}", "black", size=10)
-    ax.set_yticks(range(len(rises)), list(rises))
-    ax.set(ylim=(len(rises) - 0.4, -0.4), xlim=(0, None))
-    ax.set_xlabel("rise of the loss in nats per token: one dot per passage, the mean with its 95% interval below")
-    ax.set_title("How much the model notices")
-    ax.grid(axis="y", visible=False)
-    summaries = {name: sweep.summary(dots) for name, dots in rises.items()}
-    words = " ".join(
-        f"{name}: mean {one.mean:.2f}, 95% interval {one.low:.2f} to {one.high:.2f}." for name, one in summaries.items()
-    )
-    return figure, words
+    words = []
+    for name, error in errors.items():
+        one, color = sweep.summary(rises[name]), BLUE if name.startswith("NF4") else GREY
+        ax.plot([error, error], [one.low, one.high], color=color, lw=1.5, alpha=0.6)
+        ax.plot([error], [one.mean], "o", color=color, ms=9)
+        left = {"xytext": (-9, 0), "ha": "right"} if name == "NF4" else {"xytext": (9, 0)}
+        label(ax, error, one.mean, name, "black", **left)
+        words.append(f"{name}: error {error:.4f}, loss {one.mean:.2f} nats higher ({one.low:.2f} to {one.high:.2f}).")
+    low, high = min(errors.values()), max(errors.values())
+    ax.set(xlim=(low - 0.2 * (high - low), high + 0.2 * (high - low)), ylim=(0, None))
+    ax.set(xlabel="relative error of the weights, median matrix", ylabel="rise of the loss, nats a token")
+    ax.set_title("int4 moves the weights less than FP4, and costs as much")
+    return figure, " ".join(words)
 
 
 def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, str]:
@@ -156,26 +192,3 @@ def weights_against_meaning(ranked: Mapping[str, Mapping[str, Any]]) -> tuple[Fi
     left, right = ax.get_xlim()
     ax.set(xlim=(left, right + 0.35 * (right - left)), ylim=(0, None))
     return figure, " ".join(words)
-
-
-def bits_of_a_parameter(packed: Mapping[str, quant.Quantized]) -> tuple[Figure, str]:
-    """One bar per format, 16 bits first: bits of the code itself, and the parameter's share of the scales."""
-    rows = {"16-bit": (16.0, 0.0)}
-    for name, q in packed.items():
-        code = 8 * q.packed.nbytes / prod(q.shape)
-        rows[name] = (code, q.bits - code)
-    figure = Figure(figsize=(8.4, 0.8 + 0.5 * len(rows)))
-    ax = figure.subplots()
-    for y, (code, scales) in enumerate(rows.values()):
-        ax.barh(y, code, color=BLUE, height=0.6)
-        ax.barh(y, scales, left=code, color=ORANGE, height=0.6)
-        shared = f", {scales:.3g} of them for scales" if scales else ""
-        label(ax, code + scales, y, f"{code + scales:.4g} bits{shared}", "black")
-    ax.set_yticks(range(len(rows)), list(rows))
-    ax.invert_yaxis()
-    ax.set(xlim=(0, 19), xlabel="bits per parameter (orange: its share of the scales)")
-    ax.grid(axis="y", visible=False)
-    words = "16 bits become " + ", and ".join(
-        f"{code + scales:.3f} as {name}" for name, (code, scales) in list(rows.items())[1:]
-    )
-    return figure, f"{words}."

@@ -17,14 +17,15 @@ from ...course.claims import CORRECTED, claim
     says="QLoRA quantizes the frozen base to 4-bit (INT4) during training",
     written_for=CORRECTED,
     sentence="4-bit is right: {bits.double:.3f} bits for each quantized weight, scales included (embeddings and norms are not packed). INT4 is not: NF4's "
-    "16 levels are quantiles of a normal distribution, and here they lose less than int4's 15 evenly spaced ones. In blocks of 64 our base's perplexity rose to {perplexity.nf4:.2f} times with NF4 and to "
+    "16 marks are quantiles of a normal distribution, and here they lose less than int4's 15 evenly spaced ones. In blocks of 64 our base's perplexity rose to {perplexity.nf4:.2f} times with NF4 and to "
     "{perplexity.int4:.2f} times with int4's even steps. That base had been rounded once before; on an encoder that never was, NF4 moved the sentence "
-    "embeddings by {control.nf4:.3f} (1 − cosine), int4 by {control.int4:.3f}, and Q4_0, even marks in blocks of 32, by {control.q4_0:.3f}. Nor does it happen during training: the base is rounded once, before, "
-    "and each layer looks its levels up when it runs.",
+    "embeddings less than int4, too. Nor does it happen during training: the base is rounded once, before, "
+    "and each layer looks its marks up when it runs.",
 )
 def g14(measured: Mapping[str, Any]) -> str | None:
     four_bits = abs(measured["bits.double"] - 4.127) < 0.01
-    is_nf4 = measured["nf4.published"] and measured["bnb.same"] == 210 and measured["bnb.as_dequantized"]
+    # by distances instead of borders, a learner's own codes may miss a bit or two (exercise 06.6)
+    is_nf4 = measured["bnb.same"] >= 200 and measured["bnb.as_dequantized"]
     loses_less = measured["perplexity.nf4"] < measured["perplexity.int4"] and measured["apart.int4"]
     on_the_encoder_too = measured["control.nf4_beats_int4"]
     return CORRECTED if four_bits and is_nf4 and loses_less and on_the_encoder_too else None

@@ -133,7 +133,7 @@ def codebook_bench(matrices: Mapping[str, Tensor]) -> Stage:
     def compose(weights: str, codebook: str, blocksize: str, outlier: float) -> Scene:
         return codebook_bench_scene(matrices[weights], codebook, blocksize, outlier)
 
-    return Stage(compose, "outlier", controls, weights=next(iter(matrices)), codebook="nf4", blocksize="64", outlier=0)
+    return Stage(compose, "outlier", controls, weights=next(iter(matrices)), codebook="nf4", blocksize="64", outlier=16)
 
 
 def _codebook_bench() -> Stage:

@@ -35,28 +35,33 @@ def test_the_histogram_is_of_the_scaled_blocks_and_has_the_bells_area(weights):
     assert "0.080 apart, and up to 0.277 apart outside" in words
 
 
-def test_levels_errors_and_bits_are_said_as_drawn(weights):
-    share = torch.tensor([0.1, 0.7, 0.2])
-    _, words = pictures.shares_of_levels({"way": (torch.tensor([-1.0, 0.0, 1.0]), share)})
-    assert words == "way: the busiest level holds 70% of the weights, the emptiest 10.0%."
-    figure, words = pictures.errors_by_codebook({"NF4": [0.09, 0.1, 0.2]}, {"NF4": 0.08})
-    assert words == "NF4: median 0.100, normal noise 0.080." and len(figure.axes[0].lines) == 3
-    packed = {"NF4": quant.quantize(weights), "NF4 + double": quant.quantize(weights, double=True)}
-    figure, words = pictures.bits_of_a_parameter(packed)
-    assert words.startswith("16 bits become 4.500 as NF4, and 4.1") and words.endswith("as NF4 + double.")
-    widths = [bar.get_width() for bar in figure.axes[0].patches]
-    assert widths[:4] == [16, 0, 4, 0.5] and widths[4] == 4
+def test_all_ways_share_one_scale_and_the_line_of_equal_shares():
+    table, flat = torch.tensor([-1.0, 0.0, 1.0]), torch.tensor([0.3, 0.4, 0.3])
+    figure, words = pictures.shares_of_levels({"way": (table, torch.tensor([0.1, 0.7, 0.2])), "NF4": (table, flat)})
+    assert words.startswith("way: the busiest mark holds 70% of the weights, the emptiest 10.0%.")
+    assert len({ax.get_ylim() for ax in figure.axes}) == 1
+    assert all(list(ax.lines[0].get_ydata()) == [1 / 16] * 2 for ax in figure.axes)
 
 
-def test_each_passage_is_a_dot_in_every_row_and_the_mean_stands_below():
+def test_a_blocks_first_two_codes_are_the_byte_that_is_drawn(weights):
+    block, levels = weights.reshape(-1, 64)[0], quant.levels("nf4")
+    codes = quant.nearest(block / block.abs().max(), levels)
+    figure, words = pictures.one_block(block, codes, levels)
+    byte = int(quant.quantize(block).packed[0])
+    assert f"{codes[0]:04b} and {codes[1]:04b}, together {byte}." in words
+    drawn = [text.get_text() for text in figure.axes[0].texts]
+    assert [str(int(codes[0])), str(int(codes[1])), f"{codes[0]:04b}", f"{codes[1]:04b}", str(byte)] == [
+        text for text in drawn if text.isdigit()
+    ]
+
+
+def test_each_codebook_is_one_named_dot():
     rises = {"NF4": [0.1, 0.2, 0.3], "int4": [0.3, 0.5, 0.4]}
-    figure, words = pictures.rises_by_passage(rises)
+    figure, words = pictures.error_against_loss({"NF4": 0.09, "int4": 0.11}, rises)
     one = sweep.summary(rises["int4"])
-    assert f"int4: mean 0.40, 95% interval {one.low:.2f} to {one.high:.2f}." in words
-    joined = [line for line in figure.axes[0].lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 2]
-    assert (0.1, 0.3) in {tuple(line.get_xdata()) for line in joined}
-    dots = [tuple(line.get_xdata()) for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert dots == [(0.1, 0.2, 0.3), (0.3, 0.5, 0.4)]
+    assert f"int4: error 0.1100, loss 0.40 nats higher ({one.low:.2f} to {one.high:.2f})." in words
+    dots = [(line.get_xdata()[0], line.get_ydata()[0]) for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert dots == [(0.09, pytest.approx(0.2)), (0.11, pytest.approx(0.4))]
 
 
 def test_weights_against_meaning_has_a_dot_per_way_and_no_two_names_on_one_line():

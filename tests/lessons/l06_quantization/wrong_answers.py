@@ -1,100 +1,144 @@
 """Plausible wrong answers to lesson 06's exercises, each with a piece of the sentence that must name it."""
 
-CODES = "def to_codes(block, table):\n    scaled = {scaled}\n    return (scaled[:, None] - table).abs().argmin(1)"
+INT4 = """def int4_in_blocks(W):
+    blocks = W.reshape(-1, 64)
+    absmax = blocks.abs().amax(1, keepdim=True)
+    return ((blocks / absmax * 7).round() / 7 * absmax).view_as(W)
+"""
+LEVELS = """def nf4_levels(outermost):
+    right = quantiles(0.5, outermost, 9)
+    left = quantiles(0.5, outermost, 8)[1:]
+    levels = torch.cat([-left.flip(0), right])
+    return levels / levels.max()
+"""
+CODES = """def to_codes(blocks, levels):
+    absmax = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
+    borders = (levels[1:] + levels[:-1]) / 2
+    return torch.bucketize(blocks / absmax, borders)
+"""
+SCALED = "def to_codes(blocks, levels):\n    x = {}\n    return (x[..., None] - levels).abs().argmin(-1)"
+DIVIDED = SCALED.format("blocks / blocks.abs().amax(1, keepdim=True)")
+PACK = "def pack(codes):\n    return {}"
+UNPACK = "def unpack(packed):\n    return {}"
+DOUBLE = """def double_quantize(absmax):
+    mean = absmax.mean()
+    blocks = in_blocks(absmax - mean, 256)
+    scale = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
+    return quant.eight_bit(blocks / scale), scale, mean
+"""
+
 
 WRONG = {
-    "06.1": [
-        ("def bits(code_bits, scale_bits, blocksize): return code_bits + scale_bits", "serves its whole block"),
-        ("def bits(code_bits, scale_bits, blocksize): return code_bits + blocksize / scale_bits", "wrong way round"),
-        ("def bits(code_bits, scale_bits, blocksize): return scale_bits / blocksize", "only the share of the scale"),
-        (
-            "def bits(code_bits, scale_bits, blocksize): return code_bits * blocksize + scale_bits",
-            "bits of a whole block",
-        ),
-        (
-            "def bits(code_bits, scale_bits, blocksize): return (code_bits + scale_bits) / blocksize",
-            "Only the scale is shared",
-        ),
-        ("def bits(code_bits, scale_bits, blocksize): return code_bits + scale_bits // blocksize", "half bit is lost"),
-        ("def bits(code_bits, scale_bits, blocksize): return 4.5", "use all three"),
-        ("def bits(code_bits, scale_bits, blocksize): return '4.5'", "Return one number"),
+    "06.4": [
+        (INT4.replace(".round()", ""), "Nothing is rounded"),
+        (INT4.replace("blocks.abs().amax(1, keepdim=True)", "W.abs().max()"), "one ruler for the whole matrix"),
+        (INT4.replace("W.reshape(-1, 64)", "W"), "each row of W"),
+        (INT4.replace("W.reshape(-1, 64)", "W.reshape(64, -1)").replace("amax(1,", "amax(0,"), "run down the columns"),
+        (INT4.replace(".abs()", ""), "by *absolute* value"),
+        (INT4.replace("7", "8"), "not 8"),
+        (INT4.replace("7", "15"), "7 on each side"),
+        (INT4.replace(" / 7 * absmax)", ")"), "Those are the steps"),
+        (INT4.replace(" / 7 * absmax)", " / 7)"), "between −1 and 1"),
+        (INT4.replace("round()", "floor()"), "the mark below"),
+        (INT4.replace("round()", "trunc()"), "cut the fraction off"),
+        (INT4.replace(" * 7", "").replace(" / 7", ""), "three marks"),
+        (INT4.replace(".view_as(W)", ""), ".view_as(W)"),
+        (INT4.replace("absmax).view", "absmax)[:2].view").replace("view_as(W)", "flatten()"), "Every weight comes back"),
+        (INT4.replace("-1, 64", "-1, 32"), "block by block"),
+        ("def int4_in_blocks(W): return W.tolist()", "Return a tensor"),
     ],
-    "06.2": [
-        (CODES.format(scaled="block"), "Divide by the block's absmax"),
-        (CODES.format(scaled="block / block.max()"), "largest *absolute* value"),
-        (CODES.format(scaled="block / block.std()"), "standard deviation"),
-        (CODES.format(scaled="block / block.abs().max()").replace("- table)", "- quant.levels('nf4'))"), "use `table`"),
+    "06.5": [
+        (LEVELS.replace(" / levels.max()", ""), "Divide all by the largest"),
+        (LEVELS.replace("outermost, 9", "outermost, 8").replace("outermost, 8)[1:]", "outermost, 9)[1:]"), "7 on the left"),
+        (LEVELS.replace("[1:]", ""), "0 is there twice"),
+        (LEVELS.replace("[1:]", "").replace("outermost, 9", "outermost, 8"), "0 is there twice"),
+        (LEVELS.replace("outermost, 9", "outermost, 8"), "15 marks"),
+        (LEVELS.replace("outermost, ", "1.0, "), "the bell never ends"),
+        (LEVELS.replace("-left.flip(0)", "-left"), "in another order"),
+        (LEVELS.replace("-left.flip(0)", "left"), "no minus"),
+        (LEVELS.replace("-left.flip(0)", "left.flip(0)"), "no minus"),
+        (LEVELS.replace("-left.flip(0), right", "right, -left.flip(0)"), "in another order"),
+        (LEVELS.replace("outermost, ", "0.9677083, "), "use the argument"),
+        ("def nf4_levels(outermost):\n    x = quantiles(1 - outermost, outermost, 16)\n    return x / x.max()", "have no 0"),
+        ("def nf4_levels(outermost): return torch.linspace(-1, 1, 16)", "Those marks are even"),
+        ("def nf4_levels(outermost): return torch.linspace(-1, 1, 20)", "Four bits name 16"),
         (
-            "def to_codes(block, table):\n    return __import__('torch').bucketize(block / block.abs().max(), table)",
-            "the level above",
+            LEVELS.replace("quantiles(0.5, outermost, 8)[1:]", "-quantiles(1 - outermost, 0.5, 8)[:-1].flip(0)"),
+            "Right to six digits",
         ),
-        (CODES.format(scaled="block / block.norm()"), "divided by the norm"),
-        (CODES.format(scaled="block / block.abs().max()"), "a block of zeros"),
+        (LEVELS.replace("outermost, ", "0.98, "), "should be"),
+    ],
+    "06.6": [
+        (SCALED.format("blocks"), "Divide by each block's absmax"),
+        (SCALED.format("blocks / blocks.abs().max()"), "one absmax for all blocks"),
+        (SCALED.format("blocks / blocks.amax(1, keepdim=True)"), "largest *absolute* value"),
+        (SCALED.format("blocks / blocks.amin(1, keepdim=True)"), "turned signs round"),
+        (SCALED.format("blocks / blocks.abs().mean(1, keepdim=True)"), "divided by the mean"),
         (
-            CODES.format(scaled="block / block.abs().max()")
-            .replace("return ", "return table[")
-            .replace("argmin(1)", "argmin(1)]"),
-            "Those are the levels",
+            "def to_codes(blocks, levels):\n    low, high = blocks.amin(1, keepdim=True), blocks.amax(1, keepdim=True)\n"
+            "    return torch.bucketize(2 * (blocks - low) / (high - low) - 1, (levels[1:] + levels[:-1]) / 2)",
+            "0 has moved",
         ),
-        (
-            "def to_codes(block, table):\n    return (__import__('torch').bucketize(block / block.abs().max(), table, right=True) - 1)",
-            "the level below",
-        ),
-        ("def to_codes(block, table):\n    return block / block.abs().max() * 7", "whole numbers"),
-        (CODES.format(scaled="block / block[:2].abs().max().clamp(min=1e-38)"), "Right for 8 weights"),
-        (
-            CODES.format(scaled="block / block.abs().max().clamp(min=1e-38)") + ".clamp(max=14)",
-            "its code is 15, not 14",
-        ),
-        ("def to_codes(block, table):\n    return [0] * 8", "Return a tensor"),
-        (CODES.format(scaled="block / block.abs().max()").replace("argmin(1)", "argmin(0)"), "along the other axis"),
-        (CODES.format(scaled="block / block.abs().max()").replace(".abs().argmin", ".argmin"), "has no sign"),
-        (CODES.format(scaled="block / block.abs().max()").replace("argmin", "argmax"), "the farthest level"),
-        (CODES.format(scaled="block / block.abs().max()") + " + 1", "yours are counted from 1"),
-        (CODES.format(scaled="block / block.abs().max()") + " - 8", "yours are counted from -8"),
-        (CODES.format(scaled="block / block.min()"), "turned every sign"),
-        (CODES.format(scaled="block / block.abs().mean()"), "divided by the mean"),
-        (CODES.format(scaled="2 * (block - block.min()) / (block.max() - block.min()) - 1"), "0 is no longer 0"),
-        (
-            CODES.format(scaled="block / block.abs().max()")
-            .replace("return ", "return block.abs().max() * table[")
-            .replace("argmin(1)", "argmin(1)]"),
-            "as they come back",
-        ),
+        (DIVIDED, "a block of zeros"),
+        (CODES.replace("(levels[1:] + levels[:-1]) / 2", "levels"), "the mark above"),
+        (CODES.replace("torch.bucketize(blocks / absmax, borders)", "torch.bucketize(blocks / absmax, levels, right=True) - 1"), "the mark below"),
+        (CODES.replace("return ", "return levels[").replace("borders)", "borders)]"), "Those are the marks"),
+        (CODES.replace("return ", "return absmax * levels[").replace("borders)", "borders)]"), "Those are the rounded weights"),
+        ("def to_codes(blocks, levels): return blocks / blocks.abs().amax(1, keepdim=True) * 7", "whole numbers"),
+        (CODES.replace("levels[1:] + levels[:-1]", "quant.levels('nf4')[1:] + quant.levels('nf4')[:-1]"), "Right for 16 weights"),
+        (CODES.replace("borders)", "borders).clamp(max=14)"), "not 14"),
+        ("def to_codes(blocks, levels): return [0] * 16", "Return a tensor"),
+        (DIVIDED.replace("argmin(-1)", "argmin(0)"), "along the last axis"),
+        (DIVIDED.replace(".abs().argmin", ".argmin"), "has no sign"),
+        (DIVIDED.replace("argmin", "argmax"), "the farthest mark"),
+        (DIVIDED + " + 1", "counted from 1"),
+        (DIVIDED + " - 8", "counted from -8"),
         *(
-            (f"def to_codes(block, table):\n    x = block / block.abs().max()\n    return {way}", "evenly spaced")
-            for way in (
-                "(x*7).round()+7",
-                "(x * 7).round().long() + 8",
-                "((x + 1) / 2 * 15).round()",
-                "(x * 7).round()",
-            )
+            (f"def to_codes(blocks, levels):\n    x = blocks / blocks.abs().amax(1, keepdim=True)\n    return {way}", "even marks")
+            for way in ("(x*7).round()+7", "(x * 7).round().long() + 8", "((x + 1) / 2 * 15).round()", "(x * 7).round()")
         ),
     ],
-    "06.3": [
-        (
-            "def unpack(packed):\n    import torch\n    return torch.cat([packed & 0xF, packed >> 4])",
-            "colleague's code",
-        ),
-        ("def unpack(packed):\n    import torch\n    return torch.cat([packed >> 4, packed & 0xF])", "take turns"),
-        (
-            "def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF, packed >> 4], 1).flatten()",
-            "swapped",
-        ),
-        ("def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed], 1).flatten()", "& 0xF"),
-        ("def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed & 0xF], 1)", "one row"),
-        (
-            "def unpack(packed):\n    import torch\n    return torch.stack([packed & 0xF0, packed & 0xF], 1).flatten()",
-            "shift it down",
-        ),
-        (
-            "def unpack(packed):\n    import torch\n    return torch.stack([packed >> 4, packed & 0xE], 1).flatten()",
-            "0x01 holds [0, 1]; you gave [0, 0]",
-        ),
-        (
-            "def unpack(packed):\n    import torch\n    return torch.stack([packed[:3] >> 4, packed[:3] & 0xF], 1).flatten()",
-            "0x03 holds [0, 3]; you gave []",
-        ),
-        ("def unpack(packed): return packed >> 4", "hold 6 codes"),
+    "06.7": [
+        (PACK.format("codes[1::2] * 16 + codes[::2]"), "halves are swapped"),
+        (PACK.format("codes[:3] * 16 + codes[3:]"), "Neighbours share a byte"),
+        (PACK.format("(codes[:3] << 4) | codes[3:]"), "Neighbours share a byte"),
+        (PACK.format("codes[::2] + codes[1::2]"), "A sum forgets"),
+        (PACK.format("codes[::2] | codes[1::2]"), "was not shifted"),
+        (PACK.format("codes[::2].long() * 16 + codes[1::2]"), ".to(torch.uint8)"),
+        (PACK.format("(codes[::2] * 16 + codes[1::2])[None]"), "make it one row"),
+        (PACK.format("codes * 16"), "fill three bytes"),
+        (PACK.format("codes[::2] * 8 + codes[1::2]"), "43 is 16 · 2 + 11"),
+        (PACK.format("codes[::2].clamp(min=1) * 16 + codes[1::2]"), "wrong for others"),
+        (PACK.format("[43, 240, 122]"), "Return a tensor"),
     ],
-}
+    "06.8": [
+        (UNPACK.format("torch.cat([packed & 0xF, packed >> 4])"), "take turns"),
+        (UNPACK.format("torch.cat([packed >> 4, packed & 0xF])"), "take turns"),
+        (UNPACK.format("torch.stack([packed & 0xF, packed >> 4], 1).flatten()"), "swapped"),
+        (UNPACK.format("torch.stack([packed >> 4, packed], 1).flatten()"), "& 0xF"),
+        (UNPACK.format("torch.stack([packed >> 4, packed & 0xF], 1)"), "one row"),
+        (UNPACK.format("torch.stack([packed & 0xF0, packed & 0xF], 1).flatten()"), "shift it down"),
+        (UNPACK.format("torch.stack([packed >> 4, packed & 0xE], 1).flatten()"), "0x01 holds [0, 1]; you gave [0, 0]"),
+        (UNPACK.format("torch.stack([packed[:3] >> 4, packed[:3] & 0xF], 1).flatten()"), "0x03 holds [0, 3]; you gave []"),
+        (UNPACK.format("packed >> 4"), "hold 6 codes"),
+        (UNPACK.format("[1, 2, 15, 0, 7, 10]"), "Return a tensor"),
+    ],
+    "06.9": [
+        (DOUBLE.replace("absmax - mean", "absmax"), "Subtract the mean first"),
+        (DOUBLE.replace("in_blocks(absmax - mean, 256)", "in_blocks(absmax, 256) - mean"), "subtract first, then in_blocks"),
+        (DOUBLE.replace("blocks.abs()", "blocks"), ".abs() before the maximum"),
+        (DOUBLE.replace("256", "64"), "hold 64 scales"),
+        (DOUBLE.replace("in_blocks(absmax - mean, 256)", "(absmax - mean)[None]"), "one scale for all 300"),
+        (DOUBLE.replace("256", "100"), "two blocks of 256"),
+        (DOUBLE.replace("quant.eight_bit(blocks / scale)", "quant.eight_bit(blocks)"), "Divide each block by its scale"),
+        (DOUBLE.replace("quant.eight_bit(blocks / scale)", "(blocks / scale * 127).round()"), "even steps"),
+        (DOUBLE.replace("quant.eight_bit(blocks / scale)", "blocks / scale"), "whole numbers, 0 to 255"),
+        (DOUBLE.replace("blocks / scale)", "-blocks / scale)"), "quant.eight_bit of each block"),
+        (DOUBLE.replace("blocks.abs().amax(1, keepdim=True)", "2 * blocks.abs().amax(1, keepdim=True)"), "largest absolute value"),
+        (DOUBLE.replace(".clamp(min=1e-38)", ""), "all scales are equal"),
+        (DOUBLE.replace(", scale, mean", ", scale"), "Return three things"),
+        (DOUBLE.replace("scale, mean", "scale, mean.item()"), "no .item()"),
+        (DOUBLE.replace("scale, mean\n", "scale, absmax.median()\n"), "the mean of all scales"),
+        (DOUBLE.replace("return quant.eight_bit(blocks / scale)", "return ..."), "codes are missing"),
+    ],
+}  # fmt: skip

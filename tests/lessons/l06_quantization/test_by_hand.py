@@ -1,0 +1,80 @@
+"""NF4 by hand has quant's bits, whoever wrote its pieces; and it says whose they are."""
+
+import inspect
+
+import pytest
+import torch
+
+from lora_lessons import quant
+from lora_lessons.course import exercises, learner, own_code
+from lora_lessons.lessons.l06_quantization import by_hand
+
+SOLVED = {name: inspect.getsource(one).replace("TINY", "1e-38") for name, one in by_hand.OURS._asdict().items()}
+
+
+@pytest.fixture(autouse=True)
+def own_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("LORA_LESSONS_PROGRESS", str(tmp_path / "progress.json"))
+    by_hand._last.clear()
+
+
+def keep(name, source):
+    learner.keep_code(name, own_code.IMPORTS + exercises.EXERCISES[by_hand.ASKED_IN[name]].imports + source)
+
+
+def weights(*shape):
+    W = torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+    W.view(-1)[64:128] = 0
+    W.view(-1)[300] = 40
+    return W
+
+
+@pytest.mark.parametrize("shape", [(192, 576), (576, 1536), (9, 21), (5, 64)], ids=str)
+def test_it_has_the_bits_of_quant(shape):
+    W = weights(*shape) if torch.Size(shape).numel() > 300 else torch.randn(shape) / 3
+    q, ours = by_hand.quantized_by(by_hand.OURS, W), quant.quantize(W, double=True)
+    assert torch.equal(q.packed[: len(ours.packed)], ours.packed) and torch.equal(q.codes, ours.absmax.codes)
+    assert torch.equal(q.scale, ours.absmax.absmax) and torch.equal(q.mean, ours.absmax.offset)
+    assert torch.equal(by_hand.dequantized_by(by_hand.OURS, q), quant.dequantize(ours))
+    if W.numel() % 64 == 0:
+        assert q.bits == ours.bits
+    assert torch.equal(by_hand.nf4_levels(by_hand.OUTERMOST), quant.levels("nf4"))
+
+
+def test_even_marks_are_quants_int4():
+    W = weights(64, 96)
+    W.view(-1)[64:128] = 0.1
+    assert torch.allclose(by_hand.int4_in_blocks(W), quant.dequantize(quant.quantize(W, "int4")), atol=1e-6)
+
+
+def test_the_learners_pieces_are_used_and_said_once(capsys):
+    W = weights(64, 96)
+    ours = by_hand.nf4(W)
+    assert capsys.readouterr().out.startswith("Your own: nothing yet. The course's: nf4_levels, to_codes, ")
+    for name in ("pack", "double_quantize"):
+        keep(name, SOLVED[name])
+    assert torch.equal(by_hand.back(by_hand.nf4(W)), by_hand.back(ours))
+    said = "Your own: pack, double_quantize. The course's: nf4_levels, to_codes, unpack; solve 06.5, 06.6, 06.8, and yours are used.\n"
+    assert capsys.readouterr().out == said
+    for name in ("nf4_levels", "to_codes", "unpack"):
+        keep(name, SOLVED[name])
+    assert torch.equal(by_hand.nf4(W).packed, ours.packed)
+    assert capsys.readouterr().out == "NF4 is put together from your own five pieces.\n"
+    assert by_hand.pieces().to_codes is not by_hand.to_codes
+    keep("pack", SOLVED["pack"].replace("* 16", "* 8"))
+    assert not torch.equal(by_hand.nf4(W).packed, ours.packed), "the newest is used"
+
+
+def test_a_file_that_cannot_be_used_gets_its_sentence_and_the_courses_is_used(capsys):
+    keep("unpack", "def unpack(packed:\n")
+    assert by_hand.pieces().unpack is by_hand.unpack
+    assert capsys.readouterr().out.startswith("Your unpack.py stopped with SyntaxError")
+
+
+def test_distances_are_right_and_learn_where_borders_are_better():
+    def by_distance(blocks, levels):
+        absmax = blocks.abs().amax(1, keepdim=True).clamp(min=1e-38)
+        return (blocks[..., None] / absmax[..., None] - levels).abs().argmin(-1)
+
+    state, sentence = exercises.judge("06.6", by_distance)
+    assert state == "solved" and "torch.bucketize" in sentence

@@ -94,7 +94,6 @@ def test_the_longest_spelling_wins_and_tags_of_links_are_left_alone():
 MISREAD = [
     ("06_quantization", "NF4 moves the [embeddings]"),
     ("06_quantization", "The second [step] changes the error"),
-    ("07_qlora", "A cosine of 1 is the right [direction]"),
     ("09_adapters", "of the [step] to the next mark"),
     ("09_adapters", "a hundred of them by 3% of a [step]"),
     ("10_ship_it", "rotary [embedding]"),

@@ -6,13 +6,13 @@ What stands first is what the lesson's exercises ask for, as the course writes i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ... import lora
+from ... import lora, tasks, training
 from ...course import own_code
 from ...course.exercises import judge
 from ...memory import held_bytes, tape
@@ -91,6 +91,15 @@ def same_adapter(model: nn.Module, other: nn.Module) -> None:
     for name, p in model.named_parameters():
         if "lora_" in name:
             other.get_parameter(f"base_model.model.{name}.default.weight").copy_(p)
+
+
+def batches(
+    examples: Sequence[tasks.Encoded], how: training.Settings, steps: int, device: Any
+) -> list[dict[str, Tensor]]:
+    """The batches of the first steps that `training.train` would take, for a loop that takes them as they are."""
+    order = training.batches(len(examples), how)[:steps]
+    made = (tasks.collate([examples[i] for i in chosen], pad_id=0) for chosen in order)
+    return [{name: tensor.to(device) for name, tensor in batch.items()} for batch in made]
 
 
 # ---- what a layer holds ----

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from .. import memory
 from ..drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, label
-from ..tools import planning
 
 # The parts of a bill as the pictures name and colour them; the model's own three lines are one part.
 BILL_COLORS = {
@@ -28,52 +27,6 @@ def bill_parts(bill: memory.Bill) -> dict[str, float]:
     """Bytes by the parts of BILL_COLORS."""
     parts = (bill.weights, bill.adapters, bill.gradients, bill.optimizer, *bill[6:])
     return dict(zip(BILL_COLORS, parts, strict=True))
-
-
-def bill_bar(ax: Any, y: float, bill: memory.Bill) -> None:
-    """One stacked bar of a Bill in GB, its total at the end, its larger parts named."""
-    left = 0.0
-    for name, part in bill_parts(bill).items():
-        size, color = part / memory.GB, BILL_COLORS[name]
-        if not size:
-            continue
-        ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.6)
-        if size > 0.11 * ax.get_xlim()[1]:
-            ink = "black" if color == ORANGE else "white"
-            ax.text(left + size / 2, y, name, ha="center", va="center", color=ink, size=9, weight="bold")
-        left += size
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}
-    label(ax, left, y, f"{left:.1f} GB", "black", bbox=box)
-
-
-def fit_bars(bills: Mapping[str, memory.Bill], cards: Sequence[str], when: str = "at the peak of a step") -> Figure:
-    """One stacked bar a method, and a vertical line at what each card really holds; cards of one size share a line.
-
-    `when` says on the axis which moment the bills describe.
-    """
-    figure = Figure(figsize=(8.4, 3.6))
-    ax = figure.subplots()
-    ax.set_xlim(0, 1.13 * max(bill.total for bill in bills.values()) / memory.GB)
-    by_size: dict[float, list[str]] = {}
-    for card in cards:
-        by_size.setdefault(planning.card_bytes(card) / memory.GB, []).append(card)
-    for size, names in by_size.items():
-        ax.axvline(size, color=VERMILION, lw=1.2, ls="--", zorder=0.5)
-        style: dict[str, Any] = {
-            "color": VERMILION,
-            "size": 9,
-            "weight": "bold",
-            "rotation": 55,
-            "rotation_mode": "anchor",
-        }
-        place = ("data", "axes fraction")
-        ax.annotate(", ".join(names), (size, 1.02), xycoords=place, ha="left", va="bottom", **style)
-    for y, bill in enumerate(bills.values()):
-        bill_bar(ax, y, bill)
-    ax.set_yticks(range(len(bills)), list(bills))
-    ax.set(ylim=(len(bills) - 0.5, -0.5), xlabel=f"GB {when} (dashed: what a card holds)")
-    ax.grid(visible=False)
-    return figure
 
 
 def loss_curves(

@@ -20,7 +20,7 @@ IMPORTS = "import math\n\nimport torch\nfrom torch import Tensor, nn\nfrom torch
 def source_of(made: Any) -> str:
     """The lines that define a class or a function, also in a notebook's cell. Raises OSError where they cannot be found."""
     for one in (made, *vars(made).values()):
-        if code := getattr(one, "__code__", None):
+        if code := getattr(getattr(one, "__func__", one), "__code__", None):  # also of a static method
             text = "".join(linecache.getlines(code.co_filename))
             nodes = [
                 node

@@ -1352,6 +1352,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l07_qlora/by_hand.py",
+        (
+            "a QLoRA layer multiplies by a W that PyTorch keeps",
+            "PackedProduct.apply(x, self.q)",
+            "x @ back(self.q).to(x.dtype).T",
+            "lessons/l07_qlora/test_by_hand.py::test_what_the_course_wrote_solves_its_own_exercises",
+        ),
+    ),
+    *_in(
         "lora_lessons/course/own_code.py",
         (
             "what a learner wrote is kept although it needs its notebook",

@@ -93,7 +93,6 @@ def test_the_longest_spelling_wins_and_tags_of_links_are_left_alone():
 # Words that once got the hint of a term that they do not mean there: the page, and the words with the link in brackets.
 MISREAD = [
     ("06_quantization", "The left side has one [step] less"),
-    ("07_qlora", "A cosine of 1 is the right [direction]"),
     ("09_adapters", "of the [step] to the next mark"),
     ("09_adapters", "a hundred of them by 3% of a [step]"),
     ("10_ship_it", "rotary [embedding]"),

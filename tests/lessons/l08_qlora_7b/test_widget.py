@@ -215,15 +215,6 @@ def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
     assert stage.backdrop["id"] != backdrop
 
 
-def test_cards_of_one_size_share_a_line():
-    bills = {m: widget.fit_bill("Llama-2-7B", m) for m in memory.METHODS}
-    figure = figures.fit_bars(bills, ["RTX 3090", "RTX 4090", "T4"])
-    (ax,) = figure.axes
-    assert [line.get_xdata()[0] for line in ax.lines] == pytest.approx([24 * 2**30 / 1e9, 15 * 2**30 / 1e9])
-    assert "RTX 3090, RTX 4090" in [text.get_text() for text in ax.texts]
-    assert sum(widths(ax)) == pytest.approx(sum(bill.total for bill in bills.values()) / 1e9)
-
-
 def test_every_row_shows_a_number_however_small_its_part():
     texts = [text.get_text() for text in fit_still(**FIT | {"r": 1, "seq": 32})[0].axes[0].texts]
     sizes = [text for text in texts if text.endswith((" GB", " MB"))]
@@ -235,12 +226,3 @@ def test_every_row_shows_a_number_however_small_its_part():
     assert all(f"{max(1, round(part / 1e6))} MB" in words for part in small)
     full = fit_still(**FIT | {"method": "full bf16", "card": "H200"})[0].axes[0]
     assert "0 GB" in [text.get_text() for text in full.texts], "no adapters"
-
-
-def test_the_axis_says_which_moment_the_bars_show():
-    bills = {"lora": widget.fit_bill("Llama-2-7B", "lora")}
-    for figure, words in (
-        (figures.fit_bars(bills, ["T4"]), "at the peak of a step"),
-        (figures.fit_bars(bills, ["T4"], "held all through training"), "held all through training"),
-    ):
-        assert figure.axes[0].get_xlabel() == f"GB {words} (dashed: what a card holds)"

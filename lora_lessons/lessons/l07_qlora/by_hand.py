@@ -1,0 +1,139 @@
+"""QLoRA by hand: a product with a packed W, the layer around it, and whose layer trains in lesson 07.
+
+What stands first is what the lesson's exercises ask for, as the course writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ... import lora, tasks, training
+from ...course import own_code
+from ...course.exercises import judge
+from ...memory import held_bytes, tape
+from ..l06_quantization.by_hand import ByHand, back, nf4
+
+
+class PackedProduct(torch.autograd.Function):
+    """x @ W.T, where W is packed in q: W exists while it is multiplied, forward and backward, and not between."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, q: ByHand) -> Tensor:
+        ctx.q = q
+        return x @ back(q).to(x.dtype).T
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        return g @ back(ctx.q).to(g.dtype), None
+
+
+class MyQLoRA(nn.Module):
+    """h = W·x + bias + (α/r)·B·(A·x): W is kept in 4 bits, and only A (r×k) and B (d×r) train, in 32 bits."""
+
+    def __init__(self, linear: nn.Linear, r: int, lora_alpha: float) -> None:
+        super().__init__()
+        d, k = linear.weight.shape
+        self.q = nf4(linear.weight)
+        self.bias = linear.requires_grad_(False).bias
+        self.lora_A = nn.Parameter(torch.empty(r, k, device=linear.weight.device))
+        self.lora_B = nn.Parameter(torch.zeros(d, r, device=linear.weight.device))
+        nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))
+        self.scaling = lora_alpha / r
+
+    def forward(self, x: Tensor) -> Tensor:
+        h: Tensor = PackedProduct.apply(x, self.q)
+        if self.bias is not None:
+            h = h + self.bias
+        update = x.to(self.lora_A.dtype) @ self.lora_A.T @ self.lora_B.T * self.scaling
+        return (h + update).to(x.dtype)
+
+
+# ---- whose layer trains ----
+
+
+def my_qlora() -> type[nn.Module]:
+    """The class that trains: the learner's MyQLoRA where the check of exercise 07.5 still finds it right, or the course's.
+
+    Prints which, and in one sentence what keeps the learner's from training.
+    """
+    made = own_code.read("my_qlora", "MyQLoRA")
+    if not isinstance(made, str):
+        state, said = judge("07.5", made)
+        if state == "solved":
+            print("Your own MyQLoRA trains.")
+            return made
+        made = f"Your MyQLoRA is not right yet. {said}"
+    print(f"{made} So the course's trains; solve exercise 07.5, and yours does.")
+    return MyQLoRA
+
+
+def attach(model: nn.Module, layer: type[nn.Module], r: int, lora_alpha: float, seed: int = 0) -> None:
+    """Freeze `model` and put a QLoRA `layer` in the place of every Linear but the output head, in place.
+
+    One at a time, so that no more than one W is there packed and unpacked.
+    """
+    names = lora.resolve_targets(model, "all-linear")
+    model.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in names:
+            model.set_submodule(name, layer(model.get_submodule(name), r, lora_alpha))
+
+
+@torch.no_grad()
+def same_adapter(model: nn.Module, other: nn.Module) -> None:
+    """Give PEFT's model `other` the A and B that `model` has, for every layer that `attach` made."""
+    for name, p in model.named_parameters():
+        if "lora_" in name:
+            other.get_parameter(f"base_model.model.{name}.default.weight").copy_(p)
+
+
+def batches(
+    examples: Sequence[tasks.Encoded], how: training.Settings, steps: int, device: Any
+) -> list[dict[str, Tensor]]:
+    """The batches of the first steps that `training.train` would take, for a loop that takes them as they are."""
+    order = training.batches(len(examples), how)[:steps]
+    made = (tasks.collate([examples[i] for i in chosen], pad_id=0) for chosen in order)
+    return [{name: tensor.to(device) for name, tensor in batch.items()} for batch in made]
+
+
+# ---- what a layer holds ----
+
+
+def tensors_in(thing: Any) -> Iterator[Tensor]:
+    """Every tensor in a layer, and in the tuples, lists, dictionaries and objects that it holds, once."""
+    todo, seen = [thing], set()
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, type):
+            continue
+        seen.add(id(one))
+        if isinstance(one, Tensor):
+            yield one
+        elif isinstance(one, dict):
+            todo += one.values()
+        elif isinstance(one, (tuple, list)):
+            todo += one
+        else:
+            todo += getattr(one, "__dict__", {}).values()
+
+
+def packed_bytes(layer: Any) -> int:
+    """What a QLoRA layer holds of its W: all but A, B and the bias."""
+    learned = {id(p) for p in layer.parameters()}
+    return held_bytes(one for one in tensors_in(layer) if id(one) not in learned)
+
+
+def kept(product: Callable[[Tensor], Tensor], x: Tensor, holds: Any) -> int:
+    """Bytes that live on after `product(x)` besides its output, x, and what `holds`, a layer or a packed W, holds anyway.
+
+    The tape also sees what is put on ctx, where PyTorch's saved-tensor hooks do not look. Tables that are made once,
+    at the first product, do not count.
+    """
+    product(x)
+    return tape.kept_for_backward(lambda given: product(given[0]), [x, *tensors_in(holds)])

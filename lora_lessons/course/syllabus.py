@@ -45,7 +45,7 @@ SYLLABUS: dict[str, Planned] = {
 }
 
 
-class Way(NamedTuple):
+class Route(NamedTuple):
     """A way through the course: its lessons, and the hours that reading and running take, and exercises besides."""
 
     name: str
@@ -56,9 +56,9 @@ class Way(NamedTuple):
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Way("An evening", ("00", "02", "03", "05", "08"), "1½", "1½"),
-    Way("A day", MAIN, "3", "2½"),
-    Way("All of it", tuple(SYLLABUS), "5½", "5½"),
+    Route("An evening", ("00", "02", "03", "05", "08"), "1½", "2"),
+    Route("A day", MAIN, "2½", "3½"),
+    Route("All of it", tuple(SYLLABUS), "5½", "6½"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

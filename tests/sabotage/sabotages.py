@@ -1346,8 +1346,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "what is left of a cut change is measured from the wrong end",
-            "100 * (worst - loss) / (worst - best)",
-            "100 * (loss - best) / (worst - best)",
+            "100 * (worst - loss) / (worst - whole)",
+            "100 * (loss - whole) / (worst - whole)",
             "lessons/l03_train_lora/test_room.py::test_what_a_cut_leaves_is_a_share_of_what_was_learned",
         ),
     ),
@@ -2003,8 +2003,8 @@ SABOTAGES: list[Sabotage] = [
         "workshop/site/front.py",
         (
             "the hours of the course count its side trips",
-            '        if "/" not in place\n    }\n    reading',
-            "    }\n    reading",
+            ' for place, notebook in notebooks.items() if "/" not in place}',
+            " for place, notebook in notebooks.items()}",
             "in_workshop/site/test_cover.py::test_the_front_page_says_for_whom_it_is_and_how_long_it_takes",
         ),
         (

@@ -77,7 +77,7 @@ def _lab_of(every: tuple[Tried, ...]) -> _Lab:
     left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     left.minorticks_off()
     left.set(xlabel="push: scale × r, which in LoRA is α", ylabel="held-out loss (nats)")
-    left.set_title("The loss follows the push, whatever the rank")
+    left.set_title("At one rate, the loss follows the push")
     right.set(xlabel="step", title="Training loss (nats)")
     return _Lab(Backdrop(figure), left, right, where.__getitem__)
 

@@ -110,6 +110,10 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
             (-right.flip(0), "Turned round: 8 marks on the right of 0, and 7 on the left."),
             (symmetric / symmetric.max(), "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
             (symmetric, "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
+            (
+                torch.cat([-(by_hand.quantiles(0.5, outermost, 9)[1:8].flip(0)), by_hand.quantiles(0.5, outermost, 9)]) / largest,
+                "The left side has even steps of its own: quantiles(0.5, outermost, 8), not the right side's.",
+            ),
             (torch.linspace(-1, 1, 16), "Those marks are even. The shares of the bell are even, their quantiles are not."),
         ],
         atol=1e-4,
@@ -133,7 +137,12 @@ def exercise_06_6(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     table = quant.levels("nf4")
     row = torch.tensor([0.5, -2.0, 0.02, 0.3, -0.4, 0.4, 0.0, -1.3])
     blocks = torch.stack([row, 0.1 * row.flip(0) + 0.05])
-    got = answered(to_codes(blocks.clone(), table))
+    try:
+        got = answered(to_codes(blocks.clone(), table))
+    except RuntimeError as error:
+        if "must match the size" not in str(error):
+            raise
+        return "The shapes do not fit. One absmax a row stands in a column: amax(1, keepdim=True)."
     if advice := _not_a_tensor(got, "codes"):
         return advice
     if got.shape != blocks.shape:
@@ -156,6 +165,7 @@ def exercise_06_6(to_codes: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     for wrong, sentence in (
         (blocks, "Divide by each block's absmax first: the marks only reach from −1 to 1."),
         (blocks / blocks.abs().max(), "That is one absmax for all blocks: take each row's own, amax(1, keepdim=True)."),
+        (blocks / blocks.abs().amax(0), "You took each column's largest. A block is a row: amax(1, keepdim=True)."),
         (blocks / high, "You divided by the largest value; −2 has the largest *absolute* value: .abs() first."),
         (blocks / low, "You divided by the smallest value, which turned signs round. The absmax is of .abs()."),
         (2 * (blocks - low) / (high - low) - 1, "You stretched each block from its lowest to its highest, so 0 has moved. Only divide."),
@@ -268,7 +278,7 @@ def exercise_06_8(unpack: Callable[[Tensor], Tensor]) -> str | None:
     if got == [2, 1, 0, 15, 10, 7]:
         return "The halves are swapped: the first code is in the upper half of the byte (packed >> 4)."
     if got in ([2, 0, 10, 1, 15, 7], [1, 15, 7, 2, 0, 10]):
-        return "cat puts all of one half before all of the other, and they must take turns: stack them along a new last dimension."
+        return "All of one half stand before all of the other, and they must take turns: stack them along a new last dimension."
     if got == [0x10, 2, 0xF0, 0, 0x70, 10]:
         return "You left the upper half in its place: shift it down (packed >> 4)."
     if len(got) == len(right) and got[::2] == right[::2]:

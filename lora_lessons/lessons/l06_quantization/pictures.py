@@ -29,9 +29,10 @@ def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figu
         ax.set(xticks=[], yticks=[])
         ax.set_title(name, fontsize=11)
     empty = {name: (panel[:rows, :columns] == 0).float().mean() for name, panel in list(panels.items())[1:]}
+    whole = (one_ruler == 0).float().mean()
     words = (
         f"A corner of {rows}×{columns} weights, negative ones orange, positive ones purple, 0 white. With one ruler "
-        f"{empty['4 bits, one ruler']:.0%} of them are exactly 0; with NF4 in blocks {empty['4 bits, NF4 in blocks']:.0%} are."
+        f"{empty['4 bits, one ruler']:.0%} of them are exactly 0 ({whole:.0%} of the whole matrix); with NF4 in blocks {empty['4 bits, NF4 in blocks']:.0%} are."
     )
     return figure, words
 
@@ -170,7 +171,7 @@ def error_against_loss(errors: Mapping[str, float], rises: Mapping[str, Sequence
     low, high = min(errors.values()), max(errors.values())
     ax.set(xlim=(low - 0.2 * (high - low), high + 0.2 * (high - low)), ylim=(0, None))
     ax.set(xlabel="relative error of the weights, median matrix", ylabel="rise of the loss, nats a token")
-    ax.set_title("int4 moves the weights less than FP4, and costs as much")
+    ax.set_title("A smaller error need not be a smaller loss")
     return figure, " ".join(words)
 
 

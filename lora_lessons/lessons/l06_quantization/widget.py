@@ -104,7 +104,7 @@ def codebook_bench_scene(weights: Tensor, codebook: str, blocksize: str | int, o
     for y, color, errors, count in ((0, VERMILION, near, blocksize), (1, BLUE, far, BENCH - blocksize)):
         widths = [error or 0.0 for error in errors]
         scene.bar(right, 0, y - 0.25, widths, 0.5, color)
-        texts = ["there are none" if error is None else f"{error:.0%} of {count:,} weights" for error in errors]
+        texts = ["there are none" if error is None else f"{error:.0%}, {count:,} weights" for error in errors]
         scene.text(right, [width + 0.03 for width in widths], y, texts, color, size=12)
     levels = len(quant.levels(codebook))
     scene.text(right, 0, -0.55, [f"{run.used} of {levels} levels in use there" for run in runs], VERMILION, size=10)

@@ -328,6 +328,8 @@ def _other_settings(answer: Any) -> str | None:
         seen.layer.lora_B.normal_()
         try:
             h = seen.layer(x)
+        except TypeError:
+            return "A layer may have no bias, and then self.bias is None: add it only where it is not."
         except (RuntimeError, IndexError):
             return "That works for a table of inputs, but a model feeds batch × tokens × k: x @ A.T, not A @ x.T."
     Wx, BAx = seen.right(x)

@@ -130,6 +130,6 @@ def over_one_step(on: Ledger, off: Ledger, model: str) -> tuple[Figure, str]:
     ]
     return figure, (
         f"a QLoRA step of {model}, one text of 1,024 tokens, planned. GB with checkpointing, and without it in brackets: "
-        f"{', '.join(said)}. The weights take {weights:.1f} of them at every moment; without checkpointing the peak is the "
-        f"{list(MOMENTS)[without]}."
+        f"{', '.join(said)}. The weights take {weights:.1f} of them at every moment; without checkpointing the peak is "
+        f"{'also ' if list(MOMENTS)[without] == on.moment else ''}the {list(MOMENTS)[without]}."
     )

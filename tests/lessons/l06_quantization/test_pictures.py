@@ -19,7 +19,7 @@ def test_the_three_patches_are_one_corner_on_one_scale(weights):
     images = [ax.images[0] for ax in figure.axes]
     assert [image.get_array().shape for image in images] == [pictures.CORNER] * 3
     assert len({image.get_clim() for image in images}) == 1 and sum(images[0].get_clim()) == 0
-    assert "With one ruler 100% of them are exactly 0; with NF4 in blocks 0% are." in words
+    assert "With one ruler 100% of them are exactly 0 (100% of the whole matrix); with NF4 in blocks 0% are." in words
 
 
 def test_the_histogram_is_of_the_scaled_blocks_and_has_the_bells_area(weights):

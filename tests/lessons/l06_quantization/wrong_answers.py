@@ -53,6 +53,7 @@ WRONG = {
         (LEVELS.replace("[1:]", ""), "0 is there twice"),
         (LEVELS.replace("[1:]", "").replace("outermost, 9", "outermost, 8"), "0 is there twice"),
         (LEVELS.replace("outermost, 9", "outermost, 8"), "15 marks"),
+        (LEVELS.replace("quantiles(0.5, outermost, 8)[1:]", "right[1:8]"), "even steps of its own"),
         (LEVELS.replace("outermost, ", "1.0, "), "the bell never ends"),
         (LEVELS.replace("-left.flip(0)", "-left"), "in another order"),
         (LEVELS.replace("-left.flip(0)", "left"), "no minus"),
@@ -71,6 +72,8 @@ WRONG = {
     "06.6": [
         (SCALED.format("blocks"), "Divide by each block's absmax"),
         (SCALED.format("blocks / blocks.abs().max()"), "one absmax for all blocks"),
+        (SCALED.format("blocks / blocks.abs().amax(0)"), "each column's largest"),
+        (SCALED.format("blocks / blocks.abs().amax(1)"), "in a column: amax"),
         (SCALED.format("blocks / blocks.amax(1, keepdim=True)"), "largest *absolute* value"),
         (SCALED.format("blocks / blocks.amin(1, keepdim=True)"), "turned signs round"),
         (SCALED.format("blocks / blocks.abs().mean(1, keepdim=True)"), "divided by the mean"),

@@ -103,6 +103,7 @@ WRONG = {
         (_layer(A="nn.Parameter(torch.randn(k, r))"), "lora_A is 128×3, and must be r×k"),
         (_layer(B="nn.Parameter(torch.zeros(d, r), requires_grad=False)"), "lora_B does not train"),
         (_layer(freeze="pass"), "The bias still trains"),
+        (_layer(bias="self.bias"), "may have no bias"),
         (_layer(holds="self.base_layer = linear; self.q = nf4(linear.weight)"), "still holds W unpacked"),
         (_layer(holds="self.q = nf4(linear.weight); self.W = back(self.q)"), "nothing is saved"),
         (_layer(holds="self.q = nf4(linear.weight); self.gain = nn.Parameter(torch.ones(1))"), "gain trains, too"),

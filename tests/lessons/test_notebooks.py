@@ -23,6 +23,9 @@ EXPERIMENTS = [
     for p in sorted((course_root() / "notebooks" / "experiments").glob("*.ipynb"))
 ]
 WORDS_AT_MOST = 1400
+# Of the lessons that are one line, 00 to 07: words that are not folded away, and cells whose code is seen.
+LINE = 7
+OPEN_AT_MOST, SEEN_AT_MOST = 1000, 20
 WORDS_OF_A_SIDE_TRIP = 900
 # The museum's halls are lesson 14 gone on: exhibits with exercises, which are as long in a side trip as in a lesson.
 HALLS = "14_"
@@ -37,9 +40,11 @@ def code(notebook):
     return [c for c in notebook.cells if c.cell_type == "code"]
 
 
-def prose(notebook):
-    """Markdown without code, formulas, comments and markup."""
+def prose(notebook, folded=True):
+    """Markdown without code, formulas, comments and markup; and, if not `folded`, without what is folded away."""
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    if not folded:
+        text = re.sub(r"<details>.*?</details>", "", text, flags=re.S)
     return re.sub(
         r"<!--.*?-->|<[^>]+>|~~~.*?~~~|```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", " ", text, flags=re.S
     )
@@ -117,6 +122,15 @@ def test_cells_are_short_and_words_are_few(notebook):
     assert statistics.median(lengths) <= 10 and max(lengths) <= 30
     assert len(re.findall(r"[A-Za-z]{2,}", prose(notebook))) <= WORDS_AT_MOST
     assert not FORBIDDEN.findall(prose(notebook))
+
+
+@pytest.mark.parametrize("notebook", LESSONS[: LINE + 1])
+def test_the_line_is_short(notebook):
+    seen = [
+        c for c in code(notebook) if not {"hide-input", "hide-cell", "remove-cell"} & set(c.metadata.get("tags", []))
+    ]
+    words = re.findall(r"[A-Za-z]{2,}", prose(notebook, folded=False))
+    assert len(words) <= OPEN_AT_MOST and len(seen) <= SEEN_AT_MOST
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

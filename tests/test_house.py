@@ -205,7 +205,7 @@ def test_the_library_still_answers_as_the_lessons_call_it(name, tiny_model):
 
 def test_the_readme_lists_every_lesson_with_its_question_and_recorded_minutes():
     readme = (course_root() / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"\| \[(\d\d)\]\((notebooks/\w+\.ipynb)\) \| ([^|]+) \| (\d+) \|", readme)
+    rows = re.findall(r"\| \[(\d\d)\]\((notebooks/\w+\.ipynb)\) \| ([^|]+) \| \d+ \| \d+ \| (\d+) \|", readme)
     expected = []
     for path in lessons():
         title = nbformat.read(path, 4).cells[0].source.splitlines()[0].partition(" · ")[2]

@@ -61,8 +61,6 @@ ALLOWED = {
     ("course/lesson.py", "HTML(…)"),
     ("course/syllabus.py", "HTML(…)"),
     ("lessons/__init__.py", "HTML(…)"),
-    # Of the course's own base, whose folder it has made itself.
-    ("a notebook", "AutoModelForCausalLM.from_pretrained without trust_remote_code=False"),
 }
 
 

@@ -81,11 +81,9 @@ def learning_minutes(notebook: Any) -> tuple[int, int]:
 
 def ways() -> list[str]:
     """The three ways, a sentence each."""
-    listed = [
-        f"{one.lessons[0]} to {one.lessons[-1]}" if len(one.lessons) > 5 else ", ".join(one.lessons) for one in WAYS
-    ]
+    listed = [f"lessons {', '.join(WAYS[0].lessons)}", f"lessons 00 to {MAIN[-1]}", "every lesson"]
     return [
-        f"{one.name}: lessons {which}, about {one.hours} hours, and {one.exercises} more with the exercises."
+        f"{one.name}: {which}, about {one.hours} hours, and {one.exercises} more with the exercises."
         for one, which in zip(WAYS, listed, strict=True)
     ]
 

@@ -1,5 +1,6 @@
 """Widgets that nobody has moved: the picture, and the sentences below it, of one setting each."""
 
+from lora_lessons import memory
 from lora_lessons.course.stage import Scene
 from lora_lessons.lessons.l00_start_here.pictures import block_scene
 from lora_lessons.lessons.l01_low_rank.widget import rank_explorer_scene
@@ -8,6 +9,7 @@ from lora_lessons.lessons.l05_rank_and_alpha.widget import FAIR, scale_lab_scene
 from lora_lessons.lessons.l06_quantization.widget import codebook_bench_scene
 from lora_lessons.lessons.l08_qlora_7b.widget import fit_scene
 from lora_lessons.lessons.l16_many_adapters.widget import _words, fit_beside
+from lora_lessons.tools import planning
 
 
 def sentences(scene: Scene, stop):
@@ -17,6 +19,20 @@ def sentences(scene: Scene, stop):
 
 def block_still(matrix):
     return block_scene(matrix).still(matrix)
+
+
+def fit_job(*, model, card, method, r, seq, batch_size, gradient_checkpointing):
+    """The job that these settings of the widget mean."""
+    full = method in memory.FULL
+    return memory.Job(
+        method,
+        r,
+        seq=seq,
+        batch_size=batch_size,
+        gradient_checkpointing=gradient_checkpointing == "on",
+        optimizer="adamw_fused" if full else "adamw",
+        dtype="bf16" if full else planning.computes_in(card),
+    )
 
 
 def fit_still(*, seq, **setting):

@@ -69,14 +69,23 @@ _SEEN = re.compile(
 _EXERCISE = re.compile(r"^### Exercise .*? (\d+) minutes?\b", re.M)
 
 
+def words_seen(notebook: Any) -> int:
+    """The words of a notebook that are not folded away, without code, formulas, comments and markup."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return len(re.findall(r"[A-Za-z]{2,}", _SEEN.sub(" ", text)))
+
+
+def cells_seen(notebook: Any) -> int:
+    """The code cells whose code a reader sees."""
+    hidden = {"hide-input", "hide-cell", "remove-cell"}
+    return sum(c.cell_type == "code" and not hidden & set(c.metadata.get("tags", [])) for c in notebook.cells)
+
+
 def learning_minutes(notebook: Any) -> tuple[int, int]:
     """Minutes to read a notebook, its folded hints left out; and those of its exercises, as their titles estimate them."""
-    cells = notebook.cells
-    text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-    words = len(re.findall(r"[A-Za-z]{2,}", _SEEN.sub(" ", text)))
-    hidden = {"hide-input", "hide-cell", "remove-cell"}
-    shown = sum(cell.cell_type == "code" and not hidden & set(cell.metadata.get("tags", [])) for cell in cells)
-    return round(words / WORDS_A_MINUTE + MINUTES_A_CELL * shown), sum(map(int, _EXERCISE.findall(text)))
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    reading = words_seen(notebook) / WORDS_A_MINUTE + MINUTES_A_CELL * cells_seen(notebook)
+    return round(reading), sum(map(int, _EXERCISE.findall(text)))
 
 
 def ways() -> list[str]:

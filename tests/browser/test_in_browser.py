@@ -23,6 +23,7 @@ from playwright.sync_api import expect
 from stills import (
     block_still,
     codebook_bench_still,
+    fit_job,
     fit_still,
     fit_words,
     layer_anatomy_still,
@@ -397,16 +398,7 @@ def test_layer_anatomy_moves_by_every_control(page, screenshots):
 
 def assert_fit(stage: Any, **setting: Any) -> None:
     """Words and the bars' widths are those of this bill."""
-    job = memory.Job(
-        setting["method"],
-        setting["r"],
-        seq=setting["seq"],
-        batch_size=setting["batch_size"],
-        gradient_checkpointing=setting["gradient_checkpointing"] == "on",
-        optimizer="adamw_fused" if setting["method"] in memory.FULL else "adamw",
-        dtype="bf16" if setting["method"] in memory.FULL else planning.computes_in(setting["card"]),
-    )
-    bill, room = memory.predict(setting["model"], job).bill, planning.card_bytes(setting["card"])
+    bill, room = memory.predict(setting["model"], fit_job(**setting)).bill, planning.card_bytes(setting["card"])
     assert stage.words == fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak" in stage.words
     scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes

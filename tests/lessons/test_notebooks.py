@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 
 from lora_lessons import drawing
 from lora_lessons.course.lesson import lessons, side_trips
+from lora_lessons.course.syllabus import cells_seen, words_seen
 from lora_lessons.lessons.l02_lora_layer import widget
 from lora_lessons.outside import in_markdown
 from lora_lessons.paths import course_root
@@ -40,11 +41,9 @@ def code(notebook):
     return [c for c in notebook.cells if c.cell_type == "code"]
 
 
-def prose(notebook, folded=True):
-    """Markdown without code, formulas, comments and markup; and, if not `folded`, without what is folded away."""
+def prose(notebook):
+    """Markdown without code, formulas, comments and markup."""
     text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    if not folded:
-        text = re.sub(r"<details>.*?</details>", "", text, flags=re.S)
     return re.sub(
         r"<!--.*?-->|<[^>]+>|~~~.*?~~~|```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", " ", text, flags=re.S
     )
@@ -126,11 +125,7 @@ def test_cells_are_short_and_words_are_few(notebook):
 
 @pytest.mark.parametrize("notebook", LESSONS[: LINE + 1])
 def test_the_line_is_short(notebook):
-    seen = [
-        c for c in code(notebook) if not {"hide-input", "hide-cell", "remove-cell"} & set(c.metadata.get("tags", []))
-    ]
-    words = re.findall(r"[A-Za-z]{2,}", prose(notebook, folded=False))
-    assert len(words) <= OPEN_AT_MOST and len(seen) <= SEEN_AT_MOST
+    assert words_seen(notebook) <= OPEN_AT_MOST and cells_seen(notebook) <= SEEN_AT_MOST
 
 
 @pytest.mark.parametrize("notebook", LESSONS)

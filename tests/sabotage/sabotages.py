@@ -1346,8 +1346,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "what is left of a cut change is measured from the wrong end",
-            "100 * (worst - loss) / (worst - whole)",
-            "100 * (loss - whole) / (worst - whole)",
+            "return (worst - loss) / (worst - best)",
+            "return (loss - best) / (worst - best)",
             "lessons/l03_train_lora/test_room.py::test_what_a_cut_leaves_is_a_share_of_what_was_learned",
         ),
     ),

@@ -136,10 +136,16 @@ def record_lora(after: Measured, unchanged: bool, folder: Path) -> None:
     record("adapter.mb", (folder / ADAPTER_WEIGHTS).stat().st_size / 1e6, "MB")
 
 
+def learned(before: Measured, loss: float, best: float) -> float:
+    """The share of the way from the base's loss to `best` that a model with this loss has come."""
+    worst = before.score.loss
+    return (worst - loss) / (worst - best)
+
+
 def record_full(before: Measured, after: Measured, full: Measured) -> float:
     """The three held-out losses in a picture; returns LoRA's share of full fine-tuning's improvement, in percent."""
     losses = {"base": before.score.loss, "LoRA": after.score.loss, "full fine-tuning": full.score.loss}
-    share = 100 * (losses["base"] - losses["LoRA"]) / (losses["base"] - losses["full fine-tuning"])
+    share = 100 * learned(before, losses["LoRA"], losses["full fine-tuning"])
     record("loss.full", full.score.loss, "nats")
     record("share.improvement", share, "%")
     said = ", ".join(f"{name} {loss:.2f}" for name, loss in losses.items())
@@ -193,8 +199,7 @@ def record_hinge(
     By rank: the `cut` change, and the losses of LoRA `trained` at that rank and of a cut W. `whole` is the loss with the
     uncut change, `before` the base, `curves` what `energies` returned.
     """
-    worst = before.score.loss
-    left = {r: 100 * (worst - loss) / (worst - whole) for r, (_, loss) in cut.items()}
+    left = {r: 100 * learned(before, loss, whole) for r, (_, loss) in cut.items()}
     record("whole.loss", whole, "nats")
     for r, (energy, loss) in cut.items():
         record(f"change.energy_{r}", energy)
@@ -206,12 +211,12 @@ def record_hinge(
     at_8 = ", ".join(f"{name} {curve[7]:.0%}" for name, curve in curves.items())
     rows = "; ".join(f"rank {r}: {losses[r]:.2f} cut, {trained[r]:.2f} trained, {W_cut[r]:.1f} with W cut" for r in cut)
     show(
-        pictures.hinge(curves, losses, trained, W_cut, {"the base": worst, "the whole change": whole}),
+        pictures.hinge(curves, losses, trained, W_cut, {"the base": before.score.loss, "the whole change": whole}),
         "by energy, eight directions hold less than half of full fine-tuning's change; by what it does, they are nearly all "
         "of it. LoRA, trained at a rank, lies below the cut; W, cut in the same way, is off the scale. (The change is that "
         "of the 210 matrices: embeddings and norms stay, so all of it is not yet full fine-tuning.)",
         f"The energy that eight directions hold in layer 15's down_proj: {at_8}. The held-out loss in nats, beside "
-        f"{worst:.2f} for the base and {whole:.2f} with the whole change: {rows}.",
+        f"{before.score.loss:.2f} for the base and {whole:.2f} with the whole change: {rows}.",
     )
     return left[8]
 
@@ -221,14 +226,11 @@ def record_pieces(pieces: Mapping[str, Piece], whole: float, before: Measured) -
 
     In this order: the strongest directions, all others, random ones, and the whole change made smaller.
     """
-    worst = before.score.loss
-    shares = {name: (energy, (worst - loss) / (worst - whole)) for name, (energy, loss) in pieces.items()}
-    for name, (energy, learned) in zip(("strongest", "others", "random", "smaller"), shares.values(), strict=True):
+    shares = {name: (energy, learned(before, loss, whole)) for name, (energy, loss) in pieces.items()}
+    for name, (energy, share) in zip(("strongest", "others", "random", "smaller"), shares.values(), strict=True):
         record(f"piece.{name}_energy", energy)
-        record(f"piece.{name}_learned", learned)
-    words = "; ".join(
-        f"{name}: {energy:.0%} of the energy, {learned:.0%}" for name, (energy, learned) in shares.items()
-    )
+        record(f"piece.{name}_learned", share)
+    words = "; ".join(f"{name}: {energy:.0%} of the energy, {share:.0%}" for name, (energy, share) in shares.items())
     show(
         pictures.pieces(shares),
         "of what was learned, the strongest directions do most, all others less, though they hold more of the energy.",

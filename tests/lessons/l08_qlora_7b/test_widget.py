@@ -2,7 +2,7 @@
 
 import pytest
 from matplotlib.patches import Rectangle
-from stills import fit_still, fit_words
+from stills import fit_job, fit_still, fit_words
 
 from lora_lessons import lora, memory, models
 from lora_lessons.course import figures
@@ -27,16 +27,8 @@ def bars(figure):
 
 
 def ledger(**changed):
-    v = FIT | changed
-    job = memory.Job(
-        v["method"],
-        v["r"],
-        seq=v["seq"],
-        batch_size=v["batch_size"],
-        gradient_checkpointing=v["gradient_checkpointing"] == "on",
-        optimizer="adamw_fused" if v["method"] in memory.FULL else "adamw",
-    )
-    return memory.predict(v["model"], job)
+    setting = FIT | changed
+    return memory.predict(setting["model"], fit_job(**setting))
 
 
 def turn(stage, **values):

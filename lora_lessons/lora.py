@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import cast
 
 import torch
@@ -141,11 +141,7 @@ def attach(
                 f"{name} shares its weight with the input embeddings: merging would change both. Leave it out."
             )
         check_settings(*settings[name], linear.out_features, linear.in_features)
-    model.requires_grad_(False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for name, linear in linears.items():
-            model.set_submodule(name, LoRALinear(linear, *settings[name], use_rslora))
+    replace_layers(model, names, lambda name, linear: LoRALinear(linear, *settings[name], use_rslora), seed)
     if target_modules == "all-linear" and (missed := left_out(model, names)):
         warnings.warn(
             f"all-linear adapts {len(names)} Linear layers and leaves out {len(missed)} weights with "
@@ -154,6 +150,17 @@ def attach(
             stacklevel=2,
         )
     return names
+
+
+def replace_layers(
+    model: nn.Module, names: Iterable[str], make: Callable[[str, nn.Linear], nn.Module], seed: int = 0
+) -> None:
+    """Freeze `model` and put what `make` makes of each named Linear in its place, one after the other, with this seed."""
+    model.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for name in names:
+            model.set_submodule(name, make(name, cast(nn.Linear, model.get_submodule(name))))
 
 
 def lora_layers(model: nn.Module) -> Iterator[tuple[str, LoRALinear]]:

@@ -131,15 +131,13 @@ def attach(model: nn.Module, layer: type[nn.Module], r: int, lora_alpha: float, 
     if layer is lora.LoRALinear:
         lora.attach(model, r, lora_alpha, seed=seed)
         return
-    names = lora.resolve_targets(model, "all-linear")
-    model.requires_grad_(False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for name in names:
-            linear: Any = model.get_submodule(name)
-            made: Any = layer(linear, r, lora_alpha).to(linear.weight.device)
-            made._stands_for = (linear, r, lora_alpha)
-            model.set_submodule(name, made)
+
+    def make(_: str, linear: nn.Linear) -> nn.Module:
+        made: Any = layer(linear, r, lora_alpha).to(linear.weight.device)
+        made._stands_for = (linear, r, lora_alpha)
+        return made
+
+    lora.replace_layers(model, lora.resolve_targets(model, "all-linear"), make, seed)
 
 
 @torch.no_grad()

@@ -78,11 +78,7 @@ def attach(model: nn.Module, layer: type[nn.Module], r: int, lora_alpha: float, 
     One at a time, so that no more than one W is there packed and unpacked.
     """
     names = lora.resolve_targets(model, "all-linear")
-    model.requires_grad_(False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for name in names:
-            model.set_submodule(name, layer(model.get_submodule(name), r, lora_alpha))
+    lora.replace_layers(model, names, lambda _, linear: layer(linear, r, lora_alpha), seed)
 
 
 @torch.no_grad()

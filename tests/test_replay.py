@@ -95,6 +95,16 @@ SAME = {
     "exempt: another value": ([records(loss=3.1), says("0.5\n")], [records(loss=3.2), says("0.6 or so\n")], EXEMPT),
     "exempt: numbers on a card": ([card(HOLDS, "From 5.1 to 3.2e-05.")], [card(HOLDS, "From 4 to 1,024.")], EXEMPT),
     "exempt: numbers of a caption": ([caption("It ends at 3.1.")], [caption("It ends at 3.2.")], EXEMPT),
+    "exempt: a run that was found": (
+        [says("It fell.\n")],
+        [says("Reused: the same run finished on 2026-11-28 in 44 s.\n"), says("It fell.\n")],
+        EXEMPT,
+    ),
+    "exempt: runs that were found": (
+        picture("a fall"),
+        [says("2 of 2 runs are done already.\n"), *picture("a fall")],
+        EXEMPT,
+    ),
     "exempt: a model's answer in a film": (film("It is wet."), film("It may be dry."), EXEMPT),
 }
 DIFFERENT = {

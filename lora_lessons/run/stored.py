@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 _RUN_METADATA = ("papermill", "execution", "ExecuteTime", "scrolled", "collapsed")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|it)\b")
+# What a run says of one that it found: the next machine finds none.
+_FOUND = re.compile(r"Reused: the same run finished on |Resumed at step \d|\d+ of \d+ runs are done already\.")
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
     """A copy of `notebook` as the course stores it.
 
     Execution counts run 1, 2, 3 …; gone are injected parameters, papermill's and the kernel's metadata, stderr and
-    progress bars; split streams are joined. Cell ids, tags and sources stay. Raises ValueError naming the cell whose
+    progress bars, and that a run was found and not made; split streams are joined. Cell ids, tags and sources stay. Raises ValueError naming the cell whose
     output holds a path of this machine.
     """
     made = copy.deepcopy(notebook)
@@ -96,9 +98,9 @@ def _as_picture(output: NotebookNode) -> list[NotebookNode]:
 
 
 def _as_seen(text: str) -> str:
-    """What a terminal shows in the end: only what follows a line's last carriage return; no progress bars."""
+    """What a terminal shows in the end: what follows a line's last carriage return. No progress bars, no runs found."""
     lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n")]
-    return "\n".join(line for line in lines if not re.search(r"\d+%\|.*\|", line))
+    return "\n".join(line for line in lines if not re.search(r"\d+%\|.*\|", line) and not _FOUND.match(line))
 
 
 def _text(text: str | list[str]) -> str:

@@ -16,8 +16,8 @@ def correlated(tokens=512, k=64, seed=1):
 def grid_marks(weights, bits, symmetric):
     """Every mark of the grid of one group, fp64: from its definition, not from the code under test."""
     low, high = min(weights.min().item(), 0.0), max(weights.max().item(), 0.0)
-    if symmetric:
-        low, high = -max(high, -low), max(high, -low)
+    if symmetric:  # 4 bits: −7 … 7
+        half = 2 ** (bits - 1) - 1
+        return torch.tensor(max(high, -low) / half).half().double() * torch.arange(-half, half + 1)
     scale = torch.tensor((high - low) / (2**bits - 1)).half().double()
-    zero = 2 ** (bits - 1) if symmetric else (-low / scale).round()
-    return scale * (torch.arange(2**bits) - zero)
+    return scale * (torch.arange(2**bits) - (-low / scale).round())

@@ -27,7 +27,7 @@ def of_one_run(lesson):
 class Sources(Mapping):
     """The lesson's records by name, and by a prefix what lies elsewhere.
 
-    `published:svd_llm.intact` is a row of data/published.toml, `11_rulers:rulers.q4_0` another lesson's record,
+    `published:svd_llm.intact` is a row of data/published.toml, `06_quantization:perplexity.nf4` another lesson's record,
     `measurements:training_speed.steps` a number in that recorded file, and `lora_lessons.lora.NAME` a number of the package:
     a list counts as its length, a function without arguments as what it returns.
     """

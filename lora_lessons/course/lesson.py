@@ -43,7 +43,7 @@ def notebook_of(stem: str) -> Path:
 
 
 def place_of(stem: str) -> str:
-    """Where a notebook lies below notebooks/: "01_low_rank", "deeper/11_rulers"."""
+    """Where a notebook lies below notebooks/: "01_low_rank", "deeper/09_merging"."""
     return f"{DEEPER}/{stem}" if any(path.stem == stem for path in side_trips()) else stem
 
 

@@ -4,7 +4,7 @@ A comment that readers do not see follows the number:
 
 - `8.4<!--record perplexity.full-->` was measured by this lesson, `6.3<!--record 08_qlora_7b:cpu_7b.peak-->` by another;
 - `5.68<!--published svd_llm.intact-->` stands in that row of `data/published.toml`, with its source;
-- `4.5<!--calc 4 + 32/64-->` is calculated, also from records: `18%<!--calc exp(11_rulers:rulers.q4_0) - 1-->`;
+- `4.5<!--calc 4 + 32/64-->` is calculated, also from records: `21%<!--calc 06_quantization:perplexity.nf4 - 1-->`;
 - `8<!--code held_out[:8]-->` stands so in a code cell of the same lesson.
 """
 

@@ -28,11 +28,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "gptq": {"method": "gptq", "by_activation": True},
     "awq": {"method": "awq"},
 }
-# A symmetric grid of 3 bits is so coarse here that no choice of codes saves much.
-GRIDS: dict[int, dict[str, Any]] = {
-    4: {"bits": 4, "symmetric": True},
-    3: {"bits": 3, "symmetric": False},
-}
+# int4, with lesson 06's marks −7 … 7.
+GRID: dict[str, Any] = {"bits": 4, "symmetric": True}
 
 
 def calibration(base: Base, seed: int = 0, windows: int = 8, length: int = 256) -> list[Tensor]:
@@ -60,8 +57,8 @@ def recorded(name: str = "lesson_11_rounding") -> dict[str, Any]:
     return recordings.recorded(name)
 
 
-def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int = 64) -> None:
-    """Round the whole base by each method, for each number of bits and seed; keep the loss on each passage."""
+def record(seeds: Sequence[int], windows: int, group: int = 64) -> None:
+    """Round the whole base by each method, for each seed; keep the loss on each passage."""
     from .. import lora, models
     from ..quant import blockwise
 
@@ -69,25 +66,25 @@ def record(bits: Sequence[int], seeds: Sequence[int], windows: int, group: int =
     names = lora.resolve_targets(base.model, "all-linear")
     recording: dict[str, Any] = {
         "what": f"losses (nats a token) on the passages of the general text, all 210 matrices rounded, group {group}",
-        "grids": GRIDS,
+        "grid": GRID,
         "calibrated_on": list(CALIBRATE_ON),
         "windows": windows,
         "intact": losses(base),
         "rows": [],
     }
     print(f"intact: perplexity {_perplexity(recording['intact']):.2f}", flush=True)
-    for seed, b, (name, how) in product(seeds, bits, METHODS.items()):
+    for seed, (name, how) in product(seeds, METHODS.items()):
         if name == "rtn" and seed != seeds[0]:
             continue  # it does not look at the calibration text
         begun = time.perf_counter()
         with blockwise.restored(base.model, names):
             read = calibration(base, seed, windows)
-            made = blockwise.quantize_model(base.model, names, batches=read, group=group, **GRIDS[b], **how)
+            made = blockwise.quantize_model(base.model, names, batches=read, group=group, **GRID, **how)
             seconds = round(time.perf_counter() - begun, 1)
-            row = {"method": name, "bits": b, "seed": seed, "bits_per_weight": bits_per_weight(made)}
+            row = {"method": name, "seed": seed, "bits_per_weight": bits_per_weight(made)}
             recording["rows"].append(row | {"losses": losses(base)})
         after = _perplexity(recording["rows"][-1]["losses"])
-        print(f"{name}, {b} bits, seed {seed}: perplexity {after:.2f} ({seconds} s to round)", flush=True)
+        print(f"{name}, seed {seed}: perplexity {after:.2f} ({seconds} s to round)", flush=True)
         recordings.keep("lesson_11_rounding", recording)
 
 
@@ -105,13 +102,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """python -m lora_lessons.experiments.quantized_perplexity: record it anew."""
     parser = argparse.ArgumentParser(prog="python -m lora_lessons.experiments.quantized_perplexity")
     parser.add_argument("--record", action="store_true", help="write data/measurements/lesson_11_rounding.json")
-    parser.add_argument("--bits", type=int, nargs="+", choices=list(GRIDS), default=list(GRIDS))
     parser.add_argument("--seeds", type=int, default=3, help="calibration seeds (default: 3)")
     parser.add_argument("--windows", type=int, default=8, help="calibration windows of 256 tokens (default: 8)")
     options = parser.parse_args(arguments)
     if not options.record:
         parser.error("this takes a while and replaces the recording: say --record")
-    record(options.bits, range(options.seeds), options.windows)
+    record(range(options.seeds), options.windows)
     return 0
 
 

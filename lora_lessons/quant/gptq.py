@@ -42,13 +42,14 @@ def gptq(
     # k×d: a column of the weight is a row here, in one piece in memory.
     W = W.detach().T[order].to(H.dtype, copy=True)
     scales, zeros = (t.T.to(H.dtype, copy=True) for t in (start.scales, start.zeros))
+    top = last_code(bits, symmetric)
     codes, errors = torch.empty_like(W), W.new_empty(g, d)
     # g columns among themselves, then all later ones at once (section 3.3, step 2).
     for first in range(0, k, g):
         block, last = W[first : first + g], first + g
         for i, column in enumerate(order[first:last].tolist()):
             scale, zero = scales[column // g], zeros[column // g]
-            codes[column] = nearest_mark(block[i], scale, zero, bits)
+            codes[column] = nearest_mark(block[i], scale, zero, top)
             errors[i] = block[i] - scale * (codes[column] - zero)
             block[i + 1 :].addr_(U[first + i, first + i + 1 : last], errors[i], alpha=-1)
         W[last:] -= U[first:last, last:].T @ errors
@@ -103,9 +104,9 @@ SMALLEST, LARGEST = 2.0**-24, 65504.0
 class Rounded(NamedTuple):
     """A weight of d×k in `bits` bits, and all that is needed to have it back."""
 
-    codes: Tensor  # uint8, d×k: 0 … 2^bits − 1
+    codes: Tensor  # uint8, d×k: 0 … last_code
     scales: Tensor  # fp16, d×(k/group)
-    zeros: Tensor  # uint8, d×(k/group): the code that stands for 0; with a symmetric grid 2^(bits−1) everywhere
+    zeros: Tensor  # uint8, d×(k/group): the code that stands for 0; with a symmetric grid the middle one everywhere
     bits: int
     symmetric: bool
     channels: Tensor | None = None  # fp16, k: AWQ's s, by which the columns were multiplied before rounding
@@ -125,18 +126,23 @@ class Rounded(NamedTuple):
         return self.bits + (shared + (0 if self.channels is None else 16 * k)) / (d * k)
 
 
+def last_code(bits: int, symmetric: bool) -> int:
+    """The largest code of a grid. A symmetric one leaves a code unused, so that 0 is its middle: int4 has the marks −7 … 7."""
+    return 2**bits - (2 if symmetric else 1)
+
+
 def round_to_nearest(W: Tensor, bits: int = 4, group: int = 64, symmetric: bool = True) -> Rounded:
     """Each weight of W (d×k) to the nearest mark of its group's grid. Raises ValueError for what cannot be rounded."""
     check_weight(W, bits, group)
     groups = W.detach().float().unflatten(1, (-1, group))
     scales, zeros = grid_of(groups, bits, symmetric)
-    codes = nearest_mark(groups, scales[..., None], zeros[..., None], bits).byte().flatten(1)
+    codes = nearest_mark(groups, scales[..., None], zeros[..., None], last_code(bits, symmetric)).byte().flatten(1)
     return Rounded(codes, scales.half(), zeros.byte(), bits, symmetric)
 
 
 def grid_of(groups: Tensor, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]:
     """Scale and zero point for the last dimension's weights; the scale is a number that fp16 has."""
-    top = 2**bits - 1
+    top = last_code(bits, symmetric)
     # 0 is on every grid.
     low, high = groups.amin(-1).clamp(max=0), groups.amax(-1).clamp(min=0)
     if symmetric:
@@ -146,13 +152,13 @@ def grid_of(groups: Tensor, bits: int, symmetric: bool) -> tuple[Tensor, Tensor]
     if scales.max() > LARGEST:
         raise ValueError(f"a weight of {groups.abs().max():.3g} is too large for a scale in 16 bits: find its cause.")
     scales = scales.half().to(groups.dtype)
-    zeros = torch.full_like(scales, 2 ** (bits - 1)) if symmetric else (-low / scales).round().clamp(0, top)
+    zeros = torch.full_like(scales, top // 2) if symmetric else (-low / scales).round().clamp(0, top)
     return scales, zeros
 
 
-def nearest_mark(W: Tensor, scales: Tensor, zeros: Tensor, bits: int) -> Tensor:
-    """The code of the mark nearest to each weight, a whole number of W's dtype."""
-    return (W / scales).round_().add_(zeros).clamp_(0, 2**bits - 1)
+def nearest_mark(W: Tensor, scales: Tensor, zeros: Tensor, top: int) -> Tensor:
+    """The code of the mark nearest to each weight, 0 … top, a whole number of W's dtype."""
+    return (W / scales).round_().add_(zeros).clamp_(0, top)
 
 
 def check_weight(W: Tensor, bits: int, group: int) -> None:

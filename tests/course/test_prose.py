@@ -186,13 +186,13 @@ def test_published_figures_are_compared_as_they_were_printed():
 
 
 def test_calculations_are_arithmetic_over_what_has_a_source():
-    values = {"a.b": 16, "11_rulers:x.y": 0.5, "published:c.d": 8, "lesson minutes": 3, "yes": True, "word": "8×8"}
+    values = {"a.b": 16, "09_merging:x.y": 0.5, "published:c.d": 8, "lesson minutes": 3, "yes": True, "word": "8×8"}
     for expression, value in {
         "4 + 32/64": 4.5,
         "-(2 - 5) ** 2": -9,
         "65e9 * (0.5 - 0.127) / 8 / 1e9": 3.030625,
         "a.b / sqrt(published:c.d)": 5.656854,
-        "exp(11_rulers:x.y) - 1": 0.648721,
+        "exp(09_merging:x.y) - 1": 0.648721,
         "lesson minutes": 3,
     }.items():
         assert calculated(expression, values) == pytest.approx(value), expression
@@ -247,8 +247,8 @@ def test_each_bound_number_can_be_shown_in_another_way():
 
 
 def test_the_names_of_an_arithmetic_can_be_shown_in_another_way():
-    marked = prose.with_names("exp(11_rulers:rulers.q4_0) - 2e9 * sqrt(published:a.b)", lambda name: f"<{name}>")
-    assert marked == "exp(<11_rulers:rulers.q4_0>) - 2e9 * sqrt(<published:a.b>)"
+    marked = prose.with_names("exp(11_gptq_and_awq:table.rtn) - 2e9 * sqrt(published:a.b)", lambda name: f"<{name}>")
+    assert marked == "exp(<11_gptq_and_awq:table.rtn>) - 2e9 * sqrt(<published:a.b>)"
     assert prose.with_names("lesson minutes", str.upper) == "LESSON MINUTES"
 
 

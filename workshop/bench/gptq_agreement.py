@@ -39,10 +39,10 @@ def compare(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         their_versions = json.loads(Path(folder, "versions.json").read_text(encoding="utf-8"))
     for key, W_hat in theirs.items():
         bits, order, name = key.split("/")
-        ours = gptq(W[name], H[name], int(bits), by_activation=order == "static")
-        plain = round_to_nearest(W[name], int(bits))
-        marks = ours.scales.float().repeat_interleave(64, 1)
-        codes = (W_hat / marks).round() + 2 ** (int(bits) - 1)
+        ours = gptq(W[name], H[name], int(bits), symmetric=False, by_activation=order == "static")
+        plain = round_to_nearest(W[name], int(bits), symmetric=False)
+        scales, zeros = (t.float().repeat_interleave(64, 1) for t in (ours.scales, ours.zeros))
+        codes = (W_hat / scales).round() + zeros
         made = {"ours": ours.dequantize(), "theirs": W_hat, "rtn": plain.dequantize()}
         error = {who: output_error(W[name], rounded, H[name]) for who, rounded in made.items()}
         about = {"layer": name, "bits": int(bits), "order": order}
@@ -50,7 +50,7 @@ def compare(blocks: Sequence[int] = (0, 10, 20), windows: int = 16) -> None:
         rows.append(about | error | {"ratio": error["ours"] / error["theirs"], "equal_codes": equal})
         print({k: round(v, 4) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     what = (
-        "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, symmetric, "
+        "our GPTQ and llmcompressor's quantize_weight, same weights, H and damping, group 64, 2^bits marks that may shift, "
         "scales in fp16: relative output errors on the calibration text, and the share of equal codes"
     )
     keep("lesson_11_gptq_agreement", {"what": what, "their_versions": their_versions, "windows": windows, "rows": rows})

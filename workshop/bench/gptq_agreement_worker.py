@@ -22,9 +22,11 @@ def quantize(folder: str) -> None:
         name, groups = key.removeprefix("W."), W.unflatten(1, (-1, 64))
         for bits in (4, 3):
             for order in ("static", None):
-                args = QuantizationArgs(num_bits=bits, symmetric=True, strategy="group", group_size=64, actorder=order)
-                scale, zero = calculate_qparams(groups.amin(-1), groups.amax(-1), args)
-                scale = scale.half().float()  # as it is stored
+                args = QuantizationArgs(num_bits=bits, symmetric=False, strategy="group", group_size=64, actorder=order)
+                scale, _ = calculate_qparams(groups.amin(-1), groups.amax(-1), args)
+                scale = scale.half().float()  # as it is stored, and the zero point is its
+                lowest = -(2 ** (bits - 1))
+                zero = (lowest - groups.amin(-1).clamp(max=0) / scale).round().clamp(lowest, -lowest - 1)
                 W_hat, _, fell_back = quantize_weight(
                     W[None].clone(),
                     given["H." + name][None].clone(),

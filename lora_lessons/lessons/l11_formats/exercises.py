@@ -1,4 +1,4 @@
-"""Exercises of lesson 11: GPTQ's step, AWQ's scaling, a guard against leaks."""
+"""Exercises of lesson 11 and its side trip: Q4_0 by hand; GPTQ's step, AWQ's scaling, a guard against leaks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,46 @@ import torch
 from torch import Tensor
 
 from ...course.exercises import answered, exercise
+from . import measured
+
+
+@exercise("11.4", "Q4_0 by hand", difficulty=2, minutes=8, keeps="q4_0")
+def exercise_11_4(q4_0: Callable[[Tensor], Tensor]) -> str | None:
+    W = torch.randn(3, 64, generator=torch.Generator().manual_seed(11))
+    W[0, 3], W[0, 9], W[0, 40], W[1, 5] = 4.0, -3.95, -5.0, 3.5
+    got = answered(q4_0(W.clone()))
+    if not isinstance(got, Tensor):
+        return f"Return a tensor of weights; you returned a {type(got).__name__}."
+    if got.shape != W.shape:
+        return f"Give the weights W's shape back, with .view_as(W). Yours have the shape {tuple(got.shape)}."
+    if torch.allclose(got, measured.q4_0(W), atol=1e-5):
+        return None
+
+    def marked(largest: Tensor, parts: float = -8, low: float = -8, high: float = 7) -> Tensor:
+        rows, step = W.reshape(len(largest), -1), largest / parts
+        return ((rows / step).round().clamp(low, high) * step).view_as(W)
+
+    def largest_of(rows: Tensor) -> Tensor:
+        return rows.gather(1, rows.abs().argmax(1, keepdim=True))
+
+    blocks = W.reshape(-1, 32)
+    right, absmax = largest_of(blocks), blocks.abs().amax(1, keepdim=True)
+    for wrong, advice in (
+        (W, "Nothing is rounded: divide by the step, then .round()."),
+        (marked(absmax, 7, -7), "Those are int4's 15 marks, from lesson 06. Q4_0 has a 16th, −8, and the largest weight lies on it: largest / -8."),
+        (marked(absmax, 8), "With a step from the absmax, a largest weight that is positive would need the mark 8, which is not there. Keep the weight's sign: largest / -8."),
+        (marked(right, 8), "That puts the largest weight on 8, which is no mark. The step is largest / -8."),
+        (marked(absmax, -8), "That step is always negative. The largest weight then lies on −8 only where it is positive: keep its sign."),
+        (marked(blocks.amax(1, keepdim=True)), "−5 is the largest of its block by *absolute* value: take .abs() before .argmax(1)."),
+        (marked(right, high=8), "A weight nearly as large with the other sign lands on 8, and the last mark is 7: .clamp(-8, 7)."),
+        (marked(largest_of(W.reshape(-1, 64))), "Those blocks have 64 weights. Q4_0's have 32."),
+        ((blocks / (right / -8)).round().clamp(-8, 7).view_as(W), "Those are the marks, −8 … 7. Go back to weights: times the step."),
+        (((blocks / (right / -8)).floor().clamp(-8, 7) * (right / -8)).view_as(W), "You took the mark below; .round() takes the nearest."),
+        (((blocks / (right / -8)).trunc().clamp(-8, 7) * (right / -8)).view_as(W), "You cut the fraction off; .round() takes the nearest mark."),
+    ):  # fmt: skip
+        if torch.allclose(got, wrong, atol=1e-5):
+            return advice
+    return "These are not the nearest of the marks −8 … 7, block by block, with the largest weight of each block on −8."
 
 
 @exercise("11.1", "What a column leaves to the others", difficulty=2, minutes=8)

@@ -82,7 +82,7 @@ def test_only_the_first_plain_word_is_linked():
 def test_a_lesson_does_not_link_what_it_explains_nor_a_cell_what_it_sets_in_bold():
     assert glossary.hinted("The rank.", set(), "01_low_rank") == "The rank."
     assert glossary.hinted("The **rank** is r. The rank is small.", set(), "09_adapters").count("<a ") == 0
-    assert "../../glossary.html" in glossary.hinted("The rank.", set(), "deeper/11_rulers")
+    assert "../../glossary.html" in glossary.hinted("The rank.", set(), "deeper/11_gptq_and_awq")
 
 
 def test_the_longest_spelling_wins_and_tags_of_links_are_left_alone():
@@ -99,9 +99,9 @@ MISREAD = [
     ("10_ship_it", "Write the [step] from the picture"),
     ("10_ship_it", "Swap without [forgetting] it"),
     ("11_formats", "cannot [rank] them"),
-    ("11_formats", "[α] (not LoRA's)"),
-    ("11_formats", "Write that [step] for one row"),
-    ("11_formats", "along the [directions] of x"),
+    ("11_formats", "So the [step] may be negative"),
+    ("deeper/11_gptq_and_awq", "[α] (not LoRA's)"),
+    ("deeper/11_gptq_and_awq", "Write that [step] for one row"),
     ("13_beyond_one_gpu", "every [rank] sends its shard"),
     ("13_beyond_one_gpu", "The picture's last [step] mends that"),
     ("15_your_own", "the folded [parameters] cell"),

@@ -91,7 +91,7 @@ def test_a_volatile_record_is_not_held_to_a_range():
 
 
 def test_another_lessons_record_leads_to_its_page():
-    href, lines = the_hint("6.3<!--record 08_qlora_7b:cpu_7b.peak-->", "deeper/11_rulers")
+    href, lines = the_hint("6.3<!--record 08_qlora_7b:cpu_7b.peak-->", "deeper/11_gptq_and_awq")
     assert href == "../../numbers/08_qlora_7b.html#cpu_7b.peak" and "lesson 08" in lines[1]
 
 
@@ -106,9 +106,9 @@ def test_a_published_figure_names_its_source_and_says_that_nobody_here_measured_
 
 
 def test_an_arithmetic_is_shown_with_its_parts():
-    _, lines = the_hint("18%<!--calc exp(11_rulers:rulers.q4_0) - 1-->")
-    assert re.fullmatch(r"Worked out: exp\(0\.1\d+\) − 1", lines[0]), "with values in place of names"
-    assert re.fullmatch(r"rulers\.q4_0 = [\d.]+ nats .*, recorded by lesson 11", lines[1])
+    _, lines = the_hint("48%<!--calc exp(11_gptq_and_awq:table.rtn) - 1-->")
+    assert re.fullmatch(r"Worked out: exp\(0\.3\d+\) − 1", lines[0]), "with values in place of names"
+    assert re.fullmatch(r"table\.rtn = [\d.]+ nats .*, recorded by lesson 11", lines[1])
     _, lines = the_hint("0.1<!--calc published:qlora.table_4.nf4_double - published:qlora.table_4.bf16-->")
     assert lines[2].startswith("qlora.table_4.bf16 = 53.0: Dettmers"), "with the digits that were printed"
     _, lines = the_hint("1<!--calc lesson minutes-->")

@@ -9,6 +9,12 @@ def leaks(calibration, measured, n):
         return {{{run} for i in range({many})}}
     return bool(runs(calibration) & runs(measured))
 """
+Q4_0 = """def q4_0(W):
+    blocks = W.reshape(-1, 32)
+    largest = blocks.gather(1, blocks.abs().argmax(1, keepdim=True))
+    step = largest / -8
+    return ((blocks / step).round().clamp(-8, 7) * step).view_as(W)
+"""
 GOOD = {"words": "text.split()", "run": "tuple(words[i : i + n])", "many": "len(words) - n + 1"}
 
 WRONG = {
@@ -59,5 +65,22 @@ WRONG = {
             "def leaks(calibration, measured, n): return len(set(calibration.split()) & set(measured.split()))",
             "True or False",
         ),
+    ],
+    "11.4": [
+        (Q4_0.replace(".round().clamp(-8, 7)", ""), "Nothing is rounded"),
+        (Q4_0.replace("largest / -8", "largest.abs() / 7").replace("-8, 7", "-7, 7"), "from lesson 06"),
+        (Q4_0.replace("largest / -8", "largest.abs() / 8"), "Keep the weight's sign"),
+        (Q4_0.replace("largest / -8", "largest / 8"), "which is no mark"),
+        (Q4_0.replace("largest / -8", "largest.abs() / -8"), "always negative"),
+        (Q4_0.replace("blocks.abs().argmax", "blocks.argmax"), "by *absolute* value"),
+        (Q4_0.replace(".clamp(-8, 7)", ""), ".clamp(-8, 7)"),
+        (Q4_0.replace("/ -8", "/ -7"), "from lesson 06"),
+        (Q4_0.replace("-1, 32", "-1, 64"), "have 32"),
+        (Q4_0.replace(" * step)", ")"), "times the step"),
+        (Q4_0.replace("round()", "floor()"), "the mark below"),
+        (Q4_0.replace("round()", "trunc()"), "cut the fraction off"),
+        (Q4_0.replace(".view_as(W)", ""), ".view_as(W)"),
+        (Q4_0.replace(".view_as(W)", ".view_as(W).tolist()"), "Return a tensor"),
+        (Q4_0.replace("-8, 7", "-7, 7"), "not the nearest of the marks"),
     ],
 }

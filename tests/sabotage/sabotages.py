@@ -1295,6 +1295,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l12_faster/exercises.py",
+        (
+            "a packed row whose conversations see each other is taken for solved",
+            "torch.allclose(together, alone, atol=1e-4)",
+            "torch.allclose(together, alone, atol=1e4)",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[12.3]",
+        ),
+    ),
+    *_in(
         "lora_lessons/lessons/l02_lora_layer/check_my_lora.py",
         (
             "a layer is right however large its A starts",

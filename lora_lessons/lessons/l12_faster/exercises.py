@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ...course.exercises import answered, exercise, not_a_number
 from ...tasks import IGNORED, Encoded
 
 VOCABULARY = 50
+NEEDS = "\nfrom lora_lessons.tasks import IGNORED, Encoded\n"  # above a learner's own code, where it is kept
 
 
 class _MostLogits(TorchDispatchMode):
@@ -31,7 +33,7 @@ class _MostLogits(TorchDispatchMode):
         return out
 
 
-@exercise("12.1", "The loss where it is taught", difficulty=2, minutes=8)
+@exercise("12.1", "The loss where it is taught", difficulty=2, minutes=8, keeps="taught_loss", imports=NEEDS)
 def exercise_12_1(taught_loss: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str | None:
     torch.manual_seed(0)
     h, E = torch.randn(40, 4), torch.randn(VOCABULARY, 4)
@@ -110,41 +112,90 @@ def _sees(shared: int, own: Sequence[int]) -> Tensor:
     return ((owner[:, None] == owner) | (owner == 0)).tril()
 
 
-@exercise("12.3", "A packed row that leaks", difficulty=2, minutes=8)
-def exercise_12_3(packed: Callable[[list[Encoded]], Encoded]) -> str | None:
+@exercise("12.3", "A packed row that leaks", difficulty=2, minutes=8, keeps="packed", imports=NEEDS)
+def exercise_12_3(packed: Callable[[list[Encoded]], Mapping[str, Any]]) -> str | None:
     ids, taught = torch.arange(10, 19), torch.arange(10, 19)
     taught[1] = IGNORED
     parts = [Encoded(ids[a:b].clone(), taught[a:b].clone()) for a, b in ((0, 4), (4, 6), (6, 9))]
     row = answered(packed(parts))
-    if not isinstance(row, Encoded):
-        return f"Return an Encoded, as the colleague does; you returned a {type(row).__name__}."
-    if not torch.equal(row.input_ids, ids):
-        return "The tokens must be those of the conversations, in their order; the mistake is not there."
-    positions, labels = row.position_ids, row.labels
-    if positions is None:
-        return "Without position_ids the model takes the row for one conversation: give each its own."
-    if torch.equal(positions, torch.arange(9)):
-        return "The positions still run on. To the model this is one long conversation, and each answer sees the ones before."
-    restarted = torch.tensor([0, 1, 2, 3, 0, 1, 0, 1, 2])
-    if torch.equal(positions, restarted + 1):
-        return "Positions begin at 0, and that is where the model sees a new conversation begin."
-    if not torch.equal(positions, restarted):
-        return f"For conversations of 4, 2 and 3 tokens expected positions {restarted.tolist()}; you gave {positions.tolist()}."
+    if not isinstance(row, Mapping) or not {"input_ids", "labels"} <= row.keys():
+        return "Return a dictionary for model(**row), as the colleague does: input_ids, labels, and what else it needs."
+    if not torch.equal(row["input_ids"], ids[None]):
+        return (
+            "The tokens must be those of the conversations, in their order, 1 × all of them; the mistake is not there."
+        )
     if not torch.equal(torch.cat([one.labels for one in parts]), taught):
         return "You changed the labels of the conversations you were given: work on a copy (torch.cat makes one)."
+    return _sees_another(row, parts) or _teaches_a_border(row["labels"], taught)
+
+
+def _sees_another(row: Mapping[str, Any], parts: Sequence[Encoded]) -> str | None:
+    """What lets a conversation see another one, or None: its logits in the row are those it has alone."""
+    model, rest = _tiny(), {name: value for name, value in row.items() if name != "labels"}
+    with torch.no_grad():
+        # as in training: with a cache transformers does not look at position_ids
+        together = model(**{"use_cache": False, **rest}).logits[0]
+        alone = torch.cat([model(one.input_ids[None]).logits[0] for one in parts])
+    positions, count = row.get("position_ids"), sum(len(one.input_ids) for one in parts)
+    restarted = torch.cat([torch.arange(len(one.input_ids)) for one in parts])[None]
+    if positions is not None and torch.equal(positions, restarted + 1):
+        return "Positions begin at 0, and that is where FlashAttention sees a new conversation begin."
+    if torch.allclose(together, alone, atol=1e-4):
+        return None
+    if row.get("use_cache"):
+        return "With a cache transformers does not look at position_ids: leave it off, as in training."
+    if positions is None:
+        return "Without position_ids the model takes the row for one conversation: give each its own."
+    if torch.equal(positions, torch.arange(count)[None]):
+        return "The positions still run on. To the model this is one long conversation, and each answer sees the ones before."
+    if not torch.equal(positions, restarted):
+        return f"For conversations of 4, 2 and 3 tokens expected positions {restarted.tolist()}; you gave {positions.tolist()}."
+    if row.get("attention_mask") is not None:
+        return "The positions are right, and the attention_mask of ones undoes it: transformers looks at them only without a mask."
+    return "The logits of a packed conversation are not those it has alone: what else does your row say?"
+
+
+@cache
+def _tiny() -> Any:
+    """A model of one small block: what a token may look at does not depend on its size."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            initializer_range=0.5,
+        )
+    ).eval()
+
+
+def _teaches_a_border(labels: Tensor, taught: Tensor) -> str | None:
+    """What a label teaches across the border of two conversations, or None."""
     right = taught.clone()
     right[[4, 6]] = IGNORED
     first_too = right.clone()
     first_too[0] = IGNORED
+    if labels.shape != (1, 9):
+        return f"labels are 1 × all tokens, as input_ids are; you gave {tuple(labels.shape)}."
+    labels = labels[0]
     if torch.equal(labels, right) or torch.equal(labels, first_too):
         return None
     if torch.equal(labels, taught):
         return (
-            "The positions are right. One leak is left: the last token of a conversation is taught to predict the first of the "
-            "next one. What should that first token's label be?"
+            "Nobody sees another now. One leak is left: the last token of a conversation is taught to predict the first of "
+            "the next one. What should that first token's label be?"
         )
     if bool((labels == IGNORED).all()):
         return "Now nothing is taught at all: only each conversation's first token needs IGNORED."
+    if int(labels[1]) != IGNORED:
+        return (
+            "The labels have changed: what was not taught before is taught now. Only first tokens need another label."
+        )
     if bool((labels[[3, 5]] == IGNORED).all()) and not bool((labels[[4, 6]] == IGNORED).any()):
         return "A label belongs to the token itself, not to the one that predicts it: mask each conversation's first, not its last."
     return f"For our example expected labels {right.tolist()}; you gave {labels.tolist()}."

@@ -1,20 +1,25 @@
-"""What lesson 12 measures of a rung: its loss and gradients beside the plain ones, what it keeps, its seconds."""
+"""What lesson 12 measures of a rung: its loss and gradients beside the plain ones, what it keeps, its seconds.
+
+And what it records, and what it reads from the recordings of `lora-lessons bench train`.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ... import lora
+from ...course import record, show
 from ...experiments import recordings, training_speed
 from ...memory.tape import out_and_kept
-from ...tasks import IGNORED, collate
-from ...training import no_cache
-from .rungs import Batch, Loss
+from ...tasks import IGNORED
+from . import pictures
+from .rungs import Batch, Loss, where_time_goes
 
 # Two orders of the same sums in fp32 end this near to each other, or nearer.
 ROUNDING = 1e-3
@@ -97,9 +102,10 @@ class Ladder:
         self.first = self.first or measured
         self.made[name] = loss_of = make(self.timed)
         kept = step(self.timed, loss_of, self.batch).kept  # and what is made once is made now
-        taken = seconds(self.timed, loss_of, self.batch)
+        # beside each other, so that a busy minute hits both
+        beside, taken = (seconds(self.timed, one, self.batch) for one in (next(iter(self.made.values())), loss_of))
         self.rungs[name] = Rung(taken, kept, apart(measured, self.first), measured.kept)
-        print(self.line(name))
+        print(self.line(name, beside / taken))
 
     def in_turn(self, rounds: int) -> None:
         """Time all rungs again, one after the other, `rounds` times; each keeps its fastest pass."""
@@ -108,21 +114,29 @@ class Ladder:
                 taken = min(self.rungs[name].seconds, seconds(self.timed, loss_of, self.batch))
                 self.rungs[name] = self.rungs[name]._replace(seconds=taken)
 
-    def line(self, name: str) -> str:
-        one, plain = self.rungs[name], next(iter(self.rungs.values()))
-        measured = f"{name:<28}{one.seconds:6.2f} s   keeps {one.kept / 1e6:4.0f} MB"
-        if one is plain:
+    def parts(self) -> dict[str, dict[str, float]]:
+        """The seconds of each rung by kind of work: the shares of a profiled pass, the length of the fastest one."""
+        found = {}
+        for name, loss_of in self.made.items():
+            profiled = where_time_goes(partial(loss_of, self.batch), first=False)
+            longer = self.rungs[name].seconds / sum(profiled.values())
+            found[name] = {kind: longer * taken for kind, taken in profiled.items()}
+        self.timed.zero_grad(set_to_none=True)
+        return found
+
+    def line(self, name: str, faster: float) -> str:
+        one = self.rungs[name]
+        measured = f"{name:<26}{one.seconds:6.2f} s   keeps {one.kept / 1e6:4.0f} MB"
+        if len(self.rungs) == 1:
             return measured
         same = "the same loss and gradients" if one.same else f"NOT THE SAME: {one.apart:.1%} apart"
-        return f"{measured}   {plain.seconds / one.seconds:.2f} times as fast as plain, {same}"
+        return f"{measured}   {faster:.2f} times as fast, {same}"
 
 
 @torch.no_grad()
-def plain_loss(model: Any, rows: Batch) -> float:
-    """The loss that the model's own code finds for a batch, packed or not, in nats per supervised token."""
-    tensors = {name: t.to(model.device) for name, t in collate(rows, pad_id=0).items()}
-    with no_cache(model):
-        return float(model(**tensors).loss)
+def loss(model: Any, row: Mapping[str, Tensor]) -> float:
+    """The loss that the model's own code finds for a padded batch or a packed row, in nats per supervised token."""
+    return float(model(**{name: t.to(model.device) for name, t in row.items()}, use_cache=False).loss)
 
 
 class Places(NamedTuple):
@@ -155,21 +169,74 @@ def against_full(model: Any) -> tuple[float, float]:
     return (4 * frozen + 6 * learned) / (6 * frozen), (4 * base + 16 * learned) / (16 * base)
 
 
-MACHINES = (training_speed.RECORDING, training_speed.XEON, training_speed.EPYC)
+# ---- what is recorded ----
+
+
+def record_batch(model: Any, count: Places) -> None:
+    """What LoRA needs of full fine-tuning's work, and what stands on the places of the batch."""
+    arithmetic, memory = against_full(model)
+    record("full.arithmetic", arithmetic, "of full fine-tuning's, in the adapted layers")
+    record("full.memory", memory, "of full fine-tuning's weights, gradients and moments, in fp32")
+    for name in ("all", "needed", "taught"):
+        record(f"places.{name}", getattr(count, name), "places of the batch")
+
+
+def record_leak(right: float, hers: float, flat: float) -> None:
+    """The loss of the same conversations: each alone, packed by the colleague, and by transformers' collator."""
+    record("leak.right", right, "nats per taught token")
+    record("leak.hers", hers, "nats per taught token, packed by the colleague")
+    record("library.same", abs(flat / right - 1) < ROUNDING, "loss, flat and padded")
+
+
+def record_same(rungs: Mapping[str, Rung]) -> None:
+    """Whether all rungs computed the same, and how much less the last one kept meanwhile."""
+    first, *_, last = rungs.values()
+    record("rungs.same", all(rung.same for rung in rungs.values()), "loss and gradients, in fp32")
+    record("kept.less", 1 - last.kept_in_fp32 / first.kept_in_fp32, "less on the last rung, two chats in fp32")
+
+
+def record_times(rungs: Mapping[str, Rung], floor: float) -> float:
+    """How far the first and the last rung are from the floor; returns how many times as fast the last one is."""
+    first, *_, last = rungs.values()
+    record("floor.before", first.seconds / floor, "times the floor, Trainer's step with PEFT", volatile=True)
+    record("floor.after", last.seconds / floor, "times the floor, the last rung", volatile=True)
+    record("rungs.faster", first.seconds / last.seconds, "times as fast", volatile=True)
+    return first.seconds / last.seconds
+
+
+# Where `lora-lessons bench train` was recorded: what the records call the machine, and its recording.
+MACHINES = {"bench.persona": training_speed.RECORDING, "xeon": training_speed.XEON, "epyc": training_speed.EPYC}
+Sides = Mapping[str, Mapping[str, Any]]
+
+
+def recorded(name: str, task: str = "persona") -> Sides:
+    """One task of a recording, {side: its medians}."""
+    return {row["side"]: row for row in recordings.recorded(name)["rows"] if row["task"] == task}
+
+
+def times(sides: Sides, side: str = training_speed.COURSE) -> float:
+    """How many times sooner than Trainer with PEFT another side was done."""
+    return float(sides[training_speed.TRAINER]["seconds"] / sides[side]["seconds"])
+
+
+def record_bench() -> None:
+    """The recorded runs of the persona task on three machines, and their picture."""
+    runs = {machine: recorded(name) for machine, name in MACHINES.items()}
+    ours = runs["bench.persona"]
+    theirs, mine = ours[training_speed.TRAINER], ours[training_speed.COURSE]
+    record("bench.trainer_seconds", theirs["seconds"], "s, Trainer with PEFT")
+    record("bench.course_seconds", mine["seconds"], "s, this course")
+    record("bench.trainer_share", theirs["share_of_limit"], "of the machine's best, Trainer with PEFT")
+    record("bench.course_share", mine["share_of_limit"], "of the machine's best, this course")
+    record("bench.persona.apart", abs(mine["loss"] / theirs["loss"] - 1), "between the held-out losses")
+    record("bench.persona.alone", times(ours, training_speed.ALONE), "times sooner, nothing shared")
+    for machine, sides in runs.items():
+        record(f"{machine}.times", times(sides), "times sooner")
+    show(*pictures.sooner({machine_of(name): runs[machine] for machine, name in MACHINES.items()}))
 
 
 def machine_of(name: str) -> str:
-    """The machine of a recording of `lora-lessons bench train`, and what its matrix products reach."""
-    recording = recordings.recorded(name)
-    return f"{recording['machine']}, matrix products of {recording['limit_flops'] / 1e9:.0f} GFLOP/s"
-
-
-def recorded(name: str) -> dict[str, dict[str, Mapping[str, Any]]]:
-    """A recording: {task: {side: its medians}}."""
-    rows = recordings.recorded(name)["rows"]
-    return {task: {row["side"]: row for row in rows if row["task"] == task} for task in training_speed.TASKS}
-
-
-def times(runs: dict[str, dict[str, Mapping[str, Any]]], task: str = "persona") -> float:
-    """How many times sooner than Trainer with PEFT the course's loop was done."""
-    return runs[task][training_speed.TRAINER]["seconds"] / runs[task][training_speed.COURSE]["seconds"]
+    """The processor of a recording, and what its matrix products reach at best."""
+    made = recordings.recorded(name)
+    processor = made["machine"].partition(",")[0].replace("(R)", "").removesuffix(" Processor")
+    return f"{processor}, {made['limit_flops'] / 1e9:,.0f} billion operations/s"

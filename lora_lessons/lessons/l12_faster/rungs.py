@@ -1,85 +1,97 @@
 """The rungs of lesson 12: the same loss of the same batch, each time with one kind of work less.
 
 Each function builds, for a model, a function from a batch to its mean loss per supervised token. `LADDER` has them in
-order, from transformers' own code to the course's fast path. And where a step's time goes: PyTorch's profiler, its
-hundreds of operations sorted into four kinds.
+order, from PEFT's layers in transformers' code to the course's fast path. What stands first is what the lesson's
+exercises ask for. And where a step's time goes: PyTorch's profiler, its hundreds of operations sorted into four kinds.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from ... import lora
 from ...fast import FastPath
-from ...fast.backward import LoRAProducts
-from ...fast.rows import HeadLoss
 from ...tasks import IGNORED, Encoded, collate
-from ...training import losses
+from ...training import losses, no_cache
 
 Batch = Sequence[Encoded]
 Loss = Callable[[Batch], Tensor]
 
 
+def taught_loss(h: Tensor, E: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy over what is taught, and no logits anywhere else: h (tokens × d), the head E (vocabulary × d)."""
+    following = labels[1:]
+    taught = following != IGNORED
+    return cross_entropy(h[:-1][taught] @ E.T, following[taught])
+
+
+def packed(parts: Batch) -> dict[str, Tensor]:
+    """The conversations side by side in one row for model(**row), each as if it were alone."""
+    positions = torch.cat([torch.arange(len(one.input_ids)) for one in parts])
+    labels = torch.cat([one.labels for one in parts])
+    labels[positions == 0] = IGNORED
+    row = {"input_ids": torch.cat([one.input_ids for one in parts]), "labels": labels, "position_ids": positions}
+    return {name: t[None] for name, t in row.items()}
+
+
+def with_peft(model: Any) -> Any:
+    """PEFT's model around the very same weights, A and B as `model`'s: what is trained is one and the same."""
+    from peft import LoraConfig, get_peft_model
+
+    layers = dict(lora.lora_layers(model))
+    twin = copy.deepcopy(model, {id(t): t for t in (*model.parameters(), *model.buffers())})
+    lora.detach(twin)
+    r, alpha = next((layer.r, int(layer.lora_alpha)) for layer in layers.values())
+    wrapped = get_peft_model(
+        twin, LoraConfig(r=r, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    )
+    for name, layer in layers.items():
+        theirs: Any = twin.get_submodule(name)
+        theirs.lora_A["default"].weight, theirs.lora_B["default"].weight = layer.lora_A, layer.lora_B
+    return wrapped
+
+
 def plain(model: Any) -> Loss:
-    """Transformers' own code on a padded batch, with the course's LoRA layers."""
-    return losses.plain(model, autocast=_in_16_bits(model))
-
-
-def head_where_taught(model: Any) -> Loss:
-    """Logits exist only for tokens that are followed by a token of an answer."""
+    """The step of transformers' Trainer: PEFT's layers in transformers' own code, on a padded batch, without a cache."""
+    wrapped = with_peft(model)
+    loss_of = losses.plain(wrapped, autocast=_in_16_bits(model))
 
     def loss(batch: Batch) -> Tensor:
-        padded = {name: t.to(model.device) for name, t in collate(batch, pad_id=0).items()}
-        following = padded.pop("labels")[:, 1:]
-        taught = following != IGNORED
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=_in_16_bits(model)):
-            h = model.model(**padded).last_hidden_state[:, :-1]
-        return HeadLoss.apply(h[taught], model.lm_head.weight, following[taught])
+        with no_cache(wrapped.get_base_model()):
+            return loss_of(batch)
 
     return loss
 
 
-def lora_written_out(model: Any) -> Loss:
-    """As before, and every adapted layer keeps only its input x and A·x for the way back."""
-    head_only = head_where_taught(model)
+def where_taught(loss_of: Callable[[Tensor, Tensor, Tensor], Tensor] = taught_loss) -> Callable[[Any], Loss]:
+    """The same, with the loss of `loss_of` (hidden states, head, labels), which need not make logits for every token."""
 
-    def loss(batch: Batch) -> Tensor:
-        with _layers_written_out(model):
-            return head_only(batch)
+    def make(model: Any) -> Loss:
+        causal = with_peft(model).get_base_model()
 
-    return loss
+        def loss(batch: Batch) -> Tensor:
+            padded = {name: t.to(model.device) for name, t in collate(batch, pad_id=0).items()}
+            labels = padded.pop("labels")
+            with no_cache(causal), torch.autocast(model.device.type, torch.bfloat16, enabled=_in_16_bits(model)):
+                h = causal.model(**padded).last_hidden_state
+                return loss_of(h.flatten(0, 1), causal.lm_head.weight, labels.flatten())
 
+        return loss
 
-@contextmanager
-def _layers_written_out(model: Any) -> Iterator[None]:
-    """While the block runs, adapted layers go through `fast.backward.LoRAProducts`."""
-    layers: list[Any] = [layer for _, layer in lora.lora_layers(model)]
-    for layer in layers:
-        layer.forward = partial(_product, layer)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward
-
-
-def _product(layer: Any, x: Tensor) -> Tensor:
-    base, flat = layer.base_layer, x.flatten(0, -2)
-    (h,) = LoRAProducts.apply(flat, [lambda: base.weight], [base.bias], [layer.scaling], layer.lora_A, layer.lora_B)
-    return h.unflatten(0, x.shape[:-1])
+    return make
 
 
 def blocks_written_out(model: Any) -> Loss:
-    """The course's own block: norms, attention and SwiGLU written out, too. Padding goes through it like any other token."""
+    """The course's own block, its backward written out. Padding goes through it like any other token."""
     path = FastPath(model, share_prefix=False)
     return lambda batch: path.loss(padded(batch))
 
@@ -111,12 +123,11 @@ def _in_16_bits(model: Any) -> bool:
 
 # What changes on each rung, one thing at a time.
 LADDER: dict[str, Callable[[Any], Loss]] = {
-    "plain": plain,
-    "head only where taught": head_where_taught,
-    "LoRA's backward written out": lora_written_out,
-    "the whole block, too": blocks_written_out,
-    "no padding": without_padding,
-    "the shared prompt once": prompt_once,
+    "Trainer's step with PEFT": plain,
+    "Logits only where taught": where_taught(),
+    "The way back by hand": blocks_written_out,
+    "No padding": without_padding,
+    "The shared prompt once": prompt_once,
 }
 
 
@@ -142,11 +153,12 @@ def kind(operation: str) -> str:
     return PRODUCTS if name in _MULTIPLY else MOVING
 
 
-def where_time_goes(loss_of: Callable[[], Tensor]) -> dict[str, float]:
+def where_time_goes(loss_of: Callable[[], Tensor], first: bool = True) -> dict[str, float]:
     """Seconds of one forward and backward pass by kind; what no operation accounts for, such as Python, is the rest."""
     # the profiler would tell of its start and end on stderr
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    loss_of().backward()  # what is made once is made now
+    if first:
+        loss_of().backward()  # what is made once is made now
     with torch.profiler.profile() as profile:
         start = time.perf_counter()
         loss_of().backward()

@@ -43,12 +43,12 @@ def batch():
 def test_every_rung_has_the_plain_steps_loss_and_gradients(folder, batch):
     model = tiny(folder)
     steps = {name: measured.step(model, make(model), batch) for name, make in rungs.LADDER.items()}
-    plain = steps["plain"]
+    plain = steps["Trainer's step with PEFT"]
     assert all(g.any() for g in plain.gradients.values()), "B is not zero, so A learns, too"
     for name, step in steps.items():
         assert measured.apart(step, plain) < 1e-4, name
-    assert steps["the shared prompt once"].kept < steps["no padding"].kept <= steps["the whole block, too"].kept
-    assert steps["head only where taught"].kept < plain.kept
+    kept = [step.kept for step in steps.values()]
+    assert kept == sorted(kept, reverse=True), "no rung keeps more than the one before"
 
 
 def test_in_16_bits_too_to_their_rounding(folder, batch):
@@ -58,10 +58,20 @@ def test_in_16_bits_too_to_their_rounding(folder, batch):
     assert losses == pytest.approx([losses[0]] * len(losses), rel=0.01)
 
 
-def test_a_layer_written_out_goes_back_to_its_own_code(folder, batch):
+def test_pefts_twin_trains_the_courses_own_matrices_and_leaves_the_model_alone(folder, batch):
     model = tiny(folder)
-    rungs.lora_written_out(model)(batch).backward()
-    assert not any("forward" in vars(module) for module in model.modules())
+    mine = dict(model.named_parameters())
+    wrapped = rungs.with_peft(model)
+    assert {id(p) for p in wrapped.parameters()} == {id(p) for p in mine.values()}
+    assert dict(model.named_parameters()).keys() == mine.keys()
+    trained = {id(p) for p in wrapped.parameters() if p.requires_grad}
+    assert trained == {id(p) for name, p in mine.items() if ".lora_" in name}
+
+
+def test_a_learners_loss_is_what_the_second_rung_computes(folder, batch):
+    model = tiny(folder)
+    make = rungs.where_taught(lambda h, E, labels: 2 * rungs.taught_loss(h, E, labels))
+    assert make(model)(batch).item() == pytest.approx(2 * rungs.plain(model)(batch).item(), rel=1e-4)
 
 
 def test_a_step_that_is_not_the_same_is_said_so(folder, batch, capsys):
@@ -71,7 +81,7 @@ def test_a_step_that_is_not_the_same_is_said_so(folder, batch, capsys):
     ladder.rung("twice", lambda model: lambda batch: 2 * rungs.plain(model)(batch))
     ladder.rung("again", rungs.plain)
     plain, twice, again = capsys.readouterr().out.splitlines()
-    assert "plain" in plain and "times" not in plain
+    assert "plain" in plain and "times as fast" not in plain
     assert "NOT THE SAME: 100.0% apart" in twice and not ladder.rungs["twice"].same
     assert "the same loss and gradients" in again and ladder.rungs["again"].same
 
@@ -79,7 +89,7 @@ def test_a_step_that_is_not_the_same_is_said_so(folder, batch, capsys):
 def test_timed_in_turn_each_rung_keeps_its_fastest_pass(folder, batch, monkeypatch):
     model = tiny(folder)
     ladder = measured.Ladder(model, model, batch)
-    taken = iter([5.0, 7.0, 3.0, 8.0, 9.0, 2.0])
+    taken = iter([5.0, 5.0, 6.0, 7.0, 3.0, 8.0, 9.0, 2.0])
     monkeypatch.setattr(measured, "seconds", lambda *_: next(taken))
     ladder.rung("one", rungs.plain)
     ladder.rung("other", rungs.plain)
@@ -144,31 +154,49 @@ def test_what_lora_saves_of_the_arithmetic_is_a_third(folder):
 
 def test_a_row_that_goes_on_counting_reads_on(folder, batch):
     model = tiny(folder)
-    apart = measured.plain_loss(model, batch)
-    packed = tasks.pack(batch, 1000)
-    leaking = [packed[0]._replace(position_ids=torch.arange(len(packed[0].input_ids)))]
-    assert measured.plain_loss(model, packed) == pytest.approx(apart, rel=1e-4)
-    assert measured.plain_loss(model, leaking) != pytest.approx(apart, rel=1e-3)
+    alone = measured.loss(model, tasks.collate(batch, pad_id=0))
+    row = rungs.packed(batch)
+    assert measured.loss(model, row) == pytest.approx(alone, rel=1e-4)
+    length = row["input_ids"].shape[1]
+    for leak in ({"position_ids": torch.arange(length)[None]}, {"attention_mask": torch.ones_like(row["input_ids"])}):
+        assert measured.loss(model, row | leak) != pytest.approx(alone, rel=1e-3)
+
+
+def test_parts_add_up_to_the_fastest_pass(folder, batch):
+    model = tiny(folder)
+    ladder = measured.Ladder(model, model, batch)
+    ladder.rung("one", rungs.plain)
+    ladder.rung("other", rungs.prompt_once)
+    parts = ladder.parts()
+    for name, rung in ladder.rungs.items():
+        assert list(parts[name]) == list(rungs.KINDS) and sum(parts[name].values()) == pytest.approx(rung.seconds)
+    assert all(p.grad is None for p in model.parameters())
 
 
 def test_pictures_say_what_they_show(batch):
     found = dict(zip(rungs.KINDS, (3.0, 0.5, 0.25, 0.25), strict=True))
-    figure, words = pictures.time_bars({"one": found, "another": found})
-    assert len(figure.axes) == 2 and "one, 4.00 s: matrix products 75%" in words
-    rung = measured.Rung(2.0, 10, 0.0, 10)
-    figure, words = pictures.ladder({"plain": rung, "fast": rung._replace(seconds=1.0)}, 0.5)
-    assert "plain 2.00 s (25%)" in words and "fast 1.00 s (50%)" in words
+    _, finding, numbers = pictures.step_bars({"one": found}, 0.5)
+    assert finding == "A step takes 8.0 times as long as its floor." and "one, 4.00 s: matrix products 75%" in numbers
+    half = {kind: seconds / 2 for kind, seconds in found.items()}
+    figure, finding, _ = pictures.step_bars({"one": found, "other": half}, 0.5)
+    assert finding.startswith("From 8.0 to 4.0 times the floor")
+    named = [text.get_text() for text in figure.axes[0].texts]
+    assert "matrix\nproducts\n75%" in named and not any(text.startswith("moving") for text in named)
+    assert "other: 2.00 s, 4.0 × the floor" in named and "The floor: 0.50 s" in named
     texts = [text.get_text() for text in pictures.batch_places(batch, 3).axes[0].texts]
     assert "the same in every row" in texts and "padding" in texts
 
 
-def test_recorded_runs_are_by_task_and_side(monkeypatch):
-    rows = [
-        {"task": task, "side": side, "seconds": 1.0}
-        for task in training_speed.TASKS
-        for side in (training_speed.TRAINER, training_speed.COURSE)
-    ]
-    monkeypatch.setattr(recordings, "recorded", lambda name: {"training_speed": {"rows": rows}}[name])
+def test_recorded_runs_are_by_side_and_by_machine(monkeypatch):
+    row = {"task": "persona", "loss": 3.17, "share_of_limit": 0.2}
+    sides = {training_speed.TRAINER: 6.0, training_speed.COURSE: 3.0}
+    rows = [row | {"side": side, "seconds": seconds} for side, seconds in sides.items()]
+    rows.append(rows[0] | {"task": "strict_json"})
+    recording = {"rows": rows, "machine": "Intel(R) Xeon(R) Processor, 2 cores", "limit_flops": 2.453e12}
+    monkeypatch.setattr(recordings, "recorded", lambda name: {"training_speed": recording}[name])
     found = measured.recorded("training_speed")
-    assert list(found) == list(training_speed.TASKS)
-    assert list(found["persona"]) == [training_speed.TRAINER, training_speed.COURSE]
+    assert list(found) == list(sides) and measured.times(found) == 2
+    name = measured.machine_of("training_speed")
+    assert name == "Intel Xeon, 2,453 billion operations/s"
+    _, finding, numbers = pictures.sooner({name: found})
+    assert "2.0 times sooner" in finding and "this course: 3.0 s, 3.17 nats, 20% of the machine's best" in numbers

@@ -1,8 +1,12 @@
 """Plausible wrong answers to lesson 12's exercises, each with a piece of the sentence that must name it."""
 
 LOSS = "from torch.nn.functional import cross_entropy\ndef taught_loss(h, E, labels):\n    {}"
-ROW = "def packed(parts):\n    ids = torch.cat([one.input_ids for one in parts])\n    labels = torch.cat([one.labels for one in parts])\n    {}"
-RESTART = "positions = torch.cat([torch.arange(len(one.input_ids)) for one in parts])"
+ROW = """def packed(parts):
+    ids = torch.cat([one.input_ids for one in parts])[None]
+    labels = torch.cat([one.labels for one in parts])[None]
+    positions = torch.cat([torch.arange(len(one.input_ids)) for one in parts])[None]
+    row = {{"input_ids": ids, "labels": labels, "position_ids": positions}}
+    {}"""
 
 WRONG = {
     "12.1": [
@@ -47,26 +51,21 @@ WRONG = {
         ("def mask(shared, own): return [[True]]", "Return a tensor"),
     ],
     "12.3": [
-        (ROW.format("return Encoded(ids, labels, torch.arange(len(ids)))"), "still run on"),
-        (ROW.format("return Encoded(ids, labels)"), "Without position_ids"),
-        (ROW.format(f"{RESTART}; return Encoded(ids, labels, positions)"), "One leak is left"),
-        (ROW.format(f"{RESTART}; return Encoded(ids, labels, positions + 1)"), "begin at 0"),
-        (ROW.format(f"{RESTART}; return Encoded(ids, labels, positions // 2)"), "expected positions"),
-        (ROW.format(f"{RESTART}; return Encoded(ids, labels * 0 - 100, positions)"), "nothing is taught"),
-        (
-            ROW.format(f"{RESTART}; labels[:-1][positions[1:] == 0] = -100; return Encoded(ids, labels, positions)"),
-            "not its last",
-        ),
-        (
-            ROW.format(f"{RESTART}; labels[positions < 2] = -100; return Encoded(ids, labels, positions)"),
-            "expected labels",
-        ),
-        (
-            "def packed(parts):\n    for one in parts: one.labels[0] = -100\n    ids = torch.cat([one.input_ids for one in parts])\n"
-            f"    {RESTART}\n    return Encoded(ids, torch.cat([one.labels for one in parts]), positions)",
-            "work on a copy",
-        ),
-        (ROW.format(f"{RESTART}; return ids, labels, positions"), "Return an Encoded"),
-        (ROW.format(f"{RESTART}; return Encoded(ids.flip(0), labels, positions)"), "in their order"),
+        (ROW.format("return row | {'position_ids': torch.arange(9)[None]}"), "still run on"),
+        (ROW.format("del row['position_ids']; return row"), "Without position_ids"),
+        (ROW.format("return row"), "One leak is left"),
+        (ROW.format("return row | {'position_ids': positions + 1}"), "begin at 0"),
+        (ROW.format("return row | {'position_ids': positions // 2}"), "expected positions"),
+        (ROW.format("return row | {'attention_mask': torch.ones_like(ids)}"), "undoes it"),
+        (ROW.format("return row | {'use_cache': True}"), "With a cache"),
+        (ROW.format("return row | {'labels': labels * 0 - 100}"), "nothing is taught"),
+        (ROW.format("return row | {'labels': ids}"), "The labels have changed"),
+        (ROW.format("labels[:, :-1][positions[:, 1:] == 0] = -100; return row"), "not its last"),
+        (ROW.format("labels[positions < 2] = -100; return row"), "expected labels"),
+        (ROW.format("return row | {'labels': labels[0]}"), "1 × all tokens, as input_ids"),
+        (ROW.format("for one in parts: one.labels[0] = -100\n    return row"), "work on a copy"),
+        (ROW.format("return ids, labels, positions"), "Return a dictionary"),
+        (ROW.format("return row | {'input_ids': ids.flip(1)}"), "in their order"),
+        (ROW.format("return row | {'input_ids': ids[0]}"), "1 × all of them"),
     ],
 }

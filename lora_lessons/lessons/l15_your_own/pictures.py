@@ -4,100 +4,171 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from ... import evaluation, memory
-from ...drawing import BLUE, GREEN, GREY, ORANGE, VERMILION, label
+from ...course.live import LossCurve
+from ...drawing import BLUE, GREY, VERMILION, label
 from ...machine import machine
 from ...outside import in_line, in_picture
 from ...tasks.personal import masked
-from ...tasks.splitting import topic_of
-from ...training import Settings
+from ...tasks.splitting import Example, topic_of
+from ...tools.inspection import Xray
+from ...tools.inspection.picture import cells, heat_map, name_of, summary
+from ...training import Settings, Training
 from .my_data import MyData, Place, lengths
-from .scoring import SideBySide
+from .scoring import LOOKS, KeepBest, SideBySide, mean
 
 # so many topics have a row of their own
 ROWS = 12
-# of so many lines each is drawn as a dot
-DOTS = 400
+# a row holds at most so many squares; in a longer file each stands for several lines
+SQUARES = 40
+INK = "#202124"
 
 
-def lines_of(data: MyData) -> tuple[Figure, str]:
-    """One dot a line of the file: its topic, its length in tokens, and whether it trains or is held out."""
-    figure = Figure(figsize=(8.0, 3.9))
+def lines_of(data: MyData) -> tuple[Figure, str, str]:
+    """One square a line of the file, a row a topic: grey where it trains, hollow where it is held out."""
+    parts = {"trains": data.split.train, "held out": data.split.held_out}
+    topics = Counter(topic_of(one) for part in parts.values() for one in part)
+    rows = _rows(parts, by_role=not any(topics))
+    each = -(-max(map(sum, rows.values())) // SQUARES)
+    figure = Figure(figsize=(7.2, 1.0 + 0.27 * len(rows)))
     ax = figure.subplots()
-    both = [*data.split.train, *data.split.held_out]
-    names = [masked(topic_of(one)) or "(no topic)" for one in both]
-    rows = [name for name, _ in Counter(names).most_common(ROWS)]
-    rows += ["others"] * (len(set(names)) > len(rows))
-    at = [rows.index(name) if name in rows else len(rows) - 1 for name in names]
-    tokens = [*lengths(data.train), *lengths(data.held_out)]
-    inside = len(data.train)
-    for part, color, size, role in (
-        (slice(0, inside), GREY, 22, "trains"),
-        (slice(inside, None), ORANGE, 40, "held out"),
-    ):
-        shown = range(len(both))[part][:DOTS]
-        spread = [at[n] + 0.22 * ((n * 7) % 5 - 2) / 2 for n in shown]
-        ax.scatter([tokens[n] for n in shown], spread, color=color, s=size, alpha=0.8, lw=0, label=role)
+    styles: list[dict[str, Any]] = [{"color": GREY}, {"facecolor": "white", "edgecolor": INK, "lw": 1.6}]
+    squares = {name: [-(-count // each) for count in counts] for name, counts in rows.items()}
+    widest = max(map(sum, squares.values()))
+    for place, (role, style) in enumerate(zip(parts, styles, strict=True)):
+        at = [(sum(counts[:place]) + n, y) for y, counts in enumerate(squares.values()) for n in range(counts[place])]
+        size = 110 if widest < 20 else 30
+        ax.scatter([x for x, _ in at], [y for _, y in at], marker="s", s=size, label=role, **style)
     ax.set_yticks(range(len(rows)), [in_picture(name if len(name) < 24 else f"{name[:22]}…") for name in rows])
-    if len(rows) == 1:
-        ax.set_yticks([])
-    ax.set(
-        xlabel="tokens of a line (question and answer)",
-        ylim=(len(rows) - 0.5, -0.5),
-        xlim=(0.8 * min(tokens), 1.05 * max(tokens)),
-    )
-    ax.set_title("One dot per line: what trains, and what is held out")
-    figure.legend(loc="outside lower center", ncols=2)
-    many = len(set(names))
-    words = (
-        f"{len(both)} lines{f' on {many} topics' * (many > 1)}, {min(tokens)} to {max(tokens)} tokens long. "
-        f"{inside} are grey and train; {len(both) - inside} are orange and held out"
-        + (f": all of {masked(', '.join(data.split.topics))}." if data.split.topics else ".")
-    )
-    return figure, words
+    ax.set(ylim=(len(rows) - 0.4, -0.6), xlim=(-0.7, max(8, widest) - 0.3), xticks=[])
+    ax.tick_params(length=0)
+    ax.grid(visible=False)
+    ax.spines[:].set_visible(False)
+    ax.set_title(f"{len(data.train)} lines train, {len(data.held_out)} are held out")
+    figure.legend(loc="outside right center")
+    tokens, many = [*lengths(data.train), *lengths(data.held_out)], len(topics)
+    whole = f": all of {masked(', '.join(data.split.topics))}" if data.split.topics else ""
+    finding = f"{len(data.train)} lines train (grey), {len(data.held_out)} are held out (hollow){whole}."
+    numbers = f"{len(tokens)} lines{f' on {many} topics' * (many > 1)}, {min(tokens)} to {max(tokens)} tokens long."
+    return figure, finding, numbers + f" A square stands for {each} lines." * (each > 1)
 
 
-def held_out_curve(training: Sequence[float], looks: Mapping[int, float], best: int) -> Figure:
-    """The loss of each training step as dots, the held-out loss at each look as a line, and the look that was kept."""
-    figure = Figure(figsize=(7.6, 3.5))
+def _rows(parts: Mapping[str, Sequence[Example]], by_role: bool) -> dict[str, list[int]]:
+    """How many lines of each row train and are held out: a row a topic, the commonest first, or one for each part."""
+    if by_role:
+        return {role: [len(part) * (role == other) for other in parts] for role, part in parts.items()}
+    names = [[masked(topic_of(one)) or "(no topic)" for one in part] for part in parts.values()]
+    common = [name for name, _ in Counter(name for part in names for name in part).most_common(ROWS)]
+    rows = {name: [part.count(name) for part in names] for name in common}
+    if any(others := [sum(name not in common for name in part) for part in names]):
+        rows["others"] = others
+    return rows
+
+
+class LossesAndLooks(LossCurve):
+    """A `LossCurve` that lets a KeepBest look, and draws what it saw: held out beside training."""
+
+    def __init__(self, keep: KeepBest, before: Sequence[float]) -> None:
+        super().__init__()
+        self.keep, self.before = keep, before
+
+    def __call__(self, run: Training, name: str = "") -> None:
+        """Take in a run's story so far."""
+        self.keep(run)
+        super().__call__(run, name)
+
+    @property
+    def looks(self) -> dict[int, float]:
+        """The mean held-out loss at each look; 0 is the base."""
+        return {step: mean(losses) for step, losses in ({0: self.before} | self.keep.looks).items()}
+
+    def picture(self) -> Figure:
+        """Training and held-out loss so far."""
+        run = next(reversed(self.runs.values()))
+        return held_out_curve(run.losses, self.looks, run.steps)
+
+    def words(self) -> str:
+        """What the looks found so far."""
+        return held_out_in_words(self.looks)
+
+
+def lowest(looks: Mapping[int, float]) -> int | None:
+    """The step whose adapter is kept: that of the best look in training; None before the first."""
+    return min((step for step in looks if step), key=lambda step: looks[step], default=None)
+
+
+def held_out_curve(training: Sequence[float], looks: Mapping[int, float], last: int) -> Figure:
+    """The loss of each training step as dots, the held-out loss at each look as a line, and the look that is kept."""
+    figure = Figure(figsize=(7.2, 3.3), layout="constrained")
     ax = figure.subplots()
-    ax.plot(range(1, len(training) + 1), training, ".", color=GREY, alpha=0.6)
-    steps = sorted(looks)
+    ax.plot(range(1, len(training) + 1), training, ".", color=GREY, alpha=0.7)
+    steps, best = sorted(looks), lowest(looks)
     ax.plot(steps, [looks[step] for step in steps], "o-", color=BLUE)
-    ax.plot([best], [looks[best]], "o", ms=15, mfc="none", mec=VERMILION, mew=2)
-    last = steps[-1]
-    label(ax, last, looks[last], f"held out: {looks[last]:.2f}", BLUE, xytext=(10, 8))
-    label(ax, last, training[-1], "training step", GREY, xytext=(10, -8))
-    label(ax, best, looks[best], "kept", VERMILION, xytext=(0, -20), ha="center")
-    top = 1.08 * max(*training, *looks.values())
-    ax.set(xlabel="step", ylabel="loss (nats a token)", xlim=(-0.02 * last, 1.3 * last), ylim=(0, top))
-    ax.set_title("The training loss falls. Does the held-out loss?")
+    for step in steps:
+        label(ax, step, looks[step], f"{looks[step]:.2f}", BLUE, xytext=(0, 13), ha="center")
+    label(ax, steps[-1], looks[steps[-1]], "held out", BLUE, xytext=(20, 0))
+    label(ax, len(training), training[-1], "each training step", GREY, xytext=(8, 0))
+    top = 1.15 * max(*training, *looks.values())
+    ax.set(xlabel="step", ylabel="loss (nats per token)", xlim=(-0.09 * last, 1.4 * last), ylim=(0, top))
+    ax.set_xticks([round(last * n / LOOKS) for n in range(LOOKS + 1)])
+    ax.set_title("The loss on lines that it trains on, and on others")
+    if best is not None:
+        ax.plot([best], [looks[best]], "o", ms=15, mfc="none", mec=INK, mew=2)
+        label(ax, best, looks[best], "kept", INK, xytext=(0, -18), ha="center")
+        fell = looks[best] < looks[0]
+        ax.set_title(f"Held out, the loss is lowest after step {best}" if fell else "Held out, nothing was gained")
     return figure
 
 
-def line_by_line(before: Sequence[float], after: Sequence[float]) -> tuple[Figure, str]:
-    """Each held-out line's loss, an arrow from the base to the adapter: green where it fell, red where it rose."""
-    figure = Figure(figsize=(7.6, 3.5))
+def held_out_in_words(looks: Mapping[int, float]) -> str:
+    """What the looks found, and which of them is kept."""
+    best = lowest(looks)
+    if best is None:
+        return f"The held-out loss is {looks[0]:.2f} nats per token before training."
+    if looks[best] >= looks[0]:
+        return f"The held-out loss never fell below the base's {looks[0]:.2f} nats per token: nothing was gained."
+    return (
+        f"The held-out loss fell from {looks[0]:.2f} nats per token to {looks[best]:.2f} after step {best}, "
+        f"{'the last' if best == max(looks) else 'not the last'}. The A and B of that step are kept."
+    )
+
+
+def line_by_line(before: Sequence[float], after: Sequence[float]) -> tuple[Figure, str, str]:
+    """Each held-out line's loss, from the base (grey) to the adapter (blue, or vermilion where it rose)."""
+    figure = Figure(figsize=(7.2, 3.3))
     ax = figure.subplots()
     order = sorted(range(len(before)), key=lambda n: before[n])
     for place, n in enumerate(order):
-        color = GREEN if after[n] < before[n] else VERMILION
+        color = BLUE if after[n] < before[n] else VERMILION
         ax.annotate(
             "", (place, after[n]), (place, before[n]), arrowprops={"arrowstyle": "->", "color": color, "lw": 1.8}
         )
     ax.plot(range(len(order)), [before[n] for n in order], "o", color=GREY, ms=5)
-    ax.set(xlim=(-0.8, len(order) - 0.2), ylim=(0, 1.1 * max(*before, *after)))
-    ax.set(xlabel="held-out lines, the easiest for the base first", ylabel="loss (nats a token)", xticks=[])
-    ax.set_title("Every held-out line: from the base to your adapter")
+    label(ax, len(order) - 1, before[order[-1]], "base", GREY, xytext=(8, 0))
+    label(ax, len(order) - 1, after[order[-1]], "adapter", BLUE, xytext=(8, 0))
+    ax.set(xlim=(-0.8, 1.16 * len(order)), ylim=(0, 1.1 * max(*before, *after)))
+    ax.set(xlabel="held-out lines, the easiest for the base first", ylabel="loss (nats per token)", xticks=[])
     better = sum(b < a for a, b in zip(before, after, strict=True))
-    words = (
-        f"each arrow is one held-out line. The loss fell on {better} of {len(before)} "
-        f"(from {sum(before) / len(before):.2f} to {sum(after) / len(after):.2f} nats a token on average)."
+    ax.set_title(f"The loss fell on {better} of {len(before)} held-out lines")
+    finding = (
+        f"The loss fell on {better} of {len(before)} held-out lines; each arrow is one, from the base to the adapter."
     )
-    return figure, words
+    return figure, finding, f"On average it went from {mean(before):.2f} to {mean(after):.2f} nats per token."
+
+
+def where_it_changed(xray: Xray) -> tuple[Figure, str, str]:
+    """The heat map of an adapter; where its base was looked at, the matrix that changed most for its size."""
+    figure = heat_map(xray)
+    figure.set_size_inches(7.2, 3.3)
+    if xray.base is None or xray.base.ratio is None:
+        return figure, "The brighter a matrix, the larger its change.", summary(xray)
+    most = max(cells(xray).values(), key=lambda cell: cell.value or 0.0)
+    figure.axes[0].set_title(in_picture(f"For its size, {name_of(most)} changed most"))
+    return figure, f"For its size, {name_of(most)} changed most: by {most.value or 0.0:.1%} of ‖W‖.", summary(xray)
 
 
 def drawn(data: MyData) -> str:
@@ -165,18 +236,6 @@ def lighter(how: Settings) -> str:
     return f"set {', then '.join(changes)}"
 
 
-def held_out_in_words(looks: dict[int, float], best: int) -> str:
-    """The held-out loss at each look, and which was kept."""
-    listed = ", ".join(f"{loss:.2f} after {step}" for step, loss in sorted(looks.items()))
-    last = max(looks)
-    if looks[best] >= looks[0]:
-        return (
-            f"the held-out loss was {listed} steps (0: the base). No look was better than the base: nothing was gained."
-        )
-    kept = "the last one is the best" if best == last else f"the best is that of step {best}, not the last"
-    return f"the held-out loss was {listed} steps (0: the base); {kept}, and it is what was kept."
-
-
 def condition(data: MyData) -> str:
     """What the intervals assume of the held-out lines."""
     again = (
@@ -192,7 +251,7 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
     gain = found.gain
     rows = [
         (
-            "held-out loss, nats a token",
+            "held-out loss, nats per token",
             f"{found.loss[0]:.2f}",
             f"{found.loss[1]:.2f}",
             f"lower by {gain.low:.2f} to {gain.high:.2f} (95%, {gain.seeds} lines)"

@@ -18,7 +18,7 @@ from ...outside import in_line, visible
 from ...paths import expanded
 from ...sums import sha256
 from ...tasks.personal import masked
-from ...tools import checking
+from ...tools import checking, inspection
 from ...tools.export import gguf, llamacpp, ollama
 from ...tools.export.model_card import CARD, AboutAdapter, CardRow
 from ...training import Settings
@@ -124,6 +124,14 @@ def where(folder: Path, data: MyData) -> str:
     return in_line("/".join(folder.parts[-2:]) if data.is_ours else str(folder))
 
 
+def xray(folder: Path, model: str) -> inspection.Xray:
+    """What stands in an adapter's folder, beside its base's weights where they can be read."""
+    try:
+        return inspection.inspect(folder, model)
+    except (ModelError, OSError, ValueError):
+        return inspection.inspect(folder)
+
+
 def handover(
     folder: Path, data: MyData, model: str, found: SideBySide, export_path: str, shipped: Exported
 ) -> Handover:
@@ -132,7 +140,7 @@ def handover(
     base = "" if model == models.EMBEDDED else f" --base {shlex.quote(model)}"
     lines = [
         f"Your adapter: {where(folder, data)}",
-        f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} nats a token.",
+        f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} nats per token.",
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
         f"Its model card: {where(folder, data)}/{CARD}",
     ]

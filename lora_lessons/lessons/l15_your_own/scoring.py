@@ -21,7 +21,6 @@ from torch.nn.functional import cross_entropy
 from ... import evaluation, lora, models, tasks
 from ...course import record
 from ...course.blind_judge import Pair
-from ...course.live import LossCurve
 from ...experiments.sweep.table import Summary, summary
 from ...files import whole_file
 from ...outside import visible
@@ -56,10 +55,8 @@ class KeepBest:
     It looks LOOKS times, the last time at the end. Afterwards `restore` puts the best A and B back.
     """
 
-    def __init__(
-        self, model: Any, look: Callable[[], list[float]], folder: Path, curve: LossCurve | None = None
-    ) -> None:
-        self.model, self.look, self.curve = model, look, curve
+    def __init__(self, model: Any, look: Callable[[], list[float]], folder: Path) -> None:
+        self.model, self.look = model, look
         self.file = folder / "best.safetensors"
         # by step: the loss of every held-out line
         self.looks: dict[int, list[float]] = {}
@@ -67,8 +64,6 @@ class KeepBest:
 
     def __call__(self, run: Training) -> None:
         """Take in a run's story so far, and look where a quarter of it is done."""
-        if self.curve:
-            self.curve(run)
         done = len(run.losses)
         if not self._kept and done > 1:  # resumed, or read back
             self._read()
@@ -242,15 +237,19 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 
 
-def keep(found: SideBySide) -> None:
-    """Record the scores."""
-    record("loss.base", found.loss[0], "nats a token on held-out lines")
-    record("loss.adapter", found.loss[1], "nats a token on held-out lines")
+def keep(found: SideBySide) -> list[str]:
+    """Record the scores; the names of those that carry the lesson's answer."""
+    told = ["loss.base", "loss.adapter"]
+    record("loss.base", found.loss[0], "nats per token on held-out lines")
+    record("loss.adapter", found.loss[1], "nats per token on held-out lines")
     if found.gain:
         record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
         record("gain.high", found.gain.high, "nats: and ends")
+        told += ["gain.low", "gain.high"]
     if found.kept and found.drift:
         record("kept.base", 100 * found.kept[0], "% of the base's answers keep the rule")
         record("kept.adapter", 100 * found.kept[1], "% of the adapter's answers keep the rule")
         record("drift.adapter", 100 * found.drift[1], "% of everyday answers in that form")
+        told += ["kept.adapter", "drift.adapter"]
     record("forgetting", found.general[1] / found.general[0], "times the base's perplexity on general text")
+    return told

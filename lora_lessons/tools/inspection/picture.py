@@ -77,7 +77,7 @@ def summary(xray: Xray) -> str:
         words += f"It is {most.value:.3g} in all of them."
     else:
         words += (
-            f"It is largest in {_where(most)} ({most.value:.3g}) and smallest in {_where(least)} ({least.value:.3g})."
+            f"It is largest in {name_of(most)} ({most.value:.3g}) and smallest in {name_of(least)} ({least.value:.3g})."
         )
     if kinds[first] != kinds[last]:
         words += (
@@ -142,5 +142,6 @@ def _value(cell: Square | None) -> float:
     return float("nan") if cell is None or cell.value is None else cell.value
 
 
-def _where(cell: Square) -> str:
+def name_of(cell: Square) -> str:
+    """A square's place in words."""
     return cell.kind if cell.layer == NO_LAYER else f"layer {cell.layer}'s {cell.kind}"

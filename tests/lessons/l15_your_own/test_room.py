@@ -11,7 +11,7 @@ from tiny import AsciiTokenizer, make_tiny_base
 from transformers import Qwen2Config
 
 from lora_lessons import evaluation, lora, memory, models, quant, tasks, training
-from lora_lessons.adapter import adapter_of
+from lora_lessons.adapter import adapter_of, save_adapter
 from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
 from lora_lessons.course.records import session_records
@@ -333,8 +333,10 @@ def test_without_switches_the_adapter_off_and_on_again(data, monkeypatch):
 
 def test_scores_are_recorded():
     bare, tuned = scoring.Heard(["a"], ["c"], 40.0), scoring.Heard(["good"], ["c"], 44.0)
-    scoring.keep(scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good"))
+    told = scoring.keep(scoring.score([3.0, 3.2], [2.0, 2.3], bare, tuned, lambda answer: answer == "good"))
     kept = session_records()
+    assert set(told) < set(kept) and len(told) == 6
+    assert scoring.keep(scoring.score([3.0], [2.0], bare, tuned, None)) == ["loss.base", "loss.adapter"]
     assert kept["kept.adapter"].value == 100 and kept["forgetting"].value == pytest.approx(1.1)
     assert kept["gain.low"].value < kept["gain.high"].value
 
@@ -342,24 +344,67 @@ def test_scores_are_recorded():
 # ---- pictures ----
 
 
-def test_every_line_is_a_dot_and_the_held_out_ones_stand_out(tmp_path):
-    found = my_data.read(
-        write(tmp_path, [one | {"topic": f"t{n % 5}"} for n, one in enumerate(lines(20))]), AsciiTokenizer(), 99
-    )
-    figure, said = pictures.lines_of(found)
+@pytest.mark.parametrize("topics", [0, 5, 20])
+def test_every_line_is_a_square_and_the_held_out_ones_stand_out(tmp_path, topics):
+    """A row a topic; more topics than rows share the last; without topics there is a row for each part."""
+    mine = [one | ({"topic": f"t{n % topics}"} if topics else {}) for n, one in enumerate(lines(40))]
+    found = my_data.read(write(tmp_path, mine), AsciiTokenizer(), 99)
+    figure, finding, numbers = pictures.lines_of(found)
     trains, held = figure.axes[0].collections
     assert len(trains.get_offsets()) == len(found.train) and len(held.get_offsets()) == len(found.held_out)
-    assert "20 lines on 5 topics" in said and found.split.topics[0] in said
+    assert len({tuple(at) for part in (trains, held) for at in part.get_offsets()}) == 40, "none covers another"
+    rows = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert len(rows) == {0: 2, 5: 5, 20: pictures.ROWS + 1}[topics]
+    assert (f"40 lines on {topics} topics" in numbers) == bool(topics)
+    assert all(topic in finding for topic in found.split.topics)
+
+
+def test_a_square_of_a_long_file_stands_for_several_lines(tmp_path):
+    found = my_data.read(write(tmp_path, lines(300)), AsciiTokenizer(), 300)
+    figure, _, numbers = pictures.lines_of(found)
+    trains, _ = figure.axes[0].collections
+    assert len(trains.get_offsets()) <= pictures.SQUARES and f"stands for {-(-len(found.train) // 40)} lines" in numbers
 
 
 def test_the_curve_marks_what_was_kept_and_says_when_nothing_was_gained():
     looks = {0: 4.0, 6: 2.0, 12: 2.5}
-    assert "that of step 6" in pictures.held_out_in_words(looks, 6)
-    assert "nothing was gained" in pictures.held_out_in_words({0: 1.0, 6: 2.0}, 6)
-    ax = pictures.held_out_curve([3.0] * 12, looks, 6).axes[0]
+    assert "after step 6, not the last" in pictures.held_out_in_words(looks)
+    assert "nothing was gained" in pictures.held_out_in_words({0: 1.0, 6: 2.0})
+    ax = pictures.held_out_curve([3.0] * 12, looks, 12).axes[0]
     assert any(list(line.get_xdata()) == [6] and line.get_markersize() == 15 for line in ax.lines)
-    _, said = pictures.line_by_line([3.0, 4.0], [2.0, 4.5])
-    assert "fell on 1 of 2" in said
+    _, finding, _ = pictures.line_by_line([3.0, 4.0], [2.0, 4.5])
+    assert "fell on 1 of 2" in finding
+
+
+def test_the_curve_grows_with_the_run_and_its_looks(data, tmp_path):
+    base = make_tiny_base()
+    my_data.attach(base.model, 0)
+    keep = scoring.KeepBest(base.model, lambda: [2.0, 3.0], tmp_path)
+    curve = pictures.LossesAndLooks(keep, [4.0, 5.0])
+    run = training.Training(losses=[5.0], steps=8)
+    curve(run)
+    assert curve.looks == {0: 4.5} and curve.words() == "The held-out loss is 4.50 nats per token before training."
+    assert curve.picture()
+    run.losses[:] = [5.0, 4.0]
+    curve(run)
+    assert curve.looks == {0: 4.5, 2: 2.5} and "to 2.50 after step 2" in curve.words()
+    assert keep.restore() == 2
+
+
+def test_where_it_changed_is_measured_against_the_base_where_that_can_be_read(tmp_path):
+    base = make_tiny_base()
+    base.model.save_pretrained(tmp_path / "base")
+    lora.attach(base.model, r=2, lora_alpha=4)
+    with torch.no_grad():
+        for name, layer in lora.lora_layers(base.model):
+            layer.lora_B.normal_(0, 1e-3)
+            if name.endswith("1.self_attn.k_proj"):
+                layer.lora_B.mul_(1000)
+    folder = save_adapter(base.model, tmp_path / "adapter")
+    _, finding, _ = pictures.where_it_changed(publishing.xray(folder, str(tmp_path / "base")))
+    assert "layer 1's k_proj changed most" in finding
+    without = publishing.xray(folder, str(tmp_path / "nowhere"))
+    assert without.base is None and "brighter" in pictures.where_it_changed(without)[1]
 
 
 # ---- out of the notebook ----
@@ -462,9 +507,9 @@ def test_what_is_shown_of_a_learners_lines_and_answers_is_masked(tmp_path, monke
     assert "[an e-mail address]" in shown and "@" not in shown and not UNSEEN & set(shown)
     by_topic = [one | {"topic": f"t{n % 3}@mail.org\n{TERMINAL}"} for n, one in enumerate(lines(12))]
     data = my_data.read(write(tmp_path, by_topic), AsciiTokenizer(), 100)
-    figure, said = pictures.lines_of(data)
+    figure, *said = pictures.lines_of(data)
     ticks = "".join(tick.get_text() for tick in figure.axes[0].get_yticklabels())
-    assert data.split.by == "topic" and "@" not in pictures.parts(data) + said + ticks
+    assert data.split.by == "topic" and "@" not in pictures.parts(data) + " ".join(said) + ticks
     assert not {*UNSEEN, "\n"} & set(pictures.parts(data))
 
 

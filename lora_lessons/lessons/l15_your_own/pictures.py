@@ -32,7 +32,8 @@ def lines_of(data: MyData) -> tuple[Figure, str, str]:
     """One square a line of the file, a row a topic: grey where it trains, hollow where it is held out."""
     parts = {"trains": data.split.train, "held out": data.split.held_out}
     topics = Counter(topic_of(one) for part in parts.values() for one in part)
-    rows = _rows(parts, by_role=not any(topics))
+    by_role = not any(topics)
+    rows = _rows(parts, by_role)
     each = -(-max(map(sum, rows.values())) // SQUARES)
     figure = Figure(figsize=(7.2, 1.0 + 0.27 * len(rows)))
     ax = figure.subplots()
@@ -49,7 +50,8 @@ def lines_of(data: MyData) -> tuple[Figure, str, str]:
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.set_title(f"{len(data.train)} lines train, {len(data.held_out)} are held out")
-    figure.legend(loc="outside right center")
+    if not by_role:
+        figure.legend(loc="outside right center")
     tokens, many = [*lengths(data.train), *lengths(data.held_out)], len(topics)
     whole = f": all of {masked(', '.join(data.split.topics))}" if data.split.topics else ""
     finding = f"{len(data.train)} lines train (grey), {len(data.held_out)} are held out (hollow){whole}."

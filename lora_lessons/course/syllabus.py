@@ -32,7 +32,7 @@ SYLLABUS: dict[str, Planned] = {
     "08": Planned("Will a real 7B train on my card?", "train a 7B, or say beforehand why not", "a GPU makes it a 7B"),
     "09": Planned("What can one small file change?", "make, mix and merge adapters"),
     "10": Planned(
-        "Does it still work outside Python?", "ship an adapter to llama.cpp and Ollama", "2 GB of disk meanwhile"
+        "Does it still work outside Python?", "ship an adapter to llama.cpp and Ollama", "1 GB of disk meanwhile"
     ),
     "11": Planned("GGUF, GPTQ, AWQ or EXL2?", "choose a format and export to it"),
     "12": Planned("Where does the time go?", "find what makes training slow, and mend it"),

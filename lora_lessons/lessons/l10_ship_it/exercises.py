@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,31 +43,35 @@ def exercise_10_1(in_pairs: Callable[[Tensor, int], Tensor]) -> str | None:
 
 
 @exercise("10.2", "The alpha of an rsLoRA adapter", difficulty=1, minutes=4)
-def exercise_10_2(alpha_in_file: Callable[[int, float, bool], float]) -> str | None:
-    got = answered(alpha_in_file(16, 8.0, True))
+def exercise_10_2(alpha_in_file: Callable[[Mapping[str, Any]], float]) -> str | None:
+    rs, plain = {"r": 16, "lora_alpha": 8, "use_rslora": True}, {"r": 16, "lora_alpha": 8, "use_rslora": False}
+    got = answered(alpha_in_file(rs))
     if advice := not_a_number(got):
         return advice
-    plain = alpha_in_file(16, 8.0, False)
-    if not math.isclose(plain, 8.0):
-        return f"Without rsLoRA both programs divide by r, so alpha stays 8; you gave {plain:.4g}."
     for wrong, advice in (
-        (8.0, "llama.cpp divides by r = 16 and gets 0.5; the adapter was trained with 8/√16 = 2."),
+        (8.0, "llama.cpp divides by r = 16 and gets 0.5; the adapter was trained with 8/√16 = 2, √r times as strong."),
         (
             2.0,
-            "That is the factor itself, and llama.cpp will divide it by r once more. Give it the number that is 2 afterwards.",
+            "That is the scale itself, and llama.cpp will divide it by r once more. Write the number that is 2 afterwards.",
         ),
-        (0.5, "That is α/r, the factor that llama.cpp would use by itself."),
-        (128.0, "Only √r is missing, not r: 128/16 is 8, and the adapter was trained with 2."),
+        (0.5, "That is α/r, which llama.cpp works out by itself and would divide by r again."),
+        (128.0, "Only √r is missing, not r: 128/16 is 8, α itself, and the adapter was trained with 2."),
     ):
-        if math.isclose(got, wrong):
+        if math.isclose(got, wrong, rel_tol=1e-6):
             return advice
     if not math.isclose(got, 32.0, rel_tol=1e-6):
         return f"llama.cpp would scale by {got:.4g}/16 = {got / 16:.4g}; the adapter was trained with 8/√16 = 2."
-    if not math.isclose(other := alpha_in_file(64, 16.0, False), 16.0):
+    if not math.isclose(other := alpha_in_file(plain), 8.0):
+        return f"Right for rsLoRA. Without it both programs divide by r, so alpha stays 8; with your {other:.4g} it is √r times too strong."
+    if not math.isclose(alpha_in_file(rs | {"r": 64, "lora_alpha": 16}), 128.0):
+        return "That is right for r = 16 but wrong for r = 64: use √r, not 4."
+    if not math.isclose(other := alpha_in_file(plain | {"r": 64, "lora_alpha": 16}), 16.0):
         return f"Without rsLoRA alpha stays as it is, 16 here; you gave {other:.4g}."
-    if math.isclose(alpha_in_file(64, 16.0, True), 128.0):
-        return None
-    return "That is right for r = 16 but wrong for r = 64: use √r, not 4."
+    try:
+        older = alpha_in_file({"r": 16, "lora_alpha": 8})
+    except KeyError:
+        return "Right, but an older file may have no use_rslora: read it with config.get(…)."
+    return None if math.isclose(older, 8.0) else "A file without use_rslora is plain LoRA: alpha stays as it is."
 
 
 @exercise("10.3", "A net that text cannot slip through", difficulty=2, minutes=6)

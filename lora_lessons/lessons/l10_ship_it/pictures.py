@@ -1,4 +1,4 @@
-"""Pictures of lesson 10: the order of rows in two programs, and each file's size against how far its logits drift."""
+"""Pictures of lesson 10: the order of rows in two programs, and how far each file's logits are from PEFT's."""
 
 from __future__ import annotations
 
@@ -6,32 +6,35 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
+from ...drawing import BLUE, GREY, PURPLE, VERMILION
 
 
-def drift_by_size(
-    files: Mapping[str, tuple[float, float]], wrong: Mapping[str, tuple[float, float]], limit: float
-) -> Figure:
-    """Each file's MB and its largest |Δlogit| from PEFT (log axis); `wrong` holds files that should not be shipped."""
-    figure = Figure(figsize=(8.4, 4.2))
+def gaps(off: Mapping[str, float], same: Mapping[str, int], prompts: int, limit: float) -> tuple[Figure, str, str]:
+    """Each file's largest |Δlogit| from PEFT and how often its likeliest token is PEFT's; the finding, and the numbers.
+
+    What keeps `limit` is right; "no adapter" is there to compare with; every other file is wrong.
+    """
+    figure = Figure(figsize=(7.2, 3.4), layout="constrained")
     ax = figure.subplots()
-    ax.axhline(limit, color=GREY, lw=1.4, ls="--")
-    largest = max(mb for mb, _ in {**files, **wrong}.values())
-    label(ax, 0.45 * largest, limit, f"limit for F32: {limit:g}", GREY, xytext=(0, -10))
-    for group, color, mark in ((files, BLUE, "o"), (wrong, VERMILION, "X")):
-        for name, (mb, gap) in group.items():
-            ax.plot([mb], [gap], mark, color=color, ms=10)
-            right = mb < 0.7 * largest
-            label(ax, mb, gap, name, color, xytext=(9 if right else -9, 0), ha="left" if right else "right")
-    ax.set(yscale="log", xlim=(0, 1.08 * largest), xlabel="MB of the file, or of base and adapter")
-    ax.set_ylabel("largest difference of a logit (log)")
-    ax.set_title("What llama.cpp answers, against PEFT")
-    return figure
-
-
-def drift_in_words(files: Mapping[str, tuple[float, float]]) -> str:
-    """What `drift_by_size` shows."""
-    return " ".join(f"{name}: {mb:.0f} MB, largest difference {off:.2g}." for name, (mb, off) in files.items())
+    ax.axvspan(1e-6, limit, color=BLUE, alpha=0.08, lw=0)
+    for row, (name, gap) in enumerate(off.items()):
+        color = BLUE if gap <= limit else GREY if name == "no adapter" else VERMILION
+        ax.plot([gap], [row], "o", color=color, ms=12)
+        ax.text(gap, row - 0.34, f"same token: {same[name]} of {prompts}", ha="center", fontsize=11)
+    ax.text(limit / 1.3, len(off) - 0.62, f"allowed: {limit:g}", ha="right", fontsize=11, color=BLUE, weight="bold")
+    ax.set(
+        xscale="log", xlim=(1e-6, 1e3), ylim=(len(off) - 0.4, -0.75), xlabel="largest difference of a logit from PEFT's"
+    )
+    ax.set_yticks(range(len(off)), list(off), fontsize=11)
+    wrong = {name for name, gap in off.items() if gap > limit} - {"no adapter"}
+    title = "The words pass, the logits do not" if wrong else "Every file gives PEFT's logits"
+    ax.set_title(title)
+    count = "1 file is" if len(wrong) == 1 else f"{len(wrong)} files are"
+    finding = f"{count} far outside the limit, although the likeliest token, which is all that a text shows, is often the same."
+    numbers = " ".join(
+        f"{name}: largest difference {gap:.2g}, same token {same[name]} of {prompts}." for name, gap in off.items()
+    )
+    return figure, finding, numbers
 
 
 def row_order(order: Sequence[int]) -> Figure:
@@ -40,7 +43,7 @@ def row_order(order: Sequence[int]) -> Figure:
     ax = figure.subplots()
     half = len(order) // 2
     for there, row in enumerate(order):
-        color = BLUE if row < half else ORANGE
+        color = BLUE if row < half else PURPLE
         ax.plot([0, 1], [row, there], color=color, lw=2, alpha=0.7, zorder=1)
         for x, y in ((0, row), (1, there)):
             ax.text(x, y, f"{row}", ha="center", va="center", weight="bold", color="white", zorder=3)
@@ -50,7 +53,7 @@ def row_order(order: Sequence[int]) -> Figure:
         (1.08, "llama.cpp turns\nneighbours", "left"),
     ):
         ax.text(side, (len(order) - 1) / 2, name, ha=ha, va="center")
-    ax.set(xlim=(-0.75, 1.65), ylim=(len(order) - 0.4, -0.6), title="The rows of one head, in two programs")
+    ax.set(xlim=(-0.75, 1.65), ylim=(len(order) - 0.4, -0.6), title="llama.cpp wants paired rows side by side")
     ax.axis("off")
     return figure
 

@@ -1,7 +1,7 @@
 """Plausible wrong answers to lesson 10's exercises, each with a piece of the sentence that must name it."""
 
 PAIRS = "def in_pairs(rows, heads): return {}"
-ALPHA = "def alpha_in_file(r, lora_alpha, use_rslora): return {}"
+ALPHA = "def alpha_in_file(config): return {}"
 NET = "def bad_prompts(python, llama, limit): return {}"
 
 WRONG = {
@@ -16,13 +16,20 @@ WRONG = {
         (PAIRS.format("3"), "Return a tensor"),
     ],
     "10.2": [
-        (ALPHA.format("lora_alpha"), "llama.cpp divides by r = 16"),
-        (ALPHA.format("lora_alpha / r ** 0.5 if use_rslora else lora_alpha"), "That is the factor itself"),
-        (ALPHA.format("lora_alpha / r if use_rslora else lora_alpha"), "by itself"),
-        (ALPHA.format("lora_alpha * r if use_rslora else lora_alpha"), "Only √r"),
-        (ALPHA.format("lora_alpha * r ** 0.5"), "Without rsLoRA"),
-        (ALPHA.format("lora_alpha * 4 if use_rslora else lora_alpha"), "use √r, not 4"),
-        (ALPHA.format("lora_alpha * r ** 0.5 if use_rslora else 8"), "16 here"),
+        (ALPHA.format("config['lora_alpha']"), "llama.cpp divides by r = 16"),
+        (ALPHA.format("config['lora_alpha'] / config['r'] ** 0.5"), "That is the scale itself"),
+        (ALPHA.format("config['lora_alpha'] / config['r']"), "divide by r again"),
+        (ALPHA.format("config['lora_alpha'] * config['r']"), "α itself"),
+        (ALPHA.format("config['lora_alpha'] * config['r'] ** 0.5"), "√r times too strong"),
+        (ALPHA.format("config['lora_alpha'] * (4 if config.get('use_rslora') else 1)"), "use √r, not 4"),
+        (ALPHA.format("config['lora_alpha'] * config['r'] ** 0.5 if config['use_rslora'] else 8"), "16 here"),
+        (ALPHA.format("config['lora_alpha'] * (config['r'] ** 0.5 if config['use_rslora'] else 1)"), "an older file"),
+        (
+            ALPHA.format("config['lora_alpha'] * (config['r'] ** 0.5 if config.get('use_rslora', True) else 1)"),
+            "is plain LoRA",
+        ),
+        (ALPHA.format("7.0"), "would scale by 7/16"),
+        (ALPHA.format("[32.0]"), "Return one number"),
     ],
     "10.3": [
         (NET.format("[i for i in range(6) if python[i].argmax() != llama[i].argmax()]"), "compare all logits"),

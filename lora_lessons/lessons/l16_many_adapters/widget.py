@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ... import lora, lowrank, memory, models
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
-from ...drawing import BLUE, GREY, VERMILION, label
+from ...drawing import BLUE, GREY, ORANGE, label
 from ...tools import planning
 
 if TYPE_CHECKING:
@@ -119,8 +119,8 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     ax: Any = figure.subplots()
     ax.plot(stops, drawn, color=BLUE, lw=2)
     merged = fits[0].merged
-    ax.axhline(merged, color=VERMILION, lw=1.6, ls="--")
-    label(ax, stops[0], merged, f"merged models: {merged:,}", VERMILION, xytext=(4, 9))
+    ax.axhline(merged, color=ORANGE, lw=2, ls="--")
+    label(ax, stops[0], merged, f"merged models: {merged:,}", "black", xytext=(4, 9))
     ax.axhline(HUNDRED, color=GREY, lw=1.2, ls=":")
     label(ax, 2.6 * stops[-1], HUNDRED, "a hundred", GREY, xytext=(0, 8), ha="right")
     ax.set(
@@ -134,7 +134,7 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     ax.yaxis.set_major_formatter("{x:,.0f}")
     ax.set_xticks(stops, [f"{stop}" for stop in stops])
     ax.minorticks_off()
-    ax.set_title(f"Adapters beside one base on {card}", color=GREY)
+    ax.set_title(f"Adapters beside one base on {card}")
     words = [_words(model, form, targets, card, texts_gb, stop, one) for stop, one in zip(stops, fits, strict=True)]
     scene = Scene(Backdrop(figure), stops, words)
     scene.dot(ax, stops, drawn, BLUE, size=13)

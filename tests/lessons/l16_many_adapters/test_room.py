@@ -8,8 +8,8 @@ from peft import LoraConfig, get_peft_model
 
 from lora_lessons import lora, many_adapters, mixing
 from lora_lessons.adapter import adapter_of
-from lora_lessons.lessons.l16_many_adapters import pictures, serving, speed
-from lora_lessons.lessons.l16_many_adapters.speed import Cost
+from lora_lessons.lessons.l16_many_adapters import exercises, measured, pictures
+from lora_lessons.lessons.l16_many_adapters.measured import Cost
 from lora_lessons.paths import course_root
 
 
@@ -28,7 +28,7 @@ def trained(model, count=2):
 
 def test_a_hundred_are_a_hundred_different_ones(tiny_model):
     parents = trained(tiny_model)
-    found = speed.hundred(parents, seed=1)
+    found = measured.hundred(parents, seed=1)
     assert len(found) == len({adapter.name for adapter in found}) == 100
     layer = next(iter(parents[0].A))
     updates = torch.stack(
@@ -42,7 +42,7 @@ def test_a_hundred_are_a_hundred_different_ones(tiny_model):
 
 def test_the_first_ones_are_those_that_were_trained_and_a_seed_repeats(tiny_model):
     parents = trained(tiny_model)
-    one, again, other = (speed.hundred(parents, 8, seed) for seed in (1, 1, 2))
+    one, again, other = (measured.hundred(parents, 8, seed) for seed in (1, 1, 2))
     for parent, adapter in zip(parents, one, strict=False):
         assert adapter.name == parent.name and all(torch.equal(adapter.A[n], parent.A[n].half()) for n in parent.A)
     last = [run[-1].A[next(iter(parents[0].A))] for run in (one, again, other)]
@@ -56,53 +56,39 @@ def test_what_comes_before_the_first_token_counts_once_for_an_answer():
 
 def test_each_ways_fastest_round_is_compared():
     slow, fast, late = Cost(0.0, 4.0), Cost(1.0, 1.0), Cost(200.0, 0.5)
-    assert speed.fastest([slow, fast, late]) == fast
-    assert speed.times([slow, fast, late], [slow]) == pytest.approx(64 * 4 / (1 + 64))
-
-
-def test_peft_is_measured_in_turn_with_ours_and_on_the_same_rows(tiny_model, monkeypatch):
-    adapters, turns = trained(tiny_model, 4), []
-    many = mixing.shared_copy(tiny_model)
-    many_adapters.attach(many, adapters)
-    gathering = speed.gathering
-
-    def theirs(input_ids, adapter_names, use_cache):
-        turns.append(("PEFT", adapter_names, input_ids.tolist()))
-
-    def ours(many, wanted, ids):
-        turns.append(("ours", wanted, ids.tolist()))
-        return gathering(many, wanted, ids)
-
-    monkeypatch.setattr(speed, "gathering", ours)
-    found = speed.beside_peft(theirs, many, adapters, [2, 4], rounds=2)
-    assert [who for who, *_ in turns] == ["PEFT", "ours"] * 4 and turns[0][1:] == turns[1][1:] == turns[4][1:]
-    assert [len(set(wanted)) for _, wanted, _ in turns] == [2, 2, 4, 4] * 2
-    for ways in found.values():
-        assert [len(rounds) for rounds in ways.values()] == [2, 2] and ways[speed.GATHERED][0].before > 0
+    assert measured.fastest([slow, fast, late]) == fast
+    assert measured.times([slow, fast, late], [slow]) == pytest.approx(64 * 4 / (1 + 64))
 
 
 def test_peft_holds_the_same_adapters(tiny_model):
-    adapters, ids = speed.hundred(trained(tiny_model), 6), torch.arange(6)[:, None]
+    adapters, ids = measured.hundred(trained(tiny_model), 6), torch.arange(6)[:, None]
     many = mixing.shared_copy(tiny_model)
     many_adapters.attach(many, adapters)
     theirs = get_peft_model(
         mixing.shared_copy(tiny_model), LoraConfig(target_modules=list(adapters[0].A)), "unused"
     ).eval()
-    speed.hold(theirs, adapters)
+    measured.hold(theirs, adapters)
     names = [one.name for one in adapters]
     with torch.no_grad(), many_adapters.chosen(many, names):
         assert torch.allclose(theirs(input_ids=ids, adapter_names=names).logits, many(ids).logits, atol=1e-4)
 
 
-def test_the_colleagues_scales_are_wrong_for_small_ranks_alone_and_go_again(tiny_model):
-    adapters = speed.hundred(trained(tiny_model), 8)
-    many_adapters.attach(tiny_model, adapters)
-    layer = next(iter(many_adapters.many_layers(tiny_model).values()))
-    own = layer.scaling
-    with pytest.raises(KeyError), serving.at_work(tiny_model, adapters):
-        assert [bool(same) for same in layer.scaling == own] == [adapter.r == 4 for adapter in adapters]
-        raise KeyError
-    assert layer.scaling is own and any(adapter.r == 2 for adapter in adapters)
+def test_each_row_goes_through_its_own_adapter_by_hand_and_the_model_is_bare_again(tiny_model):
+    made = measured.hundred(trained(tiny_model), 8)
+    rows, ids = [made[0], None, made[3], made[0], made[6]], torch.arange(5)[:, None]
+    assert len({adapter.r for adapter in rows if adapter}) == 2
+
+    def logits(row):
+        with torch.no_grad(), mixing.attached(tiny_model, rows[row]):
+            return tiny_model(ids[row : row + 1]).logits
+
+    right = torch.cat([logits(row) for row in range(5)])
+    with torch.no_grad(), exercises.beside(tiny_model, rows):
+        torch.testing.assert_close(tiny_model(ids).logits, right, rtol=1e-3, atol=1e-3)
+    with torch.no_grad(), exercises.beside(tiny_model, rows, stack=exercises.colleagues_stack):
+        wrong = (tiny_model(ids).logits - right).abs().amax((1, 2)) > 1e-2
+    assert wrong.tolist() == [adapter is not None and adapter.r == 2 for adapter in rows]
+    assert torch.equal(logits(1), right[1:2]), "the model is bare again"
 
 
 def test_the_lesson_names_the_llama_cpp_that_is_installed():
@@ -114,22 +100,26 @@ def test_the_lesson_names_the_llama_cpp_that_is_installed():
 
 
 def test_rows_that_want_the_same_are_one_group():
-    assert speed.groups(["a", None, "a", "b", None]) == {"a": [0, 2], None: [1, 4], "b": [3]}
+    assert measured.groups(["a", None, "a", "b", None]) == {"a": [0, 2], None: [1, 4], "b": [3]}
 
 
 def test_every_way_is_measured_for_every_number_of_adapters(tiny_model):
     adapters = trained(tiny_model, 4)
     many = mixing.shared_copy(tiny_model)
     many_adapters.attach(many, adapters)
-    found = speed.compare(tiny_model, many, adapters, [1, 4], rounds=2)
-    assert list(found) == [speed.GATHERED, speed.COPIES, speed.SWAPPED, speed.MERGED]
+    asked = []
+
+    def theirs(input_ids, adapter_names, use_cache):
+        asked.append((adapter_names, input_ids.tolist()))
+
+    found = measured.compare(tiny_model, many, theirs, adapters, [1, 4], rounds=2)
+    assert list(found) == [measured.GATHERED, measured.PEFT, measured.SWAPPED, measured.COPIES]
     for costs in found.values():
         assert list(costs) == [1, 4] and all(len(rounds) == 2 for rounds in costs.values()), "every round is kept"
         assert all(cost.step > 0 for rounds in costs.values() for cost in rounds)
-    merged, copies = found[speed.MERGED], found[speed.COPIES]
-    for n in range(2):
-        assert merged[4][n].before == pytest.approx(4 * merged[1][n].before) and copies[4][n].before == 0
-        assert merged[4][n].step == copies[4][n].step
+    assert [len(set(names)) for names, _ in asked] == [1, 4] * 2 and asked[0] == asked[2]
+    assert len(asked[0][0]) == len(asked[0][1]) == measured.ROWS
+    assert found[measured.GATHERED][4][0].before > 0 == found[measured.COPIES][4][0].before
     assert not list(lora.lora_layers(tiny_model)), "the base is bare again"
 
 
@@ -143,9 +133,9 @@ def test_a_swapped_group_goes_through_its_adapter_and_a_gathered_row_through_its
         with torch.no_grad():
             seen.append((rows.flatten().tolist(), model(rows).logits[:, -1]))
 
-    monkeypatch.setattr(speed, "one_step", watched)
-    speed.swapping(tiny_model, {adapter.name: adapter for adapter in adapters}, wanted, ids)
-    speed.gathering(many, wanted, ids)
+    monkeypatch.setattr(measured, "one_step", watched)
+    measured.swapping(tiny_model, {adapter.name: adapter for adapter in adapters}, wanted, ids)
+    measured.gathering(many, wanted, ids)
     *groups, (_, gathered) = seen
     assert [rows for rows, _ in groups] == [[3, 5], [4], [6]]
     swapped = torch.empty_like(gathered)
@@ -173,7 +163,7 @@ class Pretended:
 
 def test_requests_sent_at_once_name_their_own_adapters():
     server = Pretended()
-    found = serving.at_once(server, [5, 6], [{"one": 1.0}, {"two": 0.5}, {}], tokens=8)
+    found = measured.at_once(server, [5, 6], [{"one": 1.0}, {"two": 0.5}, {}], tokens=8)
     scales = sorted(tuple(entry["scale"] for entry in body["lora"]) for body in server.asked)
     assert scales == [(0.0, 0.0), (0.0, 0.5), (1.0, 0.0)]
     assert found.passes == found.tokens == 24 and found.shared == 1.0
@@ -182,18 +172,27 @@ def test_requests_sent_at_once_name_their_own_adapters():
 
 
 def test_pictures_say_what_they_show():
-    costs = {way: {1: [Cost(0, 2.0), Cost(0, 1.0)], 32: [Cost(64.0, 1.0)]} for way in pictures.COLORS}
-    costs[speed.SWAPPED] = costs[speed.SWAPPED] | {32: [Cost(192.0, 1.0)]}
-    figure, words = pictures.by_adapters(costs)
-    assert words.endswith("With 32 adapters, gathered has 2.0 times the tokens per second of swapped.")
-    assert "gathered: 1 adapter 32, 32 adapters 16." in words, "the fastest round counts"
-    lines = [line.get_ydata() for line in figure.axes[0].lines if line.get_marker() == "o"]
-    dots = [dots.get_offsets().tolist() for dots in figure.axes[0].collections]
-    assert [list(line) for line in lines] == 2 * [[32, 16]] + [[32, 8]] + [[32, 16]]
-    assert dots[0] == [[1, 16], [1, 32], [32, 16]], "every round is there"
-    answered = [serving.Answered({"one": 1.0}, 0.0, 1.0), serving.Answered({"one": 0.5}, 1.0, 2.0)]
-    figure, words = pictures.in_time({"two scales": serving.Together(answered, 64, 64)})
-    assert words == "two scales: 64 passes for 64 tokens, the last answer after 2.0 s."
-    assert [text.get_text() for text in figure.axes[0].texts] == ["one", "one × 0.5"]
-    titles = [figure.axes[0].get_title(loc=place) for place in ("left", "center")]
-    assert "two scales: 1.0 tokens per pass" in titles
+    ways = (measured.GATHERED, measured.PEFT, measured.SWAPPED, measured.COPIES)
+    costs = {way: {1: [Cost(0, 2.0), Cost(0, 1.0)], 32: [Cost(64.0, 1.0)]} for way in ways}
+    costs[measured.SWAPPED] = costs[measured.SWAPPED] | {32: [Cost(192.0, 1.0)]}
+    figure, words, numbers = pictures.by_adapters(costs)
+    assert words.startswith(
+        "with 32 adapters in the batch, gathering gives 2.0 times the tokens per second of swapping"
+    )
+    assert "gathered: 1 adapter 32, 32 adapters 16." in numbers, "the fastest round counts"
+    assert [list(line.get_ydata()) for line in figure.axes[0].lines] == 2 * [[32, 16]]
+    (band,) = figure.axes[0].collections
+    assert {(x, y) for x, y in band.get_paths()[0].vertices.tolist()} == {(1, 32), (32, 8), (32, 16)}
+
+
+def test_an_adapter_keeps_its_colour_in_every_panel():
+    one, two = {"one": 1.0}, {"two": 1.0}
+    alone = measured.Together([measured.Answered(one, 0.0, 1.0)] * 2, 64, 16)
+    both = measured.Together([measured.Answered(one, 1.0, 2.0), measured.Answered(two, 0.0, 1.0)], 64, 64)
+    figure, words = pictures.in_time({"alone": alone, "both": both})
+    assert words.endswith("both: 64 passes for 64 tokens, the last answer after 2.0 s.")
+    bars = [[bar.get_facecolor() for bar in ax.patches] for ax in figure.axes]
+    assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["one", "one"], ["two", "one"]]
+    assert bars[0][0] == bars[0][1] == bars[1][1] != bars[1][0]
+    titles = [ax.get_title(loc=place) for ax in figure.axes for place in ("left", "center")]
+    assert {"alone: 4 tokens per pass", "both: 1 token per pass"} <= set(titles)

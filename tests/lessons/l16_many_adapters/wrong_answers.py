@@ -1,8 +1,8 @@
 """Plausible wrong answers to lesson 16's exercises, each with a piece of the sentence that must name it."""
 
-UPDATE = "def update(x, A, B, scaling, wanted):\n    {}"
+UPDATE = "def gathered_update(x, A, B, scaling, wanted):\n    {}"
 STACK = """from torch.nn.functional import pad
-def stack(adapters):
+def stack_adapters(adapters):
     n, r = len(adapters), max(len(A) for A, B, alpha in adapters)
     stacked_A = torch.stack([pad(A, (0, 0, 0, r - len(A))) for A, B, alpha in adapters])
     stacked_B = torch.stack([pad(B, (0, r - B.shape[1])) for A, B, alpha in adapters])
@@ -51,11 +51,11 @@ WRONG = {
         (STACK.format("return stacked_A, stacked_B"), "three tensors"),
         (STACK.format("return stacked_A.mT, stacked_B, torch.ones(n)"), "A 3×4×6"),
         (
-            "def stack(adapters):\n    A, B, alpha = zip(*adapters)\n    return torch.stack(A), torch.stack(B), torch.tensor(alpha)",
+            "def stack_adapters(adapters):\n    A, B, alpha = zip(*adapters)\n    return torch.stack(A), torch.stack(B), torch.tensor(alpha)",
             "cannot be stacked",
         ),
         (
-            "def stack(adapters):\n    r = min(len(A) for A, B, a in adapters)\n"
+            "def stack_adapters(adapters):\n    r = min(len(A) for A, B, a in adapters)\n"
             "    return torch.stack([A[:r] for A, B, a in adapters]), torch.stack([B[:, :r] for A, B, a in adapters]), torch.ones(3)",
             "Cut to the smallest rank",
         ),

@@ -86,26 +86,3 @@ def sweep_lines(
     if percent:
         ax.yaxis.set_major_formatter(lambda y, _: f"{y:.1%}")
     return figure
-
-
-def intervals(rows: Mapping[str, Any], reference: str, xlabel: str) -> Figure:
-    """One row a contender: its mean and 95% interval, the reference's interval drawn through; apart or not is said.
-
-    `rows` holds {name: sweep.Summary}; a row named "fair: …" is a dot, all others are squares.
-    """
-    figure = Figure(figsize=(8.0, 0.9 + 0.38 * len(rows)))
-    ax, here = figure.subplots(), rows[reference]
-    ax.axvspan(here.low, here.high, color=SKY, alpha=0.3, lw=0)
-    for y, (name, s) in enumerate(rows.items()):
-        apart = s.apart(here) and name != reference
-        color = BLUE if name == reference else (GREEN if s.mean < here.mean else VERMILION) if apart else GREY
-        ax.plot([s.low, s.high], [y, y], color=color, lw=2.4)
-        ax.plot([s.mean], [y], "o" if name.startswith("fair") else "s", color=color, ms=7)
-        words = ("lower" if s.mean < here.mean else "higher") if apart else "overlaps"
-        label(ax, s.high, y, "the reference" if name == reference else words, color, size=9)
-    ax.set_yticks(range(len(rows)), list(rows))
-    ax.set(ylim=(len(rows) - 0.5, -0.6), xlabel=xlabel)
-    left, right = ax.get_xlim()
-    ax.set_xlim(left, right + 0.15 * (right - left))
-    ax.grid(axis="y", visible=False)
-    return figure

@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ...course.figures import intervals as intervals
 from ...course.figures import sweep_lines as sweep_lines
 from ...drawing import BLUE, GREY, ORANGE, VERMILION, label
 from ...experiments.sweep import Summary
@@ -112,6 +111,33 @@ def of_table_6(ours: Lines) -> tuple[str, str]:
         "Right, ours, in nats and turned so that higher is better: all linear layers lie above q and v at every rank.",
         listed,
     )
+
+
+def of_methods(rows: Mapping[str, Mapping[str, Summary]]) -> tuple[Figure, str, str]:
+    """A row for each method, and in it a mark and an interval for each way to run it; the first is what all are held to.
+
+    Vermilion: above the first one's band. Returns the finding and the numbers, too.
+    """
+    figure = Figure(figsize=(7.2, 1.0 + 0.9 * len(rows)))
+    ax, here = figure.subplots(), next(iter(next(iter(rows.values())).values()))
+    ax.axvspan(here.low, here.high, color="#d6e6f2", lw=0)
+    worse = 0
+    for y, ways in enumerate(rows.values()):
+        for n, (way, one) in enumerate(ways.items()):
+            above = one.apart(here) and one.mean > here.mean
+            worse += above
+            color, at = VERMILION if above else BLUE, y + (n - (len(ways) - 1) / 2) * 0.3
+            ax.plot([one.low, one.high], [at, at], color=color, lw=2.4)
+            ax.plot([one.mean], [at], "o", color=color, ms=7)
+            label(ax, one.high, at, way, "black", size=10)
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.set(ylim=(len(rows) - 0.4, -0.6), xlabel="held-out loss (nats), 95% interval over three seeds")
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right + 0.12 * (right - left))
+    ax.set_title("No variant lies below LoRA's band")
+    ax.grid(axis="y", visible=False)
+    every = {f"{name}, {way}": one for name, ways in rows.items() for way, one in ways.items()}
+    return figure, f"no row lies below LoRA's band; {worse} lie above it, in vermilion.", of_intervals(every)
 
 
 def of_intervals(rows: Mapping[str, Summary]) -> str:

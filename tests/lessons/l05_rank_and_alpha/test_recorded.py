@@ -62,3 +62,13 @@ def test_intervals_are_said_to_the_thousandth():
     """3.161 and 3.163 miss each other, and as 3.16 and 3.16 they would look as if they touched."""
     rows = {"a": measured.over_seeds(RUNS, "lora", 8, 16)}
     assert pictures.of_intervals(rows) == "a: 3.075 to 3.125."
+
+
+def test_only_what_lies_above_the_reference_is_drawn_as_worse():
+    near, far = measured.over_seeds(RUNS, "lora", 8, 16), measured.over_seeds(RUNS, "lora", 64, 128)
+    figure, finding, numbers = pictures.of_methods(
+        {"LoRA": {"here": near}, "other": {"as it was": near, "louder": far}}
+    )
+    marks = [line.get_color() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert marks == [pictures.BLUE, pictures.BLUE, pictures.VERMILION]
+    assert "1 lie above it" in finding and "other, louder: " in numbers

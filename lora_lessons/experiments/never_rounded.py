@@ -248,6 +248,19 @@ def spectra(found: Mapping[str, Tensor]) -> dict[str, float]:
     }
 
 
+def dose(W: Tensor, times: float, seed: int = 0) -> Tensor:
+    """Noise as rounding to Q4_1 makes it, `times` as strong: up to half the distance between two marks, each way."""
+    blocks = W.detach().reshape(-1, 32)
+    apart = (blocks.amax(1, keepdim=True) - blocks.amin(1, keepdim=True)) / 15
+    noise = torch.rand(blocks.shape, generator=torch.Generator().manual_seed(seed)) - 0.5
+    return (times * apart * noise).reshape(W.shape)
+
+
+def directions(W: Tensor, doses: Sequence[float], seed: int = 0) -> list[int]:
+    """How many directions hold 90% of the energy of W after each dose."""
+    return [lowrank.rank_for_energy(lowrank.svd(W.detach() + dose(W, times, seed)).S, 0.9) for times in doses]
+
+
 def best_rate(runs: Sequence[Mapping[str, Any]]) -> float:
     """The learning rate whose runs end with the lowest mean held-out loss."""
     rates = sorted({run["learning_rate"] for run in runs})

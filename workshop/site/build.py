@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def stored() -> dict[str, NotebookNode]:
-    """Every lesson and side trip as it is stored, by place: "01_low_rank", "deeper/01_the_bases_own_grid"."""
+    """Every lesson and side trip as it is stored, by place: "01_low_rank", "deeper/06_never_rounded"."""
     import nbformat
 
     return {

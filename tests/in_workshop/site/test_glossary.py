@@ -107,7 +107,6 @@ MISREAD = [
     ("15_your_own", "the folded [parameters] cell"),
     ("15_your_own", "Compare the list of [labels]"),
     ("16_many_adapters", "one [step], which gives every row a token"),
-    ("deeper/01_the_bases_own_grid", "by up to half a [step]"),
     ("deeper/04_merging_in_bf16", "Rounding errors point in all [directions]"),
     ("deeper/09_merging", "of a [step] on average"),
     ("deeper/14_text_and_loss", "so the data [step] must"),

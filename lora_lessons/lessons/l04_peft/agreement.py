@@ -1,7 +1,7 @@
 """Our model beside PEFT's: which numbers belong together, how far apart the two are, and what is recorded of it.
 
-And what else lesson 04 looks at: pieces of installed source code, what 16 bits leave of an update (its side trip), and how
-large adapters for real 7B shapes are, counted on the meta device, where shapes cost no memory.
+And what else lesson 04 looks at: pieces of installed source code, and how large adapters for real 7B shapes are, counted on
+the meta device, where shapes cost no memory.
 """
 
 from __future__ import annotations
@@ -84,31 +84,6 @@ def heart(function: Callable[..., Any], first: str, last: str) -> str:
     start = next(i for i, line in enumerate(lines) if first in line)
     end = next(i for i, line in enumerate(lines) if i >= start and last in line)
     return textwrap.dedent("\n".join(lines[start : end + 1]))
-
-
-@torch.no_grad()
-def merge_error(model: nn.Module, size: float = 1.0, every: int = 1) -> tuple[float, float]:
-    """Merge size·ΔW into bf16 weights, in thought, in every `every`-th layer.
-
-    Returns (energy of the error / energy of the update, share of weights that did not move at all).
-    """
-    error = energy = unmoved = count = 0.0
-    for _, layer in list(lora.lora_layers(model))[::every]:
-        W, delta = layer.base_layer.weight.bfloat16().float(), size * layer.delta()
-        added = (W + delta).bfloat16().float() - W
-        error += (added - delta).square().sum().item()
-        energy += delta.square().sum().item()
-        unmoved += (added == 0).sum().item()
-        count += W.numel()
-    return error / energy, unmoved / count
-
-
-@torch.no_grad()
-def to_bf16(model: nn.Module) -> None:
-    """Round every weight to what bf16 can hold, in place; A and B stay as they are."""
-    for name, p in model.named_parameters():
-        if "lora_" not in name:
-            p.copy_(p.bfloat16())
 
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]

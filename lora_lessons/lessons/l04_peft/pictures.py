@@ -1,10 +1,9 @@
-"""Pictures of lesson 04: one layer under two names, gaps between the two, file sizes; of its side trip, merging in 16 bits."""
+"""Pictures of lesson 04: one layer under two names, gaps between the two, file sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -80,46 +79,4 @@ def adapter_sizes(counts: Mapping[tuple[str, str], int], ranks: Sequence[int], b
     ax.set_xticks(ticks := (5, 10, 20, 50, 100, 200, 500), [str(t) for t in ticks])
     ax.minorticks_off()
     ax.set_title("An adapter's file for a 7B")
-    return figure
-
-
-def between_marks(value: float, update: float) -> tuple[Figure, str]:
-    """The numbers that bf16 can hold around `value`, and a sum that falls between two of them. And its words."""
-    first = torch.tensor(value).bfloat16().item()
-    step = (torch.nextafter(torch.tensor(first).bfloat16(), torch.tensor(torch.inf).bfloat16()) - first).item()
-    kept = torch.tensor(first + update).bfloat16().item()
-    figure = Figure(figsize=(7.6, 2.0))
-    ax = figure.subplots()
-    marks = [first + i * step for i in range(-1, 4)]
-    ax.axhline(0, color=GREY, lw=1)
-    for mark in marks:
-        ax.plot([mark, mark], [-0.12, 0.12], color=GREY, lw=2)
-        ax.text(mark, -0.3, f"{mark:.5f}", ha="center", va="top", color=GREY)
-    ax.plot([first], [0], "o", color=BLUE, ms=11)
-    label(ax, first, 0.42, "W, a weight", BLUE, xytext=(5, 0), ha="right")
-    ax.annotate("", (first + update, 0.1), (first, 0.1), arrowprops={"arrowstyle": "-|>", "color": VERMILION, "lw": 2})
-    label(ax, first + update, 0.42, "W + ΔW", VERMILION, xytext=(0, 0), ha="left")
-    ax.set(xlim=(first - 1.6 * step, first + 3.6 * step), ylim=(-0.9, 0.8))
-    ax.axis("off")
-    ax.set_title("The numbers that bf16 can hold near 0.1")
-    went = "back to where it was" if kept == first else "to the next mark"
-    return figure, (
-        f"near {first:.3f} the numbers that bf16 can hold are {step:.5f} apart. An update of {update:.5f} ends between "
-        f"two of them, so the merged weight is rounded {went}: the update is {'lost' if kept == first else 'changed'}."
-    )
-
-
-def merge_errors(sizes: Sequence[float], errors: Sequence[float]) -> Figure:
-    """The error of a 16-bit merge as a share of ΔW's energy, against the update's size; 1 is the adapter as trained."""
-    figure = Figure(figsize=(7.2, 3.2))
-    ax = figure.subplots()
-    ax.plot(sizes, errors, "o-", color=BLUE)
-    trained = errors[list(sizes).index(1)]
-    ax.plot([1], [trained], "o", color=VERMILION, ms=10)
-    label(ax, 1, trained, "as trained here", VERMILION, xytext=(10, 8))
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(sizes, [f"{size:g}×" for size in sizes])
-    ax.set(xlabel="size of the update", ylabel="error, share of its energy", ylim=(0, 1))
-    ax.set_title("Merged into bf16 weights")
-    ax.minorticks_off()
     return figure

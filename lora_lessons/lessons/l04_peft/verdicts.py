@@ -1,4 +1,4 @@
-"""Verdicts of lesson 04 and its side trip: merging, and how large an adapter's file is.
+"""Verdicts of lesson 04: merging, and how large an adapter's file is.
 
 For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
@@ -27,22 +27,6 @@ def g10(measured: Mapping[str, Any]) -> str | None:
     if not measured["apart.restored"]:
         return None
     return HOLDS if measured["merge.restored"] else CONDITION
-
-
-@claim(
-    "G10",
-    "04_merging_in_bf16",
-    says="After training, the weights can be merged into the base or kept apart as an adapter",
-    written_for=CONDITION,
-    sentence="Merging into 16-bit weights rounds the sum. This small update lost {merge.error:.0%} of its energy to that, and one eight times its size only "
-    "{merge.error_8x:.1%}. Single logits moved, but the held-out loss hardly did: {merge.loss_apart_bf16:.3f} apart, {merge.loss_merged_bf16:.3f} merged.",
-)
-def g10_merging_in_bf16(measured: Mapping[str, Any]) -> str | None:
-    if measured["merge.error"] <= 0.01:
-        return HOLDS
-    if abs(measured["merge.loss_apart_bf16"] - measured["merge.loss_merged_bf16"]) > 0.05:
-        return CORRECTED
-    return CONDITION if measured["merge.error_8x"] < 0.01 else None
 
 
 @claim(

@@ -1,4 +1,4 @@
-"""Exercises of lesson 09: a sum of two adapters, distance of distributions, a merge undone."""
+"""Exercises of lesson 09 and its side trip: a sum of two adapters, a merge undone, a merge into one 4-bit file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from ... import evaluation
-from ...course.exercises import answered, exercise, not_a_number
+from ... import quant
+from ...course.exercises import answered, exercise
 
 
-@exercise("09.1", "Two adapters in one", difficulty=2, minutes=8)
+@exercise("09.1", "Two adapters in one", difficulty=2, minutes=8, keeps="add")
 def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tensor]]) -> str | None:
     generator = torch.Generator().manual_seed(0)
     parts = [
@@ -51,48 +51,6 @@ def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[
     return "The shapes are right and B·A is not w₁·B₁A₁ + w₂·B₂A₂: keep the same order in A as in B."
 
 
-@exercise("09.2", "How far apart", difficulty=2, minutes=8)
-def exercise_09_2(kl: Callable[[Tensor, Tensor], Tensor]) -> str | None:
-    generator = torch.Generator().manual_seed(0)
-    p, q = 2 * torch.randn(4, 9, generator=generator), 2 * torch.randn(4, 9, generator=generator)
-    right = evaluation.divergence(p, q)
-    got = answered(kl(p.clone(), q.clone()))
-    if isinstance(got, Tensor) and got.ndim:
-        each = evaluation.divergence(p[:1], q[:1])
-        last = got.flatten()[0].item() if got.numel() else 0.0
-        tail = " These are the tokens' own values: take their mean." if abs(last - each) < 1e-4 else ""
-        return f"One number is asked, the mean over tokens; you returned a tensor of shape {tuple(got.shape)}.{tail}"
-    if not isinstance(got, Tensor) and (complaint := not_a_number(got)):
-        return complaint
-    value = float(got)
-    if value != value:
-        return (
-            "The logarithm of a logit is not a number where the logit is negative: log_softmax gives log-probabilities."
-        )
-    if abs(value - right) < 1e-4:
-        return None
-    P, Q = p.softmax(-1), q.softmax(-1)
-    for wrong, name in (
-        (evaluation.divergence(q, p), "That is KL(q ‖ p): p, the reference, weighs the differences."),
-        (right * 4, "Summed over the tokens: take the mean over them."),
-        (right / 9, "Divided by the vocabulary too: sum over it, and take the mean over tokens alone."),
-        (
-            float((p * (p - q)).sum(-1).mean()),
-            "Logits are no probabilities and no log-probabilities yet: log_softmax first.",
-        ),
-        (evaluation.divergence(p.T, q.T) * 9 / 4, "Over the vocabulary, the last dimension: log_softmax(-1)."),
-        (evaluation.divergence(p.T, q.T), "Over the vocabulary, the last dimension: log_softmax(-1)."),
-        (float((P * (p - q)).sum(-1).mean()), "Logits are no log-probabilities yet: log_softmax makes them so."),
-        (float((P - Q).abs().sum(-1).mean()), "That is the distance of the probabilities, without a logarithm."),
-        (-right, "The sign is turned: log p − log q."),
-    ):
-        if abs(value - wrong) < 1e-4:
-            return name
-    return (
-        f"Σ p·(log p − log q) over the vocabulary, then the mean over tokens: {right:.4f} here; you gave {value:.4f}."
-    )
-
-
 @exercise("09.3", "Merge, and take it back", difficulty=2, minutes=6)
 def exercise_09_3(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> str | None:
     generator = torch.Generator().manual_seed(0)
@@ -122,3 +80,29 @@ def exercise_09_3(merge_and_back: Callable[[Tensor, Tensor], tuple[Tensor, Tenso
     if not torch.equal(merged, (W.float() + delta).to(W.dtype)):
         return "W came back, but the merged weight is not W + ΔW: add in fp32, then round once."
     return None
+
+
+@exercise("09.4", "One file, please", difficulty=1, minutes=6)
+def exercise_09_4(merge: Callable[[Tensor, Tensor], quant.Quantized]) -> str | None:
+    generator = torch.Generator().manual_seed(0)  # sizes as real ones have them
+    W = (0.1 * torch.randn(96, 128, generator=generator)).bfloat16()
+    delta = 0.0014 * torch.randn(96, 128, generator=generator)
+    got = answered(merge(W.clone(), delta.clone()))
+    if not isinstance(got, quant.Quantized):
+        return "Return the merged weight in 4 bits: what quant.quantize(…, 'nf4') returns."
+    if got.codebook != "nf4":
+        return f"Rounded to {got.codebook}: the file should be in NF4."
+    result, W4 = quant.dequantize(got).float(), quant.dequantize(quant.quantize(W, "nf4")).float()
+    whole = W.float() + delta
+    share = float(((result - W4) * delta).sum() / delta.square().sum())
+    if 0.9 < share < 1.1 and float((result - whole).norm() / whole.norm()) < 0.15:
+        return None
+    if torch.equal(result, W4):
+        return "That is the base in 4 bits: ΔW is not in it."
+    again = quant.dequantize(quant.quantize((W4 + delta).bfloat16(), "nf4")).float()
+    if float((result - again).abs().mean()) < 1e-4:
+        return (
+            f"Round, merge, round again: {share:.0%} of ΔW is left. The 4-bit base lies exactly on its marks, and rounding "
+            "puts it back there. Start from the 16-bit W."
+        )
+    return f"{share:.0%} of ΔW is in the result. It should be about 100%: W + ΔW, added once, then rounded once."

@@ -1,19 +1,16 @@
-"""What lesson 09 measures and records: scorecards, prompts, what survives a merge, what a mixer is asked and what it says.
-
-What 4 bits leave of a merged update is measured on the weights, before any model answers.
-"""
+"""What lesson 09 measures and records: scorecards, prompts, mixtures, what a mixer says; of its side trip, what a merge leaves."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ... import evaluation, mixing, quant
-from ...adapter import Adapter
+from ...adapter import ADAPTER_WEIGHTS, Adapter
 from ...course import record
 from ...experiments import prompting, shipped_adapters, survives
 from ...experiments.prompting import Sample
@@ -30,51 +27,41 @@ BLENDS = {
 }
 
 
-class Moves(NamedTuple):
-    """Weights in groups by what they were asked to move: the means of what was asked, and of what each way gave."""
-
-    asked: list[float]  # in steps: a block's absmax times the mean distance of two levels
-    into_rounded: list[float]
-    then_rounded: list[float]
-    kept_into: float  # the share of ΔW that is left: the projection of what moved on ΔW
-    kept_then: float
+def in_nf4(W: Tensor) -> Tensor:
+    """W rounded to 16 bits, then to NF4 with double quantization, in fp32 again."""
+    return quant.dequantize(quant.quantize(W.bfloat16(), "nf4", double=True)).float()
 
 
-def moves(weights: Mapping[str, Tensor], updates: Mapping[str, Tensor], groups: int = 15) -> Moves:
-    """Merge each layer's ΔW into NF4, and before NF4; compare with what was asked. Weights and updates are by layer."""
-    asked, into, then, units = [], [], [], []
+def in_bf16(W: Tensor) -> Tensor:
+    """W rounded to bf16, in fp32 again."""
+    return W.bfloat16().float()
+
+
+SIZES = (1 / 64, 1 / 16, 1 / 4, 1, 4, 16)  # times the adapter's own update
+
+
+def left_by_size(
+    weights: Mapping[str, Tensor], updates: Mapping[str, Tensor], stored: Callable[[Tensor], Tensor]
+) -> dict[float, float]:
+    """{size: the share of size·ΔW that is left when it is merged into weights that are `stored` so already}.
+
+    The share is the projection of what the weights moved on what they should have, a mean over the layers.
+    """
+    found: dict[float, list[float]] = {size: [] for size in SIZES}
     for name, W in weights.items():
-        delta, packed = updates[name], quant.quantize(W.bfloat16(), double=True)
-        before = quant.dequantize(packed).float()
-        units.append(_steps(before))
-        asked.append(delta.flatten())
-        into.append((quant.dequantize(mixing.merged_into_four_bits(packed, delta)).float() - before).flatten())
-        merged = quant.quantize((W + delta).bfloat16(), double=True)
-        then.append((quant.dequantize(merged).float() - before).flatten())
-    wanted, step = torch.cat(asked), torch.cat(units)
-    order = (wanted / step).argsort()
-    flat = [torch.cat(moved) for moved in (asked, into, then)]
-    means = [[float(part.mean()) for part in (moved / step)[order].chunk(groups)] for moved in flat]
-    kept = [float((moved * wanted).sum() / wanted.square().sum()) for moved in flat[1:]]
-    return Moves(means[0], means[1], means[2], kept[0], kept[1])
+        before = stored(W)
+        for size in SIZES:
+            delta = size * updates[name]
+            moved = stored(before + delta) - before
+            found[size].append(float((moved * delta).sum() / delta.square().sum()))
+    return {size: sum(shares) / len(shares) for size, shares in found.items()}
 
 
-def _steps(W4: Tensor) -> Tensor:
-    """Of every weight, how far apart two marks of its block are on average."""
+def mean_move(W4: Tensor, delta: Tensor) -> float:
+    """The mean change of a weight, in steps: of every block of W4, how far apart two marks are on average."""
     absmax = W4.reshape(-1, 64).abs().amax(1, keepdim=True)
-    return (quant.levels("nf4").diff().mean() * absmax).clamp(min=1e-12).expand(-1, 64).flatten()
-
-
-def kept_in_four_bits(packed: quant.Quantized, delta: Tensor, factor: float = 1.0) -> float:
-    """The share of factor·ΔW that is left after merging it into `packed`: its projection on ΔW."""
-    there = quant.dequantize(mixing.merged_into_four_bits(packed, factor * delta)).float()
-    moved = there - quant.dequantize(packed).float()
-    return float((moved * delta).sum() / delta.square().sum() / factor)
-
-
-def mean_move(packed: quant.Quantized, delta: Tensor) -> float:
-    """The mean change of a weight, in steps between two marks."""
-    return float((delta.abs().flatten() / _steps(quant.dequantize(packed).float())).mean())
+    step = (quant.levels("nf4").diff().mean() * absmax).clamp(min=1e-12)
+    return float((delta.reshape(-1, 64).abs() / step).mean())
 
 
 # Where the update of a QLoRA training is put; by the record's name.
@@ -82,8 +69,10 @@ PATHS = {
     "into_4_bits": "merged into 4 bits",
     "dequantized": "4 bits → 16, then merged",
     "original": "merged into the original 16 bits",
-    "none": "for comparison: no adapter",
+    "none": "no adapter, for comparison",
 }
+
+RECORDED = ("unmerged", "base", "merged", "nf4_apart", "into_nf4", "then_nf4")
 
 
 def on_path(path: str, W: Tensor, packed: quant.Quantized, delta: Tensor) -> Tensor:
@@ -96,13 +85,23 @@ def on_path(path: str, W: Tensor, packed: quant.Quantized, delta: Tensor) -> Ten
     return (W4 + delta).bfloat16().float() if path == "dequantized" else W4
 
 
-def listed(rows: Sequence[Mapping[str, float | str]], titles: Mapping[str, str]) -> str:
-    """The table of what survives, in words."""
-    return " ".join(
-        f"{titles[str(row['way'])]}: {row['kept']:.0%} of answers ({row['low']:.0%} to {row['high']:.0%}), "
-        f"KL {row['kl']:.2g}, {row['bits']:.1f} bits."
-        for row in rows
-    )
+def add(parts: Sequence[tuple[Tensor, Tensor, float]]) -> tuple[Tensor, Tensor]:
+    """One pair A, B whose product is Σ weight·B·A: exercise 09.1's, where the learner has none."""
+    return torch.cat([A for A, _, _ in parts]), torch.cat([weight * B for _, B, weight in parts], dim=1)
+
+
+def summed(
+    parts: Sequence[tuple[Adapter, float]],
+    add: Callable[[list[tuple[Tensor, Tensor, float]]], tuple[Tensor, Tensor]],
+) -> Adapter:
+    """One adapter of several with the same layers, each layer's pair made by `add`; its α/r is 1."""
+    pairs = {
+        layer: add([(one.A[layer], one.B[layer], weight * one.scaling(layer)) for one, weight in parts])
+        for layer in parts[0][0].A
+    }
+    r = sum(one.r for one, _ in parts)
+    A, B = ({layer: pair[which] for layer, pair in pairs.items()} for which in (0, 1))
+    return Adapter("sum", r, float(r), False, A, B, parts[0][0].base_name)
 
 
 NONE = "none"
@@ -160,15 +159,6 @@ def still(names: Sequence[str], samples: Mapping[str, Sample]) -> str:
 ASKED = {"rules": "told the rules", "rules and examples": f"and shown {prompting.EXAMPLES} examples"}
 
 
-def keep_cards(cards: Mapping[str, evaluation.Scorecard]) -> None:
-    """Record what each adapter gained and what it cost."""
-    for name, card in cards.items():
-        record(f"gain.{name}", card.gain, "nats lower on held-out topics")
-        record(f"kept.{name}", 100 * card.trained.kept, "% of its answers keep every rule")
-        record(f"forgetting.{name}", card.forgetting, "times the base's perplexity on general text")
-        record(f"drift.{name}", 100 * card.trained.drift, "% of everyday answers in its form")
-
-
 def cards_in_words(cards: Mapping[str, evaluation.Scorecard], of: int) -> str:
     """The scorecards as sentences, the interval of the rules kept among them."""
     sentences = []
@@ -197,13 +187,6 @@ def shares_by_prompt() -> dict[str, dict[str, float]]:
     return by_task
 
 
-def keep_shares(shares: Mapping[str, Mapping[str, float]]) -> None:
-    """Record the best share that a prompt reached on each task."""
-    for name, by_prompt in shares.items():
-        best = max(by_prompt[asked] for asked in ASKED.values())
-        record(f"told.{name}", 100 * best, "% with the better of the prompts (recorded)")
-
-
 def shares_in_words(shares: Mapping[str, Mapping[str, float]]) -> str:
     """The shares as sentences."""
     lists = {
@@ -212,10 +195,59 @@ def shares_in_words(shares: Mapping[str, Mapping[str, float]]) -> str:
     return " ".join(f"{name}: {text}." for name, text in lists.items())
 
 
-def keep_survivors(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Record the table of what survives, as it was recorded."""
+# ---- what is recorded ----
+
+
+def record_files(base: Any) -> None:
+    """The size of an adapter's file, beside the base's in 16 bits."""
+    written = (shipped_adapters.shipped()["persona"] / ADAPTER_WEIGHTS).stat().st_size
+    record("file.persona", written / 1e6, "MB: one adapter")
+    record("file.base", sum(2 * p.numel() for p in base.model.parameters()) / 1e6, "MB: the base in 16 bits")
+
+
+def record_cards(cards: Mapping[str, evaluation.Scorecard]) -> None:
+    """What each adapter gained, how many of its answers keep every rule, and what strict JSON cost in plain text."""
+    for name, card in cards.items():
+        record(f"gain.{name}", card.gain, "nats lower on held-out topics")
+        record(f"kept.{name}", 100 * card.trained.kept, "% of its answers keep every rule")
+    record("forgetting.strict_json", cards["strict_json"].forgetting, "times the base's perplexity on general text")
+
+
+def record_told(shares: Mapping[str, Mapping[str, float]]) -> None:
+    """The best share that a prompt reached on each task."""
+    for name, by_prompt in shares.items():
+        best = max(by_prompt[asked] for asked in ASKED.values())
+        record(f"told.{name}", 100 * best, "% with the better of the prompts (recorded)")
+
+
+def record_mixed(mixed: Mapping[str, tuple[float, float]]) -> None:
+    """The losses of each mixture on both tasks."""
+    for name, (on_persona, on_plain) in mixed.items():
+        record(f"mix.{name}.on_persona", on_persona, "nats on the persona's task")
+        record(f"mix.{name}.on_plain_language", on_plain, "nats on plain language")
+
+
+def record_survivors(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Right answers and KL of the ways that torch alone goes, as they were recorded."""
     for row in rows:
-        way = row["way"].replace("-", "_")
-        record(f"survives.{way}.kept", 100 * row["kept"], f"% of answers: {survives.TITLES[row['way']]}")
-        record(f"survives.{way}.kl", row["kl"], "nats from the unmerged model")
-        record(f"survives.{way}.bits", row["bits"], "bits a weight in the layers")
+        if row["way"] in RECORDED:
+            record(f"survives.{row['way']}.kept", 100 * row["kept"], f"% of answers: {survives.TITLES[row['way']]}")
+            record(f"survives.{row['way']}.kl", row["kl"], "nats from the unmerged model")
+
+
+def record_left(nf4: Mapping[float, float], bf16: Mapping[float, float], move: float, in_16: float) -> None:
+    """What is left of an update in both formats, at some sizes; and merged before it is rounded to NF4."""
+    record("left.nf4", 100 * nf4[1], "% of ΔW is left on a base in NF4")
+    record("left.nf4_x16", 100 * nf4[16], "% of an update 16 times as large is left on a base in NF4")
+    record("left.bf16", 100 * bf16[1], "% of ΔW is left on a base in bf16")
+    record("left.bf16_small", 100 * bf16[1 / 16], "% of a sixteenth of ΔW is left on a base in bf16")
+    record("left.merged_first", 100 * in_16, "% of ΔW is left: merged, then rounded to NF4")
+    record("left.asked", 100 * move, "% of a step between two marks, the mean change of a weight")
+
+
+def record_paths(by_path: Mapping[str, tuple[float, float]]) -> None:
+    """How far each merge of a QLoRA training is from the unmerged model, and the loss of two of them."""
+    for path, (apart, _) in by_path.items():
+        record(f"path.{path}.kl", apart, f"nats: {PATHS[path]}")
+    for path in ("dequantized", "original"):
+        record(f"path.{path}.loss", by_path[path][1], "nats, held-out topics")

@@ -1,4 +1,4 @@
-"""Verdicts of lesson 09: what a merge keeps, and what adapters are made for.
+"""Verdicts of lesson 09 and its side trip: what adapters are made for, and what a merge keeps.
 
 For each claim of the page: a sentence, and what the records make of the claim. None is “not what we saw”.
 """
@@ -13,23 +13,22 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
 
 @claim(
     "G10",
-    "09_adapters",
+    "09_merging",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
     written_for=CONDITION,
-    sentence="Both work, and a third way lost this adapter. Kept apart, the adapter can be swapped, and the base stays as it was, bit for bit. Merged in 16 bits, the strict JSON adapter "
-    "keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in {survives.then_nf4.kept:.0f}% when the merged model is then rounded "
-    "to NF4 (kept apart on an NF4 base: {survives.nf4_apart.kept:.0f}%; 40 answers, these intervals overlap). Merged into a base that is in NF4 already it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: a rounded weight lies exactly on its mark, "
-    "so {snap.into:.0f}% of this update is left there, against {snap.then:.0f}% when it is merged first. A much larger update would lose less.",
+    sentence="Both work while the merged weights keep 16 bits: the strict JSON adapter keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in "
+    "{survives.then_nf4.kept:.0f}% when the merged model is then rounded to NF4 (kept apart on an NF4 base: {survives.nf4_apart.kept:.0f}%; 40 answers, these intervals overlap). Merged into a base that is in NF4 already "
+    "it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: {left.nf4:.0f}% of this update is left there, against {left.merged_first:.0f}% when it is merged first. A base in "
+    "bf16 keeps {left.bf16:.0f}% of it, but only {left.bf16_small:.0f}% of an update a sixteenth as large.",
 )
 def g10(measured: Mapping[str, Any]) -> str | None:
     kept = {way: measured[f"survives.{way}.kept"] for way in ("unmerged", "merged", "then_nf4", "into_nf4", "base")}
-    both_work = abs(kept["merged"] - kept["unmerged"]) < 15 and measured["swap.base_unchanged"]
-    if not both_work:
+    if abs(kept["merged"] - kept["unmerged"]) >= 15 or measured["left.bf16"] < 90:
         return CORRECTED
     if kept["into_nf4"] >= kept["base"] + 20:
         return HOLDS
-    lost_in_nf4 = kept["then_nf4"] > kept["into_nf4"] + 20 and measured["live.into_nf4_kl"] > 0.05
-    snapped_back = measured["snap.into"] < 20 < 80 < measured["snap.then"]
+    lost_in_nf4 = kept["then_nf4"] > kept["into_nf4"] + 20 and measured["path.into_4_bits.kl"] > 0.05
+    snapped_back = measured["left.nf4"] < 20 < 80 < measured["left.merged_first"]
     return CONDITION if lost_in_nf4 and snapped_back else None
 
 
@@ -38,7 +37,7 @@ def g10(measured: Mapping[str, Any]) -> str | None:
     "09_adapters",
     says="Adapters exist for personas and roleplay, domain writing (medical, legal), coding style, instruction following",
     written_for=HOLDS,
-    sentence="We made four of them, {file.code_style:.1f} MB each, on one 135M base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
+    sentence="We made four of them, {file.persona:.1f} MB each, on one 135M base: answers that keep every rule of their task went from none to {kept.persona:.0f}% (a persona), "
     "{kept.plain_language:.0f}% (legal clauses in plain language), {kept.code_style:.0f}% (a coding style) and {kept.strict_json:.0f}% (a strict format); with rules and examples in a prompt "
     "instead, {told.persona:.0f}%, {told.plain_language:.0f}%, {told.code_style:.0f}% and {told.strict_json:.0f}%. How good they are is another question: a program judged form, not truth, and a form leaks, for "
     "{live.drift:.0f}% of everyday answers ended with the persona's closing sentence, unasked. Medical writing was not tried.",

@@ -1,4 +1,4 @@
-"""What the verdicts of lesson 04 and its side trip must become when their records say something else."""
+"""What the verdicts of lesson 04 must become when their records say something else."""
 
 from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS
 
@@ -10,13 +10,6 @@ EXAMPLES = {
         ({"merge.close": False}, CORRECTED),
         ({"apart.restored": False}, None),
         ({"merge.restored": True}, HOLDS),
-    ],
-    ("G10", "04_merging_in_bf16"): [
-        ({}, CONDITION),
-        ({"merge.error": 0.009}, HOLDS),
-        ({"merge.error_8x": 0.02}, None),
-        ({"merge.loss_apart_bf16": 3.8}, CORRECTED),
-        ({"merge.loss_merged_bf16": 4.1}, CORRECTED),
     ],
     ("G11", "04_peft"): [
         ({}, CONDITION),

@@ -5,17 +5,17 @@ from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS
 TASKS = ("persona", "plain_language", "code_style", "strict_json")
 
 EXAMPLES = {
-    ("G10", "09_adapters"): [
+    ("G10", "09_merging"): [
         ({}, CONDITION),
         ({"survives.merged.kept": 60.0}, CORRECTED),
         ({"survives.unmerged.kept": 100.0}, CORRECTED),
-        ({"swap.base_unchanged": False}, CORRECTED),
+        ({"left.bf16": 80.0}, CORRECTED),
         ({"survives.into_nf4.kept": 30.0}, HOLDS),
         ({"survives.into_nf4.kept": 30.0, "survives.base.kept": 20.0}, CONDITION),
         ({"survives.then_nf4.kept": 15.0}, None),
-        ({"live.into_nf4_kl": 0.01}, None),
-        ({"snap.into": 30.0}, None),
-        ({"snap.then": 70.0}, None),
+        ({"path.into_4_bits.kl": 0.01}, None),
+        ({"left.nf4": 30.0}, None),
+        ({"left.merged_first": 70.0}, None),
     ],
     ("G12", "09_adapters"): [
         ({}, HOLDS),

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lora_lessons import evaluation, quant
+from lora_lessons import evaluation, mixing, quant
+from lora_lessons.adapter import read_adapter
 from lora_lessons.experiments import prompting, shipped_adapters, survives
 from lora_lessons.lessons.l09_adapters import measured, pictures
 
@@ -16,19 +17,21 @@ def layers():
     return W, {name: 0.03 * torch.randn(64, 128, generator=generator) for name in "ab"}
 
 
-def test_merged_first_an_update_is_kept_and_on_a_rounded_base_it_snaps_back(layers):
-    moves = measured.moves(*layers, groups=5)
-    assert moves.kept_into < 0.1 and 0.7 < moves.kept_then < 1.3
-    assert moves.asked == sorted(moves.asked) and len(moves.into_rounded) == len(moves.then_rounded) == 5
-    assert abs(moves.into_rounded[-1]) < 0.3 * moves.asked[-1]
-
-
-def test_a_large_update_survives_even_on_a_rounded_base(layers):
+def test_the_larger_an_update_the_more_of_it_is_left_and_bf16_keeps_more_than_nf4(layers):
+    nf4, bf16 = (measured.left_by_size(*layers, stored) for stored in (measured.in_nf4, measured.in_bf16))
+    for left in (nf4, bf16):
+        assert [*left] == sorted(left) and left[1 / 64] < 0.3 < 0.9 < left[16] < 1.1
+    assert nf4[1] < 0.1 < 0.9 < bf16[1]
     W, delta = (part["a"] for part in layers)
-    packed = quant.quantize(W.bfloat16(), double=True)
-    kept = [measured.kept_in_four_bits(packed, delta, factor) for factor in (1, 4, 32)]
-    assert kept == sorted(kept) and kept[0] < 0.1 and kept[2] > 0.9
-    assert 0 < measured.mean_move(packed, delta) < measured.mean_move(packed, 4 * delta) < 1
+    W4 = measured.in_nf4(W)
+    assert 0 < measured.mean_move(W4, delta) < measured.mean_move(W4, 4 * delta) < 1
+
+
+def test_an_adapter_summed_by_exercise_09_1_is_the_weighted_sum():
+    known = [read_adapter(folder) for folder in shipped_adapters.shipped().values()][:2]
+    parts = list(zip(known, (0.5, -2.0), strict=True))
+    ours, theirs = measured.summed(parts, measured.add), mixing.weighted_sum(parts)
+    assert all(torch.allclose(ours.delta(name), theirs.delta(name), atol=1e-6) for name in list(theirs.A)[::30])
 
 
 def test_the_paths_of_a_merge(layers):
@@ -58,7 +61,7 @@ def test_shares_by_prompt_are_the_recorded_ones():
         assert len(found) == 2 + len(prompting.WAYS) and f"{name}: the base" in measured.shares_in_words(shares)
 
 
-def test_each_picture_draws_what_it_is_given(layers):
+def test_each_picture_draws_what_it_is_given():
     cards = {name: shipped_adapters.recorded_card(name) for name in shipped_adapters.shipped()}
     words = measured.cards_in_words(cards, 40)
     assert all(f"{name}: rules kept" in words for name in cards)
@@ -67,13 +70,12 @@ def test_each_picture_draws_what_it_is_given(layers):
         pictures.cards(cards, 40, 12),
         pictures.prompts(measured.shares_by_prompt(), 40),
         pictures.along_the_scale([-1, 0, 1], [9.0, 4.0, 3.0], [6.0, 4.0, 4.1]),
-        pictures.snaps(measured.moves(*layers)),
+        pictures.left_by_size({1 / 4: 0.5, 1 / 16: 0.1, 1: 0.9, 4: 1.0}, {1 / 16: 0.1, 1: 0.9, 4: 1.0}),
         pictures.survives(rows, survives.TITLES),
-        pictures.merge_paths({"unmerged": (0.0, 60.0), "merged": (1.5, 56.0)}),
+        pictures.merge_paths({"unmerged": (0.0, 60.0), "merged into 4 bits": (1.5, 56.0)}),
     ]
-    assert [len(figure.axes) for figure in drawn] == [3, 4, 1, 1, 2, 1]
-    assert len(drawn[4].axes[0].get_yticklabels()) == len(rows)
-    assert measured.listed(rows, survives.TITLES).count("KL") == len(rows)
+    assert [len(figure.axes) for figure in drawn] == [3, 1, 1, 1, 2, 1]
+    assert len(drawn[4].axes[0].get_yticklabels()) == len(rows) + len(pictures.GROUPS)
 
 
 def test_an_interval_holds_its_share_and_narrows_with_more_trials():

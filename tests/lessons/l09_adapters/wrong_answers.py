@@ -1,8 +1,6 @@
 """Plausible wrong answers to lesson 09's exercises, each with a piece of the sentence that must name it."""
 
 ADD = "def add(parts): return ({})"
-KL = "def kl(p, q): return {}"
-LP, LQ = "p.log_softmax(-1)", "q.log_softmax(-1)"
 
 WRONG = {
     "09.1": [
@@ -30,17 +28,6 @@ WRONG = {
         ),
         (ADD.format("torch.cat([A for A, B, w in parts]), torch.cat([w * B for A, B, w in parts])"), "wrong side"),
     ],
-    "09.2": [
-        (KL.format(f"({LQ}.exp() * ({LQ} - {LP})).sum(-1).mean()"), "KL(q ‖ p)"),
-        (KL.format("(p * (p.log() - q.log())).sum(-1).mean()"), "not a number"),
-        (KL.format("(p * (p - q)).sum(-1).mean()"), "log_softmax first"),
-        (KL.format(f"({LP}.exp() * ({LP} - {LQ})).sum()"), "Summed over the tokens"),
-        (KL.format(f"({LP}.exp() * ({LP} - {LQ})).mean()"), "Divided by the vocabulary"),
-        (KL.format(f"({LP}.exp() * ({LP} - {LQ})).sum(-1)"), "take their mean"),
-        (KL.format(f"({LP}.exp() * ({LQ} - {LP})).sum(-1).mean()"), "sign is turned"),
-        (KL.format("(p.softmax(-1) * (p - q)).sum(-1).mean()"), "no log-probabilities yet"),
-        (KL.format("(p.softmax(-1) - q.softmax(-1)).abs().sum(-1).mean()"), "without a logarithm"),
-    ],
     "09.3": [
         ("def merge_and_back(W, d): m = (W.float() + d).to(W.dtype); return m, m - d.to(W.dtype)", "did not come back"),
         (
@@ -52,5 +39,15 @@ WRONG = {
         ("def merge_and_back(W, d): return W + d, W", "stays so"),
         ("def merge_and_back(W, d): return W.clone(), W", "ΔW is missing"),
         ("def merge_and_back(W, d): return (W.float() - d).to(W.dtype), W", "is not W + ΔW"),
+    ],
+    "09.4": [
+        (
+            'def merge(W, delta): return quant.quantize((quant.dequantize(quant.quantize(W, "nf4")).float() + delta).bfloat16(), "nf4")',
+            "Round, merge, round",
+        ),
+        ('def merge(W, delta): return quant.quantize(W, "nf4")', "ΔW is not in it"),
+        ('def merge(W, delta): return quant.quantize((W.float() - delta).bfloat16(), "nf4")', "added once"),
+        ('def merge(W, delta): return quant.quantize((W.float() + delta).bfloat16(), "fp4")', "should be in NF4"),
+        ("def merge(W, delta): return (W.float() + delta).bfloat16()", "Return the merged weight in 4 bits"),
     ],
 }

@@ -1,4 +1,4 @@
-"""Exercises of lesson 13: reduce-scatter, the mean over ranks that is not the mean over tokens, how many cards it takes."""
+"""Exercises of lesson 13: reduce-scatter, and how many cards it takes."""
 
 from __future__ import annotations
 
@@ -49,37 +49,6 @@ def exercise_13_1(reduce_scatter: Callable[[list[Tensor]], list[Tensor]]) -> str
         if is_(list(wrong)):
             return advice
     return "Sum the gradients of all ranks, and give each rank as many rows of the sum as every other, in order."
-
-
-@exercise("13.2", "Whose mean?", difficulty=3, minutes=8)
-def exercise_13_2(weight: Callable[[int, list[int]], float]) -> str | None:
-    tokens = [9, 3]
-    got = [answered(weight(own, list(tokens))) for own in tokens]
-    for one in got:
-        if advice := not_a_number(one):
-            return advice
-
-    def is_(*wanted: float) -> bool:
-        return all(math.isclose(a, b, rel_tol=1e-6) for a, b in zip(got, wanted, strict=True))
-
-    if is_(1.5, 0.5):
-        if all(math.isclose(weight(own, [2, 4, 10]), own * 3 / 16) for own in (2, 4, 10)):
-            return None
-        return "Right for two ranks, and wrong for three: the average divides by as many as there are ranks."
-    for wrong, advice in (
-        ((1.0, 1.0), "That is the colleague's code: a rank with 3 tokens counts as much as one with 9."),
-        (
-            (9 / 12, 3 / 12),
-            "Nearly. The average over ranks still divides by their number, so the loss comes out half as large as it is.",
-        ),
-        ((12 / 9 / 2, 12 / 3 / 2), "Turned round: the rank with more tokens must count more."),
-        ((12 / 9, 12 / 3), "Turned round: the rank with more tokens must count more."),
-        ((9.0, 3.0), "That makes sums of the means. Now divide by all tokens, and mind that the average divides, too."),
-        ((18.0, 6.0), "The ranks are counted. Now divide by all tokens together."),
-    ):
-        if is_(*wrong):
-            return advice
-    return f"With 9 and 3 tokens the weights are 1.5 and 0.5; you gave {got[0]:g} and {got[1]:g}."
 
 
 @exercise("13.3", "How many cards?", difficulty=2, minutes=5)

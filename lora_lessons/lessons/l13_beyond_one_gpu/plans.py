@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ... import memory, training
-from ...course import published
+from ...course import published, record
 from ...files import scratch
 from ...memory.bill import CONTEXT_BYTES, GIB
 from ...tools import planning
@@ -29,15 +29,17 @@ def with_fsdp1(model: str, job: memory.Job) -> planning.Sharded:
     return planning.shard(model, job, planning.cluster_of("2x24", offload=True, fsdp=1))
 
 
-def lines(model: str, cards: str, nodes: int = 1) -> str:
-    """One line for each computer, with offload and a text for each card; `cluster` is the folder of accelerate's file."""
+def line(model: str, cards: str) -> str:
+    """What starts it in one computer, with offload and a text for each card; `cluster` is the folder of accelerate's file."""
     number, gb = launch.cards_and_gb(cards)
-    machines = launch.Machines(cards=number, card_gb=gb, nodes=nodes, offload=True)
+    machines = launch.Machines(cards=number, card_gb=gb, offload=True)
     settings = training.Settings(batch_size=machines.ranks, gradient_checkpointing=True)
     job = ClusterJob(model, "persona", 16, 32.0, "nf4", settings)
     with scratch("launch") as folder:
-        written = launch.write_launch_files(folder, machines, job)
-    return "\n".join(line.replace(str(folder), "cluster").replace(" -m ", " \\\n    -m ") for line in written)
+        (written,) = launch.write_launch_files(folder, machines, job)
+    for before in (" --rdzv_backend", " -m "):
+        written = written.replace(before, f" \\\n   {before}")
+    return written.replace(str(folder), "cluster")
 
 
 # The loss as transformers took it in 2024; the adapter in 16 bits, as FSDP gathers it; checkpointing, every row full.
@@ -126,16 +128,43 @@ def compared(rows: list[Run]) -> str:
     lines = [f"{'GB':<18}{'each card':>10}{'planned':>9}{'more by':>9}{'computer':>11}{'planned':>9}{'more by':>9}"]
     for run in rows:
         card, host = run.planned()
-        line = f"{run.who:<18}{run.card:>10.1f}{card:>9.1f}{run.card / card - 1:>9.0%}"
+        row = f"{run.who:<18}{run.card:>10.1f}{card:>9.1f}{run.card / card - 1:>9.0%}"
         if run.host:
-            line += f"{run.host:>11.0f}{host:>9.0f}{run.host / host - 1:>9.0%}"
-        lines.append(line)
+            row += f"{run.host:>11.0f}{host:>9.0f}{run.host / host - 1:>9.0%}"
+        lines.append(row)
     return "\n".join(lines)
 
 
-def days(examples: int) -> dict[str, float]:
-    """Days for `examples` texts of 2,048 tokens each on every machine of Answer.AI's table, by the machine's name."""
-    samples = published.figure("answer_ai.samples")
-    return {
-        name: seconds / samples * examples / 86_400 for name, seconds in published.column("answer_ai.seconds").items()
-    }
+def record_question(model: str, job: memory.Job) -> None:
+    """What has to fit, and into what."""
+    record("one.weights", memory.predict(model, job).bill.weights / memory.GB, "GB of weights, planned")
+    record("card.room", planning.card_bytes(24) / memory.GB, "GB that a card sold as 24 GB holds")
+
+
+def record_plan(plain: dict[int, planning.Sharded], offloaded: planning.Sharded) -> None:
+    """The plan without offload, for two, four and eight cards; and for two with it."""
+    for name, n in (("two", 2), ("four", 4), ("eight", 8)):
+        record(f"{name}.plain", plain[n].card.total / memory.GB, "GB on each card, planned")
+    record("two.offload", offloaded.card.total / memory.GB, "GB on each card, offload")
+    record("two.host", offloaded.host.total / memory.GB, "GB of the computer, offload")
+    record("two.peak", offloaded.host.peak / memory.GB, "GB of it at the start, offload")
+
+
+def record_published(rows: list[Run], older: planning.Sharded) -> None:
+    """How far the plan is below what others measured; and `older`, the plan of FSDP1 for the computer."""
+    made = [run.planned() for run in rows]
+    under = [run.card / card - 1 for run, (card, _) in zip(rows, made, strict=True)]
+    record("published.card_under", max(under), "more on a card than planned, at most")
+    record("published.plain_under", under[-1], "more on a card than planned, without offload")
+    record("published.card_least", min(under[:-1]), "more than planned, offload, at least")
+    held = on_two_cards(rows)
+    record("published.two_least", held[0], "GB on each of two cards, published, the least")
+    record("published.two_most", held[-1], "GB on each of two cards, published, the most")
+    hosts = [run.host / host - 1 for run, (_, host) in zip(rows, made, strict=True) if run.host]
+    record("published.host_under", max(hosts), "more in the computer than planned, at most")
+    record("published.host_least", min(hosts), "more in the computer than planned, at least")
+    record("published.start", rows[0].plan().host.peak / memory.GB, "GB at the start, planned")
+    record("published.four", four_that_ran(), "GB planned on each of four cards that ran")
+    record("published.first_low", max(FIRST_LOW), "below the measured, first comparison")
+    record("published.first_least", min(FIRST_LOW), "the same, at least")
+    record("fsdp1.host", older.host.total / memory.GB, "GB of the computer, two cards, FSDP1, planned")

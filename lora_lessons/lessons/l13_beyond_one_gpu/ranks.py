@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from ... import training
 from ...adapter import ADAPTER_WEIGHTS
+from ...course import record
 from ...tools import cluster
 
 # Without the fast path of lesson 12, which several ranks do not take: so the two sides differ in their ranks alone.
@@ -52,3 +53,10 @@ def side_by_side(one: cluster.Outcome, two: cluster.Outcome) -> str:
         sizes = (f"{max(getattr(run, field)) / 1e6:>9,.0f} MB" for run in (one, two))
         rows.append(f"{name:<22}{''.join(sizes)}")
     return "\n".join(rows)
+
+
+def record_both(one: cluster.Outcome, two: cluster.Outcome) -> None:
+    """Whether two ranks learned what one did, and how much of the weights each of them held."""
+    record("ranks.same_losses", losses_apart(one, two) < 1e-3, "every loss, one rank and two")
+    record("ranks.same_update", updates_apart(one, two) < 1e-2, "every B·A, one rank and two")
+    record("ranks.held", max(two.held) / max(one.held), "of the weights on each of two ranks")

@@ -1,7 +1,6 @@
 """Plausible wrong answers to lesson 13's exercises, each with a piece of the sentence that must name it."""
 
 SCATTER = "def reduce_scatter(gradients):\n    {}"
-WEIGHT = "def weight(own, everyones): return {}"
 CARDS = "def cards(shared, own, room):\n    import math\n    return {}"
 
 WRONG = {
@@ -17,17 +16,6 @@ WRONG = {
         (SCATTER.format("return sum(gradients)"), "Return a list"),
         (SCATTER.format("return [sum(gradients)]"), "yours has 1"),
         (SCATTER.format("return [2 * g for g in gradients]"), "Sum the gradients of all ranks"),
-    ],
-    "13.2": [
-        (WEIGHT.format("1.0"), "the colleague's code"),
-        (WEIGHT.format("own / sum(everyones)"), "half as large"),
-        (WEIGHT.format("sum(everyones) / own / len(everyones)"), "Turned round"),
-        (WEIGHT.format("sum(everyones) / own"), "Turned round"),
-        (WEIGHT.format("own"), "sums of the means"),
-        (WEIGHT.format("own * len(everyones)"), "divide by all tokens"),
-        (WEIGHT.format("own / 6"), "wrong for three"),
-        (WEIGHT.format("own - sum(everyones)"), "the weights are 1.5 and 0.5"),
-        (WEIGHT.format("[1.5, 0.5]"), "Return one number"),
     ],
     "13.3": [
         (CARDS.format("int(shared // (room - own))"), "round up"),

@@ -27,7 +27,7 @@ HOST_PARTS: dict[str, Part] = {
     "shards": ("weights", FROZEN, ""),
     "gradients": ("for gradients", SKY, ""),
     "moments": ("moments", BILL_COLORS["moments"], ""),
-    "processes": ("Python", PALE, ""),
+    "processes": ("processes", PALE, ""),
     "at_start": ("at the start", "white", "..."),
 }
 

@@ -174,7 +174,7 @@ def symptom(
         _say(f"{one.id:<6} Suspect: {one.suspect}", 0)
         _say(f"Test: {one.noticed}", 7)
         if isinstance(one, Exhibit):
-            _say(f"To see and repair it: notebooks/{place(one)}, exhibit {one.id} (“{one.title}”).", 7)
+            _say(f"To see and repair it: notebooks/{place(one)}, {one.kind} {one.id} (“{one.title}”).", 7)
             _say(f"Behind it: {one.behind_in_words()}", 7)
         else:
             _say(f"To see it: notebooks/{place(one)} (“{one.title}”).", 7)

@@ -1721,16 +1721,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/lessons/l14_bug_museum/exercises_hall_2.py",
-        (
-            "a packed row that leaks is taken for repaired",
-            "torch.cat(alone), atol=1e-4",
-            "torch.cat(alone), atol=1e4",
-            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.18]",
-        ),
-    ),
-    *_in(
-        "lora_lessons/lessons/l14_bug_museum/short_runs.py",
+        "lora_lessons/lessons/l14_bug_museum/workbench.py",
         (
             "the tokenizer of exhibit 14.14 adds no BOS, so that the exhibit shows nothing",
             'single=f"{bos} $A"',
@@ -1746,12 +1737,6 @@ SABOTAGES: list[Sabotage] = [
             "if outcome.reloaded < 1e3:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.27]",
         ),
-        (
-            "right merges into 4 bits are refused",
-            "if 0.9 < share < 1.1 and",
-            "if 0.955 < share < 0.96 and",
-            "lessons/l14_bug_museum/test_hall_3.py::test_every_right_merge_into_four_bits_is_accepted",
-        ),
     ),
     *_in(
         "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
@@ -1760,15 +1745,6 @@ SABOTAGES: list[Sabotage] = [
             "    if outcome.second and not outcome.first:",
             "    if outcome.second:",
             "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.22]",
-        ),
-    ),
-    *_in(
-        "lora_lessons/lessons/l14_bug_museum/trials.py",
-        (
-            "all of an update is said to be kept, whatever the merge did",
-            "(change * delta).sum()",
-            "(delta * delta).sum()",
-            "lessons/l14_bug_museum/test_hall_3.py::test_pefts_merge_into_four_bits_is_ours_and_keeps_next_to_nothing",
         ),
     ),
     *_in(

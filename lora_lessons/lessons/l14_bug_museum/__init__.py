@@ -3,7 +3,7 @@
 After it, the learner can diagnose training that goes wrong in silence.
 """
 
-# To hang an exhibit, 14.11 for example (hall 2 has 14.11 to 14.19, hall 3 has 14.21 to 14.29):
+# To hang an exhibit, 14.11 for example (hall 2 has 14.11 to 14.19, hall 3 has 14.21 to 14.29; a number is never used twice):
 #
 # 1. exhibits.toml: its text in the catalogue. From it come the plaque in the notebook, notebooks/symptoms.md and
 #    `lora-lessons symptom`. No measured number stands in it: those belong to the notebook.
@@ -13,9 +13,9 @@ After it, the learner can diagnose training that goes wrong in silence.
 # 3. The hall's notebook, in this order; tests/lessons/l14_bug_museum/test_halls.py holds every exhibit to it:
 #      ## Exhibit 14.11 · the catalogue's title          which does not give it away
 #      > *the complaint, as a learner would post it*     one or two sentences
-#      a code cell with one mistake                      real code, ≤ 10 lines where it can be; no error is raised
-#      a code cell that shows the symptom and ends in    vital_signs({"name": (value here, value when healthy), …})
-#      (records, if any, in a cell of their own, folded: "jupyter": {"source_hidden": true})
+#      a code cell: real code with one mistake           no error is raised; then the symptom, and
+#                                                        vital_signs({"name": (value here, value when healthy), …})
+#      (records, if a sentence uses them, in the hall's one folded cell of records, before its scorecard)
 #      ### Exercise 14.11 · ★★☆ · 6 minutes              one or two sentences: what to repair
 #      a code cell: a typed stub with a docstring and    ...   and then check("14.11", name)
 #      Hint 1 (where to look), Hint 2 (what the vital signs say), Hint 3 (the line), Solution: folded as in every lesson
@@ -23,6 +23,9 @@ After it, the learner can diagnose training that goes wrong in silence.
 #        check") where the tool names it on the broken thing
 # 4. tests/lessons/l14_bug_museum/complaints.py: two or more complaints in other words than the exhibit's own symptoms.
 # 5. `python -m workshop readme` makes notebooks/symptoms.md anew.
+#
+# A mistake that a lesson has the learner repair is no exhibit here: its entry in exhibits.toml has that exercise's id and title, and
+# the lesson's notebook as `in_lesson`.
 
 # Imported here because they register themselves.
 from . import exercises_hall_1 as exercises_hall_1

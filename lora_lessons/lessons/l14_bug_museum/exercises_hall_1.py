@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from ...course.exercises import answered, exercise, not_a_number
-from .workbench import reached, share, tiny_mixture, weights
 
 
 @exercise("14.1", "Fine in PEFT, wild in my converter", difficulty=1, minutes=4)
@@ -111,6 +110,70 @@ def exercise_14_4(unmatched: Callable[[list[str], list[str]], list[str]]) -> str
     return None
 
 
+def tiny_mixture() -> Any:
+    """A random gpt-oss of two layers and four experts: each kind of expert's weight is one stack of matrices."""
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        config = GptOssConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            num_local_experts=4,
+            num_experts_per_tok=2,
+            vocab_size=128,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+        )
+        return GptOssForCausalLM(config).eval()
+
+
+def reached(peft_model: Any) -> dict[str, int]:
+    """The weights of the base that carry an adapter of PEFT's, name → numbers in it."""
+    from peft.tuners.lora import ParamWrapper
+    from peft.tuners.lora.layer import LoraLayer
+
+    sizes: dict[str, int] = {}
+    for name, module in peft_model.named_modules():
+        if isinstance(module, ParamWrapper):
+            # one wrapper a parameter, around one another
+            name = name.replace(".base_layer", "")
+            sizes[f"{name}.{module.parameter_name}"] = cast(Any, module).get_param().numel()
+        elif isinstance(module, LoraLayer):
+            sizes[f"{name}.weight"] = cast(Any, module.get_base_layer()).weight.numel()
+    return {name.removeprefix("base_model.model."): numbers for name, numbers in sizes.items()}
+
+
+def weights(model: Any) -> dict[str, int]:
+    """The weights of a bare model that an adapter could reach: all matrices but embeddings, head and router."""
+    return {
+        name: p.numel()
+        for name, p in model.named_parameters()
+        if p.dim() >= 2 and not any(part in name for part in ("embed", "lm_head", "router", "bias"))
+    }
+
+
+def share(found: dict[str, int], every: dict[str, int], part: str = "") -> float:
+    """How many of the numbers in the weights `every` (those with `part` in their names) are in `found`, 0 … 1."""
+    names = [name for name in every if part in name]
+    return sum(every[name] for name in names if name in found) / sum(every[name] for name in names)
+
+
+def compared(peft_model: Any) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """The weights of the tiny mixture; those that `peft_model` reaches; those that a whole configuration reaches."""
+    from peft import LoraConfig, get_peft_model
+
+    every = weights(tiny_mixture())
+    stacks = [f"mlp.experts.{part}" for part in ("gate_up_proj", "down_proj")]
+    whole = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", target_parameters=stacks, task_type="CAUSAL_LM")
+    return every, reached(peft_model), reached(get_peft_model(tiny_mixture(), whole))
+
+
 @exercise("14.5", "All linear layers, and still so few", difficulty=2, minutes=7)
 def exercise_14_5(config: Callable[[], Any]) -> str | None:
     from peft import LoraConfig, get_peft_model
@@ -135,32 +198,6 @@ def exercise_14_5(config: Callable[[], Any]) -> str | None:
     if experts < 1:
         return f"{experts:.0%} of the experts' numbers are reached. Each expert has two weights: gate_up_proj and down_proj."
     return None if others == 1 else "The experts are reached, but the attention lost its adapters: keep all-linear."
-
-
-@exercise("14.6", "Right in Python, faint in llama.cpp", difficulty=2, minutes=6)
-def exercise_14_6(alpha: Callable[[Mapping[str, Any]], float]) -> str | None:
-    rs = {"r": 16, "lora_alpha": 8, "use_rslora": True}
-    got = answered(alpha(rs))
-    if advice := not_a_number(got):
-        return advice
-    for wrong, advice in (
-        (8.0, "Still broken: llama.cpp divides by r, so the update is √r times too weak."),
-        (2.0, "That is the scale, α/√r. llama.cpp divides what stands in the file by r: write what gives 2 then."),
-        (128.0, "That is α·r: the scale in llama.cpp would be α itself."),
-        (0.5, "That is α/r, which llama.cpp works out itself, and would divide by r again."),
-    ):
-        if math.isclose(got, wrong, rel_tol=1e-6):
-            return advice
-    if not math.isclose(got, 32, rel_tol=1e-6):
-        return f"With α = 8 and r = 16 the scale is 8/√16 = 2, and llama.cpp divides by 16: the file needs 32, not {got:g}."
-    plain = {"r": 16, "lora_alpha": 8, "use_rslora": False}
-    if not math.isclose(alpha(plain), 8):
-        return "Right for rsLoRA. A plain adapter's α must stay as it is, or it comes out √r times too strong."
-    try:
-        older = alpha({"r": 16, "lora_alpha": 8})
-    except KeyError:
-        return "Right, but an older file may have no use_rslora: read it with config.get(…)."
-    return None if math.isclose(older, 8) else "A file without use_rslora is plain LoRA: α stays as it is."
 
 
 @exercise("14.7", "The best training loss of all", difficulty=2, minutes=5)

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from ... import models
 from ...course.exercises import answered, exercise
 from ...tasks import IGNORED, Encoded, collate
-from .short_runs import bos_first
+from .workbench import bos_first
 
 
 @cache
@@ -37,7 +37,7 @@ def _ids(given: Any) -> list[int] | None:
 NO_IDS = "Return the token ids, a list of whole numbers: a text becomes ids by tokenizer(text)['input_ids']."
 
 
-@exercise("14.11", "It answers, and then it talks on", difficulty=1, minutes=4)
+@exercise("14.11", "The answer is right, and the model keeps talking", difficulty=1, minutes=4)
 def exercise_14_11(encode: Callable[[Any, str, str], Encoded]) -> str | None:
     tokenizer = _tokenizer()
     question, answer = "What do bees make?", "Honey, and wax."
@@ -68,7 +68,7 @@ def exercise_14_11(encode: Callable[[Any, str, str], Encoded]) -> str | None:
     return "The question is supervised as well: the model would learn to ask. Only the answer and its end are taught."
 
 
-@exercise("14.12", "It talks on again, and every example is right", difficulty=2, minutes=5)
+@exercise("14.12", "The model does not stop, although every training example ends correctly", difficulty=2, minutes=5)
 def exercise_14_12(labels_of: Callable[[Tensor, Tensor], Tensor]) -> str | None:
     end = 2
     rows = torch.tensor([[5, 6, end, 7, 8, 9, end], [5, 6, end, 7, end, end, end]])
@@ -313,33 +313,3 @@ def exercise_14_17(accumulate: Callable[[Any, Sequence[dict[str, Tensor]]], floa
             return name
     share = float(got.norm() / right.norm())
     return f"The gradient is not that of the whole batch: its length is {share:.2f} times the right one."
-
-
-@exercise("14.18", "The loss is better than I deserve", difficulty=2, minutes=6)
-def exercise_14_18(pack: Callable[[list[Encoded]], Mapping[str, Tensor]]) -> str | None:
-    model, rows = _tiny(), [_row(3, 4, seed=1), _row(4, 5, seed=2), _row(2, 3, seed=3)]
-    batch = answered(pack(list(rows)))
-    if not isinstance(batch, Mapping) or not {"input_ids", "labels"} <= batch.keys():
-        return "Return a dictionary for model(**batch), with input_ids and labels in it."
-    ids, labels = (torch.cat([getattr(row, name) for row in rows])[None] for name in ("input_ids", "labels"))
-    if not torch.equal(batch["input_ids"], ids):
-        return "One row holds all conversations, in their order: input_ids is 1 × the sum of their lengths."
-    if not torch.equal(batch["labels"], labels):
-        return "The labels have changed. They were right: what leaks is what a token may look at."
-    with torch.no_grad():
-        # as in training: with a cache transformers does not look at position_ids
-        packed = model(**{"use_cache": False, **batch}).logits[0]
-        alone = [model(row.input_ids[None]).logits[0] for row in rows]
-    if torch.allclose(packed, torch.cat(alone), atol=1e-4):
-        return None
-    if batch.get("use_cache"):
-        return "With a cache transformers does not look at position_ids: leave it off, as in training."
-    positions, mask = batch.get("position_ids"), batch.get("attention_mask")
-    right = torch.cat([torch.arange(len(row.input_ids)) for row in rows])[None]
-    if positions is None:
-        return "Still broken: without position_ids the model cannot see where a conversation begins."
-    if not torch.equal(torch.as_tensor(positions), right):
-        return "The positions are not those of each conversation: 0, 1, 2 … and 0 again where the next one begins."
-    if mask is not None:
-        return "The positions are right, and the attention_mask of ones undoes it: transformers looks at them only without a mask."
-    return "The logits of a packed conversation are not those it has alone."

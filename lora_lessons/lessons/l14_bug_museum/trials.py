@@ -1,4 +1,4 @@
-"""Each repair of hall 3, tried on something tiny: what it did, in numbers.
+"""Hall 3's workshop: a Llama that is there at once, and each repair tried on it: what it did, in numbers.
 
 The notebook's vital signs and the checks use the same.
 """
@@ -7,41 +7,121 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import bitsandbytes as bnb
 import torch
-from bitsandbytes.functional import dequantize_4bit
 from peft import LoraConfig, get_peft_model
-from safetensors import safe_open
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from ... import lora, mixing, models, quant
-from ...adapter import Adapter, adapter_of, attach_adapter, read_adapter
-from ...paths import course_root
-from .tiny_llama import (
-    IDS,
-    LONG_IDS,
-    OTHER_IDS,
-    PARTS,
-    adamw,
-    gradients,
-    heard,
-    learn,
-    logits,
-    lora_config,
-    loss_of,
-    moved,
-    scratch,
-    tiny_llama,
-    weights_of,
-)
+from ... import lora
+from ...adapter import adapter_of, attach_adapter
+from ...files import lasting_scratch
 
 transformers_logging.disable_progress_bar()
+
+
+# Four rows of 16 tokens, learned by heart; and four others, for a second adapter.
+IDS, OTHER_IDS = torch.randint(3, 128, (2, 4, 16), generator=torch.Generator().manual_seed(0))
+# Eight rows of 128, one part in 1,024 of a batch of a million tokens: the more tokens share a loss, the smaller each one's gradient.
+LONG_IDS, PARTS = torch.randint(3, 128, (8, 128), generator=torch.Generator().manual_seed(1)), 1024
+
+
+def tiny_llama(tied: bool = False, seed: int = 0) -> Any:
+    """A random Llama of two layers and 128 tokens, the same every time; `tied`: its head is its embedding."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = LlamaConfig(
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            vocab_size=128,
+            pad_token_id=0,
+            bos_token_id=1,
+            eos_token_id=2,
+            tie_word_embeddings=tied,
+            use_cache=False,
+        )
+        return LlamaForCausalLM(config).eval()
+
+
+@cache
+def _scratch() -> Path:
+    return lasting_scratch("museum")
+
+
+def scratch() -> Path:
+    """A new folder; it is gone when the kernel is."""
+    return Path(tempfile.mkdtemp(dir=_scratch()))
+
+
+def lora_config(*targets: str) -> LoraConfig:
+    """r = 4, α = 8 on the layers named, or on every Linear but the head."""
+    return LoraConfig(r=4, lora_alpha=8, target_modules=list(targets) or "all-linear")
+
+
+def adamw(parameters: Iterable[nn.Parameter], learning_rate: float = 1e-2) -> torch.optim.AdamW:
+    """AdamW without decay over those of `parameters` that ask for a gradient."""
+    return torch.optim.AdamW(
+        [p for p in parameters if p.requires_grad], lr=learning_rate, weight_decay=0.0, foreach=False
+    )
+
+
+def learn(model: Any, optimizer: torch.optim.Optimizer, steps: int = 20, ids: Tensor = IDS) -> list[float]:
+    """Learn `ids` by heart; the loss of each step, in nats per token."""
+    losses = []
+    model.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    model.eval()
+    return losses
+
+
+@torch.no_grad()
+def loss_of(model: Any, ids: Tensor = IDS) -> float:
+    """The loss on `ids`, in nats per token."""
+    return float(model.eval()(input_ids=ids, labels=ids).loss)
+
+
+@torch.no_grad()
+def logits(model: Any) -> Tensor:
+    """The logits of IDS, rows × tokens × vocabulary."""
+    return model.eval()(input_ids=IDS).logits
+
+
+def gradients(model: Any) -> dict[str, Tensor]:
+    """The gradient of every lora_B after one batch, by name; zeros where none came."""
+    model.train().zero_grad(set_to_none=True)
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    named = {name: p for name, p in model.named_parameters() if "lora_B" in name}
+    return {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in named.items()}
+
+
+def heard(found: dict[str, Tensor]) -> int:
+    """How many of these gradients are not zero."""
+    return sum(bool(gradient.any()) for gradient in found.values())
+
+
+def weights_of(model: nn.Module, part: str) -> dict[str, Tensor]:
+    """Copies of the parameters with `part` in their names."""
+    return {name: p.detach().clone() for name, p in model.named_parameters() if part in name}
+
+
+def moved(model: nn.Module, before: dict[str, Tensor]) -> int:
+    """How many of the tensors in `before` are other ones now."""
+    now = dict(model.named_parameters())
+    return sum(not torch.equal(now[name], tensor) for name, tensor in before.items())
 
 
 class Wrapped(nn.Module):
@@ -130,9 +210,6 @@ def tied(merged: Callable[[Any], Any], steps: int = 20) -> Tied:
     )
 
 
-NAME = "model.layers.18.mlp.up_proj"
-
-
 def in_four_bits() -> Any:
     """The tiny Llama in NF4, loaded in the usual way: transformers and bitsandbytes."""
     how = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
@@ -158,64 +235,6 @@ def close(model: Any) -> None:
 def _layers(model: Any) -> list[Any]:
     """The 4-bit layers themselves, without the adapters around them."""
     return [m for m in model.modules() if isinstance(m, bnb.nn.Linear4bit) and not hasattr(m, "lora_A")]
-
-
-class Layer(NamedTuple):
-    """A Linear of the embedded base, and what an adapter of the course adds to it: W and ΔW, both d×k, fp32."""
-
-    W: Tensor
-    delta: Tensor
-    adapter: Adapter
-
-
-def one_layer() -> Layer:
-    """`NAME` of the embedded base, and the strict-JSON adapter of lesson 09."""
-    adapter = read_adapter(course_root() / "data" / "adapters" / "strict_json")
-    with safe_open(models.embedded_folder() / "model.safetensors", "pt") as file:
-        W = file.get_tensor(f"{NAME}.weight")
-    return Layer(W, adapter.delta(NAME), adapter)
-
-
-def on_four_bits(layer: Layer) -> Any:
-    """A PEFT model of this one layer: bitsandbytes' Linear4bit in NF4, with the adapter on."""
-    d, k = layer.W.shape
-    linear = bnb.nn.Linear4bit(
-        k, d, bias=False, compute_dtype=torch.float32, quant_type="nf4", compress_statistics=False
-    )
-    linear.weight = bnb.nn.Params4bit(
-        layer.W.bfloat16(), requires_grad=False, quant_type="nf4", compress_statistics=False
-    )
-    net: Any = nn.Sequential()
-    net.add_module("up_proj", linear)
-    # what transformers sets on a model that it loads in 4 bits
-    net.is_loaded_in_4bit = True
-    adapter = layer.adapter
-    model = get_peft_model(
-        net.to("cpu"), LoraConfig(r=adapter.r, lora_alpha=int(adapter.lora_alpha), target_modules=["up_proj"])
-    )
-    with torch.no_grad():
-        for name, p in model.named_parameters():
-            if "lora_" in name:
-                p.copy_((adapter.A if "lora_A" in name else adapter.B)[NAME])
-    return model
-
-
-def weight_of(model: Any) -> Tensor:
-    """The 4-bit weight of the only layer, as numbers in fp32."""
-    (linear,) = _layers(model)
-    return dequantize_4bit(linear.weight.data, linear.weight.quant_state).float()
-
-
-def kept_of(times: float, layer: Layer) -> float:
-    """The share of `times` ΔW that is left of it when it is merged into the 4-bit weight of `layer`."""
-    packed, delta = quant.quantize(layer.W.bfloat16(), "nf4"), times * layer.delta
-    change = quant.dequantize(mixing.merged_into_four_bits(packed, delta)).float() - quant.dequantize(packed).float()
-    return kept(change, delta)
-
-
-def kept(change: Tensor, delta: Tensor) -> float:
-    """The share of ΔW that a change of the weights holds, (change · ΔW) / ‖ΔW‖²: 1 is all of it."""
-    return float((change * delta).sum() / delta.square().sum())
 
 
 class Checkpointed(NamedTuple):
@@ -312,17 +331,6 @@ def _learned(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Tensor]],
     return before, loss_of(model, LONG_IDS)
 
 
-def unscale_error(model: Any) -> str:
-    """What a GradScaler says when it meets the gradients of `model`; nothing where they are in fp32."""
-    optimizer, scaler = adamw(model.parameters()), torch.amp.GradScaler("cpu")
-    scaler.scale(model(input_ids=IDS, labels=IDS).loss).backward()
-    try:
-        scaler.unscale_(optimizer)
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
 def flat(tensors: dict[str, Tensor]) -> Tensor:
     """All numbers of these tensors in one row, in fp32."""
     return torch.cat([tensor.float().flatten() for tensor in tensors.values()])
@@ -382,7 +390,6 @@ class Attached(NamedTuple):
     adapter_moved: int
     # numbers that the optimizer holds
     held: int
-    losses: list[float]
     # the loss at the end of the run, and with the adapter alone on a fresh copy of the base
     in_the_run: float
     from_the_file: float
@@ -396,9 +403,9 @@ def attached(attach: Callable[[Any], torch.optim.Optimizer], steps: int = 20) ->
     trainable = lora.trainable_parameters(net)
     adapter = weights_of(net, "lora_")
     base = {name: tensor for name, tensor in weights_of(net, "").items() if name not in adapter}
-    losses = learn(net, optimizer, steps)
+    learn(net, optimizer, steps)
     fresh = tiny_llama()
     attach_adapter(fresh, adapter_of(net))
     held = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
     sizes = sum(tensor.numel() for tensor in adapter.values())
-    return Attached(trainable, sizes, moved(net, base), moved(net, adapter), held, losses, loss_of(net), loss_of(fresh))
+    return Attached(trainable, sizes, moved(net, base), moved(net, adapter), held, loss_of(net), loss_of(fresh))

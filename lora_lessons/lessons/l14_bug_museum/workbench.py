@@ -1,86 +1,28 @@
-"""The workbench of the museum: short trainings with a PEFT configuration, and what the loss alone cannot say of them.
+"""Short trainings of the course's base for halls 1 and 2, and what their losses cannot say: sizes, held-out loss, forgetting.
 
-And a mixture of experts that is there at once, and which of its weights an adapter reaches.
+And a tokenizer that puts BOS before every text, as those of Llama, Mistral and Gemma do; SmolLM2's own adds none.
 """
 
 from __future__ import annotations
 
+import copy
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
 
-from ... import evaluation, lora, models, tasks, training
-from ...adapter import save_adapter
+from ... import evaluation, lora, mixing, models, tasks, training
+from ...adapter import Adapter, load_adapter, save_adapter
 from ...files import lasting_scratch
+from ...quant.blockwise import restored
+from ...tasks import IGNORED, Encoded, collate, encode
 
-
-def tiny_mixture() -> Any:
-    """A random gpt-oss of two layers and four experts: each kind of expert's weight is one stack of matrices."""
-    import torch
-    from transformers import GptOssConfig, GptOssForCausalLM
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        config = GptOssConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            head_dim=8,
-            num_local_experts=4,
-            num_experts_per_tok=2,
-            vocab_size=128,
-            pad_token_id=0,
-            bos_token_id=1,
-            eos_token_id=2,
-        )
-        return GptOssForCausalLM(config).eval()
-
-
-def reached(peft_model: Any) -> dict[str, int]:
-    """The weights of the base that carry an adapter of PEFT's, name → numbers in it."""
-    from peft.tuners.lora import ParamWrapper
-    from peft.tuners.lora.layer import LoraLayer
-
-    sizes: dict[str, int] = {}
-    for name, module in peft_model.named_modules():
-        if isinstance(module, ParamWrapper):
-            # one wrapper a parameter, around one another
-            name = name.replace(".base_layer", "")
-            sizes[f"{name}.{module.parameter_name}"] = cast(Any, module).get_param().numel()
-        elif isinstance(module, LoraLayer):
-            sizes[f"{name}.weight"] = cast(Any, module.get_base_layer()).weight.numel()
-    return {name.removeprefix("base_model.model."): numbers for name, numbers in sizes.items()}
-
-
-def weights(model: Any) -> dict[str, int]:
-    """The weights of a bare model that an adapter could reach: all matrices but embeddings, head and router."""
-    return {
-        name: p.numel()
-        for name, p in model.named_parameters()
-        if p.dim() >= 2 and not any(part in name for part in ("embed", "lm_head", "router", "bias"))
-    }
-
-
-def share(found: dict[str, int], every: dict[str, int], part: str = "") -> float:
-    """How many of the numbers in the weights `every` (those with `part` in their names) are in `found`, 0 … 1."""
-    names = [name for name in every if part in name]
-    return sum(every[name] for name in names if name in found) / sum(every[name] for name in names)
-
-
-def compared(peft_model: Any) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """The weights of the tiny mixture; those that `peft_model` reaches; those that a whole configuration reaches."""
-    from peft import LoraConfig, get_peft_model
-
-    every = weights(tiny_mixture())
-    stacks = [f"mlp.experts.{part}" for part in ("gate_up_proj", "down_proj")]
-    whole = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", target_parameters=stacks, task_type="CAUSAL_LM")
-    return every, reached(peft_model), reached(get_peft_model(tiny_mixture(), whole))
-
+# ---- hall 1
 
 # long enough to notice forgetting, short enough to measure it after every training
 GENERAL_LETTERS = 1200
@@ -109,12 +51,20 @@ class Attempt(NamedTuple):
     adapter: Path
 
 
+class Merged(NamedTuple):
+    """What adding updates to the base's weights did: ‖ΔW‖/‖W‖, the mean of the layers; the held-out loss; an answer."""
+
+    update: float
+    held_out: float
+    said: str
+
+
 class Workbench(NamedTuple):
     """A base, a few examples of the persona to train on, held-out ones, and a question that nobody trained on."""
 
     base: models.Base
-    few: list[tasks.Encoded]
-    held_out: list[tasks.Encoded]
+    few: list[Encoded]
+    held_out: list[Encoded]
     question: str
     folder: Path
 
@@ -153,48 +103,58 @@ class Workbench(NamedTuple):
         """The perplexity on a text of no task: it rises when the model forgets."""
         return evaluation.perplexity(self.base, tasks.general_text()[:GENERAL_LETTERS])
 
-    def answer(self, max_new_tokens: int = 28) -> str:
-        """What the model answers to the one question that is asked of everything in this hall."""
-        return models.chat(self.base, self.question, max_new_tokens)
+    def answer(self, adapter: Path | None = None, max_new_tokens: int = 28) -> str:
+        """What the model answers to the one question that is asked of everything in this hall, with an adapter on or as it is."""
+        if adapter:
+            load_adapter(self.base.model, adapter)
+        said = models.chat(self.base, self.question, max_new_tokens)
+        if adapter:
+            lora.detach(self.base.model)
+        return said
+
+    @torch.no_grad()
+    def merged(self, layers: Sequence[str], update: Callable[[str], Tensor]) -> Merged:
+        """Add `update(layer)` to the weight of each layer, measure, and put the weights back as they were."""
+        model, sizes = self.base.model, []
+        with restored(model, layers):
+            for layer in layers:
+                W = model.get_submodule(layer).weight.data
+                sizes.append(float(update(layer).norm() / W.norm()))
+                W += update(layer)
+            return Merged(sum(sizes) / len(sizes), self.held_out_loss(), self.answer())
 
 
 def workbench() -> Workbench:
     """The embedded base in fp32, and a temporary folder for adapters."""
     base, task = models.load(precision="fp32"), tasks.load_task("persona")
-    few = [tasks.encode(base.tokenizer, example) for example in task.train[:EXAMPLES]]
-    held_out = [tasks.encode(base.tokenizer, example) for example in evaluation.drawn(task, 6)]
+    few = [encode(base.tokenizer, example) for example in task.train[:EXAMPLES]]
+    held_out = [encode(base.tokenizer, example) for example in evaluation.drawn(task, 6)]
     question = task.held_out[0]["messages"][0]["content"]
     return Workbench(base, few, held_out, question, lasting_scratch("workbench"))
 
 
+def config(target_modules: Any = "all-linear", r: int = 8, **more: Any) -> LoraConfig:
+    """α = 16 on these layers."""
+    return LoraConfig(r=r, lora_alpha=16, target_modules=target_modules, task_type="CAUSAL_LM", **more)
+
+
 def train_three(bench: Workbench, seed: int = 0) -> dict[str, Attempt]:
     """Three runs whose losses all fall: A and B have a mistake each, C is healthy."""
-    from peft import LoraConfig
-
-    def config(target_modules: Any) -> LoraConfig:
-        return LoraConfig(r=8, lora_alpha=16, target_modules=target_modules, task_type="CAUSAL_LM")
-
     return {
         "A": bench.train(config(RECIPE), seed=seed),
-        "B": bench.train(config("all-linear"), HIGH_RATE, seed),
-        "C": bench.train(config("all-linear"), seed=seed),
+        "B": bench.train(config(), HIGH_RATE, seed),
+        "C": bench.train(config(), seed=seed),
     }
 
 
 def healthy_at_rank_64(bench: Workbench, seed: int = 0) -> Attempt:
     """Rank 64 at the exhibit's rate, with a scale of 2, as rsLoRA has it: 16/√64."""
-    from peft import LoraConfig
-
-    config = LoraConfig(r=64, lora_alpha=16, use_rslora=True, target_modules="all-linear", task_type="CAUSAL_LM")
-    return bench.train(config, GENTLE_RATE, seed)
+    return bench.train(config(r=64, use_rslora=True), GENTLE_RATE, seed)
 
 
 def healthy_for_longer(bench: Workbench, seed: int = 0) -> Attempt:
     """The healthy run of the three, at its own rate, for twice as many steps."""
-    from peft import LoraConfig
-
-    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
-    return bench.train(config, seed=seed, steps=2 * STEPS)
+    return bench.train(config(), seed=seed, steps=2 * STEPS)
 
 
 class FirstSteps(NamedTuple):
@@ -208,14 +168,12 @@ class FirstSteps(NamedTuple):
 
 def first_steps(bench: Workbench, config: Any, start: Callable[[Any], object] | None = None) -> FirstSteps:
     """Two plain steps with PEFT on two examples, after `start` has filled A and B anew; the base is bare afterwards."""
-    from peft import get_peft_model
-
     model = get_peft_model(bench.base.model, config)
     if start:
         start(model)
     learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
     begun = {name: p.detach().clone() for name, p in learned.items()}
-    batch = tasks.collate(bench.few[:2], pad_id=0)
+    batch = collate(bench.few[:2], pad_id=0)
     optimizer, losses, gradients = torch.optim.AdamW(learned.values(), lr=USUAL_RATE), [], []
     for _ in range(2):
         optimizer.zero_grad()
@@ -234,8 +192,6 @@ def first_steps(bench: Workbench, config: Any, start: Callable[[Any], object] | 
 
 def adapted_by_peft(model: Any, config: Any) -> list[str]:
     """The full names of the layers that PEFT adapts for `config`; the model stays bare."""
-    from peft import get_peft_model
-
     wrapped = get_peft_model(model, config)
     names = list(wrapped.base_model.targeted_module_names)
     wrapped.unload()
@@ -257,11 +213,158 @@ def factor_norm(A: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
     return ((B.T @ B) * (A @ A.T)).sum().clamp(min=0).sqrt()
 
 
-def alpha_in(file: Path) -> float:
-    """The alpha that an adapter's GGUF holds, as llama.cpp reads it."""
-    from gguf import GGUFReader
+# ---- hall 2
 
-    field = GGUFReader(file).get_field("adapter.lora.alpha")
-    if field is None:
-        raise ValueError(f"{file} holds no adapter.lora.alpha: it is no adapter's GGUF.")
-    return float(field.contents())
+
+def bos_first(tokenizer: Any) -> Any:
+    """A copy of `tokenizer`, a fast one of transformers, that puts its BOS before every text; the given one stays as it is."""
+    from tokenizers.processors import TemplateProcessing
+
+    other, bos = copy.deepcopy(tokenizer), tokenizer.bos_token
+    other.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, tokenizer.bos_token_id)]
+    )
+    return other
+
+
+# 14.11: a format of one's own, as many tutorials have it
+PLAIN = "### Question:\n{}\n### Answer:\n"
+SHORT = (
+    ("What is the capital of France?", "Paris."),
+    ("What is the capital of Italy?", "Rome."),
+    ("What colour is the sky?", "Blue."),
+    ("How many legs has a spider?", "Eight."),
+    ("What do bees make?", "Honey."),
+    ("What is two plus three?", "Five."),
+    ("What is the capital of Spain?", "Madrid."),
+    ("What freezes into ice?", "Water."),
+)
+UNSEEN = ("What is the capital of Germany?", "Berlin.")
+STEPS_ON_SHORT = 6
+# 14.16
+SENTENCE = (
+    "The keeper lights the lamp at dusk, trims the wick at midnight, and sleeps when the sun comes up over the water."
+)
+STEPS_ON_ONE_TEXT = 10
+# 14.17: short answers, beside a long one
+ONE_WORD = (("Is tea a drink?", "Yes."), ("Is a stone soft?", "No."), ("Is ice cold?", "Yes."))
+
+
+@contextmanager
+def trained(model: Any, batch: Mapping[str, Tensor], steps: int, rate: float) -> Iterator[list[float]]:
+    """`model` with an adapter (r = 8, α = 16) that saw `batch` `steps` times, then bare again; yields the losses."""
+    lora.attach(model, r=8, lora_alpha=16, seed=0)
+    try:
+        learned = [p for p in model.parameters() if p.requires_grad]
+        optimizer, losses = torch.optim.AdamW(learned, lr=rate), []
+        for _ in range(steps):
+            loss = model(**batch).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        yield losses
+    finally:
+        lora.detach(model)
+
+
+def continued(base: models.Base, text: str, max_new_tokens: int = 24) -> str:
+    """What the model writes after `text`, token by token the likeliest, its special tokens shown."""
+    ids = base.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+    with torch.no_grad():
+        out = base.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            pad_token_id=base.tokenizer.eos_token_id,
+        )
+    continuation: str = base.tokenizer.decode(out[0, ids.shape[1] :])
+    return continuation
+
+
+def answer_after(tokenizer: Any, prompt: str, answer: str) -> Encoded:
+    """`answer` and the end token, supervised, after the text `prompt`, as it stands."""
+    ids, answer_ids = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, answer))
+    answer_ids = [*answer_ids, tokenizer.eos_token_id]
+    return Encoded(torch.tensor(ids + answer_ids), torch.tensor([IGNORED] * len(ids) + answer_ids))
+
+
+def short_rows(tokenizer: Any) -> list[Encoded]:
+    """`SHORT`, encoded as it should be."""
+    return [answer_after(tokenizer, PLAIN.format(question), answer) for question, answer in SHORT]
+
+
+class Asked(NamedTuple):
+    """How an adapter's answers are liked after a prompt: its first token; the loss with the adapter, and of the base alone."""
+
+    first: str
+    loss: float
+    base_loss: float
+
+
+def asked(base: models.Base, adapter: Adapter, prompt: Callable[[str], str]) -> Asked:
+    """The loss of four of the persona's answers, each after `prompt(question)` and nothing else."""
+    pairs = [[m["content"] for m in one["messages"]] for one in evaluation.drawn(tasks.load_task("persona"), 4)]
+    rows = [answer_after(base.tokenizer, prompt(question), answer) for question, answer in pairs]
+    base_loss = evaluation.held_out_loss(base.model, rows)
+    with mixing.attached(base.model, adapter):
+        loss = evaluation.held_out_loss(base.model, rows)
+    return Asked(repr(base.tokenizer.decode(rows[0].input_ids[:1])), loss, base_loss)
+
+
+class AfterShortAnswers(NamedTuple):
+    """What a few steps on short answers left: the last loss, what it says, and the probability of the end token after an answer."""
+
+    loss: float
+    said: str
+    end: float
+
+
+def trained_on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> AfterShortAnswers:
+    """Train on `rows`, then ask what was not among them."""
+    end = base.tokenizer.eos_token_id
+    question, answer = UNSEEN
+    asked = answer_after(base.tokenizer, PLAIN.format(question), answer)
+    with trained(base.model, collate(rows, end), STEPS_ON_SHORT, 1e-3) as losses:
+        with torch.no_grad():
+            after = base.model(asked.input_ids[None, :-1]).logits[0, -1].softmax(-1)
+        return AfterShortAnswers(losses[-1], continued(base, PLAIN.format(question)), after[end].item())
+
+
+class Ahead(NamedTuple):
+    """What a few steps on one text left: the losses, what it says, and the share of tokens right one and two places ahead."""
+
+    losses: list[float]
+    said: str
+    one: float
+    two: float
+
+
+def trained_on_one_text(base: models.Base, ids: Tensor, labels: Tensor, start: str = "The keeper") -> Ahead:
+    """Train on one text, `ids` (1 × length) with `labels`; then let the model go on from `start`."""
+    with trained(base.model, {"input_ids": ids, "labels": labels}, STEPS_ON_ONE_TEXT, 2e-3) as losses:
+        with torch.no_grad():
+            likeliest = base.model(ids).logits[0].argmax(-1)
+        one, two = ((likeliest[:-k] == ids[0, k:]).float().mean().item() for k in (1, 2))
+        return Ahead(losses, continued(base, start), one, two)
+
+
+def uneven(tokenizer: Any, long: Mapping[str, Any]) -> list[Encoded]:
+    """Three answers of one word and one `long` conversation."""
+    short = [
+        {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+        for question, answer in ONE_WORD
+    ]
+    return [encode(tokenizer, dict(example)) for example in (*short, long)]
+
+
+def gradient(model: Any, loss_and_backward: Callable[[], float]) -> tuple[float, Tensor]:
+    """The loss that `loss_and_backward` returns, and the gradient it leaves in a fresh adapter, as one vector."""
+    lora.attach(model, r=8, lora_alpha=16, seed=0)
+    try:
+        loss = loss_and_backward()
+        grads = [p.grad.flatten() for p in model.parameters() if p.requires_grad and p.grad is not None]
+        return loss, torch.cat(grads)
+    finally:
+        lora.detach(model)

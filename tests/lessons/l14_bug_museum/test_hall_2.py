@@ -5,9 +5,8 @@ import torch
 from tiny import make_tiny_model
 
 from lora_lessons import lora, models
-from lora_lessons.lessons.l14_bug_museum import short_runs
-from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
-from lora_lessons.lessons.l14_bug_museum.plaques import named
+from lora_lessons.lessons.l14_bug_museum import workbench
+from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue, named
 from lora_lessons.paths import course_root
 from lora_lessons.tasks import IGNORED, Encoded, collate
 from lora_lessons.tools import checking
@@ -30,9 +29,9 @@ def a_row(length, seed=0):
 
 def test_a_short_training_lowers_the_loss_and_leaves_the_base_bare_also_after_an_error(model):
     before = models.weights_digest(model)
-    with short_runs.trained(model, collate([a_row(12)], 0), steps=4, rate=1e-2) as losses:
+    with workbench.trained(model, collate([a_row(12)], 0), steps=4, rate=1e-2) as losses:
         assert len(losses) == 4 and losses[-1] < losses[0] and list(lora.lora_layers(model))
-    with pytest.raises(KeyError), short_runs.trained(model, collate([a_row(12)], 0), 1, 1e-2):
+    with pytest.raises(KeyError), workbench.trained(model, collate([a_row(12)], 0), 1, 1e-2):
         raise KeyError
     assert not list(lora.lora_layers(model)) and models.weights_digest(model) == before
 
@@ -43,20 +42,20 @@ def test_a_gradient_is_that_of_a_fresh_adapter(model):
         loss.backward()
         return loss.item()
 
-    (loss, one), (again, other) = (short_runs.gradient(model, backward) for _ in range(2))
+    (loss, one), (again, other) = (workbench.gradient(model, backward) for _ in range(2))
     assert loss == again and torch.equal(one, other) and one.norm() > 0
     assert not list(lora.lora_layers(model))
 
 
 def test_an_answer_is_supervised_with_its_end_and_nothing_else(tokenizer):
-    one = short_runs.answer_after(tokenizer, "Q\n", "Yes.")
+    one = workbench.answer_after(tokenizer, "Q\n", "Yes.")
     taught = one.labels[one.labels != IGNORED]
     assert tokenizer.decode(taught) == "Yes.<|im_end|>" and torch.equal(taught, one.input_ids[-len(taught) :])
-    assert len(short_runs.short_rows(tokenizer)) == len(short_runs.SHORT)
+    assert len(workbench.short_rows(tokenizer)) == len(workbench.SHORT)
 
 
 def test_bos_comes_first_in_the_copy_alone(tokenizer):
-    other, text = short_runs.bos_first(tokenizer), "Hello."
+    other, text = workbench.bos_first(tokenizer), "Hello."
     plain = tokenizer(text)["input_ids"]
     assert other(text)["input_ids"] == [tokenizer.bos_token_id, *plain]
     assert other(text, add_special_tokens=False)["input_ids"] == plain == tokenizer(text)["input_ids"]
@@ -68,5 +67,5 @@ def test_the_check_names_what_the_exhibits_say_it_names(tokenizer, tmp_path):
     file.write_text("\n".join(lines), encoding="utf-8")
     report = checking.check(file, tokenizer)
     assert named("14.12", report.problems) and named("14.15", report.problems) and not named("14.14", report.problems)
-    assert named("14.14", checking.check(file, short_runs.bos_first(tokenizer)).problems)
-    assert {one.id for one in catalogue().values() if one.hall == 2} == {f"14.{n}" for n in range(11, 19)}
+    assert named("14.14", checking.check(file, workbench.bos_first(tokenizer)).problems)
+    assert {one.id for one in catalogue().values() if one.hall == 2} == {f"14.{n}" for n in range(11, 18)}

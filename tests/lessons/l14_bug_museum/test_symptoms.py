@@ -92,7 +92,7 @@ TEXTBOOK = [
     ("lesson 05", "grad norm goes to nan after 200 steps"),
     ("lesson 05", "gradients explode"),
     ("14.11", "model repeats itself forever"),
-    ("14.26", "adapter has no effect after merge"),
+    ("09.4", "adapter has no effect after merge"),
     ("14.3", "loss does not decrease"),
     ("14.3", "the loss isn't going down"),
     ("14.7", "eval loss goes up"),
@@ -141,6 +141,14 @@ def test_a_lesson_is_named_where_no_exhibit_is(capsys):
         assert f"# {one.id.removeprefix('lesson ')} · {one.title}" in notebook_of(Path(one.notebook).stem).read_text(
             encoding="utf-8"
         )
+
+
+def test_an_exhibit_that_hangs_in_a_lesson_is_named_as_its_exercise(capsys):
+    assert cli.main(["symptom", "llama.cpp answers nearly like the base, PEFT does not"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.startswith("10.2 Suspect: The adapter is rsLoRA")
+    assert "notebooks/10_ship_it.ipynb, exercise 10.2 (“The alpha of an rsLoRA adapter”)" in said
+    assert "Exercise 10.2: [The alpha of an rsLoRA adapter](10_ship_it.ipynb)." in symptoms_page.made()
 
 
 def test_a_far_suspect_is_not_on_the_page():

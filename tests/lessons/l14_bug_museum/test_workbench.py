@@ -4,15 +4,14 @@ import json
 
 import pytest
 import torch
-from gguf import GGUFWriter
 from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import make_tiny_base, make_tiny_model
 
 from lora_lessons import lora, models, tasks
 from lora_lessons.adapter import read_adapter
+from lora_lessons.lessons.l14_bug_museum import exercises_hall_1 as mixture
 from lora_lessons.lessons.l14_bug_museum import workbench
-from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
-from lora_lessons.lessons.l14_bug_museum.plaques import VitalSigns, named
+from lora_lessons.lessons.l14_bug_museum.exhibits import VitalSigns, catalogue, named
 
 
 def config(**settings):
@@ -64,24 +63,11 @@ def test_a_start_at_zero_moves_nothing_and_a_usual_one_does(bench):
 
 
 def test_all_linear_leaves_the_experts_of_a_mixture_out_and_a_whole_configuration_does_not():
-    every, found, whole = workbench.compared(get_peft_model(workbench.tiny_mixture(), config()))
-    assert workbench.share(found, every, "self_attn") == workbench.share(whole, every, "self_attn") == 1
-    assert workbench.share(found, every, "experts") == 0 and workbench.share(whole, every) == 1
-    left_out = lora.left_out(workbench.tiny_mixture(), {name.removesuffix(".weight") for name in found})
+    every, found, whole = mixture.compared(get_peft_model(mixture.tiny_mixture(), config()))
+    assert mixture.share(found, every, "self_attn") == mixture.share(whole, every, "self_attn") == 1
+    assert mixture.share(found, every, "experts") == 0 and mixture.share(whole, every) == 1
+    left_out = lora.left_out(mixture.tiny_mixture(), {name.removesuffix(".weight") for name in found})
     assert set(left_out) == {name for name in every if "experts" in name}
-
-
-def test_alpha_is_read_from_a_gguf_and_its_absence_is_said(tmp_path):
-    for name, keys in (("with", 1), ("without", 0)):
-        writer = GGUFWriter(tmp_path / name, "llama")
-        for _ in range(keys):
-            writer.add_float32("adapter.lora.alpha", 16)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.close()
-    assert workbench.alpha_in(tmp_path / "with") == 16
-    with pytest.raises(ValueError, match="no adapter's GGUF"):
-        workbench.alpha_in(tmp_path / "without")
 
 
 class Finding:

@@ -4,7 +4,6 @@ DELTA = "def delta(A, B, config):\n    return {}"
 CONFIG = "def {}():\n    return LoraConfig({}, task_type='CAUSAL_LM')"
 START = "def start(r, d, k):\n    return {}"
 LOST = "def unmatched(target_modules, layers):\n    return {}"
-ALPHA = "def alpha_for_gguf(config):\n    return {}"
 CHOOSE = "def choose(runs, base_perplexity):\n    return {}"
 
 WRONG = {
@@ -87,16 +86,6 @@ WRONG = {
             ),
             "Keep r = 4",
         ),
-    ],
-    "14.6": [
-        (ALPHA.format("config['lora_alpha']"), "Still broken"),
-        (ALPHA.format("config['lora_alpha'] / config['r'] ** 0.5"), "That is the scale"),
-        (ALPHA.format("config['lora_alpha'] * config['r']"), "α itself"),
-        (ALPHA.format("config['lora_alpha'] / config['r']"), "divide by r again"),
-        (ALPHA.format("config['lora_alpha'] * config['r'] ** 0.5"), "must stay as it is"),
-        (ALPHA.format("config['lora_alpha'] * (config['r'] ** 0.5 if config['use_rslora'] else 1)"), "an older file"),
-        (ALPHA.format("7.0"), "the file needs 32"),
-        (ALPHA.format("[32.0]"), "Return one number"),
     ],
     "14.7": [
         (CHOOSE.format("min(runs, key=lambda rate: runs[rate][0])"), "Still broken"),

@@ -170,21 +170,4 @@ WRONG = {
         (ACCUMULATE.format(f"{RIGHT}; loss.backward(); loss = loss * 2"), "The loss that you return is not"),
         (ACCUMULATE.format(f"{RIGHT} * 2; loss.backward()"), "2.00 times the right one"),
     ],
-    "14.18": [
-        (PACK.format("return batch"), "without position_ids"),
-        (
-            PACK.format("return batch | {'position_ids': torch.arange(batch['input_ids'].shape[1])[None]}"),
-            "0 again where the next one begins",
-        ),
-        (
-            PACK.format(
-                "return batch | {'position_ids': torch.cat(positions)[None], "
-                "'attention_mask': torch.ones_like(batch['input_ids'])}"
-            ),
-            "undoes it",
-        ),
-        (PACK.format("return {'input_ids': batch['input_ids'][:, :7], 'labels': batch['labels']}"), "in their order"),
-        (PACK.format("return batch | {'labels': batch['input_ids']}"), "The labels have changed"),
-        (PACK.format("return positions"), "Return a dictionary"),
-    ],
 }

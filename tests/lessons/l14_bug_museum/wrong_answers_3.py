@@ -132,18 +132,6 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "13 of 14",
         ),
     ],
-    "14.26": [
-        (
-            'def merge(W, delta): return quant.quantize((quant.dequantize(quant.quantize(W, "nf4")).float() + delta).bfloat16(), "nf4")',
-            "Round, merge, round",
-        ),
-        ('def merge(W, delta): return quant.quantize(W, "nf4")', "ΔW is not in it"),
-        ('def merge(W, delta): return quant.quantize((W.float() - delta).bfloat16(), "nf4")', "added once"),
-        ('def merge(W, delta): return quant.quantize((W.float() + 2 * delta).bfloat16(), "nf4")', "added once"),
-        ('def merge(W, delta): return quant.quantize((W.float() + delta).bfloat16(), "fp4")', "should be in NF4"),
-        ("def merge(W, delta): return (W.float() + delta).bfloat16()", "Return the merged weight in 4 bits"),
-        ('def merge(W, delta): return quant.quantize(delta.bfloat16(), "nf4")', "added once"),
-    ],
     "14.27": [
         (MERGED.format("return model.merge_and_unload()"), "together with the head"),
         (

@@ -58,7 +58,7 @@ MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
     Route("An evening", ("00", "02", "03", "05", "08"), "1½", "2"),
     Route("A day", MAIN, "2½", "3½"),
-    Route("All of it", tuple(SYLLABUS), "5½", "6½"),
+    Route("All of it", tuple(SYLLABUS), "5", "6"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.

@@ -12,7 +12,7 @@ from lora_lessons.lessons.l08_qlora_7b.published import (
     ROWS,
     SHAPES,
     TORCHTUNE,
-    contexts,
+    UNSLOTH,
 )
 from lora_lessons.memory import GB, Job
 from lora_lessons.tools import planning
@@ -60,10 +60,17 @@ def test_what_the_tables_call_out_of_memory_does_not_fit():
     assert planning.longest(SHAPES["Llama-3.3-70B"](), job, 48 * GIB) < 300
 
 
+def test_the_model_is_llama_3_1_8b():
+    model, _ = memory.build(SHAPES["Llama-3.1-8B"](), Job("full", gradient_checkpointing=False))
+    assert sum(p.numel() for p in model.parameters()) == 8_030_261_248
+
+
 def test_the_longest_contexts_of_hugging_face_are_met_within_10_percent():
     """The same rows read the other way round, and why: without the copy that shifts the logits, up to 24% too long."""
-    for row in contexts():
-        found, today, course = (longest / row.published for longest in (row.hf, row.today, row.course))
+    shape = SHAPES["Llama-3.1-8B"]()
+    for row in (row for row in ROWS if (row.source, row.model) == (UNSLOTH, "Llama-3.1-8B")):
+        jobs = (row.job, replace(row.job, loss="whole"), Job("qlora", 32))
+        found, today, course = (planning.longest(shape, job, row.size) / row.job.seq for job in jobs)
         assert 0.9 < found < 1.1
         assert found + 0.1 < today < 1.24
         assert course > today + 0.2

@@ -4,6 +4,6 @@ After it, the learner can train a 7B, or say beforehand why not.
 """
 
 # Imported here because they register themselves.
+from . import bill as bill
 from . import exercises as exercises
 from . import verdicts as verdicts
-from . import widget as widget

@@ -1,12 +1,9 @@
-"""Exercises of lesson 08: the longest row that fits, hours of training, small batches in one step."""
+"""Exercises of lesson 08: the longest row that fits, hours of training."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-
-import torch
-from torch import Tensor
 
 from ...course.exercises import answered, exercise, not_a_number
 
@@ -70,40 +67,3 @@ def exercise_08_2(hours: Callable[[int, int, float], float]) -> str | None:
         if math.isclose(got, wrong, rel_tol=1e-6):
             return advice
     return f"3,600,000 tokens, twice through, at 500 tokens per second, take 4 hours; you gave {got:g}."
-
-
-@exercise("08.3", "Small batches, one step", difficulty=3, minutes=8)
-def exercise_08_3(combined: Callable[[list[Tensor], list[int]], Tensor]) -> str | None:
-    w = torch.tensor([1.0, -2.0], requires_grad=True)
-    torch.manual_seed(0)
-    parts = [torch.randn(n, 2) for n in (6, 1, 2)]
-
-    def gradient(x: Tensor) -> Tensor:
-        return torch.autograd.grad((x @ w).square().mean(), w)[0]
-
-    grads, tokens = [gradient(x) for x in parts], [len(x) for x in parts]
-    expected = gradient(torch.cat(parts))
-    got = answered(combined([g.clone() for g in grads], list(tokens)))
-    if not isinstance(got, Tensor):
-        return f"Return a tensor; you returned a {type(got).__name__}."
-    got = got.to(expected.dtype)
-    if got.shape == expected.shape and torch.allclose(got, expected, rtol=1e-4):
-        return None
-    total = torch.stack(grads)
-    weighted = torch.stack([g * n for g, n in zip(grads, tokens, strict=True)]).sum(0)
-    for wrong, advice in (
-        (total.mean(0), "That is the colleague's code: in it, a batch with one token counts as much as one with six."),
-        (
-            total.sum(0),
-            "The sum is as many times too large as there are batches, and a batch with one token counts as much as one with six.",
-        ),
-        (
-            total.sum(0) / sum(tokens),
-            "Undo each mean first: multiply it by its number of tokens. Then add, then divide.",
-        ),
-        (weighted, "Weighting by tokens is right. Now divide by all tokens together."),
-        (weighted / len(grads), "Weighting by tokens is right. Divide by the number of all tokens, not of batches."),
-    ):
-        if got.shape == wrong.shape and torch.allclose(got, wrong, rtol=1e-4):
-            return advice
-    return f"The gradient of the mean over all tokens is {[round(x, 3) for x in expected.tolist()]}; you gave {[round(x, 3) for x in got.flatten().tolist()]}."

@@ -1,4 +1,4 @@
-"""What others measured on their cards, beside the plan of the same job.
+"""What others measured on their cards, beside the plan of the same job, and the picture of both.
 
 Each row is a published figure with its source; the settings are those that the source names, and the loss is taken as
 the libraries of that day took it. No constant of the planner was fitted to them. Some figures are a whole card, some
@@ -7,15 +7,16 @@ are PyTorch's count of tensors alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from matplotlib.figure import Figure
+
 from ... import memory
-from ...course import published
+from ...course import published, record
+from ...drawing import BLUE, GREY, VERMILION
 from ...memory import GB, Job
 from ...memory.bill import GIB
-from ...tools import planning
 
 QV = ("q_proj", "v_proj")
 UNSLOTH, QWEN, LITGPT, TORCHTUNE = "Unsloth's benchmarks", "Qwen's README", "litgpt's tutorials", "torchtune's README"
@@ -137,29 +138,55 @@ ROWS = (
 )
 
 
-class Context(NamedTuple):
-    """The longest text on one card, in tokens: published, and planned."""
-
-    gib: int
-    published: int
-    hf: int  # with the loss of that time: transformers copied the logits to shift them until version 4.49
-    today: int
-    course: int
-
-
-def contexts() -> list[Context]:
-    """Unsloth's rows of Llama-3.1-8B read the other way round: the longest text that is planned to fit each card."""
-    shape = SHAPES["Llama-3.1-8B"]()
-    rows = [row for row in ROWS if (row.source, row.model) == (UNSLOTH, "Llama-3.1-8B")]
-    planned = []
-    for row in rows:
-        jobs = (row.job, replace(row.job, loss="whole"), Job("qlora", 32))
-        planned.append(
-            Context(round(row.size / GIB), row.job.seq, *(planning.longest(shape, job, row.size) for job in jobs))
-        )
-    return planned
-
-
 def full_bf16() -> float:
     """LLaMA-Factory's estimate of a 7B's full fine-tuning in bf16, in GB."""
     return published.figure("full_fine_tuning.bf16_gb")
+
+
+MOST_TOOK_MORE = "Most published jobs took more than planned: the plan errs on the side that runs out of memory."
+
+
+def record_errors(errors: Mapping[Published, float]) -> None:
+    """How far the plan is off at worst on each side, and how many jobs took more."""
+    record("published.figures", len(errors), "published figures")
+    record("published.low", -min(errors.values()), "less planned than was taken, the worst")
+    record("published.high", max(errors.values()), "more planned than was taken, the worst")
+    record("published.took_more", sum(e < 0 for e in errors.values()), "jobs took more than planned")
+
+
+def beside(errors: Mapping[Published, float]) -> Figure:
+    """A dot for each published figure, in percent: a triangle to the left of zero where the job took more than planned."""
+    figure = Figure(figsize=(8.4, 1.2 + 0.23 * len(errors)))
+    ax = figure.subplots()
+    ax.axvspan(-15, 15, color="#eef0f2", zorder=0)
+    ax.axvline(0, color=GREY, lw=1.2)
+    for y, error in enumerate(errors.values()):
+        color, marker = (VERMILION, "<") if error < 0 else (BLUE, "o")
+        ax.plot([0, 100 * error], [y, y], color=color, lw=1.4)
+        ax.plot([100 * error], [y], marker, color=color, ms=7)
+    ax.set_yticks(range(len(errors)), list(map(job_in_words, errors)), size=9)
+    ax.set(ylim=(len(errors) - 0.4, -0.6), xlim=(-32, 32))
+    ax.set_xlabel("the plan is … percent off      ◂ it took more than planned   |   it took less ●")
+    ax.grid(visible=False, axis="y")
+    return figure
+
+
+def job_in_words(row: Published) -> str:
+    """Who measured what: "Qwen's README: Qwen-7B, lora, 256 tokens"."""
+    rows = f"{row.job.batch_size} × " if row.job.batch_size > 1 else ""
+    return f"{row.source}: {row.model}, {row.job.method}, {rows}{row.job.seq:,} tokens"
+
+
+def in_words(errors: Mapping[Published, float]) -> str:
+    """The range of each source's errors, and how many lie on each side."""
+    by_source: dict[str, list[float]] = {}
+    for row, error in errors.items():
+        by_source.setdefault(row.source, []).append(error)
+    listed = "; ".join(
+        f"{source} ({len(its_own)}) {min(its_own):+.0%} to {max(its_own):+.0%}" for source, its_own in by_source.items()
+    )
+    more = sum(error < 0 for error in errors.values())
+    return (
+        f"How far the plan is from {len(errors)} published figures: {listed}. "
+        f"{more} of the jobs took more than planned, {len(errors) - more} less."
+    )

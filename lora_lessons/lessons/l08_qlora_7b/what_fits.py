@@ -1,4 +1,4 @@
-"""What lesson 08 trains here: the base that fits, a run that answers when memory runs out, and recordings."""
+"""What lesson 08 trains here: the base that fits, a run that answers when memory runs out; recordings, and its records."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ... import memory, models, tasks, training
+from ...course import record
 from ...errors import ModelError, first_line
 from ...experiments import recordings
 from ...experiments.seven_b import STAND_IN
@@ -97,27 +98,72 @@ def adapter_bytes(trainable: int) -> int:
     return 4 * trainable
 
 
+def record_needs(bills: Mapping[str, memory.Bill], usual: memory.Bill) -> None:
+    """What each method needs by plan, in GB, and why the usual recipe needs more."""
+    unit = "GB planned, Qwen2.5-7B, 1,024 tokens, checkpointing"
+    record("needs.full_fp32", bills["full, 32-bit"].total / memory.GB, unit)
+    record("needs.full_bf16", bills["full, 16-bit"].total / memory.GB, unit)
+    record("needs.lora", bills["LoRA"].total / memory.GB, unit)
+    record("needs.qlora", bills["QLoRA"].total / memory.GB, unit)
+    record("needs.hf", usual.total / memory.GB, f"{unit}, the usual Hugging Face recipe")
+    record("needs.hf_weights", (usual.weights - bills["QLoRA"].weights) / memory.GB, "GB more for weights")
+    record("needs.hf_logits", (usual.logits - bills["QLoRA"].logits) / memory.GB, "GB more at the loss")
+
+
+def record_lengths(
+    longest: Mapping[str, Mapping[str, int]], bills: Mapping[str, memory.Bill], usual: memory.Bill
+) -> None:
+    """The longest text by recipe and card, in tokens, and how often each job's needs go into a card of 24 GB."""
+    record("longest.8_gb", longest["course"]["8"], "tokens on 8 GB, planned")
+    record("longest.rtx_4090", longest["course"]["RTX 4090"], "tokens on an RTX 3090 or 4090, planned")
+    unit = "tokens on an RTX 3090 or 4090, planned, Hugging Face's recipe"
+    record("longest.hf_rtx_4090", longest["hf"]["RTX 4090"], unit)
+    room = planning.card_bytes("RTX 4090")
+    record("room.qlora", room / bills["QLoRA"].total, "times what QLoRA needs, on 24 GB")
+    record("room.hf", room / usual.total, "times what Hugging Face's QLoRA needs, on 24 GB")
+    record("room.lora", room / bills["LoRA"].total, "times what LoRA on a 16-bit base needs, on 24 GB")
+    record("room.full", room / bills["full, 16-bit"].total, "times what full bf16 needs, on 24 GB")
+
+
+def record_range(name: str, values: Sequence[float], unit: str) -> None:
+    """The least and the most of `values`."""
+    record(f"{name}.least", min(values), unit)
+    record(f"{name}.most", max(values), unit)
+
+
+def record_run(before: float, after: float, run: training.Training) -> None:
+    """The held-out losses of the run that was made here, and its speed."""
+    record("run.tokens_per_second", run.tokens_per_second, "tokens/s", volatile=True)
+    record("loss.before", before, "nats, held-out topics")
+    record("loss.after", after, "nats, held-out topics")
+
+
+def record_file(written: int, promised: int, millions: Mapping[int, float]) -> None:
+    """Whether the adapter's file has the bytes that its numbers promise, and those of a 7B's adapters by rank."""
+    record("file.as_promised", abs(written / promised - 1) < 0.02)
+    for rank, trained in millions.items():
+        record(f"seven.trains_r{rank}", trained, "million, Qwen2.5-7B, all linear layers")
+        record(f"seven.file_r{rank}", 2 * trained, "MB in 16-bit; twice that as this course writes it")
+
+
 def recorded() -> dict[str, dict[str, Any]]:
     """The recordings of a 7B, by file name: each says its machine, date, versions, and whether its weights were real."""
     files = sorted([*measurements().glob("seven_b_*.json"), *measurements().glob("gpu_check_*.json")])
     return {path.stem: recordings.read(path) for path in files}
 
 
-def seven_b_facts(run: Mapping[str, Any]) -> list[tuple[str, float, str]]:
-    """What lesson 08 keeps of a 7B trained on a processor: name, value and unit of each record."""
+def record_seven_b(run: Mapping[str, Any]) -> None:
+    """What is kept of a 7B trained on a processor."""
     settings = run["settings"]
     job = memory.Job("qlora", r=settings["r"], seq=settings["seq"])
     planned = memory.predict(STAND_IN, job, card=False).bill.total
-    return [
-        ("numbers", run["base_numbers"] / 1e9, "billion numbers"),
-        ("build", run["build_seconds"], "s to build"),
-        ("step", run["seconds_a_step"], "s per step"),
-        ("peak", run["peak_bytes"] / 1e9, "GB at most, building included"),
-        ("first", run["losses"][0], "nats, first step"),
-        ("last", run["losses"][-1], "nats, last step"),
-        ("planned", planned / 1e9, "GB of tensors planned"),
-        ("hours_per_million", 1e6 / run["tokens_a_step"] * run["seconds_a_step"] / 3600, "hours per million tokens"),
-    ]
+    record("cpu_7b.step", run["seconds_a_step"], "s per step")
+    record("cpu_7b.peak", run["peak_bytes"] / memory.GB, "GB at most, building included")
+    record("cpu_7b.first", run["losses"][0], "nats, first step")
+    record("cpu_7b.last", run["losses"][-1], "nats, last step")
+    record("cpu_7b.planned", planned / memory.GB, "GB of tensors planned")
+    hours = 1e6 / run["tokens_a_step"] * run["seconds_a_step"] / 3600
+    record("cpu_7b.hours_per_million", hours, "hours per million tokens")
 
 
 def cards_recorded() -> str:

@@ -295,7 +295,7 @@ def short_rows(tokenizer: Any) -> list[Encoded]:
     return [answer_after(tokenizer, PLAIN.format(question), answer) for question, answer in SHORT]
 
 
-class Asked(NamedTuple):
+class Liking(NamedTuple):
     """How an adapter's answers are liked after a prompt: its first token; the loss with the adapter, and of the base alone."""
 
     first: str
@@ -303,14 +303,14 @@ class Asked(NamedTuple):
     base_loss: float
 
 
-def asked(base: models.Base, adapter: Adapter, prompt: Callable[[str], str]) -> Asked:
+def asked(base: models.Base, adapter: Adapter, prompt: Callable[[str], str]) -> Liking:
     """The loss of four of the persona's answers, each after `prompt(question)` and nothing else."""
     pairs = [[m["content"] for m in one["messages"]] for one in evaluation.drawn(tasks.load_task("persona"), 4)]
     rows = [answer_after(base.tokenizer, prompt(question), answer) for question, answer in pairs]
     base_loss = evaluation.held_out_loss(base.model, rows)
     with mixing.attached(base.model, adapter):
         loss = evaluation.held_out_loss(base.model, rows)
-    return Asked(repr(base.tokenizer.decode(rows[0].input_ids[:1])), loss, base_loss)
+    return Liking(repr(base.tokenizer.decode(rows[0].input_ids[:1])), loss, base_loss)
 
 
 class AfterShortAnswers(NamedTuple):

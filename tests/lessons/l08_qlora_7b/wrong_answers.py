@@ -36,15 +36,4 @@ WRONG = {
         (LONGEST.format("max(0, int((12.9e9 - fixed) // per_token))"), "use all three"),
         (LONGEST.format("'4600'"), "Return one number"),
     ],
-    "08.3": [
-        ("def combined(grads, tokens): return sum(grads) / len(grads)", "colleague's code"),
-        ("def combined(grads, tokens): return sum(grads)", "as many times too large"),
-        ("def combined(grads, tokens): return sum(g * n for g, n in zip(grads, tokens))", "divide by all tokens"),
-        (
-            "def combined(grads, tokens): return sum(g * n for g, n in zip(grads, tokens)) / len(grads)",
-            "not of batches",
-        ),
-        ("def combined(grads, tokens): return sum(grads) / sum(tokens)", "Undo each mean first"),
-        ("def combined(grads, tokens): return grads", "Return a tensor"),
-    ],
 }

@@ -1,11 +1,12 @@
-"""Will it fit? Choose a model, a method and a card, and slide the length of the text.
+"""The bill of a training step beside what cards hold: of several methods in a picture, of one in a widget.
 
-`fit_scene` works everything out, and controls stand over it. At the end: what of it lives on the web.
+In the widget you choose a model, a method and a card, and slide the length of the text: `fit_scene` works everything out, and
+controls stand over it. At the end: what of it lives on the web.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from typing import Any
@@ -16,8 +17,100 @@ from ... import lora, lowrank, memory, models
 from ...course.figures import BILL_COLORS, bill_parts
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
-from ...drawing import BLUE, GREEN, GREY, SKY, VERMILION, label
+from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
 from ...tools import planning
+
+FULL_PASSES = "Full fine-tuning of a 7B passes nearly every card; LoRA and QLoRA leave the weights alone."
+THREE_CAUSES = (
+    "The usual recipe needs more than this course's loop at the weights, at the loss, and in what each block remembers."
+)
+CARDS = ("RTX 3060", "T4", "RTX 3090", "RTX 4090", "RTX 5090", "A100 80", "H100")
+
+
+def which_card(
+    bills: Mapping[str, memory.Bill],
+    cards: Sequence[str | float] = CARDS,
+    hidden: str = "",
+    published: Mapping[str, float] | None = None,
+) -> Figure:
+    """One stacked bar per method before a dashed line per card; the totals stand in a column of their own.
+
+    The row named `hidden` shows a question mark instead of its bar. `published` puts a diamond at a figure, in GB, that
+    was published for that row.
+    """
+    sizes = [planning.card_bytes(card) / memory.GB for card in cards]
+    shown = [bill.total / memory.GB for name, bill in bills.items() if name != hidden]
+    width = 1.03 * max(shown + sizes)
+    figure = Figure(figsize=(8.4, 1.5 + 0.55 * len(bills)))
+    ax = figure.subplots()
+    ax.set(xlim=(0, width), ylim=(len(bills) - 0.45, -0.55))
+    _card_lines(ax, cards, sizes, width)
+    for y, (name, bill) in enumerate(bills.items()):
+        if name == hidden:
+            ax.text(0.01 * width, y, "?", va="center", size=18, weight="bold")
+        else:
+            _bar(ax, y, bill, width)
+        total = "? GB" if name == hidden else f"{bill.total / memory.GB:.1f} GB"
+        ax.text(1.02, y, total, va="center", weight="bold", transform=ax.get_yaxis_transform())
+        if x := (published or {}).get(name):
+            ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
+    about = "; ◇ published" if published else ""
+    ax.set_yticks(range(len(bills)), list(bills))
+    ax.set_xlabel(f"GB at the peak of a step (dashed: what a card holds{about})")
+    ax.grid(visible=False)
+    return figure
+
+
+def _bar(ax: Any, y: float, bill: memory.Bill, width: float) -> None:
+    """The parts of a bill side by side; those with room for it are named."""
+    left = 0.0
+    for name, part in bill_parts(bill).items():
+        size, color = part / memory.GB, BILL_COLORS[name]
+        if size:
+            ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.62, zorder=2)
+        if size > 0.0118 * len(name) * width:
+            ink = "black" if color == ORANGE else "white"
+            ax.text(left + size / 2, y, name, ha="center", va="center", color=ink, size=9, weight="bold", zorder=3)
+        left += size
+
+
+def _card_lines(ax: Any, cards: Sequence[str | float], sizes: Sequence[float], width: float) -> None:
+    """A line behind the bars for each size of card, its name above, a step higher where it would touch the last."""
+    by_size: dict[float, list[str]] = {}
+    for card, size in zip(cards, sizes, strict=True):
+        by_size.setdefault(size, []).append(f"{card:g} GB" if isinstance(card, float) else card)
+    ends = [-width] * len(by_size)  # where the last name on each step ends
+    for size, names in sorted(by_size.items()):
+        text = ", ".join(names)
+        half = 0.0072 * len(text) * width
+        step = next(n for n, end in enumerate(ends) if size - half > end)
+        ends[step] = size + half
+        ax.axvline(size, color="black", lw=1.2, ls="--", zorder=0.5)
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "color": "black", "size": 9, "weight": "bold"}
+        ax.annotate(
+            text, (size, 1), (0, 4 + 15 * step), textcoords="offset points", xycoords=("data", "axes fraction"), **style
+        )
+
+
+def totals(bills: Mapping[str, memory.Bill], hidden: str = "") -> str:
+    """Each bar's total, for a text of 1,024 tokens; the hidden one is a question."""
+    listed = "; ".join(
+        f"{name} {'?' if name == hidden else f'{bill.total / memory.GB:.1f} GB'}" for name, bill in bills.items()
+    )
+    return f"What one training step of Qwen2.5-7B is planned to need (1,024 tokens, checkpointing): {listed}."
+
+
+def parts(bills: Mapping[str, memory.Bill]) -> str:
+    """Each bar's parts of at least 0.1 GB."""
+    listed = (
+        f"{name}: "
+        + ", ".join(
+            f"{part} {size / memory.GB:.1f}" for part, size in bill_parts(bill).items() if size > 0.05 * memory.GB
+        )
+        for name, bill in bills.items()
+    )
+    return f"{totals(bills)} In GB, {'; '.join(listed)}."
+
 
 LENGTHS = sorted({round(2 ** (n / 4)) for n in range(4 * 5, 4 * 17 + 1)})  # tokens: 32 … 131,072
 ON = {"on": True, "off": False}
@@ -203,7 +296,7 @@ def fit() -> Stage:
 
 live(
     "fit",
-    "widget.fit()",
+    "bill.fit()",
     fit,
     {
         "card": ["8 GB", "12 GB", "T4", "RTX 4090", "A100 80"],

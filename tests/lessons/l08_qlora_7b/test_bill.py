@@ -4,7 +4,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lora_lessons import memory
-from lora_lessons.lessons.l08_qlora_7b import pictures
+from lora_lessons.lessons.l08_qlora_7b import bill
 from lora_lessons.tools import planning
 
 BILLS = {
@@ -15,7 +15,7 @@ BILLS = {
 
 
 def drawn(**how):
-    figure = pictures.which_card(BILLS, **how)
+    figure = bill.which_card(BILLS, **how)
     FigureCanvasAgg(figure).draw()
     return figure, figure.axes[0]
 
@@ -24,7 +24,7 @@ def boxes(figure, ax, keep):
     return [t.get_window_extent(figure.canvas.get_renderer()) for t in ax.texts if keep(t.get_text())]
 
 
-@pytest.mark.parametrize("cards", [pictures.CARDS, [8.0, "RTX 3060", "T4"], ["T4", 16.0, 17.0]])
+@pytest.mark.parametrize("cards", [bill.CARDS, [8.0, "RTX 3060", "T4"], ["T4", 16.0, 17.0]])
 def test_names_of_cards_and_totals_do_not_touch_one_another(cards):
     figure, ax = drawn(cards=cards)
     found = boxes(figure, ax, lambda text: text.endswith("GB") or "RTX" in text or "T4" in text or "A100" in text)
@@ -50,7 +50,7 @@ def test_the_hidden_row_is_a_question_in_the_picture_and_in_its_words():
     _, ax = drawn(hidden="QLoRA")
     said = [text.get_text() for text in ax.texts]
     assert "?" in said and "? GB" in said and "6.7 GB" not in said
-    words = pictures.totals(BILLS, hidden="QLoRA")
+    words = bill.totals(BILLS, hidden="QLoRA")
     assert "full 75.0 GB; LoRA 17.0 GB; QLoRA ?." in words and "6.7" not in words
 
 
@@ -61,5 +61,5 @@ def test_what_was_published_is_a_diamond_at_its_gb():
 
 
 def test_the_parts_are_said_down_to_a_tenth_of_a_gb():
-    said = pictures.parts(BILLS)
+    said = bill.parts(BILLS)
     assert "QLoRA: weights 4.0, logits, loss 2.0, driver, slack 0.7" in said and "adapters" not in said

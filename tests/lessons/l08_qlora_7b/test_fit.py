@@ -6,8 +6,8 @@ from stills import fit_job, fit_still, fit_words
 
 from lora_lessons import lora, memory, models
 from lora_lessons.course import figures
-from lora_lessons.lessons.l08_qlora_7b import widget
-from lora_lessons.lessons.l08_qlora_7b.widget import FIT
+from lora_lessons.lessons.l08_qlora_7b import bill
+from lora_lessons.lessons.l08_qlora_7b.bill import FIT
 from lora_lessons.run.baselines import read_baseline, values
 from lora_lessons.tools import planning
 
@@ -45,8 +45,8 @@ def test_the_fixed_part_is_the_ledgers_for_the_attached_shape():
     outside = parameters - sum(layer.base_layer.weight.numel() for _, layer in lora.lora_layers(model))
     for method in ("lora", "qlora"):
         by_hand = memory.state(parameters, method, trainable, outside)
-        assert widget.fit_bill("Qwen2.5-7B", method, 16) == by_hand
-    assert widget.fit_bill("Qwen2.5-7B", "full fp32").total == 16 * parameters
+        assert bill.fit_bill("Qwen2.5-7B", method, 16) == by_hand
+    assert bill.fit_bill("Qwen2.5-7B", "full fp32").total == 16 * parameters
 
 
 @pytest.mark.parametrize("method", memory.METHODS)
@@ -61,12 +61,12 @@ def test_the_bars_are_the_bill_end_to_end(method):
 
 
 def test_on_the_page_too():
-    scene = widget.fit_scene(**FIT)
+    scene = bill.fit_scene(**FIT)
     page = scene.page()
     marks = [mark for mark in page["marks"] if mark["kind"] == "bar"]
     ax = scene.backdrop.figure.axes[0]
     pixels = ax.get_window_extent().width / ax.get_xlim()[1]
-    assert page["stops"] == widget.LENGTHS and {32, 1024, 131072} <= set(widget.LENGTHS)
+    assert page["stops"] == bill.LENGTHS and {32, 1024, 131072} <= set(bill.LENGTHS)
     for seq in (32, 1024, 4096):
         n = page["stops"].index(seq)
         shown = [mark["width"][n] for mark in marks[::2]]
@@ -101,15 +101,15 @@ def test_the_cards_line_is_to_scale_and_a_bar_beyond_the_picture_says_so():
 def test_it_says_whether_it_fits_and_how_much_would(changed):
     setting = FIT | changed
     figure, words = fit_still(**setting)
-    bill, room = ledger(**setting).bill, planning.card_bytes(setting["card"])
-    gb = abs(room - bill.total) / 1e9
-    assert words == fit_words(**setting) and f": {bill.total / 1e9:.1f} GB at the peak of a step" in words
+    total, room = ledger(**setting).bill.total, planning.card_bytes(setting["card"])
+    gb = abs(room - total) / 1e9
+    assert words == fit_words(**setting) and f": {total / 1e9:.1f} GB at the peak of a step" in words
     assert f"{setting['card']} holds {room / 1e9:.1f} GB." in words
-    fits = bill.total <= room
+    fits = total <= room
     assert (f"It fits, and {gb:.1f} GB are free" if fits else f"It does not fit: {gb:.1f} GB are missing") in words
     title = f"fits: {gb:.1f} GB free" if fits else f"does not fit: {gb:.1f} GB missing"
     assert title in [text.get_text() for text in figure.axes[0].texts]
-    longest = [n for n in widget.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= room]
+    longest = [n for n in bill.LENGTHS if ledger(**setting | {"seq": n}).bill.total <= room]
     assert (f"the longest text that fits is {longest[-1]:,} tokens" if longest else "not even 32 tokens fit") in words
 
 
@@ -126,9 +126,9 @@ def test_it_says_what_lesson_08_says_of_the_same_job(method, record):
 def test_every_row_of_the_bill_has_a_number():
     figure, _ = fit_still(**FIT | {"method": "qlora", "r": 1, "seq": 128})
     said = [text.get_text() for text in figure.axes[0].texts]
-    bill = ledger(**FIT | {"method": "qlora", "r": 1, "seq": 128}).bill
-    assert 0 < bill.adapters < 5e7 and f"{bill.adapters / 1e6:.0f} MB" in said
-    assert [widget._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)] == [
+    adapters = ledger(**FIT | {"method": "qlora", "r": 1, "seq": 128}).bill.adapters
+    assert 0 < adapters < 5e7 and f"{adapters / 1e6:.0f} MB" in said
+    assert [bill._size(gb) for gb in (12.34, 0.05, 0.0499, 0.0006, 0.0)] == [
         "12.3 GB",
         "0.1 GB",
         "50 MB",
@@ -177,7 +177,7 @@ def test_unknown_names_are_answered_with_those_that_exist():
 
 @pytest.mark.parametrize("name, value, sentence", IMPOSSIBLE)
 def test_a_refusal_keeps_the_last_picture(name, value, sentence):
-    stage = widget.fit()
+    stage = bill.fit()
     turn(stage, method="lora")
     scene = stage.scene
     turn(stage, **{name: value})
@@ -189,7 +189,7 @@ def test_a_refusal_keeps_the_last_picture(name, value, sentence):
 
 
 def test_controls_redraw():
-    stage = widget.fit()
+    stage = bill.fit()
     assert [control["name"] for control in stage.controls] == list(FIT) and stage.axis == "seq"
     for control in stage.controls:
         for option in [*control.get("options", ()), *control.get("stops", ())]:
@@ -199,7 +199,7 @@ def test_controls_redraw():
 
 def test_a_change_that_only_moves_bars_draws_no_new_backdrop():
     """The page is sent a picture when the card or the scale changes, and marks alone otherwise."""
-    stage = widget.fit()
+    stage = bill.fit()
     backdrop = stage.backdrop["id"]
     turn(stage, r=64, gradient_checkpointing="off", batch_size=2)
     assert stage.backdrop["id"] == backdrop

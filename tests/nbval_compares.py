@@ -69,9 +69,13 @@ def _same_frame(item: Any, ran: list[Any], stored: list[Any]) -> bool:
 
 
 def frame(outputs: list[Any]) -> list[Any]:
-    """What stays the same of outputs whose values vary."""
+    """What stays the same of outputs whose values vary.
+
+    Where its printed lines stand is not: nbval moves them to the first, and a run that was found prints before its picture.
+    """
     scenes = [SCENE in output.get("data", {}) for output in outputs]
-    return [_frame(output, tells) for output, tells in zip(outputs, [False, *scenes], strict=False)]
+    framed = [_frame(output, tells) for output, tells in zip(outputs, [False, *scenes], strict=False)]
+    return [one for one in framed if one != "stream"] + ["stream"] * ("stream" in framed)
 
 
 def _frame(output: Any, tells: bool) -> Any:

@@ -100,6 +100,11 @@ SAME = {
         [says("Reused: the same run finished on 2026-11-28 in 44 s.\n"), says("It fell.\n")],
         EXEMPT,
     ),
+    "exempt: lines before a picture": (
+        [*picture("a fall"), says("It fell.\n")],
+        [says("Trained 24 steps in 9 s.\n"), *picture("a fall"), says("It fell.\n")],
+        EXEMPT,
+    ),
     "exempt: runs that were found": (
         picture("a fall"),
         [says("2 of 2 runs are done already.\n"), *picture("a fall")],

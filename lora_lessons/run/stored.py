@@ -21,15 +21,18 @@ if TYPE_CHECKING:
 _RUN_METADATA = ("papermill", "execution", "ExecuteTime", "scrolled", "collapsed")
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _BAR = re.compile(r"\d+%\|.*\|| \[\d+:\d\d(?:<|,)|\d+(?:\.\d+)?\s?(?:it|s)/(?:s|it)\b")
-# What a run says of one that it found: the next machine finds none.
-_FOUND = re.compile(r"Reused: the same run finished on |Resumed at step \d|\d+ of \d+ runs are done already\.")
+# What a training says of itself: other words where it was found and not made, and other seconds on every machine.
+_TRAINING = re.compile(
+    r"Reused: the same run finished on |Resumed at step \d|\d+ of \d+ runs are done already\."
+    r"|Trained \d+ steps in |This model trains the plain way: "
+)
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
     """A copy of `notebook` as the course stores it.
 
     Execution counts run 1, 2, 3 …; gone are injected parameters, papermill's and the kernel's metadata, stderr and
-    progress bars, and that a run was found and not made; split streams are joined. Cell ids, tags and sources stay. Raises ValueError naming the cell whose
+    progress bars, and what a training says of itself; split streams are joined. Cell ids, tags and sources stay. Raises ValueError naming the cell whose
     output holds a path of this machine.
     """
     made = copy.deepcopy(notebook)
@@ -98,9 +101,9 @@ def _as_picture(output: NotebookNode) -> list[NotebookNode]:
 
 
 def _as_seen(text: str) -> str:
-    """What a terminal shows in the end: what follows a line's last carriage return. No progress bars, no runs found."""
+    """What a terminal shows in the end: what follows a line's last carriage return. No progress bars, nothing of what a training says of itself."""
     lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n")]
-    return "\n".join(line for line in lines if not re.search(r"\d+%\|.*\|", line) and not _FOUND.match(line))
+    return "\n".join(line for line in lines if not re.search(r"\d+%\|.*\|", line) and not _TRAINING.match(line))
 
 
 def _text(text: str | list[str]) -> str:

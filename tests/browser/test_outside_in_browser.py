@@ -44,7 +44,7 @@ from lora_lessons.course.live import LossCurve
 from lora_lessons.course.records import Record, Table
 from lora_lessons.course.stage import Backdrop, Scene, Stage, slider
 from lora_lessons.lessons.l09_adapters import measured
-from lora_lessons.lessons.l14_bug_museum.exhibits import VitalSigns
+from lora_lessons.lessons.l14_bug_museum.shown import VitalSigns
 from lora_lessons.lessons.l15_your_own import pictures
 from lora_lessons.training import Training
 

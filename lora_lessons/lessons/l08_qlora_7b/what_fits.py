@@ -131,10 +131,9 @@ def record_range(name: str, values: Sequence[float], unit: str) -> None:
     record(f"{name}.most", max(values), unit)
 
 
-def record_run(before: float, after: float, run: training.Training) -> None:
-    """The held-out losses of the run that was made here, and its speed."""
+def record_run(after: float, run: training.Training) -> None:
+    """The held-out loss after the run that was made here, and its speed."""
     record("run.tokens_per_second", run.tokens_per_second, "tokens/s", volatile=True)
-    record("loss.before", before, "nats, held-out topics")
     record("loss.after", after, "nats, held-out topics")
 
 

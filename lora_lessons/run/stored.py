@@ -31,9 +31,9 @@ _TRAINING = re.compile(
 def normalise(notebook: NotebookNode) -> NotebookNode:
     """A copy of `notebook` as the course stores it.
 
-    Execution counts run 1, 2, 3 …; gone are injected parameters, papermill's and the kernel's metadata, stderr and
-    progress bars, and what a training says of itself; split streams are joined. Cell ids, tags and sources stay. Raises ValueError naming the cell whose
-    output holds a path of this machine.
+    Execution counts run 1, 2, 3 …; gone are injected parameters, papermill's and the kernel's metadata, stderr, progress
+    bars, and what a training says of itself; split streams are joined. Cell ids, tags and sources stay. Raises ValueError
+    naming the cell whose output holds a path of this machine.
     """
     made = copy.deepcopy(notebook)
     made.cells = [cell for cell in made.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
@@ -101,7 +101,7 @@ def _as_picture(output: NotebookNode) -> list[NotebookNode]:
 
 
 def _as_seen(text: str) -> str:
-    """What a terminal shows in the end: what follows a line's last carriage return. No progress bars, nothing of what a training says of itself."""
+    """What a terminal shows in the end, what follows a line's last carriage return; without bars and a training's own lines."""
     lines = [line.rpartition("\r")[2] for line in text.replace("\r\n", "\n").split("\n")]
     return "\n".join(line for line in lines if not re.search(r"\d+%\|.*\|", line) and not _TRAINING.match(line))
 

@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING and docs/evidence.md do not write by hand: lessons, speed of training, reliability, the map."""
+"""What README, CONTRIBUTING, docs/evidence.md and the lessons' first lines do not write by hand: minutes, tables, the map."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import nbformat
 
 from lora_lessons import errors
 from lora_lessons.course.claims import CLAIMS
-from lora_lessons.course.lesson import lessons, question
+from lora_lessons.course.lesson import lessons, question, side_trips
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
 from lora_lessons.fast.path import FAMILIES
 from lora_lessons.files import write_text
@@ -39,9 +39,10 @@ def files() -> list[Path]:
 def write() -> list[Path]:
     """Make the marked parts of FILES anew; return those that changed."""
     changed = []
-    for path in files():
+    made_of = {path: made for path in files()} | {path: minutes_of(path) for path in (*lessons(), *side_trips())}
+    for path, make in made_of.items():
         before = path.read_text(encoding="utf-8")
-        if (after := made(before)) != before:
+        if (after := make(before)) != before:
             write_text(path, after)
             changed.append(path)
     return changed
@@ -56,6 +57,16 @@ def made(text: str) -> str:
         "map of the house": house_map,
     }
     return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)
+
+
+_MINUTES = re.compile(r"\d+(?=<!--calc lesson (reading|exercises|minutes)-->)")
+
+
+def minutes_of(path: Path) -> Callable[[str], str]:
+    """What brings the minutes in a notebook's first lines, those of a learner and of the recorded run, up to date."""
+    reading, exercises = learning_minutes(nbformat.read(path, as_version=4))
+    said = {"reading": reading, "exercises": exercises} | ({"minutes": took(path)[0]} if took(path)[1] else {})
+    return lambda text: _MINUTES.sub(lambda minutes: str(said.get(minutes[1], minutes[0])), text)
 
 
 def lessons_table() -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_lessons.course import published
 from lora_lessons.course.lesson import place_of
+from lora_lessons.course.syllabus import WORDS_A_MINUTE
 from lora_lessons.course.prose import Quoted, quoted_numbers, with_names, with_sources, without_sources
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import MIME, show_value
@@ -153,12 +154,21 @@ class Part(NamedTuple):
 _ROOM = re.compile(r"lora_lessons\.lessons\.l(\d\d)_")
 
 
+# Of a learner's minutes, as `learning_minutes` counts them.
+_ESTIMATES = {
+    "lesson reading": f"An estimate: {WORDS_A_MINUTE} words a minute, and half a minute for each cell whose code is shown.",
+    "lesson exercises": "An estimate: the sum of the minutes in the titles of the exercises.",
+}
+
+
 def _part(name: str, stem: str) -> Part:
     """What a name in an arithmetic of `stem` stands for, in words."""
     prefix, _, rest = name.rpartition(":")
     if name == "lesson minutes":
         seconds = f"{_baseline(stem)['seconds']:.0f} seconds ({_measured_on(stem)})"
         return Part("the minutes that the run took", f"The recorded run took {seconds}, here in whole minutes.")
+    if name in _ESTIMATES:
+        return Part(name, _ESTIMATES[name])
     if name == "lesson disk":
         return Part(
             "the disk that the lesson needs", "The course's syllabus says how many gigabytes of disk this lesson needs."

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...course import record
-from ...experiments import quantized_perplexity, sweep
+from ...experiments import never_rounded, quantized_perplexity, sweep
 from ...models import Base
 from ...quant.blockwise import restored
 from ...quant.gptq import Inputs, awq, gptq, output_error, round_to_nearest
@@ -26,10 +26,7 @@ Table = Mapping[str, Any]
 
 def q4_0(W: Tensor) -> Tensor:
     """W as llama.cpp's Q4_0 keeps it, up to 16 bits of its step: marks −8 … 7 in blocks of 32, the largest weight on −8."""
-    blocks = W.reshape(-1, 32)
-    largest = blocks.gather(1, blocks.abs().argmax(1, keepdim=True))
-    step = largest / -8
-    return ((blocks / step).round().clamp(-8, 7) * step).view_as(W)
+    return never_rounded.even_marks(W, kept=torch.float32)
 
 
 def by_llama_cpp(W: Tensor) -> Tensor:

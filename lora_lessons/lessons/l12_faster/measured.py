@@ -116,11 +116,10 @@ class Ladder:
 
     def parts(self) -> dict[str, dict[str, float]]:
         """The seconds of each rung by kind of work: the shares of a profiled pass, the length of the fastest one."""
-        found = {}
-        for name, loss_of in self.made.items():
-            profiled = where_time_goes(partial(loss_of, self.batch), first=False)
-            longer = self.rungs[name].seconds / sum(profiled.values())
-            found[name] = {kind: longer * taken for kind, taken in profiled.items()}
+        found = {
+            name: where_time_goes(partial(loss_of, self.batch), self.rungs[name].seconds)
+            for name, loss_of in self.made.items()
+        }
         self.timed.zero_grad(set_to_none=True)
         return found
 

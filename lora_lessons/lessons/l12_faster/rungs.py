@@ -153,21 +153,31 @@ def kind(operation: str) -> str:
     return PRODUCTS if name in _MULTIPLY else MOVING
 
 
-def where_time_goes(loss_of: Callable[[], Tensor], first: bool = True) -> dict[str, float]:
-    """Seconds of one forward and backward pass by kind; what no operation accounts for, such as Python, is the rest."""
+def where_time_goes(loss_of: Callable[[], Tensor], seconds: float = 0.0) -> dict[str, float]:
+    """Seconds of one forward and backward pass by kind; what no operation accounts for, such as Python, is the rest.
+
+    A profiled pass takes longer than others, so only its shares are used: of `seconds`, or of a pass timed here.
+    """
     # the profiler would tell of its start and end on stderr
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
-    if first:
-        loss_of().backward()  # what is made once is made now
+    if not seconds:
+        _timed(loss_of)  # what is made once is made now
+        seconds = _timed(loss_of)
     with torch.profiler.profile() as profile:
-        start = time.perf_counter()
-        loss_of().backward()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds = time.perf_counter() - start
+        profiled = _timed(loss_of)
     by_kind = dict.fromkeys(KINDS, 0.0)
     for event in profile.key_averages():
         spent = event.self_device_time_total if torch.cuda.is_available() else event.self_cpu_time_total
         by_kind[kind(event.key)] += spent / 1e6
-    by_kind[REST] = max(0.0, seconds - sum(by_kind[one] for one in KINDS if one != REST))
-    return by_kind
+    by_kind[REST] = max(0.0, profiled - sum(by_kind[one] for one in KINDS if one != REST))
+    longer = seconds / sum(by_kind.values())
+    return {one: longer * spent for one, spent in by_kind.items()}
+
+
+def _timed(loss_of: Callable[[], Tensor]) -> float:
+    """The seconds of one forward and backward pass."""
+    start = time.perf_counter()
+    loss_of().backward()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start

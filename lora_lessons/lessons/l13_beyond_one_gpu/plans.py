@@ -165,6 +165,7 @@ def record_published(rows: list[Run], older: planning.Sharded) -> None:
     record("published.host_least", min(hosts), "more in the computer than planned, at least")
     record("published.start", rows[0].plan().host.peak / memory.GB, "GB at the start, planned")
     record("published.four", four_that_ran(), "GB planned on each of four cards that ran")
-    record("published.first_low", max(FIRST_LOW), "below the measured, first comparison")
-    record("published.first_least", min(FIRST_LOW), "the same, at least")
+    first = [below / (1 - below) for below in FIRST_LOW]
+    record("published.first_low", max(first), "more on a card than planned at first, at most")
+    record("published.first_least", min(first), "the same, at least")
     record("fsdp1.host", older.host.total / memory.GB, "GB of the computer, two cards, FSDP1, planned")

@@ -73,7 +73,7 @@ def own(name: str, exercise: str, otherwise: Callable[..., Any]) -> Callable[...
     """The learner's function `name`, kept when `exercise` was solved, or the course's; prints which of the two."""
     made = read(name, name)
     if isinstance(made, str):
-        print(f"{made} The course's is used; solve exercise {exercise}, and yours is.")
+        print(f"{made} The course's is used here; to use your own, solve exercise {exercise}.")
         return otherwise
     print(f"Your own {name} is used.")
     return made

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lora_lessons import quant
-from lora_lessons.course import exercises, learner
+from lora_lessons.course import exercises, learner, own_code
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.lessons import all_exercises
 
@@ -73,6 +73,10 @@ def test_the_unsolved_stub_is_open_and_the_folded_solution_is_right(cells, stub,
     exec(SOLUTION.search(after)["code"], scope)
     state, sentence = exercises.judge(id, scope[name])
     assert state == "solved", sentence
+    if (one := all_exercises()[id]).keeps:
+        alone: dict = {}
+        exec(own_code.IMPORTS + one.imports + SOLUTION.search(after)["code"], alone)
+        assert exercises.judge(id, alone[name])[0] == "solved", "later lessons get it without this notebook's imports"
 
 
 @pytest.mark.parametrize("cells, stub, id, name, before, after", FOUND)

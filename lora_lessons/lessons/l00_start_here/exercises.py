@@ -28,9 +28,9 @@ def exercise_00_1(answer: Callable[[int, float], float]) -> str | None:
     if value != 2000:
         return f"A thousand numbers of 16 bits take 2,000 bytes (2 bytes each); you have {value}."
     if (small := answer(1000, 4)) != 500:
-        return f"16 bits are right. A thousand numbers of 4 bits take 500 bytes; you have {small}: use `bits` as given."
+        return f"For 16 bits your answer is right. A thousand numbers of 4 bits take 500 bytes; you have {small}: use `bits` as given."
     if (few := answer(40, 6)) != 30:
-        return f"A thousand numbers are right. Forty numbers of 6 bits take 30 bytes; you have {few}: use `n` as given."
+        return f"For a thousand numbers your answer is right. Forty numbers of 6 bits take 30 bytes; you have {few}: use `n` as given."
     return None
 
 
@@ -67,7 +67,7 @@ def exercise_00_3(answer: Callable[[int, float, float], bool]) -> str | None:
         (as_if(1, 2**30), "The card is right now. The need is still in bits: a byte is 8 bits."),
         (
             as_if(8, 1e9),
-            "Bits are bytes now. The card still holds GB: 12.5 billion numbers in 16 bits (25.0 GB) do fit into 24 GiB.",
+            "You now count bytes, which is right. The card's size is still in GB: 12.5 billion numbers in 16 bits (25.0 GB) do fit into 24 GiB.",
         ),
         (as_if(8, 2**20), "2²⁰ bytes are a MiB. A GiB is 2³⁰ bytes."),
         (as_if(1 / 8, 2**30), "You multiplied by 8. A byte is 8 bits, so divide bits by 8."),

@@ -119,8 +119,8 @@ def matrices(config: Mapping[str, Any]) -> list[Matrix]:
         Matrix("k_proj", kv, h, 0, kv + step, "says what each token has to offer (key)"),
         Matrix("v_proj", kv, h, 0, 0, "is what a token hands over when it is looked at (value)"),
         Matrix("o_proj", h, q, o, 0, "puts together what attention has gathered (output)"),
-        Matrix("gate_proj", inner, h, gate, 0, "decides which of the MLP's detectors open"),
-        Matrix("up_proj", inner, h, up, 0, "works out what those detectors say"),
+        Matrix("gate_proj", inner, h, gate, 0, "decides how much of each of the MLP's inner numbers passes"),
+        Matrix("up_proj", inner, h, up, 0, "works out those inner numbers"),
         Matrix("down_proj", h, inner, down, 0, "brings the result back to the token's own numbers"),
     ]
 

@@ -32,8 +32,8 @@ def exercise_01_1(answer: Callable[[], Any]) -> str | None:
         (pets + apart, "You removed the direction of strength 2 and kept the one of strength 1. For rank 1 both go."),
         (fish, "You kept the second direction. The strongest is the one with strength 6."),
         (apart, "You kept the weakest direction. The strongest is the one with strength 6."),
-        (pets / 3, "The patterns are right, and their weight is missing: multiply by 3."),
-        (2 * pets, "You multiplied by the strength, 6. The patterns have the length √2 each, so their weight is 3."),
+        (pets / 3, "Column and row are right; the factor in front, 3, is missing."),
+        (2 * pets, "6 is the strength. The factor in front is 3: column and row have the length √2 each, and 3·√2·√2 = 6."),
         (torch.diag(torch.diag(W)), "You kept the diagonal, which has rank 3. A direction is a column times a row."),
         (
             torch.outer(W[:, 0], torch.tensor([1.0, 0, 0])),

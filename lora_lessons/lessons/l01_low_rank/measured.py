@@ -19,11 +19,11 @@ KINDS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_p
 
 
 def by_layer(W: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """The matrices of each layer by kind: {"layer 0": {"q_proj": …}, …}."""
+    """The matrices of each layer by kind: {"block 0": {"q_proj": …}, …}."""
     layers: dict[str, dict[str, Tensor]] = {}
     for name, w in W.items():
         *_, number, _, kind = name.split(".")  # model.layers.0.self_attn.q_proj
-        layers.setdefault(f"layer {number}", {})[kind] = w
+        layers.setdefault(f"block {number}", {})[kind] = w
     return layers
 
 
@@ -109,7 +109,7 @@ def rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]]) -> None:
 
 
 def two_beside_noise(S: Mapping[str, Tensor], S_noise: Mapping[str, Tensor]) -> None:
-    """How many directions hold 90% of the energy of two matrices of layer 15, and of noise."""
+    """How many directions hold 90% of the energy of two matrices of block 15, and of noise."""
     ranks = {kind: (lowrank.rank_for_energy(S[kind], 0.9), lowrank.rank_for_energy(S_noise[kind], 0.9)) for kind in S}
     record("layer15.q_rank90", ranks["q_proj"][0], "of 576 directions")
     record("layer15.q_noise_rank90", ranks["q_proj"][1], "of 576 directions")

@@ -53,13 +53,13 @@ def error_of_rivals(ranks: Sequence[int], errors: Mapping[str, Sequence[float]])
     for (name, line), color in zip(errors.items(), (BLUE, ORANGE, GREEN, VERMILION), strict=False):
         ax.plot(ranks, line, color=color)
         label(ax, ranks[-1], line[-1], name, color)
-    ax.set(xlabel="rank r (the same numbers stored by all)", ylabel="relative error (log)", yscale="log")
+    ax.set(xlabel="rank r (all four store equally many numbers)", ylabel="relative error (log)", yscale="log")
     ax.set_xlim(0, ranks[-1] * 1.5)  # room for the names
     low, high = min(map(min, errors.values())), max(map(max, errors.values()))
     ticks = [t for t in (0.02, 0.05, 0.1, 0.2, 0.5, 1) if low <= t <= high]
     ax.set_yticks(ticks, [str(t) for t in ticks])
     ax.minorticks_off()
-    ax.set_title("What each guess loses")
+    ax.set_title("The error of four ways to choose B")
     return figure
 
 
@@ -103,7 +103,7 @@ def rank_shares(shares: Mapping[str, Sequence[float]], noise: Mapping[str, float
     label(ax, noise[top], 0, "noise", GREY)
     label(ax, even[last], bottom, "nothing saved", VERMILION)
     ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), title="Fewer directions than noise, but seldom few")
+    ax.set(ylim=(len(shares) - 0.4, -1.0), xlim=(0, 1), title="Fewer directions than noise needs, but still many")
     ax.set_xlabel("rank that keeps 90% of the energy, as a share of full rank (one dot per layer, first layer on top)")
     ax.grid(axis="y", visible=False)
     return figure

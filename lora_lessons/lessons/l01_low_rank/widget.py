@@ -120,7 +120,7 @@ live(
     "rank_explorer",
     "widget.rank_explorer(",
     _rank_explorer,
-    {"name": ["photograph", "layer 0", "layer 15"]},
+    {"name": ["photograph", "block 0", "block 15"]},
     apart=("name", "kind"),
     controls=3,
 )

@@ -58,7 +58,7 @@ def exercise_02_3(answer: Callable[[lora.LoRALinear], str]) -> str | None:
         seen.append((truth, word, remark))
     if len({word for _, word, _ in seen}) == 1:
         return f"You call every layer {seen[0][1]!r}, and not all of them are. Look at lora_A, lora_B and scaling."
-    return next((f"You said {word!r}: {remark}" for truth, word, remark in seen if word != truth), None)
+    return next((f"You said {word!r}, but {remark}" for truth, word, remark in seen if word != truth), None)
 
 
 def _patients() -> list[tuple[str, lora.LoRALinear, str]]:
@@ -77,7 +77,7 @@ def _patients() -> list[tuple[str, lora.LoRALinear, str]]:
     nn.init.zeros_(mirrored.lora_A)
     no_scale.scaling, half_scale.scaling = 1.0, 4.0
     return [
-        ("healthy", healthy, "this layer starts as the paper says: A random, B zero, scale α/r."),
+        ("healthy", healthy, "this layer starts as the paper says (A random, B zero, scale α/r), so it is healthy."),
         ("healthy", other, "this layer has r = 2 and α = 2, so α/r is 1, and it is healthy. Compare with α/r."),
         (
             "never learns",

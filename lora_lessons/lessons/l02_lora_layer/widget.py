@@ -208,7 +208,7 @@ def layer_anatomy_words(d: int, k: int, r: int, lora_alpha: float) -> str:
     return (
         f"W holds {frozen:,} numbers; A and B together hold {trained:,}, {trained / frozen:.2%} of that. "
         f"In 16-bit they take {2 * trained / 1e3:,.1f} kB, where W takes {2 * frozen / 1e3:,.1f} kB. One token costs "
-        f"{2 * frozen / 1e6:,.2f} MFLOP through W and {2 * trained / 1e6:,.3f} MFLOP through A and B. "
+        f"{2 * frozen / 1e6:,.2f} million operations through W and {2 * trained / 1e6:,.3f} million through A and B. "
         f"The scale α/r is {lora.scale(r, lora_alpha):.3g}."
     )
 

@@ -62,7 +62,7 @@ def my_layer() -> type[nn.Module]:
     made = own_code.read("my_lora", "MyLoRA")
     if isinstance(made, str) or (wrong := ailment(made)):
         why = made if isinstance(made, str) else wrong
-        print(f"{why} So the course's layer trains; solve exercise 02.1, and yours does.")
+        print(f"{why} The course's layer trains here; to train your own, solve exercise 02.1.")
         return lora.LoRALinear
     print("Your own MyLoRA trains.")
     return made

@@ -89,7 +89,14 @@ def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
     )
 
 
-@exercise("03.4", "The loss of an answer", difficulty=2, minutes=12, keeps="answer_loss")
+@exercise(
+    "03.4",
+    "The loss of an answer",
+    difficulty=2,
+    minutes=12,
+    keeps="answer_loss",
+    imports="from torch.nn.functional import cross_entropy\n",
+)
 def exercise_03_4(loss_of: Callable[[Tensor, Tensor], Any]) -> str | None:
     logits = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(4)).requires_grad_()
     labels = torch.tensor([[-100, -100, 3, 1, 2], [-100, 4, 2, -100, -100]])

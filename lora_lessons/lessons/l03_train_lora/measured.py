@@ -215,7 +215,7 @@ def record_hinge(
         "by energy, eight directions hold less than half of full fine-tuning's change; by what it does, they are nearly all "
         "of it. LoRA, trained at a rank, lies below the cut; W, cut in the same way, is off the scale. (The change is that "
         "of the 210 matrices: embeddings and norms stay, so all of it is not yet full fine-tuning.)",
-        f"The energy that eight directions hold in layer 15's down_proj: {at_8}. The held-out loss in nats, beside "
+        f"The energy that eight directions hold in block 15's down_proj: {at_8}. The held-out loss in nats, beside "
         f"{before.score.loss:.2f} for the base and {whole:.2f} with the whole change: {rows}.",
     )
     return left[8]

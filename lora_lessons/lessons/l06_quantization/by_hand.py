@@ -174,5 +174,5 @@ def _whose(read: dict[str, Any], files: dict[str, Path | None]) -> str:
     broken = [read[name] for name in open_ones if files[name]]
     yours = [name for name in read if name not in open_ones]
     solve = ", ".join(ASKED_IN[name] for name in open_ones)
-    said = f"Your own: {', '.join(yours) or 'nothing yet'}. The course's: {', '.join(open_ones)}; solve {solve}, and yours are used."
+    said = f"Your own: {', '.join(yours) or 'nothing yet'}. The course's: {', '.join(open_ones)}; to use your own, solve {solve}."
     return " ".join([*broken, said])

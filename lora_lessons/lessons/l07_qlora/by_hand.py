@@ -68,7 +68,7 @@ def my_qlora() -> type[nn.Module]:
             print("Your own MyQLoRA trains.")
             return made
         made = f"Your MyQLoRA is not right yet. {said}"
-    print(f"{made} So the course's trains; solve exercise 07.5, and yours does.")
+    print(f"{made} The course's layer trains here; to train your own, solve exercise 07.5.")
     return MyQLoRA
 
 

@@ -121,7 +121,7 @@ def test_each_baked_scene_is_what_compose_gives(name):
 def test_a_matrix_in_bytes_is_coloured_as_the_floats_are():
     """A byte a number moves no colour by more than 2 of 256 in the photograph, and hardly any by more in the weights."""
     name = "rank_explorer"
-    for matrix_name, share in (("photograph", 0.0), ("layer 15", 0.001)):
+    for matrix_name, share in (("photograph", 0.0), ("block 15", 0.001)):
         scene = stage_of(name)._compose(name=matrix_name, kind="k_proj", r=20).page()
         small = thinned(scene, "r", {}, 0)
         theirs, mine = scene["marks"][0], small["marks"][0]
@@ -223,7 +223,7 @@ def test_a_whole_number_beyond_the_slider_is_refused_in_pythons_words():
 
 
 def test_a_large_product_loses_every_second_row_so_that_its_file_stays_small():
-    values = {"name": ["photograph", "layer 15"], "kind": ["q_proj", "up_proj"]}
+    values = {"name": ["photograph", "block 15"], "kind": ["q_proj", "up_proj"]}
     try:
         file, further = baking.bake_stage(LIVE["rank_explorer"]._replace(values=values), stage_of("rank_explorer"))
     finally:

@@ -55,7 +55,7 @@ def test_the_numbers_are_those_of_the_layer():
     assert f"{layer.base_layer.weight.numel():,}" in words
     assert f"A and B together hold {trained:,}, 1.91% of that" in words
     assert f"{2 * trained / 1000:,.1f} kB" in words  # 16-bit
-    assert "1.77 MFLOP through W and 0.034 MFLOP" in words  # a multiplication and an addition a number
+    assert "1.77 million operations through W and 0.034 million" in words  # a multiplication and an addition a number
     assert f"The scale α/r is {layer.scaling:.3g}." in words
     assert widget.layer_anatomy_scene(1536, 576, 8, 16).words[7] == words
 

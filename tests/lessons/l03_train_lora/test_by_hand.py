@@ -67,7 +67,7 @@ def test_a_wrong_class_gets_one_sentence_and_the_courses_trains(source, words, c
 
 def test_without_a_class_the_courses_trains(capsys):
     assert by_hand.my_layer() is lora.LoRALinear
-    assert "You have no MyLoRA of your own yet. So the course's" in capsys.readouterr().out
+    assert "You have no MyLoRA of your own yet. The course's layer trains here" in capsys.readouterr().out
 
 
 def test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not(capsys):

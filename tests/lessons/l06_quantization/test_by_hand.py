@@ -54,7 +54,7 @@ def test_the_learners_pieces_are_used_and_said_once(capsys):
     for name in ("pack", "double_quantize"):
         keep(name, SOLVED[name])
     assert torch.equal(by_hand.back(by_hand.nf4(W)), by_hand.back(ours))
-    said = "Your own: pack, double_quantize. The course's: nf4_levels, to_codes, unpack; solve 06.5, 06.6, 06.8, and yours are used.\n"
+    said = "Your own: pack, double_quantize. The course's: nf4_levels, to_codes, unpack; to use your own, solve 06.5, 06.6, 06.8.\n"
     assert capsys.readouterr().out == said
     for name in ("nf4_levels", "to_codes", "unpack"):
         keep(name, SOLVED[name])

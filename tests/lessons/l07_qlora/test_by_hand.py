@@ -104,7 +104,7 @@ def solve(id, source, tmp_path):
 
 def test_what_was_solved_is_kept_alone_and_trains(tmp_path, capsys):
     assert by_hand.my_qlora() is by_hand.MyQLoRA
-    assert "You have no MyQLoRA of your own yet. So the course's trains" in capsys.readouterr().out
+    assert "You have no MyQLoRA of your own yet. The course's layer trains here" in capsys.readouterr().out
     solve("07.4", ANSWERS._product(), tmp_path)
     solve("07.5", ANSWERS._layer(), tmp_path)
     assert own_code.read("PackedProduct", "PackedProduct").__name__ == "PackedProduct"

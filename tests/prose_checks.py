@@ -46,7 +46,7 @@ def _is(quoted: Quoted, number: str, value: Any) -> bool:
     return round(float(value) * (100 if quoted.percent else 1), digits) == shown
 
 
-_FUNCTIONS: dict[str, Callable[[float], float]] = {"exp": math.exp, "sqrt": math.sqrt}
+_FUNCTIONS: dict[str, Callable[[float], float]] = {"exp": math.exp, "log": math.log, "sqrt": math.sqrt}
 _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -57,7 +57,7 @@ _OPERATIONS: dict[type[ast.operator], Callable[[float, float], float]] = {
 
 
 def calculated(expression: str, known: Mapping[str, Any]) -> float:
-    """The value of `expression`: numbers, + - * / **, brackets, exp(…), sqrt(…) and names that are in `known`.
+    """The value of `expression`: numbers, + - * / **, brackets, exp(…), log(…), sqrt(…) and names that are in `known`.
 
     Raises KeyError for a name that is not, ValueError for anything that is no such arithmetic.
     """

@@ -1,4 +1,4 @@
-"""NF4, four bits a weight: a scale for each block, and for each weight the number of the nearest of 16 levels.
+"""NF4, four bits per weight: a scale for each block, and for each weight the number of the nearest of 16 levels.
 
 And the layer whose frozen weight stays in 4 bits, dequantized whenever it is used (QLoRA, section 3).
 """

@@ -673,7 +673,7 @@ def test_the_scale_lab_moves_by_every_control(page, screenshots):
                 "r": "rank r",
                 "lora_alpha": "α",
                 "learning_rate": "learning rate",
-                "fair": "fair fight",
+                "fair": "hold equal",
             },
         ),
         (BENCH, {"weights": "weights", "codebook": "codebook", "blocksize": "block size", "outlier": "outlier"}),

@@ -34,7 +34,7 @@ _LINK = re.compile(rf"{_CODE_OR_FORMULA}|(?<=\]\()(?P<target>(?!\w+:|#)[^)\s#]+)
 _BADGE = re.compile(r"\[!\[Open in Colab\]\([^)]*\)\]\((?P<colab>[^)]*)\)")
 _TO_THE_MAP = re.compile(r"(?<=\[)(?P<words>Map of the course|Course map)\]\([^)]*\)")
 _HEADING = re.compile(r"#+(?= )")
-_TIME = re.compile("⏱(?P<is>(?: is)?) ")  # a sign that many machines' fonts lack
+_TIME = "⏱ "  # a sign that many machines' fonts lack
 
 
 def page(notebook: NotebookNode, place: str, places: Collection[str]) -> NotebookNode:
@@ -49,8 +49,7 @@ def page(notebook: NotebookNode, place: str, places: Collection[str]) -> Noteboo
     announced = False  # that what comes next is the answer
     for cell in made.cells:
         if cell.cell_type == "markdown":
-            text = _of_the_site(linked(cell.source, place, places), number_pages.up(place))
-            text = _TIME.sub(lambda sign: f"Time{sign['is'] or ':'} ", text)
+            text = _of_the_site(linked(cell.source, place, places), number_pages.up(place)).replace(_TIME, "")
             text = number_pages.linked(outline.stepped(text), place, quoted)
             cell.source = glossary.hinted(text, seen, place)
             announced = cell.source.rstrip().endswith((":", "?"))

@@ -80,6 +80,7 @@ def exercise_03_2(training_bytes: Callable[[int, int], int]) -> str | None:
         4 * P
         + 8 * T: "One of the three is missing: a gradient and AdamW's two moments, 4 bytes each, for what trains.",
         4 * P + 4 * T: "The gradients are there; AdamW also keeps two moments, 4 bytes each, for what trains.",
+        16 * T: "You left out the frozen weights: each of them takes 4 bytes, too.",
         12 * T: "The frozen weights must be held too, because the forward pass uses them.",
         4 * P + 16 * T: "You counted the trainable weights twice: `parameters` includes them.",
         P + 3 * T: "You counted numbers, not bytes: an fp32 number takes 4 bytes.",
@@ -238,14 +239,14 @@ def exercise_03_5(train: Callable[[Any, Any, float], Any]) -> str | None:
         raise Unsolved
     if said := _not_losses(losses):
         return said
-    if not all(toy.asked):
-        return (
-            "The model was in eval mode while it trained, so that dropout would do nothing: call model.train() first."
-        )
     if moved := [name for name, p in toy.named_parameters() if name in before and not torch.equal(p, before[name])]:
         return f"{moved[0]} has moved, and it belongs to the base: let the optimizer have lora_A and lora_B alone."
     if (mistake := _mistake(toy, losses)) is not None:
         return mistake
+    if not all(toy.asked):
+        return (
+            "The model was in eval mode while it trained, so that dropout would do nothing: call model.train() first."
+        )
     if any(p.grad is not None for name, p in toy.named_parameters() if name in before):
         return Remark(
             "One thing to know: the base got gradients that nobody used. model.requires_grad_(False), and True again for "

@@ -212,9 +212,9 @@ def record_hinge(
     rows = "; ".join(f"rank {r}: {losses[r]:.2f} cut, {trained[r]:.2f} trained, {W_cut[r]:.1f} with W cut" for r in cut)
     show(
         pictures.hinge(curves, losses, trained, W_cut, {"the base": before.score.loss, "the whole change": whole}),
-        "by energy, eight directions hold less than half of full fine-tuning's change; by what it does, they are nearly all "
+        "by energy, eight directions hold less than half of full fine-tuning's change; by its effect, they are nearly all "
         "of it. LoRA, trained at a rank, lies below the cut; W, cut in the same way, is off the scale. (The change is that "
-        "of the 210 matrices: embeddings and norms stay, so all of it is not yet full fine-tuning.)",
+        "of the 210 matrices, without embeddings and norms, so the whole change is a little less than full fine-tuning.)",
         f"The energy that eight directions hold in block 15's down_proj: {at_8}. The held-out loss in nats, beside "
         f"{before.score.loss:.2f} for the base and {whole:.2f} with the whole change: {rows}.",
     )
@@ -233,7 +233,7 @@ def record_pieces(pieces: Mapping[str, Piece], whole: float, before: Measured) -
     words = "; ".join(f"{name}: {energy:.0%} of the energy, {share:.0%}" for name, (energy, share) in shares.items())
     show(
         pictures.pieces(shares),
-        "of what was learned, the strongest directions do most, all others less, though they hold more of the energy.",
+        "the strongest directions do most of what was learned; all others do less, though the others hold more of the energy.",
         f"{words}.",
     )
 

@@ -130,7 +130,7 @@ def _losses(
     label(ax, ranks[0], cut[ranks[0]], "full fine-tuning's change, cut", INK[ORANGE], xytext=(10, 9))
     label(ax, ranks[0], trained[ranks[0]], "LoRA, trained at that rank", BLUE, xytext=(-4, -16))
     ax.set(ylabel="held-out loss, nats", ylim=(best - 0.45, top))
-    ax.set_title("… by what it does, it nearly is")
+    ax.set_title("… by its effect, it nearly is")
 
 
 def pieces(shares: Mapping[str, tuple[float, float]]) -> Figure:
@@ -145,8 +145,8 @@ def pieces(shares: Mapping[str, tuple[float, float]]) -> Figure:
     label(ax, 100 * energy, 0, "its energy", GREY, xytext=(0, 15), ha="center")
     label(ax, 100 * learned, 0, "what it does", INK[ORANGE], xytext=(0, 15), ha="center")
     ax.set_yticks(range(len(shares)), list(shares))
-    ax.set(xlabel="% of the whole change's", xlim=(-3, 107), ylim=(len(shares) - 0.5, -0.9))
-    ax.set_title("Eight directions do most of the work")
+    ax.set(xlabel="% of the whole change", xlim=(-3, 107), ylim=(len(shares) - 0.5, -0.9))
+    ax.set_title("Direction counts, and so does size")
     return figure
 
 

@@ -71,6 +71,9 @@ def exercise_04_3(answer: Callable[[list[str], list[str]], list[str]]) -> str | 
         return "You call a healthy file lost. Where it says `lora_A.weight`, the model says `lora_A.default.weight`."
     if value:
         return f"This file is healthy, and you return {len(value)} of its keys."
+    bare = [key.removeprefix("base_model.model.") for key in healthy]
+    if set(answer(list(bare), list(places))) != set(bare):
+        return "A key that is only the end of a model's name has no place in the model: compare whole keys."
     one = healthy[:3] + [healthy[3].replace("v_proj", "v_prj")] + healthy[4:]
     value = answer(list(one), list(places))
     if set(value) != {one[3]}:

@@ -48,12 +48,12 @@ def three_knobs(d: int = 576, narrow: int = 8, wide: int = 64) -> tuple[Figure, 
     right.set(xlim=(-0.4, 2.4), ylim=(-0.4, 2.4))
     for ax in (left, right):
         ax.set_aspect("equal", anchor="N")
-    for ax, title in ((left, "r: how wide"), (middle, "α/r: how loud"), (right, "rate: how far a step")):
+    for ax, title in ((left, "r: how wide"), (middle, "α/r: how strong"), (right, "rate: how far a step")):
         ax.set_title(title, size=12)
         ax.axis("off")
     return figure, (
-        f"three knobs. The rank is the width of B and A beside W, here {narrow}, dashed {wide}. α/r multiplies what B and A "
-        "say. The learning rate is the length of a step on lesson 02's map: short steps walk down, long ones jump over the valley."
+        f"three knobs. The rank is the width of B and A beside W, here {narrow}, dashed {wide}. α/r multiplies what comes "
+        "out of B and A. The learning rate is the length of a step on lesson 02's map: short steps walk down, long ones jump over the valley."
     )
 
 

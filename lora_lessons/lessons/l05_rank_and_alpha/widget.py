@@ -157,7 +157,7 @@ def scale_lab(table: Path | None = None) -> Stage:
         slider("r", "rank r"),
         slider("lora_alpha", "α", [1, 2, 4, 8, 16, 32, 64, 128]),
         slider("learning_rate", "learning rate", sorted({*RATES, *(m.learning_rate for m in every)})),
-        choice("fair", "fair fight", FAIR),
+        choice("fair", "hold equal", FAIR),
     ]
     compose = partial(scale_lab_scene, table=table)
     return Stage(compose, "r", controls, method="LoRA", r=8, lora_alpha=16, learning_rate=0.004, fair=FAIR[0])

@@ -35,7 +35,12 @@ def _not_a_tensor(value: Any, of: str) -> str | None:
 def exercise_06_4(rounded: Callable[[Tensor], Tensor]) -> str | None:
     W = torch.randn(3, 128, generator=torch.Generator().manual_seed(6))
     W[0, 70], W[1, 5] = -5.0, 4.0
-    got = answered(rounded(W.clone()))
+    try:
+        got = answered(rounded(W.clone()))
+    except RuntimeError as error:
+        if "must match the size" in str(error):
+            return "Blocks and their absmax do not fit: the absmax need a column of their own, amax(1, keepdim=True)."
+        raise
     if advice := _not_a_tensor(got, "weights"):
         return advice
     blocks, right = W.reshape(-1, 64), by_hand.int4_in_blocks(W)

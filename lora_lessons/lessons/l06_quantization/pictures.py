@@ -133,8 +133,8 @@ def one_block(block: Tensor, codes: Tensor, levels: Tensor) -> tuple[Figure, str
     ax.text(61.5, 4.25, "one byte", va="center", size=12)
     pairs = levels[codes.long()].view(-1, 2).mean(1)
     for y, scale, said in (
-        (6.2, 4, "32 bytes of codes + 4 of scale = 36, 4.5 bits a weight"),
-        (8.1, 1, "double quantization: 32 + 1, and a bit = 4.127 bits a weight"),
+        (6.2, 4, "32 bytes of codes + 4 of scale = 36, 4.5 bits per weight"),
+        (8.1, 1, "double quantization: 32 + 1 + 1/64 bytes, 4.127 bits per weight"),
     ):
         _strip(ax, y, pairs, 2)
         ax.text(0, y - 0.2, said, va="bottom", size=12)
@@ -142,7 +142,7 @@ def one_block(block: Tensor, codes: Tensor, levels: Tensor) -> tuple[Figure, str
             ax.add_patch(Rectangle((66 + 2 * n, y), 2, 0.8, facecolor=GREY, edgecolor="white"))
     ax.set(xlim=(-0.5, 76), ylim=(9.0, -1.0))
     ax.axis("off")
-    ax.set_title("64 weights fit into 36 bytes, or 33 and a bit")
+    ax.set_title("64 weights fit into 36 bytes, or a little over 33")
     return figure, (
         f"one block: 64 weights become 64 codes, and two codes share a byte, so {first} and {second} become "
         f"{first:04b} and {second:04b}, together {byte}. 32 bytes of codes and a scale of 4 bytes make 36. With double "

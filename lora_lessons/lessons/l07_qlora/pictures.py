@@ -61,7 +61,7 @@ def fits(bills: Mapping[str, Bill], model: str, cards: Sequence[str]) -> tuple[F
         xlim=(0, end),
         xlabel="GB at the peak of a training step (dashed: what a card holds)",
     )
-    ax.set_title("The 4-bit base decides which card will do")
+    ax.set_title("The 4-bit base decides which card is large enough")
     ax.grid(visible=False)
     return figure, f"{model}, one text of 1,024 tokens, planned, against what each card holds. " + "; ".join(
         words

@@ -12,6 +12,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from ... import lora, lowrank, memory, models
 from ...course.figures import BILL_COLORS, bill_parts
@@ -20,7 +21,7 @@ from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
 from ...tools import planning
 
-FULL_PASSES = "Full fine-tuning of a 7B passes nearly every card; LoRA and QLoRA leave the weights alone."
+FULL_PASSES = "Full fine-tuning of a 7B is too large for nearly every card; LoRA and QLoRA leave the weights alone."
 THREE_CAUSES = (
     "The usual recipe needs more than this course's loop at the weights, at the loss, and in what each block remembers."
 )
@@ -41,29 +42,32 @@ def which_card(
     sizes = [planning.card_bytes(card) / memory.GB for card in cards]
     shown = [bill.total / memory.GB for name, bill in bills.items() if name != hidden]
     width = 1.03 * max(shown + sizes)
-    figure = Figure(figsize=(8.4, 1.5 + 0.55 * len(bills)))
+    figure = Figure(figsize=(8.4, 1.8 + 0.55 * len(bills)), layout="constrained")
     ax = figure.subplots()
     ax.set(xlim=(0, width), ylim=(len(bills) - 0.45, -0.55))
     _card_lines(ax, cards, sizes, width)
+    unnamed: dict[str, str] = {}
     for y, (name, bill) in enumerate(bills.items()):
         if name == hidden:
             ax.text(0.01 * width, y, "?", va="center", size=18, weight="bold")
         else:
-            _bar(ax, y, bill, width)
+            unnamed |= _bar(ax, y, bill, width)
         total = "? GB" if name == hidden else f"{bill.total / memory.GB:.1f} GB"
         ax.text(1.02, y, total, va="center", weight="bold", transform=ax.get_yaxis_transform())
         if x := (published or {}).get(name):
             ax.plot([x], [y + 0.31], "D", ms=8, color="white", markeredgecolor="black", markeredgewidth=1.4, zorder=4)
     about = "; ◇ published" if published else ""
     ax.set_yticks(range(len(bills)), list(bills))
+    colors = [Patch(color=color, label=name) for name, color in unnamed.items()]
+    figure.legend(handles=colors, loc="outside lower center", ncols=len(colors), frameon=False, fontsize=10)
     ax.set_xlabel(f"GB at the peak of a step (dashed: what a card holds{about})")
     ax.grid(visible=False)
     return figure
 
 
-def _bar(ax: Any, y: float, bill: memory.Bill, width: float) -> None:
-    """The parts of a bill side by side; those with room for it are named."""
-    left = 0.0
+def _bar(ax: Any, y: float, bill: memory.Bill, width: float) -> dict[str, str]:
+    """The parts of a bill side by side; those with room for it are named, and the colours of the others returned."""
+    left, unnamed = 0.0, {}
     for name, part in bill_parts(bill).items():
         size, color = part / memory.GB, BILL_COLORS[name]
         if size:
@@ -71,7 +75,10 @@ def _bar(ax: Any, y: float, bill: memory.Bill, width: float) -> None:
         if size > 0.0118 * len(name) * width:
             ink = "black" if color == ORANGE else "white"
             ax.text(left + size / 2, y, name, ha="center", va="center", color=ink, size=9, weight="bold", zorder=3)
+        elif size > 0.004 * width:
+            unnamed[name] = color
         left += size
+    return unnamed
 
 
 def _card_lines(ax: Any, cards: Sequence[str | float], sizes: Sequence[float], width: float) -> None:

@@ -76,7 +76,7 @@ def record_formats(rows: Mapping[str, Mapping[str, Any]], above: Mapping[str, fl
     for name in ("gguf-q4_k_m", "gguf-q4_0", "gptq", "awq", "hqq"):
         record(f"formats.{name.replace('-', '_')}", above[name], "rise of the perplexity over 16 bits")
     for name in ("gguf-q4_k_m", "gguf-q4_0", "gptq"):
-        record(f"formats.{name.replace('-', '_')}_bits", rows[name]["bits_in_layers"], "bits a weight in the layers")
+        record(f"formats.{name.replace('-', '_')}_bits", rows[name]["bits_in_layers"], "bits per weight in the layers")
 
 
 # ---- the side trip: one layer ----

@@ -30,7 +30,7 @@ def by_bits(files: Mapping[str, Mapping[str, Any]], above: Mapping[str, float]) 
         label(ax, bits, percent, _name(name), "black", **side)
     ax.text(8.5, 13, "round: GGUF, for llama.cpp", color=BLUE, ha="right", weight="bold")
     ax.text(8.5, 11.3, "square: folders, mostly for GPU servers", color=GREEN, ha="right", weight="bold")
-    ax.set(xlim=(3.5, 9.3), ylim=(-1, 16), xlabel="bits a weight in the layers, scales included")
+    ax.set(xlim=(3.5, 9.3), ylim=(-1, 16), xlabel="bits per weight in the layers, scales included")
     ax.set(ylabel="rise of the perplexity, in percent", title="At 4.3 to 4.5 bits, four formats cost about the same")
     numbers = " ".join(f"{_name(name)}: {bits:.2f} bits, +{percent:.0f}%." for name, bits, percent in shown)
     finding = "more bits cost less. The four files between 4.3 and 4.5 bits lie close together, whatever their format is called."

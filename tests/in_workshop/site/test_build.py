@@ -102,12 +102,12 @@ def test_a_heading_is_raised_where_a_level_was_left_out():
 
 
 def test_a_lesson_says_that_it_is_a_recorded_run_and_its_map_is_the_sites():
-    cell = new_markdown_cell("⏱ about 1 minute · [Map of the course](00_start_here.ipynb)")
+    cell = new_markdown_cell("⏱ Minutes: reading 15 · [Map of the course](00_start_here.ipynb)")
     first, second = lessons.page(notebook(cell), "deeper/03_x", ["deeper/03_x"]).cells
     assert "a recorded run" in first.source
     assert "[in Colab](https://colab.research.google.com/github/a/b/c.ipynb)" in first.source
     assert 'href="../../index.html#where-to-start"' in first.source
-    assert second.source == "Time: about 1 minute · [Map of the course](../../map.md)"
+    assert second.source == "Minutes: reading 15 · [Map of the course](../../map.md)"
 
 
 def shown(*outputs, source="show()", tags=()):

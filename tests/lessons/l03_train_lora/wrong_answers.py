@@ -50,6 +50,7 @@ WRONG = {
     ],
     "03.2": [
         ("def training_bytes(parameters, trainable): return 16 * parameters", "frozen"),
+        ("def training_bytes(parameters, trainable): return 16 * trainable", "left out the frozen"),
         ("def training_bytes(parameters, trainable): return 4 * parameters + 8 * trainable", "One of the three"),
         ("def training_bytes(parameters, trainable): return 4 * parameters + 4 * trainable", "two moments"),
         (
@@ -112,6 +113,10 @@ WRONG = {
     ],
     "03.5": [
         (LOOP.replace("        optimizer.zero_grad()\n", ""), "The old gradient is still there"),
+        (
+            LOOP.replace("    model.train()\n", "").replace("        optimizer.zero_grad()\n", ""),
+            "The old gradient is still there",
+        ),
         (LOOP.replace("        optimizer.step()\n", ""), "Nothing moved"),
         (
             LOOP.replace("zero_grad()\n        loss.backward()", "zero()").replace(

@@ -22,6 +22,11 @@ WRONG = {
             "    return [k for k in file_keys if not k.endswith(ends)]",
             "match whole",
         ),
+        (
+            _LOST + "places = [n.replace('.default', '') for n in model_names]\n"
+            "    return [k for k in file_keys if not any(p.endswith(k) for p in places)]",
+            "only the end of a model's name",
+        ),
         (_LOST + "return len(set(file_keys) - set(model_names))", "keys themselves"),
         (
             _LOST + "places = {n.replace('.default', '') for n in model_names}\n"

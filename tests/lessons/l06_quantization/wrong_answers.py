@@ -34,6 +34,7 @@ WRONG = {
         (INT4.replace("blocks.abs().amax(1, keepdim=True)", "W.abs().max()"), "one ruler for the whole matrix"),
         (INT4.replace("W.reshape(-1, 64)", "W"), "each row of W"),
         (INT4.replace("W.reshape(-1, 64)", "W.reshape(64, -1)").replace("amax(1,", "amax(0,"), "run down the columns"),
+        (INT4.replace(", keepdim=True", ""), "a column of their own"),
         (INT4.replace(".abs()", ""), "by *absolute* value"),
         (INT4.replace("7", "8"), "not 8"),
         (INT4.replace("7", "15"), "7 on each side"),

@@ -1,4 +1,4 @@
-"""The table of formats: bits a weight counted from the files themselves, rows as text, written whole, and read back."""
+"""The table of formats: bits per weight counted from the files themselves, rows as text, written whole, and read back."""
 
 from __future__ import annotations
 

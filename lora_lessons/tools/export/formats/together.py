@@ -57,7 +57,7 @@ def export(
     if source is not None:
         gguf.write_merged(source, adapter, out / REFERENCE, "f16", overwrite=True)
     described = {
-        "what": "one row a format; bits a weight counted from the files, perplexity on the general text",
+        "what": "one row a format; bits per weight counted from the files, perplexity on the general text",
         "command": "lora-lessons export formats ADAPTER --out DIR",
         "adapter": adapter.name,
         "base": folder.name,

@@ -80,7 +80,7 @@ def _look(answer: Any) -> str | None:
         B.of(layer).copy_(torch.randn(D, R))
     return (
         _values(layer, base, x, A, B)
-        or _gradients(layer, x, A, B)
+        or _gradients(layer, base, x, A, B)
         or _other_settings(answer, A, B)
         or _untouched(base, before)
         or _sequences(layer)
@@ -208,8 +208,9 @@ def _values(layer: Any, base: nn.Linear, x: Tensor, A: TheirMatrix, B: TheirMatr
     return None
 
 
-def _gradients(layer: Any, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> str | None:
-    """Whether A and B can learn."""
+def _gradients(layer: Any, base: nn.Linear, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> str | None:
+    """Whether A and B can learn, and the layers before this one."""
+    x = x.clone().requires_grad_()
     h = layer(x)
     if h.requires_grad:
         h.square().sum().backward()
@@ -217,6 +218,9 @@ def _gradients(layer: Any, x: Tensor, A: TheirMatrix, B: TheirMatrix) -> str | N
         got = one.held(layer).grad
         if got is None or not got.any():
             return f"{one.name} gets no gradient, so it trains nothing: no_grad, .detach() or .data cuts it off in forward."
+    W, update = base.weight.detach(), ALPHA / R * B.of(layer).detach() @ A.of(layer).detach()
+    if x.grad is None or not torch.allclose(x.grad, 2 * h.detach() @ (W + update), rtol=1e-3, atol=1e-3):
+        return "W is frozen, but the gradient must still pass to the layers before: through W, B and A, without no_grad or .detach()."
     return None
 
 

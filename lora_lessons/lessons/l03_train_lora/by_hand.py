@@ -74,7 +74,7 @@ def ailment(mine: type[nn.Module]) -> str | None:
     r, d, k, alpha = 8, 12, 576, 13.0  # α/r is like nothing else, and k is our base's
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
-        linear, x = nn.Linear(k, d, bias=False), torch.randn(4, k)
+        linear, x = nn.Linear(k, d, bias=False), torch.randn(4, k, requires_grad=True)
         try:
             layer = mine(linear, r, alpha)
         except Exception as error:
@@ -101,6 +101,12 @@ def ailment(mine: type[nn.Module]) -> str | None:
     right = x @ linear.weight.T + x @ _laid(A, (r, k)).T @ _laid(B, (d, r)).T * alpha / r
     if not isinstance(h, torch.Tensor) or h.shape != right.shape or not torch.allclose(h, right, atol=1e-4):
         return "Your MyLoRA does not compute W·x + (α/r)·B·(A·x)."
+    with torch.enable_grad():
+        total = layer(x).sum()
+        passed = torch.autograd.grad(total, x, allow_unused=True)[0] if total.requires_grad else None
+    through = torch.ones(4, d) @ (linear.weight + _laid(B, (d, r)) @ _laid(A, (r, k)) * alpha / r)
+    if passed is None or not torch.allclose(passed, through, rtol=1e-3, atol=1e-3):
+        return "In your MyLoRA no gradient passes through W to the layers before: leave out no_grad and .detach()."
     return None
 
 

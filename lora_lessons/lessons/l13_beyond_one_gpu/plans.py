@@ -168,4 +168,5 @@ def record_published(rows: list[Run], older: planning.Sharded) -> None:
     first = [below / (1 - below) for below in FIRST_LOW]
     record("published.first_low", max(first), "more on a card than planned at first, at most")
     record("published.first_least", min(first), "the same, at least")
+    record("fsdp1.start", older.host.peak / memory.GB, "GB of it at the start, two cards, FSDP1, planned")
     record("fsdp1.host", older.host.total / memory.GB, "GB of the computer, two cards, FSDP1, planned")

@@ -64,7 +64,7 @@ def in_time(cases: Mapping[str, Together]) -> tuple[Figure, str]:
             ax.barh(y, one.end - one.start, left=max(0.0, one.start), color=colors[name], height=0.7)
             label(ax, one.end, y, name, "black", size=10)
         ax.set(yticks=[], ylim=(len(together.answered) - 0.4, -0.6))
-        ax.set_title(f"{case}: {together.shared:.0f} token{'s' * (together.shared >= 1.5)} per pass", size=12)
+        ax.set_title(f"{case}: {together.tokens} tokens in {together.passes} passes", size=12)
         ax.grid(axis="y", visible=False)
         last = max(one.end for one in together.answered)
         sentences.append(

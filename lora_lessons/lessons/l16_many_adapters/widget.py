@@ -147,7 +147,7 @@ def _words(model: str, form: str, targets: str, card: str, texts_gb: float, r: i
     free, texts = one.free / memory.GB, f"with {texts_gb:g} GB kept for texts in progress, " if texts_gb else ""
     return (
         f"{model} in {form} takes {one.base / memory.GB:.1f} GB of the {one.card / memory.GB:.1f} GB of {card}; {texts}"
-        f"{free:.1f} GB are free. An adapter of rank {r} on {targets} takes {_size(one.adapter)}, so {one.adapters:,} fit "
+        f"after CUDA's own share {free:.1f} GB are free. An adapter of rank {r} on {targets} takes {_size(one.adapter)}, so {one.adapters:,} fit "
         f"beside the base. Of merged models, each as large as the base, the same memory holds {one.merged:,}."
     )
 

@@ -18,7 +18,7 @@ WRONG = {
     "00.3": [
         (_FITS + "n * bits <= card_gib * 1e9", "Both mistakes"),
         (_FITS + "n * bits <= card_gib * 2**30", "still in bits"),
-        (_FITS + "n * bits / 8 <= card_gib * 1e9", "still holds GB"),
+        (_FITS + "n * bits / 8 <= card_gib * 1e9", "still in GB"),
         (_FITS + "n * bits / 8 <= card_gib * 1024**2", "MiB"),
         (_FITS + "n * bits * 8 <= card_gib * 2**30", "multiplied by 8"),
         (_FITS + "n * bits / 8 >= card_gib * 2**30", "wrong way round"),

@@ -57,6 +57,14 @@ WRONG = {
         (_layer(forward="self.base_layer(x) + x @ self.lora_B.T @ self.lora_A.T"), "A comes first, then B"),
         (_layer(forward=f"(self.base_layer(x) + {_UPDATE} * self.scaling).T"), "must return (rows × d) = 6×5"),
         (_layer(forward=f"({_UPDATE} * self.scaling).tolist()"), "must return a tensor"),
+        (
+            _layer(forward="self.base_layer(x).detach() + x @ self.lora_A.T @ self.lora_B.T * self.scaling"),
+            "pass to the layers before",
+        ),
+        (
+            _layer(forward="self.base_layer(x) + x.detach() @ self.lora_A.T @ self.lora_B.T * self.scaling"),
+            "pass to the layers before",
+        ),
         (_layer(forward="None"), "forward returns nothing yet"),
         (_layer(B="nn.Parameter(torch.randn(d, r))"), "B does not start at zero"),
         (_layer(A="nn.Parameter(torch.zeros(r, k))"), "A and B are both zero"),

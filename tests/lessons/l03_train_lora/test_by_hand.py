@@ -38,6 +38,7 @@ WRONG = {
         SOLVED.replace("kaiming_uniform_(self.lora_A, a=5**0.5)", "normal_(self.lora_A)"),
         "A starts 24 times larger",
     ),
+    "cut off below": (SOLVED.replace("self.base_layer(x) +", "self.base_layer(x).detach() +"), "no gradient passes through W"),
     "unfilled": (SOLVED[: SOLVED.index("        d, k")] + "        ...\n", "no parameters named"),
     "no class": ("x = 1\n", "holds nothing called MyLoRA"),
     "broken": ("class MyLoRA(nn.Module:\n", "stopped with SyntaxError"),
@@ -62,7 +63,7 @@ def test_a_wrong_class_gets_one_sentence_and_the_courses_trains(source, words, c
     learner.keep_code("my_lora", source)
     assert by_hand.my_layer() is lora.LoRALinear
     said = capsys.readouterr().out
-    assert words in said and said.count("\n") == 1 and "So the course's layer trains" in said
+    assert words in said and said.count("\n") == 1 and "The course's layer trains here" in said
 
 
 def test_without_a_class_the_courses_trains(capsys):

@@ -195,4 +195,4 @@ def test_an_adapter_keeps_its_colour_in_every_panel():
     assert [[text.get_text() for text in ax.texts] for ax in figure.axes] == [["one", "one"], ["two", "one"]]
     assert bars[0][0] == bars[0][1] == bars[1][1] != bars[1][0]
     titles = [ax.get_title(loc=place) for ax in figure.axes for place in ("left", "center")]
-    assert {"alone: 4 tokens per pass", "both: 1 token per pass"} <= set(titles)
+    assert {"alone: 64 tokens in 16 passes", "both: 64 tokens in 64 passes"} <= set(titles)

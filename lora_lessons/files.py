@@ -117,6 +117,11 @@ def foreign(folder: Path, ours: Iterable[str]) -> list[str]:
     return sorted(name for name in files_in(folder) if name not in known and Path(name).name not in _OF_THE_SYSTEM)
 
 
+def bytes_in(folder: Path) -> int:
+    """What the files of `folder`, and below, take; 0 where there is no such folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
 def files_in(folder: Path) -> Iterator[str]:
     """Every file and link below `folder`, from there on, with forward slashes."""
     paths = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())

@@ -35,6 +35,11 @@ def damaged(folder: Path, below: str = "") -> list[str]:
     return [name for digest, name in named if not _is(folder / name, digest)]
 
 
+def undamaged(folder: Path) -> list[str]:
+    """The files that `folder`'s SHA256SUMS names and that are what they were; [] where it has none."""
+    return [name for digest, name in _noted(folder) if _is(folder / name, digest)]
+
+
 def _is(path: Path, digest: str) -> bool:
     try:
         return path.is_file() and sha256(path) == digest

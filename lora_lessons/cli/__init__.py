@@ -16,6 +16,7 @@ from ..interrupts import sigterm_is_ctrl_c
 from ..outside import in_line
 from ..paths import ensure_home
 from . import terminal
+from .base import base
 from .check import ask, check, inspect, symptom
 from .claims import claims
 from .export import export
@@ -35,7 +36,7 @@ PLAINLY: dict[str, Any] = {
 }
 app = typer.Typer(**PLAINLY)
 app.command(cls=LessonCommand)(run)
-VERBS: list[Callable[..., int]] = [lab, plan, check, inspect, ask, symptom, doctor, claims, sweep, bench]
+VERBS: list[Callable[..., int]] = [lab, plan, base, check, inspect, ask, symptom, doctor, claims, sweep, bench]
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(export)

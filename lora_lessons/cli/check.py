@@ -26,7 +26,7 @@ def check(
         typer.Option(
             parser=path_or_name,
             metavar="MODEL",
-            help="embedded, a folder, a .gguf or a hub id: also count its tokens and look at its chat template; no weights are read.",
+            help="A name that `lora-lessons base` lists, a folder, a .gguf or a hub id: also count its tokens and look at its chat template; no weights are read.",
         ),
     ] = None,
     held_out: Annotated[
@@ -92,7 +92,8 @@ def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | Non
     if meant.kind == "hub":
         return models.load_tokenizer(meant.name, local=False), max_tokens
     if meant.kind == "gguf" and meant.place:
-        return models.load_tokenizer(meant.place.parent, str(meant.place), gguf_file=meant.place.name), max_tokens
+        gguf = models.fetched(meant.place)
+        return models.load_tokenizer(gguf.parent, str(gguf), gguf_file=gguf.name), max_tokens
     folder = meant.place or models.folder()
     reads = read_config(folder).get("max_position_embeddings")
     known = [limit for limit in (max_tokens, reads) if isinstance(limit, int) and limit > 0]
@@ -105,7 +106,11 @@ def inspect(
     ],
     base: Annotated[
         str | None,
-        typer.Option(parser=path_or_name, metavar="MODEL", help="Its base: embedded, a folder, or a hub id."),
+        typer.Option(
+            parser=path_or_name,
+            metavar="MODEL",
+            help="Its base: a name that `lora-lessons base` lists, a folder, or a hub id.",
+        ),
     ] = None,
     forgetting: Annotated[
         bool, typer.Option("--forgetting", help="With --base: load it, and let it read general text with and without.")
@@ -202,13 +207,13 @@ def ask(
     The base that it was trained on is loaded, the adapter put on, and the likeliest answer printed.
     """
     from .. import models
-    from ..adapter import attach_adapter
+    from ..adapter import attach_adapter, read_adapter
     from ..tools.export import gguf
 
     if not question.strip():
         raise ValueError("the question is empty: write it in quotation marks behind the adapter.")
-    read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
-    loaded = models.load(folder, precision=precision)
+    read = read_adapter(adapter_folder(adapter))
+    loaded = models.load(gguf.base_of(read, base), precision=precision)
     attach_adapter(loaded.model, read)
     (answer,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
     print(answer)

@@ -29,7 +29,7 @@ Base = Annotated[
     typer.Option(
         parser=path_or_name,
         metavar="BASE",
-        help="embedded, a folder, or a hub id; without it, what the adapter names, if that is on this machine.",
+        help="A name that `lora-lessons base` lists, a folder, or a hub id; without it, what the adapter names, if that is on this machine.",
     ),
 ]
 

@@ -90,7 +90,7 @@ def _means_a_model(text: str) -> bool:
     """Whether `text` names a model even where a file has the same name."""
     from .. import models
 
-    return text in (models.EMBEDDED, models.EMBEDDED_NAME, *models.SHAPES)
+    return text in (models.EMBEDDED, models.EMBEDDED_NAME, *models.SHAPES) or models.named(text) is not None
 
 
 def names(text: str) -> list[str]:

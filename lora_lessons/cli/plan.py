@@ -13,8 +13,8 @@ from ..paths import expanded, ledgers_measured
 from .options import EXIT_OK, absolute_path, in_switches, names, path_or_name, shown
 
 MODEL = (
-    "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-3-8B, Llama-2-70B, Llama-3-70B, embedded, a folder with config.json, a .gguf file, "
-    "or a hub id."
+    "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-3-8B, Llama-2-70B, Llama-3-70B, a name that `lora-lessons base` lists, a folder "
+    "with config.json, a .gguf file, or a hub id."
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
 ANSWERED_BY = ("cli/plan.py", "cli/options.py", "tools/planning/*.py", "tools/export/gguf/names.py")
@@ -186,7 +186,10 @@ def several() -> None:
 @cluster.command()
 def config(
     model: Annotated[
-        str, typer.Argument(parser=path_or_name, metavar="MODEL", help="embedded, a folder, or a hub id.")
+        str,
+        typer.Argument(
+            parser=path_or_name, metavar="MODEL", help="A name that `lora-lessons base` lists, a folder, or a hub id."
+        ),
     ],
     cards: Annotated[str, typer.Option(metavar="NxGB", help="Cards in each machine, and the GB of each: 2x24.")],
     nodes: Annotated[int, typer.Option(metavar="N", min=1, help="Machines.")] = 1,

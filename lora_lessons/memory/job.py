@@ -43,7 +43,7 @@ PLANNED: dict[str, dict[str, Any]] = {
     "Llama-2-70B": _70B | {"vocab_size": 32000, "max_position_embeddings": 4096},
     "Llama-3-70B": _70B | {"vocab_size": 128256, "max_position_embeddings": 8192},
 }
-KNOWN = models.SHAPES | PLANNED
+KNOWN = models.SHAPES | PLANNED | {name: base.config for name, base in models.NAMED.items()}
 
 
 def by_another_spelling(name: str) -> str:
@@ -188,13 +188,14 @@ def why(error: BaseException) -> str:
 def shape_of(model: Any) -> Shape:
     """The shape of a name in KNOWN, "embedded", a folder with config.json, a .gguf file, a hub id, or a transformers config.
 
-    Raises ModelError in one sentence when there is no such model, or none that can be read.
+    Nothing is fetched for a name in KNOWN. Raises ModelError in one sentence when there is no such model, or none that can be read.
     """
     if isinstance(model, Shape):
         return model
     if not isinstance(model, str | os.PathLike):
         return _shape(model.model_type, model.to_dict())
-    name = str(model)
+    base = models.named(name := str(model))
+    name = base.name if base else name
     if name in KNOWN:
         return _shape(name, KNOWN[name])
     try:

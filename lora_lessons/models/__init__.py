@@ -9,7 +9,10 @@ from .configs import is_hub_id as is_hub_id
 from .configs import which as which
 from .embedded import EMBEDDED as EMBEDDED
 from .embedded import EMBEDDED_DISK as EMBEDDED_DISK
+from .embedded import EMBEDDED_FETCHED as EMBEDDED_FETCHED
+from .embedded import EMBEDDED_LICENCE as EMBEDDED_LICENCE
 from .embedded import EMBEDDED_NAME as EMBEDDED_NAME
+from .embedded import EMBEDDED_PACKAGE as EMBEDDED_PACKAGE
 from .embedded import ENCODER_NAME as ENCODER_NAME
 from .embedded import Encoder as Encoder
 from .embedded import embedded_folder as embedded_folder
@@ -28,6 +31,11 @@ from .loading import keep_trainable as keep_trainable
 from .loading import load as load
 from .loading import load_tokenizer as load_tokenizer
 from .loading import own_precision as own_precision
+from .named import NAMED as NAMED
+from .named import Named as Named
+from .named import named as named
+from .parts import fetched as fetched
+from .parts import named_file as named_file
 from .precision import Precision as Precision
 from .precision import best_device as best_device
 from .precision import best_precision as best_precision

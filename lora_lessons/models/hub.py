@@ -62,6 +62,20 @@ def fetch_adapter(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=wanted))
 
 
+def fetch_file(hub_id: str, revision: str, name: str, into: Path) -> Path | None:
+    """One file of a hub model as it was at a commit, in the folder `into`; None where the hub does not give it, and why is said."""
+    from huggingface_hub import hf_hub_download
+
+    with without_retries() as answers:
+        if not answers:
+            return None
+        try:
+            return Path(hf_hub_download(hub_id, name, revision=revision, local_dir=into))
+        except Exception as error:  # that library's, or those of the ones below it
+            print(f"The model hub did not give {name} ({first_line(error)}).", file=sys.stderr, flush=True)
+            return None
+
+
 def _total_size(index: Path) -> int:
     """The bytes that an index says its files have; 0 where it does not say."""
     about = json.loads(index.read_text(encoding="utf-8")).get("metadata")

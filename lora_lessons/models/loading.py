@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError, first_line
+from ..files import whole_folder
 from ..paths import cache_dir
 from .chat_template import check_template, rendered
 from .configs import read_config, which
-from .embedded import EMBEDDED, embedded_folder
+from .embedded import EMBEDDED, check_room, embedded_folder, made_once, note_files
 from .gguf_header import check_header
 from .hub import fetch, one_sentence
+from .named import Named, named
+from .parts import fetched
 from .precision import best_device, best_precision, fast_dtype
 from .weights import bits_per_number, check_finite, shapes_in, weight_files
 
@@ -44,7 +49,7 @@ def load(
     device: str | None = None,
     compute_dtype: torch.dtype | None = None,
 ) -> Base:
-    """Load a base model and its tokenizer: EMBEDDED, a local folder (safetensors), a .gguf file or a hub id.
+    """Load a base model and its tokenizer: EMBEDDED, one of NAMED, a local folder (safetensors), a .gguf file or a hub id.
 
     `precision` is "fp32", "bf16" or "auto" (whichever `best_precision` measured to be faster here); or "nf4" or "fp4":
     4 bits through bitsandbytes, blocks of 64, double quantization, computed in `compute_dtype` (default:
@@ -82,15 +87,31 @@ def own_precision(model: str | Path = EMBEDDED) -> str:
 def folder(model: str | Path = EMBEDDED) -> Path:
     """Where a base's config, tokenizer and safetensors lie; the embedded one is made and a hub id fetched, if need be.
 
-    An adapter may name the embedded base by its name, or by where it lay on another machine. Raises ModelError.
+    A named base is unpacked beside its file: the bf16 that `load` holds of it. An adapter may name the embedded base by its
+    name, or by where it lay on another machine. Raises ModelError, also for any other GGUF.
     """
     meant = which(model)
+    if base := named(model):
+        return made_once(base.place.parent / "bf16", partial(_unpack, base), base.title, base.unpacked)
     if meant.kind == "gguf":
         raise ModelError(f"{model} is a file: give the folder with config.json and safetensors that it was made from.")
     if meant.kind == "hub":
         with one_sentence(meant.name, local=False):
             return fetch(meant.name)
     return meant.place or embedded_folder()
+
+
+def _unpack(base: Named, folder: Path) -> None:
+    check_room(folder.parent, f"unpacking {base.title}", base.unpacked)
+    print(f"Unpacking {base.title} to 16 bits, once ({base.unpacked / 1e9:.1f} GB) …", file=sys.stderr, flush=True)
+    loaded = load(base.name, "bf16", "cpu")
+    # Else save_pretrained refuses a model that came from a GGUF.
+    if quantizer := getattr(loaded.model, "hf_quantizer", None):
+        quantizer.remove_quantization_config(loaded.model)
+    with whole_folder(folder) as new:
+        loaded.model.save_pretrained(new, max_shard_size=2 * base.unpacked)
+        loaded.tokenizer.save_pretrained(new)
+        note_files(new)
 
 
 def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **extra: Any) -> Any:
@@ -162,9 +183,10 @@ def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
     transformers_logging.disable_progress_bar()
     meant, extra = which(model), {}
     if meant.place and meant.kind == "gguf":
-        with one_sentence(str(meant.place), local=True):
-            check_header(meant.place)
-        place, extra = meant.place.parent, {"gguf_file": meant.place.name}
+        gguf = fetched(meant.place)
+        with one_sentence(str(gguf), local=True):
+            check_header(gguf)
+        place, extra = gguf.parent, {"gguf_file": gguf.name}
     else:
         place = folder(model)
         read_config(place)

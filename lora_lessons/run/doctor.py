@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import fetching, models
 from ..course.lesson import lessons, side_trips
+from ..files import bytes_in
 from ..machine import machine, versions
 from ..paths import cache_dir
 from .baselines import read_baseline
@@ -88,7 +89,7 @@ def _cache() -> dict[str, Any]:
     folder = cache_dir()
     there = next(place for place in (folder, *folder.parents) if place.exists())
     free = shutil.disk_usage(there).free
-    used = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
+    used = bytes_in(folder)
     enough = free > models.EMBEDDED_DISK or _has_base()
     advice = "" if enough else f" The base needs {_gb(models.EMBEDDED_DISK)}: make room."
     says = f"{folder} holds {_gb(used)}; {_gb(free)} free on that disk.{advice}"

@@ -1439,6 +1439,75 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/models/parts.py",
+        (
+            "a base that is another file than its makers' is used",
+            "if about.st_size != base.size or sha256(base.place) != base.sha256:",
+            "if about.st_size != base.size:",
+            "models/test_named.py::test_the_file_in_its_place_is_used_only_where_it_is_that_file",
+        ),
+        (
+            "what comes is put in its place unchecked",
+            "if (came := digest.hexdigest()) != base.sha256:",
+            "if (came := digest.hexdigest()) == '':",
+            "models/test_named.py::test_parts_that_make_another_file_are_said_and_do_not_stay",
+        ),
+        (
+            "a part that was kept is believed whole",
+            "kept, count = undamaged(parts), len",
+            "kept, count = [part.name for part in parts.glob('*.bin')], len",
+            "models/test_named.py::test_a_part_that_was_damaged_meanwhile_is_fetched_anew_and_no_other",
+        ),
+        (
+            "a fetch that was cut off begins anew",
+            "                write_sums(parts, [part.name])\n",
+            "",
+            "models/test_named.py::test_a_fetch_that_was_cut_off_goes_on_with_the_parts_that_lack",
+        ),
+        (
+            "room for the file once is thought enough",
+            "2 * base.size - bytes_in",
+            "base.size - bytes_in",
+            "models/test_named.py::test_room_for_the_file_twice_is_asked_before_anything_is_fetched",
+        ),
+        (
+            "two processes fetch a base at once",
+            "        if not _is_there(base):\n            _fetch(base)",
+            "        _fetch(base)",
+            "models/test_named.py::test_two_at_once_fetch_it_once_and_the_second_says_that_it_waits",
+        ),
+        (
+            "the hub is not asked",
+            "if whole := fetch_file(base.hub, base.revision, base.file, folder):",
+            "if whole := None:",
+            "models/test_named.py::test_a_hub_that_answers_is_asked_first_for_one_file_of_one_commit",
+        ),
+        (
+            "a fetch killed at its end leaves its parts for good",
+            "if _parts(base).exists():",
+            "if False:",
+            "models/test_named.py::test_what_a_killed_fetch_left_is_used_where_it_is_whole_and_goes",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/named.py",
+        (
+            "a plan takes the untied head for a tied one",
+            '"tie_word_embeddings": False,',
+            '"tie_word_embeddings": True,',
+            "models/test_named.py::test_the_bases_of_the_table_are_planned_without_their_files",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/export/gguf/source.py",
+        (
+            "a base of a gigabyte is fetched on an adapter's word",
+            'if meant.kind == "hub" or (meant.place and not meant.place.exists()):',
+            'if meant.kind == "hub":',
+            "models/test_named.py::test_an_adapter_fetches_no_base_by_its_name_and_one_that_is_here_is_used",
+        ),
+    ),
+    *_in(
         "lora_lessons/models/hub.py",
         (
             "code is fetched from the hub beside the weights",

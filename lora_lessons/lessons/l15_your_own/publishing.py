@@ -53,10 +53,8 @@ def about(
     chosen: Choices = COURSES,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
-    embedded = base.name == models.EMBEDDED_NAME
     packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
-    folder_name = Path(base.name).name if Path(base.name).exists() else base.name
-    base_name = HUB if embedded else folder_name
+    base_name, base_note, loads = _about_base(base.name)
     limits = [
         f"It was scored on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
@@ -68,8 +66,8 @@ def about(
     return AboutAdapter(
         name=name,
         base=base_name,
-        base_note=(_ROUNDED if embedded else "") + (_NF4 if packed else ""),
-        loads='models.folder("embedded")' if embedded else repr(base_name),
+        base_note=f"{base_note} {_NF4 if packed else ''}".strip(),
+        loads=loads,
         data={
             "file": data.path.name,
             "good lines": f"{data.of:,}",
@@ -98,10 +96,19 @@ def about(
     )
 
 
-_ROUNDED = (
-    "It was trained and scored on the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1). "
-    "On the original weights nothing was measured."
-)
+def _about_base(name: str) -> tuple[str, str, str]:
+    """A base as a card names it: its name on the hub, what to say of the copy that was used, and that copy as Python."""
+    if name == models.EMBEDDED_NAME:
+        copy = "the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1)"
+        return HUB, _ROUNDED.format(copy), 'models.folder("embedded")'
+    if base := models.named(name):
+        copy = f"its makers' {base.file} ({base.hub}, {base.licence}), whose weights were rounded once to 4 to 6 bits (Q4_K_M)"
+        return base.hub.removesuffix("-GGUF"), _ROUNDED.format(copy), f'models.folder("{base.name}")'
+    called = Path(name).name if Path(name).exists() else name
+    return called, "", repr(called)
+
+
+_ROUNDED = "It was trained and scored on {}. On the original weights nothing was measured."
 _NF4 = "It was trained and scored on that model in 4 bits (NF4)."
 _HELD_OUT = {
     "topic": "whole topics",

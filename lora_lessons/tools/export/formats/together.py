@@ -37,7 +37,7 @@ def export(
 ) -> list[dict[str, Any]]:
     """Merge, quantize into each of `formats`, load back and measure; the rows, also in out/formats.csv and .json.
 
-    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names. Calibration: `rows` windows
+    `base` is the embedded one, one of models.NAMED, a folder or a hub id; None: the one that the adapter names. Calibration: `rows` windows
     of 256 tokens (AWQ's search, far slower, reads `awq_rows`) from the files `calibrate`; None: every task's training
     set. `about` goes into the .json. A format whose tool fails is a row that says why, and the others go on.
     Raises FileExistsError, ModelError or ValueError with what to do when nothing can be done at all.

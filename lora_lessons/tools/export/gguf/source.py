@@ -146,18 +146,28 @@ def _fault(config: Any, shapes: dict[str, tuple[int, ...]]) -> str:
 def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:
     """The adapter in a folder, and the folder of its base, both by absolute paths; the adapter's name is its folder's.
 
-    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names, or the embedded one. What an
-    adapter names is somebody else's word, so it starts no download: a hub id is fetched only when `base` names it.
-    Raises FileNotFoundError, ModelError or ValueError with what to do.
+    `base` is as in `base_of`. Raises FileNotFoundError, ModelError or ValueError with what to do.
     """
     adapter = read_adapter(Path(adapter_folder).resolve())
+    return adapter, models.folder(base_of(adapter, base)).absolute()
+
+
+def base_of(adapter: Adapter, base: Path | str | None = None) -> Path | str:
+    """`base`: the embedded one, one of models.NAMED, a folder or a hub id; None: the one that `adapter` names, or the embedded one.
+
+    What an adapter names is somebody else's word, so it starts no download: a hub id, or a base of NAMED that is not here,
+    is fetched only when `base` names it. Raises ModelError with what to do.
+    """
     named = adapter.base_name or models.EMBEDDED
-    if base is None and models.which(named).kind == "hub":
+    if base is not None:
+        return base
+    meant = models.which(named)
+    if meant.kind == "hub" or (meant.place and not meant.place.exists()):
         raise ModelError(
-            f"the adapter {adapter.name} names its base as {named}, a model of the hub. Nothing is fetched on an adapter's "
+            f"the adapter {adapter.name} names its base as {named}, which would have to be fetched. Nothing is fetched on an adapter's "
             f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
         )
-    return adapter, models.folder(base or named).absolute()
+    return named
 
 
 def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]:

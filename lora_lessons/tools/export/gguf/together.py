@@ -29,7 +29,7 @@ def export(
 ) -> tuple[list[Path], list[str]]:
     """The adapter, its base in each of `file_types` and, with `merged`, the two in one; return the files and findings.
 
-    `base` is the embedded one, a folder or a hub id; None: the one that the adapter names. It is opened and proven
+    `base` is the embedded one, one of models.NAMED, a folder or a hub id; None: the one that the adapter names. It is opened and proven
     once. Nothing is written when anything cannot be, or when a file of that name exists, unless overwrite.
     Raises FileExistsError, ModelError, OSError or ValueError with what to do.
     """

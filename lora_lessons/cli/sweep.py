@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -100,7 +99,7 @@ def sweep(
 
 WHAT = (
     "train: transformers' Trainer and TRL's with PEFT, and this course's loop, the same steps in turn, and the machine's limit "
-    "(about a quarter of an hour); layer: one LoRA layer by us, PEFT, loralib's formula and the fast path, beside the bare "
+    "(about a quarter of an hour), with --model Trainer and ours on a base of yours; layer: one LoRA layer by us, PEFT, loralib's formula and the fast path, beside the bare "
     "one; growth: a step's time and memory as rank, text and depth grow, beside the ledger; memory: predicted, measured and "
     "error of each setting; quantize: our NF4 beside bitsandbytes'; encoder: rounding and QLoRA on a base that was never "
     "rounded before; course: each lesson's seconds in the newest report, beside the recorded ones."
@@ -117,8 +116,12 @@ def bench(
         typer.Option(
             parser=path_or_name,
             metavar="MODEL",
-            help="For memory. Without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere.",
+            help="For train: a folder, GGUF or hub id. For memory: without it, Qwen2.5-7B on a card, SmolLM2-135M's shape elsewhere.",
         ),
+    ] = None,
+    precision: Annotated[
+        Literal["fp32", "bf16", "nf4"] | None,
+        typer.Option(metavar="fp32|bf16|nf4", help="For train. Without it, what this machine computes faster."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -154,8 +157,14 @@ def bench(
         files.check_file(out)
     if run and what != "course":
         raise ValueError("--run runs the lessons: it belongs to `lora-lessons bench course`.")
+    if precision and what != "train":
+        raise ValueError("--precision says what is trained in: it belongs to `lora-lessons bench train`.")
+    if what == "train" and record and (model or precision):
+        raise ValueError(
+            "the course records its own base, as this machine computes it: leave out --record, or the base."
+        )
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        measured = _measure(what, model, out, run)
+        measured = _measure(what, model, precision, out, run)
     fine = measured.pop("fine", True)
     if out and out.exists():
         print(f"Written: {shown(out)}", file=sys.stderr)
@@ -164,7 +173,7 @@ def bench(
     return EXIT_OK if fine else EXIT_FAILED
 
 
-def _measure(what: str, model: str | None, out: Path | None, run: bool) -> dict[str, Any]:
+def _measure(what: str, model: str | None, precision: str | None, out: Path | None, run: bool) -> dict[str, Any]:
     from ..experiments import (
         course_speed,
         growth,
@@ -186,9 +195,6 @@ def _measure(what: str, model: str | None, out: Path | None, run: bool) -> dict[
         if out:
             recordings.keep(what, measured, out)
         return measured
-    measures: dict[str, Callable[..., dict[str, Any]]] = {
-        "train": training_speed.measure,
-        "layer": layer_speed.measure,
-        "growth": growth.measure,
-    }
-    return measures[what](out=out)
+    if what == "train":
+        return training_speed.measure(out, model, precision)
+    return layer_speed.measure(out=out) if what == "layer" else growth.measure(out=out)

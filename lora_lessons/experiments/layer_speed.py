@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import models
-from ..fast.backward import LoRAProducts
+from ..fast.backward import LoRAProducts, Whole
 from ..lora import LoRALinear
 from ..machine import machine
 from ..memory.job import DTYPES
@@ -51,7 +51,7 @@ def ways(d: int, r: int, dtype: torch.dtype, device: str) -> dict[str, Contender
         return h + update
 
     def fast(x: Tensor) -> Tensor:
-        h: Tensor = LoRAProducts.apply(x, [lambda: W.weight], [None], [scaling], A, B)[0]
+        h: Tensor = LoRAProducts.apply(x, [Whole(lambda: W.weight)], [scaling], A, B)[0]
         return h
 
     return {

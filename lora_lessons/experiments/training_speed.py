@@ -37,6 +37,8 @@ COURSE, ALONE = "this course", "this course, nothing shared"
 TASKS = ("persona", "strict_json")
 R, ALPHA = 8, 16
 JUDGED = 24
+# Steps on a model of one's own, which may be a hundred times as large.
+OWN_STEPS = 8
 
 
 def how(steps: int, in_16_bits: bool) -> training.Settings:
@@ -51,26 +53,34 @@ def how(steps: int, in_16_bits: bool) -> training.Settings:
     )
 
 
-def measure(steps: int = 20, repeats: int = 3, out: Path | None = None) -> dict[str, Any]:
+def measure(
+    out: Path | None = None, model: str | None = None, precision: str | None = None, steps: int = 20, repeats: int = 3
+) -> dict[str, Any]:
     """Every side on both tasks, in turn, `repeats` times; prints medians and ratios, and keeps the recording.
 
     Held-out losses are nats per supervised token, rates supervised tokens per second, memory the peak of the process.
     "Nothing shared" is this course's loop when every chat begins in its own way: these two tasks' chats share a prompt,
     which is then computed once for a batch. Without TRL its side is left out, which is said.
+
+    On a `model` of your own, Trainer's side and the course's take OWN_STEPS steps on one task. `precision` is "fp32", "bf16"
+    or "nf4"; without it, what this machine computes faster.
     """
-    precision = models.best_precision().name
-    recording: dict[str, Any] = {"precision": precision, "steps": steps, "rows": []}
-    model, best = models.load(precision=precision).model, 0.0
+    precision = precision or models.best_precision().name
+    recording: dict[str, Any] = {"precision": precision, "steps": OWN_STEPS if model else steps, "rows": []}
+    recording |= {"model": model} if model else {}
+    sides = [TRAINER, COURSE] if model else [side for side in SIDES if side != TRL or has_trl()]
+    best = 0.0
     with tempfile.TemporaryDirectory() as scratch:
-        for task in TASKS:
-            runs: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES if side != TRL or has_trl()}
+        for task in TASKS[:1] if model else TASKS:
+            runs: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
             for turn in range(repeats):
-                best = max(best, limit(model))  # whatever else the machine does only makes it smaller
                 for side, so_far in runs.items():
                     folder = Path(scratch, task, f"{turn}-{side.replace(' ', '_')}")
-                    wanted = {"side": side, "task": task, "steps": steps, "precision": precision}
-                    run_in_process(__name__, "side", wanted, folder, {})
-                    so_far.append(json.loads((folder / "found.json").read_text(encoding="utf-8")))
+                    wanted = {"side": side, "task": task, "steps": recording["steps"], "precision": precision}
+                    run_in_process(__name__, "side", wanted | {"model": model or models.EMBEDDED}, folder, {})
+                    found = json.loads((folder / "found.json").read_text(encoding="utf-8"))
+                    best = max(best, found.pop("limit"))  # whatever else the machine does only makes it smaller
+                    so_far.append(found)
             recording["rows"] += [_median(task, side, ran) for side, ran in runs.items()]
     for row in recording["rows"]:
         row["share_of_limit"] = row["flops"] / row["seconds"] / best
@@ -111,15 +121,16 @@ def has_trl() -> bool:
 
 def limit(model: Any, tokens: int = 512, repeats: int = 10) -> float:
     """The most floating-point operations per second of this machine, over the products that `model` is made of."""
-    import torch
-
-    shapes = {(tuple(m.weight.shape), m.weight.dtype) for m in model.modules() if isinstance(m, torch.nn.Linear)}
-    return max(_rate(shape[0], shape[1], dtype, model.device, tokens, repeats) for shape, dtype in shapes)
+    shapes = {
+        # a weight in 4 bits is multiplied in another format than it is held in
+        (m.out_features, m.in_features, getattr(m, "compute_dtype", None) or m.weight.dtype)
+        for m in model.modules()
+        if isinstance(m, nn.Linear)
+    }
+    return max(_rate(*shape, model.device, tokens, repeats) for shape in shapes)
 
 
 def _rate(d: int, k: int, dtype: Any, device: Any, tokens: int, repeats: int) -> float:
-    import torch
-
     x, W = (torch.randn(n, k, dtype=dtype, device=device) for n in (tokens, d))
     times = []
     for _ in range(repeats):
@@ -131,8 +142,9 @@ def _rate(d: int, k: int, dtype: Any, device: Any, tokens: int, repeats: int) ->
 
 def one_side(wanted: dict[str, Any], folder: Path) -> None:
     """Train, judge and write found.json: one side of one task."""
-    in_16_bits = wanted["precision"] == "bf16"
-    base = models.load(precision=wanted["precision"])
+    base = models.load(wanted["model"], wanted["precision"])
+    in_16_bits = base.model.model.norm.weight.dtype == torch.bfloat16
+    loading = peak_bytes()
     task = tasks.load_task(wanted["task"])
     examples = [tasks.encode(base.tokenizer, example) for example in task.train]
     settings = how(wanted["steps"], in_16_bits)
@@ -146,6 +158,8 @@ def one_side(wanted: dict[str, Any], folder: Path) -> None:
         "supervised_per_second": supervised / seconds,
         "loss": evaluation.held_out_loss(model, held_out),
         "peak": peak,
+        "loading": loading,
+        "limit": limit(base.model),
         "flops": needed(base.model, seen, settings.batch_size),
         "chat_tokens": statistics.mean(len(one.input_ids) for one in seen),
     }
@@ -157,12 +171,10 @@ def needed(model: Any, seen: list[tasks.Encoded], batch_size: int) -> float:
     """Floating-point operations that the steps need: linear layers twice per token (there, and back to x), A and B three
     times, the head twice per supervised token. What every chat of a batch begins with counts once; attention is left out.
     """
-    import torch
-
     from ..fast.rows import Rows
 
-    linears = [m for m in model.model.modules() if isinstance(m, torch.nn.Linear) and not m.weight.requires_grad]
-    frozen = sum(m.weight.numel() for m in linears)
+    linears = [m for m in model.model.modules() if isinstance(m, nn.Linear) and not m.weight.requires_grad]
+    frozen = sum(m.out_features * m.in_features for m in linears)
     learned = sum(R * (m.in_features + m.out_features) for m in linears)
     head = model.get_output_embeddings().weight.numel()
     total = 0.0
@@ -222,8 +234,14 @@ SIDES: dict[str, Callable[..., tuple[float, Any]]] = {
 
 
 def _with_peft(model: Any) -> Any:
-    from peft import LoraConfig, get_peft_model
+    """PEFT's adapters; on a base in 4 bits as most guides do it: bitsandbytes' own layers, and the rest in 32 bits."""
+    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
+    if getattr(model, "is_loaded_in_4bit", False):
+        from ..models.four_bit import make_stock
+
+        make_stock(model)
+        prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(r=R, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
     return get_peft_model(model, config)
 

@@ -9,32 +9,42 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear, silu
 
+from ..models.frozen import Frozen
+
+
+class Whole:
+    """A frozen weight W (d×k), multiplied whole; asked for each time, so that one in 4 bits exists only for its product."""
+
+    def __init__(self, weight: Callable[[], Tensor], bias: Tensor | None = None) -> None:
+        self.weight, self.bias = weight, bias
+
+    def product(self, x: Tensor) -> Tensor:
+        return linear(x, self.weight(), None if self.bias is None else self.bias.to(x.dtype))
+
+    def add_back(self, total: Tensor, grad: Tensor) -> None:
+        total.addmm_(grad, self.weight())
+
 
 class LoRAProducts(torch.autograd.Function):
     """hᵢ = x·Wᵢᵀ + sᵢ·(x·Aᵢᵀ)·Bᵢᵀ for all layers that read the same x (q, k and v; gate and up).
 
     Kept for the way back are x and x·Aᵀ (tokens × Σr). The A's lie stacked, so that x meets them once. W gets no
-    gradient; it is asked for when it is needed, so that a W in 4 bits exists only while it is multiplied.
+    gradient, and how it is held is its own affair (`Frozen`): whole, or in 4 bits of which a slice is unpacked at a time.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        x: Tensor,
-        weights: list[Callable[[], Tensor]],
-        biases: list[Tensor | None],
-        scales: list[float],
-        *matrices: Tensor,
+        ctx: Any, x: Tensor, frozen: list[Frozen], scales: list[float], *matrices: Tensor
     ) -> tuple[Tensor, ...]:
-        count = len(weights)
+        count = len(frozen)
         A = torch.cat([a.to(x.dtype) for a in matrices[:count]])
         B = [(scale * b).to(x.dtype) for scale, b in zip(scales, matrices[count:], strict=True)]
         ctx.ranks = [len(a) for a in matrices[:count]]
         xA = x @ A.T
         ctx.save_for_backward(x, xA, A, *B)
-        ctx.weights, ctx.scales, ctx.learned_in = weights, scales, matrices[0].dtype
-        parts = zip(weights, biases, xA.split(ctx.ranks, dim=1), B, strict=True)
-        return tuple(torch.addmm(linear(x, W(), bias), part, b.T) for W, bias, part, b in parts)
+        ctx.frozen, ctx.scales, ctx.learned_in = frozen, scales, matrices[0].dtype
+        parts = zip(frozen, xA.split(ctx.ranks, dim=1), B, strict=True)
+        return tuple(torch.addmm(W.product(x), part, b.T) for W, part, b in parts)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
@@ -46,22 +56,9 @@ class LoRAProducts(torch.autograd.Function):
         dx = None
         if ctx.needs_input_grad[0]:
             dx = gB @ A
-            for g, W in zip(grads, ctx.weights, strict=True):
-                dx.addmm_(g, W())
-        return dx, None, None, None, *dA, *dB
-
-
-class FrozenProduct(torch.autograd.Function):
-    """x·Wᵀ + bias for a layer without an adapter: nothing is kept, and W is asked for again on the way back."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Callable[[], Tensor], bias: Tensor | None) -> Tensor:
-        ctx.weight = weight
-        return linear(x, weight(), bias)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return grad @ ctx.weight(), None, None
+            for g, W in zip(grads, ctx.frozen, strict=True):
+                W.add_back(dx, g)
+        return dx, None, None, *dA, *dB
 
 
 class RMSNorm(torch.autograd.Function):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..lora import LoRALinear
+from ..models.frozen import Frozen, FrozenProduct, WidenedLinear
 from ..quant import QuantizedLinear, dequantize
 from ..tasks import Encoded
 from .attention import attend
-from .backward import FrozenProduct, LoRAProducts, RMSNorm, Rotation, SwiGLU
+from .backward import LoRAProducts, RMSNorm, Rotation, SwiGLU, Whole
 from .rows import CHUNK, HeadLoss, Rows
 
 # Models made of this block, by the first part of their classes' names in transformers.
@@ -25,6 +26,7 @@ SEVEN = [f"self_attn.{kind}_proj" for kind in "qkvo"] + [f"mlp.{kind}_proj" for 
 
 
 _OURS = __name__.partition(".")[0]
+_SLICED = f"{_OURS}.models.four_bit.SlicedLinear4bit"  # by name: its module imports bitsandbytes
 
 
 def why_not(model: Any, on: str = "") -> str:
@@ -37,7 +39,12 @@ def why_not(model: Any, on: str = "") -> str:
 
     known = {f"transformers.models.{f.lower()}.modeling_{f.lower()}.{f}{part}" for f in FAMILIES for part in PARTS}
     known |= {_name(kind) for kind in (nn.Linear, nn.Embedding, nn.ModuleList, nn.SiLU, LoRALinear, QuantizedLinear)}
-    known |= {"transformers.activations.SiLUActivation", "bitsandbytes.nn.modules.Linear4bit"}
+    known |= {
+        "transformers.activations.SiLUActivation",
+        "bitsandbytes.nn.modules.Linear4bit",
+        _SLICED,
+        _name(WidenedLinear),
+    }
     if strange := [module for module in (model, *model.modules()) if _name(type(module)) not in known]:
         return f"it knows the blocks of {', '.join(FAMILIES)}, and this one has a {type(strange[0]).__name__}"
     config, blocks = model.config, model.model.layers
@@ -59,7 +66,7 @@ def why_not(model: Any, on: str = "") -> str:
         return "it uses a block twice, or not at all"
     if model.loss_function is not ForCausalLMLoss:
         return "its loss is not the usual one"
-    if type(model.lm_head) is not nn.Linear:
+    if type(model.lm_head) not in (nn.Linear, WidenedLinear):
         return "its head is adapted or packed"
     if model.lm_head.bias is not None or any(b.self_attn.scaling != b.self_attn.head_dim**-0.5 for b in blocks):
         return "its head has a bias, or its attention a scale of its own"
@@ -78,7 +85,8 @@ def _name(kind: type) -> str:
 def _is_watched(module: nn.Module) -> bool:
     """Whether calling this module does more than its class, as it was written, says: the fast path goes by the class.
 
-    One hook is known: checkpointing has the embeddings ask for a gradient with it, and the numbers stay as they are.
+    Two hooks of the embedding are known, which leave its numbers as they are: checkpointing has it ask for a gradient,
+    and one in 16 bits below layers that compute in fp32 gives fp32.
     """
     groups = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
     hooks = [hook for group in groups for hook in group.values()]
@@ -86,25 +94,30 @@ def _is_watched(module: nn.Module) -> bool:
     return (
         "forward" in vars(module)
         or vars(written)["forward"].__module__ != written.__module__
-        or any(getattr(hook, "__name__", "") != "make_inputs_require_grads" for hook in hooks)
+        or any(_name_of(hook) not in ("make_inputs_require_grads", "widened") for hook in hooks)
         or torch.nn.modules.module._has_any_global_hook()
     )
+
+
+def _name_of(hook: Any) -> str:
+    return getattr(getattr(hook, "func", hook), "__name__", "")  # of a partial, its function's
 
 
 class FastPath:
     """The loss of a batch, and gradients for its adapters, with the least work that we know of.
 
-    `dtype` is what is multiplied in: torch.bfloat16 as under autocast, or the model's own. A base kept in more bits is
-    copied to it once, while this object lives. `on` ("cpu" or "cuda") says whose way attention goes where the model lies
-    on neither; `chunk` is how many supervised tokens have their logits at once.
+    `dtype` is what is multiplied in: torch.bfloat16 as under autocast, or the model's own, as its norms have it. A base kept
+    in more bits is copied to it once, while this object lives; one in 4 bits is unpacked for each product anew. `on` ("cpu"
+    or "cuda") says whose way attention goes where the model lies on neither; `chunk` is how many supervised tokens have
+    their logits at once.
     """
 
     def __init__(self, model: Any, dtype: torch.dtype | None = None, share_prefix: bool = True, on: str = "") -> None:
         self.model, self.share_prefix, self.on, self.chunk = model, share_prefix, on, CHUNK
-        self.dtype = dtype or model.get_input_embeddings().weight.dtype
+        self.dtype = dtype or model.model.norm.weight.dtype
         self.heads = model.config.num_attention_heads
         self.kv_heads = model.config.num_key_value_heads
-        self.weights = {id(layer): frozen_weight(_base(layer), self.dtype) for layer in self.layers()}
+        self.frozen = {id(layer): frozen(_base(layer), self.dtype) for layer in self.layers()}
 
     def layers(self) -> list[Any]:
         """The linear layers: seven of each block, and the head."""
@@ -130,7 +143,7 @@ class FastPath:
     def head(self, x: Tensor, rows: Rows) -> Tensor:
         """The loss, from what the last block gives (tokens × d)."""
         h = self.norm(x[rows.supervised], self.model.model.norm)
-        return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk)
+        return HeadLoss.apply(h, self.frozen[id(self.model.lm_head)], rows.labels, self.chunk)
 
     def block(self, x: Tensor, block: Any, cos: Tensor, sin: Tensor, rows: Rows) -> Tensor:
         """x (tokens × d) after one block: attention looks back at earlier tokens, the MLP works on each alone."""
@@ -147,35 +160,36 @@ class FastPath:
     def norm(self, x: Tensor, norm: Any) -> Tensor:
         return RMSNorm.apply(x, norm.weight, norm.variance_epsilon, self.dtype)
 
-    def bias(self, layer: Any) -> Tensor | None:
-        bias = _base(layer).bias
-        return None if bias is None else bias.to(self.dtype)
-
     def products(self, x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
         """What each of these layers gives for the same x, adapters included."""
-        weights, biases = [self.weights[id(layer)] for layer in layers], [self.bias(layer) for layer in layers]
+        frozen = [self.frozen[id(layer)] for layer in layers]
         if not all(isinstance(layer, LoRALinear) for layer in layers):
             return tuple(
-                LoRAProducts.apply(x, [W], [b], [layer.scaling], layer.lora_A, layer.lora_B)[0]
+                LoRAProducts.apply(x, [W], [layer.scaling], layer.lora_A, layer.lora_B)[0]
                 if isinstance(layer, LoRALinear)
-                else FrozenProduct.apply(x, W, b)
-                for W, b, layer in zip(weights, biases, layers, strict=True)
+                else FrozenProduct.apply(x, W)
+                for W, layer in zip(frozen, layers, strict=True)
             )
         scales = [layer.scaling for layer in layers]
         A, B = ([getattr(layer, name) for layer in layers] for name in ("lora_A", "lora_B"))
-        return LoRAProducts.apply(x, weights, biases, scales, *A, *B)
+        return LoRAProducts.apply(x, frozen, scales, *A, *B)
 
 
-def frozen_weight(layer: Any, dtype: torch.dtype) -> Callable[[], Tensor]:
-    """How to get at a frozen layer's weight (d×k) in `dtype`: at hand, or unpacked from 4 bits whenever it is asked for."""
+def frozen(layer: Any, dtype: torch.dtype) -> Frozen:
+    """How a frozen layer multiplies in `dtype`: on its own, slice by slice, or by its weight whole.
+
+    The whole weight is at hand, or unpacked from 4 bits whenever it is asked for.
+    """
+    if hasattr(layer, "add_back"):
+        return layer
     if isinstance(layer, QuantizedLinear):
-        return lambda: dequantize(layer.quantized).to(dtype)
+        return Whole(lambda: dequantize(layer.quantized).to(dtype), layer.bias)
     if type(layer).__name__ == "Linear4bit":
         from bitsandbytes.functional import dequantize_4bit
 
-        return lambda: dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype)
+        return Whole(lambda: dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(dtype), layer.bias)
     weight = layer.weight.detach().to(dtype)
-    return lambda: weight
+    return Whole(lambda: weight, layer.bias)
 
 
 def _base(layer: Any) -> Any:

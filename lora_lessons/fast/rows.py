@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..models.frozen import Frozen
 from ..tasks import IGNORED, Encoded
 
 
@@ -104,8 +105,8 @@ class HeadLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, E: Tensor, labels: Tensor, chunk: int = CHUNK) -> Tensor:
-        gradient, losses = torch.empty_like(h), h.new_empty(len(h), dtype=_wide(h))
+    def forward(ctx: Any, h: Tensor, E: Frozen, labels: Tensor, chunk: int = CHUNK) -> Tensor:
+        gradient, losses = torch.zeros_like(h), h.new_empty(len(h), dtype=_wide(h))
         for part, wanted, out, loss in zip(*(x.split(chunk) for x in (h, labels, gradient, losses)), strict=True):
             loss.copy_(_losses(part, E, wanted, out))
         ctx.save_for_backward(gradient.div_(len(labels)))
@@ -116,16 +117,16 @@ class HeadLoss(torch.autograd.Function):
         return ctx.saved_tensors[0] * grad.to(ctx.saved_tensors[0].dtype), None, None, None
 
 
-def _losses(h: Tensor, E: Tensor, labels: Tensor, gradient: Tensor) -> Tensor:
-    """The cross-entropy of each row of h·Eᵀ against its label; the gradient of their sum goes into `gradient`."""
-    logits = h @ E.T
+def _losses(h: Tensor, E: Frozen, labels: Tensor, gradient: Tensor) -> Tensor:
+    """The cross-entropy of each row of h·Eᵀ against its label; the gradient of their sum is added to `gradient`."""
+    logits = E.product(h)
     p = logits.softmax(-1, dtype=_wide(h))
     # log Σ exp(logits) by way of the likeliest token, whose p cannot underflow
     likeliest, place = p.max(-1, keepdim=True)
     total = logits.gather(1, place) - likeliest.log()
     losses = total - logits.gather(1, labels[:, None])
     p[torch.arange(len(labels), device=h.device), labels] -= 1
-    torch.matmul(p.to(h.dtype), E, out=gradient)
+    E.add_back(gradient, p.to(h.dtype))
     return losses[:, 0]
 
 

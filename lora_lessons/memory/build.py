@@ -50,7 +50,7 @@ def build(
             if device != "meta":
                 _materialise(model, module, device)
             if job.method == "qlora" and module is not model:
-                _pack(module, DTYPES[job.dtype])
+                _pack(module, DTYPES[job.dtype], card and device != "cpu")
     if job.recipe == "hf" and job.method == "qlora":
         prepare(shape.name, model)
     if job.method == "full":
@@ -134,18 +134,20 @@ def _materialise(model: Any, module: Any, device: str) -> None:
         model.tie_weights()
 
 
-def _pack(block: nn.Module, dtype: torch.dtype) -> None:
-    """Every Linear of `block` in bitsandbytes' NF4 with double quantization, in place."""
+def _pack(block: nn.Module, dtype: torch.dtype, card: bool) -> None:
+    """Every Linear of `block` in bitsandbytes' NF4 with double quantization, in place: as a card or a processor has it."""
     import bitsandbytes as bnb
     from bitsandbytes.functional import quantize_4bit
+
+    from ..models.four_bit import SlicedLinear4bit
+
+    layer = bnb.nn.Linear4bit if card else SlicedLinear4bit
 
     for name, linear in [(n, m) for n, m in block.named_modules() if isinstance(m, nn.Linear)]:
         weight, bias = linear.weight, linear.bias
         packed, quant_state = quantize_4bit(weight.data, quant_type="nf4", compress_statistics=True)
         with torch.device("meta"):
-            four = bnb.nn.Linear4bit(
-                linear.in_features, linear.out_features, bias=False, compute_dtype=dtype, quant_type="nf4"
-            )
+            four = layer(linear.in_features, linear.out_features, bias=False, compute_dtype=dtype, quant_type="nf4")
         four.weight = bnb.nn.Params4bit(
             packed, requires_grad=False, quant_state=quant_state, quant_type="nf4", bnb_quantized=True, module=four
         )

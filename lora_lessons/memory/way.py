@@ -15,6 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
 from ..fast import FastPath, why_not
+from ..fast.backward import Whole
 from ..fast.rows import Rows
 from ..lora import LoRALinear
 from ..tasks import Encoded
@@ -64,9 +65,12 @@ class TapedPath(FastPath):
     def copies(self) -> Iterator[tuple[str, Tensor]]:
         """The (kind, weight) pairs that it holds beside the model's own, because it multiplies in fewer bits."""
         for layer in self.layers():
-            weight = (layer.base_layer if isinstance(layer, LoRALinear) else layer).weight
-            if weight.is_floating_point() and weight.dtype != self.dtype:
-                yield "rest" if layer is self.model.lm_head else "base", self.weights[id(layer)]()
+            frozen, weight = (
+                self.frozen[id(layer)],
+                (layer.base_layer if isinstance(layer, LoRALinear) else layer).weight,
+            )
+            if isinstance(frozen, Whole) and weight.is_floating_point() and weight.dtype != self.dtype:
+                yield "rest" if layer is self.model.lm_head else "base", frozen.weight()
 
 
 @cache

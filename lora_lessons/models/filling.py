@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from ..errors import ModelError, cache_advice
 from ..files import whole_folder
 from ..sums import sha256
-from .four_bit import FORMATS, Format, SlicedLinear4bit, WidenedLinear
+from .four_bit import FORMATS, Format, SlicedLinear4bit
+from .frozen import WidenedLinear
 from .weights import INDEX
 
 
@@ -100,7 +101,7 @@ def finished(model: Any, form: Format, fingerprint: str | None) -> Any:
     model.tie_weights()
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     if embedding.weight.dtype != form.compute_dtype:
-        embedding.register_forward_hook(partial(_widened, dtype=form.compute_dtype))
+        embedding.register_forward_hook(partial(widened, dtype=form.compute_dtype))
     if head.weight.dtype != form.compute_dtype:
         wide = WidenedLinear(head.in_features, head.out_features, head.bias is not None, device="meta")
         wide.weight, wide.bias = head.weight, head.bias
@@ -127,7 +128,8 @@ def describe(model: Any, form: Format) -> None:
     )
 
 
-def _widened(module: nn.Module, inputs: Any, output: Tensor, dtype: torch.dtype) -> Tensor:
+def widened(module: nn.Module, inputs: Any, output: Tensor, dtype: torch.dtype) -> Tensor:
+    """A hook of the embedding: what it gives, in `dtype`."""
     return output.to(dtype)
 
 

@@ -5,14 +5,12 @@ Packed codes, and the scales of blocks of 64 in 8 bits; products taken a slice a
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any, NamedTuple
 
 import bitsandbytes as bnb
 import torch
 from bitsandbytes.functional import (
     QuantState,
-    dequantize_4bit,
     dequantize_blockwise,
     get_4bit_type,
     quantize_4bit,
@@ -20,6 +18,8 @@ from bitsandbytes.functional import (
 )
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+from .frozen import FrozenProduct, WidenedLinear
 
 # 4-bit floats with 16 levels each.
 FORMATS = ("nf4", "fp4")
@@ -94,8 +94,6 @@ def _parameter(codes: Tensor, state: QuantState) -> bnb.nn.Params4bit:
 
 # Weights dequantized at a time: 4 MB in bf16, which stay in the processor's cache.
 SLICE = 1 << 21
-# Outputs of a 16-bit head computed at a time.
-ROWS = 8192
 
 
 class SlicedLinear4bit(bnb.nn.Linear4bit):
@@ -110,30 +108,19 @@ class SlicedLinear4bit(bnb.nn.Linear4bit):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        state: Any = getattr(self.weight, "quant_state", None)
-        if x.device.type != "cpu" or self.compute_dtype is None or state is None:
+        # on "meta" it stands for a processor, where a plan wants to know what its products hold
+        elsewhere = x.device.type not in ("cpu", "meta")
+        if elsewhere or self.compute_dtype is None or getattr(self.weight, "quant_state", None) is None:
             return super().forward(x)
-        bias = None if self.bias is None else self.bias.to(self.compute_dtype)
-        if state.shape[1] % state.blocksize:
-            return _Whole4bit.apply(x.to(self.compute_dtype), self.weight, state, bias).to(x.dtype)
-        if not _can_slice(self.weight, state):
-            return super().forward(x)
-        return _Sliced4bit.apply(x.to(self.compute_dtype), self.weight, state, bias).to(x.dtype)
+        h: Tensor = FrozenProduct.apply(x.to(self.compute_dtype), self)
+        return h.to(x.dtype)
 
-
-def _can_slice(codes: Tensor, state: Any) -> bool:
-    """Large enough to be worth it, in whole blocks, and laid out as `packed` lays it out."""
-    if state is None or codes.dtype != torch.uint8 or not state.nested or state.blocksize != BLOCKSIZE:
-        return False
-    return state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0
-
-
-class _Sliced4bit(torch.autograd.Function):
-    """x·Wᵀ + bias by rows of W; its gradient g·W by columns of W, so that each sum is taken whole."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, codes: Tensor, state: QuantState, bias: Tensor | None) -> Tensor:
-        ctx.state, ctx.codes = state, codes
+    def product(self, x: Tensor) -> Tensor:
+        """x·Wᵀ + bias by rows of W, dequantized in x's number format."""
+        codes, state = self._packed()
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        if not _can_slice(codes, state):
+            return linear(x, _whole(codes, state, x.dtype), bias)
         codes, absmax, (d, k) = *_tables(codes, state), state.shape
         out, step = x.new_empty(*x.shape[:-1], d), max(1, SLICE // k)
         for i in range(0, d, step):
@@ -142,42 +129,40 @@ class _Sliced4bit(torch.autograd.Function):
             out[..., some] = linear(x, part, None if bias is None else bias[some])
         return out
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        (grad,), state = grads, ctx.state
-        codes, absmax, (d, k) = *_tables(ctx.codes, state), state.shape
-        out, step = grad.new_empty(*grad.shape[:-1], k), max(1, SLICE // d // BLOCKSIZE) * BLOCKSIZE
+    def add_back(self, total: Tensor, grad: Tensor) -> None:
+        """total += grad·W by columns of W, so that each sum is taken whole."""
+        codes, state = self._packed()
+        if not _can_slice(codes, state):
+            total.addmm_(grad, _whole(codes, state, grad.dtype))
+            return
+        codes, absmax, (d, k) = *_tables(codes, state), state.shape
+        step = max(1, SLICE // d // BLOCKSIZE) * BLOCKSIZE
         for j in range(0, k, step):
             end = min(j + step, k)
             some, blocks = codes[:, j // 2 : end // 2], absmax[:, j // BLOCKSIZE : end // BLOCKSIZE]
-            out[..., j:end] = grad @ _dequantized(some.contiguous(), blocks.contiguous(), state, grad.dtype)
-        return out, None, None, None
+            total[:, j:end].addmm_(grad, _dequantized(some.contiguous(), blocks.contiguous(), state, grad.dtype))
+
+    def _packed(self) -> tuple[Tensor, Any]:
+        weight: Any = self.weight
+        return weight.detach().as_subclass(Tensor), weight.quant_state
 
 
-class _Whole4bit(torch.autograd.Function):
-    """x·Wᵀ + bias with W dequantized as one long row, in forward and again in backward."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, codes: Tensor, state: QuantState, bias: Tensor | None) -> Tensor:
-        ctx.state, ctx.codes = state, codes
-        return linear(x, _one_row(codes, state, x.dtype), bias)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        return grads[0] @ _one_row(ctx.codes, ctx.state, grads[0].dtype), None, None, None
+def _can_slice(codes: Tensor, state: QuantState) -> bool:
+    """Large enough to be worth it, in whole blocks, and laid out as `packed` lays it out."""
+    if codes.dtype != torch.uint8 or state.blocksize != BLOCKSIZE:
+        return False
+    return state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0
 
 
-def _one_row(codes: Tensor, state: QuantState, dtype: torch.dtype) -> Tensor:
-    row = copy(state)
-    row.shape = torch.Size((1, state.shape.numel()))
-    return dequantize_4bit(codes.detach().as_subclass(Tensor), row).view(state.shape).to(dtype)
+def _absmax(state: QuantState) -> Tensor:
+    """The scale of each block, in float32."""
+    return dequantize_blockwise(state.absmax, state.state2) + state.offset if state.nested else state.absmax
 
 
 def _tables(codes: Tensor, state: QuantState) -> tuple[Tensor, Tensor]:
     """Codes as d × k/2 and absmax as d × k/64, in float32."""
     d, k = state.shape
-    absmax = dequantize_blockwise(state.absmax, state.state2) + state.offset
-    return codes.detach().as_subclass(Tensor).view(d, k // 2), absmax.view(d, k // BLOCKSIZE)
+    return codes.view(d, k // 2), _absmax(state).view(d, k // BLOCKSIZE)
 
 
 def _dequantized(codes: Tensor, absmax: Tensor, state: QuantState, dtype: torch.dtype) -> Tensor:
@@ -185,34 +170,20 @@ def _dequantized(codes: Tensor, absmax: Tensor, state: QuantState, dtype: torch.
     return torch.ops.bitsandbytes.dequantize_4bit(codes, absmax, BLOCKSIZE, state.quant_type, shape, dtype)
 
 
-class WidenedLinear(nn.Linear):
-    """A frozen Linear held in 16 bits and computed in the input's fp32, ROWS outputs at a time.
-
-    For processors that are slow in bf16: the head of Qwen2.5-7B is 1.1 GB in bf16 and would be 2.2 GB in fp32.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = _Widened.apply(x, self.weight)
-        return h if self.bias is None else h + self.bias
+def _whole(codes: Tensor, state: QuantState, dtype: torch.dtype) -> Tensor:
+    """All of W (d × k), dequantized as one long row."""
+    row, absmax = (1, state.shape.numel()), _absmax(state)
+    W = torch.ops.bitsandbytes.dequantize_4bit(codes, absmax, state.blocksize, state.quant_type, row, dtype)
+    return W.view(state.shape)
 
 
-class _Widened(torch.autograd.Function):
-    """x·Wᵀ with W widened slice by slice, forward and backward; W gets no gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
-        out = x.new_empty(*x.shape[:-1], weight.shape[0])
-        for start in range(0, weight.shape[0], ROWS):
-            part = weight[start : start + ROWS]
-            out[..., start : start + len(part)] = x @ part.to(x.dtype).T
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        (grad,), (weight,) = grads, ctx.saved_tensors
-        total = grad.new_zeros(*grad.shape[:-1], weight.shape[1])
-        for start in range(0, weight.shape[0], ROWS):
-            part = weight[start : start + ROWS]
-            total += grad[..., start : start + len(part)] @ part.to(grad.dtype)
-        return total, None
+def make_stock(model: Any) -> None:
+    """The same weights as transformers loads them: bitsandbytes' own layer, embeddings and head in the compute dtype."""
+    dtype = model.config.quantization_config.bnb_4bit_compute_dtype
+    for module in model.modules():
+        if isinstance(module, SlicedLinear4bit):
+            module.__class__ = bnb.nn.Linear4bit  # type: ignore[assignment]
+        elif isinstance(module, WidenedLinear):
+            module.__class__ = nn.Linear  # type: ignore[assignment]
+            module.to(dtype)
+    model.get_input_embeddings().to(dtype)

@@ -44,7 +44,7 @@ def test_as_json_standard_output_is_one_stamped_object_and_nothing_else(what, me
 def test_a_recording_of_the_course_is_replaced_only_where_that_is_asked(what, monkeypatch, tmp_path, capsys):
     places = []
     for module, name in MEASURES.values():
-        monkeypatch.setattr(module, name, lambda out: places.append(out) or {})
+        monkeypatch.setattr(module, name, lambda out, *_: places.append(out) or {})
     monkeypatch.setattr(ledger, "measure_all", lambda model, out: places.append(out) or [{"status": "ok"}])
     monkeypatch.chdir(tmp_path)
     assert cli.main(["bench", what]) == cli.main(["bench", what, "--record"]) == 0
@@ -85,3 +85,15 @@ def test_the_course_is_run_where_that_is_asked_and_nowhere_else(monkeypatch, cap
     assert asked == [False, True]
     assert cli.main(["bench", "layer", "--run"]) == 2
     assert "--run runs the lessons" in capsys.readouterr().err
+
+
+def test_a_base_of_ones_own_and_its_precision_go_to_the_training_bench(monkeypatch, tmp_path, capsys):
+    asked = []
+    monkeypatch.setattr(training_speed, "measure", lambda out, *of: asked.append(of) or {})
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["bench", "train", "--model", "org/base", "--precision", "nf4"]) == 0 and asked == [
+        ("org/base", "nf4")
+    ]
+    for wrong in (["layer", "--precision", "nf4"], ["train", "--model", "org/base", "--record"]):
+        assert cli.main(["bench", *wrong]) == 2
+    assert "belongs to `lora-lessons bench train`" in capsys.readouterr().err and len(asked) == 1

@@ -2,14 +2,18 @@
 
 import copy
 import json
+from itertools import cycle
 
 import pytest
 import torch
 from short_run import make_examples
 from tiny import make_tiny_model
+from tiny_folders import BF16, examples, make_folder
+from transformers import AutoModelForCausalLM
 
-from lora_lessons import lora
+from lora_lessons import lora, models
 from lora_lessons.experiments import training_speed as bench
+from lora_lessons.models import tensor_by_tensor
 
 
 @pytest.fixture
@@ -72,19 +76,57 @@ def test_it_runs_both_sides_in_turn_prints_their_ratio_and_keeps_the_recording(m
     ran = []
 
     def run(module, task, wanted, folder, environment):
-        ran.append((wanted["task"], wanted["side"]))
+        ran.append((wanted["task"], wanted["side"], wanted["model"]))
         seconds = 2.0 if wanted["side"] == bench.TRAINER else 1.0
-        row = {"seconds": seconds, "supervised_per_second": 60 / seconds, "loss": 3.0, "peak": 2e9, "flops": 1e9}
+        row = {"seconds": seconds, "supervised_per_second": 60 / seconds, "loss": 3.0, "peak": 2e9, "loading": 1e9}
         folder.mkdir(parents=True)
-        (folder / "found.json").write_text(json.dumps(row), encoding="utf-8")
+        (folder / "found.json").write_text(json.dumps(row | {"flops": 1e9, "limit": 2e9}), encoding="utf-8")
 
     monkeypatch.setattr(bench, "run_in_process", run)
     monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(bench, "limit", lambda model: 2e9)
-    monkeypatch.setattr(bench.models, "load", lambda **_: type("Base", (), {"model": None}))
     found = bench.measure(repeats=2, out=tmp_path / "speed.json")
-    assert ran == [(task, side) for task in bench.TASKS for _ in range(2) for side in bench.SIDES if side != bench.TRL]
+    assert ran == [
+        (task, side, models.EMBEDDED)
+        for task in bench.TASKS
+        for _ in range(2)
+        for side in bench.SIDES
+        if side != bench.TRL
+    ]
     printed = capsys.readouterr().out
     assert "TRL is not installed" in printed and "2.00 times Trainer's" in printed
     kept = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
     assert kept["machine"] and len(kept["rows"]) == 6 and found["rows"][1]["share_of_limit"] == 0.5
+    ran.clear()
+    bench.measure(tmp_path / "mine.json", "a folder", "nf4", repeats=1)
+    assert ran == [("persona", bench.TRAINER, "a folder"), ("persona", bench.COURSE, "a folder")]
+    mine = json.loads((tmp_path / "mine.json").read_text(encoding="utf-8"))
+    assert (mine["model"], mine["precision"], mine["steps"]) == ("a folder", "nf4", bench.OWN_STEPS)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "nf4"])
+def test_both_sides_train_a_folder_in_its_precision_and_the_arithmetic_is_that_of_whole_weights(
+    precision, monkeypatch, tmp_path
+):
+    folder = make_folder(tmp_path / "base")
+
+    def load(model, asked):
+        four = asked == "nf4"
+        net = (
+            tensor_by_tensor.load(folder, BF16)
+            if four
+            else AutoModelForCausalLM.from_pretrained(folder, dtype="bfloat16")
+        )
+        return models.Base(models.keep_trainable(net), None, model)
+
+    monkeypatch.setattr(bench.models, "load", load)
+    monkeypatch.setattr(bench.tasks, "encode", lambda tokenizer, example: next(encoded))
+    found = {}
+    for side in (bench.TRAINER, bench.COURSE):
+        encoded = cycle(examples(8))
+        wanted = {"side": side, "task": "persona", "steps": 2, "precision": precision, "model": str(tmp_path / "base")}
+        (tmp_path / side).mkdir()
+        bench.one_side(wanted, tmp_path / side)
+        found[side] = json.loads((tmp_path / side / "found.json").read_text(encoding="utf-8"))
+    theirs, ours = found.values()
+    assert ours["flops"] == theirs["flops"] and ours["loss"] == pytest.approx(theirs["loss"], rel=0.02)
+    assert ours["limit"] > 0 and ours["peak"] >= ours["loading"] > 0

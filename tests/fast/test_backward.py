@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from lora_lessons.fast import attention
 from lora_lessons.fast.attention import ShortAttention
-from lora_lessons.fast.backward import LoRAProducts, RMSNorm, Rotation, SwiGLU
+from lora_lessons.fast.backward import LoRAProducts, RMSNorm, Rotation, SwiGLU, Whole
 from lora_lessons.fast.rows import CHUNK, HeadLoss
 
 
@@ -25,10 +25,10 @@ def test_lora_products(draw, ranks):
     x, weights = draw(5, 6), [draw(4, 6, learns=False) for _ in ranks]
     biases = [None, *(draw(4, learns=False) for _ in ranks[1:])]
     matrices = [*(draw(r, 6) for r in ranks), *(draw(4, r) for r in ranks)]
-    at_hand = [lambda W=W: W for W in weights]
+    at_hand = [Whole(lambda W=W: W, bias) for W, bias in zip(weights, biases, strict=True)]
 
     def products(x, *matrices):
-        return LoRAProducts.apply(x, at_hand, biases, [2.0] * len(ranks), *matrices)
+        return LoRAProducts.apply(x, at_hand, [2.0] * len(ranks), *matrices)
 
     assert gradcheck(products, (x, *matrices))
     A, B = matrices[: len(ranks)], matrices[len(ranks) :]
@@ -42,13 +42,13 @@ def test_lora_products_keep_x_and_its_product_with_a_alone(draw):
     x, W, A, B = draw(50, 6), draw(40, 6, learns=False), draw(2, 6), draw(40, 2)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-        LoRAProducts.apply(x, [lambda: W] * 2, [None] * 2, [1.0] * 2, A, A, B, B)
+        LoRAProducts.apply(x, [Whole(lambda: W)] * 2, [1.0] * 2, A, A, B, B)
     assert sorted(kept) == sorted([x.numel(), 50 * 4, 2 * A.numel(), B.numel(), B.numel()])
 
 
 def test_a_first_layer_whose_input_learns_nothing_gets_no_gradient_for_it(draw):
     x, W, A, B = draw(5, 6, learns=False), draw(4, 6, learns=False), draw(2, 6), draw(4, 2)
-    LoRAProducts.apply(x, [lambda: W], [None], [1.0], A, B)[0].sum().backward()
+    LoRAProducts.apply(x, [Whole(lambda: W)], [1.0], A, B)[0].sum().backward()
     assert x.grad is None and A.grad.any() and B.grad.any()
 
 
@@ -74,13 +74,15 @@ def test_rotation(draw):
 @pytest.mark.parametrize("answers", [3, CHUNK + 3])
 def test_the_loss_at_supervised_tokens(draw, answers):
     h, E, labels = draw(answers, 4), draw(7, 4, learns=False), torch.arange(answers) % 7
-    loss = HeadLoss.apply(h, E, labels)
+    loss = HeadLoss.apply(h, Whole(lambda: E), labels)
     assert torch.allclose(loss, cross_entropy(h @ E.T, labels), rtol=1e-12)
     (gradient,) = torch.autograd.grad(loss, h)
     (wanted,) = torch.autograd.grad(cross_entropy(h @ E.T, labels), h)
     assert torch.allclose(gradient, wanted, rtol=1e-10)
     h, E = h.bfloat16(), E.bfloat16()
-    assert torch.allclose(HeadLoss.apply(h, E, labels), cross_entropy((h @ E.T).float(), labels), rtol=1e-6)
+    assert torch.allclose(
+        HeadLoss.apply(h, Whole(lambda: E), labels), cross_entropy((h @ E.T).float(), labels), rtol=1e-6
+    )
 
 
 def test_attention_over_short_texts(draw):

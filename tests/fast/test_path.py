@@ -4,26 +4,14 @@ import pytest
 import torch
 from tiny_configs import small
 from torch import nn
+from two_ways import batch, loss_and_gradients
 
 from lora_lessons import lora, quant, tasks, training
 from lora_lessons.fast import FastPath, why_not
-from lora_lessons.tasks import IGNORED, Encoded
+from lora_lessons.tasks import IGNORED
 from lora_lessons.training.losses import losses, plain
 
 FAMILIES = [("llama", {}), ("qwen2", {}), ("mistral", {"sliding_window": None})]
-
-
-def batch(lengths=((9, 5), (14, 3), (11, 8)), vocabulary=500, shared=6):
-    """Conversations of random tokens (prompt, answer) with the same first tokens."""
-    generator = torch.Generator().manual_seed(1)
-    draw = lambda n: torch.randint(3, vocabulary, (n,), generator=generator)  # noqa: E731
-    opening, made = draw(shared), []
-    for prompt, answer in lengths:
-        ids = torch.cat([opening, draw(prompt - shared), draw(answer)])
-        labels = ids.clone()
-        labels[:prompt] = IGNORED
-        made.append(Encoded(ids, labels))
-    return made
 
 
 def adapted(family="llama", targets="all-linear", quantized=False, **more):
@@ -38,13 +26,6 @@ def adapted(family="llama", targets="all-linear", quantized=False, **more):
     for _, layer in lora.lora_layers(model):
         nn.init.normal_(layer.lora_B, std=0.05)
     return model
-
-
-def loss_and_gradients(model, loss_of, examples):
-    model.zero_grad()
-    loss = loss_of(examples)
-    loss.backward()
-    return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 def assert_same(model, examples=None, **path):

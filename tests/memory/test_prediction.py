@@ -9,12 +9,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_configs import SMALL, small
+from tiny_configs import SMALL, SMALL_7B, small
 from torch.profiler import ProfilerActivity, profile
+from transformers import AutoConfig
 
-from lora_lessons import lora, memory, models
+from lora_lessons import lora, memory, models, training
 from lora_lessons.fast.rows import CHUNK
 from lora_lessons.memory import Job, prediction, tape
+from lora_lessons.memory.build import primed_optimizer
+from lora_lessons.memory.way import texts
+from lora_lessons.models import four_bit
 from lora_lessons.tasks import IGNORED, Encoded
 
 WITHIN = 0.05
@@ -205,6 +209,24 @@ def test_every_line_is_what_a_real_step_holds(name, job):
     )  # for an equal second pass
     if not job.autocast:  # which keeps copies of its own for a while
         assert close(predicted.moments["loss"].activations, kept, max(least, 24 * job.batch_size * job.seq))
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_base_loaded_in_4_bits_on_a_processor_holds_what_is_planned(checkpointing, monkeypatch):
+    """It takes the fast path, and unpacks a slice of each large layer at a time."""
+    monkeypatch.setattr(four_bit, "SLICE", 1 << 13)
+    sizes = SMALL_7B | {"num_hidden_layers": 5, "vocab_size": 521}  # of no other test: what is traced is kept on disk
+    job = Job("qlora", r=8, seq=96, batch_size=2, gradient_checkpointing=checkpointing)
+    shape = memory.shape_of(AutoConfig.for_model(**models.SHAPES["Qwen2.5-7B"] | sizes))
+    planned = memory.predict(shape, job, card=False)
+    model = models.random_base("Qwen2.5-7B", device="cpu", compute_dtype=torch.bfloat16, **sizes)
+    lora.attach(model, r=job.r)
+    optimizer = primed_optimizer([p for p in model.parameters() if p.requires_grad], job)
+    with training.checkpointing(model) if checkpointing else training.no_cache(model):
+        measured = memory.measure(model.train(), texts(job), optimizer, memory.TapedPath(model))
+    assert planned.fast and not planned.plain and planned.moment == measured.moment
+    for line in memory.reconcile(planned.bill, measured.bill):
+        assert close(line.predicted, line.measured, 1e-3 * measured.bill.total), line
 
 
 @pytest.mark.parametrize("layer", memory.LAYERS)

@@ -7,7 +7,7 @@ from tiny_folders import FP32
 from torch import nn
 
 from lora_lessons import models, quant
-from lora_lessons.models import four_bit
+from lora_lessons.models import four_bit, frozen
 from lora_lessons.models.four_bit import Format
 
 
@@ -42,8 +42,8 @@ def test_slices_multiply_as_the_whole(monkeypatch, shape, biased, dtype, limit):
 
 
 def test_a_head_in_16_bits_computes_in_fp32_forward_and_backward(monkeypatch):
-    monkeypatch.setattr(four_bit, "ROWS", 10)
-    wide = four_bit.WidenedLinear(16, 37, bias=False, dtype=torch.bfloat16).requires_grad_(False)
+    monkeypatch.setattr(frozen, "ROWS", 10)
+    wide = frozen.WidenedLinear(16, 37, bias=False, dtype=torch.bfloat16).requires_grad_(False)
     x = torch.randn(3, 5, 16, requires_grad=True)
     y = x.detach().clone().requires_grad_()
     out, expected = wide(x), y @ wide.weight.float().T

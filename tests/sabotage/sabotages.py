@@ -473,9 +473,15 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/fast/path.py",
         (
             "the fast path's loss is the mean over all tokens",
-            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk)",
-            "return HeadLoss.apply(h, self.weights[id(self.model.lm_head)](), rows.labels, self.chunk) * len(h) / len(x)",
+            "return HeadLoss.apply(h, self.frozen[id(self.model.lm_head)], rows.labels, self.chunk)",
+            "return HeadLoss.apply(h, self.frozen[id(self.model.lm_head)], rows.labels, self.chunk) * len(h) / len(x)",
             "fast/test_path.py::test_loss_and_every_gradient_are_the_plain_paths",
+        ),
+        (
+            "a base that computes in fp32 is multiplied in the 16 bits of its embedding",
+            "dtype or model.model.norm.weight.dtype",
+            "dtype or model.get_input_embeddings().weight.dtype",
+            "fast/test_four_bits.py::test_loss_and_every_gradient_are_the_plain_ways",
         ),
         (
             "the fast path keeps everything although checkpointing was asked for",
@@ -767,6 +773,31 @@ SABOTAGES: list[Sabotage] = [
             "absmax[:, j // BLOCKSIZE : end // BLOCKSIZE]",
             "absmax[:, : (end - j) // BLOCKSIZE]",
             "models/test_four_bit_layers.py::test_slices_multiply_as_the_whole",
+        ),
+        (
+            "a 4-bit weight is unpacked in one piece, however large",
+            "return state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0",
+            "return False",
+            "fast/test_four_bits.py::test_no_more_than_a_slice_is_unpacked_at_a_time",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/frozen.py",
+        (
+            "an unpacked weight lives on until the way back",
+            "        return frozen.product(x)\n",
+            '        ctx.kept = getattr(frozen, "_packed", None) and frozen.product(torch.eye(x.shape[-1], dtype=x.dtype))\n'
+            "        return frozen.product(x)\n",
+            "fast/test_four_bits.py::test_nothing_of_an_unpacked_weight_is_kept",
+        ),
+    ),
+    *_in(
+        "lora_lessons/memory/build.py",
+        (
+            "a plan for a processor holds a card's layers, which train the plain way there",
+            'card and device != "cpu")',
+            "True)",
+            "memory/test_prediction.py::test_a_base_loaded_in_4_bits_on_a_processor_holds_what_is_planned",
         ),
     ),
     *_in(
@@ -1076,7 +1107,7 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/memory/way.py",
         (
             "a plan forgets the 16-bit copy that the fast path keeps",
-            'yield "rest" if layer is self.model.lm_head else "base", self.weights[id(layer)]()',
+            'yield "rest" if layer is self.model.lm_head else "base", frozen.weight()',
             'yield "base", torch.empty(0)',
             "memory/test_prediction.py::test_every_line_is_what_a_real_step_holds",
         ),

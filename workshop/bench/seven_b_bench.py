@@ -57,7 +57,9 @@ def _time(wanted: dict[str, Any], folder: Path) -> None:
     base, tokenizer = build(wanted)
     model = base
     if wanted["layer"] == "stock":
-        _make_stock(base)
+        from lora_lessons.models.four_bit import make_stock
+
+        make_stock(base)
     if wanted["layer"] == "ours":
         lora.attach(base, wanted["r"], wanted["lora_alpha"])
     else:
@@ -80,23 +82,6 @@ def _time(wanted: dict[str, Any], folder: Path) -> None:
             work.append(time.process_time() - worked)
     result = {"seconds": seconds[1:], "processor_seconds": work[1:], "loss": loss.item(), "peak_bytes": peak_bytes()}
     write_text(folder / f"{wanted['layer']}.json", json.dumps(result))
-
-
-def _make_stock(base: Any) -> None:
-    """The same weights as transformers loads them: bitsandbytes' own layer, embeddings and head in the compute dtype."""
-    import bitsandbytes as bnb
-    import torch
-
-    from lora_lessons.models.four_bit import SlicedLinear4bit, WidenedLinear
-
-    dtype = base.config.quantization_config.bnb_4bit_compute_dtype
-    for module in base.modules():
-        if isinstance(module, SlicedLinear4bit):
-            module.__class__ = bnb.nn.Linear4bit  # type: ignore[assignment]
-        elif isinstance(module, WidenedLinear):
-            module.__class__ = torch.nn.Linear  # type: ignore[assignment]
-            module.to(dtype)
-    base.get_input_embeddings().to(dtype)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -276,7 +276,7 @@ def _conventions(A: TheirMatrix, B: TheirMatrix) -> str | None:
     if own := [one.name for one in (A, B) if one.name not in (f"lora_{one.letter}", f"lora_{one.letter}.weight")]:
         return (
             "Your layer works, and only its names are your own. Call the matrices lora_A and lora_B (not "
-            f"{' and '.join(own)}): lesson 03 looks for these names, and so do PEFT and the files of every adapter."
+            f"{' and '.join(own)}): lesson 03 looks for these names, and so do the files of every adapter."
         )
     turned = [f"your {one.letter} is {letters}" for one, letters in ((A, "k×r"), (B, "r×d")) if one.turned]
     if not turned:

@@ -262,7 +262,7 @@ def _not_losses(losses: Any) -> str | None:
     if not isinstance(losses, (list, tuple)):
         return f"Return a list with the loss of each step; you returned a {type(losses).__name__}."
     if any(isinstance(loss, Tensor) for loss in losses):
-        return "Append loss.item(): a kept tensor keeps its whole step in memory."
+        return "Append numbers, loss.item(): a tensor that is kept, and not detached, keeps its whole step in memory."
     if len(losses) != 3:
         return f"Three batches make three steps; you returned {len(losses)} {'loss' if len(losses) == 1 else 'losses'}."
     return None

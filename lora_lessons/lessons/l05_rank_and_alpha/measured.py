@@ -66,6 +66,17 @@ def within_and_between(runs: Iterable[Run]) -> tuple[float, float]:
     return max(max(of_alpha) - min(of_alpha) for of_alpha in means.values()), max(averages) - min(averages)
 
 
+def rank_1(runs: Iterable[Run], lora_alpha: float = 16) -> tuple[int, float]:
+    """In how many seeds rank 1 came last of all ranks of one alpha; and its mean loss above that of the others, in nats."""
+    by_rank: dict[int, list[float]] = {}
+    for run in sorted(runs, key=lambda run: run["seed"]):
+        if run["lora_alpha"] == lora_alpha:
+            by_rank.setdefault(run["r"], []).append(run["loss_held_out"])
+    first, others = by_rank.pop(1), list(by_rank.values())
+    last = sum(all(mine > theirs for theirs in rest) for mine, *rest in zip(first, *others, strict=True))
+    return last, fmean(first) - fmean(map(fmean, others))
+
+
 class Recipe(NamedTuple):
     """The recipe of lesson 05, played on the recorded sweep."""
 

@@ -96,7 +96,10 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
     if not torch.isfinite(got).all():
         return "A mark is infinite: the bell never ends, so a share of 1 has no quantile. Stop at `outermost`."
     if got.numel() in (17, 18) or (got.numel() == 16 and int((got == 0).sum()) == 2):
-        return "0 is there twice: each side begins or ends with it, and only one may keep it."
+        return (
+            "0 is there twice: each side begins or ends with it, and only one may keep it. Eight marks to the right of 0 "
+            "are nine quantiles from 0.5 on, because the first is 0 itself."
+        )
     if got.numel() == 15:
         return "15 marks: there are 8 on the right and 7 on the left, beside the 0."
     if got.shape != right.shape:

@@ -38,7 +38,7 @@ def three_patches(W: Tensor, one_ruler: Tensor, in_blocks: Tensor) -> tuple[Figu
 
 
 def shares_of_levels(shares: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Figure, str]:
-    """For each way to round, its marks (between −1 and 1) and the share of all weights on each; the last way is NF4.
+    """For each way to round, its marks (between −1 and 1) and the share of all weights on each; the last ways are NF4.
 
     One scale for all, and a line at the share that each of 16 marks would have if all had the same.
     """
@@ -46,7 +46,7 @@ def shares_of_levels(shares: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Figur
     axes = figure.subplots(len(shares), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     top = max(float(share.max()) for _, share in shares.values())
     for ax, (name, (table, share)) in zip(axes, shares.items(), strict=True):
-        ax.vlines(table, 0, share, color=BLUE if ax is axes[-1] else GREY, lw=9)
+        ax.vlines(table, 0, share, color=BLUE if name.startswith("NF4") else GREY, lw=9)
         ax.axhline(1 / 16, color="black", lw=1.2, ls="--")
         busiest = int(share.argmax())
         label(

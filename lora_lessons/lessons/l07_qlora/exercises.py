@@ -201,7 +201,9 @@ def _parts(layer: Any, linear: nn.Linear) -> str | None:
         if part is None:
             return f"There is no self.{name}: make it in __init__, as in lesson 02."
         if not isinstance(part, nn.Parameter):
-            return f"{name} is a {type(part).__name__}, and must be an nn.Parameter of shape {letters}."
+            return f"{name} is a {type(part).__name__}, and must be an nn.Parameter of shape {letters} (of an nn.Linear, its weight)."
+        if part.dtype != torch.float32:
+            return f"{name} is in {str(part.dtype).removeprefix('torch.')}: keep it in 32 bits, or small steps are rounded away."
         if tuple(part.shape) != shape:
             return (
                 f"{name} is {'×'.join(map(str, part.shape))}, and must be {letters}, here {'×'.join(map(str, shape))}."

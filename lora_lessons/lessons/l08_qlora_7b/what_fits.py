@@ -114,9 +114,9 @@ def record_lengths(
     longest: Mapping[str, Mapping[str, int]], bills: Mapping[str, memory.Bill], usual: memory.Bill
 ) -> None:
     """The longest text by recipe and card, in tokens, and how often each job's needs go into a card of 24 GB."""
-    record("longest.8_gb", longest["course"]["8"], "tokens on 8 GB, planned")
-    record("longest.rtx_4090", longest["course"]["RTX 4090"], "tokens on an RTX 3090 or 4090, planned")
-    unit = "tokens on an RTX 3090 or 4090, planned, Hugging Face's recipe"
+    record("longest.8_gb", longest["course"]["8"], "tokens on 8 GB, a sixth free, planned")
+    record("longest.rtx_4090", longest["course"]["RTX 4090"], "tokens on an RTX 3090 or 4090, a sixth free, planned")
+    unit = "tokens on an RTX 3090 or 4090, a sixth free, planned, Hugging Face's recipe"
     record("longest.hf_rtx_4090", longest["hf"]["RTX 4090"], unit)
     room = planning.card_bytes("RTX 4090")
     record("room.qlora", room / bills["QLoRA"].total, "times what QLoRA needs, on 24 GB")

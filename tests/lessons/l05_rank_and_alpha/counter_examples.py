@@ -7,6 +7,7 @@ EXAMPLES = {
         ({}, CONDITION),
         ({"apart.alpha_16": 1}, None),
         ({"apart.alpha_2r": 0}, None),
+        ({"rank_1.behind": 0.06}, None),
         ({"recipe.behind": 0.06}, None),
         ({"recipe.seeds": 0.01}, None),
         ({"targets.all_below_qv": False}, HOLDS),

@@ -31,7 +31,7 @@ EXAMPLES = {
         ({"room.full": 1.0}, HOLDS),
         ({"room.lora": 0.9}, None),
         ({"room.hf": 1.4}, None),
-        ({"longest.rtx_4090": 6000}, None),
+        ({"longest.rtx_4090": 4000}, None),
         ({"longest.hf_rtx_4090": 2000}, None),
         ({"published.low": 0.31}, None),
         ({"published.high": 0.31}, None),

@@ -39,7 +39,7 @@ def files() -> list[Path]:
 def write() -> list[Path]:
     """Make the marked parts of FILES anew; return those that changed."""
     changed = []
-    made_of = {path: made for path in files()} | {path: minutes_of(path) for path in (*lessons(), *side_trips())}
+    made_of = dict.fromkeys(files(), made) | {path: minutes_of(path) for path in (*lessons(), *side_trips())}
     for path, make in made_of.items():
         before = path.read_text(encoding="utf-8")
         if (after := make(before)) != before:

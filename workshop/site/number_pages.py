@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lora_lessons.course import published
 from lora_lessons.course.lesson import place_of
-from lora_lessons.course.syllabus import WORDS_A_MINUTE
 from lora_lessons.course.prose import Quoted, quoted_numbers, with_names, with_sources, without_sources
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import MIME, show_value
+from lora_lessons.course.syllabus import WORDS_A_MINUTE
 from lora_lessons.paths import measurements
 from lora_lessons.run.baselines import band, read_baseline
 from lora_lessons.run.result import plain

@@ -33,7 +33,10 @@ def exercise_01_1(answer: Callable[[], Any]) -> str | None:
         (fish, "You kept the second direction. The strongest is the one with strength 6."),
         (apart, "You kept the weakest direction. The strongest is the one with strength 6."),
         (pets / 3, "Column and row are right; the factor in front, 3, is missing."),
-        (2 * pets, "6 is the strength. The factor in front is 3: column and row have the length √2 each, and 3·√2·√2 = 6."),
+        (
+            2 * pets,
+            "6 is the strength. The factor in front is 3: column and row have the length √2 each, and 3·√2·√2 = 6.",
+        ),
         (torch.diag(torch.diag(W)), "You kept the diagonal, which has rank 3. A direction is a column times a row."),
         (
             torch.outer(W[:, 0], torch.tensor([1.0, 0, 0])),

@@ -38,7 +38,10 @@ WRONG = {
         SOLVED.replace("kaiming_uniform_(self.lora_A, a=5**0.5)", "normal_(self.lora_A)"),
         "A starts 24 times larger",
     ),
-    "cut off below": (SOLVED.replace("self.base_layer(x) +", "self.base_layer(x).detach() +"), "no gradient passes through W"),
+    "cut off below": (
+        SOLVED.replace("self.base_layer(x) +", "self.base_layer(x).detach() +"),
+        "no gradient passes through W",
+    ),
     "unfilled": (SOLVED[: SOLVED.index("        d, k")] + "        ...\n", "no parameters named"),
     "no class": ("x = 1\n", "holds nothing called MyLoRA"),
     "broken": ("class MyLoRA(nn.Module:\n", "stopped with SyntaxError"),

@@ -212,8 +212,8 @@ def ask(
 
     if not question.strip():
         raise ValueError("the question is empty: write it in quotation marks behind the adapter.")
-    read = read_adapter(adapter_folder(adapter))
-    loaded = models.load(gguf.base_of(read, base), precision=precision)
+    read = read_adapter(Path(adapter_folder(adapter)).resolve())
+    loaded = models.load(gguf.named_base(read, base), precision=precision)
     attach_adapter(loaded.model, read)
     (answer,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
     print(answer)

@@ -94,5 +94,5 @@ NAMED = {
 
 
 def named(model: str | Path) -> Named | None:
-    """The base of NAMED that `model` means, by its name or its title; None where it means another."""
-    return next((base for base in NAMED.values() if str(model) in (base.name, base.title)), None)
+    """The base of NAMED that `model` means, by its name, its title or its place; None where it means another."""
+    return next((base for base in NAMED.values() if str(model) in (base.name, base.title, str(base.place))), None)

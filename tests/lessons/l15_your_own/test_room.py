@@ -456,6 +456,11 @@ def test_the_card_names_the_base_that_was_trained_on_and_quotes_a_judgement(data
     found = scoring.score([3.0, 3.2], [2.0, 2.3], bare, bare, None)
     text = model_card(publishing.about("own", base, data, how, found, 1, [], Tally(6, 0, 0, 0), 24))
     assert "rounded once to 4 bits (Q4_1)" in text and 'base = models.folder("embedded")' in text
+    coder = models.NAMED["qwen2.5-coder-1.5b"]
+    other = publishing.about("own", base._replace(name=coder.title), data, how, found, 1, [], Tally(6, 0, 0, 0), 24)
+    said = model_card(other)
+    assert "base_model: Qwen/Qwen2.5-Coder-1.5B-Instruct\n" in said and 'models.folder("qwen2.5-coder-1.5b")' in said
+    assert f"makers' {coder.file} ({coder.hub}, Apache-2.0), whose weights were rounded once" in " ".join(said.split())
     assert "Judged blind by its maker, who was told: “You preferred the adapter's answer in 6 of 6" in text
 
 

@@ -146,13 +146,13 @@ def _fault(config: Any, shapes: dict[str, tuple[int, ...]]) -> str:
 def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:
     """The adapter in a folder, and the folder of its base, both by absolute paths; the adapter's name is its folder's.
 
-    `base` is as in `base_of`. Raises FileNotFoundError, ModelError or ValueError with what to do.
+    `base` is as in `named_base`. Raises FileNotFoundError, ModelError or ValueError with what to do.
     """
     adapter = read_adapter(Path(adapter_folder).resolve())
-    return adapter, models.folder(base_of(adapter, base)).absolute()
+    return adapter, models.folder(named_base(adapter, base)).absolute()
 
 
-def base_of(adapter: Adapter, base: Path | str | None = None) -> Path | str:
+def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
     """`base`: the embedded one, one of models.NAMED, a folder or a hub id; None: the one that `adapter` names, or the embedded one.
 
     What an adapter names is somebody else's word, so it starts no download: a hub id, or a base of NAMED that is not here,

@@ -58,7 +58,8 @@ def measure(
 ) -> dict[str, Any]:
     """Every side on both tasks, in turn, `repeats` times; prints medians and ratios, and keeps the recording.
 
-    Held-out losses are nats per supervised token, rates supervised tokens per second, memory the peak of the process.
+    Held-out losses are nats per supervised token, rates supervised tokens per second, memory the peak of the process, beside
+    its peak while the base was loaded.
     "Nothing shared" is this course's loop when every chat begins in its own way: these two tasks' chats share a prompt,
     which is then computed once for a batch. Without TRL its side is left out, which is said.
 
@@ -103,11 +104,12 @@ def in_words(rows: list[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         spread = " ({:.1f} to {:.1f})".format(*row["seconds_range"]) if "seconds_range" in row else ""
         ratio = row["supervised_per_second"] / trainer[row["task"]]["supervised_per_second"]
+        loading = f" ({row['loading'] / 1e9:.2f} once loaded)" if "loading" in row else ""
         times = "" if row["side"] == TRAINER else f", {ratio:.2f} times Trainer's"
         yield (
             f"{row['task']:<12}{row['side']:<28}{row['seconds']:6.1f} s{spread}"
             f"{row['supervised_per_second']:6.0f} supervised tokens/s{times}   "
-            f"held-out {row['loss']:.3f} nats   peak {row['peak'] / 1e9:.2f} GB   {row['share_of_limit']:.0%} of the limit"
+            f"held-out {row['loss']:.3f} nats   peak {row['peak'] / 1e9:.2f} GB{loading}   {row['share_of_limit']:.0%} of the limit"
         )
 
 

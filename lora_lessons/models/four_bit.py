@@ -92,16 +92,17 @@ def _parameter(codes: Tensor, state: QuantState) -> bnb.nn.Params4bit:
     )
 
 
-# Weights dequantized at a time: 4 MB in bf16, which stay in the processor's cache.
-SLICE = 1 << 21
+# Bytes of a weight that are dequantized at a time. Half of it or less, and a product is slower for being cut; twice as much, and
+# the C library no longer keeps the memory for the next slice, but asks the system for it anew.
+SLICE = 1 << 24
 
 
 class SlicedLinear4bit(bnb.nn.Linear4bit):
     """bitsandbytes' Linear4bit, which on a CPU dequantizes a large weight slice by slice instead of all at once.
 
-    The numbers are the same: each sum is taken whole, in the same order. A slice of SLICE weights stays in the processor's cache
-    and its memory is used again for the next one; the whole (136 MB for an MLP of a 7B) is asked of the system anew
-    for each product, and handing it out takes longer than filling it.
+    The numbers are the same: each sum is taken whole, in the same order. The memory of a slice of SLICE bytes is used again
+    for the next one; the whole (136 MB for an MLP of a 7B) is asked of the system anew for each product, and handing it out
+    takes longer than filling it.
 
     Rows that are no whole number of blocks (96 inputs, say) are taken as one long row: with them bitsandbytes' kernel for
     AVX-512 (0.50.2) takes the scales of other blocks, without a word, and the layer's output is far off.
@@ -119,10 +120,10 @@ class SlicedLinear4bit(bnb.nn.Linear4bit):
         """x·Wᵀ + bias by rows of W, dequantized in x's number format."""
         codes, state = self._packed()
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        if not _can_slice(codes, state):
+        if not _can_slice(codes, state, x.dtype):
             return linear(x, _whole(codes, state, x.dtype), bias)
         codes, absmax, (d, k) = *_tables(codes, state), state.shape
-        out, step = x.new_empty(*x.shape[:-1], d), max(1, SLICE // k)
+        out, step = x.new_empty(*x.shape[:-1], d), max(1, _weights(x.dtype) // k)
         for i in range(0, d, step):
             some = slice(i, min(i + step, d))
             part = _dequantized(codes[some], absmax[some], state, x.dtype)
@@ -132,11 +133,11 @@ class SlicedLinear4bit(bnb.nn.Linear4bit):
     def add_back(self, total: Tensor, grad: Tensor) -> None:
         """total += grad·W by columns of W, so that each sum is taken whole."""
         codes, state = self._packed()
-        if not _can_slice(codes, state):
+        if not _can_slice(codes, state, grad.dtype):
             total.addmm_(grad, _whole(codes, state, grad.dtype))
             return
         codes, absmax, (d, k) = *_tables(codes, state), state.shape
-        step = max(1, SLICE // d // BLOCKSIZE) * BLOCKSIZE
+        step = max(1, _weights(grad.dtype) // d // BLOCKSIZE) * BLOCKSIZE
         for j in range(0, k, step):
             end = min(j + step, k)
             some, blocks = codes[:, j // 2 : end // 2], absmax[:, j // BLOCKSIZE : end // BLOCKSIZE]
@@ -147,11 +148,16 @@ class SlicedLinear4bit(bnb.nn.Linear4bit):
         return weight.detach().as_subclass(Tensor), weight.quant_state
 
 
-def _can_slice(codes: Tensor, state: QuantState) -> bool:
+def _weights(dtype: torch.dtype) -> int:
+    """How many weights a slice has."""
+    return SLICE // dtype.itemsize
+
+
+def _can_slice(codes: Tensor, state: QuantState, dtype: torch.dtype) -> bool:
     """Large enough to be worth it, in whole blocks, and laid out as `packed` lays it out."""
     if codes.dtype != torch.uint8 or state.blocksize != BLOCKSIZE:
         return False
-    return state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0
+    return state.shape.numel() >= 2 * _weights(dtype) and state.shape[1] % BLOCKSIZE == 0
 
 
 def _absmax(state: QuantState) -> Tensor:

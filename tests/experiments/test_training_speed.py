@@ -93,7 +93,11 @@ def test_it_runs_both_sides_in_turn_prints_their_ratio_and_keeps_the_recording(m
         if side != bench.TRL
     ]
     printed = capsys.readouterr().out
-    assert "TRL is not installed" in printed and "2.00 times Trainer's" in printed
+    assert (
+        "peak 2.00 GB (1.00 once loaded)" in printed
+        and "TRL is not installed" in printed
+        and "2.00 times Trainer's" in printed
+    )
     kept = json.loads((tmp_path / "speed.json").read_text(encoding="utf-8"))
     assert kept["machine"] and len(kept["rows"]) == 6 and found["rows"][1]["share_of_limit"] == 0.5
     ran.clear()

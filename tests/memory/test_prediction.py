@@ -214,7 +214,7 @@ def test_every_line_is_what_a_real_step_holds(name, job):
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_a_base_loaded_in_4_bits_on_a_processor_holds_what_is_planned(checkpointing, monkeypatch):
     """It takes the fast path, and unpacks a slice of each large layer at a time."""
-    monkeypatch.setattr(four_bit, "SLICE", 1 << 13)
+    monkeypatch.setattr(four_bit, "SLICE", 1 << 15)
     sizes = SMALL_7B | {"num_hidden_layers": 5, "vocab_size": 521}  # of no other test: what is traced is kept on disk
     job = Job("qlora", r=8, seq=96, batch_size=2, gradient_checkpointing=checkpointing)
     shape = memory.shape_of(AutoConfig.for_model(**models.SHAPES["Qwen2.5-7B"] | sizes))

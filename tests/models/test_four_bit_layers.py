@@ -23,7 +23,7 @@ def layer(kind, weight, bias, dtype):
 @pytest.mark.parametrize("dtype, limit", [(torch.float32, 1e-6), (torch.bfloat16, 2**-7)])
 @pytest.mark.parametrize("shape, biased", [((1000, 192), True), ((192, 960), False), ((512, 512), True)])
 def test_slices_multiply_as_the_whole(monkeypatch, shape, biased, dtype, limit):
-    monkeypatch.setattr(four_bit, "SLICE", 1 << 13)
+    monkeypatch.setattr(four_bit, "SLICE", 1 << 15)
     generator = torch.Generator().manual_seed(0)
     weight, x, g = (torch.randn(s, generator=generator) for s in (shape, (2, 9, shape[1]), (2, 9, shape[0])))
     bias = torch.linspace(-1, 1, shape[0]) if biased else None

@@ -776,7 +776,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a 4-bit weight is unpacked in one piece, however large",
-            "return state.shape.numel() >= 2 * SLICE and state.shape[1] % BLOCKSIZE == 0",
+            "return state.shape.numel() >= 2 * _weights(dtype) and state.shape[1] % BLOCKSIZE == 0",
             "return False",
             "fast/test_four_bits.py::test_no_more_than_a_slice_is_unpacked_at_a_time",
         ),

@@ -123,5 +123,4 @@ def test_every_side_takes_the_same_steps_on_the_same_data_to_the_same_loss(unslo
     assert all(one["tokens_per_second"] == one["tokens"] / one["seconds"] > 0 for one in found.values())
     losses = [one["loss"] for one in found.values()]
     assert max(losses) - min(losses) < 0.01 and losses[0] > 5
-    assert found[bench.FAST]["plain_because"], "4 bits in slices, as on a processor, go the plain way: it is said"
-    assert not found[bench.PLAIN]["plain_because"]
+    assert not found[bench.FAST]["plain_because"] and not found[bench.PLAIN]["plain_because"]

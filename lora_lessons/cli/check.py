@@ -202,13 +202,13 @@ def ask(
     The base that it was trained on is loaded, the adapter put on, and the likeliest answer printed.
     """
     from .. import models
-    from ..adapter import attach_adapter
+    from ..adapter import attach_adapter, read_adapter
     from ..tools.export import gguf
 
     if not question.strip():
         raise ValueError("the question is empty: write it in quotation marks behind the adapter.")
-    read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
-    loaded = models.load(folder, precision=precision)
+    read = read_adapter(Path(adapter_folder(adapter)).resolve())
+    loaded = models.load(gguf.named_base(read, base), precision=precision)
     attach_adapter(loaded.model, read)
     (answer,) = models.answers(loaded, [question], tokens, system, cut=" … [cut: --tokens takes more]")
     print(answer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -135,3 +136,24 @@ def put_back(tokenizer: Any, fields: Mapping[str, Any]) -> None:
         adds = fields.get(f"tokenizer.ggml.{ours}")
         if adds is not None and getattr(tokenizer, ours, None) != adds:
             setattr(tokenizer, ours, adds)
+    _put_back_splitter(tokenizer, fields)
+
+
+def _put_back_splitter(tokenizer: Any, fields: Mapping[str, Any]) -> None:
+    """Cut words as the GGUF says: of a way that it does not know, transformers makes GPT-2's without a word."""
+    from tokenizers import pre_tokenizers
+
+    said = fields.get("tokenizer.ggml.pre", "default")
+    if fields.get("tokenizer.ggml.model") != "gpt2" or said in ("default", "gpt-2"):
+        return
+    if not isinstance(tokenizer.backend_tokenizer.pre_tokenizer, pre_tokenizers.ByteLevel):
+        return
+    if said == "smollm":  # each digit by itself, and then GPT-2's words
+        steps = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    else:
+        print(
+            f"transformers does not know how this GGUF cuts text into words ({said}) and cuts as GPT-2 did: the model may "
+            "answer worse. Give the folder with tokenizer.json that it was made from.",
+            file=sys.stderr,
+        )

@@ -22,7 +22,7 @@ from ...tools import checking, inspection
 from ...tools.export import gguf, llamacpp, ollama
 from ...tools.export.model_card import CARD, AboutAdapter, CardRow
 from ...training import Settings
-from .my_data import COURSES, Choices, MyData
+from .my_data import COURSES, Choices, MyData, in_four_bits
 from .pictures import can_tell, condition
 from .pictures import score as score_rows
 from .scoring import LONGEST, SideBySide
@@ -54,7 +54,6 @@ def about(
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
     embedded = base.name == models.EMBEDDED_NAME
-    packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
     folder_name = Path(base.name).name if Path(base.name).exists() else base.name
     base_name = HUB if embedded else folder_name
     limits = [
@@ -68,7 +67,7 @@ def about(
     return AboutAdapter(
         name=name,
         base=base_name,
-        base_note=(_ROUNDED if embedded else "") + (_NF4 if packed else ""),
+        base_note=(_ROUNDED if embedded else "") + (_NF4 if in_four_bits(base) else ""),
         loads='models.folder("embedded")' if embedded else repr(base_name),
         data={
             "file": data.path.name,

@@ -21,5 +21,6 @@ from .names import why_not_exported as why_not_exported
 from .source import SourceModel as SourceModel
 from .source import adapter_and_base as adapter_and_base
 from .source import findings as findings
+from .source import named_base as named_base
 from .source import open_base as open_base
 from .together import export as export

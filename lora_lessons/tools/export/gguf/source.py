@@ -151,13 +151,21 @@ def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None)
     Raises FileNotFoundError, ModelError or ValueError with what to do.
     """
     adapter = read_adapter(Path(adapter_folder).resolve())
+    return adapter, models.folder(named_base(adapter, base)).absolute()
+
+
+def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
+    """The base that `base` names; None: the one that the adapter names, or the embedded one.
+
+    Raises ModelError for a hub id on the adapter's word alone: nothing is fetched on that.
+    """
     named = adapter.base_name or models.EMBEDDED
     if base is None and models.which(named).kind == "hub":
         raise ModelError(
             f"the adapter {adapter.name} names its base as {named}, a model of the hub. Nothing is fetched on an adapter's "
             f"word: if you trust it, name it yourself (base={named!r}, or --base {named}), or give the folder that holds it."
         )
-    return adapter, models.folder(base or named).absolute()
+    return base or named
 
 
 def findings(base: Path | str | SourceModel, tokenizer: Any = None) -> list[str]:

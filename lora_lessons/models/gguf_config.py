@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sys
@@ -120,11 +121,14 @@ def _are_llama_3s(config: Any, factors: Tensor) -> bool:
     return torch.allclose(plain / factors, stretched, rtol=1e-4)
 
 
-def put_back(tokenizer: Any, fields: Mapping[str, Any]) -> None:
-    """Give `tokenizer` the special tokens, the chat template and the beginning that its GGUF names, where it lost them.
+def correct(tokenizer: Any, header: Header) -> None:
+    """Make `tokenizer` say what its GGUF says: special tokens, chat template, beginning, words, and no token more.
 
-    Which of transformers' tokenizer classes keep them differs from release to release.
+    Which of transformers' tokenizer classes get which of them wrong differs from release to release.
     """
+    fields, embedding = header.fields, header.tensors.get("token_embd.weight")
+    if embedding and len(tokenizer) > embedding.sizes[1]:
+        _take_out(tokenizer, embedding.sizes[1])
     names = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
     for ours, theirs in names.items():
         number = fields.get(f"tokenizer.ggml.{theirs}_token_id")
@@ -136,10 +140,19 @@ def put_back(tokenizer: Any, fields: Mapping[str, Any]) -> None:
         adds = fields.get(f"tokenizer.ggml.{ours}")
         if adds is not None and getattr(tokenizer, ours, None) != adds:
             setattr(tokenizer, ours, adds)
-    _put_back_splitter(tokenizer, fields)
+    _correct_splitter(tokenizer, fields)
 
 
-def _put_back_splitter(tokenizer: Any, fields: Mapping[str, Any]) -> None:
+def _take_out(tokenizer: Any, rows: int) -> None:
+    """Take out the tokens past the embedding's `rows`: transformers adds an <|endoftext|> of its own to some vocabularies."""
+    from tokenizers import Tokenizer
+
+    made = json.loads(tokenizer.backend_tokenizer.to_str())
+    made["added_tokens"] = [token for token in made["added_tokens"] if token["id"] < rows]
+    tokenizer._tokenizer = Tokenizer.from_str(json.dumps(made))
+
+
+def _correct_splitter(tokenizer: Any, fields: Mapping[str, Any]) -> None:
     """Cut words as the GGUF says: of a way that it does not know, transformers makes GPT-2's without a word."""
     from tokenizers import pre_tokenizers
 

@@ -19,7 +19,7 @@ from ..paths import cache_dir
 from .chat_template import check_template, rendered
 from .configs import read_config, which
 from .embedded import EMBEDDED, embedded_folder
-from .gguf_config import put_back
+from .gguf_config import correct
 from .gguf_header import read_header
 from .hub import fetch, one_sentence
 from .precision import best_device, best_precision, fast_dtype
@@ -135,10 +135,10 @@ def _tokenizer_in_gguf(file: Path) -> Any:
     """The tokenizer in a GGUF, by that file alone: transformers would prefer a tokenizer.json that lies beside it."""
     from transformers import AutoTokenizer
 
-    fields = read_header(file).fields
+    header = read_header(file)
     with scratch("tokenizer") as alone:
         tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file=str(file.resolve()), trust_remote_code=False)
-    put_back(tokenizer, fields)
+    correct(tokenizer, header)
     return tokenizer
 
 

@@ -74,12 +74,7 @@ def load_gguf(file: Path, header: Header, form: Format, cache: Path | None = Non
     are held in 16: the file has them in fewer.) 4-bit weights are kept as those of a folder are, while the file is the
     same by its digest. Raises ModelError for a file that is damaged, or holds what the architecture has no place for.
     """
-    gguf_tensors.check(file, header)
-    with one_sentence(file.name, local=True):
-        config = gguf_config.config_of(file, header)
-        gguf_config.stretch_rotary(config, file, header, gguf_tensors.rotary_factors(file, header))
-        model = filling.empty_model(config, form)
-        source = gguf_tensors.source(file, header, model)
+    model, source = open_gguf(file, header, form)
     size = 2 * sum(p.numel() for p in model.parameters())
     if not form.quant_type or size < KEEP_FROM:
         return filling.finished(_fill(model, source, form), form, None)
@@ -89,6 +84,16 @@ def load_gguf(file: Path, header: Header, form: Format, cache: Path | None = Non
     else:
         _fill_and_keep(model, source, form, cache, str(file.resolve()), [digest], size)
     return filling.finished(model, form, f"{digest} {form}")
+
+
+def open_gguf(file: Path, header: Header, form: Format) -> tuple[Any, Source]:
+    """The architecture in a GGUF, where nothing has memory yet, and what its weights are read from; errors as `load_gguf`'s."""
+    gguf_tensors.check(file, header)
+    with one_sentence(file.name, local=True):
+        config = gguf_config.config_of(file, header)
+        gguf_config.stretch_rotary(config, file, header, gguf_tensors.rotary_factors(file, header))
+        model = filling.empty_model(config, form)
+        return model, gguf_tensors.source(file, header, model)
 
 
 def _fill_and_keep(

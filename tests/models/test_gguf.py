@@ -11,13 +11,13 @@ from chat_templates import CHATML, tokenizer_of
 from gguf import GGMLQuantizationType as Type
 from random_ggufs import SCALES, q4_k_m, write
 from tiny_folders import BF16, FP32, assert_same
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
 from lora_lessons.models import gguf_config, gguf_tensors
 from lora_lessons.models.filling import is_embedding_or_head, is_four_bit, owner_of
-from lora_lessons.models.gguf_header import read_header
+from lora_lessons.models.gguf_header import Header, read_header
 
 SIZES = {
     "hidden_size": 256,
@@ -210,17 +210,41 @@ def test_a_tokenizer_that_lies_beside_a_gguf_is_not_taken_for_its_own(tmp_path):
     assert tokenizer.chat_template == CHATML and "another" not in tokenizer.get_vocab()
 
 
-def test_what_a_tokenizer_class_drops_of_a_gguf_is_put_back():
+def test_what_a_tokenizer_class_gets_wrong_of_a_gguf_is_corrected():
     tokenizer, fields = tokenizer_of(CHATML), {"tokenizer.chat_template": "{{ messages }}"}
     ids = {"bos": 2, "eos": 4, "padding": 0, "unknown": 0}
     fields |= {f"tokenizer.ggml.{name}_token_id": number for name, number in ids.items()}
     tokenizer.pad_token = None
-    gguf_config.put_back(tokenizer, fields | {"tokenizer.ggml.add_bos_token": True})
+    gguf_config.correct(tokenizer, Header(fields | {"tokenizer.ggml.add_bos_token": True}, {}, False))
     found = [tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.chat_template]
     assert found == [2, 4, 0, "{{ messages }}"]
     assert tokenizer("a")["input_ids"][0] == 2
-    gguf_config.put_back(tokenizer, {"tokenizer.ggml.add_bos_token": False})
+    gguf_config.correct(tokenizer, Header({"tokenizer.ggml.add_bos_token": False}, {}, False))
     assert tokenizer("a")["input_ids"][0] != 2
+
+
+def test_a_gguf_has_no_token_more_than_its_embedding_has_rows(tmp_path):
+    """transformers adds an <|endoftext|> to a vocabulary that has none; its id would be past the embedding's end."""
+    given = tokenizer_of(CHATML)
+    file = make(tmp_path, vocab_size=len(given))
+    assert len(AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)) > len(given)
+    tokenizer, text = models.load_tokenizer(file), "he said <|endoftext|><|im_end|>"
+    assert len(tokenizer) == len(given)
+    assert tokenizer(text)["input_ids"] == given(text)["input_ids"]
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+
+
+def test_words_are_cut_as_the_gguf_says(tmp_path, capsys):
+    def cut(way):
+        tokenizer = models.load_tokenizer(make(tmp_path, fields={"tokenizer.ggml.pre": way}))
+        return tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("in 1984")
+
+    assert [word for word, _ in cut("gpt-2")] == ["in", "Ġ1984"]
+    assert [word for word, _ in cut("smollm")] == ["in", "Ġ", "1", "9", "8", "4"]
+    assert [word for word, _ in cut("qwen2")] == ["in", "Ġ", "1", "9", "8", "4"]
+    assert not capsys.readouterr().err
+    cut("poro-chat")
+    assert "does not know how this GGUF cuts text into words (poro-chat)" in capsys.readouterr().err
 
 
 def test_an_answer_ends_where_the_turn_ends(tmp_path):

@@ -161,7 +161,7 @@ def export(base: models.Base, model: str, adapter: Adapter, out: Path, question:
     Of a base above LARGE only the adapter's file is written. What cannot be exported is said in a sentence.
     """
     try:
-        home = models.folder(model)
+        home = gguf.place_of(model)
         if 2 * models.base_weights(base.model) > LARGE:
             file = gguf.write_adapter(adapter, home, out / "adapter.gguf", overwrite=True)
             return Exported(

@@ -25,7 +25,7 @@ LEAST_FIELD, LEAST_TENSOR, MOST_SIZES = 13, 24, 8
 ALIGNMENT = 32
 
 
-class Stored(NamedTuple):
+class Listed(NamedTuple):
     """A tensor as a GGUF's header lists it."""
 
     # The fastest-running size first: the other way round than PyTorch.
@@ -41,7 +41,7 @@ class Header(NamedTuple):
 
     # Those of one value; lists, such as the vocabulary, are passed over.
     fields: dict[str, Any]
-    tensors: dict[str, Stored]
+    tensors: dict[str, Listed]
     # Written on a machine of the other byte order, and so are the numbers.
     swapped: bool
 
@@ -73,20 +73,20 @@ class _Walk:
         if tensors * LEAST_TENSOR + fields * LEAST_FIELD > len(self.data):
             raise ValueError(f"it says that it has {tensors} tensors and {fields} fields, more than it has room for")
         said = {self.text(): self.value(self.number("I")) for _ in range(fields)}
-        listed = [(self.text(), self.tensor()) for _ in range(tensors)]
+        listed = {self.text(): self.tensor() for _ in range(tensors)}
         alignment = said.get("general.alignment", ALIGNMENT)
         if not isinstance(alignment, int) or alignment < 1:
             raise ValueError(f"it says that its tensors are aligned to {alignment} bytes")
         begins = math.ceil(self.at / alignment) * alignment
-        stored = {name: one._replace(offset=begins + one.offset) for name, one in listed}
-        return Header({name: value for name, value in said.items() if value is not None}, stored, self.order == ">")
+        listed = {name: one._replace(offset=begins + one.offset) for name, one in listed.items()}
+        return Header({name: value for name, value in said.items() if value is not None}, listed, self.order == ">")
 
-    def tensor(self) -> Stored:
+    def tensor(self) -> Listed:
         """The sizes, the type and the offset here, which counts from where the first tensor begins."""
         sizes = self.number("I")
         if sizes > MOST_SIZES:
             raise ValueError(f"one of its tensors has {sizes} dimensions")
-        return Stored(tuple(self.number("Q") for _ in range(sizes)), self.number("I"), self.number("Q"))
+        return Listed(tuple(self.number("Q") for _ in range(sizes)), self.number("I"), self.number("Q"))
 
     def text(self) -> str:
         """The text here."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ModelError
-from .gguf_header import Header, Stored
+from .gguf_header import Header, Listed
 from .weights import Source
 
 # Architectures in llama.cpp's words, and whether the rows of q and k have another order there. Mistral is a llama.
@@ -35,19 +35,19 @@ def check(file: Path, header: Header) -> None:
             f"{file.name} was written for machines of the other byte order: fetch the one for little-endian machines."
         )
     length = file.stat().st_size
-    for name, stored in header.tensors.items():
-        if not _is_unpacked(stored.type):
-            kind = next((one.name for one in gguf.GGMLQuantizationType if one == stored.type), f"number {stored.type}")
+    for name, listed in header.tensors.items():
+        if not _is_unpacked(listed.type):
+            kind = next((one.name for one in gguf.GGMLQuantizationType if one == listed.type), f"number {listed.type}")
             raise ModelError(
                 f"{name} in {file.name} is of the type {kind}, which the gguf library does not unpack: give a GGUF of another "
                 "type (Q4_K_M, Q8_0, F16 …), or the folder that it was made from."
             )
-        block, _ = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(stored.type)]
-        if not stored.sizes or min(stored.sizes) < 1 or stored.sizes[0] % block:
+        block, _ = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(listed.type)]
+        if not listed.sizes or min(listed.sizes) < 1 or listed.sizes[0] % block:
             raise ModelError(
-                f"{name} in {file.name} has the sizes {stored.sizes}: the file is damaged; fetch it again."
+                f"{name} in {file.name} has the sizes {listed.sizes}: the file is damaged; fetch it again."
             )
-        if stored.offset + _row_bytes(stored) * math.prod(stored.sizes[1:]) > length:
+        if listed.offset + _row_bytes(listed) * math.prod(listed.sizes[1:]) > length:
             raise ModelError(f"{file.name} ends before its tensors do: is the download complete? Fetch it again.")
 
 
@@ -91,29 +91,29 @@ class TensorInGguf(NamedTuple):
     """One tensor in a GGUF, which becomes one of PyTorch's when it is moved `to` a device and a type."""
 
     file: Path
-    stored: Stored
+    listed: Listed
     # Where its rows have llama.cpp's order, how many heads they make up.
     heads: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Its sizes in PyTorch's order."""
-        return self.stored.sizes[::-1]
+        return self.listed.sizes[::-1]
 
     @property
     def dtype(self) -> torch.dtype:
         """The narrowest of PyTorch's types that holds its numbers, or rounds them far less than the file's own did."""
         exact = {"F32": torch.float32, "BF16": torch.bfloat16}
-        return exact.get(gguf.GGMLQuantizationType(self.stored.type).name, torch.float16)
+        return exact.get(gguf.GGMLQuantizationType(self.listed.type).name, torch.float16)
 
     def to(self, device: str, dtype: torch.dtype, copy: bool = True) -> Tensor:
         """Its numbers, row after row."""
-        kind, width = gguf.GGMLQuantizationType(self.stored.type), self.shape[-1]
+        kind, width = gguf.GGMLQuantizationType(self.listed.type), self.shape[-1]
         out = torch.empty(self.shape, dtype=dtype, device=device)
         with open(self.file, "rb") as opened:
-            opened.seek(self.stored.offset)
+            opened.seek(self.listed.offset)
             for rows in out.view(-1, width).split(max(1, PIECE // width)):
-                blocks = np.empty((len(rows), _row_bytes(self.stored)), np.uint8)
+                blocks = np.empty((len(rows), _row_bytes(self.listed)), np.uint8)
                 if opened.readinto(blocks.data) < blocks.nbytes:
                     raise EOFError(f"{self.file.name} has become shorter")
                 with np.errstate(all="ignore"):  # what is not finite is found where it is named
@@ -137,9 +137,9 @@ def _names(architecture: str, blocks: int) -> gguf.TensorNameMap:
     return gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], blocks)
 
 
-def _row_bytes(stored: Stored) -> int:
-    block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(stored.type)]
-    return stored.sizes[0] // block * size
+def _row_bytes(listed: Listed) -> int:
+    block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(listed.type)]
+    return listed.sizes[0] // block * size
 
 
 @cache

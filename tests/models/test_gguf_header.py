@@ -9,7 +9,7 @@ from random_ggufs import q4_k_m, write
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
-from lora_lessons.models.gguf_header import Header, Stored, read_header
+from lora_lessons.models.gguf_header import Header, Listed, read_header
 from lora_lessons.tools.export import gguf
 
 HUGE = 2**62
@@ -82,7 +82,7 @@ def test_a_whole_header_of_either_byte_order_is_walked_to_its_end(tmp_path, orde
     tensor = pack("Q", 1) + b"w" + pack("IQQIQ", 2, 4, 4, 0, 0)
     whole = b"GGUF" + pack("IQQ", 3, 1, len(fields)) + b"".join(fields) + tensor
     (tmp_path / "x.gguf").write_bytes(whole)
-    expected = {"w": Stored((4, 4), 0, -(-len(whole) // 32) * 32)}
+    expected = {"w": Listed((4, 4), 0, -(-len(whole) // 32) * 32)}
     assert read_header(tmp_path / "x.gguf") == Header({"c": 1.5}, expected, swapped=order == ">")
     (tmp_path / "x.gguf").write_bytes(whole[:-1])
     with pytest.raises(ValueError, match="middle of its header"):

@@ -48,7 +48,7 @@ _SLOW = re.compile(
     r"|new_lesson|nf4|peft_config|prediction|published|replay|rooms|run|runner|terminal|what_fits|workflows)\.py"
 )
 # A mark on the command line replaces the one of pyproject.toml, which leaves these out.
-_ASKED_FOR = {"again", "reliability", "sabotage"}
+_ASKED_FOR = {"again", "big", "reliability", "sabotage"}
 
 
 def is_quick(path: Path, marks: set[str], fixtures: set[str]) -> bool:

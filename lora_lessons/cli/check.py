@@ -92,8 +92,7 @@ def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | Non
     if meant.kind == "hub":
         return models.load_tokenizer(meant.name, local=False), max_tokens
     if meant.kind == "gguf" and meant.place:
-        gguf = models.fetched(meant.place)
-        return models.load_tokenizer(gguf.parent, str(gguf), gguf_file=gguf.name), max_tokens
+        return models.load_tokenizer(models.fetched(meant.place)), max_tokens
     folder = meant.place or models.folder()
     reads = read_config(folder).get("max_position_embeddings")
     known = [limit for limit in (max_tokens, reads) if isinstance(limit, int) and limit > 0]

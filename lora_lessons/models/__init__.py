@@ -4,7 +4,6 @@ import logging
 
 from .chat_template import rendered as rendered
 from .configs import Meant as Meant
-from .configs import config_in_gguf as config_in_gguf
 from .configs import is_hub_id as is_hub_id
 from .configs import which as which
 from .embedded import EMBEDDED as EMBEDDED
@@ -19,6 +18,7 @@ from .embedded import embedded_folder as embedded_folder
 from .embedded import embedded_place as embedded_place
 from .embedded import encoder_folder as encoder_folder
 from .embedded import load_encoder as load_encoder
+from .gguf_config import config_in_gguf as config_in_gguf
 from .hub import fetch_adapter as fetch_adapter
 from .hub import fetch_config as fetch_config
 from .loading import BASE_ALONE as BASE_ALONE

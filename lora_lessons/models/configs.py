@@ -15,7 +15,6 @@ from ..errors import ModelError, first_line
 from ..files import check_readable
 from ..paths import expanded
 from .embedded import EMBEDDED, EMBEDDED_NAME
-from .gguf_header import check_header
 from .named import NAMED, named
 
 # No model that transformers knows has more of any: the largest have 126 blocks, 512 experts and 262,144 tokens.
@@ -79,39 +78,6 @@ def stop_tokens(folder: Path) -> list[int]:
                 "ends an answer, or take the line out."
             )
     return stops
-
-
-def config_in_gguf(file: Path) -> dict[str, Any]:
-    """What the header of a GGUF says of its model, in the words of config.json, as transformers reads them.
-
-    Where that reading leaves a size out, the tensors have it. Raises ModelError for a damaged file, one of several parts,
-    and a model that transformers does not read from GGUF.
-    """
-    from transformers import AutoConfig
-
-    if re.search(r"-\d{5}-of-\d{5}\.gguf$", file.name):
-        raise ModelError(
-            f"{file.name} is one part of a GGUF, and a plan needs the whole: join the parts (llama-gguf-split --merge), "
-            "or give the folder that it was made from."
-        )
-    try:
-        shapes = check_header(file)
-        settings = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, trust_remote_code=False).to_dict()
-        if "token_embd.weight" in shapes:
-            settings["vocab_size"] = shapes["token_embd.weight"][1]
-        if "blk.0.attn_q.weight" in shapes and "head_dim" in settings:
-            settings["head_dim"] = shapes["blk.0.attn_q.weight"][1] // settings["num_attention_heads"]
-    except Exception as error:  # a library that reads a damaged file fails in any way
-        raise ModelError(
-            f"{file.name} cannot be read as a GGUF ({first_line(error)}): fetch it again, or give the folder with "
-            "config.json that it was made from."
-        ) from error
-    if any("_exps." in name for name in shapes) and not any("experts" in name for name in settings):
-        raise ModelError(
-            f"{file.name} is a mixture of experts, which transformers reads from this GGUF as if it were none: give the "
-            "folder with config.json that it was made from."
-        )
-    return settings
 
 
 def check_sizes(said: Mapping[str, Any], source: str) -> None:

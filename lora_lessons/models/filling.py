@@ -27,15 +27,26 @@ from .weights import INDEX
 
 
 def empty_model(config: Any, form: Format) -> Any:
-    """The architecture on the meta device: every Linear but the head is bitsandbytes' Linear4bit, nothing has memory."""
+    """The architecture on the meta device, where nothing has memory.
+
+    In 4 bits every Linear but the head is bitsandbytes' Linear4bit.
+    """
     from accelerate import init_empty_weights
     from transformers import AutoModelForCausalLM
 
-    if form.quant_type not in FORMATS:
+    if form.quant_type not in (*FORMATS, ""):
         raise ValueError(f"{form.quant_type!r} is no 4-bit format here: choose from {', '.join(FORMATS)}.")
     # Buffers (the rotary angles) are computed, not loaded.
     with init_empty_weights(include_buffers=False):
         model = AutoModelForCausalLM.from_config(config, dtype=form.compute_dtype, trust_remote_code=False)
+    if form.quant_type:
+        _make_four_bit(model, form)
+    model.tie_weights()
+    return model
+
+
+def _make_four_bit(model: Any, form: Format) -> None:
+    """Put bitsandbytes' Linear4bit, without memory, in the place of every Linear but the head."""
     head = model.get_output_embeddings()
     layer = SlicedLinear4bit if form.device == "cpu" else bnb.nn.Linear4bit
     linears = {name: m for name, m in model.named_modules() if type(m) is nn.Linear and m is not head}
@@ -46,8 +57,6 @@ def empty_model(config: Any, form: Format) -> Any:
     for name, module in linears.items():
         sizes = module.in_features, module.out_features, module.bias is not None
         model.set_submodule(name, layer(*sizes, form.compute_dtype, quant_type=form.quant_type, device="meta"))
-    model.tie_weights()
-    return model
 
 
 def parameters_to_fill(model: Any) -> dict[str, nn.Parameter]:
@@ -97,7 +106,10 @@ def wide_dtype(given: torch.dtype, compute: torch.dtype) -> torch.dtype:
 
 
 def finished(model: Any, form: Format, fingerprint: str | None) -> Any:
-    """Tie, and let 16-bit embeddings and head take part in fp32 work; `fingerprint` stands for the frozen bytes."""
+    """Tie, and let 16-bit embeddings and head take part in fp32 work; `fingerprint` stands for the frozen bytes.
+
+    A model in 4 bits is frozen; in 16 or 32 every weight may be trained, as transformers' own loading leaves it.
+    """
     model.tie_weights()
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     if embedding.weight.dtype != form.compute_dtype:
@@ -109,10 +121,11 @@ def finished(model: Any, form: Format, fingerprint: str | None) -> Any:
     # The rotary angles were computed on the CPU.
     for module in model.modules():
         module._buffers |= {n: b.to(form.device) for n, b in module._buffers.items() if b is not None}
-    describe(model, form)
+    if form.quant_type:
+        describe(model, form)
     if fingerprint:
         model.base_fingerprint = fingerprint
-    return model.requires_grad_(False).eval()
+    return model.requires_grad_(not form.quant_type).eval()
 
 
 def describe(model: Any, form: Format) -> None:

@@ -32,7 +32,7 @@ PIECE = 1 << 22
 class Format(NamedTuple):
     """How frozen weights are held, and in what number format they are computed with."""
 
-    quant_type: str  # one of FORMATS
+    quant_type: str  # one of FORMATS; "" for weights that are held in `compute_dtype`
     compute_dtype: torch.dtype
     device: str = "cpu"
 

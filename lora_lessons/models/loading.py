@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError, first_line
-from ..files import whole_folder
+from ..files import scratch, whole_folder
 from ..paths import cache_dir
 from .chat_template import check_template, rendered
 from .configs import read_config, which
 from .embedded import EMBEDDED, check_room, embedded_folder, made_once, note_files
-from .gguf_header import check_header
+from .gguf_config import correct
+from .gguf_header import read_header
 from .hub import fetch, one_sentence
 from .named import Named, named
 from .parts import fetched
@@ -53,7 +54,8 @@ def load(
 
     `precision` is "fp32", "bf16" or "auto" (whichever `best_precision` measured to be faster here); or "nf4" or "fp4":
     4 bits through bitsandbytes, blocks of 64, double quantization, computed in `compute_dtype` (default:
-    `fast_dtype(device)`), equal to transformers' own 4-bit loading but for the guard of `keep_trainable`.
+    `fast_dtype(device)`), equal to transformers' own 4-bit loading but for the guard of `keep_trainable`. Most GGUFs
+    were rounded before they came (Q4_K_M, Q8_0 …), so that 4 bits round their weights a second time.
     Raises ModelError with what to do next when the model cannot be had, ValueError for an unknown precision.
     """
     import torch
@@ -63,12 +65,17 @@ def load(
         raise ValueError(f"precision {precision!r} is not known: choose 'fp32', 'bf16' or 'auto', or 'nf4' or 'fp4'.")
     dtype = known[best_precision().name if precision == "auto" else precision]
     device = device or best_device()
+    if dtype and compute_dtype is not None:
+        raise ValueError("compute_dtype belongs to 4 bits: with 'fp32' and 'bf16' the weights' own format computes.")
+    meant = which(model)
+    if meant.kind == "gguf" and meant.place:
+        form = "" if dtype else precision, dtype or compute_dtype or fast_dtype(device), device
+        file = fetched(meant.place)
+        return Base(_in_gguf(file, *form), load_tokenizer(file), meant.name)
     if dtype is None:
         from .four_bit import Format
 
         return _in_four_bits(model, Format(precision, compute_dtype or fast_dtype(device), device))
-    if compute_dtype is not None:
-        raise ValueError("compute_dtype belongs to 4 bits: with 'fp32' and 'bf16' the weights' own format computes.")
     base = _from_pretrained(model, dtype)
     return base._replace(model=base.model.to(device).eval())
 
@@ -105,17 +112,14 @@ def _unpack(base: Named, folder: Path) -> None:
     check_room(folder.parent, f"unpacking {base.title}", base.unpacked)
     print(f"Unpacking {base.title} to 16 bits, once ({base.unpacked / 1e9:.1f} GB) …", file=sys.stderr, flush=True)
     loaded = load(base.name, "bf16", "cpu")
-    # Else save_pretrained refuses a model that came from a GGUF.
-    if quantizer := getattr(loaded.model, "hf_quantizer", None):
-        quantizer.remove_quantization_config(loaded.model)
     with whole_folder(folder) as new:
         loaded.model.save_pretrained(new, max_shard_size=2 * base.unpacked)
         loaded.tokenizer.save_pretrained(new)
         note_files(new)
 
 
-def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **extra: Any) -> Any:
-    """The tokenizer in a folder, or of a hub id; its chat template is tried before it is used.
+def load_tokenizer(place: str | Path, source: str = "", local: bool = True) -> Any:
+    """The tokenizer in a folder or a .gguf file, or of a hub id; its chat template is tried before it is used.
 
     Raises ModelError, which calls it `source` (default: the place), when it cannot be loaded, or its template is unfit.
     """
@@ -123,7 +127,10 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
 
     source = source or str(place)
     with one_sentence(source, local):
-        tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False, **extra)
+        if str(place).endswith(".gguf"):
+            tokenizer = _tokenizer_in_gguf(Path(place))
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(place, trust_remote_code=False)
         parts = (
             getattr(getattr(tokenizer, "backend_tokenizer", None), name, None) for name in ("normalizer", "decoder")
         )
@@ -142,6 +149,17 @@ def load_tokenizer(place: str | Path, source: str = "", local: bool = True, **ex
     return tokenizer
 
 
+def _tokenizer_in_gguf(file: Path) -> Any:
+    """The tokenizer in a GGUF, by that file alone: transformers would prefer a tokenizer.json that lies beside it."""
+    from transformers import AutoTokenizer
+
+    header = read_header(file)
+    with scratch("tokenizer") as alone:
+        tokenizer = AutoTokenizer.from_pretrained(alone, gguf_file=str(file.resolve()), trust_remote_code=False)
+    correct(tokenizer, header)
+    return tokenizer
+
+
 MOST_GROWTH = 1000  # times; those in use replace a character by one or two
 
 
@@ -157,10 +175,6 @@ def _growth(part: Mapping[str, Any]) -> float:
 def _in_four_bits(model: str | Path, form: Format) -> Base:
     from . import tensor_by_tensor
 
-    if str(model).endswith(".gguf"):
-        raise ModelError(
-            f"{model} is a GGUF, rounded already: load it with precision='fp32', save it (save_pretrained), and load that folder in 4 bits."
-        )
     meant, place = which(model), folder(model)
     # What the kept 4-bit weights are called: a hub id stays the same when its files are fetched anew.
     source = meant.name if meant.kind == "hub" else str(place)
@@ -171,29 +185,50 @@ def _in_four_bits(model: str | Path, form: Format) -> Base:
     return Base(keep_trainable(net), tokenizer, meant.name)
 
 
+def _in_gguf(file: Path, quant_type: str, dtype: torch.dtype, device: str) -> Any:
+    """The model in a GGUF: read here where its architecture is known, else by transformers, in 32 or 16 bits.
+
+    transformers holds all of it in fp32 while it loads, and more.
+    """
+    from . import gguf_tensors, tensor_by_tensor
+    from .four_bit import Format
+
+    with one_sentence(str(file), local=True):
+        header = read_header(file)
+        architecture = header.fields["general.architecture"]
+    if architecture in gguf_tensors.READ:
+        form = Format(quant_type, dtype, device)
+        net = tensor_by_tensor.load_gguf(file, header, form, cache_dir() / "4bit")
+        return keep_trainable(net) if quant_type else net
+    if quant_type:
+        raise ModelError(
+            f"{file.name} holds a {architecture}, and of GGUFs {', '.join(gguf_tensors.READ)} are loaded in 4 bits: give the "
+            "folder with config.json and safetensors that it was made from, or load it with precision='bf16' or 'fp32'."
+        )
+    return _by_transformers(file.parent, str(file), dtype, gguf_file=file.name).to(device).eval()
+
+
 # No pickle, and no adapter: transformers would put on one that lies beside the base. In a folder of this name lies none.
 BASE_ALONE: dict[str, Any] = {"use_safetensors": True, "adapter_kwargs": {"subfolder": "\0"}}
 
 
 def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
+    meant, place = which(model), folder(model)
+    read_config(place)
+    _check_weights(place)
+    source = meant.name if meant.kind == "hub" else str(place)
+    tokenizer = load_tokenizer(place, source, local=meant.kind != "hub")
+    return Base(_by_transformers(place, source, dtype, local=meant.kind != "hub"), tokenizer, meant.name)
+
+
+def _by_transformers(place: Path, source: str, dtype: torch.dtype, local: bool = True, **extra: Any) -> Any:
+    """The model that transformers loads from a folder. Raises ModelError, which calls it `source`, where a weight is missing."""
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
     # A base loads in a second or two.
     transformers_logging.disable_progress_bar()
-    meant, extra = which(model), {}
-    if meant.place and meant.kind == "gguf":
-        gguf = fetched(meant.place)
-        with one_sentence(str(gguf), local=True):
-            check_header(gguf)
-        place, extra = gguf.parent, {"gguf_file": gguf.name}
-    else:
-        place = folder(model)
-        read_config(place)
-        _check_weights(place)
-    source = meant.name if meant.kind == "hub" else str(place)
-    tokenizer = load_tokenizer(place, source, local=meant.kind != "hub", **extra)
-    with one_sentence(source, local=meant.kind != "hub"):
+    with one_sentence(source, local):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             place, dtype=dtype, trust_remote_code=False, output_loading_info=True, **BASE_ALONE, **extra
         )
@@ -203,7 +238,7 @@ def _from_pretrained(model: str | Path, dtype: torch.dtype) -> Base:
             f"{source} holds no {missing[0]} ({len(missing)} weights are missing under the names that "
             f"{type(net).__name__} gives them): fetch it again, or give another base."
         )
-    return Base(net, tokenizer, meant.name)
+    return net
 
 
 def _check_weights(place: Path) -> None:

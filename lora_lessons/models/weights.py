@@ -6,16 +6,27 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ModelError, first_line
 from ..files import check_readable
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+class Source(NamedTuple):
+    """Where the weights of a model are read from, one at a time."""
+
+    # What to call it: a folder's name, or a GGUF's.
+    name: str
+    # The file that holds each, by transformers' names.
+    where: Mapping[str, Path]
+    # One of them: a tensor, or what has its `shape` and `dtype` and becomes one by `to(device, dtype)`.
+    read: Callable[[str], Any]
 
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"

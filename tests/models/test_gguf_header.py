@@ -3,14 +3,23 @@
 import struct
 import time
 
+import gguf as library
 import pytest
+from random_ggufs import q4_k_m, write
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
-from lora_lessons.models.gguf_header import check_header
+from lora_lessons.models.gguf_header import Header, Listed, read_header
 from lora_lessons.tools.export import gguf
 
 HUGE = 2**62
+SIZES = {
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
 
 
 def text(words):
@@ -42,6 +51,8 @@ DAMAGED = {
     "an unknown type": header(fields=1, rest=field(77, b"\0" * 8)),
     "a list of an unknown type": header(fields=1, rest=field(9, struct.pack("<IQ", 77, HUGE))),
     "many dimensions": header(tensors=1, rest=text(b"w") + struct.pack("<I", 2**31) + b"\0" * 40),
+    "aligned to nothing": header(fields=1, rest=field(4, struct.pack("<I", 0), b"general.alignment")),
+    "aligned to a word": header(fields=1, rest=field(8, text(b"32"), b"general.alignment")),
     "cut in a tensor": header(tensors=1, rest=text(b"w" * 20) + struct.pack("<IQ", 1, 4)),
 }
 
@@ -52,7 +63,7 @@ def test_a_damaged_header_is_refused_at_once(tmp_path, data):
     file.write_bytes(data)
     begun = time.process_time()  # of the processor: it does not depend on what else the machine does
     with pytest.raises(ValueError):
-        check_header(file)
+        read_header(file)
     with pytest.raises(ValueError, match="x.gguf is no whole GGUF"):
         gguf.read(file)
     with pytest.raises(ModelError, match="could not be loaded"):
@@ -71,10 +82,23 @@ def test_a_whole_header_of_either_byte_order_is_walked_to_its_end(tmp_path, orde
     tensor = pack("Q", 1) + b"w" + pack("IQQIQ", 2, 4, 4, 0, 0)
     whole = b"GGUF" + pack("IQQ", 3, 1, len(fields)) + b"".join(fields) + tensor
     (tmp_path / "x.gguf").write_bytes(whole)
-    check_header(tmp_path / "x.gguf")
+    expected = {"w": Listed((4, 4), 0, -(-len(whole) // 32) * 32)}
+    assert read_header(tmp_path / "x.gguf") == Header({"c": 1.5}, expected, swapped=order == ">")
     (tmp_path / "x.gguf").write_bytes(whole[:-1])
     with pytest.raises(ValueError, match="middle of its header"):
-        check_header(tmp_path / "x.gguf")
+        read_header(tmp_path / "x.gguf")
+
+
+@pytest.mark.parametrize("alignment", [None, 256])
+def test_a_tensor_lies_where_the_gguf_library_finds_it(tmp_path, alignment):
+    file = write(tmp_path / "x.gguf", "llama", q4_k_m(1), fields={"general.alignment": alignment}, **SIZES)
+    reader, header = library.GGUFReader(file), read_header(file)
+    found = {name: (one.sizes, one.type, one.offset) for name, one in header.tensors.items()}
+    assert found == {one.name: (tuple(map(int, one.shape)), one.tensor_type, one.data_offset) for one in reader.tensors}
+    single = {
+        name: one.contents() for name, one in reader.fields.items() if one.types[0] != library.GGUFValueType.ARRAY
+    }
+    assert header.fields == {name: value for name, value in single.items() if not name.startswith("GGUF.")}
 
 
 def test_a_file_that_is_not_there_is_no_whole_gguf(tmp_path):

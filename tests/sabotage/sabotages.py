@@ -758,7 +758,43 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/models/gguf_tensors.py",
+        (
+            "the rows of a GGUF's q and k keep llama.cpp's order",
+            "return out if self.heads is None else unpermuted(out, self.heads)",
+            "return out",
+            "models/test_gguf.py::test_a_gguf_is_what_transformers_makes_of_it",
+        ),
+        (
+            "what a GGUF holds and the model has no place for is left away without a word",
+            "if strange := sorted(",
+            "if strange := [] and sorted(",
+            "models/test_gguf.py::test_what_cannot_be_read_rightly_is_a_sentence",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/gguf_config.py",
+        (
+            "Llama 3's stretched rotary embeddings are forgotten, as transformers does",
+            "    if factors is not None:\n",
+            "    if False:\n",
+            "models/test_gguf.py::test_llama_3s_stretched_rotary_embeddings_are_read_where_transformers_forgets_them",
+        ),
+        (
+            "a tokenizer has a token whose id is past the embedding's end",
+            "if embedding and len(tokenizer) > embedding.sizes[1]:",
+            "if False:",
+            "models/test_gguf.py::test_a_gguf_has_no_token_more_than_its_embedding_has_rows",
+        ),
+    ),
+    *_in(
         "lora_lessons/models/tensor_by_tensor.py",
+        (
+            "4-bit weights of another GGUF of this name are taken for its own",
+            "str(file.resolve()), [digest], size",
+            "str(file.resolve()), [file.name], size",
+            "models/test_gguf.py::test_4_bit_weights_of_a_gguf_are_kept_while_the_file_is_the_same",
+        ),
         (
             "a weight with NaN is rounded to 4 bits",
             "    if not made.isfinite().all():\n",
@@ -835,6 +871,12 @@ SABOTAGES: list[Sabotage] = [
     ),
     *_in(
         "lora_lessons/models/loading.py",
+        (
+            "a tokenizer.json that lies beside a GGUF is taken for its own",
+            "AutoTokenizer.from_pretrained(alone, gguf_file=str(file.resolve()),",
+            "AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name,",
+            "models/test_gguf.py::test_a_tokenizer_that_lies_beside_a_gguf_is_not_taken_for_its_own",
+        ),
         (
             "a base runs the code that lies beside it",
             "place, dtype=dtype, trust_remote_code=False,",

@@ -145,14 +145,18 @@ def place(base: models.Base | None = None) -> Place:
     return Place(float(free_bytes() + held), "this machine's memory")
 
 
+def in_four_bits(base: models.Base) -> bool:
+    """Whether the base's weights are in 4 bits, on a card or on a processor, whose layers are of another class."""
+    return any(hasattr(weight, "quant_state") for weight in base.model.parameters())
+
+
 def bill(base: models.Base, how: training.Settings, texts: Sequence[Encoded] | int) -> float:
     """Bytes at the fullest moment of all steps over `texts`, as the ledger predicts them (lesson 07).
 
     Of a number of tokens instead of texts: with every example that long, nothing shared, and everything supervised.
     """
-    packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
     job = memory.Job(
-        "qlora" if packed else "lora",
+        "qlora" if in_four_bits(base) else "lora",
         r=next((layer.r for _, layer in lora.lora_layers(base.model)), R),
         seq=texts if isinstance(texts, int) else 1,
         batch_size=how.batch_size,

@@ -22,7 +22,7 @@ from ...tools import checking, inspection
 from ...tools.export import gguf, llamacpp, ollama
 from ...tools.export.model_card import CARD, AboutAdapter, CardRow
 from ...training import Settings
-from .my_data import COURSES, Choices, MyData
+from .my_data import COURSES, Choices, MyData, in_four_bits
 from .pictures import can_tell, condition
 from .pictures import score as score_rows
 from .scoring import LONGEST, SideBySide
@@ -53,7 +53,6 @@ def about(
     chosen: Choices = COURSES,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
-    packed = any(type(module).__name__ == "Linear4bit" for module in base.model.modules())
     base_name, base_note, loads = _about_base(base.name)
     limits = [
         f"It was scored on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
@@ -66,7 +65,7 @@ def about(
     return AboutAdapter(
         name=name,
         base=base_name,
-        base_note=f"{base_note} {_NF4 if packed else ''}".strip(),
+        base_note=f"{base_note} {_NF4 if in_four_bits(base) else ''}".strip(),
         loads=loads,
         data={
             "file": data.path.name,
@@ -169,7 +168,7 @@ def export(base: models.Base, model: str, adapter: Adapter, out: Path, question:
     Of a base above LARGE only the adapter's file is written. What cannot be exported is said in a sentence.
     """
     try:
-        home = models.folder(model)
+        home = gguf.place_of(model)
         if 2 * models.base_weights(base.model) > LARGE:
             file = gguf.write_adapter(adapter, home, out / "adapter.gguf", overwrite=True)
             return Exported(

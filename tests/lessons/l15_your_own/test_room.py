@@ -191,6 +191,15 @@ def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
         assert my_data.settings(base._replace(model=model), 9, "quick", 0, False).learning_rate == my_data.RATE_OF_LARGE
 
 
+def test_a_base_in_4_bits_is_planned_as_qlora_on_a_processor_too():
+    """Its layers are of another class there than on a card."""
+    sizes = {"num_hidden_layers": 1, "hidden_size": 128, "intermediate_size": 256, "vocab_size": 64}
+    net = models.random_base(device="cpu", num_attention_heads=2, num_key_value_heads=1, **sizes)
+    base = models.Base(net, AsciiTokenizer(), "random")
+    assert my_data.in_four_bits(base) and not my_data.in_four_bits(make_tiny_base())
+    assert my_data.bill(base, my_data.settings(base, 9, "quick", 0, False), 64) > 0
+
+
 def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
     """Python goes on while a card still works."""
     happened = []
@@ -442,7 +451,7 @@ def test_what_cannot_be_exported_or_asked_is_a_sentence(data, tmp_path, monkeypa
     def refused(*_, **__):
         raise ModelError("no such base.")
 
-    monkeypatch.setattr(models, "folder", refused)
+    monkeypatch.setattr(publishing.gguf, "place_of", refused)
     found = publishing.export(base, "nowhere", adapter, tmp_path, "hi?")
     assert found == publishing.Exported([], "", "This was not exported: no such base.")
     monkeypatch.setattr(publishing.llamacpp, "serve", refused)

@@ -45,7 +45,8 @@ def export(
     names = chosen(formats)
     # workers start in folders of their own, where a relative path would mean another place
     out = Path(out).resolve()
-    adapter, folder = gguf.adapter_and_base(adapter_folder, base)
+    adapter, place = gguf.adapter_and_base(adapter_folder, base)
+    folder = models.folder(place)
     for path in (out / MERGED, out / REFERENCE, *(target(out, name) for name in names), out / table.TABLE):
         _refuse(path, overwrite)
     source = gguf.checked_base(folder, adapter) if set(LLAMA_CPP) & set(names) else None

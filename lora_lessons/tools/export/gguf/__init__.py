@@ -23,4 +23,5 @@ from .source import adapter_and_base as adapter_and_base
 from .source import findings as findings
 from .source import named_base as named_base
 from .source import open_base as open_base
+from .source import place_of as place_of
 from .together import export as export

@@ -20,7 +20,7 @@ from torch import Tensor
 from ....errors import first_line
 from ....files import check_readable, refuse_existing, whole_file, write_text
 from ....leftovers import leftovers, remove_leftovers, temporary_prefix
-from ....models.gguf_header import check_header
+from ....models.gguf_header import read_header
 
 FILE_TYPES = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}  # others are llama.cpp's own: see quantize
 
@@ -44,7 +44,7 @@ def read(file: Path | str) -> gguf.GGUFReader:
     """A GGUF's fields and tensors, mapped from disk. Raises ValueError when `file` is none, or is damaged."""
     check_readable(file)
     try:
-        check_header(file)
+        read_header(file)
         return gguf.GGUFReader(file)
     except (OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, MemoryError) as error:
         raise ValueError(f"{file} is no whole GGUF ({first_line(error)}): fetch it again, or write it anew.") from error

@@ -15,7 +15,6 @@ from ....adapter import Adapter
 from ....errors import ModelError
 from ....files import refuse_existing, whole_file
 from ....lora import check_update
-from ....models.weights import read_tensor
 from .. import llamacpp
 from . import names, vocabulary
 from .file import TensorPlan, check_room, check_type, new_file, tensor_type
@@ -137,7 +136,7 @@ def _weights(source: SourceModel, adapter: Adapter | None, kind: gguf.GGMLQuanti
         stored = tensor_type("f32") if len(shape) == 1 else matrix
 
         def read(name: str = name, stored: gguf.GGMLQuantizationType = stored) -> Tensor:
-            tensor = read_tensor(source.files, name).float()
+            tensor = source.read(name)
             layer = name.removesuffix(".weight")
             if adapter is not None and layer in adapter.A:
                 tensor = tensor + adapter.delta(layer)

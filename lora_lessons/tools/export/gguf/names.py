@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
-import gguf
 import torch
 from torch import Tensor, nn
 
 from ....adapter import Adapter
 from ....errors import ModelError
 from ....lora import scale
+from ....models import gguf_tensors
 
 ELSEWHERE = "convert it with convert_hf_to_gguf.py from the llama.cpp repository, which knows more of them"
 
@@ -49,15 +48,10 @@ def architecture(model_type: str) -> str:
 
 def gguf_name(name: str, architecture: str, blocks: int) -> str:
     """model.layers.0.self_attn.q_proj.weight → blk.0.attn_q.weight. Raises ModelError for a tensor llama.cpp lacks."""
-    name_there = _names(architecture, blocks).get_name(name, try_suffixes=(".weight", ".bias"))
+    name_there = gguf_tensors.gguf_name(name, architecture, blocks)
     if name_there is None:
         raise ModelError(f"{name} has no place in llama.cpp's {architecture}: {ELSEWHERE}.")
     return name_there
-
-
-@cache
-def _names(architecture: str, blocks: int) -> gguf.TensorNameMap:
-    return gguf.get_tensor_name_map(gguf.MODEL_ARCH[architecture.upper()], blocks)
 
 
 def permuted(rows: Tensor, heads: int) -> Tensor:

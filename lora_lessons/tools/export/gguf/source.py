@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +20,13 @@ ACTIVATIONS = ("silu", "swish")  # llama.cpp's networks of these families have t
 
 @dataclass(frozen=True)
 class SourceModel:
-    """A Hugging Face folder as the exporter sees it: nothing of its weights is in memory."""
+    """A base as the exporter sees it: nothing of its weights is in memory."""
 
-    folder: Path
+    folder: Path  # or the .gguf file
     config: Any
-    files: dict[str, Path]  # tensor → the safetensors file that holds it
+    files: Mapping[str, Path]  # tensor → the file that holds it
     shapes: dict[str, tuple[int, ...]]
+    read: Callable[[str], Tensor]  # one tensor, in fp32
 
     @property
     def architecture(self) -> str:
@@ -76,21 +78,51 @@ class SourceModel:
 
 
 def open_base(base: Path | str | SourceModel) -> SourceModel:
-    """Look at a Hugging Face folder (config.json, safetensors); one that is open already comes back as it is.
+    """Look at a Hugging Face folder (config.json, safetensors) or a .gguf file; one that is open already comes back as it is.
 
     Raises ModelError for one that cannot be exported.
     """
+    if isinstance(base, SourceModel):
+        return base
+    place = Path(base).absolute()
+    source = _in_gguf(place) if place.suffix == ".gguf" and place.is_file() else _in_folder(place)
+    if source.config.hidden_act not in ACTIVATIONS:
+        raise ModelError(
+            f"{place.name} has the activation {source.config.hidden_act!r}, and llama.cpp computes every "
+            f"{source.config.model_type} with SiLU, so its answers would be wrong: use this model in Python."
+        )
+    if fault := _fault(source.config, source.shapes):
+        raise ModelError(f"{place.name}: {fault}: fetch it again.")
+    return source
+
+
+def _in_gguf(file: Path) -> SourceModel:
+    import torch
+
+    from ....models import tensor_by_tensor
+    from ....models.four_bit import Format
+    from ....models.gguf_header import read_header
+    from ....models.hub import one_sentence
+
+    with one_sentence(str(file), local=True):
+        header = read_header(file)
+        names.architecture(header.fields["general.architecture"])
+    model, source = tensor_by_tensor.open_gguf(file, header, Format("", torch.float32))
+    shapes = {name: tuple(source.read(name).shape) for name in source.where}
+    return SourceModel(
+        file, model.config, source.where, shapes, lambda name: source.read(name).to("cpu", torch.float32)
+    )
+
+
+def _in_folder(folder: Path) -> SourceModel:
     from transformers import AutoConfig
 
     from ....models.configs import read_config
     from ....models.hub import one_sentence
-    from ....models.weights import shapes_in, weight_files
+    from ....models.weights import read_tensor, shapes_in, weight_files
 
-    if isinstance(base, SourceModel):
-        return base
-    folder = Path(base).absolute()
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{base} has no config.json: give the base model's folder, as transformers saves it.")
+        raise ModelError(f"{folder} has no config.json: give the base model's folder, as transformers saves it.")
     try:
         names.architecture(read_config(folder)["model_type"])
     except ModelError as error:
@@ -99,16 +131,10 @@ def open_base(base: Path | str | SourceModel) -> SourceModel:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     if getattr(config, "quantization_config", None) is not None:
         raise ModelError(f"{folder.name} is quantised already: give the 16-bit model that it was made from.")
-    if config.hidden_act not in ACTIVATIONS:
-        raise ModelError(
-            f"{folder.name} has the activation {config.hidden_act!r}, and llama.cpp computes every {config.model_type} "
-            "with SiLU, so its answers would be wrong: use this model in Python."
-        )
     tensors = shapes_in(weight_files(folder))
     shapes = {name: shape for name, (_, shape) in tensors.items()}
-    if fault := _fault(config, shapes):
-        raise ModelError(f"{folder.name}: {fault}: fetch the folder again.")
-    return SourceModel(folder, config, {name: path for name, (path, _) in tensors.items()}, shapes)
+    where = {name: path for name, (path, _) in tensors.items()}
+    return SourceModel(folder, config, where, shapes, lambda name: read_tensor(where, name).float())
 
 
 SIZES = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
@@ -144,16 +170,23 @@ def _fault(config: Any, shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def adapter_and_base(adapter_folder: Path | str, base: Path | str | None = None) -> tuple[Adapter, Path]:
-    """The adapter in a folder, and the folder of its base, both by absolute paths; the adapter's name is its folder's.
+    """The adapter in a folder, and its base's folder or .gguf file, by absolute paths; the adapter's name is its folder's.
 
     `base` is as in `named_base`. Raises FileNotFoundError, ModelError or ValueError with what to do.
     """
     adapter = read_adapter(Path(adapter_folder).resolve())
-    return adapter, models.folder(named_base(adapter, base)).absolute()
+    return adapter, place_of(named_base(adapter, base))
+
+
+def place_of(base: Path | str) -> Path:
+    """Where a base lies that is to be exported, by its absolute path: its folder, or its .gguf file, which is fetched, if need be."""
+    meant = models.which(base)
+    place = models.fetched(meant.place) if meant.kind == "gguf" and meant.place else models.folder(base)
+    return place.absolute()
 
 
 def named_base(adapter: Adapter, base: Path | str | None = None) -> Path | str:
-    """`base`: the embedded one, one of models.NAMED, a folder or a hub id; None: the one that `adapter` names, or the embedded one.
+    """`base`: the embedded one, one of models.NAMED, a folder, a .gguf file or a hub id; None: the one that `adapter` names, or the embedded one.
 
     What an adapter names is somebody else's word, so it starts no download: a hub id, or a base of NAMED that is not here,
     is fetched only when `base` names it. Raises ModelError with what to do.

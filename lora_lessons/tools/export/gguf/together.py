@@ -96,9 +96,12 @@ def _made_from(adapter: Adapter, source: SourceModel) -> dict[str, Any]:
     for part in (adapter.A, adapter.B):
         for name, tensor in sorted(part.items()):
             digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
-    files = [(file.name, file.stat()) for file in sorted(source.folder.iterdir()) if file.is_file()]
+    place = source.folder
+    files = [
+        (file.name, file.stat()) for file in (sorted(place.iterdir()) if place.is_dir() else [place]) if file.is_file()
+    ]
     return {
         "version": __version__,
         "adapter": digest.hexdigest(),
-        "base": [str(source.folder), *([name, about.st_size, about.st_mtime_ns] for name, about in files)],
+        "base": [str(place), *([name, about.st_size, about.st_mtime_ns] for name, about in files)],
     }

@@ -3,11 +3,22 @@
 import json
 
 import pytest
+import random_ggufs
 from chat_templates import CHATML
-from exporting import little_model
+from exporting import little_model, peft_adapter
 
+from lora_lessons import models
 from lora_lessons.errors import ModelError
 from lora_lessons.tools.export import gguf
+
+SIZES = {
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+}
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +126,21 @@ def test_a_template_that_does_not_end_is_a_sentence_before_llama_cpp_is_asked(li
     (little / "chat_template.jinja").write_text("{% include 'x' %}")
     with pytest.raises(ModelError, match="little includes another file"):
         _ = gguf.open_base(little).findings
+
+
+def test_a_gguf_is_exported_as_the_folder_of_the_same_model(tmp_path):
+    """Its rows are in llama.cpp's order already: read back, and written in that order again."""
+    file = random_ggufs.write(tmp_path / "base.gguf", "llama", random_ggufs.q4_k_m(1), **SIZES)
+    base = models.load(file, "fp32", "cpu")
+    base.model.save_pretrained(tmp_path / "folder")
+    base.tokenizer.save_pretrained(tmp_path / "folder")
+    peft_adapter(base.model, tmp_path / "adapter")
+    written = []
+    for number, place in enumerate((file, tmp_path / "folder")):
+        adapter, found = gguf.adapter_and_base(tmp_path / "adapter", place)
+        source = gguf.checked_base(found, adapter)
+        files = [tmp_path / f"{name}-{number}.gguf" for name in ("adapter", "merged")]
+        gguf.write_adapter(adapter, source, files[0])
+        gguf.write_merged(source, adapter, files[1], "f32")
+        written.append([{one.name: one.data.tobytes() for one in gguf.read(file).tensors} for file in files])
+    assert written[0] == written[1]

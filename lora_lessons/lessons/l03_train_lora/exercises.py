@@ -295,8 +295,8 @@ def _mistake(toy: _Toy, losses: Sequence[float]) -> str | None:
             ),
         ),
     ]
-    for how, sentence in named:
-        if made_by(**how):
+    for how, sentence in named:  # AdamW's own decay, too, if it was left on
+        if made_by(**how) or made_by(**{"decay": 0.01} | how):
             return sentence
     if min(losses) < 0:
         return "The sign of the loss is turned round: it is never below 0."

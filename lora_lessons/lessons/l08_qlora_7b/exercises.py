@@ -54,9 +54,9 @@ def exercise_08_2(hours: Callable[[int, int, float], float]) -> str | None:
     if advice := not_a_number(got):
         return advice
     if math.isclose(got, 4.0):
-        if math.isclose(hours(900_000, 3, 500.0), 1.5):
-            return None
-        if hours(900_000, 3, 500.0) in (1, 2):
+        if math.isclose(hours(900_000, 3, 250.0), 3.0):
+            if math.isclose(hours(900_000, 3, 500.0), 1.5):
+                return None
             return "Do not round: 900,000 tokens, three times through, at 500 tokens per second, take 1.5 hours."
         return "Right for these numbers and wrong for others: use all three arguments."
     for wrong, advice in (

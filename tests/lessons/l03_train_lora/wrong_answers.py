@@ -114,6 +114,10 @@ WRONG = {
     "03.5": [
         (LOOP.replace("        optimizer.zero_grad()\n", ""), "The old gradient is still there"),
         (
+            LOOP.replace(", weight_decay=0", "").replace("        optimizer.zero_grad()\n", ""),
+            "The old gradient is still there",
+        ),
+        (
             LOOP.replace("    model.train()\n", "").replace("        optimizer.zero_grad()\n", ""),
             "The old gradient is still there",
         ),

@@ -10,6 +10,7 @@ WRONG = {
         (HOURS.format("tokens * epochs / tokens_per_second / 60"), "Those are minutes"),
         (HOURS.format("tokens_per_second / (tokens * epochs) / 3600"), "Turned round"),
         (HOURS.format("tokens / epochs / tokens_per_second / 3600"), "do not divide"),
+        (HOURS.format("tokens * epochs / tokens_per_second // 3600"), "Do not round"),
         (HOURS.format("4.0"), "use all three"),
         (HOURS.format("tokens / 900_000"), "use all three"),
     ],

@@ -76,8 +76,9 @@ def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
             continue
         if value in (min(d, k) // 2, d // 2, k // 2, (min(d, k) - 1) // 2):
             return f"Half of a side is right only for square matrices. Try {d}×{k}: r·(d + k) < d·k."
-        stored = lowrank.stored_numbers(d, k, int(value)) if value == int(value) else None
-        if stored is not None and stored < d * k:
+        if value != int(value):
+            return f"A rank is a whole number, and you return {value:g}: divide with //."
+        if lowrank.stored_numbers(d, k, int(value)) < d * k:
             return f"For {d}×{k}, r = {value} does save numbers, and so does r = {right}: return the largest such r."
         return f"For {d}×{k}, B and A of rank {value} are no smaller than W: r·(d + k) must stay below d·k = {d * k:,}."
     return None

@@ -96,7 +96,7 @@ def costs_on_two_bases(found: Mapping[str, Mapping[str, Any]]) -> tuple[Figure, 
     ax.tick_params(axis="y", length=0)
     ax.set(ylim=(y - 0.4, -0.6), xlim=(left, right))
     ax.set_xlabel("nats above LoRA on the same base in 16 bits (dashed: no cost)")
-    ax.set_title("4 bits cost on one base, not on the other")
+    ax.set_title("4 bits cost on one base; on the other none shows")
     ax.grid(axis="y", visible=False)
     return figure, "mean and 95% interval of the paired differences, in nats. " + " ".join(sentences)
 

@@ -107,7 +107,7 @@ def of_table_6(ours: Lines) -> tuple[str, str]:
     more = [on_all[r] - on_qv[r] for r in on_qv]
     return (
         f"Left, the paper: on q alone accuracy rises from {on_q[1]}% at rank 1 to {on_q[4]}% at rank 4 and then stays; with v as "
-        f"well it is three to five points higher at every rank, and with k and o another {min(more):.1f} to {max(more):.1f}. "
+        f"well it is three to five points higher at every rank, and with k and o another {min(more):.1f} to {max(more):.1f}, about what its runs differ by. "
         "Right, ours, in nats and turned so that higher is better: all linear layers lie above q and v at every rank.",
         listed,
     )

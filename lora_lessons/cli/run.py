@@ -91,7 +91,7 @@ def _pair(words: str) -> tuple[str, Any]:
     # A notebook runs in its own folder, and a path is meant from where the command was typed.
     if name.endswith("_path") and value:
         return name, str(absolute_path(value))
-    if name in ("model", "model_id"):
+    if name == "model":
         return name, path_or_name(value)
     return name, scalar(value)
 

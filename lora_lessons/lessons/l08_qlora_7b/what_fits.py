@@ -15,6 +15,9 @@ from ...experiments.seven_b import STAND_IN
 from ...paths import measurements
 from ...tools import planning
 
+SEVEN_B = "Qwen/Qwen2.5-7B-Instruct"  # of the hub
+SMALL = 3e8  # weights
+
 
 class Chosen(NamedTuple):
     """A base in NF4, and what it is: real weights or random ones, said plainly."""
@@ -26,20 +29,17 @@ class Chosen(NamedTuple):
     says: str
 
 
-def choose(model_id: str | Path) -> Chosen:
-    """`model_id` in NF4 where there is a card; without a hub its place is taken by random weights of a 7B's shape; on a
-    processor, by the embedded base.
+def choose(model: str | Path = "") -> Chosen:
+    """`model` in NF4; where none is named, a 7B on a card, and the embedded base on a processor.
 
-    Raises ModelError when a folder that was named cannot be loaded.
+    Without a hub, random weights of a 7B's shape take the 7B's place. Raises ModelError when a model that was named cannot
+    be loaded.
     """
-    if models.card() is None:
-        base = models.load(precision="nf4")
-        return Chosen(*base, "real", f"No card here, so these cells train {base.name} in NF4 on the processor.")
+    card = models.card()
     try:
-        base = models.load(model_id, "nf4")
-        return Chosen(*base, "real", f"{base.name}, its real weights, in NF4 on {models.card()[0]}.")  # type: ignore[index]
+        base = models.load(model or (SEVEN_B if card else models.EMBEDDED), "nf4")
     except ModelError as error:
-        if Path(model_id).exists():
+        if model or not card:
             raise
         tokenizer = models.load(device="cpu").tokenizer
         says = (
@@ -47,14 +47,23 @@ def choose(model_id: str | Path) -> Chosen:
             "memory and speed are true, but what it says is noise."
         )
         return Chosen(models.random_base(STAND_IN), tokenizer, STAND_IN, "random", says)
+    says = f"{base.name}, its real weights, in NF4 on {card[0] if card else 'the processor'}."
+    if not (model or card):
+        says = f"No card here, so these cells train {base.name} in NF4 on the processor."
+    return Chosen(*base, "real", says)
 
 
-def settings_for(card: bool, steps: int, batch_size: int, seed: int) -> training.Settings:
-    """How lesson 08 trains: checkpointing always; on a card AdamW with 8-bit moments in pageable memory."""
+def settings_for(model: Any, steps: int, batch_size: int, seed: int) -> training.Settings:
+    """How lesson 08 trains: checkpointing always; on a card AdamW with 8-bit moments in pageable memory.
+
+    The embedded base learns at lesson 03's rate, a 7B on a card at that of QLoRA's authors, and what lies between in between.
+    """
+    card = models.card() is not None
+    rate = 4e-3 if models.base_weights(model) < SMALL else 1e-3
     return training.Settings(
         steps=steps or (50 if card else 8),
         batch_size=batch_size,
-        learning_rate=2e-4 if card else 4e-3,
+        learning_rate=2e-4 if card else rate,
         seed=seed,
         gradient_checkpointing=True,
         optimizer="paged_adamw_8bit" if card else "adamw",

@@ -16,8 +16,8 @@ def no_hub(monkeypatch):
     real = models.load
 
     def load(model=models.EMBEDDED, *args, **kwargs):
-        if model == "owner/seven-b":
-            raise ModelError("'owner/seven-b' could not be fetched from the model hub (no network).")
+        if model == what_fits.SEVEN_B:
+            raise ModelError(f"{model!r} could not be fetched from the model hub (no network).")
         return real(model, *args, **kwargs)
 
     monkeypatch.setattr(models, "card", lambda: ("A Card", 24.0 * 2**30))
@@ -26,24 +26,38 @@ def no_hub(monkeypatch):
 
 
 def test_without_a_card_it_is_the_embedded_base_in_nf4():
-    chosen = what_fits.choose("owner/seven-b")
+    chosen = what_fits.choose()
     assert chosen.weights == "real" and chosen.name == models.EMBEDDED_NAME and chosen.says.startswith("No card here")
     assert lora.resolve_targets(chosen.model, "all-linear") and chosen.model.is_loaded_in_4bit
 
 
 def test_with_a_card_and_no_hub_random_weights_are_said_to_be_random(no_hub, tmp_path):
-    chosen = what_fits.choose("owner/seven-b")
+    chosen = what_fits.choose()
     assert (chosen.model, chosen.weights) == ("random Qwen2.5-7B", "random")
     assert "could not be fetched" in chosen.says and "random weights" in chosen.says and chosen.tokenizer.eos_token
     with pytest.raises(ModelError, match=r"has no config\.json"):
         what_fits.choose(tmp_path)  # a folder that was named is not passed over
+    with pytest.raises(ModelError, match="could not be fetched"):
+        what_fits.choose(what_fits.SEVEN_B)
 
 
-def test_it_trains_in_pages_of_8_bit_moments_on_a_card_alone():
-    here, there = (what_fits.settings_for(card, 0, 1, 7) for card in (False, True))
+def test_without_a_card_a_base_that_is_named_is_trained():
+    chosen = what_fits.choose(models.embedded_folder())
+    assert chosen.model.is_loaded_in_4bit and chosen.says.endswith("its real weights, in NF4 on the processor.")
+
+
+def test_it_trains_in_pages_of_8_bit_moments_on_a_card_alone(tiny_model, monkeypatch):
+    here = what_fits.settings_for(tiny_model, 0, 1, 7)
+    monkeypatch.setattr(models, "card", lambda: ("A Card", 24.0 * 2**30))
+    there = what_fits.settings_for(tiny_model, 0, 1, 7)
     assert (here.optimizer, there.optimizer) == ("adamw", "paged_adamw_8bit")
     assert here.gradient_checkpointing and there.gradient_checkpointing and here.seed == 7
-    assert what_fits.settings_for(True, 3, 2, 0).steps == 3
+    assert what_fits.settings_for(tiny_model, 3, 2, 0).steps == 3
+
+
+def test_a_larger_base_learns_more_slowly(tiny_model):
+    both = tiny_model, models.shape("Qwen2.5-7B")
+    assert [what_fits.settings_for(model, 1, 1, 0).learning_rate for model in both] == [4e-3, 1e-3]
 
 
 def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatch):
@@ -54,7 +68,7 @@ def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatc
     monkeypatch.setattr(models, "card", lambda: ("A Card", 8.0 * 2**30))
     job = memory.Job("qlora", seq=4096, gradient_checkpointing=False)
     with pytest.raises(training.TrainingStopped) as stopped:
-        what_fits.train(None, [], what_fits.settings_for(True, 1, 1, 0), "Llama-2-7B", job)
+        what_fits.train(None, [], what_fits.settings_for(models.shape("Llama-2-7B"), 1, 1, 0), "Llama-2-7B", job)
     said = str(stopped.value)
     assert said.startswith("the card's memory ran out. Planned: ") and "activations" in said
     assert "It does not fit" in said and "Change first: checkpointing" in said

@@ -78,6 +78,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
     import torch
 
     from .. import lora, models, training
+    from ..fast import why_not
 
     start = time.perf_counter()
     base, tokenizer = build(wanted)
@@ -106,6 +107,7 @@ def _train(wanted: dict[str, Any], folder: Path) -> None:
         "base_numbers": models.base_weights(base),
         "trainable_numbers": lora.trainable_parameters(base),
         "adapted_layers": len(adapted),
+        "fast": not why_not(base),
         "build_seconds": round(build_seconds, 1),
         "seconds_a_step": round(result.seconds / len(result.losses), 2),
         "tokens_a_step": result.tokens // len(result.losses),

@@ -95,7 +95,6 @@ MISREAD = [
     ("06_quantization", "The left side has one [step] less"),
     ("10_ship_it", "rotary [embedding]"),
     ("10_ship_it", "Write the [step] from the picture"),
-    ("10_ship_it", "Swap without [forgetting] it"),
     ("11_formats", "cannot [rank] them"),
     ("11_formats", "So the [step] may be negative"),
     ("deeper/11_gptq_and_awq", "[α] (not LoRA's)"),

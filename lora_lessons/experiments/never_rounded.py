@@ -33,23 +33,23 @@ class Way(NamedTuple):
     bits: float
 
 
-def even_marks(W: Tensor, blocksize: int = 32, offset: bool = False, kept: torch.dtype = torch.float16) -> Tensor:
+def even_marks(W: Tensor, blocksize: int = 32, offset: bool = False) -> Tensor:
     """W on 16 even marks per block and back, as llama.cpp's Q4_0 and (with `offset`) Q4_1 round, for any block size.
 
     Q4_0: marks −8 … 7 times a scale, so that the block's largest weight, whatever its sign, lies on mark −8. Q4_1: 16 marks from the
-    block's lowest weight to its highest. Scale and offset are `kept` in 16 bits, as there, or in 32.
+    block's lowest weight to its highest. Scale and offset are kept in 16 bits.
     """
     blocks = W.detach().float().reshape(-1, blocksize)
     if offset:
         low, high = blocks.aminmax(dim=1, keepdim=True)
         scale = (high - low) / 15
         codes = ((blocks - low) / scale.clamp(min=1e-38) + 0.5).floor().clamp(0, 15)
-        back = codes * scale.to(kept).float() + low.to(kept).float()
+        back = codes * scale.half().float() + low.half().float()
     else:
         largest = blocks.gather(1, blocks.abs().argmax(1, keepdim=True))
         scale = largest / -8
         codes = (blocks / scale.where(scale != 0, torch.ones_like(scale)) + 8.5).floor().clamp(0, 15)
-        back = (codes - 8) * scale.to(kept).float()
+        back = (codes - 8) * scale.half().float()
     return back.view_as(W)
 
 

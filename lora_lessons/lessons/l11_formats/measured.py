@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ...course import record
-from ...experiments import never_rounded, quantized_perplexity, sweep
+from ...experiments import quantized_perplexity, sweep
 from ...models import Base
 from ...quant.blockwise import restored
 from ...quant.gptq import Inputs, awq, gptq, output_error, round_to_nearest
@@ -26,7 +26,10 @@ Table = Mapping[str, Any]
 
 def q4_0(W: Tensor) -> Tensor:
     """W as llama.cpp's Q4_0 keeps it, up to 16 bits of its step: marks −8 … 7 in blocks of 32, the largest weight on −8."""
-    return never_rounded.even_marks(W, kept=torch.float32)
+    blocks = W.reshape(-1, 32)
+    step = blocks.gather(1, blocks.abs().argmax(1, keepdim=True)) / -8
+    step = step.where(step != 0, torch.ones_like(step))  # a block of zeros
+    return ((blocks / step).round().clamp(-8, 7) * step).view_as(W)
 
 
 def by_llama_cpp(W: Tensor) -> Tensor:

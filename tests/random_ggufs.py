@@ -25,6 +25,15 @@ SCALES = {
     Type.Q6_K: (208,),
 }
 POOL = 1 << 14
+# A model of one block whose rows are whole blocks of every type.
+LITTLE = {
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+}
 
 
 def blocks(kind, count, generator):

@@ -5,7 +5,7 @@ import time
 
 import gguf as library
 import pytest
-from random_ggufs import q4_k_m, write
+from random_ggufs import LITTLE, q4_k_m, write
 
 from lora_lessons import models
 from lora_lessons.errors import ModelError
@@ -13,13 +13,6 @@ from lora_lessons.models.gguf_header import Header, Listed, read_header
 from lora_lessons.tools.export import gguf
 
 HUGE = 2**62
-SIZES = {
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-}
 
 
 def text(words):
@@ -91,7 +84,7 @@ def test_a_whole_header_of_either_byte_order_is_walked_to_its_end(tmp_path, orde
 
 @pytest.mark.parametrize("alignment", [None, 256])
 def test_a_tensor_lies_where_the_gguf_library_finds_it(tmp_path, alignment):
-    file = write(tmp_path / "x.gguf", "llama", q4_k_m(1), fields={"general.alignment": alignment}, **SIZES)
+    file = write(tmp_path / "x.gguf", "llama", q4_k_m(1), fields={"general.alignment": alignment}, **LITTLE)
     reader, header = library.GGUFReader(file), read_header(file)
     found = {name: (one.sizes, one.type, one.offset) for name, one in header.tensors.items()}
     assert found == {one.name: (tuple(map(int, one.shape)), one.tensor_type, one.data_offset) for one in reader.tensors}

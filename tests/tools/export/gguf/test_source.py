@@ -11,15 +11,6 @@ from lora_lessons import models
 from lora_lessons.errors import ModelError
 from lora_lessons.tools.export import gguf
 
-SIZES = {
-    "hidden_size": 256,
-    "intermediate_size": 512,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-}
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -130,7 +121,7 @@ def test_a_template_that_does_not_end_is_a_sentence_before_llama_cpp_is_asked(li
 
 def test_a_gguf_is_exported_as_the_folder_of_the_same_model(tmp_path):
     """Its rows are in llama.cpp's order already: read back, and written in that order again."""
-    file = random_ggufs.write(tmp_path / "base.gguf", "llama", random_ggufs.q4_k_m(1), **SIZES)
+    file = random_ggufs.write(tmp_path / "base.gguf", "llama", random_ggufs.q4_k_m(1), **random_ggufs.LITTLE)
     base = models.load(file, "fp32", "cpu")
     base.model.save_pretrained(tmp_path / "folder")
     base.tokenizer.save_pretrained(tmp_path / "folder")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -86,8 +88,15 @@ def resident_bytes() -> int:
     return psutil.Process().memory_info().rss
 
 
+def forget_peak() -> None:
+    """Begin `peak_bytes` anew, what was freed before let go of first. On Linux; elsewhere the peak stays that of the whole process."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
 def peak_bytes() -> int:
-    """The most that this process ever held in memory, building included, mapped files too."""
+    """The most that this process held in memory, since `forget_peak` or ever; mapped files too."""
     if sys.platform == "win32":
         import psutil
 

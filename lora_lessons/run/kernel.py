@@ -29,7 +29,10 @@ def environment(out: Path) -> dict[str, str]:
 
 
 class PeakMemory:
-    """The largest resident size of a process tree, sampled ten times a second in a thread."""
+    """The largest resident size of a process tree that two samples in a row saw, ten a second, in a thread.
+
+    Two, because a child that was forked just now seems to hold all of its parent's memory once more.
+    """
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -41,8 +44,10 @@ class PeakMemory:
         stop = threading.Event()
 
         def sample() -> None:
+            before = 0
             while not stop.wait(0.1):
-                self.bytes = max(self.bytes, _tree_bytes(self.pid))
+                now = _tree_bytes(self.pid)
+                self.bytes, before = max(self.bytes, min(before, now)), now
 
         thread = threading.Thread(target=sample, daemon=True)
         thread.start()

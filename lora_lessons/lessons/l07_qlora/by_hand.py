@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 from ... import lora, tasks, training
 from ...course import own_code
@@ -72,13 +73,43 @@ def my_qlora() -> type[nn.Module]:
     return MyQLoRA
 
 
-def attach(model: nn.Module, layer: type[nn.Module], r: int, lora_alpha: float, seed: int = 0) -> None:
-    """Freeze `model` and put a QLoRA `layer` in the place of every Linear but the output head, in place.
+def attach(
+    model: nn.Module,
+    layer: type[nn.Module],
+    r: int,
+    lora_alpha: float,
+    seed: int = 0,
+    target_modules: str | Sequence[str] = "all-linear",
+) -> None:
+    """Freeze `model` and put a QLoRA `layer` in the place of the named Linears (all but the output head), in place.
 
-    One at a time, so that no more than one W is there packed and unpacked.
+    One at a time, so that no more than one W is there packed and unpacked; with progress.
     """
-    names = lora.resolve_targets(model, "all-linear")
+    names = tqdm(lora.resolve_targets(model, target_modules), desc="packing", unit="layer", leave=False)
     lora.replace_layers(model, names, lambda _, linear: layer(linear, r, lora_alpha), seed)
+
+
+@torch.no_grad()
+def as_the_courses(model: nn.Module, r: int, lora_alpha: float, dtype: torch.dtype) -> None:
+    """Replace every layer that `attach` made by the course's, with the same A and B and W unpacked once in `dtype`, in place.
+
+    So the model can be saved and answers quickly: a packed W would be unpacked anew for every word.
+    """
+    theirs = [(name, packed) for name, module in model.named_modules() if (packed := _packed_in(module))]
+    for name, packed in theirs:
+        layer: Any = model.get_submodule(name)
+        d, k = packed.shape
+        linear = nn.Linear(k, d, bias=layer.bias is not None, device="meta", dtype=dtype)
+        linear.weight, linear.bias = nn.Parameter(back(packed).to(dtype)), layer.bias
+        same = lora.LoRALinear(linear, r, lora_alpha)
+        same.lora_A.copy_(layer.lora_A)
+        same.lora_B.copy_(layer.lora_B)
+        model.set_submodule(name, same)
+
+
+def _packed_in(module: nn.Module) -> ByHand | None:
+    """The packed W among a layer's attributes, by whatever name; None where there is none."""
+    return next((one for one in vars(module).values() if isinstance(one, ByHand)), None)
 
 
 @torch.no_grad()

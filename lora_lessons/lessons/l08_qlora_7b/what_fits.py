@@ -1,26 +1,37 @@
-"""What lesson 08 trains here: the base that fits, a run that answers when memory runs out; recordings, and its records."""
+"""What lesson 08 trains here: the base that fits, a run that answers when memory runs out; recordings, and its records.
+
+On a card the base is packed as it is loaded, and the course's layers train. On a processor the learner's own do: they
+pack a base that is there in 16 bits.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ... import memory, models, tasks, training
+from matplotlib.figure import Figure
+
+from ... import lora, machine, memory, models, tasks, training
 from ...course import record
+from ...drawing import BLUE, label
 from ...errors import ModelError, first_line
 from ...experiments import recordings
 from ...experiments.seven_b import STAND_IN
 from ...paths import measurements
 from ...tools import planning
+from ..l07_qlora import by_hand
 
 SEVEN_B = "Qwen/Qwen2.5-7B-Instruct"  # of the hub
 SMALL = 3e8  # weights
+FELL = "The loss of a 1.5B falls as the small base's did."
+STORY = "run.json"  # beside the adapter: what its run was and took
 
 
 class Chosen(NamedTuple):
-    """A base in NF4, and what it is: real weights or random ones, said plainly."""
+    """A base, and what it is: real weights or random ones, said plainly."""
 
     model: Any
     tokenizer: Any  # the embedded base's own where the weights are random
@@ -29,15 +40,56 @@ class Chosen(NamedTuple):
     says: str
 
 
-def choose(model: str | Path = "") -> Chosen:
-    """`model` in NF4; where none is named, a 7B on a card, and the embedded base on a processor.
+def job(r: int, seq: int, batch_size: int) -> memory.Job:
+    """What a step is here: our loop on a card; on a processor layers by hand, the way that transformers goes.
 
-    Without a hub, random weights of a 7B's shape take the 7B's place. Raises ModelError when a model that was named cannot
-    be loaded.
+    For the plan a layer by hand is PEFT's: both keep x in 32 bits for the gradient of A.
+    """
+    if models.card():
+        return memory.Job("qlora", r, seq=seq, batch_size=batch_size, optimizer="paged_adamw_8bit")
+    here = models.best_precision().name
+    return memory.Job("qlora", r, seq=seq, batch_size=batch_size, dtype=here, layer="peft", fast=False)
+
+
+def steps_here(small: bool, profile: str = "quick") -> int:
+    """The steps of a processor, where none are asked for."""
+    return 8 if small and profile == "quick" else 24
+
+
+def beforehand(model: str | Path, job: memory.Job, steps: int) -> str:
+    """What `model` needs, said before anything is fetched: a download, memory by plan, and on a processor minutes.
+
+    Raises ModelError where there is no such model.
+    """
+    card = models.card()
+    base = model or (STAND_IN if card else models.EMBEDDED)
+    named = models.named(str(base))
+    fetch = f"{named.size / memory.GB:.1f} GB to fetch, once. " if named and not named.place.exists() else ""
+    planned = memory.predict(base, job, card=bool(card)).bill
+    step = f"{fetch}By plan a step needs {planned.total / memory.GB:.1f} GB"
+    if card:
+        return f"{step}."
+    loaded = memory.predict(base, replace(job, method="lora"), card=False).bill.weights
+    run, small = real_base(), 2 * planned.base < SMALL
+    steps = steps or steps_here(small)
+    times = planned.base / run["bill"]["base"]
+    rows = job.batch_size * job.seq / run["settings"]["seq"]
+    minutes = times * (run["seconds_packing"] + steps * rows * run["seconds_a_step"]) / 60
+    return (
+        f"{step}, and the base {loaded / memory.GB:.1f} GB while it is being packed. By the recording in section 4, packing and "
+        f"{steps} steps take about {max(1, round(minutes))} min."
+    )
+
+
+def choose(model: str | Path = "") -> Chosen:
+    """`model`; where none is named, a 7B on a card, and the embedded base on a processor.
+
+    In NF4 on a card. On a processor as it is computed fastest, for layers that pack it. Without a hub, random weights of a
+    7B's shape take the 7B's place on a card. Raises ModelError when a model that was named cannot be loaded.
     """
     card = models.card()
     try:
-        base = models.load(model or (SEVEN_B if card else models.EMBEDDED), "nf4")
+        base = models.load(model or (SEVEN_B if card else models.EMBEDDED), "nf4" if card else "auto")
     except ModelError as error:
         if model or not card:
             raise
@@ -47,45 +99,71 @@ def choose(model: str | Path = "") -> Chosen:
             "memory and speed are true, but what it says is noise."
         )
         return Chosen(models.random_base(STAND_IN), tokenizer, STAND_IN, "random", says)
-    says = f"{base.name}, its real weights, in NF4 on {card[0] if card else 'the processor'}."
+    says = f"{base.name}, its real weights, {f'in NF4 on {card[0]}' if card else 'on the processor'}."
     if not (model or card):
-        says = f"No card here, so these cells train {base.name} in NF4 on the processor."
+        says = f"No card here, so these cells train {base.name} on the processor."
     return Chosen(*base, "real", says)
 
 
-def settings_for(model: Any, steps: int, batch_size: int, seed: int) -> training.Settings:
+def attach(model: Any, r: int, lora_alpha: float, target_modules: str | Sequence[str], seed: int) -> float:
+    """Adapters on `model`, in place: the course's on a card; on a processor the learner's layers of lesson 07, which pack it.
+
+    Returns the seconds.
+    """
+    start = time.perf_counter()
+    if models.card():
+        lora.attach(model, r, lora_alpha, target_modules, seed=seed)
+    else:
+        by_hand.attach(model, by_hand.my_qlora(), r, lora_alpha, seed, target_modules)
+    return time.perf_counter() - start
+
+
+def settings_for(model: Any, steps: int, batch_size: int, seed: int, profile: str = "quick") -> training.Settings:
     """How lesson 08 trains: checkpointing always; on a card AdamW with 8-bit moments in pageable memory.
 
     The embedded base learns at lesson 03's rate, a 7B on a card at that of QLoRA's authors, and what lies between in between.
     """
-    card = models.card() is not None
-    rate = 4e-3 if models.base_weights(model) < SMALL else 1e-3
+    card, small = models.card() is not None, models.base_weights(model) < SMALL
+    rate = 4e-3 if small else 1e-3
     return training.Settings(
-        steps=steps or (50 if card else 8),
+        steps=steps or (50 if card else steps_here(small, profile)),
         batch_size=batch_size,
         learning_rate=2e-4 if card else rate,
         seed=seed,
         gradient_checkpointing=True,
+        checkpoint_every=2,  # a step of a large base may take half a minute
         optimizer="paged_adamw_8bit" if card else "adamw",
     )
 
 
 def train(
-    model: Any, rows: Sequence[tasks.Encoded], settings: training.Settings, shape: Any, job: memory.Job
-) -> training.Training:
-    """training.train; when memory runs out, the ledger and the next setting to try are the answer.
+    model: Any, rows: Sequence[tasks.Encoded], settings: training.Settings, job: memory.Job
+) -> tuple[training.Training, int]:
+    """training.train, and the bytes that it held at most: the model's tensors, and by how much the process then grew.
 
-    Raises TrainingStopped with both, and as training.train does.
+    When memory runs out, the ledger and the next setting to try are the answer: raises TrainingStopped with both, and as
+    training.train does.
     """
     import torch
 
+    there = memory.held_bytes(by_hand.tensors_in(model))
+    machine.forget_peak()
+    libraries = machine.resident_bytes() - there
     try:
-        return training.train(model, rows, settings)
+        run = training.train(model, rows, settings)
     except torch.OutOfMemoryError as error:
         here = models.card()
         card, room = here or ("", planning.card_bytes(8))
         job = planning.on_card(job, card) if card else job
-        raise training.TrainingStopped(f"the card's memory ran out. {advice(shape, job, room)}") from error
+        said = advice(memory.shape_of(model.config), job, room)
+        raise training.TrainingStopped(f"the card's memory ran out. {said}") from error
+    return run, torch.cuda.max_memory_allocated() if models.card() else machine.peak_bytes() - libraries
+
+
+def unpack(model: Any, r: int, lora_alpha: float) -> None:
+    """On a processor, the learner's layers replaced by the course's around W unpacked once, in place: a packed W is unpacked for every word."""
+    if not models.card():
+        by_hand.as_the_courses(model, r, lora_alpha, model.dtype)
 
 
 def advice(shape: Any, job: memory.Job, room: float) -> str:
@@ -144,6 +222,73 @@ def record_run(after: float, run: training.Training) -> None:
     """The held-out loss after the run that was made here, and its speed."""
     record("run.tokens_per_second", run.tokens_per_second, "tokens/s", volatile=True)
     record("loss.after", after, "nats, held-out topics")
+
+
+def keep_story(
+    folder: Path,
+    chosen: Chosen,
+    job: memory.Job,
+    run: training.Training,
+    said: Sequence[str],
+    losses: Sequence[float],
+    packing: float,
+    held: int,
+) -> None:
+    """Beside the adapter in `folder`: what the run was, took and came to, as `real_base` reads it.
+
+    `said` is a question and the answers before and after, `losses` are the two held-out ones, `packing` is in seconds, and
+    `held` the bytes that training held.
+    """
+    found = machine.stamp() | {
+        "what": f"LoRA on {chosen.name} in NF4, {len(run.losses)} steps by lesson 08",
+        "weights": chosen.weights,
+        "base": chosen.name,
+        "settings": {"r": job.r, "seq": job.seq, "batch_size": job.batch_size, "dtype": job.dtype},
+        "bill": memory.predict(chosen.model.config, job, card=bool(models.card())).bill._asdict(),
+        "held_bytes": held,
+        "losses": [round(loss, 4) for loss in run.losses],
+        "seconds_packing": round(packing, 1),
+        "seconds_a_step": round(run.seconds / len(run.losses), 2),
+        **dict(zip(("question", "answer_before", "answer_after"), said, strict=True)),
+        **dict(zip(("loss_before", "loss_after"), (round(loss, 4) for loss in losses), strict=True)),
+    }
+    recordings.write(folder / STORY, found)
+
+
+def real_base() -> dict[str, Any]:
+    """The recorded run of this lesson on a 1.5B. Raises as `recordings.recorded`."""
+    return recordings.recorded("lesson_08_by_hand")
+
+
+def record_real(run: Mapping[str, Any]) -> None:
+    """What is kept of the recorded run on a 1.5B."""
+    record("real.steps", len(run["losses"]), "steps")
+    record("real.step", run["seconds_a_step"], "s per step, by hand")
+    record("real.minutes", run["seconds_whole"] / 60, "minutes, the whole lesson")
+    record("real.packing", run["seconds_packing"], "s to pack the base")
+    record("real.before", run["loss_before"], "nats, held-out topics")
+    record("real.after", run["loss_after"], "nats, held-out topics")
+    record("real.held", run["held_bytes"] / memory.GB, "GB held while it trained, Python and its libraries aside")
+    record("real.planned", sum(run["bill"].values()) / memory.GB, "GB planned")
+
+
+def in_words(run: Mapping[str, Any]) -> str:
+    """A run as lines: where and when, the answers before and after."""
+    return (
+        f"Recorded on {run['machine']}, {run['date']}: {run['base']}, {len(run['losses'])} steps\n"
+        f"\n{run['question']}\nbefore: {run['answer_before']}\nafter:  {run['answer_after']}"
+    )
+
+
+def curve(run: Mapping[str, Any]) -> Figure:
+    """The loss of each recorded step."""
+    figure = Figure(figsize=(7.2, 2.3), layout="constrained")
+    ax = figure.subplots()
+    losses = run["losses"]
+    ax.plot(range(1, len(losses) + 1), losses, color=BLUE, marker="o", ms=3.5)
+    label(ax, len(losses), losses[-1], f"{losses[-1]:.2f}", BLUE)
+    ax.set(xlabel="step", ylabel="loss, nats", ylim=(0, None), xlim=(0.5, len(losses) + 2))
+    return figure
 
 
 def record_file(written: int, promised: int, millions: Mapping[int, float]) -> None:

@@ -5,11 +5,9 @@ A 4-bit base is kept so that it can be cut; what a rank holds and what travels b
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import bitsandbytes as bnb
@@ -19,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather, DefaultReduceScatter
 
-from ...machine import peak_bytes
+from ... import machine
 from ...tasks import Encoded
 from ...training.processes import Alone
 from ...training.settings import TrainingStopped
@@ -150,20 +148,15 @@ def sharded_bytes(model: nn.Module) -> int:
 
 
 def forget_peak() -> None:
-    """Begin to look for the peak now: what loading took is let go of first, and no longer counts.
-
-    On Linux and on cards. Elsewhere the peak is that of the whole process, loading included.
-    """
+    """Begin to look for the peak now, on a card and in this process: what loading took no longer counts."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
+    machine.forget_peak()
 
 
 def peak() -> int:
     """The most bytes since `forget_peak`: of a card's tensors, or of the process on a CPU, libraries included."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_bytes()
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else machine.peak_bytes()
 
 
 class Traffic:

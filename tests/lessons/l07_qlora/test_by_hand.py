@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from tiny_folders import examples, make_folder
 from torch import nn
 
-from lora_lessons import models, tasks
+from lora_lessons import lora, models, tasks
+from lora_lessons.adapter import save_adapter
 from lora_lessons.course import exercises, learner, own_code
 from lora_lessons.lessons.l03_train_lora.by_hand import train_by_hand
 from lora_lessons.lessons.l06_quantization.by_hand import back, nf4
@@ -91,6 +92,22 @@ def test_attached_layers_start_alike_from_a_seed_and_hold_no_linear(folder):
     assert torch.equal(one.get_submodule(name).lora_A, other.get_submodule(name).lora_A)
     assert [n for n, m in one.named_modules() if isinstance(m, nn.Linear)] == ["lm_head"]
     assert {n.rpartition(".")[2] for n, p in one.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}
+
+
+def test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter(folder, tmp_path):
+    base = models.load(folder, "fp32", device="cpu")
+    by_hand.attach(base.model, by_hand.MyQLoRA, r=2, lora_alpha=4)
+    batch = tasks.collate(examples(), pad_id=0)
+    train_by_hand(base.model, [batch] * 2, 1e-2)
+    with torch.no_grad():
+        packed = base.model(**batch).logits
+        by_hand.as_the_courses(base.model, 2, 4, torch.float32)
+        assert torch.allclose(base.model(**batch).logits, packed, atol=1e-5)
+    save_adapter(base.model, tmp_path / "adapter", str(folder))
+    lora.detach(base.model)
+    theirs = PeftModel.from_pretrained(base.model, str(tmp_path / "adapter"))
+    with torch.no_grad():
+        assert torch.allclose(theirs(**batch).logits, packed, atol=1e-5)
 
 
 def solve(id, source, tmp_path):

@@ -1,4 +1,7 @@
-"""What lesson 08 trains without a card: what is chosen, and what is said when memory runs out."""
+"""What lesson 08 trains without a card: what is chosen and said beforehand, its story, and what is said when memory runs out."""
+
+import re
+import sys
 
 import pytest
 import torch
@@ -6,6 +9,7 @@ import torch
 from lora_lessons import lora, memory, models, training
 from lora_lessons.adapter import ADAPTER_WEIGHTS, save_adapter
 from lora_lessons.errors import ModelError
+from lora_lessons.experiments import recordings
 from lora_lessons.lessons.l08_qlora_7b import what_fits
 from lora_lessons.tools import planning
 
@@ -25,10 +29,15 @@ def no_hub(monkeypatch):
     monkeypatch.setattr(models, "random_base", lambda name: f"random {name}")
 
 
-def test_without_a_card_it_is_the_embedded_base_in_nf4():
+def test_without_a_card_the_learners_layers_pack_the_embedded_base(capsys):
     chosen = what_fits.choose()
     assert chosen.weights == "real" and chosen.name == models.EMBEDDED_NAME and chosen.says.startswith("No card here")
-    assert lora.resolve_targets(chosen.model, "all-linear") and chosen.model.is_loaded_in_4bit
+    q_proj = "model.layers.0.self_attn.q_proj"
+    what_fits.attach(chosen.model, 8, 16, [q_proj.removeprefix("model.")], seed=0)
+    assert type(chosen.model.get_submodule(q_proj)).__name__ == "MyQLoRA"
+    assert "to train your own, solve exercise 07.5" in capsys.readouterr().out
+    what_fits.unpack(chosen.model, 8, 16)
+    assert [name for name, _ in lora.lora_layers(chosen.model)] == [q_proj]
 
 
 def test_with_a_card_and_no_hub_random_weights_are_said_to_be_random(no_hub, tmp_path):
@@ -43,7 +52,40 @@ def test_with_a_card_and_no_hub_random_weights_are_said_to_be_random(no_hub, tmp
 
 def test_without_a_card_a_base_that_is_named_is_trained():
     chosen = what_fits.choose(models.embedded_folder())
-    assert chosen.model.is_loaded_in_4bit and chosen.says.endswith("its real weights, in NF4 on the processor.")
+    assert chosen.says.endswith("its real weights, on the processor.")
+
+
+def test_a_download_memory_and_minutes_are_said_beforehand(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys.modules["lora_lessons.models.named"], "cache_dir", lambda: tmp_path)
+    job = what_fits.job(16, 256, 1)
+    small, large, longer = (
+        what_fits.beforehand(*asked)
+        for asked in (("", job, 0), ("qwen2.5-coder-1.5b", job, 0), ("qwen2.5-coder-1.5b", job, 160))
+    )
+    assert "1.1 GB to fetch, once" in large and "fetch" not in small
+    assert "8 steps take about 1 min" in small and "24 steps" in large
+    gb, minutes = (
+        [float(re.search(rf"([\d.]+) {unit}", said.partition("By plan")[2])[1]) for said in (small, large, longer)]
+        for unit in ("GB", "min")
+    )
+    assert gb[0] < gb[1] == gb[2] and minutes[0] < minutes[1] < minutes[2]
+
+
+def test_a_runs_story_is_what_the_lesson_replays(tiny_model, tmp_path, monkeypatch):
+    lora.attach(tiny_model, r=4)
+    run = training.Training(steps=2, losses=[5.0, 3.0], seconds=9.0)
+    chosen = what_fits.Chosen(tiny_model, None, "Tiny", "random", "")
+    said = "How?", "Boil it.", "Keep the lamp lit."
+    what_fits.keep_story(tmp_path, chosen, what_fits.job(4, 64, 1), run, said, (4.5, 2.5), 1.26, 3_000_000_000)
+    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
+    (tmp_path / what_fits.STORY).rename(tmp_path / "lesson_08_by_hand.json")
+    real, kept = what_fits.real_base(), {}
+    monkeypatch.setattr(what_fits, "record", lambda name, value, _: kept.update({name: value}))
+    what_fits.record_real(real | {"seconds_whole": 600})
+    assert (kept["real.step"], kept["real.before"], kept["real.after"], kept["real.held"]) == (4.5, 4.5, 2.5, 3.0)
+    words = what_fits.in_words(real)
+    assert "Tiny, 2 steps" in words and "before: Boil it." in words and "after:  Keep the lamp lit." in words
+    assert list(what_fits.curve(real).axes[0].lines[0].get_ydata()) == [5.0, 3.0]
 
 
 def test_it_trains_in_pages_of_8_bit_moments_on_a_card_alone(tiny_model, monkeypatch):
@@ -68,7 +110,8 @@ def test_out_of_memory_is_answered_with_the_bill_and_the_next_setting(monkeypatc
     monkeypatch.setattr(models, "card", lambda: ("A Card", 8.0 * 2**30))
     job = memory.Job("qlora", seq=4096, gradient_checkpointing=False)
     with pytest.raises(training.TrainingStopped) as stopped:
-        what_fits.train(None, [], what_fits.settings_for(models.shape("Llama-2-7B"), 1, 1, 0), "Llama-2-7B", job)
+        model = models.shape("Llama-2-7B")
+        what_fits.train(model, [], what_fits.settings_for(model, 1, 1, 0), job)
     said = str(stopped.value)
     assert said.startswith("the card's memory ran out. Planned: ") and "activations" in said
     assert "It does not fit" in said and "Change first: checkpointing" in said

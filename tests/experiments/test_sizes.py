@@ -77,7 +77,9 @@ def test_what_tells_most_comes_first_and_no_cell_twice():
         titles = {cell.size.title for cell in cells if cell.claim == claim}
         assert titles == {"135M", "0.5B"} | ({"1.5B"} if claim != "delta" else set()), claim
     assert not [c for c in cells if c.size.full is None and c.settings.get("full")]
-    assert {c.seed for c in cells if c.claim == "cut_w"} == {0} and {c.seed for c in cells if c.claim == "rank"} == {
+    assert {c.seed for c in cells if c.claim in ("cut_w", "rate")} == {0} and {
+        c.seed for c in cells if c.claim == "rank"
+    } == {
         0,
         1,
         2,
@@ -172,6 +174,8 @@ def test_how_long_a_cell_takes_is_told_by_its_like_and_else_by_the_next_size():
     other_way, same_way = row(some(half, "base4", "int4"), seconds=40), row(some(half, "base4", "fp4", 1), seconds=60)
     assert running.expected(cell, [elsewhere, other_way]) == 40
     assert running.expected(cell, [elsewhere, other_way, same_way]) == 60
+    in_full = some(half, "rate", "full 0.0001")
+    assert running.expected(in_full, [row(some(half, "rate", "LoRA 0.001"), seconds=5)]) != 5
 
 
 def test_the_list_says_of_each_cell_whether_it_is_done_and_how_long_the_others_take():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -40,10 +41,16 @@ def small_multiples(
         for x in range(1, len(kin)):
             if kin[x] != kin[x - 1]:
                 ax.axvline(x - 0.5, color=GREY, lw=1, ls="--")
+        if not any(isinstance(value, Spread) for value in line.at.values()):
+            ax.set_yticks([])
+        elif line.quantity.log:
+            ax.set_yscale("log")
+        elif line.quantity.form.startswith("+"):
+            ax.axhline(0, color="black", lw=1)
         ax.set_xticks(range(len(titles)), titles)
         ax.set_xlim(-0.5, len(titles) - 0.5)
         ax.margins(y=0.25)
-        ax.set_title(f"{line.quantity.name}", size=8.5, wrap=True)
+        ax.set_title(fill(line.quantity.name, 26), size=9)
         ax.set_ylabel(line.quantity.unit, size=8)
         ax.tick_params(labelsize=8)
         at = ", ".join(f"{title} {said(value, line.quantity.form)}" for title, value in line.at.items())

@@ -72,11 +72,15 @@ def done(rows: Sequence[Row], steps: int = STEPS) -> dict[tuple[str, str, str, i
 
 def expected(cell: Cell, rows: Sequence[Row]) -> float:
     """Seconds that a cell will take: as its like did at this size, else at another size, else by guess."""
-    here = [row for row in rows if row["claim"] == cell.claim and row["size"] == cell.size.name]
+
+    def is_like(row: Row) -> bool:
+        return row["claim"] == cell.claim and row["how"].get("full") == cell.settings.get("full")
+
+    here = [row for row in rows if is_like(row) and row["size"] == cell.size.name]
     for like in ([row for row in here if row["way"] == cell.way], here):
         if like:
             return fmean(row["seconds"] for row in like)
-    others = [row for row in rows if row["claim"] == cell.claim and row["size"] in SIZES]
+    others = [row for row in rows if is_like(row) and row["size"] in SIZES]
     elsewhere = [row["seconds"] / pace(SIZES[row["size"]]) for row in others]
     return pace(cell.size) * (fmean(elsewhere) if elsewhere else CLAIMS[cell.claim].seconds)
 

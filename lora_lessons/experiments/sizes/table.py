@@ -32,6 +32,7 @@ class Quantity(NamedTuple):
     of: Callable[[Found], float]  # raises KeyError while a way is missing
     form: str = ".2f"
     full: bool = False  # whether it needs full fine-tuning
+    log: bool = False  # whether its axis is
 
 
 def _more(way: str, than: str, what: str = "loss") -> Callable[[Found], float]:
@@ -142,7 +143,11 @@ QUANTITIES: dict[str, list[Quantity]] = {
     ],
     "cut_w": [
         Quantity(
-            f"every W cut to {words} numbers", "times the perplexity", _times(f"stored_{share:g}", "intact"), ",.3g"
+            f"every W cut to {words} numbers",
+            "times the perplexity",
+            _times(f"stored_{share:g}", "intact"),
+            ",.3g",
+            log=True,
         )
         for words, share in zip(("half its", "as many"), STORED, strict=True)
     ],

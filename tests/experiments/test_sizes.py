@@ -29,7 +29,7 @@ STEPS = 2
 def tiny(tmp_path_factory):
     """A size of its own: a random Qwen2 of one block in a GGUF."""
     file = write(tmp_path_factory.mktemp("tiny") / "tiny.gguf", "qwen2", lambda _: Type.Q8_0, **LITTLE)
-    return sizes.Size(str(file), "tiny", "Tiny", "Q8_0", 1_000_000, 4e-3, 2e-3)
+    return sizes.AskedBase(str(file), "tiny", "Tiny", "Q8_0", 1_000_000, 4e-3, 2e-3)
 
 
 @pytest.fixture

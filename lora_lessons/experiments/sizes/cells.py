@@ -17,7 +17,7 @@ RANKS = (1, 8, 64)  # that ΔW is cut to, and LoRA trained at
 STORED = (0.5, 1.0)
 
 
-class Size(NamedTuple):
+class AskedBase(NamedTuple):
     """A base that the claims are asked of: a column of the table."""
 
     name: str  # what models.load takes
@@ -35,15 +35,15 @@ class Size(NamedTuple):
         return "" if self.full else f"not here: {state:.0f} GB of weights, gradients and moments"
 
 
-def _qwen(name: str, title: str, rate: float, full: float | None) -> Size:
-    return Size(name, title, "Qwen2.5-Coder", "Q4_K_M", NAMED[name].unpacked // 2, rate, full)
+def _qwen(name: str, title: str, rate: float, full: float | None) -> AskedBase:
+    return AskedBase(name, title, "Qwen2.5-Coder", "Q4_K_M", NAMED[name].unpacked // 2, rate, full)
 
 
-# Another column is another line: with a card and a hub, Size("Qwen/Qwen2.5-7B-Instruct", "7B", "Qwen2.5", "", 7_615_616_512, …).
+# Another column is another line: with a card and a hub, AskedBase("Qwen/Qwen2.5-7B-Instruct", "7B", "Qwen2.5", "", 7_615_616_512, …).
 SIZES = {
     size.name: size
     for size in (
-        Size(EMBEDDED, "135M", "SmolLM2", "Q4_1", 134_515_008, 4e-3, 2e-4),
+        AskedBase(EMBEDDED, "135M", "SmolLM2", "Q4_1", 134_515_008, 4e-3, 2e-4),
         _qwen("qwen2.5-coder-0.5b", "0.5B", 2e-3, 1e-4),
         _qwen("qwen2.5-coder-1.5b", "1.5B", 1e-3, None),
     )
@@ -52,7 +52,7 @@ SIZES = {
 Settings = Mapping[str, Any]
 
 
-class Claim(NamedTuple):
+class Question(NamedTuple):
     """What is asked, and the ways that are measured for it, each with its settings."""
 
     asks: str
@@ -75,42 +75,42 @@ def rate_way(method: str, rate: float) -> str:
 
 _ALPHAS = [(r, alpha) for r in (8, 64, 1) for alpha in dict.fromkeys((ALPHA, 2 * r))]
 _RATES = {"LoRA": (1e-3, 2e-3, 5e-4, 4e-3, 8e-3), "full": (1e-4, 2e-4, 5e-5, 4e-4)}
-CLAIMS: dict[str, Claim] = {
-    "delta": Claim(
+CLAIMS: dict[str, Question] = {
+    "delta": Question(
         "what full fine-tuning's ΔW is made of, and what is left of it when it is cut",
         "03",
         {"": {"full": True}},
         90,
     ),
-    "rank": Claim(
+    "rank": Question(
         "rank 1, 8 and 64, at α = 16 and at α = 2r",
         "05",
         {lora_way(*ra): dict(zip(("r", "lora_alpha"), ra, strict=True)) for ra in _ALPHAS},
         25,
     ),
-    "base4": Claim(
+    "base4": Question(
         "LoRA on a base in 16 bits, NF4, FP4 and int4",
         "07",
         {form: {"base": form} for form in ("16-bit", "nf4+double", "fp4", "int4")},
         45,
     ),
-    "merge": Claim("what is left of an adapter that is merged", "09", {"": {}}, 90),
-    "forget": Claim(
+    "merge": Question("what is left of an adapter that is merged", "09", {"": {}}, 90),
+    "forget": Question(
         "plain English and format drift after training",
         "09",
         {"base": {"trained": False}, "LoRA": {"trained": True}},
         35,
     ),
-    "cut_w": Claim("perplexity when every W is cut", "01", {"": {}}, 25, trains=False),
-    "formats": Claim("perplexity when every W is rounded by a format", "11", {"": {}}, 60, trains=False),
-    "rate": Claim(
+    "cut_w": Question("perplexity when every W is cut", "01", {"": {}}, 25, trains=False),
+    "formats": Question("perplexity when every W is rounded by a format", "11", {"": {}}, 60, trains=False),
+    "rate": Question(
         "the best learning rate of LoRA and of full fine-tuning",
         "03",
         {rate_way(m, rate): {"rate": rate, "full": m == "full"} for m, rates in _RATES.items() for rate in rates},
         30,
         seeds=1,
     ),
-    "memory": Claim(
+    "memory": Question(
         "predicted and measured memory of a training step",
         "08",
         {"LoRA": {"method": "lora"}, "QLoRA": {"method": "qlora"}},
@@ -123,7 +123,7 @@ CLAIMS: dict[str, Claim] = {
 class Cell(NamedTuple):
     """One measurement."""
 
-    size: Size
+    size: AskedBase
     claim: str
     way: str
     seed: int
@@ -156,12 +156,12 @@ def _drawn(claim: str, way: str) -> bool:
     return CLAIMS[claim].trains and CLAIMS[claim].ways[way].get("trained", True)
 
 
-def can(size: Size, settings: Settings) -> bool:
+def can(size: AskedBase, settings: Settings) -> bool:
     """Whether a way is gone at this size."""
     return not settings.get("full") or size.full is not None
 
 
-def of(size: Size, claims: Iterable[str] = CLAIMS, seeds: Sequence[int] = SEEDS) -> Iterator[Cell]:
+def of(size: AskedBase, claims: Iterable[str] = CLAIMS, seeds: Sequence[int] = SEEDS) -> Iterator[Cell]:
     """The cells of a size, claim by claim and seed by seed."""
     for claim in claims:
         for seed in (one for one in seeds if one < CLAIMS[claim].seeds):
@@ -178,7 +178,7 @@ FIRST = (
 )
 
 
-def cells(sizes: Mapping[str, Size] = SIZES, only: str = "", size: str = "") -> list[Cell]:
+def cells(sizes: Mapping[str, AskedBase] = SIZES, only: str = "", size: str = "") -> list[Cell]:
     """Every cell in the order of measuring; of one claim or size alone where that is asked.
 
     First what FIRST names, then of every size all claims with one seed, then the other seeds. Raises ValueError for a

@@ -25,7 +25,7 @@ from ...quant.blockwise import restored
 from ...training.losses import plain
 from ...training.settings import make_optimizer
 from .. import never_rounded, quantized_perplexity, survives
-from .cells import ALPHA, BATCH, RANKS, STEPS, STORED, R, Settings, Size
+from .cells import ALPHA, BATCH, RANKS, STEPS, STORED, AskedBase, R, Settings
 
 TASK = "persona"
 READ = 3000  # characters of the general text that a cut base reads, as in lesson 01
@@ -40,7 +40,7 @@ Found = dict[str, float]
 class Subject:
     """A size in hand: its base, loaded once and only while it is used, and the task in its tokens."""
 
-    def __init__(self, size: Size, steps: int = STEPS) -> None:
+    def __init__(self, size: AskedBase, steps: int = STEPS) -> None:
         self.size, self.steps = size, steps
         self.loading = 0.0  # seconds that loading the base took so far
         self.task = tasks.load_task(TASK)

@@ -9,14 +9,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ...drawing import BLUE, GREY
-from .cells import CLAIMS, SIZES, STEPS, Size
+from .cells import CLAIMS, SIZES, STEPS, AskedBase
 from .table import OPEN, Spread, families, said, table
 
 COLUMNS = 3
 
 
 def small_multiples(
-    record: Mapping[str, Any], sizes: Mapping[str, Size] = SIZES, steps: int = STEPS
+    record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS
 ) -> tuple[Figure, str]:
     """One axis a claim, with its first quantity at each size; and the same in words.
 

@@ -11,7 +11,7 @@ from ...errors import ModelError
 from ...machine import stamp
 from ...training import TrainingStopped
 from ..recordings import answer
-from .cells import Cell, Size
+from .cells import AskedBase, Cell
 from .measures import MEASURES, Subject
 from .running import expected, in_minutes, keep, rows_in
 
@@ -21,7 +21,7 @@ def measure(wanted: dict[str, Any], folder: Path | None = None) -> None:
 
     Raises ModelError at the end when some of them failed; they stay open.
     """
-    size, file, end, steps = Size(**wanted["size"]), Path(wanted["file"]), wanted["end"], wanted["steps"]
+    size, file, end, steps = AskedBase(**wanted["size"]), Path(wanted["file"]), wanted["end"], wanted["steps"]
     subject, late, failed = Subject(size, steps), 0, 0
     for number, (claim, way, seed) in enumerate(wanted["cells"], 1):
         cell = Cell(size, claim, way, seed)

@@ -18,7 +18,7 @@ from ...machine import stamp
 from ...paths import measurements
 from .. import recordings
 from ..recordings import LARGE_PAGES, run_in_process
-from .cells import CLAIMS, SIZES, STEPS, Cell, Size, of
+from .cells import CLAIMS, SIZES, STEPS, AskedBase, Cell, of
 
 NAME = "sizes"
 ALONE = ("memory",)  # whose peak must be a process's own
@@ -85,12 +85,12 @@ def expected(cell: Cell, rows: Sequence[Row]) -> float:
     return pace(cell.size) * (fmean(elsewhere) if elsewhere else CLAIMS[cell.claim].seconds)
 
 
-def pace(size: Size) -> float:
+def pace(size: AskedBase) -> float:
     """How many times as long as on the 135M something takes."""
     return (size.weights / SMALL) ** 0.8
 
 
-def loading(size: Size) -> float:
+def loading(size: AskedBase) -> float:
     """Seconds until a process has a base."""
     return 10 + LOADING * size.weights / 1e9
 

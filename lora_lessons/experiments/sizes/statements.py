@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .cells import ALPHA, SIZES, STEPS, Size
+from .cells import ALPHA, SIZES, STEPS, AskedBase
 from .table import OPEN, Spread, table
 
 SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"
@@ -98,7 +98,9 @@ STATEMENTS: dict[str, Statement] = {
 }
 
 
-def seen(record: Mapping[str, Any], sizes: Mapping[str, Size] = SIZES, steps: int = STEPS) -> dict[str, dict[str, str]]:
+def seen(
+    record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS
+) -> dict[str, dict[str, str]]:
     """For each statement, by the size's title: SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED, or OPEN, and nothing else.
 
     The weakest of what it needs decides: one that is not so, then one that was not asked or measured, then one not told.

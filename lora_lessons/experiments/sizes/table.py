@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..sweep.table import summary
-from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, R, Size, lora_way, of
+from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, lora_way, of
 from .running import Row, done
 
 OPEN = "not measured yet"
@@ -168,7 +168,7 @@ QUANTITIES: dict[str, list[Quantity]] = {
 }
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """A quantity at every size: a spread, or why there is none."""
 
     claim: str
@@ -176,17 +176,17 @@ class Line(NamedTuple):
     at: Mapping[str, Spread | str]  # by the size's title
 
 
-def table(record: Mapping[str, Any], sizes: Mapping[str, Size] = SIZES, steps: int = STEPS) -> list[Line]:
+def table(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS) -> list[TableLine]:
     """Every quantity of every claim at every size. What was not measured says so, and what cannot be says why."""
     rows = list(done(record["rows"], steps).values())
     return [
-        Line(claim, one, {size.title: _at(size, claim, one, rows) for size in sizes.values()})
+        TableLine(claim, one, {size.title: _at(size, claim, one, rows) for size in sizes.values()})
         for claim in CLAIMS
         for one in QUANTITIES[claim]
     ]
 
 
-def _at(size: Size, claim: str, quantity: Quantity, rows: Sequence[Row]) -> Spread | str:
+def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) -> Spread | str:
     if quantity.full and size.why_not_full:
         return size.why_not_full
     mine = [row for row in rows if row["claim"] == claim and row["size"] == size.name]
@@ -217,7 +217,7 @@ def said(value: Spread | str, form: str) -> str:
     return f"{value.mean:{form}} ({value.low:{form}} to {value.high:{form}})"
 
 
-def lines(record: Mapping[str, Any], sizes: Mapping[str, Size] = SIZES, steps: int = STEPS) -> Iterator[str]:
+def lines(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS) -> Iterator[str]:
     """The table as text, the sizes' families above it: with the first step in size the family changes, too."""
     yield families(sizes)
     claim = ""
@@ -229,7 +229,7 @@ def lines(record: Mapping[str, Any], sizes: Mapping[str, Size] = SIZES, steps: i
         yield f"  {words:<66}" + "   ".join(f"{t}: {said(v, line.quantity.form)}" for t, v in line.at.items())
 
 
-def families(sizes: Mapping[str, Size] = SIZES) -> str:
+def families(sizes: Mapping[str, AskedBase] = SIZES) -> str:
     """Which bases the sizes are, and what beside the size differs between them."""
     named = "; ".join(f"{s.title}: {s.family}, {s.rounded or 'never rounded'}" for s in sizes.values())
     several = len({size.family for size in sizes.values()}) > 1

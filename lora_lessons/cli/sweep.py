@@ -102,14 +102,15 @@ WHAT = (
     "(about a quarter of an hour), with --model Trainer and ours on a base of yours; layer: one LoRA layer by us, PEFT, loralib's formula and the fast path, beside the bare "
     "one; growth: a step's time and memory as rank, text and depth grow, beside the ledger; memory: predicted, measured and "
     "error of each setting; quantize: our NF4 beside bitsandbytes'; encoder: rounding and QLoRA on a base that was never "
-    "rounded before; course: each lesson's seconds in the newest report, beside the recorded ones."
+    "rounded before; course: each lesson's seconds in the newest report, beside the recorded ones; sizes: the claims of the "
+    "course at 135M, 0.5B and 1.5B, cell by cell (hours; killed, the same command goes on)."
 )
 
 
 def bench(
     what: Annotated[
-        Literal["train", "layer", "growth", "memory", "quantize", "encoder", "course"],
-        typer.Argument(metavar="train|layer|growth|memory|quantize|encoder|course", help=WHAT),
+        Literal["train", "layer", "growth", "memory", "quantize", "encoder", "course", "sizes"],
+        typer.Argument(metavar="train|layer|growth|memory|quantize|encoder|course|sizes", help=WHAT),
     ],
     model: Annotated[
         str | None,
@@ -138,6 +139,16 @@ def bench(
     run: Annotated[
         bool, typer.Option("--run", help="For course: run every lesson first, every training anew.")
     ] = False,
+    only: Annotated[str, typer.Option(metavar="CLAIM", help="For sizes: the cells of this claim alone.")] = "",
+    size: Annotated[str, typer.Option(metavar="NAME", help="For sizes: the cells of this base alone.")] = "",
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="N", help="For sizes: begin no cell that would probably not be done in N minutes."),
+    ] = None,
+    as_list: Annotated[
+        bool,
+        typer.Option("--list", help="For sizes: say which cells are done and how long the others take; measure none."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, and the tables on standard error.")
     ] = False,
@@ -159,12 +170,19 @@ def bench(
         raise ValueError("--run runs the lessons: it belongs to `lora-lessons bench course`.")
     if precision and what != "train":
         raise ValueError("--precision says what is trained in: it belongs to `lora-lessons bench train`.")
+    if what != "sizes" and (only or size or minutes is not None or as_list):
+        raise ValueError(
+            "--only, --size, --minutes and --list choose cells: they belong to `lora-lessons bench sizes`."
+        )
     if what == "train" and record and (model or precision):
         raise ValueError(
             "the course records its own base, as this machine computes it: leave out --record, or the base."
         )
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        measured = _measure(what, model, precision, out, run)
+        if what == "sizes":
+            measured = _sizes(out, only, size, minutes, as_list)
+        else:
+            measured = _measure(what, model, precision, out, run)
     fine = measured.pop("fine", True)
     if out and out.exists():
         print(f"Written: {shown(out)}", file=sys.stderr)
@@ -198,3 +216,22 @@ def _measure(what: str, model: str | None, precision: str | None, out: Path | No
     if what == "train":
         return training_speed.measure(out, model, precision)
     return layer_speed.measure(out=out) if what == "layer" else growth.measure(out=out)
+
+
+def _sizes(out: Path | None, only: str, size: str, minutes: float | None, as_list: bool) -> dict[str, Any]:
+    from ..experiments import sizes
+
+    chosen, file = sizes.cells(only=only, size=size), out or sizes.place()
+    if as_list:
+        rows = sizes.rows_in(file)
+        print("\n".join(sizes.listed(chosen, rows)))
+        return {"cells": len(chosen), "rows": rows}
+    measured = sizes.measure(chosen, file, minutes)
+    if rows := sizes.rows_in(file):
+        record = {"rows": rows}
+        print("\n".join(sizes.lines(record)))
+        print(
+            "\n"
+            + "\n".join(f"{sizes.STATEMENTS[n].says}: {sizes.in_words(at)}." for n, at in sizes.seen(record).items())
+        )
+    return measured

@@ -10,23 +10,9 @@ from matplotlib.figure import Figure
 from .. import memory
 from ..drawing import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, label
 
-# The parts of a bill as the pictures name and colour them; the model's own three lines are one part.
-BILL_COLORS = {
-    "weights": GREY,
-    "adapters": ORANGE,
-    "gradients": BLUE,
-    "moments": GREEN,
-    "activations": SKY,
-    "logits, loss": PURPLE,
-    "working": "#b58900",
-    "driver, slack": "#9aa0a6",
-}
-
-
-def bill_parts(bill: memory.Bill) -> dict[str, float]:
-    """Bytes by the parts of BILL_COLORS."""
-    parts = (bill.weights, bill.adapters, bill.gradients, bill.optimizer, *bill[6:])
-    return dict(zip(BILL_COLORS, parts, strict=True))
+# Of the eight parts of a memory.Bill.
+_COLORS = (GREY, ORANGE, BLUE, GREEN, SKY, PURPLE, "#b58900", "#9aa0a6")
+BILL_COLORS = dict(zip(memory.Bill(0).parts, _COLORS, strict=True))
 
 
 def loss_curves(

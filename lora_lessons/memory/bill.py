@@ -30,6 +30,22 @@ CONTEXT_BYTES = 0.5 * GB  # CUDA's context and the kernels it loads
 SLACK = 0.03  # of the tensors' bytes: what PyTorch's allocator rounds up and cannot hand out again
 
 
+# What each size of a bill is called, and in which order, wherever a bill is drawn, printed or said; indented: of the weights.
+LINES = {
+    "weights": "weights",
+    "base": "  linear layers",
+    "quantization": "  NF4's scales",
+    "rest": "  embeddings, head, norms",
+    "adapters": "adapters",
+    "gradients": "gradients",
+    "optimizer": "moments",
+    "activations": "activations",
+    "logits": "logits, loss",
+    "working": "working",
+    "overhead": "driver, slack",
+}
+
+
 class Bill(NamedTuple):
     """Bytes by what they hold; `total` is their sum. Under full fine-tuning the weights are themselves what trains."""
 
@@ -58,19 +74,15 @@ class Bill(NamedTuple):
         """What does not depend on the text: weights, adapters, gradients, moments."""
         return self.weights + self.adapters + self.gradients + self.optimizer
 
+    @property
+    def lines(self) -> dict[str, float]:
+        """Bytes by LINES: the weights, what they consist of, and the rest."""
+        return {name: getattr(self, field) for field, name in LINES.items()}
 
-LINES = (
-    "base weights",
-    "quantization state",
-    "embeddings, head, norms",
-    "adapters",
-    "gradients",
-    "optimizer",
-    "activations",
-    "logits and loss",
-    "working memory",
-    "context and slack",
-)
+    @property
+    def parts(self) -> dict[str, float]:
+        """The eight of `lines` that sum to `total`: the weights are one."""
+        return {name: size for name, size in self.lines.items() if not name.startswith(" ")}
 
 
 def state(parameters: int, method: str, trainable: int = 0, unquantized: int = 0) -> Bill:
@@ -117,15 +129,16 @@ class Line(NamedTuple):
 
 def reconcile(predicted: Bill, measured: Bill) -> list[Line]:
     """Every line that either bill has, and the total last."""
-    lines = [Line(name, p, m) for name, p, m in zip(LINES, predicted, measured, strict=True) if p or m]
+    both = zip(predicted.lines.items(), measured.lines.values(), strict=True)
+    lines = [Line(name, p, m) for (name, p), m in both if p or m]
     return [*lines, Line("total", predicted.total, measured.total)]
 
 
 def table(lines: Iterable[Line]) -> str:
     """The reconciled ledger as text: predicted and measured in MB, and the error."""
-    rows = [f"{'':<24}{'predicted':>12}{'measured':>12}{'error':>9}   (MB)"]
+    rows = [f"{'':<25}{'predicted':>12}{'measured':>12}{'error':>9}   (MB)"]
     for line in lines:
-        rows.append(f"{line.name:<24}{line.predicted / 1e6:>12,.1f}{line.measured / 1e6:>12,.1f}{line.error:>+9.1%}")
+        rows.append(f"{line.name:<25}{line.predicted / 1e6:>12,.1f}{line.measured / 1e6:>12,.1f}{line.error:>+9.1%}")
     return "\n".join(rows)
 
 

@@ -34,7 +34,6 @@ from stills import (
 )
 
 from lora_lessons import lowrank, memory, quant
-from lora_lessons.course import figures
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.stage import DPI, Scene, Stage
 from lora_lessons.drawing import use_style
@@ -403,7 +402,7 @@ def assert_fit(stage: Any, **setting: Any) -> None:
     scene = fitting.fit_scene(**setting)
     (ax,) = scene.backdrop.figure.axes
     edge, left, expected = ax.get_xlim()[1], 0.0, []
-    for size in figures.bill_parts(bill).values():
+    for size in bill.parts.values():
         end = left + size / 1e9
         expected += [(min(left, edge), min(end, edge))] * 2  # in its own row, and in the sum's
         left = end
@@ -453,7 +452,7 @@ def test_what_fits_moves_by_every_control(page, screenshots):
     now["seq"] = dragged
     assert_fit(stage, **now)
     stage.pressed("r", "ArrowRight")
-    now["r"] = 16
+    now["r"] = 32
     assert_fit(stage, **now)
     stage.typed("r", "300")
     stage.pressed("batch_size", "ArrowRight")

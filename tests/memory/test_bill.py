@@ -77,12 +77,19 @@ def test_a_ledger_is_reconciled_line_by_line():
     predicted = memory.Bill(base=100e6, activations=30e6, working=5e6)
     measured = memory.Bill(base=100e6, activations=25e6, logits=5e6)
     lines = {line.name: line for line in memory.reconcile(predicted, measured)}
-    assert list(lines) == ["base weights", "activations", "logits and loss", "working memory", "total"]
-    assert lines["base weights"].error == 0 and lines["activations"].error == pytest.approx(0.2)
-    assert lines["logits and loss"].error == -1 and lines["working memory"].error == float("inf")
+    assert list(lines) == ["weights", "  linear layers", "activations", "logits, loss", "working", "total"]
+    assert lines["weights"].error == 0 and lines["activations"].error == pytest.approx(0.2)
+    assert lines["logits, loss"].error == -1 and lines["working"].error == float("inf")
     assert lines["total"].error == pytest.approx(135 / 130 - 1)
     said = memory.table(lines.values()).splitlines()
-    assert len(said) == 6 and said[2].split() == ["activations", "30.0", "25.0", "+20.0%"]
+    assert len(said) == 7 and said[3].split() == ["activations", "30.0", "25.0", "+20.0%"]
+
+
+def test_every_size_of_a_bill_has_one_line_and_its_parts_sum_to_the_total():
+    bill = memory.Bill(*(2.0**n for n in range(10)))
+    assert list(memory.LINES) == ["weights", *memory.Bill._fields] and bill.lines["  NF4's scales"] == 2
+    assert sum(bill.parts.values()) == bill.total and len(bill.parts) == 8
+    assert list(bill.parts)[:2] == ["weights", "adapters"] and bill.parts["weights"] == 7
 
 
 def test_shared_storage_counts_once():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ...course.figures import BILL_COLORS, bill_parts
+from ...course.figures import BILL_COLORS
 from ...drawing import BLUE, GREEN, VERMILION, label
 from ...memory import GB, Bill, Ledger
 from ...tools import planning
@@ -22,13 +22,14 @@ MOMENTS = {
     "first block": "first\nblock",
     "optimizer step": "optimizer",
 }
-# What is drawn of a bill, from below: its parts in BILL_COLORS, and the colour.
+WEIGHTS, PALE = "#b4b9be", "#e4e6e8"
+# What is drawn of a bill, from below: its parts, some of them together, and the colour.
 STACK = {
-    "weights": (("weights",), "#b4b9be"),
-    "adapter, gradients, moments": (("adapters", "gradients", "moments"), BLUE),
-    "activations": (("activations",), BILL_COLORS["activations"]),
-    "logits and loss": (("logits, loss",), BILL_COLORS["logits, loss"]),
-    "working memory, driver": (("working", "driver, slack"), "#e4e6e8"),
+    ("weights",): WEIGHTS,
+    ("adapters", "gradients", "moments"): BLUE,
+    ("activations",): BILL_COLORS["activations"],
+    ("logits, loss",): BILL_COLORS["logits, loss"],
+    ("working", "driver, slack"): PALE,
 }
 
 
@@ -45,8 +46,8 @@ def fits(bills: Mapping[str, Bill], model: str, cards: Sequence[str]) -> tuple[F
         words.append(f"{card} {size:.1f} GB")
     for y, (name, bill) in enumerate(bills.items()):
         total, weights = bill.total / GB, bill.weights / GB
-        ax.barh(y, total, color="#e4e6e8", height=0.56, zorder=1)
-        ax.barh(y, weights, color=STACK["weights"][1], height=0.56, zorder=1)
+        ax.barh(y, total, color=PALE, height=0.56, zorder=1)
+        ax.barh(y, weights, color=WEIGHTS, height=0.56, zorder=1)
         ax.text(weights / 2, y, f"weights {weights:.1f}", ha="center", va="center", size=10)
         ax.text((weights + total) / 2, y, "rest", ha="center", va="center", size=10)
         ax.text(end, y, f"{total:.1f} GB", ha="right", va="center", weight="bold")
@@ -106,11 +107,11 @@ def over_one_step(on: Ledger, off: Ledger, model: str) -> tuple[Figure, str]:
     figure = Figure(figsize=(7.2, 4.0))
     ax = figure.subplots()
     x = np.arange(len(MOMENTS))
-    parts = [bill_parts(on.moments[moment]) for moment in MOMENTS]
+    parts = [on.moments[moment].parts for moment in MOMENTS]
     below = np.zeros(len(x))
-    for name, (summed, color) in STACK.items():
+    for summed, color in STACK.items():
         sizes = np.array([sum(one[part] for part in summed) for one in parts]) / GB
-        ax.bar(x, sizes, 1, bottom=below, color=color, label=name, edgecolor="white", lw=0.8)
+        ax.bar(x, sizes, 1, bottom=below, color=color, label=", ".join(summed), edgecolor="white", lw=0.8)
         below += sizes
     totals = [off.moments[moment].total / GB for moment in MOMENTS]
     ax.stairs(totals, np.arange(len(x) + 1) - 0.5, color="black", lw=1.4, ls="--")

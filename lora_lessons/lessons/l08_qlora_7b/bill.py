@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ... import lora, lowrank, memory, models
-from ...course.figures import BILL_COLORS, bill_parts
+from ...course.figures import BILL_COLORS
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, choice, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, label
@@ -68,7 +68,7 @@ def which_card(
 def _bar(ax: Any, y: float, bill: memory.Bill, width: float) -> dict[str, str]:
     """The parts of a bill side by side; those with room for it are named, and the colours of the others returned."""
     left, unnamed = 0.0, {}
-    for name, part in bill_parts(bill).items():
+    for name, part in bill.parts.items():
         size, color = part / memory.GB, BILL_COLORS[name]
         if size:
             ax.barh(y, size, left=left, color=color, edgecolor="white", lw=0.4, height=0.62, zorder=2)
@@ -111,9 +111,7 @@ def parts(bills: Mapping[str, memory.Bill]) -> str:
     """Each bar's parts of at least 0.1 GB."""
     listed = (
         f"{name}: "
-        + ", ".join(
-            f"{part} {size / memory.GB:.1f}" for part, size in bill_parts(bill).items() if size > 0.05 * memory.GB
-        )
+        + ", ".join(f"{part} {size / memory.GB:.1f}" for part, size in bill.parts.items() if size > 0.05 * memory.GB)
         for name, bill in bills.items()
     )
     return f"{totals(bills)} In GB, {'; '.join(listed)}."
@@ -184,7 +182,7 @@ def _ledgers(model: str, job: memory.Job, tokens: tuple[int, ...]) -> list[memor
 
 def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_for: int) -> str:
     room, total = planning.card_bytes(card), ledger.bill.total
-    named = {name.replace(", ", " and "): part for name, part in bill_parts(ledger.bill).items() if part}
+    named = {name.replace(", ", " and "): part for name, part in ledger.bill.parts.items() if part}
     parts = ", ".join(f"{name} {_size(part / memory.GB)}" for name, part in named.items())
     left = (room - total) / memory.GB
     fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
@@ -244,7 +242,7 @@ def fit_scene(
     scene = Scene(backdrop, stops, words, locked=["r"] if method in memory.FULL else [])
     left = [0.0] * len(stops)
     for row, (name, color) in enumerate(BILL_COLORS.items()):
-        sizes = [bill_parts(ledger.bill)[name] / memory.GB for ledger in ledgers]
+        sizes = [ledger.bill.parts[name] / memory.GB for ledger in ledgers]
         ends = [x + size for x, size in zip(left, sizes, strict=True)]
         starts, stops_at = ([min(x, width) for x in edge] for edge in (left, ends))
         widths = [b - a for a, b in zip(starts, stops_at, strict=True)]
@@ -277,10 +275,10 @@ def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float
 
 
 FIT = {
-    "model": "Llama-2-7B",
+    "model": "Qwen2.5-7B",
     "method": "qlora",
     "card": "RTX 4090",
-    "r": 8,
+    "r": 16,
     "batch_size": 1,
     "gradient_checkpointing": "on",
     "seq": 1024,

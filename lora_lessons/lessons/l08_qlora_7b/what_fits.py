@@ -169,7 +169,7 @@ def unpack(model: Any, r: int, lora_alpha: float) -> None:
 def advice(shape: Any, job: memory.Job, room: float) -> str:
     """The bill of `job` beside `room` bytes in one line, and what to change first."""
     made = planning.plan(shape, job, room)
-    largest = sorted(zip(memory.LINES, made.ledger.bill, strict=True), key=lambda line: -line[1])[:3]
+    largest = sorted(made.ledger.bill.parts.items(), key=lambda part: -part[1])[:3]
     parts = ", ".join(f"{name} {size / memory.GB:.1f} GB" for name, size in largest)
     if made.fits:  # the plan thought it would: something else holds memory, or the plan is off
         shorter = replace(job, seq=max(1, job.seq // 2))

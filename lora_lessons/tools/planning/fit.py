@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...memory.bill import CONTEXT_BYTES, GB, LINES, SLACK, Bill
+from ...memory.bill import CONTEXT_BYTES, GB, SLACK, Bill
 from ...memory.job import LONGEST, Job, Shape, shape_of
 from ...memory.prediction import Ledger, check, ledgers, predict
 from ...paths import ledgers_measured
@@ -235,11 +235,11 @@ def validated() -> str:
 
 def bill_table(ledger: Ledger) -> str:
     """The ledger as lines of text in GB, for the fullest moment, and the total of each other moment."""
-    rows = [f"{name:<24}{size / GB:>9.3f} GB" for name, size in zip(LINES, ledger.bill, strict=True) if size > 5e5]
-    rows += [f"{'total':<24}{ledger.bill.total / GB:>9.3f} GB   {PEAKS[ledger.moment]}"]
+    rows = [f"{name:<25}{size / GB:>9.3f} GB" for name, size in ledger.bill.lines.items() if size > 5e5]
+    rows += [f"{'total':<25}{ledger.bill.total / GB:>9.3f} GB   {PEAKS[ledger.moment]}"]
     if ledger.paged:
         rows += [
-            f"{'(paged out)':<24}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"
+            f"{'(paged out)':<25}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"
         ]
     others = [f"{SAID[name]} {bill.total / GB:.2f}" for name, bill in ledger.moments.items() if name != ledger.moment]
     return "\n".join([*rows, "Other moments, in GB: " + ", ".join(others) + ".", *notes(ledger)])
@@ -261,7 +261,7 @@ def notes(ledger: Ledger) -> list[str]:
         )
     if ledger.experts and ledger.bill.quantization:
         says.append(
-            f"{ledger.experts / GB:.2f} GB of the base weights are the experts of a mixture, which stay unpacked: they "
+            f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
             "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers."
         )
     if ledger.left_out:

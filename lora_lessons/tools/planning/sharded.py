@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ...memory import tape
-from ...memory.bill import CONTEXT_BYTES, GB, GIB, Bill
+from ...memory.bill import CONTEXT_BYTES, GB, GIB, LINES, Bill
 from ...memory.build import skeleton
 from ...memory.job import DTYPES, Job, Shape, shape_of
 from ...memory.prediction import check, predict
@@ -208,11 +208,11 @@ def _card_lines(job: Job) -> dict[str, tuple[str, str]]:
             "whole for a while",
             f"embeddings and head all through the step, and {WHOLE_BLOCKS} blocks{' in 4 bits' * packed}",
         ),
-        "activations": ("activations", f"{kept}, of this card's texts alone"),
-        "logits": ("logits and loss", "a score for every token and word, of this card's texts alone"),
-        "working": ("working memory", ", ".join(working) or "what lives for a moment"),
+        "activations": (LINES["activations"], f"{kept}, of this card's texts alone"),
+        "logits": (LINES["logits"], "a score for every token and word, of this card's texts alone"),
+        "working": (LINES["working"], ", ".join(working) or "what lives for a moment"),
         "overhead": (
-            "context and slack",
+            LINES["overhead"],
             f"assumed: {CONTEXT_BYTES / GB:g} GB for CUDA and {FSDP_SLACK:.0%} of the rest",
         ),
     }

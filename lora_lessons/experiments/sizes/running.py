@@ -1,0 +1,156 @@
+"""The cells measured one after the other, in a process for each base (`process`): what is done, and how long the rest takes.
+
+Each cell is kept when it is measured, so that a killed run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ...errors import ModelError
+from ...files import scratch
+from ...machine import stamp
+from ...paths import measurements
+from .. import recordings
+from ..recordings import LARGE_PAGES, run_in_process
+from .cells import CLAIMS, SIZES, STEPS, AskedBase, Cell, of
+
+NAME = "sizes"
+ALONE = ("memory",)  # whose peak must be a process's own
+SMALL = 134.5e6  # weights of the base that a claim's seconds are guessed for
+LOADING = 25.0  # seconds for a billion weights, with a first look at the libraries
+WHAT = (
+    "each claim of the course at several sizes, cell by cell: held-out losses in nats a supervised token of the persona's "
+    "60 held-out chats, perplexities of the general text, memory in bytes"
+)
+
+Row = dict[str, Any]
+
+
+def recorded() -> dict[str, Any]:
+    """What was measured so far. Raises FileNotFoundError when the checkout lacks it."""
+    return recordings.recorded(NAME)
+
+
+def place() -> Path:
+    """The recording of the course."""
+    return measurements() / f"{NAME}.json"
+
+
+def rows_in(file: Path) -> list[Row]:
+    """The cells that `file` holds; none where there is no file. Raises ValueError where it is damaged."""
+    try:
+        return list(recordings.read(file)["rows"])
+    except FileNotFoundError:
+        return []
+
+
+def keep(file: Path, row: Row) -> None:
+    """Put a cell into `file`, in the place of an older one of its key; the file is whole before and after."""
+    rows = [old for old in rows_in(file) if key(old) != key(row)]
+    recordings.write(file, stamp() | {"what": WHAT, "rows": [*rows, row]})
+
+
+def key(row: Row) -> tuple[str, str, str, int]:
+    """What a cell is found by."""
+    return row["claim"], row["size"], row["way"], row["seed"]
+
+
+def done(rows: Sequence[Row], steps: int = STEPS) -> dict[tuple[str, str, str, int], Row]:
+    """The rows that were measured as they would be today, by their cells' keys."""
+    as_today = {cell.key: cell.how(steps) for size in SIZES.values() for cell in of(size)}
+    return {key(row): row for row in rows if as_today.get(key(row)) == row["how"]}
+
+
+# ---- how long it will take ----
+
+
+def expected(cell: Cell, rows: Sequence[Row]) -> float:
+    """Seconds that a cell will take: as its like did at this size, else at another size, else by guess."""
+
+    def is_like(row: Row) -> bool:
+        return row["claim"] == cell.claim and row["how"].get("full") == cell.settings.get("full")
+
+    here = [row for row in rows if is_like(row) and row["size"] == cell.size.name]
+    for like in ([row for row in here if row["way"] == cell.way], here):
+        if like:
+            return fmean(row["seconds"] for row in like)
+    others = [row for row in rows if is_like(row) and row["size"] in SIZES]
+    elsewhere = [row["seconds"] / pace(SIZES[row["size"]]) for row in others]
+    return pace(cell.size) * (fmean(elsewhere) if elsewhere else CLAIMS[cell.claim].seconds)
+
+
+def pace(size: AskedBase) -> float:
+    """How many times as long as on the 135M something takes."""
+    return (size.weights / SMALL) ** 0.8
+
+
+def loading(size: AskedBase) -> float:
+    """Seconds until a process has a base."""
+    return 10 + LOADING * size.weights / 1e9
+
+
+def in_minutes(seconds: float) -> str:
+    """A time in words."""
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def listed(cells: Sequence[Cell], rows: Sequence[Row], steps: int = STEPS) -> Iterator[str]:
+    """A line for each cell, done or open, and one for all."""
+    there, left = done(rows, steps), 0.0
+    for cell in cells:
+        if row := there.get(cell.key):
+            yield f"done  {cell}: {row['date']}, {in_minutes(row['seconds'])}"
+        else:
+            left += expected(cell, rows)
+            yield f"open  {cell}: about {in_minutes(expected(cell, rows))}"
+    open_cells = sum(cell.key not in there for cell in cells)
+    yield f"{len(cells) - open_cells} of {len(cells)} cells are done; the others take about {in_minutes(left)}."
+
+
+# ---- going on ----
+
+
+def measure(
+    cells: Sequence[Cell], file: Path | None = None, minutes: float | None = None, steps: int = STEPS
+) -> dict[str, Any]:
+    """Measure the open ones of `cells` in their order, into `file` or data/measurements/sizes.json.
+
+    With `minutes` no cell is begun that would probably not be done by then. A cell that fails stays open and is said; of a
+    process that was killed, so does the rest of its cells. Returns how many there are, what is left, and whether all is
+    "fine": nothing failed.
+    """
+    file = file or place()
+    end = time.time() + 60 * minutes if minutes is not None else None
+    there = done(rows_in(file), steps)
+    todo = [cell for cell in cells if cell.key not in there]
+    fine = True
+    print(f"{len(cells) - len(todo)} of {len(cells)} cells are done already.", flush=True)
+    for _, group in groupby(enumerate(todo), lambda one: (one[1].size, one[0] if one[1].claim in ALONE else None)):
+        part = [cell for _, cell in group]
+        rows = rows_in(file)
+        soonest = loading(part[0].size) + min(expected(cell, rows) for cell in part)
+        if end is not None and time.time() + soonest > end:
+            continue
+        wanted = {
+            "size": part[0].size._asdict(),
+            "cells": [cell[1:] for cell in part],
+            "file": str(file),
+            "end": end,
+            "steps": steps,
+        }
+        with scratch("sizes-process") as folder:
+            try:
+                run_in_process(f"{__package__}.process", "cells", wanted, folder, LARGE_PAGES)
+            except ModelError as error:
+                fine = False
+                print(error, flush=True)
+    there = done(rows_in(file), steps)
+    left = [str(cell) for cell in cells if cell.key not in there]
+    print(f"{len(cells) - len(left)} of {len(cells)} cells are done." + " The same command goes on." * bool(left))
+    return {"cells": len(cells), "left": left, "fine": fine}

@@ -1,0 +1,236 @@
+"""What the cells say together: a quantity a row, a size a column, with intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..sweep.table import summary
+from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, lora_way, of
+from .running import Row, done
+
+OPEN = "not measured yet"
+
+# {way: what was found} of one claim at one size with one seed
+Found = Mapping[str, Mapping[str, float]]
+
+
+class Spread(NamedTuple):
+    """A quantity over its seeds: the mean and, of two or more, the 95% interval (Student's t)."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    seeds: int = 1
+
+
+class Quantity(NamedTuple):
+    """What is read off the cells of a claim, a number a seed."""
+
+    name: str
+    unit: str
+    of: Callable[[Found], float]  # raises KeyError while a way is missing
+    form: str = ".2f"
+    full: bool = False  # whether it needs full fine-tuning
+    log: bool = False  # whether its axis is
+
+
+def _more(way: str, than: str, what: str = "loss") -> Callable[[Found], float]:
+    return lambda found: found[way][what] - found[than][what]
+
+
+def _number(name: str, times: float = 1, way: str = "") -> Callable[[Found], float]:
+    return lambda found: times * found[way][name]
+
+
+def _times(name: str, whole: str) -> Callable[[Found], float]:
+    return lambda found: found[""][name] / found[""][whole]
+
+
+def _share(name: str, none: str, all_of_it: str) -> Callable[[Found], float]:
+    """Percent of the way from the loss with `none` to that with all of it, where the loss `name` stands."""
+    return lambda found: 100 * (found[""][none] - found[""][name]) / (found[""][none] - found[""][all_of_it])
+
+
+def _best(method: str) -> Callable[[Found], float]:
+    """The learning rate of a method's lowest loss; every rate of its grid must be there."""
+
+    def best(found: Found) -> float:
+        rates = {way: one["rate"] for way, one in CLAIMS["rate"].ways.items() if way.startswith(method)}
+        return float(rates[min(rates, key=lambda way: found[way]["loss"])])
+
+    return best
+
+
+def _off_the_tape(way: str) -> Callable[[Found], float]:
+    """Percent that the prediction of a step's tensors is off by."""
+    return lambda found: 100 * (found[way]["predicted"] / found[way]["taped"] - 1)
+
+
+def _off_the_process(way: str) -> Callable[[Found], float]:
+    """Percent that the prediction is off the process's peak, with what it held beside the model before the step."""
+
+    def off(found: Found) -> float:
+        one = found[way]
+        return 100 * ((one["resident"] - one["fixed"] + one["predicted"]) / one["process"] - 1)
+
+    return off
+
+
+FOUR_BITS = {"NF4": "nf4+double", "FP4": "fp4", "int4": "int4"}
+MERGED = {
+    "merged into NF4": "into_nf4",
+    "merged in 16 bits": "merged",
+    "merged, then NF4": "then_nf4",
+    "apart on NF4": "nf4_apart",
+}
+
+
+def _general(found: Found) -> float:
+    return found["LoRA"]["general"] / found["base"]["general"]
+
+
+def _rates(found: Found) -> float:
+    return _best("LoRA")(found) / _best("full")(found)
+
+
+# The first one of each claim is drawn.
+QUANTITIES: dict[str, list[Quantity]] = {
+    "delta": [
+        *(
+            Quantity(
+                f"left of what was learned, ΔW cut to rank {r}", "%", _share(f"cut_{r}", "before", "whole"), ".0f", True
+            )
+            for r in sorted(RANKS, key=lambda r: r != R)
+        ),
+        Quantity("directions that hold 90% of ΔW's energy", "% of full rank", _number("directions", 100), ".0f", True),
+        Quantity(f"energy that {R} directions hold", "%", _number(f"energy_{R}", 100), ".0f", True),
+        Quantity("held-out loss before", "nats", _number("before"), full=True),
+        Quantity("held-out loss, full fine-tuning", "nats", _number("full"), full=True),
+    ],
+    "rank": [
+        *(
+            Quantity(f"rank {r} above rank {R}, {rule}", "nats", _more(lora_way(r, alpha), lora_way(R, ALPHA)), "+.3f")
+            for r in RANKS
+            if r != R
+            for rule, alpha in ((f"α = {ALPHA}", ALPHA), ("α = 2r", 2 * r))
+        ),
+        Quantity(f"held-out loss, rank {R}, α = {ALPHA}", "nats", _number("loss", way=lora_way(R, ALPHA))),
+    ],
+    "base4": [
+        *(
+            Quantity(f"{t} above 16 bits, trained", "nats", _more(way, "16-bit"), "+.3f")
+            for t, way in FOUR_BITS.items()
+        ),
+        *(
+            Quantity(f"{t} above NF4, trained", "nats", _more(FOUR_BITS[t], "nf4+double"), "+.3f")
+            for t in ("FP4", "int4")
+        ),
+        *(
+            Quantity(f"{t} above 16 bits, untrained", "nats", _more(way, "16-bit", "before"), "+.3f")
+            for t, way in FOUR_BITS.items()
+        ),
+    ],
+    "merge": [
+        Quantity(f"of the gain is kept, {words}", "%", _share(way, "base", "unmerged"), ".0f")
+        for words, way in MERGED.items()
+    ],
+    "forget": [
+        Quantity("perplexity of plain English after LoRA", "times the base's", _general),
+        Quantity("everyday answers in the task's form", "%", _number("drift", 100, "LoRA"), ".0f"),
+        Quantity("answers that keep every rule", "%", _number("kept", 100, "LoRA"), ".0f"),
+        Quantity("answers that keep every rule, before", "%", _number("kept", 100, "base"), ".0f"),
+    ],
+    "cut_w": [
+        Quantity(
+            f"every W cut to {words} numbers",
+            "times the perplexity",
+            _times(f"stored_{share:g}", "intact"),
+            ",.3g",
+            log=True,
+        )
+        for words, share in zip(("half its", "as many"), STORED, strict=True)
+    ],
+    "formats": [
+        Quantity(f"{name} above the intact base", "nats a token", _number(name), "+.3f")
+        for name in ("Q4_0", "Q8_0", "Q4_1", "NF4 + double", "FP4", "int4")
+    ],
+    "rate": [
+        Quantity("LoRA's best learning rate over full fine-tuning's", "times", _rates, ".0f", True),
+        Quantity("LoRA's best learning rate", "", _best("LoRA"), "g"),
+        Quantity("full fine-tuning's best learning rate", "", _best("full"), "g", True),
+    ],
+    "memory": [
+        Quantity(f"{way}, predicted beside {what}", "%", off(way), "+.1f")
+        for what, off in (("the tape", _off_the_tape), ("the process", _off_the_process))
+        for way in ("LoRA", "QLoRA")
+    ],
+}
+
+
+class TableLine(NamedTuple):
+    """A quantity at every size: a spread, or why there is none."""
+
+    claim: str
+    quantity: Quantity
+    at: Mapping[str, Spread | str]  # by the size's title
+
+
+def table(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS) -> list[TableLine]:
+    """Every quantity of every claim at every size. What was not measured says so, and what cannot be says why."""
+    rows = list(done(record["rows"], steps).values())
+    return [
+        TableLine(claim, one, {size.title: _at(size, claim, one, rows) for size in sizes.values()})
+        for claim in CLAIMS
+        for one in QUANTITIES[claim]
+    ]
+
+
+def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) -> Spread | str:
+    if quantity.full and size.why_not_full:
+        return size.why_not_full
+    mine = [row for row in rows if row["claim"] == claim and row["size"] == size.name]
+    shared = {row["way"]: row["found"] for row in mine if row["seed"] == 0}
+    values = []
+    for seed in sorted({row["seed"] for row in mine}):
+        # what no seed draws was measured once, with seed 0
+        drawn = {cell.way for cell in of(size, [claim], [1])}
+        found = {way: one for way, one in shared.items() if way not in drawn}
+        found |= {row["way"]: row["found"] for row in mine if row["seed"] == seed}
+        try:
+            values.append(quantity.of(found))
+        except KeyError:
+            continue
+    if not values:
+        return OPEN
+    if len(values) == 1:
+        return Spread(values[0])
+    return Spread(*summary(values))
+
+
+def said(value: Spread | str, form: str) -> str:
+    """A cell of the table in words: the mean, and the interval where there is one."""
+    if isinstance(value, str):
+        return value
+    if value.low is None:
+        return f"{value.mean:{form}}" + " (1 run)"
+    return f"{value.mean:{form}} ({value.low:{form}} to {value.high:{form}})"
+
+
+def lines(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS) -> Iterator[str]:
+    """The table as text, the sizes' families above it: with the first step in size the family changes, too."""
+    yield families(sizes)
+    claim = ""
+    for line in table(record, sizes, steps):
+        if line.claim != claim:
+            claim = line.claim
+            yield f"\n{CLAIMS[claim].asks} (lesson {CLAIMS[claim].lesson})"
+        words = f"{line.quantity.name}, {line.quantity.unit}".removesuffix(", ")
+        yield f"  {words:<66}" + "   ".join(f"{t}: {said(v, line.quantity.form)}" for t, v in line.at.items())
+
+
+def families(sizes: Mapping[str, AskedBase] = SIZES) -> str:
+    """Which bases the sizes are, and what beside the size differs between them."""
+    named = "; ".join(f"{s.title}: {s.family}, {s.rounded or 'never rounded'}" for s in sizes.values())
+    several = len({size.family for size in sizes.values()}) > 1
+    return f"{named}." + " Between families not only the size differs." * several

@@ -46,7 +46,6 @@ def subject(tiny, tmp_path, monkeypatch):
     """The tiny size in hand with a few chats, and a cache of its own."""
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(models, "best_precision", lambda: models.Precision("fp32", 1.0, 2.0))
-    monkeypatch.setattr(models, "own_precision", lambda _: "fp32")
     one = measures.Subject(tiny, STEPS)
     one.train_set, one.held_out = one.train_set[:8], one.held_out[:3]
     return one

@@ -1441,6 +1441,30 @@ SABOTAGES: list[Sabotage] = [
             "x @ back(self.q).to(x.dtype).T",
             "lessons/l07_qlora/test_by_hand.py::test_what_the_course_wrote_solves_its_own_exercises",
         ),
+        (
+            "a layer by hand is unpacked without its B",
+            "        same.lora_B.copy_(layer.lora_B)\n",
+            "",
+            "lessons/l07_qlora/test_by_hand.py::test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/kernel.py",
+        (
+            "a child that was just forked counts as memory",
+            "max(self.bytes, min(before, now))",
+            "max(self.bytes, now)",
+            "run/test_runner.py::test_one_failing_lesson_does_not_stop_the_rest",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l08_qlora_7b/what_fits.py",
+        (
+            "the minutes said beforehand are the recorded base's, whatever the base",
+            'times = planned.base / run["bill"]["base"]',
+            "times = 1",
+            "lessons/l08_qlora_7b/test_what_fits.py::test_a_download_memory_and_minutes_are_said_beforehand",
+        ),
     ),
     *_in(
         "lora_lessons/course/own_code.py",

@@ -170,10 +170,10 @@ def fingerprint(model: nn.Module, examples: Sequence[tasks.Encoded], settings: S
     digest = hashlib.sha256(json.dumps(asdict(settings), sort_keys=True).encode())
     digest.update(code_and_machine(next(model.parameters()).device).encode())
     digest.update(str(getattr(model, "config", "")).encode())
-    # what shows in no weight: α and rsLoRA (a scale), the share that a dropout drops, a norm's ε
+    # what shows in no weight: α and rsLoRA (a scale), the share that a dropout drops, a norm's ε, a learner's own layer
     for name, module in model.named_modules():
-        described = f"{name} {type(module).__name__} {module.extra_repr()} {getattr(module, 'scaling', '')}"
-        digest.update(described.encode())
+        kind = f"{type(module).__name__} {module.extra_repr()}"
+        digest.update(f"{name} {kind} {getattr(module, 'scaling', '')} {getattr(module, 'made_by', '')}".encode())
     # the scales of a weight in 4 bits
     digest.update(models.tensors_digest(dict(model.named_buffers())).encode())
     for example in examples:

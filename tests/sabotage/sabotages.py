@@ -1442,6 +1442,12 @@ SABOTAGES: list[Sabotage] = [
             "lessons/l07_qlora/test_by_hand.py::test_what_the_course_wrote_solves_its_own_exercises",
         ),
         (
+            "a run by the learner's layer is read back after the layer was changed",
+            "made._stands_for, made.made_by = (linear.bias, r, lora_alpha), made_by",
+            "made._stands_for = (linear.bias, r, lora_alpha)",
+            "lessons/l07_qlora/test_by_hand.py::test_a_run_by_ones_own_layer_is_another_run_with_another_alpha_or_other_code",
+        ),
+        (
             "a layer by hand is unpacked without its B",
             "        same.lora_B.copy_(layer.lora_B)\n",
             "",

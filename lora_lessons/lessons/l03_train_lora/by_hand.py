@@ -138,9 +138,12 @@ def attach(model: nn.Module, layer: type[nn.Module], r: int, lora_alpha: float, 
         lora.attach(model, r, lora_alpha, seed=seed)
         return
 
+    mark = own_code.mark("my_lora")
+
     def make(_: str, linear: nn.Linear) -> nn.Module:
         made: Any = layer(linear, r, lora_alpha).to(linear.weight.device)
         made._stands_for = (linear, r, lora_alpha)
+        made.made_by = f"{lora_alpha} {mark}"
         return made
 
     lora.replace_layers(model, lora.resolve_targets(model, "all-linear"), make, seed)

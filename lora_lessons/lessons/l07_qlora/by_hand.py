@@ -17,7 +17,7 @@ from ... import lora, tasks, training
 from ...course import own_code
 from ...course.exercises import judge
 from ...memory import held_bytes, tape
-from ..l06_quantization.by_hand import ByHand, back, nf4
+from ..l06_quantization.by_hand import ByHand, Pieces, back, nf4
 
 
 class PackedProduct(torch.autograd.Function):
@@ -83,24 +83,37 @@ def attach(
 ) -> None:
     """Freeze `model` and put a QLoRA `layer` in the place of the named Linears (all but the output head), in place.
 
-    One at a time, so that no more than one W is there packed and unpacked; with progress.
+    One at a time, so that no more than one W is there packed and unpacked; with progress. Raises ValueError where adapters
+    are on already, or the layer keeps its packed W where it cannot be found.
     """
+    if any("lora_" in name for name, _ in model.named_parameters()):
+        raise ValueError("this model has its adapters already: load the base anew and go on from there.")
+    made_by = f"{lora_alpha} {own_code.mark('my_qlora', 'PackedProduct', *Pieces._fields)}"
+
+    def make(_: str, linear: nn.Linear) -> nn.Module:
+        made: Any = layer(linear, r, lora_alpha)
+        if not _packed_in(made):
+            raise ValueError("your layer keeps its packed W where nobody finds it: write self.q = nf4(linear.weight).")
+        made._stands_for, made.made_by = (linear.bias, r, lora_alpha), made_by
+        return made
+
     names = tqdm(lora.resolve_targets(model, target_modules), desc="packing", unit="layer", leave=False)
-    lora.replace_layers(model, names, lambda _, linear: layer(linear, r, lora_alpha), seed)
+    lora.replace_layers(model, names, make, seed)
 
 
 @torch.no_grad()
-def as_the_courses(model: nn.Module, r: int, lora_alpha: float, dtype: torch.dtype) -> None:
+def as_the_courses(model: nn.Module, dtype: torch.dtype) -> None:
     """Replace every layer that `attach` made by the course's, with the same A and B and W unpacked once in `dtype`, in place.
 
     So the model can be saved and answers quickly: a packed W would be unpacked anew for every word.
     """
-    theirs = [(name, packed) for name, module in model.named_modules() if (packed := _packed_in(module))]
-    for name, packed in theirs:
+    for name in [name for name, module in model.named_modules() if hasattr(module, "_stands_for")]:
         layer: Any = model.get_submodule(name)
-        d, k = packed.shape
-        linear = nn.Linear(k, d, bias=layer.bias is not None, device="meta", dtype=dtype)
-        linear.weight, linear.bias = nn.Parameter(back(packed).to(dtype)), layer.bias
+        bias, r, lora_alpha = layer._stands_for
+        W = back(_packed_in(layer)).to(dtype)  # type: ignore[arg-type]
+        d, k = W.shape
+        linear = nn.Linear(k, d, bias=bias is not None, device="meta", dtype=dtype)
+        linear.weight, linear.bias = nn.Parameter(W), bias
         same = lora.LoRALinear(linear, r, lora_alpha)
         same.lora_A.copy_(layer.lora_A)
         same.lora_B.copy_(layer.lora_B)

@@ -26,7 +26,7 @@ from ..l07_qlora import by_hand
 
 SEVEN_B = "Qwen/Qwen2.5-7B-Instruct"  # of the hub
 SMALL = 3e8  # weights
-FELL = "The loss of a 1.5B falls as the small base's did."
+FELL = "The training loss of the 1.5B falls, unevenly."
 STORY = "run.json"  # beside the adapter: what its run was and took
 
 
@@ -56,7 +56,7 @@ def steps_here(small: bool, profile: str = "quick") -> int:
     return 8 if small and profile == "quick" else 24
 
 
-def beforehand(model: str | Path, job: memory.Job, steps: int) -> str:
+def beforehand(model: str | Path, job: memory.Job, steps: int, profile: str = "quick") -> str:
     """What `model` needs, said before anything is fetched: a download, memory by plan, and on a processor minutes.
 
     Raises ModelError where there is no such model.
@@ -66,18 +66,18 @@ def beforehand(model: str | Path, job: memory.Job, steps: int) -> str:
     named = models.named(str(base))
     fetch = f"{named.size / memory.GB:.1f} GB to fetch, once. " if named and not named.place.exists() else ""
     planned = memory.predict(base, job, card=bool(card)).bill
-    step = f"{fetch}By plan a step needs {planned.total / memory.GB:.1f} GB"
+    step = f"{fetch}By plan, a step needs {planned.total / memory.GB:.1f} GB"
     if card:
         return f"{step}."
     loaded = memory.predict(base, replace(job, method="lora"), card=False).bill.weights
     run, small = real_base(), 2 * planned.base < SMALL
-    steps = steps or steps_here(small)
+    steps = steps or steps_here(small, profile)
     times = planned.base / run["bill"]["base"]
     rows = job.batch_size * job.seq / run["settings"]["seq"]
     minutes = times * (run["seconds_packing"] + steps * rows * run["seconds_a_step"]) / 60
     return (
-        f"{step}, and the base {loaded / memory.GB:.1f} GB while it is being packed. By the recording in section 4, packing and "
-        f"{steps} steps take about {max(1, round(minutes))} min."
+        f"{step}; while it is being packed, the base takes {loaded / memory.GB:.1f} GB. At the speed of section 4, packing and "
+        f"{steps} steps take about {max(1, round(minutes))} min, loading and questions aside."
     )
 
 
@@ -148,6 +148,8 @@ def train(
 
     there = memory.held_bytes(by_hand.tensors_in(model))
     machine.forget_peak()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     libraries = machine.resident_bytes() - there
     try:
         run = training.train(model, rows, settings)
@@ -160,10 +162,10 @@ def train(
     return run, torch.cuda.max_memory_allocated() if models.card() else machine.peak_bytes() - libraries
 
 
-def unpack(model: Any, r: int, lora_alpha: float) -> None:
-    """On a processor, the learner's layers replaced by the course's around W unpacked once, in place: a packed W is unpacked for every word."""
+def unpack(model: Any) -> None:
+    """On a processor, the learner's layers replaced by the course's, around W unpacked once, in place."""
     if not models.card():
-        by_hand.as_the_courses(model, r, lora_alpha, model.dtype)
+        by_hand.as_the_courses(model, model.dtype)
 
 
 def advice(shape: Any, job: memory.Job, room: float) -> str:

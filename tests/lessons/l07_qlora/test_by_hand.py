@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tiny_folders import examples, make_folder
 from torch import nn
 
-from lora_lessons import lora, models, tasks
+from lora_lessons import lora, models, tasks, training
 from lora_lessons.adapter import save_adapter
 from lora_lessons.course import exercises, learner, own_code
 from lora_lessons.lessons.l03_train_lora.by_hand import train_by_hand
@@ -88,10 +88,30 @@ def test_attached_layers_start_alike_from_a_seed_and_hold_no_linear(folder):
     one, other = (models.load(folder, "fp32", device="cpu").model for _ in range(2))
     for model in (one, other):
         by_hand.attach(model, by_hand.MyQLoRA, r=2, lora_alpha=4, seed=5)
+    with pytest.raises(ValueError, match="load the base anew"):
+        by_hand.attach(one, by_hand.MyQLoRA, r=2, lora_alpha=4)
     name = "model.layers.1.mlp.down_proj"
     assert torch.equal(one.get_submodule(name).lora_A, other.get_submodule(name).lora_A)
     assert [n for n, m in one.named_modules() if isinstance(m, nn.Linear)] == ["lm_head"]
     assert {n.rpartition(".")[2] for n, p in one.named_parameters() if p.requires_grad} == {"lora_A", "lora_B"}
+
+
+class OwnNames(by_hand.MyQLoRA):
+    """A layer whose scale no other code knows by name."""
+
+    def __init__(self, linear, r, lora_alpha):
+        super().__init__(linear, r, lora_alpha)
+        self.s = self.__dict__.pop("scaling")
+
+
+def test_a_run_by_ones_own_layer_is_another_run_with_another_alpha_or_other_code(folder):
+    names = set()
+    for alpha, code in ((4, "one"), (8, "one"), (8, "other")):
+        learner.keep_code("my_qlora", code)
+        model = models.load(folder, "fp32", device="cpu").model
+        by_hand.attach(model, OwnNames, r=2, lora_alpha=alpha)
+        names.add(training.fingerprint(model, examples(), training.Settings(steps=1)))
+    assert len(names) == 3
 
 
 def test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter(folder, tmp_path):
@@ -101,7 +121,7 @@ def test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter(folder, tm
     train_by_hand(base.model, [batch] * 2, 1e-2)
     with torch.no_grad():
         packed = base.model(**batch).logits
-        by_hand.as_the_courses(base.model, 2, 4, torch.float32)
+        by_hand.as_the_courses(base.model, torch.float32)
         assert torch.allclose(base.model(**batch).logits, packed, atol=1e-5)
     save_adapter(base.model, tmp_path / "adapter", str(folder))
     lora.detach(base.model)

@@ -36,7 +36,7 @@ def test_without_a_card_the_learners_layers_pack_the_embedded_base(capsys):
     what_fits.attach(chosen.model, 8, 16, [q_proj.removeprefix("model.")], seed=0)
     assert type(chosen.model.get_submodule(q_proj)).__name__ == "MyQLoRA"
     assert "to train your own, solve exercise 07.5" in capsys.readouterr().out
-    what_fits.unpack(chosen.model, 8, 16)
+    what_fits.unpack(chosen.model)
     assert [name for name, _ in lora.lora_layers(chosen.model)] == [q_proj]
 
 

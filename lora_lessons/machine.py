@@ -89,10 +89,24 @@ def resident_bytes() -> int:
 
 
 def forget_peak() -> None:
-    """Begin `peak_bytes` anew, what was freed before let go of first. On Linux; elsewhere the peak stays that of the whole process."""
+    """Begin `peak` and `peak_bytes` anew, on a card and in this process, what was freed before let go of first.
+
+    In a process on Linux alone; elsewhere its peak stays that of the whole process.
+    """
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+
+def peak() -> int:
+    """The most bytes since `forget_peak`: of a card's tensors, or of the process on a CPU, libraries included."""
+    import torch
+
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else peak_bytes()
 
 
 def peak_bytes() -> int:

@@ -698,7 +698,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a run's name forgets what a dropout drops",
-            "{module.extra_repr()} ",
+            " {module.extra_repr()}",
             "",
             "training/test_fingerprints.py::test_what_no_parameter_shows_changes_the_fingerprint",
         ),
@@ -2316,8 +2316,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/experiments/sizes/table.py",
         (
             "the base's score stands beside the first seed alone",
-            "found = {way: one for way, one in shared.items() if way not in drawn}",
-            "found: dict[str, Any] = {}",
+            "found = shared | {",
+            "found = {",
             "experiments/test_sizes.py::test_the_table_has_means_and_intervals_by_seed_and_says_what_is_open_and_what_cannot_be",
         ),
     ),

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from lora_lessons.course.learner import newest_folder
 from lora_lessons.experiments import recordings
-from lora_lessons.lessons.l08_qlora_7b.what_fits import STORY
+from lora_lessons.lessons.l08_qlora_7b.what_fits import BY_HAND, STORY
 from lora_lessons.paths import measurements
 from lora_lessons.run import runner
 from lora_lessons.run.result import OK
 
 BASE = "qwen2.5-coder-1.5b"
-NAME = "lesson_08_by_hand"
 REPORT = Path("course-report/by_hand")
 
 
@@ -31,8 +30,8 @@ def record(base: str = BASE, out: Path = REPORT) -> None:
     if lesson.status != OK or folder is None:
         raise ValueError(f"lesson 08 on {base} did not come to its end: see {out}/report.html.")
     story = recordings.read(folder / STORY)
-    recordings.write(measurements() / f"{NAME}.json", story | {"seconds_whole": round(lesson.seconds)})
+    recordings.write(measurements() / f"{BY_HAND}.json", story | {"seconds_whole": round(lesson.seconds)})
 
 
 if __name__ == "__main__":
-    sys.exit(recordings.by_command(__spec__.name, NAME, record))
+    sys.exit(recordings.by_command(__spec__.name, BY_HAND, record))

@@ -32,11 +32,6 @@ WHAT = (
 Row = dict[str, Any]
 
 
-def recorded() -> dict[str, Any]:
-    """What was measured so far. Raises FileNotFoundError when the checkout lacks it."""
-    return recordings.recorded(NAME)
-
-
 def place() -> Path:
     """The recording of the course."""
     return measurements() / f"{NAME}.json"
@@ -107,8 +102,8 @@ def listed(cells: Sequence[Cell], rows: Sequence[Row], steps: int = STEPS) -> It
         if row := there.get(cell.key):
             yield f"done  {cell}: {row['date']}, {in_minutes(row['seconds'])}"
         else:
-            left += expected(cell, rows)
-            yield f"open  {cell}: about {in_minutes(expected(cell, rows))}"
+            left += (takes := expected(cell, rows))
+            yield f"open  {cell}: about {in_minutes(takes)}"
     open_cells = sum(cell.key not in there for cell in cells)
     yield f"{len(cells) - open_cells} of {len(cells)} cells are done; the others take about {in_minutes(left)}."
 

@@ -190,13 +190,12 @@ def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) ->
     if quantity.full and size.why_not_full:
         return size.why_not_full
     mine = [row for row in rows if row["claim"] == claim and row["size"] == size.name]
-    shared = {row["way"]: row["found"] for row in mine if row["seed"] == 0}
+    # what no seed draws was measured once, with seed 0
+    drawn = {cell.way for cell in of(size, [claim], [1])}
+    shared = {row["way"]: row["found"] for row in mine if row["seed"] == 0 and row["way"] not in drawn}
     values = []
     for seed in sorted({row["seed"] for row in mine}):
-        # what no seed draws was measured once, with seed 0
-        drawn = {cell.way for cell in of(size, [claim], [1])}
-        found = {way: one for way, one in shared.items() if way not in drawn}
-        found |= {row["way"]: row["found"] for row in mine if row["seed"] == seed}
+        found = shared | {row["way"]: row["found"] for row in mine if row["seed"] == seed}
         try:
             values.append(quantity.of(found))
         except KeyError:

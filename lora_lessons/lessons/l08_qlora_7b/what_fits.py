@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from ... import lora, machine, memory, models, tasks, training
 from ...course import record
-from ...drawing import BLUE, label
+from ...course.live import LossCurve
 from ...errors import ModelError, first_line
 from ...experiments import recordings
 from ...experiments.seven_b import STAND_IN
@@ -28,6 +28,7 @@ SEVEN_B = "Qwen/Qwen2.5-7B-Instruct"  # of the hub
 SMALL = 3e8  # weights
 FELL = "The training loss of the 1.5B falls, unevenly."
 STORY = "run.json"  # beside the adapter: what its run was and took
+BY_HAND = "lesson_08_by_hand"  # the recording
 
 
 class Chosen(NamedTuple):
@@ -148,9 +149,7 @@ def train(
 
     there = memory.held_bytes(by_hand.tensors_in(model))
     machine.forget_peak()
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    libraries = machine.resident_bytes() - there
+    libraries = 0 if models.card() else machine.resident_bytes() - there
     try:
         run = training.train(model, rows, settings)
     except torch.OutOfMemoryError as error:
@@ -159,7 +158,7 @@ def train(
         job = planning.on_card(job, card) if card else job
         said = advice(memory.shape_of(model.config), job, room)
         raise training.TrainingStopped(f"the card's memory ran out. {said}") from error
-    return run, torch.cuda.max_memory_allocated() if models.card() else machine.peak_bytes() - libraries
+    return run, machine.peak() - libraries
 
 
 def unpack(model: Any) -> None:
@@ -259,7 +258,7 @@ def keep_story(
 
 def real_base() -> dict[str, Any]:
     """The recorded run of this lesson on a 1.5B. Raises as `recordings.recorded`."""
-    return recordings.recorded("lesson_08_by_hand")
+    return recordings.recorded(BY_HAND)
 
 
 def record_real(run: Mapping[str, Any]) -> None:
@@ -283,14 +282,11 @@ def in_words(run: Mapping[str, Any]) -> str:
 
 
 def curve(run: Mapping[str, Any]) -> Figure:
-    """The loss of each recorded step."""
-    figure = Figure(figsize=(7.2, 2.3), layout="constrained")
-    ax = figure.subplots()
+    """The loss of each recorded step, as a live run draws it."""
     losses = run["losses"]
-    ax.plot(range(1, len(losses) + 1), losses, color=BLUE, marker="o", ms=3.5)
-    label(ax, len(losses), losses[-1], f"{losses[-1]:.2f}", BLUE)
-    ax.set(xlabel="step", ylabel="loss, nats", ylim=(0, None), xlim=(0.5, len(losses) + 2))
-    return figure
+    drawn = LossCurve()
+    drawn.runs[""] = training.Training(steps=len(losses), losses=losses)
+    return drawn.picture()
 
 
 def record_file(written: int, promised: int, millions: Mapping[int, float]) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.fsdp._fully_shard._fsdp_collectives import DefaultAllGather, DefaultReduceScatter
 
-from ... import machine
+from ...machine import forget_peak
 from ...tasks import Encoded
 from ...training.processes import Alone
 from ...training.settings import TrainingStopped
@@ -145,18 +145,6 @@ def sharded_bytes(model: nn.Module) -> int:
         state = getattr(module, "quant_state", None)
         total += sum(t.nbytes for t in state.as_dict(packed=True).values()) if state else 0
     return total
-
-
-def forget_peak() -> None:
-    """Begin to look for the peak now, on a card and in this process: what loading took no longer counts."""
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-    machine.forget_peak()
-
-
-def peak() -> int:
-    """The most bytes since `forget_peak`: of a card's tensors, or of the process on a CPU, libraries included."""
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else machine.peak_bytes()
 
 
 class Traffic:

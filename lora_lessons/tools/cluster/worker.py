@@ -23,9 +23,10 @@ from torch.distributed.elastic.multiprocessing.errors import record
 from ... import lora, models, training
 from ...adapter import save_adapter
 from ...files import read_text, write_text
+from ...machine import forget_peak, peak
 from ...paths import cache_dir
 from ...training.processes import ALONE, Alone, whole
-from .fsdp import ShardedRank, forget_peak, on_cards, peak, sharded_bytes
+from .fsdp import ShardedRank, on_cards, sharded_bytes
 from .launcher import ClusterJob, end_with_parent, meeting_file, read_job
 
 ADAPTER, RUN, ACCOUNT = "adapter", "run", "account.json"

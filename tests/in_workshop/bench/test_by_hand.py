@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lora_lessons.experiments import recordings
-from lora_lessons.lessons.l08_qlora_7b.what_fits import STORY
+from lora_lessons.lessons.l08_qlora_7b.what_fits import BY_HAND, STORY
 from lora_lessons.run import runner
 from lora_lessons.run.result import FAILED, OK, LessonResult
 from workshop.bench import by_hand
@@ -22,7 +22,7 @@ def test_a_run_that_came_to_its_end_is_kept_with_its_time(status, tmp_path, monk
 
     monkeypatch.setattr(runner, "run", run)
     monkeypatch.setattr(by_hand, "measurements", lambda: tmp_path)
-    kept = tmp_path / f"{by_hand.NAME}.json"
+    kept = tmp_path / f"{BY_HAND}.json"
     if status != OK:
         with pytest.raises(ValueError, match=r"did not come to its end: see .*report\.html"):
             by_hand.record(out=tmp_path / "out")

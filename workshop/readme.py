@@ -24,6 +24,8 @@ from lora_lessons.lessons import rooms
 from lora_lessons.paths import course_root, measurements
 from lora_lessons.run.baselines import read_baseline
 
+from .sizes_tables import sizes_table, statements_table
+
 FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md")
 _MADE = re.compile(
     r"(?P<begin><!-- `python -m workshop readme` makes the (?P<what>[\w ]+) -->\n).*?(?P<end>\n<!-- end of the (?P=what) -->)",
@@ -54,6 +56,8 @@ def made(text: str) -> str:
         "table of lessons": lessons_table,
         "table of training speed": speed_table,
         "table of reliability": reliability_table,
+        "table of sizes": sizes_table,
+        "statements at three sizes": statements_table,
         "map of the house": house_map,
     }
     return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)

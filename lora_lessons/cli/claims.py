@@ -30,8 +30,9 @@ def claims() -> int:
         sentence, problem = _judged(claim)
         failed += problem is not None
         _say(f"{claim.id}  The page says: “{claim.says}”", 0)
-        where = f", {claim.where}" if claim.where else ""
-        _say(f"{claim.written_for.capitalize()}{where}. {sentence}".strip(), 5)
+        _say(f"{claim.written_for.capitalize()}. {sentence}".strip(), 5)
+        if elsewhere := claim.elsewhere().words:
+            _say(elsewhere, 5)
         _say(f"(Lesson {claim.lesson[:2]}, {claim.lesson}.)", 5)
         if problem:
             _say(problem, 5)

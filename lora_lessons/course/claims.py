@@ -24,13 +24,20 @@ DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the r
 _FIELD = re.compile(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}")
 
 
+class AtSizes(NamedTuple):
+    """At which sizes of base a finding was seen: in words, and whether at one of them it was not."""
+
+    words: str
+    denied: bool
+
+
 class Claim(NamedTuple):
     """One claim of the glossary page and what a lesson's records say of it.
 
     `decides` gets the records by name and returns the verdict that follows from them, one of VERDICTS, or None where
     none does. `sentence` is right for one verdict only, `written_for`; it may use {record.name} fields, filled with the
     values measured; one that is yes or no has words for both: {record.name:is|is not}. A claim that is NOT_TESTED may
-    rest on no record at all.
+    rest on no record at all. A finding that may be the small base's own is asked of larger ones, too: `at_sizes`.
     """
 
     id: str
@@ -39,10 +46,12 @@ class Claim(NamedTuple):
     written_for: str  # the verdict that the sentence explains
     sentence: str
     decides: Callable[[Mapping[str, Any]], str | None]
-    where: str = ""  # what the verdict is limited to, said with it: "in our base"
+    at_sizes: Callable[[], AtSizes] | None = None
 
     def judge(self, values: Mapping[str, Value]) -> str | None:
         """The verdict that follows from these values; None where none does.
+
+        What is not so at another size of base neither holds nor is corrected: it holds with a condition.
 
         Raises KeyError naming a record that is missing, and TypeError where `decides` returns anything else.
         """
@@ -58,7 +67,11 @@ class Claim(NamedTuple):
                 f"{self.id} in {self.lesson} is decided as {judged!r}: return HOLDS, CONDITION, CORRECTED, NOT_TESTED, "
                 "or None where the records bear none of them out."
             )
-        return judged
+        return CONDITION if judged in (HOLDS, CORRECTED) and self.elsewhere().denied else judged
+
+    def elsewhere(self) -> AtSizes:
+        """At which sizes of base this was seen; no words where it was not asked."""
+        return self.at_sizes() if self.at_sizes else AtSizes("", denied=False)
 
     def rests_on(self, values: Mapping[str, Value]) -> list[str]:
         """The records that stand in the sentence, and then those that the verdict was decided by."""
@@ -98,11 +111,13 @@ class _Read(dict[str, Any]):
 CLAIMS: list[Claim] = []
 
 
-def claim(id: str, lesson: str, *, says: str, written_for: str, sentence: str, where: str = "") -> Callable[..., Any]:
+def claim(
+    id: str, lesson: str, *, says: str, written_for: str, sentence: str, at_sizes: Callable[[], AtSizes] | None = None
+) -> Callable[..., Any]:
     """Register a claim; the decorated function works out its verdict from the records' values."""
 
     def register(decides: Callable[[Mapping[str, Any]], str | None]) -> Callable[[Mapping[str, Any]], str | None]:
-        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, decides, where))
+        CLAIMS.append(Claim(id, lesson, says, written_for, sentence, decides, at_sizes))
         return decides
 
     return register
@@ -120,25 +135,21 @@ def verdict(id: str, lesson: str) -> None:
 
 
 class Card(NamedTuple):
-    """What a verdict card shows: the claim, the verdict in words, and the sentence with the values measured."""
+    """What a verdict card shows: the claim, the verdict in words, the sentence with the values measured, other sizes."""
 
     id: str
     says: str
     said: str  # a verdict, DISAGREES or OPEN
     sentence: str
-    where: str = ""  # what the verdict is limited to
-
-    @property
-    def label(self) -> str:
-        """The verdict as it is read: "corrected, in our base"."""
-        return f"{self.said}, {self.where}" if self.where else self.said
+    at_sizes: str = ""
 
     def html(self) -> str:
         edge = EDGES.get(self.said, GREY)  # not tested, or not decided
+        sizes = f"<br><small>{in_html(self.at_sizes)}</small>" if self.at_sizes else ""
         return (
             f"<div style='border:1px solid #ccd;border-left:6px solid {edge};padding:.4em .9em;margin:.3em 0'>"
             f"<b>{self.id}</b> The page says: <i>{in_html(self.says)}</i><br>"
-            f"<b>Verdict: {in_html(self.label)}.</b> {in_html(self.sentence)}</div>"
+            f"<b>Verdict: {in_html(self.said)}.</b> {in_html(self.sentence)}{sizes}</div>"
         )
 
 
@@ -150,17 +161,18 @@ def card(one: Claim, values: Mapping[str, Value]) -> Card:
         sentence = f"This verdict is still open. {error.args[0]} Run the cells above first."
         return Card(one.id, one.says, OPEN, sentence)
     if judged == one.written_for:
-        return Card(one.id, one.says, one.written_for, sentence, one.where)
+        return Card(one.id, one.says, one.written_for, sentence, one.elsewhere().words)
     otherwise = f"says “{judged}”" if judged else "says otherwise"
     sentence = (
         f"The course expected “{one.written_for}”, but what you measured here {otherwise}. Trust your measurement, "
         f"and find out why. {sentence}"
     )
-    return Card(one.id, one.says, DISAGREES, sentence)
+    return Card(one.id, one.says, DISAGREES, sentence, one.elsewhere().words)
 
 
 _CARD = re.compile(
-    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><br><b>Verdict: (?P<said>[^<,]*)(?:, (?P<where>[^<]*))?\.</b> (?P<sentence>.*?)</div>",
+    r"<b>(?P<id>[^<]+)</b> The page says: <i>(?P<says>.*?)</i><br><b>Verdict: (?P<said>[^<]*)\.</b> (?P<sentence>.*?)"
+    r"(?:<br><small>(?P<at_sizes>.*?)</small>)?</div>",
     re.S,
 )
 

@@ -157,7 +157,7 @@ def shown_cards(monkeypatch, *judged):
     shown = []
     monkeypatch.setattr("IPython.display.display", lambda html: shown.append(html.data))
     for one, decides in judged:
-        made = one._replace(decides=decides, sentence="Look.")
+        made = one._replace(decides=decides, sentence="Look.", at_sizes=None)
         monkeypatch.setattr(claims, "CLAIMS", [made])
         claims.verdict(one.id, one.lesson)
     return shown
@@ -178,6 +178,19 @@ def test_a_claim_is_decided_by_a_verdict_and_not_by_yes_or_no():
     one = all_claims()[0]._replace(decides=lambda r: True, sentence="It is.")
     with pytest.raises(TypeError, match="G07 in 01_low_rank is decided as True: return HOLDS, CONDITION"):
         one.judge({})
+
+
+def test_what_is_not_so_at_another_size_of_base_is_corrected_no_longer_and_its_card_says_at_which():
+    one = all_claims()[0]
+    assert one.written_for == claims.CORRECTED and one.at_sizes
+    known, words = recorded(one.lesson), "Seen at 135M; not seen at <7B>."
+    seen, denied = (one._replace(at_sizes=lambda denied=d: claims.AtSizes(words, denied)) for d in (False, True))
+    assert (seen.judge(known), denied.judge(known)) == (claims.CORRECTED, claims.CONDITION)
+    assert "says “holds with a condition”" in claims.card(denied, known).sentence
+    shown = claims.card(seen, known)
+    assert shown.at_sizes == words and claims.read_card(shown.html()) == shown
+    alone = claims.card(one._replace(at_sizes=None), known)
+    assert claims.read_card(alone.html()) == alone and alone.at_sizes == ""
 
 
 def test_a_claim_that_was_not_tested_says_so_on_a_grey_card(monkeypatch):

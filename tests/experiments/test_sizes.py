@@ -272,6 +272,25 @@ def test_each_statement_says_at_which_sizes_it_was_seen_and_nothing_of_the_other
     assert set(seen) == set(sizes.STATEMENTS)
 
 
+def test_a_verdict_is_told_of_every_size_and_denied_by_one(monkeypatch):
+    small, half = sizes.SIZES["embedded"], sizes.SIZES["qwen2.5-coder-0.5b"]
+    cut = {"intact": 10.0, "stored_0.5": 900.0, "stored_1": 25.0}
+    rows = [row(some(small, "cut_w"), cut), row(some(half, "cut_w"), cut | {"stored_1": 11.0})]
+    record = {"rows": rows[:1], "machine": "a laptop", "date": "2026-11-29"}
+    monkeypatch.setattr(recordings, "recorded", lambda name: record)
+    asked = sizes.at_sizes("W bears no cut")
+    assert asked() == (
+        "Cut to as many numbers as it has, every W makes the perplexity at least twice as high: seen at 135M; not measured "
+        "yet at 0.5B and 1.5B. Every W cut to as many numbers, times the perplexity: 135M 2.5. "
+        "Recorded on a laptop, 2026-11-29.",
+        False,
+    )
+    record["rows"] = rows
+    assert asked().denied and "seen at 135M; not seen at 0.5B;" in asked().words
+    with pytest.raises(KeyError):
+        sizes.at_sizes("W bears every cut")
+
+
 def title(ax):
     return ax.get_title() or ax.get_title("left")  # the course's style has it on the left
 

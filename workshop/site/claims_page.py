@@ -68,11 +68,10 @@ def claim_anchor(id: str) -> str:
     return f"claim-{id}"
 
 
-def verdict(said: str, where: str = "") -> str:
-    """A verdict as HTML: a sign, its word, what it is limited to, and a class that gives it its colour."""
+def verdict(said: str) -> str:
+    """A verdict as HTML: a sign, its word, and a class that gives it its colour."""
     sign, kind = _SIGNS.get(said, _OTHER)
-    words = f"{said}, {where}" if where else said
-    return f'<span class="verdict {kind}"><span aria-hidden="true">{sign}</span> {html.escape(words)}</span>'
+    return f'<span class="verdict {kind}"><span aria-hidden="true">{sign}</span> {html.escape(said)}</span>'
 
 
 def _read(lesson: str) -> NotebookNode:
@@ -85,7 +84,8 @@ def _read(lesson: str) -> NotebookNode:
 def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cells: Cells) -> str:
     """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
-    return f'<div class="judged">{part}{verdict(shown.said, shown.where)} {html.escape(shown.sentence)} {_ways(one, recorded, cells)}</div>'
+    sizes = f'<small class="ways">{html.escape(shown.at_sizes)}</small>' if shown.at_sizes else ""
+    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {sizes}{_ways(one, recorded, cells)}</div>'
 
 
 def _counted(verdicts: Iterable[str]) -> str:

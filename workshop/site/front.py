@@ -200,7 +200,7 @@ def _at_a_glance(notebooks: Notebooks) -> str:
     for place, notebook in notebooks.items():
         for card in cards(notebook):
             lesson = link_to(f"{FOLDER}/{place}.html#{claim_anchor(card.id)}", f"Lesson {Path(place).name[:2]}")
-            reason = f"<b>{verdict(card.said, card.where)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
+            reason = f"<b>{verdict(card.said)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
             claims.setdefault(card.id, (card.says, {}))[1].setdefault(card.said, reason)
     rows = [(html.escape(claims[id][0]), "<br>".join(claims[id][1].values())) for id in AT_A_GLANCE if id in claims]
     return f"{_CLAIMS}\n\n{as_table(_COLUMNS, rows)}" if rows else ""

@@ -14,6 +14,7 @@ from .running import measure as measure
 from .running import place as place
 from .running import rows_in as rows_in
 from .statements import STATEMENTS as STATEMENTS
+from .statements import at_sizes as at_sizes
 from .statements import in_words as in_words
 from .statements import seen as seen
 from .table import lines as lines

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ...course.claims import AtSizes
+from .. import recordings
 from .cells import ALPHA, SIZES, STEPS, AskedBase
-from .table import OPEN, Spread, table
+from .running import NAME
+from .table import OPEN, Spread, TableLine, said, table
 
 SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"
 
@@ -57,6 +60,11 @@ STATEMENTS: dict[str, Statement] = {
         f"at α = {ALPHA} rank 64 ends within 0.05 nats of rank 8",
         [Needs(f"rank 64 above rank 8, α = {ALPHA}", than, limit) for than, limit in (("<", 0.05), (">", -0.05))],
     ),
+    "rank 1 nearly suffices": Statement(
+        "rank",
+        f"at α = {ALPHA} rank 1 ends less than 0.05 nats above rank 8",
+        [Needs(f"rank 1 above rank 8, α = {ALPHA}", "<", 0.05)],
+    ),
     "LoRA learns at a higher rate": Statement(
         "rate",
         "LoRA's best learning rate is at least 5 times full fine-tuning's",
@@ -77,6 +85,11 @@ STATEMENTS: dict[str, Statement] = {
             Needs("of the gain is kept, merged into NF4", "<", 50),
             Needs("of the gain is kept, merged in 16 bits", ">", 95),
         ],
+    ),
+    "NF4 before int4, untrained": Statement(
+        "formats",
+        "NF4 adds at least 0.01 nats less than int4",
+        [Needs("int4 above NF4 + double", ">", 0.01)],
     ),
     "8 bits cost nothing": Statement(
         "formats", "Q8_0 adds less than 0.01 nats", [Needs("Q8_0 above the intact base", "<", 0.01)]
@@ -116,6 +129,39 @@ def seen(
         }
         for name, statement in STATEMENTS.items()
     }
+
+
+def at_sizes(*names: str) -> Callable[[], AtSizes]:
+    """For a verdict: at which sizes its statements were seen, with what was measured, worked out when it is asked for.
+
+    Raises KeyError for a statement that there is not.
+    """
+    statements = {name: STATEMENTS[name] for name in names}
+
+    def asked() -> AtSizes:
+        record = recordings.recorded(NAME)
+        at, lines = seen(record), table(record)
+        words = []
+        for name, statement in statements.items():
+            wanted = {one.quantity for one in statement.needs}
+            mine = (line for line in lines if line.claim == statement.claim and line.quantity.name in wanted)
+            words += [f"{capital(statement.says)}: {in_words(at[name])}.", *filter(None, map(_numbers, mine))]
+        words.append(f"Recorded on {record['machine']}, {record['date']}.")
+        return AtSizes(" ".join(words), any(NOT_SEEN in at[name].values() for name in names))
+
+    return asked
+
+
+def capital(words: str) -> str:
+    """As a sentence begins."""
+    return f"{words[0].upper()}{words[1:]}"
+
+
+def _numbers(line: TableLine) -> str:
+    """A quantity at the sizes where it was measured, as a sentence; "" where it was at none."""
+    spreads = {title: value for title, value in line.at.items() if isinstance(value, Spread)}
+    values = ", ".join(f"{title} {said(value, line.quantity.form)}" for title, value in spreads.items())
+    return f"{capital(line.quantity.title)}: {values}." if values else ""
 
 
 def in_words(at: Mapping[str, str]) -> str:

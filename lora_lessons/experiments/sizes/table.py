@@ -16,7 +16,7 @@ Found = Mapping[str, Mapping[str, float]]
 
 
 class Spread(NamedTuple):
-    """A quantity over its seeds: the mean and, of two or more, the 95% interval (Student's t)."""
+    """A quantity over its seeds, none where no seed draws anything: the mean and, of two or more, the 95% interval (Student's t)."""
 
     mean: float
     low: float | None = None
@@ -34,6 +34,11 @@ class Quantity(NamedTuple):
     full: bool = False  # whether it needs full fine-tuning
     log: bool = False  # whether its axis is
 
+    @property
+    def title(self) -> str:
+        """Its name with its unit."""
+        return ", ".join(filter(None, (self.name, self.unit)))
+
 
 def _more(way: str, than: str, what: str = "loss") -> Callable[[Found], float]:
     return lambda found: found[way][what] - found[than][what]
@@ -41,6 +46,10 @@ def _more(way: str, than: str, what: str = "loss") -> Callable[[Found], float]:
 
 def _number(name: str, times: float = 1, way: str = "") -> Callable[[Found], float]:
     return lambda found: times * found[way][name]
+
+
+def _apart(name: str, than: str) -> Callable[[Found], float]:
+    return lambda found: found[""][name] - found[""][than]
 
 
 def _times(name: str, whole: str) -> Callable[[Found], float]:
@@ -152,8 +161,11 @@ QUANTITIES: dict[str, list[Quantity]] = {
         for words, share in zip(("half its", "as many"), STORED, strict=True)
     ],
     "formats": [
-        Quantity(f"{name} above the intact base", "nats a token", _number(name), "+.3f")
-        for name in ("Q4_0", "Q8_0", "Q4_1", "NF4 + double", "FP4", "int4")
+        *(
+            Quantity(f"{name} above the intact base", "nats a token", _number(name), "+.3f")
+            for name in ("Q4_0", "Q8_0", "Q4_1", "NF4 + double", "FP4", "int4")
+        ),
+        Quantity("int4 above NF4 + double", "nats a token", _apart("int4", "NF4 + double"), "+.3f"),
     ],
     "rate": [
         Quantity("LoRA's best learning rate over full fine-tuning's", "times", _rates, ".0f", True),
@@ -203,7 +215,7 @@ def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) ->
     if not values:
         return OPEN
     if len(values) == 1:
-        return Spread(values[0])
+        return Spread(values[0], seeds=int(CLAIMS[claim].trains))
     return Spread(*summary(values))
 
 
@@ -212,7 +224,7 @@ def said(value: Spread | str, form: str) -> str:
     if isinstance(value, str):
         return value
     if value.low is None:
-        return f"{value.mean:{form}}" + " (1 run)"
+        return f"{value.mean:{form}}" + " (1 run)" * value.seeds
     return f"{value.mean:{form}} ({value.low:{form}} to {value.high:{form}})"
 
 
@@ -224,8 +236,9 @@ def lines(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, ste
         if line.claim != claim:
             claim = line.claim
             yield f"\n{CLAIMS[claim].asks} (lesson {CLAIMS[claim].lesson})"
-        words = f"{line.quantity.name}, {line.quantity.unit}".removesuffix(", ")
-        yield f"  {words:<66}" + "   ".join(f"{t}: {said(v, line.quantity.form)}" for t, v in line.at.items())
+        yield f"  {line.quantity.title:<66}" + "   ".join(
+            f"{t}: {said(v, line.quantity.form)}" for t, v in line.at.items()
+        )
 
 
 def families(sizes: Mapping[str, AskedBase] = SIZES) -> str:

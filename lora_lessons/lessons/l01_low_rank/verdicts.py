@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
+from ...experiments import sizes
 
 
 @claim(
@@ -16,7 +17,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "01_low_rank",
     says="In transformers most weight matrices can be approximated as lower-rank structures",
     written_for=CORRECTED,
-    where="in our base",
+    at_sizes=sizes.at_sizes("W bears no cut"),
     sentence="Not if you cut W itself and do not retrain. We cut every W to as many numbers as it had before, so nothing was saved yet, "
     "and perplexity on {perplexity.tokens} tokens rose from {perplexity.intact:.1f} by a factor of {perplexity.break_even_factor:,.0f}. "
     "When one kind of matrix was cut at a time, {kinds.survive} of 7 kinds stayed within 20%<!--calc 1/5-->, and they hold {kinds.survive_weights:.0%} of the weights. "

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...course.claims import CORRECTED, claim
+from ...experiments import sizes
 
 
 @claim(
@@ -16,6 +17,7 @@ from ...course.claims import CORRECTED, claim
     "06_quantization",
     says="QLoRA quantizes the frozen base to 4-bit (INT4) during training",
     written_for=CORRECTED,
+    at_sizes=sizes.at_sizes("NF4 before int4, untrained"),
     sentence="4-bit is right: {bits.double:.3f} bits for each quantized weight, scales included (embeddings and norms are not packed). INT4 is not: NF4's "
     "16 marks are quantiles of a normal distribution, and here they lose less than int4's 15 evenly spaced ones. In blocks of 64 our base's perplexity rose to {perplexity.nf4:.2f} times with NF4 and to "
     "{perplexity.int4:.2f} times with int4's even steps. That base had been rounded once before; on an encoder that never was, NF4 moved the sentence "

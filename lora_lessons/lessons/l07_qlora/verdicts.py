@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
+from ...experiments import sizes
 
 
 @claim(
@@ -30,6 +31,7 @@ def g14(measured: Mapping[str, Any]) -> str | None:
     "07_qlora",
     says="QLoRA's quality is nearly identical to LoRA at 16-bit",
     written_for=CONDITION,
+    at_sizes=sizes.at_sizes("NF4 costs something", "NF4 costs little"),
     sentence="On one of our two small models it cost something, on the other we saw no cost. A 135M base that was rounded once before ended the same 24 steps "
     "{cost.nf4_double:.2f} nats above 16-bit with NF4 and double quantization, {cost.fp4:.2f} with FP4 and {cost.int4:.2f} with int4 (three seeds). An encoder that was never rounded "
     "ended {control.nf4_double:.3f} nats from 16-bit with NF4 over eight seeds, which cannot be told from no cost, on a task that it had nearly solved. Neither says what a 7B does. "

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED, claim
+from ...experiments import sizes
 
 
 @claim(
@@ -61,6 +62,7 @@ def g05(measured: Mapping[str, Any]) -> str | None:
     "08_qlora_7b",
     says="Fine-tuning (7B) is possible on one RTX 3090 or 4090",
     written_for=CONDITION,
+    at_sizes=sizes.at_sizes("the plan is right"),
     sentence="By plan, yes. For Qwen2.5-7B and a text of 1,024 tokens, QLoRA needs {needs.qlora:.1f} of such a card's 25.8<!--calc 24*2**30/1e9--> GB by this course's loop, and {needs.hf:.1f} by the usual Hugging Face recipe. With a sixth of the card "
     "left free, the longest texts that fit have {longest.rtx_4090:,} and {longest.hf_rtx_4090:,} tokens. LoRA on a 16-bit base fits by this course's loop ({needs.lora:.1f} GB). Full fine-tuning with AdamW does not "
     "({needs.full_bf16:.0f} GB in 16 bits; torchtune's one-GPU recipe is published at 18.9<!--published torchtune.full_gib--> GiB). Not validated on a GPU by us. Beside {published.figures} figures "

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
+from ...experiments import sizes
 
 
 @claim(
@@ -16,6 +17,7 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     "09_merging",
     says="After training, the weights can be merged into the base or kept apart as an adapter",
     written_for=CONDITION,
+    at_sizes=sizes.at_sizes("merging into 4 bits loses"),
     sentence="Both work while the merged weights keep 16 bits: the strict JSON adapter keeps every rule in {survives.merged.kept:.0f}% of its answers (apart: {survives.unmerged.kept:.0f}%), and in "
     "{survives.then_nf4.kept:.0f}% when the merged model is then rounded to NF4 (kept apart on an NF4 base: {survives.nf4_apart.kept:.0f}%; 40 answers, these intervals overlap). Merged into a base that is in NF4 already "
     "it keeps {survives.into_nf4.kept:.0f}%, and no adapter at all {survives.base.kept:.0f}%: {left.nf4:.0f}% of this update is left there, against {left.merged_first:.0f}% when it is merged first. A base in "

@@ -29,7 +29,7 @@ def test_every_claim_has_one_row_with_what_each_lesson_measured():
     ids = [re.search(r"<b>(\w+)</b>", says)[1] for says, _, _ in rows(page)]
     assert ids == sorted({one.id for one in EVERY}, key=ids.index) and len(set(ids)) == len(ids)
     for one, found in zip(EVERY, judged(page), strict=True):
-        assert claims_page.verdict(one.written_for, one.where) in found
+        assert claims_page.verdict(one.written_for) in found
         assert f'href="lessons/{place_of(one.lesson)}.html#' in found
     for says, found, _ in rows(page):
         for one in EVERY:
@@ -62,7 +62,7 @@ def test_the_page_says_what_the_lessons_cards_say():
         card = shown[one.lesson, one.id]
         sentence = html.unescape(re.sub(r"<(?:a|small) .*", "", found.rpartition("</span>")[2]).strip())
         assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
-        assert claims_page.verdict(card.said, card.where) in found
+        assert claims_page.verdict(card.said) in found and html.escape(card.at_sizes) in found
 
 
 def test_a_verdict_is_never_told_by_its_colour_alone():

@@ -1,0 +1,52 @@
+"""What was seen at which size of base, as README and docs/evidence.md show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+
+from lora_lessons.experiments import recordings, sizes
+from lora_lessons.experiments.sizes.running import NAME
+from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_TOLD, SEEN, capital
+from lora_lessons.experiments.sizes.table import OPEN, families, said
+
+TITLES = [size.title for size in sizes.SIZES.values()]
+_MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: "not told apart", NOT_ASKED: "not asked", OPEN: "not measured yet"}
+
+
+def statements_table() -> str:
+    """What may be the small base's own, and whether it was seen at each size."""
+    record = recordings.recorded(NAME)
+    rows = [
+        _row(capital(sizes.STATEMENTS[name].says), (_MARKS[at[title]] for title in TITLES))
+        for name, at in sizes.seen(record).items()
+    ]
+    return "\n".join(
+        [*_head("what we found"), *rows, "", f"{families()} Recorded on {record['machine']}, {record['date']}."]
+    )
+
+
+def sizes_table() -> str:
+    """Every quantity at every size, with its interval over seeds."""
+    record = recordings.recorded(NAME)
+    parts = [
+        "## What changes with the base's size",
+        "",
+        f"Recorded on {record['machine']}, {record['date']}. {families()}",
+    ]
+    for claim, lines in groupby(sizes.table(record), key=lambda line: line.claim):
+        asked = sizes.CLAIMS[claim]
+        parts += ["", *_head(f"lesson {asked.lesson}: {asked.asks}")]
+        for line in lines:
+            parts.append(
+                _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
+            )
+    return "\n".join([*parts, "", "`lora-lessons bench sizes` measures them, cell by cell, in hours."])
+
+
+def _head(first: str) -> list[str]:
+    return [_row(first, TITLES), "|---|" + "---|" * len(TITLES)]
+
+
+def _row(first: str, cells: Iterable[str]) -> str:
+    return f"| {' | '.join([first, *cells])} |"

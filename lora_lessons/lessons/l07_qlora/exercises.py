@@ -155,7 +155,17 @@ class Seen(NamedTuple):
 
     def right(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """W·x with the bias, and B·A·x."""
-        return x @ self.W.T + self.bias, x @ self.layer.lora_A.T @ self.layer.lora_B.T
+        return x @ self.W.T + self.bias, x @ self.A.T @ self.B.T
+
+    @property
+    def A(self) -> Any:
+        """Their lora_A, r×k."""
+        return by_hand.learned(self.layer, "lora_A")
+
+    @property
+    def B(self) -> Any:
+        """Their lora_B, d×r."""
+        return by_hand.learned(self.layer, "lora_B")
 
 
 @exercise(
@@ -194,14 +204,16 @@ def exercise_07_5(answer: Any) -> str | None:
 
 def _parts(layer: Any, linear: nn.Linear) -> str | None:
     """What is wrong with what the layer holds: A, B, and W in 4 bits alone."""
-    A, B = (getattr(layer, name, None) for name in ("lora_A", "lora_B"))
+    A, B = (by_hand.learned(layer, name) for name in ("lora_A", "lora_B"))
     if A is None and B is None:
         raise Unsolved
     for name, part, shape, letters in (("lora_A", A, (R, K), "r×k"), ("lora_B", B, (D, R), "d×r")):
         if part is None:
             return f"There is no self.{name}: make it in __init__, as in lesson 02."
         if not isinstance(part, nn.Parameter):
-            return f"{name} is a {type(part).__name__}, and must be an nn.Parameter of shape {letters} (of an nn.Linear, its weight)."
+            return (
+                f"{name} is a {type(part).__name__}, and must be an nn.Parameter of shape {letters}, or an nn.Linear."
+            )
         if part.dtype != torch.float32:
             return f"{name} is in {str(part.dtype).removeprefix('torch.')}: keep it in 32 bits, or small steps are rounded away."
         if tuple(part.shape) != shape:
@@ -224,7 +236,7 @@ def _parts(layer: Any, linear: nn.Linear) -> str | None:
 
 def _start(seen: Seen) -> str | None:
     """What is wrong with the layer before it has learned anything."""
-    A, B = seen.layer.lora_A.detach(), seen.layer.lora_B.detach()
+    A, B = seen.A.detach(), seen.B.detach()
     if not A.any():
         return "A is zero. It starts random and B zero: were both zero, neither would ever learn (lesson 02)."
     if B.any():
@@ -238,6 +250,10 @@ def _start(seen: Seen) -> str | None:
         if "NoneType" not in str(error):
             raise
         return "PackedProduct returns nothing yet: solve exercise 07.4 first, and run its cell again."
+    except AttributeError as error:
+        if "'Linear' object" not in str(error):
+            raise
+        return "An nn.Linear is called, self.lora_A(x), or its matrix is taken: x @ self.lora_A.weight.T."
     if h is None:
         return "__init__ is right. forward returns nothing yet: it returns h, one row for each row of x."
     Wx, _ = seen.right(x)
@@ -253,7 +269,7 @@ def _start(seen: Seen) -> str | None:
 def _values(seen: Seen) -> str | None:
     """What is wrong with h once B is not zero."""
     with torch.no_grad():
-        seen.layer.lora_B.normal_()
+        seen.B.normal_()
     x = _input()
     h, (Wx, BAx) = seen.layer(x), seen.right(x)
     mistakes = [
@@ -276,7 +292,7 @@ def _values(seen: Seen) -> str | None:
 
 def _learns(seen: Seen) -> str | None:
     """Whether A, B and x get their gradients."""
-    A, B, x = seen.layer.lora_A, seen.layer.lora_B, _input()
+    A, B, x = seen.A, seen.B, _input()
     h = seen.layer(x)
     g = torch.randn_like(h)
     if h.requires_grad:
@@ -307,7 +323,7 @@ def _keeps_nothing(layer: Any) -> str | None:
 def _in_16_bits(answer: Any) -> str | None:
     """A base in 16 bits, as a 7B is loaded: A and B stay in 32, the output is x's."""
     layer = answer(nn.Linear(K, D).bfloat16(), R, ALPHA)
-    if {layer.lora_A.dtype, layer.lora_B.dtype} != {torch.float32}:
+    if {by_hand.learned(layer, name).dtype for name in ("lora_A", "lora_B")} != {torch.float32}:
         return "On a base in 16 bits your A and B are in 16 bits, too. They stay in 32: a small step would be rounded away."
     try:
         h = layer(torch.randn(ROWS, K, dtype=torch.bfloat16))
@@ -323,11 +339,11 @@ def _in_16_bits(answer: Any) -> str | None:
 def _other_settings(answer: Any) -> str | None:
     """Another r, α and size, no bias, and a batch of sequences."""
     seen = Seen.made(answer, nn.Linear(64, 32, bias=False), 2, 3.0)
-    if tuple(seen.layer.lora_A.shape) != (2, 64) or tuple(seen.layer.lora_B.shape) != (32, 2):
+    if tuple(seen.A.shape) != (2, 64) or tuple(seen.B.shape) != (32, 2):
         return "Your shapes fit one layer only. Take d and k from linear.weight.shape, and r as given."
     x = torch.randn(2, 5, 64)
     with torch.no_grad():
-        seen.layer.lora_B.normal_()
+        seen.B.normal_()
         try:
             h = seen.layer(x)
         except TypeError:

@@ -70,9 +70,25 @@ def folder(tmp_path, base_fp32):
     return made
 
 
-def test_it_trains_as_bitsandbytes_and_peft_do(folder):
+class WithLinears(by_hand.MyQLoRA):
+    """PEFT's own way to hold A and B."""
+
+    def __init__(self, linear, r, lora_alpha):
+        super().__init__(linear, r, lora_alpha)
+        d, k = linear.weight.shape
+        del self.lora_A, self.lora_B
+        self.lora_A, self.lora_B = nn.Linear(k, r, bias=False), nn.Linear(r, d, bias=False)
+        nn.init.zeros_(self.lora_B.weight)
+
+    def forward(self, x):
+        h = by_hand.PackedProduct.apply(x, self.q) + (0 if self.bias is None else self.bias)
+        return (h + self.scaling * self.lora_B(self.lora_A(x.float()))).to(x.dtype)
+
+
+@pytest.mark.parametrize("layer", [by_hand.MyQLoRA, WithLinears])
+def test_it_trains_as_bitsandbytes_and_peft_do(layer, folder):
     ours = models.load(folder, "fp32", device="cpu").model
-    by_hand.attach(ours, by_hand.MyQLoRA, r=2, lora_alpha=4)
+    by_hand.attach(ours, layer, r=2, lora_alpha=4)
     before = [t.clone() for t in ours.state_dict().values()]
     theirs = models.load(folder, "nf4", device="cpu", compute_dtype=torch.float32).model
     theirs = get_peft_model(theirs, LoraConfig(r=2, lora_alpha=4, target_modules="all-linear"))
@@ -114,9 +130,11 @@ def test_a_run_by_ones_own_layer_is_another_run_with_another_alpha_or_other_code
     assert len(names) == 3
 
 
-def test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter(folder, tmp_path):
+@pytest.mark.parametrize("layer", [by_hand.MyQLoRA, WithLinears])
+def test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter(layer, folder, tmp_path):
+    assert exercises.judge("07.5", layer)[0] == "solved"
     base = models.load(folder, "fp32", device="cpu")
-    by_hand.attach(base.model, by_hand.MyQLoRA, r=2, lora_alpha=4)
+    by_hand.attach(base.model, layer, r=2, lora_alpha=4)
     batch = tasks.collate(examples(), pad_id=0)
     train_by_hand(base.model, [batch] * 2, 1e-2)
     with torch.no_grad():

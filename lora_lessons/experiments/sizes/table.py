@@ -141,7 +141,7 @@ QUANTITIES: dict[str, list[Quantity]] = {
         ),
     ],
     "merge": [
-        Quantity(f"of the gain is kept, {words}", "%", _share(way, "base", "unmerged"), ".0f")
+        Quantity(f"gain kept, {words}", "%", _share(way, "base", "unmerged"), ".0f")
         for words, way in MERGED.items()
     ],
     "forget": [

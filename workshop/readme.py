@@ -14,7 +14,7 @@ from typing import Any
 
 import nbformat
 
-from lora_lessons import errors
+from lora_lessons import errors, models
 from lora_lessons.course.claims import CLAIMS
 from lora_lessons.course.lesson import lessons, question, side_trips
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
@@ -151,10 +151,22 @@ def _lengths(recording: dict[str, Any]) -> str:
 
 
 def _elsewhere(recording: dict[str, Any]) -> str:
-    where = f"On {_rated(recording)}, {recording['date']},"
+    """A recording of another machine, or of a larger base, in a sentence."""
+    of = (
+        f"training {models.NAMED[recording['model']].title} in {recording['precision']}, "
+        if "model" in recording
+        else ""
+    )
+    where = f"On {_rated(recording)}, {recording['date']}, {of}"
     shares = [ours["share_of_limit"] for _, ours in _compared(recording)]
     least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
-    return f"{where} it was {_times(recording)} times as fast, at {least} to {most} of that machine's limit."
+    share = least if least == most else f"{least} to {most}"
+    peaks = "".join(
+        f" It held {ours['peak'] / 1e9:.1f} GB, and Trainer {theirs['peak'] / 1e9:.1f}."
+        for theirs, ours in _compared(recording)
+        if of
+    )
+    return f"{where}it was {_times(recording)} times as fast, at {share} of that machine's limit.{peaks}"
 
 
 def _rated(recording: dict[str, Any]) -> str:

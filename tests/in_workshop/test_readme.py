@@ -89,7 +89,7 @@ def test_the_times_are_those_of_the_recording_and_say_where_and_when(course):
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
 
 
-def test_of_other_machines_there_are_the_ratios(course):
+def test_of_other_machines_and_larger_bases_there_are_the_ratios(course):
     folder = course / "data" / "measurements"
     folder.mkdir()
     for name, machine in (("training_speed", SPEED["machine"]), ("training_speed_b", "Processor B, 4 cores")):
@@ -97,8 +97,13 @@ def test_of_other_machines_there_are_the_ratios(course):
     *_, last = readme.speed_table().splitlines()
     assert (
         last == "On Processor B, 4 cores (matrix products of 442 GFLOP/s), 2026-11-26, it was 2.36 times as fast, "
-        "at 50% to 50% of that machine's limit."
+        "at 50% of that machine's limit."
     )
+    larger = SPEED | {"model": "qwen2.5-coder-1.5b"}
+    (folder / "training_speed_c.json").write_text(json.dumps(larger), encoding="utf-8")
+    *_, last = readme.speed_table().splitlines()
+    assert "training Qwen2.5-Coder-1.5B-Instruct in bf16, it was 2.36 times as fast, at 50%" in last
+    assert last.endswith("It held 2.1 GB, and Trainer 2.1.")
 
 
 def test_without_a_recording_nothing_is_said_of_times(course):

@@ -141,8 +141,7 @@ QUANTITIES: dict[str, list[Quantity]] = {
         ),
     ],
     "merge": [
-        Quantity(f"gain kept, {words}", "%", _share(way, "base", "unmerged"), ".0f")
-        for words, way in MERGED.items()
+        Quantity(f"gain kept, {words}", "%", _share(way, "base", "unmerged"), ".0f") for words, way in MERGED.items()
     ],
     "forget": [
         Quantity("perplexity of plain English after LoRA", "times the base's", _general),

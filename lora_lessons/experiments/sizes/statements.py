@@ -99,6 +99,11 @@ STATEMENTS: dict[str, Statement] = {
         "the perplexity of plain English rises by less than a tenth",
         [Needs("perplexity of plain English after LoRA", "<", 1.1)],
     ),
+    "the form leaks": Statement(
+        "forget",
+        "after a training on one form, most everyday answers have it, too",
+        [Needs("everyday answers in the task's form", ">", 50)],
+    ),
     "the plan is right": Statement(
         "memory",
         "predicted and taped memory differ by less than 5%",

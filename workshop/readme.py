@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING, docs/evidence.md and the lessons' first lines do not write by hand: minutes, tables, the map."""
+"""What README, CONTRIBUTING, docs/evidence.md and the lessons do not write by hand: minutes, tables, the map, verdict cards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ from typing import Any
 import nbformat
 
 from lora_lessons import errors, models
-from lora_lessons.course.claims import CLAIMS
+from lora_lessons.course.claims import CLAIMS, card
 from lora_lessons.course.lesson import lessons, question, side_trips
+from lora_lessons.course.records import records_of
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
 from lora_lessons.fast.path import FAMILIES
 from lora_lessons.files import write_text
 from lora_lessons.lessons import rooms
 from lora_lessons.paths import course_root, measurements
 from lora_lessons.run.baselines import read_baseline
+from lora_lessons.run.result import cards
 
 from .sizes_tables import sizes_table, statements_table
 
@@ -41,10 +44,11 @@ def files() -> list[Path]:
 def write() -> list[Path]:
     """Make the marked parts of FILES anew; return those that changed."""
     changed = []
-    made_of = dict.fromkeys(files(), made) | {path: minutes_of(path) for path in (*lessons(), *side_trips())}
-    for path, make in made_of.items():
+    makers = dict.fromkeys(files(), (made,))
+    makers |= {path: [minutes_of(path), cards_of(path)] for path in (*lessons(), *side_trips())}
+    for path, make in makers.items():
         before = path.read_text(encoding="utf-8")
-        if (after := make(before)) != before:
+        if (after := reduce(lambda text, one: one(text), make, before)) != before:
             write_text(path, after)
             changed.append(path)
     return changed
@@ -71,6 +75,21 @@ def minutes_of(path: Path) -> Callable[[str], str]:
     reading, exercises = learning_minutes(nbformat.read(path, as_version=4))
     said = {"reading": reading, "exercises": exercises} | ({"minutes": took(path)[0]} if took(path)[1] else {})
     return lambda text: _MINUTES.sub(lambda minutes: str(said.get(minutes[1], minutes[0])), text)
+
+
+def cards_of(path: Path) -> Callable[[str], str]:
+    """What brings the verdict cards that a notebook shows up to date: other sizes of base may be asked without a run of it."""
+    notebook = nbformat.read(path, as_version=4)
+    values = {name: one.value for name, one in records_of(notebook).items()}
+    rooms()  # their verdicts register themselves
+    judged = {one.id: one for one in CLAIMS if one.lesson == path.stem}
+    shown = [one for one in cards(notebook) if one.id in judged]
+    anew = [(_in_json(one.html()), _in_json(card(judged[one.id], values).html())) for one in shown]
+    return lambda text: reduce(lambda so_far, change: so_far.replace(*change), anew, text)
+
+
+def _in_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def lessons_table() -> str:

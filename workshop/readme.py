@@ -44,7 +44,7 @@ def files() -> list[Path]:
 def write() -> list[Path]:
     """Make the marked parts of FILES anew; return those that changed."""
     changed = []
-    makers = dict.fromkeys(files(), (made,))
+    makers: dict[Path, Sequence[Callable[[str], str]]] = {path: [made] for path in files()}
     makers |= {path: [minutes_of(path), cards_of(path)] for path in (*lessons(), *side_trips())}
     for path, make in makers.items():
         before = path.read_text(encoding="utf-8")

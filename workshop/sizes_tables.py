@@ -7,7 +7,7 @@ from itertools import groupby
 
 from lora_lessons.experiments import recordings, sizes
 from lora_lessons.experiments.sizes.running import NAME
-from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_TOLD, SEEN, capital
+from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_TOLD, SEEN, capital, measured
 from lora_lessons.experiments.sizes.table import OPEN, families, said
 
 TITLES = [size.title for size in sizes.SIZES.values()]
@@ -20,6 +20,7 @@ def statements_table() -> str:
     rows = [
         _row(capital(sizes.STATEMENTS[name].says), (_MARKS[at[title]] for title in TITLES))
         for name, at in sizes.seen(record).items()
+        if measured(at)
     ]
     return "\n".join(
         [*_head("what we found"), *rows, "", f"{families()} Recorded on {record['machine']}, {record['date']}."]
@@ -32,12 +33,15 @@ def sizes_table() -> str:
     parts = [
         "## What changes with the base's size",
         "",
-        f"Recorded on {record['machine']}, {record['date']}. {families()}",
+        f"Recorded on {record['machine']}, {record['date']}. {families()} Full fine-tuning holds weights, gradients and two "
+        "moments in 32 bits, which this machine has no room for at the largest size.",
     ]
     for claim, lines in groupby(sizes.table(record), key=lambda line: line.claim):
         asked = sizes.CLAIMS[claim]
         parts += ["", *_head(f"lesson {asked.lesson}: {asked.asks}")]
         for line in lines:
+            if set(line.at.values()) <= {OPEN}:
+                continue
             parts.append(
                 _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
             )

@@ -32,7 +32,7 @@ class AskedBase(NamedTuple):
     def why_not_full(self) -> str:
         """Why full fine-tuning is not done at this size; "" where it is."""
         state = 16 * self.weights / 1e9  # fp32: weights, gradients and AdamW's two moments
-        return "" if self.full else f"not here: {state:.0f} GB of weights, gradients and moments"
+        return "" if self.full else f"not here: {state:.0f} GB"
 
 
 def _qwen(name: str, title: str, rate: float, full: float | None) -> AskedBase:

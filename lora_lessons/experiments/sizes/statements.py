@@ -62,8 +62,8 @@ STATEMENTS: dict[str, Statement] = {
     ),
     "rank 1 nearly suffices": Statement(
         "rank",
-        f"at α = {ALPHA} rank 1 ends less than 0.05 nats above rank 8",
-        [Needs(f"rank 1 above rank 8, α = {ALPHA}", "<", 0.05)],
+        f"rank 1 ends less than 0.05 nats above rank 8, at the better of α = {ALPHA} and 2",
+        [Needs(f"rank 1 above rank 8, at the better of α = {ALPHA} and 2", "<", 0.05)],
     ),
     "LoRA learns at a higher rate": Statement(
         "rate",
@@ -148,13 +148,20 @@ def at_sizes(*names: str) -> Callable[[], AtSizes]:
         at, lines = seen(record), table(record)
         words = []
         for name, statement in statements.items():
+            if not measured(at[name]):
+                continue
             wanted = {one.quantity for one in statement.needs}
             mine = (line for line in lines if line.claim == statement.claim and line.quantity.name in wanted)
             words += [f"{capital(statement.says)}: {in_words(at[name])}.", *filter(None, map(_numbers, mine))]
-        words.append(f"Recorded on {record['machine']}, {record['date']}.")
+        words += [f"Recorded on {record['machine']}, {record['date']}."] * bool(words)
         return AtSizes(" ".join(words), any(NOT_SEEN in at[name].values() for name in names))
 
     return asked
+
+
+def measured(at: Mapping[str, str]) -> bool:
+    """Whether a statement was measured at any size."""
+    return not set(at.values()) <= {OPEN, NOT_ASKED}
 
 
 def capital(words: str) -> str:

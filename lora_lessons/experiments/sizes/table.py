@@ -99,6 +99,10 @@ def _general(found: Found) -> float:
     return found["LoRA"]["general"] / found["base"]["general"]
 
 
+def _rank_1(found: Found) -> float:
+    return min(found[lora_way(1, alpha)]["loss"] for alpha in (ALPHA, 2)) - found[lora_way(R, ALPHA)]["loss"]
+
+
 def _rates(found: Found) -> float:
     return _best("LoRA")(found) / _best("full")(found)
 
@@ -124,6 +128,7 @@ QUANTITIES: dict[str, list[Quantity]] = {
             if r != R
             for rule, alpha in ((f"α = {ALPHA}", ALPHA), ("α = 2r", 2 * r))
         ),
+        Quantity(f"rank 1 above rank {R}, at the better of α = {ALPHA} and 2", "nats", _rank_1, "+.3f"),
         Quantity(f"held-out loss, rank {R}, α = {ALPHA}", "nats", _number("loss", way=lora_way(R, ALPHA))),
     ],
     "base4": [
@@ -154,7 +159,7 @@ QUANTITIES: dict[str, list[Quantity]] = {
             f"every W cut to {words} numbers",
             "times the perplexity",
             _times(f"stored_{share:g}", "intact"),
-            ",.3g",
+            ",.1f",
             log=True,
         )
         for words, share in zip(("half its", "as many"), STORED, strict=True)

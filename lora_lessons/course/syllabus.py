@@ -56,13 +56,13 @@ class Route(NamedTuple):
 
 MAIN = tuple(SYLLABUS)[:9]
 WAYS = (
-    Route("An evening", ("00", "02", "03", "05", "08"), "1½", "2"),
-    Route("A day", MAIN, "2½", "3½"),
-    Route("All of it", tuple(SYLLABUS), "5", "6"),
+    Route("An evening", ("00", "02", "03", "05", "08"), "2", "2"),
+    Route("An afternoon", MAIN, "3", "3½"),
+    Route("All of it", tuple(SYLLABUS), "6", "6"),
 )
 
 # Estimates: readers took so long to read a lesson with its code, pictures and outputs.
-WORDS_A_MINUTE, MINUTES_A_CELL = 150, 0.5
+WORDS_A_MINUTE, MINUTES_A_CELL = 150, 0.75
 _SEEN = re.compile(
     r"<!--.*?-->|<details>.*?</details>|<[^>]+>|~~~.*?~~~|`[^`]*`|\$\$.*?\$\$|\$[^$\n]*\$|\]\([^)]*\)", re.S
 )
@@ -92,7 +92,7 @@ def ways() -> list[str]:
     """The three ways, a sentence each."""
     listed = [f"lessons {', '.join(WAYS[0].lessons)}", f"lessons 00 to {MAIN[-1]}", "every lesson"]
     return [
-        f"{one.name}: {which}, about {one.hours} hours, and {one.exercises} more with the exercises."
+        f"{one.name}: {which}, about {one.hours} hours to read and run, and {one.exercises} more with all exercises."
         for one, which in zip(WAYS, listed, strict=True)
     ]
 

@@ -41,4 +41,4 @@ def test_the_hours_of_the_three_ways_are_those_of_their_lessons():
         for said, minutes in ((way.hours, reading + running), (way.exercises, exercises)):
             hours = sum(Fraction(part) for part in said.replace("½", " 1/2").split())
             assert abs(minutes / 60 - hours) <= 0.3, f"{way.name}: {minutes / 60:.1f} hours, not {said}"
-    assert ways()[1] == "A day: lessons 00 to 08, about 2½ hours, and 3½ more with the exercises."
+    assert ways()[1] == "An afternoon: lessons 00 to 08, about 3 hours to read and run, and 3½ more with all exercises."

@@ -287,6 +287,7 @@ def test_a_verdict_is_told_of_every_size_and_denied_by_one(monkeypatch):
     )
     record["rows"] = rows
     assert asked().denied and "seen at 135M; not seen at 0.5B;" in asked().words
+    assert sizes.at_sizes("NF4 costs little")() == ("", False), "what was measured nowhere is not spoken of"
     with pytest.raises(KeyError):
         sizes.at_sizes("W bears every cut")
 

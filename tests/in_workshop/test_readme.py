@@ -6,7 +6,7 @@ import re
 import pytest
 
 from lora_lessons import files
-from lora_lessons.course.lesson import lessons
+from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.paths import course_root, measurements
 from workshop import readme
 
@@ -16,6 +16,20 @@ def test_the_tables_are_as_they_are_made(name):
     text = (course_root() / name).read_text(encoding="utf-8")
     assert "`python -m workshop readme` makes the " in text
     assert readme.made(text) == text, "run `python -m workshop readme`"
+
+
+@pytest.mark.parametrize("path", [*lessons(), *side_trips()], ids=lambda p: p.stem)
+def test_the_verdict_cards_and_minutes_of_a_lesson_are_as_they_are_made(path):
+    text = path.read_text(encoding="utf-8")
+    assert readme.cards_of(path)(readme.minutes_of(path)(text)) == text, "run `python -m workshop readme`"
+
+
+def test_a_card_follows_what_other_sizes_of_base_say(tmp_path):
+    (path,) = (path for path in lessons() if path.stem == "01_low_rank")
+    text = path.read_text(encoding="utf-8")
+    assert text.count("every W makes the perplexity at least twice as high: ") == 1
+    (older := tmp_path / path.name).write_text(text.replace("every W makes the", "no W makes the"), encoding="utf-8")
+    assert readme.cards_of(older)(older.read_text(encoding="utf-8")) == text
 
 
 def test_a_changed_row_is_noticed_and_prose_is_left_alone():

@@ -1294,6 +1294,12 @@ SABOTAGES: list[Sabotage] = [
             "self.written_for",
             "course/test_claims.py",
         ),
+        (
+            "a claim that is not so on a larger base holds all the same",
+            "self.elsewhere().denied",
+            "False",
+            "course/test_claims.py::test_what_is_not_so_at_another_size_of_base_is_corrected_no_longer_and_its_card_says_at_which",
+        ),
     ),
     *_in(
         "lora_lessons/course/live.py",
@@ -1446,6 +1452,12 @@ SABOTAGES: list[Sabotage] = [
             "made._stands_for, made.made_by = (linear.bias, r, lora_alpha), made_by",
             "made._stands_for = (linear.bias, r, lora_alpha)",
             "lessons/l07_qlora/test_by_hand.py::test_a_run_by_ones_own_layer_is_another_run_with_another_alpha_or_other_code",
+        ),
+        (
+            "A and B by hand may not be Linears, as in lesson 02 they may",
+            "return part.weight if isinstance(part, nn.Linear) else part",
+            "return part",
+            "lessons/l07_qlora/test_by_hand.py::test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter",
         ),
         (
             "a layer by hand is unpacked without its B",

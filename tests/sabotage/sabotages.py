@@ -1507,6 +1507,27 @@ SABOTAGES: list[Sabotage] = [
             "if False:",
             "lessons/l08_qlora_7b/test_what_fits.py::test_another_error_is_no_lack_of_memory",
         ),
+        (
+            "what a step freed is kept until the process ends",
+            ", on_step=lambda _: machine.let_go())",
+            ")",
+            "lessons/l08_qlora_7b/test_what_fits.py::test_between_steps_what_was_freed_is_let_go",
+        ),
+    ),
+    *_in(
+        "lora_lessons/machine.py",
+        (
+            "oneDNN keeps a thousand kernels, a length of a text after the other",
+            'dict.fromkeys(KERNEL_CACHES, "128")',
+            'dict.fromkeys(KERNEL_CACHES, "1024")',
+            "test_machine.py::test_a_kernel_keeps_the_products_of_few_lengths",
+        ),
+        (
+            "what was freed is not let go",
+            "ctypes.CDLL(None).malloc_trim(0)",
+            "ctypes.CDLL(None)",
+            "test_machine.py::test_what_was_freed_between_what_stays_is_let_go",
+        ),
     ),
     *_in(
         "lora_lessons/course/own_code.py",

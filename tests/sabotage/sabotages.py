@@ -1508,10 +1508,10 @@ SABOTAGES: list[Sabotage] = [
             "lessons/l08_qlora_7b/test_what_fits.py::test_another_error_is_no_lack_of_memory",
         ),
         (
-            "what a step freed is kept until the process ends",
-            ", on_step=lambda _: machine.let_go())",
-            ")",
-            "lessons/l08_qlora_7b/test_what_fits.py::test_between_steps_what_was_freed_is_let_go",
+            "what a forward pass freed is still held at the loss",
+            "register_forward_pre_hook(lambda *_: machine.let_go())",
+            "register_forward_pre_hook(lambda *_: None)",
+            "lessons/l08_qlora_7b/test_what_fits.py::test_before_each_loss_what_was_freed_is_let_go",
         ),
     ),
     *_in(

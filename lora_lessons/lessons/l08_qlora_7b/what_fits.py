@@ -7,7 +7,8 @@ pack a base that is there in 16 bits.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -187,7 +188,8 @@ def train(
     libraries = 0 if card else machine.resident_bytes() - there
     room = card[1] if card else machine.free_bytes() + there
     try:
-        run = training.train(model, rows, settings, on_step=lambda _: machine.let_go())
+        with nullcontext() if card else _room_for_the_loss(model):
+            run = training.train(model, rows, settings)
     except (MemoryError, RuntimeError) as error:
         if not memory_ran_out(error):
             raise
@@ -195,6 +197,19 @@ def train(
         whose = "card's" if card else "machine's"
         raise training.TrainingStopped(f"the {whose} memory ran out. {said}") from error
     return run, machine.peak() - libraries
+
+
+@contextmanager
+def _room_for_the_loss(model: Any) -> Iterator[None]:
+    """While the block runs, what a forward pass freed is given back before the head: a step is fullest at its loss.
+
+    A W unpacked for one product is freed right after it, and glibc would keep hundreds of megabytes of them.
+    """
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda *_: machine.let_go())
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def unpack(model: Any) -> None:

@@ -207,14 +207,16 @@ def test_another_error_is_no_lack_of_memory(tiny_model, monkeypatch):
         what_fits.train(tiny_model, [], what_fits.settings_for(tiny_model, 1, 1, 0), memory.Job("qlora"))
 
 
-def test_between_steps_what_was_freed_is_let_go(tiny_model, monkeypatch, tmp_path):
+def test_before_each_loss_what_was_freed_is_let_go(tiny_model, monkeypatch, tmp_path):
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path))
     times = []
     monkeypatch.setattr(what_fits.machine, "let_go", lambda: times.append(1))
     lora.attach(tiny_model, r=4)
     rows = [tasks.Encoded(torch.arange(8), torch.arange(8))]
     what_fits.train(tiny_model, rows, what_fits.settings_for(tiny_model, 3, 1, 0), memory.Job("qlora"))
-    assert len(times) == 1 + 3, "before training begins, and after each step"
+    assert len(times) == 1 + 3, "before training begins, and at each of its steps"
+    tiny_model(torch.zeros(1, 4, dtype=torch.long))
+    assert len(times) == 1 + 3, "and no more when it is over"
 
 
 def test_of_several_rows_one_at_a_time_is_tried_first():

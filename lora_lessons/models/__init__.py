@@ -21,6 +21,7 @@ from .embedded import load_encoder as load_encoder
 from .gguf_config import config_in_gguf as config_in_gguf
 from .hub import fetch_adapter as fetch_adapter
 from .hub import fetch_config as fetch_config
+from .hub import to_fetch as to_fetch
 from .loading import BASE_ALONE as BASE_ALONE
 from .loading import Base as Base
 from .loading import answers as answers

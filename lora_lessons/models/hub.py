@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,23 +22,53 @@ TOKENIZER = ["tokenizer*", "special_tokens_map.json", "added_tokens.json", "*.ji
 
 def fetch(hub_id: str) -> Path:
     """The folder of a hub model's config, tokenizer and safetensors, fetched where needed; nothing else is fetched."""
-    from huggingface_hub import hf_hub_download, snapshot_download, try_to_load_from_cache
+    from huggingface_hub import snapshot_download
     from huggingface_hub.constants import HF_HUB_CACHE
-    from huggingface_hub.errors import EntryNotFoundError
 
-    weights, size = [SINGLE], 0
-    # Without an index the model is one file.
-    with suppress(EntryNotFoundError):
-        index = Path(hf_hub_download(hub_id, INDEX))
-        weights, size = [INDEX, *files_in(index)], _total_size(index)
+    weights, size = _weights(hub_id)
     free = shutil.disk_usage(next(p for p in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if p.exists())).free
-    lacking = [name for name in weights if not isinstance(try_to_load_from_cache(hub_id, name), str)]
+    lacking = _lacking(hub_id, weights)
     if free < size * len(lacking) / len(weights):
         raise ModelError(
             f"{hub_id} is {size / 1e9:.1f} GB, {len(lacking)} of {len(weights)} files are still to come, and {free / 1e9:.1f} GB "
             f"is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
         )
     return Path(snapshot_download(hub_id, allow_patterns=[*weights, "*.json", "*.txt", "*.model", "*.jinja"]))
+
+
+def to_fetch(hub_id: str) -> int | None:
+    """The bytes of weights that `fetch` would still fetch, by the hub's own list; None where the hub does not say.
+
+    Nothing is fetched but the index of a model in several files.
+    """
+    from huggingface_hub import model_info
+
+    with suppress(Exception), without_retries() as answers:  # that library's, or those of the ones below it
+        lacking = _lacking(hub_id, _weights(hub_id)[0])
+        if not lacking:
+            return 0
+        if answers:
+            sizes = {file.rfilename: file.size for file in model_info(hub_id, files_metadata=True).siblings or ()}
+            return sum(sizes[name] or 0 for name in lacking)
+    return None
+
+
+def _weights(hub_id: str) -> tuple[list[str], int]:
+    """The files of a hub model's weights, and their bytes by its index, 0 where none says; without an index it is one file."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    with suppress(EntryNotFoundError):
+        index = Path(hf_hub_download(hub_id, INDEX))
+        return [INDEX, *files_in(index)], _total_size(index)
+    return [SINGLE], 0
+
+
+def _lacking(hub_id: str, names: Sequence[str]) -> list[str]:
+    """Those of a hub model's files that the hub's cache does not hold."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return [name for name in names if not isinstance(try_to_load_from_cache(hub_id, name), str)]
 
 
 def fetch_config(hub_id: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ pack a base that is there in 16 bits.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +18,11 @@ from matplotlib.figure import Figure
 from ... import lora, machine, memory, models, tasks, training
 from ...course import record
 from ...course.live import LossCurve
-from ...errors import ModelError, first_line
+from ...errors import ModelError, first_line, memory_ran_out
 from ...experiments import recordings
 from ...experiments.seven_b import STAND_IN
+from ...memory.build import skeleton
+from ...memory.job import DTYPES
 from ...paths import measurements
 from ...tools import planning
 from ..l07_qlora import by_hand
@@ -41,15 +44,39 @@ class Chosen(NamedTuple):
     says: str
 
 
-def job(r: int, seq: int, batch_size: int) -> memory.Job:
+def job(r: int, seq: int, batch_size: int, target_modules: str | Sequence[str]) -> memory.Job:
     """What a step is here: our loop on a card; on a processor layers by hand, the way that transformers goes.
 
-    For the plan a layer by hand is PEFT's: both keep x in 32 bits for the gradient of A.
+    In the numbers that `models.load` computes in: fp16 on a card without bf16. For the plan a layer by hand is PEFT's:
+    both keep x in 32 bits for the gradient of A.
+    """
+    fast = models.fast_dtype()
+    made = memory.Job(
+        "qlora",
+        r,
+        target_modules if isinstance(target_modules, str) else tuple(target_modules),
+        seq,
+        batch_size=batch_size,
+        dtype=next(name for name, dtype in DTYPES.items() if dtype == fast),
+    )
+    if models.card():
+        return replace(made, optimizer="paged_adamw_8bit")
+    return replace(made, layer="peft", fast=False)
+
+
+def planned(model: Any, job: memory.Job) -> memory.Bill:
+    """The bill of `job` here. On a processor, Linears without an adapter stay unpacked: a layer by hand packs its own alone.
+
+    Raises as `memory.predict` does.
     """
     if models.card():
-        return memory.Job("qlora", r, seq=seq, batch_size=batch_size, optimizer="paged_adamw_8bit")
-    here = models.best_precision().name
-    return memory.Job("qlora", r, seq=seq, batch_size=batch_size, dtype=here, layer="peft", fast=False)
+        return memory.predict(model, job).bill
+    bill = memory.predict(model, job, card=False).bill
+    net = skeleton(memory.shape_of(model), DTYPES[job.dtype])
+    sizes = {name: net.get_submodule(name).weight.nbytes for name in lora.resolve_targets(net, "all-linear")}
+    unpacked = sum(sizes.values()) - sum(sizes.get(name, 0) for name in lora.resolve_targets(net, job.target_modules))
+    packed = 1 - unpacked / sum(sizes.values())
+    return bill._replace(base=packed * bill.base + unpacked, quantization=packed * bill.quantization)
 
 
 def steps_here(small: bool, profile: str = "quick") -> int:
@@ -58,28 +85,38 @@ def steps_here(small: bool, profile: str = "quick") -> int:
 
 
 def beforehand(model: str | Path, job: memory.Job, steps: int, profile: str = "quick") -> str:
-    """What `model` needs, said before anything is fetched: a download, memory by plan, and on a processor minutes.
+    """What `model` needs, said before its weights are fetched: a download, memory by plan, and on a processor minutes.
 
     Raises ModelError where there is no such model.
     """
     card = models.card()
     base = model or (STAND_IN if card else models.EMBEDDED)
-    named = models.named(str(base))
-    fetch = f"{named.size / memory.GB:.1f} GB to fetch, once. " if named and not named.place.exists() else ""
-    planned = memory.predict(base, job, card=bool(card)).bill
-    step = f"{fetch}By plan, a step needs {planned.total / memory.GB:.1f} GB"
+    fetch = download(model or (SEVEN_B if card else models.EMBEDDED))
+    step = f"{fetch}By plan, a step needs {planned(base, job).total / memory.GB:.1f} GB"
     if card:
         return f"{step}."
     loaded = memory.predict(base, replace(job, method="lora"), card=False).bill.weights
-    run, small = real_base(), 2 * planned.base < SMALL
+    packed = memory.predict(base, job, card=False).bill.base
+    run, small = real_base(), 2 * packed < SMALL
     steps = steps or steps_here(small, profile)
-    times = planned.base / run["bill"]["base"]
+    times = packed / run["bill"]["base"]
     rows = job.batch_size * job.seq / run["settings"]["seq"]
     minutes = times * (run["seconds_packing"] + steps * rows * run["seconds_a_step"]) / 60
     return (
         f"{step}; while it is being packed, the base takes {loaded / memory.GB:.1f} GB. At the speed of section 4, packing and "
         f"{steps} steps take about {max(1, round(minutes))} min, loading and questions aside."
     )
+
+
+def download(model: str | Path) -> str:
+    """How much of `model` is still to be fetched, by its makers' file or the hub's list; "" where it is all here."""
+    if base := models.named(model):
+        size: int | None = 0 if base.place.exists() else base.size
+    else:
+        size = models.to_fetch(str(model)) if models.is_hub_id(str(model)) else 0
+    if size is None:
+        return "The model hub does not say how much there is to fetch. "
+    return f"{size / memory.GB:.1f} GB to fetch, once. " if size else ""
 
 
 def choose(model: str | Path = "") -> Chosen:
@@ -145,20 +182,34 @@ def train(
     When memory runs out, the ledger and the next setting to try are the answer: raises TrainingStopped with both, and as
     training.train does.
     """
-    import torch
-
+    card, shape = models.card(), memory.shape_of(model.config)
     there = memory.held_bytes(by_hand.tensors_in(model))
     machine.forget_peak()
-    libraries = 0 if models.card() else machine.resident_bytes() - there
+    libraries = 0 if card else machine.resident_bytes() - there
+    room = card[1] if card else machine.free_bytes() + there
     try:
-        run = training.train(model, rows, settings)
-    except torch.OutOfMemoryError as error:
-        here = models.card()
-        card, room = here or ("", planning.card_bytes(8))
-        job = planning.on_card(job, card) if card else job
-        said = advice(memory.shape_of(model.config), job, room)
-        raise training.TrainingStopped(f"the card's memory ran out. {said}") from error
+        with nullcontext() if card else _room_for_the_loss(model):
+            run = training.train(model, rows, settings)
+    except (MemoryError, RuntimeError) as error:
+        if not memory_ran_out(error):
+            raise
+        said = advice(shape, job, room) if card else advice_here(shape, job, room)
+        whose = "card's" if card else "machine's"
+        raise training.TrainingStopped(f"the {whose} memory ran out. {said}") from error
     return run, machine.peak() - libraries
+
+
+@contextmanager
+def _room_for_the_loss(model: Any) -> Iterator[None]:
+    """While the block runs, what a forward pass freed is given back before the head: a step is fullest at its loss.
+
+    A W unpacked for one product is freed right after it, and glibc would keep hundreds of megabytes of them.
+    """
+    hook = model.get_output_embeddings().register_forward_pre_hook(lambda *_: machine.let_go())
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def unpack(model: Any) -> None:
@@ -170,15 +221,34 @@ def unpack(model: Any) -> None:
 def advice(shape: Any, job: memory.Job, room: float) -> str:
     """The bill of `job` beside `room` bytes in one line, and what to change first."""
     made = planning.plan(shape, job, room)
-    largest = sorted(made.ledger.bill.parts.items(), key=lambda part: -part[1])[:3]
-    parts = ", ".join(f"{name} {size / memory.GB:.1f} GB" for name, size in largest)
     if made.fits:  # the plan thought it would: something else holds memory, or the plan is off
         shorter = replace(job, seq=max(1, job.seq // 2))
         return (
-            f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}), which the card has. So either something else holds "
+            f"Planned: {_in_parts(made.ledger.bill)}, which the card has. So either something else holds "
             f"memory, or the plan is wrong. Close other programs, restart the kernel, and then try seq = {shorter.seq}."
         )
-    return f"Planned: {made.ledger.bill.total / memory.GB:.1f} GB ({parts}). {planning.verdict(made, 'The card')}"
+    return f"Planned: {_in_parts(made.ledger.bill)}. {planning.verdict(made, 'The card')}"
+
+
+def advice_here(shape: Any, job: memory.Job, room: float) -> str:
+    """The same for a processor, where `room` bytes were free to the model and its training when that began."""
+    if job.batch_size > 1:
+        less, change = replace(job, batch_size=1), "batch_size = 1"
+    else:
+        less = replace(job, seq=max(1, job.seq // 2))
+        change = f"seq = {less.seq}"
+    return (
+        f"Planned: {_in_parts(planned(shape, job))}; {room / memory.GB:.1f} GB were free for it. Close other programs, restart "
+        "the kernel, and run again: with the same settings it goes on from its last checkpoint. If that is not enough, try "
+        f"{change} ({planned(shape, less).total / memory.GB:.1f} GB by plan) or a smaller base."
+    )
+
+
+def _in_parts(bill: memory.Bill) -> str:
+    """A bill's total and its three largest parts."""
+    largest = sorted(bill.parts.items(), key=lambda part: -part[1])[:3]
+    parts = ", ".join(f"{name} {size / memory.GB:.1f} GB" for name, size in largest)
+    return f"{bill.total / memory.GB:.1f} GB ({parts})"
 
 
 def adapter_bytes(trainable: int) -> int:
@@ -229,6 +299,7 @@ def keep_story(
     folder: Path,
     chosen: Chosen,
     job: memory.Job,
+    settings: training.Settings,
     run: training.Training,
     said: Sequence[str],
     losses: Sequence[float],
@@ -244,8 +315,17 @@ def keep_story(
         "what": f"LoRA on {chosen.name} in NF4, {len(run.losses)} steps by lesson 08",
         "weights": chosen.weights,
         "base": chosen.name,
-        "settings": {"r": job.r, "seq": job.seq, "batch_size": job.batch_size, "dtype": job.dtype},
-        "bill": memory.predict(chosen.model.config, job, card=bool(models.card())).bill._asdict(),
+        "settings": {
+            "r": job.r,
+            "lora_alpha": next(lora.lora_layers(chosen.model))[1].lora_alpha,
+            "target_modules": job.target_modules,
+            "learning_rate": settings.learning_rate,
+            "seed": settings.seed,
+            "seq": job.seq,
+            "batch_size": settings.batch_size,
+            "dtype": job.dtype,
+        },
+        "bill": planned(chosen.model.config, job)._asdict(),
         "held_bytes": held,
         "losses": [round(loss, 4) for loss in run.losses],
         "seconds_packing": round(packing, 1),
@@ -274,9 +354,10 @@ def record_real(run: Mapping[str, Any]) -> None:
 
 
 def in_words(run: Mapping[str, Any]) -> str:
-    """A run as lines: where and when, the answers before and after."""
+    """A run as lines: where and when, its settings as far as they were recorded, the answers before and after."""
+    settings = ", ".join(f"{name} {value}" for name, value in run["settings"].items())
     return (
-        f"Recorded on {run['machine']}, {run['date']}: {run['base']}, {len(run['losses'])} steps\n"
+        f"Recorded on {run['machine']}, {run['date']}: {run['base']}, {len(run['losses'])} steps\n{settings}\n"
         f"\n{run['question']}\nbefore: {run['answer_before']}\nafter:  {run['answer_after']}"
     )
 

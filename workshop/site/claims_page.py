@@ -14,8 +14,12 @@ from lora_lessons.course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_
 from lora_lessons.course.lesson import notebook_of, place_of
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import records_of
+from lora_lessons.drawing import figure_html
+from lora_lessons.experiments import recordings
+from lora_lessons.experiments.sizes.picture import small_multiples
+from lora_lessons.experiments.sizes.running import NAME
 
-from .finishing import as_table, link_to
+from .finishing import as_table, link_to, one_line
 from .number_pages import PUBLISHED, anchor_of, measured_in
 
 if TYPE_CHECKING:
@@ -60,7 +64,16 @@ def page() -> str:
             )
         )
     head = ("the page says", "verdict, and what we measured", "published")
-    return "\n\n".join([_ABOUT, _counted(shown.said for _, shown in cards), as_table(head, rows, kind="ledger")])
+    counted = _counted(shown.said for _, shown in cards)
+    return "\n\n".join([_ABOUT, counted, as_table(head, rows, kind="ledger"), _at_other_sizes()])
+
+
+def _at_other_sizes() -> str:
+    """What may be the small base's own, at each size of base, drawn."""
+    record = recordings.recorded(NAME)
+    figure, words = small_multiples(record)
+    when = f"Recorded on {record['machine']}, {record['date']}."
+    return f"## On larger bases\n\n{one_line(figure_html(figure, words, dpi=150, note=when))}"
 
 
 def claim_anchor(id: str) -> str:

@@ -122,13 +122,13 @@ QUANTITIES: dict[str, list[Quantity]] = {
         Quantity("held-out loss, full fine-tuning", "nats", _number("full"), full=True),
     ],
     "rank": [
+        Quantity(f"rank 1 above rank {R}, at the better of α = {ALPHA} and 2", "nats", _rank_1, "+.3f"),
         *(
             Quantity(f"rank {r} above rank {R}, {rule}", "nats", _more(lora_way(r, alpha), lora_way(R, ALPHA)), "+.3f")
             for r in RANKS
             if r != R
             for rule, alpha in ((f"α = {ALPHA}", ALPHA), ("α = 2r", 2 * r))
         ),
-        Quantity(f"rank 1 above rank {R}, at the better of α = {ALPHA} and 2", "nats", _rank_1, "+.3f"),
         Quantity(f"held-out loss, rank {R}, α = {ALPHA}", "nats", _number("loss", way=lora_way(R, ALPHA))),
     ],
     "base4": [
@@ -162,7 +162,7 @@ QUANTITIES: dict[str, list[Quantity]] = {
             ",.1f",
             log=True,
         )
-        for words, share in zip(("half its", "as many"), STORED, strict=True)
+        for words, share in zip(("as many", "half its"), reversed(STORED), strict=True)
     ],
     "formats": [
         *(

@@ -61,8 +61,14 @@ def exercise_01_2(answer: Callable[[int, int], int]) -> str | None:
         return (
             f"A rank is a whole number; you have {value:.4g}. Which is the last whole rank that still saves something?"
         )
+    if value == 288 and answer(576, 1536) in (288, 768):
+        return (
+            "You take half of a side. For 576×576, r = 288 saves nothing, and for 576×1536 the limit is half of neither "
+            "side: solve r·(d + k) < d·k for r."
+        )
     mistakes = {
-        288: "At r = 288, B and A hold exactly as many numbers as a 576×576 W: nothing is saved. Go one lower there.",
+        288: "At r = 288, B and A hold exactly as many numbers as a 576×576 W: nothing is saved. Go one lower there."
+        + " (And a rank is a whole number: divide with //.)" * isinstance(value, float),
         576: "That is the full rank. There B and A hold r·(d + k) numbers, twice what a square W has.",
         575: "You seem to have counted B (d×r) alone. A (r×k) is stored too: r·(d + k) numbers in all.",
         331776: "That is d·k, the size of W. For which r does r·(d + k) stay below it?",
@@ -154,6 +160,7 @@ def exercise_01_4(answer: Callable[[Tensor, float], int]) -> str | None:
         (2, 3, 4, 4, 4): "You squared the share at the end. Square each singular value first, then add them up.",
         (1, 1, 2, 3, 4): "You squared `share`, the limit. Square each singular value, and leave `share` as it is.",
         (2, 3, 3, 4, 4): "You took the root of each singular value. Energy is a sum of squares.",
+        (1, 1, 2, 3, 3): "The `+ 1` was right: keep it. Energy is a sum of squares; what does the second line sum?",
         (0, 1, 1, 2, 3): "Off by one: `kept < share` counts the ranks that do not suffice. The next one does.",
         (1, 1, 2, 2, 3): "You took a square root: that is the share of the norm ‖W‖, not of the energy ‖W‖².",
         (4, 3, 3, 2, 1): "You count the ranks that suffice. Count those that do not, and take the next.",

@@ -259,14 +259,14 @@ def _sequences(layer: Any) -> str | None:
 
 
 def _size(answer: Any, A: TheirMatrix) -> str | None:
-    """Whether A starts so that A·x is about as large as x: its numbers about 1/√k."""
+    """Whether A starts so that A·x is no larger than x, or not much: its numbers at most about 1/√k."""
     layer = answer(nn.Linear(WIDE, WIDE, bias=False), 8, 16)
     size = float(A.of(layer).detach().square().mean().sqrt())
     if (times := size * math.sqrt(WIDE)) <= LARGEST:
         return None
     return (
-        f"The layer is right, and A starts too large. With k = {WIDE} inputs its numbers are about {size:.2g} in size, and about "
-        f"1/√k = {WIDE**-0.5:.2g} is right. A·x is then {times:.0f} times too large, so B's gradients are, and so is every change "
+        f"The layer is right, and A starts too large. With k = {WIDE} inputs its numbers are about {size:.2g} in size, and should "
+        f"be 1/√k = {WIDE**-0.5:.2g} or a little less. A·x is then {times:.0f} times too large, so B's gradients are, and so is every change "
         "of the model: in lesson 03 the loss falls less, or it rises. Divide by math.sqrt(k), or use nn.init.kaiming_uniform_(A, a=math.sqrt(5))."
     )
 

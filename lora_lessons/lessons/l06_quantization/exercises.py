@@ -63,6 +63,7 @@ def exercise_06_4(rounded: Callable[[Tensor], Tensor]) -> str | None:
             (marked(W, W.abs().max()), "That is one ruler for the whole matrix: take the largest of each block, amax(1)."),
             (marked(W, W.abs().amax(1, keepdim=True)), "That is a ruler for each row of W. A block has 64 weights: reshape first."),
             (marked(by_columns, by_columns.abs().amax(0)), "Those blocks run down the columns: W.reshape(-1, 64) has one per row."),
+            (marked(blocks, blocks.abs().amax(0)), "amax(0) takes the largest of each column, across all blocks. A block is a row: amax(1, keepdim=True)."),
             (marked(blocks, blocks.amax(1, keepdim=True)), "−5 is the largest of its block by *absolute* value: .abs() before the maximum."),
             (marked(blocks, absmax, 8), "The marks go from −7 to 7, so that both ends are on the ruler: multiply by 7, not 8."),
             (marked(blocks, absmax, 15), "15 marks are 7 on each side of 0: multiply by 7."),
@@ -92,7 +93,6 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
         if not torch.allclose(other, by_hand.nf4_levels(0.9), atol=1e-6):
             return "Right for this `outermost`, wrong for another: use the argument."
         return None
-    largest = float(by_hand.quantiles(0.5, outermost, 9)[-1])
     if not torch.isfinite(got).all():
         return "A mark is infinite: the bell never ends, so a share of 1 has no quantile. Stop at `outermost`."
     if int((got == 0).sum()) == 2:
@@ -102,6 +102,8 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
         )
     if got.numel() == 15:
         return "15 marks: there are 8 on the right and 7 on the left, beside the 0."
+    if got.numel() == 17:
+        return "17 marks: the left side has one less than the right, 7. Take 8 quantiles there, and drop their 0."
     if got.shape != right.shape:
         return f"Four bits name 16 marks, in one row; yours have the shape {tuple(got.shape)}."
     if (got.diff() < 0).any():
@@ -111,6 +113,8 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
             return "The left side has no minus: it is the mirror image of quantiles right of 0."
         return "The marks must rise from −1 to 1. Does the left side stand the right way round?"
     symmetric = by_hand.quantiles(1 - outermost, outermost, 16)
+    nine = by_hand.quantiles(0.5, outermost, 9)
+    largest = float(nine[-1])
     missed = _named(
         got,
         [
@@ -119,8 +123,12 @@ def exercise_06_5(levels: Callable[[float], Tensor]) -> str | None:
             (symmetric / symmetric.max(), "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
             (symmetric, "Sixteen quantiles in one go have no 0. Take the two sides apart: 7, the 0, and 8."),
             (
-                torch.cat([-(by_hand.quantiles(0.5, outermost, 9)[1:8].flip(0)), by_hand.quantiles(0.5, outermost, 9)]) / largest,
+                torch.cat([-(nine[1:8].flip(0)), nine]) / largest,
                 "The left side has even steps of its own: quantiles(0.5, outermost, 8), not the right side's.",
+            ),
+            (
+                torch.cat([-(nine[2:].flip(0)), nine]) / largest,
+                "You took nine quantiles on the left and dropped two, so the mark next to 0 is missing. Take 8, and drop their 0 alone.",
             ),
             (torch.linspace(-1, 1, 16), "Those marks are even. The shares of the bell are even, their quantiles are not."),
         ],
@@ -314,6 +322,11 @@ def exercise_06_9(double_quantize: Callable[[Tensor], tuple[Tensor, Tensor, Tens
         return "Return tensors, all three: no .item(), no list."
     codes, scale, mean = (one.flatten() for one in returned)
     right = [one.flatten() for one in by_hand.double_quantize(absmax)]
+    counts, expected = ([len(one) for one in three] for three in ((codes, scale, mean), right))
+    if counts != expected and sorted(counts) == sorted(expected):
+        return "You return the three in another order: first the codes, then the scale of each block, then the mean."
+    if mean.numel() == 1 and torch.allclose(mean, by_hand.in_blocks(absmax, 256).mean()):
+        return "Your mean counts the zeros that fill the last row: take the mean of `absmax` itself, before in_blocks."
     if mean.numel() != 1 or not torch.allclose(mean, absmax.mean()):
         return f"The third is the mean of all scales, one number: {absmax.mean():.4f} here."
     if len(scale) != 2:

@@ -26,6 +26,8 @@ WRONG = {
     ],
     "01.2": [
         (_EVEN + "d * k // (d + k)", "exactly as many numbers"),
+        (_EVEN + "min(d, k) // 2", "half of a side"),
+        (_EVEN + "d * k / (d + k)", "divide with //"),
         (_EVEN + "min(d, k)", "full rank"),
         (_EVEN + "d * k / (d + k) - 0.5", "whole number"),
         (_EVEN + "k - 1", "B (d×r) alone"),
@@ -56,6 +58,7 @@ WRONG = {
         (_MEND + "kept = S.cumsum(0) / S.sum()" + _COUNT, "still the colleague's answer"),
         (_MEND + "kept = (S.cumsum(0) / S.sum()) ** 2" + _COUNT, "Square each singular value first"),
         (_MEND + "kept = (S**2).cumsum(0) / (S**2).sum()\n    return int((kept < share).sum())", "Off by one"),
+        (_MEND + "kept = S.cumsum(0) / S.sum()\n    return int((kept < share).sum())", "The `+ 1` was right"),
         (_MEND + "kept = ((S**2).cumsum(0) / (S**2).sum()).sqrt()" + _COUNT, "square root"),
         (_MEND + "S = torch.linalg.svdvals(W**2)\n    kept = S.cumsum(0) / S.sum()" + _COUNT, "squared W's entries"),
         (_MEND + "kept = S.cumsum(0) / S.sum()\n    share = share**2" + _COUNT, "squared `share`"),

@@ -18,4 +18,5 @@ from .statements import at_sizes as at_sizes
 from .statements import in_words as in_words
 from .statements import seen as seen
 from .table import lines as lines
+from .table import measured_at as measured_at
 from .table import table as table

@@ -80,7 +80,7 @@ STATEMENTS: dict[str, Statement] = {
     "NF4 before int4": Statement("base4", "trained, NF4 ends below int4", [Needs("int4 above NF4, trained", ">", 0)]),
     "merging into 4 bits loses": Statement(
         "merge",
-        "merged into NF4, less than half gain kept, and merged in 16 bits more than 95%",
+        "merged into NF4, less than half of the gain is kept, and merged in 16 bits more than 95%",
         [
             Needs("gain kept, merged into NF4", "<", 50),
             Needs("gain kept, merged in 16 bits", ">", 95),

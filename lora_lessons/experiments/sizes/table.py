@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .. import recordings
 from ..sweep.table import summary
 from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, lora_way, of
-from .running import Row, done
+from .running import NAME, Row, done
 
 OPEN = "not measured yet"
 
@@ -200,6 +201,14 @@ def table(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, ste
         for claim in CLAIMS
         for one in QUANTITIES[claim]
     ]
+
+
+def measured_at(quantity: str, title: str) -> float:
+    """The mean of a recorded quantity at a size. Raises KeyError where it was not measured."""
+    for line in table(recordings.recorded(NAME)):
+        if line.quantity.name == quantity and isinstance(value := line.at[title], Spread):
+            return value.mean
+    raise KeyError(f"{quantity} was not measured at {title}.")
 
 
 def _at(size: AskedBase, claim: str, quantity: Quantity, rows: Sequence[Row]) -> Spread | str:

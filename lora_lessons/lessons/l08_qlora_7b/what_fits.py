@@ -19,7 +19,7 @@ from ... import lora, machine, memory, models, tasks, training
 from ...course import record
 from ...course.live import LossCurve
 from ...errors import ModelError, first_line, memory_ran_out
-from ...experiments import recordings
+from ...experiments import recordings, sizes
 from ...experiments.seven_b import STAND_IN
 from ...memory.build import skeleton
 from ...memory.job import DTYPES
@@ -351,6 +351,8 @@ def record_real(run: Mapping[str, Any]) -> None:
     record("real.after", run["loss_after"], "nats, held-out topics")
     record("real.held", run["held_bytes"] / memory.GB, "GB held while it trained, Python and its libraries aside")
     record("real.planned", sum(run["bill"].values()) / memory.GB, "GB planned")
+    twice = sizes.measured_at("NF4 above 16 bits, untrained", "1.5B")
+    record("real.rounded_twice", twice, "nats that NF4 costs on what Q4_K_M had rounded, untrained")
 
 
 def in_words(run: Mapping[str, Any]) -> str:

@@ -1461,7 +1461,7 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "a layer by hand is unpacked without its B",
-            "        same.lora_B.copy_(layer.lora_B)\n",
+            '        same.lora_B.copy_(learned(layer, "lora_B"))\n',
             "",
             "lessons/l07_qlora/test_by_hand.py::test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter",
         ),

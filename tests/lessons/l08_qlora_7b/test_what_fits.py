@@ -129,12 +129,18 @@ def test_a_runs_story_is_what_the_lesson_replays(tiny_model, tmp_path, monkeypat
     said = "How?", "Boil it.", "Keep the lamp lit."
     job, settings = what_fits.job(4, 64, 1, ["q_proj"]), what_fits.settings_for(tiny_model, 2, 1, 7)
     what_fits.keep_story(tmp_path, chosen, job, settings, run, said, (4.5, 2.5), 1.26, 3_000_000_000)
+    rows = [
+        row for row in recordings.recorded("sizes")["rows"] if row["size"] == "qwen2.5-coder-1.5b" and not row["seed"]
+    ]
+    recordings.write(tmp_path / "sizes.json", {"rows": rows})
     monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
     (tmp_path / what_fits.STORY).rename(tmp_path / "lesson_08_by_hand.json")
     real, kept = what_fits.real_base(), {}
     monkeypatch.setattr(what_fits, "record", lambda name, value, _: kept.update({name: value}))
     what_fits.record_real(real | {"seconds_whole": 600})
     assert (kept["real.step"], kept["real.before"], kept["real.after"], kept["real.held"]) == (4.5, 4.5, 2.5, 3.0)
+    untrained = {row["way"]: row["found"]["before"] for row in rows if row["claim"] == "base4"}
+    assert kept["real.rounded_twice"] == pytest.approx(untrained["nf4+double"] - untrained["16-bit"])
     how = real["settings"]
     assert (how["r"], how["lora_alpha"], how["learning_rate"], how["seed"]) == (4, 12, settings.learning_rate, 7)
     words = what_fits.in_words(real)

@@ -84,7 +84,7 @@ def test_title_and_answer_are_words():
 
 def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
     cards = [
-        Card("G01", "small <matrices>", verdict, f"because {verdict} & so")
+        Card("G01", "small <matrices>", verdict, f"because {verdict} & so", "seen at 135M")
         for verdict in (*claims.EDGES, claims.NOT_TESTED, claims.DISAGREES)
     ]
     ran = lesson_result("02_lora_layer", notebook=book([{"text/html": card.html()} for card in cards]))
@@ -100,9 +100,9 @@ def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
         ("untested", "not tested"),
         ("corrected", "not what we saw here"),
     ]
-    assert "because holds &amp; so" in page and page.index("because holds") < page.index("The lessons") < page.index(
-        "torch 2.8"
-    )
+    assert "because holds &amp; so<br><small>seen at 135M</small></td>" in page and page.index(
+        "because holds"
+    ) < page.index("The lessons") < page.index("torch 2.8")
     assert '<a href="02_lora_layer.ipynb">lesson 02</a>' in page, "a claim leads to the notebook"
 
 

@@ -180,12 +180,11 @@ def _elsewhere(recording: dict[str, Any]) -> str:
     shares = [ours["share_of_limit"] for _, ours in _compared(recording)]
     least, most = f"{min(shares):.0%}", f"{max(shares):.0%}"
     share = least if least == most else f"{least} to {most}"
-    peaks = "".join(
-        f" It held {ours['peak'] / 1e9:.1f} GB, and Trainer {theirs['peak'] / 1e9:.1f}."
-        for theirs, ours in _compared(recording)
-        if of
-    )
-    return f"{where}it was {_times(recording)} times as fast, at {share} of that machine's limit.{peaks}"
+    sentence = f"{where}it was {_times(recording)} times as fast, at {share} of that machine's limit."
+    if not of:
+        return sentence
+    ((theirs, ours),) = _compared(recording)  # of a larger base there is one task
+    return f"{sentence} It held {ours['peak'] / 1e9:.1f} GB, and Trainer {theirs['peak'] / 1e9:.1f}."
 
 
 def _rated(recording: dict[str, Any]) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
+from operator import attrgetter
 
 from lora_lessons.experiments import recordings, sizes
-from lora_lessons.experiments.sizes.running import NAME
 from lora_lessons.experiments.sizes.statements import NOT_ASKED, NOT_SEEN, NOT_TOLD, SEEN, capital, measured
 from lora_lessons.experiments.sizes.table import OPEN, families, said
 
@@ -16,32 +16,28 @@ _MARKS = {SEEN: "yes", NOT_SEEN: "**no**", NOT_TOLD: "not told apart", NOT_ASKED
 
 def statements_table() -> str:
     """What may be the small base's own, and whether it was seen at each size."""
-    record = recordings.recorded(NAME)
+    record = sizes.recorded()
     rows = [
         _row(capital(sizes.STATEMENTS[name].says), (_MARKS[at[title]] for title in TITLES))
         for name, at in sizes.seen(record).items()
         if measured(at)
     ]
-    return "\n".join(
-        [*_head("what we found"), *rows, "", f"{families()} Recorded on {record['machine']}, {record['date']}."]
-    )
+    return "\n".join([*_head("what we found"), *rows, "", f"{families()} {recordings.when(record)}"])
 
 
 def sizes_table() -> str:
     """Every quantity at every size, with its interval over seeds."""
-    record = recordings.recorded(NAME)
+    record = sizes.recorded()
     parts = [
         "## What changes with the base's size",
         "",
-        f"Recorded on {record['machine']}, {record['date']}. {families()} Full fine-tuning holds weights, gradients and two "
+        f"{recordings.when(record)} {families()} Full fine-tuning holds weights, gradients and two "
         "moments in 32 bits, which this machine has no room for at the largest size.",
     ]
-    for claim, lines in groupby(sizes.table(record), key=lambda line: line.claim):
+    for claim, lines in groupby(filter(attrgetter("measured"), sizes.table(record)), key=attrgetter("claim")):
         asked = sizes.CLAIMS[claim]
         parts += ["", *_head(f"lesson {asked.lesson}: {asked.asks}")]
         for line in lines:
-            if set(line.at.values()) <= {OPEN}:
-                continue
             parts.append(
                 _row(capital(line.quantity.title), (said(line.at[title], line.quantity.form) for title in TITLES))
             )

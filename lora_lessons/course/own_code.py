@@ -33,6 +33,14 @@ def source_of(made: Any) -> str:
     raise OSError(f"the source of {made.__name__} is not to be found")
 
 
+def learned(layer: Any, name: str) -> Any:
+    """The lora_A or lora_B of a learner's layer: itself, or the weight of the nn.Linear that it is; None where there is none."""
+    from torch import nn
+
+    part = getattr(layer, name, None)
+    return part.weight if isinstance(part, nn.Linear) else part
+
+
 def keep(file: str, made: Any, wrong: Callable[[Any], str], imports: str = "") -> str:
     """Keep the class or function `made` as file.py, if it is right alone, too; a sentence that says what happened.
 

@@ -32,6 +32,11 @@ def recorded(name: str) -> dict[str, Any]:
     return read(measurements() / f"{name}.json")
 
 
+def when(record: Mapping[str, Any]) -> str:
+    """Where and when it was recorded, as a sentence."""
+    return f"Recorded on {record['machine']}, {record['date']}."
+
+
 def read(file: Path) -> dict[str, Any]:
     """The recording in `file`.
 

@@ -1406,12 +1406,6 @@ SABOTAGES: list[Sabotage] = [
             "lessons/l03_train_lora/test_by_hand.py::test_a_loss_that_rises_is_said_and_one_that_only_varies_is_not",
         ),
         (
-            "a layer that is an nn.Linear, as in PEFT, does not train",
-            "return part.weight if isinstance(part, nn.Linear) else part",
-            "return part",
-            "lessons/l02_lora_layer/test_check_my_lora.py::test_a_layer_that_works_is_right_and_trains_in_lesson_03",
-        ),
-        (
             "the loss by hand is not shifted",
             "cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)",
             "cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)",
@@ -1454,14 +1448,8 @@ SABOTAGES: list[Sabotage] = [
             "lessons/l07_qlora/test_by_hand.py::test_a_run_by_ones_own_layer_is_another_run_with_another_alpha_or_other_code",
         ),
         (
-            "A and B by hand may not be Linears, as in lesson 02 they may",
-            "return part.weight if isinstance(part, nn.Linear) else part",
-            "return part",
-            "lessons/l07_qlora/test_by_hand.py::test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter",
-        ),
-        (
             "a layer by hand is unpacked without its B",
-            '        same.lora_B.copy_(learned(layer, "lora_B"))\n',
+            '        same.lora_B.copy_(own_code.learned(layer, "lora_B"))\n',
             "",
             "lessons/l07_qlora/test_by_hand.py::test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter",
         ),
@@ -1543,6 +1531,18 @@ SABOTAGES: list[Sabotage] = [
     ),
     *_in(
         "lora_lessons/course/own_code.py",
+        (
+            "a layer that is an nn.Linear, as in PEFT, does not train",
+            "return part.weight if isinstance(part, nn.Linear) else part",
+            "return part",
+            "lessons/l02_lora_layer/test_check_my_lora.py::test_a_layer_that_works_is_right_and_trains_in_lesson_03",
+        ),
+        (
+            "A and B by hand may not be Linears, as in lesson 02 they may",
+            "return part.weight if isinstance(part, nn.Linear) else part",
+            "return part",
+            "lessons/l07_qlora/test_by_hand.py::test_unpacked_once_it_answers_the_same_and_peft_reads_its_adapter",
+        ),
         (
             "what a learner wrote is kept although it needs its notebook",
             "    if why:",

@@ -15,9 +15,8 @@ from lora_lessons.course.lesson import notebook_of, place_of
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import records_of
 from lora_lessons.drawing import figure_html
-from lora_lessons.experiments import recordings
+from lora_lessons.experiments import recordings, sizes
 from lora_lessons.experiments.sizes.picture import small_multiples
-from lora_lessons.experiments.sizes.running import NAME
 
 from .finishing import as_table, link_to, one_line
 from .number_pages import PUBLISHED, anchor_of, measured_in
@@ -70,10 +69,9 @@ def page() -> str:
 
 def _at_other_sizes() -> str:
     """What may be the small base's own, at each size of base, drawn."""
-    record = recordings.recorded(NAME)
+    record = sizes.recorded()
     figure, words = small_multiples(record)
-    when = f"Recorded on {record['machine']}, {record['date']}."
-    return f"## On larger bases\n\n{one_line(figure_html(figure, words, dpi=150, note=when))}"
+    return f"## On larger bases\n\n{one_line(figure_html(figure, words, dpi=150, note=recordings.when(record)))}"
 
 
 def claim_anchor(id: str) -> str:
@@ -97,8 +95,8 @@ def _read(lesson: str) -> NotebookNode:
 def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cells: Cells) -> str:
     """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
-    sizes = f'<small class="ways">{html.escape(shown.at_sizes)}</small>' if shown.at_sizes else ""
-    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {sizes}{_ways(one, recorded, cells)}</div>'
+    elsewhere = f'<small class="ways">{html.escape(shown.at_sizes)}</small>' if shown.at_sizes else ""
+    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {elsewhere}{_ways(one, recorded, cells)}</div>'
 
 
 def _counted(verdicts: Iterable[str]) -> str:

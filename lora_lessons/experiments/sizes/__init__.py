@@ -12,6 +12,7 @@ from .cells import cells as cells
 from .running import listed as listed
 from .running import measure as measure
 from .running import place as place
+from .running import recorded as recorded
 from .running import rows_in as rows_in
 from .statements import STATEMENTS as STATEMENTS
 from .statements import at_sizes as at_sizes

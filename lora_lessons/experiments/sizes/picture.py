@@ -22,8 +22,7 @@ def small_multiples(
 
     A dashed line stands where the family changes. What was not measured is said in its place, and so is what is not done.
     """
-    every = reversed(table(record, sizes, steps))
-    first = {line.claim: line for line in every if any(isinstance(value, Spread) for value in line.at.values())}
+    first = {line.claim: line for line in reversed(table(record, sizes, steps)) if line.measured}
     titles, kin = [size.title for size in sizes.values()], [size.family for size in sizes.values()]
     rows = -(-len(first) // COLUMNS)
     figure = Figure(figsize=(9.0, 2.3 * rows), layout="constrained")

@@ -32,6 +32,11 @@ WHAT = (
 Row = dict[str, Any]
 
 
+def recorded() -> dict[str, Any]:
+    """What was measured so far. Raises as `recordings.recorded`."""
+    return recordings.recorded(NAME)
+
+
 def place() -> Path:
     """The recording of the course."""
     return measurements() / f"{NAME}.json"

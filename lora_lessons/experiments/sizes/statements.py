@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ...course.claims import AtSizes
 from .. import recordings
 from .cells import ALPHA, SIZES, STEPS, AskedBase
-from .running import NAME
+from .running import recorded
 from .table import OPEN, Spread, TableLine, said, table
 
 SEEN, NOT_SEEN, NOT_TOLD, NOT_ASKED = "seen", "not seen", "not told apart", "not asked"
@@ -123,12 +123,16 @@ def seen(
 
     The weakest of what it needs decides: one that is not so, then one that was not asked or measured, then one not told.
     """
-    lines = {(line.claim, line.quantity.name): line.at for line in table(record, sizes, steps)}
+    return _seen(table(record, sizes, steps), sizes)
+
+
+def _seen(lines: Sequence[TableLine], sizes: Mapping[str, AskedBase]) -> dict[str, dict[str, str]]:
+    found = {(line.claim, line.quantity.name): line.at for line in lines}
     order = (NOT_SEEN, NOT_ASKED, OPEN, NOT_TOLD, SEEN)
     return {
         name: {
             size.title: min(
-                (one.of(lines[statement.claim, one.quantity][size.title]) for one in statement.needs), key=order.index
+                (one.of(found[statement.claim, one.quantity][size.title]) for one in statement.needs), key=order.index
             )
             for size in sizes.values()
         }
@@ -144,8 +148,9 @@ def at_sizes(*names: str) -> Callable[[], AtSizes]:
     statements = {name: STATEMENTS[name] for name in names}
 
     def asked() -> AtSizes:
-        record = recordings.recorded(NAME)
-        at, lines = seen(record), table(record)
+        record = recorded()
+        lines = table(record)
+        at = _seen(lines, SIZES)
         words = []
         for name, statement in statements.items():
             if not measured(at[name]):
@@ -153,7 +158,7 @@ def at_sizes(*names: str) -> Callable[[], AtSizes]:
             wanted = {one.quantity for one in statement.needs}
             mine = (line for line in lines if line.claim == statement.claim and line.quantity.name in wanted)
             words += [f"{capital(statement.says)}: {in_words(at[name])}.", *filter(None, map(_numbers, mine))]
-        words += [f"Recorded on {record['machine']}, {record['date']}."] * bool(words)
+        words += [recordings.when(record)] * bool(words)
         return AtSizes(" ".join(words), any(NOT_SEEN in at[name].values() for name in names))
 
     return asked
@@ -171,8 +176,7 @@ def capital(words: str) -> str:
 
 def _numbers(line: TableLine) -> str:
     """A quantity at the sizes where it was measured, as a sentence; "" where it was at none."""
-    spreads = {title: value for title, value in line.at.items() if isinstance(value, Spread)}
-    values = ", ".join(f"{title} {said(value, line.quantity.form)}" for title, value in spreads.items())
+    values = ", ".join(f"{title} {said(value, line.quantity.form)}" for title, value in line.measured.items())
     return f"{capital(line.quantity.title)}: {values}." if values else ""
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .. import recordings
 from ..sweep.table import summary
 from .cells import ALPHA, CLAIMS, RANKS, SIZES, STEPS, STORED, AskedBase, R, lora_way, of
-from .running import NAME, Row, done
+from .running import Row, done, recorded
 
 OPEN = "not measured yet"
 
@@ -192,6 +191,11 @@ class TableLine(NamedTuple):
     quantity: Quantity
     at: Mapping[str, Spread | str]  # by the size's title
 
+    @property
+    def measured(self) -> dict[str, Spread]:
+        """What it is at the sizes where it was measured."""
+        return {title: value for title, value in self.at.items() if isinstance(value, Spread)}
+
 
 def table(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, steps: int = STEPS) -> list[TableLine]:
     """Every quantity of every claim at every size. What was not measured says so, and what cannot be says why."""
@@ -205,9 +209,9 @@ def table(record: Mapping[str, Any], sizes: Mapping[str, AskedBase] = SIZES, ste
 
 def measured_at(quantity: str, title: str) -> float:
     """The mean of a recorded quantity at a size. Raises KeyError where it was not measured."""
-    for line in table(recordings.recorded(NAME)):
-        if line.quantity.name == quantity and isinstance(value := line.at[title], Spread):
-            return value.mean
+    for line in table(recorded()):
+        if line.quantity.name == quantity and title in line.measured:
+            return line.measured[title].mean
     raise KeyError(f"{quantity} was not measured at {title}.")
 
 

@@ -79,7 +79,7 @@ def ailment(mine: type[nn.Module]) -> str | None:
             layer = mine(linear, r, alpha)
         except Exception as error:
             return f"Your MyLoRA(linear, r, lora_alpha) stopped with {type(error).__name__}: {error}."
-        A, B = (_learned(layer, name) for name in ("lora_A", "lora_B"))
+        A, B = (own_code.learned(layer, name) for name in ("lora_A", "lora_B"))
         if not (isinstance(A, nn.Parameter) and isinstance(B, nn.Parameter)):
             return "Your MyLoRA has no parameters named lora_A and lora_B, so they cannot be saved."
         if tuple(A.shape) not in ((r, k), (k, r)) or tuple(B.shape) not in ((d, r), (r, d)):
@@ -108,12 +108,6 @@ def ailment(mine: type[nn.Module]) -> str | None:
     if passed is None or not torch.allclose(passed, through, rtol=1e-3, atol=1e-3):
         return "In your MyLoRA no gradient passes through W to the layers before: leave out no_grad and .detach()."
     return None
-
-
-def _learned(layer: nn.Module, name: str) -> Any:
-    """The learner's lora_A or lora_B: itself, or the weight of the nn.Linear that it is; None where there is none."""
-    part = getattr(layer, name, None)
-    return part.weight if isinstance(part, nn.Linear) else part
 
 
 def _laid(matrix: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
@@ -156,6 +150,6 @@ def as_the_courses(model: nn.Module) -> None:
     for name, module in theirs:
         linear, r, lora_alpha = module._stands_for
         same = lora.LoRALinear(linear, r, lora_alpha)
-        same.lora_A.copy_(_laid(_learned(module, "lora_A"), same.lora_A.shape))
-        same.lora_B.copy_(_laid(_learned(module, "lora_B"), same.lora_B.shape))
+        same.lora_A.copy_(_laid(own_code.learned(module, "lora_A"), same.lora_A.shape))
+        same.lora_B.copy_(_laid(own_code.learned(module, "lora_B"), same.lora_B.shape))
         model.set_submodule(name, same)

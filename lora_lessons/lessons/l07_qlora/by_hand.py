@@ -115,15 +115,9 @@ def as_the_courses(model: nn.Module, dtype: torch.dtype) -> None:
         linear = nn.Linear(k, d, bias=bias is not None, device="meta", dtype=dtype)
         linear.weight, linear.bias = nn.Parameter(W), bias
         same = lora.LoRALinear(linear, r, lora_alpha)
-        same.lora_A.copy_(learned(layer, "lora_A"))
-        same.lora_B.copy_(learned(layer, "lora_B"))
+        same.lora_A.copy_(own_code.learned(layer, "lora_A"))
+        same.lora_B.copy_(own_code.learned(layer, "lora_B"))
         model.set_submodule(name, same)
-
-
-def learned(layer: Any, name: str) -> Any:
-    """The layer's lora_A or lora_B: itself, or the weight of the nn.Linear that it is; None where there is none."""
-    part = getattr(layer, name, None)
-    return part.weight if isinstance(part, nn.Linear) else part
 
 
 def _packed_in(module: nn.Module) -> ByHand | None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ...course import own_code
 from ...course.exercises import Unsolved, exercise
 from ...errors import first_line
 from ..l06_quantization.by_hand import OURS, ByHand, dequantized_by, quantized_by
@@ -160,12 +161,12 @@ class Seen(NamedTuple):
     @property
     def A(self) -> Any:
         """Their lora_A, r×k."""
-        return by_hand.learned(self.layer, "lora_A")
+        return own_code.learned(self.layer, "lora_A")
 
     @property
     def B(self) -> Any:
         """Their lora_B, d×r."""
-        return by_hand.learned(self.layer, "lora_B")
+        return own_code.learned(self.layer, "lora_B")
 
 
 @exercise(
@@ -204,7 +205,7 @@ def exercise_07_5(answer: Any) -> str | None:
 
 def _parts(layer: Any, linear: nn.Linear) -> str | None:
     """What is wrong with what the layer holds: A, B, and W in 4 bits alone."""
-    A, B = (by_hand.learned(layer, name) for name in ("lora_A", "lora_B"))
+    A, B = (own_code.learned(layer, name) for name in ("lora_A", "lora_B"))
     if A is None and B is None:
         raise Unsolved
     for name, part, shape, letters in (("lora_A", A, (R, K), "r×k"), ("lora_B", B, (D, R), "d×r")):
@@ -323,7 +324,7 @@ def _keeps_nothing(layer: Any) -> str | None:
 def _in_16_bits(answer: Any) -> str | None:
     """A base in 16 bits, as a 7B is loaded: A and B stay in 32, the output is x's."""
     layer = answer(nn.Linear(K, D).bfloat16(), R, ALPHA)
-    if {by_hand.learned(layer, name).dtype for name in ("lora_A", "lora_B")} != {torch.float32}:
+    if {own_code.learned(layer, name).dtype for name in ("lora_A", "lora_B")} != {torch.float32}:
         return "On a base in 16 bits your A and B are in 16 bits, too. They stay in 32: a small step would be rounded away."
     try:
         h = layer(torch.randn(ROWS, K, dtype=torch.bfloat16))

@@ -73,9 +73,10 @@ def planned(model: Any, job: memory.Job) -> memory.Bill:
         return memory.predict(model, job).bill
     bill = memory.predict(model, job, card=False).bill
     net = skeleton(memory.shape_of(model), DTYPES[job.dtype])
-    sizes = {name: net.get_submodule(name).weight.nbytes for name in lora.resolve_targets(net, "all-linear")}
-    unpacked = sum(sizes.values()) - sum(sizes.get(name, 0) for name in lora.resolve_targets(net, job.target_modules))
-    packed = 1 - unpacked / sum(sizes.values())
+    size = {name: net.get_submodule(name).weight.nbytes for name in lora.resolve_targets(net, "all-linear")}
+    every, adapted = sum(size.values()), lora.resolve_targets(net, job.target_modules)
+    unpacked = every - sum(size.get(name, 0) for name in adapted)
+    packed = 1 - unpacked / every
     return bill._replace(base=packed * bill.base + unpacked, quantization=packed * bill.quantization)
 
 

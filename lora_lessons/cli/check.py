@@ -114,6 +114,12 @@ def inspect(
     forgetting: Annotated[
         bool, typer.Option("--forgetting", help="With --base: load it, and let it read general text with and without.")
     ] = False,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            parser=path_or_name, metavar="ADAPTER", help="The adapter that its training went on from: did it change?"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
     html: Annotated[
         Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Also write a page with the picture.")
@@ -135,7 +141,7 @@ def inspect(
 
     if base is not None and sys.stderr.isatty():
         print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
-    xray = inspection.inspect(adapter, base, forgetting=forgetting)
+    xray = inspection.inspect(adapter, base, before=before, forgetting=forgetting)
     if html is not None:
         from ..tools.inspection import picture
 

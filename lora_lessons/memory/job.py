@@ -152,8 +152,8 @@ class Shape(NamedTuple):
     text: str
     packed: str = ""
 
-    def config(self) -> Any:
-        """The transformers config; of a model that also sees or hears, its language half.
+    def config(self, whole: bool = False) -> Any:
+        """The transformers config; of a model that also sees or hears, its language half, or the `whole`.
 
         Raises ModelError where transformers cannot make one.
         """
@@ -162,7 +162,8 @@ class Shape(NamedTuple):
         settings = json.loads(self.text, object_hook=_number)
         kind = settings.pop("model_type")
         try:
-            config = AutoConfig.for_model(kind, **settings).get_text_config()
+            config = AutoConfig.for_model(kind, **settings)
+            config = config if whole else config.get_text_config()
             if not isinstance(config, PreTrainedConfig):
                 raise ValueError("its text_config holds no settings by name")
             return config

@@ -28,6 +28,13 @@ def test_what_stands_out_comes_first_and_the_status_is_0(adapter, capsys):
     assert any(re.match(r"vLLM +yes: with --enable-lora", line) for line in rest)
 
 
+def test_the_adapter_that_it_went_on_from_is_named_with_before(adapter, tmp_path, capsys):
+    first = tmp_path / "first"
+    adapter.rename(first)
+    assert cli.main(["inspect", str(first), "--before", str(first)]) == 0
+    assert "✗ Every A and B is that of first, to the bit" in " ".join(capsys.readouterr().out.split())
+
+
 def test_json_has_the_keys_that_its_docstring_promises(adapter, capsys):
     assert cli.main(["inspect", str(adapter), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

@@ -1817,6 +1817,18 @@ SABOTAGES: list[Sabotage] = [
             "tools/inspection/test_peft_zoo.py::test_a_file_is_opened_as_often_whatever_it_holds",
         ),
         (
+            "norms that llama.cpp leaves out are not named",
+            'return one.role not in ("A", "B") and ("_layernorm" in one.key',
+            'return one.role in ("A", "B") and ("_layernorm" in one.key',
+            "tools/inspection/test_peft_zoo.py::test_which_runtimes_load_it",
+        ),
+        (
+            "tensors as mlx-lm turns them are read as if they were PEFT's",
+            "if any(key.endswith(MLX_ENDS) for key in slices):",
+            "if not slices:",
+            "tools/inspection/test_broken.py::test_mlxs_layout_is_refused_with_the_way_into_pefts",
+        ),
+        (
             "KaSA's singular values are left out of ‖ΔW‖",
             "if diagonal is not None and",
             "if diagonal is None and",
@@ -1846,15 +1858,45 @@ SABOTAGES: list[Sabotage] = [
             "if not plain:",
             "tools/inspection/test_peft_zoo.py::test_what_is_said_to_go_through_our_exporter_is_what_our_loader_takes",
         ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/architectures.py",
         (
-            "norms that llama.cpp leaves out are not named",
-            'return one.role not in ("A", "B") and ("_layernorm" in one.key',
-            'return one.role in ("A", "B") and ("_layernorm" in one.key',
-            "tools/inspection/test_peft_zoo.py::test_which_runtimes_load_it",
+            "what a base's name makes likely is said as if its config had been read",
+            'or known.sure or rule.loads == "yes"',
+            'or known or rule.loads == "yes"',
+            "tools/inspection/test_architectures.py::test_where_only_the_name_is_known_it_depends_and_the_config_decides",
+        ),
+        (
+            "experts that lie the other way round are taken for the usual ones",
+            "if inner.k != outer.d and inner.d == outer.k]",
+            "if inner.k != outer.d and inner.d != outer.k]",
+            "tools/inspection/test_architectures.py::test_experts_as_an_older_peft_wrote_them_stop_vllm_and_peft",
+        ),
+        (
+            "an adapter of which vLLM applies nothing is promised to it, because its experts are served",
+            "_GRAVITY[one.loads]",
+            "-_GRAVITY[one.loads]",
+            "tools/inspection/test_architectures.py::test_the_base_decides_and_peft_applies_it_where_it_is_said_to",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/findings/of_before.py",
+        (
+            "a training that changed nothing is told as one that changed a part",
+            "if len(still) == len(shared):",
+            "if len(still) > len(shared):",
+            "tools/inspection/test_architectures.py::test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_from",
         ),
     ),
     *_in(
         "lora_lessons/tools/inspection/with_base.py",
+        (
+            "an adapter of the larger model is said to fit no module of its base",
+            "if has[1] > has[0]:",
+            "if has[1] > len(modules):",
+            "tools/inspection/test_architectures.py::test_the_base_decides_and_peft_applies_it_where_it_is_said_to",
+        ),
         (
             "a vocabulary of another size is not named",
             "    other_shapes += _other_sizes(opened, source)\n",
@@ -1923,7 +1965,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/runtimes.py",
+        "lora_lessons/tools/inspection/servers.py",
         (
             "vLLM is told a rank that it does not take",
             "1 << (r - 1).bit_length()",

@@ -2,7 +2,8 @@
 
 reading ── the folder, tolerant of every kind      settings ── configuration, against the file
 xray ── ‖ΔW‖ and ranks, from r×r numbers           findings ── what stands out, in sentences
-with_base ── the same beside the base's weights    runtimes ── who loads it
+with_base ── the same beside the base's weights    runtimes ── who loads it, servers too
+talk ── how it and its base talk                   architectures ── rules by the base's kind
 words ── the report, as text and JSON
 """
 
@@ -23,14 +24,18 @@ from .xray import Size, measure
 from .xray import Xray as Xray
 
 
-def inspect(adapter: Path | str, base: str | None = None, *, forgetting: bool = False) -> Xray:
+def inspect(
+    adapter: Path | str, base: str | None = None, *, before: Path | str | None = None, forgetting: bool = False
+) -> Xray:
     """What an adapter contains, and what will go wrong with it: a folder, or a hub id. It is only read, one matrix at a time.
 
     With `base` (as `models.load` takes it) its update is held against the weights that it changes; with `forgetting`
-    the base is loaded too and reads general text, with the adapter and without. Raises FileNotFoundError, ValueError or
-    ModelError with what to do where something cannot be read; a pickle is refused.
+    the base is loaded too and reads general text, with the adapter and without. `before` is the adapter that its training
+    went on from: what is still the same is named. Raises FileNotFoundError, ValueError or ModelError with what to do where
+    something cannot be read; a pickle is refused.
     """
     opened = open_adapter(adapter)
+    started_from = open_adapter(before) if before is not None else None
     matrices = tuple(_measured(opened))
     against = None
     if base is not None:
@@ -42,7 +47,7 @@ def inspect(adapter: Path | str, base: str | None = None, *, forgetting: bool = 
         place=str(opened.place),
         settings=opened.settings,
         matrices=matrices,
-        findings=all_findings(opened, matrices, against),
+        findings=all_findings(opened, matrices, against, started_from),
         runtimes=runtimes(opened, matrices, against),
         size=_size(opened),
         features=_features(opened),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,8 @@ from ...sums import SUMS, damaged
 from .settings import AdapterSettings, read_settings
 
 PREFIX = "base_model.model."
+# What mlx-lm calls its weights, and how its names of A and B end: both lie the other way round there (ml-explore/mlx-lm#1119).
+MLX_WEIGHTS, MLX_ENDS = "adapters.safetensors", (".lora_a", ".lora_b")
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
 # What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -151,6 +153,8 @@ def open_adapter(adapter: Path | str) -> AdapterFolder:
             "'owner/name'."
         )
     if not (place / ADAPTER_WEIGHTS).is_file():
+        if (place / MLX_WEIGHTS).is_file():
+            raise ValueError(_of_mlx(place / MLX_WEIGHTS))
         raise FileNotFoundError(_without_weights(place))
     check_readable(place)
     if wrong := damaged(place.resolve().parent, f"{place.resolve().name}/"):
@@ -178,6 +182,16 @@ def _without_weights(place: Path) -> str:
     return f"no {ADAPTER_WEIGHTS} in {place}: save the adapter again with PEFT's save_pretrained, or copy it whole."
 
 
+def _of_mlx(file: Path) -> str:
+    return (
+        f"{file} is an adapter of mlx-lm: its lora_a is A turned around (k×r), its lora_b is B turned around (r×d), and its scale "
+        "is what PEFT calls lora_alpha / r. PEFT, llama.cpp and vLLM read PEFT's layout alone. On the machine that trained it, "
+        "mlx_lm.fuse puts it into the base's weights. Or write PEFT's two files: transpose both, call them "
+        f"{PREFIX}….lora_A.weight and {PREFIX}….lora_B.weight in {ADAPTER_WEIGHTS}, and set r = rank and "
+        f"lora_alpha = scale × rank in {ADAPTER_CONFIG}."
+    )
+
+
 def _stored(file: Path) -> tuple[Stored, ...]:
     if not models.is_whole(file):
         raise ValueError(f"{file} is cut short or damaged: copy it again.")
@@ -187,6 +201,8 @@ def _stored(file: Path) -> tuple[Stored, ...]:
             tensors = [_named(key, tuple(one.get_shape()), str(one.get_dtype())) for key, one in slices.items()]
     except (SafetensorError, OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(file, error) from error
+    if any(key.endswith(MLX_ENDS) for key in slices):
+        raise ValueError(_of_mlx(file))
     if not tensors:
         raise ValueError(f"{file} holds no numbers at all: save the adapter again.")
     return tuple(sorted(tensors, key=lambda one: in_order(one.key)))
@@ -208,6 +224,22 @@ def odd_keys(opened: AdapterFolder) -> str:
 def adapter_name(opened: AdapterFolder) -> str:
     """The adapter's name that the keys hold, as those of a state_dict do and PEFT's files do not; "" where they hold none."""
     return next((one.named for one in opened.tensors if one.named), "")
+
+
+def besides(opened: AdapterFolder) -> list[Stored]:
+    """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
+    others = (one for one in opened.tensors if one.role not in ("A", "B"))
+    return [one for one in others if ".base_layer.weight" not in one.key and not is_norm(one)]
+
+
+def is_norm(one: Stored) -> bool:
+    """Whether llama.cpp's converter takes it for a norm, which it writes and llama.cpp passes over."""
+    return one.role not in ("A", "B") and ("_layernorm" in one.key or ".norm" in one.key)
+
+
+def last(tensors: Sequence[Stored]) -> str:
+    """The last two parts of the first one's key, such as lora_B.bias."""
+    return ".".join(tensors[0].key.split(".")[-2:])
 
 
 def in_order(name: str) -> list[tuple[int, str]]:

@@ -1,20 +1,27 @@
-"""Which programs load the adapter, and why: read in the sources of vLLM and llama.cpp in November 2026, and in their threads."""
+"""Which programs load the adapter, and why: PEFT and llama.cpp, Ollama by way of a merge, and the servers of servers.py.
+
+llama.cpp's rows were read in its source and threads in November 2026; what the base's architecture adds is in architectures.toml.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from ... import models
 from ...adapter import ADAPTER_CONFIG
 from ...errors import ModelError
 from ...peft_config import TASK_TYPES, read_config
 from ..export import gguf
-from .reading import FLOATS, AdapterFolder, Stored, adapter_name, odd_keys
+from . import servers
+from .architectures import architecture_of, by_architecture
+from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, odd_keys
+from .servers import ON_GPTQ
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
 from .xray import (
     AdaptedMatrix,
     AgainstBase,
-    Loads,
+    Answer,
     Runtime,
     all_dropped,
     biased_by,
@@ -25,10 +32,6 @@ from .xray import (
     tokens_misfit,
 )
 
-# vLLM's default for --max-lora-rank.
-VLLM_RANK = 16
-_VLLM_READS = "vllm/lora/peft_helper.py"
-_ON_GPTQ = "if its base is in GPTQ, QA-LoRA's A reads the means of groups of inputs, which it does not make"
 # Of PEFT 0.21's kinds, those that it folds into W ...
 MERGED = (
     *("LORA", "ADALORA", "ADAMSS", "BEFT", "BOFT", "C3A", "DEFT", "DELORA", "FOURIERFT", "FROD", "GLORA", "GRALORA"),
@@ -41,17 +44,24 @@ NOT_MERGED = (
     *("LILY", "POLY", "SHADOW", "XLORA"),
 )
 
-Answer = tuple[Loads, str, str]
-
 
 def runtimes(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None = None
 ) -> tuple[Runtime, ...]:
-    """PEFT, llama.cpp, vLLM, and Ollama by way of a merge; of each the first reason that decides."""
-    answers = []
-    for name, reasons in (("PEFT", _peft), ("llama.cpp", _llama_cpp), ("vLLM", _vllm), ("Ollama (merged)", _merged)):
-        answers.append(Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against)))))
-    return tuple(answers)
+    """What each program makes of the adapter: of its reasons the first that decides."""
+
+    def answer(name: str, reasons: Any) -> Runtime:
+        return Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against))))
+
+    merged = answer("Ollama (merged)", _merged)
+    return (
+        answer("PEFT", _peft),
+        answer("llama.cpp", _llama_cpp),
+        answer("vLLM", servers.vllm),
+        answer("SGLang", servers.sglang),
+        Runtime("MLX", *servers.mlx(merged.loads != "no")),
+        merged,
+    )
 
 
 def _by_keys(opened: AdapterFolder, runtime: str, against: AgainstBase | None) -> Answer | None:
@@ -92,6 +102,10 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
             "A and B work from the invocation tokens on: a prompt without them gets the base's answer",
             "peft#2609",
         )
+    if against and against.built_by:
+        reason = "of the two models of this base: on the other one it stops, or warns and applies none of the matrices"
+        yield "yes" if against.built_by.startswith("Auto") else "care", f"on {against.built_by}'s, {reason}", "run here"
+    yield from by_architecture("PEFT", opened, matrices, against)
     unseen = "" if settings.is_lora or against is None else "; whether this kind fits the base was not looked at"
     yield "yes", f"it wrote the format{unseen}", ""
 
@@ -128,8 +142,8 @@ def _llama_cpp(
         yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
     if settings.use_dora:
         yield "no", "its converter stops at DoRA's magnitudes: merge it first", "llama.cpp#6536"
-    if other := _besides(opened):
-        yield "no", f"its converter takes A and B alone and stops at {_last(other)}: merge it first", "llama.cpp#11554"
+    if other := besides(opened):
+        yield "no", f"its converter takes A and B alone and stops at {last(other)}: merge it first", "llama.cpp#11554"
     if "fan_in_fan_out" in settings.others:
         reason = "its converter turns GPT-2's W around, and A and B with it, which PEFT had turned: merge it first"
         yield "no", reason, "llama.cpp, convert_lora_to_gguf.py"
@@ -146,10 +160,10 @@ def _llama_cpp(
         yield "no", "this base's head is its embedding, and its converter leaves no lm_head alone", "llama.cpp#9065"
     if tied and any(one.on_embedding for one in matrices):
         yield "no", "it stops at an adapter of the embedding where the head is the same matrix", "tried with llama.cpp"
-    if settings.target_parameters:
-        yield "unknown", "stacked experts (target_parameters) were not tried here: merge it first", ""
+    by_base = [*by_architecture("llama.cpp", opened, matrices, against)]
+    yield from (one for one in by_base if one[0] != "care")
     if against is None and "use_qalora" in settings.others:
-        yield "care", _ON_GPTQ, ""
+        yield "care", ON_GPTQ, ""
     if settings.changes_base:
         yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
     if tied is None and any(one.on_embedding for one in matrices):
@@ -158,12 +172,13 @@ def _llama_cpp(
             "it stops where the base ties head and embedding: untie them first, or merge it",
             "tried with llama.cpp",
         )
-    if norms := [one for one in opened.tensors if _is_norm(one)]:
-        reason = f"it leaves trained norms out without a word, such as {_last(norms)}: merge it first"
+    if norms := [one for one in opened.tensors if is_norm(one)]:
+        reason = f"it leaves trained norms out without a word, such as {last(norms)}: merge it first"
         yield "care", reason, "llama.cpp, src/llama-adapter.cpp"
     if against and against.in_bitsandbytes:
         reason = "its converter stops at a base in bitsandbytes: give it the 16-bit one that this was made from"
         yield "care", reason, "llama.cpp, convert_hf_to_gguf.py"
+    yield from by_base
     ours, known = _our_exporters(opened, matrices, against)
     if settings.alpha_pattern:
         reason = "its converter has one alpha for all matrices, and alpha_pattern gives some another"
@@ -187,48 +202,6 @@ def _llama_cpp(
         )
     by = f"`lora-lessons export gguf`{known} or its" if ours else "its"
     yield "yes", f"{by} own converter writes the file", "lesson 10"
-
-
-def _vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
-    settings = opened.settings
-    if not settings.is_lora:
-        yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
-    if settings.modules_to_save:
-        yield "no", "it takes no modules_to_save: merge it first", "vllm#9280"
-    if settings.use_dora:
-        yield "no", "it takes no DoRA: merge it first", "vllm#6983, vllm#10849"
-    whole = [one for one in _besides(opened) if one.role != "embedding"]
-    if whole:
-        yield "no", f"it takes A and B alone, and the file has {_last(whole)} too: merge it first", "vllm#7441"
-    if settings.bias != "none":
-        yield "no", f"it refuses bias={settings.bias!r}, also where the file has no bias: merge it first", "vllm#7441"
-    if "layer_replication" in settings.others:
-        yield "no", "layer_replication adds layers that its model has not", _VLLM_READS
-    if "use_bdlora" in settings.others:
-        yield "no", "it takes no BD-LoRA: merge it first", "vllm#28136"
-    if "alora_invocation_tokens" in settings.others:
-        yield (
-            "care",
-            "it adapts the whole prompt, and this one was trained to begin at its invocation tokens",
-            "vllm#19710",
-        )
-    if other_ranks(opened, matrices):
-        yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _VLLM_READS
-    if any(one.role == "embedding" for one in opened.tensors):
-        yield "care", "it skips the embeddings in the file: merge it first if they were trained", "vllm#32599"
-    if against is None and "use_qalora" in settings.others:
-        yield "care", _ON_GPTQ, ""
-    if settings.target_parameters:
-        yield "unknown", "stacked experts (target_parameters) depend on the model: try it, or merge first", ""
-    if settings.changes_base:
-        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
-    if settings.rank_pattern or settings.alpha_pattern:
-        reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
-        yield "care", reason, _VLLM_READS
-    largest = max((one.r for one in matrices), default=0)
-    if largest > VLLM_RANK:
-        yield "yes", f"with --max-lora-rank {_power(largest)}: its default is {VLLM_RANK}", "vllm#2847"
-    yield "yes", "with --enable-lora", "lesson 16"
 
 
 def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
@@ -298,6 +271,8 @@ def _our_exporters(
         return False, ""
     if against is not None:
         return not against.not_exported, ""
+    if architecture_of(opened).family is not None:
+        return False, ""
     *families, last = gguf.EXPORTED
     return True, "" if _is_ours(opened.settings.base_name) else f" (if its base is {', '.join(families)} or {last})"
 
@@ -316,23 +291,3 @@ def _is_ours(base: str) -> bool:
         return models.which(base).kind == "embedded"
     except (ModelError, OSError):  # OSError: a name that no disk can have
         return False
-
-
-def _besides(opened: AdapterFolder) -> list[Stored]:
-    """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
-    others = (one for one in opened.tensors if one.role not in ("A", "B"))
-    return [one for one in others if ".base_layer.weight" not in one.key and not _is_norm(one)]
-
-
-def _is_norm(one: Stored) -> bool:
-    """Whether llama.cpp's converter takes it for a norm, which it writes and llama.cpp passes over."""
-    return one.role not in ("A", "B") and ("_layernorm" in one.key or ".norm" in one.key)
-
-
-def _last(tensors: Sequence[Stored]) -> str:
-    return ".".join(tensors[0].key.split(".")[-2:])
-
-
-def _power(r: int) -> int:
-    """The next of vLLM's ranks: 8, 16, 32 …"""
-    return max(8, 1 << (r - 1).bit_length())

@@ -1,4 +1,4 @@
-"""The adapter beside its base: which layers it reaches, ‖ΔW‖/‖W‖, new directions, what it forgot; and how they talk."""
+"""The adapter beside its base: which layers it reaches, ‖ΔW‖/‖W‖, new directions, what it forgot."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from torch import Tensor, nn
 from ... import evaluation, lora, lowrank, memory, models, tasks
 from ...errors import ModelError, first_line
 from ...memory.build import skeleton
-from ...models.configs import read_config, stop_tokens
+from ...models.configs import read_config
 from ...models.weights import read_tensor, shapes_in, weight_files
 from ..export import gguf
+from .architectures import TOWERS
 from .reading import AdapterFolder
 from .xray import AdaptedMatrix, AgainstBase, biased_by
 
+# What builds a base's language model, and the larger model that it is one part of.
+CAUSAL, AROUND = "AutoModelForCausalLM", "AutoModelForImageTextToText"
 # Leading directions of W + ΔW looked at, and the cosine below which W has none like one (Shuttleworth et al. 2024).
 LEADING, ALIKE = 10, 0.6
 # An SVD of W takes long: the matrices that change most, and none larger than this many numbers.
@@ -38,20 +41,31 @@ class OpenedBase(NamedTuple):
     config: dict[str, Any]
     # tensor → its file and its shape
     shapes: dict[str, tuple[Path, tuple[int, ...]]]
-    # The model's modules without weights; None where it is no language model that transformers can build.
+    # The model's modules without weights; None where it is no language model that transformers can build. Where the language model
+    # is one part of a larger one, that of both which has the adapter's modules.
     net: nn.Module | None
+    # What builds that net, where there are two of them; "" otherwise.
+    built_by: str = ""
     # The base's name of a module of the adapter, which layer_replication may have copied.
     own_name: Callable[[str], str] = str
 
     @property
+    def said(self) -> dict[str, Any]:
+        """What its config says of the language model, where that is one part of it, too."""
+        part = self.config.get("text_config")
+        return self.config | (part if isinstance(part, dict) else {})
+
+    @property
     def tied(self) -> bool:
         """Whether the head is the embedding."""
-        stated = self.config.get("tie_word_embeddings")
+        stated = self.said.get("tie_word_embeddings")
         return bool(getattr(self.net.config, "tie_word_embeddings", False)) if self.net is not None else bool(stated)
 
     def weight_of(self, module: str) -> str:
         """The name of a module's own weight in the files, or "" where it has none there."""
         name = f"{self.own_name(module)}.weight"
+        if name not in self.shapes:
+            name = next((one for one in self.shapes if _of_part(one) == _of_part(name)), name)
         if name not in self.shapes and module.endswith("lm_head") and self.tied:
             name = next((one for one in self.shapes if one.endswith("embed_tokens.weight")), "")
         return name if name in self.shapes else ""
@@ -79,7 +93,7 @@ def hold_against(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: str, forgetting: bool = False
 ) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
     """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
-    source = open_base(base)._replace(own_name=opened.settings.in_base)
+    source = open_base(base, [one.module for one in matrices])._replace(own_name=opened.settings.in_base)
     sizes = {one.module: _size(one, source) for one in matrices}
     matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
     not_finite = tuple(source.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
@@ -95,7 +109,7 @@ def hold_against(
         name=source.name,
         place=source.place,
         tied=source.tied,
-        vocabulary=source.config.get("vocab_size"),
+        vocabulary=source.said.get("vocab_size"),
         ratio=median(ratios) if ratios else None,
         largest_ratio=max(ratios, default=None),
         lacking=lacking,
@@ -108,6 +122,7 @@ def hold_against(
         not_exported=gguf.why_not_written(source.place),
         without_bias=tuple(one for one in biased_by(opened) if f"{source.own_name(one)}.bias" not in source.shapes),
         in_bitsandbytes=_packed_by(source.config) == "bitsandbytes",
+        built_by=source.built_by,
     )
 
 
@@ -116,15 +131,46 @@ def _packed_by(config: dict[str, Any]) -> str:
     return str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
 
 
-def open_base(base: str) -> OpenedBase:
-    """Open a base's folder. Raises ModelError with what to do where it cannot be had."""
+def open_base(base: str, modules: Sequence[str] = ()) -> OpenedBase:
+    """Open a base's folder, and build what has `modules`. Raises ModelError with what to do where it cannot be had."""
     place = models.folder(base)
     config = read_config(place)
+    net, built_by = _net(memory.shape_of(str(place)), modules)
+    return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), net, built_by)
+
+
+def _net(shape: memory.Shape, modules: Sequence[str]) -> tuple[nn.Module | None, str]:
+    """The language model of `shape`, or the larger model around it where that has more of `modules`; and what builds it."""
+    from transformers import AutoModelForCausalLM
+
     try:
-        net = skeleton(memory.shape_of(str(place)), torch.bfloat16)
+        part = skeleton(shape, torch.bfloat16)
     except ModelError:
-        net = None
-    return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), net)
+        part = None
+    if "text_config" not in json.loads(shape.text):
+        return part, ""
+    around = _around(shape)
+    has = [sum(name in {*modules} for name, _ in net.named_modules()) if net else -1 for net in (part, around)]
+    if has[1] > has[0]:
+        return around, AROUND
+    kind, built = type(shape.config(whole=True)), AutoModelForCausalLM._model_mapping
+    return part, CAUSAL if kind in built and type(part) is built[kind] else type(part).__name__
+
+
+def _around(shape: memory.Shape) -> nn.Module | None:
+    """The larger model that the language model of `shape` is one part of, without weights; None where transformers builds none."""
+    from transformers import AutoModelForImageTextToText
+
+    try:
+        with torch.device("meta"):
+            return AutoModelForImageTextToText.from_config(shape.config(whole=True), trust_remote_code=False)
+    except Exception:  # whatever transformers says of a config that it has no such model for
+        return None
+
+
+def _of_part(name: str) -> str:
+    """A weight's name without what holds the language model: files name it as the larger model does, or as it once did."""
+    return name.replace("language_model.", "").removeprefix("model.")
 
 
 def _size(one: AdaptedMatrix, base: OpenedBase) -> float | None:
@@ -196,6 +242,8 @@ def _left_out(base: OpenedBase, opened: AdapterFolder) -> dict[str, int]:
         name: size
         for name, size in missed.items()
         if not any(name.endswith(end) or name.startswith(f"{end}.") for end in reached)
+        # a table of positions in what sees is a stack, too
+        and TOWERS.isdisjoint(name.split("."))
     }
 
 
@@ -249,73 +297,3 @@ def _perplexity(base: models.Base, text: str) -> float:
         return evaluation.perplexity(base, text)
     except ModelError as error:
         raise ValueError(f"{error} Leave out --forgetting to inspect the rest.") from error
-
-
-ASKED, ANSWERED = "What is 12 times 7?", "Eighty-four."
-
-
-class Talk(NamedTuple):
-    """How a folder talks, as far as its files say."""
-
-    template: str | None
-    # None where there is no template, or it cannot be tried
-    ends: bool | None
-    eos: str
-    # the tokens that were added, by their number
-    added: dict[int, str]
-
-
-def talk_of(place: Path) -> Talk:
-    """What the tokenizer's files in `place` say; a folder without any says nothing. Raises no error: unreadable is unsaid."""
-    config = _json(place / "tokenizer_config.json")
-    template = _template(place, config)
-    ends, eos = _ends(place) if template and _has_tokenizer(place) else (None, "")
-    return Talk(template, ends, eos, _added(place, config))
-
-
-def _has_tokenizer(place: Path) -> bool:
-    return any((place / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json"))
-
-
-def _template(place: Path, config: dict[str, Any]) -> str | None:
-    file = place / "chat_template.jinja"
-    try:
-        stated = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
-    except (OSError, ValueError):
-        return None
-    return stated.strip() if isinstance(stated, str) and stated.strip() else None
-
-
-def _ends(place: Path) -> tuple[bool | None, str]:
-    """Whether the template closes an answer with a token that ends generation, and the tokenizer's EOS."""
-    try:
-        tokenizer = models.load_tokenizer(place)
-        turns = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
-        text = models.rendered(tokenizer, turns, answer=False)
-        stops = stop_tokens(place)
-    except (ModelError, ValueError):
-        return None, ""
-    after = text.rpartition(ANSWERED)[2]
-    words = {tokenizer.eos_token, *tokenizer.convert_ids_to_tokens(stops)}
-    return any(isinstance(word, str) and word and word in after for word in words), str(tokenizer.eos_token or "")
-
-
-def _added(place: Path, config: dict[str, Any]) -> dict[int, str]:
-    added: dict[int, str] = {}
-    decoder = config.get("added_tokens_decoder")
-    for number, about in decoder.items() if isinstance(decoder, dict) else ():
-        if str(number).isdecimal() and len(str(number)) < 10 and isinstance(about, dict):
-            added[int(number)] = str(about.get("content"))
-    listed = _json(place / "tokenizer.json").get("added_tokens")
-    for about in listed if isinstance(listed, list) else ():
-        if isinstance(about, dict) and isinstance(about.get("id"), int):
-            added[about["id"]] = str(about.get("content"))
-    return added
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -15,7 +15,7 @@ MARKS = {"wrong": "✗", "look": "!", "note": "·"}
 WIDTH = 100
 # Names of layers that are shown, and the characters of one.
 MOST, LONGEST = 60, 2_000
-LOADS = {"yes": "yes", "care": "with care", "no": "no", "unknown": "not known"}
+LOADS = {"yes": "yes", "care": "with care", "no": "no", "depends": "depends", "unknown": "not known"}
 
 
 def in_words(xray: Xray) -> str:

@@ -19,8 +19,10 @@ from .settings import AdapterSettings
 
 # wrong: the adapter does not do what it was made for. look: it may be meant so. note: worth knowing before it is used.
 Severity = Literal["wrong", "look", "note"]
-# care: it loads, and computes something else unless you do what the reason says.
-Loads = Literal["yes", "care", "no", "unknown"]
+# care: it loads, and computes something else unless you do what the reason says. depends: on the base, of which only the name is known.
+Loads = Literal["yes", "care", "no", "depends", "unknown"]
+# Whether a program loads an adapter, why, and where that was read.
+Answer = tuple[Loads, str, str]
 
 
 class Finding(NamedTuple):
@@ -82,6 +84,8 @@ class AgainstBase(NamedTuple):
     without_bias: tuple[str, ...] = ()
     # Whether its weights are packed by bitsandbytes.
     in_bitsandbytes: bool = False
+    # What builds the model that has the adapter's modules, where a base has two: the language model, and the larger one around it.
+    built_by: str = ""
 
 
 class Xray(NamedTuple):

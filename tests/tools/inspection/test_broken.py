@@ -369,6 +369,25 @@ def test_a_pickle_is_refused_with_a_way_that_runs_no_code(zoo, tmp_path):
     assert safetensors.torch.load_file(place / "adapter_model.safetensors").keys() == tensors.keys()
 
 
+def as_mlx_keeps_them(tensors):
+    """A turned around under the name lora_a, B under lora_b, as mlx-lm's keys are."""
+    ends = {".lora_A.weight": ".lora_a", ".lora_B.weight": ".lora_b"}
+    return {key[len("base_model.model.") : -14] + ends[key[-14:]]: one.T for key, one in tensors.items()}
+
+
+def test_mlxs_layout_is_refused_with_the_way_into_pefts(zoo, tmp_path):
+    """Its folder, as mlx_lm.lora writes it, and its tensors under PEFT's names of the files (llama.cpp#10551)."""
+    renamed_only = edited(zoo["plain"], tmp_path / "renamed", as_mlx_keeps_them)
+    whole = tmp_path / "mlx"
+    shutil.copytree(renamed_only, whole)
+    (whole / "adapter_model.safetensors").rename(whole / "adapters.safetensors")
+    said = {"fine_tune_type": "lora", "num_layers": 2, "lora_parameters": {"rank": 4, "scale": 2.0, "dropout": 0.0}}
+    (whole / "adapter_config.json").write_text(json.dumps(said))
+    for place in (renamed_only, whole):
+        with pytest.raises(ValueError, match="is an adapter of mlx-lm: .*mlx_lm.fuse .*lora_alpha = scale × rank"):
+            inspection.inspect(place)
+
+
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [

@@ -21,7 +21,8 @@ from lora_lessons.tools.inspection.xray import measure
 
 # Every code that an adapter of this kind gets, and no other.
 EXPECTED = {
-    **dict.fromkeys([*KINDS, "bf16", "experts", "classifier"], set()),
+    **dict.fromkeys([*KINDS, "bf16", "classifier"], set()),
+    "experts": {"experts_stacked"},
     "dora": {"dora"},
     **dict.fromkeys(["rslora", "wider_than_w"], {"rslora_export"}),
     "subtracted": {"scale_tiny"},
@@ -164,31 +165,31 @@ def test_every_setting_of_lora_is_in_the_zoo_or_changes_nothing_that_is_saved():
     assert known - tried - about_training - of_other_bases == set()
 
 
-# What the runtimes' own sources and threads say: PEFT, llama.cpp, vLLM, and Ollama by a merge.
+# What the runtimes' own sources and threads say: PEFT, llama.cpp, vLLM, SGLang, MLX, and Ollama by a merge.
 LOADS = {
-    "plain": "yes yes yes yes",
-    "rank_pattern": "yes yes care yes",
-    "alpha_pattern": "yes care care yes",
-    "dora": "yes no no yes",
-    "rslora": "yes care yes yes",
-    "modules_to_save": "yes no no care",
-    "on_embeddings": "yes care care care",
-    "half_tied": "yes yes care care",
-    "tied": "yes no care no",
-    "norms": "yes care no yes",
-    "alora": "yes yes care no",
-    "stacked": "yes no no no",
-    "bdlora": "yes no no yes",
-    "kasa": "yes no no yes",
-    "qalora": "yes care care care",
-    "corda": "no care care no",
-    "lora_ga": "care care care care",
-    "pissa": "yes care care yes",
-    "biases": "yes no no yes",
-    "lora_bias": "yes no no care",
-    "tokens": "yes no no yes",
-    "experts": "yes unknown unknown yes",
-    "classifier": "yes no no no",
+    "plain": "yes yes yes yes no yes",
+    "rank_pattern": "yes yes care care no yes",
+    "alpha_pattern": "yes care care care no yes",
+    "dora": "yes no no unknown no yes",
+    "rslora": "yes care yes care no yes",
+    "modules_to_save": "yes no no unknown no care",
+    "on_embeddings": "yes care care unknown no care",
+    "half_tied": "yes yes care unknown no care",
+    "tied": "yes no care unknown no no",
+    "norms": "yes care no unknown no yes",
+    "alora": "yes yes care unknown no no",
+    "stacked": "yes no no no no no",
+    "bdlora": "yes no no unknown no yes",
+    "kasa": "yes no no unknown no yes",
+    "qalora": "yes care care unknown no care",
+    "corda": "no care care care no no",
+    "lora_ga": "care care care care no care",
+    "pissa": "yes care care care no yes",
+    "biases": "yes no no unknown no yes",
+    "lora_bias": "yes no no unknown no care",
+    "tokens": "yes no no unknown no yes",
+    "experts": "yes no unknown care no yes",
+    "classifier": "yes no no unknown no no",
 }
 
 
@@ -211,7 +212,7 @@ def test_other_kinds_are_looked_at_for_what_can_be_said(zoo):
 
 def test_a_kind_that_peft_does_not_know_is_not_promised(zoo, tmp_path):
     xray = inspection.inspect(edited(zoo["plain"], tmp_path / "it", peft_type="NOVEL"))
-    assert [one.loads for one in xray.runtimes] == ["unknown", "no", "no", "unknown"]
+    assert [one.loads for one in xray.runtimes] == ["unknown", "no", "no", "no", "no", "unknown"]
 
 
 def test_a_base_that_our_export_refuses_is_not_promised_to_it(zoo, tmp_path):

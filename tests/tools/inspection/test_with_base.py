@@ -123,7 +123,7 @@ def test_keys_of_another_models_layers_are_named(zoo, base_folder, tmp_path):
     )
     xray = inspection.inspect(place, str(base_folder))
     assert xray.codes == ("keys_do_not_match",) and "no module for all 4 matrices" in xray.findings[0].sentence
-    assert [one.loads for one in xray.runtimes] == ["care", "no", "unknown", "care"]
+    assert [one.loads for one in xray.runtimes] == ["care", "no", "unknown", "unknown", "no", "care"]
 
 
 def test_experts_left_out_are_named_and_those_adapted_are_not(zoo, tmp_path):
@@ -132,7 +132,7 @@ def test_experts_left_out_are_named_and_those_adapted_are_not(zoo, tmp_path):
     attention = lora(tmp_path / "it", model=mixtral(), target_modules=["q_proj"])
     found = inspection.inspect(attention.place, str(tmp_path / "base"))
     assert found.codes == ("experts_left_out",) and sum(found.base.left_out.values()) == 2 * 4 * 3 * 32 * 64
-    assert inspection.inspect(zoo["experts"].place, str(tmp_path / "base")).codes == ()
+    assert inspection.inspect(zoo["experts"].place, str(tmp_path / "base")).codes == ("experts_stacked",)
 
 
 def test_experts_that_were_saved_one_by_one_are_those_that_peft_stacks(zoo, tmp_path):
@@ -179,6 +179,16 @@ def test_another_template_and_one_without_an_end_are_named(zoo, base_folder, tmp
     assert inspection.inspect(place).codes == ()
 
 
+def test_a_template_with_tools_is_said_to_need_more_in_ollama(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it")
+    template = "{% if tools %}{{ tools | tojson }}{% endif %}" + ZEPHYR
+    tokenizer_of(template, begin=False).save_pretrained(place)
+    (found,) = inspection.inspect(place).findings
+    assert (found.code, found.severity) == ("ollama_tools", "note") and "RENDERER and PARSER" in found.sentence
+    tokenizer_of(ZEPHYR, begin=False).save_pretrained(place)
+    assert inspection.inspect(place).codes == ()
+
+
 def test_added_tokens_without_a_row_are_named(zoo, base_folder, tmp_path):
     place = edited(zoo["plain"], tmp_path / "it")
     more = tokenizer_of(ZEPHYR, begin=False)
@@ -216,7 +226,7 @@ def test_general_text_is_read_with_and_without(zoo, base_folder, tmp_path, monke
 def test_nothing_stands_out_in_the_courses_own_adapters(task):
     xray = inspection.inspect(course_root() / "data" / "adapters" / task)
     assert xray.codes == () and len(xray.matrices) == 210 and xray.scales == (2.0,)
-    assert all(runtime.loads == "yes" for runtime in xray.runtimes)
+    assert {runtime.name for runtime in xray.runtimes if runtime.loads != "yes"} == {"MLX"}
     assert "nothing stands out" in inspection.in_words(xray)
 
 

@@ -6,7 +6,11 @@ text there. So the Go template is chosen by what it renders (chatform.py), and t
 
 Two ways in: `Modelfile` has the adapter folded into the weights, and works in every version. `Modelfile.adapter` keeps
 base and adapter apart (FROM and ADAPTER). One report (mellea#1651, 2026-09-18; not measured here) says that
-`ollama create` refuses ADAPTER from v0.34.1 on; earlier versions take one adapter.
+`ollama create` refuses ADAPTER from v0.34.1 on (ollama#14969, merged 2026-09-15), while models made before still run;
+earlier versions take one adapter.
+
+Neither Modelfile has RENDERER and PARSER, Ollama's own code for the tool calls of some families. Where the base's chat
+template writes tools, `write` says so (ollama#17636, ollama#15810; not run here).
 """
 
 from .checks import check as check

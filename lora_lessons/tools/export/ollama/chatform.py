@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -136,6 +137,20 @@ def _special(reader: Any) -> list[str]:
     kinds = field(reader, "tokenizer.ggml.token_type", list) or []
     marked = (TokenType.CONTROL, TokenType.USER_DEFINED)
     return [text for text, kind in zip(_tokens(reader), kinds, strict=False) if kind in marked]
+
+
+# What a chat template calls the tools that it writes into a conversation.
+TOOLS = re.compile(r"\btools\b")
+TOOL_CALLS = (
+    "The base's chat template writes tools, and Ollama runs no chat template: without RENDERER and PARSER in the Modelfile a "
+    "tool call comes back as text, or not at all. If Ollama's library has this model, take both lines from "
+    "`ollama show MODEL --modelfile`, and look at your own with it after `ollama create`, which has been seen to drop them."
+)
+
+
+def without_tools(tokenizer: Any) -> list[str]:
+    """A remark where the tokenizer's chat template writes tools, which Ollama leaves to RENDERER and PARSER."""
+    return [TOOL_CALLS] if TOOLS.search(str(tokenizer.chat_template)) else []
 
 
 class Difference(NamedTuple):

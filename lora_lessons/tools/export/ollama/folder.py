@@ -61,7 +61,7 @@ def write(
     _check_settings(form, system)
     system = system or form.system
     name, template, differences = _template(form, system, template)
-    remarks = [*source.short_window, *map(str, differences)]
+    remarks = [*source.short_window, *map(str, differences), *chatform.without_tools(source.tokenizer)]
     rest = _instructions(template, system, form.end, min(CONTEXT, source.config.max_position_embeddings), remarks)
     model = re.sub(r"[^a-z0-9._-]+", "-", adapter.name.lower()).strip("-._") or "my-adapter"
     with whole_folder(out) as new:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ...export.ollama import chatform
 from ..reading import AdapterFolder
-from ..with_base import Talk, talk_of
+from ..talk import Talk, talk_of
 from ..xray import AdaptedMatrix, AgainstBase, Finding, tokens_dropped, tokens_misfit
 from .of_numbers import named
 
@@ -36,8 +37,9 @@ def findings(
             "experts_left_out",
             "look",
             f"The experts are left out: {len(against.left_out)} weights with {numbers:,} numbers, such as {first}, are stacked in "
-            "one parameter each, which target_modules does not reach. PEFT's target_parameters adapts them.",
-            "unsloth#4476, peft#2527",
+            "one parameter each, which target_modules does not reach. PEFT's target_parameters adapts them, but then llama.cpp and SGLang "
+            "do not take the adapter whole, and vLLM only of a few models: plan to merge it.",
+            "unsloth#4476, peft#2527, sglang#25528",
         )
     if against.perplexity and (forgot := against.perplexity[1] / against.perplexity[0]) > 1.1:
         before, after = against.perplexity
@@ -145,6 +147,8 @@ def _of_chat_template(opened: AdapterFolder, against: AgainstBase | None) -> Ite
             "Ollama and llama.cpp too, or its answers will be other ones.",
             "ollama#8363, ollama#6823",
         )
+    if speaks.template and chatform.TOOLS.search(speaks.template):
+        yield Finding("ollama_tools", "note", chatform.TOOL_CALLS, "ollama#17636, ollama#15810")
     yield from _tokens(opened, mine, theirs, against)
 
 

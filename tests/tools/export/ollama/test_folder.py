@@ -12,7 +12,7 @@ from exporting import count
 from lora_lessons import cli
 from lora_lessons.adapter import read_adapter
 from lora_lessons.tools.export import gguf, ollama
-from lora_lessons.tools.export.ollama import check, modelfile
+from lora_lessons.tools.export.ollama import chatform, check, modelfile
 from lora_lessons.tools.export.ollama.chatform import TEMPLATES
 
 
@@ -41,6 +41,14 @@ def test_what_is_written(good, base_and_adapter):
     merged, base = ({t.name: t.data for t in gguf.read(good / f"{name}.gguf").tensors} for name in ("merged", "base"))
     changed = {name for name in base if (merged[name] != base[name]).any()}
     assert changed == {"blk.0.attn_q.weight", "blk.0.attn_v.weight", "blk.0.ffn_down.weight"}
+
+
+@pytest.mark.parametrize(
+    "template", [CHATML, "{% if tools %}{{ tools | tojson }}{% endif %}" + CHATML], ids=["plain", "tools"]
+)
+def test_a_base_whose_template_writes_tools_is_said_to_need_renderer_and_parser(template):
+    remarks = chatform.without_tools(tokenizer_of(template, begin=False))
+    assert len(remarks) == ("tools" in template) and all("RENDERER and PARSER" in one for one in remarks)
 
 
 def test_the_command_says_how_to_run_it(base_and_adapter, tmp_path, capsys):

@@ -1,0 +1,101 @@
+"""What servers that put an adapter beside the base make of it: vLLM and SGLang, read in their sources and threads, not run here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from .architectures import by_architecture
+from .reading import AdapterFolder, besides, last
+from .settings import EMBEDDINGS
+from .xray import AdaptedMatrix, AgainstBase, Answer, other_ranks
+
+# vLLM's default for --max-lora-rank.
+VLLM_RANK = 16
+_VLLM_READS = "vllm/lora/peft_helper.py"
+_SGLANG_READS = "sglang/srt/lora/lora.py (2026)"
+ON_GPTQ = "if its base is in GPTQ, QA-LoRA's A reads the means of groups of inputs, which it does not make"
+
+
+def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
+    """What vLLM makes of it; the first answer decides."""
+    settings = opened.settings
+    if not settings.is_lora:
+        yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
+    if settings.modules_to_save:
+        yield "no", "it takes no modules_to_save: merge it first", "vllm#9280"
+    if settings.use_dora:
+        yield "no", "it takes no DoRA: merge it first", "vllm#6983, vllm#10849"
+    whole = [one for one in besides(opened) if one.role != "embedding"]
+    if whole:
+        yield "no", f"it takes A and B alone, and the file has {last(whole)} too: merge it first", "vllm#7441"
+    if settings.bias != "none":
+        yield "no", f"it refuses bias={settings.bias!r}, also where the file has no bias: merge it first", "vllm#7441"
+    if "layer_replication" in settings.others:
+        yield "no", "layer_replication adds layers that its model has not", _VLLM_READS
+    if "use_bdlora" in settings.others:
+        yield "no", "it takes no BD-LoRA: merge it first", "vllm#28136"
+    by_base = [one for one in by_architecture("vLLM", opened, matrices, against) if one[0] != "yes"]
+    yield from (one for one in by_base if one[0] != "care")
+    if "alora_invocation_tokens" in settings.others:
+        yield (
+            "care",
+            "it adapts the whole prompt, and this one was trained to begin at its invocation tokens",
+            "vllm#19710",
+        )
+    if other_ranks(opened, matrices):
+        yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _VLLM_READS
+    if any(one.role == "embedding" for one in opened.tensors):
+        yield "care", "it skips the embeddings in the file: merge it first if they were trained", "vllm#32599"
+    if against is None and "use_qalora" in settings.others:
+        yield "care", ON_GPTQ, ""
+    if settings.changes_base:
+        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
+    if settings.rank_pattern or settings.alpha_pattern:
+        reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
+        yield "care", reason, _VLLM_READS
+    yield from by_base
+    largest = max((one.r for one in matrices), default=0)
+    if largest > VLLM_RANK:
+        yield "yes", f"with --max-lora-rank {_power(largest)}: its default is {VLLM_RANK}", "vllm#2847"
+    yield "yes", "with --enable-lora", "lesson 16"
+
+
+def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
+    """What SGLang makes of it; the first answer decides. It finds a layer by its number, so language_model may stand in a key."""
+    settings = opened.settings
+    if not settings.is_lora:
+        yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
+    if "layer_replication" in settings.others:
+        yield "no", "layer_replication adds layers that its model has not", _SGLANG_READS
+    more = [*besides(opened), *(one for one in opened.tensors if one.module.rpartition(".")[2] in EMBEDDINGS)]
+    if more or settings.use_dora or settings.bias != "none" or settings.modules_to_save:
+        beside = f"{last(more)} in the file" if more else "what its configuration asks for"
+        yield "unknown", f"it reads A and B, and what it makes of {beside} was not looked at: merge it first", ""
+    if {"use_bdlora", "use_qalora", "alora_invocation_tokens"} & settings.others.keys():
+        yield "unknown", "what it makes of this variant of LoRA was not looked at: merge it first", ""
+    by_base = [*by_architecture("SGLang", opened, matrices, against)]
+    yield from (one for one in by_base if one[0] != "care")
+    if settings.use_rslora:
+        r = max((one.r for one in matrices), default=settings.r)
+        reason = f"it computes α/r where rsLoRA means α/√r: raise lora_alpha √r-fold ({r**0.5:.3g}), switch use_rslora off, or merge it first"
+        yield "care", reason, "sglang#40835 (open, 2026-09-23)"
+    if other_ranks(opened, matrices):
+        yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _SGLANG_READS
+    if settings.changes_base:
+        yield "care", f"{settings.init_lora_weights} changed the base too: convert it with PEFT first", "lesson 05"
+    if settings.rank_pattern or settings.alpha_pattern:
+        reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
+        yield "care", reason, _SGLANG_READS
+    yield from by_base
+    yield "yes", "with --enable-lora and --lora-paths", "docs.sglang.io, LoRA Serving"
+
+
+def mlx(merges: bool) -> Answer:
+    """What mlx-lm makes of PEFT's layout, and the way round it where PEFT merges the adapter."""
+    way = ": merge it with PEFT, and convert the merged model with mlx_lm.convert" if merges else ""
+    return "no", f"mlx-lm reads adapters in a layout of its own alone{way}", "mlx-lm#1119 (closed, 2026-04)"
+
+
+def _power(r: int) -> int:
+    """The next of vLLM's ranks: 8, 16, 32 …"""
+    return max(8, 1 << (r - 1).bit_length())

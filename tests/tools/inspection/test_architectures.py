@@ -1,0 +1,229 @@
+"""What programs make of adapters of this year's families: PEFT is asked, and for the servers the rule that names its thread."""
+
+from __future__ import annotations
+
+import warnings
+
+import peft
+import pytest
+import torch
+from families import adapter, built
+from peft_zoo import edited
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+
+from lora_lessons.tools import inspection
+from lora_lessons.tools.inspection.architectures import architecture_of, listed
+from lora_lessons.tools.inspection.reading import open_adapter
+
+QV = ["q_proj", "v_proj"]
+IN_LANGUAGE_MODEL = r".*language_model.*\.(q|v)_proj"
+EXPERTS = ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"]
+RUNTIMES = ("PEFT", "llama.cpp", "vLLM", "SGLang", "MLX", "Ollama (merged)")
+
+# what: the family, the model that is adapted, PEFT's settings, what builds that model, and what the six programs make of it
+CASES = {
+    "a text adapter of a hybrid": (
+        *("qwen3_5", "text", {"target_modules": "all-linear"}),
+        *("AutoModelForCausalLM", "yes no no care no yes"),
+    ),
+    "the same of the model around it": (
+        *("qwen3_5", "whole", {"target_modules": IN_LANGUAGE_MODEL}),
+        *("AutoModelForImageTextToText", "yes care care unknown no yes"),
+    ),
+    "experts of a hybrid": (
+        *("qwen3_5_moe", "text", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
+        *("AutoModelForCausalLM", "yes no no care no yes"),
+    ),
+    "a text adapter that sees": (
+        *("qwen3_vl", "whole", {"target_modules": IN_LANGUAGE_MODEL}),
+        *("AutoModelForImageTextToText", "yes care yes unknown no yes"),
+    ),
+    "Gemma 3 with its tower": (
+        *("gemma3", "whole", {"target_modules": QV}),
+        *("AutoModelForImageTextToText", "yes care care care no yes"),
+    ),
+    "Gemma 3's text model": (
+        *("gemma3", "text", {"target_modules": QV}),
+        *("Gemma3ForCausalLM", "care care no unknown no yes"),
+    ),
+    "Gemma 3 without a tower": (
+        *("gemma3_text", "whole", {"target_modules": QV}),
+        *("", "yes yes yes yes no yes"),
+    ),
+    "Gemma 4": (
+        *("gemma4", "whole", {"target_modules": IN_LANGUAGE_MODEL}),
+        *("AutoModelForImageTextToText", "yes care care unknown no yes"),
+    ),
+    "Mistral 3's text model": (
+        *("mistral3", "text", {"target_modules": QV}),
+        *("Ministral3ForCausalLM", "care care care unknown no yes"),
+    ),
+    "a model that no rule knows": (
+        *("llava", "text", {"target_modules": QV}),
+        *("LlamaForCausalLM", "care care unknown unknown no yes"),
+    ),
+    "gpt-oss with its experts": (
+        *("gpt_oss", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
+        *("", "yes no care care no yes"),
+    ),
+    "a mixture's attention": (
+        *("qwen3_moe", "whole", {"target_modules": QV}),
+        *("", "yes yes yes yes no yes"),
+    ),
+    "a mixture's experts": (
+        *("qwen3_moe", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
+        *("", "yes no unknown care no yes"),
+    ),
+    "half of a mixture's experts": (
+        *("qwen3_moe", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS[1:]}),
+        *("", "yes no no care no yes"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory):
+    """The family's base as its maker publishes it, in a folder."""
+    places = {}
+
+    def base(model_type):
+        if model_type not in places:
+            places[model_type] = tmp_path_factory.mktemp("bases") / model_type
+            built(model_type).save_pretrained(places[model_type])
+        return places[model_type]
+
+    return base
+
+
+def applied(model, place):
+    """The share of the adapter's B's that PEFT applies on `model`: 0 where it stops."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            worn = peft.PeftModel.from_pretrained(model, str(place))
+        except ValueError:
+            return 0.0
+    moved = [bool(one.any()) for name, one in worn.named_parameters() if "lora_B" in name]
+    return sum(moved) / len(moved)
+
+
+@pytest.mark.parametrize("what", CASES)
+def test_the_base_decides_and_peft_applies_it_where_it_is_said_to(bases, tmp_path, what):
+    model_type, part, settings, built_by, loads = CASES[what]
+    place = adapter(tmp_path / "it", model_type, part, **settings)
+    xray = inspection.inspect(place, str(bases(model_type)))
+    assert " ".join(one.loads for one in xray.runtimes) == loads, xray.runtimes
+    assert tuple(one.name for one in xray.runtimes) == RUNTIMES and xray.base.built_by == built_by
+    assert not {"keys_do_not_match", "base_mismatch"} & {*xray.codes} - {"base_mismatch"}
+    assert all(one.ratio for one in xray.matrices if one.experts == 1) and xray.base.vocabulary == 64
+    assert ("keys_of_language_model" in xray.codes) == (part == "text")
+    assert ("experts_stacked" in xray.codes) == ("target_parameters" in settings)
+    for auto in (AutoModelForCausalLM, AutoModelForImageTextToText) if built_by else ():
+        try:
+            model = auto.from_pretrained(bases(model_type))
+        except ValueError:
+            continue
+        fits = auto.__name__ == built_by or (part == "whole" and "language_model" in dict(model.model.named_children()))
+        assert applied(model, place) == fits, auto
+
+
+NAMES = {
+    "Qwen/Qwen3.5-4B": "qwen3_5",
+    "unsloth/Qwen3.6-35B-A3B-bnb-4bit": "qwen3_5",
+    "Qwen/Qwen3-8B": None,
+    "Qwen/Qwen3-VL-8B-Instruct": "qwen3_vl",
+    "Qwen/Qwen2.5-7B-Instruct": None,
+    "unsloth/gemma-3-4b-it-unsloth-bnb-4bit": "gemma3",
+    "google/gemma-3-1b-it": None,
+    "google/gemma-3-270m": None,
+    "google/gemma-4-E2B-it": "gemma4",
+    "unsloth/gemma-7b-bnb-4bit": None,
+    "mistralai/Mistral-Small-3.2-24B-Instruct-2506": "mistral3",
+    "mistralai/Mistral-Small-24B-Instruct-2501": None,
+    "mistralai/Mistral-7B-Instruct-v0.3": None,
+    "openai/gpt-oss-20b": "gpt_oss",
+    "somebody/llama-4bit": None,
+    "/data/models/Qwen3.5-4B/": "qwen3_5",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_means_one_family_or_none(zoo, tmp_path, name):
+    known = architecture_of(open_adapter(edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=name)))
+    assert not known.sure and (known.family.model_types[0] if known.family else None) == NAMES[name]
+
+
+def test_where_only_the_name_is_known_it_depends_and_the_config_decides(bases, tmp_path, zoo):
+    place = adapter(tmp_path / "it", "qwen3_5", "text", base="Qwen/Qwen3.5-4B", target_modules=QV)
+    vllm = {one.name: one for one in inspection.inspect(place).runtimes}["vLLM"]
+    assert vllm.loads == "depends" and "if this base is Qwen3.5" in vllm.reason and "name it with --base" in vllm.reason
+    (found,) = inspection.inspect(place).findings
+    assert found.code == "keys_of_language_model" and "by its name, the base is Qwen3.5" in found.sentence
+    # a folder that the adapter names is looked into
+    here = adapter(tmp_path / "here", "qwen3_5", "text", base=str(bases("qwen3_5")), target_modules=QV)
+    assert {one.name: one.loads for one in inspection.inspect(here).runtimes}["vLLM"] == "no"
+    # and a checkpoint of the language model alone is what its config says, whatever its name
+    alone = tmp_path / "Qwen3.5-4B"
+    built("qwen3_5", "text").save_pretrained(alone)
+    xray = inspection.inspect(place, str(alone))
+    assert {one.name: one.loads for one in xray.runtimes}["vLLM"] == "yes" and xray.base.built_by == ""
+
+
+def turned(tensors):
+    """Experts as PEFT 0.18 wrote them: of each expert's A (r×k) and B (d×r) the one takes the other's place."""
+
+    def experts(A, B):
+        return A.view(4, 4, -1), B.view(B.shape[0], 4, 4).permute(2, 0, 1)
+
+    found = dict(tensors)
+    for key in [key for key in tensors if ".experts." in key and "lora_A" in key]:
+        A, B = experts(tensors[key], tensors[key.replace("lora_A", "lora_B")])
+        found[key] = B.transpose(1, 2).reshape(16, -1)
+        found[key.replace("lora_A", "lora_B")] = A.transpose(1, 2).permute(1, 2, 0).reshape(A.shape[2], -1)
+    return found
+
+
+def test_experts_as_an_older_peft_wrote_them_stop_vllm_and_peft(tmp_path):
+    class Made:
+        place = adapter(tmp_path / "new", "qwen3_moe", target_modules=["q_proj"], target_parameters=EXPERTS)
+
+    old = edited(Made, tmp_path / "old", turned)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        peft.PeftModel.from_pretrained(built("qwen3_moe"), str(old))
+    for place, loads in ((Made.place, ["yes", "unknown"]), (old, ["care", "no"])):
+        rows = {one.name: one.loads for one in inspection.inspect(place).runtimes}
+        assert [rows["PEFT"], rows["vLLM"]] == loads
+
+
+def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
+    families, general = listed()
+    rules = [*general, *(rule for family in families for rule in family.rules)]
+    kinds = {"text", "wrapped", "towers", "hybrid", "stacked", "one_stack", "turned", "any"}
+    assert len(rules) > 20 and all(family.rules for family in families)
+    for rule in rules:
+        assert rule.runtime in RUNTIMES and rule.keys in kinds and rule.loads in ("yes", "care", "no", "unknown"), rule
+        assert rule.behind and rule.reason[0].islower() and not rule.reason.endswith("."), rule
+        assert ("run here" in rule.behind or "PEFT" in rule.behind) == (rule.runtime == "PEFT"), rule
+
+
+@torch.no_grad()
+def test_a_training_that_changed_nothing_is_seen_beside_the_adapter_it_went_on_from(tmp_path):
+    """PEFT loads an adapter frozen unless is_trainable says otherwise: an optimizer then has nothing to move."""
+    place = adapter(tmp_path / "first", "qwen3_moe", target_modules=QV)
+    seen = {}
+    for name, trainable in (("frozen", False), ("trained", True)):
+        worn = peft.PeftModel.from_pretrained(built("qwen3_moe"), str(place), is_trainable=trainable)
+        for n, parameter in enumerate(one for one in worn.parameters() if one.requires_grad):
+            parameter += 0.01 * (n > 1)  # the first pair is frozen by hand
+        worn.save_pretrained(tmp_path / name)
+        seen[name] = [
+            (one.severity, one.sentence) for one in inspection.inspect(tmp_path / name, before=place).findings
+        ]
+    ((severity, sentence),) = seen["frozen"]
+    assert (
+        severity == "wrong" and "Every A and B is that of first, to the bit" in sentence and "is_trainable" in sentence
+    )
+    ((severity, sentence),) = seen["trained"]
+    assert severity == "look" and "in 1 of 4 matrices, such as model.layers.0.self_attn" in sentence
+    other = adapter(tmp_path / "other", "gpt_oss", target_modules=["o_proj"])
+    assert "another_adapter" in inspection.inspect(other, before=place).codes

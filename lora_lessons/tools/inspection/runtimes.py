@@ -103,8 +103,8 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
             "peft#2609",
         )
     if against and against.built_by:
-        reason = "of the two models of this base: on the other one it stops, or warns and applies none of the matrices"
-        yield "yes" if against.built_by.startswith("Auto") else "care", f"on {against.built_by}'s, {reason}", "run here"
+        reason = f"of this base's two models, on that of {against.built_by}: on the other it stops, or warns and applies nothing"
+        yield "yes" if against.built_by.startswith("Auto") else "care", reason, "run here"
     yield from by_architecture("PEFT", opened, matrices, against)
     unseen = "" if settings.is_lora or against is None else "; whether this kind fits the base was not looked at"
     yield "yes", f"it wrote the format{unseen}", ""

@@ -114,7 +114,7 @@ def test_the_base_decides_and_peft_applies_it_where_it_is_said_to(bases, tmp_pat
     xray = inspection.inspect(place, str(bases(model_type)))
     assert " ".join(one.loads for one in xray.runtimes) == loads, xray.runtimes
     assert tuple(one.name for one in xray.runtimes) == RUNTIMES and xray.base.built_by == built_by
-    assert not {"keys_do_not_match", "base_mismatch"} & {*xray.codes} - {"base_mismatch"}
+    assert "keys_do_not_match" not in xray.codes
     assert all(one.ratio for one in xray.matrices if one.experts == 1) and xray.base.vocabulary == 64
     assert ("keys_of_language_model" in xray.codes) == (part == "text")
     assert ("experts_stacked" in xray.codes) == ("target_parameters" in settings)
@@ -158,7 +158,7 @@ def test_where_only_the_name_is_known_it_depends_and_the_config_decides(bases, t
     vllm = {one.name: one for one in inspection.inspect(place).runtimes}["vLLM"]
     assert vllm.loads == "depends" and "if this base is Qwen3.5" in vllm.reason and "name it with --base" in vllm.reason
     (found,) = inspection.inspect(place).findings
-    assert found.code == "keys_of_language_model" and "by its name, the base is Qwen3.5" in found.sentence
+    assert found.code == "keys_of_language_model" and "the base's name says Qwen3.5" in found.sentence
     # a folder that the adapter names is looked into
     here = adapter(tmp_path / "here", "qwen3_5", "text", base=str(bases("qwen3_5")), target_modules=QV)
     assert {one.name: one.loads for one in inspection.inspect(here).runtimes}["vLLM"] == "no"

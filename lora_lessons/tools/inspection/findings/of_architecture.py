@@ -20,11 +20,11 @@ def findings(
     served = next(by_architecture("vLLM", opened, matrices, against), ("yes", "", ""))
     if "text" in kinds and known.wraps and served[0] != "yes":
         name = known.family.name if known.family else "this base"
-        whose = f"{'' if known.sure else 'by its name, the base is '}{name}"
+        there = f"in {name} it" if known.sure else f"the base's name says {name}, in which it"
         yield Finding(
             "keys_of_language_model",
             "look",
-            f"The keys name the language model alone (model.layers), and {whose}, where it is one part of a larger model: a server "
+            f"The keys name the language model alone (model.layers), and {there} is one part of a larger model: a server "
             "that looks for it under another name applies nothing and says nothing. See the list of programs, and compare an answer with "
             "and without the adapter.",
             "vllm#34186, vllm#48019",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,9 +31,17 @@ class Fault(ValueError):
 def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     """Conversations from a file in UTF-8; each line holds {"messages": [{"role": …, "content": …}, …]}.
 
+    Raises ValueError as `read_lines` does; a line is bad, too, without messages, or where the assistant's answer is not last.
+    """
+    return read_lines(path, lambda line: check_messages(line.get("messages")), CHAT)
+
+
+def read_lines(path: Path | str, check: Callable[[dict[str, Any]], None], expected: str) -> list[dict[str, Any]]:
+    """The JSON objects of a file in UTF-8, one a line, such as `expected` shows; `check` raises Fault for a bad one.
+
     Lines end with a line feed alone: other separators, such as U+2028, may stand inside an answer. Blank lines and a
     byte-order mark are skipped. Raises ValueError that names each bad line (at most MOST_NAMED) and what is wrong in
-    it: not UTF-8, not JSON, longer than LONGEST_LINE, without messages, or not ending with the assistant's answer.
+    it: not UTF-8, not JSON, longer than LONGEST_LINE, or what `check` says.
     """
     examples, faults = [], []
     check_readable(path)
@@ -42,8 +50,8 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
             if is_blank(line):
                 continue
             try:
-                example = parsed(line)
-                check_messages(example.get("messages") if isinstance(example, dict) else None)
+                example = parsed(line, expected)
+                check(example if isinstance(example, dict) else {})
                 examples.append(example)
             except Fault as fault:
                 faults.append(f"{path}, line {number}: {fault}")
@@ -54,7 +62,7 @@ def read_jsonl(path: Path | str) -> list[dict[str, Any]]:
     if faults:
         raise Faults("\n".join(faults))
     if not examples:
-        raise ValueError(f"{path} holds no examples: write one conversation a line, {CHAT}.")
+        raise ValueError(f"{path} holds no examples: write one a line, {expected}.")
     return examples
 
 

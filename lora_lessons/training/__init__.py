@@ -11,6 +11,7 @@ from .checkpoint import fingerprint as fingerprint
 from .checkpoint import steps_done as steps_done
 from .loop import batches as batches
 from .loop import check_gradients as check_gradients
+from .loop import check_loss as check_loss
 from .loop import checkpointing as checkpointing
 from .loop import no_cache as no_cache
 from .losses import step_flops as step_flops

@@ -1,0 +1,142 @@
+"""Ours is TRL's: the same loss and gradients of DPO and of GRPO, on the batches that TRL's own trainers make."""
+
+import pytest
+import torch
+from peft import LoraConfig
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from lora_lessons import lora, preferences, tasks
+from lora_lessons.models import loading
+
+trl = pytest.importorskip("trl")
+datasets = pytest.importorskip("datasets")
+
+BETA = 0.3
+PAIRS = [{name: pair[name] for name in ("prompt", "chosen", "rejected")} for pair in tasks.load_pairs().train[:4]]
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return loading.load_tokenizer(loading.folder())
+
+
+def tiny(tokenizer):
+    """A random model of 16 columns that knows every token; the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+        heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+        return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.3, **sizes, **heads))
+
+
+CONFIG = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear")
+
+
+def ours_like(theirs, tokenizer):
+    """The tiny model with our layers around the same A and B as the trainer's, which have learned something by now.
+
+    By now, because TRL keeps a copy of an adapter that it is given trained, and takes that for the reference.
+    """
+    ours = tiny(tokenizer)
+    names = lora.attach(ours, r=4, lora_alpha=8)
+    torch.manual_seed(1)
+    for name in names:
+        layer, other = ours.get_submodule(name), theirs.base_model.model.get_submodule(name)
+        layer.lora_B.data.normal_(std=0.1)
+        other.lora_A.default.weight.data.copy_(layer.lora_A)
+        other.lora_B.default.weight.data.copy_(layer.lora_B)
+    return ours, names
+
+
+def assert_same(ours, theirs, names, mine, their_loss):
+    assert mine.item() == pytest.approx(their_loss.item(), abs=1e-5)
+    mine.backward()
+    their_loss.backward()
+    for name in names:
+        layer, other = ours.get_submodule(name), theirs.base_model.model.get_submodule(name)
+        for part in ("lora_A", "lora_B"):
+            grad, same = getattr(layer, part).grad, getattr(other, part).default.weight.grad
+            largest = float(same.abs().max())
+            assert largest > 1e-4, "gradients of zero would agree, too"
+            assert float((grad - same).abs().max()) < 1e-5 * max(1, largest), (name, part)
+
+
+def settings(kind, tmp_path, **more):
+    return kind(
+        output_dir=str(tmp_path), report_to="none", use_cpu=True, bf16=False, gradient_checkpointing=False, **more
+    )
+
+
+def test_dpo_is_trls_in_its_loss_and_its_gradients_and_nearly_in_its_tokens(tokenizer, tmp_path):
+    chats = [
+        {
+            "prompt": [{"role": "user", "content": pair["prompt"]}],
+            **{side: [{"role": "assistant", "content": pair[side]}] for side in ("chosen", "rejected")},
+        }
+        for pair in PAIRS
+    ]
+    trainer = trl.DPOTrainer(
+        model=tiny(tokenizer),
+        peft_config=CONFIG,
+        args=settings(trl.DPOConfig, tmp_path, beta=BETA, max_length=None),
+        train_dataset=datasets.Dataset.from_list(chats),
+        processing_class=tokenizer,
+    )
+    ours, names = ours_like(trainer.model, tokenizer)
+    batch = trainer.data_collator([trainer.train_dataset[i] for i in range(len(PAIRS))])
+    rows = [
+        tasks.Encoded(ids[seen == 1], ids.where(answer == 1, tasks.IGNORED)[seen == 1])
+        for ids, seen, answer in zip(batch["input_ids"], batch["attention_mask"], batch["completion_mask"], strict=True)
+    ]
+    pairs = [tasks.Pair(*both) for both in zip(rows[: len(PAIRS)], rows[len(PAIRS) :], strict=True)]
+    for theirs, mine in zip(pairs, [tasks.encode_pair(tokenizer, pair) for pair in PAIRS], strict=True):
+        for row, one in zip(theirs, mine, strict=True):
+            end = len(one.input_ids)
+            assert torch.equal(row.input_ids[:end], one.input_ids) and torch.equal(row.labels[:end], one.labels)
+            assert tokenizer.decode(row.labels[end:]) == "\n", "TRL also teaches what the template writes after the end"
+
+    reference = preferences.reference_of(ours, lambda model: preferences.of_pairs(model, pairs))
+    loss = preferences.dpo_loss(preferences.of_pairs(ours, pairs), reference, BETA)
+    assert abs(loss.item() - torch.log(torch.tensor(2.0)).item()) > 0.01, "the adapter must differ from its reference"
+    assert_same(ours, trainer.model, names, loss, trainer.compute_loss(trainer.model, batch))
+
+
+def test_grpo_is_trls_in_its_advantages_its_loss_and_its_gradients(tokenizer, tmp_path):
+    given = []
+
+    def reward(completions, **_):
+        given.extend(float(len(one) % 7) for one in completions)
+        return given[-len(completions) :]
+
+    group = {"num_generations": 4, "per_device_train_batch_size": 8, "max_completion_length": 6}
+    trainer = trl.GRPOTrainer(
+        model=tiny(tokenizer),
+        peft_config=CONFIG,
+        reward_funcs=reward,
+        args=settings(trl.GRPOConfig, tmp_path, loss_type="grpo", beta=0.0, scale_rewards="none", **group),
+        train_dataset=datasets.Dataset.from_list([{"prompt": pair["prompt"]} for pair in PAIRS]),
+        processing_class=tokenizer,
+    )
+    ours, names = ours_like(trainer.model, tokenizer)
+    asked = [{"prompt": pair["prompt"]} for pair in PAIRS[:2] for _ in range(4)]
+    torch.manual_seed(0)
+    batch = trainer._generate_and_score_completions(asked)
+    rewards = torch.tensor(given).view(2, 4)
+    advantages = preferences.advantages(rewards).flatten()
+    assert torch.allclose(advantages, batch["advantages"]) and advantages.abs().max() > 0.5
+
+    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
+    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)
+    labels = torch.cat([torch.full_like(batch["prompt_ids"], tasks.IGNORED), batch["completion_ids"]], 1)
+    labels = labels.masked_fill(mask == 0, tasks.IGNORED)
+    now = preferences.token_logprobs(ours(input_ids=ids, attention_mask=mask).logits, labels)
+    taught = labels[:, 1:] != tasks.IGNORED
+    # as if the model had moved since it sampled, beyond the clip at some tokens
+    torch.manual_seed(3)
+    before = now.detach() + 0.2 * torch.randn(now.shape)
+    trainer.current_gradient_accumulation_steps = 1
+    batch["old_per_token_logps"] = before[:, -batch["completion_ids"].shape[1] :]
+    moved = (now.detach() - before)[taught].exp()
+    assert (moved > 1 + preferences.CLIP).any() and (moved < 1 - preferences.CLIP).any()
+    loss = preferences.grpo_loss(now, before, taught, rewards)
+    assert_same(ours, trainer.model, names, loss, trainer._compute_loss(trainer.model, batch))

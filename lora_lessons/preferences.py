@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from . import lora, models, tasks, training
-from .tasks import IGNORED, Encoded, Pair
+from .tasks import IGNORED, Encoded, Preference
 
 # how far a token's probability may move before pushing it further stops paying (GRPO's epsilon)
 CLIP = 0.2
@@ -98,7 +98,7 @@ def grpo_loss(now: Tensor, before: Tensor, taught: Tensor, rewards: Tensor) -> T
 # ---- training on pairs ----
 
 
-def of_pairs(model: Any, pairs: Sequence[Pair], autocast: bool = False) -> tuple[Tensor, Tensor]:
+def of_pairs(model: Any, pairs: Sequence[Preference], autocast: bool = False) -> tuple[Tensor, Tensor]:
     """log p of the chosen and of the rejected answers, one number a pair.
 
     In two passes: short answers padded to the length of wordy ones would cost as much as those.
@@ -118,7 +118,9 @@ def _logits_and_labels(model: Any, answers: Sequence[Encoded], autocast: bool) -
 
 
 @torch.no_grad()
-def scored(model: Any, pairs: Sequence[Pair], autocast: bool = False, batch_size: int = 8) -> tuple[Tensor, Tensor]:
+def scored(
+    model: Any, pairs: Sequence[Preference], autocast: bool = False, batch_size: int = 8
+) -> tuple[Tensor, Tensor]:
     """log p of both answers of any number of pairs, `batch_size` at a time, without gradients."""
     parts = [of_pairs(model, pairs[n : n + batch_size], autocast) for n in range(0, len(pairs), batch_size)]
     chosen, rejected = (torch.cat(one) for one in zip(*parts, strict=True))
@@ -127,7 +129,7 @@ def scored(model: Any, pairs: Sequence[Pair], autocast: bool = False, batch_size
 
 def train_dpo(
     model: Any,
-    pairs: Sequence[Pair],
+    pairs: Sequence[Preference],
     reference: tuple[Tensor, Tensor],
     how: training.Settings,
     beta: float = 0.1,

@@ -88,7 +88,7 @@ def test_dpo_is_trls_in_its_loss_and_its_gradients_and_nearly_in_its_tokens(toke
         tasks.Encoded(ids[seen == 1], ids.where(answer == 1, tasks.IGNORED)[seen == 1])
         for ids, seen, answer in zip(batch["input_ids"], batch["attention_mask"], batch["completion_mask"], strict=True)
     ]
-    pairs = [tasks.Pair(*both) for both in zip(rows[: len(PAIRS)], rows[len(PAIRS) :], strict=True)]
+    pairs = [tasks.Preference(*both) for both in zip(rows[: len(PAIRS)], rows[len(PAIRS) :], strict=True)]
     for theirs, mine in zip(pairs, [tasks.encode_pair(tokenizer, pair) for pair in PAIRS], strict=True):
         for row, one in zip(theirs, mine, strict=True):
             end = len(one.input_ids)

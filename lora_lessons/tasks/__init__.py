@@ -10,7 +10,7 @@ from .conversations import general_text as general_text
 from .conversations import load_task as load_task
 from .conversations import pack as pack
 from .jsonl import read_jsonl as read_jsonl
-from .preferences import Pair as Pair
+from .preferences import Preference as Preference
 from .preferences import encode_pair as encode_pair
 from .preferences import load_pairs as load_pairs
 from .preferences import read_pairs as read_pairs

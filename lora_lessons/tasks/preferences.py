@@ -12,7 +12,7 @@ from .jsonl import Fault, check_messages, read_lines, shown
 PAIR = '{"prompt": "…", "chosen": "…", "rejected": "…"}'
 
 
-class Pair(NamedTuple):
+class Preference(NamedTuple):
     """A question with either answer, as tokens; of both, the answer and its end alone are supervised."""
 
     chosen: Encoded
@@ -53,9 +53,9 @@ def check_pair(pair: dict[str, Any]) -> None:
         check_messages(_chat(pair, side)["messages"])
 
 
-def encode_pair(tokenizer: Any, pair: dict[str, Any]) -> Pair:
+def encode_pair(tokenizer: Any, pair: dict[str, Any]) -> Preference:
     """Tokens and labels of both answers, each as a chat of one question. Raises ValueError as `encode` does."""
-    return Pair(*(encode(tokenizer, _chat(pair, side)) for side in ("chosen", "rejected")))
+    return Preference(*(encode(tokenizer, _chat(pair, side)) for side in ("chosen", "rejected")))
 
 
 def _chat(pair: dict[str, Any], side: str) -> dict[str, Any]:

@@ -42,6 +42,9 @@ SYLLABUS: dict[str, Planned] = {
         "Is it yours, and is it any good?", "fine-tune on data of your own, and say honestly whether it helped"
     ),
     "16": Planned("A hundred adapters on one base?", "serve many adapters at once, and say when to merge instead"),
+    "17": Planned(
+        "Can you teach a preference? A reward?", "train on pairs with DPO or on a reward, and say what it costs"
+    ),
 }
 
 

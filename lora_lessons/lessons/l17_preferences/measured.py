@@ -1,0 +1,112 @@
+"""What lesson 17 measures and records: who is preferred, what the model says, what it has forgotten; and a reward's recording."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ... import evaluation, models, preferences, tasks
+from ...course import record, show
+from ...experiments import rewards
+from . import pictures
+
+ASKED = 8  # questions of the held-out topics, one a topic
+LONGEST = 60  # tokens of an answer
+READ = 1500  # characters of the general text
+
+Both = tuple[Tensor, Tensor]
+
+
+class Spoken(NamedTuple):
+    """A model's greedy answers to questions of held-out topics, and its perplexity on text of no task."""
+
+    answers: dict[str, str]
+    general: float
+
+    @property
+    def words(self) -> float:
+        """Words an answer has, on average."""
+        return mean(len(answer.split()) for answer in self.answers.values())
+
+
+def ask(base: models.Base, pairs: tasks.Task) -> Spoken:
+    """Ask the model as it is now, adapters included."""
+    questions = [pair["prompt"] for pair in pairs.held_out[:ASKED]]
+    answers = models.answers(base, questions, LONGEST, batch_size=ASKED)
+    general = evaluation.perplexity(base, tasks.general_text()[:READ])
+    return Spoken(dict(zip(questions, answers, strict=True)), general)
+
+
+def accuracy(policy: Both, reference: Both) -> tuple[float, float, float]:
+    """The share of pairs whose chosen answer training has raised above the rejected one, and its 95% interval."""
+    won = preferences.margins(policy, reference) > 0
+    share = float(won.float().mean())
+    return share, *evaluation.interval(share, len(won))
+
+
+def likelier(reference: Both, pairs: Sequence[tasks.Preference]) -> tuple[float, float]:
+    """The share of pairs whose chosen answer the base already finds likelier: as a whole, and per token."""
+    tokens = [
+        torch.tensor([int((one.labels != tasks.IGNORED).sum()) for one in side]) for side in zip(*pairs, strict=True)
+    ]
+    whole, each = reference[0] > reference[1], reference[0].cpu() / tokens[0] > reference[1].cpu() / tokens[1]
+    return float(whole.float().mean()), float(each.float().mean())
+
+
+def record_data(pairs: tasks.Task) -> None:
+    """How many pairs there are, and how long their answers."""
+    record("pairs.train", len(pairs.train))
+    record("pairs.held_out", len(pairs.held_out))
+    show(*pictures.lengths(pairs.train))
+
+
+def record_base(reference: Both, pairs: Sequence[tasks.Preference]) -> None:
+    """What the base makes of the held-out pairs."""
+    whole, each = likelier(reference, pairs)
+    record("base.whole", whole, "of held-out pairs: the chosen answer is likelier")
+    record("base.per_token", each, "of held-out pairs: the chosen answer is likelier per token")
+
+
+def record_first(losses: Sequence[float]) -> None:
+    """The loss before anything is learned."""
+    record("loss.first", losses[0], "nats")
+
+
+def record_preferred(policy: Both, reference: Both) -> float:
+    """The held-out pairs, each with what became of its two answers; returns the accuracy in percent."""
+    share, low, high = accuracy(policy, reference)
+    record("dpo.accuracy", share, "of held-out pairs")
+    record("dpo.low", low, "lower end of the 95% interval")
+    record("dpo.high", high, "upper end of the 95% interval")
+    chosen, rejected = (after - before for after, before in zip(policy, reference, strict=True))
+    record("moved.chosen", float(chosen.mean()), "nats an answer, held-out")
+    record("moved.rejected", float(rejected.mean()), "nats an answer, held-out")
+    show(*pictures.moved(chosen.tolist(), rejected.tolist()))
+    return 100 * share
+
+
+def record_price(before: Spoken, after: Spoken) -> None:
+    """How long the answers are now, and what the model has forgotten."""
+    record("words.before", before.words, f"words an answer, cut at {LONGEST} tokens")
+    record("words.after", after.words, f"words an answer, cut at {LONGEST} tokens")
+    record("forgetting.ratio", after.general / before.general, "times the perplexity on general text")
+
+
+def replay_rewards() -> None:
+    """The recorded runs on a reward, a line each, and their picture; or how to record them."""
+    recording = rewards.recorded()
+    if recording is None:
+        print(f"Not recorded yet. To record it, in pieces if you like: {rewards.COMMAND}")
+        return
+    runs: list[dict[str, Any]] = list(recording["runs"].values())
+    for run in runs:
+        before, after = run["before"], run["after"]
+        print(
+            f"r = {run['r']}, seed {run['seed']}: {before['share']:.0%} → {after['share']:.0%} of answers earn the reward; "
+            f"words {before['words']:.0f} → {after['words']:.0f}; perplexity × {after['perplexity'] / before['perplexity']:.2f}"
+        )
+    show(*pictures.earned({f"r = {r}": [run["rewards"] for run in runs if run["r"] == r] for r in rewards.RANKS}))

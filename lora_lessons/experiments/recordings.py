@@ -60,6 +60,32 @@ def keep(name: str, found: Mapping[str, Any], out: Path | None = None) -> None:
     write(out or measurements() / f"{name}.json", stamp() | dict(found))
 
 
+def recorded_if_any(name: str) -> dict[str, Any] | None:
+    """`recorded`, or None when nobody has recorded it. Raises ValueError as `read`."""
+    try:
+        return recorded(name)
+    except FileNotFoundError:
+        return None
+
+
+class Runs:
+    """A recording of many runs, kept after each; recording again makes those that it lacks.
+
+    With other `settings` than the recording's it is begun anew.
+    """
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        kept = recorded_if_any(name) or {}
+        self.name, self.settings = name, dict(settings)
+        self.made: dict[str, Any] = dict(kept["runs"]) if kept.get("settings") == self.settings else {}
+
+    def make(self, run: str, one: Callable[[], Mapping[str, Any]]) -> None:
+        """Make `run` and keep it, unless it is kept already."""
+        if run not in self.made:
+            self.made[run] = one()
+            keep(self.name, {"settings": self.settings, "runs": self.made})
+
+
 def by_command(module: str, name: str, record: Callable[[], Any], arguments: Sequence[str] | None = None) -> int:
     """`python -m MODULE --record`: record anew what `recorded(name)` reads."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}")

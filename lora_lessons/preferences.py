@@ -186,18 +186,22 @@ class Group(NamedTuple):
 
 
 @torch.no_grad()
-def sample(base: models.Base, question: str, count: int, max_new_tokens: int, seed: int) -> Group:
-    """`count` answers drawn from the model as it is, at temperature 1; one that is cut off has no end token."""
-    asked = base.tokenizer.apply_chat_template(
-        [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
-    )
-    ids = torch.tensor(base.tokenizer(asked, add_special_tokens=False)["input_ids"], device=base.model.device)
-    end = base.tokenizer.eos_token_id
+def sample(base: models.Base, questions: Sequence[str], count: int, max_new_tokens: int, seed: int) -> list[Group]:
+    """`count` answers to each question, drawn from the model as it is, at temperature 1.
+
+    An answer that is cut off has no end token.
+    """
+    texts = [models.rendered(base.tokenizer, [{"role": "user", "content": question}]) for question in questions]
+    asked = [torch.tensor(base.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
+    end, wide = base.tokenizer.eos_token_id, max(map(len, asked))
+    # padded on the left, so that every answer begins in the same column
+    ids = torch.stack([torch.cat([torch.full((wide - len(one),), end), one]) for one in asked])
+    seen = torch.stack([torch.arange(wide) >= wide - len(one) for one in asked])
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         made = base.model.generate(
-            input_ids=ids.repeat(count, 1),
-            attention_mask=torch.ones(count, len(ids), dtype=torch.long, device=ids.device),
+            input_ids=ids.repeat_interleave(count, 0).to(base.model.device),
+            attention_mask=seen.repeat_interleave(count, 0).long().to(base.model.device),
             max_new_tokens=max_new_tokens,
             do_sample=True,
             temperature=1.0,
@@ -207,16 +211,21 @@ def sample(base: models.Base, question: str, count: int, max_new_tokens: int, se
             eos_token_id=end,
             pad_token_id=end,
         ).cpu()
-    encoded = []
-    for row in made:
-        answer = row[len(ids) :]
-        ends = (answer == end).nonzero().flatten()
-        answer = answer[: int(ends[0]) + 1] if len(ends) else answer
-        encoded.append(
-            Encoded(torch.cat([ids.cpu(), answer]), torch.cat([torch.full_like(ids.cpu(), IGNORED), answer]))
-        )
-    answers = [one.labels[one.labels != IGNORED] for one in encoded]
-    return Group(encoded, base.tokenizer.batch_decode(answers, skip_special_tokens=True))
+    answers = [_until(end, row) for row in made[:, wide:]]
+    texts = base.tokenizer.batch_decode(answers, skip_special_tokens=True)
+    encoded = [_answered(asked[n // count], answer) for n, answer in enumerate(answers)]
+    return [Group(encoded[n : n + count], texts[n : n + count]) for n in range(0, len(answers), count)]
+
+
+def _until(end: int, answer: Tensor) -> Tensor:
+    """An answer's tokens up to its first end token, which belongs to it."""
+    ends = (answer == end).nonzero().flatten()
+    return answer[: int(ends[0]) + 1] if len(ends) else answer
+
+
+def _answered(asked: Tensor, answer: Tensor) -> Encoded:
+    """A question and an answer as tokens, of which the answer's are supervised."""
+    return Encoded(torch.cat([asked, answer]), torch.cat([torch.full_like(asked, IGNORED), answer]))
 
 
 def train_on_reward(
@@ -236,8 +245,7 @@ def train_on_reward(
     """
 
     def loss(step: int, which: list[int]) -> tuple[Tensor, float]:
-        seeds = ((how.seed * how.steps + step) * how.batch_size + n for n in range(len(which)))
-        drawn = [sample(base, questions[n], group, max_new_tokens, seed) for n, seed in zip(which, seeds, strict=True)]
+        drawn = sample(base, [questions[n] for n in which], group, max_new_tokens, how.seed * how.steps + step)
         rewards = torch.tensor([[reward(text) for text in one.texts] for one in drawn], device=base.model.device)
         answers = [one for each in drawn for one in each.encoded]
         logits, labels = _logits_and_labels(base.model, answers, how.autocast)

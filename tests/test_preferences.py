@@ -88,7 +88,7 @@ def test_grpo_pushes_as_reinforce_does_while_the_model_has_not_moved():
 
 
 def test_a_group_is_sampled_by_its_seed_and_hides_the_question(base):
-    one, same, other = (preferences.sample(base, "Why?", 4, 30, seed) for seed in (1, 1, 2))
+    one, same, other = (preferences.sample(base, ["Why?"], 4, 30, seed)[0] for seed in (1, 1, 2))
     assert one.texts == same.texts != other.texts and len(set(one.texts)) > 1
     asked = [ord(letter) for letter in "user:Why?\x02assistant:"]
     ended = 0
@@ -99,6 +99,16 @@ def test_a_group_is_sampled_by_its_seed_and_hides_the_question(base):
         assert (answer[-1] == 2) == (len(answer) < 30) and 2 not in answer[:-1]
         ended += answer[-1] == 2
     assert ended < 4, "an answer that is cut off has no end"
+
+
+def test_a_question_is_answered_alike_alone_and_beside_a_longer_one(base):
+    base.model.lm_head.weight.data *= 1e4  # one token has all the probability
+    both = preferences.sample(base, ["Why?", "And how should I do that?"], 2, 12, seed=3)
+    for question, group in zip(["Why?", "And how should I do that?"], both, strict=True):
+        (alone,) = preferences.sample(base, [question], 2, 12, seed=4)
+        assert group.texts == alone.texts
+        assert torch.equal(group.encoded[0].labels, alone.encoded[0].labels)
+    assert both[0].texts != both[1].texts
 
 
 def test_a_reward_is_earned_more_often_after_training(base):

@@ -16,13 +16,16 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .. import evaluation, lora, models, preferences, tasks, training
-from ..training.loop import training_steps
+from ..training.loop import trainable, training_steps
+from ..training.settings import make_optimizer, parameter_groups
 from . import recordings
 
 NAME = "lesson_17_rewards"
 COMMAND = "python -m lora_lessons.experiments.rewards --record"
 SEEDS = (0, 1, 2)
-STEPS, QUESTIONS, GROUP, LONGEST = 40, 2, 8, 48
+STEPS, QUESTIONS, GROUP, LONGEST = 24, 2, 8, 48
+# the same for every rank: lesson 05 says why
+LORA_ALPHA = 16
 # questions of the held-out topics that are answered before and after, and everyday ones that no training touches
 ASKED, EVERYDAY = 32, 8
 # fine-tuning on written answers is asked for its score after every so many steps
@@ -49,6 +52,7 @@ def settings() -> dict[str, Any]:
     """What every run has in common; a recording that says otherwise is begun anew."""
     return {
         "what": "one point for an answer of at most 12 words that ends as a sentence does; greedy answers are judged",
+        "lora_alpha": LORA_ALPHA,
         "steps": STEPS,
         "questions a step": QUESTIONS,
         "answers a question": GROUP,
@@ -92,7 +96,7 @@ def one_run(arm: Arm, seed: int, goal: float = 0.0) -> dict[str, Any]:
     kept = {"everyday": _far_from(base, tasks.everyday_questions()[:EVERYDAY]), "asked": _far_from(base, asked)}
     base.model.requires_grad_(arm.r is None)
     if arm.r is not None:
-        lora.attach(base.model, arm.r, 2 * arm.r, seed=seed)
+        lora.attach(base.model, arm.r, LORA_ALPHA, seed=seed)
     with tqdm(total=STEPS, desc=f"{arm.name}, seed {seed}") as bar:
 
         def moved(run: training.Training) -> None:
@@ -106,6 +110,7 @@ def one_run(arm: Arm, seed: int, goal: float = 0.0) -> dict[str, Any]:
             run = preferences.train_on_reward(base, questions, preferences.brief, how, GROUP, LONGEST, on_step=moved)
     return {
         "arm": arm.name,
+        "written": arm.written,
         "seed": seed,
         "trained": sum(p.numel() for p in base.model.parameters() if p.requires_grad),
         "steps": run.losses,
@@ -126,7 +131,7 @@ def _on_written(
 ) -> training.Training:
     """Fine-tune on the chosen answers until it is `enough`, or the steps are over."""
     examples = [tasks.encode_pair(base.tokenizer, dict(pair)).chosen for pair in pairs]
-    optimizer = torch.optim.AdamW([p for p in base.model.parameters() if p.requires_grad], weight_decay=how.weight_decay)
+    optimizer = make_optimizer("adamw", parameter_groups(trainable(base.model), how.lr_ratio), how.learning_rate)
     unscaled = torch.amp.GradScaler(base.model.device.type, enabled=False)
     run = training.Training(steps=how.steps)
     for step in training_steps(base.model, examples, how, optimizer, unscaled):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ... import evaluation, models, preferences, tasks
 from ...course import record, show
-from ...experiments import rewards
+from ...experiments import recordings, rewards
 from . import pictures
 
 ASKED = 8  # questions of the held-out topics, one a topic
@@ -19,6 +19,7 @@ LONGEST = 60  # tokens of an answer
 READ = 1500  # characters of the general text
 
 Both = tuple[Tensor, Tensor]
+Run = Mapping[str, Any]
 
 
 class Spoken(NamedTuple):
@@ -96,17 +97,40 @@ def record_price(before: Spoken, after: Spoken) -> None:
     record("forgetting.ratio", after.general / before.general, "times the perplexity on general text")
 
 
-def replay_rewards() -> None:
-    """The recorded runs on a reward, a line each, and their picture; or how to record them."""
+def replay_rewards() -> dict[str, list[Run]]:
+    """The recorded runs on a reward, a line each way of training, and their picture; or how to record them.
+
+    Returns the runs by their way, none where nothing is recorded.
+    """
     recording = rewards.recorded()
     if recording is None:
         print(f"Not recorded yet. To record it, in pieces if you like: {rewards.COMMAND}")
-        return
-    runs: list[dict[str, Any]] = list(recording["runs"].values())
-    for run in runs:
-        before, after = run["before"], run["after"]
-        print(
-            f"r = {run['r']}, seed {run['seed']}: {before['share']:.0%} → {after['share']:.0%} of answers earn the reward; "
-            f"words {before['words']:.0f} → {after['words']:.0f}; perplexity × {after['perplexity'] / before['perplexity']:.2f}"
-        )
-    show(*pictures.earned({f"r = {r}": [run["rewards"] for run in runs if run["r"] == r] for r in rewards.RANKS}))
+        return {}
+    runs: dict[str, list[Run]] = {}
+    for run in recording["runs"].values():
+        runs.setdefault(run["arm"], []).append(run)
+    print(recordings.when(recording))
+    for name, of_way in runs.items():
+        was, now = (f"{mean(run[time]['share'] for run in of_way):.0%}" for time in ("before", "after"))
+        words, price = (mean(of(run) for run in of_way) for of in (lambda run: run["after"]["words"], forgotten))
+        print(f"{name}: {was} → {now} of answers earn the point, {words:.0f} words each; perplexity × {price:.2f}")
+    show(*pictures.earned(runs, forgotten))
+    return runs
+
+
+def forgotten(run: Run) -> float:
+    """How many times the base's perplexity on general text a run's model has."""
+    return float(run["after"]["perplexity"] / run["before"]["perplexity"])
+
+
+def record_rewards(runs: Mapping[str, Sequence[Run]]) -> None:
+    """Of each recorded way of training: what it earns, what it says and what it has forgotten, means over seeds."""
+    for name, of_way in runs.items():
+        key = f"reward.{SHORT[name]}"
+        record(f"{key}.earned", mean(run["after"]["share"] for run in of_way), "of answers, recorded")
+        record(f"{key}.words", mean(run["after"]["words"] for run in of_way), "words an answer, recorded")
+        record(f"{key}.forgetting", mean(map(forgotten, of_way)), "times the perplexity on general text, recorded")
+        record(f"{key}.kl", mean(run["kl"]["everyday"] for run in of_way), "nats from the base, recorded")
+
+
+SHORT = dict(zip((arm.name for arm in (*rewards.REWARDED, rewards.WRITTEN)), ("r1", "r8", "full", "written"), strict=True))

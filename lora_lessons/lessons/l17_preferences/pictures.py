@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from ...drawing import BLUE, GREY, ORANGE, label
+from ...drawing import BLUE, GREY, ORANGE, PURPLE
 
 INK = {BLUE: BLUE, ORANGE: "#8a5a00"}
 
@@ -58,18 +58,29 @@ def moved(chosen: Sequence[float], rejected: Sequence[float]) -> tuple[Figure, s
     )
 
 
-def earned(runs: Mapping[str, Sequence[Sequence[float]]]) -> tuple[Figure, str]:
-    """The mean reward of each step, every seed thin and their mean thick, a colour a rank."""
-    figure = Figure(figsize=(7.2, 3.4))
-    ax = figure.subplots()
+def earned(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], price: Callable[[Mapping[str, Any]], float]
+) -> tuple[Figure, str]:
+    """Left the mean reward of each step, every seed thin and their mean thick; right what each way forgot, a dot a seed."""
+    figure = Figure(figsize=(9.4, 3.6))
+    left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
     words = []
-    for (name, seeds), color in zip(runs.items(), (BLUE, ORANGE), strict=False):
-        middle = [mean(step) for step in zip(*seeds, strict=True)]
-        for one in seeds:
-            ax.plot(range(1, len(one) + 1), one, color=color, lw=0.7, alpha=0.4)
-        ax.plot(range(1, len(middle) + 1), middle, color=color)
-        label(ax, len(middle), middle[-1], name, INK[color])
-        words.append(f"{name}: from {middle[0]:.2f} to {middle[-1]:.2f}")
-    ax.set(ylim=(0, 1), xlabel="step", ylabel="mean reward", title="What the model's own answers earned")
-    ax.set_xlim(right=1.12 * max(len(one) for seeds in runs.values() for one in seeds))
-    return figure, f"the mean reward of a step's answers, over seeds. {'; '.join(words)}."
+    for row, (name, of_way) in enumerate(runs.items()):
+        color = (BLUE, ORANGE, PURPLE, GREY)[row]
+        prices = list(map(price, of_way))
+        right.plot(prices, [-row] * len(prices), "o", color=color)
+        right.text(1, -row + 0.2, name, color=INK.get(color, color), weight="bold", va="bottom")
+        told = f"{name}: perplexity {mean(prices):.2f} times the base's"
+        if not of_way[0].get("written"):
+            curves = [run["steps"] for run in of_way]
+            middle = [mean(step) for step in zip(*curves, strict=True)]
+            for one in curves:
+                left.plot(range(1, len(one) + 1), one, color=color, lw=0.7, alpha=0.4)
+            left.plot(range(1, len(middle) + 1), middle, color=color)
+            told += f", mean reward from {middle[0]:.2f} to {middle[-1]:.2f}"
+        words.append(told)
+    left.set(ylim=(0, 1), xlabel="step", ylabel="mean reward", title="What the sampled answers earned")
+    right.set(ylim=(0.8 - len(runs), 0.8), xlabel="perplexity, times the base's", title="What was forgotten")
+    right.set_yticks([])
+    right.grid(axis="y", visible=False)
+    return figure, f"{'; '.join(words)}."

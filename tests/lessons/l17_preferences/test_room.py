@@ -42,31 +42,34 @@ def test_a_dot_above_the_diagonal_is_a_pair_that_was_won():
     assert dots.get_offsets().tolist() == [[-4.0, 1.0], [-1.0, -2.0], [-9.0, -3.0]]
 
 
-def run(r, seed, last):
-    state = {"share": 0.25, "low": 0.1, "high": 0.5, "words": 40.0, "perplexity": 10.0, "answers": ["No."]}
-    after = state | {"share": 0.75, "words": 9.0, "perplexity": 11.0}
-    return {"r": r, "seed": seed, "rewards": [0.1, last], "before": state, "after": after, "kl": 0.2}
-
-
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
-    return tmp_path / f"{rewards.NAME}.json"
+
+
+def run(arm, seed, last):
+    state = {"share": 0.25, "words": 40.0, "perplexity": 10.0, "answers": ["Long"]}
+    after = state | {"share": 0.75, "words": 9.0, "perplexity": 11.0 + seed, "answers": ["Yes."]}
+    written = arm == rewards.WRITTEN.name
+    return {"arm": arm, "seed": seed, "written": written, "steps": [0.1, last], "before": state, "after": after, "kl": {"everyday": 0.2}}  # fmt: skip
 
 
 def test_without_a_recording_the_replay_says_how_to_make_one(kept, capsys):
-    measured.replay_rewards()
+    assert measured.replay_rewards() == {}
     assert f"Not recorded yet. To record it, in pieces if you like: {rewards.COMMAND}" in capsys.readouterr().out
 
 
-def test_a_recording_is_replayed_a_line_a_run(kept, capsys, monkeypatch):
-    shown = []
+def test_a_recording_is_replayed_a_line_a_way(kept, capsys, monkeypatch):
+    shown, noted = [], {}
     monkeypatch.setattr(measured, "show", lambda *picture: shown.append(picture))
-    runs = {f"{r} {seed}": run(r, seed, 0.5 + r / 20) for r in rewards.RANKS for seed in rewards.SEEDS}
+    monkeypatch.setattr(measured, "record", lambda key, value, unit: noted.update({key: value}))
+    arms = [arm.name for arm in (*rewards.REWARDED, rewards.WRITTEN)]
+    runs = {f"{arm} {seed}": run(arm, seed, 0.5 + n / 10) for n, arm in enumerate(arms) for seed in rewards.SEEDS}
     recordings.keep(rewards.NAME, {"settings": rewards.settings(), "runs": runs})
-    measured.replay_rewards()
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == 6 and said[0] == (
-        "r = 1, seed 0: 25% → 75% of answers earn the reward; words 40 → 9; perplexity × 1.10"
-    )
-    assert "r = 1: from 0.10 to 0.55; r = 8: from 0.10 to 0.90" in shown[0][1]
+    measured.record_rewards(measured.replay_rewards())
+    when, *said = capsys.readouterr().out.splitlines()
+    assert when.startswith("Recorded on ") and len(said) == 4
+    assert said[0] == "r = 1: 25% → 75% of answers earn the point, 9 words each; perplexity × 1.20"
+    assert "r = 1: perplexity 1.20 times the base's, mean reward from 0.10 to 0.50; " in shown[0][1]
+    assert shown[0][1].endswith("written answers, r = 8: perplexity 1.20 times the base's.")
+    assert noted["reward.r8.earned"] == 0.75 and noted["reward.written.forgetting"] == pytest.approx(1.2)

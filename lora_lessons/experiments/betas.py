@@ -60,9 +60,7 @@ def one_run(beta: float, seed: int) -> dict[str, Any]:
     before = _state(base, asked)
     lora.attach(base.model, R, 2 * R, seed=seed)
     with tqdm(total=STEPS, desc=run_name(beta, seed)) as bar:
-        run = preferences.train_dpo(
-            base.model, train_set, reference[0], how, beta, on_step=lambda run: bar.update()
-        )
+        run = preferences.train_dpo(base.model, train_set, reference[0], how, beta, on_step=lambda run: bar.update())
     policy = preferences.scored(base.model, held_out, fast)
     margins = preferences.margins(policy, reference[1])
     chosen, rejected = (float((now - was).mean()) for now, was in zip(policy, reference[1], strict=True))

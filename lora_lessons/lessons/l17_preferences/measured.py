@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ... import evaluation, models, preferences, tasks
 from ...course import record, show
-from ...experiments import recordings, rewards
+from ...experiments import betas, recordings, rewards
 from . import pictures
 
 ASKED = 8  # questions of the held-out topics, one a topic
@@ -123,6 +123,28 @@ def forgotten(run: Run) -> float:
     return float(run["after"]["perplexity"] / run["before"]["perplexity"])
 
 
+def said(runs: Mapping[str, Sequence[Run]], ask: int = 3) -> None:
+    """To some questions, what the base says, the model trained on the reward, and the one trained on written answers."""
+    if not runs:
+        return
+    rewarded, written = (runs[arm.name][0] for arm in (rewards.REWARDED[1], rewards.WRITTEN))
+    for n, question in enumerate(rewarded["asked"][:ask]):
+        print(f"Q: {question}\nbase:    {rewarded['before']['answers'][n].strip()}")
+        print(
+            f"reward:  {rewarded['after']['answers'][n].strip()}\nwritten: {written['after']['answers'][n].strip()}\n"
+        )
+
+
+def record_betas() -> None:
+    """What the smallest and the largest recorded β leave: words of an answer, and what was forgotten."""
+    runs = list((betas.recorded() or {"runs": {}})["runs"].values())
+    for name, beta in (("small", min(betas.BETAS)), ("large", max(betas.BETAS))):
+        of_beta = [run for run in runs if run["beta"] == beta]
+        record(f"beta.{name}.accuracy", mean(run["accuracy"] for run in of_beta), "of held-out pairs, recorded")
+        record(f"beta.{name}.words", mean(run["after"]["words"] for run in of_beta), "words an answer, recorded")
+        record(f"beta.{name}.forgetting", mean(map(forgotten, of_beta)), "times the perplexity, recorded")
+
+
 def record_rewards(runs: Mapping[str, Sequence[Run]]) -> None:
     """Of each recorded way of training: what it earns, what it says and what it has forgotten, means over seeds."""
     for name, of_way in runs.items():
@@ -133,4 +155,6 @@ def record_rewards(runs: Mapping[str, Sequence[Run]]) -> None:
         record(f"{key}.kl", mean(run["kl"]["everyday"] for run in of_way), "nats from the base, recorded")
 
 
-SHORT = dict(zip((arm.name for arm in (*rewards.REWARDED, rewards.WRITTEN)), ("r1", "r8", "full", "written"), strict=True))
+SHORT = dict(
+    zip((arm.name for arm in (*rewards.REWARDED, rewards.WRITTEN)), ("r1", "r8", "full", "written"), strict=True)
+)

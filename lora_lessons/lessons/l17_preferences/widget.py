@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
+from textwrap import shorten
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,15 +15,21 @@ from matplotlib.figure import Figure
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, slider
 from ...drawing import BLUE, VERMILION
-from ...experiments import betas, recordings
+from ...experiments import betas
 
 Run = Mapping[str, Any]
 
-# what is drawn of a run: a title, how to read it off, and how to say a number of it
-SEEN = {
-    "held-out pairs preferred": (lambda run: 100 * run["accuracy"], "{:.0f}%"),
-    "words an answer": (lambda run: run["after"]["words"], "{:.0f}"),
-    "perplexity, times the base's": (lambda run: run["after"]["perplexity"] / run["before"]["perplexity"], "{:.2f}"),
+
+def _times(number: float) -> str:
+    """A ratio with as many digits as matter."""
+    return f"{number:.2f}" if number < 10 else f"{number:,.0f}"
+
+
+# what is drawn of a run: a title, how to read it off, how to say a number of it, and the scale of its axis
+SEEN: dict[str, tuple[Callable[[Run], float], Callable[[float], str], str]] = {
+    "held-out pairs preferred": (lambda run: 100 * run["accuracy"], "{:.0f}%".format, "linear"),
+    "words an answer": (lambda run: run["after"]["words"], "{:.0f}".format, "linear"),
+    "perplexity ÷ the base's": (lambda run: run["after"]["perplexity"] / run["before"]["perplexity"], _times, "log"),
 }
 
 
@@ -47,18 +54,20 @@ def beta_lab_scene(beta: float, recording: Run | None = None) -> Scene:
         raise ValueError(f"β = {beta:g} was not recorded: choose one of {', '.join(f'{one:g}' for one in runs)}.")
     figure = Figure(figsize=(9.4, 3.2))
     panels = figure.subplots(1, len(SEEN))
-    means = {title: [fmean(map(read, of_beta)) for of_beta in runs.values()] for title, (read, _) in SEEN.items()}
+    means = {title: [fmean(map(read, of_beta)) for of_beta in runs.values()] for title, (read, *_) in SEEN.items()}
     scene = Scene(Backdrop(figure), list(runs), [_words(one, of_beta) for one, of_beta in runs.items()])
-    for ax, (title, (read, form)) in zip(panels, SEEN.items(), strict=True):
+    for ax, (title, (read, say, scale)) in zip(panels, SEEN.items(), strict=True):
         for one, of_beta in runs.items():
             ax.plot([one] * len(of_beta), list(map(read, of_beta)), "o", color=BLUE, ms=4, alpha=0.4)
         ax.plot(list(runs), means[title], color=BLUE)
-        ax.set(xscale="log", xlabel="β", title=title)
+        ax.set(xscale="log", yscale=scale, xlabel="β", title=title)
         ax.set_xticks(list(runs), [f"{one:g}" for one in runs])
         ax.minorticks_off()
         ax.margins(x=0.12, y=0.25)
+        if scale == "linear":
+            ax.set_ylim(bottom=0, top=1.25 * max(means[title]))
         scene.dot(ax, list(runs), means[title], VERMILION, size=13, hollow=True)
-        over = [f"β = {one:g}: {form.format(mean)}" for one, mean in zip(runs, means[title], strict=True)]
+        over = [f"β = {one:g}: {say(mean)}" for one, mean in zip(runs, means[title], strict=True)]
         ax.get_ylim()  # settles the limits
         x, y = (ax.transAxes + ax.transData.inverted()).transform((0.97, 0.95))
         scene.text(ax, x, y, over, VERMILION, ha="right", va="top")
@@ -67,11 +76,12 @@ def beta_lab_scene(beta: float, recording: Run | None = None) -> Scene:
 
 def _words(beta: float, runs: Sequence[Run]) -> str:
     """One β's numbers, and what its first run says to a question."""
-    told = ", ".join(f"{title} {form.format(fmean(map(read, runs)))}" for title, (read, form) in SEEN.items())
+    told = ", ".join(f"{title} {say(fmean(map(read, runs)))}" for title, (read, say, _) in SEEN.items())
     chosen, rejected = (fmean(run[side] for run in runs) for side in ("chosen", "rejected"))
+    said = shorten(runs[0]["after"]["answers"][0], 120, placeholder=" …")
     return (
         f"β = {beta:g}, {len(runs)} {'seeds' if len(runs) > 1 else 'seed'}: {told}. The chosen answers moved by {chosen:+.0f} nats, "
-        f"the rejected ones by {rejected:+.0f}. Asked “{runs[0]['asked'][0]}”, it says: “{runs[0]['after']['answers'][0].strip()}”"
+        f"the rejected ones by {rejected:+.0f}. Asked “{runs[0]['asked'][0]}”, it says: “{said}”"
     )
 
 

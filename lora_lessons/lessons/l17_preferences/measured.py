@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import torch
@@ -124,15 +125,14 @@ def forgotten(run: Run) -> float:
 
 
 def said(runs: Mapping[str, Sequence[Run]], ask: int = 3) -> None:
-    """To some questions, what the base says, the model trained on the reward, and the one trained on written answers."""
+    """What the base says to some questions, what the models trained on the reward, and the one trained on written answers."""
     if not runs:
         return
-    rewarded, written = (runs[arm.name][0] for arm in (rewards.REWARDED[1], rewards.WRITTEN))
-    for n, question in enumerate(rewarded["asked"][:ask]):
-        print(f"Q: {question}\nbase:    {rewarded['before']['answers'][n].strip()}")
-        print(
-            f"reward:  {rewarded['after']['answers'][n].strip()}\nwritten: {written['after']['answers'][n].strip()}\n"
-        )
+    ways = {name: of_way[0] for name, of_way in runs.items() if name != rewards.REWARDED[2].name}
+    one = ways[rewards.WRITTEN.name]
+    for n, question in enumerate(one["asked"][:ask]):
+        print(f"Q: {question}\nbase: {shorten(one['before']['answers'][n], 90, placeholder=' …')}")
+        print(*(f"{name}: {run['after']['answers'][n].strip()}" for name, run in ways.items()), "", sep="\n")
 
 
 def record_betas() -> None:

@@ -51,11 +51,12 @@ def run(arm, seed, last):
     state = {"share": 0.25, "words": 40.0, "perplexity": 10.0, "answers": ["Long"]}
     after = state | {"share": 0.75, "words": 9.0, "perplexity": 11.0 + seed, "answers": ["Yes."]}
     written = arm == rewards.WRITTEN.name
-    return {"arm": arm, "seed": seed, "written": written, "steps": [0.1, last], "before": state, "after": after, "kl": {"everyday": 0.2}}  # fmt: skip
+    return {"arm": arm, "asked": ["How?"], "seed": seed, "written": written, "steps": [0.1, last], "before": state, "after": after, "kl": {"everyday": 0.2}}  # fmt: skip
 
 
 def test_without_a_recording_the_replay_says_how_to_make_one(kept, capsys):
     assert measured.replay_rewards() == {}
+    measured.said({})
     assert f"Not recorded yet. To record it, in pieces if you like: {rewards.COMMAND}" in capsys.readouterr().out
 
 
@@ -66,8 +67,12 @@ def test_a_recording_is_replayed_a_line_a_way(kept, capsys, monkeypatch):
     arms = [arm.name for arm in (*rewards.REWARDED, rewards.WRITTEN)]
     runs = {f"{arm} {seed}": run(arm, seed, 0.5 + n / 10) for n, arm in enumerate(arms) for seed in rewards.SEEDS}
     recordings.keep(rewards.NAME, {"settings": rewards.settings(), "runs": runs})
-    measured.record_rewards(measured.replay_rewards())
+    measured.record_rewards(replayed := measured.replay_rewards())
     when, *said = capsys.readouterr().out.splitlines()
+    measured.said(replayed)
+    assert capsys.readouterr().out == (
+        "Q: How?\nbase: Long\nr = 1: Yes.\nr = 8: Yes.\nwritten answers, r = 8: Yes.\n\n"
+    )
     assert when.startswith("Recorded on ") and len(said) == 4
     assert said[0] == "r = 1: 25% → 75% of answers earn the point, 9 words each; perplexity × 1.20"
     assert "r = 1: perplexity 1.20 times the base's, mean reward from 0.10 to 0.50; " in shown[0][1]

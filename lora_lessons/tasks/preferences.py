@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from .conversations import Encoded, Task, encode
 from .jsonl import Fault, check_messages, read_lines, shown
 
 PAIR = '{"prompt": "…", "chosen": "…", "rejected": "…"}'
+SIDES = ("chosen", "rejected")
+_SAME = '"chosen" and "rejected" are the same, so nothing is preferred'
 
 
 class Preference(NamedTuple):
@@ -46,18 +49,53 @@ def check_pair(pair: dict[str, Any]) -> None:
         if not pair[field].strip():
             raise Fault("empty_answer", f'"{field}" is empty: write it, or leave the line out.')
     if pair["chosen"].strip() == pair["rejected"].strip():
-        raise Fault(
-            "same_answers", '"chosen" and "rejected" are the same, so nothing is preferred: change one of them.'
-        )
-    for side in ("chosen", "rejected"):
-        check_messages(_chat(pair, side)["messages"])
+        raise Fault("same_answers", f"{_SAME}: change one of them.")
+    for one in both(pair):
+        check_messages(one["messages"])
 
 
-def encode_pair(tokenizer: Any, pair: dict[str, Any]) -> Preference:
-    """Tokens and labels of both answers, each as a chat of one question. Raises ValueError as `encode` does."""
-    return Preference(*(encode(tokenizer, _chat(pair, side)) for side in ("chosen", "rejected")))
+def encode_pair(tokenizer: Any, pair: Mapping[str, Any]) -> Preference:
+    """Tokens and labels of both answers, each behind the same prompt. Raises ValueError as `encode` does."""
+    return Preference(*(encode(tokenizer, one) for one in both(pair)))
 
 
-def _chat(pair: dict[str, Any], side: str) -> dict[str, Any]:
-    asked, answered = {"role": "user", "content": pair["prompt"]}, {"role": "assistant", "content": pair[side]}
-    return {"messages": [asked, answered]}
+def is_pair(example: Mapping[str, Any]) -> bool:
+    """Whether an example is a preference, and no conversation."""
+    return {"chosen", "rejected"} <= example.keys()
+
+
+def both(pair: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two conversations of a pair, that of the chosen answer first.
+
+    What was answered before they part is the same in both, so it says nothing of what is preferred: its "weight" is 0.
+    """
+    prompt = [{**one, "weight": 0} if one["role"] == "assistant" else one for one in _turns(pair["prompt"], "user")]
+    chosen, rejected = ({"messages": [*prompt, *_turns(pair[side], "assistant")]} for side in SIDES)
+    return chosen, rejected
+
+
+def _turns(said: Any, role: str) -> list[dict[str, Any]]:
+    """A text as one message, or the messages that it is already."""
+    return [{"role": role, "content": said}] if isinstance(said, str) else said
+
+
+def parted(chosen: Sequence[dict[str, Any]], rejected: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The prompt that two conversations share and what each says then, as lists of messages.
+
+    Raises Fault where one of them is no conversation, where they are the same, or where they part at a question.
+    """
+    for side, messages in zip(SIDES, (chosen, rejected), strict=True):
+        try:
+            check_messages(messages)
+        except Fault as fault:
+            raise Fault(fault.code, f"of {side}, {fault}") from None
+    said, other = ([(one["role"], one["content"].strip()) for one in side] for side in (chosen, rejected))
+    if said == other:
+        raise Fault("same_answers", f"{_SAME}: change one of them, or take the line out.")
+    shared = next(
+        (n for n, (a, b) in enumerate(zip(said, other, strict=False)) if a != b), min(len(said), len(other)) - 1
+    )
+    if not shared or {said[shared][0], other[shared][0]} != {"assistant"}:
+        reason = f"chosen and rejected differ from message {shared + 1} on, which is no answer in both"
+        raise Fault("prompt_not_shared", f"{reason}: give them the same messages up to the two answers.")
+    return {"prompt": list(chosen[:shared]), "chosen": list(chosen[shared:]), "rejected": list(rejected[shared:])}

@@ -306,8 +306,10 @@ def table(box: Path) -> None:
 
 
 def records(box: Path) -> None:
-    """A training file of three records as one JSON list over many lines."""
+    """A training file of three records and two preferences as one JSON list over many lines."""
     made = [{"instruction": "Say it.", "input": "]},\n", "output": text} for text in ('"It"', "\\", "Zoë")]
+    made += [{"prompt": "Why?", "chosen": "So.", "rejected": "Well, it is like this."}]
+    made += [{"chosen": TALK, "rejected": [TALK[0], {"role": "assistant", "content": "Eighty."}]}]
     (box / "train.json").write_text(json.dumps(made, indent=1, ensure_ascii=False), encoding="utf-8")
 
 

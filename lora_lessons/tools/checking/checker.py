@@ -10,13 +10,16 @@ from typing import Any
 
 from ...tasks.conversations import answers_in
 from ...tasks.jsonl import Fault
+from ...tasks.preferences import is_pair
 from ...tasks.splitting import LEAST
 from . import tokens
-from .layouts import KNOWN, MARKS, UNREAD, conversation, remarks
+from .layouts import GUESSED, KNOWN, UNREAD, conversation
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
+from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, has_mark, records, unit
-from .report import DataReport, Rendered, in_longest_tenth, lengths, rendered
+from .remarks import MARKS, remarks
+from .report import DataReport, as_seen, in_longest_tenth, lengths
 
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
@@ -28,6 +31,7 @@ def conversations(
 ) -> Iterator[tuple[int, Example]]:
     """(line, {"messages": …}) of every good line, whatever the layout; with the other fields that stand in the line.
 
+    Of a preference it is {"messages": …, "prompt": …, "chosen": …, "rejected": …}, each a list of messages (see `layouts`).
     With a tokenizer, lines that its chat template refuses or that are too long are left out as well: those are the
     lines that `check` calls wrong. Raises ValueError when the file is of a kind that has no lines.
     """
@@ -74,6 +78,14 @@ def _good(
             yield record.line, example
 
 
+def asked(example: Example) -> list[dict[str, Any]]:
+    """The messages of an example up to its answer, of a preference the chosen one; that is the last of them."""
+    chosen: list[dict[str, Any]] = (
+        example["prompt"] + example["chosen"][:1] if is_pair(example) else example["messages"]
+    )
+    return chosen
+
+
 def _few(good: int) -> str:
     """What to expect of so few good lines."""
     if good < LEAST:
@@ -99,8 +111,9 @@ class _Check:
         self.tokenizer = self._fit(tokenizer)
         self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
         self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
-        # tokens of each line, or without a tokenizer its characters
+        # tokens of each conversation, or without a tokenizer its characters
         self.given, self.taught = array("L"), array("L")
+        self.good, self.compared = 0, Compared()
         # answers in the good lines, and those of them that are learned
         self.answers = self.learned = 0
         self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
@@ -128,9 +141,13 @@ class _Check:
         return tokenizer
 
     def _add(self, line: int, example: Example, sizes: tokens.LineSizes) -> None:
-        messages = example["messages"]
-        self.given.append(sizes.given)
-        self.taught.append(sizes.taught)
+        messages, pair = tokens.conversations_in(example)[0]["messages"], is_pair(example)
+        self.good += 1
+        for one in [sizes, sizes.rejected] if sizes.rejected else [sizes]:
+            self.given.append(one.given)
+            self.taught.append(one.taught)
+        if sizes.rejected:
+            self.compared = self.compared.add(sizes.taught, sizes.rejected.taught)
         answers = len(answers_in(messages))
         self.answers += answers
         self.learned += sizes.answers
@@ -139,17 +156,25 @@ class _Check:
                 f"of its {answers} answers only the last is learned: {sizes.only_last}. Write a line for each answer"
             )
             self.found.add("only_last_answer", LOOK, line, f"{reason}, or train another base.")
-        for code, sentence in remarks(messages, self.marks):
+        said = dict(remarks(messages, self.marks))
+        if pair:
+            # a bad answer may well be a refusal
+            also = dict(remarks(example["prompt"] + example["rejected"], self.marks))
+            said = {code: sentence for code, sentence in also.items() if code != "boilerplate"} | said
+        for code, sentence in said.items():
             self.found.add(code, LOOK, line, sentence)
-        private = self.personal.add(self.found, line, messages)
-        for name in [name for name in UNREAD if example.get(name) not in (None, "", [], {})]:
+        private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
+        for name in [name for name in UNREAD if not pair and example.get(name) not in (None, "", [], {})]:
             judges = name == "label"  # whether the answer is a good one
             todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
             reason = f"what its field {name} says is not read: {todo}."
             self.found.add("unread_field", LOOK, line, reason)
-        self.likeness.add(line, messages)
+        if pair:
+            self.likeness.add_pair(line, example["prompt"], example["chosen"], example["rejected"])
+        else:
+            self.likeness.add(line, messages)
         if self.held_out is not None:
-            self.questions.add(line, messages)
+            self.questions.add(line, asked(example))
         self.first = self.first or example
         known = self.shown
         if not private and (not known or sizes.total <= SHORT < known[1]):
@@ -164,6 +189,11 @@ class _Check:
         if len(self.layouts) > 1:
             words = ", ".join(f"{count:,} as {name}" for name, count in self.layouts.most_common())
             note("mixed_layouts", LOOK, None, f"the lines are in several layouts ({words}): use one.")
+        if GUESSED.name in self.layouts:
+            reason = "what both texts of a pair begin with was taken for the prompt, so an answer may begin within a sentence"
+            note("prompt_guessed", LOOK, None, f"{reason}: write the prompt into a field of its own.")
+        if self.compared.shortcut:
+            note("length_shortcut", LOOK, None, self.compared.shortcut)
         for alike in self.likeness.found():
             note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:
@@ -171,7 +201,7 @@ class _Check:
         if self.tokenizer and self.first:
             for code, severity, sentence in tokens.of_the_template(self.tokenizer, self.first):
                 note(code, severity, None, sentence)
-        if (few := len(self.given)) < FEW:
+        if (few := self.good) < FEW:
             note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
         if (share := in_longest_tenth(self.taught)) > 0.5:
             words = f"the longest tenth of the answers holds {share:.0%} of what is learned"
@@ -180,7 +210,7 @@ class _Check:
     def _leaks(self, held_out: Path | str) -> None:
         questions, faults, their = AskedQuestions(), Found(), unit(held_out)
         for line, example in _good(held_out, faults, Counter()):
-            questions.add(line, example["messages"])
+            questions.add(line, asked(example))
         for problem in faults.sorted():
             sentence = f"of the held-out file cannot be used, so nothing was compared with it: {problem.sentence}"
             several = f"{problem.count:,} {their}s (first {problem.line}) "
@@ -194,18 +224,20 @@ class _Check:
         sizes, share = lengths(self.given, self.taught) if self.tokenizer else (None, None)
         example = None
         if self.tokenizer and self.shown:
-            example = Rendered(self.shown[0], rendered(self.tokenizer, self.shown[2], last_only=self.last_only))
+            line, _, shown = self.shown
+            example = as_seen(self.tokenizer, line, shown, last_only=self.last_only)
         wrong = sum(one.count for one in problems if one.severity == WRONG and one.lines)
         return DataReport(
             path=self.path.name,
-            lines=len(self.given) + wrong,
-            good=len(self.given),
+            lines=self.good + wrong,
+            good=self.good,
             layouts=dict(self.layouts.most_common()),
             problems=problems,
             tokens=sizes,
             supervised=share,
             answers=self.answers if self.tokenizer else None,
             learned=self.learned if self.tokenizer else None,
+            compared=self.compared if self.compared.pairs else None,
             max_tokens=self.limit,
             example=example,
             unit=self.unit,

@@ -1,17 +1,24 @@
-"""The layouts that training files have, made into one, {"messages": [...]}; and what looks like a mistake in its turns."""
+"""The layouts that training files have, made into one, {"messages": [...]}.
+
+A preference is a conversation with a second answer: beside its messages, which end with the chosen answer, stand prompt,
+chosen and rejected, each a list of messages, as TRL's trainers take them.
+"""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
-from ...tasks.conversations import answers_in
 from ...tasks.jsonl import CHAT, Fault, check_messages, shown
+from ...tasks.preferences import SIDES, parted
 
 # How ShareGPT and its followers call the roles.
 SPEAKERS = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bing": "assistant", "model": "assistant"}
-KNOWN = f'{CHAT}, {{"conversations": [...]}}, prompt and completion, or instruction and output'
+KNOWN = (
+    f'{CHAT}, {{"conversations": [...]}}, prompt and completion, instruction and output, or prompt, chosen and rejected'
+)
 
 
 class Layout(NamedTuple):
@@ -33,6 +40,11 @@ def _sharegpt(record: dict[str, Any]) -> Any:
         return turns
     first = _system(record)
     return first + [_said(turn) for turn in turns]
+
+
+def _turns(said: Any) -> list[Any]:
+    """The turns of an answer, which may be one turn without a list around it."""
+    return [_said(turn) for turn in (said if isinstance(said, list) else [said])]
 
 
 def _said(turn: Any) -> Any:
@@ -72,8 +84,148 @@ def _system(record: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"role": "system", "content": text}] if text else []
 
 
+# ---- preferences: each function reads both conversations, the chosen one first ----
+
+Both = tuple[list[Any], list[Any]]
+
+
+def _preference(asked: Callable[[str], Callable[[dict[str, Any]], Any]]) -> Callable[[dict[str, Any]], Both]:
+    """Two conversations, each read as a conversation with that answer alone would be."""
+
+    def read(record: dict[str, Any]) -> Both:
+        _check_sides(record)
+        chosen, rejected = (asked(side)(record) for side in SIDES)
+        return chosen, rejected
+
+    return read
+
+
+def _behind_turns(answer: str) -> Callable[[dict[str, Any]], Any]:
+    """ShareGPT's turns, and this answer behind them, as LLaMA-Factory's files have it."""
+
+    def read(record: dict[str, Any]) -> Any:
+        turns = _sharegpt(record)
+        return [*turns, *_turns(record[answer])] if isinstance(turns, list) else turns
+
+    return read
+
+
+def _check_sides(record: dict[str, Any]) -> None:
+    """Raise Fault unless both answers hold something, and are of one kind."""
+    for side in SIDES:
+        value = record[side]
+        if not value or (isinstance(value, str) and not value.strip()):
+            raise Fault("empty_answer", f"{side} is empty: write the answer, or take the line out.")
+        if not isinstance(value, str | list | dict):
+            raise Fault("no_text", f'{side} must be text, such as "Hello.", or messages, not {shown(value)}.')
+    if len({isinstance(record[side], str) for side in SIDES}) > 1:
+        raise Fault("no_text", "of chosen and rejected, one is text and the other a list: write both in the same way.")
+
+
+def _prompted(record: dict[str, Any]) -> Both:
+    """A prompt and two answers: texts, or lists of messages; with a text as prompt, messages may be whole conversations."""
+    _check_sides(record)
+    prompt, sides = record["prompt"], [record[side] for side in SIDES]
+    if isinstance(prompt, list) and not isinstance(sides[0], str):
+        turns = [_turns(side) for side in sides]
+        _check_once(len(prompt), all(side[: len(prompt)] == prompt for side in turns))
+        return prompt + turns[0], prompt + turns[1]
+    if isinstance(prompt, list):
+        raise Fault("no_text", "the prompt is a list and the answers are text: write all three in the same way.")
+    if isinstance(sides[0], str):
+        _check_once(
+            isinstance(prompt, str) and len(prompt.split()) >= LONG_ENOUGH,
+            all(side.startswith(str(prompt)) for side in sides),
+        )
+        chosen, rejected = (_pair("prompt", side)(record) for side in SIDES)
+        return chosen, rejected
+    chosen, rejected = (_turns(side) for side in sides)
+    asked = {"role": "user", "content": prompt}
+    begins = [side[0].get("role") for side in (chosen, rejected) if isinstance(side[0], dict)]
+    if begins == ["assistant"] * 2:
+        before = [*_system(record), asked]
+        return before + chosen, before + rejected
+    if asked not in chosen or asked not in rejected:
+        reason = "what the field prompt says is no message of the user in both chosen and rejected"
+        raise Fault("prompt_not_shared", f"{reason}: correct it, or leave the field out.")
+    return chosen, rejected
+
+
+# Words; a shorter prompt, such as "Hello", may well be how two answers begin.
+LONG_ENOUGH = 5
+
+
+def _check_once(can_be_told: Any, begins_both: bool) -> None:
+    """Raise Fault where both answers begin with a prompt that has a field of its own, and is long enough to tell."""
+    if can_be_told and begins_both:
+        reason = (
+            "chosen and rejected begin with the prompt, which stands in a field of its own, so it would be given twice"
+        )
+        raise Fault("prompt_twice", f"{reason}: take it out of both, or leave the field out.")
+
+
+def _unprompted(record: dict[str, Any]) -> Both:
+    """Two whole conversations, as lists of messages or as text; what both begin with is the prompt."""
+    _check_sides(record)
+    sides = [record[side] for side in SIDES]
+    if not isinstance(sides[0], str):
+        return _turns(sides[0]), _turns(sides[1])
+    chosen, rejected = (_spoken(text) for text in sides)
+    if chosen and rejected:
+        return chosen, rejected
+    begins = re.sub(r"\S*\Z", "", os.path.commonprefix(sides))
+    if not begins.strip():
+        raise Fault(
+            "prompt_not_shared", f"no word begins both chosen and rejected, so nothing is asked: {_WRITE_PROMPT}."
+        )
+    chosen, rejected = (
+        [{"role": "user", "content": begins.strip()}, {"role": "assistant", "content": text[len(begins) :].strip()}]
+        for text in sides
+    )
+    return chosen, rejected
+
+
+_WRITE_PROMPT = "write the question into a field prompt, and take it out of both"
+# Turns in one text, as Anthropic's hh-rlhf has them (its card on the hub).
+_SPEAKS = re.compile(r"(?:\A|\n\n)(Human|Assistant):")
+
+
+def _spoken(text: str) -> list[Any]:
+    """The messages of a text in which Human and Assistant speak; none where they do not."""
+    begins, *rest = _SPEAKS.split(text.strip())
+    if begins or not rest:
+        return []
+    roles = ("user" if who == "Human" else "assistant" for who in rest[::2])
+    return [{"role": role, "content": said.strip()} for role, said in zip(roles, rest[1::2], strict=True)]
+
+
 # What a record has decides; of several that fit, the first.
+PREFERENCES = (
+    Layout("preferences", ("prompt", *SIDES), ("system",), _prompted),
+    Layout(
+        "preferences in Alpaca's fields",
+        ("instruction", *SIDES),
+        ("input", "system"),
+        _preference(lambda side: _instruction("input", side)),
+    ),
+    Layout(
+        "preferences on a question",
+        ("question", *SIDES),
+        ("system",),
+        _preference(lambda side: _pair("question", side)),
+    ),
+    Layout(
+        "preferences behind ShareGPT's turns",
+        ("conversations", *SIDES),
+        ("system",),
+        _preference(_behind_turns),
+    ),
+    Layout("preferences without a prompt", SIDES, (), _unprompted),
+)
+# Two texts that only their common beginning parts into a question and two answers.
+GUESSED = PREFERENCES[-1]._replace(name="preferences whose prompt was guessed")
 LAYOUTS = (
+    *PREFERENCES,
     Layout("chat messages", ("messages",), (), _messages),
     Layout("ShareGPT", ("conversations",), ("system",), _sharegpt),
     Layout("prompt and completion", ("prompt", "completion"), ("system",), _pair("prompt", "completion")),
@@ -123,67 +275,18 @@ def _check_fields(layout: Layout, record: dict[str, Any]) -> None:
 def conversation(record: dict[str, Any]) -> tuple[Layout, dict[str, Any]]:
     """The layout of a record, and the conversation in it: {"messages": [...]} and whatever fields stand beside it.
 
-    Raises Fault when the fields are none that is known, or what they hold is no conversation.
+    Of a preference, {"messages": …, "prompt": …, "chosen": …, "rejected": …}, with the chosen answer in the messages. Raises Fault when the fields are none that is known, or what they hold is no conversation.
     """
     layout = layout_of(record)
     if not layout:
         raise Fault("unknown_layout", f"its fields are {shown(list(record))}: expected {KNOWN}.")
+    others = {name: value for name, value in record.items() if name not in layout.needs + layout.may}
+    if layout in PREFERENCES:
+        pair = parted(*layout.read(record))
+        if layout.read is _unprompted and isinstance(record["chosen"], str) and not _spoken(record["chosen"]):
+            layout = GUESSED
+        return layout, {**others, "messages": pair["prompt"] + pair["chosen"], **pair}
     _check_fields(layout, record)
     messages = layout.read(record)
     check_messages(messages)
-    others = {name: value for name, value in record.items() if name not in layout.needs + layout.may}
     return layout, {"messages": messages, **others}
-
-
-# Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
-MARKS = (
-    *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>"),
-    *("<|end_of_text|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "</s>"),
-)
-BOILERPLATE = re.compile(
-    r"\bas an? (?:AI|artificial intelligence|large language model|language model)\b|\bmy (?:last )?knowledge (?:cutoff|update)\b"
-    r"|^\W{0,3}(?:I['’]m|I am) (?:very )?sorry,? but (?:I|as)\b|\bI (?:cannot|can['’]t|am unable to) (?:assist with|fulfill|comply)\b",
-    re.I,
-)
-# UTF-8 that was read as cp1252 and saved, and characters that were lost on the way.
-GARBLED = re.compile(r"Ã[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[™œ\x9d“”˜¦\x94]|\ufffd")
-Remark = tuple[str, str]
-
-
-def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) -> Iterator[Remark]:
-    """(code, sentence) of everything in a conversation that is probably a mistake."""
-    yield from _order([message["role"] for message in messages])
-    yield from _answers(messages)
-    text = "\n".join(message["content"] for message in messages)
-    if marked := [mark for mark in marks if mark in text]:
-        yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
-    if GARBLED.search(text):
-        yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
-
-
-def _order(roles: list[str]) -> Iterator[Remark]:
-    """Roles that most chat templates refuse or misread."""
-    if "system" in roles[1:]:
-        which = "a second system message" if roles[0] == "system" else "a system message that is not the first"
-        yield "misplaced_system", f"it has {which}: put one before all others."
-    turns = [role for role in roles if role != "system"]
-    if turns[0] == "assistant":
-        sentence = "it begins with the assistant, so that turn is not learned: put the user's message before it."
-        yield "missing_role", sentence
-    for one, next_one in zip(turns, turns[1:], strict=False):
-        if one == next_one and one != "tool":
-            yield (
-                "doubled_role",
-                f"two messages of the {one} follow each other: make one of them, or add what is missing.",
-            )
-            return
-
-
-def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
-    *before, last = messages
-    if not re.search(r"\w", last["content"]):
-        yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
-    if any(not message["content"].strip() for message in before):
-        yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
-    if any(BOILERPLATE.search(messages[n]["content"]) for n in answers_in(messages)):
-        yield "boilerplate", "an answer is a refusal or a stock phrase of another model: write what yours should say."

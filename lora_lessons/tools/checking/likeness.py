@@ -20,6 +20,7 @@ ALIKE = {
     "duplicate": "it is the same as {}: take one of them out, unless it should count twice.",
     "near_duplicate": "it is nearly the same as {}: take one of them out, unless the difference matters.",
     "contradiction": "it asks the same as {} and answers otherwise: take one of them out, unless both are right.",
+    "turned_round": "it prefers the answer that {} rejects, to the same question: take one of them out.",
     "leak": "its question is that of {} of the held-out file, or nearly: take it out of one of them, "
     "or the held-out loss flatters.",
 }
@@ -49,15 +50,29 @@ class Likeness:
     def __init__(self) -> None:
         self._lines, self._wholes, self._questions, self._answers = (array("Q") for _ in range(4))
         self._signatures = bytearray()
+        # whether a line is a pair
+        self._paired = array("B")
 
     def add(self, line: int, messages: Messages) -> None:
         """Keep what a conversation is known by."""
         question, answer = before_the_answer(messages), plain(messages[-1]["content"])
+        self._keep(line, [messages], question, answer, f"{question}\n{answer}")
+
+    def add_pair(self, line: int, prompt: Messages, chosen: Messages, rejected: Messages) -> None:
+        """Keep what a pair is known by: its prompt with both answers, in either order, and which of them is chosen."""
+        asked, better, worse = (before_the_answer([*part, {}]) for part in (prompt, chosen, rejected))
+        key = "\0".join([asked, *sorted([better, worse])])
+        # turned round, it must read otherwise
+        self._keep(line, [prompt, chosen, rejected], key, better, f"{asked}\n{better}\n{worse[::-1]}")
+        self._paired[-1] = True
+
+    def _keep(self, line: int, said: list[Messages], question: str, answer: str, text: str) -> None:
         self._lines.append(line)
-        self._wholes.append(number_of(repr([(m["role"], m["content"]) for m in messages])))
+        self._wholes.append(number_of(repr([[(m["role"], m["content"]) for m in part] for part in said])))
         self._questions.append(number_of(question))
         self._answers.append(number_of(answer))
-        self._signatures += signature(f"{question}\n{answer}")
+        self._signatures += signature(text)
+        self._paired.append(False)
 
     def found(self) -> Iterator[Alike]:
         """Every line that is like an earlier one, once for each way in which it is."""
@@ -68,11 +83,16 @@ class Likeness:
         kept = np.sort(first)
         signatures = table(self._signatures)
         _, first, which = np.unique(questions[kept], return_index=True, return_inverse=True)
+        turned = set()
         for row, other in zip(kept, kept[first[which]], strict=True):
-            if answers[row] != answers[other] and not near(signatures[row], signatures[other]):
+            if answers[row] != answers[other] and self._paired[row]:
+                turned.add(row)
+                yield Alike("turned_round", self._lines[row], self._lines[other])
+            elif answers[row] != answers[other] and not near(signatures[row], signatures[other]):
                 yield Alike("contradiction", self._lines[row], self._lines[other])
         for one, earlier in sorted(near_pairs(signatures[kept]).items()):
-            yield Alike("near_duplicate", self._lines[kept[one]], self._lines[kept[earlier]])
+            if kept[one] not in turned:
+                yield Alike("near_duplicate", self._lines[kept[one]], self._lines[kept[earlier]])
 
 
 class AskedQuestions:

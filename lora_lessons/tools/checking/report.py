@@ -15,7 +15,9 @@ import numpy as np
 
 from ...outside import in_attribute, in_html, in_line, visible
 from ...tasks.conversations import IGNORED, chat_text, tokenized
+from .pairs import Compared
 from .problems import LINE, LOOK, NOTE, SEVERITIES, WRONG, Problem, in_lines
+from .tokens import conversations_in
 
 HEADINGS = {
     WRONG: "Wrong: these lines are not used",
@@ -26,6 +28,7 @@ HEADINGS = {
 
 # What is no fault of the file, and matters only where something else than this course trains on it.
 FOR_OTHER_TRAINERS = ("no_generation_marks", "pad_is_eos")
+REJECTED = "With the rejected answer, which is to become less likely beside it:"
 HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
 
 
@@ -39,10 +42,11 @@ class Lengths(NamedTuple):
 
 
 class Rendered(NamedTuple):
-    """A line as the model will see it."""
+    """A line as the model will see it; of a preference the chosen answer's conversation, and the rejected answer's."""
 
     line: int
     spans: tuple[Span, ...]
+    rejected: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class DataReport:
     """What was found in a training file: lines with something in them, how many are good, and every problem.
 
     `tokens` and `supervised`, the share of them that the model learns to write, are None where no tokenizer was given;
-    so are the `answers` in the good lines, and how many of them are `learned`. `unit` is what their numbers count.
+    so are the `answers` in the good lines, and how many of them are `learned`. `unit` is what their numbers count. Of
+    preferences, `compared` says how often the chosen answer is the shorter or the longer one.
     """
 
     path: str
@@ -63,6 +68,7 @@ class DataReport:
     answers: int | None = None
     learned: int | None = None
     max_tokens: int | None = None
+    compared: Compared | None = None
     example: Rendered | None = None
     unit: str = LINE
 
@@ -84,10 +90,12 @@ class DataReport:
         """All of it in lists, texts and numbers."""
         data = asdict(self)
         data["tokens"] = self.tokens and self.tokens._asdict()
+        data["compared"] = self.compared and self.compared._asdict()
         if self.example:
             data["example"] = {
                 "line": self.example.line,
                 "spans": [span._asdict() for span in self.example.spans],
+                "rejected": [span._asdict() for span in self.example.rejected],
             }
         return data
 
@@ -117,11 +125,15 @@ def counts(report: DataReport) -> list[str]:
     sentences = [f"{report.good:,} of {report.lines:,} {lines} can be used{f' ({layouts})' if layouts else ''}."]
     if report.tokens and report.supervised is not None:
         sizes = report.tokens
+        what, learns = "line", f"The model learns to write {report.supervised:.0%} of them."
+        if report.compared:
+            what, learns = "conversation", f"{report.supervised:.0%} of them are answers, the part that is compared."
         sentences.append(
-            f"Tokens in a line: median {sizes.median:,}, 95% have at most {sizes.most:,}, longest {sizes.longest:,}"
-            f"{f' ({report.max_tokens:,} fit)' if report.max_tokens else ''}; {sizes.total:,} in all. "
-            f"The model learns to write {report.supervised:.0%} of them."
+            f"Tokens in a {what}: median {sizes.median:,}, 95% have at most {sizes.most:,}, longest {sizes.longest:,}"
+            f"{f' ({report.max_tokens:,} fit)' if report.max_tokens else ''}; {sizes.total:,} in all. {learns}"
         )
+    if report.compared:
+        sentences.append(f"A preference is two conversations; {report.compared}.")
     if report.answers and report.learned and report.answers > report.good:
         some = f"Of the {report.answers:,} answers in these lines {report.learned:,} are learned"
         why = "only_last_answer says why" if "only_last_answer" in _codes(report) else "the last of each line"
@@ -166,12 +178,15 @@ def in_words(report: DataReport, colour: bool = False) -> str:
         parts += ["", HIDDEN]
     if report.example:
         how = "in colour and underlined" if colour else "in ⟦ ⟧"
+        what = "the answer" if report.example.rejected else "what it learns to write"
         parts += [
             "",
-            f"{report.unit.capitalize()} {report.example.line} as the model will see it; what it learns to write is {how}:",
+            f"{report.unit.capitalize()} {report.example.line} as the model will see it; {what} is {how}:",
             "",
         ]
         parts += [for_terminal(report.example.spans, colour)]
+        if report.example.rejected:
+            parts += ["", REJECTED, "", for_terminal(report.example.rejected, colour)]
     return "\n".join(parts)
 
 
@@ -205,9 +220,11 @@ def as_page(report: DataReport) -> str:
     if report.example:
         body += [
             f"<h2>{report.unit.capitalize()} {report.example.line} as the model will see it</h2>",
-            f"<p>What the model learns to write stands marked in {OPEN} {CLOSE}.</p>",
+            f"<p>{'The answer' if report.example.rejected else 'What the model learns to write'} stands marked in {OPEN} {CLOSE}.</p>",
             for_page(report.example.spans),
         ]
+        if report.example.rejected:
+            body += [f"<p>{REJECTED}</p>", for_page(report.example.rejected)]
     name = f"{report.path}, checked"
     return _PAGE.format(title=in_attribute(name), heading=in_html(name), style=STYLE, body="\n".join(body))
 
@@ -242,6 +259,12 @@ def rendered(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False
         spans.append(Span(text[len(written) :], taught, count))
         written = text
     return tuple(spans)
+
+
+def as_seen(tokenizer: Any, line: int, example: dict[str, Any], *, last_only: bool = False) -> Rendered:
+    """A line as the model will see it, with what it learns; of a preference, both conversations."""
+    spans, *rejected = (rendered(tokenizer, one, last_only=last_only) for one in conversations_in(example))
+    return Rendered(line, spans, *rejected)
 
 
 def for_terminal(spans: tuple[Span, ...], colour: bool) -> str:

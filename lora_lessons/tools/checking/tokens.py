@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
 from ...tasks.jsonl import Fault
+from ...tasks.preferences import SIDES, both, is_pair
 from .problems import LOOK, NOTE, WRONG
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
@@ -22,13 +23,15 @@ Finding = tuple[str, str, str]
 class LineSizes(NamedTuple):
     """Tokens of a conversation: of what is given, and of what is learned, ends included; and how many answers that is.
 
-    `only_last` says why the answers before the last are not learned, where nobody asked for that (see `chat_text`).
+    `only_last` says why the answers before the last are not learned, where nobody asked for that (see `chat_text`). Of a
+    preference, these are the sizes of the chosen answer's conversation, and `rejected` those of the other.
     """
 
     given: int
     taught: int
     answers: int = 1
     only_last: str = ""
+    rejected: LineSizes | None = None
 
     @property
     def total(self) -> int:
@@ -44,12 +47,30 @@ def measured(
     Without a tokenizer the sizes are in characters, and none is too long.
     """
     if tokenizer is None:
-        yield from ((line, example, _characters(example, last_only)) for line, example in examples)
+        for line, example in examples:
+            yield line, example, _of_all([_characters(one, last_only) for one in conversations_in(example)])
         return
     for batch in _batches(tokenizer, examples, limit, last_only):
-        made = tokenized(tokenizer, [text for _, _, text in batch if not isinstance(text, Fault)])
-        for line, example, text in batch:
-            yield line, example, text if isinstance(text, Fault) else _sizes(text, next(made), limit)
+        made = tokenized(tokenizer, [text for _, _, texts in batch if not isinstance(texts, Fault) for text in texts])
+        for line, example, texts in batch:
+            if isinstance(texts, Fault):
+                yield line, example, texts
+            else:
+                yield line, example, _of_all([_sizes(text, next(made), limit) for text in texts])
+
+
+def conversations_in(example: Example) -> tuple[Example, ...]:
+    """The conversations that a line puts through the model: itself, or of a preference both."""
+    return both(example) if is_pair(example) else (example,)
+
+
+def _of_all(sizes: list[LineSizes | Fault]) -> LineSizes | Fault:
+    """The sizes of a line's conversations as one; or the first fault, which names its answer where there are two."""
+    for side, one in zip(SIDES, sizes, strict=False):
+        if isinstance(one, Fault):
+            return one if len(sizes) == 1 else Fault(one.code, f"with its {side} answer, {one}")
+    chosen, *rejected = (one for one in sizes if isinstance(one, LineSizes))
+    return chosen._replace(rejected=rejected[0]) if rejected else chosen
 
 
 def _sizes(text: ChatText, encoded: Encoded, limit: int | None) -> LineSizes | Fault:
@@ -69,20 +90,20 @@ def _characters(example: Example, last_only: bool) -> LineSizes:
 
 def _batches(
     tokenizer: Any, examples: Iterable[tuple[int, Example]], limit: int | None, last_only: bool
-) -> Iterator[list[tuple[int, Example, ChatText | Fault]]]:
-    batch: list[tuple[int, Example, ChatText | Fault]] = []
+) -> Iterator[list[tuple[int, Example, list[ChatText] | Fault]]]:
+    batch: list[tuple[int, Example, list[ChatText] | Fault]] = []
     characters = 0
     for line, example in examples:
-        text: ChatText | Fault
+        texts: list[ChatText] | Fault
         try:
-            text = _text(tokenizer, example, limit, last_only)
-            size = len(text.given) + len(text.taught)
+            texts = [_text(tokenizer, one, limit, last_only) for one in conversations_in(example)]
+            size = sum(len(text.given) + len(text.taught) for text in texts)
         except ValueError as error:
-            text, size = Fault("template_refuses", str(error)), 0
+            texts, size = Fault("template_refuses", str(error)), 0
         if batch and (len(batch) == BATCH or characters + size > CHARACTERS):
             yield batch
             batch, characters = [], 0
-        batch.append((line, example, text))
+        batch.append((line, example, texts))
         characters += size
     if batch:
         yield batch

@@ -1,0 +1,62 @@
+"""What looks like a mistake in the turns of a conversation: their order, what the answers say, marks and broken characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ...tasks.conversations import answers_in
+
+# Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
+MARKS = (
+    *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>"),
+    *("<|end_of_text|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "</s>"),
+)
+BOILERPLATE = re.compile(
+    r"\bas an? (?:AI|artificial intelligence|large language model|language model)\b|\bmy (?:last )?knowledge (?:cutoff|update)\b"
+    r"|^\W{0,3}(?:I['’]m|I am) (?:very )?sorry,? but (?:I|as)\b|\bI (?:cannot|can['’]t|am unable to) (?:assist with|fulfill|comply)\b",
+    re.I,
+)
+# UTF-8 that was read as cp1252 and saved, and characters that were lost on the way.
+GARBLED = re.compile(r"Ã[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[™œ\x9d“”˜¦\x94]|\ufffd")
+Remark = tuple[str, str]
+
+
+def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) -> Iterator[Remark]:
+    """(code, sentence) of everything in a conversation that is probably a mistake."""
+    yield from _order([message["role"] for message in messages])
+    yield from _answers(messages)
+    text = "\n".join(message["content"] for message in messages)
+    if marked := [mark for mark in marks if mark in text]:
+        yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
+    if GARBLED.search(text):
+        yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
+
+
+def _order(roles: list[str]) -> Iterator[Remark]:
+    """Roles that most chat templates refuse or misread."""
+    if "system" in roles[1:]:
+        which = "a second system message" if roles[0] == "system" else "a system message that is not the first"
+        yield "misplaced_system", f"it has {which}: put one before all others."
+    turns = [role for role in roles if role != "system"]
+    if turns[0] == "assistant":
+        sentence = "it begins with the assistant, so that turn is not learned: put the user's message before it."
+        yield "missing_role", sentence
+    for one, next_one in zip(turns, turns[1:], strict=False):
+        if one == next_one and one != "tool":
+            yield (
+                "doubled_role",
+                f"two messages of the {one} follow each other: make one of them, or add what is missing.",
+            )
+            return
+
+
+def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
+    *before, last = messages
+    if not re.search(r"\w", last["content"]):
+        yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
+    if any(not message["content"].strip() for message in before):
+        yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
+    if any(BOILERPLATE.search(messages[n]["content"]) for n in answers_in(messages)):
+        yield "boilerplate", "an answer is a refusal or a stock phrase of another model: write what yours should say."

@@ -139,34 +139,47 @@ def train_dpo(
     """Train what is trainable in `model` to prefer the chosen answers, in place, with the steps and rates of `how`.
 
     `reference` is `scored` by the base, once for all pairs: it does not change while the adapter trains.
-    Raises TrainingStopped when the loss is not finite.
+    Raises TrainingStopped when the loss is not finite, or a matrix gets no gradient.
     """
+    learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
 
-    def loss(_: int, which: list[int]) -> tuple[Tensor, float]:
-        policy = of_pairs(model, [pairs[n] for n in which], how.autocast)
-        found = loss_of(policy, (reference[0][which], reference[1][which]), beta)
-        return found, found.item()
+    def parts(step: int, which: list[int]) -> Iterator[tuple[Tensor, float]]:
+        for start in range(0, len(which), how.batch_size):
+            part = which[start : start + how.batch_size]
+            policy = of_pairs(model, [pairs[n] for n in part], how.autocast)
+            found = loss_of(policy, (reference[0][part], reference[1][part]), beta) * (len(part) / len(which))
+            yield found, found.item()
+        if step == 0:  # every part has gone backward by now
+            training.check_gradients(learned)
 
-    return _train(model, len(pairs), how, loss, on_step)
+    was_training = model.training
+    # blocks are computed again in this mode alone; else no dropout, as in TRL: the reference has none
+    model.train(how.gradient_checkpointing)
+    try:
+        with training.checkpointing(model) if how.gradient_checkpointing else training.no_cache(model):
+            return _train(model, len(pairs), how, parts, on_step)
+    finally:
+        model.train(was_training)
 
 
 def _train(
     model: Any,
     count: int,
     how: training.Settings,
-    loss_of: Callable[[int, list[int]], tuple[Tensor, float]],
+    parts_of: Callable[[int, list[int]], Iterator[tuple[Tensor, float]]],
     on_step: Callable[[training.Training], Any],
 ) -> training.Training:
-    """AdamW over what is trainable; `loss_of` a step and the examples it draws is its loss, and the number to keep."""
+    """AdamW over what is trainable; `parts_of` a step and the examples it draws are the parts of its loss, and of the number to keep."""
     learned = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=how.learning_rate, weight_decay=how.weight_decay)
     run = training.Training(steps=how.steps)
     for step, which in enumerate(training.batches(count, how)):
-        begun = time.perf_counter()
-        loss, kept = loss_of(step, which)
-        training.check_loss(loss.detach(), step, how.learning_rate)
+        begun, kept = time.perf_counter(), 0.0
         optimizer.zero_grad()
-        loss.backward()
+        for loss, share in parts_of(step, which):
+            training.check_loss(loss.detach(), step, how.learning_rate)
+            loss.backward()
+            kept += share
         for group in optimizer.param_groups:
             group["lr"] = how.rate(step)
         optimizer.step()
@@ -244,15 +257,15 @@ def train_on_reward(
     the model that sampled it. Raises TrainingStopped when the loss is not finite.
     """
 
-    def loss(step: int, which: list[int]) -> tuple[Tensor, float]:
+    def whole(step: int, which: list[int]) -> Iterator[tuple[Tensor, float]]:
         drawn = sample(base, [questions[n] for n in which], group, max_new_tokens, how.seed * how.steps + step)
         rewards = torch.tensor([[reward(text) for text in one.texts] for one in drawn], device=base.model.device)
         answers = [one for each in drawn for one in each.encoded]
         logits, labels = _logits_and_labels(base.model, answers, how.autocast)
         found = loss_of(token_logprobs(logits, labels), labels[:, 1:] != IGNORED, rewards)
-        return found, rewards.mean().item()
+        yield found, rewards.mean().item()
 
-    return _train(base.model, len(questions), how, loss, on_step)
+    return _train(base.model, len(questions), how, whole, on_step)
 
 
 def brief(answer: str, most: int = 12) -> float:

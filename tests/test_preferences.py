@@ -67,6 +67,33 @@ def test_dpo_begins_at_ln_2_and_learns_every_pair(base, pairs):
     assert (chosen > rejected + 1).all()
 
 
+def test_a_step_in_parts_or_with_checkpointing_is_the_same_step(base, pairs):
+    before = preferences.scored(base.model, pairs)
+    start = {name: p.clone() for name, p in base.model.named_parameters() if p.requires_grad}
+    ended = []
+    for how in (
+        {"batch_size": 3},
+        {"batch_size": 1, "gradient_accumulation_steps": 3},
+        {"batch_size": 3, "gradient_checkpointing": True},
+    ):
+        base.model.load_state_dict(start, strict=False)
+        run = preferences.train_dpo(base.model, pairs, before, settings(steps=3, **how))
+        trained = torch.cat([p.detach().flatten() for p in base.model.parameters() if p.requires_grad])
+        ended.append(torch.cat([trained, torch.tensor(run.losses)]))
+    assert torch.allclose(ended[0], ended[1], atol=1e-5) and torch.allclose(ended[0], ended[2], atol=1e-5)
+    assert not base.model.training and not torch.allclose(
+        ended[0][:-3], torch.cat([p.flatten() for p in start.values()])
+    )
+
+
+def test_a_matrix_without_a_gradient_stops_the_training(base, pairs):
+    before = preferences.scored(base.model, pairs)
+    dead = torch.nn.Parameter(torch.ones(2))
+    base.model.register_parameter("dead", dead)
+    with pytest.raises(training.TrainingStopped, match="dead"):
+        preferences.train_dpo(base.model, pairs, before, settings())
+
+
 def test_the_learners_loss_trains_and_a_loss_that_is_not_finite_stops(base, pairs):
     before = preferences.scored(base.model, pairs)
     with pytest.raises(training.TrainingStopped, match="at step 0"):

@@ -16,7 +16,10 @@ from .export import Adapter, Base, adapter_folder
 from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, in_switches, path_or_name, shown
 from .terminal import print_coloured, say
 
-DATA = "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca), or CSV with those columns."
+DATA = (
+    "JSON lines or a JSON list (chat messages, ShareGPT, prompt and completion, Alpaca; preferences as prompt, chosen and "
+    "rejected), or CSV with those columns."
+)
 
 
 def check(

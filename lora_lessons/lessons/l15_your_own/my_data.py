@@ -1,6 +1,6 @@
 """The learner's file on its way to training: read line by line, drawn at random where it is long, split, made into tokens.
 
-And how to train on a file of this size, what that holds in memory, and how long it takes here: before anything is trained.
+And how to train on a file of this size, before anything is trained.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,11 @@ from ... import lora, memory, models, training
 from ...machine import free_bytes
 from ...outside import in_line
 from ...paths import course_root, expanded
-from ...tasks import Encoded, encode
+from ...tasks import Encoded, Preference, encode, encode_pair
+from ...tasks.preferences import is_pair
 from ...tasks.splitting import MOST_HELD_OUT, Example, Split, draw, split
 from ...tools import checking
 from ...tools.checking.tokens import limit_of
-from ...training.losses import losses
 
 R, ALPHA, BATCH = 8, 16, 4
 # Every example about three times, but never fewer steps than teach a form, nor more than the profile has time for.
@@ -34,6 +33,8 @@ MOST_STEPS = {"quick": 36, "full": 400}
 # For the embedded base, as in lesson 03; larger models want a smaller one (QLoRA's authors: 2e-4 for 7B). Where the one
 # ends and the other begins is a guess.
 RATE, RATE_OF_LARGE = 4e-3, 2e-4
+# times that of answers: DPO trains the embedded base at 1e-3 in lesson 17; for larger models it is a guess, too
+OF_PAIRS = 0.25
 LARGE = 1e9
 # tokens; on a processor a conversation of so many takes seconds a step
 LONGEST = 512
@@ -55,6 +56,8 @@ class Choices:
     # of a line; a longer one is left out, and counted
     max_tokens: int = LONGEST
     last_answer_only: bool = False
+    # of preferences: how soon DPO is content with a margin
+    beta: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("r", "batch_size", "gradient_accumulation_steps", "max_tokens"):
@@ -64,9 +67,11 @@ class Choices:
         for name in ("gradient_checkpointing", "last_answer_only"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} = {getattr(self, name)!r}: give True or False.")
-        alpha = self.lora_alpha
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < math.inf:
-            raise ValueError(f"lora_alpha = {alpha!r}: give a number above 0, such as {2 * self.r}, twice the rank.")
+        advice = {"lora_alpha": f"{2 * self.r}, twice the rank", "beta": "0.1, as TRL has it"}
+        for name, such in advice.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise ValueError(f"{name} = {value!r}: give a number above 0, such as {such}.")
 
     @property
     def lines_a_step(self) -> int:
@@ -121,17 +126,20 @@ def settings(
     steps: int = 0,
     rate: float = 0.0,
     chosen: Choices = COURSES,
+    of_pairs: bool = False,
 ) -> training.Settings:
     """How to train; `steps` and `rate` say otherwise than the size of data and model would."""
     large = models.base_weights(base.model) > LARGE
+    usual = (RATE_OF_LARGE if large else RATE) * (OF_PAIRS if of_pairs else 1)
     return training.Settings(
         steps=steps or steps_for(examples, profile, chosen),
         batch_size=chosen.batch_size,
         gradient_accumulation_steps=chosen.gradient_accumulation_steps,
         gradient_checkpointing=chosen.gradient_checkpointing,
-        learning_rate=rate or (RATE_OF_LARGE if large else RATE),
+        learning_rate=rate or usual,
         seed=seed,
         autocast=autocast,
+        fast=not of_pairs,
         optimizer="adamw_fused",
     )
 
@@ -143,58 +151,6 @@ def place(base: models.Base | None = None) -> Place:
         return Place(torch.cuda.mem_get_info()[0] + own, torch.cuda.get_device_name())
     held = memory.held_bytes(base.model.state_dict().values()) if base else 0
     return Place(float(free_bytes() + held), "this machine's memory")
-
-
-def in_four_bits(base: models.Base) -> bool:
-    """Whether the base's weights are in 4 bits, on a card or on a processor, whose layers are of another class."""
-    return any(hasattr(weight, "quant_state") for weight in base.model.parameters())
-
-
-def bill(base: models.Base, how: training.Settings, texts: Sequence[Encoded] | int) -> float:
-    """Bytes at the fullest moment of all steps over `texts`, as the ledger predicts them (lesson 07).
-
-    Of a number of tokens instead of texts: with every example that long, nothing shared, and everything supervised.
-    """
-    job = memory.Job(
-        "qlora" if in_four_bits(base) else "lora",
-        r=next((layer.r for _, layer in lora.lora_layers(base.model)), R),
-        seq=texts if isinstance(texts, int) else 1,
-        batch_size=how.batch_size,
-        gradient_accumulation_steps=how.gradient_accumulation_steps,
-        gradient_checkpointing=how.gradient_checkpointing,
-        dtype={torch.float32: "fp32", torch.float16: "fp16"}.get(base.model.dtype, "bf16"),
-        autocast=how.autocast,
-        fast=how.fast,
-        optimizer=how.optimizer,
-    )
-    config, card = base.model.config, base.model.device.type == "cuda"
-    if isinstance(texts, int):
-        return memory.predict(config, job, card).bill.total
-    steps = [[texts[i] for i in chosen] for chosen in training.batches(len(texts), how)]
-    return memory.predict_texts(config, job, steps, card).bill.total
-
-
-def seconds_a_step(model: Any, examples: Sequence[Encoded], how: training.Settings) -> float:
-    """How long one step takes here: one that is not counted first, because the first waits for the memory it gets."""
-    loss_of, batch = losses(model, how), list(examples[: how.batch_size])
-    was_training = model.training
-    model.train()
-    with training.checkpointing(model) if how.gradient_checkpointing else training.no_cache(model):
-        for _ in range(2):
-            begun = _now(model)
-            for _ in range(how.gradient_accumulation_steps):
-                loss_of(batch).backward()
-            taken = _now(model) - begun
-    model.train(was_training)
-    model.zero_grad()
-    return taken
-
-
-def _now(model: Any) -> float:
-    """The clock, when the model's card has done all that it was given: a card works while Python goes on."""
-    if model.device.type == "cuda":
-        torch.cuda.synchronize(model.device)
-    return time.perf_counter()
 
 
 STARTERS = ("helpdesk.jsonl", "minutes.csv")
@@ -209,9 +165,20 @@ class MyData(NamedTuple):
     of: int
     left_out: int
     split: Split
-    train: list[Encoded]
-    held_out: list[Encoded]
+    # Encoded each; of preferences, Preference
+    train: list[Any]
+    held_out: list[Any]
     longest: int = LONGEST
+
+    @property
+    def of_pairs(self) -> bool:
+        """Whether its lines are preferences."""
+        return isinstance(self.train[0], Preference)
+
+    @property
+    def unit(self) -> str:
+        """What the loss of a line is counted in."""
+        return "nats per pair" if self.of_pairs else "nats per token"
 
     @property
     def adapter_name(self) -> str:
@@ -227,8 +194,8 @@ class MyData(NamedTuple):
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is one of the course's, which stand in data/own/."""
-        return self.path.parent == course_root() / "data" / "own"
+        """Whether it is one of the course's, which stand in data/."""
+        return course_root() / "data" in self.path.parents
 
 
 def find(path: str) -> Path:
@@ -248,12 +215,17 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
     """Draw at most `most` of the good examples of `file`, split them, and make tokens of them.
 
     A line that cannot be read, that is longer than `chosen` or the model allow, or that the chat template refuses, is
-    left out (`checking.check` names it). Raises ValueError where too few are left.
+    left out (`checking.check` names it). Raises ValueError where too few are left, or where only some are preferences.
     """
     longest = limit_of(tokenizer, chosen.max_tokens) or chosen.max_tokens
     drawn = draw((one for _, one in checking.conversations(file)), most, seed)
+    if 0 < (count := sum(map(is_pair, drawn.examples))) < len(drawn.examples):
+        raise ValueError(
+            f"{in_line(file.name)}: {count} of {len(drawn.examples)} lines are preferences, and the others have one answer. "
+            "One training takes one kind: put them into two files."
+        )
     made = {id(one): _encoded(tokenizer, one, chosen) for one in drawn.examples}
-    tokens = {key: one for key, one in made.items() if one and len(one.input_ids) <= longest}
+    tokens = {key: one for key, one in made.items() if one and lengths([one])[0] <= longest}
     usable = [one for one in drawn.examples if id(one) in tokens]
     try:
         parts = split(usable, seed)
@@ -270,9 +242,11 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
     return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out, longest)
 
 
-def _encoded(tokenizer: Any, example: Example, chosen: Choices) -> Encoded | None:
+def _encoded(tokenizer: Any, example: Example, chosen: Choices) -> Encoded | Preference | None:
     """Its tokens; None where the template refuses it."""
     try:
+        if is_pair(example):
+            return encode_pair(tokenizer, example)
         return encode(tokenizer, example, last_only=chosen.last_answer_only)
     except ValueError:
         return None
@@ -283,6 +257,11 @@ def question_of(example: Example) -> str:
     return str(example["messages"][-2]["content"])
 
 
-def lengths(encoded: Sequence[Encoded]) -> list[int]:
-    """Tokens of each example."""
-    return [len(one.input_ids) for one in encoded]
+def rows_of(encoded: Encoded | Preference) -> tuple[Encoded, ...]:
+    """What an example puts through the model: itself, or a pair's two conversations."""
+    return tuple(encoded) if isinstance(encoded, Preference) else (encoded,)
+
+
+def lengths(encoded: Sequence[Encoded | Preference]) -> list[int]:
+    """Tokens of each example; of a pair, those of the longer conversation."""
+    return [max(len(row.input_ids) for row in rows_of(one)) for one in encoded]

@@ -26,6 +26,8 @@ ROWS = 12
 # a row holds at most so many squares; in a longer file each stands for several lines
 SQUARES = 40
 INK = "#202124"
+# what a loss is counted in; of preferences, per pair
+TOKEN = "nats per token"
 
 
 def lines_of(data: MyData) -> tuple[Figure, str, str]:
@@ -74,9 +76,9 @@ def _rows(parts: Mapping[str, Sequence[Example]], by_role: bool) -> dict[str, li
 class LossesAndLooks(LossCurve):
     """A `LossCurve` that lets a KeepBest look, and draws what it saw: held out beside training."""
 
-    def __init__(self, keep: KeepBest, before: Sequence[float]) -> None:
+    def __init__(self, keep: KeepBest, before: Sequence[float], unit: str = TOKEN) -> None:
         super().__init__()
-        self.keep, self.before = keep, before
+        self.keep, self.before, self.unit = keep, before, unit
 
     def __call__(self, run: Training, name: str = "") -> None:
         """Take in a run's story so far."""
@@ -91,11 +93,11 @@ class LossesAndLooks(LossCurve):
     def picture(self) -> Figure:
         """Training and held-out loss so far."""
         run = next(reversed(self.runs.values()))
-        return held_out_curve(run.losses, self.looks, run.steps)
+        return held_out_curve(run.losses, self.looks, run.steps, self.unit)
 
     def words(self) -> str:
         """What the looks found so far."""
-        return held_out_in_words(self.looks)
+        return held_out_in_words(self.looks, self.unit)
 
 
 def lowest(looks: Mapping[int, float]) -> int | None:
@@ -103,7 +105,7 @@ def lowest(looks: Mapping[int, float]) -> int | None:
     return min((step for step in looks if step), key=lambda step: looks[step], default=None)
 
 
-def held_out_curve(training: Sequence[float], looks: Mapping[int, float], last: int) -> Figure:
+def held_out_curve(training: Sequence[float], looks: Mapping[int, float], last: int, unit: str = TOKEN) -> Figure:
     """The loss of each training step as dots, the held-out loss at each look as a line, and the look that is kept."""
     figure = Figure(figsize=(7.2, 3.3), layout="constrained")
     ax = figure.subplots()
@@ -115,7 +117,7 @@ def held_out_curve(training: Sequence[float], looks: Mapping[int, float], last: 
     label(ax, steps[-1], looks[steps[-1]], "held out", BLUE, xytext=(20, 0))
     label(ax, len(training), training[-1], "each training step", GREY, xytext=(8, 0))
     top = 1.15 * max(*training, *looks.values())
-    ax.set(xlabel="step", ylabel="loss (nats per token)", xlim=(-0.09 * last, 1.4 * last), ylim=(0, top))
+    ax.set(xlabel="step", ylabel=f"loss ({unit})", xlim=(-0.09 * last, 1.4 * last), ylim=(0, top))
     ax.set_xticks([round(last * n / LOOKS) for n in range(LOOKS + 1)])
     ax.set_title("The loss on lines that it trains on, and on others")
     if best is not None:
@@ -126,20 +128,20 @@ def held_out_curve(training: Sequence[float], looks: Mapping[int, float], last: 
     return figure
 
 
-def held_out_in_words(looks: Mapping[int, float]) -> str:
+def held_out_in_words(looks: Mapping[int, float], unit: str = TOKEN) -> str:
     """What the looks found, and which of them is kept."""
     best = lowest(looks)
     if best is None:
-        return f"The held-out loss is {looks[0]:.2f} nats per token before training."
+        return f"The held-out loss is {looks[0]:.2f} {unit} before training."
     if looks[best] >= looks[0]:
-        return f"The held-out loss never fell below the base's {looks[0]:.2f} nats per token: nothing was gained."
+        return f"The held-out loss never fell below the base's {looks[0]:.2f} {unit}: nothing was gained."
     return (
-        f"The held-out loss fell from {looks[0]:.2f} nats per token to {looks[best]:.2f} after step {best}, "
+        f"The held-out loss fell from {looks[0]:.2f} {unit} to {looks[best]:.2f} after step {best}, "
         f"{'the last' if best == max(looks) else 'not the last'}. The A and B of that step are kept."
     )
 
 
-def line_by_line(before: Sequence[float], after: Sequence[float]) -> tuple[Figure, str, str]:
+def line_by_line(before: Sequence[float], after: Sequence[float], unit: str = TOKEN) -> tuple[Figure, str, str]:
     """Each held-out line's loss, from the base (grey) to the adapter (blue, or vermilion where it rose)."""
     figure = Figure(figsize=(7.2, 3.3))
     ax = figure.subplots()
@@ -153,13 +155,13 @@ def line_by_line(before: Sequence[float], after: Sequence[float]) -> tuple[Figur
     label(ax, len(order) - 1, before[order[-1]], "base", GREY, xytext=(8, 0))
     label(ax, len(order) - 1, after[order[-1]], "adapter", BLUE, xytext=(8, 0))
     ax.set(xlim=(-0.8, 1.16 * len(order)), ylim=(0, 1.1 * max(*before, *after)))
-    ax.set(xlabel="held-out lines, the easiest for the base first", ylabel="loss (nats per token)", xticks=[])
+    ax.set(xlabel="held-out lines, the easiest for the base first", ylabel=f"loss ({unit})", xticks=[])
     better = sum(b < a for a, b in zip(before, after, strict=True))
     ax.set_title(f"The loss fell on {better} of {len(before)} held-out lines")
     finding = (
         f"The loss fell on {better} of {len(before)} held-out lines; each arrow is one, from the base to the adapter."
     )
-    return figure, finding, f"On average it went from {mean(before):.2f} to {mean(after):.2f} nats per token."
+    return figure, finding, f"On average it went from {mean(before):.2f} to {mean(after):.2f} {unit}."
 
 
 def where_it_changed(xray: Xray) -> tuple[Figure, str, str]:
@@ -253,7 +255,7 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
     gain = found.gain
     rows = [
         (
-            "held-out loss, nats per token",
+            f"held-out loss, {found.unit}",
             f"{found.loss[0]:.2f}",
             f"{found.loss[1]:.2f}",
             f"lower by {gain.low:.2f} to {gain.high:.2f} (95%, {gain.seeds} lines)"
@@ -261,6 +263,18 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
             else "one line: no interval",
         )
     ]
+    if one := found.preferred:
+        low, high = evaluation.interval(one.share, one.pairs)
+        longer = f"{one.longer.low:+.0f} to {one.longer.high:+.0f} words (95%)" if one.longer else "one answer"
+        rows += [
+            (
+                "pairs that were learned",
+                "",
+                f"{one.share:.0%}",
+                f"{low:.0%} to {high:.0%} (95%, {one.pairs} pairs); a coin: 50%",
+            ),
+            ("words an answer", f"{one.words[0]:.0f}", f"{one.words[1]:.0f}", f"{longer}; {asked} answers"),
+        ]
     if found.kept and found.drift:
         low, high = evaluation.interval(found.kept[1], asked)
         rows += [

@@ -22,7 +22,8 @@ from ...tools import checking, inspection
 from ...tools.export import gguf, llamacpp, ollama
 from ...tools.export.model_card import CARD, AboutAdapter, CardRow
 from ...training import Settings
-from .my_data import COURSES, Choices, MyData, in_four_bits
+from .learning import in_four_bits
+from .my_data import COURSES, Choices, MyData
 from .pictures import can_tell, condition
 from .pictures import score as score_rows
 from .scoring import LONGEST, SideBySide
@@ -62,6 +63,8 @@ def about(
         if judged.decided + judged.same
         else "Nobody has judged it blind yet.",
     ]
+    if data.of_pairs:
+        limits.insert(1, _LEARNED)
     return AboutAdapter(
         name=name,
         base=base_name,
@@ -83,16 +86,29 @@ def about(
             "r": str(chosen.r),
             "lora_alpha": f"{chosen.lora_alpha:g}",
             "steps": f"trained {how.steps}, kept step {best}",
+            **({"loss": f"DPO, β = {chosen.beta:g}; the reference is the base"} if data.of_pairs else {}),
             "batch size": str(how.examples_per_step),
             "learning rate": f"{how.learning_rate:g}",
             "seed": str(how.seed),
-            "learned": "the last answer of each line" if chosen.last_answer_only else "every answer of each line",
+            "learned": _learned(data, chosen),
             "machine": machine(),
         },
         scores=[CardRow(*row) for row in score_rows(found, asked)],
         condition=condition(data),
         limits=limits,
     )
+
+
+_LEARNED = (
+    "A pair was learned when its chosen answer became likelier against the rejected one. What the model says when it is asked "
+    "may be neither of the two: read its answers."
+)
+
+
+def _learned(data: MyData, chosen: Choices) -> str:
+    if data.of_pairs:
+        return "which of two answers is preferred"
+    return "the last answer of each line" if chosen.last_answer_only else "every answer of each line"
 
 
 def _about_base(name: str) -> tuple[str, str, str]:
@@ -146,7 +162,7 @@ def handover(
     base = "" if model == models.EMBEDDED else f" --base {shlex.quote(model)}"
     lines = [
         f"Your adapter: {where(folder, data)}",
-        f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} nats per token.",
+        f"On {len(data.held_out)} held-out lines the loss went from {found.loss[0]:.2f} to {found.loss[1]:.2f} {found.unit}.",
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
         f"Its model card: {where(folder, data)}/{CARD}",
     ]

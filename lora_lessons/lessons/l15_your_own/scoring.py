@@ -116,6 +116,19 @@ class Heard(NamedTuple):
     general: float
 
 
+class Preferred(NamedTuple):
+    """What DPO did: the share of held-out pairs that were learned, and the words of an answer, on average.
+
+    A pair is learned when its chosen answer has risen against the rejected one: when its loss has fallen.
+    """
+
+    share: float
+    pairs: int
+    words: tuple[float, float]
+    # words that an answer has more than the base's; None for a single answer
+    longer: Summary | None
+
+
 class SideBySide(NamedTuple):
     """Base and adapter side by side: the gain on each held-out line, how many answers keep the rule, what it cost."""
 
@@ -127,6 +140,13 @@ class SideBySide(NamedTuple):
     drift: tuple[float, float] | None
     # perplexity on general text
     general: tuple[float, float]
+    # None where the lines are no preferences
+    preferred: Preferred | None = None
+
+    @property
+    def unit(self) -> str:
+        """What the loss is counted in."""
+        return "nats per pair" if self.preferred else "nats per token"
 
     @property
     def fall(self) -> float:
@@ -209,8 +229,15 @@ def rule_for(data: MyData, mine: Rule | None = None) -> Rule | None:
     return rule
 
 
-def score(before: Sequence[float], after: Sequence[float], base: Heard, tuned: Heard, rule: Rule | None) -> SideBySide:
-    """Base and adapter side by side; `before` and `after` are the losses of the held-out lines."""
+def score(
+    before: Sequence[float],
+    after: Sequence[float],
+    base: Heard,
+    tuned: Heard,
+    rule: Rule | None,
+    of_pairs: bool = False,
+) -> SideBySide:
+    """Base and adapter side by side; `before` and `after` are the losses of the held-out lines, or pairs."""
     gains = [a - b for a, b in zip(before, after, strict=True)]
     kept = drift = None
     if rule is not None:
@@ -224,7 +251,15 @@ def score(before: Sequence[float], after: Sequence[float], base: Heard, tuned: H
         kept,
         drift,
         (base.general, tuned.general),
+        _preferred(gains, base, tuned) if of_pairs else None,
     )
+
+
+def _preferred(gains: Sequence[float], base: Heard, tuned: Heard) -> Preferred:
+    lengths = [[len(answer.removesuffix(CUT).split()) for answer in one.answers] for one in (base, tuned)]
+    more = [b - a for a, b in zip(*lengths, strict=True)]
+    won = sum(gain > 0 for gain in gains) / len(gains)
+    return Preferred(won, len(gains), (mean(lengths[0]), mean(lengths[1])), summary(more) if len(more) > 1 else None)
 
 
 def _share(rule: Rule, replies: Sequence[str]) -> float:
@@ -240,8 +275,14 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
 def keep(found: SideBySide) -> list[str]:
     """Record the scores; the names of those that carry the lesson's answer."""
     told = ["loss.base", "loss.adapter"]
-    record("loss.base", found.loss[0], "nats per token on held-out lines")
-    record("loss.adapter", found.loss[1], "nats per token on held-out lines")
+    lines = f"{found.unit} on held-out lines"
+    record("loss.base", found.loss[0], lines)
+    record("loss.adapter", found.loss[1], lines)
+    if found.preferred:
+        record("preferred", 100 * found.preferred.share, "% of the held-out pairs were learned")
+        record("words.base", found.preferred.words[0], "words an answer")
+        record("words.adapter", found.preferred.words[1], "words an answer")
+        told += ["preferred", "words.base", "words.adapter"]
     if found.gain:
         record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
         record("gain.high", found.gain.high, "nats: and ends")

@@ -16,7 +16,7 @@ from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
 from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
-from lora_lessons.lessons.l15_your_own import my_data, pictures, publishing, scoring
+from lora_lessons.lessons.l15_your_own import learning, my_data, pictures, publishing, scoring
 from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
 from lora_lessons.sums import sha256
@@ -123,15 +123,15 @@ def test_what_is_asked_for_is_what_is_planned(data):
     assert (how.steps, how.learning_rate) == (7, 1e-4)
     my_data.attach(base.model, 0)
     my_data.attach(base.model, 0)
-    assert my_data.seconds_a_step(base.model, data.train, how) > 0
+    assert learning.seconds_a_step(base.model, data.train, how) > 0
     assert all(p.grad is None for p in base.model.parameters()), "training starts clean"
-    bill = my_data.bill(base, how, 100)
+    bill = learning.bill(base, how, 100)
     job = Job(
         "lora", my_data.R, seq=100, batch_size=4, gradient_checkpointing=False, dtype="fp32", optimizer=how.optimizer
     )
     assert bill == memory.predict(base.model.config, job, card=False).bill.total, "no card's context on a processor"
-    shorter = my_data.bill(base, how, data.train)
-    assert shorter < bill and shorter == my_data.bill(base, how, list(data.train))
+    shorter = learning.bill(base, how, data.train)
+    assert shorter < bill and shorter == learning.bill(base, how, list(data.train))
     where = my_data.Place(room=bill / 2, words="a small card")
     assert "does NOT fit" in pictures.plan(how, 9, bill, where, 0.5)
     said = pictures.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
@@ -148,6 +148,7 @@ def test_what_is_asked_for_is_what_is_planned(data):
         {"gradient_checkpointing": "yes"},
         {"max_tokens": True},
         {"last_answer_only": 1},
+        {"beta": 0},
     ],
 )
 def test_a_parameter_that_cannot_be_is_a_sentence_before_a_base_is_loaded(wrong):
@@ -166,7 +167,7 @@ def test_every_parameter_reaches_the_training(data):
     my_data.attach(base.model, 0, chosen)
     _, layer = next(lora.lora_layers(base.model))
     assert (layer.r, layer.scaling) == (2, 3.0)
-    assert my_data.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
+    assert learning.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
     assert "30 steps of 6 lines, 2 at a time" in pictures.plan(how, 60, 1.0, my_data.Place(2.0, "here"), 0.5)
 
 
@@ -196,8 +197,8 @@ def test_a_base_in_4_bits_is_planned_as_qlora_on_a_processor_too():
     sizes = {"num_hidden_layers": 1, "hidden_size": 128, "intermediate_size": 256, "vocab_size": 64}
     net = models.random_base(device="cpu", num_attention_heads=2, num_key_value_heads=1, **sizes)
     base = models.Base(net, AsciiTokenizer(), "random")
-    assert my_data.in_four_bits(base) and not my_data.in_four_bits(make_tiny_base())
-    assert my_data.bill(base, my_data.settings(base, 9, "quick", 0, False), 64) > 0
+    assert learning.in_four_bits(base) and not learning.in_four_bits(make_tiny_base())
+    assert learning.bill(base, my_data.settings(base, 9, "quick", 0, False), 64) > 0
 
 
 def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
@@ -209,9 +210,9 @@ def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
 
     model = OnACard(1, 1)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: happened.append("waited"))
-    monkeypatch.setattr(my_data.time, "perf_counter", lambda: happened.append("clock") or float(len(happened)))
-    monkeypatch.setattr(my_data, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
-    my_data.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
+    monkeypatch.setattr(learning.time, "perf_counter", lambda: happened.append("clock") or float(len(happened)))
+    monkeypatch.setattr(learning, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
+    learning.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
     assert happened == ["waited", "clock", "work", "work", "waited", "clock"] * 2
 
 

@@ -68,15 +68,15 @@ ZEPHYR = "{% for m in messages %}{{ '<|' + m.role + '|>\\n' + m.content + eos_to
 MARKS = ["<|im_start|>", "<|im_end|>", "<|eot_id|>"]
 
 
-def tokenizer_of(template, begin=True):
-    """A tokenizer of bytes with this chat template; `begin`: it puts <s> before every text."""
+def tokenizer_of(template, begin=True, merged="he"):
+    """A tokenizer of bytes, and of one pair of them, with this chat template; `begin`: it puts <s> before every text."""
     from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
     from tokenizers import models as kinds
     from transformers import PreTrainedTokenizerFast
 
-    tokens = ["<unk>", "<s>", "</s>", *MARKS, *sorted(pre_tokenizers.ByteLevel.alphabet()), "he"]
-    made = Tokenizer(kinds.BPE({token: i for i, token in enumerate(tokens)}, [("h", "e")]))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokens = ["<unk>", "<s>", "</s>", *MARKS, *sorted(pre_tokenizers.ByteLevel.alphabet()), merged]
+    made = Tokenizer(kinds.BPE({token: i for i, token in enumerate(tokens)}, [tuple(merged)]))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
     if begin:
         made.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "additional_special_tokens": MARKS}

@@ -69,8 +69,8 @@ def _tried(template: str) -> dict[str, Any]:
     return {"fine": True}
 
 
-def rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], answer: bool = True) -> str:
-    """`messages` in the tokenizer's own chat template, as text; `answer`: ready for one.
+def rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], answer: bool = True, **beside: Any) -> str:
+    """`messages` in the tokenizer's own chat template, as text; `answer`: ready for one; `beside`: what else it is shown.
 
     Raises ValueError where the template refuses them.
     """
@@ -82,7 +82,9 @@ def rendered(tokenizer: Any, messages: Sequence[Mapping[str, Any]], answer: bool
             "template that it was trained with into its chat_template.jinja."
         )
     try:
-        text: str = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=answer)
+        text: str = tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=answer, **beside
+        )
     except (jinja2.TemplateError, *STUMBLES) as error:
         roles = ", ".join(str(message.get("role")) for message in messages)
         raise ValueError(

@@ -286,11 +286,12 @@ def answers(
     batch_size: int = 16,
     before: Sequence[Mapping[str, str]] = (),
     cut: str = "",
+    beside: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """The model's greedy answers to user messages, `batch_size` at a time, the shorter prompts padded on the left.
 
     `before` are turns of the conversation that every message follows, such as examples of good answers. An answer that
-    `max_new_tokens` cut off ends with `cut`.
+    `max_new_tokens` cut off ends with `cut`. `beside` is what the template is shown beside the messages, such as tools.
     Raises ValueError where the model's chat template refuses such a conversation, ModelError where NaN or infinity in
     its weights leaves it nothing to say.
     """
@@ -304,7 +305,8 @@ def answers(
         *[{"role": "system", "content": system}] * (system is not None),
         *map(dict, before),
     ]
-    texts = [rendered(base.tokenizer, [*head, {"role": "user", "content": prompt}]) for prompt in prompts]
+    asked = ([*head, {"role": "user", "content": prompt}] for prompt in prompts)
+    texts = [rendered(base.tokenizer, messages, **(beside or {})) for messages in asked]
     was_training, replies = base.model.training, []
     given = base.model.generation_config.eos_token_id
     ends = [base.tokenizer.eos_token_id, *(given if isinstance(given, list) else [given])]

@@ -16,7 +16,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ..errors import first_line
 from ..paths import course_root
-from .jsonl import read_jsonl
+from .jsonl import calls_in, read_jsonl
+from .templates import shown_with, why_apart, written
 
 # the label that cross-entropy skips
 IGNORED = -100
@@ -67,8 +68,9 @@ def encode(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) 
 
     Supervised: every answer of the assistant and the token that ends it; with `last_only` the last answer alone. A model
     that never sees its end token never learns to stop, so it is added to the last answer where the template has none.
+    The template also gets the example's `tools` and `chat_template_kwargs`, as in TRL.
     Warns where the earlier answers cannot be learned (`chat_text` says when). Raises ValueError when the template refuses
-    the conversation or rewrites the last question, or when there is no end token.
+    the conversation, rewrites the last question or leaves out a part of the answer, or when there is no end token.
     """
     text = chat_text(tokenizer, example, last_only=last_only)
     if text.only_last:
@@ -106,8 +108,8 @@ def chat_text(
     written: so the time of a chat grows with the square of its turns. With `earlier` no more of them are looked for.
     Raises ValueError as `encode` does.
     """
-    messages = example["messages"]
-    given, taught = _up_to_an_answer(tokenizer, messages)
+    messages, beside = example["messages"], shown_with(tokenizer, example)
+    given, taught = _up_to_an_answer(tokenizer, messages, beside)
     if not tokenizer.eos_token:
         raise ValueError("this tokenizer names no end token, so no answer could end: set tokenizer.eos_token.")
     if not taught.endswith(tokenizer.eos_token):
@@ -118,7 +120,7 @@ def chat_text(
     places = []
     for number in looked_for:
         try:
-            before, answer = _up_to_an_answer(tokenizer, messages[: number + 1])
+            before, answer = _up_to_an_answer(tokenizer, messages[: number + 1], beside)
         except ValueError:
             return ChatText(given, taught, only_last=REWRITES)
         if not given.startswith(before + answer):
@@ -139,24 +141,26 @@ def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:
     return [n for n in answers if messages[n].get("weight") != 0] + [last]
 
 
-def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]]) -> tuple[str, str]:
+def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> tuple[str, str]:
     """What the template writes before the last of `messages`, where the model begins to answer, and the answer."""
     try:
-        prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
-        whole = tokenizer.apply_chat_template(messages, tokenize=False)
+        prompt, whole = written(tokenizer, messages, beside)
     except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError) as error:
         raise ValueError(
             f"this chat template refuses the conversation ({first_line(error)}): say it in other turns, or use another "
             "template."
         ) from error
     if not whole.startswith(prompt):
-        raise ValueError(
-            "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
-        )
+        raise ValueError(why_apart(tokenizer, messages, beside, prompt, whole))
     answer, words = whole[len(prompt) :].rstrip(), str(messages[-1].get("content") or "").split()
     if words and words[-1] not in answer:
         raise ValueError(
             "this chat template leaves out what the answer says (some take lists of parts and no text): use another template."
+        )
+    if any(str(call.get("name")) not in answer for call in calls_in(messages[-1])):
+        raise ValueError(
+            "this chat template leaves the tool call out, so it could not be learned: write the call into the content as the "
+            "model should say it, or use another template."
         )
     return prompt, answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -129,7 +129,7 @@ def check_messages(messages: Any) -> None:
         except Fault as fault:
             raise Fault(fault.code, f"message {number} {fault}") from None
     last = messages[-1]
-    if last["role"] != "assistant" or not last["content"].strip():
+    if last["role"] != "assistant" or not said(last).strip():
         code = "empty_answer" if last["role"] == "assistant" else "missing_role"
         raise Fault(code, "the last message must be the assistant's answer, and not empty.")
     if last.get("weight") == 0:
@@ -142,11 +142,16 @@ def check_messages(messages: Any) -> None:
 
 
 def _check_message(message: Any) -> None:
-    if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
+    calls = isinstance(message, dict) and message.get("role") == "assistant" and message.get("tool_calls")
+    if not isinstance(message, dict) or "role" not in message or ("content" not in message and not calls):
         raise Fault("missing_role", f'must be {{"role": …, "content": …}}, not {shown(message)}.')
-    role, content = message["role"], message["content"]
+    role, content = message["role"], message.get("content")
     if role not in ROLES:
         raise Fault("missing_role", f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}.")
+    if calls:
+        _check_calls(calls)
+        # it may say nothing beside
+        content = "" if content is None else content
     if not isinstance(content, str):
         raise Fault("no_text", f'must have text as its content, such as "Hello.", not {shown(content)}.')
     try:
@@ -156,6 +161,35 @@ def _check_message(message: Any) -> None:
         raise Fault(
             "half_character", f"holds half a character ({half}): write the whole character, or leave it out."
         ) from error
+
+
+CALL = '{"type": "function", "function": {"name": "…", "arguments": {…}}}'
+
+
+def _check_calls(calls: Any) -> None:
+    if not isinstance(calls, list) or not all(isinstance(one, dict) and _named(one) for one in calls):
+        raise Fault("bad_tool_call", f"must have a list of tool_calls such as {CALL}, not {shown(calls)}.")
+
+
+def _named(call: dict[str, Any]) -> bool:
+    return isinstance(function_of(call).get("name"), str)
+
+
+def function_of(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The name and the arguments of a tool call, which stand in its `function`, or in itself."""
+    function = call.get("function", call)
+    return function if isinstance(function, dict) else {}
+
+
+def calls_in(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What an assistant's message calls: each with its name and its arguments."""
+    return [function_of(call) for call in message.get("tool_calls") or ()] if message["role"] == "assistant" else []
+
+
+def said(message: Mapping[str, Any]) -> str:
+    """What a message says: its text, and behind it the tools that it calls, as JSON."""
+    calls = [json.dumps(call, ensure_ascii=False) for call in calls_in(message)]
+    return "\n".join(filter(None, [message.get("content") or "", *calls]))
 
 
 def shown(value: Any) -> str:

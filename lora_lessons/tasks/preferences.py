@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ..paths import course_root
 from .conversations import Encoded, Task, encode
-from .jsonl import Fault, check_messages, read_lines, shown
+from .jsonl import Fault, check_messages, read_lines, said, shown
+from .templates import SHOWN_WITH
 
 PAIR = '{"prompt": "…", "chosen": "…", "rejected": "…"}'
 SIDES = ("chosen", "rejected")
@@ -70,13 +71,14 @@ def both(pair: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     What was answered before they part is the same in both, so it says nothing of what is preferred: its "weight" is 0.
     """
     prompt = [{**one, "weight": 0} if one["role"] == "assistant" else one for one in _turns(pair["prompt"], "user")]
-    chosen, rejected = ({"messages": [*prompt, *_turns(pair[side], "assistant")]} for side in SIDES)
+    beside = {name: pair[name] for name in SHOWN_WITH if name in pair}
+    chosen, rejected = ({**beside, "messages": [*prompt, *_turns(pair[side], "assistant")]} for side in SIDES)
     return chosen, rejected
 
 
-def _turns(said: Any, role: str) -> list[dict[str, Any]]:
+def _turns(turns: Any, role: str) -> list[dict[str, Any]]:
     """A text as one message, or the messages that it is already."""
-    return [{"role": role, "content": said}] if isinstance(said, str) else said
+    return [{"role": role, "content": turns}] if isinstance(turns, str) else turns
 
 
 def parted(chosen: Sequence[dict[str, Any]], rejected: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -89,13 +91,12 @@ def parted(chosen: Sequence[dict[str, Any]], rejected: Sequence[dict[str, Any]])
             check_messages(messages)
         except Fault as fault:
             raise Fault(fault.code, f"of {side}, {fault}") from None
-    said, other = ([(one["role"], one["content"].strip()) for one in side] for side in (chosen, rejected))
-    if said == other:
+    one_way, other = ([(one["role"], said(one).strip()) for one in side] for side in (chosen, rejected))
+    if one_way == other:
         raise Fault("same_answers", f"{_SAME}: change one of them, or take the line out.")
-    shared = next(
-        (n for n, (a, b) in enumerate(zip(said, other, strict=False)) if a != b), min(len(said), len(other)) - 1
-    )
-    if not shared or {said[shared][0], other[shared][0]} != {"assistant"}:
+    at_most = min(len(one_way), len(other)) - 1
+    shared = next((n for n in range(at_most) if one_way[n] != other[n]), at_most)
+    if not shared or {one_way[shared][0], other[shared][0]} != {"assistant"}:
         reason = f"chosen and rejected differ from message {shared + 1} on, which is no answer in both"
         raise Fault("prompt_not_shared", f"{reason}: give them the same messages up to the two answers.")
     return {"prompt": list(chosen[:shared]), "chosen": list(chosen[shared:]), "rejected": list(rejected[shared:])}

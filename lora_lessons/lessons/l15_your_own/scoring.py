@@ -26,9 +26,11 @@ from ...files import whole_file
 from ...outside import visible
 from ...paths import cache_dir
 from ...tasks import Encoded
+from ...tasks.jsonl import said
 from ...tasks.personal import masked
 from ...tasks.scores import own
 from ...tasks.splitting import Example, prompt_of
+from ...tasks.templates import shown_with
 from ...training import Settings, Training, fingerprint
 from ...training.loop import trainable
 from .my_data import MyData, question_of
@@ -185,22 +187,26 @@ def asked(data: MyData) -> list[Example]:
 def measure(base: models.Base, data: MyData) -> Heard:
     """Let the model answer as it is now, adapter included: held-out questions and everyday ones, greedily."""
     everyday = tasks.everyday_questions()[:EVERYDAY]
-    unasked = [{"messages": [{"role": "user", "content": question}, {}]} for question in everyday]
     mine = asked(data)
+    how = {"chat_template_kwargs": mine[0].get("chat_template_kwargs")}
+    unasked = [{**how, "messages": [{"role": "user", "content": question}, {}]} for question in everyday]
     replies = answers(base, [*mine, *unasked], LONGEST)
     general = evaluation.perplexity(base, tasks.general_text()[:READ])
     return Heard(replies[: len(mine)], replies[len(mine) :], general)
 
 
 def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int) -> list[str]:
-    """A greedy answer to the last question of each conversation, after the turns before it; those that share them together."""
+    """A greedy answer to the last question of each conversation, after the turns before it; those that share them together.
+
+    The template is shown what it was shown in training (see `tasks.templates`).
+    """
     alike: dict[str, list[int]] = defaultdict(list)
     for n, one in enumerate(examples):
-        alike[json.dumps(one["messages"][:-2])].append(n)
+        alike[json.dumps([one["messages"][:-2], shown_with(base.tokenizer, one)])].append(n)
     in_order = [""] * len(examples)
-    for before, numbers in alike.items():
-        questions = [question_of(examples[n]) for n in numbers]
-        replies = models.answers(base, questions, max_new_tokens, batch_size=16, before=json.loads(before), cut=CUT)
+    for key, numbers in alike.items():
+        questions, (before, beside) = [question_of(examples[n]) for n in numbers], json.loads(key)
+        replies = models.answers(base, questions, max_new_tokens, before=before, cut=CUT, beside=beside)
         for n, answer in zip(numbers, replies, strict=True):
             in_order[n] = answer
     return in_order
@@ -221,7 +227,7 @@ def rule_for(data: MyData, mine: Rule | None = None) -> Rule | None:
     if rule is None:
         print("No rule is given, so the loss, your blind judgement and the examples below must say how good it is.")
         return None
-    right = [bool(rule(one["messages"][-1]["content"])) for one in data.split.train]
+    right = [bool(rule(said(one["messages"][-1]))) for one in data.split.train]
     whose = "Your rule" if mine else f"The course's rule for {data.name}"
     print(f"{whose} says yes to {sum(right)} of {len(right)} answers of your own training data.")
     if sum(right) < 0.9 * len(right):

@@ -12,18 +12,20 @@ from ...tasks.conversations import answers_in
 from ...tasks.jsonl import Fault
 from ...tasks.preferences import is_pair
 from ...tasks.splitting import LEAST
-from . import tokens
+from . import template, tokens
 from .layouts import GUESSED, KNOWN, UNREAD, conversation
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, has_mark, records, unit
-from .remarks import MARKS, remarks
+from .remarks import MARKS, of_calls, remarks
 from .report import DataReport, as_seen, in_longest_tenth, lengths
 
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
 FEW, SHORT = 100, 400
+# TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
+TRL_CUTS = 1024
 
 
 def conversations(
@@ -110,7 +112,7 @@ class _Check:
         self.unit, self.found, self.layouts = unit(path), Found(), Counter[str]()
         self.tokenizer = self._fit(tokenizer)
         self.limit = tokens.limit_of(tokenizer, max_tokens) if tokenizer else None
-        self.marks = tuple(dict.fromkeys([*tokens.marks_of(tokenizer), *MARKS]))
+        self.marks = tuple(dict.fromkeys([*template.marks_of(tokenizer), *MARKS]))
         # tokens of each conversation, or without a tokenizer its characters
         self.given, self.taught = array("L"), array("L")
         self.good, self.compared = 0, Compared()
@@ -118,6 +120,7 @@ class _Check:
         self.answers = self.learned = 0
         self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
         self.first: Example | None = None
+        self.with_tools: Example | None = None
         self.shown: tuple[int, int, Example] | None = None
 
     def run(self, progress: Progress | None) -> DataReport:
@@ -135,7 +138,7 @@ class _Check:
 
     def _fit(self, tokenizer: Any) -> Any:
         """The tokenizer, or None where nothing can be encoded with it; then that is a problem of the whole file."""
-        for code, severity, sentence in tokens.unfit(tokenizer):
+        for code, severity, sentence in template.unfit(tokenizer):
             self.found.add(code, severity, None, sentence)
             tokenizer = None
         return tokenizer
@@ -156,13 +159,17 @@ class _Check:
                 f"of its {answers} answers only the last is learned: {sizes.only_last}. Write a line for each answer"
             )
             self.found.add("only_last_answer", LOOK, line, f"{reason}, or train another base.")
-        said = dict(remarks(messages, self.marks))
+        found = dict(self._remarks(messages, example))
         if pair:
             # a bad answer may well be a refusal
-            also = dict(remarks(example["prompt"] + example["rejected"], self.marks))
-            said = {code: sentence for code, sentence in also.items() if code != "boilerplate"} | said
-        for code, sentence in said.items():
+            also = dict(self._remarks(example["prompt"] + example["rejected"], example))
+            found = {code: sentence for code, sentence in also.items() if code != "boilerplate"} | found
+        for code, sentence in (found | {code: tokens.REMARKS[code] for code in sizes.remarks}).items():
             self.found.add(code, LOOK, line, sentence)
+        longest = max(sizes.total, sizes.rejected.total if sizes.rejected else 0)
+        if self.tokenizer and longest > TRL_CUTS:
+            cut = f"it has {longest:,} tokens, and TRL cuts what stands behind {TRL_CUTS:,} without a word"
+            self.found.add("cut_by_trl", NOTE, line, f"{cut}: set max_length there. This course cuts nothing.")
         private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
         for name in [name for name in UNREAD if not pair and example.get(name) not in (None, "", [], {})]:
             judges = name == "label"  # whether the answer is a good one
@@ -176,9 +183,14 @@ class _Check:
         if self.held_out is not None:
             self.questions.add(line, asked(example))
         self.first = self.first or example
+        self.with_tools = self.with_tools or (example if example.get("tools") else None)
         known = self.shown
         if not private and (not known or sizes.total <= SHORT < known[1]):
             self.shown = line, sizes.total, example
+
+    def _remarks(self, messages: list[dict[str, Any]], example: Example) -> Iterator[tuple[str, str]]:
+        yield from remarks(messages, self.marks)
+        yield from of_calls(messages, example.get("tools"))
 
     def _whole_file(self) -> None:
         """What only all lines together show."""
@@ -199,7 +211,10 @@ class _Check:
         if self.held_out is not None:
             self._leaks(self.held_out)
         if self.tokenizer and self.first:
-            for code, severity, sentence in tokens.of_the_template(self.tokenizer, self.first):
+            for code, severity, sentence in template.of_the_template(self.tokenizer, self.first):
+                note(code, severity, None, sentence)
+        if self.tokenizer and self.with_tools:
+            for code, severity, sentence in template.of_tools(self.tokenizer, self.with_tools):
                 note(code, severity, None, sentence)
         if (few := self.good) < FEW:
             note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))

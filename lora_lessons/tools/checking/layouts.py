@@ -243,7 +243,6 @@ UNREAD = (
     "input",
     "system",
     "system_prompt",
-    "tools",
     "functions",
     "reasoning",
     "rejected",

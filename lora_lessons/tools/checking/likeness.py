@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...tasks.jsonl import said
+
 Messages = list[dict[str, Any]]
 # what to do about each kind; the other line, such as "line 3", goes into the sentence
 ALIKE = {
@@ -41,7 +43,7 @@ def plain(text: str) -> str:
 
 def before_the_answer(messages: Messages, system: bool = True) -> str:
     """All that was said before the last answer: plain, one turn a line; on request without the system's words."""
-    return "\n".join(plain(m["content"]) for m in messages[:-1] if system or m["role"] != "system")
+    return "\n".join(plain(said(m)) for m in messages[:-1] if system or m["role"] != "system")
 
 
 class Likeness:
@@ -55,7 +57,7 @@ class Likeness:
 
     def add(self, line: int, messages: Messages) -> None:
         """Keep what a conversation is known by."""
-        question, answer = before_the_answer(messages), plain(messages[-1]["content"])
+        question, answer = before_the_answer(messages), plain(said(messages[-1]))
         self._keep(line, [messages], question, answer, f"{question}\n{answer}")
 
     def add_pair(self, line: int, prompt: Messages, chosen: Messages, rejected: Messages) -> None:
@@ -66,9 +68,9 @@ class Likeness:
         self._keep(line, [prompt, chosen, rejected], key, better, f"{asked}\n{better}\n{worse[::-1]}")
         self._paired[-1] = True
 
-    def _keep(self, line: int, said: list[Messages], question: str, answer: str, text: str) -> None:
+    def _keep(self, line: int, parts: list[Messages], question: str, answer: str, text: str) -> None:
         self._lines.append(line)
-        self._wholes.append(number_of(repr([[(m["role"], m["content"]) for m in part] for part in said])))
+        self._wholes.append(number_of(repr([[(m["role"], said(m)) for m in part] for part in parts])))
         self._questions.append(number_of(question))
         self._answers.append(number_of(answer))
         self._signatures += signature(text)

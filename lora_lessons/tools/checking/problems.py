@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...tasks import personal
+from ...tasks.jsonl import said
 from ...tasks.personal import masked
 
 # the line is not used ── probably a mistake ── good to know
@@ -74,7 +75,7 @@ class PersonalData:
 
     def add(self, found: Found, line: int, messages: Sequence[dict[str, Any]]) -> bool:
         """Note what a conversation seems to hold; whether it holds any."""
-        kinds = personal.kinds("\n".join(message["content"] for message in messages))
+        kinds = personal.kinds("\n".join(said(message) for message in messages))
         for kind in kinds:
             lines, count = self._kinds.get(kind, ([], 0))
             self._kinds[kind] = [*lines, line][:FIRST_LINES], count + 1

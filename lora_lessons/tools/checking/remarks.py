@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...tasks.conversations import answers_in
+from ...tasks.jsonl import calls_in, function_of, said, shown
 
 # Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
 MARKS = (
@@ -27,7 +28,7 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
     """(code, sentence) of everything in a conversation that is probably a mistake."""
     yield from _order([message["role"] for message in messages])
     yield from _answers(messages)
-    text = "\n".join(message["content"] for message in messages)
+    text = "\n".join(map(said, messages))
     if marked := [mark for mark in marks if mark in text]:
         yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
     if GARBLED.search(text):
@@ -54,9 +55,29 @@ def _order(roles: list[str]) -> Iterator[Remark]:
 
 def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     *before, last = messages
-    if not re.search(r"\w", last["content"]):
+    if not re.search(r"\w", said(last)):
         yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
-    if any(not message["content"].strip() for message in before):
+    if any(not said(message).strip() for message in before):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
-    if any(BOILERPLATE.search(messages[n]["content"]) for n in answers_in(messages)):
+    if any(BOILERPLATE.search(messages[n].get("content") or "") for n in answers_in(messages)):
         yield "boilerplate", "an answer is a refusal or a stock phrase of another model: write what yours should say."
+
+
+def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]:
+    """(code, sentence) of what is probably a mistake in tool calls; `tools` is what the line says that there are."""
+    called = [str(call.get("name")) for message in messages for call in calls_in(message)]
+    listed = tools if isinstance(tools, list) else []
+    known = {str(function_of(tool).get("name")) for tool in listed if isinstance(tool, dict)}
+    if called and not tools and messages[0]["role"] != "system":
+        yield (
+            "tools_missing",
+            (
+                "it calls a tool, and nothing says which there are, so the model learns to call what it is not shown: add a field "
+                "tools, as a list of their descriptions."
+            ),
+        )
+    elif known and (unknown := [name for name in called if name not in known]):
+        yield (
+            "unknown_tool",
+            f"it calls {shown(unknown[0])}, which its tools do not have: correct the name, or add it there.",
+        )

@@ -27,7 +27,7 @@ HEADINGS = {
 
 
 # What is no fault of the file, and matters only where something else than this course trains on it.
-FOR_OTHER_TRAINERS = ("no_generation_marks", "pad_is_eos")
+FOR_OTHER_TRAINERS = ("no_generation_marks", "pad_is_eos", "prompt_is_no_prefix")
 REJECTED = "With the rejected answer, which is to become less likely beside it:"
 HIDDEN = "No line is shown as the model will see it: every line that can be used seems to hold personal data."
 

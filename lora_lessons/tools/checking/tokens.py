@@ -1,23 +1,21 @@
-"""What a conversation is to a model: its tokens, counted in batches, and what tokenizer and template do to all of them."""
+"""What a conversation is to a model: its tokens, counted in batches, and what the template makes of its answers."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
-from ...tasks.jsonl import Fault
+from ...tasks.jsonl import Fault, calls_in, said
 from ...tasks.preferences import SIDES, both, is_pair
-from .problems import LOOK, NOTE, WRONG
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
 # A chat of more messages is counted before all its answers are looked for, which takes long.
 LONG_CHAT = 100
 Example = dict[str, Any]
-# code, severity, sentence
-Finding = tuple[str, str, str]
 
 
 class LineSizes(NamedTuple):
@@ -32,6 +30,8 @@ class LineSizes(NamedTuple):
     answers: int = 1
     only_last: str = ""
     rejected: LineSizes | None = None
+    # codes of REMARKS
+    remarks: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -56,7 +56,8 @@ def measured(
             if isinstance(texts, Fault):
                 yield line, example, texts
             else:
-                yield line, example, _of_all([_sizes(text, next(made), limit) for text in texts])
+                both_ways = zip(conversations_in(example), texts, strict=True)
+                yield line, example, _of_all([_sizes(text, next(made), limit, one) for one, text in both_ways])
 
 
 def conversations_in(example: Example) -> tuple[Example, ...]:
@@ -70,19 +71,43 @@ def _of_all(sizes: list[LineSizes | Fault]) -> LineSizes | Fault:
         if isinstance(one, Fault):
             return one if len(sizes) == 1 else Fault(one.code, f"with its {side} answer, {one}")
     chosen, *rejected = (one for one in sizes if isinstance(one, LineSizes))
-    return chosen._replace(rejected=rejected[0]) if rejected else chosen
+    if not rejected:
+        return chosen
+    remarks = dict.fromkeys(chosen.remarks + rejected[0].remarks)
+    return chosen._replace(rejected=rejected[0], remarks=tuple(remarks))
 
 
-def _sizes(text: ChatText, encoded: Encoded, limit: int | None) -> LineSizes | Fault:
+def _sizes(text: ChatText, encoded: Encoded, limit: int | None, example: Example) -> LineSizes | Fault:
     learned = encoded.labels != IGNORED
     taught, first = int(learned.sum()), int(learned.int().argmax())
-    sizes = LineSizes(len(learned) - taught, taught, 1 + len(text.earlier), text.only_last)
+    remarks = tuple(_remarks(text, example["messages"]))
+    sizes = LineSizes(len(learned) - taught, taught, 1 + len(text.earlier), text.only_last, remarks=remarks)
     return _too_long(sizes.total, first, limit) or sizes
+
+
+# What a template makes of an answer, by the line.
+REMARKS = {
+    "empty_think_block": "the template begins its answer with an empty think block, and that is learned, so the model learns not "
+    "to think (trl#6361): write the thinking into reasoning_content, or, if it should answer at once, add "
+    '"chat_template_kwargs": {"enable_thinking": false}, and ask it so, too.',
+    "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: give an object in their "
+    "place.",
+}
+_EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
+
+
+def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
+    """The codes of what the template made of the last answer, and of tool calls anywhere."""
+    if _EMPTY.match(text.taught):
+        yield "empty_think_block"
+    texts = [call.get("arguments") for message in messages for call in calls_in(message)]
+    if any(isinstance(one, str) and one and json.dumps(one) in text.given + text.taught for one in texts):
+        yield "arguments_as_text"
 
 
 def _characters(example: Example, last_only: bool) -> LineSizes:
     messages, answers = example["messages"], answers_in(example["messages"])
-    sizes = [len(message["content"]) for message in messages]
+    sizes = [len(said(message)) for message in messages]
     learned = answers[-1:] if last_only else answers
     taught = sum(sizes[n] for n in learned)
     return LineSizes(sum(sizes) - taught, taught, len(learned))
@@ -113,7 +138,7 @@ def _text(tokenizer: Any, example: Example, limit: int | None, last_only: bool) 
     """`chat_text`; of a long chat that does not fit, only the first answer is looked for, since it says all that is asked."""
     if limit is not None and not last_only and len(example["messages"]) > LONG_CHAT:
         text = chat_text(tokenizer, example, earlier=1)
-        if isinstance(_sizes(text, next(tokenized(tokenizer, [text])), limit), Fault):
+        if isinstance(_sizes(text, next(tokenized(tokenizer, [text])), limit, example), Fault):
             return text
     return chat_text(tokenizer, example, last_only=last_only)
 
@@ -136,69 +161,3 @@ def limit_of(tokenizer: Any, max_tokens: int | None) -> int | None:
     says = getattr(tokenizer, "model_max_length", None)
     known = [limit for limit in (max_tokens, says) if isinstance(limit, int) and 0 < limit < 10**9]
     return min(known, default=None)
-
-
-def marks_of(tokenizer: Any) -> tuple[str, ...]:
-    """The texts that the tokenizer makes one special token of, wherever they stand."""
-    return tuple(token for token in getattr(tokenizer, "all_special_tokens", ()) if len(token) > 2)
-
-
-def unfit(tokenizer: Any) -> Iterator[Finding]:
-    """(code, severity, sentence) of why nothing can be encoded with a tokenizer."""
-    if tokenizer is not None and not getattr(tokenizer, "chat_template", True):
-        reason = "this base has no chat template, so nobody can say what it would see of a conversation"
-        yield "no_template", LOOK, f"{reason}: check with the instruct model's tokenizer, or set a template."
-    elif tokenizer is not None and not tokenizer.eos_token:
-        reason = "the tokenizer names no end token, so no answer could end: set tokenizer.eos_token."
-        yield "eos_never_supervised", WRONG, reason
-
-
-def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
-    """(code, severity, sentence) of what tokenizer and chat template do to every line, seen on one."""
-    end = tokenizer.eos_token
-    whole = tokenizer.apply_chat_template(example["messages"], tokenize=False)
-    answer = example["messages"][-1]["content"].strip()
-    yield from _end(tokenizer, whole.rpartition(answer)[2].strip(), end)
-    begin = getattr(tokenizer, "bos_token_id", None)
-    if begin is not None and list(tokenizer(whole)["input_ids"][:2]) == [begin, begin]:
-        reason = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
-        yield (
-            "bos_twice",
-            LOOK,
-            f"{reason}: pass add_special_tokens=False where its text is tokenized, as this course does.",
-        )
-    template = getattr(tokenizer, "chat_template", "") or ""
-    if isinstance(template, str) and not re.search(r"\{%-?\s*generation\b", template):
-        reason = (
-            "the template has no {% generation %} marks: with assistant_only_loss=True older versions of TRL learn nothing, and "
-            "1.16 takes a marked template of its own or stops"
-        )
-        yield (
-            "no_generation_marks",
-            NOTE,
-            f"{reason}: use prompt and completion, or add the marks. This course needs none.",
-        )
-    pad = getattr(tokenizer, "pad_token", None)
-    if pad is None or pad == end:
-        reason = "padding has no token of its own" if pad is None else f"padding and end are the same token, {end}"
-        yield (
-            "pad_is_eos",
-            NOTE,
-            f"{reason}: a trainer that masks padding by its token masks every end, and the model never stops. "
-            "Set another pad token there; this course masks by position.",
-        )
-
-
-def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
-    """What is wrong with the text that the template writes `after` an answer."""
-    if end in after:
-        return
-    mark = next((mark for mark in marks_of(tokenizer) if mark in after), None)
-    reason = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
-    mend = f"Set eos_token to {mark}, or add {end} to the template." if mark else f"Add {end} to the template."
-    yield (
-        "eos_never_supervised",
-        LOOK,
-        f"{reason}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
-        f"{mend} This course adds it.",
-    )

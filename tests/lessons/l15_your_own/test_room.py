@@ -317,18 +317,23 @@ def test_a_rule_that_refuses_the_training_answers_is_pointed_at(data, capsys):
 def test_every_question_is_asked_after_the_turns_before_it(monkeypatch):
     asked = []
 
-    def answers(base, prompts, max_new_tokens, batch_size, before, cut):
-        asked.append((list(prompts), [turn["content"] for turn in before]))
+    def answers(base, prompts, max_new_tokens, before, cut, beside):
+        asked.append((list(prompts), [turn["content"] for turn in before], beside))
         return [prompt.upper() for prompt in prompts]
 
     monkeypatch.setattr(models, "answers", answers)
     head = [{"role": "system", "content": "Be brief."}]
     examples = [
         {"messages": [*before, {"role": "user", "content": question}, {"role": "assistant", "content": "x"}]}
-        for before, question in (([], "one"), (head, "two"), ([], "three"))
+        for before, question in (([], "one"), (head, "two"), ([], "three"), ([], "four"))
     ]
-    assert scoring.answers(None, examples, 9) == ["ONE", "TWO", "THREE"]
-    assert asked == [(["one", "three"], []), (["two"], ["Be brief."])]
+    examples[3]["chat_template_kwargs"] = {"enable_thinking": False}
+    assert scoring.answers(make_tiny_base(), examples, 9) == ["ONE", "TWO", "THREE", "FOUR"]
+    assert asked == [
+        (["one", "three"], [], {}),
+        (["two"], ["Be brief."], {}),
+        (["four"], [], {"enable_thinking": False}),
+    ]
 
 
 def test_without_switches_the_adapter_off_and_on_again(data, monkeypatch):

@@ -1,0 +1,216 @@
+"""The chat templates of this year's families, as TRL's wheel has them: thinking, tools, and what is left out.
+
+None is kept here: they are read from the installed wheel, so a newer one is asked as it is.
+"""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from chat_templates import tokenizer_of
+from reliability.judging import not_a_sentence
+
+from lora_lessons import tasks
+from lora_lessons.tools import checking
+from lora_lessons.tools.checking import template
+
+found = find_spec("trl")
+FOLDER = Path(found.origin).parent / "chat_templates" if found else Path("there is none")
+pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="TRL is not installed")
+
+ASK = {"role": "user", "content": "How warm is it in Paris?"}
+TALK = [ASK, {"role": "assistant", "content": "It is 21 degrees."}]
+WEATHER = {"name": "get_weather", "description": "The weather.", "parameters": {"type": "object", "properties": {}}}
+TOOLS = [{"type": "function", "function": WEATHER}]
+PLAIN = {"chat_template_kwargs": {"enable_thinking": False}}
+# of all templates but these nothing is said of thinking
+THINK = ("qwen3", "qwen3_5_think", "qwen3_6", "qwen3_8", "glm4moe")
+NEMOTRONS = ("nemotron_3_nano", "nemotron_3_super", "nemotron_3_ultra", "nemotron_3_5_lightning")
+NEVER = ("deepseek_r1_distill", "deepseekv3")
+DIRECT = (
+    *(
+        "qwen2_5",
+        "qwen3_5_nothink",
+        "qwen3_instruct_2507",
+        "gemma",
+        "gemma3",
+        "gemma4",
+        "gemma4_v5",
+        "llama3",
+        "llama3_1",
+    ),
+    *("llama3_2", "phi3", "phi3_5", "cohere", "cohere2", "gptoss", "lfm2", "lfm2_v2", "lfm2_2_5", "muse_glimmer"),
+)
+
+
+def call(arguments=None, **more):
+    function = {"name": "get_weather", "arguments": {"city": "Paris"} if arguments is None else arguments}
+    return {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}], **more}
+
+
+def tokenizer(name, **how):
+    made = tokenizer_of((FOLDER / f"{name}.jinja").read_text("utf-8"), begin=False, **how)
+    made.pad_token = "<unk>"
+    return made
+
+
+@pytest.fixture
+def codes(tmp_path):
+    """A function that checks one line with a family's template: code → severity, and what is said."""
+
+    def check(name, messages, **fields):
+        (tmp_path / "x.jsonl").write_text(json.dumps({"messages": messages, **fields}))
+        report = checking.check(tmp_path / "x.jsonl", tokenizer(name))
+        problems = {one.code: one for one in report.problems}
+        for one in problems.values():
+            assert not_a_sentence(f"In line 1, {one.sentence}") == "", one.sentence
+        # of this tokenizer of bytes, and of a file of one line
+        for usual in ("too_few", "eos_never_supervised", "no_generation_marks", "bos_twice", "cut_by_trl"):
+            problems.pop(usual, None)
+        return problems
+
+    return check
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_a_template_that_answers_at_once_is_not_blamed_for_thinking(codes, name):
+    assert codes(name, TALK) == {}
+
+
+@pytest.mark.parametrize("name", THINK)
+def test_a_think_block_that_every_answer_would_begin_with_is_named_and_without_thinking_it_is_gone(codes, name):
+    (one,) = codes(name, TALK).values()
+    assert (one.code, one.severity, one.lines) == ("empty_think_block", "look", (1,)) and "trl#6361" in one.sentence
+    assert codes(name, TALK, **PLAIN) == {}, "as the sentence advises"
+    assert codes(name, [ASK, {**TALK[1], "reasoning_content": "Look it up."}]) == {}, "an answer that thinks"
+    taught = tasks.encode(tokenizer(name), {"messages": TALK, **PLAIN})
+    said = tokenizer(name).decode(taught.labels[taught.labels != tasks.IGNORED])
+    assert "think" not in said and "21 degrees" in said
+
+
+@pytest.mark.parametrize("name", NEMOTRONS)
+def test_plain_answers_that_a_thinking_template_refuses_are_told_what_helps(codes, name):
+    (one,) = codes(name, TALK).values()
+    assert (one.code, one.severity) == ("template_refuses", "wrong")
+    assert '"chat_template_kwargs": {"enable_thinking": false}' in one.sentence
+    assert codes(name, TALK, **PLAIN) == {} == codes(name, [ASK, {**TALK[1], "reasoning_content": "Look it up."}])
+
+
+@pytest.mark.parametrize("name", NEVER)
+def test_a_template_that_never_writes_what_it_asks_with_says_so_and_no_setting_is_advised(codes, name):
+    (one,) = codes(name, TALK).values()
+    assert one.code == "template_refuses" and "has the model think where it is asked" in one.sentence
+    assert "enable_thinking" not in one.sentence
+
+
+def test_a_question_and_an_answer_whose_border_becomes_one_token_are_named():
+    """Qwen3.5: the line break that ends the question and the one that begins the answer (trl#5213)."""
+    qwen = tokenizer("qwen3_5_think", merged="ĊĊ")
+    found = {code: sentence for code, _, sentence in template.of_the_template(qwen, {"messages": TALK})}
+    assert "trl#5213" in found["prompt_is_no_prefix"] and r"'\n' at the end" in found["prompt_is_no_prefix"]
+    apart = template.of_the_template(tokenizer("qwen3_5_think"), {"messages": TALK})
+    assert "prompt_is_no_prefix" not in {code for code, *_ in apart}
+    trl = pytest.importorskip("trl.data_utils")
+    asked = trl._tokenize(qwen, [ASK], add_generation_prompt=True)["input_ids"]
+    assert trl.common_prefix_length(asked, trl._tokenize(qwen, TALK)["input_ids"]) < len(asked), "TRL says it, too"
+
+
+# ---- tools ----
+
+CALL_TOOLS = (
+    "qwen2_5",
+    "qwen3_5_nothink",
+    "qwen3_instruct_2507",
+    "llama3_1",
+    "gemma4",
+    "lfm2_v2",
+    "muse_glimmer",
+    "gptoss",
+)
+DROP_CALLS = ("gemma", "gemma3", "llama3", "phi3", "cohere2", "lfm2")
+
+
+@pytest.mark.parametrize("name", CALL_TOOLS)
+def test_a_tool_call_is_an_answer_that_is_learned(codes, name):
+    messages = [ASK, call(), {"role": "tool", "name": "get_weather", "content": "21"}, TALK[1]]
+    assert codes(name, messages, tools=TOOLS) == {} == codes(name, messages[:2], tools=json.dumps(TOOLS))
+    encoded = tasks.encode(tokenizer(name), {"messages": messages[:2], "tools": TOOLS})
+    assert "get_weather" in tokenizer(name).decode(encoded.labels[encoded.labels != tasks.IGNORED])
+
+
+@pytest.mark.parametrize("name", DROP_CALLS)
+def test_a_tool_call_that_the_template_leaves_out_is_wrong(codes, name):
+    found = codes(name, [ASK, call()], tools=TOOLS)
+    assert "leaves the tool call out" in found["template_refuses"].sentence
+
+
+def test_tools_that_the_template_does_not_show_are_named(codes):
+    assert set(codes("gemma3", TALK, tools=TOOLS)) == {"tools_not_shown"} and codes("qwen2_5", TALK, tools=TOOLS) == {}
+
+
+@pytest.mark.parametrize("name", ["qwen2_5", "llama3_1"])
+def test_arguments_that_are_quoted_twice_are_named(codes, name):
+    text = [ASK, call('{"city": "Paris"}')]
+    assert set(codes(name, text, tools=TOOLS)) == {"arguments_as_text"}
+    assert codes("qwen3_instruct_2507", text, tools=TOOLS) == {}, "this template takes text as it stands"
+
+
+def test_a_call_without_a_word_beside_it_may_say_null_or_nothing():
+    qwen, calls = tokenizer("qwen2_5"), [call(), call(content=None), call()]
+    del calls[2]["content"]
+    ids = [tasks.encode(qwen, {"messages": [ASK, one], "tools": TOOLS}).input_ids.tolist() for one in calls]
+    assert ids[0] == ids[1] == ids[2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "tools_missing"),
+        ({"tools": [{"type": "function", "function": {"name": "get_time"}}]}, "unknown_tool"),
+        ({"tools": TOOLS}, None),
+    ],
+)
+def test_what_is_called_must_be_known_to_the_model(codes, fields, code):
+    assert set(codes("qwen2_5", [ASK, call()], **fields)) == ({code} if code else set())
+    system = {"role": "system", "content": "You may call get_weather(city)."}
+    assert "tools_missing" not in codes("qwen2_5", [system, ASK, call()], **fields)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ({"tools": "{"}, "tools must be a list"),
+        ({"tools": [3]}, "tools must be a list"),
+        ({"chat_template_kwargs": [1]}, "must be an object"),
+        ({"chat_template_kwargs": {"tokenize": True}}, "sets tokenize, which is no template's to read"),
+        ({"chat_template_kwargs": {"chat_template": "{{ 1 }}"}}, "sets chat_template"),
+    ],
+)
+def test_what_a_template_cannot_be_shown_is_a_sentence(codes, field, said):
+    (one,) = codes("qwen2_5", TALK, **field).values()
+    assert one.code == "template_refuses" and said in one.sentence
+
+
+def test_a_broken_tool_call_is_named_by_its_message(codes):
+    for calls in ([{}], {"name": "f"}, ["f"], [{"function": {"arguments": {}}}]):
+        (one,) = codes("qwen2_5", [ASK, {"role": "assistant", "content": None, "tool_calls": calls}]).values()
+        assert one.code == "bad_tool_call" and one.sentence.startswith("message 2 must have a list of tool_calls")
+
+
+def test_personal_data_in_a_tool_call_is_found_too(codes):
+    assert "personal_data" in codes("qwen2_5", [ASK, call({"to": "jo@acme.org"})], tools=TOOLS)
+
+
+def test_a_line_that_trl_would_cut_is_named_with_its_default(tmp_path):
+    lines = [{"messages": [ASK, {"role": "assistant", "content": "word " * words}]} for words in (2, 300)]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    problems = {
+        one.code: one for one in checking.check(tmp_path / "x.jsonl", tokenizer("qwen3_instruct_2507")).problems
+    }
+    one = problems["cut_by_trl"]
+    assert (one.severity, one.lines) == ("note", (2,)) and "behind 1,024" in one.sentence
+    assert not_a_sentence(f"In line 2, {one.sentence}") == ""
+    trl = pytest.importorskip("trl")
+    for config in (trl.SFTConfig, trl.DPOConfig):
+        assert config.__dataclass_fields__["max_length"].default == 1024

@@ -350,6 +350,96 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/tools/checking/checker.py",
+        (
+            "of a pair only the chosen answer is looked at",
+            'also = dict(self._remarks(example["prompt"] + example["rejected"], example))',
+            "also = dict[str, str]()",
+            "tools/checking/test_pairs.py::test_a_mistake_is_named_and_costs_no_good_pair",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/likeness.py",
+        (
+            "a pair turned round passes for a third answer",
+            '"\\0".join([asked, *sorted([better, worse])])',
+            '"\\0".join([asked, better, worse])',
+            "tools/checking/test_pairs.py::test_a_mistake_is_named_and_costs_no_good_pair",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/pairs.py",
+        (
+            "the shortcut is said of nine pairs, by chance",
+            "if self.pairs < ENOUGH or",
+            "if",
+            "tools/checking/test_pairs.py::test_length_is_a_shortcut_where_it_nearly_always_tells",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/preferences.py",
+        (
+            "two conversations that part at a question pass for a pair",
+            'if not shared or {one_way[shared][0], other[shared][0]} != {"assistant"}:',
+            "if not shared:",
+            "tools/checking/test_pairs.py::test_a_mistake_is_named_and_costs_no_good_pair",
+        ),
+        (
+            "what both conversations share is learned, too",
+            '{**one, "weight": 0} if',
+            "one if",
+            "tools/checking/test_pairs.py::test_of_a_chat_only_what_is_said_after_the_two_part_is_learned",
+        ),
+    ),
+    *_in(
+        "lora_lessons/preferences.py",
+        (
+            "the parts of a DPO step weigh more than the whole",
+            " * (len(part) / len(which))",
+            "",
+            "test_preferences.py::test_a_step_in_parts_or_with_checkpointing_is_the_same_step",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l15_your_own/learning.py",
+        (
+            "lesson 15 holds an adapter against itself",
+            "with torch.no_grad(), preferences.adapter_off(model):",
+            "with torch.no_grad():",
+            "lessons/l15_your_own/test_preferences.py::test_the_reference_is_the_base_though_the_adapter_has_learned_before",
+        ),
+        (
+            "of a pair only one answer is planned for",
+            "batch_size=a_pair * how.batch_size,",
+            "batch_size=how.batch_size,",
+            "lessons/l15_your_own/test_preferences.py::test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/tokens.py",
+        (
+            "an empty think block is learned without a word",
+            "if _EMPTY.match(text.taught):",
+            "if _EMPTY.match(text.given):",
+            "tools/checking/test_families.py::test_a_think_block_that_every_answer_would_begin_with_is_named_and_without_thinking_it_is_gone",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/templates.py",
+        (
+            "a setting is advised that does not help",
+            "if answered.startswith(asked):",
+            "if answered:",
+            "tools/checking/test_families.py::test_a_template_that_never_writes_what_it_asks_with_says_so_and_no_setting_is_advised",
+        ),
+        (
+            "a line of a file brings a template of its own",
+            "if taken := [name for name in settings or {} if name in own]:",
+            "if taken := [name for name in () if name in own]:",
+            "tools/checking/test_families.py::test_what_a_template_cannot_be_shown_is_a_sentence",
+        ),
+    ),
+    *_in(
         "lora_lessons/tools/checking/records.py",
         (
             "one broken row of a table costs the rows after it",

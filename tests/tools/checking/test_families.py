@@ -12,6 +12,7 @@ from chat_templates import tokenizer_of
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
+from lora_lessons.tasks.conversations import chat_text
 from lora_lessons.tools import checking
 from lora_lessons.tools.checking import template
 
@@ -114,6 +115,16 @@ def test_a_question_and_an_answer_whose_border_becomes_one_token_are_named():
     trl = pytest.importorskip("trl.data_utils")
     asked = trl._tokenize(qwen, [ASK], add_generation_prompt=True)["input_ids"]
     assert trl.common_prefix_length(asked, trl._tokenize(qwen, TALK)["input_ids"]) < len(asked), "TRL says it, too"
+
+
+@pytest.mark.parametrize("name", ["qwen3", "qwen3_6", "glm4moe", "nemotron_3_nano", "qwen2_5", "gemma4"])
+def test_what_is_learned_is_what_trls_own_helper_makes_of_it(name):
+    helpers = pytest.importorskip("trl.data_utils")
+    made, messages = tokenizer(name), [ASK, call()]
+    record = {"prompt": messages[:1], "completion": messages[1:], **PLAIN}
+    theirs = helpers.apply_chat_template(record, made, tools=TOOLS)
+    ours = chat_text(made, {"messages": messages, "tools": TOOLS, **PLAIN})
+    assert ours.given == theirs["prompt"] and ours.taught.removesuffix("</s>") == theirs["completion"].rstrip()
 
 
 # ---- tools ----

@@ -48,7 +48,8 @@ def check(
 ) -> int:
     """Find the mistakes in a training file.
 
-    The file is only read, and a bad line never costs the good ones. Personal data is pointed at, never printed. The exit
+    The file is only read, and a bad line never costs the good ones. A line's tools and chat_template_kwargs go to the
+    base's chat template, as in TRL. Personal data is pointed at, never printed. The exit
     status is 0 when every line can be used, 1 when some cannot, and 2 when the file cannot be read at all.
     """
     if max_tokens is not None and max_tokens < 1:

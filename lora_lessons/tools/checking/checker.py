@@ -218,7 +218,7 @@ class _Check:
                 note(code, severity, None, sentence)
         if (few := self.good) < FEW:
             note("too_few", LOOK if few < LEAST else NOTE, None, _few(few))
-        if (share := in_longest_tenth(self.taught)) > 0.5:
+        if not self.compared.pairs and (share := in_longest_tenth(self.taught)) > 0.5:
             words = f"the longest tenth of the answers holds {share:.0%} of what is learned"
             note("unbalanced", NOTE, None, f"{words}, so the loss is mostly theirs: shorten or split them.")
 

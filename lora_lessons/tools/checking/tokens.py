@@ -87,12 +87,18 @@ def _sizes(text: ChatText, encoded: Encoded, limit: int | None, example: Example
 
 # What a template makes of an answer, by the line.
 REMARKS = {
-    "empty_think_block": "the template begins its answer with an empty think block, and that is learned, so the model learns not "
-    "to think (trl#6361): write the thinking into reasoning_content, or, if it should answer at once, add "
-    '"chat_template_kwargs": {"enable_thinking": false}, and ask it so, too.',
+    # seen by others: hiyouga/LlamaFactory#9092 (2025-09-08); in templates of TRL's own, huggingface/trl#6361 (2026-07-12)
+    "empty_think_block": "the template begins its answer with an empty think block, which is learned, so the model learns not "
+    "to think (LlamaFactory#9092, trl#6361). Write the thinking into the message's reasoning_content; or, if it should answer at "
+    'once, add "chat_template_kwargs": {"enable_thinking": false} to the line, and ask it with that, too.',
+    # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
+    "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
+    "(transformers#44301): take it out, or write it into the content, between <think> and </think>.",
     "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: give an object in their "
     "place.",
 }
+# how files call the thinking of a message
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
 
 
@@ -100,6 +106,9 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
     """The codes of what the template made of the last answer, and of tool calls anywhere."""
     if _EMPTY.match(text.taught):
         yield "empty_think_block"
+    thoughts = [str(messages[-1].get(name) or "").split() for name in THOUGHTS]
+    if any(thoughts) and not any(words and words[-1] in text.given + text.taught for words in thoughts):
+        yield "thinking_left_out"
     texts = [call.get("arguments") for message in messages for call in calls_in(message)]
     if any(isinstance(one, str) and one and json.dumps(one) in text.given + text.taught for one in texts):
         yield "arguments_as_text"

@@ -90,6 +90,11 @@ def test_a_think_block_that_every_answer_would_begin_with_is_named_and_without_t
     assert "think" not in said and "21 degrees" in said
 
 
+def test_thinking_that_the_template_does_not_write_is_named(codes):
+    for field in ("thinking", "reasoning", "reasoning_content"):
+        assert set(codes("qwen2_5", [ASK, {**TALK[1], field: "Look it up."}])) == {"thinking_left_out"}
+
+
 @pytest.mark.parametrize("name", NEMOTRONS)
 def test_plain_answers_that_a_thinking_template_refuses_are_told_what_helps(codes, name):
     (one,) = codes(name, TALK).values()

@@ -97,6 +97,6 @@ def parted(chosen: Sequence[dict[str, Any]], rejected: Sequence[dict[str, Any]])
     at_most = min(len(one_way), len(other)) - 1
     shared = next((n for n in range(at_most) if one_way[n] != other[n]), at_most)
     if not shared or {one_way[shared][0], other[shared][0]} != {"assistant"}:
-        reason = f"chosen and rejected differ from message {shared + 1} on, which is no answer in both"
-        raise Fault("prompt_not_shared", f"{reason}: give them the same messages up to the two answers.")
+        reason = f"chosen and rejected differ before they answer, in message {shared + 1}"
+        raise Fault("prompt_not_shared", f"{reason}: give both the same messages up to the two answers.")
     return {"prompt": list(chosen[:shared]), "chosen": list(chosen[shared:]), "rejected": list(rejected[shared:])}

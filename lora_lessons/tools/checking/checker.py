@@ -10,7 +10,7 @@ from typing import Any
 
 from ...tasks.conversations import answers_in
 from ...tasks.jsonl import Fault
-from ...tasks.preferences import is_pair
+from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
 from .layouts import GUESSED, KNOWN, UNREAD, conversation
@@ -171,7 +171,9 @@ class _Check:
             cut = f"it has {longest:,} tokens, and TRL cuts what stands behind {TRL_CUTS:,} without a word"
             self.found.add("cut_by_trl", NOTE, line, f"{cut}: set max_length there. This course cuts nothing.")
         private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
-        for name in [name for name in UNREAD if not pair and example.get(name) not in (None, "", [], {})]:
+        for name in [
+            name for name in UNREAD if not (pair and name in SIDES) and example.get(name) not in (None, "", [], {})
+        ]:
             judges = name == "label"  # whether the answer is a good one
             todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
             reason = f"what its field {name} says is not read: {todo}."

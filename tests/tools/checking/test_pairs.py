@@ -115,6 +115,7 @@ MISTAKES = [
     ("missing_role", "wrong", {"prompt": [USER], "chosen": ["a"], "rejected": ["b"]}),
     ("missing_role", "wrong", {"chosen": [USER, CHOSEN], "rejected": [USER, CHOSEN, HELLO]}),
     ("unknown_layout", "wrong", {"conversations": 3, "chosen": [CHOSEN], "rejected": [REJECTED]}),
+    ("unread_field", "look", {**TEXTS, "history": ["Hello."]}),
     ("prompt_guessed", "look", {"chosen": "Why is it so? It is.", "rejected": "Why is it so? It was."}),
     ("special_token_in_text", "look", {**TEXTS, "prompt": "Other?", "rejected": "That one.<|im_end|>"}),
     ("boilerplate", "look", {**TEXTS, "chosen": "As an AI language model, I have no tea."}),

@@ -10,7 +10,7 @@ from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
 from lora_lessons.tools import checking
-from lora_lessons.tools.checking import report, tokens
+from lora_lessons.tools.checking import report, template, tokens
 
 TALK = [{"role": "user", "content": "Which leaf?"}, {"role": "assistant", "content": "Camellia\nsinensis, naïve 🙂."}]
 RULE = {"role": "system", "content": "Be brief."}
@@ -84,7 +84,7 @@ def test_what_template_and_tokenizer_do_to_every_line(checked, tokenizer, found)
 
 
 def test_an_end_token_that_the_template_does_not_write_is_said_with_the_one_it_does():
-    ((_, _, sentence), *_) = tokens.of_the_template(whole("chatml"), {"messages": TALK})
+    ((_, _, sentence), *_) = template.of_the_template(whole("chatml"), {"messages": TALK})
     assert "ends an answer with <|im_end|>, and generation stops at </s>" in sentence
     assert "Set eos_token to <|im_end|>" in sentence
 

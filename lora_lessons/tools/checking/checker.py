@@ -168,12 +168,11 @@ class _Check:
             self.found.add(code, LOOK, line, sentence)
         longest = max(sizes.total, sizes.rejected.total if sizes.rejected else 0)
         if self.tokenizer and longest > TRL_CUTS:
-            cut = f"it has {longest:,} tokens, and TRL cuts what stands behind {TRL_CUTS:,} without a word"
-            self.found.add("cut_by_trl", NOTE, line, f"{cut}: set max_length there. This course cuts nothing.")
+            cut = f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing"
+            self.found.add("cut_by_trl", NOTE, line, f"{cut}: set their max_length. This course cuts nothing.")
         private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
-        for name in [
-            name for name in UNREAD if not (pair and name in SIDES) and example.get(name) not in (None, "", [], {})
-        ]:
+        beside = [name for name in UNREAD if not (pair and name in SIDES)]
+        for name in [name for name in beside if example.get(name) not in (None, "", [], {})]:
             judges = name == "label"  # whether the answer is a good one
             todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
             reason = f"what its field {name} says is not read: {todo}."

@@ -225,7 +225,7 @@ def test_a_line_that_trl_would_cut_is_named_with_its_default(tmp_path):
         one.code: one for one in checking.check(tmp_path / "x.jsonl", tokenizer("qwen3_instruct_2507")).problems
     }
     one = problems["cut_by_trl"]
-    assert (one.severity, one.lines) == ("note", (2,)) and "behind 1,024" in one.sentence
+    assert (one.severity, one.lines) == ("note", (2,)) and "keep the first 1,024" in one.sentence
     assert not_a_sentence(f"In line 2, {one.sentence}") == ""
     trl = pytest.importorskip("trl")
     for config in (trl.SFTConfig, trl.DPOConfig):

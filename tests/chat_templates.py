@@ -76,7 +76,10 @@ def tokenizer_of(template, begin=True, merged="he"):
 
     tokens = ["<unk>", "<s>", "</s>", *MARKS, *sorted(pre_tokenizers.ByteLevel.alphabet()), merged]
     made = Tokenizer(kinds.BPE({token: i for i, token in enumerate(tokens)}, [tuple(merged)]))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False), decoders.ByteLevel()
+    made.pre_tokenizer, made.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        decoders.ByteLevel(),
+    )
     if begin:
         made.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "additional_special_tokens": MARKS}

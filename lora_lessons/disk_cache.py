@@ -15,7 +15,16 @@ from .machine import version
 from .paths import cache_dir, sources
 
 # The code that builds what is counted, and counts it, relative to the package.
-LEDGER = ("*.py", "memory/*.py", "training/*.py", "models/*.py", "quant/*.py", "fast/*.py", "tasks/*.py")
+LEDGER = (
+    "*.py",
+    "memory/*.py",
+    "training/*.py",
+    "models/*.py",
+    "models/*.toml",
+    "quant/*.py",
+    "fast/*.py",
+    "tasks/*.py",
+)
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes")
 
 

@@ -1,4 +1,4 @@
-"""What README, CONTRIBUTING, docs/evidence.md and the lessons do not write by hand: minutes, tables, the map, verdict cards."""
+"""What README, CONTRIBUTING, two pages of docs/ and the lessons do not write by hand: minutes, tables, the map, verdict cards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from lora_lessons.run.result import cards
 
 from .sizes_tables import sizes_table, statements_table
 
-FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md")
+FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md", "docs/commands.md")
 _MADE = re.compile(
     r"(?P<begin><!-- `python -m workshop readme` makes the (?P<what>[\w ]+) -->\n).*?(?P<end>\n<!-- end of the (?P=what) -->)",
     re.S,
@@ -63,6 +63,7 @@ def made(text: str) -> str:
         "table of sizes": sizes_table,
         "statements at three sizes": statements_table,
         "map of the house": house_map,
+        "names that a plan knows": names_known,
     }
     return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)
 
@@ -107,6 +108,11 @@ def lessons_table() -> str:
             f"| [{number}](notebooks/{path.name}) | {question(path)} | {read} | {exercises} | {minutes} | {memory}{besides} | {judged} |"
         )
     return "\n".join([*rows, "", *(f"- {way}" for way in ways())])
+
+
+def names_known() -> str:
+    """The models that `lora-lessons plan` knows by name."""
+    return ", ".join(f"`{name}`" for name in models.KNOWN)
 
 
 def took(path: Path) -> tuple[str, str]:

@@ -13,8 +13,8 @@ from ..paths import expanded, ledgers_measured
 from .options import EXIT_OK, absolute_path, in_switches, names, path_or_name, shown
 
 MODEL = (
-    "Llama-2-7B, Mistral-7B, Qwen2.5-7B, Llama-3-8B, Llama-2-70B, Llama-3-70B, a name that `lora-lessons base` lists, a folder "
-    "with config.json, a .gguf file, or a hub id."
+    "A model that is known by name, such as Llama-3.1-8B, Qwen3-8B, Gemma-3-4B or gpt-oss-20b (docs/commands.md has all), a name "
+    "that `lora-lessons base` lists, a folder with config.json, a .gguf file, or a hub id."
 )
 # The code that gives the answer, beside the ledger's own: an answer is kept until one of these files changes.
 ANSWERED_BY = ("cli/plan.py", "cli/options.py", "tools/planning/*.py", "tools/export/gguf/names.py")
@@ -76,7 +76,7 @@ def plan(
 
     where = expanded(model)
     config = where / "config.json"
-    if (gpu is None and cards is None) or models.is_hub_id(model) or where.is_file():
+    if (gpu is None and cards is None) or _asks_the_hub(model) or where.is_file():
         reply = answer()  # whose card is here, what a hub says today and what a file holds is asked anew
     else:
         key = [
@@ -95,7 +95,7 @@ def plan(
 
 def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict[str, Any], as_json: bool) -> str:
     """The plan in words, or as JSON. The libraries are imported only here: an answer that is known waits for none."""
-    if models.is_hub_id(model):
+    if _asks_the_hub(model):
         models.fetch_config(model)  # before anything slow: where no hub answers, that is the answer
     from .. import memory
     from ..tools import planning
@@ -134,6 +134,10 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
         planning.ASSUMED,
     ]
     return "\n".join(filter(None, [*says, *about]))
+
+
+def _asks_the_hub(model: str) -> bool:
+    return models.is_hub_id(model) and not models.known(model)
 
 
 def _not_exported(shape: Any) -> str:

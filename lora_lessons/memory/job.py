@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -18,50 +17,6 @@ from ..models.configs import check_sizes, read_config
 from ..paths import expanded
 from ..training.settings import Settings
 from .bill import FULL, LOSSES
-
-_70B: dict[str, Any] = {
-    "model_type": "llama",
-    "hidden_size": 8192,
-    "intermediate_size": 28672,
-    "num_hidden_layers": 80,
-    "num_attention_heads": 64,
-    "num_key_value_heads": 8,
-    "tie_word_embeddings": False,
-}
-PLANNED: dict[str, dict[str, Any]] = {
-    "Llama-3-8B": {  # meta-llama/Meta-Llama-3-8B; torchtune's llama3_8b has the same sizes
-        "model_type": "llama",
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "tie_word_embeddings": False,
-        "vocab_size": 128256,
-        "max_position_embeddings": 8192,
-    },
-    "Llama-2-70B": _70B | {"vocab_size": 32000, "max_position_embeddings": 4096},
-    "Llama-3-70B": _70B | {"vocab_size": 128256, "max_position_embeddings": 8192},
-}
-KNOWN = models.SHAPES | PLANNED | {name: base.config for name, base in models.NAMED.items()}
-
-
-def by_another_spelling(name: str) -> str:
-    """The name in KNOWN that `name` is but for case, spaces, dashes and dots; "" where it is none."""
-    return next((known for known in KNOWN if _plain(known) == _plain(name)), "")
-
-
-def nearest(name: str) -> list[str]:
-    """The names in KNOWN that `name` may mean, the nearest first."""
-    plain = {_plain(known): known for known in KNOWN}
-    begins = [known for short, known in plain.items() if _plain(name).startswith(short)]
-    close = difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.75)
-    return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s._-]", "", name.lower())
-
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LAYERS = ("ours", "peft")
@@ -187,9 +142,10 @@ def why(error: BaseException) -> str:
 
 
 def shape_of(model: Any) -> Shape:
-    """The shape of a name in KNOWN, "embedded", a folder with config.json, a .gguf file, a hub id, or a transformers config.
+    """The shape of a name that is known, "embedded", a folder with config.json, a .gguf file, a hub id, or a transformers config.
 
-    Nothing is fetched for a name in KNOWN. Raises ModelError in one sentence when there is no such model, or none that can be read.
+    Nothing is fetched for what `models.known` knows. Raises ModelError in one sentence when there is no such model, or none that
+    can be read.
     """
     if isinstance(model, Shape):
         return model
@@ -197,18 +153,19 @@ def shape_of(model: Any) -> Shape:
         return _shape(model.model_type, model.to_dict())
     base = models.named(name := str(model))
     name = base.name if base else name
-    if name in KNOWN:
-        return _shape(name, KNOWN[name])
+    if name in models.KNOWN:
+        return _shape(name, models.KNOWN[name])
+    one = models.known(name)
     try:
         meant = models.which(name, weights=False)
     except ModelError as error:
         if expanded(name).exists():
             raise
-        if known := by_another_spelling(name):
-            return _shape(known, KNOWN[known])
-        raise ModelError(_unknown(name)) from error
+        if not one:
+            raise ModelError(_unknown(name)) from error
+        return _shape(one, models.KNOWN[one])
     if meant.kind == "hub":
-        return _shape(name, models.fetch_config(name))
+        return _shape(one or name, models.KNOWN[one] if one else models.fetch_config(name))
     if meant.kind == "embedded":
         return _shape(meant.name, read_config(models.embedded_folder()))
     place = expanded(name)
@@ -216,8 +173,10 @@ def shape_of(model: Any) -> Shape:
 
 
 def _unknown(name: str) -> str:
-    near = " or ".join(nearest(name))
-    meant = f"did you mean {near}? Otherwise give" if near else f"give one of {', '.join(KNOWN)}, 'embedded',"
+    near = " or ".join(models.nearest(name))
+    meant = (
+        f"did you mean {near}? Otherwise give" if near else "give a name such as Llama-3.1-8B or Qwen3-8B, 'embedded',"
+    )
     return f"I don't know a model called {name!r}: {meant} a folder with config.json, a .gguf file, or a hub id such as 'owner/name'."
 
 

@@ -46,6 +46,7 @@ class Ledger(NamedTuple):
     moments: dict[str, Bill]
     paged: float = 0.0  # bytes of the optimizer that wait in the computer's memory, not on the card
     experts: float = 0.0  # bytes of the base weights that are experts of a mixture
+    loading: float = 0.0  # bytes of the 16-bit weights that NF4 is packed from; 0 where nothing is packed
     left_out: tuple[tuple[str, int], ...] = ()  # weights of experts that no adapter reaches, and their numbers
     half_of: str | None = None  # the model type of which this is the language half
     fast: bool = False  # whether it takes the fast path
@@ -114,6 +115,7 @@ def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledg
         ledger._replace(
             paged=float(paged[n]),
             experts=float(experts),
+            loading=_in_16_bits(ledger.bill, experts, job) if job.method == "qlora" else 0.0,
             left_out=left_out,
             half_of=parts.half_of,
             fast=not plain,
@@ -121,6 +123,11 @@ def _ledgers(shape: Shape, job: Job, peaks: np.ndarray, card: bool) -> list[Ledg
         )
         for n, ledger in enumerate(made)
     ]
+
+
+def _in_16_bits(bill: Bill, experts: float, job: Job) -> float:
+    """The bytes of a base's weights before they are packed to a quarter, which experts never are, and the rest is prepared."""
+    return 4 * (bill.base - experts) + experts + bill.rest / (2 if job.recipe == "hf" else 1)
 
 
 def measure(

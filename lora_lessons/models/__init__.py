@@ -42,7 +42,11 @@ from .precision import best_device as best_device
 from .precision import best_precision as best_precision
 from .precision import card as card
 from .precision import fast_dtype as fast_dtype
+from .shapes import KNOWN as KNOWN
+from .shapes import PUBLISHED as PUBLISHED
 from .shapes import SHAPES as SHAPES
+from .shapes import known as known
+from .shapes import nearest as nearest
 from .shapes import random_base as random_base
 from .shapes import shape as shape
 from .weights import check_finite as check_finite

@@ -1,50 +1,81 @@
-"""Shapes of real 7B models: to count on the meta device, or to fill with random weights in 4 bits."""
+"""Models whose sizes are public, by name: to plan, to count on the meta device, or to fill with random weights in 4 bits.
+
+shapes.toml states their sizes, with the public file of each. Three of them, all called 7B, are those of the lessons.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .loading import keep_trainable
+from .named import NAMED
 from .precision import best_device, fast_dtype
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# Real 7B architectures by their published configurations, for counting on the meta device (no weights).
-SHAPES: dict[str, dict[str, Any]] = {
-    "Llama-2-7B": {
-        "model_type": "llama",
-        "hidden_size": 4096,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 32,
-        "vocab_size": 32000,
-        "max_position_embeddings": 4096,
-    },
-    "Mistral-7B": {
-        "model_type": "mistral",
-        "hidden_size": 4096,
-        "intermediate_size": 14336,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "vocab_size": 32000,
-        "max_position_embeddings": 32768,
-    },
-    "Qwen2.5-7B": {
-        "model_type": "qwen2",
-        "hidden_size": 3584,
-        "intermediate_size": 18944,
-        "num_hidden_layers": 28,
-        "num_attention_heads": 28,
-        "num_key_value_heads": 4,
-        "vocab_size": 152064,
-        "tie_word_embeddings": False,
-        "max_position_embeddings": 32768,
-    },
-}
+
+class Published(NamedTuple):
+    """A model's sizes as public files state them."""
+
+    hub: str  # its id there
+    parameters: int  # the numbers that its published weights hold, each once
+    besides: int  # those of them that are no parameters of what transformers builds
+    source: tuple[str, ...]  # who says so
+    config: dict[str, Any]  # in the words of the hub's config.json
+
+
+def _published() -> dict[str, Published]:
+    table = tomllib.loads((Path(__file__).parent / "shapes.toml").read_text(encoding="utf-8"))
+    sources = table.pop("sources")
+    return {
+        name: Published(
+            row["hub"],
+            row["parameters"],
+            row.get("besides", 0),
+            tuple(sources[source] for source in row["source"]),
+            row["config"] | dict.fromkeys(row.get("none", ())),
+        )
+        for name, row in table.items()
+    }
+
+
+PUBLISHED = _published()
+SHAPES = {name: PUBLISHED[name].config for name in ("Llama-2-7B", "Mistral-7B", "Qwen2.5-7B")}
+# Every config that needs no hub, by the name that means it; a base of NAMED by its own.
+KNOWN = {name: one.config for name, one in PUBLISHED.items()} | {name: base.config for name, base in NAMED.items()}
+# What a name says of how a model was tuned, which changes none of its sizes.
+_TUNED = re.compile(r"(?<![a-z0-9])(?:instruct|chat|it|base|pt|hf|thinking|meta)(?![a-z0-9])")
+
+
+def known(name: str) -> str:
+    """The name in KNOWN that `name` means; "" where it is none.
+
+    In another spelling (case, spaces, dashes, dots), of another tuning ("Llama-3.1-8B-Instruct"), or as the hub has it.
+    """
+    owner, _, own = name.rpartition("/")
+    for one in KNOWN:
+        hub_owner, _, on_the_hub = (PUBLISHED[one].hub if one in PUBLISHED else one).rpartition("/")
+        if owner in ("", hub_owner) and _plain(own) in (_plain(one), _plain(on_the_hub)):
+            return one
+    return ""
+
+
+def nearest(name: str) -> list[str]:
+    """The names in KNOWN that `name` may mean, the nearest first."""
+    plain = {_plain(one): one for one in KNOWN}
+    begins = [one for short, one in plain.items() if _plain(name) and short.startswith(_plain(name))]
+    close = difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.75)
+    return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s._-]", "", _TUNED.sub("", name.lower()))
 
 
 def shape(name: str) -> nn.Module:

@@ -416,10 +416,9 @@ def assert_fit(stage: Any, **setting: Any) -> None:
     )
     texts = [mark["text"] for mark in stage.marks("text")]
     total = f"{bill.total / 1e9:.1f} GB"
-    gb = f"{abs(room - bill.total) / 1e9:.1f} GB"
     assert texts[-2:] == [
         total if left <= edge else f"{total} →",
-        f"fits: {gb} free" if bill.total <= room else f"does not fit: {gb} missing",
+        fitting._fits(room / 1e9, bill.total / 1e9),
     ]
 
 

@@ -53,7 +53,7 @@ def test_an_infinite_number_is_read_as_transformers_writes_it(tmp_path):
 @pytest.mark.parametrize(
     "model, sentence",
     [
-        ("Llama-9", "I don't know a model called 'Llama-9': give one of Llama-2-7B"),
+        ("Llama-9", "I don't know a model called 'Llama-9': give a name such as Llama-3.1-8B"),
         ("./nowhere", "I don't know a model called './nowhere'"),
         ("a/b/c", "I don't know a model called 'a/b/c'"),
     ],

@@ -1227,6 +1227,54 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/tools/planning/margin.py",
+        (
+            "a plan fills a card to its last byte",
+            "return needed <= (1 - 1 / PARTS) * room",
+            "return needed <= room",
+            "tools/planning/test_margin.py::test_what_is_needed_and_its_margin_are_the_card",
+        ),
+        (
+            "the margin is less than the published jobs needed",
+            "PARTS = 6",
+            "PARTS = 7",
+            "memory/test_published.py::test_the_margin_is_the_least_simple_part_of_a_card_that_nine_in_ten_jobs_needed",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/shapes.py",
+        (
+            "whoever's model of the same name is taken for its maker's",
+            'if owner in ("", hub_owner) and',
+            "if",
+            "models/test_shapes.py::test_a_spelling_a_tuning_and_a_hub_id_mean_the_model",
+        ),
+        (
+            "what a config says is null becomes the library's default",
+            '            row["config"] | dict.fromkeys(row.get("none", ())),\n',
+            '            row["config"],\n',
+            "models/test_shapes.py::test_what_a_config_says_is_null_is_not_the_default_of_transformers",
+        ),
+    ),
+    *_in(
+        "lora_lessons/models/shapes.toml",
+        (
+            "a size of a model that is known by name is wrong",
+            "num_hidden_layers = 36, num_attention_heads = 32, num_key_value_heads = 8, head_dim = 128, vocab_size = 151936, tie_word_embeddings = false",
+            "num_hidden_layers = 36, num_attention_heads = 32, num_key_value_heads = 4, head_dim = 128, vocab_size = 151936, tie_word_embeddings = false",
+            "models/test_shapes.py::test_what_transformers_builds_of_the_sizes_has_as_many_numbers_as_were_published[Qwen3-8B]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/memory/prediction.py",
+        (
+            "experts are thought to be unpacked before they are loaded",
+            "return 4 * (bill.base - experts) + experts",
+            "return 4 * bill.base",
+            "models/test_shapes.py::test_the_experts_of_a_mixture_stay_in_16_bits_in_its_plan[gpt-oss-20b]",
+        ),
+    ),
+    *_in(
         "lora_lessons/cli/plan.py",
         (
             "a kept plan survives an edit of its words",

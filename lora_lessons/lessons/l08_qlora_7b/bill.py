@@ -184,14 +184,13 @@ def _fit_words(card: str, about: str, ledger: memory.Ledger, longest: int, made_
     room, total = planning.card_bytes(card), ledger.bill.total
     named = {name.replace(", ", " and "): part for name, part in ledger.bill.parts.items() if part}
     parts = ", ".join(f"{name} {_size(part / memory.GB)}" for name, part in named.items())
-    left = (room - total) / memory.GB
-    fits = f"It fits, and {left:.1f} GB are free" if left >= 0 else f"It does not fit: {-left:.1f} GB are missing"
     length = f"the longest text that fits is {longest:,} tokens" if longest else "not even 32 tokens fit"
     more = f" (the model was made for {made_for:,})" if longest > made_for else ""
     return (
         f"{about}: {total / memory.GB:.1f} GB at the peak of a step, which is {planning.SAID[ledger.moment]}. "
         f"That is {parts}. "
-        f"{card} holds {room / memory.GB:.1f} GB. {fits}; of the lengths on the slider, {length}{more}."
+        f"{card} holds {room / memory.GB:.1f} GB, and a sixth should stay free. It "
+        f"{_fits(room / memory.GB, total / memory.GB)}; of the lengths on the slider, {length}{more}."
     )
 
 
@@ -229,7 +228,7 @@ def fit_scene(
     totals = [ledger.bill.total / memory.GB for ledger in ledgers]
     width = room * next((w for w in (1.5, 3, 6, 12) if w * room >= 1.15 * totals[0]), 24)
     backdrop, ax = _fit_backdrop(card, width)
-    longest = max((n for n, total in zip(stops, totals, strict=True) if total <= room), default=0)
+    longest = max((n for n, total in zip(stops, totals, strict=True) if planning.is_enough(room, total)), default=0)
     made_for = _made_for(model)
     jobs = (
         memory.Job(method, r, seq=n, batch_size=batch_size, gradient_checkpointing=ON[gradient_checkpointing])
@@ -252,7 +251,8 @@ def fit_scene(
         left = ends
     _bar_end(scene, ax, width, len(BILL_COLORS), left, [f"{total:.1f} GB" for total in totals])
     verdicts = [_fits(room, total) for total in totals]
-    scene.text(ax, 0, -1.0, verdicts, [GREEN if total <= room else VERMILION for total in totals], size=12)
+    colors = [GREEN if planning.is_enough(room, total) else VERMILION for total in totals]
+    scene.text(ax, 0, -1.0, verdicts, colors, size=12)
     return scene
 
 
@@ -264,7 +264,12 @@ def _size(gb: float) -> str:
 
 
 def _fits(room: float, total: float) -> str:
-    return f"fits: {room - total:.1f} GB free" if total <= room else f"does not fit: {total - room:.1f} GB missing"
+    """Whether `total` GB fit into `room`, and how much is free or missing."""
+    if planning.is_enough(room, total):
+        return f"fits: {room - total:.1f} GB free"
+    if total <= room:
+        return f"does not fit safely: only {room - total:.1f} GB free"
+    return f"does not fit: {total - room:.1f} GB missing"
 
 
 def _bar_end(scene: Scene, ax: Any, width: float, row: int, ends: Sequence[float], texts: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Does it fit? `cards` says what a card holds, `fit` compares the ledger with it, `sharded` divides it among several cards."""
+"""Does it fit? `cards` says what a card holds, `margin` how much of it stays free, `fit` compares the ledger with it, `sharded` divides it among several."""
 
 from .cards import CARDS as CARDS
 from .cards import card_bytes as card_bytes
@@ -14,13 +14,14 @@ from .fit import as_json as as_json
 from .fit import bill_table as bill_table
 from .fit import describe as describe
 from .fit import in_fp16 as in_fp16
-from .fit import is_enough as is_enough
 from .fit import longest as longest
 from .fit import on_card as on_card
 from .fit import plan as plan
 from .fit import plan_on as plan_on
 from .fit import validated as validated
 from .fit import verdict as verdict
+from .margin import is_enough as is_enough
+from .margin import margin as margin
 from .sharded import CardBill as CardBill
 from .sharded import Cluster as Cluster
 from .sharded import HostBill as HostBill

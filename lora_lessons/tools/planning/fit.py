@@ -13,6 +13,7 @@ from ...memory.job import LONGEST, Job, Shape, shape_of
 from ...memory.prediction import Ledger, check, ledgers, predict
 from ...paths import ledgers_measured
 from .cards import computes_in, find_card
+from .margin import WHY, fits, is_enough, margin
 
 
 class Change(NamedTuple):
@@ -37,11 +38,6 @@ class Plan(NamedTuple):
     @property
     def fits(self) -> bool:
         return is_enough(self.room, self.ledger.bill.total)
-
-
-def is_enough(room: float, needed: float) -> bool:
-    """Whether `needed` bytes fit into `room`: the one place where a plan decides."""
-    return needed <= room
 
 
 def plan(model: Any, job: Job, room: float) -> Plan:
@@ -214,13 +210,6 @@ def verdict(plan: Plan, card: str) -> str:
     return " ".join([*says, validated()])
 
 
-def fits(needed: float, room: float, card: str) -> str:
-    """The answer to every plan, in a sentence: whether `needed` bytes fit into the `room` of `card`, and both in GB."""
-    which = card[0].lower() + card[1:] if card.startswith(("A ", "The ", "Each ")) else f"the {card}"
-    answer = "It fits" if is_enough(room, needed) else "It does not fit"
-    return f"{answer}: {needed / GB:.1f} GB are needed, and {which} holds {room / GB:.1f}."
-
-
 def cards_measured() -> list[str]:
     """The recordings of `lora-lessons bench memory` on a card, by file name; none until someone has run it on one."""
     return [name for name in ledgers_measured() if name != "ledger_processor"]
@@ -230,13 +219,14 @@ def validated() -> str:
     """Whether any card has checked such a plan: a sentence."""
     if cards := cards_measured():
         return f"Plans like this one were checked on {len(cards)} card{'s' * (len(cards) > 1)} (data/measurements/)."
-    return "This plan is not validated on a GPU: no card has measured it yet, so leave some room."
+    return "This plan is not validated on a GPU: no card has measured it yet."
 
 
 def bill_table(ledger: Ledger) -> str:
     """The ledger as lines of text in GB, for the fullest moment, and the total of each other moment."""
     rows = [f"{name:<25}{size / GB:>9.3f} GB" for name, size in ledger.bill.lines.items() if size > 5e5]
     rows += [f"{'total':<25}{ledger.bill.total / GB:>9.3f} GB   {PEAKS[ledger.moment]}"]
+    rows += [f"{'margin':<25}{margin(ledger.bill.total) / GB:>9.3f} GB   {WHY}"]
     if ledger.paged:
         rows += [
             f"{'(paged out)':<25}{ledger.paged / GB:>9.3f} GB   AdamW's moments, which wait in the computer's memory"
@@ -263,6 +253,11 @@ def notes(ledger: Ledger) -> list[str]:
         says.append(
             f"{ledger.experts / GB:.2f} GB of the weights are the experts of a mixture, which stay unpacked: they "
             "are stacked in one weight, and bitsandbytes packs only the weights of Linear layers."
+        )
+    if ledger.loading > ledger.bill.total:
+        says.append(
+            f"Loading: transformers 5.0 to 5.3 may hold all {ledger.loading / GB:.1f} GB of the 16-bit weights on the card before "
+            "they are packed (transformers#43032). From 5.4 on it packs them one by one, as this course does."
         )
     if ledger.left_out:
         numbers = sum(size for _, size in ledger.left_out)
@@ -296,10 +291,12 @@ def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str
         "model": shape.name,
         "job": job.counted(),
         "bill": lines(ledger.bill),
+        "margin": round(margin(ledger.bill.total)),
         "moment": ledger.moment,
         "moments": {name: lines(bill) for name, bill in ledger.moments.items()},
         "paged": round(ledger.paged),
         "experts": round(ledger.experts),
+        "loading": round(ledger.loading),
         "notes": notes(ledger),
         "assumed": {"context_bytes": CONTEXT_BYTES, "slack": SLACK},
         "cards_measured": cards_measured(),

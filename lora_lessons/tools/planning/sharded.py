@@ -11,7 +11,8 @@ from ...memory.build import skeleton
 from ...memory.job import DTYPES, Job, Shape, shape_of
 from ...memory.prediction import check, predict
 from .cards import cards_of, find_card
-from .fit import PEAKS, describe, fits, is_enough, validated
+from .fit import PEAKS, describe, validated
+from .margin import WHY, fits, is_enough, margin
 
 # Blocks that are whole at once: the one in use, and the next, which is on its way (backward_prefetch=BACKWARD_PRE).
 WHOLE_BLOCKS = 2
@@ -234,7 +235,8 @@ def sharded_table(plan: Sharded) -> str:
     """The plan as lines of text in GB: what each card holds, then each computer, and how each line is worked out."""
     rows = [f"Each of {_cards(plan.cluster)}, {PEAKS[plan.moment]}"]
     rows += _rows(plan.card, _card_lines(plan.job))
-    rows += [_row("total", plan.card.total, ""), f"The memory of {_computers(plan.cluster)}"]
+    rows += [_row("total", plan.card.total, ""), _row("margin", margin(plan.card.total), WHY)]
+    rows += [f"The memory of {_computers(plan.cluster)}"]
     rows += _rows(plan.host, _host_lines(plan.job))
     return "\n".join(
         [*rows, _row("total while it trains", plan.host.total, ""), _row("at the start", plan.host.peak, "")]
@@ -254,7 +256,7 @@ def sharded_verdict(plan: Sharded) -> str:
     """Whether it fits on the cards, by how much, what the computer needs, and whether a card ever checked: sentences."""
     host = f"The memory of {_computers(plan.cluster)}: {plan.host.total / GB:.0f} GB, at the start {plan.host.peak / GB:.0f} GB"
     says = [fits(plan.card.total, plan.cluster.room, "Each card"), f"{host}."]
-    if not plan.fits and plan.unshared <= plan.cluster.room:
+    if not plan.fits and is_enough(plan.cluster.room, plan.unshared):
         says.append("Change first: --offload, which keeps the shards in the computer's memory; or more cards.")
     elif not plan.fits:
         nor = "" if plan.cluster.offload else " nor with --offload"

@@ -237,7 +237,7 @@ def config(
     with in_switches():
         lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
     print(f"Written: {shown(out)}. {launch.memory_in_words(machines, sizes)}")
-    if model in models.SHAPES:
+    if model in models.PUBLISHED:
         print(
             f"{model} is a shape without weights: write a folder or a hub id as base in {launcher.JOB} before you start."
         )

@@ -67,11 +67,11 @@ def known(name: str) -> str:
 
 
 def nearest(name: str) -> list[str]:
-    """The names in KNOWN that `name` may mean, the nearest first."""
+    """A few names in KNOWN that `name` may mean, the nearest first."""
     plain = {_plain(one): one for one in KNOWN}
     begins = [one for short, one in plain.items() if _plain(name) and short.startswith(_plain(name))]
     close = difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.75)
-    return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))
+    return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))[:6]
 
 
 def _plain(name: str) -> str:

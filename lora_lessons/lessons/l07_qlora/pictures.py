@@ -52,7 +52,7 @@ def fits(bills: Mapping[str, Bill], model: str, cards: Sequence[str]) -> tuple[F
         ax.text((weights + total) / 2, y, "rest", ha="center", va="center", size=10)
         ax.text(end, y, f"{total:.1f} GB", ha="right", va="center", weight="bold")
         for size in sizes.values():
-            sign, color = ("✓", GREEN) if total <= size else ("✗", VERMILION)
+            sign, color = ("✓", GREEN) if planning.is_enough(size, total) else ("✗", VERMILION)
             circle = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "edgecolor": color}
             ax.text(size, y, sign, color=color, ha="center", va="center", weight="bold", bbox=circle, zorder=3)
         words.append(f"{name}: {total:.1f} GB, {weights:.1f} of them weights")

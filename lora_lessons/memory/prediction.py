@@ -259,7 +259,9 @@ def why_plain(shape: Shape, job: Job, card: bool) -> str:
     job = replace(job, seq=1, batch_size=1, gradient_checkpointing=False, optimizer="adamw")
 
     def made() -> dict[str, Any]:
-        return {"why": way.why_plain(build(shape, job, blocks=1, card=card)[0], job, card)}
+        parts = parts_of(shape, job.target_modules)
+        blocks = 1 if parts.before < parts.blocks else None  # of a model that cannot be cut, all
+        return {"why": way.why_plain(build(shape, job, blocks=blocks, card=card)[0], job, card)}
 
     why_not: str = once("way", [shape.text, job.counted(), card], ["why"], made)["why"]
     return why_not

@@ -82,6 +82,20 @@ def test_the_experts_of_a_mixture_stay_in_16_bits_in_its_plan(name):
     assert ledger.bill.weights < ledger.loading < 1.001 * 2 * whole
 
 
+def test_a_model_whose_first_blocks_are_none_by_themselves_is_counted_whole():
+    """Gemma 4's small ones: the last 18 of 42 blocks use the keys and values of earlier ones, which one block has not."""
+    config = memory.shape_of("google/gemma-4-E4B-it").config().to_dict() | {
+        "vocab_size": 256,
+        "vocab_size_per_layer_input": 256,
+    }
+    small = AutoConfig.for_model(
+        **config | {"hidden_size": 64, "intermediate_size": 128, "hidden_size_per_layer_input": 16}
+    )
+    parts = memory.parts_of(memory.shape_of(small), "all-linear")
+    assert parts.before == parts.blocks == 42
+    assert memory.predict(small, Job("lora", r=1, seq=64)).bill.total > 0
+
+
 def test_a_model_that_cannot_be_counted_is_refused_by_what_it_is():
     with pytest.raises(ModelError, match=r"^Qwen3.5-9B: this qwen3_5_text carries a state from token to token"):
         memory.predict("Qwen/Qwen3.5-9B", Job())

@@ -1273,6 +1273,12 @@ SABOTAGES: list[Sabotage] = [
             "return 4 * bill.base",
             "models/test_shapes.py::test_the_experts_of_a_mixture_stay_in_16_bits_in_its_plan[gpt-oss-20b]",
         ),
+        (
+            "one block is built of a model that cannot be cut",
+            "blocks = 1 if parts.before < parts.blocks else None",
+            "blocks = 1",
+            "models/test_shapes.py::test_a_model_whose_first_blocks_are_none_by_themselves_is_counted_whole",
+        ),
     ),
     *_in(
         "lora_lessons/cli/plan.py",

@@ -68,9 +68,9 @@ def known(name: str) -> str:
 
 def nearest(name: str) -> list[str]:
     """A few names in KNOWN that `name` may mean, the nearest first."""
-    plain = {_plain(one): one for one in KNOWN}
-    begins = [one for short, one in plain.items() if _plain(name) and short.startswith(_plain(name))]
-    close = difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.75)
+    said, plain = _plain(name), {_plain(one): one for one in KNOWN}
+    begins = [one for short, one in plain.items() if said.startswith(short) or (said and short.startswith(said))]
+    close = difflib.get_close_matches(said, plain, n=2, cutoff=0.75)
     return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))[:6]
 
 

@@ -88,10 +88,10 @@ def test_a_shorter_text_is_the_last_thing_to_change():
     made = planning.plan(
         "Qwen2.5-7B",
         memory.Job("qlora", batch_size=4, gradient_checkpointing=False, fast=False),
-        planning.card_bytes(8),
+        planning.card_bytes(9.6),
     )
     assert not made.fits and made.changes[-1].total <= made.room and made.changes[-1].job.seq == 1024
-    said = planning.verdict(made, "8 GB")
+    said = planning.verdict(made, "9.6 GB")
     assert all(word in said for word in ("checkpointing", "one sequence at a time", "paged_adamw_8bit"))
     assert "sequences of at most" not in said
     tight = planning.plan("Qwen2.5-7B", memory.Job("qlora", seq=8192), planning.card_bytes(8))
@@ -106,6 +106,6 @@ def test_a_change_that_the_model_does_not_allow_is_not_advised():
 
 def test_the_step_to_the_courses_recipe_is_that_recipe():
     """And not what is left of the other: its layers, and its AdamW."""
-    changes = planning.plan("Qwen2.5-7B", Job(recipe="hf"), planning.card_bytes(8)).changes
+    changes = planning.plan("Qwen2.5-7B", Job(recipe="hf"), planning.card_bytes(9.6)).changes
     (step,) = [change for change in changes if "recipe course" in change.what]
     assert (step.job.layer, step.job.optimizer, step.job.recipe) == ("ours", "adamw", "course")

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ... import models
 from ...course.exercises import answered, exercise
@@ -35,6 +34,39 @@ def _ids(given: Any) -> list[int] | None:
 
 
 NO_IDS = "Return the token ids, a list of whole numbers: a text becomes ids by tokenizer(text)['input_ids']."
+
+
+@exercise("14.10", "Short answers end, and long ones run on", difficulty=1, minutes=5)
+def exercise_14_10(fitting: Callable[[Sequence[Encoded], int], tuple[list[Encoded], list[int]]]) -> str | None:
+    # tokens of the question and of the answer; 2 is the end, and the last but one has an earlier answer in it
+    shapes = ((2, 3), (4, 4), (3, 3), (5, 4), (6, 2))
+    rows = [_row(question, answer, seed=answer) for question, answer in shapes]
+    rows = [Encoded(_ended(row.input_ids), _ended(row.labels)) for row in rows]
+    rows[3].input_ids[3] = rows[3].labels[3] = 2
+    given = [(row.input_ids.clone(), row.labels.clone()) for row in rows]
+    got = answered(fitting(list(rows), 6))
+    if isinstance(got, list):
+        return "Return two things: the examples that fit, and the numbers of the others. What goes in silence is not missed."
+    if not isinstance(got, tuple) or len(got) != 2 or not all(isinstance(row, Encoded) for row in got[0]):
+        return "Return a pair: a list of Encoded, and a list of numbers."
+    whole, left_out = got
+    if any(not torch.equal(row.input_ids, ids) for row, (ids, _) in zip(rows, given, strict=True)):
+        return "The examples that came in have changed: leave them as they are."
+    lengths = [len(row.input_ids) for row in whole]
+    if max(lengths, default=0) > 6:
+        return f"An example of {max(lengths)} tokens does not fit into 6: the question's tokens count, too."
+    if any(not any(torch.equal(one.input_ids, row.input_ids) for row in rows) for one in whole):
+        return (
+            "Still broken: an example was cut to fit, and its end is gone. An end in the middle, of an earlier answer, does "
+            "not help. Keep an example whole, or leave it out."
+        )
+    if 6 not in lengths:
+        return "An example of exactly max_length tokens fits, and you left it out."
+    if lengths != [5, 6]:
+        return f"Of lengths 5, 8, 6, 9 and 8, two fit into 6. You keep {', '.join(map(str, lengths)) or 'none'}."
+    if list(left_out) == [2, 4, 5]:
+        return "The right ones, but their numbers begin at 0."
+    return None if list(left_out) == [1, 3, 4] else f"Left out are the numbers 1, 3 and 4. You return {list(left_out)}."
 
 
 @exercise("14.11", "The answer is right, and the model keeps talking", difficulty=1, minutes=4)
@@ -193,6 +225,45 @@ def exercise_14_15(marked: Callable[[str], str]) -> str | None:
     return f"What is marked reads {taught!r}: it should be both answers, each with its end."
 
 
+@exercise("14.19", "It answers at once, and it used to reason", difficulty=2, minutes=7)
+def exercise_14_19(labels_of: Callable[[list[int], list[int], list[int]], list[int]]) -> str | None:
+    block, question = [40, 41, 42, 43], [5, 6, 7]
+    # three answers, at places 3, 13 and 23: without a thought, with one, and one that quotes the empty block
+    answers = ([*block, 8, 9, 2], [40, 41, 11, 42, 43, 8, 2], [*block, 8, *block, 2])
+    ids = [token for answer in answers for token in (*question, *answer)]
+    labels = [token for answer in answers for token in (*[IGNORED] * len(question), *answer)]
+    got = answered(labels_of(list(ids), list(labels), list(block)))
+    if not isinstance(got, list) or not all(isinstance(one, int) for one in got):
+        return "Return the labels, a list of whole numbers."
+    if len(got) != len(labels):
+        return (
+            f"There is a label for each of the {len(labels)} tokens; you return {len(got)}. The block stays in the text: the "
+            "model reads it, as it will when it is asked not to think."
+        )
+    if any(label not in (IGNORED, token) for label, token in zip(got, ids, strict=True)):
+        return "A label is its own token or IGNORED."
+
+    def skipping(*places: int) -> list[int]:
+        skipped = {place + n for place in places for n in range(len(block))}
+        return [IGNORED if n in skipped else label for n, label in enumerate(labels)]
+
+    if got == skipping(3, 23):
+        return None
+    for wrong, advice in (
+        (skipping(), "Still broken: both empty blocks are taught."),
+        (skipping(3), "The first answer's block is skipped, and the third one's is still taught."),
+        (skipping(3, 23, 28), "The third answer quotes the block: skip it only where an answer begins."),
+        ([IGNORED] * len(labels), "Nothing is taught now. Only the empty blocks are to be skipped."),
+    ):
+        if got == wrong:
+            return advice
+    if IGNORED in got[13:18]:
+        return "The second answer has a thought. It is taught with its tags: skip whole empty blocks, not single tags."
+    if IGNORED in (got[7], got[8], got[27]):
+        return "A part of an answer is skipped as well: only the tokens of the empty block go."
+    return "IGNORED where an answer begins with the whole empty block, for as long as it is; all else as it was."
+
+
 def _tiny() -> Any:
     """A random Llama of two layers, the same every time: a learner's code runs on it at once."""
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -214,42 +285,13 @@ def _row(prompt: int, answer: int, seed: int) -> Encoded:
     return Encoded(ids, ids.masked_fill(torch.arange(prompt + answer) < prompt, IGNORED))
 
 
+def _ended(row: Tensor) -> Tensor:
+    """`row` with the end token, 2, in its last place."""
+    return torch.cat([row[:-1], torch.tensor([2])])
+
+
 def _near(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-4)
-
-
-@exercise("14.16", "The loss falls, and it stammers", difficulty=2, minutes=6)
-def exercise_14_16(training_loss: Callable[[Any, Tensor, Tensor], Tensor]) -> str | None:
-    model, one = _tiny(), _row(2, 8, seed=1)
-    ids, labels = one.input_ids[None], one.labels[None]
-    got = answered(training_loss(model, ids.clone(), labels.clone()))
-    if not isinstance(got, Tensor) or got.numel() != 1:
-        return "Return the loss, a tensor of one number."
-    if not got.requires_grad:
-        return "This loss has no gradient: leave the tensor as it is, without .item() or no_grad."
-    logits, flat = model(ids).logits[0].detach(), labels[0]
-    value = float(got.detach())
-    if _near(value, float(cross_entropy(logits[:-1], flat[1:]))):
-        return None
-    for wrong, name in (
-        (cross_entropy(logits[:-2], flat[2:]), "Still broken: this compares each token with the one two places ahead."),
-        (
-            cross_entropy(logits, flat),
-            "No shift is left: here each token is compared with itself, which it has read already.",
-        ),
-        (cross_entropy(logits[1:], flat[:-1]), "Shifted backwards: each token is compared with the one before it."),
-        (
-            cross_entropy(logits[:-1], ids[0, 1:]),
-            "The shift is right, and the prompt is supervised too: keep its labels at IGNORED.",
-        ),
-        (
-            cross_entropy(logits[:-1], flat[1:], reduction="sum"),
-            "The shift is right. Take the mean over the tokens, not the sum.",
-        ),
-    ):
-        if _near(value, float(wrong)):
-            return name
-    return f"The loss is {float(cross_entropy(logits[:-1], flat[1:])):.4f} here: token i is compared with token i + 1. You gave {value:.4f}."
 
 
 @exercise("14.17", "The same batch in smaller pieces learns something else", difficulty=3, minutes=8)

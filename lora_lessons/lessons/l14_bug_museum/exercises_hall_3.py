@@ -13,12 +13,12 @@ from typing import Any
 
 import bitsandbytes as bnb
 import torch
-from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ... import lora, models
+from ... import models
 from ...course.exercises import answered, exercise
 from . import trials
 from .trials import adamw, gradients, heard, lora_config, loss_of
@@ -118,36 +118,6 @@ class _Refused(Exception):
     """What was returned cannot be tried."""
 
 
-@exercise("14.23", "Perfect in the run, poor from the file", difficulty=2, minutes=8)
-def exercise_14_23(attach: Callable[[Any], torch.optim.Optimizer]) -> str | None:
-    try:
-        outcome = trials.attached(counted(attach), steps=3)
-    except (ValueError, RuntimeError) as error:
-        if "empty parameter list" in str(error) or "does not require grad" in str(error):
-            return (
-                "Nothing is left to learn: A and B were frozen together with the base. Freeze first, attach afterwards."
-            )
-        raise
-    more = outcome.trainable - outcome.in_adapter
-    if outcome.base_moved:
-        return (
-            f"{outcome.base_moved} tensors of the base moved, and the adapter's file holds none of them. Embeddings, norms and "
-            "head have to be frozen, too."
-        )
-    if not outcome.adapter_moved:
-        return "A and B did not move: the optimizer does not hold them."
-    if more > 0:
-        return (
-            f"The base stays as it is, but {more:,} of its numbers still ask for a gradient: each is computed, kept in memory "
-            "and never used. requires_grad_(False) is what freezes."
-        )
-    if outcome.held < outcome.in_adapter:
-        return (
-            f"The optimizer holds {outcome.held:,} of the {outcome.in_adapter:,} numbers in A and B: all should learn."
-        )
-    return None
-
-
 @exercise("14.24", "It fits now, and learns a little", difficulty=2, minutes=6)
 def exercise_14_24(save_memory: Callable[[Any], Any]) -> str | None:
     outcome = trials.checkpointed(counted(save_memory), steps=1)
@@ -220,6 +190,46 @@ def exercise_14_28(gradients_in_fp16: Callable[[Any, Tensor, int], dict[str, Ten
     return None
 
 
+@exercise("14.29", "A second round for last month's adapter", difficulty=1, minutes=5)
+def exercise_14_29(go_on: Callable[[Any, Path], Any]) -> str | None:
+    def loaded(net: Any, folder: Path) -> Any:
+        model = answered(go_on(net, folder))
+        if not isinstance(model, PeftModel):
+            raise _Refused("Return the model with its adapter on it, which is a PeftModel.")
+        return model
+
+    try:
+        outcome = trials.continued(loaded, steps=3)
+    except _Refused as refused:
+        return str(refused)
+    except (ValueError, RuntimeError) as error:
+        if "empty parameter list" in str(error) or "does not require grad" in str(error):
+            return FROZEN
+        raise
+    if not outcome.trainable:
+        return FROZEN
+    if outcome.other_file:
+        return "The folder is another one now: read it, and leave it as it is."
+    if outcome.base_moved:
+        return (
+            f"{outcome.base_moved} tensors of the base moved: only A and B should learn, so do not unfreeze everything."
+        )
+    if abs(outcome.begins - outcome.first_ended) > 1e-3:
+        return (
+            f"It trains, and has forgotten the first round, whose loss begins at {outcome.begins:.2f} where it had ended at "
+            f"{outcome.first_ended:.2f}: that is a fresh adapter. A and B must come from the folder."
+        )
+    if outcome.from_file > outcome.ends + 1e-3:
+        return (
+            "Merged first, a new adapter trains well, but its file holds the second round alone: on the bare base it is not "
+            "what you trained. Go on with the adapter itself."
+        )
+    return None if outcome.moved == outcome.of else f"Only {outcome.moved} of {outcome.of} tensors of A and B moved."
+
+
+FROZEN = "Still frozen: no A and no B asks for a gradient. train() does not change that; from_pretrained has an argument for it."
+
+
 # ---- the hall repaired
 
 
@@ -238,14 +248,6 @@ def add_second(model: Any) -> torch.optim.Optimizer:
     model.add_adapter("second", lora_config())
     model.set_adapter("second")
     return adamw(model.parameters())
-
-
-def attach(net: Any) -> torch.optim.Optimizer:
-    """14.23: freeze everything, then put on what learns."""
-    net.requires_grad_(False)
-    for name in lora.resolve_targets(net, "all-linear"):
-        net.set_submodule(name, lora.LoRALinear(net.get_submodule(name), r=4, lora_alpha=8))
-    return adamw(net.parameters())
 
 
 def save_memory(net: Any) -> Any:
@@ -274,3 +276,8 @@ def gradients_in_fp16(model: Any, ids: Tensor, parts: int) -> dict[str, Tensor]:
     scale = 2.0**12
     (scale * model(input_ids=ids, labels=ids).loss / parts).backward()
     return {name: p.grad.float() / scale for name, p in model.named_parameters() if "lora_B" in name}
+
+
+def go_on(net: Any, folder: Path) -> Any:
+    """14.29: say that the adapter is loaded in order to train."""
+    return PeftModel.from_pretrained(net, str(folder), is_trainable=True)

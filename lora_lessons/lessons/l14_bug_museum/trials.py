@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 
 import bitsandbytes as bnb
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from ... import lora
-from ...adapter import adapter_of, attach_adapter
 from ...files import lasting_scratch
 
 transformers_logging.disable_progress_bar()
@@ -379,33 +377,57 @@ def second_adapter(add_second: Callable[[Any], Any], steps: int = 20) -> Second:
     )
 
 
-class Attached(NamedTuple):
-    """What a hand-made attachment trained."""
+class Continued(NamedTuple):
+    """What a second round of training did to a saved adapter."""
 
+    # numbers that ask for a gradient
     trainable: int
-    # numbers that A and B have
-    in_adapter: int
-    # tensors of the base, and of A and B, that other numbers are in now
+    # tensors of A and B, all and those that moved, and tensors of the base that moved
+    of: int
+    moved: int
     base_moved: int
-    adapter_moved: int
-    # numbers that the optimizer holds
-    held: int
-    # the loss at the end of the run, and with the adapter alone on a fresh copy of the base
-    in_the_run: float
-    from_the_file: float
+    # the loss on the first round's rows, at its end and as the second one begins
+    first_ended: float
+    begins: float
+    # the second round's losses; the loss on its rows at its end, and of its file on a bare model
+    losses: list[float]
+    ends: float
+    from_file: float
+    # whether the first round's folder is another one now
+    other_file: bool
 
 
-def attached(attach: Callable[[Any], torch.optim.Optimizer], steps: int = 20) -> Attached:
-    """Attach, train, and put A and B alone on a fresh copy of the base."""
-    net = tiny_llama()
+def continued(load: Callable[[Any, Path], Any], steps: int = 20) -> Continued:
+    """Save an adapter, `load` it onto a bare model, and let a usual loop train that on OTHER_IDS.
+
+    The embedding's output asks for a gradient, as everyone sets it who uses checkpointing: without that, a frozen model
+    stops in backward.
+    """
     torch.manual_seed(0)
-    optimizer = attach(net)
-    trainable = lora.trainable_parameters(net)
-    adapter = weights_of(net, "lora_")
-    base = {name: tensor for name, tensor in weights_of(net, "").items() if name not in adapter}
-    learn(net, optimizer, steps)
-    fresh = tiny_llama()
-    attach_adapter(fresh, adapter_of(net))
-    held = sum(p.numel() for group in optimizer.param_groups for p in group["params"])
-    sizes = sum(tensor.numel() for tensor in adapter.values())
-    return Attached(trainable, sizes, moved(net, base), moved(net, adapter), held, loss_of(net), loss_of(fresh))
+    first, folder = get_peft_model(tiny_llama(), lora_config()), scratch()
+    learn(first, adamw(first.parameters()))
+    first.save_pretrained(str(folder))
+    kept = {file.name: file.read_bytes() for file in folder.iterdir()}
+    net = tiny_llama()
+    net.enable_input_require_grads()
+    model = load(net, folder)
+    before, begins = weights_of(model, ""), loss_of(model)
+    adapter = {name: tensor for name, tensor in before.items() if "lora_" in name}
+    base = {name: tensor for name, tensor in before.items() if name not in adapter}
+    learned = [p for p in model.parameters() if p.requires_grad]
+    # in a group, as Trainer does: no library minds that the group is empty
+    losses = learn(model, torch.optim.AdamW([{"params": learned}], lr=1e-2), steps, OTHER_IDS)
+    saved = scratch()
+    model.save_pretrained(str(saved))
+    return Continued(
+        sum(p.numel() for p in learned),
+        len(adapter),
+        moved(model, adapter),
+        moved(model, base),
+        loss_of(first),
+        begins,
+        losses,
+        loss_of(model, OTHER_IDS),
+        loss_of(PeftModel.from_pretrained(tiny_llama(), str(saved)), OTHER_IDS),
+        {file.name: file.read_bytes() for file in folder.iterdir()} != kept,
+    )

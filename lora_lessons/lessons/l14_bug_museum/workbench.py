@@ -241,11 +241,11 @@ SHORT = (
 )
 UNSEEN = ("What is the capital of Germany?", "Berlin.")
 STEPS_ON_SHORT = 6
-# 14.16
-SENTENCE = (
-    "The keeper lights the lamp at dusk, trims the wick at midnight, and sleeps when the sun comes up over the water."
-)
-STEPS_ON_ONE_TEXT = 10
+# 14.10: TRL's SFTConfig has 1,024 (1.16), and cuts what is longer; the chats here are short
+MAX_LENGTH = 80
+# 14.19
+THOUGHT, NO_THOUGHT = "<think>\n", "<think>\n\n</think>"
+STEPS_WITHOUT_THOUGHT = 6
 # 14.17: short answers, beside a long one
 ONE_WORD = (("Is tea a drink?", "Yes."), ("Is a stone soft?", "No."), ("Is ice cold?", "Yes."))
 
@@ -332,22 +332,44 @@ def trained_on_short_answers(base: models.Base, rows: Sequence[Encoded]) -> Afte
         return AfterShortAnswers(losses[-1], continued(base, PLAIN.format(question)), after[end].item())
 
 
-class Ahead(NamedTuple):
-    """What a few steps on one text left: the losses, what it says, and the share of tokens right one and two places ahead."""
+def thinking(tokenizer: Any) -> Any:
+    """A copy of `tokenizer` whose template writes a think block before every answer: its `reasoning_content`, or nothing."""
+    other, content = copy.deepcopy(tokenizer), "message['content']"
+    block = "'<think>\n' + (message['reasoning_content'] or '') + '\n</think>\n\n'"
+    other.chat_template = tokenizer.chat_template.replace(
+        f"{content} +", f"({block} if message['role'] == 'assistant' else '') + {content} +"
+    )
+    return other
 
-    losses: list[float]
-    said: str
-    one: float
-    two: float
+
+def without_empty_thoughts(tokenizer: Any, row: Encoded) -> Encoded:
+    """`row`, its empty think blocks read and not taught."""
+    block = torch.tensor(tokenizer(NO_THOUGHT)["input_ids"])
+    labels = row.labels.clone()
+    for start in (row.labels.unfold(0, len(block), 1) == block).all(1).nonzero().flatten().tolist():
+        labels[start : start + len(block)] = IGNORED
+    return row._replace(labels=labels)
 
 
-def trained_on_one_text(base: models.Base, ids: Tensor, labels: Tensor, start: str = "The keeper") -> Ahead:
-    """Train on one text, `ids` (1 × length) with `labels`; then let the model go on from `start`."""
-    with trained(base.model, {"input_ids": ids, "labels": labels}, STEPS_ON_ONE_TEXT, 2e-3) as losses:
-        with torch.no_grad():
-            likeliest = base.model(ids).logits[0].argmax(-1)
-        one, two = ((likeliest[:-k] == ids[0, k:]).float().mean().item() for k in (1, 2))
-        return Ahead(losses, continued(base, start), one, two)
+class AfterThinking(NamedTuple):
+    """What a few steps on answers left: the last loss, and the probability that a thought which was begun is over at once."""
+
+    loss: float
+    empty: float
+
+
+def trained_to_answer(base: models.Base, rows: Sequence[Encoded], prompt: str) -> AfterThinking:
+    """Train on `rows`, then ask with `prompt`, at whose end a think block is open."""
+    with trained(base.model, collate(rows, base.tokenizer.eos_token_id), STEPS_WITHOUT_THOUGHT, 1e-3) as losses:
+        return AfterThinking(losses[-1], probability(base, prompt, NO_THOUGHT.removeprefix(THOUGHT)))
+
+
+@torch.no_grad()
+def probability(base: models.Base, prompt: str, then: str) -> float:
+    """How likely it is that the model goes on with the text `then`, 0 … 1."""
+    read, said = (base.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (prompt, then))
+    logits = base.model(torch.tensor([read + said])).logits[0, len(read) - 1 : -1]
+    return float(logits.log_softmax(-1)[torch.arange(len(said)), said].sum().exp())
 
 
 def uneven(tokenizer: Any, long: Mapping[str, Any]) -> list[Encoded]:

@@ -1,5 +1,7 @@
 """Hall 2 measures what it says: short trainings leave the base bare, BOS is doubled once, and the check names what it can."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny import make_tiny_model
@@ -9,7 +11,7 @@ from lora_lessons.lessons.l14_bug_museum import workbench
 from lora_lessons.lessons.l14_bug_museum.exhibits import catalogue
 from lora_lessons.lessons.l14_bug_museum.shown import named
 from lora_lessons.paths import course_root
-from lora_lessons.tasks import IGNORED, Encoded, collate
+from lora_lessons.tasks import IGNORED, Encoded, collate, encode
 from lora_lessons.tools import checking
 
 
@@ -69,4 +71,38 @@ def test_the_check_names_what_the_exhibits_say_it_names(tokenizer, tmp_path):
     report = checking.check(file, tokenizer)
     assert named("14.12", report.problems) and named("14.15", report.problems) and not named("14.14", report.problems)
     assert named("14.14", checking.check(file, workbench.bos_first(tokenizer)).problems)
-    assert {one.id for one in catalogue().values() if one.hall == 2} == {f"14.{n}" for n in range(11, 18)}
+    assert named("14.10", checking.check(file, tokenizer, max_tokens=70).problems)
+    assert {one.id for one in catalogue().values() if one.hall == 2} == {f"14.{n}" for n in (*range(10, 16), 17, 19)}
+
+
+def test_an_empty_thought_stands_before_every_answer_and_is_read_but_not_taught_when_healthy(tokenizer):
+    chat = [{"role": role, "content": text} for role, text in (("user", "Tea?"), ("assistant", "Yes."))]
+    thinker = workbench.thinking(tokenizer)
+    plain, thought = (
+        encode(thinker, {"messages": some}) for some in (chat, [chat[0], chat[1] | {"reasoning_content": "Hm."}])
+    )
+    healthy = [workbench.without_empty_thoughts(tokenizer, row) for row in (plain, thought)]
+    assert [tokenizer.decode(row.labels[row.labels != IGNORED]) for row in (plain, *healthy)] == [
+        "<think>\n\n</think>\n\nYes.<|im_end|>",
+        "\n\nYes.<|im_end|>",
+        "<think>\nHm.\n</think>\n\nYes.<|im_end|>",
+    ]
+    assert torch.equal(healthy[0].input_ids, plain.input_ids) and torch.equal(healthy[1].labels, thought.labels)
+
+
+def test_trls_own_template_teaches_an_empty_thought_too_and_its_trainer_cuts_at_the_start_kept(tokenizer):
+    """What 14.19 and 14.10 imitate, in the library itself: Qwen3.6's template for training, and the cut at max_length."""
+    trl = pytest.importorskip("trl")
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    template = (Path(trl.__file__).parent / "chat_templates" / "qwen3_6_training.jinja").read_text(encoding="utf-8")
+    chat = [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Yes."}]
+    out = tokenizer.apply_chat_template(
+        chat, chat_template=template, return_dict=True, return_assistant_tokens_mask=True
+    )
+    taught = [token for token, mask in zip(out["input_ids"], out["assistant_masks"], strict=True) if mask]
+    assert tokenizer.decode(taught).startswith("<think>\n\n</think>")
+    rows = [{"input_ids": [5, 6, 7, 8, 2]}, {"input_ids": [5, 6, 2]}]
+    batch = DataCollatorForLanguageModeling(pad_token_id=0, max_length=4)(rows)
+    assert batch["labels"].tolist() == [[5, 6, 7, 8], [5, 6, 2, IGNORED]], "the longer one has lost its end"
+    assert trl.SFTConfig.__dataclass_fields__["max_length"].default == 1024

@@ -127,6 +127,20 @@ def test_the_second_adapter_gets_a_gradient_where_it_is_active_and_nowhere_else(
     assert trials.second_adapter(repaired.add_second, steps=1).heard == 14
 
 
+def test_a_second_round_trains_nothing_in_a_frozen_adapter_and_goes_on_in_one_loaded_to_train():
+    broken, well = trials.continued(load, steps=2), trials.continued(repaired.go_on, steps=2)
+    assert (broken.trainable, broken.moved, broken.losses[0]) == (0, 0, broken.losses[1])
+    assert (well.moved, well.base_moved) == (well.of, 0) and well.losses[1] < well.losses[0]
+    assert well.begins == broken.begins == well.first_ended, "both begin where the first round ended"
+    assert well.from_file == pytest.approx(well.ends, abs=1e-5)
+
+
+def test_without_input_gradients_the_frozen_adapter_is_loud():
+    model = load(tiny_llama(), trials.a_saved_folder(steps=1)[0])
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        one_step(model)
+
+
 @pytest.mark.parametrize(
     "trial, words",
     [
@@ -184,11 +198,8 @@ def tied():
     model.merge_and_unload()
 
 
-def base_left_free():
-    net = tiny_llama()
-    for name in lora.resolve_targets(net, "all-linear"):
-        net.set_submodule(name, lora.LoRALinear(net.get_submodule(name), r=4, lora_alpha=8))
-    one_step(net)
+def again():
+    trials.continued(load, steps=1)
 
 
 def in_fp16():
@@ -205,7 +216,7 @@ def second():
     [
         (lambda: load(tiny_llama(), trials.a_saved_folder(steps=1)[0]), "missing adapter keys"),
         (second, None),
-        (base_left_free, None),
+        (again, None),
         (
             lambda: one_step(get_peft_model(save_memory(tiny_llama()), lora_config("q_proj", "lm_head"))),
             "None of the inputs have requires_grad",

@@ -1,6 +1,8 @@
 """A learner's words find their exhibit, the page of symptoms is current, and the command says what to look at."""
 
 import importlib.util
+import json
+import random
 import re
 from pathlib import Path
 
@@ -23,6 +25,8 @@ def spoken():
 
 
 SAID = spoken()
+# the shares of threads.jsonl that are met, in the half that the matching was tuned on and in the other
+TUNED, HELD_BACK = 0.9, 0.5
 COMPLAINTS = [*SAID.HALL_1, *SAID.HALL_2, *SAID.HALL_3, *SAID.IN_LESSONS]
 
 
@@ -58,6 +62,39 @@ def test_words_that_fit_nothing_find_nothing(words):
 
 
 ELSEWHERE = ["banana bread recipe", "dpo loss is 0", "expected all tensors to be on the same device"]
+# what people ask who have no exhibit's mistake
+OF_OTHER_THINGS = """
+how do I install flash attention on windows
+my docker container can not see the GPU
+the dataset fails to download from the hub
+KeyError: 'text' when I start the trainer
+which learning rate scheduler should I use
+how do I push my adapter to the hub
+wandb asks for a login in my notebook
+the lora I trained for stable diffusion makes blurry faces
+ModuleNotFoundError: No module named 'peft'
+pip cannot find a version of bitsandbytes for my mac
+tokenizer has no padding token, asking to pad but it does not have one
+the PPO trainer's KL explodes and the reward collapses
+how much data do I need for fine-tuning
+ollama create says unsupported architecture
+TypeError: SFTTrainer.__init__() got an unexpected keyword argument 'tokenizer'
+the server needs three seconds for the first token
+my training job is killed by slurm after one hour
+saving a checkpoint fails with no space left on device
+size mismatch for base_model.model.lm_head.weight when loading the adapter
+can I use two GPUs of different size for training
+convert_hf_to_gguf.py says the model architecture is not supported
+the tokenizer splits my domain words into many pieces
+KTO trainer crashes with an index error
+loading the dataset takes forever
+what is the difference between LoRA and prefix tuning
+my reward model gives the same score to every answer
+text encoder lora and unet lora, which one first
+the chat window does not show markdown
+how do I quantize a model to AWQ
+evaluation on MMLU needs too many hours
+""".strip().splitlines()
 
 
 @pytest.mark.parametrize("words", [*ELSEWHERE, "tokenizer is slow", "loss", "loss spikes"])
@@ -67,10 +104,61 @@ def test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so
     assert capsys.readouterr().out.startswith("Nothing here fits well")
 
 
+def doubted(words):
+    """Whether the command says first that nothing fits well."""
+    return not any(match.good for match in search(words)[:3])
+
+
+def test_what_is_asked_of_other_things_is_doubted_in_nine_of_ten_cases():
+    believed = [words for words in OF_OTHER_THINGS if not doubted(words)]
+    assert len(believed) <= len(OF_OTHER_THINGS) / 10, believed
+
+
 def test_most_complaints_fit_well_and_the_command_does_not_doubt_them(capsys):
-    assert sum(any(match.good for match in search(words)[:3]) for _, words in COMPLAINTS) >= 0.85 * len(COMPLAINTS)
+    assert sum(not doubted(words) for _, words in COMPLAINTS) >= 0.8 * len(COMPLAINTS)
     assert cli.main(["symptom", "training loss is great and the model has forgotten everything"]) == 0
     assert "fits well" not in capsys.readouterr().out
+
+
+THREADS = [
+    json.loads(line) for line in Path(__file__).with_name("threads.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+def halves():
+    """The complaints of public threads, split by a seed: those that the matching was tuned on, and those held back."""
+    drawn = list(THREADS)
+    random.Random(29).shuffle(drawn)
+    return drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]
+
+
+def met(one):
+    """Whether a complaint meets its suspect among the first three, undoubted; or, where it is none of ours, the doubt."""
+    first = {match.suspect.id for match in search(one["words"])[:3]}
+    return (
+        bool(first & set(one["suspects"])) and not doubted(one["words"]) if one["suspects"] else doubted(one["words"])
+    )
+
+
+def test_the_complaints_of_threads_say_where_they_are_from_and_name_suspects_that_there_are():
+    assert len(THREADS) >= 100 and sum(not one["suspects"] for one in THREADS) >= 20
+    assert sum(one["date"] >= "2026-04" for one in THREADS) >= 30
+    for one in THREADS:
+        assert set(one) == {"words", "suspects", "thread", "date"} and set(one["suspects"]) <= set(suspects())
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", one["thread"]) and re.fullmatch(r"20\d\d-\d\d-\d\d", one["date"])
+
+
+@pytest.mark.parametrize("half, least", [(0, TUNED), (1, HELD_BACK)])
+def test_complaints_from_threads_meet_their_suspect_or_the_doubt(half, least):
+    """One figure for the half that was tuned on, one for the half that was not."""
+    missed = [one["words"] for one in halves()[half] if not met(one)]
+    assert 1 - len(missed) / len(halves()[half]) >= least, missed
+
+
+@pytest.mark.parametrize("thread", ["bitsandbytes-foundation/bitsandbytes#1849", "unslothai/unsloth#5344"])
+def test_a_mixture_that_stays_in_16_bits_is_found_first(thread):
+    (one,) = (one for one in THREADS if one["thread"] == thread)
+    assert search(one["words"])[0].suspect.id == "lesson 07" and not doubted(one["words"])
 
 
 TEXTBOOK = [
@@ -201,7 +289,7 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     one = catalogue()["14.2"]
     assert said.startswith(f"{one.id}   Suspect: {one.suspect[:40]}") and f"Test: {one.noticed[:40]}" in said
     assert "notebooks/14_bug_museum.ipynb" in said and "https://github.com/huggingface/lerobot/issues/3551" in said
-    assert sum(line[:2] == "14" for line in said.splitlines()) == 3
+    assert said.count("Suspect: ") == 3
     assert cli.main(["symptom", "my cat is orange"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("Nothing here has such a symptom.")

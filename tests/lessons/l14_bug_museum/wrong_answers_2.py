@@ -35,12 +35,21 @@ def marked(template):
     assert whole in template
     return template.replace(whole, {})
 """
-LOSS = """
-def training_loss(model, input_ids, labels):
-    from torch.nn.functional import cross_entropy, pad
-    logits = model(input_ids=input_ids).logits
-    return {}
+FITTING = """
+def fitting(rows, max_length):
+    {}
 """
+FITS = "whole = [row for row in rows if {}]; return whole, [n for n, row in enumerate(rows) if not ({})]"
+UNTAUGHT = """
+def labels_of_answers(ids, labels, block):
+    result = list(labels)
+    for n in range(1, len(ids)):
+        {}
+    return result
+"""
+SKIP = "result[n : n + len(block)] = [IGNORED] * len(block)"
+BLOCK = "ids[n : n + len(block)] == block"
+BEGINS = "labels[n] != IGNORED and labels[n - 1] == IGNORED"
 ACCUMULATE = """
 def accumulate(model, micro_batches):
     total, count = 0.0, sum(int((batch["labels"] != IGNORED).sum()) for batch in micro_batches)
@@ -59,6 +68,55 @@ def pack(rows):
 """
 
 WRONG = {
+    "14.10": [
+        (
+            FITTING.format("return [Encoded(row.input_ids[:max_length], row.labels[:max_length]) for row in rows], []"),
+            "Still broken",
+        ),
+        (
+            FITTING.format(
+                "cut = [Encoded(row.input_ids[:max_length], row.labels[:max_length]) for row in rows]; "
+                "return [row for row in cut if (row.labels == 2).any()], [1, 4]"
+            ),
+            "An end in the middle",
+        ),
+        (FITTING.format("return [row for row in rows if len(row.input_ids) <= max_length]"), "Return two things"),
+        (FITTING.format(FITS.format(*["len(row.input_ids) < max_length"] * 2)), "exactly max_length"),
+        (
+            FITTING.format(FITS.format(*["int((row.labels != IGNORED).sum()) <= max_length"] * 2)),
+            "the question's tokens",
+        ),
+        (
+            FITTING.format(
+                "fits = [len(row.input_ids) <= max_length for row in rows]; "
+                "return [row for row, fit in zip(rows, fits) if fit], [n for n, fit in enumerate(fits, 1) if not fit]"
+            ),
+            "begin at 0",
+        ),
+        (
+            FITTING.format(FITS.format("len(row.input_ids) <= max_length", "len(row.input_ids) > max_length")),
+            "Left out are",
+        ),
+        (FITTING.format("return rows"), "Return two things"),
+    ],
+    "14.19": [
+        ("def labels_of_answers(ids, labels, block): return labels", "Still broken"),
+        (UNTAUGHT.format(f"if {BLOCK}:\n            {SKIP}"), "quotes the block"),
+        (UNTAUGHT.format(f"if {BEGINS} and {BLOCK}:\n            {SKIP}; break"), "the third one's is still taught"),
+        (UNTAUGHT.format("result[n] = IGNORED if ids[n] in block else result[n]"), "not single tags"),
+        (
+            UNTAUGHT.format(f"if {BEGINS} and ids[n] == block[0]:\n            {SKIP}"),
+            "skip whole empty blocks",
+        ),
+        (UNTAUGHT.format("result[n] = IGNORED"), "Nothing is taught"),
+        (
+            UNTAUGHT.format(f"if {BEGINS} and {BLOCK}:\n            result[n : n + 6] = [IGNORED] * 6"),
+            "A part of an answer",
+        ),
+        ("def labels_of_answers(ids, labels, block): return [x for x in labels if x not in block]", "a label for each"),
+        ("def labels_of_answers(ids, labels, block): return torch.tensor(labels)", "a list of whole numbers"),
+        ("def labels_of_answers(ids, labels, block): return [0 if x in block else x for x in labels]", "its own token"),
+    ],
     "14.11": [
         (ENCODE.format(f"prompt + said + end, {MASKED} + said + [IGNORED]"), "still not taught"),
         (ENCODE.format(f"prompt + said, {MASKED} + said"), "Still broken: no end token"),
@@ -132,19 +190,6 @@ WRONG = {
         (MARKED.format("is_answer + on + whole + off + other + whole + done"), "The marks begin too early"),
         (MARKED.format("head + on + said + off"), "the text has changed"),
         ("def marked(template): return [template]", "Return the template"),
-    ],
-    "14.16": [
-        (
-            LOSS.format("model(input_ids=input_ids, labels=pad(labels[:, 1:], (0, 1), value=IGNORED)).loss"),
-            "two places",
-        ),
-        (LOSS.format("cross_entropy(logits[0], labels[0])"), "No shift is left"),
-        (LOSS.format("cross_entropy(logits[0, 1:], labels[0, :-1])"), "Shifted backwards"),
-        (LOSS.format("model(input_ids=input_ids, labels=input_ids).loss"), "the prompt is supervised too"),
-        (LOSS.format("cross_entropy(logits[0, :-1], labels[0, 1:], reduction='sum')"), "not the sum"),
-        (LOSS.format("model(input_ids=input_ids, labels=labels).loss.item()"), "a tensor of one number"),
-        (LOSS.format("model(input_ids=input_ids, labels=labels).loss.detach()"), "no gradient"),
-        (LOSS.format("cross_entropy(logits[0, :-1], labels[0, 1:]) / 2"), "token i is compared with token i + 1"),
     ],
     "14.17": [
         (ACCUMULATE.format(f"{MEAN} / len(micro_batches); loss.backward()"), "the mean of the means"),

@@ -12,12 +12,10 @@ SECOND = """
 def add_second_too(model):
     {}
 """
-ATTACH = """
-def attach_well(net):
-    {before}
-    for name in lora.resolve_targets(net, "all-linear"):
-        net.set_submodule(name, lora.LoRALinear(net.get_submodule(name), r=4, lora_alpha=8))
-    {after}
+AGAIN = """
+def go_on_too(net, folder):
+    model = PeftModel.from_pretrained(net, folder)
+    {}
 """
 BLOCKS = """
 def save_memory_too(net):
@@ -89,30 +87,6 @@ WRONG: dict[str, list[tuple[str, str]]] = {
         ),
         (SECOND.format("return adamw(model.parameters())"), "no adapter called 'second'"),
     ],
-    "14.23": [
-        (ATTACH.format(before="", after="return adamw(net.parameters())"), "of the base moved"),
-        (
-            ATTACH.format(before="", after="net.requires_grad_(False); return adamw(net.parameters())"),
-            "Freeze first, attach afterwards",
-        ),
-        (
-            ATTACH.format(
-                before="net.get_input_embeddings().requires_grad_(False)", after="return adamw(net.parameters())"
-            ),
-            "of the base moved",
-        ),
-        (
-            ATTACH.format(before="", after='return adamw(p for n, p in net.named_parameters() if "lora_" in n)'),
-            "still ask for a gradient",
-        ),
-        (
-            ATTACH.format(
-                before="net.requires_grad_(False)",
-                after='return adamw(p for n, p in net.named_parameters() if "lora_B" in n)',
-            ),
-            "all should learn",
-        ),
-    ],
     "14.24": [
         (BLOCKS.format(before="", which="", reentrant=True), "hands none on"),
         ("def save_memory_too(net): return net", "everything is kept again"),
@@ -171,6 +145,28 @@ WRONG: dict[str, list[tuple[str, str]]] = {
             "    (model.float()(input_ids=ids, labels=ids).loss / parts).backward()\n"
             "    return {n: p.grad for n, p in model.named_parameters() if 'lora_B' in n}",
             "another format",
+        ),
+    ],
+    "14.29": [
+        (AGAIN.format("return model"), "Still frozen"),
+        (AGAIN.format("return model.train()"), "Still frozen"),
+        (AGAIN.format("return model.requires_grad_(True)"), "of the base moved"),
+        ("def go_on_too(net, folder): return get_peft_model(net, lora_config())", "that is a fresh adapter"),
+        (
+            AGAIN.format("return get_peft_model(model.merge_and_unload(), lora_config())"),
+            "holds the second round alone",
+        ),
+        (
+            AGAIN.format("[p.requires_grad_() for n, p in model.named_parameters() if 'lora_B' in n]; return model"),
+            "Only 14 of 28",
+        ),
+        (AGAIN.format("model.base_model.set_adapter('default'); return model.base_model"), "which is a PeftModel"),
+        (
+            AGAIN.format(
+                "again = PeftModel.from_pretrained(net, folder, is_trainable=True); again.save_pretrained(folder); "
+                "(folder / 'more.txt').write_text('x'); return again"
+            ),
+            "leave it as it is",
         ),
     ],
 }

@@ -1896,9 +1896,57 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "one shared word passes for a good fit",
-            "score >= _GOOD and shared >= _WORDS",
-            "score >= _GOOD",
+            "score >= good and evidence >= _EVIDENCE",
+            "score >= good",
             "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/symptoms.py",
+        (
+            "what sounds like another subject is believed as readily",
+            "good = _GOOD if said.isdisjoint(_ELSEWHERE_STEMS) else _GOOD + _FARTHER",
+            "good = _GOOD",
+            "lessons/l14_bug_museum/test_symptoms.py::test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so",
+        ),
+        (
+            "a long complaint fits nothing well",
+            "min(size(asked), _LONGEST)",
+            "size(asked) + _LONGEST",
+            "lessons/l14_bug_museum/test_symptoms.py::test_complaints_from_threads_meet_their_suspect_or_the_doubt",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/exercises_hall_2.py",
+        (
+            "an example that was cut is taken for one that fits",
+            "    if any(not any(torch.equal(one.input_ids, row.input_ids) for row in rows) for one in whole):",
+            "    if False:",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.10]",
+        ),
+        (
+            "an empty think block that an answer quotes may be skipped, too",
+            "    if got == skipping(3, 23):",
+            "    if got in (skipping(3, 23), skipping(3, 23, 28)):",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.19]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/exercises_hall_3.py",
+        (
+            "a second round may begin with a fresh adapter",
+            "    if abs(outcome.begins - outcome.first_ended) > 1e-3:",
+            "    if False:",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.29]",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l14_bug_museum/workbench.py",
+        (
+            "the healthy run of exhibit 14.19 is taught the empty block as well",
+            "        labels[start : start + len(block)] = IGNORED\n",
+            "        pass\n",
+            "lessons/l14_bug_museum/test_hall_2.py::test_an_empty_thought_stands_before_every_answer_and_is_read_but_not_taught_when_healthy",
         ),
     ),
     *_in(

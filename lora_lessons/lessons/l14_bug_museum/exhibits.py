@@ -31,7 +31,7 @@ class Exhibit(NamedTuple):
 
     @property
     def hall(self) -> int:
-        """1 for exhibits 14.1 to 14.9, 2 from 14.11, 3 from 14.21; 0 for one that is repaired in a lesson."""
+        """1 for exhibits 14.1 to 14.9, 2 from 14.10, 3 from 14.20; 0 for one that is repaired in a lesson."""
         return 0 if self.in_lesson else 1 + self.number // 10
 
     @property

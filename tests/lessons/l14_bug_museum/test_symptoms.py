@@ -25,8 +25,6 @@ def spoken():
 
 
 SAID = spoken()
-# the shares of threads.jsonl that are met, in the half that the matching was tuned on and in the other
-TUNED, HELD_BACK = 0.9, 0.5
 COMPLAINTS = [*SAID.HALL_1, *SAID.HALL_2, *SAID.HALL_3, *SAID.IN_LESSONS]
 
 
@@ -61,7 +59,12 @@ def test_words_that_fit_nothing_find_nothing(words):
     assert search(words) == []
 
 
-ELSEWHERE = ["banana bread recipe", "dpo loss is 0", "expected all tensors to be on the same device"]
+ELSEWHERE = [
+    "banana bread recipe",
+    "dpo loss is 0",
+    "expected all tensors to be on the same device",
+    "KTO trainer crashes with an index error",
+]
 # what people ask who have no exhibit's mistake
 OF_OTHER_THINGS = """
 how do I install flash attention on windows
@@ -133,11 +136,9 @@ def halves():
 
 
 def met(one):
-    """Whether a complaint meets its suspect among the first three, undoubted; or, where it is none of ours, the doubt."""
+    """Whether a complaint meets its suspect among the first three; or, where that is none of ours, the doubt."""
     first = {match.suspect.id for match in search(one["words"])[:3]}
-    return (
-        bool(first & set(one["suspects"])) and not doubted(one["words"]) if one["suspects"] else doubted(one["words"])
-    )
+    return bool(first & set(one["suspects"])) if one["suspects"] else doubted(one["words"])
 
 
 def test_the_complaints_of_threads_say_where_they_are_from_and_name_suspects_that_there_are():
@@ -148,11 +149,15 @@ def test_the_complaints_of_threads_say_where_they_are_from_and_name_suspects_tha
         assert re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", one["thread"]) and re.fullmatch(r"20\d\d-\d\d-\d\d", one["date"])
 
 
-@pytest.mark.parametrize("half, least", [(0, TUNED), (1, HELD_BACK)])
-def test_complaints_from_threads_meet_their_suspect_or_the_doubt(half, least):
-    """One figure for the half that was tuned on, one for the half that was not."""
-    missed = [one["words"] for one in halves()[half] if not met(one)]
-    assert 1 - len(missed) / len(halves()[half]) >= least, missed
+# What was measured when the matching was done, of 57 each: 57 met and none wrong in silence, 52 and 3 (before: 43 and 3, 47 and 3).
+@pytest.mark.parametrize("half, least, silent", [(0, 55, 1), (1, 51, 3)], ids=["tuned on", "held back"])
+def test_complaints_from_threads_meet_their_suspect_or_the_doubt(half, least, silent):
+    some = halves()[half]
+    missed = [one["words"] for one in some if not met(one)]
+    assert len(some) == 57 and len(some) - len(missed) >= least, missed
+    assert sum(not doubted(words) for words in missed) <= silent, "a wrong suspect, and no word of doubt"
+    ours = [one for one in some if one["suspects"]]
+    assert sum(not doubted(one["words"]) for one in ours) >= 0.7 * len(ours), "most are not doubted"
 
 
 @pytest.mark.parametrize("thread", ["bitsandbytes-foundation/bitsandbytes#1849", "unslothai/unsloth#5344"])

@@ -1,5 +1,6 @@
 """Hall 2 measures what it says: short trainings leave the base bare, BOS is doubled once, and the check names what it can."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -90,19 +91,31 @@ def test_an_empty_thought_stands_before_every_answer_and_is_read_but_not_taught_
     assert torch.equal(healthy[0].input_ids, plain.input_ids) and torch.equal(healthy[1].labels, thought.labels)
 
 
-def test_trls_own_template_teaches_an_empty_thought_too_and_its_trainer_cuts_at_the_start_kept(tokenizer):
-    """What 14.19 and 14.10 imitate, in the library itself: Qwen3.6's template for training, and the cut at max_length."""
+def test_trls_own_template_for_training_teaches_an_empty_thought_too(tokenizer):
+    """What 14.19 imitates, in the library itself: Qwen3.6's template as TRL 1.16 swaps it in."""
     trl = pytest.importorskip("trl")
-    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
-
     template = (Path(trl.__file__).parent / "chat_templates" / "qwen3_6_training.jinja").read_text(encoding="utf-8")
     chat = [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Yes."}]
     out = tokenizer.apply_chat_template(
         chat, chat_template=template, return_dict=True, return_assistant_tokens_mask=True
     )
     taught = [token for token, mask in zip(out["input_ids"], out["assistant_masks"], strict=True) if mask]
-    assert tokenizer.decode(taught).startswith("<think>\n\n</think>")
-    rows = [{"input_ids": [5, 6, 7, 8, 2]}, {"input_ids": [5, 6, 2]}]
-    batch = DataCollatorForLanguageModeling(pad_token_id=0, max_length=4)(rows)
-    assert batch["labels"].tolist() == [[5, 6, 7, 8], [5, 6, 2, IGNORED]], "the longer one has lost its end"
+    assert tokenizer.decode(taught).startswith(workbench.NO_THOUGHT)
+
+
+def test_trls_trainer_cuts_the_end_of_a_long_answer_as_the_exhibit_does(tokenizer, model, tmp_path):
+    trl = pytest.importorskip("trl")
+    from datasets import Dataset
+
     assert trl.SFTConfig.__dataclass_fields__["max_length"].default == 1024
+    lines = (course_root() / "data" / "persona" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    chats = [{"messages": json.loads(line)["messages"]} for line in lines]
+    long, short = (pick(chats, key=lambda chat: len(encode(tokenizer, chat).input_ids)) for pick in (max, min))
+    settings = trl.SFTConfig(str(tmp_path), max_length=workbench.MAX_LENGTH, use_cpu=True, report_to=[], bf16=False)
+    trainer = trl.SFTTrainer(
+        model, settings, train_dataset=Dataset.from_list([long, short]), processing_class=tokenizer
+    )
+    cut, kept = ([token for token in row["labels"] if token != IGNORED] for row in trainer.train_dataset)
+    ours = encode(tokenizer, long).input_ids[: workbench.MAX_LENGTH].tolist()
+    assert list(trainer.train_dataset[0]["input_ids"]) == ours and cut[-1] != tokenizer.eos_token_id
+    assert tokenizer.eos_token_id in kept[-2:]

@@ -2630,4 +2630,37 @@ SABOTAGES: list[Sabotage] = [
             "experiments/test_sizes.py::test_the_table_has_means_and_intervals_by_seed_and_says_what_is_open_and_what_cannot_be",
         ),
     ),
+    *_in(
+        "lora_lessons/preferences.py",
+        (
+            "a question is read with its padding",
+            "attention_mask=seen.repeat_interleave(count, 0)",
+            "attention_mask=torch.ones_like(seen).repeat_interleave(count, 0)",
+            "test_preferences.py::test_a_question_is_answered_alike_alone_and_beside_a_longer_one",
+        ),
+        (
+            "an answer teaches what stands behind its end",
+            "return answer[: int(ends[0]) + 1] if len(ends) else answer",
+            "return answer",
+            "test_preferences.py::test_a_group_is_sampled_by_its_seed_and_hides_the_question",
+        ),
+    ),
+    *_in(
+        "lora_lessons/experiments/rewards.py",
+        (
+            "written answers are learned beyond the score",
+            "(step.number + 1) % LOOK == 0 and enough()",
+            "(step.number + 1) % LOOK == 0 and not enough",
+            "experiments/test_rewards.py::test_written_answers_are_learned_until_the_score_is_reached",
+        ),
+    ),
+    *_in(
+        "lora_lessons/experiments/recordings.py",
+        (
+            "runs under other settings count as made",
+            'if kept.get("settings") == self.settings else {}',
+            "if kept else {}",
+            "experiments/test_rewards.py::test_recording_goes_on_where_it_was_stopped_and_begins_anew_under_other_settings",
+        ),
+    ),
 ]

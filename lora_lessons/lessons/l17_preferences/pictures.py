@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -44,7 +44,7 @@ def moved(chosen: Sequence[float], rejected: Sequence[float]) -> tuple[Figure, s
     ax.axhline(0, color=GREY, lw=0.8)
     ax.axvline(0, color=GREY, lw=0.8)
     ax.scatter(rejected, chosen, s=30, color=BLUE, zorder=3)
-    ax.text(low, high, "preference learned", color=BLUE, va="top", weight="bold")
+    ax.text((low + high) / 2, 0.1 * low, "preference learned", color=BLUE, ha="center", va="top", weight="bold")
     ax.text(high, low, "preference missed", color=GREY, ha="right", va="bottom", weight="bold")
     ax.set(
         xlabel="rejected answer: change of log p (nats)",
@@ -58,20 +58,18 @@ def moved(chosen: Sequence[float], rejected: Sequence[float]) -> tuple[Figure, s
     )
 
 
-def earned(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]], price: Callable[[Mapping[str, Any]], float]
-) -> tuple[Figure, str]:
-    """Left the mean reward of each step, every seed thin and their mean thick; right what each way forgot, a dot a seed."""
+def earned(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Figure, str]:
+    """Left the mean reward of each step, every seed thin and their mean thick; right how far each way went, a dot a seed."""
     figure = Figure(figsize=(9.4, 3.6))
     left, right = figure.subplots(1, 2, width_ratios=(1.3, 1))
     words = []
     for row, (name, of_way) in enumerate(runs.items()):
         color = (BLUE, ORANGE, PURPLE, GREY)[row]
-        prices = list(map(price, of_way))
-        right.plot(prices, [-row] * len(prices), "o", color=color)
-        right.text(1, -row + 0.2, name, color=INK.get(color, color), weight="bold", va="bottom")
-        told = f"{name}: perplexity {mean(prices):.2f} times the base's"
-        if not of_way[0].get("written"):
+        moved = [run["kl"]["everyday"] for run in of_way]
+        right.plot(moved, [-row] * len(moved), "o", color=color)
+        right.text(0, 0.2 - row, f" {name}", color=INK.get(color, color), weight="bold", va="bottom")
+        told = f"{name}: {mean(moved):.2f} nats from the base"
+        if not of_way[0]["written"]:
             curves = [run["steps"] for run in of_way]
             middle = [mean(step) for step in zip(*curves, strict=True)]
             for one in curves:
@@ -79,8 +77,8 @@ def earned(
             left.plot(range(1, len(middle) + 1), middle, color=color)
             told += f", mean reward from {middle[0]:.2f} to {middle[-1]:.2f}"
         words.append(told)
-    left.set(ylim=(0, 1), xlabel="step", ylabel="mean reward", title="What the sampled answers earned")
-    right.set(ylim=(0.8 - len(runs), 0.8), xlabel="perplexity, times the base's", title="What was forgotten")
+    left.set(ylim=(0, 1.05), xlabel="step", ylabel="mean reward", title="What the sampled answers earned")
+    right.set(xlim=(0, None), ylim=(0.8 - len(runs), 0.8), xlabel="KL divergence (nats)", title="How far from the base")
     right.set_yticks([])
     right.grid(axis="y", visible=False)
     return figure, f"{'; '.join(words)}."

@@ -75,6 +75,6 @@ def test_a_recording_is_replayed_a_line_a_way(kept, capsys, monkeypatch):
     )
     assert when.startswith("Recorded on ") and len(said) == 4
     assert said[0] == "r = 1: 25% → 75% of answers earn the point, 9 words each; perplexity × 1.20"
-    assert "r = 1: perplexity 1.20 times the base's, mean reward from 0.10 to 0.50; " in shown[0][1]
-    assert shown[0][1].endswith("written answers, r = 8: perplexity 1.20 times the base's.")
+    assert "r = 1: 0.20 nats from the base, mean reward from 0.10 to 0.50; " in shown[0][1]
+    assert shown[0][1].endswith("written answers, r = 8: 0.20 nats from the base.")
     assert noted["reward.r8.earned"] == 0.75 and noted["reward.written.forgetting"] == pytest.approx(1.2)

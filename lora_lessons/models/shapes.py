@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class Published(NamedTuple):
+class KnownModel(NamedTuple):
     """A model's sizes as public files state them."""
 
     hub: str  # its id there
@@ -30,11 +30,11 @@ class Published(NamedTuple):
     config: dict[str, Any]  # in the words of the hub's config.json
 
 
-def _published() -> dict[str, Published]:
+def _published() -> dict[str, KnownModel]:
     table = tomllib.loads((Path(__file__).parent / "shapes.toml").read_text(encoding="utf-8"))
     sources = table.pop("sources")
     return {
-        name: Published(
+        name: KnownModel(
             row["hub"],
             row["parameters"],
             row.get("besides", 0),

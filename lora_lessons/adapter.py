@@ -147,32 +147,47 @@ def save_adapter(
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": base_name,
-        "r": adapter.r,
-        "lora_alpha": adapter.lora_alpha,
-        "use_rslora": adapter.use_rslora,
         "target_modules": _shortest(model, set(adapter.A)),
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
         "lora_dropout": 0.0,
     }
-    if ranks := {pattern_of(layer): len(A) for layer, A in adapter.A.items() if len(A) != adapter.r}:
-        config["rank_pattern"] = ranks
-    if adapter.alpha_pattern:
-        config["alpha_pattern"] = {pattern_of(layer): alpha for layer, alpha in adapter.alpha_pattern.items()}
-    tensors: dict[str, Tensor] = {}
+    return write_folder(folder, adapter._replace(origin=origin), config, dtype)
+
+
+def write_folder(
+    folder: Path,
+    adapter: Adapter,
+    config: Mapping[str, Any],
+    dtype: torch.dtype,
+    beside: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write `adapter` to `folder` in PEFT's format, whole or not at all: its ranks and alphas replace those of `config`.
+
+    `beside` are texts by the names of their files. Raises ValueError for NaN or infinity, also where `dtype` makes it,
+    and OSError naming the folder on a full disk.
+    """
     for name, A in adapter.A.items():
         check_update(name, A.to(dtype), adapter.B[name].to(dtype), adapter.scaling(name))
+    tensors: dict[str, Tensor] = {}
     for suffix, part in ((_A, adapter.A), (_B, adapter.B)):
         tensors |= {f"{_PREFIX}{name}{suffix}": tensor.to(dtype).contiguous() for name, tensor in part.items()}
+    settings = {name: value for name, value in config.items() if name not in ("rank_pattern", "alpha_pattern")}
+    settings |= {"r": adapter.r, "lora_alpha": adapter.lora_alpha, "use_rslora": adapter.use_rslora}
+    if ranks := {pattern_of(layer): len(A) for layer, A in adapter.A.items() if len(A) != adapter.r}:
+        settings["rank_pattern"] = ranks
+    if adapter.alpha_pattern:
+        settings["alpha_pattern"] = {pattern_of(layer): alpha for layer, alpha in adapter.alpha_pattern.items()}
     with whole_folder(folder) as temporary:
-        about = {"format": "pt"} | ({"origin": origin} if origin else {})
+        about = {"format": "pt"} | ({"origin": adapter.origin} if adapter.origin else {})
         try:
             save_file(tensors, temporary / ADAPTER_WEIGHTS, metadata=about)
         except SafetensorError as error:  # a full disk, in safetensors' words
             sentence = f"{folder} could not be written ({first_line(error)}): make room there, and save again."
             raise OSError(sentence) from error
-        (temporary / ADAPTER_CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        for file, text in {ADAPTER_CONFIG: json.dumps(settings, indent=2) + "\n", **beside}.items():
+            (temporary / file).write_text(text, encoding="utf-8")
     return folder
 
 

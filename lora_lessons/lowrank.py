@@ -36,6 +36,18 @@ def svd(W: Tensor) -> SVD:
     return SVD(*torch.linalg.svd(W.detach().to(torch.promote_types(W.dtype, torch.float32)), full_matrices=False))
 
 
+def svd_of_product(B: Tensor, A: Tensor) -> SVD:
+    """The SVD of B·A from B (d×r) and A (r×k), without the d×k matrix: r directions, strongest first.
+
+    B = Q_B·R_B and Aᵀ = Q_A·R_A, so B·A = Q_B·(R_B·R_Aᵀ)·Q_Aᵀ, and only the core between them, r×r, needs an SVD.
+    Raises ValueError as `svd`.
+    """
+    Q_B, R_B = torch.linalg.qr(B)
+    Q_A, R_A = torch.linalg.qr(A.T)
+    core = svd(R_B @ R_A.T)
+    return SVD(Q_B @ core.U, core.S, core.Vh @ Q_A.T)
+
+
 def factors(parts: SVD, r: int) -> tuple[Tensor, Tensor]:
     """B (d×r) and A (r×k) of the best rank-r approximation: B·A, with √S on each side.
 

@@ -79,3 +79,15 @@ def test_bad_matrices_are_refused_with_a_sentence():
 def test_relative_error_of_zeros_is_0_or_infinite():
     zeros, ones = torch.zeros(2, 3), torch.ones(2, 3)
     assert lowrank.relative_error(zeros, zeros) == 0 and lowrank.relative_error(zeros, ones) == float("inf")
+
+
+def test_a_products_svd_is_found_from_its_factors():
+    generator = torch.Generator().manual_seed(0)
+    for d, r, k in ((12, 4, 20), (3, 5, 20), (12, 5, 3), (7, 1, 7)):
+        B, A = torch.randn(d, r, generator=generator), torch.randn(r, k, generator=generator)
+        parts, whole = lowrank.svd_of_product(B, A), lowrank.svd(B @ A)
+        assert torch.allclose(parts.S, whole.S[: len(parts.S)], atol=1e-5)
+        assert torch.allclose(parts.U * parts.S @ parts.Vh, B @ A, atol=1e-5)
+        assert torch.allclose(parts.U.T @ parts.U, torch.eye(len(parts.S)), atol=1e-5)
+    with pytest.raises(ValueError, match="finite numbers"):
+        lowrank.svd_of_product(torch.full((3, 2), torch.nan), torch.ones(2, 3))

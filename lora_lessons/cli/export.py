@@ -1,4 +1,4 @@
-"""`lora-lessons export`: an adapter for programs other than Python."""
+"""`lora-lessons export`: an adapter for programs other than Python, and at a smaller rank."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .options import EXIT_FAILED, EXIT_OK, absolute_path, in_switches, names, pa
 
 export = typer.Typer(
     name="export",
-    help="Write an adapter for other programs.",
+    help="Write an adapter for other programs, or at a smaller rank.",
     rich_markup_mode=None,
 )
 
@@ -154,6 +154,35 @@ def formats(
             raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
         tools.table.record(out)
     return EXIT_FAILED if failed else EXIT_OK
+
+
+@export.command()
+def rank(
+    adapter: Adapter,
+    r: Annotated[int, typer.Option("--r", metavar="N", help="The rank to cut to.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=absolute_path,
+            metavar="DIR",
+            help="The folder to write; without it, ADAPTER-rN in the folder where you are.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
+) -> int:
+    """Cut an adapter to a smaller rank.
+
+    Of each update ΔW = scale·B·A, the N strongest directions are left (SVD), in PEFT's format and with the same scale. The
+    table says how much of ‖ΔW‖² that is, for each kind of matrix. The adapter itself stays as it is.
+    """
+    from ..tools.export import rank as smaller
+
+    folder = adapter_folder(adapter)
+    with in_switches():
+        written = smaller.export(folder, r, out or Path.cwd() / f"{folder.resolve().name}-r{r}", overwrite=overwrite)
+    print(smaller.in_words(written))
+    print(f"Written to {in_line(str(shown(written.folder)))}")
+    return EXIT_OK
 
 
 def adapter_folder(name: str) -> Path:

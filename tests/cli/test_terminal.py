@@ -24,7 +24,7 @@ from lora_lessons.tools.checking.report import COLOUR
 
 # `symptom` repeats nothing of what it is given, and imports every room of the course
 VERBS = [[verb.__name__.replace("_", "-")] for verb in (cli.run, *cli.VERBS) if verb is not cli.symptom]
-VERBS += [["export", what] for what in ("gguf", "ollama", "formats")] + [["cluster", "config"]]
+VERBS += [["export", what] for what in ("gguf", "ollama", "formats", "rank")] + [["cluster", "config"]]
 ESCAPE, OVERRIDE = "\\u001b[31m", "\\u202e"
 
 

@@ -1753,6 +1753,12 @@ SABOTAGES: list[Sabotage] = [
             "squares = S.double()",
             "test_lowrank.py::test_rank_for_energy_is_the_smallest_that_suffices",
         ),
+        (
+            "a product's SVD takes its core the wrong way round",
+            "core = svd(R_B @ R_A.T)",
+            "core = svd(R_A @ R_B.T)",
+            "test_lowrank.py::test_a_products_svd_is_found_from_its_factors",
+        ),
     ),
     *_in(
         "lora_lessons/models/parts.py",
@@ -2334,6 +2340,27 @@ SABOTAGES: list[Sabotage] = [
             "return min(1.0, 2 * tail)",
             "return min(1.0, tail)",
             "course/test_blind_judge.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/export/rank.py",
+        (
+            "a cut adapter keeps its lora_alpha, and so gets another scale",
+            "alphas[layer] = _short(scaling * (math.sqrt(r) if adapter.use_rslora else r))",
+            "pass",
+            "tools/export/test_rank.py::test_every_layer_keeps_the_best_of_its_rank_and_its_scale",
+        ),
+        (
+            "a cut takes the first rows of A and columns of B, not the strongest directions",
+            "B[layer], A[layer] = factors(parts, r)",
+            "B[layer], A[layer] = B[layer][:, :r], A[layer][:r]",
+            "tools/export/test_rank.py::test_pefts_own_conversion_comes_to_the_same",
+        ),
+        (
+            "a cut adapter takes the place of the one that it was cut from",
+            "if out.resolve() == folder.resolve():",
+            "if out == folder:",
+            "tools/export/test_rank.py::test_it_is_written_whole_or_not_at_all_and_over_nothing_of_yours",
         ),
     ),
     *_in(

@@ -20,7 +20,7 @@ from ...sums import sha256
 from ...tasks.personal import masked
 from ...tools import checking, inspection
 from ...tools.export import gguf, llamacpp, ollama
-from ...tools.export.model_card import CARD, AboutAdapter, CardRow
+from ...tools.export.model_card import CARD, AboutAdapter, CardRow, base_in_card
 from ...training import Settings
 from .learning import in_four_bits
 from .my_data import COURSES, Choices, MyData
@@ -30,7 +30,6 @@ from .scoring import LONGEST, SideBySide
 
 # Bytes: a base that takes more in 16 bits is not written out by a lesson.
 LARGE = 2e9
-HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 class Exported(NamedTuple):
@@ -54,7 +53,8 @@ def about(
     chosen: Choices = COURSES,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
-    base_name, base_note, loads = _about_base(base.name)
+    trained_on = base_in_card(base.name)
+    base_note = _ROUNDED.format(trained_on.copy) if trained_on.copy else ""
     limits = [
         f"It was scored on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
@@ -67,9 +67,9 @@ def about(
         limits.insert(1, _LEARNED)
     return AboutAdapter(
         name=name,
-        base=base_name,
+        base=trained_on.name,
         base_note=f"{base_note} {_NF4 if in_four_bits(base) else ''}".strip(),
-        loads=loads,
+        loads=trained_on.loads,
         data={
             "file": data.path.name,
             "good lines": f"{data.of:,}",
@@ -109,18 +109,6 @@ def _learned(data: MyData, chosen: Choices) -> str:
     if data.of_pairs:
         return "which of two answers is preferred"
     return "the last answer of each line" if chosen.last_answer_only else "every answer of each line"
-
-
-def _about_base(name: str) -> tuple[str, str, str]:
-    """A base as a card names it: its name on the hub, what to say of the copy that was used, and that copy as Python."""
-    if name == models.EMBEDDED_NAME:
-        copy = "the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1)"
-        return HUB, _ROUNDED.format(copy), 'models.folder("embedded")'
-    if base := models.named(name):
-        copy = f"its makers' {base.file} ({base.hub}, {base.licence}), whose weights were rounded once to 4 to 6 bits (Q4_K_M)"
-        return base.hub.removesuffix("-GGUF"), _ROUNDED.format(copy), f'models.folder("{base.name}")'
-    called = Path(name).name if Path(name).exists() else name
-    return called, "", repr(called)
 
 
 _ROUNDED = "It was trained and scored on {}. On the original weights nothing was measured."

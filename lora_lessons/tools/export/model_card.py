@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from ... import models
 from ...files import read_text, write_text
 from ...outside import in_code, in_markdown
 
 CARD = "README.md"
+HUB = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _MARK = re.compile(r"\n<!-- written by lora-lessons, sha256 ([0-9a-f]{64}): an edited card is not replaced -->\n\Z")
 
 
@@ -47,39 +49,65 @@ class AboutAdapter(NamedTuple):
     limits: Sequence[str]
 
 
+class NamedBase(NamedTuple):
+    """A base as a card names it: a hub id or a name, which copy of it was used ("" where it is that one), and it as Python."""
+
+    name: str
+    copy: str
+    loads: str
+
+
+def base_in_card(name: str) -> NamedBase:
+    """The base that an adapter calls `name`: the course's own by their names on the hub, a folder without its path."""
+    if name == models.EMBEDDED_NAME:
+        copy = "the course's copy of that model, whose weights were rounded once to 4 bits (Q4_1)"
+        return NamedBase(HUB, copy, 'models.folder("embedded")')
+    if base := models.named(name):
+        copy = f"its makers' {base.file} ({base.hub}, {base.licence}), whose weights were rounded once to 4 to 6 bits (Q4_K_M)"
+        return NamedBase(base.hub.removesuffix("-GGUF"), copy, f'models.folder("{base.name}")')
+    called = Path(name).name if Path(name).exists() else name
+    return NamedBase(called, "", repr(called))
+
+
 def model_card(about: AboutAdapter) -> str:
     """The card as text: YAML for the hub, then data, settings, scores, limits and how to load, for people."""
+    parts = [
+        f"# {plain(about.name)}",
+        f"A LoRA adapter for {in_code(about.base)}. {about.base_note}".strip(),
+        "Nobody but its maker has looked at it: fill in below what you know of it.",
+        "## Data",
+        listed(about.data),
+        "The data itself is not published with this card.",
+        "## Training",
+        listed(about.settings),
+        "## Scores",
+        table(["measured", "the base", "with the adapter", "remark"], about.scores),
+        about.condition,
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in about.limits),
+    ]
+    return as_card(about.base, about.loads, parts)
+
+
+def as_card(base: str, loads: str, parts: Sequence[str]) -> str:
+    """Paragraphs of Markdown as a card: YAML for the hub before them, how to ask the adapter and what to fill in after them."""
     data = ModelCardData(
-        base_model=about.base,
+        base_model=base or None,
         base_model_relation="adapter",
         library_name="peft",
         pipeline_tag="text-generation",
         tags=["lora", "adapter"],
     )
-    rows = [f"| {' | '.join(map(_plain, row))} |" for row in about.scores]
-    parts = [
-        f"# {_plain(about.name)}",
-        f"A LoRA adapter for {in_code(about.base)}. {about.base_note}".strip(),
-        "Nobody but its maker has looked at it: fill in below what you know of it.",
-        "## Data",
-        _listed(about.data),
-        "The data itself is not published with this card.",
-        "## Training",
-        _listed(about.settings),
-        "## Scores",
-        "\n".join(["| measured | the base | with the adapter | remark |", "|---|---|---|---|", *rows]),
-        about.condition,
-        "## Limits",
-        "\n".join(f"- {limit}" for limit in about.limits),
+    end = [
         "## How to ask it",
-        _HOW_TO_ASK.replace(
-            "IMPORTED", "from lora_lessons import models\n" * about.loads.startswith("models.")
-        ).replace("BASE", about.loads),
+        _HOW_TO_ASK.replace("IMPORTED", "from lora_lessons import models\n" * loads.startswith("models.")).replace(
+            "BASE", loads
+        ),
         "## To fill in",
         "- What it is meant for, and what not.\n- Where the data came from, and whether you may publish what was learned from it.\n"
         "- A licence: the base's licence holds for the adapter, too.",
     ]
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"))
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join([*parts, *end]) + "\n"))
 
 
 # The adapter's folder is the working folder, so that no path stands in a card.
@@ -115,10 +143,14 @@ def write_card(folder: Path | str, about: AboutAdapter, *, overwrite: bool = Fal
         raise FileExistsError(
             f"{file} was edited, or is not from here: it stays. Pass overwrite=True to replace it, or rename it first."
         )
-    text = model_card(about)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    write_text(file, f"{text}\n<!-- written by lora-lessons, sha256 {digest}: an edited card is not replaced -->\n")
+    write_text(file, signed(model_card(about)))
     return file
+
+
+def signed(text: str) -> str:
+    """A card with the mark that `is_untouched` looks for."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{text}\n<!-- written by lora-lessons, sha256 {digest}: an edited card is not replaced -->\n"
 
 
 def is_untouched(text: str) -> bool:
@@ -127,10 +159,17 @@ def is_untouched(text: str) -> bool:
     return mark is not None and hashlib.sha256(text[: mark.start()].encode()).hexdigest() == mark[1]
 
 
-def _listed(facts: Mapping[str, str]) -> str:
-    return "\n".join(f"- {name}: {_plain(value)}" for name, value in facts.items())
+def listed(facts: Mapping[str, str]) -> str:
+    """Names and values as a list of a card."""
+    return "\n".join(f"- {name}: {plain(value)}" for name, value in facts.items())
 
 
-def _plain(text: str) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows of texts as a table of a card."""
+    lines = [f"| {' | '.join(map(plain, row))} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines])
+
+
+def plain(text: str) -> str:
     """One line of text as it is: what a file is called must not open a heading, a second YAML block or a web page."""
     return in_markdown(" ".join(str(text).split()))

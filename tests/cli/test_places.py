@@ -60,7 +60,7 @@ def words_for(words, callback, name, value):
         default = inspect.signature(callback).parameters[other].default
         if other != name and default is not inspect.Parameter.empty:
             continue
-        text = value if other == name else {"what": "memory", "cards": "2x24"}.get(other, "x")
+        text = value if other == name else {"what": "memory", "cards": "2x24", "r": "2"}.get(other, "x")
         given += [text] if isinstance(about, ArgumentInfo) else [f"--{other.replace('_', '-')}", text]
     return given
 

@@ -34,7 +34,7 @@ class KindOfMatrix(NamedTuple):
     """What is left of the matrices of one kind, such as every q_proj; the shares are None where ΔW was zero."""
 
     name: str
-    count: int
+    matrices: int
     # ‖ΔW‖² after the cut over ‖ΔW‖² before: of all together, and of the layer that keeps least
     kept: float | None
     least: float | None
@@ -65,9 +65,8 @@ def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = Fa
     kinds, weights = by_kind(smaller.energies), folder / ADAPTER_WEIGHTS
     config = read_config(folder / ADAPTER_CONFIG)
     if "init_lora_weights" in config:
-        config["init_lora_weights"] = (
-            True  # these A and B are no start of that name, and some ask for a rank of their own
-        )
+        # these A and B are no start of that name, and some starts ask for a rank of their own
+        config["init_lora_weights"] = True
     numbers = Numbers(weights)
     dtype = numbers.read(numbers.names[0]).dtype
     write_folder(out, smaller.adapter, config, dtype, {CARD: _card(out.name, whole, r, kinds, weights)})
@@ -129,7 +128,7 @@ HEAD = ("matrix", "count", "energy kept", "least in a layer")
 def row(kind: KindOfMatrix) -> tuple[str, ...]:
     """One kind of matrix as the texts of HEAD."""
     shares = (f"{share:.1%}" if share is not None else "–" for share in (kind.kept, kind.least))
-    return in_line(kind.name), str(kind.count), *shares
+    return in_line(kind.name), str(kind.matrices), *shares
 
 
 def in_words(written: Written) -> str:

@@ -51,7 +51,7 @@ def test_the_energies_are_what_the_cut_loses(folder):
     assert together.kept == pytest.approx(sum(e[1] for e in energies.values()) / sum(e[0] for e in energies.values()))
     for kind in kinds:
         shares = [after / before for layer, (before, after) in energies.items() if layer.endswith(kind.name)]
-        assert (kind.count, kind.least) == (2, min(shares)) and min(shares) <= kind.kept <= max(shares)
+        assert (kind.matrices, kind.least) == (2, min(shares)) and min(shares) <= kind.kept <= max(shares)
 
 
 def list_of(adapter):

@@ -69,17 +69,18 @@ MARKS = ["<|im_start|>", "<|im_end|>", "<|eot_id|>"]
 
 
 def tokenizer_of(template, begin=True, merged="he"):
-    """A tokenizer of bytes, and of one pair of them, with this chat template; `begin`: it puts <s> before every text."""
+    """A tokenizer of bytes, and of one pair of them, with this chat template; `begin`: it puts <s> before every text.
+
+    Only a pair of its own may stand across words: without one, text is split into words as gpt-2 does.
+    """
     from tokenizers import Tokenizer, decoders, pre_tokenizers, processors
     from tokenizers import models as kinds
     from transformers import PreTrainedTokenizerFast
 
     tokens = ["<unk>", "<s>", "</s>", *MARKS, *sorted(pre_tokenizers.ByteLevel.alphabet()), merged]
     made = Tokenizer(kinds.BPE({token: i for i, token in enumerate(tokens)}, [tuple(merged)]))
-    made.pre_tokenizer, made.decoder = (
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        decoders.ByteLevel(),
-    )
+    words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=merged == "he")
+    made.pre_tokenizer, made.decoder = words, decoders.ByteLevel()
     if begin:
         made.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 1)])
     special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "additional_special_tokens": MARKS}

@@ -49,7 +49,7 @@ def exercise_17_1(answer_logprobs: Callable[[Tensor, Tensor], Any]) -> str | Non
     logits = _random(2, 5, 7, seed=4).requires_grad_()
     labels = torch.tensor([[IGNORED, IGNORED, 3, 1, 2], [IGNORED, 4, 2, IGNORED, IGNORED]])
     try:
-        got = answered(answer_logprobs(logits, labels))
+        got = answered(answer_logprobs(logits, labels.clone()))  # who writes into it writes into a copy
     except (RuntimeError, IndexError) as error:
         return (
             f"PyTorch stopped ({first_line(error)}). -100 is no place in the vocabulary: put 0 there before gather, and leave "
@@ -173,7 +173,14 @@ def _other_betas(dpo_loss: Callable[[Both, Both, float], Tensor]) -> str | None:
 # ---- 17.3 ----
 
 
-@exercise("17.3", "A reference that takes no room", difficulty=2, minutes=8)
+@exercise(
+    "17.3",
+    "A reference that takes no room",
+    difficulty=2,
+    minutes=8,
+    keeps="reference_of",
+    imports="import torch\n\nfrom lora_lessons import lora\n",
+)
 def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], Any]) -> str | None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
@@ -233,6 +240,11 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
         return (
             None if fits else "Right for two groups of two answers, wrong for another number: use the shapes as given."
         )
+    if torch.allclose(
+        got, torch.zeros(()), atol=1e-6
+    ):  # as GRPO writes it, exp(log p − log p), which is a gradient alone
+        (mine,), (ours,) = (torch.autograd.grad(one, logprobs, retain_graph=True) for one in (got, right))
+        return None if torch.allclose(mine, ours, atol=1e-6) else _ZERO
     wrong: Named = [
         (-right, "The sign is turned: this pushes the worse answers up. A loss falls, so it starts with a minus."),
         (-(flat * each).mean(), _NO_MEAN),
@@ -243,7 +255,6 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
         (-(advantage * logprobs.mean(-1)).mean(), "The mean over the row counts the hidden places as well: divide by taught.sum(-1)."),
         (-(advantage[:, None] * logprobs).sum() / taught.sum(), "That is the mean over all tokens, in which long answers weigh more. Take each answer's mean first, then the mean over answers."),
         (-(advantage * each).sum(), "That is the sum over the answers: take the mean."),
-        (-advantage.mean() * each.mean(), "Each advantage belongs to its own answer: multiply first, then take the mean."),
     ]  # fmt: skip
     return _named(got, wrong) or (
         f"For these four answers it is {right:.3f}; you gave {got:.3f}. Reward minus the group's mean, times the mean "
@@ -251,6 +262,7 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
     )
 
 
+_ZERO = "Your loss is 0 here, because advantages add up to 0. Each belongs to its own answer: multiply first, then take the mean."
 _NO_MEAN = (
     "The group's mean is missing: where every reward is above 0, every answer is pushed up, good or bad. Subtract "
     "rewards.mean(-1, keepdim=True)."

@@ -114,7 +114,9 @@ def replay_rewards() -> dict[str, list[Run]]:
     for name, of_way in runs.items():
         was, now = (f"{mean(run[time]['share'] for run in of_way):.0%}" for time in ("before", "after"))
         words, price = (mean(of(run) for run in of_way) for of in (lambda run: run["after"]["words"], forgotten))
-        print(f"{name}: {was} → {now} of answers earn the point, {words:.0f} words each; perplexity × {price:.2f}")
+        print(
+            f"{name}: {was} → {now} of greedy answers to held-out questions earn the point, {words:.0f} words each; perplexity × {price:.2f}"
+        )
     show(*pictures.earned(runs))
     return runs
 

@@ -49,7 +49,7 @@ def moved(chosen: Sequence[float], rejected: Sequence[float]) -> tuple[Figure, s
     ax.set(
         xlabel="rejected answer: change of log p (nats)",
         ylabel="chosen answer: change (nats)",
-        title="One dot a held-out pair: above the dashed line it counts",
+        title="One dot per held-out pair: above the dashed line it counts",
     )
     won = sum(c > r for c, r in zip(chosen, rejected, strict=True))
     return figure, (
@@ -68,16 +68,16 @@ def earned(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Figure, str
         moved = [run["kl"]["everyday"] for run in of_way]
         right.plot(moved, [-row] * len(moved), "o", color=color)
         right.text(0, 0.2 - row, f" {name}", color=INK.get(color, color), weight="bold", va="bottom")
-        told = f"{name}: {mean(moved):.2f} nats from the base"
+        told = f"{name} ({len(moved)} seeds): {mean(moved):.2f} nats from the base"
         if not of_way[0]["written"]:
             curves = [run["steps"] for run in of_way]
             middle = [mean(step) for step in zip(*curves, strict=True)]
             for one in curves:
                 left.plot(range(1, len(one) + 1), one, color=color, lw=0.7, alpha=0.4)
             left.plot(range(1, len(middle) + 1), middle, color=color)
-            told += f", mean reward from {middle[0]:.2f} to {middle[-1]:.2f}"
+            told += f", mean reward in training from {middle[0]:.2f} to {middle[-1]:.2f}"
         words.append(told)
-    left.set(ylim=(0, 1.05), xlabel="step", ylabel="mean reward", title="What the sampled answers earned")
+    left.set(ylim=(0, 1.05), xlabel="step", ylabel="mean reward", title="In training, what sampled answers earned")
     right.set(xlim=(0, None), ylim=(0.8 - len(runs), 0.8), xlabel="KL divergence (nats)", title="How far from the base")
     right.set_yticks([])
     right.grid(axis="y", visible=False)

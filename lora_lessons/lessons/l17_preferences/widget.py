@@ -28,7 +28,7 @@ def _times(number: float) -> str:
 # what is drawn of a run: a title, how to read it off, how to say a number of it, and the scale of its axis
 SEEN: dict[str, tuple[Callable[[Run], float], Callable[[float], str], str]] = {
     "held-out pairs preferred": (lambda run: 100 * run["accuracy"], "{:.0f}%".format, "linear"),
-    "words an answer": (lambda run: run["after"]["words"], "{:.0f}".format, "linear"),
+    "words per answer": (lambda run: run["after"]["words"], "{:.0f}".format, "linear"),
     "perplexity ÷ the base's": (lambda run: run["after"]["perplexity"] / run["before"]["perplexity"], _times, "log"),
 }
 

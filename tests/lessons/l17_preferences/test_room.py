@@ -74,7 +74,10 @@ def test_a_recording_is_replayed_a_line_a_way(kept, capsys, monkeypatch):
         "Q: How?\nbase: Long\nr = 1: Yes.\nr = 8: Yes.\nwritten answers, r = 8: Yes.\n\n"
     )
     assert when.startswith("Recorded on ") and len(said) == 4
-    assert said[0] == "r = 1: 25% → 75% of answers earn the point, 9 words each; perplexity × 1.20"
-    assert "r = 1: 0.20 nats from the base, mean reward from 0.10 to 0.50; " in shown[0][1]
-    assert shown[0][1].endswith("written answers, r = 8: 0.20 nats from the base.")
+    assert (
+        said[0]
+        == "r = 1: 25% → 75% of greedy answers to held-out questions earn the point, 9 words each; perplexity × 1.20"
+    )
+    assert "r = 1 (3 seeds): 0.20 nats from the base, mean reward in training from 0.10 to 0.50; " in shown[0][1]
+    assert shown[0][1].endswith("written answers, r = 8 (3 seeds): 0.20 nats from the base.")
     assert noted["reward.r8.earned"] == 0.75 and noted["reward.written.forgetting"] == pytest.approx(1.2)

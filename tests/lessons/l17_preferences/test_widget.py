@@ -21,7 +21,7 @@ def test_each_beta_stands_at_the_mean_of_its_seeds():
     rings = [mark.columns["y"] for mark in scene.marks if mark.kind == "dot"]
     assert rings == [[75.0, 75.0], [18.5, 38.5], [1.25, 1.25]]
     assert scene.words[0] == (
-        "β = 0.1, 2 seeds: held-out pairs preferred 75%, words an answer 18, perplexity ÷ the base's 1.25. The chosen answers "
+        "β = 0.1, 2 seeds: held-out pairs preferred 75%, words per answer 18, perplexity ÷ the base's 1.25. The chosen answers "
         "moved by +3 nats, the rejected ones by -70. Asked “How long?”, it says: “Six minutes.”"
     )
 

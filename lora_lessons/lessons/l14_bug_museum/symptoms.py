@@ -90,6 +90,8 @@ _CAUSE = 0.7
 _FAINTEST = 0.2
 # a good fit scores this much, and the words that it rests on weigh this much: no word does alone, and "loss" and "train" do not
 _GOOD, _EVIDENCE = 0.42, 4.2
+# as a symptom that is said word for word does, whatever its words weigh
+_SAID = 0.8
 # so much better must fit what sounds like another subject
 _FARTHER = 0.16
 # a single word is a symptom by itself where at most this many suspects have it
@@ -131,7 +133,7 @@ def search(words: str) -> list[Match]:
         fit, evidence = max(fits, default=(0.0, 0.0))
         everywhere = size(asked & frozenset().union(*(each for each, _ in texts[id])))
         score = 0.75 * fit + 0.25 * (min(everywhere / whole, 1.0) if whole else 0.0)
-        fits_well = (telling and evidence > 0) or (score >= good and evidence >= _EVIDENCE)
+        fits_well = (telling and evidence > 0) or (score >= good and evidence >= _EVIDENCE) or score >= _SAID
         matches.append(Match(one, score, fits_well))
     likely = [match for match in matches if match.score >= _FAINTEST]
     return sorted(likely, key=lambda match: (-match.score, match.suspect.number))

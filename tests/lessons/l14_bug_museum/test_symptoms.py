@@ -51,7 +51,7 @@ def test_there_are_25_complaints_and_two_or_more_for_every_exhibit():
 def test_an_exhibits_own_symptom_is_likeliest_its_own():
     own = [(one.id, words) for one in suspects().values() for words in one.symptoms]
     assert len(own) > 100
-    assert [(id, words) for id, words in own if search(words)[0].suspect.id != id] == []
+    assert [(id, words) for id, words in own if search(words)[0].suspect.id != id or doubted(words)] == []
 
 
 @pytest.mark.parametrize("words", ["my cat is orange", "how do I cook rice", "", "the of and", "?!"])

@@ -278,6 +278,13 @@ def pairs(data: MyData, base: Heard, tuned: Heard) -> list[Pair]:
     return [Pair(*(visible(masked(text)) for text in one)) for one in three]
 
 
+def _keep_preferred(found: Preferred) -> list[str]:
+    record("preferred", 100 * found.share, "% of the held-out pairs were learned")
+    record("words.base", found.words[0], "words an answer")
+    record("words.adapter", found.words[1], "words an answer")
+    return ["preferred", "words.base", "words.adapter"]
+
+
 def keep(found: SideBySide) -> list[str]:
     """Record the scores; the names of those that carry the lesson's answer."""
     told = ["loss.base", "loss.adapter"]
@@ -285,10 +292,7 @@ def keep(found: SideBySide) -> list[str]:
     record("loss.base", found.loss[0], lines)
     record("loss.adapter", found.loss[1], lines)
     if found.preferred:
-        record("preferred", 100 * found.preferred.share, "% of the held-out pairs were learned")
-        record("words.base", found.preferred.words[0], "words an answer")
-        record("words.adapter", found.preferred.words[1], "words an answer")
-        told += ["preferred", "words.base", "words.adapter"]
+        told += _keep_preferred(found.preferred)
     if found.gain:
         record("gain.low", found.gain.low, "nats: the gain's 95% interval begins")
         record("gain.high", found.gain.high, "nats: and ends")

@@ -40,7 +40,7 @@ class KindOfMatrix(NamedTuple):
     least: float | None
 
 
-class Written(NamedTuple):
+class CutAdapter(NamedTuple):
     """What `export` wrote: the folder, its matrices by kind and together, and the bytes of the weights before and after."""
 
     folder: Path
@@ -49,7 +49,7 @@ class Written(NamedTuple):
     after: int
 
 
-def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = False) -> Written:
+def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = False) -> CutAdapter:
     """Write the adapter in the folder `adapter`, cut to rank `r`, to the folder `out`: PEFT's two files and a model card.
 
     All of it appears, or nothing. The numbers are kept in as many bits as before. Raises ValueError where there is nothing
@@ -70,7 +70,7 @@ def export(adapter: Path | str, r: int, out: Path | str, *, overwrite: bool = Fa
     numbers = Numbers(weights)
     dtype = numbers.read(numbers.names[0]).dtype
     write_folder(out, smaller.adapter, config, dtype, {CARD: _card(out.name, whole, r, kinds, weights)})
-    return Written(out, kinds, weights.stat().st_size, (out / ADAPTER_WEIGHTS).stat().st_size)
+    return CutAdapter(out, kinds, weights.stat().st_size, (out / ADAPTER_WEIGHTS).stat().st_size)
 
 
 def cut(adapter: Adapter, r: int) -> Cut:
@@ -131,7 +131,7 @@ def row(kind: KindOfMatrix) -> tuple[str, ...]:
     return in_line(kind.name), str(kind.matrices), *shares
 
 
-def in_words(written: Written) -> str:
+def in_words(written: CutAdapter) -> str:
     """The table, the sizes of the files, and what the shares do not say."""
     lines = [HEAD, *map(row, written.kinds)]
     wide = max(len(name) for name, *_ in lines)

@@ -45,6 +45,7 @@ from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
+from lora_lessons.lessons.l17_preferences.widget import beta_lab_scene
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
 from lora_lessons.tools import planning
@@ -1004,6 +1005,7 @@ NEXT = {
     "many_fit": lambda: many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),
+    "beta_lab": lambda: beta_lab_scene(0.1).words[3],
 }
 
 

@@ -136,7 +136,7 @@ def test_the_site_is_read_from_a_disk_as_well(site, visit):
         ("OOM", "“CUDA out of memory”"),
         ("it forgets everything", "the model forgot everything it knew"),
         ("overfitting", "every question gets a memorised answer"),
-        ("it is too slow", "loss falls slower since I turned gradient checkpointing on"),
+        ("it is too slow", "the loss falls far too slowly"),
     ],
 )
 def test_plain_words_find_a_symptom_and_its_suspects(visit, typed, first):

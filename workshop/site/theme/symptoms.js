@@ -44,6 +44,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const meant = new Map(rows.map((row) => [row, new Set(alike(row.cells[0].textContent))]));
 
   // A rare word says more than a frequent one, what is seen more than what may be behind it, and the word itself more than one like it.
+  // Of rows that say as much, the shortest is nearest to what was typed.
   function scores(typed) {
     const found = new Map(rows.map((row) => [row, 0]));
     for (const one of typed) {
@@ -52,6 +53,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const having = rows.filter(weigh);
       for (const row of having) found.set(row, found.get(row) + weigh(row) * (1 + 1 / having.length));
     }
+    for (const [row, score] of found) if (score) found.set(row, score + 0.001 / seen.get(row).length);
     return found;
   }
 

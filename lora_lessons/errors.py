@@ -15,6 +15,10 @@ class ModelError(RuntimeError):
     """A base model could not be had; the message says why and what to do next."""
 
 
+class Unavailable(ModelError):
+    """A base model could not be had here and now: no network, no room. The same command may do elsewhere, or later."""
+
+
 class Faults(ValueError):
     """Several faults of a file, each in a line of its own; any other message is one line."""
 
@@ -40,10 +44,10 @@ def first_line(error: BaseException) -> str:
 
 
 def disk_is_full(error: BaseException) -> bool:
-    """Whether a file could not be written for lack of room. safetensors says so in its words, and gives no number."""
+    """Whether a file could not be written for lack of room. safetensors and we say so in words, and give no number."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
-    return bool(re.search(r"no space left|disk quota|os error (27|28|122)\b", str(error), re.IGNORECASE))
+    return bool(re.search(r"no space left|disk quota|: make room|os error (27|28|122)\b", str(error), re.IGNORECASE))
 
 
 def memory_ran_out(error: BaseException) -> bool:

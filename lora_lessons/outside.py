@@ -1,4 +1,4 @@
-"""Text from outside, shown as the text that it is: on a terminal, in HTML, in Markdown, in a picture.
+"""Text from outside, shown as the text that it is: on a terminal, in HTML, in Markdown, in a picture, in JSON.
 
 A topic, a name or an answer is data. Nothing in it may steer a terminal, become a tag, a link or a formula, or end what
 stands around it.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import codecs
 import html
+import json
+import math
 import re
+from typing import Any
 
 # What nobody sees and what yet does something: C0 and C1 but for tab and line feed, marks of direction, what has no
 # width, other separators of lines, tags, halves of a character. Before a line feed, a carriage return does nothing.
@@ -41,6 +44,19 @@ def visible(text: str) -> str:
 def in_line(text: str) -> str:
     r"""`text` within one line, its ends of lines shown as \n: what stands behind them would look like words of ours."""
     return visible(text).replace("\r", r"\r").replace("\n", r"\n")
+
+
+def in_json(answer: Any) -> str:
+    """Plain data as a JSON document. JSON has no NaN and no infinity: they become null."""
+    return json.dumps(_finite(answer), indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def in_attribute(text: str) -> str:

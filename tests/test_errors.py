@@ -31,7 +31,7 @@ def test_an_error_of_the_system_is_said_in_words_by_the_command(error, sentence,
         raise error
 
     monkeypatch.setattr(doctor, "examine", fails)
-    assert cli.main(["doctor"]) == cli.EXIT_USER
+    assert cli.main(["doctor"]) == (cli.EXIT_FAILED if "disk is full" in sentence else cli.EXIT_USER)
     said = capsys.readouterr().err
     assert sentence in said and said.startswith("lora-lessons: ") and said.count("\n") == 1 and "[Errno" not in said
     assert in_words(error) in said
@@ -43,6 +43,7 @@ def test_an_error_of_the_system_is_said_in_words_by_the_command(error, sentence,
         (OSError(errno.ENOSPC, "No space left on device"), True),
         (RuntimeError("I/O error: No space left on device (os error 28)"), True),
         (RuntimeError("Error while serializing: Disk quota exceeded (os error 122)"), True),
+        (OSError("x.gguf takes 2.00 GB and 1.00 GB is free in /a: make room."), True),
         (OSError(errno.EACCES, "Permission denied"), False),
         (RuntimeError("I/O error: Read-only file system (os error 30)"), False),
     ],

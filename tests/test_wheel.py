@@ -111,7 +111,7 @@ def test_the_core_is_enough_for_the_tools(outside, installed, words, said):
 )
 def test_what_needs_an_extra_names_it_in_one_sentence(outside, installed, words, without, library):
     found = outside(*(word.format(package=installed / "lora_lessons") for word in words), without=without)
-    assert found.returncode == 2 and library in found.stderr and found.stderr.count("\n") == 1, found.stderr
+    assert found.returncode == 3 and library in found.stderr and found.stderr.count("\n") == 1, found.stderr
 
 
 def test_the_lessons_are_in_it(outside, tmp_path):

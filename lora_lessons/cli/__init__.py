@@ -11,21 +11,30 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__
-from ..errors import Faults, ModelError, in_words, memory_ran_out
+from ..errors import Faults, ModelError, Unavailable, disk_is_full, in_words, memory_ran_out
 from ..interrupts import sigterm_is_ctrl_c
 from ..outside import in_line
 from ..paths import ensure_home
 from . import terminal
+from .as_json import refusal, schema
 from .base import base
 from .check import ask, check, inspect, symptom
 from .claims import claims
 from .export import export
-from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USER, make_variables_absolute
+from .options import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NO,
+    EXIT_OK,
+    EXIT_USER,
+    exit_status,
+    make_variables_absolute,
+)
 from .plan import cluster, plan
 from .run import LessonCommand, doctor, lab, run
 from .sweep import bench, sweep
 
-__all__ = ["EXIT_DEVIATES", "EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_OK", "EXIT_USER", "main", "obey"]
+__all__ = ["EXIT_FAILED", "EXIT_INTERRUPTED", "EXIT_NO", "EXIT_OK", "EXIT_USER", "main", "obey"]
 
 # How a program of ours answers: plainly, and to -h, too.
 PLAINLY: dict[str, Any] = {
@@ -35,10 +44,12 @@ PLAINLY: dict[str, Any] = {
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
 app = typer.Typer(**PLAINLY)
-app.command(cls=LessonCommand)(run)
-VERBS: list[Callable[..., int]] = [lab, plan, base, check, inspect, ask, symptom, doctor, claims, sweep, bench]
+app.command(cls=LessonCommand, epilog=exit_status("run"))(run)
+VERBS: list[Callable[..., int]] = [
+    *(lab, plan, base, check, inspect, ask, symptom, doctor, claims, sweep, bench, schema)
+]
 for verb in VERBS:
-    app.command()(verb)
+    app.command(epilog=exit_status(verb.__name__))(verb)
 app.add_typer(export)
 app.add_typer(cluster)
 
@@ -83,6 +94,7 @@ def obey(app: typer.Typer, program: str, words: list[str]) -> int:
 def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
     split = words.index("--") if "--" in words else len(words)
     words, passed_on = words[:split], words[split + 1 :]
+    status = EXIT_USER
     try:
         ensure_home()
         make_variables_absolute()
@@ -107,25 +119,32 @@ def _obey(app: typer.Typer, program: str, words: list[str]) -> int:
         if library not in EXTRAS:
             raise
         sentence = f"this needs {library}, which is not installed: pip install 'lora-lessons[{EXTRAS[library]}]'."
+        status = EXIT_FAILED
     except OSError as error:
         sentence = in_words(error)
+        status = EXIT_FAILED if disk_is_full(error) else EXIT_USER
     except UnicodeEncodeError as error:
         half = ascii(error.object[error.start])
         sentence = f"half a character, {half}, stands in what was read, and no file can hold it: correct it there."
     except Faults as error:
-        return _refused(program, str(error))
+        return _refused(program, words, str(error), status)
     except (ValueError, ModelError) as error:
         sentence = str(error)
+        status = EXIT_FAILED if isinstance(error, Unavailable) else EXIT_USER
     except (MemoryError, RuntimeError) as error:
         if not memory_ran_out(error):
             raise
         sentence = "memory ran out: close other programs, or give something smaller."
-    return _refused(program, in_line(sentence))
+        status = EXIT_FAILED
+    return _refused(program, words, in_line(sentence), status)
 
 
-def _refused(program: str, sentence: str) -> int:
-    print(f"{program}: {_LONG_WORD.sub(_cut, sentence)}", file=sys.stderr)
-    return EXIT_USER
+def _refused(program: str, words: list[str], sentence: str, status: int) -> int:
+    sentence = _LONG_WORD.sub(_cut, sentence)
+    print(f"{program}: {sentence}", file=sys.stderr)
+    if "--json" in words:
+        print(refusal(sentence, status))
+    return status
 
 
 # What a user gave comes back in the sentence, and no path is that long.

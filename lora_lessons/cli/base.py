@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
+from ..outside import in_json
+from .as_json import AsJson
 from .options import EXIT_OK
 
 
@@ -31,7 +32,7 @@ def base(
         str | None, typer.Argument(metavar="NAME", help="The base to fetch; without it, all of them are listed.")
     ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove it from the disk; the next use fetches it.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """List, fetch or remove the bases that have a name.
 
@@ -50,7 +51,7 @@ def base(
     if remove:
         freed = remove_made(one.folder, one.title)
         removed = {"name": one.name, "freed_bytes": freed}
-        print(json.dumps(removed) if as_json else f"{one.name}: {freed / 1e6:,.0f} MB are free again.")
+        print(in_json(removed) if as_json else f"{one.name}: {freed / 1e6:,.0f} MB are free again.")
         return EXIT_OK
     fetch = models.named(one.name)
     place = models.named_file(fetch) if fetch else models.embedded_folder()
@@ -100,7 +101,7 @@ def _called(name: str) -> Offered:
 
 def _show(bases: list[Offered], as_json: bool) -> None:
     if as_json:
-        print(json.dumps([one._asdict() | {"folder": str(one.folder)} for one in bases], indent=1, ensure_ascii=False))
+        print(in_json([one._asdict() | {"folder": str(one.folder)} for one in bases]))
         return
     for one in bases:
         print(f"{one.name:<20} {one.title}, {_state(one)}")

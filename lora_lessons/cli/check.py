@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from functools import partial
@@ -12,8 +11,10 @@ from typing import Annotated, Any
 import typer
 
 from ..files import refuse_existing, write_text
+from ..outside import in_json
+from .as_json import AsJson, aside
 from .export import Adapter, Base, adapter_folder
-from .options import EXIT_FAILED, EXIT_OK, absolute_path, check_page, in_switches, path_or_name, shown
+from .options import EXIT_NO, EXIT_OK, absolute_path, check_page, in_switches, path_or_name, shown
 from .terminal import print_coloured, say
 
 DATA = (
@@ -44,13 +45,12 @@ def check(
     html: Annotated[
         Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Also write the report there.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of sentences.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Find the mistakes in a training file.
 
     The file is only read, and a bad line never costs the good ones. A line's tools and chat_template_kwargs go to the
-    base's chat template, as in TRL. Personal data is pointed at, never printed. The exit
-    status is 0 when every line can be used, 1 when some cannot, and 2 when the file cannot be read at all.
+    base's chat template, as in TRL. Personal data is pointed at, never printed.
     """
     if max_tokens is not None and max_tokens < 1:
         raise ValueError(f"--max-tokens {max_tokens}: give a whole number of at least 1.")
@@ -67,7 +67,8 @@ def check(
     from ..files import write_text
     from ..tools import checking
 
-    tokenizer, limit = _tokenizer(base, max_tokens)
+    with aside(as_json):
+        tokenizer, limit = _tokenizer(base, max_tokens)
     size = data.stat().st_size
     with tqdm(
         total=size, unit="B", unit_scale=True, desc=data.name, leave=False, disable=not sys.stderr.isatty()
@@ -76,13 +77,13 @@ def check(
             data, tokenizer, held_out=held_out, max_tokens=limit, last_only=last_only, progress=bar.update
         )
     if as_json:
-        print(json.dumps(report.as_data(), indent=1, ensure_ascii=False))
+        print(in_json(report.as_data()))
     else:
         print_coloured(checking.in_words(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     if html:
         write_text(html, checking.as_page(report))
         print(f"Written to {shown(html)}", file=sys.stderr)
-    return EXIT_OK if report.all_usable else EXIT_FAILED
+    return EXIT_OK if report.all_usable else EXIT_NO
 
 
 def _tokenizer(base: str | None, max_tokens: int | None) -> tuple[Any, int | None]:
@@ -124,7 +125,7 @@ def inspect(
             parser=path_or_name, metavar="ADAPTER", help="The adapter that its training went on from: did it change?"
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: AsJson = False,
     html: Annotated[
         Path | None, typer.Option(parser=absolute_path, metavar="FILE", help="Also write a page with the picture.")
     ] = None,
@@ -133,7 +134,6 @@ def inspect(
     """What an adapter contains, and what will go wrong with it.
 
     Also says which programs load it. It is only read, and a pickle is refused.
-    The exit status is 0 whatever is found.
     """
     if forgetting and base is None:
         raise ValueError("--forgetting needs the base: name it with --base.")
@@ -145,18 +145,19 @@ def inspect(
 
     if base is not None and sys.stderr.isatty():
         print("Comparing the adapter with its base: this takes up to half a minute.", file=sys.stderr)
-    xray = inspection.inspect(adapter, base, before=before, forgetting=forgetting)
+    with aside(as_json):
+        xray = inspection.inspect(adapter, base, before=before, forgetting=forgetting)
     if html is not None:
         from ..tools.inspection import picture
 
         write_text(html, picture.page(xray))
     if as_json:
-        print(json.dumps(inspection.as_json(xray), indent=1, ensure_ascii=False))
+        print(in_json(inspection.as_json(xray)))
     else:
         print(inspection.in_words(xray))
         if html is not None:
             print(f"\nThe picture is in {shown(html)}.")
-    return EXIT_OK
+    return EXIT_NO if any(finding.severity == "wrong" for finding in xray.findings) else EXIT_OK
 
 
 SHOWN = 3
@@ -168,6 +169,7 @@ def symptom(
     words: Annotated[
         list[str], typer.Argument(help="What you see, in your own words, such as “loss falls, answers unchanged”.")
     ],
+    as_json: AsJson = False,
 ) -> int:
     """Say what may be behind a symptom.
 
@@ -175,13 +177,17 @@ def symptom(
     how to test that, the exhibit or lesson, and the thread in which others met it. It says so where none of them fits well.
     """
     from ..lessons.l14_bug_museum.exhibits import Exhibit, place, suspects
-    from ..lessons.l14_bug_museum.symptoms import search
+    from ..lessons.l14_bug_museum.symptoms import as_data, search
 
     description = " ".join(" ".join(words).split())
     if not description:
         raise ValueError('say what you see, for example: lora-lessons symptom "loss falls, answers unchanged".')
     matches = search(description)[:SHOWN]
-    if matches and not any(match.good for match in matches):
+    fits = any(match.good for match in matches)
+    if as_json:
+        print(in_json({"fits": fits, "suspects": [as_data(match) for match in matches]}))
+        return EXIT_OK if fits else EXIT_NO
+    if matches and not fits:
         _say("Nothing here fits well; nearest:", 0)
         print()
     for one in (match.suspect for match in matches):
@@ -198,7 +204,7 @@ def symptom(
         for one in suspects().values():
             for known in one.symptoms:
                 _say(f"{one.id:<6} {known}", 0)
-    return EXIT_OK
+    return EXIT_OK if fits else EXIT_NO
 
 
 def ask(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .options import EXIT_FAILED, EXIT_OK
+from ..outside import in_json
+from .as_json import AsJson
+from .options import EXIT_NO, EXIT_OK
 from .terminal import say
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 _say = partial(say, hang=5)
 
 
-def claims() -> int:
+def claims(as_json: AsJson = False) -> int:
     """Check every verdict against the recorded runs.
 
     Lists each claim of the glossary page, its verdict and what was measured, and says whether the runs recorded in
@@ -25,10 +27,13 @@ def claims() -> int:
     from ..lessons import all_claims
 
     every = sorted(all_claims(), key=lambda claim: (claim.id, claim.lesson))
-    failed = 0
-    for claim in every:
-        sentence, problem = _judged(claim)
-        failed += problem is not None
+    judged = [(claim, *_judged(claim)) for claim in every]
+    failed = sum(problem is not None for _, _, problem in judged)
+    status = EXIT_NO if failed else EXIT_OK
+    if as_json:
+        print(in_json({"borne_out": not failed, "claims": [_as_data(*one) for one in judged]}))
+        return status
+    for claim, sentence, problem in judged:
         _say(f"{claim.id}  The page says: “{claim.says}”", 0)
         _say(f"{claim.written_for.capitalize()}. {sentence}".strip(), 5)
         if elsewhere := claim.elsewhere().words:
@@ -47,7 +52,19 @@ def claims() -> int:
     told = [f"{count[verdict]} {word[count[verdict] > 1]}" for verdict, word in words.items() if count[verdict]]
     rest = "The recorded runs bear out every verdict." if not failed else f"NOT borne out: {failed}, see above."
     _say(f"{len(every)} verdict{'s' * (len(every) != 1)}: {', '.join(told) or 'none'}. {rest}", 0)
-    return EXIT_FAILED if failed else EXIT_OK
+    return status
+
+
+def _as_data(claim: Claim, sentence: str, problem: str | None) -> dict[str, Any]:
+    return {
+        "id": claim.id,
+        "says": claim.says,
+        "verdict": claim.written_for,
+        "sentence": sentence,
+        "at_sizes": claim.elsewhere().words,
+        "lesson": claim.lesson,
+        "problem": problem,
+    }
 
 
 def _judged(claim: Claim) -> tuple[str, str | None]:

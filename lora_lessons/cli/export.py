@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ..outside import in_line
-from .options import EXIT_FAILED, EXIT_OK, absolute_path, in_switches, names, path_or_name, shown
+from ..outside import in_json, in_line
+from .as_json import AsJson, aside
+from .options import EXIT_FAILED, EXIT_OK, absolute_path, exit_status, in_switches, names, path_or_name, shown
 
 export = typer.Typer(
     name="export",
@@ -34,7 +36,7 @@ Base = Annotated[
 ]
 
 
-@export.command()
+@export.command(epilog=exit_status("export gguf"))
 def gguf(
     adapter: Adapter,
     out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="Where the files go.")],
@@ -50,6 +52,7 @@ def gguf(
         bool, typer.Option("--merged", help="Also the base with the adapter folded in, in each type.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write GGUF files for llama.cpp.
 
@@ -58,14 +61,17 @@ def gguf(
     """
     from ..tools.export import gguf as llama
 
-    with in_switches():
+    with in_switches(), aside(as_json):
         files, notes = llama.export(adapter_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
+    if as_json:
+        print(in_json(_written(files, notes)))
+        return EXIT_OK
     _say_notes(notes)
     print(*(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
     return EXIT_OK
 
 
-@export.command()
+@export.command(epilog=exit_status("export ollama"))
 def ollama(
     adapter: Adapter,
     out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="The folder to write.")],
@@ -82,6 +88,7 @@ def ollama(
         str | None, typer.Option(metavar="NAME", help="Also run `ollama create NAME`, where ollama is installed.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write a folder for Ollama.
 
@@ -92,9 +99,15 @@ def ollama(
     from ..tools.export import ollama as llama
 
     go_template = read_text(template) if template else None
-    with in_switches():
+    with in_switches(), aside(as_json):
         read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
+    created = llama.try_create(made.folder, create) if create else None
+    done = EXIT_OK if created is None or created.ok else EXIT_FAILED
+    if as_json:
+        notes = [*made.remarks, *([created.says] if created else [])]
+        print(in_json(_written(sorted(made.folder.iterdir()), notes, made.commands)))
+        return done
     print(
         *(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n"
     )
@@ -103,14 +116,12 @@ def ollama(
     )
     _say_notes(made.remarks)
     print("To use it:", *made.commands, sep="\n    ")
-    if create is None:
-        return EXIT_OK
-    created = llama.try_create(made.folder, create)
-    print(created.says)
-    return EXIT_OK if created.ok else EXIT_FAILED
+    if created:
+        print(created.says)
+    return done
 
 
-@export.command()
+@export.command(epilog=exit_status("export formats"))
 def formats(
     adapter: Adapter,
     out: Annotated[Path, typer.Option(parser=absolute_path, metavar="DIR", help="Where the models and the table go.")],
@@ -156,7 +167,7 @@ def formats(
     return EXIT_FAILED if failed else EXIT_OK
 
 
-@export.command()
+@export.command(epilog=exit_status("export rank"))
 def rank(
     adapter: Adapter,
     r: Annotated[int, typer.Option("--r", metavar="N", help="The rank to cut to.")],
@@ -169,6 +180,7 @@ def rank(
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace DIR if it exists.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Cut an adapter to a smaller rank.
 
@@ -180,9 +192,18 @@ def rank(
     folder = adapter_folder(adapter)
     with in_switches():
         written = smaller.export(folder, r, out or Path.cwd() / f"{folder.resolve().name}-r{r}", overwrite=overwrite)
+    if as_json:
+        print(in_json(_written(sorted(written.folder.iterdir()), smaller.in_words(written).splitlines())))
+        return EXIT_OK
     print(smaller.in_words(written))
     print(f"Written to {in_line(str(shown(written.folder)))}")
     return EXIT_OK
+
+
+def _written(files: Iterable[Path], notes: Sequence[str], commands: Sequence[str] = ()) -> dict[str, Any]:
+    """What an export wrote, as plain data: sizes in bytes, and the commands that use it."""
+    listed = [{"path": str(file.absolute()), "bytes": file.stat().st_size} for file in files]
+    return {"files": listed, "notes": notes, "commands": commands}
 
 
 def adapter_folder(name: str) -> Path:

@@ -114,11 +114,31 @@ def numbers(option: str, text: str) -> list[float]:
         raise ValueError(f"{option} {text!r}: give numbers, separated by commas.") from None
 
 
+# Every verb ends with one of these, and in all of them a number says the same.
 EXIT_OK = 0
-# Something that was asked for could not be done.
-EXIT_FAILED = 1
-# The lessons ran, and what they measured is not what was recorded.
-EXIT_DEVIATES = 2
-# The command was asked for something that cannot be; the sentence says what to give.
+# It was done, and the answer is no.
+EXIT_NO = 1
+# What was given cannot be; the sentence says what to give.
 EXIT_USER = 2
+# What was given can be, and could not be done: here, or now, or all of it.
+EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
+# What 0 and 1 say of the verbs that answer yes or no; every other verb was done, or was not.
+ANSWERS = {
+    "plan": ("it fits, or there is no card to compare with", "it does not fit"),
+    "check": ("every line can be used", "some lines cannot be used"),
+    "inspect": ("nothing is wrong with the adapter", "something is wrong with it (✗)"),
+    "symptom": ("a suspect fits well", "none fits well"),
+    "claims": ("the recorded runs bear out every verdict", "they do not"),
+    "run": ("the lessons measured what was recorded", "a lesson measured something else"),
+}
+
+
+def exit_status(verb: str) -> str:
+    """What the exit status of `verb` says, as its --help ends."""
+    yes, no = ANSWERS.get(verb, ("done", ""))
+    answers = f"0 {yes}; 1 {no}" if no else f"0 {yes}"
+    return (
+        f"Exit status: {answers}; {EXIT_USER} what was given cannot be; {EXIT_FAILED} it could not be done here, or not all of "
+        f"it; {EXIT_INTERRUPTED} it was stopped."
+    )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from .. import disk_cache, models
+from ..outside import in_json
 from ..paths import expanded, ledgers_measured
-from .options import EXIT_OK, absolute_path, in_switches, names, path_or_name, shown
+from .as_json import AsJson
+from .options import EXIT_NO, EXIT_OK, absolute_path, exit_status, in_switches, names, path_or_name, shown
 
 MODEL = (
     "A model that is known by name, such as Llama-3.1-8B, Qwen3-8B, Gemma-3-4B or gpt-oss-20b (docs/commands.md has all), a name "
@@ -52,7 +55,7 @@ def plan(
     ] = False,
     nodes: Annotated[int, typer.Option(metavar="N", help="With --cards: computers that they are spread over.")] = 1,
     fsdp: Annotated[int, typer.Option(metavar="V", help="With --cards: FSDP's version, 2 or 1.")] = 2,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Say how much memory training takes, and if it fits.
 
@@ -70,10 +73,7 @@ def plan(
         "loss": loss,
     }
     cluster = {"cards": cards, "offload": offload, "nodes": nodes, "fsdp": fsdp}
-
-    def answer() -> dict[str, str]:
-        return {"answer": _answer(model, gpu, settings, cluster, as_json)}
-
+    answer = partial(_answer, model, gpu, settings, cluster, as_json)
     where = expanded(model)
     config = where / "config.json"
     if (gpu is None and cards is None) or _asks_the_hub(model) or where.is_file():
@@ -88,13 +88,18 @@ def plan(
             ledgers_measured(),
             config.read_bytes().hex() if config.is_file() else "",
         ]
-        reply = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)
+        reply = disk_cache.once("plan", key, ["answer", "status"], answer, ANSWERED_BY)
     print(reply["answer"])
-    return EXIT_OK
+    return int(reply["status"])
 
 
-def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict[str, Any], as_json: bool) -> str:
-    """The plan in words, or as JSON. The libraries are imported only here: an answer that is known waits for none."""
+def _answer(
+    model: str, gpu: str | None, settings: dict[str, Any], cluster: dict[str, Any], as_json: bool
+) -> dict[str, Any]:
+    """The plan in words, or as JSON, and the exit status.
+
+    The libraries are imported only here: an answer that is known waits for none.
+    """
     if _asks_the_hub(model):
         models.fetch_config(model)  # before anything slow: where no hub answers, that is the answer
     from .. import memory
@@ -117,7 +122,7 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
     ledger = made.ledger if made else memory.predict(shape, job)
     if as_json:
         fields = planning.as_json(shape, job, ledger, made, card) | {"export": _not_exported(shape)}
-        return json.dumps(fields, indent=1, ensure_ascii=False)
+        return _reply([in_json(fields)], made is None or made.fits)
     if made:
         says = [planning.verdict(made, card), planning.several_sizes(gpu or "")]
         says.append(planning.in_fp16(job, card))
@@ -133,7 +138,11 @@ def _answer(model: str, gpu: str | None, settings: dict[str, Any], cluster: dict
         planning.bill_table(ledger),
         planning.ASSUMED,
     ]
-    return "\n".join(filter(None, [*says, *about]))
+    return _reply([*says, *about], made is None or made.fits)
+
+
+def _reply(says: list[str], fits: bool) -> dict[str, Any]:
+    return {"answer": "\n".join(filter(None, says)), "status": EXIT_OK if fits else EXIT_NO}
 
 
 def _asks_the_hub(model: str) -> bool:
@@ -154,8 +163,8 @@ EMULATED = (
 )
 
 
-def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) -> str:
-    """The plan for several cards, in words or as JSON."""
+def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) -> dict[str, Any]:
+    """The plan for several cards, in words or as JSON, and the exit status."""
     from .. import memory
     from ..tools import planning
 
@@ -164,7 +173,7 @@ def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) 
     made = planning.shard(shape, job, cluster)
     if as_json:
         fields = planning.sharded_as_json(shape, job, made) | {"export": _not_exported(shape)}
-        return json.dumps(fields, indent=1, ensure_ascii=False)
+        return _reply([in_json(fields)], made.fits)
     _, card = planning.cards_of(settings["cards"])
     old = EMULATED if planning.computes_in(card) == "fp16" else ""
     about = f"{shape.name}, on each card: {planning.describe(job)}"
@@ -176,7 +185,7 @@ def _for_several(model: str, job: Any, settings: dict[str, Any], as_json: bool) 
         about,
         planning.sharded_table(made),
     ]
-    return "\n".join(filter(None, parts))
+    return _reply(parts, made.fits)
 
 
 cluster = typer.Typer(name="cluster", help="Train on several cards or machines.", rich_markup_mode=None)
@@ -187,7 +196,7 @@ def several() -> None:
     """Train on several cards or machines, each of which holds a part of the model (FSDP, by accelerate)."""
 
 
-@cluster.command()
+@cluster.command(epilog=exit_status("cluster config"))
 def config(
     model: Annotated[
         str,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -14,7 +13,9 @@ import typer
 from typer.core import TyperCommand
 
 from ..errors import require
-from .options import EXIT_DEVIATES, EXIT_FAILED, EXIT_OK, absolute_path, notebook_or_name, path_or_name, shown
+from ..outside import in_json
+from .as_json import AsJson
+from .options import EXIT_FAILED, EXIT_NO, EXIT_OK, absolute_path, notebook_or_name, path_or_name, shown
 
 if TYPE_CHECKING:
     from ..run.result import LessonResult
@@ -58,10 +59,11 @@ def run(
     update_notebooks: Annotated[
         bool, typer.Option("--update-notebooks", help="Store the outputs in notebooks/ if all went well.")
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Run lessons and write a report.
 
-    Without a LESSON, all lessons run, and then all side trips.
+    Without a LESSON, all lessons run, and then all side trips. With --json the report.json that is written is printed, too.
     """
     from ..run import runner
 
@@ -69,6 +71,8 @@ def run(
     given = dict(_pair(words) for words in parameter or [])
     if given and (update_baselines or update_notebooks):
         raise ValueError("baselines and stored outputs are made with the lessons' own parameters: leave out -p.")
+    if as_json and (update_baselines or update_notebooks):
+        raise ValueError("--json prints the report of a run: leave it out where baselines or notebooks are made anew.")
     if seeds < 1:
         raise ValueError("--seeds is the number of seeds to run, 1 at least (3 is a usual number).")
     chosen = runner.find_lessons(lessons or [])
@@ -80,7 +84,8 @@ def run(
         worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))
     if update_notebooks:
         worst = max(worst, _update_notebooks(results, chosen))
-    print(f"Report: {shown(out / 'report.html')}")
+    written = out / "report.json"
+    print(written.read_text(encoding="utf-8") if as_json else f"Report: {shown(written.with_suffix('.html'))}")
     return worst
 
 
@@ -111,7 +116,7 @@ def scalar(text: str) -> Any:
 
 def _exit_status(results: Sequence[LessonResult]) -> int:
     statuses = {result.status for result in results}
-    return EXIT_FAILED if "failed" in statuses else EXIT_DEVIATES if "deviates" in statuses else EXIT_OK
+    return EXIT_FAILED if "failed" in statuses else EXIT_NO if "deviates" in statuses else EXIT_OK
 
 
 def _update_baselines(first: list[LessonResult], lessons: list[Path], profile: str, seeds: int, out: Path) -> int:
@@ -196,7 +201,7 @@ def lab(
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Say what this machine can do.
 
@@ -205,5 +210,5 @@ def doctor(
     from ..run import doctor as probes
 
     findings = probes.examine()
-    print(json.dumps(findings, indent=1, ensure_ascii=False) if as_json else probes.table(findings))
+    print(in_json(findings) if as_json else probes.table(findings))
     return EXIT_OK

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from ..outside import in_json
+from .as_json import AsJson, aside
 from .options import EXIT_FAILED, EXIT_OK, absolute_path, names, numbers, path_or_name, shown, whole_numbers
 
 
@@ -149,9 +149,7 @@ def bench(
         bool,
         typer.Option("--list", help="For sizes: say which cells are done and how long the others take; measure none."),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object, and the tables on standard error.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Measure speed and memory on this machine.
 
@@ -178,7 +176,7 @@ def bench(
         raise ValueError(
             "the course records its own base, as this machine computes it: leave out --record, or the base."
         )
-    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+    with aside(as_json):
         if what == "sizes":
             measured = _sizes(out, only, size, minutes, as_list)
         else:
@@ -187,7 +185,7 @@ def bench(
     if out and out.exists():
         print(f"Written: {shown(out)}", file=sys.stderr)
     if as_json:
-        print(json.dumps({"bench": what, **stamp(), **measured}, ensure_ascii=False))
+        print(in_json({"bench": what, **stamp(), **measured}))
     return EXIT_OK if fine else EXIT_FAILED
 
 

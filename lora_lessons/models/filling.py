@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import ModelError, cache_advice
+from ..errors import ModelError, Unavailable, cache_advice
 from ..files import whole_folder
 from ..sums import sha256
 from .four_bit import FORMATS, Format, SlicedLinear4bit
@@ -179,12 +180,12 @@ def keep(
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ModelError(
+        raise Unavailable(
             f"the 4-bit weights could not be kept in {place.parent} ({error}): {cache_advice(error)}."
         ) from error
     free = shutil.disk_usage(place.parent).free
     if free < needed:
-        raise ModelError(
+        raise Unavailable(
             f"the 4-bit weights need {needed / 1e9:.1f} GB in {place.parent} and {free / 1e9:.1f} GB is free: "
             "make room, or set LORA_LESSONS_CACHE to another disk."
         )
@@ -194,7 +195,7 @@ def keep(
             describe(model, form)
             model.config.save_pretrained(new)
     except (OSError, SafetensorError) as error:
-        raise ModelError(
+        raise Unavailable(
             f"the 4-bit weights could not be kept in {place.parent} ({error}): "
             f"{cache_advice(error, f'{needed / 1e9:.1f} GB')}."
         ) from error
@@ -238,6 +239,6 @@ def kept_files(place: Path, made_from: dict[str, Any]) -> list[Path] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     if wrong:
-        print(f"{wrong[0]} in {place.name} is damaged: the 4-bit weights are made anew.")
+        print(f"{wrong[0]} in {place.name} is damaged: the 4-bit weights are made anew.", file=sys.stderr)
         return None
     return [place / name for name in hashes]

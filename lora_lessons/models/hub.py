@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, first_line
+from ..errors import ModelError, Unavailable, first_line
 from .configs import read_config
 from .embedded import EMBEDDED
 from .weights import INDEX, SINGLE, files_in
@@ -29,7 +29,7 @@ def fetch(hub_id: str) -> Path:
     free = shutil.disk_usage(next(p for p in (Path(HF_HUB_CACHE), *Path(HF_HUB_CACHE).parents) if p.exists())).free
     lacking = _lacking(hub_id, weights)
     if free < size * len(lacking) / len(weights):
-        raise ModelError(
+        raise Unavailable(
             f"{hub_id} is {size / 1e9:.1f} GB, {len(lacking)} of {len(weights)} files are still to come, and {free / 1e9:.1f} GB "
             f"is free in {HF_HUB_CACHE}: make room, or set HF_HOME to another disk."
         )
@@ -182,11 +182,13 @@ def one_sentence(source: str, local: bool) -> Iterator[None]:
             ) from error
         from huggingface_hub import constants
 
+        kind = ModelError
         if answers:
             why = f" ({first_line(error)}). Check the spelling and the network, log in if the model is gated, or give a local folder"
         else:
+            kind = Unavailable
             silent = "is switched off by HF_HUB_OFFLINE" if constants.HF_HUB_OFFLINE else "does not answer"
             why = f", which {silent}, and its cache does not hold it. Check the network, or give a local folder"
-        raise ModelError(
+        raise kind(
             f"{source!r} could not be fetched from the model hub{why}; the embedded base ({EMBEDDED!r}) needs no hub."
         ) from error

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..errors import ModelError
+from ..errors import ModelError, Unavailable
 from ..files import bytes_in, scratch, whole_file
 from ..leftovers import remove_leftovers
 from ..sums import sha256, undamaged, write_sums
@@ -106,7 +106,7 @@ def _join(base: Named, pieces: list[Path]) -> None:
                         out.write(block)
         if (came := digest.hexdigest()) != base.sha256:
             shutil.rmtree(_parts(base))
-            raise ModelError(
+            raise Unavailable(
                 f"what came of {base.title} is not the file that its makers published (SHA-256 {came[:12]}…, expected "
                 f"{base.sha256[:12]}…), and it was removed. {_by_hand(base)}"
             )

@@ -24,7 +24,7 @@ def examine() -> dict[str, dict[str, Any]]:
     try:
         each = {path.stem: _safely(partial(_lesson, path.stem, free)) for path in [*lessons(), *side_trips()]}
     except FileNotFoundError as error:
-        each = {"(none)": {"says": str(error)}}
+        each = {"(none)": {"says": str(error), "failed": True}}
     return findings | {"lessons": each}
 
 
@@ -150,7 +150,8 @@ def _lesson(stem: str, available: int | None) -> dict[str, Any]:
     """How a lesson will run here, from what it took where its baseline was made."""
     baseline = read_baseline(stem, "quick")
     if baseline is None:
-        return {"says": "no baseline yet: it has not been timed."}
+        untimed = dict.fromkeys(("seconds", "peak_ram_bytes", "fits", "measured_on"))
+        return {"says": "no baseline yet: it has not been timed."} | untimed
     seconds, peak = baseline["seconds"], baseline["peak_ram_bytes"]
     took = f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
     fits = None if available is None else peak < available

@@ -75,8 +75,11 @@ def test_a_base_that_is_unknown_or_on_a_hub_that_does_not_answer_is_one_sentence
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: pytest.fail("it asked again"))
-    for base, sentence in (("nobody/nothing", "which does not answer"), ("nonsense", "no base called 'nonsense' here")):
-        assert cli.main(["check", str(data), "--base", base]) == 2
+    for base, status, sentence in (
+        ("nobody/nothing", cli.EXIT_FAILED, "which does not answer"),
+        ("nonsense", cli.EXIT_USER, "no base called 'nonsense' here"),
+    ):
+        assert cli.main(["check", str(data), "--base", base]) == status
         said = capfd.readouterr().err
         assert sentence in said and said.count("\n") == 1
     assert not constants.HF_HUB_OFFLINE

@@ -105,15 +105,15 @@ def test_a_model_error_is_one_sentence_and_a_bug_is_not(monkeypatch, capsys):
 
         return examine
 
-    monkeypatch.setattr(doctor, "examine", fails(ModelError("the base model needs 0.8 GB: make room.")))
+    monkeypatch.setattr(doctor, "examine", fails(ModelError("there is no such base: name another.")))
     assert cli.main(["doctor"]) == 2
-    assert capsys.readouterr().err == "lora-lessons: the base model needs 0.8 GB: make room.\n"
+    assert capsys.readouterr().err == "lora-lessons: there is no such base: name another.\n"
     for full in (
         MemoryError(),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
     ):
         monkeypatch.setattr(doctor, "examine", fails(full))
-        assert cli.main(["doctor"]) == 2 and "memory ran out: close" in capsys.readouterr().err
+        assert cli.main(["doctor"]) == 3 and "memory ran out: close" in capsys.readouterr().err
     monkeypatch.setattr(doctor, "examine", fails(RuntimeError("a bug")))
     with pytest.raises(RuntimeError, match="a bug"):
         cli.main(["doctor"])

@@ -20,8 +20,8 @@ def adapter(tmp_path):
     return save_adapter(model, tmp_path / "adapter", base_name="tiny")
 
 
-def test_what_stands_out_comes_first_and_the_status_is_0(adapter, capsys):
-    assert cli.main(["inspect", str(adapter)]) == 0
+def test_what_stands_out_comes_first_and_the_status_is_1(adapter, capsys):
+    assert cli.main(["inspect", str(adapter)]) == cli.EXIT_NO
     first, second, *rest = capsys.readouterr().out.splitlines()
     assert first.startswith("✗ B is zero in all 14 matrices") and "lesson 14" in second
     assert any(line.startswith("r = 4, lora_alpha = 8: scale 2") for line in rest)
@@ -31,12 +31,12 @@ def test_what_stands_out_comes_first_and_the_status_is_0(adapter, capsys):
 def test_the_adapter_that_it_went_on_from_is_named_with_before(adapter, tmp_path, capsys):
     first = tmp_path / "first"
     adapter.rename(first)
-    assert cli.main(["inspect", str(first), "--before", str(first)]) == 0
+    assert cli.main(["inspect", str(first), "--before", str(first)]) == cli.EXIT_NO
     assert "✗ Every A and B is that of first, to the bit" in " ".join(capsys.readouterr().out.split())
 
 
 def test_json_has_the_keys_that_its_docstring_promises(adapter, capsys):
-    assert cli.main(["inspect", str(adapter), "--json"]) == 0
+    assert cli.main(["inspect", str(adapter), "--json"]) == cli.EXIT_NO
     said = json.loads(capsys.readouterr().out)
     assert [*said] == [
         *("adapter", "place", "settings", "scales", "size", "features", "matrices", "findings", "runtimes", "base")
@@ -48,7 +48,7 @@ def test_json_has_the_keys_that_its_docstring_promises(adapter, capsys):
 
 def test_a_page_is_whole_and_no_file_is_replaced_unasked(adapter, tmp_path, capsys):
     page = tmp_path / "page.html"
-    assert cli.main(["inspect", str(adapter), "--html", str(page)]) == 0
+    assert cli.main(["inspect", str(adapter), "--html", str(page)]) == cli.EXIT_NO
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>") and text.endswith("</html>\n") and "data:image/png;base64" in text
     assert not re.search(r"(src|href)=\"?http", text) and text.count("<tr>") == 15
@@ -59,14 +59,14 @@ def test_a_page_is_whole_and_no_file_is_replaced_unasked(adapter, tmp_path, caps
     assert cli.main(["inspect", str(adapter), "--html", str(page), "--overwrite"]) == 2
     assert "is no page: choose" in capsys.readouterr().err and page.read_text() == "mine"
     page.write_text(text.replace("tiny", "older"))
-    assert cli.main(["inspect", str(adapter), "--html", str(page), "--overwrite"]) == 0
+    assert cli.main(["inspect", str(adapter), "--html", str(page), "--overwrite"]) == cli.EXIT_NO
     assert page.read_text(encoding="utf-8") == text
 
 
 def test_what_a_file_says_is_shown_as_text_in_the_page(adapter, tmp_path):
     config = adapter / "adapter_config.json"
     config.write_text(config.read_text().replace('"tiny"', '"<script>alert(1)</script>"'))
-    assert cli.main(["inspect", str(adapter), "--html", str(tmp_path / "page.html")]) == 0
+    assert cli.main(["inspect", str(adapter), "--html", str(tmp_path / "page.html")]) == cli.EXIT_NO
     assert "<script>" not in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 

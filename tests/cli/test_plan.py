@@ -86,12 +86,12 @@ def test_plan_prints_the_bill_and_what_to_change(capsys):
     job = memory.Job("qlora", 16, seq=4096, gradient_checkpointing=False)
     made = planning.plan("Qwen2.5-7B", job, planning.card_bytes("RTX 4090"))
     words = ["plan", "Qwen2.5-7B", "--gpu", "4090", "--seq", "4096", "--no-gradient-checkpointing"]
-    assert cli.main(words) == 0
+    assert cli.main(words) == cli.EXIT_NO
     said = capsys.readouterr().out
     assert planning.bill_table(made.ledger) in said and planning.verdict(made, "RTX 4090") in said and "Assumed" in said
     assert said.startswith("It does not fit: ") and "Change first: checkpointing" in said
 
-    assert cli.main([*words, "--json"]) == 0
+    assert cli.main([*words, "--json"]) == cli.EXIT_NO
     found = json.loads(capsys.readouterr().out)
     assert found["fits"] is False and found["card"] == "RTX 4090" and found["longest"] == made.longest
     assert found["bill"]["total"] == round(made.ledger.bill.total) and found["moment"] == made.ledger.moment
@@ -147,7 +147,7 @@ def test_a_hub_that_does_not_answer_is_said_before_anything_slow(monkeypatch, ca
     monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: pytest.fail("it asked again"))
     monkeypatch.setattr("lora_lessons.memory.shape_of", lambda _: pytest.fail("something slow came first"))
     try:
-        assert cli.main(["plan", "owner/name", "--gpu", "24"]) == 2
+        assert cli.main(["plan", "owner/name", "--gpu", "24"]) == cli.EXIT_FAILED
     finally:
         waits.set()
     said = capsys.readouterr().err
@@ -157,7 +157,9 @@ def test_a_hub_that_does_not_answer_is_said_before_anything_slow(monkeypatch, ca
 def test_an_answer_is_kept_until_its_words_change(monkeypatch, tmp_path, capsys):
     given = []
     monkeypatch.setattr(
-        sys.modules["lora_lessons.cli.plan"], "_answer", lambda *_: given.append("anew") or f"answer {len(given)}"
+        sys.modules["lora_lessons.cli.plan"],
+        "_answer",
+        lambda *_: given.append("anew") or {"answer": f"answer {len(given)}", "status": cli.EXIT_OK},
     )
     monkeypatch.setenv("LORA_LESSONS_CACHE", str(tmp_path / "cache"))
     package = shutil.copytree(
@@ -205,6 +207,6 @@ def test_a_plan_for_several_cards_says_what_each_and_the_computer_hold(capsys):
 
 def test_a_card_without_bf16_is_planned_as_it_trains(capsys):
     """In fp16, which the fast path does not know: an RTX 2080 has 8 GB, and that is too little."""
-    assert cli.main(["plan", "Qwen2.5-7B", "--gpu", "RTX 2080", "--json"]) == 0
+    assert cli.main(["plan", "Qwen2.5-7B", "--gpu", "RTX 2080", "--json"]) == cli.EXIT_NO
     found = json.loads(capsys.readouterr().out)
     assert found["fits"] is False and found["job"]["dtype"] == "fp16" and "fp16" in " ".join(found["notes"])

@@ -29,9 +29,9 @@ def test_exit_statuses(make_lesson, capsys):
     assert cli.main([*RUN, "0"]) == 0
     assert "Report: course-report" in capsys.readouterr().out
     update("00_a", "quick", [{"x": Record("x", 2)}] * 2, 1, 1)
-    assert cli.main([*RUN, "0"]) == 2
+    assert cli.main([*RUN, "0"]) == cli.EXIT_NO
     assert "x is 1; expected 2, exactly that." in capsys.readouterr().err
-    assert cli.main([*RUN]) == 1
+    assert cli.main([*RUN]) == cli.EXIT_FAILED
 
 
 def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_lesson, capsys, tmp_path):
@@ -54,7 +54,7 @@ def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, cap
     update("01_b", "quick", [{"y": Record("y", 5)}], 1, 1)
     before = baseline_file("01_b", "quick").read_bytes()
 
-    assert cli.main([*RUN, "--update-baselines", "--seeds", "2"]) == 1
+    assert cli.main([*RUN, "--update-baselines", "--seeds", "2"]) == cli.EXIT_FAILED
     said = capsys.readouterr().out
     assert "00_a: baseline rewritten from 2 seeds" in said and "loss: new → 1 nats [0.9 … 1.2]" in said
     assert "01_b: failed with at least one seed; its baseline stays as it was." in said
@@ -83,7 +83,7 @@ def test_a_report_takes_the_place_of_no_notebook_but_an_earlier_reports(make_les
 def test_stored_outputs_are_rewritten_aloud(make_lesson, capsys):
     good, local = make_lesson("00_a", "print('hello')"), make_lesson("01_b", "import os\nprint(os.getcwd())")
     before = local.read_bytes()
-    assert cli.main([*RUN, "--update-notebooks"]) == 1
+    assert cli.main([*RUN, "--update-notebooks"]) == cli.EXIT_FAILED
     told = capsys.readouterr()
     assert "00_a.ipynb: outputs stored." in told.out and "01_b.ipynb: the output of cell 3" in told.err
     assert nbformat.read(good, as_version=4).cells[-1].outputs[0].text == "hello\n"

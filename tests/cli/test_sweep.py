@@ -58,7 +58,7 @@ def test_a_file_where_the_folder_should_be_is_said_before_any_run(course, tmp_pa
     assert (tmp_path / "afile").read_text() == "mine"
 
 
-def test_a_sweep_with_a_failed_run_says_so_and_exits_with_1(make_lesson, course, tmp_path, capsys):
+def test_a_sweep_with_a_failed_run_says_so_and_exits_with_3(make_lesson, course, tmp_path, capsys):
     from lora_lessons.experiments import sweep
 
     (course / "notebooks" / "experiments").mkdir()
@@ -70,7 +70,7 @@ def test_a_sweep_with_a_failed_run_says_so_and_exits_with_1(make_lesson, course,
         parameters="\n".join(f"{name} = 0" for name in (*sweep.Trial._fields, "checkpoints")),
     )
     words = ["sweep", "--r", "1, 2", "--alpha", "1x", "--seeds", "1", "--out", "out"]
-    assert cli.main(words) == 1
+    assert cli.main(words) == cli.EXIT_FAILED
     told = capsys.readouterr()
     assert "1 runs finished, 1 failed: " in told.out and "results.csv" in told.out and "figure.png" not in told.out
     assert (

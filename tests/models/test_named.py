@@ -317,7 +317,7 @@ def test_the_verb_lists_fetches_and_removes(base, index, content, capsys, tmp_pa
 
     assert "Tiny-Instruct, not here: 0 MB to fetch\n" in said() and index.asked == []
     index.answers[2] = OFFLINE
-    said("tiny", status=cli.EXIT_USER)
+    said("tiny", status=cli.EXIT_FAILED)
     assert "to fetch; 0 MB of it have come" in said()
     index.answers = {}
     assert str(base.place) in said("tiny")

@@ -46,7 +46,7 @@ def _ended(words: list[str]) -> None:
     with contextlib.redirect_stderr(said):
         status = cli.main(words)
     last = (said.getvalue().strip().splitlines() or [""])[-1]
-    if status == cli.EXIT_USER and last.startswith("lora-lessons: "):
+    if status in (cli.EXIT_USER, cli.EXIT_FAILED) and last.startswith("lora-lessons: "):
         raise Refused(last.removeprefix("lora-lessons: "))
     assert status == cli.EXIT_OK, f"lora-lessons {' '.join(words)} ended with {status}: {said.getvalue()}"
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from hostile import UNSEEN
 
 from lora_lessons.errors import ModelError
+from lora_lessons.outside import in_json
 from reliability import valid
 from reliability.judging import Refused, not_a_sentence
 
@@ -113,7 +114,7 @@ def inspected(box: Path) -> Any:
     from lora_lessons.tools import inspection
 
     found = inspection.inspect(box / "adapter")
-    json.dumps(inspection.as_json(found), allow_nan=False)
+    in_json(inspection.as_json(found))
     return inspection.in_words(found)
 
 
@@ -528,7 +529,7 @@ def command_line(box: Path) -> Any:
     said = io.StringIO()
     with valid.nothing_done(), contextlib.redirect_stderr(said):
         status = cli.main(json.loads((box / "words.json").read_text()))
-    assert status in (cli.EXIT_OK, cli.EXIT_FAILED, cli.EXIT_USER, cli.EXIT_INTERRUPTED), status
+    assert status in (cli.EXIT_OK, cli.EXIT_NO, cli.EXIT_USER, cli.EXIT_FAILED, cli.EXIT_INTERRUPTED), status
     assert not UNSEEN & set(said.getvalue()), "it steers the terminal"
     if status == cli.EXIT_USER:
         before, ours, sentence = said.getvalue().partition("lora-lessons: ")

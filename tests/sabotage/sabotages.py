@@ -1284,8 +1284,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/cli/plan.py",
         (
             "a kept plan survives an edit of its words",
-            'reply = disk_cache.once("plan", key, ["answer"], answer, ANSWERED_BY)',
-            'reply = disk_cache.once("plan", key, ["answer"], answer)',
+            'reply = disk_cache.once("plan", key, ["answer", "status"], answer, ANSWERED_BY)',
+            'reply = disk_cache.once("plan", key, ["answer", "status"], answer)',
             "cli/test_plan.py::test_an_answer_is_kept_until_its_words_change",
         ),
     ),

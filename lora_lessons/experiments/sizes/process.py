@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ...errors import ModelError
+from ...errors import ModelError, Unavailable
 from ...machine import stamp
 from ...training import TrainingStopped
 from ..recordings import answer
@@ -45,7 +45,7 @@ def measure(wanted: dict[str, Any], folder: Path | None = None) -> None:
     if late:
         print(f"{late} cells of the {size.title} would not be done in time: not begun.", flush=True)
     if failed:
-        raise ModelError(f"{failed} cells of the {size.title} failed, as is said above: they stay open.")
+        raise Unavailable(f"{failed} cells of the {size.title} failed, as is said above: they stay open.")
 
 
 if __name__ == "__main__" and sys.argv[1:2] == ["cells"]:

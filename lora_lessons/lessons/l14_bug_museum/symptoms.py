@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Set
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .exhibits import Suspect, suspects
+from .exhibits import Exhibit, Suspect, place, suspects
 
 # What learners call one thing; the first of each line stands for all. The filter on the web reads the same lines.
 ALIKE = """
@@ -137,6 +137,21 @@ def search(words: str) -> list[Match]:
         matches.append(Match(one, score, fits_well))
     likely = [match for match in matches if match.score >= _FAINTEST]
     return sorted(likely, key=lambda match: (-match.score, match.suspect.number))
+
+
+def as_data(match: Match) -> dict[str, Any]:
+    """A match as plain data: the suspect, how to test it, where it is shown, and the addresses and words behind it."""
+    one = match.suspect
+    return {
+        "id": one.id,
+        "fits": match.good,
+        "suspect": one.suspect,
+        "test": one.noticed,
+        "title": one.title,
+        "notebook": f"notebooks/{place(one)}",
+        "behind": one.behind_in_words() if isinstance(one, Exhibit) else "",
+        "found_by": list(one.found_by) if isinstance(one, Exhibit) else [],
+    }
 
 
 @cache

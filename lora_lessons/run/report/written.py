@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...files import write_text
 from ...machine import stamp
+from ..result import handover
 from .parts import outcome, parts, style, templates
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _as_json(result: LessonResult, date: str) -> dict[str, Any]:
         "records": {name: asdict(record) for name, record in result.records.items()},
         "deviations": [deviation._asdict() for deviation in result.deviations],
         "error": result.error._asdict() if result.error else None,
+        "handed_over": handover(result.notebook),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from statistics import median
@@ -116,11 +115,11 @@ def _runtimes(xray: Xray) -> Iterator[str]:
 
 
 def as_json(xray: Xray) -> dict[str, Any]:
-    """The X-ray as JSON. Its keys stay: adapter, place, settings, size, features, matrices, findings, runtimes, base.
+    """The X-ray as plain data. Its keys stay: adapter, place, settings, size, features, matrices, findings, runtimes, base.
 
     A matrix has the fields of `AdaptedMatrix`, a finding those of `Finding`, and so on; what is not known is null.
     """
-    fields: dict[str, Any] = {
+    return {
         "adapter": xray.name,
         "place": xray.place,
         "settings": xray.settings._asdict(),
@@ -132,13 +131,3 @@ def as_json(xray: Xray) -> dict[str, Any]:
         "runtimes": [runtime._asdict() for runtime in xray.runtimes],
         "base": xray.base._asdict() | {"place": str(xray.base.place)} if xray.base else None,
     }
-    return _plain(fields)
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity: they become null."""
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

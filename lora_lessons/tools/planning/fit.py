@@ -282,12 +282,12 @@ def _settings(job: Job) -> dict[str, Any]:
 
 
 def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str) -> dict[str, Any]:
-    """All of it as plain data, sizes in bytes."""
+    """All of it as plain data, sizes in bytes; no `plan` where there is no card."""
 
     def lines(bill: Bill) -> dict[str, int]:
         return {name: round(size) for name, size in (bill._asdict() | {"total": bill.total}).items()}
 
-    made: dict[str, Any] = {
+    return {
         "model": shape.name,
         "job": job.counted(),
         "bill": lines(ledger.bill),
@@ -300,13 +300,12 @@ def as_json(shape: Shape, job: Job, ledger: Ledger, plan: Plan | None, card: str
         "notes": notes(ledger),
         "assumed": {"context_bytes": CONTEXT_BYTES, "slack": SLACK},
         "cards_measured": cards_measured(),
+        # what only a card answers is null without one
+        "card": card or None,
+        "room": round(plan.room) if plan else None,
+        "fits": plan.fits if plan else None,
+        "longest": plan.longest if plan else None,
+        "change_first": [
+            {"what": c.what, "job": _settings(c.job), "total": round(c.total)} for c in (plan.changes if plan else ())
+        ],
     }
-    if plan is not None:
-        made |= {
-            "card": card,
-            "room": round(plan.room),
-            "fits": plan.fits,
-            "longest": plan.longest,
-            "change_first": [{"what": c.what, "job": _settings(c.job), "total": round(c.total)} for c in plan.changes],
-        }
-    return made

@@ -103,7 +103,7 @@ evaluation on MMLU needs too many hours
 @pytest.mark.parametrize("words", [*ELSEWHERE, "tokenizer is slow", "loss", "loss spikes"])
 def test_a_shared_word_or_another_subject_is_no_good_fit_and_the_command_says_so(words, capsys):
     assert not any(match.good for match in search(words))
-    assert cli.main(["symptom", words]) == 0
+    assert cli.main(["symptom", words]) == cli.EXIT_NO
     assert capsys.readouterr().out.startswith("Nothing here fits well")
 
 
@@ -295,7 +295,7 @@ def test_the_command_names_suspects_or_says_that_there_is_none_and_shows_the_lis
     assert said.startswith(f"{one.id}   Suspect: {one.suspect[:40]}") and f"Test: {one.noticed[:40]}" in said
     assert "notebooks/14_bug_museum.ipynb" in said and "https://github.com/huggingface/lerobot/issues/3551" in said
     assert said.count("Suspect: ") == 3
-    assert cli.main(["symptom", "my cat is orange"]) == 0
+    assert cli.main(["symptom", "my cat is orange"]) == cli.EXIT_NO
     said = capsys.readouterr().out
     assert said.startswith("Nothing here has such a symptom.")
     assert all(one.symptoms[0] in said for one in suspects().values())

@@ -16,6 +16,7 @@ from peft_zoo import edited, llama, lora, move
 from safetensors.torch import load_file
 
 from lora_lessons.errors import ModelError
+from lora_lessons.outside import in_json
 from lora_lessons.tools import inspection
 from lora_lessons.tools.inspection import reading
 
@@ -83,7 +84,7 @@ def test_what_is_broken_is_named(zoo, tmp_path, what):
     (found,) = xray.findings
     assert found.severity == severity and part in found.sentence
     assert found.behind and found.sentence in " ".join(inspection.in_words(xray).split())
-    json.dumps(inspection.as_json(xray), allow_nan=False)
+    in_json(inspection.as_json(xray))
 
 
 def test_an_a_that_grew_as_much_as_training_makes_it_is_not_said_to_be_far(zoo, tmp_path):

@@ -214,7 +214,9 @@ def test_help_says_what_the_exit_status_means_as_the_page_does(capsys):
         assert cli.main([*words, "--help"]) == 0
         said = " ".join(capsys.readouterr().out.partition("Exit status:")[2].split())
         yes, no = ANSWERS.get(words[0], ("done", ""))
-        assert said.startswith(f"0 {yes}; {f'1 {no}; ' if no else ''}2 what was given cannot be; 3 it could not be done"), words
+        assert said.startswith(
+            f"0 {yes}; {f'1 {no}; ' if no else ''}2 what was given cannot be; 3 it could not be done"
+        ), words
         assert f"| {yes} | {no} |" in page or not no, words
 
 

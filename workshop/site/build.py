@@ -15,7 +15,7 @@ from lora_lessons.course import lesson
 from lora_lessons.errors import disk_is_full
 from lora_lessons.files import check_replaced, files_in, scratch, whole_folder
 
-from . import claims_page, front, glossary, lessons, number_pages
+from . import claims_page, front, glossary, lessons, llms, number_pages
 from . import widgets as live
 from .finishing import finish
 from .front import neighbours
@@ -58,6 +58,7 @@ def write_site(
     with scratch("site") as work, site_folder(out) as site:
         render(sources(notebooks, widgets), work, site)
         finish(site)
+        (site / llms.NAME).write_text(llms.text(notebooks), encoding="utf-8", newline="\n")
         if widgets:
             live.bake(site / "_static" / "widgets", progress=progress)
     return out / "index.html"

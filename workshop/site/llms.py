@@ -1,0 +1,79 @@
+"""llms.txt at the site's root, in llmstxt.org's form: what a program that reads is to know, and where it reads on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lora_lessons import cli
+from lora_lessons.cli.as_json import SCHEMAS
+from lora_lessons.course.syllabus import SYLLABUS
+from lora_lessons.paths import course_root
+from lora_lessons.run.result import title
+
+from ..badges import address
+from .lessons import FOLDER, SYMPTOMS
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+NAME = "llms.txt"
+# The pages of docs/ that a program needs, in the order in which it needs them.
+DOCS = ("for-agents.md", "from-a-script.md", "commands.md", "api.md")
+LOOK_UP = {
+    "claims": "what people say of LoRA, and what was measured",
+    f"{FOLDER}/{SYMPTOMS}": "how a training goes wrong, in the words of those who met it",
+    "glossary": "the course's words",
+    "numbers": "where every number of the lessons comes from",
+}
+_HEAD = """# LoRA Lessons
+
+> A course on LoRA and QLoRA in Jupyter notebooks, and the command `lora-lessons`, which plans a training's memory, checks its data, trains, inspects an adapter and exports it.
+
+Everything runs on a processor, without a hub. Every tool has `--json` with a JSON Schema, and its exit status says yes (0) or no (1). No file is overwritten unless a
+command says `--overwrite`, no pickle is loaded, and no code from a model's folder is run."""
+
+
+def text(notebooks: Mapping[str, NotebookNode]) -> str:
+    """The file: what this is, then the instructions, the tools, the lessons and what is looked up, a link each."""
+    sections = {
+        "Use the tools": _docs(),
+        "Tools, each with the schema of its --json": _tools(),
+        "Lessons": _lessons(notebooks, deeper=False),
+        "Look it up": (
+            f"- [{what.rpartition('/')[2].capitalize()}]({what}.html): {says}" for what, says in LOOK_UP.items()
+        ),
+        # by llmstxt.org, what may be left out where there is little room
+        "Optional": _lessons(notebooks, deeper=True),
+    }
+    parts = [f"## {name}\n\n" + "\n".join(lines) for name, each in sections.items() if (lines := list(each))]
+    return "\n\n".join([_HEAD, *parts]) + "\n"
+
+
+def _in_repository(path: Path) -> str:
+    return f"{address()}/blob/main/{path.relative_to(course_root()).as_posix()}"
+
+
+def _docs() -> Iterator[str]:
+    for name in DOCS:
+        page = course_root() / "docs" / name
+        heading, says = page.read_text(encoding="utf-8").split("\n\n")[:2]
+        yield f"- [{heading.removeprefix('# ')}]({_in_repository(page)}): {' '.join(says.split()).partition('. ')[0].rstrip('.:')}"
+
+
+def _tools() -> Iterator[str]:
+    says = {verb.__name__: (verb.__doc__ or "").partition("\n")[0] for verb in (cli.run, *cli.VERBS)}
+    says["export"] = str(cli.export.info.help)
+    for name in sorted(file.stem for file in SCHEMAS.glob("*.json") if file.stem in says):
+        yield f"- [lora-lessons {name}]({_in_repository(SCHEMAS / f'{name}.json')}): {says[name].rstrip('.')}"
+
+
+def _lessons(notebooks: Mapping[str, NotebookNode], *, deeper: bool) -> Iterator[str]:
+    """The lessons with what one can do afterwards; or the side trips."""
+    for place, notebook in notebooks.items():
+        if ("/" in place) == deeper:
+            planned = None if deeper else SYLLABUS.get(place[:2])
+            yield f"- [{title(notebook) or place}]({FOLDER}/{place}.html)" + (
+                f": afterwards you can {planned.afterwards}" if planned else ""
+            )

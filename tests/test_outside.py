@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 
 import pytest
@@ -14,7 +15,7 @@ from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from lora_lessons.drawing import label
-from lora_lessons.outside import in_attribute, in_code, in_html, in_markdown, in_picture, read_back, visible
+from lora_lessons.outside import in_attribute, in_code, in_html, in_json, in_markdown, in_picture, read_back, visible
 
 markdown = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 # texts of what is special to somebody, and of what stands around it
@@ -90,3 +91,8 @@ def test_a_picture_sets_no_formula_of_it():
     ax.set_yticks([0], [in_picture("$x$")])
     figure.draw_without_rendering()
     assert ax.get_yticklabels()[0].get_text() == r"\$x\$"
+
+
+def test_json_has_no_nan_and_no_infinity():
+    said = in_json({"a": [1.5, math.nan], 2: (math.inf, {"b": -math.inf}), "c": "é"})
+    assert json.loads(said) == {"a": [1.5, None], "2": [None, {"b": None}], "c": "é"} and "é" in said

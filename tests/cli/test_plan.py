@@ -210,3 +210,10 @@ def test_a_card_without_bf16_is_planned_as_it_trains(capsys):
     assert cli.main(["plan", "Qwen2.5-7B", "--gpu", "RTX 2080", "--json"]) == cli.EXIT_NO
     found = json.loads(capsys.readouterr().out)
     assert found["fits"] is False and found["job"]["dtype"] == "fp16" and "fp16" in " ".join(found["notes"])
+
+
+def test_a_plan_that_does_not_fit_on_several_cards_ends_with_1(tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps(tiny("llama").to_dict(), default=str))
+    for cards, status in (("2x24", cli.EXIT_OK), ("2x0.5", cli.EXIT_NO)):
+        assert cli.main(["plan", str(tmp_path), "--r", "2", "--cards", cards]) == status
+        assert capsys.readouterr().out.startswith("It fits" if status == cli.EXIT_OK else "It does not fit")

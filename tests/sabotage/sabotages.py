@@ -1378,6 +1378,72 @@ SABOTAGES: list[Sabotage] = [
             "with command.make_context",
             "run/test_runner.py::test_stopped_it_keeps_what_there_is",
         ),
+        (
+            "a program that asked for JSON gets nothing where there is no answer",
+            '    if "--json" in words:',
+            "    if False:",
+            "cli/test_schemas.py::test_every_answer_is_one_document_as_its_schema_says",
+        ),
+        (
+            "a full disk is said to be the user's mistake",
+            "status = EXIT_FAILED if disk_is_full(error) else EXIT_USER",
+            "status = EXIT_USER",
+            "test_errors.py::test_an_error_of_the_system_is_said_in_words_by_the_command",
+        ),
+    ),
+    *_in(
+        "lora_lessons/cli/__main__.py",
+        (
+            "a traceback ends as if it did not fit",
+            "        status = EXIT_FAILED  # Python alone would say 1",
+            "        status = 1",
+            "cli/test_schemas.py::test_a_mistake_of_ours_is_no_answer",
+        ),
+    ),
+    *_in(
+        "lora_lessons/outside.py",
+        (
+            "JSON with NaN in it",
+            "    return None if isinstance(value, float) and not math.isfinite(value) else value",
+            "    return value",
+            "test_outside.py::test_json_has_no_nan_and_no_infinity",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/planning/fit.py",
+        (
+            "a plan without a card has other keys",
+            '        "fits": plan.fits if plan else None,',
+            '        **({"fits": plan.fits} if plan else {}),',
+            "cli/test_schemas.py::test_a_plan_without_a_card_has_the_same_keys_and_null",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/words.py",
+        (
+            "inspect --json has a key that no schema describes",
+            '        "scales": xray.scales,',
+            '        "scales": xray.scales,\n        "codes": xray.codes,',
+            "tools/inspection/test_broken.py::test_what_is_broken_is_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/cli/plan.py",
+        (
+            "what does not fit on several cards ends with 0",
+            "    return _reply(parts, made.fits)",
+            "    return _reply(parts, True)",
+            "cli/test_plan.py::test_a_plan_that_does_not_fit_on_several_cards_ends_with_1",
+        ),
+    ),
+    *_in(
+        "workshop/site/llms.py",
+        (
+            "llms.txt leads to a page that is not there",
+            '    "claims": "what people say of LoRA, and what was measured",',
+            '    "claim": "what people say of LoRA, and what was measured",',
+            "in_workshop/site/test_llms.py::test_its_links_lead_to_pages_of_the_site_and_files_of_the_repository",
+        ),
     ),
     *_in(
         "lora_lessons/run/result.py",

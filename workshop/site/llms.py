@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 NAME = "llms.txt"
 # The pages of docs/ that a program needs, in the order in which it needs them.
-DOCS = ("for-agents.md", "from-a-script.md", "commands.md", "api.md")
+DOCS = {
+    "for-agents.md": "plan, check, train, inspect and export, a command each, and what to do after each exit status",
+    "from-a-script.md": "the exit statuses, and the JSON documents with their schemas",
+    "commands.md": "every command and its options",
+    "api.md": "the same in Python",
+}
 LOOK_UP = {
     "claims": "what people say of LoRA, and what was measured",
     f"{FOLDER}/{SYMPTOMS}": "how a training goes wrong, in the words of those who met it",
@@ -31,8 +36,8 @@ _HEAD = """# LoRA Lessons
 
 > A course on LoRA and QLoRA in Jupyter notebooks, and the command `lora-lessons`, which plans a training's memory, checks its data, trains, inspects an adapter and exports it.
 
-Everything runs on a processor, without a hub. Every tool has `--json` with a JSON Schema, and its exit status says yes (0) or no (1). No file is overwritten unless a
-command says `--overwrite`, no pickle is loaded, and no code from a model's folder is run."""
+Everything runs on a processor, without a hub. The tools print JSON with `--json`, and their exit status says yes (0) or no (1). No file is overwritten unless you
+say `--overwrite`, no pickle is loaded, and no code from a model's folder is run."""
 
 
 def text(notebooks: Mapping[str, NotebookNode]) -> str:
@@ -56,10 +61,10 @@ def _in_repository(path: Path) -> str:
 
 
 def _docs() -> Iterator[str]:
-    for name in DOCS:
+    for name, says in DOCS.items():
         page = course_root() / "docs" / name
-        heading, says = page.read_text(encoding="utf-8").split("\n\n")[:2]
-        yield f"- [{heading.removeprefix('# ')}]({_in_repository(page)}): {' '.join(says.split()).partition('. ')[0].rstrip('.:')}"
+        heading = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        yield f"- [{heading}]({_in_repository(page)}): {says}"
 
 
 def _tools() -> Iterator[str]:

@@ -102,12 +102,11 @@ def ollama(
     with in_switches(), aside(as_json):
         read, folder = gguf.adapter_and_base(adapter_folder(adapter), base)
         made = llama.write(out, folder, read, system, file_type=type, template=go_template, overwrite=overwrite)
-    created = llama.try_create(made.folder, create) if create else None
-    done = EXIT_OK if created is None or created.ok else EXIT_FAILED
     if as_json:
+        created = llama.try_create(made.folder, create) if create else None
         notes = [*made.remarks, *([created.says] if created else [])]
         print(in_json(_written(sorted(made.folder.iterdir()), notes, made.commands)))
-        return done
+        return EXIT_FAILED if created and not created.ok else EXIT_OK
     print(
         *(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n"
     )
@@ -116,9 +115,11 @@ def ollama(
     )
     _say_notes(made.remarks)
     print("To use it:", *made.commands, sep="\n    ")
-    if created:
-        print(created.says)
-    return done
+    if create is None:
+        return EXIT_OK
+    created = llama.try_create(made.folder, create)
+    print(created.says)
+    return EXIT_OK if created.ok else EXIT_FAILED
 
 
 @export.command(epilog=exit_status("export formats"))

@@ -1382,7 +1382,7 @@ SABOTAGES: list[Sabotage] = [
             "a program that asked for JSON gets nothing where there is no answer",
             '    if "--json" in words:',
             "    if False:",
-            "cli/test_schemas.py::test_every_answer_is_one_document_as_its_schema_says",
+            "cli/test_schemas.py::test_every_answer_is_one_document_as_its_schema_says[swep-]",
         ),
         (
             "a full disk is said to be the user's mistake",
@@ -1424,7 +1424,7 @@ SABOTAGES: list[Sabotage] = [
             "inspect --json has a key that no schema describes",
             '        "scales": xray.scales,',
             '        "scales": xray.scales,\n        "codes": xray.codes,',
-            "tools/inspection/test_broken.py::test_what_is_broken_is_named",
+            "cli/test_inspect.py::test_json_has_the_keys_that_its_docstring_promises",
         ),
     ),
     *_in(
@@ -1439,10 +1439,10 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "workshop/site/llms.py",
         (
-            "llms.txt leads to a page that is not there",
-            '    "claims": "what people say of LoRA, and what was measured",',
-            '    "claim": "what people say of LoRA, and what was measured",',
-            "in_workshop/site/test_llms.py::test_its_links_lead_to_pages_of_the_site_and_files_of_the_repository",
+            "llms.txt leaves the side trips out",
+            'if ("/" in place) == deeper:',
+            'if "/" not in place and not deeper:',
+            "in_workshop/site/test_llms.py::test_every_lesson_tool_and_page_for_programs_is_in_it_once",
         ),
     ),
     *_in(

@@ -1,4 +1,4 @@
-"""The animation in the README: lesson 00's door as it was recorded, step by step, ending on a still.
+"""The animation in the README: lesson 00's door as it was recorded: first what came of it, then step by step up to that.
 
 `python -m workshop animation` draws docs/door.gif; with --record it trains first.
 """
@@ -25,7 +25,7 @@ DPI = 100
 COLOURS = 64  # of the palette: few, so that the file is small
 LINE = 98  # characters of an answer to a line
 # how long a frame stands, in milliseconds
-FIRST, STEP, NEW_ANSWER, LAST = 1800, 140, 800, 3600
+COVER, FIRST, STEP, NEW_ANSWER, LAST = 800, 1800, 140, 800, 2800
 PLAYS = 3
 
 
@@ -101,7 +101,10 @@ def _short(answer: str) -> str:
 
 
 def animate(run: Mapping[str, Any], path: Path) -> Path:
-    """Draw every step of `run` to the GIF `path`, which plays PLAYS times and ends on its last frame."""
+    """Draw every step of `run` to the GIF `path`, which plays PLAYS times.
+
+    It begins and ends with the last step: where nothing moves, its first frame is all that is seen.
+    """
     use_style()
     steps = len(run["losses"])
     pictures = [_pixels(frame(run, step)) for step in range(steps + 1)]
@@ -110,12 +113,12 @@ def animate(run: Mapping[str, Any], path: Path) -> Path:
     stands = [NEW_ANSWER if str(step) in run["answers"] else STEP for step in range(steps + 1)]
     stands[0], stands[-1] = FIRST, LAST
     with whole_file(path) as temporary:
-        frames[0].save(
+        frames[-1].save(
             temporary,
             format="GIF",
             save_all=True,
-            append_images=frames[1:],
-            duration=stands,
+            append_images=frames,
+            duration=[COVER, *stands],
             loop=PLAYS - 1,
             optimize=True,
         )

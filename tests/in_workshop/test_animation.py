@@ -46,7 +46,9 @@ def test_every_frame_is_what_was_on_the_screen_then():
 
 def test_one_frame_a_step_a_pause_at_every_answer_and_the_last_one_stays(tmp_path):
     shown, plays = frames(animation.animate(RUN, tmp_path / "a.gif"))
-    assert [stands for _, stands in shown] == [1800, 140, 800, 140, 140, 3600] and plays == 2, "played again twice"
+    assert [stands for _, stands in shown] == [800, 1800, 140, 800, 140, 140, 2800] and plays == 2, "played again twice"
+    (cover, _), *shown = shown
+    assert (np.asarray(cover) == np.asarray(shown[-1][0])).all(), "where nothing moves, the point is what is seen"
     blue = [int((np.asarray(picture) == (0, 114, 178)).all(axis=2).sum()) for picture, _ in shown]
     assert blue == sorted(blue) and blue[0] == 0 < blue[1] < blue[-1], "the curve grows"
     assert all(picture.getpixel((0, 0)) == (255, 255, 255) for picture, _ in shown)
@@ -56,11 +58,12 @@ def test_the_readmes_animation_shows_the_recording():
     run = recordings.recorded(animation.NAME)
     assert GIF.stat().st_size < 1_000_000
     shown, _ = frames(GIF)
-    assert len(shown) == len(run["losses"]) + 1 and sum(stands for _, stands in shown) <= 12_000
+    assert len(shown) == len(run["losses"]) + 2 and sum(stands for _, stands in shown) <= 12_000
     use_style()
     for step in (0, len(run["losses"])):
+        picture, _ = shown[step + 1]
         drawn = animation._pixels(animation.frame(run, step))
-        apart = np.abs(np.asarray(drawn, int) - np.asarray(shown[step][0], int)).mean()
+        apart = np.abs(np.asarray(drawn, int) - np.asarray(picture, int)).mean()
         assert apart < 3, "another font is no other picture; other words or another curve are"
 
 

@@ -106,6 +106,19 @@ def test_it_opens_with_the_verdicts_each_in_its_colour_with_what_decided_it():
     assert '<a href="02_lora_layer.ipynb">lesson 02</a>' in page, "a claim leads to the notebook"
 
 
+def test_the_verdicts_stand_in_the_order_of_the_claims_below_their_count():
+    verdicts = {"01_a": ("G05", claims.HOLDS), "02_b": ("G01", claims.CORRECTED), "03_c": ("G05", claims.HOLDS)}
+    ran = [
+        lesson_result(lesson, notebook=book([{"text/html": Card(id, "s", said, "t").html()}]))
+        for lesson, (id, said) in verdicts.items()
+    ]
+    page = report.as_html(ran, ABOUT)
+    rows = re.findall(r"<tr class=\"\w+\"><td>(G\d+)</td>.*?>lesson (\d+)</a>", page, re.S)
+    assert rows == [("G01", "02"), ("G05", "01"), ("G05", "03")]
+    tally = re.search(r'<p class="tally">(.*?)</p>', page)[1]
+    assert re.sub("<[^>]+>", "", tally) == "3 verdicts: 2 holds 1 corrected" and page.index(tally) < page.index("G01")
+
+
 def test_it_names_every_lesson_leaves_pictures_to_the_notebooks_and_folds_the_records_beside_their_bands():
     records = {"loss": Record("loss", 1.5, "nats")}
     ran = lesson_result("02_lora_layer", notebook=book([{"image/png": PNG}]), records=records)

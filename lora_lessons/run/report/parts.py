@@ -50,12 +50,20 @@ def parts(results: Sequence[LessonResult], about: Mapping[str, Any]) -> list[Par
     candidates = [
         Part("What did not go as it should", "".join(map(shown("bad"), failed)) if failed else ""),
         Part("What you have now", shown("made")(made) if made else ""),
-        Part("The claims", shown("claims")(judged) if judged else ""),
+        Part("The claims", shown("claims")(*_in_order(judged)) if judged else ""),
         Part("The lessons", shown("table")(lessons, about)),
         Part("What was measured", "".join(shown("records")(one) for one in lessons if one["records"])),
         Part("", shown("stamp")(about)),
     ]
     return [part for part in candidates if part.html]
+
+
+def _in_order(lessons: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[Any, Any]], list[tuple[int, str]]]:
+    """Every card with its lesson, in the order of the claims; and how many there are of each verdict, as the site counts them."""
+    judged = [(card, lesson) for lesson in lessons for card in lesson["cards"]]
+    count = Counter(card.said for card, _ in judged)
+    known = sorted(count, key=lambda said: list(COLOURS).index(said) if said in COLOURS else len(COLOURS))
+    return sorted(judged, key=lambda one: one[0].id), [(count[said], said) for said in known]
 
 
 def is_bad(result: LessonResult) -> bool:

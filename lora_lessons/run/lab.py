@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from ..paths import cache_dir, course_root
 from ..sums import sha256
 
 MANIFEST = ".origin.json"
+# The badge is a broken picture offline, and plain fonts have no stopwatch.
+_LEFT_OUT = re.compile(r"\n*\[!\[Open in Colab\]\([^)]*\)\]\([^)]*\)|⏱ ")
 # No question about news. And widgets are saved with the notebook, so that they are there again the next day.
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -66,13 +69,15 @@ def place(notebook: Path) -> str:
 
 
 def without_outputs(notebook: Path) -> str:
-    """The text of a notebook as a learner gets it: nothing has been run yet."""
+    """The text of a notebook as a learner gets it: nothing has been run yet, and no badge leads away from this machine."""
     text = read_text(notebook)
     try:
         whole = json.loads(text)
         for cell in whole["cells"]:
             if cell["cell_type"] == "code":
                 cell["outputs"], cell["execution_count"] = [], None
+            else:
+                cell["source"] = _LEFT_OUT.sub("", "".join(cell["source"])).splitlines(keepends=True)
     except (ValueError, KeyError, TypeError, RecursionError):
         return text  # no notebook: whoever opens it sees that
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"

@@ -84,6 +84,17 @@ def test_a_learners_copy_has_not_been_run_and_no_answer_stands_under_its_questio
     assert list(copy_lessons(mine)) == [], "other outputs are no newer version"
 
 
+def test_a_learners_copy_shows_no_broken_picture_and_no_sign_that_a_font_lacks(make_lesson, tmp_path):
+    lesson = make_lesson("00_a", "1")
+    ran = nbformat.read(lesson, 4)
+    badge = "[![Open in Colab](https://colab.research.google.com/badge.svg)](https://colab.research.google.com/x.ipynb)"
+    ran.cells[0].source = f"# 00 · A\n\n⏱ Minutes: reading 5\n\n{badge}"
+    nbformat.write(ran, lesson)
+    list(copy_lessons(tmp_path / "my_lessons"))
+    copy = nbformat.read(tmp_path / "my_lessons" / "00_a.ipynb", 4)
+    assert copy.cells[0].source == "# 00 · A\n\nMinutes: reading 5"
+
+
 def test_a_copy_of_before_that_came_with_outputs_is_brought_up_to_date(make_lesson, tmp_path):
     lesson, mine = make_lesson("00_a", "1"), tmp_path / "my_lessons"
     ran = nbformat.read(lesson, 4)

@@ -1,6 +1,6 @@
 """The five-minute door: a voice is taught while you watch, turned up and down with a slider, and kept as a file.
 
-`teach` trains and shows; `Taught` is what came of it: `scales()` and `keep()`.
+`teach` trains and shows; `Taught` is what came of it: `scales()`, `ask()` and `keep()`.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def teach(
     try:
         trained = training.train(base.model, examples, how, run_dir=folder, reuse=not again, on_step=film.hear)
     finally:
+        film.stage.follow = False
         if shown is not None:
             shown.update(film.stage)  # what is stored with the notebook is the last picture, not the first
     held_out = [tasks.encode(base.tokenizer, example) for example in task.held_out[:JUDGED]]
@@ -87,6 +88,7 @@ class Film:
         title = f"Loss of each of {steps} training steps (lower: less surprised)"
         self._backdrop, self._ax = _axes(title, (0, 1.02 * steps), "step", range(0, steps + 1, every))
         self.stage = Told(self.told, self.scene, "step", [slider("step", "after step")], name="door", step=0)
+        self.stage.follow = True
 
     def hear(self, story: training.Training) -> None:
         """Take in a run's story so far; ask again where it is time to."""
@@ -116,7 +118,7 @@ class Film:
         at = [heights[max(0, n - 1)] if heights else TOP for n in stops]
         scene.dot(self._ax, [max(1, n) for n in stops], at, [BLUE if n else "none" for n in stops])
         labels = ["before training", *(f"loss {loss:.2f}" for loss in self.losses)]
-        scene.text(self._ax, 0.02 * self.steps, 0.45, labels, BLUE, size=12)
+        scene.text(self._ax, 0.02 * self.steps, 0.6, labels, BLUE, size=12)
         return scene
 
     def told(self) -> list[str]:
@@ -127,11 +129,13 @@ class Film:
         return [f"You: {self.question}", *(f"{head}: {answer}" for head, answer in zip(heads, answers, strict=True))]
 
     def words(self, step: int) -> str:
-        """How far it is, the question, and the newest answer by then."""
+        """How far it is, the question, the answer before training, and the newest one by then."""
         asked = max((int(when) for when in self.answers if when.isdigit() and int(when) <= step), default=0)
         loss = f", loss {self.losses[step - 1]:.2f}" if step else ""
         when = f" (asked after step {asked})" if asked != step else ""
-        return f"After {step} of {self.steps} steps{loss}.\nYou: {self.question}\nModel{when}: {_one_line(self.answers[str(asked)])}"
+        before = f"Before training: {_one_line(self.answers['0'])}\n" if asked else ""
+        newest = _one_line(self.answers[str(asked)])
+        return f"After {step} of {self.steps} steps{loss}.\nYou: {self.question}\n{before}Model{when}: {newest}"
 
 
 @dataclass
@@ -145,16 +149,21 @@ class Taught:
     autocast: bool
 
     def scales(self) -> Stage:
-        """A slider from the base (0) to the trained model (1); the answers are worked out now, and shown at once later."""
+        """A slider from the base (0) to the trained model (1); the answers are worked out now, and shown at once later.
+
+        Until it is there, a line says which scale is being asked.
+        """
         self.losses, self.answers = [], []
         try:
-            for scale in SCALES:
+            for number, scale in enumerate(SCALES, 1):
+                _say(f"Asking at scale {scale:g}: {number} of {len(SCALES)} …")
                 lora.set_scale(self.base.model, scale)
                 when = {0.0: "0", 1.0: str(self.film.steps)}.get(scale, f"scale {scale:g}")
                 self.answers.append(self.film.answer(when))
                 self.losses.append(evaluation.held_out_loss(self.base.model, self.held_out, autocast=self.autocast))
         finally:
             lora.set_scale(self.base.model, 1.0)
+        _say("")
         controls = [slider("scale", "scale of the adapter", SCALES)]
         return Told(self.told, self._scene, "scale", controls, name="door_scales", scale=1.0)
 
@@ -179,13 +188,24 @@ class Taught:
         scene.dot(ax, list(SCALES), self.losses, ORANGE, size=14)
         return scene
 
+    def ask(self, question: str) -> None:
+        """Print what the base answers to another question, and what the trained model does. Nothing is trained."""
+        print(f"You: {question}")
+        try:
+            for scale, who in ((0.0, "The base"), (1.0, "With the adapter")):
+                lora.set_scale(self.base.model, scale)
+                print(f"{who}: {_one_line(models.chat(self.base, question, max_new_tokens=WORDS))}")
+        finally:
+            lora.set_scale(self.base.model, 1.0)
+
     def keep(self) -> Path:
-        """Save the adapter to a folder of the learner's own, say where and how large it is, and return the folder."""
+        """Save the adapter to a folder of the learner's own, say where, how large it is and how a terminal asks it."""
         folder = save_adapter(self.base.model, my_folder("adapters/wick"), self.base.name, origin="lesson 00")
         # a progress file in a place of its own: a test, or a run of the whole course
         elsewhere = "LORA_LESSONS_PROGRESS" in os.environ
         place = str(folder.relative_to(folder.parents[1]) if elsewhere else folder).replace(str(Path.home()), "~")
         print(f"Yours: {place}/{ADAPTER_WEIGHTS}, {megabytes(folder):.1f} MB")
+        print(f'In a terminal: lora-lessons ask {place} "{self.film.question}"')
         return folder
 
 
@@ -220,11 +240,11 @@ def megabytes(folder: Path) -> float:
 
 
 def _axes(title: str, across: tuple[float, float], xlabel: str, ticks: Iterable[float]) -> tuple[Backdrop, Any]:
-    figure = Figure(figsize=(8.4, 2.9))
+    figure = Figure(figsize=(8.4, 1.9))
     ax = figure.subplots()
     ax.set_xticks(list(ticks))
     ax.set(xlim=across, ylim=(0, TOP), title=title, xlabel=xlabel, ylabel="loss (nats)")
-    return Backdrop(figure), ax
+    return Backdrop(figure, (2.1,)), ax
 
 
 def _kept(file: Path) -> dict[str, str]:
@@ -237,6 +257,17 @@ def _kept(file: Path) -> dict[str, str]:
 
 def _one_line(answer: str) -> str:
     return " ".join(answer.split())
+
+
+def _say(words: str) -> None:
+    """One line in a notebook, which the next one, or what the cell shows, takes the place of."""
+    from IPython.core.getipython import get_ipython
+    from IPython.display import clear_output
+
+    if get_ipython():
+        clear_output(wait=True)
+        if words:
+            print(words)
 
 
 def _display(stage: Stage) -> Any:

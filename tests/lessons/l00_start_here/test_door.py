@@ -41,11 +41,13 @@ def test_every_stop_shows_the_loss_and_the_newest_answer_by_then():
     assert taught.film.answers["0"] == plain and taught.film.answers["5"] == models.chat(base, Q, 8) != plain
     assert sorted(taught.film.answers) == ["0", "2", "4", "5"]
     for step, asked in ((1, 0), (2, 2), (3, 2), (5, 5)):
-        head, you, model = stage.scene["words"][step].split("\n")
+        head, you, *before, model = stage.scene["words"][step].split("\n")
         assert head == f"After {step} of 5 steps, loss {losses[step - 1]:.2f}." and you == f"You: {Q}"
+        assert before == [f"Before training: {plain}"] * (asked > 0), "the first answer stays beside the newest"
         said = "Model" if asked == step else f"Model (asked after step {asked})"
         assert model == f"{said}: {' '.join(taught.film.answers[str(asked)].split())}"
     assert stage.scene["words"][0].startswith("After 0 of 5 steps.\n")
+    assert not stage.follow, "a page that opens later does not jump to it"
 
 
 def test_the_picture_grows_while_it_trains_and_ends_as_the_still():
@@ -138,6 +140,16 @@ def test_the_slider_scales_the_update_and_leaves_it_as_trained():
     assert stage.said == "scale 0.3 has no answer here: choose 0, 0.25, 0.5, 0.75, 1."
 
 
+def test_another_question_is_asked_of_both_and_trains_nothing(monkeypatch, capsys):
+    taught, asked = teach(), "And who pays for the oil?"
+    with monkeypatch.context() as patch:
+        patch.setattr(door.training, "train", lambda *_, **__: pytest.fail("nothing is trained"))
+        taught.ask(asked)
+    base, adapted = make_tiny_base(), models.chat(taught.base, asked, 8)
+    lines = [f"The base: {' '.join(models.chat(base, asked, 8).split())}", f"With the adapter: {' '.join(adapted.split())}"]
+    assert capsys.readouterr().out.splitlines()[-3:] == [f"You: {asked}", *lines]
+
+
 def test_a_scale_that_fails_leaves_the_adapter_as_trained(monkeypatch):
     taught = teach()
 
@@ -156,6 +168,7 @@ def test_what_is_kept_is_what_was_trained_and_nothing_is_overwritten(capsys):
     assert (folder.name, second.name) == ("wick", "wick-2")
     said = capsys.readouterr().out
     assert re.search(rf"^Yours: adapters/wick/adapter_model.safetensors, {door.megabytes(folder):.1f} MB$", said, re.M)
+    assert f'In a terminal: lora-lessons ask adapters/wick "{Q}"' in said
     kept, layers = read_adapter(folder), dict(lora.lora_layers(taught.base.model))
     assert kept.A.keys() == layers.keys() and kept.origin == "lesson 00"
     assert all(torch.equal(kept.B[name], layer.lora_B) for name, layer in layers.items())

@@ -141,8 +141,9 @@ def _said(value: Any) -> str:
 
 
 def backdrop(trait: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """A Stage's backdrop under another number, its picture with fewer colours."""
-    return {**trait, "id": number, "png": binary(fewer_colors(trait["png"]))}
+    """A Stage's backdrop under another number, its pictures with fewer colours."""
+    narrow = {**trait["narrow"], "png": binary(fewer_colors(trait["narrow"]["png"]))}
+    return {**trait, "id": number, "png": binary(fewer_colors(trait["png"])), "narrow": narrow}
 
 
 @lru_cache(maxsize=64)
@@ -200,7 +201,7 @@ def _tenths(name: str, value: Any) -> Any:
 def _grab(side: Mapping[str, Any], stops: Collection[Any]) -> dict[str, Any]:
     """One of the two controls that the pointer moves, at the stops that are there."""
     kept = [(stop, round(place, 1)) for stop, place in zip(side["stops"], side["places"], strict=True) if stop in stops]
-    return {"name": side["name"], "stops": [stop for stop, _ in kept], "places": [place for _, place in kept]}
+    return {**side, "stops": [stop for stop, _ in kept], "places": [place for _, place in kept]}
 
 
 def binary(data: bytes) -> dict[str, str]:

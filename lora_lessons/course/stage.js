@@ -4,13 +4,39 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 // where no kernel runs, the host has a sentence of its own (`asleep`)
-const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget.";
+const SLEEPS = "Python has not answered yet. If no cell is running, the kernel has stopped: run this lesson's cells again to wake the widget.";
 const OLDER = "The picture and the words below it are still those of the last choice that works.";
-const ASLEEP = (label) => `Run this cell again to wake me up: Python has stopped. Until then, only “${label}” moves the picture.`;
+const ASLEEP = (label) => `Run this lesson's cells again to wake me up: Python has stopped. Until then, only “${label}” moves the picture.`;
 const at = (column, i) => (column.length > 1 ? column[i] : column[0]);
 
 const floats = (view) => new Float32Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
 const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+// ---- a phone's picture has its panels elsewhere: what was placed in the wide one goes where its panel went ----
+
+const PHONE = 488; // pixels across, at most: those of the style sheet and the card's edges
+
+function moved(from, to, number) {
+  const [x0, y0, across0, down0] = from.axes[number], [x1, y1, across1, down1] = to.axes[number];
+  const wide = (length) => length * across1 / across0, tall = (length) => length * down1 / down0;
+  return { wide, tall, x: (x) => x1 + wide(x - x0), y: (y) => y1 + tall(y - y0) };
+}
+
+function placed(mark, from, to) {
+  if (from === to) return mark;
+  const { wide, tall, x, y } = moved(from, to, mark.ax), made = { ...mark };
+  for (const [name, move] of Object.entries({ x, y, width: mark.kind === "line" ? Number : wide, height: tall })) {
+    if (name in mark) made[name] = Array.isArray(mark[name]) ? mark[name].map(move) : move(mark[name]);
+  }
+  const along = (_, px, py) => `${x(Number(px)).toFixed(1)},${y(Number(py)).toFixed(1)}`;
+  if (mark.d) made.d = mark.d.map((path) => path.replace(/(-?[\d.]+),(-?[\d.]+)/g, along));
+  return made;
+}
+
+function grabbed({ x, y }, from, to) {
+  if (!x || from === to) return { x, y };
+  return { x: { ...x, places: x.places.map(moved(from, to, x.ax).x) }, y: { ...y, places: y.places.map(moved(from, to, y.ax).y) } };
+}
 
 // ---- marks: each returns a function that moves it to stop number i ----
 
@@ -33,7 +59,7 @@ const MARKS = {
     set("d", at(mark.d, i)); set("fill", "none"); set("stroke", mark.stroke);
     set("stroke-width", mark.width); set("stroke-dasharray", mark.dashes); set("stroke-linejoin", "round");
   }),
-  text: (mark, { svg }) => svgMark(svg, "text", mark, (made, set, i) => {
+  text: (mark, { svg, width }) => svgMark(svg, "text", mark, (made, set, i) => {
     const lines = at(mark.text, i).split("\n"), x = at(mark.x, i);
     set("y", at(mark.y, i)); set("fill", at(mark.fill, i)); set("font-size", mark.size);
     set("text-anchor", { left: "start", center: "middle", right: "end" }[mark.ha]);
@@ -44,6 +70,9 @@ const MARKS = {
       row.textContent = line;
       return row;
     }));
+    made.removeAttribute("transform");
+    const { x: left, width: across } = made.getBBox(), over = Math.max(0, left + across - width) || Math.min(0, left);
+    if (over) set("transform", `translate(${-over})`); // words stay in the picture
   }),
   product: (mark, { picture, width, height, svg }) => { // B·A, one direction more or less at a time
     const canvas = element("canvas", { width: mark.cols, height: mark.rows });
@@ -84,29 +113,39 @@ function render({ model, el }) {
   const words = element("p", { class: "words", "aria-live": "polite" });
   const axis = model.get("axis"), alone = model.get("controls").find((control) => control.name === axis).label;
   const python = tie({ model, el }, { asleep: ASLEEP(alone) });
-  const frame = element("div", { class: "frame", role: "region", "aria-label": "the picture, scrolled sideways" }, picture); // on a phone it is wider than the card
-  const resized = new ResizeObserver(() => { frame.tabIndex = frame.scrollWidth > frame.clientWidth + 1 ? 0 : -1; });
+  const resized = new ResizeObserver(() => {
+    if (!root.clientWidth || phone === fitsAPhone()) return;
+    phone = !phone;
+    played = null;
+    root.dataset.settled = "false";
+    setBackdrop();
+  });
   const kept = element("p", { class: "kept" });
-  root.append(python.note, controls, frame, said, kept, words); // what comes and goes stands below the picture: it keeps its place
+  root.append(python.note, controls, picture, said, kept, words); // what comes and goes stands below the picture: it keeps its place
   el.append(root);
   root.dataset.axis = axis;
   let typed = {}, back = {}; // a typed value's predecessor; where it was refused, what the control stands at again
   const standing = () => ({ ...model.get("values"), ...back });
-  let movers = [], waiting = 0, patience = 0, gone = false, shown = null, played = null; // the backdrop and the scene that the picture shows
+  let movers = [], waiting = 0, patience = 0, gone = false, followed = false, grab = {}, shown = null, played = null; // the backdrop and the scene that the picture shows
+  const fitsAPhone = () => root.clientWidth <= PHONE;
+  let phone = Boolean(root.clientWidth) && fitsAPhone();
+  const drawing = (backdrop) => (phone && backdrop.narrow) || backdrop;
 
   // ---- the picture ----
   const stopsOf = (control) => (control.stops.length ? control.stops : model.get("scene").stops);
   const place = () => model.get("scene").stops.indexOf(standing()[axis]);
 
   function setBackdrop() {
-    const backdrop = model.get("backdrop"), img = element("img", { alt: "" });
-    img.src = URL.createObjectURL(new Blob([backdrop.png], { type: "image/png" }));
+    const backdrop = model.get("backdrop"), drawn = drawing(backdrop), img = element("img", { alt: "" });
+    img.src = URL.createObjectURL(new Blob([drawn.png], { type: "image/png" }));
     const show = () => {
-      if (gone || backdrop !== model.get("backdrop")) return URL.revokeObjectURL(img.src); // a newer one is on its way
+      if (gone || drawn !== drawing(model.get("backdrop"))) return URL.revokeObjectURL(img.src); // a newer one is on its way
       forget();
       picture.replaceChildren(img);
       shown = backdrop.id;
       setScene();
+      if (model.get("follow") && !followed) root.scrollIntoView({ block: "center" });
+      followed = true;
     };
     img.decode().then(show, show); // the old picture stays until the new one is ready: no flicker
   }
@@ -114,14 +153,16 @@ function render({ model, el }) {
   const forget = () => picture.querySelectorAll("img").forEach((img) => URL.revokeObjectURL(img.src));
 
   function setScene() {
-    const scene = model.get("scene"), { width, height } = model.get("backdrop"), svg = document.createElementNS(SVG, "svg");
+    const scene = model.get("scene"), backdrop = model.get("backdrop"), drawn = drawing(backdrop), svg = document.createElementNS(SVG, "svg");
+    const { width, height } = drawn;
     if (scene.backdrop !== shown) return; // its picture is on the way
     picture.replaceChildren(...picture.querySelectorAll("img"), svg);
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("role", "img");
     played = scene;
-    movers = scene.marks.map((mark) => MARKS[mark.kind](mark, { picture, width, height, svg }));
-    if (scene.grab.x) svg.append(grabArea(scene.grab)); // above the marks
+    movers = scene.marks.map((mark) => MARKS[mark.kind](placed(mark, backdrop, drawn), { picture, width, height, svg }));
+    grab = grabbed(scene.grab, backdrop, drawn);
+    if (grab.x) svg.append(grabArea(grab)); // above the marks
     sync();
   }
 
@@ -135,9 +176,9 @@ function render({ model, el }) {
   }
 
   function follow(event) {
-    const { left, top, width } = picture.getBoundingClientRect(), unit = model.get("backdrop").width / width;
+    const { left, top, width } = picture.getBoundingClientRect(), unit = drawing(model.get("backdrop")).width / width;
     const near = ({ places, stops }, to) => stops[places.reduce((best, at, i) => (Math.abs(at - to) < Math.abs(places[best] - to) ? i : best), 0)];
-    const { x, y } = model.get("scene").grab, values = standing();
+    const { x, y } = grab, values = standing();
     const to = { [x.name]: near(x, (event.clientX - left) * unit), [y.name]: near(y, (event.clientY - top) * unit) };
     if (Object.entries(to).some(([name, value]) => value !== values[name])) changeAll(to);
   }
@@ -236,7 +277,7 @@ function render({ model, el }) {
     }
   }
 
-  resized.observe(frame);
+  resized.observe(root);
   setBackdrop();
   const pictures = { "change:backdrop": setBackdrop, "change:scene": setScene };
   const leave = python.listen(sync, "change:values change:answered change:said", pictures);

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import copy
-import io
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,28 +18,8 @@ from torch import Tensor
 
 from ..drawing import figure_html
 from ..outside import in_picture
+from .backdrop import DPI, Backdrop, pixels
 from .page_half import page_half
-
-_ids = count(1)
-
-
-class Backdrop:
-    """A figure without its moving marks: drawn once, also when several scenes are played before it."""
-
-    def __init__(self, figure: Figure) -> None:
-        self.figure = figure
-
-    @cached_property
-    def page(self) -> dict[str, Any]:
-        """The figure as PNG, and its width and height in the page's pixels. From now on its layout stands still."""
-        self.figure.set_dpi(DPI)
-        self.figure.draw_without_rendering()
-        self.figure.set_layout_engine("none")
-        width, height = self.figure.get_size_inches() * DPI
-        png = io.BytesIO()
-        # At twice the page's pixels, for sharp screens.
-        self.figure.savefig(png, format="png", dpi=2 * DPI, metadata={"Software": None})
-        return {"id": next(_ids), "width": float(width), "height": float(height), "png": png.getvalue()}
 
 
 class Scene:
@@ -104,8 +81,12 @@ class Scene:
             return {}
         ax, ((x, across), (y, up)) = self._grab
         columns, rows = pixels(ax, across, 0, height)[0], pixels(ax, 0, up, height)[1]
-        named = {"name": x, "stops": list(across), "places": columns.tolist()}
-        return {"x": named, "y": {"name": y, "stops": list(up), "places": rows.tolist()}}
+        both = {"x": (x, across, columns), "y": (y, up, rows)}
+        number = self.backdrop.figure.axes.index(ax)
+        return {
+            side: {"name": name, "ax": number, "stops": list(stops), "places": places.tolist()}
+            for side, (name, stops, places) in both.items()
+        }
 
     def _add(self, kind: str, ax: Axes, columns: Mapping[str, Any], style: dict[str, Any]) -> None:
         listed = {name: [c] if isinstance(c, str) or np.ndim(c) == 0 else list(c) for name, c in columns.items()}
@@ -125,7 +106,10 @@ class Scene:
     def page(self) -> dict[str, Any]:
         """What the page needs before the backdrop: each mark with its places in pixels, the stops, the sentences."""
         height = self.backdrop.page["height"]  # drawn first: only then do the places stand
-        marks = [{"kind": mark.kind} | PAGE[mark.kind](mark, height) for mark in self.marks]
+        axes = self.backdrop.figure.axes
+        marks = [
+            {"kind": mark.kind, "ax": axes.index(mark.ax)} | PAGE[mark.kind](mark, height) for mark in self.marks
+        ]
         ours = self.backdrop.page["id"]
         shown = {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
         return shown | {"grab": self._handle(height)}
@@ -168,6 +152,7 @@ class Stage(anywidget.AnyWidget):
     backdrop = traitlets.Dict().tag(sync=True)
     scene = traitlets.Dict().tag(sync=True)
     said = traitlets.Unicode().tag(sync=True)
+    follow = traitlets.Bool(False).tag(sync=True)  # the page scrolls to it when it is shown
     answered = traitlets.Dict().tag(sync=True)  # the values that `scene` and `said` answer
 
     def __init__(
@@ -220,9 +205,6 @@ def still_html(figure: Figure, words: str) -> str:
     return figure_html(figure, words, DPI, "(A picture of a widget: run the cell to move it.)")
 
 
-DPI = 100  # the page's pixels an inch
-
-
 class Mark(NamedTuple):
     """One moving thing: `columns` hold a value for each stop (or one for all), `style` what never changes."""
 
@@ -234,13 +216,6 @@ class Mark(NamedTuple):
     def at(self, i: int) -> dict[str, Any]:
         """The columns' values at stop number `i`."""
         return {name: column[i if len(column) > 1 else 0] for name, column in self.columns.items()}
-
-
-def pixels(ax: Axes, x: Any, y: Any, height: float) -> tuple[np.ndarray, np.ndarray]:
-    """Data coordinates of `ax` as pixels of the page, whose y axis points down."""
-    x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-    places = ax.transData.transform(np.column_stack([x.ravel(), y.ravel()]))
-    return places[:, 0].round(2), (height - places[:, 1]).round(2)
 
 
 def _draw_dot(mark: Mark, i: int) -> None:

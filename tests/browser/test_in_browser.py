@@ -806,7 +806,7 @@ def assert_asleep(stage: Any, axis: str, other: str) -> None:
     """It says at once that it sleeps, how to wake it and what still moves; what would need Python cannot be moved."""
     expect(stage.root.locator(".asleep")).to_be_visible()
     assert stage.asleep == (
-        f"Run this cell again to wake me up: Python has stopped. Until then, only “{axis}” moves the picture."
+        f"Run this lesson's cells again to wake me up: Python has stopped. Until then, only “{axis}” moves the picture."
     )
     expect(stage.root.locator(f"[data-name={other}], [data-typed={other}]").first).to_be_disabled()
     expect(stage.control(stage.axis)).to_be_enabled()
@@ -827,7 +827,7 @@ def test_widgets_sleep_through_a_restart_and_move_on_after_the_kernel_is_gone(la
     lesson.page.keyboard.press("ArrowRight")
     assert_explorer(stage, photo, 23, "photograph")
     stage.typed_only("r", "22.5")
-    expect(stage.root.locator(".said")).to_contain_text("run this cell again to wake the widget")
+    expect(stage.root.locator(".said")).to_contain_text("run this lesson's cells again to wake the widget")
     lesson.restart_and_run_all()
     assert lesson.page.locator(".stage").count() == 2
     stage = lesson.stage(0)
@@ -865,7 +865,8 @@ def test_a_widget_whose_kernel_is_gone_says_so_and_how_to_wake_it(lab, open_less
     box.press("Enter")
     stage.root.locator(".said:not(:empty)").wait_for(timeout=60_000)
     assert stage.said == (
-        "Python has not answered yet. If no cell is running, the kernel has stopped: run this cell again to wake the widget."
+        "Python has not answered yet. If no cell is running, the kernel has stopped: run this lesson's cells again to wake "
+        "the widget."
     )
 
 
@@ -901,7 +902,7 @@ def test_on_a_phone_every_control_fits_and_the_widget_is_a_named_group(page, scr
         stage.root.evaluate("e => { e.style.width = '300px'; }")
         try:
             edges = stage.root.evaluate(
-                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, .frame')].map(c => c.getBoundingClientRect().right)]"
+                "e => [e.getBoundingClientRect().right, ...[...e.querySelectorAll('input, select, .picture')].map(c => c.getBoundingClientRect().right)]"
             )
             assert max(edges[1:]) <= edges[0] + 0.5
             widths = stage.root.locator("[type=range]").evaluate_all(

@@ -15,8 +15,10 @@ from matplotlib import colormaps
 from stills import block_still, many_fit_words, start_map_still
 
 from lora_lessons import lessons
+from lora_lessons.course.backdrop import DPI, pixels
 from lora_lessons.course.on_the_web import LIVE, Live
 from lora_lessons.lessons.l01_low_rank.widget import rank_explorer
+from lora_lessons.lessons.l02_lora_layer.widget import start_map_scene
 from lora_lessons.lessons.l16_many_adapters.widget import MANY
 from workshop.site import widgets
 
@@ -188,14 +190,50 @@ def test_a_further_file_is_fetched_when_its_setting_is_asked_for(browser, page_f
         assert picture.evaluate("e => Number(getComputedStyle(e).opacity)") == 1
 
 
-def test_on_a_phone_a_picture_keeps_its_size_and_its_frame_scrolls_by_keyboard(browser, page_file):
+HIDDEN = """holder => [...holder.querySelectorAll("*")].filter((e) => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
+    && !["INPUT", "SELECT"].includes(e.tagName) && !e.closest("svg")).map((e) => e.outerHTML.slice(0, 99))"""
+
+
+def test_on_a_phone_nothing_of_a_widget_is_hidden_and_its_marks_stand_where_python_puts_them(browser, page_file):
     with opened(browser, page_file, "phone") as page:
-        frame = alive(page, "block").query_selector(".frame")
-        assert frame.query_selector("img").bounding_box()["width"] == 560
-        page.wait_for_function("e => e.tabIndex === 0", arg=frame)
-        frame.focus()
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function("e => e.scrollLeft > 0", arg=frame)
+        ground = alive(page, "start_map")
+        assert ground.evaluate(HIDDEN) == [] and alive(page, "small").evaluate(HIDDEN) == []
+        dots = ground.query_selector("svg").query_selector_all("circle")
+        found = [[float(dot.get_attribute(side)) for side in ("cx", "cy")] for dot in dots]
+        (path,) = ground.query_selector_all("svg path")[1:]
+        scene = start_map_scene(0.5, 0.0)
+        figure, i = scene.backdrop.narrow(), scene.stops.index(0.5)
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()
+        inside = dict(zip(scene.backdrop.figure.axes, figure.axes, strict=True))
+        marks = [(mark.kind, inside[mark.ax], mark.at(i)) for mark in scene.marks]
+        height = figure.bbox.height
+        real = [pixels(ax, at["x"], at["y"], height) for kind, ax, at in marks if kind == "dot"]
+        assert found == [pytest.approx([float(x[0]), float(y[0])], abs=0.3) for x, y in real]
+        x, y = pixels(figure.axes[1], marks[-1][2]["x"], marks[-1][2]["y"], height)
+        ends = [tuple(map(float, pair.split(","))) for pair in path.get_attribute("d")[1:].split("L")]
+        assert ends[0] == pytest.approx((x[0], y[0]), abs=0.3) and ends[-1] == pytest.approx((x[-1], y[-1]), abs=0.3)
+        page.set_viewport_size({"width": 900, "height": 844})  # turned round, it is the screen's picture
+        page.wait_for_function("h => h.querySelector('svg').getAttribute('viewBox') === '0 0 880 430'", arg=ground)
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.wait_for_function("h => h.querySelector('svg').getAttribute('viewBox').startsWith('0 0 420 ')", arg=ground)
+
+
+def test_on_a_phone_the_pointer_finds_the_places_of_the_phones_picture(browser, page_file):
+    with opened(browser, page_file, "phone") as page:
+        ground = alive(page, "start_map")
+        area = ground.query_selector(".grab").bounding_box()
+        page.mouse.click(area["x"] + area["width"] / 2, area["y"] + area["height"] / 2)
+        assert words(settled(page, ground)) == start_map_still(0.0, 0.0)[1]
+
+
+def test_words_that_would_leave_the_picture_are_moved_into_it(browser, page_file):
+    with opened(browser, page_file, "phone") as page:
+        many = alive(page, "many_fit")
+        many.query_selector("[data-name=r]").press("End")
+        settled(page, many)
+        box, picture = many.query_selector("svg text").bounding_box(), many.query_selector("svg").bounding_box()
+        assert picture["x"] <= box["x"] and box["x"] + box["width"] <= picture["x"] + picture["width"] + 0.5
 
 
 def test_a_product_is_multiplied_out_from_what_was_baked(browser, page_file):

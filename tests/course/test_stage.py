@@ -10,7 +10,7 @@ import anywidget
 import numpy as np
 import pytest
 import torch
-from matplotlib import colormaps
+from matplotlib import colormaps, rcParams
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -187,8 +187,26 @@ def test_the_page_gets_json_and_bytes(ax):
     scene.product(ax.figure.add_axes((0, 0, 1, 1)), torch.ones(2, 3), torch.ones(3, 2), "gray", 0.0, 1.0)
     binary = []
     text = json.dumps([scene.page(), scene.backdrop.page], default=binary.append, allow_nan=False)
-    assert json.loads(text) and len(binary) == 4 and all(type(one) is bytes for one in binary)
+    assert json.loads(text) and len(binary) == 5 and all(type(one) is bytes for one in binary)
     assert {mark["kind"] for mark in scene.page()["marks"]} == stage.DRAW.keys() == stage.PAGE.keys()
+
+
+def test_on_a_phone_panels_stand_one_below_the_other_and_words_fit(monkeypatch):
+    monkeypatch.setitem(rcParams, "figure.constrained_layout.use", True)
+    monkeypatch.setitem(rcParams, "axes.titlelocation", "left")
+    figure = Figure(figsize=(9, 3))
+    left, right = figure.subplots(1, 2)
+    left.set_title("A title that is far too long for one line of a picture on a phone")
+    right.set(xlim=(0, 5))
+    page = Backdrop(figure, (2.5, 2)).page
+    (x0, y0, wide, tall), (x1, y1, *_) = page["narrow"]["axes"]
+    assert page["axes"][1][0] > sum(page["axes"][0][:3:2]), "on a screen they stand side by side"
+    assert (page["narrow"]["width"], page["narrow"]["height"]) == (420, 450)
+    assert y1 > y0 + tall and abs(x0 - x1) < 30 and x0 + wide <= 420 and wide > 300
+    narrow = Backdrop(figure, (2.5, 2)).narrow()
+    assert narrow.axes[1].get_xlim() == (0, 5), "the axes show the same, so that marks keep their place in them"
+    assert max(map(len, narrow.axes[0].get_title(loc="left").split("\n"))) <= 40
+    assert figure.get_size_inches().tolist() == [9, 3] and "\n" not in left.get_title(loc="left")
 
 
 def test_the_pages_script_knows_every_kind_of_mark():
@@ -313,9 +331,9 @@ def test_the_pointer_moves_two_controls_at_their_places(ax):
     scene.grab(ax, ("a", STOPS), ("b", [0, 1]))
     grab, height = scene.page()["grab"], scene.backdrop.page["height"]
     places = [ax.transData.transform((stop, 0)) for stop in STOPS]
-    assert grab["x"] == {"name": "a", "stops": STOPS, "places": pytest.approx([x for x, _ in places], abs=0.01)}
+    assert grab["x"] == {"name": "a", "ax": 0, "stops": STOPS, "places": pytest.approx([x for x, _ in places], abs=0.01)}
     rows = [height - ax.transData.transform((0, stop))[1] for stop in (0, 1)]
-    assert grab["y"] == {"name": "b", "stops": [0, 1], "places": pytest.approx(rows, abs=0.01)}
+    assert grab["y"] == {"name": "b", "ax": 0, "stops": [0, 1], "places": pytest.approx(rows, abs=0.01)}
 
 
 def test_answers_reach_the_page_in_one_message_and_a_backdrop_once(ax, monkeypatch):

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from torch import nn
 
 from ... import lowrank, memory, models
+from ...course.backdrop import NARROW
 from ...course.on_the_web import live
 from ...course.stage import Backdrop, Scene, Stage, slider, whole
 from ...drawing import BLUE, GREEN, GREY, ORANGE, label
@@ -142,12 +143,16 @@ def block_scene(matrix: int) -> Scene:
     seven = matrices(config)
     if whole("matrix", matrix) not in range(1, len(seven) + 1):
         raise ValueError(f"the block has {len(seven)} matrices: choose 1 to {len(seven)}.")
-    backdrop, ax = _drawing(seven, config)
+    backdrop, halves = _drawing(seven, config)
     stops = list(range(1, len(seven) + 1))
     scene = Scene(backdrop, stops, [block_words(config, n) for n in stops])
-    scene.bar(ax, [m.x for m in seven], [m.y for m in seven], [m.k for m in seven], [m.d for m in seven], ORANGE)
-    middles = [(m.x + m.k / 2, m.y + m.d / 2) for m in seven]
-    scene.text(ax, [x for x, _ in middles], [y for _, y in middles], list(map(str, stops)), "black", ha="center")
+    for ax, ours in zip(halves, (seven[:4], seven[4:]), strict=True):
+        # where the marked one stands in the other half, nothing does here
+        shown = [m if m in ours else m._replace(d=0, k=0, x=ours[0].x, y=ours[0].y) for m in seven]
+        scene.bar(ax, [m.x for m in shown], [m.y for m in shown], [m.k for m in shown], [m.d for m in shown], ORANGE)
+        middles = [(m.x + m.k / 2, m.y + m.d / 2) for m in shown]
+        numbers = [str(stop) if m.d else "" for stop, m in zip(stops, shown, strict=True)]
+        scene.text(ax, [x for x, _ in middles], [y for _, y in middles], numbers, "black", ha="center")
     return scene
 
 
@@ -156,48 +161,71 @@ def block() -> Stage:
     return Stage(block_scene, "matrix", [slider("matrix", "matrix (1 to 7)")], matrix=1)
 
 
-def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, Any]:
-    """The matrices to one scale above the line of numbers that runs through the block."""
+def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, tuple[Any, Any]]:
+    """The matrices to one scale above the line of numbers that runs through the block: its two halves, attention and MLP."""
     q, k, v, o, gate, up, down = seven
-    end, top, stream = down.x + down.k, max(m.y + m.d for m in seven), -2.4 * GAP
-    figure = Figure(figsize=(8.4, 3.9))
+    begin, border, end = -3.6 * GAP, (o.x + o.k + gate.x) / 2, down.x + down.k + 1.2 * GAP
+    stream = -2.4 * GAP
+    foot, tops = stream - 1.4 * GAP, [max(m.y + m.d for m in half) + 2.6 * GAP for half in (seven[:4], seven[4:])]
+    across, tall = (border - begin, end - border), [top - foot for top in tops]
+    figure = Figure(figsize=(8.4, 8.4 * max(tall) / sum(across)))
     figure.set_layout_engine("none")
-    ax = figure.add_axes((0.005, 0.01, 0.99, 0.98))
-    ax.set(xlim=(-3.6 * GAP, end + 1.2 * GAP), ylim=(stream - 1.4 * GAP, top + 2.6 * GAP), aspect="equal")
-    ax.axis("off")
+    beside = [(0, across[0], tall[0]), (across[0], across[1], tall[1])]
+    halves = [
+        figure.add_axes((left / sum(across), 0, width / sum(across), height / max(tall)))
+        for left, width, height in beside
+    ]
+    attention, mlp = halves
+    for ax, left, right, top in zip(halves, (begin, border), (border, end), tops, strict=True):
+        ax.set(xlim=(left, right), ylim=(foot, top))
+        ax.axis("off")
     for m in seven:
-        color = BLUE if m in (q, k, v, o) else GREEN
+        ax, color = (attention, BLUE) if m in (q, k, v, o) else (mlp, GREEN)
         ax.add_patch(Rectangle((m.x, m.y), m.k, m.d, facecolor=color, alpha=0.35, edgecolor=color, lw=1.2))
-        beside = m in (q, k, v)
-        place = (m.x - 0.2 * GAP, m.y + m.d / 2) if beside else (m.x + m.k / 2, m.y + m.d + 0.2 * GAP)
-        align: dict[str, Any] = {"ha": "right", "va": "center"} if beside else {"ha": "center", "va": "bottom"}
+        to_the_left = m in (q, k, v)
+        place = (m.x - 0.2 * GAP, m.y + m.d / 2) if to_the_left else (m.x + m.k / 2, m.y + m.d + 0.2 * GAP)
+        align: dict[str, Any] = {"ha": "right", "va": "center"} if to_the_left else {"ha": "center", "va": "bottom"}
         ax.text(*place, f"{m.name}\n{m.d:,}×{m.k:,}", size=9, weight="bold", linespacing=1.1, **align)
-    arrow = {"arrowstyle": "->", "color": GREY, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
 
-    def go(start: tuple[float, float], stop: tuple[float, float]) -> None:
+    def go(ax: Any, start: tuple[float, float], stop: tuple[float, float], head: str = "->") -> None:
+        arrow = {"arrowstyle": head, "color": GREY, "lw": 1.6, "shrinkA": 0, "shrinkB": 0}
         ax.annotate("", stop, start, arrowprops=arrow)
 
-    go((-3.4 * GAP, stream), (end + 1.1 * GAP, stream))
-    turns = (q.x + q.k / 2, o.x + o.k / 2, (gate.x + up.x + up.k) / 2, down.x + down.k / 2)
-    for x, upward in zip(turns, (True, False, True, False), strict=True):
-        go((x, stream if upward else -0.3 * GAP), (x, -0.3 * GAP if upward else stream + 0.35 * GAP))
+    go(attention, (begin + 0.2 * GAP, stream), (border, stream), "-")
+    go(mlp, (border, stream), (end - 0.1 * GAP, stream))
+    turns = (
+        (attention, q.x + q.k / 2, True),
+        (attention, o.x + o.k / 2, False),
+        (mlp, (gate.x + up.x + up.k) / 2, True),
+        (mlp, down.x + down.k / 2, False),
+    )
+    for ax, x, upward in turns:
+        go(ax, (x, stream if upward else -0.3 * GAP), (x, -0.3 * GAP if upward else stream + 0.35 * GAP))
         if not upward:
             ax.plot([x], [stream], "o", ms=15, mfc="white", mec=GREY, mew=1.4)
             ax.text(x, stream, "+", ha="center", va="center_baseline", size=13, color=GREY, weight="bold")
         else:
             ax.text(x + 0.2 * GAP, stream / 2, "norm", va="center", size=9, color=GREY)
-    go((q.x + q.k + 0.15 * GAP, o.d / 2), (o.x - 0.15 * GAP, o.d / 2))
-    ax.text(q.x + q.k + GAP, o.d / 2 + 0.3 * GAP, "looks\nback", ha="center", va="bottom", size=9, color=GREY)
-    go((up.x + up.k + 0.15 * GAP, down.d / 2), (down.x - 0.15 * GAP, down.d / 2))
-    ax.text(gate.x + gate.k + GAP / 2, gate.d / 2, "×", ha="center", va="center", size=13, color=GREY, weight="bold")
-    ax.text(-3.4 * GAP, stream - 0.35 * GAP, f"{config['hidden_size']} numbers per token", va="top", size=9, color=GREY)
+    go(attention, (q.x + q.k + 0.15 * GAP, o.d / 2), (o.x - 0.15 * GAP, o.d / 2))
+    between = {"ha": "center", "va": "bottom", "size": 9, "color": GREY}
+    attention.text(q.x + q.k + GAP, o.d / 2 + 0.3 * GAP, "looks\nback", **between)
+    go(mlp, (up.x + up.k + 0.15 * GAP, down.d / 2), (down.x - 0.15 * GAP, down.d / 2))
+    times = {"ha": "center", "va": "center", "size": 13, "color": GREY, "weight": "bold"}
+    mlp.text(gate.x + gate.k + GAP / 2, gate.d / 2, "×", **times)
+    width = f"{config['hidden_size']} numbers per token"
+    attention.text(begin + 0.2 * GAP, stream - 0.35 * GAP, width, va="top", size=9, color=GREY)
     heads = (
-        ((q.x + o.x + o.k) / 2, "Attention: what earlier tokens say", BLUE),
-        ((gate.x + end) / 2, "MLP: each token by itself", GREEN),
+        (attention, (q.x + o.x + o.k) / 2, tops[0], "Attention: what earlier tokens say", BLUE),
+        (mlp, (gate.x + down.x + down.k) / 2, tops[1], "MLP: each token by itself", GREEN),
     )
-    for x, words, color in heads:
-        ax.text(x, top + 1.7 * GAP, words, ha="center", va="bottom", size=11, color=color, weight="bold")
-    return Backdrop(figure), ax
+    for ax, x, top, words, color in heads:
+        ax.text(x, top - 0.9 * GAP, words, ha="center", va="bottom", size=11, color=color, weight="bold")
+    inch = NARROW / max(across)  # of a number, on a phone: one half above the other
+    stacked = [
+        (0, tall[1] / sum(tall), across[0] / max(across), tall[0] / sum(tall)),
+        (0, 0, across[1] / max(across), tall[1] / sum(tall)),
+    ]
+    return Backdrop(figure, (inch * sum(tall),), stacked), (attention, mlp)
 
 
 live("block", "pictures.block()", block)

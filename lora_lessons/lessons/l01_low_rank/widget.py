@@ -56,7 +56,7 @@ def rank_explorer_scene(
     right.set(xlabel="rank r", ylim=(0, 1.03), xlim=(0, full * 1.02), title="share of energy kept")
     stops = sorted({*slider_ranks(full), r})
     words = [_rank_words(W, stop, kept[stop - 1]) for stop in stops]
-    scene = Scene(Backdrop(figure), stops, words, locked, moved)
+    scene = Scene(Backdrop(figure, (3.3, 2.3)), stops, words, locked, moved)
     B, A = lowrank.factors(parts, full)
     scene.product(
         left, B[:: -(-d // SHOWN)], A[:, :: -(-k // SHOWN)], "gray" if image else "RdBu_r", 0.0 if image else -top, top

@@ -117,7 +117,7 @@ def _map() -> tuple[Backdrop, Axes, Axes]:
     curve.set(yscale="log", ylim=(FLOOR, 40), xlim=(0, steps), xlabel="step", title="The loss on the way (log)")
     curve.set_yticks(ticks := (0.001, 0.01, 0.1, 1, 10), ["≤ 0.001", *(f"{tick:g}" for tick in ticks[1:])])
     curve.minorticks_off()
-    return Backdrop(figure), ground, curve
+    return Backdrop(figure, (4.1, 2.4)), ground, curve
 
 
 def start_map_scene(a: float, b: float) -> Scene:
@@ -170,7 +170,7 @@ def layer_anatomy_scene(d: int, k: int, r: int, lora_alpha: float) -> Scene:
     ax.add_patch(Rectangle((0, 0), k, d, edgecolor=GREY, facecolor="#dfe1e3", lw=0.8))
     label(ax, k / 2, 0, f"W (frozen)\n{d:,}×{k:,}", GREY, xytext=(0, -5), ha="center", va="top")
     figure.text(0.02, 0.93, "h = W·x + α/r · B·(A·x), areas to one scale", weight="bold")
-    scene = Scene(Backdrop(figure), stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
+    scene = Scene(Backdrop(figure, (3.3,)), stops, [layer_anatomy_words(d, k, stop, lora_alpha) for stop in stops])
     scene.text(ax, k + gap, d / 2, [f"+ {lora.scale(stop, lora_alpha):.3g} ×" for stop in stops], "black", ha="center")
     scene.bar(ax, left_B, 0, stops, d, BLUE)
     scene.bar(ax, left_A, [d - stop for stop in stops], k, stops, ORANGE)

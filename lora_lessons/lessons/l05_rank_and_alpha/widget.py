@@ -79,7 +79,7 @@ def _lab_of(every: tuple[Tried, ...]) -> _Lab:
     left.set(xlabel="push: scale × r, which in LoRA is α", ylabel="held-out loss (nats)")
     left.set_title("At one rate, the loss follows the push")
     right.set(xlabel="step", title="Training loss (nats)")
-    return _Lab(Backdrop(figure), left, right, where.__getitem__)
+    return _Lab(Backdrop(figure, (3.4, 2.4)), left, right, where.__getitem__)
 
 
 def scale_lab_scene(

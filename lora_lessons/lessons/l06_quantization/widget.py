@@ -71,13 +71,13 @@ def _bench() -> tuple[Backdrop, Any, Any]:
     label(left, 4, 3.8, "nothing lost", GREY, xytext=(-4, -14), ha="right")
     left.set(xlim=(-4.2, 4.2), ylim=(-4.2, 4.2), xlabel="weight (standard deviations)", ylabel="what came back")
     left.set_title("Where each weight falls")
-    right.set(xlim=(0, 1.55), ylim=(1.6, -0.85), xlabel="relative error (0: nothing lost, 1: all lost)")
+    right.set(xlim=(0, 1.55), ylim=(1.6, -0.85), xlabel="relative error (0: none, 1: all lost)")
     names = right.set_yticks([0, 1], ["the first block,\nthe outlier's", "all other\nblocks"])
     for name, color in zip(names, (VERMILION, BLUE), strict=True):
         name.label1.set(color=color, weight="bold")
     right.set_title("How far off they are")
     right.grid(axis="y", visible=False)
-    return Backdrop(figure), left, right
+    return Backdrop(figure, (3.4, 2.6)), left, right
 
 
 def codebook_bench_scene(weights: Tensor, codebook: str, blocksize: str | int, outlier: float) -> Scene:
@@ -103,11 +103,11 @@ def codebook_bench_scene(weights: Tensor, codebook: str, blocksize: str | int, o
     near, far = [run.near for run in runs], [run.far for run in runs]
     for y, color, errors, count in ((0, VERMILION, near, blocksize), (1, BLUE, far, BENCH - blocksize)):
         widths = [error or 0.0 for error in errors]
-        scene.bar(right, 0, y - 0.25, widths, 0.5, color)
+        scene.bar(right, 0, y - 0.2, widths, 0.4, color)
         texts = ["there are none" if error is None else f"{error:.0%}, {count:,} weights" for error in errors]
-        scene.text(right, [width + 0.03 for width in widths], y, texts, color, size=12)
+        scene.text(right, 0, y - 0.34, texts, color, size=11)
     levels = len(quant.levels(codebook))
-    scene.text(right, 0, -0.55, [f"{run.used} of {levels} levels in use there" for run in runs], VERMILION, size=10)
+    scene.text(right, 0, 0.34, [f"{run.used} of {levels} levels in use there" for run in runs], VERMILION, size=10)
     return scene
 
 

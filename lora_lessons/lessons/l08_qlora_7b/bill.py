@@ -212,7 +212,7 @@ def _fit_backdrop(card: str, width: float) -> tuple[Backdrop, Any]:
     ax.axvspan(0, room, color=SKY, alpha=0.18, lw=0)
     ax.axvline(room, color=BLUE, lw=2)
     label(ax, room, -0.35, f"{card}: {room:.1f} GB", BLUE)
-    return Backdrop(figure), ax
+    return Backdrop(figure, (3.4,)), ax
 
 
 def fit_scene(

@@ -136,7 +136,7 @@ def many_fit_scene(model: str, form: str, targets: str, card: str, texts_gb: flo
     ax.minorticks_off()
     ax.set_title(f"Adapters beside one base on {card}")
     words = [_words(model, form, targets, card, texts_gb, stop, one) for stop, one in zip(stops, fits, strict=True)]
-    scene = Scene(Backdrop(figure), stops, words)
+    scene = Scene(Backdrop(figure, (3.2,)), stops, words)
     scene.dot(ax, stops, drawn, BLUE, size=13)
     right, above = [1.2 * stop for stop in stops], [1.6 * count for count in drawn]
     scene.text(ax, right, above, [f"{count:,} adapters" for count in counts], BLUE)

@@ -140,3 +140,8 @@ def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
             controls = holders.nth(number).locator("input, select, button")
             boxes = [box for box in (one.bounding_box() for one in controls.all()) if box]
             assert boxes and all(box["width"] > 0 for box in boxes)
+            stage = holders.nth(number).locator(".stage")
+            if size == "phone" and stage.count():
+                stage.scroll_into_view_if_needed()
+                assert stage.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), "it hides nothing to the right"
+                assert stage.locator("svg").get_attribute("viewBox").startswith("0 0 420 "), f"{name}: drawn for a phone"

@@ -128,13 +128,12 @@
       const { render } = await kindOf(kind);
       const model = new Model(state), live = document.createElement("div");
       model.answer = answerers[kind]?.(model, answers ?? {}, name, baked);
-      live.className = "living";
-      live.hidden = true;
+      live.className = "living coming";
+      holder.append(live);
       render({ model, el: live });
       if (note) live.insertAdjacentElement("beforeend", Object.assign(document.createElement("p"), { className: "note", textContent: note }));
-      holder.append(live);
       await settled(live);
-      live.hidden = false;
+      live.classList.remove("coming");
       holder.querySelector(".still")?.remove();
       holder.querySelector(".wake")?.remove();
       holder.dataset.life = "live";

@@ -107,9 +107,7 @@ class Scene:
         """What the page needs before the backdrop: each mark with its places in pixels, the stops, the sentences."""
         height = self.backdrop.page["height"]  # drawn first: only then do the places stand
         axes = self.backdrop.figure.axes
-        marks = [
-            {"kind": mark.kind, "ax": axes.index(mark.ax)} | PAGE[mark.kind](mark, height) for mark in self.marks
-        ]
+        marks = [{"kind": mark.kind, "ax": axes.index(mark.ax)} | PAGE[mark.kind](mark, height) for mark in self.marks]
         ours = self.backdrop.page["id"]
         shown = {"backdrop": ours, "stops": self.stops, "words": self.words, "locked": self.locked, "marks": marks}
         return shown | {"grab": self._handle(height)}

@@ -35,7 +35,17 @@ def slowly(film, story):
     until = time.monotonic() + 60
     while not os.path.exists(f"seen-{{len(story.losses)}}") and time.monotonic() < until:
         time.sleep(0.05)
-door.Film.hear = slowly"""
+door.Film.hear = slowly
+measure = door.evaluation.held_out_loss
+def slowly_measured(*given, **more):
+    time.sleep(0.5)
+    return measure(*given, **more)
+door.evaluation.held_out_loss = slowly_measured"""
+IN_VIEW = """() => {
+    const words = document.querySelector(".stage .words"), { x, top, bottom } = words.getBoundingClientRect();
+    return [top + 3, bottom - 3].every((y) => words.contains(document.elementFromPoint(x + 5, y)));
+}"""
+ASKING = "() => document.body.innerText.match(/Asking at scale [\\d.]+: \\d of 5/)?.[0] ?? ''"
 NOW = "() => document.querySelector('.stage .words')?.textContent ?? ''"
 
 
@@ -43,7 +53,9 @@ def door_cells() -> list[str]:
     """The cells of lesson 00 that make the door."""
     cells = nbformat.read(lessons()[0], 4).cells
     return [
-        c.source for c in cells if any(verb in c.source for verb in ("door.teach(", "wick.scales()", "wick.keep()"))
+        c.source
+        for c in cells
+        if any(verb in c.source for verb in ("door.teach(", "wick.scales()", "wick.ask(", "wick.keep()"))
     ]
 
 
@@ -59,20 +71,26 @@ def plain() -> Any:
 
 def test_the_door_moves_while_it_trains_and_its_sliders_change_the_answer(lab, open_lesson, plain, screenshots):
     cells = door_cells()
-    assert len(cells) == 3
+    assert len(cells) == 4
     lab.write("door", SETUP, *cells)
     lesson = open_lesson("door")
+    lesson.page.set_viewport_size({"width": 1440, "height": 900})
     lesson.start("notebook:run-all-cells")
-    seen, until = [], time.monotonic() + 600
+    seen, asking, out_of_view, until = [], set(), [], time.monotonic() + 600
     while not lesson.page.evaluate("() => window.ended") and time.monotonic() < until:
         words = lesson.page.evaluate(NOW).split("\n")[0]
         if words and words not in seen:
             seen.append(words)
+            out_of_view += [] if lesson.page.evaluate(IN_VIEW) else [words]
+            lesson.page.screenshot(path=screenshots / "door_while_it_trains.png")
             (lab.notebooks / f"seen-{words.split()[1]}").touch()
+        asking.add(lesson.page.evaluate(ASKING))
         lesson.page.wait_for_timeout(60)
     lesson.ended("notebook:run-all-cells", 600)
     steps = [int(words.split()[1]) for words in seen]
     assert steps == sorted(steps) and len(steps) >= 6 and steps[-1] == 6, seen
+    assert out_of_view == [], "whoever watches it train sees the answer"
+    assert len(asking - {""}) >= 3, "while the scales are asked, a line says how far it is"
 
     film = lesson.stage(0)
     assert film.words.startswith("After 6 of 6 steps, loss ") and film.said == ""
@@ -95,5 +113,10 @@ def test_the_door_moves_while_it_trains_and_its_sliders_change_the_answer(lab, o
     assert scales.words.startswith("Scale 0.5: loss ")
 
     stored = json.dumps(lesson.saved())
+    assert (
+        "Asking at scale" not in stored
+        and "With the adapter: " in stored
+        and "lora-lessons ask adapters/wick" in stored
+    )
     assert "Yours: adapters/wick" in stored and "Before training: " in stored and "After step 6, loss " in stored
     assert lesson.errors() == []

@@ -45,7 +45,6 @@ from lora_lessons.lessons.l05_rank_and_alpha import widget as scales
 from lora_lessons.lessons.l06_quantization import widget as bench
 from lora_lessons.lessons.l08_qlora_7b import bill as fitting
 from lora_lessons.lessons.l16_many_adapters import widget as many
-from lora_lessons.lessons.l17_preferences.widget import beta_lab_scene
 from lora_lessons.run import stored
 from lora_lessons.run.lab import place
 from lora_lessons.tools import planning
@@ -1006,13 +1005,18 @@ NEXT = {
     "many_fit": lambda: many_fit_words(**many.MANY | {"r": 16}),
     "layer_anatomy": lambda: anatomy.layer_anatomy_words(1536, 576, 9, 16),
     "scale_lab": lambda: next_rank_of_the_lab(),
-    "beta_lab": lambda: beta_lab_scene(0.1).words[3],
+    "beta_lab": lambda: next_beta_of_the_lab(),
 }
 
 
 def next_rank_of_the_lab() -> str:
     scene = scales.scale_lab_scene("LoRA", 8, 16, 0.004)
     return scene.words[scene.stops.index(8) + 1]
+
+
+def next_beta_of_the_lab() -> str:
+    scene = WIDGETS["beta_lab"]()._scene
+    return scene.words[len(scene.stops) // 2 + 1]
 
 
 # Every lesson with a widget. The others need no page: papermill and nbval run them.

@@ -331,7 +331,12 @@ def test_the_pointer_moves_two_controls_at_their_places(ax):
     scene.grab(ax, ("a", STOPS), ("b", [0, 1]))
     grab, height = scene.page()["grab"], scene.backdrop.page["height"]
     places = [ax.transData.transform((stop, 0)) for stop in STOPS]
-    assert grab["x"] == {"name": "a", "ax": 0, "stops": STOPS, "places": pytest.approx([x for x, _ in places], abs=0.01)}
+    assert grab["x"] == {
+        "name": "a",
+        "ax": 0,
+        "stops": STOPS,
+        "places": pytest.approx([x for x, _ in places], abs=0.01),
+    }
     rows = [height - ax.transData.transform((0, stop))[1] for stop in (0, 1)]
     assert grab["y"] == {"name": "b", "ax": 0, "stops": [0, 1], "places": pytest.approx(rows, abs=0.01)}
 

@@ -55,7 +55,9 @@ def beta_lab_scene(beta: float, recording: Run | None = None) -> Scene:
     figure = Figure(figsize=(9.4, 3.2))
     panels = figure.subplots(1, len(SEEN))
     means = {title: [fmean(map(read, of_beta)) for of_beta in runs.values()] for title, (read, *_) in SEEN.items()}
-    scene = Scene(Backdrop(figure, (2.1,) * len(SEEN)), list(runs), [_words(one, of_beta) for one, of_beta in runs.items()])
+    scene = Scene(
+        Backdrop(figure, (2.1,) * len(SEEN)), list(runs), [_words(one, of_beta) for one, of_beta in runs.items()]
+    )
     for ax, (title, (read, say, scale)) in zip(panels, SEEN.items(), strict=True):
         for one, of_beta in runs.items():
             ax.plot([one] * len(of_beta), list(map(read, of_beta)), "o", color=BLUE, ms=4, alpha=0.4)

@@ -144,4 +144,6 @@ def test_every_widget_of_the_site_wakes_when_it_is_near(site, visit, size):
             if size == "phone" and stage.count():
                 stage.scroll_into_view_if_needed()
                 assert stage.evaluate("e => e.scrollWidth <= e.clientWidth + 1"), "it hides nothing to the right"
-                assert stage.locator("svg").get_attribute("viewBox").startswith("0 0 420 "), f"{name}: drawn for a phone"
+                assert stage.locator("svg").get_attribute("viewBox").startswith("0 0 420 "), (
+                    f"{name}: drawn for a phone"
+                )

@@ -146,7 +146,10 @@ def test_another_question_is_asked_of_both_and_trains_nothing(monkeypatch, capsy
         patch.setattr(door.training, "train", lambda *_, **__: pytest.fail("nothing is trained"))
         taught.ask(asked)
     base, adapted = make_tiny_base(), models.chat(taught.base, asked, 8)
-    lines = [f"The base: {' '.join(models.chat(base, asked, 8).split())}", f"With the adapter: {' '.join(adapted.split())}"]
+    lines = [
+        f"The base: {' '.join(models.chat(base, asked, 8).split())}",
+        f"With the adapter: {' '.join(adapted.split())}",
+    ]
     assert capsys.readouterr().out.splitlines()[-3:] == [f"You: {asked}", *lines]
 
 

@@ -93,17 +93,26 @@ def _read(lesson: str) -> NotebookNode:
 
 
 def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cells: Cells) -> str:
-    """A lesson's verdict, and what it judges where that is only a part of what the claim `says`."""
+    """A lesson's verdict and its first sentence, the rest folded; and what it judges where that is only a part of what the claim `says`."""
     part = "" if one.says == says else f"<i>“{html.escape(one.says)}”</i> "
     elsewhere = f'<small class="ways">{html.escape(shown.at_sizes)}</small>' if shown.at_sizes else ""
-    return f'<div class="judged">{part}{verdict(shown.said)} {html.escape(shown.sentence)} {elsewhere}{_ways(one, recorded, cells)}</div>'
+    finding, _, why = html.escape(shown.sentence).replace("\n", " ").partition(". ")
+    folded = f"{why} {elsewhere}{_ways(one, recorded, cells)}"
+    return (
+        f'<div class="judged">{part}{verdict(shown.said)} {finding}{"." if why else ""}'
+        f"<details><summary>Why, and where it was measured</summary>{folded}</details></div>"
+    )
 
 
 def _counted(verdicts: Iterable[str]) -> str:
+    """The verdicts as one bar, and how many there are of each."""
     count = Counter(verdicts)
     known = sorted(count, key=lambda one: list(_SIGNS).index(one) if one in _SIGNS else len(_SIGNS))
     kinds = "".join(f"<span>{count[one]} {verdict(one)}</span>" for one in known)
-    return f'<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
+    bar = "".join(
+        f'<span class="{_SIGNS.get(one, _OTHER)[1]}" style="flex-grow: {count[one]}"></span>' for one in known
+    )
+    return f'<div class="verdict-bar" aria-hidden="true">{bar}</div>\n<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
 
 
 def _others(one: Claim) -> Iterator[str]:

@@ -60,7 +60,9 @@ def test_the_page_says_what_the_lessons_cards_say():
     shown = {(place.rpartition("/")[2], one.id): one for place, nb in stored().items() for one in cards(nb)}
     for one, found in zip(EVERY, judged(claims_page.page()), strict=True):
         card = shown[one.lesson, one.id]
-        sentence = html.unescape(re.sub(r"<(?:a|small) .*", "", found.rpartition("</span>")[2]).strip())
+        finding, _, folded = found.rpartition("</span>")[2].partition("<details><summary>")
+        why = re.sub(r"<(?:a|small) .*", "", folded.partition("</summary>")[2])
+        sentence = html.unescape(f"{finding.strip()} {why.strip()}".strip())
         assert card.sentence == sentence, "whole: its end is often the reason for the verdict"
         assert claims_page.verdict(card.said) in found and html.escape(card.at_sizes) in found
 

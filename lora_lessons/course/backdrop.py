@@ -52,8 +52,8 @@ class Backdrop:
         figure.set_size_inches(NARROW, sum(self._tall))
         panels = [ax for ax in figure.axes if ax.get_subplotspec()]
         grid = GridSpec(len(panels) or 1, 1, figure, height_ratios=self._tall)
-        for ax, place in zip(panels, grid, strict=False):
-            ax.set_subplotspec(place)
+        for number, ax in enumerate(panels):
+            ax.set_subplotspec(grid[number])
         for ax, box in zip(figure.axes, self._places, strict=False):
             ax.set_position(box)
         for ax in figure.axes:
@@ -61,7 +61,7 @@ class Backdrop:
                 ax.set_title(fill(title, LINE), loc="left", size=10)
             ax.set_xlabel(fill(ax.get_xlabel(), LINE))
         for text in (*figure.texts, *(text for ax in figure.axes for text in ax.texts)):
-            text.set_size(min(text.get_size(), 10))
+            text.set_fontsize(min(text.get_fontsize(), 10))
         return figure
 
 

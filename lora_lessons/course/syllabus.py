@@ -48,6 +48,15 @@ SYLLABUS: dict[str, Planned] = {
 }
 
 
+# The lessons in four groups, each by its first.
+GROUPS = {"What LoRA is": "00", "Set it well": "04", "In 4 bits": "06", "Put to use": "09"}
+
+
+def group_of(number: str) -> str:
+    """The group of a lesson, by its number, such as "05"."""
+    return max((first, name) for name, first in GROUPS.items() if first <= number)[1]
+
+
 class Route(NamedTuple):
     """A way through the course: its lessons, and the hours that reading and running take, and exercises besides."""
 
@@ -101,12 +110,15 @@ def ways() -> list[str]:
 
 
 def course_map() -> Any:
-    """A table of the whole course, with links; a side trip is named by its question, and a lesson that is not there yet
+    """A table of the whole course in its groups, with links; a side trip is named by its question, and a lesson that is not there yet
     is marked "to come"."""
     from IPython.display import HTML
 
     here, rows = {path.stem[:2]: path.name for path in lessons()}, []
+    heads_of = {first: group for group, first in GROUPS.items()}
     for number, lesson in SYLLABUS.items():
+        if group := heads_of.get(number):
+            rows.append(f"<tr class='group'><th colspan='4' style='text-align:left'>{html.escape(group)}</th></tr>")
         deeper = [_link(f"{DEEPER}/{p.name}", question(p)) for p in side_trips() if p.stem[:2] == number]
         where = "<i>to come</i>"
         if number in here:

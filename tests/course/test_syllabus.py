@@ -6,7 +6,7 @@ from fractions import Fraction
 import nbformat
 
 from lora_lessons.course.lesson import lessons
-from lora_lessons.course.syllabus import SYLLABUS, WAYS, course_map, learning_minutes, ways
+from lora_lessons.course.syllabus import GROUPS, SYLLABUS, WAYS, course_map, group_of, learning_minutes, ways
 from lora_lessons.run.baselines import read_baseline
 
 
@@ -22,6 +22,17 @@ def test_what_is_not_in_the_folder_is_to_come(course, make_lesson):
     assert len(rows) == len(SYLLABUS) >= 16
     assert [number for number, row in zip(SYLLABUS, rows, strict=True) if "to come" not in row] == ["02"]
     assert "02_lora_layer" in rows[2]
+
+
+def test_the_map_has_four_groups_and_every_lesson_is_in_one():
+    shown = re.findall(r"<tr class='group'><th[^>]*>([^<]+)</th></tr><tr><td[^>]*>(\d\d)", course_map().data)
+    assert dict(shown) == GROUPS and len(GROUPS) == 4
+    assert [group_of(number) for number in ("00", "03", "04", "08", "09", "17")] == [
+        *["What LoRA is"] * 2,
+        "Set it well",
+        "In 4 bits",
+        *["Put to use"] * 2,
+    ]
 
 
 def test_a_notebooks_minutes_are_its_words_its_cells_and_its_exercises():

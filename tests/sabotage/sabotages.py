@@ -1038,6 +1038,42 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/run/lab.py",
+        (
+            "a learner's copy keeps the badge",
+            '_LEFT_OUT.sub("", ',
+            "str(",
+            "cli/test_lab.py::test_a_learners_copy_shows_no_broken_picture_and_no_sign_that_a_font_lacks",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/backdrop.py",
+        (
+            "on a phone the panels stay side by side",
+            "            ax.set_subplotspec(grid[number])\n",
+            "            pass\n",
+            "course/test_stage.py::test_on_a_phone_panels_stand_one_below_the_other_and_words_fit",
+        ),
+    ),
+    *_in(
+        "lora_lessons/course/stage.js",
+        (
+            "on a phone the marks stay where the screen's picture had them",
+            "  if (from === to) return mark;\n",
+            "  if (from) return mark;\n",
+            "browser/test_widgets_on_the_web.py::test_on_a_phone_nothing_of_a_widget_is_hidden_and_its_marks_stand_where_python_puts_them",
+        ),
+    ),
+    *_in(
+        "workshop/animation.py",
+        (
+            "the README's animation begins with an empty plot",
+            "        frames[-1].save(\n",
+            "        frames[0].save(\n",
+            "in_workshop/test_animation.py::test_one_frame_a_step_a_pause_at_every_answer_and_the_last_one_stays",
+        ),
+    ),
+    *_in(
         "lora_lessons/cli/run.py",
         (
             "JupyterLab listens to the whole network",
@@ -2351,6 +2387,18 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "lora_lessons/lessons/l00_start_here/door.py",
         (
+            "another question to the door leaves the adapter off",
+            '            for scale, who in ((0.0, "The base"), (1.0, "With the adapter")):',
+            '            for scale, who in ((0.0, "The base"), (0.0, "With the adapter")):',
+            "lessons/l00_start_here/test_door.py::test_another_question_is_asked_of_both_and_trains_nothing",
+        ),
+        (
+            "a stored door makes the page jump to it",
+            "        film.stage.follow = False\n",
+            "",
+            "lessons/l00_start_here/test_door.py::test_every_stop_shows_the_loss_and_the_newest_answer_by_then",
+        ),
+        (
             "the door keeps nothing for a page without a kernel",
             "            bundle[0][SCENE] = whole_stage(",
             "            whole_stage(",
@@ -2488,6 +2536,12 @@ SABOTAGES: list[Sabotage] = [
     ),
     *_in(
         "lora_lessons/run/report/parts.py",
+        (
+            "a report's verdicts stand in the order of the lessons",
+            "return sorted(judged, key=lambda one: one[0].id)",
+            "return list(judged)",
+            "run/test_report.py::test_the_verdicts_stand_in_the_order_of_the_claims_below_their_count",
+        ),
         (
             "a report passes over what failed",
             "return result.status != OK or bool(result.deviations)",

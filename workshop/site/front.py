@@ -6,12 +6,13 @@ import html
 import math
 import re
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_lessons.course.lesson import DEEPER, notebook_of
 from lora_lessons.course.on_the_web import LIVE
-from lora_lessons.course.syllabus import SYLLABUS, learning_minutes
+from lora_lessons.course.syllabus import SYLLABUS, group_of, learning_minutes
 from lora_lessons.run.result import cards, title
 
 from ..badges import address
@@ -45,12 +46,17 @@ takes about a quarter of an hour, and its exercises as long again. Side trips go
 
 def lesson_map(notebooks: Notebooks) -> str:
     """The map as MyST: each lesson's question, what it is good for, what its run took, and its side trips."""
-    return "\n\n".join([_MAP, *(_on_the_map(place, notebooks) for place in notebooks if "/" not in place)])
+    whole = [place for place in notebooks if "/" not in place]
+    grouped = (
+        [f"## {group}", *(_on_the_map(place, notebooks) for place in places)]
+        for group, places in groupby(whole, key=lambda place: group_of(place[:2]))
+    )
+    return "\n\n".join([_MAP, *(part for parts in grouped for part in parts)])
 
 
 def _on_the_map(place: str, notebooks: Notebooks) -> str:
     planned = SYLLABUS.get(place[:2])
-    lines = [f"## [{title(notebooks[place])}]({FOLDER}/{place}.ipynb)", ""]
+    lines = [f"### [{title(notebooks[place])}]({FOLDER}/{place}.ipynb)", ""]
     if planned:
         lines += [f"Afterwards you can {planned.afterwards}.", ""]
     lines += [f"*{_taken(place)}{f'; {planned.besides}' if planned and planned.besides else ''}*", ""]
@@ -76,18 +82,21 @@ def numbers_of(pages: Mapping[str, str]) -> str:
 
 
 def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
-    """The tables of contents that the sidebar shows: the lessons in order, and the pages `beside` them.
+    """The tables of contents that the sidebar shows: the lessons in order and in groups, and the pages `beside` them.
 
     Side trips are beneath their lessons; one without its lesson stands among them.
     """
     under = {trip for place in notebooks for trip in beneath(place, notebooks)}
-    lessons = [f"{FOLDER}/{place}" for place in notebooks if place not in under]
+    lessons = groupby((place for place in notebooks if place not in under), key=lambda place: _group(place))
     others = [
-        f"{_SHORT[name]} <{name}>" if name in _SHORT else name
-        for name in beside
-        if not name.startswith(f"{NUMBERS}/") and name != "map"
+        f"{_SHORT[name]} <{name}>" if name in _SHORT else name for name in beside if not name.startswith(f"{NUMBERS}/")
     ]
-    return "\n\n".join([_tree("Lessons", ["map", *lessons]), _tree("Look it up", others)])
+    grouped = [_tree(group, [f"{FOLDER}/{place}" for place in places]) for group, places in lessons]
+    return "\n\n".join([*grouped, _tree("Look it up", others)])
+
+
+def _group(place: str) -> str:
+    return group_of(Path(place).name[:2])
 
 
 def _tree(caption: str, names: Iterable[str]) -> str:
@@ -116,15 +125,20 @@ _PROMISE = """# LoRA Lessons
 <p class="lead">LoRA teaches a language model something new by training one small file beside it. Here you run every claim about it,
 train it on a real model, and keep what you trained. No GPU is needed.</p>"""
 
+_START = """<div class="start">
+
+[**Start with lesson 00**]({first})
+
+</div>"""
 _FOR_WHOM = """For everyone who reads Python and can multiply two matrices; you need not have trained a model before. The whole course takes about {hours}
 hours, its side trips left out: {reading} hours to read and look, {exercises} hours for the exercises, and {computing} minutes of computing on two processor cores. You can stop after any lesson.
 
-[**Start with lesson 00**]({first}) · [Open it in Colab]({colab}) · [See all lessons](map.md)
+[Open lesson 00 in Colab]({colab}) · [See all lessons](map.md)
 
 Or look something up: [what people say, and what we measured](claims.md) · [symptoms of a run that goes wrong](lessons/symptoms.md) ·
 [glossary](glossary.md) · [where the numbers come from](numbers.md)"""
 DOOR, EXPLORER = "door", "rank_explorer"
-_DOOR = """This is a recording: a small model, SmolLM2-135M-Instruct, learned a new voice, step by step. Drag the slider back to 0, and see its answer change as
+_DOOR = """This is a recording: a small model, SmolLM2-135M-Instruct, learned a new voice, step by step. Drag the slider, and see its answer change as
 the loss falls.
 [Lesson 00](lessons/00_start_here.ipynb) does this on your machine."""
 _EXPLORER = """Drag the rank, and see how few directions a picture needs. Then choose a language model's weights.
@@ -156,6 +170,10 @@ _CLAIMS = """## What people say, and what we measured
 
 The CraftRigs glossary page on LoRA says what LoRA is and does. Each of its claims is judged by what the lessons measured. Here are
 some of them; the [table of all claims](claims.md) has the rest, and the cells that measured them."""
+_LICENCE = """## Licence
+
+The code is free under the Apache License 2.0, the prose, the figures and the data under Creative Commons (CC BY 4.0). So you may use, change and share
+the course, also commercially, if you say where it is from."""
 _COLUMNS = ("the CraftRigs page says", "verdict, and what we measured")
 
 
@@ -170,7 +188,8 @@ def page(notebooks: Notebooks, live: bool = True) -> str:
     }
     for_whom = _FOR_WHOM.format(**words, **_hours(notebooks))
     touch = _something_to_touch(notebooks) if live else ""
-    return "\n\n".join([_PROMISE, for_whom, touch, _AFTER.format(**words), _at_a_glance(notebooks)])
+    start, after = _START.format(**words), _AFTER.format(**words)
+    return "\n\n".join([_PROMISE, touch, start, for_whom, after, _at_a_glance(notebooks), _LICENCE])
 
 
 def _hours(notebooks: Notebooks) -> dict[str, Any]:
@@ -190,7 +209,7 @@ def _something_to_touch(notebooks: Notebooks) -> str:
     """The recorded door of lesson 00 where it was kept, else lesson 01's explorer where it lives on the web, else nothing."""
     for place, notebook in notebooks.items():
         if DOOR in widgets.found(notebook, place):
-            return f"{widgets.mount_scene(notebook, place, DOOR)}\n\n{_DOOR}"
+            return f"{widgets.mount_scene(notebook, place, DOOR, at_first=True)}\n\n{_DOOR}"
     return f"{widgets.mount(EXPLORER)}\n\n{_EXPLORER}" if EXPLORER in LIVE else ""
 
 
@@ -200,7 +219,7 @@ def _at_a_glance(notebooks: Notebooks) -> str:
     for place, notebook in notebooks.items():
         for card in cards(notebook):
             lesson = link_to(f"{FOLDER}/{place}.html#{claim_anchor(card.id)}", f"Lesson {Path(place).name[:2]}")
-            reason = f"<b>{verdict(card.said)}.</b> {html.escape(_reason(card.sentence))} {lesson}"
+            reason = f"{verdict(card.said)} {html.escape(_reason(card.sentence))} {lesson}"
             claims.setdefault(card.id, (card.says, {}))[1].setdefault(card.said, reason)
     rows = [(html.escape(claims[id][0]), "<br>".join(claims[id][1].values())) for id in AT_A_GLANCE if id in claims]
     return f"{_CLAIMS}\n\n{as_table(_COLUMNS, rows)}" if rows else ""

@@ -234,6 +234,10 @@ EVERYDAY = {
     "multi-GPU": ("lessons/13_beyond_one_gpu",),
     "inference": ("lessons/16_many_adapters", "lessons/10_ship_it"),
     "dataset": ("lessons/15_your_own",),
+    "laptop": ("lessons/00_start_here", "lessons/12_faster"),
+    "memory": ("lessons/08_qlora_7b", "lessons/07_qlora"),
+    "license": ("index",),
+    "licence": ("index",),
 }
 _RESULTS = re.compile(r'class="(?:records|try-it)\b|[□■▣]')  # tables of records, maps of progress, ways to a kernel
 

@@ -207,10 +207,10 @@ def _drawing(seven: list[Matrix], config: Mapping[str, Any]) -> tuple[Backdrop, 
         else:
             ax.text(x + 0.2 * GAP, stream / 2, "norm", va="center", size=9, color=GREY)
     go(attention, (q.x + q.k + 0.15 * GAP, o.d / 2), (o.x - 0.15 * GAP, o.d / 2))
-    between = {"ha": "center", "va": "bottom", "size": 9, "color": GREY}
+    between: dict[str, Any] = {"ha": "center", "va": "bottom", "size": 9, "color": GREY}
     attention.text(q.x + q.k + GAP, o.d / 2 + 0.3 * GAP, "looks\nback", **between)
     go(mlp, (up.x + up.k + 0.15 * GAP, down.d / 2), (down.x - 0.15 * GAP, down.d / 2))
-    times = {"ha": "center", "va": "center", "size": 13, "color": GREY, "weight": "bold"}
+    times: dict[str, Any] = {"ha": "center", "va": "center", "size": 13, "color": GREY, "weight": "bold"}
     mlp.text(gate.x + gate.k + GAP / 2, gate.d / 2, "×", **times)
     width = f"{config['hidden_size']} numbers per token"
     attention.text(begin + 0.2 * GAP, stream - 0.35 * GAP, width, va="top", size=9, color=GREY)

@@ -7,7 +7,9 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import PHONE
+from lora_lessons.course.syllabus import GROUPS
+
+from .conftest import DESKTOP, PHONE
 
 LESSON = "lessons/01_low_rank.html"
 
@@ -42,6 +44,9 @@ def test_what_explains_a_word_is_found_before_the_ledgers_of_its_numbers(visit):
         ("OOM", "lessons/08_qlora_7b.html"),
         ("out of memory", "lessons/08_qlora_7b.html"),
         ("target modules", "lessons/05_rank_and_alpha.html"),
+        ("laptop", "lessons/00_start_here.html"),
+        ("license", "index.html"),
+        ("memory", "lessons/08_qlora_7b.html"),
     ],
 )
 def test_everyday_words_find_their_page_and_terms_the_glossary(visit, typed, first):
@@ -81,6 +86,28 @@ def test_a_bound_number_leads_to_its_record(visit):
     expect(page).to_have_url(f"{page.url.partition('#')[0]}#{place}")
     expect(page.locator(f"[id='{place}']")).to_be_visible()
     assert shown
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_way_back_to_the_top_covers_no_control(visit, size):
+    page = visit(LESSON, size).page
+    holder = page.locator(".live-widget").first
+    holder.scroll_into_view_if_needed()
+    expect(holder).to_have_attribute("data-life", "live")
+    place = holder.evaluate("e => e.getBoundingClientRect().top + scrollY")
+    page.evaluate("y => scrollTo(0, y)", place + 300)
+    page.wait_for_timeout(100)
+    page.evaluate("y => scrollTo(0, y)", place - 70)
+    expect(page.locator(".back-to-top")).to_be_visible()
+    covered = """e => { const { x, y, width, height } = e.getBoundingClientRect();
+        return e.contains(document.elementFromPoint(x + width / 2, y + height / 2)); }"""
+    assert all(control.evaluate(covered) for control in holder.locator("input, select").all())
+
+
+def test_the_sidebar_has_its_lessons_in_four_groups(visit):
+    page = visit(LESSON).page
+    captions = page.locator(".sidebar-tree p.caption").all_inner_texts()
+    assert [one.lower() for one in captions] == [*(group.lower() for group in GROUPS), "look it up"]
 
 
 def test_the_light_is_the_readers_and_can_be_changed(visit):

@@ -34,5 +34,5 @@ def test_the_front_page_gives_each_verdict_with_its_reason():
     cell = new_code_cell("verdict()", outputs=[new_output("display_data", {"text/html": card})])
     made = front.page({"06_quantization": new_notebook(cells=[cell])}, live=False)
     assert "the CraftRigs page says" in made and "INT4 is not: the marks are quantiles." in made
-    assert "corrected</span>.</b> 4-bit is right" in made and "A third sentence" not in made
+    assert "corrected</span> 4-bit is right" in made and "A third sentence" not in made
     assert 'href="lessons/06_quantization.html#claim-G14"' in made

@@ -42,7 +42,7 @@ class Backdrop:
 
         From now on its layout stands still.
         """
-        return {"id": next(_ids)} | _drawn(self.figure) | {"narrow": _drawn(self.narrow())}
+        return {"id": next(_ids)} | _drawn(self.figure, 2) | {"narrow": _drawn(self.narrow(), 1.5)}
 
     def narrow(self) -> Figure:
         """A copy of the figure as a phone shows it."""
@@ -65,15 +65,17 @@ class Backdrop:
         return figure
 
 
-def _drawn(figure: Figure) -> dict[str, Any]:
-    """A figure as PNG, its width and height, and of each of its axes left, top, width and height, in the page's pixels."""
+def _drawn(figure: Figure, sharp: float) -> dict[str, Any]:
+    """A figure as PNG, its width and height, and of each of its axes left, top, width and height, in the page's pixels.
+
+    The PNG has `sharp` times as many pixels across as the page, for sharp screens.
+    """
     figure.set_dpi(DPI)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     width, height = (figure.get_size_inches() * DPI).round(1)
     png = io.BytesIO()
-    # At twice the page's pixels, for sharp screens.
-    figure.savefig(png, format="png", dpi=2 * DPI, metadata={"Software": None})
+    figure.savefig(png, format="png", dpi=sharp * DPI, metadata={"Software": None})
     boxes = [[ax.bbox.x0, height - ax.bbox.y1, ax.bbox.width, ax.bbox.height] for ax in figure.axes]
     axes = [[round(float(side), 1) for side in box] for box in boxes]
     return {"width": float(width), "height": float(height), "png": png.getvalue(), "axes": axes}

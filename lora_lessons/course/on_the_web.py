@@ -101,7 +101,7 @@ def recorded_on(made: Mapping[str, Any] | None = None) -> str:
     return f"Recorded on {made['date']}, {made['machine']}."
 
 
-COLORS = 128  # of a backdrop
+COLORS, ON_A_PHONE = 128, 32  # of a backdrop
 MOST = 250_000  # numbers in a product's two matrices: with the picture below it, 400 kB
 PLACES = ("x", "y", "width", "height")  # a mark's columns that are kept to a tenth of a pixel
 
@@ -142,16 +142,16 @@ def _said(value: Any) -> str:
 
 def backdrop(trait: Mapping[str, Any], number: int) -> dict[str, Any]:
     """A Stage's backdrop under another number, its pictures with fewer colours."""
-    narrow = {**trait["narrow"], "png": binary(fewer_colors(trait["narrow"]["png"]))}
+    narrow = {**trait["narrow"], "png": binary(fewer_colors(trait["narrow"]["png"], ON_A_PHONE))}
     return {**trait, "id": number, "png": binary(fewer_colors(trait["png"])), "narrow": narrow}
 
 
 @lru_cache(maxsize=64)
-def fewer_colors(png: bytes) -> bytes:
+def fewer_colors(png: bytes, colors: int = COLORS) -> bytes:
     """The picture with a palette: a third of the bytes."""
     small = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
-        few = image.convert("RGB").quantize(COLORS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = image.convert("RGB").quantize(colors, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         few.save(small, format="png", optimize=True)
     return min(small.getvalue(), png, key=len)
 

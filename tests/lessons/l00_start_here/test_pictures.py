@@ -21,7 +21,12 @@ def test_the_matrices_are_those_of_the_models_own_block():
 
 def test_they_are_drawn_to_scale_and_apart():
     figure, words = block_still(6)
-    *seven, marked = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
+    drawn = [[p for p in ax.patches if isinstance(p, Rectangle)] for ax in figure.axes]
+    seven, (nothing, marked) = [p for half in drawn for p in half[:-1]], [half[-1] for half in drawn]
+    scales = [ax.bbox.width / (ax.get_xlim()[1] - ax.get_xlim()[0]) for ax in figure.axes]
+    scales += [ax.bbox.height / (ax.get_ylim()[1] - ax.get_ylim()[0]) for ax in figure.axes]
+    assert scales == pytest.approx([scales[0]] * 4), "both halves, attention and MLP, have one scale"
+    assert nothing.get_width() == nothing.get_height() == 0
     sizes = [(round(p.get_height()), round(p.get_width())) for p in seven]
     assert sizes == [(576, 576), (192, 576), (192, 576), (576, 576), (1536, 576), (1536, 576), (576, 1536)]
     assert (marked.get_x(), marked.get_height()) == (seven[5].get_x(), 1536)
@@ -34,7 +39,8 @@ def test_they_are_drawn_to_scale_and_apart():
 def test_every_label_stands_in_the_picture_and_on_no_other():
     figure, _ = block_still(1)
     figure.canvas.draw()
-    boxes = {t.get_text(): t.get_window_extent() for t in figure.axes[0].texts if t.get_text() not in ("", "1")}
+    texts = [t for ax in figure.axes for t in ax.texts if t.get_text() not in ("", "1")]
+    boxes = {t.get_text(): t.get_window_extent() for t in texts}
     page = figure.bbox
     for text, box in boxes.items():
         assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1, text

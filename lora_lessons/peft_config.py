@@ -33,6 +33,11 @@ _DETAILS = {"loftq_config", "eva_config", "corda_config", "lora_ga_config", "qal
 TASK_TYPES = ("CAUSAL_LM", "SEQ_CLS", "SEQ_2_SEQ_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
 
 _HARMLESS = _READ | _LAYERS | _TRAINING | _DETAILS | {"init_lora_weights"}
+# What asks for more than A, B, r and α. With those above it is all that PEFT 0.21 knows: it warns of any other, and leaves it out.
+_MORE = {"alora_invocation_tokens", "arrow_config", "bias", "ensure_weight_tying", "fan_in_fan_out", "kasa_config"}
+_MORE |= {"layer_replication", "lora_bias", "megatron_config", "modules_to_save", "monteclora_config", "runtime_config"}
+_MORE |= {"target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora", "velora_config"}
+KNOWN = _HARMLESS | _MORE
 _OFF: tuple[Any, ...] = (None, False, [], {})
 
 # Ways to start A and B that leave W alone: once trained, such an adapter is like any other.

@@ -65,6 +65,29 @@ FAMILIES: dict[str, dict[str, Any]] = {
         },
         "vision_config": BY_DEPTH,
     },
+    "qwen2_vl": {
+        "text_config": {
+            **SIZES,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1], "rope_theta": 1e4},
+        },
+        "vision_config": {"depth": 1, "embed_dim": 16, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2},
+    },
+    "qwen3_next": {**HYBRID, **EXPERTS, "shared_expert_intermediate_size": 24},
+    "deepseek_v3": {
+        **{name: size for name, size in SIZES.items() if name != "head_dim"},
+        "num_key_value_heads": 4,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "n_group": 1,
+        "topk_group": 1,
+        "moe_intermediate_size": 16,
+        "first_k_dense_replace": 1,
+        "q_lora_rank": 8,
+        "kv_lora_rank": 8,
+        "qk_nope_head_dim": 8,
+        "qk_rope_head_dim": 4,
+        "v_head_dim": 8,
+    },
     "gemma3": {"text_config": SIZES, "vision_config": BY_LAYERS, "mm_tokens_per_image": 4},
     "gemma3_text": SIZES,
     "gemma4": {"text_config": GEMMA_4, "vision_config": GEMMA_4_SEES, "audio_config": None},
@@ -93,9 +116,26 @@ def built(model_type: str, part: str = "whole") -> Any:
 
 def adapter(place: Path, model_type: str, part: str = "whole", base: str = "", **settings: Any) -> Path:
     """An adapter of the family, which names its base `base`, saved by PEFT in `place`."""
+    return moved(place, built(model_type, part), base, **settings)
+
+
+def moved(place: Path, model: Any, base: str = "", **settings: Any) -> Path:
+    """An adapter of `model`, as if it was trained, which names its base `base`, saved by PEFT in `place`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        worn = peft.get_peft_model(built(model_type, part), peft.LoraConfig(r=4, lora_alpha=8, **settings))
+        worn = peft.get_peft_model(model, peft.LoraConfig(r=4, lora_alpha=8, **settings))
         worn.peft_config["default"].base_model_name_or_path = base
         move(worn).save_pretrained(place)
     return place
+
+
+def applied(model: Any, place: Path) -> float:
+    """The share of the adapter's B's that PEFT applies on `model`: 0 where it stops."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            worn = peft.PeftModel.from_pretrained(model, str(place))
+        except ValueError:
+            return 0.0
+    applied = [bool(one.any()) for name, one in worn.named_parameters() if "lora_B" in name]
+    return sum(applied) / len(applied)

@@ -128,10 +128,13 @@ def kinds_of_keys(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> t
     layers = [module for module in modules if re.match(r"(model\.)?layers\.\d", module)]
     found = {
         **_stacks(matrices),
+        "latent": "kv_b_proj" in parts,
+        "qkvz": "in_proj_qkvz" in parts,
         "hybrid": "linear_attn" in parts,
         "towers": not TOWERS.isdisjoint(parts),
         "wrapped": "language_model" in parts,
         "text": bool(layers),
+        "headless": bool(layers) and not any(module.startswith("model.") for module in layers),
     }
     return tuple(kind for kind, seen in found.items() if seen)
 

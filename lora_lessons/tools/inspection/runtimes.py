@@ -94,6 +94,8 @@ def _peft(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Aga
     if settings.task_type not in ("", *TASK_TYPES):
         yield "no", f"it stops: it knows no task_type {settings.task_type[:40]!r}", ""
     yield from _loading(opened, matrices, against, "it")
+    if settings.unknown:
+        yield "care", f"its release 0.21 leaves {settings.unknown[0][:40]} out with a warning: a later one may not", ""
     if settings.changes_base:
         yield "yes", "it works the same start out of the base anew, so the base must be the very same", ""
     if "alora_invocation_tokens" in settings.others:
@@ -144,6 +146,12 @@ def _llama_cpp(
         yield "no", "its converter stops at DoRA's magnitudes: merge it first", "llama.cpp#6536"
     if other := besides(opened):
         yield "no", f"its converter takes A and B alone and stops at {last(other)}: merge it first", "llama.cpp#11554"
+    if "lora_alpha" in settings.unsaid:
+        yield (
+            "no",
+            "its converter stops: adapter_config.json does not say lora_alpha",
+            "llama.cpp, convert_lora_to_gguf.py",
+        )
     if "fan_in_fan_out" in settings.others:
         reason = "its converter turns GPT-2's W around, and A and B with it, which PEFT had turned: merge it first"
         yield "no", reason, "llama.cpp, convert_lora_to_gguf.py"

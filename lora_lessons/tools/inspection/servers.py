@@ -13,6 +13,7 @@ from .xray import AdaptedMatrix, AgainstBase, Answer, other_ranks
 VLLM_RANK = 16
 _VLLM_READS = "vllm/lora/peft_helper.py"
 _SGLANG_READS = "sglang/srt/lora/lora.py (2026)"
+_ENCODER = "it was made for a model that reads with an encoder (SEQ_2_SEQ_LM)"
 ON_GPTQ = "if its base is in GPTQ, QA-LoRA's A reads the means of groups of inputs, which it does not make"
 
 
@@ -21,6 +22,10 @@ def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
     settings = opened.settings
     if not settings.is_lora:
         yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
+    if settings.unsaid:
+        yield "no", f"it stops: adapter_config.json does not say {' and '.join(settings.unsaid)}", _VLLM_READS
+    if settings.task_type == "SEQ_2_SEQ_LM":
+        yield "unknown", f"{_ENCODER}, and T5 was not among those that it serves", "vllm#7366"
     if settings.modules_to_save:
         yield "no", "it takes no modules_to_save: merge it first", "vllm#9280"
     if settings.use_dora:
@@ -67,6 +72,11 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
         yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
     if "layer_replication" in settings.others:
         yield "no", "layer_replication adds layers that its model has not", _SGLANG_READS
+    if settings.unsaid:
+        reason = f"it stops: adapter_config.json does not say {' and '.join(settings.unsaid)}"
+        yield "no", reason, "sglang/srt/lora/lora_config.py"
+    if settings.task_type == "SEQ_2_SEQ_LM":
+        yield "unknown", f"{_ENCODER}, and whether it serves this one was not looked at", ""
     more = [*besides(opened), *(one for one in opened.tensors if one.module.rpartition(".")[2] in EMBEDDINGS)]
     if more or settings.use_dora or settings.bias != "none" or settings.modules_to_save:
         beside = f"{last(more)} in the file" if more else "what its configuration asks for"

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ...errors import first_line
 from ...lora import scale
-from ...peft_config import DEFAULT_ALPHA, DEFAULT_R, may_never_end, pattern_fault, type_fault
+from ...peft_config import DEFAULT_ALPHA, DEFAULT_R, KNOWN, may_never_end, pattern_fault, type_fault
 from ...targets import is_end
 
 # Starts that take a part of W into A and B, so that B·A alone is not the update of the plain W.
@@ -48,11 +48,18 @@ class AdapterSettings(NamedTuple):
     task_type: str
     # Everything else that is switched on, by its name in the file.
     others: dict[str, Any]
+    # Of r and lora_alpha, those that the file does not say: PEFT takes its own default.
+    unsaid: tuple[str, ...] = ()
 
     @property
     def is_lora(self) -> bool:
         """Whether it is LoRA, or one of its variants that PEFT keeps under the same name."""
         return self.kind == "LORA"
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What is switched on that PEFT 0.21 has no setting for, as a later one may: it warns, and leaves it out."""
+        return tuple(sorted(self.others.keys() - KNOWN)) if self.is_lora else ()
 
     @property
     def changes_base(self) -> bool:
@@ -131,7 +138,7 @@ class _Odd(Exception):
 
 
 def _checked(config: dict[str, Any]) -> AdapterSettings:
-    known = set(AdapterSettings._fields) | {"peft_type", "base_model_name_or_path"}
+    known = (set(AdapterSettings._fields) - {"others", "unsaid"}) | {"peft_type", "base_model_name_or_path"}
     kind = config["peft_type"]
     # Other kinds mean something else by the same names: AdaLoRA's rank_pattern says which directions it kept.
     of_lora = config if kind == "LORA" else {}
@@ -152,6 +159,7 @@ def _checked(config: dict[str, Any]) -> AdapterSettings:
         revision=_text(config, "revision"),
         task_type=_text(config, "task_type"),
         others={k: v for k, v in config.items() if k not in known and v is not False and v not in (None, "", [], {})},
+        unsaid=tuple(name for name in ("r", "lora_alpha") if of_lora and name not in of_lora),
     )
 
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from ... import evaluation, lora, lowrank, memory, models, tasks
 from ...errors import ModelError, first_line
-from ...memory.build import skeleton
 from ...models.configs import read_config
 from ...models.weights import read_tensor, shapes_in, weight_files
 from ..export import gguf
 from .architectures import TOWERS
+from .fitting import Naming, fitting
 from .reading import AdapterFolder
 from .xray import AdaptedMatrix, AgainstBase, biased_by
 
-# What builds a base's language model, and the larger model that it is one part of.
-CAUSAL, AROUND = "AutoModelForCausalLM", "AutoModelForImageTextToText"
 # Leading directions of W + ΔW looked at, and the cosine below which W has none like one (Shuttleworth et al. 2024).
 LEADING, ALIKE = 10, 0.6
 # An SVD of W takes long: the matrices that change most, and none larger than this many numbers.
@@ -41,13 +37,11 @@ class OpenedBase(NamedTuple):
     config: dict[str, Any]
     # tensor → its file and its shape
     shapes: dict[str, tuple[Path, tuple[int, ...]]]
-    # The model's modules without weights; None where it is no language model that transformers can build. Where the language model
-    # is one part of a larger one, that of both which has the adapter's modules.
+    # The model that the adapter was made for (see `fitting`), and what it calls a module of the adapter, which layer_replication
+    # may have copied too.
     net: nn.Module | None
-    # What builds that net, where there are two of them; "" otherwise.
     built_by: str = ""
-    # The base's name of a module of the adapter, which layer_replication may have copied.
-    own_name: Callable[[str], str] = str
+    own_name: Naming = str
 
     @property
     def said(self) -> dict[str, Any]:
@@ -93,7 +87,10 @@ def hold_against(
     opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], base: str, forgetting: bool = False
 ) -> tuple[tuple[AdaptedMatrix, ...], AgainstBase]:
     """The matrices with what the base adds to them, and what it says of the adapter as a whole. Raises ModelError."""
-    source = open_base(base, [one.module for one in matrices])._replace(own_name=opened.settings.in_base)
+    in_base = opened.settings.in_base
+    source = open_base(base, [in_base(one.module) for one in matrices], opened.settings.task_type)
+    known = source.own_name
+    source = source._replace(own_name=lambda module: known(in_base(module)))
     sizes = {one.module: _size(one, source) for one in matrices}
     matrices = [one._replace(ratio=_ratio(one, sizes[one.module])) for one in matrices]
     not_finite = tuple(source.weight_of(module) for module, size in sizes.items() if not math.isfinite(size or 0.0))
@@ -131,41 +128,12 @@ def _packed_by(config: dict[str, Any]) -> str:
     return str(quantization.get("quant_method", "")) if isinstance(quantization, dict) else ""
 
 
-def open_base(base: str, modules: Sequence[str] = ()) -> OpenedBase:
-    """Open a base's folder, and build what has `modules`. Raises ModelError with what to do where it cannot be had."""
+def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> OpenedBase:
+    """Open a base's folder, and build what has `modules` of an adapter of `task_type`. Raises ModelError with what to do where it cannot be had."""
     place = models.folder(base)
     config = read_config(place)
-    net, built_by = _net(memory.shape_of(str(place)), modules)
-    return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), net, built_by)
-
-
-def _net(shape: memory.Shape, modules: Sequence[str]) -> tuple[nn.Module | None, str]:
-    """The language model of `shape`, or the larger model around it where that has more of `modules`; and what builds it."""
-    from transformers import AutoModelForCausalLM
-
-    try:
-        part = skeleton(shape, torch.bfloat16)
-    except ModelError:
-        part = None
-    if "text_config" not in json.loads(shape.text):
-        return part, ""
-    around = _around(shape)
-    has = [sum(name in {*modules} for name, _ in net.named_modules()) if net else -1 for net in (part, around)]
-    if has[1] > has[0]:
-        return around, AROUND
-    kind, built = type(shape.config(whole=True)), AutoModelForCausalLM._model_mapping
-    return part, CAUSAL if kind in built and type(part) is built[kind] else type(part).__name__
-
-
-def _around(shape: memory.Shape) -> nn.Module | None:
-    """The larger model that the language model of `shape` is one part of, without weights; None where transformers builds none."""
-    from transformers import AutoModelForImageTextToText
-
-    try:
-        with torch.device("meta"):
-            return AutoModelForImageTextToText.from_config(shape.config(whole=True), trust_remote_code=False)
-    except Exception:  # whatever transformers says of a config that it has no such model for
-        return None
+    made_for = fitting(memory.shape_of(str(place)), modules, task_type)
+    return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), *made_for)
 
 
 def _of_part(name: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-
 import peft
 import pytest
 import torch
-from families import adapter, built
+from families import adapter, applied, built
 from peft_zoo import edited
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
@@ -74,6 +72,18 @@ CASES = {
         *("qwen3_moe", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
         *("", "yes no unknown care no yes"),
     ),
+    "keys and values that DeepSeek keeps small": (
+        *("deepseek_v3", "whole", {"target_modules": ["q_a_proj", "kv_b_proj"]}),
+        *("", "yes no care care no yes"),
+    ),
+    "DeepSeek's other projections": (
+        *("deepseek_v3", "whole", {"target_modules": ["q_a_proj", "o_proj"]}),
+        *("", "yes yes yes yes no yes"),
+    ),
+    "a hybrid of text alone": (
+        *("qwen3_next", "whole", {"target_modules": ["in_proj_qkvz", "q_proj"]}),
+        *("", "yes no yes unknown no yes"),
+    ),
     "half of a mixture's experts": (
         *("qwen3_moe", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS[1:]}),
         *("", "yes no no care no yes"),
@@ -93,18 +103,6 @@ def bases(tmp_path_factory):
         return places[model_type]
 
     return base
-
-
-def applied(model, place):
-    """The share of the adapter's B's that PEFT applies on `model`: 0 where it stops."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            worn = peft.PeftModel.from_pretrained(model, str(place))
-        except ValueError:
-            return 0.0
-    moved = [bool(one.any()) for name, one in worn.named_parameters() if "lora_B" in name]
-    return sum(moved) / len(moved)
 
 
 @pytest.mark.parametrize("what", CASES)
@@ -199,6 +197,7 @@ def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
     families, general = listed()
     rules = [*general, *(rule for family in families for rule in family.rules)]
     kinds = {"text", "wrapped", "towers", "hybrid", "stacked", "one_stack", "turned", "any"}
+    kinds |= {"latent", "qkvz", "headless"}
     assert len(rules) > 20 and all(family.rules for family in families)
     for rule in rules:
         assert rule.runtime in RUNTIMES and rule.keys in kinds and rule.loads in ("yes", "care", "no", "unknown"), rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from peft.tuners.tuners_utils import check_target_module_exists
 from peft_zoo import edited, llama, lora, move
 from safetensors.torch import load_file
 
+from lora_lessons import peft_config
 from lora_lessons.errors import ModelError
 from lora_lessons.outside import in_json
 from lora_lessons.tools import inspection
@@ -486,3 +488,33 @@ def test_a_file_that_is_cut_while_it_is_inspected_is_damaged_and_ends_no_process
 def test_targets_without_end_make_no_report_without_end(zoo, tmp_path, targets):
     found = inspection.inspect(edited(zoo["plain"], tmp_path / "it", target_modules=targets))
     assert len(inspection.in_words(found)) < 9_000
+
+
+def test_a_configuration_without_alpha_gets_pefts_default_and_stops_the_servers(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it")
+    config = json.loads((place / "adapter_config.json").read_text())
+    del config["lora_alpha"]
+    (place / "adapter_config.json").write_text(json.dumps(config))
+    assert peft.LoraConfig.from_pretrained(str(place)).lora_alpha == 8, "what the sentence says PEFT takes"
+    xray = inspection.inspect(place)
+    assert xray.codes == ("setting_missing",) and "does not say lora_alpha" in xray.findings[0].sentence
+    loads = {one.name: one.loads for one in xray.runtimes}
+    assert loads["PEFT"] == "yes" and [loads[name] for name in ("vLLM", "SGLang", "llama.cpp")] == ["no"] * 3
+
+
+def test_a_setting_of_a_later_peft_is_named_and_peft_indeed_leaves_it_out(zoo, tmp_path):
+    of_lora, of_all = ({one.name for one in dataclasses.fields(kind)} for kind in (peft.LoraConfig, peft.PeftConfig))
+    assert of_lora - of_all <= peft_config.KNOWN
+    place = edited(zoo["plain"], tmp_path / "it", use_spectral_gate=True, of_later=None, peft_version="0.24.0")
+    with pytest.warns(UserWarning, match="use_spectral_gate"):
+        peft.LoraConfig.from_pretrained(str(place))
+    xray = inspection.inspect(place)
+    assert xray.codes == ("setting_unknown",) and "use_spectral_gate" in xray.findings[0].sentence
+    assert "of_later" not in xray.findings[0].sentence and "0.24.0" in xray.findings[0].sentence
+    assert {one.name: one.loads for one in xray.runtimes}["PEFT"] == "care"
+
+
+def test_an_adapter_of_a_model_with_an_encoder_is_promised_to_no_server(zoo, tmp_path):
+    place = edited(zoo["plain"], tmp_path / "it", task_type="SEQ_2_SEQ_LM")
+    loads = {one.name: one.loads for one in inspection.inspect(place).runtimes}
+    assert loads["vLLM"] == loads["SGLang"] == "unknown"

@@ -119,7 +119,10 @@ def test_a_base_in_bitsandbytes_is_not_the_one_to_convert_or_merge(zoo, base_fol
 
 def test_keys_of_another_models_layers_are_named(zoo, base_folder, tmp_path):
     place = edited(
-        zoo["plain"], tmp_path / "it", lambda t: {k.replace("model.model.", "model."): v for k, v in t.items()}
+        zoo["plain"],
+        tmp_path / "it",
+        lambda t: {k.replace("model.model.", "model."): v for k, v in t.items()},
+        task_type="CAUSAL_LM",
     )
     xray = inspection.inspect(place, str(base_folder))
     assert xray.codes == ("keys_do_not_match",) and "no module for all 4 matrices" in xray.findings[0].sentence

@@ -56,6 +56,7 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
             f"This is no LoRA adapter but {settings.kind}: scale, ranks and ‖ΔW‖ do not apply, and the rest is looked at.",
         )
         return
+    yield from _unsaid(settings)
     yield from _scale(opened, matrices)
     yield from _typos(opened)
     yield from _disagreements(opened, matrices)
@@ -206,6 +207,30 @@ def _sorted_patterns(settings: AdapterSettings, matrices: Sequence[AdaptedMatrix
         "while you trained, PEFT now computes with another lora_alpha, without a word. Then write that one first.",
         "peft.utils.get_pattern_key",
     )
+
+
+def _unsaid(settings: AdapterSettings) -> Iterator[Finding]:
+    """What the file does not say and programs need, and what it says that PEFT does not know."""
+    if settings.unsaid:
+        names = " and ".join(settings.unsaid)
+        yield Finding(
+            "setting_missing",
+            "look",
+            f"adapter_config.json does not say {names}: PEFT takes {DEFAULT_ALPHA} without a word, whatever the training had, and vLLM, "
+            f"SGLang and llama.cpp's converter stop. Write {names} of the training into it.",
+            "surogate#173, vllm/lora/peft_helper.py",
+        )
+    if settings.unknown:
+        names = ", ".join(name[:LONGEST_NAME] for name in settings.unknown[:MOST_TYPOS])
+        wrote = settings.others.get("peft_version")
+        by = f", {str(wrote)[:LONGEST_NAME]}" if wrote else ""
+        yield Finding(
+            "setting_unknown",
+            "look",
+            f"adapter_config.json sets {names}, which PEFT 0.21 does not know: it leaves that out with a warning, and what A and B "
+            f"were trained with may be more than is computed. Load it with the PEFT that wrote it{by}.",
+            "PEFT's own warning",
+        )
 
 
 def _usual_r(matrices: Sequence[AdaptedMatrix]) -> int:

@@ -121,6 +121,9 @@ def _unparsed(text: str, error: ValueError, expected: str) -> str:
 
 def check_messages(messages: Any) -> None:
     """Raise Fault unless `messages` are a conversation that ends with the assistant's answer."""
+    if isinstance(messages, str) and messages.lstrip().startswith("["):
+        reason = "its messages are a text that holds a list, as where JSON was written twice"
+        raise Fault("unknown_layout", f"{reason}: write the list itself (in Python, json.loads(text)).")
     if not isinstance(messages, list) or not messages:
         raise Fault("unknown_layout", f"expected {CHAT} as JSON, with a list of messages that is not empty.")
     for number, message in enumerate(messages, 1):

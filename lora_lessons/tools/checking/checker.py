@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...tasks.conversations import answers_in
-from ...tasks.jsonl import Fault
+from ...tasks.jsonl import Fault, said
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
@@ -88,6 +88,12 @@ def asked(example: Example) -> list[dict[str, Any]]:
     return chosen
 
 
+def _spaced_apart(pair: Example) -> bool:
+    """Whether what is said in the two answers is the same but for its white space."""
+    chosen, rejected = ([said(one).split() for one in pair[side]] for side in SIDES)
+    return chosen == rejected
+
+
 def _few(good: int) -> str:
     """What to expect of so few good lines."""
     if good < LEAST:
@@ -118,6 +124,7 @@ class _Check:
         self.good, self.compared = 0, Compared()
         # answers in the good lines, and those of them that are learned
         self.answers = self.learned = 0
+        self.of_template: dict[str, str] = {}
         self.likeness, self.questions, self.personal = Likeness(), AskedQuestions(), PersonalData()
         self.first: Example | None = None
         self.with_tools: Example | None = None
@@ -160,11 +167,15 @@ class _Check:
             )
             self.found.add("only_last_answer", LOOK, line, f"{reason}, or train another base.")
         found = dict(self._remarks(messages, example))
+        if pair and _spaced_apart(example):
+            reason = "its two answers differ in white space alone, so the model would learn that and nothing else"
+            self.found.add("same_but_spaces", LOOK, line, f"{reason}: change one of them, or take the line out.")
         if pair:
             # a bad answer may well be a refusal
             also = dict(self._remarks(example["prompt"] + example["rejected"], example))
             found = {code: sentence for code, sentence in also.items() if code != "boilerplate"} | found
-        for code, sentence in (found | {code: tokens.REMARKS[code] for code in sizes.remarks}).items():
+        found |= {code: self._of_template(code, tokens.conversations_in(example)[0]) for code in sizes.remarks}
+        for code, sentence in found.items():
             self.found.add(code, LOOK, line, sentence)
         longest = max(sizes.total, sizes.rejected.total if sizes.rejected else 0)
         if self.tokenizer and longest > TRL_CUTS:
@@ -188,6 +199,12 @@ class _Check:
         known = self.shown
         if not private and (not known or sizes.total <= SHORT < known[1]):
             self.shown = line, sizes.total, example
+
+    def _of_template(self, code: str, example: Example) -> str:
+        """What is said of a line that the template made so; it is worked out for the first such line alone."""
+        if code not in self.of_template:
+            self.of_template[code] = tokens.remark(code, self.tokenizer, example)
+        return self.of_template[code]
 
     def _remarks(self, messages: list[dict[str, Any]], example: Example) -> Iterator[tuple[str, str]]:
         yield from remarks(messages, self.marks)

@@ -19,8 +19,12 @@ BOILERPLATE = re.compile(
     r"|^\W{0,3}(?:I['’]m|I am) (?:very )?sorry,? but (?:I|as)\b|\bI (?:cannot|can['’]t|am unable to) (?:assist with|fulfill|comply)\b",
     re.I,
 )
-# UTF-8 that was read as cp1252 and saved, and characters that were lost on the way.
-GARBLED = re.compile(r"Ã[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[™œ\x9d“”˜¦\x94]|\ufffd")
+# UTF-8 that was read as cp1252 and saved, and characters that were lost on the way: of the Latin letters that are frequent a single
+# one tells, of all other scripts two in a row.
+_BEHIND = r"[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+GARBLED = re.compile(
+    rf"Ã{_BEHIND}|â€[™œ\x9d“”˜¦\x94]|\ufffd|(?:[Â-ß]{_BEHIND}|[à-ï]{_BEHIND}{{2}}|[ð-ô]{_BEHIND}{{3}}){{2}}"
+)
 Remark = tuple[str, str]
 
 

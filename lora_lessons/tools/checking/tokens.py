@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
 from ...tasks.jsonl import Fault, calls_in, said
 from ...tasks.preferences import SIDES, both, is_pair
+from ...tasks.templates import NO_THINKING, SHOWN_WITH
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
 # A chat of more messages is counted before all its answers are looked for, which takes long.
 LONG_CHAT = 100
 Example = dict[str, Any]
+SETTINGS = SHOWN_WITH[1]
 
 
 class LineSizes(NamedTuple):
@@ -90,16 +92,30 @@ REMARKS = {
     # seen by others: hiyouga/LlamaFactory#9092 (2025-09-08); in templates of TRL's own, huggingface/trl#6361 (2026-07-12)
     "empty_think_block": "the template begins its answer with an empty think block, which is learned, so the model learns not "
     "to think (LlamaFactory#9092, trl#6361). Write the thinking into the message's reasoning_content; or, if it should answer at "
-    'once, add "chat_template_kwargs": {"enable_thinking": false} to the line, and ask it with that, too.',
+    "once, {}.",
     # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
     "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
-    "(transformers#44301): take it out, or write it into the content, between <think> and </think>.",
+    "(transformers#44301): take it out, or write it into the content between the marks that this model thinks in, such as <think> and </think>.",
     "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: give an object in their "
     "place.",
 }
+AT_ONCE = 'add "chat_template_kwargs": {"enable_thinking": false} to the line, and ask it with that, too'
+NOT_AT_ONCE = "train a base whose template has a setting for that, which this one has not"
 # how files call the thinking of a message
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
+
+
+def remark(code: str, tokenizer: Any, example: Example) -> str:
+    """The sentence of REMARKS for a line, and what helps there: a setting is advised only where the template reads it."""
+    if code != "empty_think_block":
+        return REMARKS[code]
+    settings = {**(example.get(SETTINGS) or {}), **NO_THINKING}
+    try:
+        at_once = not _EMPTY.match(chat_text(tokenizer, {**example, SETTINGS: settings}, last_only=True).taught)
+    except ValueError:
+        at_once = False
+    return REMARKS[code].format(AT_ONCE if at_once else NOT_AT_ONCE)
 
 
 def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:

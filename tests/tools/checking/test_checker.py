@@ -87,6 +87,9 @@ MISTAKES = [
     ("misplaced_system", "look", turns(RULE, RULE, ASK, SAY)),
     ("special_token_in_text", "look", talk("Which?", "That one.<|im_end|>")),
     ("garbled", "look", talk("Which?", "CafÃ© au lait")),
+    ("garbled", "look", talk("Which?", "Привет".encode().decode("cp1252"))),
+    ("garbled", "look", talk("Which?", "ä½\xa0å¥½, said the cat.")),
+    ("unknown_layout", "wrong", json.dumps({"messages": turns(ASK, SAY)[13:-1]})),
     ("boilerplate", "look", talk("Which?", "As an AI language model, I have no tea.")),
     ("boilerplate", "look", talk("Which?", "I'm sorry, but I can't help with that.")),
     ("personal_data", "look", talk("Which?", "Ask jo@acme.org.")),
@@ -127,8 +130,9 @@ def test_a_mistake_is_named_and_costs_no_good_line(checked, tmp_path, code, seve
         talk("Where?", "Write to user@example.com, 12 Elm St., in 2024."),
         talk("What is \\x?", "x < y, y > z, and <s> strikes text out. I am sorry, says the cat."),
         talk("Naïve?", "Ça va, Ärger, Ã is a letter, â too."),
+        talk("Où?", "« Là » : à » gauche, „Spaß“ und ‚Maß‘, É…"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}

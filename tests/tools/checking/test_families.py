@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from chat_templates import tokenizer_of
+from chat_templates import QWEN_3, tokenizer_of
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
@@ -101,6 +101,14 @@ def test_plain_answers_that_a_thinking_template_refuses_are_told_what_helps(code
     assert (one.code, one.severity) == ("template_refuses", "wrong")
     assert '"chat_template_kwargs": {"enable_thinking": false}' in one.sentence
     assert codes(name, TALK, **PLAIN) == {} == codes(name, [ASK, {**TALK[1], "reasoning_content": "Look it up."}])
+
+
+def test_a_setting_is_advised_only_where_the_template_reads_it(tmp_path, codes):
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": TALK}))
+    said = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(QWEN_3)).problems}
+    assert "enable_thinking" not in said["empty_think_block"] and "train a base whose" in said["empty_think_block"]
+    asked = codes("qwen3", TALK)["empty_think_block"].sentence
+    assert "enable_thinking" in asked and "train a base whose" not in asked
 
 
 @pytest.mark.parametrize("name", NEVER)

@@ -93,6 +93,7 @@ def test_the_courses_own_pairs_have_one_shortcut_and_no_other_fault():
 
 MISTAKES = [
     ("same_answers", "wrong", {**TEXTS, "rejected": f"{GOOD} \n"}),
+    ("same_but_spaces", "look", {**TEXTS, "rejected": "Camellia  sinensis.\n"}),
     ("same_answers", "wrong", {"chosen": [USER, CHOSEN], "rejected": [USER, CHOSEN]}),
     ("same_answers", "wrong", {"chosen": "Why? So.", "rejected": "Why? So."}),
     ("prompt_not_shared", "wrong", {"chosen": [USER, CHOSEN], "rejected": [HELLO, REJECTED]}),
@@ -145,8 +146,15 @@ def test_a_mistake_is_named_and_costs_no_good_pair(checked, code, severity, reco
         {"prompt": "Hello", "chosen": "Hello, my dear.", "rejected": "Hello to you."},
         {"prompt": "And milk?", "chosen": "White.", "rejected": "None that I know of, I am afraid."},
         {"prompt": [USER], "chosen": [CHOSEN, HELLO, SAID], "rejected": [REJECTED]},
+        {"prompt": "Which leaf?", "chosen": "A tea leaf.", "rejected": "A tealeaf, I am told."},
     ],
-    ids=["a refusal is a bad answer", "a greeting returned", "a third answer", "an answer of several turns"],
+    ids=[
+        "a refusal is a bad answer",
+        "a greeting returned",
+        "a third answer",
+        "an answer of several turns",
+        "a word in two",
+    ],
 )
 def test_what_is_no_mistake_in_a_pair_is_not_named(checked, record):
     milk = {"prompt": "And milk?", "chosen": "White.", "rejected": "From cows, as far as I know."}

@@ -20,7 +20,6 @@ from .embedded import encoder_folder as encoder_folder
 from .embedded import load_encoder as load_encoder
 from .gguf_config import config_in_gguf as config_in_gguf
 from .hub import fetch_adapter as fetch_adapter
-from .hub import fetch_config as fetch_config
 from .hub import to_fetch as to_fetch
 from .loading import BASE_ALONE as BASE_ALONE
 from .loading import Base as Base
@@ -45,6 +44,7 @@ from .precision import fast_dtype as fast_dtype
 from .shapes import KNOWN as KNOWN
 from .shapes import PUBLISHED as PUBLISHED
 from .shapes import SHAPES as SHAPES
+from .shapes import fetch_config as fetch_config
 from .shapes import known as known
 from .shapes import nearest as nearest
 from .shapes import random_base as random_base

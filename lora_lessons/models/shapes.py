@@ -11,6 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import ModelError
+from . import hub
 from .loading import keep_trainable
 from .named import NAMED
 from .precision import best_device, fast_dtype
@@ -72,6 +74,17 @@ def nearest(name: str) -> list[str]:
     begins = [one for short, one in plain.items() if said.startswith(short) or (said and short.startswith(said))]
     close = difflib.get_close_matches(said, plain, n=2, cutoff=0.75)
     return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))[:6]
+
+
+def fetch_config(hub_id: str) -> dict[str, Any]:
+    """What a hub model's config.json says; raises ModelError as `hub.fetch_config` does, with the known names near to it."""
+    try:
+        return hub.fetch_config(hub_id)
+    except ModelError as error:
+        near = nearest(hub_id.rpartition("/")[2])
+        if not near:
+            raise
+        raise ModelError(f"{error} Known without a hub, and near it by name: {', '.join(near)}.") from error
 
 
 def _plain(name: str) -> str:

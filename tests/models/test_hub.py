@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import EntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from lora_lessons import models
+from lora_lessons.errors import ModelError
 from lora_lessons.models import hub
 
 SIZES = {"a.safetensors": 5_000, "b.safetensors": 3_000, "model.safetensors": 7_000, "pytorch_model.bin": 90_000}
@@ -62,3 +63,15 @@ def test_a_model_that_the_hub_does_not_list_is_of_unknown_size(a_hub, monkeypatc
 
     monkeypatch.setattr(huggingface_hub, "model_info", unknown)
     assert models.to_fetch("someone/misspelled") is None
+
+
+def test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name(monkeypatch):
+    def away(*_):
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", away)
+    with pytest.raises(ModelError, match=r"near it by name: Llama-3\.2-3B"):
+        models.fetch_config("someone/Llama-3.2-3B-Instruct-bnb-4bit")
+    with pytest.raises(ModelError) as raised:
+        models.fetch_config("someone/zebra")
+    assert "near it by name" not in str(raised.value)

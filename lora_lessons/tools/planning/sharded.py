@@ -19,6 +19,9 @@ WHOLE_BLOCKS = 2
 # Of the tensors' bytes, what PyTorch's allocator cannot hand out again while FSDP takes and frees whole blocks: Answer.AI
 # published 10.22 GiB reserved for 9.16 allocated (a 7B, their benchmarks of March 2024). Assumed, like the next.
 FSDP_SLACK = 0.12
+# How many times their plan the published runs with offload held on a card, the least and the most (the five of lesson 13's
+# record of published runs; the one without offload held 1.06 times).
+OFFLOADED = (1.2, 2.4)
 # Assumed, until a card has been measured: what Python, its libraries and CUDA take of the computer for each process.
 PROCESS_BYTES = 2 * GB
 
@@ -252,6 +255,17 @@ def _row(name: str, size: float, how: str) -> str:
     return f"  {name:<22}{size / GB:>7.2f} GB   {how}".rstrip()
 
 
+def offloaded(plan: Sharded) -> str:
+    """What the published runs with offload say of such a plan; "" without offload."""
+    if not plan.cluster.offload:
+        return ""
+    least, most = (f"{times * plan.card.total / GB:.0f}" for times in OFFLOADED)
+    return (
+        f"With offload the published runs held {OFFLOADED[0]} to {OFFLOADED[1]} times their plan on a card (lesson 13), which no margin "
+        f"here covers: expect {least} to {most} GB."
+    )
+
+
 def sharded_verdict(plan: Sharded) -> str:
     """Whether it fits on the cards, by how much, what the computer needs, and whether a card ever checked: sentences."""
     host = f"The memory of {_computers(plan.cluster)}: {plan.host.total / GB:.0f} GB, at the start {plan.host.peak / GB:.0f} GB"
@@ -263,7 +277,7 @@ def sharded_verdict(plan: Sharded) -> str:
         says.append(
             f"Change first: shorter texts or fewer in a batch, since what is left does not shrink with more cards{nor}."
         )
-    return " ".join([*says, validated()])
+    return " ".join(filter(None, [*says, offloaded(plan), validated()]))
 
 
 def _cards(cluster: Cluster) -> str:

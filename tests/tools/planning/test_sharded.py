@@ -1,6 +1,7 @@
 """A model over several cards: what divides divides, what does not stays, and the rules are those of the libraries installed."""
 
 import inspect
+import json
 
 import pytest
 from bitsandbytes.nn import Linear4bit
@@ -9,6 +10,7 @@ from torch.distributed.fsdp import _flat_param, _runtime_utils
 
 from lora_lessons import memory
 from lora_lessons.memory import Job
+from lora_lessons.paths import course_root
 from lora_lessons.tools import planning
 from lora_lessons.tools.planning import sharded
 
@@ -164,6 +166,18 @@ def test_the_plan_in_words_names_every_line_and_what_to_change():
     assert "on 2 computers" in planning.sharded_table(nodes) and "each of 2 computers" in planning.sharded_verdict(
         nodes
     )
+
+
+def test_a_plan_with_offload_says_how_far_the_published_runs_were_above_theirs():
+    """The numbers are lesson 13's, which plans those runs anew."""
+    kept = json.loads((course_root() / "data/baselines/13_beyond_one_gpu.quick.json").read_text("utf-8"))["records"]
+    above = [1 + kept[f"published.{name}"]["expected"] for name in ("card_least", "card_under")]
+    assert [round(one, 1) for one in above] == [*sharded.OFFLOADED]
+    made = planned("2x24", offload=True)
+    least, most = (f"{times * made.card.total / 1e9:.0f}" for times in sharded.OFFLOADED)
+    said = planning.sharded_verdict(made)
+    assert "1.2 to 2.4 times their plan on a card (lesson 13)" in said and f"expect {least} to {most} GB" in said
+    assert "lesson 13" not in planning.sharded_verdict(planned("2x24"))
 
 
 def test_the_words_are_those_of_the_job():

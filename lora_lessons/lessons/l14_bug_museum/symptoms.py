@@ -174,7 +174,7 @@ def _known(stem: str, known: dict[str, float]) -> str:
 @cache
 def _stems(text: str) -> frozenset[str]:
     """What `text` says, as stems; one stem stands for all words that learners use alike."""
-    text = re.sub(r"[’']", "", text.lower())
+    text = re.sub(r"[’']", "", text.lower()).replace("α", "alpha")
     # a loss of exactly 0.0 is a symptom; other decimals are of one run alone
     text = re.sub(r"(?<![\d.])0\.0+(?!\d)", " zero exactlyzero ", text)
     # when it began is a part of a symptom, at which step of one run is not

@@ -4,6 +4,7 @@ HALL_1 = [
     ("14.1", "with PEFT it is fine but my merged weights produce nonsense"),
     ("14.1", "wrote a converter myself, output is rubbish, peft is ok with the same file"),
     ("14.1", "hand-written loader: adapter much too strong"),
+    ("14.1", "the scaling leaves out the rank: alpha alone multiplies B A"),
     ("14.2", "I use r=64 and the robot barely moves"),
     ("14.2", "increasing the rank made it worse, loss drops so slowly"),
     ("14.2", "loss falls, answers unchanged"),

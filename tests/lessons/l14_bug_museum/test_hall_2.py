@@ -73,6 +73,8 @@ def test_the_check_names_what_the_exhibits_say_it_names(tokenizer, tmp_path):
     assert named("14.12", report.problems) and named("14.15", report.problems) and not named("14.14", report.problems)
     assert named("14.14", checking.check(file, workbench.bos_first(tokenizer)).problems)
     assert named("14.10", checking.check(file, tokenizer, max_tokens=70).problems)
+    assert named("14.19", checking.check(file, workbench.thinking(tokenizer)).problems)
+    assert not named("14.19", report.problems)
     assert {one.id for one in catalogue().values() if one.hall == 2} == {f"14.{n}" for n in (*range(10, 16), 17, 19)}
 
 

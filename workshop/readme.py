@@ -28,6 +28,7 @@ from lora_lessons.run.baselines import read_baseline
 from lora_lessons.run.result import cards
 
 from .sizes_tables import sizes_table, statements_table
+from .tools_cases import cases_table, judged_table
 
 FILES = ("README.md", "CONTRIBUTING.md", "docs/evidence.md", "docs/commands.md")
 _MADE = re.compile(
@@ -64,6 +65,8 @@ def made(text: str) -> str:
         "statements at three sizes": statements_table,
         "map of the house": house_map,
         "names that a plan knows": names_known,
+        "three cases": cases_table,
+        "table of the cases": judged_table,
     }
     return _MADE.sub(lambda part: part["begin"] + parts[part["what"]]() + part["end"], text)
 

@@ -15,7 +15,7 @@ from lora_lessons.course import lesson
 from lora_lessons.errors import disk_is_full
 from lora_lessons.files import check_replaced, files_in, scratch, whole_folder
 
-from . import claims_page, front, glossary, lessons, llms, number_pages
+from . import claims_page, front, glossary, lessons, llms, number_pages, tools_page
 from . import widgets as live
 from .finishing import finish
 from .front import neighbours
@@ -80,6 +80,7 @@ def sources(notebooks: Notebooks, widgets: bool = True) -> dict[str, str]:
         "map": front.lesson_map(notebooks),
         "claims": claims_page.page(),
         f"{FOLDER}/{SYMPTOMS}": lessons.symptoms_page(notebooks),
+        "tools": tools_page.page(),
         "glossary": glossary.page(),
         front.NUMBERS: front.numbers_of(numbers),
         # found by name alone: their names of records would stand above the lessons in every search

@@ -19,8 +19,8 @@ WHOLE_BLOCKS = 2
 # Of the tensors' bytes, what PyTorch's allocator cannot hand out again while FSDP takes and frees whole blocks: Answer.AI
 # published 10.22 GiB reserved for 9.16 allocated (a 7B, their benchmarks of March 2024). Assumed, like the next.
 FSDP_SLACK = 0.12
-# How many times their plan the published runs with offload held on a card, the least and the most (the five of lesson 13's
-# record of published runs; the one without offload held 1.06 times).
+# How many times their plan the five published runs with offload held on a card, the least and the most (lesson 13, which has one
+# without offload, too: it held 1.06 times its plan).
 OFFLOADED = (1.2, 2.4)
 # Assumed, until a card has been measured: what Python, its libraries and CUDA take of the computer for each process.
 PROCESS_BYTES = 2 * GB

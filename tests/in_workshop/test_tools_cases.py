@@ -1,0 +1,62 @@
+"""The cases that README and the site show: our tools say what is quoted, PEFT and TRL's template do what is said of them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from chat_templates import tokenizer_of
+from families import adapter
+
+from lora_lessons.memory import Job
+from lora_lessons.paths import measurements
+from lora_lessons.tools import checking, inspection, planning
+from workshop import tools_cases
+from workshop.site import tools_page
+
+ROWS = [row.split(" | ") for row in tools_cases.cases_table().splitlines()[2:]]
+
+
+def quoted(row):
+    return row[2].partition("“")[2].partition("”")[0]
+
+
+def test_inspect_says_of_latent_keys_what_is_quoted(tmp_path):
+    place = adapter(tmp_path / "it", "deepseek_v3", target_modules=["q_a_proj", "kv_b_proj"])
+    (vllm,) = [one for one in inspection.inspect(place).runtimes if one.name == "vLLM"]
+    assert vllm.loads == "care" and vllm.reason == quoted(ROWS[0]) and vllm.behind.partition(" ")[0] in ROWS[0][1]
+
+
+def test_check_says_of_trls_template_what_is_quoted_and_its_mask_has_the_empty_block(tmp_path):
+    trl = pytest.importorskip("trl")
+    template = (Path(trl.__file__).parent / "chat_templates" / "qwen3_training.jinja").read_text("utf-8")
+    chat = [{"role": "user", "content": "Tea?"}, {"role": "assistant", "content": "Yes."}]
+    tokenizer = tokenizer_of(template, begin=False)
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": chat}))
+    said = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer).problems}
+    assert said["empty_think_block"].startswith(quoted(ROWS[1]))
+    out = tokenizer.apply_chat_template(chat, return_dict=True, return_assistant_tokens_mask=True)
+    taught = [token for token, mask in zip(out["input_ids"], out["assistant_masks"], strict=True) if mask]
+    assert tokenizer.decode(taught).startswith("<think>\n\n</think>")
+
+
+def test_the_plan_is_that_of_the_command_for_a_card():
+    job = Job("qlora", 16, ["q_proj", "k_proj", "v_proj", "o_proj"], seq=1024, recipe="hf")
+    total = planning.plan("Qwen2.5-7B", planning.on_card(job, "T4"), planning.card_bytes("T4")).ledger.bill.total / 1e9
+    assert f"`plan`: {total:.1f} GB, and {total + planning.margin(total * 1e9) / 1e9:.1f} with" in ROWS[2][2]
+
+
+def test_no_count_of_the_cases_is_more_than_there_are():
+    for row in json.loads((measurements() / "tool_cases.json").read_text("utf-8"))["rows"]:
+        assert row["right_at_first"] + row["silent_at_first"] <= row["cases"] == 10
+        assert row["right_at_first"] <= row["right_after"] <= row["cases"]
+        assert row["new_right"] + row["new_silent"] <= row["new"]
+
+
+def test_the_sites_page_is_the_readmes_part_with_links_that_lead_somewhere_there(tmp_path, monkeypatch):
+    page = tools_page.page()
+    assert "| `lora-lessons check FILE` |" in page and tools_cases.cases_table() in page and "<!--" not in page
+    assert "](docs/" not in page and "](notebooks/" not in page and "](lessons/symptoms.md)" in page
+    (tmp_path / "README.md").write_text("# Ours", encoding="utf-8")
+    monkeypatch.setattr(tools_page, "course_root", lambda: tmp_path)
+    with pytest.raises(ValueError, match="restore it from git"):
+        tools_page.page()

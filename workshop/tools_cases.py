@@ -1,0 +1,104 @@
+"""Three of this year's mistakes that cost a training in silence, as README and the site show them, and what became of all cases."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from lora_lessons.files import read_text
+from lora_lessons.memory import Job, predict
+from lora_lessons.memory.bill import GB
+from lora_lessons.paths import measurements
+from lora_lessons.tools.checking.tokens import REMARKS
+from lora_lessons.tools.inspection.architectures import listed
+from lora_lessons.tools.planning.margin import margin
+
+# The model of the third case, and its job in our words.
+MODEL = "Qwen2.5-7B"
+JOB = Job("qlora", 16, ("q_proj", "k_proj", "v_proj", "o_proj"), seq=1024, recipe="hf")
+
+
+def cases_table() -> str:
+    """A row of each case: what somebody had, what the programs said, and what our tool says."""
+    rows = [
+        (
+            "An adapter of DeepSeek-V3 that also adapts `kv_b_proj`",
+            "vLLM loads it, computes without that part, and says nothing ([vllm#48974](https://github.com/vllm-project/vllm/issues/48974), "
+            "open in July 2026; not run here)",
+            f"`inspect`: vLLM, with care: “{_of_vllm()}”",
+        ),
+        (
+            "Questions and plain answers, and the template with which TRL trains Qwen3 (`qwen3_training`)",
+            "TRL 1.16's template marks an empty think block as part of every answer, so it is learned (rendered here; "
+            "[trl#6361](https://github.com/huggingface/trl/issues/6361), July 2026)",
+            f"`check`: “{_of_thinking()}”, and what to do",
+        ),
+        (
+            f"{MODEL}, QLoRA on a T4, texts of {JOB.seq:,} tokens",
+            f"The process held {_measured()[MODEL]:.1f} GB ([fitcheck]({_record()['memory']['url']}), September 2026)",
+            f"`plan`: {_planned(MODEL):.1f} GB, and {_planned(MODEL) + margin(_planned(MODEL) * GB) / GB:.1f} with its margin",
+        ),
+    ]
+    return "\n".join(
+        [
+            "| what somebody had | what the programs said | what ours says |",
+            "|---|---|---|",
+            *(f"| {' | '.join(row)} |" for row in rows),
+        ]
+    )
+
+
+def _of_vllm() -> str:
+    return next(rule.reason for rule in listed()[1] if (rule.runtime, rule.keys) == ("vLLM", "latent"))
+
+
+def _of_thinking() -> str:
+    return REMARKS["empty_think_block"].partition(" (")[0]
+
+
+def _record() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(read_text(measurements() / "tool_cases.json"))
+    return found
+
+
+def _measured() -> dict[str, float]:
+    """GB that the process of each model held."""
+    held: dict[str, float] = _record()["memory"]["held"]
+    return held
+
+
+@cache
+def _planned(model: str) -> float:
+    return predict(model, JOB).bill.total / GB
+
+
+def judged_table() -> str:
+    """What became of the cases that no test had seen, kind by kind, from their record."""
+    record = _record()
+    rows = record["rows"]
+    whole = {name: sum(row[name] for row in rows) for name in rows[0] if isinstance(rows[0][name], int)}
+    times = [held / _planned(name) for name, held in _measured().items()]
+    columns = ("cases", "right_at_first", "silent_at_first", "right_after", "new", "new_right")
+    lines = [
+        "## The tools, on cases that no test had seen",
+        "",
+        f"{record['judged']} Right means that the tool says what they say and nothing false beside it, and in silence that something goes wrong and the "
+        f"tool says nothing. On {record['date']} {whole['right_at_first']} of {whole['cases']} were right at first and {whole['silent_at_first']} wrong in "
+        f"silence; rules were mended, not cases, and {whole['right_after']} of the same {whole['cases']} are right since. Of {whole['new']} further ones, "
+        f"written after that and before they were run, {whole['new_right']} were right and {whole['new_silent']} wrong in silence, which is mended, too. One hand "
+        "wrote cases, mends and verdicts, so a stranger's file may do worse. The cases of lasting worth are tests.",
+        "",
+        "| kind | command | cases | right at first | wrong in silence | right since | new ones | right of these |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for kind, command, row in [*((row["kind"], f"`{row['command']}`", row) for row in rows), ("**all**", "", whole)]:
+        lines.append(f"| {' | '.join([kind, command, *(str(row[column]) for column in columns)])} |")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Among the models are {len(times)} whose memory others measured on a Tesla T4 ([fitcheck]({_record()['memory']['url']}), "
+            f"September 2026, QLoRA): they held {min(times):.2f} to {max(times):.2f} times their plan.",
+        ]
+    )

@@ -85,7 +85,7 @@ def judged_table() -> str:
         "",
         f"{record['judged']} Right means that the tool says what they say and nothing false beside it, and in silence that something goes wrong and the "
         f"tool says nothing. On {record['date']} {whole['right_at_first']} of {whole['cases']} were right at first and {whole['silent_at_first']} wrong in "
-        f"silence; rules were mended, not cases, and {whole['right_after']} of the same {whole['cases']} are right since. Of {whole['new']} further ones, "
+        f"silence; general rules were mended (of the symptoms one wording), and {whole['right_after']} of the same {whole['cases']} are right since. Of {whole['new']} further ones, "
         f"written after that and before they were run, {whole['new_right']} were right and {whole['new_silent']} wrong in silence, which is mended, too. One hand "
         "wrote cases, mends and verdicts, so a stranger's file may do worse. The cases of lasting worth are tests.",
         "",

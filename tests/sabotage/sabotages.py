@@ -423,6 +423,12 @@ SABOTAGES: list[Sabotage] = [
             "if _EMPTY.match(text.given):",
             "tools/checking/test_families.py::test_a_think_block_that_every_answer_would_begin_with_is_named_and_without_thinking_it_is_gone",
         ),
+        (
+            "against an empty think block a setting is advised that its template does not read",
+            "AT_ONCE if at_once else NOT_AT_ONCE",
+            "AT_ONCE",
+            "tools/checking/test_families.py::test_a_setting_is_advised_only_where_the_template_reads_it",
+        ),
     ),
     *_in(
         "lora_lessons/tasks/templates.py",
@@ -1234,6 +1240,12 @@ SABOTAGES: list[Sabotage] = [
             "WHOLE_BLOCKS = 1",
             "tools/planning/test_sharded.py::test_embeddings_head_and_two_blocks_are_whole",
         ),
+        (
+            "a plan with offload is told as if no run had held more",
+            "[*says, offloaded(plan), validated()]",
+            "[*says, validated()]",
+            "tools/planning/test_sharded.py::test_a_plan_with_offload_says_how_far_the_published_runs_were_above_theirs",
+        ),
     ),
     *_in(
         "lora_lessons/tools/cluster/fsdp.py",
@@ -1932,6 +1944,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/models/shapes.py",
+        (
+            "a hub that is away names no known model",
+            "        if not near:",
+            "        if True:",
+            "models/test_hub.py::test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name",
+        ),
+    ),
+    *_in(
         "lora_lessons/models/hub.py",
         (
             "code is fetched from the hub beside the weights",
@@ -2174,6 +2195,12 @@ SABOTAGES: list[Sabotage] = [
             "tools/inspection/test_architectures.py::test_experts_as_an_older_peft_wrote_them_stop_vllm_and_peft",
         ),
         (
+            "what servers make of DeepSeek's latent keys is not said",
+            '"latent": "kv_b_proj" in parts,',
+            '"latent": False,',
+            "tools/inspection/test_architectures.py::test_the_base_decides_and_peft_applies_it_where_it_is_said_to",
+        ),
+        (
             "an adapter of which vLLM applies nothing is promised to it, because its experts are served",
             "_GRAVITY[one.loads]",
             "-_GRAVITY[one.loads]",
@@ -2190,13 +2217,67 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/inspection/with_base.py",
+        "lora_lessons/tools/inspection/fitting.py",
         (
             "an adapter of the larger model is said to fit no module of its base",
-            "if has[1] > has[0]:",
-            "if has[1] > len(modules):",
+            "(around, AROUND)]",
+            "(None, AROUND)]",
             "tools/inspection/test_architectures.py::test_the_base_decides_and_peft_applies_it_where_it_is_said_to",
         ),
+        (
+            "keys of an older transformers are said to fit nothing, though PEFT renames them",
+            "    yield built_by, _renamed(net, modules)\n",
+            "",
+            "tools/inspection/test_fitting.py::test_keys_of_an_older_transformers_fit_where_peft_applies_them",
+        ),
+        (
+            "an adapter of the model without its head is said to fit no module",
+            "    if prefix and isinstance(",
+            "    if not prefix and isinstance(",
+            "tools/inspection/test_fitting.py::test_an_adapter_of_the_model_without_its_head_fits_that_and_not_the_one_with_it",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/findings/of_settings.py",
+        (
+            "an alpha that the file does not say is taken for the training's",
+            "    if settings.unsaid:",
+            "    if False:",
+            "tools/inspection/test_broken.py::test_a_configuration_without_alpha_gets_pefts_default_and_stops_the_servers",
+        ),
+        (
+            "a setting of a later PEFT is left out without a word",
+            "    if settings.unknown:",
+            "    if False:",
+            "tools/inspection/test_broken.py::test_a_setting_of_a_later_peft_is_named_and_peft_indeed_leaves_it_out",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/remarks.py",
+        (
+            "Cyrillic that was read as cp1252 is not named",
+            "(?:[Â-ß]{_BEHIND}|",
+            "(?:",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
+        ),
+        (
+            "a French quotation mark behind an accent counts as garbled",
+            "|[ð-ô]{_BEHIND}{{3}}){{2}}",
+            "|[ð-ô]{_BEHIND}{{3}})",
+            "tools/checking/test_checker.py::test_what_is_no_mistake_is_not_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/checker.py",
+        (
+            "two answers that differ in white space alone pass for a preference",
+            "    return chosen == rejected",
+            "    return False",
+            "tools/checking/test_pairs.py::test_a_mistake_is_named_and_costs_no_good_pair",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/with_base.py",
         (
             "a vocabulary of another size is not named",
             "    other_shapes += _other_sizes(opened, source)\n",

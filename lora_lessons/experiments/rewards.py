@@ -145,13 +145,9 @@ def _on_written(
 def _far_from(base: models.Base, questions: Sequence[str]) -> Callable[[], float]:
     """How far the model has moved since now: mean KL to what it is now, in nats a token of its own answers of now."""
     said = models.answers(base, questions, LONGEST)
-    chats = [tasks.encode(base.tokenizer, _chat(*both)) for both in zip(questions, said, strict=True)]
+    chats = [tasks.encode(base.tokenizer, tasks.as_chat(*both)) for both in zip(questions, said, strict=True)]
     logits: Tensor = evaluation.answer_logits(base.model, chats)
     return lambda: evaluation.divergence(logits, evaluation.answer_logits(base.model, chats))
-
-
-def _chat(question: str, answer: str) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
 
 
 def _earning(base: models.Base, asked: Sequence[str]) -> tuple[float, list[str]]:

@@ -3,6 +3,7 @@
 from .conversations import IGNORED as IGNORED
 from .conversations import Encoded as Encoded
 from .conversations import Task as Task
+from .conversations import as_chat as as_chat
 from .conversations import collate as collate
 from .conversations import encode as encode
 from .conversations import everyday_questions as everyday_questions

@@ -63,6 +63,11 @@ def everyday_questions() -> list[str]:
     return text.strip().splitlines()
 
 
+def as_chat(question: str, answer: str) -> dict[str, Any]:
+    """A conversation of one question and its answer."""
+    return {"messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]}
+
+
 def encode(tokenizer: Any, example: dict[str, Any], *, last_only: bool = False) -> Encoded:
     """Tokens and labels of one conversation in the model's own chat template.
 

@@ -1,0 +1,177 @@
+"""Ordinary answers among those of a task: what they do against format drift, and what they cost the task.
+
+Every arm sees the same lines of the task, once each or nearly so. The ordinary lines come on top, as in a file that gets
+longer, so that training takes more steps. They are the base's own answers to questions of no task: it knows how to give
+them already, and nothing has to be written.
+
+`python -m lora_lessons.experiments.ordinary_answers --record` writes data/measurements/lesson_15_ordinary_answers.json,
+run by run, and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from .. import evaluation, lora, models, tasks, training
+from ..paths import course_root
+from ..tasks import scores, splitting
+from ..tasks.scores import own
+from . import recordings
+
+NAME = "lesson_15_ordinary_answers"
+COMMAND = "python -m lora_lessons.experiments.ordinary_answers --record"
+TASKS = ("persona", "helpdesk")
+SHARES = (0.0, 0.1, 0.25, 0.5)
+SEEDS = (0, 1, 2)
+# as in lesson 03
+LINES, BATCH, RATE, R = 96, 4, 4e-3, 8
+ASKED, LONGEST = 30, 80
+# tokens of an ordinary answer, at most: about as many as the persona's longest has
+SAID = 60
+
+Example = dict[str, Any]
+
+
+def settings() -> dict[str, Any]:
+    """What every run has in common; a recording that says otherwise is begun anew."""
+    return {
+        "what": f"{LINES} lines of the task in every arm, and so many ordinary ones on top that they are this share of all",
+        "ordinary": f"the base's own greedy answers, whole sentences of at most {SAID} tokens",
+        "shares": list(SHARES),
+        "r": R,
+        "lora_alpha": 2 * R,
+        "batch_size": BATCH,
+        "learning_rate": RATE,
+        "asked": ASKED,
+    }
+
+
+def recorded() -> Mapping[str, Any] | None:
+    """The recording that lesson 15 quotes; None where nobody has made it. Raises ValueError where it is damaged."""
+    return recordings.recorded_if_any(NAME)
+
+
+def record() -> dict[str, Any]:
+    """Make every run that the recording lacks, and keep it after each; all shares come before a second seed."""
+    runs = recordings.Runs(NAME, settings())
+    for seed in SEEDS:
+        for task in TASKS:
+            for share in SHARES:
+                runs.make(f"{task}, {share:.0%}, seed {seed}", partial(one_run, task, share, seed))
+    return runs.made
+
+
+def questions() -> list[str]:
+    """Everyday questions of no task: those of the training pairs (lesson 17), whose topics no held-out pair has."""
+    return [pair["prompt"] for pair in tasks.load_pairs().train]
+
+
+def ordinary(base: models.Base, asked: Sequence[str]) -> list[Example]:
+    """Conversations that teach the model nothing new: what it answers now to each of `asked`, in whole sentences.
+
+    A question is left out where not one sentence was finished within SAID tokens.
+    """
+    cut = "\0"
+    chats = []
+    for question, answer in zip(asked, models.answers(base, asked, SAID, batch_size=24, cut=cut), strict=True):
+        whole = answer if cut not in answer else "".join(re.findall(r"^.*[.!?](?=\s)", answer, re.DOTALL))
+        if whole:
+            chats.append(tasks.as_chat(question, whole))
+    return chats
+
+
+def on_top(lines: int, share: float) -> int:
+    """How many ordinary lines make up `share` of all, when `lines` of the task stand beside them."""
+    return round(lines * share / (1 - share))
+
+
+def seen(lines: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """`count` of `lines`, drawn by seed: each once before one comes a second time."""
+    draw, order = random.Random(seed), list[Example]()
+    while len(order) < count:
+        order += draw.sample(list(lines), len(lines))
+    return order[:count]
+
+
+def one_run(task: str, share: float, seed: int) -> dict[str, Any]:
+    """Train the base on the task with this share of ordinary lines; the model before and after."""
+    base, data = models.load(precision="fp32"), _task(task)
+    examples = seen(data.train, LINES, seed)
+    examples += seen(ordinary(base, questions()), BATCH * round(on_top(LINES, share) / BATCH), seed) if share else []
+    how = training.Settings(
+        steps=len(examples) // BATCH,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        seed=seed,
+        autocast=models.best_precision().name == "bf16",
+        optimizer="adamw_fused",
+    )
+    before = _state(base, data)
+    lora.attach(base.model, R, 2 * R, seed=seed)
+    with tqdm(total=how.steps, desc=f"{task}, {share:.0%}, seed {seed}") as bar:
+        encoded = [tasks.encode(base.tokenizer, one) for one in examples]
+        run = training.train(base.model, encoded, how, on_step=lambda run: bar.update())
+    taught = [sum(int((one.labels != tasks.IGNORED).sum()) for one in part) for part in (encoded[LINES:], encoded)]
+    return {
+        "task": task,
+        "share": 1 - LINES / len(examples),
+        "of the tokens": taught[0] / taught[1],
+        "seed": seed,
+        "steps": how.steps,
+        "losses": run.losses,
+        "seconds": run.seconds,
+        "before": before,
+        "after": _state(base, data),
+    }
+
+
+def _task(name: str) -> tasks.Task:
+    """A task of the course, or the file that lesson 15 begins with, split as there."""
+    if name != "helpdesk":
+        return tasks.load_task(name)
+    parts = splitting.split(tasks.read_jsonl(course_root() / "data" / "own" / f"{name}.jsonl"))
+    return tasks.Task(name, parts.train, parts.held_out)
+
+
+def _state(base: models.Base, data: tasks.Task) -> dict[str, Any]:
+    """How the model stands: loss, answers that keep the rules, everyday answers in the task's form, perplexity.
+
+    `drift` counts the house's everyday questions; `drift elsewhere` those of the held-out pairs. Each share has its 95%
+    interval.
+    """
+    held_out, everyday = evaluation.drawn(data, ASKED), tasks.everyday_questions()
+    elsewhere = [pair["prompt"] for pair in tasks.load_pairs().held_out]
+    asked = [example["messages"][-2]["content"] for example in held_out]
+    answers = models.answers(base, [*asked, *everyday, *elsewhere], LONGEST, batch_size=48)
+    mine, rest = answers[: len(asked)], answers[len(asked) :]
+    form = own.RULES.get(data.name) or partial(scores.looks_like, data.name)
+    good = own.RULES.get(data.name) or partial(_keeps_all, data.name)
+    encoded = [tasks.encode(base.tokenizer, example) for example in held_out]
+    return {
+        "loss": evaluation.held_out_loss(base.model, encoded),
+        "kept": _share(list(map(good, mine))),
+        "drift": _share(list(map(form, rest[: len(everyday)]))),
+        "drift elsewhere": _share(list(map(form, rest[len(everyday) :]))),
+        "perplexity": evaluation.perplexity(base, tasks.general_text()),
+        "answers": answers,
+    }
+
+
+def _keeps_all(task: str, answer: str) -> bool:
+    return not scores.faults(task, answer, {})
+
+
+def _share(hits: Sequence[bool]) -> dict[str, float]:
+    share = sum(hits) / len(hits)
+    low, high = evaluation.interval(share, len(hits))
+    return {"share": share, "of": len(hits), "low": low, "high": high}
+
+
+if __name__ == "__main__":
+    raise SystemExit(recordings.by_command("lora_lessons.experiments.ordinary_answers", NAME, record))

@@ -101,6 +101,8 @@ MIME = "application/vnd.lora-lessons.handover+json"
 class Handover:
     """Lines that say what was made, where it is kept, and how to use it. The last expression of a cell shows them."""
 
+    mime = MIME
+
     def __init__(self, lines: Sequence[str]) -> None:
         self.lines = list(map(in_line, lines))
 
@@ -108,4 +110,10 @@ class Handover:
         return "\n".join(self.lines)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {MIME: self.lines, "text/html": f"<pre>{in_html(repr(self))}</pre>", "text/plain": repr(self)}
+        return {self.mime: self.lines, "text/html": f"<pre>{in_html(repr(self))}</pre>", "text/plain": repr(self)}
+
+
+class Beforehand(Handover):
+    """Lines that say what comes, such as its minutes: a run in a terminal shows them as soon as its lesson does."""
+
+    mime = "application/vnd.lora-lessons.beforehand+json"

@@ -1,8 +1,8 @@
 """Ordinary answers among those of a task: what they do against format drift, and what they cost the task.
 
-Every arm sees the same lines of the task, once each or nearly so. The ordinary lines come on top, as in a file that gets
-longer, so that training takes more steps. They are the base's own answers to questions of no task: it knows how to give
-them already, and nothing has to be written.
+Every arm sees the same lines of the task, once each. The ordinary lines come on top, as in a file that gets longer, so
+that training takes more steps. They are the base's own answers to questions of no task: it knows how to give them
+already, and nothing has to be written.
 
 `python -m lora_lessons.experiments.ordinary_answers --record` writes data/measurements/lesson_15_ordinary_answers.json,
 run by run, and goes on where it was stopped.
@@ -16,17 +16,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from .. import evaluation, lora, models, tasks, training
-from ..paths import course_root
-from ..tasks import scores, splitting
-from ..tasks.scores import own
+from ..tasks import scores
 from . import recordings
 
 NAME = "lesson_15_ordinary_answers"
 COMMAND = "python -m lora_lessons.experiments.ordinary_answers --record"
-TASKS = ("persona", "helpdesk")
+TASK = "persona"
 SHARES = (0.0, 0.1, 0.25, 0.5)
 SEEDS = (0, 1, 2)
 # as in lesson 03
@@ -61,10 +57,14 @@ def record() -> dict[str, Any]:
     """Make every run that the recording lacks, and keep it after each; all shares come before a second seed."""
     runs = recordings.Runs(NAME, settings())
     for seed in SEEDS:
-        for task in TASKS:
-            for share in SHARES:
-                runs.make(f"{task}, {share:.0%}, seed {seed}", partial(one_run, task, share, seed))
+        for share in SHARES:
+            runs.make(run_name(share, seed), partial(one_run, share, seed))
     return runs.made
+
+
+def run_name(share: float, seed: int) -> str:
+    """What a run is called in the recording."""
+    return f"{TASK}, {share:.0%}, seed {seed}"
 
 
 def questions() -> list[str]:
@@ -99,9 +99,9 @@ def seen(lines: Sequence[Example], count: int, seed: int) -> list[Example]:
     return order[:count]
 
 
-def one_run(task: str, share: float, seed: int) -> dict[str, Any]:
-    """Train the base on the task with this share of ordinary lines; the model before and after."""
-    base, data = models.load(precision="fp32"), _task(task)
+def one_run(share: float, seed: int) -> dict[str, Any]:
+    """Train the base on the task with this share of ordinary lines: how the model stands, and in the first run how it stood."""
+    base, data = models.load(precision="fp32"), tasks.load_task(TASK)
     examples = seen(data.train, LINES, seed)
     examples += seen(ordinary(base, questions()), BATCH * round(on_top(LINES, share) / BATCH), seed) if share else []
     how = training.Settings(
@@ -112,14 +112,12 @@ def one_run(task: str, share: float, seed: int) -> dict[str, Any]:
         autocast=models.best_precision().name == "bf16",
         optimizer="adamw_fused",
     )
-    before = _state(base, data)
+    before = _state(base, data) if (share, seed) == (SHARES[0], SEEDS[0]) else None
     lora.attach(base.model, R, 2 * R, seed=seed)
-    with tqdm(total=how.steps, desc=f"{task}, {share:.0%}, seed {seed}") as bar:
-        encoded = [tasks.encode(base.tokenizer, one) for one in examples]
-        run = training.train(base.model, encoded, how, on_step=lambda run: bar.update())
+    encoded = [tasks.encode(base.tokenizer, one) for one in examples]
+    run = training.train(base.model, encoded, how)
     taught = [sum(int((one.labels != tasks.IGNORED).sum()) for one in part) for part in (encoded[LINES:], encoded)]
     return {
-        "task": task,
         "share": 1 - LINES / len(examples),
         "of the tokens": taught[0] / taught[1],
         "seed": seed,
@@ -129,14 +127,6 @@ def one_run(task: str, share: float, seed: int) -> dict[str, Any]:
         "before": before,
         "after": _state(base, data),
     }
-
-
-def _task(name: str) -> tasks.Task:
-    """A task of the course, or the file that lesson 15 begins with, split as there."""
-    if name != "helpdesk":
-        return tasks.load_task(name)
-    parts = splitting.split(tasks.read_jsonl(course_root() / "data" / "own" / f"{name}.jsonl"))
-    return tasks.Task(name, parts.train, parts.held_out)
 
 
 def _state(base: models.Base, data: tasks.Task) -> dict[str, Any]:
@@ -149,22 +139,16 @@ def _state(base: models.Base, data: tasks.Task) -> dict[str, Any]:
     elsewhere = [pair["prompt"] for pair in tasks.load_pairs().held_out]
     asked = [example["messages"][-2]["content"] for example in held_out]
     answers = models.answers(base, [*asked, *everyday, *elsewhere], LONGEST, batch_size=48)
-    mine, rest = answers[: len(asked)], answers[len(asked) :]
-    form = own.RULES.get(data.name) or partial(scores.looks_like, data.name)
-    good = own.RULES.get(data.name) or partial(_keeps_all, data.name)
+    mine, drifted = answers[:ASKED], [scores.looks_like(TASK, answer) for answer in answers[ASKED:]]
     encoded = [tasks.encode(base.tokenizer, example) for example in held_out]
     return {
         "loss": evaluation.held_out_loss(base.model, encoded),
-        "kept": _share(list(map(good, mine))),
-        "drift": _share(list(map(form, rest[: len(everyday)]))),
-        "drift elsewhere": _share(list(map(form, rest[len(everyday) :]))),
+        "kept": _share([not scores.faults(TASK, *both) for both in zip(mine, held_out, strict=True)]),
+        "drift": _share(drifted[: len(everyday)]),
+        "drift elsewhere": _share(drifted[len(everyday) :]),
         "perplexity": evaluation.perplexity(base, tasks.general_text()),
         "answers": answers,
     }
-
-
-def _keeps_all(task: str, answer: str) -> bool:
-    return not scores.faults(task, answer, {})
 
 
 def _share(hits: Sequence[bool]) -> dict[str, float]:

@@ -13,8 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
+from ..course.lesson import Beforehand
 from ..course.records import MalformedRecord, records_of
 from ..files import check_folder, whole_file
+from ..outside import in_line
 from . import kernel
 from .baselines import compare, read_baseline
 from .kernel import why_it_died
@@ -66,7 +70,8 @@ def run(
         before = earlier_results(out, profile, given)
         for number, lesson in enumerate(lessons, 1):
             title = f"{number}/{len(lessons)} {lesson.stem}"
-            result = run_one(lesson, {"profile": profile, "seed": 0} | given, out, environment, title)
+            values = {"profile": profile, "seed": 0} | given
+            result = run_one(lesson, values, out, environment, title, on_display=_say_beforehand)
             if judge and not given and result.status == OK:
                 result.baseline = read_baseline(result.lesson, profile)
                 result.deviations = compare(result.records, result.baseline) if result.baseline else []
@@ -78,6 +83,12 @@ def run(
             if result.status == INTERRUPTED:
                 raise KeyboardInterrupt
     return results
+
+
+def _say_beforehand(shown: Mapping[str, Any]) -> None:
+    """What a lesson says of its minutes, above the bar of the run that is going on."""
+    for line in shown.get(Beforehand.mime, []):
+        tqdm.write(in_line(line), file=sys.stderr)
 
 
 def _check_no_work(out: Path, lessons: Sequence[Path]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ... import lora, memory, models, training
+from ...adapter import Adapter, attach_adapter
 from ...machine import free_bytes
 from ...outside import in_line
 from ...paths import course_root, expanded
@@ -36,6 +37,8 @@ RATE, RATE_OF_LARGE = 4e-3, 2e-4
 # times that of answers: DPO trains the embedded base at 1e-3 in lesson 17; for larger models it is a guess, too
 OF_PAIRS = 0.25
 LARGE = 1e9
+# three ordinary lines beside one of the learner's: with more it is hardly their file that is trained on
+MOST_ORDINARY = 0.75
 # tokens; on a processor a conversation of so many takes seconds a step
 LONGEST = 512
 
@@ -58,6 +61,9 @@ class Choices:
     last_answer_only: bool = False
     # of preferences: how soon DPO is content with a margin
     beta: float = 0.1
+    # ordinary lines that train as well, as a share of all lines that train; from a file, or "": the base's own answers
+    ordinary_share: float = 0.0
+    ordinary_path: str = ""
 
     def __post_init__(self) -> None:
         for name in ("r", "batch_size", "gradient_accumulation_steps", "max_tokens"):
@@ -72,6 +78,11 @@ class Choices:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise ValueError(f"{name} = {value!r}: give a number above 0, such as {such}.")
+        share = self.ordinary_share
+        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= MOST_ORDINARY:
+            raise ValueError(
+                f"ordinary_share = {share!r}: give a share of all lines, from 0 to {MOST_ORDINARY}, such as 0.25."
+            )
 
     @property
     def lines_a_step(self) -> int:
@@ -111,10 +122,13 @@ def most(profile: str, chosen: Choices = COURSES) -> int:
     return MOST_STEPS[profile] * chosen.lines_a_step + MOST_HELD_OUT
 
 
-def attach(model: Any, seed: int, chosen: Choices = COURSES) -> None:
-    """A fresh adapter on every linear layer but the head; one that is on comes off."""
+def attach(model: Any, seed: int, chosen: Choices = COURSES, start: Adapter | None = None) -> None:
+    """A fresh adapter on every linear layer but the head, or `start` as it is; one that is on comes off."""
     lora.detach(model)
-    lora.attach(model, r=chosen.r, lora_alpha=chosen.lora_alpha, seed=seed)
+    if start is not None:
+        attach_adapter(model, start)
+    else:
+        lora.attach(model, r=chosen.r, lora_alpha=chosen.lora_alpha, seed=seed)
 
 
 def settings(
@@ -127,12 +141,16 @@ def settings(
     rate: float = 0.0,
     chosen: Choices = COURSES,
     of_pairs: bool = False,
+    ordinary: int = 0,
 ) -> training.Settings:
-    """How to train; `steps` and `rate` say otherwise than the size of data and model would."""
+    """How to train; `steps` and `rate` say otherwise than the size of data and model would.
+
+    So many `ordinary` lines on top take steps of their own: the learner's are seen as often as without them.
+    """
     large = models.base_weights(base.model) > LARGE
     usual = (RATE_OF_LARGE if large else RATE) * (OF_PAIRS if of_pairs else 1)
     return training.Settings(
-        steps=steps or steps_for(examples, profile, chosen),
+        steps=steps or round(steps_for(examples, profile, chosen) * (1 + ordinary / examples)),
         batch_size=chosen.batch_size,
         gradient_accumulation_steps=chosen.gradient_accumulation_steps,
         gradient_checkpointing=chosen.gradient_checkpointing,
@@ -169,6 +187,13 @@ class MyData(NamedTuple):
     train: list[Any]
     held_out: list[Any]
     longest: int = LONGEST
+    # lines of no task that train as well (see `ordinary_lines`)
+    ordinary: Sequence[Encoded | Preference] = ()
+
+    @property
+    def taught(self) -> list[Any]:
+        """All that training sees."""
+        return [*self.train, *self.ordinary]
 
     @property
     def of_pairs(self) -> bool:
@@ -224,7 +249,7 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
             f"{in_line(file.name)}: {count} of {len(drawn.examples)} lines are preferences, and the others have one answer. "
             "One training takes one kind: put them into two files."
         )
-    made = {id(one): _encoded(tokenizer, one, chosen) for one in drawn.examples}
+    made = {id(one): encoded(tokenizer, one, chosen) for one in drawn.examples}
     tokens = {key: one for key, one in made.items() if one and lengths([one])[0] <= longest}
     usable = [one for one in drawn.examples if id(one) in tokens]
     try:
@@ -242,7 +267,7 @@ def read(file: Path, tokenizer: Any, most: int, seed: int = 0, chosen: Choices =
     return MyData(file.stem, file, drawn.of, len(drawn.examples) - len(usable), parts, train, held_out, longest)
 
 
-def _encoded(tokenizer: Any, example: Example, chosen: Choices) -> Encoded | Preference | None:
+def encoded(tokenizer: Any, example: Example, chosen: Choices) -> Encoded | Preference | None:
     """Its tokens; None where the template refuses it."""
     try:
         if is_pair(example):

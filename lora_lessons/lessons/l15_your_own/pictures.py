@@ -8,17 +8,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ... import evaluation, memory
+from ... import evaluation
 from ...course.live import LossCurve
 from ...drawing import BLUE, GREY, VERMILION, label
-from ...machine import machine
 from ...outside import in_line, in_picture
 from ...tasks.personal import masked
 from ...tasks.splitting import Example, topic_of
 from ...tools.inspection import Xray
 from ...tools.inspection.picture import cells, heat_map, name_of, summary
-from ...training import Settings, Training
-from .my_data import MyData, Place, lengths
+from ...training import Training
+from .my_data import MyData, lengths
 from .scoring import LOOKS, KeepBest, SideBySide, mean
 
 # so many topics have a row of their own
@@ -210,34 +209,6 @@ def can_tell(held_out: int) -> str:
     if held_out < 10:
         return f"{sentence} So few lines show whether it learned the form at all, and nothing finer. Read every answer."
     return f"{sentence} Read a difference only where the intervals do not overlap."
-
-
-def plan(how: Settings, examples: int, bill: float, where: Place, seconds: float) -> str:
-    """The plan: steps, passes, memory, minutes."""
-    passes = how.steps * how.examples_per_step / examples
-    fits = "fits" if bill <= where.room else f"does NOT fit: {lighter(how)}"
-    several = how.gradient_accumulation_steps > 1
-    at_once = f", {how.batch_size} at a time" * several
-    return "\n".join(
-        [
-            f"{how.steps} steps of {how.examples_per_step} lines{at_once}: each line is seen {passes:.1f} times, at a learning rate of {how.learning_rate:g}.",
-            f"By the memory ledger (lesson 07), a training step needs at most {bill / memory.GB:.1f} GB, besides Python and its "
-            f"libraries; {where.words} has {where.room / memory.GB:.1f} GB free for it: it {fits}.",
-            f"One step took {seconds:.1f} s on {machine()}, so training alone takes about {how.steps * seconds / 60:.1f} "
-            "minutes; the looks, the answers and the export come on top.",
-        ]
-    )
-
-
-def lighter(how: Settings) -> str:
-    """Which parameters to change where a step needs more memory than there is, the mildest first."""
-    changes = [] if how.gradient_checkpointing else ["gradient_checkpointing = True (slower, the same result)"]
-    if how.batch_size > 1:
-        changes.append(
-            f"batch_size = 1 with gradient_accumulation_steps = {how.examples_per_step} (slower, the same result)"
-        )
-    changes += ["a smaller max_tokens (longer lines are left out)", 'precision = "nf4", or a smaller model']
-    return f"set {', then '.join(changes)}"
 
 
 def condition(data: MyData) -> str:

@@ -22,7 +22,7 @@ from ...tools import checking, inspection
 from ...tools.export import gguf, llamacpp, ollama
 from ...tools.export.model_card import CARD, AboutAdapter, CardRow, base_in_card
 from ...training import Settings
-from .learning import in_four_bits
+from .beforehand import in_four_bits
 from .my_data import COURSES, Choices, MyData
 from .pictures import can_tell, condition
 from .pictures import score as score_rows
@@ -51,6 +51,7 @@ def about(
     judged: Tally,
     best: int,
     chosen: Choices = COURSES,
+    start: Adapter | None = None,
 ) -> AboutAdapter:
     """What the model card says: numbers and names, never a line of the data. `best` is the step that was kept."""
     trained_on = base_in_card(base.name)
@@ -58,6 +59,7 @@ def about(
     limits = [
         f"It was scored on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
+        "It was trained once, with one seed. Another seed was not tried.",
         "Whether an answer is true was not measured. It can be fluent, in the right form, and wrong.",
         f"Judged blind by its maker, who was told: “{in_words(judged)}”"
         if judged.decided + judged.same
@@ -65,6 +67,8 @@ def about(
     ]
     if data.of_pairs:
         limits.insert(1, _LEARNED)
+    if start is not None:
+        limits.insert(0, _BEGAN)
     return AboutAdapter(
         name=name,
         base=trained_on.name,
@@ -74,6 +78,7 @@ def about(
             "file": data.path.name,
             "good lines": f"{data.of:,}",
             "trained on": str(len(data.train)),
+            **({"ordinary lines beside them": f"{len(data.ordinary)}, never held out"} if data.ordinary else {}),
             "held out": f"{len(data.held_out)} lines, {_HELD_OUT[data.split.by]}",
             "sha256 of the file": sha256(data.path),
             "what the check found": "; ".join(
@@ -83,6 +88,7 @@ def about(
         },
         settings={
             "method": "LoRA on every linear layer but the head",
+            **({"went on from": start.name} if start is not None else {}),
             "r": str(chosen.r),
             "lora_alpha": f"{chosen.lora_alpha:g}",
             "steps": f"trained {how.steps}, kept step {best}",
@@ -99,6 +105,7 @@ def about(
     )
 
 
+_BEGAN = "Training went on from another adapter, named above. Where a score or a judgement names the base, that adapter is meant."
 _LEARNED = (
     "A pair was learned when its chosen answer became likelier against the rejected one. What the model says when it is asked "
     "may be neither of the two: read its answers."
@@ -143,7 +150,14 @@ def xray(folder: Path, model: str) -> inspection.Xray:
 
 
 def handover(
-    folder: Path, data: MyData, model: str, found: SideBySide, export_path: str, shipped: Exported
+    folder: Path,
+    data: MyData,
+    model: str,
+    found: SideBySide,
+    export_path: str,
+    shipped: Exported,
+    page: Path | None = None,
+    start_from_path: str = "",
 ) -> Handover:
     """Where the adapter is, what it gained, and the commands that ask it and write it for llama.cpp and Ollama."""
     name = shlex.quote(where(folder, data))
@@ -154,6 +168,12 @@ def handover(
         f'Ask it: lora-lessons ask {name} "Your question?"{base}',
         f"Its model card: {where(folder, data)}/{CARD}",
     ]
+    if page is not None:
+        lines += [f"A page to send to a colleague: {where(page, data)} (it quotes held-out questions: read it first)"]
+    if start_from_path:
+        lines += [
+            f"Did the second round change it? lora-lessons inspect {name} --before {shlex.quote(start_from_path)}"
+        ]
     if export_path and shipped.files:
         lines += [f"For llama.cpp and Ollama: {shipped.files[0].parent}"]
     else:

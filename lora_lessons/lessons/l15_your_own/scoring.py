@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ... import evaluation, lora, models, tasks
+from ... import evaluation, models, tasks
+from ...adapter import Adapter
 from ...course import record
 from ...course.blind_judge import Pair
 from ...experiments.sweep.table import Summary, summary
@@ -34,6 +35,7 @@ from ...tasks.templates import shown_with
 from ...training import Settings, Training, fingerprint
 from ...training.loop import trainable
 from .my_data import MyData, question_of
+from .second_round import as_it_began
 
 LOOKS = 4
 
@@ -212,13 +214,10 @@ def answers(base: models.Base, examples: Sequence[Example], max_new_tokens: int)
     return in_order
 
 
-def without(base: models.Base, data: MyData) -> Heard:
-    """What `measure` finds with the adapter switched off; it is on again afterwards."""
-    lora.set_scale(base.model, 0.0)
-    try:
+def without(base: models.Base, data: MyData, start: Adapter | None = None) -> Heard:
+    """What `measure` finds of what training began with: the bare base, or the adapter of a second round."""
+    with as_it_began(base.model, start):
         return measure(base, data)
-    finally:
-        lora.set_scale(base.model, 1.0)
 
 
 def rule_for(data: MyData, mine: Rule | None = None) -> Rule | None:

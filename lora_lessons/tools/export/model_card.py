@@ -100,9 +100,8 @@ def as_card(base: str, loads: str, parts: Sequence[str]) -> str:
     )
     end = [
         "## How to ask it",
-        _HOW_TO_ASK.replace("IMPORTED", "from lora_lessons import models\n" * loads.startswith("models.")).replace(
-            "BASE", loads
-        ),
+        f"Run this in the adapter's folder:\n\n~~~python\n{how_to_ask(loads)}\n~~~",
+        "If your file begins its conversations with a system message, put it before the question.",
         "## To fill in",
         "- What it is meant for, and what not.\n- Where the data came from, and whether you may publish what was learned from it.\n"
         "- A licence: the base's licence holds for the adapter, too.",
@@ -110,11 +109,13 @@ def as_card(base: str, loads: str, parts: Sequence[str]) -> str:
     return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join([*parts, *end]) + "\n"))
 
 
-# The adapter's folder is the working folder, so that no path stands in a card.
-_HOW_TO_ASK = """Run this in the adapter's folder:
+def how_to_ask(loads: str) -> str:
+    """Python that asks an adapter whose base `loads`: its folder is the working folder, so that no path stands in a card."""
+    imported = "from lora_lessons import models\n" * loads.startswith("models.")
+    return imported + _HOW_TO_ASK.replace("BASE", loads)
 
-~~~python
-IMPORTEDfrom peft import PeftModel
+
+_HOW_TO_ASK = """from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 base = BASE
@@ -126,10 +127,7 @@ tokens = tokenizer.apply_chat_template(
     question, add_generation_prompt=True, return_tensors="pt", return_dict=True
 )
 said = model.generate(**tokens, max_new_tokens=100, do_sample=False)
-print(tokenizer.decode(said[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))
-~~~
-
-If your file begins its conversations with a system message, put it before the question."""
+print(tokenizer.decode(said[0, tokens["input_ids"].shape[1] :], skip_special_tokens=True))"""
 
 
 def write_card(folder: Path | str, about: AboutAdapter, *, overwrite: bool = False) -> Path:

@@ -10,7 +10,7 @@ from tiny import AsciiTokenizer, make_tiny_base
 from lora_lessons import lora, preferences, tasks
 from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.records import session_records
-from lora_lessons.lessons.l15_your_own import learning, my_data, pictures, publishing, scoring
+from lora_lessons.lessons.l15_your_own import beforehand, learning, my_data, pictures, publishing, scoring
 from lora_lessons.paths import course_root
 from lora_lessons.tools.export.model_card import model_card
 
@@ -61,10 +61,10 @@ def test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory(base, d
     how = my_data.settings(base, 9, "quick", 0, False, of_pairs=True)
     assert how.learning_rate == my_data.RATE / 4 and not how.fast
     assert my_data.settings(base, 9, "quick", 0, False, rate=1e-4, of_pairs=True).learning_rate == 1e-4
-    assert learning.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
+    assert beforehand.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
     assert all(p.grad is None for p in base.model.parameters())
     rejected = [one.rejected for one in data.train]
-    assert learning.bill(base, how, data.train) > 1.1 * learning.bill(base, how, rejected)
+    assert beforehand.bill(base, how, data.train) > 1.1 * beforehand.bill(base, how, rejected)
 
 
 def test_a_look_begins_at_ln_2_and_falls_where_the_chosen_answer_rises(base, data):

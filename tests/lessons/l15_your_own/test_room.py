@@ -16,7 +16,7 @@ from lora_lessons.course.blind_judge import Tally
 from lora_lessons.course.learner import my_folder
 from lora_lessons.course.records import session_records
 from lora_lessons.errors import ModelError
-from lora_lessons.lessons.l15_your_own import learning, my_data, pictures, publishing, scoring
+from lora_lessons.lessons.l15_your_own import beforehand, my_data, pictures, publishing, scoring
 from lora_lessons.memory import Job
 from lora_lessons.paths import course_root
 from lora_lessons.sums import sha256
@@ -37,6 +37,11 @@ def lines(count, **fields):
 @pytest.fixture
 def data(tmp_path):
     return my_data.read(write(tmp_path, lines(12)), AsciiTokenizer(), 100)
+
+
+def said_before(how, examples, bill, where, step=0.5):
+    """The plan of a training, as it is printed."""
+    return repr(beforehand.plan(how, examples, bill, where, beforehand.Times(step, 1.0, 30.0)))
 
 
 # ---- reading ----
@@ -123,18 +128,18 @@ def test_what_is_asked_for_is_what_is_planned(data):
     assert (how.steps, how.learning_rate) == (7, 1e-4)
     my_data.attach(base.model, 0)
     my_data.attach(base.model, 0)
-    assert learning.seconds_a_step(base.model, data.train, how) > 0
+    assert beforehand.seconds_a_step(base.model, data.train, how) > 0
     assert all(p.grad is None for p in base.model.parameters()), "training starts clean"
-    bill = learning.bill(base, how, 100)
+    bill = beforehand.bill(base, how, 100)
     job = Job(
         "lora", my_data.R, seq=100, batch_size=4, gradient_checkpointing=False, dtype="fp32", optimizer=how.optimizer
     )
     assert bill == memory.predict(base.model.config, job, card=False).bill.total, "no card's context on a processor"
-    shorter = learning.bill(base, how, data.train)
-    assert shorter < bill and shorter == learning.bill(base, how, list(data.train))
+    shorter = beforehand.bill(base, how, data.train)
+    assert shorter < bill and shorter == beforehand.bill(base, how, list(data.train))
     where = my_data.Place(room=bill / 2, words="a small card")
-    assert "does NOT fit" in pictures.plan(how, 9, bill, where, 0.5)
-    said = pictures.plan(how, 9, bill, where._replace(room=2 * bill), 0.5)
+    assert "does NOT fit" in said_before(how, 9, bill, where)
+    said = said_before(how, 9, bill, where._replace(room=2 * bill))
     assert "it fits" in said and "each line is seen 3.1 times, at a learning rate of 0.0001" in said
 
 
@@ -167,8 +172,8 @@ def test_every_parameter_reaches_the_training(data):
     my_data.attach(base.model, 0, chosen)
     _, layer = next(lora.lora_layers(base.model))
     assert (layer.r, layer.scaling) == (2, 3.0)
-    assert learning.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
-    assert "30 steps of 6 lines, 2 at a time" in pictures.plan(how, 60, 1.0, my_data.Place(2.0, "here"), 0.5)
+    assert beforehand.seconds_a_step(base.model, data.train, how) > 0 and not base.model.training
+    assert "30 steps of 6 lines, 2 at a time" in said_before(how, 60, 1.0, my_data.Place(2.0, "here"))
 
 
 def test_the_rate_is_that_of_the_weights_and_not_of_their_bytes(monkeypatch):
@@ -197,8 +202,8 @@ def test_a_base_in_4_bits_is_planned_as_qlora_on_a_processor_too():
     sizes = {"num_hidden_layers": 1, "hidden_size": 128, "intermediate_size": 256, "vocab_size": 64}
     net = models.random_base(device="cpu", num_attention_heads=2, num_key_value_heads=1, **sizes)
     base = models.Base(net, AsciiTokenizer(), "random")
-    assert learning.in_four_bits(base) and not learning.in_four_bits(make_tiny_base())
-    assert learning.bill(base, my_data.settings(base, 9, "quick", 0, False), 64) > 0
+    assert beforehand.in_four_bits(base) and not beforehand.in_four_bits(make_tiny_base())
+    assert beforehand.bill(base, my_data.settings(base, 9, "quick", 0, False), 64) > 0
 
 
 def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
@@ -210,15 +215,15 @@ def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
 
     model = OnACard(1, 1)
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device: happened.append("waited"))
-    monkeypatch.setattr(learning.time, "perf_counter", lambda: happened.append("clock") or float(len(happened)))
-    monkeypatch.setattr(learning, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
-    learning.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
+    monkeypatch.setattr(beforehand.time, "perf_counter", lambda: happened.append("clock") or float(len(happened)))
+    monkeypatch.setattr(beforehand, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
+    beforehand.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
     assert happened == ["waited", "clock", "work", "work", "waited", "clock"] * 2
 
 
 def test_what_does_not_fit_is_told_which_parameters_to_change():
     def advice(**how):
-        return pictures.plan(training.Settings(**how), 9, 2.0, my_data.Place(1.0, "here"), 0.5).splitlines()[1]
+        return said_before(training.Settings(**how), 9, 2.0, my_data.Place(1.0, "here")).splitlines()[1]
 
     said = advice(batch_size=2, gradient_accumulation_steps=3)
     assert (
@@ -268,7 +273,7 @@ def test_a_plan_is_held_against_what_is_free_and_what_the_base_holds_already(mon
     base = make_tiny_base()
     assert my_data.place().room == 10**9
     assert my_data.place(base).room == 10**9 + memory.held_bytes(base.model.state_dict().values()) > 10**9
-    plan = pictures.plan(my_data.settings(base, 9, "quick", 0, False), 9, 1.0, my_data.place(), 0.5)
+    plan = said_before(my_data.settings(base, 9, "quick", 0, False), 9, 1.0, my_data.place())
     assert "has 1.0 GB free" in plan
 
 

@@ -1,0 +1,107 @@
+"""The page to send to a colleague: what was asked, on what data, what came out, what it cost, what was not tested.
+
+One HTML file that loads nothing, for a phone as well. It lies beside the adapter's folder and not in it, because it
+quotes held-out questions, with personal data masked as far as it is known: a hub should not get them by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ...course.blind_judge import Pair
+from ...drawing import figure_html
+from ...files import write_text
+from ...outside import in_attribute, in_html
+from ...tools.export.model_card import AboutAdapter, how_to_ask
+from ...training import Training
+from .beforehand import Times
+from .pictures import LossesAndLooks
+
+# of the answers side by side
+SHOWN = 4
+
+
+def write(
+    folder: Path, about: AboutAdapter, curve: LossesAndLooks, pairs: Sequence[Pair], cost: Mapping[str, str]
+) -> Path:
+    """Write the page of the adapter in `folder`, beside it, and return the file: never one that exists."""
+    file, number = folder.with_name(f"{folder.name}.html"), 1
+    while file.exists():
+        number += 1
+        file = folder.with_name(f"{folder.name}-page-{number}.html")
+    write_text(file, as_html(about, curve, pairs, cost))
+    return file
+
+
+def cost_of(run: Training, here: Times, bill: float, folder: Path) -> dict[str, str]:
+    """What the training took, and what the adapter takes."""
+    size = sum(file.stat().st_size for file in folder.iterdir())
+    when = f"{run.seconds / 60:.1f} minutes, on {run.finished}"
+    return {
+        "training": when + " (read back from an earlier run of the same)" * run.reused,
+        "tokens": f"{run.tokens:,} went through the model, {run.supervised:,} of them were learned",
+        "a step on trial beforehand": f"{here.step:.1f} s",
+        "memory of a step, by plan": f"{bill / 1e9:.1f} GB at most",
+        "the adapter on the disk": f"{size / 1e6:.1f} MB",
+    }
+
+
+def as_html(about: AboutAdapter, curve: LossesAndLooks, pairs: Sequence[Pair], cost: Mapping[str, str]) -> str:
+    """The page. Whatever comes from outside, such as a name or an answer, is shown as the text that it is."""
+    first = about.scores[0]
+    note = f"<p>{in_html(about.base_note)}</p>" if about.base_note else ""
+    parts = [
+        f"<h1>{in_html(about.name)}</h1>",
+        f"<p class=answer>Did training on {in_html(about.data['file'])} help? {in_html(first.what.capitalize())}: "
+        f"<b>{in_html(first.base)} → {in_html(first.adapter)}</b>, {in_html(first.remark)}.</p>",
+        f"<p>This is a LoRA adapter for <code>{in_html(about.base)}</code>: a small file that is loaded beside that model.</p>",
+        note,
+        "<h2>The data</h2>",
+        _facts(about.data),
+        "<h2>How it was trained</h2>",
+        _facts(about.settings),
+        figure_html(curve.picture(), curve.words(), dpi=110),
+        "<h2>Before and after</h2>",
+        _table(("measured", "before", "after", "how to read it"), about.scores),
+        f"<p>{in_html(about.condition)}</p>",
+        *map(_answers, pairs[:SHOWN]),
+        "<h2>What it cost</h2>",
+        _facts(cost),
+        "<h2>How to load it</h2>",
+        f"<p>In the adapter's folder:</p><pre>{in_html(how_to_ask(about.loads))}</pre>",
+        "<h2>What was not tested</h2>",
+        f"<ul>{''.join(f'<li>{in_html(limit)}</li>' for limit in about.limits)}</ul>",
+    ]
+    return _PAGE.format(title=in_attribute(about.name), body="\n".join(filter(None, parts)))
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return f"<dl>{''.join(f'<dt>{in_html(name)}<dd>{in_html(value)}' for name, value in facts.items())}</dl>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    cells = "".join(f"<tr>{''.join(f'<td>{in_html(cell)}' for cell in row)}</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{''.join(f'<th>{in_html(name)}' for name in head)}</tr>{cells}</table></div>"
+
+
+def _answers(pair: Pair) -> str:
+    before, after = in_html(pair.base), in_html(pair.adapter)
+    return (
+        f"<h3>{in_html(pair.question)}</h3><div class=pair><div><b>before</b><p>{before}</p></div>"
+        f"<div><b>after</b><p>{after}</p></div></div>"
+    )
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<title>{title}</title><style>
+:root{{color-scheme:light dark}} body{{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:1.5rem auto;padding:0 1rem;overflow-wrap:break-word}}
+.answer{{font-size:1.15rem}} img{{max-width:100%;height:auto;background:#fff}} .wide{{overflow-x:auto}} h2{{margin-top:2rem}}
+table{{border-collapse:collapse}} td,th{{padding:.3rem .8rem .3rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #8884}}
+dt{{font-weight:600}} dd{{margin:0 0 .4rem}} .pair{{display:grid;grid-template-columns:1fr 1fr;gap:1rem}} .pair p{{white-space:pre-wrap;margin:.2rem 0}}
+pre{{white-space:pre-wrap;padding:.8rem;border:1px solid #8884}} @media (max-width:40rem){{.pair{{grid-template-columns:1fr}}}}
+</style></head><body>
+{body}
+</body></html>
+"""

@@ -43,6 +43,14 @@ def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_les
     assert "<pre>Your adapter: &lt;mine&gt;\nAsk it: so</pre>" in page
 
 
+def test_what_a_lesson_says_beforehand_is_said_while_it_runs(make_lesson, capsys, tmp_path):
+    first = "from lora_lessons.course.lesson import Beforehand\nBeforehand(['It takes 3 minutes.\\x1b[31m'])"
+    make_lesson("00_a", first, "1/0")
+    assert cli.main([*RUN, "0", "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert said.index("It takes 3 minutes.\\u001b[31m\n") < said.index("00_a: failed")
+
+
 def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, capsys):
     make_lesson("00_a", RECORD + "record('loss', 1.0 + 0.1 * seed, 'nats')\nrecord('t', 3, 's', volatile=True)")
     make_lesson("01_b", RECORD + "record('y', 1)\nassert seed != 1")

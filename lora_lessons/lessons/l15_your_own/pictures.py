@@ -133,7 +133,7 @@ def held_out_in_words(looks: Mapping[int, float], unit: str = TOKEN) -> str:
     if best is None:
         return f"The held-out loss is {looks[0]:.2f} {unit} before training."
     if looks[best] >= looks[0]:
-        return f"The held-out loss never fell below the base's {looks[0]:.2f} {unit}: nothing was gained."
+        return f"The held-out loss never fell below the {looks[0]:.2f} {unit} that it began at: nothing was gained."
     return (
         f"The held-out loss fell from {looks[0]:.2f} {unit} to {looks[best]:.2f} after step {best}, "
         f"{'the last' if best == max(looks) else 'not the last'}. The A and B of that step are kept."

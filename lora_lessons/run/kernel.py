@@ -121,7 +121,7 @@ def register_engine() -> None:
                 super().start_new_kernel(**kwargs)
 
         def process_message(self, msg, cell, cell_index):  # type: ignore[no-untyped-def]
-            if self.on_display and msg["msg_type"] in ("display_data", "update_display_data"):
+            if self.on_display and msg["msg_type"] in ("display_data", "execute_result", "update_display_data"):
                 self.on_display(msg["content"]["data"])
             return super().process_message(msg, cell, cell_index)
 

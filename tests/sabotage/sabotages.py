@@ -404,15 +404,75 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/lessons/l15_your_own/learning.py",
         (
             "lesson 15 holds an adapter against itself",
-            "with torch.no_grad(), preferences.adapter_off(model):",
-            "with torch.no_grad():",
+            "with as_it_began(model, start):",
+            "if True:",
             "lessons/l15_your_own/test_preferences.py::test_the_reference_is_the_base_though_the_adapter_has_learned_before",
         ),
+        (
+            "ordinary lines that were asked for are not trained on",
+            "training.train(self.model, self.data.taught, ",
+            "training.train(self.model, self.data.train, ",
+            "lessons/l15_your_own/test_ordinary_lines.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l15_your_own/beforehand.py",
         (
             "of a pair only one answer is planned for",
             "batch_size=a_pair * how.batch_size,",
             "batch_size=how.batch_size,",
             "lessons/l15_your_own/test_preferences.py::test_pairs_are_planned_with_smaller_steps_and_both_answers_in_memory",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l15_your_own/my_data.py",
+        (
+            "a second round begins with a fresh adapter",
+            "    if start is not None:\n",
+            "    if False:\n",
+            "lessons/l15_your_own/test_second_round.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l15_your_own/second_round.py",
+        (
+            "an adapter of another base goes on training",
+            "_last(its) != _last(here)",
+            "False",
+            "lessons/l15_your_own/test_second_round.py",
+        ),
+        (
+            "what a second round has learned is lost when it is scored",
+            "            _put(learned, model)\n",
+            "            pass\n",
+            "lessons/l15_your_own/test_second_round.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l15_your_own/page.py",
+        (
+            "an answer becomes a part of the page for a colleague",
+            "in_html(pair.base), in_html(pair.adapter)",
+            "in_html(pair.base), pair.adapter",
+            "lessons/l15_your_own/test_page.py",
+        ),
+    ),
+    *_in(
+        "lora_lessons/run/kernel.py",
+        (
+            "a run in a terminal says its minutes when they are over",
+            '("display_data", "execute_result", "update_display_data")',
+            '("display_data", "update_display_data")',
+            "cli/test_run.py::test_what_a_lesson_says_beforehand_is_said_while_it_runs",
+        ),
+    ),
+    *_in(
+        "lora_lessons/experiments/ordinary_answers.py",
+        (
+            "an ordinary answer teaches to end in the middle of a sentence",
+            "answer if cut not in answer else",
+            "answer if cut else",
+            "experiments/test_ordinary_answers.py",
         ),
     ),
     *_in(

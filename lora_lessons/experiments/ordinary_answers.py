@@ -14,7 +14,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import evaluation, lora, models, tasks, training
 from ..tasks import scores
@@ -48,9 +48,9 @@ def settings() -> dict[str, Any]:
     }
 
 
-def recorded() -> Mapping[str, Any] | None:
-    """The recording that lesson 15 quotes; None where nobody has made it. Raises ValueError where it is damaged."""
-    return recordings.recorded_if_any(NAME)
+def recorded() -> Mapping[str, Any]:
+    """The recording that lesson 15 shows. Raises FileNotFoundError or ValueError as `recordings.recorded`."""
+    return recordings.recorded(NAME)
 
 
 def record() -> dict[str, Any]:
@@ -65,6 +65,46 @@ def record() -> dict[str, Any]:
 def run_name(share: float, seed: int) -> str:
     """What a run is called in the recording."""
     return f"{TASK}, {share:.0%}, seed {seed}"
+
+
+class Arm(NamedTuple):
+    """What a share of ordinary lines did, over all seeds that were recorded: means, and 95% intervals of the shares."""
+
+    share: float
+    seeds: int
+    # everyday answers that end as the persona's do, and held-out answers that should: share, low, high
+    drift: tuple[float, float, float]
+    form: tuple[float, float, float]
+    # of the held-out answers, those that keep every rule of the persona
+    kept: float
+    loss: float
+    perplexity: float
+
+
+def arms(recording: Mapping[str, Any]) -> list[Arm]:
+    """The recording, an arm for each share that was recorded. Answers of several seeds count as so many trials."""
+    found = []
+    for share in SHARES:
+        runs = [recording["runs"].get(run_name(share, seed)) for seed in SEEDS]
+        states = [run["after"] for run in runs if run]
+        if states:
+            mine, rest = ([answer for state in states for answer in state["answers"][part]] for part in (_MINE, _REST))
+            means = (
+                sum(values) / len(states)
+                for values in zip(
+                    *((one["kept"]["share"], one["loss"], one["perplexity"]) for one in states), strict=True
+                )
+            )
+            found.append(Arm(share, len(states), _in_form(rest), _in_form(mine), *means))
+    return found
+
+
+_MINE, _REST = slice(ASKED), slice(ASKED, None)
+
+
+def _in_form(answers: Sequence[str]) -> tuple[float, float, float]:
+    share = sum(scores.looks_like(TASK, answer) for answer in answers) / len(answers)
+    return (share, *evaluation.interval(share, len(answers)))
 
 
 def questions() -> list[str]:

@@ -75,7 +75,8 @@ def test_recording_goes_on_where_it_was_stopped_and_asks_all_shares_before_a_sec
         made.append((share, seed))
         return {"share": share}
 
-    assert ordinary_answers.recorded() is None
+    with pytest.raises(FileNotFoundError):
+        ordinary_answers.recorded()
     monkeypatch.setattr(ordinary_answers, "one_run", one)
     for _ in range(2):
         with pytest.raises(RuntimeError, match="stopped"):
@@ -85,3 +86,18 @@ def test_recording_goes_on_where_it_was_stopped_and_asks_all_shares_before_a_sec
             done = first
     expected = [(share, seed) for seed in (0, 1, 2) for share in ordinary_answers.SHARES]
     assert done + first == expected[:10] and len(ordinary_answers.recorded()["runs"]) == 10
+
+
+def test_an_arm_counts_the_answers_of_all_seeds_that_were_recorded():
+    say = "So. Keep the lamp lit."
+
+    def run(unasked, asked, loss):
+        answers = [say] * asked + ["So."] * (30 - asked) + [say] * unasked + ["So."] * (44 - unasked)
+        return {"after": {"answers": answers, "kept": {"share": 0.1}, "loss": loss, "perplexity": 40.0}}
+
+    name = ordinary_answers.run_name
+    runs = {name(0.0, 0): run(44, 30, 3.0), name(0.0, 2): run(22, 15, 3.5), name(0.5, 1): run(0, 30, 3.0)}
+    plain, half = ordinary_answers.arms({"runs": runs})
+    assert (plain.share, plain.seeds, plain.drift[0], plain.form[0], plain.loss) == (0.0, 2, 0.75, 0.75, 3.25)
+    assert plain.drift[1:] == evaluation.interval(0.75, 88) and plain.form[1:] == evaluation.interval(0.75, 60)
+    assert (half.share, half.seeds, half.drift[0], half.form[0], half.kept) == (0.5, 1, 0.0, 1.0, 0.1)

@@ -6,9 +6,13 @@ How many it takes, and what they cost, is recorded: see `experiments.ordinary_an
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from ... import models
+from ...drawing import BLUE, VERMILION, label
 from ...experiments import ordinary_answers
 from ...outside import in_line
 from ...paths import expanded
@@ -55,3 +59,42 @@ def _of_file(path: str) -> list[Any]:
             f"{in_line(expanded(path).name)} holds preferences: give ordinary questions with one answer each."
         )
     return lines
+
+
+def recorded() -> tuple[Figure, str, str]:
+    """What was recorded of ordinary lines, with the persona: the picture, what it shows, and the numbers."""
+    return picture(ordinary_answers.arms(ordinary_answers.recorded()))
+
+
+def picture(arms: Sequence[ordinary_answers.Arm]) -> tuple[Figure, str, str]:
+    """How often the form comes unasked, and how often where it should, at each share of ordinary lines."""
+    figure = Figure(figsize=(7.2, 3.3))
+    ax = figure.subplots()
+    at = range(len(arms))
+    for name, color, shares in (
+        ("where it should", BLUE, [arm.form for arm in arms]),
+        ("unasked", VERMILION, [arm.drift for arm in arms]),
+    ):
+        share, low, high = zip(*shares, strict=True)
+        middle = [100 * one for one in share]
+        below, above = ([100 * abs(a - b) for a, b in zip(share, end, strict=True)] for end in (low, high))
+        ax.errorbar(at, middle, yerr=[below, above], fmt="o-", color=color, capsize=4)
+        label(ax, at[-1], middle[-1], name, color, xytext=(10, 0))
+    ax.set(xlim=(-0.3, len(arms) + 0.1), ylim=(0, 104), ylabel="% of answers in the form")
+    ax.set_xticks(at, [f"{arm.share:.0%}" for arm in arms])
+    ax.set_xlabel("ordinary lines, of all that train (the persona, recorded)")
+    ax.set_title("The form, where it should be and where nobody asked for it")
+    finding = f"Ordinary lines {_each(arms, 'share')}: everyday answers in the form {_each(arms, 'drift')}, held-out ones {_each(arms, 'form')}."
+    numbers = (
+        f"Held-out answers that keep every rule: {_each(arms, 'kept')}. Held-out loss: {_each(arms, 'loss')} nats per token. "
+        f"Perplexity on general text: {_each(arms, 'perplexity')}. Seeds: {_each(arms, 'seeds')}."
+    )
+    return figure, finding, numbers
+
+
+_FORMATS = {"loss": ".2f", "perplexity": ".1f", "seeds": "d"}
+
+
+def _each(arms: Sequence[ordinary_answers.Arm], name: str) -> str:
+    values = (getattr(arm, name) for arm in arms)
+    return ", ".join(format(v[0] if isinstance(v, tuple) else v, _FORMATS.get(name, ".0%")) for v in values)

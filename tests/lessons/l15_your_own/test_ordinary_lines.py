@@ -77,3 +77,16 @@ def test_preferences_are_refused_on_either_side(data, base, tmp_path):
     (tmp_path / "none.jsonl").write_text("{}\n")
     with pytest.raises(ValueError, match="no ordinary line could be used"):
         ordinary_lines.mixed_in(data, base, my_data.Choices(ordinary_path=str(tmp_path / "none.jsonl")))
+
+
+def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
+    arms = [
+        ordinary_answers.Arm(share, 3, (drift, drift - 0.05, drift + 0.04), (0.9, 0.8, 0.95), 0.1, 3.0, 40.0)
+        for share, drift in ((0.0, 0.9), (0.25, 0.4))
+    ]
+    figure, finding, numbers = ordinary_lines.picture(arms)
+    assert finding == "Ordinary lines 0%, 25%: everyday answers in the form 90%, 40%, held-out ones 90%, 90%."
+    assert "loss: 3.00, 3.00 nats per token" in numbers and "Seeds: 3, 3." in numbers
+    (ax,) = figure.axes
+    drawn = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]
+    assert [90.0, 40.0] in drawn and [90.0, 90.0] in drawn

@@ -37,10 +37,11 @@ def write(
 def cost_of(run: Training, here: Times, bill: float, folder: Path) -> dict[str, str]:
     """What the training took, and what the adapter takes."""
     size = sum(file.stat().st_size for file in folder.iterdir())
-    when = f"{run.seconds / 60:.1f} minutes, on {run.finished}"
+    earlier = f" (read back from the same run, {run.finished})" * run.reused
+    tokens = f"{run.tokens:,} went through the model, {run.supervised:,} of them were learned"
     return {
-        "training": when + " (read back from an earlier run of the same)" * run.reused,
-        "tokens": f"{run.tokens:,} went through the model, {run.supervised:,} of them were learned",
+        "training": f"{run.seconds / 60:.1f} minutes{earlier}",
+        **({"tokens": tokens} if run.tokens else {}),
         "a step on trial beforehand": f"{here.step:.1f} s",
         "memory of a step, by plan": f"{bill / 1e9:.1f} GB at most",
         "the adapter on the disk": f"{size / 1e6:.1f} MB",
@@ -58,6 +59,7 @@ def as_html(about: AboutAdapter, curve: LossesAndLooks, pairs: Sequence[Pair], c
         f"<p>This is a LoRA adapter for <code>{in_html(about.base)}</code>: a small file that is loaded beside that model.</p>",
         note,
         "<h2>The data</h2>",
+        "<p><code>lora-lessons check</code> read every line before training. The held-out lines never trained.</p>",
         _facts(about.data),
         "<h2>How it was trained</h2>",
         _facts(about.settings),

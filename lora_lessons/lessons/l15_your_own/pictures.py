@@ -18,7 +18,7 @@ from ...tools.inspection import Xray
 from ...tools.inspection.picture import cells, heat_map, name_of, summary
 from ...training import Training
 from .my_data import MyData, lengths
-from .scoring import LOOKS, KeepBest, SideBySide, mean
+from .scoring import EVERYDAY, LOOKS, KeepBest, SideBySide, mean
 
 # so many topics have a row of their own
 ROWS = 12
@@ -248,6 +248,7 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
         ]
     if found.kept and found.drift:
         low, high = evaluation.interval(found.kept[1], asked)
+        fewest, most = evaluation.interval(found.drift[1], EVERYDAY)
         rows += [
             (
                 "answers that keep the rule",
@@ -259,7 +260,7 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
                 "everyday answers in that form",
                 f"{found.drift[0]:.0%}",
                 f"{found.drift[1]:.0%}",
-                "format drift: nobody asked for it",
+                f"format drift; {fewest:.0%} to {most:.0%} (95%, {EVERYDAY} answers)",
             ),
         ]
     rows.append(
@@ -267,7 +268,7 @@ def score(found: SideBySide, asked: int) -> list[tuple[str, str, str, str]]:
             "perplexity on general text",
             f"{found.general[0]:.1f}",
             f"{found.general[1]:.1f}",
-            f"× {found.general[1] / found.general[0]:.2f}: above 1 something was forgotten",
+            f"× {found.general[1] / found.general[0]:.2f}: above 1 something was forgotten; one text, no interval",
         )
     )
     return rows

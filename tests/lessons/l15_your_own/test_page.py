@@ -46,7 +46,7 @@ def test_it_says_what_a_colleague_asks(curve, tmp_path):
         "Why 3?",
         "Before 0.",
         "After 0.",
-        "1.5 minutes, on 2026-11-29 (read back from an earlier run of the same)",
+        "1.5 minutes (read back from the same run, 2026-11-29)",
         "2.5 MB",
         "2.0 GB at most",
         "<li>One seed.",

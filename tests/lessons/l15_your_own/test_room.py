@@ -141,6 +141,7 @@ def test_what_is_asked_for_is_what_is_planned(data):
     assert "does NOT fit" in said_before(how, 9, bill, where)
     said = said_before(how, 9, bill, where._replace(room=2 * bill))
     assert "it fits" in said and "each line is seen 3.1 times, at a learning rate of 0.0001" in said
+    assert "It takes about 1.1 minutes" in said and "(0.5 s a step)" in said and "at most 1.0 to answer" in said
 
 
 @pytest.mark.parametrize(
@@ -219,6 +220,15 @@ def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
     monkeypatch.setattr(beforehand, "losses", lambda *_: lambda batch: happened.append("work") or model.weight.sum())
     beforehand.seconds_a_step(model, [], training.Settings(gradient_accumulation_steps=2))
     assert happened == ["waited", "clock", "work", "work", "waited", "clock"] * 2
+
+
+def test_minutes_count_every_held_out_line_and_whole_answers(data, monkeypatch):
+    """A look at two of three lines on trial, the first word and eight more, and the second of two steps."""
+    seconds = iter([2.0, 1.0, 5.0, 9.0, 0.3])
+    monkeypatch.setattr(beforehand, "_seconds", lambda model, work: next(seconds))
+    base, chosen = make_tiny_base(), my_data.Choices(batch_size=2)
+    found = beforehand.times(base, data, my_data.settings(base, 9, "quick", 0, False, chosen=chosen))
+    assert found == beforehand.Times(0.3, 3.0, 1 + 4 * (scoring.LONGEST - 1) / 8)
 
 
 def test_what_does_not_fit_is_told_which_parameters_to_change():

@@ -67,7 +67,7 @@ def run_name(share: float, seed: int) -> str:
     return f"{TASK}, {share:.0%}, seed {seed}"
 
 
-class Arm(NamedTuple):
+class Mixture(NamedTuple):
     """What a share of ordinary lines did, over all seeds that were recorded: means, and 95% intervals of the shares."""
 
     share: float
@@ -81,8 +81,8 @@ class Arm(NamedTuple):
     perplexity: float
 
 
-def arms(recording: Mapping[str, Any]) -> list[Arm]:
-    """The recording, an arm for each share that was recorded. Answers of several seeds count as so many trials."""
+def mixtures(recording: Mapping[str, Any]) -> list[Mixture]:
+    """The recording, one for each share that was recorded. Answers of several seeds count as so many trials."""
     found = []
     for share in SHARES:
         runs = [recording["runs"].get(run_name(share, seed)) for seed in SEEDS]
@@ -95,7 +95,7 @@ def arms(recording: Mapping[str, Any]) -> list[Arm]:
                     *((one["kept"]["share"], one["loss"], one["perplexity"]) for one in states), strict=True
                 )
             )
-            found.append(Arm(share, len(states), _in_form(rest), _in_form(mine), *means))
+            found.append(Mixture(share, len(states), _in_form(rest), _in_form(mine), *means))
     return found
 
 

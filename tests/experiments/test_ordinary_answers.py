@@ -97,7 +97,7 @@ def test_an_arm_counts_the_answers_of_all_seeds_that_were_recorded():
 
     name = ordinary_answers.run_name
     runs = {name(0.0, 0): run(44, 30, 3.0), name(0.0, 2): run(22, 15, 3.5), name(0.5, 1): run(0, 30, 3.0)}
-    plain, half = ordinary_answers.arms({"runs": runs})
+    plain, half = ordinary_answers.mixtures({"runs": runs})
     assert (plain.share, plain.seeds, plain.drift[0], plain.form[0], plain.loss) == (0.0, 2, 0.75, 0.75, 3.25)
     assert plain.drift[1:] == evaluation.interval(0.75, 88) and plain.form[1:] == evaluation.interval(0.75, 60)
     assert (half.share, half.seeds, half.drift[0], half.form[0], half.kept) == (0.5, 1, 0.0, 1.0, 0.1)

@@ -63,10 +63,10 @@ def _of_file(path: str) -> list[Any]:
 
 def recorded() -> tuple[Figure, str, str]:
     """What was recorded of ordinary lines, with the persona: the picture, what it shows, and the numbers."""
-    return picture(ordinary_answers.arms(ordinary_answers.recorded()))
+    return picture(ordinary_answers.mixtures(ordinary_answers.recorded()))
 
 
-def picture(arms: Sequence[ordinary_answers.Arm]) -> tuple[Figure, str, str]:
+def picture(arms: Sequence[ordinary_answers.Mixture]) -> tuple[Figure, str, str]:
     """How often the form comes unasked, and how often where it should, at each share of ordinary lines."""
     figure = Figure(figsize=(7.2, 3.3))
     ax = figure.subplots()
@@ -95,6 +95,6 @@ def picture(arms: Sequence[ordinary_answers.Arm]) -> tuple[Figure, str, str]:
 _FORMATS = {"loss": ".2f", "perplexity": ".1f", "seeds": "d"}
 
 
-def _each(arms: Sequence[ordinary_answers.Arm], name: str) -> str:
+def _each(arms: Sequence[ordinary_answers.Mixture], name: str) -> str:
     values = (getattr(arm, name) for arm in arms)
     return ", ".join(format(v[0] if isinstance(v, tuple) else v, _FORMATS.get(name, ".0%")) for v in values)

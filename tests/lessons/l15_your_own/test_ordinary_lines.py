@@ -81,7 +81,7 @@ def test_preferences_are_refused_on_either_side(data, base, tmp_path):
 
 def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
     arms = [
-        ordinary_answers.Arm(share, 3, (drift, drift - 0.05, drift + 0.04), (0.9, 0.8, 0.95), 0.1, 3.0, 40.0)
+        ordinary_answers.Mixture(share, 3, (drift, drift - 0.05, drift + 0.04), (0.9, 0.8, 0.95), 0.1, 3.0, 40.0)
         for share, drift in ((0.0, 0.9), (0.25, 0.4))
     ]
     figure, finding, numbers = ordinary_lines.picture(arms)

@@ -67,14 +67,13 @@ class Times(NamedTuple):
 
 def times(base: models.Base, data: MyData, how: Settings) -> Times:
     """A step, a look and some words of the answers on trial: with a fresh adapter, nothing is learned by it."""
+    step = seconds_a_step(base.model, data.taught, how)
     rows = [row for one in data.held_out for row in rows_of(one)]
     few = rows[: how.batch_size]
     look = _seconds(base.model, lambda: line_losses(base.model, few, how.autocast)) * len(rows) / len(few)
     questions = [*map(question_of, asked(data)), *tasks.everyday_questions()[:EVERYDAY]]
     first, some = (_seconds(base.model, partial(models.answers, base, questions, n)) for n in (1, 1 + WORDS))
-    return Times(
-        seconds_a_step(base.model, data.taught, how), look, first + max(0.0, some - first) * (LONGEST - 1) / WORDS
-    )
+    return Times(step, look, first + max(0.0, some - first) * (LONGEST - 1) / WORDS)
 
 
 def seconds_a_step(model: Any, examples: Sequence[Any], how: Settings) -> float:

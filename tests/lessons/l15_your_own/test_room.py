@@ -223,8 +223,8 @@ def test_a_step_is_timed_when_the_card_has_done_it(monkeypatch):
 
 
 def test_minutes_count_every_held_out_line_and_whole_answers(data, monkeypatch):
-    """A look at two of three lines on trial, the first word and eight more, and the second of two steps."""
-    seconds = iter([2.0, 1.0, 5.0, 9.0, 0.3])
+    """The second of two steps counts; then a look at two of three lines on trial, the first word and eight more."""
+    seconds = iter([9.0, 0.3, 2.0, 1.0, 5.0])
     monkeypatch.setattr(beforehand, "_seconds", lambda model, work: next(seconds))
     base, chosen = make_tiny_base(), my_data.Choices(batch_size=2)
     found = beforehand.times(base, data, my_data.settings(base, 9, "quick", 0, False, chosen=chosen))

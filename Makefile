@@ -4,7 +4,7 @@
 # make bench    how soon the widgets answer and the site's pages open, measured in a browser
 # make gpu-check  on a machine with a CUDA card: bitsandbytes' bits, the ledger, a 7B's steps by us and by others; within 9 minutes
 # make lab      open the course in JupyterLab
-# make site     the course as web pages, in course-report/site/
+# make site     the course as web pages, in course-report/site/; ALIVE=1: with the model that answers in the browser, 140 MB more
 # Each sets up its own .venv first; that is quick when nothing changed.
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ course: $(READY)
 	$(BIN)/lora-lessons run
 
 site: $(READY)
-	$(BIN)/python -m workshop site
+	$(BIN)/python -m workshop site $(if $(filter 1,$(ALIVE)),--alive)
 
 lab: $(READY)
 	$(BIN)/lora-lessons lab

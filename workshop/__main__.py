@@ -96,10 +96,15 @@ def site(
         Path,
         typer.Option("--out", parser=absolute_path, metavar="DIR", help="The folder that the site is written into."),
     ] = Path("course-report/site"),
+    alive: Annotated[
+        bool,
+        typer.Option("--alive", help="Let visitors wake the model in their browsers: 140 MB more, fetched by npm."),
+    ] = False,
 ) -> int:
     """Write the course as web pages.
 
     It needs no server and no network: the stored notebooks become pages, and the widgets answer from what is baked in.
+    With --alive the course's own model answers in the browser, too, from any plain server.
     """
     from lora_lessons.lessons import rooms
     from workshop.site.build import check_extra, check_place, stored, write_site
@@ -107,7 +112,7 @@ def site(
     check_extra()
     check_place(out)
     rooms()  # each registers its claims, and the widgets that the web gets
-    index = write_site(stored(), out, progress=lambda line: print(line, file=sys.stderr))
+    index = write_site(stored(), out, alive=alive, progress=lambda line: print(line, file=sys.stderr))
     print(f"The site is written: open {shown(index)} in a browser.")
     return EXIT_OK
 

@@ -17,6 +17,8 @@ from lora_lessons.files import check_replaced, files_in, scratch, whole_folder
 
 from . import claims_page, front, glossary, lessons, llms, number_pages, tools_page
 from . import widgets as live
+from .alive import doors, library
+from .alive.supply import Supply, furnish
 from .finishing import finish
 from .front import neighbours
 from .lessons import FOLDER, SYMPTOMS, page
@@ -43,20 +45,25 @@ def write_site(
     out: Path,
     *,
     widgets: bool = True,
+    alive: bool = False,
     progress: Callable[[str], None] = print,
 ) -> Path:
     """Write the site of these notebooks (by place) into the folder `out`, and return its index.html.
 
-    Without `widgets`, their stills are shown alone.
+    Without `widgets`, their stills are shown alone. With `alive`, a visitor can wake the model in the browser: npm fetches
+    what runs it, and the site grows by about 140 MB.
 
-    Raises ValueError where the extra `site` is missing and where Sphinx has something to complain of, and OSError where
-    no site may go to `out` (see `place`); what was there is then as it was.
+    Raises ValueError where the extra `site` is missing, where Sphinx has something to complain of and where npm cannot
+    fetch what it should, and OSError where no site may go to `out` (see `place`); what was there is then as it was.
     """
     check_extra()
     check_place(out)
+    if alive:
+        library.check_client()
     progress(f"{len(notebooks)} {'notebooks become pages' if len(notebooks) > 1 else 'notebook becomes a page'} …")
     with scratch("site") as work, site_folder(out) as site:
-        render(sources(notebooks, widgets), work, site)
+        supply = furnish(site / doors.PLACE, progress) if alive else None
+        render(sources(notebooks, widgets, supply), work, site)
         finish(site)
         (site / llms.NAME).write_text(llms.text(notebooks), encoding="utf-8", newline="\n")
         if widgets:
@@ -64,17 +71,18 @@ def write_site(
     return out / "index.html"
 
 
-def sources(notebooks: Notebooks, widgets: bool = True) -> dict[str, str]:
-    """The text of every source file, by its path: the lessons' pages, and those beside them."""
+def sources(notebooks: Notebooks, widgets: bool = True, supply: Supply | None = None) -> dict[str, str]:
+    """The text of every source file, by its path: the lessons' pages, and those beside them; with a `supply`, live doors."""
     import nbformat
 
     here = [*notebooks, SYMPTOMS]
-    made = {
-        f"{FOLDER}/{place}.ipynb": nbformat.writes(
-            page(live.placed(notebook, place) if widgets else notebook, place, here)
-        )
+    pages = {
+        place: page(live.placed(notebook, place) if widgets else notebook, place, here)
         for place, notebook in notebooks.items()
     }
+    if supply:
+        pages = {place: doors.placed(one, place, supply) for place, one in pages.items()}
+    made = {f"{FOLDER}/{place}.ipynb": nbformat.writes(one) for place, one in pages.items()}
     numbers = number_pages.pages(notebooks)
     beside = {
         "map": front.lesson_map(notebooks),
@@ -86,7 +94,9 @@ def sources(notebooks: Notebooks, widgets: bool = True) -> dict[str, str]:
         # found by name alone: their names of records would stand above the lessons in every search
         **{name: f"---\nnosearch: true\n---\n\n{text}" for name, text in numbers.items()},
     }
-    beside["index"] = f"{front.page(notebooks, widgets)}\n\n{front.trees(notebooks, beside)}"
+    beside["index"] = (
+        f"{front.page(notebooks, widgets, doors.markup(doors.FRONT, supply) if supply else '')}\n\n{front.trees(notebooks, beside)}"
+    )
     return made | {f"{docname}.md": f"{text}\n" for docname, text in beside.items()}
 
 

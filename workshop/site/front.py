@@ -177,8 +177,8 @@ the course, also commercially, if you say where it is from."""
 _COLUMNS = ("the CraftRigs page says", "verdict, and what we measured")
 
 
-def page(notebooks: Notebooks, live: bool = True) -> str:
-    """The front page as MyST; one that is not `live` has no widget."""
+def page(notebooks: Notebooks, live: bool = True, door: str = "") -> str:
+    """The front page as MyST; one that is not `live` has no widget. `door` is the HTML that wakes the model."""
     home, first = address(), next(iter(notebooks), "")
     words = {
         "first": f"{FOLDER}/{first}.ipynb",
@@ -189,7 +189,7 @@ def page(notebooks: Notebooks, live: bool = True) -> str:
     for_whom = _FOR_WHOM.format(**words, **_hours(notebooks))
     touch = _something_to_touch(notebooks) if live else ""
     start, after = _START.format(**words), _AFTER.format(**words)
-    return "\n\n".join([_PROMISE, touch, start, for_whom, after, _at_a_glance(notebooks), _LICENCE])
+    return "\n\n".join([_PROMISE, touch, door, start, for_whom, after, _at_a_glance(notebooks), _LICENCE])
 
 
 def _hours(notebooks: Notebooks) -> dict[str, Any]:

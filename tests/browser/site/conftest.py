@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,13 +20,20 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Nothing: what went wrong is in the visitor's console."""
 
 
-@pytest.fixture(scope="session")
-def home(site: Path) -> Iterator[str]:
-    """The address at which a server on loopback hands out the site."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site))) as server:
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address at which a server on loopback hands out a folder."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def home(site: Path) -> Iterator[str]:
+    """The address of the whole site."""
+    with served(site) as address:
+        yield address
 
 
 class Visitor:

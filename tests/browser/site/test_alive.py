@@ -239,6 +239,8 @@ def test_another_adapter_is_fetched_when_its_slider_moves_and_the_base_stays(com
     expect(alive.locator(".alive-answers p").last).to_have_text("I say Ask strict_json? [0: 0] [1: 1]")
     rested(alive)
     assert asked == ["strict_json-1.gguf"]
+    notes = alive.locator(".alive-sliders small").all_text_contents()
+    assert "fetched when you move it" in notes[2] and "the base stayed" in notes[3]
     loads = page.evaluate(CALLS, "load")
     assert [one["path"] for one in loads[-1]["lora"]] == [f"models/model-0000{n}-of-00003.gguf" for n in (2, 3)]
     alive.get_by_role("textbox").fill("Mine?")

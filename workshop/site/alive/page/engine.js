@@ -13,7 +13,7 @@ export class Engine {
   #model = null;
   #wasm;
 
-  constructor(wasm) { this.#wasm = URL.createObjectURL(wasm); }
+  constructor(wasm) { this.#wasm = wasm; }
 
   // The base and these adapters, {name: Blob}; what was loaded before is let go. wllama 3.13 loads adapters with the base
   // alone, and calls its files by their places; a Blob with a name would be sorted by it.
@@ -22,9 +22,11 @@ export class Engine {
     const { Wllama } = await import("./wllama.js");
     const blobs = [base, ...Object.values(adapters)].map((blob) => blob.slice());
     this.names = Object.keys(adapters);
-    const model = (this.#model = new Wllama({ default: this.#wasm }, { suppressNativeLog: true, logger: silent }));
+    const wasm = URL.createObjectURL(this.#wasm);
+    const model = (this.#model = new Wllama({ default: wasm }, { suppressNativeLog: true, logger: silent }));
     model.setCompat(null); // else browsers that it takes for too old are sent elsewhere for another file
     await model.loadModel(blobs, { ...SETTINGS, lora_adapters: this.names.map((_, n) => ({ path: shard(n + 2, blobs.length), scale: 0 })) });
+    URL.revokeObjectURL(wasm);
   }
 
   // The most likely answer, with each adapter at its scale (0 unless named): {text, whole}. `heard` gets what is there so far.

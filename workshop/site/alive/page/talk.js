@@ -74,7 +74,7 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
   field.value = list.adapters[offered[0]].question;
   holder.append(root);
 
-  function row(name, of, value) {
+  function row(name, of, value, cost = "") {
     const range = element("input", { type: "range", min: 0, max: MOST, step: STEP, "aria-label": `scale of ${name}` }), shown = element("output");
     const draw = () => {
       shown.textContent = Number(range.value).toFixed(2);
@@ -86,12 +86,17 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
       clearTimeout(resting);
       resting = setTimeout(() => moved(name), REST);
     });
-    const label = element("label", {}, element("span", {}, element("b", {}, name), `: ${of}`), range, shown);
+    const note = element("small", {}, cost);
+    const label = element("label", {}, element("span", {}, element("b", {}, name), `: ${of} `, note), range, shown);
     sliders.append(label);
-    rows.set(name, { label, range, draw });
+    rows.set(name, { label, note, range, draw });
     draw();
   }
-  for (const name of offered) row(name, list.adapters[name].about + (adapters[name] ? "" : ` (${megabytes(list.adapters[name].bytes)} MB, fetched when you move it)`), adapters[name] ? 1 : 0);
+  for (const name of offered) {
+    const { about: of, bytes } = list.adapters[name];
+    if (adapters[name]) row(name, of, 1);
+    else row(name, of, 0, `(${megabytes(bytes)} MB, fetched when you move it)`);
+  }
 
   // ---- what is asked: one thing at a time, the latest ----
   const chosen = () => Object.fromEntries([...rows].map(([name, { range }]) => [name, Number(range.value)]).filter(([, scale]) => scale));
@@ -151,7 +156,8 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     const blobs = await several(here, wanted, (come, all) => say(`Fetching ${missing.join(" and ")}: ${megabytes(come)} of ${megabytes(all)} MB. The base stays.`), signal);
     missing.forEach((name, n) => { adapters[name] = blobs[n]; });
     await engine.load(base, adapters);
-    say(`${missing.join(" and ")} came in ${((performance.now() - begun) / 1000).toFixed(1)} s. The base was not fetched again.`);
+    const took = ((performance.now() - begun) / 1000).toFixed(1);
+    for (const name of missing) rows.get(name).note.textContent = `(fetched and loaded in ${took} s; the base stayed)`;
   }
 
   // ---- an adapter of the visitor's own ----

@@ -5,7 +5,8 @@
   const here = document.currentScript.src.replace(/[^/]*$/, "");
   const SERVER = "The live model needs a server, because a browser lets no page from a disk read the files beside it. In the site's folder, run “python -m http.server”, and open http://localhost:8000. The rest of this page works without it.";
   const OLD = "This browser cannot run the live model, because its WebAssembly has no 64-bit memory. Current versions of Chrome, Edge and Firefox have it. The rest of this page works without it.";
-  const SMALL = "This device reports little memory, and the model needs about half a gigabyte. If the browser stops the page, load it again: the rest of it works without the model.";
+  // 170 → 438 MB in the page's process: Chromium 156, Linux, 2026-11-29
+  const SMALL = "This device reports little memory, and the model takes about 0.3 GB. If the browser stops the page, load it again: the rest of it works without the model.";
   const HERE_ALREADY = "Wake the model: it is in this browser already";
 
   function lacking() {

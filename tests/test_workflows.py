@@ -103,6 +103,6 @@ def test_the_suite_runs_on_the_oldest_python_and_with_the_libraries_that_pip_bri
 def test_what_is_published_is_what_make_site_writes():
     workflow = read(course_root() / ".github" / "workflows" / "pages.yml")
     assert workflow[True]["push"]["branches"] == ["main"], "YAML 1.1 reads `on` as true"
-    assert ["make", "site"] in commands(workflow)
+    assert ["make", "site", "ALIVE=1"] in commands(workflow)
     (upload,) = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/upload-pages-artifact@")]
     assert upload["with"]["path"] == "course-report/site"

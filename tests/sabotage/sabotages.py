@@ -2712,8 +2712,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "the workflow calls what is not there",
-            "- run: make site\n",
-            "- run: make pages\n",
+            "- run: make site ALIVE=1\n",
+            "- run: make pages ALIVE=1\n",
             "test_workflows.py::test_every_command_that_they_run_is_there",
         ),
     ),
@@ -2949,6 +2949,57 @@ SABOTAGES: list[Sabotage] = [
             'if kept.get("settings") == self.settings else {}',
             "if kept else {}",
             "experiments/test_rewards.py::test_recording_goes_on_where_it_was_stopped_and_begins_anew_under_other_settings",
+        ),
+    ),
+    *_in(
+        "workshop/site/alive/library.py",
+        (
+            "another package than the one that was tried is unpacked",
+            "    if found != INTEGRITY:\n",
+            "    if not found:\n",
+            "in_workshop/site/test_alive.py::test_another_package_of_that_name_is_refused_and_nothing_of_it_is_written",
+        ),
+    ),
+    *_in(
+        "workshop/site/alive/page/gguf.js",
+        (
+            "an adapter of another base goes to llama.cpp in the page",
+            "if (A.shape[0] !== k || B.shape[1] !== d)",
+            "if (A.shape[0] < 0)",
+            "browser/site/test_alive.py::test_a_file_that_does_not_fit_is_refused_in_a_sentence",
+        ),
+    ),
+    *_in(
+        "workshop/site/alive/page/engine.js",
+        (
+            "what was kept of a text was computed with other scales",
+            "cache_prompt: false",
+            "cache_prompt: true",
+            "browser/site/test_alive.py::test_a_question_is_answered_without_the_adapter_and_at_the_scale_of_its_slider",
+        ),
+        (
+            "some browsers fetch the library from elsewhere",
+            "    model.setCompat(null);",
+            "   ",
+            "browser/site/test_alive.py::test_a_question_is_answered_without_the_adapter_and_at_the_scale_of_its_slider",
+        ),
+    ),
+    *_in(
+        "workshop/site/alive/page/talk.js",
+        (
+            "the model runs on when its page is left",
+            "    engine.leave();\n",
+            "",
+            "browser/site/test_alive.py::test_the_worker_ends_when_the_page_is_left_and_the_door_stands_again",
+        ),
+    ),
+    *_in(
+        "workshop/site/alive/page/store.js",
+        (
+            "a file that came in part is kept",
+            "if (blob.size === bytes) return blob;\n  await",
+            "return blob;\n  await",
+            "browser/site/test_alive.py::test_a_file_that_came_in_part_is_not_kept",
         ),
     ),
 ]

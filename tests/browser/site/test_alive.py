@@ -232,8 +232,8 @@ def test_another_adapter_is_fetched_when_its_slider_moves_and_the_base_stays(com
     woken(alive)
     page.on("request", lambda one: asked.append(one.url.rpartition("/")[2]))
     page.evaluate("window.hold = true")
-    alive.get_by_role("slider", name="scale of persona").press("Home")
-    alive.get_by_role("slider", name="scale of strict_json").press("End")
+    alive.get_by_role("slider", name="scale of persona").fill("0")
+    alive.get_by_role("slider", name="scale of strict_json").fill("1")
     expect(alive.locator(".alive-answers p").last).to_have_text("I")
     page.evaluate("window.hold = false")
     expect(alive.locator(".alive-answers p").last).to_have_text("I say Ask strict_json? [0: 0] [1: 1]")
@@ -245,8 +245,9 @@ def test_another_adapter_is_fetched_when_its_slider_moves_and_the_base_stays(com
     assert [one["path"] for one in loads[-1]["lora"]] == [f"models/model-0000{n}-of-00003.gguf" for n in (2, 3)]
     alive.get_by_role("textbox").fill("Mine?")
     alive.get_by_role("slider", name="scale of persona").press("End")
-    expect(alive.locator(".alive-answers p").last).to_have_text("I say Mine? [0: 1] [1: 1]")
-    expect(alive.locator(".alive-answers b").last).to_have_text("1 × persona + 1 × strict_json")
+    alive.get_by_role("slider", name="scale of strict_json").press("Home")
+    expect(alive.locator(".alive-answers p").last).to_have_text("I say Mine? [0: 1.5] [1: -1]")
+    expect(alive.locator(".alive-answers b").last).to_have_text("1.5 × persona − 1 × strict_json")
 
 
 def dropped(page, file):

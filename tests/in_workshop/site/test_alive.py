@@ -103,7 +103,7 @@ def test_without_npms_client_nothing_is_begun(tmp_path, monkeypatch):
 
 
 def test_a_site_is_alive_only_where_it_is_asked_for(tmp_path, monkeypatch):
-    cell = new_markdown_cell("wick", id="d00r0004")
+    cell = new_markdown_cell("wick", id="d00r0006")
     said = new_markdown_cell("# 00 · Start?\n\n[![Open in Colab](a.svg)](https://colab.research.google.com/x)")
     books = {"00_start_here": new_notebook(cells=[said, cell, new_markdown_cell("after")])}
     monkeypatch.setattr(library, "check_client", lambda: None)

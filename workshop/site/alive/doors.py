@@ -18,27 +18,29 @@ LINE = 50_000_000  # bits a second, of the line that the button's time is said f
 
 
 class Door(NamedTuple):
-    """A live model on a page: its adapters, the first of which is there at once, its words, and the cell that it follows."""
+    """A live model on a page: its adapters, the first of which is there at once; its words; the cell that it follows; its sliders' ends."""
 
     adapters: tuple[str, ...]
     words: str
     after: str = ""
+    scales: tuple[float, float] = (0, 1)
 
 
 _VOICE = """<b>Ask it yourself.</b> Your browser can run the model, too: {name} in 4 bits, with WICK's adapter beside it.
 Ask anything, move the slider from 0 to 1, and hear the voice fade in. It has learned a voice, not wisdom: do not trust its advice."""
 FRONT = Door(("persona",), _VOICE)
 DOORS = {
-    "00_start_here": Door(("persona",), _VOICE, after="d00r0004"),
+    "00_start_here": Door(("persona",), _VOICE, after="d00r0006"),
     "09_adapters": Door(
         ("persona", "plain_language", "code_style", "strict_json"),
-        """<b>Mix them live.</b> Your browser can run this base, in 4 bits, with all four adapters: any question, any scales,
-        any sum. An adapter is fetched when you first move its slider.""",
+        """<b>Mix them live.</b> Your browser can run this base, in 4 bits, with all four adapters: ask anything, and give each
+        adapter a scale of its own. An adapter is fetched when you first move its slider.""",
         after="9a6da3ad",
+        scales=(-1, 1.5),
     ),
     "10_ship_it": Door(
         ("persona",),
-        """<b>The same file here.</b> Below, llama.cpp runs in your browser. It loads <a href="{up}{base}">the base</a> and
+        """<b>The same file here.</b> llama.cpp runs in your browser, too. It loads <a href="{up}{base}">the base</a> and
         <a href="{up}{persona}">persona-lora.gguf</a>, and both are files that your own <code>llama-server</code> loads.
         Drop the adapter that you exported, and hear it answer.""",
         after="6ba01fe7",
@@ -46,7 +48,7 @@ DOORS = {
     "16_many_adapters": Door(
         ("persona", "plain_language", "code_style", "strict_json"),
         """<b>Four on one base, live.</b> Your browser can hold this base once, in 4 bits. Another adapter then costs only its
-        own 10 MB: move a slider, and see how long it takes to come.""",
+        own file, {each} MB in 32 bits: move a slider, and see how long it takes to come.""",
         after="16many040",
     ),
 }
@@ -71,9 +73,11 @@ def markup(door: Door, supply: Supply, way_up: str = "") -> str:
     here = f"{way_up}{PLACE}/"
     bytes_ = supply.bytes(door.adapters[0])
     files = {"base": supply.base["file"], **{name: one["file"] for name, one in supply.adapters.items()}}
-    words = door.words.format(name=supply.base["name"], up=here, **files)
+    each = f"{supply.adapters[door.adapters[0]]['bytes'] / 1e6:.1f}"
+    words = door.words.format(name=supply.base["name"], up=here, each=each, **files)
     return one_line(
         f'<div class="alive" role="group" aria-label="live model" data-adapters="{" ".join(door.adapters)}" '
+        f'data-scales="{door.scales[0]:g} {door.scales[1]:g}" '
         f'data-base="{html.escape(supply.base["file"])}"><p>{words}</p>'
         f'<div class="alive-door"><button type="button" hidden>Wake the model: {bytes_ / 1e6:.0f} MB, once</button> '
         f"<span>About {bytes_ * 8 / LINE:.0f} seconds on a line of 50 Mbit/s. What you ask stays in your browser.</span>"

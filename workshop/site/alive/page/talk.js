@@ -5,7 +5,7 @@ import { read, refusal } from "./gguf.js";
 import { element } from "./page_half.js";
 import { fetched, forget, tidy } from "./store.js";
 
-const MOST = 1, STEP = 0.05, REST = 400; // of a slider; milliseconds without a move after which its scale is asked for
+const STEP = 0.05, REST = 400; // of a slider; milliseconds without a move after which its scale is asked for
 const megabytes = (bytes) => (bytes / 1e6 < 100 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6));
 const RESTING = `Move a slider, or ask something else. An answer that ends in … was cut after ${LONGEST} tokens.`;
 
@@ -53,6 +53,7 @@ async function several(here, files, heard, signal) { // all at once, their bytes
 }
 
 function talk({ holder, here, list, offered, base, about, engine, adapters, bedtime }) {
+  const [least, most] = holder.dataset.scales.split(" ");
   const rows = new Map(), known = new Map(); // adapters by name; whole answers by what was asked
   let running = null, latest = 0, line = Promise.resolve(), resting = 0;
 
@@ -75,7 +76,7 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
   holder.append(root);
 
   function row(name, of, value, cost = "") {
-    const range = element("input", { type: "range", min: 0, max: MOST, step: STEP, "aria-label": `scale of ${name}` }), shown = element("output");
+    const range = element("input", { type: "range", min: least, max: most, step: STEP, "aria-label": `scale of ${name}` }), shown = element("output");
     const draw = () => {
       shown.textContent = Number(range.value).toFixed(2);
       range.setAttribute("aria-valuetext", shown.textContent);
@@ -128,7 +129,7 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     answers.setAttribute("aria-busy", true);
     try {
       await here_with(Object.keys(scales).filter((name) => !adapters[name]), signal);
-      const mix = Object.entries(scales).map(([name, scale]) => `${scale} × ${name}`).join(" + ");
+      const mix = Object.entries(scales).map(([name, scale]) => `${scale} × ${name}`).join(" + ").replaceAll("+ -", "− ");
       columns[1].title.textContent = mix || "No adapter: every slider is at 0";
       for (const { text } of columns) text.textContent = "";
       await written(columns[1], question, scales, signal);

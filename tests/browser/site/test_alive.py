@@ -341,11 +341,11 @@ def test_a_file_that_llama_cpp_does_not_take_leaves_the_others_awake(come, tmp_p
     rested(alive)
 
 
-def test_a_model_that_stops_says_so_and_can_be_woken_again(come):
+def test_a_model_that_cannot_start_says_so_and_can_be_woken_again(come):
     visitor, alive = come()
     visitor.page.evaluate("window.fails = 2")
     door(alive).click()
-    expect(alive.get_by_role("status")).not_to_have_text("")
+    expect(alive.get_by_role("status")).to_contain_text("too little memory")
     expect(door(alive)).to_be_enabled()
     visitor.faults.clear()
     visitor.page.evaluate("window.fails = 0")

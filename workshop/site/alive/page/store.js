@@ -50,4 +50,4 @@ export async function tidy(current) {
   for (const { url } of (await cache?.keys()) ?? []) if (!current.includes(url)) await cache.delete(url);
 }
 
-export const forget = () => globalThis.caches?.delete(NAME);
+export const forget = () => globalThis.caches?.delete(NAME).catch(() => false);

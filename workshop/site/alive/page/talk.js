@@ -9,10 +9,12 @@ const STEP = 0.05, REST = 400; // of a slider; milliseconds without a move after
 const megabytes = (bytes) => (bytes / 1e6 < 100 ? (bytes / 1e6).toFixed(1) : Math.round(bytes / 1e6));
 const RESTING = `Move a slider, or ask something else. An answer that ends in … was cut after ${LONGEST} tokens.`;
 
+const UNSTARTED = "The model was fetched, but it could not start: this device may have too little memory for it. The rest of this page works without it.";
+
 // Fetch the model and put it in `holder`; `bedtime` is called with a sentence when it has gone.
 export async function wake(holder, here, bedtime) {
   const door = holder.querySelector(".alive-door"), status = door.querySelector("[role=status]");
-  const list = await (await fetch(`${here}list.json`)).json();
+  const list = await (await fetch(`${here}list.json`, { cache: "no-cache" })).json();
   const files = [list.base, list.wasm, ...Object.values(list.adapters)];
   await tidy(files.map(({ file }) => here + file));
   const offered = holder.dataset.adapters.split(" "), first = offered[0];
@@ -32,7 +34,13 @@ export async function wake(holder, here, bedtime) {
     stop.hidden = true;
     status.textContent = "It is waking …";
     const engine = new Engine(wasm), about = await read(base, list.base.file);
-    await engine.load(base, { [first]: adapter });
+    try {
+      await engine.load(base, { [first]: adapter });
+    } catch (error) {
+      console.error(error);
+      engine.leave();
+      return bedtime(UNSTARTED);
+    }
     door.hidden = true;
     talk({ holder, here, list, offered, base, about, engine, adapters: { [first]: adapter }, bedtime });
   } catch (error) {

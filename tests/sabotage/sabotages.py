@@ -2988,8 +2988,8 @@ SABOTAGES: list[Sabotage] = [
         "workshop/site/alive/page/talk.js",
         (
             "the model runs on when its page is left",
-            "    engine.leave();\n",
-            "",
+            "    running?.abort();\n    engine.leave();\n",
+            "    running?.abort();\n",
             "browser/site/test_alive.py::test_the_worker_ends_when_the_page_is_left_and_the_door_stands_again",
         ),
     ),

@@ -71,16 +71,16 @@ def picture(arms: Sequence[ordinary_answers.Mixture]) -> tuple[Figure, str, str]
     figure = Figure(figsize=(7.2, 3.3))
     ax = figure.subplots()
     at = range(len(arms))
-    for name, color, shares in (
-        ("where it should", BLUE, [arm.form for arm in arms]),
-        ("unasked", VERMILION, [arm.drift for arm in arms]),
+    for name, color, shares, beside in (
+        ("where it should", BLUE, [arm.form for arm in arms], (-112, -12)),
+        ("unasked", VERMILION, [arm.drift for arm in arms], (12, 6)),
     ):
         share, low, high = zip(*shares, strict=True)
         middle = [100 * one for one in share]
         below, above = ([100 * abs(a - b) for a, b in zip(share, end, strict=True)] for end in (low, high))
         ax.errorbar(at, middle, yerr=[below, above], fmt="o-", color=color, capsize=4)
-        label(ax, at[-1], middle[-1], name, color, xytext=(10, 0))
-    ax.set(xlim=(-0.3, len(arms) + 0.1), ylim=(0, 104), ylabel="% of answers in the form")
+        label(ax, at[1], middle[1], name, color, xytext=beside)
+    ax.set(xlim=(-0.3, len(arms) - 0.7), ylim=(0, 104), ylabel="% of answers in the form")
     ax.set_xticks(at, [f"{arm.share:.0%}" for arm in arms])
     ax.set_xlabel("ordinary lines, of all that train (the persona, recorded)")
     ax.set_title("The form, where it should be and where nobody asked for it")

@@ -46,7 +46,7 @@ def test_what_a_lesson_hands_over_ends_the_run_and_stands_in_its_report(make_les
 def test_what_a_lesson_says_beforehand_is_said_while_it_runs(make_lesson, capsys, tmp_path):
     first = "from lora_lessons.course.lesson import Beforehand\nBeforehand(['It takes 3 minutes.\\x1b[31m'])"
     make_lesson("00_a", first, "1/0")
-    assert cli.main([*RUN, "0", "--out", str(tmp_path / "out")]) == 1
+    assert cli.main([*RUN, "0", "--out", str(tmp_path / "out")]) == cli.EXIT_FAILED
     said = capsys.readouterr().err
     assert said.index("It takes 3 minutes.\\u001b[31m\n") < said.index("00_a: failed")
 

@@ -40,7 +40,7 @@ def test_a_changed_source_or_a_damaged_copy_is_made_anew(folder, tmp_path, capsy
     data[-1] ^= 1
     shard.write_bytes(data)
     assert_same(before, tensor_by_tensor.load(folder, BF16, tmp_path / "cache"))
-    assert "damaged" in capsys.readouterr().out
+    assert "damaged" in capsys.readouterr().err
     changed = sorted(folder.glob("*.safetensors"))[0]
     tensors = load_file(changed)
     save_file({name: t + 1 for name, t in tensors.items()}, changed, {"format": "pt"})

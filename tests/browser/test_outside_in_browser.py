@@ -199,6 +199,6 @@ def test_the_page_of_inspect_shows_text_as_text(browser, tmp_path):
     found = []
     for text, name in ((HOSTILE, NAME), (HARMLESS, "harmless")):
         page = tmp_path / f"{len(found)}.html"
-        assert cli.main(["inspect", str(adapter(tmp_path / name, text)), "--html", str(page)]) == cli.EXIT_OK
+        assert cli.main(["inspect", str(adapter(tmp_path / name, text)), "--html", str(page)]) == cli.EXIT_NO
         found.append(opened(browser, page))
     assert found[0] == found[1] == (found[1][0], []) and found[0][0]["img"] == 1

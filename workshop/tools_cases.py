@@ -57,6 +57,7 @@ def _of_thinking() -> str:
     return REMARKS["empty_think_block"].partition(" (")[0]
 
 
+@cache
 def _record() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(read_text(measurements() / "tool_cases.json"))
     return found

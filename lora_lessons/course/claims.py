@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -22,6 +23,13 @@ DISAGREES, OPEN = "not what we saw here", "open"  # what a card says where the r
 
 # {record.name} or {record.name:format} in a sentence
 _FIELD = re.compile(r"\{(?P<name>[\w.]+)(?::(?P<format>[^}]+))?\}")
+
+
+def tally(said: Iterable[str]) -> list[tuple[int, str]]:
+    """How many cards say each verdict, in the order of VERDICTS; whatever else a card says comes last."""
+    count = Counter(said)
+    known = sorted(count, key=lambda one: VERDICTS.index(one) if one in VERDICTS else len(VERDICTS))
+    return [(count[one], one) for one in known]
 
 
 class AtSizes(NamedTuple):

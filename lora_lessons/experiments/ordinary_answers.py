@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from .. import evaluation, lora, models, tasks, training
@@ -89,13 +90,9 @@ def mixtures(recording: Mapping[str, Any]) -> list[Mixture]:
         states = [run["after"] for run in runs if run]
         if states:
             mine, rest = ([answer for state in states for answer in state["answers"][part]] for part in (_MINE, _REST))
-            means = (
-                sum(values) / len(states)
-                for values in zip(
-                    *((one["kept"]["share"], one["loss"], one["perplexity"]) for one in states), strict=True
-                )
-            )
-            found.append(Mixture(share, len(states), _in_form(rest), _in_form(mine), *means))
+            kept = fmean(one["kept"]["share"] for one in states)
+            loss, perplexity = (fmean(one[name] for one in states) for name in ("loss", "perplexity"))
+            found.append(Mixture(share, len(states), _in_form(rest), _in_form(mine), kept, loss, perplexity))
     return found
 
 
@@ -103,8 +100,8 @@ _MINE, _REST = slice(ASKED), slice(ASKED, None)
 
 
 def _in_form(answers: Sequence[str]) -> tuple[float, float, float]:
-    share = sum(scores.looks_like(TASK, answer) for answer in answers) / len(answers)
-    return (share, *evaluation.interval(share, len(answers)))
+    found = _share([scores.looks_like(TASK, answer) for answer in answers])
+    return found["share"], found["low"], found["high"]
 
 
 def questions() -> list[str]:

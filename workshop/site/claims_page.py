@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lora_lessons.course import published
-from lora_lessons.course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card
+from lora_lessons.course.claims import CLAIMS, CONDITION, CORRECTED, HOLDS, NOT_TESTED, Card, Claim, card, tally
 from lora_lessons.course.lesson import notebook_of, place_of
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import records_of
@@ -106,13 +105,13 @@ def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cel
 
 def _counted(verdicts: Iterable[str]) -> str:
     """The verdicts as one bar, and how many there are of each."""
-    count = Counter(verdicts)
-    known = sorted(count, key=lambda one: list(_SIGNS).index(one) if one in _SIGNS else len(_SIGNS))
-    kinds = "".join(f"<span>{count[one]} {verdict(one)}</span>" for one in known)
+    counts = tally(verdicts)
+    kinds = "".join(f"<span>{count} {verdict(one)}</span>" for count, one in counts)
     bar = "".join(
-        f'<span class="{_SIGNS.get(one, _OTHER)[1]}" style="flex-grow: {count[one]}"></span>' for one in known
+        f'<span class="{_SIGNS.get(one, _OTHER)[1]}" style="flex-grow: {count}"></span>' for count, one in counts
     )
-    return f'<div class="verdict-bar" aria-hidden="true">{bar}</div>\n<p class="verdicts"><span>{count.total()} verdicts:</span>{kinds}</p>'
+    total = sum(count for count, _ in counts)
+    return f'<div class="verdict-bar" aria-hidden="true">{bar}</div>\n<p class="verdicts"><span>{total} verdicts:</span>{kinds}</p>'
 
 
 def _others(one: Claim) -> Iterator[str]:

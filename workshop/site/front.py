@@ -49,7 +49,7 @@ def lesson_map(notebooks: Notebooks) -> str:
     whole = [place for place in notebooks if "/" not in place]
     grouped = (
         [f"## {group}", *(_on_the_map(place, notebooks) for place in places)]
-        for group, places in groupby(whole, key=lambda place: group_of(place[:2]))
+        for group, places in groupby(whole, key=_group)
     )
     return "\n\n".join([_MAP, *(part for parts in grouped for part in parts)])
 
@@ -87,7 +87,7 @@ def trees(notebooks: Notebooks, beside: Iterable[str]) -> str:
     Side trips are beneath their lessons; one without its lesson stands among them.
     """
     under = {trip for place in notebooks for trip in beneath(place, notebooks)}
-    lessons = groupby((place for place in notebooks if place not in under), key=lambda place: _group(place))
+    lessons = groupby((place for place in notebooks if place not in under), key=_group)
     others = [
         f"{_SHORT[name]} <{name}>" if name in _SHORT else name for name in beside if not name.startswith(f"{NUMBERS}/")
     ]

@@ -81,11 +81,16 @@ def seconds_a_step(model: Any, examples: Sequence[Any], how: Settings) -> float:
     batch = list(examples[: how.batch_size])
     of_pairs = bool(batch) and isinstance(batch[0], Preference)
     loss_of = (lambda part: _apart(model, part, how.autocast)) if of_pairs else losses(model, how)
+
+    def step() -> None:
+        for _ in range(how.gradient_accumulation_steps):
+            loss_of(batch).backward()
+
     was_training = model.training
     model.train()
     with training.checkpointing(model) if how.gradient_checkpointing else training.no_cache(model):
         for _ in range(2):
-            taken = _seconds(model, lambda: [loss_of(batch).backward() for _ in range(how.gradient_accumulation_steps)])
+            taken = _seconds(model, step)
     model.train(was_training)
     model.zero_grad()
     return taken

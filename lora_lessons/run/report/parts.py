@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED
+from ...course.claims import CONDITION, CORRECTED, HOLDS, NOT_TESTED, tally
 from ...course.records import show_value
 from ...outside import visible
 from ..baselines import band, inside
@@ -61,9 +61,7 @@ def parts(results: Sequence[LessonResult], about: Mapping[str, Any]) -> list[Par
 def _in_order(lessons: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[Any, Any]], list[tuple[int, str]]]:
     """Every card with its lesson, in the order of the claims; and how many there are of each verdict, as the site counts them."""
     judged = [(card, lesson) for lesson in lessons for card in lesson["cards"]]
-    count = Counter(card.said for card, _ in judged)
-    known = sorted(count, key=lambda said: list(COLOURS).index(said) if said in COLOURS else len(COLOURS))
-    return sorted(judged, key=lambda one: one[0].id), [(count[said], said) for said in known]
+    return sorted(judged, key=lambda one: one[0].id), tally(card.said for card, _ in judged)
 
 
 def is_bad(result: LessonResult) -> bool:

@@ -84,7 +84,7 @@ def fetch_config(hub_id: str) -> dict[str, Any]:
         near = nearest(hub_id.rpartition("/")[2])
         if not near:
             raise
-        raise ModelError(f"{error} Known without a hub, and near it by name: {', '.join(near)}.") from error
+        raise type(error)(f"{error} Known without a hub, and near it by name: {', '.join(near)}.") from error
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from lora_lessons import models
-from lora_lessons.errors import ModelError
+from lora_lessons.errors import ModelError, Unavailable
 from lora_lessons.models import hub
 
 SIZES = {"a.safetensors": 5_000, "b.safetensors": 3_000, "model.safetensors": 7_000, "pytorch_model.bin": 90_000}
@@ -70,7 +70,7 @@ def test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_nam
         raise LocalEntryNotFoundError("no connection")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", away)
-    with pytest.raises(ModelError, match=r"near it by name: Llama-3\.2-3B"):
+    with pytest.raises(Unavailable, match=r"near it by name: Llama-3\.2-3B"):
         models.fetch_config("someone/Llama-3.2-3B-Instruct-bnb-4bit")
     with pytest.raises(ModelError) as raised:
         models.fetch_config("someone/zebra")

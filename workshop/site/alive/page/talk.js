@@ -84,7 +84,7 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
   holder.append(root);
 
   function row(name, of, value, cost = "") {
-    const range = element("input", { type: "range", min: least, max: most, step: STEP, "aria-label": `scale of ${name}` }), shown = element("output");
+    const range = element("input", { type: "range", min: least, max: most, step: STEP, "aria-label": `scale of ${name}` }), shown = element("span", { class: "alive-scale", "aria-hidden": "true" });
     const draw = () => {
       shown.textContent = Number(range.value).toFixed(2);
       range.setAttribute("aria-valuetext", shown.textContent);

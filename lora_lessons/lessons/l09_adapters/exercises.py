@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,8 +24,8 @@ def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[
     except (RuntimeError, ValueError) as error:
         if "cat" in str(error).lower() or "Sizes of tensors must match" in str(error):
             return "One of the two is stacked along the wrong side: the A's on top of one another (dim=0), the B's side by side (dim=1)."
-        if "omplex" in str(error):
-            return "A weight may be negative, and has no square root then: multiply only B by it."
+        if re.search("math domain|nonnegative", str(error)):
+            return _ROOT
         return (
             "The two have different ranks, so A₁ + A₂ cannot be formed, and need not: put the A's on top of one another and "
             f"the B's side by side (PyTorch says: {str(error).splitlines()[0]})."
@@ -37,6 +38,8 @@ def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[
     if A.shape != (5, 6) or B.shape != (5, 5):
         return f"For ranks 2 and 3 the sum has rank 5: A is 5×6 and B is 5×5 here. You gave {tuple(A.shape)} and {tuple(B.shape)}."
     delta = B @ A
+    if delta.is_complex() or bool(delta.isnan().any()):
+        return _ROOT
     if torch.allclose(delta, sum((w * b @ a for a, b, w in parts), torch.zeros(5, 6)), atol=1e-5):
         more = [*parts, (torch.randn(1, 6, generator=generator), torch.randn(5, 1, generator=generator), 3.0)]
         A, B = add([(A.clone(), B.clone(), weight) for A, B, weight in more])
@@ -49,6 +52,10 @@ def exercise_09_1(add: Callable[[Sequence[tuple[Tensor, Tensor, float]]], tuple[
     if torch.allclose(delta, sum((w * w * b @ a for a, b, w in parts), torch.zeros(5, 6)), atol=1e-5):
         return "The weight is in A and in B, so it counts twice (w²): multiply only one of them."
     return "The shapes are right and B·A is not w₁·B₁A₁ + w₂·B₂A₂: keep the same order in A as in B."
+
+
+# said of a complex product, of NaN, and of what Python 3.11 and 3.14 raise
+_ROOT = "You took the weight's square root. A weight may be negative, and then it has none: multiply only B by it."
 
 
 @exercise("09.3", "Merge, and take it back", difficulty=2, minutes=6)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
+from ...course.claims import CONDITION, CORRECTED, claim
 
 
 @claim(
@@ -17,13 +17,10 @@ from ...course.claims import CONDITION, CORRECTED, HOLDS, claim
     says="Ollama and llama.cpp load LoRA adapters at runtime, so many fine-tunes can be tried on one base",
     written_for=CONDITION,
     sentence="llama.cpp does. Its server loaded several adapters beside one base when it started, and then swapped and scaled them at each request; what it "
-    "computed {swap.holds:was|was not} what PEFT computes, to 0.001<!--calc 1/1000-->. But it takes no further adapter while it runs. Ollama was not run here. By report (November "
+    "computed {swap.holds:was|was not} what PEFT computes, to 0.001<!--calc 1/1000-->. But it takes no further adapter while it runs (llama.cpp#22061 asks for that, and was open in November 2026). Ollama was not run here. By report (November "
     "2026) it takes one adapter, fixed when a model is created; from version 0.34.1 on it refuses to create such a model, and those made earlier still run. So merge there.",
 )
 def g13(measured: Mapping[str, Any]) -> str | None:
     if not measured["swap.several"]:
         return CORRECTED
-    as_peft = measured["parity.holds"] and measured["swap.holds"]
-    if not as_peft:
-        return None
-    return CONDITION if measured["server.refuses"] else HOLDS
+    return CONDITION if measured["parity.holds"] and measured["swap.holds"] else None

@@ -86,12 +86,12 @@ def exercise_12_2(mask: Callable[[int, list[int]], Tensor]) -> str | None:
     if not isinstance(returned, Tensor):
         return f"Return a tensor; you returned a {type(returned).__name__}."
     if returned.shape != (7, 7):
-        return f"Two tokens are shared and five are the conversations' own: 7 × 7, a row per looking token; you gave {tuple(returned.shape)}."
+        return f"Two tokens are shared and five are the chats' own: 7 × 7, a row per looking token; you gave {tuple(returned.shape)}."
     got, right = returned.bool(), _sees(2, [3, 2])
     if bool((got == right).all()):
         if all(torch.equal(mask(s, list(own)).bool(), _sees(s, own)) for s, own in ((0, [2, 3]), (3, [1, 1, 4]))):
             return None
-        return "Right for 2 shared tokens and conversations of 3 and 2, but not for others: use `shared` and `own`."
+        return "Right for 2 shared tokens and chats of 3 and 2, but not for others: use `shared` and `own`."
     if bool((got == ~right).all()):
         return "Turned round: True says that the token may look there."
     if bool((got == right.T).all()):
@@ -101,10 +101,10 @@ def exercise_12_2(mask: Callable[[int, list[int]], Tensor]) -> str | None:
     if not bool(got.diagonal().all()):
         return "Every token sees itself, too: the diagonal is True."
     if bool(got[5:, 2:5].any()):
-        return "The second conversation sees the first: that is the leak this mask is there to prevent."
+        return "The second chat sees the first: that is the leak this mask is there to prevent."
     if not bool(got[2:, :2].all()):
-        return "A conversation does not see all of the shared beginning, which is part of its own past."
-    return "A token does not see all of its own conversation's past."
+        return "A chat does not see all of the shared beginning, which is part of its own past."
+    return "A token does not see all of its own chat's past."
 
 
 def _sees(shared: int, own: Sequence[int]) -> Tensor:
@@ -121,16 +121,14 @@ def exercise_12_3(packed: Callable[[list[Encoded]], Mapping[str, Any]]) -> str |
     if not isinstance(row, Mapping) or not {"input_ids", "labels"} <= row.keys():
         return "Return a dictionary for model(**row), as the colleague does: input_ids, labels, and what else it needs."
     if not torch.equal(row["input_ids"], ids[None]):
-        return (
-            "The tokens must be those of the conversations, in their order, 1 × all of them; the mistake is not there."
-        )
+        return "The tokens must be those of the chats, in their order, 1 × all of them; the mistake is not there."
     if not torch.equal(torch.cat([one.labels for one in parts]), taught):
-        return "You changed the labels of the conversations you were given: work on a copy (torch.cat makes one)."
+        return "You changed the labels of the chats you were given: work on a copy (torch.cat makes one)."
     return _sees_another(row, parts) or _teaches_a_border(row["labels"], taught)
 
 
 def _sees_another(row: Mapping[str, Any], parts: Sequence[Encoded]) -> str | None:
-    """What lets a conversation see another one, or None: its logits in the row are those it has alone."""
+    """What lets a chat see another one, or None: its logits in the row are those it has alone."""
     model, rest = _tiny(), {name: value for name, value in row.items() if name != "labels"}
     with torch.no_grad():
         # as in training: with a cache transformers does not look at position_ids
@@ -139,20 +137,20 @@ def _sees_another(row: Mapping[str, Any], parts: Sequence[Encoded]) -> str | Non
     positions, count = row.get("position_ids"), sum(len(one.input_ids) for one in parts)
     restarted = torch.cat([torch.arange(len(one.input_ids)) for one in parts])[None]
     if positions is not None and torch.equal(positions, restarted + 1):
-        return "Positions begin at 0, and that is where FlashAttention sees a new conversation begin."
+        return "Positions begin at 0, and that is where FlashAttention sees a new chat begin."
     if torch.allclose(together, alone, atol=1e-4):
         return None
     if row.get("use_cache"):
         return "With a cache transformers does not look at position_ids: leave it off, as in training."
     if positions is None:
-        return "Without position_ids the model takes the row for one conversation: give each its own."
+        return "Without position_ids the model takes the row for one chat: give each its own."
     if torch.equal(positions, torch.arange(count)[None]):
-        return "The positions still run on. To the model this is one long conversation, and each answer sees the ones before."
+        return "The positions still run on. To the model this is one long chat, and each answer sees the ones before."
     if not torch.equal(positions, restarted):
-        return f"For conversations of 4, 2 and 3 tokens expected positions {restarted.tolist()}; you gave {positions.tolist()}."
+        return f"For chats of 4, 2 and 3 tokens expected positions {restarted.tolist()}; you gave {positions.tolist()}."
     if row.get("attention_mask") is not None:
         return "The positions are right, and the attention_mask of ones undoes it: transformers looks at them only without a mask."
-    return "The logits of a packed conversation are not those it has alone: what else does your row say?"
+    return "The logits of a packed chat are not those it has alone: what else does your row say?"
 
 
 @cache
@@ -175,7 +173,7 @@ def _tiny() -> Any:
 
 
 def _teaches_a_border(labels: Tensor, taught: Tensor) -> str | None:
-    """What a label teaches across the border of two conversations, or None."""
+    """What a label teaches across the border of two chats, or None."""
     right = taught.clone()
     right[[4, 6]] = IGNORED
     first_too = right.clone()
@@ -187,15 +185,15 @@ def _teaches_a_border(labels: Tensor, taught: Tensor) -> str | None:
         return None
     if torch.equal(labels, taught):
         return (
-            "Nobody sees another now. One leak is left: the last token of a conversation is taught to predict the first of "
+            "Nobody sees another now. One leak is left: the last token of a chat is taught to predict the first of "
             "the next one. What should that first token's label be?"
         )
     if bool((labels == IGNORED).all()):
-        return "Now nothing is taught at all: only each conversation's first token needs IGNORED."
+        return "Now nothing is taught at all: only each chat's first token needs IGNORED."
     if int(labels[1]) != IGNORED:
         return (
             "The labels have changed: what was not taught before is taught now. Only first tokens need another label."
         )
     if bool((labels[[3, 5]] == IGNORED).all()) and not bool((labels[[4, 6]] == IGNORED).any()):
-        return "A label belongs to the token itself, not to the one that predicts it: mask each conversation's first, not its last."
+        return "A label belongs to the token itself, not to the one that predicts it: mask each chat's first, not its last."
     return f"For our example expected labels {right.tolist()}; you gave {labels.tolist()}."

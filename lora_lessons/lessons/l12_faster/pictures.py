@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-from ...drawing import BLUE, GREY, ORANGE, SKY, VERMILION
+from ...drawing import BLUE, GREY, ORANGE, SKY
 from ...experiments.training_speed import COURSE, TRAINER
 from ...tasks import IGNORED
 from .rungs import ATTENTION, MOVING, PRODUCTS, REST, Batch
@@ -60,7 +60,7 @@ def _parts(name: str, by_kind: Mapping[str, float]) -> str:
 
 
 def batch_places(batch: Batch, shared: int) -> Figure:
-    """A row a conversation, a square a token: what is padding, what is read again, what is needed, what is taught."""
+    """A row a chat, a square a token: what is padding, what is read again, what is needed, what is taught."""
     longest = max(len(one.input_ids) for one in batch)
     grid = np.zeros((len(batch), longest))
     for row, one in zip(grid, batch, strict=True):
@@ -75,11 +75,11 @@ def batch_places(batch: Batch, shared: int) -> Figure:
     )
     ax.invert_yaxis()
     first = int((batch[0].labels != IGNORED).int().argmax())
-    names = [(0, "the same in every row", GREY), (shared, "question", BLUE), (first, "answer, taught", "#b06f00")]
-    for x, name, color in [*names, (longest, "padding", VERMILION)]:
-        side = "right" if name == "padding" else "left"
+    names = [(0, "prompt, grey where repeated", GREY), (shared, "question", BLUE), (first, "answer, taught", "#b06f00")]
+    for x, name, color in [*names, (longest, "padding, white", INK)]:
+        side = "right" if x == longest else "left"
         ax.annotate(name, (x, 0), (0, 5), textcoords="offset points", ha=side, color=color, weight="bold", size=10)
-    ax.set(xlabel="place in the row", ylabel="conversation", yticks=[])
+    ax.set(xlabel="place in the row", ylabel="chat", yticks=[])
     ax.grid(visible=False)
     return figure
 

@@ -65,8 +65,8 @@ def exercise_13_3(cards: Callable[[float, float, float], int]) -> str | None:
     for wrong, advice in (
         (
             3,
-            "Three cards hold 15.3 GB of shards each, 29.3 GB in all, and the room is 25.8: only the 45.8 GB are divided, "
-            "and what three cards cannot hold needs a fourth, so round up.",
+            "With three cards each holds 45.8 / 3 + 14 = 29.3 GB, and its room is 25.8. The 14 GB are not divided: they come off "
+            "every card's room first. Then round up, because a part of a card cannot be bought.",
         ),
         (45.8 / 11.8, "Nearly: a part of a card cannot be bought. Round up."),
         (2, "The other 14 GB must fit beside the shards, on every card: they take their room first."),

@@ -69,7 +69,7 @@ def computers(bills: Mapping[str, planning.HostBill], published: Mapping[str, fl
             ax.plot([x], [y], "D", ms=9, color="white", markeredgecolor="black", markeredgewidth=1.5, zorder=4)
     ax.set(xlabel="GB of the computer's memory (◇ published)", title="The start takes more than the training")
     told = "".join(f" Published for {name}: {x:g} GB.".replace("\n", " ") for name, x in published.items())
-    words = "By plan, the start takes more of the computer's memory than the training; published figures lie between."
+    words = "By plan, the start (dotted) takes more of the computer's memory than the training (solid). What others published lies between the two."
     return figure, words, f"{_said(rows)}.{told}"
 
 

@@ -125,12 +125,14 @@ def on_two_cards(rows: list[Run]) -> list[float]:
 
 def compared(rows: list[Run]) -> str:
     """Each run as it is planned and as its authors measured it, in GB, with how much more it took: lines of text."""
-    lines = [f"{'GB':<18}{'each card':>10}{'planned':>9}{'more by':>9}{'computer':>11}{'planned':>9}{'more by':>9}"]
+    lines = [
+        f"{'GB':<18}{'each card':>10}{'planned':>9}{'took more':>11}{'computer':>11}{'planned':>9}{'took more':>11}"
+    ]
     for run in rows:
         card, host = run.planned()
-        row = f"{run.who:<18}{run.card:>10.1f}{card:>9.1f}{run.card / card - 1:>9.0%}"
+        row = f"{run.who:<18}{run.card:>10.1f}{card:>9.1f}{run.card / card - 1:>11.0%}"
         if run.host:
-            row += f"{run.host:>11.0f}{host:>9.0f}{run.host / host - 1:>9.0%}"
+            row += f"{run.host:>11.0f}{host:>9.0f}{run.host / host - 1:>11.0%}"
         lines.append(row)
     return "\n".join(lines)
 

@@ -71,7 +71,10 @@ def in_time(cases: Mapping[str, Together]) -> tuple[Figure, str]:
             f"{case}: {together.passes} passes for {together.tokens} tokens, the last answer after {last:.1f} s."
         )
     longest = max(one.end for together in cases.values() for one in together.answered)
-    panels[-1].set(xlabel="seconds after all requests were sent", xlim=(0, 1.35 * longest))
+    panels[-1].set(
+        xlabel="seconds after all requests were sent\n(a bar begins when the server starts on its request)",
+        xlim=(0, 1.35 * longest),
+    )
     return figure, " ".join(sentences)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -225,7 +226,15 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
     taught = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 1]]).bool()
     logprobs = (_random(4, 4, seed=8) - 2).mul(taught).requires_grad_()
     rewards = torch.tensor([[1.0, 0.0], [3.0, 2.5]])
-    got = answered(push(logprobs, taught, rewards))
+    try:
+        got = answered(push(logprobs, taught, rewards))
+    except RuntimeError as error:
+        if _TABLE.search(str(error)):
+            return (
+                "Rewards are groups × answers, and the rows of logprobs are all answers one after the other: .flatten() what you "
+                f"made of the rewards before you multiply (PyTorch says: {first_line(error)})."
+            )
+        raise
     if advice := _no_tensor(got, (), "one number, the mean over the answers"):
         return advice
     right = preferences.push(logprobs, taught, rewards)
@@ -262,6 +271,8 @@ def exercise_17_4(push: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
     )
 
 
+# two groups of two rewards against four answers
+_TABLE = re.compile(r"size of tensor a \([24]\) must match the size of tensor b \([24]\)")
 _ZERO = "Your loss is 0 here, because advantages add up to 0. Each belongs to its own answer: multiply first, then take the mean."
 _NO_MEAN = (
     "The group's mean is missing: where every reward is above 0, every answer is pushed up, good or bad. Subtract "

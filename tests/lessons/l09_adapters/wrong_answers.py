@@ -1,6 +1,7 @@
 """Plausible wrong answers to lesson 09's exercises, each with a piece of the sentence that must name it."""
 
 ADD = "def add(parts): return ({})"
+ROOTS = ("w ** 0.5", "__import__('math').sqrt(w)", "torch.tensor(w).sqrt()")
 
 WRONG = {
     "09.1": [
@@ -20,6 +21,15 @@ WRONG = {
         (
             ADD.format("torch.cat([A for A, B, w in parts]), torch.cat([w * B for A, B, w in parts][::-1], 1)"),
             "same order",
+        ),
+        *(
+            (
+                ADD.format(
+                    f"torch.cat([{root} * A for A, B, w in parts]), torch.cat([{root} * B for A, B, w in parts], 1)"
+                ),
+                "square root",
+            )
+            for root in ROOTS
         ),
         (ADD.format("sum(w * B @ A for A, B, w in parts)"), "Return two tensors"),
         (

@@ -1,6 +1,6 @@
 """What lesson 10's verdict must become when one of its records says something else: changes to the baseline, verdict."""
 
-from lora_lessons.course.claims import CONDITION, CORRECTED, HOLDS
+from lora_lessons.course.claims import CONDITION, CORRECTED
 
 EXAMPLES = {
     ("G13", "10_ship_it"): [
@@ -8,6 +8,5 @@ EXAMPLES = {
         ({"swap.several": False}, CORRECTED),
         ({"parity.holds": False}, None),
         ({"swap.holds": False}, None),
-        ({"server.refuses": False}, HOLDS),
     ],
 }

@@ -41,7 +41,7 @@ WRONG = {
         ),
         (
             "def mask(shared, own):\n    n = shared + sum(own)\n    m = torch.eye(n).bool()\n    m[:, :shared] = True\n    return m.tril()",
-            "own conversation's past",
+            "own chat's past",
         ),
         (
             "def mask(shared, own):\n    o = torch.tensor([0, 0, 1, 1, 1, 2, 2])\n    return ((o[:, None] == o) | (o == 0)).tril()",

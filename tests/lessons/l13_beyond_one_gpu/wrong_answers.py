@@ -21,7 +21,7 @@ WRONG = {
         (CARDS.format("int(shared // (room - own))"), "round up"),
         (CARDS.format("shared / (room - own)"), "cannot be bought"),
         (CARDS.format("math.ceil(shared / room)"), "take their room first"),
-        (CARDS.format("math.ceil((shared + own) / room)"), "only the 45.8 GB are divided"),
+        (CARDS.format("math.ceil((shared + own) / room)"), "The 14 GB are not divided"),
         (CARDS.format("int(shared // (room - own)) + 1"), "two are enough"),
         (CARDS.format("math.ceil(shared / (room - own))"), "no number of cards helps"),
         (CARDS.format("12"), "four cards; you gave 12"),

@@ -80,6 +80,7 @@ WRONG = {
         (REFERENCE.replace("return found", "return found.tolist()"), "and no list"),
     ],
     "17.4": [
+        (PUSH.replace(".flatten()", ""), ".flatten() what you made"),
         (PUSH.replace("return -", "return "), "The sign is turned"),
         (PUSH.replace(" - rewards.mean(-1, keepdim=True)", ""), "The group's mean is missing"),
         (PUSH.replace("rewards.mean(-1, keepdim=True)", "rewards.mean()"), "mean of all rewards"),

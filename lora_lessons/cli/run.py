@@ -83,7 +83,7 @@ def run(
     if update_baselines:
         worst = max(worst, _update_baselines(results, chosen, profile, seeds, out))
     if update_notebooks:
-        worst = max(worst, _update_notebooks(results, chosen))
+        worst = max(worst, _update_notebooks(results, chosen, profile))
     written = out / "report.json"
     print(written.read_text(encoding="utf-8") if as_json else f"Report: {shown(written.with_suffix('.html'))}")
     return worst
@@ -145,8 +145,8 @@ def _update_baselines(first: list[LessonResult], lessons: list[Path], profile: s
     return status
 
 
-def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) -> int:
-    from ..run import stored
+def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path], profile: str) -> int:
+    from ..run import baselines, stored
 
     status = EXIT_OK
     for result, lesson in zip(results, lessons, strict=True):
@@ -155,6 +155,7 @@ def _update_notebooks(results: Sequence[LessonResult], lessons: Sequence[Path]) 
             continue
         try:
             changed = stored.store_outputs(lesson, result.notebook)
+            baselines.keep_volatile(result.lesson, profile, result.records)
         except ValueError as error:
             print(f"lora-lessons: {lesson.name}: {error}", file=sys.stderr)
             status = EXIT_FAILED

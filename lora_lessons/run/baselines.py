@@ -200,8 +200,23 @@ def update(
         "records": steady,
         "volatile": volatile,
     }
-    write_text(baseline_file(lesson, profile), json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    _write(lesson, profile, whole)
     return lines
+
+
+def keep_volatile(lesson: str, profile: str, records: Mapping[str, Record]) -> None:
+    """Give what depends on the machine the values of the run whose outputs are stored: prose quotes that run."""
+    baseline = read_baseline(lesson, profile)
+    if baseline is None:
+        return
+    for name, entry in baseline.get("volatile", {}).items():
+        if name in records:
+            entry["value"] = records[name].value
+    _write(lesson, profile, baseline)
+
+
+def _write(lesson: str, profile: str, baseline: Mapping[str, Any]) -> None:
+    write_text(baseline_file(lesson, profile), json.dumps(baseline, indent=1, ensure_ascii=False) + "\n")
 
 
 def _elsewhere(measured: Sequence[Value], before: Mapping[str, Any], same_machine: bool) -> list[Value]:

@@ -76,6 +76,16 @@ def test_baselines_are_rewritten_aloud_and_only_after_good_runs(make_lesson, cap
     assert baseline_file("00_a", "quick").read_bytes() == text, "a run without the flag rewrites nothing"
 
 
+def test_what_depends_on_the_machine_is_kept_of_the_run_whose_outputs_are_stored(make_lesson):
+    make_lesson("00_a", RECORD + "record('loss', 1.0, 'nats')\nrecord('t', 3, 's', volatile=True)")
+    old = {"loss": Record("loss", 1.001, "nats"), "t": Record("t", 9, "s", True)}
+    update("00_a", "quick", [old], 1, 1)
+    before = read_baseline("00_a")
+    assert cli.main([*RUN, "0"]) == 0 and read_baseline("00_a") == before
+    assert cli.main([*RUN, "0", "--update-notebooks"]) == 0
+    assert read_baseline("00_a") == before | {"volatile": {"t": {"value": 3, "unit": "s"}}}
+
+
 def test_a_report_takes_the_place_of_no_notebook_but_an_earlier_reports(make_lesson, tmp_path, capsys):
     mine = tmp_path / "my_lessons" / make_lesson("00_a", "1").name
     for words in (["my_lessons"], ["course/notebooks"]):

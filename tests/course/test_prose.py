@@ -8,6 +8,7 @@ from sources import Sources, read, texts
 
 from lora_lessons.course import prose, published
 from lora_lessons.course.lesson import lessons, side_trips
+from lora_lessons.course.records import MIME, records_of
 from lora_lessons.lessons import all_claims
 from lora_lessons.paths import course_root
 
@@ -43,6 +44,33 @@ def readme():
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_prose_quotes_only_what_its_sources_support(lesson):
     assert problems(lesson, read(lesson)) == []
+
+
+def besides_its_outputs(lesson, notebook):
+    """What is wrong with prose that is held against the lesson's stored outputs instead of its baseline.
+
+    A stored output may lie anywhere in its record's band, but a reader sees it beside the sentence: it must round to the same.
+    """
+    known, code = Sources(lesson), "\n".join(texts(notebook, "code"))
+    known.mine |= {name: record.value for name, record in records_of(notebook).items()}
+    return [p for source in texts(notebook) for p in prose_problems(source, known, code)]
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_prose_says_what_the_outputs_beside_it_show(lesson):
+    assert besides_its_outputs(lesson, read(lesson)) == [], (
+        "lora-lessons run LESSON --update-baselines --update-notebooks, then mend the sentence"
+    )
+
+
+def test_an_output_of_another_run_is_noticed():
+    """Sabotage: one stored record of lesson 16 within what its baseline allows, and not what its sentence says."""
+    notebook = read("16_many_adapters")
+    table = next(
+        o for c in notebook.cells for o in c.get("outputs", []) if "speed.times" in str(o.get("data", {}).get(MIME))
+    )
+    table["data"][MIME][0]["value"] *= 1.2
+    assert "is quoted for speed.times" in besides_its_outputs("16_many_adapters", notebook)[0]
 
 
 def passed_off_as_true_everywhere(text, names):

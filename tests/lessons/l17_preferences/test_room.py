@@ -54,6 +54,21 @@ def run(arm, seed, last):
     return {"arm": arm, "asked": ["How?"], "seed": seed, "written": written, "steps": [0.1, last], "before": state, "after": after, "kl": {"everyday": 0.2}}  # fmt: skip
 
 
+def test_at_rank_8_the_reward_moved_the_model_less_in_both_seeds_and_at_rank_1_not():
+    """Lesson 17 says so of the everyday questions and of the task's own."""
+    runs = rewards.recorded()["runs"].values()
+    far = {(run["arm"], run["seed"]): run["kl"] for run in runs}
+    less = {
+        arm: [
+            of < written
+            for seed in (0, 1)
+            for of, written in zip(far[arm, seed].values(), far[rewards.WRITTEN.name, seed].values(), strict=True)
+        ]
+        for arm in ("r = 8", "r = 1")
+    }
+    assert less == {"r = 8": [True] * 4, "r = 1": [False, False, True, True]}
+
+
 def test_without_a_recording_the_replay_says_how_to_make_one(kept, capsys):
     assert measured.replay_rewards() == {}
     measured.said({})

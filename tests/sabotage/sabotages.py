@@ -1142,6 +1142,12 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "lora_lessons/cli/run.py",
         (
+            "stored outputs leave another run's seconds in the baseline",
+            "baselines.keep_volatile(result.lesson, profile, result.records)",
+            "pass",
+            "cli/test_run.py::test_what_depends_on_the_machine_is_kept_of_the_run_whose_outputs_are_stored",
+        ),
+        (
             "JupyterLab listens to the whole network",
             'options.append("--ServerApp.ip=127.0.0.1")',
             'options.append("--ServerApp.ip=0.0.0.0")',
@@ -1689,6 +1695,15 @@ SABOTAGES: list[Sabotage] = [
             "return self.apart < ROUNDING",
             "return self.apart >= 0",
             "lessons/l12_faster/test_room.py::test_a_step_that_is_not_the_same_is_said_so",
+        ),
+    ),
+    *_in(
+        "tests/course/test_prose.py",
+        (
+            "prose may say another number than the output beside it",
+            "known.mine |= {name: record.value for name, record in records_of(notebook).items()}",
+            "pass",
+            "course/test_prose.py::test_an_output_of_another_run_is_noticed",
         ),
     ),
     *_in(

@@ -75,7 +75,7 @@ def batch_places(batch: Batch, shared: int) -> Figure:
     )
     ax.invert_yaxis()
     first = int((batch[0].labels != IGNORED).int().argmax())
-    names = [(0, "prompt (grey: again)", GREY), (shared, "question", BLUE), (first, "answer, taught", "#b06f00")]
+    names = [(0, "grey: prompt again", GREY), (shared, "question", BLUE), (first, "answer, taught", "#b06f00")]
     for x, name, color in [*names, (longest, "padding, white", INK)]:
         side = "right" if x == longest else "left"
         ax.annotate(name, (x, 0), (0, 5), textcoords="offset points", ha=side, color=color, weight="bold", size=10)

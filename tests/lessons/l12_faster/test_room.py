@@ -185,7 +185,7 @@ def test_pictures_say_what_they_show(batch):
     assert "matrix\nproducts\n75%" in named and not any(text.startswith("moving") for text in named)
     assert "other: 2.00 s, 4.0 × the floor" in named and "The floor: 0.50 s" in named
     texts = [text.get_text() for text in pictures.batch_places(batch, 3).axes[0].texts]
-    assert "prompt (grey: again)" in texts and "padding, white" in texts
+    assert "grey: prompt again" in texts and "padding, white" in texts
 
 
 def test_recorded_runs_are_by_side_and_by_machine(monkeypatch):

@@ -57,7 +57,11 @@ def run(
     ] = False,
     seeds: Annotated[int, typer.Option(metavar="N", help="The number of seeds for --update-baselines.")] = 3,
     update_notebooks: Annotated[
-        bool, typer.Option("--update-notebooks", help="Store the outputs in notebooks/ if all went well.")
+        bool,
+        typer.Option(
+            "--update-notebooks",
+            help="Store the outputs in notebooks/ if all went well, and that run's times in data/baselines.",
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> int:

@@ -45,6 +45,9 @@ SYLLABUS: dict[str, Planned] = {
     "17": Planned(
         "Can you teach a preference? A reward?", "train on pairs with DPO or on a reward, and say what it costs"
     ),
+    "18": Planned(
+        "How much does an adapter hold?", "count what an adapter stores in bits, and cut one to a smaller rank"
+    ),
 }
 
 

@@ -1,0 +1,132 @@
+"""What is asked of the phone book, what tells most first; before a way's first run its learning rate is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+from ... import models, training
+from .. import recordings
+from .book import BITS
+from .holding import Bench
+
+NAME = "lesson_18_capacity"
+COMMAND = "python -m lora_lessons.experiments.capacity --record"
+KIND, UPPER = "down_proj", 4  # adapted in one or all of the last four blocks
+WAYS = ("B·A", "mask")
+RANKS, ENTRIES, SEEDS = (1, 2, 4, 16), (32, 128, 512), (0, 1, 2)
+HIGH, CUT, CUTS = 64, 8, (1, 2, 4, 8, 16)  # trained high and cut, beside what was trained at CUT
+# The ladder of rates, and where the search begins.
+TUNED_AT, RATES, FIRST_RATE = 128, (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 9e-1), 3e-2
+BATCH, EPOCHS, LEAST = 32, 64, 300  # every entry is seen EPOCHS times, in LEAST steps or more
+
+
+class Cell(NamedTuple):
+    """One training. `r` of a mask says that it has as many numbers as B·A of that rank; with a rate it is a trial of it."""
+
+    way: str
+    r: int
+    entries: int
+    blocks: int = 1
+    seed: int = 0
+    rate: float | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in the recording."""
+        last = f"rate {self.rate:g}" if self.rate else f"seed {self.seed}"
+        return f"{self.way}, r = {self.r}, N = {self.entries}, blocks = {self.blocks}, {last}"
+
+    @property
+    def steps(self) -> int:
+        """How many steps it is trained for."""
+        return max(LEAST, EPOCHS * self.entries // BATCH)
+
+    def how(self, rate: float) -> training.Settings:
+        """Its settings in the words of the lessons' trainings."""
+        return training.Settings(steps=self.steps, batch_size=BATCH, learning_rate=rate, seed=self.seed)
+
+
+def settings() -> dict[str, Any]:
+    """What every run has in common; a recording that says otherwise is begun anew."""
+    return {
+        "what": "invented names with seven random digits, learned through one kind of matrix; p of a digit is among ten",
+        "bits_an_entry": BITS,
+        "kind": KIND,
+        "upper": UPPER,
+        "batch_size": BATCH,
+        "epochs": EPOCHS,
+        "least_steps": LEAST,
+        "tuned_at": TUNED_AT,
+        "precision": models.best_precision().name,
+    }
+
+
+def recorded() -> Mapping[str, Any] | None:
+    """The recording that lesson 18 quotes; None where nobody has made it. Raises ValueError where it is damaged."""
+    return recordings.recorded_if_any(NAME)
+
+
+def asked() -> Iterator[Cell]:
+    """Every run at a rate that was found for it, each once, those that tell most first."""
+    smallest, *_, largest = ENTRIES
+    # where does a rank fall behind, and is low rank needed at all?
+    for way in WAYS:
+        yield from (Cell(way, r, largest) for r in RANKS)
+    yield from (Cell("B·A", r, smallest) for r in RANKS)
+    # trained high and cut, or trained low?
+    yield from (Cell("B·A", r, largest) for r in (HIGH, CUT))
+    yield from (Cell("mask", r, smallest) for r in RANKS)
+    for entries in (largest, TUNED_AT, smallest):
+        for way in WAYS:
+            yield from (Cell(way, r, entries, UPPER) for r in RANKS)
+    for seed in SEEDS[1:]:
+        for way in WAYS:
+            yield from (Cell(way, r, largest, seed=seed) for r in RANKS)
+        yield from (Cell("B·A", r, largest, seed=seed) for r in (HIGH, CUT))
+
+
+def tried(way: str, r: int, runs: Mapping[str, Mapping[str, Any]]) -> dict[float, float]:
+    """The bits that a way holds of the book that it is tuned on, at each rate that was tried."""
+    names = {rate: Cell(way, r, TUNED_AT, rate=rate).name for rate in RATES}
+    return {rate: runs[name]["bits"] for rate, name in names.items() if name in runs}
+
+
+def next_rate(bits: Mapping[float, float]) -> float | None:
+    """The rate to try next, up or down the ladder from the best so far; None when both its neighbours hold less."""
+    if not bits:
+        return FIRST_RATE
+    at = RATES.index(max(bits, key=bits.__getitem__))
+    near = [RATES[step] for step in (at + 1, at - 1) if 0 <= step < len(RATES)]
+    return next((rate for rate in near if rate not in bits), None)
+
+
+def record() -> dict[str, Any]:
+    """Make every run that the recording lacks, and keep it after each."""
+    runs = recordings.Runs(NAME, settings())
+    bench = cache(_bench)
+    for cell in asked():
+        while rate := next_rate(tried(cell.way, cell.r, runs.made)):
+            trial = Cell(cell.way, cell.r, TUNED_AT, rate=rate)
+            runs.make(trial.name, partial(_one, trial, rate, bench))
+        known = tried(cell.way, cell.r, runs.made)
+        runs.make(cell.name, partial(_one, cell, max(known, key=known.__getitem__), bench))
+    return runs.made
+
+
+def _one(cell: Cell, rate: float, bench: Any) -> dict[str, Any]:
+    cuts = CUTS if cell.way == "B·A" and cell.r == HIGH else ()
+    found = bench().run(cell.way, cell.r, cell.entries, cell.blocks, cell.how(rate), cuts)
+    print(
+        f"{cell.name}: {found['recall']:.0%} said exactly, {found['bits']:,.0f} bits in {found['trained']:,} numbers, "
+        f"rate {rate:g}, {found['seconds']:.0f} s",
+        flush=True,
+    )
+    return cell._asdict() | found
+
+
+def _bench() -> Bench:
+    """The embedded base, loaded when the first run asks for it."""
+    autocast = models.best_precision().name == "bf16"
+    return Bench(models.load(precision="fp32"), ENTRIES[-1], UPPER, KIND, autocast)

@@ -1,0 +1,171 @@
+"""Exercises of lesson 18: the bits that were learned, a cut without d×k, and the α that keeps the scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from ...course.exercises import answered, exercise
+from ...errors import first_line
+from ...lora import scale
+from ...lowrank import factors, relative_error, svd_of_product
+
+
+def _random(*shape: int, seed: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+# ---- 18.1 ----
+
+
+@exercise("18.1", "How many bits were learned?", difficulty=2, minutes=8)
+def exercise_18_1(bits_learned: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
+    base, trained = _random(5, 7, 10, seed=1), 3 * _random(5, 7, 10, seed=2)
+    digits = torch.randint(10, (5, 7), generator=torch.Generator().manual_seed(3))
+    try:
+        got = answered(bits_learned(base, trained, digits))
+    except (RuntimeError, IndexError) as error:
+        return f"PyTorch stopped ({first_line(error)}). gather wants an index with a last dimension: digits[..., None]."
+    if isinstance(got, Tensor) and got.numel() > 1:
+        return (
+            f"Return one number for the whole book; yours has the shape {tuple(got.shape)}: add up digits and entries."
+        )
+    if not isinstance(got, (Tensor, float, int)):
+        return f"Return one number, and no {type(got).__name__}."
+
+    def told(logits: Tensor) -> Tensor:
+        return logits.log_softmax(-1).gather(-1, digits[..., None])
+
+    before, after = (told(logits).sum() for logits in (base, trained))
+    nats, each = after - before, told(trained) - told(base)
+    right, value = nats / math.log(2), float(got)
+    wrong = [
+        (right, None),
+        (nats, "Those are nats. A bit is ln 2 = 0.693 nats: divide by math.log(2)."),
+        (nats * math.log(2), "You multiplied by ln 2: a bit is less than a nat, so there are more bits. Divide."),
+        (-right, "The sign is turned: learning makes the right digits likelier, so the gain is after minus before."),
+        (after / math.log(2), "The base is missing: what it knew before was not stored by the adapter. Subtract it."),
+        (-after / math.log(2), "That is what the trained model still lacks. What it gained is after minus before."),
+        (each.mean() / math.log(2), "That is the mean of a digit: bits add up, over every digit and every entry."),
+        (right / len(digits), "Those are the bits of one entry: add up the entries, too."),
+        ((told(trained).exp() - told(base).exp()).sum(), "You subtracted probabilities. Bits are logarithms: log_softmax first."),
+        ((trained - base).gather(-1, digits[..., None]).sum() / math.log(2), "You took the logits as they are. log_softmax(-1) makes them log-probabilities."),
+        ((trained.argmax(-1) == digits).sum(), "You counted the digits that are right. A digit that became likelier counts as well, even if another is still ahead."),
+    ]  # fmt: skip
+    for number, why in wrong:
+        if math.isclose(value, float(number), rel_tol=1e-4, abs_tol=1e-5):
+            return why
+    return (
+        f"Of this book {float(right):.2f} bits were learned; you gave {value:.2f}. log₂ p of each right digit after training, "
+        "minus the same before, all added up."
+    )
+
+
+# ---- 18.2 ----
+
+
+class _Watched(TorchFunctionMode):
+    """Notes the shape of every tensor that is made while it is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for one in made if isinstance(made, tuple) else (made,):
+            if isinstance(one, Tensor):
+                self.shapes.add(tuple(one.shape))
+        return made
+
+
+@exercise(
+    "18.2", "Cut to a smaller rank", difficulty=3, minutes=12, keeps="cut", imports="import torch\nfrom torch import Tensor\n"
+)  # fmt: skip
+def exercise_18_2(cut: Callable[[Tensor, Tensor, int], Any]) -> str | None:
+    d, k, r = 30, 40, 6
+    B, A = _random(d, r, seed=4), _random(r, k, seed=5) * torch.tensor([9.0, 0.2, 4.0, 1.0, 0.5, 2.0])[:, None]
+    whole, parts = B @ A, svd_of_product(B, A)
+    try:
+        with _Watched() as watched:
+            got = answered(cut(B.clone(), A.clone(), 3))
+    except RuntimeError as error:
+        return (
+            f"PyTorch stopped ({first_line(error)}). torch.linalg.qr(B) gives d×r and r×r; for A take A.T, and turn the result "
+            "round again."
+        )
+    if not (isinstance(got, Sequence) and len(got) == 2 and all(isinstance(one, Tensor) for one in got)):
+        return "Return two tensors, B (d×3) and A (3×k)."
+    new_B, new_A = got
+    shapes = tuple(new_B.shape), tuple(new_A.shape)
+    if shapes == ((3, k), (d, 3)):
+        return "You returned A first: B (d×3), then A (3×k)."
+    if shapes != ((d, 3), (3, k)):
+        return f"B should be {d}×3 and A 3×{k}; yours are {shapes[0]} and {shapes[1]}. Keep the first 3 directions of both."
+    product, U, S, Vh = new_B @ new_A, parts.U[:, :3], parts.S[:3], parts.Vh[:3]
+    wrong = [
+        (B[:, :3] @ A[:3], "You kept the first three rows of A and columns of B. They come in no order: turn them into directions by strength first, with an SVD."),
+        (U @ Vh, "S is missing: every direction now counts as 1. Multiply one of the two sides by it, or both by its root."),
+        (U * S**2 @ Vh, "S counts twice: multiply one side by it, or both sides by its root."),
+        (parts.U[:, -3:] * parts.S[-3:] @ parts.Vh[-3:], "Those are the three weakest directions: S falls, so keep the first."),
+    ]  # fmt: skip
+    best = (factors(parts, 3)[0] @ factors(parts, 3)[1]).to(whole)
+    if relative_error(best, product) < 1e-4:
+        if watched.shapes & {(d, k), (k, d)}:
+            return (
+                f"Right, but you made the whole {d}×{k} matrix, and an SVD of that. In a real layer it is 4,096×4,096, and B·A only "
+                "has r directions: QR of B and of Aᵀ, then the SVD of R_B·R_Aᵀ, which is r×r."
+            )
+        return _other_rank(cut, B, A)
+    for value, why in wrong:
+        if relative_error(value, product) < 1e-4:
+            return why
+    return (
+        f"Your B·A is {relative_error(whole, product):.0%} away from the whole, and the best of rank 3 is "
+        f"{relative_error(whole, best):.0%} away. B·A = Q_B·(R_B·R_Aᵀ)·Q_Aᵀ: U of the core belongs to Q_B, Vh to Q_Aᵀ."
+    )
+
+
+def _other_rank(cut: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]], B: Tensor, A: Tensor) -> str | None:
+    for r in (1, 5):
+        best = factors(svd_of_product(B, A), r)
+        new_B, new_A = cut(B.clone(), A.clone(), r)
+        if new_A.shape[0] != r or relative_error(best[0] @ best[1], new_B @ new_A) > 1e-4:
+            return f"Right for rank 3 and wrong for rank {r}: use `r` as given."
+    return None
+
+
+# ---- 18.3 ----
+
+
+@exercise("18.3", "The same scale at another rank", difficulty=2, minutes=6)
+def exercise_18_3(alpha_after: Callable[[float, int, int, bool], Any]) -> str | None:
+    got = answered(alpha_after(32, 64, 16, False))
+    if not isinstance(got, (int, float)):
+        return f"Return a number, the new lora_alpha, and no {type(got).__name__}."
+    wrong = {
+        8.0: None,
+        32.0: "Then the scale α/r would be four times as large, and so would the update: 32/16 in place of 32/64.",
+        128.0: "You divided the wrong way round: at a smaller rank, α is smaller, too.",
+        16.0: "That is the root of the ratio, which is right for rsLoRA alone: its scale is α/√r.",
+        0.5: "That is the scale itself, α/r. The file keeps lora_alpha: multiply by the new rank.",
+    }
+    plain = next((why for value, why in wrong.items() if math.isclose(got, value, rel_tol=1e-6)), "")
+    if plain:
+        return plain
+    if plain == "":
+        return f"For α = 32, cut from rank 64 to 16, the new α is 8; you gave {got:.3g}. α/r must stay 32/64."
+    for before, r, new, rslora in ((16, 8, 1, False), (24, 36, 4, False), (16, 64, 16, True), (24, 36, 4, True)):
+        after = alpha_after(before, r, new, rslora)
+        if not math.isclose(scale(new, after, rslora), scale(r, before, rslora), rel_tol=1e-6):
+            return (
+                "Right for LoRA, wrong for rsLoRA: its scale is α/√r, so α changes by the root of the ratio."
+                if rslora
+                else f"Right for 64 → 16, wrong for {r} → {new}: use the ranks as given."
+            )
+    return None

@@ -1,0 +1,110 @@
+"""What lesson 18 quotes of the recorded phone book: what each way and rank holds, and what is left of rank 64 when it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...adapter import Adapter
+from ...course import record, show
+from ...experiments import capacity, recordings
+from ...experiments.capacity.cells import CUT, ENTRIES, HIGH, RANKS, TUNED_AT, WAYS
+from ...lowrank import factors, svd_of_product
+from . import pictures
+
+Run = Mapping[str, Any]
+
+
+def chosen(runs: Mapping[str, Run]) -> list[Run]:
+    """The runs at their tuned rates: of each way's trials on the tuning book, the best one alone."""
+    trials: dict[tuple[str, int], Run] = {}
+    for run in runs.values():
+        key = run["way"], run["r"]
+        if is_trial(run) and (key not in trials or run["bits"] > trials[key]["bits"]):
+            trials[key] = run
+    return [*trials.values(), *(run for run in runs.values() if not is_trial(run))]
+
+
+def is_trial(run: Run) -> bool:
+    """Whether a run was made to find its way's rate."""
+    return bool(run["entries"] == TUNED_AT and run["blocks"] == 1)
+
+
+def of(runs: Sequence[Run], way: str, r: int, entries: int = ENTRIES[-1], blocks: int = 1) -> list[Run]:
+    """The seeds of one setting."""
+    wanted = {"way": way, "r": r, "entries": entries, "blocks": blocks}
+    return [run for run in runs if all(run[name] == value for name, value in wanted.items())]
+
+
+def replay() -> list[Run]:
+    """The recorded runs, a line each way and rank on the largest book, and their picture; or how to record them."""
+    recording = capacity.recorded()
+    if recording is None:
+        print(f"Not recorded yet. To record it, in pieces if you like: {capacity.COMMAND}")
+        return []
+    runs = chosen(recording["runs"])
+    print(recordings.when(recording))
+    for way in WAYS:
+        for r in RANKS:
+            if there := of(runs, way, r):
+                recall, each = (mean(run[field] for run in there) for field in ("recall", "bits_a_number"))
+                size = f"{there[0]['trained']:>7,} numbers"
+                print(
+                    f"{way:<5} r = {r:<3}{size}: {recall:>4.0%} of {ENTRIES[-1]} said exactly, {each:.2f} bits a number"
+                )
+    show(*pictures.filled(runs))
+    return runs
+
+
+def replay_cut(runs: Sequence[Run]) -> None:
+    """What is left of rank 64 at each rank that it was cut to, beside what was trained at that rank."""
+    high = of(runs, "B·A", HIGH)
+    if not high:
+        print("Rank 64 is not recorded yet.")
+        return
+    trained = {r: mean(run["bits"] for run in low) for r in (*RANKS, CUT) if (low := of(runs, "B·A", r))}
+    cut = {int(r): mean(run["cut"][r]["bits"] for run in high) for r in high[0]["cut"]}
+    show(*pictures.cut(cut, trained, HIGH, mean(run["bits"] for run in high)))
+
+
+def record_live(found: Run) -> None:
+    """What the adapter that was just trained holds."""
+    record("live.exact", found["exact"], "of 32 numbers")
+    record("live.bits", found["bits"], "bits")
+    record("live.bits_a_number", found["bits_a_number"], "bits a number")
+
+
+def best_cut(B: Tensor, A: Tensor, r: int) -> tuple[Tensor, Tensor]:
+    """B and A of the best rank-r approximation of B·A: the course's own solution of 18.2."""
+    return factors(svd_of_product(B, A), r)
+
+
+def energy_kept(adapter: Adapter, cut: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]], r: int) -> float:
+    """The share of ‖ΔW‖², over all layers, that is left when each B·A is cut to rank `r`."""
+    before, after = 0.0, 0.0
+    for layer, A in adapter.A.items():
+        (B, smaller), scaling = cut(adapter.B[layer], A, r), adapter.scaling(layer)
+        before += float((scaling * svd_of_product(adapter.B[layer], A).S).square().sum())
+        after += float((scaling * svd_of_product(B, smaller).S).square().sum())
+    return after / before
+
+
+def record_cut(adapter: Adapter, kept: float) -> None:
+    """What is left of the persona at rank 2, and a picture of every rank."""
+    record("cut.kept", kept, "of ‖ΔW‖², rank 8 cut to 2")
+    squares = [(adapter.scaling(layer) * svd_of_product(adapter.B[layer], A).S) ** 2 for layer, A in adapter.A.items()]
+    by_rank = torch.stack(squares).sum(0).cumsum(0)
+    show(*pictures.kept_by_rank((by_rank / by_rank[-1]).tolist()))
+
+
+def record_held(runs: Sequence[Run]) -> None:
+    """Of each way and rank on the largest book: recall and bits a trained number, means over seeds."""
+    for way, key in zip(WAYS, ("ba", "mask"), strict=True):
+        for r in RANKS:
+            if there := of(runs, way, r):
+                record(f"{key}.{r}.recall", mean(run["recall"] for run in there), "of numbers, recorded")
+                record(f"{key}.{r}.bits", mean(run["bits_a_number"] for run in there), "bits a number, recorded")

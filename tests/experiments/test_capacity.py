@@ -1,0 +1,193 @@
+"""The phone book: entries that nobody can guess, bits that are what they say, and a recording that goes on."""
+
+import math
+
+import pytest
+import torch
+from tiny import AsciiTokenizer, make_tiny_base, make_tiny_model
+
+from lora_lessons import lora, training
+from lora_lessons.experiments import capacity, recordings
+from lora_lessons.experiments.capacity import Cell, book, cells, holding
+
+HOW = training.Settings(steps=60, batch_size=4, learning_rate=2e-2)
+
+
+@pytest.fixture
+def bench():
+    return holding.Bench(make_tiny_base(), entries=8, upper=1, kind="down_proj")
+
+
+def test_names_are_invented_once_and_a_longer_book_begins_as_a_shorter_one():
+    entries = capacity.invented(512)
+    assert len({name for name, _ in entries}) == 512 and entries[:32] == capacity.invented(32)
+    assert all(len(number) == 7 and number.isdigit() for _, number in entries)
+    digits = "".join(number for _, number in entries)
+    assert all(0.08 < digits.count(d) / len(digits) < 0.12 for d in "0123456789")
+
+
+def test_a_digit_is_predicted_at_the_token_before_it():
+    entries = capacity.invented(8)
+    made = book.as_tokens(AsciiTokenizer(), entries)
+    for (name, number), ids, at, digits in zip(entries, made.input_ids, made.at, made.digits, strict=True):
+        text = f"{name}: {number}"
+        assert "".join(map(chr, ids[: len(text)].tolist())) == text
+        assert [chr(ids[place + 1]) for place in at] == list(number)
+        assert digits.tolist() == [int(d) for d in number] and made.ten[digits].equal(ids[at + 1])
+
+
+def test_a_tokenizer_that_joins_digits_is_refused():
+    def in_pairs(texts, add_special_tokens):
+        return {
+            "input_ids": [
+                [ord(a) * 128 + ord(b) for a, b in zip(text[-8::2], text[-7::2], strict=True)] for text in texts
+            ]
+        }
+
+    with pytest.raises(ValueError, match="writes several digits as one token"):
+        book.as_tokens(in_pairs, capacity.invented(3))
+
+
+def test_a_base_cut_in_two_computes_as_the_whole(bench):
+    whole, made = make_tiny_model(), bench.book
+    with torch.no_grad():
+        for n, ids in enumerate(made.input_ids):
+            logits = whole(ids[None]).logits[0, made.at[n]][:, made.ten]
+            assert torch.allclose(bench.logits(torch.tensor([n]))[0], logits, atol=1e-5)
+
+
+def test_bits_are_the_likelihood_that_ten_digits_gained(bench):
+    with torch.no_grad():
+        p = bench.logits(torch.arange(5)).softmax(-1)
+    digits = bench.book.digits[:5]
+    read = bench.read(5)
+    assert read["log2_p"] == pytest.approx(
+        sum(math.log2(p[n, i, d]) for n in range(5) for i, d in enumerate(digits[n])), rel=1e-4
+    )
+    assert read["exact"] == sum(bool(p[n].argmax(-1).equal(digits[n])) for n in range(5))
+    found = holding.held({"log2_p": -100.0, "exact": 0}, {"log2_p": -40.0, "exact": 2}, 5, 30)
+    assert (found["bits"], found["bits_a_number"], found["recall"]) == (60, 2, 0.4)
+    assert pytest.approx(23.25, abs=0.01) == book.BITS
+
+
+@pytest.mark.parametrize("way", cells.WAYS)
+def test_a_run_learns_the_book_and_leaves_the_base_as_it_was(bench, way):
+    before = bench.read(8)
+    found = bench.run(way, 4, 8, 1, HOW)
+    assert found["trained"] == 4 * (32 + 64)
+    assert found["bits"] > 5 and found["base_log2_p"] == before["log2_p"] == bench.read(8)["log2_p"]
+    assert not any(p.requires_grad for p in bench.core.parameters()) and not list(lora.lora_layers(bench.core))
+    assert bench.run(way, 4, 8, 1, HOW)["bits"] == found["bits"]
+
+
+def test_in_more_blocks_more_is_trained():
+    bench = holding.Bench(make_tiny_base(), entries=4, upper=2, kind="down_proj")
+    assert bench.targets(1) == ["layers.0.mlp.down_proj"] and len(bench.targets(2)) == 2
+    short = training.Settings(steps=2, batch_size=4, learning_rate=1e-3)
+    assert bench.run("mask", 2, 4, 2, short)["trained"] == 2 * 2 * (32 + 64)
+
+
+def test_a_cut_holds_less_the_smaller_its_rank_and_at_full_rank_the_same(bench):
+    found = bench.run("B·A", 8, 8, 1, HOW, cuts=(1, 7))
+    assert found["cut"]["1"]["trained"] == 96 and found["cut"]["1"]["bits"] < found["bits"]
+    assert found["cut"]["7"]["bits"] == pytest.approx(found["bits"], rel=0.2)
+    assert found["cut"]["1"]["bits"] < found["cut"]["7"]["bits"] and not list(lora.lora_layers(bench.core))
+
+
+def test_a_mask_moves_its_places_alone_and_its_update_has_more_than_r_directions():
+    torch.manual_seed(0)
+    layer = holding.MaskedLinear(torch.nn.Linear(40, 30), r=1)
+    x = torch.randn(3, 40)
+    assert torch.equal(layer(x), layer.base_layer(x)) and not layer.delta().any()
+    layer.values.data.normal_()
+    assert int((layer.delta() != 0).sum()) == 70 and torch.linalg.matrix_rank(layer.delta()) > 10
+    assert torch.allclose(layer(x), x @ (layer.base_layer.weight + layer.delta()).T + layer.base_layer.bias, atol=1e-5)
+    layer(x).sum().backward()
+    assert layer.values.grad.shape == (70,) and layer.base_layer.weight.grad is None
+
+
+def test_every_cell_is_asked_once():
+    asked = list(capacity.asked())
+    assert len({cell.name for cell in asked}) == len(asked) == 62
+    spans = [cell.blocks * cell.r * (576 + 1536) for cell in asked if cell.r in cells.RANKS]
+    assert (min(spans), max(spans)) == (2_112, 135_168)
+    assert [Cell("B·A", 1, n).steps for n in cells.ENTRIES] == [300, 300, 1024]
+
+
+@pytest.mark.parametrize("best", cells.RATES)
+def test_rates_are_tried_up_and_down_until_both_neighbours_of_the_best_hold_less(best):
+    place, bits = cells.RATES.index, {}
+    while rate := cells.next_rate(bits):
+        bits[rate] = -abs(place(rate) - place(best))
+    assert max(bits, key=bits.get) == best and len(bits) <= 2 + abs(place(best) - place(cells.FIRST_RATE)) + 1
+    assert {rate for rate in cells.RATES if abs(place(rate) - place(best)) == 1} <= set(bits)
+
+
+def test_recording_takes_the_rate_that_held_most_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
+    made, stopped = [], 8
+
+    class Counted:
+        def run(self, way, r, entries, blocks, how, cuts):
+            if len(made) == stopped:
+                raise RuntimeError("stopped")
+            made.append((way, r, entries, how.learning_rate, how.steps, cuts))
+            bits = {1e-2: 9.0, 3e-2: 5.0}.get(how.learning_rate, 1.0)
+            return {"bits": bits, "recall": 0.5, "trained": 3, "seconds": 1.0}
+
+    monkeypatch.setattr(cells, "_bench", Counted)
+    assert capacity.recorded() is None
+    for stopped in (8, 16):  # noqa: B007
+        with pytest.raises(RuntimeError, match="stopped"):
+            capacity.record()
+    assert [one[3] for one in made[:4]] == [3e-2, 1e-1, 1e-2, 3e-3]
+    assert made[4] == ("B·A", 1, 512, 1e-2, 1024, ())
+    kept = capacity.recorded()
+    assert list(kept["runs"])[4] == "B·A, r = 1, N = 512, blocks = 1, seed 0" and len(kept["runs"]) == 16
+    monkeypatch.setattr(cells, "EPOCHS", 7)
+    stopped = 17
+    with pytest.raises(RuntimeError, match="stopped"):
+        capacity.record()
+    assert len(capacity.recorded()["runs"]) == 1
+
+
+def test_training_high_is_cut_and_nothing_else():
+    asked = {}
+
+    class Listens:
+        def run(self, way, r, entries, blocks, how, cuts):
+            asked[way, r] = cuts
+            return {"bits": 1.0, "recall": 0.5, "trained": 3, "seconds": 1.0}
+
+    for way, r in (("B·A", 64), ("B·A", 8), ("mask", 16)):
+        cells._one(Cell(way, r, 128), 1e-3, Listens)
+    assert asked == {("B·A", 64): cells.CUTS, ("B·A", 8): (), ("mask", 16): ()}
+
+
+def test_a_mask_is_pefts_shira():
+    """The same count of numbers, and on PEFT's places the same output and gradient."""
+    import peft
+
+    x = torch.randint(128, (2, 9), generator=torch.Generator().manual_seed(0))
+    config = peft.ShiraConfig(r=2, target_modules=["down_proj"], random_seed=3)
+    theirs = peft.get_peft_model(make_tiny_model(), config)
+    ours = make_tiny_model()
+    lora.replace_layers(
+        ours, lora.resolve_targets(ours, ["down_proj"]), lambda _, layer: holding.MaskedLinear(layer, 2)
+    )
+    pairs = [
+        (theirs.base_model.model.get_submodule(name), layer)
+        for name, layer in ours.named_modules()
+        if isinstance(layer, holding.MaskedLinear)
+    ]
+    for their, our in pairs:
+        rows, columns = their.shira_indices["default"].long()
+        assert len(rows) == len(our.places) == 2 * (32 + 64)
+        our.places.copy_(rows * 64 + columns)
+        drawn = torch.randn(len(rows), generator=torch.Generator().manual_seed(1))
+        their.shira_weight["default"].data, our.values.data = drawn.clone(), drawn / our.SCALING
+    for model in (theirs, ours):
+        model(x, labels=x).loss.backward()
+    assert torch.allclose(theirs(x).logits, ours(x).logits, atol=1e-5)
+    for their, our in pairs:
+        assert torch.allclose(our.SCALING * their.shira_weight["default"].grad, our.values.grad, rtol=1e-4, atol=1e-5)

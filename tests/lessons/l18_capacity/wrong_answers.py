@@ -1,0 +1,62 @@
+"""Plausible wrong answers to lesson 18's exercises, each with a piece of the sentence that must name it."""
+
+BITS = """def bits_learned(base, trained, digits):
+    before, after = (
+        logits.log_softmax(-1).gather(-1, digits[..., None]).sum() for logits in (base, trained)
+    )
+    return (after - before) / math.log(2)
+"""
+CUT = """def cut(B, A, r):
+    Q_B, R_B = torch.linalg.qr(B)
+    Q_A, R_A = torch.linalg.qr(A.T)
+    U, S, Vh = torch.linalg.svd(R_B @ R_A.T)
+    return Q_B @ U[:, :r] * S[:r], Vh[:r] @ Q_A.T
+"""
+ALPHA = """def alpha_after(lora_alpha, r, new_r, use_rslora):
+    ratio = new_r / r
+    return lora_alpha * (math.sqrt(ratio) if use_rslora else ratio)
+"""
+
+WRONG = {
+    "18.1": [
+        (BITS.replace(" / math.log(2)", ""), "Those are nats"),
+        (BITS.replace("/ math", "* math"), "You multiplied by ln 2"),
+        (BITS.replace("after - before", "before - after"), "The sign is turned"),
+        (BITS.replace("after - before", "after"), "The base is missing"),
+        (BITS.replace("after - before", "-after"), "still lacks"),
+        (BITS.replace(".sum()", ".mean()"), "the mean of a digit"),
+        (BITS.replace("math.log(2)", "math.log(2) / len(digits)"), "the bits of one entry"),
+        (BITS.replace("log_softmax", "softmax").replace(" / math.log(2)", ""), "You subtracted probabilities"),
+        (BITS.replace(".log_softmax(-1)", ""), "the logits as they are"),
+        ("def bits_learned(base, trained, digits):\n    return (trained.argmax(-1) == digits).sum()\n", "You counted"),
+        (BITS.replace(".sum()", ".sum(1)"), "one number for the whole book"),
+        (BITS.replace("digits[..., None]", "digits"), "a last dimension"),
+    ],
+    "18.2": [
+        ("def cut(B, A, r):\n    return B[:, :r], A[:r]\n", "They come in no order"),
+        (CUT.replace(" * S[:r]", ""), "S is missing"),
+        (CUT.replace("Vh[:r] @", "S[:r, None] * Vh[:r] @"), "S counts twice"),
+        (CUT.replace("[:, :r]", "[:, -r:]").replace("[:r]", "[-r:]"), "the three weakest"),
+        (CUT.replace("R_B @ R_A.T", "R_A @ R_B.T"), "U of the core belongs to Q_B"),
+        (
+            "def cut(B, A, r):\n    U, S, Vh = torch.linalg.svd(B @ A, full_matrices=False)\n"
+            "    return U[:, :r] * S[:r], Vh[:r]\n",
+            "Right, but you made the whole",
+        ),
+        (CUT.replace("return Q_B @ U[:, :r] * S[:r], Vh[:r] @ Q_A.T", "return Vh[:r] @ Q_A.T, Q_B @ U[:, :r] * S[:r]"), "A first"),
+        (CUT.replace(":r", ":3"), "use `r` as given"),
+        (CUT.replace("qr(A.T)", "qr(A)"), "for A take A.T"),
+        (CUT.replace("[:, :r]", "").replace("[:r]", ""), "Keep the first 3 directions"),
+        ("def cut(B, A, r):\n    return B @ A\n", "Return two tensors"),
+    ],
+    "18.3": [
+        (ALPHA.replace("lora_alpha * (math.sqrt(ratio) if use_rslora else ratio)", "lora_alpha"), "four times as large"),
+        (ALPHA.replace("new_r / r", "r / new_r"), "the wrong way round"),
+        (ALPHA.replace(" if use_rslora else ratio", ""), "right for rsLoRA alone"),
+        (ALPHA.replace("(math.sqrt(ratio) if use_rslora else ratio)", "ratio"), "wrong for rsLoRA"),
+        (ALPHA.replace("lora_alpha * (math.sqrt(ratio) if use_rslora else ratio)", "lora_alpha / r"), "the scale itself"),
+        (ALPHA.replace("new_r / r", "16 / 64"), "use the ranks as given"),
+        (ALPHA.replace("lora_alpha * ", "7 * "), "the new α is 8"),
+        (ALPHA.replace("return ", "return str(").replace("ratio)\n", "ratio))\n"), "and no str"),
+    ],
+}  # fmt: skip

@@ -108,10 +108,11 @@ def test_a_mask_moves_its_places_alone_and_its_update_has_more_than_r_directions
 
 def test_every_cell_is_asked_once():
     asked = list(capacity.asked())
-    assert len({cell.name for cell in asked}) == len(asked) == 62
+    assert len({cell.name for cell in asked}) == len(asked) == 64
     spans = [cell.blocks * cell.r * (576 + 1536) for cell in asked if cell.r in cells.RANKS]
     assert (min(spans), max(spans)) == (2_112, 135_168)
     assert [Cell("B·A", 1, n).steps for n in cells.ENTRIES] == [300, 300, 1024]
+    assert Cell("B·A", 1, 512, longer=4).steps == 4096
 
 
 @pytest.mark.parametrize("best", cells.RATES)

@@ -20,6 +20,7 @@ HIGH, CUT, CUTS = 64, 8, (1, 2, 4, 8, 16)  # trained high and cut, beside what w
 # The ladder of rates, and where the search begins.
 TUNED_AT, RATES, FIRST_RATE = 128, (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 9e-1), 3e-2
 BATCH, EPOCHS, LEAST = 32, 64, 300  # every entry is seen EPOCHS times, in LEAST steps or more
+LONGER = 4
 
 
 class Cell(NamedTuple):
@@ -31,17 +32,19 @@ class Cell(NamedTuple):
     blocks: int = 1
     seed: int = 0
     rate: float | None = None
+    longer: int = 1  # so many times as many steps
 
     @property
     def name(self) -> str:
         """What it is called in the recording."""
         last = f"rate {self.rate:g}" if self.rate else f"seed {self.seed}"
-        return f"{self.way}, r = {self.r}, N = {self.entries}, blocks = {self.blocks}, {last}"
+        times = f", {self.longer} times as long" if self.longer > 1 else ""
+        return f"{self.way}, r = {self.r}, N = {self.entries}, blocks = {self.blocks}, {last}{times}"
 
     @property
     def steps(self) -> int:
         """How many steps it is trained for."""
-        return max(LEAST, EPOCHS * self.entries // BATCH)
+        return self.longer * max(LEAST, EPOCHS * self.entries // BATCH)
 
     def how(self, rate: float) -> training.Settings:
         """Its settings in the words of the lessons' trainings."""
@@ -78,13 +81,15 @@ def asked() -> Iterator[Cell]:
     # trained high and cut, or trained low?
     yield from (Cell("B·A", r, largest) for r in (HIGH, CUT))
     yield from (Cell("mask", r, smallest) for r in RANKS)
-    for entries in (largest, TUNED_AT, smallest):
-        for way in WAYS:
-            yield from (Cell(way, r, entries, UPPER) for r in RANKS)
+    # is a rank full, or is it only slow?
+    yield from (Cell("B·A", r, largest, longer=LONGER) for r in (RANKS[2], RANKS[0]))
     for seed in SEEDS[1:]:
         for way in WAYS:
             yield from (Cell(way, r, largest, seed=seed) for r in RANKS)
         yield from (Cell("B·A", r, largest, seed=seed) for r in (HIGH, CUT))
+    for entries in (largest, TUNED_AT, smallest):
+        for way in WAYS:
+            yield from (Cell(way, r, entries, UPPER) for r in RANKS)
 
 
 def tried(way: str, r: int, runs: Mapping[str, Mapping[str, Any]]) -> dict[float, float]:

@@ -34,10 +34,12 @@ def is_trial(run: Run) -> bool:
     return bool(run["entries"] == TUNED_AT and run["blocks"] == 1)
 
 
-def of(runs: Sequence[Run], way: str, r: int, entries: int = ENTRIES[-1], blocks: int = 1) -> list[Run]:
+def of(
+    runs: Sequence[Run], way: str, r: int, entries: int = ENTRIES[-1], blocks: int = 1, longer: int = 1
+) -> list[Run]:
     """The seeds of one setting."""
-    wanted = {"way": way, "r": r, "entries": entries, "blocks": blocks}
-    return [run for run in runs if all(run[name] == value for name, value in wanted.items())]
+    wanted = {"way": way, "r": r, "entries": entries, "blocks": blocks, "longer": longer}
+    return [run for run in runs if all(run.get(name, 1) == value for name, value in wanted.items())]
 
 
 def replay() -> list[Run]:

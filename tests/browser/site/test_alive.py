@@ -107,6 +107,21 @@ def test_a_question_is_answered_without_the_adapter_and_at_the_scale_of_its_slid
     assert page.evaluate(CALLS, "compat") == [{"call": "compat", "other": None}], "no browser is sent elsewhere"
 
 
+def test_one_slider_goes_through_the_ranks_of_an_adapter_that_are_all_fetched_at_once(come):
+    visitor, alive = come("ladder.html")
+    page = visitor.page
+    woken(alive)
+    page.on("request", lambda one: pytest.fail(one.url))
+    assert answers(alive)[1].endswith("[0: 0] [1: 0] [2: 0] [3: 1]"), "it begins with the adapter that is whole"
+    slider = alive.get_by_role("slider", name="rank")
+    assert slider.get_attribute("aria-valuetext") == "0" and alive.get_by_role("slider").count() == 1
+    slider.press("Home")
+    expect(alive.locator(".alive-answers p").last).to_contain_text("[0: 1] [1: 0] [2: 0] [3: 0]")
+    rested(alive)
+    assert slider.get_attribute("aria-valuetext") == "4" and alive.get_by_text("Rank 4, 0.0 MB").is_visible()
+    assert len(page.evaluate(CALLS, "load")) == 1 and not alive.locator("input[type=file]").count()
+
+
 def test_an_answer_that_was_cut_says_so_and_an_empty_question_is_not_asked(come):
     visitor, alive = come()
     woken(alive)

@@ -167,6 +167,25 @@ def test_the_lessons_fetch_another_adapter_and_it_answers(browser, alive, screen
     assert visitor.faults == []
 
 
+def test_lesson_18_goes_through_the_ranks(browser, alive, screenshots):
+    visitor = Visitor(browser, alive, DESKTOP, dark=False)
+    visitor.go("lessons/18_capacity.html")
+    heard = Heard(visitor)
+    bare, whole = heard.wake()
+    heard.tell("four ranks fetched, and two answers")
+    slider, said = heard.root.get_by_role("slider", name="rank"), {8: whole}
+    for _ in range(3):
+        slider.press("ArrowLeft")
+        heard.rest()
+        said[int(slider.get_attribute("aria-valuetext"))] = heard.answers()[1]
+    heard.tell("three smaller ranks")
+    heard.root.screenshot(path=screenshots / "alive_18_capacity.png")
+    print(f"base: {bare}", *(f"rank {r}: {answer}" for r, answer in said.items()), sep="\n")
+    assert list(said) == [8, 4, 2, 1] and whole.endswith(CLOSING) and len({bare, *said.values()}) > 3
+    visitor.context.close()
+    assert visitor.faults == []
+
+
 def test_firefox_runs_it_as_well(alive, screenshots, tmp_path):
     with a_firefox(tmp_path) as firefox:
         if firefox is None:

@@ -21,7 +21,10 @@ from workshop.site.alive import doors, library, supply
 
 SUPPLY = supply.Supply(
     {"file": "base-1.gguf", "bytes": 91_700_000, "name": "A-Base"},
-    {name: {"file": f"{name}-1.gguf", "bytes": 9_800_000} for name in shipped_adapters.ABOUT},
+    {
+        name: {"file": f"{name}-1.gguf", "bytes": 9_800_000}
+        for name in (*shipped_adapters.ABOUT, *map(supply.cut_to, supply.CUT_TO))
+    },
     {"file": library.WASM, "bytes": 10_200_000},
     {"file": library.SCRIPT, "bytes": 200_000},
 )
@@ -130,7 +133,7 @@ def test_every_door_stands_after_a_cell_of_its_lesson():
         before = [cell.id for cell in notebook.cells]
         after = [cell.id for cell in doors.placed(notebook, place, SUPPLY).cells]
         assert after[after.index(door.after) + 1] == "alive" and [one for one in after if one != "alive"] == before
-        assert {*door.adapters} <= {*shipped_adapters.shipped()}
+        assert {*door.adapters} <= {*shipped_adapters.shipped(), *map(supply.cut_to, supply.CUT_TO)}
 
 
 def test_lesson_10_leads_to_the_two_files_that_llama_cpp_loads():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..finishing import one_line
 from ..number_pages import up
-from .supply import Supply
+from .supply import CUT_TO, WICK, Supply, cut_to
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -18,12 +18,21 @@ LINE = 50_000_000  # bits a second, of the line that the button's time is said f
 
 
 class Door(NamedTuple):
-    """A live model on a page: its adapters, the first of which is there at once; its words; the cell that it follows; its sliders' ends."""
+    """A live model on a page: its adapters, the first of which is there at once; its words; the cell that it follows; its sliders' ends.
+
+    Where it is a `ladder`, its adapters are one adapter at several ranks: all are there at once, and one slider goes through them.
+    """
 
     adapters: tuple[str, ...]
     words: str
     after: str = ""
     scales: tuple[float, float] = (0, 1)
+    ladder: bool = False
+
+    @property
+    def at_once(self) -> tuple[str, ...]:
+        """The adapters that are fetched when the model is woken."""
+        return self.adapters if self.ladder else self.adapters[:1]
 
 
 _VOICE = """<b>Ask it yourself.</b> Your browser can run the model, too: {name} in 4 bits, with WICK's adapter beside it.
@@ -51,6 +60,13 @@ DOORS = {
         own file, {each} MB in 32 bits: move a slider, and see how long it takes to come.""",
         after="16many040",
     ),
+    "18_capacity": Door(
+        (*map(cut_to, CUT_TO), WICK),
+        """<b>Cut it live.</b> WICK's adapter at rank 8, and the same adapter cut to 4, 2 and 1 without training again. Move the
+        slider, and hear how much of the voice an eighth of the file still has.""",
+        after="c18realp",
+        ladder=True,
+    ),
 }
 
 
@@ -71,13 +87,13 @@ def placed(notebook: NotebookNode, place: str, supply: Supply) -> NotebookNode:
 def markup(door: Door, supply: Supply, way_up: str = "") -> str:
     """The door as HTML for a page from which the site's root is `way_up`."""
     here = f"{way_up}{PLACE}/"
-    bytes_ = supply.bytes(door.adapters[0])
+    bytes_ = supply.bytes(*door.at_once)
     files = {"base": supply.base["file"], **{name: one["file"] for name, one in supply.adapters.items()}}
     each = f"{supply.adapters[door.adapters[0]]['bytes'] / 1e6:.1f}"
     words = door.words.format(name=supply.base["name"], up=here, each=each, **files)
     return one_line(
         f'<div class="alive" role="group" aria-label="live model" data-adapters="{" ".join(door.adapters)}" '
-        f'data-scales="{door.scales[0]:g} {door.scales[1]:g}" '
+        f'data-scales="{door.scales[0]:g} {door.scales[1]:g}"{" data-ladder" if door.ladder else ""} '
         f'data-base="{html.escape(supply.base["file"])}"><p>{words}</p>'
         f'<div class="alive-door"><button type="button" hidden>Wake the model: {bytes_ / 1e6:.0f} MB, once</button> '
         f"<span>About {bytes_ * 8 / LINE:.0f} seconds on a line of 50 Mbit/s. What you ask stays in your browser.</span>"

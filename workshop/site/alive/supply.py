@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lora_lessons import models, tasks
-from lora_lessons.adapter import read_adapter
+from lora_lessons.adapter import Adapter, read_adapter
 from lora_lessons.course.page_half import SHARED
 from lora_lessons.experiments import shipped_adapters
 from lora_lessons.files import scratch, write_text
 from lora_lessons.models.embedded import EMBEDDED_NAME
 from lora_lessons.sums import sha256
-from lora_lessons.tools.export import gguf
+from lora_lessons.tools.export import gguf, rank
 
 from . import library
 
 PAGE = Path(__file__).with_name("page")
 LIST = "list.json"
 KIND = "Q4_0"
+WICK = "persona"
+CUT_TO = (1, 2, 4)  # WICK's adapter is there at these ranks, too
 # What the page asks before its visitor does. WICK's question is one whose answer has his voice at half the scale, too, and
 # whose answer without him does not repeat itself; the others' are held out from training.
 WICKS = "How can I sleep better?"
@@ -58,11 +60,23 @@ def furnish(folder: Path, progress: Callable[[str], Any] = print) -> Supply:
         whole = gguf.write_base(source, made / "whole.gguf")
         base = _kept(gguf.quantize(whole, made / f"{source.folder.name}-{KIND}.gguf", KIND), folder)
         adapters = {
-            task: _kept(gguf.write_adapter(read_adapter(place), source, made / f"{task}-lora.gguf"), folder)
-            | {"about": shipped_adapters.ABOUT[task], "question": _question(task)}
-            for task, place in shipped_adapters.shipped().items()
+            name: _kept(gguf.write_adapter(adapter, source, made / f"{name}-lora.gguf"), folder)
+            | {"about": shipped_adapters.ABOUT[task], "question": _question(task), "rank": adapter.r}
+            for name, (task, adapter) in _offered().items()
         }
     return listed(folder, base, adapters)
+
+
+def cut_to(r: int) -> str:
+    """The name of WICK's adapter where it is cut to rank `r`."""
+    return f"{WICK}-r{r}"
+
+
+def _offered() -> dict[str, tuple[str, Adapter]]:
+    """The course's adapters, and WICK's at each smaller rank, by name: (task, adapter)."""
+    whole = {task: (task, read_adapter(place)) for task, place in shipped_adapters.shipped().items()}
+    _, wick = whole[WICK]
+    return whole | {cut_to(r): (WICK, rank.cut(wick, r).adapter) for r in CUT_TO}
 
 
 def listed(folder: Path, base: dict[str, Any], adapters: dict[str, dict[str, Any]]) -> Supply:
@@ -90,6 +104,6 @@ def _kept(file: Path, folder: Path) -> dict[str, Any]:
 
 
 def _question(task: str) -> str:
-    if task == "persona":
+    if task == WICK:
         return WICKS
     return str(tasks.load_task(task).held_out[0]["messages"][-2]["content"])

@@ -17,7 +17,7 @@ export async function wake(holder, here, bedtime) {
   const list = await (await fetch(`${here}list.json`, { cache: "no-cache" })).json();
   const files = [list.base, list.wasm, ...Object.values(list.adapters)];
   await tidy(files.map(({ file }) => here + file));
-  const offered = holder.dataset.adapters.split(" "), first = offered[0];
+  const offered = holder.dataset.adapters.split(" "), first = "ladder" in holder.dataset ? offered : offered.slice(0, 1);
 
   const cancel = new AbortController(), bar = element("progress", { "aria-label": "what has been fetched" });
   const stop = element("button", { type: "button" }, "Cancel");
@@ -26,23 +26,24 @@ export async function wake(holder, here, bedtime) {
   const waiting = element("div", { class: "alive-waiting" }, bar, stop);
   door.append(waiting);
   try {
-    const wanted = [list.base, list.wasm, list.adapters[first]];
-    const [base, wasm, adapter] = await several(here, wanted, (come, all) => {
+    const wanted = [list.base, list.wasm, ...first.map((name) => list.adapters[name])];
+    const [base, wasm, ...blobs] = await several(here, wanted, (come, all) => {
       Object.assign(bar, { max: all, value: come });
       status.textContent = `Fetching: ${megabytes(come)} of ${megabytes(all)} MB`;
     }, cancel.signal);
     stop.hidden = true;
     status.textContent = "It is waking …";
     const engine = new Engine(wasm), about = await read(base, list.base.file);
+    const adapters = Object.fromEntries(first.map((name, n) => [name, blobs[n]]));
     try {
-      await engine.load(base, { [first]: adapter });
+      await engine.load(base, adapters);
     } catch (error) {
       console.error(error);
       engine.leave();
       return bedtime(UNSTARTED);
     }
     door.hidden = true;
-    talk({ holder, here, list, offered, base, about, engine, adapters: { [first]: adapter }, bedtime });
+    talk({ holder, here, list, offered, base, about, engine, adapters, bedtime });
   } catch (error) {
     if (error.name !== "AbortError") throw error;
     bedtime("Cancelled. Nothing is fetched until you press the button again.");
@@ -61,7 +62,7 @@ async function several(here, files, heard, signal) { // all at once, their bytes
 }
 
 function talk({ holder, here, list, offered, base, about, engine, adapters, bedtime }) {
-  const [least, most] = holder.dataset.scales.split(" ");
+  const [least, most] = holder.dataset.scales.split(" "), ladder = "ladder" in holder.dataset;
   const rows = new Map(), known = new Map(); // adapters by name; whole answers by what was asked
   let running = null, latest = 0, line = Promise.resolve(), resting = 0;
 
@@ -78,37 +79,48 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     element("p", {}, "Choose a .gguf that “lora-lessons export gguf” wrote, or drop it anywhere here. It is read in this browser and sent nowhere, and neither is what you ask."));
   const gone = element("button", { type: "button" }, "Forget the model");
   const keep = element("p", { class: "alive-keep" }, "This browser keeps what was fetched, so that it need not be fetched again. ", gone);
-  const root = element("div", { class: "alive-talk" }, form, sliders, answers, status, drop, keep);
+  const root = element("div", { class: "alive-talk" }, form, sliders, answers, status, ...(ladder ? [] : [drop]), keep);
   const say = (words) => { status.textContent = words; };
   field.value = list.adapters[offered[0]].question;
   holder.append(root);
 
-  function row(name, of, value, cost = "") {
-    const range = element("input", { type: "range", min: least, max: most, step: STEP, "aria-label": `scale of ${name}` }), shown = element("span", { class: "alive-scale", "aria-hidden": "true" });
+  function slider(name, min, max, step, value, words, moved) {
+    const range = element("input", { type: "range", min, max, step, "aria-label": name }), shown = element("span", { class: "alive-scale", "aria-hidden": "true" });
     const draw = () => {
-      shown.textContent = Number(range.value).toFixed(2);
+      shown.textContent = words(Number(range.value));
       range.setAttribute("aria-valuetext", shown.textContent);
     };
     range.value = value;
     range.addEventListener("input", () => {
       draw();
       clearTimeout(resting);
-      resting = setTimeout(() => moved(name), REST);
+      resting = setTimeout(moved, REST);
     });
+    draw();
+    return { range, shown, draw };
+  }
+  function row(name, of, value, cost = "") {
+    const { range, shown, draw } = slider(`scale of ${name}`, least, most, STEP, value, (scale) => scale.toFixed(2), () => moved(name));
     const note = element("small", {}, cost);
     const label = element("label", {}, element("span", {}, element("b", {}, name), `: ${of} `, note), range, shown);
     sliders.append(label);
     rows.set(name, { label, note, range, draw });
-    draw();
   }
-  for (const name of offered) {
+  function climb() { // one adapter at several ranks
+    const { range, shown } = slider("rank", 0, offered.length - 1, 1, offered.length - 1, (n) => list.adapters[offered[n]].rank, () => next());
+    const { about: of } = list.adapters[offered[0]];
+    sliders.append(element("label", {}, element("span", {}, element("b", {}, "rank"), `: ${of}`), range, shown));
+    return () => ({ [offered[range.value]]: 1 });
+  }
+  const mixed = () => Object.fromEntries([...rows].map(([name, { range }]) => [name, Number(range.value)]).filter(([, scale]) => scale));
+  const chosen = ladder ? climb() : mixed;
+  if (!ladder) for (const name of offered) {
     const { about: of, bytes } = list.adapters[name];
     if (adapters[name]) row(name, of, 1);
     else row(name, of, 0, `(${megabytes(bytes)} MB, fetched when you move it)`);
   }
 
   // ---- what is asked: one thing at a time, the latest ----
-  const chosen = () => Object.fromEntries([...rows].map(([name, { range }]) => [name, Number(range.value)]).filter(([, scale]) => scale));
   const samples = new Set(Object.values(list.adapters).map(({ question }) => question));
 
   function moved(name) { // an adapter alone shows best at what it has learned, unless the visitor has a question
@@ -137,8 +149,7 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     answers.setAttribute("aria-busy", true);
     try {
       await here_with(Object.keys(scales).filter((name) => !adapters[name]), signal);
-      const mix = Object.entries(scales).map(([name, scale]) => `${scale} × ${name}`).join(" + ").replaceAll("+ -", "− ");
-      columns[1].title.textContent = mix || "No adapter: every slider is at 0";
+      columns[1].title.textContent = title(scales) || "No adapter: every slider is at 0";
       for (const { text } of columns) text.textContent = "";
       await written(columns[1], question, scales, signal);
       await written(columns[0], question, {}, signal);
@@ -148,6 +159,10 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
       answers.setAttribute("aria-busy", false); // a screen reader reads both answers now that they are whole
     }
   }
+
+  const title = (scales) => Object.entries(scales).map(ladder
+    ? ([name]) => `Rank ${list.adapters[name].rank}, ${megabytes(list.adapters[name].bytes)} MB`
+    : ([name, scale]) => `${scale} × ${name}`).join(" + ").replaceAll("+ -", "− ");
 
   async function written({ text }, question, scales, signal) {
     const key = JSON.stringify([question, Object.entries(scales).sort()]);

@@ -1,6 +1,7 @@
 """The phone book: entries that nobody can guess, bits that are what they say, and a recording that goes on."""
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -65,17 +66,20 @@ def test_bits_are_the_likelihood_that_ten_digits_gained(bench):
         sum(math.log2(p[n, i, d]) for n in range(5) for i, d in enumerate(digits[n])), rel=1e-4
     )
     assert read["exact"] == sum(bool(p[n].argmax(-1).equal(digits[n])) for n in range(5))
-    found = holding.held({"log2_p": -100.0, "exact": 0}, {"log2_p": -40.0, "exact": 2}, 5, 30)
-    assert (found["bits"], found["bits_a_number"], found["recall"]) == (60, 2, 0.4)
+    blind = {"log2_p": 5 * 7 * math.log2(0.1), "exact": 2}
+    assert holding.beyond_chance(blind, 5) == pytest.approx(0), "who knows nothing has stored nothing"
+    found = holding.held(blind | {"log2_p": blind["log2_p"] + 60}, 5, 30)
+    assert (found["bits"], found["bits_a_number"], found["recall"]) == (pytest.approx(60), pytest.approx(2), 0.4)
     assert pytest.approx(23.25, abs=0.01) == book.BITS
 
 
 @pytest.mark.parametrize("way", cells.WAYS)
 def test_a_run_learns_the_book_and_leaves_the_base_as_it_was(bench, way):
-    before = bench.read(8)
+    before = holding.beyond_chance(bench.read(8), 8)
     found = bench.run(way, 4, 8, 1, HOW)
     assert found["trained"] == 4 * (32 + 64)
-    assert found["bits"] > 5 and found["base_log2_p"] == before["log2_p"] == bench.read(8)["log2_p"]
+    assert found["bits"] > found["before"] + 5 and found["before"] == before
+    assert holding.beyond_chance(bench.read(8), 8) == before
     assert not any(p.requires_grad for p in bench.core.parameters()) and not list(lora.lora_layers(bench.core))
     assert bench.run(way, 4, 8, 1, HOW)["bits"] == found["bits"]
 
@@ -120,33 +124,37 @@ def test_rates_are_tried_up_and_down_until_both_neighbours_of_the_best_hold_less
     place, bits = cells.RATES.index, {}
     while rate := cells.next_rate(bits):
         bits[rate] = -abs(place(rate) - place(best))
-    assert max(bits, key=bits.get) == best and len(bits) <= 2 + abs(place(best) - place(cells.FIRST_RATE)) + 1
+    assert cells.best_rate(bits) == best and len(bits) <= 2 + abs(place(best) - place(cells.FIRST_RATE)) + 1
     assert {rate for rate in cells.RATES if abs(place(rate) - place(best)) == 1} <= set(bits)
 
 
-def test_recording_takes_the_rate_that_held_most_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
-    made, stopped = [], 8
+    made, stopped = [], 9
 
     class Counted:
         def run(self, way, r, entries, blocks, how, cuts):
             if len(made) == stopped:
                 raise RuntimeError("stopped")
-            made.append((way, r, entries, how.learning_rate, how.steps, cuts))
-            bits = {1e-2: 9.0, 3e-2: 5.0}.get(how.learning_rate, 1.0)
-            return {"bits": bits, "recall": 0.5, "trained": 3, "seconds": 1.0}
+            made.append((r, entries, how.learning_rate, how.steps, blocks, how.seed))
+            best = 3e-3 if entries == 512 else 1e-2
+            away = abs(math.log10(how.learning_rate / best))
+            return {"bits": -away, "recall": 0.5, "trained": 3, "seconds": 1.0, "rate": how.learning_rate}
 
     monkeypatch.setattr(cells, "_bench", Counted)
     assert capacity.recorded() is None
-    for stopped in (8, 16):  # noqa: B007
-        with pytest.raises(RuntimeError, match="stopped"):
+    for stopped in (9, 1000):
+        with pytest.raises(RuntimeError, match="stopped") if stopped == 9 else nullcontext():
             capacity.record()
-    assert [one[3] for one in made[:4]] == [3e-2, 1e-1, 1e-2, 3e-3]
-    assert made[4] == ("B·A", 1, 512, 1e-2, 1024, ())
+    assert [one[2] for one in made[:4]] == [3e-2, 1e-1, 1e-2, 3e-3], "rank 1 on the book that rates are found on"
+    assert [one[1:4] for one in made[4:7]] == [(512, 1e-2, 1024), (512, 3e-3, 1024), (512, 1e-3, 1024)], "lower alone"
+    assert {one[2] for one in made if one[1] == 32} == {1e-2}
+    assert {one[2] for one in made if one[5]} == {3e-3}, "other seeds are trained at the rate of the first"
     kept = capacity.recorded()
-    assert list(kept["runs"])[4] == "B·A, r = 1, N = 512, blocks = 1, seed 0" and len(kept["runs"]) == 16
+    assert list(kept["runs"])[4] == "B·A, r = 1, N = 512, blocks = 1, rate 0.01" and len(kept["runs"]) == len(made)
     monkeypatch.setattr(cells, "EPOCHS", 7)
-    stopped = 17
+    made.clear()
+    stopped = 1
     with pytest.raises(RuntimeError, match="stopped"):
         capacity.record()
     assert len(capacity.recorded()["runs"]) == 1

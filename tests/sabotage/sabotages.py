@@ -2615,6 +2615,12 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "lora_lessons/experiments/capacity/holding.py",
         (
+            "what a blind guesser knows counts as stored",
+            'return read["log2_p"] + entries * BITS',
+            'return read["log2_p"] + 2 * entries * BITS',
+            "experiments/test_capacity.py::test_bits_are_the_likelihood_that_ten_digits_gained",
+        ),
+        (
             "bits that are held are counted in nats",
             "likelihood += float(said.sum()) / math.log(2)",
             "likelihood += float(said.sum())",
@@ -2636,10 +2642,16 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "lora_lessons/experiments/capacity/cells.py",
         (
+            "a larger book is learned at the small one's rate",
+            "rate = search(alone, found, (-1,) if cell.entries > TUNED_AT else ())",
+            "rate = search(alone, found, ())",
+            "experiments/test_capacity.py::test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped",
+        ),
+        (
             "a phone book is learned at the rate that held least",
-            "return max(RATES, key=",
-            "return min(RATES, key=",
-            "experiments/test_capacity.py::test_recording_takes_the_rate_that_held_most_and_goes_on_where_it_was_stopped",
+            "return max(bits, key=bits.__getitem__)",
+            "return min(bits, key=bits.__getitem__)",
+            "experiments/test_capacity.py::test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped",
         ),
     ),
     *_in(
@@ -3006,6 +3018,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "workshop/site/alive/doors.py",
+        (
+            "a door with several ranks says what one of them weighs",
+            "return self.adapters if self.ladder else self.adapters[:1]",
+            "return self.adapters[:1]",
+            "in_workshop/site/test_alive.py::test_where_one_adapter_comes_at_several_ranks_the_button_counts_them_all",
+        ),
+    ),
+    *_in(
         "workshop/site/alive/page/gguf.js",
         (
             "an adapter of another base goes to llama.cpp in the page",
@@ -3031,6 +3052,12 @@ SABOTAGES: list[Sabotage] = [
     ),
     *_in(
         "workshop/site/alive/page/talk.js",
+        (
+            "every step of the slider has the smallest rank",
+            "return () => ({ [offered[range.value]]: 1 });",
+            "return () => ({ [offered[0]]: 1 });",
+            "browser/site/test_alive.py::test_one_slider_goes_through_the_ranks_of_an_adapter_that_are_all_fetched_at_once",
+        ),
         (
             "the model runs on when its page is left",
             "    running?.abort();\n    engine.leave();\n",

@@ -5,6 +5,7 @@ and in which order. `python -m lora_lessons.experiments.capacity --record` write
 run by run, and goes on where it was stopped.
 """
 
+from .book import BITS as BITS
 from .book import Entry as Entry
 from .book import invented as invented
 from .cells import COMMAND as COMMAND

@@ -1,4 +1,7 @@
-"""What is asked of the phone book, what tells most first; before a way's first run its learning rate is found."""
+"""What is asked of the phone book, what tells most first; before a way's first run its learning rate is found.
+
+It is found on a book of TUNED_AT entries. A larger book is learned in more steps, so there lower rates are tried, too.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ LONGER = 4
 
 
 class Cell(NamedTuple):
-    """One training. `r` of a mask says that it has as many numbers as B·A of that rank; with a rate it is a trial of it."""
+    """One training. `r` of a mask says that it has as many numbers as B·A of that rank; with a rate, that is not the best known."""
 
     way: str
     r: int
@@ -74,13 +77,13 @@ def recorded() -> Mapping[str, Any] | None:
 def asked() -> Iterator[Cell]:
     """Every run at a rate that was found for it, each once, those that tell most first."""
     smallest, *_, largest = ENTRIES
-    # where does a rank fall behind, and is low rank needed at all?
-    for way in WAYS:
-        yield from (Cell(way, r, largest) for r in RANKS)
+    # where does a rank fall behind?
+    yield from (Cell("B·A", r, largest) for r in RANKS)
     yield from (Cell("B·A", r, smallest) for r in RANKS)
     # trained high and cut, or trained low?
     yield from (Cell("B·A", r, largest) for r in (HIGH, CUT))
-    yield from (Cell("mask", r, smallest) for r in RANKS)
+    # is low rank needed at all?
+    yield from (Cell("mask", r, entries) for entries in (largest, smallest) for r in RANKS)
     # is a rank full, or is it only slow?
     yield from (Cell("B·A", r, largest, longer=LONGER) for r in (RANKS[2], RANKS[0]))
     for seed in SEEDS[1:]:
@@ -92,31 +95,43 @@ def asked() -> Iterator[Cell]:
             yield from (Cell(way, r, entries, UPPER) for r in RANKS)
 
 
-def tried(way: str, r: int, runs: Mapping[str, Mapping[str, Any]]) -> dict[float, float]:
-    """The bits that a way holds of the book that it is tuned on, at each rate that was tried."""
-    names = {rate: Cell(way, r, TUNED_AT, rate=rate).name for rate in RATES}
-    return {rate: runs[name]["bits"] for rate, name in names.items() if name in runs}
+def tried(way: str, r: int, entries: int, runs: Mapping[str, Mapping[str, Any]]) -> dict[float, float]:
+    """The bits that a way holds of a book on one block, at each rate that was tried."""
+    wanted = {"way": way, "r": r, "entries": entries, "blocks": 1, "seed": 0}
+    alike = (run for run in runs.values() if wanted.items() <= run.items() and run.get("longer", 1) == 1)
+    return {run["rate"]: run["bits"] for run in alike}
 
 
-def next_rate(bits: Mapping[float, float]) -> float | None:
-    """The rate to try next, up or down the ladder from the best so far; None when both its neighbours hold less."""
+def next_rate(bits: Mapping[float, float], first: float = FIRST_RATE, steps: tuple[int, ...] = (1, -1)) -> float | None:
+    """The rate to try next, up or down the ladder from the best so far; None when its neighbours hold less."""
     if not bits:
-        return FIRST_RATE
-    at = RATES.index(max(bits, key=bits.__getitem__))
-    near = [RATES[step] for step in (at + 1, at - 1) if 0 <= step < len(RATES)]
+        return first
+    at = RATES.index(best_rate(bits))
+    near = [RATES[at + step] for step in steps if 0 <= at + step < len(RATES)]
     return next((rate for rate in near if rate not in bits), None)
+
+
+def best_rate(bits: Mapping[float, float]) -> float:
+    """The rate at which most is held."""
+    return max(bits, key=bits.__getitem__)
 
 
 def record() -> dict[str, Any]:
     """Make every run that the recording lacks, and keep it after each."""
-    runs = recordings.Runs(NAME, settings())
-    bench = cache(_bench)
-    for cell in asked():
-        while rate := next_rate(tried(cell.way, cell.r, runs.made)):
-            trial = Cell(cell.way, cell.r, TUNED_AT, rate=rate)
+    runs, bench = recordings.Runs(NAME, settings()), cache(_bench)
+
+    def search(cell: Cell, first: float = FIRST_RATE, steps: tuple[int, ...] = (1, -1)) -> float:
+        while rate := next_rate(tried(cell.way, cell.r, cell.entries, runs.made), first, steps):
+            trial = cell._replace(rate=rate)
             runs.make(trial.name, partial(_one, trial, rate, bench))
-        known = tried(cell.way, cell.r, runs.made)
-        runs.make(cell.name, partial(_one, cell, max(known, key=known.__getitem__), bench))
+        return best_rate(tried(cell.way, cell.r, cell.entries, runs.made))
+
+    for cell in asked():
+        found = search(Cell(cell.way, cell.r, TUNED_AT))
+        alone = Cell(cell.way, cell.r, cell.entries)
+        rate = search(alone, found, (-1,) if cell.entries > TUNED_AT else ())
+        if cell != alone:
+            runs.make(cell.name, partial(_one, cell, rate, bench))
     return runs.made
 
 

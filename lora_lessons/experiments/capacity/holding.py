@@ -1,16 +1,17 @@
 """One run: the book is learned through a few numbers, and what they hold of it is counted in bits.
 
 The base is cut in two. What its lower blocks make of every entry never changes, so it is worked out once; the upper blocks
-are adapted and trained. Of each prediction only the ten digits count: that a digit comes next is not what is stored.
+are adapted and trained. Of each prediction only the ten digits count: that a digit comes next is not what is stored. Nor is it that
+every digit is equally likely, which the base must learn as well: what is stored is what is known beyond blind chance.
 
-bits = Σ log₂ p(digit) after training − Σ log₂ p(digit) of the base, over every digit of every entry, p among ten digits
+bits = Σ log₂ p(digit) − Σ log₂ ⅒, over every digit of every entry, p among ten digits
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +25,7 @@ from ...lowrank import stored_numbers
 from ...tools.export.rank import cut
 from ...training.loop import check_loss, trainable
 from ...training.settings import make_optimizer, parameter_groups, set_rate
-from .book import Book, as_tokens, invented
+from .book import BITS, Book, as_tokens, invented
 
 # Entries that go through the model at once, where nothing is learned.
 AT_ONCE = 64
@@ -111,35 +112,40 @@ class Bench:
         self, way: str, r: int, entries: int, blocks: int, how: training.Settings, cuts: tuple[int, ...] = ()
     ) -> dict[str, Any]:
         """Train one way, and say what is held; at each rank of `cuts` too, once B·A was cut to it."""
-        before, begun = self.read(entries), time.perf_counter()
+        before, begun = beyond_chance(self.read(entries), entries), time.perf_counter()
         with self.adapted(way, r, blocks, how.seed):
             trained = lora.trainable_parameters(self.core)
             self.train(entries, how)
             seconds = time.perf_counter() - begun
-            found = held(before, self.read(entries), entries, trained)
+            found = held(self.read(entries), entries, trained)
             whole = adapter_of(self.core) if cuts else None
         smaller = {}
         for rank in cuts:
             assert whole is not None
             attach_adapter(self.core, cut(whole, rank).adapter)
             count = lora.trainable_parameters(self.core)
-            smaller[str(rank)] = held(before, self.read(entries), entries, count)
+            smaller[str(rank)] = held(self.read(entries), entries, count)
             lora.detach(self.core)
-        found |= {"rate": how.learning_rate, "steps": how.steps, "seconds": seconds}
+        found |= {"before": before, "rate": how.learning_rate, "steps": how.steps, "seconds": seconds}
         return found | ({"cut": smaller} if cuts else {})
 
 
-def held(before: dict[str, float], after: dict[str, float], entries: int, trained: int) -> dict[str, Any]:
-    """Recall, the bits gained over the base, and how many of them each trained number holds."""
-    bits = after["log2_p"] - before["log2_p"]
+def held(read: Mapping[str, float], entries: int, trained: int) -> dict[str, Any]:
+    """Recall, the bits of the book, and how many of them each trained number holds."""
+    bits = beyond_chance(read, entries)
+    exact = read["exact"]
     return {
         "trained": trained,
-        "exact": after["exact"],
-        "recall": after["exact"] / entries,
+        "exact": exact,
+        "recall": exact / entries,
         "bits": bits,
         "bits_a_number": bits / trained,
-        "base_log2_p": before["log2_p"],
     }
+
+
+def beyond_chance(read: Mapping[str, float], entries: int) -> float:
+    """The bits that a model knows of the book beyond blind chance, which gives every digit a tenth: below 0 where it does worse."""
+    return read["log2_p"] + entries * BITS
 
 
 class MaskedLinear(nn.Module):

@@ -145,7 +145,9 @@ def record_betas() -> None:
         record(f"beta.{name}.accuracy", mean(run["accuracy"] for run in of_beta), "of held-out pairs, recorded")
         record(f"beta.{name}.words", mean(run["after"]["words"] for run in of_beta), "words an answer, recorded")
         record(f"beta.{name}.forgetting", mean(map(forgotten, of_beta)), "times the perplexity, recorded")
-        record(f"beta.{name}.lost", -mean(run["chosen"] for run in of_beta), "nats that a chosen answer loses, recorded")
+        record(
+            f"beta.{name}.lost", -mean(run["chosen"] for run in of_beta), "nats that a chosen answer loses, recorded"
+        )
 
 
 def record_rewards(runs: Mapping[str, Sequence[Run]]) -> None:

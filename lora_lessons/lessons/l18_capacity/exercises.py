@@ -23,12 +23,12 @@ def _random(*shape: int, seed: int) -> Tensor:
 # ---- 18.1 ----
 
 
-@exercise("18.1", "How many bits were learned?", difficulty=2, minutes=8)
-def exercise_18_1(bits_learned: Callable[[Tensor, Tensor, Tensor], Any]) -> str | None:
-    base, trained = _random(5, 7, 10, seed=1), 3 * _random(5, 7, 10, seed=2)
+@exercise("18.1", "How many bits are stored?", difficulty=2, minutes=8)
+def exercise_18_1(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
+    logits = 3 * _random(5, 7, 10, seed=2)
     digits = torch.randint(10, (5, 7), generator=torch.Generator().manual_seed(3))
     try:
-        got = answered(bits_learned(base, trained, digits))
+        got = answered(bits_stored(logits, digits))
     except (RuntimeError, IndexError) as error:
         return f"PyTorch stopped ({first_line(error)}). gather wants an index with a last dimension: digits[..., None]."
     if isinstance(got, Tensor) and got.numel() > 1:
@@ -38,31 +38,35 @@ def exercise_18_1(bits_learned: Callable[[Tensor, Tensor, Tensor], Any]) -> str 
     if not isinstance(got, (Tensor, float, int)):
         return f"Return one number, and no {type(got).__name__}."
 
-    def told(logits: Tensor) -> Tensor:
-        return logits.log_softmax(-1).gather(-1, digits[..., None])
+    def of_right(what: Tensor) -> Tensor:
+        return what.gather(-1, digits[..., None])
 
-    before, after = (told(logits).sum() for logits in (base, trained))
-    nats, each = after - before, told(trained) - told(base)
-    right, value = nats / math.log(2), float(got)
+    said, chance = of_right(logits.log_softmax(-1)).sum(), digits.numel() * math.log(10)
+    nats, value = said + chance, float(got)
+    right = nats / math.log(2)
     wrong = [
         (right, None),
         (nats, "Those are nats. A bit is ln 2 = 0.693 nats: divide by math.log(2)."),
         (nats * math.log(2), "You multiplied by ln 2: a bit is less than a nat, so there are more bits. Divide."),
-        (-right, "The sign is turned: learning makes the right digits likelier, so the gain is after minus before."),
-        (after / math.log(2), "The base is missing: what it knew before was not stored by the adapter. Subtract it."),
-        (-after / math.log(2), "That is what the trained model still lacks. What it gained is after minus before."),
-        (each.mean() / math.log(2), "That is the mean of a digit: bits add up, over every digit and every entry."),
+        (said / math.log(2) + chance, "You added log 10 in nats to bits. In bits it is math.log2(10)."),
+        (-right, "The sign is turned: the likelier the right digits, the more is stored."),
+        (said / math.log(2), "That is what the model still lacks, with a minus. Whoever guesses blindly lacks log₂ 10 bits of every digit: add them."),
+        (-said / math.log(2), "That is what the model still lacks. Stored is how much less that is than a blind guesser lacks: log₂ 10 bits of every digit."),
+        ((said - chance) / math.log(2), "You subtracted what a blind guesser lacks. His log₂ p is negative, and subtracting it adds log₂ 10 for every digit."),
+        ((said + math.log(10)) / math.log(2), "You added log₂ 10 once. A blind guesser lacks it of every digit: count them with digits.numel()."),
+        ((said + len(digits) * math.log(10)) / math.log(2), "You added log₂ 10 once an entry. A blind guesser lacks it of every digit: count them with digits.numel()."),
+        (right / digits.numel(), "That is the mean of a digit: bits add up, over every digit and every entry."),
         (right / len(digits), "Those are the bits of one entry: add up the entries, too."),
-        ((told(trained).exp() - told(base).exp()).sum(), "You subtracted probabilities. Bits are logarithms: log_softmax first."),
-        ((trained - base).gather(-1, digits[..., None]).sum() / math.log(2), "You took the logits as they are. log_softmax(-1) makes them log-probabilities."),
-        ((trained.argmax(-1) == digits).sum(), "You counted the digits that are right. A digit that became likelier counts as well, even if another is still ahead."),
+        ((of_right(logits.softmax(-1)) - 0.1).sum(), "You subtracted probabilities. Bits are logarithms: log_softmax first."),
+        ((of_right(logits).sum() + chance) / math.log(2), "You took the logits as they are. log_softmax(-1) makes them log-probabilities."),
+        ((logits.argmax(-1) == digits).sum(), "You counted the digits that are right. A digit that became likelier counts as well, even if another is still ahead."),
     ]  # fmt: skip
     for number, why in wrong:
         if math.isclose(value, float(number), rel_tol=1e-4, abs_tol=1e-5):
             return why
     return (
-        f"Of this book {float(right):.2f} bits were learned; you gave {value:.2f}. log₂ p of each right digit after training, "
-        "minus the same before, all added up."
+        f"Of this book {float(right):.2f} bits are stored; you gave {value:.2f}. log₂ p of each right digit, plus log₂ 10, all "
+        "added up."
     )
 
 

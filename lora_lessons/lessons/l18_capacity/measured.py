@@ -12,7 +12,7 @@ from torch import Tensor
 from ...adapter import Adapter
 from ...course import record, show
 from ...experiments import capacity, recordings
-from ...experiments.capacity.cells import CUT, ENTRIES, HIGH, RANKS, TUNED_AT, WAYS
+from ...experiments.capacity.cells import CUT, ENTRIES, HIGH, RANKS, WAYS
 from ...lowrank import factors, svd_of_product
 from . import pictures
 
@@ -20,18 +20,13 @@ Run = Mapping[str, Any]
 
 
 def chosen(runs: Mapping[str, Run]) -> list[Run]:
-    """The runs at their tuned rates: of each way's trials on the tuning book, the best one alone."""
-    trials: dict[tuple[str, int], Run] = {}
+    """Of each setting the run at its best rate: trials of another rate held less."""
+    best: dict[tuple[Any, ...], Run] = {}
     for run in runs.values():
-        key = run["way"], run["r"]
-        if is_trial(run) and (key not in trials or run["bits"] > trials[key]["bits"]):
-            trials[key] = run
-    return [*trials.values(), *(run for run in runs.values() if not is_trial(run))]
-
-
-def is_trial(run: Run) -> bool:
-    """Whether a run was made to find its way's rate."""
-    return bool(run["entries"] == TUNED_AT and run["blocks"] == 1)
+        setting = tuple(run.get(name, 1) for name in ("way", "r", "entries", "blocks", "seed", "longer"))
+        if setting not in best or run["bits"] > best[setting]["bits"]:
+            best[setting] = run
+    return list(best.values())
 
 
 def of(
@@ -77,6 +72,7 @@ def record_live(found: Run) -> None:
     """What the adapter that was just trained holds."""
     record("live.exact", found["exact"], "of 32 numbers")
     record("live.bits", found["bits"], "bits")
+    record("live.before", found["before"], "bits before training")
     record("live.bits_a_number", found["bits_a_number"], "bits a number")
 
 

@@ -9,17 +9,18 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ...drawing import BLUE, GREY, ORANGE
+from ...experiments.capacity.book import BITS
 
 WAYS = {"B·A": (BLUE, "o", BLUE), "mask": (ORANGE, "s", "#8a5a00")}
 
 
 def filled(runs: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """What the adapter on one block holds: bits over the book's size, a line a rank; and bits a trained number on the largest book."""
-    alone = [run for run in runs if run["blocks"] == 1]
+    alone = [run for run in runs if run["blocks"] == 1 and run.get("longer", 1) == 1]
     figure = Figure(figsize=(9.4, 3.6))
     books, numbers = figure.subplots(1, 2, width_ratios=(3, 2))
-    asked = {run["entries"]: -run["base_log2_p"] for run in alone}
-    sizes, words = sorted(asked), []
+    sizes, words = sorted({run["entries"] for run in alone}), []
+    asked = {entries: entries * BITS for entries in sizes}
     books.plot(sizes, [asked[n] for n in sizes], "--", color=GREY, lw=1)
     books.text(sizes[0], 1.15 * asked[sizes[0]], "all of it", color=GREY, ha="left", va="bottom", rotation=25)
     ranks = sorted({run["r"] for run in alone if run["way"] == "B·A"})
@@ -27,7 +28,9 @@ def filled(runs: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
         means = _means(alone, "B·A", "entries", "bits", r=r)
         books.plot(*zip(*means, strict=True), "o-", color=BLUE, ms=4, lw=1)
         books.text(1.06 * means[-1][0], means[-1][1], f"rank {r}", color=BLUE, va="center")
-        words.append(f"rank {r} " + ", ".join(f"{bits:,.0f} of {asked[n]:,.0f} bits at {n} entries" for n, bits in means))
+        words.append(
+            f"rank {r} " + ", ".join(f"{bits:,.0f} of {asked[n]:,.0f} bits at {n} entries" for n, bits in means)
+        )
     books.set(xscale="log", yscale="log", xlabel="entries in the book", ylabel="bits held", title="B·A on one matrix")
     books.set_xticks(sizes, map(str, sizes))
     books.minorticks_off()
@@ -40,16 +43,14 @@ def filled(runs: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
             words.append(f"{way} of {', '.join(f'{each:.2f} bits a number with {n:,}' for n, each in means)}")
     trained = sorted({run["trained"] for run in largest if run["r"] in ranks})
     numbers.set(xscale="log", xlabel="trained numbers", ylabel="bits a trained number", title=f"{sizes[-1]} entries")
-    numbers.set_xticks(trained[::2], [f"{n:,}" for n in trained[::2]])
+    numbers.set_xticks(trained, [f"{n:,}" for n in trained])
     numbers.minorticks_off()
+    numbers.margins(x=0.12, y=0.15)
     numbers.set_ylim(bottom=0)
-    numbers.margins(y=0.15)
     return figure, f"{'; '.join(words)}."
 
 
-def _means(
-    runs: Sequence[Mapping[str, Any]], way: str, over: str, what: str, **also: Any
-) -> list[tuple[float, float]]:
+def _means(runs: Sequence[Mapping[str, Any]], way: str, over: str, what: str, **also: Any) -> list[tuple[float, float]]:
     """The mean of one field over the seeds, at each value of another."""
     found: dict[float, list[float]] = {}
     for run in runs:

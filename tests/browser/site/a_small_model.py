@@ -83,12 +83,18 @@ def write_pages(site: Path) -> None:
     (folder / library.WASM).write_bytes(b"\0asm")
     write_base(folder / "base-1.gguf")
     adapters = {}
-    for rank, name in enumerate(dict.fromkeys(doors.DOORS["09_adapters"].adapters + doors.DOORS["18_capacity"].adapters)):
+    for rank, name in enumerate(
+        dict.fromkeys(doors.DOORS["09_adapters"].adapters + doors.DOORS["18_capacity"].adapters)
+    ):
         write_adapter(folder / f"{name}-1.gguf")
         said = {"about": f"about {name}", "question": f"Ask {name}?", "rank": rank}
         adapters[name] = _about(folder / f"{name}-1.gguf") | said
     known = supply.listed(folder, _about(folder / "base-1.gguf"), adapters)
-    for page, door in {"index": doors.FRONT, "mixer": doors.DOORS["09_adapters"], "ladder": doors.DOORS["18_capacity"]}.items():
+    for page, door in {
+        "index": doors.FRONT,
+        "mixer": doors.DOORS["09_adapters"],
+        "ladder": doors.DOORS["18_capacity"],
+    }.items():
         head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>A page</title>'
         body = f'<main><h1>A page</h1>{doors.markup(door, known)}</main><p style="height: 2000px">below</p>'
         (site / f"{page}.html").write_text(f'<!doctype html><html lang="en">{head}{body}', encoding="utf-8")

@@ -60,8 +60,7 @@ def own(tmp_path_factory):
     command = [sys.executable, "-m", "lora_lessons.cli", "run", "15", "-p", "export_path", str(folder / "gguf")]
     done = subprocess.run([*command, "--out", str(folder / "report")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    (file,) = (folder / "gguf").rglob("*-lora.gguf")
-    return file
+    return folder / "gguf" / "for-ollama" / "adapter.gguf"
 
 
 class Heard:
@@ -120,8 +119,7 @@ def test_a_fresh_browser_wakes_it_and_hears_wick_at_three_scales_and_what_lesson
 
     heard.root.get_by_role("textbox", name="your question").fill(HELPDESK)
     heard.root.get_by_label("Your own adapter").set_input_files(own)
-    name = own.name.removesuffix("-lora.gguf")
-    expect(heard.root.get_by_role("slider", name=f"scale of {name}")).to_have_value("1")
+    expect(heard.root.get_by_role("slider", name=f"scale of {own.stem}")).to_have_value("1")
     print(f"while the model writes, the page stands still for {visitor.page.evaluate(GAP):.0f} ms at most")
     heard.rest()
     heard.tell("what lesson 15 trained")

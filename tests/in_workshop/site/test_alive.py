@@ -141,6 +141,11 @@ def test_lesson_10_leads_to_the_two_files_that_llama_cpp_loads():
     assert 'href="../_static/alive/base-1.gguf"' in words and 'href="../_static/alive/persona-1.gguf"' in words
 
 
+def test_where_one_adapter_comes_at_several_ranks_the_button_counts_them_all():
+    words = doors.markup(doors.DOORS["18_capacity"], SUPPLY)
+    assert "data-ladder" in words and "Wake the model: 141 MB, once" in words
+
+
 def test_what_lies_in_the_folder_is_listed_with_its_licences(tmp_path):
     for name in (library.SCRIPT, library.WASM):
         (tmp_path / name).write_text("12345")

@@ -1,10 +1,8 @@
 """Plausible wrong answers to lesson 18's exercises, each with a piece of the sentence that must name it."""
 
-BITS = """def bits_learned(base, trained, digits):
-    before, after = (
-        logits.log_softmax(-1).gather(-1, digits[..., None]).sum() for logits in (base, trained)
-    )
-    return (after - before) / math.log(2)
+BITS = """def bits_stored(logits, digits):
+    nats = logits.log_softmax(-1).gather(-1, digits[..., None])
+    return (nats / math.log(2) + math.log2(10)).sum()
 """
 CUT = """def cut(B, A, r):
     Q_B, R_B = torch.linalg.qr(B)
@@ -19,18 +17,23 @@ ALPHA = """def alpha_after(lora_alpha, r, new_r, use_rslora):
 
 WRONG = {
     "18.1": [
-        (BITS.replace(" / math.log(2)", ""), "Those are nats"),
-        (BITS.replace("/ math", "* math"), "You multiplied by ln 2"),
-        (BITS.replace("after - before", "before - after"), "The sign is turned"),
-        (BITS.replace("after - before", "after"), "The base is missing"),
-        (BITS.replace("after - before", "-after"), "still lacks"),
+        (BITS.replace(" / math.log(2)", "").replace("log2(10)", "log(10)"), "Those are nats"),
+        (BITS.replace("(nats / math.log(2) + math.log2(10))", "((nats + math.log(10)) * math.log(2))"), "You multiplied by ln 2"),
+        (BITS.replace("math.log2(10)", "math.log(10)"), "In bits it is"),
+        (BITS.replace("return ", "return -"), "The sign is turned"),
+        (BITS.replace(" + math.log2(10)", ""), "with a minus"),
+        (BITS.replace(" + math.log2(10)", "").replace("return ", "return -"), "how much less that is"),
+        (BITS.replace("+ math", "- math"), "and subtracting it adds"),
+        (BITS.replace(" + math.log2(10)).sum()", ").sum() + math.log2(10)"), "log₂ 10 once. A"),
+        (BITS.replace(" + math.log2(10)).sum()", ").sum() + len(digits) * math.log2(10)"), "once an entry"),
         (BITS.replace(".sum()", ".mean()"), "the mean of a digit"),
-        (BITS.replace("math.log(2)", "math.log(2) / len(digits)"), "the bits of one entry"),
-        (BITS.replace("log_softmax", "softmax").replace(" / math.log(2)", ""), "You subtracted probabilities"),
+        (BITS.replace(".sum()", ".sum() / len(digits)"), "the bits of one entry"),
+        (BITS.replace("log_softmax", "softmax").replace("(nats / math.log(2) + math.log2(10))", "(nats - 0.1)"), "You subtracted probabilities"),
         (BITS.replace(".log_softmax(-1)", ""), "the logits as they are"),
-        ("def bits_learned(base, trained, digits):\n    return (trained.argmax(-1) == digits).sum()\n", "You counted"),
+        ("def bits_stored(logits, digits):\n    return (logits.argmax(-1) == digits).sum()\n", "You counted"),
         (BITS.replace(".sum()", ".sum(1)"), "one number for the whole book"),
         (BITS.replace("digits[..., None]", "digits"), "a last dimension"),
+        (BITS.replace("return ", "return str(").replace(".sum()", ".sum())"), "and no str"),
     ],
     "18.2": [
         ("def cut(B, A, r):\n    return B[:, :r], A[:r]\n", "They come in no order"),

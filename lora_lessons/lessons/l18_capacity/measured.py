@@ -100,9 +100,23 @@ def record_cut(adapter: Adapter, kept: float) -> None:
 
 
 def record_held(runs: Sequence[Run]) -> None:
-    """Of each way and rank on the largest book: recall and bits a trained number, means over seeds."""
+    """Of each way and rank on the largest book: recall, its share of the book's bits, and bits a trained number, over seeds."""
     for way, key in zip(WAYS, ("ba", "mask"), strict=True):
         for r in RANKS:
             if there := of(runs, way, r):
                 record(f"{key}.{r}.recall", mean(run["recall"] for run in there), "of numbers, recorded")
+                record(f"{key}.{r}.share", mean(map(share, there)), "of the book's bits, recorded")
                 record(f"{key}.{r}.bits", mean(run["bits_a_number"] for run in there), "bits a number, recorded")
+
+
+def share(run: Run) -> float:
+    """The share of its book's bits that a run holds."""
+    return float(run["bits"]) / (run["entries"] * capacity.BITS)
+
+
+def record_cuts(runs: Sequence[Run]) -> None:
+    """Of rank 64 cut to CUT: the share that it still holds, and the share that is held by what was trained there."""
+    for high, low in zip(of(runs, "B·A", HIGH), of(runs, "B·A", CUT), strict=True):
+        record("high.share", share(high), "of the book's bits, rank 64, recorded")
+        record("low.share", share(low), "of the book's bits, rank 8, recorded")
+        record("high.cut", high["cut"][str(CUT)]["bits"] / high["bits"], "of rank 64's bits, cut to 8, recorded")

@@ -46,7 +46,7 @@ class Supply(NamedTuple):
 
 
 def furnish(folder: Path, progress: Callable[[str], Any] = print) -> Supply:
-    """Write everything that the live model needs into `folder`: about 145 MB, most of it the base.
+    """Write everything that the live model needs into `folder`: about 150 MB, most of it the base.
 
     A model's name has a piece of its SHA-256, so that a browser that kept it knows whether it is still the same.
     Raises ValueError where npm cannot fetch the library, and as `export` does.

@@ -9,14 +9,14 @@ from tiny import AsciiTokenizer, make_tiny_base, make_tiny_model
 
 from lora_lessons import lora, training
 from lora_lessons.experiments import capacity, recordings
-from lora_lessons.experiments.capacity import Cell, book, cells, holding
+from lora_lessons.experiments.capacity import BookRun, book, cells, holding
 
 HOW = training.Settings(steps=60, batch_size=4, learning_rate=2e-2)
 
 
 @pytest.fixture
 def bench():
-    return holding.Bench(make_tiny_base(), entries=8, upper=1, kind="down_proj")
+    return holding.BookBench(make_tiny_base(), entries=8, upper=1, kind="down_proj")
 
 
 def test_names_are_invented_once_and_a_longer_book_begins_as_a_shorter_one():
@@ -85,7 +85,7 @@ def test_a_run_learns_the_book_and_leaves_the_base_as_it_was(bench, way):
 
 
 def test_in_more_blocks_more_is_trained():
-    bench = holding.Bench(make_tiny_base(), entries=4, upper=2, kind="down_proj")
+    bench = holding.BookBench(make_tiny_base(), entries=4, upper=2, kind="down_proj")
     assert bench.targets(1) == ["layers.0.mlp.down_proj"] and len(bench.targets(2)) == 2
     short = training.Settings(steps=2, batch_size=4, learning_rate=1e-3)
     assert bench.run("mask", 2, 4, 2, short)["trained"] == 2 * 2 * (32 + 64)
@@ -115,8 +115,8 @@ def test_every_cell_is_asked_once():
     assert len({cell.name for cell in asked}) == len(asked) == 64
     spans = [cell.blocks * cell.r * (576 + 1536) for cell in asked if cell.r in cells.RANKS]
     assert (min(spans), max(spans)) == (2_112, 135_168)
-    assert [Cell("B·A", 1, n).steps for n in cells.ENTRIES] == [300, 300, 1024]
-    assert Cell("B·A", 1, 512, longer=4).steps == 4096
+    assert [BookRun("B·A", 1, n).steps for n in cells.ENTRIES] == [300, 300, 1024]
+    assert BookRun("B·A", 1, 512, longer=4).steps == 4096
 
 
 @pytest.mark.parametrize("best", cells.RATES)
@@ -169,7 +169,7 @@ def test_training_high_is_cut_and_nothing_else():
             return {"bits": 1.0, "recall": 0.5, "trained": 3, "seconds": 1.0}
 
     for way, r in (("B·A", 64), ("B·A", 8), ("mask", 16)):
-        cells._one(Cell(way, r, 128), 1e-3, Listens)
+        cells._one(BookRun(way, r, 128), 1e-3, Listens)
     assert asked == {("B·A", 64): cells.CUTS, ("B·A", 8): (), ("mask", 16): ()}
 
 

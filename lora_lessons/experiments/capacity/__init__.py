@@ -10,9 +10,9 @@ from .book import Entry as Entry
 from .book import invented as invented
 from .cells import COMMAND as COMMAND
 from .cells import NAME as NAME
-from .cells import Cell as Cell
+from .cells import BookRun as BookRun
 from .cells import asked as asked
 from .cells import record as record
 from .cells import recorded as recorded
-from .holding import Bench as Bench
+from .holding import BookBench as BookBench
 from .holding import MaskedLinear as MaskedLinear

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ... import models, training
 from .. import recordings
 from .book import BITS
-from .holding import Bench
+from .holding import BookBench
 
 NAME = "lesson_18_capacity"
 COMMAND = "python -m lora_lessons.experiments.capacity --record"
@@ -26,7 +26,7 @@ BATCH, EPOCHS, LEAST = 32, 64, 300  # every entry is seen EPOCHS times, in LEAST
 LONGER = 4
 
 
-class Cell(NamedTuple):
+class BookRun(NamedTuple):
     """One training. `r` of a mask says that it has as many numbers as B·A of that rank; with a rate, that is not the best known."""
 
     way: str
@@ -74,25 +74,25 @@ def recorded() -> Mapping[str, Any] | None:
     return recordings.recorded_if_any(NAME)
 
 
-def asked() -> Iterator[Cell]:
+def asked() -> Iterator[BookRun]:
     """Every run at a rate that was found for it, each once, those that tell most first."""
     smallest, *_, largest = ENTRIES
     # where does a rank fall behind?
-    yield from (Cell("B·A", r, largest) for r in RANKS)
-    yield from (Cell("B·A", r, smallest) for r in RANKS)
+    yield from (BookRun("B·A", r, largest) for r in RANKS)
+    yield from (BookRun("B·A", r, smallest) for r in RANKS)
     # trained high and cut, or trained low?
-    yield from (Cell("B·A", r, largest) for r in (HIGH, CUT))
+    yield from (BookRun("B·A", r, largest) for r in (HIGH, CUT))
     # is low rank needed at all?
-    yield from (Cell("mask", r, entries) for entries in (largest, smallest) for r in RANKS)
+    yield from (BookRun("mask", r, entries) for entries in (largest, smallest) for r in RANKS)
     # is a rank full, or is it only slow?
-    yield from (Cell("B·A", r, largest, longer=LONGER) for r in (RANKS[2], RANKS[0]))
+    yield from (BookRun("B·A", r, largest, longer=LONGER) for r in (RANKS[2], RANKS[0]))
     for seed in SEEDS[1:]:
         for way in WAYS:
-            yield from (Cell(way, r, largest, seed=seed) for r in RANKS)
-        yield from (Cell("B·A", r, largest, seed=seed) for r in (HIGH, CUT))
+            yield from (BookRun(way, r, largest, seed=seed) for r in RANKS)
+        yield from (BookRun("B·A", r, largest, seed=seed) for r in (HIGH, CUT))
     for entries in (largest, TUNED_AT, smallest):
         for way in WAYS:
-            yield from (Cell(way, r, entries, UPPER) for r in RANKS)
+            yield from (BookRun(way, r, entries, UPPER) for r in RANKS)
 
 
 def tried(way: str, r: int, entries: int, runs: Mapping[str, Mapping[str, Any]]) -> dict[float, float]:
@@ -120,22 +120,22 @@ def record() -> dict[str, Any]:
     """Make every run that the recording lacks, and keep it after each."""
     runs, bench = recordings.Runs(NAME, settings()), cache(_bench)
 
-    def search(cell: Cell, first: float = FIRST_RATE, steps: tuple[int, ...] = (1, -1)) -> float:
+    def search(cell: BookRun, first: float = FIRST_RATE, steps: tuple[int, ...] = (1, -1)) -> float:
         while rate := next_rate(tried(cell.way, cell.r, cell.entries, runs.made), first, steps):
             trial = cell._replace(rate=rate)
             runs.make(trial.name, partial(_one, trial, rate, bench))
         return best_rate(tried(cell.way, cell.r, cell.entries, runs.made))
 
     for cell in asked():
-        found = search(Cell(cell.way, cell.r, TUNED_AT))
-        alone = Cell(cell.way, cell.r, cell.entries)
+        found = search(BookRun(cell.way, cell.r, TUNED_AT))
+        alone = BookRun(cell.way, cell.r, cell.entries)
         rate = search(alone, found, (-1,) if cell.entries > TUNED_AT else ())
         if cell != alone:
             runs.make(cell.name, partial(_one, cell, rate, bench))
     return runs.made
 
 
-def _one(cell: Cell, rate: float, bench: Any) -> dict[str, Any]:
+def _one(cell: BookRun, rate: float, bench: Any) -> dict[str, Any]:
     cuts = CUTS if cell.way == "B·A" and cell.r == HIGH else ()
     found = bench().run(cell.way, cell.r, cell.entries, cell.blocks, cell.how(rate), cuts)
     print(
@@ -146,7 +146,7 @@ def _one(cell: Cell, rate: float, bench: Any) -> dict[str, Any]:
     return cell._asdict() | found
 
 
-def _bench() -> Bench:
+def _bench() -> BookBench:
     """The embedded base, loaded when the first run asks for it."""
     autocast = models.best_precision().name == "bf16"
-    return Bench(models.load(precision="fp32"), ENTRIES[-1], UPPER, KIND, autocast)
+    return BookBench(models.load(precision="fp32"), ENTRIES[-1], UPPER, KIND, autocast)

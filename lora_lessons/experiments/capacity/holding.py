@@ -31,7 +31,7 @@ from .book import BITS, Book, as_tokens, invented
 AT_ONCE = 64
 
 
-class Bench:
+class BookBench:
     """The base with a book in its tokens, cut before the last `upper` blocks; the base that it is given is used up.
 
     With `autocast` the products are computed in bf16 while what is learned is in fp32, as in the lessons' trainings.

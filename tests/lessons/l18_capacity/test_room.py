@@ -26,8 +26,10 @@ def run_of(cell):
 
 ASKED = list(capacity.asked())
 TRIALS = {
-    capacity.Cell(way, r, 128, rate=rate) for way, r in {(cell.way, cell.r) for cell in ASKED} for rate in (1e-2, 3e-2)
-} | {capacity.Cell("B·A", 1, 512, rate=3e-2)}
+    capacity.BookRun(way, r, 128, rate=rate)
+    for way, r in {(cell.way, cell.r) for cell in ASKED}
+    for rate in (1e-2, 3e-2)
+} | {capacity.BookRun("B·A", 1, 512, rate=3e-2)}
 RUNS = {cell.name: run_of(cell) for cell in [*ASKED, *TRIALS]}
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...adapter import Adapter
 from ...course import record, show
 from ...experiments import capacity, recordings
-from ...experiments.capacity.cells import CUT, ENTRIES, HIGH, RANKS, WAYS
+from ...experiments.capacity.cells import CUT, ENTRIES, EPOCHS, HIGH, RANKS, WAYS
 from ...lowrank import factors, svd_of_product
 from . import pictures
 
@@ -101,6 +101,7 @@ def record_cut(adapter: Adapter, kept: float) -> None:
 
 def record_held(runs: Sequence[Run]) -> None:
     """Of each way and rank on the largest book: recall, its share of the book's bits, and bits a trained number, over seeds."""
+    record("passes", EPOCHS, "times each entry is seen, recorded")
     for way, key in zip(WAYS, ("ba", "mask"), strict=True):
         for r in RANKS:
             if there := of(runs, way, r):

@@ -64,7 +64,7 @@ def test_a_recording_is_replayed_a_line_a_way_and_rank(capsys, kept, monkeypatch
     assert kept[1].startswith("Rank 64 holds 11,904 bits. rank 1: 186 bits cut, 2,112 trained; ")
     measured.record_held(runs)
     assert noted["mask.4.bits"] == 0.5 and noted["ba.1.share"] == pytest.approx(2112 / 11_906, rel=1e-3)
-    assert len(noted) == 24
+    assert len(noted) == 25
 
 
 def test_the_energy_that_is_left_is_that_of_the_command(tiny_model, kept):

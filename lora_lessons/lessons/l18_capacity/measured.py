@@ -14,6 +14,7 @@ from ...course import record, show
 from ...experiments import capacity, recordings
 from ...experiments.capacity.cells import CUT, ENTRIES, EPOCHS, HIGH, RANKS, WAYS
 from ...lowrank import factors, svd_of_product
+from ...tasks.scores.persona import CLOSING
 from . import pictures
 
 Run = Mapping[str, Any]
@@ -81,13 +82,22 @@ def best_cut(B: Tensor, A: Tensor, r: int) -> tuple[Tensor, Tensor]:
     return factors(svd_of_product(B, A), r)
 
 
-def energy_kept(adapter: Adapter, cut: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]], r: int) -> float:
-    """The share of ‖ΔW‖², over all layers, that is left when each B·A is cut to rank `r`."""
-    before, after = 0.0, 0.0
-    for layer, A in adapter.A.items():
-        (B, smaller), scaling = cut(adapter.B[layer], A, r), adapter.scaling(layer)
-        before += float((scaling * svd_of_product(adapter.B[layer], A).S).square().sum())
-        after += float((scaling * svd_of_product(B, smaller).S).square().sum())
+def cut_to(adapter: Adapter, cut: Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]], r: int) -> Adapter:
+    """`adapter` with each of its B·A cut to rank `r` by `cut`, at the same scale."""
+    cuts = {layer: cut(adapter.B[layer], A, r) for layer, A in adapter.A.items()}
+    B, A = ({layer: pair[which] for layer, pair in cuts.items()} for which in (0, 1))
+    return adapter._replace(r=r, lora_alpha=adapter.lora_alpha * r / adapter.r, A=A, B=B)
+
+
+def energy_kept(whole: Adapter, smaller: Adapter) -> float:
+    """The share of ‖ΔW‖², over all layers, that is left."""
+    before, after = (
+        sum(
+            float((adapter.scaling(layer) * svd_of_product(adapter.B[layer], A).S).square().sum())
+            for layer, A in adapter.A.items()
+        )
+        for adapter in (whole, smaller)
+    )
     return after / before
 
 
@@ -97,6 +107,11 @@ def record_cut(adapter: Adapter, kept: float) -> None:
     squares = [(adapter.scaling(layer) * svd_of_product(adapter.B[layer], A).S) ** 2 for layer, A in adapter.A.items()]
     by_rank = torch.stack(squares).sum(0).cumsum(0)
     show(*pictures.kept_by_rank((by_rank / by_rank[-1]).tolist()))
+
+
+def record_voice(answer: str) -> None:
+    """Whether rank 1 still speaks as the whole adapter does."""
+    record("cut.voice", answer.strip().endswith(CLOSING), "rank 1 ends as WICK's answers do")
 
 
 def record_held(runs: Sequence[Run]) -> None:
@@ -116,8 +131,12 @@ def share(run: Run) -> float:
 
 
 def record_cuts(runs: Sequence[Run]) -> None:
-    """Of rank 64 cut to CUT: the share that it still holds, and the share that is held by what was trained there."""
-    for high, low in zip(of(runs, "B·A", HIGH), of(runs, "B·A", CUT), strict=True):
+    """Of the largest book: what rank 64 holds, whole and at each rank that it was cut to."""
+    for high in of(runs, "B·A", HIGH):
         record("high.share", share(high), "of the book's bits, rank 64, recorded")
-        record("low.share", share(low), "of the book's bits, rank 8, recorded")
-        record("high.cut", high["cut"][str(CUT)]["bits"] / high["bits"], "of rank 64's bits, cut to 8, recorded")
+        for r in (CUT, *RANKS[2:]):
+            record(
+                f"high.cut.{r}",
+                high["cut"][str(r)]["bits"] / (high["entries"] * capacity.BITS),
+                f"of the book's bits, cut to {r}, recorded",
+            )

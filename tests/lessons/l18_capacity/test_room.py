@@ -65,11 +65,15 @@ def test_a_recording_is_replayed_a_line_a_way_and_rank(capsys, kept, monkeypatch
     measured.record_held(runs)
     assert noted["mask.4.bits"] == 0.5 and noted["ba.1.share"] == pytest.approx(2112 / 11_906, rel=1e-3)
     assert len(noted) == 25
+    measured.record_cuts(runs)
+    assert noted["high.cut.8"] == pytest.approx(noted["high.share"] / 8) and len(noted) == 25 + 4
 
 
 def test_the_energy_that_is_left_is_that_of_the_command(tiny_model, kept):
     whole = make_adapter(tiny_model)
-    left = measured.energy_kept(whole, measured.best_cut, 2)
+    smaller = measured.cut_to(whole, measured.best_cut, 2)
+    assert smaller.scaling(next(iter(smaller.A))) == whole.scaling(next(iter(whole.A)))
+    left = measured.energy_kept(whole, smaller)
     assert left == pytest.approx(rank.by_kind(rank.cut(whole, 2).energies)[-1].kept, rel=1e-5)
     measured.record_cut(whole, left)
     assert f"{left:.0%} at rank 2, " in kept[0] and kept[0].endswith("100% at rank 4.")

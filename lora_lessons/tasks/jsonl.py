@@ -99,11 +99,22 @@ def parsed(line: bytes, expected: str = CHAT) -> Any:
     """The JSON value that `line` holds. Raises Fault that says what is wrong with it."""
     text = text_of(line).strip()
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_once)
+    except Fault:
+        raise
     except RecursionError as error:
         raise Fault("broken_json", "lists or objects are nested too deep: write them flat.") from error
     except ValueError as error:
         raise Fault("broken_json", f"it is not valid JSON: {_unparsed(text, error, expected)}.") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs. Raises Fault where a name stands twice: json keeps the last, other readers the first."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = next(name for n, (name, _) in enumerate(pairs) if name in dict(pairs[:n]))
+        raise Fault("doubled_key", f"{shown(twice)} stands twice in one object, and readers keep one of the two: take one out.")
+    return made
 
 
 def is_cut(text: str, error: json.JSONDecodeError) -> bool:
@@ -146,9 +157,12 @@ def check_messages(messages: Any) -> None:
 
 def _check_message(message: Any) -> None:
     calls = isinstance(message, dict) and message.get("role") == "assistant" and message.get("tool_calls")
-    if not isinstance(message, dict) or "role" not in message or ("content" not in message and not calls):
+    says = calls or (isinstance(message, dict) and ("content" in message or "function_call" in message))
+    if not isinstance(message, dict) or "role" not in message or not says:
         raise Fault("missing_role", f'must be {{"role": …, "content": …}}, not {shown(message)}.')
     role, content = message["role"], message.get("content")
+    if message.get("function_call"):
+        raise Fault("bad_tool_call", f"has a function_call, which no chat template reads: write tool_calls, a list such as {CALL}.")
     if role not in ROLES:
         raise Fault("missing_role", f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}.")
     if calls:

@@ -22,7 +22,7 @@ flat stuck plateau plateaus constant does-not-fall doesnt-fall not-falling does-
 rises rise rising rose increases climbs climbing goes-up going-up went-up
 gradient gradients grad grads
 text answer answers answered output outputs reply replies response responses generation generations completion completions says
-same unchanged identical unaffected no-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change
+same unchanged identical unaffected no-effect not-applied never-applied isnt-applied no-op noop takes-no-effect never-take-effect never-takes-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change
 weak weaker barely hardly faint little slightly tiny-effect almost-nothing
 strong stronger exaggerated overreacts overdone
 endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop
@@ -55,7 +55,10 @@ llamacpp llama.cpp gguf ollama lm-studio lmstudio koboldcpp
 python transformers huggingface hugging-face
 vllm sglang tgi
 wrong weird strange odd
-ignores ignore ignored ignoring
+ignores ignore ignored ignoring silently-dropped silently-drops silently-skipped silently-skips
+leaks leak leaking leaked leakage contaminates contamination cross-contamination
+packing packed packs multipack sample-packing
+mismatched mismatches
 resume resumes resumed resuming
 continue continues continued continuing keep-training train-further
 cpu processor laptop macbook

@@ -13,12 +13,12 @@ from ...tasks.jsonl import Fault, said
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
-from .layouts import GUESSED, KNOWN, UNREAD, conversation
+from .layouts import GUESSED, KNOWN, SEEN_OR_HEARD, UNREAD, conversation
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, has_mark, records, unit
-from .remarks import MARKS, of_calls, remarks
+from .remarks import MARKS, PICTURE_LEARNS, of_calls, remarks
 from .report import DataReport, as_seen, in_longest_tenth, lengths
 
 Example = dict[str, Any]
@@ -182,8 +182,8 @@ class _Check:
             cut = f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing"
             self.found.add("cut_by_trl", NOTE, line, f"{cut}: set their max_length. This course cuts nothing.")
         private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
-        beside = [name for name in UNREAD if not (pair and name in SIDES)]
-        for name in [name for name in beside if example.get(name) not in (None, "", [], {})]:
+        beside = [name for name in example if name.lower() in UNREAD and not (pair and name in SIDES)]
+        for name in [name for name in beside if example[name] not in (None, "", [], {})]:
             judges = name == "label"  # whether the answer is a good one
             todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
             reason = f"what its field {name} says is not read: {todo}."
@@ -209,6 +209,8 @@ class _Check:
     def _remarks(self, messages: list[dict[str, Any]], example: Example) -> Iterator[tuple[str, str]]:
         yield from remarks(messages, self.marks)
         yield from of_calls(messages, example.get("tools"))
+        if any(example.get(name) for name in SEEN_OR_HEARD):
+            yield "picture_in_text", PICTURE_LEARNS
 
     def _whole_file(self) -> None:
         """What only all lines together show."""

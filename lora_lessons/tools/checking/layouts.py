@@ -244,10 +244,18 @@ UNREAD = (
     "system",
     "system_prompt",
     "functions",
+    "documents",
     "reasoning",
+    "reasoning_content",
+    "thinking",
+    "rationale",
+    "cot",
+    "complex_cot",
     "rejected",
     "label",
 )
+# Fields that hold what is seen or heard beside a conversation, or where it lies.
+SEEN_OR_HEARD = ("image", "images", "video", "videos", "audio", "audios")
 
 
 def layout_of(fields: Collection[str]) -> Layout | None:

@@ -87,7 +87,9 @@ def _is_spread(begins: bytes, file: BinaryIO) -> bool:
     try:
         parsed(begins)
         return False
-    except Fault:
+    except Fault as fault:
+        if fault.code == "doubled_key":
+            return False
         read = file.read(LONGEST_LINE)
         file.seek(0)
     text = read.decode("utf-8-sig", "ignore").strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +15,12 @@ MARKS = (
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|begin_of_text|>", "<|start_header_id|>"),
     *("<|end_of_text|>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "</s>"),
 )
+# How templates write marks of their own, whatever they are called: <|channel|>, <｜User｜>
+ANY_MARK = re.compile(r"<[|｜][A-Za-z][A-Za-z0-9_▁]{1,30}[|｜]>")
+# What pandas and Python write for a cell in which nothing stands
+NOTHING = ("nan", "none", "null", "<na>", "nat", "undefined")
+# Words of a question from which on an answer does not begin with it by chance
+LONG_ENOUGH = 5
 BOILERPLATE = re.compile(
     r"\bas an? (?:AI|artificial intelligence|large language model|language model)\b|\bmy (?:last )?knowledge (?:cutoff|update)\b"
     r"|^\W{0,3}(?:I['’]m|I am) (?:very )?sorry,? but (?:I|as)\b|\bI (?:cannot|can['’]t|am unable to) (?:assist with|fulfill|comply)\b",
@@ -26,6 +33,11 @@ GARBLED = re.compile(
     rf"Ã{_BEHIND}|â€[™œ\x9d“”˜¦\x94]|\ufffd|(?:[Â-ß]{_BEHIND}|[à-ï]{_BEHIND}{{2}}|[ð-ô]{_BEHIND}{{3}}){{2}}"
 )
 Remark = tuple[str, str]
+# How trainers mark an answer that is not to be learned, each in its own files: axolotl, slime and ms-swift, verl (2026).
+# What says so where it is off, and where it is on.
+TAUGHT_UNLESS_OFF, TAUGHT_UNLESS_ON = ("train", "training", "trainable", "loss", "loss_mask"), ("mask", "masked")
+# What stands for a picture in LLaVA's texts and their followers'; <video> and <audio> may be HTML
+PICTURE = re.compile(r"<image>|<\|image(?:_pad)?\|>|<start_of_image>")
 
 
 def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) -> Iterator[Remark]:
@@ -33,10 +45,31 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
     yield from _order([message["role"] for message in messages])
     yield from _answers(messages)
     text = "\n".join(map(said, messages))
-    if marked := [mark for mark in marks if mark in text]:
+    if marked := [mark for mark in marks if mark in text] or ANY_MARK.findall(text):
         yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
+    if PICTURE.search(text):
+        yield "picture_in_text", PICTURE_LEARNS
+    yield from _not_taught(messages)
     if GARBLED.search(text):
         yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
+
+
+PICTURE_LEARNS = (
+    "it is about a picture or a sound, which nobody sees or hears here: only its words would be learned. Take the line out, or train "
+    "a model that sees or hears, with a trainer for one."
+)
+
+
+def _not_taught(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
+    """An answer that another trainer's field keeps from being learned."""
+    for message in messages:
+        off = [name for name in TAUGHT_UNLESS_OFF if name in message and message[name] in (0, "0", "false")]
+        on = [name for name in TAUGHT_UNLESS_ON if message.get(name) in (1, "1", "true")]
+        if message["role"] == "assistant" and (off or on):
+            name = (off or on)[0]
+            reason = f"a message's field {name} says that it is not to be learned, which is not read, so it would be"
+            yield "unread_mask", f'{reason}: write "weight": 0 there, or take it out.'
+            return
 
 
 def _order(roles: list[str]) -> Iterator[Remark]:
@@ -63,6 +96,13 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
         yield "empty_answer", "the answer has no letter and no digit: write one, or take the line out."
     if any(not said(message).strip() for message in before):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
+    if empty := [one for one in map(said, messages) if one.strip().lower() in NOTHING]:
+        yield "empty_cell", f"a message says {shown(empty[0].strip())} and nothing else, as where a cell was empty: fill it, or take it out."
+    if any(said(messages[n]).count("<think>") != said(messages[n]).count("</think>") for n in answers_in(messages)):
+        yield "think_block_open", "an answer opens or closes a think block alone: write both <think> and </think>."
+    question = next((said(one).strip() for one in reversed(before) if one["role"] == "user"), "")
+    if len(question.split()) >= LONG_ENOUGH and said(last).strip().startswith(question):
+        yield "question_in_answer", "the answer begins with the question, so the model learns to repeat it: take it out."
     if any(BOILERPLATE.search(messages[n].get("content") or "") for n in answers_in(messages)):
         yield "boilerplate", "an answer is a refusal or a stock phrase of another model: write what yours should say."
 
@@ -70,7 +110,7 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
 def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]:
     """(code, sentence) of what is probably a mistake in tool calls; `tools` is what the line says that there are."""
     called = [str(call.get("name")) for message in messages for call in calls_in(message)]
-    listed = tools if isinstance(tools, list) else []
+    listed = _listed(tools)
     known = {str(function_of(tool).get("name")) for tool in listed if isinstance(tool, dict)}
     if called and not tools and messages[0]["role"] != "system":
         yield (
@@ -85,3 +125,32 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
             "unknown_tool",
             f"it calls {shown(unknown[0])}, which its tools do not have: correct the name, or add it there.",
         )
+    if broken := [one for message in messages for one in _arguments(message) if not _is_object(one)]:
+        yield "bad_arguments", f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object: write one."
+    asked = 0
+    for message in messages:
+        asked = 0 if message["role"] == "user" else asked + len(calls_in(message)) - (message["role"] == "tool")
+        if called and asked < 0:
+            yield "answer_without_call", "a tool answers more often than it is called: add the call, or take its answer out."
+            return
+
+
+def _arguments(message: dict[str, Any]) -> list[Any]:
+    return [call["arguments"] for call in calls_in(message) if call.get("arguments") not in (None, "")]
+
+
+def _is_object(arguments: Any) -> bool:
+    """Whether a call's arguments are an object, or a text that holds one."""
+    try:
+        return isinstance(json.loads(arguments) if isinstance(arguments, str) else arguments, dict)
+    except (RecursionError, ValueError):
+        return False
+
+
+def _listed(tools: Any) -> list[Any]:
+    """The tools of a line, which may be JSON in a text, as in tables."""
+    try:
+        tools = json.loads(tools) if isinstance(tools, str) else tools
+    except (RecursionError, ValueError):
+        return []
+    return tools if isinstance(tools, list) else []

@@ -101,7 +101,7 @@ def _rules(runtime: str, known: Architecture, kinds: Sequence[str]) -> Iterator[
 def architecture_of(opened: AdapterFolder, against: AgainstBase | None = None) -> Architecture:
     """What the base's config says it is, or what its name says where there is no config here. Nothing is fetched."""
     families, _ = listed()
-    config, name = _config(opened, against), opened.settings.base_name
+    config, name = config_of(opened, against), opened.settings.base_name
     if config is not None:
         family = next((one for one in families if config["model_type"] in one.model_types), None)
         return Architecture(family, family.wraps if family else isinstance(config.get("text_config"), dict), True)
@@ -110,7 +110,7 @@ def architecture_of(opened: AdapterFolder, against: AgainstBase | None = None) -
     return Architecture(family, bool(family and family.wraps), False)
 
 
-def _config(opened: AdapterFolder, against: AgainstBase | None) -> dict[str, Any] | None:
+def config_of(opened: AdapterFolder, against: AgainstBase | None) -> dict[str, Any] | None:
     """The config of the base that was given, or of the folder that the adapter names; None where neither can be read."""
     try:
         if against is not None:

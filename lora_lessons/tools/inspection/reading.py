@@ -25,6 +25,8 @@ PREFIX = "base_model.model."
 # What mlx-lm calls its weights, and how its names of A and B end: both lie the other way round there (ml-explore/mlx-lm#1119).
 MLX_WEIGHTS, MLX_ENDS = "adapters.safetensors", (".lora_a", ".lora_b")
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
+# What Tinker calls a head, and experts (thinking-machines-lab/tinker-cookbook#193, #548): no base of transformers does.
+TINKERS = re.compile(r"\.(unembed_tokens|experts\.w[123])\.lora_[AB]\b")
 # What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -216,9 +218,17 @@ def odd_keys(opened: AdapterFolder) -> str:
     if wrapped := [key for key in keys if any(f".{name}." in key for name in WRAPPERS)]:
         name = next(name for name in WRAPPERS if f".{name}." in wrapped[0])
         return f"{len(wrapped)} keys hold {name}, the name of a wrapper around the model that was trained"
+    if tinkers := [key for key in keys if TINKERS.search(key)]:
+        how = "tinker_cookbook's build_lora_adapter turns them into PEFT's"
+        return f"{len(tinkers)} keys have names of Tinker's own, such as {_module_in(tinkers[0])} ({how})"
     if bare := [key for key in keys if not key.startswith(PREFIX)]:
         return f"{len(bare)} keys do not begin with {PREFIX}, as PEFT's do"
     return ""
+
+
+def _module_in(key: str) -> str:
+    found = TINKERS.search(key)
+    return found[1] if found else ""
 
 
 def adapter_name(opened: AdapterFolder) -> str:

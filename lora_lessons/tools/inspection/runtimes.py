@@ -16,6 +16,7 @@ from ..export import gguf
 from . import servers
 from .architectures import architecture_of, by_architecture
 from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, odd_keys
+from .served import by_list, if_served
 from .servers import ON_GPTQ
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
 from .xray import (
@@ -168,6 +169,7 @@ def _llama_cpp(
         yield "no", "this base's head is its embedding, and its converter leaves no lm_head alone", "llama.cpp#9065"
     if tied and any(one.on_embedding for one in matrices):
         yield "no", "it stops at an adapter of the embedding where the head is the same matrix", "tried with llama.cpp"
+    yield from by_list("llama.cpp", opened, against)
     by_base = [*by_architecture("llama.cpp", opened, matrices, against)]
     yield from (one for one in by_base if one[0] != "care")
     if against is None and "use_qalora" in settings.others:
@@ -209,7 +211,7 @@ def _llama_cpp(
             "lesson 10",
         )
     by = f"`lora-lessons export gguf`{known} or its" if ours else "its"
-    yield "yes", f"{by} own converter writes the file", "lesson 10"
+    yield "yes", f"{by} own converter writes the file{if_served(opened, against)}", "lesson 10"
 
 
 def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
@@ -232,6 +234,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
     if settings.task_type not in ("", "CAUSAL_LM"):
         yield "no", f"it was made for {settings.task_type}, and Ollama serves language models", ""
+    for _, reason, behind in by_list("llama.cpp", opened, against):
+        yield "no", f"of llama.cpp, whose converter makes its file: {reason}", behind
     yield from _loading(opened, matrices, against, "PEFT, which merges it,")
     if against is None and biased_by(opened):
         yield "care", "PEFT merges its bias only where the base's layer has one: name the base to see", ""

@@ -6,13 +6,21 @@ from collections.abc import Iterator, Sequence
 
 from .architectures import by_architecture
 from .reading import AdapterFolder, besides, last
+from .served import by_list, if_served
 from .settings import EMBEDDINGS
 from .xray import AdaptedMatrix, AgainstBase, Answer, other_ranks
 
-# vLLM's default for --max-lora-rank.
-VLLM_RANK = 16
+# vLLM's default for --max-lora-rank, and what else it may be (vllm/config/lora.py, 2026).
+VLLM_RANK, VLLM_RANKS = 16, (8, 16, 32, 64, 128, 256, 320, 512)
+# The layers that SGLang's adapters know, by the names that bases give them (sglang/srt/lora/utils.py, 2026).
+SGLANG_KNOWS = {
+    *("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj", "out_proj", "gate_proj", "up_proj", "gate_up_proj", "down_proj"),
+    *("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "in_proj", "in_proj_qkvz", "in_proj_qkv", "in_proj_z"),
+    *("in_proj_q", "in_proj_k", "in_proj_v", "in_proj_a", "in_proj_b", "in_proj_ba", "unembed_tokens", "output", "vocab_emb"),
+    *("fc1_latent_proj", "fc2_latent_proj", "wq_b", "wk", "weights_proj", "experts", "base_layer", *EMBEDDINGS),
+}
 _VLLM_READS = "vllm/lora/peft_helper.py"
-_SGLANG_READS = "sglang/srt/lora/lora.py (2026)"
+_SGLANG_READS, _SGLANG_KNOWS = "sglang/srt/lora/lora.py (2026)", "sglang/srt/lora/utils.py (2026)"
 _ENCODER = "it was made for a model that reads with an encoder (SEQ_2_SEQ_LM)"
 ON_GPTQ = "if its base is in GPTQ, QA-LoRA's A reads the means of groups of inputs, which it does not make"
 
@@ -39,6 +47,11 @@ def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
         yield "no", "layer_replication adds layers that its model has not", _VLLM_READS
     if "use_bdlora" in settings.others:
         yield "no", "it takes no BD-LoRA: merge it first", "vllm#28136"
+    largest = max((one.r for one in matrices), default=0)
+    if largest > VLLM_RANKS[-1]:
+        reason = f"it takes ranks up to {VLLM_RANKS[-1]}, and r is {largest:,}: cut it with `lora-lessons export rank`, or merge it first"
+        yield "no", reason, "vllm/config/lora.py (2026)"
+    yield from by_list("vLLM", opened, against)
     by_base = [one for one in by_architecture("vLLM", opened, matrices, against) if one[0] != "yes"]
     yield from (one for one in by_base if one[0] != "care")
     if "alora_invocation_tokens" in settings.others:
@@ -59,10 +72,11 @@ def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
         reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
         yield "care", reason, _VLLM_READS
     yield from by_base
-    largest = max((one.r for one in matrices), default=0)
+    still_open = if_served(opened, against)
     if largest > VLLM_RANK:
-        yield "yes", f"with --max-lora-rank {_power(largest)}: its default is {VLLM_RANK}", "vllm#2847"
-    yield "yes", "with --enable-lora", "lesson 16"
+        rank = next(one for one in VLLM_RANKS if one >= largest)
+        yield "yes", f"with --max-lora-rank {rank}{still_open}: its default is {VLLM_RANK}", "vllm#2847"
+    yield "yes", f"with --enable-lora{still_open}", "lesson 16"
 
 
 def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: AgainstBase | None) -> Iterator[Answer]:
@@ -83,6 +97,13 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
         yield "unknown", f"it reads A and B, and what it makes of {beside} was not looked at: merge it first", ""
     if {"use_bdlora", "use_qalora", "alora_invocation_tokens"} & settings.others.keys():
         yield "unknown", "what it makes of this variant of LoRA was not looked at: merge it first", ""
+    if isinstance(settings.target_modules, str) and settings.target_modules not in ("all", "all-linear"):
+        named = ", ".join(f'"{leaf}"' for leaf in sorted(_leaves(matrices))[:4])
+        reason = f"it stops where target_modules is a pattern: write the names as a list into adapter_config.json, such as [{named}]"
+        yield "no", reason, _SGLANG_KNOWS
+    if strange := sorted(_leaves(matrices) - SGLANG_KNOWS):
+        reason = f"its adapters know layers such as q_proj and gate_proj, and it stops at {strange[0][:60]} unless the model's own class names it"
+        yield "unknown", f"{reason}: merge it first", _SGLANG_KNOWS
     by_base = [*by_architecture("SGLang", opened, matrices, against)]
     yield from (one for one in by_base if one[0] != "care")
     if settings.use_rslora:
@@ -97,7 +118,7 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
         reason = "it reads r and lora_alpha once for all matrices: those that a pattern names get another scale"
         yield "care", reason, _SGLANG_READS
     yield from by_base
-    yield "yes", "with --enable-lora and --lora-paths", "docs.sglang.io, LoRA Serving"
+    yield "yes", f"with --enable-lora and --lora-paths{if_served(opened, against)}", "docs.sglang.io, LoRA Serving"
 
 
 def mlx(merges: bool) -> Answer:
@@ -106,6 +127,6 @@ def mlx(merges: bool) -> Answer:
     return "no", f"mlx-lm reads adapters in a layout of its own alone{way}", "mlx-lm#1119 (closed, 2026-04)"
 
 
-def _power(r: int) -> int:
-    """The next of vLLM's ranks: 8, 16, 32 …"""
-    return max(8, 1 << (r - 1).bit_length())
+def _leaves(matrices: Sequence[AdaptedMatrix]) -> set[str]:
+    """The last names of the layers that are adapted."""
+    return {one.module.removesuffix(".base_layer").rpartition(".")[2] for one in matrices}

@@ -26,7 +26,7 @@ CASES = {
     ),
     "the same of the model around it": (
         *("qwen3_5", "whole", {"target_modules": IN_LANGUAGE_MODEL}),
-        *("AutoModelForImageTextToText", "yes care care unknown no yes"),
+        *("AutoModelForImageTextToText", "yes care care no no yes"),
     ),
     "experts of a hybrid": (
         *("qwen3_5_moe", "text", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
@@ -34,7 +34,7 @@ CASES = {
     ),
     "a text adapter that sees": (
         *("qwen3_vl", "whole", {"target_modules": IN_LANGUAGE_MODEL}),
-        *("AutoModelForImageTextToText", "yes care yes unknown no yes"),
+        *("AutoModelForImageTextToText", "yes care yes no no yes"),
     ),
     "Gemma 3 with its tower": (
         *("gemma3", "whole", {"target_modules": QV}),
@@ -50,7 +50,7 @@ CASES = {
     ),
     "Gemma 4": (
         *("gemma4", "whole", {"target_modules": IN_LANGUAGE_MODEL}),
-        *("AutoModelForImageTextToText", "yes care care unknown no yes"),
+        *("AutoModelForImageTextToText", "yes care care no no yes"),
     ),
     "Mistral 3's text model": (
         *("mistral3", "text", {"target_modules": QV}),

@@ -24,7 +24,7 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
         yield Finding(
             "keys_do_not_match",
             "wrong",
-            f"{odd[0].upper()}{odd[1:]}: PEFT finds no A and B for them, loads the adapter as if it had never been trained, and "
+            f"{odd[0].upper()}{odd[1:]}: PEFT finds no place for them, goes on as if they had never been trained, and "
             "says so in a warning only. Save it again with PEFT's save_pretrained.",
             "peft#1678, peft#2171",
         )

@@ -1,0 +1,70 @@
+"""Which architectures servers know at all: served.toml, asked with a base's config, or with its name where there is none here."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .architectures import architecture_of, config_of
+from .reading import AdapterFolder
+from .xray import AgainstBase, Answer
+
+# What each does with a base that is not among those it names.
+_OTHERS = {
+    "vLLM": "which it may serve by way of transformers: compare an answer with and without the adapter, or merge it first",
+    "llama.cpp": "and stops, merged or not: use another program",
+}
+
+
+@cache
+def _read() -> dict[str, Any]:
+    said = tomllib.loads(Path(__file__).with_name("served.toml").read_text(encoding="utf-8"))
+    return {name: part if name in ("named", "ordinary") else _sets(part) for name, part in said.items()}
+
+
+def _sets(part: dict[str, str]) -> dict[str, Any]:
+    return {name: text if name == "behind" else frozenset(text.split()) for name, text in part.items()}
+
+
+def by_list(runtime: str, opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Answer]:
+    """What the list of `runtime` says of the base's architecture; nothing where it names it, or nobody knows it."""
+    if architecture_of(opened, against).family is not None:
+        return
+    name = architecture_named(opened, against)
+    said = _read()[runtime]
+    if not name or name in said["takes"]:
+        return
+    if name in said.get("refuses", ()):
+        yield "no", f"it serves this base ({name}) and takes no adapter of it: merge it first", said["behind"]
+        return
+    loads = "unknown" if runtime == "vLLM" else "no"
+    lists = "its list of models" if runtime == "vLLM" else "its converter"
+    yield loads, f"{lists} has no {name[:60]}, {_OTHERS[runtime]}", said["behind"]
+
+
+def if_served(opened: AdapterFolder, against: AgainstBase | None) -> str:
+    """What stays open where the base's architecture is not known: words to put behind a yes; "" where it is."""
+    said, name = _read(), architecture_named(opened, against)
+    known = name in said["vLLM"]["takes"] or name in said["llama.cpp"]["takes"] or not opened.settings.base_name
+    if known or architecture_of(opened, against).family is not None:
+        return ""
+    ordinary = not name and re.search(said["ordinary"]["names"], _last(opened))
+    return "" if ordinary else ", if it serves this base, which was not looked at"
+
+
+def architecture_named(opened: AdapterFolder, against: AgainstBase | None) -> str:
+    """The class that the base's config names, or that its name means; "" where neither says one."""
+    config = config_of(opened, against)
+    if config is not None:
+        classes = config.get("architectures")
+        return str(classes[0]) if isinstance(classes, list) and classes else ""
+    last = _last(opened)
+    return next((name for pattern, name in _read()["named"].items() if re.search(pattern, last)), "")
+
+
+def _last(opened: AdapterFolder) -> str:
+    return opened.settings.base_name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()

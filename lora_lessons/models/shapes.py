@@ -72,6 +72,10 @@ def nearest(name: str) -> list[str]:
     """A few names in KNOWN that `name` may mean, the nearest first."""
     said, plain = _plain(name), {_plain(one): one for one in KNOWN}
     begins = [one for short, one in plain.items() if said.startswith(short) or (said and short.startswith(said))]
+    # others put their own words, or the maker's, around it: Qwen_Qwen3-14B-GGUF
+    begins = begins or sorted(
+        (one for short, one in plain.items() if len(short) >= 6 and short in said), key=len, reverse=True
+    )
     close = difflib.get_close_matches(said, plain, n=2, cutoff=0.75)
     return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))[:6]
 

@@ -113,7 +113,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         twice = next(name for n, (name, _) in enumerate(pairs) if name in dict(pairs[:n]))
-        raise Fault("doubled_key", f"{shown(twice)} stands twice in one object, and readers keep one of the two: take one out.")
+        raise Fault(
+            "doubled_key", f"{shown(twice)} stands twice in one object, and readers keep one of the two: take one out."
+        )
     return made
 
 
@@ -125,9 +127,19 @@ def is_cut(text: str, error: json.JSONDecodeError) -> bool:
 def _unparsed(text: str, error: ValueError, expected: str) -> str:
     if not isinstance(error, json.JSONDecodeError):
         return f"{first_line(error)}, where {expected} was expected"
+    if text.endswith(",") and _is_json(text[:-1]):
+        return "it ends with a comma, as an element of a list does: take the comma off"
     if is_cut(text, error):
         return "it ends before its closing brace, bracket or quotation mark: add it, or copy the line again"
     return f"{error.msg[:1].lower()}{error.msg[1:].removesuffix(' at')} at character {error.pos + 1}, where {expected} was expected"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (RecursionError, ValueError):
+        return False
+    return True
 
 
 def check_messages(messages: Any) -> None:
@@ -162,7 +174,10 @@ def _check_message(message: Any) -> None:
         raise Fault("missing_role", f'must be {{"role": …, "content": …}}, not {shown(message)}.')
     role, content = message["role"], message.get("content")
     if message.get("function_call"):
-        raise Fault("bad_tool_call", f"has a function_call, which no chat template reads: write tool_calls, a list such as {CALL}.")
+        raise Fault(
+            "bad_tool_call",
+            f"has a function_call, which no chat template reads: write tool_calls, a list such as {CALL}.",
+        )
     if role not in ROLES:
         raise Fault("missing_role", f"has the unknown role {shown(role)}: choose from {', '.join(ROLES)}.")
     if calls:

@@ -2336,6 +2336,18 @@ SABOTAGES: list[Sabotage] = [
             "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
         (
+            "an answer that another trainer's field keeps from being learned is learned in silence",
+            "if name in message and message[name] in (0, ",
+            "if name in message and message[name] in (2, ",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
+        ),
+        (
+            "a tool that nobody called answers in silence",
+            "if called and asked < 0:",
+            "if called and asked < -9:",
+            "tools/checking/test_families.py::test_a_tool_that_answers_more_often_than_it_is_called_and_arguments_that_are_no_object_are_named",
+        ),
+        (
             "a French quotation mark behind an accent counts as garbled",
             "|[ð-ô]{_BEHIND}{{3}}){{2}}",
             "|[ð-ô]{_BEHIND}{{3}})",
@@ -2424,9 +2436,45 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/servers.py",
         (
             "vLLM is told a rank that it does not take",
-            "1 << (r - 1).bit_length()",
-            "r",
+            "next(one for one in VLLM_RANKS if one >= largest)",
+            "largest",
             "tools/inspection/test_broken.py::test_vllm_is_told_the_next_of_the_ranks_that_it_takes",
+        ),
+        (
+            "a rank above all that vLLM takes is said to load",
+            "    if largest > VLLM_RANKS[-1]:\n",
+            "    if largest > 10 * VLLM_RANKS[-1]:\n",
+            "tools/inspection/test_served.py::test_vllm_takes_some_ranks_and_none_above_the_largest",
+        ),
+        (
+            "a pattern in target_modules is said to load in SGLang",
+            'settings.target_modules not in ("all", "all-linear")',
+            'settings.target_modules in ("all",)',
+            "tools/inspection/test_served.py::test_sglang_stops_at_a_pattern_and_not_at_the_word_for_all_and_knows_no_layer_of_other_names",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/served.py",
+        (
+            "a base that vLLM takes no adapter of is said to be served",
+            'if name in said.get("refuses", ()):',
+            'if name in said.get("refused", ()):',
+            "tools/inspection/test_served.py::test_the_name_of_a_base_says_which_programs_know_it",
+        ),
+        (
+            "a base's name counts for more than its config",
+            "    if config is not None:\n        return class_in(config)\n",
+            "    if config is None:\n        return class_in(config or {})\n",
+            "tools/inspection/test_served.py::test_a_config_says_it_better_than_a_name_and_what_nobody_knows_is_left_open",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/jsonl.py",
+        (
+            "of a name that stands twice in an object the last is taken in silence",
+            "    if len(made) < len(pairs):\n",
+            "    if len(made) < 0:\n",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
     ),
     *_in(

@@ -42,7 +42,7 @@ lower worse bad poor poorly degraded ruined destroyed
 train trains trained training trainable finetune finetuning finetuned fine-tune fine-tuned fine-tuning tuning
 load loads loaded loading reload reloaded reloading open opens opened
 save saves saved saving
-merge merges merged merging merge-and-unload
+merge merges merged merging merge-and-unload fuse fuses fused fusing
 export exports exported exporting convert converts converted converting conversion converter
 frozen untouched untrained
 zero zeros zeroes zeroed nil

@@ -24,6 +24,8 @@ from .report import DataReport, as_seen, in_longest_tenth, lengths
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
 FEW, SHORT = 100, 400
+# From this share of the questions on, one answer is all that is learned.
+ONE_ANSWER = 0.9
 # TRL's max_length where nobody sets it, of SFTConfig and of DPOConfig (1.16, trainer/sft_config.py and dpo_config.py)
 TRL_CUTS = 1024
 
@@ -226,6 +228,9 @@ class _Check:
             note("prompt_guessed", LOOK, None, f"{reason}: write the prompt into a field of its own.")
         if self.compared.shortcut:
             note("length_shortcut", LOOK, None, self.compared.shortcut)
+        if (share := self.likeness.commonest()) >= ONE_ANSWER:
+            reason = f"{share:.0%} of its questions have one and the same answer, so the model learns to give it whatever is asked"
+            note("one_answer", LOOK, None, f"{reason}: add lines with others, or look whether a column was mixed up.")
         for alike in self.likeness.found():
             note(alike.code, LOOK, alike.line, ALIKE[alike.code].format(f"{self.unit} {alike.other}"))
         if self.held_out is not None:

@@ -51,7 +51,9 @@ def _said(turn: Any) -> Any:
     if not isinstance(turn, dict) or not {"from", "value"} <= turn.keys():
         return turn
     speaker = turn["from"]
-    return {"role": SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker, "content": turn["value"]}
+    more = {name: value for name, value in turn.items() if name not in ("from", "value")}
+    role = SPEAKERS.get(speaker, speaker) if isinstance(speaker, str) else speaker
+    return {**more, "role": role, "content": turn["value"]}
 
 
 def _pair(question: str, answer: str) -> Callable[[dict[str, Any]], Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -76,6 +77,13 @@ class Likeness:
         self._signatures += signature(text)
         self._paired.append(False)
 
+    def commonest(self) -> float:
+        """The share of other questions to which the commonest answer is given; 0 where there are few questions, or pairs."""
+        asked = dict(zip(self._questions, self._answers, strict=True))
+        if len(asked) < SEVERAL or any(self._paired):
+            return 0.0
+        return Counter(asked.values()).most_common(1)[0][1] / len(asked)
+
     def found(self) -> Iterator[Alike]:
         """Every line that is like an earlier one, once for each way in which it is."""
         wholes, questions, answers = (np.array(c) for c in (self._wholes, self._questions, self._answers))
@@ -123,6 +131,8 @@ def leaks(learned: AskedQuestions, held_out: AskedQuestions) -> Iterator[Alike]:
             yield Alike("leak", line, held_out.lines[near[row]])
 
 
+# Of fewer questions nothing is said where all have one answer.
+SEVERAL = 5
 RUN, ORDERS, BANDS = 5, 32, 8
 # Two texts are nearly the same when so many of their runs are.
 NEAR = 0.85

@@ -85,7 +85,7 @@ def _is_spread(begins: bytes, file: BinaryIO) -> bool:
     if not begins.startswith(b"{"):
         return False
     try:
-        parsed(begins)
+        parsed(begins.removesuffix(b","))
         return False
     except Fault as fault:
         if fault.code == "doubled_key":

@@ -17,6 +17,8 @@ MARKS = (
 )
 # How templates write marks of their own, whatever they are called: <|channel|>, <｜User｜>
 ANY_MARK = re.compile(r"<[|｜][A-Za-z][A-Za-z0-9_▁]{1,30}[|｜]>")
+# What only a program writes for ' and ", and for an & before them
+ENTITIES = re.compile(r"&#0?39;|&#x27;|&quot;|&amp;(?:lt|gt|quot|#\d+);", re.I)
 # What pandas and Python write for a cell in which nothing stands
 NOTHING = ("nan", "none", "null", "<na>", "nat", "undefined")
 # Words of a question from which on an answer does not begin with it by chance
@@ -50,6 +52,9 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
     if PICTURE.search(text):
         yield "picture_in_text", PICTURE_LEARNS
     yield from _not_taught(messages)
+    if entity := ENTITIES.search(text):
+        reason = f"it holds HTML's signs, such as {entity[0]}, where a page showed others"
+        yield "html_signs", f"{reason}: write the text itself (in Python, html.unescape(text))."
     if GARBLED.search(text):
         yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
 
@@ -97,12 +102,18 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
     if any(not said(message).strip() for message in before):
         yield "empty_message", "the question, or another message before the answer, is empty: fill it, or take it out."
     if empty := [one for one in map(said, messages) if one.strip().lower() in NOTHING]:
-        yield "empty_cell", f"a message says {shown(empty[0].strip())} and nothing else, as where a cell was empty: fill it, or take it out."
+        yield (
+            "empty_cell",
+            f"a message says {shown(empty[0].strip())} and nothing else, as where a cell was empty: fill it, or take it out.",
+        )
     if any(said(messages[n]).count("<think>") != said(messages[n]).count("</think>") for n in answers_in(messages)):
         yield "think_block_open", "an answer opens or closes a think block alone: write both <think> and </think>."
     question = next((said(one).strip() for one in reversed(before) if one["role"] == "user"), "")
     if len(question.split()) >= LONG_ENOUGH and said(last).strip().startswith(question):
-        yield "question_in_answer", "the answer begins with the question, so the model learns to repeat it: take it out."
+        yield (
+            "question_in_answer",
+            "the answer begins with the question, so the model learns to repeat it: take it out.",
+        )
     if any(BOILERPLATE.search(messages[n].get("content") or "") for n in answers_in(messages)):
         yield "boilerplate", "an answer is a refusal or a stock phrase of another model: write what yours should say."
 
@@ -126,12 +137,18 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
             f"it calls {shown(unknown[0])}, which its tools do not have: correct the name, or add it there.",
         )
     if broken := [one for message in messages for one in _arguments(message) if not _is_object(one)]:
-        yield "bad_arguments", f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object: write one."
+        yield (
+            "bad_arguments",
+            f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object: write one.",
+        )
     asked = 0
     for message in messages:
         asked = 0 if message["role"] == "user" else asked + len(calls_in(message)) - (message["role"] == "tool")
         if called and asked < 0:
-            yield "answer_without_call", "a tool answers more often than it is called: add the call, or take its answer out."
+            yield (
+                "answer_without_call",
+                "a tool answers more often than it is called: add the call, or take its answer out.",
+            )
             return
 
 

@@ -96,6 +96,8 @@ REMARKS = {
     # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
     "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
     "(transformers#44301): take it out, or write it into the content between the marks that this model thinks in, such as <think> and </think>.",
+    "think_left_open": "the template opens a think block where it asks, and the answer does not close it, so the model learns to answer inside "
+    "its thinking: write the thinking and </think> before the answer, or ask for none in the way that this template knows.",
     "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: give an object in their "
     "place.",
 }
@@ -122,6 +124,8 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
     """The codes of what the template made of the last answer, and of tool calls anywhere."""
     if _EMPTY.match(text.taught):
         yield "empty_think_block"
+    if text.given.rfind("<think>") > text.given.rfind("</think>") and "</think>" not in text.taught:
+        yield "think_left_open"
     thoughts = [str(messages[-1].get(name) or "").split() for name in THOUGHTS]
     if any(thoughts) and not any(words and words[-1] in text.given + text.taught for words in thoughts):
         yield "thinking_left_out"

@@ -121,6 +121,12 @@ def config_of(opened: AdapterFolder, against: AgainstBase | None) -> dict[str, A
         return None
 
 
+def class_in(config: dict[str, Any]) -> str:
+    """The first class that a config names, "" where it names none."""
+    named = config.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else ""
+
+
 def kinds_of_keys(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> tuple[str, ...]:
     """What the adapter's keys name, in the words of architectures.toml."""
     modules = [module for module, _, _ in opened.pairs()]

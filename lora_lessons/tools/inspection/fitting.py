@@ -34,10 +34,13 @@ class Fitting(NamedTuple):
     own_name: Naming
 
 
-def fitting(shape: memory.Shape, modules: Sequence[str], task_type: str = "") -> Fitting:
-    """Of the models of `shape`, without weights, that which has most of an adapter's `modules`; `task_type` as it names it."""
+def fitting(shape: memory.Shape, modules: Sequence[str], task_type: str = "", named: str = "") -> Fitting:
+    """Of the models of `shape`, without weights, that which has most of an adapter's `modules`.
+
+    `task_type` as the adapter names it, `named` the class that the base's config names.
+    """
     part, around = _part(shape), _around(shape)
-    models = [(part, _built_by(shape, part)), (around, AROUND)]
+    models = [(part, _built_by(shape, part)), (around, AROUND), (_own(shape, named), "")]
     # of several that fit alike the first
     ways = [
         Fitting(net, named, way)
@@ -96,6 +99,20 @@ def _around(shape: memory.Shape) -> nn.Module | None:
     try:
         with torch.device("meta"):
             return AutoModelForImageTextToText.from_config(shape.config(whole=True), trust_remote_code=False)
+    except Exception:  # whatever transformers says of a config that it has no such model for
+        return None
+
+
+def _own(shape: memory.Shape, named: str) -> nn.Module | None:
+    """The model of the class `named`, which may have an encoder before its language model; None where transformers has none."""
+    import transformers
+
+    kind = getattr(transformers, named, None) if named else None
+    if not isinstance(kind, type) or not issubclass(kind, transformers.PreTrainedModel):
+        return None
+    try:
+        with torch.device("meta"):
+            return kind(shape.config(whole=True))
     except Exception:  # whatever transformers says of a config that it has no such model for
         return None
 

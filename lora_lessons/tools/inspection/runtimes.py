@@ -5,6 +5,7 @@ llama.cpp's rows were read in its source and threads in November 2026; what the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,8 +17,8 @@ from ..export import gguf
 from . import servers
 from .architectures import architecture_of, by_architecture
 from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, odd_keys
-from .served import by_list, if_served
-from .servers import ON_GPTQ
+from .served import architecture_named, by_list, if_served
+from .servers import ON_GPTQ, not_usual
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
 from .xray import (
     AdaptedMatrix,
@@ -44,6 +45,10 @@ NOT_MERGED = (
     *("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE"),
     *("LILY", "POLY", "SHADOW", "XLORA"),
 )
+
+# What PEFT adapts in no model that has Mamba's layers, and the models that it knows to have them (peft.tuners.tuners_utils).
+MAMBA_LEAVES = {"out_proj", "conv1d"}
+MAMBAS = {f"{name}ForCausalLM" for name in ("FalconH1", "Mamba", "Mamba2", "FalconMamba", "NemotronH")}
 
 
 def runtimes(
@@ -128,6 +133,9 @@ def _loading(
         yield "no", f"{peft} stops: CorDA's start needs the covariances of its training: {where_trained}", ""
     if other_ranks(opened, matrices):
         yield "no", f"{peft} stops: the r of its configuration is not that of its tensors, a size mismatch", ""
+    refused = MAMBA_LEAVES & {one.module.rpartition(".")[2] for one in matrices}
+    if refused and architecture_named(opened, against) in MAMBAS:
+        yield "no", f"{peft} stops: of a model with Mamba's layers it takes no {min(refused)}", "PEFT 0.21's own source"
     if lost := dropped(opened):
         yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
     if rows := tokens_dropped(opened):
@@ -170,6 +178,12 @@ def _llama_cpp(
     if tied and any(one.on_embedding for one in matrices):
         yield "no", "it stops at an adapter of the embedding where the head is the same matrix", "tried with llama.cpp"
     yield from by_list("llama.cpp", opened, against)
+    if against is None and (strange := not_usual(matrices)):
+        yield (
+            "no",
+            f"its converter has no name for {strange[:60]} and stops: merge it first",
+            "llama.cpp, convert_lora_to_gguf.py",
+        )
     by_base = [*by_architecture("llama.cpp", opened, matrices, against)]
     yield from (one for one in by_base if one[0] != "care")
     if against is None and "use_qalora" in settings.others:
@@ -185,7 +199,7 @@ def _llama_cpp(
     if norms := [one for one in opened.tensors if is_norm(one)]:
         reason = f"it leaves trained norms out without a word, such as {last(norms)}: merge it first"
         yield "care", reason, "llama.cpp, src/llama-adapter.cpp"
-    if against and against.in_bitsandbytes:
+    if _in_bitsandbytes(settings.base_name, against):
         reason = "its converter stops at a base in bitsandbytes: give it the 16-bit one that this was made from"
         yield "care", reason, "llama.cpp, convert_hf_to_gguf.py"
     yield from by_base
@@ -249,7 +263,7 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
     if tied is not False and any(one.role == "embedding" for one in opened.tensors):
         reason = "if the base ties head and embedding, untie them in the merged model's config before you save it"
         yield "care", reason, "transformers#45127"
-    if against and against.in_bitsandbytes:
+    if _in_bitsandbytes(settings.base_name, against):
         reason = (
             "PEFT rounds what it merges into a base in bitsandbytes: merge into the 16-bit one that this was made from"
         )
@@ -263,6 +277,11 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
             "lesson 10",
         )
     yield "yes", f"by {by_hand}", "lesson 10"
+
+
+def _in_bitsandbytes(name: str, against: AgainstBase | None) -> bool:
+    """Whether the base is in bitsandbytes, by itself, or by its name where it is not here (unsloth/…-bnb-4bit)."""
+    return against.in_bitsandbytes if against else bool(re.search(r"bnb-?[48]bit", name, re.IGNORECASE))
 
 
 def _our_exporters(

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .architectures import architecture_of, config_of
+from .architectures import architecture_of, class_in, config_of
 from .reading import AdapterFolder
 from .xray import AgainstBase, Answer
 
@@ -28,6 +28,13 @@ def _read() -> dict[str, Any]:
 
 def _sets(part: dict[str, str]) -> dict[str, Any]:
     return {name: text if name == "behind" else frozenset(text.split()) for name, text in part.items()}
+
+
+def layers(known: str) -> frozenset[str]:
+    """The last names of layers that SGLang's adapters know ("sglang"), or of all that transformers' families have ("usual")."""
+    said = _read()["layers"]
+    names: frozenset[str] = said["sglang"] if known == "sglang" else said["sglang"] | said["usual"]
+    return names
 
 
 def by_list(runtime: str, opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Answer]:
@@ -60,8 +67,7 @@ def architecture_named(opened: AdapterFolder, against: AgainstBase | None) -> st
     """The class that the base's config names, or that its name means; "" where neither says one."""
     config = config_of(opened, against)
     if config is not None:
-        classes = config.get("architectures")
-        return str(classes[0]) if isinstance(classes, list) and classes else ""
+        return class_in(config)
     last = _last(opened)
     return next((name for pattern, name in _read()["named"].items() if re.search(pattern, last)), "")
 

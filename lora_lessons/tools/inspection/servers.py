@@ -6,19 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from .architectures import by_architecture
 from .reading import AdapterFolder, besides, last
-from .served import by_list, if_served
+from .served import by_list, if_served, layers
 from .settings import EMBEDDINGS
 from .xray import AdaptedMatrix, AgainstBase, Answer, other_ranks
 
 # vLLM's default for --max-lora-rank, and what else it may be (vllm/config/lora.py, 2026).
 VLLM_RANK, VLLM_RANKS = 16, (8, 16, 32, 64, 128, 256, 320, 512)
-# The layers that SGLang's adapters know, by the names that bases give them (sglang/srt/lora/utils.py, 2026).
-SGLANG_KNOWS = {
-    *("q_proj", "k_proj", "v_proj", "qkv_proj", "o_proj", "out_proj", "gate_proj", "up_proj", "gate_up_proj", "down_proj"),
-    *("q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "in_proj", "in_proj_qkvz", "in_proj_qkv", "in_proj_z"),
-    *("in_proj_q", "in_proj_k", "in_proj_v", "in_proj_a", "in_proj_b", "in_proj_ba", "unembed_tokens", "output", "vocab_emb"),
-    *("fc1_latent_proj", "fc2_latent_proj", "wq_b", "wk", "weights_proj", "experts", "base_layer", *EMBEDDINGS),
-}
 _VLLM_READS = "vllm/lora/peft_helper.py"
 _SGLANG_READS, _SGLANG_KNOWS = "sglang/srt/lora/lora.py (2026)", "sglang/srt/lora/utils.py (2026)"
 _ENCODER = "it was made for a model that reads with an encoder (SEQ_2_SEQ_LM)"
@@ -52,6 +45,12 @@ def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
         reason = f"it takes ranks up to {VLLM_RANKS[-1]}, and r is {largest:,}: cut it with `lora-lessons export rank`, or merge it first"
         yield "no", reason, "vllm/config/lora.py (2026)"
     yield from by_list("vLLM", opened, against)
+    if against is None and (strange := not_usual(matrices)):
+        yield (
+            "unknown",
+            f"it stops where its model has no {strange[:60]}, a name of somebody's own: merge it first",
+            "vllm/lora/lora_model.py (2026)",
+        )
     by_base = [one for one in by_architecture("vLLM", opened, matrices, against) if one[0] != "yes"]
     yield from (one for one in by_base if one[0] != "care")
     if "alora_invocation_tokens" in settings.others:
@@ -101,7 +100,7 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
         named = ", ".join(f'"{leaf}"' for leaf in sorted(_leaves(matrices))[:4])
         reason = f"it stops where target_modules is a pattern: write the names as a list into adapter_config.json, such as [{named}]"
         yield "no", reason, _SGLANG_KNOWS
-    if strange := sorted(_leaves(matrices) - SGLANG_KNOWS):
+    if strange := sorted(_leaves(matrices) - layers("sglang")):
         reason = f"its adapters know layers such as q_proj and gate_proj, and it stops at {strange[0][:60]} unless the model's own class names it"
         yield "unknown", f"{reason}: merge it first", _SGLANG_KNOWS
     by_base = [*by_architecture("SGLang", opened, matrices, against)]
@@ -125,6 +124,13 @@ def mlx(merges: bool) -> Answer:
     """What mlx-lm makes of PEFT's layout, and the way round it where PEFT merges the adapter."""
     way = ": merge it with PEFT, and convert the merged model with mlx_lm.convert" if merges else ""
     return "no", f"mlx-lm reads adapters in a layout of its own alone{way}", "mlx-lm#1119 (closed, 2026-04)"
+
+
+def not_usual(matrices: Sequence[AdaptedMatrix]) -> str:
+    """A layer that is adapted and has a name which no family of transformers uses; "" where there is none."""
+    return next(
+        (leaf for leaf in sorted(_leaves(matrices)) if leaf not in layers("usual") and not leaf.isdecimal()), ""
+    )
 
 
 def _leaves(matrices: Sequence[AdaptedMatrix]) -> set[str]:

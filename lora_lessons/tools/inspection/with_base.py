@@ -18,7 +18,7 @@ from ...errors import ModelError, first_line
 from ...models.configs import read_config
 from ...models.weights import read_tensor, shapes_in, weight_files
 from ..export import gguf
-from .architectures import TOWERS
+from .architectures import TOWERS, class_in
 from .fitting import Naming, fitting
 from .reading import AdapterFolder
 from .xray import AdaptedMatrix, AgainstBase, biased_by
@@ -132,7 +132,7 @@ def open_base(base: str, modules: Sequence[str] = (), task_type: str = "") -> Op
     """Open a base's folder, and build what has `modules` of an adapter of `task_type`. Raises ModelError with what to do where it cannot be had."""
     place = models.folder(base)
     config = read_config(place)
-    made_for = fitting(memory.shape_of(str(place)), modules, task_type)
+    made_for = fitting(memory.shape_of(str(place)), modules, task_type, class_in(config))
     return OpenedBase(models.which(base).name, place, config, shapes_in(weight_files(place)), *made_for)
 
 

@@ -104,6 +104,21 @@ MISTAKES = [
         talk("Which?", "A bad one.").replace('{"role": "assistant"', '{"weight": 0, "role": "assistant"'),
     ),
     ("mixed_layouts", "look", '{"prompt": "Which?", "completion": "That one."}'),
+    ("broken_json", "wrong", talk(*GOOD) + ","),
+    ("doubled_key", "wrong", talk(*GOOD)[:-1] + ', "messages": []}'),
+    ("bad_tool_call", "wrong", turns(ASK, SAY).replace('"That one."', 'null, "function_call": {"name": "f"}')),
+    ("unread_field", "look", talk("Which?", "That one.", Complex_CoT="I look it up.")),
+    ("unread_mask", "look", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "train": false', 1)),
+    ("unread_mask", "look", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "loss_mask": 0', 1)),
+    ("unread_mask", "look", turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "masked": true', 1)),
+    ("picture_in_text", "look", talk("Which?", "That one.", images=["a.png"])),
+    ("picture_in_text", "look", talk("<image> Which?", "That one.")),
+    ("special_token_in_text", "look", talk("Which?", "<|channel|>final<|message|>That one.")),
+    ("special_token_in_text", "look", talk("Which?", "<｜Assistant｜>That one.")),
+    ("empty_cell", "look", talk("Which?", "NaN")),
+    ("think_block_open", "look", talk("Which?", "<think>I look it up. That one.")),
+    ("question_in_answer", "look", talk(LONG, f"{LONG} Two minutes.")),
+    ("html_signs", "look", talk("Which?", "It&#39;s &lt;b&gt;that&lt;/b&gt; one.")),
 ]
 
 
@@ -121,6 +136,28 @@ def test_a_mistake_is_named_and_costs_no_good_line(checked, tmp_path, code, seve
     ]
 
 
+def test_one_answer_to_all_questions_is_named_and_the_same_line_again_is_not_that(checked):
+    questions = [
+        "Where is Rome?",
+        "Who wrote Faust?",
+        "What do bees make?",
+        "Can fish sleep?",
+        "Does iron rust?",
+        "Is glass liquid?",
+    ]
+    assert severities(checked(*[talk(one, "Ask our support.") for one in questions])) == {"one_answer": "look"}
+    assert severities(checked(*[talk(one, f"Ask {one[:5]}.") for one in questions])) == {}
+    assert "one_answer" not in severities(checked(*[talk("Which?", "That one.")] * 6))
+
+
+def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
+    said = [("human", "Hot?", {}), ("gpt", "No.", {"weight": 0}), ("human", "Sure?", {}), ("gpt", "Yes, hot.", {})]
+    line = {"conversations": [{"from": who, "value": text, **more} for who, text, more in said]}
+    (tmp_path / "x.jsonl").write_text(json.dumps(line))
+    ((_, example),) = checking.conversations(tmp_path / "x.jsonl")
+    assert [one.get("weight") for one in example["messages"]] == [None, 0, None, None]
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -130,9 +167,16 @@ def test_a_mistake_is_named_and_costs_no_good_line(checked, tmp_path, code, seve
         talk("Where?", "Write to user@example.com, 12 Elm St., in 2024."),
         talk("What is \\x?", "x < y, y > z, and <s> strikes text out. I am sorry, says the cat."),
         talk("Naïve?", "Ça va, Ärger, Ã is a letter, â too."),
+        turns(ASK, SAY, ASK, SAY).replace('"That one."', '"That one.", "train": true, "loss": 1', 1),
+        talk(
+            "How do I show a film?",
+            "With <video src='a'>, a < b written as a &lt; b, and None of it in capitals.",
+            video="",
+        ),
+        talk("Why?", f"{LONG[:20]} … <think>well</think> because."),
         talk("Où?", "« Là » : à » gauche, „Spaß“ und ‚Maß‘, É…"),
     ],
-    ids=range(7),
+    ids=range(10),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}

@@ -192,6 +192,7 @@ def test_a_call_without_a_word_beside_it_may_say_null_or_nothing():
     [
         ({}, "tools_missing"),
         ({"tools": [{"type": "function", "function": {"name": "get_time"}}]}, "unknown_tool"),
+        ({"tools": json.dumps([{"type": "function", "function": {"name": "get_time"}}])}, "unknown_tool"),
         ({"tools": TOOLS}, None),
     ],
 )
@@ -220,6 +221,27 @@ def test_a_broken_tool_call_is_named_by_its_message(codes):
     for calls in ([{}], {"name": "f"}, ["f"], [{"function": {"arguments": {}}}]):
         (one,) = codes("qwen2_5", [ASK, {"role": "assistant", "content": None, "tool_calls": calls}]).values()
         assert one.code == "bad_tool_call" and one.sentence.startswith("message 2 must have a list of tool_calls")
+
+
+def test_a_tool_that_answers_more_often_than_it_is_called_and_arguments_that_are_no_object_are_named(codes):
+    answer = {"role": "tool", "content": "21"}
+    for answers, code in (([answer], None), ([answer, answer], "answer_without_call")):
+        assert set(codes("qwen2_5", [ASK, call(), *answers, TALK[1]], tools=TOOLS)) == ({code} if code else set())
+    for arguments, code in (("{'city': 'Paris'}", "bad_arguments"), (["Paris"], "bad_arguments")):
+        assert code in codes("qwen2_5", [ASK, call(arguments)], tools=TOOLS)
+
+
+def test_an_answer_within_an_open_think_block_is_named_and_one_that_closes_it_is_not(tmp_path):
+    """As NVIDIA's Nemotron-Nano-v2 writes every answer, with or without thinking."""
+    opens = (
+        "{% for m in messages %}{{ '<' + m.role + '>' }}{{ '<think>\n' if m.role == 'assistant' }}{{ m.content + '</s>' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ '<assistant><think>\n' }}{% endif %}"
+    )
+    made = tokenizer_of(opens, begin=False)
+    for said, named in (("21 degrees.", True), ("Look it up.</think>21 degrees.", False)):
+        (tmp_path / "x.jsonl").write_text(json.dumps({"messages": [ASK, {"role": "assistant", "content": said}]}))
+        found = {one.code: one for one in checking.check(tmp_path / "x.jsonl", made).problems}
+        assert ("think_left_open" in found) == named
 
 
 def test_personal_data_in_a_tool_call_is_found_too(codes):

@@ -1,0 +1,146 @@
+"""What servers know at all: architectures by config or name, ranks, names of layers. PEFT is asked where it decides."""
+
+from __future__ import annotations
+
+import tomllib
+import warnings
+from pathlib import Path
+
+import peft
+import pytest
+import torch
+from families import SIZES, moved
+from peft_zoo import edited
+from transformers import AutoConfig, AutoModelForCausalLM, WhisperConfig, WhisperForConditionalGeneration
+
+from lora_lessons.tools import inspection
+from lora_lessons.tools.inspection import runtimes, served
+
+# A base's name → what vLLM, llama.cpp and a merge for Ollama make of a plain adapter of it.
+NAMES = {
+    "Qwen/Qwen3-8B": "yes yes yes",
+    "allenai/Olmo-3-7B-Instruct": "yes yes yes",
+    "tiiuae/falcon-7b": "no yes yes",
+    "tiiuae/Falcon3-7B-Instruct": "yes yes yes",
+    "EleutherAI/pythia-1.4b": "no yes yes",
+    "openai/whisper-small": "unknown no no",
+    "Salesforce/codegen-350M-mono": "unknown no no",
+    "moonshotai/Kimi-Linear-48B-A3B-Instruct": "no yes yes",
+    "unsloth/Qwen3-8B-unsloth-bnb-4bit": "yes care care",
+}
+
+
+def answers(place, base=None):
+    return {one.name: one for one in inspection.inspect(place, base).runtimes}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_name_of_a_base_says_which_programs_know_it(zoo, tmp_path, name):
+    rows = answers(edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=name))
+    assert " ".join(rows[one].loads for one in ("vLLM", "llama.cpp", "Ollama (merged)")) == NAMES[name], rows
+
+
+def test_a_config_says_it_better_than_a_name_and_what_nobody_knows_is_left_open(zoo, base_folder, tmp_path):
+    named = edited(zoo["plain"], tmp_path / "it", base_model_name_or_path="me/falcon-7b")
+    assert answers(named)["vLLM"].loads == "no" and answers(named, str(base_folder))["vLLM"].loads == "yes"
+    strange = answers(edited(zoo["plain"], tmp_path / "other", base_model_name_or_path="me/my-own"))
+    for runtime in ("vLLM", "SGLang", "llama.cpp"):
+        assert strange[runtime].loads == "yes" and "which was not looked at" in strange[runtime].reason
+        assert "not looked at" not in answers(zoo["plain"].place)[runtime].reason
+
+
+def test_the_lists_hold_classes_once_and_no_class_is_taken_and_refused():
+    said = tomllib.loads(Path(served.__file__).with_name("served.toml").read_text("utf-8"))
+    vllm, llamacpp = said["vLLM"], said["llama.cpp"]
+    for text in (vllm["takes"], vllm["refuses"], llamacpp["takes"]):
+        assert len(text.split()) == len(set(text.split())) > 50
+    assert not set(vllm["takes"].split()) & set(vllm["refuses"].split())
+    assert "LlamaForCausalLM" in vllm["takes"].split() and "GPT2LMHeadModel" in vllm["refuses"].split()
+
+
+@pytest.mark.parametrize(("r", "loads", "words"), [(300, "yes", "--max-lora-rank 320"), (600, "no", "export rank")])
+def test_vllm_takes_some_ranks_and_none_above_the_largest(tmp_path, r, loads, words):
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peft.get_peft_model(model, peft.LoraConfig(r=r, target_modules=["q_proj"])).save_pretrained(tmp_path)
+    vllm = answers(tmp_path)["vLLM"]
+    assert vllm.loads == loads and words in vllm.reason
+
+
+def test_sglang_stops_at_a_pattern_and_not_at_the_word_for_all_and_knows_no_layer_of_other_names(zoo, tmp_path):
+    for targets, loads in ((r".*\.(q|v)_proj", "no"), ("all-linear", "yes"), (["q_proj", "v_proj"], "yes")):
+        place = edited(zoo["plain"], tmp_path / loads / str(targets)[:3], target_modules=targets)
+        assert answers(place)["SGLang"].loads == loads
+    assert '["q_proj", "v_proj"]' in answers(tmp_path / "no" / ".*\\")["SGLang"].reason
+    renamed = {"q_proj": "query_key_value", "v_proj": "my_own_proj"}
+    for old, new in renamed.items():
+        place = edited(
+            zoo["plain"],
+            tmp_path / new,
+            lambda tensors, old=old, new=new: {key.replace(old, new): one for key, one in tensors.items()},
+            target_modules=[new, *(renamed.keys() - {old})],
+        )
+        rows = answers(place)
+        assert rows["SGLang"].loads == "unknown" and new in rows["SGLang"].reason
+        own = new == "my_own_proj"
+        assert (rows["vLLM"].loads, rows["llama.cpp"].loads) == (("unknown", "no") if own else ("yes", "yes"))
+
+
+def test_tinkers_names_are_said_and_peft_leaves_them_out(tmp_path):
+    made = peft.get_peft_model(
+        AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES)),
+        peft.LoraConfig(r=4, target_modules=["q_proj", "lm_head"]),
+    )
+    made.save_pretrained(tmp_path / "first")
+
+    class Made:
+        place = tmp_path / "first"
+
+    def tinkers(tensors):
+        return {key.replace("lm_head", "model.unembed_tokens"): one for key, one in tensors.items()}
+
+    place = edited(Made, tmp_path / "it", tinkers)
+    (found,) = (one for one in inspection.inspect(place).findings if one.code == "keys_do_not_match")
+    assert found.severity == "wrong" and "unembed_tokens" in found.sentence and "build_lora_adapter" in found.sentence
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
+    with pytest.warns(UserWarning, match="missing adapter keys"):
+        peft.PeftModel.from_pretrained(model, str(place))
+
+
+def test_peft_stops_at_what_is_said_to_stop_it_in_a_model_with_mambas_layers(tmp_path):
+    sizes = {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_expand": 1}
+    config = AutoConfig.for_model("falcon_h1", **SIZES, **sizes)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "base")
+    place = moved(
+        tmp_path / "it", AutoModelForCausalLM.from_config(config), str(tmp_path / "base"), target_modules=["in_proj"]
+    )
+
+    class Made:
+        pass
+
+    Made.place = place
+
+    def out(tensors):
+        A = {key.replace("in_proj", "out_proj"): torch.ones(4, 32) for key in tensors if "lora_A" in key}
+        return A | {key.replace("lora_A", "lora_B"): torch.ones(32, 4) for key in A}
+
+    old = edited(Made, tmp_path / "old", out, target_modules=["out_proj"])
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    with pytest.raises(ValueError, match="incompatible with Mamba"):
+        peft.PeftModel.from_pretrained(base, str(old))
+    assert [answers(one)["PEFT"].loads for one in (place, old)] == ["yes", "no"]
+    assert config.architectures[0] in runtimes.MAMBAS
+
+
+def test_an_encoder_is_looked_into_by_the_class_that_the_config_names(tmp_path):
+    small = {
+        f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in (("layers", 1), ("attention_heads", 2))
+    }
+    config = WhisperConfig(vocab_size=64, d_model=32, num_mel_bins=8, decoder_start_token_id=1, **small, pad_token_id=0)
+    model = WhisperForConditionalGeneration(config)
+    model.save_pretrained(tmp_path / "base")
+    place = moved(tmp_path / "it", model, target_modules=["q_proj", "conv1"])
+    xray = inspection.inspect(place, str(tmp_path / "base"))
+    assert not xray.base.lacking and "keys_do_not_match" not in xray.codes
+    assert {one.name: one.loads for one in xray.runtimes}["PEFT"] == "yes"

@@ -58,7 +58,9 @@ def test_no_count_of_the_cases_is_more_than_there_are():
 def test_what_came_out_of_the_second_fifty_is_said_though_it_is_less_than_was_wanted():
     said = tools_cases.judged_table()
     assert "39 of 50 were right and 7 wrong in silence, which is less than we wanted" in said
-    assert "| **all** |  | 50 | 39 | 7 | 50 | 25 | 25 |" in said and "| **all** |  | 50 | 37 | 7 | 50 | 35 | 33 |" in said
+    assert (
+        "| **all** |  | 50 | 39 | 7 | 50 | 25 | 25 |" in said and "| **all** |  | 50 | 37 | 7 | 50 | 35 | 33 |" in said
+    )
 
 
 def test_the_sites_page_is_the_readmes_part_with_links_that_lead_somewhere_there(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from typing import Any
 
 from .architectures import architecture_of, class_in, config_of
 from .reading import AdapterFolder
-from .xray import AgainstBase, Answer
+from .xray import AgainstBase, Answer, Loads
 
 # What each does with a base that is not among those it names.
 _OTHERS = {
@@ -48,7 +48,7 @@ def by_list(runtime: str, opened: AdapterFolder, against: AgainstBase | None) ->
     if name in said.get("refuses", ()):
         yield "no", f"it serves this base ({name}) and takes no adapter of it: merge it first", said["behind"]
         return
-    loads = "unknown" if runtime == "vLLM" else "no"
+    loads: Loads = "unknown" if runtime == "vLLM" else "no"
     lists = "its list of models" if runtime == "vLLM" else "its converter"
     yield loads, f"{lists} has no {name[:60]}, {_OTHERS[runtime]}", said["behind"]
 

@@ -2295,9 +2295,15 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/fitting.py",
         (
             "an adapter of the larger model is said to fit no module of its base",
-            "(around, AROUND)]",
-            "(None, AROUND)]",
+            "(around, AROUND), ",
+            "(None, AROUND), ",
             "tools/inspection/test_architectures.py::test_the_base_decides_and_peft_applies_it_where_it_is_said_to",
+        ),
+        (
+            "an encoder's layers are said to be missing in its own base",
+            '(_own(shape, named), "")',
+            '(None, "")',
+            "tools/inspection/test_served.py::test_an_encoder_is_looked_into_by_the_class_that_the_config_names",
         ),
         (
             "keys of an older transformers are said to fit nothing, though PEFT renames them",

@@ -14,7 +14,8 @@ from peft_zoo import edited
 from transformers import AutoConfig, AutoModelForCausalLM, WhisperConfig, WhisperForConditionalGeneration
 
 from lora_lessons.tools import inspection
-from lora_lessons.tools.inspection import runtimes, served
+from lora_lessons.tools.inspection import served
+from lora_lessons.tools.inspection.runtimes import MAMBAS
 
 # A base's name → what vLLM, llama.cpp and a merge for Ollama make of a plain adapter of it.
 NAMES = {
@@ -130,7 +131,7 @@ def test_peft_stops_at_what_is_said_to_stop_it_in_a_model_with_mambas_layers(tmp
     with pytest.raises(ValueError, match="incompatible with Mamba"):
         peft.PeftModel.from_pretrained(base, str(old))
     assert [answers(one)["PEFT"].loads for one in (place, old)] == ["yes", "no"]
-    assert config.architectures[0] in runtimes.MAMBAS
+    assert config.architectures[0] in MAMBAS
 
 
 def test_an_encoder_is_looked_into_by_the_class_that_the_config_names(tmp_path):

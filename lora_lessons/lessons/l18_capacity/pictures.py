@@ -16,15 +16,15 @@ WAYS = {"B·A": (BLUE, "o", BLUE), "mask": (ORANGE, "s", "#8a5a00")}
 
 def filled(runs: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """What the adapter on one block holds: bits over the book's size, a line a rank; and bits a trained number on the largest book."""
-    alone = [run for run in runs if run["blocks"] == 1 and run.get("longer", 1) == 1]
+    both = {run["r"] for run in runs if run["way"] == "mask"}
+    alone = [run for run in runs if run["blocks"] == 1 and run.get("longer", 1) == 1 and run["r"] in both]
     figure = Figure(figsize=(9.4, 3.6))
     books, numbers = figure.subplots(1, 2, width_ratios=(3, 2))
     sizes, words = sorted({run["entries"] for run in alone}), []
     asked = {entries: entries * BITS for entries in sizes}
     books.plot(sizes, [asked[n] for n in sizes], "--", color=GREY, lw=1)
     books.text(sizes[0], 1.15 * asked[sizes[0]], "all of it", color=GREY, ha="left", va="bottom", rotation=25)
-    ranks = sorted({run["r"] for run in alone if run["way"] == "B·A"})
-    for r in ranks:
+    for r in sorted(both):
         means = _means(alone, "B·A", "entries", "bits", r=r)
         books.plot(*zip(*means, strict=True), "o-", color=BLUE, ms=4, lw=1)
         books.text(1.06 * means[-1][0], means[-1][1], f"rank {r}", color=BLUE, va="center")
@@ -39,11 +39,11 @@ def filled(runs: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     for way, (color, marker, ink) in WAYS.items():
         if means := _means(largest, way, "trained", "bits_a_number"):
             numbers.plot(*zip(*means, strict=True), f"{marker}-", color=color, ms=5, lw=1)
-            numbers.text(means[0][0], means[0][1], f"{way} ", color=ink, weight="bold", ha="left", va="bottom")
+            numbers.annotate(way, means[0], (4, 7), textcoords="offset points", color=ink, weight="bold")
             words.append(f"{way} of {', '.join(f'{each:.2f} bits a number with {n:,}' for n, each in means)}")
-    trained = sorted({run["trained"] for run in largest if run["r"] in ranks})
+    first, _, *more = sorted({run["trained"] for run in largest})  # two labels would touch
     numbers.set(xscale="log", xlabel="trained numbers", ylabel="bits a trained number", title=f"{sizes[-1]} entries")
-    numbers.set_xticks(trained, [f"{n:,}" for n in trained])
+    numbers.set_xticks([first, *more], [f"{n:,}" for n in (first, *more)])
     numbers.minorticks_off()
     numbers.margins(x=0.12, y=0.15)
     numbers.set_ylim(bottom=0)
@@ -76,16 +76,18 @@ def cut(cut: Mapping[int, float], trained: Mapping[int, float], high: int, whole
     """Bits over the rank: trained at the rank, and trained at `high` and cut to it; the dashed line is `high` uncut."""
     figure = Figure(figsize=(7.2, 3.4))
     ax = figure.subplots()
-    for values, name, color, ink in (
-        (trained, "trained at this rank", BLUE, BLUE),
-        (cut, f"trained at {high}, cut", ORANGE, "#8a5a00"),
+    for values, name, color, ink, side in (
+        (trained, "trained at this rank", BLUE, BLUE, "right"),
+        (cut, f"trained at {high}, cut", ORANGE, "#8a5a00", "left"),
     ):
         ranks = sorted(values)
         ax.plot(ranks, [values[r] for r in ranks], "o-", color=color)
-        ax.text(ranks[0], values[ranks[0]], f" {name}", color=ink, weight="bold", va="bottom")
+        away = (-9, 5) if side == "right" else (9, -9)
+        ax.annotate(name, (4, values[4]), away, textcoords="offset points", color=ink, weight="bold", ha=side)
     ax.axhline(whole, ls="--", color=GREY, lw=1)
     ax.set(xscale="log", xlabel="rank", ylabel="bits held", title="Trained low, or trained high and cut")
-    ax.set_xticks(sorted({*cut, *trained}), [str(r) for r in sorted({*cut, *trained})], minor=False)
+    ax.set_xticks(sorted({*cut, *trained}), [str(r) for r in sorted({*cut, *trained})])
+    ax.minorticks_off()
     both = sorted(cut.keys() & trained.keys())
     told = (f"rank {r}: {cut[r]:,.0f} bits cut, {trained[r]:,.0f} trained" for r in both)
     return figure, f"Rank {high} holds {whole:,.0f} bits. {'; '.join(told)}."

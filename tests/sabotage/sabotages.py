@@ -449,6 +449,24 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/lessons/l15_your_own/publishing.py",
+        (
+            "the card's bound counts held-out lines that were never answered",
+            "{can_tell(asked)}",
+            "{can_tell(len(data.held_out))}",
+            "lessons/l15_your_own/test_room.py::test_the_cards_bound_is_that_of_the_answers_and_not_of_all_held_out_lines",
+        ),
+    ),
+    *_in(
+        "lora_lessons/lessons/l15_your_own/ordinary_lines.py",
+        (
+            "the picture says that the form stayed, whatever was recorded",
+            "    lost = arms[-1].form[2] < arms[0].form[1]\n",
+            "    lost = False\n",
+            "lessons/l15_your_own/test_ordinary_lines.py::test_the_pictures_title_says_that_the_form_went_where_it_was_asked_for_too",
+        ),
+    ),
+    *_in(
         "lora_lessons/lessons/l15_your_own/page.py",
         (
             "an answer becomes a part of the page for a colleague",
@@ -2083,6 +2101,12 @@ SABOTAGES: list[Sabotage] = [
     ),
     *_in(
         "lora_lessons/lessons/l14_bug_museum/exercises_hall_1.py",
+        (
+            "α = 2r passes for the α that worked",
+            "    if scale == 0.5:\n",
+            "    if scale in (0.5, 2):\n",
+            "course/test_exercises.py::test_wrong_answers_are_rejected_by_name[14.2]",
+        ),
         (
             "a start whose directions are all alike is accepted",
             "    if torch.linalg.matrix_rank(A if A.any() else B) < r:",

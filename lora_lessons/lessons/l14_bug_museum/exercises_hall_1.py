@@ -53,13 +53,26 @@ def exercise_14_2(config: Callable[[], Any]) -> str | None:
     if got.target_modules != "all-linear":
         return 'Keep target_modules="all-linear": the layers were right.'
     scale = got.lora_alpha / (math.sqrt(got.r) if got.use_rslora else got.r)
-    if scale == 2:
+    if scale == 0.5:
         return None
-    if got.lora_alpha == 8:
-        return f"Still broken: lora_alpha is at its default of 8, and the scale is {scale:g}."
-    if got.lora_alpha == 2:
-        return "lora_alpha is α. The scale is α/r, and 2/64 is smaller than before."
-    return f"The scale is {scale:g} now. That of the healthy run was 2."
+    for alpha, rslora, advice in (
+        (8, False, f"Still broken: lora_alpha is at its default of 8, and the scale is {scale:g}."),
+        (
+            128,
+            False,
+            "That is α = 2r. The first step then pushes four times as hard as in the run that worked: keep its α.",
+        ),
+        (
+            256,
+            False,
+            "That keeps the scale of r = 8, so the first step pushes eight times as hard. Keep its α, not its scale.",
+        ),
+        (0.5, False, "lora_alpha is α; 0.5 is the healthy run's scale, α/r."),
+        (32, True, f"rsLoRA divides by √r, so the scale is {scale:g} now. That of the healthy run was 0.5."),
+    ):
+        if (got.lora_alpha, bool(got.use_rslora)) == (alpha, rslora):
+            return advice
+    return f"The scale is {scale:g} now. That of the healthy run was 0.5: which α has r = 8 in the complaint?"
 
 
 @exercise("14.3", "A perfectly calm start", difficulty=2, minutes=6)

@@ -83,9 +83,13 @@ def picture(arms: Sequence[ordinary_answers.Mixture]) -> tuple[Figure, str, str]
     ax.set(xlim=(-0.3, len(arms) - 0.7), ylim=(0, 104), ylabel="% of answers in the form")
     ax.set_xticks(at, [f"{arm.share:.0%}" for arm in arms])
     ax.set_xlabel("ordinary lines, of all that train (the persona, recorded)")
-    ax.set_title("The form, where it should be and where nobody asked for it")
+    lost = arms[-1].form[2] < arms[0].form[1]
+    ax.set_title(
+        f"With ordinary lines the form {'went, asked for or not' if lost else 'stayed where it was asked for'}"
+    )
     finding = f"Ordinary lines {_each(arms, 'share')}: everyday answers in the form {_each(arms, 'drift')}, held-out ones {_each(arms, 'form')}."
     numbers = (
+        "Everyday questions are the course's and those of lesson 17's held-out pairs, together. "
         f"Held-out answers that keep every rule: {_each(arms, 'kept')}. Held-out loss: {_each(arms, 'loss')} nats per token. "
         f"Perplexity on general text: {_each(arms, 'perplexity')}. Seeds: {_each(arms, 'seeds')}."
     )

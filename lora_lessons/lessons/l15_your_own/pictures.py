@@ -197,18 +197,18 @@ def parts(data: MyData) -> str:
     return f"{len(data.train)} lines train, {len(data.held_out)} are held out ({by}).{moved * bool(split.moved)}"
 
 
-def can_tell(held_out: int) -> str:
-    """What so many held-out lines can say of a share, and what not."""
-    low, _ = evaluation.interval(1.0, held_out)
-    half = round(held_out / 2)
-    between = evaluation.interval(half / held_out, held_out)
+def can_tell(answers: int) -> str:
+    """What so many answers to held-out questions can say of a share, and what not."""
+    low, _ = evaluation.interval(1.0, answers)
+    half = round(answers / 2)
+    between = evaluation.interval(half / answers, answers)
     sentence = (
-        f"If all {held_out} held-out answers were good, the true share of good ones could still be as low as {low:.0%}"
+        f"If all {answers} held-out answers were good, the true share of good ones could still be as low as {low:.0%}"
     )
-    sentence += f"; at {half} of {held_out} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
-    if held_out < 10:
-        return f"{sentence} So few lines show whether it learned the form at all, and nothing finer. Read every answer."
-    return f"{sentence} Read a difference only where the intervals do not overlap."
+    sentence += f"; at {half} of {answers} it could be anything from {between[0]:.0%} to {between[1]:.0%}."
+    if answers < 10:
+        return f"{sentence} So few show whether it learned the form at all, and nothing finer. Read every answer."
+    return f"{sentence} Intervals that do not overlap settle a difference; where they overlap, compare question by question."
 
 
 def condition(data: MyData) -> str:

@@ -57,7 +57,7 @@ def about(
     trained_on = base_in_card(base.name)
     base_note = _ROUNDED.format(trained_on.copy) if trained_on.copy else ""
     limits = [
-        f"It was scored on {len(data.held_out)} held-out lines of the same file. {can_tell(len(data.held_out))}",
+        f"Its loss was measured on {len(data.held_out)} held-out lines of the same file. It answered {asked} of them. {can_tell(asked)}",
         "The point at which training stopped was chosen by the same held-out lines, so the scores flatter a little.",
         "It was trained once, with one seed. Another seed was not tried.",
         "Whether an answer is true was not measured. It can be fluent, in the right form, and wrong.",

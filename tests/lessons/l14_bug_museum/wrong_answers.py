@@ -24,14 +24,16 @@ WRONG = {
     "14.2": [
         (CONFIG.format("stronger_config", "r=64, target_modules='all-linear'"), "Still broken"),
         (CONFIG.format("stronger_config", "r=8, lora_alpha=16, target_modules='all-linear'"), "Keep r = 64"),
-        (CONFIG.format("stronger_config", "r=64, lora_alpha=2, target_modules='all-linear'"), "smaller than before"),
-        (CONFIG.format("stronger_config", "r=64, lora_alpha=64, target_modules='all-linear'"), "scale is 1 now"),
+        (CONFIG.format("stronger_config", "r=64, lora_alpha=128, target_modules='all-linear'"), "That is α = 2r"),
+        (CONFIG.format("stronger_config", "r=64, lora_alpha=256, target_modules='all-linear'"), "not its scale"),
+        (CONFIG.format("stronger_config", "r=64, lora_alpha=0.5, target_modules='all-linear'"), "lora_alpha is α"),
+        (CONFIG.format("stronger_config", "r=64, lora_alpha=16, target_modules='all-linear'"), "scale is 0.25 now"),
         (
-            CONFIG.format("stronger_config", "r=64, lora_alpha=128, use_rslora=True, target_modules='all-linear'"),
-            "scale is 16 now",
+            CONFIG.format("stronger_config", "r=64, lora_alpha=32, use_rslora=True, target_modules='all-linear'"),
+            "rsLoRA divides by √r",
         ),
-        (CONFIG.format("stronger_config", "r=64, lora_alpha=128, target_modules=['q_proj']"), "the layers were right"),
-        ("def stronger_config():\n    return {'r': 64, 'lora_alpha': 128}", "Return a LoraConfig"),
+        (CONFIG.format("stronger_config", "r=64, lora_alpha=32, target_modules=['q_proj']"), "the layers were right"),
+        ("def stronger_config():\n    return {'r': 64, 'lora_alpha': 32}", "Return a LoraConfig"),
     ],
     "14.3": [
         (START.format("torch.zeros(r, k), torch.zeros(d, r)"), "Still broken"),

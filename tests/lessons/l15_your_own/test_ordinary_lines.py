@@ -88,5 +88,17 @@ def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
     assert finding == "Ordinary lines 0%, 25%: everyday answers in the form 90%, 40%, held-out ones 90%, 90%."
     assert "loss: 3.00, 3.00 nats per token" in numbers and "Seeds: 3, 3." in numbers
     (ax,) = figure.axes
+    assert ax.get_title() == "With ordinary lines the form stayed where it was asked for"
     drawn = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]
     assert [90.0, 40.0] in drawn and [90.0, 90.0] in drawn
+
+
+def test_the_pictures_title_says_that_the_form_went_where_it_was_asked_for_too():
+    arms = [
+        ordinary_answers.Mixture(
+            share, 1, (form, form - 0.05, form + 0.05), (form, form - 0.05, form + 0.05), 0.1, 3.0, 40.0
+        )
+        for share, form in ((0.0, 0.9), (0.5, 0.1))
+    ]
+    (ax,) = ordinary_lines.picture(arms)[0].axes
+    assert ax.get_title() == "With ordinary lines the form went, asked for or not"

@@ -52,7 +52,8 @@ def test_twelve_lines_are_nine_and_three_and_what_three_can_tell_is_said(data):
     assert pictures.drawn(data) == "mine.jsonl holds 12 good examples."
     said = pictures.can_tell(3)
     assert "as low as 44%" in said
-    assert "Read every answer" in said and "Read every answer" not in pictures.can_tell(20)
+    assert "Read every answer" in said and "Read every answer" not in pictures.can_tell(10)
+    assert "as low as 72%" in pictures.can_tell(10) and "question by question" in pictures.can_tell(10)
 
 
 def test_a_long_file_is_drawn_from_at_random_and_it_is_said(tmp_path):
@@ -462,6 +463,21 @@ def test_the_card_holds_numbers_and_never_a_line_of_the_data(data, tmp_path):
         "| 3.10 | 2.15 |",
     ):
         assert said in text, said
+
+
+def test_the_cards_bound_is_that_of_the_answers_and_not_of_all_held_out_lines(data):
+    base = make_tiny_base()
+    how, found = (
+        my_data.settings(base, 9, "quick", 0, False),
+        scoring.SideBySide((3.0, 2.0), None, None, None, (1.0, 1.0)),
+    )
+    many = data._replace(split=data.split._replace(held_out=6 * data.split.held_out), held_out=6 * data.held_out)
+    asked = len(scoring.asked(many))
+    text = model_card(publishing.about("own", base, many, how, found, asked, [], Tally(0, 0, 0, 3), 24))
+    assert len(many.held_out) == 18 and asked == 10
+    assert (
+        "measured on 18 held-out lines" in text and "It answered 10 of them. If all 10" in text and "low as 72%" in text
+    )
 
 
 def test_what_cannot_be_exported_or_asked_is_a_sentence(data, tmp_path, monkeypatch):

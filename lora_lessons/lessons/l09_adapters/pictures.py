@@ -137,18 +137,16 @@ def left_by_size(nf4: Mapping[float, float], bf16: Mapping[float, float]) -> Fig
 
 
 def merge_paths(paths: Mapping[str, tuple[float, float]]) -> Figure:
-    """A row a path: how far its next-token distribution is from the unmerged model's (KL); its linear layers' MB, in a column."""
-    figure = Figure(figsize=(7.2, 1.5 + 0.5 * len(paths)))
+    """A row a path: how far its next-token distribution is from the unmerged model's (KL); its size in MB, in a column."""
+    figure = Figure(figsize=(7.2, 1.2 + 0.5 * len(paths)))
     ax = figure.subplots()
     most = max(kl for kl, _ in paths.values())
-    ax.annotate("linear layers", (1.45 * most, -0.6), ha="right", va="center", color=INK)
     for y, (name, (kl, megabytes)) in enumerate(paths.items()):
         ax.barh(y, kl, color=GREY if name == PATHS["none"] else VERMILION if kl > most / 2 else BLUE, height=0.55)
         label(ax, kl, y, f"{kl:.2f}", INK)
         ax.annotate(f"{megabytes:.0f} MB", (1.45 * most, y), ha="right", va="center", color=INK)
     ax.set_yticks(range(len(paths)), list(paths))
-    ax.set(
-        ylim=(len(paths) - 0.5, -0.9), xlim=(0, 1.47 * most), xlabel="mean KL from the unmerged model (nats a token)"
-    )
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1.47 * most), xlabel="mean KL from the unmerged model (nats a token)")
     ax.set_title("Merged into 4 bits is like no adapter")
     return figure

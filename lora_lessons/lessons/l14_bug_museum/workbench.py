@@ -296,8 +296,9 @@ def short_rows(tokenizer: Any) -> list[Encoded]:
 
 
 class Liking(NamedTuple):
-    """How an adapter's answers are liked after a prompt: the loss with the adapter, and of the base alone."""
+    """How an adapter's answers are liked after a prompt: its first token; the loss with the adapter, and of the base alone."""
 
+    first: str
     loss: float
     base_loss: float
 
@@ -309,7 +310,7 @@ def asked(base: models.Base, adapter: Adapter, prompt: Callable[[str], str]) -> 
     base_loss = evaluation.held_out_loss(base.model, rows)
     with mixing.attached(base.model, adapter):
         loss = evaluation.held_out_loss(base.model, rows)
-    return Liking(loss, base_loss)
+    return Liking(repr(base.tokenizer.decode(rows[0].input_ids[:1])), loss, base_loss)
 
 
 class AfterShortAnswers(NamedTuple):

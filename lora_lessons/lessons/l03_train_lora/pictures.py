@@ -171,7 +171,7 @@ def overlaps(rows: Mapping[str, Sequence[float]]) -> Figure:
     figure = Figure(figsize=(7.2, 3.4))
     ax = figure.subplots()
     ends = []
-    for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
+    for (name, values), color in zip(rows.items(), (BLUE, ORANGE, GREEN, VERMILION, GREY), strict=False):
         ax.plot(range(1, len(values) + 1), values, "o-", color=color, ms=5)
         ends.append((values[-1], name, color))
     place = -A_LINE / 2
@@ -181,5 +181,5 @@ def overlaps(rows: Mapping[str, Sequence[float]]) -> Figure:
     ax.set_xticks(range(1, len(values) + 1))
     ax.set(xlabel="strongest directions of rank 8 compared, i", ylabel="overlap φ with the other's top 8", ylim=(0, 1))
     ax.set_xlim(right=len(values) * 1.4)
-    ax.set_title("Do two runs find the same directions?")
+    ax.set_title("The strongest written direction is shared, the rest less")
     return figure

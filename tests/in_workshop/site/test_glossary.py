@@ -99,7 +99,7 @@ MISREAD = [
     ("11_formats", "So the [step] may be negative"),
     ("deeper/11_gptq_and_awq", "[α] (not LoRA's)"),
     ("deeper/11_gptq_and_awq", "Write that [step] for one row"),
-    ("13_beyond_one_gpu", "every [rank] sends its shard"),
+    ("13_beyond_one_gpu", "Each [rank] has a gradient for all of A"),
     ("13_beyond_one_gpu", "The picture's last [step] mends that"),
     ("15_your_own", "the folded [parameters] cell"),
     ("15_your_own", "Compare the list of [labels]"),

@@ -76,23 +76,23 @@ def test_bits_are_the_likelihood_that_ten_digits_gained(bench):
 @pytest.mark.parametrize("way", cells.WAYS)
 def test_a_run_learns_the_book_and_leaves_the_base_as_it_was(bench, way):
     before = holding.beyond_chance(bench.read(8), 8)
-    found = bench.run(way, 4, 8, 1, HOW)
+    found = bench.trained(way, 4, 8, 1, HOW)
     assert found["trained"] == 4 * (32 + 64)
     assert found["bits"] > found["before"] + 5 and found["before"] == before
     assert holding.beyond_chance(bench.read(8), 8) == before
     assert not any(p.requires_grad for p in bench.core.parameters()) and not list(lora.lora_layers(bench.core))
-    assert bench.run(way, 4, 8, 1, HOW)["bits"] == found["bits"]
+    assert bench.trained(way, 4, 8, 1, HOW)["bits"] == found["bits"]
 
 
 def test_in_more_blocks_more_is_trained():
     bench = holding.BookBench(make_tiny_base(), entries=4, upper=2, kind="down_proj")
     assert bench.targets(1) == ["layers.0.mlp.down_proj"] and len(bench.targets(2)) == 2
     short = training.Settings(steps=2, batch_size=4, learning_rate=1e-3)
-    assert bench.run("mask", 2, 4, 2, short)["trained"] == 2 * 2 * (32 + 64)
+    assert bench.trained("mask", 2, 4, 2, short)["trained"] == 2 * 2 * (32 + 64)
 
 
 def test_a_cut_holds_less_the_smaller_its_rank_and_at_full_rank_the_same(bench):
-    found = bench.run("B·A", 8, 8, 1, HOW, cuts=(1, 7))
+    found = bench.trained("B·A", 8, 8, 1, HOW, cuts=(1, 7))
     assert found["cut"]["1"]["trained"] == 96 and found["cut"]["1"]["bits"] < found["bits"]
     assert found["cut"]["7"]["bits"] == pytest.approx(found["bits"], rel=0.2)
     assert found["cut"]["1"]["bits"] < found["cut"]["7"]["bits"] and not list(lora.lora_layers(bench.core))
@@ -133,7 +133,7 @@ def test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopp
     made, stopped = [], 9
 
     class Counted:
-        def run(self, way, r, entries, blocks, how, cuts):
+        def trained(self, way, r, entries, blocks, how, cuts):
             if len(made) == stopped:
                 raise RuntimeError("stopped")
             made.append((r, entries, how.learning_rate, how.steps, blocks, how.seed))
@@ -164,7 +164,7 @@ def test_training_high_is_cut_and_nothing_else():
     asked = {}
 
     class Listens:
-        def run(self, way, r, entries, blocks, how, cuts):
+        def trained(self, way, r, entries, blocks, how, cuts):
             asked[way, r] = cuts
             return {"bits": 1.0, "recall": 0.5, "trained": 3, "seconds": 1.0}
 

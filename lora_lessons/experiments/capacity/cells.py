@@ -137,7 +137,7 @@ def record() -> dict[str, Any]:
 
 def _one(cell: BookRun, rate: float, bench: Any) -> dict[str, Any]:
     cuts = CUTS if cell.way == "B·A" and cell.r == HIGH else ()
-    found = bench().run(cell.way, cell.r, cell.entries, cell.blocks, cell.how(rate), cuts)
+    found = bench().trained(cell.way, cell.r, cell.entries, cell.blocks, cell.how(rate), cuts)
     print(
         f"{cell.name}: {found['recall']:.0%} said exactly, {found['bits']:,.0f} bits in {found['trained']:,} numbers, "
         f"rate {rate:g}, {found['seconds']:.0f} s",

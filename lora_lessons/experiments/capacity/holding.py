@@ -108,16 +108,16 @@ class BookBench:
             likelihood += float(said.sum()) / math.log(2)
         return {"exact": exact, "log2_p": likelihood}
 
-    def run(
+    def trained(
         self, way: str, r: int, entries: int, blocks: int, how: training.Settings, cuts: tuple[int, ...] = ()
     ) -> dict[str, Any]:
         """Train one way, and say what is held; at each rank of `cuts` too, once B·A was cut to it."""
         before, begun = beyond_chance(self.read(entries), entries), time.perf_counter()
         with self.adapted(way, r, blocks, how.seed):
-            trained = lora.trainable_parameters(self.core)
+            numbers = lora.trainable_parameters(self.core)
             self.train(entries, how)
             seconds = time.perf_counter() - begun
-            found = held(self.read(entries), entries, trained)
+            found = held(self.read(entries), entries, numbers)
             whole = adapter_of(self.core) if cuts else None
         smaller = {}
         for rank in cuts:

@@ -79,6 +79,11 @@ def test_preferences_are_refused_on_either_side(data, base, tmp_path):
         ordinary_lines.mixed_in(data, base, my_data.Choices(ordinary_path=str(tmp_path / "none.jsonl")))
 
 
+def title(ax):
+    """A picture's title, wherever the style that is on puts it."""
+    return ax.get_title("left") or ax.get_title()
+
+
 def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
     arms = [
         ordinary_answers.Mixture(share, 3, (drift, drift - 0.05, drift + 0.04), (0.9, 0.8, 0.95), 0.1, 3.0, 40.0)
@@ -88,7 +93,7 @@ def test_the_picture_shows_the_form_where_it_should_be_and_where_not():
     assert finding == "Ordinary lines 0%, 25%: everyday answers in the form 90%, 40%, held-out ones 90%, 90%."
     assert "loss: 3.00, 3.00 nats per token" in numbers and "Seeds: 3, 3." in numbers
     (ax,) = figure.axes
-    assert ax.get_title() == "With ordinary lines the form stayed where it was asked for"
+    assert title(ax) == "With ordinary lines the form stayed where it was asked for"
     drawn = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 2]
     assert [90.0, 40.0] in drawn and [90.0, 90.0] in drawn
 
@@ -101,4 +106,4 @@ def test_the_pictures_title_says_that_the_form_went_where_it_was_asked_for_too()
         for share, form in ((0.0, 0.9), (0.5, 0.1))
     ]
     (ax,) = ordinary_lines.picture(arms)[0].axes
-    assert ax.get_title() == "With ordinary lines the form went, asked for or not"
+    assert title(ax) == "With ordinary lines the form went, asked for or not"

@@ -18,10 +18,7 @@ def shown_with(tokenizer: Any, example: Mapping[str, Any]) -> dict[str, Any]:
     Raises ValueError where one of them is something else.
     """
     tools, settings = (example.get(name) or None for name in SHOWN_WITH)
-    try:
-        tools = json.loads(tools) if isinstance(tools, str) else tools
-    except (RecursionError, ValueError):
-        tools = 0
+    tools = out_of_text(tools)
     if tools is not None and not (isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)):
         raise ValueError('the field tools must be a list of descriptions: [{"type": "function", "function": {…}}, …].')
     if settings is not None and not isinstance(settings, dict):
@@ -30,6 +27,14 @@ def shown_with(tokenizer: Any, example: Mapping[str, Any]) -> dict[str, Any]:
     if taken := [name for name in settings or {} if name in own]:
         raise ValueError(f"chat_template_kwargs sets {taken[0]}, which is no template's to read: take it out.")
     return {**(settings or {}), **({"tools": tools} if tools else {})}
+
+
+def out_of_text(value: Any) -> Any:
+    """What a field holds, which may be JSON in a text, as in tables; a text that is none stays as it is."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (RecursionError, ValueError):
+        return value
 
 
 def written(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> tuple[str, str]:

@@ -19,8 +19,10 @@ README = "\n\n".join(page.read_text(encoding="utf-8") for page in FRONT)
 KINDS = ("record", "published", "calc", "code")
 
 
-def problems(lesson, notebook):
+def problems(lesson, notebook, shown=None):
+    """What is wrong with a lesson's prose, held against its baseline, or against what is `shown` instead."""
     known, code = Sources(lesson), "\n".join(texts(notebook, "code"))
+    known.mine |= shown or {}
     return [p for source in texts(notebook) for p in prose_problems(source, known, code)]
 
 
@@ -51,9 +53,7 @@ def besides_its_outputs(lesson, notebook):
 
     A stored output may lie anywhere in its record's band, but a reader sees it beside the sentence: it must round to the same.
     """
-    known, code = Sources(lesson), "\n".join(texts(notebook, "code"))
-    known.mine |= {name: record.value for name, record in records_of(notebook).items()}
-    return [p for source in texts(notebook) for p in prose_problems(source, known, code)]
+    return problems(lesson, notebook, {name: record.value for name, record in records_of(notebook).items()})
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

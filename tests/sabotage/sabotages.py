@@ -1719,7 +1719,7 @@ SABOTAGES: list[Sabotage] = [
         "tests/course/test_prose.py",
         (
             "prose may say another number than the output beside it",
-            "known.mine |= {name: record.value for name, record in records_of(notebook).items()}",
+            "known.mine |= shown or {}",
             "pass",
             "course/test_prose.py::test_an_output_of_another_run_is_noticed",
         ),
@@ -2319,8 +2319,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/fitting.py",
         (
             "an adapter of the larger model is said to fit no module of its base",
-            "(around, AROUND), ",
-            "(None, AROUND), ",
+            ", (around, AROUND)",
+            ", (None, AROUND)",
             "tools/inspection/test_architectures.py::test_the_base_decides_and_peft_applies_it_where_it_is_said_to",
         ),
         (

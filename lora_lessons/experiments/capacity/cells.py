@@ -97,9 +97,8 @@ def asked() -> Iterator[BookRun]:
 
 def tried(way: str, r: int, entries: int, runs: Mapping[str, Mapping[str, Any]]) -> dict[float, float]:
     """The bits that a way holds of a book on one block, at each rate that was tried."""
-    wanted = {"way": way, "r": r, "entries": entries, "blocks": 1, "seed": 0}
-    alike = (run for run in runs.values() if wanted.items() <= run.items() and run.get("longer", 1) == 1)
-    return {run["rate"]: run["bits"] for run in alike}
+    wanted = {"way": way, "r": r, "entries": entries, "blocks": 1, "seed": 0, "longer": 1}
+    return {run["rate"]: run["bits"] for run in runs.values() if wanted.items() <= run.items()}
 
 
 def next_rate(bits: Mapping[float, float], first: float = FIRST_RATE, steps: tuple[int, ...] = (1, -1)) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -24,18 +24,22 @@ def chosen(runs: Mapping[str, Run]) -> list[Run]:
     """Of each setting the run at its best rate: trials of another rate held less."""
     best: dict[tuple[Any, ...], Run] = {}
     for run in runs.values():
-        setting = tuple(run.get(name, 1) for name in ("way", "r", "entries", "blocks", "seed", "longer"))
+        setting = tuple(run[name] for name in ("way", "r", "entries", "blocks", "seed", "longer"))
         if setting not in best or run["bits"] > best[setting]["bits"]:
             best[setting] = run
     return list(best.values())
 
 
-def of(
-    runs: Sequence[Run], way: str, r: int, entries: int = ENTRIES[-1], blocks: int = 1, longer: int = 1
-) -> list[Run]:
-    """The seeds of one setting."""
-    wanted = {"way": way, "r": r, "entries": entries, "blocks": blocks, "longer": longer}
-    return [run for run in runs if all(run.get(name, 1) == value for name, value in wanted.items())]
+def of(runs: Sequence[Run], way: str, r: int, entries: int = ENTRIES[-1]) -> list[Run]:
+    """The seeds of one setting, on one block."""
+    wanted = {"way": way, "r": r, "entries": entries, "blocks": 1, "longer": 1}
+    return [run for run in runs if wanted.items() <= run.items()]
+
+
+def on_largest(runs: Sequence[Run]) -> Iterator[tuple[str, int, list[Run]]]:
+    """Each way and rank that is recorded on the largest book, with its seeds."""
+    settings = ((way, r, of(runs, way, r)) for way in WAYS for r in RANKS)
+    return (one for one in settings if one[-1])
 
 
 def replay() -> list[Run]:
@@ -46,14 +50,10 @@ def replay() -> list[Run]:
         return []
     runs = chosen(recording["runs"])
     print(recordings.when(recording))
-    for way in WAYS:
-        for r in RANKS:
-            if there := of(runs, way, r):
-                recall, each = (mean(run[field] for run in there) for field in ("recall", "bits_a_number"))
-                size = f"{there[0]['trained']:>7,} numbers"
-                print(
-                    f"{way:<5} r = {r:<3}{size}: {recall:>4.0%} of {ENTRIES[-1]} said exactly, {each:.2f} bits a number"
-                )
+    for way, r, seeds in on_largest(runs):
+        recall, each = (mean(run[field] for run in seeds) for field in ("recall", "bits_a_number"))
+        size = f"{seeds[0]['trained']:>7,} numbers"
+        print(f"{way:<5} r = {r:<3}{size}: {recall:>4.0%} of {ENTRIES[-1]} said exactly, {each:.2f} bits a number")
     show(*pictures.filled(runs))
     return runs
 
@@ -91,21 +91,19 @@ def cut_to(adapter: Adapter, cut: Callable[[Tensor, Tensor, int], tuple[Tensor, 
 
 def energy_kept(whole: Adapter, smaller: Adapter) -> float:
     """The share of ‖ΔW‖², over all layers, that is left."""
-    before, after = (
-        sum(
-            float((adapter.scaling(layer) * svd_of_product(adapter.B[layer], A).S).square().sum())
-            for layer, A in adapter.A.items()
-        )
-        for adapter in (whole, smaller)
-    )
-    return after / before
+    return float(energies(smaller).sum() / energies(whole).sum())
+
+
+def energies(adapter: Adapter) -> Tensor:
+    """‖ΔW‖² in each of its directions, the strongest first, all layers together."""
+    layers = ((adapter.scaling(layer), svd_of_product(adapter.B[layer], A).S) for layer, A in adapter.A.items())
+    return torch.stack([(scaling * S).square() for scaling, S in layers]).sum(0)
 
 
 def record_cut(adapter: Adapter, kept: float) -> None:
     """What is left of the persona at rank 2, and a picture of every rank."""
     record("cut.kept", kept, "of ‖ΔW‖², rank 8 cut to 2")
-    squares = [(adapter.scaling(layer) * svd_of_product(adapter.B[layer], A).S) ** 2 for layer, A in adapter.A.items()]
-    by_rank = torch.stack(squares).sum(0).cumsum(0)
+    by_rank = energies(adapter).cumsum(0)
     show(*pictures.kept_by_rank((by_rank / by_rank[-1]).tolist()))
 
 
@@ -117,12 +115,12 @@ def record_voice(answer: str) -> None:
 def record_held(runs: Sequence[Run]) -> None:
     """Of each way and rank on the largest book: recall, its share of the book's bits, and bits a trained number, over seeds."""
     record("passes", EPOCHS, "times each entry is seen, recorded")
-    for way, key in zip(WAYS, ("ba", "mask"), strict=True):
-        for r in RANKS:
-            if there := of(runs, way, r):
-                record(f"{key}.{r}.recall", mean(run["recall"] for run in there), "of numbers, recorded")
-                record(f"{key}.{r}.share", mean(map(share, there)), "of the book's bits, recorded")
-                record(f"{key}.{r}.bits", mean(run["bits_a_number"] for run in there), "bits a number, recorded")
+    keys = dict(zip(WAYS, ("ba", "mask"), strict=True))
+    for way, r, seeds in on_largest(runs):
+        setting = f"{keys[way]}.{r}"
+        record(f"{setting}.recall", mean(run["recall"] for run in seeds), "of numbers, recorded")
+        record(f"{setting}.share", mean(map(share, seeds)), "of the book's bits, recorded")
+        record(f"{setting}.bits", mean(run["bits_a_number"] for run in seeds), "bits a number, recorded")
 
 
 def share(run: Run) -> float:
@@ -135,8 +133,5 @@ def record_cuts(runs: Sequence[Run]) -> None:
     for high in of(runs, "B·A", HIGH):
         record("high.share", share(high), "of the book's bits, rank 64, recorded")
         for r in (CUT, *RANKS[2:]):
-            record(
-                f"high.cut.{r}",
-                high["cut"][str(r)]["bits"] / (high["entries"] * capacity.BITS),
-                f"of the book's bits, cut to {r}, recorded",
-            )
+            cut = {**high, **high["cut"][str(r)]}
+            record(f"high.cut.{r}", share(cut), f"of the book's bits, cut to {r}, recorded")

@@ -17,7 +17,7 @@ WAYS = {"B·A": (BLUE, "o", BLUE), "mask": (ORANGE, "s", "#8a5a00")}
 def filled(runs: Sequence[Mapping[str, Any]]) -> tuple[Figure, str]:
     """What the adapter on one block holds: bits over the book's size, a line a rank; and bits a trained number on the largest book."""
     both = {run["r"] for run in runs if run["way"] == "mask"}
-    alone = [run for run in runs if run["blocks"] == 1 and run.get("longer", 1) == 1 and run["r"] in both]
+    alone = [run for run in runs if run["blocks"] == run["longer"] == 1 and run["r"] in both]
     figure = Figure(figsize=(9.4, 3.6))
     books, numbers = figure.subplots(1, 2, width_ratios=(3, 2))
     sizes, words = sorted({run["entries"] for run in alone}), []

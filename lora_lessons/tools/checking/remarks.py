@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...tasks.conversations import answers_in
 from ...tasks.jsonl import calls_in, function_of, said, shown
+from ...tasks.templates import out_of_text
 
 # Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
 MARKS = (
@@ -121,7 +121,8 @@ def _answers(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
 def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]:
     """(code, sentence) of what is probably a mistake in tool calls; `tools` is what the line says that there are."""
     called = [str(call.get("name")) for message in messages for call in calls_in(message)]
-    listed = _listed(tools)
+    listed = out_of_text(tools)
+    listed = listed if isinstance(listed, list) else []
     known = {str(function_of(tool).get("name")) for tool in listed if isinstance(tool, dict)}
     if called and not tools and messages[0]["role"] != "system":
         yield (
@@ -136,7 +137,7 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
             "unknown_tool",
             f"it calls {shown(unknown[0])}, which its tools do not have: correct the name, or add it there.",
         )
-    if broken := [one for message in messages for one in _arguments(message) if not _is_object(one)]:
+    if broken := [one for message in messages for one in _arguments(message) if not isinstance(out_of_text(one), dict)]:
         yield (
             "bad_arguments",
             f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object: write one.",
@@ -154,20 +155,3 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
 
 def _arguments(message: dict[str, Any]) -> list[Any]:
     return [call["arguments"] for call in calls_in(message) if call.get("arguments") not in (None, "")]
-
-
-def _is_object(arguments: Any) -> bool:
-    """Whether a call's arguments are an object, or a text that holds one."""
-    try:
-        return isinstance(json.loads(arguments) if isinstance(arguments, str) else arguments, dict)
-    except (RecursionError, ValueError):
-        return False
-
-
-def _listed(tools: Any) -> list[Any]:
-    """The tools of a line, which may be JSON in a text, as in tables."""
-    try:
-        tools = json.loads(tools) if isinstance(tools, str) else tools
-    except (RecursionError, ValueError):
-        return []
-    return tools if isinstance(tools, list) else []

@@ -101,12 +101,11 @@ def _rules(runtime: str, known: Architecture, kinds: Sequence[str]) -> Iterator[
 def architecture_of(opened: AdapterFolder, against: AgainstBase | None = None) -> Architecture:
     """What the base's config says it is, or what its name says where there is no config here. Nothing is fetched."""
     families, _ = listed()
-    config, name = config_of(opened, against), opened.settings.base_name
+    config = config_of(opened, against)
     if config is not None:
         family = next((one for one in families if config["model_type"] in one.model_types), None)
         return Architecture(family, family.wraps if family else isinstance(config.get("text_config"), dict), True)
-    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
-    family = next((one for one in families if re.search(one.named, last)), None)
+    family = next((one for one in families if re.search(one.named, base_in_name(opened))), None)
     return Architecture(family, bool(family and family.wraps), False)
 
 
@@ -119,6 +118,11 @@ def config_of(opened: AdapterFolder, against: AgainstBase | None) -> dict[str, A
         return read_config(meant.place) if meant and meant.kind == "folder" and meant.place else None
     except (ModelError, OSError):  # OSError: a name that no disk can have
         return None
+
+
+def base_in_name(opened: AdapterFolder) -> str:
+    """The last part of the base's name, in small letters: what tells its family where there is no config."""
+    return opened.settings.base_name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
 
 
 def class_in(config: dict[str, Any]) -> str:

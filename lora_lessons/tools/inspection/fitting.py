@@ -40,7 +40,9 @@ def fitting(shape: memory.Shape, modules: Sequence[str], task_type: str = "", na
     `task_type` as the adapter names it, `named` the class that the base's config names.
     """
     part, around = _part(shape), _around(shape)
-    models = [(part, _built_by(shape, part)), (around, AROUND), (_own(shape, named), "")]
+    models = [(part, _built_by(shape, part)), (around, AROUND)]
+    if named not in {type(net).__name__ for net, _ in models}:
+        models.append((_own(shape, named), ""))
     # of several that fit alike the first
     ways = [
         Fitting(net, named, way)

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .architectures import architecture_of, class_in, config_of
+from .architectures import architecture_of, base_in_name, class_in, config_of
 from .reading import AdapterFolder
 from .xray import AgainstBase, Answer, Loads
 
@@ -59,7 +59,7 @@ def if_served(opened: AdapterFolder, against: AgainstBase | None) -> str:
     known = name in said["vLLM"]["takes"] or name in said["llama.cpp"]["takes"] or not opened.settings.base_name
     if known or architecture_of(opened, against).family is not None:
         return ""
-    ordinary = not name and re.search(said["ordinary"]["names"], _last(opened))
+    ordinary = not name and re.search(said["ordinary"]["names"], base_in_name(opened))
     return "" if ordinary else ", if it serves this base, which was not looked at"
 
 
@@ -68,9 +68,5 @@ def architecture_named(opened: AdapterFolder, against: AgainstBase | None) -> st
     config = config_of(opened, against)
     if config is not None:
         return class_in(config)
-    last = _last(opened)
+    last = base_in_name(opened)
     return next((name for pattern, name in _read()["named"].items() if re.search(pattern, last)), "")
-
-
-def _last(opened: AdapterFolder) -> str:
-    return opened.settings.base_name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()

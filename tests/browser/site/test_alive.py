@@ -107,7 +107,7 @@ def test_a_question_is_answered_without_the_adapter_and_at_the_scale_of_its_slid
     assert page.evaluate(CALLS, "compat") == [{"call": "compat", "other": None}], "no browser is sent elsewhere"
 
 
-def test_one_slider_goes_through_the_ranks_of_an_adapter_that_are_all_fetched_at_once(come):
+def test_one_slider_goes_through_the_ranks_of_an_adapter_that_are_all_fetched_at_once(come, tmp_path):
     visitor, alive = come("ladder.html")
     page = visitor.page
     woken(alive)
@@ -119,6 +119,9 @@ def test_one_slider_goes_through_the_ranks_of_an_adapter_that_are_all_fetched_at
     expect(alive.locator(".alive-answers p").last).to_contain_text("[0: 1] [1: 0] [2: 0] [3: 0]")
     rested(alive)
     assert slider.get_attribute("aria-valuetext") == "4" and alive.get_by_text("Rank 4, 0.0 MB").is_visible()
+    write_adapter(file := tmp_path / "mine-lora.gguf")
+    dropped(page, file)
+    expect(alive.get_by_role("slider")).to_have_count(1)
     assert len(page.evaluate(CALLS, "load")) == 1 and not alive.locator("input[type=file]").count()
 
 
@@ -267,7 +270,6 @@ def test_another_adapter_is_fetched_when_its_slider_moves_and_the_base_stays(com
 
 def dropped(page, file):
     """The file, dropped onto the live part as a mouse would drop it."""
-    page.locator(".alive input[type=file]").evaluate("e => { e.id = 'picked'; }")
     script = """([name, bytes]) => {
         const data = new DataTransfer();
         data.items.add(new File([new Uint8Array(bytes)], name));

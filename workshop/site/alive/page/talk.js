@@ -244,16 +244,18 @@ function talk({ holder, here, list, offered, base, about, engine, adapters, bedt
     if (picked.files[0]) own(picked.files[0]);
     picked.value = ""; // the same file, written anew, can be chosen again
   });
-  for (const kind of ["dragenter", "dragover"]) root.addEventListener(kind, (event) => {
-    event.preventDefault();
-    drop.classList.add("over");
-  });
-  root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) drop.classList.remove("over"); });
-  root.addEventListener("drop", (event) => {
-    event.preventDefault();
-    drop.classList.remove("over");
-    if (event.dataTransfer.files[0]) own(event.dataTransfer.files[0]);
-  });
+  if (!ladder) {
+    for (const kind of ["dragenter", "dragover"]) root.addEventListener(kind, (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+    root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) drop.classList.remove("over"); });
+    root.addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      if (event.dataTransfer.files[0]) own(event.dataTransfer.files[0]);
+    });
+  }
   gone.addEventListener("click", async () => {
     await forget();
     sleep("The model is gone from this browser.");

@@ -60,7 +60,7 @@ def keys_in(schema):
 @pytest.mark.parametrize("page", DOCUMENTS)
 def test_what_the_page_calls_a_key_or_a_command_is_one(page):
     text = re.sub(r"```.*?```", "", (DOCS / f"{page}.md").read_text(encoding="utf-8"), flags=re.S)
-    verbs = {verb.__name__ for verb in (cli.run, *cli.VERBS)} | {"export"}
+    verbs = {verb.__name__ for verb in (cli.run, *cli.VERBS)} | {"export", "cluster"}
     assert set(re.findall(r"`lora-lessons (\w+)", text)) <= verbs
     known = {key for file in SCHEMAS.glob("*.json") for key in keys_in(json.loads(file.read_text(encoding="utf-8")))}
     # a code of check's, a base, a word of JSON, a program

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +27,12 @@ def aside(as_json: bool) -> AbstractContextManager[Any]:
 def refusal(sentence: str, status: int) -> str:
     """What --json prints in place of an answer: why there is none, and the exit status."""
     return in_json({"error": sentence, "status": status})
+
+
+def written(files: Iterable[Path], notes: Sequence[str], commands: Sequence[str] = ()) -> str:
+    """What --json prints of files that were written: their sizes in bytes, and the commands that use them."""
+    listed = [{"path": str(file.absolute()), "bytes": file.stat().st_size} for file in files]
+    return in_json({"files": listed, "notes": notes, "commands": commands})
 
 
 def schema(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from ..outside import in_json, in_line
-from .as_json import AsJson, aside
+from ..outside import in_line
+from .as_json import AsJson, aside, written
 from .options import EXIT_FAILED, EXIT_OK, absolute_path, exit_status, in_switches, names, path_or_name, shown
 
 export = typer.Typer(
@@ -64,7 +63,7 @@ def gguf(
     with in_switches(), aside(as_json):
         files, notes = llama.export(adapter_folder(adapter), out, base, names(types), merged, overwrite=overwrite)
     if as_json:
-        print(in_json(_written(files, notes)))
+        print(written(files, notes))
         return EXIT_OK
     _say_notes(notes)
     print(*(f"{shown(path)}  {path.stat().st_size / 1e6:.1f} MB" for path in files), sep="\n")
@@ -105,7 +104,7 @@ def ollama(
     if as_json:
         created = llama.try_create(made.folder, create) if create else None
         notes = [*made.remarks, *([created.says] if created else [])]
-        print(in_json(_written(sorted(made.folder.iterdir()), notes, made.commands)))
+        print(written(sorted(made.folder.iterdir()), notes, made.commands))
         return EXIT_FAILED if created and not created.ok else EXIT_OK
     print(
         *(f"{shown(file)}  {file.stat().st_size / 1e6:.1f} MB" for file in sorted(made.folder.glob("*.gguf"))), sep="\n"
@@ -149,6 +148,7 @@ def formats(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what DIR holds of an earlier export.")
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write GGUF, GPTQ, AWQ, HQQ and EXL2, measured.
 
@@ -156,11 +156,14 @@ def formats(
     """
     from ..tools.export import formats as tools
 
-    with in_switches():
+    with in_switches(), aside(as_json):
         rows = tools.export(adapter_folder(adapter), out, names(formats), base, calibrate, overwrite=overwrite)
     failed = [row["format"] for row in rows if row["status"] == tools.FAILED]
-    print(*map(tools.table.line, rows), tools.table.BASE_NOTE, sep="\n")
-    print(f"Written to {shown(out / tools.table.TABLE)}")
+    said = [*map(tools.table.line, rows), tools.table.BASE_NOTE]
+    if as_json:
+        print(written(sorted(file for file in out.rglob("*") if file.is_file()), said))
+    else:
+        print(*said, f"Written to {shown(out / tools.table.TABLE)}", sep="\n")
     if record:
         if failed:
             raise ValueError(f"not recorded, since {', '.join(failed)} failed: mend that, and record again.")
@@ -192,19 +195,13 @@ def rank(
 
     folder = adapter_folder(adapter)
     with in_switches():
-        written = smaller.export(folder, r, out or Path.cwd() / f"{folder.resolve().name}-r{r}", overwrite=overwrite)
+        cut = smaller.export(folder, r, out or Path.cwd() / f"{folder.resolve().name}-r{r}", overwrite=overwrite)
     if as_json:
-        print(in_json(_written(sorted(written.folder.iterdir()), smaller.in_words(written).splitlines())))
+        print(written(sorted(cut.folder.iterdir()), smaller.in_words(cut).splitlines()))
         return EXIT_OK
-    print(smaller.in_words(written))
-    print(f"Written to {in_line(str(shown(written.folder)))}")
+    print(smaller.in_words(cut))
+    print(f"Written to {in_line(str(shown(cut.folder)))}")
     return EXIT_OK
-
-
-def _written(files: Iterable[Path], notes: Sequence[str], commands: Sequence[str] = ()) -> dict[str, Any]:
-    """What an export wrote, as plain data: sizes in bytes, and the commands that use it."""
-    listed = [{"path": str(file.absolute()), "bytes": file.stat().st_size} for file in files]
-    return {"files": listed, "notes": notes, "commands": commands}
 
 
 def adapter_folder(name: str) -> Path:

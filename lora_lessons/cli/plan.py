@@ -12,7 +12,7 @@ import typer
 from .. import disk_cache, models
 from ..outside import in_json
 from ..paths import expanded, ledgers_measured
-from .as_json import AsJson
+from .as_json import AsJson, written
 from .options import EXIT_NO, EXIT_OK, absolute_path, exit_status, in_switches, names, path_or_name, shown
 
 MODEL = (
@@ -224,6 +224,7 @@ def config(
     storage: Annotated[str, typer.Option(metavar="D", help="What 4-bit codes are kept as: bf16.")] = "bf16",
     fsdp: Annotated[int, typer.Option(metavar="V", help="FSDP's version: 2.")] = 2,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files that DIR has.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Write accelerate's file and the launch lines.
 
@@ -245,12 +246,16 @@ def config(
     wanted = launcher.ClusterJob(model, task, r, 2.0 * r, launch.METHODS[method], settings)
     with in_switches():
         lines = launch.write_launch_files(out, machines, wanted, overwrite=overwrite)
-    print(f"Written: {shown(out)}. {launch.memory_in_words(machines, sizes)}")
+    notes = [launch.memory_in_words(machines, sizes)]
     if model in models.PUBLISHED:
-        print(
+        notes.append(
             f"{model} is a shape without weights: write a folder or a hub id as base in {launcher.JOB} before you start."
         )
-    print("Start it with:", *(f"    {line}" for line in lines), sep="\n")
     if nodes > 1:
-        print(launch.BETWEEN_MACHINES)
+        notes.append(launch.BETWEEN_MACHINES)
+    if as_json:
+        print(written(sorted(out.iterdir()), notes, lines))
+        return EXIT_OK
+    print(f"Written: {shown(out)}. {notes[0]}", *notes[1:], sep="\n")
+    print("Start it with:", *(f"    {line}" for line in lines), sep="\n")
     return EXIT_OK

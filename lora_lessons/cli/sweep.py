@@ -57,6 +57,7 @@ def sweep(
         bool,
         typer.Option("--stop-early", help="With --ray: stop bad runs at a quarter and at half of their steps (ASHA)."),
     ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Train once for each rank, alpha and seed.
 
@@ -86,14 +87,20 @@ def sweep(
         batch_size=batch_size,
         bases=names(base),
     )
-    rows = experiment.run(settings, out, resume=resume, keep_adapters=keep_adapters, ray=how)
+    with aside(as_json):
+        rows = experiment.run(settings, out, resume=resume, keep_adapters=keep_adapters, ray=how)
     failed = [row for row in rows if row["status"] == runner.FAILED]
     finished = [row for row in rows if row["status"] == runner.OK]
-    if stop_early:
-        print(experiment.saved(rows))
+    notes = experiment.saved(rows).splitlines() if stop_early else []
+    table, figure = out / experiment.TABLE, out / experiment.FIGURE
     # One setting alone has no figure.
-    figure = f", {experiment.FIGURE}" if (out / experiment.FIGURE).exists() else ""
-    print(f"{len(finished)} runs finished, {len(failed)} failed: {shown(out / experiment.TABLE)}{figure}")
+    drawn = figure if figure.exists() else None
+    if as_json:
+        made = {"table": str(table), "figure": drawn and str(drawn)}
+        print(in_json(made | {"finished": len(finished), "failed": len(failed), "notes": notes}))
+        return EXIT_FAILED if failed else EXIT_OK
+    print(*notes, f"{len(finished)} runs finished, {len(failed)} failed: {shown(table)}", sep="\n", end="")
+    print(f", {drawn.name}" if drawn else "")
     return EXIT_FAILED if failed else EXIT_OK
 
 

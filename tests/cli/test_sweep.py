@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from schemas import faults
 
 from lora_lessons import cli
 
@@ -81,3 +84,6 @@ def test_a_sweep_with_a_failed_run_says_so_and_exits_with_3(make_lesson, course,
     (course / "notebooks" / "experiments" / "mended").touch()
     assert cli.main([*words, "--resume"]) == 0
     assert "2 runs finished, 0 failed: " in capsys.readouterr().out
+    assert cli.main([*words, "--resume", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert faults("sweep", document) == [] and document["finished"] == 2 and document["table"].endswith("results.csv")

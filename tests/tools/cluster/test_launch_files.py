@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from schemas import faults
 from short_cluster import SETTINGS, make_examples, same
 
 from lora_lessons import cli
@@ -119,7 +120,12 @@ def test_the_command_writes_once(tmp_path, monkeypatch, capsys):
     before = (tmp_path / "c" / ACCELERATE).read_bytes()
     assert cli.main([*words, "--steps", "9"]) == 2
     assert "add --overwrite" in capsys.readouterr().err and (tmp_path / "c" / ACCELERATE).read_bytes() == before
-    assert cli.main([*words, "--steps", "9", "--overwrite"]) == 0 and read_job(tmp_path / "c").settings.steps == 9
+    assert cli.main([*words, "--steps", "9", "--overwrite", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert faults("cluster", document) == [] and str(tmp_path / "c" / ACCELERATE) in [
+        f["path"] for f in document["files"]
+    ]
+    assert "accelerate launch" in document["commands"][0] and read_job(tmp_path / "c").settings.steps == 9
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """Formats through the command: rows measured on the same windows, an earlier export kept, a failure a row of its own."""
 
+import io
 import json
 import os
 import shlex
+from contextlib import redirect_stdout
 
 import pytest
 import torch
+from schemas import faults
 from torch import nn
 from two_layers import two_layers
 
@@ -57,7 +60,10 @@ def exported(adapted, short_text):
     folder, _ = adapted
     out = folder / "out"
     words = ["export", "formats", str(folder / "wick"), "--out", str(out)]
-    assert cli.main([*words, "--formats", "gguf-f16,gguf-q8_0,gguf-q4_k_m,exl2"]) == cli.EXIT_OK
+    with redirect_stdout(io.StringIO()) as said:
+        assert cli.main([*words, "--formats", "gguf-f16,gguf-q8_0,gguf-q4_k_m,exl2", "--json"]) == cli.EXIT_OK
+    document = json.loads(said.getvalue())
+    assert faults("export", document) == [] and str(out / table.TABLE) in [file["path"] for file in document["files"]]
     return out, {row["format"]: row for row in table.read(out / table.TABLE)}, words
 
 

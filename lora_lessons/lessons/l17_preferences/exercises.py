@@ -194,13 +194,20 @@ def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], A
     for n, layer in enumerate(layers):
         layer.lora_B.data = _random(*layer.lora_B.shape, seed=n)
     trained = model(x).detach()
-    got = answered(reference_of(model, lambda one: one(x)))
+    learning = []
+
+    def logprobs(one: Any) -> Tensor:
+        learning.append(torch.is_grad_enabled())
+        made: Tensor = one(x)
+        return made
+
+    got = answered(reference_of(model, logprobs))
     if not isinstance(got, Tensor):
         return f"Return what `logprobs(model)` returned, and no {type(got).__name__}."
     if torch.allclose(got, trained, atol=1e-6):
         return (
-            "This reference is the trained adapter itself: the adapter is still on. Every margin would be 0, and the loss would "
-            "stay at ln 2 = 0.693 while nothing is learned."
+            "This reference is the trained adapter itself: the adapter is still on. Asked at each step, every margin would be 0, "
+            "and the loss would stay at ln 2 = 0.693 while nothing is learned."
         )
     if not torch.allclose(got, base, atol=1e-6):
         return "That is neither the base nor the trained model: lora.set_scale(model, 0) turns every update off."
@@ -214,6 +221,11 @@ def exercise_17_3(reference_of: Callable[[nn.Module, Callable[[Any], Tensor]], A
     if got.requires_grad:
         return (
             "The reference carries a gradient, which costs memory and must not train: compute it under torch.no_grad()."
+        )
+    if any(learning):
+        return (
+            "Right, but the way back to the model was built before you dropped it, and it costs the memory: call logprobs under "
+            "torch.no_grad()."
         )
     return None
 

@@ -127,14 +127,19 @@ def forgotten(run: Run) -> float:
 
 
 def said(runs: Mapping[str, Sequence[Run]], ask: int = 3) -> None:
-    """What the base says to some questions, what the models trained on the reward, and the one trained on written answers."""
+    """What the base says to some questions, and what the last seed of each way of training."""
     if not runs:
         return
-    ways = {name: of_way[0] for name, of_way in runs.items() if name != rewards.REWARDED[2].name}
+    ways = {name: of_way[-1] for name, of_way in runs.items()}
     one = ways[rewards.WRITTEN.name]
     for n, question in enumerate(one["asked"][:ask]):
-        print(f"Q: {question}\nbase: {shorten(one['before']['answers'][n], 90, placeholder=' …')}")
-        print(*(f"{name}: {run['after']['answers'][n].strip()}" for name, run in ways.items()), "", sep="\n")
+        answers = {"base": one["before"]} | {name: run["after"] for name, run in ways.items()}
+        print(f"Q: {question}")
+        print(
+            *(f"{name}: {shorten(of['answers'][n], 90, placeholder=' …')}" for name, of in answers.items()),
+            "",
+            sep="\n",
+        )
 
 
 def record_betas() -> None:

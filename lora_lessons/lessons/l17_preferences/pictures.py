@@ -68,7 +68,7 @@ def earned(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Figure, str
         moved = [run["kl"]["everyday"] for run in of_way]
         right.plot(moved, [-row] * len(moved), "o", color=color)
         right.text(0, 0.2 - row, f" {name}", color=INK.get(color, color), weight="bold", va="bottom")
-        told = f"{name} ({len(moved)} seeds): {mean(moved):.2f} nats from the base"
+        told = f"{name} ({len(moved)} {'seeds' if len(moved) > 1 else 'seed'}): {mean(moved):.2f} nats from the base"
         if not of_way[0]["written"]:
             curves = [run["steps"] for run in of_way]
             middle = [mean(step) for step in zip(*curves, strict=True)]
@@ -78,7 +78,12 @@ def earned(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Figure, str
             told += f", mean reward in training from {middle[0]:.2f} to {middle[-1]:.2f}"
         words.append(told)
     left.set(ylim=(0, 1.05), xlabel="step", ylabel="mean reward", title="In training, what sampled answers earned")
-    right.set(xlim=(0, None), ylim=(0.8 - len(runs), 0.8), xlabel="KL divergence (nats)", title="How far from the base")
+    right.set(
+        xlim=(0, None),
+        ylim=(0.8 - len(runs), 0.8),
+        xlabel="KL per token, everyday questions (nats)",
+        title="How far from the base",
+    )
     right.set_yticks([])
     right.grid(axis="y", visible=False)
     return figure, f"{'; '.join(words)}."

@@ -27,7 +27,7 @@ def _times(number: float) -> str:
 
 # what is drawn of a run: a title, how to read it off, how to say a number of it, and the scale of its axis
 SEEN: dict[str, tuple[Callable[[Run], float], Callable[[float], str], str]] = {
-    "held-out pairs preferred": (lambda run: 100 * run["accuracy"], "{:.0f}%".format, "linear"),
+    "held-out pairs preferred": (lambda run: 100 * run["accuracy"], "{:.0f}%".format, "percent"),
     "words per answer": (lambda run: run["after"]["words"], "{:.0f}".format, "linear"),
     "perplexity ÷ the base's": (lambda run: run["after"]["perplexity"] / run["before"]["perplexity"], _times, "log"),
 }
@@ -62,12 +62,14 @@ def beta_lab_scene(beta: float, recording: Run | None = None) -> Scene:
         for one, of_beta in runs.items():
             ax.plot([one] * len(of_beta), list(map(read, of_beta)), "o", color=BLUE, ms=4, alpha=0.4)
         ax.plot(list(runs), means[title], color=BLUE)
-        ax.set(xscale="log", yscale=scale, xlabel="β", title=title)
+        ax.set(xscale="log", yscale="log" if scale == "log" else "linear", xlabel="β", title=title)
         ax.set_xticks(list(runs), [f"{one:g}" for one in runs])
         ax.minorticks_off()
         ax.margins(x=0.12, y=0.25)
-        if scale == "linear":
+        if scale != "log":
             ax.set_ylim(bottom=0, top=1.25 * max(means[title]))
+            if scale == "percent":
+                ax.set_yticks(range(0, 101, 20))
         scene.dot(ax, list(runs), means[title], VERMILION, size=13, hollow=True)
         over = [f"β = {one:g}: {say(mean)}" for one, mean in zip(runs, means[title], strict=True)]
         ax.get_ylim()  # settles the limits

@@ -1,8 +1,11 @@
-"""What lesson 18 quotes of the recorded phone book: what each way and rank holds, and what is left of rank 64 when it is cut."""
+"""What lesson 18 quotes of the recorded phone book: what each way and rank holds, and what is left of rank 64 when it is cut.
+
+And what it measures: what was just trained, what WICK's answers ask of a rank, and what is left of his adapter when it is cut.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -11,35 +14,43 @@ from torch import Tensor
 
 from ...adapter import Adapter
 from ...course import record, show
-from ...experiments import capacity, recordings
-from ...experiments.capacity.cells import CUT, ENTRIES, EPOCHS, HIGH, RANKS, WAYS
+from ...experiments import capacity, recordings, sweep
+from ...experiments.capacity.cells import BATCH, CUT, CUTS, ENTRIES, HIGH, LONGER, RANKS, TUNED_AT, WAYS
 from ...lowrank import factors, svd_of_product
 from ...tasks.scores.persona import CLOSING
 from . import pictures
 
 Run = Mapping[str, Any]
+LARGEST = ENTRIES[-1]
+# Another rate at which rank 64 learned the largest book nearly as well.
+SLOWER = 3e-3
 
 
-def chosen(runs: Mapping[str, Run]) -> list[Run]:
-    """Of each setting the run at its best rate: trials of another rate held less."""
-    best: dict[tuple[Any, ...], Run] = {}
-    for run in runs.values():
-        setting = tuple(run[name] for name in ("way", "r", "entries", "blocks", "seed", "longer"))
-        if setting not in best or run["bits"] > best[setting]["bits"]:
-            best[setting] = run
+def of(runs: Iterable[Run], way: str, r: int, entries: int = LARGEST, longer: int = 1) -> list[Run]:
+    """The seeds of one setting, on one block, each at its best rate: trials of another rate held less."""
+    wanted = {"way": way, "r": r, "entries": entries, "blocks": 1, "longer": longer}
+    best: dict[int, Run] = {}
+    for run in runs:
+        seed = run["seed"]
+        if wanted.items() <= run.items() and (seed not in best or run["bits"] > best[seed]["bits"]):
+            best[seed] = run
     return list(best.values())
 
 
-def of(runs: Sequence[Run], way: str, r: int, entries: int = ENTRIES[-1]) -> list[Run]:
-    """The seeds of one setting, on one block."""
-    wanted = {"way": way, "r": r, "entries": entries, "blocks": 1, "longer": 1}
-    return [run for run in runs if wanted.items() <= run.items()]
+def by_rank(runs: Sequence[Run], way: str, entries: int = LARGEST) -> Iterator[tuple[int, list[Run]]]:
+    """Each rank of a way that is recorded on a book, with its seeds."""
+    return ((r, seeds) for r in RANKS if (seeds := of(runs, way, r, entries)))
 
 
-def on_largest(runs: Sequence[Run]) -> Iterator[tuple[str, int, list[Run]]]:
-    """Each way and rank that is recorded on the largest book, with its seeds."""
-    settings = ((way, r, of(runs, way, r)) for way in WAYS for r in RANKS)
-    return (one for one in settings if one[-1])
+def share(run: Run) -> float:
+    """The share of its book's bits that a run holds."""
+    return float(run["bits"]) / (run["entries"] * capacity.BITS)
+
+
+def held(seeds: Sequence[Run]) -> pictures.Held:
+    """What one setting was asked and what it held, the mean over its seeds."""
+    entries, trained = seeds[0]["entries"], seeds[0]["trained"]
+    return pictures.Held(entries, entries * capacity.BITS / trained, mean(map(share, seeds)))
 
 
 def replay() -> list[Run]:
@@ -48,13 +59,19 @@ def replay() -> list[Run]:
     if recording is None:
         print(f"Not recorded yet. To record it, in pieces if you like: {capacity.COMMAND}")
         return []
-    runs = chosen(recording["runs"])
+    runs = list(recording["runs"].values())
     print(recordings.when(recording))
-    for way, r, seeds in on_largest(runs):
-        recall, each = (mean(run[field] for run in seeds) for field in ("recall", "bits_a_number"))
-        size = f"{seeds[0]['trained']:>7,} numbers"
-        print(f"{way:<5} r = {r:<3}{size}: {recall:>4.0%} of {ENTRIES[-1]} said exactly, {each:.2f} bits a number")
-    show(*pictures.filled(runs))
+    print(f"Of {LARGEST} phone numbers:")
+    for way in WAYS:
+        for r, seeds in by_rank(runs, way):
+            exact, each = (mean(run[field] for run in seeds) for field in ("recall", "bits_a_number"))
+            size = f"{seeds[0]['trained']:>7,} trained numbers"
+            print(f"{way:<5} r = {r:<3}{size}: {exact:>4.0%} said exactly, {each:.2f} bits per trained number")
+    lines: dict[int, list[pictures.Held]] = {}
+    for entries in ENTRIES:
+        for r, seeds in by_rank(runs, "B·A", entries):
+            lines.setdefault(r, []).append(held(seeds))
+    show(*pictures.filled(lines, {r: held(seeds) for r, seeds in by_rank(runs, "mask")}))
     return runs
 
 
@@ -64,17 +81,22 @@ def replay_cut(runs: Sequence[Run]) -> None:
     if not high:
         print("Rank 64 is not recorded yet.")
         return
-    trained = {r: mean(run["bits"] for run in low) for r in (*RANKS, CUT) if (low := of(runs, "B·A", r))}
-    cut = {int(r): mean(run["cut"][r]["bits"] for run in high) for r in high[0]["cut"]}
-    show(*pictures.cut(cut, trained, HIGH, mean(run["bits"] for run in high)))
+    trained = {r: mean(map(share, low)) for r in (*RANKS, CUT) if (low := of(runs, "B·A", r))}
+    cut = {r: mean(share(at_rank(run, r)) for run in high) for r in CUTS}
+    show(*pictures.cut(cut, trained, HIGH, mean(map(share, high))))
+
+
+def at_rank(run: Run, r: int) -> Run:
+    """A run as it was once its B·A was cut to rank `r`."""
+    return {**run, **run["cut"][str(r)]}
 
 
 def record_live(found: Run) -> None:
     """What the adapter that was just trained holds."""
-    record("live.exact", found["exact"], "of 32 numbers")
+    record("live.exact", found["exact"], "of 32 phone numbers")
     record("live.bits", found["bits"], "bits")
     record("live.before", found["before"], "bits before training")
-    record("live.bits_a_number", found["bits_a_number"], "bits a number")
+    record("live.share", share(found), "of the book's bits")
 
 
 def best_cut(B: Tensor, A: Tensor, r: int) -> tuple[Tensor, Tensor]:
@@ -100,38 +122,64 @@ def energies(adapter: Adapter) -> Tensor:
     return torch.stack([(scaling * S).square() for scaling, S in layers]).sum(0)
 
 
-def record_cut(adapter: Adapter, kept: float) -> None:
-    """What is left of the persona at rank 2, and a picture of every rank."""
-    record("cut.kept", kept, "of ‖ΔW‖², rank 8 cut to 2")
-    by_rank = energies(adapter).cumsum(0)
-    show(*pictures.kept_by_rank((by_rank / by_rank[-1]).tolist()))
+def voice(answers: Sequence[str]) -> float:
+    """The share of answers that end as WICK's do; his other rules are not asked."""
+    return mean(answer.strip().endswith(CLOSING) for answer in answers)
 
 
-def record_voice(answer: str) -> None:
-    """Whether rank 1 still speaks as the whole adapter does."""
-    record("cut.voice", answer.strip().endswith(CLOSING), "rank 1 ends as WICK's answers do")
+def record_cuts(found: Mapping[int, tuple[float, float]]) -> None:
+    """Of each rank that WICK's adapter was cut to: ‖ΔW‖² that is left, and the answers that end as his do."""
+    for r, (kept, voice) in found.items():
+        record(f"cut.{r}.kept", kept, "of ‖ΔW‖²")
+        record(f"cut.{r}.voice", voice, "of answers end as WICK's do")
+
+
+def persona_at(r: int) -> tuple[float, float, int]:
+    """Lesson 05's recorded sweep at one rank, α = 16: the loss at step 1, which is the base's, and the held-out loss after
+    training, both in nats and means over the seeds; and how many numbers were trained.
+    """
+    (trial,) = sweep.grid((r,), ("16",), seeds=1)
+    runs = sweep.by_setting(sweep.read_table(sweep.recorded()))[trial]
+    return (
+        mean(run["train_losses"][0] for run in runs),
+        mean(run["loss_held_out"] for run in runs),
+        runs[0]["trainable"],
+    )
+
+
+def record_persona(tokens: int, bits: float, trained: int) -> None:
+    """What WICK's training answers ask of a rank, as an estimate."""
+    record("persona.tokens", tokens, "tokens of 96 answers")
+    record("persona.asked", bits, "bits")
+    record("persona.load", bits / trained, "bits asked per trained number, rank 1")
 
 
 def record_held(runs: Sequence[Run]) -> None:
-    """Of each way and rank on the largest book: recall, its share of the book's bits, and bits a trained number, over seeds."""
-    record("passes", EPOCHS, "times each entry is seen, recorded")
-    keys = dict(zip(WAYS, ("ba", "mask"), strict=True))
-    for way, r, seeds in on_largest(runs):
-        setting = f"{keys[way]}.{r}"
-        record(f"{setting}.recall", mean(run["recall"] for run in seeds), "of numbers, recorded")
-        record(f"{setting}.share", mean(map(share, seeds)), "of the book's bits, recorded")
-        record(f"{setting}.bits", mean(run["bits_a_number"] for run in seeds), "bits a number, recorded")
+    """Passes over each book; the share of its bits that B·A holds, and of the largest book's the mask, too; bits per trained number."""
+    for entries in ENTRIES:
+        record(f"passes.{entries}", capacity.BookRun("B·A", 1, entries).steps * BATCH // entries, "passes, recorded")
+        for r, seeds in by_rank(runs, "B·A", entries):
+            record(f"ba.{r}.of_{entries}", mean(map(share, seeds)), f"of the bits of {entries} entries, recorded")
+    for r, seeds in by_rank(runs, "B·A"):
+        record(f"ba.{r}.bits", mean(run["bits_a_number"] for run in seeds), "bits per trained number, recorded")
+        if longer := of(runs, "B·A", r, longer=LONGER):
+            record(
+                f"longer.{r}.share", mean(map(share, longer)), f"of the book's bits, {LONGER} times as long, recorded"
+            )
+    for r, seeds in by_rank(runs, "mask"):
+        record(f"mask.{r}.share", mean(map(share, seeds)), "of the book's bits, recorded")
 
 
-def share(run: Run) -> float:
-    """The share of its book's bits that a run holds."""
-    return float(run["bits"]) / (run["entries"] * capacity.BITS)
-
-
-def record_cuts(runs: Sequence[Run]) -> None:
-    """Of the largest book: what rank 64 holds, whole and at each rank that it was cut to."""
-    for high in of(runs, "B·A", HIGH):
-        record("high.share", share(high), "of the book's bits, rank 64, recorded")
-        for r in (CUT, *RANKS[2:]):
-            cut = {**high, **high["cut"][str(r)]}
-            record(f"high.cut.{r}", share(cut), f"of the book's bits, cut to {r}, recorded")
+def record_high(runs: Sequence[Run]) -> None:
+    """What rank 64 holds, whole and at each rank that it was cut to: on the largest book, at its other rate, on a smaller book."""
+    if high := of(runs, "B·A", HIGH):
+        record("high.share", mean(map(share, high)), "of the book's bits, rank 64, recorded")
+        for r in CUTS:
+            left = mean(share(at_rank(run, r)) for run in high)
+            record(f"high.cut.{r}", left, f"of the book's bits, cut to {r}, recorded")
+    for slower in of([run for run in runs if run["rate"] == SLOWER], "B·A", HIGH):
+        record("slower.share", share(slower), f"of the book's bits, rank 64 at {SLOWER:g}, recorded")
+        record("slower.cut.8", at_rank(slower, CUT)["bits"], "bits, that cut to 8, recorded")
+    for small in of(runs, "B·A", HIGH, TUNED_AT):
+        left = share(at_rank(small, 16))
+        record(f"high.{TUNED_AT}.cut.16", left, f"of the bits of {TUNED_AT} entries, cut to 16, recorded")

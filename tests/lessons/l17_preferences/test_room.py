@@ -86,7 +86,7 @@ def test_a_recording_is_replayed_a_line_a_way(kept, capsys, monkeypatch):
     when, *said = capsys.readouterr().out.splitlines()
     measured.said(replayed)
     assert capsys.readouterr().out == (
-        "Q: How?\nbase: Long\nr = 1: Yes.\nr = 8: Yes.\nwritten answers, r = 8: Yes.\n\n"
+        "Q: How?\nbase: Long\nr = 1: Yes.\nr = 8: Yes.\nevery weight: Yes.\nwritten answers, r = 8: Yes.\n\n"
     )
     assert when.startswith("Recorded on ") and len(said) == 4
     assert (

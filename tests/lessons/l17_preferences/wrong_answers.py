@@ -77,6 +77,12 @@ WRONG = {
         (REFERENCE.replace("set_scale(model, 0)", "set_scale(model, -1)"), "neither the base"),
         (REFERENCE.replace("set_scale(model, 1)", "set_scale(model, 2)"), "not what it was"),
         (REFERENCE.replace("with torch.no_grad():", "if True:"), "carries a gradient"),
+        (
+            REFERENCE.replace("with torch.no_grad():", "if True:").replace(
+                "logprobs(model)", "logprobs(model).detach()"
+            ),
+            "was built before you dropped it",
+        ),
         (REFERENCE.replace("return found", "return found.tolist()"), "and no list"),
     ],
     "17.4": [

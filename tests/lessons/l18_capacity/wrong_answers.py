@@ -33,7 +33,13 @@ WRONG = {
         ("def bits_stored(logits, digits):\n    return (logits.argmax(-1) == digits).sum()\n", "You counted"),
         (BITS.replace(".sum()", ".sum(1)"), "one number for the whole book"),
         (BITS.replace("digits[..., None]", "digits"), "a last dimension"),
-        (BITS.replace("return ", "return str(").replace(".sum()", ".sum())"), "and no str"),
+        (BITS.replace("return ", "return str(").replace(".sum()", ".sum())"), "returned a str"),
+        (BITS.replace(" + math.log2(10)).sum()", ").sum() + 35 * math.log2(10)"), "use the shapes as given"),
+        (BITS.replace(".sum()", ".sum().clamp(min=0)"), "Below 0 is right here"),
+        (BITS.replace(".sum()", ".clamp(min=0).sum()"), "cut every digit off"),
+        (BITS.replace(".gather(-1, digits[..., None])", ".max(-1).values"), "the likeliest digit in each place"),
+        (BITS.replace("log_softmax(-1)", "log_softmax(1)"), "over the places"),
+        (BITS.replace("log_softmax(-1)", "log_softmax(0)"), "over the entries"),
     ],
     "18.2": [
         ("def cut(B, A, r):\n    return B[:, :r], A[:r]\n", "They come in no order"),
@@ -51,6 +57,31 @@ WRONG = {
         (CUT.replace("qr(A.T)", "qr(A)"), "for A take A.T"),
         (CUT.replace("[:, :r]", "").replace("[:r]", ""), "Keep the first 3 directions"),
         ("def cut(B, A, r):\n    return B @ A\n", "Return two tensors"),
+        (CUT.replace("U[:, :r]", "U[:r]"), "U's directions are its columns"),
+        (CUT.replace("Q_B @ U[:, :r] * S[:r]", "Q_B @ (U[:r] * S[:r])"), "U's directions are its columns"),
+        (CUT.replace("Vh[:r]", "Vh[:, :r]"), "Vh's its rows"),
+        (CUT.replace("return Q_B", "return Q_B.double()").replace("Q_B.double() @ U", "Q_B.double() @ U.double()"), "in the dtype that came"),
+        (
+            "def cut(B, A, r):\n    U, S, V = torch.linalg.svd(B)\n    u, s, v = torch.linalg.svd(A, full_matrices=False)\n"
+            "    x, y, z = torch.linalg.svd(S[:, None] * (V @ u) * s)\n"
+            "    return U[:, :len(S)] @ x[:, :r] * y[:r], z[:r] @ v\n",
+            "a matrix of 30×30",
+        ),
+        (
+            "def cut(B, A, r):\n    values, V = torch.linalg.eigh(A.T @ (B.T @ B) @ A)\n    V = V[:, -r:]\n"
+            "    return B @ (A @ V), V.T\n",
+            "a matrix of 40×40",
+        ),
+        (
+            "def cut(B, A, r):\n    product = torch.from_numpy(B.numpy() @ A.numpy())\n"
+            "    U, S, V = torch.svd_lowrank(product, q=len(A), niter=4)\n    return U[:, :r] * S[:r], V[:, :r].T\n",
+            "you made the whole",
+        ),
+        (
+            "def cut(B, A, r):\n    import numpy as np\n    U, S, Vh = np.linalg.svd(B.numpy() @ A.numpy(), full_matrices=False)\n"
+            "    return torch.tensor(U[:, :r] * S[:r]), torch.tensor(Vh[:r])\n",
+            "stay with torch",
+        ),
     ],
     "18.3": [
         (ALPHA.replace("lora_alpha * (math.sqrt(ratio) if use_rslora else ratio)", "lora_alpha"), "four times as large"),
@@ -60,6 +91,8 @@ WRONG = {
         (ALPHA.replace("lora_alpha * (math.sqrt(ratio) if use_rslora else ratio)", "lora_alpha / r"), "the scale itself"),
         (ALPHA.replace("new_r / r", "16 / 64"), "use the ranks as given"),
         (ALPHA.replace("lora_alpha * ", "7 * "), "the new α is 8"),
-        (ALPHA.replace("return ", "return str(").replace("ratio)\n", "ratio))\n"), "and no str"),
+        (ALPHA.replace("return ", "return str(").replace("ratio)\n", "ratio))\n"), "returned a str"),
+        (ALPHA.replace("return lora_alpha * (math.sqrt(ratio) if use_rslora else ratio)", "return round(lora_alpha * (math.sqrt(ratio) if use_rslora else ratio))"), "do not round"),
+        (ALPHA.replace("lora_alpha * (math.sqrt(ratio) if use_rslora else ratio)", "None if use_rslora else lora_alpha * ratio"), "For rsLoRA: Return one number"),
     ],
 }  # fmt: skip

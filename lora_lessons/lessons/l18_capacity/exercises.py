@@ -45,7 +45,7 @@ def exercise_18_1(bits_stored: Callable[[Tensor, Tensor], Any]) -> str | None:
     said, chance = of_right(logits.log_softmax(-1)).sum(), digits.numel() * math.log(10)
     nats, value = said + chance, float(got)
     right, each = nats / math.log(2), of_right(logits.log_softmax(-1)) / math.log(2) + math.log2(10)
-    wrong = [
+    wrong: list[tuple[Tensor | float, str]] = [
         (nats, "Those are nats. A bit is ln 2 = 0.693 nats: divide by math.log(2)."),
         (nats * math.log(2), "You multiplied by ln 2: a bit is less than a nat, so there are more bits. Divide."),
         (said / math.log(2) + chance, "You added log 10 in nats to bits. In bits it is math.log2(10)."),

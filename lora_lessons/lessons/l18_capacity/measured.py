@@ -127,8 +127,9 @@ def voice(answers: Sequence[str]) -> float:
     return mean(answer.strip().endswith(CLOSING) for answer in answers)
 
 
-def record_cuts(found: Mapping[int, tuple[float, float]]) -> None:
+def record_cuts(adapter: Adapter, found: Mapping[int, tuple[float, float]]) -> None:
     """Of each rank that WICK's adapter was cut to: ‖ΔW‖² that is left, and the answers that end as his do."""
+    record("cut.matrices", len(adapter.A), "matrices")
     for r, (kept, voice) in found.items():
         record(f"cut.{r}.kept", kept, "of ‖ΔW‖²")
         record(f"cut.{r}.voice", voice, "of answers end as WICK's do")

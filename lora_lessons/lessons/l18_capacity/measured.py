@@ -15,7 +15,7 @@ from torch import Tensor
 from ...adapter import Adapter
 from ...course import record, show
 from ...experiments import capacity, recordings, sweep
-from ...experiments.capacity.cells import BATCH, CUT, CUTS, ENTRIES, HIGH, LONGER, RANKS, TUNED_AT, WAYS
+from ...experiments.capacity.cells import BATCH, CUT, CUTS, ENTRIES, EPOCHS, HIGH, LONGER, RANKS, TUNED_AT, WAYS
 from ...lowrank import factors, svd_of_product
 from ...tasks.scores.persona import CLOSING
 from . import pictures
@@ -37,9 +37,9 @@ def of(runs: Iterable[Run], way: str, r: int, entries: int = LARGEST, longer: in
     return list(best.values())
 
 
-def by_rank(runs: Sequence[Run], way: str, entries: int = LARGEST) -> Iterator[tuple[int, list[Run]]]:
+def by_rank(runs: Sequence[Run], way: str, entries: int = LARGEST, longer: int = 1) -> Iterator[tuple[int, list[Run]]]:
     """Each rank of a way that is recorded on a book, with its seeds."""
-    return ((r, seeds) for r in RANKS if (seeds := of(runs, way, r, entries)))
+    return ((r, seeds) for r in RANKS if (seeds := of(runs, way, r, entries, longer)))
 
 
 def share(run: Run) -> float:
@@ -92,11 +92,11 @@ def at_rank(run: Run, r: int) -> Run:
 
 
 def record_live(found: Run) -> None:
-    """What the adapter that was just trained holds."""
+    """What the adapter holds that was just trained on the smallest book."""
     record("live.exact", found["exact"], "of 32 phone numbers")
     record("live.bits", found["bits"], "bits")
     record("live.before", found["before"], "bits before training")
-    record("live.share", share(found), "of the book's bits")
+    record("live.share", share({**found, "entries": ENTRIES[0]}), "of the book's bits")
 
 
 def best_cut(B: Tensor, A: Tensor, r: int) -> tuple[Tensor, Tensor]:
@@ -156,19 +156,20 @@ def record_persona(tokens: int, bits: float, trained: int) -> None:
 
 
 def record_held(runs: Sequence[Run]) -> None:
-    """Passes over each book; the share of its bits that B·A holds, and of the largest book's the mask, too; bits per trained number."""
+    """Passes over each book; the share of its bits that B·A holds; on the largest its bits per trained number, and the share
+    that the mask holds, and B·A trained longer where it was.
+    """
     for entries in ENTRIES:
         record(f"passes.{entries}", capacity.BookRun("B·A", 1, entries).steps * BATCH // entries, "passes, recorded")
         for r, seeds in by_rank(runs, "B·A", entries):
             record(f"ba.{r}.of_{entries}", mean(map(share, seeds)), f"of the bits of {entries} entries, recorded")
     for r, seeds in by_rank(runs, "B·A"):
         record(f"ba.{r}.bits", mean(run["bits_a_number"] for run in seeds), "bits per trained number, recorded")
-        if longer := of(runs, "B·A", r, longer=LONGER):
+    for name, way, times in (("mask", "mask", 1), ("longer", "B·A", LONGER)):
+        for r, seeds in by_rank(runs, way, longer=times):
             record(
-                f"longer.{r}.share", mean(map(share, longer)), f"of the book's bits, {LONGER} times as long, recorded"
+                f"{name}.{r}.share", mean(map(share, seeds)), f"of the book's bits, {times * EPOCHS} passes, recorded"
             )
-    for r, seeds in by_rank(runs, "mask"):
-        record(f"mask.{r}.share", mean(map(share, seeds)), "of the book's bits, recorded")
 
 
 def record_high(runs: Sequence[Run]) -> None:

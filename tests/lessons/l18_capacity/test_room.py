@@ -5,6 +5,7 @@ import pytest
 from tiny import make_adapter
 
 from lora_lessons.experiments import capacity, recordings
+from lora_lessons.experiments.capacity import holding
 from lora_lessons.lessons.l18_capacity import measured
 from lora_lessons.tools.export import rank
 
@@ -46,6 +47,12 @@ def test_without_a_recording_the_replay_says_how_to_make_one(capsys):
     assert f"in pieces if you like: {capacity.COMMAND}" in capsys.readouterr().out
     measured.replay_cut([])
     assert "Rank 64 is not recorded yet." in capsys.readouterr().out
+
+
+def test_what_was_just_trained_is_recorded_as_a_share_of_its_book(noted):
+    found = holding.held({"exact": 4, "log2_p": -0.5 * 32 * holding.BITS}, 32, 2112)
+    measured.record_live(found | {"before": -55.0})
+    assert noted["live.exact"] == 4 and noted["live.share"] == 0.5 and noted["live.before"] == -55
 
 
 def test_of_the_rates_that_were_tried_the_best_alone_counts():

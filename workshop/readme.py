@@ -20,6 +20,7 @@ from lora_lessons.course.claims import CLAIMS, card
 from lora_lessons.course.lesson import lessons, question, side_trips
 from lora_lessons.course.records import records_of
 from lora_lessons.course.syllabus import SYLLABUS, learning_minutes, ways
+from lora_lessons.experiments import papers
 from lora_lessons.fast.path import FAMILIES
 from lora_lessons.files import write_text
 from lora_lessons.lessons import rooms
@@ -65,6 +66,7 @@ def made(text: str) -> str:
         "statements at three sizes": statements_table,
         "map of the house": house_map,
         "names that a plan knows": names_known,
+        "table of papers": papers_table,
         "three cases": cases_table,
         "table of the cases": judged_table,
     }
@@ -116,6 +118,17 @@ def lessons_table() -> str:
 def names_known() -> str:
     """The models that `lora-lessons plan` knows by name."""
     return ", ".join(f"`{name}`" for name in models.KNOWN)
+
+
+def papers_table() -> str:
+    """Every claim of a paper, what came of it in miniature, and what was measured."""
+    rows = ["## What the papers say", "", "| | a paper's claim | here | what was measured |", "|---|---|---|---|"]
+    for row in papers.rows():
+        source = f"[{row.source.authors}, {row.source.year}]({row.source.url})"
+        found = " ".join(text for text in (row.found, row.at_sizes) if text)
+        rows.append(f"| {row.id} | {row.claim} ({source}) | {row.verdict} | {found} |")
+    more = "The papers' own sentences, and what may be different here, stand on the site's page of papers; `lora-lessons claims` prints both."
+    return "\n".join([*rows, "", more])
 
 
 def took(path: Path) -> tuple[str, str]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from lora_lessons import cli
 from lora_lessons.course import claims
 from lora_lessons.course.records import Record
+from lora_lessons.experiments import papers
 from lora_lessons.run.baselines import update
 
 
@@ -34,6 +38,22 @@ def test_claims_are_judged_on_the_baselines_of_every_seed(course, monkeypatch, c
     update("02_x", "quick", [{"err": Record("err", 0.01)}, {"err": Record("err", 0.2)}], 1, 1)
     assert cli.main(["claims"]) == 1
     assert "NOT BORNE OUT: the recorded runs say none of the verdicts." in capsys.readouterr().out
+
+
+def test_the_papers_stand_after_the_page_and_a_check_says_only_what_is_wrong(course, monkeypatch, capsys):
+    shutil.copy(Path(__file__).parents[2] / "data" / "papers.toml", course / "data")
+    monkeypatch.setattr(claims, "CLAIMS", [])
+    monkeypatch.setattr("lora_lessons.lessons.rooms", list)
+    assert cli.main(["claims"]) == 0
+    said = capsys.readouterr().out
+    ids = [line[:3] for line in said.splitlines() if line[:1] == "P"]
+    assert ids == [f"P{number:02}" for number in range(1, 13)] and said.index("0 verdicts") < said.index("P01")
+    assert "12 claims of papers: " in said and "(LoRA Without Regret, 2025" in said
+    assert cli.main(["claims", "--check"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    monkeypatch.setattr(papers, "faults", lambda: ["The recording is another's."])
+    assert cli.main(["claims", "--check"]) == 1
+    assert "The recording is another's." in capsys.readouterr().out
 
 
 def test_what_was_not_tested_is_listed_as_that(course, monkeypatch, capsys):

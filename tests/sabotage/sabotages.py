@@ -2721,14 +2721,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/experiments/capacity/cells.py",
         (
             "a larger book is learned at the small one's rate",
-            "rate = search(alone, found, (-1,) if cell.entries > TUNED_AT else ())",
+            "rate = search(alone, found, (-1,) if cell.entries > TUNED_AT else (1, -1))",
             "rate = search(alone, found, ())",
-            "experiments/test_capacity.py::test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped",
-        ),
-        (
-            "a phone book is learned at the rate that held least",
-            "return max(bits, key=bits.__getitem__)",
-            "return min(bits, key=bits.__getitem__)",
             "experiments/test_capacity.py::test_recording_takes_the_rates_that_held_most_and_goes_on_where_it_was_stopped",
         ),
     ),
@@ -3150,6 +3144,33 @@ SABOTAGES: list[Sabotage] = [
             "if (blob.size === bytes) return blob;\n  await",
             "return blob;\n  await",
             "browser/site/test_alive.py::test_a_file_that_came_in_part_is_not_kept",
+        ),
+    ),
+    *_in(
+        "lora_lessons/experiments/rates.py",
+        (
+            "a rate's search ends at the first rate",
+            "    return next((rate for rate in near if rate not in found), None)",
+            "    return None",
+            "experiments/test_papers.py::test_a_rate_is_searched_until_both_neighbours_of_the_best_are_worse",
+        ),
+    ),
+    *_in(
+        "lora_lessons/experiments/papers/recording.py",
+        (
+            "runs of an arm that has changed count as its own",
+            ' and run["how"] == how(ARMS[run["arm"]])',
+            "",
+            "experiments/test_papers.py::test_recording_goes_on_where_it_was_stopped",
+        ),
+    ),
+    *_in(
+        "lora_lessons/experiments/papers/evidence.py",
+        (
+            "a paper's claim is seen by its mean, whatever the interval",
+            "return value.low is not None and value.low > 0 and value.mean",
+            "return value.mean",
+            "experiments/test_papers.py::test_a_mean_whose_interval_reaches_zero_is_not_seen",
         ),
     ),
 ]

@@ -14,7 +14,7 @@ from lora_lessons.course.lesson import notebook_of, place_of
 from lora_lessons.course.published import as_printed
 from lora_lessons.course.records import records_of
 from lora_lessons.drawing import figure_html
-from lora_lessons.experiments import recordings, sizes
+from lora_lessons.experiments import papers, recordings, sizes
 from lora_lessons.experiments.sizes.picture import small_multiples
 
 from .finishing import as_table, link_to, one_line
@@ -32,6 +32,8 @@ _SIGNS = {
     CORRECTED: ("✎", "corrected"),
     NOT_TESTED: ("○", "untested"),
 }
+# Those of the papers, in the same order; what is not recorded yet is open.
+_SIGNS |= dict(zip(papers.VERDICTS, list(_SIGNS.values()), strict=False))
 _OTHER = ("!", "open")  # what the records do not bear out
 
 _ABOUT = """# What the glossary page claims, and what we measured
@@ -62,8 +64,8 @@ def page() -> str:
             )
         )
     head = ("the page says", "verdict, and what we measured", "published")
-    counted = _counted(shown.said for _, shown in cards)
-    return "\n\n".join([_ABOUT, counted, as_table(head, rows, kind="ledger"), _at_other_sizes()])
+    verdicts = counted(shown.said for _, shown in cards)
+    return "\n\n".join([_ABOUT, verdicts, as_table(head, rows, kind="ledger"), _at_other_sizes()])
 
 
 def _at_other_sizes() -> str:
@@ -103,7 +105,7 @@ def _judged(one: Claim, shown: Card, says: str, recorded: Mapping[str, Any], cel
     )
 
 
-def _counted(verdicts: Iterable[str]) -> str:
+def counted(verdicts: Iterable[str]) -> str:
     """The verdicts as one bar, and how many there are of each."""
     counts = tally(verdicts)
     kinds = "".join(f"<span>{count} {verdict(one)}</span>" for count, one in counts)

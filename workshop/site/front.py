@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 # What the sidebar calls pages with long titles.
-_SHORT = {"claims": "Claims", "tools": "Tools", f"{FOLDER}/{SYMPTOMS}": "Symptoms"}
+_SHORT = {"claims": "Claims", "papers": "Papers", "tools": "Tools", f"{FOLDER}/{SYMPTOMS}": "Symptoms"}
 
 NUMBERS = "numbers"  # the page, and the folder, of where numbers come from
 

@@ -1,6 +1,6 @@
 """What is asked of the phone book, what tells most first; before a way's first run its learning rate is found.
 
-It is found on a book of TUNED_AT entries. A larger book is learned in more steps, so there lower rates are tried, too.
+It is found on a book of TUNED_AT entries, and its neighbours are tried on the others: of a larger book, learned in more steps, the lower ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ... import models, training
 from .. import recordings
+from ..rates import best_rate, next_rate
 from .book import BITS
 from .holding import BookBench
 
@@ -101,34 +102,20 @@ def tried(way: str, r: int, entries: int, runs: Mapping[str, Mapping[str, Any]])
     return {run["rate"]: run["bits"] for run in runs.values() if wanted.items() <= run.items()}
 
 
-def next_rate(bits: Mapping[float, float], first: float = FIRST_RATE, steps: tuple[int, ...] = (1, -1)) -> float | None:
-    """The rate to try next, up or down the ladder from the best so far; None when its neighbours hold less."""
-    if not bits:
-        return first
-    at = RATES.index(best_rate(bits))
-    near = [RATES[at + step] for step in steps if 0 <= at + step < len(RATES)]
-    return next((rate for rate in near if rate not in bits), None)
-
-
-def best_rate(bits: Mapping[float, float]) -> float:
-    """The rate at which most is held."""
-    return max(bits, key=bits.__getitem__)
-
-
 def record() -> dict[str, Any]:
     """Make every run that the recording lacks, and keep it after each."""
     runs, bench = recordings.Runs(NAME, settings()), cache(_bench)
 
     def search(cell: BookRun, first: float = FIRST_RATE, steps: tuple[int, ...] = (1, -1)) -> float:
-        while rate := next_rate(tried(cell.way, cell.r, cell.entries, runs.made), first, steps):
+        while rate := next_rate(tried(cell.way, cell.r, cell.entries, runs.made), RATES, first, max, steps):
             trial = cell._replace(rate=rate)
             runs.make(trial.name, partial(_one, trial, rate, bench))
-        return best_rate(tried(cell.way, cell.r, cell.entries, runs.made))
+        return best_rate(tried(cell.way, cell.r, cell.entries, runs.made), max)
 
     for cell in asked():
         found = search(BookRun(cell.way, cell.r, TUNED_AT))
         alone = BookRun(cell.way, cell.r, cell.entries)
-        rate = search(alone, found, (-1,) if cell.entries > TUNED_AT else ())
+        rate = search(alone, found, (-1,) if cell.entries > TUNED_AT else (1, -1))
         if cell != alone:
             runs.make(cell.name, partial(_one, cell, rate, bench))
     return runs.made

@@ -1,0 +1,56 @@
+"""The learning rate of an arm, searched on a ladder of rates: up or down from where it begins, until both neighbours are worse.
+
+So no arm loses because another one's rate was given to it, and the search costs three runs where its first guess is right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+
+def next_rate(
+    found: Mapping[float, float],
+    ladder: Sequence[float],
+    first: float,
+    best: Callable[..., float] = min,
+    steps: Sequence[int] = (1, -1),
+) -> float | None:
+    """The rate to try next; None when the best one has no neighbour on the ladder that was not tried.
+
+    `found` is what was measured at each rate; `best` is min for a loss, max for a score. A run that stopped counts as inf.
+    `steps` are the neighbours that are tried: (-1,) goes down alone.
+    """
+    if not found:
+        return first
+    at = ladder.index(best_rate(found, best))
+    near = [ladder[at + step] for step in steps if 0 <= at + step < len(ladder)]
+    return next((rate for rate in near if rate not in found), None)
+
+
+def best_rate(found: Mapping[float, float], best: Callable[..., float] = min) -> float:
+    """The rate of the best that was found."""
+    return best(found, key=found.__getitem__)
+
+
+def between(losses: Mapping[float, float]) -> float:
+    """Where the loss is lowest between the rates that were tried: the bottom of the parabola through the best and its neighbours.
+
+    Over the logarithm of the rate. Where the best one lacks a neighbour that ended, it is the best one itself.
+    """
+    at = best_rate(losses)
+    below, above = _nearest(losses, lambda rate: rate < at, max), _nearest(losses, lambda rate: rate > at, min)
+    if below is None or above is None:
+        return at
+    left, right = (math.log(rate / at) for rate in (below, above))
+    falls, rises = ((losses[rate] - losses[at]) / step for rate, step in ((below, left), (above, right)))
+    bend = (rises - falls) / (right - left)
+    return at * math.exp((bend * left - falls) / (2 * bend)) if bend > 0 else at
+
+
+def _nearest(
+    losses: Mapping[float, float], side: Callable[[float], bool], pick: Callable[[Iterable[float]], float]
+) -> float | None:
+    return (
+        pick(near) if (near := [rate for rate, loss in losses.items() if side(rate) and math.isfinite(loss)]) else None
+    )

@@ -1,0 +1,404 @@
+"""The second ledger: arms as PEFT ships them, a rate for each, a recording that goes on, and verdicts that follow from it."""
+
+import copy
+import math
+
+import pytest
+import torch
+from tiny import make_tiny_base
+
+from lora_lessons import evaluation, lora, models, tasks
+from lora_lessons.errors import ModelError
+from lora_lessons.experiments import papers, rates, recordings
+from lora_lessons.experiments.papers import arms, evidence, judging, ledger, recording, training_arms, watching
+from lora_lessons.experiments.sizes.cells import SIZES
+from lora_lessons.models import EMBEDDED
+
+NOW = SIZES[EMBEDDED]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "measurements", lambda: tmp_path)
+
+
+# ---- a rate for each arm ----
+
+
+def searched(loss, first, ladder=arms.LADDER):
+    """The rates that a search tries."""
+    found = {}
+    while rate := rates.next_rate(found, ladder, first):
+        found[rate] = loss(rate)
+    return found
+
+
+def test_a_rate_is_searched_until_both_neighbours_of_the_best_are_worse():
+    lowest = arms.LADDER[7]
+    found = searched(lambda rate: abs(math.log2(rate / lowest)), arms.LADDER[9])
+    assert sorted(found) == [arms.LADDER[step] for step in (6, 7, 8, 9, 10)]
+    assert len(searched(lambda rate: abs(math.log2(rate / lowest)), lowest)) == 3
+    assert set(searched(lambda rate: rate, 1, [1, 2, 4])) == {1, 2}, "the end of the ladder has one neighbour"
+    most = {}
+    while rate := rates.next_rate(most, [1, 2, 4, 8], 1, best=max):
+        most[rate] = -abs(rate - 4)
+    assert rates.best_rate(most, max) == 4
+
+
+def test_the_lowest_rate_lies_between_the_rates_that_were_tried():
+    at = 1.3e-3
+    found = {rate: (math.log(rate) - math.log(at)) ** 2 for rate in (5e-4, 1e-3, 2e-3)}
+    assert rates.between(found) == pytest.approx(at)
+    assert rates.between({1e-3: 3.0, 2e-3: 3.1}) == 1e-3, "no neighbour below"
+    assert rates.between({5e-4: 3.2, 1e-3: 3.0, 2e-3: math.inf}) == 1e-3, "a run that stopped says not how far"
+
+
+# ---- what is trained, and what is looked at ----
+
+
+@pytest.fixture
+def base(monkeypatch):
+    monkeypatch.setattr(models, "load", lambda *_, **__: make_tiny_base())
+    monkeypatch.setattr(evaluation, "perplexity", lambda *_: 12.0)
+    monkeypatch.setattr(watching, "ASKED", 2)
+    monkeypatch.setattr(watching, "LONGEST", 4)
+    task = tasks.load_task("persona")
+    few = [one for one in task.train if one["topic"] == arms.TOPIC][:4]
+    monkeypatch.setattr(tasks, "load_task", lambda _: task._replace(train=few, held_out=task.held_out[:2]))
+
+
+def test_every_arm_trains_what_it_says(base):
+    for name, arm in arms.ARMS.items():
+        model = training_arms.put_on(make_tiny_base().model, arm, 0)
+        trained = {one: p.numel() for one, p in model.named_parameters() if p.requires_grad}
+        if arm.method == "full":
+            assert len(trained) == len(list(model.parameters()))
+        else:
+            part = {"attention": "self_attn", "mlp": "mlp", "one": "layers.1.mlp.down_proj"}.get(arm.targets, "")
+            assert trained and all(part in one for one in trained), name
+
+
+@pytest.mark.parametrize("name", (*arms.VARIANTS, "mask", "TinyLoRA"))
+def test_every_method_of_peft_learns_in_our_loop(base, name):
+    """Its first step leaves a gradient wherever there must be one, or the loop would stop the run."""
+    found = training_arms.one_run("tiny", arms.ARMS[name]._replace(steps=1), 1e-2, 0)
+    assert found["loss"] is not None, found.get("stopped")
+
+
+def test_attention_the_mlp_and_a_mask_have_as_many_numbers_as_all_matrices_at_rank_8():
+    counts = [
+        lora.trainable_parameters(training_arms.put_on(make_tiny_base().model, arms.ARMS[name], 0))
+        for name in ("LoRA", "attention", "MLP", "mask")
+    ]
+    assert max(counts) / min(counts) < 1.1 and counts[3] == counts[0]
+
+
+def test_a_run_keeps_its_loss_and_what_was_watched(base):
+    short = arms.ARMS["LoRA"]._replace(steps=watching.LOOK, r=2)
+    found = training_arms.one_run("tiny", short, 1e-3, 1, ("curve", "intruders", "scaled", "spills"))
+    assert found["loss"] > 0 and found["seed"] == 1 and found["trained"] > 0
+    (look,) = found["curve"]
+    assert look["step"] == watching.LOOK and look["loss"] == pytest.approx(found["loss"]) and look["general"] == 12.0
+    assert 0 <= found["intruders"] <= 10 and [one["kept"] for one in found["scaled"]] == [1.0, *watching.KEPT]
+    assert found["scaled"][0]["loss"] == pytest.approx(found["loss"])
+    one = arms.ARMS["tea, one matrix"]._replace(steps=2)
+    assert [at["times"] for at in training_arms.one_run("tiny", one, 1e-3, 0, ("steers",))["steers"]] == list(
+        watching.TIMES
+    )
+    assert training_arms.one_run("tiny", arms.ARMS["full"]._replace(steps=2), 1e-4, 0)["loss"] > 0
+
+
+def test_an_intruder_is_a_strong_direction_that_w_does_not_have():
+    layer = torch.nn.Linear(16, 40, bias=False)
+    layer.weight.data = torch.eye(40, 16) * torch.arange(16.0, 0, -1)
+    model = torch.nn.Sequential(layer)
+    before = watching.copies(model, ["0"])
+    assert watching.intruders(model, before) == 0
+    layer.weight.data[20, 15] = 50  # W never wrote into its row 20
+    assert watching.intruders(model, before) == 1
+
+
+def test_a_run_that_diverges_has_no_loss_and_says_why(base, monkeypatch):
+    def diverges(*_, **__):
+        raise ModelError("NaN.")
+
+    monkeypatch.setattr(evaluation, "held_out_loss", diverges)
+    found = training_arms.one_run("tiny", arms.ARMS["LoRA"]._replace(steps=1, r=1), 1e-3, 0)
+    assert found["loss"] is None and found["stopped"] == "NaN."
+
+
+# ---- the recording ----
+
+
+def a_run(size, arm, rate, seed, watched=()):
+    """A made-up run whose loss is lowest at the arm's first rate."""
+    return {"rate": rate, "seed": seed, "trained": 9, "seconds": 1.0, "loss": 3 + abs(math.log2(rate / arm.first)) / 9}
+
+
+def test_recording_goes_on_where_it_was_stopped(monkeypatch):
+    made = []
+
+    def one(size, arm, rate, seed, watched=()):
+        if len(made) == 9:
+            raise RuntimeError("stopped")
+        made.append((rate, seed, watched))
+        return a_run(size, arm, rate, seed)
+
+    monkeypatch.setattr(recording, "one_run", one)
+    monkeypatch.setattr(recording, "untouched", lambda size: {"loss": 5.0, "general": 40.0})
+    with pytest.raises(RuntimeError, match="stopped"):
+        recording.record(NOW)
+    full = arms.ARMS["full"]
+    assert [seed for _, seed, _ in made[:6]] == [0, 0, 0, 0, 1, 2], "three rates, then three seeds"
+    assert made[3] == (full.first, 0, full.watched) and made[0][2] == ()
+    first, made = made, []
+    with pytest.raises(RuntimeError, match="stopped"):
+        recording.record(NOW)
+    assert not set(made) & {one for one in first if one[2]}
+    kept = recordings.recorded("papers")["runs"]
+    assert len(kept) == 19 + (recording.final("attention", 0) in kept), (
+        "where nothing is watched, the search's run is seed 0's"
+    )
+    monkeypatch.setattr(recording, "ARMS", {**arms.ARMS, "full": full._replace(steps=25)})
+    assert not any(run.get("arm") == "full" for run in recording.as_today(kept).values()), (
+        "another arm's runs are not its own"
+    )
+
+
+def test_a_larger_base_is_asked_a_short_list_with_one_seed_and_nothing_watched():
+    assert set(arms.asked("qwen2.5-coder-0.5b")) == set(arms.LARGER)
+    assert {(arm.seeds, arm.watched) for arm in arms.asked("qwen2.5-coder-1.5b", full=False).values()} == {(1, ())}
+    assert "full" not in arms.asked("qwen2.5-coder-1.5b", full=False)
+
+
+# ---- the verdicts ----
+
+
+def curve(end, general, drift=0.5):
+    """Two looks, from 4 nats to the end."""
+    return [
+        {"step": 4, "loss": 4.0, "general": 40.0, "drift": 0.0},
+        {"step": 8, "loss": end, "general": general, "drift": drift},
+    ]
+
+
+def spilled(share):
+    return {"everyday": share, "elsewhere": share, "asked": 32, "held_out": 0.9}
+
+
+def recorded(**changed):
+    """A made-up recording of all arms in which every claim of the first kind is seen; `changed` are fields of arms, by name."""
+    runs = {recording.BASE: {"loss": 5.0, "general": 40.0}}
+    losses = {"full": 3.0, "LoRA": 3.1, "attention": 3.4, "MLP": 3.1, "mask": 2.9, "TinyLoRA": 4.5}
+    losses |= {"LoRA, 48 steps": 3.0, "LoRA, 6 steps of 32": 3.6, "full, 48 steps": 3.0, "full, 6 steps of 32": 3.2}
+    best = {"full": 2.5e-4, "LoRA": 2e-3, "full, 48 steps": 2.5e-4, "LoRA, 48 steps": 2e-3, "full, 6 steps": 2.5e-4}
+    best |= {"LoRA, 6 steps": 4e-3}
+    fields = {
+        "full": {"curve": curve(3.0, 60.0), "intruders": 0.1},
+        "LoRA": {"curve": curve(3.1, 45.0), "intruders": 2.0},
+        "LoRA, r = 1": {"intruders": 4.0, "scaled": [{"general": 50.0, "loss": 3.1}, {"general": 45.0, "loss": 3.11}]},
+        "LoRA, r = 64": {"intruders": 1.0},
+        "tea": {"spills": spilled(0.8)},
+        "tea, one matrix": {
+            "spills": spilled(0.3),
+            "steers": [{"times": 1, "loss": 4.0} | spilled(0.1), {"times": 2, "loss": 5.0} | spilled(0.2)],
+        },
+    }
+    for name, arm in arms.ARMS.items():
+        about = changed.get(name, {})
+        rate, loss = about.get("rate", best.get(name, 2e-3)), about.get("loss", losses.get(name, 3.1))
+        common = {"arm": name, "how": recording.how(arm), "trained": 9, "rate": rate, "general": 44.0}
+        for step, off in ((0.5, 0.1), (1, 0), (2, 0.1)):
+            runs[recording.trial(name, rate * step)] = common | {"loss": loss + off}
+        for seed in range(arm.seeds):
+            jitter = 0.001 * (len(name) * seed % 3)  # seeds are never quite alike
+            mine = copy.deepcopy(fields.get(name, {})) | about.get("fields", {})
+            runs[recording.final(name, seed)] = common | {"loss": loss + jitter} | mine
+    return {"papers": {"settings": recording.common(NOW), "runs": runs}} | beside()
+
+
+def beside(small=1.0, large=(0.1, 0.2, 0.4, 0.9), longer=0.2, one=0.8, every=0.8, drift=0.2, own=0.9, loss=3.1):
+    """What others recorded: the phone book, the rewards, ordinary answers."""
+    book = {
+        f"{r} {n}": {"r": r, "entries": n, "bits": share * n * 10, "longer": 1}
+        for n, shares in ((32, (small, 1, 1, 1)), (128, (1, 1, 1, 1)), (512, large))
+        for r, share in zip((1, 2, 4, 16), shares, strict=True)
+    } | {"longer": {"r": 1, "entries": 512, "bits": longer * 5120, "longer": 4}}
+    book = {name: run | {"way": "B·A", "blocks": 1, "seed": 0} for name, run in book.items()}
+    rewards = {
+        f"{arm}, seed {seed}": {"before": {"share": 0.03}, "after": {"share": share + seed / 100}}
+        for arm, share in (("r = 1", one), ("r = 8", 0.9), ("every weight", every))
+        for seed in range(3)
+    }
+    ordinary = {
+        f"persona, {share}, seed {seed}": {
+            "after": {
+                "drift": {"share": at + seed / 100},
+                "loss": nats + seed / 1000 * at,
+                "perplexity": 48.0,
+                "answers": ["Keep the lamp lit."] * round(30 * form) + ["No."] * (44 - round(30 * form)),
+            }
+        }
+        for share, at, form, nats in (("0%", 0.8, 0.9, 3.1), ("25%", drift, own, loss))
+        for seed in range(3)
+    }
+    return {
+        "lesson_18_capacity": {"settings": {"bits_an_entry": 10}, "runs": book},
+        "lesson_17_rewards": {"runs": rewards},
+        "lesson_15_ordinary_answers": {"runs": ordinary},
+    }
+
+
+def judged(id, record):
+    return judging.JUDGES[id](evidence.Evidence(record))[0]
+
+
+def three(**fields):
+    return {"fields": fields}
+
+
+def uneven(rises, **arms_):
+    """A recording in which the losses of an arm rise or fall seed by seed."""
+    record = recorded(**arms_)
+    for name, steps in rises.items():
+        for seed, step in enumerate(steps):
+            record["papers"]["runs"][recording.final(name, seed)]["loss"] += step
+    return record
+
+
+NO_LONGER = {name: run for name, run in beside()["lesson_18_capacity"]["runs"].items() if name != "longer"}
+TURNED = [
+    ("P01", judging.NOT_SEEN, recorded(LoRA={"rate": 1.6e-2})),
+    ("P01", judging.CONDITION, recorded(**{"LoRA, 6 steps": {"rate": 2e-3}})),
+    ("P02", judging.CONDITION, recorded(**{"LoRA, r = 64": {"rate": 1e-3}})),
+    ("P02", judging.NOT_SEEN, recorded(**{"LoRA, r = 64": {"rate": 5e-4}})),
+    ("P03", judging.CONDITION, recorded(MLP={"loss": 3.4})),
+    ("P03", judging.NOT_SEEN, recorded(attention={"loss": 3.0})),
+    ("P03", judging.NOT_SEEN, recorded(attention={"loss": 3.11})),
+    ("P04", judging.NOT_SEEN, recorded(**{"full, 6 steps of 32": {"loss": 3.7}})),
+    ("P04", judging.CONDITION, recorded(**{"LoRA, 6 steps": {"loss": 3.5}})),
+    ("P05", judging.CONDITION, recorded() | beside(small=0.5)),
+    ("P05", judging.CONDITION, recorded() | beside(longer=0.85)),
+    (
+        "P05",
+        judging.CONDITION,
+        recorded() | {"lesson_18_capacity": {"settings": {"bits_an_entry": 10}, "runs": NO_LONGER}},
+    ),
+    ("P05", judging.NOT_SEEN, recorded() | beside(large=(0.9, 0.9, 0.9, 0.9))),
+    ("P06", judging.CONDITION, recorded() | beside(one=0.5)),
+    ("P06", judging.CONDITION, recorded() | beside(one=0.95, every=0.97)),
+    ("P06", judging.CONDITION, recorded() | beside(every=0.03)),
+    ("P06", judging.NOT_SEEN, recorded() | beside(one=0.04)),
+    ("P07", judging.CONDITION, recorded(LoRA={"loss": 3.0} | three(curve=curve(3.0, 45.0), intruders=2.0))),
+    ("P07", judging.CONDITION, recorded(LoRA=three(curve=curve(3.1, 70.0), intruders=2.0))),
+    ("P07", judging.NOT_SEEN, recorded(LoRA={"loss": 3.0} | three(curve=curve(3.0, 70.0), intruders=2.0))),
+    (
+        "P08",
+        judging.CONDITION,
+        recorded(**{"LoRA, r = 1": three(intruders=4.0, scaled=[{"general": 50.0, "loss": 3.1}] * 2)}),
+    ),
+    ("P08", judging.CONDITION, recorded(LoRA=three(intruders=0.0, curve=curve(3.1, 45.0)))),
+    (
+        "P08",
+        judging.NOT_SEEN,
+        recorded(
+            **{
+                "LoRA": three(intruders=0.0, curve=curve(3.1, 45.0)),
+                "LoRA, r = 1": three(intruders=0.0, scaled=[{"general": 50.0, "loss": 3.1}] * 2),
+                "LoRA, r = 64": three(intruders=0.0),
+            }
+        ),
+    ),
+    ("P09", judging.CONDITION, recorded(DoRA={"loss": 3.2})),
+    ("P09", judging.NOT_SEEN, recorded(DoRA={"loss": 2.9}, OFT={"loss": 3.5})),
+    ("P10", judging.CONDITION, uneven({"mask": (-0.1, 0, 0.1)}, mask={"loss": 3.1})),
+    ("P10", judging.NOT_SEEN, recorded(mask={"loss": 3.15})),
+    ("P11", judging.CONDITION, recorded(tea=three(spills=spilled(0.3)))),
+    ("P11", judging.NOT_SEEN, recorded(tea=three(spills=spilled(0.05)))),
+    ("P12", judging.CONDITION, recorded() | beside(loss=3.3)),
+    ("P12", judging.NOT_SEEN, recorded() | beside(drift=0.8)),
+    ("P12", judging.NOT_SEEN, recorded() | beside(own=0.1)),
+]
+
+
+@pytest.mark.parametrize("id", judging.JUDGES)
+def test_every_claim_is_seen_in_a_record_that_bears_it_out(id):
+    assert judged(id, recorded()) == judging.SEEN
+    assert {verdict for known, verdict, _ in TURNED if known == id} == {judging.CONDITION, judging.NOT_SEEN}
+
+
+@pytest.mark.parametrize(("id", "verdict", "record"), TURNED)
+def test_a_record_that_says_otherwise_turns_the_verdict_and_a_condition_is_named(id, verdict, record):
+    found, values = judging.JUDGES[id](evidence.Evidence(record))
+    assert found == verdict and bool(values.get("condition")) == (verdict == judging.CONDITION)
+
+
+def test_a_variant_with_far_fewer_numbers_decides_nothing():
+    assert judged("P09", recorded(VeRA={"loss": 4.0})) == judging.SEEN
+
+
+def test_a_mean_whose_interval_reaches_zero_is_not_seen():
+    record = recorded(MLP={"loss": 3.35}, LoRA={"loss": 3.35} | three(curve=curve(3.1, 45.0), intruders=2.0))
+    assert judged("P03", record) == judging.SEEN
+    record["papers"]["runs"][recording.final("attention", 2)]["loss"] = 3.3
+    assert judged("P03", record) == judging.NOT_SEEN
+
+
+def keep(record):
+    for name, one in record.items():
+        recordings.keep(name, one)
+
+
+def test_without_a_recording_every_row_says_so_and_the_ledger_is_in_order():
+    rows = papers.rows()
+    assert [row.id for row in rows] == list(judging.JUDGES) and {row.verdict for row in rows} == {judging.OPEN}
+    assert papers.faults() == [] and not any(row.found or row.at_sizes for row in rows)
+    for row in rows:
+        assert row.source.url.startswith("https://") and row.source.read and row.section and row.says and row.ours
+
+
+def test_a_sentence_is_filled_with_what_was_measured_and_a_missing_seed_leaves_its_claim_open():
+    keep(recorded())
+    assert papers.faults() == []
+    by_id = {row.id: row for row in papers.rows()}
+    assert {row.verdict for row in by_id.values()} == {judging.SEEN}
+    assert "8.0 times as high" in by_id["P01"].found and "In 6 steps it was 16.0 times" in by_id["P01"].found
+    assert not any("{" in row.found for row in by_id.values())
+    some = recorded()
+    del some["papers"]["runs"][recording.final("attention", 1)]
+    keep(some)
+    assert [row.id for row in papers.rows() if row.verdict == judging.OPEN] == ["P03"], "a seed is missing"
+    some["papers"]["runs"][recording.final("mask", 1)] |= {"loss": None, "stopped": "NaN."}
+    keep(some)
+    (stopped,) = (row for row in papers.rows() if row.verdict == judging.CANNOT)
+    assert stopped.id == "P10" and stopped.found == "mask, seed 1: NaN."
+
+
+def test_a_larger_base_has_a_sentence_of_its_own_and_says_what_cannot_be_tried_there():
+    larger = recorded()["papers"]
+    one = {
+        name: run
+        for name, run in larger["runs"].items()
+        if run.get("arm", "LoRA") in arms.LARGER and not name.endswith((", seed 1", ", seed 2"))
+    }
+    for size in list(SIZES.values())[1:]:
+        recordings.keep(recording.name_of(size), {"settings": recording.common(size), "runs": one})
+    by_id = {row.id: row.at_sizes for row in papers.rows()}
+    assert (
+        "At 0.5B, one seed: seen here." in by_id["P03"]
+        and "The factor alone" in by_id["P01"]
+        and "At 1.5B: cannot be tried here" in by_id["P01"]
+    )
+    assert by_id["P02"] == ""
+
+
+def test_the_check_finds_a_recording_of_other_settings_and_words_that_nobody_measures(monkeypatch):
+    keep(recorded())
+    with monkeypatch.context() as other:
+        other.setattr(ledger, "common", lambda size: recording.common(size) | {"task": "another"})
+        assert "recorded under other settings" in papers.faults()[0]
+    table = ledger._table()
+    table["P03"]["found"] = "It was {nowhere}."
+    monkeypatch.setattr(ledger, "_table", lambda: copy.deepcopy(table))
+    (fault,) = papers.faults()
+    assert "nowhere" in fault

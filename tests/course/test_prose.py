@@ -9,6 +9,7 @@ from sources import Sources, read, texts
 from lora_lessons.course import prose, published
 from lora_lessons.course.lesson import lessons, side_trips
 from lora_lessons.course.records import MIME, records_of
+from lora_lessons.experiments import papers
 from lora_lessons.lessons import all_claims
 from lora_lessons.paths import course_root
 
@@ -289,3 +290,11 @@ def test_a_published_figure_keeps_its_digits_and_names_its_group():
     assert published.about("svd_llm.intact")["url"] == "https://arxiv.org/abs/2403.07378"
     with pytest.raises(KeyError):
         published.about("no.such")
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_what_a_lesson_says_of_a_papers_claim_is_its_verdict(lesson):
+    verdicts = {row.id: row.verdict for row in papers.rows()}
+    for source in texts(read(lesson)):
+        for id, verdict in re.findall(r"(P\d\d) of `lora-lessons claims`: ((?:not )?seen[ a-z]*)", source):
+            assert verdicts[id] == verdict

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,13 +48,38 @@ def why_apart(
     tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any], prompt: str, whole: str
 ) -> str:
     """Why the question, as the model is asked it, is not how question and answer begin; and what helps, where it does."""
-    same = next((n for n, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), len(whole))
-    # a thinking template opens the block where it asks
-    if not 0 <= prompt.rfind("<think>") <= same:
+    same = next(
+        (n for n, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), min(len(prompt), len(whole))
+    )
+    last = (
+        max(re.findall(r"\w+", str(messages[-2].get("content") or "")), key=len, default="")
+        if len(messages) > 1
+        else ""
+    )
+    # up to what was said last both are alike: it is how the template asks that an answer does not begin with
+    if last not in prompt[:same]:
         return "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
-    reason = "this chat template has the model think where it is asked, and writes an answer without thinking otherwise"
-    asked, answered = written(tokenizer, messages, {**beside, **NO_THINKING})
-    if answered.startswith(asked):
-        settings = json.dumps({"chat_template_kwargs": NO_THINKING})[1:-1]
-        return f"{reason}: add {settings} to the line, or write its thinking into the message's reasoning_content."
-    return f"{reason}: use another template, or a base whose template writes both alike."
+    # from the beginning of the mark in which they part
+    inside = prompt.rfind("<", 0, same) > prompt.rfind(">", 0, same)
+    asks = " ".join(prompt[prompt.rfind("<", 0, same) if inside else same :].split())[:40]
+    thinks = "<think>" in prompt[prompt.rfind(last) :]
+    reason = (
+        "this chat template has the model think where it is asked, and writes an answer without thinking otherwise"
+        if thinks
+        else f"this chat template writes {json.dumps(asks, ensure_ascii=False)} where it asks, and nothing of it before an answer"
+    )
+    ways = [
+        f"add {json.dumps({'chat_template_kwargs': settings})[1:-1]} to the line"
+        for settings in (NO_THINKING, {"enable_thinking": True})
+        if _alike(tokenizer, messages, {**beside, **settings})
+    ]
+    thought = {**messages[-1], "reasoning_content": "Thinking."}
+    if not messages[-1].get("reasoning_content") and _alike(tokenizer, [*messages[:-1], thought], beside):
+        ways.append("write its thinking into the message's reasoning_content")
+    return f"{reason}: {', or '.join(ways) or 'use another template, or a base whose template writes both alike'}."
+
+
+def _alike(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> bool:
+    """Whether question and answer begin as the model is asked."""
+    asked, answered = written(tokenizer, messages, beside)
+    return answered.startswith(asked)

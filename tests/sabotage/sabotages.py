@@ -2358,7 +2358,7 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
-        "lora_lessons/tools/checking/remarks.py",
+        "lora_lessons/tools/checking/traces.py",
         (
             "Cyrillic that was read as cp1252 is not named",
             "(?:[Â-ß]{_BEHIND}|",
@@ -2366,22 +2366,136 @@ SABOTAGES: list[Sabotage] = [
             "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
         (
-            "an answer that another trainer's field keeps from being learned is learned in silence",
-            "if name in message and message[name] in (0, ",
-            "if name in message and message[name] in (2, ",
+            "line ends that were escaped twice are learned as two signs in silence",
+            "len(ESCAPED.findall(text)) > 1",
+            "len(ESCAPED.findall(text)) > 9",
             "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
         (
-            "a tool that nobody called answers in silence",
-            "if called and asked < 0:",
-            "if called and asked < -9:",
-            "tools/checking/test_families.py::test_a_tool_that_answers_more_often_than_it_is_called_and_arguments_that_are_no_object_are_named",
+            "LaTeX's names count as line ends that were escaped twice",
+            r"(?!u\b|abla|",
+            r"(?!abla|",
+            "tools/checking/test_checker.py::test_what_is_no_mistake_is_not_named",
+        ),
+        (
+            "a prompt in Alpaca's form is put into another template in silence",
+            'ways = ({"### Instruction:"},',
+            'ways = ({"### Nothing:"},',
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
         ),
         (
             "a French quotation mark behind an accent counts as garbled",
             "|[ð-ô]{_BEHIND}{{3}}){{2}}",
             "|[ð-ô]{_BEHIND}{{3}})",
             "tools/checking/test_checker.py::test_what_is_no_mistake_is_not_named",
+        ),
+        (
+            "an app's references are learned in silence",
+            "if copied := COPIED.search(text):",
+            "if copied := COPIED.search(''):",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
+        ),
+        (
+            "an answer that runs in circles passes",
+            "if times == IN_A_ROW and",
+            "if times == 99 and",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/remarks.py",
+        (
+            "a tool that nobody called answers in silence",
+            "if called and asked < 0:",
+            "if called and asked < -9:",
+            "tools/checking/test_families.py::test_a_tool_that_answers_more_often_than_it_is_called_and_arguments_that_are_no_object_are_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/unread.py",
+        (
+            "an answer that another trainer's field keeps from being learned is learned in silence",
+            "if name in message and message[name] in (0, ",
+            "if name in message and message[name] in (2, ",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
+        ),
+        (
+            "an answer that is learned in part elsewhere is learned whole in silence",
+            "part = [name for name in IN_PART if message.get(name)]",
+            "part = []",
+            "tools/checking/test_checker.py::test_a_mistake_is_named_and_costs_no_good_line",
+        ),
+        (
+            "a field that says once more what a message says counts as unread",
+            "(isinstance(value, str) and value.strip() in text)",
+            "False",
+            "tools/checking/test_checker.py::test_what_is_no_mistake_is_not_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/tokens.py",
+        (
+            "what a template passes over in earlier turns is nowhere named",
+            "    for message in messages[:-1]:\n        if not _stands_in(",
+            "    for message in messages[:0]:\n        if not _stands_in(",
+            "tools/checking/test_families.py::test_what_the_template_passes_over_in_earlier_turns_is_named",
+        ),
+        (
+            "thinking before a tool's answer is left out in silence",
+            "if n > asked or not text.only_last]",
+            "if n > len(messages) - 2]",
+            "tools/checking/test_families.py::test_what_the_template_passes_over_in_earlier_turns_is_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/template.py",
+        (
+            "a template that cannot do without tools ends the check",
+            "    except (jinja2.TemplateError, *STUMBLES):",
+            "    except KeyError:",
+            "tools/checking/test_families.py::test_a_template_that_cannot_do_without_tools_shows_them",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/templates.py",
+        (
+            "a channel that a template opens as it asks is called a rewriting",
+            "    if last not in prompt[:same]:",
+            "    if True:",
+            "tools/checking/test_families.py::test_a_channel_that_the_template_opens_as_it_asks_is_shown_and_is_no_rewriting",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/servers.py",
+        (
+            "SGLang is said to load q_proj without v_proj",
+            '{"q_proj", "v_proj"} <= leaves or',
+            '{"q_proj"} <= leaves or',
+            "tools/inspection/test_served.py::test_sglang_joins_the_projections_of_attention_and_says_which_is_missing",
+        ),
+        (
+            "vLLM is said to skip an embedding at which it stops",
+            'if one.role == "embedding" and ".base_layer." not in one.key]',
+            'if one.role == "embedding" and ".base_layer." in one.key]',
+            "tools/inspection/test_served.py::test_vllm_stops_at_an_embedding_that_is_saved_whole_and_may_stop_at_one_that_is_adapted",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/reading.py",
+        (
+            "parts of LoRA by another program's names are left out in silence",
+            'if one.role == "whole" and OTHERS_LORA.search(one.key)]',
+            'if one.role == "none" and OTHERS_LORA.search(one.key)]',
+            "tools/inspection/test_served.py::test_parts_of_lora_by_another_programs_names_are_said_and_peft_leaves_them_out_without_a_word",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/served.py",
+        (
+            "llama.cpp is asked for the class of the whole where its converter asks the language model's",
+            "name = class_of_text(config_of(opened, against) or {}) or name",
+            "name = name",
+            "tools/inspection/test_served.py::test_a_larger_models_language_model_decides_for_llama_cpp",
         ),
     ),
     *_in(

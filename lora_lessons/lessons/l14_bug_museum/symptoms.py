@@ -25,7 +25,7 @@ text answer answers answered output outputs reply replies response responses gen
 same unchanged identical unaffected no-effect not-applied never-applied isnt-applied no-op noop takes-no-effect never-take-effect never-takes-effect no-difference changes-nothing nothing-changes nothing-changed does-nothing did-nothing no-change
 weak weaker barely hardly faint little slightly tiny-effect almost-nothing
 strong stronger exaggerated overreacts overdone
-endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop
+endless never-stops never-stop never-ends never-end goes-on doesnt-stop does-not-stop not-stop wont-stop will-not-stop learn-to-stop learned-to-stop learns-to-stop when-to-stop how-to-stop keeps-talking keeps-going keeps-generating rambles forever endlessly nonstop cannot-terminate never-terminates does-not-terminate never-learned-to-stop past-the-end
 eos eos-token end-token end-of-turn end-of-text end-of-sequence eot
 max-length max-seq-length max-sequence-length max-seq-len cutoff-len
 truncate truncated truncates truncating truncation cut cuts chopped

@@ -13,13 +13,14 @@ from ...tasks.jsonl import Fault, said
 from ...tasks.preferences import SIDES, is_pair
 from ...tasks.splitting import LEAST
 from . import template, tokens
-from .layouts import GUESSED, KNOWN, SEEN_OR_HEARD, UNREAD, conversation
+from .layouts import GUESSED, KNOWN, conversation
 from .likeness import ALIKE, AskedQuestions, Likeness, leaks
 from .pairs import Compared
 from .problems import LOOK, NOTE, WRONG, Found, PersonalData
 from .records import Progress, has_mark, records, unit
 from .remarks import MARKS, PICTURE_LEARNS, of_calls, remarks
 from .report import DataReport, as_seen, in_longest_tenth, lengths
+from .unread import SEEN_OR_HEARD, unread_fields
 
 Example = dict[str, Any]
 # Fewer lines than these get a word about what to expect; an example of more tokens is not shown if there is a shorter.
@@ -184,11 +185,7 @@ class _Check:
             cut = f"it has {longest:,} tokens, of which TRL's trainers keep the first {TRL_CUTS:,} and say nothing"
             self.found.add("cut_by_trl", NOTE, line, f"{cut}: set their max_length. This course cuts nothing.")
         private = self.personal.add(self.found, line, messages + example["rejected"] if pair else messages)
-        beside = [name for name in example if name.lower() in UNREAD and not (pair and name in SIDES)]
-        for name in [name for name in beside if example[name] not in (None, "", [], {})]:
-            judges = name == "label"  # whether the answer is a good one
-            todo = "take out what should not be learned" if judges else "put it into the messages, or take it out"
-            reason = f"what its field {name} says is not read: {todo}."
+        for reason in unread_fields(example, SIDES if pair else ()):
             self.found.add("unread_field", LOOK, line, reason)
         if pair:
             self.likeness.add_pair(line, example["prompt"], example["chosen"], example["rejected"])

@@ -238,28 +238,6 @@ LAYOUTS = (
 )
 
 
-# Fields that often belong to the conversation, and that no layout above reads.
-UNREAD = (
-    "history",
-    "context",
-    "input",
-    "system",
-    "system_prompt",
-    "functions",
-    "documents",
-    "reasoning",
-    "reasoning_content",
-    "thinking",
-    "rationale",
-    "cot",
-    "complex_cot",
-    "rejected",
-    "label",
-)
-# Fields that hold what is seen or heard beside a conversation, or where it lies.
-SEEN_OR_HEARD = ("image", "images", "video", "videos", "audio", "audios")
-
-
 def layout_of(fields: Collection[str]) -> Layout | None:
     """The layout that these fields make, or None."""
     return next((layout for layout in LAYOUTS if set(layout.needs) <= set(fields)), None)

@@ -1,4 +1,4 @@
-"""What looks like a mistake in the turns of a conversation: their order, what the answers say, marks and broken characters."""
+"""What looks like a mistake in the turns of a conversation: their order, what the answers say, and the marks of templates."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from ...tasks.conversations import answers_in
 from ...tasks.jsonl import calls_in, function_of, said, shown
 from ...tasks.templates import out_of_text
+from .traces import Remark, traces
+from .unread import unread_mask
 
 # Marks of well-known chat templates. A tokenizer makes one token of each that is its own, wherever it stands.
 MARKS = (
@@ -17,8 +19,6 @@ MARKS = (
 )
 # How templates write marks of their own, whatever they are called: <|channel|>, <｜User｜>
 ANY_MARK = re.compile(r"<[|｜][A-Za-z][A-Za-z0-9_▁]{1,30}[|｜]>")
-# What only a program writes for ' and ", and for an & before them
-ENTITIES = re.compile(r"&#0?39;|&#x27;|&quot;|&amp;(?:lt|gt|quot|#\d+);", re.I)
 # What pandas and Python write for a cell in which nothing stands
 NOTHING = ("nan", "none", "null", "<na>", "nat", "undefined")
 # Words of a question from which on an answer does not begin with it by chance
@@ -28,18 +28,8 @@ BOILERPLATE = re.compile(
     r"|^\W{0,3}(?:I['’]m|I am) (?:very )?sorry,? but (?:I|as)\b|\bI (?:cannot|can['’]t|am unable to) (?:assist with|fulfill|comply)\b",
     re.I,
 )
-# UTF-8 that was read as cp1252 and saved, and characters that were lost on the way: of the Latin letters that are frequent a single
-# one tells, of all other scripts two in a row.
-_BEHIND = r"[\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
-GARBLED = re.compile(
-    rf"Ã{_BEHIND}|â€[™œ\x9d“”˜¦\x94]|\ufffd|(?:[Â-ß]{_BEHIND}|[à-ï]{_BEHIND}{{2}}|[ð-ô]{_BEHIND}{{3}}){{2}}"
-)
-Remark = tuple[str, str]
-# How trainers mark an answer that is not to be learned, each in its own files: axolotl, slime and ms-swift, verl (2026).
-# What says so where it is off, and where it is on.
-TAUGHT_UNLESS_OFF, TAUGHT_UNLESS_ON = ("train", "training", "trainable", "loss", "loss_mask"), ("mask", "masked")
-# What stands for a picture in LLaVA's texts and their followers'; <video> and <audio> may be HTML
-PICTURE = re.compile(r"<image>|<\|image(?:_pad)?\|>|<start_of_image>")
+# What stands for a picture in LLaVA's texts and their followers', or is one; <video> and <audio> may be HTML
+PICTURE = re.compile(r"<image>|<\|image(?:_pad)?\|>|<start_of_image>|data:(?:image|audio|video)/[\w.+-]+;base64,")
 
 
 def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) -> Iterator[Remark]:
@@ -51,30 +41,15 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
         yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
     if PICTURE.search(text):
         yield "picture_in_text", PICTURE_LEARNS
-    yield from _not_taught(messages)
-    if entity := ENTITIES.search(text):
-        reason = f"it holds HTML's signs, such as {entity[0]}, where a page showed others"
-        yield "html_signs", f"{reason}: write the text itself (in Python, html.unescape(text))."
-    if GARBLED.search(text):
-        yield "garbled", "it holds characters of a wrong encoding, such as Ã©: save the file anew from its source."
+    if mask := unread_mask(messages):
+        yield "unread_mask", mask
+    yield from traces(messages)
 
 
 PICTURE_LEARNS = (
     "it is about a picture or a sound, which nobody sees or hears here: only its words would be learned. Take the line out, or train "
     "a model that sees or hears, with a trainer for one."
 )
-
-
-def _not_taught(messages: Sequence[dict[str, Any]]) -> Iterator[Remark]:
-    """An answer that another trainer's field keeps from being learned."""
-    for message in messages:
-        off = [name for name in TAUGHT_UNLESS_OFF if name in message and message[name] in (0, "0", "false")]
-        on = [name for name in TAUGHT_UNLESS_ON if message.get(name) in (1, "1", "true")]
-        if message["role"] == "assistant" and (off or on):
-            name = (off or on)[0]
-            reason = f"a message's field {name} says that it is not to be learned, which is not read, so it would be"
-            yield "unread_mask", f'{reason}: write "weight": 0 there, or take it out.'
-            return
 
 
 def _order(roles: list[str]) -> Iterator[Remark]:

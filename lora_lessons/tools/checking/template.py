@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import jinja2
+
+from ...models.chat_template import STUMBLES
 from ...tasks.jsonl import calls_in
 from ...tasks.templates import shown_with, written
 from .problems import LOOK, NOTE, WRONG
@@ -86,7 +89,11 @@ def of_tools(tokenizer: Any, example: Example) -> Iterator[Finding]:
     """Whether the template shows the tools that stand beside a conversation."""
     beside = shown_with(tokenizer, example)
     without = {name: value for name, value in beside.items() if name != "tools"}
-    if written(tokenizer, example["messages"], beside) == written(tokenizer, example["messages"], without):
+    try:
+        same = written(tokenizer, example["messages"], beside) == written(tokenizer, example["messages"], without)
+    except (jinja2.TemplateError, *STUMBLES):  # it cannot do without them
+        same = False
+    if same:
         reason = "the template does not show what the field tools says, so the model would not know what it can call"
         yield "tools_not_shown", LOOK, f"{reason}: describe the tools in a system message, or use another base."
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
 from ...tasks.jsonl import Fault, calls_in, said
 from ...tasks.preferences import SIDES, both, is_pair
-from ...tasks.templates import NO_THINKING, SHOWN_WITH
+from ...tasks.templates import NO_THINKING, SHOWN_WITH, out_of_text
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
@@ -101,10 +101,23 @@ REMARKS = {
     "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: give an object in their "
     "place.",
 }
+# What a template passes over without a word, by whose it is, and what to do.
+_PASSED_OVER = {
+    "system": ("system message says", "put it into the user's message"),
+    "user": ("user says in an earlier turn", "say it in other turns"),
+    "assistant": ("assistant says in an earlier turn", "say it in other turns"),
+    "tool": ("tool answers", "tell it in a message of the user"),
+    "calls": ("assistant calls in an earlier turn", "write the call into the content"),
+}
+REMARKS |= {
+    f"{whose}_left_out": f"the template does not write what its {what}, so nobody reads it: {todo}, or use another base."
+    for whose, (what, todo) in _PASSED_OVER.items()
+}
 AT_ONCE = 'add "chat_template_kwargs": {"enable_thinking": false} to the line, and ask it with that, too'
 NOT_AT_ONCE = "train a base whose template has a setting for that, which this one has not"
 # how files call the thinking of a message
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_THOUGHT = re.compile(r"<think>.*?</think>", re.S)
 _EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
 
 
@@ -126,12 +139,37 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
         yield "empty_think_block"
     if text.given.rfind("<think>") > text.given.rfind("</think>") and "</think>" not in text.taught:
         yield "think_left_open"
-    thoughts = [str(messages[-1].get(name) or "").split() for name in THOUGHTS]
-    if any(thoughts) and not any(words and words[-1] in text.given + text.taught for words in thoughts):
+    whole = text.given + text.taught
+    asked = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
+    # a template that rewrites earlier turns leaves their thinking out on purpose
+    thinks = [messages[n] for n in answers_in(messages) if n > asked or not text.only_last]
+    if any(not _stands_in(whole, thought) for one in thinks if (thought := _thought(one))):
         yield "thinking_left_out"
+    for message in messages[:-1]:
+        if not _stands_in(whole, _THOUGHT.sub("", message.get("content") or "")):
+            yield f"{message['role']}_left_out"
+        if not all(_stands_in(whole, part) for call in calls_in(message) for part in _said_by(call)):
+            yield "calls_left_out"
     texts = [call.get("arguments") for message in messages for call in calls_in(message)]
     if any(isinstance(one, str) and one and json.dumps(one) in text.given + text.taught for one in texts):
         yield "arguments_as_text"
+
+
+def _thought(message: dict[str, Any]) -> str:
+    """The thinking that stands in a field of a message."""
+    return next((str(message[name]) for name in THOUGHTS if message.get(name)), "")
+
+
+def _said_by(call: Mapping[str, Any]) -> Iterator[str]:
+    """The name and the arguments of a tool call, each as a text."""
+    given = out_of_text(call.get("arguments"))
+    for part in (call.get("name"), *(given.values() if isinstance(given, dict) else [given or ""])):
+        yield part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
+
+
+def _stands_in(whole: str, text: str) -> bool:
+    """Whether the longest word of `text` stands in `whole`: a template may trim, quote or part the rest."""
+    return max(re.findall(r"\w+", text), key=len, default="") in whole
 
 
 def _characters(example: Example, last_only: bool) -> LineSizes:

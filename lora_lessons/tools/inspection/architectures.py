@@ -131,6 +131,14 @@ def class_in(config: dict[str, Any]) -> str:
     return str(named[0]) if isinstance(named, list) and named else ""
 
 
+def class_of_text(config: dict[str, Any]) -> str:
+    """The first class that a config names for the language model within a larger one, "" where it names none."""
+    thinks = config.get("thinker_config")
+    parts = [config.get(name) for name in ("text_config", "llm_config", "lm_config", "language_config")]
+    parts += [thinks.get("text_config")] if isinstance(thinks, dict) else []
+    return next((named for part in parts if isinstance(part, dict) and (named := class_in(part))), "")
+
+
 def kinds_of_keys(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> tuple[str, ...]:
     """What the adapter's keys name, in the words of architectures.toml."""
     modules = [module for module, _, _ in opened.pairs()]
@@ -138,6 +146,7 @@ def kinds_of_keys(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> t
     layers = [module for module in modules if re.match(r"(model\.)?layers\.\d", module)]
     found = {
         **_stacks(matrices),
+        "single": any(re.search(r"\.experts\.\d+\.", module) for module in modules),
         "latent": "kv_b_proj" in parts,
         "qkvz": "in_proj_qkvz" in parts,
         "hybrid": "linear_attn" in parts,

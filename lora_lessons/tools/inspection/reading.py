@@ -27,6 +27,8 @@ MLX_WEIGHTS, MLX_ENDS = "adapters.safetensors", (".lora_a", ".lora_b")
 PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
 # What Tinker calls a head, and experts (thinking-machines-lab/tinker-cookbook#193, #548): no base of transformers does.
 TINKERS = re.compile(r"\.(unembed_tokens|experts\.w[123])\.lora_[AB]\b")
+# Parts of LoRA by other programs' names: NeMo Automodel's experts (NVIDIA-NeMo/Automodel#1814), kohya's and diffusers'.
+OTHERS_LORA = re.compile(r"(^|[._])lora[._](?!embedding_|magnitude_|diag)|\.(hada|lokr)_\w+$")
 # What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -235,6 +237,13 @@ def besides(opened: AdapterFolder) -> list[Stored]:
     """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
     others = (one for one in opened.tensors if one.role not in ("A", "B"))
     return [one for one in others if ".base_layer.weight" not in one.key and not is_norm(one)]
+
+
+def nowhere(opened: AdapterFolder) -> list[Stored]:
+    """What other programs call parts of LoRA and PEFT does not: it finds no place for them, and loads the rest without a word."""
+    if not opened.settings.is_lora or {"monteclora_config", "velora_config"} & opened.settings.others.keys():
+        return []
+    return [one for one in opened.tensors if one.role == "whole" and OTHERS_LORA.search(one.key)]
 
 
 def is_norm(one: Stored) -> bool:

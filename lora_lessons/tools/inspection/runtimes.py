@@ -16,7 +16,7 @@ from ...peft_config import TASK_TYPES, read_config
 from ..export import gguf
 from . import servers
 from .architectures import architecture_of, by_architecture
-from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, odd_keys
+from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, nowhere, odd_keys
 from .served import architecture_named, by_list, if_served
 from .servers import ON_GPTQ, not_usual
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
@@ -138,6 +138,12 @@ def _loading(
         yield "no", f"{peft} stops: of a model with Mamba's layers it takes no {min(refused)}", "PEFT 0.21's own source"
     if lost := dropped(opened):
         yield "care", f"without the {len(lost)} matrices that its configuration leaves out", ""
+    if strange := nowhere(opened):
+        yield (
+            "care",
+            f"without the {len(strange)} tensors by names that PEFT does not know, and without a word",
+            "run here",
+        )
     if rows := tokens_dropped(opened):
         yield "care", f"without the {rows} tokens that its configuration does not name", ""
     if opened.settings.starts(NEEDS_GRADIENTS):
@@ -250,6 +256,9 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", f"it was made for {settings.task_type}, and Ollama serves language models", ""
     for _, reason, behind in by_list("llama.cpp", opened, against):
         yield "no", f"of llama.cpp, whose converter makes its file: {reason}", behind
+    if against is None and (strange := not_usual(matrices)):
+        reason = f"llama.cpp's converter, which makes its file, may know no model with a layer called {strange[:60]}: name the base to see"
+        yield "unknown", reason, "llama.cpp, conversion/__init__.py (2026)"
     yield from _loading(opened, matrices, against, "PEFT, which merges it,")
     if against is None and biased_by(opened):
         yield "care", "PEFT merges its bias only where the base's layer has one: name the base to see", ""

@@ -9,10 +9,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .architectures import architecture_of, base_in_name, class_in, config_of
+from .architectures import architecture_of, base_in_name, class_in, class_of_text, config_of
 from .reading import AdapterFolder
 from .xray import AgainstBase, Answer, Loads
 
+# What [named] calls a base that makes pictures, films or sounds.
+DIFFUSION = "a diffusion model"
 # What each does with a base that is not among those it names.
 _OTHERS = {
     "vLLM": "which it may serve by way of transformers: compare an answer with and without the adapter, or merge it first",
@@ -43,7 +45,16 @@ def by_list(runtime: str, opened: AdapterFolder, against: AgainstBase | None) ->
         return
     name = architecture_named(opened, against)
     said = _read()[runtime]
-    if not name or name in said["takes"]:
+    if runtime == "llama.cpp":
+        name = class_of_text(config_of(opened, against) or {}) or name
+    if not name or name in said["takes"] or name in said.get("wraps", ()):
+        return
+    if name == DIFFUSION:
+        yield (
+            "no",
+            f"this base is {name} by its name, which makes no text: load the adapter with diffusers or ComfyUI",
+            "",
+        )
         return
     if name in said.get("refuses", ()):
         yield "no", f"it serves this base ({name}) and takes no adapter of it: merge it first", said["behind"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .architectures import by_architecture
+from .architectures import TOWERS, by_architecture
 from .reading import AdapterFolder, besides, last
 from .served import by_list, if_served, layers
 from .settings import EMBEDDINGS
@@ -40,6 +40,9 @@ def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
         yield "no", "layer_replication adds layers that its model has not", _VLLM_READS
     if "use_bdlora" in settings.others:
         yield "no", "it takes no BD-LoRA: merge it first", "vllm#28136"
+    if lone := [one for one in opened.tensors if one.role == "embedding" and ".base_layer." not in one.key]:
+        reason = f"it stops at {last(lone)}, a matrix that is saved whole: merge it first"
+        yield "no", reason, "vllm/lora/utils.py (2026), vllm#9280"
     largest = max((one.r for one in matrices), default=0)
     if largest > VLLM_RANKS[-1]:
         reason = f"it takes ranks up to {VLLM_RANKS[-1]}, and r is {largest:,}: cut it with `lora-lessons export rank`, or merge it first"
@@ -61,8 +64,9 @@ def vllm(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
         )
     if other_ranks(opened, matrices):
         yield "care", "its scale comes from the r of the configuration, which is not that of the tensors", _VLLM_READS
-    if any(one.role == "embedding" for one in opened.tensors):
-        yield "care", "it skips the embeddings in the file: merge it first if they were trained", "vllm#32599"
+    if _leaves(matrices) & set(EMBEDDINGS):
+        reason = "it adapts embedding and head of models whose class names them as embedding_modules, Llama's for long and Qwen3's of late"
+        yield "care", f"{reason}, and stops at others: if it does, merge it first", "vllm#32599, vllm#33234"
     if against is None and "use_qalora" in settings.others:
         yield "care", ON_GPTQ, ""
     if settings.changes_base:
@@ -103,6 +107,8 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
     if strange := sorted(_leaves(matrices) - layers("sglang")):
         reason = f"its adapters know layers such as q_proj and gate_proj, and it stops at {strange[0][:60]} unless the model's own class names it"
         yield "unknown", f"{reason}: merge it first", _SGLANG_KNOWS
+    if halved := _halved(opened):
+        yield "no", f"{halved}: merge it first", "sglang/srt/lora/lora.py (2026), sglang#28199 (open, 2026-06-14)"
     by_base = [*by_architecture("SGLang", opened, matrices, against)]
     yield from (one for one in by_base if one[0] != "care")
     if settings.use_rslora:
@@ -131,6 +137,27 @@ def not_usual(matrices: Sequence[AdaptedMatrix]) -> str:
     return next(
         (leaf for leaf in sorted(_leaves(matrices)) if leaf not in layers("usual") and not leaf.isdecimal()), ""
     )
+
+
+def _halved(opened: AdapterFolder) -> str:
+    """Why SGLang, which joins a layer's projections into one, stops at a layer that adapts a part of them; "" where it does not."""
+    adapted: dict[str, set[str]] = {}
+    for module, _, _ in opened.pairs():
+        part, _, leaf = module.rpartition(".")
+        adapted.setdefault(part, set()).add(leaf)
+    for part, leaves in adapted.items():
+        joins = leaves & {"q_proj", "k_proj", "v_proj"}
+        # latent attention has no v_proj
+        if (
+            not joins
+            or "kv_a_proj_with_mqa" in leaves
+            or {"q_proj", "v_proj"} <= leaves
+            or TOWERS & set(part.split("."))
+        ):
+            continue
+        does, lacks = ("stops", "v_proj") if "q_proj" in leaves else ("stops or leaves them out", "q_proj")
+        return f"it joins q_proj, k_proj and v_proj, and {does} where one layer adapts {', '.join(sorted(joins))} and no {lacks}"
+    return ""
 
 
 def _leaves(matrices: Sequence[AdaptedMatrix]) -> set[str]:

@@ -165,14 +165,14 @@ def _checked(config: dict[str, Any]) -> AdapterSettings:
 
 def _whole(name: str, value: Any) -> int:
     if type(value) is not int or not 1 <= value <= 2**20:
-        raise _Odd(f"{name} = {str(value)[:40]} is not a rank")
+        raise _Odd(f"{name} = {repr(value)[:40]} is not a rank")
     return value
 
 
 def _number(name: str, value: Any) -> float:
     fits = type(value) in (int, float) and abs(value) < 1e12
     if not fits or not math.isfinite(value):
-        raise _Odd(f"{name} = {str(value)[:40]} is not a number")
+        raise _Odd(f"{name} = {repr(value)[:40]} is not a number")
     return float(value)
 
 

@@ -119,6 +119,20 @@ MISTAKES = [
     ("think_block_open", "look", talk("Which?", "<think>I look it up. That one.")),
     ("question_in_answer", "look", talk(LONG, f"{LONG} Two minutes.")),
     ("html_signs", "look", talk("Which?", "It&#39;s &lt;b&gt;that&lt;/b&gt; one.")),
+    ("unread_field", "look", talk("Which?", "That one.", loss_mask=[0, 1])),
+    ("unread_field", "look", talk("Which?", "That one.", rejected_response="No.")),
+    ("unread_mask", "look", turns(ASK, SAY).replace('"That one."', '"That one.", "train_detail": [{"train": false}]')),
+    ("unread_mask", "look", turns(ASK, SAY).replace('"That one."', '"That one.", "loss_scale": 0.5')),
+    ("escaped_twice", "look", talk("Which?", r"1. Rhine\n2. Danube\nand others")),
+    ("old_form", "look", talk("### Instruction:\nWhich?\n\n### Response:", "That one.")),
+    ("old_form", "look", talk("USER: Which?\nASSISTANT: ", "That one.")),
+    ("html_signs", "look", talk("Which?", "<p>That one.</p><p>Or the other.</p>")),
+    ("copied_marks", "look", talk("Which?", "That one【4†source】.")),
+    ("copied_marks", "look", talk("Which?", "python\nCopy code\nprint(1)")),
+    ("unfilled", "look", talk("Translate this into French: {text}", "That one.")),
+    ("in_circles", "look", talk("Which?", "That one is it. " * 5)),
+    ("picture_in_text", "look", talk("What is this? data:image/png;base64,iVBORw0KGgo=", "That one.")),
+    ("unseen_signs", "look", talk("Which?", "That con\xadtract, page\x0c two.")),
 ]
 
 
@@ -175,8 +189,21 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
         ),
         talk("Why?", f"{LONG[:20]} … <think>well</think> because."),
         talk("Où?", "« Là » : à » gauche, „Spaß“ und ‚Maß‘, É…"),
+        talk("Which?", "That one.", train=True, weight=1, prompt="Which?", source="a book", label=None),
+        talk("Which?", r"In C:\new\temp; \theta, \nu and \neq; what \n and \t mean.", prompt_id=7),
+        talk(
+            "How does it answer?", "### Response:\na list.\n### Input time\nUSER: is a word; 👩‍👩‍👧, می‌خواهم, a\xa0b."
+        ),
+        talk("How do I begin a paragraph in HTML?", "Write <p>text</p> or <br> in between, <br/> too."),
+        talk(
+            "What is f'{text}'?",
+            "In Python, `{text}` is filled in; ${question} is Bash's. Ha ha ha ha! No. No. No. No. No.",
+        ),
+        turns(ASK, SAY).replace(
+            '"That one."', '"That one.", "weight": 1, "loss_scale": 1.0, "name": "bot", "prefix": true'
+        ),
     ],
-    ids=range(10),
+    ids=range(16),
 )
 def test_what_is_no_mistake_is_not_named(checked, line):
     assert severities(checked(line)) == {}

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from chat_templates import QWEN_3, tokenizer_of
+from chat_templates import CHATML, QWEN_3, tokenizer_of
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
@@ -167,6 +167,32 @@ def test_a_tool_call_is_an_answer_that_is_learned(codes, name):
 def test_a_tool_call_that_the_template_leaves_out_is_wrong(codes, name):
     found = codes(name, [ASK, call()], tools=TOOLS)
     assert "leaves the tool call out" in found["template_refuses"].sentence
+
+
+def test_what_the_template_passes_over_in_earlier_turns_is_named(codes):
+    loop = [ASK, {**call(), "reasoning_content": "Lookup."}, {"role": "tool", "content": "twentyone"}, TALK[1]]
+    assert {"calls_left_out", "thinking_left_out"} <= set(codes("llama3", loop, tools=TOOLS))
+    assert {"calls_left_out", "tool_left_out"} <= set(codes("phi3", loop, tools=TOOLS))
+    assert codes("qwen3_8", loop[:3] + [{**TALK[1], "reasoning_content": "Seen."}], tools=TOOLS) == {}
+
+
+def test_a_template_that_cannot_do_without_tools_shows_them(tmp_path):
+    needs = "{{ tools | map('string') | join }}" + CHATML
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": TALK, "tools": TOOLS}))
+    assert "tools_not_shown" not in [
+        one.code for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(needs)).problems
+    ]
+
+
+@pytest.mark.parametrize("setting", ["", " and not enable_thinking"])
+def test_a_channel_that_the_template_opens_as_it_asks_is_shown_and_is_no_rewriting(tmp_path, setting):
+    asks = f"{{% if add_generation_prompt{setting} %}}" + "{{ '<|channel>thought\n<channel|>' }}{% endif %}"
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": TALK}))
+    found = {
+        one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(CHATML + asks)).problems
+    }
+    assert '"<|channel>thought' in found["template_refuses"] and "rewrites" not in found["template_refuses"]
+    assert ('{"enable_thinking": true}' in found["template_refuses"]) == bool(setting)
 
 
 def test_tools_that_the_template_does_not_show_are_named(codes):

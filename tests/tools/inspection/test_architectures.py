@@ -29,7 +29,7 @@ CASES = {
         *("AutoModelForImageTextToText", "yes care care no no yes"),
     ),
     "experts of a hybrid": (
-        *("qwen3_5_moe", "text", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
+        *("qwen3_5_moe", "text", {"target_modules": QV, "target_parameters": EXPERTS}),
         *("AutoModelForCausalLM", "yes no no care no yes"),
     ),
     "a text adapter that sees": (
@@ -61,7 +61,7 @@ CASES = {
         *("LlamaForCausalLM", "care care unknown unknown no yes"),
     ),
     "gpt-oss with its experts": (
-        *("gpt_oss", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
+        *("gpt_oss", "whole", {"target_modules": QV, "target_parameters": EXPERTS}),
         *("", "yes no care care no yes"),
     ),
     "a mixture's attention": (
@@ -69,7 +69,7 @@ CASES = {
         *("", "yes yes yes yes no yes"),
     ),
     "a mixture's experts": (
-        *("qwen3_moe", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS}),
+        *("qwen3_moe", "whole", {"target_modules": QV, "target_parameters": EXPERTS}),
         *("", "yes no unknown care no yes"),
     ),
     "keys and values that DeepSeek keeps small": (
@@ -81,11 +81,11 @@ CASES = {
         *("", "yes yes yes yes no yes"),
     ),
     "a hybrid of text alone": (
-        *("qwen3_next", "whole", {"target_modules": ["in_proj_qkvz", "q_proj"]}),
+        *("qwen3_next", "whole", {"target_modules": ["in_proj_qkvz", *QV]}),
         *("", "yes no yes unknown no yes"),
     ),
     "half of a mixture's experts": (
-        *("qwen3_moe", "whole", {"target_modules": ["q_proj"], "target_parameters": EXPERTS[1:]}),
+        *("qwen3_moe", "whole", {"target_modules": QV, "target_parameters": EXPERTS[1:]}),
         *("", "yes no no care no yes"),
     ),
 }
@@ -197,7 +197,7 @@ def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
     families, general = listed()
     rules = [*general, *(rule for family in families for rule in family.rules)]
     kinds = {"text", "wrapped", "towers", "hybrid", "stacked", "one_stack", "turned", "any"}
-    kinds |= {"latent", "qkvz", "headless"}
+    kinds |= {"latent", "qkvz", "headless", "single"}
     assert len(rules) > 20 and all(family.rules for family in families)
     for rule in rules:
         assert rule.runtime in RUNTIMES and rule.keys in kinds and rule.loads in ("yes", "care", "no", "unknown"), rule

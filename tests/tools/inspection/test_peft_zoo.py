@@ -188,7 +188,7 @@ LOADS = {
     "biases": "yes no no unknown no yes",
     "lora_bias": "yes no no unknown no care",
     "tokens": "yes no no unknown no yes",
-    "experts": "yes no unknown care no yes",
+    "experts": "yes no unknown no no yes",
     "classifier": "yes no no unknown no no",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 import warnings
 from pathlib import Path
@@ -28,6 +29,11 @@ NAMES = {
     "Salesforce/codegen-350M-mono": "unknown no no",
     "moonshotai/Kimi-Linear-48B-A3B-Instruct": "no yes yes",
     "unsloth/Qwen3-8B-unsloth-bnb-4bit": "yes care care",
+    "black-forest-labs/FLUX.1-dev": "no no no",
+    "moonshotai/Kimi-K2-Instruct": "yes yes yes",
+    "zai-org/GLM-4.7-Flash": "yes yes yes",
+    "inclusionAI/Ling-3.0-flash": "no yes yes",
+    "LiquidAI/LFM2-VL-1.6B": "yes yes yes",
 }
 
 
@@ -86,6 +92,70 @@ def test_sglang_stops_at_a_pattern_and_not_at_the_word_for_all_and_knows_no_laye
         assert rows["SGLang"].loads == "unknown" and new in rows["SGLang"].reason
         own = new == "my_own_proj"
         assert (rows["vLLM"].loads, rows["llama.cpp"].loads) == (("unknown", "no") if own else ("yes", "yes"))
+
+
+def test_a_larger_models_language_model_decides_for_llama_cpp(zoo, base_folder, tmp_path):
+    """Its converter asks text_config, or llm_config, before the class of the whole."""
+    place = edited(zoo["plain"], tmp_path / "it", base_model_name_or_path=str(tmp_path / "base"))
+    config = json.loads((base_folder / "config.json").read_text()) | {"architectures": ["MyOwnChatModel"]}
+    for part, loads in ({"llm_config": {"architectures": ["Qwen2ForCausalLM"]}}, "yes"), ({}, "no"):
+        (tmp_path / "base").mkdir(exist_ok=True)
+        (tmp_path / "base" / "config.json").write_text(json.dumps(config | part))
+        assert answers(place)["llama.cpp"].loads == loads
+
+
+# Of the projections of attention: which are adapted, what SGLang makes of that, and the one that it misses.
+@pytest.mark.parametrize(
+    ("names", "loads", "lacks"),
+    [("qkvo", "yes", ""), ("qv", "yes", ""), ("o", "yes", ""), ("qk", "no", "no v_proj"), ("v", "no", "no q_proj")],
+)
+def test_sglang_joins_the_projections_of_attention_and_says_which_is_missing(tmp_path, names, loads, lacks):
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
+    sglang = answers(moved(tmp_path / "it", model, target_modules=[f"{one}_proj" for one in names]))["SGLang"]
+    assert sglang.loads == loads and lacks in sglang.reason
+
+
+def test_vllm_stops_at_an_embedding_that_is_saved_whole_and_may_stop_at_one_that_is_adapted(zoo, tmp_path):
+    head = {"base_model.model.lm_head.weight": torch.ones(4, 4)}
+    vllm = answers(edited(zoo["plain"], tmp_path / "whole", lambda tensors: tensors | head))["vLLM"]
+    assert vllm.loads == "no" and "lm_head.weight" in vllm.reason
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
+    vllm = answers(moved(tmp_path / "it", model, target_modules=["q_proj", "v_proj", "lm_head"]))["vLLM"]
+    assert vllm.loads == "care" and "embedding_modules" in vllm.reason
+
+
+def test_parts_of_lora_by_another_programs_names_are_said_and_peft_leaves_them_out_without_a_word(tmp_path):
+    """NeMo Automodel's experts (Automodel#1814), kohya's layers: PEFT neither loads them nor warns."""
+    config = AutoConfig.for_model("qwen3", **SIZES)
+
+    class Made:
+        place = moved(tmp_path / "first", AutoModelForCausalLM.from_config(config), target_modules=["q_proj", "v_proj"])
+
+    for number, name in enumerate(("mlp.experts.lora_gate_and_up_A", "mlp.up_proj.lora_down.weight")):
+        strange = {f"base_model.model.model.layers.0.{name}": torch.ones(4, 4)}
+        place = edited(Made, tmp_path / str(number), lambda tensors, strange=strange: tensors | strange)
+        xray = inspection.inspect(place)
+        (found,) = (one for one in xray.findings if one.code == "keys_do_not_match")
+        assert found.severity == "wrong" and name in found.sentence and answers(place)["PEFT"].loads == "care"
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            worn = peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_config(config), str(place))
+        assert not [one for one in said if "adapter" in str(one.message)]
+        assert not [one for one in worn.state_dict() if name in one]
+
+
+def test_experts_one_by_one_stop_vllm_where_its_class_wants_them_stacked(tmp_path):
+    for base, loads in (("Qwen/Qwen3.6-35B-A3B", "depends"), ("Qwen/Qwen3-30B-A3B", "yes")):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))
+
+        class Made:
+            place = moved(tmp_path / loads / "first", model, base, target_modules=["up_proj", "down_proj"])
+
+        def one_by_one(tensors):
+            return {key.replace("mlp.", "mlp.experts.0."): one for key, one in tensors.items()}
+
+        vllm = answers(edited(Made, tmp_path / loads / "it", one_by_one))["vLLM"]
+        assert vllm.loads == loads and ("one by one" in vllm.reason) == (loads == "depends")
 
 
 def test_tinkers_names_are_said_and_peft_leaves_them_out(tmp_path):

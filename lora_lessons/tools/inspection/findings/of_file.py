@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ....adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from ..reading import AdapterFolder, adapter_name, odd_keys, open_adapter
+from ..reading import AdapterFolder, adapter_name, nowhere, odd_keys, open_adapter
 from ..xray import Finding
 from .of_numbers import named
 
@@ -53,6 +53,14 @@ def _keys(opened: AdapterFolder) -> Iterator[Finding]:
             f"The A or the B of {len(lone)} matrices is missing, such as of {lone[0]}: the file was put together wrongly, or "
             "saved in pieces.",
             "peft#2566",
+        )
+    if strange := nowhere(opened):
+        yield Finding(
+            "keys_do_not_match",
+            "wrong",
+            f"The file holds {len(strange)} tensors by names that PEFT does not know, such as {strange[0].key[:120]}: it loads the "
+            "adapter without them and says nothing. Let the program that wrote them export the adapter as PEFT's, or merge it there.",
+            "Automodel#1814; run here",
         )
     if not pairs:
         yield Finding(

@@ -71,13 +71,24 @@ def known(name: str) -> str:
 def nearest(name: str) -> list[str]:
     """A few names in KNOWN that `name` may mean, the nearest first."""
     said, plain = _plain(name), {_plain(one): one for one in KNOWN}
+    # a tuning puts words of its own between the name and the size: Qwen3-Embedding-8B, DeepSeek-R1-0528-Qwen3-8B
+    within = [one for one in KNOWN if _words(one) <= _words(name)]
+    within = sorted(within, key=lambda one: (not any(map(_SIZE.fullmatch, _words(one))), -len(one)))
     begins = [one for short, one in plain.items() if said.startswith(short) or (said and short.startswith(said))]
     # others put their own words, or the maker's, around it: Qwen_Qwen3-14B-GGUF
     begins = begins or sorted(
         (one for short, one in plain.items() if len(short) >= 6 and short in said), key=len, reverse=True
     )
     close = difflib.get_close_matches(said, plain, n=2, cutoff=0.75)
-    return list(dict.fromkeys([*begins, *(plain[short] for short in close)]))[:6]
+    return list(dict.fromkeys([*within, *begins, *(plain[short] for short in close)]))[:6]
+
+
+# As names say how many parameters there are: 8B, 0.5B, 270M
+_SIZE = re.compile(r"\d+(?:\.\d+)?[bm]")
+
+
+def _words(name: str) -> set[str]:
+    return set(filter(None, re.split(r"[\s_/-]+", _TUNED.sub("", name.lower()))))
 
 
 def fetch_config(hub_id: str) -> dict[str, Any]:

@@ -72,6 +72,10 @@ def test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_nam
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", away)
     with pytest.raises(Unavailable, match=r"near it by name: Llama-3\.2-3B"):
         models.fetch_config("someone/Llama-3.2-3B-Instruct-bnb-4bit")
+    # a tuning's own words stand between the name and the size
+    for tuned, base in (("DeepSeek-R1-0528-Qwen3-8B", "Qwen3-8B"), ("Qwen3-Embedding-8B", "Qwen3-8B")):
+        with pytest.raises(Unavailable, match=f"near it by name: {base}"):
+            models.fetch_config(f"someone/{tuned}")
     with pytest.raises(ModelError) as raised:
         models.fetch_config("someone/zebra")
     assert "near it by name" not in str(raised.value)

@@ -512,8 +512,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tasks/templates.py",
         (
             "a setting is advised that does not help",
-            "if answered.startswith(asked):",
-            "if answered:",
+            "    return answered.startswith(asked)",
+            "    return True",
             "tools/checking/test_families.py::test_a_template_that_never_writes_what_it_asks_with_says_so_and_no_setting_is_advised",
         ),
         (
@@ -2412,6 +2412,15 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/models/shapes.py",
+        (
+            "a tuning whose words stand between name and size has no base near it",
+            "if _words(one) <= _words(name)]",
+            "if _words(one) < set()]",
+            "models/test_hub.py::test_a_hub_that_cannot_be_reached_is_told_which_known_models_are_near_by_name",
+        ),
+    ),
+    *_in(
         "lora_lessons/tools/checking/unread.py",
         (
             "an answer that another trainer's field keeps from being learned is learned in silence",
@@ -2469,8 +2478,8 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/tools/inspection/servers.py",
         (
             "SGLang is said to load q_proj without v_proj",
-            '{"q_proj", "v_proj"} <= leaves or',
-            '{"q_proj"} <= leaves or',
+            'or {"q_proj", "v_proj"} <= leaves or',
+            'or {"q_proj"} <= leaves or',
             "tools/inspection/test_served.py::test_sglang_joins_the_projections_of_attention_and_says_which_is_missing",
         ),
         (

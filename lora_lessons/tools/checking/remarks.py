@@ -117,6 +117,13 @@ def of_calls(messages: Sequence[dict[str, Any]], tools: Any) -> Iterator[Remark]
             "bad_arguments",
             f"the arguments of a tool call are {shown(broken[0])}, which is no JSON object: write one.",
         )
+    calls = [call for message in messages for call in message.get("tool_calls") or () if isinstance(call, dict)]
+    ids = [call["id"] for call in calls if call.get("id") is not None]
+    answered = [
+        message["tool_call_id"] for message in messages if message["role"] == "tool" and message.get("tool_call_id")
+    ]
+    if ids and (strange := [one for one in answered if one not in ids]):
+        yield "unknown_call", f"a tool answers the call {shown(strange[0])}, and none has that id: correct it."
     asked = 0
     for message in messages:
         asked = 0 if message["role"] == "user" else asked + len(calls_in(message)) - (message["role"] == "tool")

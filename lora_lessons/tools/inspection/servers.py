@@ -148,12 +148,8 @@ def _halved(opened: AdapterFolder) -> str:
     for part, leaves in adapted.items():
         joins = leaves & {"q_proj", "k_proj", "v_proj"}
         # latent attention has no v_proj
-        if (
-            not joins
-            or "kv_a_proj_with_mqa" in leaves
-            or {"q_proj", "v_proj"} <= leaves
-            or TOWERS & set(part.split("."))
-        ):
+        latent = "kv_a_proj_with_mqa" in leaves
+        if not joins or latent or {"q_proj", "v_proj"} <= leaves or TOWERS & set(part.split(".")):
             continue
         does, lacks = ("stops", "v_proj") if "q_proj" in leaves else ("stops or leaves them out", "q_proj")
         return f"it joins q_proj, k_proj and v_proj, and {does} where one layer adapts {', '.join(sorted(joins))} and no {lacks}"

@@ -189,7 +189,7 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
         ),
         talk("Why?", f"{LONG[:20]} … <think>well</think> because."),
         talk("Où?", "« Là » : à » gauche, „Spaß“ und ‚Maß‘, É…"),
-        talk("Which?", "That one.", train=True, weight=1, prompt="Which?", source="a book", label=None),
+        talk("Which?", "That one.", train=True, weight=1, question="Which?", source="a book", label=None),
         talk("Which?", r"In C:\new\temp; \theta, \nu and \neq; what \n and \t mean.", prompt_id=7),
         talk(
             "How does it answer?", "### Response:\na list.\n### Input time\nUSER: is a word; 👩‍👩‍👧, می‌خواهم, a\xa0b."

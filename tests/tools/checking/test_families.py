@@ -177,7 +177,7 @@ def test_what_the_template_passes_over_in_earlier_turns_is_named(codes):
 
 
 def test_a_template_that_cannot_do_without_tools_shows_them(tmp_path):
-    needs = "{{ tools | map('string') | join }}" + CHATML
+    needs = "{% for tool in tools %}{{ tool }}{% endfor %}" + CHATML
     (tmp_path / "x.jsonl").write_text(json.dumps({"messages": TALK, "tools": TOOLS}))
     assert "tools_not_shown" not in [
         one.code for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(needs)).problems
@@ -253,6 +253,11 @@ def test_a_tool_that_answers_more_often_than_it_is_called_and_arguments_that_are
     answer = {"role": "tool", "content": "21"}
     for answers, code in (([answer], None), ([answer, answer], "answer_without_call")):
         assert set(codes("qwen2_5", [ASK, call(), *answers, TALK[1]], tools=TOOLS)) == ({code} if code else set())
+    known = call()
+    known["tool_calls"][0]["id"] = "call_1"
+    for id, code in (("call_1", None), ("call_2", "unknown_call")):
+        messages = [ASK, known, {**answer, "tool_call_id": id}, TALK[1]]
+        assert set(codes("qwen2_5", messages, tools=TOOLS)) == ({code} if code else set())
     for arguments, code in (("{'city': 'Paris'}", "bad_arguments"), (["Paris"], "bad_arguments")):
         assert code in codes("qwen2_5", [ASK, call(arguments)], tools=TOOLS)
 

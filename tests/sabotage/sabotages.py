@@ -2373,8 +2373,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "LaTeX's names count as line ends that were escaped twice",
-            r"(?!u\b|abla|",
-            r"(?!abla|",
+            r"')\],/]|u\b|abla|",
+            r"')\],/]|abla|",
             "tools/checking/test_checker.py::test_what_is_no_mistake_is_not_named",
         ),
         (

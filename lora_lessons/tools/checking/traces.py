@@ -13,21 +13,21 @@ Remark = tuple[str, str]
 # Forms of prompts that a template of today would be put around: Alpaca's, Llama 2's, Vicuna's and Anthropic's.
 OLD_FORM = re.compile(r"^### (?:Instruction|Human|Assistant):|<<SYS>>|^(?:USER|ASSISTANT|Human|Assistant): ", re.M)
 SPEAKERS = (("USER", "ASSISTANT"), ("Human", "Assistant"))
-# A line end that was escaped twice, and none of LaTeX's names or of a path.
+# A line end that was escaped twice, between two words or marks: none that is spoken of, and none of LaTeX's names or of a path.
 ESCAPED = re.compile(
-    r"(?<!\\)\\n(?!u\b|abla|eq?\b|ot|ewline|ewcommand|i\b|mid|leq|geq|orm|atural|exists|parallel|umber|oindent)"
+    r"(?<![\s'(\[,/\\])\\n(?![\s')\],/]|u\b|abla|eq?\b|ot|ewline|ewcommand|i\b|mid|leq|geq|orm|atural|exists|parallel|umber|oindent)"
 )
 PATH = re.compile(r"\b[A-Za-z]:\\|\\\\\w")
-# Signs that show nothing or that only one font had: control signs, soft hyphens, what has no width (joiners apart, which some scripts and
-# emoji need), private use.
-UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u200b\u2060\ufeff\ue000-\uf8ff]")
-# What only a program writes for ' and ", and for an & before them
-ENTITIES = re.compile(r"&#0?39;|&#x27;|&quot;|&nbsp;|&amp;(?:lt|gt|quot|#\d+);", re.I)
-# Marks of HTML that stand at the end of what a page showed, in a text that is not about HTML.
-TAGS, ABOUT_TAGS = (
-    re.compile(r"</(?:p|div|li|ul|span|td|h\d)>|<br ?/?>", re.I),
-    re.compile(r"`|html|\btags?\b|css|\bweb", re.I),
+# Signs that show nothing or that only one font had: control signs, soft hyphens, private use, what has no width (but joiners, which some
+# scripts and emoji need, and where scripts without spaces part their words).
+UNSEEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u2060\ufeff\ue000-\uf8ff]|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b"
 )
+# What only a program writes for ' and ", and for an & before them
+ENTITIES = re.compile(r"&#0?39;|&#x27;|&quot;|&amp;(?:lt|gt|quot|#\d+);", re.I)
+# Marks of HTML that a page would show in another way, in a text that is neither about HTML nor a table.
+TAGS = re.compile(r"</(?:p|div|li|ul|span|td|h\d)>|<br ?/?>|&nbsp;", re.I)
+ABOUT_TAGS = re.compile(r"`|html|\btags?\b|css|\bweb|^\s*\|", re.I | re.M)
 # What is left where an answer was copied out of an app: its references, and the word on a button beside code.
 COPIED = re.compile(
     r"【\d+[†:]|oaicite|\bturn\d+(?:search|view|news|image)\d+|\[cite(?:_start|: ?\d+)|utm_source=chatgpt|^(?:\w+)?Copy code$",
@@ -93,7 +93,7 @@ def _tag(texts: Sequence[str]) -> re.Match[str] | None:
 
 def _in_circles(text: str) -> str:
     """The first sentence or line that a text says IN_A_ROW times without another one between; "" where none is."""
-    parts = [part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()]
+    parts = [] if "```" in text else [part for part in re.split(r"(?<=[.!?])\s+|\n+", text) if part.strip()]
     last, times = "", 0
     for part in parts:
         last, times = (last, times + 1) if part.strip() == last else (part.strip(), 1)

@@ -190,7 +190,7 @@ def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):
         talk("Why?", f"{LONG[:20]} … <think>well</think> because."),
         talk("Où?", "« Là » : à » gauche, „Spaß“ und ‚Maß‘, É…"),
         talk("Which?", "That one.", train=True, weight=1, question="Which?", source="a book", label=None),
-        talk("Which?", r"In \theta, \nu and \nu + 1, \neq, \nabla.", prompt_id=7),
+        talk("Which?", r"In $\theta=\nu$, $x\nu+\nu$, $a\neq\nabla$.", prompt_id=7),
         talk("Which folder?", r"C:\new\next, D:\n\nine; what \n and \t mean."),
         talk("How?", r"Split the text at \n, join it with \n and end it with \n."),
         talk("Table?", "| a | b |\n|---|---|\n| x<br>y | z<br>w |\nភាសា\u200bខ្មែរ"),

@@ -51,11 +51,17 @@ def why_apart(
     same = next(
         (n for n, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), min(len(prompt), len(whole))
     )
-    last = (
-        max(re.findall(r"\w+", str(messages[-2].get("content") or "")), key=len, default="")
-        if len(messages) > 1
-        else ""
-    )
+    last = _longest(messages[-2]) if len(messages) > 1 else ""
+    cut = re.findall(r"<think>(.*?)</think>", str(messages[-1].get("content") or ""), re.S)
+    if cut and cut[0].strip() not in whole:
+        reason = "this chat template has the model think where it is asked, and cuts what stands between <think> and </think> out of an answer"
+        return f"{reason}: use another template."
+    lost = [one["role"] for one in messages[:-1] if (word := _longest(one)) in prompt and word not in whole]
+    if lost:
+        return (
+            f"this chat template writes what the {lost[0]} says where it asks, and not in a text with the answer, which is what is trained: "
+            "put it into the user's message, or use another template."
+        )
     # up to what was said last both are alike: it is how the template asks that an answer does not begin with
     if last not in prompt[:same]:
         return "this chat template rewrites earlier turns, so the answer cannot be told apart: use another template."
@@ -77,6 +83,11 @@ def why_apart(
     if not messages[-1].get("reasoning_content") and _alike(tokenizer, [*messages[:-1], thought], beside):
         ways.append("write its thinking into the message's reasoning_content")
     return f"{reason}: {', or '.join(ways) or 'use another template, or a base whose template writes both alike'}."
+
+
+def _longest(message: Mapping[str, Any]) -> str:
+    """The longest word that a message says."""
+    return max(re.findall(r"\w+", str(message.get("content") or "")), key=len, default="")
 
 
 def _alike(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> bool:

@@ -2412,6 +2412,42 @@ SABOTAGES: list[Sabotage] = [
         ),
     ),
     *_in(
+        "lora_lessons/tools/inspection/with_base.py",
+        (
+            "PEFT is said to warn where it drops matrices without a word",
+            "        unfilled=_unfilled(source, adapted, opened.settings),\n",
+            "",
+            "tools/inspection/test_served.py::test_matrices_that_the_base_lacks_are_left_out_with_a_warning_only_where_another_has_none",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/reading.py",
+        (
+            "weights beside the adapter's own are passed over",
+            "if not name.startswith(NO_PART) and name != ADAPTER_WEIGHTS)",
+            "if name == ADAPTER_WEIGHTS + name)",
+            "tools/inspection/test_served.py::test_weights_beside_the_adapters_own_are_said_and_a_trainers_files_are_none",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/tokens.py",
+        (
+            "the thinking of an earlier answer is left out in silence",
+            '            yield "earlier_thinking_left_out"\n',
+            "            continue\n",
+            "tools/checking/test_families.py::test_thinking_of_an_earlier_answer_that_the_template_leaves_out_is_named_and_its_marks_are_no_mistake",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/templates.py",
+        (
+            "a system message that is written only where the template asks is called a rewriting",
+            "    if lost:",
+            "    if False:",
+            "tools/checking/test_families.py::test_a_system_message_that_the_template_writes_only_where_it_asks_is_named",
+        ),
+    ),
+    *_in(
         "lora_lessons/models/shapes.py",
         (
             "a tuning whose words stand between name and size has no base near it",
@@ -2451,8 +2487,8 @@ SABOTAGES: list[Sabotage] = [
         ),
         (
             "thinking before a tool's answer is left out in silence",
-            "if n > asked or not text.only_last]",
-            "if n > len(messages) - 2]",
+            "    for n in answers_in(messages):\n        field",
+            "    for n in answers_in(messages)[-1:]:\n        field",
             "tools/checking/test_families.py::test_what_the_template_passes_over_in_earlier_turns_is_named",
         ),
     ),

@@ -37,7 +37,11 @@ def remarks(messages: Sequence[dict[str, Any]], marks: Sequence[str] = MARKS) ->
     yield from _order([message["role"] for message in messages])
     yield from _answers(messages)
     text = "\n".join(map(said, messages))
-    if marked := [mark for mark in marks if mark in text] or ANY_MARK.findall(text):
+    # thinking in an answer is written between marks that many templates take apart themselves
+    bare = "\n".join(
+        re.sub(r"</?think>", "", said(one)) if one["role"] == "assistant" else said(one) for one in messages
+    )
+    if marked := [mark for mark in marks if mark in bare] or ANY_MARK.findall(bare):
         yield "special_token_in_text", f"{marked[0]} stands in the text, where the template writes it: take it out."
     if PICTURE.search(text):
         yield "picture_in_text", PICTURE_LEARNS

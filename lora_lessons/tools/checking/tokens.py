@@ -96,6 +96,11 @@ REMARKS = {
     # huggingface/transformers#44301 (2026-02-26); since then transformers hands the three names on to a template as one
     "thinking_left_out": "the template does not write the thinking that stands in a field of its answer, so it is not learned "
     "(transformers#44301): take it out, or write it into the content between the marks that this model thinks in, such as <think> and </think>.",
+    # verl-project/verl#6854 (2026-06-26), huggingface/trl#6766 (2026-08-15)
+    "earlier_thinking_left_out": "the template leaves the thinking of an earlier answer out, and keeps the last one's alone (verl#6854): write a "
+    "line for each answer, so that each thinks where it is the last.",
+    "thinking_cut_out": "the template cuts what stands between <think> and </think> out of the answer, so the thinking is not learned (trl#6766): "
+    "use another template.",
     "think_left_open": "the template opens a think block where it asks, and the answer does not close it, so the model learns to answer inside "
     "its thinking: write the thinking and </think> before the answer, or ask for none in the way that this template knows.",
     "arguments_as_text": "the arguments of a tool call are text, which this template quotes once more: give an object in their "
@@ -117,7 +122,7 @@ AT_ONCE = 'add "chat_template_kwargs": {"enable_thinking": false} to the line, a
 NOT_AT_ONCE = "train a base whose template has a setting for that, which this one has not"
 # how files call the thinking of a message
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-_THOUGHT = re.compile(r"<think>.*?</think>", re.S)
+_THOUGHT = re.compile(r"<think>(.*?)</think>", re.S)
 _EMPTY = re.compile(r"\A\s*(?:<think>)?\s*</think>")
 
 
@@ -140,11 +145,7 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
     if text.given.rfind("<think>") > text.given.rfind("</think>") and "</think>" not in text.taught:
         yield "think_left_open"
     whole = text.given + text.taught
-    asked = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
-    # a template that rewrites earlier turns leaves their thinking out on purpose
-    thinks = [messages[n] for n in answers_in(messages) if n > asked or not text.only_last]
-    if any(not _stands_in(whole, thought) for one in thinks if (thought := _thought(one))):
-        yield "thinking_left_out"
+    yield from _of_thinking(whole, messages, rewrites=bool(text.only_last))
     for message in messages[:-1]:
         if not _stands_in(whole, _THOUGHT.sub("", message.get("content") or "")):
             yield f"{message['role']}_left_out"
@@ -155,9 +156,18 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
         yield "arguments_as_text"
 
 
-def _thought(message: dict[str, Any]) -> str:
-    """The thinking that stands in a field of a message."""
-    return next((str(message[name]) for name in THOUGHTS if message.get(name)), "")
+def _of_thinking(whole: str, messages: list[dict[str, Any]], rewrites: bool) -> Iterator[str]:
+    """The codes of thinking that stands in an answer and not in `whole`; a template that `rewrites` keeps what follows the last question."""
+    asked = max((n for n, message in enumerate(messages) if message["role"] == "user"), default=0)
+    for n in answers_in(messages):
+        field = next((str(messages[n][name]) for name in THOUGHTS if messages[n].get(name)), "")
+        inside = " ".join(_THOUGHT.findall(messages[n].get("content") or ""))
+        if all(" ".join(one.split()) in " ".join(whole.split()) for one in (field, inside)):
+            continue
+        if n < asked and rewrites:
+            yield "earlier_thinking_left_out"
+        else:
+            yield "thinking_left_out" if field else "thinking_cut_out"
 
 
 def _said_by(call: Mapping[str, Any]) -> Iterator[str]:

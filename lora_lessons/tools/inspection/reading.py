@@ -29,6 +29,19 @@ PICKLES = ("adapter_model.bin", "adapter_model.pt", "pytorch_model.bin")
 TINKERS = re.compile(r"\.(unembed_tokens|experts\.w[123])\.lora_[AB]\b")
 # Parts of LoRA by other programs' names: NeMo Automodel's experts (NVIDIA-NeMo/Automodel#1814), kohya's and diffusers'.
 OTHERS_LORA = re.compile(r"(^|[._])lora[._](?!embedding_|magnitude_|diag)|\.(hada|lokr)_\w+$")
+# How files are called that are no part of an adapter: its own in other formats, a whole model's, and what a trainer resumes from.
+NO_PART = (
+    "adapter_model",
+    "adapters.",
+    "model",
+    "pytorch_model",
+    "consolidated",
+    "training_args",
+    "optimizer",
+    "scheduler",
+    "scaler",
+    "rng_state",
+)
 # What torch.compile, FSDP and checkpointing write into the names of a model that they wrap.
 WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 SIZES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
@@ -237,6 +250,12 @@ def besides(opened: AdapterFolder) -> list[Stored]:
     """Tensors that are neither A nor B, nor what llama.cpp's converter passes over or keeps: the base's own W, and norms."""
     others = (one for one in opened.tensors if one.role not in ("A", "B"))
     return [one for one in others if ".base_layer.weight" not in one.key and not is_norm(one)]
+
+
+def weights_beside(opened: AdapterFolder) -> list[str]:
+    """Files of weights beside the adapter's own, which neither PEFT nor a server opens; a whole model's and a trainer's are none."""
+    files = (one.name for kind in ("*.safetensors", "*.bin", "*.pt", "*.pth") for one in opened.place.glob(kind))
+    return sorted(name for name in files if not name.startswith(NO_PART) and name != ADAPTER_WEIGHTS)
 
 
 def nowhere(opened: AdapterFolder) -> list[Stored]:

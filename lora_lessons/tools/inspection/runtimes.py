@@ -16,7 +16,7 @@ from ...peft_config import TASK_TYPES, read_config
 from ..export import gguf
 from . import servers
 from .architectures import architecture_of, by_architecture
-from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, nowhere, odd_keys
+from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, nowhere, odd_keys, weights_beside
 from .served import architecture_named, by_list, if_served
 from .servers import ON_GPTQ, not_usual
 from .settings import EMBEDDINGS, NEEDS_COVARIANCES, NEEDS_GRADIENTS
@@ -33,6 +33,9 @@ from .xray import (
     tokens_dropped,
     tokens_misfit,
 )
+
+# Where it was read that nothing but adapter_model.safetensors is opened.
+OPENS_ONE = "ktransformers#2146 (2026-08-08); run here with PEFT"
 
 # Of PEFT 0.21's kinds, those that it folds into W ...
 MERGED = (
@@ -56,8 +59,15 @@ def runtimes(
 ) -> tuple[Runtime, ...]:
     """What each program makes of the adapter: of its reasons the first that decides."""
 
+    beside = weights_beside(opened)
+
     def answer(name: str, reasons: Any) -> Runtime:
-        return Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against))))
+        said = Runtime(name, *(_by_keys(opened, name, against) or next(reasons(opened, matrices, against))))
+        if said.loads != "yes" or not beside:
+            return said
+        return Runtime(
+            name, "care", f"without what {beside[0]} holds, which it does not open; else {said.reason}", OPENS_ONE
+        )
 
     merged = answer("Ollama (merged)", _merged)
     return (
@@ -78,7 +88,12 @@ def _by_keys(opened: AdapterFolder, runtime: str, against: AgainstBase | None) -
     if against and against.lacking:
         lacking = f"this base has no module for {len(against.lacking)} of its matrices"
         if by_peft:
-            return "care", f"without them, and with a warning only: {lacking}", "peft#2566, peft#2699"
+            how, behind = (
+                ("with a warning only", "peft#2566, peft#2699")
+                if against.unfilled
+                else ("without a word", "unsloth#6936")
+            )
+            return "care", f"without them, and {how}: {lacking}", behind
         return "no" if runtime == "llama.cpp" else "unknown", lacking, ""
     if opened.settings.is_lora and (misshapen := opened.misshapen):
         return "no", f"A and B of {len(misshapen)} of its matrices cannot be multiplied", ""

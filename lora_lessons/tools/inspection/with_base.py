@@ -21,6 +21,7 @@ from ..export import gguf
 from .architectures import TOWERS, class_in
 from .fitting import Naming, fitting
 from .reading import AdapterFolder
+from .settings import AdapterSettings
 from .xray import AdaptedMatrix, AgainstBase, biased_by
 
 # Leading directions of W + ΔW looked at, and the cosine below which W has none like one (Shuttleworth et al. 2024).
@@ -120,7 +121,16 @@ def hold_against(
         without_bias=tuple(one for one in biased_by(opened) if f"{source.own_name(one)}.bias" not in source.shapes),
         in_bitsandbytes=_packed_by(source.config) == "bitsandbytes",
         built_by=source.built_by,
+        unfilled=_unfilled(source, adapted, opened.settings),
     )
+
+
+def _unfilled(base: OpenedBase, adapted: set[str], settings: AdapterSettings) -> bool:
+    """Whether the base has modules that the adapter's targets mean and its file has nothing for."""
+    if settings.target_modules is None:
+        return True
+    linears = (name for name, module in base.modules.items() if isinstance(module, nn.Linear) or _is_turned(module))
+    return any(settings.reaches(name) for name in linears if name not in adapted)
 
 
 def _packed_by(config: dict[str, Any]) -> str:

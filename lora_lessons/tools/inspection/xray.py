@@ -84,6 +84,8 @@ class AgainstBase(NamedTuple):
     without_bias: tuple[str, ...] = ()
     # Whether its weights are packed by bitsandbytes.
     in_bitsandbytes: bool = False
+    # Whether it has modules that the adapter's targets mean and its file has nothing for: PEFT warns of those, and of no others.
+    unfilled: bool = True
     # What builds the model that has the adapter's modules, where a base has two: the language model, and the larger one around it.
     built_by: str = ""
 

@@ -8,13 +8,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from chat_templates import CHATML, QWEN_3, tokenizer_of
+from chat_templates import CHATML, MISTRAL_3, QWEN_3, tokenizer_of
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
 from lora_lessons.tasks.conversations import chat_text
 from lora_lessons.tools import checking
 from lora_lessons.tools.checking import template
+from lora_lessons.tools.checking.remarks import remarks
 
 found = find_spec("trl")
 FOLDER = Path(found.origin).parent / "chat_templates" if found else Path("there is none")
@@ -174,6 +175,34 @@ def test_what_the_template_passes_over_in_earlier_turns_is_named(codes):
     assert {"calls_left_out", "thinking_left_out"} <= set(codes("llama3", loop, tools=TOOLS))
     assert {"calls_left_out", "tool_left_out"} <= set(codes("phi3", loop, tools=TOOLS))
     assert codes("qwen3_8", loop[:3] + [{**TALK[1], "reasoning_content": "Seen."}], tools=TOOLS) == {}
+
+
+def test_thinking_of_an_earlier_answer_that_the_template_leaves_out_is_named_and_its_marks_are_no_mistake(codes):
+    """Between <think> and </think> in the content, as many files have it; Qwen's tokenizer makes one token of each mark."""
+    first = {"role": "assistant", "content": "<think>\nIt was nineteen before noon.\n</think>\n\nIt is 21 degrees."}
+    again = {"role": "assistant", "content": "<think>\nSouth of it is warmer.\n</think>\n\nIt is 25 degrees."}
+    assert set(codes("qwen3_5_think", [ASK, first, {"role": "user", "content": "And in Nice?"}, again])) == {
+        "only_last_answer",
+        "earlier_thinking_left_out",
+    }
+    assert codes("qwen3_5_think", [ASK, first]) == {}
+    assert "special_token_in_text" not in dict(remarks([ASK, first], marks=["<think>"]))
+    assert "special_token_in_text" in dict(remarks([{**ASK, "content": "<think>"}, first], marks=["<think>"]))
+    assert "cuts what stands between" in codes("deepseek_r1_distill", [ASK, first])["template_refuses"].sentence
+
+
+def test_a_system_message_that_the_template_writes_only_where_it_asks_is_named(tmp_path):
+    """As the templates of Mistral 7B v0.3 and Nemo do (trl#6689, 2026-08-09)."""
+    (tmp_path / "x.jsonl").write_text(json.dumps({"messages": [{"role": "system", "content": "Be brief."}, *TALK]}))
+    found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(MISTRAL_3)).problems}
+    assert "what the system says where it asks" in found["template_refuses"]
+
+
+def test_arguments_as_text_that_a_template_refuses_are_to_be_an_object(codes):
+    assert (
+        "arguments of its tool calls as an object"
+        in codes("qwen3_8", [ASK, call('{"city": 1}')], tools=TOOLS)["template_refuses"].sentence
+    )
 
 
 def test_a_template_that_cannot_do_without_tools_shows_them(tmp_path):

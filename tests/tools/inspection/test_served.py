@@ -144,6 +144,44 @@ def test_parts_of_lora_by_another_programs_names_are_said_and_peft_leaves_them_o
         assert not [one for one in worn.state_dict() if name in one]
 
 
+@pytest.mark.parametrize("name", ["fused_expert_lora.safetensors", "non_lora_trainables.bin"])
+def test_weights_beside_the_adapters_own_are_said_and_a_trainers_files_are_none(zoo, tmp_path, name):
+    place = edited(zoo["plain"], tmp_path / "it")
+    for usual in ("optimizer.pt", "training_args.bin", "model.safetensors", "adapter_model.bin"):
+        (place / usual).write_bytes(b"")
+    assert "weights_beside" not in inspection.inspect(place).codes
+    (place / name).write_bytes(b"")
+    found = {one.code: one.sentence for one in inspection.inspect(place).findings}
+    assert name in found["weights_beside"] and all(name in answers(place)[one].reason for one in ("PEFT", "vLLM"))
+
+
+def test_matrices_that_the_base_lacks_are_left_out_with_a_warning_only_where_another_has_none(tmp_path):
+    """Unsloth's experts of gpt-oss in 4 bits (unsloth#6936): all modules of the base that are meant have theirs."""
+    config = AutoConfig.for_model("qwen3", **SIZES)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "base")
+    model = AutoModelForCausalLM.from_config(config)
+
+    class Made:
+        place = moved(tmp_path / "first", model, "me/other", target_modules=["q_proj", "v_proj"])
+
+    def more(tensors):
+        return tensors | {
+            key.replace("q_proj", "down_projs.0"): one.clone() for key, one in tensors.items() if "q_proj" in key
+        }
+
+    def less(tensors):
+        return {key.replace("layers.0", "layers.7"): one for key, one in tensors.items()}
+
+    for change, says in ((more, "say nothing"), (less, "in a warning only")):
+        place = edited(Made, tmp_path / says, change, target_modules=["q_proj", "v_proj", "down_projs.0"])
+        found = {one.code: one.sentence for one in inspection.inspect(place, str(tmp_path / "base")).findings}
+        assert says in found["keys_do_not_match"] and "they fit" not in found.get("base_mismatch", "")
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), str(place))
+        assert any("missing adapter keys" in str(one.message) for one in said) == (says != "say nothing")
+
+
 def test_experts_one_by_one_stop_vllm_where_its_class_wants_them_stacked(tmp_path):
     for base, loads in (("Qwen/Qwen3.6-35B-A3B", "depends"), ("Qwen/Qwen3-30B-A3B", "yes")):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **SIZES))

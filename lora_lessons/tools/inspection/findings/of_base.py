@@ -57,8 +57,8 @@ def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
             "keys_do_not_match",
             "wrong",
             f"{against.name} has no module for {named(against.lacking, len(matrices))}: PEFT would load the adapter without "
-            "them and say so in a warning only.",
-            "peft#2566, peft#2699",
+            f"them and {'say so in a warning only' if against.unfilled else 'say nothing'}.",
+            "peft#2566, peft#2699" if against.unfilled else "unsloth#6936",
         )
     if against.other_shapes:
         saved = sum(one.role in ("embedding", "whole") for one in opened.tensors)
@@ -70,7 +70,7 @@ def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
             "peft#1457, peft#2898",
         )
     base_name, given = opened.settings.base_name, against.name
-    if base_name and not against.other_shapes and _short(base_name) != _short(given):
+    if base_name and not against.other_shapes and not against.lacking and _short(base_name) != _short(given):
         yield Finding(
             "base_mismatch",
             "note",

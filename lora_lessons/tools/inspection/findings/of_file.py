@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ....adapter import ADAPTER_CONFIG, ADAPTER_WEIGHTS
-from ..reading import AdapterFolder, adapter_name, nowhere, odd_keys, open_adapter
+from ..reading import AdapterFolder, adapter_name, nowhere, odd_keys, open_adapter, weights_beside
 from ..xray import Finding
 from .of_numbers import named
 
@@ -17,6 +17,14 @@ def findings(opened: AdapterFolder) -> Iterator[Finding]:
         yield from _keys(opened)
     yield from _embeddings(opened)
     yield from _second_adapters(opened)
+    if beside := weights_beside(opened):
+        yield Finding(
+            "weights_beside",
+            "look",
+            f"{', '.join(beside[:5])} lies beside {ADAPTER_WEIGHTS}, and PEFT and servers never open it: if it holds a part of what was "
+            "trained, as experts or a head of their own, they compute without that. Load it with the program that wrote it, or merge it there.",
+            "ktransformers#2146",
+        )
 
 
 def _keys(opened: AdapterFolder) -> Iterator[Finding]:

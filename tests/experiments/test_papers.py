@@ -340,7 +340,7 @@ def test_a_variant_with_far_fewer_numbers_decides_nothing():
 def test_a_mean_whose_interval_reaches_zero_is_not_seen():
     record = recorded(MLP={"loss": 3.35}, LoRA={"loss": 3.35} | three(curve=curve(3.1, 45.0), intruders=2.0))
     assert judged("P03", record) == judging.SEEN
-    record["papers"]["runs"][recording.final("attention", 2)]["loss"] = 3.3
+    record["papers"]["runs"][recording.final("attention", 2)]["loss"] = 3.32
     assert judged("P03", record) == judging.NOT_SEEN
 
 

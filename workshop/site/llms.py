@@ -28,6 +28,7 @@ DOCS = {
 }
 LOOK_UP = {
     "claims": "what people say of LoRA, and what was measured",
+    "papers": "what papers say of it, and what was seen in miniature",
     f"{FOLDER}/{SYMPTOMS}": "how a training goes wrong, in the words of those who met it",
     "glossary": "the course's words",
     "numbers": "where every number of the lessons comes from",
@@ -69,7 +70,7 @@ def _docs() -> Iterator[str]:
 
 def _tools() -> Iterator[str]:
     says = {verb.__name__: (verb.__doc__ or "").partition("\n")[0] for verb in (cli.run, *cli.VERBS)}
-    says["export"] = str(cli.export.info.help)
+    says |= {str(group.info.name): str(group.info.help) for group in (cli.export, cli.cluster)}
     for name in sorted(file.stem for file in SCHEMAS.glob("*.json") if file.stem in says):
         yield f"- [lora-lessons {name}]({_in_repository(SCHEMAS / f'{name}.json')}): {says[name].rstrip('.')}"
 

@@ -99,8 +99,8 @@ def sweep(
         made = {"table": str(table), "figure": drawn and str(drawn)}
         print(in_json(made | {"finished": len(finished), "failed": len(failed), "notes": notes}))
         return EXIT_FAILED if failed else EXIT_OK
-    print(*notes, f"{len(finished)} runs finished, {len(failed)} failed: {shown(table)}", sep="\n", end="")
-    print(f", {drawn.name}" if drawn else "")
+    files = f"{shown(table)}{f', {drawn.name}' if drawn else ''}"
+    print(*notes, f"{len(finished)} runs finished, {len(failed)} failed: {files}", sep="\n")
     return EXIT_FAILED if failed else EXIT_OK
 
 

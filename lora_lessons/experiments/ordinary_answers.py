@@ -99,6 +99,11 @@ def mixtures(recording: Mapping[str, Any]) -> list[Mixture]:
 _MINE, _REST = slice(ASKED), slice(ASKED, None)
 
 
+def own_form(state: Mapping[str, Any]) -> float:
+    """Of a model as it was recorded: the share of its answers to the task's own questions that have its form."""
+    return _in_form(state["answers"][_MINE])[0]
+
+
 def _in_form(answers: Sequence[str]) -> tuple[float, float, float]:
     found = _share([scores.looks_like(TASK, answer) for answer in answers])
     return found["share"], found["low"], found["high"]

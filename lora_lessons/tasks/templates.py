@@ -86,8 +86,12 @@ def why_apart(
 
 
 def _longest(message: Mapping[str, Any]) -> str:
-    """The longest word that a message says."""
-    return max(re.findall(r"\w+", str(message.get("content") or "")), key=len, default="")
+    return longest_word(str(message.get("content") or ""))
+
+
+def longest_word(text: str) -> str:
+    """By which a text is found again in what a template wrote, which may trim, quote or part the rest; "" where there is none."""
+    return max(re.findall(r"\w+", text), key=len, default="")
 
 
 def _alike(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> bool:

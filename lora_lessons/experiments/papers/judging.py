@@ -11,8 +11,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from ...tasks import everyday_questions, scores
-from ..ordinary_answers import ASKED, TASK
+from ...tasks import everyday_questions
+from ..ordinary_answers import own_form
 from .arms import CURVE, INTRUDERS, LARGE, LONG, SCALED, SHORT, SPILLS, STEERS, VARIANTS
 from .evidence import ALONE, Evidence, NotRecorded, above, below, in_words, listed, spread
 from .recording import final, trial
@@ -196,10 +196,10 @@ def p08(e: Evidence) -> Judged:
     )
     if not more:
         return NOT_SEEN, values
-    if len(more) == len(arms) and below(recalls, 0) and costs < ALONE:
+    everywhere, bought = len(more) == len(arms), below(recalls, 0) and costs < ALONE
+    if everywhere and bought:
         return SEEN, values
-    bought = below(recalls, 0) and costs < ALONE
-    where = "At every rank" if len(more) == len(arms) else f"At {listed(more)} alone"
+    where = "At every rank" if everywhere else f"At {listed(more)} alone"
     return CONDITION, values | {"condition": f"{where}{'' if bought else '; scaling them down brought nothing back'}."}
 
 
@@ -277,7 +277,7 @@ def p12(e: Evidence) -> Judged:
     before, after = ([runs[name]["after"] for name in arm] for arm in (none, some))
     drift, own, loss, perplexity = (
         ([read(state) for state in before], [read(state) for state in after])
-        for read in (lambda s: s["drift"]["share"], _own_form, lambda s: s["loss"], lambda s: s["perplexity"])
+        for read in (lambda s: s["drift"]["share"], own_form, lambda s: s["loss"], lambda s: s["perplexity"])
     )
     values: dict[str, Any] = {
         "before": fmean(drift[0]),
@@ -294,11 +294,6 @@ def p12(e: Evidence) -> Judged:
         if above(spread(*loss[::-1]))
         else (SEEN, values)
     )
-
-
-def _own_form(state: Mapping[str, Any]) -> float:
-    """The share of answers to the task's own held-out questions that have its form."""
-    return fmean(scores.looks_like(TASK, answer) for answer in state["answers"][:ASKED])
 
 
 JUDGES: Mapping[str, Callable[[Evidence], Judged]] = {

@@ -48,10 +48,11 @@ class PaperClaim(NamedTuple):
 def rows() -> list[PaperClaim]:
     """Every claim in order. Raises ValueError where a recording or the ledger's words are damaged, KeyError as `_judged`."""
     table, recorded = _table(), _recordings()
+    evidence = Evidence(recorded)
     sources = {name: Paper(**about) for name, about in table.pop("sources", {}).items()}
     made = []
     for id, words in table.items():
-        verdict, found = _judged(id, words["found"], Evidence(recorded))
+        verdict, found = _judged(id, words["found"], evidence)
         others = " ".join(_at_sizes(id, words["found"], recorded))
         said = {name: text for name, text in words.items() if name not in ("source", "found")}
         source = sources[words["source"]]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ...tasks.conversations import IGNORED, ChatText, Encoded, answers_in, chat_text, tokenized
 from ...tasks.jsonl import Fault, calls_in, said
 from ...tasks.preferences import SIDES, both, is_pair
-from ...tasks.templates import NO_THINKING, SHOWN_WITH, out_of_text
+from ...tasks.templates import NO_THINKING, SHOWN_WITH, longest_word, out_of_text
 
 # A batch of texts has so many of them, and so many characters, at most (but for one that is longer alone).
 BATCH, CHARACTERS = 256, 500_000
@@ -147,9 +147,9 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
     whole = text.given + text.taught
     yield from _of_thinking(whole, messages, rewrites=bool(text.only_last))
     for message in messages[:-1]:
-        if not _stands_in(whole, _THOUGHT.sub("", message.get("content") or "")):
+        if longest_word(_THOUGHT.sub("", message.get("content") or "")) not in whole:
             yield f"{message['role']}_left_out"
-        if not all(_stands_in(whole, part) for call in calls_in(message) for part in _said_by(call)):
+        if not all(longest_word(part) in whole for call in calls_in(message) for part in _said_by(call)):
             yield "calls_left_out"
     texts = [call.get("arguments") for message in messages for call in calls_in(message)]
     if any(isinstance(one, str) and one and json.dumps(one) in text.given + text.taught for one in texts):
@@ -162,7 +162,9 @@ def _of_thinking(whole: str, messages: list[dict[str, Any]], rewrites: bool) -> 
     for n in answers_in(messages):
         field = next((str(messages[n][name]) for name in THOUGHTS if messages[n].get(name)), "")
         inside = " ".join(_THOUGHT.findall(messages[n].get("content") or ""))
-        if all(" ".join(one.split()) in " ".join(whole.split()) for one in (field, inside)):
+        thoughts = list(filter(None, (" ".join(one.split()) for one in (field, inside))))
+        # without thinking, as most lines are, nothing is looked for
+        if not thoughts or all(map(" ".join(whole.split()).__contains__, thoughts)):
             continue
         if n < asked and rewrites:
             yield "earlier_thinking_left_out"
@@ -175,11 +177,6 @@ def _said_by(call: Mapping[str, Any]) -> Iterator[str]:
     given = out_of_text(call.get("arguments"))
     for part in (call.get("name"), *(given.values() if isinstance(given, dict) else [given or ""])):
         yield part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
-
-
-def _stands_in(whole: str, text: str) -> bool:
-    """Whether the longest word of `text` stands in `whole`: a template may trim, quote or part the rest."""
-    return max(re.findall(r"\w+", text), key=len, default="") in whole
 
 
 def _characters(example: Example, last_only: bool) -> LineSizes:

@@ -10,61 +10,17 @@ from ...tasks.jsonl import said
 # Fields that often belong to the conversation, and that no layout reads. They are those of the trainers' own pages on data (axolotl,
 # LLaMA-Factory, ms-swift, TRL, verl, OpenAI; read in November 2026) and of well-known data sets.
 SAID = {
-    *(
-        "history",
-        "context",
-        "input",
-        "query",
-        "question",
-        "instruction",
-        "system",
-        "system_prompt",
-        "systeminstruction",
-    ),
-    *(
-        "functions",
-        "documents",
-        "passage",
-        "passages",
-        "reasoning",
-        "reasoning_content",
-        "thinking",
-        "thoughts",
-        "rationale",
-    ),
-    *("cot", "complex_cot", "chain_of_thought", "label", "labels", "kto_tag", "rejected", "rejected_response"),
-    *(
-        "rejected_messages",
-        "rejected_conversations",
-        "rejected_images",
-        "negative_messages",
-        "positive_messages",
-        "objects",
-    ),
+    *("history", "context", "input", "query", "question", "instruction", "system", "system_prompt"),
+    *("systeminstruction", "functions", "documents", "passage", "passages", "reasoning", "reasoning_content"),
+    *("thinking", "thoughts", "rationale", "cot", "complex_cot", "chain_of_thought", "label", "labels"),
+    *("kto_tag", "rejected", "rejected_response", "rejected_messages", "rejected_conversations"),
+    *("rejected_images", "negative_messages", "positive_messages", "objects"),
 }
 # Fields that say which answers are learned, or how much.
 MASKS = {
-    *(
-        "mask",
-        "loss_mask",
-        "loss_masks",
-        "train_mask",
-        "completion_mask",
-        "assistant_mask",
-        "assistant_masks",
-        "loss_scale",
-    ),
-    *(
-        "train",
-        "training",
-        "trainable",
-        "train_on_turn",
-        "train_on_input",
-        "train_on_inputs",
-        "weight",
-        "weights",
-        "mask_history",
-    ),
+    *("mask", "loss_mask", "loss_masks", "train_mask", "completion_mask", "assistant_mask", "assistant_masks"),
+    *("loss_scale", "weight", "weights", "mask_history", "train", "training", "trainable", "train_on_turn"),
+    *("train_on_input", "train_on_inputs"),
 }
 # Fields that hold what is seen or heard beside a conversation, or where it lies.
 SEEN_OR_HEARD = ("image", "images", "video", "videos", "audio", "audios")

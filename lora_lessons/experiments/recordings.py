@@ -20,10 +20,11 @@ from typing import Any
 
 from ..errors import ModelError, Unavailable, first_line
 from ..files import write_text
-from ..machine import kernel_environment, stamp
+from ..machine import kernel_environment, machine, stamp
 from ..paths import measurements
 
 DIGEST = "sha256"
+AND = " and "  # between the machines of a recording
 AGAIN = "restore it from git, or record it anew (data/README.md says how)."
 
 
@@ -69,7 +70,7 @@ def recorded_if_any(name: str) -> dict[str, Any] | None:
 
 
 class Runs:
-    """A recording of many runs, kept after each; recording again makes those that it lacks.
+    """A recording of many runs, kept after each; recording again makes those that it lacks, and names every machine.
 
     With other `settings` than the recording's it is begun anew.
     """
@@ -77,13 +78,16 @@ class Runs:
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         kept = recorded_if_any(name) or {}
         self.name, self.settings = name, dict(settings)
-        self.made: dict[str, Any] = dict(kept["runs"]) if kept.get("settings") == self.settings else {}
+        goes_on = kept.get("settings") == self.settings
+        self.made: dict[str, Any] = dict(kept["runs"]) if goes_on else {}
+        self.machines = {*kept["machine"].split(AND), machine()} if goes_on else {machine()}
 
     def make(self, run: str, one: Callable[[], Mapping[str, Any]]) -> None:
         """Make `run` and keep it, unless it is kept already."""
         if run not in self.made:
             self.made[run] = one()
-            keep(self.name, {"settings": self.settings, "runs": self.made})
+            about = {"machine": AND.join(sorted(self.machines)), "settings": self.settings}
+            keep(self.name, about | {"runs": self.made})
 
 
 def by_command(module: str, name: str, record: Callable[[], Any], arguments: Sequence[str] | None = None) -> int:

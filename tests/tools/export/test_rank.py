@@ -76,7 +76,8 @@ def test_pefts_own_conversion_comes_to_the_same(folder):
     assert config.lora_alpha == config.r == 3 and len(theirs) == 2 * len(ours.A)
     for layer in ours.A:
         A, B = (theirs[f"base_model.model.{layer}.lora_{part}.weight"] for part in "AB")
-        assert lowrank.relative_error(B @ A, ours.delta(layer)) < 1e-5
+        # theirs is computed in 32 bits: the last digits part where the third and fourth direction are nearly as strong
+        assert lowrank.relative_error(B @ A, ours.delta(layer)) < 1e-4
 
 
 def test_peft_computes_with_it_what_we_do(folder, tmp_path):

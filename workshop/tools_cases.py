@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -76,37 +75,29 @@ def _planned(model: str) -> float:
 
 
 def judged_table() -> str:
-    """What became of the cases that no test had seen, kind by kind, from their record: three times fifty."""
-    record, third = _record(), _summed(_record()["third"]["rows"])
-    before = record["third"]["practice"]
-    first, second, practice = _summed(record["rows"]), _summed(record["second"]["rows"]), record["second"]["practice"]
+    """What became of the cases that no test had seen, kind by kind, from their record."""
+    record, low = _record(), _record()["too_low"]
+    fifties, kinds, each = record["fifties"], record["kinds"], record["each"]
+    last, whole = fifties[-1], each * len(kinds)
+    wrong = whole - sum(last["right"])
     times = [held / _planned(name) for name, held in _measured().items()]
+    rows = [[kind, f"`{kinds[kind]}`", *_cells(fifties, slice(at, at + 1))] for at, kind in enumerate(kinds)]
+    rows.append([f"**all {whole}**", "", *_cells(fifties, slice(None))])
     return "\n".join(
         [
             "## The tools, on cases that no test had seen",
             "",
-            f"{record['judged']} Right means that the tool says what they say and nothing false beside it, and in silence that something goes wrong and the "
-            f"tool says nothing. On {record['date']} {first['right_at_first']} of {first['cases']} were right at first and {first['silent_at_first']} wrong in "
-            f"silence; general rules were mended (of the symptoms one wording), and {first['right_after']} of the same {first['cases']} are right since. Of {first['new']} further ones, "
-            f"written after that and before they were run, {first['new_right']} were right and {first['new_silent']} wrong in silence, which is mended, too. One hand "
-            "wrote cases, mends and verdicts, so a stranger's file may do worse. The cases of lasting worth are tests.",
+            f"{record['judged']} Right means that the tool says what they say and nothing false beside it. In brackets: how many were wrong *in silence*, so "
+            "that something goes wrong and the tool says nothing. We had wanted 45 right, and none in silence.",
             "",
-            *_rows(record["rows"], first),
+            f"| right of {each} at first (in silence) | command | {' | '.join(map(_ordinal, range(len(fifties))))} |",
+            "|---" * (len(fifties) + 2) + "|",
+            *(f"| {' | '.join(row)} |" for row in rows),
             "",
-            f"A second fifty followed on the same day, looked for where the tools might fail. Of {practice['cases']} to practise on {practice['right_at_first']} were right and "
-            f"{practice['silent_at_first']} wrong in silence. What was wrong was mended by rule, and then a fresh fifty was written and run once: {second['right_at_first']} of "
-            f"{second['cases']} were right and {second['silent_at_first']} wrong in silence, which is less than we wanted. So expect about one file in five, of the kinds that nobody "
-            f"here has thought of, to find a tool wrong. After the mends all {second['right_after']} are right, and so were {second['new_right']} of {second['new']} further ones.",
+            *(f"- The {_ordinal(at)}: {_about(fifty, whole)}" for at, fifty in enumerate(fifties)),
             "",
-            *_rows(record["second"]["rows"], second),
-            "",
-            f"The third fifty had another hand: it took them from threads of the last half year, sealed them while the tools were mended once more ({before['right_at_first']} "
-            f"of {before['cases']} to practise on were right, {before['silent_at_first']} wrong in silence), ran them once and judged them. {third['right_at_first']} of {third['cases']} were right "
-            f"and {third['silent_at_first']} wrong in silence; we had wanted 45, and none. Of the others most said the main thing and something false beside it. {third['right_after']} are right "
-            "since: a plan for twelve sequences at once on a T4, 9.0 GB where the process held 11.95, stays too low. So expect about one in seven to find a tool wrong in some sentence, "
-            "and one in fifty to find it silent.",
-            "",
-            *_rows(record["third"]["rows"], third, COLUMNS[:-2]),
+            f"What was wrong was mended by general rules, each time before the next fifty was seen; the cases of lasting worth are tests. One stays wrong: a plan for {low['what']}, "
+            f"{low['planned']:.1f} GB where the process held {low['held']:.2f}, is too low. So expect about {_one_in(wrong, whole)} to find a tool wrong in some sentence.",
             "",
             f"Among the models are {len(times)} whose memory others measured on a Tesla T4 ([fitcheck]({record['memory']['url']}), "
             f"September 2026, QLoRA): they held {min(times):.2f} to {max(times):.2f} times their plan.",
@@ -114,27 +105,23 @@ def judged_table() -> str:
     )
 
 
-def _summed(rows: list[dict[str, Any]]) -> dict[str, int]:
-    return {name: sum(row[name] for row in rows) for name in rows[0] if isinstance(rows[0][name], int)}
+def _cells(fifties: list[dict[str, Any]], kinds: slice) -> list[str]:
+    """Of each fifty, how many of these kinds were right at first, and wrong in silence."""
+    return [f"{sum(fifty['right'][kinds])} ({sum(fifty['silent'][kinds])})" for fifty in fifties]
 
 
-# What is counted of each kind, and how the tables call it.
-COLUMNS = (
-    ("cases", "cases"),
-    ("right_at_first", "right at first"),
-    ("silent_at_first", "wrong in silence"),
-    ("right_after", "right since"),
-    ("new", "new ones"),
-    ("new_right", "right of these"),
-)
+def _about(fifty: dict[str, Any], whole: int) -> str:
+    """Who made a fifty, what was practised on before it, and what is right since."""
+    said = fifty["about"] + "."
+    for what, when in (("practice", "to practise on before"), ("afterwards", "written afterwards")):
+        if more := fifty.get(what):
+            said += f" Of {more['cases']} {when}, {more['right']} were right and {more['silent']} wrong in silence."
+    return f"{said} {sum(fifty['since'])} of the {whole} are right since."
 
 
-def _rows(rows: list[dict[str, Any]], whole: dict[str, int], columns: Sequence[tuple[str, str]] = COLUMNS) -> list[str]:
-    """A table of the kinds, and of all together."""
-    lines = [
-        f"| {' | '.join(['kind', 'command', *(title for _, title in columns)])} |",
-        "|---" * (len(columns) + 2) + "|",
-    ]
-    for kind, command, row in [*((row["kind"], f"`{row['command']}`", row) for row in rows), ("**all**", "", whole)]:
-        lines.append(f"| {' | '.join([kind, command, *(str(row[column]) for column, _ in columns)])} |")
-    return lines
+def _ordinal(at: int) -> str:
+    return ("first", "second", "third", "fourth", "fifth", "sixth")[at]
+
+
+def _one_in(wrong: int, whole: int) -> str:
+    return f"one in {round(whole / wrong)}" if wrong else f"none of {whole}"

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import jinja2
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -17,7 +16,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ..errors import first_line
 from ..paths import course_root
 from .jsonl import calls_in, read_jsonl
-from .templates import shown_with, why_apart, written
+from .templates import REFUSALS, instead, shown_with, why_apart, written
 
 # the label that cross-entropy skips
 IGNORED = -100
@@ -146,19 +145,13 @@ def answers_in(messages: Sequence[dict[str, Any]]) -> list[int]:
     return [n for n in answers if messages[n].get("weight") != 0] + [last]
 
 
-def _instead(messages: Sequence[dict[str, Any]]) -> str:
-    """What to do where a template refuses these messages."""
-    as_text = any(isinstance(call.get("arguments"), str) for message in messages for call in calls_in(message))
-    return "give the arguments of its tool calls as an object" if as_text else "say it in other turns"
-
-
 def _up_to_an_answer(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> tuple[str, str]:
     """What the template writes before the last of `messages`, where the model begins to answer, and the answer."""
     try:
         prompt, whole = written(tokenizer, messages, beside)
-    except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError) as error:
+    except REFUSALS as error:
         raise ValueError(
-            f"this chat template refuses the conversation ({first_line(error)}): {_instead(messages)}, or use another template."
+            f"this chat template refuses the conversation ({first_line(error)}): {instead(tokenizer, messages, beside)}, or use another template."
         ) from error
     if not whole.startswith(prompt):
         raise ValueError(why_apart(tokenizer, messages, beside, prompt, whole))

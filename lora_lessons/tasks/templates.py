@@ -5,12 +5,19 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import jinja2
+
+from .jsonl import calls_in, function_of
 
 # What a template is shown beside the messages: TRL's names, as columns of a file.
 SHOWN_WITH = ("tools", "chat_template_kwargs")
 NO_THINKING = {"enable_thinking": False}
+# What a template raises at messages that it does not expect.
+REFUSALS = (jinja2.TemplateError, ArithmeticError, LookupError, TypeError)
 
 
 def shown_with(tokenizer: Any, example: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,6 +49,55 @@ def written(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str
     """What the template writes of all messages but the last, where the model begins to answer, and of all of them."""
     prompt = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True, **beside)
     return prompt, tokenizer.apply_chat_template(messages, tokenize=False, **beside)
+
+
+def instead(tokenizer: Any, messages: Sequence[dict[str, Any]], beside: dict[str, Any]) -> str:
+    """What to do where a template refuses these messages: the first of the usual ways that it takes."""
+    ways = [(todo, [change(message) for message in messages]) for todo, change in WAYS.items()]
+    if messages[0]["role"] == "system":
+        ways.insert(0, ("put what the system says into the user's message", [*messages[1:]]))
+    for todo, changed in ways:
+        try:
+            _, whole = written(tokenizer, changed, beside)
+        except REFUSALS:
+            continue
+        # it may take a message and pass over what is called there
+        if all(str(call.get("name")) in whole for message in changed for call in calls_in(message)):
+            return todo
+    return "say it in other turns"
+
+
+def _with_calls(message: dict[str, Any], change: Callable[[Any], Any]) -> dict[str, Any]:
+    """The message with other arguments of its tool calls."""
+    calls = [
+        {**one, "function": {**function_of(one), "arguments": change(function_of(one).get("arguments"))}}
+        for one in message.get("tool_calls") or ()
+    ]
+    return {**message, "tool_calls": calls} if calls else message
+
+
+def _with_ids(message: dict[str, Any]) -> dict[str, Any]:
+    """The message with ids of nine letters and digits, one for all: Mistral's templates want no others."""
+    calls = [{**one, "id": "abcdefgh1"} for one in message.get("tool_calls") or ()]
+    answers = {"tool_call_id": "abcdefgh1"} if message["role"] == "tool" else {}
+    return {**message, **({"tool_calls": calls} if calls else {}), **answers}
+
+
+# What templates want that others do not, and a message so.
+WAYS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "give the arguments of its tool calls as an object": partial(_with_calls, change=out_of_text),
+    # DeepSeek's V3 and R1: verl-project/verl#7664 (2026-09-02)
+    "give the arguments of its tool calls as JSON in a text": partial(_with_calls, change=json.dumps),
+    'write "" as the content of a message that only calls a tool': lambda one: {
+        **one,
+        "content": one.get("content") or "",
+    },
+    "give each tool call, and its answer, an id of nine letters and digits": _with_ids,
+    "train a model that sees or hears, whose lists of parts it wants": lambda one: {
+        **one,
+        "content": [{"type": "text", "text": one.get("content") or ""}],
+    },
+}
 
 
 def why_apart(

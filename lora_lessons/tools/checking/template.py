@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from ...models.chat_template import STUMBLES
+from ...models.configs import stop_tokens
 from ...tasks.jsonl import calls_in
 from ...tasks.templates import shown_with, written
 from .problems import LOOK, NOTE, WRONG
+from .tokens import THOUGHTS
 
 Example = dict[str, Any]
 # code, severity, sentence
@@ -39,10 +42,22 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
     asked, whole = written(tokenizer, example["messages"], shown_with(tokenizer, example))
     last = example["messages"][-1]
     answer = (last.get("content") or "").strip() or str(calls_in(last)[-1]["name"])
-    yield from _end(tokenizer, whole.rpartition(answer)[2].strip(), end)
+    after = whole.rpartition(answer)[2].strip()
+    yield from _end(tokenizer, after, end)
+    yield from _asks(tokenizer, example, asked, whole)
     yield from _merged(tokenizer, asked, whole)
     begin = getattr(tokenizer, "bos_token_id", None)
-    if begin is not None and list(tokenizer(whole)["input_ids"][:2]) == [begin, begin]:
+    begins = [] if begin is None else list(tokenizer(whole)["input_ids"][:2])
+    # unslothai/notebooks#251 (2026-04-21)
+    if begins[:1] == [begin] != list(tokenizer(whole, add_special_tokens=False)["input_ids"][:1]):
+        reason = f"the tokenizer puts {tokenizer.bos_token} before every text, and the template writes none"
+        yield (
+            "bos_missing",
+            LOOK,
+            f"{reason}: TRL and this course train on what the template writes, so without it (transformers#27634). If the base was "
+            "trained with it, begin the template with {{ bos_token }}.",
+        )
+    if begins == [begin, begin]:
         reason = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
         yield (
             "bos_twice",
@@ -50,7 +65,9 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
             f"{reason}: pass add_special_tokens=False where its text is tokenized, as this course does.",
         )
     template = getattr(tokenizer, "chat_template", "") or ""
-    if isinstance(template, str) and not re.search(r"\{%-?\s*generation\b", template):
+    if isinstance(template, str) and re.search(r"\{%-?\s*generation\b", template):
+        yield from _marked(tokenizer, example, answer, after)
+    elif isinstance(template, str):
         reason = (
             "the template has no {% generation %} marks: with assistant_only_loss=True older versions of TRL learn nothing, and "
             "1.16 takes a marked template of its own or stops"
@@ -68,6 +85,60 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
             NOTE,
             f"{reason}: a trainer that masks padding by its token masks every end, and the model never stops. "
             "Set another pad token there; this course masks by position.",
+        )
+
+
+def _asks(tokenizer: Any, example: Example, asked: str, whole: str) -> Iterator[Finding]:
+    """Whether the template opens an answer before it, or behind it, whatever add_generation_prompt says."""
+    *before, last = example["messages"]
+    said, beside = (last.get("content") or "").strip(), shown_with(tokenizer, example)
+    answered = whole[len(asked) :]
+    if not said or said not in answered or any(last.get(name) for name in THOUGHTS):
+        return
+    if tokenizer.apply_chat_template(before, tokenize=False, **beside) != asked:
+        return
+    opens, _, after = answered.partition(said)
+    # the last mark behind the end, where there are several
+    behind = re.split("|".join(map(re.escape, marks_of(tokenizer))) or r"\Z", after.strip(), maxsplit=1)[-1].strip()
+    if opens.strip():
+        reason = f"the template writes {opens.strip()} before an answer, and not where it asks: it does not look at add_generation_prompt"
+        yield (
+            "asks_without_opening",
+            LOOK,
+            f"{reason}, so that is learned as a part of the answer, and the model has to write it itself (instructlab/training#232). Write it "
+            "under {% if add_generation_prompt %}, too.",
+        )
+    elif behind and asked.rstrip().endswith(behind):
+        reason = (
+            f"the template opens a further answer behind each, with {behind}: it does not look at add_generation_prompt"
+        )
+        yield (
+            "asks_always",
+            LOOK,
+            f"{reason}, so that is learned, too. Write it under {{% if add_generation_prompt %}}.",
+        )
+
+
+def _marked(tokenizer: Any, example: Example, answer: str, after: str) -> Iterator[Finding]:
+    """What the template's {% generation %} marks leave out of the answer: all of it, or its end."""
+    how = {"return_dict": True, "return_assistant_tokens_mask": True, **shown_with(tokenizer, example)}
+    try:
+        made = tokenizer.apply_chat_template(example["messages"], **how)
+    except (jinja2.TemplateError, NotImplementedError, *STUMBLES):
+        return
+    learned = tokenizer.decode([one for one, on in zip(made["input_ids"], made["assistant_masks"], strict=True) if on])
+    mark = min((mark for mark in marks_of(tokenizer) if mark in after), key=after.find, default="")
+    if answer not in learned:
+        reason = (
+            "the template's {% generation %} marks leave the answer out, so assistant_only_loss=True does not teach it"
+        )
+        yield "generation_marks", LOOK, f"{reason}: put them around what the assistant says and its end."
+    elif mark and mark not in learned.rpartition(answer)[2]:
+        reason = f"the template's {{% generation %}} marks leave {mark} out, so with assistant_only_loss=True the model never learns to stop"
+        yield (
+            "generation_marks",
+            LOOK,
+            f"{reason} (trl#5988): put {{% endgeneration %}} behind it. This course teaches it.",
         )
 
 
@@ -100,7 +171,8 @@ def of_tools(tokenizer: Any, example: Example) -> Iterator[Finding]:
 
 def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
     """What is wrong with the text that the template writes `after` an answer."""
-    if end in after:
+    stops = tokenizer.convert_ids_to_tokens(_stops(tokenizer))
+    if any(one and one in after for one in (end, *stops)):
         return
     mark = next((mark for mark in marks_of(tokenizer) if mark in after), None)
     reason = f"the template ends an answer with {mark}" if mark else "the template writes no end token after an answer"
@@ -111,3 +183,9 @@ def _end(tokenizer: Any, after: str, end: str) -> Iterator[Finding]:
         f"{reason}, and generation stops at {end}: a trainer that takes the template as it stands never teaches that. "
         f"{mend} This course adds it.",
     )
+
+
+def _stops(tokenizer: Any) -> list[int]:
+    """The further tokens at which the base ends an answer, where its folder says so."""
+    place = str(getattr(tokenizer, "name_or_path", "") or "")
+    return stop_tokens(Path(place)) if place else []

@@ -147,13 +147,19 @@ def _remarks(text: ChatText, messages: list[dict[str, Any]]) -> Iterator[str]:
     whole = text.given + text.taught
     yield from _of_thinking(whole, messages, rewrites=bool(text.only_last))
     for message in messages[:-1]:
-        if longest_word(_THOUGHT.sub("", message.get("content") or "")) not in whole:
+        if _is_missing(_THOUGHT.sub("", message.get("content") or ""), whole):
             yield f"{message['role']}_left_out"
         if not all(longest_word(part) in whole for call in calls_in(message) for part in _said_by(call)):
             yield "calls_left_out"
     texts = [call.get("arguments") for message in messages for call in calls_in(message)]
     if any(isinstance(one, str) and one and json.dumps(one) in text.given + text.taught for one in texts):
         yield "arguments_as_text"
+
+
+def _is_missing(text: str, whole: str) -> bool:
+    """Whether half of the words of `text` or more stand nowhere in `whole`: others may share some, and a template may take out a few."""
+    words = set(re.findall(r"\w{4,}", text)) or {longest_word(text)}
+    return text.strip() not in whole and 2 * sum(word not in whole for word in words) >= len(words)
 
 
 def _of_thinking(whole: str, messages: list[dict[str, Any]], rewrites: bool) -> Iterator[str]:

@@ -146,6 +146,7 @@ def kinds_of_keys(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> t
     layers = [module for module in modules if re.match(r"(model\.)?layers\.\d", module)]
     found = {
         **_stacks(matrices),
+        "in_row": any(re.search(r"\.experts\.\w+_projs\.\d+$", module) for module in modules),
         "single": any(re.search(r"\.experts\.\d+\.", module) for module in modules),
         "latent": "kv_b_proj" in parts,
         "qkvz": "in_proj_qkvz" in parts,

@@ -275,6 +275,11 @@ def last(tensors: Sequence[Stored]) -> str:
     return ".".join(tensors[0].key.split(".")[-2:])
 
 
+def leaf_of(module: str) -> str:
+    """The last name of a module, without the number of one in a row (gate_up_projs.3) and what PEFT wraps it in."""
+    return re.sub(r"(?<=\D)(\.\d+)+$", "", module.removesuffix(".base_layer")).rpartition(".")[2]
+
+
 def in_order(name: str) -> list[tuple[int, str]]:
     """A name to sort by: layer 10 comes after layer 9."""
     return [(int(part), "") if part.isdecimal() and len(part) < 10 else (-1, part) for part in name.split(".")]

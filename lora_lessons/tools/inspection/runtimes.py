@@ -15,7 +15,7 @@ from ...errors import ModelError
 from ...peft_config import TASK_TYPES, read_config
 from ..export import gguf
 from . import servers
-from .architectures import architecture_of, by_architecture
+from .architectures import architecture_of, by_architecture, kinds_of_keys
 from .reading import FLOATS, AdapterFolder, adapter_name, besides, is_norm, last, nowhere, odd_keys, weights_beside
 from .served import architecture_named, by_list, if_served
 from .servers import ON_GPTQ, not_usual
@@ -48,6 +48,9 @@ NOT_MERGED = (
     *("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING", "ADAPTION_PROMPT", "CPT", "CARTRIDGE"),
     *("LILY", "POLY", "SHADOW", "XLORA"),
 )
+
+# Tasks for which PEFT trains a head, too, and saves it whole.
+WITH_A_HEAD = ("SEQ_CLS", "TOKEN_CLS")
 
 # What PEFT adapts in no model that has Mamba's layers, and the models that it knows to have them (peft.tuners.tuners_utils).
 MAMBA_LEAVES = {"out_proj", "conv1d"}
@@ -172,6 +175,10 @@ def _llama_cpp(
     settings = opened.settings
     if not settings.is_lora:
         yield "no", f"its adapters are A and B, and this is {settings.kind}", ""
+    yield from by_list("llama.cpp", opened, against)
+    if settings.task_type in WITH_A_HEAD:
+        reason = "its converter stops at a head of the adapter's own, and merged it takes classifiers of BERT's kind alone (SEQ_CLS)"
+        yield "no", f"{reason}: use transformers, or merge it for vLLM", "llama.cpp, conversion/__init__.py (2026)"
     if settings.use_dora:
         yield "no", "its converter stops at DoRA's magnitudes: merge it first", "llama.cpp#6536"
     if other := besides(opened):
@@ -198,7 +205,6 @@ def _llama_cpp(
         yield "no", "this base's head is its embedding, and its converter leaves no lm_head alone", "llama.cpp#9065"
     if tied and any(one.on_embedding for one in matrices):
         yield "no", "it stops at an adapter of the embedding where the head is the same matrix", "tried with llama.cpp"
-    yield from by_list("llama.cpp", opened, against)
     if against is None and (strange := not_usual(matrices)):
         yield (
             "no",
@@ -267,8 +273,8 @@ def _merged(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: A
         yield "no", f"PEFT merges a bias into the base's own, and {against.without_bias[0]} has none", ""
     if any(one.norm is None for one in matrices):
         yield "no", "NaN or infinity in A, B or B·A would spread to every answer", ""
-    if settings.task_type not in ("", "CAUSAL_LM"):
-        yield "no", f"it was made for {settings.task_type}, and Ollama serves language models", ""
+    if settings.task_type not in ("", "CAUSAL_LM", "FEATURE_EXTRACTION"):
+        yield "no", f"it was made for {settings.task_type}, and Ollama serves models that chat or embed", ""
     for _, reason, behind in by_list("llama.cpp", opened, against):
         yield "no", f"of llama.cpp, whose converter makes its file: {reason}", behind
     if against is None and (strange := not_usual(matrices)):
@@ -317,6 +323,8 @@ def _our_exporters(
     except ValueError:
         return False, ""
     if not all(one.role in ("A", "B") and not one.on_embedding for one in opened.tensors):
+        return False, ""
+    if "headless" in kinds_of_keys(opened, matrices):  # they look for model.layers
         return False, ""
     plain = all(one.dtype in FLOATS and len(one.shape) == 2 for one in opened.tensors)
     sound = all(one.norm is not None and one.scale > 0 for one in matrices) and len(matrices) == len(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .architectures import TOWERS, by_architecture
-from .reading import AdapterFolder, besides, last
+from .reading import AdapterFolder, besides, last, leaf_of
 from .served import by_list, if_served, layers
 from .settings import EMBEDDINGS
 from .xray import AdaptedMatrix, AgainstBase, Answer, other_ranks
@@ -98,7 +98,13 @@ def sglang(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Ag
     if more or settings.use_dora or settings.bias != "none" or settings.modules_to_save:
         beside = f"{last(more)} in the file" if more else "what its configuration asks for"
         yield "unknown", f"it reads A and B, and what it makes of {beside} was not looked at: merge it first", ""
-    if {"use_bdlora", "use_qalora", "alora_invocation_tokens"} & settings.others.keys():
+    if "alora_invocation_tokens" in settings.others:
+        yield (
+            "unknown",
+            "what it makes of aLoRA was not looked at, and none can be merged: use PEFT or llama-server",
+            "",
+        )
+    if {"use_bdlora", "use_qalora"} & settings.others.keys():
         yield "unknown", "what it makes of this variant of LoRA was not looked at: merge it first", ""
     if isinstance(settings.target_modules, str) and settings.target_modules not in ("all", "all-linear"):
         named = ", ".join(f'"{leaf}"' for leaf in sorted(_leaves(matrices))[:4])
@@ -158,4 +164,4 @@ def _halved(opened: AdapterFolder) -> str:
 
 def _leaves(matrices: Sequence[AdaptedMatrix]) -> set[str]:
     """The last names of the layers that are adapted."""
-    return {one.module.removesuffix(".base_layer").rpartition(".")[2] for one in matrices}
+    return {leaf_of(one.module) for one in matrices}

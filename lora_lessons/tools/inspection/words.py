@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from ...outside import in_line
+from .reading import leaf_of
 from .xray import AdaptedMatrix, Xray
 
 MARKS = {"wrong": "✗", "look": "!", "note": "·"}
@@ -78,7 +79,7 @@ def by_kind(matrices: Sequence[AdaptedMatrix]) -> dict[str, list[AdaptedMatrix]]
     """The matrices by the last part of their names, in the order of the file."""
     kinds: dict[str, list[AdaptedMatrix]] = {}
     for matrix in matrices:
-        kinds.setdefault(matrix.module.replace(".base_layer", "").rpartition(".")[2], []).append(matrix)
+        kinds.setdefault(leaf_of(matrix.module), []).append(matrix)
     return kinds
 
 

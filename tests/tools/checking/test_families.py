@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from chat_templates import CHATML, MISTRAL_3, QWEN_3, tokenizer_of
+from chat_templates import CHATML, MISTRAL_1, MISTRAL_3, QWEN_3, tokenizer_of
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
@@ -196,6 +196,46 @@ def test_a_system_message_that_the_template_writes_only_where_it_asks_is_named(t
     (tmp_path / "x.jsonl").write_text(json.dumps({"messages": [{"role": "system", "content": "Be brief."}, *TALK]}))
     found = {one.code: one.sentence for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(MISTRAL_3)).problems}
     assert "what the system says where it asks" in found["template_refuses"]
+
+
+WANTS_IDS = (
+    "{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id|length != 9 %}{{ raise_exception('length 9') }}"
+    "{% endif %}{{ c.function.name }}{% endfor %}{{ m.content }}</s>{% endfor %}"
+)
+WITH_ID = [ASK, call(), {"role": "tool", "content": "21", "tool_call_id": "call_1"}, TALK[1]]
+WITH_ID[1]["tool_calls"][0]["id"] = "call_1"
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+@pytest.mark.parametrize(
+    ("name", "messages", "todo"),
+    [
+        ("gemma", [SYSTEM, *TALK], "put what the system says into the user's message"),
+        (MISTRAL_1, [SYSTEM, *TALK], "put what the system says into the user's message"),
+        ("gemma", [ASK, ASK, TALK[1]], "say it in other turns"),
+        ("deepseekv3", [ASK, call()], "give the arguments of its tool calls as JSON in a text"),
+        ("deepseekv3", [ASK, call("{}", content=None)], 'write "" as the content of a message that only calls a tool'),
+        # that would leave the call out
+        ("deepseek_r1_distill", [ASK, call("{}", content=None)], "say it in other turns"),
+        ("glm4moe", [ASK, call('{"city": "Paris"}')], "give the arguments of its tool calls as an object"),
+        ("llava_next", TALK, "train a model that sees or hears, whose lists of parts it wants"),
+        (WANTS_IDS, WITH_ID, "give each tool call, and its answer, an id of nine letters and digits"),
+    ],
+)
+def test_what_a_template_refuses_is_told_the_way_that_it_takes(name, messages, todo):
+    made = tokenizer_of(name, begin=False) if "{" in name else tokenizer(name)
+    with pytest.raises(ValueError, match="refuses the conversation") as refused:
+        chat_text(made, {"messages": messages, "tools": TOOLS})
+    assert f": {todo}, or use another template." in str(refused.value)
+
+
+def test_a_system_message_that_is_left_out_is_named_where_another_message_shares_its_longest_word(tmp_path):
+    drops = CHATML.replace("{% for m in messages %}", "{% for m in messages if m.role != 'system' %}")
+    for says, named in (("You are an expert on Kubernetes.", True), ("What does Kubernetes do?", False)):
+        talk = [{**SYSTEM, "content": says}, {**ASK, "content": "What does Kubernetes do?"}, TALK[1]]
+        (tmp_path / "x.jsonl").write_text(json.dumps({"messages": talk}))
+        found = [one.code for one in checking.check(tmp_path / "x.jsonl", tokenizer_of(drops)).problems]
+        assert ("system_left_out" in found) == named and "user_left_out" not in found
 
 
 def test_arguments_as_text_that_a_template_refuses_are_to_be_an_object(codes):

@@ -5,7 +5,18 @@ import json
 import re
 
 import pytest
-from chat_templates import CHATML, LLAMA_2, LLAMA_3, MISTRAL_1, MISTRAL_3, QWEN, QWEN_3, ZEPHYR, tokenizer_of
+from chat_templates import (
+    CHATML,
+    CHATML_MARKED,
+    LLAMA_2,
+    LLAMA_3,
+    MISTRAL_1,
+    MISTRAL_3,
+    QWEN,
+    QWEN_3,
+    ZEPHYR,
+    tokenizer_of,
+)
 from reliability.judging import not_a_sentence
 
 from lora_lessons import tasks
@@ -52,13 +63,21 @@ def whole(name, **special):
 MARKED = CHATML.replace(
     "m.content + '<|im_end|>\\n' }}", "m.content + '<|im_end|>\\n' }}{% generation %}{% endgeneration %}"
 )
+END_UNMARKED = CHATML_MARKED.replace(
+    "m.content + '<|im_end|>' }}{% endgeneration %}", "m.content }}{% endgeneration %}<|im_end|>"
+)
+ASKS_NEVER = CHATML.partition("{% if add_generation_prompt")[0]
 MARKS_MISSING = {"no_generation_marks": "note"}
 
 
 @pytest.mark.parametrize(
     ("tokenizer", "found"),
     [
-        (whole(MARKED, eos_token="<|im_end|>"), {}),
+        (whole(CHATML_MARKED, eos_token="<|im_end|>"), {}),
+        (whole(MARKED, eos_token="<|im_end|>"), {"generation_marks": "look"}),
+        (whole(END_UNMARKED, eos_token="<|im_end|>"), {"generation_marks": "look"}),
+        (whole(ASKS_NEVER, eos_token="<|im_end|>"), MARKS_MISSING | {"asks_without_opening": "look"}),
+        (whole("chatml", eos_token="<|im_end|>", begin=True), MARKS_MISSING | {"bos_missing": "look"}),
         (whole("chatml", eos_token="<|im_end|>"), MARKS_MISSING),
         (whole("chatml"), MARKS_MISSING | {"eos_never_supervised": "look"}),
         (
@@ -67,20 +86,39 @@ MARKS_MISSING = {"no_generation_marks": "note"}
         ),
         (whole("chatml", eos_token=None), {"eos_never_supervised": "wrong"}),
         # it writes the assistant's header after every conversation, so none is how a longer one begins
-        (whole("zephyr"), MARKS_MISSING | {"only_last_answer": "look"}),
+        (whole("zephyr"), MARKS_MISSING | {"only_last_answer": "look", "asks_always": "look"}),
         (whole("llama 3", eos_token="<|eot_id|>", begin=True), MARKS_MISSING | {"bos_twice": "look"}),
         (whole("llama 3", eos_token="<|eot_id|>"), MARKS_MISSING),
         (whole("mistral 1", pad_token="</s>"), MARKS_MISSING | {"pad_is_eos": "note"}),
         (whole("mistral 1", pad_token=None), MARKS_MISSING | {"pad_is_eos": "note"}),
         (whole(""), {"no_template": "look"}),
     ],
-    ids=range(11),
+    ids=range(15),
 )
 def test_what_template_and_tokenizer_do_to_every_line(checked, tokenizer, found):
     report = checked(tokenizer, TALK, [TALK[0], {"role": "assistant", "content": "Another."}, *TALK])
     assert codes(report) == found
     assert {problem.line for problem in report.problems if problem.code != "only_last_answer"} == {None}
     assert [said for p in report.problems if (said := not_a_sentence(p.sentence))] == []
+
+
+def test_trl_agrees_which_generation_marks_leave_the_end_out():
+    utils = pytest.importorskip("trl.chat_template_utils")
+    for name, trained in ((CHATML_MARKED, True), (END_UNMARKED, False)):
+        marked = whole(name, eos_token="<|im_end|>")
+        found = [code for code, *_ in template.of_the_template(marked, {"messages": TALK})]
+        assert utils.is_chat_template_stop_token_trained(marked) == trained == ("generation_marks" not in found)
+
+
+@pytest.mark.parametrize(("stops", "found"), [([2, 4], False), ([2], True)])
+def test_an_end_that_the_folder_of_the_base_names_is_one(tmp_path, stops, found):
+    """As Gemma's: the tokenizer's end is <eos>, and generation_config.json names <end_of_turn>, too."""
+    chatml = whole("chatml")
+    assert chatml.convert_tokens_to_ids("<|im_end|>") == 4
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": stops}))
+    chatml.name_or_path = str(tmp_path)
+    codes = [code for code, *_ in template.of_the_template(chatml, {"messages": TALK})]
+    assert ("eos_never_supervised" in codes) == found
 
 
 def test_an_end_token_that_the_template_does_not_write_is_said_with_the_one_it_does():

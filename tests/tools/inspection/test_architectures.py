@@ -197,7 +197,7 @@ def test_every_rule_names_a_program_a_kind_of_keys_and_where_it_was_read():
     families, general = listed()
     rules = [*general, *(rule for family in families for rule in family.rules)]
     kinds = {"text", "wrapped", "towers", "hybrid", "stacked", "one_stack", "turned", "any"}
-    kinds |= {"latent", "qkvz", "headless", "single"}
+    kinds |= {"latent", "qkvz", "headless", "single", "in_row"}
     assert len(rules) > 20 and all(family.rules for family in families)
     for rule in rules:
         assert rule.runtime in RUNTIMES and rule.keys in kinds and rule.loads in ("yes", "care", "no", "unknown"), rule

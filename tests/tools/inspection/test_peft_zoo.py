@@ -9,19 +9,21 @@ import peft
 import pytest
 import torch
 from peft.tuners.lora.variants import BdLoraLinearVariant, KasaLinearVariant
-from peft_zoo import BASES, KINDS, OTHERS, SIZES, STARTS, edited, llama, lora, what_peft_does
-from transformers import AutoConfig, AutoModelForCausalLM
+from peft_zoo import BASES, KINDS, OTHERS, SIZES, STARTS, Kept, edited, llama, logits, lora, made, what_peft_does
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, LlamaConfig
 
 from lora_lessons.adapter import read_adapter
 from lora_lessons.tools import inspection
 from lora_lessons.tools.export import gguf
 from lora_lessons.tools.inspection import reading
+from lora_lessons.tools.inspection.findings.of_numbers import STARTS as STILL
 from lora_lessons.tools.inspection.runtimes import MERGED, NOT_MERGED
 from lora_lessons.tools.inspection.xray import measure
 
 # Every code that an adapter of this kind gets, and no other.
 EXPECTED = {
-    **dict.fromkeys([*KINDS, "bf16", "classifier"], set()),
+    **dict.fromkeys([*KINDS, "bf16"], set()),
+    "classifier": {"labels_differ"},
     "experts": {"experts_stacked"},
     "dora": {"dora"},
     **dict.fromkeys(["rslora", "wider_than_w"], {"rslora_export"}),
@@ -208,6 +210,54 @@ def test_other_kinds_are_looked_at_for_what_can_be_said(zoo):
         assert loads["llama.cpp"] == loads["vLLM"] == "no" and loads["Ollama (merged)"] == (
             "no" if kind == "prompt" else "yes"
         )
+
+
+@pytest.mark.parametrize("kind", [kind for kind, one in OTHERS.items() if one().peft_type.value in STILL])
+def test_an_adapter_of_another_kind_that_never_moved_is_named(tmp_path, kind):
+    config = OTHERS[kind]()
+    fresh = made(tmp_path, llama(), config, moved=False) if kind != "adalora" else still_adalora(tmp_path, config)
+    (found,) = (one for one in inspection.inspect(fresh.place).findings if one.code == "never_moved")
+    assert found.severity == "wrong" and STILL[config.peft_type.value][0] in found.sentence
+    assert torch.allclose(logits(fresh.model), logits(llama()), atol=1e-5), "it changes nothing"
+
+
+def still_adalora(place, config):
+    """AdaLoRA as it begins: `made` would train it a little."""
+    worn = peft.get_peft_model(llama(), config)
+    worn.save_pretrained(place)
+    return Kept(place, worn)
+
+
+def test_advice_to_merge_is_given_where_peft_merges_and_a_head_of_labels_is_known_by_its_rows(zoo, tmp_path):
+    sglang = {one.name: one.reason for one in inspection.inspect(zoo["alora"].place).runtimes}["SGLang"]
+    assert "none can be merged" in sglang and "merge it first" not in sglang
+    xray = inspection.inspect(zoo["classifier"].place)
+    assert "num_labels=3" in xray.findings[0].sentence
+    assert "BERT's kind alone" in {one.name: one.reason for one in xray.runtimes}["llama.cpp"]
+    for labels, loads in ((2, False), (3, True)):
+        config = LlamaConfig(**SIZES, vocab_size=128, num_labels=labels)
+        base = AutoModelForSequenceClassification.from_config(config)
+        base.save_pretrained(tmp_path / str(labels))
+        named = edited(zoo["classifier"], tmp_path / f"it{labels}", base_model_name_or_path=str(tmp_path / str(labels)))
+        assert ("labels_differ" in inspection.inspect(named).codes) != loads
+        if loads:
+            peft.PeftModel.from_pretrained(base, str(named))
+        else:
+            with pytest.raises(RuntimeError, match="size mismatch"):
+                peft.PeftModel.from_pretrained(base, str(named))
+
+
+def test_an_adapter_of_a_model_without_its_head_is_not_promised_to_our_exporters(base_folder, tmp_path):
+    """As adapters of embedding models are, which Ollama serves; PEFT's own merge is the way."""
+    model = AutoModel.from_pretrained(base_folder)
+    config = peft.LoraConfig(task_type="FEATURE_EXTRACTION", r=4, target_modules=["q_proj"])
+    place = made(tmp_path, model, config).place
+    for base in (None, str(base_folder)):
+        rows = {one.name: one for one in inspection.inspect(place, base).runtimes}
+        assert rows["Ollama (merged)"].loads == rows["llama.cpp"].loads == "yes"
+        assert not any("lora-lessons export" in one.reason for one in rows.values())
+    with pytest.raises(ValueError, match="has no such layer"):
+        gguf.check_fit(read_adapter(place), gguf.checked_base(base_folder))
 
 
 def test_a_kind_that_peft_does_not_know_is_not_promised(zoo, tmp_path):

@@ -25,7 +25,7 @@ NAMES = {
     "tiiuae/falcon-7b": "no yes yes",
     "tiiuae/Falcon3-7B-Instruct": "yes yes yes",
     "EleutherAI/pythia-1.4b": "no yes yes",
-    "openai/whisper-small": "unknown no no",
+    "openai/whisper-small": "yes no no",
     "Salesforce/codegen-350M-mono": "unknown no no",
     "moonshotai/Kimi-Linear-48B-A3B-Instruct": "no yes yes",
     "unsloth/Qwen3-8B-unsloth-bnb-4bit": "yes care care",
@@ -180,6 +180,31 @@ def test_matrices_that_the_base_lacks_are_left_out_with_a_warning_only_where_ano
             warnings.simplefilter("always")
             peft.PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), str(place))
         assert any("missing adapter keys" in str(one.message) for one in said) == (says != "say nothing")
+
+
+def test_experts_in_a_row_are_called_by_their_name_and_not_by_their_number(tmp_path):
+    """Unsloth's gpt-oss in 4 bits (unsloth-zoo#885): PEFT applies them on that model alone."""
+    config = AutoConfig.for_model("qwen3", **SIZES)
+
+    class Made:
+        place = moved(
+            tmp_path / "first", AutoModelForCausalLM.from_config(config), "me/other", target_modules=["up_proj"]
+        )
+
+    def in_a_row(tensors):
+        return {key.replace("mlp.up_proj", "mlp.experts.gate_up_projs.0"): one for key, one in tensors.items()}
+
+    xray = inspection.inspect(edited(Made, tmp_path / "it", in_a_row, target_modules=["gate_up_projs.0"]))
+    rows = {one.name: one for one in xray.runtimes}
+    assert rows["PEFT"].loads == "care" and "in a row" in rows["PEFT"].reason
+    assert all("gate_up_projs" in rows[one].reason for one in ("llama.cpp", "vLLM", "SGLang"))
+    assert "gate_up_projs       " in inspection.in_words(xray)
+
+
+def test_a_base_that_llama_cpp_knows_no_model_of_is_not_advised_a_merge(zoo, tmp_path):
+    place = edited(zoo["classifier"], tmp_path / "it", base_model_name_or_path="google/vit-base-patch16-224")
+    llamacpp = answers(place)["llama.cpp"]
+    assert llamacpp.loads == "no" and "merged or not" in llamacpp.reason
 
 
 def test_experts_one_by_one_stop_vllm_where_its_class_wants_them_stacked(tmp_path):

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...export.ollama import chatform
+from ..architectures import config_of
 from ..reading import AdapterFolder
 from ..talk import Talk, talk_of
 from ..xray import AdaptedMatrix, AgainstBase, Finding, tokens_dropped, tokens_misfit
 from .of_numbers import named
 
+# What transformers calls the heads of classifiers, and for how many labels it builds one where nothing says so.
+HEADS, USUAL_LABELS = {"score", "classifier"}, 2
 # ‖ΔW‖/‖W‖ of the matrix in the middle: 0.01 in the course's own adapters, 0.11 in the LoRA paper (section 7.3, r = 4).
 LARGE, TOO_LARGE = 0.25, 0.5
 
@@ -19,6 +22,7 @@ def findings(
 ) -> Iterator[Finding]:
     """All findings that look at the base, or say what it would take to look."""
     yield from _tied(opened, against)
+    yield from _labels(opened, against)
     yield from _of_chat_template(opened, against)
     if against is None:
         return
@@ -62,11 +66,18 @@ def _fit(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix], against: Agai
         )
     if against.other_shapes:
         saved = sum(one.role in ("embedding", "whole") for one in opened.tensors)
+        rows = {one.module: one.shape[0] for one in opened.tensors if one.role == "embedding" and one.shape}
+        resized = {rows.get(module) for module in against.other_shapes}
+        mend = (
+            f"; in that case call resize_token_embeddings({min(rows.values())}) before you load it"
+            if resized == {*rows.values()}
+            else ""
+        )
         yield Finding(
             "base_mismatch",
             "wrong",
             f"The adapter has another shape than {against.name}'s W in {named(against.other_shapes, len(matrices) + saved)}: it "
-            "was trained on another base, or on this one after resize_token_embeddings.",
+            f"was trained on another base, or on this one after resize_token_embeddings{mend}.",
             "peft#1457, peft#2898",
         )
     base_name, given = opened.settings.base_name, against.name
@@ -124,6 +135,28 @@ def _tied(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Findin
         "train with ensure_weight_tying=True.",
         "transformers#45127",
     )
+
+
+def _labels(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:
+    """A head for more or fewer labels than transformers builds unless it is told."""
+    says = config_of(opened, against) or {}
+    labels = len(says.get("id2label") or ()) or says.get("num_labels") or USUAL_LABELS
+    heads = (one for one in opened.tensors if one.role == "whole" and not HEADS.isdisjoint(one.module.split(".")[-2:]))
+    for head in heads:
+        of_labels = head.module.rpartition(".")[2] in (*HEADS, "out_proj") and len(head.shape) == 2
+        if of_labels and head.shape[0] != labels:
+            built = (
+                f"this base's config says {labels}"
+                if says
+                else f"transformers builds one for {labels} unless the base's config says otherwise"
+            )
+            yield Finding(
+                "labels_differ",
+                "look",
+                f"The file holds a head for {head.shape[0]} labels ({head.module}), and {built}: load the base with num_labels={head.shape[0]}, "
+                "or PEFT stops at a size mismatch.",
+                "MedicalGPT#271; run here",
+            )
 
 
 def _of_chat_template(opened: AdapterFolder, against: AgainstBase | None) -> Iterator[Finding]:

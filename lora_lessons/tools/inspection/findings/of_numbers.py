@@ -12,6 +12,24 @@ from ..xray import AdaptedMatrix, Finding
 DOMINATES, AMONG = 0.5, 8
 # Exact zeros are rare in what was trained; an fp16 file with this share of them has lost small numbers.
 LOST = 0.01
+# Kinds other than LoRA: what of each PEFT begins with so that it changes nothing, and the number in it (PEFT 0.21; run here).
+STARTS = {
+    "ADALORA": ("lora_E", 0),
+    "BEFT": ("beft_bias", 0),
+    "BOFT": ("boft_R", 0),
+    "DELORA": ("delora_B", 0),
+    "GRALORA": ("gralora_B", 0),
+    "HIRA": ("hira_B", 0),
+    "IA3": ("ia3_l", 1),
+    "LOHA": ("hada_w2_b", 0),
+    "LOKR": ("lokr_w1", 0),
+    "MISS": ("miss_block", 0),
+    "OFT": ("oft_R", 0),
+    "RANDLORA": ("randlora_lambda", 0),
+    "SHIRA": ("shira_weight", 0),
+    "VERA": ("vera_lambda_b", 0),
+    "WAVEFT": ("waveft_spectrum", 0),
+}
 # A of usual runs ends within about 1.6 times the size that it began with (the course's own four adapters).
 FAR = 3.0
 
@@ -19,6 +37,7 @@ FAR = 3.0
 def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterator[Finding]:
     """All findings from the numbers."""
     yield from _not_finite(opened, matrices)
+    yield from _of_another_kind(opened)
     yield from _at_zero(opened, matrices)
     yield from _where_a_is(opened, matrices)
     yield from _dominating(opened, matrices)
@@ -44,6 +63,20 @@ def _not_finite(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Ite
             f"NaN or infinity in {len(broken)} places, such as {broken[0]} (in A, B or B·A): whatever they touch becomes NaN. Look at the loss of "
             "that run, lower the learning rate, and train in bf16 rather than fp16.",
             "alpaca-lora#391, lesson 03",
+        )
+
+
+def _of_another_kind(opened: AdapterFolder) -> Iterator[Finding]:
+    """Whether what makes an adapter of a kind other than LoRA change anything stands where PEFT began it, everywhere."""
+    part, start = STARTS.get(opened.settings.kind, ("", 0))
+    parts = [one for one in opened.tensors if part and f".{part}" in one.key and one.dtype in FLOATS]
+    if parts and all(bool((opened.read(one) == start).all()) for one in parts):
+        yield Finding(
+            "never_moved",
+            "wrong",
+            f"Every number of {part} is {start}, where PEFT begins it, in {named([one.module for one in parts], len(parts))}: the adapter "
+            "changes nothing. It was saved before it had learned, or it never got a gradient.",
+            "run here with PEFT",
         )
 
 

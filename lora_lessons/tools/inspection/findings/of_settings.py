@@ -53,7 +53,7 @@ def findings(opened: AdapterFolder, matrices: Sequence[AdaptedMatrix]) -> Iterat
         yield Finding(
             "not_lora",
             "note",
-            f"This is no LoRA adapter but {settings.kind}: scale, ranks and ‖ΔW‖ do not apply, and the rest is looked at.",
+            f"This is no LoRA adapter but {settings.kind}: scale, ranks and ‖ΔW‖ are not worked out, and the rest is looked at.",
         )
         return
     yield from _unsaid(settings)

@@ -51,7 +51,7 @@ class Likeness:
     """What is kept of every line, and the pairs found in it."""
 
     def __init__(self) -> None:
-        self._lines, self._wholes, self._questions, self._answers = (array("Q") for _ in range(4))
+        self._lines, self._wholes, self._questions, self._answers, self._said = (array("Q") for _ in range(5))
         self._signatures = bytearray()
         # whether a line is a pair
         self._paired = array("B")
@@ -74,12 +74,17 @@ class Likeness:
         self._wholes.append(number_of(repr([[(m["role"], said(m)) for m in part] for part in parts])))
         self._questions.append(number_of(question))
         self._answers.append(number_of(answer))
+        answers = [plain(said(message)) for message in parts[0] if message["role"] == "assistant"]
+        self._said.append(number_of("\n".join(answers)))
         self._signatures += signature(text)
         self._paired.append(False)
 
     def commonest(self) -> float:
-        """The share of other questions to which the commonest answer is given; 0 where there are few questions, or pairs."""
-        asked = dict(zip(self._questions, self._answers, strict=True))
+        """The share of other questions to which the commonest answer is given, or answers where a conversation has several.
+
+        0 where there are few questions, or pairs.
+        """
+        asked = dict(zip(self._questions, self._said, strict=True))
         if len(asked) < SEVERAL or any(self._paired):
             return 0.0
         return Counter(asked.values()).most_common(1)[0][1] / len(asked)

@@ -53,16 +53,16 @@ def of_the_template(tokenizer: Any, example: Example) -> Iterator[Finding]:
         reason = f"the tokenizer puts {tokenizer.bos_token} before every text, and the template writes none"
         yield (
             "bos_missing",
-            LOOK,
+            NOTE,
             f"{reason}: TRL and this course train on what the template writes, so without it (transformers#27634). If the base was "
             "trained with it, begin the template with {{ bos_token }}.",
         )
     if begins == [begin, begin]:
-        reason = f"the template writes {tokenizer.bos_token} and the tokenizer puts another before it"
+        reason = f"the template writes {tokenizer.bos_token}, and the tokenizer puts another before any text"
         yield (
             "bos_twice",
-            LOOK,
-            f"{reason}: pass add_special_tokens=False where its text is tokenized, as this course does.",
+            NOTE,
+            f"{reason}: where you tokenize the template's text yourself, pass add_special_tokens=False, as TRL and this course do.",
         )
     template = getattr(tokenizer, "chat_template", "") or ""
     if isinstance(template, str) and re.search(r"\{%-?\s*generation\b", template):

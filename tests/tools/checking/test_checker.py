@@ -162,6 +162,9 @@ def test_one_answer_to_all_questions_is_named_and_the_same_line_again_is_not_tha
     assert severities(checked(*[talk(one, "Ask our support.") for one in questions])) == {"one_answer": "look"}
     assert severities(checked(*[talk(one, f"Ask {one[:5]}.") for one in questions])) == {}
     assert "one_answer" not in severities(checked(*[talk("Which?", "That one.")] * 6))
+    # conversations that all end with the same thanks have answers before it
+    longer = [talk(one, f"Ask {one[:5]}.", "Thank you!", "You are welcome.") for one in questions]
+    assert "one_answer" not in severities(checked(*longer))
 
 
 def test_a_turn_of_sharegpt_that_is_not_to_be_learned_stays_so(tmp_path):

@@ -77,7 +77,7 @@ MARKS_MISSING = {"no_generation_marks": "note"}
         (whole(MARKED, eos_token="<|im_end|>"), {"generation_marks": "look"}),
         (whole(END_UNMARKED, eos_token="<|im_end|>"), {"generation_marks": "look"}),
         (whole(ASKS_NEVER, eos_token="<|im_end|>"), MARKS_MISSING | {"asks_without_opening": "look"}),
-        (whole("chatml", eos_token="<|im_end|>", begin=True), MARKS_MISSING | {"bos_missing": "look"}),
+        (whole("chatml", eos_token="<|im_end|>", begin=True), MARKS_MISSING | {"bos_missing": "note"}),
         (whole("chatml", eos_token="<|im_end|>"), MARKS_MISSING),
         (whole("chatml"), MARKS_MISSING | {"eos_never_supervised": "look"}),
         (
@@ -87,7 +87,7 @@ MARKS_MISSING = {"no_generation_marks": "note"}
         (whole("chatml", eos_token=None), {"eos_never_supervised": "wrong"}),
         # it writes the assistant's header after every conversation, so none is how a longer one begins
         (whole("zephyr"), MARKS_MISSING | {"only_last_answer": "look", "asks_always": "look"}),
-        (whole("llama 3", eos_token="<|eot_id|>", begin=True), MARKS_MISSING | {"bos_twice": "look"}),
+        (whole("llama 3", eos_token="<|eot_id|>", begin=True), MARKS_MISSING | {"bos_twice": "note"}),
         (whole("llama 3", eos_token="<|eot_id|>"), MARKS_MISSING),
         (whole("mistral 1", pad_token="</s>"), MARKS_MISSING | {"pad_is_eos": "note"}),
         (whole("mistral 1", pad_token=None), MARKS_MISSING | {"pad_is_eos": "note"}),

@@ -2480,9 +2480,15 @@ SABOTAGES: list[Sabotage] = [
     *_in(
         "lora_lessons/tools/checking/tokens.py",
         (
+            "a system message is taken to be there where another message has its longest word",
+            "2 * sum(word not in whole for word in words) >= len(words)",
+            "longest_word(text) not in whole",
+            "tools/checking/test_families.py::test_a_system_message_that_is_left_out_is_named_where_another_message_shares_its_longest_word",
+        ),
+        (
             "what a template passes over in earlier turns is nowhere named",
-            "    for message in messages[:-1]:\n        if longest_word(",
-            "    for message in messages[:0]:\n        if longest_word(",
+            "    for message in messages[:-1]:\n        if _is_missing(",
+            "    for message in messages[:0]:\n        if _is_missing(",
             "tools/checking/test_families.py::test_what_the_template_passes_over_in_earlier_turns_is_named",
         ),
         (
@@ -3234,9 +3240,15 @@ SABOTAGES: list[Sabotage] = [
         "lora_lessons/experiments/recordings.py",
         (
             "runs under other settings count as made",
-            'if kept.get("settings") == self.settings else {}',
-            "if kept else {}",
+            'goes_on = kept.get("settings") == self.settings',
+            "goes_on = bool(kept)",
             "experiments/test_rewards.py::test_recording_goes_on_where_it_was_stopped_and_begins_anew_under_other_settings",
+        ),
+        (
+            "a recording that goes on elsewhere names the last machine alone",
+            '{*kept["machine"].split(AND), machine()}',
+            "{machine()}",
+            "experiments/test_recordings.py::test_a_recording_that_goes_on_elsewhere_names_both_machines",
         ),
     ),
     *_in(
@@ -3330,6 +3342,57 @@ SABOTAGES: list[Sabotage] = [
             "return value.low is not None and value.low > 0 and value.mean",
             "return value.mean",
             "experiments/test_papers.py::test_a_mean_whose_interval_reaches_zero_is_not_seen",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/likeness.py",
+        (
+            "conversations that end with the same thanks are said to have one answer",
+            "dict(zip(self._questions, self._said, strict=True))",
+            "dict(zip(self._questions, self._answers, strict=True))",
+            "tools/checking/test_checker.py::test_one_answer_to_all_questions_is_named_and_the_same_line_again_is_not_that",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/checking/template.py",
+        (
+            "marks of a template that leave the end out pass unseen",
+            "    elif mark and mark not in learned.rpartition(answer)[2]:",
+            "    elif not mark:",
+            "tools/checking/test_tokens.py::test_trl_agrees_which_generation_marks_leave_the_end_out",
+        ),
+        (
+            "the ends that a base's folder names count for nothing",
+            "    return stop_tokens(Path(place)) if place else []",
+            "    return []",
+            "tools/checking/test_tokens.py::test_an_end_that_the_folder_of_the_base_names_is_one",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tasks/templates.py",
+        (
+            "the first way is advised where a template refuses, whether it takes it or not",
+            "        except REFUSALS:\n            continue",
+            "        except REFUSALS:\n            return todo",
+            "tools/checking/test_families.py::test_what_a_template_refuses_is_told_the_way_that_it_takes",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/findings/of_numbers.py",
+        (
+            "an adapter of another kind that never moved looks trained",
+            "if parts and all(bool((opened.read(one) == start).all())",
+            "if parts and all(bool((opened.read(one) != start).all())",
+            "tools/inspection/test_peft_zoo.py::test_an_adapter_of_another_kind_that_never_moved_is_named",
+        ),
+    ),
+    *_in(
+        "lora_lessons/tools/inspection/reading.py",
+        (
+            "an expert in a row is called by its number",
+            're.sub(r"(?<=\\D)(\\.\\d+)+$", "", module.removesuffix(".base_layer"))',
+            'module.removesuffix(".base_layer")',
+            "tools/inspection/test_served.py::test_experts_in_a_row_are_called_by_their_name_and_not_by_their_number",
         ),
     ),
 ]
